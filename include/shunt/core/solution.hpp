@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <string_view>
+#include <string>
+
+namespace shunt {
+
+/// What a solver says of its plan.
+enum class status : std::uint8_t {
+  optimal,        ///< the objective equals a proved lower bound
+  feasible,       ///< a valid plan; objective - lower_bound is the gap
+  infeasible,     ///< the problem is sound but has no plan; `reason` says why
+  limit_reached,  ///< a budget ran out before any valid plan was found
+};
+
+[[nodiscard]] constexpr std::string_view to_string(status s) {
+  switch (s) {
+    case status::optimal: return "optimal";
+    case status::feasible: return "feasible";
+    case status::infeasible: return "infeasible";
+    case status::limit_reached: return "limit_reached";
+  }
+  return "unknown";
+}
+
+/// A plan and what is known of it. The objective and its bound are in the unit of the plan's measure (ticks of a period, largest load
+/// over mean load); lower is better. Integers up to 2^53 are held exactly.
+template <class Plan>
+struct solution {
+  using plan_type = Plan;
+
+  Plan plan{};
+  shunt::status status = shunt::status::feasible;
+  double objective = 0;
+  double lower_bound = 0;
+  std::string reason{};  ///< empty unless infeasible or limit_reached
+
+  [[nodiscard]] constexpr bool has_plan() const {
+    return status == shunt::status::optimal || status == shunt::status::feasible;
+  }
+  bool operator==(solution const&) const = default;
+};
+
+}  // namespace shunt

@@ -1,0 +1,31 @@
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <optional>
+
+namespace shunt {
+
+/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all costs are scaled by one factor.
+using ticks = std::int64_t;
+/// A number of bytes.
+using byte_count = std::int64_t;
+
+/// a + b and a * b, or nothing where 64 bits can't hold the result.
+[[nodiscard]] constexpr std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) return std::nullopt;
+  return sum;
+}
+[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a, std::int64_t b) {
+  std::int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
+  return product;
+}
+
+/// a / b rounded up, for a >= 0 and b > 0.
+template <std::integral Integer>
+[[nodiscard]] constexpr Integer ceil_divide(Integer a, Integer b) {
+  return a / b + (a % b != 0);
+}
+
+}  // namespace shunt

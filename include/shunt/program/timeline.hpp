@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt {
+
+/// One instruction as it ran, or as it is predicted to run. A receive or collective starts when its rank begins to wait for it.
+struct event {
+  rank_id rank;
+  std::int32_t iteration = 0;    ///< counted from the session's first
+  std::int32_t instruction = 0;  ///< index in the rank's list
+  opcode code = opcode::compute;
+  operation op;  ///< of a compute
+  ticks start = 0;
+  ticks end = 0;
+  constexpr bool operator==(event const&) const = default;
+};
+
+/// What happened when. Prediction and measurement have this one type. Events stand rank by rank, and in starting order within a rank.
+struct timeline {
+  std::vector<event> events{};
+  double seconds_per_tick = 0;  ///< 1e-9 where a clock measured; 0 where the clock was virtual
+  bool operator==(timeline const&) const = default;
+};
+
+/// How far a rank came: programs completed, then instructions completed of the next one.
+struct progress {
+  std::int32_t programs = 0;
+  std::int32_t instructions = 0;
+  constexpr bool operator==(progress const&) const = default;
+  constexpr auto operator<=>(progress const&) const = default;
+};
+
+/// What a session came to. Without a loss every rank has completed every program submitted.
+struct outcome {
+  shunt::timeline timeline{};
+  std::vector<rank_id> lost{};  ///< ranks that fell silent, ascending
+  indexed<rank_id, progress> done{};
+  bool operator==(outcome const&) const = default;
+};
+
+}  // namespace shunt
