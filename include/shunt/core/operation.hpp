@@ -47,9 +47,9 @@ enum class op_kind : std::uint8_t {
 /// `microbatch` counts within it. In mixture-of-experts work `stage` is the layer and the other two are 0, and so it is with a step.
 struct operation {
   op_kind kind = op_kind::forward;
-  pipeline_id pipeline;
-  stage_id stage;
-  microbatch_id microbatch;
+  pipeline_id pipeline{};
+  stage_id stage{};
+  microbatch_id microbatch{};
 
   constexpr bool operator==(operation const&) const = default;
   constexpr auto operator<=>(operation const&) const = default;

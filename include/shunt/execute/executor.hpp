@@ -13,7 +13,7 @@ namespace shunt {
 /// A worker that falls silent just before it starts an instruction (or, at the length of its list, just after the last one).
 /// It tells nobody; its heartbeat stops.
 struct fault {
-  rank_id rank;
+  rank_id rank{};
   std::int64_t iteration = 0;
   std::int32_t instruction = 0;
   constexpr bool operator==(fault const&) const = default;

@@ -12,10 +12,10 @@ namespace shunt {
 
 /// A compute instruction as the user's work sees it.
 struct task {
-  operation op;
+  operation op{};
   std::int64_t iteration = 0;  ///< of the training run; what the data of a micro-batch depends on
-  std::span<region const> reads;
-  std::span<region const> writes;
+  std::span<region const> reads{};
+  std::span<region const> writes{};
 };
 
 /// The user's computation and memory. `w(rank, task)` computes one operation from and into the buffers it names and nothing else;

@@ -9,7 +9,7 @@ namespace shunt {
 
 /// Elements [begin, end) of one expert's parameters, whose optimizer state `owner` keeps.
 struct shard {
-  rank_id owner;
+  rank_id owner{};
   std::int64_t begin = 0;
   std::int64_t end = 0;
 

@@ -45,8 +45,8 @@ struct stage_costs {
 
 /// A worker by its place: stage `stage` of pipeline `pipeline`.
 struct worker {
-  pipeline_id pipeline;
-  stage_id stage;
+  pipeline_id pipeline{};
+  stage_id stage{};
 
   constexpr auto operator<=>(worker const&) const = default;
   constexpr bool operator==(worker const&) const = default;

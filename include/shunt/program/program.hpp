@@ -14,7 +14,7 @@ namespace shunt {
 
 /// Bytes [offset, offset + size) of one buffer of the rank whose instruction names it.
 struct region {
-  buffer_id buffer;
+  buffer_id buffer{};
   byte_count offset = 0;
   byte_count size = 0;
   constexpr bool operator==(region const&) const = default;
@@ -85,11 +85,11 @@ struct instruction {
   std::uint8_t lane = 0;              ///< stream; instructions of one lane run in list order. 0 computes, others carry transfers
   std::int32_t channel = 0;           ///< send, receive: messages of one (sender, receiver, channel) stay in order and have no tags
   std::int32_t batch = -1;            ///< neighbours of one batch are submitted together (an NCCL group); -1: alone
-  rank_id peer;                       ///< send, receive
-  group_id group;                     ///< collectives
-  operation op;                       ///< compute
-  slice reads, writes;                ///< into rank_program::regions
-  slice after;                        ///< into rank_program::waits: instructions of other lanes that must end first
+  rank_id peer{};                       ///< send, receive
+  group_id group{};                     ///< collectives
+  operation op{};                       ///< compute
+  slice reads{}, writes{};                ///< into rank_program::regions
+  slice after{};                        ///< into rank_program::waits: instructions of other lanes that must end first
 
   constexpr bool operator==(instruction const&) const = default;
 };

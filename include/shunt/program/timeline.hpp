@@ -12,11 +12,11 @@ namespace shunt {
 
 /// One instruction as it ran, or as it is predicted to run. A receive or collective starts when its rank begins to wait for it.
 struct event {
-  rank_id rank;
+  rank_id rank{};
   std::int32_t iteration = 0;    ///< counted from the session's first
   std::int32_t instruction = 0;  ///< index in the rank's list
   opcode code = opcode::compute;
-  operation op;  ///< of a compute
+  operation op{};  ///< of a compute
   ticks start = 0;
   ticks end = 0;
   constexpr bool operator==(event const&) const = default;
