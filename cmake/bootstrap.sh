@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what is missing of the Debian packages that shunt's tests, examples and benchmarks are built with.
+#   bash cmake/bootstrap.sh         for the presets test and demo
+#   bash cmake/bootstrap.sh --all   and for clang-debug and asan
+set -euo pipefail
+
+packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nlohmann-json3-dev libcli11-dev librange-v3-dev libgloo-dev)
+case "${1-}" in
+  '') ;;
+  --all) packages+=(clang-19 libclang-rt-19-dev) ;;
+  *) echo "bootstrap: unknown argument '$1'; there is only --all" >&2; exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  echo "bootstrap: this is no Debian; please install what these Debian packages hold: ${packages[*]}" >&2
+  exit 1
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $status == installed ]] || missing+=("$package")
+done
+if (( ${#missing[@]} == 0 )); then
+  echo "bootstrap: all ${#packages[@]} packages are there"
+  exit 0
+fi
+
+as_root=()
+if (( EUID != 0 )); then
+  command -v sudo >/dev/null || { echo "bootstrap: to install ${missing[*]}, run me as root or install sudo" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "bootstrap: installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" apt-get -qq update
+"${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}"

@@ -1,0 +1,92 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+#include "grid.hpp"
+#include "matrix.hpp"
+
+namespace example {
+
+/// An expert: y = W2 relu(W1 x + b1) + b2 with x and y of `width` numbers, in exact arithmetic on the grids of grid.hpp.
+/// Parameters lie one after another: W1 (hidden x width, row by row), b1 (hidden), W2 (width x hidden), b2 (width).
+struct expert_mlp {
+  std::int32_t width = 1;   ///< at most products_per_sum, and so is `hidden`
+  std::int32_t hidden = 1;
+
+  [[nodiscard]] std::int64_t elements() const { return 2LL * width * hidden + hidden + width; }
+
+  using matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using rows = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
+  using const_rows = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> const>;
+
+  /// Answers to the tokens x (tokens x width), on the activation grid.
+  void forward(std::span<float const> parameters, const_rows const& x, rows y) const {
+    if (x.rows() == 0) return;
+    parts const p(*this, parameters);
+    matrix const inner = hidden_of(p, x);
+    matrix answer = inner * p.w2.transpose();
+    answer.rowwise() += p.b2;
+    y = answer.unaryExpr(activation_grid).cast<float>();
+  }
+
+  /// Gradients of the loss with respect to the tokens (dx, on the gradient grid) and, in units of weight_gradient_unit, to the
+  /// parameters (overwritten), given those with respect to the answers (dy, on the gradient grid).
+  /// False where the parameters' gradient may be beyond exact arithmetic.
+  [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x, const_rows const& dy, rows dx,
+                              std::span<std::int64_t> gradient) const {
+    std::fill(gradient.begin(), gradient.end(), 0);
+    if (x.rows() == 0) return true;
+    parts const p(*this, parameters);
+    matrix const tokens = x.cast<double>(), above = dy.cast<double>();
+    matrix const inner = hidden_of(p, x);
+    matrix through = above * p.w2;
+    through = (inner.array() > 0).select(through.unaryExpr(gradient_grid), 0.0);
+    matrix const below = through * p.w1;
+    dx = below.unaryExpr(gradient_grid).cast<float>();
+
+    auto const at = [&](std::int64_t offset, std::int64_t count) {
+      return Eigen::Map<Eigen::Matrix<std::int64_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(gradient.data() + offset, count,
+                                                                                                    1);
+    };
+    auto const put = [&](matrix const& exact, double unit, std::int64_t offset) {
+      auto target = at(offset, exact.size());
+      for (Eigen::Index i = 0; i < exact.size(); ++i) target(i) = static_cast<std::int64_t>(exact.data()[i] / unit);
+    };
+    std::int64_t const block = std::int64_t{width} * hidden;
+    put(through.transpose() * tokens, weight_gradient_unit, 0);
+    put(through.colwise().sum(), weight_gradient_unit, block);
+    put(above.transpose() * inner, weight_gradient_unit, block + hidden);
+    put(above.colwise().sum(), weight_gradient_unit, 2 * block + hidden);
+
+    double const largest = std::max(through.cwiseAbs().maxCoeff() * tokens.cwiseAbs().maxCoeff(),
+                                    above.cwiseAbs().maxCoeff() * std::max(inner.cwiseAbs().maxCoeff(), 1.0));
+    return largest * static_cast<double>(x.rows()) < 0x1p53 * weight_gradient_unit;
+  }
+
+ private:
+  struct parts {
+    matrix w1, w2;
+    Eigen::RowVectorXd b1, b2;
+    parts(expert_mlp const& m, std::span<float const> parameters) {
+      auto const* at = parameters.data();
+      auto const take = [&](std::int32_t rows, std::int32_t columns) {
+        const_rows const block(at, rows, columns);
+        at += std::int64_t{rows} * columns;
+        return matrix(block.cast<double>());
+      };
+      w1 = take(m.hidden, m.width);
+      b1 = take(1, m.hidden);
+      w2 = take(m.width, m.hidden);
+      b2 = take(1, m.width);
+    }
+  };
+
+  [[nodiscard]] matrix hidden_of(parts const& p, const_rows const& x) const {
+    matrix inner = x.cast<double>() * p.w1.transpose();
+    inner.rowwise() += p.b1;
+    return inner.unaryExpr([](double v) { return activation_grid(std::max(v, 0.0)); });
+  }
+};
+
+}  // namespace example

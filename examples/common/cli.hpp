@@ -1,0 +1,125 @@
+#pragma once
+/// What the example programs share on the command line: lists as values of options, and one way to end. A program's result stands on
+/// standard output; whatever is wrong with its input is one line on standard error, "error: field: what is wrong", and exit status 2.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <exception>
+#include <iostream>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+namespace example {
+
+/// A worker at an iteration, written pipeline:stage@iteration.
+struct worker_at {
+  shunt::worker who{};
+  std::int64_t iteration = 0;
+};
+
+/// `text` in quotes and cut to a length that fits a line.
+[[nodiscard]] inline std::string quoted(std::string_view text) {
+  std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "…\"" : "\"");
+  std::replace_if(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  return shown;
+}
+
+/// The whole number that `text` is, all of it. Throws invalid_problem, naming the field and the text.
+[[nodiscard]] inline std::int64_t parse_integer(std::string const& field, std::string_view text,
+                                                std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                                                std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
+  std::int64_t value = 0;
+  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error == std::errc::invalid_argument || end != text.data() + text.size())
+    throw shunt::invalid_problem(field, quoted(text) + " is not a whole number");
+  if (error == std::errc::result_out_of_range || value > most)
+    throw shunt::invalid_problem(field, std::string(text) + " is too large");
+  if (value < least) throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " + std::string(text));
+  return value;
+}
+
+/// `text` between separators. The empty text is the empty list; an empty item stays, for the parser of items to refuse.
+[[nodiscard]] inline std::vector<std::string_view> items_of(std::string_view text, char separator = ',') {
+  std::vector<std::string_view> items;
+  while (!text.empty()) {
+    auto const at = text.find(separator);
+    items.push_back(text.substr(0, at));
+    if (at == std::string_view::npos) break;
+    text.remove_prefix(at + 1);
+    if (text.empty()) items.push_back(text);
+  }
+  return items;
+}
+
+/// "3" or "3,3,4,2". Throws invalid_problem, naming the field and the item.
+[[nodiscard]] inline std::vector<std::int64_t> parse_integers(std::string const& field, std::string_view text) {
+  auto const items = items_of(text);
+  if (items.empty()) throw shunt::invalid_problem(field, "is empty");
+  std::vector<std::int64_t> values;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    values.push_back(parse_integer(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
+  return values;
+}
+
+/// "1:2": stage 2 of pipeline 1.
+[[nodiscard]] inline shunt::worker parse_worker(std::string const& field, std::string_view text) {
+  auto const colon = text.find(':');
+  if (colon == std::string_view::npos) throw shunt::invalid_problem(field, quoted(text) + " is not pipeline:stage");
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
+  return {parse_integer(field + " (pipeline)", text.substr(0, colon), 0, most),
+          parse_integer(field + " (stage)", text.substr(colon + 1), 0, most)};
+}
+
+/// "1:2,0:1"; the empty text is the empty list.
+[[nodiscard]] inline std::vector<shunt::worker> parse_workers(std::string const& field, std::string_view text) {
+  std::vector<shunt::worker> workers;
+  for (auto const item : items_of(text)) workers.push_back(parse_worker(field + "[" + std::to_string(workers.size()) + "]", item));
+  return workers;
+}
+
+/// "1:2@5,0:1@9"; the empty text is the empty list.
+[[nodiscard]] inline std::vector<worker_at> parse_workers_at(std::string const& field, std::string_view text) {
+  std::vector<worker_at> workers;
+  for (auto const item : items_of(text)) {
+    auto const name = field + "[" + std::to_string(workers.size()) + "]";
+    auto const at = item.find('@');
+    if (at == std::string_view::npos) throw shunt::invalid_problem(name, quoted(item) + " is not pipeline:stage@iteration");
+    workers.push_back({parse_worker(name, item.substr(0, at)), parse_integer(name + " (iteration)", item.substr(at + 1), 0)});
+  }
+  return workers;
+}
+
+/// Runs `body`, which returns the exit status; any exception becomes one line on standard error and status 2.
+template <class Body>
+[[nodiscard]] int guarded(Body&& body) {
+  try {
+    return body();
+  } catch (std::exception const& error) {
+    std::string line = error.what();
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    std::cout.flush();
+    std::cerr << "error: " << line << std::endl;
+    return 2;
+  }
+}
+
+/// The same for a whole program: parses the command line first, and answers --help with status 0.
+template <class Body>
+[[nodiscard]] int guarded(CLI::App& app, int argc, char** argv, Body&& body) {
+  return guarded([&]() -> int {
+    try {
+      app.parse(argc, argv);
+    } catch (CLI::Success const& asked) {
+      return app.exit(asked);
+    }
+    return body();
+  });
+}
+
+}  // namespace example

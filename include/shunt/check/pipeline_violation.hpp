@@ -1,0 +1,117 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+namespace shunt {
+
+/// What a pipeline schedule, or a timetable of one, can break.
+enum class pipeline_rule : std::uint8_t {
+  lists,             ///< one list a worker: `count` lists for `limit` workers
+  unknown,           ///< an operation of no known kind, pipeline, stage or micro-batch
+  dead_worker,       ///< an operation in the list of a dead worker
+  wrong_stage,       ///< an operation of a stage whose parameters the worker doesn't hold
+  repeated,          ///< an operation that stands somewhere else too, or a gradient computed both fused and split
+  missing,           ///< an operation that stands nowhere; `operation` names it, no worker is named
+  stash_elsewhere,   ///< a backward on another worker than its forward (`related`), which holds the stash
+  before_its_input,  ///< an operation that stands before the one of the same micro-batch and stage that it needs (`related`)
+  step_missing,      ///< a live worker that never steps
+  step_not_last,     ///< an operation after the step (`related`), whose gradient would come too late
+  memory,            ///< `count` stashed micro-batches where `limit` are allowed
+  cycle,             ///< the workers wait for each other: `count` operations can never start, the named one is the first
+  untimed,           ///< `count` times for `limit` operations of a worker
+  duration,          ///< an operation that takes `count` ticks and should take `limit`
+  early,             ///< an operation that starts at `count`, before time 0
+  overlap,           ///< an operation that starts at `count`, before its predecessor in the list ends at `limit`
+  dependency,        ///< an operation that starts at `count`, before its input (`related`) is there at `limit`
+  early_step,        ///< a step that starts at `count`, before an operation it must wait for (`related`) ends at `limit`
+};
+
+[[nodiscard]] constexpr std::string_view to_string(pipeline_rule rule) {
+  switch (rule) {
+    case pipeline_rule::lists: return "lists";
+    case pipeline_rule::unknown: return "unknown";
+    case pipeline_rule::dead_worker: return "dead_worker";
+    case pipeline_rule::wrong_stage: return "wrong_stage";
+    case pipeline_rule::repeated: return "repeated";
+    case pipeline_rule::missing: return "missing";
+    case pipeline_rule::stash_elsewhere: return "stash_elsewhere";
+    case pipeline_rule::before_its_input: return "before_its_input";
+    case pipeline_rule::step_missing: return "step_missing";
+    case pipeline_rule::step_not_last: return "step_not_last";
+    case pipeline_rule::memory: return "memory";
+    case pipeline_rule::cycle: return "cycle";
+    case pipeline_rule::untimed: return "untimed";
+    case pipeline_rule::duration: return "duration";
+    case pipeline_rule::early: return "early";
+    case pipeline_rule::overlap: return "overlap";
+    case pipeline_rule::dependency: return "dependency";
+    case pipeline_rule::early_step: return "early_step";
+  }
+  return "unknown rule";
+}
+
+/// One broken rule, as data. `worker`, `rank` and `index` say where the operation stands (index -1: nowhere); what `related`, `count`
+/// and `limit` mean, the rule says.
+struct pipeline_violation {
+  pipeline_rule rule = pipeline_rule::lists;
+  shunt::worker worker{};
+  rank_id rank{};
+  std::int32_t index = -1;
+  shunt::operation operation{};
+  shunt::operation related{};
+  std::int64_t count = 0;
+  std::int64_t limit = 0;
+
+  constexpr bool operator==(pipeline_violation const&) const = default;
+};
+
+/// "backward of micro-batch 2:5 at stage 1"
+[[nodiscard]] inline std::string describe(operation const& o) {
+  std::string text{to_string(o.kind)};
+  if (o.kind != op_kind::step)
+    text += " of micro-batch " + std::to_string(o.pipeline.value()) + ":" + std::to_string(o.microbatch.value());
+  return text + " at stage " + std::to_string(o.stage.value());
+}
+
+/// One line a person can act on.
+[[nodiscard]] inline std::string to_string(pipeline_violation const& v) {
+  auto const number = [](std::int64_t n) { return std::to_string(n); };
+  std::string const what = describe(v.operation), related = describe(v.related);
+  std::string text = std::string(to_string(v.rule)) + ": ";
+  if (v.rule != pipeline_rule::lists && v.rule != pipeline_rule::missing) {
+    text += "worker " + number(v.worker.pipeline.value()) + ":" + number(v.worker.stage.value());
+    if (v.index >= 0) text += ", operation " + number(v.index) + " (" + what + ")";
+    text += ": ";
+  }
+  switch (v.rule) {
+    case pipeline_rule::lists: return text + number(v.count) + " lists for " + number(v.limit) + " workers";
+    case pipeline_rule::unknown: return text + "the job has no such operation";
+    case pipeline_rule::dead_worker: return text + "the worker is dead";
+    case pipeline_rule::wrong_stage: return text + "the worker holds another stage";
+    case pipeline_rule::repeated: return text + "computed before, as " + related;
+    case pipeline_rule::missing: return text + "nobody computes the " + what;
+    case pipeline_rule::stash_elsewhere: return text + "the stash lies on another worker, with the " + related;
+    case pipeline_rule::before_its_input: return text + "stands before the " + related;
+    case pipeline_rule::step_missing: return text + "never steps";
+    case pipeline_rule::step_not_last: return text + "stands after the step";
+    case pipeline_rule::memory: return text + number(v.count) + " micro-batches stashed, the cap is " + number(v.limit);
+    case pipeline_rule::cycle: return text + "can't start, nor can " + number(v.count - 1) + " others: workers wait for each other";
+    case pipeline_rule::untimed: return text + number(v.count) + " times for " + number(v.limit) + " operations";
+    case pipeline_rule::duration: return text + "takes " + number(v.count) + " ticks, costs " + number(v.limit);
+    case pipeline_rule::early: return text + "starts at " + number(v.count) + ", before time 0";
+    case pipeline_rule::overlap:
+      return text + "starts at " + number(v.count) + ", the operation before it ends at " + number(v.limit);
+    case pipeline_rule::dependency:
+      return text + "starts at " + number(v.count) + ", what it needs from the " + related + " is there at " + number(v.limit);
+    case pipeline_rule::early_step:
+      return text + "starts at " + number(v.count) + ", the " + related + " ends at " + number(v.limit);
+  }
+  return text;
+}
+
+}  // namespace shunt

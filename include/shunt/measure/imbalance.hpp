@@ -1,0 +1,102 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/problem/expert_layers.hpp"
+
+namespace shunt {
+
+/// r_i: the instances of each expert of a layer.
+[[nodiscard]] constexpr indexed<expert_id, std::int32_t> replica_counts(expert_placement const& placement, layer_id layer) {
+  indexed<expert_id, std::int32_t> counts(static_cast<std::size_t>(placement.experts));
+  for (expert_id const e : placement.layer(layer)) ++counts[e];
+  return counts;
+}
+
+/// Distinct (rank, expert) pairs of a layer: what de-duplicated traffic is proportional to.
+/// At most min(s N, N + E - 1) where the slots of an expert are neighbours (SYMI notes; N counts the ranks that have slots).
+[[nodiscard]] constexpr std::int32_t hosted_pairs(expert_placement const& placement, layer_id layer) {
+  indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(placement.experts), -1);
+  auto const slots = placement.layer(layer);
+  std::int32_t pairs = 0;
+  for (std::int32_t r = 0; r < placement.ranks(); ++r) {
+    for (std::int32_t s = placement.first_slot[static_cast<std::size_t>(r)]; s < placement.first_slot[static_cast<std::size_t>(r) + 1]; ++s) {
+      auto& last = seen[slots[static_cast<std::size_t>(s)]];
+      pairs += last != r;
+      last = r;
+    }
+  }
+  return pairs;
+}
+
+/// Tokens that each rank computes when every expert's load is split evenly over its replicas and nothing is dropped.
+/// `loads` has one entry an expert; tokens of an expert without a replica count nowhere.
+[[nodiscard]] constexpr indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads, expert_placement const& placement,
+                                                            layer_id layer) {
+  auto const replicas = replica_counts(placement, layer);
+  auto const slots = placement.layer(layer);
+  indexed<expert_id, double> share(replicas.size());
+  for (expert_id e : ids<expert_id>(placement.experts))
+    if (replicas[e] > 0) share[e] = static_cast<double>(loads[e.index()]) / replicas[e];
+  indexed<rank_id, double> sums(static_cast<std::size_t>(placement.ranks()));
+  for (rank_id r : ids<rank_id>(placement.ranks()))
+    for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1]; ++s)
+      sums[r] += share[slots[static_cast<std::size_t>(s)]];
+  return sums;
+}
+
+/// Largest rank load over the mean of all ranks that have slots: 1 is perfect balance. A layer with no tokens counts as balanced.
+[[nodiscard]] constexpr double max_over_mean(std::span<std::int64_t const> loads, expert_placement const& placement, layer_id layer) {
+  auto const sums = rank_loads(loads, placement, layer);
+  double most = 0, all = 0;
+  std::int32_t live = 0;
+  for (rank_id r : ids<rank_id>(placement.ranks())) {
+    most = std::max(most, sums[r]);
+    all += sums[r];
+    live += placement.first_slot[r.index() + 1] > placement.first_slot[r.index()];
+  }
+  return all > 0 ? most * live / all : 1;
+}
+
+/// The mean of max_over_mean over the layers: what placements are compared by.
+[[nodiscard]] constexpr double mean_max_over_mean(expert_layers const& problem, expert_placement const& placement) {
+  double sum = 0;
+  for (layer_id l : ids<layer_id>(problem.layers)) sum += max_over_mean(problem.loads_of(l), placement, l);
+  return sum / problem.layers;
+}
+
+/// No placement of this layer has a max_over_mean below this. The load of expert e lies on at most min(L, S - E + 1) ranks, where L ranks
+/// have slots and the other experts need E - 1 of all S slots, so one of those ranks has at least load_e over that number; and the
+/// largest is never below the mean. 1 where there are no tokens or fewer slots than experts. O(E + N).
+[[nodiscard]] constexpr double max_over_mean_bound(expert_layers const& problem, layer_id layer) {
+  std::int64_t total = 0, hottest = 0;
+  for (auto const load : problem.loads_of(layer)) {
+    total += load;
+    hottest = std::max(hottest, load);
+  }
+  auto const live = static_cast<std::int32_t>(problem.slots_per_rank.size() -
+                                              static_cast<std::size_t>(std::count(problem.slots_per_rank.begin(), problem.slots_per_rank.end(), 0)));
+  std::int32_t const spread = std::min(live, problem.slots() - problem.experts + 1);
+  if (total == 0 || spread < 1) return 1;
+  return std::max(1.0, static_cast<double>(hottest) / spread * live / static_cast<double>(total));
+}
+
+/// Tokens of a layer that find no place where each slot takes `capacity`: the sum over experts of what exceeds replicas x capacity.
+[[nodiscard]] constexpr std::int64_t drops_under_capacity(std::span<std::int64_t const> loads, expert_placement const& placement,
+                                                          layer_id layer, std::int64_t capacity) {
+  auto const replicas = replica_counts(placement, layer);
+  std::int64_t dropped = 0;
+  for (expert_id e : ids<expert_id>(placement.experts)) {
+    auto const room = checked_multiply(replicas[e], capacity);
+    if (room) dropped += std::max<std::int64_t>(0, loads[e.index()] - *room);
+  }
+  return dropped;
+}
+
+}  // namespace shunt

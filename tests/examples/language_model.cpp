@@ -1,0 +1,241 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "adam.hpp"
+#include "aligned_bytes.hpp"
+#include "fixed_point.hpp"
+#include "language_model.hpp"
+#include "shunt/core/indexed.hpp"
+#include "text.hpp"
+
+namespace {
+
+using namespace example;
+using shunt::stage_id;
+using floats = std::vector<float, aligned_allocator<float>>;
+
+text_bytes some_text(std::size_t size) {
+  std::mt19937_64 random(7);
+  text_bytes t(size);
+  for (auto& byte : t) byte = static_cast<std::uint8_t>('a' + random() % 11);
+  return t;
+}
+
+/// All stages of a model with what one micro-batch leaves on each.
+struct whole_model {
+  language_model model;
+  std::vector<floats> parameters, stash, outputs, slopes, gradients;
+
+  explicit whole_model(language_model const& m, std::uint64_t seed = 1) : model(m) {
+    for (stage_id s : shunt::ids<stage_id>(m.stages)) {
+      parameters.emplace_back(m.parameters(s));
+      m.initialise(s, seed, parameters.back());
+      stash.emplace_back(m.stash(s));
+      outputs.emplace_back(m.message());
+      slopes.emplace_back(m.message());
+      gradients.emplace_back(m.parameters(s));
+    }
+  }
+  double forward(sampler const& text, std::int64_t iteration, std::int64_t microbatch) {
+    double loss = 0;
+    for (std::size_t s = 0; s < parameters.size(); ++s)
+      loss += model.forward(s, parameters[s], text, iteration, microbatch, s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(),
+                            stash[s], outputs[s]);
+    return loss;
+  }
+  void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch, bool weights_late) {
+    auto const weight = [&](std::size_t s) {
+      model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]);
+    };
+    for (std::size_t s = parameters.size(); s-- > 0;) {
+      model.backward_input(s, parameters[s], s + 1 < parameters.size() ? std::span<float const>(slopes[s + 1]) : std::span<float const>(),
+                           stash[s], slopes[s]);
+      if (!weights_late) weight(s);
+    }
+    if (weights_late)
+      for (std::size_t s = 0; s < parameters.size(); ++s) weight(s);
+  }
+};
+
+language_model small(std::int32_t stages) {
+  return {.stages = stages, .context = 3, .embedding = 4, .width = 6, .hidden = 10, .batch = 5};
+}
+
+TEST(language_model, gradient_equals_finite_differences) {
+  auto const bytes = some_text(200);
+  for (std::int32_t stages : {1, 2, 3}) {
+    whole_model all(small(stages));
+    sampler const text(bytes, all.model.window(), 3);
+    all.forward(text, 2, 1);
+    all.backward(text, 2, 1, false);
+    std::mt19937_64 random(11);
+    double worst = 0;
+    for (std::size_t s = 0; s < all.parameters.size(); ++s) {
+      // along a random direction over the whole stage: every parameter takes part
+      floats direction(all.parameters[s].size());
+      for (auto& d : direction) d = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
+      double along = 0;
+      for (std::size_t i = 0; i < direction.size(); ++i) along += static_cast<double>(direction[i]) * static_cast<double>(all.gradients[s][i]);
+      auto const origin = all.parameters[s];
+      auto const loss_at = [&](double h) {
+        for (std::size_t i = 0; i < direction.size(); ++i)
+          all.parameters[s][i] = origin[i] + static_cast<float>(h) * direction[i];
+        return all.forward(text, 2, 1);
+      };
+      double const h = 0x1p-9;
+      double const slope = (loss_at(h) - loss_at(-h)) / (2 * h);
+      all.parameters[s] = origin;
+      EXPECT_GT(std::abs(along), 1e-2) << "stage " << s << " of " << stages;
+      worst = std::max(worst, std::abs(slope - along) / std::abs(along));
+    }
+    EXPECT_LT(worst, 5e-3) << stages << " stages";
+  }
+}
+
+TEST(language_model, single_parameters_equal_finite_differences) {
+  auto const bytes = some_text(200);
+  whole_model all(small(2));
+  sampler const text(bytes, all.model.window(), 3);
+  all.forward(text, 0, 0);
+  all.backward(text, 0, 0, false);
+  for (std::size_t s = 0; s < 2; ++s) {
+    std::size_t seen = 0;
+    for (std::size_t i = 0; i < all.parameters[s].size(); i += 7) {
+      auto const at = all.parameters[s][i];
+      auto const loss_at = [&](float value) {
+        all.parameters[s][i] = value;
+        return all.forward(text, 0, 0);
+      };
+      float const h = 0x1p-10F;
+      double const slope = (loss_at(at + h) - loss_at(at - h)) / static_cast<double>(2 * h);
+      all.parameters[s][i] = at;
+      EXPECT_NEAR(slope, static_cast<double>(all.gradients[s][i]), 2e-3) << "stage " << s << " parameter " << i;
+      seen += std::abs(all.gradients[s][i]) > 1e-3F;
+    }
+    EXPECT_GT(seen, 20U);
+  }
+}
+
+TEST(language_model, weights_late_give_the_same_bits) {
+  auto const bytes = some_text(500);
+  for (std::int32_t stages : {1, 3}) {
+    whole_model early(small(stages)), late(small(stages));
+    sampler const text(bytes, early.model.window(), 5);
+    for (std::int64_t g = 0; g < 4; ++g) {
+      EXPECT_EQ(early.forward(text, 1, g), late.forward(text, 1, g));
+      early.backward(text, 1, g, false);
+      late.backward(text, 1, g, true);
+      for (std::size_t s = 0; s < early.gradients.size(); ++s) EXPECT_EQ(early.gradients[s], late.gradients[s]);
+    }
+  }
+}
+
+TEST(language_model, a_microbatch_gives_the_same_bits_in_any_memory) {
+  // Another worker has its buffers elsewhere and has held other micro-batches in them before.
+  auto const bytes = some_text(500);
+  language_model const shape{.stages = 2};
+  whole_model one(shape), other(shape);
+  sampler const text(bytes, shape.window(), 5);
+  for (std::int64_t g = 9; g > 3; --g) {
+    other.forward(text, 0, g);
+    other.backward(text, 0, g, false);
+  }
+  for (auto* grown : {&other.stash, &other.outputs, &other.slopes, &other.gradients})
+    for (auto& memory : *grown) memory = floats(memory.begin(), memory.end());
+  auto const a = one.forward(text, 0, 2), b = other.forward(text, 0, 2);
+  EXPECT_EQ(a, b);
+  one.backward(text, 0, 2, false);
+  other.backward(text, 0, 2, true);
+  EXPECT_EQ(one.gradients, other.gradients);
+}
+
+TEST(language_model, data_belong_to_iteration_and_microbatch) {
+  auto const bytes = some_text(100'000);
+  sampler const text(bytes, 9, 5), same(bytes, 9, 5), other_seed(bytes, 9, 6);
+  EXPECT_EQ(text(3, 4, 5), same(3, 4, 5));
+  EXPECT_NE(text(3, 4, 5), text(3, 5, 4));
+  EXPECT_NE(text(3, 4, 5), text(4, 3, 5));
+  EXPECT_NE(text(3, 4, 5), other_seed(3, 4, 5));
+  auto const tight = some_text(9);
+  EXPECT_EQ(sampler(tight, 9, 1)(0, 0, 0), tight.data());
+}
+
+TEST(fixed_point, sums_do_not_depend_on_order) {
+  std::mt19937_64 random(3);
+  floats values(1000);
+  for (auto& v : values) v = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-50 - 4);
+  std::vector<std::int64_t> up(1, 0), down(1, 0);
+  double sum = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_EQ(fixed_point::accumulate({&values[i], 1}, up), 0);
+    EXPECT_EQ(fixed_point::accumulate({&values[values.size() - 1 - i], 1}, down), 0);
+    sum += static_cast<double>(values[i]);
+  }
+  EXPECT_EQ(up, down);
+  EXPECT_NEAR(static_cast<double>(fixed_point::mean(up[0], 1000)), sum / 1000, 1e-6);
+}
+
+TEST(fixed_point, counts_what_does_not_fit) {
+  constexpr auto infinite = std::numeric_limits<float>::infinity();
+  floats const values{1, std::nextafter(64.0F, 0.0F), 64, -64, infinite, -infinite, std::numeric_limits<float>::quiet_NaN(), -1};
+  std::vector<std::int64_t> sums(values.size(), 5);
+  EXPECT_EQ(fixed_point::accumulate(values, sums), 5);
+  EXPECT_EQ(sums[0], 5 + (std::int64_t{1} << 40));
+  for (std::size_t i = 2; i < 7; ++i) EXPECT_EQ(sums[i], 5);
+  EXPECT_EQ(sums[7], 5 - (std::int64_t{1} << 40));
+  EXPECT_LE(sums[1], std::numeric_limits<std::int64_t>::max() / fixed_point::most_terms);
+}
+
+TEST(adam, follows_the_paper) {
+  floats p{1, -2}, m(2), v(2);
+  std::vector<double> p_exact{1, -2}, m_exact(2), v_exact(2);
+  adam const update{.rate = 0.1F};
+  for (std::int64_t t = 1; t <= 5; ++t) {
+    std::vector<std::int64_t> sums(2, 0);
+    floats const gradient{0.5F, -0.25F * static_cast<float>(t)};
+    ASSERT_EQ(fixed_point::accumulate(gradient, sums), 0);
+    update(p, m, v, sums, 2, t);
+    for (std::size_t i = 0; i < 2; ++i) {
+      double const g = static_cast<double>(gradient[i]) / 2, b1 = 0.9, b2 = 0.99;
+      m_exact[i] = b1 * m_exact[i] + (1 - b1) * g;
+      v_exact[i] = b2 * v_exact[i] + (1 - b2) * g * g;
+      p_exact[i] -= 0.1 * (m_exact[i] / (1 - std::pow(b1, t))) / (std::sqrt(v_exact[i] / (1 - std::pow(b2, t))) + 1e-8);
+      EXPECT_NEAR(static_cast<double>(p[i]), p_exact[i], 1e-5);
+    }
+  }
+}
+
+TEST(text, bad_files_are_named) {
+  auto const expect = [](auto const& call, std::string const& part) {
+    try {
+      call();
+      ADD_FAILURE() << "no complaint about " << part;
+    } catch (shunt::invalid_problem const& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  auto const folder = std::filesystem::path(testing::TempDir()) / "shunt_text";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "empty.txt").flush();
+  expect([&] { read_text(folder / "none.txt"); }, "none.txt");
+  expect([&] { read_text(folder / "empty.txt"); }, "empty.txt is empty");
+  expect([&] { read_text(folder); }, "is a directory");
+  expect([&] { read_sources(folder / "nothing"); }, "nothing");
+  auto const bytes = some_text(8);
+  expect([&] { sampler(bytes, 9, 1); }, "has 8 bytes, a sample needs 9");
+  std::filesystem::remove_all(folder);
+}
+
+TEST(text, the_sources_are_text) { EXPECT_GT(load_text("").size(), 50'000U); }
+
+}  // namespace

@@ -1,0 +1,3 @@
+#pragma once
+#include "shunt/plan/placement.hpp"
+#include "shunt/solve/greedy.hpp"

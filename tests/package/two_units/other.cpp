@@ -1,0 +1,4 @@
+#include "everything.hpp"
+
+int other();
+int other() { return 0; }
