@@ -34,4 +34,4 @@ fi
 echo "bootstrap: installing ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 "${as_root[@]}" apt-get -qq update
-"${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 install --no-install-recommends "${missing[@]}"
+"${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" >/dev/null

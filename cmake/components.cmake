@@ -7,6 +7,9 @@ set(SHUNT_COMPONENTS compose json gloo cuda nccl)
 set(SHUNT_PACKAGE_DIR ${CMAKE_INSTALL_DATADIR}/cmake/shunt)
 list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
 
+# CMake 3.25 knows no C++20 for CUDA, and cxx_std_20 adds no flag to CUDA sources.
+set(SHUNT_CUDA_STANDARD $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-std=c++20>)
+
 # The headers of one component (the room and its umbrella), or of `host`: all that belong to no component.
 function(shunt_headers_of room out)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS
@@ -39,10 +42,10 @@ function(shunt_host)
   target_link_libraries(shunt INTERFACE Threads::Threads)
 endfunction()
 
-# shunt_component(<name> PACKAGE <package> LINK <target> [NEEDS <component>])
+# shunt_component(<name> PACKAGE <package> LINK <target> [NEEDS <component>] [COMPILE_OPTIONS <option>...])
 # A component is on where it is asked for, has headers in this version and its package is found. Says which in one line.
 function(shunt_component name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PACKAGE;LINK;NEEDS" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PACKAGE;LINK;NEEDS" "COMPILE_OPTIONS")
   string(TOUPPER ${name} NAME)
   option(SHUNT_WITH_${NAME} "Build shunt::${name} where ${arg_PACKAGE} is found" ON)
   shunt_headers_of(${name} headers)
@@ -66,17 +69,18 @@ function(shunt_component name)
   message(STATUS "shunt: ${name} on (${arg_PACKAGE} ${${arg_PACKAGE}_VERSION})")
 
   shunt_library(shunt_${name} ${name} shunt-${name}-targets "${headers}")
-  target_link_libraries(shunt_${name} INTERFACE shunt $<$<BOOL:${arg_NEEDS}>:shunt_${arg_NEEDS}> ${arg_LINK})
-  if(name STREQUAL "cuda")
-    # CMake 3.25 knows no C++20 for CUDA, and cxx_std_20 adds no flag to CUDA sources.
-    target_compile_options(shunt_cuda INTERFACE $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-std=c++20>)
+  list(TRANSFORM arg_NEEDS PREPEND shunt_ OUTPUT_VARIABLE needed)
+  target_link_libraries(shunt_${name} INTERFACE shunt ${needed} ${arg_LINK})
+  target_compile_options(shunt_${name} INTERFACE ${arg_COMPILE_OPTIONS})
+  set_property(GLOBAL APPEND PROPERTY shunt_built "set(_shunt_${name}_package ${arg_PACKAGE})")
+  if(arg_NEEDS)
+    set_property(GLOBAL APPEND PROPERTY shunt_built "set(_shunt_${name}_needs ${arg_NEEDS})")
   endif()
-  set_property(GLOBAL APPEND_STRING PROPERTY shunt_built
-    "set(_shunt_${name}_package ${arg_PACKAGE})\nset(_shunt_${name}_needs ${arg_NEEDS})\n")
 endfunction()
 
 function(shunt_install_package)
   get_property(SHUNT_BUILT GLOBAL PROPERTY shunt_built)
+  list(JOIN SHUNT_BUILT "\n" SHUNT_BUILT)
   configure_package_config_file(cmake/shunt-config.cmake.in shunt-config.cmake
     INSTALL_DESTINATION ${SHUNT_PACKAGE_DIR} NO_SET_AND_CHECK_MACRO)
   write_basic_package_version_file(shunt-config-version.cmake COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)

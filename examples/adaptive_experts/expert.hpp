@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 
@@ -59,9 +60,11 @@ struct expert_mlp {
     put(above.transpose() * inner, weight_gradient_unit, block + hidden);
     put(above.colwise().sum(), weight_gradient_unit, 2 * block + hidden);
 
-    double const largest = std::max(through.cwiseAbs().maxCoeff() * tokens.cwiseAbs().maxCoeff(),
-                                    above.cwiseAbs().maxCoeff() * std::max(inner.cwiseAbs().maxCoeff(), 1.0));
-    return largest * static_cast<double>(x.rows()) < 0x1p53 * weight_gradient_unit;
+    // by Cauchy and Schwarz no partial sum of products is beyond the product of the two columns' norms
+    auto const norm = [](matrix const& columns) { return std::sqrt(columns.colwise().squaredNorm().maxCoeff()); };
+    double const tokens_norm = std::max(norm(tokens), std::sqrt(static_cast<double>(x.rows())));  // biases: a column of ones
+    double const inner_norm = std::max(norm(inner), std::sqrt(static_cast<double>(x.rows())));
+    return std::max(norm(through) * tokens_norm, norm(above) * inner_norm) < 0x1p53 * weight_gradient_unit;
   }
 
  private:

@@ -114,7 +114,7 @@ inline void choose_experts(matrix_in<float const> const& router, matrix_in<float
 
 /// The backward pass of choose_experts: adds the gradient to `hidden_gradient`, given that with respect to x as experts read it, and
 /// returns the router's own.
-inline stored_matrix choose_experts_backward(matrix_in<float const> const& router, kept_tokens<float> const& kept,
+inline stored_matrix choose_experts_backward(matrix_in<float const> const& router, kept_tokens<float const> const& kept,
                                              stored_matrix& x_gradient, matrix_in<float> hidden_gradient) {
   stored_matrix logits = kept.probability;
   for (Eigen::Index t = 0; t < logits.rows(); ++t) {

@@ -46,7 +46,7 @@ class schedule_judge {
       auto const count = static_cast<std::int64_t>(schedule_.order.size());
       return {{.rule = pipeline_rule::lists, .count = count, .limit = job_.ranks()}};
     }
-    read_lists();
+    for (rank_id r : ids<rank_id>(job_.ranks())) read_list(r, job_.worker_of(r));
     compare_places();
     count_stashes();
     execute();
@@ -63,7 +63,7 @@ class schedule_judge {
       case op_kind::forward: return o.stage > 0 ? of(o, o.stage.value() - 1).forward : place{};
       case op_kind::backward:
       case op_kind::backward_input:
-        return o.stage + 1 < job_.stages ? gradient(of(o, o.stage.value() + 1)) : of(o, o.stage).forward;
+        return o.stage.value() + 1 < job_.stages ? gradient(of(o, o.stage.value() + 1)) : of(o, o.stage).forward;
       case op_kind::backward_weight: return gradient(of(o, o.stage));
       default: return {};
     }
@@ -73,24 +73,17 @@ class schedule_judge {
     if (o.kind == op_kind::step) return o.pipeline == 0 && o.microbatch == 0;
     return o.pipeline < job_.pipelines && o.microbatch < job_.microbatches;
   }
-  /// Reads the lists without judging them twice: places only.
-  constexpr void read_lists() {
-    for (rank_id r : ids<rank_id>(job_.ranks())) read_list(r, job_.worker_of(r));
-  }
 
  private:
   struct cell {
     place forward{}, backward{}, input{}, weight{};
   };
 
-  [[nodiscard]] constexpr cell& of(operation const& o, stage_id s) {
-    return cells_[(o.pipeline.index() * static_cast<std::size_t>(job_.stages) + s.index()) *
-                      static_cast<std::size_t>(job_.microbatches) +
-                  o.microbatch.index()];
+  [[nodiscard]] constexpr std::size_t index(operation const& o, stage_id s) const {
+    auto const stages = static_cast<std::size_t>(job_.stages), microbatches = static_cast<std::size_t>(job_.microbatches);
+    return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
   }
-  [[nodiscard]] constexpr cell const& of(operation const& o, stage_id s) const {
-    return const_cast<schedule_judge*>(this)->of(o, s);
-  }
+  [[nodiscard]] constexpr cell const& of(operation const& o, stage_id s) const { return cells_[index(o, s)]; }
   [[nodiscard]] static constexpr place gradient(cell const& c) { return c.backward.found() ? c.backward : c.input; }
 
   constexpr void report(pipeline_rule rule, place w, operation const& o, operation const& related = {}, std::int64_t count = 0,
@@ -124,7 +117,7 @@ class schedule_judge {
   }
 
   constexpr void enter(operation const& o, place here) {
-    cell& c = of(o, o.stage);
+    cell& c = cells_[index(o, o.stage)];
     auto const take = [&](place& own, place const& rival, place const& other_rival) {
       for (place const& before : {own, rival, other_rival})
         if (before.found()) return report(pipeline_rule::repeated, here, o, at(before));
@@ -183,38 +176,44 @@ class schedule_judge {
     }
   }
 
-  /// Lets every worker run as far as it gets, again and again from whoever was waited for.
+  /// Lets every worker run as far as it gets; one that must wait goes on when the operation it waits for is done.
   constexpr void execute() {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
-    std::vector<std::int32_t> next(ranks, 0);
-    std::vector<std::vector<rank_id>> waiting(ranks);  // waiting[r]: workers that stopped for an operation of r
+    constexpr std::int32_t nobody = -1;
+    std::vector<std::size_t> first(ranks, 0);  // where a worker's operations begin when all are counted through
+    std::size_t operations = 0;
+    for (std::size_t r = 0; r < ranks; ++r) {
+      first[r] = operations;
+      operations += schedule_.order.items()[r].size();
+    }
+    std::vector<std::int32_t> waiter(operations, nobody), next_waiter(ranks, nobody), next(ranks, 0);
     std::vector<rank_id> runnable;
     for (std::int32_t r = job_.ranks(); r-- > 0;) runnable.push_back(r);
     while (!runnable.empty()) {
       rank_id const r = runnable.back();
       runnable.pop_back();
       auto const& list = schedule_.order[r];
-      bool moved = false;
-      for (std::int32_t& i = next[r.index()]; i < static_cast<std::int32_t>(list.size()); ++i, moved = true) {
+      for (std::int32_t& i = next[r.index()]; i < static_cast<std::int32_t>(list.size()); ++i) {
         operation const& o = list[static_cast<std::size_t>(i)];
         place const need = known(o) ? input_of(o) : place{};
         if (need.found() && next[need.rank.index()] <= need.index) {
-          waiting[need.rank.index()].push_back(r);
+          std::int32_t& queue = waiter[first[need.rank.index()] + static_cast<std::size_t>(need.index)];
+          next_waiter[r.index()] = queue;
+          queue = r.value();
           break;
         }
+        std::int32_t woken = waiter[first[r.index()] + static_cast<std::size_t>(i)];
+        for (; woken != nobody; woken = next_waiter[static_cast<std::size_t>(woken)]) runnable.push_back(woken);
       }
-      if (!moved) continue;
-      for (rank_id w : waiting[r.index()]) runnable.push_back(w);
-      waiting[r.index()].clear();
     }
-    place first;
+    place stopped;
     std::int64_t stuck = 0;
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto const left = static_cast<std::int64_t>(schedule_.order[r].size()) - next[r.index()];
-      if (left > 0 && !first.found()) first = {r, next[r.index()]};
+      if (left > 0 && !stopped.found()) stopped = {r, next[r.index()]};
       stuck += left;
     }
-    if (stuck > 0) report(pipeline_rule::cycle, first, at(first), at(input_of(at(first))), stuck);
+    if (stuck > 0) report(pipeline_rule::cycle, stopped, at(stopped), at(input_of(at(stopped))), stuck);
   }
 
   pipeline_job const& job_;

@@ -96,7 +96,7 @@ class drawing {
   /// The width of text, roughly, erring on the wide side.
   [[nodiscard]] static double width_of(std::string_view what, double size = font_size) {
     auto const letters = std::count_if(what.begin(), what.end(), [](char c) { return (c & 0xc0) != 0x80; });  // UTF-8
-    return 0.62 * size * static_cast<double>(letters);
+    return 0.57 * size * static_cast<double>(letters);
   }
 
   /// The document, without an XML declaration, so that it can stand in HTML too.

@@ -51,7 +51,7 @@ struct paint {
 
 /// The outline of a micro-batch that belongs to another pipeline.
 [[nodiscard]] constexpr std::string_view outline_of(pipeline_id owner) {
-  constexpr std::array<std::string_view, 6> outlines{"#000000", "#0072b2", "#b3001b", "#5b2a86", "#00533c", "#7a3e00"};
+  constexpr std::array<std::string_view, 6> outlines{"#000000", "#003f7d", "#8c0014", "#4a1a78", "#004d38", "#6b3500"};
   return outlines[owner.index() % outlines.size()];
 }
 
@@ -145,6 +145,7 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
       picture.text(left - 8, ry + (row_height - gap) / 2 + 4, chart.rows[r].label, anchor::end, dead ? colour::grey : colour::ink,
                    std::min(drawing::font_size, std::max(8.0, row_height)));
   }
+  picture.text(left - 8, top - 5, "worker", anchor::end, colour::faint, 10);
   for (auto const& [value, text] : time.marks(12)) picture.line(time(value), top, time(value), bottom + 4, colour::grid);
 
   for (auto const& b : chart.bars) {

@@ -40,7 +40,7 @@ inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_
   std::int64_t wanted = 1;
   for (auto const& b : chart.bars)
     if (b.end > b.start)
-      wanted = std::max(wanted, ceil_divide<std::int64_t>(static_cast<std::int64_t>(detail::grid_label(b).size()), b.end - b.start));
+      wanted = std::max(wanted, ceil_divide<std::int64_t>(static_cast<std::int64_t>(detail::grid_label(b).size()) + 1, b.end - b.start));
   std::int64_t const characters = std::clamp<std::int64_t>(most_columns / span, 1, wanted);  // a tick
   std::int64_t const per_character = ceil_divide(span, std::max<std::int64_t>(1, most_columns));    // ticks
   auto const column = [&](ticks t) {

@@ -2,8 +2,8 @@
 /// One training iteration of a model with mixture-of-experts layers as a program (SwiftMoE, section 3): tokens travel to the slots of
 /// their experts and back, gradients of tokens travel the same way, gradients of experts to the owners of the optimizer's shards.
 ///
-/// A second program follows it (lower/weight_scatter.hpp) that fills the slots for the next iteration's placement, which becomes known
-/// when the first one has counted the tokens. Both name the same buffers, those of `moe_buffers`.
+/// A second program follows it, a weight scatter that fills the slots for the next iteration's placement, which becomes known when the
+/// first one has counted the tokens. Both name the same buffers, those of `moe_buffers`.
 ///
 /// What the operations compute is the caller's: this lowering says which buffers each reads and writes, in this order.
 ///
@@ -20,16 +20,25 @@
 ///   | step of a layer | shard_gradients, state                        | state, weight_shards                              |
 ///   | step of `layers`| sums, dense                                   | dense                                             |
 ///
-/// Size: per rank 11 instructions a layer, and the collection's. Complexity: linear in the size.
+/// Between them stand the exchanges, an all_gather of the counts of each layer and one all_reduce of `sums`; at the start `sums` is
+/// filled with zeroes, in the end stand gradient collection and steps. Everything runs on lane 0. Per rank 13 instructions a layer, three
+/// more, and those of the collection. Throws invalid_problem where a size is not positive or ranks, experts or elements don't fit.
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <numeric>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/lower/expert_buffers.hpp"
+#include "shunt/lower/gradient_collection.hpp"
+#include "shunt/lower/weight_scatter.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
@@ -63,6 +72,7 @@ struct moe_buffers {
   static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one a rank
   static constexpr buffer_id incoming{5};         ///< like outgoing
   static constexpr buffer_id incoming_counts{6};  ///< like outgoing_counts
+  static constexpr buffer_id staged{7};           ///< parts of gradients on their way into shard_gradients
 
   // of a layer
   static constexpr buffer_id kept(layer_id l) { return at(l, 0); }             ///< kept_bytes
@@ -78,15 +88,162 @@ struct moe_buffers {
   static constexpr buffer_id weight_shards(layer_id l) { return at(l, 10); }   ///< updated weights of them; persistent
 
  private:
-  static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 7 + 11 * l.value() + kind; }
+  static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 8 + 11 * l.value() + kind; }
 };
 
-/// Tokens that one rank sends to another at most.
+/// The buffers of a layer's experts as collection and scatter know them.
+[[nodiscard]] constexpr expert_buffers expert_buffers_of(layer_id l) {
+  return {.slot_gradients = moe_buffers::slot_gradients(l),
+          .shard_gradients = moe_buffers::shard_gradients(l),
+          .staged_gradients = moe_buffers::staged,
+          .slot_weights = moe_buffers::weights(l),
+          .shard_weights = moe_buffers::weight_shards(l)};
+}
+
+/// Tokens that one rank sends to another at most: all it has, or all that the other's slots take.
 [[nodiscard]] constexpr std::int64_t part_tokens(moe_shape const& shape, expert_placement const& placement) {
   std::int64_t slots = 0;
-  for (std::int32_t r = 0; r < placement.ranks(); ++r)
-    slots = std::max<std::int64_t>(slots, placement.first_slot[static_cast<std::size_t>(r) + 1] - placement.first_slot[static_cast<std::size_t>(r)]);
-  return shape.slot_capacity > shape.tokens ? shape.tokens : std::min(shape.tokens, slots * shape.slot_capacity);
+  for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
+    slots = std::max<std::int64_t>(slots, placement.first_slot[r + 1] - placement.first_slot[r]);
+  if (slots == 0 || shape.slot_capacity >= shape.tokens) return shape.tokens;
+  return std::min(shape.tokens, slots * shape.slot_capacity);
+}
+
+namespace detail {
+
+constexpr void validate(moe_shape const& shape) {
+  auto const positive = [](char const* field, std::int64_t value) {
+    if (value < 1) throw invalid_problem(field, "must be at least 1, is " + std::to_string(value));
+  };
+  positive("layers", shape.layers);
+  positive("tokens", shape.tokens);
+  positive("token_bytes", shape.token_bytes);
+  positive("hidden_bytes", shape.hidden_bytes);
+  positive("kept_bytes", shape.kept_bytes);
+  positive("dense_bytes", shape.dense_bytes);
+  positive("sums", shape.sums);
+  if (shape.slot_capacity < 0) throw invalid_problem("slot_capacity", "must be at least 0, is " + std::to_string(shape.slot_capacity));
+}
+
+/// All buffers of both programs, on every rank.
+constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, expert_placement const& placement, shard_map const& map) {
+  using buffers = moe_buffers;
+  auto const word = size_of(element::int64);
+  byte_count const ranks = placement.ranks(), counts = ranks * word;
+  byte_count const parts = ranks * part_tokens(shape, placement) * shape.token_bytes;
+  for (rank_id r : ids<rank_id>(placement.ranks())) {
+    b.buffer(r, buffers::dense, shape.dense_bytes, true);
+    b.buffer(r, buffers::sums, shape.sums * word);
+    b.buffer(r, buffers::hidden, shape.hidden_bytes);
+    for (buffer_id const all : {buffers::outgoing, buffers::incoming}) b.buffer(r, all, parts);
+    for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts}) b.buffer(r, all, counts);
+    for (layer_id l : ids<layer_id>(shape.layers)) {
+      b.buffer(r, buffers::kept(l), shape.kept_bytes);
+      b.buffer(r, buffers::counts(l), shape.experts.experts * word);
+      b.buffer(r, buffers::all_counts(l), ranks * shape.experts.experts * word);
+      b.buffer(r, buffers::shares(l), ranks * placement.slots() * word);
+      b.buffer(r, buffers::arrived(l), parts);
+      b.buffer(r, buffers::answers(l), parts);
+      b.buffer(r, buffers::state(l), owned_elements(map, r) * shape.experts.state_bytes, true);
+    }
+  }
+  for (layer_id l : ids<layer_id>(shape.layers)) {
+    declare_gradient_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
+    declare_weight_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
+    for (rank_id r : ids<rank_id>(placement.ranks()))  // both come from this very program
+      for (buffer_id const own : {buffers::slot_gradients(l), buffers::shard_gradients(l)})
+        b.buffer(r, own, b.all_of(r, own).size, false);
+  }
+}
+
+}  // namespace detail
+
+/// The first program: everything from routing to the optimizer's steps, with experts where `placement` has them.
+[[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& placement, shard_map const& map,
+                                      gradient_collection how) {
+  using buffers = moe_buffers;
+  detail::validate(shape);
+  if (placement.layers != shape.layers)
+    throw invalid_problem("placement.layers", "must be " + std::to_string(shape.layers) + ", is " + std::to_string(placement.layers));
+  for (layer_id l : ids<layer_id>(shape.layers)) detail::match(shape.experts, placement, l, map);
+
+  program_builder b(placement.ranks());
+  detail::declare_moe_buffers(b, shape, placement, map);
+  std::vector<rank_id> everyone;
+  for (rank_id r : ids<rank_id>(placement.ranks())) everyone.push_back(r);
+  group_id const all = b.group(everyone);
+
+  auto const compute = [&](rank_id r, op_kind kind, std::int32_t layer, std::vector<buffer_id> const& reads,
+                           std::vector<buffer_id> const& writes) {
+    std::vector<region> in, out;
+    for (buffer_id const x : reads) in.push_back(b.all_of(r, x));
+    for (buffer_id const x : writes) out.push_back(b.all_of(r, x));
+    b.compute(r, {.kind = kind, .stage = layer}, program_builder::regions(in), program_builder::regions(out));
+  };
+  auto const exchange = [&](rank_id r, buffer_id to, buffer_id to_counts) {
+    b.exchange(r, all, b.all_of(r, buffers::outgoing), b.all_of(r, buffers::outgoing_counts), b.all_of(r, to), b.all_of(r, to_counts));
+  };
+
+  for (rank_id r : everyone) {
+    b.fill(r, b.all_of(r, buffers::sums));
+    for (std::int32_t l = 0; l < shape.layers; ++l) {
+      buffer_id const kept = buffers::kept(l), counts = buffers::counts(l), all_counts = buffers::all_counts(l);
+      buffer_id const shares = buffers::shares(l), arrived = buffers::arrived(l), answers = buffers::answers(l);
+      bool const last = l + 1 == shape.layers;
+      if (l == 0)
+        compute(r, op_kind::route, l, {buffers::dense}, {buffers::hidden, kept, counts});
+      else
+        compute(r, op_kind::route, l, {buffers::dense, buffers::hidden}, {buffers::hidden, kept, counts});
+      b.all_gather(r, all, b.all_of(r, counts), b.all_of(r, all_counts));
+      compute(r, op_kind::split, l, {kept, all_counts}, {kept, shares, buffers::outgoing, buffers::outgoing_counts});
+      exchange(r, arrived, buffers::incoming_counts);
+      compute(r, op_kind::expert_forward, l, {arrived, shares, buffers::weights(l)}, {buffers::outgoing, buffers::outgoing_counts});
+      exchange(r, answers, buffers::incoming_counts);
+      if (last)
+        compute(r, op_kind::combine, l, {answers, shares, buffers::hidden, kept, buffers::dense, buffers::sums},
+                {buffers::hidden, kept, buffers::sums});
+      else
+        compute(r, op_kind::combine, l, {answers, shares, buffers::hidden, kept}, {buffers::hidden, kept});
+    }
+    for (std::int32_t l = shape.layers - 1; l >= 0; --l) {
+      buffer_id const kept = buffers::kept(l), shares = buffers::shares(l);
+      compute(r, op_kind::uncombine, l, {buffers::answers(l), shares, buffers::hidden, kept},
+              {kept, buffers::outgoing, buffers::outgoing_counts});
+      exchange(r, buffers::incoming, buffers::incoming_counts);
+      compute(r, op_kind::expert_backward, l, {buffers::arrived(l), buffers::incoming, shares, buffers::weights(l), buffers::sums},
+              {buffers::slot_gradients(l), buffers::outgoing, buffers::outgoing_counts, buffers::sums});
+      exchange(r, buffers::incoming, buffers::incoming_counts);
+      compute(r, op_kind::unsplit, l, {buffers::incoming, shares, kept, buffers::hidden, buffers::dense, buffers::sums},
+              {buffers::hidden, buffers::sums});
+    }
+    b.all_reduce(r, all, element::int64, reduction::sum, b.all_of(r, buffers::sums));
+  }
+  for (layer_id l : ids<layer_id>(shape.layers)) {
+    how(b, shape.experts, placement, l, map, expert_buffers_of(l));
+    ++how.batch;
+  }
+  for (rank_id r : everyone) {
+    for (std::int32_t l = 0; l < shape.layers; ++l)
+      compute(r, op_kind::step, l, {buffers::shard_gradients(l), buffers::state(l)}, {buffers::state(l), buffers::weight_shards(l)});
+    compute(r, op_kind::step, shape.layers, {buffers::sums, buffers::dense}, {buffers::dense});
+  }
+  return std::move(b).finish();
+}
+
+/// The second program: the updated weights of all layers go where `next` has their experts. Before the first iteration it brings the
+/// initial weights.
+[[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& next, shard_map const& map, weight_scatter how) {
+  detail::validate(shape);
+  if (next.layers != shape.layers)
+    throw invalid_problem("placement.layers", "must be " + std::to_string(shape.layers) + ", is " + std::to_string(next.layers));
+  program_builder b(next.ranks());
+  for (layer_id l : ids<layer_id>(shape.layers)) detail::match(shape.experts, next, l, map);
+  detail::declare_moe_buffers(b, shape, next, map);
+  for (layer_id l : ids<layer_id>(shape.layers)) {
+    how(b, shape.experts, next, l, map, expert_buffers_of(l));
+    ++how.batch;
+  }
+  return std::move(b).finish();
 }
 
 }  // namespace shunt

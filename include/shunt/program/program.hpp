@@ -59,6 +59,18 @@ enum class opcode : std::uint8_t {
 enum class element : std::uint8_t { bytes, int32, int64, float32, float64 };
 enum class reduction : std::uint8_t { sum, max };
 
+[[nodiscard]] constexpr std::string_view to_string(element e) {
+  switch (e) {
+    case element::bytes: return "bytes";
+    case element::int32: return "int32";
+    case element::int64: return "int64";
+    case element::float32: return "float32";
+    case element::float64: return "float64";
+  }
+  return "unknown";
+}
+[[nodiscard]] constexpr std::string_view to_string(reduction r) { return r == reduction::sum ? "sum" : "max"; }
+
 [[nodiscard]] constexpr byte_count size_of(element e) {
   switch (e) {
     case element::bytes: return 1;

@@ -1,0 +1,395 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "adam.hpp"
+#include "aligned_bytes.hpp"
+#include "fixed_point.hpp"
+#include "model.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/execute/work.hpp"
+#include "shunt/lower/moe_iteration.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/shard_map.hpp"
+#include "shunt/solve/experts/capacity_split.hpp"
+#include "text.hpp"
+
+namespace example {
+
+/// What a program of lower/moe_iteration.hpp moves for a model and how much: the sizes of its buffers.
+[[nodiscard]] inline shunt::moe_shape shape_of(moe_model const& m, std::int32_t ranks, std::int64_t tokens, std::int64_t slot_capacity) {
+  auto const floats = static_cast<shunt::byte_count>(sizeof(float));
+  return {.layers = m.layers,
+          .tokens = tokens,
+          .slot_capacity = slot_capacity,
+          .token_bytes = m.expert.width * floats,
+          .hidden_bytes = tokens * m.expert.width * floats,
+          .kept_bytes = static_cast<shunt::byte_count>(kept_tokens<float>(m, tokens, {}).count) * floats,
+          .dense_bytes = 3 * dense_count(m) * floats,
+          .sums = dense_count(m) + 2,
+          .experts = {.experts = m.experts, .ranks = ranks, .elements = m.expert.elements()}};
+}
+
+/// The model's mathematics and every rank's memory. An operation touches nothing but the buffers that its task names: an access to any
+/// other throws.
+///
+/// Contents, beyond what moe_buffers says: `dense` is parameters, then both moments; `state` master weights, then both moments; `sums`
+/// the dense gradient, the losses, and values that did not fit fixed point (0 in a sound run), all in units of 2^-40 but the last.
+class moe_work {
+ public:
+  struct config {
+    moe_model model{};
+    shunt::moe_shape shape{};
+    shunt::shard_map shards{};
+    adam optimizer{};
+    std::uint64_t seed = 1;
+  };
+
+  /// Allocates what `sizes` declares, any program of this shape. The text outlives the work.
+  /// The weights of the first iteration lie in `weight_shards`: a scatter program brings them to the slots.
+  moe_work(config c, shunt::program const& sizes, sampler from)
+      : config_(std::move(c)), dense_count_(static_cast<std::size_t>(dense_count(config_.model))), sampler_(from) {
+    for (auto const& rank : sizes.ranks) {
+      memory_.emplace_back();
+      for (auto const& b : rank.buffers) memory_.back().emplace_back(static_cast<std::size_t>(b.size));
+    }
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(memory_.size())) start(r);
+  }
+
+  /// Says where experts are from the next program on; every rank knows it.
+  void place(shunt::expert_placement placement) {
+    part_ = shunt::part_tokens(config_.shape, placement);
+    placement_ = std::move(placement);
+  }
+
+  void operator()(shunt::rank_id rank, shunt::task const& task) {
+    access const on{*this, rank, task};
+    shunt::layer_id const layer = task.op.stage.value();
+    switch (task.op.kind) {
+      case shunt::op_kind::route: return route(on, layer);
+      case shunt::op_kind::split: return split(on, layer);
+      case shunt::op_kind::expert_forward: return expert_forward(on, layer);
+      case shunt::op_kind::combine: return combine(on, layer);
+      case shunt::op_kind::uncombine: return uncombine(on, layer);
+      case shunt::op_kind::expert_backward: return expert_backward(on, layer);
+      case shunt::op_kind::unsplit: return unsplit(on, layer);
+      case shunt::op_kind::step: return layer == config_.model.layers ? step_dense(on) : step(on, layer);
+      default: throw shunt::invalid_program("a MoE iteration has no operation " + std::string(to_string(task.op.kind)));
+    }
+  }
+
+  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) { return memory_[r.index()][b.index()]; }
+  template <class T>
+  [[nodiscard]] std::span<T> values(shunt::rank_id r, shunt::buffer_id b) {
+    return as<T>(buffer(r, b));
+  }
+
+  /// After an iteration: the mean loss over all its tokens, in nats.
+  [[nodiscard]] double loss() {
+    auto const sum = values<std::int64_t>(0, buffers::sums)[dense_count_];
+    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(memory_.size()));
+  }
+  /// Values of that iteration that did not fit fixed point, or sums that may not be exact.
+  [[nodiscard]] std::int64_t misfits() { return values<std::int64_t>(0, buffers::sums)[dense_count_ + 1]; }
+
+ private:
+  using buffers = shunt::moe_buffers;
+  using windows = std::vector<std::uint8_t const*>;
+
+  /// One task's way to memory: only what it declares.
+  struct access {
+    moe_work& work;
+    shunt::rank_id rank;
+    shunt::task const& task;
+
+    template <class T>
+    [[nodiscard]] std::span<T const> read(shunt::buffer_id b) const {
+      return as<T>(declared(task.reads, b));
+    }
+    template <class T>
+    [[nodiscard]] std::span<T> write(shunt::buffer_id b) const {
+      return as<T>(declared(task.writes, b));
+    }
+
+   private:
+    [[nodiscard]] std::span<std::byte> declared(std::span<shunt::region const> regions, shunt::buffer_id b) const {
+      for (auto const& r : regions)
+        if (r.buffer == b) return work.buffer(rank, b).subspan(static_cast<std::size_t>(r.offset), static_cast<std::size_t>(r.size));
+      throw shunt::invalid_program("operation " + std::string(to_string(task.op.kind)) + " needs buffer " + std::to_string(b.value()));
+    }
+  };
+
+  /// Tokens of one slot: runs of rows among the parts that travel, source by source.
+  struct run {
+    std::int64_t row = 0, count = 0;
+  };
+
+  void start(shunt::rank_id r) {
+    auto const& m = config_.model;
+    dense_parameters<float> p(m, dealer<float>(values<float>(r, buffers::dense).first(dense_count_)));
+    initialise(m, config_.seed, p);
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(m.layers)) {
+      auto* master = values<float>(r, buffers::state(l)).data();
+      auto* shards = values<float>(r, buffers::weight_shards(l)).data();
+      for (shunt::expert_id e : shunt::ids<shunt::expert_id>(m.experts)) {
+        auto const expert = initial_expert(m, config_.seed, l.value(), e.value());
+        for (auto const& s : config_.shards.shards[e]) {
+          if (s.owner != r) continue;
+          master = std::copy(expert.begin() + s.begin, expert.begin() + s.end, master);
+          shards = std::copy(expert.begin() + s.begin, expert.begin() + s.end, shards);
+        }
+      }
+    }
+  }
+
+  [[nodiscard]] Eigen::Index tokens() const { return static_cast<Eigen::Index>(config_.shape.tokens); }
+  [[nodiscard]] Eigen::Index width() const { return config_.model.expert.width; }
+
+  [[nodiscard]] windows windows_of(access const& on) const {
+    windows all(static_cast<std::size_t>(config_.shape.tokens));
+    for (std::size_t t = 0; t < all.size(); ++t) all[t] = sampler_(on.task.iteration, on.rank.value(), static_cast<std::int64_t>(t));
+    return all;
+  }
+  [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
+    return {config_.model, dealer<float const>(on.read<float>(buffers::dense).first(dense_count_))};
+  }
+  template <class T>
+  [[nodiscard]] matrix_in<T> matrix(std::span<T> values) const {
+    return matrix_in<T>(values.data(), static_cast<Eigen::Index>(values.size()) / width(), width());
+  }
+  [[nodiscard]] kept_tokens<float> kept(access const& on, shunt::layer_id l) const {
+    return {config_.model, config_.shape.tokens, dealer<float>(on.write<float>(buffers::kept(l)))};
+  }
+  [[nodiscard]] kept_tokens<float const> kept_before(access const& on, shunt::layer_id l) const {
+    return {config_.model, config_.shape.tokens, dealer<float const>(on.read<float>(buffers::kept(l)))};
+  }
+
+  /// Adds a gradient of the sum of this rank's losses to the sums of its parameters, as the gradient of the mean.
+  void add_gradient(std::span<std::int64_t> sums, matrix_in<float const> const& parameters, float const* first, stored_matrix gradient) const {
+    gradient /= static_cast<float>(config_.shape.tokens);
+    auto const offset = static_cast<std::size_t>(parameters.data() - first);
+    auto const size = static_cast<std::size_t>(gradient.size());
+    sums[dense_count_ + 1] += fixed_point::accumulate({gradient.data(), size}, sums.subspan(offset, size));
+  }
+
+  /// How many bytes go to each rank (or come from it), by the shares of the layer.
+  void count_bytes(std::span<std::int64_t const> shares, shunt::rank_id self, bool to_slots, std::span<std::int64_t> counts) const {
+    auto const slots = static_cast<std::size_t>(placement_.slots());
+    for (std::size_t peer = 0; peer < counts.size(); ++peer) {
+      auto const source = to_slots ? self.index() : peer;
+      auto const host = to_slots ? peer : self.index();
+      std::int64_t sum = 0;
+      for (auto s = placement_.first_slot[host]; s < placement_.first_slot[host + 1]; ++s)
+        sum += shares[source * slots + static_cast<std::size_t>(s)];
+      counts[peer] = sum * config_.shape.token_bytes;
+    }
+  }
+
+  /// The tokens of each of this rank's slots among what arrived: part i holds those of source i, slot by slot.
+  [[nodiscard]] std::vector<std::vector<run>> arrivals(std::span<std::int64_t const> shares, shunt::rank_id self) const {
+    auto const first = placement_.first_slot[self.index()], last = placement_.first_slot[self.index() + 1];
+    std::vector<std::vector<run>> slots(static_cast<std::size_t>(last - first));
+    for (std::int32_t source = 0; source < placement_.ranks(); ++source) {
+      std::int64_t row = source * part_;
+      for (auto s = first; s < last; ++s) {
+        auto const count = shares[static_cast<std::size_t>(source * placement_.slots() + s)];
+        if (count > 0) slots[static_cast<std::size_t>(s - first)].push_back({row, count});
+        row += count;
+      }
+    }
+    return slots;
+  }
+  [[nodiscard]] static Eigen::Index count(std::vector<run> const& runs) {
+    std::int64_t sum = 0;
+    for (auto const& r : runs) sum += r.count;
+    return static_cast<Eigen::Index>(sum);
+  }
+  [[nodiscard]] static stored_matrix gather(std::vector<run> const& runs, matrix_in<float const> const& from) {
+    stored_matrix rows(count(runs), from.cols());
+    Eigen::Index at = 0;
+    for (auto const& r : runs) {
+      rows.middleRows(at, r.count) = from.middleRows(r.row, r.count);
+      at += r.count;
+    }
+    return rows;
+  }
+  static void scatter(std::vector<run> const& runs, stored_matrix const& rows, matrix_in<float> to) {
+    Eigen::Index at = 0;
+    for (auto const& r : runs) {
+      to.middleRows(r.row, r.count) = rows.middleRows(at, r.count);
+      at += r.count;
+    }
+  }
+
+  void route(access const& on, shunt::layer_id l) {
+    auto const p = parameters(on);
+    auto const hidden = on.write<float>(buffers::hidden);
+    if (l == 0) matrix(hidden).noalias() = embedded(config_.model, p.embed, windows_of(on)) * p.project.transpose();
+    auto k = kept(on, l);
+    choose_experts(p.router[l.index()], matrix<float const>(hidden), k);
+    auto const counts = on.write<std::int64_t>(buffers::counts(l));
+    std::fill(counts.begin(), counts.end(), 0);
+    for (Eigen::Index t = 0; t < tokens(); ++t) ++counts[static_cast<std::size_t>(k.expert(t, 0))];
+  }
+
+  void split(access const& on, shunt::layer_id l) {
+    auto const all = on.read<std::int64_t>(buffers::all_counts(l));
+    auto const answer = shunt::capacity_split{}(shunt::routed(placement_, l, {all.begin(), all.end()}, config_.shape.slot_capacity));
+    auto const shares = on.write<std::int64_t>(buffers::shares(l));
+    std::copy(answer.plan.tokens.begin(), answer.plan.tokens.end(), shares.begin());
+    count_bytes(shares, on.rank, true, on.write<std::int64_t>(buffers::outgoing_counts));
+
+    // the slots that take this rank's tokens of each expert, in order, and the next row of each
+    auto const own = shares.subspan(on.rank.index() * static_cast<std::size_t>(placement_.slots()));
+    struct target {
+      std::int64_t row, left;
+    };
+    std::vector<std::vector<target>> targets(static_cast<std::size_t>(config_.model.experts));
+    for (shunt::rank_id host : shunt::ids<shunt::rank_id>(placement_.ranks())) {
+      std::int64_t row = host.value() * part_;
+      for (auto s = placement_.first_slot[host.index()]; s < placement_.first_slot[host.index() + 1]; ++s) {
+        auto const left = own[static_cast<std::size_t>(s)];
+        targets[placement_.layer(l)[static_cast<std::size_t>(s)].index()].push_back({row, left});
+        row += left;
+      }
+    }
+    std::vector<std::size_t> next(targets.size(), 0);
+    auto k = kept(on, l);
+    auto outgoing = matrix(on.write<float>(buffers::outgoing));
+    for (Eigen::Index t = 0; t < tokens(); ++t) {
+      auto const e = static_cast<std::size_t>(k.expert(t, 0));
+      while (next[e] < targets[e].size() && targets[e][next[e]].left == 0) ++next[e];
+      k.place(t, 0) = -1;
+      if (next[e] == targets[e].size()) continue;
+      auto& to = targets[e][next[e]];
+      k.place(t, 0) = static_cast<float>(to.row);
+      outgoing.row(to.row) = k.x.row(t);
+      ++to.row;
+      --to.left;
+    }
+  }
+
+  void expert_forward(access const& on, shunt::layer_id l) {
+    auto const shares = on.read<std::int64_t>(buffers::shares(l));
+    auto const weights = on.read<float>(buffers::weights(l));
+    auto const elements = static_cast<std::size_t>(config_.model.expert.elements());
+    auto const slots = arrivals(shares, on.rank);
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      stored_matrix const x = gather(slots[s], matrix(on.read<float>(buffers::arrived(l))));
+      stored_matrix y(x.rows(), x.cols());
+      config_.model.expert.forward(weights.subspan(s * elements, elements), {x.data(), x.rows(), x.cols()}, {y.data(), y.rows(), y.cols()});
+      scatter(slots[s], y, matrix(on.write<float>(buffers::outgoing)));
+    }
+    count_bytes(shares, on.rank, false, on.write<std::int64_t>(buffers::outgoing_counts));
+  }
+
+  void combine(access const& on, shunt::layer_id l) {
+    auto const k = kept_before(on, l);
+    auto const answers = matrix(on.read<float>(buffers::answers(l)));
+    auto hidden = matrix(on.write<float>(buffers::hidden));
+    for (Eigen::Index t = 0; t < tokens(); ++t)
+      if (k.place(t, 0) >= 0)
+        hidden.row(t) += k.probability(t, static_cast<Eigen::Index>(k.expert(t, 0))) * answers.row(static_cast<Eigen::Index>(k.place(t, 0)));
+    if (l.value() + 1 < config_.model.layers) return;
+
+    auto const p = parameters(on);
+    auto const result = head_and_loss(config_.model, p, hidden, windows_of(on));
+    auto const sums = on.write<std::int64_t>(buffers::sums);
+    add_gradient(sums, p.head, p.embed.data(), result.head);
+    add_gradient(sums, p.bias, p.embed.data(), result.bias);
+    auto const loss = static_cast<float>(result.loss / static_cast<double>(config_.shape.tokens));
+    sums[dense_count_ + 1] += fixed_point::accumulate({&loss, 1}, sums.subspan(dense_count_, 1));
+  }
+
+  void uncombine(access const& on, shunt::layer_id l) {
+    auto k = kept(on, l);
+    auto const answers = matrix(on.read<float>(buffers::answers(l)));
+    auto const above = matrix(on.read<float>(buffers::hidden));
+    auto outgoing = matrix(on.write<float>(buffers::outgoing));
+    for (Eigen::Index t = 0; t < tokens(); ++t) {
+      k.gate_gradient(t, 0) = 0;
+      if (k.place(t, 0) < 0) continue;
+      auto const place = static_cast<Eigen::Index>(k.place(t, 0));
+      float const gate = k.probability(t, static_cast<Eigen::Index>(k.expert(t, 0)));
+      k.gate_gradient(t, 0) = above.row(t).dot(answers.row(place));
+      outgoing.row(place) =
+          (gate * above.row(t)).unaryExpr([](float v) { return static_cast<float>(gradient_grid(static_cast<double>(v))); });
+    }
+    count_bytes(on.read<std::int64_t>(buffers::shares(l)), on.rank, true, on.write<std::int64_t>(buffers::outgoing_counts));
+  }
+
+  void expert_backward(access const& on, shunt::layer_id l) {
+    auto const shares = on.read<std::int64_t>(buffers::shares(l));
+    auto const weights = on.read<float>(buffers::weights(l));
+    auto const gradients = on.write<std::int64_t>(buffers::slot_gradients(l));
+    auto const elements = static_cast<std::size_t>(config_.model.expert.elements());
+    auto const slots = arrivals(shares, on.rank);
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      stored_matrix const x = gather(slots[s], matrix(on.read<float>(buffers::arrived(l))));
+      stored_matrix const dy = gather(slots[s], matrix(on.read<float>(buffers::incoming)));
+      stored_matrix dx(x.rows(), x.cols());
+      bool const exact = config_.model.expert.backward(weights.subspan(s * elements, elements), {x.data(), x.rows(), x.cols()},
+                                                       {dy.data(), dy.rows(), dy.cols()}, {dx.data(), dx.rows(), dx.cols()},
+                                                       gradients.subspan(s * elements, elements));
+      on.write<std::int64_t>(buffers::sums)[dense_count_ + 1] += !exact;
+      scatter(slots[s], dx, matrix(on.write<float>(buffers::outgoing)));
+    }
+    count_bytes(shares, on.rank, false, on.write<std::int64_t>(buffers::outgoing_counts));
+  }
+
+  void unsplit(access const& on, shunt::layer_id l) {
+    auto const p = parameters(on);
+    auto const k = kept_before(on, l);
+    auto const incoming = matrix(on.read<float>(buffers::incoming));
+    auto hidden = matrix(on.write<float>(buffers::hidden));
+    auto const sums = on.write<std::int64_t>(buffers::sums);
+    stored_matrix dx = stored_matrix::Zero(tokens(), width());
+    for (Eigen::Index t = 0; t < tokens(); ++t)
+      if (k.place(t, 0) >= 0) dx.row(t) = incoming.row(static_cast<Eigen::Index>(k.place(t, 0)));
+    add_gradient(sums, p.router[l.index()], p.embed.data(), choose_experts_backward(p.router[l.index()], k, dx, hidden));
+    if (l != 0) return;
+
+    auto const& m = config_.model;
+    auto const text = windows_of(on);
+    add_gradient(sums, p.project, p.embed.data(), hidden.transpose() * embedded(m, p.embed, text));
+    stored_matrix const du = hidden * p.project;
+    stored_matrix table = stored_matrix::Zero(m.bytes, m.embedding);
+    for (std::size_t t = 0; t < text.size(); ++t)
+      for (std::int32_t c = 0; c < m.context; ++c)
+        table.row(text[t][c]) += du.row(static_cast<Eigen::Index>(t)).segment(c * m.embedding, m.embedding);
+    add_gradient(sums, p.embed, p.embed.data(), table);
+  }
+
+  void step(access const& on, shunt::layer_id l) {
+    auto const gradient = on.read<std::int64_t>(buffers::shard_gradients(l));
+    auto const state = on.write<float>(buffers::state(l));
+    auto const shards = on.write<float>(buffers::weight_shards(l));
+    auto const count = gradient.size();
+    auto const all_tokens = config_.shape.tokens * placement_.ranks();
+    config_.optimizer(state.first(count), state.subspan(count, count), state.subspan(2 * count, count), gradient, all_tokens,
+                      on.task.iteration + 1);
+    for (std::size_t i = 0; i < count; ++i) shards[i] = static_cast<float>(weight_grid(static_cast<double>(state[i])));
+  }
+
+  void step_dense(access const& on) {
+    auto const dense = on.write<float>(buffers::dense);
+    auto const count = dense_count_;
+    config_.optimizer(dense.first(count), dense.subspan(count, count), dense.subspan(2 * count, count),
+                      on.read<std::int64_t>(buffers::sums).first(count), placement_.ranks(), on.task.iteration + 1);
+  }
+
+  config config_;
+  std::size_t dense_count_;
+  sampler sampler_;
+  shunt::expert_placement placement_{};
+  std::int64_t part_ = 0;
+  std::vector<std::vector<aligned_bytes>> memory_{};
+};
+static_assert(shunt::work<moe_work>);
+
+}  // namespace example

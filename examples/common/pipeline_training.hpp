@@ -1,0 +1,263 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "adam.hpp"
+#include "aligned_bytes.hpp"
+#include "fixed_point.hpp"
+#include "language_model.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/execute/work.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/program.hpp"
+#include "text.hpp"
+
+namespace example {
+
+/// Trains a language model on the D x S workers of a pipeline job: the memory of every worker and what its operations compute. Meant
+/// for programs of `lower(pipeline_job, pipeline_schedule, tensors())`, whose regions stand in the order said there.
+///
+/// A micro-batch's samples, loss and gradient depend on (seed, iteration, micro-batch counted over all pipelines) and on the parameters
+/// alone, gradients are summed as integers and divided by the count of all micro-batches: losses are the same bits under every plan.
+class pipeline_training {
+ public:
+  struct config {
+    language_model model{};
+    shunt::pipeline_job job{};     ///< sizes and costs; model.stages = job.stages
+    std::int64_t iterations = 1;   ///< that losses are kept of
+    std::uint64_t seed = 1;
+    adam optimizer{};
+    std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
+  };
+
+  /// Throws invalid_problem where a size is not positive or the text is too short. `bytes` must outlive the work.
+  pipeline_training(config const& c, text_bytes const& bytes)
+      : config_(checked(c)),
+        text_(bytes, c.model.window(), c.seed),
+        losses_(static_cast<std::size_t>(c.iterations * c.job.microbatches_in_all()), std::numeric_limits<double>::quiet_NaN()),
+        workers_(static_cast<std::size_t>(c.job.ranks())) {
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks())) {
+      auto const s = stage_of(r);
+      auto& own = workers_[r.index()];
+      own.buffers.resize(2);
+      for (auto const b : {shunt::pipeline_buffers::state(), shunt::pipeline_buffers::kept()})
+        own.buffers[b].resize(static_cast<std::size_t>(tensors().state[s]));
+      own.scratch.resize(c.model.parameters(s));
+      c.model.initialise(s, c.seed, state_of(r).parameters);
+    }
+  }
+
+  /// What the buffers of the job's programs must hold.
+  [[nodiscard]] shunt::pipeline_tensors tensors() const {
+    std::vector<shunt::byte_count> stash, gradient, state;
+    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(config_.job.stages)) {
+      auto const parameters = static_cast<shunt::byte_count>(config_.model.parameters(s));
+      stash.push_back(static_cast<shunt::byte_count>(config_.model.stash(s) * sizeof(float)));
+      gradient.push_back(parameters * static_cast<shunt::byte_count>(sizeof(std::int64_t)));
+      state.push_back(3 * parameters * static_cast<shunt::byte_count>(sizeof(float)));
+    }
+    return {.activation = static_cast<shunt::byte_count>(config_.model.message() * sizeof(float)),
+            .stash = shunt::per_stage(std::move(stash)),
+            .gradient = shunt::per_stage(std::move(gradient)),
+            .state = shunt::per_stage(std::move(state))};
+  }
+
+  /// Makes room for the buffers of a program. Nobody may be running; what buffers held before stays.
+  void fit(shunt::program const& p) {
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(p.ranks.size())) {
+      auto& own = workers_[r.index()].buffers;
+      auto const& needed = p.ranks[r].buffers;
+      if (own.size() < needed.size()) own.resize(needed.size());
+      for (shunt::buffer_id b : shunt::ids<shunt::buffer_id>(needed.size()))
+        if (own[b].size() < static_cast<std::size_t>(needed[b].size)) own[b].resize(static_cast<std::size_t>(needed[b].size));
+    }
+  }
+
+  // --- what executors ask for
+
+  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) {
+    auto& own = workers_[r.index()].buffers;
+    return own.contains(b) ? std::span<std::byte>(own[b]) : std::span<std::byte>();
+  }
+
+  void operator()(shunt::rank_id r, shunt::task const& t) {
+    auto const start = clock::now();
+    compute(r, t);
+    if (config_.unit.count() == 0) return;
+    auto const whole = cost_of(t.op) * config_.unit;
+    workers_[r.index()].computing += clock::now() - start;
+    workers_[r.index()].waited_out += whole;
+    std::this_thread::sleep_until(start + whole);
+  }
+
+  /// Takes a step of `iteration` back, if this rank has made it.
+  void restore(shunt::rank_id r, std::int64_t iteration) {
+    auto& own = workers_[r.index()];
+    if (own.iteration > iteration) {
+      if (own.iteration != iteration + 1)
+        throw std::logic_error("rank " + std::to_string(r.value()) + " is " + std::to_string(own.iteration - iteration) +
+                               " steps ahead, one can be taken back");
+      own.buffers[shunt::pipeline_buffers::state()] = own.buffers[shunt::pipeline_buffers::kept()];
+      own.iteration = iteration;
+      own.overflow.reset();
+      ++own.restored;
+    }
+  }
+
+  // --- what the training program asks for
+
+  /// A worker that died remembers nothing.
+  void forget(shunt::rank_id r) {
+    for (auto& b : workers_[r.index()].buffers) std::fill(b.begin(), b.end(), std::byte{0xff});
+    workers_[r.index()].iteration = -1;
+  }
+  /// A worker that has received its state goes on with `iteration`.
+  void joined(shunt::rank_id r, std::int64_t iteration) { workers_[r.index()].iteration = iteration; }
+
+  /// The mean loss of an iteration in nats a byte: micro-batches are added in their order, whoever computed them.
+  [[nodiscard]] double loss(std::int64_t iteration) const {
+    auto const count = config_.job.microbatches_in_all();
+    double sum = 0;
+    for (std::int64_t g = 0; g < count; ++g) sum += losses_[static_cast<std::size_t>(iteration * count + g)];
+    return sum / count;
+  }
+  /// The iteration that a worker would run next.
+  [[nodiscard]] std::int64_t iteration_of(shunt::rank_id r) const { return workers_[r.index()].iteration; }
+  /// Steps taken back on a worker so far.
+  [[nodiscard]] std::int64_t restored(shunt::rank_id r) const { return workers_[r.index()].restored; }
+  /// The parameters of a worker.
+  [[nodiscard]] std::span<float const> parameters(shunt::rank_id r) { return state_of(r).parameters; }
+  /// A gradient overflowed or was not finite, on the stage of this worker in this iteration: the step was left out.
+  struct overflow {
+    shunt::rank_id rank{};
+    std::int64_t iteration = 0;
+  };
+  [[nodiscard]] std::optional<overflow> first_overflow() const {
+    std::optional<overflow> first;
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(workers_.size()))
+      if (auto const at = workers_[r.index()].overflow; at && (!first || *at < first->iteration)) first = {r, *at};
+    return first;
+  }
+  /// Real computation over the time that operations are to take, summed over everything run so far; 0 where operations don't wait.
+  [[nodiscard]] double computing_share() const {
+    std::chrono::nanoseconds computing{0}, whole{0};
+    for (auto const& own : workers_) {
+      computing += own.computing;
+      whole += own.waited_out;
+    }
+    return whole.count() == 0 ? 0 : static_cast<double>(computing.count()) / static_cast<double>(whole.count());
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  /// One worker; touched by its own thread alone while programs run.
+  struct worker_state {
+    shunt::indexed<shunt::buffer_id, aligned_bytes> buffers{};
+    std::vector<float, aligned_allocator<float>> scratch{};  ///< a micro-batch's gradient before it is rounded
+    std::int64_t iteration = 0;                              ///< steps made
+    std::int64_t restored = 0;
+    std::optional<std::int64_t> overflow{};
+    std::chrono::nanoseconds computing{0}, waited_out{0};
+  };
+  struct optimizer_memory {
+    std::span<float> parameters, first, second;
+  };
+
+  [[nodiscard]] static config const& checked(config const& c) {
+    shunt::validate(c.job);
+    validate(c.model);
+    if (c.model.stages != c.job.stages) throw shunt::invalid_problem("stages", "the model and the job differ");
+    if (c.iterations < 1) throw shunt::invalid_problem("iterations", "must be at least 1, is " + std::to_string(c.iterations));
+    if (c.job.microbatches_in_all() > fixed_point::most_terms)
+      throw shunt::invalid_problem("microbatches", "at most " + std::to_string(fixed_point::most_terms) +
+                                                       " in all pipelines fit the gradient's fixed point");
+    return c;
+  }
+
+  [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const { return config_.job.worker_of(r).stage; }
+  [[nodiscard]] optimizer_memory state_of(shunt::rank_id r) {
+    auto const all = as<float>(std::span<std::byte>(workers_[r.index()].buffers[shunt::pipeline_buffers::state()]));
+    auto const size = all.size() / 3;
+    return {all.first(size), all.subspan(size, size), all.last(size)};
+  }
+  [[nodiscard]] shunt::ticks cost_of(shunt::operation const& op) const {
+    auto const& costs = config_.job.costs;
+    switch (op.kind) {
+      case shunt::op_kind::forward: return costs.forward[op.stage];
+      case shunt::op_kind::backward_input: return costs.backward_input[op.stage];
+      case shunt::op_kind::backward_weight: return costs.backward_weight[op.stage];
+      case shunt::op_kind::backward: return costs.backward_input[op.stage] + costs.backward_weight[op.stage];
+      case shunt::op_kind::step: return costs.step[op.stage];
+      default: return 0;
+    }
+  }
+
+  void compute(shunt::rank_id r, shunt::task const& t) {
+    auto const s = stage_of(r);
+    auto& own = workers_[r.index()];
+    auto const& model = config_.model;
+    auto const floats = [&](shunt::region const& at) {
+      auto const bytes = buffer(r, at.buffer);
+      return as<float>(bytes.subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size)));
+    };
+    auto const integers = [&](shunt::region const& at) {
+      auto const bytes = buffer(r, at.buffer);
+      return as<std::int64_t>(bytes.subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size)));
+    };
+    std::int64_t const microbatch = t.op.pipeline.value() * config_.job.microbatches + t.op.microbatch.value();
+    auto const backward_input = [&] {  // reads: state, input, stash, output_gradient; writes: input_gradient, stash
+      model.backward_input(s, state_of(r).parameters, floats(t.reads[3]), floats(t.writes[1]), floats(t.writes[0]));
+    };
+    auto const backward_weight = [&](shunt::region const& gradient, shunt::region const& flag) {  // reads[2]: stash
+      model.backward_weight(s, text_, t.iteration, microbatch, floats(t.reads[2]), own.scratch);
+      integers(flag)[0] += fixed_point::accumulate(own.scratch, integers(gradient));
+    };
+    switch (t.op.kind) {
+      case shunt::op_kind::forward: {  // reads: state, input; writes: output, stash
+        double const loss = model.forward(s, state_of(r).parameters, text_, t.iteration, microbatch, floats(t.reads[1]),
+                                          floats(t.writes[1]), floats(t.writes[0]));
+        if (model.is_last(s))
+          losses_[static_cast<std::size_t>(t.iteration * config_.job.microbatches_in_all() + microbatch)] = loss;
+        return;
+      }
+      case shunt::op_kind::backward_input: return backward_input();
+      case shunt::op_kind::backward_weight: return backward_weight(t.writes[0], t.writes[1]);
+      case shunt::op_kind::backward:
+        backward_input();
+        return backward_weight(t.writes[2], t.writes[3]);
+      case shunt::op_kind::step: {  // reads: gradient, flag, state; writes: state
+        auto const state = state_of(r);
+        if (integers(t.reads[1])[0] == 0)
+          config_.optimizer(state.parameters, state.first, state.second, integers(t.reads[0]), config_.job.microbatches_in_all(),
+                            t.iteration + 1);
+        else
+          own.overflow = t.iteration;
+        own.iteration = t.iteration + 1;
+        return;
+      }
+      default: throw std::logic_error("a pipeline has no operation " + std::string(to_string(t.op.kind)));
+    }
+  }
+
+  config const config_;
+  sampler const text_;
+  std::vector<double> losses_;  ///< iterations x micro-batches of all pipelines
+  std::vector<worker_state> workers_;  ///< by rank
+};
+
+static_assert(shunt::restorable_work<pipeline_training>);
+
+}  // namespace example

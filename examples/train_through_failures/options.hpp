@@ -1,0 +1,80 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli.hpp"
+#include "pipeline_training.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/restate.hpp"
+
+namespace example {
+
+/// The command line of train_through_failures.
+struct options {
+  pipeline_training::config training{.job = {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}}, .iterations = 12};
+  std::string text{}, out{};
+  std::vector<worker_at> kills{}, joins{};
+  std::optional<std::int32_t> kill_at{};  ///< instruction index; without it, the middle of the worker's list
+  bool split = true, stagger = true;
+  bool memory_1f1b = false;
+  std::chrono::milliseconds timeout{50};
+  bool compare_schedules = false;
+};
+
+/// Which workers are dead at the start of an iteration, and in it after its kills: joins come before kills.
+[[nodiscard]] inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration, bool after_kills) {
+  std::vector<shunt::worker> dead;
+  for (std::int64_t i = 0; i <= iteration; ++i) {
+    for (auto const& j : o.joins)
+      if (j.iteration == i) std::erase(dead, j.who);
+    if (i < iteration || after_kills)
+      for (auto const& k : o.kills)
+        if (k.iteration == i) dead.push_back(k.who);
+  }
+  return dead;
+}
+
+/// Throws invalid_problem, naming the option and the item, where kills and joins can't happen as asked.
+inline void validate(options const& o) {
+  auto const check = [&](char const* field, std::vector<worker_at> const& list, bool kill) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      auto const& [who, at] = list[i];
+      auto const refuse = [&](std::string const& why) {
+        throw shunt::invalid_problem(std::string(field) + "[" + std::to_string(i) + "]", why);
+      };
+      auto job = o.training.job;
+      job.dead = {who};
+      try {
+        validate(job);
+      } catch (shunt::invalid_problem const& error) {
+        refuse(std::string(error.what()).substr(std::string("dead[0]: ").size()));
+      }
+      if (at >= o.training.iterations)
+        refuse("iteration " + std::to_string(at) + " is not one of 0.." + std::to_string(o.training.iterations - 1));
+      auto const same = [&](worker_at const& other) { return other.who == who && other.iteration == at; };
+      if (std::count_if(list.begin(), list.end(), same) > 1) refuse("is named twice");
+      if (!kill && at == 0) refuse("nobody can join before iteration 1");
+      // a kill wants a worker that lives when the iteration starts (and has joined by then), a join one that does not
+      auto const dead = dead_in(o, kill ? at : at - 1, !kill);
+      bool const is_dead = std::find(dead.begin(), dead.end(), who) != dead.end();
+      if (is_dead == kill) refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") + " in iteration " + std::to_string(at));
+      if (kill) {
+        job.dead = dead_in(o, at, true);
+        if (auto const stage = stage_without_worker(job))
+          refuse("leaves stage " + std::to_string(stage->value()) + " without a live worker in iteration " + std::to_string(at));
+      }
+    }
+  };
+  validate(o.training.job);
+  validate(o.training.model);
+  check("kill", o.kills, true);
+  check("join", o.joins, false);
+}
+
+}  // namespace example

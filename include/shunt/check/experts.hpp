@@ -1,0 +1,5 @@
+#pragma once
+/// The judges of everything about experts: placements, token splits, shard maps.
+#include "shunt/check/placement.hpp"
+#include "shunt/check/shard_map.hpp"
+#include "shunt/check/token_split.hpp"

@@ -1,0 +1,110 @@
+#pragma once
+/// Are these times ones at which a pipeline schedule can run?
+///
+/// Every operation takes what it costs (a fused backward the sum of its two parts), starts at 0 or later and not before its
+/// predecessor in the list ends, nor before its input is there: at the end of the operation that makes it, plus the transfer where
+/// that stands on another worker. A step starts after the last operation of all live workers of its stage, or of all live workers at
+/// all where the step isn't staggered. Linear in the number of operations. Shares no code with solvers or measures.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "shunt/check/pipeline.hpp"
+
+namespace shunt {
+namespace detail {
+
+class timetable_judge {
+ public:
+  using place = schedule_judge::place;
+
+  constexpr timetable_judge(pipeline_job const& job, pipeline_schedule const& schedule, timetable const& table)
+      : job_(job), schedule_(schedule), table_(table), places_(job, schedule) {}
+
+  [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
+    found_ = places_.verdict();
+    if (schedule_.order.size() != static_cast<std::size_t>(job_.ranks())) return found_;
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      auto const operations = schedule_.order[r].size();
+      auto const times = r.index() < table_.times.size() ? table_.times[r].size() : 0;
+      if (times != operations)
+        report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times), static_cast<std::int64_t>(operations));
+    }
+    if (!found_.empty()) return found_;  // what times of a broken schedule mean, nobody can say
+    for (rank_id r : ids<rank_id>(job_.ranks()))
+      for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) judge({r, i});
+    judge_steps();
+    return found_;
+  }
+
+ private:
+  [[nodiscard]] constexpr interval const& when(place w) const { return table_.times[w.rank][static_cast<std::size_t>(w.index)]; }
+
+  constexpr void report(pipeline_rule rule, place w, operation const& related, std::int64_t count, std::int64_t limit) {
+    operation const o = w.index >= 0 ? places_.at(w) : operation{};
+    found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
+  }
+
+  [[nodiscard]] constexpr ticks cost(operation const& o) const {
+    auto const& c = job_.costs;
+    switch (o.kind) {
+      case op_kind::forward: return c.forward[o.stage];
+      case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
+      case op_kind::backward_input: return c.backward_input[o.stage];
+      case op_kind::backward_weight: return c.backward_weight[o.stage];
+      default: return c.step[o.stage];
+    }
+  }
+
+  constexpr void judge(place w) {
+    auto const [start, end] = when(w);
+    if (auto const due = cost(places_.at(w)); end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);
+    if (start < 0) report(pipeline_rule::early, w, {}, start, 0);
+    if (w.index > 0) {
+      place const before{w.rank, w.index - 1};
+      if (start < when(before).end) report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
+    }
+    place const need = places_.input_of(places_.at(w));
+    if (!need.found()) return;
+    ticks const there = when(need).end + (need.rank == w.rank ? 0 : job_.transfer);
+    if (start < there) report(pipeline_rule::dependency, w, places_.at(need), start, there);
+  }
+
+  /// Every step against the latest operation that it must wait for, the lowest rank's where several end at once.
+  constexpr void judge_steps() {
+    std::vector<place> last(static_cast<std::size_t>(job_.stages));  // of a stage
+    place last_of_all;
+    auto const extend = [&](place& latest, place w) {
+      if (w.found() && (!latest.found() || when(w).end > when(latest).end)) latest = w;
+    };
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      place const w{r, static_cast<std::int32_t>(schedule_.order[r].size()) - 2};
+      extend(last[job_.worker_of(r).stage.index()], w);
+      extend(last_of_all, w);
+    }
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      if (schedule_.order[r].empty()) continue;
+      place const step{r, static_cast<std::int32_t>(schedule_.order[r].size()) - 1};
+      place const latest = schedule_.staggered_step ? last[job_.worker_of(r).stage.index()] : last_of_all;
+      if (latest.found() && when(step).start < when(latest).end)
+        report(pipeline_rule::early_step, step, places_.at(latest), when(step).start, when(latest).end);
+    }
+  }
+
+  pipeline_job const& job_;
+  pipeline_schedule const& schedule_;
+  timetable const& table_;
+  schedule_judge places_;
+  std::vector<pipeline_violation> found_;
+};
+
+}  // namespace detail
+
+/// Every rule that the schedule breaks, or, if it breaks none, every rule that the times break.
+[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job, pipeline_schedule const& schedule,
+                                                              timetable const& table) {
+  validate(job);
+  return detail::timetable_judge(job, schedule, table).verdict();
+}
+
+}  // namespace shunt

@@ -1,0 +1,215 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/execute/all_ranks.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/execute/faults.hpp"
+#include "shunt/execute/rank_loop.hpp"
+#include "shunt/program/dependencies.hpp"
+
+namespace shunt {
+
+template <work Work>
+class inline_session;
+
+/// The reference: all ranks on the calling thread, program after program, in the order of `serial_order`. Nothing runs before the
+/// session is waited for. Where ranks fall silent all others go on as far as their dependencies let them, so that `done` is the most
+/// that any executor can reach. The clock is the steady one, in nanoseconds; an instruction starts when the one before it ended,
+/// whichever rank's that was.
+struct inline_executor {
+  std::vector<fault> faults{};
+
+  template <work Work>
+  [[nodiscard]] inline_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
+    return inline_session<Work>(*this, w, first_iteration);
+  }
+  template <work Work>
+  outcome run(program const& p, Work& w) const {
+    auto session = open(w);
+    session.submit(borrowed(p));
+    return session.wait();
+  }
+};
+
+/// Iterations on the calling thread. What the work throws passes through, from `wait` or `wait_until`, and ends the session.
+template <work Work>
+class inline_session {
+ public:
+  inline_session(inline_executor const& config, Work& w, std::int64_t first_iteration)
+      : faults_(config.faults), ranks_(w), first_iteration_(first_iteration) {}
+
+  /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
+  void submit(std::shared_ptr<program const> p) {
+    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
+    if (!programs_.empty()) same_ranks(*programs_.front(), *p);
+    programs_.push_back(std::move(p));
+  }
+  void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
+
+  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost before all ranks had completed them. Throws
+  /// invalid_program where a program can't be run to its end, logic_error where fewer were submitted.
+  [[nodiscard]] bool wait_until(std::int32_t programs) {
+    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    while (ran_ < programs) run_next();
+    return static_cast<std::int32_t>(completions_.size()) >= programs;
+  }
+
+  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return completions_.at(static_cast<std::size_t>(n - 1)); }
+
+  /// Runs the rest and ends the session. Throws as wait_until does.
+  [[nodiscard]] outcome wait() {
+    closed_ = true;
+    (void)wait_until(static_cast<std::int32_t>(programs_.size()));
+    outcome all;
+    all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
+    for (rank_id const r : ids<rank_id>(states_.size())) {
+      auto const& s = states_[r.index()];
+      all.timeline.events.insert(all.timeline.events.end(), s.events.begin(), s.events.end());
+      all.done.push_back(s.done);
+      if (s.silent) all.lost.push_back(r);
+    }
+    return all;
+  }
+
+ private:
+  struct rank_state {
+    std::vector<event> events{};
+    progress done{};
+    std::int32_t strike = -1;  // instruction of the current program before which it falls silent
+    bool silent = false;
+    bool stuck = false;  // waits for a silent rank, or for one that is stuck itself
+    [[nodiscard]] bool runs() const { return !silent && !stuck; }
+  };
+
+  void run_next() {
+    auto const& p = *programs_[static_cast<std::size_t>(ran_)];
+    prepare(p);
+    now_ = clock_.now();
+    for (std::size_t k = 0; k < order_.size();) {
+      auto const& own = p.ranks[order_[k].rank];
+      auto const& what = own.instructions[static_cast<std::size_t>(order_[k].instruction)];
+      if (is_collective(what.code)) {
+        k += meet(p, d_.meetings[static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])], k);
+      } else {
+        single(own, what, order_[k]);
+        ++k;
+      }
+    }
+    ++ran_;
+    bool all = true;
+    for (rank_id const r : ids<rank_id>(states_.size())) {
+      auto& s = states_[r.index()];
+      if (s.runs() && s.strike == s.done.instructions) s.silent = true;
+      if (s.runs()) s.done = {ran_, 0};
+      all = all && s.done.programs == ran_;
+    }
+    if (all) completions_.push_back(now_);
+  }
+
+  void prepare(program const& p) {
+    if (bound_ != &p) {
+      d_ = find_dependencies(p);
+      order_ = serial_order(p, d_);
+      if (order_.size() < p.instructions()) refuse(p);
+      messages_.resize(d_.partner.size());
+      bound_ = &p;
+    }
+    states_.resize(p.ranks.size());
+    for (rank_id const r : ids<rank_id>(states_.size())) {
+      auto& s = states_[r.index()];
+      if (!s.runs()) continue;
+      ranks_.bind(p, r);
+      s.strike = strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
+      if (auto const more = s.events.size() + p.ranks[r].instructions.size(); more > s.events.capacity())
+        s.events.reserve(std::max(more, 2 * s.events.capacity()));
+    }
+  }
+
+  /// True where the rank is able to start its next instruction.
+  [[nodiscard]] bool starts(rank_state& s) const {
+    if (s.runs() && s.strike == s.done.instructions) s.silent = true;
+    return s.runs();
+  }
+
+  void single(rank_program const& own, instruction const& what, program_point at) {
+    auto& s = states_[at.rank.index()];
+    if (!starts(s)) return;
+    auto const partner = static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(at))]);
+    if (what.code == opcode::send) {
+      messages_[partner] = ranks_.send(own, at.rank, what);
+    } else if (what.code == opcode::receive) {
+      auto& message = messages_[static_cast<std::size_t>(d_.number(at))];
+      if (message.empty()) {
+        s.stuck = true;
+        return;
+      }
+      ranks_.receive(own, at.rank, what, std::move(message));
+    } else {
+      ranks_.local(own, at.rank, what, first_iteration_ + ran_);
+    }
+    auto const start = now_;
+    now_ = clock_.now();
+    s.events.push_back({at.rank, ran_, at.instruction, what.code, what.op, start, now_});
+    ++s.done.instructions;
+  }
+
+  /// Returns the number of members.
+  std::size_t meet(program const& p, dependencies::meeting const& m, std::size_t k) {
+    auto const members = std::span(order_).subspan(k, static_cast<std::size_t>(m.members.count));
+    bool const all = std::all_of(members.begin(), members.end(), [&](auto at) { return starts(states_[at.rank.index()]); });
+    auto const start = now_;
+    if (all) {
+      ranks_.meet(p, d_, m);
+      now_ = clock_.now();
+    }
+    for (auto const at : members) {
+      auto& s = states_[at.rank.index()];
+      if (!all) {
+        if (starts(s)) s.stuck = true;
+        continue;
+      }
+      auto const& what = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
+      s.events.push_back({at.rank, ran_, at.instruction, what.code, what.op, start, now_});
+      ++s.done.instructions;
+    }
+    return members.size();
+  }
+
+  [[noreturn]] void refuse(program const& p) const {
+    std::vector<std::int32_t> reached(p.ranks.size(), 0);
+    for (auto const at : order_) reached[at.rank.index()] = at.instruction + 1;
+    for (rank_id const r : ids<rank_id>(p.ranks.size()))
+      if (auto const i = static_cast<std::size_t>(reached[r.index()]); i < p.ranks[r].instructions.size())
+        throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " + std::to_string(i) + ": this " +
+                              std::string(to_string(p.ranks[r].instructions[i].code)) + " would wait forever");
+    throw invalid_program("ranks wait for each other");
+  }
+
+  std::vector<fault> faults_;
+  all_ranks<Work> ranks_;
+  std::int64_t first_iteration_;
+  stopwatch clock_{};
+  ticks now_ = 0;
+
+  std::vector<std::shared_ptr<program const>> programs_{};
+  std::int32_t ran_ = 0;
+  bool closed_ = false;
+  std::vector<rank_state> states_{};
+  std::vector<ticks> completions_{};
+
+  program const* bound_ = nullptr;  // what the next three belong to
+  dependencies d_{};
+  std::vector<program_point> order_{};
+  std::vector<typename all_ranks<Work>::message> messages_{};  // by number of the receive: a message under way
+};
+
+}  // namespace shunt

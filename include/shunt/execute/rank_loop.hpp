@@ -1,0 +1,101 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/execute/collectives.hpp"
+#include "shunt/execute/rank_memory.hpp"
+#include "shunt/execute/transport.hpp"
+#include "shunt/execute/work.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
+
+namespace shunt {
+
+/// Nanoseconds since a session was opened.
+class stopwatch {
+ public:
+  static constexpr double seconds_per_tick = 1e-9;
+  [[nodiscard]] ticks now() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// One rank of a session, over any transport: runs the rank's lists one after another, each in list order on the calling thread, and
+/// keeps what happened. Collectives of group g run on the reserved channel -1 - g; programs use channels from 0.
+template <transport Transport, work Work>
+class rank_loop {
+ public:
+  rank_loop(Transport& net, Work& w, std::int64_t first_iteration, stopwatch const& clock)
+      : net_(net), memory_(w, net.rank()), first_iteration_(first_iteration), clock_(clock) {}
+
+  /// The iteration that the next program will be.
+  [[nodiscard]] std::int64_t iteration() const { return first_iteration_ + done_.programs; }
+  [[nodiscard]] progress done() const { return done_; }
+  [[nodiscard]] std::vector<event>& events() { return events_; }
+
+  /// Runs this rank's list of a program. `before(i)` is called just before instruction i starts, and once with the length of the list;
+  /// what it throws ends the run there. Throws what the transport and the work throw, and invalid_program.
+  template <class Before>
+  void run(program const& p, Before&& before) {
+    rank_program const& own = p.ranks[net_.rank()];
+    memory_.bind(own);
+    if (events_.capacity() - events_.size() < own.instructions.size())
+      events_.reserve(std::max(events_.size() + own.instructions.size(), 2 * events_.capacity()));
+    ticks start = clock_.now();
+    for (instruction const& i : own.instructions) {
+      before(done_.instructions);
+      perform(p, own, i);
+      ticks const end = clock_.now();
+      events_.push_back({net_.rank(), done_.programs, done_.instructions, i.code, i.op, start, end});
+      ++done_.instructions;
+      start = end;
+    }
+    before(done_.instructions);
+    done_ = {done_.programs + 1, 0};
+  }
+
+ private:
+  void perform(program const& p, rank_program const& own, instruction const& i) {
+    switch (i.code) {
+      case opcode::send: return net_.send(i.peer, i.channel, memory_[own.reads(i)[0]]);
+      case opcode::receive: return net_.receive(i.peer, i.channel, memory_[own.writes(i)[0]]);
+      case opcode::all_reduce: return all_reduce(group(p, i), i.type, i.reduce, memory_[own.writes(i)[0]]);
+      case opcode::reduce_scatter:
+        return reduce_scatter(group(p, i), i.type, i.reduce, memory_[own.reads(i)[0]], memory_[own.writes(i)[0]]);
+      case opcode::all_gather: return all_gather(group(p, i), memory_[own.reads(i)[0]], memory_[own.writes(i)[0]]);
+      case opcode::exchange: {
+        auto const out = own.reads(i), in = own.writes(i);
+        return exchange(group(p, i), memory_[out[0]], memory_[out[1]], memory_[in[0]], memory_[in[1]]);
+      }
+      default: return memory_.run(own, i, iteration());
+    }
+  }
+
+  [[nodiscard]] membership<Transport> group(program const& p, instruction const& i) {
+    auto const& members = p.groups[i.group];
+    auto const at = std::find(members.begin(), members.end(), net_.rank());
+    if (at == members.end())
+      throw invalid_program("rank " + std::to_string(net_.rank().value()) + " is no member of group " +
+                            std::to_string(i.group.value()));
+    return {net_, members, static_cast<std::size_t>(at - members.begin()), -1 - i.group.value(), scratch_};
+  }
+
+  Transport& net_;
+  rank_memory<Work> memory_;
+  std::int64_t first_iteration_;
+  stopwatch clock_;
+  progress done_{};
+  std::vector<event> events_{};
+  std::vector<std::byte> scratch_{};
+};
+
+}  // namespace shunt

@@ -1,0 +1,83 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+#include "shunt/io/drawing.hpp"
+#include "shunt/program/timeline.hpp"
+
+namespace shunt {
+
+/// How a timeline becomes a trace.
+struct trace_style {
+  double microseconds_per_tick = 1;                     ///< where the timeline's clock was virtual
+  std::function<std::string(rank_id)> name_of_rank{};  ///< default: "rank 3"
+};
+
+namespace detail {
+[[nodiscard]] inline std::string json_text(std::string_view text) {
+  std::string quoted = "\"";
+  for (char const c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return quoted + '"';
+}
+}  // namespace detail
+
+/// Writes a timeline in the Trace Event Format (JSON, complete events), which Perfetto and chrome://tracing open: times in microseconds
+/// to the nanosecond, one row a rank. The format has no overlapping events in one row; where lanes of a rank run at once, the later
+/// event goes to a second row of the rank. The category is "compute" or "transfer"; what the event was stands in its arguments.
+/// Reference: "Trace Event Format", the Chromium project.
+inline void write_trace(std::ostream& out, timeline const& events, trace_style const& style = {}) {
+  double const scale = events.seconds_per_tick > 0 ? events.seconds_per_tick * 1e6 : style.microseconds_per_tick;
+  auto const time = [&](ticks t) { return decimal(static_cast<double>(t) * scale, 3); };
+  std::int32_t ranks = 0;
+  for (auto const& e : events.events) ranks = std::max(ranks, e.rank.value() + 1);
+
+  out << "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+  char const* separator = "\n";
+  auto const next = [&]() -> std::ostream& { return out << std::exchange(separator, ",\n"); };
+  std::map<rank_id, std::vector<ticks>> busy_until;  // of each row of a rank
+  for (auto const& e : events.events) {
+    auto& rows = busy_until[e.rank];
+    std::size_t row = 0;
+    while (row < rows.size() && rows[row] > e.start) ++row;
+    if (row == rows.size()) rows.push_back(0);
+    rows[row] = e.end;
+    bool const compute = e.code == opcode::compute;
+    auto name = std::string(compute ? to_string(e.op.kind) : to_string(e.code));
+    bool const microbatch = compute && e.op.kind < op_kind::step;
+    if (microbatch) name += " " + std::to_string(e.op.pipeline.value()) + ":" + std::to_string(e.op.microbatch.value());
+    next() << "{\"name\": " << detail::json_text(name) << ", \"cat\": \"" << (compute ? "compute" : "transfer")
+           << "\", \"ph\": \"X\", \"ts\": " << time(e.start) << ", \"dur\": " << time(e.end - e.start) << ", \"pid\": 0, \"tid\": "
+           << std::to_string(e.rank.value() + static_cast<std::int64_t>(row) * ranks)
+           << ", \"args\": {\"iteration\": " << std::to_string(e.iteration) << ", \"instruction\": " << std::to_string(e.instruction);
+    if (compute) out << ", \"stage\": " << std::to_string(e.op.stage.value());
+    if (microbatch)
+      out << ", \"pipeline\": " << std::to_string(e.op.pipeline.value()) << ", \"microbatch\": " << std::to_string(e.op.microbatch.value());
+    out << "}}";
+  }
+  std::int64_t order = 0;
+  for (auto const& [rank, rows] : busy_until)
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      auto name = style.name_of_rank ? style.name_of_rank(rank) : "rank " + std::to_string(rank.value());
+      if (row > 0) name += " (" + std::to_string(row + 1) + ")";
+      auto const tid = std::to_string(rank.value() + static_cast<std::int64_t>(row) * ranks);
+      next() << "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": " << tid << ", \"args\": {\"name\": "
+             << detail::json_text(name) << "}}";
+      next() << "{\"name\": \"thread_sort_index\", \"ph\": \"M\", \"pid\": 0, \"tid\": " << tid
+             << ", \"args\": {\"sort_index\": " << std::to_string(order++) << "}}";
+    }
+  out << "\n]}\n";
+}
+
+}  // namespace shunt

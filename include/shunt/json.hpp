@@ -1,0 +1,5 @@
+#pragma once
+#include "shunt/json/experts.hpp"
+#include "shunt/json/pipeline.hpp"
+#include "shunt/json/program.hpp"
+#include "shunt/json/solution.hpp"

@@ -1,0 +1,127 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/json/reader.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/shard_map.hpp"
+#include "shunt/plan/token_split.hpp"
+#include "shunt/problem/expert_layers.hpp"
+#include "shunt/problem/optimizer_state.hpp"
+
+/// Expert layers, placements, token splits and shard maps as JSON, as `json/pipeline.hpp` does it for pipelines: what was written reads
+/// back equal, and invalid_problem names the path of what doesn't fit. Tables are lists of rows.
+namespace shunt {
+
+namespace detail {
+
+/// rows x columns values, row by row, as a list of rows.
+template <class T, class F>
+[[nodiscard]] nlohmann::json rows_of(std::vector<T> const& values, std::int32_t columns, F&& f) {
+  auto rows = nlohmann::json::array();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % static_cast<std::size_t>(std::max(1, columns)) == 0) rows.push_back(nlohmann::json::array());
+    rows.back().push_back(f(values[i]));
+  }
+  return rows;
+}
+
+/// Reads it back; every row must have as many values.
+template <class T, class F>
+void read_rows(json_reader const& here, std::int32_t rows, std::int32_t columns, std::vector<T>& values, F&& f) {
+  values.clear();
+  std::int64_t found = 0;
+  here.each([&](json_reader const& row) {
+    std::int64_t width = 0;
+    row.each([&](json_reader const& item) { values.push_back(f(item)), ++width; });
+    if (width != columns) row.refuse("has " + std::to_string(width) + " values, must have " + std::to_string(columns));
+    ++found;
+  });
+  if (found != (columns == 0 ? 0 : rows)) here.refuse("has " + std::to_string(found) + " rows, must have " + std::to_string(rows));
+}
+
+inline constexpr auto whole = [](json_reader const& item) { return item.integer<std::int64_t>(); };
+inline constexpr auto same = [](std::int64_t value) { return value; };
+
+}  // namespace detail
+
+/// {"experts": E, "loads": [[tokens of expert 0, ...] of layer 0, ...], "slots_per_rank": [...]}
+inline void to_json(nlohmann::json& j, expert_layers const& p) {
+  j = {{"layers", p.layers}, {"experts", p.experts}, {"loads", detail::rows_of(p.loads, p.experts, detail::same)},
+       {"slots_per_rank", p.slots_per_rank}};
+}
+inline void read(json_reader const& here, expert_layers& p) {
+  here.only({"layers", "experts", "loads", "slots_per_rank"});
+  p = {.layers = here["layers"].integer<std::int32_t>(0), .experts = here["experts"].integer<std::int32_t>(0)};
+  detail::read_rows(here["loads"], p.layers, p.experts, p.loads, detail::whole);
+  here["slots_per_rank"].each([&](json_reader const& item) { p.slots_per_rank.push_back(item.integer<std::int32_t>()); });
+}
+
+inline void to_json(nlohmann::json& j, optimizer_state const& o) {
+  j = {{"experts", o.experts},         {"ranks", o.ranks},           {"elements", o.elements}, {"gradient_bytes", o.gradient_bytes},
+       {"weight_bytes", o.weight_bytes}, {"state_bytes", o.state_bytes}};
+}
+inline void read(json_reader const& here, optimizer_state& o) {
+  here.only({"experts", "ranks", "elements", "gradient_bytes", "weight_bytes", "state_bytes"});
+  o = {here["experts"].integer<std::int32_t>(),        here["ranks"].integer<std::int32_t>(),
+       here["elements"].integer<std::int64_t>(),       here["gradient_bytes"].integer<std::int32_t>(),
+       here["weight_bytes"].integer<std::int32_t>(), here["state_bytes"].integer<std::int32_t>()};
+}
+
+/// {"layers": L, "experts": E, "first_slot": [0, ..., slots], "expert_of": [[expert of slot 0, ...] of layer 0, ...]}
+inline void to_json(nlohmann::json& j, expert_placement const& plan) {
+  j = {{"layers", plan.layers}, {"experts", plan.experts}, {"first_slot", plan.first_slot},
+       {"expert_of", detail::rows_of(plan.expert_of, plan.slots(), [](expert_id e) { return e.value(); })}};
+}
+inline void read(json_reader const& here, expert_placement& plan) {
+  here.only({"layers", "experts", "first_slot", "expert_of"});
+  plan = {.layers = here["layers"].integer<std::int32_t>(0), .experts = here["experts"].integer<std::int32_t>(0)};
+  plan.first_slot.clear();
+  here["first_slot"].each([&](json_reader const& item) {
+    plan.first_slot.push_back(item.integer<std::int32_t>(plan.first_slot.empty() ? 0 : plan.first_slot.back()));
+  });
+  if (plan.first_slot.empty() || plan.first_slot.front() != 0) here["first_slot"].refuse("must begin with 0");
+  detail::read_rows(here["expert_of"], plan.layers, plan.slots(), plan.expert_of, [](json_reader const& item) { return item.id<expert_id>(); });
+}
+
+/// {"sources", "slots", "experts", "tokens": a row a source, a column a slot, "dropped": a row a source, a column an expert}
+inline void to_json(nlohmann::json& j, token_split const& plan) {
+  j = {{"sources", plan.sources}, {"slots", plan.slots}, {"experts", plan.experts},
+       {"tokens", detail::rows_of(plan.tokens, plan.slots, detail::same)}, {"dropped", detail::rows_of(plan.dropped, plan.experts, detail::same)}};
+}
+inline void read(json_reader const& here, token_split& plan) {
+  here.only({"sources", "slots", "experts", "tokens", "dropped"});
+  plan = {.sources = here["sources"].integer<std::int32_t>(0),
+          .slots = here["slots"].integer<std::int32_t>(0),
+          .experts = here["experts"].integer<std::int32_t>(0)};
+  detail::read_rows(here["tokens"], plan.sources, plan.slots, plan.tokens, detail::whole);
+  detail::read_rows(here["dropped"], plan.sources, plan.experts, plan.dropped, detail::whole);
+}
+
+/// {"elements": n, "shards": [[[owner, begin, end], ...] of expert 0, ...]}
+inline void to_json(nlohmann::json& j, shard_map const& plan) {
+  auto experts = nlohmann::json::array();
+  for (auto const& shards : plan.shards) {
+    auto& list = experts.emplace_back(nlohmann::json::array());
+    for (auto const& s : shards) list.push_back({s.owner.value(), s.begin, s.end});
+  }
+  j = {{"elements", plan.elements}, {"shards", std::move(experts)}};
+}
+inline void read(json_reader const& here, shard_map& plan) {
+  here.only({"elements", "shards"});
+  plan = {.elements = here["elements"].integer<std::int64_t>()};
+  here["shards"].each([&](json_reader const& list) {
+    std::vector<shard> shards;
+    list.each([&](json_reader const& s) {
+      shards.push_back({s.item(0, 3).id<rank_id>(), s.item(1, 3).integer<std::int64_t>(), s.item(2, 3).integer<std::int64_t>()});
+    });
+    plan.shards.push_back(std::move(shards));
+  });
+}
+
+}  // namespace shunt

@@ -1,0 +1,120 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/operation.hpp"
+#include "shunt/json/reader.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+/// Pipeline jobs and schedules as JSON: `nlohmann::json document = job;` and `document.get<shunt::pipeline_job>()`, which throws
+/// invalid_problem, naming the path in the document. What was written reads back equal. Reading checks the form alone; `validate` and
+/// `check` judge the content.
+namespace shunt {
+
+inline constexpr int op_kinds = static_cast<int>(op_kind::unsplit) + 1;
+
+/// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
+inline void to_json(nlohmann::json& j, operation const& op) {
+  j = {{"kind", to_string(op.kind)}, {"pipeline", op.pipeline.value()}, {"stage", op.stage.value()}, {"microbatch", op.microbatch.value()}};
+}
+inline void read(json_reader const& here, operation& op) {
+  here.only({"kind", "pipeline", "stage", "microbatch"});
+  op = {here["kind"].name<op_kind>(op_kinds), here["pipeline"].id<pipeline_id>(), here["stage"].id<stage_id>(),
+        here["microbatch"].id<microbatch_id>()};
+}
+
+/// One number, or a list of one a stage.
+inline void to_json(nlohmann::json& j, per_stage const& costs) {
+  if (costs.size() == 1) j = costs[0];
+  else j = costs.values();
+}
+inline void read(json_reader const& here, per_stage& costs) {
+  if (!here.is_list()) {
+    costs = per_stage(here.integer<ticks>());
+    return;
+  }
+  std::vector<ticks> values;
+  here.each([&](json_reader const& item) { values.push_back(item.integer<ticks>()); });
+  costs = per_stage(std::move(values));
+}
+
+/// A worker is [pipeline, stage]; memory is "none", "1f1b" or a number.
+inline void to_json(nlohmann::json& j, pipeline_job const& job) {
+  auto dead = nlohmann::json::array();
+  for (worker const w : job.dead) dead.push_back({w.pipeline.value(), w.stage.value()});
+  nlohmann::json memory = job.memory.limit;
+  if (job.memory.rule == stash_cap::kind::none) memory = "none";
+  if (job.memory.rule == stash_cap::kind::one_f_one_b) memory = "1f1b";
+  j = {{"pipelines", job.pipelines},
+       {"stages", job.stages},
+       {"microbatches", job.microbatches},
+       {"costs",
+        {{"forward", job.costs.forward},
+         {"backward_input", job.costs.backward_input},
+         {"backward_weight", job.costs.backward_weight},
+         {"step", job.costs.step}}},
+       {"transfer", job.transfer},
+       {"memory", std::move(memory)},
+       {"dead", std::move(dead)}};
+}
+/// Costs, transfer, memory and dead may be left out; they then have their defaults.
+inline void read(json_reader const& here, pipeline_job& job) {
+  here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "memory", "dead"});
+  job = {.pipelines = here["pipelines"].integer<std::int32_t>(),
+         .stages = here["stages"].integer<std::int32_t>(),
+         .microbatches = here["microbatches"].integer<std::int32_t>()};
+  if (here.has("costs")) {
+    auto const costs = here["costs"];
+    costs.only({"forward", "backward_input", "backward_weight", "step"});
+    for (auto const& [key, target] : {std::pair{"forward", &job.costs.forward}, std::pair{"backward_input", &job.costs.backward_input},
+                                      std::pair{"backward_weight", &job.costs.backward_weight}, std::pair{"step", &job.costs.step}})
+      if (costs.has(key)) read(costs[key], *target);
+  }
+  if (here.has("transfer")) job.transfer = here["transfer"].integer<ticks>();
+  if (here.has("memory")) {
+    auto const memory = here["memory"];
+    if (memory.is_text("none")) job.memory = stash_cap::none();
+    else if (memory.is_text("1f1b")) job.memory = stash_cap::one_f_one_b();
+    else job.memory = stash_cap::per_worker(memory.integer<std::int32_t>());
+  }
+  if (here.has("dead"))
+    here["dead"].each([&](json_reader const& w) { job.dead.push_back({w.item(0, 2).id<pipeline_id>(), w.item(1, 2).id<stage_id>()}); });
+}
+
+/// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}
+inline void to_json(nlohmann::json& j, pipeline_schedule const& plan) {
+  j = {{"staggered_step", plan.staggered_step}, {"order", plan.order.items()}};
+}
+inline void read(json_reader const& here, pipeline_schedule& plan) {
+  here.only({"staggered_step", "order"});
+  plan = {.staggered_step = here["staggered_step"].boolean()};
+  here["order"].each([&](json_reader const& list) {
+    std::vector<operation> order;
+    list.each([&](json_reader const& op) { read(op, order.emplace_back()); });
+    plan.order.push_back(std::move(order));
+  });
+}
+
+/// [[[start, end], ...] of rank 0, ...]
+inline void to_json(nlohmann::json& j, timetable const& table) {
+  j = nlohmann::json::array();
+  for (auto const& rank : table.times) {
+    auto& list = j.emplace_back(nlohmann::json::array());
+    for (interval const i : rank) list.push_back({i.start, i.end});
+  }
+}
+inline void read(json_reader const& here, timetable& table) {
+  table = {};
+  here.each([&](json_reader const& list) {
+    std::vector<interval> times;
+    list.each([&](json_reader const& i) { times.push_back({i.item(0, 2).integer<ticks>(), i.item(1, 2).integer<ticks>()}); });
+    table.times.push_back(std::move(times));
+  });
+}
+
+}  // namespace shunt

@@ -1,0 +1,138 @@
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <istream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+
+namespace shunt {
+
+/// A place in a JSON document that knows its path there, "plan.order[3][2].kind". Whatever doesn't fit throws invalid_problem, naming
+/// the path and what stands there. Keys that nobody asked about are refused by `only`.
+class json_reader {
+ public:
+  explicit json_reader(nlohmann::json const& document, std::string path = {}) : here_(&document), path_(std::move(path)) {}
+
+  [[nodiscard]] std::string path() const { return path_.empty() ? "document" : path_; }
+  [[noreturn]] void refuse(std::string const& why) const { throw invalid_problem(path(), why); }
+
+  /// A key that must be there; `has` asks whether it is.
+  [[nodiscard]] json_reader operator[](std::string_view key) const {
+    auto const found = object().find(std::string(key));
+    if (found == here_->end()) throw invalid_problem(under(key), "is missing");
+    return json_reader(*found, under(key));
+  }
+  [[nodiscard]] bool has(std::string_view key) const { return object().contains(std::string(key)); }
+  void only(std::initializer_list<std::string_view> keys) const {
+    for (auto const& [key, value] : object().items())
+      if (std::find(keys.begin(), keys.end(), key) == keys.end()) throw invalid_problem(under(key), "is not known here");
+  }
+
+  /// Calls f with a reader of each element, in order.
+  template <class F>
+  void each(F&& f) const {
+    if (!here_->is_array()) refuse("must be a list, is " + shown());
+    for (std::size_t i = 0; i < here_->size(); ++i) f(json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]"));
+  }
+  /// An element of a list that must have `size` elements.
+  [[nodiscard]] json_reader item(std::size_t i, std::size_t size) const {
+    if (!here_->is_array() || here_->size() != size) refuse("must be a list of " + std::to_string(size) + " values, is " + shown());
+    return json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]");
+  }
+  [[nodiscard]] bool is_list() const { return here_->is_array(); }
+  [[nodiscard]] bool is_text(std::string_view text) const { return here_->is_string() && here_->get_ref<std::string const&>() == text; }
+
+  template <std::integral Integer>
+  [[nodiscard]] Integer integer(Integer least = std::numeric_limits<Integer>::min()) const {
+    if (!here_->is_number_integer()) refuse("must be a whole number, is " + shown());
+    bool const fits = here_->is_number_unsigned() ? std::in_range<Integer>(here_->get<std::uint64_t>())
+                                                  : std::in_range<Integer>(here_->get<std::int64_t>());
+    if (!fits) refuse(shown() + " is out of range");
+    auto const value = here_->get<Integer>();
+    if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown());
+    return value;
+  }
+  template <class Id>
+  [[nodiscard]] Id id() const {
+    return integer<std::int32_t>();
+  }
+  /// A number, or "inf", "-inf", "nan", which JSON itself can't write.
+  [[nodiscard]] double number() const {
+    if (here_->is_number()) return here_->get<double>();
+    if (*here_ == "inf") return std::numeric_limits<double>::infinity();
+    if (*here_ == "-inf") return -std::numeric_limits<double>::infinity();
+    if (*here_ == "nan") return std::numeric_limits<double>::quiet_NaN();
+    refuse("must be a number, is " + shown());
+  }
+  [[nodiscard]] bool boolean() const {
+    if (!here_->is_boolean()) refuse("must be true or false, is " + shown());
+    return here_->get<bool>();
+  }
+  [[nodiscard]] std::string string() const {
+    if (!here_->is_string()) refuse("must be text, is " + shown());
+    return here_->get<std::string>();
+  }
+  /// The enumerator among 0 .. count-1 whose to_string is the text here.
+  template <class Enum>
+  [[nodiscard]] Enum name(int count) const {
+    auto const text = string();
+    for (int i = 0; i < count; ++i)
+      if (to_string(static_cast<Enum>(i)) == text) return static_cast<Enum>(i);
+    refuse(shown() + " is none of its names");
+  }
+
+ private:
+  [[nodiscard]] nlohmann::json const& object() const {
+    if (!here_->is_object()) refuse("must be an object, is " + shown());
+    return *here_;
+  }
+  [[nodiscard]] std::string under(std::string_view key) const { return path_ + (path_.empty() ? "" : ".") + std::string(key); }
+  [[nodiscard]] std::string shown() const {
+    if (here_->is_structured()) return (here_->is_array() ? "a list of " : "an object of ") + std::to_string(here_->size());
+    auto text = here_->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return text.size() > 40 ? text.substr(0, 40) + "..." : text;
+  }
+
+  nlohmann::json const* here_;
+  std::string path_;
+};
+
+/// A number for JSON, read back by json_reader::number.
+[[nodiscard]] inline nlohmann::json json_number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+/// What nlohmann's library calls for `document.get<T>()`, for every T of this library that has a `read`.
+template <class T>
+  requires requires(json_reader const& here, T& value) { read(here, value); }
+void from_json(nlohmann::json const& document, T& value) {
+  read(json_reader(document), value);
+}
+
+/// Reads one document; text that is no JSON is an invalid_problem as well.
+template <class T>
+[[nodiscard]] T read_json(std::istream& in, std::string const& name = "document") {
+  nlohmann::json document;
+  try {
+    in >> document;
+    if (!(in >> std::ws).eof()) throw invalid_problem(name, "has more after its end");
+  } catch (nlohmann::json::exception const& error) {
+    throw invalid_problem(name, std::string("is no JSON: ") + error.what());
+  }
+  T value;
+  read(json_reader(document), value);
+  return value;
+}
+
+}  // namespace shunt

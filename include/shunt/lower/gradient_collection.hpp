@@ -1,0 +1,149 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/lower/expert_buffers.hpp"
+#include "shunt/plan/expert_hosts.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/shard_map.hpp"
+#include "shunt/problem/optimizer_state.hpp"
+#include "shunt/program/builder.hpp"
+
+namespace shunt {
+
+/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise hosts[target mod |hosts|], so that hosts share
+/// the work. `hosts` is ascending and not empty; all of them hold the same gradient. SYMI Algorithm 2 (appendix A.4).
+[[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts, rank_id target) {
+  for (expert_host const& h : hosts)
+    if (h.rank == target) return target;
+  return hosts[target.index() % hosts.size()].rank;
+}
+
+/// How the gradients of an expert's instances come together at the owners of its optimizer shards.
+enum class collection_form : std::uint8_t {
+  /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s N G bytes in all, the volume that the
+  /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an expert.
+  direct,
+  /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts of an expert all-reduce, and each owner
+  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Numbered by expert, the groups of two or more hosts issue
+  /// the even ones first, then the odd ones: with contiguous slots these overlap in one rank at most, so both rounds run in parallel.
+  reduce_then_gather,
+};
+
+/// Gradient collection of one layer: afterwards every owner's shard_gradients hold, for each of its shards, the sum over all instances of
+/// the expert. Not divided by anything: scale by the global number of tokens, never by replicas. slot_gradients may be overwritten
+/// with partial sums; what was in shard_gradients and staged_gradients is lost.
+///
+/// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these two one batch), copies and sums of what
+/// arrived. Both ends of a pair walk experts, hosts, slots, shards in one order, so messages meet by position. Exact and independent of
+/// order for integers; floats are added in ascending order of rank and slot. O(slots x shards of an expert) instructions.
+/// Throws invalid_problem where sizes don't fit each other or an element of `type` doesn't have gradient_bytes.
+struct gradient_collection {
+  collection_form form = collection_form::direct;
+  bool deduplicate = true;         ///< direct only: one message for all instances of an expert on a rank
+  element type = element::int64;   ///< of gradients; fixed point by default
+  std::int32_t channel = 0;        ///< of all messages
+  std::int32_t batch = 0;          ///< of all messages
+
+  constexpr void operator()(program_builder& b, optimizer_state const& state, expert_placement const& placement, layer_id layer,
+                            shard_map const& map, expert_buffers const& buffers) const {
+    detail::match(state, placement, layer, map);
+    if (size_of(type) != state.gradient_bytes)
+      throw invalid_problem("gradient_bytes", "must be the " + std::to_string(size_of(type)) + " of the element type, is " +
+                                                  std::to_string(state.gradient_bytes));
+    auto const hosts = hosts_of(placement, layer);
+    auto const offsets = shard_offsets(map, state.ranks);
+    bool const reduced = form == collection_form::reduce_then_gather;
+    shard const whole{.owner = 0, .begin = 0, .end = state.elements};
+    auto const in_slot = [&](std::int32_t slot, shard const& part) {
+      return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot, part);
+    };
+
+    if (reduced || deduplicate)
+      for (auto const& of_expert : hosts)
+        for (expert_host const& h : of_expert)
+          for (std::size_t k = 1; k < h.slots.size(); ++k) b.add(h.rank, type, in_slot(h.slots[k], whole), in_slot(h.slots[0], whole));
+    if (reduced) {
+      std::vector<expert_id> shared;
+      for (expert_id e : ids<expert_id>(state.experts))
+        if (hosts[e].size() > 1) shared.push_back(e);
+      for (std::size_t parity = 0; parity < 2; ++parity)
+        for (std::size_t i = parity; i < shared.size(); i += 2) {
+          std::vector<rank_id> members;
+          for (expert_host const& h : hosts[shared[i]]) members.push_back(h.rank);
+          group_id const group = b.group(members);
+          for (expert_host const& h : hosts[shared[i]]) b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
+        }
+    }
+
+    // every part that goes from a slot to an owner: each(expert, host, slot, index of the shard, is it the owner's first?)
+    auto const parts = [&](auto const& each) {
+      for (expert_id e : ids<expert_id>(state.experts)) {
+        std::vector<bool> begun(map.shards[e].size(), false);
+        for (expert_host const& h : hosts[e]) {
+          std::size_t const sending = reduced || deduplicate ? 1 : h.slots.size();
+          for (std::size_t i = 0; i < sending; ++i)
+            for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
+              if (reduced && gradient_source(hosts[e], map.shards[e][k].owner) != h.rank) continue;
+              each(e, h.rank, h.slots[i], k, !begun[k]);
+              begun[k] = true;
+            }
+        }
+      }
+    };
+    placing const together{.batch = batch};
+    parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool) {
+      shard const& s = map.shards[e][k];
+      if (s.owner != host) b.send(host, s.owner, in_slot(slot, s), channel, together);
+    });
+    struct folding {
+      rank_id owner;
+      region source, target;
+      bool first;
+    };
+    std::vector<folding> rest;
+    indexed<rank_id, byte_count> staged(static_cast<std::size_t>(state.ranks));
+    parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool first) {
+      shard const& s = map.shards[e][k];
+      byte_count const size = s.size() * state.gradient_bytes;
+      region const target{buffers.shard_gradients, offsets[e][k] * state.gradient_bytes, size};
+      if (s.owner == host) {
+        rest.push_back({s.owner, in_slot(slot, s), target, first});
+      } else if (first) {
+        b.receive(s.owner, host, target, channel, together);
+      } else {
+        region const arrival{buffers.staged_gradients, staged[s.owner], size};
+        staged[s.owner] += size;
+        b.receive(s.owner, host, arrival, channel, together);
+        rest.push_back({s.owner, arrival, target, false});
+      }
+    });
+    for (folding const& f : rest)
+      if (f.first)
+        b.copy(f.owner, f.source, f.target);
+      else
+        b.add(f.owner, type, f.source, f.target);
+  }
+};
+
+/// Gradient collection of all layers as one program. Layer l has the buffers 3 l .. 3 l + 2 (slot, shard and staged gradients) and batch
+/// `how.batch` + l.
+[[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& placement, shard_map const& map,
+                                      gradient_collection how) {
+  program_builder b(placement.ranks());
+  for (layer_id l : ids<layer_id>(placement.layers)) {
+    detail::match(state, placement, l, map);
+    expert_buffers const buffers{.slot_gradients = 3 * l.value(), .shard_gradients = 3 * l.value() + 1, .staged_gradients = 3 * l.value() + 2};
+    declare_gradient_buffers(b, state, placement, map, buffers);
+    how(b, state, placement, l, map, buffers);
+    ++how.batch;
+  }
+  return std::move(b).finish();
+}
+
+}  // namespace shunt

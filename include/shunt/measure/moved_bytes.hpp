@@ -1,0 +1,65 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "shunt/core/units.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt {
+
+/// Bytes that a program moves, all ranks together.
+struct moved_bytes {
+  byte_count network = 0;  ///< between ranks: messages, and collectives as rings move them
+  byte_count copied = 0;   ///< by copies within a rank
+  byte_count added = 0;    ///< by additions within a rank, of data that did not just arrive from another
+
+  /// What the data's way is charged with, whether or not it leaves the rank: a received message that is then added counts once.
+  [[nodiscard]] constexpr byte_count logical() const { return network + copied + added; }
+  constexpr bool operator==(moved_bytes const&) const = default;
+};
+
+/// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a member, (k-1) X in a reduce_scatter or
+/// all_gather whose whole is X. An exchange is left out: what it moves is known only when it runs.
+/// An addition's source "just arrived" if the last instruction before it that wrote any of its bytes is a receive.
+/// O(instructions + the sum over additions of the receives before them).
+[[nodiscard]] constexpr moved_bytes bytes_moved(program const& p) {
+  moved_bytes sum;
+  for (rank_id r : ids<rank_id>(p.ranks.size())) {
+    auto const& rank = p.ranks[r];
+    struct written {
+      region where;
+      bool received;
+    };
+    std::vector<written> writes;
+    auto const arrived = [&](region const& source) {
+      for (auto at = writes.rbegin(); at != writes.rend(); ++at)
+        if (at->where.buffer == source.buffer && at->where.offset < source.offset + source.size &&
+            source.offset < at->where.offset + at->where.size)
+          return at->received;
+      return false;
+    };
+    for (auto const& i : rank.instructions) {
+      auto const own = rank.reads(i);
+      byte_count const size = own.empty() ? 0 : own[0].size;
+      auto const others = [&] { return static_cast<byte_count>(p.groups[i.group].size()) - 1; };
+      bool const leads = is_collective(i.code) && p.groups[i.group].front() == r;
+      switch (i.code) {
+        case opcode::send: sum.network += size; break;
+        case opcode::copy: sum.copied += size; break;
+        case opcode::add: sum.added += arrived(own[0]) ? 0 : size; break;
+        case opcode::all_reduce: sum.network += leads ? 2 * others() * size : 0; break;
+        case opcode::reduce_scatter: sum.network += leads ? others() * size : 0; break;
+        case opcode::all_gather: sum.network += others() * size; break;
+        case opcode::compute:
+        case opcode::receive:
+        case opcode::fill:
+        case opcode::exchange: break;
+      }
+      for (region const& w : rank.writes(i)) writes.push_back({w, i.code == opcode::receive});
+    }
+  }
+  return sum;
+}
+
+}  // namespace shunt

@@ -1,0 +1,58 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <utility>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/measure/operation_graph.hpp"
+#include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+namespace shunt {
+
+/// "1:2"
+[[nodiscard]] inline std::string describe(worker w) {
+  return std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value());
+}
+
+/// What is to be said of a schedule that has every operation of every micro-batch: its period against the bound of its kind of step, or
+/// why it is no plan. It is none where a stage has no live worker, where a dead worker has operations, where a worker stashes more than
+/// the cap, or where workers wait for each other. The bound is that of all plans, with fused and split backwards alike.
+[[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job, pipeline_schedule schedule) {
+  solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
+  if (auto const stage = stage_without_worker(job)) {
+    answer.reason = "stage " + std::to_string(stage->value()) + " has no live worker";
+    return answer;
+  }
+  answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
+  for (worker const& w : job.dead)
+    if (!answer.plan.order[job.rank_of(w)].empty()) {
+      answer.reason = "worker " + describe(w) + " is dead and its micro-batches are not re-routed";
+      return answer;
+    }
+  auto const peak = stash_peak(answer.plan);
+  for (rank_id r : ids<rank_id>(job.ranks()))
+    if (auto const cap = job.stash_limit(job.worker_of(r).stage); cap && peak[r] > *cap) {
+      answer.reason = "worker " + describe(job.worker_of(r)) + " stashes " + std::to_string(peak[r]) +
+                      " micro-batches, the cap is " + std::to_string(*cap);
+      return answer;
+    }
+  if (!graph_of(job, answer.plan).executable()) {
+    answer.reason = "workers wait for each other";
+    return answer;
+  }
+  answer.objective = static_cast<double>(period(job, answer.plan));
+  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  return answer;
+}
+
+/// A schedule with one empty list a worker.
+[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job) {
+  return {.order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
+}
+
+}  // namespace shunt

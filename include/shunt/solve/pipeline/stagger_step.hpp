@@ -1,0 +1,26 @@
+#pragma once
+/// Staggered optimizer (SlipStream, arXiv 2405.14009): a stage steps as soon as its own live peers have reduced their gradients.
+///
+/// The order of operations stays; the period falls from makespan + step to the longest span of a stage + its step. Never worse: a span
+/// is no longer than the makespan.
+#include <string_view>
+#include <utility>
+
+#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+struct stagger_step {
+  static constexpr std::string_view name = "stagger_step";
+  static constexpr bool improves = true;
+
+  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job, pipeline_schedule schedule) const {
+    validate(job);
+    schedule.staggered_step = true;
+    return restate(job, std::move(schedule));
+  }
+};
+static_assert(improver_for<stagger_step, pipeline_job, pipeline_schedule>);
+
+}  // namespace shunt
