@@ -38,9 +38,10 @@ struct worker_at {
   auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error == std::errc::invalid_argument || end != text.data() + text.size())
     throw shunt::invalid_problem(field, quoted(text) + " is not a whole number");
-  if (error == std::errc::result_out_of_range || value > most)
-    throw shunt::invalid_problem(field, std::string(text) + " is too large");
-  if (value < least) throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " + std::string(text));
+  if (value > most || (error == std::errc::result_out_of_range && text.front() != '-'))
+    throw shunt::invalid_problem(field, "must be at most " + std::to_string(most) + ", is " + std::string(text));
+  if (value < least || error == std::errc::result_out_of_range)
+    throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " + std::string(text));
   return value;
 }
 
@@ -93,6 +94,16 @@ struct worker_at {
     workers.push_back({parse_worker(name, item.substr(0, at)), parse_integer(name + " (iteration)", item.substr(at + 1), 0)});
   }
   return workers;
+}
+
+/// An option with one whole number in least..most; --help shows what `target` holds as its default.
+template <class Integer>
+CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target, std::string const& help, std::int64_t least,
+                         std::int64_t most = std::numeric_limits<Integer>::max()) {
+  auto const take = [&target, name, least, most](std::string const& text) {
+    target = static_cast<Integer>(parse_integer(name, text, least, most));
+  };
+  return app.add_option_function<std::string>(name, take, help)->type_name("N")->default_str(std::to_string(target));
 }
 
 /// Runs `body`, which returns the exit status; any exception becomes one line on standard error and status 2.

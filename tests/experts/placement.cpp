@@ -191,8 +191,7 @@ TEST(Uniform, IsDeepSpeedsRuleWhereThatIsDefined) {
   // 16 experts, 4 a rank: groups of 4 ranks; rank j of each group holds experts 4 j .. 4 j + 3
   auto const plan = shunt::uniform{}(one_layer(std::vector<std::int64_t>(16, 1), std::vector<std::int32_t>(16, 4))).plan;
   for (std::int32_t rank = 0; rank < 16; ++rank)
-    for (std::int32_t k = 0; k < 4; ++k)
-      EXPECT_EQ(plan.layer(0)[static_cast<std::size_t>(4 * rank + k)], expert_id{4 * (rank % 4) + k});
+    for (std::int32_t k = 0; k < 4; ++k) EXPECT_EQ(plan.layer(0)[static_cast<std::size_t>(4 * rank + k)], expert_id{4 * (rank % 4) + k});
 }
 
 TEST(Uniform, SpreadsReplicasEvenlyOverDistinctRanks) {

@@ -92,9 +92,12 @@ TEST(CapacitySplit, KeepsItsLaws) {
         std::int64_t away = 0, room = 0;
         for (std::size_t k = 0; k < hosted.size(); ++k) {
           auto const s = static_cast<std::size_t>(hosted[k]);
-          bool const local = hosted[k] >= p.first_slot[static_cast<std::size_t>(r)] && hosted[k] < p.first_slot[static_cast<std::size_t>(r) + 1];
-          if (local) room += loads[k] - plan.sent(r, s);
-          else away += plan.sent(r, s);
+          bool const local =
+              hosted[k] >= p.first_slot[static_cast<std::size_t>(r)] && hosted[k] < p.first_slot[static_cast<std::size_t>(r) + 1];
+          if (local)
+            room += loads[k] - plan.sent(r, s);
+          else
+            away += plan.sent(r, s);
         }
         EXPECT_TRUE(away == 0 || room == 0);
       }
@@ -109,8 +112,10 @@ TEST(CapacitySplit, KeepsItsLaws) {
 TEST(CapacitySplit, DropsWhatTheMeasureForetells) {
   std::mt19937_64 random(2);
   for (int i = 0; i < 500; ++i) {
-    std::int32_t const ranks = static_cast<std::int32_t>(1 + below(random, 8)), experts = static_cast<std::int32_t>(1 + below(random, 2 * ranks));
-    shunt::expert_layers layers{.experts = experts, .loads = {}, .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(ranks), 2)};
+    std::int32_t const ranks = static_cast<std::int32_t>(1 + below(random, 8)),
+                       experts = static_cast<std::int32_t>(1 + below(random, 2 * ranks));
+    shunt::expert_layers layers{
+        .experts = experts, .loads = {}, .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(ranks), 2)};
     std::vector<std::int64_t> counts, before, now(static_cast<std::size_t>(experts), 0);
     for (std::int32_t c = 0; c < ranks * experts; ++c) {
       counts.push_back(below(random, 1 + below(random, 100)));
@@ -129,11 +134,7 @@ TEST(CapacitySplit, DropsWhatTheMeasureForetells) {
 
 TEST(CapacitySplit, GoldenCase) {
   // expert 0 has slots 0 and 1 on rank 0 and slot 2 on rank 1, expert 1 has slot 3 on rank 1; rank 2 has none
-  routed_tokens const p{.experts = 2,
-                        .counts = {10, 1, 2, 0, 6, 9},
-                        .first_slot = {0, 2, 4, 4},
-                        .expert_of = {0, 0, 0, 1},
-                        .capacity = 5};
+  routed_tokens const p{.experts = 2, .counts = {10, 1, 2, 0, 6, 9}, .first_slot = {0, 2, 4, 4}, .expert_of = {0, 0, 0, 1}, .capacity = 5};
   auto const plan = shunt::capacity_split{}(p).plan;
   // expert 0: 18 tokens, 15 kept; 3 dropped: floors of 3 * 10/18, 12/18, 18/18 are 1, 2, 3
   // expert 1: 10 tokens, 5 kept; 5 dropped: floors of 5 * 1/10, 1/10, 10/10 are 0, 0, 5

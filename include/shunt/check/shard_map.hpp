@@ -48,8 +48,7 @@ struct shard_violation {
 [[nodiscard]] constexpr std::vector<shard_violation> check(optimizer_state const& problem, shard_map const& plan) {
   using kind = shard_violation::kind;
   std::vector<shard_violation> found;
-  if (plan.elements != problem.elements)
-    found.push_back({.what = kind::element_count, .found = plan.elements, .wanted = problem.elements});
+  if (plan.elements != problem.elements) found.push_back({.what = kind::element_count, .found = plan.elements, .wanted = problem.elements});
   if (plan.shards.size() != static_cast<std::size_t>(problem.experts))
     found.push_back({.what = kind::expert_count, .found = static_cast<std::int64_t>(plan.shards.size()), .wanted = problem.experts});
   for (std::size_t e = 0; e < plan.shards.size(); ++e) {

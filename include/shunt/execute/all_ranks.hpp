@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <list>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "shunt/core/error.hpp"
 #include "shunt/execute/collectives.hpp"
 #include "shunt/execute/rank_memory.hpp"
 #include "shunt/program/dependencies.hpp"

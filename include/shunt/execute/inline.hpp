@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -39,7 +41,7 @@ struct inline_executor {
   }
 };
 
-/// Iterations on the calling thread. What the work throws passes through, from `wait` or `wait_until`, and ends the session.
+/// Iterations on the calling thread.
 template <work Work>
 class inline_session {
  public:
@@ -54,21 +56,28 @@ class inline_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost before all ranks had completed them. Throws
-  /// invalid_program where a program can't be run to its end, logic_error where fewer were submitted.
+  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost or failed before all ranks had completed
+  /// them. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
-    while (ran_ < programs) run_next();
+    try {
+      while (ran_ < programs && !failure_) run_next();
+    } catch (...) {
+      failure_ = std::current_exception();
+      closed_ = true;
+    }
     return static_cast<std::int32_t>(completions_.size()) >= programs;
   }
 
   /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
   [[nodiscard]] ticks completed_at(std::int32_t n) const { return completions_.at(static_cast<std::size_t>(n - 1)); }
 
-  /// Runs the rest and ends the session. Throws as wait_until does.
+  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program where a program can't be run to its
+  /// end.
   [[nodiscard]] outcome wait() {
     closed_ = true;
     (void)wait_until(static_cast<std::int32_t>(programs_.size()));
+    if (failure_) std::rethrow_exception(failure_);
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     for (rank_id const r : ids<rank_id>(states_.size())) {
@@ -203,6 +212,7 @@ class inline_session {
   std::vector<std::shared_ptr<program const>> programs_{};
   std::int32_t ran_ = 0;
   bool closed_ = false;
+  std::exception_ptr failure_{};
   std::vector<rank_state> states_{};
   std::vector<ticks> completions_{};
 

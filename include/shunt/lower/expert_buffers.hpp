@@ -65,7 +65,8 @@ namespace detail {
 constexpr void match(optimizer_state const& state, expert_placement const& placement, layer_id layer, shard_map const& map) {
   validate(state);
   auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
-    if (is != wanted) throw invalid_problem(field, "must be the optimizer state's " + std::to_string(wanted) + ", is " + std::to_string(is));
+    if (is != wanted)
+      throw invalid_problem(field, "must be the optimizer state's " + std::to_string(wanted) + ", is " + std::to_string(is));
   };
   same("placement.ranks", placement.ranks(), state.ranks);
   same("placement.experts", placement.experts, state.experts);

@@ -45,10 +45,10 @@ enum class collection_form : std::uint8_t {
 /// Throws invalid_problem where sizes don't fit each other or an element of `type` doesn't have gradient_bytes.
 struct gradient_collection {
   collection_form form = collection_form::direct;
-  bool deduplicate = true;         ///< direct only: one message for all instances of an expert on a rank
-  element type = element::int64;   ///< of gradients; fixed point by default
-  std::int32_t channel = 0;        ///< of all messages
-  std::int32_t batch = 0;          ///< of all messages
+  bool deduplicate = true;        ///< direct only: one message for all instances of an expert on a rank
+  element type = element::int64;  ///< of gradients; fixed point by default
+  std::int32_t channel = 0;       ///< of all messages
+  std::int32_t batch = 0;         ///< of all messages
 
   constexpr void operator()(program_builder& b, optimizer_state const& state, expert_placement const& placement, layer_id layer,
                             shard_map const& map, expert_buffers const& buffers) const {
@@ -138,7 +138,8 @@ struct gradient_collection {
   program_builder b(placement.ranks());
   for (layer_id l : ids<layer_id>(placement.layers)) {
     detail::match(state, placement, l, map);
-    expert_buffers const buffers{.slot_gradients = 3 * l.value(), .shard_gradients = 3 * l.value() + 1, .staged_gradients = 3 * l.value() + 2};
+    expert_buffers const buffers{
+        .slot_gradients = 3 * l.value(), .shard_gradients = 3 * l.value() + 1, .staged_gradients = 3 * l.value() + 2};
     declare_gradient_buffers(b, state, placement, map, buffers);
     how(b, state, placement, l, map, buffers);
     ++how.batch;

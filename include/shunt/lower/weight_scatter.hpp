@@ -64,7 +64,8 @@ struct weight_scatter {
 
 /// Weight scatter of all layers to the next placement as one program. Layer l has the buffers 2 l (weights of slots) and 2 l + 1 (of
 /// shards) and batch `how.batch` + l.
-[[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& next, shard_map const& map, weight_scatter how) {
+[[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& next, shard_map const& map,
+                                      weight_scatter how) {
   program_builder b(next.ranks());
   for (layer_id l : ids<layer_id>(next.layers)) {
     detail::match(state, next, l, map);

@@ -26,7 +26,8 @@ namespace shunt {
   auto const slots = placement.layer(layer);
   std::int32_t pairs = 0;
   for (std::int32_t r = 0; r < placement.ranks(); ++r) {
-    for (std::int32_t s = placement.first_slot[static_cast<std::size_t>(r)]; s < placement.first_slot[static_cast<std::size_t>(r) + 1]; ++s) {
+    for (std::int32_t s = placement.first_slot[static_cast<std::size_t>(r)]; s < placement.first_slot[static_cast<std::size_t>(r) + 1];
+         ++s) {
       auto& last = seen[slots[static_cast<std::size_t>(s)]];
       pairs += last != r;
       last = r;
@@ -80,8 +81,9 @@ namespace shunt {
     total += load;
     hottest = std::max(hottest, load);
   }
-  auto const live = static_cast<std::int32_t>(problem.slots_per_rank.size() -
-                                              static_cast<std::size_t>(std::count(problem.slots_per_rank.begin(), problem.slots_per_rank.end(), 0)));
+  auto const live =
+      static_cast<std::int32_t>(problem.slots_per_rank.size() -
+                                static_cast<std::size_t>(std::count(problem.slots_per_rank.begin(), problem.slots_per_rank.end(), 0)));
   std::int32_t const spread = std::min(live, problem.slots() - problem.experts + 1);
   if (total == 0 || spread < 1) return 1;
   return std::max(1.0, static_cast<double>(hottest) / spread * live / static_cast<double>(total));

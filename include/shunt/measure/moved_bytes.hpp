@@ -11,17 +11,18 @@ namespace shunt {
 /// Bytes that a program moves, all ranks together.
 struct moved_bytes {
   byte_count network = 0;  ///< between ranks: messages, and collectives as rings move them
-  byte_count copied = 0;   ///< by copies within a rank
-  byte_count added = 0;    ///< by additions within a rank, of data that did not just arrive from another
+  byte_count local = 0;    ///< copied or added from one buffer of a rank to another, but not what just arrived and is then added
+  byte_count within = 0;   ///< copied or added inside one buffer: a rank's instances of an expert summed up or filled from one of them
 
-  /// What the data's way is charged with, whether or not it leaves the rank: a received message that is then added counts once.
-  [[nodiscard]] constexpr byte_count logical() const { return network + copied + added; }
+  /// What passes between the holders of data, whether or not they share a rank: s N G and s N W in SYMI's phases, and as many G and W as
+  /// there are distinct (rank, expert) pairs where messages are de-duplicated.
+  [[nodiscard]] constexpr byte_count logical() const { return network + local; }
   constexpr bool operator==(moved_bytes const&) const = default;
 };
 
 /// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a member, (k-1) X in a reduce_scatter or
 /// all_gather whose whole is X. An exchange is left out: what it moves is known only when it runs.
-/// An addition's source "just arrived" if the last instruction before it that wrote any of its bytes is a receive.
+/// An addition's source just arrived if the last instruction before it that wrote any of its bytes is a receive.
 /// O(instructions + the sum over additions of the receives before them).
 [[nodiscard]] constexpr moved_bytes bytes_moved(program const& p) {
   moved_bytes sum;
@@ -46,8 +47,13 @@ struct moved_bytes {
       bool const leads = is_collective(i.code) && p.groups[i.group].front() == r;
       switch (i.code) {
         case opcode::send: sum.network += size; break;
-        case opcode::copy: sum.copied += size; break;
-        case opcode::add: sum.added += arrived(own[0]) ? 0 : size; break;
+        case opcode::copy:
+        case opcode::add: {
+          bool const inside = own[0].buffer == rank.writes(i)[0].buffer;
+          bool const counted = i.code == opcode::add && arrived(own[0]);
+          (inside ? sum.within : sum.local) += counted ? 0 : size;
+          break;
+        }
         case opcode::all_reduce: sum.network += leads ? 2 * others() * size : 0; break;
         case opcode::reduce_scatter: sum.network += leads ? others() * size : 0; break;
         case opcode::all_gather: sum.network += others() * size; break;

@@ -8,13 +8,13 @@ namespace shunt {
 /// bytes, bandwidths in that unit per second; times come out in seconds. An infinite `host_bandwidth` keeps the optimizer in device memory
 /// (appendix A.5). X stands for G in the gradient phase and for W in the weight phase.
 struct expert_traffic {
-  double ranks = 1;                  ///< N
-  double slots_per_rank = 1;         ///< s
-  double experts = 1;                ///< E
-  double gradient_bytes = 0;         ///< G, gradient of one instance
-  double weight_bytes = 0;           ///< W, weights of one instance
-  double state_bytes = 0;            ///< O, optimizer state of one expert
-  double network_bandwidth = 1;      ///< BW_net, between nodes
+  double ranks = 1;                                                 ///< N
+  double slots_per_rank = 1;                                        ///< s
+  double experts = 1;                                               ///< E
+  double gradient_bytes = 0;                                        ///< G, gradient of one instance
+  double weight_bytes = 0;                                          ///< W, weights of one instance
+  double state_bytes = 0;                                           ///< O, optimizer state of one expert
+  double network_bandwidth = 1;                                     ///< BW_net, between nodes
   double host_bandwidth = std::numeric_limits<double>::infinity();  ///< BW_pci, between host and device
 
   /// D_G = s N G and D_W = s N W: bytes that a phase moves over all ranks, whatever the placement, each slot counted on its own.

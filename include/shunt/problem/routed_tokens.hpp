@@ -63,16 +63,16 @@ constexpr void validate(routed_tokens const& p) {
     if (p.first_slot[r] < p.first_slot[r - 1])
       throw invalid_problem(at("first_slot", r), "must not be below the entry before it, is " + std::to_string(p.first_slot[r]));
   if (p.expert_of.size() != static_cast<std::size_t>(p.first_slot.back()))
-    throw invalid_problem("expert_of", "has " + std::to_string(p.expert_of.size()) + " values for " +
-                                           std::to_string(p.first_slot.back()) + " slots");
+    throw invalid_problem("expert_of",
+                          "has " + std::to_string(p.expert_of.size()) + " values for " + std::to_string(p.first_slot.back()) + " slots");
   for (std::size_t s = 0; s < p.expert_of.size(); ++s)
     if (p.expert_of[s] < expert_id{0} || p.expert_of[s] >= expert_id{p.experts})
-      throw invalid_problem(at("expert_of", s), "must be an expert below " + std::to_string(p.experts) + ", is " +
-                                                    std::to_string(p.expert_of[s].value()));
+      throw invalid_problem(at("expert_of", s),
+                            "must be an expert below " + std::to_string(p.experts) + ", is " + std::to_string(p.expert_of[s].value()));
   if (p.capacity < 0) throw invalid_problem("capacity", "must be at least 0, is " + std::to_string(p.capacity));
   if (p.counts.size() != static_cast<std::size_t>(p.ranks()) * static_cast<std::size_t>(p.experts))
-    throw invalid_problem("counts", "has " + std::to_string(p.counts.size()) + " values for " + std::to_string(p.ranks()) +
-                                        " ranks x " + std::to_string(p.experts) + " experts");
+    throw invalid_problem("counts", "has " + std::to_string(p.counts.size()) + " values for " + std::to_string(p.ranks()) + " ranks x " +
+                                        std::to_string(p.experts) + " experts");
   for (std::int32_t e = 0; e < p.experts; ++e) {
     std::int64_t sum = 0;
     for (std::int32_t r = 0; r < p.ranks(); ++r) {

@@ -97,7 +97,8 @@ struct capacity_split {
     for (expert_id const e : problem.expert_of) ++first[e.index() + 1];
     for (std::size_t e = 0; e < experts; ++e) first[e + 1] += first[e];
     auto next = first;
-    for (std::size_t s = 0; s < slots; ++s) hosted[static_cast<std::size_t>(next[problem.expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
+    for (std::size_t s = 0; s < slots; ++s)
+      hosted[static_cast<std::size_t>(next[problem.expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
 
     token_split& plan = answer.plan;
     plan.sources = problem.ranks();

@@ -1,0 +1,192 @@
+// Plans one iteration of pipeline-parallel training: who computes what when, with workers dead or alive.
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "cli.hpp"
+#include "json_lines.hpp"
+#include "shunt/io/chrome_trace.hpp"
+#include "shunt/io/svg.hpp"
+#include "shunt/io/text_grid.hpp"
+#include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/gpipe.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+
+namespace {
+
+using planned = shunt::solution<shunt::pipeline_schedule>;
+
+constexpr std::int64_t most_cells = 20'000'000;  // pipelines x stages x micro-batches that this program takes
+
+planned plan(shunt::pipeline_job const& job, std::string const& solver, shunt::slipstream const& slipstream) {
+  if (solver == shunt::gpipe::name) return shunt::solve(job, shunt::gpipe{});
+  if (solver == shunt::one_f_one_b::name) return shunt::solve(job, shunt::one_f_one_b{});
+  if (solver == shunt::zb_h1::name) return shunt::solve(job, shunt::zb_h1{});
+  return shunt::solve(job, slipstream);
+}
+
+shunt::stash_cap parse_memory(std::string const& text) {
+  if (text == "none") return shunt::stash_cap::none();
+  if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
+  if (text.find_first_not_of("+-0123456789") != std::string::npos || text.empty())
+    throw shunt::invalid_problem("--memory", example::quoted(text) + " is none of none, 1f1b and a number");
+  return shunt::stash_cap::per_worker(
+      static_cast<std::int32_t>(example::parse_integer("--memory", text, 1, std::numeric_limits<std::int32_t>::max())));
+}
+
+char letter(shunt::op_kind kind) {
+  switch (kind) {
+    case shunt::op_kind::forward: return 'F';
+    case shunt::op_kind::backward: return 'B';
+    case shunt::op_kind::backward_input: return 'I';
+    case shunt::op_kind::backward_weight: return 'W';
+    default: return 'S';
+  }
+}
+
+/// What is shown of a job and the answer to it. The times are those of one iteration in the steady state.
+struct result {
+  shunt::pipeline_job const& job;
+  planned const& answer;
+  shunt::timetable table{};
+  std::string solver{};
+  double microseconds = 0;
+
+  [[nodiscard]] shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
+  [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
+  [[nodiscard]] std::string summary() const {
+    return solver + ": " + std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) + " stages x " +
+           std::to_string(job.microbatches) + " micro-batches, " + std::to_string(job.dead.size()) + " dead, makespan " +
+           std::to_string(makespan()) + ", period " + std::to_string(period()) + " (at best " +
+           std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
+  }
+};
+
+void write_json(result const& r) {
+  using json = nlohmann::ordered_json;
+  bool const found = r.answer.has_plan();
+  json out{{"solver", r.solver},
+           {"status", to_string(r.answer.status)},
+           {"makespan", found ? json(r.makespan()) : json()},
+           {"period", found ? json(r.period()) : json()},
+           {"lower_bound", static_cast<shunt::ticks>(r.answer.lower_bound)},
+           {"plan_us", r.microseconds},
+           {"bubble", found ? json(shunt::bubble_share(r.job, r.answer.plan)) : json()},
+           {"staggered_step", r.answer.plan.staggered_step},
+           {"reason", r.answer.reason},
+           {"workers", json::array()}};
+  if (found) {
+    auto const peaks = shunt::stash_peak(r.answer.plan);
+    for (shunt::rank_id rank : shunt::ids<shunt::rank_id>(r.job.ranks())) {
+      auto const w = r.job.worker_of(rank);
+      auto ops = json::array();
+      for (std::size_t i = 0; i < r.answer.plan.order[rank].size(); ++i) {
+        auto const& op = r.answer.plan.order[rank][i];
+        auto const [start, end] = r.table.times[rank][i];
+        ops.push_back({{"kind", std::string(1, letter(op.kind))},
+                       {"pipeline", op.kind == shunt::op_kind::step ? w.pipeline.value() : op.pipeline.value()},
+                       {"microbatch", op.microbatch.value()},
+                       {"stage", op.stage.value()},
+                       {"start", start},
+                       {"end", end}});
+      }
+      out["workers"].push_back(
+          {{"pipeline", w.pipeline.value()}, {"stage", w.stage.value()}, {"stash_peak", peaks[rank]}, {"ops", std::move(ops)}});
+    }
+  }
+  example::print_json(std::cout, out);
+}
+
+void write(result const& r, std::string const& format) {
+  auto const chart = shunt::gantt_of(r.job, r.answer.plan, r.table);
+  if (format == "svg") return shunt::write_svg(std::cout, chart, {.title = r.summary()});
+  if (format == "trace")
+    return shunt::write_trace(std::cout, shunt::timeline_of(r.answer.plan, r.table),
+                              {.name_of_rank = [&](shunt::rank_id rank) { return chart.rows[rank.index()].label; }});
+  std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in " << std::llround(r.microseconds) << " us\n";
+  shunt::write_text(std::cout, chart);
+  std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, x dead; "
+               "F1:0 is micro-batch 0 of pipeline 1, re-routed\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Plans one iteration of pipeline-parallel training: who computes what when, and what changes when workers are dead.\n"};
+  shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
+  std::string dead, memory = "none", solver = "slipstream", format = "json";
+  bool no_reroute = false, no_split = false, no_stagger = false;
+
+  example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
+  example::add_integer(app, "--stages", job.stages, "S, stages of each", 1);
+  example::add_integer(app, "--microbatches", job.microbatches, "M, micro-batches of each pipeline", 1);
+  auto const add_costs = [&](std::string const& name, shunt::per_stage& costs, std::string const& help) {
+    app.add_option_function<std::string>(
+           name, [&costs, name](std::string const& text) { costs = shunt::per_stage(example::parse_integers(name, text)); }, help)
+        ->type_name("T[,T...]")
+        ->default_str(std::to_string(costs[0]));
+  };
+  add_costs("--forward", job.costs.forward, "ticks of a forward, at least 1; one value, or one a stage");
+  add_costs("--backward-input", job.costs.backward_input, "ticks of the gradient of a stage's input, at least 1; likewise");
+  add_costs("--backward-weight", job.costs.backward_weight, "ticks of the gradient of its parameters, 0 or more; a fused backward takes both");
+  add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise");
+  example::add_integer(app, "--comm", job.transfer, "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
+  app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")->type_name("P:S[,P:S...]");
+  app.add_option("--memory", memory,
+                 "most micro-batches that a worker stashes, from forward to backward (or backward_weight): none (no limit), "
+                 "1f1b (S - s at stage s), or a number")
+      ->type_name("none|1f1b|N")
+      ->capture_default_str();
+  app.add_option("--solver", solver, "who plans; only slipstream plans around dead workers")
+      ->check(CLI::IsMember({"gpipe", "one_f_one_b", "zb_h1", "slipstream"}))
+      ->capture_default_str();
+  app.add_flag("--no-reroute", no_reroute, "slipstream without giving a dead worker's micro-batches to its peers");
+  app.add_flag("--no-split", no_split, "slipstream with fused backwards only");
+  app.add_flag("--no-stagger", no_stagger, "slipstream with one step for all stages at the end");
+  app.add_option("--format", format, "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
+      ->check(CLI::IsMember({"json", "svg", "trace", "text"}))
+      ->capture_default_str();
+  app.footer(
+      "All times are whole ticks, of any unit you like.\n"
+      "JSON: solver, status, makespan (end of the last forward or backward), period (distance of iterations, step included),\n"
+      "lower_bound (of the period), plan_us (microseconds that the solver took, one run), bubble (idle share of live workers),\n"
+      "staggered_step, reason, workers (pipeline, stage, stash_peak, ops (kind F, B, I: backward_input, W: backward_weight or\n"
+      "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times are those of one iteration in the\n"
+      "steady state of many.\n"
+      "Exit status: 0 for an answer, which may be that there is no plan (status infeasible, the reason also on standard error;\n"
+      "1 where a picture was asked for); 2 for bad input.\n\n"
+      "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 --solver slipstream --format text");
+
+  return example::guarded(app, argc, argv, [&] {
+    job.dead = example::parse_workers("--dead", dead);
+    job.memory = parse_memory(memory);
+    auto const ranks = shunt::checked_multiply(job.pipelines, job.stages);
+    auto const cells = shunt::checked_multiply(*ranks, job.microbatches);
+    if (!cells || *cells > most_cells)
+      throw shunt::invalid_problem("--microbatches", "pipelines x stages x microbatches must be at most " + std::to_string(most_cells));
+
+    shunt::slipstream const slipstream{.reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
+    auto const start = std::chrono::steady_clock::now();
+    auto const answer = plan(job, solver, slipstream);
+    std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
+
+    result shown{.job = job, .answer = answer, .solver = solver, .microseconds = taken.count()};
+    if (answer.has_plan()) shown.table = shunt::steady_times(job, answer.plan);
+    else std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
+    if (format == "json") {
+      write_json(shown);
+      return 0;
+    }
+    if (!answer.has_plan()) return 1;
+    write(shown, format);
+    return 0;
+  });
+}

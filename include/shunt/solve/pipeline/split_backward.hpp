@@ -1,0 +1,47 @@
+#pragma once
+/// Decoupled BackProp (SlipStream, arXiv 2405.14009; Zero Bubble, arXiv 2401.10241): the gradient of the input first, the gradient of the
+/// parameters when there is nothing else to do.
+///
+/// Every fused backward becomes a backward_input in its place; the backward_weights wait in their order until the worker would idle, or the
+/// stash cap stands in the way of the next forward. Every worker keeps the order of its forwards and input gradients. Where that is no
+/// shorter, the schedule stays as it is. O(n log n) for n operations.
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/solve/pipeline/merge_streams.hpp"
+#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+struct split_backward {
+  static constexpr std::string_view name = "split_backward";
+  static constexpr bool improves = true;
+
+  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job, pipeline_schedule schedule) const {
+    validate(job);
+    indexed<rank_id, operation_streams> streams(static_cast<std::size_t>(job.ranks()));
+    for (rank_id r : ids<rank_id>(job.ranks())) {
+      std::vector<operation> urgent, weights;
+      for (operation o : schedule.order[r]) {
+        if (o.kind == op_kind::step) continue;
+        if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight)
+          weights.push_back({op_kind::backward_weight, o.pipeline, o.stage, o.microbatch});
+        if (o.kind == op_kind::backward) o.kind = op_kind::backward_input;
+        if (o.kind != op_kind::backward_weight) urgent.push_back(o);
+      }
+      streams[r] = {std::move(urgent), std::move(weights)};
+    }
+    auto merged = merge_streams(job, streams);
+    auto before = restate(job, std::move(schedule));
+    if (!merged) return before;
+    merged->staggered_step = before.plan.staggered_step;
+    auto after = restate(job, std::move(*merged));
+    bool const better = after.has_plan() && (!before.has_plan() || after.objective < before.objective);
+    return better ? after : before;
+  }
+};
+static_assert(improver_for<split_backward, pipeline_job, pipeline_schedule>);
+
+}  // namespace shunt
