@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -12,6 +11,8 @@
 #include "model.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/solution.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/execute/faults.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/weight_scatter.hpp"
@@ -73,6 +74,7 @@ struct phase_bytes {
   shunt::byte_count counted = 0;       ///< what the plain program moves
   shunt::byte_count plain = 0;         ///< what of it crosses between ranks
   shunt::byte_count deduplicated = 0;  ///< what crosses between ranks when replicas that share a rank share messages
+  shunt::byte_count moved = 0;         ///< what crosses between ranks in this run, with its own options
 
   [[nodiscard]] bool holds() const { return counted == formula && deduplicated <= plain && plain <= formula; }
   bool operator==(phase_bytes const&) const = default;
@@ -90,8 +92,8 @@ struct iteration_record {
 
 /// One training run, iteration by iteration: the program of an iteration under the placement known, then the scatter to the placement that
 /// its counts give. No token, weight or gradient passes between ranks but by these programs.
-/// Executor: `inline_` or `threads` or any other executor_of<Executor, moe_work>.
-template <class Executor>
+/// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>.
+template <shunt::executor_of<moe_work> Executor>
 class moe_training {
  public:
   moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor)
@@ -141,7 +143,7 @@ class moe_training {
  private:
   void run(shunt::program const& p) {
     auto session = executor_.open(work_, t_);
-    session.submit(std::shared_ptr<shunt::program const>(std::shared_ptr<void>{}, &p));
+    session.submit(shunt::borrowed(p));
     auto const end = session.wait();
     if (!end.lost.empty()) throw std::runtime_error("rank " + std::to_string(end.lost.front().value()) + " was lost");
   }
@@ -154,18 +156,19 @@ class moe_training {
 
   void lower_for_placement() {
     iteration_ = shunt::lower(shape_, placement_, shards_, setup_.collection);
-    auto const bytes = [&](auto how, std::int32_t size) {
-      how.deduplicate = false;
-      auto const plain = shunt::bytes_moved(shunt::lower(shape_.experts, placement_, shards_, how));
-      how.deduplicate = true;
-      auto const less = shunt::bytes_moved(shunt::lower(shape_.experts, placement_, shards_, how));
+    auto const bytes = [&](auto const& own, auto plain, std::int32_t size) {
+      auto const moved = [&](auto const& how) { return shunt::bytes_moved(shunt::lower(shape_.experts, placement_, shards_, how)); };
+      plain.deduplicate = false;
+      auto const all = moved(plain);
+      plain.deduplicate = true;
       return phase_bytes{.formula = std::int64_t{setup_.slots()} * shape_.experts.elements * size * shape_.layers,
-                         .counted = plain.logical(),
-                         .plain = plain.network,
-                         .deduplicated = less.network};
+                         .counted = all.logical(),
+                         .plain = all.network,
+                         .deduplicated = moved(plain).network,
+                         .moved = moved(own).network};
     };
-    gradients_ = bytes(shunt::gradient_collection{}, shape_.experts.gradient_bytes);
-    weights_ = bytes(shunt::weight_scatter{}, shape_.experts.weight_bytes);
+    gradients_ = bytes(setup_.collection, shunt::gradient_collection{}, shape_.experts.gradient_bytes);
+    weights_ = bytes(setup_.scatter, shunt::weight_scatter{}, shape_.experts.weight_bytes);
   }
 
   /// Popularity and drops as the program left them on the ranks, all of which must know the same counts.

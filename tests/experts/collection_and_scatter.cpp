@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/check/program.hpp"
 #include "shunt/check/shard_map.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/weight_scatter.hpp"
@@ -338,6 +339,13 @@ TEST(GradientSource, VectorsOfThePlacementB) {
   EXPECT_EQ(sources(3), (list{3, 3, 3, 3}));
 }
 
+TEST(GradientSource, SpreadsOverTheHosts) {
+  std::vector<shunt::expert_host> const hosts{{1, {0}}, {4, {0, 1}}};
+  std::vector<std::int32_t> list;
+  for (rank_id r : shunt::ids<rank_id>(7)) list.push_back(shunt::gradient_source(hosts, r).value());
+  EXPECT_EQ(list, (std::vector<std::int32_t>{1, 1, 1, 4, 4, 4, 1}));
+}
+
 TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
   std::mt19937_64 random(4);
   for (int i = 0; i < 300; ++i) {
@@ -401,6 +409,7 @@ TEST(Messages, SendsMeetReceivesAndABatchIsOneRun) {
     for (bool const deduplicate : {false, true})
       programs.push_back(lower(s.state, s.next, s.shards, weight_scatter{.deduplicate = deduplicate, .channel = 3, .batch = 7}));
     for (auto const& p : programs) {
+      for (auto const& violation : shunt::check(p)) ADD_FAILURE() << "case " << i << ": " << to_string(violation);
       std::map<std::pair<rank_id, rank_id>, std::vector<byte_count>> sent, received;
       for (rank_id r : shunt::ids<rank_id>(s.state.ranks)) {
         std::vector<std::int32_t> runs;  // batches in the order in which they are met

@@ -336,13 +336,13 @@ TEST(BadExpertLayers, FewerSlotsThanExpertsIsInfeasible) {
   }
 }
 
-constexpr bool planned_while_compiling() {
-  auto problem = expert_layers{};
-  problem.experts = 4;
-  problem.loads = {700, 200, 60, 40};
-  problem.slots_per_rank = {2, 2, 2, 2};
-  return shunt::check(problem, shunt::swift_moe{}(problem).plan).empty() && shunt::check(problem, shunt::uniform{}(problem).plan).empty();
+constexpr std::array<std::int32_t, 4> counted_while_compiling(std::array<std::int64_t, 4> const& loads) {
+  std::array<std::int32_t, 4> counts{};
+  std::array<std::int64_t, 8> scratch{};
+  shunt::swift_moe_counts(loads.data(), 4, 8, counts.data(), scratch.data());
+  return counts;
 }
-static_assert(planned_while_compiling());
+static_assert(counted_while_compiling({700, 200, 60, 40}) == std::array{5, 1, 1, 1});
+static_assert(counted_while_compiling({1, 1, 1, 2}) == std::array{2, 2, 1, 3});  // goals 1.6, 1.6, 1.6, 3.2
 
 }  // namespace

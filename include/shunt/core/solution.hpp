@@ -1,7 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <string_view>
-#include <string>
+
+#include "shunt/core/text.hpp"
 
 namespace shunt {
 
@@ -33,12 +34,12 @@ struct solution {
   shunt::status status = shunt::status::feasible;
   double objective = 0;
   double lower_bound = 0;
-  std::string reason{};  ///< empty unless infeasible or limit_reached
+  text reason{};  ///< empty unless infeasible or limit_reached
 
   [[nodiscard]] constexpr bool has_plan() const {
     return status == shunt::status::optimal || status == shunt::status::feasible;
   }
-  bool operator==(solution const&) const = default;
+  constexpr bool operator==(solution const&) const = default;
 };
 
 }  // namespace shunt

@@ -149,8 +149,9 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   for (auto const& [value, text] : time.marks(12)) picture.line(time(value), top, time(value), bottom + 4, colour::grid);
 
   for (auto const& b : chart.bars) {
-    double const from = at(std::max(b.start, chart.start)), to = at(std::min(b.end, chart.end));
-    if (!(to > from) || b.row >= chart.rows.size()) continue;
+    ticks const start = std::max(b.start, chart.start), end = std::min(b.end, chart.end);
+    if (start >= end || b.row >= chart.rows.size()) continue;
+    double const from = at(start), to = at(end);
     bool const thin = b.code != opcode::compute;  // a transfer: under the row's computations
     double const h = thin ? std::max(1.0, (row_height - gap) / 5) : row_height - gap;
     double const w = std::max(0.5, to - from - (to - from > 4 ? 1 : 0));

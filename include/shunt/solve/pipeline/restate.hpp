@@ -1,11 +1,12 @@
 #pragma once
 #include <cstddef>
-#include <string>
 #include <utility>
+#include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
+#include "shunt/core/text.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
@@ -15,8 +16,8 @@
 namespace shunt {
 
 /// "1:2"
-[[nodiscard]] inline std::string describe(worker w) {
-  return std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value());
+[[nodiscard]] constexpr text describe(worker w) {
+  return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
 }
 
 /// What is to be said of a schedule that has every operation of every micro-batch: its period against the bound of its kind of step, or
@@ -25,20 +26,20 @@ namespace shunt {
 [[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job, pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
   if (auto const stage = stage_without_worker(job)) {
-    answer.reason = "stage " + std::to_string(stage->value()) + " has no live worker";
+    answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
     return answer;
   }
   answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
   for (worker const& w : job.dead)
     if (!answer.plan.order[job.rank_of(w)].empty()) {
-      answer.reason = "worker " + describe(w) + " is dead and its micro-batches are not re-routed";
+      answer.reason = text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
       return answer;
     }
   auto const peak = stash_peak(answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
     if (auto const cap = job.stash_limit(job.worker_of(r).stage); cap && peak[r] > *cap) {
-      answer.reason = "worker " + describe(job.worker_of(r)) + " stashes " + std::to_string(peak[r]) +
-                      " micro-batches, the cap is " + std::to_string(*cap);
+      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) +
+                      " micro-batches, the cap is " + text::of(*cap);
       return answer;
     }
   if (!graph_of(job, answer.plan).executable()) {

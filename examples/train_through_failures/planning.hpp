@@ -1,0 +1,40 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline_training.hpp"
+#include "shunt/check/pipeline.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/lower/pipeline.hpp"
+#include "shunt/measure/pipeline.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/program.hpp"
+
+namespace example {
+
+/// A schedule that was found for a job, and what is needed to run it and to talk about it.
+struct planned {
+  shunt::pipeline_job job{};
+  shunt::pipeline_schedule schedule{};
+  shunt::ticks period = 0;
+  std::shared_ptr<shunt::program const> program{};
+};
+
+/// Plans, checks and lowers an iteration. Throws invalid_problem, with the solver's reason, where there is no plan.
+template <class Solver>
+[[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job, shunt::pipeline_tensors const& tensors) {
+  auto answer = solver(job);
+  if (!answer.has_plan()) throw shunt::invalid_problem("plan", answer.reason);
+  if (auto const broken = shunt::check(job, answer.plan); !broken.empty())
+    throw std::logic_error("the plan breaks a rule: " + shunt::to_string(broken.front()));
+  auto program = std::make_shared<shunt::program const>(shunt::lower(job, answer.plan, tensors));
+  auto const period = shunt::period(job, answer.plan);
+  return {job, std::move(answer.plan), period, std::move(program)};
+}
+
+}  // namespace example

@@ -1,0 +1,446 @@
+#include "../../examples/adaptive_experts/training.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <numeric>
+#include <random>
+#include <sstream>
+#include <vector>
+
+#include "../../examples/adaptive_experts/files.hpp"
+#include "../../examples/adaptive_experts/outcome.hpp"
+#include "shunt/check/program.hpp"
+#include "shunt/execute/inline.hpp"
+#include "shunt/execute/threads.hpp"
+
+namespace {
+
+using namespace example;
+using shunt::expert_id;
+using shunt::expert_placement;
+using shunt::layer_id;
+using shunt::rank_id;
+using buffers = shunt::moe_buffers;
+
+constexpr shunt::capacity_factor nothing_drops{.numerator = 1000};
+
+text_bytes const& words() {
+  static text_bytes const all = [] {
+    text_bytes bytes;
+    std::mt19937_64 random(7);
+    for (char const* const list[] = {"the ", "rank ", "keeps ", "a slot ", "for ", "one expert", ", and ", "tokens ", "travel.\n"}; bytes.size() < 4000;)
+      for (char const* at = list[random() % 9]; *at; ++at) bytes.push_back(static_cast<std::uint8_t>(*at));
+    return bytes;
+  }();
+  return all;
+}
+
+/// Small enough for thousands of evaluations; nothing divides evenly.
+training_setup small() {
+  training_setup s;
+  s.model = {.context = 3, .embedding = 5, .layers = 2, .experts = 5, .expert = {.width = 6, .hidden = 7}};
+  s.ranks = 4;
+  s.slots_per_rank = 2;
+  s.tokens = 12;
+  s.capacity = nothing_drops;
+  return s;
+}
+
+expert_placement placement_of(training_setup const& s, std::vector<std::int32_t> const& slots_per_rank, auto const& expert_of) {
+  expert_placement p{.layers = s.model.layers, .experts = s.model.experts};
+  for (auto const slots : slots_per_rank) p.first_slot.push_back(p.first_slot.back() + slots);
+  for (std::int32_t l = 0; l < p.layers; ++l)
+    for (std::int32_t k = 0; k < p.slots(); ++k) p.expert_of.push_back(expert_of(l, k));
+  return p;
+}
+
+/// Every expert once, all on rank 0.
+policy unreplicated(training_setup const& s) {
+  std::vector<std::int32_t> slots(static_cast<std::size_t>(s.ranks), 0);
+  slots[0] = s.model.experts;
+  auto const p = placement_of(s, slots, [](std::int32_t, std::int32_t k) { return k; });
+  return [p](shunt::expert_layers const&) { return shunt::solution<expert_placement>{.plan = p}; };
+}
+
+/// Another placement each time it is asked: every expert somewhere, the other slots at random, all shuffled.
+policy random_placements(training_setup const& s, std::uint64_t seed) {
+  return [s, random = std::mt19937_64(seed)](shunt::expert_layers const&) mutable {
+    auto p = placement_of(s, std::vector<std::int32_t>(static_cast<std::size_t>(s.ranks), s.slots_per_rank), [&](std::int32_t, std::int32_t k) {
+      return k < s.model.experts ? k : static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(s.model.experts));
+    });
+    for (layer_id l : shunt::ids<layer_id>(p.layers)) {
+      auto const slots = p.layer(l);
+      for (std::size_t k = slots.size(); k > 1; --k) std::swap(slots[k - 1], slots[random() % k]);
+    }
+    return shunt::solution<expert_placement>{.plan = p};
+  };
+}
+
+/// What an iteration leaves: the sums over ranks, and every expert's gradient put together from the owners' shards.
+struct gradients {
+  std::vector<std::int64_t> sums;
+  std::vector<std::vector<std::int64_t>> experts;  // layer by layer
+  bool operator==(gradients const&) const = default;
+};
+template <class Executor>
+gradients gradients_of(training_setup const& s, moe_training<Executor>& training) {
+  gradients all;
+  auto const sums = training.work().template values<std::int64_t>(0, buffers::sums);
+  all.sums.assign(sums.begin(), sums.end());
+  auto const offsets = shunt::shard_offsets(training.shards(), s.ranks);
+  for (layer_id l : shunt::ids<layer_id>(s.model.layers))
+    for (expert_id e : shunt::ids<expert_id>(s.model.experts)) {
+      std::vector<std::int64_t> whole;
+      for (std::size_t k = 0; k < training.shards().shards[e].size(); ++k) {
+        auto const& shard = training.shards().shards[e][k];
+        auto const part = training.work().template values<std::int64_t>(shard.owner, buffers::shard_gradients(l));
+        auto const at = part.begin() + offsets[e][k];
+        whole.insert(whole.end(), at, at + shard.size());
+      }
+      all.experts.push_back(std::move(whole));
+    }
+  return all;
+}
+
+/// The model once more, in doubles, on one rank, without slots, grids or programs: the mean loss over all tokens.
+/// `drops(layer, token)` says where no expert answers.
+struct plain_model {
+  training_setup s;
+  std::vector<double> dense;                 // laid out as dense_parameters
+  std::vector<std::vector<double>> experts;  // layer by layer
+  dense_parameters<float> at;                // for offsets alone
+
+  double loss(auto const& drops) const {
+    auto const& m = s.model;
+    sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
+    auto const width = static_cast<std::size_t>(m.expert.width), inner = static_cast<std::size_t>(m.expert.hidden);
+    auto const inputs = static_cast<std::size_t>(m.context * m.embedding);
+    double sum = 0;
+    for (std::int64_t token = 0; token < s.all_tokens(); ++token) {
+      auto const* const text = from(0, token / s.tokens, token % s.tokens);
+      std::vector<double> h(width, 0.0);
+      for (std::size_t i = 0; i < width; ++i)
+        for (std::size_t j = 0; j < inputs; ++j) {
+          auto const byte = text[j / static_cast<std::size_t>(m.embedding)];
+          h[i] += project(i * inputs + j) * embed(byte * static_cast<std::size_t>(m.embedding) + j % static_cast<std::size_t>(m.embedding));
+        }
+      auto const normal = [&] {
+        double squares = 0;
+        for (double const v : h) squares += v * v;
+        auto x = h;
+        for (double& v : x) v /= std::sqrt(squares / static_cast<double>(width) + 1e-6);
+        return x;
+      };
+      for (std::int32_t l = 0; l < m.layers; ++l) {
+        auto const x = normal();
+        std::vector<double> scores;
+        for (std::size_t e = 0; e < static_cast<std::size_t>(m.experts); ++e) {
+          scores.push_back(0);
+          for (std::size_t i = 0; i < width; ++i) scores.back() += router(l, e * width + i) * x[i];
+        }
+        if (drops(l, token)) continue;
+        auto const chosen = static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+        double all = 0;
+        for (double const v : scores) all += std::exp(v - scores[chosen]);
+        auto const& w = experts[static_cast<std::size_t>(l * m.experts) + chosen];
+        auto const* const w1 = w.data();
+        auto const *const b1 = w1 + inner * width, *const w2 = b1 + inner, *const b2 = w2 + inner * width;
+        std::vector<double> hidden(b1, b1 + inner);
+        for (std::size_t k = 0; k < inner; ++k) {
+          for (std::size_t i = 0; i < width; ++i) hidden[k] += w1[k * width + i] * x[i];
+          hidden[k] = std::max(hidden[k], 0.0);
+        }
+        for (std::size_t i = 0; i < width; ++i) {
+          double y = b2[i];
+          for (std::size_t k = 0; k < inner; ++k) y += w2[i * inner + k] * hidden[k];
+          h[i] += y / all;
+        }
+      }
+      auto const x = normal();
+      double all = 0, own = 0;
+      for (std::size_t b = 0; b < 256; ++b) {
+        double logit = value(at.bias, b);
+        for (std::size_t i = 0; i < width; ++i) logit += value(at.head, b * width + i) * x[i];
+        all += std::exp(logit);
+        if (b == text[m.context]) own = logit;
+      }
+      sum += std::log(all) - own;
+    }
+    return sum / static_cast<double>(s.all_tokens());
+  }
+
+  /// The derivative of the loss with respect to one number, by a central difference.
+  double slope(double& number, auto const& drops) {
+    double const kept = number, step = 1e-5;
+    number = kept + step;
+    double const above = loss(drops);
+    number = kept - step;
+    double const below = loss(drops);
+    number = kept;
+    return (above - below) / (2 * step);
+  }
+
+ private:
+  double value(matrix_in<float> const& m, std::size_t i) const { return dense[static_cast<std::size_t>(m.data() - at.embed.data()) + i]; }
+  double embed(std::size_t i) const { return value(at.embed, i); }
+  double project(std::size_t i) const { return value(at.project, i); }
+  double router(std::int32_t l, std::size_t i) const { return value(at.router[static_cast<std::size_t>(l)], i); }
+};
+
+/// Runs one iteration and holds loss and gradients against the plain model's.
+void expect_gradients_of_plain_model(training_setup const& s, policy const& place) {
+  moe_training<shunt::inline_executor> training(s, place, words(), {});
+  auto parameters = training.work().values<float>(0, buffers::dense);
+  plain_model plain{.s = s,
+                    .dense = {parameters.begin(), parameters.begin() + dense_count(s.model)},
+                    .experts = {},
+                    .at = {s.model, dealer<float>(parameters)}};
+  for (std::int32_t l = 0; l < s.model.layers; ++l)
+    for (std::int32_t e = 0; e < s.model.experts; ++e) {
+      auto const w = initial_expert(s.model, s.seed, l, e);
+      plain.experts.emplace_back(w.begin(), w.end());
+    }
+  auto const record = training();
+  EXPECT_EQ(record.misfits, 0);
+  auto const all = gradients_of(s, training);
+  auto const drops = [&](std::int32_t layer, std::int64_t token) {
+    auto const kept = training.work().values<float>(token / s.tokens, buffers::kept(layer));
+    return kept_tokens<float>(s.model, s.tokens, dealer<float>(kept)).place(token % s.tokens, 0) < 0;
+  };
+  EXPECT_NEAR(record.loss, plain.loss(drops), 2e-5);
+
+  // a few numbers of every kind; rounding to the grids moves a mean of gradients by some 1e-5
+  std::mt19937_64 random(3);
+  auto const some = [&](std::int64_t first, std::int64_t count, auto const& compare) {
+    for (int i = 0; i < 8; ++i) compare(static_cast<std::size_t>(first) + random() % static_cast<std::uint64_t>(count));
+  };
+  double largest = 0;
+  auto const of_matrix = [&](matrix_in<float> const& m) {
+    some(m.data() - plain.at.embed.data(), m.size(), [&](std::size_t i) {
+      double const exact = plain.slope(plain.dense[i], drops);
+      largest = std::max(largest, std::abs(exact));
+      EXPECT_NEAR(static_cast<double>(all.sums[i]) * 0x1p-40 / s.ranks, exact, 1e-4) << "dense " << i;
+    });
+  };
+  for (auto const* m : {&plain.at.embed, &plain.at.project, &plain.at.head, &plain.at.bias}) of_matrix(*m);
+  for (auto const& m : plain.at.router) of_matrix(m);
+  for (std::size_t e = 0; e < all.experts.size(); ++e)
+    some(0, s.model.expert.elements(), [&](std::size_t i) {
+      double const exact = plain.slope(plain.experts[e][i], drops);
+      largest = std::max(largest, std::abs(exact));
+      EXPECT_NEAR(static_cast<double>(all.experts[e][i]) * 0x1p-40 / static_cast<double>(s.all_tokens()), exact, 1e-4)
+          << "expert " << e << ", element " << i;
+    });
+  EXPECT_GT(largest, 0.01);  // the comparison says something
+}
+
+TEST(moe_model, gradients_are_finite_differences_of_a_plain_model) {
+  expect_gradients_of_plain_model(small(), unreplicated(small()));
+  expect_gradients_of_plain_model(small(), shunt::uniform{});
+  expect_gradients_of_plain_model(small(), random_placements(small(), 1));
+}
+
+TEST(moe_model, dropped_tokens_pass_by_their_expert) {
+  auto s = small();
+  s.capacity = {};
+  moe_training<shunt::inline_executor> training(s, shunt::uniform{}, words(), {});
+  auto const dropped = training().dropped;
+  EXPECT_GT(std::accumulate(dropped.begin(), dropped.end(), std::int64_t{0}), 0);
+  expect_gradients_of_plain_model(s, shunt::uniform{});
+}
+
+TEST(moe_model, gradients_have_the_same_bits_under_any_placement) {
+  auto const s = small();
+  moe_training<shunt::inline_executor> reference(s, unreplicated(s), words(), {});
+  (void)reference();
+  auto const wanted = gradients_of(s, reference);
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    moe_training<shunt::inline_executor> training(s, random_placements(s, seed), words(), {});
+    (void)training();
+    EXPECT_EQ(gradients_of(s, training), wanted) << seed;
+  }
+}
+
+TEST(moe_model, losses_have_the_same_bits_under_any_placements_and_collections) {
+  auto s = small();
+  s.iterations = 12;
+  auto const losses = [&](policy const& place) {
+    moe_training<shunt::inline_executor> training(s, place, words(), {});
+    std::vector<double> all;
+    for (std::int32_t t = 0; t < s.iterations; ++t) all.push_back(training().loss);
+    return all;
+  };
+  auto const wanted = losses(unreplicated(s));
+  EXPECT_LT(wanted.back(), wanted.front());
+  EXPECT_EQ(losses(shunt::uniform{}), wanted);
+  EXPECT_EQ(losses(shunt::swift_moe{}), wanted);
+  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
+    for (bool const deduplicate : {false, true}) {
+      s.collection.form = form;
+      s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
+      EXPECT_EQ(losses(random_placements(s, 5)), wanted);
+    }
+}
+
+TEST(moe_model, executors_agree) {
+  auto s = small();
+  s.capacity = {};
+  moe_training<shunt::inline_executor> one(s, shunt::swift_moe{}, words(), {});
+  moe_training<shunt::threads> other(s, shunt::swift_moe{}, words(), {});
+  for (int t = 0; t < 8; ++t) EXPECT_EQ(one(), other()) << t;
+}
+
+TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
+  auto s = small();
+  s.capacity = {};
+  moe_training<shunt::inline_executor> training(s, random_placements(s, 9), words(), {});
+  auto const capacity = shunt::slot_capacity(s.all_tokens(), s.slots(), s.capacity);
+  bool shared = false;
+  for (int t = 0; t < 10; ++t) {
+    auto const placement = training.placement();
+    auto const r = training();
+    for (layer_id l : shunt::ids<layer_id>(s.model.layers)) {
+      auto const loads = std::span(r.loads).subspan(l.index() * static_cast<std::size_t>(s.model.experts), static_cast<std::size_t>(s.model.experts));
+      EXPECT_EQ(std::accumulate(loads.begin(), loads.end(), std::int64_t{0}), s.all_tokens());
+      std::int64_t beyond = 0;
+      for (expert_id e : shunt::ids<expert_id>(s.model.experts)) {
+        auto const slots = placement.layer(l);
+        beyond += std::max<std::int64_t>(0, loads[e.index()] - capacity * std::count(slots.begin(), slots.end(), e));
+      }
+      EXPECT_EQ(r.dropped[l.index()], beyond);
+    }
+    EXPECT_TRUE(r.gradients.holds());
+    EXPECT_TRUE(r.weights.holds());
+    EXPECT_EQ(r.gradients.formula, 8 * 2 * 8 * s.model.expert.elements());  // slots, layers, bytes, elements
+    EXPECT_EQ(r.weights.formula, 8 * 2 * 4 * s.model.expert.elements());
+    shared = shared || r.gradients.deduplicated < r.gradients.plain;
+  }
+  EXPECT_TRUE(shared);
+}
+
+TEST(moe_model, programs_pass_the_check) {
+  auto s = small();
+  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
+    for (bool const deduplicate : {false, true})
+      for (auto const& place : {policy(shunt::uniform{}), random_placements(s, 2), unreplicated(s)}) {
+        s.collection.form = form;
+        s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
+        moe_training<shunt::inline_executor> const training(s, place, words(), {});
+        EXPECT_TRUE(shunt::check(training.iteration_program()).empty());
+        EXPECT_TRUE(shunt::check(training.scatter_program()).empty());
+      }
+}
+
+TEST(moe_model, an_operation_reaches_no_buffer_that_it_does_not_declare) {
+  auto const s = small();
+  moe_training<shunt::inline_executor> training(s, shunt::uniform{}, words(), {});
+  (void)training();
+  std::vector<shunt::region> const none;
+  for (auto const kind : {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward, shunt::op_kind::combine,
+                          shunt::op_kind::uncombine, shunt::op_kind::expert_backward, shunt::op_kind::unsplit, shunt::op_kind::step})
+    EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = 0, .reads = none, .writes = none}), shunt::invalid_program);
+  EXPECT_THROW(training.work()(0, {.op = {.kind = shunt::op_kind::backward}}), shunt::invalid_program);
+}
+
+TEST(expert_mlp, sums_do_not_depend_on_how_a_batch_is_split) {
+  expert_mlp const expert{.width = 24, .hidden = 40};
+  auto const weights = initial_expert({.expert = expert}, 1, 0, 0);
+  initial_numbers draw(5);
+  auto const rows = [&](Eigen::Index count, auto const& grid, double scale) {
+    stored_matrix m(count, expert.width);
+    draw.fill(m, scale);
+    return stored_matrix(m.unaryExpr([&](float v) { return static_cast<float>(grid(static_cast<double>(v))); }));
+  };
+  Eigen::Index const count = 61;
+  auto const x = rows(count, activation_grid, 3), dy = rows(count, gradient_grid, 0.7);
+  auto const run = [&](Eigen::Index first, Eigen::Index size, stored_matrix& y, stored_matrix& dx) {
+    std::vector<std::int64_t> gradient(static_cast<std::size_t>(expert.elements()));
+    auto const at = first * expert.width;
+    expert.forward(weights, {x.data() + at, size, expert.width}, {y.data() + at, size, expert.width});
+    EXPECT_TRUE(expert.backward(weights, {x.data() + at, size, expert.width}, {dy.data() + at, size, expert.width},
+                                {dx.data() + at, size, expert.width}, gradient));
+    return gradient;
+  };
+  stored_matrix y(count, expert.width), dx(count, expert.width);
+  auto const whole = run(0, count, y, dx);
+  for (Eigen::Index const step : {1, 2, 3, 7, 16, 32}) {
+    stored_matrix y2(count, expert.width), dx2(count, expert.width);
+    std::vector<std::int64_t> sum(whole.size(), 0);
+    for (Eigen::Index first = 0; first < count; first += step) {
+      auto const part = run(first, std::min(step, count - first), y2, dx2);
+      for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
+    }
+    EXPECT_EQ(y, y2);
+    EXPECT_EQ(dx, dx2);
+    EXPECT_EQ(sum, whole) << step;
+  }
+}
+
+TEST(expert_mlp, says_when_a_sum_may_not_be_exact) {
+  expert_mlp const expert{.width = 2, .hidden = 2};
+  std::vector<float> const weights(static_cast<std::size_t>(expert.elements()), 1.0F);
+  std::vector<std::int64_t> gradient(weights.size());
+  Eigen::Index const count = 400;
+  stored_matrix x = stored_matrix::Constant(count, 2, 30.0F), dy = stored_matrix::Constant(count, 2, 2.0F), dx(count, 2);
+  EXPECT_FALSE(expert.backward(weights, {x.data(), count, 2}, {dy.data(), count, 2}, {dx.data(), count, 2}, gradient));
+  EXPECT_TRUE(expert.backward(weights, {x.data(), 100, 2}, {dy.data(), 100, 2}, {dx.data(), 100, 2}, gradient));
+  EXPECT_EQ(gradient[0], 0x1p40 * 100 * 30 * 2);
+}
+
+TEST(moe_shape, broken_sizes_are_named) {
+  auto const s = small();
+  auto const shape = shape_of(s.model, s.ranks, s.tokens, 4);
+  auto const shards = shunt::uniform_shards{}(shape.experts).plan;
+  auto const placement = placement_of(s, {2, 2, 2, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
+  auto const field = [&](shunt::moe_shape const& broken, expert_placement const& where) -> std::string {
+    try {
+      (void)shunt::lower(broken, where, shards, shunt::gradient_collection{});
+    } catch (shunt::invalid_problem const& e) {
+      return e.field();
+    }
+    return "";
+  };
+  EXPECT_EQ(field(shape, placement), "");
+  auto broken = shape;
+  broken.tokens = 0;
+  EXPECT_EQ(field(broken, placement), "tokens");
+  broken = shape;
+  broken.slot_capacity = -1;
+  EXPECT_EQ(field(broken, placement), "slot_capacity");
+  broken = shape;
+  broken.layers = 3;
+  EXPECT_EQ(field(broken, placement), "placement.layers");
+  broken = shape;
+  broken.experts.ranks = 5;
+  EXPECT_EQ(field(broken, placement), "placement.ranks");
+}
+
+TEST(moe_outcome, numbers_of_a_run) {
+  training_setup s;
+  s.model.layers = 1;
+  s.model.experts = 2;
+  s.ranks = 1;
+  s.tokens = 100;
+  policy_run run{.name = "x"};
+  for (int t = 0; t < 30; ++t)
+    run.records.push_back({.loss = 30.0 - t, .loads = t < 7 ? std::vector<std::int64_t>{40, 60} : std::vector<std::int64_t>{0, 100}, .dropped = {t}});
+  EXPECT_EQ(skewed_from(s, run), 7U);
+  EXPECT_DOUBLE_EQ(smoothed_losses(run).front(), 30);
+  EXPECT_DOUBLE_EQ(smoothed_losses(run).back(), 5.5);
+  EXPECT_EQ(iterations_to(run, 5.5), 30U);
+  EXPECT_EQ(iterations_to(run, 6.6), 29U);
+  EXPECT_EQ(iterations_to(run, 5), std::nullopt);
+  EXPECT_DOUBLE_EQ(dropped_share(s, run, 28), 0.285);
+  EXPECT_EQ(hottest(s, run.records[8]).expert, 1);
+  EXPECT_DOUBLE_EQ(hottest(s, run.records[0]).share, 0.6);
+  run.records.resize(2);
+  EXPECT_EQ(skewed_from(s, run), std::nullopt);
+  std::ostringstream trace;
+  write_trace(trace, s, run);
+  EXPECT_EQ(trace.str(), "iteration,layer,e0,e1\n0,0,40,60\n1,0,40,60\n");
+}
+
+}  // namespace
