@@ -6,6 +6,7 @@
 
 #include "grid.hpp"
 #include "matrix.hpp"
+#include "product.hpp"
 
 namespace example {
 
@@ -17,16 +18,16 @@ struct expert_mlp {
 
   [[nodiscard]] std::int64_t elements() const { return 2LL * width * hidden + hidden + width; }
 
-  using matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  using rows = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
-  using const_rows = Eigen::Map<Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> const>;
+  using matrix = row_major<double>;
+  using rows = Eigen::Map<row_major<float>>;
+  using const_rows = row_major_view<float>;
 
   /// Answers to the tokens x (tokens x width), on the activation grid.
   void forward(std::span<float const> parameters, const_rows const& x, rows y) const {
     if (x.rows() == 0) return;
     parts const p(*this, parameters);
     matrix const inner = hidden_of(p, x);
-    matrix answer = inner * p.w2.transpose();
+    matrix answer = product_nt(inner, p.w2);
     answer.rowwise() += p.b2;
     y = answer.unaryExpr(activation_grid).cast<float>();
   }
@@ -41,23 +42,22 @@ struct expert_mlp {
     parts const p(*this, parameters);
     matrix const tokens = x.cast<double>(), above = dy.cast<double>();
     matrix const inner = hidden_of(p, x);
-    matrix through = above * p.w2;
+    matrix through = product(above, p.w2);
     through = (inner.array() > 0).select(through.unaryExpr(gradient_grid), 0.0);
-    matrix const below = through * p.w1;
+    matrix const below = product(through, p.w1);
     dx = below.unaryExpr(gradient_grid).cast<float>();
 
     auto const at = [&](std::int64_t offset, std::int64_t count) {
-      return Eigen::Map<Eigen::Matrix<std::int64_t, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(gradient.data() + offset, count,
-                                                                                                    1);
+      return gradient.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(count));
     };
     auto const put = [&](matrix const& exact, double unit, std::int64_t offset) {
-      auto target = at(offset, exact.size());
-      for (Eigen::Index i = 0; i < exact.size(); ++i) target(i) = static_cast<std::int64_t>(exact.data()[i] / unit);
+      auto const target = at(offset, exact.size());
+      for (std::size_t i = 0; i < target.size(); ++i) target[i] = static_cast<std::int64_t>(exact.data()[i] / unit);
     };
     std::int64_t const block = std::int64_t{width} * hidden;
-    put(through.transpose() * tokens, weight_gradient_unit, 0);
+    put(product_tn(through, tokens), weight_gradient_unit, 0);
     put(through.colwise().sum(), weight_gradient_unit, block);
-    put(above.transpose() * inner, weight_gradient_unit, block + hidden);
+    put(product_tn(above, inner), weight_gradient_unit, block + hidden);
     put(above.colwise().sum(), weight_gradient_unit, 2 * block + hidden);
 
     // by Cauchy and Schwarz no partial sum of products is beyond the product of the two columns' norms
@@ -86,7 +86,7 @@ struct expert_mlp {
   };
 
   [[nodiscard]] matrix hidden_of(parts const& p, const_rows const& x) const {
-    matrix inner = x.cast<double>() * p.w1.transpose();
+    matrix inner = product_nt(matrix(x.cast<double>()), p.w1);
     inner.rowwise() += p.b1;
     return inner.unaryExpr([](double v) { return activation_grid(std::max(v, 0.0)); });
   }

@@ -10,6 +10,7 @@
 #include "fixed_point.hpp"
 #include "grid.hpp"
 #include "matrix.hpp"
+#include "product.hpp"
 
 namespace example {
 
@@ -101,7 +102,7 @@ inline stored_matrix embedded(moe_model const& m, matrix_in<float const> const& 
 inline void choose_experts(matrix_in<float const> const& router, matrix_in<float const> const& hidden, kept_tokens<float>& kept) {
   normalise(hidden, kept.x, kept.inverse_rms);
   kept.x = kept.x.unaryExpr([](float v) { return static_cast<float>(activation_grid(static_cast<double>(v))); });
-  kept.probability.noalias() = kept.x * router.transpose();
+  kept.probability = product_nt(kept.x, router);
   for (Eigen::Index t = 0; t < kept.x.rows(); ++t) {
     auto row = kept.probability.row(t);
     Eigen::Index best = 0;
@@ -123,9 +124,9 @@ inline stored_matrix choose_experts_backward(matrix_in<float const> const& route
     logits.row(t) *= -through;
     logits(t, chosen) += through;
   }
-  x_gradient.noalias() += logits * router;
+  x_gradient += product(logits, router);
   normalise_backward(kept.x, kept.inverse_rms, x_gradient, hidden_gradient);
-  return logits.transpose() * kept.x;
+  return product_tn(logits, kept.x);
 }
 
 /// Head and loss of one rank's tokens. `hidden` becomes the gradient of the *sum* of losses with respect to it.
@@ -138,7 +139,7 @@ inline head_result head_and_loss(moe_model const& m, dense_parameters<float cons
   head_result result;
   stored_matrix x(hidden.rows(), hidden.cols()), inverse(hidden.rows(), 1);
   normalise(hidden, x, inverse);
-  stored_matrix logits = x * p.head.transpose();
+  stored_matrix logits = product_nt(x, p.head);
   logits.rowwise() += p.bias.row(0);
   for (Eigen::Index t = 0; t < logits.rows(); ++t) {
     auto const target = windows[static_cast<std::size_t>(t)][m.context];
@@ -151,9 +152,9 @@ inline head_result head_and_loss(moe_model const& m, dense_parameters<float cons
     row /= sum;
     row(target) -= 1;
   }
-  result.head = logits.transpose() * x;
+  result.head = product_tn(logits, x);
   result.bias = logits.colwise().sum();
-  stored_matrix const dx = logits * p.head;
+  stored_matrix const dx = product(logits, p.head);
   hidden.setZero();
   normalise_backward(x, inverse, dx, hidden);
   return result;

@@ -11,6 +11,7 @@
 #include "aligned_bytes.hpp"
 #include "fixed_point.hpp"
 #include "model.hpp"
+#include "product.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/moe_iteration.hpp"
@@ -229,7 +230,7 @@ class moe_work {
   void route(access const& on, shunt::layer_id l) {
     auto const p = parameters(on);
     auto const hidden = on.write<float>(buffers::hidden);
-    if (l == 0) matrix(hidden).noalias() = embedded(config_.model, p.embed, windows_of(on)) * p.project.transpose();
+    if (l == 0) matrix(hidden) = product_nt(embedded(config_.model, p.embed, windows_of(on)), p.project);
     auto k = kept(on, l);
     choose_experts(p.router[l.index()], matrix<float const>(hidden), k);
     auto const counts = on.write<std::int64_t>(buffers::counts(l));
@@ -356,8 +357,8 @@ class moe_work {
 
     auto const& m = config_.model;
     auto const text = windows_of(on);
-    add_gradient(sums, p.project, p.embed.data(), hidden.transpose() * embedded(m, p.embed, text));
-    stored_matrix const du = hidden * p.project;
+    add_gradient(sums, p.project, p.embed.data(), product_tn(hidden, embedded(m, p.embed, text)));
+    stored_matrix const du = product(hidden, p.project);
     stored_matrix table = stored_matrix::Zero(m.bytes, m.embedding);
     for (std::size_t t = 0; t < text.size(); ++t)
       for (std::int32_t c = 0; c < m.context; ++c)

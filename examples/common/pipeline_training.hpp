@@ -1,12 +1,13 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <span>
-#include <string>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -118,13 +119,11 @@ class pipeline_training {
 
   // --- what the training program asks for
 
-  /// A worker that died remembers nothing.
-  void forget(shunt::rank_id r) {
+  /// A new worker comes in a dead one's place: it remembers nothing, and once it has received its state goes on with `iteration`.
+  void replace(shunt::rank_id r, std::int64_t iteration) {
     for (auto& b : workers_[r.index()].buffers) std::fill(b.begin(), b.end(), std::byte{0xff});
-    workers_[r.index()].iteration = -1;
+    workers_[r.index()].iteration = iteration;
   }
-  /// A worker that has received its state goes on with `iteration`.
-  void joined(shunt::rank_id r, std::int64_t iteration) { workers_[r.index()].iteration = iteration; }
 
   /// The mean loss of an iteration in nats a byte: micro-batches are added in their order, whoever computed them.
   [[nodiscard]] double loss(std::int64_t iteration) const {

@@ -2,4 +2,5 @@
 #include "shunt/json/experts.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/program.hpp"
+#include "shunt/json/reader.hpp"
 #include "shunt/json/solution.hpp"

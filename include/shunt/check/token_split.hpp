@@ -42,8 +42,9 @@ struct split_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with a split: its shape (then nothing else is looked at), negative counts, tokens of a (source, expert) that got
-/// lost or were made up, slots over capacity, and drops while a slot of the expert has room. Empty: the plan is valid.
+/// Everything that is wrong with a split: its shape (then nothing else is looked at), negative counts, tokens of a (source, expert) that
+/// got lost or were made up, slots over capacity, and drops while a slot of the expert has room. Empty: the plan is valid.
+/// The problem must be one that validate accepts.
 [[nodiscard]] constexpr std::vector<split_violation> check(routed_tokens const& problem, token_split const& plan) {
   using kind = split_violation::kind;
   std::vector<split_violation> found;

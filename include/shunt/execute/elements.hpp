@@ -10,7 +10,8 @@
 
 /// The arithmetic of add and of the reductions: target[i] = target[i] (+ or max) source[i]. It is written once, so that every executor
 /// gives the same bits. A reduction over a group is a left fold in the group's order; integers wrap around, the bytes of
-/// `element::bytes` count as unsigned, and max keeps its left operand unless the right one is greater.
+/// `element::bytes` count as unsigned, and max keeps its left operand unless the right one is greater. Of a sum with a NaN it is only
+/// said that it is a NaN.
 namespace shunt {
 
 namespace detail {

@@ -63,8 +63,8 @@ struct loss {
   std::int64_t instructions_lost = 0;  ///< that survivors had completed and do again
   ticks detect = 0;   ///< from the lost rank's last instruction to the end of the session; 0 where the clock was virtual
   ticks agree = 0;    ///< to agree on the dead
-  ticks replan = 0;   ///< to plan without them
   ticks restore = 0;  ///< to put the survivors' state back
+  ticks replan = 0;   ///< to plan without them
   ticks redo = 0;     ///< until the iteration was completed under the new plan; 0 where it wasn't
 };
 
@@ -88,34 +88,203 @@ struct recovery_report {
 /// Iteration of the program that brings a joining rank its state, as tasks and faults see it.
 inline constexpr std::int64_t transfer_iteration = -1;
 
-/// The parts of a recovery that its caller brings along.
-///   plan(dead) → optional<program>: one iteration without these ranks, whose lists are empty; nothing where there is no plan.
-///   completed(completed_iteration const&): called once an iteration, in order, when all ranks have completed it; they may be ahead.
-///   transfer(rank, dead) → optional<program>: brings a joining rank what a peer holds, and changes nothing else.
-template <class Plan, class Completed, class Transfer>
-class recovery_driver;
+namespace detail {
 
-/// Runs iterations through losses and joins, and says what happened. Throws what the work and the callables throw, and invalid_program
-/// where a rank would have to undo two steps.
-template <class Executor, restorable_work Work, class Plan, class Completed, class Transfer>
-  requires executor_of<Executor, Work>
-recovery_report run_through_losses(Executor const& executor, Work& work, recovery const& config, Plan&& plan, Completed&& completed,
-                                   Transfer&& transfer) {
-  using lost_ranks = std::vector<rank_id>;
-  recovery_report report{.end = config.first, .dead = config.dead};
-  auto& dead = report.dead;
-  auto const add_dead = [&](lost_ranks const& more) {
+template <class Executor, class Work, class Plan, class Completed, class Transfer>
+class recovery_driver {
+ public:
+  recovery_driver(Executor const& executor, Work& w, recovery const& config, Plan& plan, Completed& completed, Transfer& transfer)
+      : executor_(executor), work_(w), config_(config), plan_(plan), completed_(completed), transfer_(transfer) {
+    report_.end = config.first;
+    add_dead(config.dead);
+    tried_.assign(config.joins.size(), false);
+  }
+
+  recovery_report operator()() && {
+    while (report_.end < config_.end && report_.stopped.empty()) {
+      bring_back();
+      if (!current_) replan();
+      if (current_) run_until(next_stop());
+    }
+    return std::move(report_);
+  }
+
+ private:
+  /// The next iteration before which a rank comes back, or the end.
+  [[nodiscard]] std::int64_t next_stop() const {
+    auto stop = config_.end;
+    for (join const& j : config_.joins)
+      if (j.iteration > report_.end) stop = std::min(stop, j.iteration);
+    return stop;
+  }
+
+  void bring_back() {
+    for (std::size_t n = 0; n < config_.joins.size(); ++n) {
+      join const& j = config_.joins[n];
+      if (j.iteration != report_.end || tried_[n]) continue;
+      tried_[n] = true;
+      auto const at = std::lower_bound(report_.dead.begin(), report_.dead.end(), j.rank);
+      if (at == report_.dead.end() || *at != j.rank) continue;
+      std::optional<program> copies = transfer_(j.rank, std::span<rank_id const>(report_.dead));
+      if (!copies) continue;
+      auto session = executor_.open(work_, transfer_iteration);
+      session.submit(std::make_shared<program const>(std::move(*copies)));
+      auto const result = session.wait();
+      current_.reset();
+      if (result.lost.empty()) {
+        report_.dead.erase(at);
+        report_.joined.push_back(j);
+      } else {  // whoever is gone now, nobody else's state has changed
+        report_.losses.push_back({.iteration = report_.end, .ranks = result.lost});
+        add_dead(result.lost);
+      }
+    }
+  }
+
+  void replan() {
+    std::optional<program> p = plan_(std::span<rank_id const>(report_.dead));
+    current_ = p ? std::make_shared<program const>(std::move(*p)) : nullptr;
+    if (current_) return;
+    report_.stopped = "no plan for iteration " + std::to_string(report_.end) + " without ranks";
+    for (rank_id const r : report_.dead) report_.stopped += " " + std::to_string(r.value());
+  }
+
+  void run_until(std::int64_t stop) {
+    stopwatch const since_open;
+    auto const first = report_.end;
+    auto session = executor_.open(work_, first);
+    for (auto k = first; k < stop; ++k) session.submit(current_);
+    ticks before = 0;
+    for (std::int32_t n = 1; report_.end < stop && session.wait_until(n); ++n) {
+      ticks const now = session.completed_at(n);
+      if (n == 1 && redoing_) report_.losses.back().redo = since_redo_.now();
+      redoing_ = false;
+      announce(now, n > 1 ? std::optional(now - before) : std::nullopt);
+      before = now;
+    }
+    redoing_ = false;
+    report_.sessions.push_back({first, report_.dead, current_, session.wait()});
+    if (outcome const& result = report_.sessions.back().result; !result.lost.empty()) recover(first, result, since_open.now());
+  }
+
+  void announce(ticks ended_at, std::optional<ticks> took) {
+    completed_(completed_iteration{report_.end, *current_, report_.dead, ended_at, took});
+    ++report_.end;
+  }
+
+  void recover(std::int64_t first, outcome const& result, ticks elapsed) {
+    stopwatch clock;
+    loss l{.ranks = result.lost};
+    l.detect = result.timeline.seconds_per_tick > 0 ? elapsed - silent_since(result) : 0;
+    add_dead(result.lost);
+    l.agree = clock.now();
+
+    auto const back_to = fewest_programs(result);
+    while (report_.end < first + back_to) announce(last_end(result, report_.end - first), std::nullopt);
+    l.iteration = report_.end;
+    for (rank_id const r : survivors(result)) {
+      auto const steps = steps_to_undo(r, result.done[r], back_to);
+      if (steps > 1)
+        throw invalid_program("rank " + std::to_string(r.value()) + " would have to undo " + std::to_string(steps) +
+                              " steps to go back to iteration " + std::to_string(l.iteration) +
+                              ": nothing in the program ties it to the slowest rank");
+      l.steps_undone += steps;
+    }
+    for (event const& e : result.timeline.events)
+      l.instructions_lost += e.iteration >= back_to && !std::binary_search(report_.dead.begin(), report_.dead.end(), e.rank);
+
+    if (report_.end < config_.end) {
+      auto const agreed = clock.now();
+      for (rank_id const r : survivors(result)) work_.restore(r, report_.end);
+      l.restore = clock.now() - agreed;
+      replan();
+      l.replan = clock.now() - agreed - l.restore;
+      redoing_ = current_ != nullptr;
+    }
+    report_.losses.push_back(std::move(l));
+    since_redo_ = stopwatch{};
+  }
+
+  [[nodiscard]] std::vector<rank_id> survivors(outcome const& result) const {
+    std::vector<rank_id> live;
+    for (rank_id const r : ids<rank_id>(result.done.size()))
+      if (!std::binary_search(report_.dead.begin(), report_.dead.end(), r)) live.push_back(r);
+    return live;
+  }
+
+  [[nodiscard]] std::int32_t fewest_programs(outcome const& result) const {
+    auto fewest = std::numeric_limits<std::int32_t>::max();
+    for (rank_id const r : survivors(result)) fewest = std::min(fewest, result.done[r].programs);
+    return fewest == std::numeric_limits<std::int32_t>::max() ? 0 : fewest;
+  }
+
+  /// Whole programs ahead of the slowest, and one more where it has stepped in the program it was stopped in.
+  [[nodiscard]] std::int32_t steps_to_undo(rank_id r, progress const& done, std::int32_t back_to) const {
+    auto const& list = current_->ranks[r].instructions;
+    bool const stepped = std::any_of(list.begin(), list.begin() + done.instructions, [](instruction const& i) {
+      return i.code == opcode::compute && i.op.kind == op_kind::step;
+    });
+    return list.empty() ? 0 : done.programs - back_to + stepped;
+  }
+
+  /// The end of the last instruction of the rank that was lost last.
+  [[nodiscard]] static ticks silent_since(outcome const& result) {
+    ticks last = 0;
+    for (event const& e : result.timeline.events)
+      if (std::binary_search(result.lost.begin(), result.lost.end(), e.rank)) last = std::max(last, e.end);
+    return last;
+  }
+
+  /// When the survivors had ended a program of the session.
+  [[nodiscard]] static ticks last_end(outcome const& result, std::int64_t program) {
+    ticks last = 0;
+    for (event const& e : result.timeline.events)
+      if (e.iteration == program) last = std::max(last, e.end);
+    return last;
+  }
+
+  void add_dead(std::vector<rank_id> const& more) {
+    auto& dead = report_.dead;
     dead.insert(dead.end(), more.begin(), more.end());
     std::sort(dead.begin(), dead.end());
     dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
-  };
-  add_dead({});
-  auto joins = config.joins;
-
-  while (report.end < config.end) {
-    // TODO
   }
-  return report;
+
+  Executor const& executor_;
+  Work& work_;
+  recovery const& config_;
+  Plan& plan_;
+  Completed& completed_;
+  Transfer& transfer_;
+  recovery_report report_{};
+  std::vector<bool> tried_{};  // by join
+  std::shared_ptr<program const> current_{};
+  stopwatch since_redo_{};
+  bool redoing_ = false;
+};
+
+}  // namespace detail
+
+/// Runs iterations through losses and joins on any executor, and says what happened. The caller brings along
+///   plan(span<rank_id const> dead) → optional<program>: one iteration without these ranks, whose lists are empty; nothing where there
+///   is no plan, which ends the run;
+///   completed(completed_iteration const&): called once an iteration, in order, when all ranks have completed it; they may be ahead;
+///   transfer(rank_id joining, span<rank_id const> dead) → optional<program>: brings a joining rank what a peer holds and changes nothing
+///   else. It runs as iteration `transfer_iteration`.
+/// Throws what the work and these throw, and invalid_program where a rank would have to undo two steps.
+template <class Executor, restorable_work Work, class Plan, class Completed, class Transfer>
+  requires executor_of<Executor, Work>
+recovery_report run_through_losses(Executor const& executor, Work& w, recovery const& config, Plan&& plan, Completed&& completed,
+                                   Transfer&& transfer) {
+  return detail::recovery_driver(executor, w, config, plan, completed, transfer)();
+}
+
+/// The same without joins.
+template <class Executor, restorable_work Work, class Plan, class Completed>
+  requires executor_of<Executor, Work>
+recovery_report run_through_losses(Executor const& executor, Work& w, recovery const& config, Plan&& plan, Completed&& completed) {
+  auto const never = [](rank_id, std::span<rank_id const>) { return std::optional<program>{}; };
+  return run_through_losses(executor, w, config, plan, completed, never);
 }
 
 }  // namespace shunt

@@ -16,8 +16,8 @@
 
 namespace shunt {
 
-/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise hosts[target mod |hosts|], so that hosts share
-/// the work. `hosts` is ascending and not empty; all of them hold the same gradient. SYMI Algorithm 2 (appendix A.4).
+/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise hosts[target mod |hosts|], so that hosts
+/// share the work. `hosts` is ascending and not empty; all of them hold the same gradient. SYMI Algorithm 2 (appendix A.4).
 [[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts, rank_id target) {
   for (expert_host const& h : hosts)
     if (h.rank == target) return target;

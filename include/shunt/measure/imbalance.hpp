@@ -36,39 +36,67 @@ namespace shunt {
   return pairs;
 }
 
+namespace detail {
+
+/// share[e]: an expert's load over its replicas. Returns the tokens of all experts that have one.
+constexpr std::int64_t share_out(std::span<std::int64_t const> loads, std::span<expert_id const> slots, indexed<expert_id, double>& share) {
+  for (double& x : share) x = 0;
+  for (expert_id const e : slots) ++share[e];
+  std::int64_t total = 0;
+  for (expert_id e : ids<expert_id>(share.size()))
+    if (share[e] > 0) {
+      share[e] = static_cast<double>(loads[e.index()]) / share[e];
+      total += loads[e.index()];
+    }
+  return total;
+}
+
+constexpr double rank_load(expert_placement const& placement, std::span<expert_id const> slots, rank_id r,
+                           indexed<expert_id, double> const& share) {
+  double sum = 0;
+  for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1]; ++s)
+    sum += share[slots[static_cast<std::size_t>(s)]];
+  return sum;
+}
+
+constexpr double max_over_mean(std::span<std::int64_t const> loads, expert_placement const& placement, layer_id layer,
+                               indexed<expert_id, double>& share) {
+  auto const slots = placement.layer(layer);
+  std::int64_t const total = share_out(loads, slots, share);
+  if (total == 0) return 1;
+  double most = 0;
+  std::int32_t live = 0;
+  for (rank_id r : ids<rank_id>(placement.ranks())) {
+    most = std::max(most, rank_load(placement, slots, r, share));
+    live += placement.first_slot[r.index() + 1] > placement.first_slot[r.index()];
+  }
+  return std::max(1.0, most * live / static_cast<double>(total));
+}
+
+}  // namespace detail
+
 /// Tokens that each rank computes when every expert's load is split evenly over its replicas and nothing is dropped.
 /// `loads` has one entry an expert; tokens of an expert without a replica count nowhere.
 [[nodiscard]] constexpr indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads, expert_placement const& placement,
                                                             layer_id layer) {
-  auto const replicas = replica_counts(placement, layer);
-  auto const slots = placement.layer(layer);
-  indexed<expert_id, double> share(replicas.size());
-  for (expert_id e : ids<expert_id>(placement.experts))
-    if (replicas[e] > 0) share[e] = static_cast<double>(loads[e.index()]) / replicas[e];
+  indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
+  detail::share_out(loads, placement.layer(layer), share);
   indexed<rank_id, double> sums(static_cast<std::size_t>(placement.ranks()));
-  for (rank_id r : ids<rank_id>(placement.ranks()))
-    for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1]; ++s)
-      sums[r] += share[slots[static_cast<std::size_t>(s)]];
+  for (rank_id r : ids<rank_id>(placement.ranks())) sums[r] = detail::rank_load(placement, placement.layer(layer), r, share);
   return sums;
 }
 
 /// Largest rank load over the mean of all ranks that have slots: 1 is perfect balance. A layer with no tokens counts as balanced.
 [[nodiscard]] constexpr double max_over_mean(std::span<std::int64_t const> loads, expert_placement const& placement, layer_id layer) {
-  auto const sums = rank_loads(loads, placement, layer);
-  double most = 0, all = 0;
-  std::int32_t live = 0;
-  for (rank_id r : ids<rank_id>(placement.ranks())) {
-    most = std::max(most, sums[r]);
-    all += sums[r];
-    live += placement.first_slot[r.index() + 1] > placement.first_slot[r.index()];
-  }
-  return all > 0 ? most * live / all : 1;
+  indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
+  return detail::max_over_mean(loads, placement, layer, share);
 }
 
-/// The mean of max_over_mean over the layers: what placements are compared by.
+/// The mean of max_over_mean over the layers: what placements are compared by. O(layers x slots).
 [[nodiscard]] constexpr double mean_max_over_mean(expert_layers const& problem, expert_placement const& placement) {
+  indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   double sum = 0;
-  for (layer_id l : ids<layer_id>(problem.layers)) sum += max_over_mean(problem.loads_of(l), placement, l);
+  for (layer_id l : ids<layer_id>(problem.layers)) sum += detail::max_over_mean(problem.loads_of(l), placement, l, share);
   return sum / problem.layers;
 }
 
@@ -81,10 +109,12 @@ namespace shunt {
     total += load;
     hottest = std::max(hottest, load);
   }
-  auto const live =
-      static_cast<std::int32_t>(problem.slots_per_rank.size() -
-                                static_cast<std::size_t>(std::count(problem.slots_per_rank.begin(), problem.slots_per_rank.end(), 0)));
-  std::int32_t const spread = std::min(live, problem.slots() - problem.experts + 1);
+  std::int32_t live = 0, slots = 0;
+  for (auto const s : problem.slots_per_rank) {
+    live += s > 0;
+    slots += s;
+  }
+  std::int32_t const spread = std::min(live, slots - problem.experts + 1);
   if (total == 0 || spread < 1) return 1;
   return std::max(1.0, static_cast<double>(hottest) / spread * live / static_cast<double>(total));
 }

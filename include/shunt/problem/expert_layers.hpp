@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,18 +59,17 @@ constexpr void validate(expert_layers const& p) {
     throw invalid_problem("loads", "has " + std::to_string(p.loads.size()) + " values for " + std::to_string(p.layers) + " layers x " +
                                        std::to_string(p.experts) + " experts");
   for (std::int32_t l = 0; l < p.layers; ++l) {
-    std::int64_t sum = 0;
-    for (std::int32_t e = 0; e < p.experts; ++e) {
-      std::int64_t const load = p.loads_of(l)[static_cast<std::size_t>(e)];
-      if (load < 0)
+    auto const row = p.loads_of(l);
+    std::optional<std::int64_t> sum = 0;
+    for (std::size_t e = 0; e < row.size() && sum; ++e) {
+      if (row[e] < 0)
         throw invalid_problem("loads[" + std::to_string(l) + "][" + std::to_string(e) + "]",
-                              "must be at least 0, is " + std::to_string(load));
-      auto const next = checked_add(sum, load);
-      auto const scaled = next ? checked_multiply(*next, slots + p.experts) : std::nullopt;
-      if (!scaled || *scaled >= (std::int64_t{1} << 62))
-        throw invalid_problem("loads[" + std::to_string(l) + "]", "its sum times the slots is beyond 62 bits");
-      sum = *next;
+                              "must be at least 0, is " + std::to_string(row[e]));
+      sum = checked_add(*sum, row[e]);
     }
+    auto const scaled = sum ? checked_multiply(*sum, slots + p.experts) : std::nullopt;
+    if (!scaled || *scaled >= (std::int64_t{1} << 62))
+      throw invalid_problem("loads[" + std::to_string(l) + "]", "its sum times the slots is beyond 62 bits");
   }
 }
 

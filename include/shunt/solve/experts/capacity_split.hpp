@@ -81,8 +81,9 @@ SHUNT_HD constexpr void split_expert(token_split_arrays const& a, std::int32_t e
 /// their share. A rank's tokens go to its own slots first; then, rank by rank, the rest goes to the other slots in proportion to the
 /// room they have left, rounded so that every sum is exact. Which tokens of a rank drop is the caller's choice; in order, the last ones.
 ///
-/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. O(sources x slots). Every quantity is below 2^62 since validate holds
-/// an expert's tokens below 2^31. Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate throws.
+/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. O(sources x slots). Every quantity is below 2^62 since
+/// validate holds an expert's tokens below 2^31. Infeasible: without a capacity, an expert that has tokens but no slot. Throws what
+/// validate throws.
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 

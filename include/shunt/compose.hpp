@@ -1,0 +1,2 @@
+#pragma once
+#include "shunt/compose/orders.hpp"

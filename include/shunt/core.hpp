@@ -1,0 +1,9 @@
+#pragma once
+#include "shunt/core/error.hpp"
+#include "shunt/core/host_device.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/core/units.hpp"

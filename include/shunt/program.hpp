@@ -1,0 +1,5 @@
+#pragma once
+#include "shunt/program/builder.hpp"
+#include "shunt/program/dependencies.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
