@@ -47,18 +47,16 @@ struct expert_mlp {
     matrix const below = product(through, p.w1);
     dx = below.unaryExpr(gradient_grid).cast<float>();
 
-    auto const at = [&](std::int64_t offset, std::int64_t count) {
-      return gradient.subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(count));
+    auto rest = gradient;
+    auto const put = [&](matrix const& exact) {
+      auto const target = rest.first(static_cast<std::size_t>(exact.size()));
+      for (std::size_t i = 0; i < target.size(); ++i) target[i] = static_cast<std::int64_t>(exact.data()[i] / weight_gradient_unit);
+      rest = rest.subspan(target.size());
     };
-    auto const put = [&](matrix const& exact, double unit, std::int64_t offset) {
-      auto const target = at(offset, exact.size());
-      for (std::size_t i = 0; i < target.size(); ++i) target[i] = static_cast<std::int64_t>(exact.data()[i] / unit);
-    };
-    std::int64_t const block = std::int64_t{width} * hidden;
-    put(product_tn(through, tokens), weight_gradient_unit, 0);
-    put(through.colwise().sum(), weight_gradient_unit, block);
-    put(product_tn(above, inner), weight_gradient_unit, block + hidden);
-    put(above.colwise().sum(), weight_gradient_unit, 2 * block + hidden);
+    put(product_tn(through, tokens));
+    put(through.colwise().sum());
+    put(product_tn(above, inner));
+    put(above.colwise().sum());
 
     // by Cauchy and Schwarz no partial sum of products is beyond the product of the two columns' norms
     auto const norm = [](matrix const& columns) { return std::sqrt(columns.colwise().squaredNorm().maxCoeff()); };

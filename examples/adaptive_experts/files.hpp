@@ -61,13 +61,16 @@ inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run, 
 
 }  // namespace detail
 
-/// Into a folder, made if it isn't there: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
-/// Throws invalid_problem where it can't be made or written to.
-inline void write_files(std::filesystem::path const& folder, training_setup const& s, std::vector<policy_run> const& runs) {
+/// Makes a folder that isn't there. Throws invalid_problem, naming the option, where it can't.
+inline void make_folder(std::string const& option, std::filesystem::path const& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  if (failed) throw shunt::invalid_problem("--out", "can't make " + folder.string() + ": " + failed.message());
+  if (failed || !std::filesystem::is_directory(folder, failed)) throw shunt::invalid_problem(option, "can't make " + folder.string());
+}
 
+/// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
+/// Throws invalid_problem where they can't be written.
+inline void write_files(std::filesystem::path const& folder, training_setup const& s, std::vector<policy_run> const& runs) {
   shunt::line_chart loss{.title = "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
                          .x_label = "iteration",
                          .y_label = "cross-entropy, nats a byte"};

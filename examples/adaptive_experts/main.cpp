@@ -3,7 +3,9 @@
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <iostream>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -133,7 +135,8 @@ int main(int argc, char** argv) {
   example::add_integer(app, "--embedding", setup.model.embedding, "numbers that embed a byte", 1, 256);
   example::add_integer(app, "--width", setup.model.expert.width, "numbers of a token between layers", 1, example::products_per_sum);
   example::add_integer(app, "--hidden", setup.model.expert.hidden, "numbers inside an expert", 1, example::products_per_sum);
-  example::add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0);
+  example::add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0,
+                       std::numeric_limits<std::int64_t>::max());
   app.add_option("--text", text_file, "file to train on; default: the sources of this project")->type_name("FILE");
   app.add_option("--engine", engine, "threads: one thread a rank; inline: all ranks on one thread")
       ->check(CLI::IsMember({"threads", "inline"}))
@@ -154,14 +157,14 @@ int main(int argc, char** argv) {
     setup.collection.deduplicate = setup.scatter.deduplicate = deduplicate;
     example::validate(setup);
     auto const text = example::load_text(text_file);
+    std::ofstream trace;  // files that can't be written are found before the training
+    if (!trace_file.empty()) trace = example::file_for("--trace", trace_file);
+    if (!out.empty()) example::make_folder("--out", out);
     std::vector<policy_run> runs;
     for (std::string const name : {"swift_moe", "uniform"})
       if (policy == name || policy == "both")
         runs.push_back(engine == "threads" ? train(setup, name, text, shunt::threads{}) : train(setup, name, text, shunt::inline_executor{}));
-    if (!trace_file.empty()) {
-      auto file = example::file_for("--trace", trace_file);
-      example::write_trace(file, setup, runs.front());
-    }
+    if (trace.is_open()) example::write_trace(trace, setup, runs.front());
     if (!out.empty()) example::write_files(out, setup, runs);
     return summarise(setup, runs) ? 0 : 1;
   });

@@ -27,8 +27,6 @@ struct moe_model {
   expert_mlp expert{.width = 32, .hidden = 64};
 
   static constexpr std::int32_t bytes = 256;
-
-  bool operator==(moe_model const&) const = default;
 };
 
 /// The replicated parameters, in one run of floats. Over no memory it only counts them. T is `float` or `float const`.

@@ -112,7 +112,7 @@ class pipeline_training {
                                " steps ahead, one can be taken back");
       own.buffers[shunt::pipeline_buffers::state()] = own.buffers[shunt::pipeline_buffers::kept()];
       own.iteration = iteration;
-      own.overflow.reset();
+      if (own.overflow == iteration) own.overflow.reset();
       ++own.restored;
     }
   }
@@ -242,7 +242,7 @@ class pipeline_training {
         if (integers(t.reads[1])[0] == 0)
           config_.optimizer(state.parameters, state.first, state.second, integers(t.reads[0]), config_.job.microbatches_in_all(),
                             t.iteration + 1);
-        else
+        else if (!own.overflow)
           own.overflow = t.iteration;
         own.iteration = t.iteration + 1;
         return;

@@ -108,9 +108,11 @@ void write_json(result const& r) {
 void write(result const& r, std::string const& format) {
   auto const chart = shunt::gantt_of(r.job, r.answer.plan, r.table);
   if (format == "svg") return shunt::write_svg(std::cout, chart, {.title = r.summary()});
-  if (format == "trace")
-    return shunt::write_trace(std::cout, shunt::timeline_of(r.answer.plan, r.table),
-                              {.name_of_rank = [&](shunt::rank_id rank) { return chart.rows[rank.index()].label; }});
+  if (format == "trace") {
+    shunt::trace_style style;
+    for (auto const& row : chart.rows) style.rank_names.push_back(row.label);
+    return shunt::write_trace(std::cout, shunt::timeline_of(r.answer.plan, r.table), style);
+  }
   std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in " << std::llround(r.microseconds) << " us\n";
   shunt::write_text(std::cout, chart);
   std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, x dead; "
@@ -136,9 +138,10 @@ int main(int argc, char** argv) {
   };
   add_costs("--forward", job.costs.forward, "ticks of a forward, at least 1; one value, or one a stage");
   add_costs("--backward-input", job.costs.backward_input, "ticks of the gradient of a stage's input, at least 1; likewise");
-  add_costs("--backward-weight", job.costs.backward_weight, "ticks of the gradient of its parameters, 0 or more; a fused backward takes both");
+  add_costs("--backward-weight", job.costs.backward_weight, "ticks of the gradient of its parameters, 0 or more; likewise");
   add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise");
-  example::add_integer(app, "--comm", job.transfer, "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
+  example::add_integer(app, "--comm", job.transfer,
+                       "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
   app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")->type_name("P:S[,P:S...]");
   app.add_option("--memory", memory,
                  "most micro-batches that a worker stashes, from forward to backward (or backward_weight): none (no limit), "
@@ -155,7 +158,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"json", "svg", "trace", "text"}))
       ->capture_default_str();
   app.footer(
-      "All times are whole ticks, of any unit you like.\n"
+      "All times are whole ticks, of any unit you like. A fused backward takes backward-input + backward-weight.\n"
       "JSON: solver, status, makespan (end of the last forward or backward), period (distance of iterations, step included),\n"
       "lower_bound (of the period), plan_us (microseconds that the solver took, one run), bubble (idle share of live workers),\n"
       "staggered_step, reason, workers (pipeline, stage, stash_peak, ops (kind F, B, I: backward_input, W: backward_weight or\n"

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -88,11 +87,7 @@ inline constexpr std::int32_t steady_iterations = 7;
 
 /// One line a variant, and whether their losses are the same bits.
 inline bool print(std::ostream& out, std::vector<measured_variant> const& all, std::chrono::nanoseconds unit) {
-  auto const line = [&](auto... parts) {
-    char text[160];
-    std::snprintf(text, sizeof text, parts...);
-    out << text << "\n";
-  };
+  auto const line = [&](auto... parts) { out << format(parts...) << "\n"; };
   line("%-18s %10s %12s %12s %8s %12s %10s", "schedule", "period", "predicted", "measured", "ratio", "slowest", "computing");
   for (auto const& v : all)
     line("%-18s %10lld %9.1f ms %9.1f ms %8.4f %9.1f ms %8.1f %%", v.name.c_str(), static_cast<long long>(v.plan.period), v.predicted_ms,

@@ -16,19 +16,15 @@
 #include "cli.hpp"
 #include "compare_schedules.hpp"
 #include "options.hpp"
+#include "pictures.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/execute/threads.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 
 namespace {
 
 using namespace example;
-
-template <class... Parts>
-std::string format(char const* pattern, Parts... parts) {
-  char text[200];
-  std::snprintf(text, sizeof text, pattern, parts...);
-  return text;
-}
 
 std::string milliseconds(shunt::ticks nanoseconds) { return format("%.2f ms", static_cast<double>(nanoseconds) * 1e-6); }
 
@@ -52,22 +48,30 @@ class progress_bar {
   bool on_ = isatty(STDERR_FILENO) == 1;
 };
 
-std::string describe(shunt::pipeline_job const& job, std::vector<shunt::rank_id> const& ranks) {
-  std::string text;
-  for (auto const r : ranks) text += (text.empty() ? "" : ", ") + shunt::describe(job.worker_of(r));
-  return text;
+void print(shunt::pipeline_job const& job, shunt::recovery_report const& report) {
+  for (auto const& l : report.losses)
+    std::cout << "recovery from " << describe(job, l.ranks) << " in iteration " << l.iteration << ": detect " << milliseconds(l.detect)
+              << ", agree " << milliseconds(l.agree) << ", restore " << milliseconds(l.restore) << " (" << l.steps_undone
+              << " steps undone), re-plan " << milliseconds(l.replan) << ", redo " << milliseconds(l.redo) << " ("
+              << l.instructions_lost << " instructions lost)\n";
 }
 
-void print(shunt::pipeline_job const& job, shunt::recovery_report const& report) {
-  for (auto const& l : report.losses) {
-    std::cout << "lost " << describe(job, l.ranks) << " in iteration " << l.iteration << ", which was done again: detected after "
-              << milliseconds(l.detect) << ", agreed " << milliseconds(l.agree) << ", re-planned " << milliseconds(l.replan)
-              << ", restored " << milliseconds(l.restore) << " (" << l.steps_undone << " steps undone), redone "
-              << milliseconds(l.redo) << " (" << l.instructions_lost << " instructions lost)\n";
+/// Where each kill strikes: in the middle of the worker's list under the plan that its iteration begins with, or as asked.
+std::vector<shunt::fault> faults(options const& o, training_run& run) {
+  auto const& job = o.training.job;
+  std::vector<shunt::fault> all;
+  for (auto const& k : o.kills) {
+    std::vector<shunt::rank_id> dead;
+    for (auto const w : dead_in(o, k.iteration, false)) dead.push_back(job.rank_of(w));
+    std::sort(dead.begin(), dead.end());
+    auto const length =
+        static_cast<std::int32_t>(run.plan_without(dead).program->ranks[job.rank_of(k.who)].instructions.size());
+    if (o.kill_at.value_or(0) > length)
+      throw shunt::invalid_problem("kill-at", "worker " + shunt::describe(k.who) + " has " + std::to_string(length) +
+                                                  " instructions in iteration " + std::to_string(k.iteration));
+    all.push_back({job.rank_of(k.who), k.iteration, o.kill_at.value_or(length / 2)});
   }
-  for (auto const& j : report.joined)
-    std::cout << "worker " << shunt::describe(job.worker_of(j.rank)) << " joined at iteration " << j.iteration
-              << " with a copy of its peer's state\n";
+  return all;
 }
 
 /// Says whether two runs have the same losses; the last line of the program.
@@ -94,15 +98,20 @@ int train(options const& o) {
     return unit_ms > 0 ? format("%.1f ms", static_cast<double>(t) * unit_ms) : format("%lld units", static_cast<long long>(t));
   };
 
-  training_run run(o, bytes);
+  training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   progress_bar const bar(o.training.iterations);
-  std::size_t dead = 0;
-  run.on_plan = [&](planned const& plan) {
+  std::vector<shunt::worker> dead;
+  run.on_plan = [&](planned const& plan, std::int64_t iteration) {
     bar.clear();
-    auto const live = job.ranks() - static_cast<std::int32_t>(plan.job.dead.size());
-    if (plan.job.dead.size() != dead || run.iterations().empty())
-      std::cout << format("plan for %d of %d workers: period %s", live, job.ranks(), period(plan.period).c_str()) << std::endl;
-    dead = plan.job.dead.size();
+    for (auto const w : plan.job.dead)
+      if (std::find(dead.begin(), dead.end(), w) == dead.end())
+        std::cout << "worker " << shunt::describe(w) << " fell silent: iteration " << iteration << " is done again without it\n";
+    for (auto const w : dead)
+      if (plan.job.alive(w)) std::cout << "worker " << shunt::describe(w) << " joins with a copy of a peer's state\n";
+    dead = plan.job.dead;
+    std::cout << format("plan for %d of %d workers: period %s", job.ranks() - static_cast<std::int32_t>(dead.size()), job.ranks(),
+                        period(plan.period).c_str())
+              << std::endl;
   };
   run.on_iteration = [&](trained_iteration const& i) {
     bar.clear();
@@ -111,7 +120,9 @@ int train(options const& o) {
               << std::endl;
     bar.draw(i.iteration + 1);
   };
-  auto const report = run();
+  std::vector<shunt::join> joins;
+  for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
+  auto const report = run(shunt::threads{.faults = faults(o, run), .timeout = o.timeout}, joins);
   bar.clear();
   print(job, report);
   if (auto const share = run.work().computing_share(); share > 0.04)
@@ -120,7 +131,9 @@ int train(options const& o) {
     std::cout << "warning: a gradient of worker " << shunt::describe(job.worker_of(bad->rank)) << " in iteration " << bad->iteration
               << " was not finite or beyond 64, and its step was left out; lower --lr\n";
   if (!report.stopped.empty()) std::cout << "stopped: " << report.stopped << "\n";
-  return compare(run.iterations(), undisturbed_losses(o.training, bytes)) ? 0 : 1;
+  auto const undisturbed = undisturbed_losses(o.training, bytes);
+  if (!o.out.empty()) write_files(out_folder(o.out), o, run, report, undisturbed);
+  return compare(run.iterations(), undisturbed) ? 0 : 1;
 }
 
 int program(int argc, char** argv) {
@@ -130,7 +143,7 @@ int program(int argc, char** argv) {
   std::int32_t kill_at = -1;
   double op_ms = 0;
   std::int64_t timeout = o.timeout.count();
-  bool no_split = false, no_stagger = false;
+  bool no_split = false, no_stagger = false, memory_1f1b = false;
 
   CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and compares its losses bit by bit with a run\n"
                "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that leave a stage without a worker).\n\n"
@@ -142,7 +155,7 @@ int program(int argc, char** argv) {
   app.add_option("--iterations", t.iterations, "iterations to train")->group("Job");
   app.add_flag("--no-split", no_split, "keep backward passes fused")->group("Job");
   app.add_flag("--no-stagger", no_stagger, "all stages step together")->group("Job");
-  app.add_flag("--memory-1f1b", o.memory_1f1b, "stage s stashes at most S - s micro-batches")->group("Job");
+  app.add_flag("--memory-1f1b", memory_1f1b, "stage s stashes at most S - s micro-batches")->group("Job");
 
   app.add_option("--text", o.text, "file to train on (default: the headers and pages of this project)")->group("Model");
   app.add_option("--seed", t.seed, "of weights and samples")->group("Model");
@@ -166,12 +179,15 @@ int program(int argc, char** argv) {
                "measure the periods of 1F1B without failures, and without the workers of --kill re-routed, + split, + staggered")
       ->group("Time");
 
+  app.add_option("--out", o.out, "folder for charts, tables, a trace and a page that shows them (made where it is not there)")->group("Files");
+
   return guarded(app, argc, argv, [&]() -> int {
     t.model.stages = t.job.stages;
     t.job.costs = {.forward = shunt::per_stage(parse_integers("forward", costs[0])),
                    .backward_input = shunt::per_stage(parse_integers("backward-input", costs[1])),
                    .backward_weight = shunt::per_stage(parse_integers("backward-weight", costs[2])),
                    .step = shunt::per_stage(parse_integers("step", costs[3]))};
+    if (memory_1f1b) t.job.memory = shunt::stash_cap::one_f_one_b();
     o.split = !no_split;
     o.stagger = !no_stagger;
     o.kills = parse_workers_at("kill", kills);
@@ -187,7 +203,9 @@ int program(int argc, char** argv) {
     if (!o.compare_schedules) return train(o);
     if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
-    return print(std::cout, compare_schedules(o, bytes), t.unit) ? 0 : 1;
+    auto const variants = compare_schedules(o, bytes);
+    if (!o.out.empty()) write_files(out_folder(o.out), o, variants);
+    return print(std::cout, variants, t.unit) ? 0 : 1;
   });
 }
 

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,10 +23,24 @@ struct options {
   std::vector<worker_at> kills{}, joins{};
   std::optional<std::int32_t> kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
-  bool memory_1f1b = false;
   std::chrono::milliseconds timeout{50};
   bool compare_schedules = false;
 };
+
+/// printf into a string.
+template <class... Parts>
+[[nodiscard]] std::string format(char const* pattern, Parts... parts) {
+  char text[400];
+  std::snprintf(text, sizeof text, pattern, parts...);
+  return text;
+}
+
+/// "0:1, 1:2"
+[[nodiscard]] inline std::string describe(shunt::pipeline_job const& job, std::vector<shunt::rank_id> const& ranks) {
+  std::string words;
+  for (auto const r : ranks) words += (words.empty() ? "" : ", ") + shunt::describe(job.worker_of(r));
+  return words;
+}
 
 /// Which workers are dead at the start of an iteration, and in it after its kills: joins come before kills.
 [[nodiscard]] inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration, bool after_kills) {

@@ -150,8 +150,10 @@ T folded(reduction how, std::vector<T> const& values) {
   return sum;
 }
 
-template <class T, class Maker>
-void reduce_everything(element type, dice& d) {
+using runner = std::function<outcome(program const&, mixing_work&)>;
+
+template <class T>
+void reduce_everything(element type, dice& d, runner const& run) {
   std::int32_t const ranks = 6;
   for (std::int32_t n = 1; n <= ranks; ++n)
     for (auto const how : {reduction::sum, reduction::max}) {
@@ -197,7 +199,7 @@ void reduce_everything(element type, dice& d) {
         for (auto const& values : in) column.push_back(values[e]);
         expected.push_back(folded(how, column));
       }
-      auto const o = Maker::with().run(p, w);
+      auto const o = run(p, w);
       expect_sound(p, o);
       for (std::size_t k = 0; k < group.size(); ++k) {
         EXPECT_EQ(read<T>(w, group[k], {0, 0, whole}), expected);
@@ -211,11 +213,12 @@ void reduce_everything(element type, dice& d) {
 
 TYPED_TEST(executors, reduce_in_the_groups_order) {
   dice d(7);
-  reduce_everything<std::uint8_t, TypeParam>(element::bytes, d);
-  reduce_everything<std::int32_t, TypeParam>(element::int32, d);
-  reduce_everything<std::int64_t, TypeParam>(element::int64, d);
-  reduce_everything<float, TypeParam>(element::float32, d);
-  reduce_everything<double, TypeParam>(element::float64, d);
+  runner const run = [](program const& p, mixing_work& w) { return TypeParam::with().run(p, w); };
+  reduce_everything<std::uint8_t>(element::bytes, d, run);
+  reduce_everything<std::int32_t>(element::int32, d, run);
+  reduce_everything<std::int64_t>(element::int64, d, run);
+  reduce_everything<float>(element::float32, d, run);
+  reduce_everything<double>(element::float64, d, run);
 }
 
 program all_to_all(std::vector<rank_id> const& group, std::int32_t ranks, byte_count capacity) {
@@ -345,7 +348,6 @@ TYPED_TEST(executors, notice_a_silent_rank_wherever_it_falls) {
           mixing_work w(p);
           auto session = executor.open(w);
           for (int n = 0; n < 3; ++n) session.submit(p);
-          if (at == length) EXPECT_TRUE(session.wait_until(1));
           EXPECT_EQ(session.wait_until(2), length == 0);
           return session.wait();
         };
@@ -400,7 +402,6 @@ TYPED_TEST(executors, pass_on_what_the_work_throws) {
     {
       auto session = executor.open(w);
       for (int n = 0; n < 4; ++n) session.submit(b.peek());
-      EXPECT_TRUE(session.wait_until(2));
       EXPECT_FALSE(session.wait_until(3));
       try {
         (void)session.wait();

@@ -275,7 +275,7 @@ TEST(io_chrome_trace, true_durations_in_microseconds) {
   events.events.push_back({.rank = 1, .iteration = 2, .instruction = 3, .op = {op_kind::forward, 4, 5, 6}, .start = 1500, .end = 4250});
   events.events.push_back({.rank = 1, .iteration = 2, .instruction = 4, .code = opcode::send, .start = 4000, .end = 5000});
   std::ostringstream out;
-  write_trace(out, events, {.name_of_rank = [](rank_id) { return std::string("the \"one\""); }});
+  write_trace(out, events, {.rank_names = {"zero", "the \"one\""}});
   EXPECT_EQ(out.str(),
             "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n"
             "{\"name\": \"forward 4:6\", \"cat\": \"compute\", \"ph\": \"X\", \"ts\": 1.5, \"dur\": 2.75, \"pid\": 0, \"tid\": 1, "

@@ -39,12 +39,14 @@ class axis {
       double const stride = std::max(1.0, std::ceil(decades / count));
       for (double e = std::floor(std::log10(low_)); e <= std::log10(high_); e += stride)
         for (double const f : factors)
-          if (double const v = f * std::pow(10, e); v >= low_ * (1 - 1e-9) && v <= high_ * (1 + 1e-9)) found.emplace_back(v, shown(v, v));
+          if (double const v = f * std::pow(10, e); v >= low_ * (1 - 1e-9) && v <= high_ * (1 + 1e-9))
+            found.emplace_back(v, shown(v, v));
       if (found.size() > 1) return found;
       found.clear();
     }
     double const step = round_step((high_ - low_) / count);
-    for (double k = std::ceil(low_ / step - 1e-9); k * step <= high_ + 1e-9 * step; ++k) found.emplace_back(k * step, shown(k * step, step));
+    for (double k = std::ceil(low_ / step - 1e-9); k * step <= high_ + 1e-9 * step; ++k)
+      found.emplace_back(k * step, shown(k * step, step));
     return found;
   }
 

@@ -104,8 +104,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
   for (auto const& [x, name] : chart.events) {
     if (!(x >= low_x && x <= high_x)) continue;
     double const half = drawing::width_of(name, 11) / 2;
-    auto const row = static_cast<std::size_t>(std::find_if(free_from.begin(), free_from.end(), [&](double f) { return f <= across(x) - half; }) -
-                                              free_from.begin());
+    auto const room = std::find_if(free_from.begin(), free_from.end(), [&](double f) { return f <= across(x) - half; });
+    auto const row = static_cast<std::size_t>(room - free_from.begin());
     bool const named = row < free_from.size();
     picture.line(across(x), top - (named ? 4 + 13 * static_cast<double>(row) : 0), across(x), bottom, colour::faint, 1, true);
     if (!named) continue;

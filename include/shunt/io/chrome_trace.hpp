@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <ostream>
 #include <string>
@@ -18,8 +17,8 @@ namespace shunt {
 
 /// How a timeline becomes a trace.
 struct trace_style {
-  double microseconds_per_tick = 1;                     ///< where the timeline's clock was virtual
-  std::function<std::string(rank_id)> name_of_rank{};  ///< default: "rank 3"
+  double microseconds_per_tick = 1;        ///< where the timeline's clock was virtual
+  std::vector<std::string> rank_names{};  ///< those beyond its end are "rank 3"
 };
 
 namespace detail {
@@ -69,7 +68,7 @@ inline void write_trace(std::ostream& out, timeline const& events, trace_style c
   std::int64_t order = 0;
   for (auto const& [rank, rows] : busy_until)
     for (std::size_t row = 0; row < rows.size(); ++row) {
-      auto name = style.name_of_rank ? style.name_of_rank(rank) : "rank " + std::to_string(rank.value());
+      auto name = rank.index() < style.rank_names.size() ? style.rank_names[rank.index()] : "rank " + std::to_string(rank.value());
       if (row > 0) name += " (" + std::to_string(row + 1) + ")";
       auto const tid = std::to_string(rank.value() + static_cast<std::int64_t>(row) * ranks);
       next() << "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": " << tid << ", \"args\": {\"name\": "

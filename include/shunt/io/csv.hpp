@@ -78,7 +78,8 @@ struct integer_table {
 /// Writes what read_csv reads.
 inline void write_csv(std::ostream& out, integer_table const& table) {
   for (std::size_t r = 0; r < table.rows(); ++r)
-    for (std::size_t c = 0; c < table.columns; ++c) out << (c == 0 ? "" : ",") << std::to_string(table.row(r)[c]) << (c + 1 == table.columns ? "\n" : "");
+    for (std::size_t c = 0; c < table.columns; ++c)
+      out << (c == 0 ? "" : ",") << std::to_string(table.row(r)[c]) << (c + 1 == table.columns ? "\n" : "");
 }
 
 }  // namespace shunt

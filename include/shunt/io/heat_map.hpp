@@ -31,7 +31,8 @@ struct heat_map {
   auto const lower = std::min<std::size_t>(3, static_cast<std::size_t>(at));
   std::string text = "#";
   for (std::size_t c = 0; c < 3; ++c) {
-    auto const value = static_cast<unsigned>(std::lround(anchors[lower][c] + (at - static_cast<double>(lower)) * (anchors[lower + 1][c] - anchors[lower][c])));
+    double const from = anchors[lower][c], to = anchors[lower + 1][c];
+    auto const value = static_cast<unsigned>(std::lround(from + (at - static_cast<double>(lower)) * (to - from)));
     text += "0123456789abcdef"[value / 16];
     text += "0123456789abcdef"[value % 16];
   }
@@ -41,7 +42,8 @@ struct heat_map {
 /// Draws a heat map, row 0 at the top, and the scale of its colours at the right.
 inline void write_svg(std::ostream& out, heat_map const& map) {
   std::size_t const rows = map.columns == 0 ? 0 : map.values.size() / map.columns;
-  double const row_height = map.row_height > 0 ? map.row_height : std::clamp(320.0 / static_cast<double>(std::max<std::size_t>(1, rows)), 4.0, 24.0);
+  double const filling = std::clamp(320.0 / static_cast<double>(std::max<std::size_t>(1, rows)), 4.0, 24.0);
+  double const row_height = map.row_height > 0 ? map.row_height : filling;
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (double const v : map.values)
     if (std::isfinite(v)) low = std::min(low, v), high = std::max(high, v);
@@ -73,7 +75,8 @@ inline void write_svg(std::ostream& out, heat_map const& map) {
   for (std::size_t r = 0; r < rows; r += every)
     picture.text(left - 6, top + (static_cast<double>(r) + 0.5) * row_height + 4, std::to_string(r), anchor::end, colour::faint, 11);
   double const half = map.columns == 0 ? 0 : (right - left) / static_cast<double>(map.columns) / 2;
-  axis const across(map.first_column, map.first_column + static_cast<double>(std::max<std::size_t>(2, map.columns)) - 1, left + half, right - half);
+  double const last_column = map.first_column + static_cast<double>(std::max<std::size_t>(2, map.columns)) - 1;
+  axis const across(map.first_column, last_column, left + half, right - half);
   for (auto const& [value, text] : across.marks(8))
     if (value == std::floor(value) && value - map.first_column < static_cast<double>(map.columns)) {
       picture.line(across(value), bottom, across(value), bottom + 5, colour::faint);

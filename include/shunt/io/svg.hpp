@@ -139,7 +139,8 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     if (dead && *dead < chart.end) {
       double const from = std::clamp(at(*dead), left, right);
       picture.rectangle(from, ry, right - from, row_height - gap, colour::grid);
-      if (row_height >= 16 && right - from > 40) picture.text((from + right) / 2, ry + row_height / 2 + 3, "dead", anchor::middle, colour::faint);
+      if (row_height >= 16 && right - from > 40)
+        picture.text((from + right) / 2, ry + row_height / 2 + 3, "dead", anchor::middle, colour::faint);
     }
     if (r % label_every == 0)
       picture.text(left - 8, ry + (row_height - gap) / 2 + 4, chart.rows[r].label, anchor::end, dead ? colour::grey : colour::ink,

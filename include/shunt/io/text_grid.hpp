@@ -51,7 +51,8 @@ inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_
   std::vector<std::string> lines(chart.rows.size(), std::string(width, '.'));
   std::size_t labels = 4;
   for (std::size_t r = 0; r < lines.size(); ++r) {
-    if (auto const dead = chart.rows[r].dead_from) std::fill(lines[r].begin() + static_cast<std::ptrdiff_t>(column(*dead)), lines[r].end(), 'x');
+    if (auto const dead = chart.rows[r].dead_from)
+      std::fill(lines[r].begin() + static_cast<std::ptrdiff_t>(column(*dead)), lines[r].end(), 'x');
     labels = std::max(labels, chart.rows[r].label.size());
   }
   for (auto const& b : chart.bars) {

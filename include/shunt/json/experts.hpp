@@ -86,13 +86,15 @@ inline void read(json_reader const& here, expert_placement& plan) {
     plan.first_slot.push_back(item.integer<std::int32_t>(plan.first_slot.empty() ? 0 : plan.first_slot.back()));
   });
   if (plan.first_slot.empty() || plan.first_slot.front() != 0) here["first_slot"].refuse("must begin with 0");
-  detail::read_rows(here["expert_of"], plan.layers, plan.slots(), plan.expert_of, [](json_reader const& item) { return item.id<expert_id>(); });
+  detail::read_rows(here["expert_of"], plan.layers, plan.slots(), plan.expert_of,
+                    [](json_reader const& item) { return item.id<expert_id>(); });
 }
 
 /// {"sources", "slots", "experts", "tokens": a row a source, a column a slot, "dropped": a row a source, a column an expert}
 inline void to_json(nlohmann::json& j, token_split const& plan) {
   j = {{"sources", plan.sources}, {"slots", plan.slots}, {"experts", plan.experts},
-       {"tokens", detail::rows_of(plan.tokens, plan.slots, detail::same)}, {"dropped", detail::rows_of(plan.dropped, plan.experts, detail::same)}};
+       {"tokens", detail::rows_of(plan.tokens, plan.slots, detail::same)},
+       {"dropped", detail::rows_of(plan.dropped, plan.experts, detail::same)}};
 }
 inline void read(json_reader const& here, token_split& plan) {
   here.only({"sources", "slots", "experts", "tokens", "dropped"});

@@ -98,6 +98,7 @@ class policy_search {
               policies[s].in_flight = limits[in_flight];
             }
             seeds_.emplace_back(run(policies), policies);
+            if (stagger_ && seeds_.size() == 1) delay_starts(policies);  // on large jobs this is all there is time for
           }
   }
 

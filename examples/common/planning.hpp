@@ -1,15 +1,14 @@
 #pragma once
 #include <memory>
-#include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "pipeline_training.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"

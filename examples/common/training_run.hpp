@@ -1,0 +1,119 @@
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "pipeline_training.hpp"
+#include "planning.hpp"
+#include "shunt/execute/inline.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/program/builder.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+
+namespace example {
+
+/// An iteration as the training program reports it.
+struct trained_iteration {
+  std::int64_t iteration = 0;
+  double loss = 0;
+  std::int32_t live = 0;
+  shunt::ticks planned = 0;
+  std::optional<double> measured_ms{};  ///< since the iteration before; nothing where workers had just been started
+};
+
+/// A run through failures: plans for whatever workers are alive and trains through the recovery driver, on any executor.
+class training_run {
+ public:
+  training_run(pipeline_training::config const& training, shunt::slipstream const& solver, text_bytes const& bytes)
+      : job_(training.job), solver_(solver), end_(training.iterations), work_(training, bytes) {}
+
+  /// Called when an iteration is complete.
+  std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
+  /// Called before an iteration that other workers take part in than in the one before.
+  std::function<void(planned const&, std::int64_t)> on_plan = [](auto const&, std::int64_t) {};
+
+  [[nodiscard]] pipeline_training& work() { return work_; }
+  [[nodiscard]] std::vector<trained_iteration> const& iterations() const { return iterations_; }
+
+  /// The plan for a set of dead ranks, ascending. Throws invalid_problem where there is none.
+  [[nodiscard]] planned const& plan_without(std::vector<shunt::rank_id> const& dead) {
+    auto const known = plans_.find(dead);
+    if (known != plans_.end()) return known->second;
+    auto job = job_;
+    for (auto const r : dead) job.dead.push_back(job.worker_of(r));
+    return plans_.emplace(dead, plan_iteration(solver_, job, work_.tensors())).first->second;
+  }
+
+  /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
+  template <class Executor>
+  shunt::recovery_report operator()(Executor const& executor, std::vector<shunt::join> joins = {}) {
+    auto const plan = [&](std::span<shunt::rank_id const> dead) -> std::optional<shunt::program> {
+      std::vector<shunt::rank_id> const without(dead.begin(), dead.end());
+      auto job = job_;
+      for (auto const r : dead) job.dead.push_back(job.worker_of(r));
+      if (stage_without_worker(job)) return std::nullopt;
+      auto const& found = plan_without(without);
+      work_.fit(*found.program);
+      on_plan(found, static_cast<std::int64_t>(iterations_.size()));
+      return *found.program;
+    };
+    auto const completed = [&](shunt::completed_iteration const& c) {
+      trained_iteration done{.iteration = c.iteration,
+                             .loss = work_.loss(c.iteration),
+                             .live = job_.ranks() - static_cast<std::int32_t>(c.dead.size()),
+                             .planned = plan_without({c.dead.begin(), c.dead.end()}).period};
+      if (c.took) done.measured_ms = static_cast<double>(*c.took) * 1e-6;
+      iterations_.push_back(done);
+      on_iteration(done);
+    };
+    auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) { return copy_state(joining, dead); };
+    return shunt::run_through_losses(executor, work_, {.end = end_, .joins = std::move(joins)}, plan, completed, transfer);
+  }
+
+ private:
+  /// A program that sends the state of a live peer to a worker that comes back.
+  std::optional<shunt::program> copy_state(shunt::rank_id joining, std::span<shunt::rank_id const> dead) {
+    auto const s = job_.worker_of(joining).stage;
+    for (shunt::pipeline_id p : shunt::ids<shunt::pipeline_id>(job_.pipelines)) {
+      auto const peer = job_.rank_of({p, s});
+      if (std::find(dead.begin(), dead.end(), peer) != dead.end()) continue;
+      work_.replace(joining, work_.iteration_of(peer));
+      shunt::program_builder build(job_.ranks());
+      constexpr auto state = shunt::pipeline_buffers::state();
+      for (auto const r : {peer, joining}) build.buffer(r, state, work_.tensors().state[s], true);
+      build.message(peer, build.all_of(peer, state), joining, build.all_of(joining, state));
+      return std::move(build).finish();
+    }
+    return std::nullopt;
+  }
+
+  shunt::pipeline_job const job_;
+  shunt::slipstream const solver_;
+  std::int64_t const end_;
+  pipeline_training work_;
+  std::map<std::vector<shunt::rank_id>, planned> plans_{};
+  std::vector<trained_iteration> iterations_{};
+};
+
+/// The losses of the same training without failures: other schedule (1F1B with fused backwards), other executor (one thread).
+[[nodiscard]] inline std::vector<double> undisturbed_losses(pipeline_training::config training, text_bytes const& bytes) {
+  training.unit = std::chrono::nanoseconds{0};
+  pipeline_training work(training, bytes);
+  auto const plan = plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors());
+  work.fit(*plan.program);
+  auto session = shunt::inline_executor{}.open(work);
+  for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
+  static_cast<void>(session.wait());
+  std::vector<double> losses;
+  for (std::int64_t i = 0; i < training.iterations; ++i) losses.push_back(work.loss(i));
+  return losses;
+}
+
+}  // namespace example

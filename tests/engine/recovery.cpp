@@ -1,0 +1,266 @@
+// Iterations through losses and joins, on every executor: the end is always the one of an undisturbed run.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shunt/check/program.hpp"
+#include "shunt/execute/inline.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/execute/threads.hpp"
+#include "shunt/program/builder.hpp"
+#include "shunt/simulate/simulated.hpp"
+#include "toys.hpp"
+
+namespace {
+
+using namespace shunt;
+using namespace std::chrono_literals;
+using dead_ranks = std::span<rank_id const>;
+
+constexpr std::int32_t workers = 3, microbatches = 7;
+constexpr byte_count width = 4 * 8;  // four int64
+constexpr buffer_id state = 0, gradient = 1;
+
+/// Data-parallel training in integers: every worker holds the state, the gradient of (iteration, micro-batch, state) is summed over all
+/// of them, and the step mixes it in, so that doing anything twice, in part or with the wrong state shows.
+class toy_training {
+ public:
+  toy_training() : ranks_(workers) {}
+
+  void operator()(rank_id r, task const& t) {
+    auto& me = ranks_[r.index()];
+    if (t.op.kind == op_kind::backward) {
+      for (std::int64_t i = 0; i < 4; ++i)
+        me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() + i)) % 1009;
+    } else {
+      me.before = me.words[0];
+      me.stepped = t.iteration;
+      for (std::size_t i = 0; i < 4; ++i) me.words[0][i] = me.words[0][i] * 3 + me.words[1][i] + t.iteration;
+    }
+  }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(ranks_[r.index()].words[b.index()])); }
+  void restore(rank_id r, std::int64_t iteration) {
+    auto& me = ranks_[r.index()];
+    ++restored;
+    if (me.stepped < iteration) return;
+    ASSERT_EQ(me.stepped, iteration) << "more than one step to undo";
+    me.words[0] = me.before;
+    me.stepped = iteration - 1;
+  }
+
+  [[nodiscard]] std::array<std::int64_t, 4> const& words(rank_id r) const { return ranks_[r.index()].words[0]; }
+  int restored = 0;
+
+ private:
+  struct alignas(64) worker_state {
+    std::array<std::int64_t, 4> words[2]{{11, 22, 33, 44}, {-1, -1, -1, -1}};
+    std::array<std::int64_t, 4> before{};
+    std::int64_t stepped = -1;
+  };
+  std::vector<worker_state> ranks_;
+};
+
+static_assert(restorable_work<toy_training>);
+
+std::optional<program> plan(dead_ranks dead) {
+  program_builder b(workers);
+  std::vector<rank_id> live;
+  for (rank_id const r : ids<rank_id>(workers)) {
+    b.buffer(r, state, width, true);
+    b.buffer(r, gradient, width);
+    if (!std::binary_search(dead.begin(), dead.end(), r)) live.push_back(r);
+  }
+  if (live.empty()) return std::nullopt;
+  region const weights{state, 0, width}, sum{gradient, 0, width};
+  for (rank_id const r : live) b.fill(r, sum);
+  for (std::int32_t m = 0; m < microbatches; ++m)
+    b.compute(live[static_cast<std::size_t>(m) % live.size()], {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
+  auto const everyone = b.group(live);
+  for (rank_id const r : live) {
+    b.all_reduce(r, everyone, element::int64, reduction::sum, sum);
+    b.compute(r, {.kind = op_kind::step}, {sum, weights}, {weights});
+  }
+  return std::move(b).finish();
+}
+
+std::optional<program> transfer(rank_id joining, dead_ranks dead) {
+  program_builder b(workers);
+  for (rank_id const r : ids<rank_id>(workers)) b.buffer(r, state, width, true);
+  for (rank_id const r : ids<rank_id>(workers))
+    if (!std::binary_search(dead.begin(), dead.end(), r)) {
+      b.message(r, {state, 0, width}, joining, {state, 0, width});
+      return std::move(b).finish();
+    }
+  return std::nullopt;
+}
+
+struct on_one_thread {
+  static auto with(std::vector<fault> faults) { return inline_executor{.faults = std::move(faults)}; }
+};
+struct on_threads {
+  static auto with(std::vector<fault> faults) { return threads{.faults = std::move(faults), .timeout = 2ms}; }
+};
+struct in_virtual_time {
+  static auto with(std::vector<fault> faults) { return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = 5}; }
+};
+
+template <class Maker>
+class recovery_on : public testing::Test {
+ protected:
+  static constexpr std::int64_t iterations = 6;
+
+  static std::array<std::int64_t, 4> undisturbed(std::int64_t until = iterations) {
+    toy_training w;
+    auto session = inline_executor{}.open(w);
+    for (std::int64_t k = 0; k < until; ++k) session.submit(*plan({}));
+    (void)session.wait();
+    return w.words(0);
+  }
+
+  /// Runs with these faults and joins; all survivors must end as if nothing had happened.
+  static recovery_report survive(std::vector<fault> faults, std::vector<join> joins = {}, std::vector<rank_id> dead = {}) {
+    toy_training w;
+    std::vector<std::int64_t> announced;
+    auto const report = run_through_losses(
+        Maker::with(std::move(faults)), w, recovery{.end = iterations, .dead = std::move(dead), .joins = std::move(joins)}, plan,
+        [&](completed_iteration const& c) { announced.push_back(c.iteration); }, transfer);
+    EXPECT_EQ(report.end, iterations);
+    EXPECT_EQ(report.stopped, "");
+    EXPECT_EQ(announced, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
+    for (rank_id const r : ids<rank_id>(workers))
+      if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) EXPECT_EQ(w.words(r), undisturbed());
+    return report;
+  }
+};
+using makers = testing::Types<on_one_thread, on_threads, in_virtual_time>;
+TYPED_TEST_SUITE(recovery_on, makers);
+
+TYPED_TEST(recovery_on, nothing_lost_is_one_session) {
+  ASSERT_TRUE(check(*plan({})).empty());
+  auto const report = this->survive({});
+  EXPECT_TRUE(report.losses.empty());
+  ASSERT_EQ(report.sessions.size(), 1U);
+  EXPECT_EQ(report.sessions[0].result.done[0], (progress{6, 0}));
+}
+
+TYPED_TEST(recovery_on, every_instruction_may_be_the_last) {
+  auto const p = *plan({});
+  for (rank_id const victim : ids<rank_id>(workers)) {
+    auto const length = static_cast<std::int32_t>(p.ranks[victim].instructions.size());
+    for (std::int32_t at = 0; at <= length; ++at) {
+      auto const report = this->survive({{victim, 3, at}});
+      ASSERT_EQ(report.losses.size(), 1U);
+      auto const& l = report.losses[0];
+      EXPECT_EQ(l.ranks, std::vector<rank_id>{victim});
+      EXPECT_EQ(report.dead, std::vector<rank_id>{victim});
+      EXPECT_GE(l.iteration, 3);
+      EXPECT_LE(l.iteration, at >= length - 1 ? 4 : 3);  // with its gradient reduced, the others may complete the iteration
+      EXPECT_LE(l.steps_undone, workers - 1);
+      EXPECT_EQ(report.sessions.size(), 2U);
+      EXPECT_EQ(report.sessions.back().first, l.iteration);
+    }
+  }
+}
+
+TYPED_TEST(recovery_on, losses_add_up) {
+  auto const one_by_one = this->survive({{2, 1, 4}, {0, 4, 2}});
+  EXPECT_EQ(one_by_one.losses.size(), 2U);
+  EXPECT_EQ(one_by_one.dead, (std::vector<rank_id>{0, 2}));
+  auto const at_once = this->survive({{2, 2, 0}, {1, 2, 1}});
+  EXPECT_EQ(at_once.dead, (std::vector<rank_id>{1, 2}));
+  auto const in_the_redo = this->survive({{2, 2, 0}, {1, 2, 5}});  // instruction 5 exists only under the second plan
+  EXPECT_EQ(in_the_redo.dead, (std::vector<rank_id>{1, 2}));
+  EXPECT_EQ(in_the_redo.losses.size(), 2U);
+}
+
+TYPED_TEST(recovery_on, lost_at_the_very_end_costs_nothing) {
+  auto const length = static_cast<std::int32_t>(plan({})->ranks[1].instructions.size());
+  auto const report = this->survive({{1, 5, length}});
+  ASSERT_EQ(report.losses.size(), 1U);
+  EXPECT_EQ(report.dead, std::vector<rank_id>{1});
+}
+
+TYPED_TEST(recovery_on, ranks_come_back) {
+  auto const later = this->survive({{1, 1, 3}}, {{1, 4}});
+  EXPECT_TRUE(later.dead.empty());
+  EXPECT_EQ(later.joined, (std::vector<join>{{1, 4}}));
+  ASSERT_EQ(later.sessions.size(), 3U);
+  EXPECT_EQ(later.sessions[2].first, 4);
+
+  auto const from_the_start = this->survive({}, {{0, 0}, {2, 3}}, {0, 2});
+  EXPECT_TRUE(from_the_start.dead.empty());
+  EXPECT_EQ(from_the_start.joined.size(), 2U);
+
+  auto const again = this->survive({{1, 1, 3}, {1, 3, 0}}, {{1, 3}, {1, 5}});
+  EXPECT_TRUE(again.dead.empty());
+  EXPECT_EQ(again.losses.size(), 2U);
+  EXPECT_EQ(again.joined.size(), 2U);
+
+  auto const alive_anyway = this->survive({{1, 4, 3}}, {{1, 2}});
+  EXPECT_TRUE(alive_anyway.joined.empty());
+}
+
+TYPED_TEST(recovery_on, a_transfer_may_fail) {
+  auto const giver_lost = this->survive({{1, 1, 3}, {0, transfer_iteration, 0}}, {{1, 3}});
+  EXPECT_EQ(giver_lost.dead, (std::vector<rank_id>{0, 1}));
+  EXPECT_TRUE(giver_lost.joined.empty());
+  auto const taker_lost = this->survive({{1, 1, 3}, {1, transfer_iteration, 0}}, {{1, 3}});
+  EXPECT_EQ(taker_lost.dead, (std::vector<rank_id>{1}));
+}
+
+TYPED_TEST(recovery_on, stops_where_there_is_no_plan) {
+  toy_training w;
+  auto const needs_two = [](dead_ranks dead) { return dead.size() > 1 ? std::optional<program>{} : plan(dead); };
+  int completed = 0;
+  auto const report = run_through_losses(TypeParam::with({{0, 1, 2}, {2, 3, 3}}), w, recovery{.end = 6}, needs_two,
+                                         [&](completed_iteration const&) { ++completed; });
+  EXPECT_EQ(report.end, 3);
+  EXPECT_EQ(completed, 3);
+  EXPECT_EQ(report.stopped, "no plan for iteration 3 without ranks 0 2");
+  EXPECT_EQ(w.words(1), this->undisturbed(3));  // the survivor stands where iteration 3 can begin
+}
+
+TYPED_TEST(recovery_on, refuses_to_undo_two_steps) {
+  auto const untied = [](dead_ranks) {
+    program_builder b(workers);
+    for (rank_id const r : ids<rank_id>(workers)) {
+      b.buffer(r, state, width, true);
+      b.buffer(r, gradient, width, true);
+      b.compute(r, {.kind = op_kind::step}, {}, {{state, 0, width}});
+    }
+    b.send(2, 1, {state, 0, width});
+    b.receive(1, 2, {gradient, 0, width});
+    return std::optional(std::move(b).finish());
+  };
+  toy_training w;
+  auto const ignore = [](completed_iteration const&) {};
+  auto const run = [&](std::vector<fault> faults) {
+    return run_through_losses(inline_executor{.faults = std::move(faults)}, w, recovery{.end = 6}, untied, ignore);
+  };
+  try {
+    (void)run({{2, 1, 0}});  // rank 1 waits for it, rank 0 runs to the end
+    FAIL();
+  } catch (invalid_program const& e) {
+    EXPECT_NE(std::string(e.what()).find("rank 0 would have to undo 5 steps to go back to iteration 1"), std::string::npos) << e.what();
+  }
+}
+
+TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
+  struct failing : toy_training {
+    void operator()(rank_id r, task const& t) {
+      if (t.iteration == 2) throw std::runtime_error("no data");
+      toy_training::operator()(r, t);
+    }
+  } w;
+  auto const ignore = [](completed_iteration const&) {};
+  EXPECT_THROW((void)run_through_losses(TypeParam::with({}), w, recovery{.end = 6}, plan, ignore), std::runtime_error);
+}
+
+}  // namespace

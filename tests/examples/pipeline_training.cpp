@@ -1,0 +1,236 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pipeline_training.hpp"
+#include "planning.hpp"
+#include "shunt/execute/inline.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/execute/threads.hpp"
+#include "shunt/solve/pipeline/gpipe.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+#include "training_run.hpp"
+
+namespace {
+
+using namespace example;
+using shunt::rank_id;
+
+text_bytes const& some_text() {
+  static text_bytes const bytes = [] {
+    text_bytes all;
+    for (int i = 0; i < 400; ++i)
+      for (char const c : "for (auto i : ids(" + std::to_string(i * i) + ")) sum += i;\n") all.push_back(static_cast<std::uint8_t>(c));
+    return all;
+  }();
+  return bytes;
+}
+
+pipeline_training::config small(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, std::int64_t iterations = 3) {
+  return {.model = {.stages = stages, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4},
+          .job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 3}},
+          .iterations = iterations,
+          .optimizer = {.rate = 1e-2F}};
+}
+
+/// Losses and final parameters of every stage.
+struct trained {
+  std::vector<double> losses{};
+  std::vector<std::vector<float>> parameters{};
+  bool operator==(trained const&) const = default;
+};
+
+trained result_of(pipeline_training::config const& c, pipeline_training& work, shunt::pipeline_job const& job) {
+  trained all;
+  for (std::int64_t i = 0; i < c.iterations; ++i) all.losses.push_back(work.loss(i));
+  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
+    for (auto const p : job.live_peers(s)) {
+      auto const values = work.parameters(c.job.rank_of({p, s}));
+      std::vector<float> copy(values.begin(), values.end());
+      if (all.parameters.size() > s.index())
+        EXPECT_EQ(copy, all.parameters[s.index()]) << "peers of stage " << s.value() << " differ";
+      else
+        all.parameters.push_back(std::move(copy));
+    }
+  return all;
+}
+
+template <class Executor, class Solver>
+trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c, shunt::pipeline_job const& job) {
+  pipeline_training work(c, some_text());
+  auto const plan = plan_iteration(solver, job, work.tensors());
+  work.fit(*plan.program);
+  auto session = executor.open(work);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  EXPECT_TRUE(session.wait().lost.empty());
+  return result_of(c, work, job);
+}
+
+TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
+  auto const c = small(3, 3, 4, 4);
+  auto const reference = train(shunt::inline_executor{}, shunt::gpipe{}, c, c.job);
+  EXPECT_LT(reference.losses[3], reference.losses[0]);
+  EXPECT_EQ(train(shunt::threads{}, shunt::gpipe{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::threads{}, shunt::zb_h1{}, c, c.job), reference);
+  for (auto const& dead : std::vector<std::vector<shunt::worker>>{{}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}, {{0, 1}, {2, 1}}}) {
+    auto job = c.job;
+    job.dead = dead;
+    for (bool const split : {false, true})
+      for (bool const stagger : {false, true})
+        EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{.split = split, .stagger = stagger}, c, job), reference) << dead.size();
+  }
+}
+
+TEST(pipeline_training, losses_do_not_depend_on_the_number_of_pipelines) {
+  auto const one = small(1, 2, 12), three = small(3, 2, 4), six = small(6, 2, 2);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, one, one.job);
+  EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, three, three.job), reference);
+  EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, six, six.job), reference);
+}
+
+TEST(pipeline_training, a_single_stage_trains) {
+  auto const c = small(2, 1, 3, 30);
+  auto const all = train(shunt::threads{}, shunt::slipstream{}, c, c.job);
+  EXPECT_LT(all.losses.back(), 0.8 * all.losses.front());
+}
+
+TEST(pipeline_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
+  auto c = small(2, 2, 2);
+  c.optimizer.rate = 1e30F;  // the first step throws the parameters out
+  pipeline_training work(c, some_text());
+  auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
+  work.fit(*plan.program);
+  auto session = shunt::threads{}.open(work);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  static_cast<void>(session.wait());
+  ASSERT_TRUE(work.first_overflow());
+  EXPECT_EQ(work.first_overflow()->iteration, 1);
+  EXPECT_TRUE(std::isfinite(work.loss(0)));
+}
+
+/// What a sweep of kills saw.
+struct sweep {
+  std::int64_t runs = 0, steps_undone = 0;
+  std::vector<std::int32_t> struck_at_kind = std::vector<std::int32_t>(32, 0);  ///< by the opcode that the worker didn't come to
+  std::int64_t struck_at_step = 0;
+};
+
+/// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an undisturbed one.
+template <class MakeExecutor>
+void strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank, trained const& reference,
+                       MakeExecutor const& make, sweep& seen) {
+  std::vector<shunt::instruction> list;
+  {
+    training_run run(c, solver, some_text());
+    list = run.plan_without({}).program->ranks[rank].instructions;
+  }
+  auto job = c.job;
+  job.dead = {job.worker_of(rank)};
+  for (std::int32_t at = 0; at <= static_cast<std::int32_t>(list.size()); ++at) {
+    SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
+    training_run run(c, solver, some_text());
+    auto const report = run(make(shunt::fault{rank, 1, at}));
+    ASSERT_EQ(report.losses.size(), 1U);
+    ASSERT_EQ(report.losses[0].ranks, std::vector<rank_id>{rank});
+    ASSERT_EQ(report.end, c.iterations) << report.stopped;
+    ASSERT_EQ(result_of(c, run.work(), job), reference);
+    ASSERT_EQ(run.iterations().size(), static_cast<std::size_t>(c.iterations));
+    std::int64_t restored = 0;
+    for (rank_id r : shunt::ids<rank_id>(c.job.ranks())) restored += run.work().restored(r);
+    EXPECT_EQ(restored, report.losses[0].steps_undone);
+    ++seen.runs;
+    seen.steps_undone += restored;
+    if (at < static_cast<std::int32_t>(list.size())) {
+      auto const& i = list[static_cast<std::size_t>(at)];
+      ++seen.struck_at_kind[static_cast<std::size_t>(i.code)];
+      seen.struck_at_step += i.code == shunt::opcode::compute && i.op.kind == shunt::op_kind::step;
+    }
+  }
+}
+
+auto const on_threads = [](shunt::fault const& f) { return shunt::threads{.faults = {f}, .timeout = std::chrono::milliseconds(5)}; };
+auto const on_one_thread = [](shunt::fault const& f) { return shunt::inline_executor{.faults = {f}}; };
+
+TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
+  auto const c = small(2, 2, 2);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  for (bool const stagger : {true, false}) {
+    sweep seen;
+    for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
+      strike_everywhere(c, {.split = stagger, .stagger = stagger}, r, reference, on_threads, seen);
+    EXPECT_GT(seen.runs, 60);
+    EXPECT_GE(seen.struck_at_step, 4);
+    for (auto const code : {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive, shunt::opcode::all_reduce, shunt::opcode::copy})
+      EXPECT_GE(seen.struck_at_kind[static_cast<std::size_t>(code)], 4) << to_string(code);
+    if (stagger) {
+      EXPECT_GT(seen.steps_undone, 0);
+    }
+  }
+}
+
+TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) {
+  auto const c = small(3, 3, 3);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  sweep threads, one_thread;
+  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(3)) {
+    strike_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_threads, threads);
+    strike_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_one_thread, one_thread);
+  }
+  EXPECT_GT(threads.steps_undone, 0);
+  EXPECT_EQ(one_thread.runs, threads.runs);
+}
+
+TEST(pipeline_training, stages_that_had_stepped_step_back) {
+  // A worker of stage 0 dies before the reduction of its gradient: on one thread all others get as far as they can, and every worker of
+  // the stages behind has stepped.
+  auto const c = small(3, 3, 3);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  training_run run(c, {}, some_text());
+  rank_id const killed = c.job.rank_of({0, 0});
+  auto const& list = run.plan_without({}).program->ranks[killed].instructions;
+  auto const reduction = std::find_if(list.begin(), list.end(), [](auto const& i) { return i.code == shunt::opcode::all_reduce; });
+  auto const report = run(on_one_thread({killed, 1, static_cast<std::int32_t>(reduction - list.begin())}));
+  ASSERT_EQ(report.losses.size(), 1U);
+  EXPECT_EQ(report.losses[0].iteration, 1);
+  EXPECT_EQ(report.losses[0].steps_undone, 6);
+  for (std::int32_t p = 0; p < 3; ++p)
+    for (std::int32_t s = 1; s < 3; ++s) EXPECT_EQ(run.work().restored(c.job.rank_of({p, s})), 1);
+  auto job = c.job;
+  job.dead = {{0, 0}};
+  EXPECT_EQ(result_of(c, run.work(), job), reference);
+}
+
+TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
+  auto const c = small(3, 2, 2, 9);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
+  training_run run(c, {}, some_text());
+  shunt::threads const executor{
+      .faults = {{rank({1, 1}), 1, 9}, {rank({0, 0}), 2, 12}, {rank({2, 0}), 2, 4}, {rank({1, 1}), 6, 5}},
+      .timeout = std::chrono::milliseconds(5)};
+  auto const report = run(executor, {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
+  EXPECT_EQ(report.end, 9) << report.stopped;
+  EXPECT_EQ(report.joined.size(), 4U);
+  EXPECT_TRUE(report.dead.empty());
+  EXPECT_EQ(result_of(c, run.work(), c.job), reference);
+}
+
+TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
+  auto const c = small(2, 2, 2, 5);
+  training_run run(c, {}, some_text());
+  auto const report = run(shunt::threads{.faults = {{0, 1, 3}, {2, 3, 3}}, .timeout = std::chrono::milliseconds(5)});
+  EXPECT_EQ(report.end, 3);
+  EXPECT_FALSE(report.stopped.empty());
+  EXPECT_EQ(run.iterations().size(), 3U);
+}
+
+}  // namespace
