@@ -34,7 +34,7 @@ struct expert_mlp {
 
   /// Gradients of the loss with respect to the tokens (dx, on the gradient grid) and, in units of weight_gradient_unit, to the
   /// parameters (overwritten), given those with respect to the answers (dy, on the gradient grid).
-  /// False where the parameters' gradient may be beyond exact arithmetic.
+  /// False where the parameters' gradient may be beyond exact arithmetic; what surely is counts as 0.
   [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x, const_rows const& dy, rows dx,
                               std::span<std::int64_t> gradient) const {
     std::fill(gradient.begin(), gradient.end(), 0);
@@ -47,10 +47,16 @@ struct expert_mlp {
     matrix const below = product(through, p.w1);
     dx = below.unaryExpr(gradient_grid).cast<float>();
 
+    constexpr double most = 0x1p53 * weight_gradient_unit;
+    bool exact = true;
     auto rest = gradient;
-    auto const put = [&](matrix const& exact) {
-      auto const target = rest.first(static_cast<std::size_t>(exact.size()));
-      for (std::size_t i = 0; i < target.size(); ++i) target[i] = static_cast<std::int64_t>(exact.data()[i] / weight_gradient_unit);
+    auto const put = [&](matrix const& sums) {
+      auto const target = rest.first(static_cast<std::size_t>(sums.size()));
+      for (std::size_t i = 0; i < target.size(); ++i) {
+        bool const fits = std::abs(sums.data()[i]) < most;  // false for a NaN
+        target[i] = fits ? static_cast<std::int64_t>(sums.data()[i] / weight_gradient_unit) : 0;
+        exact = exact && fits;
+      }
       rest = rest.subspan(target.size());
     };
     put(product_tn(through, tokens));
@@ -62,7 +68,7 @@ struct expert_mlp {
     auto const norm = [](matrix const& columns) { return std::sqrt(columns.colwise().squaredNorm().maxCoeff()); };
     double const tokens_norm = std::max(norm(tokens), std::sqrt(static_cast<double>(x.rows())));  // biases: a column of ones
     double const inner_norm = std::max(norm(inner), std::sqrt(static_cast<double>(x.rows())));
-    return std::max(norm(through) * tokens_norm, norm(above) * inner_norm) < 0x1p53 * weight_gradient_unit;
+    return exact && norm(through) * tokens_norm < most && norm(above) * inner_norm < most;
   }
 
  private:

@@ -74,7 +74,10 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
   shunt::line_chart loss{.title = "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
                          .x_label = "iteration",
                          .y_label = "cross-entropy, nats a byte"};
-  shunt::line_chart drops{.title = "Tokens dropped over capacity", .x_label = "iteration", .y_label = "share of tokens, %", .from_zero = true};
+  shunt::line_chart drops{.title = "Tokens dropped over capacity",
+                          .x_label = "iteration",
+                          .y_label = "share of tokens, %",
+                          .from_zero = true};
   auto table = file_for("--out", folder / "iterations.csv");
   table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,hottest_percent,"
            "gradient_bytes,weight_bytes\n";
@@ -87,7 +90,8 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
       dropped.push_back(100 * dropped_share(s, r));
       table << run.name << ',' << std::to_string(t) << ',' << shunt::decimal(r.loss, 6) << ',' << shunt::decimal(smooth[t], 6) << ','
             << shunt::decimal(dropped[t], 3) << ',' << std::to_string(hot.layer) << ',' << std::to_string(hot.expert) << ','
-            << shunt::decimal(100 * hot.share, 3) << ',' << std::to_string(r.gradients.moved) << ',' << std::to_string(r.weights.moved) << '\n';
+            << shunt::decimal(100 * hot.share, 3) << ',' << std::to_string(r.gradients.moved) << ','
+            << std::to_string(r.weights.moved) << '\n';
     }
     loss.lines.push_back(detail::line(run, smooth));
     drops.lines.push_back(detail::line(run, dropped));

@@ -39,7 +39,8 @@ shunt::capacity_factor parse_factor(std::string const& text) {
   auto const point = all.find('.');
   auto const fraction = point == std::string_view::npos ? std::string_view{} : all.substr(point + 1);
   std::string const plain = std::string(all.substr(0, point)) + std::string(fraction);
-  bool const sound = !plain.empty() && plain.find_first_not_of("0123456789") == std::string::npos && fraction.size() <= 6 && plain.size() <= 9;
+  bool const sound =
+      !plain.empty() && plain.find_first_not_of("0123456789") == std::string::npos && fraction.size() <= 6 && plain.size() <= 9;
   if (!sound) throw shunt::invalid_problem("--capacity-factor", example::quoted(text) + " is not a number such as 1 or 1.25");
   shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
   for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
@@ -67,8 +68,9 @@ policy_run train(training_setup const& setup, std::string const& name, example::
 void print_bytes(policy_run const& run, char const* phase, char const* formula, example::phase_bytes const& sum) {
   auto const iterations = static_cast<shunt::byte_count>(run.records.size());
   auto const each = [&](shunt::byte_count bytes) { return decimal(static_cast<double>(bytes) / static_cast<double>(iterations), 0); };
-  std::cout << "  " << phase << " formula " << formula << " " << each(sum.formula) << ", counted " << each(sum.counted) << "; between ranks "
-            << each(sum.plain) << ", de-duplicated " << each(sum.deduplicated) << ", this run " << each(sum.moved) << '\n';
+  std::cout << "  " << phase << " formula " << formula << " " << each(sum.formula) << ", counted " << each(sum.counted)
+            << "; between ranks " << each(sum.plain) << ", de-duplicated " << each(sum.deduplicated) << ", this run "
+            << each(sum.moved) << '\n';
 }
 
 /// What the runs show; the answer says whether bytes are as the formulas say.
@@ -82,10 +84,11 @@ bool summarise(training_setup const& setup, std::vector<policy_run> const& runs)
     skewed = std::max(skewed, from.value_or(0));
   }
   if (!always_skewed) skewed = 0;
-  std::cout << '\n'
-            << (always_skewed ? "Routing is skewed (an expert of every layer has twice the mean load) from iteration " + std::to_string(skewed) +
-                                    " on; drops are means from there on.\n"
-                              : "Routing never became skewed; drops are means over the whole run.\n");
+  if (always_skewed)
+    std::cout << "\nRouting is skewed (an expert of every layer has twice the mean load) from iteration " << skewed
+              << " on; drops are means from there on.\n";
+  else
+    std::cout << "\nRouting never became skewed; drops are means over the whole run.\n";
   double const target = smoothed_losses(runs.back()).back();
   std::vector<double> drops;
   for (auto const& run : runs) {
@@ -122,7 +125,9 @@ int main(int argc, char** argv) {
   std::string policy = "both", engine = "threads", text_file, trace_file, out, factor = "1.0", collection = "direct";
   bool deduplicate = true;
   example::add_integer(app, "--iterations", setup.iterations, "iterations of each policy", 1, 1'000'000);
-  app.add_option("--policy", policy, "how experts are placed")->check(CLI::IsMember({"swift_moe", "uniform", "both"}))->capture_default_str();
+  app.add_option("--policy", policy, "how experts are placed")
+      ->check(CLI::IsMember({"swift_moe", "uniform", "both"}))
+      ->capture_default_str();
   example::add_integer(app, "--ranks", setup.ranks, "ranks, N", 1, 256);
   example::add_integer(app, "--slots,--slots-per-rank", setup.slots_per_rank, "slots of each rank in each layer, s", 1, 4096);
   example::add_integer(app, "--experts", setup.model.experts, "experts of each layer, E", 1, 4096);
@@ -145,7 +150,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"direct", "reduce_then_gather"}))
       ->capture_default_str();
   app.add_flag("--dedup,!--no-dedup", deduplicate, "replicas that share a rank share messages (default: yes)");
-  app.add_option("--trace", trace_file, "write the expert loads as CSV (iteration,layer,e0,...), of swift_moe where both run")->type_name("FILE");
+  app.add_option("--trace", trace_file, "write the expert loads as CSV (iteration,layer,e0,...), of swift_moe where both run")
+      ->type_name("FILE");
   app.add_option("--out", out, "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")->type_name("DIR");
   app.footer(
       "Exit status: 0; 1 where the bytes moved are not what the formulas say; 2 for bad input.\n\n"
@@ -163,7 +169,8 @@ int main(int argc, char** argv) {
     std::vector<policy_run> runs;
     for (std::string const name : {"swift_moe", "uniform"})
       if (policy == name || policy == "both")
-        runs.push_back(engine == "threads" ? train(setup, name, text, shunt::threads{}) : train(setup, name, text, shunt::inline_executor{}));
+        runs.push_back(engine == "threads" ? train(setup, name, text, shunt::threads{})
+                                           : train(setup, name, text, shunt::inline_executor{}));
     if (trace.is_open()) example::write_trace(trace, setup, runs.front());
     if (!out.empty()) example::write_files(out, setup, runs);
     return summarise(setup, runs) ? 0 : 1;

@@ -28,7 +28,7 @@
 
 namespace example {
 
-/// A training run; the defaults are the set-up of SYMI's evaluation (section 5), but for the size of the model.
+/// A training run; the defaults are the set-up of SYMI's evaluation but for the size of the model.
 struct training_setup {
   moe_model model{.layers = 2};
   std::int32_t ranks = 16;

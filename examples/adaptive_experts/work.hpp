@@ -171,7 +171,8 @@ class moe_work {
   }
 
   /// Adds a gradient of the sum of this rank's losses to the sums of its parameters, as the gradient of the mean.
-  void add_gradient(std::span<std::int64_t> sums, matrix_in<float const> const& parameters, float const* first, stored_matrix gradient) const {
+  void add_gradient(std::span<std::int64_t> sums, matrix_in<float const> const& parameters, float const* first,
+                    stored_matrix gradient) const {
     gradient /= static_cast<float>(config_.shape.tokens);
     auto const offset = static_cast<std::size_t>(parameters.data() - first);
     auto const size = static_cast<std::size_t>(gradient.size());
@@ -225,6 +226,11 @@ class moe_work {
       to.middleRows(r.row, r.count) = rows.middleRows(at, r.count);
       at += r.count;
     }
+  }
+
+  /// The probability of the expert that a token goes to: what its answer is scaled by, so that the router learns.
+  [[nodiscard]] static float gate(auto const& kept, Eigen::Index token) {
+    return kept.probability(token, static_cast<Eigen::Index>(kept.expert(token, 0)));
   }
 
   void route(access const& on, shunt::layer_id l) {
@@ -294,8 +300,7 @@ class moe_work {
     auto const answers = matrix(on.read<float>(buffers::answers(l)));
     auto hidden = matrix(on.write<float>(buffers::hidden));
     for (Eigen::Index t = 0; t < tokens(); ++t)
-      if (k.place(t, 0) >= 0)
-        hidden.row(t) += k.probability(t, static_cast<Eigen::Index>(k.expert(t, 0))) * answers.row(static_cast<Eigen::Index>(k.place(t, 0)));
+      if (k.place(t, 0) >= 0) hidden.row(t) += gate(k, t) * answers.row(static_cast<Eigen::Index>(k.place(t, 0)));
     if (l.value() + 1 < config_.model.layers) return;
 
     auto const p = parameters(on);
@@ -316,10 +321,9 @@ class moe_work {
       k.gate_gradient(t, 0) = 0;
       if (k.place(t, 0) < 0) continue;
       auto const place = static_cast<Eigen::Index>(k.place(t, 0));
-      float const gate = k.probability(t, static_cast<Eigen::Index>(k.expert(t, 0)));
       k.gate_gradient(t, 0) = above.row(t).dot(answers.row(place));
       outgoing.row(place) =
-          (gate * above.row(t)).unaryExpr([](float v) { return static_cast<float>(gradient_grid(static_cast<double>(v))); });
+          (gate(k, t) * above.row(t)).unaryExpr([](float v) { return static_cast<float>(gradient_grid(static_cast<double>(v))); });
     }
     count_bytes(on.read<std::int64_t>(buffers::shares(l)), on.rank, true, on.write<std::int64_t>(buffers::outgoing_counts));
   }

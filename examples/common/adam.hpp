@@ -12,8 +12,8 @@ namespace example {
 /// gradient give the same bits on every worker.
 struct adam {
   float rate = 3e-3F;
-  float beta1 = 0.9F;    ///< decay of the mean of gradients
-  float beta2 = 0.99F;   ///< decay of the mean of squares; below the paper's 0.999 because runs are short
+  float beta1 = 0.9F;   ///< decay of the mean of gradients
+  float beta2 = 0.99F;  ///< decay of the mean of squares; below the paper's 0.999 because runs are short
   float epsilon = 1e-8F;
 
   /// `sums` are fixed-point gradients of `terms` micro-batches; `t` counts updates from 1.

@@ -25,9 +25,7 @@ struct aligned_allocator {
   template <class U>
   aligned_allocator(aligned_allocator<U> const&) {}
 
-  [[nodiscard]] T* allocate(std::size_t count) {
-    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(alignment)));
-  }
+  [[nodiscard]] T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(alignment))); }
   void deallocate(T* at, std::size_t count) { ::operator delete(at, count * sizeof(T), std::align_val_t(alignment)); }
   template <class U>
   bool operator==(aligned_allocator<U> const&) const {

@@ -128,8 +128,8 @@ struct language_model {
   }
 
   /// Overwrites `gradient`, laid out as the parameters are.
-  void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration, std::int64_t microbatch, std::span<float const> stash,
-                       std::span<float> gradient) const {
+  void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration, std::int64_t microbatch,
+                       std::span<float const> stash, std::span<float> gradient) const {
     dealer<float const> deal_stash(stash);
     stash_of<float const> const kept(*this, s, deal_stash);
     dealer<float> deal(gradient);
@@ -168,8 +168,8 @@ struct language_model {
 
     parameters_of(language_model const& m, shunt::stage_id s, dealer<T>& deal) : block(deal, m.width, m.hidden) {
       if (m.is_first(s))
-        in.emplace(input_parameters<T>{deal.matrix(bytes, m.embedding), deal.matrix(m.context * m.embedding, m.width),
-                                       deal.matrix(1, m.width)});
+        in.emplace(
+            input_parameters<T>{deal.matrix(bytes, m.embedding), deal.matrix(m.context * m.embedding, m.width), deal.matrix(1, m.width)});
       if (m.is_last(s)) out.emplace(output_parameters<T>{deal.matrix(m.width, bytes), deal.matrix(1, bytes)});
     }
   };

@@ -36,8 +36,8 @@ class pipeline_training {
  public:
   struct config {
     language_model model{};
-    shunt::pipeline_job job{};     ///< sizes and costs; model.stages = job.stages
-    std::int64_t iterations = 1;   ///< that losses are kept of
+    shunt::pipeline_job job{};    ///< sizes and costs; model.stages = job.stages
+    std::int64_t iterations = 1;  ///< that losses are kept of
     std::uint64_t seed = 1;
     adam optimizer{};
     std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
@@ -228,15 +228,12 @@ class pipeline_training {
       case shunt::op_kind::forward: {  // reads: state, input; writes: output, stash
         double const loss = model.forward(s, state_of(r).parameters, text_, t.iteration, microbatch, floats(t.reads[1]),
                                           floats(t.writes[1]), floats(t.writes[0]));
-        if (model.is_last(s))
-          losses_[static_cast<std::size_t>(t.iteration * config_.job.microbatches_in_all() + microbatch)] = loss;
+        if (model.is_last(s)) losses_[static_cast<std::size_t>(t.iteration * config_.job.microbatches_in_all() + microbatch)] = loss;
         return;
       }
       case shunt::op_kind::backward_input: return backward_input();
       case shunt::op_kind::backward_weight: return backward_weight(t.writes[0], t.writes[1]);
-      case shunt::op_kind::backward:
-        backward_input();
-        return backward_weight(t.writes[2], t.writes[3]);
+      case shunt::op_kind::backward: backward_input(); return backward_weight(t.writes[2], t.writes[3]);
       case shunt::op_kind::step: {  // reads: gradient, flag, state; writes: state
         auto const state = state_of(r);
         if (integers(t.reads[1])[0] == 0)
@@ -253,7 +250,7 @@ class pipeline_training {
 
   config const config_;
   sampler const text_;
-  std::vector<double> losses_;  ///< iterations x micro-batches of all pipelines
+  std::vector<double> losses_;         ///< iterations x micro-batches of all pipelines
   std::vector<worker_state> workers_;  ///< by rank
 };
 

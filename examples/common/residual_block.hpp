@@ -19,7 +19,7 @@ struct block_parameters {
 /// What a block keeps of a micro-batch from its forward to the end of its backward_weight.
 template <class T>
 struct block_stash {
-  matrix_in<T> x, hidden;             ///< set by forward: input, relu(x W1 + b1)
+  matrix_in<T> x, hidden;              ///< set by forward: input, relu(x W1 + b1)
   matrix_in<T> y_slope, hidden_slope;  ///< set by backward_input: gradients of the output and of x W1 + b1
 
   block_stash(dealer<T>& deal, std::int64_t batch, std::int64_t width, std::int64_t hidden_width)

@@ -94,8 +94,8 @@ inline bool print(std::ostream& out, std::vector<measured_variant> const& all, s
          v.measured_ms, v.ratio(), v.slowest_ms, 100 * v.computing_share);
   for (auto const& v : all)
     if (v.computing_share > 0.04)
-      line("warning: %s: real computation takes %.1f %% of the time of operations, more than 4 %%; raise --op-ms above %.1f", v.name.c_str(),
-           100 * v.computing_share, std::chrono::duration<double, std::milli>(unit).count());
+      line("warning: %s: real computation takes %.1f %% of the time of operations, more than 4 %%; raise --op-ms above %.1f",
+           v.name.c_str(), 100 * v.computing_share, std::chrono::duration<double, std::milli>(unit).count());
   bool const same = std::all_of(all.begin(), all.end(), [&](auto const& v) { return v.losses == all.front().losses; });
   if (same)
     out << "identical: " << all.front().losses.size() << " losses\n";

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,8 @@ void print(shunt::pipeline_job const& job, shunt::recovery_report const& report)
   for (auto const& l : report.losses)
     std::cout << "recovery from " << describe(job, l.ranks) << " in iteration " << l.iteration << ": detect " << milliseconds(l.detect)
               << ", agree " << milliseconds(l.agree) << ", restore " << milliseconds(l.restore) << " (" << l.steps_undone
-              << " steps undone), re-plan " << milliseconds(l.replan) << ", redo " << milliseconds(l.redo) << " ("
-              << l.instructions_lost << " instructions lost)\n";
+              << " steps undone), re-plan " << milliseconds(l.replan) << ", redo " << milliseconds(l.redo) << " (" << l.instructions_lost
+              << " instructions lost)\n";
 }
 
 /// Where each kill strikes: in the middle of the worker's list under the plan that its iteration begins with, or as asked.
@@ -64,8 +65,7 @@ std::vector<shunt::fault> faults(options const& o, training_run& run) {
     std::vector<shunt::rank_id> dead;
     for (auto const w : dead_in(o, k.iteration, false)) dead.push_back(job.rank_of(w));
     std::sort(dead.begin(), dead.end());
-    auto const length =
-        static_cast<std::int32_t>(run.plan_without(dead).program->ranks[job.rank_of(k.who)].instructions.size());
+    auto const length = static_cast<std::int32_t>(run.plan_without(dead).program->ranks[job.rank_of(k.who)].instructions.size());
     if (o.kill_at.value_or(0) > length)
       throw shunt::invalid_problem("kill-at", "worker " + shunt::describe(k.who) + " has " + std::to_string(length) +
                                                   " instructions in iteration " + std::to_string(k.iteration));
@@ -92,6 +92,8 @@ bool compare(std::vector<trained_iteration> const& run, std::vector<double> cons
 
 int train(options const& o) {
   auto const bytes = load_text(o.text);
+  std::optional<out_folder> out;
+  if (!o.out.empty()) out.emplace(o.out);
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
   auto const period = [&](shunt::ticks t) {
@@ -132,7 +134,7 @@ int train(options const& o) {
               << " was not finite or beyond 64, and its step was left out; lower --lr\n";
   if (!report.stopped.empty()) std::cout << "stopped: " << report.stopped << "\n";
   auto const undisturbed = undisturbed_losses(o.training, bytes);
-  if (!o.out.empty()) write_files(out_folder(o.out), o, run, report, undisturbed);
+  if (out) write_files(*out, o, run, report, undisturbed);
   return compare(run.iterations(), undisturbed) ? 0 : 1;
 }
 
@@ -179,7 +181,8 @@ int program(int argc, char** argv) {
                "measure the periods of 1F1B without failures, and without the workers of --kill re-routed, + split, + staggered")
       ->group("Time");
 
-  app.add_option("--out", o.out, "folder for charts, tables, a trace and a page that shows them (made where it is not there)")->group("Files");
+  app.add_option("--out", o.out, "folder for charts, tables, a trace and a page that shows them (made where it is not there)")
+      ->group("Files");
 
   return guarded(app, argc, argv, [&]() -> int {
     t.model.stages = t.job.stages;
@@ -203,8 +206,10 @@ int program(int argc, char** argv) {
     if (!o.compare_schedules) return train(o);
     if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
+    std::optional<out_folder> out;
+    if (!o.out.empty()) out.emplace(o.out);
     auto const variants = compare_schedules(o, bytes);
-    if (!o.out.empty()) write_files(out_folder(o.out), o, variants);
+    if (out) write_files(*out, o, variants);
     return print(std::cout, variants, t.unit) ? 0 : 1;
   });
 }

@@ -78,7 +78,8 @@ inline void validate(options const& o) {
       // a kill wants a worker that lives when the iteration starts (and has joined by then), a join one that does not
       auto const dead = dead_in(o, kill ? at : at - 1, !kill);
       bool const is_dead = std::find(dead.begin(), dead.end(), who) != dead.end();
-      if (is_dead == kill) refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") + " in iteration " + std::to_string(at));
+      if (is_dead == kill)
+        refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") + " in iteration " + std::to_string(at));
       if (kill) {
         job.dead = dead_in(o, at, true);
         if (auto const stage = stage_without_worker(job))

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <string>
 #include <system_error>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -47,7 +48,7 @@ class out_folder {
     out.flush();
     if (!out) throw shunt::invalid_problem("out", "cannot write " + (where_ / name).string());
   }
-  void file(std::string const& name, std::string const& content) const {
+  void text(std::string const& name, std::string const& content) const {
     file(name, [&](std::ostream& out) { out << content; });
   }
 
@@ -99,7 +100,9 @@ inline constexpr std::int32_t iterations_shown = 2;  ///< of a steady state: eno
     }
     offset += last;
   }
-  std::stable_sort(all.events.begin(), all.events.end(), [](auto const& a, auto const& b) { return a.rank < b.rank; });
+  std::sort(all.events.begin(), all.events.end(), [](shunt::event const& a, shunt::event const& b) {
+    return std::tie(a.rank, a.start, a.iteration, a.instruction) < std::tie(b.rank, b.start, b.iteration, b.instruction);
+  });
   return all;
 }
 
@@ -163,22 +166,23 @@ inline void write_files(out_folder const& folder, options const& o, training_run
     loss.events.emplace_back(static_cast<double>(j.iteration), shunt::describe(job.worker_of(j.rank)) + " joins");
   std::ostringstream loss_svg;
   shunt::write_svg(loss_svg, loss);
-  folder.file("loss.svg", loss_svg.str());
-  folder.file("losses.csv", csv.str());
-  folder.file("trace.json", [&](std::ostream& out) {
-    shunt::write_trace(out, joined_timeline(result),
-                       {.name_of_rank = [&](shunt::rank_id r) { return "worker " + shunt::describe(job.worker_of(r)); }});
-  });
+  folder.text("loss.svg", loss_svg.str());
+  folder.text("losses.csv", csv.str());
+  shunt::trace_style trace;
+  for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks()))
+    trace.rank_names.push_back("worker " + shunt::describe(job.worker_of(r)));
+  folder.file("trace.json", [&](std::ostream& out) { shunt::write_trace(out, joined_timeline(result), trace); });
 
   bool same = run.iterations().size() == undisturbed.size();
   for (auto const& i : run.iterations()) same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
   report page("Training through failures");
-  nlohmann::ordered_json summary{{"pipelines", job.pipelines}, {"stages", job.stages}, {"microbatches", job.microbatches},
-                                 {"identical", same}, {"unit_ms", unit_ms}};
-  page.prose(format("%d pipelines of %d stages train on %d micro-batches each; %zu workers were lost on the way and %zu came back. The losses "
-                    "of all %zu iterations are %s as without failures.",
-                    job.pipelines, job.stages, job.microbatches, result.losses.size(), result.joined.size(), run.iterations().size(),
-                    same ? "the same bits" : "NOT the same"));
+  nlohmann::ordered_json summary{
+      {"pipelines", job.pipelines}, {"stages", job.stages}, {"microbatches", job.microbatches}, {"identical", same}, {"unit_ms", unit_ms}};
+  page.prose(
+      format("%d pipelines of %d stages train on %d micro-batches each; %zu workers were lost on the way and %zu came back. The losses "
+             "of all %zu iterations are %s as without failures.",
+             job.pipelines, job.stages, job.microbatches, result.losses.size(), result.joined.size(), run.iterations().size(),
+             same ? "the same bits" : "NOT the same"));
   page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;
   summary["iterations"] = nlohmann::ordered_json::array();
@@ -187,7 +191,10 @@ inline void write_files(out_folder const& folder, options const& o, training_run
     rows.push_back({std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
                     unit_ms > 0 ? planned_ms : format("%lld units", static_cast<long long>(i.planned)),
                     i.measured_ms ? format("%.1f", *i.measured_ms) : "restart"});
-    summary["iterations"].push_back({{"iteration", i.iteration}, {"loss", i.loss}, {"live", i.live}, {"planned_units", i.planned},
+    summary["iterations"].push_back({{"iteration", i.iteration},
+                                     {"loss", i.loss},
+                                     {"live", i.live},
+                                     {"planned_units", i.planned},
                                      {"measured_ms", i.measured_ms ? nlohmann::ordered_json(*i.measured_ms) : nlohmann::ordered_json()}});
   }
   page.section("Iterations").table({"iteration", "loss, nats a byte", "live workers", "planned period, ms", "measured, ms"}, rows);
@@ -197,9 +204,15 @@ inline void write_files(out_folder const& folder, options const& o, training_run
     auto const ms = [](shunt::ticks t) { return format("%.2f", static_cast<double>(t) * 1e-6); };
     rows.push_back({describe(job, l.ranks), std::to_string(l.iteration), ms(l.detect), ms(l.agree), ms(l.restore), ms(l.replan), ms(l.redo),
                     std::to_string(l.steps_undone), std::to_string(l.instructions_lost)});
-    summary["losses"].push_back({{"workers", describe(job, l.ranks)}, {"iteration", l.iteration}, {"detect_ns", l.detect},
-                                 {"agree_ns", l.agree}, {"restore_ns", l.restore}, {"replan_ns", l.replan}, {"redo_ns", l.redo},
-                                 {"steps_undone", l.steps_undone}, {"instructions_lost", l.instructions_lost}});
+    summary["losses"].push_back({{"workers", describe(job, l.ranks)},
+                                 {"iteration", l.iteration},
+                                 {"detect_ns", l.detect},
+                                 {"agree_ns", l.agree},
+                                 {"restore_ns", l.restore},
+                                 {"replan_ns", l.replan},
+                                 {"redo_ns", l.redo},
+                                 {"steps_undone", l.steps_undone},
+                                 {"instructions_lost", l.instructions_lost}});
   }
   page.section("Recoveries")
       .prose("Milliseconds from the last sign of life to the end of the iteration that was done again.")
@@ -207,10 +220,10 @@ inline void write_files(out_folder const& folder, options const& o, training_run
   page.section("Schedules");
   for (auto const& c : charts_of(o, run, result)) {
     if (!c.planned.empty()) {
-      folder.file("planned_" + c.name + ".svg", c.planned);
+      folder.text("planned_" + c.name + ".svg", c.planned);
       page.figure(c.planned, "Planned: the steady state of " + c.caption);
     }
-    folder.file("measured_" + c.name + ".svg", c.measured);
+    folder.text("measured_" + c.name + ".svg", c.measured);
     page.figure(c.measured, "Measured: " + c.caption);
   }
   folder.file("train.json", [&](std::ostream& out) { print_json(out, summary); });
@@ -226,16 +239,20 @@ inline void write_files(out_folder const& folder, options const& o, std::vector<
   for (auto const& v : all) {
     rows.push_back({v.name, std::to_string(v.plan.period), format("%.1f", v.predicted_ms), format("%.1f", v.measured_ms),
                     format("%.4f", v.ratio()), format("%.1f %%", 100 * v.computing_share)});
-    summary["variants"].push_back({{"name", v.name}, {"period", v.plan.period}, {"predicted_ms", v.predicted_ms},
-                                   {"measured_ms", v.measured_ms}, {"ratio", v.ratio()}, {"computing_share", v.computing_share}});
+    summary["variants"].push_back({{"name", v.name},
+                                   {"period", v.plan.period},
+                                   {"predicted_ms", v.predicted_ms},
+                                   {"measured_ms", v.measured_ms},
+                                   {"ratio", v.ratio()},
+                                   {"computing_share", v.computing_share}});
   }
   page.table({"schedule", "period, units", "predicted, ms", "measured, ms", "ratio", "computing"}, rows);
   for (std::size_t n = 0; n < all.size(); ++n) {
     auto const& v = all[n];
     auto const planned = drawn(promised_chart(v.plan, o.training.unit), "planned: " + v.name);
     auto const measured = drawn(shunt::gantt_of(v.plan.job, v.last), "measured: " + v.name);
-    folder.file("planned_variant_" + std::to_string(n) + ".svg", planned);
-    folder.file("measured_variant_" + std::to_string(n) + ".svg", measured);
+    folder.text("planned_variant_" + std::to_string(n) + ".svg", planned);
+    folder.text("measured_variant_" + std::to_string(n) + ".svg", measured);
     page.section(v.name).figure(planned, "Planned").figure(measured, "Measured");
   }
   folder.file("variants.json", [&](std::ostream& out) { print_json(out, summary); });

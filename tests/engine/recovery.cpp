@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -135,7 +137,9 @@ class recovery_on : public testing::Test {
     EXPECT_EQ(report.stopped, "");
     EXPECT_EQ(announced, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
     for (rank_id const r : ids<rank_id>(workers))
-      if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) EXPECT_EQ(w.words(r), undisturbed());
+      if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) {
+        EXPECT_EQ(w.words(r), undisturbed());
+      }
     return report;
   }
 };
@@ -160,7 +164,7 @@ TYPED_TEST(recovery_on, every_instruction_may_be_the_last) {
       auto const& l = report.losses[0];
       EXPECT_EQ(l.ranks, std::vector<rank_id>{victim});
       EXPECT_EQ(report.dead, std::vector<rank_id>{victim});
-      EXPECT_GE(l.iteration, 3);
+      EXPECT_GE(l.iteration, 2);  // a slow survivor may be called off before it has completed 2
       EXPECT_LE(l.iteration, at >= length - 1 ? 4 : 3);  // with its gradient reduced, the others may complete the iteration
       EXPECT_LE(l.steps_undone, workers - 1);
       EXPECT_EQ(report.sessions.size(), 2U);

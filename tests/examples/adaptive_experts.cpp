@@ -31,7 +31,8 @@ text_bytes const& words() {
   static text_bytes const all = [] {
     text_bytes bytes;
     std::mt19937_64 random(7);
-    for (char const* const list[] = {"the ", "rank ", "keeps ", "a slot ", "for ", "one expert", ", and ", "tokens ", "travel.\n"}; bytes.size() < 4000;)
+    char const* const list[] = {"the ", "rank ", "keeps ", "a slot ", "for ", "one expert", ", and ", "tokens ", "travel.\n"};
+    while (bytes.size() < 4000)
       for (char const* at = list[random() % 9]; *at; ++at) bytes.push_back(static_cast<std::uint8_t>(*at));
     return bytes;
   }();
@@ -68,7 +69,8 @@ policy unreplicated(training_setup const& s) {
 /// Another placement each time it is asked: every expert somewhere, the other slots at random, all shuffled.
 policy random_placements(training_setup const& s, std::uint64_t seed) {
   return [s, random = std::mt19937_64(seed)](shunt::expert_layers const&) mutable {
-    auto p = placement_of(s, std::vector<std::int32_t>(static_cast<std::size_t>(s.ranks), s.slots_per_rank), [&](std::int32_t, std::int32_t k) {
+    std::vector<std::int32_t> const slots_of(static_cast<std::size_t>(s.ranks), s.slots_per_rank);
+    auto p = placement_of(s, slots_of, [&](std::int32_t, std::int32_t k) {
       return k < s.model.experts ? k : static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(s.model.experts));
     });
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
@@ -302,8 +304,9 @@ TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
   for (int t = 0; t < 10; ++t) {
     auto const placement = training.placement();
     auto const r = training();
+    auto const experts = static_cast<std::size_t>(s.model.experts);
     for (layer_id l : shunt::ids<layer_id>(s.model.layers)) {
-      auto const loads = std::span(r.loads).subspan(l.index() * static_cast<std::size_t>(s.model.experts), static_cast<std::size_t>(s.model.experts));
+      auto const loads = std::span(r.loads).subspan(l.index() * experts, experts);
       EXPECT_EQ(std::accumulate(loads.begin(), loads.end(), std::int64_t{0}), s.all_tokens());
       std::int64_t beyond = 0;
       for (expert_id e : shunt::ids<expert_id>(s.model.experts)) {
@@ -426,7 +429,7 @@ TEST(moe_outcome, numbers_of_a_run) {
   s.tokens = 100;
   policy_run run{.name = "x"};
   for (int t = 0; t < 30; ++t)
-    run.records.push_back({.loss = 30.0 - t, .loads = t < 7 ? std::vector<std::int64_t>{40, 60} : std::vector<std::int64_t>{0, 100}, .dropped = {t}});
+    run.records.push_back({.loss = 30.0 - t, .loads = {t < 7 ? 40 : 0, t < 7 ? 60 : 100}, .dropped = {t}});
   EXPECT_EQ(skewed_from(s, run), 7U);
   EXPECT_DOUBLE_EQ(smoothed_losses(run).front(), 30);
   EXPECT_DOUBLE_EQ(smoothed_losses(run).back(), 5.5);

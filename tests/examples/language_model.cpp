@@ -49,14 +49,12 @@ struct whole_model {
   double forward(sampler const& text, std::int64_t iteration, std::int64_t microbatch) {
     double loss = 0;
     for (std::size_t s = 0; s < parameters.size(); ++s)
-      loss += model.forward(s, parameters[s], text, iteration, microbatch, s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(),
-                            stash[s], outputs[s]);
+      loss += model.forward(s, parameters[s], text, iteration, microbatch,
+                            s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(), stash[s], outputs[s]);
     return loss;
   }
   void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch, bool weights_late) {
-    auto const weight = [&](std::size_t s) {
-      model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]);
-    };
+    auto const weight = [&](std::size_t s) { model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]); };
     for (std::size_t s = parameters.size(); s-- > 0;) {
       model.backward_input(s, parameters[s], s + 1 < parameters.size() ? std::span<float const>(slopes[s + 1]) : std::span<float const>(),
                            stash[s], slopes[s]);
@@ -67,9 +65,7 @@ struct whole_model {
   }
 };
 
-language_model small(std::int32_t stages) {
-  return {.stages = stages, .context = 3, .embedding = 4, .width = 6, .hidden = 10, .batch = 5};
-}
+language_model small(std::int32_t stages) { return {.stages = stages, .context = 3, .embedding = 4, .width = 6, .hidden = 10, .batch = 5}; }
 
 TEST(language_model, gradient_equals_finite_differences) {
   auto const bytes = some_text(200);
@@ -85,11 +81,11 @@ TEST(language_model, gradient_equals_finite_differences) {
       floats direction(all.parameters[s].size());
       for (auto& d : direction) d = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
       double along = 0;
-      for (std::size_t i = 0; i < direction.size(); ++i) along += static_cast<double>(direction[i]) * static_cast<double>(all.gradients[s][i]);
+      for (std::size_t i = 0; i < direction.size(); ++i)
+        along += static_cast<double>(direction[i]) * static_cast<double>(all.gradients[s][i]);
       auto const origin = all.parameters[s];
       auto const loss_at = [&](double h) {
-        for (std::size_t i = 0; i < direction.size(); ++i)
-          all.parameters[s][i] = origin[i] + static_cast<float>(h) * direction[i];
+        for (std::size_t i = 0; i < direction.size(); ++i) all.parameters[s][i] = origin[i] + static_cast<float>(h) * direction[i];
         return all.forward(text, 2, 1);
       };
       double const h = 0x1p-9;

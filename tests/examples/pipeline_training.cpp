@@ -169,7 +169,8 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
       strike_everywhere(c, {.split = stagger, .stagger = stagger}, r, reference, on_threads, seen);
     EXPECT_GT(seen.runs, 60);
     EXPECT_GE(seen.struck_at_step, 4);
-    for (auto const code : {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive, shunt::opcode::all_reduce, shunt::opcode::copy})
+    for (auto const code :
+         {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive, shunt::opcode::all_reduce, shunt::opcode::copy})
       EXPECT_GE(seen.struck_at_kind[static_cast<std::size_t>(code)], 4) << to_string(code);
     if (stagger) {
       EXPECT_GT(seen.steps_undone, 0);
@@ -214,9 +215,8 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
   training_run run(c, {}, some_text());
-  shunt::threads const executor{
-      .faults = {{rank({1, 1}), 1, 9}, {rank({0, 0}), 2, 12}, {rank({2, 0}), 2, 4}, {rank({1, 1}), 6, 5}},
-      .timeout = std::chrono::milliseconds(5)};
+  shunt::threads const executor{.faults = {{rank({1, 1}), 1, 9}, {rank({0, 0}), 2, 12}, {rank({2, 0}), 2, 4}, {rank({1, 1}), 6, 5}},
+                                .timeout = std::chrono::milliseconds(5)};
   auto const report = run(executor, {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
   EXPECT_EQ(report.end, 9) << report.stopped;
   EXPECT_EQ(report.joined.size(), 4U);

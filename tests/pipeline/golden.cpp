@@ -99,11 +99,10 @@ drawing read(pipeline_job const& job, std::string const& name) {
         continue;
       }
       auto const digits = what.find_first_of("0123456789");
-      auto const kind = std::map<std::string, op_kind>{{"F", op_kind::forward},
-                                                       {"B", op_kind::backward},
-                                                       {"Bi", op_kind::backward_input},
-                                                       {"Bw", op_kind::backward_weight}}
-                            .at(what.substr(0, digits));
+      auto const kind =
+          std::map<std::string, op_kind>{
+              {"F", op_kind::forward}, {"B", op_kind::backward}, {"Bi", op_kind::backward_input}, {"Bw", op_kind::backward_weight}}
+              .at(what.substr(0, digits));
       int const number = std::stoi(what.substr(digits)) - 1;
       d.schedule.order[r].push_back({kind, number / job.microbatches, w.stage, number % job.microbatches});
       d.table.times[r].push_back({start, start + length});
@@ -231,6 +230,12 @@ TEST(golden, the_parts_compose) {
   EXPECT_EQ(lines(check(job, answer.plan, steady_times(job, answer.plan))), "");
   EXPECT_EQ(answer.objective, 30);
   EXPECT_EQ(answer.status, status::optimal);
+
+  auto capped = job;
+  capped.memory = stash_cap::one_f_one_b();
+  auto const under_caps = solve(capped, custom);
+  EXPECT_TRUE(under_caps.has_plan()) << under_caps.reason;
+  EXPECT_EQ(lines(check(capped, under_caps.plan)), "");
 }
 
 TEST(golden, bubbles_of_known_schedules) {

@@ -3,7 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <iterator>
+#include <limits>
 #include <random>
 #include <string>
 #include <utility>
@@ -101,7 +102,7 @@ solution<pipeline_schedule> judged(pipeline_job const& job, Solver const& solver
 TEST(laws, every_solver_on_random_jobs) {
   dice d(1);
   int planned = 0, hopeless = 0;
-  for (int round = 0; round < 150; ++round) {
+  for (int round = 0; round < 80; ++round) {
     auto const job = random_job(d, 4, 5, 7);
     SCOPED_TRACE(describe_job(job));
     judged(job, gpipe{});
@@ -129,7 +130,7 @@ TEST(laws, every_solver_on_random_jobs) {
     EXPECT_EQ(without.has_plan(), job.dead.empty());
     ++(hope ? planned : hopeless);
   }
-  EXPECT_GT(planned, 50);
+  EXPECT_GT(planned, 40);
   EXPECT_GT(hopeless, 5);
 }
 
@@ -162,26 +163,69 @@ TEST(laws, the_period_is_the_distance_of_iterations_in_a_long_run) {
   int drifted = 0;
   for (int round = 0; round < 60; ++round) {
     auto job = random_job(d, 3, 4, 6);
-    auto const answer = solve(job, slipstream{.effort = 50'000});
-    if (!answer.has_plan()) continue;
+    std::vector<ticks> steps;  // long ones too, so that a cycle over several stages may be what takes longest
+    for (std::int32_t s = 0; s < job.stages; ++s) steps.push_back(d.roll(0, 2) == 0 ? d.roll(0, 60) : 0);
+    job.costs.step = per_stage(std::move(steps));
     SCOPED_TRACE(describe_job(job));
-    constexpr int iterations = 240, lap = 60;  // lap: a multiple of every possible cycle of stages
-    stage_starts start(static_cast<std::size_t>(job.stages), 0);
-    std::vector<stage_starts> history;
-    for (int i = 0; i < iterations; ++i) {
-      history.push_back(start);
-      auto const table = times(job, answer.plan, start);
-      EXPECT_EQ(lines(check(job, answer.plan, table)), "");
-      for (rank_id r : ids<rank_id>(job.ranks()))
-        if (job.alive(job.worker_of(r))) start[job.worker_of(r).stage] = table.times[r].back().end;
+    auto const staggered = [&](auto const& solver) { return solve(job, solver | reroute{} | stagger_step{}); };
+    for (auto const& answer :
+         {solve(job, slipstream{.effort = 50'000}), staggered(one_f_one_b{}), staggered(gpipe{}), staggered(zb_h1{})}) {
+      if (!answer.has_plan()) continue;
+      constexpr int iterations = 240, lap = 60;  // lap: a multiple of every possible cycle of stages
+      stage_starts start(static_cast<std::size_t>(job.stages), 0);
+      std::vector<stage_starts> history;
+      for (int i = 0; i < iterations; ++i) {
+        history.push_back(start);
+        auto const table = times(job, answer.plan, start);
+        for (rank_id r : ids<rank_id>(job.ranks()))
+          if (job.alive(job.worker_of(r))) start[job.worker_of(r).stage] = table.times[r].back().end;
+      }
+      drifted += history.back() != stage_starts(start.size(), history.back()[0]);
+      ticks const distance = history[iterations - 1][0] - history[iterations - 1 - lap][0];
+      ticks const promised = period(job, answer.plan);
+      EXPECT_LE(distance, promised * lap);
+      EXPECT_GT(distance, (promised - 1) * lap);
     }
-    drifted += history.back() != stage_starts(start.size(), history.back()[0]);
-    ticks const distance = history[iterations - 1][0] - history[iterations - 1 - lap][0];
-    ticks const promised = period(job, answer.plan);
-    EXPECT_LE(distance, promised * lap);
-    EXPECT_GT(distance, (promised - 1) * lap);
   }
-  EXPECT_GT(drifted, 10);
+  EXPECT_GT(drifted, 50);
+}
+
+// Pipelines that keep different orders can hold each other up in a circle of stages: then no single stage's span gives the period.
+TEST(laws, the_period_holds_where_stages_wait_in_circles) {
+  dice d(5);
+  int circles = 0;
+  for (int round = 0; round < 700; ++round) {
+    pipeline_job job{.pipelines = d.roll(2, 3), .stages = 2, .microbatches = d.roll(2, 5)};
+    auto const costs = [&](std::int32_t low) { return per_stage{d.roll(low, 20), d.roll(low, 20)}; };
+    job.costs = {costs(1), costs(1), costs(0), costs(0)};
+    auto plan = empty_schedule(job);
+    plan.staggered_step = true;
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
+      auto source = d.roll(0, 1) == 0 ? one_f_one_b{}(job).plan : zb_h1{}(job).plan;
+      bool const weights_last = d.roll(0, 1) == 0;
+      for (stage_id s : ids<stage_id>(job.stages)) {
+        auto const& list = source.order[job.rank_of({p, s})];
+        auto const late = [&](operation const& o) { return weights_last && o.kind == op_kind::backward_weight; };
+        auto& order = plan.order[job.rank_of({p, s})];
+        std::copy_if(list.begin(), list.end() - 1, std::back_inserter(order), [&](operation const& o) { return !late(o); });
+        std::copy_if(list.begin(), list.end(), std::back_inserter(order),
+                     [&](operation const& o) { return late(o) || o.kind == op_kind::step; });
+      }
+    }
+    ASSERT_EQ(lines(check(job, plan)), "");
+    constexpr int iterations = 60, lap = 2;
+    std::vector<stage_starts> history{stage_starts(2, 0)};
+    for (int i = 0; i < iterations; ++i) {
+      auto const table = times(job, plan, history.back());
+      history.push_back({table.times[job.rank_of({0, 0})].back().end, table.times[job.rank_of({0, 1})].back().end});
+    }
+    auto const distance = [&](stage_id s) { return history[iterations][s] - history[iterations - lap][s]; };
+    ticks const promised = period(job, plan);
+    EXPECT_LE(distance(0), promised * lap);
+    EXPECT_GT(distance(0), (promised - 1) * lap);
+    circles += distance(0) % lap != 0;  // only a circle of two stages takes half a tick
+  }
+  EXPECT_GT(circles, 0);
 }
 
 // All plans of a tiny job: every routing, every order, fused and split; the least period of each kind of step.
@@ -299,8 +343,7 @@ TEST(laws, programs_keep_no_more_sets_of_buffers_than_a_plan_stashes) {
   for (auto const& plan : {gpipe{}(job).plan, one_f_one_b{}(job).plan, zb_h1{}(job).plan}) {
     auto const program = lower(job, plan);
     auto const peak = stash_peak(plan);
-    for (rank_id r : ids<rank_id>(job.ranks()))
-      EXPECT_EQ(program.ranks[r].buffers.size(), static_cast<std::size_t>(4 + 5 * peak[r]));
+    for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(program.ranks[r].buffers.size(), static_cast<std::size_t>(4 + 5 * peak[r]));
   }
 }
 

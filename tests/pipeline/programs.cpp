@@ -26,7 +26,8 @@ using number = std::uint64_t;  // sums wrap around
 
 // A model of one number a stage, in which every value depends on everything that it should.
 number datum(std::int64_t iteration, operation const& o) {
-  return 1000003 * static_cast<number>(iteration) + 1009 * static_cast<number>(o.pipeline.value()) + static_cast<number>(o.microbatch.value());
+  return 1000003 * static_cast<number>(iteration) + 1009 * static_cast<number>(o.pipeline.value()) +
+         static_cast<number>(o.microbatch.value());
 }
 number forward(number state, number input, stage_id s) { return input * 3 + state * (input ^ 0x55) + static_cast<number>(s.value()); }
 number loss_gradient(number input) { return input * input + 17; }
@@ -225,7 +226,8 @@ TEST(programs, repeat_at_the_period_that_is_measured) {
       for (int i = 0; i < iterations; ++i) session.submit(program);
       std::vector<ticks> stepped(iterations, 0);
       for (auto const& e : session.wait().timeline.events)
-        if (e.code == opcode::compute && e.op.kind == op_kind::step && e.op.stage == 0) stepped[static_cast<std::size_t>(e.iteration)] = e.end;
+        if (e.code == opcode::compute && e.op.kind == op_kind::step && e.op.stage == 0)
+          stepped[static_cast<std::size_t>(e.iteration)] = e.end;
       ticks const distance = stepped[iterations - 1] - stepped[iterations - 1 - lap], promised = period(job, plan);
       EXPECT_LE(distance, promised * lap);
       EXPECT_GT(distance, (promised - 1) * lap);

@@ -87,7 +87,8 @@ TEST(rules, repeated) {
   EXPECT_EQ(twice[0].related, (operation{F, 0, 0, 0}));
   EXPECT_EQ(twice[0].index, 1);
   // on another worker
-  EXPECT_EQ(rules_after([](auto& p) { p.order[other_first].insert(p.order[other_first].begin(), {F, 0, 0, 0}); }), std::vector{rule::repeated});
+  EXPECT_EQ(rules_after([](auto& p) { p.order[other_first].insert(p.order[other_first].begin(), {F, 0, 0, 0}); }),
+            std::vector{rule::repeated});
   // fused and split at once
   auto const both = after([](auto& p) { p.order[second].insert(p.order[second].begin() + 2, {W, 0, 1, 0}); });
   ASSERT_EQ(rules(both), std::vector{rule::repeated});
@@ -323,12 +324,13 @@ TEST(broken_jobs, tensors_and_joins) {
   job.dead = {{0, 1}, {1, 1}};
   EXPECT_THROW((void)lower_join(job, {{0, 1}}), invalid_problem);
   EXPECT_THROW((void)lower(small_job(), {}), invalid_program);
-  EXPECT_THROW((void)times(small_job(), [] {
-                 auto plan = one_f_one_b{}(small_job()).plan;
-                 std::swap(plan.order[first][1], plan.order[first][2]);
-                 std::swap(plan.order[second][1], plan.order[second][2]);
-                 return plan;
-               }()),
+  EXPECT_THROW((void)times(small_job(),
+                           [] {
+                             auto plan = one_f_one_b{}(small_job()).plan;
+                             std::swap(plan.order[first][1], plan.order[first][2]);
+                             std::swap(plan.order[second][1], plan.order[second][2]);
+                             return plan;
+                           }()),
                std::invalid_argument);
 }
 

@@ -53,9 +53,7 @@ class schedule_judge {
     return std::move(found_);
   }
 
-  [[nodiscard]] constexpr operation const& at(place w) const {
-    return schedule_.order[w.rank][static_cast<std::size_t>(w.index)];
-  }
+  [[nodiscard]] constexpr operation const& at(place w) const { return schedule_.order[w.rank][static_cast<std::size_t>(w.index)]; }
   /// The operation on another worker or earlier in the list whose output the one at `w` computes from; not found: it needs none, or
   /// the one it needs is missing.
   [[nodiscard]] constexpr place input_of(operation const& o) const {
@@ -139,9 +137,7 @@ class schedule_judge {
   }
 
   constexpr void compare(cell const& c, pipeline_id p, stage_id s, microbatch_id m) {
-    auto const missing = [&](op_kind kind) {
-      found_.push_back({.rule = pipeline_rule::missing, .operation = {kind, p, s, m}});
-    };
+    auto const missing = [&](op_kind kind) { found_.push_back({.rule = pipeline_rule::missing, .operation = {kind, p, s, m}}); };
     auto const behind = [&](place later, place earlier) {
       if (!later.found() || !earlier.found()) return;
       if (later.rank != earlier.rank)

@@ -73,8 +73,7 @@ struct pipeline_violation {
 /// "backward of micro-batch 2:5 at stage 1"
 [[nodiscard]] inline std::string describe(operation const& o) {
   std::string text{to_string(o.kind)};
-  if (o.kind != op_kind::step)
-    text += " of micro-batch " + std::to_string(o.pipeline.value()) + ":" + std::to_string(o.microbatch.value());
+  if (o.kind != op_kind::step) text += " of micro-batch " + std::to_string(o.pipeline.value()) + ":" + std::to_string(o.microbatch.value());
   return text + " at stage " + std::to_string(o.stage.value());
 }
 
@@ -104,12 +103,10 @@ struct pipeline_violation {
     case pipeline_rule::untimed: return text + number(v.count) + " times for " + number(v.limit) + " operations";
     case pipeline_rule::duration: return text + "takes " + number(v.count) + " ticks, costs " + number(v.limit);
     case pipeline_rule::early: return text + "starts at " + number(v.count) + ", before time 0";
-    case pipeline_rule::overlap:
-      return text + "starts at " + number(v.count) + ", the operation before it ends at " + number(v.limit);
+    case pipeline_rule::overlap: return text + "starts at " + number(v.count) + ", the operation before it ends at " + number(v.limit);
     case pipeline_rule::dependency:
       return text + "starts at " + number(v.count) + ", what it needs from the " + related + " is there at " + number(v.limit);
-    case pipeline_rule::early_step:
-      return text + "starts at " + number(v.count) + ", the " + related + " ends at " + number(v.limit);
+    case pipeline_rule::early_step: return text + "starts at " + number(v.count) + ", the " + related + " ends at " + number(v.limit);
   }
   return text;
 }

@@ -68,7 +68,9 @@ class buffer_history {
     std::vector<std::int32_t> readers{};  // by lane; empty where nobody has read it
   };
 
-  auto part_at(byte_count offset) { return std::prev(parts_.upper_bound(offset)); }
+  using parts = std::map<byte_count, part>;  // by where each begins
+
+  parts::iterator part_at(byte_count offset) { return std::prev(parts_.upper_bound(offset)); }
 
   /// Makes the region's ends ends of parts.
   void split(region const& r) {

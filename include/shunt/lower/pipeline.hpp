@@ -71,7 +71,7 @@ class pipeline_lowering {
   /// A message from one worker to another, by the micro-batch it belongs to and the stage that receives it.
   struct message {
     rank_id from = none;
-    std::int32_t place = none;    ///< on its link, counted in the sender's order
+    std::int32_t place = none;     ///< on its link, counted in the sender's order
     std::int32_t received = none;  ///< the receive's index in its rank's program
   };
   /// All messages from the worker of one pipeline to one rank on one channel, in the sender's order.
@@ -206,8 +206,7 @@ class pipeline_lowering {
     auto const number = static_cast<std::int32_t>(set);
     if (set == sets_.size()) {
       sets_.push_back({});
-      for (region const& b : {of.input(number), of.output(number), of.stash(number), of.output_gradient(number),
-                              of.input_gradient(number)})
+      for (region const& b : {of.input(number), of.output(number), of.stash(number), of.output_gradient(number), of.input_gradient(number)})
         builder_.buffer(r, b.buffer, b.size);
     }
     sets_[set].free = false;
@@ -229,8 +228,7 @@ class pipeline_lowering {
 }  // namespace detail
 
 /// The program of one iteration. Ranks that are dead in the job have an empty list.
-[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule,
-                                      pipeline_tensors const& tensors = {}) {
+[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors = {}) {
   validate(job);
   validate(job, tensors);
   return detail::pipeline_lowering(job, schedule, tensors).lowered();

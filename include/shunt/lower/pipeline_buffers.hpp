@@ -55,9 +55,7 @@ struct stage_regions {
 
  private:
   [[nodiscard]] constexpr byte_count arriving() const { return stage == 0 ? 0 : tensors.activation[stage.value() - 1]; }
-  [[nodiscard]] constexpr byte_count leaving() const {
-    return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage];
-  }
+  [[nodiscard]] constexpr byte_count leaving() const { return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage]; }
 };
 
 /// Throws invalid_problem where a list has another length than the stages, a size is negative, or a gradient's is no multiple of 8.

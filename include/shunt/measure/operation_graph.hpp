@@ -33,10 +33,10 @@ struct operation_graph {
 
   struct node {
     rank_id rank{};
-    std::int32_t index = 0;       ///< in the worker's list
-    std::int32_t before = none;   ///< the node before it in the list
-    std::int32_t producer = none; ///< the node that makes its input, on another worker unless `delay` is 0
-    ticks delay = 0;              ///< from the producer's end to the moment its output is there
+    std::int32_t index = 0;        ///< in the worker's list
+    std::int32_t before = none;    ///< the node before it in the list
+    std::int32_t producer = none;  ///< the node that makes its input, on another worker unless `delay` is 0
+    ticks delay = 0;               ///< from the producer's end to the moment its output is there
     ticks duration = 0;
   };
   std::vector<node> nodes{};

@@ -1,5 +1,7 @@
 #include <shunt/json.hpp>
 
-#include <nlohmann/json.hpp>
-
-int main() { return nlohmann::json::parse("[0]").at(0); }
+int main() {
+  auto const job = shunt::pipeline_job{.pipelines = 3, .stages = 4, .microbatches = 6};
+  nlohmann::json const document = job;
+  return document.get<shunt::pipeline_job>() == job ? 0 : 1;
+}

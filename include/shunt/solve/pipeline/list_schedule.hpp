@@ -25,17 +25,17 @@ namespace shunt {
 
 /// What the workers of a stage prefer.
 struct stage_policy {
-  enum class first : std::uint8_t { input, forward };   ///< which of the two, where both are there
+  enum class first : std::uint8_t { input, forward };  ///< which of the two, where both are there
   enum class wait : std::uint8_t { never, forward, weight };  ///< rather idle than start a forward (or a backward_weight as well) when
                                                               ///< an input gradient arrives before that would end
   static constexpr std::int32_t unlimited = std::numeric_limits<std::int32_t>::max();
 
   first prefer = first::input;
   wait patience = wait::never;
-  bool guests_first = false;                ///< re-routed micro-batches before own ones of the same number
-  std::int32_t in_flight = unlimited;       ///< the most forwards whose input gradient isn't computed yet
-  std::int32_t weight_before = unlimited;   ///< backward_weight before forward once so many micro-batches are stashed
-  ticks start = 0;                          ///< nothing starts before
+  bool guests_first = false;               ///< re-routed micro-batches before own ones of the same number
+  std::int32_t in_flight = unlimited;      ///< the most forwards whose input gradient isn't computed yet
+  std::int32_t weight_before = unlimited;  ///< backward_weight before forward once so many micro-batches are stashed
+  ticks start = 0;                         ///< nothing starts before
 
   constexpr bool operator==(stage_policy const&) const = default;
 };

@@ -27,12 +27,17 @@ namespace shunt {
 /// The streams of a worker. Steps stand in none: they are put at the end of the lists of live workers.
 using operation_streams = std::vector<std::vector<operation>>;
 
+/// What streams become.
+struct merge {
+  pipeline_schedule schedule{};
+  bool complete = false;  ///< false: they deadlock, and there is no schedule
+};
+
 namespace detail {
 
 class stream_merger {
  public:
-  constexpr stream_merger(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams)
-      : job_(job), streams_(streams) {
+  constexpr stream_merger(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
     auto const cells = ranks * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
@@ -54,7 +59,7 @@ class stream_merger {
     }
   }
 
-  [[nodiscard]] constexpr std::optional<pipeline_schedule> merged() && {
+  [[nodiscard]] constexpr merge merged() && {
     for (rank_id r : ids<rank_id>(job_.ranks())) wake(0, r);
     while (!events_.empty()) {
       auto const [now, rank] = events_.front();
@@ -65,11 +70,10 @@ class stream_merger {
       if (!events_.empty() && events_.front() == std::pair{now, rank}) continue;
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
-    if (left_ > 0) return std::nullopt;
+    if (left_ > 0) return {};
     for (rank_id r : ids<rank_id>(job_.ranks()))
-      if (job_.alive(job_.worker_of(r)))
-        schedule_.order[r].push_back({.kind = op_kind::step, .stage = job_.worker_of(r).stage});
-    return std::move(schedule_);
+      if (job_.alive(job_.worker_of(r))) schedule_.order[r].push_back({.kind = op_kind::step, .stage = job_.worker_of(r).stage});
+    return {std::move(schedule_), true};
   }
 
  private:
@@ -149,8 +153,7 @@ class stream_merger {
 
 }  // namespace detail
 
-[[nodiscard]] constexpr std::optional<pipeline_schedule> merge_streams(pipeline_job const& job,
-                                                                       indexed<rank_id, operation_streams> const& streams) {
+[[nodiscard]] constexpr merge merge_streams(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
   return detail::stream_merger(job, streams).merged();
 }
 

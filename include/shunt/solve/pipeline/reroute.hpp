@@ -30,8 +30,7 @@ class round_robin {
       std::size_t turn = 0;
       for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
         bool const alive = job.alive({p, s});
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-          host_[at(p, s, m)] = alive ? p : peers[turn++ % peers.size()];
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches)) host_[at(p, s, m)] = alive ? p : peers[turn++ % peers.size()];
       }
     }
   }
@@ -65,9 +64,9 @@ struct reroute {
       for (pipeline_id p : ids<pipeline_id>(job.pipelines))
         if (!parts[p.index()].empty()) streams[job.rank_of({p, w.stage})].push_back(std::move(parts[p.index()]));
     }
-    if (auto merged = merge_streams(job, streams)) {
-      merged->staggered_step = schedule.staggered_step;
-      return restate(job, std::move(*merged));
+    if (auto merged = merge_streams(job, streams); merged.complete) {
+      merged.schedule.staggered_step = schedule.staggered_step;
+      return restate(job, std::move(merged.schedule));
     }
     auto answer = restate(job, std::move(schedule));
     answer.reason = "the orders of re-routed and own micro-batches don't fit under the stash cap";

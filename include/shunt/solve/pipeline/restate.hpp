@@ -16,9 +16,7 @@
 namespace shunt {
 
 /// "1:2"
-[[nodiscard]] constexpr text describe(worker w) {
-  return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
-}
+[[nodiscard]] constexpr text describe(worker w) { return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value()); }
 
 /// What is to be said of a schedule that has every operation of every micro-batch: its period against the bound of its kind of step, or
 /// why it is no plan. It is none where a stage has no live worker, where a dead worker has operations, where a worker stashes more than
@@ -38,8 +36,8 @@ namespace shunt {
   auto const peak = stash_peak(answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
     if (auto const cap = job.stash_limit(job.worker_of(r).stage); cap && peak[r] > *cap) {
-      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) +
-                      " micro-batches, the cap is " + text::of(*cap);
+      answer.reason =
+          text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + " micro-batches, the cap is " + text::of(*cap);
       return answer;
     }
   if (!graph_of(job, answer.plan).executable()) {

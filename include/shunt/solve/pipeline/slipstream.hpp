@@ -74,7 +74,8 @@ class policy_search {
   static std::vector<candidate> best_of(std::vector<candidate> all, std::size_t most) {
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < all.size(); ++i) order.push_back(i);
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return std::pair(all[a].first, a) < std::pair(all[b].first, b); });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return std::pair(all[a].first, a) < std::pair(all[b].first, b); });
     std::vector<candidate> best;
     for (std::size_t i : order)
       if (best.size() < most) best.push_back(all[i]);
@@ -173,9 +174,9 @@ class policy_search {
 struct slipstream {
   static constexpr std::string_view name = "slipstream";
 
-  bool reroute = true;             ///< adaptive pipelining
-  bool split = true;               ///< decoupled BackProp
-  bool stagger = true;             ///< staggered optimizer
+  bool reroute = true;              ///< adaptive pipelining
+  bool split = true;                ///< decoupled BackProp
+  bool stagger = true;              ///< staggered optimizer
   std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs: about a tenth of a microsecond each
 
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {

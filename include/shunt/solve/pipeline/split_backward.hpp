@@ -35,9 +35,9 @@ struct split_backward {
     }
     auto merged = merge_streams(job, streams);
     auto before = restate(job, std::move(schedule));
-    if (!merged) return before;
-    merged->staggered_step = before.plan.staggered_step;
-    auto after = restate(job, std::move(*merged));
+    if (!merged.complete) return before;
+    merged.schedule.staggered_step = before.plan.staggered_step;
+    auto after = restate(job, std::move(merged.schedule));
     bool const better = after.has_plan() && (!before.has_plan() || after.objective < before.objective);
     return better ? after : before;
   }

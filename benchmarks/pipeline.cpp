@@ -1,0 +1,77 @@
+// How long it takes to make, judge, measure, lower and re-plan pipeline schedules. Arguments: pipelines, stages, micro-batches.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <array>
+
+#include "shunt/check/pipeline.hpp"
+#include "shunt/lower/pipeline.hpp"
+#include "shunt/measure/pipeline.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+
+namespace {
+
+using namespace shunt;
+
+pipeline_job job_of(benchmark::State const& state, int dead = 0) {
+  pipeline_job job{.pipelines = static_cast<std::int32_t>(state.range(0)),
+                   .stages = static_cast<std::int32_t>(state.range(1)),
+                   .microbatches = static_cast<std::int32_t>(state.range(2)),
+                   .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
+                   .transfer = 5};
+  for (int i = 0; i < dead; ++i) {
+    worker const w{i * 7 % job.pipelines, i * 5 % job.stages};
+    if (job.alive(w)) job.dead.push_back(w);
+  }
+  return job;
+}
+
+template <class Generator>
+void generate(benchmark::State& state) {
+  auto const job = job_of(state);
+  for (auto _ : state) benchmark::DoNotOptimize(Generator{}(job));
+}
+
+void judge(benchmark::State& state) {
+  auto const job = job_of(state);
+  auto const plan = zb_h1{}(job).plan;
+  for (auto _ : state) benchmark::DoNotOptimize(check(job, plan));
+}
+
+void measure_times(benchmark::State& state) {
+  auto const job = job_of(state);
+  auto const plan = zb_h1{}(job).plan;
+  for (auto _ : state) benchmark::DoNotOptimize(times(job, plan));
+}
+
+void lower_to_program(benchmark::State& state) {
+  auto const job = job_of(state);
+  auto const plan = zb_h1{}(job).plan;
+  for (auto _ : state) benchmark::DoNotOptimize(lower(job, plan));
+}
+
+// One dead worker for every 20; counters: the gap to the lower bound in percent.
+void replan(benchmark::State& state) {
+  auto const base = job_of(state);
+  auto const job = job_of(state, std::max(1, base.ranks() / 20));
+  solution<pipeline_schedule> answer;
+  for (auto _ : state) answer = slipstream{}(job);
+  state.counters["gap_percent"] = 100 * (answer.objective / answer.lower_bound - 1);
+}
+
+void sizes(benchmark::internal::Benchmark* b) {
+  b->Unit(benchmark::kMillisecond);
+  for (auto const& [d, s, m] :
+       {std::array{1, 8, 32}, std::array{1, 64, 256}, std::array{3, 4, 6}, std::array{8, 8, 32}, std::array{64, 16, 64}})
+    b->Args({d, s, m});
+}
+BENCHMARK(generate<one_f_one_b>)->Apply(sizes);
+BENCHMARK(generate<zb_h1>)->Apply(sizes);
+BENCHMARK(judge)->Apply(sizes);
+BENCHMARK(measure_times)->Apply(sizes);
+BENCHMARK(lower_to_program)->Apply(sizes);
+BENCHMARK(replan)->Unit(benchmark::kMillisecond)->Args({3, 4, 6})->Args({8, 8, 32})->Args({64, 16, 64});
+
+}  // namespace

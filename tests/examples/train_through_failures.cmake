@@ -1,0 +1,76 @@
+# train_through_failures: losses with failures are the same bits as without, the files it writes, and one clear line with exit status 2
+# for bad input. cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P train_through_failures.cmake
+cmake_minimum_required(VERSION 3.25)
+
+macro(run)
+  execute_process(COMMAND ${PROGRAMS}/train_through_failures ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+endmacro()
+
+function(fail why)
+  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
+endfunction()
+
+# trains(<losses> <argument>...): exit status 0, a line for every iteration, and the last line.
+macro(trains losses)
+  run(${ARGN})
+  string(REGEX MATCHALL "(^|\n)iteration [0-9]+ loss [0-9.e+-]+ live [0-9]+ planned [0-9.]+ (ms|units) measured " lines "${out}")
+  list(LENGTH lines count)
+  if(NOT status EQUAL 0 OR NOT count EQUAL ${losses} OR NOT out MATCHES "\nidentical: ${losses} losses\n$" OR NOT err STREQUAL "")
+    fail("${ARGN}: ${count} iterations")
+  endif()
+endmacro()
+
+# refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
+function(refused pattern)
+  run(${ARGN})
+  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$" OR NOT err MATCHES "${pattern}")
+    fail("${ARGN}: should be refused with ${pattern}")
+  endif()
+endfunction()
+
+set(small --width 16 --hidden 24 --batch 8 --timeout 10)
+
+trains(10 ${small} --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8 --out ${SCRATCH}/out)
+foreach(pattern IN ITEMS "worker 1:2 fell silent: iteration 3 is done again" "recovery from 0:1 in iteration 6: detect [0-9.]+ ms"
+    "worker 1:2 joins" "iteration 2 loss [0-9.]+ live 12 " "iteration 7 loss [0-9.]+ live 10 " "iteration 9 loss [0-9.]+ live 11 ")
+  if(NOT out MATCHES "${pattern}")
+    fail("no ${pattern}")
+  endif()
+endforeach()
+foreach(file IN ITEMS loss.svg losses.csv trace.json train.json train.html planned_0_0_dead.svg measured_0_0_dead.svg
+    measured_0_0_dead_lost.svg)
+  if(NOT EXISTS ${SCRATCH}/out/${file})
+    fail("no file ${file}")
+  endif()
+endforeach()
+file(READ ${SCRATCH}/out/train.json json)
+string(JSON same GET "${json}" identical)
+string(JSON undone GET "${json}" losses 1 workers)
+if(NOT same STREQUAL ON OR NOT undone STREQUAL "0:1")
+  fail("train.json: ${json}")
+endif()
+
+trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kill 0:2@2 --kill-at 0 --no-split --no-stagger)
+trains(6 ${small} --iterations 6 --pipelines 3 --stages 1 --kill 0:0@2,2:0@2 --memory-1f1b)
+trains(4 ${small} --iterations 4 --op-ms 0.2 --kill 2:3@1)
+
+refused("kill.2.*stage 2 without a live worker in iteration 5" --kill 0:2@3,1:2@4,2:2@5 --kill-at 3)
+refused("kill.0.: worker 3:1 is not one of 3 pipelines" --kill 3:1@2)
+refused("kill.0.: iteration 12 is not one of 0..11" --kill 1:1@12)
+refused("kill.1.: worker 1:1 is already dead" --kill 1:1@2,1:1@4)
+refused("join.0.: worker 1:1 is not dead" --join 1:1@4)
+refused("kill.0.*is not pipeline:stage@iteration" --kill 1:2)
+refused("kill-at: worker 1:2 has [0-9]+ instructions" --kill 1:2@3 --kill-at 100000)
+refused("text: no file /nowhere/at/all" --text /nowhere/at/all)
+file(WRITE ${SCRATCH}/empty.txt "")
+refused("text: .*empty.txt is empty" --text ${SCRATCH}/empty.txt)
+file(WRITE ${SCRATCH}/short.txt "abc")
+refused("text: has 3 bytes, a sample needs 9" --text ${SCRATCH}/short.txt)
+refused("pipelines: must be at least 1" --pipelines 0)
+refused("iterations: must be at least 1" --iterations 0)
+refused("width: must be at least 1" --width -3)
+refused("costs.forward: must be at least 1" --forward 0)
+refused("costs.step: has 2 values for 4 stages" --step 1,2)
+refused("op-ms: must be above 0" --compare-schedules)
+refused("lr" --lr -1)
+refused("out: cannot create" --iterations 1 --out ${SCRATCH}/empty.txt/inside)
