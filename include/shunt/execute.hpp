@@ -9,6 +9,8 @@
 #include "shunt/execute/rank_loop.hpp"
 #include "shunt/execute/rank_memory.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/execute/run_log.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/execute/work.hpp"

@@ -14,7 +14,8 @@
 #include "shunt/execute/all_ranks.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/faults.hpp"
-#include "shunt/execute/rank_loop.hpp"
+#include "shunt/execute/run_log.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/program/dependencies.hpp"
 
 namespace shunt {
@@ -80,10 +81,13 @@ class inline_session {
     if (failure_) std::rethrow_exception(failure_);
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
+    std::size_t events = 0;
+    for (auto const& s : states_) events += s.log.size();
+    all.timeline.events.reserve(events);
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto const& s = states_[r.index()];
-      all.timeline.events.insert(all.timeline.events.end(), s.events.begin(), s.events.end());
-      all.done.push_back(s.done);
+      s.log.append_to(all.timeline.events, r, programs_);
+      all.done.push_back(s.log.done());
       if (s.silent) all.lost.push_back(r);
     }
     return all;
@@ -91,8 +95,7 @@ class inline_session {
 
  private:
   struct rank_state {
-    std::vector<event> events{};
-    progress done{};
+    run_log log{};
     std::int32_t strike = -1;  // instruction of the current program before which it falls silent
     bool silent = false;
     bool stuck = false;  // waits for a silent rank, or for one that is stuck itself
@@ -117,9 +120,8 @@ class inline_session {
     bool all = true;
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto& s = states_[r.index()];
-      if (s.runs() && s.strike == s.done.instructions) s.silent = true;
-      if (s.runs()) s.done = {ran_, 0};
-      all = all && s.done.programs == ran_;
+      if (starts(s)) s.log.list_ended();
+      all = all && s.log.done().programs == ran_;
     }
     if (all) completions_.push_back(now_);
   }
@@ -138,14 +140,13 @@ class inline_session {
       if (!s.runs()) continue;
       ranks_.bind(p, r);
       s.strike = strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
-      if (auto const more = s.events.size() + p.ranks[r].instructions.size(); more > s.events.capacity())
-        s.events.reserve(std::max(more, 2 * s.events.capacity()));
+      s.log.expect(p.ranks[r].instructions.size());
     }
   }
 
-  /// True where the rank is able to start its next instruction.
+  /// True where the rank is able to start its next instruction, or to end its list.
   [[nodiscard]] bool starts(rank_state& s) const {
-    if (s.runs() && s.strike == s.done.instructions) s.silent = true;
+    if (s.runs() && s.strike == s.log.done().instructions) s.silent = true;
     return s.runs();
   }
 
@@ -167,8 +168,7 @@ class inline_session {
     }
     auto const start = now_;
     now_ = clock_.now();
-    s.events.push_back({at.rank, ran_, at.instruction, what.code, what.op, start, now_});
-    ++s.done.instructions;
+    s.log.instruction_ended(start, now_);
   }
 
   /// Returns the number of members.
@@ -182,13 +182,10 @@ class inline_session {
     }
     for (auto const at : members) {
       auto& s = states_[at.rank.index()];
-      if (!all) {
-        if (starts(s)) s.stuck = true;
-        continue;
-      }
-      auto const& what = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
-      s.events.push_back({at.rank, ran_, at.instruction, what.code, what.op, start, now_});
-      ++s.done.instructions;
+      if (all)
+        s.log.instruction_ended(start, now_);
+      else if (starts(s))
+        s.stuck = true;
     }
     return members.size();
   }

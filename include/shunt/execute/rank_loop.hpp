@@ -1,6 +1,5 @@
 #pragma once
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -10,24 +9,13 @@
 #include "shunt/core/error.hpp"
 #include "shunt/execute/collectives.hpp"
 #include "shunt/execute/rank_memory.hpp"
+#include "shunt/execute/run_log.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/program.hpp"
-#include "shunt/program/timeline.hpp"
 
 namespace shunt {
-
-/// Nanoseconds since a session was opened.
-class stopwatch {
- public:
-  static constexpr double seconds_per_tick = 1e-9;
-  [[nodiscard]] ticks now() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 /// One rank of a session, over any transport: runs the rank's lists one after another, each in list order on the calling thread, and
 /// keeps what happened. Collectives of group g run on the reserved channel -1 - g; programs use channels from 0.
@@ -38,9 +26,8 @@ class rank_loop {
       : net_(net), memory_(w, net.rank()), first_iteration_(first_iteration), clock_(clock) {}
 
   /// The iteration that the next program will be.
-  [[nodiscard]] std::int64_t iteration() const { return first_iteration_ + done_.programs; }
-  [[nodiscard]] progress done() const { return done_; }
-  [[nodiscard]] std::vector<event>& events() { return events_; }
+  [[nodiscard]] std::int64_t iteration() const { return first_iteration_ + log_.done().programs; }
+  [[nodiscard]] run_log const& log() const { return log_; }
 
   /// Runs this rank's list of a program. `before(i)` is called just before instruction i starts, and once with the length of the list;
   /// what it throws ends the run there. Throws what the transport and the work throw, and invalid_program.
@@ -48,19 +35,17 @@ class rank_loop {
   void run(program const& p, Before&& before) {
     rank_program const& own = p.ranks[net_.rank()];
     memory_.bind(own);
-    if (events_.capacity() - events_.size() < own.instructions.size())
-      events_.reserve(std::max(events_.size() + own.instructions.size(), 2 * events_.capacity()));
+    log_.expect(own.instructions.size());
     ticks start = clock_.now();
     for (instruction const& i : own.instructions) {
-      before(done_.instructions);
+      before(log_.done().instructions);
       perform(p, own, i);
       ticks const end = clock_.now();
-      events_.push_back({net_.rank(), done_.programs, done_.instructions, i.code, i.op, start, end});
-      ++done_.instructions;
+      log_.instruction_ended(start, end);
       start = end;
     }
-    before(done_.instructions);
-    done_ = {done_.programs + 1, 0};
+    before(log_.done().instructions);
+    log_.list_ended();
   }
 
  private:
@@ -93,8 +78,7 @@ class rank_loop {
   rank_memory<Work> memory_;
   std::int64_t first_iteration_;
   stopwatch clock_;
-  progress done_{};
-  std::vector<event> events_{};
+  run_log log_{};
   std::vector<std::byte> scratch_{};
 };
 

@@ -12,7 +12,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/rank_loop.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"

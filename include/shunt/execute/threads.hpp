@@ -3,13 +3,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
-#include <iterator>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -101,10 +98,12 @@ class thread_session {
       if (r->failure) std::rethrow_exception(r->failure);
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
+    std::size_t events = 0;
+    for (auto const& r : ranks_) events += r->loop.log().size();
+    all.timeline.events.reserve(events);
     for (auto const& r : ranks_) {
-      auto& events = r->loop.events();
-      all.timeline.events.insert(all.timeline.events.end(), events.begin(), events.end());
-      all.done.push_back(r->loop.done());
+      r->loop.log().append_to(all.timeline.events, r->end.rank(), programs_);
+      all.done.push_back(r->loop.log().done());
       if (r->silent) all.lost.push_back(r->end.rank());
     }
     return all;
@@ -162,7 +161,7 @@ class thread_session {
 
   /// The next program of a rank, or nothing when the session is over.
   [[nodiscard]] std::shared_ptr<program const> next(rank_state const& self) {
-    auto const n = static_cast<std::size_t>(self.loop.done().programs);
+    auto const n = static_cast<std::size_t>(self.loop.log().done().programs);
     std::unique_lock lock(mutex_);
     submitted_.wait(lock, [&] { return n < programs_.size() || closed_ || over_; });
     return n < programs_.size() && !over_ ? programs_[n] : nullptr;
@@ -170,7 +169,7 @@ class thread_session {
 
   void completed(rank_state const& self) {
     std::lock_guard const lock(mutex_);
-    auto const n = static_cast<std::size_t>(self.loop.done().programs - 1);
+    auto const n = static_cast<std::size_t>(self.loop.log().done().programs - 1);
     if (++completers_[n] < static_cast<std::int32_t>(ranks_.size())) return;
     completions_.push_back(clock_.now());
     progressed_.notify_all();

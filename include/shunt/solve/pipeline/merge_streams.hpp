@@ -28,7 +28,7 @@ namespace shunt {
 using operation_streams = std::vector<std::vector<operation>>;
 
 /// What streams become.
-struct merge {
+struct merged_streams {
   pipeline_schedule schedule{};
   bool complete = false;  ///< false: they deadlock, and there is no schedule
 };
@@ -59,7 +59,7 @@ class stream_merger {
     }
   }
 
-  [[nodiscard]] constexpr merge merged() && {
+  [[nodiscard]] constexpr merged_streams merged() && {
     for (rank_id r : ids<rank_id>(job_.ranks())) wake(0, r);
     while (!events_.empty()) {
       auto const [now, rank] = events_.front();
@@ -153,7 +153,7 @@ class stream_merger {
 
 }  // namespace detail
 
-[[nodiscard]] constexpr merge merge_streams(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
+[[nodiscard]] constexpr merged_streams merge_streams(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
   return detail::stream_merger(job, streams).merged();
 }
 

@@ -1,0 +1,21 @@
+#pragma once
+#include <chrono>
+
+#include "shunt/core/units.hpp"
+
+namespace shunt {
+
+/// Nanoseconds on the steady clock since it was made.
+class stopwatch {
+ public:
+  static constexpr double seconds_per_tick = 1e-9;
+
+  [[nodiscard]] ticks now() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace shunt
