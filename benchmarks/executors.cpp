@@ -50,17 +50,23 @@ std::shared_ptr<program const> streams(std::int32_t messages, byte_count bytes) 
   return std::make_shared<program const>(std::move(b).finish());
 }
 
-/// A pipeline's shape: every rank receives, computes and sends, `each` times.
-std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stages, std::int32_t each) {
+/// A pipeline's shape: every rank receives, computes and sends, `each` times; messages on a lane of their own or not.
+std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stages, std::int32_t each, bool own_lane) {
   program_builder b(pipelines * stages);
+  auto const lane = static_cast<std::uint8_t>(own_lane ? 1 : 0);
   for (std::int32_t p = 0; p < pipelines; ++p)
     for (std::int32_t s = 0; s < stages; ++s) {
       rank_id const r = p * stages + s;
-      b.buffer(r, 128, true);
+      b.buffer(r, 128 * each, true);
       for (std::int32_t n = 0; n < each; ++n) {
-        if (s > 0) b.receive(r, r.value() - 1, {0, 0, 64});
-        b.compute(r, {}, {{0, 0, 64}}, {{0, 64, 64}});
-        if (s + 1 < stages) b.send(r, r.value() + 1, {0, 64, 64});
+        region const in{0, 128 * n, 64}, out{0, 128 * n + 64, 64};
+        auto const got = s > 0 ? b.receive(r, r.value() - 1, in, 0, {.lane = lane}) : -1;
+        auto const done = own_lane && s > 0 ? b.compute(r, {}, {in}, {out}, {.after = {got}}) : b.compute(r, {}, {in}, {out});
+        if (s + 1 == stages) continue;
+        if (own_lane)
+          b.send(r, r.value() + 1, out, 0, {.lane = 1, .after = {done}});
+        else
+          b.send(r, r.value() + 1, out);
       }
     }
   return std::make_shared<program const>(std::move(b).finish());
@@ -106,9 +112,9 @@ void threads_ping_pong(benchmark::State& state) {
   state.counters["per_round_trip"] = benchmark::Counter(rounds, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-/// Workers, each with about 200 instructions.
+/// Workers, each with about 200 instructions on one or two lanes.
 void simulate_pipelines(benchmark::State& state) {
-  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68);
+  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
   for (auto _ : state) {
     auto const o = simulated{unit_costs{}}.run(*p);
     benchmark::DoNotOptimize(o.timeline.events.data());
@@ -117,7 +123,7 @@ void simulate_pipelines(benchmark::State& state) {
 }
 
 void check_pipelines(benchmark::State& state) {
-  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68);
+  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
   for (auto _ : state) benchmark::DoNotOptimize(check(*p).size());
   state.counters["instructions"] = static_cast<double>(p->instructions());
 }
@@ -127,7 +133,7 @@ BENCHMARK(inline_messages)->Arg(64)->Arg(2048)->Unit(benchmark::kMillisecond);
 BENCHMARK(threads_computes)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(threads_messages)->Arg(64)->Arg(2048)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(threads_ping_pong)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(simulate_pipelines)->Arg(64)->Arg(1024)->Arg(16384)->Unit(benchmark::kMillisecond);
-BENCHMARK(check_pipelines)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond);
+BENCHMARK(simulate_pipelines)->ArgsProduct({{64, 1024, 16384}, {1, 2}})->Unit(benchmark::kMillisecond);
+BENCHMARK(check_pipelines)->ArgsProduct({{64, 1024}, {1, 2}})->Unit(benchmark::kMillisecond);
 
 }  // namespace

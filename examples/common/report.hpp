@@ -16,6 +16,8 @@ class report {
 
   report& section(std::string const& title) { return add("<h2>" + shunt::escaped(title) + "</h2>"); }
   report& prose(std::string const& text) { return add("<p>" + shunt::escaped(text) + "</p>"); }
+  /// Text as a terminal shows it.
+  report& lines(std::string const& text) { return add("<pre class=\"wide\">" + shunt::escaped(text) + "</pre>"); }
   /// Numbers and text alike; the first column is left-aligned, the others to the right.
   report& table(std::vector<std::string> const& head, std::vector<std::vector<std::string>> const& rows) {
     std::string html = "<div class=\"wide\"><table><thead>" + row("th", head) + "</thead><tbody>";

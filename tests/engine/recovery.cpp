@@ -39,8 +39,8 @@ class toy_training {
   void operator()(rank_id r, task const& t) {
     auto& me = ranks_[r.index()];
     if (t.op.kind == op_kind::backward) {
-      for (std::int64_t i = 0; i < 4; ++i)
-        me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() + i)) % 1009;
+      for (std::size_t i = 0; i < 4; ++i)
+        me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() * 10 + static_cast<std::int64_t>(i))) % 1009;
     } else {
       me.before = me.words[0];
       me.stepped = t.iteration;

@@ -192,6 +192,10 @@ TEST(simulated, agrees_with_relaxation) {
     ASSERT_EQ(o.timeline.events.size(), expected.size());
     for (event const& e : o.timeline.events)
       EXPECT_EQ(std::pair(e.start, e.end), expected[static_cast<std::size_t>(d2.number({e.rank, e.instruction}))]);
+    simulated const by_time{.cost = uneven_costs{}, .faults = {{.rank = 0, .iteration = 99}}};  // never strikes, but could
+    EXPECT_EQ(by_time.run(p), o);
+    mixing_work w(p);
+    EXPECT_EQ(simulated{uneven_costs{}}.run(p, w), o);
   }
 }
 

@@ -54,7 +54,7 @@ inline void write_svg(std::ostream& out, heat_map const& map) {
   drawing picture(map.width, bottom + 52);
   if (!map.title.empty()) picture.text(left, 22, map.title, anchor::start, colour::ink, 15, true);
 
-  // 64 shades; neighbours of one shade are one rectangle.
+  // 64 shades; neighbours of one shade are one rectangle. Each reaches a pixel under the next, lest the paper shines through between.
   constexpr int shades = 64;
   auto const shade_of = [&](double v) {
     if (!std::isfinite(v)) return -1;
@@ -67,7 +67,8 @@ inline void write_svg(std::ostream& out, heat_map const& map) {
       std::size_t end = c + 1;
       while (end < map.columns && at(end) == at(c)) ++end;
       auto const fill = at(c) < 0 ? std::string(colour::grid) : shade((at(c) + 0.5) / shades);
-      picture.rectangle(x_of(c), top + static_cast<double>(r) * row_height, x_of(end) - x_of(c) + 0.2, row_height + 0.2, fill);
+      picture.rectangle(x_of(c), top + static_cast<double>(r) * row_height, std::min(x_of(end) + 1, right) - x_of(c),
+                        row_height + (r + 1 < rows ? 1 : 0), fill);
       c = end;
     }
 
@@ -88,7 +89,7 @@ inline void write_svg(std::ostream& out, heat_map const& map) {
   double const bar = right + 24;
   for (int k = 0; k < shades; ++k) {
     double const h = (bottom - top) / shades;
-    picture.rectangle(bar, bottom - (k + 1) * h, 14, h + 0.2, shade((k + 0.5) / shades));
+    picture.rectangle(bar, bottom - (k + 1) * h, 14, h + (k > 0 ? 1 : 0), shade((k + 0.5) / shades));
   }
   axis const scale(low, high, bottom, top);
   for (auto const& [value, text] : scale.marks(8)) picture.text(bar + 18, scale(value) + 4, text, anchor::start, colour::faint, 11);

@@ -25,6 +25,7 @@ class lanes {
       count += static_cast<std::int32_t>(list.size());
     }
     if (!any) return;
+    share_links_ = find_shared_links(p);
     first_.assign(static_cast<std::size_t>(count) + 1, 0);
     waits_.assign(static_cast<std::size_t>(count), 0);
     each_edge(p, [&](std::int32_t from, std::int32_t to) {
@@ -41,6 +42,8 @@ class lanes {
 
   /// Whether a rank has several lanes. The rest is for such ranks only.
   [[nodiscard]] bool several(rank_id r) const { return several_[r.index()]; }
+  /// Whether two lanes of a rank send to the same peer, so that it matters which comes first.
+  [[nodiscard]] bool share_links() const { return share_links_; }
   /// How many instructions must end before each starts, by number; empty where no rank has several lanes.
   [[nodiscard]] std::vector<std::int32_t> const& waits() const { return waits_; }
   /// What waits for an instruction's end, by number.
@@ -50,6 +53,22 @@ class lanes {
   }
 
  private:
+  [[nodiscard]] static bool find_shared_links(program const& p) {
+    struct user {
+      rank_id rank;
+      std::uint8_t lane;
+    };
+    std::vector<user> users(p.ranks.size(), {-1, 0});  // by peer: who sent there last, on which lane
+    for (rank_id const r : ids<rank_id>(p.ranks.size()))
+      for (auto const& i : p.ranks[r].instructions) {
+        if (i.code != opcode::send) continue;
+        auto& last = users[i.peer.index()];
+        if (last.rank == r && last.lane != i.lane) return true;
+        last = {r, i.lane};
+      }
+    return false;
+  }
+
   template <class Edge>
   void each_edge(program const& p, Edge&& edge) const {
     std::int32_t begin = 0;
@@ -69,6 +88,7 @@ class lanes {
   }
 
   std::vector<bool> several_{};
+  bool share_links_ = false;
   std::vector<std::int32_t> waits_{}, first_{}, next_{};
 };
 

@@ -36,7 +36,8 @@ class simulated_session;
 /// members at once, its cost after the last of them came. copy, add and fill take no time. A rank's next program begins when its list
 /// has ended. At equal times the lowest rank goes first.
 ///
-/// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all.
+/// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; without work, faults and lanes that share a link times
+/// don't depend on the order of computing them, and it takes O(n + e), rank after rank as far as each can go.
 template <cost_model Cost>
 struct simulated {
   Cost cost;
@@ -74,6 +75,10 @@ class simulated_session {
     auto const known = std::find_if(runs_.begin(), runs_.end(), [&](auto const& r) { return r.made_of->what == p; });
     runs_.push_back({known != runs_.end() ? known->made_of : std::make_shared<prepared const>(std::move(p))});
     ranks_.resize(runs_.front().made_of->what->ranks.size());
+    if (!by_time_ && runs_.back().made_of->order.share_links()) {
+      by_time_ = true;
+      std::make_heap(able_.begin(), able_.end(), std::greater<>{});
+    }
     for (rank_id const r : ids<rank_id>(ranks_.size()))
       if (auto const& s = ranks_[r.index()]; s.programs == n && !s.silent) push({s.free_at, r, entry::begin_of_list});
   }
@@ -164,13 +169,13 @@ class simulated_session {
   };
 
   void push(entry const& e) {
-    heap_.push_back(e);
-    std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
+    able_.push_back(e);
+    if (by_time_) std::push_heap(able_.begin(), able_.end(), std::greater<>{});
   }
   entry pop() {
-    std::pop_heap(heap_.begin(), heap_.end(), std::greater<>{});
-    entry const e = heap_.back();
-    heap_.pop_back();
+    if (by_time_) std::pop_heap(able_.begin(), able_.end(), std::greater<>{});
+    entry const e = able_.back();
+    able_.pop_back();
     return e;
   }
 
@@ -179,12 +184,12 @@ class simulated_session {
   }
   [[nodiscard]] std::int32_t length(rank_id r) const { return static_cast<std::int32_t>(list_of(r).instructions.size()); }
 
-  /// Takes the next entry and goes on with what follows it as long as that is the next one, too.
+  /// Takes the next entry and goes on with what follows it, by time as long as that is the next one, too.
   void advance() {
-    if (heap_.empty() || heap_.front().time >= stop_at_) return stop();
+    if (able_.empty() || able_.front().time >= stop_at_) return stop();
     for (std::optional<entry> e = pop(); e;) {
       e = take(*e);
-      if (e && (e->time >= stop_at_ || (!heap_.empty() && heap_.front() < *e))) {
+      if (e && by_time_ && (e->time >= stop_at_ || (!able_.empty() && able_.front() < *e))) {
         push(*e);
         break;
       }
@@ -193,7 +198,7 @@ class simulated_session {
 
   /// Nobody is able to go on, or all were told to stop.
   void stop() {
-    for (auto const& e : heap_) {  // lists that end at this very moment have ended
+    for (auto const& e : able_) {  // lists that end at this very moment have ended
       auto const& s = ranks_[e.rank.index()];
       if (e.time != stop_at_ || s.silent || e.instruction != length(e.rank)) continue;
       if (e.instruction == s.strike)
@@ -244,8 +249,8 @@ class simulated_session {
   void end_list(rank_id r, ticks now) {
     auto& s = ranks_[r.index()];
     auto& run = runs_[static_cast<std::size_t>(s.programs++)];
+    run.ended_at = std::max(run.ended_at, now);
     if (++run.ranks_done < static_cast<std::int32_t>(ranks_.size())) return;
-    run.ended_at = now;
     run.messages.clear();
     ++complete_;
   }
@@ -415,7 +420,8 @@ class simulated_session {
 
   std::vector<instance> runs_{};
   std::vector<rank_state> ranks_{};
-  std::vector<entry> heap_{};
+  std::vector<entry> able_{};  // a heap by time, or in no order
+  bool by_time_ = real || !config_.faults.empty();
   std::map<std::pair<rank_id, rank_id>, ticks> links_{};  // when each is free again
   std::int32_t complete_ = 0;
   ticks stop_at_ = std::numeric_limits<ticks>::max();
