@@ -317,12 +317,9 @@ TYPED_TEST(executors, know_the_iteration) {
     b.buffer(r, 64);
     b.compute(r, {.kind = op_kind::step}, {}, {{0, 0, 64}});
   }
-  struct keeping {
-    mixing_work inner;
-    std::vector<std::int64_t> seen[2];
-    void operator()(rank_id r, task const& t) { seen[r.index()].push_back(t.iteration); }
-    std::span<std::byte> buffer(rank_id r, buffer_id x) { return inner.buffer(r, x); }
-  } w{mixing_work(b.peek()), {}};
+  mixing_work w(b.peek());
+  std::vector<std::int64_t> kept[2];
+  w.before = [&](rank_id r, task const& t) { kept[r.index()].push_back(t.iteration); };
   auto const executor = TypeParam::with();
   auto session = executor.open(w, 41);
   session.submit(b.peek());
@@ -333,7 +330,7 @@ TYPED_TEST(executors, know_the_iteration) {
   EXPECT_TRUE(session.wait_until(3));
   EXPECT_LE(session.completed_at(1), session.completed_at(3));
   auto const o = session.wait();
-  for (auto const& seen : w.seen) EXPECT_EQ(seen, (std::vector<std::int64_t>{41, 42, 43}));
+  for (auto const& seen : kept) EXPECT_EQ(seen, (std::vector<std::int64_t>{41, 42, 43}));
   EXPECT_EQ(starts(o, 1), (std::vector<std::pair<int, int>>{{0, 0}, {1, 0}, {2, 0}}));
 }
 
@@ -382,15 +379,6 @@ TYPED_TEST(executors, lose_several_ranks) {
 }
 
 TYPED_TEST(executors, pass_on_what_the_work_throws) {
-  auto const p = ring(3, 8);
-  struct failing {
-    mixing_work inner;
-    std::int32_t victim;
-    void operator()(rank_id r, task const& t) {
-      if (r == victim && t.iteration == 2) throw std::runtime_error("rank " + std::to_string(victim) + " gives up");
-    }
-    std::span<std::byte> buffer(rank_id r, buffer_id b) { return inner.buffer(r, b); }
-  };
   program_builder b(3);
   for (rank_id const r : ids<rank_id>(3)) {
     b.buffer(r, 8, true);
@@ -399,7 +387,10 @@ TYPED_TEST(executors, pass_on_what_the_work_throws) {
     b.receive(r, (r.value() + 2) % 3, {0, 0, 8});
   }
   for (std::int32_t victim = 0; victim < 3; ++victim) {
-    failing w{mixing_work(b.peek()), victim};
+    mixing_work w(b.peek());
+    w.before = [victim](rank_id r, task const& t) {
+      if (r == victim && t.iteration == 2) throw std::runtime_error("rank " + std::to_string(victim) + " gives up");
+    };
     auto const executor = TypeParam::with();
     {
       auto session = executor.open(w);
@@ -468,11 +459,8 @@ TEST(threads, wait_for_a_live_rank_however_long_it_takes) {
   b.compute(0, {}, {}, {});
   b.send(0, 1, {0, 0, 8});
   b.receive(1, 0, {0, 0, 8});
-  struct slow {
-    mixing_work inner;
-    void operator()(rank_id, task const&) { std::this_thread::sleep_for(25ms); }
-    std::span<std::byte> buffer(rank_id r, buffer_id x) { return inner.buffer(r, x); }
-  } w{mixing_work(b.peek())};
+  mixing_work w(b.peek());
+  w.before = [](rank_id, task const&) { std::this_thread::sleep_for(25ms); };
   auto const o = threads{.timeout = 1ms}.run(b.peek(), w);
   EXPECT_TRUE(o.lost.empty());
   EXPECT_EQ(o.done[1], (progress{1, 0}));

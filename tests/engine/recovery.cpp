@@ -5,7 +5,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <cstring>
+#include <functional>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -36,13 +36,17 @@ class toy_training {
  public:
   toy_training() : ranks_(workers) {}
 
+  /// Asked before every operation.
+  std::function<void(task const&)> before{};
+
   void operator()(rank_id r, task const& t) {
+    if (before) before(t);
     auto& me = ranks_[r.index()];
     if (t.op.kind == op_kind::backward) {
       for (std::size_t i = 0; i < 4; ++i)
         me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() * 10 + static_cast<std::int64_t>(i))) % 1009;
     } else {
-      me.before = me.words[0];
+      me.kept = me.words[0];
       me.stepped = t.iteration;
       for (std::size_t i = 0; i < 4; ++i) me.words[0][i] = me.words[0][i] * 3 + me.words[1][i] + t.iteration;
     }
@@ -53,7 +57,7 @@ class toy_training {
     ++restored;
     if (me.stepped < iteration) return;
     ASSERT_EQ(me.stepped, iteration) << "more than one step to undo";
-    me.words[0] = me.before;
+    me.words[0] = me.kept;
     me.stepped = iteration - 1;
   }
 
@@ -63,7 +67,7 @@ class toy_training {
  private:
   struct alignas(64) worker_state {
     std::array<std::int64_t, 4> words[2]{{11, 22, 33, 44}, {-1, -1, -1, -1}};
-    std::array<std::int64_t, 4> before{};
+    std::array<std::int64_t, 4> kept{};
     std::int64_t stepped = -1;
   };
   std::vector<worker_state> ranks_;
@@ -103,6 +107,8 @@ std::optional<program> transfer(rank_id joining, dead_ranks dead) {
   return std::nullopt;
 }
 
+std::vector<rank_id> only(rank_id r) { return {r}; }
+
 struct on_one_thread {
   static auto with(std::vector<fault> faults) { return inline_executor{.faults = std::move(faults)}; }
 };
@@ -112,6 +118,15 @@ struct on_threads {
 struct in_virtual_time {
   static auto with(std::vector<fault> faults) { return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = 5}; }
 };
+
+using planner = std::function<std::optional<program>(dead_ranks)>;
+using listener = std::function<void(completed_iteration const&)>;
+
+/// With one type for each callable, to be compiled once an executor.
+template <class Maker>
+recovery_report recovered(std::vector<fault> faults, toy_training& w, recovery const& config, planner const& make, listener const& hear) {
+  return run_through_losses(Maker::with(std::move(faults)), w, config, make, hear, transfer);
+}
 
 template <class Maker>
 class recovery_on : public testing::Test {
@@ -130,9 +145,9 @@ class recovery_on : public testing::Test {
   static recovery_report survive(std::vector<fault> faults, std::vector<join> joins = {}, std::vector<rank_id> dead = {}) {
     toy_training w;
     std::vector<std::int64_t> announced;
-    auto const report = run_through_losses(
-        Maker::with(std::move(faults)), w, recovery{.end = iterations, .dead = std::move(dead), .joins = std::move(joins)}, plan,
-        [&](completed_iteration const& c) { announced.push_back(c.iteration); }, transfer);
+    recovery const config{.end = iterations, .dead = std::move(dead), .joins = std::move(joins)};
+    auto const report =
+        recovered<Maker>(std::move(faults), w, config, plan, [&](completed_iteration const& c) { announced.push_back(c.iteration); });
     EXPECT_EQ(report.end, iterations);
     EXPECT_EQ(report.stopped, "");
     EXPECT_EQ(announced, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
@@ -188,7 +203,7 @@ TYPED_TEST(recovery_on, lost_at_the_very_end_costs_nothing) {
   auto const length = static_cast<std::int32_t>(plan({})->ranks[1].instructions.size());
   auto const report = this->survive({{1, 5, length}});
   ASSERT_EQ(report.losses.size(), 1U);
-  EXPECT_EQ(report.dead, std::vector<rank_id>{1});
+  EXPECT_EQ(report.dead, only(1));
 }
 
 TYPED_TEST(recovery_on, ranks_come_back) {
@@ -216,22 +231,22 @@ TYPED_TEST(recovery_on, a_transfer_may_fail) {
   EXPECT_EQ(giver_lost.dead, (std::vector<rank_id>{0, 1}));
   EXPECT_TRUE(giver_lost.joined.empty());
   auto const taker_lost = this->survive({{1, 1, 3}, {1, transfer_iteration, 0}}, {{1, 3}});
-  EXPECT_EQ(taker_lost.dead, (std::vector<rank_id>{1}));
+  EXPECT_EQ(taker_lost.dead, only(1));
 }
 
 TYPED_TEST(recovery_on, stops_where_there_is_no_plan) {
   toy_training w;
   auto const needs_two = [](dead_ranks dead) { return dead.size() > 1 ? std::optional<program>{} : plan(dead); };
   int completed = 0;
-  auto const report = run_through_losses(TypeParam::with({{0, 1, 2}, {2, 3, 3}}), w, recovery{.end = 6}, needs_two,
-                                         [&](completed_iteration const&) { ++completed; });
+  auto const report =
+      recovered<TypeParam>({{0, 1, 2}, {2, 3, 3}}, w, {.end = 6}, needs_two, [&](completed_iteration const&) { ++completed; });
   EXPECT_EQ(report.end, 3);
   EXPECT_EQ(completed, 3);
   EXPECT_EQ(report.stopped, "no plan for iteration 3 without ranks 0 2");
   EXPECT_EQ(w.words(1), this->undisturbed(3));  // the survivor stands where iteration 3 can begin
 }
 
-TYPED_TEST(recovery_on, refuses_to_undo_two_steps) {
+TEST(recovering, refuses_to_undo_two_steps) {
   auto const untied = [](dead_ranks) {
     program_builder b(workers);
     for (rank_id const r : ids<rank_id>(workers)) {
@@ -244,12 +259,8 @@ TYPED_TEST(recovery_on, refuses_to_undo_two_steps) {
     return std::optional(std::move(b).finish());
   };
   toy_training w;
-  auto const ignore = [](completed_iteration const&) {};
-  auto const run = [&](std::vector<fault> faults) {
-    return run_through_losses(inline_executor{.faults = std::move(faults)}, w, recovery{.end = 6}, untied, ignore);
-  };
-  try {
-    (void)run({{2, 1, 0}});  // rank 1 waits for it, rank 0 runs to the end
+  try {  // rank 1 waits for rank 2, rank 0 runs to the end
+    (void)run_through_losses(inline_executor{.faults = {{2, 1, 0}}}, w, {.end = 6}, untied, [](completed_iteration const&) {});
     FAIL();
   } catch (invalid_program const& e) {
     EXPECT_NE(std::string(e.what()).find("rank 0 would have to undo 5 steps to go back to iteration 1"), std::string::npos) << e.what();
@@ -257,14 +268,11 @@ TYPED_TEST(recovery_on, refuses_to_undo_two_steps) {
 }
 
 TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
-  struct failing : toy_training {
-    void operator()(rank_id r, task const& t) {
-      if (t.iteration == 2) throw std::runtime_error("no data");
-      toy_training::operator()(r, t);
-    }
-  } w;
-  auto const ignore = [](completed_iteration const&) {};
-  EXPECT_THROW((void)run_through_losses(TypeParam::with({}), w, recovery{.end = 6}, plan, ignore), std::runtime_error);
+  toy_training w;
+  w.before = [](task const& t) {
+    if (t.iteration == 2) throw std::runtime_error("no data");
+  };
+  EXPECT_THROW((void)recovered<TypeParam>({}, w, {.end = 6}, plan, [](completed_iteration const&) {}), std::runtime_error);
 }
 
 }  // namespace

@@ -200,18 +200,10 @@ TEST(simulated, agrees_with_relaxation) {
 }
 
 TEST(simulated, scaling_all_costs_scales_all_times) {
-  struct scaled {
-    ticks by = 1;
-    ticks compute(rank_id r, operation const& op) const { return by * uneven_costs{}.compute(r, op); }
-    transfer_time transfer(rank_id a, rank_id b, byte_count n) const {
-      auto const t = uneven_costs{}.transfer(a, b, n);
-      return {by * t.occupancy, by * t.latency};
-    }
-  };
   dice d(29);
   for (int round = 0; round < 20; ++round) {
     auto const p = random_program(d, 3);
-    auto const once = simulated{scaled{1}}.run(p), often = simulated{scaled{1000}}.run(p);
+    auto const once = simulated{uneven_costs{}}.run(p), often = simulated{uneven_costs{1000}}.run(p);
     ASSERT_EQ(once.timeline.events.size(), often.timeline.events.size());
     for (std::size_t k = 0; k < once.timeline.events.size(); ++k) {
       auto expected = once.timeline.events[k];

@@ -1,9 +1,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <functional>
 #include <map>
-#include <mutex>
 #include <random>
 #include <span>
 #include <utility>
@@ -40,7 +39,11 @@ class mixing_work {
         memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64);
   }
 
+  /// Asked before every operation; may throw or wait.
+  std::function<void(rank_id, task const&)> before{};
+
   void operator()(rank_id r, task const& t) {
+    if (before) before(r, t);
     auto state = static_cast<std::uint64_t>(t.iteration) * 1'000'003U + static_cast<std::uint64_t>(t.op.microbatch.value());
     for (region const& x : t.reads)
       for (auto const byte : bytes(r, x)) state = (state ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3U;
@@ -58,7 +61,7 @@ class mixing_work {
     return buffer(r, x.buffer).subspan(static_cast<std::size_t>(x.offset), static_cast<std::size_t>(x.size));
   }
 
-  bool operator==(mixing_work const&) const = default;
+  bool operator==(mixing_work const& other) const { return memory_ == other.memory_; }
 
  private:
   struct alignas(64) line {
@@ -75,7 +78,7 @@ struct uneven_costs {
   ticks scale = 1;
   ticks compute(rank_id r, operation const& op) const { return scale * (1 + (op.microbatch.value() * 7 + r.value()) % 5); }
   transfer_time transfer(rank_id from, rank_id to, byte_count bytes) const {
-    return {bytes / 16, scale * ((from.value() + 2 * to.value()) % 4)};
+    return {scale * (bytes / 16), scale * ((from.value() + 2 * to.value()) % 4)};
   }
 };
 
