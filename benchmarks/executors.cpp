@@ -83,8 +83,7 @@ void run_sessions(benchmark::State& state, Executor const& executor, std::shared
     benchmark::DoNotOptimize(o.timeline.events.data());
   }
   auto const all = static_cast<double>(p->instructions()) * programs;
-  state.counters["per_instruction"] =
-      benchmark::Counter(all, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["per_instruction"] = benchmark::Counter(all, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 void inline_computes(benchmark::State& state) { run_sessions(state, inline_executor{}, computes(2, 5000)); }
@@ -109,7 +108,8 @@ void threads_ping_pong(benchmark::State& state) {
     session.submit(p);
     benchmark::DoNotOptimize(session.wait().done.size());
   }
-  state.counters["per_round_trip"] = benchmark::Counter(rounds, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+  state.counters["per_round_trip"] =
+      benchmark::Counter(rounds, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 /// Workers, each with about 200 instructions on one or two lanes.

@@ -7,7 +7,5 @@ target_compile_options(shunt.warnings INTERFACE
 if(SHUNT_WARNINGS_AS_ERRORS)
   target_compile_options(shunt.warnings INTERFACE
     $<$<COMPILE_LANGUAGE:CXX>:-Werror>
-    $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-Werror=all-warnings>
-    # std::stable_sort of libstdc++ 12 calls a function that is deprecated there
-    $<$<COMPILE_LANG_AND_ID:CXX,Clang>:-Wno-error=deprecated-declarations>)
+    $<$<COMPILE_LANG_AND_ID:CUDA,NVIDIA>:-Werror=all-warnings>)
 endif()

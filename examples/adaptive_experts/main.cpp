@@ -2,6 +2,7 @@
 // (swift_moe) and with static replicas (uniform). All ranks live in this process; what passes between them passes by programs.
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <fstream>
 #include <iostream>
@@ -111,7 +112,7 @@ bool summarise(training_setup const& setup, std::vector<policy_run> const& runs)
     }
   }
   if (runs.size() == 2 && drops.back() > 0)
-    std::cout << runs[0].name << " drops " << percent(1 - drops[0] / drops[1]) << " fewer tokens than " << runs[1].name << '\n';
+    std::cout << runs[0].name << " drops " << percent(std::abs(1 - drops[0] / drops[1])) << (drops[0] > drops[1] ? " more" : " fewer") << " tokens than " << runs[1].name << '\n';
   return sound;
 }
 

@@ -106,11 +106,14 @@ CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target
   return app.add_option_function<std::string>(name, take, help)->type_name("N")->default_str(std::to_string(target));
 }
 
-/// Runs `body`, which returns the exit status; any exception becomes one line on standard error and status 2.
+/// Runs `body`, which returns the exit status; any exception, and output that can't be written, becomes one line on standard error and
+/// status 2.
 template <class Body>
 [[nodiscard]] int guarded(Body&& body) {
   try {
-    return body();
+    int const status = body();
+    if (!std::cout.flush()) throw std::runtime_error("standard output can't be written");
+    return status;
   } catch (std::exception const& error) {
     std::string line = error.what();
     std::replace(line.begin(), line.end(), '\n', ' ');

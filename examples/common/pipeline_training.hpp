@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -32,8 +33,11 @@ namespace example {
 ///
 /// A micro-batch's samples, loss and gradient depend on (seed, iteration, micro-batch counted over all pipelines) and on the parameters
 /// alone, gradients are summed as integers and divided by the count of all micro-batches: losses are the same bits under every plan.
+/// Where a gradient overflows its stage leaves the step out, under every plan alike.
 class pipeline_training {
  public:
+  static constexpr std::int64_t most_iterations = 1'000'000;
+
   struct config {
     language_model model{};
     shunt::pipeline_job job{};    ///< sizes and costs; model.stages = job.stages
@@ -47,7 +51,8 @@ class pipeline_training {
   pipeline_training(config const& c, text_bytes const& bytes)
       : config_(checked(c)),
         text_(bytes, c.model.window(), c.seed),
-        losses_(static_cast<std::size_t>(c.iterations * c.job.microbatches_in_all()), std::numeric_limits<double>::quiet_NaN()),
+        losses_(static_cast<std::size_t>(c.iterations) * static_cast<std::size_t>(c.job.microbatches_in_all()),
+                std::numeric_limits<double>::quiet_NaN()),
         workers_(static_cast<std::size_t>(c.job.ranks())) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks())) {
       auto const s = stage_of(r);
@@ -96,10 +101,11 @@ class pipeline_training {
   void operator()(shunt::rank_id r, shunt::task const& t) {
     auto const start = clock::now();
     compute(r, t);
-    if (config_.unit.count() == 0) return;
     auto const whole = cost_of(t.op) * config_.unit;
-    workers_[r.index()].computing += clock::now() - start;
-    workers_[r.index()].waited_out += whole;
+    if (whole.count() == 0) return;
+    auto& spent = workers_[r.index()].spent[t.op.kind];
+    spent.computing += clock::now() - start;
+    spent.whole += whole;
     std::this_thread::sleep_until(start + whole);
   }
 
@@ -143,24 +149,30 @@ class pipeline_training {
     shunt::rank_id rank{};
     std::int64_t iteration = 0;
   };
+  /// The first iteration whose step a worker left out.
+  [[nodiscard]] std::optional<std::int64_t> overflow_of(shunt::rank_id r) const { return workers_[r.index()].overflow; }
   [[nodiscard]] std::optional<overflow> first_overflow() const {
     std::optional<overflow> first;
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(workers_.size()))
       if (auto const at = workers_[r.index()].overflow; at && (!first || *at < first->iteration)) first = {r, *at};
     return first;
   }
-  /// Real computation over the time that operations are to take, summed over everything run so far; 0 where operations don't wait.
+  /// Real computation over the time that operations are to take, of the worker and kind of operation where it is largest, over
+  /// everything run so far; 0 where operations don't wait.
   [[nodiscard]] double computing_share() const {
-    std::chrono::nanoseconds computing{0}, whole{0};
-    for (auto const& own : workers_) {
-      computing += own.computing;
-      whole += own.waited_out;
-    }
-    return whole.count() == 0 ? 0 : static_cast<double>(computing.count()) / static_cast<double>(whole.count());
+    double largest = 0;
+    for (auto const& own : workers_)
+      for (auto const& [kind, spent] : own.spent)
+        largest = std::max(largest, static_cast<double>(spent.computing.count()) / static_cast<double>(spent.whole.count()));
+    return largest;
   }
 
  private:
   using clock = std::chrono::steady_clock;
+
+  struct time_spent {
+    std::chrono::nanoseconds computing{0}, whole{0};
+  };
 
   /// One worker; touched by its own thread alone while programs run.
   struct worker_state {
@@ -169,7 +181,7 @@ class pipeline_training {
     std::int64_t iteration = 0;                              ///< steps made
     std::int64_t restored = 0;
     std::optional<std::int64_t> overflow{};
-    std::chrono::nanoseconds computing{0}, waited_out{0};
+    std::map<shunt::op_kind, time_spent> spent{};  ///< where operations wait
   };
   struct optimizer_memory {
     std::span<float> parameters, first, second;
@@ -179,7 +191,9 @@ class pipeline_training {
     shunt::validate(c.job);
     validate(c.model);
     if (c.model.stages != c.job.stages) throw shunt::invalid_problem("stages", "the model and the job differ");
-    if (c.iterations < 1) throw shunt::invalid_problem("iterations", "must be at least 1, is " + std::to_string(c.iterations));
+    if (c.iterations < 1 || c.iterations > most_iterations)
+      throw shunt::invalid_problem("iterations", "must be between 1 and " + std::to_string(most_iterations) + ", is " +
+                                                     std::to_string(c.iterations));
     if (c.job.microbatches_in_all() > fixed_point::most_terms)
       throw shunt::invalid_problem("microbatches", "at most " + std::to_string(fixed_point::most_terms) +
                                                        " in all pipelines fit the gradient's fixed point");

@@ -13,7 +13,7 @@
 #include "planning.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/program/builder.hpp"
+#include "shunt/lower/pipeline_join.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 
@@ -46,9 +46,7 @@ class training_run {
   [[nodiscard]] planned const& plan_without(std::vector<shunt::rank_id> const& dead) {
     auto const known = plans_.find(dead);
     if (known != plans_.end()) return known->second;
-    auto job = job_;
-    for (auto const r : dead) job.dead.push_back(job.worker_of(r));
-    return plans_.emplace(dead, plan_iteration(solver_, job, work_.tensors())).first->second;
+    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors())).first->second;
   }
 
   /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
@@ -56,9 +54,7 @@ class training_run {
   shunt::recovery_report operator()(Executor const& executor, std::vector<shunt::join> joins = {}) {
     auto const plan = [&](std::span<shunt::rank_id const> dead) -> std::optional<shunt::program> {
       std::vector<shunt::rank_id> const without(dead.begin(), dead.end());
-      auto job = job_;
-      for (auto const r : dead) job.dead.push_back(job.worker_of(r));
-      if (stage_without_worker(job)) return std::nullopt;
+      if (stage_without_worker(job_without(without))) return std::nullopt;
       auto const& found = plan_without(without);
       work_.fit(*found.program);
       on_plan(found, static_cast<std::int64_t>(iterations_.size()));
@@ -74,24 +70,28 @@ class training_run {
       on_iteration(done);
     };
     auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) { return copy_state(joining, dead); };
-    return shunt::run_through_losses(executor, work_, {.end = end_, .joins = std::move(joins)}, plan, completed, transfer);
+    std::vector<shunt::rank_id> dead;
+    for (auto const& w : job_.dead) dead.push_back(job_.rank_of(w));
+    return shunt::run_through_losses(executor, work_, {.end = end_, .dead = std::move(dead), .joins = std::move(joins)}, plan, completed,
+                                     transfer);
   }
 
  private:
-  /// A program that sends the state of a live peer to a worker that comes back.
+  [[nodiscard]] shunt::pipeline_job job_without(std::vector<shunt::rank_id> const& dead) const {
+    auto job = job_;
+    job.dead.clear();
+    for (auto const r : dead) job.dead.push_back(job.worker_of(r));
+    return job;
+  }
+
+  /// A program that sends the state of a live peer to a worker that comes back; nothing where it has none.
   std::optional<shunt::program> copy_state(shunt::rank_id joining, std::span<shunt::rank_id const> dead) {
-    auto const s = job_.worker_of(joining).stage;
-    for (shunt::pipeline_id p : shunt::ids<shunt::pipeline_id>(job_.pipelines)) {
-      auto const peer = job_.rank_of({p, s});
-      if (std::find(dead.begin(), dead.end(), peer) != dead.end()) continue;
-      work_.replace(joining, work_.iteration_of(peer));
-      shunt::program_builder build(job_.ranks());
-      constexpr auto state = shunt::pipeline_buffers::state();
-      for (auto const r : {peer, joining}) build.buffer(r, state, work_.tensors().state[s], true);
-      build.message(peer, build.all_of(peer, state), joining, build.all_of(joining, state));
-      return std::move(build).finish();
-    }
-    return std::nullopt;
+    auto const job = job_without({dead.begin(), dead.end()});
+    auto const comes = job.worker_of(joining);
+    auto const peers = job.live_peers(comes.stage);
+    if (peers.empty()) return std::nullopt;
+    work_.replace(joining, work_.iteration_of(job.rank_of({peers.front(), comes.stage})));
+    return shunt::lower_join(job, {comes}, work_.tensors());
   }
 
   shunt::pipeline_job const job_;

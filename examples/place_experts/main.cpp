@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
       "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below), mean_max_over_mean,\n"
       "solve_us_per_layer (microseconds, one run), slots_per_rank, reason.\n"
       "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, the reason also on standard\n"
-      "error; 1 where --format text has nothing to show); 2 for bad input.\n\n"
+      "error; 2 where --format text has nothing to show); 2 for bad input.\n\n"
       "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe");
 
   return example::guarded(app, argc, argv, [&] {
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
       write_json(layers, answer, solver, taken.count());
       return 0;
     }
-    if (!answer.has_plan()) return 1;
+    if (!answer.has_plan()) return 2;
     write_text(layers, answer, solver, taken.count());
     return 0;
   });

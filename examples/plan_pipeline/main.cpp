@@ -24,7 +24,7 @@ namespace {
 
 using planned = shunt::solution<shunt::pipeline_schedule>;
 
-constexpr std::int64_t most_cells = 20'000'000;  // pipelines x stages x micro-batches that this program takes
+constexpr std::int64_t most_cells = 2'000'000;  // pipelines x stages x micro-batches that this program takes
 
 planned plan(shunt::pipeline_job const& job, std::string const& solver, shunt::slipstream const& slipstream) {
   if (solver == shunt::gpipe::name) return shunt::solve(job, shunt::gpipe{});
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
       "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times are those of one iteration in the\n"
       "steady state of many.\n"
       "Exit status: 0 for an answer, which may be that there is no plan (status infeasible, the reason also on standard error;\n"
-      "1 where a picture was asked for); 2 for bad input.\n\n"
+      "2 where a picture was asked for); 2 for bad input.\n\n"
       "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 --solver slipstream --format text");
 
   return example::guarded(app, argc, argv, [&] {
@@ -188,7 +188,7 @@ int main(int argc, char** argv) {
       write_json(shown);
       return 0;
     }
-    if (!answer.has_plan()) return 1;
+    if (!answer.has_plan()) return 2;
     write(shown, format);
     return 0;
   });

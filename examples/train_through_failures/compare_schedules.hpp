@@ -66,14 +66,18 @@ inline constexpr std::int32_t steady_iterations = 7;
 }
 
 /// All four, one after the other. The workers that --kill names are dead from the start (without any: stage 2 of pipeline 1, as in the
-/// paper's figures, or the nearest there is).
+/// paper's figures, or the nearest there is). Throws invalid_problem where that leaves a stage without a worker.
 [[nodiscard]] inline std::vector<measured_variant> compare_schedules(options const& o, text_bytes const& bytes) {
   auto const tensors = pipeline_training(o.training, bytes).tensors();
   auto job = o.training.job;
   std::vector<measured_variant> all;
-  all.push_back(measure_variant("no failure, 1F1B", o.training, plan_iteration(shunt::one_f_one_b{}, job, tensors), bytes));
-  for (auto const& k : o.kills) job.dead.push_back(k.who);
+  auto const whole = plan_iteration(shunt::one_f_one_b{}, job, tensors);
+  for (auto const& k : o.kills)
+    if (job.alive(k.who)) job.dead.push_back(k.who);
   if (job.dead.empty()) job.dead.push_back({std::min(1, job.pipelines - 1), std::min(2, job.stages - 1)});
+  if (auto const stage = stage_without_worker(job))
+    throw shunt::invalid_problem("compare-schedules", "leaves stage " + std::to_string(stage->value()) + " without a live worker");
+  all.push_back(measure_variant("no failure, 1F1B", o.training, whole, bytes));
   auto const add = [&](char const* name, shunt::slipstream const& solver) {
     all.push_back(measure_variant(name, o.training, plan_iteration(solver, job, tensors), bytes));
   };

@@ -137,8 +137,8 @@ TEST(check_program, finds_parts_that_do_not_fit_the_group) {
     c.reduce_scatter(r, g, element::int64, reduction::sum, {0, 0, 32}, {0, r == 1 ? 0 : 16, 16});
     c.all_gather(r, g, {0, r == 1 ? 16 : 0, 16}, {0, 0, 32});
   }
-  expect_only(c.peek(), {{.rule = rule::overlap, .at = {0, 1}, .where = {0, 0, 32}},
-                         {.rule = rule::overlap, .at = {1, 1}, .where = {0, 0, 32}}});
+  expect_only(c.peek(),
+              {{.rule = rule::overlap, .at = {0, 1}, .where = {0, 0, 32}}, {.rule = rule::overlap, .at = {1, 1}, .where = {0, 0, 32}}});
 }
 
 TEST(check_program, finds_messages_without_a_counterpart) {
@@ -231,13 +231,13 @@ TEST(check_program, finds_reads_of_what_nobody_wrote) {
 TEST(check_program, finds_races_between_lanes_and_within_batches) {
   auto b = two_ranks();
   auto const first = b.fill(0, {2, 0, 32});
-  b.compute(0, {}, {{2, 16, 4}}, {}, {.lane = 1});                     // 1: not after 0
+  b.compute(0, {}, {{2, 16, 4}}, {}, {.lane = 1});  // 1: not after 0
   auto const third = b.compute(0, {}, {{2, 0, 4}}, {}, {.lane = 2, .after = {first}});
-  b.fill(0, {2, 0, 64}, {.after = {third}});                           // 3: after 2, not after 1
+  b.fill(0, {2, 0, 64}, {.after = {third}});  // 3: after 2, not after 1
   b.fill(0, {0, 0, 4}, {.lane = 1});
-  b.compute(0, {}, {{0, 4, 4}}, {}, {.lane = 2});                      // other bytes
+  b.compute(0, {}, {{0, 4, 4}}, {}, {.lane = 2});  // other bytes
   b.compute(0, {}, {{1, 0, 64}}, {}, {.lane = 1});
-  b.compute(0, {}, {{1, 0, 64}}, {}, {.lane = 2});                     // both read
+  b.compute(0, {}, {{1, 0, 64}}, {}, {.lane = 2});  // both read
   expect_only(b.peek(), {{.rule = rule::race, .at = {0, 1}, .other = {0, 0}, .where = {2, 16, 4}},
                          {.rule = rule::race, .at = {0, 3}, .other = {0, 1}, .where = {2, 0, 64}}});
 

@@ -42,9 +42,7 @@ struct on_threads {
   static auto with(std::vector<fault> faults = {}) { return threads{.faults = std::move(faults), .timeout = 4ms}; }
 };
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults = {}) {
-    return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3};
-  }
+  static auto with(std::vector<fault> faults = {}) { return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3}; }
 };
 
 template <class Maker>
@@ -73,8 +71,8 @@ std::vector<std::pair<int, int>> starts(outcome const& o, rank_id r) {
 
 /// What every outcome promises: ranks in order, no event before its lane's predecessor or what it comes after, none twice.
 void expect_sound(program const& p, outcome const& o) {
-  ASSERT_TRUE(std::is_sorted(o.timeline.events.begin(), o.timeline.events.end(),
-                             [](event const& a, event const& b) { return a.rank < b.rank; }));
+  ASSERT_TRUE(
+      std::is_sorted(o.timeline.events.begin(), o.timeline.events.end(), [](event const& a, event const& b) { return a.rank < b.rank; }));
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     auto const& own = p.ranks[r];
     std::map<std::pair<int, int>, event> seen;
@@ -93,8 +91,8 @@ void expect_sound(program const& p, outcome const& o) {
       auto const& i = own.instructions[static_cast<std::size_t>(at.second)];
       for (int k = 0; k < at.second; ++k) {
         auto const after = own.after(i);
-        bool const waited = own.instructions[static_cast<std::size_t>(k)].lane == i.lane ||
-                            std::find(after.begin(), after.end(), k) != after.end();
+        bool const waited =
+            own.instructions[static_cast<std::size_t>(k)].lane == i.lane || std::find(after.begin(), after.end(), k) != after.end();
         if (!waited) continue;
         auto const before = seen.find({at.first, k});
         ASSERT_NE(before, seen.end());
@@ -378,6 +376,29 @@ TYPED_TEST(executors, lose_several_ranks) {
   EXPECT_EQ(o.done[3], (progress{0, 0}));
 }
 
+TYPED_TEST(executors, leave_no_message_to_another_program) {
+  auto const begun = [] {
+    program_builder b(2);
+    for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 8, true);
+    return b;
+  };
+  auto first = begun(), second = begun();
+  first.send(0, 1, {0, 0, 8});  // rank 1 never takes it
+  first.receive(1, 0, {0, 0, 8});
+  second.fill(0, {0, 0, 8});
+  second.receive(0, 1, {0, 0, 8});  // the same number as the receive of the first program
+  second.send(1, 0, {0, 0, 8});
+  mixing_work w(first.peek());
+  auto const executor = TypeParam::with({{1, 0, 0}});
+  auto session = executor.open(w);
+  session.submit(first.peek());
+  session.submit(second.peek());
+  auto const o = session.wait();
+  EXPECT_EQ(o.lost.size(), 1U);
+  EXPECT_EQ(o.done[0], (progress{1, 1}));
+  EXPECT_EQ(o.done[1], (progress{0, 0}));
+}
+
 TYPED_TEST(executors, pass_on_what_the_work_throws) {
   program_builder b(3);
   for (rank_id const r : ids<rank_id>(3)) {
@@ -438,6 +459,7 @@ TYPED_TEST(executors, refuse_what_does_not_fit) {
   unequal.ranks[1].regions[0].size = 4;
   EXPECT_THROW((void)executor.run(unequal, w), invalid_program);
   auto empty = executor.open(w);
+  EXPECT_THROW(empty.submit(program{}), invalid_program);
   EXPECT_EQ(empty.wait().done.size(), 0U);
 }
 

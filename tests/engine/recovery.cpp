@@ -179,7 +179,7 @@ TYPED_TEST(recovery_on, every_instruction_may_be_the_last) {
       auto const& l = report.losses[0];
       EXPECT_EQ(l.ranks, std::vector<rank_id>{victim});
       EXPECT_EQ(report.dead, std::vector<rank_id>{victim});
-      EXPECT_GE(l.iteration, 2);  // a slow survivor may be called off before it has completed 2
+      EXPECT_GE(l.iteration, 2);                         // a slow survivor may be called off before it has completed 2
       EXPECT_LE(l.iteration, at >= length - 1 ? 4 : 3);  // with its gradient reduced, the others may complete the iteration
       EXPECT_LE(l.steps_undone, workers - 1);
       EXPECT_EQ(report.sessions.size(), 2U);
@@ -227,9 +227,13 @@ TYPED_TEST(recovery_on, ranks_come_back) {
 }
 
 TYPED_TEST(recovery_on, a_transfer_may_fail) {
-  auto const giver_lost = this->survive({{1, 1, 3}, {0, transfer_iteration, 0}}, {{1, 3}});
-  EXPECT_EQ(giver_lost.dead, (std::vector<rank_id>{0, 1}));
-  EXPECT_TRUE(giver_lost.joined.empty());
+  auto const giver_lost = this->survive({{1, 1, 3}, {0, transfer_iteration, 0}}, {{1, 3}});  // then rank 2 gives
+  EXPECT_EQ(giver_lost.dead, only(0));
+  EXPECT_EQ(giver_lost.joined, (std::vector<join>{{1, 3}}));
+  EXPECT_EQ(giver_lost.losses.size(), 2U);
+  auto const givers_lost = this->survive({{1, 1, 3}, {2, 2, 0}, {0, transfer_iteration, 0}}, {{1, 0}, {2, 1}});
+  EXPECT_EQ(givers_lost.dead, (std::vector<rank_id>{1, 2}));
+  EXPECT_TRUE(givers_lost.joined.empty());
   auto const taker_lost = this->survive({{1, 1, 3}, {1, transfer_iteration, 0}}, {{1, 3}});
   EXPECT_EQ(taker_lost.dead, only(1));
 }

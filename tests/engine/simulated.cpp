@@ -49,7 +49,9 @@ program_builder ranks(std::int32_t n) {
   return b;
 }
 
-void wait_for(program_builder& b, rank_id r, std::int32_t takes, placing const& at = {}) { b.compute(r, {.microbatch = takes}, {}, {}, at); }
+void wait_for(program_builder& b, rank_id r, std::int32_t takes, placing const& at = {}) {
+  b.compute(r, {.microbatch = takes}, {}, {}, at);
+}
 
 TEST(simulated, a_message_holds_its_lane_then_travels) {
   auto b = ranks(2);
@@ -70,11 +72,11 @@ TEST(simulated, a_message_holds_its_lane_then_travels) {
 TEST(simulated, lanes_run_side_by_side_and_share_links) {
   auto b = ranks(3);
   wait_for(b, 0, 4);
-  b.send(0, 1, {0, 0, 50}, 0, {.lane = 1});            // 0..5, there at 8
-  b.send(0, 1, {0, 0, 30}, 1, {.lane = 2});            // its link is free at 5: 0..8, there at 11
-  b.send(0, 2, {0, 0, 30}, 0, {.lane = 3});            // another link: 0..3, there at 6
-  wait_for(b, 0, 10, {.lane = 1, .after = {0, 2}});    // after lane 0 at 4, lane 1 at 5, lane 2 at 8
-  wait_for(b, 0, 1);                                   // 4..5
+  b.send(0, 1, {0, 0, 50}, 0, {.lane = 1});          // 0..5, there at 8
+  b.send(0, 1, {0, 0, 30}, 1, {.lane = 2});          // its link is free at 5: 0..8, there at 11
+  b.send(0, 2, {0, 0, 30}, 0, {.lane = 3});          // another link: 0..3, there at 6
+  wait_for(b, 0, 10, {.lane = 1, .after = {0, 2}});  // after lane 0 at 4, lane 1 at 5, lane 2 at 8
+  wait_for(b, 0, 1);                                 // 4..5
   b.receive(1, 0, {0, 0, 50});
   b.receive(1, 0, {0, 0, 30}, 1);
   b.receive(2, 0, {0, 0, 30});
@@ -163,8 +165,7 @@ spans relaxed(program const& p, uneven_costs const& costs) {
         auto const partner = static_cast<std::size_t>(d.partner[number]);
         if (i.code == opcode::compute) end += costs.compute(r, i.op);
         if (i.code == opcode::send) end += costs.transfer(r, i.peer, own.reads(i)[0].size).occupancy;
-        if (i.code == opcode::receive)
-          end = std::max(end, t[partner].second + costs.transfer(i.peer, r, own.writes(i)[0].size).latency);
+        if (i.code == opcode::receive) end = std::max(end, t[partner].second + costs.transfer(i.peer, r, own.writes(i)[0].size).latency);
         if (is_collective(i.code))
           for (auto const m : d.members_of(d.meetings[partner])) end = std::max(end, t[static_cast<std::size_t>(m)].first);
         if (t[number] != std::pair(start, end)) {

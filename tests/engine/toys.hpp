@@ -35,8 +35,7 @@ class mixing_work {
  public:
   explicit mixing_work(program const& p) : memory_(p.ranks.size()) {
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
-      for (auto const& b : p.ranks[r].buffers)
-        memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64);
+      for (auto const& b : p.ranks[r].buffers) memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64);
   }
 
   /// Asked before every operation; may throw or wait.

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/threads.hpp"
+#include "shunt/simulate/simulated.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
@@ -188,6 +190,52 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) 
   }
   EXPECT_GT(threads.steps_undone, 0);
   EXPECT_EQ(one_thread.runs, threads.runs);
+}
+
+/// One rank whose steps take long, as streams and machines of uneven speed have them.
+struct slow_step {
+  rank_id slow{};
+  [[nodiscard]] shunt::ticks compute(rank_id r, shunt::operation const& o) const {
+    return o.kind == shunt::op_kind::step ? (r == slow ? 1000 : 3) : 1;
+  }
+  [[nodiscard]] shunt::transfer_time transfer(rank_id, rank_id, shunt::byte_count) const { return {}; }
+};
+
+TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
+  auto const c = small(2, 2, 2, 4);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  sweep seen;
+  for (rank_id const slow : shunt::ids<rank_id>(c.job.ranks()))
+    for (rank_id const killed : shunt::ids<rank_id>(c.job.ranks()))
+      strike_everywhere(c, {}, killed, reference,
+                        [&](shunt::fault const& f) { return shunt::simulated<slow_step>{.cost = {slow}, .faults = {f}, .timeout = 10}; }, seen);
+  EXPECT_GT(seen.steps_undone, 0);
+}
+
+TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) {
+  std::int32_t some_stages = 0;
+  for (std::uint64_t const seed : {1, 2, 3, 4, 5, 6}) {
+    auto c = small(2, 2, 2, 60);
+    c.optimizer.rate = seed % 2 == 0 ? 0.2F : 0.4F;
+    c.seed = seed;
+    auto const bits = [](trained const& t) {  // a NaN is as good as another
+      std::vector<std::uint64_t> all;
+      for (double const loss : t.losses) all.push_back(std::bit_cast<std::uint64_t>(loss));
+      return all;
+    };
+    auto const reference = bits(train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job));
+    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{}, c, c.job)), reference) << seed;
+    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job)), reference) << seed;
+
+    pipeline_training work(c, some_text());
+    auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
+    work.fit(*plan.program);
+    auto session = shunt::inline_executor{}.open(work);
+    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+    static_cast<void>(session.wait());
+    some_stages += work.overflow_of(c.job.rank_of({0, 0})) != work.overflow_of(c.job.rank_of({0, 1}));
+  }
+  EXPECT_GT(some_stages, 0) << "no run in which some stages overflow and others don't";
 }
 
 TEST(pipeline_training, stages_that_had_stepped_step_back) {

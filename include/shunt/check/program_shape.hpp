@@ -24,8 +24,13 @@ class opcode_shape {
  public:
   /// `members` is the size of the group, `place` the rank's own in it; only for collectives.
   opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place, program_violations& out)
-      : i_(own.instructions[static_cast<std::size_t>(at.instruction)]), at_(at), members_(members), place_(place), out_(out),
-        reads_(own.reads(i_)), writes_(own.writes(i_)) {}
+      : i_(own.instructions[static_cast<std::size_t>(at.instruction)]),
+        at_(at),
+        members_(members),
+        place_(place),
+        out_(out),
+        reads_(own.reads(i_)),
+        writes_(own.writes(i_)) {}
 
   void operator()() const {
     switch (i_.code) {
@@ -94,8 +99,7 @@ class opcode_shape {
     return refuse(reads_.size(), reads) && refuse(writes_.size(), writes);
   }
   void same_size(region const& r, byte_count expected) const {
-    if (r.size != expected)
-      out_.push_back({.rule = program_rule::size, .at = at_, .where = r, .found = r.size, .expected = expected});
+    if (r.size != expected) out_.push_back({.rule = program_rule::size, .at = at_, .where = r, .found = r.size, .expected = expected});
   }
   /// The region that is read to be changed must be the one that is written.
   [[nodiscard]] bool target(region const& r) const {
@@ -111,8 +115,7 @@ class opcode_shape {
   }
   void aligned(region const& r) const { multiple(r, size_of(i_.type)); }
   void multiple(region const& r, byte_count of) const {
-    if (r.offset % of != 0 || r.size % of != 0)
-      out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
+    if (r.offset % of != 0 || r.size % of != 0) out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
   }
 
   instruction const& i_;
@@ -158,8 +161,7 @@ class opcode_shape {
   if (!detail::check_tables(p, out)) return false;
   std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(p.ranks.size());  // each rank's groups and places in them
   for (group_id const g : ids<group_id>(p.groups.size()))
-    for (std::size_t k = 0; k < p.groups[g].size(); ++k)
-      seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
+    for (std::size_t k = 0; k < p.groups[g].size(); ++k) seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
 
   bool sound = true;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {

@@ -11,26 +11,26 @@ namespace shunt {
 
 /// What can be wrong with a program.
 enum class program_rule : std::uint8_t {
-  table,               ///< a slice lies outside its table, a buffer has a negative size
-  group,               ///< a group is empty, names a rank that doesn't exist, or names one twice
-  region,              ///< a region lies outside its buffer, or its buffer doesn't exist
-  shape,               ///< an instruction has another number of regions than its opcode takes (found, expected)
-  size,                ///< sizes of an instruction's regions don't fit each other (found, expected; bytes)
-  alignment,           ///< a region doesn't begin and end between elements (expected: the element's size)
-  overlap,             ///< an instruction's source and target share bytes
-  peer,                ///< a message to or from itself or a rank that doesn't exist
-  channel,             ///< a channel below 0; those are reserved for collectives
-  membership,          ///< a collective over a group that doesn't exist or that this rank isn't in
-  wait,                ///< `after` names an instruction that doesn't stand before this one
-  batch,               ///< members of a batch stand apart or on several lanes, or aren't communication
-  unmatched_message,   ///< a send that nobody receives, or a receive that nobody sends to
-  message_size,        ///< a send and its receive differ in size (found: the send's; expected: the receive's)
-  missing_member,      ///< a collective that `other.rank` never joins
-  collective_mismatch, ///< members' n-th collective of a group differs in opcode, element, reduction or size
-  deadlock,            ///< with one thread a rank in list order and buffered sends, this instruction is never reached by all it needs
-  unordered_messages,  ///< two messages of one peer and channel, or two collectives of one group, whose lanes leave their order open
-  unwritten,           ///< reads bytes that nothing has written before it
-  race,                ///< two instructions whose order is open touch the same bytes, and one writes
+  table,                ///< a slice lies outside its table, a buffer has a negative size
+  group,                ///< a group is empty, names a rank that doesn't exist, or names one twice
+  region,               ///< a region lies outside its buffer, or its buffer doesn't exist
+  shape,                ///< an instruction has another number of regions than its opcode takes (found, expected)
+  size,                 ///< sizes of an instruction's regions don't fit each other (found, expected; bytes)
+  alignment,            ///< a region doesn't begin and end between elements (expected: the element's size)
+  overlap,              ///< an instruction's source and target share bytes
+  peer,                 ///< a message to or from itself or a rank that doesn't exist
+  channel,              ///< a channel below 0; those are reserved for collectives
+  membership,           ///< a collective over a group that doesn't exist or that this rank isn't in
+  wait,                 ///< `after` names an instruction that doesn't stand before this one
+  batch,                ///< members of a batch stand apart or on several lanes, or aren't communication
+  unmatched_message,    ///< a send that nobody receives, or a receive that nobody sends to
+  message_size,         ///< a send and its receive differ in size (found: the send's; expected: the receive's)
+  missing_member,       ///< a collective that `other.rank` never joins
+  collective_mismatch,  ///< members' n-th collective of a group differs in opcode, element, reduction or size
+  deadlock,             ///< with one thread a rank in list order and buffered sends, this instruction is never reached by all it needs
+  unordered_messages,   ///< two messages of one peer and channel, or two collectives of one group, whose lanes leave their order open
+  unwritten,            ///< reads bytes that nothing has written before it
+  race,                 ///< two instructions whose order is open touch the same bytes, and one writes
 };
 
 [[nodiscard]] constexpr std::string_view to_string(program_rule r) {

@@ -62,9 +62,7 @@ class all_ranks {
       return p.ranks[group[k]].instructions[static_cast<std::size_t>(numbers[k] - d.first[group[k].index()])];
     };
     auto const read = [&](std::size_t k, std::size_t n = 0) { return memory_[group[k].index()][p.ranks[group[k]].reads(member(k))[n]]; };
-    auto const write = [&](std::size_t k, std::size_t n = 0) {
-      return memory_[group[k].index()][p.ranks[group[k]].writes(member(k))[n]];
-    };
+    auto const write = [&](std::size_t k, std::size_t n = 0) { return memory_[group[k].index()][p.ranks[group[k]].writes(member(k))[n]]; };
     instruction const& what = member(0);
     std::size_t const n = group.size();
     for (std::size_t k = 1; k < n; ++k)

@@ -27,8 +27,8 @@ concept session = requires(S& s, std::shared_ptr<program const> p) {
   { s.wait() } -> std::same_as<outcome>;
 };
 
-/// Runs programs on a work: every instruction once, its dependencies kept, and the same instructions start in the same order per rank on
-/// every executor. `open(work, first)` starts a session whose first program is iteration `first`.
+/// Runs programs on a work: every instruction once, its dependencies kept, and the instructions of each lane of a rank start in list
+/// order on every executor; those that know no lanes start a rank's whole list in order. `open(work, first)` starts a session whose first program is iteration `first`.
 template <class E, class Work>
 concept executor_of = work<Work> && requires(E const& e, Work& w, program const& p, std::int64_t first) {
   { e.open(w, first) } -> session;

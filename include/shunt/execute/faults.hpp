@@ -23,16 +23,15 @@ namespace shunt {
   return first;
 }
 
-/// Throws invalid_program unless both programs are for the same number of ranks.
+/// Throws invalid_program unless both programs are for the same number of ranks, at least one.
 inline void same_ranks(program const& first, program const& p) {
+  if (p.ranks.empty()) throw invalid_program("the program is for no ranks");
   if (p.ranks.size() != first.ranks.size())
     throw invalid_program("the program is for " + std::to_string(p.ranks.size()) + " ranks, the session for " +
                           std::to_string(first.ranks.size()));
 }
 
 /// A handle on a program that outlives the session.
-[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) {
-  return {std::shared_ptr<void const>{}, &p};
-}
+[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) { return {std::shared_ptr<void const>{}, &p}; }
 
 }  // namespace shunt

@@ -52,7 +52,7 @@ class inline_session {
   /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    if (!programs_.empty()) same_ranks(*programs_.front(), *p);
+    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
     programs_.push_back(std::move(p));
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
@@ -131,9 +131,9 @@ class inline_session {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
       if (order_.size() < p.instructions()) refuse(p);
-      messages_.resize(d_.partner.size());
       bound_ = &p;
     }
+    messages_.assign(d_.partner.size(), {});  // what a silent rank never took belongs to no other program
     states_.resize(p.ranks.size());
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto& s = states_[r.index()];

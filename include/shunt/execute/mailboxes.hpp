@@ -113,14 +113,14 @@ class mailboxes {
     auto& q = box.queues[{from, channel}];
     for (;;) {
       if (called_off(at.epoch_)) throw run_aborted{};
-      while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_)
-        q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
+      while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_) q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
       if (!q.waiting.empty()) break;
       if (auto const since = sender.silent_since.load(std::memory_order_acquire); since != peer::beating) {
         auto const deadline = clock::time_point(clock::duration(since)) + timeout_;
         if (clock::now() >= deadline) throw peer_lost(from);
         box.arrived.wait_until(lock, deadline);
       } else if (sender.closed.load(std::memory_order_acquire)) {
+        if (called_off(at.epoch_)) throw run_aborted{};  // that is why it closed
         throw invalid_program(name(from, at.self_, channel) + " was never sent");
       } else {
         box.arrived.wait(lock);
@@ -148,7 +148,9 @@ class mailboxes {
   /// Taking each mutex first makes sure that nobody is between looking at a flag and going to sleep.
   void wake_all() {
     for (auto& box : boxes_) {
-      { std::lock_guard const lock(box.mutex); }
+      {
+        std::lock_guard const lock(box.mutex);
+      }
       box.arrived.notify_all();
     }
   }

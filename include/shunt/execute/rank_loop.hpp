@@ -69,8 +69,7 @@ class rank_loop {
     auto const& members = p.groups[i.group];
     auto const at = std::find(members.begin(), members.end(), net_.rank());
     if (at == members.end())
-      throw invalid_program("rank " + std::to_string(net_.rank().value()) + " is no member of group " +
-                            std::to_string(i.group.value()));
+      throw invalid_program("rank " + std::to_string(net_.rank().value()) + " is no member of group " + std::to_string(i.group.value()));
     return {net_, members, static_cast<std::size_t>(at - members.begin()), -1 - i.group.value(), scratch_};
   }
 

@@ -46,7 +46,7 @@ struct recovery {
   std::vector<join> joins{};    ///< of ranks that are alive then: nothing happens
 };
 
-/// An iteration that all ranks have completed.
+/// An iteration that all ranks have completed that live after it; `dead` didn't take part.
 struct completed_iteration {
   std::int64_t iteration = 0;
   program const& plan;
@@ -57,15 +57,15 @@ struct completed_iteration {
 
 /// What a loss cost. Times are in nanoseconds.
 struct loss {
-  std::int64_t iteration = 0;       ///< the first that was done again
-  std::vector<rank_id> ranks{};     ///< ascending
-  std::int32_t steps_undone = 0;    ///< survivors that had stepped
+  std::int64_t iteration = 0;          ///< the first that was done again
+  std::vector<rank_id> ranks{};        ///< ascending
+  std::int32_t steps_undone = 0;       ///< survivors that had stepped
   std::int64_t instructions_lost = 0;  ///< that survivors had completed and do again
-  ticks detect = 0;   ///< from the lost rank's last instruction to the end of the session; 0 where the clock was virtual
-  ticks agree = 0;    ///< to agree on the dead
-  ticks restore = 0;  ///< to put the survivors' state back
-  ticks replan = 0;   ///< to plan without them
-  ticks redo = 0;     ///< until the iteration was completed under the new plan; 0 where it wasn't
+  ticks detect = 0;                    ///< from the lost rank's last instruction to the end of the session; 0 where the clock was virtual
+  ticks agree = 0;                     ///< to agree on the dead
+  ticks restore = 0;                   ///< to put the survivors' state back
+  ticks replan = 0;                    ///< to plan without them
+  ticks redo = 0;                      ///< until the iteration was completed under the new plan; 0 where it wasn't
 };
 
 struct recovery_report {
@@ -77,12 +77,12 @@ struct recovery_report {
     outcome result{};
   };
 
-  std::int64_t end = 0;               ///< iterations before this one are completed
-  std::vector<rank_id> dead{};        ///< at the end, ascending
+  std::int64_t end = 0;         ///< iterations before this one are completed
+  std::vector<rank_id> dead{};  ///< at the end, ascending
   std::vector<loss> losses{};
-  std::vector<join> joined{};         ///< those that took place
-  std::vector<session> sessions{};    ///< one after another, those of state transfers left out
-  std::string stopped{};              ///< why it ended early; empty where it didn't
+  std::vector<join> joined{};       ///< those that took place
+  std::vector<session> sessions{};  ///< one after another, those of state transfers left out
+  std::string stopped{};            ///< why it ended early; empty where it didn't
 };
 
 /// Iteration of the program that brings a joining rank its state, as tasks and faults see it.
@@ -134,9 +134,11 @@ class recovery_driver {
       if (result.lost.empty()) {
         report_.dead.erase(at);
         report_.joined.push_back(j);
-      } else {  // whoever is gone now, nobody else's state has changed
+      } else {  // whoever is gone now, nobody else's state has changed: another peer may give the joining rank its state
         report_.losses.push_back({.iteration = report_.end, .ranks = result.lost});
+        tried_[n] = std::binary_search(result.lost.begin(), result.lost.end(), j.rank);
         add_dead(result.lost);
+        if (!tried_[n]) --n;
       }
     }
   }
@@ -159,16 +161,19 @@ class recovery_driver {
       ticks const now = session.completed_at(n);
       if (n == 1 && redoing_) report_.losses.back().redo = since_redo_.now();
       redoing_ = false;
-      announce(now, n > 1 ? std::optional(now - before) : std::nullopt);
+      announce(report_.dead, now, n > 1 ? std::optional(now - before) : std::nullopt);
       before = now;
     }
     redoing_ = false;
     report_.sessions.push_back({first, report_.dead, current_, session.wait()});
-    if (outcome const& result = report_.sessions.back().result; !result.lost.empty()) recover(first, result, since_open.now());
+    if (outcome const& result = report_.sessions.back().result; !result.lost.empty())
+      recover(first, result, since_open.now());
+    else if (report_.end < stop)
+      throw invalid_program("iteration " + std::to_string(report_.end) + " neither completes nor loses a rank");
   }
 
-  void announce(ticks ended_at, std::optional<ticks> took) {
-    completed_(completed_iteration{report_.end, *current_, report_.dead, ended_at, took});
+  void announce(std::vector<rank_id> const& dead, ticks ended_at, std::optional<ticks> took) {
+    completed_(completed_iteration{report_.end, *current_, dead, ended_at, took});
     ++report_.end;
   }
 
@@ -176,11 +181,12 @@ class recovery_driver {
     stopwatch clock;
     loss l{.ranks = result.lost};
     l.detect = result.timeline.seconds_per_tick > 0 ? elapsed - silent_since(result) : 0;
+    auto const dead_before = report_.dead;
     add_dead(result.lost);
     l.agree = clock.now();
 
     auto const back_to = fewest_programs(result);
-    while (report_.end < first + back_to) announce(last_end(result, report_.end - first), std::nullopt);
+    while (report_.end < first + back_to) announce(dead_before, last_end(result, report_.end - first), std::nullopt);
     l.iteration = report_.end;
     for (rank_id const r : survivors(result)) {
       auto const steps = steps_to_undo(r, result.done[r], back_to);
@@ -221,9 +227,8 @@ class recovery_driver {
   /// Whole programs ahead of the slowest, and one more where it has stepped in the program it was stopped in.
   [[nodiscard]] std::int32_t steps_to_undo(rank_id r, progress const& done, std::int32_t back_to) const {
     auto const& list = current_->ranks[r].instructions;
-    bool const stepped = std::any_of(list.begin(), list.begin() + done.instructions, [](instruction const& i) {
-      return i.code == opcode::compute && i.op.kind == op_kind::step;
-    });
+    bool const stepped = std::any_of(list.begin(), list.begin() + done.instructions,
+                                     [](instruction const& i) { return i.code == opcode::compute && i.op.kind == op_kind::step; });
     return list.empty() ? 0 : done.programs - back_to + stepped;
   }
 

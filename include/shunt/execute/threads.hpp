@@ -59,7 +59,7 @@ class thread_session {
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    if (!programs_.empty()) same_ranks(*programs_.front(), *p);
+    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
     programs_.push_back(std::move(p));
     completers_.push_back(0);
     if (threads_.empty())
@@ -113,8 +113,7 @@ class thread_session {
   struct fell_silent {};
 
   struct rank_state {
-    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
-        : end(at), loop(end, w, first, clock) {}
+    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock) : end(at), loop(end, w, first, clock) {}
     mailboxes::endpoint end;
     rank_loop<mailboxes::endpoint, Work> loop;
     bool silent = false;

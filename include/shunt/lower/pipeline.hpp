@@ -2,8 +2,9 @@
 /// A pipeline schedule as a program: one iteration of every worker.
 ///
 /// A worker of stage s zeroes its gradient and its flag, computes its operations in the order of its list, reduces gradient (int64
-/// sum) and flag (int64 max) over the live workers of its stage, keeps a copy of its state and steps. Where the step isn't staggered the
-/// flag is also reduced over all live workers before anybody steps, which makes them wait for each other. Regions, in order:
+/// sum) and flag (int64 max) over the live workers of its stage, keeps a copy of its state and steps. Where the step isn't staggered a
+/// copy of the flag is also reduced over all live workers before anybody steps, which makes them wait for each other. A step reads its
+/// own stage's flag either way, so that both kinds of step train alike. Regions, in order:
 ///
 ///     forward          state, input                                            -> output, stash
 ///     backward_input   state, input, stash, output_gradient                    -> input_gradient, stash
@@ -120,9 +121,9 @@ class pipeline_lowering {
     builder_.buffer(r, of.state().buffer, of.state().size, true);
     builder_.buffer(r, of.kept().buffer, of.kept().size, true);
     builder_.buffer(r, of.gradient().buffer, of.gradient().size);
-    builder_.buffer(r, of.flag().buffer, of.flag().size);
+    builder_.buffer(r, of.flag().buffer, of.flag().size + of.flag_of_all().size);
     builder_.fill(r, of.gradient());
-    std::int32_t last = builder_.fill(r, of.flag());
+    std::int32_t last = builder_.fill(r, builder_.all_of(r, of.flag().buffer));
     operation step{.kind = op_kind::step, .stage = of.stage};
     for (operation const& o : schedule_.order[r]) {
       if (o.kind == op_kind::step)
@@ -136,11 +137,16 @@ class pipeline_lowering {
       builder_.all_reduce(r, group, element::int64, reduction::sum, of.gradient(), {.lane = 1, .after = {last}});
       reduced = builder_.all_reduce(r, group, element::int64, reduction::max, of.flag(), {.lane = 1, .after = {last}});
     }
-    if (!schedule_.staggered_step && live.size() > 1)
-      reduced = builder_.all_reduce(r, builder_.group(live), element::int64, reduction::max, of.flag(), {.lane = 1, .after = {last}});
-    builder_.copy(r, of.state(), of.kept());
-    auto const take = [&](placing const& at) { builder_.compute(r, step, {of.gradient(), of.flag(), of.state()}, {of.state()}, at); };
-    reduced == none ? take({}) : take({.after = {reduced}});
+    if (!schedule_.staggered_step && live.size() > 1) {
+      builder_.copy(r, of.flag(), of.flag_of_all(), {.lane = 1, .after = {last}});
+      reduced = builder_.all_reduce(r, builder_.group(live), element::int64, reduction::max, of.flag_of_all(), {.lane = 1});
+    }
+    // Not before the reduction: a peer that still waits for it may yet have to go back to what is kept now.
+    auto const keep_and_step = [&](placing const& at) {
+      builder_.copy(r, of.state(), of.kept(), at);
+      builder_.compute(r, step, {of.gradient(), of.flag(), of.state()}, {of.state()}, at);
+    };
+    reduced == none ? keep_and_step({}) : keep_and_step({.after = {reduced}});
   }
 
   constexpr std::int32_t lower_operation(rank_id r, stage_regions const& of, operation const& o) {
@@ -152,7 +158,7 @@ class pipeline_lowering {
       after = take_message(r, gradients, of, o);
     }
     std::int32_t const set = set_of_[cell(o, o.stage)];
-    if (set == none) throw invalid_program("a gradient is computed where its forward is not");
+    if (set == none || host_[cell(o, o.stage)] != r) throw invalid_program("a gradient is computed where its forward is not");
 
     region const state = of.state(), input = of.input(set), output = of.output(set), stash = of.stash(set);
     region const output_gradient = of.output_gradient(set), input_gradient = of.input_gradient(set);

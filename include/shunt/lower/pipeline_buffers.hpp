@@ -26,7 +26,8 @@ struct pipeline_buffers {
   static constexpr buffer_id state() { return 0; }     ///< persistent
   static constexpr buffer_id kept() { return 1; }      ///< persistent: the state as it was before the last step
   static constexpr buffer_id gradient() { return 2; }  ///< zero at the start of an iteration
-  static constexpr buffer_id flag() { return 3; }      ///< one int64, 0 at the start; above 0: something overflowed or wasn't finite
+  /// Two int64, 0 at the start; above 0: something overflowed or wasn't finite, in this stage and (no staggered step) in any stage.
+  static constexpr buffer_id flag() { return 3; }
 
   static constexpr buffer_id input(std::int32_t set) { return 4 + 5 * set; }
   static constexpr buffer_id output(std::int32_t set) { return 5 + 5 * set; }
@@ -35,7 +36,7 @@ struct pipeline_buffers {
   static constexpr buffer_id input_gradient(std::int32_t set) { return 8 + 5 * set; }
 };
 
-/// The whole buffers of a worker of stage s. The first stage's input and the last one's output have no bytes: data and labels belong
+/// The buffers of a worker of stage s, whole but for the flags. The first stage's input and the last one's output have no bytes: data and labels belong
 /// to (iteration, micro-batch), and the user's work knows them.
 struct stage_regions {
   pipeline_job const& job;
@@ -47,6 +48,7 @@ struct stage_regions {
   [[nodiscard]] constexpr region kept() const { return {at::kept(), 0, tensors.state[stage]}; }
   [[nodiscard]] constexpr region gradient() const { return {at::gradient(), 0, tensors.gradient[stage]}; }
   [[nodiscard]] constexpr region flag() const { return {at::flag(), 0, size_of(element::int64)}; }
+  [[nodiscard]] constexpr region flag_of_all() const { return {at::flag(), size_of(element::int64), size_of(element::int64)}; }
   [[nodiscard]] constexpr region input(std::int32_t set) const { return {at::input(set), 0, arriving()}; }
   [[nodiscard]] constexpr region output(std::int32_t set) const { return {at::output(set), 0, leaving()}; }
   [[nodiscard]] constexpr region stash(std::int32_t set) const { return {at::stash(set), 0, tensors.stash[stage]}; }

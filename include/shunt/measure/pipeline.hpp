@@ -9,7 +9,7 @@
 ///     stash peak the most micro-batches a worker holds at once, from forward to fused backward or backward_weight
 ///
 /// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30 (SlipStream, figure 3).
-/// Linear in the number of operations, period and bubble of a staggered schedule times the stages. All throw std::invalid_argument
+/// Linear in the number of operations; period and bubble of a staggered schedule cost what `steady_start` does. All throw std::invalid_argument
 /// where the orders of the workers wait for each other, but the peaks, which need no times.
 #include <algorithm>
 #include <cstddef>

@@ -8,7 +8,8 @@
 /// drift apart: stage s starts `steady_start[s]` after the earliest one, in every iteration, and the distance of iterations settles at the
 /// least Theta for which starts r exist with   r_s + Theta >= (end of stage s when stages start at r) + step_s   for every stage:
 /// the largest cycle mean of A[s][t] + step_t, where A[s][t] is the longest path from the start of stage s to the end of stage t.
-/// Linear in the number of operations; `steady_start` takes one such pass a stage. Integers: Theta is rounded up.
+/// Linear in the number of operations n; `steady_start` takes one such pass for each of the S stages and then bisects: O(S n + S^3 log
+/// Theta) and S^2 memory. Integers: Theta is rounded up.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -129,7 +129,7 @@ constexpr void validate(pipeline_job const& job) {
   auto const grow = [&](auto const& field, std::int64_t cost, std::int64_t times) {
     auto const product = checked_multiply(cost, times);
     auto const sum = product ? checked_add(busiest, *product) : std::nullopt;
-    if (!sum || *sum >= (std::int64_t{1} << 62)) throw invalid_problem(field(), "the times of one iteration add up beyond 62 bits");
+    if (!sum || *sum >= (std::int64_t{1} << 62)) throw invalid_problem(field(), "is " + std::to_string(cost) + ": the times of one iteration add up beyond 62 bits");
     busiest = *sum;
   };
   auto const check = [&](char const* kind, per_stage const& costs, ticks least, std::int64_t times) {

@@ -51,8 +51,7 @@ class dependency_finder {
  public:
   explicit dependency_finder(program const& p) : program_(p) {
     result_.first.push_back(0);
-    for (auto const& r : p.ranks)
-      result_.first.push_back(result_.first.back() + static_cast<std::int32_t>(r.instructions.size()));
+    for (auto const& r : p.ranks) result_.first.push_back(result_.first.back() + static_cast<std::int32_t>(r.instructions.size()));
     result_.partner.assign(static_cast<std::size_t>(result_.first.back()), dependencies::none);
   }
 
@@ -91,8 +90,8 @@ class dependency_finder {
       auto number = result_.first[r.index()];
       for (auto const& i : program_.ranks[r].instructions) {
         if (i.code == opcode::receive) {
-          auto const run = static_cast<std::size_t>(
-              std::lower_bound(mine.begin(), mine.end(), arrival{i.peer, i.channel, 0}) - mine.begin());
+          auto const run =
+              static_cast<std::size_t>(std::lower_bound(mine.begin(), mine.end(), arrival{i.peer, i.channel, 0}) - mine.begin());
           if (run < mine.size())
             if (auto const k = run + head[run]; k < mine.size() && mine[k].from == i.peer && mine[k].channel == i.channel) {
               ++head[run];
@@ -163,9 +162,9 @@ class dependency_finder {
 [[nodiscard]] inline std::vector<program_point> serial_order(program const& p, dependencies const& d) {
   std::vector<program_point> order;
   order.reserve(d.partner.size());
-  std::vector<std::int32_t> at(p.ranks.size(), 0);                   // each rank's next instruction
+  std::vector<std::int32_t> at(p.ranks.size(), 0);                    // each rank's next instruction
   std::vector<rank_id> waiter(d.partner.size(), dependencies::none);  // by number of a send: who waits for it
-  std::vector<std::int32_t> missing;                                 // how many members haven't come to each meeting yet
+  std::vector<std::int32_t> missing;                                  // how many members haven't come to each meeting yet
   for (auto const& m : d.meetings) missing.push_back(m.members.count);
   std::vector<rank_id> able;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) able.push_back(r);

@@ -35,9 +35,7 @@ class lanes {
     for (std::size_t n = 1; n < first_.size(); ++n) first_[n] += first_[n - 1];
     next_.resize(static_cast<std::size_t>(first_.back()));
     auto at = first_;
-    each_edge(p, [&](std::int32_t from, std::int32_t to) {
-      next_[static_cast<std::size_t>(at[static_cast<std::size_t>(from)]++)] = to;
-    });
+    each_edge(p, [&](std::int32_t from, std::int32_t to) { next_[static_cast<std::size_t>(at[static_cast<std::size_t>(from)]++)] = to; });
   }
 
   /// Whether a rank has several lanes. The rest is for such ranks only.

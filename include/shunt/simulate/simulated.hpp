@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -70,14 +69,14 @@ class simulated_session {
   /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    if (!runs_.empty()) same_ranks(*runs_.front().made_of->what, *p);
+    same_ranks(runs_.empty() ? *p : *runs_.front().made_of->what, *p);
     auto const n = static_cast<std::int32_t>(runs_.size());
     auto const known = std::find_if(runs_.begin(), runs_.end(), [&](auto const& r) { return r.made_of->what == p; });
     runs_.push_back({known != runs_.end() ? known->made_of : std::make_shared<prepared const>(std::move(p))});
     ranks_.resize(runs_.front().made_of->what->ranks.size());
     if (!by_time_ && runs_.back().made_of->order.share_links()) {
       by_time_ = true;
-      std::make_heap(able_.begin(), able_.end(), std::greater<>{});
+      std::make_heap(able_.begin(), able_.end(), later);
     }
     for (rank_id const r : ids<rank_id>(ranks_.size()))
       if (auto const& s = ranks_[r.index()]; s.programs == n && !s.silent) push({s.free_at, r, entry::begin_of_list});
@@ -168,12 +167,14 @@ class simulated_session {
     constexpr auto operator<=>(entry const&) const = default;
   };
 
+  static constexpr auto later = [](entry const& a, entry const& b) { return b < a; };  // makes a heap with the earliest on top
+
   void push(entry const& e) {
     able_.push_back(e);
-    if (by_time_) std::push_heap(able_.begin(), able_.end(), std::greater<>{});
+    if (by_time_) std::push_heap(able_.begin(), able_.end(), later);
   }
   entry pop() {
-    if (by_time_) std::pop_heap(able_.begin(), able_.end(), std::greater<>{});
+    if (by_time_) std::pop_heap(able_.begin(), able_.end(), later);
     entry const e = able_.back();
     able_.pop_back();
     return e;
@@ -407,9 +408,8 @@ class simulated_session {
         if (n == s.programs && i == done.instructions) ++done.instructions;
       }
       if (run.made_of->order.several(r))
-        std::sort(events.begin() + begin, events.end(), [](event const& a, event const& b) {
-          return std::pair(a.start, a.instruction) < std::pair(b.start, b.instruction);
-        });
+        std::sort(events.begin() + begin, events.end(),
+                  [](event const& a, event const& b) { return std::pair(a.start, a.instruction) < std::pair(b.start, b.instruction); });
     }
     return done;
   }
