@@ -1,10 +1,11 @@
 /// Puts what the demo's programs wrote into one page: demo_report DIR writes DIR/report.html from DIR/train, DIR/schedules, DIR/experts.
 /// Exit status: 0; 2 where a file is missing or no such file.
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -88,7 +89,7 @@ void show_schedules(example::report& page, fs::path const& dir) {
   auto const variants = json_of(dir / "variants.json").at("variants");
   page.section("What each part of SlipStream buys")
       .prose("Every operation waits for its number of ticks, so that the schedules show their real shape on few cores. Predicted is the "
-             "plan's period, measured the median of steady iterations. Worker 1:2 is dead in all rows but the first.");
+             "plan's period, measured the median of steady iterations. In all rows but the first the killed workers are dead from the start.");
   std::vector<row> rows;
   for (auto const& v : variants)
     rows.push_back({v.at("name").get<std::string>(), std::to_string(v.at("period").get<int>()), number(v.at("predicted_ms"), 1) + " ms",

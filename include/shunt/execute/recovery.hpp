@@ -62,7 +62,7 @@ struct loss {
   std::int32_t steps_undone = 0;       ///< survivors that had stepped
   std::int64_t instructions_lost = 0;  ///< that survivors had completed and do again
   ticks detect = 0;                    ///< from the lost rank's last instruction to the end of the session; 0 where the clock was virtual
-  ticks agree = 0;                     ///< to agree on the dead
+  ticks agree = 0;                     ///< to agree on the dead; in one process the executor knows who fell silent
   ticks restore = 0;                   ///< to put the survivors' state back
   ticks replan = 0;                    ///< to plan without them
   ticks redo = 0;                      ///< until the iteration was completed under the new plan; 0 where it wasn't
