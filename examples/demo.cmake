@@ -23,9 +23,9 @@ step("What each part of SlipStream buys: predicted and measured periods"
   train_through_failures --compare-schedules --op-ms 10 --out schedules)
 step("Sixteen experts on sixteen ranks, placed by swift_moe and by uniform (into experts.txt)"
   TO experts.txt adaptive_experts --trace loads.csv --out experts)
-step("The two planners for the shell (into slipstream.txt, placement.json)"
+step("The two planners for the shell (into slipstream.txt, then placement.json)"
   TO slipstream.txt plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 --solver slipstream --format text)
 file(WRITE ${OUT}/skewed.csv "700,200,60,40\n")
-step("" TO placement.json place_experts --loads skewed.csv --ranks 4 --slots 8 --solver swift_moe)
+step("The same for experts" TO placement.json place_experts --loads skewed.csv --ranks 4 --slots 8 --solver swift_moe)
 step("One page" demo_report .)
 message("The demo's files are in ${OUT}")

@@ -8,6 +8,8 @@
 #include <exception>
 #include <iostream>
 #include <limits>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,16 +112,22 @@ CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target
 /// status 2.
 template <class Body>
 [[nodiscard]] int guarded(Body&& body) {
-  try {
-    int const status = body();
-    if (!std::cout.flush()) throw std::runtime_error("standard output can't be written");
-    return status;
-  } catch (std::exception const& error) {
-    std::string line = error.what();
+  auto const refuse = [](std::string line) {
     std::replace(line.begin(), line.end(), '\n', ' ');
     std::cout.flush();
     std::cerr << "error: " << line << std::endl;
     return 2;
+  };
+  try {
+    int const status = body();
+    if (!std::cout.flush()) throw std::runtime_error("standard output can't be written");
+    return status;
+  } catch (std::bad_alloc const&) {
+    return refuse("the sizes asked for don't fit into this machine's memory");
+  } catch (std::length_error const&) {
+    return refuse("the sizes asked for don't fit into any memory");
+  } catch (std::exception const& error) {
+    return refuse(error.what());
   }
 }
 
