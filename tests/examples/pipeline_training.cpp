@@ -214,7 +214,7 @@ TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
 
 TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) {
   std::int32_t some_stages = 0;
-  for (std::uint64_t const seed : {1, 2, 3, 4, 5, 6}) {
+  for (std::uint64_t const seed : {1U, 2U, 3U, 4U, 5U, 6U}) {
     auto c = small(2, 2, 2, 60);
     c.optimizer.rate = seed % 2 == 0 ? 0.2F : 0.4F;
     c.seed = seed;
