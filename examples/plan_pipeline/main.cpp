@@ -84,7 +84,7 @@ void write_json(result const& r) {
            {"reason", r.answer.reason},
            {"workers", json::array()}};
   if (found) {
-    auto const peaks = shunt::stash_peak(r.answer.plan);
+    auto const peaks = shunt::stash_peak(r.job, r.answer.plan);
     for (shunt::rank_id rank : shunt::ids<shunt::rank_id>(r.job.ranks())) {
       auto const w = r.job.worker_of(rank);
       auto ops = json::array();
@@ -125,6 +125,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Plans one iteration of pipeline-parallel training: who computes what when, and what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", format = "json";
+  shunt::ticks comm = 0;
   bool no_reroute = false, no_split = false, no_stagger = false;
 
   example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
@@ -140,7 +141,7 @@ int main(int argc, char** argv) {
   add_costs("--backward-input", job.costs.backward_input, "ticks of the gradient of a stage's input, at least 1; likewise");
   add_costs("--backward-weight", job.costs.backward_weight, "ticks of the gradient of its parameters, 0 or more; likewise");
   add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise");
-  example::add_integer(app, "--comm", job.transfer,
+  example::add_integer(app, "--comm", comm,
                        "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
   app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")->type_name("P:S[,P:S...]");
   app.add_option("--memory", memory,

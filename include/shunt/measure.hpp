@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/measure/columns.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/measure/operation_graph.hpp"

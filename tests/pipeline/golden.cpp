@@ -147,7 +147,7 @@ TEST(golden, fault_free_is_1f1b) {
   EXPECT_EQ(makespan(job, own), 27);
   EXPECT_EQ(period(job, own), 30);
   EXPECT_DOUBLE_EQ(bubble_share(job, own), 9.0 / 30);
-  for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(stash_peak(own)[r], 4 - job.worker_of(r).stage.value());
+  for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(stash_peak(job, own)[r], 4 - job.worker_of(r).stage.value());
 }
 
 TEST(golden, the_mended_poster_is_a_plan_with_period_30) {
@@ -157,7 +157,7 @@ TEST(golden, the_mended_poster_is_a_plan_with_period_30) {
   EXPECT_EQ(lines(check(job, d.schedule, d.table)), "");
   EXPECT_EQ(period(job, d.schedule, d.table), 30);
   EXPECT_EQ(period(job, d.schedule), 30);
-  EXPECT_EQ(stash_peak(d.schedule)[job.rank_of({0, 2})], 7);
+  EXPECT_EQ(stash_peak(job, d.schedule)[job.rank_of({0, 2})], 7);
   ASSERT_GE(d.next_start.size(), 8u);
   for (auto const& [rank, start] : d.next_start) EXPECT_EQ(start - d.table.times[rank].front().start, 30) << "rank " << rank;
 }
@@ -248,9 +248,9 @@ TEST(golden, bubbles_of_known_schedules) {
     EXPECT_EQ(makespan(job, zb_h1{}(job).plan), work + 3 * (4 - weight));
   }
   pipeline_job const job{.stages = 4, .microbatches = 8};
-  EXPECT_EQ(stash_peak(gpipe{}(job).plan)[0], 8);
-  EXPECT_EQ(stash_peak(one_f_one_b{}(job).plan), (indexed<rank_id, std::int32_t>{4, 3, 2, 1}));
-  EXPECT_EQ(stash_peak(zb_h1{}(job).plan), (indexed<rank_id, std::int32_t>{4, 4, 4, 4}));
+  EXPECT_EQ(stash_peak(job, gpipe{}(job).plan)[0], 8);
+  EXPECT_EQ(stash_peak(job, one_f_one_b{}(job).plan), (indexed<rank_id, std::int64_t>{4, 3, 2, 1}));
+  EXPECT_EQ(stash_peak(job, zb_h1{}(job).plan), (indexed<rank_id, std::int64_t>{4, 4, 4, 4}));
 }
 
 TEST(golden, plans_that_are_none_say_why) {

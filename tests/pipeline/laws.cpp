@@ -60,7 +60,7 @@ pipeline_job random_job(dice& d, std::int32_t most_pipelines, std::int32_t most_
 
 std::string describe_job(pipeline_job const& job) {
   std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) + " M=" + std::to_string(job.microbatches) +
-                     " transfer=" + std::to_string(job.transfer) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
+                     " transfer=" + std::to_string(job.transfer.within_node) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
                      std::to_string(job.memory.limit) + " costs";
   for (stage_id s : ids<stage_id>(job.stages))
     text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
@@ -145,7 +145,7 @@ TEST(laws, plans_do_not_change_when_costs_are_scaled) {
     auto const job = random_job(d, 3, 5, 8);
     auto large = job;
     large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input), scaled(job.costs.backward_weight), scaled(job.costs.step)};
-    large.transfer *= 1000;
+    large.transfer = 1000 * large.transfer.within_node;
     SCOPED_TRACE(describe_job(job));
     slipstream const solver{.effort = 100'000};
     auto const a = solve(job, solver), b = solve(large, solver);
@@ -172,15 +172,15 @@ TEST(laws, the_period_is_the_distance_of_iterations_in_a_long_run) {
          {solve(job, slipstream{.effort = 50'000}), staggered(one_f_one_b{}), staggered(gpipe{}), staggered(zb_h1{})}) {
       if (!answer.has_plan()) continue;
       constexpr int iterations = 240, lap = 60;  // lap: a multiple of every possible cycle of stages
-      stage_starts start(static_cast<std::size_t>(job.stages), 0);
-      std::vector<stage_starts> history;
+      column_starts start(static_cast<std::size_t>(job.stages), 0);
+      std::vector<column_starts> history;
       for (int i = 0; i < iterations; ++i) {
         history.push_back(start);
         auto const table = times(job, answer.plan, start);
         for (rank_id r : ids<rank_id>(job.ranks()))
-          if (job.alive(job.worker_of(r))) start[job.worker_of(r).stage] = table.times[r].back().end;
+          if (job.alive(job.worker_of(r))) start[job.worker_of(r).stage.index()] = table.times[r].back().end;
       }
-      drifted += history.back() != stage_starts(start.size(), history.back()[0]);
+      drifted += history.back() != column_starts(start.size(), history.back()[0]);
       ticks const distance = history[iterations - 1][0] - history[iterations - 1 - lap][0];
       ticks const promised = period(job, answer.plan);
       EXPECT_LE(distance, promised * lap);
@@ -214,12 +214,12 @@ TEST(laws, the_period_holds_where_stages_wait_in_circles) {
     }
     ASSERT_EQ(lines(check(job, plan)), "");
     constexpr int iterations = 60, lap = 2;
-    std::vector<stage_starts> history{stage_starts(2, 0)};
+    std::vector<column_starts> history{column_starts(2, 0)};
     for (int i = 0; i < iterations; ++i) {
       auto const table = times(job, plan, history.back());
       history.push_back({table.times[job.rank_of({0, 0})].back().end, table.times[job.rank_of({0, 1})].back().end});
     }
-    auto const distance = [&](stage_id s) { return history[iterations][s] - history[iterations - lap][s]; };
+    auto const distance = [&](stage_id s) { return history[iterations][s.index()] - history[iterations - lap][s.index()]; };
     ticks const promised = period(job, plan);
     EXPECT_LE(distance(0), promised * lap);
     EXPECT_GT(distance(0), (promised - 1) * lap);
@@ -342,7 +342,7 @@ TEST(laws, programs_keep_no_more_sets_of_buffers_than_a_plan_stashes) {
   auto const job = pipeline_job{.pipelines = 3, .stages = 4, .microbatches = 6};
   for (auto const& plan : {gpipe{}(job).plan, one_f_one_b{}(job).plan, zb_h1{}(job).plan}) {
     auto const program = lower(job, plan);
-    auto const peak = stash_peak(plan);
+    auto const peak = stash_peak(job, plan);
     for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(program.ranks[r].buffers.size(), static_cast<std::size_t>(4 + 5 * peak[r]));
   }
 }

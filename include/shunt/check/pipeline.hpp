@@ -37,7 +37,7 @@ class schedule_judge {
   };
 
   constexpr schedule_judge(pipeline_job const& job, pipeline_schedule const& schedule) : job_(job), schedule_(schedule) {
-    cells_.resize(static_cast<std::size_t>(job.ranks()) * static_cast<std::size_t>(job.microbatches));
+    cells_.resize(static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches));
   }
 
   [[nodiscard]] constexpr violations verdict() {
@@ -160,7 +160,7 @@ class schedule_judge {
 
   constexpr void count_stashes() {
     for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const limit = job_.stash_limit(job_.worker_of(r).stage);
+      auto const limit = job_.stash_limit(r);
       if (!limit) continue;
       std::int64_t held = 0;
       auto const& list = schedule_.order[r];

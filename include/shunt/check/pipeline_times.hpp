@@ -66,7 +66,7 @@ class timetable_judge {
     }
     place const need = places_.input_of(places_.at(w));
     if (!need.found()) return;
-    ticks const there = when(need).end + (need.rank == w.rank ? 0 : job_.transfer);
+    ticks const there = when(need).end + job_.transfer(need.rank, w.rank);
     if (start < there) report(pipeline_rule::dependency, w, places_.at(need), start, there);
   }
 

@@ -43,11 +43,63 @@ inline void read(json_reader const& here, per_stage& costs) {
   costs = per_stage(std::move(values));
 }
 
-/// A worker is [pipeline, stage]; memory is "none", "1f1b" or a number.
+/// The same number between all ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8}.
+inline void to_json(nlohmann::json& j, transfer_times const& t) {
+  if (t == transfer_times(t.within_node))
+    j = t.within_node;
+  else
+    j = {{"within_node", t.within_node}, {"between_nodes", t.between_nodes}, {"ranks_per_node", t.ranks_per_node}};
+}
+inline void read(json_reader const& here, transfer_times& t) {
+  if (here.is_number()) {
+    t = here.integer<ticks>();
+    return;
+  }
+  here.only({"within_node", "between_nodes", "ranks_per_node"});
+  t = {here["within_node"].integer<ticks>(), here["between_nodes"].integer<ticks>(), here["ranks_per_node"].integer<std::int32_t>()};
+}
+
+/// "linear", "bidirectional", {"looped": chunks}, {"wave": chunks} or {"custom": [rank of each seat]}.
+inline void to_json(nlohmann::json& j, stage_layout const& layout) {
+  using shape = stage_layout::shape;
+  switch (layout.form()) {
+    case shape::linear:
+    case shape::bidirectional: j = to_string(layout.form()); return;
+    case shape::looped:
+    case shape::wave: j = {{to_string(layout.form()), layout.chunks()}}; return;
+    case shape::custom: break;
+  }
+  auto seats = nlohmann::json::array();
+  for (rank_id const r : layout.custom_seats()) seats.push_back(r.value());
+  j = {{"custom", std::move(seats)}};
+}
+inline void read(json_reader const& here, stage_layout& layout) {
+  if (here.is_text("linear")) {
+    layout = stage_layout::linear();
+  } else if (here.is_text("bidirectional")) {
+    layout = stage_layout::bidirectional();
+  } else if (here.is_text()) {
+    here.refuse("is no layout: linear, bidirectional, {looped: chunks}, {wave: chunks} or {custom: [ranks]}");
+  } else if (here.has("looped")) {
+    here.only({"looped"});
+    layout = stage_layout::looped(here["looped"].integer<std::int32_t>());
+  } else if (here.has("wave")) {
+    here.only({"wave"});
+    layout = stage_layout::wave(here["wave"].integer<std::int32_t>());
+  } else {
+    here.only({"custom"});
+    std::vector<rank_id> seats;
+    here["custom"].each([&](json_reader const& r) { seats.push_back(r.id<rank_id>()); });
+    layout = stage_layout::custom(std::move(seats));
+  }
+}
+
+/// A worker is [pipeline, stage]; memory is "none", "1f1b", a number or a list of one a rank.
 inline void to_json(nlohmann::json& j, pipeline_job const& job) {
   auto dead = nlohmann::json::array();
   for (worker const w : job.dead) dead.push_back({w.pipeline.value(), w.stage.value()});
   nlohmann::json memory = job.memory.limit;
+  if (job.memory.rule == stash_cap::kind::per_rank) memory = job.memory.limits;
   if (job.memory.rule == stash_cap::kind::none) memory = "none";
   if (job.memory.rule == stash_cap::kind::one_f_one_b) memory = "1f1b";
   j = {{"pipelines", job.pipelines},
@@ -57,47 +109,71 @@ inline void to_json(nlohmann::json& j, pipeline_job const& job) {
         {{"forward", job.costs.forward},
          {"backward_input", job.costs.backward_input},
          {"backward_weight", job.costs.backward_weight},
-         {"step", job.costs.step}}},
+         {"step", job.costs.step},
+         {"overlap_gain", job.costs.overlap_gain}}},
        {"transfer", job.transfer},
+       {"layout", job.layout},
+       {"stash", {{"forward", job.stash.forward}, {"backward_input", job.stash.backward_input}}},
        {"memory", std::move(memory)},
        {"dead", std::move(dead)}};
 }
-/// Costs, transfer, memory and dead may be left out; they then have their defaults.
+/// Whatever follows the three sizes may be left out; they then have their defaults.
 inline void read(json_reader const& here, pipeline_job& job) {
-  here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "memory", "dead"});
+  here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash", "memory", "dead"});
   job = {.pipelines = here["pipelines"].integer<std::int32_t>(),
          .stages = here["stages"].integer<std::int32_t>(),
          .microbatches = here["microbatches"].integer<std::int32_t>()};
   if (here.has("costs")) {
     auto const costs = here["costs"];
-    costs.only({"forward", "backward_input", "backward_weight", "step"});
+    costs.only({"forward", "backward_input", "backward_weight", "step", "overlap_gain"});
     for (auto const& [key, target] : {std::pair{"forward", &job.costs.forward}, std::pair{"backward_input", &job.costs.backward_input},
                                       std::pair{"backward_weight", &job.costs.backward_weight}, std::pair{"step", &job.costs.step}})
       if (costs.has(key)) read(costs[key], *target);
+    if (costs.has("overlap_gain")) job.costs.overlap_gain = costs["overlap_gain"].integer<ticks>();
   }
-  if (here.has("transfer")) job.transfer = here["transfer"].integer<ticks>();
+  if (here.has("transfer")) read(here["transfer"], job.transfer);
+  if (here.has("layout")) read(here["layout"], job.layout);
+  if (here.has("stash")) {
+    auto const stash = here["stash"];
+    stash.only({"forward", "backward_input"});
+    if (stash.has("forward")) read(stash["forward"], job.stash.forward);
+    if (stash.has("backward_input")) read(stash["backward_input"], job.stash.backward_input);
+  }
   if (here.has("memory")) {
     auto const memory = here["memory"];
     if (memory.is_text("none")) job.memory = stash_cap::none();
     else if (memory.is_text("1f1b")) job.memory = stash_cap::one_f_one_b();
-    else job.memory = stash_cap::per_worker(memory.integer<std::int32_t>());
+    else if (!memory.is_list()) job.memory = stash_cap::per_worker(memory.integer<std::int64_t>());
+    else {
+      std::vector<std::int64_t> limits;
+      memory.each([&](json_reader const& limit) { limits.push_back(limit.integer<std::int64_t>()); });
+      job.memory = stash_cap::per_rank(std::move(limits));
+    }
   }
   if (here.has("dead"))
     here["dead"].each([&](json_reader const& w) { job.dead.push_back({w.item(0, 2).id<pipeline_id>(), w.item(1, 2).id<stage_id>()}); });
 }
 
-/// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}
+/// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}, and {"overlapped": [[index, ...] of rank 0, ...]} where there are
+/// overlapped pairs.
 inline void to_json(nlohmann::json& j, pipeline_schedule const& plan) {
   j = {{"staggered_step", plan.staggered_step}, {"order", plan.order.items()}};
+  if (!plan.overlapped.empty()) j["overlapped"] = plan.overlapped.items();
 }
 inline void read(json_reader const& here, pipeline_schedule& plan) {
-  here.only({"staggered_step", "order"});
+  here.only({"staggered_step", "order", "overlapped"});
   plan = {.staggered_step = here["staggered_step"].boolean()};
   here["order"].each([&](json_reader const& list) {
     std::vector<operation> order;
     list.each([&](json_reader const& op) { read(op, order.emplace_back()); });
     plan.order.push_back(std::move(order));
   });
+  if (here.has("overlapped"))
+    here["overlapped"].each([&](json_reader const& list) {
+      std::vector<std::int32_t> pairs;
+      list.each([&](json_reader const& i) { pairs.push_back(i.integer<std::int32_t>(0)); });
+      plan.overlapped.push_back(std::move(pairs));
+    });
 }
 
 /// [[[start, end], ...] of rank 0, ...]

@@ -50,6 +50,8 @@ class json_reader {
     return json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]");
   }
   [[nodiscard]] bool is_list() const { return here_->is_array(); }
+  [[nodiscard]] bool is_number() const { return here_->is_number(); }
+  [[nodiscard]] bool is_text() const { return here_->is_string(); }
   [[nodiscard]] bool is_text(std::string_view text) const { return here_->is_string() && here_->get_ref<std::string const&>() == text; }
 
   template <std::integral Integer>

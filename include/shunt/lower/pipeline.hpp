@@ -42,7 +42,7 @@ class pipeline_lowering {
       : job_(job), schedule_(schedule), tensors_(tensors), builder_(job.ranks()) {
     if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
       throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " workers");
-    auto const cells = static_cast<std::size_t>(job.ranks()) * static_cast<std::size_t>(job.microbatches);
+    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     auto const links = static_cast<std::size_t>(job.ranks()) * static_cast<std::size_t>(job.pipelines);
     for (std::size_t c : {activations, gradients}) {
       message_[c].resize(cells);

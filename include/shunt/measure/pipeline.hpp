@@ -2,11 +2,11 @@
 /// What a pipeline schedule costs.
 ///
 ///     makespan   end of the last forward or backward of one iteration by itself
-///     period     distance of iterations in a long run, the step included. Staggered: the largest over stages of (latest end - earliest
-///                start over the stage's live peers) + the stage's step, at the starts of `steady_start`, which make it least.
-///                Otherwise: makespan + the largest step
-///     bubble     share of a period in which a live worker neither computes nor steps, mean over the live workers
-///     stash peak the most micro-batches a worker holds at once, from forward to fused backward or backward_weight
+///     period     distance of iterations in a long run, the step included. Staggered: the largest over columns of (latest end - earliest
+///                start over the column's live ranks, steps included), at the starts of `steady_start`, which make it least.
+///                Otherwise: makespan + the longest that a rank steps
+///     bubble     share of a period in which a live rank neither computes nor steps, mean over the live ranks
+///     stash peak the most that a rank holds at once, in the units of the job's stash weights: micro-batches, where they are the default
 ///
 /// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30 (SlipStream, figure 3).
 /// Linear in the number of operations; period and bubble of a staggered schedule cost what `steady_start` does. All throw std::invalid_argument
@@ -19,6 +19,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/measure/columns.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -36,27 +37,32 @@ namespace shunt {
   return makespan(schedule, times(job, schedule));
 }
 
+/// The longest that a rank steps.
+[[nodiscard]] constexpr ticks longest_step(pipeline_job const& job) {
+  ticks longest = 0;
+  columns const in(job);
+  for (column const& c : in.all) {
+    ticks sum = 0;
+    for (stage_id s : c.stages) sum += job.costs.step[s];
+    longest = std::max(longest, sum);
+  }
+  return longest;
+}
+
 /// The period as the times have it; `period(job, schedule)` is the least that any times of the schedule have.
 [[nodiscard]] constexpr ticks period(pipeline_job const& job, pipeline_schedule const& schedule, timetable const& table) {
-  if (!schedule.staggered_step) {
-    ticks step = 0;
-    for (stage_id s : ids<stage_id>(job.stages)) step = std::max(step, job.costs.step[s]);
-    return makespan(schedule, table) + step;
-  }
+  if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
   ticks longest = 0;
-  for (stage_id s : ids<stage_id>(job.stages)) {
+  columns const in(job);
+  for (column const& c : in.all) {
     bool any = false;
     interval span;
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-      rank_id const r = job.rank_of({p, s});
-      for (std::size_t i = 0; i < schedule.order[r].size(); ++i) {
-        if (schedule.order[r][i].kind == op_kind::step) continue;
-        auto const& [start, end] = table.times[r][i];
+    for (rank_id r : c.live)
+      for (auto const& [start, end] : table.times[r]) {
         span = any ? interval{std::min(span.start, start), std::max(span.end, end)} : interval{start, end};
         any = true;
       }
-    }
-    longest = std::max(longest, span.end - span.start + job.costs.step[s]);
+    longest = std::max(longest, span.end - span.start);
   }
   return longest;
 }
@@ -65,23 +71,34 @@ namespace shunt {
 }
 
 [[nodiscard]] constexpr double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule) {
-  double busy = 0, workers = 0;
-  for (rank_id r : ids<rank_id>(job.ranks())) {
-    if (!job.alive(job.worker_of(r))) continue;
-    workers += 1;
-    for (operation const& o : schedule.order[r]) busy += static_cast<double>(cost_of(job, o));
-  }
-  double const available = workers * static_cast<double>(period(job, schedule));
+  double busy = 0, live = 0;
+  columns const in(job);
+  for (column const& c : in.all)
+    for (rank_id r : c.live) {
+      live += 1;
+      auto const& list = schedule.order[r];
+      for (operation const& o : list) busy += static_cast<double>(cost_of(job, o));
+      if (schedule.overlapped.empty()) continue;
+      for (std::int32_t const i : schedule.overlapped[r]) {
+        operation const &a = list[static_cast<std::size_t>(i)], &b = list[static_cast<std::size_t>(i) + 1];
+        busy -= static_cast<double>(cost_of(job, a) + cost_of(job, b) - cost_of(job, a, b));
+      }
+    }
+  double const available = live * static_cast<double>(period(job, schedule));
   return available > 0 ? 1 - busy / available : 0;
 }
 
-[[nodiscard]] constexpr indexed<rank_id, std::int32_t> stash_peak(pipeline_schedule const& schedule) {
-  indexed<rank_id, std::int32_t> peak(schedule.order.size(), 0);
+[[nodiscard]] constexpr indexed<rank_id, std::int64_t> stash_peak(pipeline_job const& job, pipeline_schedule const& schedule) {
+  indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
   for (rank_id r : ids<rank_id>(schedule.order.size())) {
-    std::int32_t held = 0;
+    std::int64_t held = 0;
     for (operation const& o : schedule.order[r]) {
-      if (o.kind == op_kind::forward) peak[r] = std::max(peak[r], ++held);
-      if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight) --held;
+      if (o.kind == op_kind::step) continue;
+      auto const whole = job.stash.forward[o.stage], early = job.stash.backward_input[o.stage];
+      if (o.kind == op_kind::forward) peak[r] = std::max(peak[r], held += whole);
+      if (o.kind == op_kind::backward) held -= whole;
+      if (o.kind == op_kind::backward_input) held -= early;
+      if (o.kind == op_kind::backward_weight) held -= whole - early;
     }
   }
   return peak;

@@ -11,96 +11,73 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
-/// One value for every stage, or one value a stage: `.forward = 3` and `.forward = {3, 3, 4, 2}` both read as written.
-class per_stage {
- public:
-  constexpr per_stage(ticks every_stage) : values_{every_stage} {}
-  constexpr per_stage(std::initializer_list<ticks> values) : values_(values) {}
-  constexpr explicit per_stage(std::vector<ticks> values) : values_(std::move(values)) {}
-
-  [[nodiscard]] constexpr ticks operator[](stage_id s) const { return values_[values_.size() == 1 ? 0 : s.index()]; }
-  [[nodiscard]] constexpr std::size_t size() const { return values_.size(); }
-  [[nodiscard]] constexpr std::vector<ticks> const& values() const { return values_; }
-  constexpr bool operator==(per_stage const&) const = default;
-
- private:
-  std::vector<ticks> values_;
-};
-
-/// What the operations of a stage take, in ticks. `backward_input` is the gradient with respect to the stage's input alone,
-/// `backward_weight` the gradient with respect to its parameters; a fused backward takes the sum of both.
-/// forward and backward_input must be positive, the others may be zero.
-struct stage_costs {
-  per_stage forward = 1;
-  per_stage backward_input = 1;
-  per_stage backward_weight = 1;
-  per_stage step = 0;
-
-  [[nodiscard]] constexpr ticks microbatch(stage_id s) const { return forward[s] + backward_input[s] + backward_weight[s]; }
-  constexpr bool operator==(stage_costs const&) const = default;
-};
-
-/// A worker by its place: stage `stage` of pipeline `pipeline`.
-struct worker {
-  pipeline_id pipeline{};
-  stage_id stage{};
-
-  constexpr auto operator<=>(worker const&) const = default;
-  constexpr bool operator==(worker const&) const = default;
-};
-
-/// How many micro-batches a worker may hold stashed at once. A stash lives from a micro-batch's forward to the end of its fused
-/// backward, or of its backward_weight where the backward is split.
-struct stash_cap {
-  enum class kind : std::uint8_t {
-    none,             ///< no limit
-    one_f_one_b,      ///< stage s of S holds at most S - s, as plain 1F1B needs
-    per_worker,       ///< `limit` on every worker
-  };
-  kind rule = kind::none;
-  std::int32_t limit = 0;
-
-  [[nodiscard]] static constexpr stash_cap none() { return {}; }
-  [[nodiscard]] static constexpr stash_cap one_f_one_b() { return {kind::one_f_one_b, 0}; }
-  [[nodiscard]] static constexpr stash_cap per_worker(std::int32_t limit) { return {kind::per_worker, limit}; }
-
-  constexpr bool operator==(stash_cap const&) const = default;
-};
-
 /// One iteration of synchronous pipeline-parallel training: `pipelines` (D) data-parallel copies of `stages` (S) stages, each copy
-/// with `microbatches` (M) micro-batches of its own. Workers at the same stage hold the same parameters, so a live one can take over
-/// the micro-batches of a dead one.
+/// with `microbatches` (M) micro-batches of its own. The layout says which rank holds which stages. Seats of the same stage hold the same
+/// parameters, so a live one can take over the micro-batches of a dead one.
 struct pipeline_job {
   std::int32_t pipelines = 1;
   std::int32_t stages = 1;
   std::int32_t microbatches = 1;
   stage_costs costs{};
-  ticks transfer = 0;  ///< from the end of an operation to the moment its output can be used on another worker
+  transfer_times transfer{};
   stash_cap memory{};
-  std::vector<worker> dead{};
+  std::vector<worker> dead{};  ///< a seat of each dead rank
+  stage_layout layout = stage_layout::linear();
+  stash_weights stash{};
 
-  [[nodiscard]] constexpr std::int32_t ranks() const { return pipelines * stages; }
+  [[nodiscard]] constexpr std::int32_t ranks() const { return layout.ranks(pipelines, stages); }
+  /// Pairs of a pipeline and a stage, D x S: as many as ranks only where every rank holds one stage.
+  [[nodiscard]] constexpr std::int32_t seats() const { return pipelines * stages; }
   [[nodiscard]] constexpr std::int32_t microbatches_in_all() const { return pipelines * microbatches; }
-  /// Ranks are dealt pipeline by pipeline: worker (p, s) is rank p * stages + s.
-  [[nodiscard]] constexpr rank_id rank_of(worker w) const { return w.pipeline.value() * stages + w.stage.value(); }
-  [[nodiscard]] constexpr worker worker_of(rank_id r) const { return {r.value() / stages, r.value() % stages}; }
-  [[nodiscard]] constexpr bool alive(worker w) const { return std::find(dead.begin(), dead.end(), w) == dead.end(); }
-  /// The pipelines whose worker at stage s lives, in ascending order.
+  /// Ranks are dealt pipeline by pipeline: under a linear layout seat (p, s) is on rank p * stages + s.
+  [[nodiscard]] constexpr rank_id rank_of(worker w) const { return layout.rank_of(w, stages); }
+  /// The seats of a rank, pipelines and then stages ascending.
+  [[nodiscard]] constexpr std::vector<worker> seats_of(rank_id r) const { return layout.seats_of(r, pipelines, stages); }
+  /// The first seat of a rank, which is its name: its only one under a linear layout.
+  [[nodiscard]] constexpr worker worker_of(rank_id r) const {
+    if (layout.form() == stage_layout::shape::custom) return seats_of(r).front();
+    std::int32_t const length = stages / layout.chunks(), share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
+    return {r.value() / length * share, r.value() % length};
+  }
+  /// The stages of a rank, ascending, each once: those whose parameters it keeps and steps.
+  [[nodiscard]] constexpr std::vector<stage_id> stages_of(rank_id r) const {
+    std::vector<stage_id> held;
+    for (worker const& w : seats_of(r)) held.push_back(w.stage);
+    std::sort(held.begin(), held.end());
+    held.erase(std::unique(held.begin(), held.end()), held.end());
+    return held;
+  }
+  [[nodiscard]] constexpr bool alive(rank_id r) const {
+    return std::none_of(dead.begin(), dead.end(), [&](worker const& w) { return rank_of(w) == r; });
+  }
+  [[nodiscard]] constexpr bool alive(worker w) const { return alive(rank_of(w)); }
+  /// The pipelines whose seat at stage s is on a live rank, in ascending order.
   [[nodiscard]] constexpr std::vector<pipeline_id> live_peers(stage_id s) const {
     std::vector<pipeline_id> live;
     for (std::int32_t p = 0; p < pipelines; ++p)
-      if (alive({p, s})) live.push_back(p);
+      if (alive(worker{p, s})) live.push_back(p);
     return live;
   }
-  /// The most micro-batches a worker of stage s may stash, or nothing where there is no limit.
-  [[nodiscard]] constexpr std::optional<std::int32_t> stash_limit(stage_id s) const {
+  /// The live ranks that hold stage s, ascending, each once: those that reduce its gradient.
+  [[nodiscard]] constexpr std::vector<rank_id> live_holders(stage_id s) const {
+    std::vector<rank_id> live;
+    for (pipeline_id p : live_peers(s)) live.push_back(rank_of({p, s}));
+    std::sort(live.begin(), live.end());
+    live.erase(std::unique(live.begin(), live.end()), live.end());
+    return live;
+  }
+  /// The most a rank may stash, in the units of `stash`, or nothing where there is no limit.
+  [[nodiscard]] constexpr std::optional<std::int64_t> stash_limit(rank_id r) const {
     switch (memory.rule) {
       case stash_cap::kind::none: return std::nullopt;
-      case stash_cap::kind::one_f_one_b: return stages - s.value();
+      case stash_cap::kind::one_f_one_b: return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
       case stash_cap::kind::per_worker: return memory.limit;
+      case stash_cap::kind::per_rank: return memory.limits[r.index()];
     }
     return std::nullopt;
   }
@@ -108,10 +85,11 @@ struct pipeline_job {
   constexpr bool operator==(pipeline_job const&) const = default;
 };
 
-/// Throws invalid_problem, naming the field, where a job is broken: a size that isn't positive, a list of costs of another length than
-/// the stages, forward or backward_input below 1, a negative cost, a cap below 1, a dead worker that doesn't exist or is named twice,
-/// or times whose sum over one iteration doesn't fit 62 bits. A stage without a live worker is no broken job; solvers answer
-/// infeasible.
+/// Throws invalid_problem, naming the field, where a job is broken: a size that isn't positive, a layout that doesn't fit, a list of costs
+/// of another length than the stages, forward or backward_input below 1, a negative cost or gain, links within and between
+/// nodes that differ without a size of nodes, stash weights that don't add up, a cap below 1, caps for another number of ranks, a dead
+/// worker that doesn't exist or whose rank is named twice, or times whose sum over one iteration doesn't fit 62 bits. A stage without
+/// a live worker is no broken job; solvers answer infeasible.
 constexpr void validate(pipeline_job const& job) {
   auto const positive = [](char const* field, std::int64_t value) {
     if (value < 1) throw invalid_problem(field, "must be at least 1, is " + std::to_string(value));
@@ -119,11 +97,12 @@ constexpr void validate(pipeline_job const& job) {
   positive("pipelines", job.pipelines);
   positive("stages", job.stages);
   positive("microbatches", job.microbatches);
-  auto const ranks = checked_multiply(job.pipelines, job.stages);
-  auto const cells = checked_multiply(*ranks, job.microbatches);
+  auto const seats = checked_multiply(job.pipelines, job.stages);
+  auto const cells = checked_multiply(*seats, job.microbatches);
   constexpr std::int64_t most = std::int64_t{1} << 31;
-  if (*ranks >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
+  if (*seats >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
   if (!cells || *cells >= most) throw invalid_problem("microbatches", "pipelines x stages x microbatches is beyond 32 bits");
+  validate(job.layout, job.pipelines, job.stages);
 
   std::int64_t busiest = 0;  // the work of every stage for every micro-batch, with transfers: no schedule without idling is longer
   auto const grow = [&](auto const& field, std::int64_t cost, std::int64_t times) {
@@ -151,10 +130,40 @@ constexpr void validate(pipeline_job const& job) {
   check("backward_input", job.costs.backward_input, 1, all);
   check("backward_weight", job.costs.backward_weight, 0, all);
   check("step", job.costs.step, 0, 1);
-  if (job.transfer < 0) throw invalid_problem("transfer", "must be at least 0, is " + std::to_string(job.transfer));
-  grow([] { return "transfer"; }, job.transfer, 2 * *cells);
+  if (job.costs.overlap_gain < 0) throw invalid_problem("costs.overlap_gain", "must be at least 0, is " + std::to_string(job.costs.overlap_gain));
+  ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
+  if (within < 0 || between < 0) throw invalid_problem("transfer", "must be at least 0, is " + std::to_string(std::min(within, between)));
+  if (job.transfer.ranks_per_node < 0)
+    throw invalid_problem("transfer.ranks_per_node", "must be at least 0, is " + std::to_string(job.transfer.ranks_per_node));
+  if (within != between && job.transfer.ranks_per_node == 0)
+    throw invalid_problem("transfer.ranks_per_node", "must be given where links within and between nodes differ");
+  grow([] { return "transfer"; }, std::max(within, between), 2 * *cells);
 
-  if (job.memory.rule == stash_cap::kind::per_worker) positive("memory", job.memory.limit);
+  auto const weigh = [&](char const* kind, per_stage const& weights, ticks least) {
+    std::string const field = std::string("stash.") + kind;
+    if (weights.size() != 1 && weights.size() != static_cast<std::size_t>(job.stages))
+      throw invalid_problem(field, "has " + std::to_string(weights.size()) + " values for " + std::to_string(job.stages) + " stages");
+    for (ticks const w : weights.values())
+      if (w < least || w > (std::int64_t{1} << 31)) throw invalid_problem(field, "must be " + std::to_string(least) + " to 2^31, is " + std::to_string(w));
+  };
+  weigh("forward", job.stash.forward, 1);
+  weigh("backward_input", job.stash.backward_input, 0);
+  for (std::int32_t s = 0; s < job.stages; ++s)
+    if (job.stash.backward_input[s] > job.stash.forward[s])
+      throw invalid_problem("stash.backward_input", "gives back " + std::to_string(job.stash.backward_input[s]) + " of " +
+                                                        std::to_string(job.stash.forward[s]) + " at stage " + std::to_string(s));
+  switch (job.memory.rule) {
+    case stash_cap::kind::none: break;
+    case stash_cap::kind::one_f_one_b:
+      if (job.layout.form() != stage_layout::shape::linear) throw invalid_problem("memory", "1f1b is for linear layouts");
+      break;
+    case stash_cap::kind::per_worker: positive("memory", job.memory.limit); break;
+    case stash_cap::kind::per_rank:
+      if (job.memory.limits.size() != static_cast<std::size_t>(job.ranks()))
+        throw invalid_problem("memory", "has " + std::to_string(job.memory.limits.size()) + " limits for " + std::to_string(job.ranks()) + " ranks");
+      for (std::int64_t const limit : job.memory.limits) positive("memory", limit);
+      break;
+  }
   for (std::size_t i = 0; i < job.dead.size(); ++i) {
     worker const w = job.dead[i];
     auto const refuse = [&](std::string const& why) {
@@ -163,8 +172,8 @@ constexpr void validate(pipeline_job const& job) {
     };
     if (w.pipeline < 0 || w.pipeline >= job.pipelines || w.stage < 0 || w.stage >= job.stages)
       refuse("is not one of " + std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) + " stages");
-    if (std::find(job.dead.begin(), job.dead.begin() + static_cast<std::ptrdiff_t>(i), w) !=
-        job.dead.begin() + static_cast<std::ptrdiff_t>(i))
+    if (std::any_of(job.dead.begin(), job.dead.begin() + static_cast<std::ptrdiff_t>(i),
+                    [&](worker const& other) { return job.rank_of(other) == job.rank_of(w); }))
       refuse("is named twice");
   }
 }

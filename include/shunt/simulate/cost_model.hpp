@@ -54,11 +54,11 @@ class job_costs {
       default: return 0;
     }
   }
-  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count) const { return {0, transfer_}; }
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const { return {0, transfer_(from, to)}; }
 
  private:
   stage_costs costs_;
-  ticks transfer_;
+  transfer_times transfer_;
 };
 
 static_assert(cost_model<job_costs>);

@@ -50,7 +50,7 @@ class list_scheduler {
       auto& w = workers_[r.index()];
       w.at = job.worker_of(r);
       w.alive = job.alive(w.at);
-      w.cap = job.stash_limit(w.at.stage).value_or(stage_policy::unlimited);
+      w.cap = static_cast<std::int32_t>(std::min<std::int64_t>(job.stash_limit(r).value_or(stage_policy::unlimited), stage_policy::unlimited));
     }
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (microbatch_id m : ids<microbatch_id>(job.microbatches)) at(routes_.host(p, 0, m), 0).first_stage.emplace_back(p, m);
@@ -216,7 +216,7 @@ class list_scheduler {
     ++w.in_flight;
     if (o.stage.value() + 1 < job_.stages) {
       auto& next = at(routes_.host(o.pipeline, o.stage.value() + 1, o.microbatch), o.stage.value() + 1);
-      post({end + job_.transfer, &next, what::forward, key_of(next, o.pipeline, o.microbatch)});
+      post({end + job_.transfer(job_.rank_of(w.at), job_.rank_of(next.at)), &next, what::forward, key_of(next, o.pipeline, o.microbatch)});
     } else {
       push(w.inputs, key_of(w, o.pipeline, o.microbatch));  // its own loss: there when the forward ends
     }
@@ -235,8 +235,9 @@ class list_scheduler {
       --w.stashed;
     if (o.stage > 0) {
       auto& next = at(routes_.host(o.pipeline, o.stage.value() - 1, o.microbatch), o.stage.value() - 1);
-      next.arriving.push_back(end + job_.transfer);
-      post({end + job_.transfer, &next, what::input, key_of(next, o.pipeline, o.microbatch)});
+      ticks const there = end + job_.transfer(job_.rank_of(w.at), job_.rank_of(next.at));
+      next.arriving.push_back(there);
+      post({there, &next, what::input, key_of(next, o.pipeline, o.microbatch)});
     }
     return true;
   }

@@ -18,6 +18,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/measure/columns.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -39,7 +40,7 @@ class stream_merger {
  public:
   constexpr stream_merger(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
-    auto const cells = ranks * static_cast<std::size_t>(job.microbatches);
+    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
     host_.resize(cells, rank_id{-1});
     next_.resize(ranks);
@@ -71,8 +72,9 @@ class stream_merger {
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
     if (left_ > 0) return {};
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      if (job_.alive(job_.worker_of(r))) schedule_.order[r].push_back({.kind = op_kind::step, .stage = job_.worker_of(r).stage});
+    for (column const& c : columns(job_).all)
+      for (rank_id r : c.live)
+        for (stage_id s : c.stages) schedule_.order[r].push_back({.kind = op_kind::step, .stage = s});
     return {std::move(schedule_), true};
   }
 
@@ -97,7 +99,7 @@ class stream_merger {
 
   constexpr void start_something(rank_id r, ticks now) {
     auto const urgency = [](op_kind k) { return k == op_kind::forward ? 1 : k == op_kind::backward_weight ? 2 : 0; };
-    auto const cap = job_.stash_limit(job_.worker_of(r).stage);
+    auto const cap = job_.stash_limit(r);
     using rank_of_choice = std::tuple<int, ticks, microbatch_id, pipeline_id>;
     std::optional<std::pair<rank_of_choice, std::size_t>> best;
     for (std::size_t s = 0; s < streams_[r].size(); ++s) {
@@ -105,7 +107,7 @@ class stream_merger {
       operation const& o = streams_[r][s][next_[r][s]];
       ticks const since = ready(o);
       if (since == unknown || since > now) continue;
-      if (o.kind == op_kind::forward && cap && stashed_[r.index()] >= *cap) continue;
+      if (o.kind == op_kind::forward && cap && stashed_[r.index()] + job_.stash.forward[o.stage] > *cap) continue;
       std::pair const choice{rank_of_choice{urgency(o.kind), since, o.microbatch, o.pipeline}, s};
       if (!best || choice < *best) best = choice;
     }
@@ -117,22 +119,22 @@ class stream_merger {
     auto const hand_on = [&](std::vector<ticks>& table, stage_id to) {
       auto const target = cell(o, to);
       bool const stays = host_[target] == r;
-      table[target] = end + (stays ? 0 : job_.transfer);
+      table[target] = end + (stays ? 0 : job_.transfer(r, host_[target]));
       if (!stays && host_[target] >= 0) wake(table[target], host_[target]);
     };
     schedule_.order[r].push_back(o);
     --left_;
     idle_from_[r.index()] = end;
     if (o.kind == op_kind::forward) {
-      ++stashed_[r.index()];
+      stashed_[r.index()] += job_.stash.forward[o.stage];
       if (o.stage.value() + 1 < job_.stages)
         hand_on(forward_, o.stage.value() + 1);
       else
         gradient_[cell(o, o.stage)] = end;
     } else if (o.kind == op_kind::backward_weight) {
-      --stashed_[r.index()];
+      stashed_[r.index()] -= job_.stash.forward[o.stage] - job_.stash.backward_input[o.stage];
     } else {
-      if (o.kind == op_kind::backward) --stashed_[r.index()];
+      stashed_[r.index()] -= (o.kind == op_kind::backward ? job_.stash.forward : job_.stash.backward_input)[o.stage];
       weight_[cell(o, o.stage)] = end;
       if (o.stage > 0) hand_on(gradient_, o.stage.value() - 1);
     }
@@ -145,7 +147,7 @@ class stream_merger {
   std::vector<rank_id> host_{};
   indexed<rank_id, std::vector<std::size_t>> next_{};
   std::vector<ticks> idle_from_{};
-  std::vector<std::int32_t> stashed_{};
+  std::vector<std::int64_t> stashed_{};
   std::vector<std::pair<ticks, std::int32_t>> events_{};
   std::size_t left_ = 0;
   pipeline_schedule schedule_{};

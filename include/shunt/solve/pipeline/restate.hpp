@@ -33,25 +33,28 @@ namespace shunt {
       answer.reason = text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
       return answer;
     }
-  auto const peak = stash_peak(answer.plan);
+  auto const peak = stash_peak(job, answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
-    if (auto const cap = job.stash_limit(job.worker_of(r).stage); cap && peak[r] > *cap) {
+    if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
       answer.reason =
           text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + " micro-batches, the cap is " + text::of(*cap);
       return answer;
     }
-  if (!graph_of(job, answer.plan).executable()) {
+  auto const graph = graph_of(job, answer.plan);
+  if (!graph.executable()) {
     answer.reason = "workers wait for each other";
     return answer;
   }
-  answer.objective = static_cast<double>(period(job, answer.plan));
+  answer.objective = static_cast<double>(period(job, answer.plan, steady_times(job, answer.plan)));
   answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
   return answer;
 }
 
-/// A schedule with one empty list a worker.
-[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job) {
-  return {.order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
+/// A schedule with one empty list a rank, each with room for so many operations.
+[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job, std::size_t room = 0) {
+  pipeline_schedule schedule{.order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
+  for (auto& list : schedule.order) list.reserve(room);
+  return schedule;
 }
 
 }  // namespace shunt

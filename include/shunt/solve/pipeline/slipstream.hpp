@@ -146,8 +146,8 @@ class policy_search {
         attempt([&](p& x) { x.guests_first = !x.guests_first; });
         for (std::int32_t const limit : {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
           attempt([&](p& x) { x.in_flight = limit; });
-        if (auto const cap = job_.stash_limit(s))
-          for (std::int32_t const limit : {p::unlimited, *cap - 1, *cap - 2, *cap / 2}) attempt([&](p& x) { x.weight_before = limit; });
+        if (auto const most = job_.stash_limit(job_.live_holders(s).front()); most && *most < p::unlimited)
+          for (auto const cap = static_cast<std::int32_t>(*most); std::int32_t const limit : {p::unlimited, cap - 1, cap - 2, cap / 2}) attempt([&](p& x) { x.weight_before = limit; });
         if (stagger_) {
           ticks const unit = job_.costs.microbatch(s);
           for (ticks const later : {-unit, -job_.costs.forward[s], job_.costs.forward[s], unit})

@@ -3,11 +3,14 @@
 /// bubbles (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 2).
 ///
 /// Stage s starts backward_weight s micro-batches late, so that every stage stashes S, the peak of 1F1B on its first; under a tighter cap
-/// it delays less. Bubble (S - 1)(F + I - W) with equal stages. Linear in the number of operations. No search and no re-routing: on a
-/// job with dead workers the answer is infeasible and the plan only a start for transforms. Throws invalid_problem where the job is broken.
+/// it delays less. Bubble (S - 1)(F + I - W) with equal stages. Linear in the number of operations. For linear layouts. No search and no
+/// re-routing: on a job with dead workers the answer is infeasible and the plan only a start for transforms. Throws invalid_problem where
+/// the job is broken or has another layout.
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
 
+#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -18,11 +21,19 @@ struct zb_h1 {
 
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    auto schedule = empty_schedule(job);
+    return restate(job, order(job));
+  }
+
+  /// The plan alone, of a job that is not broken. Throws invalid_problem for another layout.
+  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
+    require_layout(job, name, stage_layout::shape::linear);
+    auto schedule = empty_schedule(job, 3 * static_cast<std::size_t>(job.microbatches) + 1);
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages)) {
         auto& list = schedule.order[job.rank_of({p, s})];
-        std::int32_t const cap = job.stash_limit(s).value_or(job.stages);
+        std::int32_t cap = job.stages;
+        if (auto const limit = job.stash_limit(job.rank_of({p, s})))
+          cap = static_cast<std::int32_t>(std::min<std::int64_t>(cap, *limit / job.stash.forward[s]));
         std::int32_t const in_flight = std::min({job.stages - s.value(), job.microbatches, cap});
         std::int32_t const late = std::min(s.value(), cap - in_flight);
         std::int32_t forward = 0, weight = 0;
@@ -35,7 +46,17 @@ struct zb_h1 {
         while (weight < job.microbatches) list.push_back({op_kind::backward_weight, p, s, weight++});
         list.push_back({.kind = op_kind::step, .stage = s});
       }
-    return restate(job, std::move(schedule));
+    return schedule;
+  }
+
+  /// (S - 1)(F + I - W): how long every rank idles within the makespan. Equal stages with W <= I and W <= F, M >= S, no transfer, no cap;
+  /// the paper's section 2.3, whose B is our I.
+  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
+    return (job.stages - 1) * (job.costs.forward[0] + job.costs.backward_input[0] - job.costs.backward_weight[0]);
+  }
+  /// min(S, M). No cap, and a stash that backward_weight alone gives back.
+  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
+    return std::min(job.stages, job.microbatches) * job.stash.forward[0];
   }
 };
 static_assert(solver_for<zb_h1, pipeline_job>);

@@ -1,0 +1,140 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+
+namespace shunt {
+
+/// A seat: stage `stage` of pipeline `pipeline`. Where every rank holds one stage, seats, workers and ranks are the same.
+struct worker {
+  pipeline_id pipeline{};
+  stage_id stage{};
+
+  constexpr auto operator<=>(worker const&) const = default;
+  constexpr bool operator==(worker const&) const = default;
+};
+
+/// Which rank holds which stage of which pipeline. A rank that holds several stages of a pipeline holds several chunks of the model. All
+/// seats of a stage, whichever pipeline they belong to, hold the same parameters. With P ranks in a pipeline of S stages:
+///
+///     linear          P = S       stage s on its rank s
+///     looped(v)       P = S / v   stage s on its rank s mod P                 (interleaved 1F1B)
+///     wave(v)         P = S / v   there and back: 0 .. P-1, P-1 .. 0, ...     (Hanayo; v = 2 is the V of ZB-V and DualPipeV)
+///     bidirectional   P = S       pipelines 2k and 2k+1 share their ranks, the second one from the last rank to the first
+///                                                                             (Chimera, DualPipe: two replicas of the model)
+///     custom          one rank a seat, by any rule
+class stage_layout {
+ public:
+  enum class shape : std::uint8_t { linear, looped, wave, bidirectional, custom };
+
+  [[nodiscard]] static constexpr stage_layout linear() { return {}; }
+  [[nodiscard]] static constexpr stage_layout looped(std::int32_t chunks) { return {shape::looped, chunks}; }
+  [[nodiscard]] static constexpr stage_layout wave(std::int32_t chunks) { return {shape::wave, chunks}; }
+  [[nodiscard]] static constexpr stage_layout v_shaped() { return wave(2); }
+  [[nodiscard]] static constexpr stage_layout bidirectional() { return {shape::bidirectional, 1}; }
+  /// `ranks_of_seats[p * S + s]` holds stage s of pipeline p. Ranks are 0 .. largest, each with a seat.
+  [[nodiscard]] static constexpr stage_layout custom(std::vector<rank_id> ranks_of_seats) {
+    stage_layout layout{shape::custom, 1};
+    for (rank_id const r : ranks_of_seats)
+      if (r.value() >= layout.ranks_) layout.ranks_ = r.value() + 1;
+    layout.seats_ = std::move(ranks_of_seats);
+    return layout;
+  }
+
+  [[nodiscard]] friend constexpr std::string_view to_string(shape s) {
+    switch (s) {
+      case shape::linear: return "linear";
+      case shape::looped: return "looped";
+      case shape::wave: return "wave";
+      case shape::bidirectional: return "bidirectional";
+      case shape::custom: return "custom";
+    }
+    return "unknown";
+  }
+
+  [[nodiscard]] constexpr shape form() const { return form_; }
+  /// Stages of a pipeline on each of its ranks; 1 for custom layouts, which may be uneven.
+  [[nodiscard]] constexpr std::int32_t chunks() const { return chunks_; }
+  [[nodiscard]] constexpr std::vector<rank_id> const& custom_seats() const { return seats_; }
+
+  [[nodiscard]] constexpr std::int32_t ranks(std::int32_t pipelines, std::int32_t stages) const {
+    switch (form_) {
+      case shape::bidirectional: return pipelines / 2 * stages;
+      case shape::custom: return ranks_;
+      default: return pipelines * (stages / chunks_);
+    }
+  }
+  [[nodiscard]] constexpr rank_id rank_of(worker w, std::int32_t stages) const {
+    std::int32_t const p = w.pipeline.value(), s = w.stage.value();
+    switch (form_) {
+      case shape::linear: return p * stages + s;
+      case shape::looped: return p * (stages / chunks_) + s % (stages / chunks_);
+      case shape::wave: {
+        std::int32_t const length = stages / chunks_, at = s % length;
+        return p * length + (s / length % 2 == 0 ? at : length - 1 - at);
+      }
+      case shape::bidirectional: return p / 2 * stages + (p % 2 == 0 ? s : stages - 1 - s);
+      case shape::custom: return seats_[static_cast<std::size_t>(p) * static_cast<std::size_t>(stages) + static_cast<std::size_t>(s)];
+    }
+    return -1;
+  }
+  /// The seats of a rank, pipelines and then stages ascending.
+  [[nodiscard]] constexpr std::vector<worker> seats_of(rank_id r, std::int32_t pipelines, std::int32_t stages) const {
+    std::vector<worker> seats;
+    std::int32_t first = 0, last = pipelines;
+    if (form_ != shape::custom) {
+      std::int32_t const length = stages / chunks_, share = form_ == shape::bidirectional ? 2 : 1;
+      first = r.value() / length * share;
+      last = first + share;
+    }
+    for (std::int32_t p = first; p < last; ++p)
+      for (std::int32_t s = 0; s < stages; ++s)
+        if (rank_of({p, s}, stages) == r) seats.push_back({p, s});
+    return seats;
+  }
+
+  constexpr bool operator==(stage_layout const&) const = default;
+
+ private:
+  constexpr stage_layout() = default;
+  constexpr stage_layout(shape form, std::int32_t chunks) : form_(form), chunks_(chunks) {}
+
+  shape form_ = shape::linear;
+  std::int32_t chunks_ = 1;
+  std::int32_t ranks_ = 0;
+  std::vector<rank_id> seats_{};
+};
+
+/// Throws invalid_problem, naming `layout`, where a layout doesn't fit D pipelines of S stages: no chunk, stages that don't divide into
+/// the chunks, an odd number of pipelines under a bidirectional layout, or a custom one with another number of seats, a negative rank or
+/// a rank without a seat.
+constexpr void validate(stage_layout const& layout, std::int32_t pipelines, std::int32_t stages) {
+  auto const refuse = [](std::string const& why) { throw invalid_problem("layout", why); };
+  if (layout.chunks() < 1) refuse("must have at least 1 chunk a rank, has " + std::to_string(layout.chunks()));
+  if (stages % layout.chunks() != 0)
+    refuse(std::to_string(stages) + " stages don't divide into " + std::to_string(layout.chunks()) + " chunks a rank");
+  if (layout.form() == stage_layout::shape::bidirectional && pipelines % 2 != 0)
+    refuse("is bidirectional and needs an even number of pipelines, has " + std::to_string(pipelines));
+  if (layout.form() != stage_layout::shape::custom) return;
+  auto const& seats = layout.custom_seats();
+  if (seats.size() != static_cast<std::size_t>(pipelines) * static_cast<std::size_t>(stages))
+    refuse("has " + std::to_string(seats.size()) + " seats for " + std::to_string(pipelines) + " pipelines x " + std::to_string(stages) +
+           " stages");
+  std::int32_t const ranks = layout.ranks(pipelines, stages);
+  if (static_cast<std::size_t>(ranks) > seats.size()) refuse("names rank " + std::to_string(ranks - 1) + ", more than there are seats");
+  std::vector<char> seated(static_cast<std::size_t>(ranks), 0);
+  for (std::size_t i = 0; i < seats.size(); ++i) {
+    if (seats[i] < 0) refuse("seat " + std::to_string(i) + " names rank " + std::to_string(seats[i].value()));
+    seated[seats[i].index()] = 1;
+  }
+  for (std::size_t r = 0; r < seated.size(); ++r)
+    if (!seated[r]) refuse("rank " + std::to_string(r) + " has no seat");
+}
+
+}  // namespace shunt
