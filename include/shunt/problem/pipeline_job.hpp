@@ -140,11 +140,11 @@ constexpr void validate(pipeline_job const& job) {
   grow([] { return "transfer"; }, std::max(within, between), 2 * *cells);
 
   auto const weigh = [&](char const* kind, per_stage const& weights, ticks least) {
-    std::string const field = std::string("stash.") + kind;
+    auto const field = [&] { return std::string("stash.") + kind; };
     if (weights.size() != 1 && weights.size() != static_cast<std::size_t>(job.stages))
-      throw invalid_problem(field, "has " + std::to_string(weights.size()) + " values for " + std::to_string(job.stages) + " stages");
+      throw invalid_problem(field(), "has " + std::to_string(weights.size()) + " values for " + std::to_string(job.stages) + " stages");
     for (ticks const w : weights.values())
-      if (w < least || w > (std::int64_t{1} << 31)) throw invalid_problem(field, "must be " + std::to_string(least) + " to 2^31, is " + std::to_string(w));
+      if (w < least || w > (std::int64_t{1} << 31)) throw invalid_problem(field(), "must be " + std::to_string(least) + " to 2^31, is " + std::to_string(w));
   };
   weigh("forward", job.stash.forward, 1);
   weigh("backward_input", job.stash.backward_input, 0);
