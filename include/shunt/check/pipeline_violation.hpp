@@ -11,18 +11,20 @@ namespace shunt {
 
 /// What a pipeline schedule, or a timetable of one, can break.
 enum class pipeline_rule : std::uint8_t {
-  lists,             ///< one list a worker: `count` lists for `limit` workers
+  lists,             ///< one list a rank, of operations and of pairs: `count` lists for `limit` ranks
   unknown,           ///< an operation of no known kind, pipeline, stage or micro-batch
-  dead_worker,       ///< an operation in the list of a dead worker
-  wrong_stage,       ///< an operation of a stage whose parameters the worker doesn't hold
+  dead_worker,       ///< an operation in the list of a dead rank
+  wrong_stage,       ///< an operation of a stage whose parameters the rank doesn't hold
   repeated,          ///< an operation that stands somewhere else too, or a gradient computed both fused and split
   missing,           ///< an operation that stands nowhere; `operation` names it, no worker is named
-  stash_elsewhere,   ///< a backward on another worker than its forward (`related`), which holds the stash
+  stash_elsewhere,   ///< a backward on another rank than its forward (`related`), which holds the stash
   before_its_input,  ///< an operation that stands before the one of the same micro-batch and stage that it needs (`related`)
-  step_missing,      ///< a live worker that never steps
-  step_not_last,     ///< an operation after the step (`related`), whose gradient would come too late
-  memory,            ///< `count` stashed micro-batches where `limit` are allowed
-  cycle,             ///< the workers wait for each other: `count` operations can never start, the named one is the first
+  step_missing,      ///< a stage that a live rank holds and never steps
+  step_not_last,     ///< an operation after the step of its stage (`related`), whose gradient would come too late
+  pair_place,        ///< an overlapped pair at `count` that leaves its list of `limit`, or begins before the pair named before it ends
+  pair_kinds,        ///< an overlapped pair (with `related`) that isn't a forward and a backward or backward_input of different micro-batches
+  memory,            ///< `count` stashed where `limit` is allowed, in the units of the job's stash weights
+  cycle,             ///< the ranks wait for each other: `count` operations can never start, the named one is the first
   untimed,           ///< `count` times for `limit` operations of a worker
   duration,          ///< an operation that takes `count` ticks and should take `limit`
   early,             ///< an operation that starts at `count`, before time 0
@@ -43,6 +45,8 @@ enum class pipeline_rule : std::uint8_t {
     case pipeline_rule::before_its_input: return "before_its_input";
     case pipeline_rule::step_missing: return "step_missing";
     case pipeline_rule::step_not_last: return "step_not_last";
+    case pipeline_rule::pair_place: return "pair_place";
+    case pipeline_rule::pair_kinds: return "pair_kinds";
     case pipeline_rule::memory: return "memory";
     case pipeline_rule::cycle: return "cycle";
     case pipeline_rule::untimed: return "untimed";
@@ -91,14 +95,17 @@ struct pipeline_violation {
     case pipeline_rule::lists: return text + number(v.count) + " lists for " + number(v.limit) + " workers";
     case pipeline_rule::unknown: return text + "the job has no such operation";
     case pipeline_rule::dead_worker: return text + "the worker is dead";
-    case pipeline_rule::wrong_stage: return text + "the worker holds another stage";
+    case pipeline_rule::wrong_stage: return text + "the worker doesn't hold this stage";
     case pipeline_rule::repeated: return text + "computed before, as " + related;
     case pipeline_rule::missing: return text + "nobody computes the " + what;
     case pipeline_rule::stash_elsewhere: return text + "the stash lies on another worker, with the " + related;
     case pipeline_rule::before_its_input: return text + "stands before the " + related;
-    case pipeline_rule::step_missing: return text + "never steps";
-    case pipeline_rule::step_not_last: return text + "stands after the step";
-    case pipeline_rule::memory: return text + number(v.count) + " micro-batches stashed, the cap is " + number(v.limit);
+    case pipeline_rule::step_missing: return text + "never steps stage " + number(v.operation.stage.value());
+    case pipeline_rule::step_not_last: return text + "stands after the " + related;
+    case pipeline_rule::pair_place:
+      return text + "the pair at " + number(v.count) + " has no place of its own in a list of " + number(v.limit) + " operations";
+    case pipeline_rule::pair_kinds: return text + "can't overlap with the " + related;
+    case pipeline_rule::memory: return text + number(v.count) + " stashed, the cap is " + number(v.limit);
     case pipeline_rule::cycle: return text + "can't start, nor can " + number(v.count - 1) + " others: workers wait for each other";
     case pipeline_rule::untimed: return text + number(v.count) + " times for " + number(v.limit) + " operations";
     case pipeline_rule::duration: return text + "takes " + number(v.count) + " ticks, costs " + number(v.limit);

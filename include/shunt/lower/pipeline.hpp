@@ -131,6 +131,13 @@ class pipeline_lowering {
       else
         last = lower_operation(r, of, o);
     }
+    std::int32_t const reduced = lower_reductions(r, of, last, peers, live);
+    lower_step(r, of, step, reduced);
+  }
+
+  /// Reduces what a stage has gathered, after instruction `last`. Returns the instruction that its step waits for, or none.
+  constexpr std::int32_t lower_reductions(rank_id r, stage_regions const& of, std::int32_t last, std::vector<rank_id> const& peers,
+                                          std::vector<rank_id> const& live) {
     std::int32_t reduced = none;
     if (peers.size() > 1) {
       auto const group = builder_.group(peers);
@@ -141,6 +148,11 @@ class pipeline_lowering {
       builder_.copy(r, of.flag(), of.flag_of_all(), {.lane = 1, .after = {last}});
       reduced = builder_.all_reduce(r, builder_.group(live), element::int64, reduction::max, of.flag_of_all(), {.lane = 1});
     }
+    return reduced;
+  }
+
+  /// The step of one stage of a rank, with everything that belongs to it, after instruction `reduced` of another lane (none: at once).
+  constexpr void lower_step(rank_id r, stage_regions const& of, operation const& step, std::int32_t reduced) {
     // Not before the reduction: a peer that still waits for it may yet have to go back to what is kept now.
     auto const keep_and_step = [&](placing const& at) {
       builder_.copy(r, of.state(), of.kept(), at);

@@ -102,7 +102,8 @@ struct stage_paths {
 ///
 ///     sum_t N (F_t + I_t + W_t) / ranks,                          and until the first gradient comes to the last of its stages, b, from the
 ///     trip(first stage .. S-1 .. b) + sum_t N (I_t + W_t) / ranks     first forward on, only forwards run.
-[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in) {
+/// With steps: until all of its steps have ended as well. A step may fill the time in which another stage of its rank waits.
+[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in, bool with_steps) {
   auto const spans = span_bounds(job);
   detail::stage_paths const paths(job);
   std::vector<ticks> bounds;
@@ -111,10 +112,12 @@ struct stage_paths {
     if (!c.live.empty())
       for (stage_id s : c.stages) ++holding[s.index()];
   for (column const& c : in.all) {
-    ticks bound = 0, gradients = 0, work = 0;
+    ticks bound = 0, gradients = 0, work = 0, steps = 0;
     bool whole = true;  // nobody else can take work of these stages
     for (stage_id s : c.stages) {
-      bound = std::max(bound, spans[s] * (holding[s.index()] <= 1));
+      ticks const step = with_steps ? job.costs.step[s] : 0;
+      steps += step;
+      if (holding[s.index()] <= 1) bound = std::max(bound, spans[s] + step);
       whole = whole && holding[s.index()] <= 1;
       ticks const backward = job.costs.backward_input[s] + job.costs.backward_weight[s];
       gradients += job.microbatches_in_all() * backward;
@@ -125,7 +128,7 @@ struct stage_paths {
       stage_id const first = c.stages.front(), last = c.stages.back();
       ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[first.index()] +  // F of first .. S-1
                          paths.tail[last.index()] - (paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[last.index()] - job.costs.forward[last]);
-      bound = std::max({bound, ceil_divide<ticks>(work, ranks), turn + ceil_divide<ticks>(gradients, ranks)});
+      bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps, turn + ceil_divide<ticks>(gradients, ranks) + steps});
     }
     bounds.push_back(bound);
   }
@@ -136,7 +139,7 @@ struct stage_paths {
 [[nodiscard]] constexpr ticks makespan_bound(pipeline_job const& job) {
   columns const in(job);
   auto const spans = span_bounds(job);
-  auto const whole = column_bounds(job, in);
+  auto const whole = column_bounds(job, in, false);
   detail::stage_paths const paths(job);
   ticks bound = 0;
   for (stage_id s : ids<stage_id>(job.stages)) bound = std::max(bound, paths.way[s.index()] + spans[s]);
@@ -147,12 +150,12 @@ struct stage_paths {
 /// The least period of any plan whose step is staggered, or of any whose step isn't.
 [[nodiscard]] constexpr ticks period_bound(pipeline_job const& job, bool staggered_step) {
   columns const in(job);
-  auto const whole = column_bounds(job, in);
+  auto const whole = column_bounds(job, in, true);
   ticks bound = 0, longest = 0;
   for (std::size_t c = 0; c < in.all.size(); ++c) {
     ticks steps = 0;
     for (stage_id s : in.all[c].stages) steps += job.costs.step[s];
-    bound = std::max(bound, whole[c] + steps);
+    bound = std::max(bound, whole[c]);
     longest = std::max(longest, steps);
   }
   return staggered_step ? bound : makespan_bound(job) + longest;

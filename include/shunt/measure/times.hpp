@@ -8,6 +8,8 @@
 /// same stages) therefore drift apart: column c starts `steady_start[c]` after the earliest one, in every iteration, and the distance of
 /// iterations settles at the least Theta for which starts r exist with   r_c + Theta >= end of column c when columns start at r   for
 /// every column: the largest cycle mean of A[c][d], the longest path from the start of column c to the end of column d, steps included.
+/// That takes the ranks of a column to end together, as they do where their steps stand last in one order; otherwise Theta is a bound from
+/// above.
 /// Linear in the number of operations n; `steady_start` takes one such pass for each of the C columns and then bisects: O(C n + C^3 log
 /// Theta) and C^2 memory. Integers: Theta is rounded up.
 #include <algorithm>

@@ -1,12 +1,15 @@
 #pragma once
-/// List scheduling of a pipeline job: no worker idles while it has something to do that its policy allows.
+/// List scheduling of a pipeline job: no rank idles while it has something to do that its policy allows.
 ///
-/// Every micro-batch has its worker at every stage; the order is free. An idle worker looks at what is there: input gradients, forwards (as
-/// long as the cap and the policy's own limit allow one more), backward_weights. The policy of its stage says which kind goes first;
-/// within a kind the lowest micro-batch goes first. What the caps hold back always comes free: the last stage drains by itself, and so by
-/// induction do the others. O(n log n) for n operations; memory is kept from run to run.
+/// Every micro-batch has its rank at every stage; the order is free. An idle rank looks at what is there: input gradients, forwards (as
+/// long as the cap and the policy's own limit allow one more), backward_weights. The policy of a stage says which kind goes first; within
+/// a kind the lowest micro-batch goes first, and of a rank's several stages the deeper one.
+/// A forward leaves room under the cap for the deeper stages of its rank. So what the caps hold back always comes free: the last stage
+/// drains by itself, and by induction so do the others. Only where the stages of a rank don't fit under its cap together nothing comes of
+/// it (`complete()`).
+/// O(n (log R + n / (64 R) + operations on the way to a rank)) for n operations on R ranks; memory is kept from run to run.
 #include <algorithm>
-#include <cassert>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -17,13 +20,14 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/measure/columns.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
 
 namespace shunt {
 
-/// What the workers of a stage prefer.
+/// What the ranks of a stage prefer.
 struct stage_policy {
   enum class first : std::uint8_t { input, forward };  ///< which of the two, where both are there
   enum class wait : std::uint8_t { never, forward, weight };  ///< rather idle than start a forward (or a backward_weight as well) when
@@ -34,223 +38,421 @@ struct stage_policy {
   wait patience = wait::never;
   bool guests_first = false;               ///< re-routed micro-batches before own ones of the same number
   std::int32_t in_flight = unlimited;      ///< the most forwards whose input gradient isn't computed yet
-  std::int32_t weight_before = unlimited;  ///< backward_weight before forward once so many micro-batches are stashed
-  ticks start = 0;                         ///< nothing starts before
+  std::int32_t weight_before = unlimited;  ///< backward_weight before forward once the stage has stashed so many micro-batches
+  std::int32_t lag = 0;                    ///< among the stages of a rank: a micro-batch counts as one so much higher
+  ticks start = 0;                         ///< nothing on its ranks starts before
 
   constexpr bool operator==(stage_policy const&) const = default;
 };
 using stage_policies = indexed<stage_id, stage_policy>;
 
+namespace detail {
+
+/// The rank whose time comes first: a tournament over all of them.
+class tournament {
+ public:
+  static constexpr ticks never = std::numeric_limits<ticks>::max();
+
+  explicit tournament(std::size_t players) : leaves_(std::bit_ceil(std::max<std::size_t>(2, players))), when_(leaves_, never) {
+    winner_.resize(leaves_);
+    clear();
+  }
+  void clear() {
+    std::fill(when_.begin(), when_.end(), never);
+    for (std::size_t node = leaves_; node-- > 1;) winner_[node] = better(node);
+  }
+  [[nodiscard]] std::int32_t winner() const { return winner_[1]; }
+  [[nodiscard]] ticks operator[](std::int32_t player) const { return when_[static_cast<std::size_t>(player)]; }
+  void set(std::int32_t player, ticks when) {
+    when_[static_cast<std::size_t>(player)] = when;
+    for (std::size_t node = (static_cast<std::size_t>(player) + leaves_) / 2; node > 0; node /= 2) winner_[node] = better(node);
+  }
+
+ private:
+  [[nodiscard]] std::int32_t better(std::size_t node) const {
+    bool const low = 2 * node >= leaves_;
+    std::int32_t const a = low ? static_cast<std::int32_t>(2 * node - leaves_) : winner_[2 * node];
+    std::int32_t const b = low ? static_cast<std::int32_t>(2 * node + 1 - leaves_) : winner_[2 * node + 1];
+    return when_[static_cast<std::size_t>(b)] < when_[static_cast<std::size_t>(a)] ? b : a;
+  }
+  std::size_t leaves_;
+  std::vector<ticks> when_;
+  std::vector<std::int32_t> winner_{};
+};
+
+}  // namespace detail
+
 class list_scheduler {
  public:
-  /// The job has a live worker at every stage. `split`: backward_input and backward_weight instead of fused backwards.
-  list_scheduler(pipeline_job const& job, bool split) : job_(job), routes_(job), split_(split) {
-    workers_.resize(static_cast<std::size_t>(job.ranks()));
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto& w = workers_[r.index()];
-      w.at = job.worker_of(r);
-      w.alive = job.alive(w.at);
-      w.cap = static_cast<std::int32_t>(std::min<std::int64_t>(job.stash_limit(r).value_or(stage_policy::unlimited), stage_policy::unlimited));
-    }
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (microbatch_id m : ids<microbatch_id>(job.microbatches)) at(routes_.host(p, 0, m), 0).first_stage.emplace_back(p, m);
-    for (stage_id s : ids<stage_id>(job.stages)) {
-      auto const& c = job.costs;
-      cost_.push_back({c.forward[s], split ? c.backward_input[s] : c.backward_input[s] + c.backward_weight[s], c.backward_weight[s]});
-    }
-    spans_.resize(static_cast<std::size_t>(job.stages));
+  /// The job has a live rank at every stage. `split`: backward_input and backward_weight instead of fused backwards.
+  list_scheduler(pipeline_job const& job, bool split, routing rule = routing::by_load, std::int32_t turn = 0)
+      : job_(job), split_(split), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
+    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+    ranks_.resize(static_cast<std::size_t>(job.ranks()));
+    cells_.resize(cells);
+    for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
+    weights_.resize(cells);
+    done_.resize(cells * (split ? 3 : 2));
+    seat_cells(routes(job, rule, turn));
+    spans_.resize(columns_.all.size());
   }
 
-  /// Runs all micro-batches through. `spans` and `schedule` then speak of this run.
+  /// Runs all micro-batches through. What the others say is of this run.
   void run(stage_policies const& policies) {
-    policies_ = &policies;
-    events_.clear();
+    left_ = static_cast<std::int64_t>(done_.size());
+    std::fill(bits_.begin(), bits_.end(), 0);
     for (auto& s : spans_) s = {std::numeric_limits<ticks>::max(), 0};
-    for (auto& w : workers_) prepare(w);
-    while (!events_.empty()) {
-      ticks const now = events_.front().when;
-      touched_.clear();
-      while (!events_.empty() && events_.front().when == now) {
-        std::pop_heap(events_.begin(), events_.end(), later);
-        arrive(events_.back());
-        events_.pop_back();
-      }
-      for (worker_state* w : touched_)
-        while (w->idle_from <= now && start_something(*w, now)) continue;
+    clock_.clear();
+    for (auto& d : desks_) prepare(d, policies[d.stage]);
+    for (auto& r : ranks_) prepare(r);
+    for (std::int32_t next = clock_.winner(); clock_[next] != detail::tournament::never; next = clock_.winner()) {
+      ticks const now = clock_[next];
+      rank_state& r = ranks_[static_cast<std::size_t>(next)];
+      arrive(r, now);
+      while (r.idle_from <= now && start_something(r, now)) continue;
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? detail::tournament::never : r.idle_from) : next_arrival(r));
+    }
+    for (rank_state const& r : ranks_) {
+      if (r.done == r.first_done) continue;
+      auto& span = spans_[static_cast<std::size_t>(r.column)];
+      span = {std::min(span.start, r.began), std::max(span.end, r.idle_from)};
     }
   }
 
-  /// Earliest start and latest end of each stage over its live peers.
-  [[nodiscard]] indexed<stage_id, interval> const& spans() const { return spans_; }
+  /// False: the caps were too small for this way of filling them.
+  [[nodiscard]] bool complete() const { return left_ == 0; }
+  [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(done_.size()); }
+  [[nodiscard]] shunt::columns const& columns() const { return columns_; }
+  /// Earliest start and latest end of each column over its live ranks.
+  [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
   [[nodiscard]] ticks makespan() const {
     ticks last = 0;
     for (auto const& s : spans_) last = std::max(last, s.end);
     return last;
   }
-  /// The largest span of a stage with its step.
-  [[nodiscard]] ticks longest_span() const {
-    ticks longest = 0;
-    for (stage_id s : ids<stage_id>(job_.stages)) longest = std::max(longest, spans_[s].end - spans_[s].start + job_.costs.step[s]);
-    return longest;
-  }
   [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(workers_.size()), .staggered_step = staggered_step};
+    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()), .staggered_step = staggered_step};
     for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const& w = workers_[r.index()];
-      plan.order[r] = w.done;
-      if (w.alive) plan.order[r].push_back({.kind = op_kind::step, .stage = w.at.stage});
+      auto const& from = ranks_[r.index()];
+      auto const& held = columns_.all[static_cast<std::size_t>(from.column)].stages;
+      auto& list = plan.order[r];
+      if (from.first_done == from.all) continue;
+      list.reserve(static_cast<std::size_t>(from.done - from.first_done) + held.size());
+      for (std::int32_t i = from.first_done; i < from.done; ++i) {
+        auto const [kind, at_cell] = done_[static_cast<std::size_t>(i)];
+        auto const& c = cells_[static_cast<std::size_t>(at_cell)];
+        list.push_back({kind, c.pipeline, desks_[static_cast<std::size_t>(c.desk)].stage, c.microbatch});
+      }
     }
+    for (column const& c : columns_.all)
+      for (rank_id r : c.live)
+        for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
     return plan;
   }
 
  private:
-  using key = std::int64_t;  // micro-batch x D + pipeline, counted from the worker's own or from the one behind it: lower goes first
-  struct costs {
-    ticks forward, input, weight;
+  static constexpr std::int32_t nowhere = -1;
+
+  /// A micro-batch at a stage. The cells of a desk follow each other in the order in which they go first.
+  struct cell {
+    pipeline_id pipeline{};
+    microbatch_id microbatch{};
+    std::int32_t desk = nowhere;
+    std::int32_t before = nowhere, after = nowhere;  // cells at the neighbouring stages
+    std::int32_t guests_first = 0;                   // its place when guests go first, and the cell that has this place
+    std::int32_t at_guests_first = 0;
+    ticks to_before = 0, to_after = 0;               // transfers
   };
-  struct worker_state {
-    worker at{};
-    bool alive = false;
-    std::int32_t cap = 0, stashed = 0, in_flight = 0;
-    ticks idle_from = 0;
-    std::vector<std::pair<pipeline_id, microbatch_id>> first_stage{};  // the forwards that need no input
-    std::vector<key> forwards{}, inputs{}, weights{};                  // what is there; heaps, the weights in order
-    std::vector<ticks> arriving{};                                     // input gradients on their way
-    std::size_t next_weight = 0;
-    std::vector<operation> done{};
-  };
-  enum class what : std::uint8_t { idle, forward, input };
-  struct event {
+  struct arrival {
     ticks when;
-    worker_state* whose;
-    what kind;
-    key k;
+    std::int32_t cell;
   };
-  static bool later(event const& a, event const& b) { return a.when > b.when; }
+  /// A stage on a rank.
+  struct desk {
+    std::int32_t rank = 0;
+    stage_id stage{};
+    std::int32_t first = 0, cells = 0, first_word = 0, words = 0;
+    std::int64_t stash = 0, early = 0;  // what a forward adds, what a backward_input gives back
+    std::int64_t room = 0;              // and what a forward needs, with the deeper stages of its rank
+    ticks forward = 0, input = 0, weight = 0;
+    // of this run
+    stage_policy policy{};
+    std::int32_t in_flight = 0, stashed = 0, forwards = 0, inputs = 0, forwards_coming = 0, gradients_coming = 0, weights = 0, weighed = 0;
+  };
+  struct rank_state {
+    std::int32_t first_desk = 0, desks = 0, column = 0, first_done = 0, all = 0;
+    std::int64_t cap = std::numeric_limits<std::int64_t>::max();
+    // of this run
+    std::int64_t held = 0;
+    std::int32_t done = 0;
+    ticks idle_from = 0, began = 0;
+  };
+  struct choice {
+    desk* of = nullptr;
+    std::int32_t place = 0;
+    std::int64_t turn = 0;
+  };
 
-  [[nodiscard]] worker_state& at(pipeline_id p, stage_id s) { return workers_[job_.rank_of({p, s}).index()]; }
-  [[nodiscard]] stage_policy const& policy(worker_state const& w) const { return (*policies_)[w.at.stage]; }
-  [[nodiscard]] key key_of(worker_state const& w, pipeline_id p, microbatch_id m) const {
-    auto const d = job_.pipelines;
-    return key{m.value()} * d + (p.value() - w.at.pipeline.value() + d - (policy(w).guests_first ? 1 : 0)) % d;
-  }
-  [[nodiscard]] operation operation_of(worker_state const& w, key k, op_kind kind) const {
-    auto const d = job_.pipelines;
-    auto const turn = static_cast<std::int32_t>(k % d) + (policy(w).guests_first ? 1 : 0);
-    return {kind, (turn + w.at.pipeline.value()) % d, w.at.stage, k / d};
-  }
-
-  void post(event const& e) {
-    events_.push_back(e);
-    std::push_heap(events_.begin(), events_.end(), later);
-  }
-  static void push(std::vector<key>& heap, key k) {
-    heap.push_back(k);
-    std::push_heap(heap.begin(), heap.end(), std::greater<>{});
-  }
-  static key pop(std::vector<key>& heap) {
-    std::pop_heap(heap.begin(), heap.end(), std::greater<>{});
-    key const k = heap.back();
-    heap.pop_back();
-    return k;
-  }
-
-  void prepare(worker_state& w) {
-    for (auto* list : {&w.forwards, &w.inputs, &w.weights}) list->clear();
-    w.arriving.clear();
-    w.done.clear();
-    w.stashed = w.in_flight = 0;
-    w.next_weight = 0;
-    w.idle_from = policy(w).start;
-    if (!w.alive) return;
-    for (auto const& [p, m] : w.first_stage) push(w.forwards, key_of(w, p, m));
-    post({w.idle_from, &w, what::idle, 0});
-  }
-
-  void arrive(event const& e) {
-    worker_state& w = *e.whose;
-    if (e.kind == what::forward) push(w.forwards, e.k);
-    if (e.kind == what::input) {
-      push(w.inputs, e.k);
-      w.arriving.erase(std::find(w.arriving.begin(), w.arriving.end(), e.when));
+  void seat_cells(routes const& to) {
+    auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) {
+      return (p.index() * static_cast<std::size_t>(job_.stages) + s.index()) * static_cast<std::size_t>(job_.microbatches) + m.index();
+    };
+    struct guest {
+      microbatch_id microbatch;
+      pipeline_id pipeline;
+      std::int32_t turn;  // own pipelines first, then those behind it
+    };
+    std::vector<std::vector<std::vector<guest>>> at(ranks_.size());  // [rank][place of the stage in the column]
+    for (rank_id r : ids<rank_id>(job_.ranks()))
+      at[r.index()].resize(columns_.all[static_cast<std::size_t>(columns_.of[r])].stages.size());
+    for (stage_id s : ids<stage_id>(job_.stages))
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+        for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+          pipeline_id const host = to.host(p, s, m);
+          rank_id const r = job_.rank_of({host, s});
+          auto const& held = columns_.all[static_cast<std::size_t>(columns_.of[r])].stages;
+          auto const place = static_cast<std::size_t>(std::lower_bound(held.begin(), held.end(), s) - held.begin());
+          at[r.index()][place].push_back({m, p, (p.value() - host.value() + job_.pipelines) % job_.pipelines});
+        }
+    std::vector<std::int32_t> cell_of(cells_.size(), nowhere);
+    std::int32_t next_cell = 0, next_done = 0, next_word = 0;
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      auto& rank = ranks_[r.index()];
+      rank.column = columns_.of[r];
+      rank.first_desk = static_cast<std::int32_t>(desks_.size());
+      rank.first_done = next_done;
+      if (auto const cap = job_.stash_limit(r)) rank.cap = *cap;
+      auto const& held = columns_.all[static_cast<std::size_t>(rank.column)].stages;
+      for (std::size_t i = 0; i < held.size(); ++i) {
+        auto& list = at[r.index()][i];
+        if (list.empty()) continue;
+        stage_id const s = held[i];
+        auto const& c = job_.costs;
+        desk d{.rank = r.value(), .stage = s, .first = next_cell, .cells = static_cast<std::int32_t>(list.size()), .first_word = next_word};
+        d.words = (d.cells + 63) / 64;
+        d.stash = job_.stash.forward[s];
+        d.early = split_ ? job_.stash.backward_input[s] : d.stash;
+        d.forward = c.forward[s];
+        d.input = split_ ? c.backward_input[s] : c.backward_input[s] + c.backward_weight[s];
+        d.weight = c.backward_weight[s];
+        auto const seat_them = [&](std::int32_t last_turn) {  // guests first: the own pipeline takes the last turn
+          std::sort(list.begin(), list.end(), [&](guest const& a, guest const& b) {
+            auto const turn = [&](guest const& g) { return (g.turn + last_turn) % job_.pipelines; };
+            return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
+          });
+        };
+        seat_them(0);
+        for (guest const& g : list) {
+          cells_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline, .microbatch = g.microbatch, .desk = static_cast<std::int32_t>(desks_.size())};
+          cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
+        }
+        seat_them(job_.pipelines - 1);
+        for (std::int32_t place = 0; place < d.cells; ++place) {
+          guest const& g = list[static_cast<std::size_t>(place)];
+          std::int32_t const own = cell_of[index(g.pipeline, s, g.microbatch)];
+          cells_[static_cast<std::size_t>(own)].guests_first = place;
+          cells_[static_cast<std::size_t>(d.first + place)].at_guests_first = own;
+        }
+        next_done += d.cells * (split_ ? 3 : 2);
+        next_word += 2 * d.words;
+        desks_.push_back(d);
+      }
+      rank.desks = static_cast<std::int32_t>(desks_.size()) - rank.first_desk;
+      rank.all = next_done;
+      std::int64_t room = 0;
+      for (std::int32_t i = rank.desks; i-- > 0;) {
+        auto& d = desks_[static_cast<std::size_t>(rank.first_desk + i)];
+        d.room = room += d.stash;
+      }
     }
-    touched_.push_back(&w);
+    bits_.resize(static_cast<std::size_t>(next_word));
+    for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+        for (std::int32_t s = 1; s < job_.stages; ++s) {
+          auto const a = cell_of[index(p, s - 1, m)], b = cell_of[index(p, s, m)];
+          auto &here = cells_[static_cast<std::size_t>(a)], &there = cells_[static_cast<std::size_t>(b)];
+          rank_id const from = desks_[static_cast<std::size_t>(here.desk)].rank, into = desks_[static_cast<std::size_t>(there.desk)].rank;
+          here.after = b;
+          there.before = a;
+          here.to_after = job_.transfer(from, into);
+          there.to_before = job_.transfer(into, from);
+        }
   }
 
+  void prepare(desk& d, stage_policy const& policy) {
+    d.policy = policy;
+    d.in_flight = d.stashed = d.forwards = d.inputs = d.forwards_coming = d.gradients_coming = d.weights = d.weighed = 0;
+    if (d.stage > 0) return;
+    for (std::int32_t c = d.first; c < d.first + d.cells; ++c) put(d, d.first_word, c);
+    d.forwards = d.cells;
+  }
+  void prepare(rank_state& r) {
+    r.held = 0;
+    r.done = r.first_done;
+    r.idle_from = 0;
+    for (std::int32_t i = 0; i < r.desks; ++i) r.idle_from = std::max(r.idle_from, desks_[static_cast<std::size_t>(r.first_desk + i)].policy.start);
+    if (r.desks > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
+  }
+
+  [[nodiscard]] desk* desks_of(rank_state const& r) { return desks_.data() + r.first_desk; }
+  [[nodiscard]] cell const& at(std::int32_t c) const { return cells_[static_cast<std::size_t>(c)]; }
+
+  /// Sets of cells as bits, lowest place first.
+  void put(desk const& d, std::int32_t word, std::int32_t c) {
+    auto const place = static_cast<std::uint32_t>(d.policy.guests_first ? at(c).guests_first : c - d.first);
+    bits_[static_cast<std::size_t>(word) + place / 64] |= std::uint64_t{1} << place % 64;
+  }
+  [[nodiscard]] std::int32_t lowest(std::int32_t word) const {
+    auto w = static_cast<std::size_t>(word);
+    while (bits_[w] == 0) ++w;
+    return static_cast<std::int32_t>(w - static_cast<std::size_t>(word)) * 64 + std::countr_zero(bits_[w]);
+  }
+  void drop(std::int32_t word, std::int32_t place) {
+    auto& bits = bits_[static_cast<std::size_t>(word) + static_cast<std::size_t>(place) / 64];
+    bits &= bits - 1;
+  }
+  [[nodiscard]] std::int32_t cell_at(desk const& d, std::int32_t place) const {
+    return d.policy.guests_first ? at(d.first + place).at_guests_first : d.first + place;
+  }
+
+  /// Takes in what has come until now.
+  void arrive(rank_state const& r, ticks now) {
+    auto const take = [&](desk& d, std::vector<arrival>& all, std::int32_t& coming, std::int32_t word, std::int32_t& there) {
+      arrival* const list = all.data() + d.first;
+      for (std::int32_t i = 0; i < coming;) {
+        if (list[i].when > now) {
+          ++i;
+          continue;
+        }
+        put(d, word, list[i].cell);
+        ++there;
+        list[i] = list[--coming];
+      }
+    };
+    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d) {
+      take(*d, forward_on_the_way_, d->forwards_coming, d->first_word, d->forwards);
+      take(*d, gradient_on_the_way_, d->gradients_coming, d->first_word + d->words, d->inputs);
+    }
+  }
+  [[nodiscard]] static ticks earliest(std::vector<arrival> const& all, desk const& d, std::int32_t coming) {
+    ticks least = detail::tournament::never;
+    for (std::int32_t i = 0; i < coming; ++i) least = std::min(least, all[static_cast<std::size_t>(d.first + i)].when);
+    return least;
+  }
+  [[nodiscard]] ticks next_arrival(rank_state const& r) {
+    ticks least = detail::tournament::never;
+    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
+      least = std::min({least, earliest(forward_on_the_way_, *d, d->forwards_coming), earliest(gradient_on_the_way_, *d, d->gradients_coming)});
+    return least;
+  }
   /// An input gradient will arrive before something of this length, started now, would end.
-  [[nodiscard]] static bool gradient_within(worker_state const& w, ticks now, ticks length) {
-    return std::any_of(w.arriving.begin(), w.arriving.end(), [&](ticks t) { return t < now + length; });
+  [[nodiscard]] bool gradient_within(rank_state const& r, ticks now, ticks length) {
+    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
+      if (earliest(gradient_on_the_way_, *d, d->gradients_coming) < now + length) return true;
+    return false;
   }
 
-  bool start_something(worker_state& w, ticks now) {
-    auto const& wish = policy(w);
-    auto const& cost = cost_[w.at.stage.index()];
-    bool const forward = !w.forwards.empty() && w.stashed < w.cap && w.in_flight < wish.in_flight;
-    bool const weight = w.next_weight < w.weights.size();
-    if (!w.inputs.empty() && (wish.prefer == stage_policy::first::input || !forward)) return start_input(w, now);
-    bool const weight_first = weight && w.stashed >= wish.weight_before;
-    if (forward && !weight_first) {
-      if (wish.patience == stage_policy::wait::never || !gradient_within(w, now, cost.forward)) return start_forward(w, now);
-      return false;
+  bool start_something(rank_state& r, ticks now) {
+    choice input, forward;
+    desk* weight = nullptr;
+    auto const consider = [&](choice& best, desk& d, std::int32_t word) {
+      std::int32_t const place = lowest(word);
+      if (r.desks == 1) {
+        best = {&d, place, 0};
+        return;
+      }
+      std::int64_t const turn = std::int64_t{at(cell_at(d, place)).microbatch.value()} + d.policy.lag;
+      if (best.of == nullptr || turn < best.turn) best = {&d, place, turn};
+    };
+    for (desk* d = desks_of(r) + r.desks; d-- != desks_of(r);) {
+      if (d->inputs > 0) consider(input, *d, d->first_word + d->words);
+      if (d->forwards > 0 && d->room <= r.cap - r.held && d->in_flight < d->policy.in_flight) consider(forward, *d, d->first_word);
+      if (weight == nullptr && d->weighed < d->weights) weight = d;
     }
-    if (!weight) return false;
-    if (wish.patience == stage_policy::wait::weight && gradient_within(w, now, cost.weight)) return false;
-    begin(w, operation_of(w, w.weights[w.next_weight++], op_kind::backward_weight), now, now + cost.weight);
-    --w.stashed;
+    if (input.of != nullptr && (forward.of == nullptr || input.of->policy.prefer == stage_policy::first::input)) return start_input(r, input, now);
+    if (forward.of != nullptr && (weight == nullptr || forward.of->stashed < forward.of->policy.weight_before)) {
+      if (forward.of->policy.patience != stage_policy::wait::never && gradient_within(r, now, forward.of->forward)) return false;
+      return start_forward(r, forward, now);
+    }
+    if (weight == nullptr) return false;
+    if (weight->policy.patience == stage_policy::wait::weight && gradient_within(r, now, weight->weight)) return false;
+    begin(r, op_kind::backward_weight, weights_[static_cast<std::size_t>(weight->first + weight->weighed++)], now, now + weight->weight);
+    r.held -= weight->stash - weight->early;
+    --weight->stashed;
     return true;
   }
 
-  void begin(worker_state& w, operation const& o, ticks now, ticks end) {
-    w.done.push_back(o);
-    w.idle_from = end;
-    auto& span = spans_[w.at.stage];
-    span = {std::min(span.start, now), std::max(span.end, end)};
-    if (end > now) post({end, &w, what::idle, 0});
+  void begin(rank_state& r, op_kind kind, std::int32_t c, ticks now, ticks end) {
+    if (r.done == r.first_done) r.began = now;
+    done_[static_cast<std::size_t>(r.done++)] = {kind, c};
+    --left_;
+    r.idle_from = end;
   }
 
-  bool start_forward(worker_state& w, ticks now) {
-    operation const o = operation_of(w, pop(w.forwards), op_kind::forward);
-    ticks const end = now + cost_[w.at.stage.index()].forward;
-    begin(w, o, now, end);
-    ++w.stashed;
-    ++w.in_flight;
-    if (o.stage.value() + 1 < job_.stages) {
-      auto& next = at(routes_.host(o.pipeline, o.stage.value() + 1, o.microbatch), o.stage.value() + 1);
-      post({end + job_.transfer(job_.rank_of(w.at), job_.rank_of(next.at)), &next, what::forward, key_of(next, o.pipeline, o.microbatch)});
+  /// Wakes a rank that has nothing to do until then.
+  void send(std::vector<arrival>& all, std::int32_t& coming, desk const& d, arrival what) {
+    all[static_cast<std::size_t>(d.first + coming++)] = what;
+    if (what.when < clock_[d.rank] && ranks_[static_cast<std::size_t>(d.rank)].idle_from <= what.when) clock_.set(d.rank, what.when);
+  }
+
+  bool start_forward(rank_state& r, choice const& what, ticks now) {
+    desk& d = *what.of;
+    drop(d.first_word, what.place);
+    --d.forwards;
+    std::int32_t const c = cell_at(d, what.place);
+    ticks const end = now + d.forward;
+    begin(r, op_kind::forward, c, now, end);
+    r.held += d.stash;
+    ++d.stashed;
+    ++d.in_flight;
+    if (at(c).after != nowhere) {
+      desk& next = desks_[static_cast<std::size_t>(at(at(c).after).desk)];
+      send(forward_on_the_way_, next.forwards_coming, next, {end + at(c).to_after, at(c).after});
     } else {
-      push(w.inputs, key_of(w, o.pipeline, o.microbatch));  // its own loss: there when the forward ends
+      put(d, d.first_word + d.words, c);  // its own loss: there when the forward ends
+      ++d.inputs;
     }
     return true;
   }
 
-  bool start_input(worker_state& w, ticks now) {
-    key const k = pop(w.inputs);
-    operation const o = operation_of(w, k, split_ ? op_kind::backward_input : op_kind::backward);
-    ticks const end = now + cost_[w.at.stage.index()].input;
-    begin(w, o, now, end);
-    --w.in_flight;
+  bool start_input(rank_state& r, choice const& what, ticks now) {
+    desk& d = *what.of;
+    drop(d.first_word + d.words, what.place);
+    --d.inputs;
+    std::int32_t const c = cell_at(d, what.place);
+    ticks const end = now + d.input;
+    begin(r, split_ ? op_kind::backward_input : op_kind::backward, c, now, end);
+    --d.in_flight;
+    r.held -= d.early;
     if (split_)
-      w.weights.push_back(k);
+      weights_[static_cast<std::size_t>(d.first + d.weights++)] = c;
     else
-      --w.stashed;
-    if (o.stage > 0) {
-      auto& next = at(routes_.host(o.pipeline, o.stage.value() - 1, o.microbatch), o.stage.value() - 1);
-      ticks const there = end + job_.transfer(job_.rank_of(w.at), job_.rank_of(next.at));
-      next.arriving.push_back(there);
-      post({there, &next, what::input, key_of(next, o.pipeline, o.microbatch)});
+      --d.stashed;
+    if (at(c).before != nowhere) {
+      desk& next = desks_[static_cast<std::size_t>(at(at(c).before).desk)];
+      send(gradient_on_the_way_, next.gradients_coming, next, {end + at(c).to_before, at(c).before});
     }
     return true;
   }
+
+  struct started {
+    op_kind kind = op_kind::forward;
+    std::int32_t cell = 0;
+  };
 
   pipeline_job const& job_;
-  round_robin routes_;
   bool split_;
-  std::vector<worker_state> workers_;
-  std::vector<costs> cost_{};  // of a stage
-  indexed<stage_id, interval> spans_{};
-  std::vector<event> events_{};
-  std::vector<worker_state*> touched_{};
-  stage_policies const* policies_ = nullptr;
+  shunt::columns columns_;
+  detail::tournament clock_;
+  std::vector<rank_state> ranks_{};
+  std::vector<desk> desks_{};
+  std::vector<cell> cells_{};
+  std::vector<std::uint64_t> bits_{};                                      // of each desk the forwards, then the input gradients that are there
+  std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};      // of each desk as many as are coming
+  std::vector<std::int32_t> weights_{};                                    // of each desk the cells with a backward_weight, in order
+  std::vector<started> done_{};                                            // of each rank what it did
+  std::vector<interval> spans_{};                                          // of each column
+  std::int64_t left_ = 0;
 };
 
 }  // namespace shunt

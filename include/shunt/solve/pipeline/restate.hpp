@@ -7,9 +7,11 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/core/text.hpp"
+#include "shunt/measure/columns.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -40,12 +42,14 @@ namespace shunt {
           text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + " micro-batches, the cap is " + text::of(*cap);
       return answer;
     }
-  auto const graph = graph_of(job, answer.plan);
+  auto graph = graph_of(job, answer.plan);
   if (!graph.executable()) {
     answer.reason = "workers wait for each other";
     return answer;
   }
-  answer.objective = static_cast<double>(period(job, answer.plan, steady_times(job, answer.plan)));
+  columns in(job);
+  auto start = answer.plan.staggered_step ? detail::steady_start(job, answer.plan, in, graph) : column_starts(in.all.size(), 0);
+  answer.objective = static_cast<double>(period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
   answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
   return answer;
 }

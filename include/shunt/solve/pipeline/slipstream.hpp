@@ -35,8 +35,12 @@ class policy_search {
 
   policy_search(pipeline_job const& job, bool split, bool stagger, ticks bound, std::int64_t effort)
       : job_(job), scheduler_(job, split), stagger_(stagger), bound_(bound), left_(effort) {
-    operations_ = std::int64_t{job.microbatches_in_all()} * job.stages * (split ? 3 : 2);
-    for (stage_id s : ids<stage_id>(job.stages)) step_ = std::max(step_, job.costs.step[s]);
+    operations_ = scheduler_.operations();
+    for (column const& c : scheduler_.columns().all) {
+      steps_.push_back(0);
+      for (stage_id s : c.stages) steps_.back() += job.costs.step[s];
+    }
+    step_ = *std::max_element(steps_.begin(), steps_.end());
   }
 
   void search() {
@@ -61,9 +65,13 @@ class policy_search {
   score run(stage_policies const& policies) {
     left_ -= operations_;
     scheduler_.run(policies);
-    ticks sum = 0;
-    for (auto const& span : scheduler_.spans()) sum += span.end - (stagger_ ? span.start : 0);
-    score const now{stagger_ ? scheduler_.longest_span() : scheduler_.makespan() + step_, sum};
+    score now{0, 0};
+    for (std::size_t c = 0; c < steps_.size(); ++c) {
+      auto const& span = scheduler_.spans()[c];
+      ticks const length = span.end - (stagger_ ? span.start : 0);
+      now = {std::max(now.first, length + (stagger_ ? steps_[c] : step_)), now.second + length};
+    }
+    if (!scheduler_.complete()) now = {std::numeric_limits<ticks>::max(), 0};
     if (best_policies_.empty() || now < best_) {
       best_ = now;
       best_policies_ = policies;
@@ -108,11 +116,11 @@ class policy_search {
     for (int round = 0; round < 12 && !finished(); ++round) {
       score const now = run(policies);
       ticks earliest = std::numeric_limits<ticks>::max();
-      for (stage_id s : ids<stage_id>(job_.stages)) {
-        auto const span = scheduler_.spans()[s];
-        ticks const excess = span.end - span.start + job_.costs.step[s] - bound_;
-        policies[s].start = span.start + std::max<ticks>(0, excess);
-        earliest = std::min(earliest, policies[s].start);
+      for (std::size_t c = 0; c < steps_.size(); ++c) {
+        auto const span = scheduler_.spans()[c];
+        ticks const excess = span.end - span.start + steps_[c] - bound_;
+        for (stage_id s : scheduler_.columns().all[c].stages) policies[s].start = span.start + std::max<ticks>(0, excess);
+        earliest = std::min(earliest, span.start + std::max<ticks>(0, excess));
       }
       for (auto& policy : policies) policy.start -= earliest;
       if (now.first <= bound_) return;
@@ -163,7 +171,8 @@ class policy_search {
   ticks bound_;
   std::int64_t left_;
   std::int64_t operations_ = 0;
-  ticks step_ = 0;
+  std::vector<ticks> steps_{};  // of a column
+  ticks step_ = 0;              // the longest
   std::vector<candidate> seeds_{};
   score best_{std::numeric_limits<ticks>::max(), 0};
   stage_policies best_policies_{};

@@ -49,10 +49,12 @@ struct zb_h1 {
     return schedule;
   }
 
-  /// (S - 1)(F + I - W): how long every rank idles within the makespan. Equal stages with W <= I and W <= F, M >= S, no transfer, no cap;
-  /// the paper's section 2.3, whose B is our I.
+  /// (S - 1)(F + I - W) + max(0, S - M) W: how long every rank idles within the makespan. Equal stages with W <= F and W <= I, no transfer,
+  /// no cap; for M >= S the paper's section 2.3, whose B is our I.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    return (job.stages - 1) * (job.costs.forward[0] + job.costs.backward_input[0] - job.costs.backward_weight[0]);
+    auto const& c = job.costs;
+    return (job.stages - 1) * (c.forward[0] + c.backward_input[0] - c.backward_weight[0]) +
+           std::max(0, job.stages - job.microbatches) * c.backward_weight[0];
   }
   /// min(S, M). No cap, and a stash that backward_weight alone gives back.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {

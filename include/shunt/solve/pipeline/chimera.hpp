@@ -1,0 +1,55 @@
+#pragma once
+/// Chimera: two pipelines over the same ranks, one from each end, so that each fills the other's bubbles (Li and Hoefler, arXiv 2107.06925).
+/// Every rank holds two stages, one of each pipeline: two replicas of the model.
+///
+/// Both pipelines run their micro-batches S/2 at a time; in time slots of one operation, where a forward follows the one before it two
+/// slots behind, no two of their operations meet on a rank. Such units of S micro-batches (S/2 a pipeline) follow each other every
+/// 2 S slots, the forwards of one in the bubbles at the end of the one before (the paper's direct concatenation, section 3.5). Of the last
+/// unit the micro-batches that aren't there are left out. Slots are one length here; times are what the costs make of the order.
+///
+/// A pipeline pair is Hanayo's two chunks on S/2 ranks, twice. Any M a pipeline, any even number D of pipelines, pair by pair. Linear in the
+/// number of operations. For bidirectional layouts with an even number of stages. No search and no re-routing: on a job with dead workers
+/// or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken, has another layout or an odd number of stages.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "shunt/solve/pipeline/hanayo.hpp"
+#include "shunt/solve/pipeline/require_layout.hpp"
+#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+struct chimera {
+  static constexpr std::string_view name = "chimera";
+
+  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
+    validate(job);
+    return restate(job, order(job));
+  }
+
+  /// The plan alone, of a job that is not broken. Throws invalid_problem for another layout or an odd number of stages.
+  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
+    require_layout(job, name, stage_layout::shape::bidirectional);
+    require_even_stages(job, name);
+    auto schedule = empty_schedule(job, 4 * static_cast<std::size_t>(job.microbatches) + 2);
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+      for (stage_id near : ids<stage_id>(job.stages / 2)) {
+        stage_id const far = job.stages - 1 - near.value();  // of the other pipeline, on the same rank
+        pipeline_id const other = p.value() % 2 == 0 ? p.value() + 1 : p.value() - 1;
+        auto& list = schedule.order[job.rank_of({p, near})];
+        detail::ride_waves(near.value(), job.stages / 2, 2, job.microbatches, [&](std::int32_t k, std::int32_t m) {
+          bool const turned = k == 1 || k == 2;
+          list.push_back({k < 2 ? op_kind::forward : op_kind::backward, turned ? other : p, turned ? far : near, m});
+        });
+        list.push_back({.kind = op_kind::step, .stage = near});
+        list.push_back({.kind = op_kind::step, .stage = far});
+      }
+    return schedule;
+  }
+};
+static_assert(solver_for<chimera, pipeline_job>);
+
+}  // namespace shunt
