@@ -140,7 +140,7 @@ class moe_work {
       for (shunt::expert_id e : shunt::ids<shunt::expert_id>(m.experts)) {
         auto const expert = initial_expert(m, config_.seed, l.value(), e.value());
         for (auto const& s : config_.shards.shards[e]) {
-          if (s.owner != r) continue;
+          if (!s.held_by(r)) continue;
           master = std::copy(expert.begin() + s.begin, expert.begin() + s.end, master);
           shards = std::copy(expert.begin() + s.begin, expert.begin() + s.end, shards);
         }

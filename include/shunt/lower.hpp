@@ -5,4 +5,5 @@
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"
+#include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"

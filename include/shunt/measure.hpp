@@ -5,5 +5,6 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/measure/placement_bounds.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/traffic.hpp"

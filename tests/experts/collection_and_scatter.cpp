@@ -353,7 +353,7 @@ TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
     auto const p = lower(s.state, s.now, s.shards, gradient_collection{.form = collection_form::reduce_then_gather});
     for (rank_id r : shunt::ids<rank_id>(s.state.ranks))
       for (std::int32_t l = 0; l < s.now.layers; ++l) {
-        std::vector<int> written(static_cast<std::size_t>(shunt::owned_elements(s.shards, r)), 0);
+        std::vector<int> written(static_cast<std::size_t>(shunt::held_elements(s.shards, r)), 0);
         std::vector<bool> local(written.size(), false);
         for (auto const& instruction : p.ranks[r].instructions)
           for (region const& w : p.ranks[r].writes(instruction))

@@ -145,11 +145,12 @@ TEST(rules, before_its_input) {
 TEST(rules, step) {
   auto const none = after([](auto& p) { p.order[second].pop_back(); });
   ASSERT_EQ(rules(none), std::vector{rule::step_missing});
-  EXPECT_EQ(to_string(none[0]), "step_missing: worker 0:1: never steps");
+  EXPECT_EQ(to_string(none[0]), "step_missing: worker 0:1: never steps stage 1");
   auto const early = after([](auto& p) { std::swap(p.order[second][5], p.order[second][6]); });
-  ASSERT_EQ(rules(early), std::vector{rule::step_not_last});
+  ASSERT_EQ(rules(early), (std::vector{rule::step_not_last, rule::cycle}));  // the step waits for what stands after it
   EXPECT_EQ(early[0].index, 6);
-  EXPECT_EQ(rules_after([](auto& p) { p.order[second].back().stage = 0; }), std::vector{rule::wrong_stage});
+  EXPECT_EQ(rules_after([](auto& p) { p.order[second].back().stage = 0; }),
+            (std::vector{rule::wrong_stage, rule::step_missing}));
 }
 
 TEST(rules, memory) {
@@ -184,8 +185,8 @@ TEST(rules, cycle) {
   EXPECT_EQ(found[0].rank, first);
   EXPECT_EQ(found[0].index, 1);
   EXPECT_EQ(found[0].operation, (operation{B, 0, 0, 0}));
-  EXPECT_EQ(found[0].count, 12);  // six of each worker, the steps included
-  EXPECT_EQ(to_string(found[0]), "cycle: worker 0:0, operation 1 (backward of micro-batch 0:0 at stage 0): can't start, nor can 11 others: "
+  EXPECT_EQ(found[0].count, 14);  // six of each worker, their steps and, not being staggered, those of all others
+  EXPECT_EQ(to_string(found[0]), "cycle: worker 0:0, operation 1 (backward of micro-batch 0:0 at stage 0): can't start, nor can 13 others: "
                                  "workers wait for each other");
 }
 

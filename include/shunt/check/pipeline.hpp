@@ -96,6 +96,18 @@ class schedule_judge {
     found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
   }
 
+  /// A stage while the list of one of its holders is read.
+  struct stage_state {
+    rank_id holder = -1;
+    std::int32_t step = -1;  // where it stands
+  };
+
+  template <class Visit>
+  constexpr void each_seat(Visit&& visit) const {
+    for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
+      for (stage_id s : ids<stage_id>(job_.stages)) visit(job_.rank_of({p, s}), s);
+  }
+
   constexpr void read_lists() {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     std::vector<std::uint8_t> dead(ranks, 0);
@@ -119,18 +131,6 @@ class schedule_judge {
         report(pipeline_rule::step_missing, {r, -1}, {.kind = op_kind::step, .stage = s});
       }
     }
-  }
-
-  /// A stage while the list of one of its holders is read.
-  struct stage_state {
-    rank_id holder = -1;
-    std::int32_t step = -1;  // where it stands
-  };
-
-  template <class Visit>
-  constexpr void each_seat(Visit&& visit) const {
-    for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-      for (stage_id s : ids<stage_id>(job_.stages)) visit(job_.rank_of({p, s}), s);
   }
 
   constexpr void read_list(rank_id r, bool alive, std::vector<stage_state>& state) {

@@ -1,10 +1,12 @@
 #pragma once
 /// Are these times ones at which a pipeline schedule can run?
 ///
-/// Every operation takes what it costs (a fused backward the sum of its two parts), starts at 0 or later and not before its
-/// predecessor in the list ends, nor before its input is there: at the end of the operation that makes it, plus the transfer where
-/// that stands on another worker. A step starts after the last operation of all live workers of its stage, or of all live workers at
-/// all where the step isn't staggered. Linear in the number of operations. Shares no code with solvers or measures.
+/// Every operation takes what it costs (a fused backward the sum of its two parts, an overlapped pair what both take less the gain), starts
+/// at 0 or later and not before its predecessor in the list ends, nor before its input is there: at the end of the operation that makes
+/// it, plus the transfer where that stands on another rank. Both of an overlapped pair have the same times. A step starts after all
+/// operations of its stage, or after all operations at all where the step isn't staggered. Linear in the number of operations. Shares no
+/// code with solvers or measures.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -31,8 +33,15 @@ class timetable_judge {
         report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times), static_cast<std::int64_t>(operations));
     }
     if (!found_.empty()) return found_;  // what times of a broken schedule mean, nobody can say
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) judge({r, i});
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      std::size_t next = 0;
+      bool second = false;  // of a pair
+      for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
+        bool const first = places_.pair_at(r, i, next);
+        judge({r, i}, first, second);
+        second = first;
+      }
+    }
     judge_steps();
     return found_;
   }
@@ -56,13 +65,22 @@ class timetable_judge {
     }
   }
 
-  constexpr void judge(place w) {
+  constexpr void judge(place w, bool first_of_pair, bool second_of_pair) {
     auto const [start, end] = when(w);
-    if (auto const due = cost(places_.at(w)); end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);
-    if (start < 0) report(pipeline_rule::early, w, {}, start, 0);
-    if (w.index > 0) {
-      place const before{w.rank, w.index - 1};
-      if (start < when(before).end) report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
+    place const before{w.rank, w.index - 1}, after{w.rank, w.index + 1};
+    if (second_of_pair) {
+      auto const other = when(before);
+      if (start != other.start) report(pipeline_rule::apart, w, places_.at(before), start, other.start);
+      if (end != other.end) report(pipeline_rule::apart, w, places_.at(before), end, other.end);
+    } else {
+      ticks due = cost(places_.at(w));
+      if (first_of_pair) {
+        ticks const other = cost(places_.at(after));
+        due += other - std::min({job_.costs.overlap_gain, due, other});
+      }
+      if (end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);
+      if (start < 0) report(pipeline_rule::early, w, {}, start, 0);
+      if (w.index > 0 && start < when(before).end) report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
     }
     place const need = places_.input_of(places_.at(w));
     if (!need.found()) return;
@@ -72,23 +90,21 @@ class timetable_judge {
 
   /// Every step against the latest operation that it must wait for, the lowest rank's where several end at once.
   constexpr void judge_steps() {
-    std::vector<place> last(static_cast<std::size_t>(job_.stages));  // of a stage
-    place last_of_all;
-    auto const extend = [&](place& latest, place w) {
-      if (w.found() && (!latest.found() || when(w).end > when(latest).end)) latest = w;
+    std::vector<place> latest(schedule_.staggered_step ? static_cast<std::size_t>(job_.stages) : 1);
+    auto const each = [&](bool steps, auto&& visit) {
+      for (rank_id r : ids<rank_id>(job_.ranks()))
+        for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
+          operation const& o = places_.at({r, i});
+          if ((o.kind == op_kind::step) == steps) visit(place{r, i}, latest[schedule_.staggered_step ? o.stage.index() : 0]);
+        }
     };
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      place const w{r, static_cast<std::int32_t>(schedule_.order[r].size()) - 2};
-      extend(last[job_.worker_of(r).stage.index()], w);
-      extend(last_of_all, w);
-    }
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      if (schedule_.order[r].empty()) continue;
-      place const step{r, static_cast<std::int32_t>(schedule_.order[r].size()) - 1};
-      place const latest = schedule_.staggered_step ? last[job_.worker_of(r).stage.index()] : last_of_all;
-      if (latest.found() && when(step).start < when(latest).end)
-        report(pipeline_rule::early_step, step, places_.at(latest), when(step).start, when(latest).end);
-    }
+    each(false, [&](place w, place& last) {
+      if (!last.found() || when(w).end > when(last).end) last = w;
+    });
+    each(true, [&](place w, place const& last) {
+      if (last.found() && when(w).start < when(last).end)
+        report(pipeline_rule::early_step, w, places_.at(last), when(w).start, when(last).end);
+    });
   }
 
   pipeline_job const& job_;

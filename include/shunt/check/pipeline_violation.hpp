@@ -25,9 +25,10 @@ enum class pipeline_rule : std::uint8_t {
   pair_kinds,        ///< an overlapped pair (with `related`) that isn't a forward and a backward or backward_input of different micro-batches
   memory,            ///< `count` stashed where `limit` is allowed, in the units of the job's stash weights
   cycle,             ///< the ranks wait for each other: `count` operations can never start, the named one is the first
-  untimed,           ///< `count` times for `limit` operations of a worker
+  untimed,           ///< `count` times for `limit` operations of a rank
   duration,          ///< an operation that takes `count` ticks and should take `limit`
   early,             ///< an operation that starts at `count`, before time 0
+  apart,             ///< an operation that starts or ends at `count`, the other one of its pair (`related`) at `limit`
   overlap,           ///< an operation that starts at `count`, before its predecessor in the list ends at `limit`
   dependency,        ///< an operation that starts at `count`, before its input (`related`) is there at `limit`
   early_step,        ///< a step that starts at `count`, before an operation it must wait for (`related`) ends at `limit`
@@ -52,6 +53,7 @@ enum class pipeline_rule : std::uint8_t {
     case pipeline_rule::untimed: return "untimed";
     case pipeline_rule::duration: return "duration";
     case pipeline_rule::early: return "early";
+    case pipeline_rule::apart: return "apart";
     case pipeline_rule::overlap: return "overlap";
     case pipeline_rule::dependency: return "dependency";
     case pipeline_rule::early_step: return "early_step";
@@ -110,6 +112,8 @@ struct pipeline_violation {
     case pipeline_rule::untimed: return text + number(v.count) + " times for " + number(v.limit) + " operations";
     case pipeline_rule::duration: return text + "takes " + number(v.count) + " ticks, costs " + number(v.limit);
     case pipeline_rule::early: return text + "starts at " + number(v.count) + ", before time 0";
+    case pipeline_rule::apart:
+      return text + "starts or ends at " + number(v.count) + ", the " + related + " of the same pair at " + number(v.limit);
     case pipeline_rule::overlap: return text + "starts at " + number(v.count) + ", the operation before it ends at " + number(v.limit);
     case pipeline_rule::dependency:
       return text + "starts at " + number(v.count) + ", what it needs from the " + related + " is there at " + number(v.limit);

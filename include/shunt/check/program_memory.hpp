@@ -46,9 +46,10 @@ class buffer_history {
     if (hole >= 0) unwritten({r.buffer, hole, r.offset + r.size - hole});
   }
 
-  /// Calls `touched(instruction)` for each last reader and writer of the bytes.
+  /// Calls `touched(instruction)` for each last reader and writer of the bytes. They count as written where the writer is sure to run;
+  /// otherwise as much as before.
   template <class Touched>
-  void write(std::int32_t n, region const& r, Touched&& touched) {
+  void write(std::int32_t n, region const& r, bool sure, Touched&& touched) {
     if (r.size == 0) return;
     split(r);
     auto const first = parts_.find(r.offset), last = parts_.lower_bound(r.offset + r.size);
@@ -57,6 +58,9 @@ class buffer_history {
       for (auto const reader : at->second.readers)
         if (reader >= 0) touched(reader);
     }
+    if (!sure)
+      for (auto at = first; at != last; ++at)
+        if (at->second.writer == nobody) return;  // whoever reads this is told so
     parts_.erase(std::next(first), last);
     first->second = {r.offset + r.size, n, {}};
   }
@@ -107,13 +111,14 @@ inline void check_memory(rank_program const& own, rank_id r, lane_order const& o
       out.push_back({.rule = program_rule::race, .at = {r, n}, .other = {r, other}, .where = now});
     };
     auto const unwritten = [&](region const& hole) { out.push_back({.rule = program_rule::unwritten, .at = {r, n}, .where = hole}); };
-    for (region const& x : own.reads(i)) {
-      now = x;
-      histories[x.buffer.index()].read(n, order.lane(n), x, unwritten, touched);
-    }
+    for (auto const regions : {own.condition(i), own.reads(i)})
+      for (region const& x : regions) {
+        now = x;
+        histories[x.buffer.index()].read(n, order.lane(n), x, unwritten, touched);
+      }
     for (region const& x : own.writes(i)) {
       now = x;
-      histories[x.buffer.index()].write(n, x, touched);
+      histories[x.buffer.index()].write(n, x, i.condition < 0, touched);
     }
   }
 }

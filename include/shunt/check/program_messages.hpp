@@ -32,6 +32,8 @@ inline void check_matches(program const& p, dependencies const& d, program_viola
         auto const sent = sender.reads(sender.instructions[static_cast<std::size_t>(from.instruction)])[0].size;
         if (auto const awaited = own.writes(i)[0].size; sent != awaited)
           out.push_back({.rule = program_rule::message_size, .at = from, .other = at, .found = sent, .expected = awaited});
+        auto const& send = sender.instructions[static_cast<std::size_t>(from.instruction)];
+        if ((send.condition < 0) != (i.condition < 0)) out.push_back({.rule = program_rule::condition, .at = from, .other = at});
       }
     }
   }
@@ -50,6 +52,9 @@ inline void check_collectives(program const& p, dependencies const& d, program_v
       bool const typed = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
       return std::tuple(i.code, typed ? i.type : element::bytes, typed ? i.reduce : reduction::sum, own.reads(i)[0].size);
     };
+    auto const conditional = [&](std::size_t k) {
+      return p.ranks[group[k]].instructions[static_cast<std::size_t>(point(k).instruction)].condition >= 0;
+    };
     for (std::size_t k = 0; k < group.size(); ++k) {
       if (numbers[k] == dependencies::none)
         out.push_back({.rule = program_rule::missing_member,
@@ -58,6 +63,8 @@ inline void check_collectives(program const& p, dependencies const& d, program_v
                        .found = m.group.value()});
       else if (said(k) != said(present))
         out.push_back({.rule = program_rule::collective_mismatch, .at = point(k), .other = point(present), .found = m.group.value()});
+      else if (conditional(k) != conditional(present))
+        out.push_back({.rule = program_rule::condition, .at = point(k), .other = point(present)});
     }
   }
 }

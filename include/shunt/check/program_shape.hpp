@@ -146,7 +146,8 @@ class opcode_shape {
       auto const inside = [](slice s, std::size_t size) {
         return s.first >= 0 && s.count >= 0 && static_cast<std::size_t>(s.first) + static_cast<std::size_t>(s.count) <= size;
       };
-      if (!inside(i.reads, own.regions.size()) || !inside(i.writes, own.regions.size()) || !inside(i.after, own.waits.size()))
+      if (!inside(i.reads, own.regions.size()) || !inside(i.writes, own.regions.size()) || !inside(i.after, own.waits.size()) ||
+          (i.condition != -1 && !inside({i.condition, 1}, own.regions.size())))
         out.push_back({.rule = program_rule::table, .at = {r, number}});
       ++number;
     }
@@ -176,10 +177,12 @@ class opcode_shape {
         out.push_back({.rule = rule, .at = at, .where = where, .found = found});
         fine = false;
       };
-      for (auto const regions : {own.reads(i), own.writes(i)})
+      for (auto const regions : {own.reads(i), own.writes(i), own.condition(i)})
         for (region const& x : regions)
           if (!own.buffers.contains(x.buffer) || x.offset < 0 || x.size < 0 || x.offset > own.buffers[x.buffer].size - x.size)
             refuse(program_rule::region, 0, x);
+      for (region const& word : own.condition(i))
+        if (word.size != 8 || word.offset % 8 != 0) refuse(program_rule::condition, 0, word);
       if (i.code == opcode::send || i.code == opcode::receive) {
         if (i.peer == r || !p.ranks.contains(i.peer)) refuse(program_rule::peer, i.peer.value());
         if (i.channel < 0) refuse(program_rule::channel, i.channel);

@@ -30,6 +30,7 @@ enum class program_rule : std::uint8_t {
   deadlock,             ///< with one thread a rank in list order and buffered sends, this instruction is never reached by all it needs
   unordered_messages,   ///< two messages of one peer and channel, or two collectives of one group, whose lanes leave their order open
   unwritten,            ///< reads bytes that nothing has written before it
+  condition,            ///< a condition isn't an int64, or one party of a message or a collective has a condition and `other` has none
   race,                 ///< two instructions whose order is open touch the same bytes, and one writes
 };
 
@@ -54,6 +55,7 @@ enum class program_rule : std::uint8_t {
     case program_rule::deadlock: return "deadlock";
     case program_rule::unordered_messages: return "unordered_messages";
     case program_rule::unwritten: return "unwritten";
+    case program_rule::condition: return "condition";
     case program_rule::race: return "race";
   }
   return "unknown";

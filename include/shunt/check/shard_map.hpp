@@ -15,6 +15,7 @@ struct shard_violation {
     expert_count,   ///< of the plan
     element_count,  ///< of the plan
     unknown_owner,  ///< a shard's owner isn't a rank
+    bad_mirror,     ///< a shard's mirror isn't a rank, is its owner, or is named twice
     empty_shard,    ///< a shard with no element, or that ends before it begins
     gap,            ///< a shard begins after the one before it ends, or the last ends early (`index` is then their number)
     overlap,        ///< a shard begins before the one before it ends, or the last ends beyond the elements
@@ -36,6 +37,8 @@ struct shard_violation {
     case shard_violation::kind::element_count: return "elements" + counts;
     case shard_violation::kind::unknown_owner:
       return shard + ": owner " + std::to_string(v.found) + " of " + std::to_string(v.wanted) + " ranks";
+    case shard_violation::kind::bad_mirror:
+      return shard + ": mirror " + std::to_string(v.found) + " of " + std::to_string(v.wanted) + " ranks isn't one, or holds it already";
     case shard_violation::kind::empty_shard: return shard + ", end of an empty shard" + counts;
     case shard_violation::kind::gap: return shard + ", elements left out before it" + counts;
     case shard_violation::kind::overlap: return shard + ", elements twice or beyond the end" + counts;
@@ -43,8 +46,8 @@ struct shard_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with a shard map: the shards of every expert must stand in ascending order, be owned by a rank and cover the
-/// elements exactly. Empty: the plan is valid.
+/// Everything that is wrong with a shard map: the shards of every expert must stand in ascending order, be owned by a rank, be mirrored by
+/// others, each once, and cover the elements exactly. Empty: the plan is valid.
 [[nodiscard]] constexpr std::vector<shard_violation> check(optimizer_state const& problem, shard_map const& plan) {
   using kind = shard_violation::kind;
   std::vector<shard_violation> found;
@@ -60,6 +63,11 @@ struct shard_violation {
     for (shard const& s : plan.shards[e]) {
       if (s.owner.value() < 0 || s.owner.value() >= problem.ranks)
         found.push_back({.what = kind::unknown_owner, .expert = e, .index = index, .found = s.owner.value(), .wanted = problem.ranks});
+      for (std::size_t i = 0; i < s.mirrors.size(); ++i) {
+        bool again = s.mirrors[i] == s.owner || s.mirrors[i].value() < 0 || s.mirrors[i].value() >= problem.ranks;
+        for (std::size_t j = 0; j < i; ++j) again = again || s.mirrors[j] == s.mirrors[i];
+        if (again) found.push_back({.what = kind::bad_mirror, .expert = e, .index = index, .found = s.mirrors[i].value(), .wanted = problem.ranks});
+      }
       if (s.end <= s.begin)
         found.push_back({.what = kind::empty_shard, .expert = e, .index = index, .found = s.end, .wanted = s.begin + 1});
       meets(s.begin, covered);

@@ -7,7 +7,8 @@
 
 namespace shunt {
 
-/// What a worker computes. Pipelines use the first five, mixture-of-experts layers the rest and `step`.
+/// What a worker computes. Pipelines use the first five and, where steps are validated, the last three; mixture-of-experts layers the
+/// rest and `step`.
 /// In this library backward_input is the gradient with respect to the stage's input alone, backward_weight the gradient with respect
 /// to its parameters, and backward is both, fused: backward_input followed by backward_weight.
 enum class op_kind : std::uint8_t {
@@ -23,6 +24,9 @@ enum class op_kind : std::uint8_t {
   uncombine,        ///< pack the gradients of the experts' answers, the reverse of combine
   expert_backward,  ///< both gradients of this rank's slots
   unsplit,          ///< add the gradients that came back to the tokens they belong to, the reverse of split
+  norm,             ///< a stage's share of what is asked of all gradients: the sum of their squares, values that aren't finite
+  validate,         ///< whether the step that a stage has taken stands, now that all shares are known
+  step_again,       ///< the step of the iteration before, repeated after it was taken back
 };
 
 [[nodiscard]] constexpr std::string_view to_string(op_kind k) {
@@ -39,6 +43,9 @@ enum class op_kind : std::uint8_t {
     case op_kind::uncombine: return "uncombine";
     case op_kind::expert_backward: return "expert_backward";
     case op_kind::unsplit: return "unsplit";
+    case op_kind::norm: return "norm";
+    case op_kind::validate: return "validate";
+    case op_kind::step_again: return "step_again";
   }
   return "unknown";
 }

@@ -28,6 +28,10 @@ class all_ranks {
     memory_[r.index()].bind(p.ranks[r]);
   }
 
+  [[nodiscard]] bool allows(rank_program const& own, rank_id r, instruction const& i) const {
+    return i.condition < 0 || memory_[r.index()].allows(own, i);
+  }
+
   void local(rank_program const& own, rank_id r, instruction const& i, std::int64_t iteration) {
     memory_[r.index()].run(own, i, iteration);
   }

@@ -153,12 +153,17 @@ class inline_session {
   void single(rank_program const& own, instruction const& what, program_point at) {
     auto& s = states_[at.rank.index()];
     if (!starts(s)) return;
+    if (!ranks_.allows(own, at.rank, what)) {
+      s.log.instruction_left_out();
+      return;
+    }
     auto const partner = static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(at))]);
     if (what.code == opcode::send) {
       messages_[partner] = ranks_.send(own, at.rank, what);
     } else if (what.code == opcode::receive) {
       auto& message = messages_[static_cast<std::size_t>(d_.number(at))];
       if (message.empty()) {
+        if (std::none_of(states_.begin(), states_.end(), [](auto const& x) { return x.silent; })) left_out(at, "send");
         s.stuck = true;
         return;
       }
@@ -175,8 +180,20 @@ class inline_session {
   std::size_t meet(program const& p, dependencies::meeting const& m, std::size_t k) {
     auto const members = std::span(order_).subspan(k, static_cast<std::size_t>(m.members.count));
     bool const all = std::all_of(members.begin(), members.end(), [&](auto at) { return starts(states_[at.rank.index()]); });
+    auto const allowed = [&](program_point at) {
+      auto const& own = p.ranks[at.rank];
+      return ranks_.allows(own, at.rank, own.instructions[static_cast<std::size_t>(at.instruction)]);
+    };
+    if (all && !allowed(members[0])) {
+      for (auto const at : members)
+        if (allowed(at)) left_out(at, "other member");
+      for (auto const at : members) states_[at.rank.index()].log.instruction_left_out();
+      return members.size();
+    }
     auto const start = now_;
     if (all) {
+      for (auto const at : members)
+        if (!allowed(at)) left_out(members[0], "other member");
       ranks_.meet(p, d_, m);
       now_ = clock_.now();
     }
@@ -188,6 +205,12 @@ class inline_session {
         s.stuck = true;
     }
     return members.size();
+  }
+
+  /// Conditions that should agree don't.
+  [[noreturn]] static void left_out(program_point at, std::string const& whose) {
+    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " + std::to_string(at.instruction) +
+                          ": its condition lets it run and its " + whose + "'s doesn't");
   }
 
   [[noreturn]] void refuse(program const& p) const {

@@ -39,6 +39,10 @@ class rank_loop {
     ticks start = clock_.now();
     for (instruction const& i : own.instructions) {
       before(log_.done().instructions);
+      if (!memory_.allows(own, i)) {
+        log_.instruction_left_out();
+        continue;
+      }
       perform(p, own, i);
       ticks const end = clock_.now();
       log_.instruction_ended(start, end);

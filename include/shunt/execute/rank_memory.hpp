@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -40,6 +41,16 @@ class rank_memory {
 
   [[nodiscard]] std::span<std::byte> operator[](region const& r) const {
     return buffers_[r.buffer.index()].subspan(static_cast<std::size_t>(r.offset), static_cast<std::size_t>(r.size));
+  }
+
+  /// Whether an instruction's condition lets it run.
+  [[nodiscard]] bool allows(rank_program const& p, instruction const& i) const {
+    for (region const& word : p.condition(i)) {
+      std::int64_t value = 0;
+      std::memcpy(&value, (*this)[word].data(), std::min(sizeof value, static_cast<std::size_t>(word.size)));
+      return value != 0;
+    }
+    return true;
   }
 
   /// Runs an instruction that is neither a message nor a collective.

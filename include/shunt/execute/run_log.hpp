@@ -25,6 +25,8 @@ class run_log {
     times_.push_back({start, end});
     ++done_.instructions;
   }
+  /// The next instruction's condition left it out.
+  void instruction_left_out() { instruction_ended(left_out, left_out); }
   void list_ended() { done_ = {done_.programs + 1, 0}; }
 
   /// Appends the rank's events; `programs` are the session's, in order.
@@ -34,11 +36,14 @@ class run_log {
       auto const& list = programs[static_cast<std::size_t>(n)]->ranks[r].instructions;
       auto const count = std::min(list.size(), times_.size() - at);
       for (std::size_t i = 0; i < count; ++i, ++at)
-        events.push_back({r, n, static_cast<std::int32_t>(i), list[i].code, list[i].op, times_[at].start, times_[at].end});
+        if (times_[at].end != left_out)
+          events.push_back({r, n, static_cast<std::int32_t>(i), list[i].code, list[i].op, times_[at].start, times_[at].end});
     }
   }
 
  private:
+  static constexpr ticks left_out = -1;  // in place of both times
+
   struct times {
     ticks start, end;
   };

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -32,11 +33,14 @@ struct gantt {
     operation op{};
     std::int32_t iteration = 0;
     bool rerouted = false;  ///< the micro-batch belongs to another pipeline, op.pipeline
+    std::int32_t chunk = 0;  ///< which of its rank's seats computes, counted from 0: a later chunk of the model, or the other direction
+    enum class share : std::uint8_t { whole, first, second } part = share::whole;  ///< of an overlapped pair, which follow each other
     constexpr bool operator==(bar const&) const = default;
   };
 
   std::vector<row> rows{};
   std::vector<bar> bars{};
+  bool bidirectional = false;  ///< chunks are directions: pipelines that share their ranks
   ticks start = 0;
   ticks end = 0;               ///< the time axis runs from start to end and counts from start
   double seconds_per_tick = 0;  ///< 0: the axis counts ticks
@@ -65,6 +69,34 @@ struct gantt {
   return promised;
 }
 
+namespace detail {
+
+/// Computations of a row that take the same time are an overlapped pair.
+inline void find_pairs(gantt& chart) {
+  for (std::size_t i = 1; i < chart.bars.size(); ++i) {
+    auto &a = chart.bars[i - 1], &b = chart.bars[i];
+    bool const computed = a.code == opcode::compute && b.code == opcode::compute && a.op.kind != op_kind::step && b.op.kind != op_kind::step;
+    if (!computed || a.row != b.row || a.start != b.start || a.end != b.end || a.start == a.end || a.part != gantt::bar::share::whole) continue;
+    a.part = gantt::bar::share::first;
+    b.part = gantt::bar::share::second;
+  }
+}
+
+/// What a row is called: "0:2", seat by seat, where a rank has one; "rank 2: stages 2, 5" where it has chunks of the only pipeline;
+/// "rank 2: 0:2, 1:5" otherwise. After four seats the rest is counted.
+[[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r, std::vector<worker> const& seats) {
+  auto const seat = [&](worker const& w) {
+    return (job.pipelines > 1 || seats.size() == 1 ? std::to_string(w.pipeline.value()) + ":" : std::string()) + std::to_string(w.stage.value());
+  };
+  if (seats.size() == 1) return seat(seats[0]);
+  std::string name = "rank " + std::to_string(r.value()) + (job.pipelines > 1 ? ": " : ": stages ");
+  for (std::size_t i = 0; i < std::min<std::size_t>(seats.size(), 4); ++i) name += (i > 0 ? ", " : "") + seat(seats[i]);
+  if (seats.size() > 4) name += " + " + std::to_string(seats.size() - 4);
+  return name;
+}
+
+}  // namespace detail
+
 /// One row a rank that has events. Computations only, unless `transfers`.
 [[nodiscard]] inline gantt gantt_of(timeline const& events, bool transfers = false) {
   gantt chart{.seconds_per_tick = events.seconds_per_tick};
@@ -82,24 +114,34 @@ struct gantt {
     chart.end = first ? e.end : std::max(chart.end, e.end);
     first = false;
   }
+  detail::find_pairs(chart);
   return chart;
 }
 
-/// One row a worker of the job, labelled pipeline:stage; dead workers are grey from the end of their last event on.
+/// One row a rank of the job, labelled with its seats; dead ones are grey from the end of their last event on.
 [[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events, bool transfers = false) {
   auto chart = gantt_of(events, transfers);
   chart.rows.clear();
+  chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
+  indexed<rank_id, std::vector<worker>> seats(static_cast<std::size_t>(job.ranks()));
+  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+    for (stage_id s : ids<stage_id>(job.stages)) seats[job.rank_of({p, s})].push_back({p, s});
   for (rank_id r : ids<rank_id>(job.ranks())) {
-    auto const w = job.worker_of(r);
-    chart.rows.push_back({.label = std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value())});
-    if (!job.alive(w)) chart.rows.back().dead_from = chart.start;
+    chart.rows.push_back({.label = detail::name_of(job, r, seats[r])});
+    if (!job.alive(r)) chart.rows.back().dead_from = chart.start;
   }
   std::size_t next = 0;
   for (auto const& e : events.events) {
     if (e.code != opcode::compute && !transfers) continue;
     auto& bar = chart.bars[next++];
     bar.row = e.rank.index();
-    bar.rerouted = e.code == opcode::compute && e.op.kind != op_kind::step && e.op.pipeline != job.worker_of(e.rank).pipeline;
+    if (e.code == opcode::compute && e.op.kind < op_kind::step) {
+      auto const& own = seats[e.rank];
+      auto const seat = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
+      bar.rerouted = seat == own.end();
+      auto const host = bar.rerouted ? std::find_if(own.begin(), own.end(), [&](worker const& w) { return w.stage == e.op.stage; }) : seat;
+      bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
+    }
     if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);
   }
   return chart;

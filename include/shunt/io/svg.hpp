@@ -1,6 +1,8 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <ostream>
@@ -41,12 +43,29 @@ struct paint {
     case op_kind::route: return {colour::yellow, colour::ink};
     case op_kind::backward_weight: return {colour::green, colour::paper};
     case op_kind::step: return {colour::pink, colour::ink};
+    case op_kind::step_again: return {colour::vermilion, colour::paper};
+    case op_kind::norm:
+    case op_kind::validate: return {colour::grey, colour::ink};
     case op_kind::split:
     case op_kind::unsplit: return {colour::blue, colour::paper};
     case op_kind::combine:
     case op_kind::uncombine: return {colour::vermilion, colour::paper};
   }
   return {colour::grey, colour::ink};
+}
+
+/// A colour mixed with white, for the later chunks of a rank: always lighter, never white.
+[[nodiscard]] inline std::string tinted(std::string_view fill, std::int32_t chunk) {
+  if (chunk == 0 || fill.size() != 7) return std::string(fill);
+  double const white = 0.75 * (1 - std::pow(0.45, chunk));
+  std::string mixed = "#";
+  for (std::size_t i = 1; i < 7; i += 2) {
+    int value = 0;
+    std::from_chars(fill.data() + i, fill.data() + i + 2, value, 16);
+    value = static_cast<int>(std::lround(value + (255 - value) * white));
+    for (int const digit : {value / 16, value % 16}) mixed += "0123456789abcdef"[digit];
+  }
+  return mixed;
 }
 
 /// The outline of a micro-batch that belongs to another pipeline.
@@ -74,7 +93,8 @@ struct paint {
 }  // namespace detail
 
 /// Draws a Gantt chart: one row a worker, one colour a kind, the micro-batch's number where there is room. Re-routed micro-batches are
-/// hatched and outlined in the colour of the pipeline that owns them; dead workers are grey.
+/// hatched and outlined in the colour of the pipeline that owns them; later chunks of a rank, and the pipeline that runs from the last
+/// rank to the first, are lighter and marked; overlapped pairs share the height of a row; dead workers are grey.
 inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& style = {}) {
   auto const rows = static_cast<double>(chart.rows.size());
   double const row_height = style.row_height > 0 ? style.row_height : rows <= 40 ? 24 : rows <= 128 ? 12 : 5;
@@ -85,25 +105,38 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   // What the legend explains, in the order in which kinds are numbered, then the pipelines whose micro-batches moved.
   std::set<std::pair<opcode, op_kind>> kinds;
   std::set<pipeline_id> owners;
+  std::set<std::int32_t> chunks;
+  bool pairs = false;
   for (auto const& b : chart.bars) {
-    kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
+    if (detail::has_microbatch(b)) chunks.insert(b.chunk);
+    pairs = pairs || b.part != gantt::bar::share::whole;
+    if (b.end > b.start) kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
     if (b.rerouted) owners.insert(b.op.pipeline);
   }
   struct entry {
     std::string text;
-    std::string_view fill, outline;
-    bool hatched;
+    std::string fill;
+    std::string_view outline = colour::none;
+    bool hatched = false, split = false;
+    std::int32_t chunk = 0;
   };
   std::vector<entry> legend;
   for (auto const& [code, kind] : kinds) {
     std::string name = detail::name_of({.code = code, .op = {.kind = kind}});
     std::replace(name.begin(), name.end(), '_', ' ');
-    legend.push_back({std::move(name), detail::paint_of(code, kind).fill, colour::none, false});
+    legend.push_back({std::move(name), std::string(detail::paint_of(code, kind).fill)});
   }
+  if (chunks.size() > 1)
+    for (auto const chunk : chunks) {
+      std::string name = "chunk " + std::to_string(chunk);
+      if (chart.bidirectional) name = chunk == 0 ? "first rank to last" : "last rank to first";
+      legend.push_back({.text = std::move(name), .fill = detail::tinted(colour::grey, chunk), .chunk = chunk});
+    }
+  if (pairs) legend.push_back({.text = "overlapped pair", .fill = std::string(colour::sky), .split = true});
   for (auto const owner : owners)
-    legend.push_back({"re-routed from pipeline " + std::to_string(owner.value()), colour::paper, detail::outline_of(owner), true});
+    legend.push_back({"re-routed from pipeline " + std::to_string(owner.value()), std::string(colour::paper), detail::outline_of(owner), true});
   if (std::any_of(chart.rows.begin(), chart.rows.end(), [](auto const& r) { return r.dead_from.has_value(); }))
-    legend.push_back({"dead", colour::grid, colour::none, false});
+    legend.push_back({"dead", std::string(colour::grid)});
 
   double const left = 16 + label_width + 8, right = style.width - 24;
   double y = style.title.empty() ? 12 : 36;
@@ -119,10 +152,16 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
 
   drawing picture(style.width, bottom + 48);
   if (!style.title.empty()) picture.text(left, 22, style.title, anchor::start, colour::ink, 15, true);
+  // Besides its lighter shade a later chunk has as many strokes in its upper left corner as chunks are before it.
+  auto const mark_chunk = [&](double from, double at, double w, std::int32_t chunk) {
+    for (double k = 0; k < chunk && k < 7 && 2 + 3 * k + 1.5 < w; ++k) picture.rectangle(from + 1.5 + 3 * k, at + 1, 1.5, 4, colour::ink);
+  };
   for (std::size_t i = 0; i < legend.size(); ++i) {
     auto const& [lx, ly] = places[i];
     picture.rectangle(lx, ly, 14, 12, legend[i].fill, legend[i].outline, 1.5);
     if (legend[i].hatched) picture.hatch(lx, ly, 14, 12, legend[i].outline);
+    if (legend[i].split) picture.rectangle(lx, ly + 6, 14, 6, colour::orange);
+    mark_chunk(lx, ly, 14, legend[i].chunk);
     picture.text(lx + 20, ly + 10.5, legend[i].text);
   }
 
@@ -154,13 +193,17 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     if (start >= end || b.row >= chart.rows.size()) continue;
     double const from = at(start), to = at(end);
     bool const thin = b.code != opcode::compute;  // a transfer: under the row's computations
-    double const h = thin ? std::max(1.0, (row_height - gap) / 5) : row_height - gap;
+    bool const half = b.part != gantt::bar::share::whole;
+    double const h = thin ? std::max(1.0, (row_height - gap) / 5) : (row_height - gap) / (half ? 2 : 1);
     double const w = std::max(0.5, to - from - (to - from > 4 ? 1 : 0));
-    double const by = top + static_cast<double>(b.row) * row_height + (row_height - gap - h);
-    auto const [fill, ink] = detail::paint_of(b.code, b.op.kind);
+    double const by = top + static_cast<double>(b.row) * row_height + (b.part == gantt::bar::share::first ? 0 : row_height - gap - h);
+    auto const [colour_of_kind, ink_of_kind] = detail::paint_of(b.code, b.op.kind);
+    bool const microbatch = detail::has_microbatch(b);
+    auto const fill = detail::tinted(colour_of_kind, microbatch ? b.chunk : 0);
+    auto const ink = microbatch && b.chunk > 0 ? colour::ink : ink_of_kind;
     std::string const owned = std::to_string(b.op.pipeline.value()) + ":" + std::to_string(b.op.microbatch.value());
     std::string tip = detail::name_of(b);
-    if (detail::has_microbatch(b)) tip += " of micro-batch " + owned;
+    if (microbatch) tip += " of micro-batch " + owned + (chunks.size() > 1 ? " at stage " + std::to_string(b.op.stage.value()) : "");
     tip += ", " + decimal(static_cast<double>(b.start - chart.start) / unit_ticks, 3) + " to " +
            decimal(static_cast<double>(b.end - chart.start) / unit_ticks, 3) + " " + unit;
     picture.rectangle(from, by, w, h, fill, colour::none, 1, tip);
@@ -169,7 +212,8 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
       picture.hatch(from, by, w, h, outline, 8);
       picture.rectangle(from + 0.75, by + 0.75, w - 1.5, h - 1.5, colour::none, outline, 1.5);
     }
-    if (!detail::has_microbatch(b)) continue;
+    if (!microbatch) continue;
+    if (w >= 9 && h >= 8) mark_chunk(from, by, w, b.chunk);
     double const size = std::min(11.0, h - 2);
     for (auto const& text : {b.rerouted ? owned : std::to_string(b.op.microbatch.value()), std::to_string(b.op.microbatch.value())}) {
       double const tw = drawing::width_of(text, size);

@@ -105,12 +105,15 @@ inline void read(json_reader const& here, token_split& plan) {
   detail::read_rows(here["dropped"], plan.sources, plan.experts, plan.dropped, detail::whole);
 }
 
-/// {"elements": n, "shards": [[[owner, begin, end], ...] of expert 0, ...]}
+/// {"elements": n, "shards": [[[owner, begin, end, mirror, ...], ...] of expert 0, ...]}
 inline void to_json(nlohmann::json& j, shard_map const& plan) {
   auto experts = nlohmann::json::array();
   for (auto const& shards : plan.shards) {
     auto& list = experts.emplace_back(nlohmann::json::array());
-    for (auto const& s : shards) list.push_back({s.owner.value(), s.begin, s.end});
+    for (auto const& s : shards) {
+      list.push_back({s.owner.value(), s.begin, s.end});
+      for (rank_id const r : s.mirrors) list.back().push_back(r.value());
+    }
   }
   j = {{"elements", plan.elements}, {"shards", std::move(experts)}};
 }
@@ -120,7 +123,11 @@ inline void read(json_reader const& here, shard_map& plan) {
   here["shards"].each([&](json_reader const& list) {
     std::vector<shard> shards;
     list.each([&](json_reader const& s) {
-      shards.push_back({s.item(0, 3).id<rank_id>(), s.item(1, 3).integer<std::int64_t>(), s.item(2, 3).integer<std::int64_t>()});
+      std::vector<std::int64_t> numbers;
+      s.each([&](json_reader const& n) { numbers.push_back(numbers.empty() || numbers.size() > 2 ? n.integer<std::int32_t>() : n.integer<std::int64_t>()); });
+      if (numbers.size() < 3) s.refuse("must be a list of owner, begin, end and mirrors");
+      shards.push_back({.owner = numbers[0], .begin = numbers[1], .end = numbers[2]});
+      for (std::size_t i = 3; i < numbers.size(); ++i) shards.back().mirrors.emplace_back(numbers[i]);
     });
     plan.shards.push_back(std::move(shards));
   });

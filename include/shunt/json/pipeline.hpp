@@ -16,7 +16,7 @@
 /// `check` judge the content.
 namespace shunt {
 
-inline constexpr int op_kinds = static_cast<int>(op_kind::unsplit) + 1;
+inline constexpr int op_kinds = static_cast<int>(op_kind::step_again) + 1;
 
 /// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
 inline void to_json(nlohmann::json& j, operation const& op) {

@@ -38,9 +38,10 @@ inline void to_json(nlohmann::json& j, instruction const& i) {
   put("reads", i.reads, usual.reads, part);
   put("writes", i.writes, usual.writes, part);
   put("after", i.after, usual.after, part);
+  put("condition", i.condition, usual.condition, number);
 }
 inline void read(json_reader const& here, instruction& i) {
-  here.only({"code", "type", "reduce", "lane", "channel", "batch", "peer", "group", "op", "reads", "writes", "after"});
+  here.only({"code", "type", "reduce", "lane", "channel", "batch", "peer", "group", "op", "reads", "writes", "after", "condition"});
   i = {.code = here["code"].name<opcode>(opcodes)};
   auto const get = [&](char const* key, auto&& take) {
     if (here.has(key)) take(here[key]);
@@ -59,6 +60,7 @@ inline void read(json_reader const& here, instruction& i) {
   get("reads", part(i.reads));
   get("writes", part(i.writes));
   get("after", part(i.after));
+  get("condition", [&](json_reader const& at) { i.condition = at.integer<std::int32_t>(0); });
 }
 
 /// {"instructions", "regions", "waits", "buffers": [[size, persistent], ...]}
@@ -87,6 +89,7 @@ inline void read(json_reader const& here, rank_program& rank) {
     within("reads", i.reads, rank.regions.size());
     within("writes", i.writes, rank.regions.size());
     within("after", i.after, rank.waits.size());
+    if (i.condition >= 0) within("condition", {i.condition, 1}, rank.regions.size());
   });
 }
 

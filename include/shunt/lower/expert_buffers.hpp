@@ -27,33 +27,58 @@ struct expert_buffers {
   constexpr bool operator==(expert_buffers const&) const = default;
 };
 
+/// A shard on one of the ranks that hold it.
+struct held_shard {
+  rank_id holder{};
+  std::int32_t shard = 0;   ///< which of the expert's
+  bool owned = true;        ///< or mirrored
+  std::int64_t offset = 0;  ///< where it begins in its holder's shard buffers, in elements
+
+  constexpr bool operator==(held_shard const&) const = default;
+};
+
+/// Every shard of every expert on every rank that holds it, in the order of shards, the owner before the mirrors.
+[[nodiscard]] constexpr indexed<expert_id, std::vector<held_shard>> held_shards(shard_map const& map, std::int32_t ranks) {
+  indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
+  indexed<expert_id, std::vector<held_shard>> held(map.shards.size());
+  for (expert_id e : ids<expert_id>(map.shards.size()))
+    for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
+      shard const& s = map.shards[e][k];
+      auto const put = [&](rank_id r, bool owned) {
+        held[e].push_back({r, static_cast<std::int32_t>(k), owned, end[r]});
+        end[r] += s.size();
+      };
+      put(s.owner, true);
+      for (rank_id const r : s.mirrors) put(r, false);
+    }
+  return held;
+}
+
 /// offset[e][k]: where the k-th shard of expert e begins in its owner's shard buffers, in elements.
 [[nodiscard]] constexpr indexed<expert_id, std::vector<std::int64_t>> shard_offsets(shard_map const& map, std::int32_t ranks) {
-  indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
   indexed<expert_id, std::vector<std::int64_t>> offsets(map.shards.size());
+  auto const held = held_shards(map, ranks);
   for (expert_id e : ids<expert_id>(map.shards.size()))
-    for (shard const& s : map.shards[e]) {
-      offsets[e].push_back(end[s.owner]);
-      end[s.owner] += s.size();
-    }
+    for (held_shard const& h : held[e])
+      if (h.owned) offsets[e].push_back(h.offset);
   return offsets;
 }
 
-/// Elements of all shards that a rank owns: what one of its shard buffers holds.
-[[nodiscard]] constexpr std::int64_t owned_elements(shard_map const& map, rank_id owner) {
+/// Elements of all shards that a rank holds, owned and mirrored: what one of its shard buffers holds.
+[[nodiscard]] constexpr std::int64_t held_elements(shard_map const& map, rank_id holder) {
   std::int64_t sum = 0;
   for (auto const& shards : map.shards)
-    for (shard const& s : shards) sum += s.owner == owner ? s.size() : 0;
+    for (shard const& s : shards) sum += s.held_by(holder) ? s.size() : 0;
   return sum;
 }
 
-/// Elements for which an owner needs room in staged_gradients whatever the placement: its part of the expert of which it owns most, once
+/// Elements for which a holder needs room in staged_gradients whatever the placement: its part of the expert of which it holds most, once
 /// for each slot there is.
-[[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id owner, std::int32_t slots) {
+[[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id holder, std::int32_t slots) {
   std::int64_t most = 0;
   for (auto const& shards : map.shards) {
     std::int64_t of_expert = 0;
-    for (shard const& s : shards) of_expert += s.owner == owner ? s.size() : 0;
+    for (shard const& s : shards) of_expert += s.held_by(holder) ? s.size() : 0;
     most = std::max(most, of_expert);
   }
   return most * slots;
@@ -91,7 +116,7 @@ constexpr void declare_gradient_buffers(program_builder& b, optimizer_state cons
   for (rank_id r : ids<rank_id>(placement.ranks())) {
     std::int64_t const slots = placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
     b.buffer(r, buffers.slot_gradients, slots * state.elements * state.gradient_bytes, true);
-    b.buffer(r, buffers.shard_gradients, owned_elements(map, r) * state.gradient_bytes, true);
+    b.buffer(r, buffers.shard_gradients, held_elements(map, r) * state.gradient_bytes, true);
     b.buffer(r, buffers.staged_gradients, staged_elements(map, r, placement.slots()) * state.gradient_bytes);
   }
 }
@@ -102,7 +127,7 @@ constexpr void declare_weight_buffers(program_builder& b, optimizer_state const&
   for (rank_id r : ids<rank_id>(placement.ranks())) {
     std::int64_t const slots = placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
     b.buffer(r, buffers.slot_weights, slots * state.elements * state.weight_bytes, true);
-    b.buffer(r, buffers.shard_weights, owned_elements(map, r) * state.weight_bytes, true);
+    b.buffer(r, buffers.shard_weights, held_elements(map, r) * state.weight_bytes, true);
   }
 }
 

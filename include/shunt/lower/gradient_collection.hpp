@@ -35,8 +35,8 @@ enum class collection_form : std::uint8_t {
   reduce_then_gather,
 };
 
-/// Gradient collection of one layer: afterwards every owner's shard_gradients hold, for each of its shards, the sum over all instances of
-/// the expert. Not divided by anything: scale by the global number of tokens, never by replicas. slot_gradients may be overwritten
+/// Gradient collection of one layer: afterwards every rank's shard_gradients hold, for each shard it owns or mirrors, the sum over all
+/// instances of the expert. Not divided by anything: scale by the global number of tokens, never by replicas. slot_gradients may be overwritten
 /// with partial sums; what was in shard_gradients and staged_gradients is lost.
 ///
 /// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these two one batch), copies and sums of what
@@ -57,11 +57,15 @@ struct gradient_collection {
       throw invalid_problem("gradient_bytes", "must be the " + std::to_string(size_of(type)) + " of the element type, is " +
                                                   std::to_string(state.gradient_bytes));
     auto const hosts = hosts_of(placement, layer);
-    auto const offsets = shard_offsets(map, state.ranks);
+    auto const held = held_shards(map, state.ranks);
     bool const reduced = form == collection_form::reduce_then_gather;
     shard const whole{.owner = 0, .begin = 0, .end = state.elements};
     auto const in_slot = [&](std::int32_t slot, shard const& part) {
       return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot, part);
+    };
+
+    auto const part_of = [&](expert_id e, std::size_t k) -> shard const& {
+      return map.shards[e][static_cast<std::size_t>(held[e][k].shard)];
     };
 
     if (reduced || deduplicate)
@@ -81,15 +85,15 @@ struct gradient_collection {
         }
     }
 
-    // every part that goes from a slot to an owner: each(expert, host, slot, index of the shard, is it the owner's first?)
+    // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it the holder's first?)
     auto const parts = [&](auto const& each) {
       for (expert_id e : ids<expert_id>(state.experts)) {
-        std::vector<bool> begun(map.shards[e].size(), false);
+        std::vector<bool> begun(held[e].size(), false);
         for (expert_host const& h : hosts[e]) {
           std::size_t const sending = reduced || deduplicate ? 1 : h.slots.size();
           for (std::size_t i = 0; i < sending; ++i)
-            for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
-              if (reduced && gradient_source(hosts[e], map.shards[e][k].owner) != h.rank) continue;
+            for (std::size_t k = 0; k < held[e].size(); ++k) {
+              if (reduced && gradient_source(hosts[e], held[e][k].holder) != h.rank) continue;
               each(e, h.rank, h.slots[i], k, !begun[k]);
               begun[k] = true;
             }
@@ -98,36 +102,36 @@ struct gradient_collection {
     };
     placing const together{.batch = batch};
     parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool) {
-      shard const& s = map.shards[e][k];
-      if (s.owner != host) b.send(host, s.owner, in_slot(slot, s), channel, together);
+      rank_id const holder = held[e][k].holder;
+      if (holder != host) b.send(host, holder, in_slot(slot, part_of(e, k)), channel, together);
     });
     struct folding {
-      rank_id owner;
+      rank_id holder;
       region source, target;
       bool first;
     };
     std::vector<folding> rest;
     indexed<rank_id, byte_count> staged(static_cast<std::size_t>(state.ranks));
     parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool first) {
-      shard const& s = map.shards[e][k];
-      byte_count const size = s.size() * state.gradient_bytes;
-      region const target{buffers.shard_gradients, offsets[e][k] * state.gradient_bytes, size};
-      if (s.owner == host) {
-        rest.push_back({s.owner, in_slot(slot, s), target, first});
+      rank_id const holder = held[e][k].holder;
+      byte_count const size = part_of(e, k).size() * state.gradient_bytes;
+      region const target{buffers.shard_gradients, held[e][k].offset * state.gradient_bytes, size};
+      if (holder == host) {
+        rest.push_back({holder, in_slot(slot, part_of(e, k)), target, first});
       } else if (first) {
-        b.receive(s.owner, host, target, channel, together);
+        b.receive(holder, host, target, channel, together);
       } else {
-        region const arrival{buffers.staged_gradients, staged[s.owner], size};
-        staged[s.owner] += size;
-        b.receive(s.owner, host, arrival, channel, together);
-        rest.push_back({s.owner, arrival, target, false});
+        region const arrival{buffers.staged_gradients, staged[holder], size};
+        staged[holder] += size;
+        b.receive(holder, host, arrival, channel, together);
+        rest.push_back({holder, arrival, target, false});
       }
     });
     for (folding const& f : rest)
       if (f.first)
-        b.copy(f.owner, f.source, f.target);
+        b.copy(f.holder, f.source, f.target);
       else
-        b.add(f.owner, type, f.source, f.target);
+        b.add(f.holder, type, f.source, f.target);
   }
 };
 

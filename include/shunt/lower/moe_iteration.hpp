@@ -143,7 +143,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, e
       b.buffer(r, buffers::shares(l), ranks * placement.slots() * word);
       b.buffer(r, buffers::arrived(l), parts);
       b.buffer(r, buffers::answers(l), parts);
-      b.buffer(r, buffers::state(l), owned_elements(map, r) * shape.experts.state_bytes, true);
+      b.buffer(r, buffers::state(l), held_elements(map, r) * shape.experts.state_bytes, true);
     }
   }
   for (layer_id l : ids<layer_id>(shape.layers)) {

@@ -7,6 +7,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/measure/placement_bounds.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -98,25 +99,6 @@ constexpr double max_over_mean(std::span<std::int64_t const> loads, expert_place
   double sum = 0;
   for (layer_id l : ids<layer_id>(problem.layers)) sum += detail::max_over_mean(problem.loads_of(l), placement, l, share);
   return sum / problem.layers;
-}
-
-/// No placement of this layer has a max_over_mean below this. The load of expert e lies on at most min(L, S - E + 1) ranks, where L ranks
-/// have slots and the other experts need E - 1 of all S slots, so one of those ranks has at least load_e over that number; and the
-/// largest is never below the mean. 1 where there are no tokens or fewer slots than experts. O(E + N).
-[[nodiscard]] constexpr double max_over_mean_bound(expert_layers const& problem, layer_id layer) {
-  std::int64_t total = 0, hottest = 0;
-  for (auto const load : problem.loads_of(layer)) {
-    total += load;
-    hottest = std::max(hottest, load);
-  }
-  std::int32_t live = 0, slots = 0;
-  for (auto const s : problem.slots_per_rank) {
-    live += s > 0;
-    slots += s;
-  }
-  std::int32_t const spread = std::min(live, slots - problem.experts + 1);
-  if (total == 0 || spread < 1) return 1;
-  return std::max(1.0, static_cast<double>(hottest) / spread * live / static_cast<double>(total));
 }
 
 /// Tokens of a layer that find no place where each slot takes `capacity`: the sum over experts of what exceeds replicas x capacity.

@@ -1,22 +1,30 @@
 #pragma once
 /// What no plan of a pipeline job can beat.
 ///
-/// D pipelines, S stages, M micro-batches each; F, I, W forward, backward_input and backward_weight of a stage, c the transfer, K the stash
-/// cap. Some live worker of stage j computes at least n_j = ceil(D M / live peers of j) micro-batches, wherever they are routed. From the
-/// earliest start of stage i over its live peers to the latest end there passes at least
+/// D pipelines, S stages, M micro-batches each, N = D M in all; F, I, W forward, backward_input and backward_weight of a stage, L its live
+/// ranks, c the transfer, K how many micro-batches a rank can stash. Times count from the earliest forward of stage i. The (m+1)-th input
+/// gradient to be finished at stage i, whichever it is, is finished no earlier than B_i(m), and comes no earlier than G_i(m):
 ///
-///     n_i (F_i + I_i + W_i)                                                          the work of that worker
-///     trip_i + n_i (I_i + W_i)                                                       until the first gradient returns only forwards run,
-///                                                                                    trip_i = sum_{k>=i} F_k + sum_{k>i} I_k + 2c (S-1-i)
-///     trip_i + (n_j - 1) max(F_j, I_j) + I_i + W_i             for j >= i            all of them pass one worker of stage j
-///     sum_{i<=k<j} (F_k + I_k + 2c) + n_j (F_j + I_j) + W_i    for j > i             the same, going and coming
-///     ceil(n_i / K) (trip_i + I_i + W_i)                       with a cap            a stash lives that long
+///     G_i(m) = max((m / L_i + 1) F_i + tail_i,          some rank has run as many forwards;  tail_i = sum over k > i of F_k + I_k + 2 c
+///                  F_i + c + B_{i+1}(m) + c)             and the next stage as many gradients
+///     B_i(m) = max(G_i(m) + I_i,   B_i(m - L_i) + I_i,   no more than L_i of them at once
+///                  (m / L_i + 1) (F_i + I_i),            some rank has run as many of both
+///                  (m / L_i / K) (F_i + tail_i + I_i + W_i) + F_i + tail_i + I_i)       a stash lives that long
+///
+/// From the earliest start of stage i over its live ranks to the latest end there passes at least
+///
+///     ceil(N / L_i) (F_i + I_i + W_i)                    the work of one rank
+///     G_i(m) + ceil((N - m) / L_i) (I_i + W_i)           the gradients that come from G_i(m) on
+///     B_i(N - 1) + W_i                                   the last one
+///     the least T with  sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N:      each rank's first gradient is another
 ///
 /// The period of a staggered step is at least the largest of these plus the stage's step; the makespan is at least the largest plus the
-/// way there, sum_{k<i} (F_k + c). Reference: SlipStream's load and path bounds, extended to unequal costs and caps.
-/// Quadratic in S. A stage without a live worker counts as having one.
+/// way there, sum_{k<i} (F_k + c). Reference: SlipStream's load and path bounds, extended to unequal costs, to caps and to the crowding at
+/// stages with fewer live ranks than their neighbours have. O(N S log T). A stage without a live rank counts as having one.
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -76,24 +84,44 @@ struct stage_paths {
   for (stage_id s : ids<stage_id>(job.stages))
     load.push_back(ceil_divide<std::int64_t>(job.microbatches_in_all(), std::max<std::int64_t>(1, live[s.index()])));
   detail::stage_paths const paths(job);
-  for (stage_id i : ids<stage_id>(job.stages)) {
-    ticks const forward = cost.forward[i], input = cost.backward_input[i], weight = cost.backward_weight[i];
-    ticks const trip = forward + paths.tail[i.index()];
+  auto const all = static_cast<std::size_t>(job.microbatches_in_all());
+  std::vector<ticks> comes(all, 0), finished(all, 0);  // G and B; B of the stage behind, until it is overwritten
+  bounds.resize(load.size());
+  for (stage_id i = job.stages - 1; i >= 0; --i) {
+    ticks const forward = cost.forward[i], input = cost.backward_input[i], weight = cost.backward_weight[i], tail = paths.tail[i.index()];
     ticks const gain = std::min({cost.overlap_gain, forward, input + weight});
-    ticks bound = std::max(load[i] * (forward + input + weight - gain), trip + load[i] * (input + weight));
-    for (stage_id j : id_range<stage_id>(i, job.stages)) {
-      ticks const f = cost.forward[j], b = cost.backward_input[j];
-      bound = std::max(bound, trip + (load[j] - 1) * std::max(f, b) + input + weight);
-      ticks const there_and_back = forward + paths.tail[i.index()] - cost.forward[j] - paths.tail[j.index()] + input;
-      ticks const overlapped = std::min({cost.overlap_gain, f, b + cost.backward_weight[j]});
-      if (j > i) bound = std::max(bound, there_and_back - b + load[j] * (f + b - overlapped) + weight);
-    }
+    auto const ranks = static_cast<std::size_t>(std::max<std::int64_t>(1, live[i.index()]));
+    ticks const there_and_back = i.value() + 1 < job.stages ? tail - paths.tail[i.index() + 1] - cost.forward[i.value() + 1] - cost.backward_input[i.value() + 1] : 0;
+    std::int64_t stashes = std::numeric_limits<std::int64_t>::max();  // that a rank of this stage can hold at once
     if (job.memory.rule != stash_cap::kind::none) {
-      std::int64_t most = 1;  // micro-batches that a rank of this stage can hold at once
-      for (rank_id r : job.live_holders(i)) most = std::max(most, *job.stash_limit(r) / job.stash.forward[i]);
-      if (job.stash.backward_input[i] == 0) bound = std::max(bound, ceil_divide<ticks>(load[i], most) * (trip + input + weight));
+      stashes = 1;
+      for (rank_id r : job.live_holders(i)) stashes = std::max(stashes, *job.stash_limit(r) / job.stash.forward[i]);
     }
-    bounds.push_back(bound);
+    ticks const stashed_for = forward + tail + input + (job.stash.backward_input[i] == 0 ? weight : 0);
+    ticks bound = std::max(load[i] * (forward + input + weight - gain), (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
+    for (std::size_t m = 0; m < all; ++m) {
+      auto const before = static_cast<std::int64_t>(m / ranks);  // on some rank
+      comes[m] = std::max((before + 1) * forward + tail, i.value() + 1 < job.stages ? forward + there_and_back + finished[m] : 0);
+      finished[m] = std::max({comes[m] + input, (before + 1) * (forward + input - gain), before / stashes * stashed_for + forward + tail + input});
+      if (m >= ranks) finished[m] = std::max(finished[m], finished[m - ranks] + input);
+      bound = std::max(bound, comes[m] + static_cast<ticks>((all - m + ranks - 1) / ranks) * (input + weight));
+    }
+    bound = std::max(bound, finished.back() + weight);
+    auto const fits = [&](ticks length) {
+      std::int64_t most = 0;
+      for (std::size_t k = 0; k < std::min(ranks, all); ++k) most += std::max<ticks>(0, length - comes[k]) / (input + weight);
+      return most >= job.microbatches_in_all();
+    };
+    ticks most = bound;  // the least length that fits, by bisection
+    for (ticks step = 1; !fits(most); step *= 2) most += step;
+    while (bound < most) {
+      ticks const middle = bound + (most - bound) / 2;
+      if (fits(middle))
+        most = middle;
+      else
+        bound = middle + 1;
+    }
+    bounds[i] = bound;
   }
   return bounds;
 }

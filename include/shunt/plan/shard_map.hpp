@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -7,13 +9,18 @@
 
 namespace shunt {
 
-/// Elements [begin, end) of one expert's parameters, whose optimizer state `owner` keeps.
+/// Elements [begin, end) of one expert's parameters, whose optimizer state `owner` keeps. Mirrors keep the same state: they get the same
+/// gradient and step it alike, but only the owner sends weights on.
 struct shard {
   rank_id owner{};
   std::int64_t begin = 0;
   std::int64_t end = 0;
+  std::vector<rank_id> mirrors{};
 
   [[nodiscard]] constexpr std::int64_t size() const { return end - begin; }
+  [[nodiscard]] constexpr bool held_by(rank_id r) const {
+    return owner == r || std::find(mirrors.begin(), mirrors.end(), r) != mirrors.end();
+  }
   constexpr bool operator==(shard const&) const = default;
 };
 

@@ -25,7 +25,12 @@ struct expert_layers {
   std::int32_t layers = 1;
   std::int32_t experts = 1;                   ///< E, expert classes a layer
   std::vector<std::int64_t> loads{};          ///< layers x experts, row by row: tokens routed to each expert, before any is dropped
-  std::vector<std::int32_t> slots_per_rank{};  ///< one entry a rank; the sum is the paper's s N
+  std::vector<std::int32_t> slots_per_rank{};  ///< one entry a rank, 0 for a dead one; the sum is the paper's s N
+  std::int32_t ranks_per_node = 0;             ///< ranks are dealt node by node, the last node may hold fewer; 0: all on one node
+  std::int32_t groups = 0;                     ///< experts stand in so many groups, dealt in order; the experts of a group stay on one
+                                               ///< node (EPLB's hierarchical policy, for group-limited routing); 0: they may go anywhere
+  std::vector<expert_id> previous{};           ///< layers x slots: what the slots hold now; empty: nothing that could be kept
+  std::vector<std::int64_t> history{};         ///< windows x layers x experts: loads of earlier windows, the oldest first
 
   [[nodiscard]] constexpr std::int32_t ranks() const { return static_cast<std::int32_t>(slots_per_rank.size()); }
   [[nodiscard]] constexpr std::int32_t slots() const {
@@ -37,11 +42,40 @@ struct expert_layers {
     auto const width = static_cast<std::size_t>(experts);
     return std::span(loads).subspan(l.index() * width, width);
   }
+  [[nodiscard]] constexpr std::int32_t windows() const {
+    return static_cast<std::int32_t>(history.size() / (static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts)));
+  }
+  [[nodiscard]] constexpr std::span<std::int64_t const> loads_of(layer_id l, std::int32_t window) const {
+    auto const width = static_cast<std::size_t>(experts);
+    auto const row = static_cast<std::size_t>(window) * static_cast<std::size_t>(layers) + l.index();
+    return std::span(history).subspan(row * width, width);
+  }
+  [[nodiscard]] constexpr std::span<expert_id const> previous_of(layer_id l) const {
+    auto const width = static_cast<std::size_t>(slots());
+    return std::span(previous).subspan(l.index() * width, width);
+  }
+  [[nodiscard]] constexpr std::int32_t nodes() const { return ranks_per_node == 0 ? 1 : ceil_divide(ranks(), ranks_per_node); }
   constexpr bool operator==(expert_layers const&) const = default;
 };
 
+namespace detail {
+
+/// A row of loads: none negative, its sum times (slots + experts) below 2^62.
+constexpr void validate_loads(std::span<std::int64_t const> row, std::int64_t weight, auto const& name) {
+  std::optional<std::int64_t> sum = 0;
+  for (std::size_t e = 0; e < row.size() && sum; ++e) {
+    if (row[e] < 0) throw invalid_problem(name() + "[" + std::to_string(e) + "]", "must be at least 0, is " + std::to_string(row[e]));
+    sum = checked_add(*sum, row[e]);
+  }
+  auto const scaled = sum ? checked_multiply(*sum, weight) : std::nullopt;
+  if (!scaled || *scaled >= (std::int64_t{1} << 62)) throw invalid_problem(name(), "its sum times the slots is beyond 62 bits");
+}
+
+}  // namespace detail
+
 /// Throws invalid_problem, naming field, row and value: sizes that aren't positive, loads of another length than layers x experts,
-/// a negative load, a row whose sum times the slots is beyond 62 bits, a rank with negative slots, or slots that 31 bits don't count.
+/// a negative load, a row whose sum times the slots is beyond 62 bits, a rank with negative slots, or slots that 31 bits don't count;
+/// more groups than experts, a history of no whole number of windows, a previous placement of another shape or with unknown experts.
 /// Fewer slots than experts is no broken problem; solvers answer infeasible.
 constexpr void validate(expert_layers const& p) {
   if (p.layers < 1) throw invalid_problem("layers", "must be at least 1, is " + std::to_string(p.layers));
@@ -58,19 +92,27 @@ constexpr void validate(expert_layers const& p) {
   if (p.loads.size() != cells)
     throw invalid_problem("loads", "has " + std::to_string(p.loads.size()) + " values for " + std::to_string(p.layers) + " layers x " +
                                        std::to_string(p.experts) + " experts");
-  for (std::int32_t l = 0; l < p.layers; ++l) {
-    auto const row = p.loads_of(l);
-    std::optional<std::int64_t> sum = 0;
-    for (std::size_t e = 0; e < row.size() && sum; ++e) {
-      if (row[e] < 0)
-        throw invalid_problem("loads[" + std::to_string(l) + "][" + std::to_string(e) + "]",
-                              "must be at least 0, is " + std::to_string(row[e]));
-      sum = checked_add(*sum, row[e]);
-    }
-    auto const scaled = sum ? checked_multiply(*sum, slots + p.experts) : std::nullopt;
-    if (!scaled || *scaled >= (std::int64_t{1} << 62))
-      throw invalid_problem("loads[" + std::to_string(l) + "]", "its sum times the slots is beyond 62 bits");
-  }
+  for (std::int32_t l = 0; l < p.layers; ++l)
+    detail::validate_loads(p.loads_of(l), slots + p.experts, [&] { return "loads[" + std::to_string(l) + "]"; });
+  if (p.ranks_per_node < 0) throw invalid_problem("ranks_per_node", "must be at least 0, is " + std::to_string(p.ranks_per_node));
+  if (p.groups < 0 || p.groups > p.experts)
+    throw invalid_problem("groups", "must be from 0 to " + std::to_string(p.experts) + ", is " + std::to_string(p.groups));
+  if (p.history.size() % cells != 0)
+    throw invalid_problem("history", "has " + std::to_string(p.history.size()) + " values, no multiple of " + std::to_string(p.layers) +
+                                         " layers x " + std::to_string(p.experts) + " experts");
+  for (std::int32_t w = 0; w < p.windows(); ++w)
+    for (std::int32_t l = 0; l < p.layers; ++l)
+      detail::validate_loads(p.loads_of(l, w), slots + p.experts,
+                             [&] { return "history[" + std::to_string(w) + "][" + std::to_string(l) + "]"; });
+  if (p.previous.empty()) return;
+  if (p.previous.size() != static_cast<std::size_t>(p.layers) * static_cast<std::size_t>(slots))
+    throw invalid_problem("previous", "has " + std::to_string(p.previous.size()) + " values for " + std::to_string(p.layers) +
+                                          " layers x " + std::to_string(slots) + " slots");
+  for (std::size_t s = 0; s < p.previous.size(); ++s)
+    if (p.previous[s] < expert_id{0} || p.previous[s] >= expert_id{p.experts})
+      throw invalid_problem("previous[" + std::to_string(s / static_cast<std::size_t>(slots)) + "][" +
+                                std::to_string(s % static_cast<std::size_t>(slots)) + "]",
+                            "must be an expert below " + std::to_string(p.experts) + ", is " + std::to_string(p.previous[s].value()));
 }
 
 }  // namespace shunt

@@ -16,6 +16,7 @@ struct placing {
   std::uint8_t lane = 0;
   std::int32_t batch = -1;
   std::initializer_list<std::int32_t> after = {};  ///< instruction indices on the same rank, all smaller
+  region condition = {};                           ///< an int64: the instruction runs where it isn't 0; of size 0: always
 };
 
 /// Writes programs instruction by instruction; lowerings and hand-made programs use it alike. It keeps no rules: `check` does.
@@ -133,6 +134,7 @@ class program_builder {
     i.writes = put(rank.regions, writes);
     i.after = {static_cast<std::int32_t>(rank.waits.size()), static_cast<std::int32_t>(at.after.size())};
     rank.waits.insert(rank.waits.end(), at.after.begin(), at.after.end());
+    if (at.condition.size > 0) i.condition = put(rank.regions, one(at.condition)).first;
     rank.instructions.push_back(i);
     return static_cast<std::int32_t>(rank.instructions.size()) - 1;
   }

@@ -102,6 +102,9 @@ struct instruction {
   operation op{};                       ///< compute
   slice reads{}, writes{};                ///< into rank_program::regions
   slice after{};                        ///< into rank_program::waits: instructions of other lanes that must end first
+  /// Into rank_program::regions: an int64 that is read when the instruction would start, which ends at once, without any effect, where it
+  /// is 0. -1: no condition. Whoever sends and whoever receives a message, and all members of a collective, must find the same answer.
+  std::int32_t condition = -1;
 
   constexpr bool operator==(instruction const&) const = default;
 };
@@ -124,6 +127,10 @@ struct rank_program {
   [[nodiscard]] constexpr std::span<region const> reads(instruction const& i) const { return entries(regions, i.reads); }
   [[nodiscard]] constexpr std::span<region const> writes(instruction const& i) const { return entries(regions, i.writes); }
   [[nodiscard]] constexpr std::span<std::int32_t const> after(instruction const& i) const { return entries(waits, i.after); }
+  /// The word that an instruction's condition is read from: one region, or none.
+  [[nodiscard]] constexpr std::span<region const> condition(instruction const& i) const {
+    return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
+  }
 
   constexpr bool operator==(rank_program const&) const = default;
 

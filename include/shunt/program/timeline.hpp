@@ -23,6 +23,7 @@ struct event {
 };
 
 /// What happened when. Prediction and measurement have this one type. Events stand rank by rank, and in starting order within a rank.
+/// An instruction that its condition left out is no event.
 struct timeline {
   std::vector<event> events{};
   double seconds_per_tick = 0;  ///< 1e-9 where a clock measured; 0 where the clock was virtual

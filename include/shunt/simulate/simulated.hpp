@@ -32,8 +32,8 @@ class simulated_session;
 ///
 /// The lanes of a rank run side by side, each in list order, held together by `after`. A send holds its lane and its link while the
 /// message occupies them; the message arrives a latency later. A receive ends when the message is there. A collective ends for all its
-/// members at once, its cost after the last of them came. copy, add and fill take no time. A rank's next program begins when its list
-/// has ended. At equal times the lowest rank goes first.
+/// members at once, its cost after the last of them came. copy, add, fill and what its condition leaves out take no time. A rank's next
+/// program begins when its list has ended. At equal times the lowest rank goes first.
 ///
 /// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; without work, faults and lanes that share a link times
 /// don't depend on the order of computing them, and it takes O(n + e), rank after rank as far as each can go.
@@ -42,6 +42,7 @@ struct simulated {
   Cost cost;
   std::vector<fault> faults{};
   ticks timeout = 0;  ///< silence of a rank after which those who wait for it give it up as lost, and all others stop at once
+  bool conditions = false;  ///< whether instructions that have a condition run; with a work its memory says so
 
   template <work Work>
   [[nodiscard]] simulated_session<Cost, Work> open(Work& w, std::int64_t first_iteration = 0) const {
@@ -115,6 +116,7 @@ class simulated_session {
 
  private:
   static constexpr ticks not_yet = -1;
+  static constexpr ticks left_out = -2;  // in place of the end of what its condition left out
   static constexpr bool real = !std::same_as<Work, no_work>;
 
   /// A program made ready once, however often it is submitted.
@@ -265,6 +267,11 @@ class simulated_session {
     auto const partner = d.partner[static_cast<std::size_t>(number)];
     run.start[static_cast<std::size_t>(number)] = e.time;
 
+    if (!allows(own, r, what)) {
+      auto const next = finish(r, number, e.time, run);
+      run.end[static_cast<std::size_t>(number)] = left_out;
+      return next;
+    }
     if (what.code == opcode::send) return send(e, run, own, what, partner);
     if (what.code == opcode::receive) {
       auto const arrival = run.end[static_cast<std::size_t>(number)];
@@ -282,6 +289,11 @@ class simulated_session {
     }
     if constexpr (real) effects_.local(own, r, what, first_iteration_ + ranks_[r.index()].programs);
     return finish(r, number, e.time + (what.code == opcode::compute ? config_.cost.compute(r, what.op) : 0), run);
+  }
+
+  [[nodiscard]] bool allows(rank_program const& own, rank_id r, instruction const& i) const {
+    if constexpr (real) return effects_.allows(own, r, i);
+    return i.condition < 0 || config_.conditions;
   }
 
   std::optional<entry> send(entry const& e, instance& run, rank_program const& own, instruction const& what, std::int32_t partner) {
@@ -402,6 +414,10 @@ class simulated_session {
       for (std::int32_t i = 0; i < static_cast<std::int32_t>(list.size()); ++i) {
         auto const& what = list[static_cast<std::size_t>(i)];
         auto const number = static_cast<std::size_t>(run.made_of->d.number({r, i}));
+        if (run.end[number] == left_out) {
+          if (n == s.programs && i == done.instructions && run.start[number] <= limit) ++done.instructions;
+          continue;
+        }
         bool const waits = what.code == opcode::receive || is_collective(what.code);
         if (run.start[number] == not_yet || run.end[number] == not_yet || (waits && run.end[number] > limit)) continue;
         events.push_back({r, n, i, what.code, what.op, run.start[number], run.end[number]});

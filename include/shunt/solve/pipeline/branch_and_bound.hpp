@@ -15,11 +15,10 @@
 ///              dependency, for durations are equal and the k-th smallest end comes before the k-th smallest start. Without dead ranks
 ///              pipelines are equal as long as their caps and links are: one is solved and copied
 ///
-/// What is proved is the optimum of plans whose micro-batches of dead ranks are dealt round-robin (`round_robin`) and stay on their own ranks
-/// elsewhere; `split` false: of those with fused backwards alone (split ones contain the others). Where a column holds several
+/// What is proved is the optimum of plans whose micro-batches of dead ranks are dealt as `routes` says and stay on their own ranks elsewhere; `split` false: of those with fused backwards alone (split ones contain the others). Where a column holds several
 /// stages that step, or pairs may overlap, the answer has only the bound of all plans: the search looks at steps at the end and no pairs.
-/// Exponential; `most_nodes` nodes of a few microseconds each. Optimal, or the best plan so far as feasible with the bound proved so far.
-/// Infeasible where a stage has no live rank. Throws invalid_problem where the job is broken.
+/// Exponential; `most_nodes` nodes of a few microseconds each. Optimal, or the best plan so far as feasible with the bound proved so far, or
+/// limit_reached where none was found. Infeasible where a stage has no live rank or no order fits under the caps. Throws invalid_problem where the job is broken.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -66,9 +65,9 @@ struct exact_shop {
   std::vector<std::int32_t> column_of{};
   std::int32_t operations = 0;
 
-  exact_shop(pipeline_job const& job, bool split) : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
+  exact_shop(pipeline_job const& job, bool split, routing rule) : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
     columns const in(job);
-    round_robin const routes(job);
+    routes const to(job, rule);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       column_of.push_back(in.of[r]);
       cap.push_back(job.stash_limit(r).value_or(unlimited));
@@ -76,7 +75,7 @@ struct exact_shop {
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
         std::vector<rank_id> hosts;
-        for (stage_id s : ids<stage_id>(job.stages)) hosts.push_back(job.rank_of({routes.host(p, s, m), s}));
+        for (stage_id s : ids<stage_id>(job.stages)) hosts.push_back(job.rank_of({to.host(p, s, m), s}));
         auto same = std::find_if(groups.begin(), groups.end(), [&](group const& g) { return g.hosts == hosts; });
         if (same == groups.end()) same = groups.insert(groups.end(), {.hosts = std::move(hosts)});
         same->members.emplace_back(p, m);
@@ -95,14 +94,14 @@ struct exact_shop {
 
  private:
   void add_types(pipeline_job const& job, std::int32_t g, bool split) {
-    auto const& group = groups[static_cast<std::size_t>(g)];
+    auto const& own = groups[static_cast<std::size_t>(g)];
     auto const add = [&](op_kind kind, stage_id s, std::int32_t before, std::int64_t stash) {
-      rank_id const here = group.hosts[s.index()];
+      rank_id const here = own.hosts[s.index()];
       type t{.kind = kind, .stage = s, .rank = here.value(), .group = g, .before = before, .stash = stash, .first = operations};
       t.duration = cost_of(job, operation{.kind = kind, .stage = s});
       if (before != none) t.delay = job.transfer(rank_id{types[static_cast<std::size_t>(before)].rank}, here);
       of_rank[here.index()].push_back(static_cast<std::int32_t>(types.size()));
-      operations += static_cast<std::int32_t>(group.members.size());
+      operations += static_cast<std::int32_t>(own.members.size());
       types.push_back(t);
       return static_cast<std::int32_t>(types.size()) - 1;
     };
@@ -149,6 +148,7 @@ class exact_search {
   /// Heads and latest ends under the releases and deadlines of ranks; `never` and `whenever` stand for none.
   void set_windows(std::vector<ticks> const& release, std::vector<ticks> const& deadline) {
     failed_.clear();
+    std::fill(done_.begin(), done_.end(), 0);
     free_ = release;
     find_heads();
     find_latest_ends(deadline);
@@ -156,21 +156,18 @@ class exact_search {
   [[nodiscard]] ticks head(std::size_t o) const { return head_[o]; }
   [[nodiscard]] ticks latest_end(std::size_t o) const { return latest_[o]; }
 
-  [[nodiscard]] verdict run() { return left_ == 0 && shop_.operations > 0 ? restart() : descend(); }
+  /// Searches the windows set last.
   [[nodiscard]] verdict search() {
+    std::fill(done_.begin(), done_.end(), 0);
+    std::fill(stash_.begin(), stash_.end(), 0);
+    std::fill(held_.begin(), held_.end(), false);
+    for (auto& list : order_) list.clear();
     left_ = shop_.operations;
     return descend();
   }
   /// The operations of each rank in order, as types; of a schedule that was found.
   [[nodiscard]] std::vector<std::vector<std::int32_t>> const& order() const { return order_; }
   [[nodiscard]] ticks end(std::size_t o) const { return end_[o]; }
-
-  void clear() {
-    std::fill(done_.begin(), done_.end(), 0);
-    std::fill(stash_.begin(), stash_.end(), 0);
-    std::fill(held_.begin(), held_.end(), false);
-    for (auto& list : order_) list.clear();
-  }
 
   static constexpr ticks never = std::numeric_limits<ticks>::min() / 4;
   static constexpr ticks whenever = std::numeric_limits<ticks>::max() / 4;
@@ -183,11 +180,6 @@ class exact_search {
     std::int32_t of = none;
     bool hold = false;
   };
-
-  verdict restart() {
-    left_ = shop_.operations;
-    return descend();
-  }
 
   [[nodiscard]] static std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] type const& kind(std::int32_t t) const { return shop_.types[at(t)]; }
@@ -430,5 +422,225 @@ class exact_search {
   std::unordered_map<std::string, std::vector<std::vector<ticks>>> failed_{};
 };
 
+/// Is there a plan of period Theta?
+class exact_period {
+ public:
+  exact_period(pipeline_job const& job, bool split, bool stagger, routing rule, std::int64_t nodes, std::stop_token stop)
+      : job_(job), stagger_(stagger), in_(job), shop_(job, split, rule), nodes_left_(nodes), stop_(std::move(stop)), search_(shop_, nodes_left_, stop_) {
+    for (column const& c : in_.all) {
+      ticks sum = 0;
+      for (stage_id s : c.stages) sum += job.costs.step[s];
+      steps_.push_back(sum);
+    }
+  }
+
+  using verdict = exact_search::verdict;
+
+  /// `found`: `plan` has at most this period.
+  [[nodiscard]] verdict possible(ticks theta) {
+    std::vector<ticks> length;
+    ticks const longest = *std::max_element(steps_.begin(), steps_.end());
+    for (ticks const steps : steps_) length.push_back(theta - (stagger_ ? steps : longest));
+    std::vector<box> open{{column_starts(length.size(), stagger_ ? exact_search::never : 0), column_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
+    open.front().low.front() = open.front().high.front() = 0;
+    while (!open.empty()) {
+      box b = std::move(open.back());
+      open.pop_back();
+      if (!tighten(b, length)) continue;
+      for (std::size_t c = 0; c < length.size(); ++c)
+        if (b.low[c] < exact_search::never / 2 || b.high[c] > exact_search::whenever / 2) return verdict::limit;  // no way to the first column and back
+      auto const answer = search_.search();
+      if (answer == verdict::limit) return answer;
+      if (answer == verdict::impossible) continue;
+      read_plan();
+      if (period(job_, plan_) <= theta) return answer;
+      cut(b, length, open);
+    }
+    return verdict::impossible;
+  }
+  [[nodiscard]] pipeline_schedule const& plan() const { return plan_; }
+  /// Everything one after another: no plan that never idles on all ranks at once takes longer.
+  [[nodiscard]] ticks whole() const {
+    ticks sum = 0;
+    for (auto const& t : shop_.types) sum += (t.duration + t.delay) * shop_.count(t);
+    for (ticks const steps : steps_) sum += steps;
+    return sum;
+  }
+
+ private:
+  struct box {
+    column_starts low{}, high{};
+  };
+
+  [[nodiscard]] std::size_t column_of(exact_shop::type const& t) const { return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]); }
+
+  /// Sets the windows of the box and takes from it what the heads and tails exclude; false: nothing is left.
+  [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length) {
+    for (int round = 0; round < 8; ++round) {
+      std::vector<ticks> release, deadline;
+      for (std::int32_t const c : shop_.column_of) {
+        auto const i = static_cast<std::size_t>(c);
+        release.push_back(b.low[i]);
+        deadline.push_back(std::min(exact_search::whenever, b.high[i] + length[i]));
+      }
+      search_.set_windows(release, deadline);
+      if (!stagger_) return true;
+      auto const before = b;
+      column_starts earliest(length.size(), exact_search::whenever);
+      for (auto const& t : shop_.types)
+        for (std::int32_t k = 0; k < shop_.count(t); ++k) {
+          auto const o = static_cast<std::size_t>(t.first + k), c = column_of(t);
+          earliest[c] = std::min(earliest[c], search_.head(o));
+          b.low[c] = std::max(b.low[c], search_.head(o) + t.duration - length[c]);
+          b.high[c] = std::min(b.high[c], search_.latest_end(o) - t.duration);
+        }
+      bool same = true;
+      for (std::size_t c = 0; c < length.size(); ++c) {
+        if (earliest[c] < exact_search::whenever) b.low[c] = std::max(b.low[c], earliest[c]);
+        if (b.low[c] > b.high[c]) return false;
+        same = same && b.low[c] == before.low[c] && b.high[c] == before.high[c];
+      }
+      if (same) return true;
+    }
+    return true;
+  }
+
+  void read_plan() {
+    plan_ = empty_schedule(job_);
+    plan_.staggered_step = stagger_;
+    std::vector<std::int32_t> next(shop_.types.size(), 0);
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      for (std::int32_t const i : search_.order()[r.index()]) {
+        auto const& t = shop_.types[static_cast<std::size_t>(i)];
+        plan_.order[r].push_back(shop_.operation_of(t, next[static_cast<std::size_t>(i)]++));
+      }
+      if (!job_.alive(r)) continue;
+      for (stage_id s : job_.stages_of(r)) plan_.order[r].push_back({.kind = op_kind::step, .stage = s});
+    }
+  }
+
+  /// The column whose operations exceed its window most starts before, or after, a point between.
+  void cut(box const& b, std::vector<ticks> const& length, std::vector<box>& open) {
+    column_starts start(length.size(), exact_search::whenever), end(length.size(), exact_search::never);
+    for (auto const& t : shop_.types)
+      for (std::int32_t k = 0; k < shop_.count(t); ++k) {
+        ticks const e = search_.end(static_cast<std::size_t>(t.first + k));
+        start[column_of(t)] = std::min(start[column_of(t)], e - t.duration);
+        end[column_of(t)] = std::max(end[column_of(t)], e);
+      }
+    std::size_t worst = 0;
+    for (std::size_t c = 1; c < length.size(); ++c)
+      if (end[c] - start[c] - length[c] > end[worst] - start[worst] - length[worst]) worst = c;
+    ticks const middle = start[worst] + (end[worst] - length[worst] - 1 - start[worst]) / 2;
+    box early = b, late = b;
+    early.high[worst] = middle;
+    late.low[worst] = middle + 1;
+    open.push_back(std::move(early));
+    open.push_back(std::move(late));
+  }
+
+  pipeline_job const& job_;
+  bool stagger_;
+  columns in_;
+  exact_shop shop_;
+  std::int64_t nodes_left_;
+  std::stop_token stop_;
+  exact_search search_;
+  std::vector<ticks> steps_{};
+  pipeline_schedule plan_{};
+};
+
 }  // namespace detail
+
+struct branch_and_bound {
+  static constexpr std::string_view name = "branch_and_bound";
+
+  bool split = true;                  ///< false: fused backwards only
+  bool stagger = true;                ///< false: every worker waits for all others before it steps
+  routing rule = routing::by_load;    ///< where the micro-batches of dead ranks run
+  std::int64_t most_nodes = 200'000;  ///< over all Theta
+
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const { return (*this)(job, std::stop_token{}); }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job, std::stop_token stop) const {
+    validate(job);
+    if (job.pipelines > 1 && pipelines_are_equal(job)) {
+      auto one = job;
+      one.pipelines = 1;
+      return copied(job, (*this)(one, std::move(stop)));
+    }
+    if (stage_without_worker(job)) return restate(job, empty_schedule(job));
+    solution<pipeline_schedule> answer{.status = status::limit_reached, .lower_bound = static_cast<double>(period_bound(job, stagger)), .reason = "too few nodes"};
+    if (job.layout.form() == stage_layout::shape::linear) answer = slipstream{.split = split, .stagger = stagger, .effort = 100'000}(job);
+    auto const general = answer.lower_bound;
+    detail::exact_period exact(job, split, stagger, rule, most_nodes, std::move(stop));
+    using verdict = detail::exact_period::verdict;
+    if (!answer.has_plan()) {
+      auto const any = exact.possible(exact.whole());
+      if (any == verdict::impossible) {
+        answer.status = status::infeasible;
+        answer.reason = "no order fits under the stash cap";
+      }
+      if (any != verdict::found) return answer;
+      answer.plan = exact.plan();
+      answer.reason = {};
+      answer.objective = static_cast<double>(period(job, answer.plan));
+    }
+    auto low = family_bound(job), high = static_cast<ticks>(answer.objective);
+    while (low < high) {
+      ticks const middle = low + (high - low) / 2;
+      auto const is = exact.possible(middle);
+      if (is == verdict::limit) break;
+      if (is == verdict::impossible) {
+        low = middle + 1;
+      } else {
+        answer.plan = exact.plan();
+        high = period(job, answer.plan);
+      }
+    }
+    answer.objective = static_cast<double>(high);
+    answer.lower_bound = covers(job) ? static_cast<double>(low) : general;
+    answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+    return answer;
+  }
+
+ private:
+  /// What is proved holds for every plan with these backwards and routes.
+  [[nodiscard]] bool covers(pipeline_job const& job) const {
+    auto const all = columns(job).all;
+    auto const steps = [&](column const& c) { return std::any_of(c.stages.begin(), c.stages.end(), [&](stage_id s) { return job.costs.step[s] > 0; }); };
+    return job.costs.overlap_gain == 0 && (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) { return c.stages.size() > 1 && steps(c); }));
+  }
+
+  /// A fused backward is a backward_input that takes as long as both.
+  [[nodiscard]] ticks family_bound(pipeline_job const& job) const {
+    if (split) return period_bound(job, stagger);
+    pipeline_job fused = job;
+    std::vector<ticks> both;
+    for (stage_id s : ids<stage_id>(job.stages)) both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
+    fused.costs.backward_input = per_stage(std::move(both));
+    fused.costs.backward_weight = 0;
+    return period_bound(fused, stagger);
+  }
+
+  [[nodiscard]] static bool pipelines_are_equal(pipeline_job const& job) {
+    auto const shape = job.layout.form();
+    bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped || shape == stage_layout::shape::wave;
+    bool const equal_links = job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
+    return job.dead.empty() && apart && equal_links && job.memory.rule != stash_cap::kind::per_rank;
+  }
+
+  [[nodiscard]] static solution<pipeline_schedule> copied(pipeline_job const& job, solution<pipeline_schedule> answer) {
+    auto const of_one = answer.plan.order.items();
+    answer.plan.order = {};
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+      for (auto list : of_one) {
+        for (operation& o : list)
+          if (o.kind != op_kind::step) o.pipeline = p;
+        answer.plan.order.push_back(std::move(list));
+      }
+    return answer;
+  }
+};
+static_assert(anytime_solver_for<branch_and_bound, pipeline_job>);
+
 }  // namespace shunt

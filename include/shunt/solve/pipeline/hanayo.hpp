@@ -9,9 +9,10 @@
 /// and those going up, in turn, after the P - i that come before the first one going up; of the last group the micro-batches that
 /// aren't there are left out. Slots are one length here; times are what the costs make of the order.
 ///
-/// Bubble (P - 1)(F + B) with equal stages, F and B those of a chunk and M a multiple of P: 1/v of 1F1B's. With one chunk it is 1F1B. Any M;
-/// linear in the number of operations. For wave layouts (and linear ones, v = 1), also of odd v. No search and no re-routing: on a job with
-/// dead workers or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
+/// Bubble 2 (P - 1) max(F, B) with equal stages and M = P, F and B those of a chunk: 1/v of what it is in stages of a whole rank. Where F and
+/// B differ, every further group of P adds 2 (P - 1) |F - B|. With one chunk it is 1F1B. Any M; linear in the number of operations.
+/// For wave layouts (and linear ones, v = 1), also of odd v. No search and no re-routing: on a job with dead workers or a tighter cap the
+/// answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -48,6 +49,13 @@ constexpr void ride_waves(std::int32_t place, std::int32_t places, std::int32_t 
   }
 }
 
+/// What the order above idles with groups of P micro-batches where forwards and backwards take F and B ticks.
+constexpr ticks slotted_bubble(pipeline_job const& job, std::int32_t places) {
+  ticks const forward = job.costs.forward[0], backward = job.costs.backward_input[0] + job.costs.backward_weight[0];
+  ticks const longer = std::max(forward, backward), difference = longer - std::min(forward, backward);
+  return 2 * (places - 1) * (longer + (job.microbatches / places - 1) * difference);
+}
+
 }  // namespace detail
 
 struct hanayo {
@@ -74,6 +82,18 @@ struct hanayo {
         for (std::int32_t c = 0; c < chunks; ++c) list.push_back({.kind = op_kind::step, .stage = stage(c)});
       }
     return schedule;
+  }
+
+  /// 2 (P - 1) (max(F, B) + (M / P - 1) |F - B|), (P - 1)(F + B) with one chunk, with F and B = I + W of a chunk: how long every rank idles
+  /// within the makespan. Equal stages, M a multiple of P, no transfer. For M = P as the paper has it, without communication.
+  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
+    std::int32_t const places = job.stages / job.layout.chunks();
+    if (job.layout.chunks() == 1) return (places - 1) * job.costs.microbatch(0);
+    return detail::slotted_bubble(job, places);
+  }
+  /// v min(P, M) chunks: of whole ranks' stages as many as 1F1B.
+  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
+    return job.layout.chunks() * std::min(job.stages / job.layout.chunks(), job.microbatches) * job.stash.forward[0];
   }
 };
 static_assert(solver_for<hanayo, pipeline_job>);

@@ -42,7 +42,7 @@ struct looped_bfs {
   }
 
   /// (P - 1 + (v - 1) max(0, P - M)) (F + B) with F and B = I + W of a chunk: how long every rank idles within the makespan. Equal stages,
-  /// no transfer; for M >= P the paper's section 4.1.
+  /// no transfer; for M >= P as the paper has it.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
     std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
     return (places - 1 + (chunks - 1) * std::max(0, places - job.microbatches)) * job.costs.microbatch(0);

@@ -42,13 +42,14 @@ namespace shunt {
           text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + " micro-batches, the cap is " + text::of(*cap);
       return answer;
     }
-  auto graph = graph_of(job, answer.plan);
+  auto const graph = graph_of(job, answer.plan);
   if (!graph.executable()) {
     answer.reason = "workers wait for each other";
     return answer;
   }
-  columns in(job);
-  auto start = answer.plan.staggered_step ? detail::steady_start(job, answer.plan, in, graph) : column_starts(in.all.size(), 0);
+  columns const in(job);
+  column_starts start;  // all at 0
+  if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
   answer.objective = static_cast<double>(period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
   answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
   return answer;

@@ -50,7 +50,7 @@ struct zb_h1 {
   }
 
   /// (S - 1)(F + I - W) + max(0, S - M) W: how long every rank idles within the makespan. Equal stages with W <= F and W <= I, no transfer,
-  /// no cap; for M >= S the paper's section 2.3, whose B is our I.
+  /// no cap; for M >= S the paper's section 2, whose B is our I.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
     auto const& c = job.costs;
     return (job.stages - 1) * (c.forward[0] + c.backward_input[0] - c.backward_weight[0]) +

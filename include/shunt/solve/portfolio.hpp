@@ -1,0 +1,82 @@
+#pragma once
+/// Several solvers on one problem: the best of their plans, under the best of their bounds.
+///
+///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes = 20'000}))
+///
+/// The parts run in order until one has a plan that is proved optimal. The fewest objective wins, ties go to the earlier part. The bound is
+/// the largest that any part with a plan has proved, so a plan of one part may be optimal by the bound of another: parts must look for the
+/// same kind of plan (steps staggered or not, backwards split or fused, one rule of routing). A bound above the best plan can only be one of another kind and is
+/// left out, and so is that of plans with another kind of step.
+/// Where no part has a plan, the answer of the first. A stop is handed to the parts that can be stopped and keeps later ones from
+/// starting; the first always runs. Throws what its parts throw.
+#include <algorithm>
+#include <cstddef>
+#include <stop_token>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "shunt/core/solution.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+template <named First, named... Others>
+class portfolio {
+ public:
+  static constexpr std::string_view name = "portfolio";
+
+  constexpr portfolio() = default;
+  constexpr explicit portfolio(First first, Others... others) : parts_(std::move(first), std::move(others)...) {}
+
+  template <class Problem>
+    requires(solver_for<First, Problem> && ... && solver_for<Others, Problem>)
+  [[nodiscard]] constexpr auto operator()(Problem const& problem) const {
+    return best(problem, [&](auto const& part) { return part(problem); }, [] { return false; });
+  }
+
+  template <class Problem>
+    requires(solver_for<First, Problem> && ... && solver_for<Others, Problem>)
+  [[nodiscard]] auto operator()(Problem const& problem, std::stop_token stop) const {
+    auto const run = [&](auto const& part) {
+      if constexpr (anytime_solver_for<std::remove_cvref_t<decltype(part)>, Problem>)
+        return part(problem, stop);
+      else
+        return part(problem);
+    };
+    return best(problem, run, [&] { return stop.stop_requested(); });
+  }
+
+ private:
+  template <class Problem, class Run, class Stopped>
+  [[nodiscard]] constexpr auto best(Problem const&, Run const& run, Stopped const& stopped) const {
+    auto answer = run(std::get<0>(parts_));
+    static_assert((std::is_same_v<decltype(answer), decltype(run(std::declval<Others const&>()))> && ...), "the parts make different plans");
+    auto const join = [&](auto const& part) {
+      if (answer.status == status::optimal || stopped()) return;
+      auto other = run(part);
+      if (!other.has_plan()) return;
+      bool const wins = !answer.has_plan() || other.objective < answer.objective;
+      auto const bound = wins ? answer.lower_bound : other.lower_bound;
+      bool const both = answer.has_plan() && same_kind(answer.plan, other.plan);
+      if (wins) answer = std::move(other);
+      if (both && bound <= answer.objective) answer.lower_bound = std::max(answer.lower_bound, bound);
+      if (answer.objective <= answer.lower_bound) answer.status = status::optimal;
+    };
+    std::apply([&](First const&, Others const&... others) { (join(others), ...); }, parts_);
+    return answer;
+  }
+
+  template <class Plan>
+  [[nodiscard]] static constexpr bool same_kind(Plan const& a, Plan const& b) {
+    if constexpr (requires { a.staggered_step; })
+      return a.staggered_step == b.staggered_step;
+    else
+      return true;
+  }
+
+  std::tuple<First, Others...> parts_{};
+};
+
+}  // namespace shunt
