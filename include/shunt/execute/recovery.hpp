@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ struct recovery {
   std::int64_t end = 0;
   std::vector<rank_id> dead{};  ///< from the start
   std::vector<join> joins{};    ///< of ranks that are alive then: nothing happens
+  /// What runs once after the last iteration, without these ranks, or again where one more is lost in it; nothing where there is no plan.
+  /// It runs as iteration `end`, and running it twice must be as good as once. Validates the last step, for example.
+  std::function<std::optional<program>(std::span<rank_id const>)> close{};
 };
 
 /// An iteration that all ranks have completed that live after it; `dead` didn't take part.
@@ -106,6 +110,7 @@ class recovery_driver {
       if (!current_) replan();
       if (current_) run_until(next_stop());
     }
+    if (report_.stopped.empty() && config_.close) close();
     return std::move(report_);
   }
 
@@ -143,10 +148,24 @@ class recovery_driver {
     }
   }
 
+  void close() {
+    while (auto p = config_.close(std::span<rank_id const>(report_.dead))) {
+      auto session = executor_.open(work_, config_.end);
+      session.submit(std::make_shared<program const>(std::move(*p)));
+      auto const result = session.wait();
+      if (result.lost.empty()) return;
+      report_.losses.push_back({.iteration = config_.end, .ranks = result.lost});
+      add_dead(result.lost);
+    }
+    stop_without_plan();
+  }
+
   void replan() {
     std::optional<program> p = plan_(std::span<rank_id const>(report_.dead));
     current_ = p ? std::make_shared<program const>(std::move(*p)) : nullptr;
-    if (current_) return;
+    if (!current_) stop_without_plan();
+  }
+  void stop_without_plan() {
     report_.stopped = "no plan for iteration " + std::to_string(report_.end) + " without ranks";
     for (rank_id const r : report_.dead) report_.stopped += " " + std::to_string(r.value());
   }

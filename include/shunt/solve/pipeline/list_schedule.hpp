@@ -93,7 +93,7 @@ class list_scheduler {
     for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
     weights_.resize(cells);
     done_.resize(cells * (split ? 3 : 2));
-    seat_cells(routes(job, rule, turn));
+    seat_cells(routes(job, rule, turn), rule);
     spans_.resize(columns_.all.size());
   }
 
@@ -193,7 +193,7 @@ class list_scheduler {
     std::int64_t turn = 0;
   };
 
-  void seat_cells(routes const& to) {
+  void seat_cells(routes const& to, routing rule) {
     auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) {
       return (p.index() * static_cast<std::size_t>(job_.stages) + s.index()) * static_cast<std::size_t>(job_.microbatches) + m.index();
     };
@@ -212,7 +212,7 @@ class list_scheduler {
           rank_id const r = job_.rank_of({host, s});
           auto const& held = columns_.all[static_cast<std::size_t>(columns_.of[r])].stages;
           auto const place = static_cast<std::size_t>(std::lower_bound(held.begin(), held.end(), s) - held.begin());
-          at[r.index()][place].push_back({m, p, (p.value() - host.value() + job_.pipelines) % job_.pipelines});
+          at[r.index()][place].push_back({m, p, rule == routing::pooled ? p.value() : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
         }
     std::vector<std::int32_t> cell_of(cells_.size(), nowhere);
     std::int32_t next_cell = 0, next_done = 0, next_word = 0;

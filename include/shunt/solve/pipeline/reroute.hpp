@@ -25,6 +25,7 @@ namespace shunt {
 enum class routing : std::uint8_t {
   by_load,      ///< in turn over micro-batches, each to the cheapest links among those with room, then to whoever has least to do
   round_robin,  ///< pipeline by pipeline, to one live seat after another: the paper's rule
+  pooled,       ///< those of live seats as well: the live seats of a stage take all of its micro-batches in turn, so that none waits long
 };
 
 /// The seat that computes a micro-batch of a dead one: `host(pipeline, stage, microbatch)`, for live seats themselves.
@@ -55,6 +56,12 @@ class routes {
       if (alive) busy_[job_.rank_of({p, s}).index()] += job_.microbatches * job_.costs.microbatch(s);
     }
     auto const peers = live.size(), first = static_cast<std::size_t>(turn) % peers;
+    if (rule == routing::pooled) {
+      auto next = first;
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+        for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) host_[at(p, s, m)] = live[next++ % peers];
+      return;
+    }
     if (rule == routing::round_robin) {
       std::size_t next = first;
       for (pipeline_id const p : lost)
