@@ -16,13 +16,13 @@ struct adam {
   float beta2 = 0.99F;  ///< decay of the mean of squares; below the paper's 0.999 because runs are short
   float epsilon = 1e-8F;
 
-  /// `sums` are fixed-point gradients of `terms` micro-batches; `t` counts updates from 1.
+  /// `sums` are fixed-point gradients of `terms` micro-batches; `t` counts updates from 1. Gradients count `scale` times.
   void operator()(std::span<float> parameters, std::span<float> first, std::span<float> second, std::span<std::int64_t const> sums,
-                  std::int64_t terms, std::int64_t t) const {
+                  std::int64_t terms, std::int64_t t, float scale = 1) const {
     auto const correct1 = static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta1), static_cast<double>(t))));
     auto const correct2 = static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta2), static_cast<double>(t))));
     for (std::size_t i = 0; i < parameters.size(); ++i) {
-      float const g = fixed_point::mean(sums[i], terms);
+      float const g = scale * fixed_point::mean(sums[i], terms);
       first[i] = beta1 * first[i] + (1 - beta1) * g;
       second[i] = beta2 * second[i] + (1 - beta2) * g * g;
       parameters[i] -= rate * (first[i] * correct1) / (std::sqrt(second[i] * correct2) + epsilon);

@@ -1,8 +1,10 @@
 #pragma once
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -22,6 +24,7 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/step_verdict.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
 #include "text.hpp"
@@ -33,10 +36,19 @@ namespace example {
 ///
 /// A micro-batch's samples, loss and gradient depend on (seed, iteration, micro-batch counted over all pipelines) and on the parameters
 /// alone, gradients are summed as integers and divided by the count of all micro-batches: losses are the same bits under every plan.
-/// Where a gradient overflows its stage leaves the step out, under every plan alike.
+/// Where a gradient overflows its stage leaves the step out, under every plan alike. Where steps are validated all stages leave it out,
+/// and gradients whose norm over all stages is beyond `clip` count less.
 class pipeline_training {
  public:
   static constexpr std::int64_t most_iterations = 1'000'000;
+
+  /// A gradient that is made not a number: of one micro-batch, counted over all pipelines, at one stage.
+  struct bad_gradient {
+    shunt::stage_id stage{};
+    std::int64_t iteration = 0;
+    std::int64_t microbatch = 0;
+    bool operator==(bad_gradient const&) const = default;
+  };
 
   struct config {
     language_model model{};
@@ -44,6 +56,10 @@ class pipeline_training {
     std::int64_t iterations = 1;  ///< that losses are kept of
     std::uint64_t seed = 1;
     adam optimizer{};
+    std::optional<double> clip{};            ///< most norm of a step's gradient over all stages
+    std::vector<bad_gradient> inject{};
+    bool validate = false;  ///< steps, even where nothing is clipped or injected
+    [[nodiscard]] bool validates() const { return validate || clip || !inject.empty(); }
     std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
   };
 
@@ -61,6 +77,7 @@ class pipeline_training {
       for (auto const b : {shunt::pipeline_buffers::state(), shunt::pipeline_buffers::kept()})
         own.buffers[b].resize(static_cast<std::size_t>(tensors().state[s]));
       own.scratch.resize(c.model.parameters(s));
+      if (c.validates()) own.steps.resize(static_cast<std::size_t>(c.iterations));
       c.model.initialise(s, c.seed, state_of(r).parameters);
     }
   }
@@ -149,6 +166,19 @@ class pipeline_training {
     shunt::rank_id rank{};
     std::int64_t iteration = 0;
   };
+  /// What became of a worker's step, where steps are validated.
+  struct validated_step {
+    double norm = 0;         ///< of the gradient, over all stages; what is not finite counts as 0
+    bool left_out = false;   ///< somewhere the gradient was not finite
+    bool clipped = false;
+    bool taken_back = false; ///< the worker had stepped before it knew
+  };
+  /// The step of an iteration that was validated: with staggered steps, once the next one has ended.
+  [[nodiscard]] validated_step const& step_of(shunt::rank_id r, std::int64_t iteration) const {
+    return workers_[r.index()].steps[static_cast<std::size_t>(iteration)];
+  }
+  /// Whether programs are to validate steps.
+  [[nodiscard]] bool validates() const { return config_.validates(); }
   /// The first iteration whose step a worker left out.
   [[nodiscard]] std::optional<std::int64_t> overflow_of(shunt::rank_id r) const { return workers_[r.index()].overflow; }
   [[nodiscard]] std::optional<overflow> first_overflow() const {
@@ -182,6 +212,8 @@ class pipeline_training {
     std::int64_t restored = 0;
     std::optional<std::int64_t> overflow{};
     std::map<shunt::op_kind, time_spent> spent{};  ///< where operations wait
+    std::vector<validated_step> steps{};           ///< by iteration
+    bool has_stepped = false;                      ///< in the last step, before it was validated
   };
   struct optimizer_memory {
     std::span<float> parameters, first, second;
@@ -191,6 +223,18 @@ class pipeline_training {
     shunt::validate(c.job);
     validate(c.model);
     if (c.model.stages != c.job.stages) throw shunt::invalid_problem("stages", "the model and the job differ");
+    if (c.clip && !(*c.clip > 0 && std::isfinite(*c.clip))) throw shunt::invalid_problem("clip", "must be a number above 0");
+    for (std::size_t n = 0; n < c.inject.size(); ++n) {
+      auto const& bad = c.inject[n];
+      auto const refuse = [&](char const* what, std::int64_t value, std::int64_t count) {
+        if (value < 0 || value >= count)
+          throw shunt::invalid_problem("inject-nan[" + std::to_string(n) + "]", std::string(what) + " " + std::to_string(value) +
+                                                                                    " is not one of 0.." + std::to_string(count - 1));
+      };
+      refuse("stage", bad.stage.value(), c.job.stages);
+      refuse("iteration", bad.iteration, c.iterations);
+      refuse("micro-batch", bad.microbatch, c.job.microbatches_in_all());
+    }
     if (c.iterations < 1 || c.iterations > most_iterations)
       throw shunt::invalid_problem("iterations", "must be between 1 and " + std::to_string(most_iterations) + ", is " +
                                                      std::to_string(c.iterations));
@@ -203,8 +247,8 @@ class pipeline_training {
   [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const { return config_.job.worker_of(r).stage; }
   [[nodiscard]] optimizer_memory state_of(shunt::rank_id r) {
     auto const all = as<float>(std::span<std::byte>(workers_[r.index()].buffers[shunt::pipeline_buffers::state()]));
-    auto const size = all.size() / 3;
-    return {all.first(size), all.subspan(size, size), all.last(size)};
+    auto const size = config_.model.parameters(stage_of(r));  // a validated step's record may follow
+    return {all.first(size), all.subspan(size, size), all.subspan(2 * size, size)};
   }
   [[nodiscard]] shunt::ticks cost_of(shunt::operation const& op) const {
     auto const& costs = config_.job.costs;
@@ -213,7 +257,8 @@ class pipeline_training {
       case shunt::op_kind::backward_input: return costs.backward_input[op.stage];
       case shunt::op_kind::backward_weight: return costs.backward_weight[op.stage];
       case shunt::op_kind::backward: return costs.backward_input[op.stage] + costs.backward_weight[op.stage];
-      case shunt::op_kind::step: return costs.step[op.stage];
+      case shunt::op_kind::step:
+      case shunt::op_kind::step_again: return costs.step[op.stage];
       default: return 0;
     }
   }
@@ -236,6 +281,8 @@ class pipeline_training {
     };
     auto const backward_weight = [&](shunt::region const& gradient, shunt::region const& flag) {  // reads[2]: stash
       model.backward_weight(s, text_, t.iteration, microbatch, floats(t.reads[2]), own.scratch);
+      if (std::find(config_.inject.begin(), config_.inject.end(), bad_gradient{s, t.iteration, microbatch}) != config_.inject.end())
+        own.scratch[0] = std::numeric_limits<float>::quiet_NaN();
       integers(flag)[0] += fixed_point::accumulate(own.scratch, integers(gradient));
     };
     switch (t.op.kind) {
@@ -248,7 +295,36 @@ class pipeline_training {
       case shunt::op_kind::backward_input: return backward_input();
       case shunt::op_kind::backward_weight: return backward_weight(t.writes[0], t.writes[1]);
       case shunt::op_kind::backward: backward_input(); return backward_weight(t.writes[2], t.writes[3]);
-      case shunt::op_kind::step: {  // reads: gradient, flag, state; writes: state
+      case shunt::op_kind::norm: {  // reads: gradient, flag; writes: share of the verdict
+        shunt::step_verdict share{.not_finite = static_cast<double>(integers(t.reads[1])[0]), .stages = 1};
+        for (auto const sum : integers(t.reads[0])) {
+          double const g = fixed_point::mean(sum, config_.job.microbatches_in_all());
+          share.squares += g * g;
+        }
+        return store(r, t.writes[0], share);
+      }
+      case shunt::op_kind::validate: {  // reads: verdict, record; writes: redo, again
+        bool const redo = !stands(load<shunt::step_verdict>(r, t.reads[0]));
+        bool const pending = load<shunt::step_record>(r, t.reads[1]).pending != 0;
+        integers(t.writes[0])[0] = redo;
+        integers(t.writes[0])[1] = redo && pending;
+        return;
+      }
+      case shunt::op_kind::step_again: {  // reads: gradient, verdict, state, record; writes: state, record
+        auto record = load<shunt::step_record>(r, t.reads[3]);
+        record.pending = 0;
+        step(r, t.iteration - 1, integers(t.reads[0]), load<shunt::step_verdict>(r, t.reads[1]), own.has_stepped);
+        return store(r, t.writes[1], record);
+      }
+      case shunt::op_kind::step: {  // reads: gradient, flag or verdict so far, state; writes: state and, with a verdict, record
+        if (t.reads[1].size == shunt::step_verdict::bytes) {
+          auto const verdict = load<shunt::step_verdict>(r, t.reads[1]);
+          own.has_stepped = stands(verdict);
+          if (verdict.stages == config_.job.stages || own.has_stepped) step(r, t.iteration, integers(t.reads[0]), verdict, false);
+          store(r, t.writes[1], shunt::step_record{verdict, 1});
+          own.iteration = t.iteration + 1;
+          return;
+        }
         auto const state = state_of(r);
         if (integers(t.reads[1])[0] == 0)
           config_.optimizer(state.parameters, state.first, state.second, integers(t.reads[0]), config_.job.microbatches_in_all(),
@@ -260,6 +336,31 @@ class pipeline_training {
       }
       default: throw std::logic_error("a pipeline has no operation " + std::string(to_string(t.op.kind)));
     }
+  }
+
+  /// Whether a step under this verdict is the one that would be made without.
+  [[nodiscard]] bool stands(shunt::step_verdict const& v) const {
+    return v.finite() && (!config_.clip || v.coefficient(*config_.clip) >= 1);
+  }
+  /// The step that a verdict asks for.
+  void step(shunt::rank_id r, std::int64_t iteration, std::span<std::int64_t const> gradient, shunt::step_verdict const& v,
+            bool taken_back) {
+    double const scale = config_.clip ? v.coefficient(*config_.clip) : 1;
+    workers_[r.index()].steps[static_cast<std::size_t>(iteration)] = {std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
+    if (!v.finite()) return;
+    auto const state = state_of(r);
+    config_.optimizer(state.parameters, state.first, state.second, gradient, config_.job.microbatches_in_all(), iteration + 1,
+                      static_cast<float>(scale));
+  }
+  template <class T>
+  [[nodiscard]] T load(shunt::rank_id r, shunt::region const& at) {
+    T value;
+    std::memcpy(&value, buffer(r, at.buffer).data() + at.offset, sizeof value);
+    return value;
+  }
+  template <class T>
+  void store(shunt::rank_id r, shunt::region const& at, T const& value) {
+    std::memcpy(buffer(r, at.buffer).data() + at.offset, &value, sizeof value);
   }
 
   config const config_;

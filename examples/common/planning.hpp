@@ -9,6 +9,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/step_validation.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -22,18 +23,26 @@ struct planned {
   shunt::pipeline_schedule schedule{};
   shunt::ticks period = 0;
   std::shared_ptr<shunt::program const> program{};
+  std::shared_ptr<shunt::program const> closing{};  ///< validates the last step of a run; nothing where steps aren't validated
 };
 
-/// Plans, checks and lowers an iteration. Throws invalid_problem, with the solver's reason, where there is no plan.
+/// Plans, checks and lowers an iteration, with steps that are validated if asked for. Throws invalid_problem, with the solver's reason, where there is no plan.
 template <class Solver>
-[[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job, shunt::pipeline_tensors const& tensors) {
+[[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job, shunt::pipeline_tensors const& tensors,
+                                     bool validate = false) {
   auto answer = solver(job);
   if (!answer.has_plan()) throw shunt::invalid_problem("plan", answer.reason);
   if (auto const broken = shunt::check(job, answer.plan); !broken.empty())
     throw std::logic_error("the plan breaks a rule: " + shunt::to_string(broken.front()));
-  auto program = std::make_shared<shunt::program const>(shunt::lower(job, answer.plan, tensors));
+  auto program = shunt::lower(job, answer.plan, tensors);
   auto const period = shunt::period(job, answer.plan);
-  return {job, std::move(answer.plan), period, std::move(program)};
+  std::shared_ptr<shunt::program const> closing;
+  if (validate) {
+    auto both = shunt::validated(program, answer.plan.staggered_step ? shunt::validation::in_next_iteration : shunt::validation::before_step);
+    program = std::move(both.iteration);
+    closing = std::make_shared<shunt::program const>(std::move(both.closing));
+  }
+  return {job, std::move(answer.plan), period, std::make_shared<shunt::program const>(std::move(program)), std::move(closing)};
 }
 
 }  // namespace example

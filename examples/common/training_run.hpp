@@ -14,6 +14,7 @@
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/lower/pipeline_join.hpp"
+#include "shunt/lower/step_validation.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 
@@ -46,7 +47,7 @@ class training_run {
   [[nodiscard]] planned const& plan_without(std::vector<shunt::rank_id> const& dead) {
     auto const known = plans_.find(dead);
     if (known != plans_.end()) return known->second;
-    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors())).first->second;
+    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors(), work_.validates())).first->second;
   }
 
   /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
@@ -72,8 +73,15 @@ class training_run {
     auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) { return copy_state(joining, dead); };
     std::vector<shunt::rank_id> dead;
     for (auto const& w : job_.dead) dead.push_back(job_.rank_of(w));
-    return shunt::run_through_losses(executor, work_, {.end = end_, .dead = std::move(dead), .joins = std::move(joins)}, plan, completed,
-                                     transfer);
+    shunt::recovery config{.end = end_, .dead = std::move(dead), .joins = std::move(joins)};
+    if (work_.validates())
+      config.close = [&](std::span<shunt::rank_id const> lost) -> std::optional<shunt::program> {
+        std::vector<shunt::rank_id> const without(lost.begin(), lost.end());
+        if (stage_without_worker(job_without(without))) return std::nullopt;
+        work_.fit(*plan_without(without).closing);
+        return *plan_without(without).closing;
+      };
+    return shunt::run_through_losses(executor, work_, config, plan, completed, transfer);
   }
 
  private:
@@ -91,7 +99,12 @@ class training_run {
     auto const peers = job.live_peers(comes.stage);
     if (peers.empty()) return std::nullopt;
     work_.replace(joining, work_.iteration_of(job.rank_of({peers.front(), comes.stage})));
-    return shunt::lower_join(job, {comes}, work_.tensors());
+    if (!work_.validates()) return shunt::lower_join(job, {comes}, work_.tensors());
+    std::vector<shunt::rank_id> rest(dead.begin(), dead.end());
+    std::erase(rest, joining);
+    auto const& next = plan_without(rest);
+    work_.fit(*next.program);
+    return shunt::validated_join(*next.program, joining);
   }
 
   shunt::pipeline_job const job_;
@@ -102,18 +115,28 @@ class training_run {
   std::vector<trained_iteration> iterations_{};
 };
 
-/// The losses of the same training without failures: other schedule (1F1B with fused backwards), other executor (one thread).
-[[nodiscard]] inline std::vector<double> undisturbed_losses(pipeline_training::config training, text_bytes const& bytes) {
+/// What training comes to.
+struct training_result {
+  std::vector<double> losses{};                  ///< by iteration
+  std::vector<std::vector<float>> parameters{};  ///< by stage
+};
+
+/// The same training without failures: other schedule (1F1B with fused backwards; all stages step together), other executor (one thread).
+[[nodiscard]] inline training_result train_undisturbed(pipeline_training::config training, text_bytes const& bytes) {
   training.unit = std::chrono::nanoseconds{0};
   pipeline_training work(training, bytes);
-  auto const plan = plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors());
+  auto const plan = plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors(), training.validates());
   work.fit(*plan.program);
   auto session = shunt::inline_executor{}.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
   static_cast<void>(session.wait());
-  std::vector<double> losses;
-  for (std::int64_t i = 0; i < training.iterations; ++i) losses.push_back(work.loss(i));
-  return losses;
+  training_result all;
+  for (std::int64_t i = 0; i < training.iterations; ++i) all.losses.push_back(work.loss(i));
+  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(training.job.stages)) {
+    auto const values = work.parameters(training.job.rank_of({0, s}));
+    all.parameters.emplace_back(values.begin(), values.end());
+  }
+  return all;
 }
 
 }  // namespace example

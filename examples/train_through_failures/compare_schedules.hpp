@@ -48,6 +48,7 @@ inline constexpr std::int32_t steady_iterations = 7;
   work.fit(*plan.program);
   auto session = shunt::threads{}.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
+  if (plan.closing) session.submit(plan.closing);
   auto const count = static_cast<std::int32_t>(training.iterations);
   if (!session.wait_until(count)) throw std::runtime_error("a worker was lost without having been killed");
   std::vector<double> distances;
@@ -71,7 +72,7 @@ inline constexpr std::int32_t steady_iterations = 7;
   auto const tensors = pipeline_training(o.training, bytes).tensors();
   auto job = o.training.job;
   std::vector<measured_variant> all;
-  auto const whole = plan_iteration(shunt::one_f_one_b{}, job, tensors);
+  auto const whole = plan_iteration(shunt::one_f_one_b{}, job, tensors, o.training.validates());
   for (auto const& k : o.kills)
     if (job.alive(k.who)) job.dead.push_back(k.who);
   if (job.dead.empty()) job.dead.push_back({std::min(1, job.pipelines - 1), std::min(2, job.stages - 1)});
@@ -79,7 +80,7 @@ inline constexpr std::int32_t steady_iterations = 7;
     throw shunt::invalid_problem("compare-schedules", "leaves stage " + std::to_string(stage->value()) + " without a live worker");
   all.push_back(measure_variant("no failure, 1F1B", o.training, whole, bytes));
   auto const add = [&](char const* name, shunt::slipstream const& solver) {
-    all.push_back(measure_variant(name, o.training, plan_iteration(solver, job, tensors), bytes));
+    all.push_back(measure_variant(name, o.training, plan_iteration(solver, job, tensors, o.training.validates()), bytes));
   };
   job.memory = shunt::stash_cap::one_f_one_b();
   add("re-routed", {.split = false, .stagger = false});

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -74,6 +75,40 @@ std::vector<shunt::fault> faults(options const& o, training_run& run) {
   return all;
 }
 
+/// One line for every step before `until` that was left out or clipped, and who had to take it back; `next` is the first not yet said.
+void print_steps(training_run& run, options const& o, std::int64_t& next, std::int64_t until) {
+  if (!run.work().validates()) return;
+  for (; next < until; ++next) {
+    pipeline_training::validated_step seen;
+    int taken_back = 0;
+    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(o.training.job.ranks())) {
+      auto const& mine = run.work().step_of(r, next);
+      if (mine.left_out || mine.clipped) seen = mine;
+      taken_back += mine.taken_back;
+    }
+    if (!seen.left_out && !seen.clipped) continue;
+    std::cout << format("step of iteration %lld: ", static_cast<long long>(next))
+              << (seen.left_out ? std::string("left out, a gradient was not finite")
+                                : format("gradients clipped, their norm was %.6g", seen.norm))
+              << format("; %d workers had stepped and rolled back", taken_back) << std::endl;
+  }
+}
+
+/// Says whether the workers that are alive hold the parameters of the undisturbed run.
+bool compare_parameters(training_run& run, shunt::recovery_report const& report, shunt::pipeline_job const& job,
+                        std::vector<std::vector<float>> const& undisturbed) {
+  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) {
+    if (std::binary_search(report.dead.begin(), report.dead.end(), r)) continue;
+    auto const mine = run.work().parameters(r);
+    auto const& other = undisturbed[job.worker_of(r).stage.index()];
+    if (std::memcmp(mine.data(), other.data(), mine.size_bytes()) == 0) continue;
+    std::cout << "parameters differ: those of worker " << shunt::describe(job.worker_of(r)) << "\n";
+    return false;
+  }
+  std::cout << "parameters identical: all workers of " << undisturbed.size() << " stages\n";
+  return true;
+}
+
 /// Says whether two runs have the same losses; the last line of the program.
 bool compare(std::vector<trained_iteration> const& run, std::vector<double> const& undisturbed) {
   for (std::size_t i = 0; i < undisturbed.size(); ++i) {
@@ -103,6 +138,7 @@ int train(options const& o) {
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   progress_bar const bar(o.training.iterations);
   std::vector<shunt::worker> dead;
+  std::int64_t steps_said = 0;
   run.on_plan = [&](planned const& plan, std::int64_t iteration) {
     bar.clear();
     for (auto const w : plan.job.dead)
@@ -120,12 +156,14 @@ int train(options const& o) {
     std::cout << format("iteration %lld loss %.17g live %d planned %s measured %s", static_cast<long long>(i.iteration), i.loss, i.live,
                         period(i.planned).c_str(), i.measured_ms ? format("%.1f ms", *i.measured_ms).c_str() : "-")
               << std::endl;
+    print_steps(run, o, steps_said, i.iteration);
     bar.draw(i.iteration + 1);
   };
   std::vector<shunt::join> joins;
   for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
   auto const report = run(shunt::threads{.faults = faults(o, run), .timeout = o.timeout}, joins);
   bar.clear();
+  if (report.stopped.empty()) print_steps(run, o, steps_said, o.training.iterations);
   print(job, report);
   if (auto const share = run.work().computing_share(); share > 0.04)
     std::cout << format("warning: real computation takes %.1f %% of the time of operations, more than 4 %%; raise --op-ms\n", 100 * share);
@@ -133,17 +171,18 @@ int train(options const& o) {
     std::cout << "warning: a gradient of worker " << shunt::describe(job.worker_of(bad->rank)) << " in iteration " << bad->iteration
               << " was not finite or beyond 64, and its step was left out; lower --lr\n";
   if (!report.stopped.empty()) std::cout << "stopped: " << report.stopped << "\n";
-  auto const undisturbed = undisturbed_losses(o.training, bytes);
-  if (out) write_files(*out, o, run, report, undisturbed);
-  return compare(run.iterations(), undisturbed) ? 0 : 1;
+  auto const undisturbed = train_undisturbed(o.training, bytes);
+  if (out) write_files(*out, o, run, report, undisturbed.losses);
+  bool const same = report.stopped.empty() && compare_parameters(run, report, job, undisturbed.parameters);
+  return compare(run.iterations(), undisturbed.losses) && same ? 0 : 1;
 }
 
 int program(int argc, char** argv) {
   options o;
   auto& t = o.training;
-  std::string kills, joins, costs[4] = {"1", "1", "1", "3"};
+  std::string kills, joins, injected, costs[4] = {"1", "1", "1", "3"};
   std::int32_t kill_at = -1;
-  double op_ms = 0;
+  double op_ms = 0, clip = 0;
   std::int64_t timeout = o.timeout.count();
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
@@ -167,6 +206,13 @@ int program(int argc, char** argv) {
   app.add_option("--batch", t.model.batch, "predicted bytes of a micro-batch")->group("Model");
   app.add_option("--lr", t.optimizer.rate, "Adam's step size")->group("Model");
 
+  auto* const clipped = app.add_option("--clip", clip, "most norm of a step's gradient over all stages; steps are validated (0: any norm)");
+  clipped->group("Model");
+
+  app.add_option("--inject-nan", injected,
+                 "gradients that are no numbers: stage@iteration,... or stage@iteration:micro-batch,..., counted over all pipelines; "
+                 "steps are validated")
+      ->group("Failures");
   app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--kill-at", kill_at, "instruction of its list at which a worker falls silent (-1: in the middle)")->group("Failures");
   app.add_option("--join", joins, "workers that come back before an iteration: pipeline:stage@iteration,...")->group("Failures");
@@ -195,6 +241,12 @@ int program(int argc, char** argv) {
     o.stagger = !no_stagger;
     o.kills = parse_workers_at("kill", kills);
     o.joins = parse_workers_at("join", joins);
+    t.inject = parse_bad_gradients("inject-nan", injected);
+    if (clipped->count() > 0) {
+      if (!(clip >= 0 && clip <= 1e30)) throw shunt::invalid_problem("clip", "must be between 0 and 1e30");
+      t.validate = true;
+      if (clip > 0) t.clip = clip;
+    }
     if (kill_at < -1) throw shunt::invalid_problem("kill-at", "must be at least -1, is " + std::to_string(kill_at));
     if (kill_at >= 0) o.kill_at = kill_at;
     if (!(op_ms >= 0 && op_ms <= 60'000)) throw shunt::invalid_problem("op-ms", "must be between 0 and 60000");

@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli.hpp"
@@ -26,6 +28,23 @@ struct options {
   std::chrono::milliseconds timeout{50};
   bool compare_schedules = false;
 };
+
+/// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3; the empty text is the empty list.
+[[nodiscard]] inline std::vector<pipeline_training::bad_gradient> parse_bad_gradients(std::string const& field, std::string_view text) {
+  std::vector<pipeline_training::bad_gradient> all;
+  for (auto const item : items_of(text)) {
+    auto const name = field + "[" + std::to_string(all.size()) + "]";
+    auto const at = item.find('@');
+    if (at == std::string_view::npos)
+      throw shunt::invalid_problem(name, quoted(item) + " is not stage@iteration or stage@iteration:micro-batch");
+    auto const when = item.substr(at + 1);
+    auto const colon = when.find(':');
+    all.push_back({parse_integer(name + " (stage)", item.substr(0, at), 0, std::numeric_limits<std::int32_t>::max()),
+                   parse_integer(name + " (iteration)", when.substr(0, colon), 0),
+                   colon == std::string_view::npos ? 0 : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)});
+  }
+  return all;
+}
 
 /// printf into a string.
 template <class... Parts>

@@ -6,4 +6,6 @@
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/shard_recovery.hpp"
+#include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/step_verdict.hpp"
 #include "shunt/lower/weight_scatter.hpp"

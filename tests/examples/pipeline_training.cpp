@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <random>
 #include <span>
 #include <string>
 #include <vector>
@@ -68,10 +70,11 @@ trained result_of(pipeline_training::config const& c, pipeline_training& work, s
 template <class Executor, class Solver>
 trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c, shunt::pipeline_job const& job) {
   pipeline_training work(c, some_text());
-  auto const plan = plan_iteration(solver, job, work.tensors());
+  auto const plan = plan_iteration(solver, job, work.tensors(), work.validates());
   work.fit(*plan.program);
   auto session = executor.open(work);
   for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  if (plan.closing) session.submit(plan.closing);
   EXPECT_TRUE(session.wait().lost.empty());
   return result_of(c, work, job);
 }
@@ -279,6 +282,126 @@ TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
   EXPECT_EQ(report.end, 3);
   EXPECT_FALSE(report.stopped.empty());
   EXPECT_EQ(run.iterations().size(), 3U);
+}
+
+/// Sizes, a limit on the norm that some steps exceed, and gradients that are not finite.
+pipeline_training::config unsteady(std::mt19937_64& engine, std::int64_t iterations) {
+  auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
+  auto c = small(1 + below(3), 1 + below(4), 1 + below(4), iterations);
+  c.seed = engine();
+  c.clip = 1 + 0.1 * below(10);
+  for (int n = below(3); n > 0; --n)
+    c.inject.push_back({below(static_cast<std::uint64_t>(c.job.stages)), below(static_cast<std::uint64_t>(iterations)),
+                        below(static_cast<std::uint64_t>(c.job.microbatches_in_all()))});
+  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
+    if (c.job.pipelines > 1 && below(3) == 0) c.job.dead.push_back({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
+  return c;
+}
+
+struct step_counts {
+  int left_out = 0, clipped = 0, taken_back = 0;
+};
+
+void count_steps(pipeline_training const& work, pipeline_training::config const& c, step_counts& counts) {
+  for (shunt::rank_id r : shunt::ids<rank_id>(c.job.ranks()))
+    for (std::int64_t i = 0; i < c.iterations; ++i) {
+      auto const& s = work.step_of(r, i);
+      counts.left_out += s.left_out;
+      counts.clipped += s.clipped;
+      counts.taken_back += s.taken_back;
+    }
+}
+
+TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {
+  std::mt19937_64 engine(5);
+  step_counts staggered;
+  for (int n = 0; n < 12; ++n) {
+    SCOPED_TRACE(n);
+    auto const c = unsteady(engine, 5);
+    auto whole = c.job;
+    whole.dead.clear();
+    auto const reference = train(shunt::inline_executor{}, shunt::gpipe{}, c, whole);
+    EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, whole), reference);
+    EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job), reference);
+    EXPECT_EQ(train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job), reference);
+    EXPECT_EQ(train(shunt::simulated{.cost = shunt::job_costs(c.job)}, shunt::slipstream{}, c, c.job), reference);
+    EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+
+    pipeline_training work(c, some_text());
+    auto const plan = plan_iteration(shunt::slipstream{}, c.job, work.tensors(), true);
+    work.fit(*plan.program);
+    auto session = shunt::threads{}.open(work);
+    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+    session.submit(plan.closing);
+    (void)session.wait();
+    count_steps(work, c, staggered);
+    EXPECT_EQ(result_of(c, work, c.job), reference);
+  }
+  EXPECT_GT(staggered.left_out, 10);
+  EXPECT_GT(staggered.clipped, 20);
+  EXPECT_GT(staggered.taken_back, 20);
+}
+
+TEST(validated_training, a_limit_that_nothing_exceeds_changes_nothing) {
+  auto c = small(2, 3, 3, 4);
+  auto const reference = train(shunt::threads{}, shunt::slipstream{}, c, c.job);
+  c.clip = 1e9;
+  EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+  c.clip = 1;
+  EXPECT_NE(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+}
+
+TEST(validated_training, through_losses_and_joins) {
+  std::mt19937_64 engine(9);
+  auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
+  step_counts seen;
+  std::size_t lost = 0, joined = 0;
+  for (int n = 0; n < 60; ++n) {
+    SCOPED_TRACE(n);
+    auto c = unsteady(engine, 6);
+    c.job.dead.clear();
+    if (c.job.pipelines == 1) continue;
+    auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+    std::vector<shunt::fault> faults;
+    std::vector<shunt::join> joins;
+    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages)) {
+      rank_id const r = c.job.rank_of({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
+      auto const when = below(5);
+      if (below(3) > 0) faults.push_back({r, when, below(40)});
+      if (below(2) > 0) joins.push_back({r, when + 1});
+    }
+    training_run run(c, {.stagger = n % 4 != 3}, some_text());
+    auto const report = n % 2 == 0 ? run(shunt::threads{.faults = faults, .timeout = std::chrono::milliseconds(5)}, joins)
+                                   : run(shunt::inline_executor{.faults = faults}, joins);
+    ASSERT_EQ(report.stopped, "");
+    auto job = c.job;
+    for (auto const r : report.dead) job.dead.push_back(job.worker_of(r));
+    EXPECT_EQ(result_of(c, run.work(), job), reference);
+    count_steps(run.work(), c, seen);
+    lost += report.losses.size();
+    joined += report.joined.size();
+  }
+  EXPECT_GT(seen.taken_back, 40);
+  EXPECT_GT(lost, 20U);
+  EXPECT_GT(joined, 5U);
+}
+
+TEST(validated_training, bad_input_is_refused) {
+  auto const refused = [](auto&& change, std::string const& why) {
+    auto c = small(2, 2, 2);
+    change(c);
+    try {
+      pipeline_training const work(c, some_text());
+      ADD_FAILURE() << why;
+    } catch (shunt::invalid_problem const& error) {
+      EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
+    }
+  };
+  refused([](auto& c) { c.clip = 0; }, "clip: must be a number above 0");
+  refused([](auto& c) { c.clip = std::numeric_limits<double>::quiet_NaN(); }, "clip: must be a number above 0");
+  refused([](auto& c) { c.inject = {{2, 0, 0}}; }, "inject-nan[0]: stage 2 is not one of 0..1");
+  refused([](auto& c) { c.inject = {{0, 0, 0}, {0, 3, 0}}; }, "inject-nan[1]: iteration 3 is not one of 0..2");
+  refused([](auto& c) { c.inject = {{0, 0, 4}}; }, "inject-nan[0]: micro-batch 4 is not one of 0..3");
 }
 
 }  // namespace

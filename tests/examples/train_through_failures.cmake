@@ -54,6 +54,31 @@ trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kil
 trains(6 ${small} --iterations 6 --pipelines 3 --stages 1 --kill 0:0@2,2:0@2 --memory-1f1b)
 trains(4 ${small} --iterations 4 --op-ms 0.2 --kill 2:3@1)
 
+# Steps that are validated: clipped, left out and rolled back, with and without a staggered step and losses on the way.
+string(REPEAT "for (auto const r : ranks) sum += r; // and so on, 2718281828\n" 200 lines)
+file(WRITE ${SCRATCH}/text.txt "${lines}")
+set(unsteady --text ${SCRATCH}/text.txt --clip 2 --inject-nan 2@3:4,0@5 --kill 1:2@3,0:1@6 --join 1:2@8)
+trains(10 ${small} --iterations 10 ${unsteady})
+foreach(pattern IN ITEMS "step of iteration 0: gradients clipped, their norm was 2[.][0-9]+; [1-9] workers had stepped and rolled back"
+    "step of iteration 3: left out, a gradient was not finite; [1-9] workers had stepped and rolled back"
+    "step of iteration 5: left out, a gradient was not finite; 0 workers" "\nparameters identical: all workers of 4 stages\n")
+  if(NOT out MATCHES "${pattern}")
+    fail("no ${pattern}")
+  endif()
+endforeach()
+string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" staggered "${out}")
+trains(10 ${small} --iterations 10 ${unsteady} --no-stagger)
+string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" waiting "${out}")
+if(NOT staggered STREQUAL waiting OR NOT out MATCHES "; 0 workers had stepped and rolled back")
+  fail("staggered and waiting steps train differently:\n${staggered}")
+endif()
+
+refused("inject-nan.0.: stage 4 is not one of 0..3" --inject-nan 4@2)
+refused("inject-nan.1.: iteration 12 is not one of 0..11" --inject-nan 3@2,3@12)
+refused("inject-nan.0.: micro-batch 18 is not one of 0..17" --inject-nan 3@2:18)
+refused("inject-nan.0.: .3. is not stage@iteration" --inject-nan 3)
+refused("inject-nan.0. .micro-batch.: .x. is not a whole number" --inject-nan 3@2:x)
+refused("clip: must be between 0 and 1e30" --clip -1)
 refused("kill.2.*stage 2 without a live worker in iteration 5" --kill 0:2@3,1:2@4,2:2@5 --kill-at 3)
 refused("kill.0.: worker 3:1 is not one of 3 pipelines" --kill 3:1@2)
 refused("kill.0.: iteration 12 is not one of 0..11" --kill 1:1@12)

@@ -42,6 +42,13 @@ class schedule_judge {
       : job_(job), schedule_(schedule), stages_(static_cast<std::size_t>(job.stages)), microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
   [[nodiscard]] constexpr violations verdict() {
+    auto found = verdict_before_execution();
+    if (found.empty() || found.front().rule != pipeline_rule::lists)
+      if (auto const waits = execution(); waits.rule == pipeline_rule::cycle) found.push_back(waits);
+    return found;
+  }
+  /// All rules but the last.
+  [[nodiscard]] constexpr violations verdict_before_execution() {
     for (auto const lists : {schedule_.order.size(), schedule_.overlapped.empty() ? schedule_.order.size() : schedule_.overlapped.size()})
       if (lists != static_cast<std::size_t>(job_.ranks()))
         return {{.rule = pipeline_rule::lists, .count = static_cast<std::int64_t>(lists), .limit = job_.ranks()}};
@@ -51,8 +58,78 @@ class schedule_judge {
     for (rank_id r : ids<rank_id>(schedule_.overlapped.size())) judge_pairs(r);
     if (job_.memory.rule != stash_cap::kind::none)
       for (rank_id r : ids<rank_id>(job_.ranks())) count_stashes(r, *job_.stash_limit(r));
-    execute();
     return std::move(found_);
+  }
+  /// The last rule, `cycle`; a violation of another rule: it isn't broken. Lets every rank run as far as it gets; one that must wait goes on when the operation it waits for is done. A step waits for all
+  /// operations of its stage, or for all there are where it isn't staggered.
+  [[nodiscard]] constexpr pipeline_violation execution() const {
+    auto const ranks = static_cast<std::size_t>(job_.ranks());
+    constexpr std::int32_t nobody = -1;
+    std::vector<std::size_t> first(ranks, 0);  // where a rank's operations begin when all are counted through
+    std::vector<std::size_t> left(schedule_.staggered_step ? stages_ : 1, 0);
+    auto const group = [&](operation const& o) { return schedule_.staggered_step ? o.stage.index() : std::size_t{0}; };
+    std::size_t operations = 0;
+    for (std::size_t r = 0; r < ranks; ++r) {
+      auto const& list = schedule_.order.items()[r];
+      first[r] = operations;
+      operations += list.size();
+      for (operation const& o : list)
+        if (o.kind != op_kind::step && known(o)) ++left[group(o)];
+    }
+    std::vector<std::int32_t> waiter(operations, nobody), next_waiter(ranks, nobody), before_step(left.size(), nobody), next(ranks, 0);
+    std::vector<std::size_t> next_pair(ranks, 0);
+    std::vector<rank_id> runnable;
+    runnable.reserve(ranks);
+    for (std::int32_t r = job_.ranks(); r-- > 0;) runnable.push_back(r);
+    auto const wait = [&](rank_id r, std::int32_t& queue) {
+      next_waiter[r.index()] = queue;
+      queue = r.value();
+    };
+    auto const wake = [&](std::int32_t& queue) {
+      for (; queue != nobody; queue = next_waiter[static_cast<std::size_t>(queue)]) runnable.push_back(queue);
+    };
+    auto const number = [&](place w) { return first[w.rank.index()] + static_cast<std::size_t>(w.index); };
+    while (!runnable.empty()) {
+      rank_id const r = runnable.back();
+      runnable.pop_back();
+      auto const& list = schedule_.order[r];
+      auto const end = static_cast<std::int32_t>(list.size());
+      std::int32_t& i = next[r.index()];
+      while (i < end) {
+        bool const pair = pair_at(r, i, next_pair[r.index()]);
+        bool blocked = false;
+        for (std::int32_t k = i; k <= i + pair && !blocked; ++k) {
+          operation const& o = list[static_cast<std::size_t>(k)];
+          if (!known(o)) continue;
+          if (o.kind == op_kind::step) {
+            blocked = left[group(o)] > 0;
+            if (blocked) wait(r, before_step[group(o)]);
+          } else if (place const need = input_of(o); need.found() && next[need.rank.index()] <= need.index) {
+            blocked = true;
+            wait(r, waiter[number(need)]);
+          }
+        }
+        if (blocked) break;
+        auto const from = i;
+        i += 1 + pair;
+        for (std::int32_t k = from; k < i; ++k) {
+          operation const& o = list[static_cast<std::size_t>(k)];
+          if (o.kind != op_kind::step && known(o) && --left[group(o)] == 0) wake(before_step[group(o)]);
+          wake(waiter[first[r.index()] + static_cast<std::size_t>(k)]);
+        }
+      }
+    }
+    place stopped;
+    std::int64_t stuck = 0;
+    for (rank_id r : ids<rank_id>(job_.ranks())) {
+      auto const rest = static_cast<std::int64_t>(schedule_.order[r].size()) - next[r.index()];
+      if (rest > 0 && !stopped.found()) stopped = {r, next[r.index()]};
+      stuck += rest;
+    }
+    if (stuck == 0) return {};
+    place const need = input_of(at(stopped));
+    operation const related = need.found() ? at(need) : operation{};
+    return {pipeline_rule::cycle, job_.worker_of(stopped.rank), stopped.rank, stopped.index, at(stopped), related, stuck, 0};
   }
 
   [[nodiscard]] constexpr operation const& at(place w) const { return schedule_.order[w.rank][static_cast<std::size_t>(w.index)]; }
@@ -232,77 +309,6 @@ class schedule_judge {
         count(i);
       }
     }
-  }
-
-  /// Lets every rank run as far as it gets; one that must wait goes on when the operation it waits for is done. A step waits for all
-  /// operations of its stage, or for all there are where it isn't staggered.
-  constexpr void execute() {
-    auto const ranks = static_cast<std::size_t>(job_.ranks());
-    constexpr std::int32_t nobody = -1;
-    std::vector<std::size_t> first(ranks, 0);  // where a rank's operations begin when all are counted through
-    std::vector<std::size_t> left(schedule_.staggered_step ? stages_ : 1, 0);
-    auto const group = [&](operation const& o) { return schedule_.staggered_step ? o.stage.index() : std::size_t{0}; };
-    std::size_t operations = 0;
-    for (std::size_t r = 0; r < ranks; ++r) {
-      auto const& list = schedule_.order.items()[r];
-      first[r] = operations;
-      operations += list.size();
-      for (operation const& o : list)
-        if (o.kind != op_kind::step && known(o)) ++left[group(o)];
-    }
-    std::vector<std::int32_t> waiter(operations, nobody), next_waiter(ranks, nobody), before_step(left.size(), nobody), next(ranks, 0);
-    std::vector<std::size_t> next_pair(ranks, 0);
-    std::vector<rank_id> runnable;
-    runnable.reserve(ranks);
-    for (std::int32_t r = job_.ranks(); r-- > 0;) runnable.push_back(r);
-    auto const wait = [&](rank_id r, std::int32_t& queue) {
-      next_waiter[r.index()] = queue;
-      queue = r.value();
-    };
-    auto const wake = [&](std::int32_t& queue) {
-      for (; queue != nobody; queue = next_waiter[static_cast<std::size_t>(queue)]) runnable.push_back(queue);
-    };
-    auto const number = [&](place w) { return first[w.rank.index()] + static_cast<std::size_t>(w.index); };
-    while (!runnable.empty()) {
-      rank_id const r = runnable.back();
-      runnable.pop_back();
-      auto const& list = schedule_.order[r];
-      auto const end = static_cast<std::int32_t>(list.size());
-      std::int32_t& i = next[r.index()];
-      while (i < end) {
-        bool const pair = pair_at(r, i, next_pair[r.index()]);
-        bool blocked = false;
-        for (std::int32_t k = i; k <= i + pair && !blocked; ++k) {
-          operation const& o = list[static_cast<std::size_t>(k)];
-          if (!known(o)) continue;
-          if (o.kind == op_kind::step) {
-            blocked = left[group(o)] > 0;
-            if (blocked) wait(r, before_step[group(o)]);
-          } else if (place const need = input_of(o); need.found() && next[need.rank.index()] <= need.index) {
-            blocked = true;
-            wait(r, waiter[number(need)]);
-          }
-        }
-        if (blocked) break;
-        auto const from = i;
-        i += 1 + pair;
-        for (std::int32_t k = from; k < i; ++k) {
-          operation const& o = list[static_cast<std::size_t>(k)];
-          if (o.kind != op_kind::step && known(o) && --left[group(o)] == 0) wake(before_step[group(o)]);
-          wake(waiter[first[r.index()] + static_cast<std::size_t>(k)]);
-        }
-      }
-    }
-    place stopped;
-    std::int64_t stuck = 0;
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const rest = static_cast<std::int64_t>(schedule_.order[r].size()) - next[r.index()];
-      if (rest > 0 && !stopped.found()) stopped = {r, next[r.index()]};
-      stuck += rest;
-    }
-    if (stuck == 0) return;
-    place const need = input_of(at(stopped));
-    report(pipeline_rule::cycle, stopped, at(stopped), need.found() ? at(need) : operation{}, stuck);
   }
 
   pipeline_job const& job_;

@@ -25,6 +25,13 @@ enum class pipeline_rule : std::uint8_t {
   pair_kinds,        ///< an overlapped pair (with `related`) that isn't a forward and a backward or backward_input of different micro-batches
   memory,            ///< `count` stashed where `limit` is allowed, in the units of the job's stash weights
   cycle,             ///< the ranks wait for each other: `count` operations can never start, the named one is the first
+  altered,           ///< actions whose computing isn't the schedule's, which has `related` there
+  bad_message,       ///< a message of no output that the job needs elsewhere, from or to itself or no rank, or on a lane for computing
+  not_received,      ///< an operation whose input is neither made nor received before it on its rank
+  sent_early,        ///< a send of what its rank hasn't made before
+  unmatched,         ///< a send that its peer doesn't receive from here, or a receive that its peer doesn't send here
+  overtaken,         ///< a message sent as number `count` from one rank to another and received as number `limit`
+  deadlock,          ///< `count` actions wait forever, each lane in order and sends for their receives; the named one is the first
   untimed,           ///< `count` times for `limit` operations of a rank
   duration,          ///< an operation that takes `count` ticks and should take `limit`
   early,             ///< an operation that starts at `count`, before time 0
@@ -50,6 +57,13 @@ enum class pipeline_rule : std::uint8_t {
     case pipeline_rule::pair_kinds: return "pair_kinds";
     case pipeline_rule::memory: return "memory";
     case pipeline_rule::cycle: return "cycle";
+    case pipeline_rule::altered: return "altered";
+    case pipeline_rule::bad_message: return "bad_message";
+    case pipeline_rule::not_received: return "not_received";
+    case pipeline_rule::sent_early: return "sent_early";
+    case pipeline_rule::unmatched: return "unmatched";
+    case pipeline_rule::overtaken: return "overtaken";
+    case pipeline_rule::deadlock: return "deadlock";
     case pipeline_rule::untimed: return "untimed";
     case pipeline_rule::duration: return "duration";
     case pipeline_rule::early: return "early";
@@ -109,6 +123,14 @@ struct pipeline_violation {
     case pipeline_rule::pair_kinds: return text + "can't overlap with the " + related;
     case pipeline_rule::memory: return text + number(v.count) + " stashed, the cap is " + number(v.limit);
     case pipeline_rule::cycle: return text + "can't start, nor can " + number(v.count - 1) + " others: workers wait for each other";
+    case pipeline_rule::altered: return text + "the schedule has the " + related + " there";
+    case pipeline_rule::bad_message: return text + "no message of this job";
+    case pipeline_rule::not_received: return text + "what it computes from is neither made nor received before it";
+    case pipeline_rule::sent_early: return text + "is sent before it is made";
+    case pipeline_rule::unmatched: return text + "the peer has no counterpart";
+    case pipeline_rule::overtaken:
+      return text + "sent as number " + number(v.count) + " to its peer, received as number " + number(v.limit);
+    case pipeline_rule::deadlock: return text + "waits forever, as do " + number(v.count - 1) + " others";
     case pipeline_rule::untimed: return text + number(v.count) + " times for " + number(v.limit) + " operations";
     case pipeline_rule::duration: return text + "takes " + number(v.count) + " ticks, costs " + number(v.limit);
     case pipeline_rule::early: return text + "starts at " + number(v.count) + ", before time 0";

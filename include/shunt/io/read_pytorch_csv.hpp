@@ -6,7 +6,7 @@
 /// there: each send behind what makes its contents, each receive before what needs them, between two ranks in the same order, and such that
 /// ranks which wait at each receive come to the end. Everything else of a plan `check` judges.
 /// UNSHARD and RESHARD are read over, REDUCE_GRAD as well where it follows the last backward of its stage. Idle cells (empty) are
-/// read over in the compute-only form; with comms torch refuses them, and so does this. O(n log n) for n actions.
+/// read over where there are no transfers; with them torch refuses idle cells, and so does this. O(n log n) for n actions.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -46,7 +46,7 @@ class pytorch_reader {
 
   pytorch_reader(std::istream& in, std::string const& name, pytorch_form wanted) : name_(name) {
     read_rows(in);
-    if (wanted == pytorch_form::compute_only && comms_) refuse(*comms_, "is no computation, and the file should have nothing else");
+    if (wanted == pytorch_form::compute_only && other_) refuse(*other_, "is no computation, and the file should have nothing else");
     if (wanted == pytorch_form::with_comms && !comms_ && rows_.size() > 1) throw invalid_problem(name_, "has no sends and receives");
     if (comms_ && idle_) throw invalid_problem(at(*idle_), "is empty, which torch refuses in a schedule with comms");
     find_stages();
@@ -123,7 +123,9 @@ class pytorch_reader {
           continue;
         }
         auto const read = parse_pytorch_cell(text, at(row, column));
-        if (!comms_ && !read.first.computes()) comms_ = place{row, static_cast<std::int64_t>(entries.size())};
+        place const here{row, static_cast<std::int64_t>(entries.size())};
+        if (!comms_ && (read.first.sends() || read.first.receives())) comms_ = here;
+        if (!other_ && !read.first.computes()) other_ = here;
         entries.push_back({.action = read.first, .column = column, .pair = read.second.has_value()});
         if (read.second) entries.push_back({.action = *read.second, .column = column});
       }
@@ -197,8 +199,13 @@ class pytorch_reader {
       for (microbatch_id m : ids<microbatch_id>(microbatches_)) {
         cell const& c = of(s, m);
         auto const missing = [&](char const* what) {
+          std::string elsewhere;
+          for (std::size_t row = 0; row < rows_.size(); ++row)
+            for (entry const& e : rows_[row])
+              if (elsewhere.empty() && e.action.computes() && e.action.microbatch == m && e.action.stage != s)
+                elsewhere = ", which row " + std::to_string(row + 1) + ", column " + std::to_string(e.column + 1) + " computes";
           throw invalid_problem(row_name(row_of_[s.index()].index()), "has no " + std::string(what) + " of micro-batch " + std::to_string(m.value()) +
-                                                                          " at stage " + std::to_string(s.value()));
+                                                                          " at stage " + std::to_string(s.value()) + elsewhere);
         };
         if (!c.forward.found()) missing("forward");
         if (!c.gradient.found()) missing("backward");
@@ -274,7 +281,7 @@ class pytorch_reader {
 
   std::string name_;
   std::vector<std::vector<entry>> rows_{};
-  std::optional<place> comms_{};                               ///< the first action that computes nothing
+  std::optional<place> comms_{}, other_{};                     ///< the first send or receive; the first action that computes nothing
   std::optional<std::pair<std::size_t, std::size_t>> idle_{};  ///< the first empty cell, row and column
   std::int32_t stages_ = 0, microbatches_ = 0;
   std::vector<rank_id> row_of_{};  ///< of each stage

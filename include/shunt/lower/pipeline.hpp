@@ -1,10 +1,10 @@
 #pragma once
-/// A pipeline schedule as a program: one iteration of every worker.
+/// A pipeline schedule as a program: one iteration of every rank.
 ///
-/// A worker of stage s zeroes its gradient and its flag, computes its operations in the order of its list, reduces gradient (int64
-/// sum) and flag (int64 max) over the live workers of its stage, keeps a copy of its state and steps. Where the step isn't staggered a
-/// copy of the flag is also reduced over all live workers before anybody steps, which makes them wait for each other. A step reads its
-/// own stage's flag either way, so that both kinds of step train alike. Regions, in order:
+/// A rank zeroes gradient and flag of each stage it holds and computes its operations in the order of its list. Before a stage's step it
+/// reduces gradient (int64 sum) and flag (int64 max) over the live ranks that hold the stage, keeps a copy of the stage's state and steps.
+/// Where the step isn't staggered a copy of the flag is also reduced over all live ranks before anybody steps, which makes them wait for
+/// each other. A step reads its own stage's flag either way, so that both kinds of step train alike. Regions, in order:
 ///
 ///     forward          state, input                                            -> output, stash
 ///     backward_input   state, input, stash, output_gradient                    -> input_gradient, stash
@@ -12,15 +12,21 @@
 ///     backward         state, input, stash, output_gradient, gradient, flag    -> input_gradient, stash, gradient, flag
 ///     step             gradient, flag, state                                   -> state
 ///
-/// Computing stands on lane 0, everything that talks to others on lane 1. A message leaves right after the operation that makes it, on
-/// channel 0 (activations) or 1 (gradients); it is received right before the first operation that needs it or a later message of the
-/// same sender and channel, for those have no tags and stay in their sender's order. How long a message travels is for the
-/// executor's cost model to say. Linear in the number of operations.
-/// Asks for a schedule that passes `check`; throws invalid_program where one operation's input is made nowhere.
+/// Computing stands on lane 0, of an overlapped pair the second on a lane of its own: both start when the inputs of both are there, and
+/// what follows waits for both. Reductions have their own lane, in the order in which stages are finished, the same on all ranks. Messages
+/// are placed by `place_messages`, on lanes shared as asked, on channel 0 (activations) or 1 (gradients). What a rank hands over to
+/// itself is copied. How long a message travels is for the executor's cost model to say.
+///
+/// A buffer is written again only when what it held was sent and, by the times at which operations start when nothing delays them, taken:
+/// so every wait points back in time, and nobody waits in a circle even if every send waits for its receive.
+/// Linear in the number of operations. Asks for a schedule that passes `check`; throws invalid_program where one operation's input is made
+/// nowhere, where ranks wait for each other, or where a rank needs more lanes than there are.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/error.hpp"
@@ -28,6 +34,9 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/pipeline_messages.hpp"
+#include "shunt/lower/pipeline_starts.hpp"
+#include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/builder.hpp"
@@ -38,117 +47,330 @@ namespace detail {
 
 class pipeline_lowering {
  public:
-  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors)
-      : job_(job), schedule_(schedule), tensors_(tensors), builder_(job.ranks()) {
-    if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-      throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " workers");
-    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
-    auto const links = static_cast<std::size_t>(job.ranks()) * static_cast<std::size_t>(job.pipelines);
-    for (std::size_t c : {activations, gradients}) {
-      message_[c].resize(cells);
-      link_[c].resize(links);
+  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors, message_lanes lanes)
+      : job_(job), schedule_(schedule), tensors_(tensors), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
+    actions_ = message_placing(job, schedule, lanes, &starts_).placed();
+    set_of_.assign(cell_.count, none);
+    host_.assign(cell_.count, rank_id{none});
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      for (operation const& o : schedule.order[r])
+        if (o.kind == op_kind::forward) host_[cell_(o)] = r;
+    holders_.resize(cell_.stages);
+    std::vector<std::uint8_t> dead(static_cast<std::size_t>(job.ranks()), 0);
+    for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+      for (stage_id s : ids<stage_id>(job.stages))
+        if (rank_id const r = job.rank_of({p, s}); dead[r.index()] == 0) holders_[s].push_back(r);
+    for (auto& h : holders_) {
+      std::sort(h.begin(), h.end());
+      h.erase(std::unique(h.begin(), h.end()), h.end());
     }
-    set_of_.resize(cells, none);
-    host_.resize(cells, rank_id{none});
-    address_messages();
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      if (dead[r.index()] == 0) live_.push_back(r);
   }
 
   [[nodiscard]] constexpr program lowered() && {
-    std::vector<rank_id> live;
-    indexed<stage_id, std::vector<rank_id>> peers(static_cast<std::size_t>(job_.stages));
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      if (job_.alive(job_.worker_of(r))) {
-        live.push_back(r);
-        peers[job_.worker_of(r).stage].push_back(r);
-      }
-    for (rank_id r : live) lower_list(r, peers[job_.worker_of(r).stage], live);
+    for (rank_id r : live_) lower_list(r);
     return std::move(builder_).finish();
   }
 
  private:
-  static constexpr std::size_t activations = 0, gradients = 1;  // the channels
+  static constexpr std::int32_t activations = 0, gradients = 1;  // the channels
   static constexpr std::int32_t none = -1;
 
-  /// A message from one worker to another, by the micro-batch it belongs to and the stage that receives it.
-  struct message {
-    rank_id from = none;
-    std::int32_t place = none;     ///< on its link, counted in the sender's order
-    std::int32_t received = none;  ///< the receive's index in its rank's program
+  /// A set of buffers of the rank being lowered. Numbers are instructions, the last ones so far to do this with the set.
+  struct buffer_set {
+    std::int32_t used = none;
+    std::int32_t input_came = none, gradient_came = none;
+    std::int32_t forward = none, backward = none;
+    std::int32_t output_sent = none, gradient_sent = none;
+    std::int32_t to_send = 0;     // outputs made that wait for their turn
+    bool in_use = false;
+    ticks gradient_taken = 0;  // when the receiver of the gradient that was sent last needs it
   };
-  /// All messages from the worker of one pipeline to one rank on one channel, in the sender's order.
-  struct link {
-    std::vector<operation> messages{};
-    std::size_t taken = 0;
+  /// A stage that the rank being lowered holds.
+  struct held_stage {
+    stage_regions of;
+    std::int32_t last = none, last_beside = none;  // its last operations, on the lane of computing and on that of second ones
+    bool reduced = false;
+    std::int32_t reduction = none;
   };
-  /// The sets of buffers of the rank being lowered. `last` is the instruction that used a set last.
-  struct set_of_buffers {
-    bool free = true;
-    std::int32_t last = none;
+  /// What an instruction waits for.
+  struct waits {
+    std::array<std::int32_t, 6> list{};
+    std::size_t count = 0;
+    constexpr void add(std::int32_t i) {
+      for (std::size_t k = 0; k < count; ++k)
+        if (list[k] == i) return;
+      if (i != none) list[count++] = i;
+    }
   };
-
-  [[nodiscard]] constexpr std::size_t cell(operation const& o, stage_id s) const {
-    auto const stages = static_cast<std::size_t>(job_.stages), microbatches = static_cast<std::size_t>(job_.microbatches);
-    return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
-  }
-  [[nodiscard]] constexpr link& link_between(std::size_t channel, rank_id from, rank_id to) {
-    auto const sender = job_.worker_of(from).pipeline.index();
-    return link_[channel][to.index() * static_cast<std::size_t>(job_.pipelines) + sender];
-  }
-  [[nodiscard]] static constexpr bool makes_gradient(op_kind k) { return k == op_kind::backward || k == op_kind::backward_input; }
-
-  /// Who computes a micro-batch's forward at a stage receives what its neighbours make of it.
-  constexpr void address_messages() {
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      for (operation const& o : schedule_.order[r])
-        if (o.kind == op_kind::forward) host_[cell(o, o.stage)] = r;
-    auto const address = [&](std::size_t channel, rank_id from, operation const& o, stage_id to) {
-      rank_id const receiver = host_[cell(o, to)];
-      if (receiver == none) throw invalid_program("a micro-batch is computed at one stage and not at the next");
-      auto& on = link_between(channel, from, receiver);
-      message_[channel][cell(o, to)] = {from, static_cast<std::int32_t>(on.messages.size()), none};
-      on.messages.push_back(o);
-    };
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      for (operation const& o : schedule_.order[r]) {
-        if (o.kind == op_kind::forward && o.stage.value() + 1 < job_.stages) address(activations, r, o, o.stage.value() + 1);
-        if (makes_gradient(o.kind) && o.stage > 0) address(gradients, r, o, o.stage.value() - 1);
-      }
+  /// Calls `emit(placing)`.
+  template <class Emit>
+  static constexpr std::int32_t place(std::uint8_t lane, waits const& w, Emit&& emit) {
+    switch (w.count) {
+      case 0: return emit({.lane = lane});
+      case 1: return emit({.lane = lane, .after = {w.list[0]}});
+      case 2: return emit({.lane = lane, .after = {w.list[0], w.list[1]}});
+      case 3: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2]}});
+      case 4: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3]}});
+      case 5: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4]}});
+      default: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4], w.list[5]}});
+    }
   }
 
-  constexpr void lower_list(rank_id r, std::vector<rank_id> const& peers, std::vector<rank_id> const& live) {
-    stage_regions const of{job_, tensors_, job_.worker_of(r).stage};
+  constexpr void lower_list(rank_id r) {
+    held_.clear();
     sets_.clear();
-    builder_.buffer(r, of.state().buffer, of.state().size, true);
-    builder_.buffer(r, of.kept().buffer, of.kept().size, true);
-    builder_.buffer(r, of.gradient().buffer, of.gradient().size);
-    builder_.buffer(r, of.flag().buffer, of.flag().size + of.flag_of_all().size);
-    builder_.fill(r, of.gradient());
-    std::int32_t last = builder_.fill(r, builder_.all_of(r, of.flag().buffer));
-    operation step{.kind = op_kind::step, .stage = of.stage};
-    for (operation const& o : schedule_.order[r]) {
-      if (o.kind == op_kind::step)
-        step = o;
-      else
-        last = lower_operation(r, of, o);
+    free_.clear();
+    largest_ = {};
+    last_ = beside_ = none;
+    stepping_ = false;
+    for (stage_regions const& of : stages_of(job_, tensors_, r)) {
+      held_.push_back({.of = of});
+      builder_.buffer(r, of.state().buffer, of.state().size, true);
+      builder_.buffer(r, of.kept().buffer, of.kept().size, true);
+      builder_.buffer(r, of.gradient().buffer, of.gradient().size);
+      builder_.buffer(r, of.flag().buffer, of.flag().size + of.flag_of_all().size);
+      largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()), std::max(largest_[2], tensors_.stash[of.stage])};
     }
-    std::int32_t const reduced = lower_reductions(r, of, last, peers, live);
-    lower_step(r, of, step, reduced);
+    for (held_stage& h : held_) {
+      builder_.fill(r, h.of.gradient());
+      last_ = h.last = builder_.fill(r, builder_.all_of(r, h.of.flag().buffer));
+    }
+    auto const& list = actions_.lists[r];
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      auto const& a = list[i];
+      if (a.kind == action_kind::receive) {
+        receive(r, a);
+      } else if (a.kind == action_kind::send) {
+        send(r, a);
+      } else if (a.op.kind == op_kind::step) {
+        finish_stage(r, a.op);
+      } else if (i + 1 < list.size() && list[i + 1].lane == pipeline_lanes::second_of_pair) {
+        compute_pair(r, a.op, list[i + 1].op);
+        ++i;
+      } else {
+        hand_over_input(r, a.op);
+        waits after = inputs_of(a.op);
+        after.add(std::exchange(beside_, none));
+        compute(r, a.op, pipeline_lanes::compute, after);
+        hand_over_gradient(r, a.op);
+      }
+    }
   }
 
-  /// Reduces what a stage has gathered, after instruction `last`. Returns the instruction that its step waits for, or none.
-  constexpr std::int32_t lower_reductions(rank_id r, stage_regions const& of, std::int32_t last, std::vector<rank_id> const& peers,
-                                          std::vector<rank_id> const& live) {
-    std::int32_t reduced = none;
-    if (peers.size() > 1) {
-      auto const group = builder_.group(peers);
-      builder_.all_reduce(r, group, element::int64, reduction::sum, of.gradient(), {.lane = 1, .after = {last}});
-      reduced = builder_.all_reduce(r, group, element::int64, reduction::max, of.flag(), {.lane = 1, .after = {last}});
+  [[nodiscard]] constexpr held_stage& held(stage_id s) {
+    auto const at = std::find_if(held_.begin(), held_.end(), [&](held_stage const& h) { return h.of.stage == s; });
+    if (at == held_.end()) throw invalid_program("stage " + std::to_string(s.value()) + " is computed where it isn't held");
+    return *at;
+  }
+  [[nodiscard]] constexpr buffer_set& set_of(std::size_t cell) {
+    if (set_of_[cell] == none) throw invalid_program("a gradient is computed where its forward is not");
+    return sets_[static_cast<std::size_t>(set_of_[cell])];
+  }
+
+  constexpr void receive(rank_id r, pipeline_action const& a) {
+    bool const activation = a.op.kind == op_kind::forward;
+    operation const arriving{a.op.kind, a.op.pipeline, a.op.stage.value() + (activation ? 1 : -1), a.op.microbatch};
+    auto const c = cell_(arriving);
+    auto const& of = held(arriving.stage).of;
+    if (activation) take_set(r, c);
+    auto& set = set_of(c);
+    waits after;
+    after.add(activation ? set.used : set.forward);
+    region const target = activation ? of.input(set_of_[c]) : of.output_gradient(set_of_[c]);
+    (activation ? set.input_came : set.gradient_came) = place(a.lane, after, [&](placing const& at) {
+      return builder_.receive(r, a.peer, target, activation ? activations : gradients, at);
+    });
+  }
+
+  constexpr void send(rank_id r, pipeline_action const& a) {
+    bool const activation = a.op.kind == op_kind::forward;
+    auto const c = cell_(a.op);
+    auto const& of = held(a.op.stage).of;
+    auto& set = set_of(c);
+    waits after;
+    after.add(activation ? set.forward : set.backward);
+    region const source = activation ? of.output(set_of_[c]) : of.input_gradient(set_of_[c]);
+    (activation ? set.output_sent : set.gradient_sent) = place(a.lane, after, [&](placing const& at) {
+      return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
+    });
+    if (!activation) set.gradient_taken = starts_.gradient[c - cell_.microbatches];
+    --set.to_send;
+    release(set_of_[c]);
+  }
+
+  /// What an operation waits for on other lanes; it makes the set of a first forward.
+  [[nodiscard]] constexpr waits inputs_of(operation const& o) {
+    auto& set = set_of(cell_(o));
+    waits after;
+    if (o.kind == op_kind::forward) {
+      after.add(set.input_came);
+      after.add(set.output_sent);
+    } else if (makes_gradient(o.kind)) {
+      after.add(set.gradient_came);
+      after.add(set.gradient_sent);
     }
-    if (!schedule_.staggered_step && live.size() > 1) {
-      builder_.copy(r, of.flag(), of.flag_of_all(), {.lane = 1, .after = {last}});
-      reduced = builder_.all_reduce(r, builder_.group(live), element::int64, reduction::max, of.flag_of_all(), {.lane = 1});
+    return after;
+  }
+
+  constexpr void compute_pair(rank_id r, operation const& first, operation const& second) {
+    hand_over_input(r, first);
+    hand_over_input(r, second);
+    waits after = inputs_of(first);
+    waits const others = inputs_of(second);
+    for (std::size_t k = 0; k < others.count; ++k) after.add(others.list[k]);
+    after.add(std::exchange(beside_, none));
+    waits after_beside = after;
+    after_beside.add(last_);
+    compute(r, first, pipeline_lanes::compute, after);
+    beside_ = compute(r, second, pipeline_lanes::second_of_pair, after_beside);
+    hand_over_gradient(r, first);
+    hand_over_gradient(r, second);
+  }
+
+  constexpr std::int32_t compute(rank_id r, operation const& o, std::uint8_t lane, waits const& after) {
+    auto& stage = held(o.stage);
+    auto const& of = stage.of;
+    std::size_t const c = cell_(o);
+    std::int32_t const number = set_of_[c];
+    auto& set = set_of(c);
+    if (host_[c] != r) throw invalid_program("a gradient is computed where its forward is not");
+    region const state = of.state(), input = of.input(number), stash = of.stash(number), output_gradient = of.output_gradient(number);
+    std::int32_t const own = place(lane, after, [&](placing const& at) {
+      switch (o.kind) {
+        case op_kind::forward: return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
+        case op_kind::backward_input:
+          return builder_.compute(r, o, {state, input, stash, output_gradient}, {of.input_gradient(number), stash}, at);
+        case op_kind::backward_weight:
+          return builder_.compute(r, o, {state, input, stash, output_gradient, of.gradient(), of.flag()}, {of.gradient(), of.flag()}, at);
+        default:
+          return builder_.compute(r, o, {state, input, stash, output_gradient, of.gradient(), of.flag()},
+                                  {of.input_gradient(number), stash, of.gradient(), of.flag()}, at);
+      }
+    });
+    set.used = own;
+    if (lane == pipeline_lanes::compute)
+      last_ = stage.last = own;
+    else
+      stage.last_beside = own;
+    if (o.kind == op_kind::forward) {
+      set.forward = own;
+      set.to_send += o.stage.index() + 1 < cell_.stages && host_[c + cell_.microbatches] != r;
     }
-    return reduced;
+    if (makes_gradient(o.kind)) {
+      set.backward = own;
+      set.to_send += o.stage > 0 && host_[c - cell_.microbatches] != r;
+    }
+    if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight) {
+      set.in_use = false;
+      if (o.kind == op_kind::backward_weight || o.stage == 0 || host_[c - cell_.microbatches] != r) release(number);  // else handed over
+    }
+    return own;
+  }
+
+  /// A forward's input where its own rank made it, and the set of buffers of a forward that receives nothing.
+  constexpr void hand_over_input(rank_id r, operation const& o) {
+    if (o.kind != op_kind::forward) return;
+    std::size_t const c = cell_(o);
+    if (o.stage > 0 && host_[c - cell_.microbatches] != r) return;
+    take_set(r, c);
+    if (o.stage == 0) return;
+    hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]), held(o.stage).of.input(set_of_[c]));
+  }
+  /// A gradient to the stage before on the same rank, before its set is used for anything else.
+  constexpr void hand_over_gradient(rank_id r, operation const& o) {
+    if (!makes_gradient(o.kind) || o.stage == 0) return;
+    std::size_t const c = cell_(o);
+    if (host_[c - cell_.microbatches] != r) return;
+    (void)set_of(c - cell_.microbatches);
+    auto const& before = held(o.stage.value() - 1).of;
+    set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]), before.output_gradient(set_of_[c - cell_.microbatches]));
+    if (o.kind == op_kind::backward) release(set_of_[c]);
+  }
+  constexpr std::int32_t hand_over(rank_id r, region const& from, region const& to) {
+    waits after;
+    after.add(std::exchange(beside_, none));
+    return last_ = place(pipeline_lanes::compute, after, [&](placing const& at) { return builder_.copy(r, from, to, at); });
+  }
+
+  /// A set of buffers for a micro-batch at a stage: the one that was freed last whose gradient, if it was sent, was taken before the next
+  /// one is made there, or a new one.
+  constexpr void take_set(rank_id r, std::size_t cell) {
+    std::size_t k = free_.size();
+    while (k > 0 && sets_[static_cast<std::size_t>(free_[k - 1])].gradient_taken > starts_.gradient[cell]) --k;
+    if (k > 0) {
+      set_of_[cell] = free_[k - 1];
+      free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(k) - 1);
+    } else {
+      auto const number = static_cast<std::int32_t>(sets_.size()), held = static_cast<std::int32_t>(held_.size());
+      using at = pipeline_buffers;
+      sets_.push_back({});
+      builder_.buffer(r, at::input(number, held), largest_[0]);
+      builder_.buffer(r, at::output(number, held), largest_[1]);
+      builder_.buffer(r, at::stash(number, held), largest_[2]);
+      builder_.buffer(r, at::output_gradient(number, held), largest_[1]);
+      builder_.buffer(r, at::input_gradient(number, held), largest_[0]);
+      set_of_[cell] = number;
+    }
+    auto& set = sets_[static_cast<std::size_t>(set_of_[cell])];
+    set.in_use = true;
+    set.input_came = set.gradient_came = none;
+  }
+  constexpr void release(std::int32_t number) {
+    auto const& set = sets_[static_cast<std::size_t>(number)];
+    if (!set.in_use && set.to_send == 0) free_.push_back(number);
+  }
+
+  /// A step where it stands in the list, after the reductions of all stages that were finished no later anywhere, or of all there are.
+  constexpr void finish_stage(rank_id r, operation const& step) {
+    auto const order = [&](held_stage const* h) { return starts_.finished[h->of.stage.index()]; };
+    held_stage& own = held(step.stage);
+    std::vector<held_stage*> due;
+    for (held_stage& h : held_)
+      if (!h.reduced && (!schedule_.staggered_step || order(&h) <= order(&own))) due.push_back(&h);
+    std::sort(due.begin(), due.end(), [&](auto* a, auto* b) { return order(a) < order(b); });
+    for (held_stage* h : due) {
+      h->reduced = true;
+      h->reduction = lower_reductions(r, *h);
+    }
+    if (!schedule_.staggered_step && live_.size() > 1 && !stepping_) {
+      waits after;
+      after.add(last_);
+      after.add(beside_);
+      auto const& of = held_.front().of;
+      place(pipeline_lanes::reductions, after, [&](placing const& at) { return builder_.copy(r, of.flag(), of.flag_of_all(), at); });
+      all_ = builder_.all_reduce(r, group(all_group_, live_), element::int64, reduction::max, of.flag_of_all(), {.lane = pipeline_lanes::reductions});
+    }
+    bool const wait_for_all = !schedule_.staggered_step && live_.size() > 1;
+    stepping_ = true;
+    std::int32_t const reduced = wait_for_all ? all_ : own.reduction;
+    lower_step(r, own.of, step, reduced == none ? beside_ : reduced);
+    beside_ = none;
+    last_ = builder_.size(r) - 1;
+  }
+
+  /// Reduces what a stage has gathered. Returns the instruction that its step waits for, or none.
+  constexpr std::int32_t lower_reductions(rank_id r, held_stage const& h) {
+    auto const& holders = holders_[h.of.stage];
+    if (holders.size() < 2) return none;
+    group_of_stage_.resize(cell_.stages, group_id{none});
+    auto const g = group(group_of_stage_[h.of.stage], holders);
+    waits after;
+    after.add(h.last);
+    after.add(h.last_beside);
+    after.add(beside_);  // where the step comes right after a pair, it waits for both through this
+    place(pipeline_lanes::reductions, after, [&](placing const& at) {
+      return builder_.all_reduce(r, g, element::int64, reduction::sum, h.of.gradient(), at);
+    });
+    return place(pipeline_lanes::reductions, after, [&](placing const& at) {
+      return builder_.all_reduce(r, g, element::int64, reduction::max, h.of.flag(), at);
+    });
+  }
+  [[nodiscard]] constexpr group_id group(group_id& known, std::vector<rank_id> const& members) {
+    if (known == none) known = builder_.group(members);
+    return known;
   }
 
   /// The step of one stage of a rank, with everything that belongs to it, after instruction `reduced` of another lane (none: at once).
@@ -161,95 +383,40 @@ class pipeline_lowering {
     reduced == none ? keep_and_step({}) : keep_and_step({.after = {reduced}});
   }
 
-  constexpr std::int32_t lower_operation(rank_id r, stage_regions const& of, operation const& o) {
-    std::int32_t after = none;
-    if (o.kind == op_kind::forward) {
-      if (o.stage > 0) after = take_message(r, activations, of, o);
-      if (set_of_[cell(o, o.stage)] == none) take_set(r, of, o);
-    } else if (makes_gradient(o.kind) && o.stage.value() + 1 < job_.stages) {
-      after = take_message(r, gradients, of, o);
-    }
-    std::int32_t const set = set_of_[cell(o, o.stage)];
-    if (set == none || host_[cell(o, o.stage)] != r) throw invalid_program("a gradient is computed where its forward is not");
-
-    region const state = of.state(), input = of.input(set), output = of.output(set), stash = of.stash(set);
-    region const output_gradient = of.output_gradient(set), input_gradient = of.input_gradient(set);
-    region const gradient = of.gradient(), flag = of.flag();
-    auto const compute = [&](std::initializer_list<region> reads, std::initializer_list<region> writes) {
-      return after == none ? builder_.compute(r, o, reads, writes) : builder_.compute(r, o, reads, writes, {.after = {after}});
-    };
-    std::int32_t own = none;
-    if (o.kind == op_kind::forward)
-      own = compute({state, input}, {output, stash});
-    else if (o.kind == op_kind::backward_input)
-      own = compute({state, input, stash, output_gradient}, {input_gradient, stash});
-    else if (o.kind == op_kind::backward_weight)
-      own = compute({state, input, stash, output_gradient, gradient, flag}, {gradient, flag});
-    else
-      own = compute({state, input, stash, output_gradient, gradient, flag}, {input_gradient, stash, gradient, flag});
-
-    if (o.kind == op_kind::forward && o.stage.value() + 1 < job_.stages)
-      builder_.send(r, host_[cell(o, o.stage.value() + 1)], output, activations, {.lane = 1, .after = {own}});
-    if (makes_gradient(o.kind) && o.stage > 0)
-      builder_.send(r, host_[cell(o, o.stage.value() - 1)], input_gradient, gradients, {.lane = 1, .after = {own}});
-    if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight)
-      sets_[static_cast<std::size_t>(set)] = {.free = true, .last = own};
-    return own;
-  }
-
-  /// Receives on the link of this message up to the message itself, unless that was done before. Returns its receive.
-  constexpr std::int32_t take_message(rank_id r, std::size_t channel, stage_regions const& of, operation const& o) {
-    auto const& wanted = message_[channel][cell(o, o.stage)];
-    if (wanted.from == none) throw invalid_program("a micro-batch is computed at one stage and not at the one before");
-    auto& on = link_between(channel, wanted.from, r);
-    while (on.taken <= static_cast<std::size_t>(wanted.place)) {
-      operation const& next = on.messages[on.taken++];
-      auto const held = cell(next, o.stage);
-      std::int32_t after = none;
-      if (channel == activations) after = take_set(r, of, next);
-      std::int32_t const set = set_of_[held];
-      if (set == none) throw invalid_program("a gradient arrives where its forward is not");
-      region const target = channel == activations ? of.input(set) : of.output_gradient(set);
-      auto const code = static_cast<std::int32_t>(channel);
-      message_[channel][held].received = after == none ? builder_.receive(r, wanted.from, target, code, {.lane = 1})
-                                                       : builder_.receive(r, wanted.from, target, code, {.lane = 1, .after = {after}});
-    }
-    return wanted.received;
-  }
-
-  /// The lowest free set of buffers for a micro-batch. Returns the instruction after which it may be written.
-  constexpr std::int32_t take_set(rank_id r, stage_regions const& of, operation const& o) {
-    std::size_t set = 0;
-    while (set < sets_.size() && !sets_[set].free) ++set;
-    auto const number = static_cast<std::int32_t>(set);
-    if (set == sets_.size()) {
-      sets_.push_back({});
-      for (region const& b : {of.input(number), of.output(number), of.stash(number), of.output_gradient(number), of.input_gradient(number)})
-        builder_.buffer(r, b.buffer, b.size);
-    }
-    sets_[set].free = false;
-    set_of_[cell(o, of.stage)] = number;
-    return sets_[set].last;
-  }
-
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   pipeline_tensors const& tensors_;
   program_builder builder_;
-  std::array<std::vector<message>, 2> message_;
-  std::array<std::vector<link>, 2> link_;
-  std::vector<std::int32_t> set_of_;  // the set of buffers that a worker of a stage keeps for a micro-batch
-  std::vector<rank_id> host_;         // the worker that computes a micro-batch at a stage
-  std::vector<set_of_buffers> sets_;
+  pipeline_cells cell_;
+  pipeline_starts starts_;
+  pipeline_actions actions_{};
+  std::vector<std::int32_t> set_of_{};  // by cell: the set of buffers at its rank
+  std::vector<rank_id> host_{};         // by cell: who computes it
+  indexed<stage_id, std::vector<rank_id>> holders_{};
+  std::vector<rank_id> live_{};
+  indexed<stage_id, group_id> group_of_stage_{};
+  group_id all_group_ = none;
+  // of the rank being lowered
+  std::vector<held_stage> held_{};
+  std::vector<buffer_set> sets_{};
+  std::vector<std::int32_t> free_{};       // sets, the last one freed last
+  std::array<byte_count, 3> largest_{};    // of what arrives, leaves, is stashed
+  std::int32_t last_ = none;               // on the lane of computing
+  std::int32_t beside_ = none;             // the second of a pair that nothing on the lane of computing has waited for yet
+  std::int32_t all_ = none;                // the reduction over all ranks
+  bool stepping_ = false;
 };
 
 }  // namespace detail
 
 /// The program of one iteration. Ranks that are dead in the job have an empty list.
-[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors = {}) {
+[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors = {},
+                                      message_lanes lanes = message_lanes::one_per_edge) {
   validate(job);
   validate(job, tensors);
-  return detail::pipeline_lowering(job, schedule, tensors).lowered();
+  if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
+    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " ranks");
+  return detail::pipeline_lowering(job, schedule, tensors, lanes).lowered();
 }
 
 }  // namespace shunt

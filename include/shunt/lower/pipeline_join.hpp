@@ -1,8 +1,8 @@
 #pragma once
 /// Workers that come back: the program that gives each the state of its stage.
 ///
-/// All live workers of a stage hold the same state between iterations, so the lowest one sends it (SlipStream's re-join). Only `state`
-/// travels: everything else is made anew by the next iteration.
+/// All live ranks that hold a stage have the same state of it between iterations, so the lowest one sends it (SlipStream's re-join). Only
+/// `state` travels: everything else is made anew by the next iteration.
 #include <string>
 #include <vector>
 
@@ -13,29 +13,36 @@
 
 namespace shunt {
 
-/// `job` is as it was without the joining workers: they are among its dead. Run it between two iterations.
-/// Throws invalid_problem where a joining worker isn't dead, or its stage has no live worker to take the state from.
+/// `job` is as it was without the joining ranks: they are among its dead, and one seat names each. Run it between two iterations.
+/// Throws invalid_problem where a joining rank isn't dead, or one of its stages has no live rank to take the state from.
 [[nodiscard]] constexpr program lower_join(pipeline_job const& job, std::vector<worker> const& joining,
                                            pipeline_tensors const& tensors = {}) {
   validate(job);
   validate(job, tensors);
   program_builder builder(job.ranks());
-  auto const declare = [&](rank_id r, stage_regions const& of) {
-    builder.buffer(r, of.state().buffer, of.state().size, true);
-    builder.buffer(r, of.kept().buffer, of.kept().size, true);
+  auto const of = [&](rank_id r, stage_id s) {
+    for (stage_regions const& held : stages_of(job, tensors, r))
+      if (held.stage == s) return held;
+    return stage_regions{job, tensors, s};
+  };
+  auto const declare = [&](rank_id r, stage_regions const& held) {
+    builder.buffer(r, held.state().buffer, held.state().size, true);
+    builder.buffer(r, held.kept().buffer, held.kept().size, true);
   };
   for (worker const& w : joining) {
-    auto const refuse = [&](char const* why) {
-      throw invalid_problem("joining", "worker " + std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value()) + why);
-    };
-    if (job.alive(w)) refuse(" isn't dead");
-    auto const peers = job.live_peers(w.stage);
-    if (peers.empty()) refuse(" has no live peer to take the state from");
-    stage_regions const of{job, tensors, w.stage};
-    rank_id const from = job.rank_of({peers.front(), w.stage}), to = job.rank_of(w);
-    declare(from, of);
-    declare(to, of);
-    builder.message(from, of.state(), to, of.state());
+    rank_id const to = job.rank_of(w);
+    for (stage_id const s : job.stages_of(to)) {
+      auto const refuse = [&](char const* why) {
+        throw invalid_problem("joining", "worker " + std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value()) + why);
+      };
+      if (job.alive(to)) refuse(" isn't dead");
+      auto const holders = job.live_holders(s);
+      if (holders.empty()) refuse(" has no live peer to take the state from");
+      auto const source = of(holders.front(), s), target = of(to, s);
+      declare(holders.front(), source);
+      declare(to, target);
+      builder.message(holders.front(), source.state(), to, target.state());
+    }
   }
   return std::move(builder).finish();
 }

@@ -70,7 +70,8 @@ class message_placing {
       queue_by_start(sizes);
     for (auto& p : partner_) p = {};
     for (rank_id r : ids<rank_id>(ranks)) {
-      actions_.lists[r].reserve(sizes[r.index()]);
+      actions_.lists[r].resize(sizes[r.index()]);
+      out_ = actions_.lists[r].data();
       write(r);
     }
     return std::move(actions_);
@@ -93,49 +94,48 @@ class message_placing {
     rank_id from{}, to{};
   };
 
-  /// The output that an operation needs, as numbered by pipeline_cells, or none.
-  [[nodiscard]] constexpr std::size_t needed(operation const& o) const {
-    if (o.kind == op_kind::forward && o.stage > 0) return 2 * (cell_(o) - cell_.microbatches);
-    if (makes_gradient(o.kind) && o.stage.index() + 1 < cell_.stages) return 2 * (cell_(o) + cell_.microbatches) + 1;
-    return nothing;
-  }
-  static constexpr std::size_t nothing = static_cast<std::size_t>(-1);
+  /// An output, as numbered by pipeline_cells, that goes to or comes from another rank; nobody: there is none.
+  struct crossing {
+    std::size_t output = 0;
+    rank_id peer = none;
+    [[nodiscard]] constexpr bool nobody() const { return peer == none; }
+  };
 
-  /// Calls `visit(output, sender)` for what an operation of rank r needs from another rank.
-  template <class Visit>
-  constexpr void received(rank_id r, operation const& o, Visit&& visit) const {
-    std::size_t const output = needed(o);
-    if (output == nothing) return;
-    rank_id const from = host_[output / 2];
-    if (from == none) throw invalid_program("a micro-batch is computed at one stage and not at the one before");
-    if (from != r) visit(output, from);
+  /// What an operation of rank r needs from another rank.
+  [[nodiscard]] constexpr crossing received(rank_id r, operation const& o) const {
+    bool const forward = o.kind == op_kind::forward;
+    if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages) return {};
+    std::size_t const c = forward ? cell_(o) - cell_.microbatches : cell_(o) + cell_.microbatches;
+    return between(r, host_[c], 2 * c + !forward);
   }
-  /// The same for what an operation makes for another rank.
-  template <class Visit>
-  constexpr void sent(rank_id r, operation const& o, Visit&& visit) const {
-    bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < cell_.stages;
-    if (!forward && !(makes_gradient(o.kind) && o.stage > 0)) return;
+  /// What it makes for another rank.
+  [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o) const {
+    bool const forward = o.kind == op_kind::forward;
+    if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0) return {};
     std::size_t const c = cell_(o);
-    rank_id const to = host_[forward ? c + cell_.microbatches : c - cell_.microbatches];
-    if (to == none) throw invalid_program("a micro-batch is computed at one stage and not at the next");
-    if (to != r) visit(2 * c + !forward, to);
+    return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches], 2 * c + !forward);
+  }
+  [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer, std::size_t output) {
+    if (peer == none) throw invalid_program("a micro-batch is computed at one stage and not at the next");
+    return peer == r ? crossing{} : crossing{output, peer};
   }
 
   /// Of each edge the sends in the order of the receiver's list.
   constexpr void queue_edges(std::vector<std::size_t>& sizes) {
     for (rank_id r : ids<rank_id>(sizes.size()))
-      for (operation const& o : schedule_.order[r])
-        received(r, o, [&](std::size_t output, rank_id from) {
-          ++sizes[r.index()];
-          ++sizes[from.index()];
-          auto& with = partner_[from.index()];
-          if (with.known_to != r) with = {.known_to = r};
-          if (with.last != none) {
-            next_[static_cast<std::size_t>(with.last)] = static_cast<std::int32_t>(output);
-            state_[output] = behind;
-          }
-          with.last = static_cast<std::int32_t>(output);
-        });
+      for (operation const& o : schedule_.order[r]) {
+        auto const m = received(r, o);
+        if (m.nobody()) continue;
+        ++sizes[r.index()];
+        ++sizes[m.peer.index()];
+        auto& with = partner_[m.peer.index()];
+        if (with.known_to != r) with = {.known_to = r};
+        if (with.last != none) {
+          next_[static_cast<std::size_t>(with.last)] = static_cast<std::int32_t>(m.output);
+          state_[m.output] = behind;
+        }
+        with.last = static_cast<std::int32_t>(m.output);
+      }
   }
 
   /// Of each rank or pair of ranks the sends and receives by the start of the operations that need them.
@@ -143,13 +143,14 @@ class message_placing {
     std::vector<keyed> messages;
     messages.reserve(2 * cell_.count);
     for (rank_id r : ids<rank_id>(sizes.size()))
-      for (operation const& o : schedule_.order[r])
-        received(r, o, [&](std::size_t output, rank_id from) {
-          ++sizes[r.index()];
-          ++sizes[from.index()];
-          auto const& starts = o.kind == op_kind::forward ? starts_->forward : starts_->gradient;
-          messages.push_back({starts[cell_(o)], static_cast<std::int32_t>(output), from, r});
-        });
+      for (operation const& o : schedule_.order[r]) {
+        auto const m = received(r, o);
+        if (m.nobody()) continue;
+        ++sizes[r.index()];
+        ++sizes[m.peer.index()];
+        auto const& starts = o.kind == op_kind::forward ? starts_->forward : starts_->gradient;
+        messages.push_back({starts[cell_(o)], static_cast<std::int32_t>(m.output), m.peer, r});
+      }
     sort_by_key(messages, starts_->latest);
     std::vector<std::size_t> begin(sizes.size() + 1, 0);  // the messages of each rank, in that order
     for (keyed const& m : messages) {
@@ -180,8 +181,7 @@ class message_placing {
 
   constexpr void write(rank_id r) {
     auto const& list = schedule_.order[r];
-    auto& out = actions_.lists[r];
-    used_lanes_ = lanes_ == message_lanes::one_per_rank ? pipeline_lanes::first_of_messages + 1 : pipeline_lanes::first_of_messages;
+    used_lanes_ = pipeline_lanes::first_of_messages;
     std::int32_t const* pair = nullptr;
     std::int32_t const* no_more = nullptr;
     if (!schedule_.overlapped.empty()) {
@@ -189,20 +189,24 @@ class message_placing {
       no_more = pair + schedule_.overlapped[r].size();
     }
     auto const take = [&](operation const& o) {
-      received(r, o, [&](std::size_t output, rank_id) {
-        end_is_ready(r, output, 1, out);
-        if ((state_[output] & placed_ << 1) == 0) throw invalid_program("the orders of the ranks wait for each other");
-      });
+      auto const m = received(r, o);
+      if (m.nobody()) return;
+      std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
+      end_is_ready(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);
+      if ((state_[m.output] & placed_ << 1) == 0) throw invalid_program("the orders of the ranks wait for each other");
     };
     auto const give = [&](operation const& o) {
-      sent(r, o, [&](std::size_t output, rank_id) { end_is_ready(r, output, 0, out); });
+      if (auto const m = sent(r, o); !m.nobody()) end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
     };
     for (std::size_t i = 0; i < list.size(); ++i) {
       bool const two = pair != no_more && *pair == static_cast<std::int32_t>(i);
       take(list[i]);
       if (two) take(list[i + 1]);
-      out.push_back({.op = list[i]});
-      if (two) out.push_back({.op = list[i + 1], .lane = pipeline_lanes::second_of_pair});
+      (out_++)->op = list[i];
+      if (two) {
+        out_->op = list[i + 1];
+        (out_++)->lane = pipeline_lanes::second_of_pair;
+      }
       give(list[i]);
       if (!two) continue;
       give(list[++i]);
@@ -211,40 +215,46 @@ class message_placing {
   }
 
   /// Marks one end of a message as able to go (0: its send, 1: its receive), and places it and what follows in its lane as far as that can.
-  constexpr void end_is_ready(rank_id r, std::size_t output, std::size_t side, std::vector<pipeline_action>& out) {
-    state_[output] |= static_cast<std::uint8_t>(ready << side);
-    while (true) {
-      auto& state = state_[output];
-      if ((state & ready << side) == 0 || (state & behind << side) != 0) return;
-      state |= static_cast<std::uint8_t>(placed_ << side);
-      out.push_back(end_of(r, output, side));
-      bool const sends_alone = lanes_ == message_lanes::one_per_edge;
-      if (sends_alone && side == 1) return;
-      std::int32_t const next = next_[sends_alone ? output : 2 * output + side];
+  constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s, microbatch_id b) {
+    state_[m.output] |= static_cast<std::uint8_t>(ready << side);
+    bool const edges = lanes_ == message_lanes::one_per_edge;
+    while ((state_[m.output] & (ready | behind) << side) == ready << side) {
+      state_[m.output] |= static_cast<std::uint8_t>(placed_ << side);
+      pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
+      a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
+      a.op.pipeline = p;
+      a.op.stage = s;
+      a.op.microbatch = b;
+      a.peer = m.peer;
+      a.kind = side == 1 ? action_kind::receive : action_kind::send;
+      a.lane = lane(r, m.peer, side);
+      if (edges && side == 1) return;
+      std::int32_t const next = next_[edges ? m.output : 2 * m.output + side];
       if (next == none) return;
-      output = static_cast<std::size_t>(sends_alone ? next : next / 2);
-      side = sends_alone ? 0 : static_cast<std::size_t>(next % 2);
-      state_[output] &= static_cast<std::uint8_t>(~(behind << side));
+      m.output = static_cast<std::size_t>(edges ? next : next / 2);
+      if (!edges) side = static_cast<std::size_t>(next % 2);
+      state_[m.output] &= static_cast<std::uint8_t>(~(behind << side));
+      if ((state_[m.output] & ready << side) == 0) return;
+      operation const made_by = cell_.output(m.output);
+      p = made_by.pipeline;
+      s = made_by.stage;
+      b = made_by.microbatch;
+      std::size_t const c = m.output / 2;
+      m.peer = host_[side == 1 ? c : m.output % 2 == 0 ? c + cell_.microbatches : c - cell_.microbatches];
     }
   }
 
-  [[nodiscard]] constexpr pipeline_action end_of(rank_id r, std::size_t output, std::size_t side) {
-    operation const op = cell_.output(output);
-    std::size_t const c = output / 2;
-    rank_id const peer = host_[side == 1 ? c : output % 2 == 0 ? c + cell_.microbatches : c - cell_.microbatches];
-    std::uint8_t lane = pipeline_lanes::first_of_messages;
-    if (lanes_ != message_lanes::one_per_rank) {
-      auto& with = partner_[peer.index()];
-      if (with.known_to != r) with = {.known_to = r};
-      std::uint8_t& own = side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
-      if (own == 0) {
-        if (used_lanes_ == pipeline_lanes::most)
-          throw invalid_program("rank " + std::to_string(r.value()) + " talks to more ranks than it has lanes");
-        own = static_cast<std::uint8_t>(used_lanes_++);
-      }
-      lane = own;
+  [[nodiscard]] constexpr std::uint8_t lane(rank_id r, rank_id peer, std::size_t side) {
+    if (lanes_ == message_lanes::one_per_rank) return pipeline_lanes::first_of_messages;
+    auto& with = partner_[peer.index()];
+    if (with.known_to != r) with = {.known_to = r};
+    std::uint8_t& own = side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
+    if (own == 0) {
+      if (used_lanes_ == pipeline_lanes::most)
+        throw invalid_program("rank " + std::to_string(r.value()) + " talks to more ranks than it has lanes");
+      own = static_cast<std::uint8_t>(used_lanes_++);
     }
-    return {op, peer, side == 1 ? action_kind::receive : action_kind::send, lane};
+    return own;
   }
 
   pipeline_job const& job_;
@@ -257,6 +267,7 @@ class message_placing {
   std::vector<std::int32_t> next_{};   // by output, or by end (2 x output + side): what follows in the lane
   std::vector<std::uint8_t> state_{};  // by output
   std::vector<partner> partner_{};     // by rank
+  pipeline_action* out_ = nullptr;     // the next action of the rank being written
   std::int32_t used_lanes_ = 0;
 };
 

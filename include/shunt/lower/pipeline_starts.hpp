@@ -59,14 +59,14 @@ class start_finder {
     left_.assign(schedule.staggered_step ? cell_.stages : 1, 0);
     ready_.assign(left_.size(), 0);
     before_step_.assign(left_.size(), nobody);
-    of_stage_.assign(cell_.stages, 0);
+    stage_.assign(cell_.stages, {});
   }
 
   [[nodiscard]] constexpr pipeline_starts operator()() && {
     for (auto const& list : schedule_.order)
       for (operation const& o : list)
         if (o.kind != op_kind::step) {
-          ++of_stage_[o.stage.index()];
+          ++stage_[o.stage.index()].left;
           ++left_[group(o)];
         }
     for (std::int32_t r = job_.ranks(); r-- > 0;) runnable_.push_back(r);
@@ -75,6 +75,7 @@ class start_finder {
       runnable_.pop_back();
       run(r);
     }
+    order_stages();
     for (rank_id r : ids<rank_id>(job_.ranks()))
       if (ranks_[r.index()].next < static_cast<std::int32_t>(schedule_.order[r].size()))
         throw invalid_program("the orders of the ranks wait for each other");
@@ -95,6 +96,22 @@ class start_finder {
     ticks end = not_yet;
     rank_id where{};
   };
+
+  struct stage_state {
+    std::int64_t left = 0;  // operations to come
+    ticks end = 0;
+    std::int32_t turn = 0;  // when the last one came, in the order of running
+  };
+
+  /// Stages by the end of their last operations; those that end at once in the order of running, for operations may take no time.
+  constexpr void order_stages() {
+    std::vector<std::size_t> order(stage_.size(), 0);
+    for (std::size_t s = 0; s < order.size(); ++s) order[s] = s;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return stage_[a].end != stage_[b].end ? stage_[a].end < stage_[b].end : stage_[a].turn < stage_[b].turn;
+    });
+    for (std::size_t k = 0; k < order.size(); ++k) found_.finished[order[k]] = static_cast<std::int32_t>(k);
+  }
 
   [[nodiscard]] constexpr std::size_t group(operation const& o) const { return schedule_.staggered_step ? o.stage.index() : 0; }
 
@@ -176,7 +193,9 @@ class start_finder {
       give(r, 2 * c + 1, end);
     }
     found_.latest = std::max(found_.latest, end);
-    if (--of_stage_[o.stage.index()] == 0) found_.finished[o.stage.index()] = stages_finished_++;
+    auto& stage = stage_[o.stage.index()];
+    stage.end = std::max(stage.end, end);
+    if (--stage.left == 0) stage.turn = stages_finished_++;
     auto const g = group(o);
     ready_[g] = std::max(ready_[g], end);
     if (--left_[g] > 0) return;
@@ -195,7 +214,8 @@ class start_finder {
   std::vector<made> made_{};            // by output
   std::vector<rank_state> ranks_{};
   std::vector<rank_id> runnable_{};
-  std::vector<std::int64_t> left_{}, of_stage_{};  // operations to come: before a step, of a stage
+  std::vector<std::int64_t> left_{};  // operations to come before a step
+  std::vector<stage_state> stage_{};
   std::vector<ticks> ready_{};
   std::vector<std::int32_t> before_step_{};
   std::int32_t stages_finished_ = 0;

@@ -4,9 +4,9 @@
 ///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes = 20'000}))
 ///
 /// The parts run in order until one has a plan that is proved optimal. The fewest objective wins, ties go to the earlier part. The bound is
-/// the largest that any part with a plan has proved, so a plan of one part may be optimal by the bound of another: parts must look for the
-/// same kind of plan (steps staggered or not, backwards split or fused, one rule of routing). A bound above the best plan can only be one of another kind and is
-/// left out, and so is that of plans with another kind of step.
+/// the largest that any part with a plan has proved, so that a plan of one part may be optimal by the bound of another. A part that says
+/// of itself that its bound isn't one of every plan (`bounds_every_plan(problem)` is false) adds its plan alone, and so does one whose
+/// plans have another kind of step than the best.
 /// Where no part has a plan, the answer of the first. A stop is handed to the parts that can be stopped and keeps later ones from
 /// starting; the first always runs. Throws what its parts throw.
 #include <algorithm>
@@ -50,18 +50,27 @@ class portfolio {
 
  private:
   template <class Problem, class Run, class Stopped>
-  [[nodiscard]] constexpr auto best(Problem const&, Run const& run, Stopped const& stopped) const {
-    auto answer = run(std::get<0>(parts_));
-    static_assert((std::is_same_v<decltype(answer), decltype(run(std::declval<Others const&>()))> && ...), "the parts make different plans");
+  [[nodiscard]] constexpr auto best(Problem const& problem, Run const& run, Stopped const& stopped) const {
+    auto const answer_of = [&](auto const& part) {
+      auto own = run(part);
+      if constexpr (requires { part.bounds_every_plan(problem); })
+        if (own.has_plan() && !part.bounds_every_plan(problem)) {
+          own.lower_bound = 0;
+          own.status = status::feasible;
+        }
+      return own;
+    };
+    auto answer = answer_of(std::get<0>(parts_));
+    static_assert((std::is_same_v<decltype(answer), decltype(answer_of(std::declval<Others const&>()))> && ...), "the parts make different plans");
     auto const join = [&](auto const& part) {
       if (answer.status == status::optimal || stopped()) return;
-      auto other = run(part);
+      auto other = answer_of(part);
       if (!other.has_plan()) return;
       bool const wins = !answer.has_plan() || other.objective < answer.objective;
       auto const bound = wins ? answer.lower_bound : other.lower_bound;
       bool const both = answer.has_plan() && same_kind(answer.plan, other.plan);
       if (wins) answer = std::move(other);
-      if (both && bound <= answer.objective) answer.lower_bound = std::max(answer.lower_bound, bound);
+      if (both) answer.lower_bound = std::max(answer.lower_bound, bound);
       if (answer.objective <= answer.lower_bound) answer.status = status::optimal;
     };
     std::apply([&](First const&, Others const&... others) { (join(others), ...); }, parts_);

@@ -1,17 +1,18 @@
 #pragma once
-/// Chimera: two pipelines over the same ranks, one from each end, so that each fills the other's bubbles (Li and Hoefler, arXiv 2107.06925).
-/// Every rank holds two stages, one of each pipeline: two replicas of the model.
+/// Chimera: two pipelines over the same ranks, one from each end, so that each fills the other's bubbles (Li and Hoefler, arXiv
+/// 2107.06925). Every rank holds two stages, one of each pipeline: two replicas of the model.
 ///
 /// Both pipelines run their micro-batches S/2 at a time; in time slots of one operation, where a forward follows the one before it two
 /// slots behind, no two of their operations meet on a rank. Such units of S micro-batches (S/2 a pipeline) follow each other every
 /// 2 S slots, the forwards of one in the bubbles at the end of the one before (the paper's direct concatenation, section 3.5). Of the last
 /// unit the micro-batches that aren't there are left out. Slots are one length here; times are what the costs make of the order.
 ///
-/// Bubble (S - 2) max(F, B) with equal stages and M = S/2 a pipeline; where F and B differ, every further unit adds (S - 2) |F - B|, which the
-/// paper's forward doubling would avoid at twice the stash. S stashed micro-batches on the middle ranks, S/2 + 1 on the outer ones.
-/// A pipeline pair is Hanayo's two chunks on S/2 ranks, twice. Any M a pipeline, any even number D of pipelines, pair by pair. Linear in the
+/// Bubble (S - 2) max(F, B) with equal stages and M = S/2 a pipeline; where F and B differ, every further unit adds (S - 2) |F - B|, which
+/// the paper's forward doubling would avoid at twice the stash. S stashed micro-batches on the middle ranks, S/2 + 1 on the outer ones. A
+/// pipeline pair is Hanayo's two chunks on S/2 ranks, twice. Any M a pipeline, any even number D of pipelines, pair by pair. Linear in the
 /// number of operations. For bidirectional layouts with an even number of stages. No search and no re-routing: on a job with dead workers
-/// or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken, has another layout or an odd number of stages.
+/// or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken, has another layout or an odd number of
+/// stages.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -52,8 +53,8 @@ struct chimera {
     return schedule;
   }
 
-  /// (S - 2)(max(F, B) + (2 M / S - 1) |F - B|), B = I + W: how long every rank idles within the makespan. Equal stages, M a multiple of S/2,
-  /// no transfer; for M = S/2 the paper's table 2, D - 2 of 2 N + D - 2 where F = B, and of 3 N / 2 + D - 2 where B = 2 F.
+  /// (S - 2)(max(F, B) + (2 M / S - 1) |F - B|), B = I + W: how long every rank idles within the makespan. Equal stages, M a multiple of
+  /// S/2, no transfer; for M = S/2 the paper's table 2, D - 2 of 2 N + D - 2 where F = B, and of 3 N / 2 + D - 2 where B = 2 F.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return detail::slotted_bubble(job, job.stages / 2); }
   /// min(S, 2 M), in the middle.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {

@@ -14,9 +14,9 @@
 ///         H - 1 - h x   W I0                         the oldest backward_weight there is
 ///             h + 1 x   W
 ///
-/// For M < S it is the order for M = S without the operations of the missing micro-batches; pairs of which half is missing are none. Pairs are
-/// marked where the job's overlap_gain is positive: without a gain, each half better sends its result on as soon as it has it.
-/// Bubble (S/2 - 1)(F&B + B - 3 W) where F = I in all stages, F&B what a pair takes. S + 1 stashed micro-batches, twice the parameters. Linear in
+/// For M < S it is the order for M = S without the operations of the missing micro-batches; pairs of which half is missing are none. Pairs
+/// are marked where the job's overlap_gain is positive: without a gain, each half better sends its result on as soon as it has it. Bubble
+/// (S/2 - 1)(F&B + B - 3 W) where F = I in all stages, F&B what a pair takes. S + 1 stashed micro-batches, twice the parameters. Linear in
 /// the number of operations. For bidirectional layouts with an even number of stages, D pipelines pair by pair, M each. No search and no
 /// re-routing: on a job with dead workers or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken, has
 /// another layout or an odd number of stages.
@@ -159,9 +159,9 @@ struct dual_pipe {
     });
   }
 
-  /// (S/2 - 1)(F&B + F - 2 W), F&B = F + I + W - overlap_gain: how long the middle ranks, which idle most, idle within the makespan. Equal stages
-  /// with W <= I <= F, M >= S, no transfer. Where F = I it is the (S/2 - 1)(F&B + B - 3 W) of the report's table 2, whose B is I + W. Without
-  /// a gain (S/2 - 1)(F - W + max(I, F - W)): nothing is paired.
+  /// (S/2 - 1)(F&B + F - 2 W), F&B = F + I + W - overlap_gain: how long the middle ranks, which idle most, idle within the makespan. Equal
+  /// stages with W <= I <= F, M >= S, no transfer. Where F = I it is the (S/2 - 1)(F&B + B - 3 W) of the report's table 2, whose B is I +
+  /// W. Without a gain (S/2 - 1)(F - W + max(I, F - W)): nothing is paired.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return detail::dual_pipe_bubble(job); }
   /// min(S + 1, 2 M), where M >= S on every rank.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {

@@ -1,7 +1,7 @@
 #pragma once
-/// Hanayo: waves. Every rank holds v chunks, the stages run over the ranks there and back again (v = 2 W for W waves), so that a micro-batch
-/// turns round without a transfer and the forward of one fills the gap before the backward of another (Liu et al., Hanayo: Harnessing
-/// Wave-like Pipeline Parallelism, arXiv 2308.15762). No replica of the model, unlike Chimera, whose order it unrolls.
+/// Hanayo: waves. Every rank holds v chunks, the stages run over the ranks there and back again (v = 2 W for W waves), so that a
+/// micro-batch turns round without a transfer and the forward of one fills the gap before the backward of another (Liu et al., Hanayo:
+/// Harnessing Wave-like Pipeline Parallelism, arXiv 2308.15762). No replica of the model, unlike Chimera, whose order it unrolls.
 ///
 /// A micro-batch and its gradient visit each of the P ranks 2 v times. In time slots of one operation it goes from rank to rank without
 /// waiting, the next micro-batch follows two slots behind, and groups of P follow each other every 2 v P slots: no two operations meet on a
@@ -9,9 +9,9 @@
 /// and those going up, in turn, after the P - i that come before the first one going up; of the last group the micro-batches that
 /// aren't there are left out. Slots are one length here; times are what the costs make of the order.
 ///
-/// Bubble 2 (P - 1) max(F, B) with equal stages and M = P, F and B those of a chunk: 1/v of what it is in stages of a whole rank. Where F and
-/// B differ, every further group of P adds 2 (P - 1) |F - B|. With one chunk it is 1F1B. Any M; linear in the number of operations.
-/// For wave layouts (and linear ones, v = 1), also of odd v. No search and no re-routing: on a job with dead workers or a tighter cap the
+/// Bubble 2 (P - 1) max(F, B) with equal stages, v > 1 and M = P; F and B = I + W are those of a chunk, so it falls as 1/v. Where F and B
+/// differ, every further group of P adds 2 (P - 1) |F - B|: many micro-batches are better off with interleaved_one_f_one_b. With one chunk
+/// it is 1F1B. Any M; linear in the number of operations. For wave layouts (and linear ones, v = 1), also of odd v. No search and no re-routing: on a job with dead workers or a tighter cap the
 /// answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
 #include <algorithm>
 #include <cstddef>

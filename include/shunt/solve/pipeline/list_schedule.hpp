@@ -48,36 +48,47 @@ using stage_policies = indexed<stage_id, stage_policy>;
 
 namespace detail {
 
-/// The rank whose time comes first: a tournament over all of them.
+/// The rank whose time comes first: a tree of least times, eight children a node.
 class tournament {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
-  explicit tournament(std::size_t players) : leaves_(std::bit_ceil(std::max<std::size_t>(2, players))), when_(leaves_, never) {
-    winner_.resize(leaves_);
-    clear();
+  explicit tournament(std::size_t players) {
+    for (std::size_t width = players; levels_.empty() || width > 1;) {
+      width = (width + 7) / 8;
+      levels_.emplace_back(8 * width, never);
+    }
   }
   void clear() {
-    std::fill(when_.begin(), when_.end(), never);
-    for (std::size_t node = leaves_; node-- > 1;) winner_[node] = better(node);
+    for (auto& level : levels_) std::fill(level.begin(), level.end(), never);
   }
-  [[nodiscard]] std::int32_t winner() const { return winner_[1]; }
-  [[nodiscard]] ticks operator[](std::int32_t player) const { return when_[static_cast<std::size_t>(player)]; }
+  /// The lowest of those that come first.
+  [[nodiscard]] std::int32_t winner() const {
+    std::size_t at = 0;
+    for (std::size_t l = levels_.size(); l-- > 0;) {
+      ticks const* const c = levels_[l].data() + 8 * at;
+      ticks const first = least(c);
+      auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
+      at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) | same(5) | same(6) | same(7)));
+    }
+    return static_cast<std::int32_t>(at);
+  }
+  [[nodiscard]] ticks operator[](std::int32_t player) const { return levels_[0][static_cast<std::size_t>(player)]; }
   void set(std::int32_t player, ticks when) {
-    when_[static_cast<std::size_t>(player)] = when;
-    for (std::size_t node = (static_cast<std::size_t>(player) + leaves_) / 2; node > 0; node /= 2) winner_[node] = better(node);
+    auto at = static_cast<std::size_t>(player);
+    for (auto& level : levels_) {
+      if (level[at] == when) return;
+      level[at] = when;
+      at /= 8;
+      when = least(level.data() + 8 * at);
+    }
   }
 
  private:
-  [[nodiscard]] std::int32_t better(std::size_t node) const {
-    bool const low = 2 * node >= leaves_;
-    std::int32_t const a = low ? static_cast<std::int32_t>(2 * node - leaves_) : winner_[2 * node];
-    std::int32_t const b = low ? static_cast<std::int32_t>(2 * node + 1 - leaves_) : winner_[2 * node + 1];
-    return when_[static_cast<std::size_t>(b)] < when_[static_cast<std::size_t>(a)] ? b : a;
+  static ticks least(ticks const* c) {
+    return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])), std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
   }
-  std::size_t leaves_;
-  std::vector<ticks> when_;
-  std::vector<std::int32_t> winner_{};
+  std::vector<std::vector<ticks>> levels_{};  // the players, their least in eights, and so on
 };
 
 }  // namespace detail
@@ -90,6 +101,7 @@ class list_scheduler {
     auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
     cells_.resize(cells);
+    owners_.resize(cells);
     for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
     weights_.resize(cells);
     done_.resize(cells * (split ? 3 : 2));
@@ -140,8 +152,8 @@ class list_scheduler {
       list.reserve(static_cast<std::size_t>(from.done - from.first_done) + held.size());
       for (std::int32_t i = from.first_done; i < from.done; ++i) {
         auto const [kind, at_cell] = done_[static_cast<std::size_t>(i)];
-        auto const& c = cells_[static_cast<std::size_t>(at_cell)];
-        list.push_back({kind, c.pipeline, desks_[static_cast<std::size_t>(c.desk)].stage, c.microbatch});
+        auto const& of = owner_of(at_cell);
+        list.push_back({kind, of.pipeline, desk_of(at_cell).stage, of.microbatch});
       }
     }
     for (column const& c : columns_.all)
@@ -155,13 +167,13 @@ class list_scheduler {
 
   /// A micro-batch at a stage. The cells of a desk follow each other in the order in which they go first.
   struct cell {
+    std::int32_t desk = nowhere, before = nowhere, after = nowhere;  // the cells at the neighbouring stages
+  };
+  struct owner {
     pipeline_id pipeline{};
     microbatch_id microbatch{};
-    std::int32_t desk = nowhere;
-    std::int32_t before = nowhere, after = nowhere;  // cells at the neighbouring stages
-    std::int32_t guests_first = 0;                   // its place when guests go first, and the cell that has this place
-    std::int32_t at_guests_first = 0;
-    ticks to_before = 0, to_after = 0;               // transfers
+    std::int32_t guests_first = 0;     // its place when guests go first
+    std::int32_t at_guests_first = 0;  // the cell that then has the place of this one
   };
   struct arrival {
     ticks when;
@@ -243,15 +255,16 @@ class list_scheduler {
         };
         seat_them(0);
         for (guest const& g : list) {
-          cells_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline, .microbatch = g.microbatch, .desk = static_cast<std::int32_t>(desks_.size())};
+          cells_[static_cast<std::size_t>(next_cell)].desk = static_cast<std::int32_t>(desks_.size());
+          owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline, .microbatch = g.microbatch};
           cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
         }
         seat_them(job_.pipelines - 1);
         for (std::int32_t place = 0; place < d.cells; ++place) {
           guest const& g = list[static_cast<std::size_t>(place)];
           std::int32_t const own = cell_of[index(g.pipeline, s, g.microbatch)];
-          cells_[static_cast<std::size_t>(own)].guests_first = place;
-          cells_[static_cast<std::size_t>(d.first + place)].at_guests_first = own;
+          owners_[static_cast<std::size_t>(own)].guests_first = place;
+          owners_[static_cast<std::size_t>(d.first + place)].at_guests_first = own;
         }
         next_done += d.cells * (split_ ? 3 : 2);
         next_word += 2 * d.words;
@@ -270,12 +283,8 @@ class list_scheduler {
       for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
         for (std::int32_t s = 1; s < job_.stages; ++s) {
           auto const a = cell_of[index(p, s - 1, m)], b = cell_of[index(p, s, m)];
-          auto &here = cells_[static_cast<std::size_t>(a)], &there = cells_[static_cast<std::size_t>(b)];
-          rank_id const from = desks_[static_cast<std::size_t>(here.desk)].rank, into = desks_[static_cast<std::size_t>(there.desk)].rank;
-          here.after = b;
-          there.before = a;
-          here.to_after = job_.transfer(from, into);
-          there.to_before = job_.transfer(into, from);
+          cells_[static_cast<std::size_t>(a)].after = b;
+          cells_[static_cast<std::size_t>(b)].before = a;
         }
   }
 
@@ -296,10 +305,12 @@ class list_scheduler {
 
   [[nodiscard]] desk* desks_of(rank_state const& r) { return desks_.data() + r.first_desk; }
   [[nodiscard]] cell const& at(std::int32_t c) const { return cells_[static_cast<std::size_t>(c)]; }
+  [[nodiscard]] owner const& owner_of(std::int32_t c) const { return owners_[static_cast<std::size_t>(c)]; }
+  [[nodiscard]] desk const& desk_of(std::int32_t c) const { return desks_[static_cast<std::size_t>(at(c).desk)]; }
 
   /// Sets of cells as bits, lowest place first.
   void put(desk const& d, std::int32_t word, std::int32_t c) {
-    auto const place = static_cast<std::uint32_t>(d.policy.guests_first ? at(c).guests_first : c - d.first);
+    auto const place = static_cast<std::uint32_t>(d.policy.guests_first ? owner_of(c).guests_first : c - d.first);
     bits_[static_cast<std::size_t>(word) + place / 64] |= std::uint64_t{1} << place % 64;
   }
   [[nodiscard]] std::int32_t lowest(std::int32_t word) const {
@@ -312,7 +323,7 @@ class list_scheduler {
     bits &= bits - 1;
   }
   [[nodiscard]] std::int32_t cell_at(desk const& d, std::int32_t place) const {
-    return d.policy.guests_first ? at(d.first + place).at_guests_first : d.first + place;
+    return d.policy.guests_first ? owner_of(d.first + place).at_guests_first : d.first + place;
   }
 
   /// Takes in what has come until now.
@@ -361,7 +372,7 @@ class list_scheduler {
         best = {&d, place, 0};
         return;
       }
-      std::int64_t const turn = std::int64_t{at(cell_at(d, place)).microbatch.value()} + d.policy.lag;
+      std::int64_t const turn = std::int64_t{owner_of(cell_at(d, place)).microbatch.value()} + d.policy.lag;
       if (best.of == nullptr || turn < best.turn) best = {&d, place, turn};
     };
     for (desk* d = desks_of(r) + r.desks; d-- != desks_of(r);) {
@@ -407,7 +418,7 @@ class list_scheduler {
     ++d.in_flight;
     if (at(c).after != nowhere) {
       desk& next = desks_[static_cast<std::size_t>(at(at(c).after).desk)];
-      send(forward_on_the_way_, next.forwards_coming, next, {end + at(c).to_after, at(c).after});
+      send(forward_on_the_way_, next.forwards_coming, next, {end + job_.transfer(d.rank, next.rank), at(c).after});
     } else {
       put(d, d.first_word + d.words, c);  // its own loss: there when the forward ends
       ++d.inputs;
@@ -430,7 +441,7 @@ class list_scheduler {
       --d.stashed;
     if (at(c).before != nowhere) {
       desk& next = desks_[static_cast<std::size_t>(at(at(c).before).desk)];
-      send(gradient_on_the_way_, next.gradients_coming, next, {end + at(c).to_before, at(c).before});
+      send(gradient_on_the_way_, next.gradients_coming, next, {end + job_.transfer(d.rank, next.rank), at(c).before});
     }
     return true;
   }
@@ -447,6 +458,7 @@ class list_scheduler {
   std::vector<rank_state> ranks_{};
   std::vector<desk> desks_{};
   std::vector<cell> cells_{};
+  std::vector<owner> owners_{};  // of each cell
   std::vector<std::uint64_t> bits_{};                                      // of each desk the forwards, then the input gradients that are there
   std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};      // of each desk as many as are coming
   std::vector<std::int32_t> weights_{};                                    // of each desk the cells with a backward_weight, in order

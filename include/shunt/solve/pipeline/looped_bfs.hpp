@@ -2,9 +2,9 @@
 /// Looped breadth-first: GPipe on v chunks a rank, all micro-batches through one chunk before the next, so that a chunk's parameters are
 /// needed in one stretch (Lamy-Poirier, Breadth-First Pipeline Parallelism, arXiv 2211.05953).
 ///
-/// Bubble (P - 1)(F + B) with equal stages and M >= P, F and B those of a chunk: 1/v of GPipe's. v M stashed chunks on every rank. Linear in
-/// the number of operations. For looped layouts (and linear ones: GPipe). No search and no re-routing: on a job with dead workers or a tighter
-/// cap the answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
+/// Bubble (P - 1)(F + B) with equal stages and M >= P, F and B those of a chunk: 1/v of GPipe's. v M stashed chunks on every rank. Linear
+/// in the number of operations. For looped layouts (and linear ones: GPipe). No search and no re-routing: on a job with dead workers or a
+/// tighter cap the answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

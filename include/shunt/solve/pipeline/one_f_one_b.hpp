@@ -43,7 +43,8 @@ struct one_f_one_b {
     return schedule;
   }
 
-  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no transfer, no cap; PipeDream-2BW, section 3.2.
+  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no transfer, no cap; PipeDream-2BW, section
+  /// 3.2.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return (job.stages - 1) * job.costs.microbatch(0); }
   /// min(S, M), on the first rank. No cap.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {

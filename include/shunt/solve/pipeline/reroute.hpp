@@ -49,8 +49,14 @@ class routes {
 
   constexpr void deal(stage_id s, routing rule, std::int32_t turn) {
     std::vector<pipeline_id> live, lost;
+    auto const able = [&](pipeline_id p, bool roomy) {
+      rank_id const r = job_.rank_of({p, s});
+      return !dead_[r.index()] && (!roomy || job_.stash_limit(r).value_or(job_.stash.forward[s]) >= job_.stash.forward[s]);
+    };
+    bool roomy = false;  // leave out those whose cap is too small for a single micro-batch, unless all are like that
+    for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) roomy = roomy || able(p, true);
     for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
-      bool const alive = !dead_[job_.rank_of({p, s}).index()];
+      bool const alive = able(p, roomy);
       (alive ? live : lost).push_back(p);
       for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) host_[at(p, s, m)] = p;
       if (alive) busy_[job_.rank_of({p, s}).index()] += job_.microbatches * job_.costs.microbatch(s);

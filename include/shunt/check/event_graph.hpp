@@ -1,0 +1,73 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace shunt::detail {
+
+/// Things that wait for each other. Some happen together (both ends of a message whose send waits for its receive, all members of a
+/// collective); such things are joined and wait for what any of them waits for. Linear in things and waits.
+class event_graph {
+ public:
+  constexpr explicit event_graph(std::size_t things) : joined_(things, nobody), first_(things + 1, 0), done_(things, 0) {}
+
+  /// `later` can't happen before `earlier` has. All waits are told twice: all of them first to `count`, then all of them to `wait`.
+  constexpr void count(std::size_t earlier) { ++first_[earlier + 1]; }
+  constexpr void counted() {
+    for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
+    later_.resize(first_.back());
+    at_.assign(first_.begin(), first_.end() - 1);
+    waits_.assign(joined_.size(), 0);
+  }
+  constexpr void wait(std::size_t earlier, std::size_t later) {
+    later_[at_[earlier]++] = later;
+    ++waits_[later];
+  }
+  /// These happen together; each is joined once at most. Puts b and all it was joined with behind a in a's circle.
+  constexpr void join(std::size_t a, std::size_t b) {
+    if (joined_[a] == nobody) joined_[a] = a;
+    if (joined_[b] == nobody) joined_[b] = b;
+    std::swap(joined_[a], joined_[b]);
+  }
+
+  /// Lets everything happen that can.
+  constexpr void run() {
+    std::vector<std::size_t> able;
+    for (std::size_t i = 0; i < joined_.size(); ++i)
+      if (can_happen(i)) happen(i, able);
+    while (!able.empty()) {
+      auto const i = able.back();
+      able.pop_back();
+      if (can_happen(i)) happen(i, able);
+    }
+  }
+  [[nodiscard]] constexpr bool happened(std::size_t i) const { return done_[i] != 0; }
+
+ private:
+  static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
+
+  [[nodiscard]] constexpr bool can_happen(std::size_t i) const {
+    if (done_[i] != 0 || waits_[i] > 0) return false;
+    if (joined_[i] == nobody) return true;
+    for (std::size_t k = joined_[i]; k != i; k = joined_[k])
+      if (waits_[k] > 0) return false;
+    return true;
+  }
+  constexpr void happen(std::size_t i, std::vector<std::size_t>& able) {
+    std::size_t k = i;
+    do {
+      done_[k] = 1;
+      for (std::size_t e = first_[k]; e < first_[k + 1]; ++e)
+        if (--waits_[later_[e]] == 0) able.push_back(later_[e]);
+      k = joined_[k] == nobody ? i : joined_[k];
+    } while (k != i);
+  }
+
+  std::vector<std::size_t> joined_;  // what happens together is a circle
+  std::vector<std::size_t> first_, at_{}, later_{};
+  std::vector<std::int32_t> waits_{};
+  std::vector<std::uint8_t> done_;
+};
+
+}  // namespace shunt::detail

@@ -1,0 +1,3 @@
+#pragma once
+#include "shunt/gloo/agreement.hpp"
+#include "shunt/gloo/mesh.hpp"

@@ -1,0 +1,387 @@
+#pragma once
+/// Gloo as a transport: processes on one machine or many, each of which is one rank.
+///
+/// The members of an epoch meet in a shared directory, connect to each other over TCP, and run programs with `rank_loop`. A peer whose
+/// connection closes (it crashed, or was killed) is lost at once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is
+/// lost then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. After a loss the mesh is of no more use:
+/// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch.
+///
+/// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for sends to end, and Gloo's own.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gloo/rendezvous/context.h>
+#include <gloo/rendezvous/file_store.h>
+#include <gloo/rendezvous/prefix_store.h>
+#include <gloo/transport/tcp/device.h>
+
+#include "shunt/core/id.hpp"
+#include "shunt/execute/transport.hpp"
+
+namespace shunt {
+
+/// A network that could not be made: the directory can't be used, somebody did not come, or no connection was possible.
+class no_mesh : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct gloo_config {
+  std::string directory{};                 ///< where the processes meet; shared by all, writable, of this run alone
+  std::string interface{};                 ///< network interface to listen on; empty: by host name
+  std::string hostname = "127.0.0.1";      ///< address to listen on, where no interface is named
+  std::chrono::milliseconds silence{1000};  ///< without a heartbeat for so long a peer is lost
+  std::chrono::milliseconds patience{10'000};  ///< for all members to come, and to connect
+};
+
+/// One rank's end of the mesh of one epoch; models `transport`.
+class gloo_mesh {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep their numbers from epoch to epoch.
+  /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE isn't ignored, and std::invalid_argument
+  /// where self is no member.
+  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self)
+      : config_(std::move(config)), members_(std::move(members)), self_(self) {
+    if (index_of(self) == members_.size()) throw std::invalid_argument("rank " + std::to_string(self.value()) + " is no member of its mesh");
+    struct sigaction pipe {};
+    if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
+      throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call std::signal(SIGPIPE, SIG_IGN) first");
+    meet(epoch);
+    peers_.resize(members_.size());
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      peers_[i].heard = clock::now();
+      peers_[i].there = members_[i] != self_;
+    }
+    for (std::size_t i = 0; i < members_.size(); ++i)
+      if (members_[i] != self_) threads_.emplace_back([this, i] { listen(i); });
+    threads_.emplace_back([this] { beat(); });
+    reaper_ = std::thread([this] { reap(); });
+  }
+  gloo_mesh(gloo_mesh const&) = delete;
+  gloo_mesh& operator=(gloo_mesh const&) = delete;
+  /// Leaves at once; to the others this rank is lost, unless `close` was called.
+  ~gloo_mesh() {
+    {
+      std::lock_guard const lock(mutex_);
+      over_ = true;
+      for (auto& p : peers_)
+        if (p.heart) p.heart->abortWaitRecv();
+      if (waiting_) waiting_->abortWaitRecv();
+      if (sending_) sending_->abortWaitSend();
+    }
+    changed_.notify_all();
+    reap_.notify_all();
+    for (auto& t : threads_) t.join();
+    reaper_.join();
+  }
+
+  [[nodiscard]] rank_id rank() const { return self_; }
+  [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
+  [[nodiscard]] std::vector<rank_id> const& members() const { return members_; }
+
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`.
+  void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
+    auto message = std::make_unique<outgoing>();
+    message->bytes.assign(out.begin(), out.end());
+    std::size_t const peer = index_of(to);
+    try {
+      message->buffer = context_->createUnboundBuffer(message->bytes.data(), message->bytes.size());
+      message->buffer->send(static_cast<int>(peer), slot(channel));
+    } catch (std::exception const&) {
+      lose(peer);
+    }
+    std::lock_guard const lock(mutex_);
+    refuse_after_loss();
+    outgoing_.push_back(std::move(message));
+    if (outgoing_.size() == reaped_together) reap_.notify_one();  // not for every message: waking a thread costs more than sending
+  }
+
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`.
+  void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
+    std::size_t const peer = index_of(from);
+    try {
+      auto const buffer = context_->createUnboundBuffer(in.data(), in.size());
+      {
+        std::lock_guard const lock(mutex_);
+        refuse_after_loss();
+        waiting_ = buffer.get();
+      }
+      buffer->recv(static_cast<int>(peer), slot(channel));
+      bool const arrived = buffer->waitRecv(nullptr, forever);
+      std::lock_guard const lock(mutex_);
+      waiting_ = nullptr;
+      if (!arrived) refuse_after_loss();
+    } catch (peer_lost const&) {
+      throw;
+    } catch (std::exception const&) {
+      {
+        std::lock_guard const lock(mutex_);
+        waiting_ = nullptr;
+      }
+      lose(peer);
+      std::lock_guard const lock(mutex_);
+      refuse_after_loss();
+    }
+  }
+
+  /// Returns when all that was sent has left. Throws peer_lost.
+  void flush() {
+    std::unique_lock lock(mutex_);
+    wait_for_sends(lock);
+    refuse_after_loss();
+  }
+
+  /// Says goodbye and waits until everybody else has or is lost: after that nobody takes this rank for lost.
+  void close() {
+    {
+      std::unique_lock lock(mutex_);
+      wait_for_sends(lock);
+      leaving_ = true;
+    }
+    changed_.notify_all();
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return goodbye_said_ && std::none_of(peers_.begin(), peers_.end(), [](neighbour const& p) { return p.there; }); });
+  }
+
+  /// The ranks that are lost, in the order in which this one noticed.
+  [[nodiscard]] std::vector<rank_id> lost() const {
+    std::lock_guard const lock(mutex_);
+    return lost_;
+  }
+
+ private:
+  using unbound = ::gloo::transport::UnboundBuffer;
+
+  static constexpr auto forever = std::chrono::hours{24 * 365};
+  static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
+  static constexpr char alive = 0, goodbye = 1;
+  static constexpr std::size_t reaped_together = 64;
+
+  struct outgoing {
+    std::vector<std::byte> bytes{};
+    std::unique_ptr<unbound> buffer{};
+  };
+  struct neighbour {
+    bool there = false;  // neither lost nor gone
+    clock::time_point heard{};
+    unbound* heart = nullptr;
+  };
+
+  [[nodiscard]] static std::uint64_t slot(std::int32_t channel) { return static_cast<std::uint32_t>(channel); }
+  [[nodiscard]] std::size_t index_of(rank_id r) const {
+    return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), r) - members_.begin());
+  }
+
+  void meet(std::int32_t epoch) {
+    namespace files = std::filesystem;
+    std::string const prefix = "epoch" + std::to_string(epoch);
+    auto const sign = [&](rank_id r) { return files::path(config_.directory) / (prefix + ".rank" + std::to_string(r.value())); };
+    try {
+      files::create_directories(config_.directory);
+      if (!files::create_directory(sign(self_)))  // atomic: whoever makes it is the one
+        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " is there already, in " + prefix +
+                      "; is the directory left over from another run?");
+    } catch (files::filesystem_error const& error) {
+      throw no_mesh(config_.directory + ": can't meet there: " + error.code().message());
+    }
+    auto const until = clock::now() + config_.patience;
+    for (;;) {
+      std::string missing;
+      for (rank_id const r : members_) {
+        std::error_code ignored;
+        if (!files::exists(sign(r), ignored)) missing += (missing.empty() ? "" : ", ") + std::to_string(r.value());
+      }
+      if (missing.empty()) break;
+      if (clock::now() > until)
+        throw no_mesh(config_.directory + ": after " + std::to_string(config_.patience.count()) + " ms these ranks did not come to " + prefix +
+                      ": " + missing);
+      std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    }
+    try {
+      ::gloo::transport::tcp::attr attributes;
+      attributes.iface = config_.interface;
+      if (config_.interface.empty()) attributes.hostname = config_.hostname;
+      auto device = ::gloo::transport::tcp::CreateDevice(attributes);
+      ::gloo::rendezvous::FileStore files_of(config_.directory);
+      ::gloo::rendezvous::PrefixStore store(prefix, files_of);
+      auto context = std::make_shared<::gloo::rendezvous::Context>(static_cast<int>(index_of(self_)), size());
+      context->setTimeout(config_.patience);
+      context->connectFullMesh(store, device);
+      context_ = std::move(context);
+    } catch (std::exception const& error) {
+      throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + error.what());
+    }
+  }
+
+  /// With the mutex held.
+  void refuse_after_loss() const {
+    if (!lost_.empty()) throw peer_lost(lost_.front());
+  }
+
+  /// With the mutex held.
+  void wait_for_sends(std::unique_lock<std::mutex>& lock) {
+    flushing_ = !outgoing_.empty();
+    reap_.notify_one();
+    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty(); });
+  }
+
+  /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss, even if its own goodbye was overtaken.
+  void lose(std::size_t i) {
+    {
+      std::lock_guard const lock(mutex_);
+      if (!peers_[i].there || over_) return;
+      peers_[i].there = false;
+      if (!leaving_) lost_.push_back(members_[i]);
+      if (waiting_) waiting_->abortWaitRecv();
+      if (sending_) sending_->abortWaitSend();
+      if (peers_[i].heart) peers_[i].heart->abortWaitRecv();
+    }
+    changed_.notify_all();
+  }
+
+  /// Waits for one peer's heartbeats until it says goodbye, or is lost.
+  void listen(std::size_t i) {
+    char beat = alive;
+    try {
+      auto const heart = context_->createUnboundBuffer(&beat, 1);
+      {
+        std::lock_guard const lock(mutex_);
+        if (over_) return;
+        peers_[i].heart = heart.get();
+      }
+      while (beat != goodbye) {
+        heart->recv(static_cast<int>(i), heart_slot);
+        bool const heard = heart->waitRecv(nullptr, forever);
+        std::lock_guard const lock(mutex_);
+        if (!heard || over_) break;
+        peers_[i].heard = clock::now();
+      }
+      std::lock_guard const lock(mutex_);
+      peers_[i].heart = nullptr;
+      if (beat == goodbye) peers_[i].there = false;
+    } catch (std::exception const&) {
+      {
+        std::lock_guard const lock(mutex_);
+        peers_[i].heart = nullptr;
+      }
+      lose(i);
+    }
+    changed_.notify_all();
+  }
+
+  /// Sends heartbeats, and notices who sends none.
+  void beat() {
+    std::deque<outgoing> sent;
+    auto const tell = [&](char what) {
+      for (std::size_t i = 0; i < members_.size(); ++i) {
+        {
+          std::lock_guard const lock(mutex_);
+          if (!peers_[i].there) continue;
+        }
+        try {
+          auto& last = sent.emplace_back();
+          last.bytes.push_back(static_cast<std::byte>(what));
+          last.buffer = context_->createUnboundBuffer(last.bytes.data(), 1);
+          last.buffer->send(static_cast<int>(i), heart_slot);
+        } catch (std::exception const&) {
+          lose(i);
+        }
+      }
+      while (sent.size() > 8 * members_.size()) sent.pop_front();  // a live peer has long taken these
+    };
+    auto next = clock::now();
+    for (;;) {
+      tell(alive);
+      next += config_.silence / 4;
+      std::unique_lock lock(mutex_);
+      changed_.wait_until(lock, next, [&] { return over_ || leaving_; });
+      if (over_) return;
+      if (leaving_) break;
+      auto const now = clock::now();
+      std::vector<std::size_t> silent;
+      for (std::size_t i = 0; i < peers_.size(); ++i)
+        if (peers_[i].there && now - peers_[i].heard > config_.silence) silent.push_back(i);
+      lock.unlock();
+      for (std::size_t const i : silent) lose(i);
+    }
+    tell(goodbye);
+    for (auto& last : sent)
+      if (std::to_integer<char>(last.bytes.front()) == goodbye) try {
+          last.buffer->waitSend(nullptr, config_.silence);
+        } catch (std::exception const&) {  // then it is lost, and needs no goodbye
+        }
+    std::unique_lock lock(mutex_);
+    goodbye_said_ = true;
+    for (;;) {  // until the others have said theirs, they may still fall silent
+      changed_.notify_all();
+      changed_.wait_for(lock, config_.silence / 4, [&] { return over_; });
+      if (over_) return;
+      auto const now = clock::now();
+      for (std::size_t i = 0; i < peers_.size(); ++i)
+        if (peers_[i].there && now - peers_[i].heard > config_.silence) {
+          lock.unlock();
+          lose(i);
+          lock.lock();
+        }
+    }
+  }
+
+  /// Keeps what was sent until it has left.
+  void reap() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      if (outgoing_.empty()) flushing_ = false, changed_.notify_all();
+      reap_.wait(lock, [&] { return over_ || outgoing_.size() >= reaped_together || flushing_; });
+      if (over_) return;
+      auto const oldest = std::move(outgoing_.front());
+      outgoing_.pop_front();
+      sending_ = oldest->buffer.get();
+      bool const lost = !lost_.empty();
+      lock.unlock();
+      try {
+        if (!lost) oldest->buffer->waitSend(nullptr, forever);
+      } catch (std::exception const&) {  // its peer is lost, and the one who listens to it notices
+      }
+      lock.lock();
+      sending_ = nullptr;
+    }
+  }
+
+  gloo_config const config_;
+  std::vector<rank_id> const members_;
+  rank_id const self_;
+  std::shared_ptr<::gloo::rendezvous::Context> context_{};
+
+  std::mutex mutable mutex_{};  // guards all below
+  std::condition_variable changed_{}, reap_{};
+  std::vector<neighbour> peers_{};
+  std::vector<rank_id> lost_{};
+  std::deque<std::unique_ptr<outgoing>> outgoing_{};
+  unbound* waiting_ = nullptr;
+  unbound* sending_ = nullptr;
+  bool flushing_ = false, leaving_ = false, goodbye_said_ = false, over_ = false;
+
+  std::vector<std::thread> threads_{};
+  std::thread reaper_{};
+};
+static_assert(transport<gloo_mesh>);
+
+}  // namespace shunt
