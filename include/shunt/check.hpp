@@ -1,6 +1,8 @@
 #pragma once
+#include "shunt/check/event_graph.hpp"
 #include "shunt/check/experts.hpp"
 #include "shunt/check/pipeline.hpp"
+#include "shunt/check/pipeline_actions.hpp"
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/check/placement.hpp"
@@ -9,6 +11,7 @@
 #include "shunt/check/program_messages.hpp"
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_shape.hpp"
+#include "shunt/check/program_transport.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/check/shard_map.hpp"
 #include "shunt/check/token_split.hpp"

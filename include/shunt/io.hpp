@@ -6,5 +6,8 @@
 #include "shunt/io/drawing.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/heat_map.hpp"
+#include "shunt/io/pytorch_action.hpp"
+#include "shunt/io/pytorch_csv.hpp"
+#include "shunt/io/read_pytorch_csv.hpp"
 #include "shunt/io/svg.hpp"
 #include "shunt/io/text_grid.hpp"

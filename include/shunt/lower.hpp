@@ -5,6 +5,8 @@
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"
+#include "shunt/lower/pipeline_messages.hpp"
+#include "shunt/lower/pipeline_starts.hpp"
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/step_verdict.hpp"

@@ -128,7 +128,7 @@ TEST(gloo_mesh, survivors_agree_and_go_on) {
     SCOPED_TRACE(how == SIGKILL ? "killed" : "stopped");
     meeting_place const at;
     processes all(ranks, [&](rank_id self) {
-      gloo_config const config{.directory = at.path, .silence = 600ms};
+      gloo_config const config{.directory = at.path, .silence = 1500ms};
       auto members = everyone(ranks);
       std::int64_t rounds = 0;
       for (std::int32_t epoch = 0; epoch < 2; ++epoch) {

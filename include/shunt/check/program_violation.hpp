@@ -32,6 +32,8 @@ enum class program_rule : std::uint8_t {
   unwritten,            ///< reads bytes that nothing has written before it
   condition,            ///< a condition isn't an int64, or one party of a message or a collective has a condition and `other` has none
   race,                 ///< two instructions whose order is open touch the same bytes, and one writes
+  rendezvous,           ///< where every send waits for its receive, this instruction is never done
+  overtaken,            ///< a message sent as number `found` from one rank to another and received as number `expected`, on another channel
 };
 
 [[nodiscard]] constexpr std::string_view to_string(program_rule r) {
@@ -57,6 +59,8 @@ enum class program_rule : std::uint8_t {
     case program_rule::unwritten: return "unwritten";
     case program_rule::condition: return "condition";
     case program_rule::race: return "race";
+    case program_rule::rendezvous: return "rendezvous";
+    case program_rule::overtaken: return "overtaken";
   }
   return "unknown";
 }
@@ -89,6 +93,7 @@ using program_violations = std::vector<program_violation>;
     case program_rule::shape:
     case program_rule::size:
     case program_rule::message_size: text += ": " + number(v.found) + " instead of " + number(v.expected); break;
+    case program_rule::overtaken: text += ": sent as number " + number(v.found) + ", received as number " + number(v.expected); break;
     case program_rule::alignment: text += ": not a multiple of " + number(v.expected) + " bytes"; break;
     case program_rule::peer: text += ": rank " + number(v.found); break;
     case program_rule::channel:

@@ -3,7 +3,8 @@
 /// with Controllable Memory, arXiv 2405.15362, section 3).
 ///
 /// A block says when stage s starts F_s, I_s (backward_input) and W_s (backward_weight) of micro-batch 0; micro-batch m starts m T later.
-/// T is possible where no two operations of a rank overlap modulo T; the least one is found by trying, from the work of the busiest rank on.
+/// T is possible where no two operations of a rank overlap modulo T; the least one is found from the work of the busiest rank on, by going
+/// from each T that is not to the next one at which the two operations in its way part.
 /// A stash lives from F_s to W_s, so that in the steady state a rank holds at most the largest, over its forwards at t, of
 ///
 ///     sum over its stages s of   #{m : F_s + m T <= t} - #{m : W_s + m T < t}        (weighted by the job's stash weights)
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,17 +83,51 @@ struct placed {
   return ranks;
 }
 
-/// Do all of them find their place when they come again every `period`?
-[[nodiscard]] inline bool fits(std::vector<placed> const& own, ticks period) {
-  std::vector<std::pair<ticks, ticks>> taken;  // start modulo the period, length
-  for (auto const& o : own)
-    if (o.length > 0) taken.emplace_back(o.start % period, o.length);
+/// Where two of them overlap when they come again every `period`: the least longer period at which these two don't. Nothing where none do;
+/// 0 where two overlap whatever the period.
+[[nodiscard]] inline std::optional<ticks> collision(std::vector<placed> const& own, ticks period) {
+  std::vector<std::pair<ticks, std::size_t>> taken;  // start modulo the period, which
+  for (std::size_t i = 0; i < own.size(); ++i)
+    if (own[i].length > 0) taken.emplace_back(own[i].start % period, i);
   std::sort(taken.begin(), taken.end());
   for (std::size_t i = 0; i < taken.size(); ++i) {
-    ticks const next = i + 1 < taken.size() ? taken[i + 1].first : taken.front().first + period;
-    if (taken[i].first + taken[i].second > next) return false;
+    bool const last = i + 1 == taken.size();
+    auto const& [start, one] = taken[i];
+    auto const& [next_start, next] = taken[last ? 0 : i + 1];
+    if (start + own[one].length <= next_start + (last ? period : 0)) continue;
+    if (one == next) return own[one].length;  // it overlaps itself
+    // `later` starts k periods after `earlier`, roughly; they part when it is no more than k periods less its own length.
+    auto const& earlier = own[one].start <= own[next].start ? own[one] : own[next];
+    auto const& later = own[one].start <= own[next].start ? own[next] : own[one];
+    ticks const distance = later.start - earlier.start, k = (distance + later.length - 1) / period;
+    return k == 0 ? 0 : ceil_divide(distance + later.length, k);
   }
-  return true;
+  return std::nullopt;
+}
+[[nodiscard]] inline bool fits(std::vector<placed> const& own, ticks period) { return !collision(own, period); }
+
+/// Puts an operation of `length` to the others at the first start from `ready` on at which they don't overlap, or says that there is none.
+[[nodiscard]] inline std::optional<ticks> first_place(std::vector<placed>& own, ticks ready, ticks length, ticks period) {
+  std::vector<ticks> starts{ready};  // it begins at once or where another one ends
+  for (auto const& o : own) {
+    ticks const free = (o.start + o.length - ready) % period;
+    starts.push_back(ready + (free < 0 ? free + period : free));
+  }
+  std::sort(starts.begin(), starts.end());
+  own.push_back({ready, length, {}});
+  for (ticks const start : starts) {
+    own.back().start = start;
+    if (fits(own, period)) return start;
+  }
+  return std::nullopt;
+}
+
+/// What divides all times of a job: only periods that it divides are tried.
+[[nodiscard]] inline ticks common_divisor(pipeline_job const& job) {
+  ticks divisor = std::gcd(job.transfer.within_node, job.transfer.between_nodes);
+  for (auto const* costs : {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight})
+    for (ticks const c : costs->values()) divisor = std::gcd(divisor, c);
+  return divisor;
 }
 
 [[nodiscard]] inline ticks busiest_rank(pipeline_job const& job) {
@@ -136,17 +172,18 @@ inline void validate(pipeline_job const& job, building_block const& block) {
 /// overlap on their rank, so that no T is.
 [[nodiscard]] inline ticks least_period(pipeline_job const& job, building_block const& block) {
   validate(job, block);
+  ticks period = detail::busiest_rank(job);
   auto const ranks = detail::placed_on_ranks(job, block);
-  ticks first = block.stages.front().forward, last = 0;
-  for (auto const& own : ranks)
-    for (auto const& o : own) first = std::min(first, o.start), last = std::max(last, o.start + o.length);
-  auto const all_fit = [&](ticks period) {
-    return std::all_of(ranks.begin(), ranks.end(), [&](auto const& own) { return detail::fits(own, period); });
-  };
-  for (ticks period = detail::busiest_rank(job); period < last - first; ++period)
-    if (all_fit(period)) return period;
-  if (!all_fit(std::max<ticks>(1, last))) throw invalid_problem("block", "two operations overlap on their rank, whatever the period");
-  return std::max<ticks>(1, last - first);
+  for (bool again = true; again;) {
+    again = false;
+    for (auto const& own : ranks)
+      while (auto const next = detail::collision(own, period)) {
+        if (*next <= period) throw invalid_problem("block", "two operations overlap on their rank, whatever the period");
+        period = *next;
+        again = true;
+      }
+  }
+  return period;
 }
 
 /// The most that each rank holds stashed in the steady state, in the units of the job's stash weights.
@@ -187,16 +224,14 @@ struct block_pace {
 [[nodiscard]] inline building_block packed_block(pipeline_job const& job, std::optional<ticks> period = {}, block_pace const& pace = {}) {
   validate(job);
   building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.seats()))};
-  for (ticks t = period.value_or(detail::busiest_rank(job));; ++t) {
+  ticks const step = detail::common_divisor(job);
+  for (ticks t = period.value_or(detail::busiest_rank(job));; t += step) {
     indexed<rank_id, std::vector<detail::placed>> taken(static_cast<std::size_t>(job.ranks()));
-    bool all = true;
-    // From `ready` on, within one period: every place comes again after that.
+    bool all = t >= 1;
     auto const place = [&](worker seat, op_kind kind, ticks ready, ticks& start) {
-      rank_id const r = job.rank_of(seat);
-      auto& own = taken[r];
-      own.push_back({ready, cost_of(job, {.kind = kind, .stage = seat.stage}), {}});
-      while (all && !detail::fits(own, t)) all = ++own.back().start < ready + t;
-      start = own.back().start;
+      auto const found = all ? detail::first_place(taken[job.rank_of(seat)], ready, cost_of(job, {.kind = kind, .stage = seat.stage}), t) : std::nullopt;
+      all = found.has_value();
+      start = found.value_or(ready);
     };
     for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
       auto const at = [&](std::int32_t s) -> block_offsets& { return block.stages[p.index() * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s)]; };

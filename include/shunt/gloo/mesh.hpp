@@ -117,8 +117,9 @@ class gloo_mesh {
   /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`.
   void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
     std::size_t const peer = index_of(from);
+    std::unique_ptr<unbound> buffer;  // outlives `waiting_`
     try {
-      auto const buffer = context_->createUnboundBuffer(in.data(), in.size());
+      buffer = context_->createUnboundBuffer(in.data(), in.size());
       {
         std::lock_guard const lock(mutex_);
         refuse_after_loss();
@@ -260,8 +261,9 @@ class gloo_mesh {
   /// Waits for one peer's heartbeats until it says goodbye, or is lost.
   void listen(std::size_t i) {
     char beat = alive;
+    std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
     try {
-      auto const heart = context_->createUnboundBuffer(&beat, 1);
+      heart = context_->createUnboundBuffer(&beat, 1);
       {
         std::lock_guard const lock(mutex_);
         if (over_) return;

@@ -30,7 +30,7 @@ class placement_search {
   /// Needs 1 <= experts <= sum of slots and no rank with more slots than experts or without slots.
   constexpr placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank)
       : experts_(static_cast<std::size_t>(experts)), ranks_(slots_per_rank.size()), slots_of_(std::move(slots_per_rank)),
-        weight_(experts_, 0), share_(experts_, 0), copies_(experts_, 0), order_(experts_), host_first_(experts_, 0), queue_(ranks_, 0),
+        weight_(experts_, 0), share_(experts_, 0), copies_(experts_, 0), order_(experts_, 0), position_(experts_, 0), host_first_(experts_, 0), queue_(ranks_, 0),
         moved_(ranks_, 0), free_(ranks_, 0), first_(ranks_ + 1, 0), load_(ranks_, 0), has_(ranks_ * experts_, 0), best_copies_(experts_, 0) {
     for (std::size_t r = 0; r < ranks_; ++r) first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
     for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
@@ -38,6 +38,7 @@ class placement_search {
     held_.resize(first_[ranks_]);
     best_.resize(first_[ranks_]);
     fullest_.reserve(most_slots_);
+    theirs_.reserve(most_slots_);
   }
 
   /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True where a placement without duplicates was
@@ -53,9 +54,10 @@ class placement_search {
     steps_ = 0;
     random_ = seed;
     greedy_counts();
-    for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
+    order_all();
     if (attempt(none - 1) == none && !ordered_by_counts()) return false;
     keep_if_best(improve());
+    order_all();
     if (best_load_ > enough_ && experts_ < first_[ranks_]) walk(effort);
     return true;
   }
@@ -97,15 +99,24 @@ class placement_search {
     }
   }
 
+  constexpr bool goes_first(std::size_t a, std::size_t b) const { return share_[a] > share_[b] || (share_[a] == share_[b] && a < b); }
+
+  /// Moves an expert whose share changed to its place in order_.
+  constexpr void reorder(std::size_t e) {
+    std::size_t at = position_[e];
+    for (; at > 0 && goes_first(e, order_[at - 1]); --at) position_[order_[at] = order_[at - 1]] = at;
+    for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at) position_[order_[at] = order_[at + 1]] = at;
+    position_[order_[at] = e] = at;
+  }
+
+  constexpr void order_all() {
+    for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
+    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return goes_first(a, b); });
+    for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
+  }
+
   /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica finds no rank.
   constexpr load_type attempt(load_type limit) {
-    for (std::size_t i = 1; i < experts_; ++i) {
-      std::size_t const e = order_[i];
-      std::size_t at = i;
-      for (; at > 0 && (share_[order_[at - 1]] < share_[e] || (share_[order_[at - 1]] == share_[e] && order_[at - 1] > e)); --at)
-        order_[at] = order_[at - 1];
-      order_[at] = e;
-    }
     std::size_t waiting = ranks_, host = 0;
     for (std::size_t r = 0; r < ranks_; ++r) {
       queue_[r] = r;
@@ -226,9 +237,55 @@ class placement_search {
         }
         steps_ += static_cast<std::int64_t>(first_[fullest + 1] - first_[fullest] + first_[q + 1] - first_[q]);
       }
-      if (best_rank == ranks_) return top;
-      swap(fullest, out, best_rank, in);
+      if (best_rank != ranks_)
+        swap(fullest, out, best_rank, in);
+      else if (top - best_load_ > best_load_ / DW || !swap_two(fullest))
+        return top;
     }
+  }
+
+  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where none relieves it.
+  constexpr bool swap_two(std::size_t fullest) {
+    struct pair {
+      std::size_t rank, out[2], in[2];
+    };
+    load_type const top = load_[fullest];
+    load_type least = top;
+    pair best{};
+    for (std::size_t q = 0; q < ranks_; ++q) {
+      load_type const gap = top - load_[q];
+      if (gap <= 1 || top - gap / 2 >= least) continue;
+      theirs_.clear();
+      for (std::size_t k = first_[q]; k < first_[q + 1]; ++k)
+        if (!has_[fullest * experts_ + held_[k]]) theirs_.push_back(k);
+      for (std::size_t i = first_[fullest]; i < first_[fullest + 1]; ++i) {
+        if (has_[q * experts_ + held_[i]]) continue;
+        for (std::size_t j = i + 1; j < first_[fullest + 1]; ++j) {
+          if (has_[q * experts_ + held_[j]]) continue;
+          load_type const mine = share_[held_[i]] + share_[held_[j]];
+          for (std::size_t k = 0; k < theirs_.size(); ++k)
+            for (std::size_t m = k + 1; m < theirs_.size(); ++m) {
+              load_type const d = mine - share_[held_[theirs_[k]]] - share_[held_[theirs_[m]]];
+              load_type const after = std::max(top - d, load_[q] + d);
+              if (after >= least) continue;
+              least = after;
+              best = {q, {i, j}, {theirs_[k], theirs_[m]}};
+            }
+          steps_ += static_cast<std::int64_t>(theirs_.size() * theirs_.size() / 4);
+        }
+      }
+    }
+    if (least == top) return false;
+    std::size_t const a = held_[best.out[1]], b = held_[best.in[1]];
+    swap(fullest, best.out[0], best.rank, best.in[0]);
+    swap(fullest, where(fullest, a), best.rank, where(best.rank, b));
+    return true;
+  }
+
+  constexpr std::size_t where(std::size_t r, std::size_t e) const {
+    std::size_t at = first_[r];
+    while (held_[at] != e) ++at;
+    return at;
   }
 
   constexpr void swap(std::size_t r, std::size_t i, std::size_t q, std::size_t k) {
@@ -279,44 +336,48 @@ class placement_search {
     load_type kept = best_load_;
     note_fullest();
     while (steps_ < effort && best_load_ > enough_) {
+      load_type const slack = kept / 64 * (effort - steps_) / effort;
+      load_type const near = best_load_ + best_load_ / 64, limit = std::max(kept + slack, near);
       change done[2] = {};
       std::size_t changes = 0;
       std::size_t const wanted = 1 + below(2);
       for (std::size_t k = 0; k < wanted; ++k) {
         std::size_t const from = below(experts_), to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
         std::size_t const many = std::min({1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
-        if (from == to || many == 0) continue;
-        set_copies(from, copies_[from] - many);
-        set_copies(to, copies_[to] + many);
+        if (from == to || many == 0 || weight_[from] > limit * static_cast<load_type>(copies_[from] - many)) continue;
+        give(from, to, many);
         done[changes++] = {from, to, many};
       }
-      ++steps_;
+      steps_ += 4;
       if (changes == 0) continue;
-      load_type const slack = kept / 64 * (effort - std::min(effort, steps_)) / effort;
-      load_type load = attempt(std::max(kept + slack, best_load_ + best_load_ / 64));
-      if (load != none && load - best_load_ < best_load_ / 64) keep_if_best(load = improve());
-      if (load != none && load <= kept + slack) {
+      load_type load = attempt(limit);
+      if (load < near) keep_if_best(load = improve());
+      if (load <= kept + slack) {
         kept = load;
         note_fullest();
       } else {
-        while (changes-- > 0) {
-          set_copies(done[changes].from, copies_[done[changes].from] + done[changes].many);
-          set_copies(done[changes].to, copies_[done[changes].to] - done[changes].many);
-        }
+        while (changes-- > 0) give(done[changes].to, done[changes].from, done[changes].many);
       }
     }
+  }
+
+  constexpr void give(std::size_t from, std::size_t to, std::size_t many) {
+    set_copies(from, copies_[from] - many);
+    reorder(from);
+    set_copies(to, copies_[to] + many);
+    reorder(to);
   }
 
   std::size_t experts_, ranks_;
   std::vector<std::int32_t> slots_of_;
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
-  std::vector<std::size_t> copies_, order_;       ///< c_e; experts by descending share
+  std::vector<std::size_t> copies_, order_, position_;  ///< c_e; experts by descending share; where each stands there
   std::vector<std::size_t> host_first_, hosts_{};  ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, held_{};  ///< experts of a rank by descending share
-  std::vector<std::size_t> fullest_{};
+  std::vector<std::size_t> fullest_{}, theirs_{};
   std::vector<load_type> load_;
   std::vector<char> has_;  ///< ranks x experts
   std::vector<std::size_t> best_{}, best_copies_;

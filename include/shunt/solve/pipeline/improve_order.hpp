@@ -276,7 +276,7 @@ class order_search {
     }
     if (chosen == moves_.size()) return false;
     make(moves_[chosen]);
-    moved_[at(moves_[chosen].item)] = round_ + 4 + static_cast<std::int64_t>(random() % 8);
+    moved_[at(moves_[chosen].item)] = round_ + 8 + static_cast<std::int64_t>(random() % 10);
     timed_.run();
     current_ = timed_.value();
     return true;
@@ -289,7 +289,7 @@ class order_search {
     timed_.run();
     current_ = timed_.value();
     bool any = false;
-    for (std::uint64_t kicks = 2 + random() % 6; kicks > 0 && left_ > 0; --kicks) {
+    for (std::uint64_t kicks = 4 + random() % 12; kicks > 0 && left_ > 0; --kicks) {
       find_moves();
       remember_times();
       if (moves_.empty()) break;

@@ -81,15 +81,20 @@ struct zero_bubble {
 
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     using r = detail::recipe;
-    return detail::planned(job, stagger, effort,
-                           {{},
-                            {r::true_costs, r::inputs, r::last, r::fill, 1},
-                            {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
-                            {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
-                            {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
-                            {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
-                            {r::true_costs, r::inputs, r::last, r::fill_more, 1},
-                            {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}});
+    std::vector<r> known{{},
+                         {r::true_costs, r::inputs, r::last, r::fill, 1},
+                         {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
+                         {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
+                         {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
+                         {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
+                         {r::true_costs, r::inputs, r::last, r::fill_more, 1},
+                         {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
+                         {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
+    if (stagger) {
+      known.insert(known.begin() + 2, {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
+      known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2, r::until_weight});
+    }
+    return detail::planned(job, stagger, effort, known);
   }
 };
 static_assert(solver_for<zero_bubble, pipeline_job>);

@@ -70,15 +70,13 @@ class zero_bubble_search {
       if (finished() && !sequence_.empty()) return;
       attempt(r);
     }
-    for (bool moved = true; moved && !finished();) {
-      moved = false;
-      for (std::size_t part = 0; part < recipe_choices.size(); ++part)
-        for (std::uint8_t to = 0; to < recipe_choices[part] && !finished(); ++to) {
-          recipe changed = favourite_;
-          std::uint8_t* const parts[] = {&changed.costs, &changed.prefers, &changed.puts_weights, &changed.runs_ahead, &changed.patience, &changed.stash};
-          *parts[part] = to;
-          moved = attempt(changed) || moved;
-        }
+    climb();
+    std::int64_t const polishing = left_ / 2;
+    for (int misses = 0; misses < 1000 && left_ > polishing && !finished();) {
+      recipe any;
+      for (std::size_t part = 0; part < recipe_choices.size(); ++part) ingredient(any, part) = static_cast<std::uint8_t>(roll(recipe_choices[part]));
+      if (attempt(any)) climb();
+      ++misses;
     }
     polish();
   }
@@ -89,6 +87,29 @@ class zero_bubble_search {
   [[nodiscard]] ticks best() const { return best_ * unit_; }
 
  private:
+  [[nodiscard]] static std::uint8_t& ingredient(recipe& r, std::size_t part) {
+    std::uint8_t* const parts[] = {&r.costs, &r.prefers, &r.puts_weights, &r.runs_ahead, &r.patience, &r.stash};
+    return *parts[part];
+  }
+
+  /// Changes one ingredient of the best recipe at a time.
+  void climb() {
+    for (bool moved = true; moved && !finished();) {
+      moved = false;
+      for (std::size_t part = 0; part < recipe_choices.size(); ++part)
+        for (std::uint8_t to = 0; to < recipe_choices[part] && !finished(); ++to) {
+          recipe changed = favourite_;
+          ingredient(changed, part) = to;
+          moved = attempt(changed) || moved;
+        }
+    }
+  }
+
+  [[nodiscard]] std::size_t roll(std::size_t below) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<std::size_t>((state_ >> 33) % below);
+  }
+
   /// True where this recipe is the best so far.
   bool attempt(recipe const& r) {
     if (std::find(tried_.begin(), tried_.end(), r) != tried_.end()) return false;
@@ -113,7 +134,6 @@ class zero_bubble_search {
     }
     if (better) {
       favourite_ = r;
-      favourite_order_ = order_;
     }
     return better;
   }
@@ -136,17 +156,12 @@ class zero_bubble_search {
   /// Moves single operations of the best order a few places within their rank, as long as that is no worse.
   void polish() {
     if (finished() || left_ < 4 * chain_.operations()) return;
-    chain_order order = favourite_order_;
+    chain_order order;
     chain_.use(true_);
     chain_.hold_whole(favourite_.stash == recipe::until_weight);
     chain_.replay(sequence_);
     order = chain_.order();
     std::int32_t const patience = favourite_.patience;
-    std::uint64_t state = 1;
-    auto const roll = [&](std::size_t below) {
-      state = state * 6364136223846793005u + 1442695040888963407u;
-      return static_cast<std::size_t>((state >> 33) % below);
-    };
     auto const ranks = order.first.size() - 1;
     auto const run = [&] {
       left_ -= chain_.operations();
@@ -306,7 +321,8 @@ class zero_bubble_search {
   std::vector<seat_costs> true_{};
   std::vector<recipe> tried_{};
   recipe favourite_{}, planned_{};
-  chain_order order_{}, favourite_order_{};
+  chain_order order_{};
+  std::uint64_t state_ = 1;
   ticks best_ = std::numeric_limits<ticks>::max() / 2, best_mean_ = 0;
   std::vector<std::int32_t> sequence_{};
 };

@@ -1,0 +1,255 @@
+#pragma once
+/// Failure normalization (SlipStream, arXiv 2405.14009): which live workers change their seat so that n failures hurt least.
+///
+/// All workers of a column (ranks that hold the same stages) hold the same parameters, so any live one may take a dead one's seat in another
+/// column: it copies the state from a live peer there, and its old seat counts as failed. Column c has a_c failures now and n_c afterwards,
+/// with sum n_c = sum a_c - workers that join, n_c below the size of the column; moves: sum max(0, n_c - a_c).
+///
+///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the least  sum_c cost_c(n_c)
+///
+/// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] = min over k of best[c-1][n-k] + moves of
+/// (c, k); the limit is bisected over the values of cost. With C columns of D ranks, n failures: O(C D + C n min(n, D) log(C D)).
+/// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are seated by the same rule.
+/// Infeasible where a stage has no live worker: nobody has its state. Throws invalid_problem where the job is broken, or where more
+/// workers join than are dead.
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/measure/columns.hpp"
+#include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+/// A worker takes a seat that was dead.
+struct seat_change {
+  rank_id to{};                   ///< the seat it takes
+  std::optional<rank_id> from{};  ///< the seat it leaves, from then on dead; nothing: it joins
+  rank_id copied_from{};          ///< a live peer of `to`, which stays there
+
+  constexpr bool operator==(seat_change const&) const = default;
+};
+
+/// Who changes seats, and what is dead afterwards.
+struct normalized_failures {
+  std::vector<std::int32_t> failures{};  ///< of each column of `columns(job)`
+  std::vector<seat_change> changes{};    ///< in the order of `to`; no seat is both left and taken
+  std::vector<worker> dead{};            ///< the first seats of the dead ranks, by rank
+
+  /// Workers that leave a live seat.
+  [[nodiscard]] constexpr std::int32_t moves() const {
+    return static_cast<std::int32_t>(std::count_if(changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
+  }
+  constexpr bool operator==(normalized_failures const&) const = default;
+};
+
+/// What a column takes at least with k failures and none elsewhere, its steps included: the work of one rank, or all gradients after the
+/// first has come (slipstream's closed forms).
+class column_cost {
+ public:
+  constexpr explicit column_cost(pipeline_job const& job) : job_(job), in_(job), paths_(job) {}
+
+  [[nodiscard]] constexpr ticks operator()(std::size_t c, std::int32_t failures) const {
+    column const& held = in_.all[c];
+    ticks work = 0, gradients = 0, steps = 0;
+    for (stage_id s : held.stages) {
+      auto const load = ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks(s) - failures);
+      work += load * (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
+      gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
+      steps += job_.costs.step[s];
+    }
+    stage_id const last = held.stages.back();
+    ticks const trip = held.stages.size() == 1 ? job_.costs.forward[last] + paths_.tail[last.index()] : 0;
+    return std::max(work, trip + gradients) + steps;
+  }
+
+ private:
+  [[nodiscard]] constexpr std::int64_t ranks(stage_id s) const {
+    std::int64_t sum = 0;
+    for (rank_id r : ids<rank_id>(in_.of.size())) {
+      auto const& stages = in_.all[static_cast<std::size_t>(in_.of[r])].stages;
+      sum += std::binary_search(stages.begin(), stages.end(), s);
+    }
+    return sum;
+  }
+  pipeline_job const& job_;
+  columns in_;
+  detail::stage_paths paths_;
+};
+
+namespace detail {
+
+/// The counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; nothing where there are none.
+struct spread {
+  std::vector<std::int32_t> failures{};
+  std::int32_t moves = 0;
+};
+constexpr std::optional<spread> spread_failures(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
+                                                std::int32_t failures, ticks limit) {
+  using value = std::pair<std::int32_t, ticks>;
+  constexpr value impossible{std::numeric_limits<std::int32_t>::max(), 0};
+  auto const width = static_cast<std::size_t>(failures) + 1;
+  std::vector<value> best(width, impossible);
+  best[0] = {0, 0};
+  std::vector<std::vector<std::int32_t>> chosen(cost.size(), std::vector<std::int32_t>(width, 0));
+  for (std::size_t c = 0; c < cost.size(); ++c) {
+    std::vector<value> next(width, impossible);
+    for (std::size_t k = 0; k < std::min(width, cost[c].size()); ++k) {
+      if (cost[c][k] > limit) continue;
+      auto const moves = std::max(0, static_cast<std::int32_t>(k) - now[c]);
+      for (std::size_t n = k; n < width; ++n) {
+        if (best[n - k] == impossible) continue;
+        value const v{best[n - k].first + moves, best[n - k].second + cost[c][k]};
+        if (v >= next[n]) continue;
+        next[n] = v;
+        chosen[c][n] = static_cast<std::int32_t>(k);
+      }
+    }
+    best = std::move(next);
+  }
+  if (best.back() == impossible) return std::nullopt;
+  spread found{.failures = std::vector<std::int32_t>(cost.size(), 0), .moves = best.back().first};
+  std::size_t left = width - 1;
+  for (std::size_t c = cost.size(); c-- > 0;) {
+    found.failures[c] = chosen[c][left];
+    left -= static_cast<std::size_t>(found.failures[c]);
+  }
+  return found;
+}
+
+/// The least limit on cost for which there is a spread with at most so many moves.
+constexpr std::optional<std::pair<ticks, spread>> least_spread(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
+                                                               std::int32_t failures, std::int32_t most_moves) {
+  std::vector<ticks> limits;
+  for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
+  std::sort(limits.begin(), limits.end());
+  limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
+  std::optional<std::pair<ticks, spread>> best;
+  for (std::size_t low = 0, high = limits.size(); low < high;) {
+    std::size_t const middle = low + (high - low) / 2;
+    auto found = spread_failures(cost, now, failures, limits[middle]);
+    if (found && found->moves <= most_moves) {
+      best = std::pair{limits[middle], *std::move(found)};
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return best;
+}
+
+/// cost[c][k] for all counts that leave a live rank.
+template <class Cost>
+constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in, std::int32_t failures, Cost const& cost) {
+  std::vector<std::int32_t> size(in.all.size(), 0);
+  for (rank_id r : ids<rank_id>(job.ranks())) ++size[static_cast<std::size_t>(in.of[r])];
+  std::vector<std::vector<ticks>> all(in.all.size());
+  for (std::size_t c = 0; c < all.size(); ++c)
+    for (std::int32_t k = 0; k < size[c] && k <= failures; ++k) all[c].push_back(cost(c, k));
+  return all;
+}
+
+}  // namespace detail
+
+/// What a column takes with so many failures, in ticks.
+template <class Cost>
+concept column_cost_for = requires(Cost const& cost, std::size_t column, std::int32_t failures) {
+  { cost(column, failures) } -> std::convertible_to<ticks>;
+};
+
+struct normalize_failures {
+  static constexpr std::string_view name = "normalize_failures";
+  static constexpr std::int32_t unlimited = std::numeric_limits<std::int32_t>::max();
+
+  std::int32_t most_moves = unlimited;  ///< workers that leave a live seat, at most
+  std::int32_t joining = 0;             ///< workers that are back and take dead seats
+
+  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job) const {
+    validate(job);
+    return (*this)(job, column_cost(job));
+  }
+
+  /// With a cost of the caller's: the objective is the largest of the columns'.
+  template <column_cost_for Cost>
+  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job, Cost const& cost) const {
+    validate(job);
+    auto const dead = static_cast<std::int32_t>(job.dead.size());
+    if (joining < 0 || joining > dead)
+      throw invalid_problem("joining", "must be 0 to " + std::to_string(dead) + ", the dead workers, is " + std::to_string(joining));
+    solution<normalized_failures> answer{.status = status::infeasible};
+    if (auto const stage = stage_without_worker(job)) {
+      answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
+      return answer;
+    }
+    columns const in(job);
+    std::vector<bool> is_dead(static_cast<std::size_t>(job.ranks()), false);
+    for (worker const& w : job.dead) is_dead[job.rank_of(w).index()] = true;
+    std::vector<std::int32_t> now(in.all.size(), 0);
+    for (rank_id r : ids<rank_id>(job.ranks())) now[static_cast<std::size_t>(in.of[r])] += is_dead[r.index()];
+    for (std::size_t c = 0; c < in.all.size(); ++c)
+      if (in.all[c].live.empty()) {
+        answer.reason = text("rank ") + text::of(lowest_of(in, c).value()) + " and all that hold the same stages are dead";
+        return answer;
+      }
+    auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now, dead - joining, most_moves);
+    if (!best) {  // never without a limit: the failures may stay where they are
+      answer.reason = "no placement within the limit on moves";
+      return answer;
+    }
+    answer = {.plan = seated(job, in, is_dead, now, best->second.failures), .status = status::optimal};
+    answer.objective = answer.lower_bound = static_cast<double>(best->first);
+    return answer;
+  }
+
+ private:
+  [[nodiscard]] static constexpr rank_id lowest_of(columns const& in, std::size_t c) {
+    rank_id r = 0;
+    while (in.of[r] != static_cast<std::int32_t>(c)) ++r;
+    return r;
+  }
+
+  /// Seats are taken and left lowest rank first; state comes over the cheapest link, then from the lowest rank.
+  [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job, columns const& in, std::vector<bool> is_dead,
+                                                            std::vector<std::int32_t> now, std::vector<std::int32_t> failures) {
+    normalized_failures plan{.failures = std::move(failures)};
+    std::vector<rank_id> leavers;
+    for (rank_id r : ids<rank_id>(job.ranks())) {
+      auto const c = static_cast<std::size_t>(in.of[r]);
+      if (is_dead[r.index()] || now[c] >= plan.failures[c]) continue;
+      leavers.push_back(r);
+      ++now[c];
+    }
+    std::size_t next = 0;
+    for (rank_id r : ids<rank_id>(job.ranks())) {
+      auto const c = static_cast<std::size_t>(in.of[r]);
+      if (!is_dead[r.index()] || now[c] <= plan.failures[c]) continue;
+      --now[c];
+      rank_id nearest = in.all[c].live.front();
+      for (rank_id const peer : in.all[c].live)
+        if (job.transfer(peer, r) < job.transfer(nearest, r)) nearest = peer;
+      plan.changes.push_back({.to = r, .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt, .copied_from = nearest});
+      ++next;
+    }
+    for (seat_change const& change : plan.changes) {
+      is_dead[change.to.index()] = false;
+      if (change.from) is_dead[change.from->index()] = true;
+    }
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      if (is_dead[r.index()]) plan.dead.push_back(job.worker_of(r));
+    return plan;
+  }
+};
+static_assert(solver_for<normalize_failures, pipeline_job>);
+
+}  // namespace shunt
