@@ -1,6 +1,7 @@
 // What a lowered plan does when it runs: the numbers of training without any pipeline, at the times that `times` gives.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -9,6 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/check/pipeline_actions.hpp"
+#include "shunt/check/program.hpp"
+#include "shunt/check/program_transport.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/lower/pipeline.hpp"
@@ -67,7 +71,10 @@ class toy_model {
  public:
   explicit toy_model(pipeline_job const& job) : job_(job), memory_(static_cast<std::size_t>(job.ranks())) {
     auto const state = first_state(job.stages);
-    for (rank_id r : ids<rank_id>(job.ranks())) set(r, pipeline_buffers::state(), state[job.worker_of(r).stage.index()]);
+    for (rank_id r : ids<rank_id>(job.ranks())) {
+      std::int32_t chunk = 0;
+      for (stage_id s : job.stages_of(r)) set(r, pipeline_buffers::state(chunk++), state[s.index()]);
+    }
   }
 
   void operator()(rank_id r, task const& t) {
@@ -97,8 +104,8 @@ class toy_model {
   }
   std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(memory_[r.index()][b.value()])); }
 
-  [[nodiscard]] number state(rank_id r) { return memory_[r.index()][pipeline_buffers::state().value()][0]; }
-  [[nodiscard]] number kept(rank_id r) { return memory_[r.index()][pipeline_buffers::kept().value()][0]; }
+  [[nodiscard]] number state(rank_id r, std::int32_t chunk = 0) { return memory_[r.index()][pipeline_buffers::state(chunk).value()][0]; }
+  [[nodiscard]] number kept(rank_id r, std::int32_t chunk = 0) { return memory_[r.index()][pipeline_buffers::kept(chunk).value()][0]; }
   void set(rank_id r, buffer_id b, number value) { memory_[r.index()][b.value()][0] = value; }
 
  private:
@@ -176,6 +183,198 @@ TEST(programs, train_as_if_there_were_no_pipeline) {
         EXPECT_EQ(model.kept(r), one_before[job.worker_of(r).stage.index()]);
       }
     }
+  }
+}
+
+// Layouts of all shapes, with several stages a rank, both directions at once, and ranks that hold what they like.
+std::vector<pipeline_job> layouts() {
+  std::mt19937_64 engine(23);
+  auto const roll = [&](std::int32_t low, std::int32_t high) {
+    return low + static_cast<std::int32_t>(engine() % static_cast<std::uint64_t>(high - low + 1));
+  };
+  std::vector<pipeline_job> all;
+  while (all.size() < 60) {
+    std::int32_t const chunks = roll(1, 3);
+    pipeline_job job{.pipelines = roll(1, 3), .stages = chunks * roll(1, 3), .microbatches = roll(1, 4)};
+    job.costs = {roll(1, 9), roll(1, 9), roll(0, 9), roll(0, 4)};
+    job.costs.overlap_gain = 100;  // at most the shorter of the two: an overlapped pair takes as long as the longer
+    job.transfer = roll(0, 3);
+    switch (roll(0, 3)) {
+      case 0: job.layout = stage_layout::looped(chunks); break;
+      case 1: job.layout = stage_layout::wave(chunks); break;
+      case 2:
+        job.pipelines += job.pipelines % 2;
+        job.layout = stage_layout::bidirectional();
+        break;
+      default: {
+        std::int32_t const ranks = roll(1, job.seats());
+        std::vector<rank_id> seats;
+        for (std::int32_t k = 0; k < job.seats(); ++k) seats.push_back(k < ranks ? k : roll(0, ranks - 1));
+        for (std::size_t k = seats.size(); k > 1; --k) std::swap(seats[k - 1], seats[static_cast<std::size_t>(roll(0, static_cast<std::int32_t>(k) - 1))]);
+        job.layout = stage_layout::custom(seats);
+      }
+    }
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      if (roll(0, 5) == 0) job.dead.push_back(job.worker_of(r));
+    if (!stage_without_worker(job)) all.push_back(job);
+  }
+  return all;
+}
+
+// A valid plan by chance: any operation that may run next, on any live rank that holds its stage; steps whenever they may; some pairs.
+pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  auto const below = [&](std::size_t n) { return static_cast<std::size_t>(engine() % static_cast<std::uint64_t>(n)); };
+  pipeline_schedule plan{.staggered_step = below(2) == 0};
+  plan.order.resize(static_cast<std::size_t>(job.ranks()));
+  struct progress {
+    std::int32_t forwards = 0, gradients = 0, weights = 0;
+    std::vector<rank_id> host{};
+    bool split = false;
+  };
+  std::vector<progress> work;  // by micro-batch; host by stage
+  for (std::int32_t k = 0; k < job.microbatches_in_all(); ++k) work.push_back({.split = below(2) == 0});
+  std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), job.microbatches_in_all());
+  std::vector<operation> steps;
+  std::vector<rank_id> steppers;
+  auto const finish = [&](stage_id s) {
+    for (rank_id r : job.live_holders(s)) {
+      steps.push_back({.kind = op_kind::step, .stage = s});
+      steppers.push_back(r);
+    }
+  };
+  std::size_t to_do = static_cast<std::size_t>(job.microbatches_in_all()) * static_cast<std::size_t>(job.stages) * 3;
+  while (to_do > 0 || !steps.empty()) {
+    if (!steps.empty() && (to_do == 0 || (plan.staggered_step && below(4) == 0))) {
+      auto const k = static_cast<std::ptrdiff_t>(below(steps.size()));
+      plan.order[*(steppers.begin() + k)].push_back(*(steps.begin() + k));
+      steps.erase(steps.begin() + k);
+      steppers.erase(steppers.begin() + k);
+      continue;
+    }
+    if (to_do == 0) continue;
+    auto const k = below(work.size());
+    progress& w = work[k];
+    operation o{.pipeline = static_cast<std::int32_t>(k) / job.microbatches, .microbatch = static_cast<std::int32_t>(k) % job.microbatches};
+    auto const choice = below(3);
+    if (choice == 0 && w.forwards < job.stages) {
+      o.stage = w.forwards++;
+      auto const holders = job.live_holders(o.stage);
+      rank_id const home = job.rank_of({o.pipeline, o.stage});
+      w.host.push_back(job.alive(home) && below(4) > 0 ? home : holders[below(holders.size())]);
+    } else if (choice == 1 && w.forwards == job.stages && w.gradients < job.stages) {
+      o.kind = w.split ? op_kind::backward_input : op_kind::backward;
+      o.stage = job.stages - 1 - w.gradients++;
+    } else if (choice == 2 && w.weights < w.gradients) {
+      o.kind = op_kind::backward_weight;
+      o.stage = job.stages - 1 - w.weights++;
+    } else {
+      continue;
+    }
+    --to_do;
+    if (o.kind != op_kind::backward_weight || w.split) plan.order[w.host[o.stage.index()]].push_back(o);
+    if (o.kind == op_kind::backward_weight && --left[o.stage.index()] == 0 && plan.staggered_step) finish(o.stage);
+    if (to_do == 0 && !plan.staggered_step)
+      for (stage_id s : ids<stage_id>(job.stages)) finish(s);
+  }
+  for (rank_id r : ids<rank_id>(job.ranks()))
+    for (std::size_t i = 0; i + 1 < plan.order[r].size(); ++i) {
+      auto longer = plan;
+      longer.overlapped.resize(plan.order.size());
+      longer.overlapped[r].push_back(static_cast<std::int32_t>(i));
+      if (!check(job, longer).empty()) continue;
+      plan = longer;
+      ++i;
+    }
+  return plan;
+}
+
+TEST(programs, train_alike_under_every_layout) {
+  std::uint64_t seed = 0;
+  std::size_t pairs = 0, copies = 0;
+  for (auto const& job : layouts()) {
+    auto const expected = undisturbed(job, 3), one_before = undisturbed(job, 2);
+    auto const plan = by_chance(job, ++seed);
+    ASSERT_TRUE(check(job, plan).empty()) << to_string(check(job, plan).front());
+    for (auto const& of_rank : plan.overlapped) pairs += of_rank.size();
+    for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
+      auto const actions = place_messages(job, plan, lanes);
+      EXPECT_TRUE(check(job, plan, actions).empty()) << to_string(check(job, plan, actions).front());
+      EXPECT_EQ(computing_of(actions, plan.staggered_step), plan);
+      auto const program = lower(job, plan, tensors, lanes);
+      for (auto const& broken : {check(program), check_rendezvous(program), check_without_tags(program)})
+        EXPECT_TRUE(broken.empty()) << seed << ' ' << to_string(lanes) << ": " << to_string(broken.front());
+      for (auto const& own : program.ranks)
+        for (auto const& i : own.instructions) copies += i.code == opcode::copy && i.lane == 0;
+      auto const trained = [&](auto const& executor) {
+        toy_model model(job);
+        auto session = executor.open(model);
+        for (int i = 0; i < 3; ++i) session.submit(program);
+        EXPECT_TRUE(session.wait().lost.empty());
+        for (rank_id r : ids<rank_id>(job.ranks())) {
+          if (!job.alive(r)) continue;
+          std::int32_t chunk = 0;
+          for (stage_id s : job.stages_of(r)) {
+            EXPECT_EQ(model.state(r, chunk), expected[s.index()]);
+            EXPECT_EQ(model.kept(r, chunk++), one_before[s.index()]);
+          }
+        }
+      };
+      trained(inline_executor{});
+      trained(simulated{job_costs(job)});
+      if (seed % 8 == 0) trained(threads{});
+    }
+  }
+  EXPECT_GT(pairs, 20U);
+  EXPECT_GT(copies, 1000U);
+}
+
+// Lanes delay nothing where each edge has its own, and no layout of lanes does where messages take no time.
+TEST(programs, messages_are_there_when_needed) {
+  std::uint64_t seed = 100;
+  for (auto const& one : layouts())
+    for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
+      auto job = one;
+      if (lanes != message_lanes::one_per_edge) job.transfer = 0;
+      auto const plan = by_chance(job, ++seed);
+      auto const expected = times(job, plan);
+      timetable found;
+      found.times.resize(plan.order.size());
+      for (auto const& e : simulated{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
+        if (e.code == opcode::compute) found.times[e.rank].push_back({e.start, e.end});
+      for (rank_id r : ids<rank_id>(plan.overlapped.size()))  // the shorter of a pair ends by itself
+        for (std::int32_t const i : plan.overlapped[r]) {
+          auto &a = found.times[r][static_cast<std::size_t>(i)], &b = found.times[r][static_cast<std::size_t>(i) + 1];
+          EXPECT_EQ(a.start, b.start);
+          a.end = b.end = std::max(a.end, b.end);
+        }
+      EXPECT_EQ(found, expected) << seed;
+    }
+}
+
+TEST(programs, ranks_with_several_stages_come_back) {
+  pipeline_job whole{.pipelines = 2, .stages = 6, .microbatches = 3, .layout = stage_layout::wave(2)};
+  auto wounded = whole;
+  wounded.dead = {{1, 2}, {0, 5}};  // ranks 5 and 0
+  toy_model model(whole);
+  std::int64_t iteration = 0;
+  auto const run = [&](pipeline_job const& job, std::uint64_t seed) {
+    auto session = inline_executor{}.open(model, iteration++);
+    session.submit(lower(job, by_chance(job, seed), tensors));
+    EXPECT_TRUE(session.wait().lost.empty());
+  };
+  run(whole, 1);
+  run(wounded, 2);
+  for (worker const& w : wounded.dead)
+    for (std::int32_t chunk : {0, 1}) model.set(whole.rank_of(w), pipeline_buffers::state(chunk), 0);
+  auto session = inline_executor{}.open(model);
+  session.submit(lower_join(wounded, wounded.dead, tensors));
+  EXPECT_TRUE(session.wait().lost.empty());
+  run(whole, 3);
+  auto const expected = undisturbed(whole, 3);
+  for (rank_id r : ids<rank_id>(whole.ranks())) {
+    std::int32_t chunk = 0;
+    for (stage_id s : whole.stages_of(r)) EXPECT_EQ(model.state(r, chunk++), expected[s.index()]);
   }
 }
 

@@ -93,6 +93,7 @@ struct zero_bubble {
     if (stagger) {
       known.insert(known.begin() + 2, {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
       known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2, r::until_weight});
+      known.insert(known.begin() + 5, {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
     }
     return detail::planned(job, stagger, effort, known);
   }
