@@ -93,7 +93,8 @@ void slipstream_improved(benchmark::State& state) {
 }
 void slipstream_improved_and_proved(benchmark::State& state) {
   small_jobs_with_caps(state, [](bool stagger) {
-    return portfolio(slipstream{.stagger = stagger} | improve_order{.effort = 500'000}, branch_and_bound{.stagger = stagger, .most_nodes = 6'000});
+    return portfolio(slipstream{.stagger = stagger} | improve_order{.effort = 500'000},
+                     branch_and_bound{.stagger = stagger, .most_nodes = 6'000});
   });
 }
 BENCHMARK(slipstream_alone)->Unit(benchmark::kMillisecond)->DenseRange(0, 2);
@@ -106,7 +107,8 @@ void proof(benchmark::State& state) {
   for (std::int32_t i = 0; i < state.range(0); ++i) job.dead.push_back({1 - i, 2});
   if (state.range(3) < 0) job.memory = stash_cap::one_f_one_b();
   if (state.range(3) > 0) job.memory = stash_cap::per_worker(state.range(3));
-  branch_and_bound const solver{.split = state.range(1) != 0, .stagger = state.range(2) != 0, .rule = routing::round_robin, .most_nodes = 20'000};
+  branch_and_bound const solver{
+      .split = state.range(1) != 0, .stagger = state.range(2) != 0, .rule = routing::round_robin, .most_nodes = 20'000};
   solution<pipeline_schedule> answer;
   for (auto _ : state) answer = solver(job);
   state.counters["period"] = answer.objective;

@@ -17,7 +17,12 @@
 #include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/v_half.hpp"
+#include "shunt/solve/pipeline/v_min.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
+#include "shunt/solve/pipeline/zb_h2.hpp"
+#include "shunt/solve/pipeline/zb_v.hpp"
+#include "shunt/solve/pipeline/zero_bubble.hpp"
 
 namespace plan_pipeline {
 
@@ -40,12 +45,17 @@ inline constexpr std::array solvers{
     listed<shunt::gpipe>("linear"),
     listed<shunt::one_f_one_b>("linear"),
     listed<shunt::zb_h1>("linear"),
+    listed<shunt::zb_h2>("linear"),
+    listed<shunt::zero_bubble>("linear"),
     listed<shunt::interleaved_one_f_one_b>("looped"),
     listed<shunt::interleaved_zero_bubble>("looped"),
     listed<shunt::looped_bfs>("looped"),
     listed<shunt::dual_pipe>("bidirectional"),
     listed<shunt::chimera>("bidirectional"),
     listed<shunt::dual_pipe_v>("v"),
+    listed<shunt::zb_v>("v"),
+    listed<shunt::v_half>("v"),
+    listed<shunt::v_min>("v"),
     listed<shunt::hanayo>("wave"),
 };
 

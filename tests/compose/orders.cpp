@@ -58,4 +58,35 @@ TEST(Orders, ABrokenOrderIsInfeasibleAndSaysWhy) {
   EXPECT_NE(reversed.reason.find("before_its_input"), std::string::npos) << reversed.reason;
 }
 
+TEST(Orders, SeveralStagesARank) {
+  // Depth first on two ranks of two chunks: each micro-batch runs through all before the next one starts.
+  auto const depth_first = from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
+    return concat(each_of(seats, [&job](worker seat) { return at(seat, forwards(0, job.microbatches)); }),
+                  alternate(at(seats[1], backward_inputs(0, job.microbatches)), at(seats[1], backward_weights(0, job.microbatches))),
+                  at(seats[0], backwards(0, job.microbatches)));
+  }};
+  static_assert(solver_for<decltype(depth_first), pipeline_job>);
+  for (auto const& layout : {stage_layout::looped(2), stage_layout::v_shaped(), stage_layout::custom({0, 1, 0, 1})}) {
+    pipeline_job const job{.stages = 4, .microbatches = 3, .layout = layout};
+    auto const answer = depth_first(job);
+    ASSERT_TRUE(answer.has_plan()) << answer.reason;
+    EXPECT_TRUE(check(job, answer.plan).empty());
+    EXPECT_EQ(answer.plan.order[0].size(), 2u * 3u + 2u * 3u + 3u + 2u);  // forwards, the split chunk, the fused one, a step a stage
+    EXPECT_EQ(answer.plan.order[0][7], (operation{op_kind::backward_weight, 0, layout.form() == stage_layout::shape::wave ? 3 : 2, 0}));
+  }
+  EXPECT_THROW(static_cast<void>(from_orders{one_f_one_b_by_hand}({.stages = 4, .layout = stage_layout::looped(2)})), invalid_problem);
+}
+
+TEST(Orders, BothDirectionsOfSharedRanks) {
+  auto const by_turns = from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
+    auto const m = job.microbatches;
+    return concat(alternate(at(seats[0], forwards(0, m)), at(seats[1], forwards(0, m))),
+                  alternate(at(seats[0], backwards(0, m)), at(seats[1], backwards(0, m))));
+  }};
+  pipeline_job const job{.pipelines = 2, .stages = 4, .microbatches = 3, .layout = stage_layout::bidirectional()};
+  auto const answer = by_turns(job);
+  ASSERT_TRUE(answer.has_plan()) << answer.reason;
+  EXPECT_TRUE(check(job, answer.plan).empty());
+}
+
 }  // namespace

@@ -146,7 +146,7 @@ TEST(gloo_mesh, survivors_agree_and_go_on) {
           if (epoch == 0 && self == 1) raise(how);  // before it can agree
           std::vector<survivor> left;
           try {
-            left = agree(config, epoch, members, self, net.lost(), rounds);
+            left = agree(config, epoch, members, self, [&] { return net.lost(); }, rounds);
           } catch (fenced_off const&) {
             return 5;
           }
@@ -203,7 +203,7 @@ TEST(gloo_mesh, alone_needs_nobody) {
   EXPECT_EQ(net.size(), 1);
   net.flush();
   net.close();
-  EXPECT_EQ(agree({.directory = at.path}, 0, {3}, 3, {}, 8), (std::vector<survivor>{{3, 8}}));
+  EXPECT_EQ(agree({.directory = at.path}, 0, {3}, 3, [] { return std::vector<rank_id>{}; }, 8), (std::vector<survivor>{{3, 8}}));
 }
 
 }  // namespace

@@ -222,7 +222,7 @@ std::vector<pipeline_job> layouts() {
 }
 
 // A valid plan by chance: any operation that may run next, on any live rank that holds its stage; steps whenever they may; some pairs.
-pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed) {
+pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pairs = true) {
   std::mt19937_64 engine(seed);
   auto const below = [&](std::size_t n) { return static_cast<std::size_t>(engine() % static_cast<std::uint64_t>(n)); };
   pipeline_schedule plan{.staggered_step = below(2) == 0};
@@ -277,7 +277,7 @@ pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed) {
     if (to_do == 0 && !plan.staggered_step)
       for (stage_id s : ids<stage_id>(job.stages)) finish(s);
   }
-  for (rank_id r : ids<rank_id>(job.ranks()))
+  for (rank_id r : ids<rank_id>(pairs ? job.ranks() : 0))
     for (std::size_t i = 0; i + 1 < plan.order[r].size(); ++i) {
       auto longer = plan;
       longer.overlapped.resize(plan.order.size());
@@ -336,19 +336,22 @@ TEST(programs, messages_are_there_when_needed) {
     for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
       auto job = one;
       if (lanes != message_lanes::one_per_edge) job.transfer = 0;
-      auto const plan = by_chance(job, ++seed);
+      ++seed;
+      auto const plan = by_chance(job, seed, seed % 2 == 0);
       auto const expected = times(job, plan);
       timetable found;
       found.times.resize(plan.order.size());
       for (auto const& e : simulated{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
         if (e.code == opcode::compute) found.times[e.rank].push_back({e.start, e.end});
-      for (rank_id r : ids<rank_id>(plan.overlapped.size()))  // the shorter of a pair ends by itself
-        for (std::int32_t const i : plan.overlapped[r]) {
-          auto &a = found.times[r][static_cast<std::size_t>(i)], &b = found.times[r][static_cast<std::size_t>(i) + 1];
-          EXPECT_EQ(a.start, b.start);
-          a.end = b.end = std::max(a.end, b.end);
-        }
-      EXPECT_EQ(found, expected) << seed;
+      if (plan.overlapped.empty()) {
+        EXPECT_EQ(found, expected) << seed;
+        continue;
+      }
+      for (rank_id r : ids<rank_id>(plan.order.size()))  // the shorter of a pair ends by itself, and what it makes is there earlier
+        for (std::size_t i = 0; i < plan.order[r].size(); ++i) EXPECT_LE(found.times[r][i].start, expected.times[r][i].start) << seed;
+      for (rank_id r : ids<rank_id>(plan.order.size()))
+        for (std::int32_t const i : plan.overlapped[r])
+          EXPECT_EQ(found.times[r][static_cast<std::size_t>(i)].start, found.times[r][static_cast<std::size_t>(i) + 1].start) << seed;
     }
 }
 

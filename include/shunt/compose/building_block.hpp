@@ -70,7 +70,7 @@ struct placed {
 };
 
 /// What each rank does for micro-batch 0 of its pipelines, as it starts.
-[[nodiscard]] inline indexed<rank_id, std::vector<placed>> placed_on_ranks(pipeline_job const& job, building_block const& block) {
+[[nodiscard]] inline indexed<rank_id, std::vector<placed>> placed_on_ranks(pipeline_job const& job, shunt::building_block const& block) {
   indexed<rank_id, std::vector<placed>> ranks(static_cast<std::size_t>(job.ranks()));
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
     for (stage_id s : ids<stage_id>(job.stages)) {
@@ -168,18 +168,21 @@ inline void validate(pipeline_job const& job, building_block const& block) {
     }
 }
 
-/// The least T with which the block can be repeated. Throws invalid_problem for a block that isn't one of the job, or two operations of which
+/// The least T with which the block can be repeated, among those that all its times' common divisor divides: so that blocks may be scaled. Throws invalid_problem for a block that isn't one of the job, or two operations of which
 /// overlap on their rank, so that no T is.
 [[nodiscard]] inline ticks least_period(pipeline_job const& job, building_block const& block) {
   validate(job, block);
   ticks period = detail::busiest_rank(job);
   auto const ranks = detail::placed_on_ranks(job, block);
+  ticks unit = 0;
+  for (auto const& own : ranks)
+    for (auto const& o : own) unit = std::gcd(std::gcd(unit, o.start), o.length);
   for (bool again = true; again;) {
     again = false;
     for (auto const& own : ranks)
       while (auto const next = detail::collision(own, period)) {
         if (*next <= period) throw invalid_problem("block", "two operations overlap on their rank, whatever the period");
-        period = *next;
+        period = ceil_divide(*next, unit) * unit;
         again = true;
       }
   }

@@ -2,14 +2,13 @@
 /// After a loss: who is left, and how far has everybody come?
 ///
 /// Survivors may have noticed different peers, in different orders, at different times. Each signs in to the end of the epoch with the ranks
-/// that it lost and a number of its own (how many iterations it has completed, for example). The lowest one that signed in decides when every
-/// member has signed in or was lost by somebody, or else `silence` later: those who did not sign in are out. The decision is one file, made
-/// by an atomic link: there is never a second one, whoever else wants to decide. Everybody returns what it says; a rank that it leaves out
-/// (a process that was stopped and now goes on) throws fenced_off.
-///
-/// Keep the mesh of the old epoch until this returns, for leaving it looks like another loss to those who have not signed in.
+/// that it has lost and a number of its own (how far it has come, for example). When every member has signed in or was lost by somebody who
+/// did, the lowest of them decides: who signed in goes on. The decision is one file, made by an atomic link: there is never a second one,
+/// whoever else wants to decide. Everybody returns what it says; a rank that it leaves out (a process that was stopped and now goes on)
+/// throws fenced_off. No time-out of its own: the mesh of the old epoch, which must stay up meanwhile, says who falls silent.
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -17,6 +16,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -39,12 +40,13 @@ struct survivor {
   constexpr bool operator==(survivor const&) const = default;
 };
 
-/// The survivors of an epoch, ascending: the same answer for all of them. `lost` is what this rank noticed (`gloo_mesh::lost`).
+/// The survivors of an epoch, ascending: the same answer for all of them. `lost()` is what this rank has noticed so far (`gloo_mesh::lost`).
 /// Throws fenced_off where this rank is none of them, no_mesh where the directory can't be used.
-[[nodiscard]] inline std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch, std::vector<rank_id> const& members,
-                                                 rank_id self, std::vector<rank_id> const& lost, std::int64_t note) {
+template <class Lost>
+  requires std::convertible_to<std::invoke_result_t<Lost const&>, std::vector<rank_id>>
+[[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch, std::vector<rank_id> const& members, rank_id self,
+                                          Lost const& lost, std::int64_t note) {
   namespace files = std::filesystem;
-  using clock = std::chrono::steady_clock;
   files::path const base = files::path(config.directory) / ("epoch" + std::to_string(epoch));
   auto const named = [&](std::string const& end) { return files::path(base.string() + end); };
   auto const write = [](files::path const& to, auto const& numbers) {
@@ -61,13 +63,9 @@ struct survivor {
   };
   std::string const own = std::to_string(self.value());
   files::path const decision = named(".next"), draft = named(".draft" + own);
+  auto const gone = [](std::vector<rank_id> const& ranks, rank_id r) { return std::find(ranks.begin(), ranks.end(), r) != ranks.end(); };
+  std::optional<std::vector<rank_id>> signed_with;
   try {
-    std::vector<std::int64_t> view{note};
-    for (rank_id const r : lost) view.push_back(r.value());
-    write(draft, view);
-    files::rename(draft, named(".view" + own));  // appears whole or not at all
-
-    auto const since = clock::now();
     for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
       if (auto const decided = read(decision)) {
         std::vector<survivor> answer;
@@ -75,21 +73,25 @@ struct survivor {
         if (std::none_of(answer.begin(), answer.end(), [&](survivor const& s) { return s.rank == self; })) throw fenced_off(self, epoch);
         return answer;
       }
+      if (std::vector<rank_id> now = lost(); now != signed_with) {
+        std::vector<std::int64_t> view{note};
+        for (rank_id const r : now) view.push_back(r.value());
+        write(draft, view);
+        files::rename(draft, named(".view" + own));  // appears whole or not at all
+        signed_with = std::move(now);
+      }
       std::vector<survivor> here;
-      std::vector<std::int64_t> missed;
+      std::vector<rank_id> missed;
       for (rank_id const r : members)
         if (auto const seen = read(named(".view" + std::to_string(r.value()))); seen && !seen->empty()) {
           here.push_back({r, seen->front()});
-          missed.insert(missed.end(), seen->begin() + 1, seen->end());
+          for (std::size_t i = 1; i < seen->size(); ++i) missed.emplace_back((*seen)[i]);
         }
-      auto const waited = clock::now() - since;
       bool const complete = std::all_of(members.begin(), members.end(), [&](rank_id r) {
-        return std::find(missed.begin(), missed.end(), r.value()) != missed.end() ||
-               std::any_of(here.begin(), here.end(), [&](survivor const& s) { return s.rank == r; });
+        return gone(missed, r) || std::any_of(here.begin(), here.end(), [&](survivor const& s) { return s.rank == r; });
       });
-      // the lowest decides; the next one where that one is gone as well, and so on
-      auto const place = std::find_if(here.begin(), here.end(), [&](survivor const& s) { return s.rank == self; }) - here.begin();
-      if (!(complete && place == 0) && waited < config.silence * (place + 1)) continue;
+      auto const decides = std::find_if(here.begin(), here.end(), [&](survivor const& s) { return !gone(*signed_with, s.rank); });
+      if (!complete || decides == here.end() || decides->rank != self) continue;
       std::vector<std::int64_t> all;
       for (survivor const& s : here) {
         all.push_back(s.rank.value());

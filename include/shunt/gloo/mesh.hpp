@@ -14,6 +14,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <filesystem>
@@ -39,7 +40,11 @@ namespace shunt {
 /// A network that could not be made: the directory can't be used, somebody did not come, or no connection was possible.
 class no_mesh : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {}) : std::runtime_error(why), absent_(std::move(absent)) {}
+  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }  ///< who did not come in time
+
+ private:
+  std::vector<rank_id> absent_;
 };
 
 struct gloo_config {
@@ -162,6 +167,26 @@ class gloo_mesh {
     changed_.wait(lock, [&] { return goodbye_said_ && std::none_of(peers_.begin(), peers_.end(), [](neighbour const& p) { return p.there; }); });
   }
 
+  /// Tells all others a number, at least 0 and never less than before: how many programs this rank has completed, for example.
+  void tell(std::int64_t note) {
+    {
+      std::lock_guard const lock(mutex_);
+      note_ = std::max(note_, note);
+    }
+    changed_.notify_all();
+  }
+  /// Waits until every member has told at least this number: true; or until one is lost: false.
+  [[nodiscard]] bool told_by_all(std::int64_t note) const {
+    std::unique_lock lock(mutex_);
+    bool all = false;
+    changed_.wait(lock, [&] {
+      all = note_ >= note;
+      for (std::size_t i = 0; i < peers_.size(); ++i) all = all && (members_[i] == self_ || peers_[i].note >= note);
+      return all || !lost_.empty();
+    });
+    return all;
+  }
+
   /// The ranks that are lost, in the order in which this one noticed.
   [[nodiscard]] std::vector<rank_id> lost() const {
     std::lock_guard const lock(mutex_);
@@ -173,7 +198,7 @@ class gloo_mesh {
 
   static constexpr auto forever = std::chrono::hours{24 * 365};
   static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
-  static constexpr char alive = 0, goodbye = 1;
+  static constexpr std::int64_t goodbye = -1;  // any other heartbeat is its sender's note
   static constexpr std::size_t reaped_together = 64;
 
   struct outgoing {
@@ -182,6 +207,7 @@ class gloo_mesh {
   };
   struct neighbour {
     bool there = false;  // neither lost nor gone
+    std::int64_t note = 0;
     clock::time_point heard{};
     unbound* heart = nullptr;
   };
@@ -205,15 +231,19 @@ class gloo_mesh {
     }
     auto const until = clock::now() + config_.patience;
     for (;;) {
-      std::string missing;
+      std::vector<rank_id> missing;
       for (rank_id const r : members_) {
         std::error_code ignored;
-        if (!files::exists(sign(r), ignored)) missing += (missing.empty() ? "" : ", ") + std::to_string(r.value());
+        if (!files::exists(sign(r), ignored)) missing.push_back(r);
       }
       if (missing.empty()) break;
-      if (clock::now() > until)
+      if (clock::now() > until) {
+        std::string names;
+        for (rank_id const r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r.value());
         throw no_mesh(config_.directory + ": after " + std::to_string(config_.patience.count()) + " ms these ranks did not come to " + prefix +
-                      ": " + missing);
+                          ": " + names,
+                      missing);
+      }
       std::this_thread::sleep_for(std::chrono::milliseconds{1});
     }
     try {
@@ -260,10 +290,10 @@ class gloo_mesh {
 
   /// Waits for one peer's heartbeats until it says goodbye, or is lost.
   void listen(std::size_t i) {
-    char beat = alive;
+    std::int64_t beat = 0;
     std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
     try {
-      heart = context_->createUnboundBuffer(&beat, 1);
+      heart = context_->createUnboundBuffer(&beat, sizeof beat);
       {
         std::lock_guard const lock(mutex_);
         if (over_) return;
@@ -275,6 +305,10 @@ class gloo_mesh {
         std::lock_guard const lock(mutex_);
         if (!heard || over_) break;
         peers_[i].heard = clock::now();
+        if (beat > peers_[i].note) {
+          peers_[i].note = beat;
+          changed_.notify_all();
+        }
       }
       std::lock_guard const lock(mutex_);
       peers_[i].heart = nullptr;
@@ -292,7 +326,7 @@ class gloo_mesh {
   /// Sends heartbeats, and notices who sends none.
   void beat() {
     std::deque<outgoing> sent;
-    auto const tell = [&](char what) {
+    auto const tell = [&](std::int64_t what) {
       for (std::size_t i = 0; i < members_.size(); ++i) {
         {
           std::lock_guard const lock(mutex_);
@@ -300,8 +334,9 @@ class gloo_mesh {
         }
         try {
           auto& last = sent.emplace_back();
-          last.bytes.push_back(static_cast<std::byte>(what));
-          last.buffer = context_->createUnboundBuffer(last.bytes.data(), 1);
+          last.bytes.resize(sizeof what);
+          std::memcpy(last.bytes.data(), &what, sizeof what);
+          last.buffer = context_->createUnboundBuffer(last.bytes.data(), last.bytes.size());
           last.buffer->send(static_cast<int>(i), heart_slot);
         } catch (std::exception const&) {
           lose(i);
@@ -310,13 +345,15 @@ class gloo_mesh {
       while (sent.size() > 8 * members_.size()) sent.pop_front();  // a live peer has long taken these
     };
     auto next = clock::now();
+    std::int64_t told = 0;
     for (;;) {
-      tell(alive);
-      next += config_.silence / 4;
+      tell(told);
+      next = clock::now() + config_.silence / 4;
       std::unique_lock lock(mutex_);
-      changed_.wait_until(lock, next, [&] { return over_ || leaving_; });
+      changed_.wait_until(lock, next, [&] { return over_ || leaving_ || note_ > told; });
       if (over_) return;
       if (leaving_) break;
+      told = note_;
       auto const now = clock::now();
       std::vector<std::size_t> silent;
       for (std::size_t i = 0; i < peers_.size(); ++i)
@@ -325,11 +362,10 @@ class gloo_mesh {
       for (std::size_t const i : silent) lose(i);
     }
     tell(goodbye);
-    for (auto& last : sent)
-      if (std::to_integer<char>(last.bytes.front()) == goodbye) try {
-          last.buffer->waitSend(nullptr, config_.silence);
-        } catch (std::exception const&) {  // then it is lost, and needs no goodbye
-        }
+    for (std::size_t i = sent.size() - std::min(sent.size(), members_.size()); i < sent.size(); ++i) try {
+        sent[i].buffer->waitSend(nullptr, config_.silence);
+      } catch (std::exception const&) {  // then it is lost, and needs no goodbye
+      }
     std::unique_lock lock(mutex_);
     goodbye_said_ = true;
     for (;;) {  // until the others have said theirs, they may still fall silent
@@ -373,7 +409,9 @@ class gloo_mesh {
   std::shared_ptr<::gloo::rendezvous::Context> context_{};
 
   std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable changed_{}, reap_{};
+  std::condition_variable mutable changed_{};
+  std::condition_variable reap_{};
+  std::int64_t note_ = 0;
   std::vector<neighbour> peers_{};
   std::vector<rank_id> lost_{};
   std::deque<std::unique_ptr<outgoing>> outgoing_{};

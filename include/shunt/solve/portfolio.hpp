@@ -61,7 +61,8 @@ class portfolio {
       return own;
     };
     auto answer = answer_of(std::get<0>(parts_));
-    static_assert((std::is_same_v<decltype(answer), decltype(answer_of(std::declval<Others const&>()))> && ...), "the parts make different plans");
+    static_assert((std::is_same_v<decltype(answer), decltype(answer_of(std::declval<Others const&>()))> && ...),
+                  "the parts make different plans");
     auto const join = [&](auto const& part) {
       if (answer.status == status::optimal || stopped()) return;
       auto other = answer_of(part);

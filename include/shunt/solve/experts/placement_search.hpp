@@ -19,10 +19,10 @@ namespace shunt {
 /// order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank that needs all experts that are left gets
 /// each of them; a try that still finds too few ranks is void.
 ///
-/// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps between the fullest rank and another, then walks over
+/// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps of one or two experts between the fullest rank and another, then walks over
 /// counts: once or twice one to four replicas go from an expert to another, half the time to one of the fullest rank. The try is kept
 /// unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting, Dueck and Scheuer
-/// 1990); tries within 1/64 of the best are improved by swaps as well. Effort is counted in steps, visits of a (rank, replica) pair.
+/// 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in steps, visits of a (rank, replica) pair.
 class placement_search {
  public:
   using load_type = std::int64_t;
@@ -46,7 +46,7 @@ class placement_search {
   constexpr bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough, std::uint64_t seed) {
     load_type total = 0;
     for (auto const w : loads) total += w;
-    int const shift = total == 0 ? 0 : 31 - std::bit_width(static_cast<std::uint64_t>(total));
+    int const shift = total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
     load_type sum = 0;
     for (std::size_t e = 0; e < experts_; ++e) sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
     enough_ = static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
@@ -239,7 +239,7 @@ class placement_search {
       }
       if (best_rank != ranks_)
         swap(fullest, out, best_rank, in);
-      else if (top - best_load_ > best_load_ / DW || !swap_two(fullest))
+      else if (top - best_load_ > best_load_ / 512 || !swap_two(fullest))
         return top;
     }
   }

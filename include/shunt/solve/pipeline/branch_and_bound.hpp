@@ -34,7 +34,13 @@ namespace detail {
 class exact_period {
  public:
   exact_period(pipeline_job const& job, bool split, bool stagger, routing rule, std::int64_t nodes, std::stop_token stop)
-      : job_(job), stagger_(stagger), in_(job), shop_(job, split, rule), nodes_left_(nodes), stop_(std::move(stop)), search_(shop_, nodes_left_, stop_) {
+      : job_(job),
+        stagger_(stagger),
+        in_(job),
+        shop_(job, split, rule),
+        nodes_left_(nodes),
+        stop_(std::move(stop)),
+        search_(shop_, nodes_left_, stop_) {
     for (column const& c : in_.all) {
       ticks sum = 0;
       for (stage_id s : c.stages) sum += job.costs.step[s];
@@ -49,14 +55,16 @@ class exact_period {
     std::vector<ticks> length;
     ticks const longest = *std::max_element(steps_.begin(), steps_.end());
     for (ticks const steps : steps_) length.push_back(theta - (stagger_ ? steps : longest));
-    std::vector<box> open{{column_starts(length.size(), stagger_ ? exact_search::never : 0), column_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
+    std::vector<box> open{{column_starts(length.size(), stagger_ ? exact_search::never : 0),
+                           column_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
     open.front().low.front() = open.front().high.front() = 0;
     while (!open.empty()) {
       box b = std::move(open.back());
       open.pop_back();
       if (!tighten(b, length)) continue;
       for (std::size_t c = 0; c < length.size(); ++c)
-        if (b.low[c] < exact_search::never / 2 || b.high[c] > exact_search::whenever / 2) return verdict::limit;  // no way to the first column and back
+        if (b.low[c] < exact_search::never / 2 || b.high[c] > exact_search::whenever / 2)
+          return verdict::limit;  // no way to the first column and back
       auto const answer = search_.search();
       if (answer == verdict::limit) return answer;
       if (answer == verdict::impossible) continue;
@@ -80,7 +88,9 @@ class exact_period {
     column_starts low{}, high{};
   };
 
-  [[nodiscard]] std::size_t column_of(exact_shop::type const& t) const { return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]); }
+  [[nodiscard]] std::size_t column_of(exact_shop::type const& t) const {
+    return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]);
+  }
 
   /// Sets the windows of the box and takes from it what the heads and tails exclude; false: nothing is left.
   [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length) {
@@ -183,7 +193,8 @@ struct branch_and_bound {
       return copied(job, (*this)(one, std::move(stop)));
     }
     if (stage_without_worker(job)) return restate(job, empty_schedule(job));
-    solution<pipeline_schedule> answer{.status = status::limit_reached, .lower_bound = static_cast<double>(period_bound(job, stagger)), .reason = "too few nodes"};
+    solution<pipeline_schedule> answer{
+        .status = status::limit_reached, .lower_bound = static_cast<double>(period_bound(job, stagger)), .reason = "too few nodes"};
     auto const general = answer.lower_bound;
     detail::exact_period exact(job, split, stagger, rule, most_nodes, std::move(stop));
     using verdict = detail::exact_period::verdict;
@@ -216,8 +227,11 @@ struct branch_and_bound {
   /// What is proved holds for every plan with these backwards and routes.
   [[nodiscard]] bool covers(pipeline_job const& job) const {
     auto const all = columns(job).all;
-    auto const steps = [&](column const& c) { return std::any_of(c.stages.begin(), c.stages.end(), [&](stage_id s) { return job.costs.step[s] > 0; }); };
-    return job.costs.overlap_gain == 0 && (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) { return c.stages.size() > 1 && steps(c); }));
+    auto const steps = [&](column const& c) {
+      return std::any_of(c.stages.begin(), c.stages.end(), [&](stage_id s) { return job.costs.step[s] > 0; });
+    };
+    return job.costs.overlap_gain == 0 &&
+           (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) { return c.stages.size() > 1 && steps(c); }));
   }
 
   /// A fused backward is a backward_input that takes as long as both.

@@ -74,12 +74,14 @@ class order_search {
 
   struct move {
     std::int32_t item = none;
-    std::int32_t to_rank = none;            // another rank, or
-    std::size_t from = 0, to = 0;           // positions in its own
+    std::int32_t to_rank = none;   // another rank, or
+    std::size_t from = 0, to = 0;  // positions in its own
   };
 
   template <class Integer>
-  [[nodiscard]] static std::size_t at(Integer i) { return static_cast<std::size_t>(i); }
+  [[nodiscard]] static std::size_t at(Integer i) {
+    return static_cast<std::size_t>(i);
+  }
 
   void keep() {
     kept_ = timed_.order;
@@ -199,7 +201,8 @@ class order_search {
   }
 
   static void shift(std::vector<std::int32_t>& list, std::size_t from, std::size_t to) {
-    auto const first = list.begin() + static_cast<std::ptrdiff_t>(std::min(from, to)), last = list.begin() + static_cast<std::ptrdiff_t>(std::max(from, to)) + 1;
+    auto const first = list.begin() + static_cast<std::ptrdiff_t>(std::min(from, to)),
+               last = list.begin() + static_cast<std::ptrdiff_t>(std::max(from, to)) + 1;
     if (from < to)
       std::rotate(first, first + 1, last);
     else
@@ -218,7 +221,9 @@ class order_search {
       if (x.pair) return false;
       ticks const start = when_[at(i)] - x.duration;
       std::size_t to = least;
-      while (to < target.size() && when_[at(target[to])] - timed_.items[at(target[to])].duration < start && !timed_.items[at(target[to])].step) ++to;
+      while (to < target.size() && when_[at(target[to])] - timed_.items[at(target[to])].duration < start &&
+             !timed_.items[at(target[to])].step)
+        ++to;
       source.erase(std::find(source.begin(), source.end(), i));
       target.insert(target.begin() + static_cast<std::ptrdiff_t>(to), i);
       x.rank = m.to_rank;

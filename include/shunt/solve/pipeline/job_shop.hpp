@@ -32,7 +32,6 @@
 namespace shunt {
 namespace detail {
 
-
 /// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type is of the k-th micro-batch.
 struct exact_shop {
   static constexpr std::int32_t none = -1;
@@ -42,9 +41,10 @@ struct exact_shop {
     std::int32_t rank = 0, group = 0;
     std::int32_t before = none;  ///< the type that makes its input
     ticks delay = 0, duration = 0;
-    std::int64_t stash = 0;      ///< what it adds to the rank's stash
-    std::int32_t first = 0;      ///< number of its first operation
-    std::int32_t after_input = none, after_weight = none;  ///< types of its rank that make room for it under the cap, where only one forward is there
+    std::int64_t stash = 0;  ///< what it adds to the rank's stash
+    std::int32_t first = 0;  ///< number of its first operation
+    std::int32_t after_input = none,
+                 after_weight = none;  ///< types of its rank that make room for it under the cap, where only one forward is there
   };
   struct group {
     std::vector<rank_id> hosts{};  ///< by stage
@@ -58,7 +58,8 @@ struct exact_shop {
   std::vector<std::int32_t> column_of{};
   std::int32_t operations = 0;
 
-  exact_shop(pipeline_job const& job, bool split, routing rule) : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
+  exact_shop(pipeline_job const& job, bool split, routing rule)
+      : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
     columns const in(job);
     routes const to(job, rule);
     for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -77,7 +78,9 @@ struct exact_shop {
     for (std::size_t r = 0; r < of_rank.size(); ++r) limit(r);
   }
 
-  [[nodiscard]] std::int32_t count(type const& t) const { return static_cast<std::int32_t>(groups[static_cast<std::size_t>(t.group)].members.size()); }
+  [[nodiscard]] std::int32_t count(type const& t) const {
+    return static_cast<std::int32_t>(groups[static_cast<std::size_t>(t.group)].members.size());
+  }
   [[nodiscard]] operation operation_of(type const& t, std::int32_t k) const {
     auto const& [p, m] = groups[static_cast<std::size_t>(t.group)].members[static_cast<std::size_t>(k)];
     return {t.kind, p, t.stage, m};
@@ -128,7 +131,8 @@ class exact_search {
  public:
   enum class verdict : std::uint8_t { found, impossible, limit };
 
-  exact_search(exact_shop const& shop, std::int64_t& nodes_left, std::stop_token const& stop) : shop_(shop), nodes_left_(nodes_left), stop_(stop) {
+  exact_search(exact_shop const& shop, std::int64_t& nodes_left, std::stop_token const& stop)
+      : shop_(shop), nodes_left_(nodes_left), stop_(stop) {
     auto const all = static_cast<std::size_t>(shop.operations);
     for (auto* list : {&end_, &head_, &latest_}) list->resize(all, 0);
     done_.resize(shop.types.size(), 0);
@@ -385,7 +389,8 @@ class exact_search {
         state.push_back(std::max(free_[at(t.rank)], end_[at(kind(t.before).first + k)] + t.delay));
     }
     for (std::size_t r = 0; r < free_.size(); ++r) {
-      bool const busy = std::any_of(shop_.of_rank[r].begin(), shop_.of_rank[r].end(), [&](std::int32_t i) { return done_[at(i)] < shop_.count(kind(i)); });
+      bool const busy = std::any_of(shop_.of_rank[r].begin(), shop_.of_rank[r].end(),
+                                    [&](std::int32_t i) { return done_[at(i)] < shop_.count(kind(i)); });
       if (busy) state.push_back(free_[r]);
     }
     return {std::move(key), std::move(state)};

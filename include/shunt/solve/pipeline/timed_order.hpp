@@ -23,7 +23,6 @@
 namespace shunt {
 namespace detail {
 
-
 /// The lists of a plan, timed again and again. An item is an operation or an overlapped pair.
 class timed_order {
  public:
@@ -105,7 +104,10 @@ class timed_order {
     auto const add = [&](operation const& o) {
       if (o.kind == op_kind::step) return true;
       auto const whole = job_.stash.forward[o.stage], early = job_.stash.backward_input[o.stage];
-      held += o.kind == op_kind::forward ? whole : o.kind == op_kind::backward ? -whole : o.kind == op_kind::backward_input ? -early : early - whole;
+      held += o.kind == op_kind::forward          ? whole
+              : o.kind == op_kind::backward       ? -whole
+              : o.kind == op_kind::backward_input ? -early
+                                                  : early - whole;
       return o.kind != op_kind::forward || held <= *most;
     };
     for (std::int32_t const i : order[at(rank)])
@@ -223,7 +225,9 @@ class timed_order {
 
  private:
   template <class Integer>
-  [[nodiscard]] static std::size_t at(Integer i) { return static_cast<std::size_t>(i); }
+  [[nodiscard]] static std::size_t at(Integer i) {
+    return static_cast<std::size_t>(i);
+  }
   static int place(op_kind k) { return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1; }
 
   [[nodiscard]] std::size_t cell(operation const& o, stage_id s) const {
@@ -258,7 +262,8 @@ class timed_order {
   }
 
   void reduce(stage_id s, std::int32_t own) {
-    for (std::size_t c = 0; c < lanes_; ++c) ready_[s.index() * lanes_ + c] = std::max(ready_[s.index() * lanes_ + c], ends_[at(own) * lanes_ + c]);
+    for (std::size_t c = 0; c < lanes_; ++c)
+      ready_[s.index() * lanes_ + c] = std::max(ready_[s.index() * lanes_ + c], ends_[at(own) * lanes_ + c]);
     if (--left_[s.index()] == 0)
       for (std::int32_t const w : before_step_[s.index()]) runnable_.push_back(w);
   }

@@ -71,6 +71,27 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
   return answer;
 }
 
+/// Plans with no more room on a rank than `stashes` whole ones of its stages, their mean where they differ; the bound stays that of the job.
+inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job, bool stagger, std::int64_t effort,
+                                                  std::vector<recipe> const& known) {
+  validate(job);
+  std::vector<std::int64_t> limits;
+  for (rank_id r : ids<rank_id>(job.ranks())) {
+    auto const seats = job.seats_of(r);
+    std::int64_t all = 0;
+    for (worker const& w : seats) all += job.stash.forward[w.stage];
+    std::int64_t const room = std::max(all, stashes * all / static_cast<std::int64_t>(seats.size()));
+    limits.push_back(std::min(room, job.stash_limit(r).value_or(room)));
+  }
+  pipeline_job within = job;
+  within.memory = stash_cap::per_rank(std::move(limits));
+  auto answer = planned(within, stagger, effort, known);
+  if (!answer.has_plan()) return answer;
+  answer.lower_bound = static_cast<double>(period_bound(job, stagger));
+  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  return answer;
+}
+
 }  // namespace detail
 
 struct zero_bubble {

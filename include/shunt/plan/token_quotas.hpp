@@ -1,0 +1,33 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+
+namespace shunt {
+
+/// A copy of an expert for one micro-batch, and how many of the expert's tokens are computed there.
+struct expert_copy {
+  expert_id expert{};
+  rank_id rank{};  ///< not the expert's home
+  std::int64_t tokens = 0;
+
+  constexpr bool operator==(expert_copy const&) const = default;
+};
+
+/// Which experts are copied where for one micro-batch, layer by layer. What an expert's copies don't take stays on its home rank.
+struct token_quotas {
+  std::vector<std::int32_t> first_copy{0};  ///< layers + 1 entries: copies first_copy[l] .. first_copy[l+1]-1 belong to layer l
+  std::vector<expert_copy> copies{};
+
+  [[nodiscard]] constexpr std::int32_t layers() const { return static_cast<std::int32_t>(first_copy.size()) - 1; }
+  [[nodiscard]] constexpr std::span<expert_copy const> layer(layer_id l) const {
+    auto const first = static_cast<std::size_t>(first_copy[l.index()]);
+    return std::span(copies).subspan(first, static_cast<std::size_t>(first_copy[l.index() + 1]) - first);
+  }
+  constexpr bool operator==(token_quotas const&) const = default;
+};
+
+}  // namespace shunt
