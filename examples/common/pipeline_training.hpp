@@ -24,7 +24,7 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/lower/step_verdict.hpp"
+#include "shunt/lower/step_validation.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
 #include "text.hpp"
@@ -59,6 +59,7 @@ class pipeline_training {
     std::optional<double> clip{};            ///< most norm of a step's gradient over all stages
     std::vector<bad_gradient> inject{};
     bool validate = false;  ///< steps, even where nothing is clipped or injected
+    shunt::rollback rollback = shunt::rollback::kept_state;  ///< of the programs that are run
     [[nodiscard]] bool validates() const { return validate || clip || !inject.empty(); }
     std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
   };
@@ -313,6 +314,11 @@ class pipeline_training {
       case shunt::op_kind::step_again: {  // reads: gradient, verdict, state, record; writes: state, record
         auto record = load<shunt::step_record>(r, t.reads[3]);
         record.pending = 0;
+        if (config_.rollback == shunt::rollback::inverse && own.has_stepped) {
+          auto const state = state_of(r);
+          config_.optimizer.undo(state.parameters, state.first, state.second, integers(t.reads[0]), config_.job.microbatches_in_all(),
+                                 t.iteration);
+        }
         step(r, t.iteration - 1, integers(t.reads[0]), load<shunt::step_verdict>(r, t.reads[1]), own.has_stepped);
         return store(r, t.writes[1], record);
       }

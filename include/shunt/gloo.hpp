@@ -1,3 +1,4 @@
 #pragma once
 #include "shunt/gloo/agreement.hpp"
 #include "shunt/gloo/mesh.hpp"
+#include "shunt/gloo/processes.hpp"

@@ -24,7 +24,14 @@
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/simulate/simulated.hpp"
+#include "shunt/solve/pipeline/chimera.hpp"
+#include "shunt/solve/pipeline/dual_pipe.hpp"
+#include "shunt/solve/pipeline/dual_pipe_v.hpp"
+#include "shunt/solve/pipeline/hanayo.hpp"
+#include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
+#include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/zb_v.hpp"
 #include "toys.hpp"
 
 namespace {
@@ -329,6 +336,51 @@ TEST(step_validation, staggered_and_waiting_train_alike_on_every_executor) {
   EXPECT_GT(rolled_back, 100);
   EXPECT_GT(unsteady, 40);
   EXPECT_GT(steady_jobs, 5);
+}
+
+template <class Solver>
+void train_on_layout(Solver const& solver, stage_layout const& layout, std::int32_t pipelines, std::int32_t stages, toys::dice& d,
+                     int& rolled_back) {
+  for (std::int32_t const microbatches : {2, 4, 7})
+    for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_rank}) {
+      example_job e{.job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 1}, .layout = layout},
+                    .iterations = 4};
+      e.what = {.stages = stages, .pipelines = pipelines, .microbatches = microbatches, .most_norm = 60.0 + d.below(100)};
+      e.what.bad.insert({d.below(stages), 1});
+      auto const answer = solver(e.job);
+      if (!answer.has_plan()) continue;
+      SCOPED_TRACE(std::string(Solver::name) + ", M = " + std::to_string(microbatches) + ", " + std::string(to_string(lanes)));
+      auto const plain = lower(e.job, answer.plan, tensors(), lanes);
+      auto const expected = trained(e.what, e.iterations);
+      for (auto const when : {validation::in_next_iteration, validation::before_step}) {
+        auto const p = validated(plain, when);
+        for (auto const& v : check(p.iteration)) ADD_FAILURE() << to_string(v);
+        for (auto const& v : check(p.closing)) ADD_FAILURE() << to_string(v);
+        toy_work one(e.what, e.job), many(e.what, e.job), timed(e.what, e.job);
+        EXPECT_EQ(run(inline_executor{}, p, e.job, one, e.iterations), expected);
+        EXPECT_EQ(run(threads{}, p, e.job, many, e.iterations), expected);
+        EXPECT_EQ(run(simulated{.cost = toys::uneven_costs{}}, p, e.job, timed, e.iterations), expected);
+        rolled_back += one.rolled_back;
+      }
+    }
+}
+
+TEST(step_validation, ranks_of_several_stages) {
+  toys::dice d(5);
+  int rolled_back = 0;
+  auto const on = [&](auto const& solver, stage_layout const& layout, std::int32_t pipelines, std::int32_t stages) {
+    int here = 0;
+    train_on_layout(solver, layout, pipelines, stages, d, here);
+    EXPECT_GT(here, 0);
+    rolled_back += here;
+  };
+  on(interleaved_one_f_one_b{}, stage_layout::looped(2), 1, 8);
+  on(looped_bfs{}, stage_layout::looped(3), 2, 6);
+  on(zb_v{}, stage_layout::v_shaped(), 1, 8);
+  on(hanayo{}, stage_layout::wave(4), 1, 8);
+  on(dual_pipe{}, stage_layout::bidirectional(), 2, 4);
+  on(dual_pipe_v{}, stage_layout::v_shaped(), 1, 8);
+  on(chimera{}, stage_layout::bidirectional(), 2, 4);
 }
 
 /// The distance of the ends of iterations once they are steady, in virtual time.

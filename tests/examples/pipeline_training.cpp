@@ -386,6 +386,61 @@ TEST(validated_training, through_losses_and_joins) {
   EXPECT_GT(joined, 5U);
 }
 
+TEST(validated_training, adam_can_be_undone_within_its_tolerance) {
+  std::mt19937_64 engine(3);
+  auto const real = [&] { return static_cast<double>(engine() >> 11U) / 9007199254740992.0 * 2 - 1; };
+  adam const optimizer;
+  constexpr std::size_t size = 2000;
+  std::vector<float> p(size), m(size, 0), v(size, 0);
+  for (auto& x : p) x = static_cast<float>(real());
+  double worst_parameter = 0, worst_mean = 0;
+  for (std::int64_t t = 1; t <= 40; ++t) {
+    std::vector<std::int64_t> sums(size, 0);
+    for (std::size_t i = 0; i < size; ++i) {  // gradients of all sizes, some of them nothing
+      float const g = i % 7 == 0 ? 0.0F : static_cast<float>(real() * std::pow(10.0, -static_cast<double>(i % 6)));
+      (void)fixed_point::accumulate(std::span(&g, 1), std::span(&sums[i], 1));
+    }
+    auto p0 = p, m0 = m, v0 = v;
+    optimizer(p, m, v, sums, 1, t);
+    auto p1 = p, m1 = m, v1 = v;
+    optimizer.undo(p1, m1, v1, sums, 1, t);
+    for (std::size_t i = 0; i < size; ++i) {
+      worst_parameter = std::max(worst_parameter, static_cast<double>(std::abs(p1[i] - p0[i])));
+      worst_mean = std::max(worst_mean, static_cast<double>(std::abs(m1[i] - m0[i])));
+    }
+  }
+  RecordProperty("worst_parameter_over_rate_e9", std::to_string(worst_parameter / static_cast<double>(optimizer.rate) * 1e9));
+  EXPECT_GT(worst_parameter, 0) << "the inverse would be exact";
+  EXPECT_LT(worst_parameter, adam::undo_error * static_cast<double>(optimizer.rate));
+  EXPECT_LT(worst_mean, 1e-6);
+}
+
+TEST(validated_training, rolling_back_by_the_inverse_comes_close) {
+  auto c = small(2, 3, 3, 6);
+  c.clip = 3;
+  c.inject = {{2, 1, 0}, {2, 3, 1}, {1, 4, 0}};
+  auto const exact = train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job);
+  c.rollback = shunt::rollback::inverse;
+  pipeline_training work(c, some_text());
+  auto const both = shunt::validated(shunt::lower(c.job, shunt::slipstream{}(c.job).plan, work.tensors()),
+                                     shunt::validation::in_next_iteration, c.rollback);
+  work.fit(both.iteration);
+  auto session = shunt::threads{}.open(work);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(both.iteration);
+  session.submit(both.closing);
+  (void)session.wait();
+  auto const close = result_of(c, work, c.job);
+  step_counts counts;
+  count_steps(work, c, counts);
+  EXPECT_GT(counts.taken_back, 4);
+  double worst = 0;
+  for (std::size_t s = 0; s < exact.parameters.size(); ++s)
+    for (std::size_t i = 0; i < exact.parameters[s].size(); ++i)
+      worst = std::max(worst, static_cast<double>(std::abs(exact.parameters[s][i] - close.parameters[s][i])));
+  EXPECT_LT(worst, 10 * adam::undo_error * static_cast<double>(c.optimizer.rate));
+  RecordProperty("worst_parameter_over_rate_e9", std::to_string(worst / static_cast<double>(c.optimizer.rate) * 1e9));
+}
+
 TEST(validated_training, bad_input_is_refused) {
   auto const refused = [](auto&& change, std::string const& why) {
     auto c = small(2, 2, 2);

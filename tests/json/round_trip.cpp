@@ -7,6 +7,7 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <tuple>
 
 #include "shunt/json.hpp"
 #include "shunt/program/builder.hpp"
@@ -50,6 +51,76 @@ TEST(json_pipeline, job_round_trip) {
                                  .memory = stash_cap::one_f_one_b(),
                                  .dead = {{1, 2}, {0, 3}}});
   expect_round_trip(pipeline_job{.memory = stash_cap::per_worker(5)});
+}
+
+TEST(json_pipeline, layouts_links_stashes_and_caps_round_trip) {
+  pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 6};
+  for (auto const& layout : {stage_layout::linear(), stage_layout::looped(2), stage_layout::looped(1), stage_layout::v_shaped(), stage_layout::wave(4),
+                             stage_layout::bidirectional(), stage_layout::custom({0, 1, 1, 0, 2, 3, 2, 3})}) {
+    job.layout = layout;
+    expect_round_trip(job);
+  }
+  job.costs.overlap_gain = 7;
+  job.transfer = {1, 5, 8};
+  job.stash = {.forward = {3, 4, 5, 6}, .backward_input = 2};
+  job.memory = stash_cap::per_rank({5, 4, std::numeric_limits<std::int64_t>::max(), 1});
+  expect_round_trip(job);
+  json const document = job;
+  EXPECT_EQ(document["layout"], json::parse(R"({"custom": [0, 1, 1, 0, 2, 3, 2, 3]})"));
+  EXPECT_EQ(document["transfer"], json::parse(R"({"within_node": 1, "between_nodes": 5, "ranks_per_node": 8})"));
+  EXPECT_EQ(document["costs"]["overlap_gain"], 7);
+  EXPECT_EQ(document["stash"], json::parse(R"({"forward": [3, 4, 5, 6], "backward_input": 2})"));
+  EXPECT_EQ(json(pipeline_job{.stages = 8, .layout = stage_layout::v_shaped()})["layout"], json::parse(R"({"wave": 2})"));
+}
+
+TEST(json_pipeline, overlapped_pairs_round_trip) {
+  pipeline_schedule plan{.order = {{{op_kind::forward, 0, 0, 0}, {op_kind::forward, 0, 0, 1}, {op_kind::backward, 0, 0, 0}}, {}}, .overlapped = {{1}, {}}};
+  expect_round_trip(plan);
+  EXPECT_EQ(json(plan)["overlapped"], json::parse("[[1], []]"));
+  plan.overlapped = {};
+  EXPECT_FALSE(json(plan).contains("overlapped"));
+}
+
+TEST(json_pipeline, bad_layouts_links_stashes_and_caps) {
+  json const job = pipeline_job{.pipelines = 2, .stages = 4, .microbatches = 6};
+  auto const broken = [&](char const* pointer, char const* value) {
+    json copy = job;
+    copy[json::json_pointer(pointer)] = json::parse(value);
+    return refusal<pipeline_job>(copy);
+  };
+  EXPECT_EQ(broken("/layout", R"("spiral")"), "layout: is no layout: linear, bidirectional, {looped: chunks}, {wave: chunks} or {custom: [ranks]}");
+  EXPECT_EQ(broken("/layout", "3"), "layout: must be an object, is 3");
+  EXPECT_EQ(broken("/layout", R"({"looped": 2, "wave": 2})"), "layout.wave: is not known here");
+  EXPECT_EQ(broken("/layout", R"({"looped": 2.5})"), "layout.looped: must be a whole number, is 2.5");
+  EXPECT_EQ(broken("/layout", R"({"custom": [0, "one"]})"), "layout.custom[1]: must be a whole number, is \"one\"");
+  EXPECT_EQ(broken("/layout", R"({"custom": [0, 4294967296]})"), "layout.custom[1]: 4294967296 is out of range");
+  EXPECT_EQ(broken("/layout", "{}"), "layout.custom: is missing");
+  EXPECT_EQ(broken("/transfer", R"({"within_node": 1, "between_nodes": 5})"), "transfer.ranks_per_node: is missing");
+  EXPECT_EQ(broken("/transfer", R"({"within_node": 1, "between_nodes": 5, "ranks_per_node": 8, "rack": 2})"), "transfer.rack: is not known here");
+  EXPECT_EQ(broken("/transfer", R"("fast")"), "transfer: must be an object, is \"fast\"");
+  EXPECT_EQ(broken("/stash", R"({"forward": [1, true]})"), "stash.forward[1]: must be a whole number, is true");
+  EXPECT_EQ(broken("/stash", R"({"weights": 1})"), "stash.weights: is not known here");
+  EXPECT_EQ(broken("/memory", "[1, 2.5]"), "memory[1]: must be a whole number, is 2.5");
+  EXPECT_EQ(broken("/costs/overlap_gain", "[1]"), "costs.overlap_gain: must be a whole number, is a list of 1");
+  // Reading looks at the form; the numbers are for validate.
+  for (auto const& [pointer, value, field] : {std::tuple{"/layout", R"({"looped": 3})", "layout"}, std::tuple{"/layout", R"({"wave": 0})", "layout"},
+                                              std::tuple{"/layout", R"({"custom": [0, 1]})", "layout"}, std::tuple{"/memory", "[1, 2]", "memory"},
+                                              std::tuple{"/stash", R"({"forward": 0})", "stash.forward"},
+                                              std::tuple{"/transfer", R"({"within_node": 1, "between_nodes": 2, "ranks_per_node": 0})", "transfer.ranks_per_node"},
+                                              std::tuple{"/costs/overlap_gain", "-1", "costs.overlap_gain"}}) {
+    json copy = job;
+    copy[json::json_pointer(pointer)] = json::parse(value);
+    try {
+      validate(copy.get<pipeline_job>());
+      ADD_FAILURE() << pointer << " " << value << " passes";
+    } catch (invalid_problem const& error) {
+      EXPECT_EQ(error.field(), field) << error.what();
+    }
+  }
+  EXPECT_EQ(refusal<pipeline_schedule>(json::parse(R"({"staggered_step": false, "order": [[]], "overlapped": [[-1]]})")),
+            "overlapped[0][0]: must be at least 0, is -1");
+  EXPECT_EQ(refusal<pipeline_schedule>(json::parse(R"({"staggered_step": false, "order": [[]], "overlapped": [3]})")),
+            "overlapped[0]: must be a list, is 3");
 }
 
 TEST(json_pipeline, job_leaves_out_defaults) {

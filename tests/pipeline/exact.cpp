@@ -15,6 +15,7 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
+#include "shunt/solve/pipeline/equal_pipelines.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
@@ -410,6 +411,52 @@ TEST(improve_order, comes_to_the_optimum_from_the_worst_plans) {
   }
   EXPECT_GT(cases, 12);
   EXPECT_GE(found, cases - 1);
+}
+
+TEST(improve_order, does_the_same_when_costs_are_scaled) {
+  dice d(6);
+  auto const scaled = [](per_stage const& costs) {
+    std::vector<ticks> each;
+    for (ticks const c : costs.values()) each.push_back(c * 1000);
+    return per_stage(std::move(each));
+  };
+  int changed = 0;
+  for (int round = 0; round < 40; ++round) {
+    auto job = random_job(d);
+    if (stage_without_worker(job)) continue;
+    SCOPED_TRACE(describe_job(job));
+    auto plan = random_plan(d, job);
+    plan.staggered_step = false;  // whole ticks: a period over several columns may be a fraction, which is rounded up
+    if (!check(job, plan).empty()) continue;
+    auto large = job;
+    large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input), scaled(job.costs.backward_weight), scaled(job.costs.step),
+                   job.costs.overlap_gain * 1000};
+    large.transfer = transfer_times(job.transfer.within_node * 1000, job.transfer.between_nodes * 1000, job.transfer.ranks_per_node);
+    improve_order const improver{.effort = 20'000};
+    auto const answer = improver(job, plan);
+    EXPECT_EQ(answer.plan, improver(large, plan).plan);
+    changed += answer.plan != plan;
+  }
+  EXPECT_GT(changed, 10);
+}
+
+TEST(improve_order, improves_copies_alike) {
+  dice d(7);
+  int better = 0;
+  for (int round = 0; round < 20; ++round) {
+    auto one = job_of(1, 3, d.roll(2, 5));
+    one.costs = {random_costs(d, 3, 1, 9), random_costs(d, 3, 1, 9), random_costs(d, 3, 1, 9)};
+    auto job = one;
+    job.pipelines = 3;
+    auto const plan = random_plan(d, one);
+    if (!check(one, plan).empty()) continue;
+    improve_order const improver{.effort = 20'000};
+    auto const single = improver(one, plan), all = improver(job, copied_to_all(job, plan));
+    EXPECT_EQ(all.plan, copied_to_all(job, single.plan));
+    EXPECT_EQ(all.objective, single.objective);
+    better += all.objective < static_cast<double>(period(one, plan));
+  }
+  EXPECT_GT(better, 5);
 }
 
 // What searches in steps is at or above what was proved, and close to it under caps.

@@ -101,7 +101,7 @@ std::string lines(auto const& all) {
 TEST(failures, slipstream_plans_any_job_with_a_live_rank_at_each_stage) {
   dice d(11);
   std::map<stage_layout::shape, int> optimal;
-  for (int round = 0; round < 120; ++round) {
+  for (int round = 0; round < 80; ++round) {
     auto const job = random_job(d, round % 2 == 1);
     SCOPED_TRACE(describe_job(job));
     for (bool const stagger : {false, true}) {
@@ -119,7 +119,7 @@ TEST(failures, slipstream_plans_any_job_with_a_live_rank_at_each_stage) {
       optimal[job.layout.form()] += answer.status == status::optimal;
     }
   }
-  EXPECT_GT(optimal[stage_layout::shape::linear], 30);
+  EXPECT_GT(optimal[stage_layout::shape::linear], 20);
   EXPECT_GT(optimal.size(), 3u);
 }
 
@@ -187,7 +187,7 @@ TEST(failures, by_load_prefers_the_cheaper_links) {
 
 TEST(failures, bounds_do_not_depend_on_names_and_never_fall_with_another_failure) {
   dice d(13);
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     auto job = random_job(d, false);
     job.transfer = d.roll(0, 3);
     job.memory = d.roll(0, 1) == 0 ? stash_cap::none() : stash_cap::per_worker(d.roll(4, 9));
@@ -199,7 +199,7 @@ TEST(failures, bounds_do_not_depend_on_names_and_never_fall_with_another_failure
     for (worker& w : renamed.dead) w.pipeline = name[w.pipeline.index()];
     for (bool const stagger : {false, true}) {
       EXPECT_EQ(period_bound(job, stagger), period_bound(renamed, stagger));
-      slipstream const solver{.stagger = stagger, .effort = 20'000};
+      slipstream const solver{.stagger = stagger, .effort = 3'000};
       EXPECT_EQ(solve(job, solver).lower_bound, solve(renamed, solver).lower_bound);
       auto worse = job;
       kill_some(d, worse, 4);

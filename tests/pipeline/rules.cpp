@@ -361,7 +361,7 @@ TEST(pairs, stand_in_the_list_and_apart) {
 
 TEST(pairs, are_a_forward_and_a_gradient_of_other_micro_batches) {
   EXPECT_EQ(rules(check(v_job(), paired({0}))), std::vector{rule::pair_kinds});             // F0(0), F0(1)
-  EXPECT_EQ(rules(check(v_job(), paired({7}))), std::vector{rule::pair_kinds});             // W and step
+  EXPECT_EQ(rules(check(v_job(), paired({7}))), (std::vector{rule::pair_kinds, rule::cycle}));  // W and the step that waits for it
   EXPECT_EQ(rules(check(v_job(), paired({2}))), (std::vector{rule::pair_kinds, rule::cycle}));  // I3(0) needs F3(0)
   EXPECT_EQ(rules(check(v_job(), paired({4}))), (std::vector{rule::pair_kinds, rule::cycle}));
   auto const found = check(v_job(), paired({6}));
@@ -404,7 +404,7 @@ TEST(pairs, have_one_time_and_gain) {
     edit(changed.times[0]);
     return rules(check(job, plan, changed));
   };
-  EXPECT_EQ(broken([](auto& t) { t[4].end += 1; }), (std::vector{rule::apart, rule::overlap}));
+  EXPECT_EQ(broken([](auto& t) { t[4].end += 1; }), (std::vector{rule::apart, rule::overlap, rule::dependency}));
   EXPECT_EQ(broken([](auto& t) { t[4].start += 1; }), std::vector{rule::apart});
   EXPECT_EQ(broken([](auto& t) { t[3].start += 1; }), (std::vector{rule::duration, rule::apart}));
   // as one after the other
@@ -412,7 +412,7 @@ TEST(pairs, have_one_time_and_gain) {
               t[3].end = t[3].start + 4;
               t[4].start = t[3].end;
             }),
-            (std::vector{rule::duration, rule::apart}));
+            (std::vector{rule::duration, rule::apart, rule::apart}));
 }
 
 TEST(rules, links_within_and_between_nodes) {
@@ -510,8 +510,8 @@ TEST(messages, before_they_are_made_or_after_they_are_needed) {
 }
 
 TEST(messages, that_the_job_does_not_know) {
-  auto const with = [](auto const& change) {
-    return v_messages([&](auto& a) { change(a.lists[0][1]); })[0];
+  auto const with = [](auto const& edit) {
+    return v_messages([&](auto& a) { edit(a.lists[0][1]); })[0];
   };
   EXPECT_EQ(with([](auto& x) { x.op.microbatch = 2; }), rule::bad_message);
   EXPECT_EQ(with([](auto& x) { x.op.stage = 3; }), rule::bad_message);  // nobody needs what the last stage makes

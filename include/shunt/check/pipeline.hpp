@@ -257,6 +257,8 @@ class schedule_judge {
       else if (later.index < earlier.index)
         report(pipeline_rule::before_its_input, later, at(later), at(earlier));
     };
+    bool const one_rank = c.forward.rank == c.gradient.rank && c.gradient.rank == c.weight.rank;
+    if (one_rank && c.forward.found() && c.forward.index < c.gradient.index && c.gradient.index <= c.weight.index) return;
     if (!c.forward.found()) missing(op_kind::forward);
     if (!c.gradient.found()) missing(c.weight.found() ? op_kind::backward_input : op_kind::backward);
     if (c.gradient.found() && !c.weight.found()) missing(op_kind::backward_weight);

@@ -40,12 +40,11 @@ class actions_judge {
     if (lists && found_.empty()) {
       auto const outputs = 2 * static_cast<std::size_t>(job_.seats()) * microbatches_;
       here_.assign(outputs, -1);
+      send_.assign(outputs, {});
       receive_.assign(outputs, {});
       partner_.assign(actions_.lists.size(), {});
       for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
-      for (auto& p : partner_) p = {};
-      for (rank_id r : ids<rank_id>(actions_.lists.size())) match_sends(r);
-      for (rank_id r : ids<rank_id>(matched_ == receives_ ? 0 : actions_.lists.size())) match_receives(r);
+      if (some_bad_ || send_ != receive_) match();
       if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
     }
     if (!done && lists) {
@@ -62,16 +61,17 @@ class actions_judge {
  private:
   static constexpr std::size_t nothing = static_cast<std::size_t>(-1);
 
-  struct end_of_message {
-    rank_id rank = -1;        // that receives
-    std::int32_t index = -1;  // in its list
-    std::int32_t turn = 0;    // among all that it receives from there; below 0 once it was sent
+  /// A message as one of its ends has it: its place among all from one rank to the other.
+  struct message {
+    rank_id from = -1, to = -1;
+    std::int32_t turn = -1;
+    constexpr bool operator==(message const&) const = default;
   };
   /// What the rank being read knows of another.
   struct partner {
     rank_id known_to = -1;
-    std::int32_t turn = 0;
-    std::uint8_t lane = 0;
+    std::int32_t sent = 0, received = 0;
+    std::uint8_t send_lane = 0, receive_lane = 0;
   };
 
   constexpr void report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related = {}, std::int64_t count = 0,
@@ -106,7 +106,7 @@ class actions_judge {
     auto const& list = actions_.lists[r];
     auto const& order = schedule_.order[r];
     std::size_t computed = 0;
-    lane_owner_.fill(nobody);
+    lane_used_.fill(false);
     for (std::size_t i = 0; i < list.size(); ++i) {
       auto const& a = list[i];
       if (a.kind == action_kind::compute) {
@@ -123,68 +123,46 @@ class actions_judge {
         some_bad_ = true;
         continue;
       }
-      std::size_t const message = output(a.op);
-      own_lane(a);
-      if (a.kind == action_kind::send) {
-        if (here_[message] != r.value()) report(pipeline_rule::sent_early, r, i);
-        continue;
-      }
-      here_[message] = r.value();
-      auto& end = receive_[message];
-      if (end.index >= 0) {
+      std::size_t const number = output(a.op);
+      bool const receives = a.kind == action_kind::receive;
+      auto& with = partner_[a.peer.index()];
+      if (with.known_to != r) with = {.known_to = r};
+      own_lane(a, receives ? with.receive_lane : with.send_lane);
+      if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
+      if (receives) here_[number] = r.value();
+      message& end = (receives ? receive_ : send_)[number];
+      if (end.turn >= 0) {
         report(pipeline_rule::repeated, r, i, a.op);
         continue;
       }
-      auto& with = partner_[a.peer.index()];
-      if (with.known_to != r) with = {.known_to = r};
-      end.rank = r;
-      end.index = static_cast<std::int32_t>(i);
-      end.turn = with.turn++;
-      ++receives_;
+      end.from = receives ? a.peer : r;
+      end.to = receives ? r : a.peer;
+      end.turn = receives ? with.received++ : with.sent++;
     }
     if (computed < order.size())
       found_.push_back({.rule = pipeline_rule::altered, .worker = job_.worker_of(r), .rank = r, .related = order[computed]});
   }
 
-  /// Whether every lane has one edge of its own.
-  constexpr void own_lane(pipeline_action const& a) {
-    std::int64_t const edge = 2 * std::int64_t{a.peer.value()} + (a.kind == action_kind::receive);
-    auto& owner = lane_owner_[a.lane];
-    if (owner == nobody) owner = edge;
-    edges_alone_ = edges_alone_ && owner == edge;
+  /// Whether every edge has one lane and every lane one edge; `lane` is the one that the edge was seen on before, 0 if on none.
+  constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane) {
+    if (lane == a.lane) return;
+    edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
+    lane = a.lane;
+    lane_used_[a.lane] = true;
   }
 
-  [[nodiscard]] constexpr pipeline_action const& receive(end_of_message const& end) const {
-    return actions_.lists[end.rank][static_cast<std::size_t>(end.index)];
-  }
-
-  constexpr void match_sends(rank_id r) {
-    auto const& list = actions_.lists[r];
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      auto const& a = list[i];
-      if (a.kind != action_kind::send || (some_bad_ && !sound(r, a))) continue;
-      auto& with = partner_[a.peer.index()];
-      if (with.known_to != r) with = {.known_to = r, .lane = a.lane};
-      edges_alone_ = edges_alone_ && with.lane == a.lane;
-      auto& end = receive_[output(a.op)];
-      auto const turn = with.turn++;
-      if (end.turn < 0) {
-        report(pipeline_rule::repeated, r, i, a.op);
-      } else if (end.rank != a.peer || receive(end).peer != r) {
-        report(pipeline_rule::unmatched, r, i);
-      } else {
-        if (end.turn != turn) report(pipeline_rule::overtaken, r, i, {}, turn, end.turn);
-        end.turn = -1;
-        ++matched_;
+  /// Says which ends of messages don't fit.
+  constexpr void match() {
+    for (rank_id r : ids<rank_id>(actions_.lists.size()))
+      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
+        auto const& a = actions_.lists[r][i];
+        if (a.kind == action_kind::compute || !sound(r, a)) continue;
+        message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
+        if (sent.from != received.from || sent.to != received.to)
+          report(pipeline_rule::unmatched, r, i);
+        else if (a.kind == action_kind::send && sent.turn != received.turn)
+          report(pipeline_rule::overtaken, r, i, {}, sent.turn, received.turn);
       }
-    }
-  }
-
-  constexpr void match_receives(rank_id r) {
-    auto const& list = actions_.lists[r];
-    for (std::size_t i = 0; i < list.size(); ++i)
-      if (auto const& a = list[i]; a.kind == action_kind::receive && sound(r, a) && receive_[output(a.op)].turn >= 0)
-        report(pipeline_rule::unmatched, r, i);
   }
 
   /// How many operations stand before each step.
@@ -209,7 +187,7 @@ class actions_judge {
     auto const ranks = actions_.lists.size();
     auto left = before_steps();
     constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> message(here_.size(), nobody_waits);  // or the rank that waits for it
+    std::vector<std::int32_t> messages(here_.size(), nobody_waits);  // or the rank that waits for it
     std::vector<std::int32_t> before_step(left.size(), nobody_waits), next_waiter(ranks, nobody_waits);
     std::vector<std::size_t> next(ranks, 0);
     std::vector<rank_id> runnable;
@@ -223,13 +201,13 @@ class actions_judge {
       for (; i < list.size(); ++i) {
         auto const& a = list[i];
         if (a.kind == action_kind::receive) {
-          auto& m = message[output(a.op)];
+          auto& m = messages[output(a.op)];
           if (m == was_sent) continue;
           m = r.value();
           break;
         }
         if (a.kind == action_kind::send) {
-          auto& m = message[output(a.op)];
+          auto& m = messages[output(a.op)];
           if (m != nobody_waits) runnable.push_back(m);
           m = was_sent;
         } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
@@ -258,12 +236,17 @@ class actions_judge {
     each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
     events.counted();
     each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
+    std::vector<std::size_t> other_end(here_.size(), nothing);
     for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i)
-        if (auto const& a = actions_.lists[r][i]; a.kind == action_kind::send) {
-          auto const& end = receive_[output(a.op)];
-          events.join(first[r.index()] + i, first[end.rank.index()] + static_cast<std::size_t>(end.index));
-        }
+      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
+        auto const& a = actions_.lists[r][i];
+        if (a.kind == action_kind::compute) continue;
+        auto& other = other_end[output(a.op)];
+        if (other == nothing)
+          other = first[r.index()] + i;
+        else
+          events.join(other, first[r.index()] + i);
+      }
     events.run();
     for (rank_id r : ids<rank_id>(actions_.lists.size()))
       for (std::size_t i = 0; i < actions_.lists[r].size(); ++i)
@@ -305,19 +288,16 @@ class actions_judge {
     }
   }
 
-  static constexpr std::int64_t nobody = -1;
-
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   pipeline_actions const& actions_;
   schedule_judge places_;
   std::size_t stages_, microbatches_;
   std::vector<std::int32_t> here_{};  // by output: the rank that was last seen to make or receive it
-  std::vector<end_of_message> receive_{};
+  std::vector<message> send_{}, receive_{};
   std::vector<partner> partner_{};
-  std::array<std::int64_t, 256> lane_owner_{};
+  std::array<bool, 256> lane_used_{};  // of the rank being read
   bool edges_alone_ = true, some_bad_ = false;
-  std::size_t receives_ = 0, matched_ = 0;
   std::vector<pipeline_violation> found_{};
   pipeline_violation stopped_{};
 };

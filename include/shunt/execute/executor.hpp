@@ -27,6 +27,17 @@ concept session = requires(S& s, std::shared_ptr<program const> p) {
   { s.wait() } -> std::same_as<outcome>;
 };
 
+/// A handle on a program that outlives the session.
+[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) { return {std::shared_ptr<void const>{}, &p}; }
+
+/// One program in a session of its own: what every executor's `run` is.
+template <class Executor, work Work>
+outcome run_once(Executor const& executor, program const& p, Work& w) {
+  auto session = executor.open(w);
+  session.submit(borrowed(p));
+  return session.wait();
+}
+
 /// Runs programs on a work: every instruction once, its dependencies kept, and the instructions of each lane of a rank start in list
 /// order on every executor; those that know no lanes start a rank's whole list in order. `open(work, first)` starts a session whose first program is iteration `first`.
 template <class E, class Work>

@@ -31,7 +31,4 @@ inline void same_ranks(program const& first, program const& p) {
                           std::to_string(first.ranks.size()));
 }
 
-/// A handle on a program that outlives the session.
-[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) { return {std::shared_ptr<void const>{}, &p}; }
-
 }  // namespace shunt

@@ -36,9 +36,7 @@ struct inline_executor {
   }
   template <work Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
 };
 

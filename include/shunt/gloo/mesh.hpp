@@ -84,6 +84,13 @@ class gloo_mesh {
   gloo_mesh& operator=(gloo_mesh const&) = delete;
   /// Leaves at once; to the others this rank is lost, unless `close` was called.
   ~gloo_mesh() {
+    leave();
+    for (auto& t : threads_) t.join();
+    reaper_.join();
+  }
+
+  /// Leaves at once, from any thread: no more heartbeats, and whoever waits here throws run_aborted.
+  void leave() {
     {
       std::lock_guard const lock(mutex_);
       over_ = true;
@@ -94,8 +101,6 @@ class gloo_mesh {
     }
     changed_.notify_all();
     reap_.notify_all();
-    for (auto& t : threads_) t.join();
-    reaper_.join();
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -164,7 +169,9 @@ class gloo_mesh {
     }
     changed_.notify_all();
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return goodbye_said_ && std::none_of(peers_.begin(), peers_.end(), [](neighbour const& p) { return p.there; }); });
+    changed_.wait(lock, [&] {
+      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(), [](neighbour const& p) { return p.there; }));
+    });
   }
 
   /// Tells all others a number, at least 0 and never less than before: how many programs this rank has completed, for example.
@@ -182,7 +189,7 @@ class gloo_mesh {
     changed_.wait(lock, [&] {
       all = note_ >= note;
       for (std::size_t i = 0; i < peers_.size(); ++i) all = all && (members_[i] == self_ || peers_[i].note >= note);
-      return all || !lost_.empty();
+      return all || !lost_.empty() || over_;
     });
     return all;
   }
@@ -217,35 +224,54 @@ class gloo_mesh {
     return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), r) - members_.begin());
   }
 
+  /// All members sign in, connect, and say whether they could; nobody starts before everybody is connected.
   void meet(std::int32_t epoch) {
     namespace files = std::filesystem;
     std::string const prefix = "epoch" + std::to_string(epoch);
-    auto const sign = [&](rank_id r) { return files::path(config_.directory) / (prefix + ".rank" + std::to_string(r.value())); };
+    auto const sign = [&](rank_id r, char const* what) {
+      return files::path(config_.directory) / (prefix + "." + what + std::to_string(r.value()));
+    };
+    auto const signed_as = [&](rank_id r, char const* what) {
+      std::error_code ignored;
+      return files::exists(sign(r, what), ignored);
+    };
+    /// Waits until all members meet a condition; those that don't, after a time, are absent.
+    auto const wait_for = [&](auto const& condition, std::string const& what) {
+      auto const until = clock::now() + config_.patience;
+      for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
+        std::vector<rank_id> missing;
+        for (rank_id const r : members_)
+          if (!condition(r)) missing.push_back(r);
+        if (missing.empty()) return;
+        if (clock::now() <= until) continue;
+        std::string names;
+        for (rank_id const r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r.value());
+        throw no_mesh(config_.directory + ": after " + std::to_string(config_.patience.count()) + " ms these ranks did not " + what + " " +
+                          prefix + ": " + names,
+                      missing);
+      }
+    };
     try {
       files::create_directories(config_.directory);
-      if (!files::create_directory(sign(self_)))  // atomic: whoever makes it is the one
+      if (!files::create_directory(sign(self_, "rank")))  // atomic: whoever makes it is the one
         throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " is there already, in " + prefix +
                       "; is the directory left over from another run?");
+      wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
+      std::string const failure = connect(prefix);
+      files::create_directory(sign(self_, failure.empty() ? "ready" : "failed"));
+      wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); }, "connect in");
+      if (!failure.empty())
+        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + failure);
+      for (rank_id const r : members_)
+        if (signed_as(r, "failed"))
+          throw no_mesh(config_.directory + ": rank " + std::to_string(r.value()) + " could not connect in " + prefix);
     } catch (files::filesystem_error const& error) {
       throw no_mesh(config_.directory + ": can't meet there: " + error.code().message());
     }
-    auto const until = clock::now() + config_.patience;
-    for (;;) {
-      std::vector<rank_id> missing;
-      for (rank_id const r : members_) {
-        std::error_code ignored;
-        if (!files::exists(sign(r), ignored)) missing.push_back(r);
-      }
-      if (missing.empty()) break;
-      if (clock::now() > until) {
-        std::string names;
-        for (rank_id const r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r.value());
-        throw no_mesh(config_.directory + ": after " + std::to_string(config_.patience.count()) + " ms these ranks did not come to " + prefix +
-                          ": " + names,
-                      missing);
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    }
+  }
+
+  /// Why that isn't possible; empty: connected.
+  [[nodiscard]] std::string connect(std::string const& prefix) {
     try {
       ::gloo::transport::tcp::attr attributes;
       attributes.iface = config_.interface;
@@ -257,21 +283,23 @@ class gloo_mesh {
       context->setTimeout(config_.patience);
       context->connectFullMesh(store, device);
       context_ = std::move(context);
+      return {};
     } catch (std::exception const& error) {
-      throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + error.what());
+      return error.what();
     }
   }
 
   /// With the mutex held.
   void refuse_after_loss() const {
     if (!lost_.empty()) throw peer_lost(lost_.front());
+    if (over_) throw run_aborted();
   }
 
   /// With the mutex held.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     reap_.notify_one();
-    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty(); });
+    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty() || over_; });
   }
 
   /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss, even if its own goodbye was overtaken.

@@ -43,13 +43,28 @@
 #include "shunt/program/program.hpp"
 
 namespace shunt {
+
+/// How messages are to travel.
+struct message_layout {
+  message_lanes lanes = message_lanes::one_per_edge;
+  /// Sets of buffers a rank has beyond those that its plan needs at once. With none the next activation is received only when the last
+  /// set was freed, right before it is needed: nothing is lost where sends are buffered. Where every send waits for its receive, one
+  /// spare set lets messages travel ahead.
+  std::int32_t spare_sets = 0;
+
+  constexpr message_layout() = default;
+  constexpr message_layout(message_lanes l, std::int32_t spare = 0) : lanes(l), spare_sets(spare) {}
+  constexpr bool operator==(message_layout const&) const = default;
+};
+
 namespace detail {
 
 class pipeline_lowering {
  public:
-  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors, message_lanes lanes)
-      : job_(job), schedule_(schedule), tensors_(tensors), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
-    actions_ = message_placing(job, schedule, lanes, &starts_).placed();
+  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
+                              message_layout const& layout)
+      : job_(job), schedule_(schedule), tensors_(tensors), layout_(layout), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
+    actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
     set_of_.assign(cell_.count, none);
     host_.assign(cell_.count, rank_id{none});
     for (rank_id r : ids<rank_id>(job.ranks()))
@@ -123,6 +138,7 @@ class pipeline_lowering {
     held_.clear();
     sets_.clear();
     free_.clear();
+    first_free_ = 0;
     largest_ = {};
     last_ = beside_ = none;
     stepping_ = false;
@@ -295,14 +311,18 @@ class pipeline_lowering {
     return last_ = place(pipeline_lanes::compute, after, [&](placing const& at) { return builder_.copy(r, from, to, at); });
   }
 
-  /// A set of buffers for a micro-batch at a stage: the one that was freed last whose gradient, if it was sent, was taken before the next
+  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose gradient, if it was sent, was taken before the next
   /// one is made there, or a new one.
   constexpr void take_set(rank_id r, std::size_t cell) {
-    std::size_t k = free_.size();
-    while (k > 0 && sets_[static_cast<std::size_t>(free_[k - 1])].gradient_taken > starts_.gradient[cell]) --k;
-    if (k > 0) {
-      set_of_[cell] = free_[k - 1];
-      free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(k) - 1);
+    std::size_t k = first_free_;
+    while (k < free_.size() && sets_[static_cast<std::size_t>(free_[k])].gradient_taken > starts_.gradient[cell]) ++k;
+    auto const spare = static_cast<std::size_t>(std::max(layout_.spare_sets, 0));
+    if (k < free_.size() && free_.size() - first_free_ > spare) {
+      set_of_[cell] = free_[k];
+      if (k == first_free_)
+        ++first_free_;
+      else
+        free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(k));
     } else {
       auto const number = static_cast<std::int32_t>(sets_.size()), held = static_cast<std::int32_t>(held_.size());
       using at = pipeline_buffers;
@@ -386,6 +406,7 @@ class pipeline_lowering {
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   pipeline_tensors const& tensors_;
+  message_layout layout_;
   program_builder builder_;
   pipeline_cells cell_;
   pipeline_starts starts_;
@@ -399,7 +420,8 @@ class pipeline_lowering {
   // of the rank being lowered
   std::vector<held_stage> held_{};
   std::vector<buffer_set> sets_{};
-  std::vector<std::int32_t> free_{};       // sets, the last one freed last
+  std::vector<std::int32_t> free_{};       // sets, in the order in which they were freed, from `first_free_` on
+  std::size_t first_free_ = 0;
   std::array<byte_count, 3> largest_{};    // of what arrives, leaves, is stashed
   std::int32_t last_ = none;               // on the lane of computing
   std::int32_t beside_ = none;             // the second of a pair that nothing on the lane of computing has waited for yet
@@ -411,12 +433,12 @@ class pipeline_lowering {
 
 /// The program of one iteration. Ranks that are dead in the job have an empty list.
 [[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors = {},
-                                      message_lanes lanes = message_lanes::one_per_edge) {
+                                      message_layout const& layout = {}) {
   validate(job);
   validate(job, tensors);
   if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
     throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " ranks");
-  return detail::pipeline_lowering(job, schedule, tensors, lanes).lowered();
+  return detail::pipeline_lowering(job, schedule, tensors, layout).lowered();
 }
 
 }  // namespace shunt

@@ -63,6 +63,14 @@ enum class validation : std::uint8_t {
   in_next_iteration,  ///< staggered steps
 };
 
+/// How a step that doesn't stand is taken back.
+enum class rollback : std::uint8_t {
+  kept_state,  ///< the kept state is copied back: the same bits
+  /// `step_again` takes the step back itself before it repeats it, by the inverse of the optimizer's formulas: no second pass over the
+  /// state, but not the same bits. The kept state stays, for lost workers.
+  inverse,
+};
+
 /// Iterations that validate the one before, and what validates the last.
 struct validated_program {
   program iteration{};
@@ -123,8 +131,7 @@ class list_rewriter {
   template <class Change>
   std::int32_t move(std::int32_t n, Change&& change) {
     auto i = old_.instructions[static_cast<std::size_t>(n)];
-    std::vector<std::int32_t> after;
-    for (auto const w : old_.after(i)) after.push_back(now_[static_cast<std::size_t>(w)]);
+    std::vector<std::int32_t> after = waits_of(n);
     change(i, after);
     return now_[static_cast<std::size_t>(n)] = put(i, after);
   }
@@ -150,7 +157,16 @@ class list_rewriter {
     return {b, at, size};
   }
   [[nodiscard]] std::int32_t place_of(std::int32_t n) const { return now_[static_cast<std::size_t>(n)]; }
-  void replace_place(std::int32_t n, std::int32_t place) { now_[static_cast<std::size_t>(n)] = place; }
+  /// What an old instruction waits for, where that stands now; in place of what will only follow, the last one of its lane.
+  [[nodiscard]] std::vector<std::int32_t> waits_of(std::int32_t n) const {
+    std::vector<std::int32_t> places;
+    for (auto const w : old_.after(old_.instructions[static_cast<std::size_t>(n)])) {
+      auto const moved = place_of(w);
+      auto const place = moved >= 0 ? moved : last_[old_.instructions[static_cast<std::size_t>(w)].lane];
+      if (place >= 0) places.push_back(place);
+    }
+    return places;
+  }
   /// The last instruction of every lane but this one.
   [[nodiscard]] std::vector<std::int32_t> ends_of_other_lanes(std::uint8_t lane) const {
     std::vector<std::int32_t> ends;
@@ -177,7 +193,7 @@ class list_rewriter {
 
 class step_validator {
  public:
-  step_validator(program const& p, validation when) : p_(p), when_(when), d_(find_dependencies(p)), ranks_(p.ranks.size()) {
+  step_validator(program const& p, validation when, rollback how) : p_(p), when_(when), how_(how), d_(find_dependencies(p)), ranks_(p.ranks.size()) {
     for (rank_id r : ids<rank_id>(p.ranks.size())) {
       if (p.ranks[r].instructions.empty()) continue;
       ranks_[r.index()].steps = steps_of(p.ranks[r], r);
@@ -226,7 +242,7 @@ class step_validator {
 
  private:
   static constexpr std::int32_t none = -1;
-  static constexpr std::uint8_t transfers = 1;  // the lane of messages that no other message goes along with
+  static constexpr std::uint8_t transfers = 1;  // the lane of reductions, for messages that go along with no other
 
   /// Somebody who passes the verdict on, or gets it.
   struct link {
@@ -341,7 +357,7 @@ class step_validator {
       last = list.add({.op = {.kind = op_kind::validate, .stage = s.stage}}, {ranks_[r.index()].verdict, s.record}, {s.words}, after);
     for (auto const& s : ranks_[r.index()].steps) {
       if (is_last(s.stage)) continue;
-      list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
+      if (how_ == rollback::kept_state) list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
       last = list.add({.op = {.kind = op_kind::step_again, .stage = s.stage}}, {s.gradient, ranks_[r.index()].verdict, s.state, s.record},
                       {s.state, s.record}, {}, s.again());
     }
@@ -402,9 +418,7 @@ class step_validator {
     };
     std::int32_t last = none;
     for (auto const& s : own.steps) {
-      std::vector<std::int32_t> reduced;
-      for (auto const w : p_.ranks[r].after(at(r, s.keep))) reduced.push_back(list.place_of(w));
-      last = list.add({.op = {.kind = op_kind::norm, .stage = s.stage}}, {s.gradient, s.flag}, {s.share}, reduced);
+      last = list.add({.op = {.kind = op_kind::norm, .stage = s.stage}}, {s.gradient, s.flag}, {s.share}, list.waits_of(s.keep));
       if (s.stage > 0) {
         rank_id const from = neighbour(r, s.stage, s.stage.value() - 1);
         region before = s.prefix;
@@ -437,6 +451,7 @@ class step_validator {
 
   program const& p_;
   validation when_;
+  rollback how_;
   dependencies d_;
   std::vector<rank_state> ranks_;
   indexed<stage_id, std::vector<rank_id>> holders_;
@@ -446,8 +461,8 @@ class step_validator {
 }  // namespace detail
 
 /// A pipeline's iteration with steps that are validated, as said at the top of this header.
-[[nodiscard]] inline validated_program validated(program const& iteration, validation when) {
-  return detail::step_validator(iteration, when)();
+[[nodiscard]] inline validated_program validated(program const& iteration, validation when, rollback how = rollback::kept_state) {
+  return detail::step_validator(iteration, when, how)();
 }
 
 /// The program that brings a rank that comes back all that is persistent of its stages, from the lowest of its peers: with a validation

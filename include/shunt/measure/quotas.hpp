@@ -52,9 +52,9 @@ namespace shunt {
 }
 
 /// No quotas with at most `cap` tokens a rank have fewer copies than this. A copy brings tokens of one expert to one rank, so it carries no
-/// more than the expert has and no more than the largest room B of a rank below the cap. A source with surplus s therefore needs the least
-/// number of pieces that add up to s, cut from its experts, each no larger than B; sources share no experts. And the receivers, largest
-/// rooms first, must take the whole surplus, a copy each. O(E log E).
+/// more than the expert has and no more than the cap. A rank with s tokens above the cap therefore needs as many copies as it takes pieces
+/// to add up to s, cut from its experts, each no larger than the cap; ranks share no experts. And on balance the ranks below the cap take
+/// all that is above it, so that at least those with the largest rooms that hold it get a copy each. O(E log E).
 [[nodiscard]] constexpr std::int64_t copies_bound(std::span<std::int64_t const> loads, std::span<rank_id const> homes, std::int32_t ranks,
                                                   std::span<char const> live, std::int64_t cap) {
   std::vector<std::int64_t> surplus(static_cast<std::size_t>(ranks), 0), rooms;
@@ -69,27 +69,25 @@ namespace shunt {
   std::sort(rooms.begin(), rooms.end());
   std::int64_t receivers = 0, taken = 0;
   for (std::size_t i = rooms.size(); i-- > 0 && taken < all; ++receivers) taken += rooms[i];
-  std::int64_t const largest = rooms.empty() ? 0 : rooms.back();
-  if (largest == 0) return 0;
 
   struct piece {
     std::size_t rank;
     std::int64_t tokens;
   };
-  std::vector<piece> rest;  // what is left of each expert after whole pieces of the largest room
+  std::vector<piece> rest;  // what is left of each expert after whole pieces of the cap
   std::int64_t pieces = 0;
   std::vector<std::int64_t> whole(surplus.size(), 0);
   for (std::size_t e = 0; e < loads.size(); ++e) {
     std::size_t const r = homes[e].index();
     if (surplus[r] <= 0) continue;
-    whole[r] += loads[e] / largest;
-    rest.push_back({r, loads[e] % largest});
+    whole[r] += loads[e] / cap;
+    rest.push_back({r, loads[e] % cap});
   }
   for (std::size_t r = 0; r < surplus.size(); ++r) {
     if (surplus[r] <= 0) continue;
-    std::int64_t const used = std::min(whole[r], ceil_divide(surplus[r], largest));
+    std::int64_t const used = std::min(whole[r], ceil_divide(surplus[r], cap));
     pieces += used;
-    surplus[r] -= used * largest;
+    surplus[r] -= used * cap;
   }
   std::sort(rest.begin(), rest.end(), [](piece const& a, piece const& b) { return a.tokens > b.tokens; });
   for (auto const& p : rest) {

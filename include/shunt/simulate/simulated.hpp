@@ -50,9 +50,7 @@ struct simulated {
   }
   template <work Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
   [[nodiscard]] outcome run(program const& p) const {
     no_work none;

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,114 +20,113 @@ namespace shunt {
 /// Exact token shares for one layer of one micro-batch, made once, asked without allocating.
 ///
 /// Rank r is home to some experts and has w_r tokens for them; no rank is to compute more than C. A rank above C is a source with surplus
-/// w_r - C, one below a receiver with room C - w_r. A copy takes tokens of one expert from its home to a receiver. What it can close is a
-/// receiver (its room is full) or a source (its surplus is gone); were every copy to close one, there would be at most R - 1 of them, as
-/// the last closes both. So: the source that can offer the most tokens of one expert, a = min(its largest expert, its surplus), fills
-/// the largest room that a fills; where a fills none, it goes to the roomiest rank that got nothing yet, and the rank then waits for
-/// an offer that closes it. So no rank hosts more than two copies, unless only such waiting ranks are left.
-///
-/// That order is tried first; where it breaks one of the two bounds, a second one, receivers by descending room each filled from the
-/// largest offer, and the better is taken: fewer copies on the fullest rank if that has more than two, then fewer copies.
-/// O(E log E + R copies). Each copy of an expert lies on another rank.
+/// w_r - C, one below a receiver with room C - w_r. A copy takes tokens of one expert from a source to a receiver. If every copy closes a
+/// rank, that is brings it to C exactly, there are at most R - 1 copies, as the last closes two. So the roomiest receiver is served from
+/// (a) the largest surplus that has an expert to fill the room and needs not go below C for it; else, if it hosts nothing yet,
+/// (b) the largest surplus below its room that a single expert covers, which closes the source and leaves a smaller room; else
+/// (c) the largest surplus that has an expert to fill the room, which then goes below C and becomes a receiver (MoonEP's move); else
+/// (d) the source with the largest expert, of which the receiver gets what both can take: the only copies that close nothing.
+/// A rank hosts at most two copies unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8 equal experts
+/// each and 16 empty ones need 64 copies.
 class quota_rule {
  public:
   /// Homes of experts: one rank an expert, below ranks.
   constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes, std::span<char const> live)
       : homes_(homes.begin(), homes.end()), live_(live.begin(), live.end()), first_(static_cast<std::size_t>(ranks) + 1, 0),
-        list_(homes.size(), 0), surplus_(static_cast<std::size_t>(ranks), 0), tokens_(surplus_.size(), 0), hosted_(surplus_.size(), 0),
-        left_(homes.size(), 0) {
+        list_(homes.size(), 0), tokens_(static_cast<std::size_t>(ranks), 0), left_(homes.size(), 0) {
     for (auto const r : homes_) ++first_[r.index() + 1];
     for (std::size_t r = 0; r + 1 < first_.size(); ++r) first_[r + 1] += first_[r];
     auto next = first_;
     for (std::size_t e = 0; e < homes_.size(); ++e) list_[next[homes_[e].index()]++] = e;
-    sources_.reserve(surplus_.size());
-    receivers_.reserve(surplus_.size());
-    for (auto* copies : {&copies_, &other_}) copies->reserve(homes_.size() + surplus_.size());
+    sources_.reserve(tokens_.size());
+    receivers_.reserve(tokens_.size());
+    copies_.reserve(homes_.size() + tokens_.size());
   }
 
   /// `cap` times the live ranks must hold all tokens.
   constexpr std::span<expert_copy const> operator()(std::span<std::int64_t const> loads, std::int64_t cap) {
     std::fill(tokens_.begin(), tokens_.end(), 0);
     for (std::size_t e = 0; e < loads.size(); ++e) tokens_[homes_[e].index()] += loads[e];
-    copies_.clear();
-    std::size_t const worst = fill<true>(loads, cap);
-    if (worst <= 2 && copies_.size() + 1 <= std::max<std::size_t>(1, surplus_.size())) return copies_;
-    copies_.swap(other_);
-    copies_.clear();
-    std::size_t const again = fill<false>(loads, cap);
-    auto const rank = [](std::size_t most, auto const& list) { return std::pair(std::max<std::size_t>(most, 2), list.size()); };
-    if (rank(again, copies_) >= rank(worst, other_)) copies_.swap(other_);
+    fill(loads, cap);
     return copies_;
   }
 
  private:
   struct source {
     std::size_t rank = 0, expert = 0;  ///< its largest expert by what is left at home
-    std::int64_t offer = 0;
+    std::int64_t left = 0;             ///< of that expert
+    std::int64_t surplus = 0;
+  };
+  struct receiver {
+    std::int64_t room = 0;
+    std::size_t rank = 0;
+    std::int32_t hosts = 0;
   };
 
-  /// The expert of a source with the most tokens left, and what the source can give of it.
   constexpr void refresh(source& s) const {
     s.expert = list_[first_[s.rank]];
-    for (std::size_t i = first_[s.rank]; i < first_[s.rank + 1]; ++i)
+    for (std::size_t i = first_[s.rank] + 1; i < first_[s.rank + 1]; ++i)
       if (left_[list_[i]] > left_[s.expert]) s.expert = list_[i];
-    s.offer = std::min(left_[s.expert], surplus_[s.rank]);
+    s.left = left_[s.expert];
   }
 
-  /// Returns the largest number of copies on a rank.
-  template <bool Closing>
-  constexpr std::size_t fill(std::span<std::int64_t const> loads, std::int64_t cap) {
+  constexpr void fill(std::span<std::int64_t const> loads, std::int64_t cap) {
+    copies_.clear();
     sources_.clear();
     receivers_.clear();
     std::copy(loads.begin(), loads.end(), left_.begin());
-    std::fill(hosted_.begin(), hosted_.end(), 0);
-    for (std::size_t r = 0; r < surplus_.size(); ++r) {
-      surplus_[r] = tokens_[r] - (live_[r] ? cap : 0);
-      if (surplus_[r] > 0) {
-        sources_.push_back({.rank = r});
-        refresh(sources_.back());
-      } else if (surplus_[r] < 0) {
-        receivers_.push_back(r);
-      }
+    for (std::size_t r = 0; r < tokens_.size(); ++r) {
+      std::int64_t const surplus = tokens_[r] - (live_[r] ? cap : 0);
+      if (surplus > 0) refresh(sources_.emplace_back(source{.rank = r, .surplus = surplus}));
+      if (surplus < 0) receivers_.push_back({.room = -surplus, .rank = r});
     }
-    std::size_t most = 0;
     while (!sources_.empty()) {
-      auto const from = std::max_element(sources_.begin(), sources_.end(), [](auto& a, auto& b) { return a.offer < b.offer; });
-      std::size_t best = receivers_.size(), waiting = receivers_.size(), roomiest = receivers_.size();
-      for (std::size_t i = 0; i < receivers_.size(); ++i) {
-        std::size_t const r = receivers_[i];
-        std::int64_t const room = -surplus_[r];
-        if (room <= from->offer && (best == receivers_.size() || room > -surplus_[receivers_[best]])) best = i;
-        if (hosted_[r] == 0 && (roomiest == receivers_.size() || room > -surplus_[receivers_[roomiest]])) roomiest = i;
-        if (waiting == receivers_.size() || room > -surplus_[receivers_[waiting]]) waiting = i;
+      auto const to = std::max_element(receivers_.begin(), receivers_.end(), [](auto& a, auto& b) { return a.room < b.room; });
+      // which of (a) .. (d), 3 .. 0, and by what the best of them is chosen
+      std::size_t from = 0;
+      std::pair<int, std::int64_t> best{-1, 0};
+      for (std::size_t i = 0; i < sources_.size(); ++i) {
+        auto const& s = sources_[i];
+        std::pair<int, std::int64_t> rank{0, s.left};
+        if (s.left >= to->room)
+          rank = {s.surplus >= to->room ? 3 : 1, s.surplus};
+        if (to->hosts == 0 && s.surplus <= s.left && s.surplus < to->room) rank = {2, s.surplus};
+        if (rank > best) {
+          best = rank;
+          from = i;
+        }
       }
-      std::size_t to = waiting;
-      if constexpr (Closing) to = best != receivers_.size() ? best : roomiest != receivers_.size() ? roomiest : waiting;
-      std::size_t const r = receivers_[to];
-      std::int64_t const moved = std::min(from->offer, -surplus_[r]);
-      copies_.push_back({.expert = from->expert, .rank = r, .tokens = moved});
-      most = std::max(most, static_cast<std::size_t>(++hosted_[r]));
-      left_[from->expert] -= moved;
-      surplus_[from->rank] -= moved;
-      surplus_[r] += moved;
-      if (surplus_[r] == 0) receivers_.erase(receivers_.begin() + static_cast<std::ptrdiff_t>(to));
-      if (surplus_[from->rank] == 0)
-        sources_.erase(from);
-      else
-        refresh(*from);
+      auto& s = sources_[from];
+      std::int64_t moved = to->room;
+      if (best.first == 2) moved = s.surplus;
+      if (best.first == 0) moved = std::min(s.left, s.surplus);
+      copies_.push_back({.expert = s.expert, .rank = to->rank, .tokens = moved});
+      left_[s.expert] -= moved;
+      s.surplus -= moved;
+      to->room -= moved;
+      ++to->hosts;
+      if (to->room == 0) {
+        *to = receivers_.back();
+        receivers_.pop_back();
+      }
+      if (s.surplus > 0) {
+        refresh(s);
+        continue;
+      }
+      if (s.surplus < 0) receivers_.push_back({.room = -s.surplus, .rank = s.rank});
+      s = sources_.back();
+      sources_.pop_back();
     }
-    return most;
   }
 
   std::vector<rank_id> homes_;
   std::vector<char> live_;
   std::vector<std::size_t> first_, list_;  ///< experts by home
-  std::vector<std::int64_t> surplus_, tokens_;
-  std::vector<std::int32_t> hosted_;
+  std::vector<std::int64_t> tokens_;
   std::vector<std::int64_t> left_;  ///< tokens of an expert still at home
   std::vector<source> sources_{};
-  std::vector<std::size_t> receivers_{};
-  std::vector<expert_copy> copies_{}, other_{};
+  std::vector<receiver> receivers_{};
+  std::vector<expert_copy> copies_{};
 };
 
 /// Experts stay at home, and for this very micro-batch a few are copied so that no rank computes more than `cap` x tokens / live ranks,

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "shunt/measure/columns.hpp"
+#include "shunt/solve/pipeline/equal_pipelines.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/job_shop.hpp"
 #include "shunt/solve/pipeline/restate.hpp"
@@ -188,9 +189,9 @@ struct branch_and_bound {
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job, std::stop_token stop) const {
     validate(job);
     if (job.pipelines > 1 && pipelines_are_equal(job)) {
-      auto one = job;
-      one.pipelines = 1;
-      return copied(job, (*this)(one, std::move(stop)));
+      auto one = (*this)(first_pipeline(job), std::move(stop));
+      one.plan = copied_to_all(job, one.plan);
+      return one;
     }
     if (stage_without_worker(job)) return restate(job, empty_schedule(job));
     solution<pipeline_schedule> answer{
@@ -243,25 +244,6 @@ struct branch_and_bound {
     fused.costs.backward_input = per_stage(std::move(both));
     fused.costs.backward_weight = 0;
     return period_bound(fused, stagger);
-  }
-
-  [[nodiscard]] static bool pipelines_are_equal(pipeline_job const& job) {
-    auto const shape = job.layout.form();
-    bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped || shape == stage_layout::shape::wave;
-    bool const equal_links = job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
-    return job.dead.empty() && apart && equal_links && job.memory.rule != stash_cap::kind::per_rank;
-  }
-
-  [[nodiscard]] static solution<pipeline_schedule> copied(pipeline_job const& job, solution<pipeline_schedule> answer) {
-    auto const of_one = answer.plan.order.items();
-    answer.plan.order = {};
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (auto list : of_one) {
-        for (operation& o : list)
-          if (o.kind != op_kind::step) o.pipeline = p;
-        answer.plan.order.push_back(std::move(list));
-      }
-    return answer;
   }
 };
 static_assert(anytime_solver_for<branch_and_bound, pipeline_job>);

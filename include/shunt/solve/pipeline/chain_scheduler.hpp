@@ -6,8 +6,8 @@
 /// order, so all there is to know of a seat is how many forwards, backward_inputs and backward_weights it has started. Two ways of running:
 ///
 ///     listed    an idle rank starts, of what is there, the operation with the smallest key of `chain_rules`
-///     ordered   forwards and backward_inputs start in a given order; backward_weights fill the time in which a rank waits for the next of
-///               them, or give back the stash that it needs
+///     ordered   operations start in a given order; if that names no backward_weights, these fill the time in which a rank waits for the
+///               next of the others, or give back the stash that it needs
 ///
 /// Never over the cap and never stuck: a rank starts the forward of a micro-batch younger than the oldest one that still has a forward to
 /// do there only as long as that one finds room for all its forwards. So every job is planned whose caps hold one micro-batch alone.
@@ -46,10 +46,12 @@ struct chain_rules {
   ticks slope = 1;
 };
 
-/// Forwards and backward_inputs of all ranks, rank by rank; an entry is 2 * seat + (1 for a backward_input).
+/// The operations of all ranks, rank by rank, with or without backward_weights; an entry is 4 * seat + 0, 1 or 2 for a forward,
+/// backward_input or backward_weight.
 struct chain_order {
   std::vector<std::int32_t> entries{};
   std::vector<std::size_t> first{};  ///< ranks + 1
+  bool weights = false;
 };
 
 class chain_scheduler {
@@ -82,7 +84,6 @@ class chain_scheduler {
       if (s > 0) q.previous = where[cell(p, s - 1)];
     }
     ranks_.resize(ranks);
-    order_.first.assign(ranks + 1, 0);
     for (std::size_t r = 0; r < ranks; ++r) {
       auto& own = ranks_[r];
       own.cap = job.stash_limit(static_cast<std::int32_t>(r)).value_or(std::numeric_limits<std::int64_t>::max() / 2);
@@ -98,9 +99,7 @@ class chain_scheduler {
         if (seat(q).at.pipeline != seat(last).at.pipeline) last = q;
         seat(q).last = last;
       }
-      order_.first[r + 1] = static_cast<std::size_t>(first_[r + 1]) * 2 * microbatches_;
     }
-    order_.entries.resize(order_.first.back());
     arrival_.resize(seats * microbatches_ * 2);
     sequence_.reserve(seats * microbatches_ * 3);
     while (leaves_ < ranks) leaves_ *= 2;
@@ -146,12 +145,14 @@ class chain_scheduler {
     return sequence_.size() == seats_.size() * microbatches_ * 3;
   }
 
-  /// The last run's order.
-  [[nodiscard]] chain_order const& order() {
-    position_.assign(order_.first.begin(), order_.first.end() - 1);
+  /// The last run's order, with or without its backward_weights.
+  [[nodiscard]] chain_order order(bool weights = false) {
+    chain_order kept{.entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)), .weights = weights};
+    for (std::int32_t const q : first_) kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
+    position_.assign(kept.first.begin(), kept.first.end() - 1);
     for (std::int32_t const e : sequence_)
-      if (e % 4 < 2) order_.entries[position_[rank_of(static_cast<std::size_t>(e / 4))]++] = e / 4 * 2 + e % 4;
-    return order_;
+      if (weights || e % 4 < 2) kept.entries[position_[rank_of(static_cast<std::size_t>(e / 4))]++] = e;
+    return kept;
   }
 
   /// All operations of the last run as they started: 4 * seat + 0, 1 or 2 for forward, backward_input or backward_weight.
@@ -425,26 +426,28 @@ class chain_scheduler {
     choice next;
     bool full = false;
     if (position_[at] < order.first[at + 1]) {
-      std::int32_t const e = order.entries[position_[at]], i = e / 2;
+      std::int32_t const e = order.entries[position_[at]], i = e / 4, kind = e % 4;
       auto const& q = seat(i);
-      bool const input = e % 2 == 1;
-      full = !input && own.held + q.whole > own.cap;
-      if (!full && (input ? q.inputs < q.inputs_known : q.forwards < q.forwards_known)) {
-        ticks const there = arrival(i, input ? q.inputs : q.forwards, input);
+      full = kind == 0 && own.held + q.whole > own.cap;
+      if (!full && (kind == 0 ? q.forwards < q.forwards_known : kind == 1 ? q.inputs < q.inputs_known : q.weights < q.inputs)) {
+        ticks const there = kind == 2 ? now : arrival(i, kind == 1 ? q.inputs : q.forwards, kind == 1);
         if (there <= now) {
           ++position_[at];
-          return {i, e % 2, never};
+          return {i, kind, never};
         }
         next.again = there;
       }
     }
+    if (order.weights) return next;
     for (std::int32_t i = first_[at], oldest = job_.microbatches; i < first_[at + 1]; ++i)
       if (auto const& q = seat(i); q.weights < q.inputs && q.weights < oldest) {
         oldest = q.weights;
         next.seat = i;
         next.kind = 2;
       }
-    if (next.seat >= 0 && !full && next.again != never && next.again - now < seat(next.seat).cost.weight / 4 * patience + (seat(next.seat).cost.weight % 4 * patience + 3) / 4) next.seat = -1;
+    if (next.seat < 0 || full || next.again == never) return next;
+    ticks const weight = seat(next.seat).cost.weight;
+    if (next.again - now < weight / 4 * patience + (weight % 4 * patience + 3) / 4) next.seat = -1;
     return next;
   }
 
@@ -459,7 +462,6 @@ class chain_scheduler {
   std::size_t leaves_ = 1;
   ticks slope_ = 1;
   std::vector<std::int32_t> sequence_{};
-  chain_order order_{};
   std::vector<std::size_t> position_{};
   std::vector<ticks> column_end_{};
 };

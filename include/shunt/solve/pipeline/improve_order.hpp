@@ -8,6 +8,8 @@
 /// a dead rank every other live rank of its stage; takes the best, even a worse one; and leaves what it moved in place for a while (tabu
 /// search). After many rounds without gain it goes back to the best plan and shakes it.
 ///
+/// Where all pipelines are copies of the first, it alone is improved.
+///
 /// One evaluation is linear in the operations, times the number of columns where the step is staggered. Stops at the bound, or when `effort`
 /// operations have been timed. Caps are kept; overlapped pairs stay together. Where the plan is none the answer says why.
 /// Throws invalid_problem where the job is broken.
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "shunt/measure/columns.hpp"
+#include "shunt/solve/pipeline/equal_pipelines.hpp"
 #include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/pipeline/timed_order.hpp"
 #include "shunt/solve/solver.hpp"
@@ -71,6 +74,8 @@ class order_search {
   using score = timed_order::score;
   static constexpr std::int32_t none = timed_order::none;
   static constexpr std::int64_t patience = 60;
+  static constexpr std::size_t most_moves = 64;
+  static constexpr std::size_t most_lanes = 4;  // beyond, moves are compared at the starts that the columns have now
 
   struct move {
     std::int32_t item = none;
@@ -257,19 +262,30 @@ class order_search {
     for (std::size_t i = 0; i < when_.size(); ++i) when_[i] = timed_.end_of(static_cast<std::int32_t>(i));
   }
 
+  /// At most so many moves, any of them.
+  void sample() {
+    if (moves_.size() <= most_moves) return;
+    for (std::size_t k = 0; k < most_moves; ++k) std::swap(moves_[k], moves_[k + random() % (moves_.size() - k)]);
+    moves_.resize(most_moves);
+  }
+
   /// The best of all moves that isn't forbidden; false where there is none.
   bool step() {
     find_moves();
     remember_times();
+    sample();
+    bool const rough = timed_.lanes() > most_lanes;
     std::size_t chosen = moves_.size();
     score least{};
     for (std::size_t k = 0; k < moves_.size() && left_ > 0; ++k) {
       move const& m = moves_[k];
       auto const rank = timed_.items[at(m.item)].rank;
       if (make(m)) {
+        bool const works = rough ? timed_.run_at_starts() : timed_.run();
         left_ -= timed_.work();
-        if (timed_.run()) {
-          score const now = timed_.value(chosen < moves_.size() ? least.first : std::numeric_limits<ticks>::max());
+        if (works) {
+          score const now =
+              rough ? timed_.value_at_starts() : timed_.value(chosen < moves_.size() ? least.first : std::numeric_limits<ticks>::max());
           bool const allowed = moved_[at(m.item)] <= round_ || now < best_;
           if (allowed && (chosen == moves_.size() || now < least)) {
             least = now;
@@ -343,8 +359,20 @@ struct improve_order {
     validate(job);
     auto before = restate(job, std::move(schedule));
     if (before.status != status::feasible) return before;
-    auto after = restate(job, detail::order_search(job, before.plan, reroute, effort).best(static_cast<ticks>(before.lower_bound)));
+    auto after = restate(job, improved(job, before.plan, static_cast<ticks>(before.lower_bound)));
     return after.has_plan() && after.objective <= before.objective ? after : before;
+  }
+
+ private:
+  [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan, ticks bound) const {
+    if (job.pipelines > 1 && pipelines_are_equal(job)) {
+      auto const ranks = static_cast<std::size_t>(job.ranks() / job.pipelines);
+      auto first = plan;
+      first.order.resize(ranks);
+      if (!first.overlapped.empty()) first.overlapped.resize(ranks);
+      if (copied_to_all(job, first) == plan) return copied_to_all(job, improved(first_pipeline(job), first, bound));
+    }
+    return detail::order_search(job, plan, reroute, effort).best(bound);
   }
 };
 static_assert(improver_for<improve_order, pipeline_job, pipeline_schedule>);

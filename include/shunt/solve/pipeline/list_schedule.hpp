@@ -65,9 +65,9 @@ class tournament {
   /// The lowest of those that come first.
   [[nodiscard]] std::int32_t winner() const {
     std::size_t at = 0;
+    ticks const first = least(levels_.back().data());
     for (std::size_t l = levels_.size(); l-- > 0;) {
       ticks const* const c = levels_[l].data() + 8 * at;
-      ticks const first = least(c);
       auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
       at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) | same(5) | same(6) | same(7)));
     }

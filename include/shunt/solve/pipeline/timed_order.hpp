@@ -78,6 +78,7 @@ class timed_order {
   lists order{};
   std::vector<item> items{};
 
+  /// Operations that the last run timed, each once for each of its starts.
   [[nodiscard]] std::int64_t work() const { return static_cast<std::int64_t>(items.size() * lanes_); }
   [[nodiscard]] std::int32_t column_of(std::int32_t rank) const { return in_.of[rank_id{rank}]; }
   [[nodiscard]] std::int32_t forward(operation const& o) const { return forward_[cell(o, o.stage)]; }
@@ -116,72 +117,20 @@ class timed_order {
   }
 
   /// Ends of all items for each start of a column; false where ranks wait for each other.
-  bool run() {
-    std::fill(done_.begin(), done_.end(), false);
-    std::fill(waiter_.begin(), waiter_.end(), none);
-    std::fill(next_.begin(), next_.end(), 0);
-    if (plan_.staggered_step) {
-      left_.assign(before_step_.size(), 0);
-      ready_.assign(before_step_.size() * lanes_, never);
-      for (auto& list : before_step_) list.clear();
-      for (item const& x : items) {
-        left_[x.first.stage.index()] += !x.step;
-        if (x.pair) ++left_[x.second.stage.index()];
-      }
-    }
-    std::size_t reached = 0;
-    runnable_.clear();
-    for (std::size_t r = order.size(); r-- > 0;) runnable_.push_back(static_cast<std::int32_t>(r));
-    while (!runnable_.empty()) {
-      std::int32_t const r = runnable_.back();
-      runnable_.pop_back();
-      auto const& list = order[at(r)];
-      for (std::size_t& i = next_[at(r)]; i < list.size(); ++i) {
-        std::int32_t const own = list[i];
-        item const& x = items[at(own)];
-        if (x.step && left_[x.first.stage.index()] > 0) {
-          before_step_[x.first.stage.index()].push_back(r);
-          break;
-        }
-        std::int32_t blocked = none;
-        for (std::int32_t const p : x.producer)
-          if (p != none && !done_[at(p)]) blocked = p;
-        if (blocked != none) {
-          next_waiter_[at(r)] = waiter_[at(blocked)];
-          waiter_[at(blocked)] = r;
-          break;
-        }
-        time(x, own, i > 0 ? list[i - 1] : none);
-        done_[at(own)] = true;
-        ++reached;
-        for (std::int32_t w = waiter_[at(own)]; w != none; w = next_waiter_[at(w)]) runnable_.push_back(w);
-        if (x.step || !plan_.staggered_step) continue;
-        reduce(x.first.stage, own);
-        if (x.pair) reduce(x.second.stage, own);
-      }
-    }
-    return reached == items.size();
-  }
+  bool run() { return run(plan_.staggered_step ? in_.all.size() : 1); }
+  /// Ends of all items at the starts of the last `value` alone: `value_at_starts` is then at or above the value.
+  bool run_at_starts() { return run(1); }
 
   /// Of the last run. `worst`: where the period is more than this, no more than that it is more may be said.
   [[nodiscard]] score value(ticks worst = std::numeric_limits<ticks>::max()) {
-    if (!plan_.staggered_step) {
-      ticks longest = 0, sum = 0;
-      ends_of_columns();
-      for (ticks const e : path_[0]) {
-        longest = std::max(longest, e);
-        sum += std::max<ticks>(0, e);
-      }
-      return {longest, sum};
-    }
     ends_of_columns();
-    ticks low = 0, high = 0, sum = 0;
+    if (!plan_.staggered_step) return {*std::max_element(path_[0].begin(), path_[0].end()), sum_};
+    ticks low = 0, high = 0;
     for (std::size_t c = 0; c < path_.size(); ++c) {
       low = std::max(low, path_[c][c]);
-      sum += std::max<ticks>(0, path_[c][c]);
       for (ticks const e : path_[c]) high = std::max(high, e);
     }
-    if (low > worst || settles(path_, low, starts)) return {low, sum};
+    if (low > worst || settles(path_, low, starts)) return {low, sum_};
     ++low;
     while (low < high) {
       ticks const middle = low + (high - low) / 2;
@@ -191,9 +140,17 @@ class timed_order {
         low = middle + 1;
     }
     settles(path_, high, starts);
-    return {high, sum};
+    return {high, sum_};
+  }
+  [[nodiscard]] score value_at_starts() {
+    if (!plan_.staggered_step) return value();
+    ends_of_columns();
+    ticks longest = 0;
+    for (std::size_t c = 0; c < starts.size(); ++c) longest = std::max(longest, path_[0][c] - starts[c]);
+    return {longest, sum_};
   }
   column_starts starts{};  ///< of the columns, as `value` found them
+  [[nodiscard]] std::size_t lanes() const { return plan_.staggered_step ? in_.all.size() : 1; }
 
   [[nodiscard]] ticks end_of(std::int32_t i) const {
     if (!plan_.staggered_step) return ends_[at(i)];
@@ -244,13 +201,63 @@ class timed_order {
     return gradient_[cell(o, o.stage.value() + 1)];
   }
 
+  bool run(std::size_t lanes) {
+    lanes_ = lanes;
+    std::fill(done_.begin(), done_.end(), false);
+    std::fill(waiter_.begin(), waiter_.end(), none);
+    std::fill(next_.begin(), next_.end(), 0);
+    if (plan_.staggered_step) {
+      left_.assign(before_step_.size(), 0);
+      ready_.assign(before_step_.size() * lanes_, never);
+      for (auto& list : before_step_) list.clear();
+      for (item const& x : items) {
+        left_[x.first.stage.index()] += !x.step;
+        if (x.pair) ++left_[x.second.stage.index()];
+      }
+    }
+    std::size_t reached = 0;
+    runnable_.clear();
+    for (std::size_t r = order.size(); r-- > 0;) runnable_.push_back(static_cast<std::int32_t>(r));
+    while (!runnable_.empty()) {
+      std::int32_t const r = runnable_.back();
+      runnable_.pop_back();
+      auto const& list = order[at(r)];
+      for (std::size_t& i = next_[at(r)]; i < list.size(); ++i) {
+        std::int32_t const own = list[i];
+        item const& x = items[at(own)];
+        if (x.step && left_[x.first.stage.index()] > 0) {
+          before_step_[x.first.stage.index()].push_back(r);
+          break;
+        }
+        std::int32_t blocked = none;
+        for (std::int32_t const p : x.producer)
+          if (p != none && !done_[at(p)]) blocked = p;
+        if (blocked != none) {
+          next_waiter_[at(r)] = waiter_[at(blocked)];
+          waiter_[at(blocked)] = r;
+          break;
+        }
+        time(x, own, i > 0 ? list[i - 1] : none);
+        done_[at(own)] = true;
+        ++reached;
+        for (std::int32_t w = waiter_[at(own)]; w != none; w = next_waiter_[at(w)]) runnable_.push_back(w);
+        if (x.step || !plan_.staggered_step) continue;
+        reduce(x.first.stage, own);
+        if (x.pair) reduce(x.second.stage, own);
+      }
+    }
+    return reached == items.size();
+  }
+
   void time(item const& x, std::int32_t own, std::int32_t before) {
     ticks* const end = &ends_[at(own) * lanes_];
     if (before != none) {
       std::copy_n(&ends_[at(before) * lanes_], lanes_, end);
     } else {
       std::fill_n(end, lanes_, plan_.staggered_step ? never : 0);
-      if (plan_.staggered_step) end[column_of(x.rank)] = 0;
+      auto const column = at(column_of(x.rank));
+      if (plan_.staggered_step && lanes_ == in_.all.size()) end[column] = 0;
+      if (plan_.staggered_step && lanes_ != in_.all.size()) end[0] = starts[column];
     }
     auto const after = [&](ticks const* other, ticks delay) {
       for (std::size_t c = 0; c < lanes_; ++c) end[c] = std::max(end[c], other[c] + delay);
@@ -268,12 +275,17 @@ class timed_order {
       for (std::int32_t const w : before_step_[s.index()]) runnable_.push_back(w);
   }
 
+  /// The latest end of each column, for each start; and the sum of what ranks take from the start of their column to their end.
   void ends_of_columns() {
     for (auto& row : path_) std::fill(row.begin(), row.end(), never);
+    sum_ = 0;
+    bool const at_starts = plan_.staggered_step && lanes_ != in_.all.size();
     for (std::size_t r = 0; r < order.size(); ++r) {
       if (order[r].empty()) continue;
       auto const d = at(column_of(static_cast<std::int32_t>(r)));
-      for (std::size_t c = 0; c < lanes_; ++c) path_[c][d] = std::max(path_[c][d], ends_[at(order[r].back()) * lanes_ + c]);
+      ticks const* const end = &ends_[at(order[r].back()) * lanes_];
+      for (std::size_t c = 0; c < lanes_; ++c) path_[c][d] = std::max(path_[c][d], end[c]);
+      sum_ += lanes_ > 1 ? end[d] : end[0] - (at_starts ? starts[d] : 0);
     }
   }
 
@@ -281,6 +293,7 @@ class timed_order {
   pipeline_schedule const& plan_;
   columns in_;
   std::size_t lanes_ = 1;
+  ticks sum_ = 0;
   std::vector<std::int32_t> forward_{}, gradient_{}, weight_{};  // items by cell
   std::vector<ticks> ends_{};                                    // [item x lanes + column that starts]
   std::vector<char> done_{};

@@ -3,7 +3,7 @@
 /// section 3).
 ///
 /// A rank stashes up to P + 2 chunks, as much as P / 2 + 1 stages of a linear layout. Equal costs, M >= 2P: makespan
-/// 6M + 3P - 7, and 1 more where P is odd.
+/// at most 6M + 3P - 7, and 1 more where P is odd.
 /// What equal costs leave open, `effort` looks for, as in `zero_bubble`; a tighter cap of the job holds, too. Layout wave(2).
 /// Infeasible with dead workers or a cap below one micro-batch. Throws invalid_problem where the job is broken or has another layout.
 #include <algorithm>
@@ -23,7 +23,7 @@ struct v_half {
 
   /// Stashes on the fullest of P ranks, in chunks.
   [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) { return ranks + 2; }
-  /// Idle ticks of a rank in 6M + bubble, F = I = W = 1 for a chunk.
+  /// The makespan is at most 6M and this, F = I = W = 1 for a chunk.
   [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) { return std::max(ranks - 1, 3 * ranks - 7 + ranks % 2); }
 
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {

@@ -24,7 +24,7 @@ struct v_min {
 
   /// Stashes on the fullest of P ranks, in chunks.
   [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) { return 2 * (ranks / 3 + (ranks % 3 == 2 ? 2 : 1)); }
-  /// Idle ticks of a rank in 6M + bubble, F = I = W = 1 for a chunk.
+  /// The makespan is 6M and this, F = I = W = 1 for a chunk.
   [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) {
     return std::max(ranks - 1, 4 * ranks - 5 - (ranks % 3 == 0 ? 2 : ranks % 3 == 2 ? 4 : 0));
   }

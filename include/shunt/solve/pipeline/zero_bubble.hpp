@@ -9,6 +9,7 @@
 /// rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job is broken.
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,26 +23,21 @@
 namespace shunt {
 namespace detail {
 
-/// The order that is best under these costs, as `chain_scheduler::sequence`.
-inline zero_bubble_search searched(pipeline_job const& job, bool stagger, std::int64_t effort, std::vector<recipe> const& known) {
-  ticks const bound = stagger ? period_bound(job, true) : makespan_bound(job);
-  zero_bubble_search search(job, stagger, bound, effort);
+/// The same job with stages that all cost the median, or nothing where they cost the same as it is.
+inline std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
+  bool differ = false;
   auto const median = [&](per_stage const& costs) {
     auto sorted = costs.values();
-    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2), sorted.end());
+    std::sort(sorted.begin(), sorted.end());
+    differ = differ || sorted.front() != sorted.back();
     return per_stage(sorted[sorted.size() / 2]);
   };
-  auto const differ = [](per_stage const& costs) { return costs.size() > 1 && std::count(costs.values().begin(), costs.values().end(), costs.values()[0]) != static_cast<std::ptrdiff_t>(costs.size()); };
-  if (differ(job.costs.forward) || differ(job.costs.backward_input) || differ(job.costs.backward_weight) || differ(job.costs.step)) {
-    pipeline_job alike = job;
-    alike.costs.forward = median(job.costs.forward);
-    alike.costs.backward_input = median(job.costs.backward_input);
-    alike.costs.backward_weight = median(job.costs.backward_weight);
-    alike.costs.step = median(job.costs.step);
-    search.judge(searched(alike, stagger, effort, known).sequence());
-  }
-  search.search(known);
-  return search;
+  pipeline_job alike = job;
+  alike.costs.forward = median(job.costs.forward);
+  alike.costs.backward_input = median(job.costs.backward_input);
+  alike.costs.backward_weight = median(job.costs.backward_weight);
+  alike.costs.step = median(job.costs.step);
+  return differ ? std::optional(alike) : std::nullopt;
 }
 
 inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger, std::int64_t effort, std::vector<recipe> const& known) {
@@ -57,16 +53,31 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
     answer.reason = text("worker ") + describe(job.dead.front()) + " is dead and its micro-batches are not re-routed";
     return answer;
   }
-  if (auto const r = chain_scheduler(job).too_small(); r >= 0) {
+  auto const bound = [&](pipeline_job const& of) { return stagger ? period_bound(of, true) : makespan_bound(of); };
+  ticks const least = bound(job);
+  zero_bubble_search search(job, stagger, least, effort);
+  if (auto const r = search.chain().too_small(); r >= 0) {
     answer.reason = text("rank ") + text::of(r) + " can't stash one micro-batch, the cap is " + text::of(*job.stash_limit(r));
     return answer;
   }
-  auto search = searched(job, stagger, effort, known);
+  std::vector<std::int32_t> alike_order;
+  if (auto const alike = with_median_costs(job)) {
+    zero_bubble_search simple(*alike, stagger, bound(*alike), effort);
+    simple.search(known);
+    alike_order = simple.sequence();
+    search.judge(alike_order);
+  }
+  search.search(known);
   auto plan = search.chain().schedule(search.sequence(), stagger);
-  if (stagger) return restate(job, std::move(plan));
+  if (stagger) {  // the search judges periods by one pass; what they are takes one for each column
+    answer = restate(job, std::move(plan));
+    if (alike_order.empty() || answer.status == status::optimal) return answer;
+    auto simple = restate(job, search.chain().schedule(alike_order, stagger));
+    return simple.objective < answer.objective ? simple : answer;
+  }
   answer.plan = std::move(plan);
   answer.objective = static_cast<double>(search.best() + longest_step(job));
-  answer.lower_bound = static_cast<double>(period_bound(job, false));
+  answer.lower_bound = static_cast<double>(least + longest_step(job));
   answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
   return answer;
 }

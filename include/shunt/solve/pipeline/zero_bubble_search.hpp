@@ -78,7 +78,8 @@ class zero_bubble_search {
       if (attempt(any)) climb();
       ++misses;
     }
-    polish();
+    polish(false, left_ / 2);
+    polish(true, 0);
   }
 
   [[nodiscard]] recipe const& favourite() const { return favourite_; }
@@ -123,7 +124,7 @@ class zero_bubble_search {
       chain_.run_listed(rules_of(r));
       left_ -= chain_.operations();
       if (r.costs == recipe::true_costs) better = keep();
-      order_ = chain_.order();
+      if (!finished() || sequence_.empty()) order_ = chain_.order();
       planned_ = planned;
     }
     if (!finished() || sequence_.empty()) {
@@ -132,9 +133,7 @@ class zero_bubble_search {
       left_ -= chain_.operations();
       if (chain_.run_ordered(order_, r.patience)) better = keep() || better;
     }
-    if (better) {
-      favourite_ = r;
-    }
+    if (better) favourite_ = r;
     return better;
   }
 
@@ -153,37 +152,31 @@ class zero_bubble_search {
     return {chain_.makespan(), chain_.mean_end()};
   }
 
-  /// Moves single operations of the best order a few places within their rank, as long as that is no worse.
-  void polish() {
-    if (finished() || left_ < 4 * chain_.operations()) return;
-    chain_order order;
+  /// Moves single operations of the best order a few places within their rank, as long as that is no worse; `weights`: backward_weights,
+  /// too, which otherwise find their places by themselves. Until so much effort is left.
+  void polish(bool weights, std::int64_t until) {
+    if (finished() || left_ < until + 4 * chain_.operations()) return;
     chain_.use(true_);
-    chain_.hold_whole(favourite_.stash == recipe::until_weight);
+    chain_.hold_whole(!weights && favourite_.stash == recipe::until_weight);
     chain_.replay(sequence_);
-    order = chain_.order();
-    std::int32_t const patience = favourite_.patience;
+    auto order = chain_.order(weights);
     auto const ranks = order.first.size() - 1;
     auto const run = [&] {
       left_ -= chain_.operations();
-      if (!chain_.run_ordered(order, patience)) return std::pair{std::numeric_limits<ticks>::max(), ticks{0}};
+      if (!chain_.run_ordered(order, favourite_.patience)) return std::pair{std::numeric_limits<ticks>::max(), ticks{0}};
       keep();
       return value();
     };
     auto current = run();
-    while (!finished()) {
+    while (!finished() && left_ > until) {
       auto const r = roll(ranks);
       auto const from = static_cast<std::ptrdiff_t>(order.first[r]), size = static_cast<std::ptrdiff_t>(order.first[r + 1]) - from;
       auto const distance = static_cast<std::ptrdiff_t>(1 + roll(4));
-      if (size <= distance) {
-        left_ -= 1;
-        continue;
-      }
+      left_ -= 1;
+      if (size <= distance) continue;
       auto const at = order.entries.begin() + from + static_cast<std::ptrdiff_t>(roll(static_cast<std::size_t>(size - distance)));
       bool const earlier = roll(2) == 0;
-      if (*at == *(at + distance)) {
-        left_ -= 1;
-        continue;
-      }
+      if (*at == *(at + distance)) continue;
       auto const turn = [&](bool up) { std::rotate(at, up ? at + distance : at + 1, at + distance + 1); };
       turn(earlier);
       if (auto const now = run(); now <= current)

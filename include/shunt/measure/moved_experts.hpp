@@ -1,0 +1,30 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/plan/expert_placement.hpp"
+
+namespace shunt {
+
+/// Experts that ranks must newly receive in a layer to go from `before` (one entry a slot) to the plan: distinct (rank, expert) pairs of the
+/// plan that weren't there. Further copies on the same rank cost nothing. O(S + E).
+[[nodiscard]] constexpr std::int32_t moved_experts(std::span<expert_id const> before, expert_placement const& plan, layer_id layer) {
+  indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(plan.experts), -1);
+  auto const slots = plan.layer(layer);
+  std::int32_t moved = 0;
+  for (std::int32_t r = 0; r < plan.ranks(); ++r) {
+    auto const first = static_cast<std::size_t>(plan.first_slot[static_cast<std::size_t>(r)]);
+    auto const last = static_cast<std::size_t>(plan.first_slot[static_cast<std::size_t>(r) + 1]);
+    for (std::size_t s = first; s < last; ++s) seen[before[s]] = r;
+    for (std::size_t s = first; s < last; ++s) {
+      moved += seen[slots[s]] != r;
+      seen[slots[s]] = r;
+    }
+  }
+  return moved;
+}
+
+}  // namespace shunt

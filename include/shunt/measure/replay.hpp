@@ -1,0 +1,151 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/measure/imbalance.hpp"
+#include "shunt/measure/received_experts.hpp"
+#include "shunt/measure/traffic.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/problem/expert_layers.hpp"
+#include "shunt/problem/load_series.hpp"
+#include "shunt/problem/routed_tokens.hpp"
+
+namespace shunt {
+
+/// On what a series of loads is replayed.
+struct replay_options {
+  std::vector<std::int32_t> slots_per_rank{};
+  std::int32_t ranks_per_node = 0;  ///< as in expert_layers
+  std::int32_t groups = 0;          ///< as in expert_layers
+  std::int32_t every = 1;           ///< windows from one re-placement to the next; 0: only before the first
+  std::int32_t history = 0;         ///< earlier windows that the policy sees, at most
+  capacity_factor capacity{};       ///< for drops; an expert with r slots takes r times what a slot takes
+};
+
+/// How a placement policy did over a series: window w is what it knew last, w+1 what then came.
+struct replay_result {
+  std::int32_t steps = 0;         ///< windows - 1
+  std::int32_t replacements = 0;  ///< times the policy was asked, the first included
+  double fitted = 0;              ///< max/mean load on window w of the placement made after it, mean over steps and layers
+  double next_window = 0;         ///< max/mean load on window w+1 of that placement, mean over steps and layers
+  double worst_next = 0;          ///< the largest of these
+  double drop_rate = 0;           ///< tokens of windows w+1 beyond capacity, over all tokens of these
+  double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
+  double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
+  double most_received = 0;       ///< of these, what the rank that received most did: the critical path of a migration
+};
+
+/// Replays a series: after window w the policy places experts for w+1, from the loads that `predict` expects there and the placement in
+/// force. `policy` takes expert_layers and returns a solution<expert_placement>; `predict` takes all loads so far and the loads a window.
+/// The first placement moves nothing. Throws what validate and the policy throw; invalid_problem("loads") for a single window, ("every") or
+/// ("history") below 0; a policy that finds no plan is an invalid_problem naming its status, reason and the window.
+template <class Policy, class Predictor>
+[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy, Predictor const& predict, replay_options const& options) {
+  validate(series);
+  if (series.windows() < 2) throw invalid_problem("loads", "has one window; a replay needs the next one as well");
+  if (options.every < 0) throw invalid_problem("every", "must be at least 0, is " + std::to_string(options.every));
+  if (options.history < 0) throw invalid_problem("history", "must be at least 0, is " + std::to_string(options.history));
+  expert_layers problem{.layers = series.layers,
+                        .experts = series.experts,
+                        .slots_per_rank = options.slots_per_rank,
+                        .ranks_per_node = options.ranks_per_node,
+                        .groups = options.groups};
+  replay_result result{.steps = series.windows() - 1};
+  expert_placement placement;
+  double moved = 0, most = 0, dropped = 0, tokens = 0;
+  for (std::int32_t w = 0; w < result.steps; ++w) {
+    if (w == 0 || (options.every > 0 && w % options.every == 0)) {
+      auto const known = static_cast<std::size_t>(w + 1) * series.cells();
+      problem.loads = predict(std::span(series.loads).first(known), series.cells());
+      auto const seen = static_cast<std::size_t>(std::min(options.history, w)) * series.cells();
+      auto const earlier = std::span(series.loads).subspan(known - series.cells() - seen, seen);
+      problem.history.assign(earlier.begin(), earlier.end());
+      auto answer = policy(problem);
+      if (!answer.has_plan())
+        throw invalid_problem("policy", std::string(to_string(answer.status)) + " after window " + std::to_string(w) + ", " +
+                                            std::string(answer.reason));
+      if (w > 0)
+        for (layer_id l : ids<layer_id>(series.layers)) {
+          std::int32_t largest = 0;
+          for (auto const n : received_experts(placement, answer.plan, l)) {
+            moved += n;
+            largest = std::max(largest, n);
+          }
+          most += largest;
+        }
+      placement = std::move(answer.plan);
+      problem.previous = placement.expert_of;
+      ++result.replacements;
+    }
+    for (layer_id l : ids<layer_id>(series.layers)) {
+      result.fitted += max_over_mean(series.loads_of(w, l), placement, l);
+      auto const next = series.loads_of(w + 1, l);
+      double const balance = max_over_mean(next, placement, l);
+      result.next_window += balance;
+      result.worst_next = std::max(result.worst_next, balance);
+      std::int64_t sum = 0;
+      for (auto const load : next) sum += load;
+      tokens += static_cast<double>(sum);
+      dropped += static_cast<double>(drops_under_capacity(next, placement, l, slot_capacity(sum, placement.slots(), options.capacity)));
+    }
+  }
+  double const all = static_cast<double>(result.steps) * series.layers;
+  result.fitted /= all;
+  result.next_window /= all;
+  result.drop_rate = tokens > 0 ? dropped / tokens : 0;
+  result.moved = result.replacements > 1 ? moved / (result.replacements - 1) / series.layers : 0;
+  result.moved_per_step = moved / all;
+  result.most_received = most / all;
+  return result;
+}
+
+/// The same where the next window is expected to be like the last.
+template <class Policy>
+[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy, replay_options const& options) {
+  auto const last = [](std::span<std::int64_t const> history, std::size_t cells) {
+    auto const window = history.last(cells);
+    return std::vector<std::int64_t>(window.begin(), window.end());
+  };
+  return replay(series, policy, last, options);
+}
+
+/// What a policy moves between ranks in a layer and step, by the formulas of SYMI (arXiv 2504.19925): gradients to the optimizer and
+/// weights back, which each slot needs whatever the placement, and what re-placement adds.
+struct replacement_traffic {
+  double phase_bytes = 0;    ///< D_G + D_W = s N (G + W)
+  double moved_bytes = 0;    ///< moved experts x (W + O) where state is tied to the instances, else 0
+  double phase_seconds = 0;  ///< T_G + T_W of a rank
+  double moved_seconds = 0;  ///< what the rank that receives most waits for, / BW_net
+
+  [[nodiscard]] constexpr double bytes() const { return phase_bytes + moved_bytes; }
+  [[nodiscard]] constexpr double seconds() const { return phase_seconds + moved_seconds; }
+  constexpr bool operator==(replacement_traffic const&) const = default;
+};
+
+/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE), or with the instances, so that an expert that comes
+/// to a rank brings weights and state along (static replication, FlexMoE, Lazarus, and every planner of placements alone).
+enum class optimizer_place : std::uint8_t { decoupled, tied };
+
+/// `most_received` of the replay stands for the critical path; static_time, made for equal replica counts, for the phases of tied state.
+[[nodiscard]] constexpr replacement_traffic traffic(replay_result const& run, expert_traffic const& model, optimizer_place where) {
+  replacement_traffic sum{.phase_bytes = model.gradient_volume() + model.weight_volume()};
+  if (where == optimizer_place::decoupled) {
+    sum.phase_seconds = model.decoupled_time(model.gradient_bytes) + model.decoupled_time(model.weight_bytes);
+    return sum;
+  }
+  double const instance = model.weight_bytes + model.state_bytes;
+  sum.phase_seconds = model.static_time(model.gradient_bytes) + model.static_time(model.weight_bytes);
+  sum.moved_bytes = run.moved_per_step * instance;
+  sum.moved_seconds = run.most_received * instance / model.network_bandwidth;
+  return sum;
+}
+
+}  // namespace shunt

@@ -1,0 +1,241 @@
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/experts/uniform.hpp"
+#include "shunt/solve/solver.hpp"
+
+namespace shunt {
+
+/// One layer's placement as FlexMoE changes it: slots, their ranks, and what an iteration takes. Loads are scaled to 34 bits in all, so
+/// that shares of replicas are whole numbers and every platform finds the same.
+class flexmoe_layer {
+ public:
+  /// `slots_per_rank` must outlive this; needs as many slots as it says and every expert in one.
+  constexpr flexmoe_layer(std::span<std::int32_t const> slots_per_rank, std::size_t experts)
+      : replicas_(experts, 0), hosts_(experts, 0), share_(experts, 0), weight_(experts, 0), last_(experts, 0) {
+    for (std::size_t r = 0; r < slots_per_rank.size(); ++r) {
+      live_ += slots_per_rank[r] > 0;
+      for (std::int32_t s = 0; s < slots_per_rank[r]; ++s) rank_of_.push_back(static_cast<std::int32_t>(r));
+    }
+  }
+
+  constexpr void load(std::span<std::int64_t const> loads, std::span<expert_id const> slots) {
+    std::int64_t total = 0;
+    for (auto const w : loads) total += w;
+    shift_ = total == 0 ? 0 : 34 - std::bit_width(static_cast<std::uint64_t>(total));
+    total_ = 0;
+    for (std::size_t e = 0; e < loads.size(); ++e) total_ += weight_[e] = scaled(loads[e]);
+    slots_.assign(slots.begin(), slots.end());
+  }
+  /// Tokens in the scale of the loads, at most as many as all of them.
+  [[nodiscard]] constexpr std::int64_t scaled(std::int64_t tokens) const {
+    std::int64_t const whole = std::int64_t{1} << 34;
+    if (shift_ < 0) return std::min(whole, tokens >> -shift_);
+    return tokens >= whole >> shift_ ? whole : tokens << shift_;
+  }
+
+  struct state {
+    std::int64_t fullest = 0;  ///< tokens of the fullest rank, scaled
+    std::int64_t time = 0;     ///< the largest, over ranks, of tokens and synchronised experts
+  };
+  /// Counts replicas, hosts and shares anew: O(slots + experts).
+  constexpr state measure(std::int64_t sync) {
+    std::fill(replicas_.begin(), replicas_.end(), 0);
+    std::fill(hosts_.begin(), hosts_.end(), 0);
+    std::fill(last_.begin(), last_.end(), -1);
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      std::size_t const e = slots_[s].index();
+      ++replicas_[e];
+      hosts_[e] += last_[e] != rank_of_[s];
+      last_[e] = rank_of_[s];
+    }
+    for (std::size_t e = 0; e < share_.size(); ++e) share_[e] = weight_[e] / replicas_[e];
+    std::fill(last_.begin(), last_.end(), -1);
+    state now;
+    std::int64_t tokens = 0, shared = 0;
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      if (s > 0 && rank_of_[s] != rank_of_[s - 1]) tokens = shared = 0;
+      std::size_t const e = slots_[s].index();
+      tokens += share_[e];
+      shared += hosts_[e] > 1 && last_[e] != rank_of_[s];
+      last_[e] = rank_of_[s];
+      now.fullest = std::max(now.fullest, tokens);
+      now.time = std::max(now.time, tokens + shared * sync);
+    }
+    return now;
+  }
+
+  /// Whether another slot of this one's rank holds the expert: then nothing is sent.
+  [[nodiscard]] constexpr bool held_beside(std::size_t slot, expert_id e) const {
+    for (std::size_t s = slot; s-- > 0 && rank_of_[s] == rank_of_[slot];)
+      if (slots_[s] == e) return true;
+    for (std::size_t s = slot + 1; s < slots_.size() && rank_of_[s] == rank_of_[slot]; ++s)
+      if (slots_[s] == e) return true;
+    return false;
+  }
+  [[nodiscard]] constexpr bool out_of_balance(state const& now, double trigger) const {
+    return static_cast<double>(now.fullest * live_) > trigger * static_cast<double>(total_);
+  }
+
+  [[nodiscard]] constexpr std::vector<expert_id>& slots() { return slots_; }
+  [[nodiscard]] constexpr std::int32_t rank_of(std::size_t slot) const { return rank_of_[slot]; }
+  [[nodiscard]] constexpr std::int32_t live() const { return live_; }
+  // as measured last
+  [[nodiscard]] constexpr std::span<std::int32_t const> replicas() const { return replicas_; }
+  [[nodiscard]] constexpr std::span<std::int32_t const> hosts() const { return hosts_; }
+  [[nodiscard]] constexpr std::span<std::int64_t const> shares() const { return share_; }
+
+ private:
+  std::vector<std::int32_t> rank_of_{};
+  std::vector<expert_id> slots_{};
+  std::vector<std::int32_t> replicas_, hosts_;
+  std::vector<std::int64_t> share_, weight_;
+  std::vector<std::int32_t> last_;
+  std::int32_t live_ = 0;
+  int shift_ = 0;
+  std::int64_t total_ = 0;
+};
+
+/// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform` where there is none), step by step while
+/// max/mean load is above the trigger and the cost model says that a step pays.
+///
+/// A step is the better of two, ties the first. Expand and shrink: the expert with the largest load a replica among those not yet on all
+/// live ranks takes a slot from the one with the smallest among those with two or more, in the slot where that helps most. Migrate: two slots of
+/// different ranks swap their experts. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's
+/// compute, all-to-all and synchronisation terms, in tokens); a step pays where T falls and its fall, over `horizon` iterations, is more
+/// than move_cost for each expert that a rank newly receives. What nobody touches stays where it is.
+///
+/// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S s (S + E)) at most, s the
+/// slots of a rank. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
+/// broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
+struct flexmoe {
+  static constexpr std::string_view name = "flexmoe";
+
+  double trigger = 1.2;         ///< max/mean load above which a layer is adjusted
+  std::int32_t steps = 10;      ///< a layer, at most
+  std::int64_t sync_cost = 0;   ///< tokens a rank could compute while it synchronises the gradient of one replicated expert
+  std::int64_t move_cost = 0;   ///< tokens a rank could compute while it receives weights and optimizer state of one expert
+  std::int32_t horizon = 50;    ///< iterations over which a move pays back, at most 65536; SYMI found 50 to 100 between re-placements
+
+  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
+    auto answer = uniform{}(problem);
+    if (!(trigger >= 1)) throw invalid_problem("trigger", "must be at least 1");
+    if (steps < 0) throw invalid_problem("steps", "must be at least 0, is " + std::to_string(steps));
+    if (sync_cost < 0) throw invalid_problem("sync_cost", "must be at least 0, is " + std::to_string(sync_cost));
+    if (move_cost < 0) throw invalid_problem("move_cost", "must be at least 0, is " + std::to_string(move_cost));
+    if (horizon < 1 || horizon > 65536) throw invalid_problem("horizon", "must be from 1 to 65536, is " + std::to_string(horizon));
+    if (!answer.has_plan()) return answer;
+    if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
+    flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));
+    for (layer_id l : ids<layer_id>(problem.layers)) {
+      auto const slots = answer.plan.layer(l);
+      require_all(slots, problem.experts, l);
+      layer.load(problem.loads_of(l), slots);
+      adjust(layer);
+      std::copy(layer.slots().begin(), layer.slots().end(), slots.begin());
+    }
+    return rated(problem, std::move(answer.plan));
+  }
+
+ private:
+  static constexpr void require_all(std::span<expert_id const> slots, std::int32_t experts, layer_id l) {
+    std::vector<bool> seen(static_cast<std::size_t>(experts), false);
+    for (expert_id const e : slots) seen[e.index()] = true;
+    for (std::size_t e = 0; e < seen.size(); ++e)
+      if (!seen[e]) throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
+  }
+
+  struct change {
+    std::size_t slot = 0, other = 0;  ///< the same: that slot takes `expert`
+    expert_id expert{};
+    std::int64_t time = 0;
+    std::int64_t moved = 0;
+  };
+
+  constexpr void adjust(flexmoe_layer& layer) const {
+    std::int64_t const sync = layer.scaled(sync_cost), move = layer.scaled(move_cost);
+    for (std::int32_t step = 0; step < steps; ++step) {
+      auto const now = layer.measure(sync);
+      if (!layer.out_of_balance(now, trigger)) return;
+      change best{.time = now.time};
+      expand_and_shrink(layer, sync, best);
+      migrate(layer, sync, best);
+      if (best.time >= now.time || (now.time - best.time) * horizon <= move * best.moved) return;
+      auto& slots = layer.slots();
+      if (best.slot == best.other)
+        slots[best.slot] = best.expert;
+      else
+        std::swap(slots[best.slot], slots[best.other]);
+    }
+  }
+
+  static constexpr void expand_and_shrink(flexmoe_layer& layer, std::int64_t sync, change& best) {
+    auto& slots = layer.slots();
+    layer.measure(sync);
+    auto const replicas = layer.replicas(), hosts = layer.hosts();
+    auto const shares = layer.shares();
+    std::size_t const none = shares.size();
+    std::size_t hot = none, cold = none;
+    for (std::size_t e = 0; e < none; ++e)
+      if (hosts[e] < layer.live() && (hot == none || shares[e] > shares[hot])) hot = e;
+    for (std::size_t e = 0; e < none; ++e)
+      if (e != hot && replicas[e] > 1 && (cold == none || shares[e] < shares[cold])) cold = e;
+    if (hot == none || cold == none) return;
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (slots[s] != expert_id{cold}) continue;
+      slots[s] = hot;
+      auto const then = layer.measure(sync).time;
+      if (then < best.time) best = {s, s, hot, then, !layer.held_beside(s, hot)};
+      slots[s] = cold;
+    }
+  }
+
+  static constexpr void migrate(flexmoe_layer& layer, std::int64_t sync, change& best) {
+    auto& slots = layer.slots();
+    auto const now = layer.measure(sync).time;
+    for (std::size_t a = 0; a < slots.size(); ++a) {  // only what takes part in a slowest rank can help
+      if (!slowest(layer, sync, a, now)) continue;
+      for (std::size_t b = 0; b < slots.size(); ++b) {
+        if (layer.rank_of(a) == layer.rank_of(b) || slots[a] == slots[b]) continue;
+        std::swap(slots[a], slots[b]);
+        auto const then = layer.measure(sync).time;
+        if (then < best.time)
+          best = {a, b, {}, then, std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b])};
+        std::swap(slots[a], slots[b]);
+      }
+    }
+    layer.measure(sync);
+  }
+
+  /// Whether the slot's rank takes the whole time T.
+  static constexpr bool slowest(flexmoe_layer& layer, std::int64_t sync, std::size_t slot, std::int64_t time) {
+    layer.measure(sync);
+    auto const& slots = layer.slots();
+    std::int64_t sum = 0;
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (layer.rank_of(s) != layer.rank_of(slot)) continue;
+      std::size_t const e = slots[s].index();
+      bool earlier = false;
+      for (std::size_t i = s; i-- > 0 && layer.rank_of(i) == layer.rank_of(s);) earlier = earlier || slots[i] == slots[s];
+      sum += layer.shares()[e] + (layer.hosts()[e] > 1 && !earlier ? sync : 0);
+    }
+    return sum == time;
+  }
+};
+static_assert(solver_for<flexmoe, expert_layers>);
+
+}  // namespace shunt
