@@ -1,15 +1,16 @@
 // Zero bubble schedules beside the best of others: quality at the same memory, and how long an order takes.
 //
 // A label of the quality rows reads "ours | theirs | bound": makespans, or with "period" the time of the longest rank, a micro-batch's
-// forward as the unit. Theirs: the least of sail-sg/zero-bubble-pipeline-parallelism 39f2c186 and PyTorch 2.14.1, measured with the same simulator. Costs "unit":
-// F = I = W = 1, no transfer; "real": F = 1, I = 1.05, W = 0.85, transfer 0.05 (a twentieth a tick), a chunk where a rank has two.
-// A backward_input gives back half of the stash, as there.
+// forward as the unit. Theirs: the least of sail-sg/zero-bubble-pipeline-parallelism 39f2c186 and PyTorch 2.14.1, measured with one
+// simulator. Costs "unit": F = I = W = 1, no transfer; "real": F = 1, I = 1.05, W = 0.85, transfer 0.05 (a twentieth a tick), a chunk
+// where a rank has two. The rows of zb_auto let a backward_input give back half of the stash, as there; the others hold all of it until
+// the backward_weight.
 #include <benchmark/benchmark.h>
 
 #include <array>
 #include <cstdint>
 #include <cstdio>
-#include <string>
+#include <string_view>
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/lower/pipeline.hpp"
@@ -33,20 +34,46 @@ struct peers {
   std::array<double, 5> unit_makespan, unit_longest, real_makespan, real_longest;
 };
 constexpr std::array<peers, 5> others{{
-    {"zb_auto_1p", 1, {4, 8, 16, 32, 64}, {27, 103, 207, 415, 831}, {11.11, 6.80, 7.25, 7.47, 7.58},
-     {27.40, 103.40, 206.60, 414.70, 842.05}, {15.33, 9.55, 10.16, 10.47, 10.62}},
-    {"zb_auto_2p", 1, {7.5, 16, 32, 64, 128}, {27, 103, 207, 415, 831}, {0, 0, 0, 0, 0},
-     {26.35, 100.25, 202.35, 405.45, 815.65}, {4.72, 0.96, 0.67, 0.97, 1.13}},
-    {"zb_v", 2, {4, 8, 16, 32, 64}, {51, 199, 399, 799, 1599}, {0, 0, 0, 0, 0},
-     {50.20, 194.60, 390.60, 782.60, 1566.60}, {3.13, 2.42, 2.73, 2.83, 2.88}},
-    {"v_half", 2, {3, 5, 9, 17, 33}, {53, 209, 425, 857, 1721}, {9.43, 8.13, 9.65, 10.39, 10.75},
-     {53.55, 207.20, 421.85, 851.55, 1710.65}, {13.35, 10.42, 12.01, 12.82, 13.20}},
-    {"v_min", 2, {2, 4, 6, 12, 22}, {59, 219, 443, 891, 1787}, {18.64, 12.33, 13.32, 13.80, 14.05},
-     {63.35, 237.90, 483.95, 974.90, 1957.55}, {26.76, 21.98, 23.30, 23.85, 24.15}},
+    {"zb_auto_1p",
+     1,
+     {4, 8, 16, 32, 64},
+     {27, 103, 207, 415, 831},
+     {11.11, 6.80, 7.25, 7.47, 7.58},
+     {27.40, 103.40, 206.60, 414.70, 842.05},
+     {15.33, 9.55, 10.16, 10.47, 10.62}},
+    {"zb_auto_2p",
+     1,
+     {7.5, 16, 32, 64, 128},
+     {27, 103, 207, 415, 831},
+     {0, 0, 0, 0, 0},
+     {26.35, 100.25, 202.35, 405.45, 815.65},
+     {4.72, 0.96, 0.67, 0.97, 1.13}},
+    {"zb_v",
+     2,
+     {4, 8, 16, 32, 64},
+     {51, 199, 399, 799, 1599},
+     {0, 0, 0, 0, 0},
+     {50.20, 194.60, 390.60, 782.60, 1566.60},
+     {3.13, 2.42, 2.73, 2.83, 2.88}},
+    {"v_half",
+     2,
+     {3, 5, 9, 17, 33},
+     {53, 209, 425, 857, 1721},
+     {9.43, 8.13, 9.65, 10.39, 10.75},
+     {53.55, 207.20, 421.85, 851.55, 1710.65},
+     {13.35, 10.42, 12.01, 12.82, 13.20}},
+    {"v_min",
+     2,
+     {2, 4, 6, 12, 22},
+     {59, 219, 443, 891, 1787},
+     {18.64, 12.33, 13.32, 13.80, 14.05},
+     {63.35, 237.90, 483.95, 974.90, 1957.55},
+     {26.76, 21.98, 23.30, 23.85, 24.15}},
 }};
 
 pipeline_job job_of(std::int32_t ranks, std::int32_t microbatches, std::int32_t chunks, bool real) {
-  pipeline_job job{.stages = chunks * ranks, .microbatches = microbatches, .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(chunks)};
+  pipeline_job job{
+      .stages = chunks * ranks, .microbatches = microbatches, .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(chunks)};
   if (real) {
     job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
     job.transfer = 1;
@@ -60,15 +87,26 @@ void quality(benchmark::State& state) {
   auto const size = static_cast<std::size_t>(state.range(1));
   bool const real = state.range(2) != 0, stagger = state.range(3) != 0;
   auto job = job_of(sizes[size][0], sizes[size][1], row.chunks, real);
-  job.stash = {.forward = 2, .backward_input = 1};
-  job.memory = stash_cap::per_worker(static_cast<std::int64_t>(2 * row.chunks * row.stash[size]));
+  std::string_view const name = row.name;
+  job.memory = stash_cap::per_worker(static_cast<std::int64_t>(2 * row.stash[size]));  // halves of stages, or chunks
+  if (row.chunks == 1) job.stash = {.forward = 2, .backward_input = 1};
   solution<pipeline_schedule> answer;
-  for (auto _ : state) answer = zero_bubble{.stagger = stagger}(job);
+  for (auto _ : state) {
+    if (name == zb_v::name)
+      answer = zb_v{.stagger = stagger}(job);
+    else if (name == v_half::name)
+      answer = v_half{.stagger = stagger}(job);
+    else if (name == v_min::name)
+      answer = v_min{.stagger = stagger}(job);
+    else
+      answer = zero_bubble{.stagger = stagger}(job);
+  }
   double const unit = real ? 20 : 1, work = row.chunks * sizes[size][1] * (real ? 2.9 : 3.0);
-  double const theirs = stagger ? work / (1 - (real ? row.real_longest : row.unit_longest)[size] / 100) : (real ? row.real_makespan : row.unit_makespan)[size];
+  double const theirs = stagger ? work / (1 - (real ? row.real_longest : row.unit_longest)[size] / 100)
+                                : (real ? row.real_makespan : row.unit_makespan)[size];
   std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), "%s (%d,%d) %s %s: %.2f | %.2f | %.2f", row.name, sizes[size][0], sizes[size][1], real ? "real" : "unit",
-                stagger ? "period" : "makespan", answer.objective / unit, theirs, answer.lower_bound / unit);
+  std::snprintf(text.data(), text.size(), "%s (%d,%d) %s %s: %.2f | %.2f | %.2f", row.name, sizes[size][0], sizes[size][1],
+                real ? "real" : "unit", stagger ? "period" : "makespan", answer.objective / unit, theirs, answer.lower_bound / unit);
   state.SetLabel(text.data());
   state.counters["gap_percent"] = 100 * (answer.objective / answer.lower_bound - 1);
   state.counters["bubble_percent"] = 100 * (1 - work * unit / answer.objective);

@@ -1,42 +1,63 @@
-// Places the experts of mixture-of-experts layers: a table of loads in, which slot holds which expert out.
+// Places the experts of mixture-of-experts layers: a table of loads in, which slot holds which expert out. Or replays a series of loads
+// and compares placement policies on it.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli.hpp"
+#include "files.hpp"
 #include "json_lines.hpp"
+#include "replay_table.hpp"
 #include "shunt/io/csv.hpp"
+#include "shunt/json/physical_map.hpp"
 #include "shunt/measure/imbalance.hpp"
+#include "shunt/measure/traffic.hpp"
+#include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/swift_moe.hpp"
-#include "shunt/solve/experts/uniform.hpp"
+#include "solvers.hpp"
 
 namespace {
 
-using placed = shunt::solution<shunt::expert_placement>;
+using place_experts::placed;
 
 constexpr std::int64_t most_ranks = std::int64_t{1} << 22;  // that this program takes
 constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 
-shunt::expert_layers layers_of(std::string const& file, std::int32_t ranks, std::int32_t slots) {
-  auto table = shunt::read_csv_file(file, 0);
-  shunt::expert_layers layers{.layers = static_cast<std::int32_t>(table.rows()), .experts = static_cast<std::int32_t>(table.columns)};
-  if (static_cast<std::int64_t>(table.rows()) * slots > most_cells)
-    throw shunt::invalid_problem("--slots", std::to_string(slots) + " for " + std::to_string(table.rows()) + " layers is more than " +
+/// What the command line says.
+struct options {
+  std::string loads, series, previous, solver, format, predict = "last", capacity = "1.0";
+  std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, layers = 1, every = 1;
+  std::int64_t from = 0, to = std::numeric_limits<std::int64_t>::max();
+  std::int64_t weight_bytes = 9'437'184;  // two 768 x 3072 matrices in half precision, an expert of GPT-Small
+  std::int64_t state_bytes = 0;
+  std::int64_t network = 12'500'000'000, host = 32'000'000'000;  // 100 Gb/s and PCIe 4.0 x16: SYMI's machines
+};
+
+void require_cells(std::int64_t layers, std::int32_t slots) {
+  if (layers * slots > most_cells)
+    throw shunt::invalid_problem("--slots", std::to_string(slots) + " for " + std::to_string(layers) + " layers is more than " +
                                                 std::to_string(most_cells) + " in all");
-  if (std::all_of(table.values.begin(), table.values.end(), [](std::int64_t load) { return load == 0; }))
-    throw shunt::invalid_problem(file, "has no tokens at all: all " + std::to_string(table.values.size()) + " loads are 0");
-  layers.loads = std::move(table.values);
-  layers.slots_per_rank = shunt::deal_slots(slots, ranks);
-  return layers;
 }
 
-placed place(shunt::expert_layers const& layers, std::string const& solver) {
-  if (solver == shunt::uniform::name) return shunt::solve(layers, shunt::uniform{});
-  return shunt::solve(layers, shunt::swift_moe{});
+shunt::expert_layers layers_of(options const& o) {
+  auto table = shunt::read_csv_file(o.loads, 0);
+  shunt::expert_layers layers{.layers = static_cast<std::int32_t>(table.rows()), .experts = static_cast<std::int32_t>(table.columns)};
+  require_cells(layers.layers, o.slots);
+  if (std::all_of(table.values.begin(), table.values.end(), [](std::int64_t load) { return load == 0; }))
+    throw shunt::invalid_problem(o.loads, "has no tokens at all: all " + std::to_string(table.values.size()) + " loads are 0");
+  layers.loads = std::move(table.values);
+  layers.slots_per_rank = shunt::deal_slots(o.slots, o.ranks);
+  layers.ranks_per_node = o.nodes > 1 ? shunt::ceil_divide(o.ranks, o.nodes) : 0;
+  layers.groups = o.groups;
+  if (!o.previous.empty()) layers.previous = place_experts::read_previous(o.previous, layers);
+  return layers;
 }
 
 void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver, double microseconds) {
@@ -49,6 +70,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
                                {"slots", std::move(slots)},
                                {"max_over_mean", shunt::max_over_mean(layers.loads_of(l), answer.plan, l)},
                                {"lower_bound", shunt::max_over_mean_bound(layers, l)}});
+      if (!layers.previous.empty()) out["layers"].back()["moved"] = place_experts::moved_from(layers, answer.plan, l);
     }
   out["mean_max_over_mean"] = answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
   out["solve_us_per_layer"] = microseconds / layers.layers;
@@ -62,7 +84,9 @@ void write_text(shunt::expert_layers const& layers, placed const& answer, std::s
             << layers.slots() << " slots on " << layers.ranks() << " ranks, " << microseconds / layers.layers << " us a layer\n"
             << "largest rank load over mean: " << answer.objective << ", at best " << answer.lower_bound << " (means over the layers)\n";
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
-    std::cout << "layer " << l.value() << ", largest over mean " << shunt::max_over_mean(layers.loads_of(l), answer.plan, l) << ":";
+    std::cout << "layer " << l.value() << ", largest over mean " << shunt::max_over_mean(layers.loads_of(l), answer.plan, l);
+    if (!layers.previous.empty()) std::cout << ", " << place_experts::moved_from(layers, answer.plan, l) << " moved";
+    std::cout << ':';
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(layers.ranks())) {
       std::cout << (r == 0 ? " " : " | ");
       for (std::int32_t s = answer.plan.first_slot[r.index()]; s < answer.plan.first_slot[r.index() + 1]; ++s)
@@ -72,44 +96,139 @@ void write_text(shunt::expert_layers const& layers, placed const& answer, std::s
   }
 }
 
+int place(options const& o) {
+  auto const layers = layers_of(o);
+  auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
+  if (o.budget >= 0 && !solver.keeps_budget)
+    throw shunt::invalid_problem("--budget", std::string(solver.name) + " keeps to none; incremental does");
+  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget)};
+  auto const start = std::chrono::steady_clock::now();
+  auto const answer = solver.solve(layers, set);
+  std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
+  if (!answer.has_plan()) std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
+  std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
+  if (format == "json") {
+    write_json(layers, answer, name, taken.count());
+    return 0;
+  }
+  if (!answer.has_plan()) return 2;
+  if (format == "text") write_text(layers, answer, name, taken.count());
+  auto const map = physical_map_of(answer.plan);
+  if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
+  if (format == "csv")
+    shunt::write_csv(std::cout, {.columns = static_cast<std::size_t>(map.slots),
+                                 .values = {map.physical_to_logical.begin(), map.physical_to_logical.end()}});
+  return 0;
+}
+
+/// "1", "1.25": digits with at most six behind the point.
+shunt::capacity_factor parse_factor(std::string_view text) {
+  auto const point = std::min(text.find('.'), text.size());
+  auto const fraction = text.substr(std::min(point + 1, text.size()));
+  auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
+  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 || plain.find_first_not_of("0123456789") != std::string::npos)
+    throw shunt::invalid_problem("--capacity-factor", example::quoted(text) + " is not a number such as 1 or 1.25");
+  shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
+  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
+  return factor;
+}
+
+int replay(options const& o) {
+  if (!o.previous.empty()) throw shunt::invalid_problem("--previous", "a replay begins with the policy's own first placement");
+  if (o.format == "eplb") throw shunt::invalid_problem("--format", "eplb is one placement; a replay writes text, json or csv");
+  if (o.budget >= 0 && !o.solver.empty() && !place_experts::solver_named(o.solver).keeps_budget)
+    throw shunt::invalid_problem("--budget", o.solver + " keeps to none; incremental does");
+  auto const whole = place_experts::read_series(o.series, o.layers);
+  auto const series = whole.between(o.from, o.to);
+  if (series.windows() < 2)
+    throw shunt::invalid_problem(o.series, "has " + std::to_string(series.windows()) + " windows there; a replay needs two");
+  require_cells(series.layers, o.slots);
+  shunt::replay_options const how{.slots_per_rank = shunt::deal_slots(o.slots, o.ranks),
+                                  .ranks_per_node = o.nodes > 1 ? shunt::ceil_divide(o.ranks, o.nodes) : 0,
+                                  .groups = o.groups,
+                                  .every = o.every,
+                                  .history = 8,
+                                  .capacity = parse_factor(o.capacity)};
+  auto const weights = static_cast<double>(o.weight_bytes);
+  shunt::expert_traffic const model{.ranks = static_cast<double>(o.ranks),
+                                    .slots_per_rank = static_cast<double>(o.slots) / o.ranks,
+                                    .experts = static_cast<double>(series.experts),
+                                    .gradient_bytes = weights,
+                                    .weight_bytes = weights,
+                                    .state_bytes = o.state_bytes > 0 ? static_cast<double>(o.state_bytes) : 8 * weights,
+                                    .network_bandwidth = static_cast<double>(o.network),
+                                    .host_bandwidth = static_cast<double>(o.host)};
+  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget)};
+  auto const& predict = place_experts::predictor_named(o.predict);
+  auto const rows = place_experts::replay_all(series, how, o.solver, set, predict, model);
+  if (o.format == "json") {
+    place_experts::write_json(std::cout, rows, series, how, predict);
+  } else if (o.format == "csv") {
+    place_experts::write_csv(std::cout, rows);
+  } else {
+    place_experts::write_text(std::cout, rows, series, how, predict);
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Places the experts of mixture-of-experts layers in the slots of ranks, from the tokens that each expert received.\n"};
-  std::string file, solver = "swift_moe", format = "json";
-  std::int32_t ranks = 0, slots = 0;
-  app.add_option("--loads", file, "CSV without a header: one row a layer, one column an expert, tokens as whole numbers")
-      ->required()
-      ->type_name("FILE");
-  example::add_integer(app, "--ranks", ranks, "ranks that hold experts", 1, most_ranks)->required()->default_str("");
-  example::add_integer(app, "--slots", slots,
+  CLI::App app{"Places the experts of mixture-of-experts layers in the slots of ranks, from the tokens that each expert received, or\n"
+               "compares policies of placement on a recorded series of loads.\n"};
+  options o;
+  auto* const loads = app.add_option("--loads", o.loads, "CSV without a header: one row a layer, one column an expert, tokens as whole numbers")
+                          ->type_name("FILE");
+  app.add_option("--series", o.series,
+                 "replay instead: CSV with a header iteration,layer,e0,e1,... (or other columns before layer), one row a layer; without a\n"
+                 "header --layers rows a window. Unpack .gz first: gunzip -k FILE")
+      ->type_name("FILE")
+      ->excludes(loads);
+  example::add_integer(app, "--ranks", o.ranks, "ranks that hold experts", 1, most_ranks)->required()->default_str("");
+  example::add_integer(app, "--slots", o.slots,
                        "slots of all ranks together for each layer; dealt evenly, the first ranks get one more where they don't divide", 1)
       ->required()
       ->default_str("");
-  app.add_option("--solver", solver, "swift_moe: replicas in proportion to the tokens; uniform: slot k holds expert k mod E")
-      ->check(CLI::IsMember({"swift_moe", "uniform"}))
+  example::add_integer(app, "--nodes", o.nodes, "machines; ranks are dealt node by node, the last may have fewer", 1, most_ranks);
+  example::add_integer(app, "--groups", o.groups, "groups of experts, dealt in order, that stay on one node each (eplb, balanced); 0: none", 0);
+  app.add_option("--solver", o.solver,
+                 "default: swift_moe, and with --series all but exact_placement. swift_moe: replicas in proportion to the tokens; uniform: slot k\n"
+                 "holds expert k mod E; eplb: DeepSeek's; balanced: searched; incremental: few moves; lazarus: survives failures; flexmoe: expand,\n"
+                 "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
+      ->check(CLI::IsMember(place_experts::solver_names()));
+  app.add_option("--previous", o.previous, "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format json, eplb or csv wrote")
+      ->type_name("FILE");
+  example::add_integer(app, "--budget", o.budget, "experts that incremental may move a layer", 0)->default_str("2");
+  example::add_integer(app, "--layers", o.layers, "rows of a window in a series without a header", 1);
+  example::add_integer(app, "--from", o.from, "replay from this iteration on", 0);
+  example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)->default_str("the last");
+  example::add_integer(app, "--every", o.every, "windows from one re-placement to the next; 0: placed once", 0);
+  app.add_option("--predict", o.predict, "loads that policies expect in the next window, from those so far")
+      ->check(CLI::IsMember(place_experts::predictor_names()))
       ->capture_default_str();
-  app.add_option("--format", format, "json, or text to read")->check(CLI::IsMember({"json", "text"}))->capture_default_str();
+  app.add_option("--capacity-factor", o.capacity, "a slot takes this times tokens / slots; tokens beyond are dropped")
+      ->type_name("X")
+      ->capture_default_str();
+  example::add_integer(app, "--weight-bytes", o.weight_bytes, "of an expert, for the traffic of a replay; gradients take as many", 1);
+  example::add_integer(app, "--state-bytes", o.state_bytes, "optimizer state of an expert; 0: 8 times its weights (Adam, mixed precision)", 0);
+  example::add_integer(app, "--network", o.network, "bytes a second between ranks", 1);
+  example::add_integer(app, "--host", o.host, "bytes a second between host and device, where optimizer state lives", 1);
+  app.add_option("--format", o.format,
+                 "json (default), text to read, eplb: EPLB's arrays phy2log, log2phy, logcnt as JSON, csv: phy2log, one row a layer; of a replay\n"
+                 "text (default), json or csv")
+      ->check(CLI::IsMember({"json", "text", "eplb", "csv"}));
   app.footer(
       "JSON: solver, status, layers (replicas: instances of each expert; slots: the expert of each slot, rank by rank;\n"
-      "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below), mean_max_over_mean,\n"
-      "solve_us_per_layer (microseconds, one run), slots_per_rank, reason.\n"
+      "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below; with --previous moved: experts that\n"
+      "ranks newly receive), mean_max_over_mean, solve_us_per_layer (microseconds, one run), slots_per_rank, reason.\n"
       "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, the reason also on standard\n"
-      "error; 2 where --format text has nothing to show); 2 for bad input.\n\n"
-      "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe");
+      "error; 2 where another format has nothing to show); 2 for bad input.\n\n"
+      "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe\n"
+      "Example: place_experts --series trace.csv --ranks 16 --slots 64 --from 1001 --to 1201");
 
   return example::guarded(app, argc, argv, [&] {
-    auto const layers = layers_of(file, ranks, slots);
-    auto const start = std::chrono::steady_clock::now();
-    auto const answer = place(layers, solver);
-    std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
-    if (!answer.has_plan()) std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
-    if (format == "json") {
-      write_json(layers, answer, solver, taken.count());
-      return 0;
-    }
-    if (!answer.has_plan()) return 2;
-    write_text(layers, answer, solver, taken.count());
-    return 0;
+    if (!o.series.empty()) return replay(o);
+    if (o.loads.empty()) throw CLI::RequiredError("--loads");
+    return place(o);
   });
 }

@@ -1,5 +1,12 @@
 #pragma once
+#include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
+#include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/exact_placement.hpp"
+#include "shunt/solve/experts/group_packing.hpp"
+#include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/placement_search.hpp"
+#include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/rated.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"

@@ -149,7 +149,7 @@ TEST(exact, is_the_best_of_all_orders) {
       {job_of(1, 2, 2), true, 12},
       {job_of(1, 2, 3), false, 3},
       {job_of(1, 3, 2), false, 12},
-      {job_of(1, 3, 2), true, 3},
+      {job_of(1, 3, 2), true, 1},
       {job_of(2, 1, 2, {{1, 0}}), false, 4},
       {job_of(2, 2, 1, {{1, 0}}), true, 12},
       {job_of(2, 2, 1, {{1, 0}, {0, 1}}), true, 12},
@@ -159,9 +159,9 @@ TEST(exact, is_the_best_of_all_orders) {
       {job_of(3, 1, 1, {{0, 0}, {1, 0}}), true, 12},
       {job_of(2, 3, 1, {{0, 1}}), true, 12},
       {job_of(2, 3, 1, {{0, 1}, {1, 2}}), true, 12},
-      {with(job_of(2, 2, 1), stage_layout::bidirectional()), true, 4},
-      {with(job_of(1, 4, 1), stage_layout::wave(2)), true, 3},
-      {with(job_of(1, 4, 1), stage_layout::looped(2)), true, 3},
+      {with(job_of(2, 2, 1), stage_layout::bidirectional()), true, 3},
+      {with(job_of(1, 4, 1), stage_layout::wave(2)), true, 1},
+      {with(job_of(1, 4, 1), stage_layout::looped(2)), true, 1},
   };
   int proved = 0, capped = 0, above_the_bound = 0;
   for (auto const& [shape, split, rounds] : smalls)
@@ -192,9 +192,9 @@ TEST(exact, is_the_best_of_all_orders) {
         capped += job.memory.rule != stash_cap::kind::none;
         above_the_bound += answer.objective > static_cast<double>(period_bound(job, stagger));
       }
-  EXPECT_GT(proved, 120);
-  EXPECT_GT(capped, 80);
-  EXPECT_GT(above_the_bound, 40);
+  EXPECT_GT(proved, 100);
+  EXPECT_GT(capped, 60);
+  EXPECT_GT(above_the_bound, 20);
 }
 
 // S = 4, M = 6, equal unit costs: the optima that an answer-set solver found for SlipStream's figures.
@@ -347,7 +347,7 @@ pipeline_schedule random_plan(dice& d, pipeline_job const& job) {
 TEST(improve_order, is_never_worse_on_any_plan_of_any_layout) {
   dice d(2);
   int plans = 0, better = 0, layouts = 0, pairs = 0, moved = 0, broken = 0;
-  for (int round = 0; round < 260; ++round) {
+  for (int round = 0; round < 180; ++round) {
     auto const job = random_job(d);
     if (stage_without_worker(job)) continue;
     SCOPED_TRACE(describe_job(job));
@@ -379,11 +379,11 @@ TEST(improve_order, is_never_worse_on_any_plan_of_any_layout) {
       }
     }
   }
-  EXPECT_GT(plans, 120);
-  EXPECT_GT(better, 80);
-  EXPECT_GT(layouts, 40);
-  EXPECT_GT(pairs, 40);
-  EXPECT_GT(moved, 5);
+  EXPECT_GT(plans, 80);
+  EXPECT_GT(better, 50);
+  EXPECT_GT(layouts, 25);
+  EXPECT_GT(pairs, 25);
+  EXPECT_GT(moved, 3);
   EXPECT_GT(broken, 3);
 }
 
@@ -464,7 +464,7 @@ TEST(exact, is_at_or_below_every_search) {
   dice d(4);
   int cases = 0, at_the_optimum = 0;
   double distance = 0;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 40; ++round) {
     auto job = job_of(d.roll(1, 2), d.roll(2, 4), d.roll(2, 5));
     auto const low = d.roll(0, 1) == 0 ? 1 : 80, high = low == 1 ? 20 : 120;
     job.costs = {random_costs(d, job.stages, low, high), random_costs(d, job.stages, low, high), random_costs(d, job.stages, low, high)};
@@ -487,7 +487,7 @@ TEST(exact, is_at_or_below_every_search) {
     at_the_optimum += answer.objective <= best.objective;
     distance += std::max(0.0, answer.objective / best.objective - 1);
   }
-  EXPECT_GT(cases, 30);
+  EXPECT_GT(cases, 20);
   EXPECT_GE(at_the_optimum * 100, cases * 90);
   EXPECT_LE(distance / cases, 0.002);
 }

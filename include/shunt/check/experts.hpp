@@ -2,4 +2,5 @@
 /// The judges of everything about experts: placements, token splits, shard maps.
 #include "shunt/check/placement.hpp"
 #include "shunt/check/shard_map.hpp"
+#include "shunt/check/token_quotas.hpp"
 #include "shunt/check/token_split.hpp"

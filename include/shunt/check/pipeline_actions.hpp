@@ -39,6 +39,7 @@ class actions_judge {
     bool done = false;
     if (lists && found_.empty()) {
       auto const outputs = 2 * static_cast<std::size_t>(job_.seats()) * microbatches_;
+      some_unknown_ = !found.empty();
       here_.assign(outputs, -1);
       send_.assign(outputs, {});
       receive_.assign(outputs, {});
@@ -85,11 +86,11 @@ class actions_judge {
     std::size_t const c = (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
     return 2 * c + (o.kind != op_kind::forward);
   }
-  /// What an operation computes from, but for what its own stage stashed.
-  [[nodiscard]] constexpr std::size_t input(operation const& o) const {
-    if (o.kind == op_kind::forward && o.stage > 0) return output(o) - 2 * microbatches_;
+  /// What an operation computes from, but for what its own stage stashed; `own` is its own output.
+  [[nodiscard]] constexpr std::size_t input(operation const& o, std::size_t own) const {
+    if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
     bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
-    return gradient && o.stage.index() + 1 < stages_ ? output(o) + 2 * microbatches_ : nothing;
+    return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
   }
 
   /// A message between ranks that exist, of an output that somebody else may need.
@@ -113,9 +114,11 @@ class actions_judge {
         if (computed == order.size() || order[computed] != a.op)
           return report(pipeline_rule::altered, r, i, computed < order.size() ? order[computed] : operation{});
         ++computed;
-        if (a.op.kind == op_kind::step || !places_.known(a.op)) continue;
-        if (auto const need = input(a.op); need != nothing && here_[need] != r.value()) report(pipeline_rule::not_received, r, i);
-        if (a.op.kind != op_kind::backward_weight) here_[output(a.op)] = r.value();
+        steps_ += a.op.kind == op_kind::step;
+        if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op))) continue;
+        std::size_t const own = output(a.op);
+        if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value()) report(pipeline_rule::not_received, r, i);
+        here_[own] = r.value();
         continue;
       }
       if (!sound(r, a)) {
@@ -169,8 +172,13 @@ class actions_judge {
   [[nodiscard]] constexpr std::size_t group(operation const& o) const { return schedule_.staggered_step ? o.stage.index() : 0; }
   [[nodiscard]] constexpr std::vector<std::int64_t> before_steps() const {
     std::vector<std::int64_t> left(schedule_.staggered_step ? stages_ : 1, 0);
-    for (auto const& list : schedule_.order)
-      for (operation const& o : list) left[group(o)] += o.kind != op_kind::step;
+    if (schedule_.staggered_step) {
+      for (auto const& list : schedule_.order)
+        for (operation const& o : list) left[o.stage.index()] += o.kind != op_kind::step;
+    } else {
+      for (auto const& list : schedule_.order) left[0] += static_cast<std::int64_t>(list.size());
+      left[0] -= steps_;
+    }
     return left;
   }
 
@@ -276,7 +284,7 @@ class actions_judge {
         } else if (a.op.kind == op_kind::step) {
           visit(first.back() + group(a.op), self);
         } else {
-          if (auto const need = input(a.op); need != nothing) {
+          if (auto const need = input(a.op, output(a.op)); need != nothing) {
             visit(made[need], self);
             bool const second = a.lane == pipeline_lanes::second_of_pair && i > 0 && list[i - 1].kind == action_kind::compute;
             if (second) visit(made[need], self - 1);  // both wait for the inputs of both
@@ -297,7 +305,8 @@ class actions_judge {
   std::vector<message> send_{}, receive_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read
-  bool edges_alone_ = true, some_bad_ = false;
+  bool edges_alone_ = true, some_bad_ = false, some_unknown_ = false;
+  std::int64_t steps_ = 0;
   std::vector<pipeline_violation> found_{};
   pipeline_violation stopped_{};
 };

@@ -192,6 +192,7 @@ class message_placing {
       auto const m = received(r, o);
       if (m.nobody()) return;
       std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
+      if (lanes_ == message_lanes::one_per_edge) return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
       end_is_ready(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);
       if ((state_[m.output] & placed_ << 1) == 0) throw invalid_program("the orders of the ranks wait for each other");
     };
@@ -220,15 +221,7 @@ class message_placing {
     bool const edges = lanes_ == message_lanes::one_per_edge;
     while ((state_[m.output] & (ready | behind) << side) == ready << side) {
       state_[m.output] |= static_cast<std::uint8_t>(placed_ << side);
-      pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
-      a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
-      a.op.pipeline = p;
-      a.op.stage = s;
-      a.op.microbatch = b;
-      a.peer = m.peer;
-      a.kind = side == 1 ? action_kind::receive : action_kind::send;
-      a.lane = lane(r, m.peer, side);
-      if (edges && side == 1) return;
+      put(r, m, side, p, s, b);
       std::int32_t const next = next_[edges ? m.output : 2 * m.output + side];
       if (next == none) return;
       m.output = static_cast<std::size_t>(edges ? next : next / 2);
@@ -242,6 +235,17 @@ class message_placing {
       std::size_t const c = m.output / 2;
       m.peer = host_[side == 1 ? c : m.output % 2 == 0 ? c + cell_.microbatches : c - cell_.microbatches];
     }
+  }
+
+  constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s, microbatch_id b) {
+    pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
+    a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
+    a.op.pipeline = p;
+    a.op.stage = s;
+    a.op.microbatch = b;
+    a.peer = m.peer;
+    a.kind = side == 1 ? action_kind::receive : action_kind::send;
+    a.lane = lane(r, m.peer, side);
   }
 
   [[nodiscard]] constexpr std::uint8_t lane(rank_id r, rank_id peer, std::size_t side) {

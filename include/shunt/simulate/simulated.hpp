@@ -105,6 +105,9 @@ class simulated_session {
     (void)wait_until(static_cast<std::int32_t>(runs_.size()));
     if (failure_) std::rethrow_exception(failure_);
     outcome all;
+    std::size_t events = 0;
+    for (auto const& run : runs_) events += run.start.size();
+    all.timeline.events.reserve(events);
     for (rank_id const r : ids<rank_id>(ranks_.size())) {
       all.done.push_back(report(r, all.timeline.events));
       if (ranks_[r.index()].silent) all.lost.push_back(r);
@@ -208,7 +211,7 @@ class simulated_session {
         end_list(e.rank, e.time);
     }
     over_ = true;
-    if (std::any_of(ranks_.begin(), ranks_.end(), [](auto const& s) { return s.silent; })) return;
+    if (any_silent_) return;
     for (rank_id const r : ids<rank_id>(ranks_.size()))
       if (auto const n = ranks_[r.index()].programs; n < static_cast<std::int32_t>(runs_.size()))
         throw invalid_program("rank " + std::to_string(r.value()) + " would wait forever in program " + std::to_string(n));
@@ -369,7 +372,7 @@ class simulated_session {
   }
 
   void fall_silent(rank_id r, ticks now) {
-    ranks_[r.index()].silent = true;
+    ranks_[r.index()].silent = any_silent_ = true;
     ranks_[r.index()].silent_at = now;
     for (rank_id const other : ids<rank_id>(ranks_.size())) {
       auto const& s = ranks_[other.index()];
@@ -391,7 +394,7 @@ class simulated_session {
 
   [[nodiscard]] std::vector<rank_id> missing_in(instance const& run, dependencies::meeting const& m) const {
     std::vector<rank_id> missing;
-    if (std::none_of(ranks_.begin(), ranks_.end(), [](auto const& s) { return s.silent; })) return missing;
+    if (!any_silent_) return missing;
     auto const& group = run.made_of->what->groups[m.group];
     auto const numbers = run.made_of->d.members_of(m);
     for (std::size_t k = 0; k < group.size(); ++k)
@@ -439,6 +442,7 @@ class simulated_session {
   std::map<std::pair<rank_id, rank_id>, ticks> links_{};  // when each is free again
   std::int32_t complete_ = 0;
   ticks stop_at_ = std::numeric_limits<ticks>::max();
+  bool any_silent_ = false;
   bool over_ = false;
   bool closed_ = false;
   std::exception_ptr failure_{};

@@ -34,7 +34,7 @@ class eplb_rule {
   /// Throws nothing; needs 1 <= experts <= sum of slots.
   constexpr eplb_rule(std::int32_t experts, std::span<std::int32_t const> slots_per_rank)
       : experts_(static_cast<std::size_t>(experts)), loads_(experts_, 0), copies_(experts_, 0), order_(experts_), other_(experts_),
-        heap_(experts_), waiting_(slots_per_rank.size()), served_(waiting_), sorted_(waiting_), keys_(waiting_.size(), 0), taken_(keys_), first_(1, 0),
+        heap_(experts_), waiting_(slots_per_rank.size()), served_(waiting_), sorted_(waiting_), keys_(waiting_.size(), 0), first_(1, 0),
         next_(waiting_.size(), 0) {
     for (auto const s : slots_per_rank) first_.push_back(slots_ += s);
   }
@@ -196,23 +196,25 @@ class eplb_rule {
   /// served_, sorted, goes before head_, then both are merged; there is room, as each of them left a place there.
   constexpr void sort_served() {
     std::size_t const n = served_count_;
-    ++round_;
     served_count_ = 0;
     if (n > 40) {
       std::sort(served_.begin(), served_.begin() + static_cast<std::ptrdiff_t>(n), below);
       sorted_.swap(served_);
-    } else {  // how many are below each: no branches
-      for (std::size_t i = 0; i < n; ++i) keys_[i] = std::bit_cast<std::uint64_t>(served_[i].share);  // never negative: ordered alike
+    } else {  // how many go before each: no branches
+      auto* const keys = keys_.data();
+      auto const* const served = served_.data();
+      auto* const sorted = sorted_.data();
+      for (std::size_t i = 0; i < n; ++i) keys[i] = std::bit_cast<std::uint64_t>(served[i].share);  // never negative: ordered alike
       for (std::size_t i = 0; i < n; ++i) {
-        std::uint64_t at = 0;
-        for (std::size_t j = 0; j < n; ++j) at += keys_[j] < keys_[i];
-        for (; at < n && taken_[at] == round_; ++at) {}
-        taken_[at] = round_;
-        sorted_[at] = served_[i];
+        std::uint64_t const key = keys[i];
+        std::uint64_t before = 0;
+        for (std::size_t j = 0; j < i; ++j) before += keys[j] <= key;
+        for (std::size_t j = i + 1; j < n; ++j) before += keys[j] < key;
+        sorted[before] = served[i];
       }
       for (std::size_t i = 1; i < n; ++i)  // equal loads, by rank
-        for (std::size_t j = i; j > 0 && sorted_[j].share == sorted_[j - 1].share && sorted_[j].index < sorted_[j - 1].index; --j)
-          std::swap(sorted_[j], sorted_[j - 1]);
+        for (std::size_t j = i; j > 0 && sorted[j].share == sorted[j - 1].share && sorted[j].index < sorted[j - 1].index; --j)
+          std::swap(sorted[j], sorted[j - 1]);
     }
     std::size_t from = head_, to = head_ -= n;
     for (std::size_t i = 0; i < n;) waiting_[to++] = from < lined_up_ && below(waiting_[from], sorted_[i]) ? waiting_[from++] : sorted_[i++];
@@ -226,8 +228,7 @@ class eplb_rule {
   std::vector<entry> heap_;           ///< the replicated ones
   std::size_t replicated_ = 0;
   std::vector<entry> waiting_, served_, sorted_;
-  std::vector<std::uint64_t> keys_, taken_;  ///< the bits of served_; in which round a place was taken
-  std::uint64_t round_ = 0;
+  std::vector<std::uint64_t> keys_;  ///< the bits of served_
   std::size_t lined_up_ = 0, head_ = 0, served_count_ = 0;
   entry least_{};  ///< of served_
   std::vector<std::int32_t> first_, next_;

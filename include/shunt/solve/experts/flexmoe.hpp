@@ -24,9 +24,9 @@ namespace shunt {
 /// that shares of replicas are whole numbers and every platform finds the same.
 class flexmoe_layer {
  public:
-  /// `slots_per_rank` must outlive this; needs as many slots as it says and every expert in one.
+  /// Needs as many slots as `slots_per_rank` says, and every expert in one.
   constexpr flexmoe_layer(std::span<std::int32_t const> slots_per_rank, std::size_t experts)
-      : replicas_(experts, 0), hosts_(experts, 0), share_(experts, 0), weight_(experts, 0), last_(experts, 0) {
+      : replicas_(experts, 0), hosts_(experts, 0), share_(experts, 0), weight_(experts, 0), last_(experts, 0), times_(slots_per_rank.size(), 0) {
     for (std::size_t r = 0; r < slots_per_rank.size(); ++r) {
       live_ += slots_per_rank[r] > 0;
       for (std::int32_t s = 0; s < slots_per_rank[r]; ++s) rank_of_.push_back(static_cast<std::int32_t>(r));
@@ -36,7 +36,7 @@ class flexmoe_layer {
   constexpr void load(std::span<std::int64_t const> loads, std::span<expert_id const> slots) {
     std::int64_t total = 0;
     for (auto const w : loads) total += w;
-    shift_ = total == 0 ? 0 : 34 - std::bit_width(static_cast<std::uint64_t>(total));
+    shift_ = total == 0 ? 0 : 34 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
     total_ = 0;
     for (std::size_t e = 0; e < loads.size(); ++e) total_ += weight_[e] = scaled(loads[e]);
     slots_.assign(slots.begin(), slots.end());
@@ -49,8 +49,10 @@ class flexmoe_layer {
   }
 
   struct state {
-    std::int64_t fullest = 0;  ///< tokens of the fullest rank, scaled
-    std::int64_t time = 0;     ///< the largest, over ranks, of tokens and synchronised experts
+    std::int64_t fullest = 0;    ///< tokens of the fullest rank, scaled
+    std::int64_t time = 0;       ///< the largest, over ranks, of tokens and synchronised experts
+    std::int32_t slowest = 0;    ///< ranks that take that long
+    constexpr bool operator<(state const& other) const { return time < other.time || (time == other.time && slowest < other.slowest); }
   };
   /// Counts replicas, hosts and shares anew: O(slots + experts).
   constexpr state measure(std::int64_t sync) {
@@ -65,17 +67,19 @@ class flexmoe_layer {
     }
     for (std::size_t e = 0; e < share_.size(); ++e) share_[e] = weight_[e] / replicas_[e];
     std::fill(last_.begin(), last_.end(), -1);
+    std::fill(times_.begin(), times_.end(), 0);
     state now;
-    std::int64_t tokens = 0, shared = 0;
+    std::int64_t tokens = 0;
     for (std::size_t s = 0; s < slots_.size(); ++s) {
-      if (s > 0 && rank_of_[s] != rank_of_[s - 1]) tokens = shared = 0;
+      if (s > 0 && rank_of_[s] != rank_of_[s - 1]) tokens = 0;
       std::size_t const e = slots_[s].index();
-      tokens += share_[e];
-      shared += hosts_[e] > 1 && last_[e] != rank_of_[s];
+      bool const synchronised = hosts_[e] > 1 && last_[e] != rank_of_[s];
       last_[e] = rank_of_[s];
-      now.fullest = std::max(now.fullest, tokens);
-      now.time = std::max(now.time, tokens + shared * sync);
+      now.fullest = std::max(now.fullest, tokens += share_[e]);
+      times_[static_cast<std::size_t>(rank_of_[s])] += share_[e] + (synchronised ? sync : 0);
     }
+    for (auto const time : times_) now.time = std::max(now.time, time);
+    for (auto const time : times_) now.slowest += time == now.time;
     return now;
   }
 
@@ -98,6 +102,7 @@ class flexmoe_layer {
   [[nodiscard]] constexpr std::span<std::int32_t const> replicas() const { return replicas_; }
   [[nodiscard]] constexpr std::span<std::int32_t const> hosts() const { return hosts_; }
   [[nodiscard]] constexpr std::span<std::int64_t const> shares() const { return share_; }
+  [[nodiscard]] constexpr std::span<std::int64_t const> times() const { return times_; }
 
  private:
   std::vector<std::int32_t> rank_of_{};
@@ -105,6 +110,7 @@ class flexmoe_layer {
   std::vector<std::int32_t> replicas_, hosts_;
   std::vector<std::int64_t> share_, weight_;
   std::vector<std::int32_t> last_;
+  std::vector<std::int64_t> times_;  ///< of each rank
   std::int32_t live_ = 0;
   int shift_ = 0;
   std::int64_t total_ = 0;
@@ -116,8 +122,9 @@ class flexmoe_layer {
 /// A step is the better of two, ties the first. Expand and shrink: the expert with the largest load a replica among those not yet on all
 /// live ranks takes a slot from the one with the smallest among those with two or more, in the slot where that helps most. Migrate: two slots of
 /// different ranks swap their experts. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's
-/// compute, all-to-all and synchronisation terms, in tokens); a step pays where T falls and its fall, over `horizon` iterations, is more
-/// than move_cost for each expert that a rank newly receives. What nobody touches stays where it is.
+/// compute, all-to-all and synchronisation terms, in tokens); better is a lower T, then fewer ranks that take it. Steps pay where the fall of
+/// T, over `horizon` iterations, is more than move_cost for each expert that a rank newly receives; those after the last that paid are
+/// taken back. What nobody touches stays where it is.
 ///
 /// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S s (S + E)) at most, s the
 /// slots of a rank. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
@@ -162,25 +169,34 @@ struct flexmoe {
   struct change {
     std::size_t slot = 0, other = 0;  ///< the same: that slot takes `expert`
     expert_id expert{};
-    std::int64_t time = 0;
+    flexmoe_layer::state then{};
     std::int64_t moved = 0;
   };
 
   constexpr void adjust(flexmoe_layer& layer) const {
     std::int64_t const sync = layer.scaled(sync_cost), move = layer.scaled(move_cost);
-    for (std::int32_t step = 0; step < steps; ++step) {
-      auto const now = layer.measure(sync);
-      if (!layer.out_of_balance(now, trigger)) return;
-      change best{.time = now.time};
+    auto now = layer.measure(sync);
+    auto paid = now;
+    auto paid_slots = layer.slots();
+    std::int64_t moved = 0;  // since then
+    for (std::int32_t step = 0; step < steps && layer.out_of_balance(now, trigger); ++step) {
+      change best{.then = now};
       expand_and_shrink(layer, sync, best);
       migrate(layer, sync, best);
-      if (best.time >= now.time || (now.time - best.time) * horizon <= move * best.moved) return;
+      if (!(best.then < now)) break;
       auto& slots = layer.slots();
       if (best.slot == best.other)
         slots[best.slot] = best.expert;
       else
         std::swap(slots[best.slot], slots[best.other]);
+      now = best.then;
+      moved += best.moved;
+      if ((paid.time - now.time) * horizon <= move * moved) continue;
+      paid = now;
+      paid_slots = slots;
+      moved = 0;
     }
+    layer.slots() = paid_slots;
   }
 
   static constexpr void expand_and_shrink(flexmoe_layer& layer, std::int64_t sync, change& best) {
@@ -198,42 +214,27 @@ struct flexmoe {
     for (std::size_t s = 0; s < slots.size(); ++s) {
       if (slots[s] != expert_id{cold}) continue;
       slots[s] = hot;
-      auto const then = layer.measure(sync).time;
-      if (then < best.time) best = {s, s, hot, then, !layer.held_beside(s, hot)};
+      auto const then = layer.measure(sync);
+      if (then < best.then) best = {s, s, hot, then, !layer.held_beside(s, hot)};
       slots[s] = cold;
     }
   }
 
   static constexpr void migrate(flexmoe_layer& layer, std::int64_t sync, change& best) {
     auto& slots = layer.slots();
-    auto const now = layer.measure(sync).time;
-    for (std::size_t a = 0; a < slots.size(); ++a) {  // only what takes part in a slowest rank can help
-      if (!slowest(layer, sync, a, now)) continue;
+    auto const now = layer.measure(sync);
+    std::vector<std::int64_t> const times(layer.times().begin(), layer.times().end());
+    for (std::size_t a = 0; a < slots.size(); ++a) {
+      if (times[static_cast<std::size_t>(layer.rank_of(a))] != now.time) continue;  // only a slowest rank can help
       for (std::size_t b = 0; b < slots.size(); ++b) {
         if (layer.rank_of(a) == layer.rank_of(b) || slots[a] == slots[b]) continue;
         std::swap(slots[a], slots[b]);
-        auto const then = layer.measure(sync).time;
-        if (then < best.time)
+        auto const then = layer.measure(sync);
+        if (then < best.then)
           best = {a, b, {}, then, std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b])};
         std::swap(slots[a], slots[b]);
       }
     }
-    layer.measure(sync);
-  }
-
-  /// Whether the slot's rank takes the whole time T.
-  static constexpr bool slowest(flexmoe_layer& layer, std::int64_t sync, std::size_t slot, std::int64_t time) {
-    layer.measure(sync);
-    auto const& slots = layer.slots();
-    std::int64_t sum = 0;
-    for (std::size_t s = 0; s < slots.size(); ++s) {
-      if (layer.rank_of(s) != layer.rank_of(slot)) continue;
-      std::size_t const e = slots[s].index();
-      bool earlier = false;
-      for (std::size_t i = s; i-- > 0 && layer.rank_of(i) == layer.rank_of(s);) earlier = earlier || slots[i] == slots[s];
-      sum += layer.shares()[e] + (layer.hosts()[e] > 1 && !earlier ? sync : 0);
-    }
-    return sum == time;
   }
 };
 static_assert(solver_for<flexmoe, expert_layers>);

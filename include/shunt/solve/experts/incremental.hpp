@@ -35,7 +35,7 @@ struct incremental {
 
   std::int32_t moves = 2;    ///< a layer at most: experts that a rank must newly receive
   std::int32_t windows = 6;  ///< that the score looks at, the current one included; what the history lacks is left out
-  double price = 0.0005;     ///< of a move, in max/mean: below this a gain is noise that the next window takes back
+  double price = 0;          ///< of a move, in max/mean: a change must gain more than this a move
   balanced first{};
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
@@ -70,8 +70,8 @@ struct incremental {
   /// One layer's placement and its rank loads in each window, scaled so that a window's tokens are 2^31; solved in integers.
   class layer_state {
    public:
-    constexpr layer_state(expert_layers const& problem, std::int32_t windows)
-        : windows_(static_cast<std::size_t>(windows)), experts_(static_cast<std::size_t>(problem.experts)),
+    constexpr layer_state(expert_layers const& problem, std::int32_t scored)
+        : windows_(static_cast<std::size_t>(scored)), experts_(static_cast<std::size_t>(problem.experts)),
           ranks_(static_cast<std::size_t>(problem.ranks())), weight_(windows_ * experts_, 0), load_(windows_ * ranks_, 0),
           has_(experts_ * ranks_, 0), copies_(experts_, 0), tops_(windows_) {
       for (std::size_t r = 0; r < ranks_; ++r) {
@@ -102,10 +102,10 @@ struct incremental {
       return std::count(copies_.begin(), copies_.end(), 0) == 0;
     }
 
-    /// Makes the best change of at most `moves` moves; how many it took, 0 where none gains `price` a move.
-    constexpr std::int32_t improve(std::int32_t moves, double price) {
+    /// Makes the best change of at most `left` moves; how many it took, 0 where none gains `least` a move.
+    constexpr std::int32_t improve(std::int32_t left, double least) {
       double const now = score();
-      double best_gain = price;  // a move
+      double best_gain = least;  // a move
       std::size_t slot = slots_.size(), other = 0;
       bool swapped = false;
       for (std::size_t s = 0; s < slots_.size(); ++s) {
@@ -120,7 +120,7 @@ struct incremental {
             swapped = false;
           }
         }
-        for (std::size_t t = s + 1; moves >= 2 && t < slots_.size(); ++t) {
+        for (std::size_t t = s + 1; left >= 2 && t < slots_.size(); ++t) {
           std::size_t const b = slots_[t].index();
           if (has_[a * ranks_ + rank_of_[t]] > 0 || has_[b * ranks_ + rank_of_[s]] > 0) continue;
           double const gain = (now - score_swapped(s, t)) / 2;

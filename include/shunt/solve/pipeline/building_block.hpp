@@ -46,7 +46,9 @@ struct building_block {
     input.resize(seats);
     weight.resize(seats);
     std::int32_t const length = job.stages / job.layout.chunks();
-    auto const leg = [&](std::int32_t q) { return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length % 2); };
+    auto const leg = [&](std::int32_t q) {
+      return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length % 2);
+    };
     for (std::size_t begin = 0; begin < seats; ++begin) {
       if (chain.previous(begin) >= 0) continue;
       auto q = static_cast<std::int32_t>(begin), last = q;
@@ -55,7 +57,8 @@ struct building_block {
         t += 1 + shape.forward[leg(q)];
         last = q;
       }
-      for (ticks t = forward[static_cast<std::size_t>(last)] + 1 + shape.turn; last >= 0; last = chain.previous(static_cast<std::size_t>(last))) {
+      for (ticks t = forward[static_cast<std::size_t>(last)] + 1 + shape.turn; last >= 0;
+           last = chain.previous(static_cast<std::size_t>(last))) {
         input[static_cast<std::size_t>(last)] = t = place(static_cast<std::size_t>(last), t);
         t += 1 + shape.input[leg(last)];
       }

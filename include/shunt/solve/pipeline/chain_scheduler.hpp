@@ -62,7 +62,9 @@ class chain_scheduler {
   explicit chain_scheduler(pipeline_job const& job) : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
     auto const ranks = static_cast<std::size_t>(job.ranks()), seats = static_cast<std::size_t>(job.seats());
     std::vector<std::int32_t> count(ranks + 1, 0), where(seats);
-    auto const cell = [&](std::int32_t p, std::int32_t s) { return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s); };
+    auto const cell = [&](std::int32_t p, std::int32_t s) {
+      return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s);
+    };
     for (std::int32_t p = 0; p < job.pipelines; ++p)
       for (std::int32_t s = 0; s < job.stages; ++s) ++count[job.rank_of({p, s}).index() + 1];
     std::partial_sum(count.begin(), count.end(), count.begin());

@@ -4,7 +4,7 @@
 ///   1. one policy for all stages, over the order of kinds, the forwards in flight, the order of guests and patience;
 ///   2. with a staggered step, again and again with later starts for the stages whose span is too long;
 ///   3. without a cap, the best of these backwards and forwards (justify.hpp);
-///   4. hill climbing: one stage's policy changed at a time; then again from other seeds, and from the best with some stages changed.
+///   4. hill climbing: one stage's policy changed at a time.
 /// Stops at the bound, or when `effort` operations have been placed. O(effort log n). Ties go to the earlier candidate.
 /// Reference: SlipStream (arXiv 2405.14009) plans with a MILP instead.
 #include <algorithm>
@@ -53,10 +53,9 @@ class policy_search {
     }
     if (best_policies_.empty() || !completed_) return;
     climb(best_policies_);
-    for (auto const& [s, policies] : best_of(seeds_, 4)) climb(policies);
-    while (!finished()) climb(kicked(best_policies_));
   }
   [[nodiscard]] ticks best() const { return best_.first; }
+  [[nodiscard]] std::int64_t left() const { return left_; }  ///< of the effort
   [[nodiscard]] pipeline_schedule schedule() {
     if (justified_) return *std::move(justified_);
     if (last_ != best_policies_) scheduler_.run(best_policies_);
@@ -167,24 +166,6 @@ class policy_search {
     }
   }
 
-  /// Some stages with other policies, by a generator of our own: the same ones every time.
-  [[nodiscard]] stage_policies kicked(stage_policies policies) {
-    using p = stage_policy;
-    auto const roll = [&](std::uint64_t faces) {
-      dice_ = dice_ * 6364136223846793005u + 1442695040888963407u;
-      return static_cast<std::int32_t>((dice_ >> 33) % faces);
-    };
-    for (int kicks = 3; kicks-- > 0;) {
-      stage_id const s = roll(static_cast<std::uint64_t>(job_.stages));
-      p& policy = policies[s];
-      policy.prefer = roll(2) == 0 ? p::first::input : p::first::forward;
-      policy.patience = static_cast<p::wait>(roll(3));
-      policy.in_flight = roll(3) == 0 ? p::unlimited : job_.stages - s.value() + roll(static_cast<std::uint64_t>(job_.stages) + 1);
-      policy.weight_before = roll(2) == 0 ? p::unlimited : 1 + roll(static_cast<std::uint64_t>(job_.stages) + 1);
-    }
-    return policies;
-  }
-
   /// Changes one policy of one stage at a time and keeps what is better.
   void climb(stage_policies current) {
     using p = stage_policy;
@@ -237,7 +218,6 @@ class policy_search {
   score best_{nothing, 0};
   stage_policies best_policies_{}, last_{};  // of the best run and of the last one
   bool completed_ = false;  // some run came to an end
-  std::uint64_t dice_ = 1;
   std::optional<pipeline_schedule> justified_{};  // where it is better than the run of the best policies
 };
 

@@ -7,7 +7,8 @@
 ///   1. the search over policies (policy_search.hpp), with the micro-batches of dead workers re-routed;
 ///   2. where that stays above the bound, the same with those of live workers re-routed as well: they then share the work of their stage
 ///      evenly at every moment, not only in the end;
-///   3. never worse than 1F1B with the three parts as plain transforms (linear layouts).
+///   3. never worse than 1F1B with the three parts as plain transforms (linear layouts);
+///   4. the best of these improved by local search over the orders (improve_order.hpp), most of all under caps.
 /// It stops at the bound, or when `effort` operations have been placed. O(effort log n), the same plan on every platform. Without dead
 /// workers pipelines are alike, and one is planned for all.
 /// Infeasible where a stage has no live worker, on a job with dead workers when re-routing is off, and where a micro-batch's stash doesn't
@@ -20,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/policy_search.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
@@ -95,20 +97,25 @@ struct slipstream {
     bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
     solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
     best.reason = "no order found under the stash cap";
+    std::int64_t left = effort;
     for (int routes = 0; routes <= static_cast<int>(twice); ++routes) {
-      policy_search search(job, split, stagger, bound, twice ? routes == 0 ? effort / 6 : effort - effort / 6 : effort, routes == 0 ? rule : routing::pooled);
+      std::int64_t const share = routes == 0 && twice ? effort / 6 : job.memory.rule == stash_cap::kind::none ? left : left / 4;
+      policy_search search(job, split, stagger, bound, share, routes == 0 ? rule : routing::pooled);
       search.search();
+      left -= share - search.left();
       if (search.best() == policy_search::nothing) continue;
       if (search.best() == least)
         return {.plan = search.schedule(), .status = status::optimal, .objective = static_cast<double>(least), .lower_bound = static_cast<double>(least)};
       keep(best, restate(job, search.schedule()));
-      if (best.status == status::optimal || search.best() == bound) return best;
+      if (best.objective <= static_cast<double>(bound)) return best;
     }
-    if (job.layout.form() != stage_layout::shape::linear) return best;
-    auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
-    if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
-    if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
-    keep(best, std::move(simple));
+    if (job.layout.form() == stage_layout::shape::linear) {
+      auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
+      if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
+      if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
+      keep(best, std::move(simple));
+    }
+    if (best.has_plan() && left > 0) keep(best, improve_order{.reroute = rule != routing::round_robin, .effort = left}(job, best.plan));
     return best;
   }
   static void keep(solution<pipeline_schedule>& best, solution<pipeline_schedule> found) {

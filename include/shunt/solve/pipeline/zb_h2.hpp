@@ -17,7 +17,7 @@ namespace shunt {
 struct zb_h2 {
   static constexpr std::string_view name = "zb_h2";
 
-  bool stagger = false;           ///< the step may be staggered: the period counts instead of the makespan
+  bool stagger = false;             ///< the step may be staggered: the period counts instead of the makespan
   std::int64_t effort = 1'000'000;  ///< operations to place at most, over all runs, after the first
 
   /// Stashes on the fullest of P ranks, whole ones.
@@ -29,10 +29,9 @@ struct zb_h2 {
     validate(job);
     require_layout(job, name, stage_layout::shape::linear, 1);
     using r = detail::recipe;
-    return detail::planned_within(stash_peak(job.stages), job, stagger, effort,
-                                  {{},
-                                   {r::true_costs, r::inputs, r::last, r::fill, 1},
-                                   {r::true_costs, r::inputs, r::last, r::fill_more, 1}});
+    return detail::planned_within(
+        stash_peak(job.stages), job, stagger, effort,
+        {{}, {r::true_costs, r::inputs, r::last, r::fill, 1}, {r::true_costs, r::inputs, r::last, r::fill_more, 1}});
   }
 };
 static_assert(solver_for<zb_h2, pipeline_job>);

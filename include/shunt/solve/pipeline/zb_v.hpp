@@ -18,7 +18,7 @@ namespace shunt {
 struct zb_v {
   static constexpr std::string_view name = "zb_v";
 
-  bool stagger = false;           ///< the step may be staggered: the period counts instead of the makespan
+  bool stagger = false;             ///< the step may be staggered: the period counts instead of the makespan
   std::int64_t effort = 1'000'000;  ///< operations to place at most, over all runs, after the first
 
   /// Stashes on the fullest of P ranks, in chunks.

@@ -25,9 +25,31 @@ namespace shunt::detail {
 /// One order's ingredients, each an index.
 struct recipe {
   enum plan_costs : std::uint8_t { true_costs, equal_costs, light_weights };  ///< the last: equal, but backward_weights a little shorter
-  enum preference : std::uint8_t { inputs, way, way_and_half, way_twice, way_thrice, shortest_block, late_turn_block, half_block, half_block_back };
+  enum preference : std::uint8_t {
+    inputs,
+    way,
+    way_and_half,
+    way_twice,
+    way_thrice,
+    shortest_block,
+    late_turn_block,
+    half_block,
+    half_block_back
+  };
   enum weights : std::uint8_t { last, with_input, half_later, one_later, two_later };  ///< in micro-batches after their backward_input
-  enum ahead : std::uint8_t { unlimited, fit_half, fit_one, fit_one_and_half, over_half, over_one, over_one_and_half, fill, fill_more, plain, by_block };
+  enum ahead : std::uint8_t {
+    unlimited,
+    fit_half,
+    fit_one,
+    fit_one_and_half,
+    over_half,
+    over_one,
+    over_one_and_half,
+    fill,
+    fill_more,
+    plain,
+    by_block
+  };
 
   enum memory : std::uint8_t { as_weighed, until_weight };  ///< the latter plans as if a backward_input gave nothing back
 
@@ -44,12 +66,15 @@ class zero_bubble_search {
     auto const divide = [&](ticks cost) { unit_ = std::gcd(unit_, cost); };
     divide(job.transfer.between_nodes);
     for (stage_id s : ids<stage_id>(job.stages))
-      for (ticks const cost : {job.costs.forward[s], job.costs.backward_input[s], job.costs.backward_weight[s], job.costs.step[s]}) divide(cost);
+      for (ticks const cost : {job.costs.forward[s], job.costs.backward_input[s], job.costs.backward_weight[s], job.costs.step[s]})
+        divide(cost);
     for (stage_id s : ids<stage_id>(job.stages)) steps_.push_back(job.costs.step[s] / unit_);
     bound_ = ceil_divide(bound, unit_);
     for (std::size_t q = 0; q < chain_.seats(); ++q) {
       stage_id const s = chain_.at(q).stage;
-      auto const link = [&](std::int32_t to) { return to < 0 ? 0 : job.transfer(chain_.rank_of(q), chain_.rank_of(static_cast<std::size_t>(to))) / unit_; };
+      auto const link = [&](std::int32_t to) {
+        return to < 0 ? 0 : job.transfer(chain_.rank_of(q), chain_.rank_of(static_cast<std::size_t>(to))) / unit_;
+      };
       true_.push_back({job.costs.forward[s] / unit_, job.costs.backward_input[s] / unit_, job.costs.backward_weight[s] / unit_,
                        link(chain_.next(q)), link(chain_.previous(q))});
     }
@@ -74,7 +99,8 @@ class zero_bubble_search {
     std::int64_t const polishing = left_ / 2;
     for (int misses = 0; misses < 1000 && left_ > polishing && !finished();) {
       recipe any;
-      for (std::size_t part = 0; part < recipe_choices.size(); ++part) ingredient(any, part) = static_cast<std::uint8_t>(roll(recipe_choices[part]));
+      for (std::size_t part = 0; part < recipe_choices.size(); ++part)
+        ingredient(any, part) = static_cast<std::uint8_t>(roll(recipe_choices[part]));
       if (attempt(any)) climb();
       ++misses;
     }
@@ -240,7 +266,10 @@ class zero_bubble_search {
         rules.seats[q].input = block.input[q] * rules.slope / block.period;
       }
     }
-    std::size_t const halves = r.prefers == recipe::way ? 2 : r.prefers == recipe::way_and_half ? 3 : r.prefers == recipe::way_twice ? 4 : 6;
+    std::size_t const halves = r.prefers == recipe::way            ? 2
+                               : r.prefers == recipe::way_and_half ? 3
+                               : r.prefers == recipe::way_twice    ? 4
+                                                                   : 6;
     std::int32_t ahead_of = 0;
     for (std::size_t q = seats; q-- > 0;) {
       auto& rule = rules.seats[q];
@@ -265,7 +294,8 @@ class zero_bubble_search {
       case recipe::unlimited: break;
       case recipe::fill:
       case recipe::fill_more:
-        for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], (input[q] - forward[q]) / costs[q].forward + (r.runs_ahead == recipe::fill_more));
+        for (std::size_t q = 0; q < seats; ++q)
+          limit(rules.seats[q], (input[q] - forward[q]) / costs[q].forward + (r.runs_ahead == recipe::fill_more));
         break;
       case recipe::plain:
         for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], (input[q] - forward[q]) / rules.slope + 1);

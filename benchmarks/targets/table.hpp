@@ -1,0 +1,88 @@
+#pragma once
+// A table of targets, printed after the benchmarks that it speaks of have run: what is wanted, what others reach, what came out here.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <iostream>
+#include <regex>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace targets {
+
+/// A row takes its figure from all runs whose names match: the time of an iteration, or a counter; of several the worst.
+struct row {
+  std::string what{};
+  std::string peers{};
+  std::string runs{};     ///< regular expression
+  std::string counter{};  ///< empty: the time
+  double limit = 0;       ///< in microseconds, for a time
+  enum class side { at_most, at_least } wanted = side::at_most;
+  std::string unit{};     ///< of a counter
+};
+
+/// "12.3 us", "4.56 ms"
+inline std::string shown(row const& r, double value) {
+  char text[64];
+  if (!r.counter.empty()) std::snprintf(text, sizeof text, "%.4g%s%s", value, r.unit.empty() || r.unit == "%" ? "" : " ", r.unit.c_str());
+  else if (value < 1000) std::snprintf(text, sizeof text, "%.3g us", value);
+  else if (value < 1e6) std::snprintf(text, sizeof text, "%.3g ms", value / 1e3);
+  else std::snprintf(text, sizeof text, "%.3g s", value / 1e6);
+  return text;
+}
+
+/// Prints runs as the console does, then the table as Markdown.
+class reporter : public benchmark::ConsoleReporter {
+ public:
+  explicit reporter(std::vector<row> rows) : benchmark::ConsoleReporter(OO_None), rows_(std::move(rows)), found_(rows_.size()) {}
+
+  void ReportRuns(std::vector<Run> const& runs) override {
+    benchmark::ConsoleReporter::ReportRuns(runs);
+    for (Run const& run : runs) {
+      if (run.error_occurred || (run.run_type == Run::RT_Aggregate && run.aggregate_name != "median")) continue;
+      for (std::size_t i = 0; i < rows_.size(); ++i) {
+        if (!std::regex_match(run.run_name.str(), std::regex(rows_[i].runs))) continue;
+        if (rows_[i].counter.empty()) {
+          double const micro = 1e6 * run.real_accumulated_time / static_cast<double>(std::max<std::int64_t>(1, run.iterations));
+          found_[i].push_back(run.run_type == Run::RT_Aggregate ? 1e6 * run.GetAdjustedRealTime() / benchmark::GetTimeUnitMultiplier(run.time_unit) : micro);
+        } else if (auto const at = run.counters.find(rows_[i].counter); at != run.counters.end()) {
+          found_[i].push_back(at->second.value);
+        }
+      }
+    }
+  }
+
+  void Finalize() override {
+    std::cout << "\n| what | target | others | here | |\n|---|---|---|---|---|\n";
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      row const& r = rows_[i];
+      bool const most = r.wanted == row::side::at_most;
+      std::cout << "| " << r.what << " | " << (most ? "at most " : "at least ") << shown(r, r.limit) << " | " << r.peers << " | ";
+      if (found_[i].empty()) {
+        std::cout << "not run | |\n";
+        continue;
+      }
+      double const worst = most ? *std::max_element(found_[i].begin(), found_[i].end()) : *std::min_element(found_[i].begin(), found_[i].end());
+      bool const met = most ? worst <= r.limit * (1 + 1e-9) : worst >= r.limit * (1 - 1e-9);
+      std::cout << shown(r, worst) << " | " << (met ? "met" : "missed") << " |\n";
+    }
+  }
+
+ private:
+  std::vector<row> rows_;
+  std::vector<std::vector<double>> found_;
+};
+
+/// main of a table.
+inline int run(int argc, char** argv, std::vector<row> rows) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  reporter table(std::move(rows));
+  benchmark::RunSpecifiedBenchmarks(&table);
+  return 0;
+}
+
+}  // namespace targets

@@ -1,0 +1,119 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "json_lines.hpp"
+#include "shunt/io/drawing.hpp"
+#include "shunt/measure/replay.hpp"
+#include "shunt/measure/traffic.hpp"
+#include "solvers.hpp"
+
+namespace place_experts {
+
+/// A policy over a series.
+struct policy_row {
+  std::string policy;
+  bool state_moves = true;
+  shunt::replay_result run{};
+  shunt::replacement_traffic tied{}, decoupled{};  ///< optimizer state with the instances, and sharded over all ranks
+
+  [[nodiscard]] shunt::replacement_traffic const& own() const { return state_moves ? tied : decoupled; }
+};
+
+/// All policies, or one, on a series. eplb stands there twice: placed once, and anew every time.
+[[nodiscard]] inline std::vector<policy_row> replay_all(shunt::load_series const& series, shunt::replay_options const& options, std::string const& only,
+                                                        settings const& set, predictor const& predict, shunt::expert_traffic const& model) {
+  std::vector<policy_row> rows;
+  auto const add = [&](std::string name, solver const& s, shunt::replay_options const& o) {
+    auto const policy = [&](shunt::expert_layers const& layers) { return s.solve(layers, set); };
+    policy_row row{.policy = std::move(name), .state_moves = s.state_moves, .run = shunt::replay(series, policy, predict.predict, o)};
+    row.tied = shunt::traffic(row.run, model, shunt::optimizer_place::tied);
+    row.decoupled = shunt::traffic(row.run, model, shunt::optimizer_place::decoupled);
+    rows.push_back(std::move(row));
+  };
+  for (auto const& s : solvers) {
+    if (only.empty() ? !s.replayed : s.name != only) continue;
+    if (only.empty() && s.name == shunt::eplb::name) {
+      auto once = options;
+      once.every = 0;
+      add("eplb, once", s, once);
+    }
+    add(std::string(s.name), s, options);
+  }
+  return rows;
+}
+
+inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, shunt::load_series const& series,
+                       shunt::replay_options const& options, predictor const& predict) {
+  auto const number = [](double value, int digits) { return shunt::decimal(value, digits); };
+  out << series.windows() << " windows (iterations " << series.iteration(0) << " to " << series.iteration(series.windows() - 1) << ") of "
+      << series.layers << " layers x " << series.experts << " experts; placed anew "
+      << (options.every == 0 ? std::string("once") : "every " + std::to_string(options.every) + " windows") << ", expecting the "
+      << predict.name << " loads\n\n"
+      << std::left << std::setw(18) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9) << "worst"
+      << std::setw(9) << "moves" << std::setw(9) << "drops" << '\n';
+  for (auto const& r : rows)
+    out << std::left << std::setw(18) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
+        << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.moved, 2) << std::setw(8)
+        << number(100 * r.run.drop_rate, 2) << "%\n";
+  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that;\n"
+         "moves: experts newly received, a layer and re-placement; drops: tokens beyond capacity.\n\n"
+         "traffic of a layer and step, by the formulas of SYMI: gradients and weights, and what re-placement adds\n"
+      << std::left << std::setw(18) << "policy" << std::setw(12) << "state" << std::right << std::setw(12) << "phases MB" << std::setw(12)
+      << "moved MB" << std::setw(12) << "phases ms" << std::setw(12) << "moved ms" << std::setw(12) << "all ms" << '\n';
+  for (auto const& r : rows)
+    for (bool const tied : {true, false}) {
+      if (tied != r.state_moves) continue;
+      auto const& t = tied ? r.tied : r.decoupled;
+      out << std::left << std::setw(18) << r.policy << std::setw(12) << (tied ? "tied" : "decoupled") << std::right << std::setw(12)
+          << number(t.phase_bytes / 1e6, 1) << std::setw(12) << number(t.moved_bytes / 1e6, 1) << std::setw(12) << number(1e3 * t.phase_seconds, 3)
+          << std::setw(12) << number(1e3 * t.moved_seconds, 3) << std::setw(12) << number(1e3 * t.seconds(), 3) << '\n';
+    }
+  if (!rows.empty())
+    out << std::left << std::setw(18) << "any of them" << std::setw(12) << "decoupled" << std::right << std::setw(12)
+        << number(rows[0].decoupled.phase_bytes / 1e6, 1) << std::setw(12) << number(0, 1) << std::setw(12)
+        << number(1e3 * rows[0].decoupled.phase_seconds, 3) << std::setw(12) << number(0, 3) << std::setw(12)
+        << number(1e3 * rows[0].decoupled.seconds(), 3) << '\n';
+  out << "\nhow far each predictor is off on this series, as a share of the tokens:";
+  for (auto const& p : predictors) out << ' ' << p.name << ' ' << number(100 * p.error(series), 2) << '%';
+  out << '\n';
+}
+
+inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, shunt::load_series const& series,
+                       shunt::replay_options const& options, predictor const& predict) {
+  nlohmann::ordered_json all{{"windows", series.windows()},     {"layers", series.layers},    {"experts", series.experts},
+                             {"every", options.every}, {"predict", predict.name}, {"policies", nlohmann::ordered_json::array()}};
+  for (auto const& r : rows)
+    all["policies"].push_back({{"policy", r.policy},
+                               {"fitted", r.run.fitted},
+                               {"next_window", r.run.next_window},
+                               {"worst_next", r.run.worst_next},
+                               {"moved", r.run.moved},
+                               {"drop_rate", r.run.drop_rate},
+                               {"state", r.state_moves ? "tied" : "decoupled"},
+                               {"phase_bytes", r.own().phase_bytes},
+                               {"moved_bytes", r.own().moved_bytes},
+                               {"phase_seconds", r.own().phase_seconds},
+                               {"moved_seconds", r.own().moved_seconds}});
+  auto errors = nlohmann::ordered_json::object();
+  for (auto const& p : predictors) errors[std::string(p.name)] = p.error(series);
+  all["prediction_errors"] = errors;
+  example::print_json(out, all);
+}
+
+inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {
+  out << "policy,fitted,next_window,worst_next,moved,drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
+  for (auto const& r : rows)
+    out << (r.policy == "eplb, once" ? "eplb_once" : r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ',' << shunt::decimal(r.run.next_window, 6)
+        << ',' << shunt::decimal(r.run.worst_next, 6) << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ','
+        << (r.state_moves ? "tied" : "decoupled") << ',' << shunt::decimal(r.own().phase_bytes, 0) << ',' << shunt::decimal(r.own().moved_bytes, 0)
+        << ',' << shunt::decimal(r.own().phase_seconds, 9) << ',' << shunt::decimal(r.own().moved_seconds, 9) << '\n';
+}
+
+}  // namespace place_experts

@@ -1,0 +1,103 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shunt/core/solution.hpp"
+#include "shunt/measure/replay.hpp"
+#include "shunt/plan/expert_placement.hpp"
+#include "shunt/problem/expert_layers.hpp"
+#include "shunt/problem/load_series.hpp"
+#include "shunt/solve/experts/balanced.hpp"
+#include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/exact_placement.hpp"
+#include "shunt/solve/experts/flexmoe.hpp"
+#include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/lazarus.hpp"
+#include "shunt/solve/experts/predict_loads.hpp"
+#include "shunt/solve/experts/shadow.hpp"
+#include "shunt/solve/experts/swift_moe.hpp"
+#include "shunt/solve/experts/uniform.hpp"
+
+namespace place_experts {
+
+using placed = shunt::solution<shunt::expert_placement>;
+
+/// What the command line says of solvers.
+struct settings {
+  std::optional<std::int32_t> budget{};  ///< moved experts a layer
+};
+
+/// A solver under its name.
+struct solver {
+  std::string_view name;
+  placed (*solve)(shunt::expert_layers const&, settings const&);
+  bool state_moves = true;      ///< optimizer state is tied to the instances; else it stays where it is, whatever the placement
+  bool keeps_budget = false;    ///< asked by --budget
+  bool replayed = true;         ///< part of the table of --series
+};
+
+template <class Solver>
+[[nodiscard]] placed run(shunt::expert_layers const& layers, settings const&) {
+  return shunt::solve(layers, Solver{});
+}
+[[nodiscard]] inline placed run_incremental(shunt::expert_layers const& layers, settings const& s) {
+  shunt::incremental solver;
+  solver.moves = s.budget.value_or(solver.moves);
+  return shunt::solve(layers, solver);
+}
+
+/// All solvers that --solver knows; a new one is one line.
+inline constexpr std::array solvers{
+    solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state_moves = false},
+    solver{.name = shunt::uniform::name, .solve = run<shunt::uniform>},
+    solver{.name = shunt::eplb::name, .solve = run<shunt::eplb>},
+    solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
+    solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
+    solver{.name = shunt::lazarus::name, .solve = run<shunt::lazarus>},
+    solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
+    solver{.name = shunt::shadow::name, .solve = run<shunt::shadow>},
+    solver{.name = shunt::exact_placement::name, .solve = run<shunt::exact_placement>, .replayed = false},
+};
+
+[[nodiscard]] inline std::vector<std::string> solver_names() {
+  std::vector<std::string> all;
+  for (auto const& s : solvers) all.emplace_back(s.name);
+  return all;
+}
+[[nodiscard]] inline solver const& solver_named(std::string_view name) {
+  for (auto const& s : solvers)
+    if (s.name == name) return s;
+  throw shunt::invalid_problem("--solver", "no solver " + std::string(name));
+}
+
+/// A predictor of the next window's loads under its name.
+struct predictor {
+  std::string_view name;
+  std::vector<std::int64_t> (*predict)(std::span<std::int64_t const> history, std::size_t cells);
+  double (*error)(shunt::load_series const&);
+};
+template <class Predictor>
+inline constexpr predictor listed{Predictor::name,
+                                  [](std::span<std::int64_t const> history, std::size_t cells) { return Predictor{}(history, cells); },
+                                  [](shunt::load_series const& series) { return shunt::prediction_error(series, Predictor{}); }};
+
+inline constexpr std::array predictors{listed<shunt::last_window>, listed<shunt::window_mean>, listed<shunt::exponential_mean>,
+                                       listed<shunt::linear_trend>};
+
+[[nodiscard]] inline std::vector<std::string> predictor_names() {
+  std::vector<std::string> all;
+  for (auto const& p : predictors) all.emplace_back(p.name);
+  return all;
+}
+[[nodiscard]] inline predictor const& predictor_named(std::string_view name) {
+  for (auto const& p : predictors)
+    if (p.name == name) return p;
+  throw shunt::invalid_problem("--predict", "no predictor " + std::string(name));
+}
+
+}  // namespace place_experts
