@@ -7,6 +7,7 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/chimera.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
 #include "shunt/solve/pipeline/dual_pipe_v.hpp"
@@ -57,6 +58,7 @@ inline constexpr std::array solvers{
     listed<shunt::v_half>("v"),
     listed<shunt::v_min>("v"),
     listed<shunt::hanayo>("wave"),
+    listed<shunt::branch_and_bound>("linear"),
 };
 
 [[nodiscard]] inline std::vector<std::string> names() {

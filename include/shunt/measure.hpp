@@ -1,5 +1,6 @@
 #pragma once
 #include "shunt/measure/columns.hpp"
+#include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/measure/moved_experts.hpp"

@@ -201,14 +201,17 @@ TEST(BuildingBlock, CapsDeadWorkersAndBrokenBlocks) {
       return std::string(error.what());
     }
   };
-  auto const wrong = [&](std::vector<block_offsets> offsets) { return why([&] { static_cast<void>(least_period(job, {std::move(offsets)})); }); };
+  auto const wrong = [&](std::vector<block_offsets> offsets) {
+    return why([&] { static_cast<void>(least_period(job, {std::move(offsets)})); });
+  };
   EXPECT_EQ(wrong({{0, 3, 4}}), "block: has 1 entries for 2 stages");
   EXPECT_EQ(wrong({{-1, 3, 4}, {1, 2, 3}}), "block[0].forward: starts at -1, what it needs is there at 0");
   EXPECT_EQ(wrong({{0, 3, 4}, {0, 2, 3}}), "block[1].forward: starts at 0, what it needs is there at 1");
   EXPECT_EQ(wrong({{0, 2, 4}, {1, 2, 3}}), "block[0].backward_input: starts at 2, what it needs is there at 3");
   EXPECT_EQ(wrong({{0, 3, 3}, {1, 2, 3}}), "block[0].backward_weight: starts at 3, what it needs is there at 4");
   pipeline_job const one{.stages = 2, .microbatches = 4, .layout = stage_layout::looped(2)};
-  EXPECT_EQ(why([&] { static_cast<void>(least_period(one, {{{0, 3, 5}, {1, 2, 3}}})); }), "block: two operations overlap on their rank, whatever the period");
+  EXPECT_EQ(why([&] { static_cast<void>(least_period(one, {{{0, 3, 5}, {1, 2, 3}}})); }),
+            "block: two operations overlap on their rank, whatever the period");
   EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 2)); }), "period: of 2 is too short for what a rank does");
   EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 0)); }), "period: of 0 is too short for what a rank does");
   EXPECT_EQ(least_period(job, packed_block(job, 7)), 5);  // a looser block can be repeated faster, but not as fast as a tight one

@@ -8,6 +8,7 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/looped_bfs.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
 
@@ -15,9 +16,9 @@
 /// 1F1B that starts two micro-batches before its first backward even on the last stage.
 auto const two_ahead = shunt::from_orders{[](shunt::pipeline_job const& job, shunt::worker w) {
   std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value(), m);
-  return shunt::concat(shunt::forwards(0, warm_up),                                                        // warm-up
-                       shunt::alternate(shunt::forwards(warm_up, m), shunt::backwards(0, m - warm_up)),    // steady state
-                       shunt::backwards(m - warm_up, m));                                                  // cool-down
+  return shunt::concat(shunt::forwards(0, warm_up),                                                      // warm-up
+                       shunt::alternate(shunt::forwards(warm_up, m), shunt::backwards(0, m - warm_up)),  // steady state
+                       shunt::backwards(m - warm_up, m));                                                // cool-down
 }};
 
 /// Every rank runs its chunks breadth first, and its last chunk's backwards first.
@@ -55,6 +56,10 @@ TEST(ComposingSchedules, TwoAheadHidesTransfersAtOneMoreStash) {
   auto const answer = two_ahead(job);
   ASSERT_TRUE(answer.has_plan()) << answer.reason;
   EXPECT_TRUE(check(job, answer.plan).empty());
+  auto const plain = one_f_one_b{}(job);
+  EXPECT_EQ(answer.objective, 65);
+  EXPECT_EQ(plain.objective, 67);
+  EXPECT_EQ(peak_of(job, answer.plan), peak_of(job, plain.plan) + 1);
   auto const staggered = (two_ahead | split_backward{} | stagger_step{})(job);
   EXPECT_TRUE(check(job, staggered.plan).empty());
   EXPECT_LT(staggered.objective, answer.objective);
@@ -75,7 +80,8 @@ TEST(ComposingSchedules, SixChunksTakeNoMoreMemoryThanVMinAndIdleLess) {
     ticks six_chunks, two_chunks;                   // makespans, each in its own chunks' ticks
     std::int64_t six_chunks_peak, two_chunks_peak;  // in its own chunks
   };
-  for (row const& r : {row{4, 8, 175, 59, 12, 4}, row{8, 32, 655, 219, 24, 8}, row{16, 64, 1327, 443, 36, 12}, row{32, 128, 2671, 891, 68, 24}}) {
+  for (row const& r :
+       {row{4, 8, 175, 59, 12, 4}, row{8, 32, 655, 219, 24, 8}, row{16, 64, 1327, 443, 36, 12}, row{32, 128, 2671, 891, 68, 24}}) {
     pipeline_job const six{.stages = 6 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::wave(6)};
     pipeline_job const two{.stages = 2 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::v_shaped()};
     auto const wave = packed_wave{}(six), v = packed_wave{}(two);

@@ -13,6 +13,7 @@
 #include "shunt/check/placement.hpp"
 #include "shunt/check/token_quotas.hpp"
 #include "shunt/io/csv.hpp"
+#include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/measure/placement_bounds.hpp"
@@ -159,6 +160,31 @@ TEST(Eplb, IsThePlainRuleOnALargeLayer) {
     for (int e = 0; e < 256; ++e) p.loads.push_back(i % 2 == 0 ? below(random, 1 << 16) : (1 << 20) / (1 + below(random, 300)));
     EXPECT_EQ(shunt::eplb{}(p).plan.expert_of, plain_eplb(p.loads, p.slots_per_rank));
   }
+}
+
+TEST(Eplb, RenamedExpertsArePlacedAlike) {
+  std::mt19937_64 random(22);
+  int asked = 0;
+  for (int i = 0; i < 400; ++i) {
+    auto const experts = static_cast<std::size_t>(2 + below(random, 14));
+    expert_layers p{.layers = 1, .experts = static_cast<std::int32_t>(experts), .loads = {}, .slots_per_rank = {5, 4, 0, 5, 3}};
+    for (std::size_t e = 0; e < experts; ++e) p.loads.push_back(1 + below(random, 1 << 20));
+    std::vector<std::size_t> name(experts);
+    for (std::size_t e = 0; e < experts; ++e) name[e] = e;
+    for (std::size_t e = experts; e-- > 1;)
+      std::swap(name[e], name[static_cast<std::size_t>(below(random, static_cast<std::int64_t>(e) + 1))]);
+    auto renamed = p;
+    for (std::size_t e = 0; e < experts; ++e) renamed.loads[name[e]] = p.loads[e];
+    auto const first = shunt::eplb{}(p).plan, second = shunt::eplb{}(renamed).plan;
+    auto const counts = shunt::replica_counts(first, 0);
+    std::vector<double> shares;  // where two are equal the lowest index decides, and names matter
+    for (std::size_t e = 0; e < experts; ++e) shares.push_back(static_cast<double>(p.loads[e]) / counts[expert_id{e}]);
+    std::sort(shares.begin(), shares.end());
+    if (std::adjacent_find(shares.begin(), shares.end()) != shares.end()) continue;
+    ++asked;
+    for (std::size_t s = 0; s < first.expert_of.size(); ++s) EXPECT_EQ(second.expert_of[s], expert_id{name[first.expert_of[s].index()]});
+  }
+  EXPECT_GT(asked, 300);
 }
 
 TEST(Eplb, GoldenVector) {
@@ -332,8 +358,9 @@ TEST(Balanced, RecordedLoads) {
     double peer, mean, worst;  ///< the peer's figure, which eplb reproduces, and what is asked of balanced
   };
   for (auto const& [file, slots, ranks, peer, mean, worst] :
-       {expectation{"esft_translation.csv", 72, 8, 1.0041, 1.0002, 1.0005}, expectation{"esft_translation.csv", 80, 16, 1.0136, 1.001, 1.002},
-        expectation{"esft_law.csv", 80, 16, 1.0285, 1.001, 1.003}, expectation{"zipf12.csv", 64, 16, 1.0194, 1.009, 1.02}}) {
+       {expectation{"esft_translation.csv", 72, 8, 1.0041, 1.0002, 1.0005},
+        expectation{"esft_translation.csv", 80, 16, 1.0136, 1.001, 1.002}, expectation{"esft_law.csv", 80, 16, 1.0285, 1.001, 1.003},
+        expectation{"zipf12.csv", 64, 16, 1.0194, 1.009, 1.02}}) {
     auto const p = recorded(file, slots, ranks);
     EXPECT_NEAR(shunt::eplb{}(p).objective, peer, 5e-5) << file;
     auto const answer = shunt::balanced{.effort = 30'000}(p);
@@ -383,7 +410,8 @@ TEST(Quotas, LawsOverRandomLayers) {
 
 /// The fewest copies of tiny layers: every set of (expert, rank) pairs, by size, each asked by max-flow on subsets (Hall): a set A of experts
 /// fits where w(A) is at most cap times the ranks that hold any of A.
-std::int64_t fewest_copies(std::vector<std::int64_t> const& loads, std::vector<std::int32_t> const& home, std::int32_t ranks, std::int64_t cap) {
+std::int64_t fewest_copies(std::vector<std::int64_t> const& loads, std::vector<std::int32_t> const& home, std::int32_t ranks,
+                           std::int64_t cap) {
   auto const experts = static_cast<int>(loads.size());
   int const pairs = experts * ranks;
   std::int64_t best = pairs;
@@ -416,12 +444,15 @@ TEST(Quotas, TheBoundIsNoMoreThanTheFewestCopies) {
   std::mt19937_64 random(19);
   int met = 0;
   for (int i = 0; i < 120; ++i) {
-    expert_layers p{.layers = 1, .experts = 4, .loads = random_loads(random, 4), .slots_per_rank = i % 2 == 0 ? shunt::deal_slots(4, 3) : shunt::deal_slots(4, 2)};
+    expert_layers p{.layers = 1,
+                    .experts = 4,
+                    .loads = random_loads(random, 4),
+                    .slots_per_rank = i % 2 == 0 ? shunt::deal_slots(4, 3) : shunt::deal_slots(4, 2)};
     auto const answer = shunt::quotas{}(p);
     std::int64_t total = 0;
     for (auto const w : p.loads) total += w;
-    auto const fewest = fewest_copies(p.loads, i % 2 == 0 ? std::vector<std::int32_t>{0, 0, 1, 2} : std::vector<std::int32_t>{0, 0, 1, 1}, p.ranks(),
-                                      (total + p.ranks() - 1) / p.ranks());
+    auto const fewest = fewest_copies(p.loads, i % 2 == 0 ? std::vector<std::int32_t>{0, 0, 1, 2} : std::vector<std::int32_t>{0, 0, 1, 1},
+                                      p.ranks(), (total + p.ranks() - 1) / p.ranks());
     EXPECT_LE(answer.lower_bound, static_cast<double>(fewest));
     EXPECT_GE(answer.objective, static_cast<double>(fewest));
     met += answer.objective == static_cast<double>(fewest);
@@ -482,6 +513,41 @@ TEST(CheckQuotas, FindsWhatIsWrong) {
   EXPECT_EQ(only({{0, 1, 5}, {1, 0, 3}}), kind::too_many);
   EXPECT_EQ(shunt::check(p, shunt::token_quotas{})[0].what, kind::shape);
   EXPECT_EQ(shunt::check(p, shunt::token_quotas{.first_copy = {0, 2}, .copies = {}})[0].what, kind::shape);
+}
+
+// ---- exact split ----
+
+TEST(ExactSplit, IsHallsRatio) {
+  std::mt19937_64 random(21);
+  int below_even = 0;
+  for (int i = 0; i < 1500; ++i) {
+    auto p = random_problem(random, 6, 5, 3);
+    p.layers = 1;
+    p.loads.resize(static_cast<std::size_t>(p.experts));
+    auto const plan = shunt::eplb{}(p).plan;
+    std::int64_t wanted = 0;
+    for (int subset = 1; subset < 1 << p.experts; ++subset) {
+      std::int64_t tokens = 0, ranks = 0;
+      for (int e = 0; e < p.experts; ++e) tokens += subset >> e & 1 ? p.loads[static_cast<std::size_t>(e)] : 0;
+      for (std::size_t r = 0; r < p.slots_per_rank.size(); ++r) {
+        bool holds = false;
+        for (auto s = plan.first_slot[r]; s < plan.first_slot[r + 1]; ++s)
+          holds = holds || (subset >> plan.expert_of[static_cast<std::size_t>(s)].value() & 1) != 0;
+        ranks += holds;
+      }
+      wanted = std::max(wanted, (tokens + ranks - 1) / ranks);
+    }
+    auto const found = shunt::exact_split_load(p.loads, plan, 0);
+    ASSERT_EQ(found, wanted) << "case " << i;
+    auto const even = shunt::rank_loads(p.loads, plan, 0);
+    double const fullest = *std::max_element(even.begin(), even.end());
+    EXPECT_LE(static_cast<double>(found), fullest + 1);
+    below_even += static_cast<double>(found) < fullest - 1;
+  }
+  EXPECT_GT(below_even, 100);
+  expert_placement const lacking{.layers = 1, .experts = 2, .first_slot = {0, 1}, .expert_of = {0}};
+  EXPECT_EQ(shunt::exact_split_load(std::vector<std::int64_t>{1, 1}, lacking, 0), -1);
+  EXPECT_EQ(shunt::exact_split_load(std::vector<std::int64_t>{7, 0}, lacking, 0), 7);
 }
 
 // ---- incremental ----

@@ -25,18 +25,17 @@ std::size_t count(std::string const& text, std::string_view part) {
 /// A V on two ranks, two micro-batches; rank 1 overlaps a forward of its first chunk with a backward of its second one.
 struct v_case {
   pipeline_job job{.stages = 4, .microbatches = 2, .costs = {.overlap_gain = 1}, .layout = stage_layout::v_shaped()};
-  pipeline_schedule plan{.order = {{{op_kind::forward, 0, 0, 0},
-                                    {op_kind::forward, 0, 0, 1},
-                                    {op_kind::forward, 0, 3, 0},
-                                    {op_kind::backward, 0, 3, 0}},
-                                   {{op_kind::forward, 0, 1, 0}, {op_kind::forward, 0, 2, 0}, {op_kind::forward, 0, 1, 1}, {op_kind::backward, 0, 2, 0}}},
-                         .overlapped = {{}, {2}}};
+  pipeline_schedule plan{
+      .order = {{{op_kind::forward, 0, 0, 0}, {op_kind::forward, 0, 0, 1}, {op_kind::forward, 0, 3, 0}, {op_kind::backward, 0, 3, 0}},
+                {{op_kind::forward, 0, 1, 0}, {op_kind::forward, 0, 2, 0}, {op_kind::forward, 0, 1, 1}, {op_kind::backward, 0, 2, 0}}},
+      .overlapped = {{}, {2}}};
   timetable table{.times = {{{0, 1}, {1, 2}, {3, 4}, {4, 6}}, {{1, 2}, {2, 3}, {6, 8}, {6, 8}}}};
 };
 /// Both directions on two ranks, one micro-batch each, forwards alone.
 struct both_case {
   pipeline_job job{.pipelines = 2, .stages = 2, .microbatches = 1, .layout = stage_layout::bidirectional()};
-  pipeline_schedule plan{.order = {{{op_kind::forward, 0, 0, 0}, {op_kind::forward, 1, 1, 0}}, {{op_kind::forward, 1, 0, 0}, {op_kind::forward, 0, 1, 0}}}};
+  pipeline_schedule plan{
+      .order = {{{op_kind::forward, 0, 0, 0}, {op_kind::forward, 1, 1, 0}}, {{op_kind::forward, 1, 0, 0}, {op_kind::forward, 0, 1, 0}}}};
   timetable table{.times = {{{0, 1}, {1, 2}}, {{0, 1}, {1, 2}}}};
 };
 
@@ -123,14 +122,12 @@ TEST(io_layouts, tints_stay_apart) {
 }
 
 TEST(io_layouts, text_grids) {
-  EXPECT_EQ(text_of(v_case{}),
-            "               time |0                   5           |\n"
-            "rank 0: stages 0, 3 |F0--F1--....F0b-B0b-----........|\n"
-            "rank 1: stages 1, 2 |....F0--F0b-............F1+B0b--|\n");
-  EXPECT_EQ(text_of(both_case{}),
-            "            time |0         |\n"
-            "rank 0: 0:0, 1:1 |F0---F1:0-|\n"
-            "rank 1: 0:1, 1:0 |F1:0-F0---|\n");
+  EXPECT_EQ(text_of(v_case{}), "               time |0                   5           |\n"
+                               "rank 0: stages 0, 3 |F0--F1--....F0b-B0b-----........|\n"
+                               "rank 1: stages 1, 2 |....F0--F0b-............F1+B0b--|\n");
+  EXPECT_EQ(text_of(both_case{}), "            time |0         |\n"
+                                  "rank 0: 0:0, 1:1 |F0---F1:0-|\n"
+                                  "rank 1: 0:1, 1:0 |F1:0-F0---|\n");
 }
 
 TEST(io_layouts, arrows_follow_activations_and_gradients) {
@@ -145,9 +142,11 @@ TEST(io_layouts, arrows_follow_activations_and_gradients) {
   EXPECT_EQ(count(text, "\"ph\": \"s\""), 4u);
   EXPECT_EQ(count(text, "\"ph\": \"f\", \"bp\": \"e\""), 4u);
   EXPECT_EQ(count(text, "\"name\": \"gradient\""), 2u);
-  EXPECT_NE(text.find("{\"name\": \"activation\", \"cat\": \"flow\", \"ph\": \"s\", \"id\": 1, \"ts\": 0.999, \"pid\": 0, \"tid\": 0},\n"
-                      "{\"name\": \"activation\", \"cat\": \"flow\", \"ph\": \"f\", \"bp\": \"e\", \"id\": 1, \"ts\": 1, \"pid\": 0, \"tid\": 1}"),
-            std::string::npos)
+  EXPECT_NE(
+      text.find(
+          "{\"name\": \"activation\", \"cat\": \"flow\", \"ph\": \"s\", \"id\": 1, \"ts\": 0.999, \"pid\": 0, \"tid\": 0},\n"
+          "{\"name\": \"activation\", \"cat\": \"flow\", \"ph\": \"f\", \"bp\": \"e\", \"id\": 1, \"ts\": 1, \"pid\": 0, \"tid\": 1}"),
+      std::string::npos)
       << text;
   EXPECT_NE(text.find("\"tid\": 3, \"args\": {\"name\": \"rank 1 (2)\"}"), std::string::npos);  // the pair's second operation
   // An iteration that ran again: the arrow comes from the run in time.

@@ -74,7 +74,8 @@ bool ends_under_rendezvous(std::string const& csv) {
     moved = false;
     for (std::size_t a = 0; a < rows.size(); ++a)
       for (std::size_t b = 0; b < rows.size(); ++b)
-        if (a != b && next[a] < rows[a].size() && next[b] < rows[b].size() && rows[a][next[a]].sends() && rows[b][next[b]] == partner(rows[a][next[a]])) {
+        if (a != b && next[a] < rows[a].size() && next[b] < rows[b].size() && rows[a][next[a]].sends() &&
+            rows[b][next[b]] == partner(rows[a][next[a]])) {
           ++next[a], ++next[b];
           moved = true;
         }
@@ -107,16 +108,16 @@ TEST(io_pytorch, both_forms_of_1f1b) {
   pipeline_job const job{.stages = 2, .microbatches = 2};
   auto const plan = one_f_one_b{}(job).plan;
   EXPECT_EQ(compute_only(job, plan), "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
-  EXPECT_EQ(with_comms(job, plan),
-            "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
-            "1RECV_F0,1F0,1RECV_F1,1B0,1SEND_B0,1F1,1B1,1SEND_B1,1REDUCE_GRAD\n");
+  EXPECT_EQ(with_comms(job, plan), "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0REDUCE_GRAD\n"
+                                   "1RECV_F0,1F0,1RECV_F1,1B0,1SEND_B0,1F1,1B1,1SEND_B1,1REDUCE_GRAD\n");
 }
 
 TEST(io_pytorch, round_trips) {
   for (std::int32_t ranks = 2; ranks <= 5; ++ranks)
     for (std::int32_t m : {1, 3, 5, 8}) {
       auto const name = std::to_string(ranks) + " ranks, " + std::to_string(m) + " micro-batches";
-      pipeline_job job{.stages = ranks, .microbatches = m, .costs = {.forward = 20, .backward_input = 21, .backward_weight = 17}, .transfer = 1};
+      pipeline_job job{
+          .stages = ranks, .microbatches = m, .costs = {.forward = 20, .backward_input = 21, .backward_weight = 17}, .transfer = 1};
       expect_round_trip(job, gpipe{}(job).plan, "gpipe " + name);
       expect_round_trip(job, one_f_one_b{}(job).plan, "1f1b " + name);
       expect_round_trip(job, zb_h1{}(job).plan, "zb_h1 " + name);
@@ -139,18 +140,16 @@ TEST(io_pytorch, overlapped_pairs_round_trip) {
 }
 
 TEST(io_pytorch, custom_layouts_round_trip) {
-  auto const back = read(
-      "0F0,0F1,3F0,3B0,3F1,3B1,0B0,0B1\n"
-      "1F0,2F0,1F1,2F1,2B0,1B0,2B1,1B1\n");
+  auto const back = read("0F0,0F1,3F0,3B0,3F1,3B1,0B0,0B1\n"
+                         "1F0,2F0,1F1,2F1,2B0,1B0,2B1,1B1\n");
   EXPECT_EQ(back.job.layout, stage_layout::v_shaped());  // recognised
   EXPECT_TRUE(check(back.job, back.schedule).empty());
   auto const odd = read("0F0,2F0,2B0,0B0\n1F0,1B0\n");
   EXPECT_EQ(odd.job.layout, stage_layout::custom({0, 1, 0}));
   EXPECT_TRUE(check(odd.job, odd.schedule).empty());
   EXPECT_EQ(compute_only(odd.job, odd.schedule), "0F0,2F0,2B0,0B0\n1F0,1B0\n");
-  EXPECT_EQ(with_comms(odd.job, odd.schedule),
-            "0F0,0SEND_F0,2RECV_F0,2F0,2B0,2SEND_B0,0RECV_B0,2REDUCE_GRAD,0B0,0REDUCE_GRAD\n"
-            "1RECV_F0,1F0,1SEND_F0,1RECV_B0,1B0,1SEND_B0,1REDUCE_GRAD\n");
+  EXPECT_EQ(with_comms(odd.job, odd.schedule), "0F0,0SEND_F0,2RECV_F0,2F0,2B0,2SEND_B0,0RECV_B0,2REDUCE_GRAD,0B0,0REDUCE_GRAD\n"
+                                               "1RECV_F0,1F0,1SEND_F0,1RECV_B0,1B0,1SEND_B0,1REDUCE_GRAD\n");
 }
 
 TEST(io_pytorch, one_pipeline_of_several) {
@@ -178,9 +177,11 @@ TEST(io_pytorch, what_a_csv_cannot_say) {
   auto table = times(two, one_f_one_b{}(two).plan);
   table.times[0][0].end = 100;
   std::ostringstream out;
-  EXPECT_EQ(refusal([&] { write_pytorch_csv(out, two, one_f_one_b{}(two).plan, table); }), "table: what 0F0 makes is not ready when it is needed");
+  EXPECT_EQ(refusal([&] { write_pytorch_csv(out, two, one_f_one_b{}(two).plan, table); }),
+            "table: what 0F0 makes is not ready when it is needed");
   table.times[0].pop_back();
-  EXPECT_EQ(refusal([&] { write_pytorch_csv(out, two, one_f_one_b{}(two).plan, table); }), "table: has times for another number of operations on rank 0");
+  EXPECT_EQ(refusal([&] { write_pytorch_csv(out, two, one_f_one_b{}(two).plan, table); }),
+            "table: has times for another number of operations on rank 0");
 }
 
 TEST(io_pytorch, what_torch_writes_reads) {
@@ -188,9 +189,8 @@ TEST(io_pytorch, what_torch_writes_reads) {
   auto const plain = read("0F0,0F1,,,0B0,0B1\r\n,1F0,1B0,1F1,1B1,\r\n");
   EXPECT_TRUE(check(plain.job, plain.schedule).empty());
   EXPECT_EQ(compute_only(plain.job, plain.schedule), "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
-  auto const sharded = read(
-      "0UNSHARD,0F0,0SEND_F0,0RECV_B0,0B0,0RESHARD,0REDUCE_GRAD\r\n"
-      "1UNSHARD,1RECV_F0,1F0,1B0,1SEND_B0,1RESHARD,1REDUCE_GRAD\r\n");
+  auto const sharded = read("0UNSHARD,0F0,0SEND_F0,0RECV_B0,0B0,0RESHARD,0REDUCE_GRAD\r\n"
+                            "1UNSHARD,1RECV_F0,1F0,1B0,1SEND_B0,1RESHARD,1REDUCE_GRAD\r\n");
   EXPECT_EQ(sharded.schedule, read("0F0,0B0\n1F0,1B0\n").schedule);
   EXPECT_EQ(sharded.form, pytorch_form::with_comms);
   auto const reduced = read("0F0,0B0,0REDUCE_GRAD\n1F0,1B0,1REDUCE_GRAD\n");  // its GPipe and 1F1B
@@ -228,8 +228,10 @@ TEST(io_pytorch, cells_are_refused_by_place_and_text) {
 
 TEST(io_pytorch, whatever_is_missing_is_named) {
   // The last rank of PyTorch 2.14's Schedule1F1B runs F1 .. Fm.
-  EXPECT_EQ(refused("0F0,0F1,0B0,0B1\n1F1,1B0,1F2,1B1\n"), "x.csv row 1: has no forward of micro-batch 2 at stage 0, which row 2, column 3 computes");
-  EXPECT_EQ(refused("0F0,0F1,0B0,0B1\n1F1,1B0,1F1,1B1\n"), "x.csv row 2: has no forward of micro-batch 0 at stage 1, which row 1, column 1 computes");
+  EXPECT_EQ(refused("0F0,0F1,0B0,0B1\n1F1,1B0,1F2,1B1\n"),
+            "x.csv row 1: has no forward of micro-batch 2 at stage 0, which row 2, column 3 computes");
+  EXPECT_EQ(refused("0F0,0F1,0B0,0B1\n1F1,1B0,1F1,1B1\n"),
+            "x.csv row 2: has no forward of micro-batch 0 at stage 1, which row 1, column 1 computes");
   EXPECT_EQ(refused("0F0,0F2,0B0,0B2\n"), "x.csv row 1: has no forward of micro-batch 1 at stage 0");
   EXPECT_EQ(refused("0F0,0F1,0B0\n"), "x.csv row 1: has no backward of micro-batch 1 at stage 0");
   EXPECT_EQ(refused("0F0,0I0\n"), "x.csv row 1: has no backward_weight of micro-batch 0 at stage 0");
@@ -258,16 +260,25 @@ TEST(io_pytorch, check_judges_the_rest) {
 
 TEST(io_pytorch, transfers_are_checked) {
   // Good: 0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1 and 1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1
-  std::string const zero = "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n", one = "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n";
+  std::string const zero = "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n",
+                    one = "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n";
   EXPECT_EQ(refused(zero + one), "");
-  EXPECT_EQ(refused("0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one), "x.csv row 1, column 1: \"0F0\" is never sent on: 0SEND_F0 is missing");
-  EXPECT_EQ(refused(zero + "1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"), "x.csv row 2, column 1: \"1F0\" never gets its input: 1RECV_F0 is missing");
-  EXPECT_EQ(refused(zero + "1RECV_F0,1F0,1B0,1RECV_F1,1F1,1B1,1SEND_B1\n"), "x.csv row 2, column 3: \"1B0\" is never sent on: 1SEND_B0 is missing");
-  EXPECT_EQ(refused("0SEND_F0,0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one), "x.csv row 1, column 1: \"0SEND_F0\" stands before what it sends");
-  EXPECT_EQ(refused(zero + "1F0,1RECV_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"), "x.csv row 2, column 2: \"1RECV_F0\" stands behind what needs it");
-  EXPECT_EQ(refused(zero + "1RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"), "x.csv row 2, column 2: \"1RECV_F0\" stands twice");
-  EXPECT_EQ(refused("0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0SEND_B1\n" + one), "x.csv row 1, column 9: \"0SEND_B1\" has nobody to send to");
-  EXPECT_EQ(refused(zero + "1RECV_F0,1F0,1SEND_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"), "x.csv row 2, column 3: \"1SEND_F0\" has nobody to send to");
+  EXPECT_EQ(refused("0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one),
+            "x.csv row 1, column 1: \"0F0\" is never sent on: 0SEND_F0 is missing");
+  EXPECT_EQ(refused(zero + "1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 1: \"1F0\" never gets its input: 1RECV_F0 is missing");
+  EXPECT_EQ(refused(zero + "1RECV_F0,1F0,1B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 3: \"1B0\" is never sent on: 1SEND_B0 is missing");
+  EXPECT_EQ(refused("0SEND_F0,0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one),
+            "x.csv row 1, column 1: \"0SEND_F0\" stands before what it sends");
+  EXPECT_EQ(refused(zero + "1F0,1RECV_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 2: \"1RECV_F0\" stands behind what needs it");
+  EXPECT_EQ(refused(zero + "1RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 2: \"1RECV_F0\" stands twice");
+  EXPECT_EQ(refused("0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0SEND_B1\n" + one),
+            "x.csv row 1, column 9: \"0SEND_B1\" has nobody to send to");
+  EXPECT_EQ(refused(zero + "1RECV_F0,1F0,1SEND_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 3: \"1SEND_F0\" has nobody to send to");
   EXPECT_EQ(refused(zero + "1RECV_F7,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
             "x.csv row 2, column 1: \"1RECV_F7\" is of a micro-batch that is never computed");
   EXPECT_EQ(refused(zero + "0RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
@@ -280,10 +291,12 @@ TEST(io_pytorch, transfers_are_checked) {
             "x.csv row 1, column 3: \"0RECV_B0\" waits forever: the ranks wait for each other");
   EXPECT_EQ(refused("0F0,0SEND_F0,1RECV_F0,1F0,1B0,0B0\n"), "x.csv row 1, column 2: \"0SEND_F0\" goes from a rank to itself");
   EXPECT_EQ(refused("0F0,0REDUCE_GRAD,0B0\n"), "x.csv row 1, column 2: \"0REDUCE_GRAD\" stands before the last backward of its stage");
-  EXPECT_EQ(refused("0F0,0B0,0REDUCE_GRAD,0REDUCE_GRAD\n"), "x.csv row 1, column 4: \"0REDUCE_GRAD\" stands twice: the gradient would be scaled twice");
+  EXPECT_EQ(refused("0F0,0B0,0REDUCE_GRAD,0REDUCE_GRAD\n"),
+            "x.csv row 1, column 4: \"0REDUCE_GRAD\" stands twice: the gradient would be scaled twice");
   EXPECT_EQ(refused(zero + "1RECV_F0,1F0,,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
             "x.csv row 2, column 3: is empty, which torch refuses in a schedule with comms");
-  EXPECT_EQ(refused(zero + one, pytorch_form::compute_only), "x.csv row 1, column 2: \"0SEND_F0\" is no computation, and the file should have nothing else");
+  EXPECT_EQ(refused(zero + one, pytorch_form::compute_only),
+            "x.csv row 1, column 2: \"0SEND_F0\" is no computation, and the file should have nothing else");
   EXPECT_EQ(refused("0F0,0B0\n1F0,1B0\n", pytorch_form::with_comms), "x.csv: has no sends and receives");
 }
 

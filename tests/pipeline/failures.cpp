@@ -84,7 +84,8 @@ pipeline_job random_job(dice& d, bool any_layout) {
 
 std::string describe_job(pipeline_job const& job) {
   std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) + " M=" + std::to_string(job.microbatches) +
-                     " layout=" + std::string(to_string(job.layout.form())) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + " costs";
+                     " layout=" + std::string(to_string(job.layout.form())) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) +
+                     " costs";
   for (stage_id s : ids<stage_id>(job.stages))
     text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);

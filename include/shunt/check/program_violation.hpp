@@ -30,7 +30,7 @@ enum class program_rule : std::uint8_t {
   deadlock,             ///< with one thread a rank in list order and buffered sends, this instruction is never reached by all it needs
   unordered_messages,   ///< two messages of one peer and channel, or two collectives of one group, whose lanes leave their order open
   unwritten,            ///< reads bytes that nothing has written before it
-  condition,            ///< a condition isn't an int64, or one party of a message or a collective has a condition and `other` has none
+  condition,            ///< a condition isn't an int64, or of a message or a collective one party has a condition and the other has none
   race,                 ///< two instructions whose order is open touch the same bytes, and one writes
   rendezvous,           ///< where every send waits for its receive, this instruction is never done
   overtaken,            ///< a message sent as number `found` from one rank to another and received as number `expected`, on another channel

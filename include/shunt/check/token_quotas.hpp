@@ -12,13 +12,13 @@ namespace shunt {
 /// One thing that is wrong with token quotas. Ids that a kind doesn't speak of are 0.
 struct quota_violation {
   enum class kind : std::uint8_t {
-    shape,        ///< layers, or the copies of a layer aren't the next in the list
-    unknown,      ///< an expert or rank that isn't there, or a dead rank
-    not_positive, ///< a copy without tokens
-    at_home,      ///< a copy on the expert's own rank
-    twice,        ///< a rank has two copies of an expert
-    too_many,     ///< copies take more tokens than the expert has
-    over_cap,     ///< a rank computes more than `cap` tokens
+    shape,         ///< layers, or the copies of a layer aren't the next in the list
+    unknown,       ///< an expert or rank that isn't there, or a dead rank
+    not_positive,  ///< a copy without tokens
+    at_home,       ///< a copy on the expert's own rank
+    twice,         ///< a rank has two copies of an expert
+    too_many,      ///< copies take more tokens than the expert has
+    over_cap,      ///< a rank computes more than `cap` tokens
   };
   kind what{};
   layer_id layer{};
@@ -61,7 +61,8 @@ struct quota_violation {
     std::int64_t const at = plan.first_copy[static_cast<std::size_t>(l)];
     bool const last = l == problem.layers;
     if (at < before || (l == 0 && at != 0) || (last && at != static_cast<std::int64_t>(plan.copies.size())))
-      found.push_back({.what = kind::shape, .layer = l, .found = at, .wanted = last ? static_cast<std::int64_t>(plan.copies.size()) : before});
+      found.push_back(
+          {.what = kind::shape, .layer = l, .found = at, .wanted = last ? static_cast<std::int64_t>(plan.copies.size()) : before});
     before = at;
   }
   if (!found.empty()) return found;
@@ -90,7 +91,9 @@ struct quota_violation {
     }
     for (std::int32_t i = plan.first_copy[static_cast<std::size_t>(l)]; i < plan.first_copy[static_cast<std::size_t>(l) + 1]; ++i) {
       auto const& c = plan.copies[static_cast<std::size_t>(i)];
-      auto const wrong = [&](kind what) { found.push_back({.what = what, .layer = l, .rank = c.rank, .expert = c.expert, .found = c.tokens, .wanted = 1}); };
+      auto const wrong = [&](kind what) {
+        found.push_back({.what = what, .layer = l, .rank = c.rank, .expert = c.expert, .found = c.tokens, .wanted = 1});
+      };
       if (c.expert.value() < 0 || c.expert.index() >= experts || c.rank.value() < 0 || c.rank.index() >= ranks ||
           problem.slots_per_rank[c.rank.index()] == 0) {
         wrong(kind::unknown);

@@ -232,19 +232,23 @@ struct block_pace {
     indexed<rank_id, std::vector<detail::placed>> taken(static_cast<std::size_t>(job.ranks()));
     bool all = t >= 1;
     auto const place = [&](worker seat, op_kind kind, ticks ready, ticks& start) {
-      auto const found = all ? detail::first_place(taken[job.rank_of(seat)], ready, cost_of(job, {.kind = kind, .stage = seat.stage}), t) : std::nullopt;
+      auto const found =
+          all ? detail::first_place(taken[job.rank_of(seat)], ready, cost_of(job, {.kind = kind, .stage = seat.stage}), t) : std::nullopt;
       all = found.has_value();
       start = found.value_or(ready);
     };
     for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-      auto const at = [&](std::int32_t s) -> block_offsets& { return block.stages[p.index() * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s)]; };
+      auto const at = [&](std::int32_t s) -> block_offsets& {
+        return block.stages[p.index() * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s)];
+      };
       auto const chunked = [&](std::vector<ticks> const& waits, std::int32_t s) {
         auto const chunk = static_cast<std::size_t>(s / (job.stages / job.layout.chunks()));
         return chunk < waits.size() ? waits[chunk] : 0;
       };
       auto const between = [&](std::int32_t a, std::int32_t b) { return job.transfer(job.rank_of({p, a}), job.rank_of({p, b})); };
       for (std::int32_t s = 0; s < job.stages; ++s)
-        place({p, s}, op_kind::forward, s == 0 ? 0 : at(s - 1).forward + job.costs.forward[s - 1] + between(s - 1, s) + chunked(pace.forward, s), at(s).forward);
+        place({p, s}, op_kind::forward,
+              s == 0 ? 0 : at(s - 1).forward + job.costs.forward[s - 1] + between(s - 1, s) + chunked(pace.forward, s), at(s).forward);
       ticks gradient = at(job.stages - 1).forward + job.costs.forward[job.stages - 1];
       for (std::int32_t s = job.stages; s-- > 0;) {
         place({p, s}, op_kind::backward_input, gradient + chunked(pace.backward_input, s), at(s).backward_input);

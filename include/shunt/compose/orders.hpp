@@ -50,8 +50,7 @@ struct turn {
 
 /// Turns of one kind on micro-batches first .. last-1, in that order; none where last <= first.
 [[nodiscard]] inline auto turns(op_kind kind, std::int32_t first, std::int32_t last) {
-  return ranges::views::iota(first, std::max(first, last)) |
-         ranges::views::transform([kind](std::int32_t m) { return turn{kind, m}; });
+  return ranges::views::iota(first, std::max(first, last)) | ranges::views::transform([kind](std::int32_t m) { return turn{kind, m}; });
 }
 [[nodiscard]] inline auto forwards(std::int32_t first, std::int32_t last) { return turns(op_kind::forward, first, last); }
 [[nodiscard]] inline auto backwards(std::int32_t first, std::int32_t last) { return turns(op_kind::backward, first, last); }
@@ -69,8 +68,9 @@ template <ranges::viewable_range Turns>
 template <class F>
 [[nodiscard]] auto each_of(std::vector<worker> seats, F f) {
   auto const count = static_cast<std::int32_t>(seats.size());
-  return ranges::views::iota(0, count) |
-         ranges::views::transform([seats = std::move(seats), f = std::move(f)](std::int32_t i) { return f(seats[static_cast<std::size_t>(i)]); }) |
+  return ranges::views::iota(0, count) | ranges::views::transform([seats = std::move(seats), f = std::move(f)](std::int32_t i) {
+           return f(seats[static_cast<std::size_t>(i)]);
+         }) |
          ranges::views::cache1 | ranges::views::join;
 }
 
@@ -106,7 +106,8 @@ template <class Orders>
   order.resize(static_cast<std::size_t>(job.ranks()));
   for (rank_id const r : ids<rank_id>(job.ranks())) {
     if constexpr (orders_of_turns<Orders>) {
-      if (job.ranks() != job.seats()) throw invalid_problem("layout", "has ranks with several stages: their orders are ranges of operations");
+      if (job.ranks() != job.seats())
+        throw invalid_problem("layout", "has ranks with several stages: their orders are ranges of operations");
       worker const w = job.worker_of(r);
       auto own = orders(w);
       for (turn const t : own) order[r].push_back({t.kind, w.pipeline, w.stage, t.microbatch});

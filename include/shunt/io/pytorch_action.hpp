@@ -46,7 +46,7 @@ struct pytorch_cell {
 };
 
 namespace detail {
-inline constexpr std::array<std::string_view, 11> pytorch_names{"F",      "B",      "I",      "W",       "SEND_F",     "RECV_F",
+inline constexpr std::array<std::string_view, 11> pytorch_names{"F",      "B",      "I",       "W",       "SEND_F",     "RECV_F",
                                                                 "SEND_B", "RECV_B", "UNSHARD", "RESHARD", "REDUCE_GRAD"};
 inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
 
@@ -110,13 +110,17 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
 [[nodiscard]] inline pytorch_cell parse_pytorch_cell(std::string_view text, std::string const& at) {
   text = detail::trimmed(text);
   if (text.empty() || text.front() != '(') return {parse_pytorch_action(text, at), {}};
-  auto const refuse = [&] { throw invalid_problem(at, '"' + std::string(text.substr(0, 60)) + "\" is no overlap as (0F3;3B1)OVERLAP_F_B"); };
+  auto const refuse = [&] {
+    throw invalid_problem(at, '"' + std::string(text.substr(0, 60)) + "\" is no overlap as (0F3;3B1)OVERLAP_F_B");
+  };
   auto const close = text.find(')'), middle = text.find(';');
   if (close == text.npos || middle == text.npos || middle > close || text.substr(close + 1) != detail::pytorch_overlap) refuse();
   pytorch_cell const cell{parse_pytorch_action(detail::trimmed(text.substr(1, middle - 1)), at),
                           parse_pytorch_action(detail::trimmed(text.substr(middle + 1, close - middle - 1)), at)};
   auto const forward = pytorch_action::kind::forward;
-  auto const gradient = [](pytorch_action const& a) { return a.what == pytorch_action::kind::backward || a.what == pytorch_action::kind::input; };
+  auto const gradient = [](pytorch_action const& a) {
+    return a.what == pytorch_action::kind::backward || a.what == pytorch_action::kind::input;
+  };
   if (!(cell.first.what == forward && gradient(*cell.second)) && !(gradient(cell.first) && cell.second->what == forward)) refuse();
   return cell;
 }

@@ -46,7 +46,8 @@ namespace detail {
   std::int32_t last_forward = -1;
   for (rank_id const r : ranks) {
     auto const name = "rank " + std::to_string(r.value());
-    if (!job.alive(r)) throw invalid_problem("dead", name + " of pipeline " + std::to_string(pipeline.value()) + " is dead: a CSV has no re-routing");
+    if (!job.alive(r))
+      throw invalid_problem("dead", name + " of pipeline " + std::to_string(pipeline.value()) + " is dead: a CSV has no re-routing");
     for (worker const& seat : job.seats_of(r))
       if (seat.pipeline != pipeline) throw invalid_problem("layout", name + " holds stages of two pipelines: a CSV has one");
     for (operation const& o : plan.order[r]) {
@@ -57,8 +58,9 @@ namespace detail {
         throw invalid_problem("plan", name + " has an operation that the job doesn't know");
       if (o.kind != op_kind::forward || o.stage.value() + 1 < job.stages) continue;
       if (o.microbatch.value() < last_forward)
-        throw invalid_problem("plan", "the last stage runs the forward of micro-batch " + std::to_string(o.microbatch.value()) + " after that of " +
-                                          std::to_string(last_forward) + ": torch numbers losses in the order of these forwards");
+        throw invalid_problem("plan", "the last stage runs the forward of micro-batch " + std::to_string(o.microbatch.value()) +
+                                          " after that of " + std::to_string(last_forward) +
+                                          ": torch numbers losses in the order of these forwards");
       last_forward = o.microbatch.value();
     }
   }
@@ -81,7 +83,8 @@ class pytorch_rows {
   void add_transfers(timetable const& table, pipeline_id pipeline) {
     if (table.times.size() != plan_.order.size()) throw invalid_problem("table", "has times for another number of ranks");
     auto const cells = static_cast<std::size_t>(job_.stages) * static_cast<std::size_t>(job_.microbatches);
-    indexed<rank_id, std::vector<std::int32_t>> left(plan_.order.size(), std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
+    indexed<rank_id, std::vector<std::int32_t>> left(plan_.order.size(),
+                                                     std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
     std::vector<std::int32_t> forward(cells, -1), gradient(cells, -1);  // where they stand in their lists
     auto const cell = [&](stage_id s, microbatch_id m) { return s.index() * static_cast<std::size_t>(job_.microbatches) + m.index(); };
     for (rank_id const r : ranks_) {
@@ -90,7 +93,8 @@ class pytorch_rows {
       for (std::size_t i = 0; i < plan_.order[r].size(); ++i) {
         operation const& o = plan_.order[r][i];
         if (o.kind == op_kind::forward) forward[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input) gradient[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
+        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
+          gradient[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
         left[r][o.stage.index()] += o.kind == op_kind::backward || o.kind == op_kind::backward_weight;
       }
     }
@@ -110,7 +114,8 @@ class pytorch_rows {
         auto const consumer = (up ? forward : gradient)[cell(to, o.microbatch)];
         auto const ready = table.times[r][i].end;
         auto const& starts = table.times[peer];
-        auto const at = std::partition_point(starts.begin(), starts.end(), [&](interval const& t) { return t.start < ready; }) - starts.begin();
+        auto const at =
+            std::partition_point(starts.begin(), starts.end(), [&](interval const& t) { return t.start < ready; }) - starts.begin();
         if (consumer < 0 || at > consumer)
           throw invalid_problem("table", "what " + to_string(pytorch_action_of(o)) + " makes is not ready when it is needed");
         auto const message = static_cast<std::int64_t>(extras_.size());

@@ -70,7 +70,8 @@ class pytorch_reader {
         list.push_back({e.action.operation(), 0, e.action.stage, e.action.microbatch});
       }
       for (stage_id s : ids<stage_id>(stages_))
-        if (row_of_[s.index()].value() == static_cast<std::int32_t>(found.schedule.order.size())) list.push_back({.kind = op_kind::step, .stage = s});
+        if (row_of_[s.index()].value() == static_cast<std::int32_t>(found.schedule.order.size()))
+          list.push_back({.kind = op_kind::step, .stage = s});
       pairs = pairs || !overlapped.empty();
       found.schedule.order.push_back(std::move(list));
       found.schedule.overlapped.push_back(std::move(overlapped));
@@ -99,14 +100,14 @@ class pytorch_reader {
 
   [[nodiscard]] entry const& operator[](place p) const { return rows_[p.row][static_cast<std::size_t>(p.index)]; }
   [[nodiscard]] std::string row_name(std::size_t row) const { return name_ + " row " + std::to_string(row + 1); }
-  [[nodiscard]] std::string at(std::size_t row, std::size_t column) const { return row_name(row) + ", column " + std::to_string(column + 1); }
+  [[nodiscard]] std::string at(std::size_t row, std::size_t column) const {
+    return row_name(row) + ", column " + std::to_string(column + 1);
+  }
   [[nodiscard]] std::string at(std::pair<std::size_t, std::size_t> where) const { return at(where.first, where.second); }
   [[noreturn]] void refuse(place p, std::string const& why) const {
     throw invalid_problem(at(p.row, (*this)[p].column), '"' + to_string((*this)[p].action) + "\" " + why);
   }
-  [[nodiscard]] cell& of(stage_id s, microbatch_id m) {
-    return cells_[s.index() * static_cast<std::size_t>(microbatches_) + m.index()];
-  }
+  [[nodiscard]] cell& of(stage_id s, microbatch_id m) { return cells_[s.index() * static_cast<std::size_t>(microbatches_) + m.index()]; }
 
   void read_rows(std::istream& in) {
     for (std::string line; std::getline(in, line);) {
@@ -156,7 +157,8 @@ class pytorch_reader {
         if (!a.computes()) continue;
         auto& holder = row_of_[a.stage.index()];
         if (holder < 0) holder = static_cast<std::int32_t>(row);
-        if (holder.index() != row) refuse({row, static_cast<std::int64_t>(i)}, "is of a stage that row " + std::to_string(holder.value() + 1) + " holds");
+        if (holder.index() != row)
+          refuse({row, static_cast<std::int64_t>(i)}, "is of a stage that row " + std::to_string(holder.value() + 1) + " holds");
       }
     for (stage_id s : ids<stage_id>(stages_))
       if (row_of_[s.index()] < 0) throw invalid_problem(name_, "has no row for stage " + std::to_string(s.value()));
@@ -204,8 +206,9 @@ class pytorch_reader {
             for (entry const& e : rows_[row])
               if (elsewhere.empty() && e.action.computes() && e.action.microbatch == m && e.action.stage != s)
                 elsewhere = ", which row " + std::to_string(row + 1) + ", column " + std::to_string(e.column + 1) + " computes";
-          throw invalid_problem(row_name(row_of_[s.index()].index()), "has no " + std::string(what) + " of micro-batch " + std::to_string(m.value()) +
-                                                                          " at stage " + std::to_string(s.value()) + elsewhere);
+          throw invalid_problem(row_name(row_of_[s.index()].index()), "has no " + std::string(what) + " of micro-batch " +
+                                                                          std::to_string(m.value()) + " at stage " +
+                                                                          std::to_string(s.value()) + elsewhere);
         };
         if (!c.forward.found()) missing("forward");
         if (!c.gradient.found()) missing("backward");
@@ -249,7 +252,8 @@ class pytorch_reader {
       std::sort(messages.begin(), messages.end());
       for (std::size_t i = 1; i < messages.size(); ++i)
         if (messages[i].second < messages[i - 1].second)
-          refuse({pair.second, messages[i].second}, "is received before another message that row " + std::to_string(pair.first + 1) + " sends earlier");
+          refuse({pair.second, messages[i].second},
+                 "is received before another message that row " + std::to_string(pair.first + 1) + " sends earlier");
     }
   }
 
@@ -260,10 +264,12 @@ class pytorch_reader {
       moved = false;
       for (std::size_t row = 0; row < rows_.size(); ++row)
         for (auto& i = next[row]; i < static_cast<std::int64_t>(rows_[row].size()); ++i, moved = true)
-          if (auto const& sender = rows_[row][static_cast<std::size_t>(i)].sender; sender.found() && next[sender.row] <= sender.index) break;
+          if (auto const& sender = rows_[row][static_cast<std::size_t>(i)].sender; sender.found() && next[sender.row] <= sender.index)
+            break;
     }
     for (std::size_t row = 0; row < rows_.size(); ++row)
-      if (next[row] < static_cast<std::int64_t>(rows_[row].size())) refuse({row, next[row]}, "waits forever: the ranks wait for each other");
+      if (next[row] < static_cast<std::int64_t>(rows_[row].size()))
+        refuse({row, next[row]}, "waits forever: the ranks wait for each other");
   }
 
   [[nodiscard]] stage_layout layout() const {

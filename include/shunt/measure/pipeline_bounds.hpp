@@ -91,18 +91,22 @@ struct stage_paths {
     ticks const forward = cost.forward[i], input = cost.backward_input[i], weight = cost.backward_weight[i], tail = paths.tail[i.index()];
     ticks const gain = std::min({cost.overlap_gain, forward, input + weight});
     auto const ranks = static_cast<std::size_t>(std::max<std::int64_t>(1, live[i.index()]));
-    ticks const there_and_back = i.value() + 1 < job.stages ? tail - paths.tail[i.index() + 1] - cost.forward[i.value() + 1] - cost.backward_input[i.value() + 1] : 0;
+    ticks const there_and_back = i.value() + 1 < job.stages
+                                     ? tail - paths.tail[i.index() + 1] - cost.forward[i.value() + 1] - cost.backward_input[i.value() + 1]
+                                     : 0;
     std::int64_t stashes = std::numeric_limits<std::int64_t>::max();  // that a rank of this stage can hold at once
     if (job.memory.rule != stash_cap::kind::none) {
       stashes = 1;
       for (rank_id r : job.live_holders(i)) stashes = std::max(stashes, *job.stash_limit(r) / job.stash.forward[i]);
     }
     ticks const stashed_for = forward + tail + input + (job.stash.backward_input[i] == 0 ? weight : 0);
-    ticks bound = std::max(load[i] * (forward + input + weight - gain), (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
+    ticks bound =
+        std::max(load[i] * (forward + input + weight - gain), (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
     for (std::size_t m = 0; m < all; ++m) {
       auto const before = static_cast<std::int64_t>(m / ranks);  // on some rank
       comes[m] = std::max((before + 1) * forward + tail, i.value() + 1 < job.stages ? forward + there_and_back + finished[m] : 0);
-      finished[m] = std::max({comes[m] + input, (before + 1) * (forward + input - gain), before / stashes * stashed_for + forward + tail + input});
+      finished[m] =
+          std::max({comes[m] + input, (before + 1) * (forward + input - gain), before / stashes * stashed_for + forward + tail + input});
       if (m >= ranks) finished[m] = std::max(finished[m], finished[m - ranks] + input);
       bound = std::max(bound, comes[m] + static_cast<ticks>((all - m + ranks - 1) / ranks) * (input + weight));
     }
@@ -155,7 +159,8 @@ struct stage_paths {
       auto const ranks = static_cast<std::int64_t>(c.live.size());
       stage_id const first = c.stages.front(), last = c.stages.back();
       ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[first.index()] +  // F of first .. S-1
-                         paths.tail[last.index()] - (paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[last.index()] - job.costs.forward[last]);
+                         paths.tail[last.index()] -
+                         (paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[last.index()] - job.costs.forward[last]);
       bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps, turn + ceil_divide<ticks>(gradients, ranks) + steps});
     }
     bounds.push_back(bound);

@@ -41,7 +41,7 @@ namespace shunt {
 
 /// Tokens that each rank computes of a layer: those of its own experts less what copies take, and those of the copies it hosts.
 [[nodiscard]] constexpr indexed<rank_id, std::int64_t> quota_loads(std::span<std::int64_t const> loads, std::span<rank_id const> homes,
-                                                                  std::int32_t ranks, std::span<expert_copy const> copies) {
+                                                                   std::int32_t ranks, std::span<expert_copy const> copies) {
   indexed<rank_id, std::int64_t> sums(static_cast<std::size_t>(ranks), 0);
   for (std::size_t e = 0; e < loads.size(); ++e) sums[homes[e]] += loads[e];
   for (auto const& c : copies) {

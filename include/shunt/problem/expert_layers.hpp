@@ -23,8 +23,8 @@ namespace shunt {
 /// Every layer has the same experts and the same slots; layers are placed independently of one another.
 struct expert_layers {
   std::int32_t layers = 1;
-  std::int32_t experts = 1;                   ///< E, expert classes a layer
-  std::vector<std::int64_t> loads{};          ///< layers x experts, row by row: tokens routed to each expert, before any is dropped
+  std::int32_t experts = 1;                    ///< E, expert classes a layer
+  std::vector<std::int64_t> loads{};           ///< layers x experts, row by row: tokens routed to each expert, before any is dropped
   std::vector<std::int32_t> slots_per_rank{};  ///< one entry a rank, 0 for a dead one; the sum is the paper's s N
   std::int32_t ranks_per_node = 0;             ///< ranks are dealt node by node, the last node may hold fewer; 0: all on one node
   std::int32_t groups = 0;                     ///< experts stand in so many groups, dealt in order; the experts of a group stay on one

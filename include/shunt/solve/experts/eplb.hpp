@@ -33,8 +33,17 @@ class eplb_rule {
  public:
   /// Throws nothing; needs 1 <= experts <= sum of slots.
   constexpr eplb_rule(std::int32_t experts, std::span<std::int32_t const> slots_per_rank)
-      : experts_(static_cast<std::size_t>(experts)), loads_(experts_, 0), copies_(experts_, 0), order_(experts_), other_(experts_),
-        heap_(experts_), waiting_(slots_per_rank.size()), served_(waiting_), sorted_(waiting_), keys_(waiting_.size(), 0), first_(1, 0),
+      : experts_(static_cast<std::size_t>(experts)),
+        loads_(experts_, 0),
+        copies_(experts_, 0),
+        order_(experts_),
+        other_(experts_),
+        heap_(experts_),
+        waiting_(slots_per_rank.size()),
+        served_(waiting_),
+        sorted_(waiting_),
+        keys_(waiting_.size(), 0),
+        first_(1, 0),
         next_(waiting_.size(), 0) {
     for (auto const s : slots_per_rank) first_.push_back(slots_ += s);
   }
@@ -122,8 +131,9 @@ class eplb_rule {
         std::size_t last = replicated_;
         while (last + 1 < experts_ && order_[last + 1].share == order_[replicated_].share) ++last;
         single = replicated_ == 0 || later(heap_[0], order_[last]);
-        if (single) std::rotate(order_.begin() + static_cast<std::ptrdiff_t>(replicated_), order_.begin() + static_cast<std::ptrdiff_t>(last),
-                                order_.begin() + static_cast<std::ptrdiff_t>(last) + 1);
+        if (single)
+          std::rotate(order_.begin() + static_cast<std::ptrdiff_t>(replicated_), order_.begin() + static_cast<std::ptrdiff_t>(last),
+                      order_.begin() + static_cast<std::ptrdiff_t>(last) + 1);
       }
       if (single) {
         std::int32_t const e = order_[replicated_].index;
@@ -146,9 +156,7 @@ class eplb_rule {
     }
   }
 
-  constexpr double share_of(std::int32_t e) const {
-    return loads_[static_cast<std::size_t>(e)] / copies_[static_cast<std::size_t>(e)];
-  }
+  constexpr double share_of(std::int32_t e) const { return loads_[static_cast<std::size_t>(e)] / copies_[static_cast<std::size_t>(e)]; }
 
   constexpr void place(std::span<expert_id const> names, std::span<expert_id> placed) {
     // the replicated ones by share; a heap is nearly in order
@@ -217,7 +225,8 @@ class eplb_rule {
           std::swap(sorted[j], sorted[j - 1]);
     }
     std::size_t from = head_, to = head_ -= n;
-    for (std::size_t i = 0; i < n;) waiting_[to++] = from < lined_up_ && below(waiting_[from], sorted_[i]) ? waiting_[from++] : sorted_[i++];
+    for (std::size_t i = 0; i < n;)
+      waiting_[to++] = from < lined_up_ && below(waiting_[from], sorted_[i]) ? waiting_[from++] : sorted_[i++];
   }
 
   std::size_t experts_;
@@ -286,7 +295,8 @@ struct eplb {
       }
       for (std::size_t i = 0; i < nodes.size(); ++i) {
         node& n = nodes[i];
-        auto const ranks = std::span(problem.slots_per_rank).subspan(i * per_node, std::min(per_node, problem.slots_per_rank.size() - i * per_node));
+        auto const ranks =
+            std::span(problem.slots_per_rank).subspan(i * per_node, std::min(per_node, problem.slots_per_rank.size() - i * per_node));
         auto const first = static_cast<std::size_t>(answer.plan.first_slot[i * per_node]);
         auto const slots = answer.plan.layer(l).subspan(first, static_cast<std::size_t>(packing.slots()[i]));
         if (n.names.empty()) {  // more nodes than groups: nothing to hold but copies of the first expert

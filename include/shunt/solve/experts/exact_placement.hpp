@@ -66,8 +66,16 @@ struct exact_placement {
     std::vector<expert_id> found{};
 
     constexpr search(expert_layers const& p, layer_id l, std::int64_t nodes, double known)
-        : problem(p), loads(p.loads_of(l)), effort(nodes), best(0), target(0), copies(loads.size(), 1), free(p.slots_per_rank),
-          order(loads.size()), load(free.size(), 0), given(loads.size(), std::vector<std::int32_t>(free.size(), 0)) {
+        : problem(p),
+          loads(p.loads_of(l)),
+          effort(nodes),
+          best(0),
+          target(0),
+          copies(loads.size(), 1),
+          free(p.slots_per_rank),
+          order(loads.size()),
+          load(free.size(), 0),
+          given(loads.size(), std::vector<std::int32_t>(free.size(), 0)) {
       double total = 0;
       for (auto const x : loads) total += static_cast<double>(x);
       for (auto const s : free) live += s > 0;

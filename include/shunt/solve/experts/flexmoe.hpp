@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -119,15 +120,15 @@ class flexmoe_layer {
 /// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform` where there is none), step by step while
 /// max/mean load is above the trigger and the cost model says that a step pays.
 ///
-/// A step is the better of two, ties the first. Expand and shrink: the expert with the largest load a replica among those not yet on all
-/// live ranks takes a slot from the one with the smallest among those with two or more, in the slot where that helps most. Migrate: two slots of
-/// different ranks swap their experts. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's
-/// compute, all-to-all and synchronisation terms, in tokens); better is a lower T, then fewer ranks that take it. Steps pay where the fall of
-/// T, over `horizon` iterations, is more than move_cost for each expert that a rank newly receives; those after the last that paid are
-/// taken back. What nobody touches stays where it is.
+/// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica among those not yet on all live ranks
+/// takes a slot from the one with the smallest among those with two or more. Migrate: a slot of a slowest rank swaps its expert with one of
+/// another rank. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
+/// synchronisation terms, in tokens). A step must lower T, or the number of ranks that take it; of those the one with the least
+/// T x horizon + move_cost x experts that ranks newly receive is made, ties: the first. Steps that T's fall over the horizon doesn't pay for,
+/// counted from the last that it did, are taken back at the end. What nobody touches stays where it is.
 ///
-/// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S s (S + E)) at most, s the
-/// slots of a rank. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
+/// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S (S + E)) for each slot
+/// of the slowest ranks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
 /// broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
 struct flexmoe {
   static constexpr std::string_view name = "flexmoe";
@@ -171,7 +172,20 @@ struct flexmoe {
     expert_id expert{};
     flexmoe_layer::state then{};
     std::int64_t moved = 0;
+    std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its iterations and what is sent
   };
+  /// What steps are compared by.
+  struct costs {
+    flexmoe_layer::state now{};  ///< before the step
+    std::int64_t sync = 0, move = 0;
+  };
+
+  constexpr void offer(flexmoe_layer& layer, costs const& c, change step, change& best) const {
+    step.then = layer.measure(c.sync);
+    step.price = step.then.time * horizon + c.move * step.moved;
+    if (!(step.then < c.now)) return;
+    if (step.price < best.price || (step.price == best.price && step.then.slowest < best.then.slowest)) best = step;
+  }
 
   constexpr void adjust(flexmoe_layer& layer) const {
     std::int64_t const sync = layer.scaled(sync_cost), move = layer.scaled(move_cost);
@@ -180,10 +194,10 @@ struct flexmoe {
     auto paid_slots = layer.slots();
     std::int64_t moved = 0;  // since then
     for (std::int32_t step = 0; step < steps && layer.out_of_balance(now, trigger); ++step) {
-      change best{.then = now};
-      expand_and_shrink(layer, sync, best);
-      migrate(layer, sync, best);
-      if (!(best.then < now)) break;
+      change best;
+      expand_and_shrink(layer, {now, sync, move}, best);
+      migrate(layer, {now, sync, move}, best);
+      if (best.price == std::numeric_limits<std::int64_t>::max()) break;
       auto& slots = layer.slots();
       if (best.slot == best.other)
         slots[best.slot] = best.expert;
@@ -199,9 +213,9 @@ struct flexmoe {
     layer.slots() = paid_slots;
   }
 
-  static constexpr void expand_and_shrink(flexmoe_layer& layer, std::int64_t sync, change& best) {
+  constexpr void expand_and_shrink(flexmoe_layer& layer, costs const& c, change& best) const {
     auto& slots = layer.slots();
-    layer.measure(sync);
+    layer.measure(c.sync);
     auto const replicas = layer.replicas(), hosts = layer.hosts();
     auto const shares = layer.shares();
     std::size_t const none = shares.size();
@@ -214,24 +228,22 @@ struct flexmoe {
     for (std::size_t s = 0; s < slots.size(); ++s) {
       if (slots[s] != expert_id{cold}) continue;
       slots[s] = hot;
-      auto const then = layer.measure(sync);
-      if (then < best.then) best = {s, s, hot, then, !layer.held_beside(s, hot)};
+      offer(layer, c, {.slot = s, .other = s, .expert = hot, .moved = !layer.held_beside(s, hot)}, best);
       slots[s] = cold;
     }
   }
 
-  static constexpr void migrate(flexmoe_layer& layer, std::int64_t sync, change& best) {
+  constexpr void migrate(flexmoe_layer& layer, costs const& c, change& best) const {
     auto& slots = layer.slots();
-    auto const now = layer.measure(sync);
+    layer.measure(c.sync);
     std::vector<std::int64_t> const times(layer.times().begin(), layer.times().end());
     for (std::size_t a = 0; a < slots.size(); ++a) {
-      if (times[static_cast<std::size_t>(layer.rank_of(a))] != now.time) continue;  // only a slowest rank can help
+      if (times[static_cast<std::size_t>(layer.rank_of(a))] != c.now.time) continue;  // only a slowest rank can help
       for (std::size_t b = 0; b < slots.size(); ++b) {
         if (layer.rank_of(a) == layer.rank_of(b) || slots[a] == slots[b]) continue;
         std::swap(slots[a], slots[b]);
-        auto const then = layer.measure(sync);
-        if (then < best.then)
-          best = {a, b, {}, then, std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b])};
+        std::int64_t const moved = std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b]);
+        offer(layer, c, {.slot = a, .other = b, .moved = moved}, best);
         std::swap(slots[a], slots[b]);
       }
     }

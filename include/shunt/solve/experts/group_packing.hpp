@@ -18,8 +18,14 @@ namespace shunt {
 class group_packing {
  public:
   constexpr explicit group_packing(expert_layers const& problem)
-      : nodes_(static_cast<std::size_t>(problem.nodes())), sizes_(deal_slots(problem.experts, problem.groups)), order_(sizes_.size()),
-        group_load_(sizes_.size()), load_(nodes_), held_(nodes_), experts_(nodes_), node_of_(sizes_.size()) {
+      : nodes_(static_cast<std::size_t>(problem.nodes())),
+        sizes_(deal_slots(problem.experts, problem.groups)),
+        order_(sizes_.size()),
+        group_load_(sizes_.size()),
+        load_(nodes_),
+        held_(nodes_),
+        experts_(nodes_),
+        node_of_(sizes_.size()) {
     for (std::int32_t r = 0; r < problem.ranks(); ++r) {
       auto const node = static_cast<std::size_t>(problem.ranks_per_node == 0 ? 0 : r / problem.ranks_per_node);
       if (node >= slots_.size()) slots_.resize(node + 1, 0);
@@ -34,9 +40,8 @@ class group_packing {
     std::fill(group_load_.begin(), group_load_.end(), 0);
     for (std::size_t e = 0; e < loads.size(); ++e) group_load_[group_of_[e]] += loads[e];
     std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-      return group_load_[a] > group_load_[b] || (group_load_[a] == group_load_[b] && a < b);
-    });
+    std::sort(order_.begin(), order_.end(),
+              [&](std::size_t a, std::size_t b) { return group_load_[a] > group_load_[b] || (group_load_[a] == group_load_[b] && a < b); });
     std::fill(load_.begin(), load_.end(), 0);
     std::fill(held_.begin(), held_.end(), 0);
     std::fill(experts_.begin(), experts_.end(), 0);

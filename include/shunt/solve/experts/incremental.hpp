@@ -21,15 +21,15 @@ namespace shunt {
 
 /// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer, to be good in the windows to come.
 ///
-/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two moves). All are tried; the one that lowers
-/// the score most a move is made, as long as it lowers it by `price` and moves are left. The score is the mean of max/mean over the current
-/// loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly than what fits one.
-/// No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their expert.
+/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two moves). All are tried; the one that
+/// lowers the score most a move is made, as long as it lowers it by more than `price` and moves are left. The score is the mean of max/mean
+/// over the current loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly than what
+/// fits one. No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their expert.
 ///
-/// O(moves x windows x S (E N + S)) a layer. A problem without a previous placement is solved by `first`, and that changed as above, with
-/// 2 S moves, where there is a history. Objective and bound are those of
-/// every placement, for the current loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate
-/// throws, and invalid_problem where a setting is out of range.
+/// O(moves x windows x S (E N + S)) a layer. A problem without a previous placement is solved by `first` and that, where there is a history,
+/// changed as above with 2 S moves. Nodes and groups are not looked at. Objective and bound are those of every placement, for the current
+/// loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and invalid_problem where a
+/// setting is out of range.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
@@ -71,9 +71,14 @@ struct incremental {
   class layer_state {
    public:
     constexpr layer_state(expert_layers const& problem, std::int32_t scored)
-        : windows_(static_cast<std::size_t>(scored)), experts_(static_cast<std::size_t>(problem.experts)),
-          ranks_(static_cast<std::size_t>(problem.ranks())), weight_(windows_ * experts_, 0), load_(windows_ * ranks_, 0),
-          has_(experts_ * ranks_, 0), copies_(experts_, 0), tops_(windows_) {
+        : windows_(static_cast<std::size_t>(scored)),
+          experts_(static_cast<std::size_t>(problem.experts)),
+          ranks_(static_cast<std::size_t>(problem.ranks())),
+          weight_(windows_ * experts_, 0),
+          load_(windows_ * ranks_, 0),
+          has_(experts_ * ranks_, 0),
+          copies_(experts_, 0),
+          tops_(windows_) {
       for (std::size_t r = 0; r < ranks_; ++r) {
         rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(problem.slots_per_rank[r]), r);
         live_ += problem.slots_per_rank[r] > 0;

@@ -14,24 +14,38 @@ namespace shunt {
 /// Replica counts and placement of one layer searched together, never two replicas of an expert on a rank. Made once for a number of
 /// experts and the slots of the live ranks, asked layer by layer without allocating.
 ///
-/// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform finds the same. One try: counts c_e in 1 .. L with
-/// sum S; experts in descending order of w_e / c_e, each put on the c_e ranks with the least load that have a free slot. Those ranks stay in
-/// order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank that needs all experts that are left gets
-/// each of them; a try that still finds too few ranks is void.
+/// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform finds the same. One try: counts c_e in
+/// 1 .. L with sum S; experts in descending order of w_e / c_e, each put on the c_e ranks with the least load that have a free slot. Those
+/// ranks stay in order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank that needs all experts
+/// that are left gets each of them; a try that still finds too few ranks, or a rank too full to be of use, is void.
 ///
-/// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps of one or two experts between the fullest rank and another, then walks over
-/// counts: once or twice one to four replicas go from an expert to another, half the time to one of the fullest rank. The try is kept
-/// unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting, Dueck and Scheuer
-/// 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in steps, visits of a (rank, replica) pair.
+/// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps of one or two experts between the fullest rank and
+/// another, then walks over counts: once or twice one to four replicas go from an expert to another, half the time to one of the fullest
+/// rank. The try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
+/// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in
+/// steps, visits of a (rank, replica) pair.
 class placement_search {
  public:
   using load_type = std::int64_t;
 
   /// Needs 1 <= experts <= sum of slots and no rank with more slots than experts or without slots.
   constexpr placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank)
-      : experts_(static_cast<std::size_t>(experts)), ranks_(slots_per_rank.size()), slots_of_(std::move(slots_per_rank)),
-        weight_(experts_, 0), share_(experts_, 0), copies_(experts_, 0), order_(experts_, 0), position_(experts_, 0), host_first_(experts_, 0), queue_(ranks_, 0),
-        moved_(ranks_, 0), free_(ranks_, 0), first_(ranks_ + 1, 0), load_(ranks_, 0), has_(ranks_ * experts_, 0), best_copies_(experts_, 0) {
+      : experts_(static_cast<std::size_t>(experts)),
+        ranks_(slots_per_rank.size()),
+        slots_of_(std::move(slots_per_rank)),
+        weight_(experts_, 0),
+        share_(experts_, 0),
+        copies_(experts_, 0),
+        order_(experts_, 0),
+        position_(experts_, 0),
+        host_first_(experts_, 0),
+        queue_(ranks_, 0),
+        moved_(ranks_, 0),
+        free_(ranks_, 0),
+        first_(ranks_ + 1, 0),
+        load_(ranks_, 0),
+        has_(ranks_ * experts_, 0),
+        best_copies_(experts_, 0) {
     for (std::size_t r = 0; r < ranks_; ++r) first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
     for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
     hosts_.resize(first_[ranks_]);
@@ -69,7 +83,7 @@ class placement_search {
     for (auto const w : weight_) sum += w;
     return sum == 0 ? 1 : static_cast<double>(best_load_) * static_cast<double>(ranks_) / static_cast<double>(sum);
   }
-  [[nodiscard]] constexpr std::int64_t steps() const { return steps_; }                  ///< that the last search took
+  [[nodiscard]] constexpr std::int64_t steps() const { return steps_; }  ///< that the last search took
 
  private:
   static constexpr load_type none = std::numeric_limits<load_type>::max();
@@ -171,7 +185,8 @@ class placement_search {
   constexpr bool ordered_by_counts() {
     for (;;) {
       for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-      std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b); });
+      std::sort(order_.begin(), order_.end(),
+                [&](auto a, auto b) { return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b); });
       for (std::size_t r = 0; r < ranks_; ++r) {
         queue_[r] = r;
         free_[r] = slots_of_[r];
@@ -373,7 +388,7 @@ class placement_search {
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
   std::vector<std::size_t> copies_, order_, position_;  ///< c_e; experts by descending share; where each stands there
-  std::vector<std::size_t> host_first_, hosts_{};  ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
+  std::vector<std::size_t> host_first_, hosts_{};       ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, held_{};  ///< experts of a rank by descending share

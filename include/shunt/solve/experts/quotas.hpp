@@ -32,8 +32,12 @@ class quota_rule {
  public:
   /// Homes of experts: one rank an expert, below ranks.
   constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes, std::span<char const> live)
-      : homes_(homes.begin(), homes.end()), live_(live.begin(), live.end()), first_(static_cast<std::size_t>(ranks) + 1, 0),
-        list_(homes.size(), 0), tokens_(static_cast<std::size_t>(ranks), 0), left_(homes.size(), 0) {
+      : homes_(homes.begin(), homes.end()),
+        live_(live.begin(), live.end()),
+        first_(static_cast<std::size_t>(ranks) + 1, 0),
+        list_(homes.size(), 0),
+        tokens_(static_cast<std::size_t>(ranks), 0),
+        left_(homes.size(), 0) {
     for (auto const r : homes_) ++first_[r.index() + 1];
     for (std::size_t r = 0; r + 1 < first_.size(); ++r) first_[r + 1] += first_[r];
     auto next = first_;
@@ -88,8 +92,7 @@ class quota_rule {
       for (std::size_t i = 0; i < sources_.size(); ++i) {
         auto const& s = sources_[i];
         std::pair<int, std::int64_t> rank{0, s.left};
-        if (s.left >= to->room)
-          rank = {s.surplus >= to->room ? 3 : 1, s.surplus};
+        if (s.left >= to->room) rank = {s.surplus >= to->room ? 3 : 1, s.surplus};
         if (to->hosts == 0 && s.surplus <= s.left && s.surplus < to->room) rank = {2, s.surplus};
         if (rank > best) {
           best = rank;

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -21,18 +22,20 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/list_schedule.hpp"
+#include "shunt/solve/pipeline/tournament.hpp"
 
 namespace shunt {
 
 class justifier {
  public:
   /// Any schedule that can be executed, without overlapped pairs.
-  justifier(pipeline_job const& job, pipeline_schedule const& schedule) : job_(job), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
+  justifier(pipeline_job const& job, pipeline_schedule const& schedule)
+      : job_(job), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
     spans_.resize(columns_.all.size());
     auto const cell = [&](operation const& o, stage_id s) {
-      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) * static_cast<std::size_t>(job.microbatches) + o.microbatch.index();
+      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) * static_cast<std::size_t>(job.microbatches) +
+             o.microbatch.index();
     };
     auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
@@ -66,7 +69,6 @@ class justifier {
       (p.child == nowhere ? p.child : p.second_child) = static_cast<std::int32_t>(&n - nodes_.data());
     }
     coming_.resize(nodes_.size());
-    begin_.resize(nodes_.size());
     place_.resize(nodes_.size());
     since_.resize(nodes_.size());
     missing_.resize(nodes_.size());
@@ -137,12 +139,12 @@ class justifier {
     }
     for (auto const& r : ranks_)
       if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
-    for (std::int32_t next = clock_.winner(); clock_[next] != detail::tournament::never; next = clock_.winner()) {
+    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never; next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? detail::tournament::never : r.idle_from) : next_arrival(r));
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from) : next_arrival(r));
     }
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
@@ -171,7 +173,7 @@ class justifier {
     }
   }
   [[nodiscard]] ticks next_arrival(rank_state const& r) const {
-    ticks least = detail::tournament::never;
+    ticks least = tournament::never;
     for (std::int32_t i = 0; i < r.coming; ++i)
       least = std::min(least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
     return least;
@@ -185,7 +187,7 @@ class justifier {
     auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 + std::countr_zero(bits_[w]);
     auto const own = static_cast<std::size_t>(urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
     node const& n = nodes_[own];
-    if (patient)
+    if (patient)  // something more urgent comes before this would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
         auto const other = static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)]);
         if (place_[other] < place && since_[other] < now + n.cost) return false;
@@ -218,12 +220,12 @@ class justifier {
 
   pipeline_job const& job_;
   shunt::columns columns_;
-  detail::tournament clock_;
+  tournament clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
   std::vector<std::int32_t> sequence_{}, urgent_{};  // of each rank the order of the last pass, and of the one before
   std::vector<std::int32_t> coming_{}, place_{}, missing_{};
-  std::vector<ticks> since_{}, begin_{};
+  std::vector<ticks> since_{};
   std::vector<std::uint64_t> bits_{};
   std::vector<interval> spans_{};
 };

@@ -24,6 +24,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/tournament.hpp"
 
 namespace shunt {
 
@@ -45,53 +46,6 @@ struct stage_policy {
   constexpr bool operator==(stage_policy const&) const = default;
 };
 using stage_policies = indexed<stage_id, stage_policy>;
-
-namespace detail {
-
-/// The rank whose time comes first: a tree of least times, eight children a node.
-class tournament {
- public:
-  static constexpr ticks never = std::numeric_limits<ticks>::max();
-
-  explicit tournament(std::size_t players) {
-    for (std::size_t width = players; levels_.empty() || width > 1;) {
-      width = (width + 7) / 8;
-      levels_.emplace_back(8 * width, never);
-    }
-  }
-  void clear() {
-    for (auto& level : levels_) std::fill(level.begin(), level.end(), never);
-  }
-  /// The lowest of those that come first.
-  [[nodiscard]] std::int32_t winner() const {
-    std::size_t at = 0;
-    ticks const first = least(levels_.back().data());
-    for (std::size_t l = levels_.size(); l-- > 0;) {
-      ticks const* const c = levels_[l].data() + 8 * at;
-      auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
-      at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) | same(5) | same(6) | same(7)));
-    }
-    return static_cast<std::int32_t>(at);
-  }
-  [[nodiscard]] ticks operator[](std::int32_t player) const { return levels_[0][static_cast<std::size_t>(player)]; }
-  void set(std::int32_t player, ticks when) {
-    auto at = static_cast<std::size_t>(player);
-    for (auto& level : levels_) {
-      if (level[at] == when) return;
-      level[at] = when;
-      at /= 8;
-      when = least(level.data() + 8 * at);
-    }
-  }
-
- private:
-  static ticks least(ticks const* c) {
-    return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])), std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
-  }
-  std::vector<std::vector<ticks>> levels_{};  // the players, their least in eights, and so on
-};
-
-}  // namespace detail
 
 class list_scheduler {
  public:
@@ -117,12 +71,12 @@ class list_scheduler {
     clock_.clear();
     for (auto& d : desks_) prepare(d, policies[d.stage]);
     for (auto& r : ranks_) prepare(r);
-    for (std::int32_t next = clock_.winner(); clock_[next] != detail::tournament::never; next = clock_.winner()) {
+    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never; next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something(r, now)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? detail::tournament::never : r.idle_from) : next_arrival(r));
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from) : next_arrival(r));
     }
     for (rank_state const& r : ranks_) {
       if (r.done == r.first_done) continue;
@@ -215,8 +169,7 @@ class list_scheduler {
       std::int32_t turn;  // own pipelines first, then those behind it
     };
     std::vector<std::vector<std::vector<guest>>> at(ranks_.size());  // [rank][place of the stage in the column]
-    for (rank_id r : ids<rank_id>(job_.ranks()))
-      at[r.index()].resize(columns_.all[static_cast<std::size_t>(columns_.of[r])].stages.size());
+    for (rank_id r : ids<rank_id>(job_.ranks())) at[r.index()].resize(columns_.all[static_cast<std::size_t>(columns_.of[r])].stages.size());
     for (stage_id s : ids<stage_id>(job_.stages))
       for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
         for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
@@ -224,7 +177,8 @@ class list_scheduler {
           rank_id const r = job_.rank_of({host, s});
           auto const& held = columns_.all[static_cast<std::size_t>(columns_.of[r])].stages;
           auto const place = static_cast<std::size_t>(std::lower_bound(held.begin(), held.end(), s) - held.begin());
-          at[r.index()][place].push_back({m, p, rule == routing::pooled ? p.value() : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
+          at[r.index()][place].push_back(
+              {m, p, rule == routing::pooled ? p.value() : (p.value() - host.value() + job_.pipelines) % job_.pipelines});
         }
     std::vector<std::int32_t> cell_of(cells_.size(), nowhere);
     std::int32_t next_cell = 0, next_done = 0, next_word = 0;
@@ -299,7 +253,8 @@ class list_scheduler {
     r.held = 0;
     r.done = r.first_done;
     r.idle_from = 0;
-    for (std::int32_t i = 0; i < r.desks; ++i) r.idle_from = std::max(r.idle_from, desks_[static_cast<std::size_t>(r.first_desk + i)].policy.start);
+    for (std::int32_t i = 0; i < r.desks; ++i)
+      r.idle_from = std::max(r.idle_from, desks_[static_cast<std::size_t>(r.first_desk + i)].policy.start);
     if (r.desks > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
   }
 
@@ -346,14 +301,15 @@ class list_scheduler {
     }
   }
   [[nodiscard]] static ticks earliest(std::vector<arrival> const& all, desk const& d, std::int32_t coming) {
-    ticks least = detail::tournament::never;
+    ticks least = tournament::never;
     for (std::int32_t i = 0; i < coming; ++i) least = std::min(least, all[static_cast<std::size_t>(d.first + i)].when);
     return least;
   }
   [[nodiscard]] ticks next_arrival(rank_state const& r) {
-    ticks least = detail::tournament::never;
+    ticks least = tournament::never;
     for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
-      least = std::min({least, earliest(forward_on_the_way_, *d, d->forwards_coming), earliest(gradient_on_the_way_, *d, d->gradients_coming)});
+      least =
+          std::min({least, earliest(forward_on_the_way_, *d, d->forwards_coming), earliest(gradient_on_the_way_, *d, d->gradients_coming)});
     return least;
   }
   /// An input gradient will arrive before something of this length, started now, would end.
@@ -380,7 +336,8 @@ class list_scheduler {
       if (d->forwards > 0 && d->room <= r.cap - r.held && d->in_flight < d->policy.in_flight) consider(forward, *d, d->first_word);
       if (weight == nullptr && d->weighed < d->weights) weight = d;
     }
-    if (input.of != nullptr && (forward.of == nullptr || input.of->policy.prefer == stage_policy::first::input)) return start_input(r, input, now);
+    if (input.of != nullptr && (forward.of == nullptr || input.of->policy.prefer == stage_policy::first::input))
+      return start_input(r, input, now);
     if (forward.of != nullptr && (weight == nullptr || forward.of->stashed < forward.of->policy.weight_before)) {
       if (forward.of->policy.patience != stage_policy::wait::never && gradient_within(r, now, forward.of->forward)) return false;
       return start_forward(r, forward, now);
@@ -454,16 +411,16 @@ class list_scheduler {
   pipeline_job const& job_;
   bool split_;
   shunt::columns columns_;
-  detail::tournament clock_;
+  tournament clock_;
   std::vector<rank_state> ranks_{};
   std::vector<desk> desks_{};
   std::vector<cell> cells_{};
-  std::vector<owner> owners_{};  // of each cell
-  std::vector<std::uint64_t> bits_{};                                      // of each desk the forwards, then the input gradients that are there
-  std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};      // of each desk as many as are coming
-  std::vector<std::int32_t> weights_{};                                    // of each desk the cells with a backward_weight, in order
-  std::vector<started> done_{};                                            // of each rank what it did
-  std::vector<interval> spans_{};                                          // of each column
+  std::vector<owner> owners_{};                                        // of each cell
+  std::vector<std::uint64_t> bits_{};                                  // of each desk the forwards, then the input gradients that are there
+  std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};  // of each desk as many as are coming
+  std::vector<std::int32_t> weights_{};                                // of each desk the cells with a backward_weight, in order
+  std::vector<started> done_{};                                        // of each rank what it did
+  std::vector<interval> spans_{};                                      // of each column
   std::int64_t left_ = 0;
 };
 

@@ -49,7 +49,8 @@ struct normalized_failures {
 
   /// Workers that leave a live seat.
   [[nodiscard]] constexpr std::int32_t moves() const {
-    return static_cast<std::int32_t>(std::count_if(changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
+    return static_cast<std::int32_t>(
+        std::count_if(changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
   }
   constexpr bool operator==(normalized_failures const&) const = default;
 };
@@ -129,8 +130,9 @@ constexpr std::optional<spread> spread_failures(std::vector<std::vector<ticks>> 
 }
 
 /// The least limit on cost for which there is a spread with at most so many moves.
-constexpr std::optional<std::pair<ticks, spread>> least_spread(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
-                                                               std::int32_t failures, std::int32_t most_moves) {
+constexpr std::optional<std::pair<ticks, spread>> least_spread(std::vector<std::vector<ticks>> const& cost,
+                                                               std::vector<std::int32_t> const& now, std::int32_t failures,
+                                                               std::int32_t most_moves) {
   std::vector<ticks> limits;
   for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
   std::sort(limits.begin(), limits.end());
@@ -238,7 +240,8 @@ struct normalize_failures {
       rank_id nearest = in.all[c].live.front();
       for (rank_id const peer : in.all[c].live)
         if (job.transfer(peer, r) < job.transfer(nearest, r)) nearest = peer;
-      plan.changes.push_back({.to = r, .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt, .copied_from = nearest});
+      plan.changes.push_back(
+          {.to = r, .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt, .copied_from = nearest});
       ++next;
     }
     for (seat_change const& change : plan.changes) {

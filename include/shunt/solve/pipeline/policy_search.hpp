@@ -216,8 +216,8 @@ class policy_search {
   ticks step_ = 0;              // the longest
   std::vector<candidate> seeds_{};
   score best_{nothing, 0};
-  stage_policies best_policies_{}, last_{};  // of the best run and of the last one
-  bool completed_ = false;  // some run came to an end
+  stage_policies best_policies_{}, last_{};       // of the best run and of the last one
+  bool completed_ = false;                        // some run came to an end
   std::optional<pipeline_schedule> justified_{};  // where it is better than the run of the best policies
 };
 

@@ -74,9 +74,9 @@ class routes {
         for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) host_[at(p, s, m)] = live[next++ % peers];
       return;
     }
-    std::vector<rank_id> ranks;                                                         // of the live seats
-    std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()), 0);          // micro-batches of this stage on a rank
-    std::vector<std::int64_t> seated(peers, job_.microbatches);                         // and on a seat
+    std::vector<rank_id> ranks;                                                 // of the live seats
+    std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()), 0);  // micro-batches of this stage on a rank
+    std::vector<std::int64_t> seated(peers, job_.microbatches);                 // and on a seat
     for (pipeline_id const p : live) {
       ranks.push_back(job_.rank_of({p, s}));
       here[ranks.back().index()] += job_.microbatches;

@@ -68,7 +68,8 @@ class schedule_store {
     if (auto const kept = kept_.find(job.dead); kept != kept_.end()) return kept->second;
     auto answer = solver_(job);
     auto key = job.dead;
-    return kept_.emplace(std::move(key), std::make_shared<stored_schedule const>(stored_schedule{std::move(job), std::move(answer)})).first->second;
+    return kept_.emplace(std::move(key), std::make_shared<stored_schedule const>(stored_schedule{std::move(job), std::move(answer)}))
+        .first->second;
   }
 
   normalized_schedule normalized(std::vector<worker> const& dead) {
@@ -108,7 +109,8 @@ class schedule_store {
     for (std::size_t i = 0; i < open.size(); ++i) {
       rank_id const worker = spares[i].worker;
       found.played_by[open[i]] = worker;
-      found.changes.push_back({.to = open[i], .from = worker, .copied_from = in.all[static_cast<std::size_t>(in.of[open[i]])].live.front()});
+      found.changes.push_back(
+          {.to = open[i], .from = worker, .copied_from = in.all[static_cast<std::size_t>(in.of[open[i]])].live.front()});
     }
     return found;
   }
@@ -123,7 +125,8 @@ class schedule_store {
   /// Where so many failures hurt least: counts as normalize_failures has them, over different pipelines as far as possible.
   [[nodiscard]] std::optional<std::vector<worker>> evenly(std::int32_t failures) const {
     auto const cost = detail::costs_of(job_, columns_, failures, column_cost(job_));
-    auto const best = detail::least_spread(cost, std::vector<std::int32_t>(columns_.all.size(), 0), failures, normalize_failures::unlimited);
+    auto const best =
+        detail::least_spread(cost, std::vector<std::int32_t>(columns_.all.size(), 0), failures, normalize_failures::unlimited);
     if (!best) return std::nullopt;
     std::vector<worker> dead;
     std::size_t turn = 0;

@@ -35,12 +35,12 @@ namespace shunt {
 struct slipstream {
   static constexpr std::string_view name = "slipstream";
 
-  bool reroute = true;                  ///< adaptive pipelining
-  bool split = true;                    ///< decoupled BackProp
-  bool stagger = true;                  ///< staggered optimizer
-  routing rule = routing::by_load;      ///< how the micro-batches of dead workers are dealt
-  bool pool = true;                     ///< re-route micro-batches of live workers as well, where the bound isn't reached without
-  std::int64_t effort = 2'000'000;      ///< operations to place at most, over all runs: some twenty to fifty nanoseconds each
+  bool reroute = true;              ///< adaptive pipelining
+  bool split = true;                ///< decoupled BackProp
+  bool stagger = true;              ///< staggered optimizer
+  routing rule = routing::by_load;  ///< how the micro-batches of dead workers are dealt
+  bool pool = true;                 ///< re-route micro-batches of live workers as well, where the bound isn't reached without
+  std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs; 120,000 take ten milliseconds at most
 
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
@@ -64,9 +64,11 @@ struct slipstream {
     }
     for (stage_id s : ids<stage_id>(job.stages)) {
       auto const live = job.live_holders(s);
-      if (std::any_of(live.begin(), live.end(), [&](rank_id r) { return job.stash_limit(r).value_or(job.stash.forward[s]) >= job.stash.forward[s]; }))
+      if (std::any_of(live.begin(), live.end(),
+                      [&](rank_id r) { return job.stash_limit(r).value_or(job.stash.forward[s]) >= job.stash.forward[s]; }))
         continue;
-      none.reason = text("stage ") + text::of(s.value()) + " stashes " + text::of(job.stash.forward[s]) + " a micro-batch, more than the cap of its live workers";
+      none.reason = text("stage ") + text::of(s.value()) + " stashes " + text::of(job.stash.forward[s]) +
+                    " a micro-batch, more than the cap of its live workers";
       return none;
     }
     return std::nullopt;
@@ -105,7 +107,10 @@ struct slipstream {
       left -= share - search.left();
       if (search.best() == policy_search::nothing) continue;
       if (search.best() == least)
-        return {.plan = search.schedule(), .status = status::optimal, .objective = static_cast<double>(least), .lower_bound = static_cast<double>(least)};
+        return {.plan = search.schedule(),
+                .status = status::optimal,
+                .objective = static_cast<double>(least),
+                .lower_bound = static_cast<double>(least)};
       keep(best, restate(job, search.schedule()));
       if (best.objective <= static_cast<double>(bound)) return best;
     }

@@ -9,6 +9,7 @@
 /// rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job is broken.
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -91,7 +92,8 @@ inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline
     auto const seats = job.seats_of(r);
     std::int64_t all = 0;
     for (worker const& w : seats) all += job.stash.forward[w.stage];
-    std::int64_t const room = std::max(all, stashes * all / static_cast<std::int64_t>(seats.size()));
+    std::int64_t const room = std::max(all, checked_multiply(stashes, all).value_or(std::numeric_limits<std::int64_t>::max()) /
+                                                static_cast<std::int64_t>(seats.size()));
     limits.push_back(std::min(room, job.stash_limit(r).value_or(room)));
   }
   pipeline_job within = job;

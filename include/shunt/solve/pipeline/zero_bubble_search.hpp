@@ -17,8 +17,8 @@
 
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/building_block.hpp"
 #include "shunt/solve/pipeline/chain_scheduler.hpp"
+#include "shunt/solve/pipeline/repeated_block.hpp"
 
 namespace shunt::detail {
 
@@ -258,7 +258,7 @@ class zero_bubble_search {
     bool const by_block = r.prefers >= recipe::shortest_block;
     std::vector<std::int64_t> in_flight;
     if (by_block || r.runs_ahead == recipe::by_block) {
-      building_block const block(job_, chain_, shapes[by_block ? r.prefers - recipe::shortest_block : 0]);
+      repeated_block const block(job_, chain_, shapes[by_block ? r.prefers - recipe::shortest_block : 0]);
       for (std::size_t q = 0; q < seats; ++q) {
         in_flight.push_back(block.in_flight(q));
         if (!by_block) continue;

@@ -26,11 +26,11 @@ struct block_shape {
 };
 
 /// The slots of a block, a seat.
-struct building_block {
+struct repeated_block {
   std::int32_t period = 1;
   std::vector<ticks> forward{}, input{}, weight{};
 
-  building_block(pipeline_job const& job, chain_scheduler const& chain, block_shape const& shape) {
+  repeated_block(pipeline_job const& job, chain_scheduler const& chain, block_shape const& shape) {
     auto const seats = chain.seats();
     auto const ranks = static_cast<std::size_t>(job.ranks());
     std::vector<std::int32_t> held(ranks, 0);
