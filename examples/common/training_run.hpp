@@ -15,6 +15,7 @@
 #include "shunt/execute/recovery.hpp"
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/validated_join.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 

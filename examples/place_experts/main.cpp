@@ -33,7 +33,7 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 /// What the command line says.
 struct options {
   std::string loads, series, previous, solver, format, predict = "last", capacity = "1.0";
-  std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, layers = 1, every = 1;
+  std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, floor = 2, layers = 1, every = 1;
   std::int64_t from = 0, to = std::numeric_limits<std::int64_t>::max();
   std::int64_t weight_bytes = 9'437'184;  // two 768 x 3072 matrices in half precision, an expert of GPT-Small
   std::int64_t state_bytes = 0;
@@ -101,7 +101,7 @@ int place(options const& o) {
   auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
   if (o.budget >= 0 && !solver.keeps_budget)
     throw shunt::invalid_problem("--budget", std::string(solver.name) + " keeps to none; incremental does");
-  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget)};
+  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget), .floor = o.floor};
   auto const start = std::chrono::steady_clock::now();
   auto const answer = solver.solve(layers, set);
   std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
@@ -158,7 +158,7 @@ int replay(options const& o) {
                                     .state_bytes = o.state_bytes > 0 ? static_cast<double>(o.state_bytes) : 8 * weights,
                                     .network_bandwidth = static_cast<double>(o.network),
                                     .host_bandwidth = static_cast<double>(o.host)};
-  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget)};
+  place_experts::settings const set{.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget), .floor = o.floor};
   auto const& predict = place_experts::predictor_named(o.predict);
   auto const rows = place_experts::replay_all(series, how, o.solver, set, predict, model);
   if (o.format == "json") {
@@ -199,6 +199,7 @@ int main(int argc, char** argv) {
   app.add_option("--previous", o.previous, "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format json, eplb or csv wrote")
       ->type_name("FILE");
   example::add_integer(app, "--budget", o.budget, "experts that incremental may move a layer", 0)->default_str("2");
+  example::add_integer(app, "--floor", o.floor, "replicas that lazarus gives every expert at least", 1);
   example::add_integer(app, "--layers", o.layers, "rows of a window in a series without a header", 1);
   example::add_integer(app, "--from", o.from, "replay from this iteration on", 0);
   example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)->default_str("the last");

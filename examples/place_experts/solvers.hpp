@@ -29,7 +29,8 @@ using placed = shunt::solution<shunt::expert_placement>;
 
 /// What the command line says of solvers.
 struct settings {
-  std::optional<std::int32_t> budget{};  ///< moved experts a layer
+  std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental
+  std::int32_t floor = 2;                ///< least replicas of an expert, of lazarus
 };
 
 /// A solver under its name.
@@ -51,6 +52,10 @@ template <class Solver>
   return shunt::solve(layers, solver);
 }
 
+[[nodiscard]] inline placed run_lazarus(shunt::expert_layers const& layers, settings const& s) {
+  return shunt::solve(layers, shunt::lazarus{.floor = s.floor});
+}
+
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
     solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state_moves = false},
@@ -58,7 +63,7 @@ inline constexpr std::array solvers{
     solver{.name = shunt::eplb::name, .solve = run<shunt::eplb>},
     solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
-    solver{.name = shunt::lazarus::name, .solve = run<shunt::lazarus>},
+    solver{.name = shunt::lazarus::name, .solve = run_lazarus},
     solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
     solver{.name = shunt::shadow::name, .solve = run<shunt::shadow>},
     solver{.name = shunt::exact_placement::name, .solve = run<shunt::exact_placement>, .replayed = false},

@@ -10,4 +10,5 @@
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/step_verdict.hpp"
+#include "shunt/lower/validated_join.hpp"
 #include "shunt/lower/weight_scatter.hpp"

@@ -9,5 +9,8 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/placement_bounds.hpp"
 #include "shunt/measure/quotas.hpp"
+#include "shunt/measure/received_experts.hpp"
+#include "shunt/measure/replay.hpp"
+#include "shunt/measure/survival.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/traffic.hpp"

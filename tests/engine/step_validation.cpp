@@ -23,6 +23,7 @@
 #include "shunt/execute/threads.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/validated_join.hpp"
 #include "shunt/simulate/simulated.hpp"
 #include "shunt/solve/pipeline/chimera.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
@@ -345,8 +346,9 @@ void train_on_layout(Solver const& solver, stage_layout const& layout, std::int3
                      int& rolled_back) {
   for (std::int32_t const microbatches : {2, 4, 7})
     for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_rank}) {
-      example_job e{.job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 1}, .layout = layout},
-                    .iterations = 4};
+      example_job e{
+          .job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 1}, .layout = layout},
+          .iterations = 4};
       e.what = {.stages = stages, .pipelines = pipelines, .microbatches = microbatches, .most_norm = 60.0 + d.below(100)};
       e.what.bad.insert({d.below(stages), 1});
       auto const answer = solver(e.job);
@@ -413,8 +415,8 @@ TEST(step_validation, costs_nothing_where_steps_stand) {
 TEST(step_validation, a_rollback_in_virtual_time) {
   pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}};
   auto const staggered = planned(job, true), waiting = planned(job, false);
-  EXPECT_EQ(steady_distance(job, staggered.iteration), 22);  // 19 and the step
-  EXPECT_EQ(steady_distance(job, waiting.iteration), 24);    // 21 and the step
+  EXPECT_EQ(steady_distance(job, staggered.iteration), 22);        // 19 and the step
+  EXPECT_EQ(steady_distance(job, waiting.iteration), 24);          // 21 and the step
   EXPECT_EQ(steady_distance(job, staggered.iteration, true), 31);  // every iteration: once more the step and the first stage's six forwards
 
   simulated const calm{.cost = job_costs(job)}, rolls_back{.cost = job_costs(job), .conditions = true};
@@ -441,7 +443,7 @@ recovery_report recovered(Executor const& executor, example_job const& e, toy_wo
     for (rank_id const r : dead) job.dead.push_back(job.worker_of(r));
     return job;
   };
-  auto const part = [&](program validated_program::*which) {
+  auto const part = [&](program validated_program::* which) {
     return [&, which](std::span<rank_id const> dead) -> std::optional<program> {
       auto const job = without(dead);
       if (stage_without_worker(job)) return std::nullopt;
@@ -462,8 +464,7 @@ recovery_report recovered(Executor const& executor, example_job const& e, toy_wo
     return copies;
   };
   w.initialise(planned(e.job, true).iteration);
-  recovery const config{
-      .end = e.iterations, .joins = std::move(joins), .close = part(&validated_program::closing)};
+  recovery const config{.end = e.iterations, .joins = std::move(joins), .close = part(&validated_program::closing)};
   return run_through_losses(executor, w, config, part(&validated_program::iteration), [](completed_iteration const&) {}, transfer);
 }
 
@@ -518,7 +519,8 @@ TEST(step_validation, a_loss_at_every_instruction) {
     EXPECT_GT(strike_everywhere(e, iteration, on_one_thread), 0);
   EXPECT_GT(strike_everywhere(e, 2, on_threads), 0);
   for (rank_id const slow : ids<rank_id>(e.job.ranks()))
-    EXPECT_GT(strike_everywhere(e, 2, [&](fault const& f) { return simulated<slow_rank>{.cost = {slow}, .faults = {f}, .timeout = 10}; }), 0);
+    EXPECT_GT(strike_everywhere(e, 2, [&](fault const& f) { return simulated<slow_rank>{.cost = {slow}, .faults = {f}, .timeout = 10}; }),
+              0);
 }
 
 TEST(step_validation, a_loss_at_every_instruction_of_more_stages) {

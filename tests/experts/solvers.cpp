@@ -408,7 +408,7 @@ TEST(Quotas, LawsOverRandomLayers) {
   }
 }
 
-/// The fewest copies of tiny layers: every set of (expert, rank) pairs, by size, each asked by max-flow on subsets (Hall): a set A of experts
+/// The fewest copies of tiny layers: every set of (expert, rank) pairs, by size, each asked on its subsets (Hall): a set A of experts
 /// fits where w(A) is at most cap times the ranks that hold any of A.
 std::int64_t fewest_copies(std::vector<std::int64_t> const& loads, std::vector<std::int32_t> const& home, std::int32_t ranks,
                            std::int64_t cap) {

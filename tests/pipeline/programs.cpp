@@ -193,7 +193,7 @@ std::vector<pipeline_job> layouts() {
     return low + static_cast<std::int32_t>(engine() % static_cast<std::uint64_t>(high - low + 1));
   };
   std::vector<pipeline_job> all;
-  while (all.size() < 60) {
+  while (all.size() < 40) {
     std::int32_t const chunks = roll(1, 3);
     pipeline_job job{.pipelines = roll(1, 3), .stages = chunks * roll(1, 3), .microbatches = roll(1, 4)};
     job.costs = {roll(1, 9), roll(1, 9), roll(0, 9), roll(0, 4)};

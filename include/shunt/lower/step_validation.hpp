@@ -193,7 +193,8 @@ class list_rewriter {
 
 class step_validator {
  public:
-  step_validator(program const& p, validation when, rollback how) : p_(p), when_(when), how_(how), d_(find_dependencies(p)), ranks_(p.ranks.size()) {
+  step_validator(program const& p, validation when, rollback how)
+      : p_(p), when_(when), how_(how), d_(find_dependencies(p)), ranks_(p.ranks.size()) {
     for (rank_id r : ids<rank_id>(p.ranks.size())) {
       if (p.ranks[r].instructions.empty()) continue;
       ranks_[r.index()].steps = steps_of(p.ranks[r], r);
@@ -252,9 +253,9 @@ class step_validator {
   struct rank_state {
     std::vector<validated_step> steps{};
     region verdict{};
-    std::vector<rank_id> below{};     // who gets the verdict from this rank where no forwards run
-    std::int32_t split = none;        // the first instruction after the verdict
-    link from{none, transfers};       // whom this rank has the verdict from; none: it knows
+    std::vector<rank_id> below{};  // who gets the verdict from this rank where no forwards run
+    std::int32_t split = none;     // the first instruction after the verdict
+    link from{none, transfers};    // whom this rank has the verdict from; none: it knows
     std::vector<link> to{};
   };
 
@@ -280,7 +281,8 @@ class step_validator {
   }
 
   [[nodiscard]] bool moved_to_end(rank_id r, std::int32_t n) const {
-    return std::any_of(ranks_[r.index()].steps.begin(), ranks_[r.index()].steps.end(), [&](auto const& s) { return n == s.keep || n == s.step; });
+    return std::any_of(ranks_[r.index()].steps.begin(), ranks_[r.index()].steps.end(),
+                       [&](auto const& s) { return n == s.keep || n == s.step; });
   }
   /// Zeroes a gradient or a flag, which has to wait for the verdict.
   [[nodiscard]] bool clears_gradient(rank_id r, std::int32_t n) const {
@@ -341,10 +343,10 @@ class step_validator {
   std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from, std::vector<link> const& to, region const& known,
                             std::vector<std::int32_t> const& after) {
     auto const& verdict = ranks_[r.index()].verdict;
-    std::int32_t const has = from.rank < 0
-                                 ? list.add({.code = opcode::copy}, {known}, {verdict}, after)
-                                 : list.add({.code = opcode::receive, .lane = from.lane, .channel = verdict_channel(), .peer = from.rank},
-                                            {}, {verdict}, after);
+    std::int32_t const has =
+        from.rank < 0
+            ? list.add({.code = opcode::copy}, {known}, {verdict}, after)
+            : list.add({.code = opcode::receive, .lane = from.lane, .channel = verdict_channel(), .peer = from.rank}, {}, {verdict}, after);
     for (link const& l : to)
       list.add({.code = opcode::send, .lane = l.lane, .channel = verdict_channel(), .peer = l.rank}, {verdict}, {}, {has});
     return has;
@@ -445,8 +447,7 @@ class step_validator {
   void lower_closing(list_rewriter& list, rank_id r) {
     std::vector<link> below;
     for (rank_id const b : ranks_[r.index()].below) below.push_back({b, transfers});
-    lower_rollback(list, r,
-                   {pass_verdict(list, r, {above(r), transfers}, below, ranks_[r.index()].steps.back().verdict_of_record(), {})});
+    lower_rollback(list, r, {pass_verdict(list, r, {above(r), transfers}, below, ranks_[r.index()].steps.back().verdict_of_record(), {})});
   }
 
   program const& p_;
@@ -463,46 +464,6 @@ class step_validator {
 /// A pipeline's iteration with steps that are validated, as said at the top of this header.
 [[nodiscard]] inline validated_program validated(program const& iteration, validation when, rollback how = rollback::kept_state) {
   return detail::step_validator(iteration, when, how)();
-}
-
-/// The program that brings a rank that comes back all that is persistent of its stages, from the lowest of its peers: with a validation
-/// under way that is state, kept state, gradient and record. `iteration` is validated, and the rank takes part in it.
-/// Throws invalid_program where it doesn't, or a stage of it has no other worker.
-[[nodiscard]] inline program validated_join(program const& iteration, rank_id joining) {
-  auto const name = "rank " + std::to_string(joining.value());
-  program_builder b(static_cast<std::int32_t>(iteration.ranks.size()));
-  auto const declare = [&](rank_id r) {
-    auto const& table = iteration.ranks[r].buffers;
-    for (buffer_id const n : ids<buffer_id>(table.size()))
-      if (table[n].persistent) b.buffer(r, n, table[n].size, true);
-  };
-  auto const records = [&](rank_id r, detail::validated_step const& s) {
-    auto const& own = iteration.ranks[r];
-    auto const step = own.writes(own.instructions[static_cast<std::size_t>(s.step)]);
-    if (step.size() < 2) throw invalid_program(name + " joins an iteration whose steps aren't validated");
-    return step[1];
-  };
-  auto const mine = detail::steps_of(iteration.ranks[joining], joining);
-  if (mine.empty()) throw invalid_program(name + " takes no part in the iteration that it joins");
-  declare(joining);
-  std::vector<bool> declared(iteration.ranks.size(), false);
-  for (auto const& s : mine) {
-    bool found = false;
-    for (rank_id r : ids<rank_id>(iteration.ranks.size())) {
-      if (r == joining || found) continue;
-      for (auto const& peer : detail::steps_of(iteration.ranks[r], r)) {
-        if (peer.stage != s.stage) continue;
-        if (!declared[r.index()]) declare(r);
-        declared[r.index()] = found = true;
-        b.message(r, peer.state, joining, s.state);
-        b.message(r, peer.kept, joining, s.kept);
-        b.message(r, peer.gradient, joining, s.gradient);
-        b.message(r, records(r, peer), joining, records(joining, s));
-      }
-    }
-    if (!found) throw invalid_program(name + " has no peer at stage " + std::to_string(s.stage.value()) + " to take the state from");
-  }
-  return std::move(b).finish();
 }
 
 }  // namespace shunt

@@ -137,7 +137,7 @@ struct flexmoe {
   std::int32_t steps = 10;      ///< a layer, at most
   std::int64_t sync_cost = 0;   ///< tokens a rank could compute while it synchronises the gradient of one replicated expert
   std::int64_t move_cost = 0;   ///< tokens a rank could compute while it receives weights and optimizer state of one expert
-  std::int32_t horizon = 50;    ///< iterations over which a move pays back, at most 65536; SYMI found 50 to 100 between re-placements
+  std::int32_t horizon = 50;    ///< iterations over which a move pays back, at most 4096; SYMI found 50 to 100 between re-placements
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
     auto answer = uniform{}(problem);
@@ -145,7 +145,7 @@ struct flexmoe {
     if (steps < 0) throw invalid_problem("steps", "must be at least 0, is " + std::to_string(steps));
     if (sync_cost < 0) throw invalid_problem("sync_cost", "must be at least 0, is " + std::to_string(sync_cost));
     if (move_cost < 0) throw invalid_problem("move_cost", "must be at least 0, is " + std::to_string(move_cost));
-    if (horizon < 1 || horizon > 65536) throw invalid_problem("horizon", "must be from 1 to 65536, is " + std::to_string(horizon));
+    if (horizon < 1 || horizon > 4096) throw invalid_problem("horizon", "must be from 1 to 4096, is " + std::to_string(horizon));
     if (!answer.has_plan()) return answer;
     if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
     flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));

@@ -26,7 +26,7 @@ namespace shunt {
 /// over the current loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly than what
 /// fits one. No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their expert.
 ///
-/// O(moves x windows x S (E N + S)) a layer. A problem without a previous placement is solved by `first` and that, where there is a history,
+/// O(moves x windows x S (E N + S)) a layer. Without a previous placement the problem is solved by `first` and that, with a history,
 /// changed as above with 2 S moves. Nodes and groups are not looked at. Objective and bound are those of every placement, for the current
 /// loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and invalid_problem where a
 /// setting is out of range.

@@ -20,8 +20,8 @@ namespace shunt {
 /// that are left gets each of them; a try that still finds too few ranks, or a rank too full to be of use, is void.
 ///
 /// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps of one or two experts between the fullest rank and
-/// another, then walks over counts: once or twice one to four replicas go from an expert to another, half the time to one of the fullest
-/// rank. The try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
+/// another, tries all counts of the two hottest experts for a quarter of the effort, then walks over counts: once or twice one to four
+/// replicas go from an expert to another, half the time to one of the fullest rank. The try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
 /// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in
 /// steps, visits of a (rank, replica) pair.
 class placement_search {
@@ -67,12 +67,20 @@ class placement_search {
     best_load_ = none;
     steps_ = 0;
     random_ = seed;
+    std::size_t const spare = first_[ranks_] - experts_;
     greedy_counts();
     order_all();
     if (attempt(none - 1) == none && !ordered_by_counts()) return false;
     keep_if_best(improve());
+    if (spare == 0 || best_load_ <= enough_) return true;
+    pin_hottest(effort / 4);
+    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
     order_all();
-    if (best_load_ > enough_ && experts_ < first_[ranks_]) walk(effort);
+    if (attempt(none - 1) == none) {
+      ordered_by_counts();
+      order_all();
+    }
+    walk(effort);
     return true;
   }
 
@@ -101,16 +109,45 @@ class placement_search {
     share_[e] = weight_[e] / static_cast<load_type>(copies);
   }
 
-  constexpr void greedy_counts() {
-    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
-    for (std::size_t spare = first_[ranks_] - experts_; spare > 0; --spare) {
+  /// EPLB's counts, capped at L, for all experts but `pinned`, which have theirs. False where slots are left over.
+  constexpr bool greedy_counts(std::span<std::size_t const> pinned = {}) {
+    std::size_t spare = first_[ranks_] - experts_;
+    for (std::size_t const e : pinned) spare -= copies_[e] - 1;
+    auto const free = [&](std::size_t e) { return std::find(pinned.begin(), pinned.end(), e) == pinned.end(); };
+    for (std::size_t e = 0; e < experts_; ++e)
+      if (free(e)) set_copies(e, 1);
+    for (; spare > 0; --spare) {
       std::size_t best = experts_;
       for (std::size_t e = 0; e < experts_; ++e)
-        if (copies_[e] < ranks_ &&
+        if (copies_[e] < ranks_ && free(e) &&
             (best == experts_ || share_[e] > share_[best] || (share_[e] == share_[best] && copies_[e] < copies_[best])))
           best = e;
+      if (best == experts_) return false;
       set_copies(best, copies_[best] + 1);
     }
+    steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);  // cheap ones
+    return true;
+  }
+
+  /// Tries the counts of the two hottest experts, most first, greedy for the others.
+  constexpr void pin_hottest(std::int64_t effort) {
+    if (experts_ < 3) return;
+    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
+    order_all();
+    std::size_t const hot[2] = {order_[0], order_[1]};
+    std::size_t const spare = first_[ranks_] - experts_;
+    for (std::size_t a = std::min(ranks_, spare + 1); a >= 1; --a)
+      for (std::size_t b = std::min(ranks_, spare + 2 - a); b >= 1; --b) {
+        if (steps_ >= effort || best_load_ <= enough_) return;
+        steps_ += 4;
+        load_type const limit = best_load_ + best_load_ / 16;
+        if (weight_[hot[0]] > limit * static_cast<load_type>(a) || weight_[hot[1]] > limit * static_cast<load_type>(b)) continue;
+        set_copies(hot[0], a);
+        set_copies(hot[1], b);
+        if (!greedy_counts(hot)) continue;
+        order_all();
+        if (attempt(limit) < best_load_ + best_load_ / 32) keep_if_best(improve());
+      }
   }
 
   constexpr bool goes_first(std::size_t a, std::size_t b) const { return share_[a] > share_[b] || (share_[a] == share_[b] && a < b); }
@@ -357,7 +394,8 @@ class placement_search {
       std::size_t changes = 0;
       std::size_t const wanted = 1 + below(2);
       for (std::size_t k = 0; k < wanted; ++k) {
-        std::size_t const from = below(experts_), to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
+        std::size_t const from = below(2) == 0 ? held_[below(held_.size())] : below(experts_),
+                          to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
         std::size_t const many = std::min({1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
         if (from == to || many == 0 || weight_[from] > limit * static_cast<load_type>(copies_[from] - many)) continue;
         give(from, to, many);

@@ -26,8 +26,8 @@ namespace shunt {
 /// (b) the largest surplus below its room that a single expert covers, which closes the source and leaves a smaller room; else
 /// (c) the largest surplus that has an expert to fill the room, which then goes below C and becomes a receiver (MoonEP's move); else
 /// (d) the source with the largest expert, of which the receiver gets what both can take: the only copies that close nothing.
-/// A rank hosts at most two copies unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8 equal experts
-/// each and 16 empty ones need 64 copies.
+/// A rank hosts at most two copies unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8 equal
+/// experts each and 16 empty ones need 64 copies.
 class quota_rule {
  public:
   /// Homes of experts: one rank an expert, below ranks.
