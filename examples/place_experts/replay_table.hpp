@@ -56,13 +56,14 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
       << series.layers << " layers x " << series.experts << " experts; placed anew "
       << (options.every == 0 ? std::string("once") : "every " + std::to_string(options.every) + " windows") << ", expecting the "
       << predict.name << " loads\n\n"
-      << std::left << std::setw(18) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9) << "worst"
+      << std::left << std::setw(18) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9) << "worst" << std::setw(9) << "exact"
       << std::setw(9) << "moves" << std::setw(9) << "drops" << '\n';
   for (auto const& r : rows)
     out << std::left << std::setw(18) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
-        << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.moved, 2) << std::setw(8)
+        << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4) << std::setw(9) << number(r.run.moved, 2) << std::setw(8)
         << number(100 * r.run.drop_rate, 2) << "%\n";
-  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that;\n"
+  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that; exact: next,\n"
+         "where tokens are split over replicas as well as they can be, not evenly;\n"
          "moves: experts newly received, a layer and re-placement; drops: tokens beyond capacity.\n\n"
          "traffic of a layer and step, by the formulas of SYMI: gradients and weights, and what re-placement adds\n"
       << std::left << std::setw(18) << "policy" << std::setw(12) << "state" << std::right << std::setw(12) << "phases MB" << std::setw(12)
@@ -94,6 +95,7 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
                                {"fitted", r.run.fitted},
                                {"next_window", r.run.next_window},
                                {"worst_next", r.run.worst_next},
+                               {"exact_next", r.run.exact_next},
                                {"moved", r.run.moved},
                                {"drop_rate", r.run.drop_rate},
                                {"state", r.state_moves ? "tied" : "decoupled"},
@@ -108,10 +110,10 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {
-  out << "policy,fitted,next_window,worst_next,moved,drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
+  out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
   for (auto const& r : rows)
     out << (r.policy == "eplb, once" ? "eplb_once" : r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ',' << shunt::decimal(r.run.next_window, 6)
-        << ',' << shunt::decimal(r.run.worst_next, 6) << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ','
+        << ',' << shunt::decimal(r.run.worst_next, 6) << ',' << shunt::decimal(r.run.exact_next, 6) << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ','
         << (r.state_moves ? "tied" : "decoupled") << ',' << shunt::decimal(r.own().phase_bytes, 0) << ',' << shunt::decimal(r.own().moved_bytes, 0)
         << ',' << shunt::decimal(r.own().phase_seconds, 9) << ',' << shunt::decimal(r.own().moved_seconds, 9) << '\n';
 }

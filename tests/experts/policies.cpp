@@ -508,6 +508,7 @@ TEST(Replay, ByHand) {
   EXPECT_DOUBLE_EQ(swift.fitted, 1);
   EXPECT_DOUBLE_EQ(swift.next_window, (100.0 / 60 + 80.0 / 60) / 2);
   EXPECT_DOUBLE_EQ(swift.worst_next, 100.0 / 60);
+  EXPECT_DOUBLE_EQ(swift.exact_next, (90.0 / 60 + 1) / 2);
   EXPECT_DOUBLE_EQ(swift.moved, 1);           // rank 0 receives expert 1
   EXPECT_DOUBLE_EQ(swift.moved_per_step, 0.5);
   EXPECT_DOUBLE_EQ(swift.most_received, 0.5);
@@ -599,6 +600,11 @@ TEST(Replay, OfOurOwnTraining) {
   EXPECT_LT(flex.next_window, uniform.next_window);
   EXPECT_LT(flex.moved, eplb.moved);
   EXPECT_EQ(uniform.moved, 0);
+  for (auto const& run : {swift, uniform, flex, eplb}) {
+    EXPECT_LE(run.exact_next, run.next_window);
+    EXPECT_LE(run.next_window, run.worst_next);
+    EXPECT_GE(run.exact_next, 1);
+  }
 }
 
 TEST(PhysicalMap, ArraysAsEplbHasThem) {

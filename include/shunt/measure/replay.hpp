@@ -10,6 +10,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
+#include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/received_experts.hpp"
 #include "shunt/measure/traffic.hpp"
@@ -37,6 +38,7 @@ struct replay_result {
   double fitted = 0;              ///< max/mean load on window w of the placement made after it, mean over steps and layers
   double next_window = 0;         ///< max/mean load on window w+1 of that placement, mean over steps and layers
   double worst_next = 0;          ///< the largest of these
+  double exact_next = 0;          ///< the same mean where tokens are split over replicas as evenly for ranks as can be (exact_split_load)
   double drop_rate = 0;           ///< tokens of windows w+1 beyond capacity, over all tokens of these
   double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
   double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
@@ -59,6 +61,7 @@ template <class Policy, class Predictor>
                         .ranks_per_node = options.ranks_per_node,
                         .groups = options.groups};
   replay_result result{.steps = series.windows() - 1};
+  auto const live = static_cast<double>(std::count_if(options.slots_per_rank.begin(), options.slots_per_rank.end(), [](auto s) { return s > 0; }));
   expert_placement placement;
   double moved = 0, most = 0, dropped = 0, tokens = 0;
   for (std::int32_t w = 0; w < result.steps; ++w) {
@@ -94,12 +97,14 @@ template <class Policy, class Predictor>
       std::int64_t sum = 0;
       for (auto const load : next) sum += load;
       tokens += static_cast<double>(sum);
+      result.exact_next += sum == 0 ? 1 : static_cast<double>(exact_split_load(next, placement, l)) * live / static_cast<double>(sum);
       dropped += static_cast<double>(drops_under_capacity(next, placement, l, slot_capacity(sum, placement.slots(), options.capacity)));
     }
   }
   double const all = static_cast<double>(result.steps) * series.layers;
   result.fitted /= all;
   result.next_window /= all;
+  result.exact_next /= all;
   result.drop_rate = tokens > 0 ? dropped / tokens : 0;
   result.moved = result.replacements > 1 ? moved / (result.replacements - 1) / series.layers : 0;
   result.moved_per_step = moved / all;
