@@ -203,7 +203,7 @@ int main(int argc, char** argv) {
                  "where that is left out: none (no limit), 1f1b (S - s at stage s), a number, or one a rank")
       ->type_name("none|1f1b|N[,N...]")
       ->capture_default_str();
-  auto* const solvers = app.add_option("--solver", solver, "who plans; only slipstream plans around dead workers")
+  auto* const solvers = app.add_option("--solver", solver, "who plans; slipstream and branch_and_bound plan around dead workers")
                             ->check(CLI::IsMember(plan_pipeline::names()))
                             ->capture_default_str();
   app.add_option("--csv-in", csv_in, "a schedule of torch.distributed.pipelining to look at instead of planning one, with comms or without")

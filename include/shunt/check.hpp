@@ -14,4 +14,5 @@
 #include "shunt/check/program_transport.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/check/shard_map.hpp"
+#include "shunt/check/token_quotas.hpp"
 #include "shunt/check/token_split.hpp"

@@ -18,6 +18,7 @@ struct eager_one_f_one_b {
 
   [[nodiscard]] constexpr shunt::solution<shunt::pipeline_schedule> operator()(shunt::pipeline_job const& job) const {
     shunt::validate(job);
+    shunt::require_layout(job, name, shunt::stage_layout::shape::linear);
     auto schedule = shunt::empty_schedule(job);
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks())) {
       auto const [p, s] = job.worker_of(r);

@@ -135,7 +135,7 @@ TEST(Survival, ByHand) {
 counts_list plain_lazarus_counts(loads_list const& loads, std::int32_t slots, std::int32_t floor) {
   std::vector<std::size_t> order(loads.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return loads[a] < loads[b]; });
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return loads[a] < loads[b] || (loads[a] == loads[b] && a < b); });
   counts_list counts(loads.size(), 0);
   for (std::size_t i = 0; i < order.size(); ++i) {
     std::int64_t tail = 0;
@@ -317,6 +317,13 @@ TEST(FlexMoE, AStepIsTheBestOfAll) {
       if (hot >= 0 && cold >= 0 && changed[s] == expert_id{cold}) {
         changed[s] = hot;
         best = std::min(best, time(changed));
+        for (std::size_t other = 0; other < p.previous.size(); ++other) {
+          if (p.previous[other] == expert_id{cold}) continue;
+          changed = p.previous;
+          changed[s] = changed[other];
+          changed[other] = hot;
+          best = std::min(best, time(changed));
+        }
       }
       for (std::size_t other = 0; other < s; ++other) {
         changed = p.previous;
@@ -334,6 +341,14 @@ TEST(FlexMoE, AStepIsTheBestOfAll) {
   }
   EXPECT_GT(swaps, 20);
   EXPECT_GT(expansions, 20);
+}
+
+TEST(FlexMoE, AFreedSlotIsExchangedWhereThatHelps) {
+  // experts 1, 2 and 3 have equal shares; 1 shrinks beside expert 0 alone, so that another expert makes room on its rank
+  expert_layers const p{.experts = 4, .loads = {70, 10, 10, 10}, .slots_per_rank = {2, 2, 2, 2}};
+  auto const answer = shunt::flexmoe{.steps = 1}(p);
+  EXPECT_EQ(shunt::replica_counts(answer.plan, 0).items(), (counts_list{3, 1, 2, 2}));
+  EXPECT_LT(answer.objective, shunt::uniform{}(p).objective);
 }
 
 TEST(FlexMoE, MovesThatDontPayAreTakenBack) {
@@ -601,7 +616,7 @@ TEST(Replay, OfOurOwnTraining) {
   EXPECT_LT(flex.moved, eplb.moved);
   EXPECT_EQ(uniform.moved, 0);
   for (auto const& run : {swift, uniform, flex, eplb}) {
-    EXPECT_LE(run.exact_next, run.next_window);
+    EXPECT_LE(run.exact_next, run.next_window + 1.0 / 64);  // whole tokens, 64 a rank
     EXPECT_LE(run.next_window, run.worst_next);
     EXPECT_GE(run.exact_next, 1);
   }
@@ -642,5 +657,13 @@ TEST(PhysicalMap, ArraysAsEplbHasThem) {
     EXPECT_EQ(shunt::placement_of(shunt::physical_map_of(any), p.slots_per_rank), any);
   }
 }
+
+constexpr std::int64_t foreseen(auto const& predict) {
+  std::vector<std::int64_t> history;
+  for (std::int64_t const load : {10, 20, 30}) history.push_back(load);
+  return predict(history, 1)[0];
+}
+static_assert(foreseen(shunt::last_window{}) == 30 && foreseen(shunt::window_mean{}) == 20 && foreseen(shunt::linear_trend{}) == 40);
+static_assert(foreseen(shunt::exponential_mean{}) == 23);  // 22.5
 
 }  // namespace

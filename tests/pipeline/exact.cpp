@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <random>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dice.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
@@ -27,23 +27,7 @@
 namespace {
 
 using namespace shunt;
-
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::int32_t roll(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-per_stage random_costs(dice& d, std::int32_t stages, std::int32_t low, std::int32_t high) {
-  std::vector<ticks> each;
-  for (std::int32_t s = 0; s < stages; ++s) each.push_back(d.roll(low, high));
-  return per_stage(std::move(each));
-}
+using shunt_tests::dice;
 
 pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, std::vector<worker> dead = {}) {
   return {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .dead = std::move(dead)};
@@ -168,10 +152,10 @@ TEST(exact, is_the_best_of_all_orders) {
     for (int round = 0; round < rounds; ++round)
       for (bool const stagger : {false, true}) {
         auto job = shape;
-        job.costs = {.forward = random_costs(d, job.stages, 1, 6),
-                     .backward_input = random_costs(d, job.stages, 1, 6),
-                     .backward_weight = random_costs(d, job.stages, 0, 6),
-                     .step = random_costs(d, job.stages, 0, 4)};
+        job.costs = {.forward = d.costs(job.stages, 1, 6),
+                     .backward_input = d.costs(job.stages, 1, 6),
+                     .backward_weight = d.costs(job.stages, 0, 6),
+                     .step = d.costs(job.stages, 0, 4)};
         job.transfer = d.roll(0, 2);
         if (d.roll(0, 2) > 0) job.memory = stash_cap::per_worker(d.roll(1, 2));
         SCOPED_TRACE(describe_job(job) + (split ? " split" : " fused") + (stagger ? " staggered" : ""));
@@ -268,10 +252,10 @@ pipeline_job random_job(dice& d) {
   }
   if (job.layout.chunks() == 2) job.stages = d.roll(0, 1) == 0 ? 2 : 4;
   if (job.layout.form() == stage_layout::shape::bidirectional) job.pipelines = 2;
-  job.costs = {.forward = random_costs(d, job.stages, 1, 9),
-               .backward_input = random_costs(d, job.stages, 1, 9),
-               .backward_weight = random_costs(d, job.stages, 0, 9),
-               .step = random_costs(d, job.stages, 0, 5),
+  job.costs = {.forward = d.costs(job.stages, 1, 9),
+               .backward_input = d.costs(job.stages, 1, 9),
+               .backward_weight = d.costs(job.stages, 0, 9),
+               .step = d.costs(job.stages, 0, 5),
                .overlap_gain = d.roll(0, 2)};
   job.transfer = d.roll(0, 2) == 0 ? transfer_times(1, 4, 2) : transfer_times(d.roll(0, 3));
   if (d.roll(0, 2) == 0) job.memory = stash_cap::per_worker(d.roll(job.layout.chunks(), 6));
@@ -393,9 +377,9 @@ TEST(improve_order, comes_to_the_optimum_from_the_worst_plans) {
   int cases = 0, found = 0;
   for (int round = 0; round < 30; ++round) {
     auto job = job_of(1, d.roll(2, 3), d.roll(2, 4));
-    job.costs = {.forward = random_costs(d, job.stages, 1, 9),
-                 .backward_input = random_costs(d, job.stages, 1, 9),
-                 .backward_weight = random_costs(d, job.stages, 0, 9)};
+    job.costs = {.forward = d.costs(job.stages, 1, 9),
+                 .backward_input = d.costs(job.stages, 1, 9),
+                 .backward_weight = d.costs(job.stages, 0, 9)};
     SCOPED_TRACE(describe_job(job));
     bool const stagger = d.roll(0, 1) == 0;
     auto plan = random_plan(d, job);
@@ -445,7 +429,7 @@ TEST(improve_order, improves_copies_alike) {
   int better = 0;
   for (int round = 0; round < 20; ++round) {
     auto one = job_of(1, 3, d.roll(2, 5));
-    one.costs = {random_costs(d, 3, 1, 9), random_costs(d, 3, 1, 9), random_costs(d, 3, 1, 9)};
+    one.costs = {d.costs(3, 1, 9), d.costs(3, 1, 9), d.costs(3, 1, 9)};
     auto job = one;
     job.pipelines = 3;
     auto const plan = random_plan(d, one);
@@ -467,7 +451,7 @@ TEST(exact, is_at_or_below_every_search) {
   for (int round = 0; round < 40; ++round) {
     auto job = job_of(d.roll(1, 2), d.roll(2, 4), d.roll(2, 5));
     auto const low = d.roll(0, 1) == 0 ? 1 : 80, high = low == 1 ? 20 : 120;
-    job.costs = {random_costs(d, job.stages, low, high), random_costs(d, job.stages, low, high), random_costs(d, job.stages, low, high)};
+    job.costs = {d.costs(job.stages, low, high), d.costs(job.stages, low, high), d.costs(job.stages, low, high)};
     job.transfer = d.roll(0, 5);
     job.memory = stash_cap::per_worker(d.roll(2, job.stages + 1));
     if (job.pipelines > 1 && d.roll(0, 2) == 0) job.dead = {{d.roll(0, 1), d.roll(0, job.stages - 1)}};
@@ -497,7 +481,7 @@ TEST(portfolio, is_never_worse_than_its_parts) {
   int mixed = 0;
   for (int round = 0; round < 25; ++round) {
     auto job = job_of(d.roll(1, 2), d.roll(2, 3), d.roll(2, 4));
-    job.costs = {random_costs(d, job.stages, 1, 9), random_costs(d, job.stages, 1, 9), random_costs(d, job.stages, 0, 9)};
+    job.costs = {d.costs(job.stages, 1, 9), d.costs(job.stages, 1, 9), d.costs(job.stages, 0, 9)};
     if (d.roll(0, 1) == 0) job.memory = stash_cap::per_worker(d.roll(1, 3));
     SCOPED_TRACE(describe_job(job));
     auto const first = one_f_one_b{} | stagger_step{};

@@ -6,13 +6,13 @@
 #include <limits>
 #include <map>
 #include <numeric>
-#include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "dice.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
@@ -27,24 +27,8 @@
 namespace {
 
 using namespace shunt;
-
-// The same cases on every platform.
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::int32_t roll(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-per_stage random_costs(dice& d, std::int32_t stages, std::int32_t low, std::int32_t high) {
-  std::vector<ticks> each;
-  for (std::int32_t s = 0; s < stages; ++s) each.push_back(d.roll(low, high));
-  return per_stage(std::move(each));
-}
+using shunt_tests::dice;
+using shunt_tests::lines;
 
 void kill_some(dice& d, pipeline_job& job, std::int32_t one_in) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -69,11 +53,11 @@ pipeline_job random_job(dice& d, bool any_layout) {
       for (std::int32_t s = 0; s < job.stages; ++s) ranks.push_back(p * 2 + (s * 2 < job.stages ? 0 : 1));
     job.layout = stage_layout::custom(std::move(ranks));
   }
-  job.costs = {random_costs(d, job.stages, 1, 9), random_costs(d, job.stages, 1, 9), random_costs(d, job.stages, 0, 9),
-               random_costs(d, job.stages, 0, 4)};
+  job.costs = {d.costs(job.stages, 1, 9), d.costs(job.stages, 1, 9), d.costs(job.stages, 0, 9),
+               d.costs(job.stages, 0, 4)};
   job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3)) : transfer_times(d.roll(0, 2), d.roll(2, 5), d.roll(1, 5));
   if (d.roll(0, 2) == 0) {
-    job.stash = {.forward = random_costs(d, job.stages, 2, 4), .backward_input = random_costs(d, job.stages, 0, 2)};
+    job.stash = {.forward = d.costs(job.stages, 2, 4), .backward_input = d.costs(job.stages, 0, 2)};
     std::vector<std::int64_t> limits;
     for (rank_id r : ids<rank_id>(job.ranks())) limits.push_back(4 * static_cast<std::int64_t>(job.stages_of(r).size()) + d.roll(0, 8));
     job.memory = stash_cap::per_rank(std::move(limits));
@@ -90,12 +74,6 @@ std::string describe_job(pipeline_job const& job) {
     text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
   for (worker const& w : job.dead) text += " dead " + std::string(describe(w));
-  return text;
-}
-
-std::string lines(auto const& all) {
-  std::string text;
-  for (auto const& v : all) text += to_string(v) + "\n";
   return text;
 }
 
@@ -218,7 +196,7 @@ TEST(failures, no_optimum_is_below_the_bound) {
   int proved = 0, tight = 0;
   for (int round = 0; round < 60; ++round) {
     pipeline_job job{.pipelines = d.roll(2, 3), .stages = d.roll(2, 3), .microbatches = d.roll(1, 2)};
-    job.costs = {random_costs(d, job.stages, 1, 5), random_costs(d, job.stages, 1, 5), random_costs(d, job.stages, 0, 5), 0};
+    job.costs = {d.costs(job.stages, 1, 5), d.costs(job.stages, 1, 5), d.costs(job.stages, 0, 5), 0};
     job.transfer = d.roll(0, 2);
     if (d.roll(0, 2) == 0) job.memory = stash_cap::per_worker(d.roll(1, 2));
     kill_some(d, job, 2);

@@ -5,11 +5,11 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dice.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/check/program.hpp"
@@ -28,18 +28,8 @@
 namespace {
 
 using namespace shunt;
-
-// The same cases on every platform.
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::int32_t roll(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
+using shunt_tests::dice;
+using shunt_tests::lines;
 
 pipeline_job random_job(dice& d, std::int32_t most_pipelines, std::int32_t most_stages, std::int32_t most_microbatches) {
   pipeline_job job{.pipelines = d.roll(1, most_pipelines), .stages = d.roll(1, most_stages), .microbatches = d.roll(1, most_microbatches)};
@@ -66,12 +56,6 @@ std::string describe_job(pipeline_job const& job) {
     text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
   for (worker const& w : job.dead) text += " dead " + std::string(describe(w));
-  return text;
-}
-
-std::string lines(auto const& all) {
-  std::string text;
-  for (auto const& v : all) text += to_string(v) + "\n";
   return text;
 }
 

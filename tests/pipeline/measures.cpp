@@ -5,27 +5,18 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dice.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 
 namespace shunt {
 namespace {
 
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : source_(seed) {}
-  std::int32_t roll(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(source_() % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::mt19937_64 source_;
-};
+using shunt_tests::dice;
 
 pipeline_job random_job(dice& d) {
   pipeline_job job{.pipelines = d.roll(1, 3), .stages = d.roll(1, 3), .microbatches = d.roll(1, 4)};
@@ -219,9 +210,7 @@ TEST(measures, agree_with_a_slow_clock_on_any_layout) {
   for (int round = 0; round < 300; ++round) {
     SCOPED_TRACE(round);
     auto const job = random_job(d);
-    bool lost = false;
-    for (stage_id s : ids<stage_id>(job.stages)) lost = lost || job.live_holders(s).empty();
-    if (lost) continue;
+    if (stage_without_worker(job)) continue;
     auto const plan = random_schedule(job, d);
     slow_clock const clock(job, plan, 1);
     EXPECT_EQ(clock.stuck, !graph_of(job, plan).executable());
@@ -261,9 +250,7 @@ TEST(measures, the_period_is_what_a_long_run_settles_at) {
   for (int round = 0; round < 120; ++round) {
     SCOPED_TRACE(round);
     auto const job = random_job(d);
-    bool lost = false;
-    for (stage_id s : ids<stage_id>(job.stages)) lost = lost || job.live_holders(s).empty();
-    if (lost) continue;
+    if (stage_without_worker(job)) continue;
     auto const plan = random_schedule(job, d);
     if (!graph_of(job, plan).executable()) continue;
     constexpr int iterations = 30, lap = 12;

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "dice.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/measure/pipeline.hpp"
@@ -21,18 +21,8 @@
 namespace {
 
 using namespace shunt;
-
-// The same cases on every platform.
-class dice {
- public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::int32_t roll(std::int32_t low, std::int32_t high) {
-    return low + static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
+using shunt_tests::dice;
+using shunt_tests::lines;
 
 per_stage random_costs(dice& d, std::int32_t stages, std::int32_t low, std::int32_t high) {
   std::vector<ticks> each;
@@ -73,12 +63,6 @@ pipeline_job random_job(dice& d) {
     job.memory = stash_cap::per_rank(std::move(limits));
   }
   return job;
-}
-
-std::string lines(auto const& all) {
-  std::string text;
-  for (auto const& v : all) text += to_string(v) + "\n";
-  return text;
 }
 
 template <class Solver>

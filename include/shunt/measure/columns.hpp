@@ -6,6 +6,8 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
@@ -48,5 +50,12 @@ struct columns {
     }
   }
 };
+
+/// Ends the list of every live rank with the steps of its stages.
+constexpr void append_steps(columns const& in, pipeline_schedule& plan) {
+  for (column const& c : in.all)
+    for (rank_id r : c.live)
+      for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
+}
 
 }  // namespace shunt

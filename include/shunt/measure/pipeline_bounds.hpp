@@ -25,6 +25,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -192,6 +193,16 @@ struct stage_paths {
     longest = std::max(longest, steps);
   }
   return staggered_step ? bound : makespan_bound(job) + longest;
+}
+
+/// The same of plans whose backwards are all fused: a backward_input that takes as long as both.
+[[nodiscard]] constexpr ticks fused_period_bound(pipeline_job const& job, bool staggered_step) {
+  pipeline_job fused = job;
+  std::vector<ticks> both;
+  for (stage_id s : ids<stage_id>(job.stages)) both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
+  fused.costs.backward_input = per_stage(std::move(both));
+  fused.costs.backward_weight = 0;
+  return period_bound(fused, staggered_step);
 }
 
 }  // namespace shunt

@@ -38,7 +38,7 @@ struct replay_result {
   double fitted = 0;              ///< max/mean load on window w of the placement made after it, mean over steps and layers
   double next_window = 0;         ///< max/mean load on window w+1 of that placement, mean over steps and layers
   double worst_next = 0;          ///< the largest of these
-  double exact_next = 0;          ///< the same mean where tokens are split over replicas as evenly for ranks as can be (exact_split_load)
+  double exact_next = 0;          ///< the same mean with the best split of whole tokens over replicas (exact_split_load)
   double drop_rate = 0;           ///< tokens of windows w+1 beyond capacity, over all tokens of these
   double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
   double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included

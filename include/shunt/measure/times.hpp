@@ -103,6 +103,19 @@ constexpr bool settles(std::vector<column_starts> const& path, ticks theta, colu
   return false;
 }
 
+/// The least Theta in [low, high], where high is known to settle, and the starts that attain it.
+constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high, column_starts& start) {
+  while (low < high) {
+    ticks const middle = low + (high - low) / 2;
+    if (settles(path, middle, start))
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  settles(path, high, start);
+  return high;
+}
+
 constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
                                      operation_graph const& graph) {
   std::vector<ticks> end;
@@ -117,14 +130,7 @@ constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule 
     for (ticks const e : path.back()) high = std::max(high, e);
   }
   column_starts start;
-  while (low < high) {
-    ticks const middle = low + (high - low) / 2;
-    if (settles(path, middle, start))
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  settles(path, high, start);
+  least_theta(path, low, high, start);
   return start;
 }
 

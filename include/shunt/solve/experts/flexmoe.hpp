@@ -121,14 +121,14 @@ class flexmoe_layer {
 /// max/mean load is above the trigger and the cost model says that a step pays.
 ///
 /// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica among those not yet on all live ranks
-/// takes a slot from the one with the smallest among those with two or more. Migrate: a slot of a slowest rank swaps its expert with one of
-/// another rank. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
+/// takes a slot from the one with the smallest among those with two or more, or a slot of another rank whose expert moves into the
+/// freed one. Migrate: a slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
 /// synchronisation terms, in tokens). A step must lower T, or the number of ranks that take it; of those the one with the least
 /// T x horizon + move_cost x experts that ranks newly receive is made, ties: the first. Steps that T's fall over the horizon doesn't pay for,
 /// counted from the last that it did, are taken back at the end. What nobody touches stays where it is.
 ///
 /// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S (S + E)) for each slot
-/// of the slowest ranks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
+/// of the slowest ranks and of the expert that shrinks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
 /// broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
 struct flexmoe {
   static constexpr std::string_view name = "flexmoe";
@@ -161,15 +161,15 @@ struct flexmoe {
 
  private:
   static constexpr void require_all(std::span<expert_id const> slots, std::int32_t experts, layer_id l) {
-    std::vector<bool> seen(static_cast<std::size_t>(experts), false);
-    for (expert_id const e : slots) seen[e.index()] = true;
+    std::vector<char> seen(static_cast<std::size_t>(experts), 0);
+    for (expert_id const e : slots) seen[e.index()] = 1;
     for (std::size_t e = 0; e < seen.size(); ++e)
-      if (!seen[e]) throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
+      if (seen[e] == 0) throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
   }
 
   struct change {
-    std::size_t slot = 0, other = 0;  ///< the same: that slot takes `expert`
-    expert_id expert{};
+    std::size_t slot = 0, other = 0;  ///< may be the same
+    expert_id expert{}, others{};     ///< that they take
     flexmoe_layer::state then{};
     std::int64_t moved = 0;
     std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its iterations and what is sent
@@ -199,10 +199,8 @@ struct flexmoe {
       migrate(layer, {now, sync, move}, best);
       if (best.price == std::numeric_limits<std::int64_t>::max()) break;
       auto& slots = layer.slots();
-      if (best.slot == best.other)
-        slots[best.slot] = best.expert;
-      else
-        std::swap(slots[best.slot], slots[best.other]);
+      slots[best.slot] = best.expert;
+      slots[best.other] = best.others;
       now = best.then;
       moved += best.moved;
       if ((paid.time - now.time) * horizon <= move * moved) continue;
@@ -228,7 +226,16 @@ struct flexmoe {
     for (std::size_t s = 0; s < slots.size(); ++s) {
       if (slots[s] != expert_id{cold}) continue;
       slots[s] = hot;
-      offer(layer, c, {.slot = s, .other = s, .expert = hot, .moved = !layer.held_beside(s, hot)}, best);
+      offer(layer, c, {.slot = s, .other = s, .expert = hot, .others = hot, .moved = !layer.held_beside(s, hot)}, best);
+      for (std::size_t t = 0; t < slots.size(); ++t) {
+        expert_id const moves = slots[t];
+        if (layer.rank_of(t) == layer.rank_of(s) || moves == expert_id{hot} || moves == expert_id{cold}) continue;
+        slots[s] = moves;
+        slots[t] = hot;
+        std::int64_t const moved = std::int64_t{!layer.held_beside(s, moves)} + !layer.held_beside(t, hot);
+        offer(layer, c, {.slot = s, .other = t, .expert = moves, .others = hot, .moved = moved}, best);
+        slots[t] = moves;
+      }
       slots[s] = cold;
     }
   }
@@ -243,7 +250,7 @@ struct flexmoe {
         if (layer.rank_of(a) == layer.rank_of(b) || slots[a] == slots[b]) continue;
         std::swap(slots[a], slots[b]);
         std::int64_t const moved = std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b]);
-        offer(layer, c, {.slot = a, .other = b, .moved = moved}, best);
+        offer(layer, c, {.slot = a, .other = b, .expert = slots[a], .others = slots[b], .moved = moved}, best);
         std::swap(slots[a], slots[b]);
       }
     }

@@ -181,10 +181,10 @@ struct lazarus {
       return a.common > b.common || (a.common == b.common && (a.rank < b.rank || (a.rank == b.rank && a.row < b.row)));
     });
     rows kept(held.size());
-    std::vector<bool> rank_done(held.size(), false), row_done(held.size(), false);
+    std::vector<char> rank_done(held.size(), 0), row_done(held.size(), 0);
     for (auto const& p : pairs) {
-      if (rank_done[p.rank] || row_done[p.row]) continue;
-      rank_done[p.rank] = row_done[p.row] = true;
+      if (rank_done[p.rank] != 0 || row_done[p.row] != 0) continue;
+      rank_done[p.rank] = row_done[p.row] = 1;
       kept[p.rank] = held[p.row];
     }
     held = std::move(kept);

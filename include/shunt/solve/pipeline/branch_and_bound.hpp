@@ -206,7 +206,7 @@ struct branch_and_bound {
     }
     if (any != verdict::found) return answer;
     answer = improve_order{.reroute = false, .effort = 100'000}(job, exact.plan());
-    auto low = family_bound(job), high = static_cast<ticks>(answer.objective);
+    auto low = split ? period_bound(job, stagger) : fused_period_bound(job, stagger), high = static_cast<ticks>(answer.objective);
     while (low < high) {
       ticks const middle = low + (high - low) / 2;
       auto const is = exact.possible(middle);
@@ -233,17 +233,6 @@ struct branch_and_bound {
     };
     return job.costs.overlap_gain == 0 &&
            (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) { return c.stages.size() > 1 && steps(c); }));
-  }
-
-  /// A fused backward is a backward_input that takes as long as both.
-  [[nodiscard]] ticks family_bound(pipeline_job const& job) const {
-    if (split) return period_bound(job, stagger);
-    pipeline_job fused = job;
-    std::vector<ticks> both;
-    for (stage_id s : ids<stage_id>(job.stages)) both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
-    fused.costs.backward_input = per_stage(std::move(both));
-    fused.costs.backward_weight = 0;
-    return period_bound(fused, stagger);
   }
 };
 static_assert(anytime_solver_for<branch_and_bound, pipeline_job>);

@@ -91,9 +91,7 @@ class justifier {
       for (std::int32_t i = 0; i < from.all; ++i)
         plan.order[r].push_back(nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])].what);
     }
-    for (column const& c : columns_.all)
-      for (rank_id r : c.live)
-        for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
+    append_steps(columns_, plan);
     return plan;
   }
 

@@ -110,9 +110,7 @@ class list_scheduler {
         list.push_back({kind, of.pipeline, desk_of(at_cell).stage, of.microbatch});
       }
     }
-    for (column const& c : columns_.all)
-      for (rank_id r : c.live)
-        for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
+    append_steps(columns_, plan);
     return plan;
   }
 

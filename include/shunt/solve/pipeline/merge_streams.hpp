@@ -72,9 +72,7 @@ class stream_merger {
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
     if (left_ > 0) return {};
-    for (column const& c : columns(job_).all)
-      for (rank_id r : c.live)
-        for (stage_id s : c.stages) schedule_.order[r].push_back({.kind = op_kind::step, .stage = s});
+    append_steps(columns(job_), schedule_);
     return {std::move(schedule_), true};
   }
 

@@ -95,7 +95,7 @@ struct slipstream {
   }
 
   [[nodiscard]] solution<pipeline_schedule> planned(pipeline_job const& job) const {
-    ticks const least = period_bound(job, stagger), bound = split ? least : fused_bound(job);
+    ticks const least = period_bound(job, stagger), bound = split ? least : fused_period_bound(job, stagger);
     bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
     solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
     best.reason = "no order found under the stash cap";
@@ -125,16 +125,6 @@ struct slipstream {
   }
   static void keep(solution<pipeline_schedule>& best, solution<pipeline_schedule> found) {
     if (found.has_plan() && (!best.has_plan() || found.objective < best.objective)) best = std::move(found);
-  }
-
-  /// The bound of plans with fused backwards alone: a backward_input that takes as long as both.
-  [[nodiscard]] ticks fused_bound(pipeline_job const& job) const {
-    pipeline_job fused = job;
-    std::vector<ticks> both;
-    for (stage_id s : ids<stage_id>(job.stages)) both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
-    fused.costs.backward_input = per_stage(std::move(both));
-    fused.costs.backward_weight = 0;
-    return period_bound(fused, stagger);
   }
 };
 static_assert(solver_for<slipstream, pipeline_job>);

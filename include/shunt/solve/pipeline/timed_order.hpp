@@ -131,16 +131,7 @@ class timed_order {
       for (ticks const e : path_[c]) high = std::max(high, e);
     }
     if (low > worst || settles(path_, low, starts)) return {low, sum_};
-    ++low;
-    while (low < high) {
-      ticks const middle = low + (high - low) / 2;
-      if (settles(path_, middle, starts))
-        high = middle;
-      else
-        low = middle + 1;
-    }
-    settles(path_, high, starts);
-    return {high, sum_};
+    return {least_theta(path_, low + 1, high, starts), sum_};
   }
   [[nodiscard]] score value_at_starts() {
     if (!plan_.staggered_step) return value();
