@@ -36,7 +36,8 @@ namespace place_experts {
 namespace detail {
 
 /// One row of loads behind `labels` other columns.
-inline void append_loads(std::vector<std::string_view> const& items, std::size_t labels, std::string const& at, std::vector<std::int64_t>& loads) {
+inline void append_loads(std::vector<std::string_view> const& items, std::size_t labels, std::string const& at,
+                         std::vector<std::int64_t>& loads) {
   std::int64_t sum = 0;
   for (std::size_t c = labels; c < items.size(); ++c) {
     auto const place = at + ", column " + std::to_string(c + 1);
@@ -49,16 +50,16 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
 
 }  // namespace detail
 
-/// Reads a series of loads: CSV with a header that ends with layer,e0,e1,..., one row a layer, layers counted from 0 and all windows with
-/// the same; what stands before `layer` tells windows apart, and a first column `iteration` numbers them. Or, without a header, windows
-/// of `layers` rows each. Throws invalid_problem, naming the file, row and column.
+/// Reads a series of loads: CSV with a header that ends with layer,e0,e1,..., one row a layer. Layers are numbered on from that of the first
+/// row, where every window begins; a first column `iteration` numbers the windows, other columns before `layer` aren't looked at. Or,
+/// without a header, windows of `layers` rows each. Throws invalid_problem, naming the file, row and column.
 [[nodiscard]] inline shunt::load_series read_series(std::string const& path, std::int32_t layers) {
   auto in = open(path);
   shunt::load_series series{.layers = 0, .experts = 0};
   std::string line;
   std::size_t labels = 0, columns = 0;
   bool header = false, numbered = false;
-  std::int64_t row = 0, layer = 0;
+  std::int64_t row = 0, layer = 0, base = 0;
   while (std::getline(in, line)) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     auto const at = path + " row " + std::to_string(++row);
@@ -81,22 +82,24 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
     if (header) {
       auto const place = at + ", column " + std::to_string(labels);
       auto const given = example::parse_integer(place, items[labels - 1], 0, std::numeric_limits<std::int32_t>::max());
-      bool const next_window = given == 0 && row > 2;
+      if (row == 2) base = given;
+      bool const next_window = given == base && row > 2;
       if (next_window && series.layers == 0) series.layers = static_cast<std::int32_t>(layer);
       if (next_window && layer != series.layers)
-        throw shunt::invalid_problem(place, "begins a window after " + std::to_string(layer) + " of " + std::to_string(series.layers) + " layers");
+        throw shunt::invalid_problem(place,
+                                     "begins a window after " + std::to_string(layer) + " of " + std::to_string(series.layers) + " layers");
       if (next_window) layer = 0;
-      if (given != layer || (series.layers > 0 && layer >= series.layers))
-        throw shunt::invalid_problem(place, "must be layer " + std::to_string(series.layers > 0 && layer >= series.layers ? 0 : layer) + ", is " +
-                                                std::to_string(given));
+      if (given != base + layer || (series.layers > 0 && layer >= series.layers))
+        throw shunt::invalid_problem(place, "must be layer " + std::to_string(base + (series.layers > 0 && layer >= series.layers ? 0 : layer)) +
+                                                ", is " + std::to_string(given));
       if (numbered && layer == 0) {
         series.iterations.push_back(example::parse_integer(at + ", column 1", items[0], 0));
         if (series.iterations.size() > 1 && series.iterations.back() <= *(series.iterations.end() - 2))
-          throw shunt::invalid_problem(at + ", column 1", "must be after iteration " + std::to_string(*(series.iterations.end() - 2)) + ", is " +
-                                                              std::string(items[0].substr(0, 40)));
+          throw shunt::invalid_problem(at + ", column 1", "must be after iteration " + std::to_string(*(series.iterations.end() - 2)) +
+                                                              ", is " + std::string(items[0].substr(0, 40)));
       } else if (numbered && example::parse_integer(at + ", column 1", items[0], 0) != series.iterations.back()) {
-        throw shunt::invalid_problem(at + ", column 1", "must be iteration " + std::to_string(series.iterations.back()) + " as in the row before, is " +
-                                                            std::string(items[0].substr(0, 40)));
+        throw shunt::invalid_problem(at + ", column 1", "must be iteration " + std::to_string(series.iterations.back()) +
+                                                            " as in the row before, is " + std::string(items[0].substr(0, 40)));
       }
       ++layer;
     }
@@ -105,7 +108,8 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   if (series.loads.empty()) throw shunt::invalid_problem(path, "has no loads");
   if (series.layers == 0) series.layers = header ? static_cast<std::int32_t>(layer) : layers;
   if (series.loads.size() % series.cells() != 0)
-    throw shunt::invalid_problem(path + " row " + std::to_string(row), "ends within a window of " + std::to_string(series.layers) + " layers");
+    throw shunt::invalid_problem(path + " row " + std::to_string(row),
+                                 "ends within a window of " + std::to_string(series.layers) + " layers");
   return series;
 }
 
@@ -117,13 +121,16 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   if ((in >> std::ws).peek() != '{') {
     auto const table = shunt::read_csv(in, path, 0);
     if (table.columns != static_cast<std::size_t>(slots))
-      throw shunt::invalid_problem(path + " row 1", "has " + std::to_string(table.columns) + " slots, the ranks have " + std::to_string(slots));
+      throw shunt::invalid_problem(path + " row 1",
+                                   "has " + std::to_string(table.columns) + " slots, the ranks have " + std::to_string(slots));
     for (std::size_t i = 0; i < table.values.size(); ++i)
       if (table.values[i] >= layers.experts)
-        throw shunt::invalid_problem(path + " row " + std::to_string(i / table.columns + 1) + ", column " + std::to_string(i % table.columns + 1),
-                                     "must be an expert below " + std::to_string(layers.experts) + ", is " + std::to_string(table.values[i]));
+        throw shunt::invalid_problem(
+            path + " row " + std::to_string(i / table.columns + 1) + ", column " + std::to_string(i % table.columns + 1),
+            "must be an expert below " + std::to_string(layers.experts) + ", is " + std::to_string(table.values[i]));
     if (table.rows() != static_cast<std::size_t>(layers.layers))
-      throw shunt::invalid_problem(path + " row " + std::to_string(table.rows()), "is the last of " + std::to_string(table.rows()) + " layers, the loads have " +
+      throw shunt::invalid_problem(path + " row " + std::to_string(table.rows()), "is the last of " + std::to_string(table.rows()) +
+                                                                                      " layers, the loads have " +
                                                                                       std::to_string(layers.layers));
     return {table.values.begin(), table.values.end()};
   }
@@ -140,16 +147,19 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
     } else {
       here["layers"].each([&](shunt::json_reader const& layer) {
         std::int32_t found = 0;
-        layer["slots"].each([&](shunt::json_reader const& item) { map.physical_to_logical.push_back(item.integer<std::int32_t>(0)), ++found; });
+        layer["slots"].each(
+            [&](shunt::json_reader const& item) { map.physical_to_logical.push_back(item.integer<std::int32_t>(0)), ++found; });
         if (found != slots) layer["slots"].refuse("has " + std::to_string(found) + " slots, the ranks have " + std::to_string(slots));
         ++map.layers;
       });
       map.slots = slots;
     }
     if (map.experts > layers.experts)
-      throw shunt::invalid_problem("phy2log", "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
+      throw shunt::invalid_problem("phy2log",
+                                   "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
     if (map.experts < layers.experts && (!map.replica_counts.empty() || !map.logical_to_physical.empty()))
-      throw shunt::invalid_problem("logcnt", "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
+      throw shunt::invalid_problem("logcnt",
+                                   "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
     map.experts = layers.experts;
     if (map.layers != layers.layers)
       throw shunt::invalid_problem("phy2log", "has " + std::to_string(map.layers) + " layers, the loads " + std::to_string(layers.layers));

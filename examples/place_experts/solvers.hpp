@@ -37,7 +37,7 @@ struct settings {
 struct solver {
   std::string_view name;
   placed (*solve)(shunt::expert_layers const&, settings const&);
-  bool state_moves = true;      ///< optimizer state is tied to the instances; else it stays where it is, whatever the placement
+  shunt::optimizer_place state = shunt::optimizer_place::tied;  ///< where its paper keeps optimizer state
   bool keeps_budget = false;    ///< asked by --budget
   bool replayed = true;         ///< part of the table of --series
 };
@@ -58,14 +58,14 @@ template <class Solver>
 
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
-    solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state_moves = false},
+    solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state = shunt::optimizer_place::decoupled},
     solver{.name = shunt::uniform::name, .solve = run<shunt::uniform>},
     solver{.name = shunt::eplb::name, .solve = run<shunt::eplb>},
     solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
     solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
-    solver{.name = shunt::shadow::name, .solve = run<shunt::shadow>},
+    solver{.name = shunt::shadow::name, .solve = run<shunt::shadow>, .state = shunt::optimizer_place::at_home},
     solver{.name = shunt::exact_placement::name, .solve = run<shunt::exact_placement>, .replayed = false},
 };
 

@@ -527,6 +527,7 @@ TEST(Replay, ByHand) {
   EXPECT_DOUBLE_EQ(swift.moved, 1);           // rank 0 receives expert 1
   EXPECT_DOUBLE_EQ(swift.moved_per_step, 0.5);
   EXPECT_DOUBLE_EQ(swift.most_received, 0.5);
+  EXPECT_DOUBLE_EQ(swift.copies, 1);
   EXPECT_DOUBLE_EQ(swift.drop_rate, (60.0 + 30.0) / 240);  // a slot takes 30
   auto once = options;
   once.every = 0;
@@ -571,7 +572,7 @@ TEST(Replay, TrafficHasThePapersFigures) {
   // SYMI's running example: 0.269 s static and 0.273 s decoupled for both phases
   shunt::expert_traffic const model{.ranks = 2048, .slots_per_rank = 2, .experts = 64, .gradient_bytes = 3.375, .weight_bytes = 3.375,
                                     .state_bytes = 27, .network_bandwidth = 50, .host_bandwidth = 64};
-  shunt::replay_result const run{.moved_per_step = 3, .most_received = 1};
+  shunt::replay_result const run{.moved_per_step = 3, .copies = 2048, .most_received = 1};
   auto const tied = shunt::traffic(run, model, shunt::optimizer_place::tied), free = shunt::traffic(run, model, shunt::optimizer_place::decoupled);
   EXPECT_NEAR(tied.phase_seconds, 0.26908, 5e-6);
   EXPECT_NEAR(free.phase_seconds, 0.27316, 5e-6);
@@ -579,6 +580,11 @@ TEST(Replay, TrafficHasThePapersFigures) {
   EXPECT_DOUBLE_EQ(tied.phase_bytes, 2 * 4096 * 3.375);
   EXPECT_DOUBLE_EQ(tied.moved_bytes, 3 * 30.375);
   EXPECT_NEAR(tied.moved_seconds, 0.0675 + 0.54, 1e-12);  // one expert of one layer, as the paper counts it
+  auto const home = shunt::traffic(run, model, shunt::optimizer_place::at_home);
+  EXPECT_DOUBLE_EQ(home.phase_bytes, 2048 * 6.75);
+  EXPECT_DOUBLE_EQ(home.phase_seconds, 64.0 / 2048 * 6.75 / 64 + 6.75 / 50);
+  EXPECT_EQ(home.moved_bytes, 0);
+  EXPECT_EQ(to_string(shunt::optimizer_place::at_home), "at_home");
   EXPECT_EQ(free.moved_bytes, 0);
   EXPECT_EQ(free.moved_seconds, 0);
 }

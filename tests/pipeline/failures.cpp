@@ -102,6 +102,48 @@ TEST(failures, slipstream_plans_any_job_with_a_live_rank_at_each_stage) {
   EXPECT_GT(optimal.size(), 3u);
 }
 
+// Whatever the effort, one order is tried.
+TEST(failures, slipstream_without_effort_has_a_plan) {
+  dice d(21);
+  for (int round = 0; round < 30; ++round) {
+    auto job = random_job(d, true);
+    job.memory = stash_cap::none();
+    SCOPED_TRACE(describe_job(job));
+    for (std::int64_t const effort : {-1, 0, 1}) {
+      auto const answer = solve(job, slipstream{.effort = effort});
+      ASSERT_TRUE(answer.has_plan()) << answer.reason;
+      EXPECT_EQ(lines(check(job, answer.plan)), "");
+    }
+  }
+}
+
+// All ranks of the column with both stages are dead; other columns do its work.
+TEST(failures, a_column_without_a_live_rank_has_no_span) {
+  pipeline_job job{.pipelines = 3,
+                   .stages = 2,
+                   .microbatches = 3,
+                   .costs = {.forward = {2, 1}, .backward_input = {1, 3}, .step = {1, 2}},
+                   .dead = {{0, 0}, {2, 0}},
+                   .layout = stage_layout::custom({0, 1, 2, 1, 3, 3})};
+  list_scheduler scheduler(job, true);
+  scheduler.run(stage_policies(2));
+  ASSERT_TRUE(scheduler.complete());
+  justifier improved(job, scheduler.schedule(true));
+  columns const in(job);
+  improved.backwards(column_starts(in.all.size(), 100), false);
+  int empty = 0;
+  for (std::size_t c = 0; c < in.all.size(); ++c) {
+    EXPECT_EQ(scheduler.spans()[c] == interval{}, in.all[c].live.empty());
+    EXPECT_EQ(improved.spans()[c] == interval{}, in.all[c].live.empty());
+    empty += in.all[c].live.empty();
+  }
+  EXPECT_EQ(empty, 1);
+  auto const answer = solve(job, slipstream{.effort = 20'000});
+  ASSERT_TRUE(answer.has_plan()) << answer.reason;
+  EXPECT_EQ(lines(check(job, answer.plan)), "");
+  EXPECT_LE(answer.objective, solve(job, slipstream{.stagger = false, .effort = 20'000}).objective);
+}
+
 TEST(failures, what_has_no_plan_is_named) {
   pipeline_job job{.pipelines = 2, .stages = 3, .microbatches = 4, .dead = {{0, 1}, {1, 1}}};
   auto answer = solve(job, slipstream{});
@@ -191,6 +233,24 @@ TEST(failures, bounds_do_not_depend_on_names_and_never_fall_with_another_failure
 }
 
 // The optimum that an exact search proves, where few ranks serve many: this is where the bound counts who comes when.
+TEST(failures, the_least_transfer_is_the_least_over_all_pairs_of_live_ranks) {
+  dice d(22);
+  int between_is_cheaper = 0;
+  for (int round = 0; round < 400; ++round) {
+    auto job = random_job(d, round % 4 > 0);
+    job.transfer = transfer_times(d.roll(0, 4), d.roll(0, 4), d.roll(1, 5));
+    SCOPED_TRACE(describe_job(job));
+    for (std::int32_t s = 0; s + 1 < job.stages; ++s) {
+      ticks least = std::numeric_limits<ticks>::max();
+      for (rank_id const a : job.live_holders(s))
+        for (rank_id const b : job.live_holders(s + 1)) least = std::min(least, job.transfer(a, b));
+      EXPECT_EQ(least_transfer(job, s), least);
+      between_is_cheaper += least == job.transfer.between_nodes && least < job.transfer.within_node;
+    }
+  }
+  EXPECT_GT(between_is_cheaper, 50);
+}
+
 TEST(failures, no_optimum_is_below_the_bound) {
   dice d(14);
   int proved = 0, tight = 0;
@@ -399,6 +459,8 @@ TEST(failures, a_store_has_the_plans_and_says_who_sits_where) {
   EXPECT_EQ(store.exact({{0, 0}, {1, 0}, {2, 0}, {3, 0}})->answer.reason, "stage 0 has no live worker");
   EXPECT_THROW((void)store.exact({{9, 0}}), invalid_problem);
   EXPECT_THROW(schedule_store<>({.pipelines = 2, .dead = {{0, 0}}}), invalid_problem);
+  EXPECT_THROW(schedule_store<>({.pipelines = -1}), invalid_problem);
+  EXPECT_THROW(schedule_store<>({.stages = 2, .layout = stage_layout::custom({0})}), invalid_problem);
 }
 
 TEST(failures, a_store_may_be_asked_by_several_threads) {

@@ -39,8 +39,7 @@ inline void read(json_reader const& here, physical_map& map) {
     list.each([&](json_reader const& row) {
       std::int32_t found = 0;
       row.each([&](json_reader const& item) { values.push_back(item.integer<std::int32_t>(least)), ++found; });
-      if (rows++ > 0 && found != width)
-        row.refuse("has " + std::to_string(found) + " values, the first has " + std::to_string(width));
+      if (rows++ > 0 && found != width) row.refuse("has " + std::to_string(found) + " values, the first has " + std::to_string(width));
       width = found;
     });
     return std::pair(rows, std::max(width, 0));
@@ -60,7 +59,8 @@ inline void read(json_reader const& here, physical_map& map) {
       map.most_replicas = depth;
       map.experts = std::max(map.experts, experts);
     }
-    if (depth != map.most_replicas) layer.refuse("has " + std::to_string(depth) + " slots an expert, the first has " + std::to_string(map.most_replicas));
+    if (depth != map.most_replicas)
+      layer.refuse("has " + std::to_string(depth) + " slots an expert, the first has " + std::to_string(map.most_replicas));
     if (experts != map.experts) layer.refuse("has " + std::to_string(experts) + " experts, must have " + std::to_string(map.experts));
   });
   if (rows != map.layers) here["log2phy"].refuse("has " + std::to_string(rows) + " layers, phy2log has " + std::to_string(map.layers));

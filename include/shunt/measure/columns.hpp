@@ -13,7 +13,8 @@
 namespace shunt {
 
 /// Ranks that hold the same stages. They reduce their gradients with each other and so end an iteration together. Under a linear layout a
-/// column is a stage, under looped ones and waves the ranks at one place of their pipelines.
+/// column is a stage, under looped ones and waves the ranks at one place of their pipelines, under bidirectional ones
+/// those at two places as far from either end.
 struct column {
   std::vector<stage_id> stages{};  ///< ascending
   std::vector<rank_id> live{};     ///< ascending; may be empty

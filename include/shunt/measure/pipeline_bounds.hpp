@@ -44,12 +44,13 @@ namespace shunt {
   if (!together && (within == between || job.transfer.ranks_per_node == 0)) return within;
   ticks least = std::max(within, between);
   auto const here = job.live_holders(s), there = job.live_holders(s.value() + 1);
+  if (here.empty() || there.empty()) return 0;
+  auto const node = [&](rank_id r) { return r.value() / std::max(1, job.transfer.ranks_per_node); };
+  if (node(here.front()) != node(there.back()) || node(here.back()) != node(there.front())) least = std::min(least, between);
   std::size_t next = 0;  // both ascend, and so do nodes
   for (rank_id const a : here) {
-    std::int32_t const nodes = std::max(1, job.transfer.ranks_per_node);
-    while (next < there.size() && there[next].value() / nodes < a.value() / nodes) ++next;
-    for (std::size_t i = next; i < there.size() && (i == next || there[i].value() / nodes == a.value() / nodes); ++i)
-      least = std::min(least, job.transfer(a, there[i]));
+    while (next < there.size() && node(there[next]) < node(a)) ++next;
+    for (std::size_t i = next; i < there.size() && node(there[i]) == node(a); ++i) least = std::min(least, job.transfer(a, there[i]));
   }
   return least;
 }

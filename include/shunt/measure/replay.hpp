@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -42,7 +43,8 @@ struct replay_result {
   double drop_rate = 0;           ///< tokens of windows w+1 beyond capacity, over all tokens of these
   double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
   double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
-  double most_received = 0;       ///< of these, what the rank that received most did: the critical path of a migration
+  double copies = 0;              ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
+  double most_received = 0;       ///< of moved_per_step, what the rank that received most did: the critical path of a migration
 };
 
 /// Replays a series: after window w the policy places experts for w+1, from the loads that `predict` expects there and the placement in
@@ -89,6 +91,7 @@ template <class Policy, class Predictor>
       ++result.replacements;
     }
     for (layer_id l : ids<layer_id>(series.layers)) {
+      result.copies += hosted_pairs(placement, l) - series.experts;
       result.fitted += max_over_mean(series.loads_of(w, l), placement, l);
       auto const next = series.loads_of(w + 1, l);
       double const balance = max_over_mean(next, placement, l);
@@ -108,6 +111,7 @@ template <class Policy, class Predictor>
   result.drop_rate = tokens > 0 ? dropped / tokens : 0;
   result.moved = result.replacements > 1 ? moved / (result.replacements - 1) / series.layers : 0;
   result.moved_per_step = moved / all;
+  result.copies /= all;
   result.most_received = most / all;
   return result;
 }
@@ -135,13 +139,30 @@ struct replacement_traffic {
   constexpr bool operator==(replacement_traffic const&) const = default;
 };
 
-/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE), or with the instances, so that an expert that comes
-/// to a rank brings weights and state along (static replication, FlexMoE, Lazarus, and every planner of placements alone).
-enum class optimizer_place : std::uint8_t { decoupled, tied };
+/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE); with the instances, so that an expert that comes to a
+/// rank brings weights and state along (static replication, FlexMoE, Lazarus, and every planner of placements alone); or at each
+/// expert's home, which sends weights to the other hosts and gets gradients back in every iteration (FasterMoE).
+enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
 
-/// `most_received` of the replay stands for the critical path; static_time, made for equal replica counts, for the phases of tied state.
+[[nodiscard]] constexpr std::string_view to_string(optimizer_place where) {
+  switch (where) {
+    case optimizer_place::decoupled: return "decoupled";
+    case optimizer_place::tied: return "tied";
+    case optimizer_place::at_home: return "at_home";
+  }
+  return "unknown";
+}
+
+/// `most_received` of the replay stands for the critical path; static_time, made for equal replica counts, for the phases of tied state. At
+/// home copies x (G + W) bytes pass between ranks, evenly over them as a broadcast by trees does.
 [[nodiscard]] constexpr replacement_traffic traffic(replay_result const& run, expert_traffic const& model, optimizer_place where) {
   replacement_traffic sum{.phase_bytes = model.gradient_volume() + model.weight_volume()};
+  if (where == optimizer_place::at_home) {
+    double const both = model.gradient_bytes + model.weight_bytes;
+    sum.phase_bytes = run.copies * both;
+    sum.phase_seconds = (model.experts / model.host_bandwidth + run.copies / model.network_bandwidth) * both / model.ranks;
+    return sum;
+  }
   if (where == optimizer_place::decoupled) {
     sum.phase_seconds = model.decoupled_time(model.gradient_bytes) + model.decoupled_time(model.weight_bytes);
     return sum;

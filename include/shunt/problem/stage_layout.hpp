@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,7 +44,7 @@ class stage_layout {
   [[nodiscard]] static constexpr stage_layout custom(std::vector<rank_id> ranks_of_seats) {
     stage_layout layout{shape::custom, 1};
     for (rank_id const r : ranks_of_seats)
-      if (r.value() >= layout.ranks_) layout.ranks_ = r.value() + 1;
+      if (r.value() >= layout.ranks_) layout.ranks_ = std::min(r.value(), std::numeric_limits<std::int32_t>::max() - 1) + 1;
     layout.seats_ = std::move(ranks_of_seats);
     return layout;
   }
@@ -127,7 +129,8 @@ constexpr void validate(stage_layout const& layout, std::int32_t pipelines, std:
     refuse("has " + std::to_string(seats.size()) + " seats for " + std::to_string(pipelines) + " pipelines x " + std::to_string(stages) +
            " stages");
   std::int32_t const ranks = layout.ranks(pipelines, stages);
-  if (static_cast<std::size_t>(ranks) > seats.size()) refuse("names rank " + std::to_string(ranks - 1) + ", more than there are seats");
+  if (static_cast<std::size_t>(ranks) > seats.size())
+    refuse("names rank " + std::to_string(std::max_element(seats.begin(), seats.end())->value()) + ", more than there are seats");
   std::vector<char> seated(static_cast<std::size_t>(ranks), 0);
   for (std::size_t i = 0; i < seats.size(); ++i) {
     if (seats[i] < 0) refuse("seat " + std::to_string(i) + " names rank " + std::to_string(seats[i].value()));

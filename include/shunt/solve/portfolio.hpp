@@ -3,7 +3,7 @@
 ///
 ///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes = 20'000}))
 ///
-/// The parts run in order until one has a plan that is proved optimal. The fewest objective wins, ties go to the earlier part. The bound is
+/// The parts run in order until one has a plan that is proved optimal. The least objective wins, ties go to the earlier part. The bound is
 /// the largest that any part with a plan has proved, so that a plan of one part may be optimal by the bound of another. A part that says
 /// of itself that its bound isn't one of every plan (`bounds_every_plan(problem)` is false) adds its plan alone, and so does one whose
 /// plans have another kind of step than the best.

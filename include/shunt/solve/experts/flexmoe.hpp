@@ -27,7 +27,12 @@ class flexmoe_layer {
  public:
   /// Needs as many slots as `slots_per_rank` says, and every expert in one.
   constexpr flexmoe_layer(std::span<std::int32_t const> slots_per_rank, std::size_t experts)
-      : replicas_(experts, 0), hosts_(experts, 0), share_(experts, 0), weight_(experts, 0), last_(experts, 0), times_(slots_per_rank.size(), 0) {
+      : replicas_(experts, 0),
+        hosts_(experts, 0),
+        share_(experts, 0),
+        weight_(experts, 0),
+        last_(experts, 0),
+        times_(slots_per_rank.size(), 0) {
     for (std::size_t r = 0; r < slots_per_rank.size(); ++r) {
       live_ += slots_per_rank[r] > 0;
       for (std::int32_t s = 0; s < slots_per_rank[r]; ++s) rank_of_.push_back(static_cast<std::int32_t>(r));
@@ -50,9 +55,9 @@ class flexmoe_layer {
   }
 
   struct state {
-    std::int64_t fullest = 0;    ///< tokens of the fullest rank, scaled
-    std::int64_t time = 0;       ///< the largest, over ranks, of tokens and synchronised experts
-    std::int32_t slowest = 0;    ///< ranks that take that long
+    std::int64_t fullest = 0;  ///< tokens of the fullest rank, scaled
+    std::int64_t time = 0;     ///< the largest, over ranks, of tokens and synchronised experts
+    std::int32_t slowest = 0;  ///< ranks that take that long
     constexpr bool operator<(state const& other) const { return time < other.time || (time == other.time && slowest < other.slowest); }
   };
   /// Counts replicas, hosts and shares anew: O(slots + experts).
@@ -121,23 +126,24 @@ class flexmoe_layer {
 /// max/mean load is above the trigger and the cost model says that a step pays.
 ///
 /// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica among those not yet on all live ranks
-/// takes a slot from the one with the smallest among those with two or more, or a slot of another rank whose expert moves into the
-/// freed one. Migrate: a slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens + sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
-/// synchronisation terms, in tokens). A step must lower T, or the number of ranks that take it; of those the one with the least
-/// T x horizon + move_cost x experts that ranks newly receive is made, ties: the first. Steps that T's fall over the horizon doesn't pay for,
-/// counted from the last that it did, are taken back at the end. What nobody touches stays where it is.
+/// takes a slot from the one with the smallest among those with two or more, or a slot of another rank whose expert moves into the freed
+/// one. Migrate: a slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens + sync_cost x experts
+/// that the rank shares with others (the paper's compute, all-to-all and synchronisation terms, in tokens). A step must lower T, or the
+/// number of ranks that take it; of those the one with the least T x horizon + move_cost x experts that ranks newly receive is made,
+/// ties: the first. Steps that T's fall over the horizon doesn't pay for, counted from the last that it did, are taken back at the end.
+/// What nobody touches stays where it is.
 ///
 /// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S (S + E)) for each slot
-/// of the slowest ranks and of the expert that shrinks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws, invalid_problem naming a
-/// broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
+/// of the slowest ranks and of the expert that shrinks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what
+/// validate throws, invalid_problem naming a broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
 struct flexmoe {
   static constexpr std::string_view name = "flexmoe";
 
-  double trigger = 1.2;         ///< max/mean load above which a layer is adjusted
-  std::int32_t steps = 10;      ///< a layer, at most
-  std::int64_t sync_cost = 0;   ///< tokens a rank could compute while it synchronises the gradient of one replicated expert
-  std::int64_t move_cost = 0;   ///< tokens a rank could compute while it receives weights and optimizer state of one expert
-  std::int32_t horizon = 50;    ///< iterations over which a move pays back, at most 4096; SYMI found 50 to 100 between re-placements
+  double trigger = 1.2;        ///< max/mean load above which a layer is adjusted
+  std::int32_t steps = 10;     ///< a layer, at most
+  std::int64_t sync_cost = 0;  ///< tokens a rank could compute while it synchronises the gradient of one replicated expert
+  std::int64_t move_cost = 0;  ///< tokens a rank could compute while it receives weights and optimizer state of one expert
+  std::int32_t horizon = 50;   ///< iterations over which a move pays back, at most 4096; SYMI found 50 to 100 between re-placements
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
     auto answer = uniform{}(problem);
@@ -164,7 +170,8 @@ struct flexmoe {
     std::vector<char> seen(static_cast<std::size_t>(experts), 0);
     for (expert_id const e : slots) seen[e.index()] = 1;
     for (std::size_t e = 0; e < seen.size(); ++e)
-      if (seen[e] == 0) throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
+      if (seen[e] == 0)
+        throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
   }
 
   struct change {

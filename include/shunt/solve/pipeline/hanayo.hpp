@@ -11,8 +11,9 @@
 ///
 /// Bubble 2 (P - 1) max(F, B) with equal stages, v > 1 and M = P; F and B = I + W are those of a chunk, so it falls as 1/v. Where F and B
 /// differ, every further group of P adds 2 (P - 1) |F - B|: many micro-batches are better off with interleaved_one_f_one_b. With one chunk
-/// it is 1F1B. Any M; linear in the number of operations. For wave layouts (and linear ones, v = 1), also of odd v. No search and no re-routing: on a job with dead workers or a tighter cap the
-/// answer is infeasible. Throws invalid_problem where the job is broken or has another layout.
+/// it is 1F1B. Any M; linear in the number of operations. For wave layouts (and linear ones, v = 1), also of odd v. No search and no
+/// re-routing: on a job with dead workers or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken or has
+/// another layout.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

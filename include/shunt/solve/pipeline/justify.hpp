@@ -151,6 +151,8 @@ class justifier {
       ticks const from = Forwards ? r.began : shift - r.idle_from, to = Forwards ? r.idle_from : shift - r.began;
       span = {std::min(span.start, from), std::max(span.end, to)};
     }
+    for (auto& s : spans_)
+      if (s.start > s.end) s = {};
   }
 
   void put(rank_state& r, std::int32_t n) {

@@ -83,13 +83,15 @@ class list_scheduler {
       auto& span = spans_[static_cast<std::size_t>(r.column)];
       span = {std::min(span.start, r.began), std::max(span.end, r.idle_from)};
     }
+    for (auto& s : spans_)
+      if (s.start > s.end) s = {};
   }
 
   /// False: the caps were too small for this way of filling them.
   [[nodiscard]] bool complete() const { return left_ == 0; }
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(done_.size()); }
   [[nodiscard]] shunt::columns const& columns() const { return columns_; }
-  /// Earliest start and latest end of each column over its live ranks.
+  /// Earliest start and latest end of each column over its live ranks; [0, 0) where none of them computes anything.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
   [[nodiscard]] ticks makespan() const {
     ticks last = 0;

@@ -5,7 +5,7 @@
 ///   2. with a staggered step, again and again with later starts for the stages whose span is too long;
 ///   3. without a cap, the best of these backwards and forwards (justify.hpp);
 ///   4. hill climbing: one stage's policy changed at a time.
-/// Stops at the bound, or when `effort` operations have been placed. O(effort log n). Ties go to the earlier candidate.
+/// Stops at the bound, or when `effort` operations have been placed, after one run in any case. O(effort log n). Ties go to the earlier candidate.
 /// Reference: SlipStream (arXiv 2405.14009) plans with a MILP instead.
 #include <algorithm>
 #include <cstddef>
@@ -108,7 +108,7 @@ class policy_search {
       for (bool const guests_first : {false, true})
         for (int in_flight = 0; in_flight < 6; ++in_flight)
           for (auto const prefer : {p::first::input, p::first::forward}) {
-            if (finished()) return;
+            if (finished() && !seeds_.empty()) return;
             stage_policies policies(stages, {.prefer = prefer, .patience = patience, .guests_first = guests_first});
             bool const limited = in_flight > 0;
             if (!limited && prefer == p::first::forward) continue;  // GPipe
@@ -131,6 +131,7 @@ class policy_search {
       ticks earliest = nothing;
       for (std::size_t c = 0; c < steps_.size(); ++c) {
         auto const span = scheduler_.spans()[c];
+        if (span.end == 0) continue;  // nobody there, or nothing to do
         ticks const start = std::max(span.start, span.end + steps_[c] - bound_);
         for (stage_id s : scheduler_.columns().all[c].stages) policies[s].start = start;
         earliest = std::min(earliest, start);

@@ -44,8 +44,8 @@ struct normalized_schedule {
 template <solver_for<pipeline_job> Solver = slipstream>
 class schedule_store {
  public:
-  explicit schedule_store(pipeline_job job, Solver solver = {}) : job_(std::move(job)), solver_(std::move(solver)), columns_(job_) {
-    validate(job_);
+  explicit schedule_store(pipeline_job job, Solver solver = {})
+      : job_((validate(job), std::move(job))), solver_(std::move(solver)), columns_(job_) {
     if (!job_.dead.empty()) throw invalid_problem("dead", "must be empty: a store is told of failures later");
   }
 

@@ -9,8 +9,8 @@
 ///      evenly at every moment, not only in the end;
 ///   3. never worse than 1F1B with the three parts as plain transforms (linear layouts);
 ///   4. the best of these improved by local search over the orders (improve_order.hpp), most of all under caps.
-/// It stops at the bound, or when `effort` operations have been placed. O(effort log n), the same plan on every platform. Without dead
-/// workers pipelines are alike, and one is planned for all.
+/// It stops at the bound, or when `effort` operations have been placed, after one run in any case. O(effort log n), the same plan on every
+/// platform. Without dead workers pipelines are alike, and one is planned for all.
 /// Infeasible where a stage has no live worker, on a job with dead workers when re-routing is off, and where a micro-batch's stash doesn't
 /// fit any live worker of a stage; limit_reached where no order was found under the cap of ranks with several stages.
 /// Throws invalid_problem where the job is broken.
