@@ -168,8 +168,8 @@ inline void validate(pipeline_job const& job, building_block const& block) {
     }
 }
 
-/// The least T with which the block can be repeated, among those that all its times' common divisor divides: so that blocks may be scaled. Throws invalid_problem for a block that isn't one of the job, or two operations of which
-/// overlap on their rank, so that no T is.
+/// The least T with which the block can be repeated, among those that all its times' common divisor divides: so that blocks may be scaled.
+/// Throws invalid_problem for a block that isn't one of the job, or two operations of which overlap on their rank, so that no T is.
 [[nodiscard]] inline ticks least_period(pipeline_job const& job, building_block const& block) {
   validate(job, block);
   ticks period = detail::busiest_rank(job);

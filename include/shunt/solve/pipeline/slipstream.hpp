@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/solve/pipeline/equal_pipelines.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/policy_search.hpp"
@@ -45,13 +46,10 @@ struct slipstream {
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
     if (auto hopeless = without_plan(job)) return *std::move(hopeless);
-    if (alike(job)) {
-      pipeline_job one = job;
-      one.pipelines = 1;
-      auto answer = planned(one);
-      return answer.has_plan() ? copied(job, std::move(answer)) : answer;
-    }
-    return planned(job);
+    if (job.pipelines == 1 || !pipelines_are_equal(job)) return planned(job);
+    auto answer = planned(first_pipeline(job));
+    answer.plan = copied_to_all(job, answer.plan);
+    return answer;
   }
 
  private:
@@ -72,26 +70,6 @@ struct slipstream {
       return none;
     }
     return std::nullopt;
-  }
-
-  /// Pipelines that differ in nothing and share no rank.
-  [[nodiscard]] static bool alike(pipeline_job const& job) {
-    using shape = stage_layout::shape;
-    return job.pipelines > 1 && job.dead.empty() && job.layout.form() != shape::custom && job.layout.form() != shape::bidirectional &&
-           job.transfer.within_node == job.transfer.between_nodes && job.memory.rule != stash_cap::kind::per_rank;
-  }
-  [[nodiscard]] static solution<pipeline_schedule> copied(pipeline_job const& job, solution<pipeline_schedule> answer) {
-    auto const one = std::move(answer.plan);
-    answer.plan = empty_schedule(job);
-    answer.plan.staggered_step = one.staggered_step;
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (rank_id r : ids<rank_id>(one.order.size())) {
-        auto& list = answer.plan.order[p.value() * static_cast<std::int32_t>(one.order.size()) + r.value()];
-        list = one.order[r];
-        for (operation& o : list)
-          if (o.kind != op_kind::step) o.pipeline = p;
-      }
-    return answer;
   }
 
   [[nodiscard]] solution<pipeline_schedule> planned(pipeline_job const& job) const {
