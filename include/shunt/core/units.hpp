@@ -5,7 +5,8 @@
 
 namespace shunt {
 
-/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all costs are scaled by one factor.
+/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all costs are scaled by one factor, but where a
+/// bound that would lie between two ticks is rounded up.
 using ticks = std::int64_t;
 /// A number of bytes.
 using byte_count = std::int64_t;

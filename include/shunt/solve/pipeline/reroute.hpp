@@ -34,9 +34,9 @@ class routes {
   /// Every stage has a live seat. `turn`: the first seat in line is the `turn`-th live one.
   constexpr explicit routes(pipeline_job const& job, routing rule = routing::by_load, std::int32_t turn = 0) : job_(job) {
     host_.resize(static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches));
-    dead_.resize(static_cast<std::size_t>(job.ranks()), false);
+    dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
     busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
-    for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = true;
+    for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = 1;
     for (stage_id s : ids<stage_id>(job.stages)) deal(s, rule, turn);
   }
   [[nodiscard]] constexpr pipeline_id host(pipeline_id p, stage_id s, microbatch_id m) const { return host_[at(p, s, m)]; }
@@ -112,7 +112,7 @@ class routes {
 
   pipeline_job const& job_;
   std::vector<pipeline_id> host_{};
-  std::vector<bool> dead_{};
+  std::vector<char> dead_{};
   std::vector<ticks> busy_{};  // what a rank computes in all
 };
 
@@ -125,7 +125,7 @@ struct reroute {
     validate(job);
     if (job.dead.empty() || stage_without_worker(job)) return restate(job, std::move(schedule));
     routes const to(job, rule);
-    std::vector<bool> dead(static_cast<std::size_t>(job.ranks()), false);
+    std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
     for (worker const& w : job.dead) dead[job.rank_of(w).index()] = true;
     indexed<rank_id, operation_streams> streams(static_cast<std::size_t>(job.ranks()));
     for (rank_id r : ids<rank_id>(job.ranks())) {
