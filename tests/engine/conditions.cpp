@@ -84,7 +84,7 @@ TEST(conditions, a_rank_may_fall_silent_at_what_is_left_out) {
         toys::mixing_work w(p);
         for (rank_id const r : {rank_id{0}, rank_id{1}}) set_word(w, r, value);
         auto const result = executor.run(p, w);
-        EXPECT_EQ(result.lost, std::vector<rank_id>{0});
+        EXPECT_EQ(result.lost, std::vector<rank_id>(1, 0));
         EXPECT_EQ(result.done[0], (progress{0, at}));
       };
       fault const f{0, 0, at};

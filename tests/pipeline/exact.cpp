@@ -479,8 +479,9 @@ TEST(exact, is_at_or_below_every_search) {
 TEST(portfolio, is_never_worse_than_its_parts) {
   dice d(5);
   int mixed = 0;
-  for (int round = 0; round < 25; ++round) {
-    auto job = job_of(d.roll(1, 2), d.roll(2, 3), d.roll(2, 4));
+  for (int round = 0; round < 60; ++round) {
+    std::int32_t const pipelines = d.roll(1, 2), stages = d.roll(2, 3);
+    auto job = job_of(pipelines, stages, d.roll(2, 4));
     job.costs = {d.costs(job.stages, 1, 9), d.costs(job.stages, 1, 9), d.costs(job.stages, 0, 9)};
     if (d.roll(0, 1) == 0) job.memory = stash_cap::per_worker(d.roll(1, 3));
     SCOPED_TRACE(describe_job(job));

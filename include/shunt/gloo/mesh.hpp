@@ -27,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+#include <net/if.h>
+
 #include <gloo/rendezvous/context.h>
 #include <gloo/rendezvous/file_store.h>
 #include <gloo/rendezvous/prefix_store.h>
@@ -272,6 +274,7 @@ class gloo_mesh {
 
   /// Why that isn't possible; empty: connected.
   [[nodiscard]] std::string connect(std::string const& prefix) {
+    if (!config_.interface.empty() && if_nametoindex(config_.interface.c_str()) == 0) return "no network interface " + config_.interface;
     try {
       ::gloo::transport::tcp::attr attributes;
       attributes.iface = config_.interface;

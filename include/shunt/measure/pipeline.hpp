@@ -88,11 +88,22 @@ namespace shunt {
   return available > 0 ? 1 - busy / available : 0;
 }
 
+/// In an overlapped pair the forward counts before the backward.
 [[nodiscard]] constexpr indexed<rank_id, std::int64_t> stash_peak(pipeline_job const& job, pipeline_schedule const& schedule) {
   indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
   for (rank_id r : ids<rank_id>(schedule.order.size())) {
     std::int64_t held = 0;
-    for (operation const& o : schedule.order[r]) {
+    auto const& list = schedule.order[r];
+    std::size_t next_pair = 0;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      bool const pair = !schedule.overlapped.empty() && next_pair < schedule.overlapped[r].size() &&
+                        schedule.overlapped[r][next_pair] == static_cast<std::int32_t>(i) && i + 1 < list.size();
+      if (pair) {
+        ++next_pair;
+        if (list[i + 1].kind == op_kind::forward)
+          peak[r] = std::max(peak[r], held + job.stash.forward[list[i + 1].stage]);
+      }
+      operation const& o = list[i];
       if (o.kind == op_kind::step) continue;
       auto const whole = job.stash.forward[o.stage], early = job.stash.backward_input[o.stage];
       if (o.kind == op_kind::forward) peak[r] = std::max(peak[r], held += whole);
