@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
       {
           {.what = "order + lower + check, all ranks, 2 chunks, (8,32)", .peers = "PyTorch 6.1 ms, sail-sg 92 ms", .runs = "all/p:8/m:32", .limit = 50},
           {.what = "the same at (64,256)", .peers = "PyTorch 2.0 s, sail-sg 183 s", .runs = "all/p:64/m:256", .limit = 4000},
+          {.what = "the same, freed memory kept by the allocator", .runs = "all_memory_kept/p:64/m:256", .limit = 4000},
           {.what = "with a list scheduler for any costs and caps, (8,32)", .runs = "order_lower_check/8/32", .limit = 300},
           {.what = "the same at (64,256)", .runs = "order_lower_check/64/256", .limit = 25000},
           {.what = "V-half and V-min, (64,256)", .peers = "sail-sg 51 s and 36 s", .runs = "generate/v_(half|min)/64/256", .limit = 50000},

@@ -417,6 +417,9 @@ TEST(failures, alike_stages_are_hit_evenly) {
   EXPECT_EQ(limited.plan.moves(), 1);
   EXPECT_THROW((void)solve(job, normalize_failures{.joining = 6}), invalid_problem);
   EXPECT_THROW((void)solve(job, normalize_failures{.joining = -1}), invalid_problem);
+  EXPECT_EQ(column_cost(job)(0, 5), column_cost(job)(2, 5));
+  EXPECT_THROW((void)column_cost(job)(0, 6), invalid_problem);  // nobody left
+  EXPECT_THROW((void)column_cost(job)(0, -1), invalid_problem);
 }
 
 TEST(failures, a_store_has_the_plans_and_says_who_sits_where) {

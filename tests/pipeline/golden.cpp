@@ -273,7 +273,7 @@ TEST(golden, plans_that_are_none_say_why) {
   EXPECT_EQ(text(none, one_f_one_b{} | reroute{}), "stage 3 has no live worker");
   auto tight = paper_job();
   tight.memory = stash_cap::per_worker(2);
-  EXPECT_EQ(text(tight, gpipe{}), "worker 0:0 stashes 6 micro-batches, the cap is 2");
+  EXPECT_EQ(text(tight, gpipe{}), "worker 0:0 stashes 6, the cap is 2");
   EXPECT_TRUE(one_f_one_b{}(tight).has_plan());
   EXPECT_TRUE(zb_h1{}(tight).has_plan());
 }

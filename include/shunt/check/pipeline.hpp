@@ -60,8 +60,8 @@ class schedule_judge {
       for (rank_id r : ids<rank_id>(job_.ranks())) count_stashes(r, *job_.stash_limit(r));
     return std::move(found_);
   }
-  /// The last rule, `cycle`; a violation of another rule: it isn't broken. Lets every rank run as far as it gets; one that must wait goes on when the operation it waits for is done. A step waits for all
-  /// operations of its stage, or for all there are where it isn't staggered.
+  /// The last rule, `cycle`; a violation of another rule: it isn't broken. Lets every rank run as far as it gets; one that must wait goes
+  /// on when the operation it waits for is done. A step waits for all operations of its stage, or for all there are where it isn't staggered.
   [[nodiscard]] constexpr pipeline_violation execution() const {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     constexpr std::int32_t nobody = -1;

@@ -34,7 +34,8 @@ constexpr void validate(optimizer_state const& o) {
   auto const all = checked_multiply(o.elements, o.experts);
   std::int64_t const widest = std::int64_t{o.gradient_bytes} + o.weight_bytes + o.state_bytes;
   auto const bytes = all ? checked_multiply(*all, widest) : std::nullopt;
-  if (!bytes || *bytes >= (std::int64_t{1} << 62)) throw invalid_problem("elements", "is " + std::to_string(o.elements) + ": the bytes of all experts are beyond 62 bits");
+  if (!bytes || *bytes >= (std::int64_t{1} << 62))
+    throw invalid_problem("elements", "is " + std::to_string(o.elements) + ": the bytes of all experts are beyond 62 bits");
 }
 
 }  // namespace shunt

@@ -108,7 +108,8 @@ constexpr void validate(pipeline_job const& job) {
   auto const grow = [&](auto const& field, std::int64_t cost, std::int64_t times) {
     auto const product = checked_multiply(cost, times);
     auto const sum = product ? checked_add(busiest, *product) : std::nullopt;
-    if (!sum || *sum >= (std::int64_t{1} << 62)) throw invalid_problem(field(), "is " + std::to_string(cost) + ": the times of one iteration add up beyond 62 bits");
+    if (!sum || *sum >= (std::int64_t{1} << 62))
+      throw invalid_problem(field(), "is " + std::to_string(cost) + ": the times of one iteration add up beyond 62 bits");
     busiest = *sum;
   };
   auto const check = [&](char const* kind, per_stage const& costs, ticks least, std::int64_t times) {
@@ -144,7 +145,8 @@ constexpr void validate(pipeline_job const& job) {
     if (weights.size() != 1 && weights.size() != static_cast<std::size_t>(job.stages))
       throw invalid_problem(field(), "has " + std::to_string(weights.size()) + " values for " + std::to_string(job.stages) + " stages");
     for (ticks const w : weights.values())
-      if (w < least || w > (std::int64_t{1} << 31)) throw invalid_problem(field(), "must be " + std::to_string(least) + " to 2^31, is " + std::to_string(w));
+      if (w < least || w > (std::int64_t{1} << 31))
+        throw invalid_problem(field(), "must be " + std::to_string(least) + " to 2^31, is " + std::to_string(w));
   };
   weigh("forward", job.stash.forward, 1);
   weigh("backward_input", job.stash.backward_input, 0);

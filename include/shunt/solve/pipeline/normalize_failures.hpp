@@ -8,7 +8,7 @@
 ///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the least  sum_c cost_c(n_c)
 ///
 /// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] = min over k of best[c-1][n-k] + moves of
-/// (c, k); the limit is bisected over the values of cost. With C columns of D ranks, n failures: O(C D + C n min(n, D) log(C D)).
+/// (c, k); the limit is bisected over the values of cost. With C columns of D ranks, n failures: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs.
 /// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are seated by the same rule.
 /// Infeasible where a stage has no live worker: nobody has its state. Throws invalid_problem where the job is broken, or where more
 /// workers join than are dead.
@@ -56,16 +56,22 @@ struct normalized_failures {
 };
 
 /// What a column takes at least with k failures and none elsewhere, its steps included: the work of one rank, or all gradients after the
-/// first has come (slipstream's closed forms).
+/// first has come (slipstream's closed forms). Throws invalid_problem where no rank of a stage of the column would be left.
 class column_cost {
  public:
-  constexpr explicit column_cost(pipeline_job const& job) : job_(job), in_(job), paths_(job) {}
+  constexpr explicit column_cost(pipeline_job const& job) : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
+    for (rank_id r : ids<rank_id>(in_.of.size()))
+      for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
+  }
 
   [[nodiscard]] constexpr ticks operator()(std::size_t c, std::int32_t failures) const {
     column const& held = in_.all[c];
     ticks work = 0, gradients = 0, steps = 0;
     for (stage_id s : held.stages) {
-      auto const load = ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks(s) - failures);
+      if (failures < 0 || failures >= ranks_[s.index()])
+        throw invalid_problem("failures", "must be 0 to " + std::to_string(ranks_[s.index()] - 1) + " at stage " +
+                                              std::to_string(s.value()) + ", is " + std::to_string(failures));
+      auto const load = ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks_[s.index()] - failures);
       work += load * (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
       gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
       steps += job_.costs.step[s];
@@ -76,17 +82,10 @@ class column_cost {
   }
 
  private:
-  [[nodiscard]] constexpr std::int64_t ranks(stage_id s) const {
-    std::int64_t sum = 0;
-    for (rank_id r : ids<rank_id>(in_.of.size())) {
-      auto const& stages = in_.all[static_cast<std::size_t>(in_.of[r])].stages;
-      sum += std::binary_search(stages.begin(), stages.end(), s);
-    }
-    return sum;
-  }
-  pipeline_job const& job_;
+  pipeline_job job_;
   columns in_;
   detail::stage_paths paths_;
+  std::vector<std::int32_t> ranks_;  // by stage
 };
 
 namespace detail {

@@ -38,8 +38,7 @@ namespace shunt {
   auto const peak = stash_peak(job, answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
     if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
-      answer.reason =
-          text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + " micro-batches, the cap is " + text::of(*cap);
+      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + ", the cap is " + text::of(*cap);
       return answer;
     }
   auto const graph = graph_of(job, answer.plan);
