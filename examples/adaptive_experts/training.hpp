@@ -1,7 +1,13 @@
 #pragma once
 #include <algorithm>
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
+#include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -12,17 +18,24 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/moe_iteration.hpp"
+#include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/shard_map.hpp"
+#include "shunt/plan/shard_recovery.hpp"
+#include "shunt/plan/token_carriers.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/problem/lost_ranks.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/mirrored_shards.hpp"
+#include "shunt/solve/shards/restore_shards.hpp"
 #include "text.hpp"
 #include "work.hpp"
 
@@ -34,7 +47,8 @@ struct training_setup {
   std::int32_t ranks = 16;
   std::int32_t slots_per_rank = 4;
   std::int64_t tokens = 256;  ///< of a rank in an iteration
-  shunt::capacity_factor capacity{};
+  std::optional<shunt::capacity_factor> capacity = shunt::capacity_factor{};  ///< nothing: slots take whatever comes
+  std::int32_t copies = 1;  ///< ranks that keep each shard of the optimizer's state: 1 is uniform_shards, more are mirrored_shards
   std::int32_t iterations = 200;
   std::uint64_t seed = 1;
   adam optimizer{.rate = 5e-3F};
@@ -43,6 +57,7 @@ struct training_setup {
 
   [[nodiscard]] std::int32_t slots() const { return ranks * slots_per_rank; }
   [[nodiscard]] std::int64_t all_tokens() const { return ranks * tokens; }
+  [[nodiscard]] std::int64_t slot_capacity() const { return capacity ? shunt::slot_capacity(all_tokens(), slots(), *capacity) : shunt::dropless; }
 };
 
 /// Throws invalid_problem, naming the field, where a size is out of bounds or there are fewer slots than experts.
@@ -61,6 +76,7 @@ inline void validate(training_setup const& s) {
   within("slots", s.slots_per_rank, 1, 4096);
   within("tokens", s.tokens, 1, 65536);
   within("iterations", s.iterations, 1, 1'000'000);
+  within("copies", s.copies, 1, s.ranks);
   if (s.slots() < s.model.experts)
     throw shunt::invalid_problem("slots", std::to_string(s.slots()) + " slots for " + std::to_string(s.model.experts) + " experts");
 }
@@ -68,9 +84,30 @@ inline void validate(training_setup const& s) {
 /// A placement policy, such as swift_moe or uniform.
 using policy = std::function<shunt::solution<shunt::expert_placement>(shunt::expert_layers const&)>;
 
+/// Another placement each time it is asked: every expert somewhere, the other slots at random, all shuffled.
+class random_placement {
+ public:
+  explicit random_placement(std::uint64_t seed) : random_(seed) {}
+
+  shunt::solution<shunt::expert_placement> operator()(shunt::expert_layers const& p) {
+    shunt::solution<shunt::expert_placement> answer = shunt::uniform{}(p);  // for its slots, and for what it refuses
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(answer.plan.layers)) {
+      auto const slots = answer.plan.layer(l);
+      for (std::size_t k = 0; k < slots.size(); ++k) slots[k] = k < static_cast<std::size_t>(p.experts) ? k : below(p.experts);
+      for (std::size_t k = slots.size(); k > 1; --k) std::swap(slots[k - 1], slots[below(k)]);
+    }
+    return answer;
+  }
+
+ private:
+  std::size_t below(std::integral auto bound) { return static_cast<std::size_t>(random_() % static_cast<std::uint64_t>(bound)); }
+
+  std::mt19937_64 random_;
+};
+
 /// Bytes that one phase moves in one iteration, all layers and ranks together.
 struct phase_bytes {
-  shunt::byte_count formula = 0;       ///< s N X: each slot one X, whatever the placement
+  shunt::byte_count formula = 0;       ///< s N X: each slot one X, whatever the placement; gradients go to every copy of a shard
   shunt::byte_count counted = 0;       ///< what the plain program moves
   shunt::byte_count plain = 0;         ///< what of it crosses between ranks
   shunt::byte_count deduplicated = 0;  ///< what crosses between ranks when replicas that share a rank share messages
@@ -90,19 +127,39 @@ struct iteration_record {
   bool operator==(iteration_record const&) const = default;
 };
 
+/// What a loss of ranks cost. Times are in nanoseconds.
+struct rank_loss {
+  std::vector<shunt::rank_id> ranks{};
+  std::int64_t iteration = 0;          ///< the first that was done again, or that began without them
+  std::int32_t steps_undone = 0;       ///< survivors that had stepped
+  std::int64_t instructions_lost = 0;  ///< that survivors had completed and did again
+  shunt::byte_count state_bytes = 0;   ///< of optimizer state, sent from rank to rank so that every shard has its copies again
+  shunt::ticks detect = 0;             ///< from the lost rank's last instruction until it was given up
+  shunt::ticks agree = 0;              ///< on who is gone
+  shunt::ticks plan = 0;               ///< placement, carriers and programs without these ranks
+  shunt::ticks restore = 0;            ///< steps taken back, state brought from mirrors, weights brought to where experts are now
+  shunt::ticks redo = 0;               ///< until the iteration was completed without them
+};
+
 /// One training run, iteration by iteration: the program of an iteration under the placement known, then the scatter to the placement that
 /// its counts give. No token, weight or gradient passes between ranks but by these programs.
-/// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>.
+///
+/// A rank may fall silent at any time. The others take back what they have done of the iteration, bring its shards home from their mirrors,
+/// place the experts anew among themselves, carry its micro-batches beside their own, and do the iteration again. What it had is never
+/// read again. Where nothing is dropped, losses and parameters have the bits of a run that lost nobody.
+///
+/// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>. Its faults see training as iterations from 0, and the
+/// scatter before iteration t as iteration `scatter_before(t)`.
 template <shunt::executor_of<moe_work> Executor>
 class moe_training {
  public:
+  /// Throws invalid_problem where there is no placement, or fewer ranks than copies.
   moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor)
       : setup_(std::move(setup)),
         place_(std::move(place)),
         executor_(std::move(executor)),
-        shape_(shape_of(setup_.model, setup_.ranks, setup_.tokens,
-                        shunt::slot_capacity(setup_.all_tokens(), setup_.slots(), setup_.capacity))),
-        shards_(shunt::uniform_shards{}(shape_.experts).plan),
+        shape_(shape_of(setup_.model, setup_.ranks, setup_.tokens, setup_.slot_capacity())),
+        shards_(sharded()),
         loads_{.layers = setup_.model.layers,
                .experts = setup_.model.experts,
                .loads = std::vector<std::int64_t>(static_cast<std::size_t>(setup_.model.layers * setup_.model.experts), 0),
@@ -112,26 +169,27 @@ class moe_training {
         work_({.model = setup_.model, .shape = shape_, .shards = shards_, .optimizer = setup_.optimizer, .seed = setup_.seed}, scatter_,
               sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed)) {
     lower_for_placement();
-    run(scatter_);  // the initial weights
+    scatter();  // the initial weights
   }
 
-  /// One iteration of training.
+  /// One iteration of training. Throws invalid_problem where ranks are lost that alone held some optimizer state, or where the slots of
+  /// the others don't hold all experts.
   iteration_record operator()() {
-    work_.place(placement_);
-    run(iteration_);
-    iteration_record record{.loss = work_.loss(), .misfits = work_.misfits(), .gradients = gradients_, .weights = {}};
-    count(record);
-    auto next = placed();
-    if (next != placement_) {
-      placement_ = std::move(next);
-      scatter_ = shunt::lower(shape_, placement_, shards_, setup_.scatter);
-      lower_for_placement();
-    }
-    record.weights = weights_;
-    run(scatter_);
+    auto const dead = transact(t_, [&](ranks gone) {
+      if (go_on_without(gone)) scatter();
+      return iteration_;
+    });
+    auto const live = survivors(dead);
+    iteration_record record{.loss = work_.loss(live.front()), .misfits = work_.misfits(live.front()), .gradients = gradients_, .weights = {}};
+    count(record, live);
     ++t_;
+    if (!go_on_without(dead)) place_anew();
+    record.weights = weights_;
+    scatter();
     return record;
   }
+
+  [[nodiscard]] static constexpr std::int64_t scatter_before(std::int64_t iteration) { return -2 - iteration; }
 
   [[nodiscard]] shunt::expert_placement const& placement() const { return placement_; }
   [[nodiscard]] shunt::program const& iteration_program() const { return iteration_; }
@@ -139,13 +197,112 @@ class moe_training {
   [[nodiscard]] moe_work& work() { return work_; }
   [[nodiscard]] shunt::moe_shape const& shape() const { return shape_; }
   [[nodiscard]] shunt::shard_map const& shards() const { return shards_; }
+  [[nodiscard]] std::vector<shunt::rank_id> const& dead() const { return dead_; }
+  [[nodiscard]] std::deque<rank_loss> const& losses() const { return losses_; }
+  /// All parameters, the dense ones as a live rank has them. Throws logic_error where another one has others.
+  [[nodiscard]] std::vector<float> parameters() {
+    auto const live = survivors(dead_);
+    for (shunt::rank_id const r : live)
+      if (!std::ranges::equal(work_.dense(r), work_.dense(live.front())))
+        throw std::logic_error("rank " + std::to_string(r.value()) + " has other dense parameters than rank " + std::to_string(live.front().value()));
+    return work_.parameters(live.front());
+  }
 
  private:
-  void run(shunt::program const& p) {
-    auto session = executor_.open(work_, t_);
-    session.submit(shunt::borrowed(p));
-    auto const end = session.wait();
-    if (!end.lost.empty()) throw std::runtime_error("rank " + std::to_string(end.lost.front().value()) + " was lost");
+  using ranks = std::span<shunt::rank_id const>;
+
+  /// Runs the program that `plan` makes for who is gone, and makes again when more are, until all others have completed it. Returns who is
+  /// gone then.
+  template <class Plan>
+  std::vector<shunt::rank_id> transact(std::int64_t iteration, Plan&& plan) {
+    auto const report = shunt::run_through_losses(
+        executor_, work_, {.first = iteration, .end = iteration + 1, .dead = dead_},
+        [&](ranks dead) { return std::optional<shunt::program>(plan(dead)); }, [](shunt::completed_iteration const&) {});
+    for (auto const& l : report.losses) {
+      auto& cost = cost_of(l.ranks);
+      cost.steps_undone = l.steps_undone;
+      cost.instructions_lost = l.instructions_lost;
+      cost.detect = l.detect;
+      cost.agree = l.agree;
+      cost.restore += l.restore;
+      cost.redo = l.redo;
+    }
+    return report.dead;
+  }
+
+  rank_loss& cost_of(std::vector<shunt::rank_id> const& lost) {
+    for (auto& l : losses_)
+      if (std::find(l.ranks.begin(), l.ranks.end(), lost.front()) != l.ranks.end()) return l;
+    return losses_.emplace_back(rank_loss{.ranks = lost, .iteration = t_});
+  }
+
+  /// Brings the weights of shards to the slots of the placement.
+  void scatter() {
+    auto const gone = [&] {
+      return transact(scatter_before(t_), [&](ranks dead) {
+        go_on_without(dead);
+        return scatter_;
+      });
+    };
+    while (go_on_without(gone())) {}
+  }
+
+  /// Plans without ranks that are gone, and moves the optimizer's state as planned. False where nobody is gone that wasn't before.
+  bool go_on_without(ranks dead) {
+    auto const lost = bury(dead);
+    if (lost.empty()) return false;
+    auto& cost = cost_of(lost);
+    shunt::stopwatch const clock;
+    while (!bury(move_shards(cost)).empty()) {}  // yet others were lost when theirs had moved
+    auto const moved = clock.now();
+    placement_ = placed();
+    lower_for_placement();
+    cost.restore += moved;
+    cost.plan = clock.now() - moved;
+    return true;
+  }
+
+  /// Those of `dead` that weren't before. From now on they have no slots, carry nothing and remember nothing.
+  std::vector<shunt::rank_id> bury(ranks dead) {
+    std::vector<shunt::rank_id> lost;
+    for (shunt::rank_id const r : dead) {
+      if (std::find(dead_.begin(), dead_.end(), r) != dead_.end()) continue;
+      lost.push_back(r);
+      dead_.push_back(r);
+      loads_.slots_per_rank[r.index()] = 0;
+      work_.forget(r);
+    }
+    if (lost.empty()) return lost;
+    std::sort(dead_.begin(), dead_.end());
+    shape_.carriers = shunt::carriers_without(dead_, setup_.ranks);
+    work_.carry(shape_.carriers);
+    return lost;
+  }
+
+  /// Gives every shard as many copies as it had, as far as there are ranks. Returns who is gone afterwards.
+  std::vector<shunt::rank_id> move_shards(rank_loss& cost) {
+    shunt::shard_recovery to;
+    auto const gone = transact(shunt::transfer_iteration, [&](ranks dead) {
+      bury(dead);
+      auto answer = shunt::restore_shards{.map = shards_}({.state = shape_.experts, .dead = dead_});
+      if (!answer.has_plan())
+        throw shunt::invalid_problem("shards", "in iteration " + std::to_string(t_) + ", in each of " + std::to_string(shape_.layers) +
+                                                   " layers, " + std::string(answer.reason));
+      to = std::move(answer.plan);
+      auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = moe_work::state_planes});
+      work_.fit(p);
+      return p;
+    });
+    for (shunt::shard_copy const& c : to.copies) cost.state_bytes += (c.end - c.begin) * shape_.experts.state_bytes * shape_.layers;
+    shards_ = std::move(to.map);
+    work_.adopt(shards_);
+    return gone;
+  }
+
+  [[nodiscard]] shunt::shard_map sharded() const {
+    auto answer = shunt::mirrored_shards{.copies = setup_.copies}(shape_.experts);
+    if (!answer.has_plan()) throw shunt::invalid_problem("copies", answer.reason);
+    return std::move(answer.plan);
   }
 
   [[nodiscard]] shunt::expert_placement placed() const {
@@ -154,35 +311,53 @@ class moe_training {
     return std::move(answer.plan);
   }
 
+  void place_anew() {
+    auto next = placed();
+    if (next == placement_) return;
+    placement_ = std::move(next);
+    lower_for_placement();
+  }
+
   void lower_for_placement() {
+    scatter_ = shunt::lower(shape_, placement_, shards_, setup_.scatter);
     iteration_ = shunt::lower(shape_, placement_, shards_, setup_.collection);
-    auto const bytes = [&](auto const& own, auto plain, std::int32_t size) {
+    work_.fit(iteration_);
+    work_.place(placement_);
+    auto const bytes = [&](auto const& own, auto plain, std::int64_t size) {
       auto const moved = [&](auto const& how) { return shunt::bytes_moved(shunt::lower(shape_.experts, placement_, shards_, how)); };
       plain.deduplicate = false;
       auto const all = moved(plain);
       plain.deduplicate = true;
-      return phase_bytes{.formula = std::int64_t{setup_.slots()} * shape_.experts.elements * size * shape_.layers,
+      return phase_bytes{.formula = placement_.slots() * shape_.experts.elements * size * shape_.layers,
                          .counted = all.logical(),
                          .plain = all.network,
                          .deduplicated = moved(plain).network,
                          .moved = moved(own).network};
     };
-    gradients_ = bytes(setup_.collection, shunt::gradient_collection{}, shape_.experts.gradient_bytes);
+    auto const copies = static_cast<std::int64_t>(shards_.shards[0].front().mirrors.size()) + 1;
+    gradients_ = bytes(setup_.collection, shunt::gradient_collection{}, copies * shape_.experts.gradient_bytes);
     weights_ = bytes(setup_.scatter, shunt::weight_scatter{}, shape_.experts.weight_bytes);
   }
 
+  [[nodiscard]] std::vector<shunt::rank_id> survivors(ranks dead) const {
+    auto live = shunt::carriers_of(shape_).live();
+    std::erase_if(live, [&](shunt::rank_id r) { return std::find(dead.begin(), dead.end(), r) != dead.end(); });
+    return live;
+  }
+
   /// Popularity and drops as the program left them on the ranks, all of which must know the same counts.
-  void count(iteration_record& record) {
+  void count(iteration_record& record, std::vector<shunt::rank_id> const& live) {
     using buffers = shunt::moe_buffers;
     auto const experts = static_cast<std::size_t>(loads_.experts);
+    auto const rank = live.front();
     std::fill(loads_.loads.begin(), loads_.loads.end(), 0);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(loads_.layers)) {
-      auto const counts = work_.values<std::int64_t>(0, buffers::all_counts(l));
-      for (shunt::rank_id r : shunt::ids<shunt::rank_id>(setup_.ranks))
+      auto const counts = work_.values<std::int64_t>(rank, buffers::all_counts(l));
+      for (shunt::rank_id const r : live)
         if (!std::ranges::equal(counts, work_.values<std::int64_t>(r, buffers::all_counts(l))))
-          throw std::logic_error("rank " + std::to_string(r.value()) + " knows other counts than rank 0");
+          throw std::logic_error("rank " + std::to_string(r.value()) + " knows other counts than rank " + std::to_string(rank.value()));
       std::int64_t kept = 0;
-      for (auto const tokens : work_.values<std::int64_t>(0, buffers::shares(l))) kept += tokens;
+      for (auto const tokens : work_.values<std::int64_t>(rank, buffers::shares(l))) kept += tokens;
       record.dropped.push_back(setup_.all_tokens() - kept);
       for (std::size_t i = 0; i < counts.size(); ++i) loads_.loads[l.index() * experts + i % experts] += counts[i];
     }
@@ -196,10 +371,12 @@ class moe_training {
   shunt::shard_map shards_;
   shunt::expert_layers loads_;
   shunt::expert_placement placement_;
-  shunt::program scatter_, iteration_;
+  shunt::program scatter_, iteration_{};
   moe_work work_;
   phase_bytes gradients_{}, weights_{};
-  std::int64_t t_ = 0;
+  std::vector<shunt::rank_id> dead_{};
+  std::deque<rank_loss> losses_{};  // addresses are stable
+  std::int64_t t_ = 0;              // the iteration that comes
 };
 
 }  // namespace example

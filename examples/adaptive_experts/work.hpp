@@ -10,6 +10,7 @@
 #include "adam.hpp"
 #include "aligned_bytes.hpp"
 #include "fixed_point.hpp"
+#include "memory.hpp"
 #include "model.hpp"
 #include "product.hpp"
 #include "shunt/core/error.hpp"
@@ -17,6 +18,7 @@
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
+#include "shunt/plan/token_carriers.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "text.hpp"
 
@@ -29,7 +31,7 @@ namespace example {
           .tokens = tokens,
           .slot_capacity = slot_capacity,
           .token_bytes = m.expert.width * floats,
-          .hidden_bytes = tokens * m.expert.width * floats,
+          .hidden_bytes = aligned(tokens * m.expert.width * floats),
           .kept_bytes = static_cast<shunt::byte_count>(kept_tokens<float>(m, tokens, {}).count) * floats,
           .dense_bytes = 3 * dense_count(m) * floats,
           .sums = dense_count(m) + 2,
@@ -37,12 +39,14 @@ namespace example {
 }
 
 /// The model's mathematics and every rank's memory. An operation touches nothing but the buffers that its task names: an access to any
-/// other throws.
+/// other throws. A rank works on each micro-batch that it carries by itself, with the same shapes as any other rank.
 ///
 /// Contents, beyond what moe_buffers says: `dense` is parameters, then both moments; `state` master weights, then both moments; `sums`
 /// the dense gradient, the losses, and values that did not fit fixed point (0 in a sound run), all in units of 2^-40 but the last.
 class moe_work {
  public:
+  static constexpr std::int32_t state_planes = 3;  ///< arrays that `state` is made of
+
   struct config {
     moe_model model{};
     shunt::moe_shape shape{};
@@ -54,18 +58,40 @@ class moe_work {
   /// Allocates what `sizes` declares, any program of this shape. The text outlives the work.
   /// The weights of the first iteration lie in `weight_shards`: a scatter program brings them to the slots.
   moe_work(config c, shunt::program const& sizes, sampler from)
-      : config_(std::move(c)), dense_count_(static_cast<std::size_t>(dense_count(config_.model))), sampler_(from) {
-    for (auto const& rank : sizes.ranks) {
-      memory_.emplace_back();
-      for (auto const& b : rank.buffers) memory_.back().emplace_back(static_cast<std::size_t>(b.size));
-    }
-    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(memory_.size())) start(r);
+      : config_(std::move(c)),
+        dense_count_(static_cast<std::size_t>(dense_count(config_.model))),
+        sampler_(from),
+        memory_(sizes.ranks.size()) {
+    fit(sizes);
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) start(r);
+    carry(shunt::carriers_of(config_.shape));
   }
 
   /// Says where experts are from the next program on; every rank knows it.
   void place(shunt::expert_placement placement) {
-    part_ = shunt::part_tokens(config_.shape, placement);
+    part_ = carriers_.most() * shunt::part_tokens(config_.shape, placement);
     placement_ = std::move(placement);
+  }
+  /// Says who brings which micro-batches from the next placement on.
+  void carry(shunt::token_carriers carriers) {
+    carriers_ = std::move(carriers);
+    live_ = carriers_.live();
+  }
+
+  void fit(shunt::program const& sizes) { memory_.fit(sizes); }
+  void forget(shunt::rank_id r) { memory_.forget(r); }
+  void restore(shunt::rank_id r, std::int64_t iteration) { memory_.restore(r, iteration); }
+
+  /// After a program has brought all ranks what they keep under another map of shards.
+  void adopt(shunt::shard_map shards) {
+    config_.shards = std::move(shards);
+    for (shunt::rank_id const r : live_)
+      for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
+        auto const held = static_cast<std::size_t>(shunt::held_elements(config_.shards, r));
+        std::swap(memory_(r, buffers::state(l)), memory_(r, buffers::recovered(l)));
+        memory_(r, buffers::weight_shards(l)).resize(held * sizeof(float));
+        to_weights(values<float>(r, buffers::state(l)).first(held), values<float>(r, buffers::weight_shards(l)));
+      }
   }
 
   void operator()(shunt::rank_id rank, shunt::task const& task) {
@@ -84,19 +110,37 @@ class moe_work {
     }
   }
 
-  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) { return memory_[r.index()][b.index()]; }
+  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) { return memory_(r, b); }
   template <class T>
   [[nodiscard]] std::span<T> values(shunt::rank_id r, shunt::buffer_id b) {
     return as<T>(buffer(r, b));
   }
 
-  /// After an iteration: the mean loss over all its tokens, in nats.
-  [[nodiscard]] double loss() {
-    auto const sum = values<std::int64_t>(0, buffers::sums)[dense_count_];
-    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(memory_.size()));
+  /// After an iteration, as any live rank knows it: the mean loss over all its tokens, in nats.
+  [[nodiscard]] double loss(shunt::rank_id r) {
+    auto const sum = values<std::int64_t>(r, buffers::sums)[dense_count_];
+    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(carriers_.microbatches()));
   }
   /// Values of that iteration that did not fit fixed point, or sums that may not be exact.
-  [[nodiscard]] std::int64_t misfits() { return values<std::int64_t>(0, buffers::sums)[dense_count_ + 1]; }
+  [[nodiscard]] std::int64_t misfits(shunt::rank_id r) { return values<std::int64_t>(r, buffers::sums)[dense_count_ + 1]; }
+
+  /// The parameters of all but the experts.
+  [[nodiscard]] std::span<float const> dense(shunt::rank_id r) { return values<float>(r, buffers::dense).first(dense_count_); }
+  /// All parameters: the dense ones of a rank, then the experts' masters, layer by layer and expert by expert, from their owners.
+  [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
+    auto const own = dense(r);
+    std::vector<float> all(own.begin(), own.end());
+    auto const places = shunt::held_shards(config_.shards, carriers_.microbatches());
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers))
+      for (shunt::expert_id e : shunt::ids<shunt::expert_id>(config_.model.experts))
+        for (auto const& h : places[e]) {
+          if (!h.owned) continue;
+          auto const size = static_cast<std::size_t>(config_.shards.shards[e][static_cast<std::size_t>(h.shard)].size());
+          auto const part = values<float>(h.holder, buffers::state(l)).subspan(static_cast<std::size_t>(h.offset), size);
+          all.insert(all.end(), part.begin(), part.end());
+        }
+    return all;
+  }
 
  private:
   using buffers = shunt::moe_buffers;
@@ -151,9 +195,20 @@ class moe_work {
   [[nodiscard]] Eigen::Index tokens() const { return static_cast<Eigen::Index>(config_.shape.tokens); }
   [[nodiscard]] Eigen::Index width() const { return config_.model.expert.width; }
 
-  [[nodiscard]] windows windows_of(access const& on) const {
+  /// A micro-batch on the rank that carries it, as the rank's `nth`.
+  struct carried {
+    std::int32_t microbatch = 0;
+    std::size_t nth = 0;
+  };
+  [[nodiscard]] std::vector<carried> carried_by(shunt::rank_id r) const {
+    std::vector<carried> all;
+    for (auto const k : carriers_.carried_by(r)) all.push_back({k, all.size()});
+    return all;
+  }
+
+  [[nodiscard]] windows windows_of(access const& on, carried const& c) const {
     windows all(static_cast<std::size_t>(config_.shape.tokens));
-    for (std::size_t t = 0; t < all.size(); ++t) all[t] = sampler_(on.task.iteration, on.rank.value(), static_cast<std::int64_t>(t));
+    for (std::size_t t = 0; t < all.size(); ++t) all[t] = sampler_(on.task.iteration, c.microbatch, static_cast<std::int64_t>(t));
     return all;
   }
   [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
@@ -163,14 +218,24 @@ class moe_work {
   [[nodiscard]] matrix_in<T> matrix(std::span<T> values) const {
     return matrix_in<T>(values.data(), static_cast<Eigen::Index>(values.size()) / width(), width());
   }
-  [[nodiscard]] kept_tokens<float> kept(access const& on, shunt::layer_id l) const {
-    return {config_.model, config_.shape.tokens, dealer<float>(on.write<float>(buffers::kept(l)))};
+  /// A micro-batch's part of a buffer that holds `bytes` for each that a rank carries.
+  template <class T>
+  [[nodiscard]] static std::span<T> part(std::span<T> all, carried const& c, shunt::byte_count bytes) {
+    auto const size = static_cast<std::size_t>(bytes) / sizeof(T);
+    return all.subspan(c.nth * size, size);
   }
-  [[nodiscard]] kept_tokens<float const> kept_before(access const& on, shunt::layer_id l) const {
-    return {config_.model, config_.shape.tokens, dealer<float const>(on.read<float>(buffers::kept(l)))};
+  template <class T>
+  [[nodiscard]] matrix_in<T> hidden(std::span<T> all, carried const& c) const {
+    return matrix_in<T>(part(all, c, config_.shape.hidden_bytes).data(), tokens(), width());
+  }
+  [[nodiscard]] kept_tokens<float> kept(access const& on, shunt::layer_id l, carried const& c) const {
+    return {config_.model, config_.shape.tokens, dealer<float>(part(on.write<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
+  }
+  [[nodiscard]] kept_tokens<float const> kept_before(access const& on, shunt::layer_id l, carried const& c) const {
+    return {config_.model, config_.shape.tokens, dealer<float const>(part(on.read<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
   }
 
-  /// Adds a gradient of the sum of this rank's losses to the sums of its parameters, as the gradient of the mean.
+  /// Adds a gradient of the sum of a micro-batch's losses to the sums of its parameters, as the gradient of the mean.
   void add_gradient(std::span<std::int64_t> sums, matrix_in<float const> const& parameters, float const* first,
                     stored_matrix gradient) const {
     gradient /= static_cast<float>(config_.shape.tokens);
@@ -179,30 +244,36 @@ class moe_work {
     sums[dense_count_ + 1] += fixed_point::accumulate({gradient.data(), size}, sums.subspan(offset, size));
   }
 
-  /// How many bytes go to each rank (or come from it), by the shares of the layer.
+  /// Tokens of a micro-batch that go to a rank's slots.
+  [[nodiscard]] std::int64_t sent(std::span<std::int64_t const> shares, std::int32_t microbatch, shunt::rank_id host) const {
+    std::int64_t sum = 0;
+    auto const row = shares.subspan(static_cast<std::size_t>(microbatch) * static_cast<std::size_t>(placement_.slots()));
+    for (auto s = placement_.first_slot[host.index()]; s < placement_.first_slot[host.index() + 1]; ++s) sum += row[static_cast<std::size_t>(s)];
+    return sum;
+  }
+
+  /// How many bytes go to each live rank (or come from it), by the shares of the layer.
   void count_bytes(std::span<std::int64_t const> shares, shunt::rank_id self, bool to_slots, std::span<std::int64_t> counts) const {
-    auto const slots = static_cast<std::size_t>(placement_.slots());
-    for (std::size_t peer = 0; peer < counts.size(); ++peer) {
-      auto const source = to_slots ? self.index() : peer;
-      auto const host = to_slots ? peer : self.index();
-      std::int64_t sum = 0;
-      for (auto s = placement_.first_slot[host]; s < placement_.first_slot[host + 1]; ++s)
-        sum += shares[source * slots + static_cast<std::size_t>(s)];
-      counts[peer] = sum * config_.shape.token_bytes;
+    for (std::size_t peer = 0; peer < live_.size(); ++peer) {
+      auto const source = to_slots ? self : live_[peer], host = to_slots ? live_[peer] : self;
+      counts[peer] = 0;
+      for (auto const k : carriers_.carried_by(source)) counts[peer] += sent(shares, k, host) * config_.shape.token_bytes;
     }
   }
 
-  /// The tokens of each of this rank's slots among what arrived: part i holds those of source i, slot by slot.
+  /// The tokens of each of this rank's slots among what arrived: part i holds those of live rank i, micro-batch by micro-batch and within
+  /// them slot by slot.
   [[nodiscard]] std::vector<std::vector<run>> arrivals(std::span<std::int64_t const> shares, shunt::rank_id self) const {
     auto const first = placement_.first_slot[self.index()], last = placement_.first_slot[self.index() + 1];
     std::vector<std::vector<run>> slots(static_cast<std::size_t>(last - first));
-    for (std::int32_t source = 0; source < placement_.ranks(); ++source) {
-      std::int64_t row = source * part_;
-      for (auto s = first; s < last; ++s) {
-        auto const count = shares[static_cast<std::size_t>(source * placement_.slots() + s)];
-        if (count > 0) slots[static_cast<std::size_t>(s - first)].push_back({row, count});
-        row += count;
-      }
+    for (std::size_t peer = 0; peer < live_.size(); ++peer) {
+      std::int64_t row = static_cast<std::int64_t>(peer) * part_;
+      for (auto const k : carriers_.carried_by(live_[peer]))
+        for (auto s = first; s < last; ++s) {
+          auto const count = shares[static_cast<std::size_t>(k * placement_.slots() + s)];
+          if (count > 0) slots[static_cast<std::size_t>(s - first)].push_back({row, count});
+          row += count;
+        }
     }
     return slots;
   }
@@ -235,49 +306,61 @@ class moe_work {
 
   void route(access const& on, shunt::layer_id l) {
     auto const p = parameters(on);
-    auto const hidden = on.write<float>(buffers::hidden);
-    if (l == 0) matrix(hidden) = product_nt(embedded(config_.model, p.embed, windows_of(on)), p.project);
-    auto k = kept(on, l);
-    choose_experts(p.router[l.index()], matrix<float const>(hidden), k);
+    auto const experts = static_cast<std::size_t>(config_.model.experts);
     auto const counts = on.write<std::int64_t>(buffers::counts(l));
     std::fill(counts.begin(), counts.end(), 0);
-    for (Eigen::Index t = 0; t < tokens(); ++t) ++counts[static_cast<std::size_t>(k.expert(t, 0))];
+    for (auto const& c : carried_by(on.rank)) {
+      auto const above = on.write<float>(buffers::hidden);
+      if (l == 0) hidden(above, c) = product_nt(embedded(config_.model, p.embed, windows_of(on, c)), p.project);
+      auto k = kept(on, l, c);
+      choose_experts(p.router[l.index()], hidden<float const>(above, c), k);
+      for (Eigen::Index t = 0; t < tokens(); ++t) ++counts[c.nth * experts + static_cast<std::size_t>(k.expert(t, 0))];
+    }
   }
 
   void split(access const& on, shunt::layer_id l) {
+    auto const experts = static_cast<std::size_t>(config_.model.experts);
     auto const all = on.read<std::int64_t>(buffers::all_counts(l));
-    auto const answer = shunt::capacity_split{}(shunt::routed(placement_, l, {all.begin(), all.end()}, config_.shape.slot_capacity));
+    std::vector<std::int64_t> by_microbatch(static_cast<std::size_t>(carriers_.microbatches()) * experts);
+    for (std::size_t peer = 0; peer < live_.size(); ++peer)
+      for (auto const& c : carried_by(live_[peer])) {
+        auto const row = all.subspan((peer * static_cast<std::size_t>(carriers_.most()) + c.nth) * experts, experts);
+        std::copy(row.begin(), row.end(), by_microbatch.begin() + c.microbatch * config_.model.experts);
+      }
+    auto const answer = shunt::capacity_split{}(shunt::routed(placement_, l, std::move(by_microbatch), config_.shape.slot_capacity));
     auto const shares = on.write<std::int64_t>(buffers::shares(l));
     std::copy(answer.plan.tokens.begin(), answer.plan.tokens.end(), shares.begin());
     count_bytes(shares, on.rank, true, on.write<std::int64_t>(buffers::outgoing_counts));
 
-    // the slots that take this rank's tokens of each expert, in order, and the next row of each
-    auto const own = shares.subspan(on.rank.index() * static_cast<std::size_t>(placement_.slots()));
-    struct target {
-      std::int64_t row, left;
-    };
-    std::vector<std::vector<target>> targets(static_cast<std::size_t>(config_.model.experts));
-    for (shunt::rank_id host : shunt::ids<shunt::rank_id>(placement_.ranks())) {
-      std::int64_t row = host.value() * part_;
-      for (auto s = placement_.first_slot[host.index()]; s < placement_.first_slot[host.index() + 1]; ++s) {
-        auto const left = own[static_cast<std::size_t>(s)];
-        targets[placement_.layer(l)[static_cast<std::size_t>(s)].index()].push_back({row, left});
-        row += left;
-      }
-    }
-    std::vector<std::size_t> next(targets.size(), 0);
-    auto k = kept(on, l);
     auto outgoing = matrix(on.write<float>(buffers::outgoing));
-    for (Eigen::Index t = 0; t < tokens(); ++t) {
-      auto const e = static_cast<std::size_t>(k.expert(t, 0));
-      while (next[e] < targets[e].size() && targets[e][next[e]].left == 0) ++next[e];
-      k.place(t, 0) = -1;
-      if (next[e] == targets[e].size()) continue;
-      auto& to = targets[e][next[e]];
-      k.place(t, 0) = static_cast<float>(to.row);
-      outgoing.row(to.row) = k.x.row(t);
-      ++to.row;
-      --to.left;
+    std::vector<std::int64_t> first_row;  // of the next micro-batch, by live rank
+    for (std::size_t peer = 0; peer < live_.size(); ++peer) first_row.push_back(static_cast<std::int64_t>(peer) * part_);
+    for (auto const& c : carried_by(on.rank)) {
+      // the slots that take this micro-batch's tokens of each expert, in order, and the next row of each
+      auto const own = shares.subspan(static_cast<std::size_t>(c.microbatch) * static_cast<std::size_t>(placement_.slots()));
+      struct target {
+        std::int64_t row, left;
+      };
+      std::vector<std::vector<target>> targets(experts);
+      for (std::size_t peer = 0; peer < live_.size(); ++peer)
+        for (auto s = placement_.first_slot[live_[peer].index()]; s < placement_.first_slot[live_[peer].index() + 1]; ++s) {
+          auto const left = own[static_cast<std::size_t>(s)];
+          targets[placement_.layer(l)[static_cast<std::size_t>(s)].index()].push_back({first_row[peer], left});
+          first_row[peer] += left;
+        }
+      std::vector<std::size_t> next(targets.size(), 0);
+      auto k = kept(on, l, c);
+      for (Eigen::Index t = 0; t < tokens(); ++t) {
+        auto const e = static_cast<std::size_t>(k.expert(t, 0));
+        while (next[e] < targets[e].size() && targets[e][next[e]].left == 0) ++next[e];
+        k.place(t, 0) = -1;
+        if (next[e] == targets[e].size()) continue;
+        auto& to = targets[e][next[e]];
+        k.place(t, 0) = static_cast<float>(to.row);
+        outgoing.row(to.row) = k.x.row(t);
+        ++to.row;
+        --to.left;
+      }
     }
   }
 
@@ -296,34 +379,38 @@ class moe_work {
   }
 
   void combine(access const& on, shunt::layer_id l) {
-    auto const k = kept_before(on, l);
     auto const answers = matrix(on.read<float>(buffers::answers(l)));
-    auto hidden = matrix(on.write<float>(buffers::hidden));
-    for (Eigen::Index t = 0; t < tokens(); ++t)
-      if (k.place(t, 0) >= 0) hidden.row(t) += gate(k, t) * answers.row(static_cast<Eigen::Index>(k.place(t, 0)));
-    if (l.value() + 1 < config_.model.layers) return;
+    for (auto const& c : carried_by(on.rank)) {
+      auto const k = kept_before(on, l, c);
+      auto above = hidden(on.write<float>(buffers::hidden), c);
+      for (Eigen::Index t = 0; t < tokens(); ++t)
+        if (k.place(t, 0) >= 0) above.row(t) += gate(k, t) * answers.row(static_cast<Eigen::Index>(k.place(t, 0)));
+      if (l.value() + 1 < config_.model.layers) continue;
 
-    auto const p = parameters(on);
-    auto const result = head_and_loss(config_.model, p, hidden, windows_of(on));
-    auto const sums = on.write<std::int64_t>(buffers::sums);
-    add_gradient(sums, p.head, p.embed.data(), result.head);
-    add_gradient(sums, p.bias, p.embed.data(), result.bias);
-    auto const loss = static_cast<float>(result.loss / static_cast<double>(config_.shape.tokens));
-    sums[dense_count_ + 1] += fixed_point::accumulate({&loss, 1}, sums.subspan(dense_count_, 1));
+      auto const p = parameters(on);
+      auto const result = head_and_loss(config_.model, p, above, windows_of(on, c));
+      auto const sums = on.write<std::int64_t>(buffers::sums);
+      add_gradient(sums, p.head, p.embed.data(), result.head);
+      add_gradient(sums, p.bias, p.embed.data(), result.bias);
+      auto const loss = static_cast<float>(result.loss / static_cast<double>(config_.shape.tokens));
+      sums[dense_count_ + 1] += fixed_point::accumulate({&loss, 1}, sums.subspan(dense_count_, 1));
+    }
   }
 
   void uncombine(access const& on, shunt::layer_id l) {
-    auto k = kept(on, l);
     auto const answers = matrix(on.read<float>(buffers::answers(l)));
-    auto const above = matrix(on.read<float>(buffers::hidden));
     auto outgoing = matrix(on.write<float>(buffers::outgoing));
-    for (Eigen::Index t = 0; t < tokens(); ++t) {
-      k.gate_gradient(t, 0) = 0;
-      if (k.place(t, 0) < 0) continue;
-      auto const place = static_cast<Eigen::Index>(k.place(t, 0));
-      k.gate_gradient(t, 0) = above.row(t).dot(answers.row(place));
-      outgoing.row(place) =
-          (gate(k, t) * above.row(t)).unaryExpr([](float v) { return static_cast<float>(gradient_grid(static_cast<double>(v))); });
+    for (auto const& c : carried_by(on.rank)) {
+      auto k = kept(on, l, c);
+      auto const above = hidden(on.read<float>(buffers::hidden), c);
+      for (Eigen::Index t = 0; t < tokens(); ++t) {
+        k.gate_gradient(t, 0) = 0;
+        if (k.place(t, 0) < 0) continue;
+        auto const place = static_cast<Eigen::Index>(k.place(t, 0));
+        k.gate_gradient(t, 0) = above.row(t).dot(answers.row(place));
+        outgoing.row(place) =
+            (gate(k, t) * above.row(t)).unaryExpr([](float v) { return static_cast<float>(gradient_grid(static_cast<double>(v))); });
+      }
     }
     count_bytes(on.read<std::int64_t>(buffers::shares(l)), on.rank, true, on.write<std::int64_t>(buffers::outgoing_counts));
   }
@@ -348,53 +435,62 @@ class moe_work {
   }
 
   void unsplit(access const& on, shunt::layer_id l) {
-    auto const p = parameters(on);
-    auto const k = kept_before(on, l);
-    auto const incoming = matrix(on.read<float>(buffers::incoming));
-    auto hidden = matrix(on.write<float>(buffers::hidden));
-    auto const sums = on.write<std::int64_t>(buffers::sums);
-    stored_matrix dx = stored_matrix::Zero(tokens(), width());
-    for (Eigen::Index t = 0; t < tokens(); ++t)
-      if (k.place(t, 0) >= 0) dx.row(t) = incoming.row(static_cast<Eigen::Index>(k.place(t, 0)));
-    add_gradient(sums, p.router[l.index()], p.embed.data(), choose_experts_backward(p.router[l.index()], k, dx, hidden));
-    if (l != 0) return;
-
     auto const& m = config_.model;
-    auto const text = windows_of(on);
-    add_gradient(sums, p.project, p.embed.data(), product_tn(hidden, embedded(m, p.embed, text)));
-    stored_matrix const du = product(hidden, p.project);
-    stored_matrix table = stored_matrix::Zero(m.bytes, m.embedding);
-    for (std::size_t t = 0; t < text.size(); ++t)
-      for (std::int32_t c = 0; c < m.context; ++c)
-        table.row(text[t][c]) += du.row(static_cast<Eigen::Index>(t)).segment(c * m.embedding, m.embedding);
-    add_gradient(sums, p.embed, p.embed.data(), table);
+    auto const p = parameters(on);
+    auto const incoming = matrix(on.read<float>(buffers::incoming));
+    auto const sums = on.write<std::int64_t>(buffers::sums);
+    for (auto const& c : carried_by(on.rank)) {
+      auto const k = kept_before(on, l, c);
+      auto above = hidden(on.write<float>(buffers::hidden), c);
+      stored_matrix dx = stored_matrix::Zero(tokens(), width());
+      for (Eigen::Index t = 0; t < tokens(); ++t)
+        if (k.place(t, 0) >= 0) dx.row(t) = incoming.row(static_cast<Eigen::Index>(k.place(t, 0)));
+      add_gradient(sums, p.router[l.index()], p.embed.data(), choose_experts_backward(p.router[l.index()], k, dx, above));
+      if (l != 0) continue;
+
+      auto const text = windows_of(on, c);
+      add_gradient(sums, p.project, p.embed.data(), product_tn(above, embedded(m, p.embed, text)));
+      stored_matrix const du = product(above, p.project);
+      stored_matrix table = stored_matrix::Zero(m.bytes, m.embedding);
+      for (std::size_t t = 0; t < text.size(); ++t)
+        for (std::int32_t b = 0; b < m.context; ++b)
+          table.row(text[t][b]) += du.row(static_cast<Eigen::Index>(t)).segment(b * m.embedding, m.embedding);
+      add_gradient(sums, p.embed, p.embed.data(), table);
+    }
+  }
+
+  static void to_weights(std::span<float const> masters, std::span<float> weights) {
+    for (std::size_t i = 0; i < masters.size(); ++i) weights[i] = static_cast<float>(weight_grid(static_cast<double>(masters[i])));
   }
 
   void step(access const& on, shunt::layer_id l) {
+    for (auto const b : {buffers::state(l), buffers::weight_shards(l)}) memory_.keep(on.rank, b, on.task.iteration);
     auto const gradient = on.read<std::int64_t>(buffers::shard_gradients(l));
     auto const state = on.write<float>(buffers::state(l));
-    auto const shards = on.write<float>(buffers::weight_shards(l));
     auto const count = gradient.size();
-    auto const all_tokens = config_.shape.tokens * placement_.ranks();
+    auto const all_tokens = config_.shape.tokens * carriers_.microbatches();
     config_.optimizer(state.first(count), state.subspan(count, count), state.subspan(2 * count, count), gradient, all_tokens,
                       on.task.iteration + 1);
-    for (std::size_t i = 0; i < count; ++i) shards[i] = static_cast<float>(weight_grid(static_cast<double>(state[i])));
+    to_weights(state.first(count), on.write<float>(buffers::weight_shards(l)));
   }
 
   void step_dense(access const& on) {
+    memory_.keep(on.rank, buffers::dense, on.task.iteration);
     auto const dense = on.write<float>(buffers::dense);
     auto const count = dense_count_;
     config_.optimizer(dense.first(count), dense.subspan(count, count), dense.subspan(2 * count, count),
-                      on.read<std::int64_t>(buffers::sums).first(count), placement_.ranks(), on.task.iteration + 1);
+                      on.read<std::int64_t>(buffers::sums).first(count), carriers_.microbatches(), on.task.iteration + 1);
   }
 
   config config_;
   std::size_t dense_count_;
   sampler sampler_;
   shunt::expert_placement placement_{};
-  std::int64_t part_ = 0;
-  std::vector<std::vector<aligned_bytes>> memory_{};
+  shunt::token_carriers carriers_{};
+  std::vector<shunt::rank_id> live_{};  // of the carriers
+  std::int64_t part_ = 0;               // rows for each live rank among what travels
+  work_memory memory_;
 };
-static_assert(shunt::work<moe_work>);
+static_assert(shunt::restorable_work<moe_work>);
 
 }  // namespace example

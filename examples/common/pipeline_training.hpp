@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -61,6 +62,9 @@ class pipeline_training {
     bool validate = false;  ///< steps, even where nothing is clipped or injected
     shunt::rollback rollback = shunt::rollback::kept_state;  ///< of the programs that are run
     [[nodiscard]] bool validates() const { return validate || clip || !inject.empty(); }
+    /// The rank of this process, where each has one of its own. Other ranks then have no memory here, and what the last stage's peers know
+    /// of losses travels with its gradients: they all know the loss of an iteration that all have completed, the others don't.
+    std::optional<shunt::rank_id> only{};
     std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
   };
 
@@ -72,6 +76,7 @@ class pipeline_training {
                 std::numeric_limits<double>::quiet_NaN()),
         workers_(static_cast<std::size_t>(c.job.ranks())) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks())) {
+      if (!here(r)) continue;
       auto const s = stage_of(r);
       auto& own = workers_[r.index()];
       own.buffers.resize(2);
@@ -89,7 +94,8 @@ class pipeline_training {
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(config_.job.stages)) {
       auto const parameters = static_cast<shunt::byte_count>(config_.model.parameters(s));
       stash.push_back(static_cast<shunt::byte_count>(config_.model.stash(s) * sizeof(float)));
-      gradient.push_back(parameters * static_cast<shunt::byte_count>(sizeof(std::int64_t)));
+      auto const losses = config_.only && config_.model.is_last(s) ? config_.job.microbatches_in_all() : 0;
+      gradient.push_back((parameters + losses) * static_cast<shunt::byte_count>(sizeof(std::int64_t)));
       state.push_back(3 * parameters * static_cast<shunt::byte_count>(sizeof(float)));
     }
     return {.activation = static_cast<shunt::byte_count>(config_.model.message() * sizeof(float)),
@@ -101,6 +107,7 @@ class pipeline_training {
   /// Makes room for the buffers of a program. Nobody may be running; what buffers held before stays.
   void fit(shunt::program const& p) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(p.ranks.size())) {
+      if (!here(r)) continue;
       auto& own = workers_[r.index()].buffers;
       auto const& needed = p.ranks[r].buffers;
       if (own.size() < needed.size()) own.resize(needed.size());
@@ -156,8 +163,6 @@ class pipeline_training {
     for (std::int64_t g = 0; g < count; ++g) sum += losses_[static_cast<std::size_t>(iteration * count + g)];
     return sum / count;
   }
-  /// The iteration that a worker would run next.
-  [[nodiscard]] std::int64_t iteration_of(shunt::rank_id r) const { return workers_[r.index()].iteration; }
   /// Steps taken back on a worker so far.
   [[nodiscard]] std::int64_t restored(shunt::rank_id r) const { return workers_[r.index()].restored; }
   /// The parameters of a worker.
@@ -245,6 +250,7 @@ class pipeline_training {
     return c;
   }
 
+  [[nodiscard]] bool here(shunt::rank_id r) const { return !config_.only || r == *config_.only; }
   [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const { return config_.job.worker_of(r).stage; }
   [[nodiscard]] optimizer_memory state_of(shunt::rank_id r) {
     auto const all = as<float>(std::span<std::byte>(workers_[r.index()].buffers[shunt::pipeline_buffers::state()]));
@@ -285,12 +291,19 @@ class pipeline_training {
       if (std::find(config_.inject.begin(), config_.inject.end(), bad_gradient{s, t.iteration, microbatch}) != config_.inject.end())
         own.scratch[0] = std::numeric_limits<float>::quiet_NaN();
       integers(flag)[0] += fixed_point::accumulate(own.scratch, integers(gradient));
+      if (config_.only && model.is_last(s))  // one worker says it, all others zero
+        integers(gradient)[own.scratch.size() + static_cast<std::size_t>(microbatch)] = std::bit_cast<std::int64_t>(*loss_of(t.iteration, microbatch));
+    };
+    auto const take_losses = [&](shunt::region const& gradient) {  // of all peers: the gradient is reduced
+      if (!config_.only || !model.is_last(s)) return;
+      for (std::int64_t g = 0; g < config_.job.microbatches_in_all(); ++g)
+        *loss_of(t.iteration, g) = std::bit_cast<double>(integers(gradient)[own.scratch.size() + static_cast<std::size_t>(g)]);
     };
     switch (t.op.kind) {
       case shunt::op_kind::forward: {  // reads: state, input; writes: output, stash
         double const loss = model.forward(s, state_of(r).parameters, text_, t.iteration, microbatch, floats(t.reads[1]),
                                           floats(t.writes[1]), floats(t.writes[0]));
-        if (model.is_last(s)) losses_[static_cast<std::size_t>(t.iteration * config_.job.microbatches_in_all() + microbatch)] = loss;
+        if (model.is_last(s)) *loss_of(t.iteration, microbatch) = loss;
         return;
       }
       case shunt::op_kind::backward_input: return backward_input();
@@ -298,7 +311,7 @@ class pipeline_training {
       case shunt::op_kind::backward: backward_input(); return backward_weight(t.writes[2], t.writes[3]);
       case shunt::op_kind::norm: {  // reads: gradient, flag; writes: share of the verdict
         shunt::step_verdict share{.not_finite = static_cast<double>(integers(t.reads[1])[0]), .stages = 1};
-        for (auto const sum : integers(t.reads[0])) {
+        for (auto const sum : integers(t.reads[0]).first(own.scratch.size())) {
           double const g = fixed_point::mean(sum, config_.job.microbatches_in_all());
           share.squares += g * g;
         }
@@ -323,6 +336,7 @@ class pipeline_training {
         return store(r, t.writes[1], record);
       }
       case shunt::op_kind::step: {  // reads: gradient, flag or verdict so far, state; writes: state and, with a verdict, record
+        take_losses(t.reads[0]);
         if (t.reads[1].size == shunt::step_verdict::bytes) {
           auto const verdict = load<shunt::step_verdict>(r, t.reads[1]);
           own.has_stepped = stands(verdict);
@@ -344,6 +358,9 @@ class pipeline_training {
     }
   }
 
+  [[nodiscard]] double* loss_of(std::int64_t iteration, std::int64_t microbatch) {
+    return &losses_[static_cast<std::size_t>(iteration * config_.job.microbatches_in_all() + microbatch)];
+  }
   /// Whether a step under this verdict is the one that would be made without.
   [[nodiscard]] bool stands(shunt::step_verdict const& v) const {
     return v.finite() && (!config_.clip || v.coefficient(*config_.clip) >= 1);

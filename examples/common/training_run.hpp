@@ -54,12 +54,20 @@ class training_run {
   /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
   template <class Executor>
   shunt::recovery_report operator()(Executor const& executor, std::vector<shunt::join> joins = {}) {
+    std::vector<shunt::rank_id> dead;
+    for (auto const& w : job_.dead) dead.push_back(job_.rank_of(w));
+    return (*this)(executor, {.end = end_, .dead = std::move(dead), .joins = std::move(joins)});
+  }
+  /// The same from an iteration on, as a process sees it that comes later. `from.end` is that of the run.
+  template <class Executor>
+  shunt::recovery_report operator()(Executor const& executor, shunt::recovery from) {
+    next_ = from.first;
     auto const plan = [&](std::span<shunt::rank_id const> dead) -> std::optional<shunt::program> {
       std::vector<shunt::rank_id> const without(dead.begin(), dead.end());
       if (stage_without_worker(job_without(without))) return std::nullopt;
       auto const& found = plan_without(without);
       work_.fit(*found.program);
-      on_plan(found, static_cast<std::int64_t>(iterations_.size()));
+      on_plan(found, next_);
       return *found.program;
     };
     auto const completed = [&](shunt::completed_iteration const& c) {
@@ -67,22 +75,20 @@ class training_run {
                              .loss = work_.loss(c.iteration),
                              .live = job_.ranks() - static_cast<std::int32_t>(c.dead.size()),
                              .planned = plan_without({c.dead.begin(), c.dead.end()}).period};
+      next_ = c.iteration + 1;
       if (c.took) done.measured_ms = static_cast<double>(*c.took) * 1e-6;
       iterations_.push_back(done);
       on_iteration(done);
     };
     auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) { return copy_state(joining, dead); };
-    std::vector<shunt::rank_id> dead;
-    for (auto const& w : job_.dead) dead.push_back(job_.rank_of(w));
-    shunt::recovery config{.end = end_, .dead = std::move(dead), .joins = std::move(joins)};
     if (work_.validates())
-      config.close = [&](std::span<shunt::rank_id const> lost) -> std::optional<shunt::program> {
+      from.close = [&](std::span<shunt::rank_id const> lost) -> std::optional<shunt::program> {
         std::vector<shunt::rank_id> const without(lost.begin(), lost.end());
         if (stage_without_worker(job_without(without))) return std::nullopt;
         work_.fit(*plan_without(without).closing);
         return *plan_without(without).closing;
       };
-    return shunt::run_through_losses(executor, work_, config, plan, completed, transfer);
+    return shunt::run_through_losses(executor, work_, from, plan, completed, transfer);
   }
 
  private:
@@ -99,7 +105,7 @@ class training_run {
     auto const comes = job.worker_of(joining);
     auto const peers = job.live_peers(comes.stage);
     if (peers.empty()) return std::nullopt;
-    work_.replace(joining, work_.iteration_of(job.rank_of({peers.front(), comes.stage})));
+    work_.replace(joining, next_);
     if (!work_.validates()) return shunt::lower_join(job, {comes}, work_.tensors());
     std::vector<shunt::rank_id> rest(dead.begin(), dead.end());
     std::erase(rest, joining);
@@ -114,6 +120,7 @@ class training_run {
   pipeline_training work_;
   std::map<std::vector<shunt::rank_id>, planned> plans_{};
   std::vector<trained_iteration> iterations_{};
+  std::int64_t next_ = 0;  // the iteration that all live workers run next
 };
 
 /// What training comes to.

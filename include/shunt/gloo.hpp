@@ -1,4 +1,5 @@
 #pragma once
 #include "shunt/gloo/agreement.hpp"
+#include "shunt/gloo/invitation.hpp"
 #include "shunt/gloo/mesh.hpp"
 #include "shunt/gloo/processes.hpp"

@@ -13,4 +13,5 @@
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/survival.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/measure/token_traffic.hpp"
 #include "shunt/measure/traffic.hpp"

@@ -6,5 +6,6 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
+#include "shunt/plan/token_carriers.hpp"
 #include "shunt/plan/token_quotas.hpp"
 #include "shunt/plan/token_split.hpp"

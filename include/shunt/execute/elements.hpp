@@ -6,6 +6,7 @@
 #include <span>
 #include <type_traits>
 
+#include "shunt/core/host_device.hpp"
 #include "shunt/program/program.hpp"
 
 /// The arithmetic of add and of the reductions: target[i] = target[i] (+ or max) source[i]. It is written once, so that every executor
@@ -17,7 +18,7 @@ namespace shunt {
 namespace detail {
 
 template <class T>
-[[nodiscard]] constexpr T combined(reduction how, T a, T b) {
+[[nodiscard]] SHUNT_HD constexpr T combined(reduction how, T a, T b) {
   if (how == reduction::max) return a < b ? b : a;
   if constexpr (std::integral<T>) {
     using wide = std::make_unsigned_t<T>;

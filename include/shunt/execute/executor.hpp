@@ -2,6 +2,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "shunt/execute/work.hpp"
@@ -27,6 +28,17 @@ concept session = requires(S& s, std::shared_ptr<program const> p) {
   { s.wait() } -> std::same_as<outcome>;
 };
 
+/// How a session's loss was noticed: for sessions that know it better than their timeline, which ranks that died on their own are not in.
+struct loss_times {
+  ticks noticed = 0;  ///< when, in nanoseconds of the steady clock, which the processes of one machine share
+  ticks detect = 0;   ///< from the last sign of life; in nanoseconds
+  ticks agree = 0;    ///< from then on until all that were left had agreed who is lost; in nanoseconds
+};
+template <class S>
+concept loss_timing_session = session<S> && requires(S const& s) {
+  { s.times_of_loss() } -> std::same_as<loss_times>;
+};
+
 /// A handle on a program that outlives the session.
 [[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) { return {std::shared_ptr<void const>{}, &p}; }
 
@@ -45,6 +57,13 @@ template <class E, class Work>
 concept executor_of = work<Work> && requires(E const& e, Work& w, program const& p, std::int64_t first) {
   { e.open(w, first) } -> session;
   { e.run(p, w) } -> std::same_as<outcome>;
+};
+
+/// An executor whose lost ranks are gone for good must be told that a new one comes in a rank's place: before the next session is opened,
+/// just before `iteration`, when `dead` are dead.
+template <class E>
+concept admitting_executor = requires(E const& e, rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) {
+  e.admit(joining, iteration, dead);
 };
 
 }  // namespace shunt

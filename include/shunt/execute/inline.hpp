@@ -128,7 +128,7 @@ class inline_session {
     if (bound_ != &p) {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
-      if (order_.size() < p.instructions()) refuse(p);
+      if (order_.size() < p.instructions()) refuse_circle(p, order_);
       bound_ = &p;
     }
     messages_.assign(d_.partner.size(), {});  // what a silent rank never took belongs to no other program
@@ -209,16 +209,6 @@ class inline_session {
   [[noreturn]] static void left_out(program_point at, std::string const& whose) {
     throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " + std::to_string(at.instruction) +
                           ": its condition lets it run and its " + whose + "'s doesn't");
-  }
-
-  [[noreturn]] void refuse(program const& p) const {
-    std::vector<std::int32_t> reached(p.ranks.size(), 0);
-    for (auto const at : order_) reached[at.rank.index()] = at.instruction + 1;
-    for (rank_id const r : ids<rank_id>(p.ranks.size()))
-      if (auto const i = static_cast<std::size_t>(reached[r.index()]); i < p.ranks[r].instructions.size())
-        throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " + std::to_string(i) + ": this " +
-                              std::string(to_string(p.ranks[r].instructions[i].code)) + " would wait forever");
-    throw invalid_program("ranks wait for each other");
   }
 
   std::vector<fault> faults_;

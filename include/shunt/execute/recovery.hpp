@@ -32,7 +32,7 @@
 /// Reference: SlipStream (arXiv 2405.14009); the transaction is this library's.
 namespace shunt {
 
-/// A lost rank that comes back just before an iteration.
+/// A lost rank that comes back just before an iteration; where ranks are processes, a new one in its place.
 struct join {
   rank_id rank{};
   std::int64_t iteration = 0;
@@ -59,17 +59,21 @@ struct completed_iteration {
   std::optional<ticks> took{};  ///< since the iteration before it had ended; nothing for a session's first
 };
 
-/// What a loss cost. Times are in nanoseconds.
+/// What a loss cost. Times are in nanoseconds; where ranks are processes, each sees its own.
 struct loss {
   std::int64_t iteration = 0;          ///< the first that was done again
-  std::vector<rank_id> ranks{};        ///< ascending
+  std::vector<rank_id> ranks{};        ///< ascending; none where connections broke and everybody is still there
   std::int32_t steps_undone = 0;       ///< survivors that had stepped
   std::int64_t instructions_lost = 0;  ///< that survivors had completed and do again
-  ticks detect = 0;                    ///< from the lost rank's last instruction to the end of the session; 0 where the clock was virtual
-  ticks agree = 0;                     ///< to agree on the dead; in one process the executor knows who fell silent
-  ticks restore = 0;                   ///< to put the survivors' state back
-  ticks replan = 0;                    ///< to plan without them
-  ticks redo = 0;                      ///< until the iteration was completed under the new plan; 0 where it wasn't
+  ticks noticed = 0;                   ///< when, on the steady clock, which processes of one machine share; 0 where no process died
+  /// From the lost rank's last sign of life, its last instruction where that is known. In one process to the end of the session; 0 where
+  /// the clock was virtual.
+  ticks detect = 0;
+  ticks agree = 0;    ///< to stop and agree on the dead; in one process the executor knows who fell silent
+  ticks restore = 0;  ///< to put the survivors' state back
+  ticks replan = 0;   ///< to plan without them
+  ticks rebuild = 0;  ///< to open the next session: processes meet and connect
+  ticks redo = 0;     ///< from then on, until the iteration was completed under the new plan; 0 where it wasn't
 };
 
 struct recovery_report {
@@ -132,32 +136,54 @@ class recovery_driver {
       if (at == report_.dead.end() || *at != j.rank) continue;
       std::optional<program> copies = transfer_(j.rank, std::span<rank_id const>(report_.dead));
       if (!copies) continue;
-      auto session = executor_.open(work_, transfer_iteration);
-      session.submit(std::make_shared<program const>(std::move(*copies)));
-      auto const result = session.wait();
+      if constexpr (admitting_executor<Executor>) executor_.admit(j.rank, j.iteration, std::span<rank_id const>(report_.dead));
+      auto const result = run_alone(std::move(*copies), transfer_iteration);
       current_.reset();
-      if (result.lost.empty()) {
+      if (ended_whole(result)) {
         report_.dead.erase(at);
         report_.joined.push_back(j);
       } else {  // whoever is gone now, nobody else's state has changed: another peer may give the joining rank its state
-        report_.losses.push_back({.iteration = report_.end, .ranks = result.lost});
         tried_[n] = std::binary_search(result.lost.begin(), result.lost.end(), j.rank);
-        add_dead(result.lost);
         if (!tried_[n]) --n;
       }
     }
   }
 
   void close() {
-    while (auto p = config_.close(std::span<rank_id const>(report_.dead))) {
-      auto session = executor_.open(work_, config_.end);
-      session.submit(std::make_shared<program const>(std::move(*p)));
-      auto const result = session.wait();
-      if (result.lost.empty()) return;
-      report_.losses.push_back({.iteration = config_.end, .ranks = result.lost});
-      add_dead(result.lost);
-    }
+    while (auto p = config_.close(std::span<rank_id const>(report_.dead)))
+      if (ended_whole(run_alone(std::move(*p), config_.end))) return;
     stop_without_plan();
+  }
+
+  /// A program in a session of its own; notes what is lost in it.
+  outcome run_alone(program p, std::int64_t iteration) {
+    auto session = executor_.open(work_, iteration);
+    alone_ = std::make_shared<program const>(std::move(p));
+    session.submit(alone_);
+    auto result = session.wait();
+    if (ended_whole(result)) {
+      broken_ = 0;
+      return result;
+    }
+    if (result.lost.empty()) not_for_ever();
+    loss l{.iteration = report_.end, .ranks = result.lost};
+    note_times(l, session, result, 0);
+    report_.losses.push_back(std::move(l));
+    add_dead(result.lost);
+    return result;
+  }
+  /// Whether nobody was lost in the last program that ran alone, and all who take part have completed it.
+  [[nodiscard]] bool ended_whole(outcome const& result) const {
+    for (rank_id const r : ids<rank_id>(result.done.size()))
+      if (!alone_->ranks[r].instructions.empty() && result.done[r].programs == 0) return false;
+    return result.lost.empty();
+  }
+
+  /// A session ended early and nobody is lost: processes lost their connections. Once in a while that happens.
+  void not_for_ever() {
+    constexpr int most = 8;
+    if (!loss_timing_session<decltype(executor_.open(work_, 0))> || ++broken_ > most)
+      throw invalid_program("iteration " + std::to_string(report_.end) + " neither completes nor loses a rank");
   }
 
   void replan() {
@@ -174,21 +200,39 @@ class recovery_driver {
     stopwatch const since_open;
     auto const first = report_.end;
     auto session = executor_.open(work_, first);
+    if (redoing_) report_.losses.back().rebuild = since_open.now();
+    stopwatch const since_redo;
     for (auto k = first; k < stop; ++k) session.submit(current_);
     ticks before = 0;
     for (std::int32_t n = 1; report_.end < stop && session.wait_until(n); ++n) {
       ticks const now = session.completed_at(n);
-      if (n == 1 && redoing_) report_.losses.back().redo = since_redo_.now();
+      if (n == 1 && redoing_) report_.losses.back().redo = since_redo.now();
       redoing_ = false;
+      broken_ = 0;
       announce(report_.dead, now, n > 1 ? std::optional(now - before) : std::nullopt);
       before = now;
     }
     redoing_ = false;
     report_.sessions.push_back({first, report_.dead, current_, session.wait()});
-    if (outcome const& result = report_.sessions.back().result; !result.lost.empty())
-      recover(first, result, since_open.now());
-    else if (report_.end < stop)
-      throw invalid_program("iteration " + std::to_string(report_.end) + " neither completes nor loses a rank");
+    outcome const& result = report_.sessions.back().result;
+    if (result.lost.empty() && report_.end >= stop) return;
+    if (result.lost.empty()) not_for_ever();
+    loss l{.ranks = result.lost};
+    note_times(l, session, result, since_open.now());
+    recover(first, result, std::move(l));
+  }
+
+  /// How long it took to notice and to agree, where the session knows, or `elapsed` since it was opened.
+  template <class Session>
+  static void note_times(loss& l, Session const& session, outcome const& result, ticks elapsed) {
+    if constexpr (loss_timing_session<Session>) {
+      auto const times = session.times_of_loss();
+      l.noticed = times.noticed;
+      l.detect = times.detect;
+      l.agree = times.agree;
+    } else if (elapsed > 0 && result.timeline.seconds_per_tick > 0) {
+      l.detect = elapsed - silent_since(result);
+    }
   }
 
   void announce(std::vector<rank_id> const& dead, ticks ended_at, std::optional<ticks> took) {
@@ -196,13 +240,11 @@ class recovery_driver {
     ++report_.end;
   }
 
-  void recover(std::int64_t first, outcome const& result, ticks elapsed) {
-    stopwatch clock;
-    loss l{.ranks = result.lost};
-    l.detect = result.timeline.seconds_per_tick > 0 ? elapsed - silent_since(result) : 0;
+  void recover(std::int64_t first, outcome const& result, loss l) {
+    stopwatch const clock;
     auto const dead_before = report_.dead;
     add_dead(result.lost);
-    l.agree = clock.now();
+    l.agree += clock.now();
 
     auto const back_to = fewest_programs(result);
     while (report_.end < first + back_to) announce(dead_before, last_end(result, report_.end - first), std::nullopt);
@@ -227,7 +269,6 @@ class recovery_driver {
       redoing_ = current_ != nullptr;
     }
     report_.losses.push_back(std::move(l));
-    since_redo_ = stopwatch{};
   }
 
   [[nodiscard]] std::vector<rank_id> survivors(outcome const& result) const {
@@ -283,8 +324,9 @@ class recovery_driver {
   recovery_report report_{};
   std::vector<bool> tried_{};  // by join
   std::shared_ptr<program const> current_{};
-  stopwatch since_redo_{};
+  std::shared_ptr<program const> alone_{};  // the last that had a session of its own
   bool redoing_ = false;
+  int broken_ = 0;  // sessions that ended early and lost nobody, since one that made headway
 };
 
 }  // namespace detail

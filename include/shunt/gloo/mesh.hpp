@@ -4,7 +4,7 @@
 /// The members of an epoch meet in a shared directory, connect to each other over TCP, and run programs with `rank_loop`. A peer whose
 /// connection closes (it crashed, or was killed) is lost at once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is
 /// lost then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. After a loss the mesh is of no more use:
-/// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch.
+/// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the witness of who dies meanwhile.
 ///
 /// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for sends to end, and Gloo's own.
 #include <algorithm>
@@ -20,6 +20,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -42,11 +43,14 @@ namespace shunt {
 /// A network that could not be made: the directory can't be used, somebody did not come, or no connection was possible.
 class no_mesh : public std::runtime_error {
  public:
-  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {}) : std::runtime_error(why), absent_(std::move(absent)) {}
+  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {}, bool unconnected = false)
+      : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
   [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }  ///< who did not come in time
+  [[nodiscard]] bool unconnected() const noexcept { return unconnected_; }  ///< all came, and not all connections could be made
 
  private:
   std::vector<rank_id> absent_;
+  bool unconnected_;
 };
 
 struct gloo_config {
@@ -62,16 +66,17 @@ class gloo_mesh {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep their numbers from epoch to epoch.
+  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep their numbers from epoch to epoch. For a
+  /// member that `witness` (the mesh of the epoch before) has lost nobody waits.
   /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE isn't ignored, and std::invalid_argument
   /// where self is no member.
-  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self)
+  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self, gloo_mesh const* witness = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
     if (index_of(self) == members_.size()) throw std::invalid_argument("rank " + std::to_string(self.value()) + " is no member of its mesh");
     struct sigaction pipe {};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
       throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call std::signal(SIGPIPE, SIG_IGN) first");
-    meet(epoch);
+    meet(epoch, witness);
     peers_.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       peers_[i].heard = clock::now();
@@ -142,6 +147,7 @@ class gloo_mesh {
       std::lock_guard const lock(mutex_);
       waiting_ = nullptr;
       if (!arrived) refuse_after_loss();
+      peers_[peer].heard = clock::now();
     } catch (peer_lost const&) {
       throw;
     } catch (std::exception const&) {
@@ -202,6 +208,16 @@ class gloo_mesh {
     return lost_;
   }
 
+  struct first_loss {
+    clock::time_point heard{};    ///< the last sign of life of a peer that is lost now
+    clock::time_point noticed{};  ///< when this rank took it for lost
+  };
+  /// Of the peer that was lost first; nothing where none is.
+  [[nodiscard]] std::optional<first_loss> when_lost() const {
+    std::lock_guard const lock(mutex_);
+    return when_lost_;
+  }
+
  private:
   using unbound = ::gloo::transport::UnboundBuffer;
 
@@ -227,7 +243,7 @@ class gloo_mesh {
   }
 
   /// All members sign in, connect, and say whether they could; nobody starts before everybody is connected.
-  void meet(std::int32_t epoch) {
+  void meet(std::int32_t epoch, gloo_mesh const* witness) {
     namespace files = std::filesystem;
     std::string const prefix = "epoch" + std::to_string(epoch);
     auto const sign = [&](rank_id r, char const* what) {
@@ -237,20 +253,22 @@ class gloo_mesh {
       std::error_code ignored;
       return files::exists(sign(r, what), ignored);
     };
-    /// Waits until all members meet a condition; those that don't, after a time, are absent.
+    /// Waits until all members meet a condition; those that don't, after a time or because they are lost, are absent.
     auto const wait_for = [&](auto const& condition, std::string const& what) {
       auto const until = clock::now() + config_.patience;
       for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
+        auto const gone = witness ? witness->lost() : std::vector<rank_id>{};  // before looking: who has signed in may have left the old mesh
         std::vector<rank_id> missing;
         for (rank_id const r : members_)
           if (!condition(r)) missing.push_back(r);
         if (missing.empty()) return;
-        if (clock::now() <= until) continue;
+        bool const in_vain =
+            std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return std::find(gone.begin(), gone.end(), r) != gone.end(); });
+        if (!in_vain && clock::now() <= until) continue;
         std::string names;
         for (rank_id const r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r.value());
-        throw no_mesh(config_.directory + ": after " + std::to_string(config_.patience.count()) + " ms these ranks did not " + what + " " +
-                          prefix + ": " + names,
-                      missing);
+        auto const after = in_vain ? "" : "after " + std::to_string(config_.patience.count()) + " ms ";
+        throw no_mesh(config_.directory + ": " + after + "these ranks did not " + what + " " + prefix + ": " + names, missing);
       }
     };
     try {
@@ -259,21 +277,22 @@ class gloo_mesh {
         throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " is there already, in " + prefix +
                       "; is the directory left over from another run?");
       wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
-      std::string const failure = connect(prefix);
+      // somebody may die while others wait for its connection, of which Gloo tells them nothing: once all have come this takes milliseconds
+      std::string const failure = connect(prefix, witness ? std::min(config_.patience, 4 * config_.silence) : config_.patience);
       files::create_directory(sign(self_, failure.empty() ? "ready" : "failed"));
       wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); }, "connect in");
       if (!failure.empty())
-        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + failure);
+        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + failure, {}, true);
       for (rank_id const r : members_)
         if (signed_as(r, "failed"))
-          throw no_mesh(config_.directory + ": rank " + std::to_string(r.value()) + " could not connect in " + prefix);
+          throw no_mesh(config_.directory + ": rank " + std::to_string(r.value()) + " could not connect in " + prefix, {}, true);
     } catch (files::filesystem_error const& error) {
       throw no_mesh(config_.directory + ": can't meet there: " + error.code().message());
     }
   }
 
   /// Why that isn't possible; empty: connected.
-  [[nodiscard]] std::string connect(std::string const& prefix) {
+  [[nodiscard]] std::string connect(std::string const& prefix, std::chrono::milliseconds patience) {
     if (!config_.interface.empty() && if_nametoindex(config_.interface.c_str()) == 0) return "no network interface " + config_.interface;
     try {
       ::gloo::transport::tcp::attr attributes;
@@ -283,7 +302,7 @@ class gloo_mesh {
       ::gloo::rendezvous::FileStore files_of(config_.directory);
       ::gloo::rendezvous::PrefixStore store(prefix, files_of);
       auto context = std::make_shared<::gloo::rendezvous::Context>(static_cast<int>(index_of(self_)), size());
-      context->setTimeout(config_.patience);
+      context->setTimeout(patience);
       context->connectFullMesh(store, device);
       context_ = std::move(context);
       return {};
@@ -312,6 +331,7 @@ class gloo_mesh {
       if (!peers_[i].there || over_) return;
       peers_[i].there = false;
       if (!leaving_) lost_.push_back(members_[i]);
+      if (!leaving_ && !when_lost_) when_lost_ = {peers_[i].heard, clock::now()};
       if (waiting_) waiting_->abortWaitRecv();
       if (sending_) sending_->abortWaitSend();
       if (peers_[i].heart) peers_[i].heart->abortWaitRecv();
@@ -445,6 +465,7 @@ class gloo_mesh {
   std::int64_t note_ = 0;
   std::vector<neighbour> peers_{};
   std::vector<rank_id> lost_{};
+  std::optional<first_loss> when_lost_{};
   std::deque<std::unique_ptr<outgoing>> outgoing_{};
   unbound* waiting_ = nullptr;
   unbound* sending_ = nullptr;

@@ -4,15 +4,26 @@
 /// Every process makes one of these for its own rank and then does what the others do: opens sessions, submits the same programs, waits. A
 /// session is an epoch: its members meet when it opens and agree when it ends on who is left and how far each of them came, so that every
 /// process has the same `outcome::lost` and `outcome::done`, and with them takes the same decisions, `run_through_losses` among others. The
-/// timeline has this process's own events. Rank r of the programs is rank r in every epoch; a lost one never comes back.
+/// timeline has this process's own events. Rank r of the programs is rank r in every epoch; in a lost one's place a new process may come
+/// (see invitation.hpp).
+///
+/// Nothing waits for ever. A member that dies between two epochs is missed by the mesh of the first, which stays up until the second has
+/// begun; one that lives and does not come within `patience` is lost. Where connections break and everybody signs in all the same, the
+/// session ends early and nobody is lost.
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
 #include <cstdint>
-#include <cstdlib>
 #include <exception>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
-#include <condition_variable>
 #include <optional>
+#include <span>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -22,6 +33,7 @@
 #include "shunt/execute/faults.hpp"
 #include "shunt/execute/rank_loop.hpp"
 #include "shunt/gloo/agreement.hpp"
+#include "shunt/gloo/invitation.hpp"
 #include "shunt/gloo/mesh.hpp"
 
 namespace shunt {
@@ -32,13 +44,20 @@ class process_session;
 /// Copies share their epoch. Only one session may be open at a time.
 class gloo_processes {
  public:
-  /// Rank `self` of 0 .. ranks-1, all of which take part in the first epoch.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<fault> faults = {})
-      : config_(std::move(config)), self_(self), ranks_(ranks), faults_(std::move(faults)), life_(std::make_shared<life>()) {
-    for (std::int32_t r = 0; r < ranks; ++r) life_->members.emplace_back(r);
-  }
+  /// What a fault of `faults` does to this process, on the thread that runs its programs: it doesn't come back from there.
+  using end_of_process = std::function<void()>;
 
-  /// Meets the others. Throws no_mesh where that can't be; members that don't come in time are lost.
+  /// Rank `self` of 0 .. ranks-1, all of which take part in the first epoch.
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<fault> faults = {}, end_of_process strike = killed)
+      : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults), std::move(strike)) {}
+
+  /// A new process in the place of rank `self`, which the others have asked to come.
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked, std::vector<fault> faults = {},
+                 end_of_process strike = killed)
+      : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch, std::move(faults), std::move(strike)) {}
+
+  /// Meets the others. Throws no_mesh where that can't be: in the first epoch also where somebody does not come; later members that don't
+  /// come in time are lost.
   template <work Work>
   [[nodiscard]] process_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
     return process_session<Work>(*this, w, first_iteration);
@@ -48,6 +67,16 @@ class gloo_processes {
     auto session = open(w);
     session.submit(borrowed(p));
     return session.wait();
+  }
+
+  /// Makes a lost rank a member of the next epoch, and asks a new process to come in its place just before `iteration`; `dead` are the
+  /// ranks that are dead until then. All members do this, between the same two sessions. Throws no_mesh where the directory can't be used.
+  void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
+    auto& members = life_->members;
+    auto const at = std::lower_bound(members.begin(), members.end(), joining);
+    if (at != members.end() && *at == joining) return;
+    members.insert(at, joining);
+    invite(config_, joining, self_, {life_->epoch, iteration, members, {dead.begin(), dead.end()}});
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -61,12 +90,30 @@ class gloo_processes {
   struct life {
     std::int32_t epoch = 0;
     std::vector<rank_id> members{};
+    std::shared_ptr<gloo_mesh> before{};  // of the last epoch: knows who dies until the next one has begun
+    bool first = true;                    // nobody has met yet
   };
+
+  static void killed() { std::raise(SIGKILL); }
+  static std::vector<rank_id> everyone(std::int32_t ranks) {
+    std::vector<rank_id> all;
+    for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
+    return all;
+  }
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members, std::int32_t epoch,
+                 std::vector<fault> faults, end_of_process strike)
+      : config_(std::move(config)), self_(self), ranks_(ranks), faults_(std::move(faults)), strike_(std::move(strike)),
+        life_(std::make_shared<life>()) {
+    life_->members = std::move(members);
+    life_->epoch = epoch;
+    life_->first = epoch == 0;
+  }
 
   gloo_config config_;
   rank_id self_;
   std::int32_t ranks_;
-  std::vector<fault> faults_;  // this process kills itself there, for tests
+  std::vector<fault> faults_;  // of this process, for tests
+  end_of_process strike_;
   std::shared_ptr<life> life_;
 };
 
@@ -75,13 +122,7 @@ template <work Work>
 class process_session {
  public:
   process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration) : of_(of), first_iteration_(first_iteration) {
-    try {
-      net_.emplace(of_.config_, of_.life_->epoch, of_.life_->members, of_.self_);
-    } catch (no_mesh const& error) {
-      if (error.absent().empty()) throw;
-      absent_ = error.absent();
-      return;
-    }
+    if (!meet()) return;
     loop_.emplace(*net_, w, first_iteration, clock_);
     runner_ = std::thread([this] { live(); });
   }
@@ -108,6 +149,7 @@ class process_session {
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
     if (!net_ || !net_->told_by_all(programs)) return false;
+    of_.life_->before.reset();  // everybody is here
     completions_.resize(static_cast<std::size_t>(programs), clock_.now());
     return true;
   }
@@ -120,39 +162,85 @@ class process_session {
     if (runner_.joinable()) runner_.join();
     waited_ = true;
     if (failure_) std::rethrow_exception(failure_);
-    auto& life = *of_.life_;
-    auto const lost = [&] { return net_ ? net_->lost() : absent_; };
-    progress const own = loop_ ? loop_->log().done() : progress{};
-    auto const note = (std::int64_t{own.programs} << 32) + own.instructions;
-    auto const left = agree(of_.config_, life.epoch, life.members, of_.self_, lost, note);
-    ++life.epoch;
+    if (net_) settle(loop_->log().done());
 
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
-    std::vector<rank_id> members;
-    for (survivor const& s : left) {
-      members.push_back(s.rank);
+    for (survivor const& s : left_)
       all.done[s.rank] = {static_cast<std::int32_t>(s.note >> 32), static_cast<std::int32_t>(s.note & 0x7fffffff)};
-    }
-    for (rank_id const r : life.members)
-      if (std::find(members.begin(), members.end(), r) == members.end()) all.lost.push_back(r);
-    life.members = std::move(members);
+    all.lost = lost_;
     if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, programs_);
     return all;
   }
 
+  /// After `wait`: the loss that ended the session, as this process saw it.
+  [[nodiscard]] loss_times times_of_loss() const { return times_; }
+
  private:
+  using clock = gloo_mesh::clock;
+
+  /// Connects to the other members; false where some are lost before that, on which all have agreed then.
+  bool meet() {
+    constexpr int attempts = 4;
+    auto& life = *of_.life_;
+    for (int n = 1;; ++n) try {
+        net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_, life.before.get());
+        life.first = false;
+        return true;
+      } catch (no_mesh const& error) {
+        if (life.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
+        absent_ = error.absent();
+        settle({});
+        if (!lost_.empty()) return false;
+      }
+  }
+
+  /// Agrees on who is left, and how far all have come.
+  void settle(progress const& own) {
+    auto& life = *of_.life_;
+    auto const begun = clock::now();
+    auto const missed = [&]() -> std::vector<rank_id> {
+      if (net_) return net_->lost();
+      auto all = absent_;
+      if (clock::now() - begun > of_.config_.patience) {  // nobody watches over them: who has not signed in is lost
+        all = life.members;
+        std::erase(all, of_.self_);
+      } else if (life.before) {
+        for (rank_id const r : life.before->lost())
+          if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
+      }
+      return all;
+    };
+    auto const* const witness = net_ ? net_.get() : life.before.get();
+    auto const seen = witness ? witness->when_lost() : std::nullopt;
+    auto const noticed = seen && net_ ? seen->noticed : begun;
+
+    left_ = agree(of_.config_, life.epoch, life.members, of_.self_, missed, (std::int64_t{own.programs} << 32) + own.instructions);
+    times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
+              .detect = seen ? in_ticks(noticed - seen->heard) : 0,
+              .agree = in_ticks(clock::now() - noticed)};
+    std::vector<rank_id> members;
+    for (survivor const& s : left_) members.push_back(s.rank);
+    lost_.clear();
+    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(), std::back_inserter(lost_));
+    life.members = std::move(members);
+    life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no witness any more
+    ++life.epoch;
+  }
+  [[nodiscard]] static ticks in_ticks(clock::duration d) { return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count(); }
+
   void live() {
     try {
       while (auto const p = next()) {
         auto const strike = strike_of(of_.faults_, *p, of_.self_, loop_->iteration());
         loop_->run(*p, [&](std::int32_t i) {
-          if (i == strike) std::_Exit(137);
+          if (i == strike) of_.strike_();
         });
         net_->tell(loop_->log().done().programs);
       }
     } catch (peer_lost const&) {
+    } catch (run_aborted const&) {
     } catch (...) {
       failure_ = std::current_exception();
       net_->leave();
@@ -177,12 +265,15 @@ class process_session {
   gloo_processes const of_;
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
-  std::optional<gloo_mesh> net_{};
-  std::vector<rank_id> absent_{};
+  std::shared_ptr<gloo_mesh> net_{};
+  std::vector<rank_id> absent_{};  // from the meeting, where there is no mesh
   std::optional<rank_loop<gloo_mesh, Work>> loop_{};
   std::vector<ticks> completions_{};
   std::exception_ptr failure_{};
   bool waited_ = false;
+  std::vector<survivor> left_{};  // what was agreed on, and what follows from it
+  std::vector<rank_id> lost_{};
+  loss_times times_{};
 
   std::mutex mutex_{};  // guards these three
   std::condition_variable submitted_{};

@@ -86,10 +86,8 @@ inline void write_trace(std::ostream& out, timeline const& events, trace_style c
     rows[row] = e.end;
     tids.push_back(e.rank.value() + static_cast<std::int64_t>(row) * ranks);
     bool const compute = e.code == opcode::compute;
-    auto name = std::string(compute ? to_string(e.op.kind) : to_string(e.code));
     bool const microbatch = compute && e.op.kind < op_kind::step;
-    if (microbatch) name += " " + std::to_string(e.op.pipeline.value()) + ":" + std::to_string(e.op.microbatch.value());
-    next() << "{\"name\": " << detail::json_text(name) << ", \"cat\": \"" << (compute ? "compute" : "transfer")
+    next() << "{\"name\": " << detail::json_text(name_of(e.code, e.op)) << ", \"cat\": \"" << (compute ? "compute" : "transfer")
            << "\", \"ph\": \"X\", \"ts\": " << time(e.start) << ", \"dur\": " << time(e.end - e.start) << ", \"pid\": 0, \"tid\": "
            << std::to_string(tids.back())
            << ", \"args\": {\"iteration\": " << std::to_string(e.iteration) << ", \"instruction\": " << std::to_string(e.instruction);

@@ -45,21 +45,63 @@ void read_rows(json_reader const& here, std::int32_t rows, std::int32_t columns,
   if (found != (columns == 0 ? 0 : rows)) here.refuse("has " + std::to_string(found) + " rows, must have " + std::to_string(rows));
 }
 
+/// Tables of rows x columns values, one after another.
+[[nodiscard]] inline nlohmann::json tables_of(std::vector<std::int64_t> const& values, std::int32_t rows, std::int32_t columns) {
+  auto tables = nlohmann::json::array();
+  auto const lines = rows_of(values, columns, [](std::int64_t value) { return value; });
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (i % static_cast<std::size_t>(std::max(1, rows)) == 0) tables.push_back(nlohmann::json::array());
+    tables.back().push_back(lines[i]);
+  }
+  return tables;
+}
+
+/// Reads them back; how many there are.
+inline std::int32_t read_tables(json_reader const& here, std::int32_t rows, std::int32_t columns, std::vector<std::int64_t>& values) {
+  values.clear();
+  std::int32_t found = 0;
+  here.each([&](json_reader const& table) {
+    std::vector<std::int64_t> part;
+    read_rows(table, rows, columns, part, [](json_reader const& item) { return item.integer<std::int64_t>(); });
+    values.insert(values.end(), part.begin(), part.end());
+    ++found;
+  });
+  return found;
+}
+
 inline constexpr auto whole = [](json_reader const& item) { return item.integer<std::int64_t>(); };
 inline constexpr auto same = [](std::int64_t value) { return value; };
 
 }  // namespace detail
 
-/// {"experts": E, "loads": [[tokens of expert 0, ...] of layer 0, ...], "slots_per_rank": [...]}
+/// {"layers": L, "experts": E, "loads": [[tokens of expert 0, ...] of layer 0, ...], "slots_per_rank": [...]}, and where they are set
+/// "ranks_per_node", "groups", "previous": a row a layer, "history": [rows as in loads of the oldest window, ...], "sources": [a row a rank
+/// of layer 0, ...].
 inline void to_json(nlohmann::json& j, expert_layers const& p) {
   j = {{"layers", p.layers}, {"experts", p.experts}, {"loads", detail::rows_of(p.loads, p.experts, detail::same)},
        {"slots_per_rank", p.slots_per_rank}};
+  if (p.ranks_per_node != 0) j["ranks_per_node"] = p.ranks_per_node;
+  if (p.groups != 0) j["groups"] = p.groups;
+  if (!p.previous.empty()) j["previous"] = detail::rows_of(p.previous, p.slots(), [](expert_id e) { return e.value(); });
+  if (!p.history.empty()) j["history"] = detail::tables_of(p.history, p.layers, p.experts);
+  if (!p.sources.empty()) j["sources"] = detail::tables_of(p.sources, p.ranks(), p.experts);
 }
 inline void read(json_reader const& here, expert_layers& p) {
-  here.only({"layers", "experts", "loads", "slots_per_rank"});
+  here.only({"layers", "experts", "loads", "slots_per_rank", "ranks_per_node", "groups", "previous", "history", "sources"});
   p = {.layers = here["layers"].integer<std::int32_t>(0), .experts = here["experts"].integer<std::int32_t>(0)};
   detail::read_rows(here["loads"], p.layers, p.experts, p.loads, detail::whole);
   here["slots_per_rank"].each([&](json_reader const& item) { p.slots_per_rank.push_back(item.integer<std::int32_t>()); });
+  if (here.has("ranks_per_node")) p.ranks_per_node = here["ranks_per_node"].integer<std::int32_t>(0);
+  if (here.has("groups")) p.groups = here["groups"].integer<std::int32_t>(0);
+  std::int64_t slots = 0;
+  for (auto const n : p.slots_per_rank) slots += n;
+  if (slots < 0 || slots >= (std::int64_t{1} << 31)) here["slots_per_rank"].refuse("adds up to " + std::to_string(slots));
+  if (here.has("previous"))
+    detail::read_rows(here["previous"], p.layers, p.slots(), p.previous, [](json_reader const& item) { return item.id<expert_id>(); });
+  if (here.has("history")) detail::read_tables(here["history"], p.layers, p.experts, p.history);
+  if (!here.has("sources")) return;
+  auto const found = detail::read_tables(here["sources"], p.ranks(), p.experts, p.sources);
+  if (found != p.layers) here["sources"].refuse("has " + std::to_string(found) + " layers, must have " + std::to_string(p.layers));
 }
 
 inline void to_json(nlohmann::json& j, optimizer_state const& o) {

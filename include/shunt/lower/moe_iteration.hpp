@@ -22,7 +22,13 @@
 ///
 /// Between them stand the exchanges, an all_gather of the counts of each layer and one all_reduce of `sums`; at the start `sums` is
 /// filled with zeroes, in the end stand gradient collection and steps. Everything runs on lane 0. Per rank 13 instructions a layer, three
-/// more, and those of the collection. Throws invalid_problem where a size is not positive or ranks, experts or elements don't fit.
+/// more, and those of the collection.
+///
+/// Ranks that are gone have empty lists, and live ones carry their micro-batches beside their own (`moe_shape::carriers`): a rank's
+/// operations then work on all that it carries, one after the other. Collectives and exchanges are over the live ranks, in ascending
+/// order; parts and counts of buffers stand in the same order.
+///
+/// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a rank that is gone has slots or shards.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -37,47 +43,57 @@
 #include "shunt/core/units.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/lower/gradient_collection.hpp"
+#include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
+#include "shunt/plan/shard_recovery.hpp"
+#include "shunt/plan/token_carriers.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// Sizes that a MoE iteration has whatever its placement. All ranks bring equally many tokens.
+/// Sizes that a MoE iteration has whatever its placement. All micro-batches have equally many tokens.
 struct moe_shape {
   std::int32_t layers = 1;
-  std::int64_t tokens = 1;         ///< of one rank in one iteration
+  std::int64_t tokens = 1;         ///< of one micro-batch
   std::int64_t slot_capacity = 1;  ///< tokens that a slot takes in one iteration
   byte_count token_bytes = 4;      ///< a token, an answer and their gradients as they travel
-  byte_count hidden_bytes = 4;     ///< what a rank hands from layer to layer for all its tokens, forwards and backwards
-  byte_count kept_bytes = 4;       ///< what a rank keeps of a layer's routing until its backward pass
+  byte_count hidden_bytes = 4;     ///< what is handed from layer to layer for a micro-batch, forwards and backwards
+  byte_count kept_bytes = 4;       ///< what is kept of a micro-batch's routing in a layer until its backward pass
   byte_count dense_bytes = 4;      ///< all but the experts: parameters and optimizer state, the same on every rank
   std::int64_t sums = 1;           ///< int64 numbers added over all ranks: the dense gradient, and what else the caller counts
   optimizer_state experts{};       ///< of one layer
+  token_carriers carriers{};       ///< empty: all ranks live, each with the micro-batch of its number
 
   constexpr bool operator==(moe_shape const&) const = default;
 };
 
-/// The numbers under which a rank of a MoE iteration keeps its buffers. What travels lies in one part for each rank, `part_tokens` long.
+/// The carriers of a shape, in full.
+[[nodiscard]] constexpr token_carriers carriers_of(moe_shape const& shape) {
+  return shape.carriers.of.empty() ? carriers_without({}, shape.experts.ranks) : shape.carriers;
+}
+
+/// The numbers under which a rank of a MoE iteration keeps its buffers. What travels lies in one part for each live rank, `part_tokens`
+/// long for each micro-batch that a rank carries at most.
 struct moe_buffers {
   // of the whole model
   static constexpr buffer_id dense{0};            ///< dense_bytes; persistent
   static constexpr buffer_id sums{1};             ///< int64
-  static constexpr buffer_id hidden{2};           ///< hidden_bytes
-  static constexpr buffer_id outgoing{3};         ///< ranks x part_tokens x token_bytes
-  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one a rank
+  static constexpr buffer_id hidden{2};           ///< hidden_bytes for each micro-batch carried
+  static constexpr buffer_id outgoing{3};         ///< live ranks x micro-batches x part_tokens x token_bytes
+  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one a live rank
   static constexpr buffer_id incoming{5};         ///< like outgoing
   static constexpr buffer_id incoming_counts{6};  ///< like outgoing_counts
   static constexpr buffer_id staged{7};           ///< parts of gradients on their way into shard_gradients
 
   // of a layer
-  static constexpr buffer_id kept(layer_id l) { return at(l, 0); }             ///< kept_bytes
-  static constexpr buffer_id counts(layer_id l) { return at(l, 1); }           ///< int64 tokens of this rank, one an expert
-  static constexpr buffer_id all_counts(layer_id l) { return at(l, 2); }       ///< the same of all ranks: ranks x experts
-  static constexpr buffer_id shares(layer_id l) { return at(l, 3); }           ///< int64 tokens: ranks x slots of all ranks
+  static constexpr buffer_id kept(layer_id l) { return at(l, 0); }             ///< kept_bytes for each micro-batch carried
+  static constexpr buffer_id counts(layer_id l) { return at(l, 1); }           ///< int64 tokens: micro-batches carried x experts
+  static constexpr buffer_id all_counts(layer_id l) { return at(l, 2); }       ///< the same of all live ranks
+  static constexpr buffer_id shares(layer_id l) { return at(l, 3); }           ///< int64 tokens: all micro-batches x slots of all ranks
   static constexpr buffer_id arrived(layer_id l) { return at(l, 4); }          ///< tokens for this rank's slots, like outgoing
   static constexpr buffer_id answers(layer_id l) { return at(l, 5); }          ///< answers to this rank's tokens, like outgoing
   static constexpr buffer_id weights(layer_id l) { return at(l, 6); }          ///< this rank's slots x expert; persistent
@@ -85,9 +101,10 @@ struct moe_buffers {
   static constexpr buffer_id shard_gradients(layer_id l) { return at(l, 8); }  ///< this rank's shards, expert by expert
   static constexpr buffer_id state(layer_id l) { return at(l, 9); }            ///< what the optimizer keeps of them; persistent
   static constexpr buffer_id weight_shards(layer_id l) { return at(l, 10); }   ///< updated weights of them; persistent
+  static constexpr buffer_id recovered(layer_id l) { return at(l, 11); }       ///< `state` as a recovery of shards leaves it; in no iteration
 
  private:
-  static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 8 + 11 * l.value() + kind; }
+  static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 8 + 12 * l.value() + kind; }
 };
 
 /// The buffers of a layer's experts as collection and scatter know them.
@@ -99,7 +116,7 @@ struct moe_buffers {
           .shard_weights = moe_buffers::weight_shards(l)};
 }
 
-/// Tokens that one rank sends to another at most: all it has, or all that the other's slots take.
+/// Tokens of one micro-batch that go to one rank at most: all there are, or all that the rank's slots take.
 [[nodiscard]] constexpr std::int64_t part_tokens(moe_shape const& shape, expert_placement const& placement) {
   std::int64_t slots = 0;
   for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
@@ -124,23 +141,44 @@ constexpr void validate(moe_shape const& shape) {
   if (shape.slot_capacity < 0) throw invalid_problem("slot_capacity", "must be at least 0, is " + std::to_string(shape.slot_capacity));
 }
 
-/// All buffers of both programs, on every rank.
+/// Throws invalid_problem unless the carriers are ranks and nothing is left on the others.
+constexpr void validate(token_carriers const& carriers, expert_placement const& placement, shard_map const& map) {
+  if (carriers.microbatches() != placement.ranks())
+    throw invalid_problem("carriers", "has " + std::to_string(carriers.microbatches()) + " micro-batches for " +
+                                          std::to_string(placement.ranks()) + " ranks");
+  for (std::size_t k = 0; k < carriers.of.size(); ++k)
+    if (carriers.of[k] < 0 || carriers.of[k].value() >= placement.ranks())
+      throw invalid_problem("carriers[" + std::to_string(k) + "]",
+                            "is rank " + std::to_string(carriers.of[k].value()) + " of " + std::to_string(placement.ranks()));
+  for (rank_id r : ids<rank_id>(placement.ranks())) {
+    if (carriers.alive(r)) continue;
+    bool const slots = placement.first_slot[r.index()] < placement.first_slot[r.index() + 1];
+    if (slots || held_elements(map, r) > 0)
+      throw invalid_problem("carriers", "rank " + std::to_string(r.value()) + " carries no micro-batch and still has " +
+                                            (slots ? "slots" : "shards"));
+  }
+}
+
+/// All buffers of both programs, on every live rank.
 constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, expert_placement const& placement, shard_map const& map) {
   using buffers = moe_buffers;
   auto const word = size_of(element::int64);
-  byte_count const ranks = placement.ranks(), counts = ranks * word;
-  byte_count const parts = ranks * part_tokens(shape, placement) * shape.token_bytes;
-  for (rank_id r : ids<rank_id>(placement.ranks())) {
+  auto const carriers = carriers_of(shape);
+  validate(carriers, placement, map);
+  auto const live = carriers.live();
+  byte_count const ranks = static_cast<byte_count>(live.size()), carried = carriers.most(), counts = carried * shape.experts.experts * word;
+  byte_count const parts = ranks * carried * part_tokens(shape, placement) * shape.token_bytes;
+  for (rank_id const r : live) {
     b.buffer(r, buffers::dense, shape.dense_bytes, true);
     b.buffer(r, buffers::sums, shape.sums * word);
-    b.buffer(r, buffers::hidden, shape.hidden_bytes);
+    b.buffer(r, buffers::hidden, carried * shape.hidden_bytes);
     for (buffer_id const all : {buffers::outgoing, buffers::incoming}) b.buffer(r, all, parts);
-    for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts}) b.buffer(r, all, counts);
+    for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts}) b.buffer(r, all, ranks * word);
     for (layer_id l : ids<layer_id>(shape.layers)) {
-      b.buffer(r, buffers::kept(l), shape.kept_bytes);
-      b.buffer(r, buffers::counts(l), shape.experts.experts * word);
-      b.buffer(r, buffers::all_counts(l), ranks * shape.experts.experts * word);
-      b.buffer(r, buffers::shares(l), ranks * placement.slots() * word);
+      b.buffer(r, buffers::kept(l), carried * shape.kept_bytes);
+      b.buffer(r, buffers::counts(l), counts);
+      b.buffer(r, buffers::all_counts(l), ranks * counts);
+      b.buffer(r, buffers::shares(l), byte_count{carriers.microbatches()} * placement.slots() * word);
       b.buffer(r, buffers::arrived(l), parts);
       b.buffer(r, buffers::answers(l), parts);
       b.buffer(r, buffers::state(l), held_elements(map, r) * shape.experts.state_bytes, true);
@@ -149,7 +187,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, e
   for (layer_id l : ids<layer_id>(shape.layers)) {
     declare_gradient_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
     declare_weight_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
-    for (rank_id r : ids<rank_id>(placement.ranks()))  // both come from this very program
+    for (rank_id const r : live)  // both come from this very program
       for (buffer_id const own : {buffers::slot_gradients(l), buffers::shard_gradients(l)})
         b.buffer(r, own, b.all_of(r, own).size, false);
   }
@@ -168,8 +206,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, e
 
   program_builder b(placement.ranks());
   detail::declare_moe_buffers(b, shape, placement, map);
-  std::vector<rank_id> everyone;
-  for (rank_id r : ids<rank_id>(placement.ranks())) everyone.push_back(r);
+  auto const everyone = carriers_of(shape).live();
   group_id const all = b.group(everyone);
 
   auto const compute = [&](rank_id r, op_kind kind, std::int32_t layer, std::vector<buffer_id> const& reads,
@@ -240,6 +277,18 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape, e
   detail::declare_moe_buffers(b, shape, next, map);
   for (layer_id l : ids<layer_id>(shape.layers)) {
     how(b, shape.experts, next, l, map, expert_buffers_of(l));
+    ++how.batch;
+  }
+  return std::move(b).finish();
+}
+
+/// Between two iterations, after a loss of ranks: the optimizer's state of all layers, from `state` as `before` has it to `recovered` as the
+/// recovery wants it. Afterwards the caller puts `recovered` in the place of `state`, and scatters the weights of its shards anew.
+[[nodiscard]] constexpr program lower(moe_shape const& shape, shard_map const& before, shard_recovery const& recovery, state_recovery how) {
+  detail::validate(shape);
+  program_builder b(shape.experts.ranks);
+  for (layer_id l : ids<layer_id>(shape.layers)) {
+    how(b, shape.experts, before, recovery, moe_buffers::state(l), moe_buffers::recovered(l));
     ++how.batch;
   }
   return std::move(b).finish();

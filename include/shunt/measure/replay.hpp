@@ -29,18 +29,20 @@ struct replay_options {
   std::int32_t groups = 0;          ///< as in expert_layers
   std::int32_t every = 1;           ///< windows from one re-placement to the next; 0: only before the first
   std::int32_t history = 0;         ///< earlier windows that the policy sees, at most
+  std::int32_t first = 0;           ///< the first window that a placement is made after; those before it are history alone
   capacity_factor capacity{};       ///< for drops; an expert with r slots takes r times what a slot takes
 };
 
 /// How a placement policy did over a series: window w is what it knew last, w+1 what then came.
 struct replay_result {
-  std::int32_t steps = 0;         ///< windows - 1
+  std::int32_t steps = 0;         ///< windows after the first one
   std::int32_t replacements = 0;  ///< times the policy was asked, the first included
   double fitted = 0;              ///< max/mean load on window w of the placement made after it, mean over steps and layers
   double next_window = 0;         ///< max/mean load on window w+1 of that placement, mean over steps and layers
   double worst_next = 0;          ///< the largest of these
   double exact_next = 0;          ///< the same mean with the best split of whole tokens over replicas (exact_split_load)
-  double drop_rate = 0;           ///< tokens of windows w+1 beyond capacity, over all tokens of these
+  double drop_rate = 0;           ///< tokens of windows w+1 that their expert's slots don't take, over all tokens of these
+  double rank_drop_rate = 0;      ///< the same where the slots of a rank share their room: what is beyond a rank's capacity
   double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
   double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
   double copies = 0;              ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
@@ -49,12 +51,23 @@ struct replay_result {
 
 /// Replays a series: after window w the policy places experts for w+1, from the loads that `predict` expects there and the placement in
 /// force. `policy` takes expert_layers and returns a solution<expert_placement>; `predict` takes all loads so far and the loads a window.
-/// The first placement moves nothing. Throws what validate and the policy throw; invalid_problem("loads") for a single window, ("every") or
-/// ("history") below 0; a policy that finds no plan is an invalid_problem naming its status, reason and the window.
+/// The first placement moves nothing.
+///
+/// Two drop rates, as there are two ways to hold tokens. SYMI gives every slot a buffer of its own, so that an expert with r slots takes r
+/// slot capacities however empty the rank is: replicas in proportion to loads drop least, even if their ranks are badly balanced. Where the
+/// slots of a rank share one buffer (grouped matrix products), a rank drops what is beyond its slots x the capacity, and a well balanced rank
+/// may hold one hot and three cold slots. Placements made for balanced ranks are made for the second way and lose in the first.
+///
+/// Throws what validate and the policy throw; invalid_problem("loads") where no window comes after `first`, ("every"), ("history") or
+/// ("first") below 0; a policy that finds no plan is an invalid_problem naming its status, reason and the window.
 template <class Policy, class Predictor>
 [[nodiscard]] replay_result replay(load_series const& series, Policy const& policy, Predictor const& predict, replay_options const& options) {
   validate(series);
+  if (options.first < 0) throw invalid_problem("first", "must be at least 0, is " + std::to_string(options.first));
   if (series.windows() < 2) throw invalid_problem("loads", "has one window; a replay needs the next one as well");
+  if (options.first > series.windows() - 2)
+    throw invalid_problem("loads", "has " + std::to_string(series.windows()) + " windows and none after window " +
+                                       std::to_string(options.first) + ", the first that counts");
   if (options.every < 0) throw invalid_problem("every", "must be at least 0, is " + std::to_string(options.every));
   if (options.history < 0) throw invalid_problem("history", "must be at least 0, is " + std::to_string(options.history));
   expert_layers problem{.layers = series.layers,
@@ -62,12 +75,12 @@ template <class Policy, class Predictor>
                         .slots_per_rank = options.slots_per_rank,
                         .ranks_per_node = options.ranks_per_node,
                         .groups = options.groups};
-  replay_result result{.steps = series.windows() - 1};
+  replay_result result{.steps = series.windows() - 1 - options.first};
   auto const live = static_cast<double>(std::count_if(options.slots_per_rank.begin(), options.slots_per_rank.end(), [](auto s) { return s > 0; }));
   expert_placement placement;
-  double moved = 0, most = 0, dropped = 0, tokens = 0;
-  for (std::int32_t w = 0; w < result.steps; ++w) {
-    if (w == 0 || (options.every > 0 && w % options.every == 0)) {
+  double moved = 0, most = 0, dropped = 0, beyond = 0, tokens = 0;
+  for (std::int32_t w = options.first; w + 1 < series.windows(); ++w) {
+    if (w == options.first || (options.every > 0 && (w - options.first) % options.every == 0)) {
       auto const known = static_cast<std::size_t>(w + 1) * series.cells();
       problem.loads = predict(std::span(series.loads).first(known), series.cells());
       auto const seen = static_cast<std::size_t>(std::min(options.history, w)) * series.cells();
@@ -77,7 +90,7 @@ template <class Policy, class Predictor>
       if (!answer.has_plan())
         throw invalid_problem("policy", std::string(to_string(answer.status)) + " after window " + std::to_string(w) + ", " +
                                             std::string(answer.reason));
-      if (w > 0)
+      if (w > options.first)
         for (layer_id l : ids<layer_id>(series.layers)) {
           std::int32_t largest = 0;
           for (auto const n : received_experts(placement, answer.plan, l)) {
@@ -101,7 +114,13 @@ template <class Policy, class Predictor>
       for (auto const load : next) sum += load;
       tokens += static_cast<double>(sum);
       result.exact_next += sum == 0 ? 1 : static_cast<double>(exact_split_load(next, placement, l)) * live / static_cast<double>(sum);
-      dropped += static_cast<double>(drops_under_capacity(next, placement, l, slot_capacity(sum, placement.slots(), options.capacity)));
+      auto const capacity = slot_capacity(sum, placement.slots(), options.capacity);
+      dropped += static_cast<double>(drops_under_capacity(next, placement, l, capacity));
+      auto const fill = rank_loads(next, placement, l);
+      for (rank_id r : ids<rank_id>(placement.ranks())) {
+        double const room = static_cast<double>(capacity) * options.slots_per_rank[r.index()];
+        beyond += std::max(0.0, fill[r] - room);
+      }
     }
   }
   double const all = static_cast<double>(result.steps) * series.layers;
@@ -109,6 +128,7 @@ template <class Policy, class Predictor>
   result.next_window /= all;
   result.exact_next /= all;
   result.drop_rate = tokens > 0 ? dropped / tokens : 0;
+  result.rank_drop_rate = tokens > 0 ? beyond / tokens : 0;
   result.moved = result.replacements > 1 ? moved / (result.replacements - 1) / series.layers : 0;
   result.moved_per_step = moved / all;
   result.copies /= all;

@@ -8,6 +8,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt {
@@ -31,6 +32,7 @@ struct expert_layers {
                                                ///< node (EPLB's hierarchical policy, for group-limited routing); 0: they may go anywhere
   std::vector<expert_id> previous{};           ///< layers x slots: what the slots hold now; empty: nothing that could be kept
   std::vector<std::int64_t> history{};         ///< windows x layers x experts: loads of earlier windows, the oldest first
+  std::vector<std::int64_t> sources{};         ///< layers x ranks x experts: the loads by the rank whose tokens they are; empty: unknown
 
   [[nodiscard]] constexpr std::int32_t ranks() const { return static_cast<std::int32_t>(slots_per_rank.size()); }
   [[nodiscard]] constexpr std::int32_t slots() const {
@@ -54,6 +56,11 @@ struct expert_layers {
     auto const width = static_cast<std::size_t>(slots());
     return std::span(previous).subspan(l.index() * width, width);
   }
+  /// The tokens of one rank for each expert of a layer; needs `sources`.
+  [[nodiscard]] constexpr std::span<std::int64_t const> sources_of(layer_id l, rank_id source) const {
+    auto const width = static_cast<std::size_t>(experts);
+    return std::span(sources).subspan((l.index() * slots_per_rank.size() + source.index()) * width, width);
+  }
   [[nodiscard]] constexpr std::int32_t nodes() const { return ranks_per_node == 0 ? 1 : ceil_divide(ranks(), ranks_per_node); }
   constexpr bool operator==(expert_layers const&) const = default;
 };
@@ -71,11 +78,40 @@ constexpr void validate_loads(std::span<std::int64_t const> row, std::int64_t we
   if (!scaled || *scaled >= (std::int64_t{1} << 62)) throw invalid_problem(name(), "its sum times the slots is beyond 62 bits");
 }
 
+/// Loads by source: none negative, and each expert's add up to its load.
+constexpr void validate_sources(expert_layers const& p) {
+  if (p.sources.empty()) return;
+  auto const cells = p.loads.size() * p.slots_per_rank.size();
+  if (p.sources.size() != cells)
+    throw invalid_problem("sources", "has " + std::to_string(p.sources.size()) + " values for " + std::to_string(p.layers) + " layers x " +
+                                         std::to_string(p.ranks()) + " ranks x " + std::to_string(p.experts) + " experts");
+  for (layer_id l : ids<layer_id>(p.layers)) {
+    auto const row = [&](auto i) { return "sources[" + std::to_string(l.value()) + "][" + std::to_string(i) + "]"; };
+    for (expert_id e : ids<expert_id>(p.experts)) {
+      std::int64_t const load = p.loads_of(l)[e.index()];
+      std::int64_t left = load;
+      for (rank_id r : ids<rank_id>(p.ranks())) {
+        std::int64_t const count = p.sources_of(l, r)[e.index()];
+        if (count < 0 || count > left)
+          throw invalid_problem(row(r.value()) + "[" + std::to_string(e.value()) + "]",
+                                count < 0 ? "must be at least 0, is " + std::to_string(count)
+                                          : "takes the sum over sources beyond the load " + std::to_string(load) + ", is " + std::to_string(count));
+        left -= count;
+      }
+      if (left != 0)
+        throw invalid_problem("sources[" + std::to_string(l.value()) + "]", "expert " + std::to_string(e.value()) + " adds up to " +
+                                                                                std::to_string(load - left) + ", its load is " +
+                                                                                std::to_string(load));
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Throws invalid_problem, naming field, row and value: sizes that aren't positive, loads of another length than layers x experts,
 /// a negative load, a row whose sum times the slots is beyond 62 bits, a rank with negative slots, or slots that 31 bits don't count;
-/// more groups than experts, a history of no whole number of windows, a previous placement of another shape or with unknown experts.
+/// more groups than experts, a history of no whole number of windows, loads by source of another shape, negative or with other sums than
+/// the loads, a previous placement of another shape or with unknown experts.
 /// Fewer slots than experts is no broken problem; solvers answer infeasible.
 constexpr void validate(expert_layers const& p) {
   if (p.layers < 1) throw invalid_problem("layers", "must be at least 1, is " + std::to_string(p.layers));
@@ -104,6 +140,7 @@ constexpr void validate(expert_layers const& p) {
     for (std::int32_t l = 0; l < p.layers; ++l)
       detail::validate_loads(p.loads_of(l, w), slots + p.experts,
                              [&] { return "history[" + std::to_string(w) + "][" + std::to_string(l) + "]"; });
+  detail::validate_sources(p);
   if (p.previous.empty()) return;
   if (p.previous.size() != static_cast<std::size_t>(p.layers) * static_cast<std::size_t>(slots))
     throw invalid_problem("previous", "has " + std::to_string(p.previous.size()) + " values for " + std::to_string(p.layers) +

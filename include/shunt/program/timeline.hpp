@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -21,6 +22,14 @@ struct event {
   ticks end = 0;
   constexpr bool operator==(event const&) const = default;
 };
+
+/// What traces and profiles call it: "forward 1:3" for micro-batch 3 of pipeline 1, "step", "all_reduce".
+[[nodiscard]] inline std::string name_of(opcode code, operation const& op) {
+  if (code != opcode::compute) return std::string(to_string(code));
+  auto name = std::string(to_string(op.kind));
+  if (op.kind < op_kind::step) name += " " + std::to_string(op.pipeline.value()) + ":" + std::to_string(op.microbatch.value());
+  return name;
+}
 
 /// What happened when. Prediction and measurement have this one type. Events stand rank by rank, and in starting order within a rank.
 /// An instruction that its condition left out is no event.

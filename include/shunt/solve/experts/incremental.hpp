@@ -1,6 +1,5 @@
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,6 +13,8 @@
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/experts/balanced.hpp"
+#include "shunt/solve/experts/keep_ranks.hpp"
+#include "shunt/solve/experts/layer_windows.hpp"
 #include "shunt/solve/experts/rated.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -22,216 +23,188 @@ namespace shunt {
 /// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer, to be good in the windows to come.
 ///
 /// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two moves). All are tried; the one that
-/// lowers the score most a move is made, as long as it lowers it by more than `price` and moves are left. The score is the mean of max/mean
-/// over the current loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly than what
-/// fits one. No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their expert.
+/// lowers the score most a move is made, as long as it lowers it by more than `price` a move and moves are left. The score is the mean of
+/// max/mean over the current loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly
+/// than what fits one. No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their
+/// expert. Then changes go on by what they really cost, for an expert that returns to where it was moves nothing.
 ///
-/// O(moves x windows x S (E N + S)) a layer. Without a previous placement the problem is solved by `first` and that, with a history,
-/// changed as above with 2 S moves. Nodes and groups are not looked at. Objective and bound are those of every placement, for the current
-/// loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and invalid_problem where a
-/// setting is out of range.
+/// Small changes end where no single one helps. So budgets of `fresh_from` moves or more also start from the other end: a layer solved anew
+/// by `first` and changed as above without a budget, its rows matched to the previous ones by `keep_ranks` (an assignment problem), then
+/// changes are taken back, the one first that raises the score least a move saved, until the budget holds. The better of both ends stands,
+/// at `price` a move.
+///
+/// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous placement the problem is solved by `first`
+/// and that, with a history, changed as above with 2 S moves. Nodes and groups are not looked at. Objective and bound are those of every
+/// placement, for the current loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
+/// invalid_problem where a setting is out of range.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
-  std::int32_t moves = 2;    ///< a layer at most: experts that a rank must newly receive
-  std::int32_t windows = 6;  ///< that the score looks at, the current one included; what the history lacks is left out
-  double price = 0;          ///< of a move, in max/mean: a change must gain more than this a move
+  std::int32_t moves = 2;        ///< a layer at most: experts that a rank must newly receive
+  std::int32_t windows = 6;      ///< that the score looks at, the current one included; what the history lacks is left out
+  double price = 0;              ///< of a move, in max/mean: a change must gain more than this a move
+  std::int32_t fresh_from = 16;  ///< moves; fewer take back so much of a fresh solution that small changes do as well in a tenth of the time
   balanced first{};
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
     if (moves < 0) throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
     if (windows < 1) throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
     if (!(price >= 0)) throw invalid_problem("price", "must be at least 0");
+    if (fresh_from < 0) throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
     validate(problem);
     auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
-    std::int32_t const budget = problem.previous.empty() ? 2 * problem.slots() : moves;
-    if (problem.previous.empty() && problem.windows() == 0) return answer;
-    layer_state state(problem, std::min(windows, problem.windows() + 1));
+    if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
+    layer_windows state(problem, std::min(windows, problem.windows() + 1));
+    if (problem.previous.empty()) {
+      settle(problem, state, answer.plan);
+      return rated(problem, std::move(answer.plan));
+    }
+    answer.plan.expert_of = problem.previous;
+    std::vector<expert_placement> fresh;  // at most one
+    if (moves >= fresh_from) fresh.push_back(solved_anew(problem, state));
+    std::vector<char> had;
     for (layer_id l : ids<layer_id>(problem.layers)) {
-      if (!state.load(problem, answer.plan, l)) {
+      state.load(problem, l);
+      auto const before = problem.previous_of(l);
+      if (!state.place(before)) {
         answer.plan = {};
         answer.status = status::infeasible;
         answer.reason = "previous[" + std::to_string(l.value()) + "]: lacks an expert";
         return answer;
       }
-      for (std::int32_t left = budget; left > 0;) {
-        std::int32_t const used = state.improve(left, price);
+      had.assign(state.experts() * problem.slots_per_rank.size(), 0);
+      for (std::size_t s = 0; s < before.size(); ++s) had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
+      for (std::int32_t left = moves; left > 0;) {
+        std::int32_t const used = change(state, left, [](auto, auto, auto) { return 1; });
         if (used == 0) break;
         left -= used;
       }
-      std::copy(state.slots().begin(), state.slots().end(), answer.plan.layer(l).begin());
+      auto const slots = answer.plan.layer(l);
+      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
+      refine(state, had, moves - moved_experts(before, answer.plan, l));
+      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
+      if (fresh.empty()) continue;
+      double const now = state.score() + price * moved_experts(before, answer.plan, l);
+      state.place(fresh[0].layer(l));
+      std::int32_t cost = moved_experts(before, fresh[0], l);
+      if (!take_back(state, had, cost)) continue;
+      refine(state, had, moves - cost);
+      std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
+      if (state.score() + price * moved_experts(before, fresh[0], l) < now)
+        std::copy(state.slots().begin(), state.slots().end(), slots.begin());
     }
     return rated(problem, std::move(answer.plan));
   }
 
  private:
-  /// One layer's placement and its rank loads in each window, scaled so that a window's tokens are 2^31; solved in integers.
-  class layer_state {
-   public:
-    constexpr layer_state(expert_layers const& problem, std::int32_t scored)
-        : windows_(static_cast<std::size_t>(scored)),
-          experts_(static_cast<std::size_t>(problem.experts)),
-          ranks_(static_cast<std::size_t>(problem.ranks())),
-          weight_(windows_ * experts_, 0),
-          load_(windows_ * ranks_, 0),
-          has_(experts_ * ranks_, 0),
-          copies_(experts_, 0),
-          tops_(windows_) {
-      for (std::size_t r = 0; r < ranks_; ++r) {
-        rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(problem.slots_per_rank[r]), r);
-        live_ += problem.slots_per_rank[r] > 0;
-      }
-      slots_.resize(rank_of_.size());
+  /// Changes every layer of a placement with 2 S moves.
+  constexpr void settle(expert_layers const& problem, layer_windows& state, expert_placement& plan) const {
+    for (layer_id l : ids<layer_id>(problem.layers)) {
+      state.load(problem, l);
+      state.place(plan.layer(l));
+      for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
+        used = change(state, left, [](auto, auto, auto) { return 1; });
+      std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
     }
+  }
 
-    constexpr bool load(expert_layers const& problem, expert_placement const& plan, layer_id l) {
-      for (std::size_t w = 0; w < windows_; ++w) {
-        auto const loads = w == 0 ? problem.loads_of(l) : problem.loads_of(l, problem.windows() - static_cast<std::int32_t>(w));
-        std::int64_t total = 0;
-        for (auto const x : loads) total += x;
-        int const shift = total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
-        std::int64_t sum = 0;
-        for (std::size_t e = 0; e < experts_; ++e) sum += weight_[w * experts_ + e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
-        tops_[w].mean = std::max<std::int64_t>(1, sum / std::max(1, live_));
-      }
-      std::copy(plan.layer(l).begin(), plan.layer(l).end(), slots_.begin());
-      std::fill(has_.begin(), has_.end(), 0);
-      std::fill(copies_.begin(), copies_.end(), 0);
-      for (std::size_t s = 0; s < slots_.size(); ++s) {
-        ++has_[slots_[s].index() * ranks_ + rank_of_[s]];
-        ++copies_[slots_[s].index()];
-      }
-      add_up();
-      return std::count(copies_.begin(), copies_.end(), 0) == 0;
-    }
+  constexpr expert_placement solved_anew(expert_layers const& problem, layer_windows& state) const {
+    auto plan = first(problem).plan;
+    settle(problem, state, plan);
+    return keep_ranks{}(problem, plan).plan;
+  }
 
-    /// Makes the best change of at most `left` moves; how many it took, 0 where none gains `least` a move.
-    constexpr std::int32_t improve(std::int32_t left, double least) {
-      double const now = score();
-      double best_gain = least;  // a move
-      std::size_t slot = slots_.size(), other = 0;
-      bool swapped = false;
-      for (std::size_t s = 0; s < slots_.size(); ++s) {
-        std::size_t const a = slots_[s].index();
-        for (std::size_t b = 0; b < experts_; ++b) {
-          if (has_[b * ranks_ + rank_of_[s]] > 0 || copies_[a] == 1) continue;
-          double const gain = now - score_with(s, b);
-          if (gain > best_gain) {
-            best_gain = gain;
-            slot = s;
-            other = b;
-            swapped = false;
-          }
-        }
-        for (std::size_t t = s + 1; left >= 2 && t < slots_.size(); ++t) {
-          std::size_t const b = slots_[t].index();
-          if (has_[a * ranks_ + rank_of_[t]] > 0 || has_[b * ranks_ + rank_of_[s]] > 0) continue;
-          double const gain = (now - score_swapped(s, t)) / 2;
-          if (gain > best_gain) {
-            best_gain = gain;
-            slot = s;
-            other = t;
-            swapped = true;
-          }
-        }
-      }
-      if (slot == slots_.size()) return 0;
-      if (swapped) {
-        set(other, set(slot, slots_[other].index()));
-      } else {
-        set(slot, other);
-      }
-      add_up();
-      return swapped ? 2 : 1;
-    }
-
-    [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
-
-   private:
-    struct top {
-      std::int64_t mean = 1;
-      std::size_t rank[3] = {};  ///< the fullest three
+  /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than `price` a move.
+  /// `cost(s, a, b)`: moves of slot s that gives up expert a for b.
+  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& cost) const {
+    auto const slots = state.slots();
+    double const now = state.score();
+    double best_gain = price;  // a move
+    std::size_t slot = slots.size(), other = 0;
+    bool swapped = false;
+    std::int32_t taken = 0;
+    auto const consider = [&](std::int32_t moved, double after, std::size_t s, std::size_t o, bool swaps) {
+      double const gain = (now - after) / std::max(1, moved);
+      if (gain <= best_gain) return;
+      best_gain = gain;
+      slot = s;
+      other = o;
+      swapped = swaps;
+      taken = moved;
     };
-
-    constexpr std::size_t set(std::size_t s, std::size_t e) {
-      std::size_t const old = slots_[s].index();
-      --has_[old * ranks_ + rank_of_[s]];
-      --copies_[old];
-      ++has_[e * ranks_ + rank_of_[s]];
-      ++copies_[e];
-      slots_[s] = e;
-      return old;
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      std::size_t const a = slots[s].index(), r = state.rank_of(s);
+      for (std::size_t b = 0; b < state.experts(); ++b) {
+        if (state.held(b, r) > 0 || state.copies(a) == 1) continue;
+        std::int32_t const moved = cost(s, a, b);
+        if (moved <= left) consider(moved, state.score_with(s, b), s, b, false);
+      }
+      for (std::size_t t = s + 1; t < slots.size(); ++t) {
+        std::size_t const b = slots[t].index();
+        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0) continue;
+        std::int32_t const moved = cost(s, a, b) + cost(t, b, a);
+        if (moved <= left) consider(moved, state.score_swapped(s, t), s, t, true);
+      }
     }
+    if (slot == slots.size()) return 0;
+    swapped ? state.swap(slot, other) : state.give(slot, other);
+    return taken;
+  }
 
-    constexpr void add_up() {
-      std::fill(load_.begin(), load_.end(), 0);
-      for (std::size_t w = 0; w < windows_; ++w) {
-        auto* const load = load_.data() + w * ranks_;
-        for (std::size_t s = 0; s < slots_.size(); ++s)
-          load[rank_of_[s]] += weight_[w * experts_ + slots_[s].index()] / copies_[slots_[s].index()];
-        auto& rank = tops_[w].rank;
-        std::size_t found = 0;
-        for (std::size_t r = 0; r < ranks_; ++r) {
-          std::size_t at = std::min<std::size_t>(found, 3);
-          for (; at > 0 && load[rank[at - 1]] < load[r]; --at)
-            if (at < 3) rank[at] = rank[at - 1];
-          if (at < 3) rank[at] = r;
-          ++found;
+  /// What a slot's change from expert a to b adds to the experts moved since the previous placement, -1 .. 1.
+  static constexpr auto net_cost(layer_windows const& state, std::span<char const> had) {
+    return [&state, had](std::size_t s, std::size_t a, std::size_t b) {
+      std::size_t const r = state.rank_of(s);
+      std::int32_t const saved = state.held(a, r) == 1 && !had[r * state.experts() + a];
+      return (had[r * state.experts() + b] ? 0 : 1) - saved;
+    };
+  }
+
+  /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
+  constexpr void refine(layer_windows& state, std::span<char const> had, std::int32_t left) const {
+    for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
+      double const before = state.score();
+      left -= change(state, left, net_cost(state, had));
+      if (!(state.score() < before)) return;
+    }
+  }
+
+  /// Takes changes back until `cost` is within the budget; false where no more can be.
+  constexpr bool take_back(layer_windows& state, std::span<char const> had, std::int32_t& cost) const {
+    auto const slots = state.slots();
+    auto const net = net_cost(state, had);
+    while (cost > moves) {
+      double least = 0;
+      std::size_t slot = slots.size(), other = 0;
+      bool swapped = false;
+      std::int32_t saved = 0;
+      auto const consider = [&](std::int32_t saves, double after, std::size_t s, std::size_t o, bool swaps) {
+        if (double const a_move = (after - state.score()) / saves; slot == slots.size() || a_move < least) {
+          least = a_move;
+          slot = s;
+          other = o;
+          swapped = swaps;
+          saved = saves;
         }
-        for (; found < 3; ++found) rank[found] = rank[0];
+      };
+      for (std::size_t s = 0; s < slots.size(); ++s) {
+        std::size_t const a = slots[s].index(), r = state.rank_of(s);
+        if (had[r * state.experts() + a]) continue;
+        for (std::size_t b = 0; b < state.experts(); ++b)
+          if (state.held(b, r) == 0 && state.copies(a) > 1 && net(s, a, b) < 0) consider(-net(s, a, b), state.score_with(s, b), s, b, false);
+        for (std::size_t t = 0; t < slots.size(); ++t) {
+          std::size_t const b = slots[t].index();
+          if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0) continue;
+          std::int32_t const saves = -net(s, a, b) - net(t, b, a);
+          if (saves > 0) consider(saves, state.score_swapped(s, t), s, t, true);
+        }
       }
+      if (slot == slots.size()) return false;
+      swapped ? state.swap(slot, other) : state.give(slot, other);
+      cost -= saved;
     }
-
-    constexpr double score() const {
-      double sum = 0;
-      for (std::size_t w = 0; w < windows_; ++w)
-        sum += static_cast<double>(load_[w * ranks_ + tops_[w].rank[0]]) / static_cast<double>(tops_[w].mean);
-      return sum / static_cast<double>(windows_);
-    }
-
-    /// The score if slot s held expert b.
-    constexpr double score_with(std::size_t s, std::size_t b) const {
-      std::size_t const a = slots_[s].index(), r = rank_of_[s];
-      double sum = 0;
-      for (std::size_t w = 0; w < windows_; ++w) {
-        std::int64_t const wa = weight_[w * experts_ + a], wb = weight_[w * experts_ + b];
-        std::int64_t const more = wa / (copies_[a] - 1) - wa / copies_[a], now = wb / (copies_[b] + 1), less = wb / copies_[b] - now;
-        auto const* const load = load_.data() + w * ranks_;
-        auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
-        std::int64_t most = load[r] + (has_a[r] - 1) * more - wa / copies_[a] + now;
-        for (std::size_t q = 0; q < ranks_; ++q)
-          if (q != r) most = std::max(most, load[q] + has_a[q] * more - has_b[q] * less);
-        sum += static_cast<double>(most) / static_cast<double>(tops_[w].mean);
-      }
-      return sum / static_cast<double>(windows_);
-    }
-
-    /// The score if slots s and t, on two ranks, were swapped.
-    constexpr double score_swapped(std::size_t s, std::size_t t) const {
-      std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s], q = rank_of_[t];
-      double sum = 0;
-      for (std::size_t w = 0; w < windows_; ++w) {
-        std::int64_t const d = weight_[w * experts_ + a] / copies_[a] - weight_[w * experts_ + b] / copies_[b];
-        auto const* const load = load_.data() + w * ranks_;
-        std::int64_t most = std::max(load[r] - d, load[q] + d);
-        for (auto const k : tops_[w].rank)
-          if (k != r && k != q) most = std::max(most, load[k]);
-        sum += static_cast<double>(most) / static_cast<double>(tops_[w].mean);
-      }
-      return sum / static_cast<double>(windows_);
-    }
-
-    std::size_t windows_, experts_, ranks_;
-    std::vector<std::int64_t> weight_, load_;  ///< windows x experts, windows x ranks
-    std::vector<std::int32_t> has_;            ///< experts x ranks: replicas there
-    std::vector<std::int64_t> copies_;
-    std::vector<top> tops_;
-    std::vector<std::size_t> rank_of_{};
-    std::vector<expert_id> slots_{};
-    std::int32_t live_ = 0;
-  };
+    return true;
+  }
 };
 static_assert(solver_for<incremental, expert_layers>);
 

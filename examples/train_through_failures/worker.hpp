@@ -1,0 +1,86 @@
+#pragma once
+/// One worker as a process of its own, over Gloo: trains through whatever happens to the others, and says how it goes.
+#include <unistd.h>
+
+#include <bit>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "messages.hpp"
+#include "options.hpp"
+#include "parameters.hpp"
+#include "shunt/gloo/processes.hpp"
+#include "text.hpp"
+#include "training_run.hpp"
+
+namespace example {
+
+/// Where and how the worker processes of a run meet.
+struct meeting {
+  shunt::gloo_config gloo{};
+  shunt::rank_id self{};
+  bool joins = false;   ///< comes in the place of a dead worker, when the others ask it to
+  bool waits = false;   ///< to be killed by whoever started it; otherwise kills itself
+};
+
+/// Trains as one worker. What goes wrong is the last line it says, and thrown.
+inline void work_as(meeting const& at, options const& o, voice const& say) try {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto training = o.training;
+  training.only = at.self;
+  auto const bytes = load_text(o.text);
+  auto const& job = training.job;
+  training_run run(training, {.split = o.split, .stagger = o.stagger}, bytes);
+  run.on_plan = [&](planned const& plan, std::int64_t iteration) {
+    std::vector<std::int64_t> numbers{iteration, plan.period, static_cast<std::int64_t>(plan.job.dead.size())};
+    for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());
+    say(says::plan, numbers);
+  };
+  run.on_iteration = [&](trained_iteration const& i) {
+    say(says::iteration, {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned,
+                          i.measured_ms ? static_cast<std::int64_t>(*i.measured_ms * 1e6) : -1});
+  };
+  auto const strike = [&] {
+    if (!at.waits) std::raise(SIGKILL);
+    for (say(says::strike, {});; ::pause()) {
+    }
+  };
+
+  shunt::recovery plan{.end = training.iterations};
+  for (auto const& w : job.dead) plan.dead.push_back(job.rank_of(w));
+  for (auto const& j : o.joins) plan.joins.push_back({job.rank_of(j.who), j.iteration});
+  auto const faults = faults_of(o, run, at.self);
+  auto const executor = [&]() -> shunt::gloo_processes {
+    if (!at.joins) return {at.gloo, job.ranks(), at.self, faults, strike};
+    auto const asked = shunt::await_invitation(at.gloo, at.self, std::chrono::minutes(10));
+    plan.first = asked.iteration;
+    plan.dead = asked.dead;
+    return {at.gloo, job.ranks(), at.self, asked, faults, strike};
+  }();
+  auto const report = run(executor, std::move(plan));
+
+  for (auto const& l : report.losses) say(says::loss, numbers_of(l));
+  for (auto const& j : report.joined) say(says::joined, {j.rank.value(), j.iteration});
+  if (run.work().validates())
+    for (std::int64_t i = 0; i < report.end; ++i)
+      if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
+        say(says::step, {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
+  if (auto const overflow = run.work().overflow_of(at.self)) say(says::overflow, {*overflow});
+  if (!report.stopped.empty()) say(says::stopped, {}, report.stopped);
+  say(says::end, {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
+                  static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
+} catch (std::exception const& error) {
+  std::string line = error.what();
+  for (char& c : line)
+    if (c == '\n') c = ' ';
+  say(says::error, {}, line);
+  throw;
+}
+
+}  // namespace example

@@ -1,0 +1,164 @@
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "shunt/cuda/team.hpp"
+
+namespace shunt {
+
+/// The 32 threads of a warp as a team. Compute capability 8.0 and up.
+class warp_team {
+ public:
+  [[nodiscard]] __device__ std::int32_t size() const { return 32; }
+
+  template <class F>
+  __device__ void each(F const& f) const {
+    f(lane());
+    __syncwarp();
+  }
+  template <class F>
+  [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
+    std::int64_t mine = f(lane());
+    for (int apart = 16; apart > 0; apart /= 2) mine += __shfl_xor_sync(everyone, mine, apart);
+    return mine;
+  }
+  template <class F>
+  [[nodiscard]] __device__ ranked_key least(F const& f) const {
+    ranked_key const mine = f(lane());
+    auto const high = static_cast<std::uint32_t>(mine.key >> 32), low = static_cast<std::uint32_t>(mine.key);
+    std::uint32_t const best_high = __reduce_min_sync(everyone, high);
+    std::uint32_t const best_low = __reduce_min_sync(everyone, high == best_high ? low : ~std::uint32_t{0});
+    bool const best = high == best_high && low == best_low;
+    return {std::uint64_t{best_high} << 32 | best_low, __reduce_min_sync(everyone, best ? mine.index : 0x7fffffff)};
+  }
+  template <class F>
+  __device__ void narrow(F const& f) const {
+    f(*this);
+  }
+
+ private:
+  static constexpr unsigned everyone = 0xffffffff;
+  __device__ static std::int32_t lane() { return static_cast<std::int32_t>(threadIdx.x % 32); }
+};
+
+/// The threads of a block as a team; whole warps, 32 at most. `scratch` is shared by the block and the team's alone.
+class block_team {
+ public:
+  struct scratch {
+    std::int64_t sums[2][32];
+    ranked_key least[2][32];
+  };
+
+  __device__ explicit block_team(scratch& s) : scratch_(&s) {}
+
+  [[nodiscard]] __device__ std::int32_t size() const { return static_cast<std::int32_t>(blockDim.x); }
+
+  template <class F>
+  __device__ void each(F const& f) const {
+    f(static_cast<std::int32_t>(threadIdx.x));
+    __syncthreads();
+  }
+  // Two halves by turns: who writes one knows by the wait in between that everybody has read what was in it. So one wait is enough.
+  template <class F>
+  [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
+    std::int64_t* const sums = scratch_->sums[turn_ ^= 1];
+    std::int64_t const mine = warp_team().sum([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
+    if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = mine;
+    __syncthreads();
+    std::int64_t all = 0;
+    for (unsigned w = 0; w < blockDim.x / 32; ++w) all += sums[w];
+    return all;
+  }
+  template <class F>
+  [[nodiscard]] __device__ ranked_key least(F const& f) const {
+    ranked_key* const least = scratch_->least[turn_ ^= 1];
+    ranked_key const mine = warp_team().least([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
+    if (threadIdx.x % 32 == 0) least[threadIdx.x / 32] = mine;
+    __syncthreads();
+    ranked_key best = least[0];
+    for (unsigned w = 1; w < blockDim.x / 32; ++w)
+      if (least[w].before(best)) best = least[w];
+    return best;
+  }
+  template <class F>
+  __device__ void narrow(F const& f) const {
+    if (threadIdx.x < 32) f(warp_team());
+    __syncthreads();
+  }
+
+ private:
+  scratch* scratch_;
+  mutable int turn_ = 0;
+};
+
+namespace detail {
+
+/// Throws std::runtime_error where the launch just made was refused; what a kernel does wrong later shows at the stream.
+inline void launched(char const* what) {
+  if (cudaError_t const e = cudaGetLastError(); e != cudaSuccess)
+    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(e));
+}
+
+inline constexpr int threads_per_block = 256;
+
+template <class Layers>
+__global__ void __launch_bounds__(threads_per_block) layers_kernel(Layers work) {
+  extern __shared__ __align__(16) unsigned char shared[];
+  __shared__ block_team::scratch scratch;
+  work(block_team(scratch), static_cast<std::int32_t>(blockIdx.x), shared);
+}
+
+template <class Items>
+__global__ void __launch_bounds__(threads_per_block) items_kernel(Items work, std::int64_t items) {
+  std::int64_t const step = std::int64_t{gridDim.x} * blockDim.x;
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < items; i += step) work(i);
+}
+
+template <class Rows>
+__global__ void __launch_bounds__(threads_per_block) rows_kernel(Rows work) {
+  work(static_cast<std::int32_t>(blockIdx.y), std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x, std::int64_t{gridDim.x} * blockDim.x);
+}
+
+}  // namespace detail
+
+// What the launchers have in common: they enqueue one kernel on `stream`, wait for nothing, may be captured into a graph, and read nothing
+// behind their pointers on the host. They throw std::runtime_error where the launch is refused.
+
+/// work(team, layer, shared) for 0 .. layers - 1, a block of 256 threads each: swift_moe_layers, eplb_layers, split_layers.
+/// Refused where a layer needs more shared memory than a block can have (48 KB, with newer GPUs' opt-in up to 227 KB).
+template <class Layers>
+void run_layers(Layers const& work, std::int32_t layers, cudaStream_t stream) {
+  auto const bytes = static_cast<std::size_t>(work.shared_bytes());
+  if (bytes > 40 * 1024) {
+    cudaFuncSetAttribute(&detail::layers_kernel<Layers>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+    detail::launched("shared memory of a layer");
+  }
+  detail::layers_kernel<<<static_cast<unsigned>(layers), detail::threads_per_block, bytes, stream>>>(work);
+  detail::launched("layers kernel");
+}
+
+/// work(i) for 0 .. items - 1, one thread each.
+template <class Items>
+void run_items(Items const& work, std::int64_t items, cudaStream_t stream) {
+  if (items == 0) return;
+  std::int64_t const most = (std::int64_t{1} << 31) - 1;
+  std::int64_t const blocks = (items + detail::threads_per_block - 1) / detail::threads_per_block;
+  detail::items_kernel<<<static_cast<unsigned>(blocks < most ? blocks : most), detail::threads_per_block, 0, stream>>>(work, items);
+  detail::launched("items kernel");
+}
+
+/// work(row, thread, threads) for each of `rows` rows: all threads of a row together do what the row asks for, each its vectors
+/// `thread`, `thread + threads`, ... `vectors` is what the longest row has of them, at most.
+template <class Rows>
+void run_rows(Rows const& work, std::int32_t rows, std::int64_t vectors, cudaStream_t stream) {
+  if (rows == 0 || vectors == 0) return;
+  std::int64_t const per_block = 4 * detail::threads_per_block;
+  dim3 const grid(static_cast<unsigned>((vectors + per_block - 1) / per_block), static_cast<unsigned>(rows));
+  detail::rows_kernel<<<grid, detail::threads_per_block, 0, stream>>>(work);
+  detail::launched("rows kernel");
+}
+
+}  // namespace shunt
