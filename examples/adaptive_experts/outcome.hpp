@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@ namespace example {
 struct policy_run {
   std::string name{};
   std::vector<iteration_record> records{};
+  std::vector<float> parameters{};  ///< at the end
   double seconds = 0;
 };
 
@@ -96,6 +98,28 @@ struct hottest_expert {
 [[nodiscard]] inline bool bytes_hold(policy_run const& run) {
   return std::all_of(run.records.begin(), run.records.end(),
                      [](iteration_record const& r) { return r.gradients.holds() && r.weights.holds(); });
+}
+
+/// Has a run dropped a token in any iteration? Then its bits depend on where experts were.
+[[nodiscard]] inline bool drops_tokens(policy_run const& run) {
+  return std::any_of(run.records.begin(), run.records.end(), [](iteration_record const& r) {
+    return std::any_of(r.dropped.begin(), r.dropped.end(), [](std::int64_t tokens) { return tokens > 0; });
+  });
+}
+
+/// Where two runs differ, in words: the first iteration whose losses aren't the same bits, or the first parameter at the end that isn't.
+/// Nothing where they are equal.
+[[nodiscard]] inline std::optional<std::string> difference(policy_run const& a, policy_run const& b) {
+  auto const what = [&](char const* kind, std::size_t at) {
+    return "differ: " + std::string(kind) + " " + std::to_string(at) + " of " + a.name + " and " + b.name;
+  };
+  auto const same = [](auto x, auto y) { return std::memcmp(&x, &y, sizeof x) == 0; };
+  if (a.records.size() != b.records.size() || a.parameters.size() != b.parameters.size()) return what("sizes", 0);
+  for (std::size_t t = 0; t < a.records.size(); ++t)
+    if (!same(a.records[t].loss, b.records[t].loss)) return what("losses of iteration", t);
+  for (std::size_t i = 0; i < a.parameters.size(); ++i)
+    if (!same(a.parameters[i], b.parameters[i])) return what("parameters", i);
+  return std::nullopt;
 }
 
 }  // namespace example

@@ -220,6 +220,7 @@ class moe_training {
         [&](ranks dead) { return std::optional<shunt::program>(plan(dead)); }, [](shunt::completed_iteration const&) {});
     for (auto const& l : report.losses) {
       auto& cost = cost_of(l.ranks);
+      if (iteration >= 0) cost.iteration = l.iteration;
       cost.steps_undone = l.steps_undone;
       cost.instructions_lost = l.instructions_lost;
       cost.detect = l.detect;
@@ -286,8 +287,8 @@ class moe_training {
       bury(dead);
       auto answer = shunt::restore_shards{.map = shards_}({.state = shape_.experts, .dead = dead_});
       if (!answer.has_plan())
-        throw shunt::invalid_problem("shards", "in iteration " + std::to_string(t_) + ", in each of " + std::to_string(shape_.layers) +
-                                                   " layers, " + std::string(answer.reason));
+        throw shunt::invalid_problem("shards", "lost in iteration " + std::to_string(t_) + ", in each of " + std::to_string(shape_.layers) +
+                                                   " layers: " + std::string(answer.reason));
       to = std::move(answer.plan);
       auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = moe_work::state_planes});
       work_.fit(p);

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -17,18 +16,20 @@
 
 #include "cli.hpp"
 #include "compare_schedules.hpp"
+#include "engines.hpp"
+#include "faults.hpp"
 #include "options.hpp"
+#include "parameters.hpp"
 #include "pictures.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/threads.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
+#include "verdict.hpp"
 
 namespace {
 
 using namespace example;
-
-std::string milliseconds(shunt::ticks nanoseconds) { return format("%.2f ms", static_cast<double>(nanoseconds) * 1e-6); }
 
 /// How far training is, redrawn in place on a terminal and nowhere else.
 class progress_bar {
@@ -50,79 +51,31 @@ class progress_bar {
   bool on_ = isatty(STDERR_FILENO) == 1;
 };
 
-void print(shunt::pipeline_job const& job, shunt::recovery_report const& report) {
-  for (auto const& l : report.losses)
-    std::cout << "recovery from " << describe(job, l.ranks) << " in iteration " << l.iteration << ": detect " << milliseconds(l.detect)
-              << ", agree " << milliseconds(l.agree) << ", restore " << milliseconds(l.restore) << " (" << l.steps_undone
-              << " steps undone), re-plan " << milliseconds(l.replan) << ", redo " << milliseconds(l.redo) << " (" << l.instructions_lost
-              << " instructions lost)\n";
-}
-
-/// Where each kill strikes: in the middle of the worker's list under the plan that its iteration begins with, or as asked.
-std::vector<shunt::fault> faults(options const& o, training_run& run) {
-  auto const& job = o.training.job;
-  std::vector<shunt::fault> all;
-  for (auto const& k : o.kills) {
-    std::vector<shunt::rank_id> dead;
-    for (auto const w : dead_in(o, k.iteration, false)) dead.push_back(job.rank_of(w));
-    std::sort(dead.begin(), dead.end());
-    auto const length = static_cast<std::int32_t>(run.plan_without(dead).program->ranks[job.rank_of(k.who)].instructions.size());
-    if (o.kill_at.value_or(0) > length)
-      throw shunt::invalid_problem("kill-at", "worker " + shunt::describe(k.who) + " has " + std::to_string(length) +
-                                                  " instructions in iteration " + std::to_string(k.iteration));
-    all.push_back({job.rank_of(k.who), k.iteration, o.kill_at.value_or(length / 2)});
-  }
-  return all;
-}
-
 /// One line for every step before `until` that was left out or clipped, and who had to take it back; `next` is the first not yet said.
-void print_steps(training_run& run, options const& o, std::int64_t& next, std::int64_t until) {
+void print_steps(training_run& run, diary& live, shunt::pipeline_job const& job, std::int64_t& next, std::int64_t until) {
   if (!run.work().validates()) return;
   for (; next < until; ++next) {
     pipeline_training::validated_step seen;
     int taken_back = 0;
-    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(o.training.job.ranks())) {
+    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) {
       auto const& mine = run.work().step_of(r, next);
       if (mine.left_out || mine.clipped) seen = mine;
       taken_back += mine.taken_back;
     }
-    if (!seen.left_out && !seen.clipped) continue;
-    std::cout << format("step of iteration %lld: ", static_cast<long long>(next))
-              << (seen.left_out ? std::string("left out, a gradient was not finite")
-                                : format("gradients clipped, their norm was %.6g", seen.norm))
-              << format("; %d workers had stepped and rolled back", taken_back) << std::endl;
+    if (seen.left_out || seen.clipped) live.step(next, seen, taken_back);
   }
 }
 
-/// Says whether the workers that are alive hold the parameters of the undisturbed run.
-bool compare_parameters(training_run& run, shunt::recovery_report const& report, shunt::pipeline_job const& job,
-                        std::vector<std::vector<float>> const& undisturbed) {
-  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) {
-    if (std::binary_search(report.dead.begin(), report.dead.end(), r)) continue;
-    auto const mine = run.work().parameters(r);
-    auto const& other = undisturbed[job.worker_of(r).stage.index()];
-    if (std::memcmp(mine.data(), other.data(), mine.size_bytes()) == 0) continue;
-    std::cout << "parameters differ: those of worker " << shunt::describe(job.worker_of(r)) << "\n";
-    return false;
-  }
-  std::cout << "parameters identical: all workers of " << undisturbed.size() << " stages\n";
-  return true;
-}
-
-/// Says whether two runs have the same losses; the last line of the program.
-bool compare(std::vector<trained_iteration> const& run, std::vector<double> const& undisturbed) {
-  for (std::size_t i = 0; i < undisturbed.size(); ++i) {
-    if (i >= run.size()) {
-      std::cout << format("differ: %zu of %zu iterations were trained\n", run.size(), undisturbed.size());
-      return false;
-    }
-    if (run[i].loss != undisturbed[i]) {  // a NaN differs too
-      std::cout << format("differ: iteration %zu has loss %.17g, %.17g without failures\n", i, run[i].loss, undisturbed[i]);
-      return false;
-    }
-  }
-  std::cout << format("identical: %zu losses\n", undisturbed.size());
-  return true;
+/// What a run on threads came to.
+trained result_of(training_run& run, shunt::recovery_report const& report, shunt::pipeline_job const& job) {
+  trained all{.iterations = run.iterations(),
+              .losses = report.losses,
+              .stopped = report.stopped,
+              .computing_share = run.work().computing_share(),
+              .overflow = run.work().first_overflow()};
+  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
+    if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) all.hashes[r] = hash_of(run.work().parameters(r));
+  return all;
 }
 
 int train(options const& o) {
@@ -130,51 +83,29 @@ int train(options const& o) {
   std::optional<out_folder> out;
   if (!o.out.empty()) out.emplace(o.out);
   auto const& job = o.training.job;
-  double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
-  auto const period = [&](shunt::ticks t) {
-    return unit_ms > 0 ? format("%.1f ms", static_cast<double>(t) * unit_ms) : format("%lld units", static_cast<long long>(t));
-  };
 
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   progress_bar const bar(o.training.iterations);
-  std::vector<shunt::worker> dead;
+  diary live(std::cout, o);
   std::int64_t steps_said = 0;
   run.on_plan = [&](planned const& plan, std::int64_t iteration) {
     bar.clear();
-    for (auto const w : plan.job.dead)
-      if (std::find(dead.begin(), dead.end(), w) == dead.end())
-        std::cout << "worker " << shunt::describe(w) << " fell silent: iteration " << iteration << " is done again without it\n";
-    for (auto const w : dead)
-      if (plan.job.alive(w)) std::cout << "worker " << shunt::describe(w) << " joins with a copy of a peer's state\n";
-    dead = plan.job.dead;
-    std::cout << format("plan for %d of %d workers: period %s", job.ranks() - static_cast<std::int32_t>(dead.size()), job.ranks(),
-                        period(plan.period).c_str())
-              << std::endl;
+    live.plan(iteration, plan.period, plan.job.dead);
   };
   run.on_iteration = [&](trained_iteration const& i) {
     bar.clear();
-    std::cout << format("iteration %lld loss %.17g live %d planned %s measured %s", static_cast<long long>(i.iteration), i.loss, i.live,
-                        period(i.planned).c_str(), i.measured_ms ? format("%.1f ms", *i.measured_ms).c_str() : "-")
-              << std::endl;
-    print_steps(run, o, steps_said, i.iteration);
+    live.iteration(i);
+    print_steps(run, live, job, steps_said, i.iteration);
     bar.draw(i.iteration + 1);
   };
   std::vector<shunt::join> joins;
   for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
-  auto const report = run(shunt::threads{.faults = faults(o, run), .timeout = o.timeout}, joins);
+  auto const report = run(shunt::threads{.faults = faults_of(o, run), .timeout = o.timeout.value_or(std::chrono::milliseconds(50))}, joins);
   bar.clear();
-  if (report.stopped.empty()) print_steps(run, o, steps_said, o.training.iterations);
-  print(job, report);
-  if (auto const share = run.work().computing_share(); share > 0.04)
-    std::cout << format("warning: real computation takes %.1f %% of the time of operations, more than 4 %%; raise --op-ms\n", 100 * share);
-  if (auto const bad = run.work().first_overflow())
-    std::cout << "warning: a gradient of worker " << shunt::describe(job.worker_of(bad->rank)) << " in iteration " << bad->iteration
-              << " was not finite or beyond 64, and its step was left out; lower --lr\n";
-  if (!report.stopped.empty()) std::cout << "stopped: " << report.stopped << "\n";
+  if (report.stopped.empty()) print_steps(run, live, job, steps_said, o.training.iterations);
   auto const undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed.losses);
-  bool const same = report.stopped.empty() && compare_parameters(run, report, job, undisturbed.parameters);
-  return compare(run.iterations(), undisturbed.losses) && same ? 0 : 1;
+  return conclude(std::cout, result_of(run, report, job), expected_of(undisturbed), job);
 }
 
 int program(int argc, char** argv) {
@@ -183,7 +114,9 @@ int program(int argc, char** argv) {
   std::string kills, joins, injected, costs[4] = {"1", "1", "1", "3"};
   std::int32_t kill_at = -1;
   double op_ms = 0, clip = 0;
-  std::int64_t timeout = o.timeout.count();
+  std::int64_t timeout = 0, patience = o.patience.count();
+  std::string engine = "threads";
+  worker_order order;
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
   CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and compares its losses bit by bit with a run\n"
@@ -216,7 +149,27 @@ int program(int argc, char** argv) {
   app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--kill-at", kill_at, "instruction of its list at which a worker falls silent (-1: in the middle)")->group("Failures");
   app.add_option("--join", joins, "workers that come back before an iteration: pipeline:stage@iteration,...")->group("Failures");
-  app.add_option("--timeout", timeout, "milliseconds of silence after which a worker is given up")->group("Failures");
+  app.add_option("--timeout", timeout, "milliseconds of silence after which a worker is given up (0: 50 of a thread, 2000 of a process)")
+      ->group("Failures");
+  add_integer(app, "--sweep", o.sweep, "runs, in each of which other processes are killed at other moments (with --engine gloo)", 0)
+      ->group("Failures");
+
+  app.add_option("--engine", engine,
+                 "threads, or gloo: a process each. They are started by this program, or by a launcher that says by environment variables which "
+                 "of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
+      ->group("Engine");
+  add_integer(app, "--workers", o.workers, "processes to start, whatever a launcher says: as many as there are workers", 0)->group("Engine");
+  app.add_option("--rendezvous", o.rendezvous, "directory where processes meet (default: one of their own among temporary files)")
+      ->envname("SHUNT_RENDEZVOUS")
+      ->group("Engine");
+  app.add_option("--interface", o.interface, "network interface of processes (default: this machine alone)")
+      ->envname("SHUNT_INTERFACE")
+      ->group("Engine");
+  app.add_option("--patience", patience, "milliseconds to wait for a process that has to come")->group("Engine");
+  app.add_option("--as-worker", order.rank)->group("");  // what this program tells processes that it starts itself
+  app.add_option("--meet", order.place)->group("");
+  app.add_option("--worker-text", order.text)->group("");
+  app.add_flag("--joins", order.joins)->group("");
 
   app.add_option("--op-ms", op_ms, "milliseconds that one unit of cost takes (0: operations take what they take)")->group("Time");
   app.add_option("--forward", costs[0], "cost of a forward, in units; one value or one a stage")->group("Time");
@@ -251,10 +204,25 @@ int program(int argc, char** argv) {
     if (kill_at >= 0) o.kill_at = kill_at;
     if (!(op_ms >= 0 && op_ms <= 60'000)) throw shunt::invalid_problem("op-ms", "must be between 0 and 60000");
     t.unit = std::chrono::nanoseconds(std::llround(op_ms * 1e6));
-    if (timeout < 1 || timeout > 60'000) throw shunt::invalid_problem("timeout", "must be between 1 and 60000");
-    o.timeout = std::chrono::milliseconds(timeout);
+    if (timeout < 0 || timeout > 60'000) throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
+    if (timeout > 0) o.timeout = std::chrono::milliseconds(timeout);
+    if (patience < 1 || patience > 3'600'000) throw shunt::invalid_problem("patience", "must be between 1 and 3600000");
+    o.patience = std::chrono::milliseconds(patience);
+    if (engine != "threads" && engine != "gloo") throw shunt::invalid_problem("engine", example::quoted(engine) + " is not threads or gloo");
+    o.processes = engine == "gloo";
+    if (o.workers != 0 && o.workers != t.job.ranks())
+      throw shunt::invalid_problem("workers", "is " + std::to_string(o.workers) + ", " + std::to_string(t.job.pipelines) + " pipelines of " +
+                                                  std::to_string(t.job.stages) + " stages need " + std::to_string(t.job.ranks()));
     if (!(t.optimizer.rate > 0 && t.optimizer.rate <= 1)) throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
     validate(o);
+    if (o.processes) {
+      if (!o.out.empty()) throw shunt::invalid_problem("out", "needs --engine threads: processes know nothing of each other's times");
+      if (o.compare_schedules) throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
+      if (order.rank >= 0) return work_for_others(o, order);
+      command_line const started_as(argv, argv + argc);
+      return o.sweep > 0 ? sweep_with_processes(o, started_as) : train_with_processes(o, started_as);
+    }
+    if (o.sweep > 0) throw shunt::invalid_problem("sweep", "needs --engine gloo: only processes can be killed at any moment");
     if (!o.compare_schedules) return train(o);
     if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "faults.hpp"
 #include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
@@ -29,8 +30,12 @@ struct meeting {
   bool waits = false;   ///< to be killed by whoever started it; otherwise kills itself
 };
 
+[[nodiscard]] inline shunt::gloo_config gloo_config_of(options const& o, std::string const& place) {
+  return {.directory = place, .interface = o.interface, .silence = o.timeout.value_or(std::chrono::milliseconds(2000)), .patience = o.patience};
+}
+
 /// Trains as one worker. What goes wrong is the last line it says, and thrown.
-inline void work_as(meeting const& at, options const& o, voice const& say) try {
+inline shunt::recovery_report work_as(meeting const& at, options const& o, voice const& say) try {
   std::signal(SIGPIPE, SIG_IGN);
   auto training = o.training;
   training.only = at.self;
@@ -75,6 +80,7 @@ inline void work_as(meeting const& at, options const& o, voice const& say) try {
   if (!report.stopped.empty()) say(says::stopped, {}, report.stopped);
   say(says::end, {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
                   static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
+  return report;
 } catch (std::exception const& error) {
   std::string line = error.what();
   for (char& c : line)

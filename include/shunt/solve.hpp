@@ -16,6 +16,7 @@
 #include "shunt/solve/experts/rank_relabelling.hpp"
 #include "shunt/solve/experts/rated.hpp"
 #include "shunt/solve/experts/shadow.hpp"
+#include "shunt/solve/experts/sorting_network.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"

@@ -21,6 +21,7 @@
 #include "shunt/execute/threads.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/simulate/simulated.hpp"
+#include "host_streams.hpp"
 #include "toys.hpp"
 
 namespace {
@@ -32,6 +33,7 @@ using namespace std::chrono_literals;
 static_assert(executor_of<inline_executor, mixing_work>);
 static_assert(executor_of<threads, mixing_work>);
 static_assert(executor_of<simulated<uneven_costs>, mixing_work>);
+static_assert(executor_of<stream_executor<host_streams>, mixing_work> && executor_of<graph_executor<host_streams>, mixing_work>);
 static_assert(session<inline_session<mixing_work>> && session<thread_session<mixing_work>>);
 static_assert(session<simulated_session<uneven_costs, mixing_work>>);
 
@@ -45,9 +47,18 @@ struct in_virtual_time {
   static auto with(std::vector<fault> faults = {}) { return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3}; }
 };
 
+struct on_streams {
+  static auto with(std::vector<fault> faults = {}) { return on_host_streams(++seed, std::move(faults)); }
+  static inline std::uint64_t seed = 0;
+};
+struct as_graphs {
+  static auto with(std::vector<fault> faults = {}) { return as_host_graphs(++seed, std::move(faults)); }
+  static inline std::uint64_t seed = 0;
+};
+
 template <class Maker>
 class executors : public testing::Test {};
-using makers = testing::Types<on_one_thread, on_threads, in_virtual_time>;
+using makers = testing::Types<on_one_thread, on_threads, in_virtual_time, on_streams, as_graphs>;
 TYPED_TEST_SUITE(executors, makers);
 
 template <class T>

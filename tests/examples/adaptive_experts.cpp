@@ -3,18 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <sstream>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "../../examples/adaptive_experts/files.hpp"
 #include "../../examples/adaptive_experts/outcome.hpp"
 #include "shunt/check/program.hpp"
+#include "shunt/check/shard_map.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/threads.hpp"
+#include "shunt/solve/shards/uniform_shards.hpp"
 
 namespace {
 
@@ -24,8 +30,6 @@ using shunt::expert_placement;
 using shunt::layer_id;
 using shunt::rank_id;
 using buffers = shunt::moe_buffers;
-
-constexpr shunt::capacity_factor nothing_drops{.numerator = 1000};
 
 text_bytes const& words() {
   static text_bytes const all = [] {
@@ -46,7 +50,7 @@ training_setup small() {
   s.ranks = 4;
   s.slots_per_rank = 2;
   s.tokens = 12;
-  s.capacity = nothing_drops;
+  s.capacity.reset();
   return s;
 }
 
@@ -64,21 +68,6 @@ policy unreplicated(training_setup const& s) {
   slots[0] = s.model.experts;
   auto const p = placement_of(s, slots, [](std::int32_t, std::int32_t k) { return k; });
   return [p](shunt::expert_layers const&) { return shunt::solution<expert_placement>{.plan = p}; };
-}
-
-/// Another placement each time it is asked: every expert somewhere, the other slots at random, all shuffled.
-policy random_placements(training_setup const& s, std::uint64_t seed) {
-  return [s, random = std::mt19937_64(seed)](shunt::expert_layers const&) mutable {
-    std::vector<std::int32_t> const slots_of(static_cast<std::size_t>(s.ranks), s.slots_per_rank);
-    auto p = placement_of(s, slots_of, [&](std::int32_t, std::int32_t k) {
-      return k < s.model.experts ? k : static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(s.model.experts));
-    });
-    for (layer_id l : shunt::ids<layer_id>(p.layers)) {
-      auto const slots = p.layer(l);
-      for (std::size_t k = slots.size(); k > 1; --k) std::swap(slots[k - 1], slots[random() % k]);
-    }
-    return shunt::solution<expert_placement>{.plan = p};
-  };
 }
 
 /// What an iteration leaves: the sums over ranks, and every expert's gradient put together from the owners' shards.
@@ -242,12 +231,12 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
 TEST(moe_model, gradients_are_finite_differences_of_a_plain_model) {
   expect_gradients_of_plain_model(small(), unreplicated(small()));
   expect_gradients_of_plain_model(small(), shunt::uniform{});
-  expect_gradients_of_plain_model(small(), random_placements(small(), 1));
+  expect_gradients_of_plain_model(small(), random_placement(1));
 }
 
 TEST(moe_model, dropped_tokens_pass_by_their_expert) {
   auto s = small();
-  s.capacity = {};
+  s.capacity = shunt::capacity_factor{};
   moe_training<shunt::inline_executor> training(s, shunt::uniform{}, words(), {});
   auto const dropped = training().dropped;
   EXPECT_GT(std::accumulate(dropped.begin(), dropped.end(), std::int64_t{0}), 0);
@@ -260,7 +249,7 @@ TEST(moe_model, gradients_have_the_same_bits_under_any_placement) {
   (void)reference();
   auto const wanted = gradients_of(s, reference);
   for (std::uint64_t seed = 0; seed < 8; ++seed) {
-    moe_training<shunt::inline_executor> training(s, random_placements(s, seed), words(), {});
+    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
     (void)training();
     EXPECT_EQ(gradients_of(s, training), wanted) << seed;
   }
@@ -283,13 +272,13 @@ TEST(moe_model, losses_have_the_same_bits_under_any_placements_and_collections) 
     for (bool const deduplicate : {false, true}) {
       s.collection.form = form;
       s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
-      EXPECT_EQ(losses(random_placements(s, 5)), wanted);
+      EXPECT_EQ(losses(random_placement(5)), wanted);
     }
 }
 
 TEST(moe_model, executors_agree) {
   auto s = small();
-  s.capacity = {};
+  s.capacity = shunt::capacity_factor{};
   moe_training<shunt::inline_executor> one(s, shunt::swift_moe{}, words(), {});
   moe_training<shunt::threads> other(s, shunt::swift_moe{}, words(), {});
   for (int t = 0; t < 8; ++t) EXPECT_EQ(one(), other()) << t;
@@ -297,9 +286,9 @@ TEST(moe_model, executors_agree) {
 
 TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
   auto s = small();
-  s.capacity = {};
-  moe_training<shunt::inline_executor> training(s, random_placements(s, 9), words(), {});
-  auto const capacity = shunt::slot_capacity(s.all_tokens(), s.slots(), s.capacity);
+  s.capacity = shunt::capacity_factor{};
+  moe_training<shunt::inline_executor> training(s, random_placement(9), words(), {});
+  auto const capacity = s.slot_capacity();
   bool shared = false;
   for (int t = 0; t < 10; ++t) {
     auto const placement = training.placement();
@@ -324,11 +313,154 @@ TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
   EXPECT_TRUE(shared);
 }
 
+/// What a run leaves that must not depend on where experts are, nor on who is lost.
+struct outcome_of_run {
+  std::vector<double> losses;
+  std::vector<float> parameters;
+  bool operator==(outcome_of_run const&) const = default;
+};
+template <class Executor>
+outcome_of_run run(moe_training<Executor>& training, std::int32_t iterations) {
+  outcome_of_run all;
+  for (std::int32_t t = 0; t < iterations; ++t) all.losses.push_back(training().loss);
+  all.parameters = training.parameters();
+  return all;
+}
+outcome_of_run undisturbed(training_setup const& s, std::int32_t iterations) {
+  moe_training<shunt::inline_executor> training(s, shunt::uniform{}, words(), {});
+  return run(training, iterations);
+}
+
+TEST(moe_model, random_placement_at_every_step_leaves_the_parameters_of_a_fixed_one) {
+  auto const s = small();
+  auto const wanted = undisturbed(s, 10);
+  EXPECT_NE(wanted.losses.front(), wanted.losses.back());
+  for (std::uint64_t seed = 0; seed < 3; ++seed) {
+    moe_training<shunt::inline_executor> training(s, random_placement(seed), words(), {});
+    auto const first = training.placement();
+    EXPECT_EQ(run(training, 10), wanted);
+    EXPECT_NE(training.placement(), first);
+  }
+}
+
+/// Every shard has as many copies as there should be, and nothing is left on the dead.
+template <class Executor>
+void expect_complete(training_setup const& s, moe_training<Executor>& training) {
+  auto const& dead = training.dead();
+  EXPECT_TRUE(shunt::check(training.shape().experts, training.shards()).empty());
+  for (auto const& shards : training.shards().shards)
+    for (auto const& shard : shards)
+      EXPECT_EQ(1 + shard.mirrors.size(), std::min<std::size_t>(static_cast<std::size_t>(s.copies), static_cast<std::size_t>(s.ranks) - dead.size()));
+  for (rank_id const r : dead) {
+    EXPECT_EQ(shunt::held_elements(training.shards(), r), 0);
+    EXPECT_TRUE(training.iteration_program().ranks[r].instructions.empty());
+    EXPECT_TRUE(training.scatter_program().ranks[r].instructions.empty());
+  }
+  EXPECT_TRUE(shunt::check(training.iteration_program()).empty());
+  EXPECT_TRUE(shunt::check(training.scatter_program()).empty());
+}
+
+training_setup mirrored() {
+  auto s = small();
+  s.ranks = 5;
+  s.copies = 2;
+  return s;
+}
+
+TEST(moe_losses, leave_the_bits_of_a_run_without_them_wherever_they_strike) {
+  auto const s = mirrored();
+  auto const wanted = undisturbed(s, 4);
+  std::int32_t undone = 0, begun_anew = 0, strikes = 0;
+  for (bool strikes_again = true; strikes_again; ++strikes) {  // before every instruction, and after the last one
+    shunt::fault const one{strikes % s.ranks, 1, strikes};
+    moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(), {.faults = {one}});
+    EXPECT_EQ(run(training, 4), wanted) << "instruction " << strikes;
+    strikes_again = !training.dead().empty() || strikes < 60;
+    if (training.dead().empty()) continue;
+    EXPECT_EQ(training.dead(), (std::vector<rank_id>{one.rank}));
+    expect_complete(s, training);
+    ASSERT_EQ(training.losses().size(), 1U);
+    auto const& cost = training.losses().front();
+    EXPECT_EQ(cost.ranks, training.dead());
+    EXPECT_GT(cost.state_bytes, 0);
+    undone += cost.steps_undone;
+    begun_anew += cost.iteration == 1;
+  }
+  EXPECT_GT(undone, 0);
+  EXPECT_GT(begun_anew, 30);
+  EXPECT_LT(begun_anew, strikes - 1);  // some strike when the iteration is complete
+}
+
+TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
+  auto s = small();
+  s.ranks = 7;
+  s.copies = 3;
+  auto const wanted = undisturbed(s, 8);
+  using training_of = moe_training<shunt::inline_executor>;
+  auto const scatter = training_of::scatter_before(5), transfer = shunt::transfer_iteration;
+  std::vector<std::vector<shunt::fault>> const cases{
+      {{1, 2, 20}, {4, 5, 30}},                           // one after another
+      {{1, 2, 20}, {2, 2, 20}},                           // neighbours in one iteration
+      {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},    // the first rank and most of the others
+      {{3, scatter, 1}},                                  // while weights travel
+      {{6, 3, 20}, {0, transfer, 2}},                     // while shards travel
+      {{6, 3, 20}, {0, training_of::scatter_before(3), 1}},  // while weights travel to be computed with again
+      {{6, training_of::scatter_before(0), 0}},           // before anything was trained
+  };
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    training_of training(s, shunt::swift_moe{}, words(), {.faults = cases[i]});
+    EXPECT_EQ(run(training, 8), wanted) << "case " << i;
+    EXPECT_EQ(training.dead().size(), cases[i].size()) << "case " << i;
+    expect_complete(s, training);
+  }
+  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
+    s.collection.form = form;
+    training_of training(s, random_placement(11), words(), {.faults = cases[2]});
+    EXPECT_EQ(run(training, 8), wanted);
+    expect_complete(s, training);
+  }
+}
+
+TEST(moe_losses, are_survived_on_threads) {
+  auto const s = mirrored();
+  auto const wanted = undisturbed(s, 6);
+  moe_training<shunt::threads> training(s, shunt::swift_moe{}, words(), {.faults = {{2, 1, 25}, {0, 4, 31}}, .timeout = std::chrono::milliseconds(20)});
+  EXPECT_EQ(run(training, 6), wanted);
+  EXPECT_EQ(training.dead(), (std::vector<rank_id>{0, 2}));
+  expect_complete(s, training);
+}
+
+TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
+  auto const why = [](training_setup const& s, std::vector<shunt::fault> faults) -> std::string {
+    try {
+      moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(), {.faults = std::move(faults)});
+      (void)run(training, 4);
+    } catch (shunt::invalid_problem const& e) {
+      return e.what();
+    }
+    return "nothing";
+  };
+  auto s = mirrored();  // 97 elements over 5 ranks
+  EXPECT_EQ(why(s, {{1, 1, 20}}), "nothing");
+  EXPECT_EQ(why(s, {{1, 1, 20}, {2, 2, 20}}), "nothing");  // there was time to copy what rank 1 had
+  EXPECT_EQ(why(s, {{1, 1, 20}, {2, 1, 20}}),
+            "shards: lost in iteration 1, in each of 2 layers: no live rank holds the optimizer's state of elements 20 to 39 of expert 0; "
+            "elements 19 to 37 of expert 1; elements 20 to 38 of expert 2; elements 19 to 38 of expert 3; elements 19 to 37 of expert 4 "
+            "(dead: 1, 2)");
+  s.copies = 1;
+  EXPECT_EQ(why(s, {{1, 1, 20}}).find("shards: lost in iteration 1, in each of 2 layers: no live rank holds"), 0U);
+  s.copies = 3;
+  s.slots_per_rank = 1;
+  EXPECT_EQ(why(s, {{1, 1, 20}}).find("slots: "), 0U);  // four slots for five experts
+  s.copies = 6;
+  EXPECT_EQ(why(s, {}), "copies: 6 copies need as many ranks, there are 5");
+}
+
 TEST(moe_model, programs_pass_the_check) {
   auto s = small();
   for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
     for (bool const deduplicate : {false, true})
-      for (auto const& place : {policy(shunt::uniform{}), random_placements(s, 2), unreplicated(s)}) {
+      for (auto const& place : {policy(shunt::uniform{}), policy(random_placement(2)), unreplicated(s)}) {
         s.collection.form = form;
         s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
         moe_training<shunt::inline_executor> const training(s, place, words(), {});
@@ -419,6 +551,45 @@ TEST(moe_shape, broken_sizes_are_named) {
   broken = shape;
   broken.experts.ranks = 5;
   EXPECT_EQ(field(broken, placement), "placement.ranks");
+  broken = shape;
+  broken.carriers.of = {0, 1, 2};
+  EXPECT_EQ(field(broken, placement), "carriers");
+  broken.carriers.of = {0, 1, 2, 4};
+  EXPECT_EQ(field(broken, placement), "carriers[3]");
+  broken.carriers.of = {0, 1, 2, 0};  // rank 3 carries nothing and has slots
+  EXPECT_EQ(field(broken, placement), "carriers");
+}
+
+TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many) {
+  auto const s = small();
+  auto shape = shape_of(s.model, s.ranks, s.tokens, 4);
+  shape.carriers = shunt::carriers_without({1, 2}, 4);
+  EXPECT_EQ(shape.carriers.of, (std::vector<rank_id>{0, 0, 3, 3}));
+  auto const shards = shunt::restore_shards{.map = shunt::mirrored_shards{.copies = 3}(shape.experts).plan}({.state = shape.experts, .dead = {1, 2}}).plan.map;
+  auto const placement = placement_of(s, {3, 0, 0, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
+  auto const p = shunt::lower(shape, placement, shards, shunt::gradient_collection{});
+  EXPECT_TRUE(shunt::check(p).empty());
+  EXPECT_TRUE(p.ranks[1].instructions.empty());
+  EXPECT_EQ(p.ranks[0].buffers[buffers::hidden].size, 2 * shape.hidden_bytes);
+  EXPECT_EQ(p.ranks[0].buffers[buffers::all_counts(0)].size, 2 * 2 * 5 * 8);
+  EXPECT_EQ(p.ranks[3].buffers[buffers::shares(1)].size, 4 * 5 * 8);
+  EXPECT_TRUE(shunt::check(shunt::lower(shape, placement, shards, shunt::weight_scatter{})).empty());
+}
+
+TEST(moe_outcome, differences_are_found_to_the_bit) {
+  policy_run a{.name = "a", .records = {{.loss = 1}, {.loss = 2}}, .parameters = {1, 0}};
+  auto b = a;
+  b.name = "b";
+  EXPECT_EQ(difference(a, b), std::nullopt);
+  b.parameters[1] = -0.0F;
+  EXPECT_EQ(difference(a, b), "differ: parameters 1 of a and b");
+  b.records[1].loss = std::nextafter(2.0, 3.0);
+  EXPECT_EQ(difference(a, b), "differ: losses of iteration 1 of a and b");
+  b.records.pop_back();
+  EXPECT_EQ(difference(a, b), "differ: sizes 0 of a and b");
+  EXPECT_FALSE(drops_tokens(a));
+  a.records[1].dropped = {0, 1};
+  EXPECT_TRUE(drops_tokens(a));
 }
 
 TEST(moe_outcome, numbers_of_a_run) {

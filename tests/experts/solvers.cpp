@@ -137,7 +137,9 @@ TEST(Eplb, IsThePlainRuleToTheBit) {
   std::mt19937_64 random(11);
   int ties = 0;
   for (int i = 0; i < 4000; ++i) {
-    auto p = random_problem(random, i % 8 == 0 ? 90 : 9, 9, 6);
+    bool const large = i % 100 == 0;  // sorted otherwise than the small ones, experts as well as ranks
+    auto p = random_problem(random, large ? 300 : i % 8 == 0 ? 90 : 9, large ? 90 : 9, 6);
+    if (i % 7 == 0) p.loads.assign(p.loads.size(), 1 + below(random, 1000));  // ties everywhere
     if (i % 5 == 0)
       for (auto& load : p.loads) load = std::max<std::int64_t>(load, 1);
     auto const answer = shunt::eplb{}(p);

@@ -49,7 +49,8 @@ class block_team {
  public:
   struct scratch {
     std::int64_t sums[2][32];
-    ranked_key least[2][32];
+    std::uint64_t keys[2][32];
+    std::int32_t indices[2][32];
   };
 
   __device__ explicit block_team(scratch& s) : scratch_(&s) {}
@@ -74,13 +75,18 @@ class block_team {
   }
   template <class F>
   [[nodiscard]] __device__ ranked_key least(F const& f) const {
-    ranked_key* const least = scratch_->least[turn_ ^= 1];
+    turn_ ^= 1;
+    std::uint64_t* const keys = scratch_->keys[turn_];
+    std::int32_t* const indices = scratch_->indices[turn_];
     ranked_key const mine = warp_team().least([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
-    if (threadIdx.x % 32 == 0) least[threadIdx.x / 32] = mine;
+    if (threadIdx.x % 32 == 0) {
+      keys[threadIdx.x / 32] = mine.key;
+      indices[threadIdx.x / 32] = mine.index;
+    }
     __syncthreads();
-    ranked_key best = least[0];
-    for (unsigned w = 1; w < blockDim.x / 32; ++w)
-      if (least[w].before(best)) best = least[w];
+    ranked_key best;
+    for (unsigned w = 0; w < blockDim.x / 32; ++w)
+      if (ranked_key const of_warp{keys[w], indices[w]}; of_warp.before(best)) best = of_warp;
     return best;
   }
   template <class F>

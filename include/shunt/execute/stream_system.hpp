@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
@@ -61,7 +62,7 @@ concept stream_system =
       s.range(name);
     };
 
-/// And can call back: `call` runs a function of the host when the stream gets there, one at a time; it must not throw or use the system.
+/// And can call back: `call` runs a function of the host when the stream gets there; it must not throw or use the system.
 template <class S>
 concept calling_stream_system = stream_system<S> && requires(S& s, typename S::stream_ref stream, std::function<void()> f) {
   s.call(stream, std::move(f));

@@ -49,7 +49,33 @@ namespace shunt {
   return std::max(1.0, heap.front().share * live / static_cast<double>(total));
 }
 
-/// The same for a layer of a problem; ranks without slots are dead and don't count.
+/// The same in whole tokens, for every number of slots from E to `most` (at least E) at once: entry k holds for E + k slots, max(ceil(W / L),
+/// min max ceil(w_e / c_e)). Not increasing, and flat after the last entry, where more slots don't lower it any further; at most L + 1
+/// entries. One entry where `live` is 0: W. O(E log E).
+[[nodiscard]] constexpr std::vector<std::int64_t> fullest_rank_bounds(std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live) {
+  std::int64_t total = 0;
+  for (auto const load : loads) total += load;
+  struct entry {
+    std::int64_t share, load, copies;  ///< share: load / copies, rounded up
+    constexpr bool operator<(entry const& other) const { return share < other.share; }
+  };
+  std::vector<entry> heap;
+  for (auto const load : loads) heap.push_back({load, load, 1});
+  std::make_heap(heap.begin(), heap.end());
+  std::int64_t const least = live < 1 ? total : ceil_divide<std::int64_t>(total, live);
+  std::vector<std::int64_t> bounds(1, std::max(least, heap.front().share));
+  auto const experts = static_cast<std::int64_t>(loads.size());
+  for (std::int64_t slots = experts; slots < most && heap.front().share > least && heap.front().copies < live; ++slots) {
+    std::pop_heap(heap.begin(), heap.end());
+    auto& [share, load, copies] = heap.back();
+    share = ceil_divide(load, ++copies);
+    std::push_heap(heap.begin(), heap.end());
+    bounds.push_back(std::max(least, heap.front().share));
+  }
+  return bounds;
+}
+
+/// max_over_mean_bound for a layer of a problem; ranks without slots are dead and don't count.
 [[nodiscard]] constexpr double max_over_mean_bound(expert_layers const& problem, layer_id layer) {
   std::int32_t live = 0, slots = 0;
   for (auto const s : problem.slots_per_rank) {

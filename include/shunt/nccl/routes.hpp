@@ -194,6 +194,7 @@ class communicator_ledger {
   /// Forgets everything: after a loss all communicators are gone.
   void clear() { used_.clear(); }
   [[nodiscard]] std::size_t size() const { return used_.size(); }
+  [[nodiscard]] bool knows(communicator_key const& key) const { return used_.contains(key); }
 
  private:
   /// Intervals taken by their lowest rank need as few splits as overlap at one rank.

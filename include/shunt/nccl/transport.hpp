@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <set>
 #include <span>
@@ -35,6 +36,8 @@ namespace shunt {
 
 template <nccl_library Api>
 class nccl_transport {
+  using communicator = nccl_communicator<Api>;
+
  public:
   using stream = typename Api::stream;
 
@@ -106,13 +109,17 @@ class nccl_transport {
       if (auto const known = others_.find(key); known != others_.end()) {
         known->second.finalize(config_);
         others_.erase(known);
+        std::erase(made_, key);
       }
     for (auto const& split : change.splits) {
       std::vector<std::vector<rank_id>> parts;
       for (auto const& key : split) parts.push_back(key.members);
       auto made = all_.split(parts, config_);
       for (auto const& key : split)
-        if (key.contains(self_)) others_.emplace(key, std::move(made));
+        if (key.contains(self_)) {
+          others_.emplace(key, std::move(made));
+          made_.push_back(key);
+        }
     }
     routes_ = std::move(routes);
     greet(p, s);
@@ -212,7 +219,6 @@ class nccl_transport {
   }
 
  private:
-  using communicator = nccl_communicator<Api>;
   /// A pair of ranks, the sender first, in a communicator; that of all ranks has no members in its key.
   using edge = std::tuple<communicator_key, rank_id, rank_id>;
 

@@ -2,12 +2,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
@@ -18,117 +21,239 @@ namespace shunt {
 /// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where the answer goes.
 struct token_split_arrays {
   std::int32_t sources = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;          ///< tokens a slot takes
-  std::int64_t const* counts = nullptr;      ///< sources x experts
-  std::int32_t const* first_slot = nullptr;  ///< sources + 1
-  std::int64_t* tokens = nullptr;            ///< sources x slots, all 0 before
-  std::int64_t* dropped = nullptr;           ///< sources x experts
+  std::int64_t capacity = dropless;        ///< tokens a slot takes
+  std::int64_t const* counts = nullptr;    ///< sources x experts; those of an expert add up below 2^31
+  expert_id const* expert_of = nullptr;    ///< slots
+  std::int32_t const* rank_of = nullptr;   ///< slots: the source whose slot it is, ascending
+  std::int64_t* tokens = nullptr;          ///< sources x slots
+  std::int64_t* dropped = nullptr;         ///< sources x experts
+  std::int32_t* scratch = nullptr;         ///< split_scratch(sources, experts, slots)
+  double* inverse = nullptr;               ///< experts
 };
 
-/// Splits the tokens of one expert over its slots, `hosted[0 .. replicas)` in ascending order. `room` has one entry a replica.
-/// Experts touch disjoint parts of the answer, so that a device can take one block each.
-SHUNT_HD constexpr void split_expert(token_split_arrays const& a, std::int32_t expert, std::int32_t const* hosted, std::int32_t replicas,
-                                     std::int64_t* room) {
-  std::int64_t total = 0;
-  for (std::int32_t i = 0; i < a.sources; ++i) total += a.counts[std::int64_t{i} * a.experts + expert];
-  std::int64_t kept = 0;
-  if (replicas > 0) kept = a.capacity >= (total + replicas - 1) / replicas ? total : a.capacity * replicas;
-  for (std::int32_t k = 0; k < replicas; ++k) room[k] = kept / replicas + (k < kept % replicas);
+namespace detail {
 
-  // what each source drops, and what it sends to its own slots
-  std::int64_t const excess = total - kept;
-  std::int64_t before = 0, left = kept;
-  std::int32_t k = 0;
-  for (std::int32_t i = 0; i < a.sources; ++i) {
-    std::int64_t const count = a.counts[std::int64_t{i} * a.experts + expert];
-    std::int64_t const drop = total == 0 ? 0 : excess * (before + count) / total - excess * before / total;
-    a.dropped[std::int64_t{i} * a.experts + expert] = drop;
-    before += count;
-    std::int64_t own = count - drop;
-    for (; k < replicas && hosted[k] < a.first_slot[i + 1]; ++k) {
-      std::int64_t const here = own < room[k] ? own : room[k];
-      a.tokens[std::int64_t{i} * a.slots + hosted[k]] = here;
-      room[k] -= here;
-      own -= here;
-      left -= here;
-    }
+/// Sources, rounded up so that rows of them fill vector registers.
+SHUNT_HD constexpr std::int32_t row_width(std::int32_t sources) { return (sources + 7) / 8 * 8; }
+
+/// floor(n / d) by a guess and its correction; n < 2^62, the quotient below 2^31.
+SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double inverse) {
+  auto const guess = static_cast<std::int64_t>(static_cast<double>(n) * inverse);
+  std::int64_t const rest = n - guess * d;
+  return guess + (rest >= d) - (rest < 0);
+}
+
+/// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the sum. `left` is what remains.
+SHUNT_HD constexpr std::int32_t take_shares(std::int32_t width, std::int32_t const* __restrict rest, std::int32_t* __restrict left,
+                                            std::int32_t* __restrict cells, std::uint32_t share) {
+  std::int32_t sum = 0;
+  for (std::int32_t i = 0; i < width; ++i) {
+    auto const part = static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest[i])} * share >> 31);
+    cells[i] = part;
+    left[i] -= part;
+    sum += part;
   }
+  return sum;
+}
 
-  // the rest, source by source, in proportion to the room that is left
-  std::int32_t mine = 0;
-  for (std::int32_t i = 0; i < a.sources && left > 0; ++i) {
-    std::int64_t rest = a.counts[std::int64_t{i} * a.experts + expert] - a.dropped[std::int64_t{i} * a.experts + expert];
-    for (; mine < replicas && hosted[mine] < a.first_slot[i + 1]; ++mine) rest -= a.tokens[std::int64_t{i} * a.slots + hosted[mine]];
-    if (rest == 0) continue;
-    std::int64_t const phase = left * i / a.sources;  // where rounding starts, so that single tokens of many sources spread out
-    std::int64_t sum = 0, sent = 0;
-    for (std::int32_t j = 0; j < replicas; ++j) {
-      if (room[j] == 0) continue;
-      sum += room[j];
-      std::int64_t const here = (rest * sum + phase) / left - sent;
-      a.tokens[std::int64_t{i} * a.slots + hosted[j]] += here;
-      room[j] -= here;
-      sent += here;
-    }
-    left -= rest;
+/// Adds what the sources' intervals [low, high) have in common with the slot's [from, to).
+SHUNT_HD constexpr void fill_up(std::int32_t width, std::int32_t const* __restrict low, std::int32_t const* __restrict high,
+                                std::int32_t* __restrict cells, std::int32_t from, std::int32_t to) {
+  for (std::int32_t i = 0; i < width; ++i) {
+    std::int32_t const begin = low[i] > from ? low[i] : from, end = high[i] < to ? high[i] : to;
+    cells[i] += end > begin ? end - begin : 0;
   }
 }
+
+}  // namespace detail
+
+/// Entries of token_split_arrays::scratch.
+SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts, std::int32_t slots) {
+  std::int64_t const width = detail::row_width(sources);
+  return 4 * experts * width + slots * (width + 5) + 5 * std::int64_t{experts} + 1;
+}
+
+/// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of which all but the sums over sources
+/// is the same few instructions for every (source, slot), without a branch or a division.
+SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
+  std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots, width = detail::row_width(sources);
+  std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width, *const low = left + experts * width,
+               *const high = low + experts * width, *const cells = high + experts * width, *const hosted = cells + slots * width,
+               *const expert_at = hosted + slots, *const room = expert_at + slots, *const own = room + slots, *const open = own + slots,
+               *const total = open + slots, *const each = total + experts, *const more = each + experts, *const away = more + experts;
+
+  // slots by expert, ascending; `next` ends where the expert's last slot stands
+  for (std::int32_t e = 0; e <= experts; ++e) next[e] = 0;
+  bool in_order = true;
+  for (std::int32_t s = 0; s < slots; ++s) {
+    ++next[a.expert_of[s].value() + 1];
+    in_order &= s == 0 || !(a.expert_of[s] < a.expert_of[s - 1]);
+  }
+  for (std::int32_t e = 0; e < experts; ++e) {
+    each[e] = next[e + 1];  // replicas
+    next[e + 1] += next[e];
+    more[e] = next[e];  // the first of its slots
+  }
+  for (std::int32_t s = 0; s < slots; ++s) {
+    std::int32_t const e = a.expert_of[s].value(), at = in_order ? s : next[e]++;
+    hosted[at] = s;
+    expert_at[at] = e;
+  }
+
+  // what each slot takes, what each source drops
+  for (std::int32_t e = 0; e < experts; ++e) total[e] = 0;
+  for (std::int32_t x = 0; x < experts * width; ++x) rest[x] = 0;
+  for (std::int32_t i = 0; i < sources; ++i)
+    for (std::int32_t e = 0; e < experts; ++e) {
+      auto const count = static_cast<std::int32_t>(a.counts[std::int64_t{i} * experts + e]);
+      total[e] += count;
+      rest[e * width + i] = count;
+      a.dropped[std::int64_t{i} * experts + e] = 0;
+    }
+  for (std::int32_t e = 0; e < experts; ++e) {
+    std::int32_t const replicas = each[e];
+    std::int64_t kept = 0;
+    std::int32_t extra = 0;
+    if (replicas > 0) {
+      kept = total[e];
+      each[e] = total[e] / replicas;
+      extra = total[e] % replicas;
+      if (a.capacity < each[e] + (extra > 0)) {
+        each[e] = static_cast<std::int32_t>(a.capacity);
+        extra = 0;
+        kept = a.capacity * replicas;
+      }
+    }
+    more[e] += extra;
+    away[e] = 0;
+    if (std::int64_t const excess = total[e] - kept; excess > 0) {
+      double const inverse = 1.0 / total[e];
+      std::int64_t before = 0, gone = 0;
+      for (std::int32_t i = 0; i < sources; ++i) {
+        before += rest[e * width + i];
+        std::int64_t const drop = detail::floor_of(excess * before, total[e], inverse) - gone;
+        a.dropped[std::int64_t{i} * experts + e] = drop;
+        rest[e * width + i] -= static_cast<std::int32_t>(drop);
+        gone += drop;
+      }
+    }
+  }
+
+  // a rank's own slots come first
+  for (std::int32_t k = 0; k < slots; ++k) {
+    std::int32_t const e = expert_at[k], takes = each[e] + (k < more[e]);
+    std::int32_t& mine = rest[e * width + a.rank_of[hosted[k]]];
+    own[k] = mine < takes ? mine : takes;
+    mine -= own[k];
+    room[k] = takes - own[k];
+    away[e] += room[k];
+  }
+
+  // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a double ever makes a share too large)
+  for (std::int32_t e = 0; e < experts; ++e) a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
+  for (std::int32_t x = 0; x < experts * width; ++x) left[x] = rest[x];
+  for (std::int32_t k = 0; k < slots; ++k) {
+    std::int32_t const row = expert_at[k] * width;
+    auto const share = static_cast<std::uint32_t>(room[k] * a.inverse[expert_at[k]]);
+    open[k] = room[k] - detail::take_shares(width, rest + row, left + row, cells + std::int64_t{k} * width, share);
+  }
+
+  // what rounding left fills what is still open, source by source and slot by slot; an expert's sources leave what its slots have open, so
+  // that one pass over all experts will do
+  std::int32_t at = 0;
+  for (std::int32_t x = 0; x < experts * width; ++x) {
+    low[x] = at;
+    at += left[x];
+    high[x] = at;
+  }
+  for (std::int32_t k = 0, from = 0; k < slots; from += open[k++]) {
+    std::int32_t const row = expert_at[k] * width;
+    detail::fill_up(width, low + row, high + row, cells + std::int64_t{k} * width, from, from + open[k]);
+    cells[std::int64_t{k} * width + a.rank_of[hosted[k]]] += own[k];
+  }
+  for (std::int32_t i = 0; i < sources; ++i) {
+    std::int64_t* __restrict const to = a.tokens + std::int64_t{i} * slots;
+    if (in_order)
+      for (std::int32_t k = 0; k < slots; ++k) to[k] = cells[std::int64_t{k} * width + i];
+    else
+      for (std::int32_t k = 0; k < slots; ++k) to[hosted[k]] = cells[std::int64_t{k} * width + i];
+  }
+}
+
+/// Token splits for one set of ranks and experts, made once, asked without allocating.
+class split_rule {
+ public:
+  constexpr split_rule(std::span<std::int32_t const> first_slot, std::int32_t experts)
+      : experts_(experts),
+        sources_(static_cast<std::int32_t>(first_slot.size()) - 1),
+        rank_of_(static_cast<std::size_t>(first_slot.back()), 0),
+        scratch_(static_cast<std::size_t>(split_scratch(sources_, experts, first_slot.back())), 0),
+        inverse_(static_cast<std::size_t>(experts), 0.0) {
+    for (std::size_t r = 0; r + 1 < first_slot.size(); ++r)
+      std::fill(rank_of_.begin() + first_slot[r], rank_of_.begin() + first_slot[r + 1], static_cast<std::int32_t>(r));
+  }
+
+  /// counts: ranks x experts. Needs what validate(routed_tokens) asks for. A plan of the same shape keeps its memory.
+  constexpr void operator()(std::span<std::int64_t const> counts, std::span<expert_id const> expert_of, std::int64_t capacity,
+                            token_split& plan) {
+    auto const slots = static_cast<std::int32_t>(rank_of_.size());
+    plan.sources = sources_;
+    plan.slots = slots;
+    plan.experts = experts_;
+    plan.tokens.resize(static_cast<std::size_t>(sources_) * rank_of_.size(), 0);
+    plan.dropped.resize(static_cast<std::size_t>(sources_) * static_cast<std::size_t>(experts_), 0);
+    split_layer({.sources = sources_,
+                 .experts = experts_,
+                 .slots = slots,
+                 .capacity = capacity,
+                 .counts = counts.data(),
+                 .expert_of = expert_of.data(),
+                 .rank_of = rank_of_.data(),
+                 .tokens = plan.tokens.data(),
+                 .dropped = plan.dropped.data(),
+                 .scratch = scratch_.data(),
+                 .inverse = inverse_.data()});
+  }
+
+ private:
+  std::int32_t experts_, sources_;
+  std::vector<std::int32_t> rank_of_, scratch_;
+  std::vector<double> inverse_;
+};
 
 /// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus' dispatcher (arXiv 2407.04656) in integers.
 ///
 /// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them, and each of its slots takes K/r, the first K mod r one
 /// more. Drops (T - K) are shared out over the sources in proportion to their tokens: the first i sources together drop the floor of
-/// their share. A rank's tokens go to its own slots first; then, rank by rank, the rest goes to the other slots in proportion to the
-/// room they have left, rounded so that every sum is exact. Which tokens of a rank drop is the caller's choice; in order, the last ones.
+/// their share. A rank's tokens go to its own slots first, in order of slots; the rest goes to the other slots in proportion to the room
+/// they have left, rounded down, and what rounding leaves fills what is still open, source by source and slot by slot, so that every sum
+/// is exact. Which tokens of a rank drop is the caller's choice; in order, the last ones.
 ///
-/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. O(sources x slots). Every quantity is below 2^62 since
-/// validate holds an expert's tokens below 2^31. Infeasible: without a capacity, an expert that has tokens but no slot. Throws what
-/// validate throws.
+/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. Of all splits with these sums per slot and these drops none
+/// keeps more tokens on their own rank. O(ranks x (slots + experts)). Every quantity is below 2^62 since validate holds an expert's tokens
+/// below 2^31. Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate throws.
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 
   [[nodiscard]] constexpr solution<token_split> operator()(routed_tokens const& problem) const {
     validate(problem);
     solution<token_split> answer;
-    auto const ranks = static_cast<std::size_t>(problem.ranks()), experts = static_cast<std::size_t>(problem.experts);
-    auto const slots = static_cast<std::size_t>(problem.slots());
-
-    // the slots of each expert, ascending
-    std::vector<std::int32_t> first(experts + 1, 0), hosted(slots, 0);
-    for (expert_id const e : problem.expert_of) ++first[e.index() + 1];
-    for (std::size_t e = 0; e < experts; ++e) first[e + 1] += first[e];
-    auto next = first;
-    for (std::size_t s = 0; s < slots; ++s)
-      hosted[static_cast<std::size_t>(next[problem.expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
-
-    token_split& plan = answer.plan;
-    plan.sources = problem.ranks();
-    plan.slots = problem.slots();
-    plan.experts = problem.experts;
-    plan.tokens.resize(ranks * slots, 0);
-    plan.dropped.resize(ranks * experts, 0);
-    std::vector<std::int64_t> room(slots, 0);
-    token_split_arrays const arrays{.sources = plan.sources,
-                                    .experts = plan.experts,
-                                    .slots = plan.slots,
-                                    .capacity = problem.capacity,
-                                    .counts = problem.counts.data(),
-                                    .first_slot = problem.first_slot.data(),
-                                    .tokens = plan.tokens.data(),
-                                    .dropped = plan.dropped.data()};
-    std::int64_t dropped = 0;
-    for (std::size_t e = 0; e < experts; ++e) {
-      auto const at = static_cast<std::size_t>(first[e]);
-      split_expert(arrays, static_cast<std::int32_t>(e), hosted.data() + at, first[e + 1] - first[e], room.data() + at);
-      for (std::size_t r = 0; r < ranks; ++r) dropped += plan.dropped[r * experts + e];
+    split_rule rule(problem.first_slot, problem.experts);
+    rule(problem.counts, problem.expert_of, problem.capacity, answer.plan);
+    std::int64_t all = 0;
+    for (expert_id e : ids<expert_id>(problem.experts)) {
+      std::int64_t dropped = 0;
+      for (rank_id r : ids<rank_id>(problem.ranks())) dropped += answer.plan.drops(r, e);
+      all += dropped;
       if (dropped > 0 && problem.capacity == dropless) {
         answer.plan = {};
         answer.status = status::infeasible;
-        answer.reason = "expert_of: expert " + std::to_string(e) + " has " + std::to_string(dropped) + " tokens and no slot";
+        answer.reason =
+            "expert_of: expert " + std::to_string(e.value()) + " has " + std::to_string(dropped) + " tokens and no slot";
         return answer;
       }
     }
-    answer.objective = answer.lower_bound = static_cast<double>(dropped);
+    answer.objective = answer.lower_bound = static_cast<double>(all);
     answer.status = status::optimal;
     return answer;
   }

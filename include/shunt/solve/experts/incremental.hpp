@@ -43,7 +43,7 @@ struct incremental {
   std::int32_t moves = 2;        ///< a layer at most: experts that a rank must newly receive
   std::int32_t windows = 6;      ///< that the score looks at, the current one included; what the history lacks is left out
   double price = 0;              ///< of a move, in max/mean: a change must gain more than this a move
-  std::int32_t fresh_from = 16;  ///< moves; fewer take back so much of a fresh solution that small changes do as well in a tenth of the time
+  std::int32_t fresh_from = 8;  ///< moves; fewer leave little of a fresh solution, which costs ten times as much
   balanced first{};
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {

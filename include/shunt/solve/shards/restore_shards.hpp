@@ -7,7 +7,7 @@
 /// lost rank's work. Ownership moves without a byte sent. At last every shard gets as many copies again as it had, as far as there are
 /// ranks, on the ranks that hold least.
 /// Objective: the most elements owned by a rank; bound: an even share. Infeasible where all holders of a shard are gone: the reason names
-/// the expert, its elements and the holders. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K N.
+/// the ranks and all that is lost with them, experts and elements. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K N.
 /// Throws invalid_problem where the loss is broken or the map speaks of other experts or elements.
 #include <algorithm>
 #include <cstddef>
@@ -38,17 +38,12 @@ struct restore_shards {
                                        std::to_string(lost.state.elements));
     solution<shard_recovery> answer{.plan = {.map = map, .copies = {}}, .status = status::infeasible};
     auto& after = answer.plan.map;
-    for (expert_id e : ids<expert_id>(after.shards.size()))
-      for (shard& s : after.shards[e]) {
-        auto const before = s;
+    answer.reason = reason(lost);
+    if (!answer.reason.empty()) return answer;
+    for (auto& shards : after.shards)
+      for (shard& s : shards) {
         std::erase_if(s.mirrors, [&](rank_id r) { return !lost.alive(r); });
         if (lost.alive(s.owner)) continue;
-        if (s.mirrors.empty()) {
-          answer.reason = text("expert ") + text::of(e.value()) + ", elements " + text::of(s.begin) + " to " + text::of(s.end - 1) +
-                          ": the optimizer's state is lost with rank " + text::of(before.owner.value());
-          for (rank_id const r : before.mirrors) answer.reason = answer.reason + ", " + text::of(r.value());
-          return answer;
-        }
         s.owner = s.mirrors.front();
         s.mirrors.erase(s.mirrors.begin());
       }
@@ -64,6 +59,19 @@ struct restore_shards {
   }
 
  private:
+  /// What is lost for good, in words; empty where nothing is.
+  [[nodiscard]] constexpr text reason(lost_ranks const& lost) const {
+    text words;
+    auto const several = [](std::int64_t first, std::int64_t last) { return last > first ? text("s ") + text::of(first) + " to " + text::of(last) : text(" ") + text::of(first); };
+    for (lost_state const& piece : state_lost_with(lost, map))
+      words += text(words.empty() ? "" : "; ") + "element" + several(piece.begin, piece.end - 1) + " of expert" +
+               several(piece.first.value(), piece.last.value());
+    if (words.empty()) return words;
+    text ranks;
+    for (rank_id const r : lost.dead) ranks += text(ranks.empty() ? "" : ", ") + text::of(r.value());
+    return text("no live rank holds the optimizer's state of ") + words + " (dead: " + ranks + ")";
+  }
+
   struct step {
     rank_id from{-1};
     shard* what = nullptr;

@@ -1,0 +1,31 @@
+#pragma once
+/// The engines of this program that not every build has.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "options.hpp"
+
+namespace example {
+
+/// How this program was started, for workers to be started alike.
+using command_line = std::vector<std::string>;
+
+/// What a worker process of this program's own is told.
+struct worker_order {
+  std::int32_t rank = -1;  ///< -1: this is no worker
+  std::string place{};     ///< where the others are
+  std::string text{};      ///< what to train on
+  bool joins = false;
+};
+
+/// Trains with worker processes over Gloo: of a launcher, where the environment names one, or of this program's own. The exit status.
+/// Throws invalid_problem where this build has no Gloo.
+int train_with_processes(options const& o, command_line const& started_as);
+/// Many runs, in each of which other workers are killed; the exit status.
+int sweep_with_processes(options const& o, command_line const& started_as);
+/// One worker of a run that another process of this program started; the exit status.
+int work_for_others(options const& o, worker_order const& order);
+
+}  // namespace example

@@ -1,0 +1,36 @@
+// --engine gloo, where there is Gloo.
+#include <iostream>
+#include <string>
+
+#include "../engines.hpp"
+#include "../launched.hpp"
+#include "../own_workers.hpp"
+#include "../sweep.hpp"
+#include "../worker.hpp"
+
+namespace example {
+
+int train_with_processes(options const& o, command_line const& started_as) {
+  if (o.workers == 0)
+    if (auto const as = launch_of_environment()) return train_launched(*as, o);
+  auto const bytes = load_text(o.text);
+  diary live(std::cout, o);
+  auto const run = train_with_crew(o, started_as, bytes, &live);
+  return conclude(std::cout, run.result, expected_of(train_undisturbed(o.training, bytes)), o.training.job);
+}
+
+int sweep_with_processes(options const& o, command_line const& started_as) { return sweep(o, started_as, load_text(o.text)); }
+
+int work_for_others(options const& o, worker_order const& order) {
+  voice const say(crew::voice_of_member);
+  auto own = o;
+  own.text = order.text;
+  try {
+    work_as({.gloo = gloo_config_of(o, order.place), .self = order.rank, .joins = order.joins, .waits = true}, own, say);
+    return 0;
+  } catch (std::exception const&) {  // it has said so
+    return 2;
+  }
+}
+
+}  // namespace example

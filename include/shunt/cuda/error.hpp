@@ -1,0 +1,45 @@
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <source_location>
+#include <stdexcept>
+#include <string>
+
+namespace shunt {
+
+/// A call of CUDA's runtime that failed, or the report of work on the device that did. `what()` is one line: the call, CUDA's name and
+/// description of the error, and file:line of the caller.
+class cuda_error : public std::runtime_error {
+ public:
+  cuda_error(cudaError_t code, std::string const& call, std::source_location const& where)
+      : std::runtime_error(call + ": " + cudaGetErrorName(code) + ", " + cudaGetErrorString(code) + " (" + where.file_name() + ":" +
+                           std::to_string(where.line()) + ")"),
+        code_(code),
+        call_(call),
+        where_(where) {}
+
+  [[nodiscard]] cudaError_t code() const noexcept { return code_; }
+  [[nodiscard]] std::string const& call() const noexcept { return call_; }
+  [[nodiscard]] std::source_location const& where() const noexcept { return where_; }
+
+ private:
+  cudaError_t code_;
+  std::string call_;
+  std::source_location where_;
+};
+
+/// There is not as much memory as was asked for; `what()` says how much that was.
+class cuda_out_of_memory : public cuda_error {
+ public:
+  using cuda_error::cuda_error;
+};
+
+/// Throws cuda_error unless the call was a success: `cuda_check(cudaEventCreate(&e), "cudaEventCreate")`.
+inline void cuda_check(cudaError_t code, char const* call, std::source_location const& where = std::source_location::current()) {
+  if (code == cudaSuccess) return;
+  (void)cudaGetLastError();  // the error is handed over here; nobody else shall find it
+  if (code == cudaErrorMemoryAllocation) throw cuda_out_of_memory(code, call, where);
+  throw cuda_error(code, call, where);
+}
+
+}  // namespace shunt

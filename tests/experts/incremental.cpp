@@ -1,0 +1,147 @@
+#include "shunt/solve/experts/incremental.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "shunt/check/placement.hpp"
+#include "shunt/measure/imbalance.hpp"
+#include "shunt/measure/moved_experts.hpp"
+#include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/keep_ranks.hpp"
+
+namespace {
+
+using shunt::expert_id;
+using shunt::expert_layers;
+using shunt::incremental;
+using shunt::layer_id;
+
+std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
+  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound));
+}
+
+/// A layer or two with a previous placement made for other loads, and perhaps a history.
+expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts, std::int32_t most_ranks) {
+  expert_layers p;
+  p.layers = static_cast<std::int32_t>(1 + below(random, 2));
+  p.experts = static_cast<std::int32_t>(2 + below(random, most_experts - 1));
+  auto const ranks = 2 + below(random, most_ranks - 1);
+  bool const equal = below(random, 2) == 0;
+  auto const slots = 1 + below(random, 3);
+  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(equal ? slots : below(random, 4)));
+  while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
+  auto const cells = p.layers * p.experts;
+  for (std::int32_t i = 0; i < cells; ++i) p.loads.push_back(below(random, 4) == 0 ? 900 + below(random, 900) : below(random, 100));
+  auto old = p;
+  for (auto& load : old.loads) load = below(random, 500);
+  p.previous = shunt::eplb{}(old).plan.expert_of;
+  for (std::int64_t k = below(random, 3) * cells; k > 0; --k) p.history.push_back(below(random, 1000));
+  return p;
+}
+
+/// The mean of max/mean over the current window and the last ones of the history.
+double score(expert_layers const& p, shunt::expert_placement const& plan, layer_id l, std::int32_t windows) {
+  std::int32_t const scored = std::min(windows, p.windows() + 1);
+  double sum = shunt::max_over_mean(p.loads_of(l), plan, l);
+  for (std::int32_t w = 1; w < scored; ++w) sum += shunt::max_over_mean(p.loads_of(l, p.windows() - w), plan, l);
+  return sum / scored;
+}
+
+std::string field_of(std::function<void()> const& call) {
+  try {
+    call();
+  } catch (shunt::invalid_problem const& e) {
+    return e.field();
+  }
+  return "nothing thrown";
+}
+
+TEST(Incremental, AFreshStartIsNeverWorseAndKeepsTheBudget) {
+  std::mt19937_64 random(41);
+  int better = 0, cases = 0;
+  for (int i = 0; i < 250; ++i) {
+    auto const p = random_problem(random, 9, 6);
+    std::int32_t const budget = static_cast<std::int32_t>(below(random, 12)), windows = static_cast<std::int32_t>(1 + below(random, 3));
+    incremental const small{.moves = budget, .windows = windows, .fresh_from = 1000, .first = {.effort = 5000}};
+    incremental const both{.moves = budget, .windows = windows, .fresh_from = 0, .first = {.effort = 5000}};
+    auto const a = small(p), b = both(p);
+    ASSERT_TRUE(a.has_plan() && b.has_plan());
+    EXPECT_EQ(both(p), b);
+    EXPECT_TRUE(shunt::check(p, a.plan).empty() && shunt::check(p, b.plan).empty());
+    auto still = a.plan;
+    still.expert_of = p.previous;
+    for (layer_id l : shunt::ids<layer_id>(p.layers)) {
+      EXPECT_LE(shunt::moved_experts(p.previous_of(l), a.plan, l), budget);
+      EXPECT_LE(shunt::moved_experts(p.previous_of(l), b.plan, l), budget);
+      double const one = score(p, a.plan, l, windows), two = score(p, b.plan, l, windows);
+      EXPECT_LE(two, one + 1e-6);  // loads are scaled to 31 bits
+      EXPECT_LE(one, score(p, still, l, windows) + 1e-6);
+      better += two < one - 1e-6;
+      ++cases;
+    }
+  }
+  EXPECT_GT(better * 20, cases);  // in more than one of 20 it pays
+}
+
+TEST(Incremental, AnUnlimitedBudgetIsAsGoodAsAFreshSolution) {
+  std::mt19937_64 random(42);
+  for (int i = 0; i < 100; ++i) {
+    auto p = random_problem(random, 9, 6);
+    p.history.clear();
+    shunt::balanced const first{.effort = 5000};
+    auto const free = incremental{.moves = p.slots(), .fresh_from = 0, .first = first}(p);
+    EXPECT_LE(free.objective, first(p).objective + 1e-6);
+    auto const kept = (first | shunt::keep_ranks{})(p);
+    std::int32_t needed = 0;
+    for (layer_id l : shunt::ids<layer_id>(p.layers)) needed = std::max(needed, shunt::moved_experts(p.previous_of(l), kept.plan, l));
+    EXPECT_LE((incremental{.moves = needed, .fresh_from = 0, .first = first}(p).objective), kept.objective + 1e-6);
+  }
+}
+
+/// The least max/mean of all placements within the budget, one by one.
+double best_within(expert_layers const& p, std::int32_t budget) {
+  auto plan = shunt::eplb{}(p).plan;
+  auto slots = plan.layer(0);
+  std::fill(slots.begin(), slots.end(), expert_id{0});
+  double best = 1e300;
+  for (;;) {
+    if (shunt::check(p, plan).empty() && shunt::moved_experts(p.previous_of(0), plan, 0) <= budget)
+      best = std::min(best, shunt::max_over_mean(p.loads_of(0), plan, 0));
+    std::size_t s = 0;
+    for (; s < slots.size() && slots[s].value() + 1 == p.experts; ++s) slots[s] = 0;
+    if (s == slots.size()) return best;
+    slots[s] = slots[s].value() + 1;
+  }
+}
+
+TEST(Incremental, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
+  std::mt19937_64 random(43);
+  int equal = 0, cases = 0;
+  while (cases < 120) {
+    auto p = random_problem(random, 4, 3);
+    if (p.slots() > 6) continue;
+    p.layers = 1;
+    p.loads.resize(static_cast<std::size_t>(p.experts));
+    p.previous.resize(static_cast<std::size_t>(p.slots()));
+    p.history.clear();
+    auto const budget = static_cast<std::int32_t>(below(random, 4));
+    double const best = best_within(p, budget), found = incremental{.moves = budget, .fresh_from = 0}(p).objective;
+    EXPECT_GE(found, best - 1e-9);
+    equal += found <= best + 1e-6;
+    ++cases;
+  }
+  EXPECT_GE(equal, 90);  // of 120; changes are made one by one
+}
+
+TEST(Incremental, ABadSettingIsNamed) {
+  expert_layers const p{.layers = 1, .experts = 3, .loads = {60, 20, 20}, .slots_per_rank = {1, 1, 2}, .previous = {0, 1, 2, 0}};
+  EXPECT_EQ(field_of([&] { (void)incremental{.fresh_from = -1}(p); }), "fresh_from");
+}
+
+}  // namespace
