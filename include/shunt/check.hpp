@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/check/event_graph.hpp"
 #include "shunt/check/experts.hpp"
+#include "shunt/check/layer_slots.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_actions.hpp"
 #include "shunt/check/pipeline_times.hpp"

@@ -11,6 +11,7 @@
 #include "shunt/measure/quotas.hpp"
 #include "shunt/measure/received_experts.hpp"
 #include "shunt/measure/replay.hpp"
+#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/survival.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/token_traffic.hpp"

@@ -1,37 +1,37 @@
 #pragma once
-#include <cuda_runtime.h>
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
-#include <stdexcept>
-#include <string>
+#include <optional>
 #include <vector>
+
+#include "shunt/cuda/buffer.hpp"
+#include "shunt/cuda/device.hpp"
+#include "shunt/cuda/error.hpp"
+#include "shunt/cuda/stream.hpp"
 
 namespace shunt_test {
 
-inline void sound(cudaError_t e) {
-  if (e != cudaSuccess) throw std::runtime_error(cudaGetErrorString(e));
-}
-
-/// Memory of the GPU with a host's view of it.
+/// An array on the GPU that is set from and read by the host.
 template <class T>
 class device_array {
  public:
-  explicit device_array(std::size_t n) : size_(n) { sound(cudaMalloc(&data_, (n == 0 ? 1 : n) * sizeof(T))); }
+  explicit device_array(std::size_t n) : memory_(n * sizeof(T)), size_(n) {}
   explicit device_array(std::vector<T> const& values) : device_array(values.size()) { set(values); }
-  device_array(device_array const&) = delete;
-  ~device_array() { cudaFree(data_); }
 
-  [[nodiscard]] T* data() const { return data_; }
-  void set(std::vector<T> const& values) { sound(cudaMemcpy(data_, values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice)); }
+  [[nodiscard]] T* data() const { return reinterpret_cast<T*>(memory_.data()); }
+  void set(std::vector<T> const& values) {
+    shunt::cuda_check(cudaMemcpy(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");
+  }
   [[nodiscard]] std::vector<T> values() const {
     std::vector<T> out(size_);
-    sound(cudaMemcpy(out.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost));
+    shunt::cuda_check(cudaMemcpy(out.data(), data(), size_ * sizeof(T), cudaMemcpyDeviceToHost), "cudaMemcpy");
     return out;
   }
 
  private:
-  T* data_ = nullptr;
+  shunt::cuda_buffer memory_;
   std::size_t size_;
 };
 
@@ -39,36 +39,35 @@ class device_array {
 class on_gpu : public testing::Test {
  protected:
   void SetUp() override {
-    int devices = 0;
-    cudaError_t const e = cudaGetDeviceCount(&devices);
-    if (e != cudaSuccess) GTEST_SKIP() << "no GPU: " << cudaGetErrorString(e);
-    if (devices == 0) GTEST_SKIP() << "no GPU: no device";
-    sound(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    if (auto const gpu = shunt::first_cuda_device(80); !gpu)
+      GTEST_SKIP() << gpu.reason;
+    else
+      shunt::cuda_check(cudaSetDevice(*gpu.device), "cudaSetDevice");
+    stream_.emplace();
   }
-  void TearDown() override {
-    if (stream_ != nullptr) cudaStreamDestroy(stream_);
-  }
-  void wait() { sound(cudaStreamSynchronize(stream_)); }
+  [[nodiscard]] shunt::cuda_stream_ref stream() const { return *stream_; }
+  void wait() const { stream().synchronize(); }
 
   /// Captures what `enqueue` puts on the stream, and launches it twice as a graph: before(0), launch, before(1), launch.
   template <class Enqueue, class Before>
   void launch_captured(Enqueue const& enqueue, Before const& before) {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t exec = nullptr;
-    sound(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    shunt::cuda_check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
     enqueue();
-    sound(cudaStreamEndCapture(stream_, &graph));
-    sound(cudaGraphInstantiate(&exec, graph, 0));
+    shunt::cuda_check(cudaStreamEndCapture(stream(), &graph), "cudaStreamEndCapture");
+    shunt::cuda_check(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
     for (int launch = 0; launch < 2; ++launch) {
       before(launch);
-      sound(cudaGraphLaunch(exec, stream_));
+      shunt::cuda_check(cudaGraphLaunch(exec, stream()), "cudaGraphLaunch");
       wait();
     }
-    cudaGraphExecDestroy(exec);
-    cudaGraphDestroy(graph);
+    (void)cudaGraphExecDestroy(exec);
+    (void)cudaGraphDestroy(graph);
   }
 
-  cudaStream_t stream_ = nullptr;
+ private:
+  std::optional<shunt::cuda_stream> stream_{};
 };
 
 }  // namespace shunt_test

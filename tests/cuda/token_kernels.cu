@@ -43,7 +43,7 @@ TEST_F(TokenKernels, PopularityCounts) {
     device_array<unsigned char> const workspace(count.workspace_bytes());
     device_array<std::int64_t> const counts(std::vector<std::int64_t>(at(experts), 77));
     device_array<std::int32_t> const ids(tokens);
-    launch_captured([&] { count(ids.data(), n, counts.data(), workspace.data(), stream_); }, [](int) {});
+    launch_captured([&] { count(ids.data(), n, counts.data(), workspace.data(), stream()); }, [](int) {});
     ASSERT_EQ(counts.values(), wanted) << experts << " experts";
   }
 }
@@ -73,7 +73,7 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   for (auto& x : rows_of_tokens) x = static_cast<unsigned char>(random());
   device_array<unsigned char> const from(rows_of_tokens);
   device_array<unsigned char> to(std::vector<unsigned char>(at(rows * row_bytes), 0xee));
-  shunt::stream_memory memory(stream_);
+  shunt::stream_memory memory(stream());
   auto tokens = ids.values();
   launch_captured(
       [&] {
@@ -91,7 +91,7 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
                                                                                .order = order.data(),
                                                                                .first = first.data()});
         shunt::run_rows(shunt::gather_rows{from.data(), to.data(), row_bytes, token_of.data()}, static_cast<std::int32_t>(rows), row_bytes / 16,
-                        stream_);
+                        stream());
       },
       [&](int launch) {
         if (launch == 1) {

@@ -64,8 +64,8 @@ TEST_F(WeightKernels, AdamGivesTheHostsBits) {
 
     launch_captured(
         [&] {
-          shunt::run_items(shunt::adam_tick{.rule = rule, .clock = clock.data(), .condition = word.data()}, 1, stream_);
-          shunt::run_items(device, device.items(), stream_);
+          shunt::run_items(shunt::adam_tick{.rule = rule, .clock = clock.data(), .condition = word.data()}, 1, stream());
+          shunt::run_items(device, device.items(), stream());
         },
         [&](int launch) {
           if (launch == 1) gradient.set(host_gradient = integers(random, elements));
@@ -82,8 +82,8 @@ TEST_F(WeightKernels, AdamGivesTheHostsBits) {
     ASSERT_EQ(dkw.values(), kw);
 
     shunt::adam_rollback const back{.elements = elements, .kept = device.kept, .state = device.state, .sent = device.sent, .condition = word.data()};
-    shunt::run_items(back, back.items(), stream_);
-    shunt::run_items(shunt::adam_tick{.rule = rule, .clock = clock.data(), .by = -1, .condition = word.data()}, 1, stream_);
+    shunt::run_items(back, back.items(), stream());
+    shunt::run_items(shunt::adam_tick{.rule = rule, .clock = clock.data(), .by = -1, .condition = word.data()}, 1, stream());
     wait();
     ASSERT_EQ(dw.values(), kw);
     ASSERT_EQ(dm.values(), km);
@@ -92,20 +92,20 @@ TEST_F(WeightKernels, AdamGivesTheHostsBits) {
     ASSERT_EQ(clock.values()[0].update, 1);
 
     word.set({0});  // and now nothing happens
-    shunt::run_items(device, device.items(), stream_);
+    shunt::run_items(device, device.items(), stream());
     wait();
     ASSERT_EQ(dw.values(), kw);
   }
 }
 
 template <class T>
-void sums_are_the_hosts(cudaStream_t stream, std::vector<T> gradients, std::int64_t elements, std::vector<std::int32_t> const& expert_of) {
+void sums_are_the_hosts(shunt::cuda_stream_ref stream, std::vector<T> gradients, std::int64_t elements, std::vector<std::int32_t> const& expert_of) {
   auto const slots = static_cast<std::int32_t>(expert_of.size());
   device_array<T> const device(gradients);
   device_array<std::int32_t> const experts(expert_of);
   shunt::run_rows(shunt::sum_slot_gradients<T>{device.data(), elements, experts.data(), slots}, slots,
                   (elements * static_cast<std::int64_t>(sizeof(T)) + 15) / 16, stream);
-  shunt_test::sound(cudaStreamSynchronize(stream));
+  stream.synchronize();
   for (std::int32_t s = 0; s < slots; ++s)
     if (std::find(expert_of.begin(), expert_of.begin() + s, expert_of[at(s)]) == expert_of.begin() + s)
       for (std::int32_t k = s + 1; k < slots; ++k)
@@ -117,8 +117,8 @@ void sums_are_the_hosts(cudaStream_t stream, std::vector<T> gradients, std::int6
 TEST_F(WeightKernels, InstancesAreAddedIntoTheFirst) {
   std::mt19937_64 random(72);
   for (std::int64_t const elements : {1, 37, 4096, 100000}) {
-    sums_are_the_hosts(stream_, integers(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
-    sums_are_the_hosts(stream_, floats(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
+    sums_are_the_hosts(stream(), integers(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
+    sums_are_the_hosts(stream(), floats(random, 6 * elements), elements, {4, 2, 4, 4, 7, 2});
   }
 }
 
@@ -144,7 +144,7 @@ TEST_F(WeightKernels, PackedWeightsFillTheSlots) {
     device_array<std::int32_t> const d_first(first_slot), d_expert(expert_of), d_rank(rank_of_slot), row_of(expert_of.size());
     device_array<std::int64_t> const d_begin(begin), d_bytes(bytes), d_offset(offset), rows(ranks);
     device_array<unsigned char> const arrived(at(ranks * part_bytes)), slots(at(4 * expert_bytes));
-    shunt::run_items(shunt::scatter_rows{ranks, 7, d_first.data(), d_expert.data(), row_of.data(), rows.data()}, ranks, stream_);
+    shunt::run_items(shunt::scatter_rows{ranks, 7, d_first.data(), d_expert.data(), row_of.data(), rows.data()}, ranks, stream());
     for (std::int64_t r = 0; r < ranks; ++r) {
       std::vector<unsigned char> own;
       for (std::int64_t e = 0; e < experts; ++e) {
@@ -154,13 +154,14 @@ TEST_F(WeightKernels, PackedWeightsFillTheSlots) {
       device_array<unsigned char> const shards(own), parts(at(ranks * part_bytes));
       shunt::run_rows(shunt::pack_weights{shards.data(), d_offset.data() + r * experts, d_bytes.data() + r * experts, d_expert.data(),
                                           row_of.data(), d_rank.data(), part_rows, row_bytes, parts.data()},
-                      7, row_bytes / 16, stream_);
-      shunt_test::sound(cudaMemcpyAsync(arrived.data() + r * part_bytes, parts.data() + part_bytes, at(part_bytes), cudaMemcpyDeviceToDevice, stream_));
+                      7, row_bytes / 16, stream());
+      shunt::cuda_check(cudaMemcpyAsync(arrived.data() + r * part_bytes, parts.data() + part_bytes, at(part_bytes), cudaMemcpyDeviceToDevice, stream()),
+                        "cudaMemcpyAsync");
       wait();
     }
     shunt::run_rows(shunt::unpack_weights{arrived.data(), d_begin.data(), d_bytes.data(), d_expert.data() + 2, row_of.data() + 2, ranks, experts,
                                           part_rows, row_bytes, expert_bytes, slots.data()},
-                    4 * ranks, row_bytes / 16, stream_);
+                    4 * ranks, row_bytes / 16, stream());
     wait();
     EXPECT_EQ(rows.values(), (std::vector<std::int64_t>{2, 2, 1}));
     auto const filled = slots.values();

@@ -768,4 +768,12 @@ class system {
 };
 static_assert(calling_stream_system<system>);
 
+/// A device a rank.
+struct devices {
+  system operator()(rank_id r) const {
+    device() = r.value();
+    return system(r.value());
+  }
+};
+
 }  // namespace nccl_double

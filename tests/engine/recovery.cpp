@@ -279,4 +279,71 @@ TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
   EXPECT_THROW((void)recovered<TypeParam>({}, w, {.end = 6}, plan, [](completed_iteration const&) {}), std::runtime_error);
 }
 
+/// Sessions as processes have them: the `nth` ends after one program, though nobody is lost.
+struct flaky {
+  int nth = 1;
+  bool always = false;
+  std::shared_ptr<int> opened = std::make_shared<int>(0);
+
+  struct session {
+    inline_session<toy_training> inner;
+    bool breaks;
+    int submitted = 0;
+
+    void submit(std::shared_ptr<program const> p) {
+      if (!breaks || submitted++ == 0) inner.submit(std::move(p));
+    }
+    [[nodiscard]] bool wait_until(std::int32_t n) { return (!breaks || n == 1) && inner.wait_until(n); }
+    [[nodiscard]] ticks completed_at(std::int32_t n) const { return inner.completed_at(n); }
+    [[nodiscard]] outcome wait() {
+      auto all = inner.wait();
+      if (breaks && submitted == 1)
+        for (auto& d : all.done) d = {};  // a session of one program
+      return all;
+    }
+    [[nodiscard]] loss_times times_of_loss() const { return {.noticed = 7, .detect = 2, .agree = 5}; }
+  };
+  [[nodiscard]] session open(toy_training& w, std::int64_t first = 0) const {
+    return {{inline_executor{}, w, first}, ++*opened == nth || (always && *opened >= nth)};
+  }
+  outcome run(program const& p, toy_training& w) const { return run_once(*this, p, w); }
+};
+static_assert(loss_timing_session<flaky::session>);
+
+TEST(recovering, goes_on_where_connections_break_and_nobody_is_lost) {
+  toy_training w, calm;
+  auto const hear = [](completed_iteration const&) {};
+  (void)run_through_losses(inline_executor{}, calm, {.end = 6}, plan, hear);
+  auto const report = run_through_losses(flaky{}, w, {.end = 6}, plan, hear);
+  EXPECT_EQ(report.end, 6);
+  ASSERT_EQ(report.losses.size(), 1u);
+  EXPECT_EQ(report.losses[0].ranks, std::vector<rank_id>{});
+  EXPECT_EQ(report.losses[0].iteration, 1);
+  EXPECT_EQ(report.losses[0].noticed, 7);
+  EXPECT_EQ(report.losses[0].detect, 2);
+  EXPECT_GE(report.losses[0].agree, 5);
+  EXPECT_EQ(w.words(0), calm.words(0));
+  EXPECT_TRUE(report.dead.empty());
+}
+
+TEST(recovering, brings_the_state_again_where_connections_break) {
+  toy_training w, calm;
+  auto const hear = [](completed_iteration const&) {};
+  (void)run_through_losses(inline_executor{}, calm, {.end = 4}, plan, hear);
+  recovery const config{.end = 4, .dead = {1}, .joins = {{1, 2}}};
+  auto const report = run_through_losses(flaky{.nth = 2}, w, config, plan, hear, transfer);
+  EXPECT_EQ(report.joined, (std::vector<join>{{1, 2}}));
+  ASSERT_EQ(report.losses.size(), 1u);
+  EXPECT_EQ(report.losses[0].iteration, 2);
+  EXPECT_EQ(w.words(0), calm.words(0));
+  EXPECT_EQ(w.words(1), calm.words(0));
+}
+
+TEST(recovering, does_not_try_for_ever) {
+  toy_training w;
+  recovery const config{.end = 4, .dead = {1}, .joins = {{1, 2}}};
+  auto const hear = [](completed_iteration const&) {};
+  EXPECT_THROW((void)run_through_losses(flaky{.nth = 2, .always = true}, w, config, plan, hear, transfer), invalid_program);
+}
+
 }  // namespace

@@ -101,62 +101,168 @@ struct life {
   }
 };
 
-/// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
-int train(std::string const& directory, rank_id self, std::vector<fault> const& faults, std::vector<rank_id> const& dead, std::int64_t wanted) {
-  std::signal(SIGPIPE, SIG_IGN);
-  counting w;
-  gloo_processes const here({.directory = directory, .silence = 2000ms}, ranks, self, faults);
-  std::int64_t heard = 0;
-  auto const report = run_through_losses(here, w, {.end = iterations}, plan, [&](completed_iteration const& done) {
-    if (done.iteration != heard++) throw std::logic_error("an iteration was announced out of turn");
-  });
-  if (report.end != iterations || heard != iterations) return 2;
-  if (report.dead != dead) return 3;
-  return w.number(self) == wanted ? 0 : 4;
+/// What a test does to its processes, and what it expects of them.
+struct story {
+  std::vector<fault> faults{};
+  std::vector<join> joins{};
+  std::vector<rank_id> dead{};                    ///< in the end
+  std::vector<std::vector<rank_id>> losses{};     ///< one after another, where the test is sure of them
+  std::optional<rank_id> dies_in_recovery{};      ///< from the first loss
+};
+
+/// A live rank's state for the one that comes.
+std::optional<program> transfer(rank_id joining, std::span<rank_id const> dead) {
+  program_builder b(ranks);
+  for (rank_id const r : ids<rank_id>(ranks)) b.buffer(r, state, 8, true);
+  for (rank_id const r : ids<rank_id>(ranks))
+    if (!std::binary_search(dead.begin(), dead.end(), r)) {
+      b.message(r, {state, 0, 8}, joining, {state, 0, 8});
+      return std::move(b).finish();
+    }
+  return std::nullopt;
 }
 
-std::vector<int> run(std::vector<fault> const& faults, std::vector<rank_id> const& dead) {
+/// A work that kills its process when it is asked to go back.
+struct mortal : counting {
+  void restore(rank_id r, std::int64_t iteration) {
+    if (dies && r == self) std::raise(SIGKILL);
+    counting::restore(r, iteration);
+  }
+  rank_id self{};
+  bool dies = false;
+};
+
+/// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
+int train(std::string const& directory, rank_id self, story const& what, std::int64_t wanted, bool joins = false) {
+  std::signal(SIGPIPE, SIG_IGN);
+  mortal w;
+  w.self = self;
+  w.dies = what.dies_in_recovery == self;
+  gloo_config const config{.directory = directory, .silence = 3000ms, .patience = 60'000ms};
+  recovery plan_of_run{.end = iterations, .joins = what.joins};
+  auto const here = [&]() -> gloo_processes {
+    if (!joins) return {config, ranks, self, what.faults};
+    auto const asked = await_invitation(config, self, 60'000ms);
+    plan_of_run.first = asked.iteration;
+    plan_of_run.dead = asked.dead;
+    return {config, ranks, self, asked};
+  }();
+  std::int64_t heard = plan_of_run.first;
+  auto const report = run_through_losses(
+      here, w, plan_of_run, plan,
+      [&](completed_iteration const& done) {
+        if (done.iteration != heard++) throw std::logic_error("an iteration was announced out of turn");
+      },
+      transfer);
+  if (report.end != iterations || heard != iterations) return 2;
+  if (report.dead != what.dead) return 3;
+  if (w.number(self) != wanted) return 4;
+  for (std::size_t n = 0; n < what.losses.size() && !joins; ++n)
+    if (n >= report.losses.size() || report.losses[n].ranks != what.losses[n]) return 5;
+  for (loss const& l : report.losses)
+    if (l.noticed <= 0 || l.agree <= 0 || l.detect < 0 || (l.redo > 0 && l.rebuild <= 0)) return 6;
+  return 0;
+}
+
+/// Exit statuses by rank, then those of the processes that joined; minus the signal where one ended it.
+std::vector<int> run(story const& what) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   std::int64_t const wanted = expected();
   std::vector<life> all;
-  for (rank_id const r : ids<rank_id>(ranks)) {
+  auto const start = [&](rank_id r, bool joins) {
     pid_t const child = fork();
     if (child == 0) {
       int status = 99;
       try {
-        status = train(directory, r, faults, dead, wanted);
+        status = train(directory, r, what, wanted, joins);
       } catch (std::exception const& error) {
         fprintf(stderr, "rank %d: %s\n", r.value(), error.what());
       }
       _exit(status);
     }
     all.push_back({child});
-  }
+  };
+  for (rank_id const r : ids<rank_id>(ranks)) start(r, false);
+  for (join const& j : what.joins) start(j.rank, true);
   std::vector<int> statuses;
   for (life const& l : all) statuses.push_back(l.status());
   std::filesystem::remove_all(directory);
   return statuses;
 }
 
-TEST(gloo_processes, train_undisturbed) { EXPECT_EQ(run({}, {}), (std::vector<int>{0, 0, 0, 0})); }
+TEST(gloo_processes, train_undisturbed) { EXPECT_EQ(run({}), (std::vector<int>{0, 0, 0, 0})); }
 
 TEST(gloo_processes, go_on_when_one_dies) {
   std::mt19937_64 random(5);
-  for (rank_id const r : ids<rank_id>(ranks)) {
+  for (rank_id const r : {rank_id{0}, rank_id{3}}) {
     fault const f{r, static_cast<std::int64_t>(random() % iterations), static_cast<std::int32_t>(random() % 5)};
     SCOPED_TRACE("rank " + std::to_string(r.value()) + " iteration " + std::to_string(f.iteration));
     std::vector<int> statuses(4, 0);
-    statuses[r.index()] = 137;
-    EXPECT_EQ(run({f}, {r}), statuses);
+    statuses[r.index()] = -SIGKILL;
+    EXPECT_EQ(run({.faults = {f}, .dead = {r}, .losses = {{r}}}), statuses);
   }
 }
 
 TEST(gloo_processes, go_on_when_one_after_another_dies) {
-  EXPECT_EQ(run({{2, 3, 1}, {0, 17, 4}, {3, 39, 2}}, {0, 2, 3}), (std::vector<int>{137, 0, 137, 137}));
+  EXPECT_EQ(run({.faults = {{2, 3, 1}, {0, 17, 4}, {3, 39, 2}}, .dead = {0, 2, 3}, .losses = {{2}, {0}, {3}}}),
+            (std::vector<int>{-SIGKILL, 0, -SIGKILL, -SIGKILL}));
 }
 
-TEST(gloo_processes, go_on_when_two_die_at_once) { EXPECT_EQ(run({{1, 11, 2}, {2, 11, 2}}, {1, 2}), (std::vector<int>{0, 137, 137, 0})); }
+TEST(gloo_processes, go_on_when_two_die_at_once) {
+  EXPECT_EQ(run({.faults = {{1, 11, 2}, {2, 11, 2}}, .dead = {1, 2}}), (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
+}
+
+// Between two epochs there is no mesh but the old one: it is enough to know that nobody need wait for the second that dies.
+TEST(gloo_processes, go_on_when_one_dies_while_others_recover) {
+  auto const begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(run({.faults = {{1, 11, 2}}, .dead = {1, 2}, .losses = {{1}, {2}}, .dies_in_recovery = rank_id{2}}),
+            (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s) << "somebody waited until its patience ended";
+}
+
+TEST(gloo_processes, a_new_one_comes_in_a_dead_ones_place) {
+  EXPECT_EQ(run({.faults = {{2, 7, 1}}, .joins = {{2, 20}}, .losses = {{2}}}), (std::vector<int>{0, 0, -SIGKILL, 0, 0}));
+}
+
+// The first that comes has missed everything the others said before; the second gets its state from whoever is the lowest then.
+TEST(gloo_processes, new_ones_come_again_and_again) {
+  EXPECT_EQ(run({.faults = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
+            (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0, 0}));
+}
+
+TEST(gloo_processes, say_who_is_missing_at_the_start) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
+  mkdtemp(directory.data());
+  counting w;
+  gloo_processes const here({.directory = directory, .patience = 50ms}, ranks, 1);
+  try {
+    (void)here.open(w);
+    ADD_FAILURE() << "began without the others";
+  } catch (no_mesh const& error) {
+    EXPECT_EQ(error.absent(), (std::vector<rank_id>{0, 2, 3}));
+  }
+  std::filesystem::remove_all(directory);
+}
+
+TEST(invitation, is_for_one_epoch) {
+  std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
+  mkdtemp(directory.data());
+  gloo_config const config{.directory = directory};
+  EXPECT_THROW((void)await_invitation(config, 2, 20ms), no_mesh);
+  invitation const note{3, 17, {0, 1, 2}, {2, 3}};
+  invite(config, 2, 0, note);
+  invite(config, 2, 1, note);  // all members say the same
+  EXPECT_EQ(await_invitation(config, 2, 0ms), note);
+  EXPECT_THROW((void)await_invitation(config, 1, 20ms), no_mesh);
+  std::filesystem::create_directory(directory + "/epoch3.rank2");  // somebody has come
+  EXPECT_THROW((void)await_invitation(config, 2, 20ms), no_mesh);
+  invite(config, 2, 0, {5, 20, {0, 2}, {1, 2, 3}});
+  EXPECT_EQ(await_invitation(config, 2, 0ms).epoch, 5);
+  std::filesystem::remove_all(directory);
+  EXPECT_THROW(invite(config, 2, 0, note), no_mesh);
+}
 
 TEST(gloo_processes, refuse_programs_for_others) {
   std::signal(SIGPIPE, SIG_IGN);

@@ -19,7 +19,7 @@ set(table
   "simulate       | core problem program execute                          |"
   "compose        | core problem plan measure solve check                 | range/v3/"
   "gloo           | core program execute                                  | gloo/ net/if\\.h"
-  "cuda           | core problem plan solve program execute               | (cuda|cub|thrust)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
+  "cuda           | core problem plan solve program execute               | (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
   "nccl           | core problem plan solve program execute cuda          | nccl\\.h cuda_runtime_api\\.h"
   "shunt          | version core problem plan program lower measure check io solve execute simulate |")
 

@@ -54,7 +54,7 @@ class cuda_buffer {
     cuda_memory kind = cuda_memory::device;
     void operator()(std::byte* p) const noexcept { (void)(kind == cuda_memory::pinned ? cudaFreeHost(p) : cudaFree(p)); }
   };
-  std::unique_ptr<std::byte[], give_back> data_{};
+  std::unique_ptr<std::byte[], give_back> data_;
   std::size_t size_ = 0;
 };
 

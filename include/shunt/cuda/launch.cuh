@@ -1,10 +1,11 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <cstdint>
-#include <stdexcept>
-#include <string>
 
+#include "shunt/cuda/error.hpp"
+#include "shunt/cuda/stream.hpp"
 #include "shunt/cuda/team.hpp"
 
 namespace shunt {
@@ -102,12 +103,6 @@ class block_team {
 
 namespace detail {
 
-/// Throws std::runtime_error where the launch just made was refused; what a kernel does wrong later shows at the stream.
-inline void launched(char const* what) {
-  if (cudaError_t const e = cudaGetLastError(); e != cudaSuccess)
-    throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(e));
-}
-
 inline constexpr int threads_per_block = 256;
 
 template <class Layers>
@@ -124,47 +119,50 @@ __global__ void __launch_bounds__(threads_per_block) items_kernel(Items work, st
 }
 
 template <class Rows>
-__global__ void __launch_bounds__(threads_per_block) rows_kernel(Rows work) {
-  work(static_cast<std::int32_t>(blockIdx.y), std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x, std::int64_t{gridDim.x} * blockDim.x);
+__global__ void __launch_bounds__(threads_per_block) rows_kernel(Rows work, unsigned blocks_per_row) {
+  auto const row = static_cast<std::int32_t>(blockIdx.x / blocks_per_row);
+  std::int64_t const block = blockIdx.x % blocks_per_row;
+  work(row, block * blockDim.x + threadIdx.x, std::int64_t{blocks_per_row} * blockDim.x);
 }
 
 }  // namespace detail
 
 // What the launchers have in common: they enqueue one kernel on `stream`, wait for nothing, may be captured into a graph, and read nothing
-// behind their pointers on the host. They throw std::runtime_error where the launch is refused.
+// behind their pointers on the host. They throw cuda_error where the launch is refused.
 
 /// work(team, layer, shared) for 0 .. layers - 1, a block of 256 threads each: swift_moe_layers, eplb_layers, split_layers.
 /// Refused where a layer needs more shared memory than a block can have (48 KB, with newer GPUs' opt-in up to 227 KB).
 template <class Layers>
-void run_layers(Layers const& work, std::int32_t layers, cudaStream_t stream) {
+void run_layers(Layers const& work, std::int32_t layers, cuda_stream_ref stream) {
+  if (layers == 0) return;
   auto const bytes = static_cast<std::size_t>(work.shared_bytes());
-  if (bytes > 40 * 1024) {
-    cudaFuncSetAttribute(&detail::layers_kernel<Layers>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-    detail::launched("shared memory of a layer");
-  }
-  detail::layers_kernel<<<static_cast<unsigned>(layers), detail::threads_per_block, bytes, stream>>>(work);
-  detail::launched("layers kernel");
+  if (bytes > 40 * 1024)
+    cuda_check(cudaFuncSetAttribute(&detail::layers_kernel<Layers>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+               "cudaFuncSetAttribute(shared memory of a layer)");
+  detail::layers_kernel<<<static_cast<unsigned>(layers), detail::threads_per_block, bytes, stream.get()>>>(work);
+  cuda_check(cudaGetLastError(), "layers_kernel");
 }
 
 /// work(i) for 0 .. items - 1, one thread each.
 template <class Items>
-void run_items(Items const& work, std::int64_t items, cudaStream_t stream) {
+void run_items(Items const& work, std::int64_t items, cuda_stream_ref stream) {
   if (items == 0) return;
   std::int64_t const most = (std::int64_t{1} << 31) - 1;
   std::int64_t const blocks = (items + detail::threads_per_block - 1) / detail::threads_per_block;
-  detail::items_kernel<<<static_cast<unsigned>(blocks < most ? blocks : most), detail::threads_per_block, 0, stream>>>(work, items);
-  detail::launched("items kernel");
+  detail::items_kernel<<<static_cast<unsigned>(blocks < most ? blocks : most), detail::threads_per_block, 0, stream.get()>>>(work, items);
+  cuda_check(cudaGetLastError(), "items_kernel");
 }
 
 /// work(row, thread, threads) for each of `rows` rows: all threads of a row together do what the row asks for, each its vectors
-/// `thread`, `thread + threads`, ... `vectors` is what the longest row has of them, at most.
+/// `thread`, `thread + threads`, ... `vectors` is what the longest row has of them; a thread gets about four.
 template <class Rows>
-void run_rows(Rows const& work, std::int32_t rows, std::int64_t vectors, cudaStream_t stream) {
+void run_rows(Rows const& work, std::int32_t rows, std::int64_t vectors, cuda_stream_ref stream) {
   if (rows == 0 || vectors == 0) return;
-  std::int64_t const per_block = 4 * detail::threads_per_block;
-  dim3 const grid(static_cast<unsigned>((vectors + per_block - 1) / per_block), static_cast<unsigned>(rows));
-  detail::rows_kernel<<<grid, detail::threads_per_block, 0, stream>>>(work);
-  detail::launched("rows kernel");
+  std::int64_t const per_block = 4 * detail::threads_per_block, most = ((std::int64_t{1} << 31) - 1) / rows;
+  std::int64_t const blocks = (vectors + per_block - 1) / per_block;
+  auto const per_row = static_cast<unsigned>(blocks < most ? blocks : most);
+  detail::rows_kernel<<<static_cast<unsigned>(rows) * per_row, detail::threads_per_block, 0, stream.get()>>>(work, per_row);
+  cuda_check(cudaGetLastError(), "rows_kernel");
 }
 
 }  // namespace shunt

@@ -256,11 +256,9 @@ class gloo_mesh {
     /// Waits until all members meet a condition; those that don't, after a time or because they are lost, are absent.
     auto const wait_for = [&](auto const& condition, std::string const& what) {
       auto const until = clock::now() + config_.patience;
-      for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
+      for (auto missing = members_;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
         auto const gone = witness ? witness->lost() : std::vector<rank_id>{};  // before looking: who has signed in may have left the old mesh
-        std::vector<rank_id> missing;
-        for (rank_id const r : members_)
-          if (!condition(r)) missing.push_back(r);
+        std::erase_if(missing, condition);
         if (missing.empty()) return;
         bool const in_vain =
             std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return std::find(gone.begin(), gone.end(), r) != gone.end(); });

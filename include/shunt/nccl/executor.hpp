@@ -172,6 +172,7 @@ class nccl_session {
 
   /// A rank's life. What it enqueued ends before its communicators, and these before its streams.
   void live(rank_state& self) {
+    bool first = true;
     try {
       auto device = config_.systems(self.rank);
       auto net_config = config_.net;
@@ -186,6 +187,7 @@ class nccl_session {
         self.log = lists->log();
       } catch (...) {
         self.log = lists->log();
+        first = !called_off();
         if (struck(self))
           fall_silent(self);
         else
@@ -199,7 +201,7 @@ class nccl_session {
     } catch (run_aborted const&) {
       if (!self.silent && struck(self)) fall_silent(self);
     } catch (nccl_error const&) {  // what others have aborted is no failure of this rank
-      if (!called_off()) self.failure = std::current_exception();
+      if (first) self.failure = std::current_exception();
     } catch (...) {
       self.failure = std::current_exception();
     }

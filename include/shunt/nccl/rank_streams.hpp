@@ -9,6 +9,8 @@
 /// much of each as its count says; nothing waits for the host. Sums and maxima of floats are exchanged part by part and folded in the group's
 /// order, with the same bits as everywhere else; where that isn't asked for, and for integers, NCCL reduces.
 ///
+/// Where the program needs buffered sends (see routes.hpp), a send copies its message and goes on; the copy leaves on a stream of its peer.
+///
 /// After a loss the host sets a word that guards everything: what is enqueued behind an operation that was aborted leaves no trace.
 /// Staging memory for one list, besides the buffers: exchanges n x part, conditional operations what they receive, float reductions what is
 /// folded. O(instructions) events.
@@ -57,13 +59,14 @@ struct nccl_staging {
   [[nodiscard]] static constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
 };
 
-[[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, float_order floats) {
+[[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered, float_order floats) {
   auto const& own = p.ranks[r];
   nccl_staging s;
   for (auto const& i : own.instructions) {
     auto const n = is_collective(i.code) ? static_cast<std::int64_t>(p.groups[i.group].size()) : 1;
     std::int64_t needed = 0;
     auto const take = [&](std::int64_t bytes) { needed += nccl_staging::aligned(bytes); };
+    if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
     bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
     bool const folds = reduces && floats == float_order::of_the_group && (i.type == element::float32 || i.type == element::float64);
     if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) && i.code != opcode::exchange) take(own.writes(i)[0].size);
@@ -185,6 +188,7 @@ class rank_streams {
     nccl_staging stage{};
     rank_buffers buffers{};
     std::optional<typename System::memory> staging{}, words{};
+    std::vector<std::optional<event>> sent{};  // by instruction: when a buffered send has left
   };
   /// One list under way.
   struct list_run {
@@ -218,7 +222,8 @@ class rank_streams {
     auto b = std::make_shared<bound>();
     b->of = p;
     b->buffers.bind(work_, net_.rank(), p->ranks[net_.rank()]);
-    b->stage = stage(*p, net_.rank(), floats_);
+    b->stage = stage(*p, net_.rank(), net_.routes().buffered, floats_);
+    if (net_.routes().buffered) b->sent.resize(p->ranks[net_.rank()].instructions.size());
     if (b->stage.bytes > 0) b->staging.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.bytes)));
     if (b->stage.words > 0) b->words.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.words) * word_size));
     if (known_.size() == most) known_.pop_front();
@@ -294,9 +299,15 @@ class rank_streams {
         continue;
       }
       auto const from = k;
+      if (own.instructions[k].code == opcode::send && net_.routes().buffered) {
+        post(b, own.instructions[k], b.buffers[own.reads(own.instructions[k])[0]], k, stream);
+        ++k;
+        continue;
+      }
       auto g = net_.open_group();
       for (; k < end && is_message(own.instructions[k]); ++k) {
         auto const& i = own.instructions[k];
+        if (i.code == opcode::send && net_.routes().buffered) break;
         if (i.code == opcode::send) {
           net_.send(g, b.buffers[own.reads(i)[0]], i.peer, stream, i.channel);
         } else {
@@ -311,6 +322,25 @@ class rank_streams {
           move(stream, staging(b, at, 0, target.size()), target, word(b, b.stage.word[at]));
         }
     }
+  }
+
+  /// A buffered send: leaves a copy and goes on.
+  void post(bound& b, instruction const& i, std::span<std::byte const> message, std::size_t n, stream_ref stream) {
+    if (message.empty()) return;
+    auto at = posts_.find(i.peer);
+    if (at == posts_.end()) at = posts_.emplace(i.peer, system_.make_stream()).first;
+    if (b.sent[n])
+      system_.wait(stream, *b.sent[n]);  // what lay there has left
+    else
+      b.sent[n].emplace(system_.make_event());
+    auto const copy = staging(b, n, 0, message.size());
+    move(stream, message, copy, going());
+    system_.record(*b.sent[n], stream);
+    system_.wait(at->second, *b.sent[n]);
+    auto g = net_.open_group();
+    net_.send(g, copy, i.peer, at->second, i.channel);
+    g.close();
+    system_.record(*b.sent[n], at->second);
   }
 
   void single(list_run& run, rank_program const& own, std::size_t n, stream_ref stream) {
@@ -492,6 +522,7 @@ class rank_streams {
   float_order floats_;
   std::optional<typename System::memory> going_{};  // whether anything may still have an effect, and the iteration
   std::map<std::uint8_t, typename System::stream> lanes_{};
+  std::map<rank_id, typename System::stream> posts_{};  // of buffered sends
   std::deque<std::shared_ptr<bound>> known_{};
   std::deque<list_run> runs_{};
   std::vector<event> unused_{};

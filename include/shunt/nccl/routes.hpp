@@ -7,7 +7,9 @@
 ///   - messages of a channel that stands in batches run in the communicator of all ranks, for only within one a batch runs at once;
 ///   - all other messages run there too where each rank has them on one lane; in one communicator a pair where each rank has those of a peer
 ///     on one lane; in one communicator a pair and direction otherwise.
-/// These are the layouts that `message_lanes` of a lowered pipeline has.
+/// These are the layouts that `message_lanes` of a lowered pipeline has. A send ends with its receive, so such a program must not need more:
+/// where ranks would wait for each other in a circle (`check_rendezvous` finds that, too), sends are buffered. Then every pair and direction
+/// has a communicator, and every send leaves from a copy on a stream of its own.
 ///
 /// Making a communicator takes all ranks, ending one takes its members; and there may be too many: N ranks have N(N-1)/2 intervals, of which a
 /// rank is in 1,055 where N = 64 (SwiftMoE, section 4.2). So they are made when a program first needs them, and a rank keeps a bounded number:
@@ -50,6 +52,7 @@ struct message_routes {
   enum class kind : std::uint8_t { all, pair, edge };
   kind apart = kind::all;                 ///< of messages whose channel isn't in `together`
   std::vector<std::int32_t> together{};  ///< channels that stand in batches, ascending: they run in the communicator of all
+  bool buffered = false;                 ///< sends don't wait for their receives
 
   [[nodiscard]] kind of(std::int32_t channel) const {
     return std::binary_search(together.begin(), together.end(), channel) ? kind::all : apart;
@@ -66,7 +69,111 @@ struct message_routes {
   constexpr bool operator==(message_routes const&) const = default;
 };
 
-/// O(n log n) in the number of instructions.
+namespace detail {
+
+/// Plays a program where every send ends with its receive, each lane in order, and each communicator in the order of the list.
+class unbuffered_run {
+ public:
+  unbuffered_run(program const& p, message_routes const& routes) : p_(p), d_(find_dependencies(p)), routes_(routes) {
+    arrived_.assign(d_.partner.size(), false);
+    done_.assign(d_.partner.size(), false);
+    ranks_.resize(p.ranks.size());
+    for (rank_id const r : ids<rank_id>(p.ranks.size())) cut(r);
+  }
+
+  /// Whether it comes to its end.
+  [[nodiscard]] bool ends() {
+    std::size_t left = units_.size();
+    for (bool moved = true; moved && left > 0;) {
+      moved = false;
+      for (auto& own : ranks_)
+        for (auto& [lane, queue] : own.lanes)
+          while (queue.next < queue.units.size() && passes(own, units_[queue.units[queue.next]])) {
+            ++queue.next;
+            --left;
+            moved = true;
+          }
+    }
+    return left == 0;
+  }
+
+ private:
+  /// A collective, a local instruction, or messages that are submitted together.
+  struct unit {
+    rank_id rank{};
+    std::int32_t first = 0, end = 0;
+    std::set<communicator_key> carriers{};
+    bool arrived = false;
+  };
+  struct in_order {
+    std::vector<std::size_t> units{};
+    std::size_t next = 0;
+  };
+  struct rank_lanes {
+    std::map<std::uint8_t, in_order> lanes{};
+    std::map<communicator_key, in_order> carriers{};
+  };
+
+  [[nodiscard]] static bool is_message(instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; }
+
+  void cut(rank_id r) {
+    auto const& list = p_.ranks[r].instructions;
+    auto& own = ranks_[r.index()];
+    for (std::int32_t n = 0; n < static_cast<std::int32_t>(list.size());) {
+      auto const& i = list[static_cast<std::size_t>(n)];
+      unit u{r, n, n + 1};
+      while (is_message(i) && i.batch >= 0 && u.end < static_cast<std::int32_t>(list.size()) &&
+             list[static_cast<std::size_t>(u.end)].batch == i.batch && is_message(list[static_cast<std::size_t>(u.end)]))
+        ++u.end;
+      for (n = u.first; n < u.end; ++n) {
+        auto const& k = list[static_cast<std::size_t>(n)];
+        if (is_message(k)) u.carriers.insert(k.code == opcode::send ? routes_.key(r, k.peer, k.channel) : routes_.key(k.peer, r, k.channel));
+      }
+      own.lanes[i.lane].units.push_back(units_.size());
+      for (auto const& c : u.carriers) own.carriers[c].units.push_back(units_.size());
+      units_.push_back(std::move(u));
+    }
+  }
+
+  /// Lets the next unit of a lane arrive where it can; whether it has also ended.
+  bool passes(rank_lanes& own, unit& u) {
+    auto const& list = p_.ranks[u.rank];
+    auto const number = [&](std::int32_t n) { return static_cast<std::size_t>(d_.number({u.rank, n})); };
+    if (!u.arrived) {
+      for (auto const& c : u.carriers) {
+        auto const& queue = own.carriers[c];
+        if (&units_[queue.units[queue.next]] != &u) return false;
+      }
+      for (auto n = u.first; n < u.end; ++n)
+        for (auto const w : list.after(list.instructions[static_cast<std::size_t>(n)]))
+          if (!done_[number(w)]) return false;
+      u.arrived = true;
+      for (auto n = u.first; n < u.end; ++n) arrived_[number(n)] = true;
+    }
+    for (auto n = u.first; n < u.end; ++n) {
+      auto const& i = list.instructions[static_cast<std::size_t>(n)];
+      auto const partner = d_.partner[number(n)];
+      if (is_message(i) && (partner == dependencies::none || !arrived_[static_cast<std::size_t>(partner)])) return false;
+      if (is_collective(i.code))
+        for (auto const m : d_.members_of(d_.meetings[static_cast<std::size_t>(partner)]))
+          if (m == dependencies::none || !arrived_[static_cast<std::size_t>(m)]) return false;
+    }
+    for (auto n = u.first; n < u.end; ++n) done_[number(n)] = true;
+    for (auto const& c : u.carriers) ++own.carriers[c].next;
+    return true;
+  }
+
+  program const& p_;
+  dependencies d_;
+  message_routes const& routes_;
+  std::vector<unit> units_{};
+  std::vector<rank_lanes> ranks_{};
+  std::vector<bool> arrived_{}, done_{};  // by number
+};
+
+}  // namespace detail
+
+/// O(n log n) in the number of instructions, and as often over all lanes as waits stand one behind the other.
 [[nodiscard]] inline message_routes find_routes(program const& p) {
   auto const is_message = [](instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; };
   std::set<std::int32_t> together;
@@ -90,7 +197,8 @@ struct message_routes {
     for (auto const& [peer, used] : by_peer)
       if (used.size() > 1) routes.apart = message_routes::kind::edge;
   }
-  return routes;
+  if (detail::unbuffered_run(p, routes).ends()) return routes;
+  return {.apart = message_routes::kind::edge, .buffered = true};
 }
 
 /// Throws invalid_program where messages of two ranks that run in one communicator are received in another order than they are sent, or with

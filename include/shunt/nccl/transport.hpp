@@ -97,6 +97,8 @@ class nccl_transport {
   [[nodiscard]] rank_id rank() const { return self_; }
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(all_.members().size()); }
   [[nodiscard]] std::vector<rank_id> const& members() const { return all_.members(); }
+  /// How the messages of the program prepared last travel.
+  [[nodiscard]] message_routes const& routes() const { return routes_; }
   [[nodiscard]] std::size_t communicators() const { return others_.size() + (all_.members().empty() ? 0 : 1); }
 
   /// Makes what a program needs: all members call it with the same programs in the same order. Whether anything has to be made can be asked

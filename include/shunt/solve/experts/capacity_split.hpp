@@ -34,7 +34,7 @@ struct token_split_arrays {
 namespace detail {
 
 /// Sources, rounded up so that rows of them fill vector registers.
-SHUNT_HD constexpr std::int32_t row_width(std::int32_t sources) { return (sources + 7) / 8 * 8; }
+SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) { return (std::int64_t{sources} + 7) / 8 * 8; }
 
 /// floor(n / d) by a guess and its correction; n < 2^62, the quotient below 2^31.
 SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double inverse) {
@@ -44,10 +44,10 @@ SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double 
 }
 
 /// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the sum. `left` is what remains.
-SHUNT_HD constexpr std::int32_t take_shares(std::int32_t width, std::int32_t const* __restrict rest, std::int32_t* __restrict left,
+SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t const* __restrict rest, std::int32_t* __restrict left,
                                             std::int32_t* __restrict cells, std::uint32_t share) {
   std::int32_t sum = 0;
-  for (std::int32_t i = 0; i < width; ++i) {
+  for (std::int64_t i = 0; i < width; ++i) {
     auto const part = static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest[i])} * share >> 31);
     cells[i] = part;
     left[i] -= part;
@@ -57,9 +57,9 @@ SHUNT_HD constexpr std::int32_t take_shares(std::int32_t width, std::int32_t con
 }
 
 /// Adds what the sources' intervals [low, high) have in common with the slot's [from, to).
-SHUNT_HD constexpr void fill_up(std::int32_t width, std::int32_t const* __restrict low, std::int32_t const* __restrict high,
+SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restrict low, std::int32_t const* __restrict high,
                                 std::int32_t* __restrict cells, std::int32_t from, std::int32_t to) {
-  for (std::int32_t i = 0; i < width; ++i) {
+  for (std::int64_t i = 0; i < width; ++i) {
     std::int32_t const begin = low[i] > from ? low[i] : from, end = high[i] < to ? high[i] : to;
     cells[i] += end > begin ? end - begin : 0;
   }
@@ -76,7 +76,8 @@ SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t
 /// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of which all but the sums over sources
 /// is the same few instructions for every (source, slot), without a branch or a division.
 SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
-  std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots, width = detail::row_width(sources);
+  std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
+  std::int64_t const width = detail::row_width(sources);
   std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width, *const low = left + experts * width,
                *const high = low + experts * width, *const cells = high + experts * width, *const hosted = cells + slots * width,
                *const expert_at = hosted + slots, *const room = expert_at + slots, *const own = room + slots, *const open = own + slots,
@@ -102,7 +103,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
 
   // what each slot takes, what each source drops
   for (std::int32_t e = 0; e < experts; ++e) total[e] = 0;
-  for (std::int32_t x = 0; x < experts * width; ++x) rest[x] = 0;
+  for (std::int64_t x = 0; x < experts * width; ++x) rest[x] = 0;
   for (std::int32_t i = 0; i < sources; ++i)
     for (std::int32_t e = 0; e < experts; ++e) {
       auto const count = static_cast<std::int32_t>(a.counts[std::int64_t{i} * experts + e]);
@@ -151,32 +152,32 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
 
   // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a double ever makes a share too large)
   for (std::int32_t e = 0; e < experts; ++e) a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
-  for (std::int32_t x = 0; x < experts * width; ++x) left[x] = rest[x];
+  for (std::int64_t x = 0; x < experts * width; ++x) left[x] = rest[x];
   for (std::int32_t k = 0; k < slots; ++k) {
-    std::int32_t const row = expert_at[k] * width;
+    std::int64_t const row = expert_at[k] * width;
     auto const share = static_cast<std::uint32_t>(room[k] * a.inverse[expert_at[k]]);
-    open[k] = room[k] - detail::take_shares(width, rest + row, left + row, cells + std::int64_t{k} * width, share);
+    open[k] = room[k] - detail::take_shares(width, rest + row, left + row, cells + k * width, share);
   }
 
   // what rounding left fills what is still open, source by source and slot by slot; an expert's sources leave what its slots have open, so
   // that one pass over all experts will do
   std::int32_t at = 0;
-  for (std::int32_t x = 0; x < experts * width; ++x) {
+  for (std::int64_t x = 0; x < experts * width; ++x) {
     low[x] = at;
     at += left[x];
     high[x] = at;
   }
   for (std::int32_t k = 0, from = 0; k < slots; from += open[k++]) {
-    std::int32_t const row = expert_at[k] * width;
-    detail::fill_up(width, low + row, high + row, cells + std::int64_t{k} * width, from, from + open[k]);
-    cells[std::int64_t{k} * width + a.rank_of[hosted[k]]] += own[k];
+    std::int64_t const row = expert_at[k] * width;
+    detail::fill_up(width, low + row, high + row, cells + k * width, from, from + open[k]);
+    cells[k * width + a.rank_of[hosted[k]]] += own[k];
   }
   for (std::int32_t i = 0; i < sources; ++i) {
     std::int64_t* __restrict const to = a.tokens + std::int64_t{i} * slots;
     if (in_order)
-      for (std::int32_t k = 0; k < slots; ++k) to[k] = cells[std::int64_t{k} * width + i];
+      for (std::int32_t k = 0; k < slots; ++k) to[k] = cells[k * width + i];
     else
-      for (std::int32_t k = 0; k < slots; ++k) to[hosted[k]] = cells[std::int64_t{k} * width + i];
+      for (std::int32_t k = 0; k < slots; ++k) to[hosted[k]] = cells[k * width + i];
   }
 }
 

@@ -30,7 +30,7 @@ struct exact_placement {
 
   std::int64_t effort = 50'000'000;  ///< nodes a layer, some nanoseconds each
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
+  [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem) const {
     auto answer = swift_moe{}(problem);
     if (!answer.has_plan()) return answer;
     double proved = 0;
@@ -65,7 +65,7 @@ struct exact_placement {
     std::vector<std::vector<std::int32_t>> given{};  ///< by expert and rank
     std::vector<expert_id> found{};
 
-    constexpr search(expert_layers const& p, layer_id l, std::int64_t nodes, double known)
+    search(expert_layers const& p, layer_id l, std::int64_t nodes, double known)
         : problem(p),
           loads(p.loads_of(l)),
           effort(nodes),
@@ -83,13 +83,13 @@ struct exact_placement {
       target = max_over_mean_bound(p, l) * total / live;
     }
 
-    constexpr void run() { count(0, problem.slots() - problem.experts); }
+    void run() { count(0, problem.slots() - problem.experts); }
 
     /// Worse or no better, beyond rounding.
-    constexpr bool hopeless(double tokens) const { return tokens >= best * (1 - 1e-12); }
-    constexpr bool over() { return effort <= 0 || best <= target * (1 + 1e-12); }
+    bool hopeless(double tokens) const { return tokens >= best * (1 - 1e-12); }
+    bool over() { return effort <= 0 || best <= target * (1 + 1e-12); }
 
-    constexpr void count(std::size_t e, std::int32_t spare) {
+    void count(std::size_t e, std::int32_t spare) {
       if (over()) return;
       --effort;
       auto const weight = static_cast<double>(loads[e]);
@@ -107,10 +107,10 @@ struct exact_placement {
       }
     }
 
-    constexpr double share(std::size_t e) const { return static_cast<double>(loads[e]) / copies[e]; }
+    double share(std::size_t e) const { return static_cast<double>(loads[e]) / copies[e]; }
 
     /// Gives `left` more copies of the i-th expert of the order to ranks from r on.
-    constexpr void place(std::size_t i, std::size_t r, std::int32_t left) {
+    void place(std::size_t i, std::size_t r, std::int32_t left) {
       if (over()) return;
       --effort;
       if (left == 0) {

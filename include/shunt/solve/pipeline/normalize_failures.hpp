@@ -90,12 +90,15 @@ class column_cost {
 
 namespace detail {
 
-/// The counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; nothing where there are none.
+/// Counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; where there are none, no failures and -1 moves.
 struct spread {
+  ticks limit = 0;
   std::vector<std::int32_t> failures{};
-  std::int32_t moves = 0;
+  std::int32_t moves = -1;
+
+  [[nodiscard]] constexpr bool found() const { return moves >= 0; }
 };
-constexpr std::optional<spread> spread_failures(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
+constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
                                                 std::int32_t failures, ticks limit) {
   using value = std::pair<std::int32_t, ticks>;
   constexpr value impossible{std::numeric_limits<std::int32_t>::max(), 0};
@@ -118,8 +121,8 @@ constexpr std::optional<spread> spread_failures(std::vector<std::vector<ticks>> 
     }
     best = std::move(next);
   }
-  if (best.back() == impossible) return std::nullopt;
-  spread found{.failures = std::vector<std::int32_t>(cost.size(), 0), .moves = best.back().first};
+  if (best.back() == impossible) return {};
+  spread found{.limit = limit, .failures = std::vector<std::int32_t>(cost.size(), 0), .moves = best.back().first};
   std::size_t left = width - 1;
   for (std::size_t c = cost.size(); c-- > 0;) {
     found.failures[c] = chosen[c][left];
@@ -129,19 +132,18 @@ constexpr std::optional<spread> spread_failures(std::vector<std::vector<ticks>> 
 }
 
 /// The least limit on cost for which there is a spread with at most so many moves.
-constexpr std::optional<std::pair<ticks, spread>> least_spread(std::vector<std::vector<ticks>> const& cost,
-                                                               std::vector<std::int32_t> const& now, std::int32_t failures,
-                                                               std::int32_t most_moves) {
+constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now, std::int32_t failures,
+                              std::int32_t most_moves) {
   std::vector<ticks> limits;
   for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
   std::sort(limits.begin(), limits.end());
   limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
-  std::optional<std::pair<ticks, spread>> best;
+  spread best;
   for (std::size_t low = 0, high = limits.size(); low < high;) {
     std::size_t const middle = low + (high - low) / 2;
     auto found = spread_failures(cost, now, failures, limits[middle]);
-    if (found && found->moves <= most_moves) {
-      best = std::pair{limits[middle], *std::move(found)};
+    if (found.found() && found.moves <= most_moves) {
+      best = std::move(found);
       high = middle;
     } else {
       low = middle + 1;
@@ -204,12 +206,12 @@ struct normalize_failures {
         return answer;
       }
     auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now, dead - joining, most_moves);
-    if (!best) {  // never without a limit: the failures may stay where they are
+    if (!best.found()) {  // never without a limit: the failures may stay where they are
       answer.reason = "no placement within the limit on moves";
       return answer;
     }
-    answer = {.plan = seated(job, in, is_dead, now, best->second.failures), .status = status::optimal};
-    answer.objective = answer.lower_bound = static_cast<double>(best->first);
+    answer = {.plan = seated(job, in, is_dead, now, best.failures), .status = status::optimal};
+    answer.objective = answer.lower_bound = static_cast<double>(best.limit);
     return answer;
   }
 

@@ -127,12 +127,12 @@ class schedule_store {
     auto const cost = detail::costs_of(job_, columns_, failures, column_cost(job_));
     auto const best =
         detail::least_spread(cost, std::vector<std::int32_t>(columns_.all.size(), 0), failures, normalize_failures::unlimited);
-    if (!best) return std::nullopt;
+    if (!best.found()) return std::nullopt;
     std::vector<worker> dead;
     std::size_t turn = 0;
     for (std::size_t c = 0; c < columns_.all.size(); ++c) {
       auto const& ranks = columns_.all[c].live;
-      for (std::int32_t k = 0; k < best->second.failures[c]; ++k) dead.push_back(job_.worker_of(ranks[turn++ % ranks.size()]));
+      for (std::int32_t k = 0; k < best.failures[c]; ++k) dead.push_back(job_.worker_of(ranks[turn++ % ranks.size()]));
     }
     return dead;
   }
