@@ -6,8 +6,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli.hpp"
@@ -113,6 +115,21 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   return series;
 }
 
+/// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws invalid_problem, naming the file and row.
+inline void add_sources(std::string const& path, shunt::integer_table table, shunt::expert_layers& layers) {
+  layers.loads.assign(static_cast<std::size_t>(layers.layers) * table.columns, 0);
+  for (std::size_t row = 0; row < table.rows(); ++row)
+    for (std::size_t e = 0; e < table.columns; ++e) {
+      auto& load = layers.loads[row / layers.slots_per_rank.size() * table.columns + e];
+      auto const sum = shunt::checked_add(load, table.row(row)[e]);
+      if (!sum)
+        throw shunt::invalid_problem(path + " row " + std::to_string(row + 1) + ", column " + std::to_string(e + 1),
+                                     "takes the sum of the layer beyond 63 bits");
+      load = *sum;
+    }
+  layers.sources = std::move(table.values);
+}
+
 /// Reads a placement on these ranks: what --format json, eplb or csv wrote. Throws invalid_problem, naming the file and the place.
 [[nodiscard]] inline std::vector<shunt::expert_id> read_previous(std::string const& path, shunt::expert_layers const& layers) {
   auto in = open(path);
@@ -172,6 +189,15 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
 /// Experts that ranks newly receive in a layer to go from the previous placement to this one.
 [[nodiscard]] inline std::int64_t moved_from(shunt::expert_layers const& layers, shunt::expert_placement const& plan, shunt::layer_id l) {
   return shunt::moved_experts(layers.previous_of(l), plan, l);
+}
+
+/// The experts of a layer's slots, ranks apart.
+inline void write_slots(std::ostream& out, shunt::expert_placement const& plan, shunt::layer_id l) {
+  for (shunt::rank_id r : shunt::ids<shunt::rank_id>(plan.ranks())) {
+    out << (r == 0 ? " " : " | ");
+    for (std::int32_t s = plan.first_slot[r.index()]; s < plan.first_slot[r.index() + 1]; ++s)
+      out << (s == plan.first_slot[r.index()] ? "" : " ") << plan.layer(l)[static_cast<std::size_t>(s)].value();
+  }
 }
 
 }  // namespace place_experts

@@ -1,11 +1,15 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <iomanip>
+#include <locale>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "json_lines.hpp"
@@ -25,59 +29,94 @@ struct policy_row {
   shunt::replacement_traffic decoupled{};  ///< with state sharded over all ranks
 };
 
-/// All policies, or one, on a series. eplb stands there twice: placed once, and anew every time.
+/// All policies, or one, on a series. eplb stands there three times: placed once, anew every time, and with its rows matched to the ranks;
+/// incremental twice, unless a budget is asked for.
 [[nodiscard]] inline std::vector<policy_row> replay_all(shunt::load_series const& series, shunt::replay_options const& options,
                                                         std::string const& only, settings const& set, predictor const& predict,
                                                         shunt::expert_traffic const& model) {
   std::vector<policy_row> rows;
-  auto const add = [&](std::string name, solver const& s, shunt::replay_options const& o) {
-    auto const policy = [&](shunt::expert_layers const& layers) { return s.solve(layers, set); };
+  auto const add = [&](std::string name, solver const& s, settings const& how, shunt::replay_options const& o) {
+    auto const policy = [&](shunt::expert_layers const& layers) { return solve(layers, s, how); };
     policy_row row{.policy = std::move(name), .state = s.state, .run = shunt::replay(series, policy, predict.predict, o)};
     row.traffic = shunt::traffic(row.run, model, s.state);
     row.decoupled = shunt::traffic(row.run, model, shunt::optimizer_place::decoupled);
     rows.push_back(std::move(row));
   };
+  bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
   for (auto const& s : solvers) {
-    if (only.empty() ? !s.replayed : s.name != only) continue;
+    bool const listed = s.replayed && (grouped || !s.grouped);
+    if (only.empty() ? !listed : s.name != only) continue;
+    auto kept = set;
+    kept.keep_ranks = true;
     if (only.empty() && s.name == shunt::eplb::name) {
       auto once = options;
       once.every = 0;
-      add("eplb, once", s, once);
+      add("eplb, once", s, set, once);
     }
-    add(std::string(s.name), s, options);
+    if (only.empty() && s.name == shunt::incremental::name && !set.budget) {
+      auto one = set;
+      one.budget = 1;
+      add("incremental, 1 move", s, one, options);
+    }
+    add(std::string(s.name), s, set, options);
+    bool const anew = s.name == shunt::eplb::name || s.name == shunt::balanced::name;
+    if (only.empty() && anew && !set.keep_ranks) add(std::string(s.name) + " | keep_ranks", s, kept, options);
   }
   return rows;
 }
 
 inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, shunt::load_series const& series,
-                       shunt::replay_options const& options, predictor const& predict) {
-  auto const number = [](double value, int digits) { return shunt::decimal(value, digits); };
+                       shunt::replay_options const& options, settings const& set, predictor const& predict) {
+  auto const number = [](double value, int digits) {  // with all its digits, so that columns line up
+    std::ostringstream text;
+    text.imbue(std::locale::classic());
+    text << std::fixed << std::setprecision(digits) << value;
+    return text.str();
+  };
+  auto const percent = [&](double share) { return number(100 * share, 2) + "%"; };
+  std::int32_t slots = 0;
+  for (auto const s : options.slots_per_rank) slots += s;
   out << series.windows() << " windows (iterations " << series.iteration(0) << " to " << series.iteration(series.windows() - 1) << ") of "
-      << series.layers << " layers x " << series.experts << " experts; placed anew "
-      << (options.every == 0 ? std::string("once") : "every " + std::to_string(options.every) + " windows") << ", expecting the "
-      << predict.name << " loads\n\n"
-      << std::left << std::setw(18) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9)
-      << "worst" << std::setw(9) << "exact" << std::setw(9) << "moves" << std::setw(9) << "drops" << '\n';
+      << series.layers << " layers x " << series.experts << " experts; " << slots << " slots on " << options.slots_per_rank.size() << " ranks, "
+      << (options.every == 0   ? std::string("placed once")
+          : options.every == 1 ? std::string("placed anew every window")
+                               : "placed anew every " + std::to_string(options.every) + " windows")
+      << ", expecting the " << predict.name << " loads; " << std::min(options.first, options.history) << " earlier windows known\n\n"
+      << std::left << std::setw(22) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9)
+      << "worst" << std::setw(9) << "exact" << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops" << '\n';
   for (auto const& r : rows)
-    out << std::left << std::setw(18) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
+    out << std::left << std::setw(22) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
         << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4)
-        << std::setw(9) << number(r.run.moved, 2) << std::setw(8) << number(100 * r.run.drop_rate, 2) << "%\n";
-  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that; exact: "
-         "next,\n"
-         "where tokens are split over replicas as well as they can be, not evenly;\n"
-         "moves: experts newly received, a layer and re-placement; drops: tokens beyond capacity.\n\n"
-         "traffic of a layer and step, by the formulas of SYMI: gradients and weights, and what re-placement adds\n"
-      << std::left << std::setw(18) << "policy" << std::setw(12) << "state" << std::right << std::setw(12) << "phases MB" << std::setw(12)
+        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate) << std::setw(12) << percent(r.run.rank_drop_rate)
+        << '\n';
+  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that, tokens split\n"
+         "evenly over replicas; exact: next, where they are split as well as they can be. moves: experts that ranks newly receive, a layer\n"
+         "and re-placement.\n"
+         "slot drops: a slot has a buffer for "
+      << shunt::decimal(static_cast<double>(options.capacity.numerator) / static_cast<double>(options.capacity.denominator), 6)
+      << " x tokens / slots, and what doesn't fit the buffers of an expert's replicas is dropped (SYMI);\n"
+         "replicas in proportion to tokens drop least. rank drops: the slots of a rank share their buffers. Placements for balanced ranks put\n"
+         "cold experts beside a hot one, whose slot is then more than full while its rank is not: dropped in the first column, not in the second.\n";
+  for (auto const& r : rows) {
+    if (r.policy == shunt::incremental::name)
+      out << "incremental: at most " << set.budget.value_or(shunt::incremental{}.moves) << " moves a layer (--budget), judged on the last "
+          << std::min(shunt::incremental{}.windows, options.history + 1) << " windows.\n";
+    if (r.policy == shunt::lazarus::name && std::int64_t{set.floor} * series.experts >= slots)
+      out << "lazarus: " << set.floor << " replicas of every expert at least (--floor) leave no slot to place by load.\n";
+    if (r.policy == shunt::shadow::name) out << "shadow: an expert has one replica or one on every rank, where all ranks have a slot for it.\n";
+  }
+  out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what re-placement adds\n"
+      << std::left << std::setw(22) << "policy" << std::setw(12) << "state" << std::right << std::setw(12) << "phases MB" << std::setw(12)
       << "moved MB" << std::setw(12) << "phases ms" << std::setw(12) << "moved ms" << std::setw(12) << "all ms" << '\n';
   auto const traffic_row = [&](std::string const& policy, std::string_view state, shunt::replacement_traffic const& t) {
-    out << std::left << std::setw(18) << policy << std::setw(12) << state << std::right << std::setw(12) << number(t.phase_bytes / 1e6, 1)
+    out << std::left << std::setw(22) << policy << std::setw(12) << state << std::right << std::setw(12) << number(t.phase_bytes / 1e6, 1)
         << std::setw(12) << number(t.moved_bytes / 1e6, 1) << std::setw(12) << number(1e3 * t.phase_seconds, 3) << std::setw(12)
         << number(1e3 * t.moved_seconds, 3) << std::setw(12) << number(1e3 * t.seconds(), 3) << '\n';
   };
   for (auto const& r : rows) traffic_row(r.policy, to_string(r.state), r.traffic);
   if (!rows.empty()) traffic_row("any of them", "decoupled", rows[0].decoupled);
   out << "\nhow far each predictor is off on this series, as a share of the tokens:";
-  for (auto const& p : predictors) out << ' ' << p.name << ' ' << number(100 * p.error(series), 2) << '%';
+  for (auto const& p : predictors) out << ' ' << p.name << ' ' << percent(p.error(series));
   out << '\n';
 }
 
@@ -93,6 +132,7 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
                                {"exact_next", r.run.exact_next},
                                {"moved", r.run.moved},
                                {"drop_rate", r.run.drop_rate},
+                               {"rank_drop_rate", r.run.rank_drop_rate},
                                {"state", to_string(r.state)},
                                {"phase_bytes", r.traffic.phase_bytes},
                                {"moved_bytes", r.traffic.moved_bytes},
@@ -105,11 +145,16 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {
-  out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
+  out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,rank_drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
+  auto const word = [](std::string name) {  // one word
+    for (std::string_view const part : {", ", " | ", " "})
+      if (auto const at = name.find(part); at != std::string::npos) name.replace(at, part.size(), "_");
+    return name;
+  };
   for (auto const& r : rows)
-    out << (r.policy == "eplb, once" ? "eplb_once" : r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ','
+    out << word(r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ','
         << shunt::decimal(r.run.next_window, 6) << ',' << shunt::decimal(r.run.worst_next, 6) << ',' << shunt::decimal(r.run.exact_next, 6)
-        << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ',' << to_string(r.state) << ','
+        << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ',' << shunt::decimal(r.run.rank_drop_rate, 6) << ',' << to_string(r.state) << ','
         << shunt::decimal(r.traffic.phase_bytes, 0) << ',' << shunt::decimal(r.traffic.moved_bytes, 0) << ','
         << shunt::decimal(r.traffic.phase_seconds, 9) << ',' << shunt::decimal(r.traffic.moved_seconds, 9) << '\n';
 }

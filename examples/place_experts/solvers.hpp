@@ -17,9 +17,12 @@
 #include "shunt/solve/experts/exact_placement.hpp"
 #include "shunt/solve/experts/flexmoe.hpp"
 #include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/keep_ranks.hpp"
 #include "shunt/solve/experts/lazarus.hpp"
+#include "shunt/solve/experts/near_sources.hpp"
 #include "shunt/solve/experts/predict_loads.hpp"
 #include "shunt/solve/experts/shadow.hpp"
+#include "shunt/solve/experts/spilled_groups.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 
@@ -31,6 +34,9 @@ using placed = shunt::solution<shunt::expert_placement>;
 struct settings {
   std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental
   std::int32_t floor = 2;                ///< least replicas of an expert, of lazarus
+  std::int32_t spill = 8;                ///< replicas of a layer away from their group's node, of spilled_groups
+  bool keep_ranks = false;               ///< rows dealt to ranks so that most experts stay
+  bool near_sources = false;             ///< rows dealt to ranks so that most tokens stay
 };
 
 /// A solver under its name.
@@ -40,6 +46,7 @@ struct solver {
   shunt::optimizer_place state = shunt::optimizer_place::tied;  ///< where its paper keeps optimizer state
   bool keeps_budget = false;    ///< asked by --budget
   bool replayed = true;         ///< part of the table of --series
+  bool grouped = false;         ///< differs from another solver where experts stand in groups alone
 };
 
 template <class Solver>
@@ -56,12 +63,17 @@ template <class Solver>
   return shunt::solve(layers, shunt::lazarus{.floor = s.floor});
 }
 
+[[nodiscard]] inline placed run_spilled_groups(shunt::expert_layers const& layers, settings const& s) {
+  return shunt::solve(layers, shunt::spilled_groups{.limit = s.spill});
+}
+
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
     solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state = shunt::optimizer_place::decoupled},
     solver{.name = shunt::uniform::name, .solve = run<shunt::uniform>},
     solver{.name = shunt::eplb::name, .solve = run<shunt::eplb>},
     solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
+    solver{.name = shunt::spilled_groups::name, .solve = run_spilled_groups, .grouped = true},
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
     solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
@@ -78,6 +90,14 @@ inline constexpr std::array solvers{
   for (auto const& s : solvers)
     if (s.name == name) return s;
   throw shunt::invalid_problem("--solver", "no solver " + std::string(name));
+}
+
+/// What the command line asks for: a solver, and what is done with its placement.
+[[nodiscard]] inline placed solve(shunt::expert_layers const& layers, solver const& with, settings const& set) {
+  auto answer = with.solve(layers, set);
+  if (answer.has_plan() && set.near_sources) answer = shunt::near_sources{}(layers, answer.plan);
+  if (answer.has_plan() && set.keep_ranks) answer = shunt::keep_ranks{}(layers, answer.plan);
+  return answer;
 }
 
 /// A predictor of the next window's loads under its name.

@@ -84,7 +84,10 @@ struct launch {
 
   std::int32_t speaker = job.stages - 1;
   while (speaker < job.ranks() && std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(speaker))) speaker += job.stages;
-  if (speaker != as.rank) return report.stopped.empty() ? 0 : 1;
+  if (speaker != as.rank) {
+    if (!report.stopped.empty()) std::cerr << "stopped: " << report.stopped << "\n";
+    return report.stopped.empty() ? 0 : 1;
+  }
   diary live(std::cout, o);
   account heard(o, &live);
   auto const until = std::chrono::steady_clock::now() + o.patience;

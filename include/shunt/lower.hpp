@@ -1,5 +1,6 @@
 #pragma once
 #include "shunt/lower/expert_buffers.hpp"
+#include "shunt/lower/gather_sources.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/pipeline.hpp"
@@ -7,6 +8,8 @@
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/lower/pipeline_starts.hpp"
+#include "shunt/lower/rank_scatter.hpp"
+#include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/step_verdict.hpp"

@@ -11,6 +11,7 @@
 #include "shunt/cuda/launch.cuh"
 #include "shunt/cuda/split_layers.hpp"
 #include "shunt/cuda/swift_moe_layers.hpp"
+#include "shunt/solve/experts/capacity_split.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 
@@ -66,7 +67,8 @@ TEST_F(PlacementKernels, SplitIsTheHostsAnswer) {
     std::int64_t const capacity = i % 3 == 0 ? shunt::dropless : below(random, 120);
 
     device_array<std::int64_t> const device_counts(counts), tokens(layers * ranks * slots), dropped(layers * ranks * experts), first_row(layers * slots);
-    device_array<std::int32_t> const first_slot(plan.first_slot), expert_of(values_of(plan.expert_of)), hosted(layers * slots), ends(layers * experts);
+    device_array<std::int32_t> const first_slot(plan.first_slot), expert_of(values_of(plan.expert_of)), hosted(layers * slots), ends(layers * experts),
+        rest(layers * ranks * experts);
     shunt::run_layers(shunt::split_layers{.ranks = p.ranks(),
                                           .experts = p.experts,
                                           .slots = p.slots(),
@@ -79,7 +81,8 @@ TEST_F(PlacementKernels, SplitIsTheHostsAnswer) {
                                           .hosted = hosted.data(),
                                           .hosted_end = ends.data(),
                                           .part_rows = 5000,
-                                          .first_row = first_row.data()},
+                                          .first_row = first_row.data(),
+                                          .rest = rest.data()},
                       p.layers, stream());
     wait();
     std::vector<std::int64_t> host_tokens, host_dropped;

@@ -27,7 +27,7 @@ TEST(DeviceTokens, SplitIsTheHostsAnswer) {
     auto const self = static_cast<std::int32_t>(below(random, p.ranks()));
 
     std::vector<std::int64_t> tokens(layers * ranks * slots, -1), dropped(layers * ranks * experts, -1), first_row(layers * slots, -1);
-    std::vector<std::int32_t> hosted(layers * slots, -1), hosted_end(layers * experts, -1);
+    std::vector<std::int32_t> hosted(layers * slots, -1), hosted_end(layers * experts, -1), rest(layers * ranks * experts, -1);
     auto const expert_of = shunt_test::values_of(plan.expert_of);
     shunt::split_layers const split{.ranks = p.ranks(),
                                     .experts = p.experts,
@@ -42,7 +42,8 @@ TEST(DeviceTokens, SplitIsTheHostsAnswer) {
                                     .hosted_end = hosted_end.data(),
                                     .self = self,
                                     .part_rows = 100000,
-                                    .first_row = first_row.data()};
+                                    .first_row = first_row.data(),
+                                    .rest = rest.data()};
     for (std::int32_t l = 0; l < p.layers; ++l) {
       std::vector<std::uint64_t> shared(static_cast<std::size_t>(split.shared_bytes() + 7) / 8, 0xa5a5a5a5a5a5a5a5);
       split(shunt::emulated_team(32, static_cast<std::uint32_t>(random())), l, reinterpret_cast<unsigned char*>(shared.data()));

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "host_streams.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/inline.hpp"
@@ -67,6 +68,10 @@ TEST(conditions, run_or_leave_out_on_every_executor) {
   runs_or_leaves_out(inline_executor{});
   runs_or_leaves_out(threads{});
   runs_or_leaves_out(simulated{.cost = toys::uneven_costs{}});
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    runs_or_leaves_out(toys::on_host_streams(seed));
+    runs_or_leaves_out(toys::as_host_graphs(seed));
+  }
 }
 
 TEST(conditions, without_work_the_simulator_is_told) {

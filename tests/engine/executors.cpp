@@ -15,13 +15,13 @@
 #include <utility>
 #include <vector>
 
+#include "host_streams.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/mailboxes.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/simulate/simulated.hpp"
-#include "host_streams.hpp"
 #include "toys.hpp"
 
 namespace {

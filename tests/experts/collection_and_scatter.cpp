@@ -14,14 +14,21 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/check/communicators.hpp"
 #include "shunt/check/program.hpp"
+#include "shunt/check/program_transport.hpp"
 #include "shunt/check/shard_map.hpp"
+#include "shunt/lower/gather_sources.hpp"
 #include "shunt/lower/gradient_collection.hpp"
+#include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
+#include "shunt/measure/traffic.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "shunt/solve/shards/mirrored_shards.hpp"
+#include "shunt/solve/shards/replica_shards.hpp"
 #include "shunt/solve/shards/uniform_shards.hpp"
 
 namespace {
@@ -211,7 +218,8 @@ class machine {
 
 std::vector<gradient_collection> const every_collection{{.form = collection_form::direct, .deduplicate = false},
                                                         {.form = collection_form::direct, .deduplicate = true},
-                                                        {.form = collection_form::reduce_then_gather}};
+                                                        {.form = collection_form::reduce_then_gather},
+                                                        {.form = collection_form::reduce_then_gather, .balance = false}};
 
 TEST(GradientCollection, GivesEveryOwnerTheSumOverItsExpertsInstances) {
   std::mt19937_64 random(1);
@@ -283,11 +291,13 @@ TEST(Volumes, AreThePapersWhateverThePlacement) {
     auto const s = random_setting(random);
     byte_count const gradient = s.state.elements * s.state.gradient_bytes, weight = s.state.elements * s.state.weight_bytes;
     byte_count const slots = s.now.slots() * s.now.layers;
-    byte_count pairs_now = 0, pairs_next = 0, shared_hosts = 0;
+    byte_count pairs_now = 0, pairs_next = 0, when_reduced = 0;
     for (layer_id l : shunt::ids<layer_id>(s.now.layers)) {
       pairs_now += shunt::hosted_pairs(s.now, l);
       pairs_next += shunt::hosted_pairs(s.next, l);
-      for (auto const& hosts : shunt::hosts_of(s.now, l)) shared_hosts += static_cast<byte_count>(hosts.size()) - 1;
+      for (auto const& hosts : shunt::hosts_of(s.now, l)) when_reduced += static_cast<byte_count>(hosts.size());
+      for (auto const& g : shunt::reduction_groups(s.now, l))  // all but one of the k copies travel twice, and then one does
+        when_reduced += 2 * (static_cast<byte_count>(g.members.size()) - 1) + 1 - static_cast<byte_count>(g.members.size());
     }
     auto const moved = [&](gradient_collection const& how) { return shunt::bytes_moved(lower(s.state, s.now, s.shards, how)); };
     auto const scattered = [&](bool deduplicate) {
@@ -319,7 +329,7 @@ TEST(Volumes, AreThePapersWhateverThePlacement) {
 
     auto const reduced = moved({.form = collection_form::reduce_then_gather});
     EXPECT_EQ(reduced.within, (slots - pairs_now) * gradient);
-    EXPECT_EQ(reduced.logical(), (2 * shared_hosts + s.state.experts * s.now.layers) * gradient);
+    EXPECT_EQ(reduced.logical(), when_reduced * gradient);
   }
   EXPECT_GT(below_plain, 50);
 }
@@ -362,15 +372,20 @@ TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
                 ++written[static_cast<std::size_t>(x)];
                 local[static_cast<std::size_t>(x)] = instruction.code == opcode::copy;
               }
-        EXPECT_EQ(std::count(written.begin(), written.end(), 1), static_cast<std::ptrdiff_t>(written.size()));
+        auto const hosts = shunt::hosts_of(s.now, l);
+        shunt::indexed<expert_id, int> sources(hosts.size());  // of each holder: one where the hosts have reduced, all of them otherwise
+        for (expert_id e : shunt::ids<expert_id>(s.state.experts)) sources[e] = static_cast<int>(hosts[e].size());
+        for (auto const& g : shunt::reduction_groups(s.now, l)) sources[g.expert] = 1;
         std::size_t at = 0;
         auto const hosted = s.now.layer(l).subspan(static_cast<std::size_t>(s.now.first_slot[r.index()]),
                                                    static_cast<std::size_t>(s.now.first_slot[r.index() + 1] - s.now.first_slot[r.index()]));
         for (expert_id e : shunt::ids<expert_id>(s.state.experts))
           for (shard const& cut : s.shards.shards[e])
             if (cut.owner == r)
-              for (std::int64_t x = 0; x < cut.size(); ++x) {
-                EXPECT_EQ(local[at++], std::find(hosted.begin(), hosted.end(), e) != hosted.end());
+              for (std::int64_t x = 0; x < cut.size(); ++x, ++at) {
+                EXPECT_EQ(written[at], sources[e]);
+                if (sources[e] != 1) continue;
+                EXPECT_EQ(local[at], std::find(hosted.begin(), hosted.end(), e) != hosted.end());
               }
       }
   }
@@ -394,6 +409,201 @@ TEST(ReduceThenGather, NeighbouringGroupsTakeTurns) {
   EXPECT_EQ(order(2), (groups{{2, 3}, {1, 2}}));  // the third group is even, the second odd
   EXPECT_EQ(order(3), (groups{{2, 3}, {3, 4}}));
   EXPECT_EQ(order(4), (groups{{3, 4}}));
+}
+
+TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
+  std::mt19937_64 random(6);
+  int shared = 0, left_out = 0, second = 0;
+  for (int i = 0; i < 600; ++i) {
+    auto const s = random_setting(random);
+    for (layer_id l : shunt::ids<layer_id>(s.now.layers)) {
+      auto const hosts = shunt::hosts_of(s.now, l);
+      auto const groups = shunt::reduction_groups(s.now, l);
+      std::vector<std::vector<int>> taken(2, std::vector<int>(static_cast<std::size_t>(s.state.ranks), 0));
+      std::vector<bool> has_group(hosts.size(), false);
+      for (auto const& g : groups) {
+        ASSERT_TRUE(g.round == 0 || g.round == 1);
+        second += g.round;
+        EXPECT_FALSE(has_group[g.expert.index()]);
+        has_group[g.expert.index()] = true;
+        ASSERT_EQ(g.members.size(), hosts[g.expert].size());
+        EXPECT_GT(g.members.size(), 1U);
+        for (std::size_t k = 0; k < g.members.size(); ++k) {
+          EXPECT_EQ(g.members[k], hosts[g.expert][k].rank);
+          EXPECT_EQ(g.members[k].value(), g.members[0].value() + static_cast<std::int32_t>(k));
+          EXPECT_EQ(taken[static_cast<std::size_t>(g.round)][g.members[k].index()]++, 0);
+        }
+      }
+      // with contiguous slots on all ranks nobody is left out; otherwise only those who are no interval or meet two others on some rank
+      bool const slots_everywhere = std::adjacent_find(s.now.first_slot.begin(), s.now.first_slot.end()) == s.now.first_slot.end();
+      bool const contiguous = slots_everywhere && std::is_sorted(s.now.layer(l).begin(), s.now.layer(l).end());
+      for (expert_id e : shunt::ids<expert_id>(hosts.size())) {
+        if (hosts[e].size() < 2) continue;
+        ++shared;
+        left_out += !has_group[e.index()];
+        if (has_group[e.index()]) continue;
+        EXPECT_FALSE(contiguous);
+        bool interval = true, both_taken[2] = {false, false};
+        for (std::size_t k = 0; k < hosts[e].size(); ++k) {
+          interval = interval && hosts[e][k].rank.value() == hosts[e][0].rank.value() + static_cast<std::int32_t>(k);
+          for (std::size_t round = 0; round < 2; ++round) both_taken[round] = both_taken[round] || taken[round][hosts[e][k].rank.index()] > 0;
+        }
+        EXPECT_TRUE(!interval || (both_taken[0] && both_taken[1]));
+      }
+      // the program that comes of it, as its judge sees it
+      expert_placement const one{.layers = 1, .experts = s.now.experts, .first_slot = s.now.first_slot, .expert_of = {s.now.layer(l).begin(), s.now.layer(l).end()}};
+      for (bool const balance : {false, true}) {
+        auto const p = lower(s.state, one, s.shards, gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
+        for (auto const& v : shunt::check_communicators(p)) ADD_FAILURE() << to_string(v);
+        EXPECT_TRUE(shunt::check_rendezvous(p).empty());
+      }
+      auto const direct = lower(s.state, one, s.shards, gradient_collection{});
+      EXPECT_TRUE(direct.groups.empty());  // the form without groups
+      EXPECT_TRUE(shunt::check_rendezvous(direct).empty());
+      EXPECT_TRUE(shunt::check_rendezvous(lower(s.state, one, s.shards, weight_scatter{})).empty());
+    }
+  }
+  EXPECT_GT(shared, 500);
+  EXPECT_GT(left_out, 20);
+  EXPECT_GT(shared - left_out, 200);
+  EXPECT_GT(second, 50);
+}
+
+TEST(CheckCommunicators, FindsGapsCrowdsChainsAndCircles) {
+  using kind = shunt::communicator_violation::kind;
+  auto const found = [](std::int32_t ranks, std::vector<std::vector<std::vector<rank_id>>> const& joined) {  // by rank: the groups it joins
+    shunt::program_builder b(ranks);
+    for (rank_id r : shunt::ids<rank_id>(ranks)) {
+      b.buffer(r, 8, true);
+      for (auto const& g : joined[r.index()]) b.all_reduce(r, b.group(g), shunt::element::int64, shunt::reduction::sum, b.all_of(r, 0));
+    }
+    return shunt::check_communicators(std::move(b).finish());
+  };
+  auto const kinds = [&](std::int32_t ranks, std::vector<std::vector<std::vector<rank_id>>> const& joined) {
+    std::vector<kind> list;
+    for (auto const& v : found(ranks, joined)) list.push_back(v.what);
+    return list;
+  };
+  std::vector<rank_id> const a{0, 1}, b{1, 2}, c{2, 3}, d{3, 4};
+  EXPECT_EQ(kinds(5, {{a}, {a, b}, {c, b}, {c, d}, {d}}), std::vector<kind>{});  // even, then odd
+  EXPECT_EQ(kinds(5, {{a}, {a, b}, {b, c}, {c, d}, {d}}), (std::vector<kind>{kind::late, kind::late}));  // one behind the other
+  EXPECT_EQ(to_string(found(5, {{a}, {a, b}, {b, c}, {c, d}, {d}})[1]), "group 3, rounds before its collective ends: found 4, wanted at most 2");
+  EXPECT_EQ(kinds(3, {{{0, 2}}, {}, {{0, 2}}}), std::vector<kind>{kind::gap});
+  EXPECT_EQ(kinds(2, {{{1, 0}}, {{1, 0}}}), std::vector<kind>{kind::gap});
+  EXPECT_EQ(kinds(2, {{a, a, a}, {a, a, a}}), (std::vector<kind>{kind::crowded_rank, kind::crowded_rank, kind::late}));
+  EXPECT_EQ(to_string(found(2, {{a, a, a}, {a, a, a}})[0]), "rank 0, collectives: found 3, wanted at most 2");
+  std::vector<rank_id> const all{0, 1, 2};
+  EXPECT_EQ(kinds(3, {{a, all}, {all, a}, {all}}), (std::vector<kind>{kind::cyclic_wait, kind::cyclic_wait}));
+  EXPECT_EQ(kinds(2, {{a}, {}}), std::vector<kind>{kind::cyclic_wait});  // one never comes
+  EXPECT_EQ(to_string(found(2, {{a}, {}})[0]), "group 0: a collective whose members wait in a circle");
+}
+
+/// Messages that each rank sends to others when hosts that hold the sum send it on.
+std::int64_t most_sent(setting const& s, layer_id l, bool balance) {
+  auto const p = lower(s.state, {.layers = 1, .experts = s.now.experts, .first_slot = s.now.first_slot, .expert_of = {s.now.layer(l).begin(), s.now.layer(l).end()}},
+                       s.shards, gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
+  std::int64_t most = 0;
+  for (auto const& rank : p.ranks)
+    most = std::max<std::int64_t>(most, std::count_if(rank.instructions.begin(), rank.instructions.end(), [](auto const& i) { return i.code == opcode::send; }));
+  return most;
+}
+
+TEST(BalancedSources, SendAsFewMessagesAsAnyChoice) {
+  std::mt19937_64 random(7);
+  int better = 0, tried = 0;
+  for (int i = 0; i < 1500; ++i) {
+    auto s = random_setting(random);
+    if (below(random, 3) == 0) s.shards = shunt::mirrored_shards{.copies = std::min(2, s.state.ranks)}(s.state).plan;
+    auto const ours = most_sent(s, 0, true), papers = most_sent(s, 0, false);
+    EXPECT_LE(ours, papers);
+    better += ours < papers;
+    // brute force: every choice of sources for every holder that is no host
+    auto const hosts = shunt::hosts_of(s.now, 0);
+    auto const held = shunt::held_shards(s.shards, s.state.ranks);
+    std::vector<bool> gathered(hosts.size(), false);
+    for (expert_id e : shunt::ids<expert_id>(s.state.experts)) gathered[e.index()] = hosts[e].size() == 1;
+    for (auto const& g : shunt::reduction_groups(s.now, 0)) gathered[g.expert.index()] = true;
+    std::vector<std::int64_t> sends(static_cast<std::size_t>(s.state.ranks), 0);
+    std::vector<expert_id> open;
+    double choices = 1;
+    for (expert_id e : shunt::ids<expert_id>(s.state.experts))
+      for (auto const& h : held[e]) {
+        bool const own = std::any_of(hosts[e].begin(), hosts[e].end(), [&](auto const& x) { return x.rank == h.holder; });
+        if (!gathered[e.index()])
+          for (auto const& x : hosts[e]) sends[x.rank.index()] += x.rank != h.holder;
+        else if (!own) {
+          open.push_back(e);
+          choices *= static_cast<double>(hosts[e].size());
+        }
+      }
+    if (choices > 3000) continue;
+    ++tried;
+    std::int64_t best = std::int64_t{1} << 40;
+    std::function<void(std::size_t)> const choose = [&](std::size_t k) {
+      if (k == open.size()) {
+        best = std::min(best, *std::max_element(sends.begin(), sends.end()));
+        return;
+      }
+      for (auto const& h : hosts[open[k]]) {
+        ++sends[h.rank.index()];
+        choose(k + 1);
+        --sends[h.rank.index()];
+      }
+    };
+    choose(0);
+    EXPECT_EQ(ours, best) << "case " << i;
+  }
+  EXPECT_GT(better, 50);
+  EXPECT_GT(tried, 500);
+}
+
+// (X / N) (s N - s) into every rank for gradients and out of every rank for weights, X E / N between host and device: SYMI appendix A.2.
+TEST(Volumes, OfEveryRankAreThoseOfTheTimeFormulasForAnyTwoPlacements) {
+  std::mt19937_64 random(8);
+  for (int i = 0; i < 200; ++i) {
+    auto const ranks = static_cast<std::int32_t>(1 + below(random, 7)), slots = static_cast<std::int32_t>(1 + below(random, 4));
+    optimizer_state const state{.experts = static_cast<std::int32_t>(1 + below(random, ranks * slots)), .ranks = ranks, .elements = ranks * (1 + below(random, 5))};
+    std::vector<std::int32_t> const slots_per_rank(static_cast<std::size_t>(ranks), slots);
+    auto const now = random_placement(random, 1, state.experts, slots_per_rank), next = random_placement(random, 1, state.experts, slots_per_rank);
+    auto const map = shunt::uniform_shards{}(state).plan;
+    auto const gradient = static_cast<double>(state.elements * state.gradient_bytes), weight = static_cast<double>(state.elements * state.weight_bytes);
+    shunt::expert_traffic const device{.ranks = static_cast<double>(ranks), .slots_per_rank = static_cast<double>(slots), .experts = static_cast<double>(state.experts), .network_bandwidth = 4};
+    auto offloaded = device;
+    offloaded.host_bandwidth = 8;
+    auto const collected = shunt::message_bytes(lower(state, now, map, gradient_collection{.deduplicate = false}));
+    auto const scattered = shunt::message_bytes(lower(state, next, map, weight_scatter{.deduplicate = false}));
+    for (rank_id r : shunt::ids<rank_id>(ranks)) {
+      double in = 0, out = 0;
+      for (rank_id other : shunt::ids<rank_id>(ranks)) {
+        in += static_cast<double>(collected[other.index() * static_cast<std::size_t>(ranks) + r.index()]);
+        out += static_cast<double>(scattered[r.index() * static_cast<std::size_t>(ranks) + other.index()]);
+      }
+      auto const held = static_cast<double>(shunt::held_elements(map, r));
+      EXPECT_NEAR(in / 4, device.decoupled_time(gradient), 1e-9);
+      EXPECT_NEAR(out / 4, device.decoupled_time(weight), 1e-9);
+      EXPECT_NEAR(in / 4 + held * state.gradient_bytes / 8, offloaded.decoupled_time(gradient), 1e-9);
+      EXPECT_NEAR(out / 4 + held * state.weight_bytes / 8, offloaded.decoupled_time(weight), 1e-9);
+    }
+  }
+}
+
+TEST(Volumes, OfStaticReplicasAreThoseOfTheirFormula) {
+  std::int32_t const ranks = 8, slots = 2, experts = 4;  // expert-parallel groups of two ranks, four replicas an expert
+  optimizer_state const state{.experts = experts, .ranks = ranks, .elements = 12};
+  expert_placement placement{.layers = 1, .experts = experts};
+  for (std::int32_t r = 0; r < ranks; ++r) {
+    placement.first_slot.push_back((r + 1) * slots);
+    for (std::int32_t k = 0; k < slots; ++k) placement.expert_of.emplace_back(r % 2 * slots + k);
+  }
+  auto const map = shunt::replica_shards{.placement = placement}(state).plan;
+  shunt::expert_traffic const t{.ranks = ranks, .slots_per_rank = slots, .experts = experts, .network_bandwidth = 1, .host_bandwidth = 2};
+  auto const collected = shunt::message_bytes(lower(state, placement, map, gradient_collection{.deduplicate = false}));
+  for (std::size_t r = 0; r < ranks; ++r) {
+    double in = 0;
+    for (std::size_t other = 0; other < ranks; ++other) in += static_cast<double>(collected[other * ranks + r]);
+    auto const held = static_cast<double>(shunt::held_elements(map, rank_id{r}));
+    EXPECT_DOUBLE_EQ(in + held * state.gradient_bytes / 2, t.static_time(12.0 * state.gradient_bytes));
+  }
 }
 
 TEST(Messages, SendsMeetReceivesAndABatchIsOneRun) {

@@ -16,6 +16,7 @@
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/moved_bytes.hpp"
+#include "shunt/plan/token_carriers.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/shards/hierarchical_shards.hpp"
 #include "shunt/solve/shards/mirrored_shards.hpp"
@@ -260,6 +261,71 @@ TEST(mirrors, share_the_work_of_a_lost_rank_evenly) {
   EXPECT_EQ(std::string(neighbours.reason), "no live rank holds the optimizer's state of elements 24 to 31 of experts 0 to 13 (dead: 3, 4)");
   auto const apart = restore_shards{.map = map}({.state = state, .dead = {3, 6}});
   EXPECT_NE(apart.status, status::infeasible);
+}
+
+// What is lost for good, against a search element by element.
+TEST(mirrors, of_what_is_lost_speak_in_full) {
+  dice d(4);
+  int somewhere = 0;
+  for (int round = 0; round < 300; ++round) {
+    auto const state = random_state(d);
+    auto map = mirrored_shards{.copies = d.roll(1, std::min(3, state.ranks))}(state).plan;
+    if (d.roll(0, 2) == 0) map = hierarchical_shards{.ranks_per_node = d.roll(1, 4)}(state).plan;
+    lost_ranks lost{.state = state, .dead = {}};
+    for (rank_id r : ids<rank_id>(state.ranks))
+      if (d.roll(0, 2) == 0) lost.dead.push_back(r);
+    std::vector<std::vector<int>> gone(static_cast<std::size_t>(state.experts), std::vector<int>(static_cast<std::size_t>(state.elements), 0));
+    for (expert_id e : ids<expert_id>(state.experts))
+      for (shard const& s : map.shards[e]) {
+        bool kept = false;
+        for (rank_id r : ids<rank_id>(state.ranks)) kept = kept || (s.held_by(r) && lost.alive(r));
+        for (auto i = s.begin; i < s.end; ++i) gone[e.index()][static_cast<std::size_t>(i)] = !kept;
+      }
+    for (lost_state const& piece : state_lost_with(lost, map)) {
+      ++somewhere;
+      EXPECT_LT(piece.begin, piece.end);
+      for (expert_id e = piece.first; e <= piece.last; ++e)
+        for (auto i = piece.begin; i < piece.end; ++i) EXPECT_EQ(gone[e.index()][static_cast<std::size_t>(i)]--, 1);
+    }
+    for (auto const& elements : gone) EXPECT_EQ(std::count(elements.begin(), elements.end(), 0), state.elements);
+  }
+  EXPECT_GT(somewhere, 100);
+  auto const uneven = restore_shards{.map = mirrored_shards{.copies = 1}({.experts = 3, .ranks = 2, .elements = 5}).plan}(
+      {.state = {.experts = 3, .ranks = 2, .elements = 5}, .dead = {1}});
+  EXPECT_EQ(std::string(uneven.reason),
+            "no live rank holds the optimizer's state of elements 3 to 4 of expert 0; elements 2 to 4 of expert 1; elements 3 to 4 of expert 2 (dead: 1)");
+}
+
+// Tokens belong to micro-batches: each has one carrier, live ranks keep their own, and nobody carries two more than another.
+TEST(carriers, take_what_dead_ranks_brought) {
+  dice d(5);
+  for (int round = 0; round < 300; ++round) {
+    std::int32_t const ranks = d.roll(1, 12);
+    std::vector<rank_id> dead;
+    for (rank_id r : ids<rank_id>(ranks))
+      if (d.roll(0, 2) == 0 && static_cast<std::int32_t>(dead.size()) + 1 < ranks) dead.push_back(r);
+    auto const carriers = carriers_without(dead, ranks);
+    ASSERT_EQ(carriers.microbatches(), ranks);
+    std::int32_t least = ranks, most = 0, all = 0;
+    for (rank_id r : ids<rank_id>(ranks)) {
+      auto const mine = carriers.carried_by(r);
+      bool const gone = std::find(dead.begin(), dead.end(), r) != dead.end();
+      EXPECT_EQ(carriers.alive(r), !gone);
+      all += static_cast<std::int32_t>(mine.size());
+      for (auto const k : mine) EXPECT_EQ(carriers.of[static_cast<std::size_t>(k)], r);
+      if (gone) continue;
+      EXPECT_EQ(carriers.of[r.index()], r);
+      least = std::min(least, static_cast<std::int32_t>(mine.size()));
+      most = std::max(most, static_cast<std::int32_t>(mine.size()));
+    }
+    EXPECT_EQ(all, ranks);
+    EXPECT_LE(most - least, 1);
+    EXPECT_EQ(carriers.most(), most);
+    EXPECT_EQ(carriers.live().size(), static_cast<std::size_t>(ranks) - dead.size());
+  }
+  EXPECT_THROW((void)carriers_without({}, 0), invalid_problem);
+  EXPECT_THROW((void)carriers_without({2}, 2), invalid_problem);
+  EXPECT_THROW((void)carriers_without({0, 1}, 2), invalid_problem);
 }
 
 TEST(mirrors, refuse_what_can_not_be) {

@@ -363,6 +363,10 @@ TEST(Traffic, FormulasOfThePapersExample) {
   EXPECT_NEAR(in_device_memory.overhead(), in_device_memory.decoupled_time(1) / in_device_memory.static_time(1) - 1, 1e-12);
   shunt::expert_traffic const testbed{.ranks = 16, .slots_per_rank = 4, .experts = 16, .network_bandwidth = 12.5, .host_bandwidth = 32};
   EXPECT_NEAR(testbed.overhead(), 0.22, 0.005);
+  shunt::expert_traffic one_box{.ranks = 8, .slots_per_rank = 2, .experts = 8, .network_bandwidth = 50, .host_bandwidth = 64};
+  EXPECT_NEAR(one_box.overhead(), 0.42, 0.005);
+  one_box.host_bandwidth = std::numeric_limits<double>::infinity();
+  EXPECT_NEAR(one_box.overhead(), 0.75, 1e-12);
 }
 
 TEST(Traffic, IntervalGroups) {

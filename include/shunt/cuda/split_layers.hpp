@@ -4,15 +4,16 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/cuda/team.hpp"
 #include "shunt/problem/routed_tokens.hpp"
-#include "shunt/solve/experts/capacity_split.hpp"
 
 namespace shunt {
 
 /// The exact token split of many layers, one team of threads a layer: to the bit what solve/experts/capacity_split.hpp answers, whose
-/// split_expert it calls, a thread an expert. And what a rank needs to send its tokens off by that split: the slots of each expert, and
-/// the rows where tokens for each slot lie in its outgoing buffer, which has a part of `part_rows` rows for every rank.
+/// comment says the rule. And what a rank needs to send its tokens off by that split: the slots of each expert, and the rows where tokens for
+/// each slot lie in its outgoing buffer, which has a part of `part_rows` rows for every rank.
 ///
-/// Without a capacity a token whose expert has no slot is dropped; the host calls that infeasible. Needs counts as routed_tokens.hpp asks them.
+/// Experts don't touch each other's tokens, nor do slots: a thread an expert shares out drops and room, a thread a slot fills it.
+/// O(ranks x replicas) for the thread of an expert. Without a capacity a token whose expert has no slot is dropped; the host calls that
+/// infeasible. Needs counts as problem/routed_tokens.hpp asks them.
 struct split_layers {
   std::int32_t ranks = 0, experts = 0, slots = 0;
   std::int64_t capacity = dropless;          ///< tokens a slot takes
@@ -26,49 +27,113 @@ struct split_layers {
   std::int32_t self = 0;                     ///< whose tokens `first_row` is about
   std::int64_t part_rows = 0;                ///< of the outgoing buffer
   std::int64_t* first_row = nullptr;         ///< layers x slots, written
+  std::int32_t* rest = nullptr;              ///< room for layers x ranks x experts
 
   /// Bytes that the threads of a team share.
-  [[nodiscard]] constexpr std::int64_t shared_bytes() const { return 8 * (std::int64_t{experts} + slots); }
+  [[nodiscard]] constexpr std::int64_t shared_bytes() const { return 8 * std::int64_t{experts} + 12 * std::int64_t{slots}; }
 
   /// Splits one layer. `shared` is aligned to 8 bytes.
   template <class Team>
   SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer, unsigned char* shared) const {
     detail::shared_cutter cut(shared);
-    auto* const room = cut.template take<std::int64_t>(slots);
     auto* const counted = cut.template take<std::int32_t>(experts);
     auto* const other = cut.template take<std::int32_t>(experts);
+    auto* const room = cut.template take<std::int32_t>(slots);         // of the k-th hosted slot; then the end of what it has open
+    auto* const share = cut.template take<std::uint32_t>(slots);       // of its expert's room, times 2^31
+    auto* const rank_of = cut.template take<std::int32_t>(slots);      // of the k-th hosted slot
+    std::int64_t const cells = std::int64_t{layer} * ranks * experts;  // where the layer begins
     std::int32_t const* const expert = expert_of + std::int64_t{layer} * slots;
     std::int32_t* const own = hosted + std::int64_t{layer} * slots;
-    token_split_arrays const arrays{.sources = ranks,
-                                    .experts = experts,
-                                    .slots = slots,
-                                    .capacity = capacity,
-                                    .counts = counts + std::int64_t{layer} * ranks * experts,
-                                    .first_slot = first_slot,
-                                    .tokens = tokens + std::int64_t{layer} * ranks * slots,
-                                    .dropped = dropped + std::int64_t{layer} * ranks * experts};
+    std::int64_t* const sent = tokens + std::int64_t{layer} * ranks * slots;
 
     detail::each_item(team, experts, [&](std::int32_t e) {
       counted[e] = 0;
       for (std::int32_t s = 0; s < slots; ++s) counted[e] += expert[s] == e;
     });
+    detail::each_item(team, ranks * slots, [&](std::int32_t i) { sent[i] = 0; });
     std::int32_t const* const ends = detail::running_sums(team, experts, counted, other);
-    detail::each_item(team, ranks * slots, [&](std::int32_t i) { arrays.tokens[i] = 0; });
+    auto const begin = [&](std::int32_t e) { return e == 0 ? 0 : ends[e - 1]; };
+
     detail::each_item(team, experts, [&](std::int32_t e) {
-      std::int32_t const first = e == 0 ? 0 : ends[e - 1];
-      std::int32_t at = first;
-      for (std::int32_t s = 0; s < slots; ++s)
-        if (expert[s] == e) own[at++] = s;
+      std::int32_t at = begin(e);
+      for (std::int32_t s = 0; s < slots; ++s) {
+        if (expert[s] != e) continue;
+        rank_of[at] = detail::owner_of(first_slot + 1, ranks, s);
+        own[at++] = s;
+      }
       hosted_end[std::int64_t{layer} * experts + e] = at;
-      split_expert(arrays, e, own + first, at - first, room + first);
+      share_out(e, cells, begin(e), at, own, rank_of, sent, room, share);
+    });
+    detail::each_item(team, slots, [&](std::int32_t k) {  // in proportion to the room left, rounded down
+      std::int32_t const e = expert[own[k]];
+      for (std::int32_t i = 0; i < ranks; ++i) {
+        std::int32_t const part = part_of(rest[cells + std::int64_t{i} * experts + e], share[k]);
+        sent[std::int64_t{i} * slots + own[k]] += part;
+        room[k] -= part;
+      }
+    });
+    detail::each_item(team, experts, [&](std::int32_t e) {  // what rounding left, as ends of intervals
+      std::int32_t left = 0, open = 0;
+      for (std::int32_t i = 0; i < ranks; ++i) {
+        std::int32_t& mine = rest[cells + std::int64_t{i} * experts + e];
+        std::int32_t taken = 0;
+        for (std::int32_t k = begin(e); k < ends[e]; ++k) taken += part_of(mine, share[k]);
+        mine = left += mine - taken;
+      }
+      for (std::int32_t k = begin(e); k < ends[e]; ++k) room[k] = open += room[k];
+    });
+    detail::each_item(team, slots, [&](std::int32_t k) {  // fills what is still open
+      std::int32_t const e = expert[own[k]], from = k == begin(e) ? 0 : room[k - 1], to = room[k];
+      std::int32_t low = 0;
+      for (std::int32_t i = 0; i < ranks; ++i) {
+        std::int32_t const high = rest[cells + std::int64_t{i} * experts + e];
+        std::int32_t const first = low > from ? low : from, last = high < to ? high : to;
+        if (last > first) sent[std::int64_t{i} * slots + own[k]] += last - first;
+        low = high;
+      }
     });
     detail::each_item(team, ranks, [&](std::int32_t r) {
       std::int64_t row = r * part_rows;
       for (std::int32_t s = first_slot[r]; s < first_slot[r + 1]; ++s) {
         first_row[std::int64_t{layer} * slots + s] = row;
-        row += arrays.tokens[std::int64_t{self} * slots + s];
+        row += sent[std::int64_t{self} * slots + s];
       }
     });
+  }
+
+ private:
+  SHUNT_HD static constexpr std::int32_t part_of(std::int32_t rest, std::uint32_t share) {
+    return static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest)} * share >> 31);
+  }
+
+  /// What an expert's sources drop, what goes to their own slots, which rest and room that leaves.
+  SHUNT_HD constexpr void share_out(std::int32_t e, std::int64_t cells, std::int32_t begin, std::int32_t end, std::int32_t const* own,
+                                    std::int32_t const* rank_of, std::int64_t* sent, std::int32_t* room, std::uint32_t* share) const {
+    std::int64_t total = 0, kept = 0;
+    for (std::int32_t i = 0; i < ranks; ++i) total += counts[cells + std::int64_t{i} * experts + e];
+    std::int32_t const replicas = end - begin;
+    if (replicas > 0) kept = capacity < (total + replicas - 1) / replicas ? capacity * replicas : total;
+
+    std::int64_t before = 0, gone = 0;
+    for (std::int32_t i = 0; i < ranks; ++i) {
+      std::int64_t const cell = cells + std::int64_t{i} * experts + e;
+      before += counts[cell];
+      dropped[cell] = total == 0 ? 0 : (total - kept) * before / total - gone;
+      gone += dropped[cell];
+      rest[cell] = static_cast<std::int32_t>(counts[cell] - dropped[cell]);
+    }
+    std::int64_t away = 0;
+    for (std::int32_t k = begin; k < end; ++k) {
+      auto const takes = static_cast<std::int32_t>(kept / replicas + (k - begin < kept % replicas));
+      std::int32_t& mine = rest[cells + std::int64_t{rank_of[k]} * experts + e];
+      std::int32_t const here = mine < takes ? mine : takes;
+      mine -= here;
+      sent[std::int64_t{rank_of[k]} * slots + own[k]] = here;
+      room[k] = takes - here;
+      away += room[k];
+    }
+    double const each = 0x1p31 * (1 - 0x1p-50) / static_cast<double>(away > 0 ? away : 1);
+    for (std::int32_t k = begin; k < end; ++k) share[k] = static_cast<std::uint32_t>(room[k] * each);
   }
 };
 

@@ -8,6 +8,8 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/lower/expert_buffers.hpp"
+#include "shunt/lower/gather_sources.hpp"
+#include "shunt/lower/reduction_groups.hpp"
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
@@ -16,22 +18,14 @@
 
 namespace shunt {
 
-/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise hosts[target mod |hosts|], so that hosts
-/// share the work. `hosts` is ascending and not empty; all of them hold the same gradient. SYMI Algorithm 2 (appendix A.4).
-[[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts, rank_id target) {
-  for (expert_host const& h : hosts)
-    if (h.rank == target) return target;
-  return hosts[target.index() % hosts.size()].rank;
-}
-
 /// How the gradients of an expert's instances come together at the owners of its optimizer shards.
 enum class collection_form : std::uint8_t {
   /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s N G bytes in all, the volume that the
   /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an expert.
   direct,
   /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts of an expert all-reduce, and each owner
-  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Numbered by expert, the groups of two or more hosts issue
-  /// the even ones first, then the odd ones: with contiguous slots these overlap in one rank at most, so both rounds run in parallel.
+  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Experts that get no communicator (`reduction_groups`) go
+  /// the direct way, de-duplicated. All of round 0 is issued before round 1, so that both run in parallel along the ranks.
   reduce_then_gather,
 };
 
@@ -46,6 +40,7 @@ enum class collection_form : std::uint8_t {
 struct gradient_collection {
   collection_form form = collection_form::direct;
   bool deduplicate = true;        ///< direct only: one message for all instances of an expert on a rank
+  bool balance = true;            ///< reduce_then_gather only: hosts share the sending evenly; otherwise as Algorithm 2 picks them
   element type = element::int64;  ///< of gradients; fixed point by default
   std::int32_t channel = 0;       ///< of all messages
   std::int32_t batch = 0;         ///< of all messages
@@ -59,6 +54,16 @@ struct gradient_collection {
     auto const hosts = hosts_of(placement, layer);
     auto const held = held_shards(map, state.ranks);
     bool const reduced = form == collection_form::reduce_then_gather;
+    std::vector<reduction_group> groups;
+    if (reduced) groups = reduction_groups(placement, layer);
+    indexed<expert_id, char> gathered(hosts.size(), 0);  // each holder gets its part from one host
+    for (expert_id e : ids<expert_id>(hosts.size())) gathered[e] = reduced && hosts[e].size() == 1;
+    for (reduction_group const& g : groups) gathered[g.expert] = 1;
+    indexed<expert_id, std::vector<rank_id>> sources(hosts.size());
+    if (reduced && balance) sources = balanced_sources(hosts, held, gathered, state.ranks);
+    auto const source = [&](expert_id e, std::size_t k) {
+      return balance ? sources[e][k] : gradient_source(hosts[e], held[e][k].holder);
+    };
     shard const whole{.owner = 0, .begin = 0, .end = state.elements};
     auto const in_slot = [&](std::int32_t slot, shard const& part) {
       return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot, part);
@@ -72,17 +77,9 @@ struct gradient_collection {
       for (auto const& of_expert : hosts)
         for (expert_host const& h : of_expert)
           for (std::size_t k = 1; k < h.slots.size(); ++k) b.add(h.rank, type, in_slot(h.slots[k], whole), in_slot(h.slots[0], whole));
-    if (reduced) {
-      std::vector<expert_id> shared;
-      for (expert_id e : ids<expert_id>(state.experts))
-        if (hosts[e].size() > 1) shared.push_back(e);
-      for (std::size_t parity = 0; parity < 2; ++parity)
-        for (std::size_t i = parity; i < shared.size(); i += 2) {
-          std::vector<rank_id> members;
-          for (expert_host const& h : hosts[shared[i]]) members.push_back(h.rank);
-          group_id const group = b.group(members);
-          for (expert_host const& h : hosts[shared[i]]) b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
-        }
+    for (reduction_group const& g : groups) {
+      group_id const group = b.group(g.members);
+      for (expert_host const& h : hosts[g.expert]) b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
     }
 
     // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it the holder's first?)
@@ -93,7 +90,7 @@ struct gradient_collection {
           std::size_t const sending = reduced || deduplicate ? 1 : h.slots.size();
           for (std::size_t i = 0; i < sending; ++i)
             for (std::size_t k = 0; k < held[e].size(); ++k) {
-              if (reduced && gradient_source(hosts[e], held[e][k].holder) != h.rank) continue;
+              if (gathered[e] && source(e, k) != h.rank) continue;
               each(e, h.rank, h.slots[i], k, !begun[k]);
               begun[k] = true;
             }

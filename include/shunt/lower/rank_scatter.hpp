@@ -44,8 +44,11 @@ class rank_scatter {
       throw invalid_problem("self", "must be below " + std::to_string(state.ranks) + ", is " + std::to_string(self.value()));
     for (rank_id r : ids<rank_id>(state.ranks))
       rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(first_slot_[r.index() + 1] - first_slot_[r.index()]), r);
-    hosted_.resize(static_cast<std::size_t>(layers) * rank_of_.size(), 0);
-    mine_end_.resize(static_cast<std::size_t>(layers), 0);
+    hosted_.resize(rank_of_.size(), 0);
+    in_order_.resize(rank_of_.size(), 0);
+    for (std::size_t s = 0; s < in_order_.size(); ++s) in_order_[s] = static_cast<std::int32_t>(s);
+    listed_.resize(static_cast<std::size_t>(layers) * rank_of_.size() + 1);
+    ends_.resize(static_cast<std::size_t>(layers), 0);
     auto const offsets = shard_offsets(map, state.ranks);
     for (expert_id e : ids<expert_id>(state.experts))
       for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
@@ -68,7 +71,7 @@ class rank_scatter {
     count(next);
     instruction* i = program_.instructions.data();
     region* r = program_.regions.data();
-    for (layer_id l : ids<layer_id>(layers_)) write(l, next.layer(l), i, r);
+    for (layer_id l : ids<layer_id>(layers_)) write(l, i, r);
     return program_;
   }
 
@@ -81,101 +84,91 @@ class rank_scatter {
     std::vector<part> own{}, others{};
   };
   struct instance {
-    std::int32_t expert = 0, slot = 0, first = 0;  ///< slots counted on this rank; the expert's first here
+    std::int32_t expert = 0, slot = 0, first = 0;  ///< slots counted over all ranks; the expert's first on that rank
+    rank_id rank{};
   };
 
-  /// Sorts the slots of every layer by expert, notes this rank's own, and makes room for exactly the instructions to come.
+  /// Lists what this rank serves or holds, and makes room for exactly the instructions to come.
   constexpr void count(expert_placement const& next) {
-    std::size_t messages = 0, copies = 0;
-    mine_.clear();
+    std::size_t messages = 0, copies = 0, end = 0;
     for (layer_id l : ids<layer_id>(layers_)) {
-      auto const expert_of = next.layer(l);
-      auto const hosted = std::span(hosted_).subspan(l.index() * rank_of_.size(), rank_of_.size());
-      std::fill(next_.begin(), next_.end(), 0);
-      for (expert_id const e : expert_of) ++next_[e.index() + 1];
-      for (std::size_t e = 0; e + 1 < next_.size(); ++e) next_[e + 1] += next_[e];
-      for (std::size_t s = 0; s < expert_of.size(); ++s) hosted[static_cast<std::size_t>(next_[expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
-      each_instance(expert_of, hosted, [&](std::int32_t e, std::int32_t slot, rank_id host, bool again) {
-        if (host == self_) {
-          std::int32_t const here = slot - first_slot_[self_.index()];
-          mine_.push_back({e, here, again ? mine_.back().first : here});
-          if (again && how_.deduplicate) {
-            ++copies;
-          } else {
-            messages += of(e).others.size();
-            copies += of(e).own.size();
-          }
-        } else if (!again || !how_.deduplicate) {
-          messages += of(e).own.size();
+      std::size_t const begin = end;
+      end = list(next.layer(l), end);
+      ends_[l.index()] = end;
+      for (std::size_t x = begin; x < end; ++x) {
+        auto const& parts = of(listed_[x].expert);
+        if (listed_[x].rank != self_) {
+          messages += parts.own.size();
+        } else if (repeats(listed_[x])) {
+          ++copies;
+        } else {
+          messages += parts.others.size();
+          copies += parts.own.size();
         }
-      });
-      mine_end_[l.index()] = mine_.size();
+      }
     }
     program_.instructions.resize(messages + copies);
     program_.regions.resize(messages + 2 * copies);
   }
 
-  /// each(expert, slot, its rank, whether the slot before was of the same expert and rank), by expert and then by slot.
-  constexpr void each_instance(std::span<expert_id const> expert_of, std::span<std::int32_t const> hosted, auto const& each) const {
-    std::int32_t expert = -1;
-    rank_id host{-1};
-    for (std::int32_t const slot : hosted) {
-      std::int32_t const e = expert_of[static_cast<std::size_t>(slot)].value();
+  /// The instances of a layer from place `end` on, by expert and then by slot, without those that a host copies to by itself; the new end.
+  constexpr std::size_t list(std::span<expert_id const> expert_of, std::size_t end) {
+    std::int32_t const* order = in_order_.data();
+    if (!std::is_sorted(expert_of.begin(), expert_of.end())) {
+      std::fill(next_.begin(), next_.end(), 0);
+      for (expert_id const e : expert_of) ++next_[e.index() + 1];
+      for (std::size_t e = 0; e + 1 < next_.size(); ++e) next_[e + 1] += next_[e];
+      for (std::size_t s = 0; s < expert_of.size(); ++s)
+        hosted_[static_cast<std::size_t>(next_[expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
+      order = hosted_.data();
+    }
+    instance now{.expert = -1};
+    for (std::size_t k = 0; k < expert_of.size(); ++k) {
+      std::int32_t const slot = order[k], e = expert_of[static_cast<std::size_t>(slot)].value();
       rank_id const r = rank_of_[static_cast<std::size_t>(slot)];
-      each(e, slot, r, e == expert && r == host);
-      expert = e;
-      host = r;
+      now = {e, slot, e == now.expert && r == now.rank ? now.first : slot, r};
+      listed_[end] = now;
+      end += r == self_ || !repeats(now);
     }
+    return end;
   }
 
-  constexpr void write(layer_id l, std::span<expert_id const> expert_of, instruction*& i, region*& r) const {
-    std::size_t const width = rank_of_.size(), first = l == layer_id{0} ? 0 : mine_end_[l.index() - 1];
-    auto const mine = std::span(mine_).subspan(first, mine_end_[l.index()] - first);
-    expert_buffers const buffers{.slot_weights = 2 * l.value(), .shard_weights = 2 * l.value() + 1};
-    auto const append = [&](instruction const& pattern, rank_id peer, std::int32_t reads, std::int32_t writes) {
-      auto const at = static_cast<std::int32_t>(r - program_.regions.data());
-      *i = pattern;
-      i->peer = peer;
-      i->reads = {at, reads};
-      i->writes = {at + reads, writes};
-      ++i;
+  constexpr void write(layer_id l, instruction*& i, region*& r) const {
+    std::size_t const first = l == layer_id{0} ? 0 : ends_[l.index() - 1];
+    auto const listed = std::span(listed_).subspan(first, ends_[l.index()] - first);
+    buffer_id const slots{2 * l.value()}, shards{2 * l.value() + 1};
+    std::int32_t const batch = how_.batch + l.value(), base = first_slot_[self_.index()];
+    auto at = static_cast<std::int32_t>(r - program_.regions.data());
+    auto const message = [&](opcode code, rank_id peer, region const& which) {
+      std::int32_t const reads = code == opcode::send;
+      *i++ = {.code = code, .channel = how_.channel, .batch = batch, .peer = peer, .reads = {at, reads}, .writes = {at + reads, 1 - reads}};
+      *r++ = which;
+      ++at;
     };
-    std::int32_t const batch = how_.batch + l.value();
-    instruction const send{.code = opcode::send, .channel = how_.channel, .batch = batch};
-    instruction const receive{.code = opcode::receive, .channel = how_.channel, .batch = batch};
-    instruction const copy{.code = opcode::copy};
-    auto const skipped = [&](instance const& x) { return how_.deduplicate && x.first != x.slot; };
+    auto const copy = [&](region const& source, region const& target) {
+      *i++ = {.code = opcode::copy, .reads = {at, 1}, .writes = {at + 1, 1}};
+      *r++ = source;
+      *r++ = target;
+      at += 2;
+    };
+    auto const in_slot = [&](std::int32_t slot, part const& p) { return region{slots, (slot - base) * whole_ + p.begin, p.size}; };
+    part const all{.size = whole_};
 
-    each_instance(expert_of, std::span(hosted_).subspan(l.index() * width, width), [&](std::int32_t e, std::int32_t, rank_id host, bool again) {
-      if (host == self_ || (again && how_.deduplicate)) return;
-      for (part const& p : of(e).own) {
-        append(send, host, 1, 0);
-        *r++ = {buffers.shard_weights, p.source, p.size};
-      }
-    });
-    for (instance const& x : mine) {
-      if (skipped(x)) continue;
-      for (part const& p : of(x.expert).others) {
-        append(receive, p.owner, 0, 1);
-        *r++ = {buffers.slot_weights, x.slot * whole_ + p.begin, p.size};
-      }
-    }
-    for (instance const& x : mine) {
-      if (skipped(x)) continue;
-      for (part const& p : of(x.expert).own) {
-        append(copy, {}, 1, 1);
-        *r++ = {buffers.shard_weights, p.source, p.size};
-        *r++ = {buffers.slot_weights, x.slot * whole_ + p.begin, p.size};
-      }
-    }
-    for (instance const& x : mine) {
-      if (!skipped(x)) continue;
-      append(copy, {}, 1, 1);
-      *r++ = {buffers.slot_weights, x.first * whole_, whole_};
-      *r++ = {buffers.slot_weights, x.slot * whole_, whole_};
-    }
+    for (instance const& x : listed)
+      if (x.rank != self_)
+        for (part const& p : of(x.expert).own) message(opcode::send, x.rank, {shards, p.source, p.size});
+    for (instance const& x : listed)
+      if (x.rank == self_ && !repeats(x))
+        for (part const& p : of(x.expert).others) message(opcode::receive, p.owner, in_slot(x.slot, p));
+    for (instance const& x : listed)
+      if (x.rank == self_ && !repeats(x))
+        for (part const& p : of(x.expert).own) copy({shards, p.source, p.size}, in_slot(x.slot, p));
+    for (instance const& x : listed)
+      if (x.rank == self_ && repeats(x)) copy(in_slot(x.first, all), in_slot(x.slot, all));
   }
 
+  /// Whether the instance gets its weights by a copy from another slot of its rank.
+  [[nodiscard]] constexpr bool repeats(instance const& x) const { return how_.deduplicate && x.first != x.slot; }
   [[nodiscard]] constexpr expert_parts const& of(std::int32_t e) const { return parts_[static_cast<std::size_t>(e)]; }
 
   rank_id self_;
@@ -185,10 +178,10 @@ class rank_scatter {
   std::vector<std::int32_t> first_slot_;
   std::vector<expert_parts> parts_;  ///< by expert
   std::vector<std::int32_t> next_;
-  std::vector<std::int32_t> hosted_{};  ///< layers x slots: the slots by expert
+  std::vector<std::int32_t> hosted_{}, in_order_{};  ///< slots by expert; slots as they are
   std::vector<rank_id> rank_of_{};
-  std::vector<instance> mine_{};         ///< this rank's, layer by layer
-  std::vector<std::size_t> mine_end_{};  ///< one entry a layer
+  std::vector<instance> listed_{};   ///< layer by layer
+  std::vector<std::size_t> ends_{};  ///< of the layers in it
   rank_program program_{};
 };
 

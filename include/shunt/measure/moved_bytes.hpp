@@ -68,4 +68,14 @@ struct moved_bytes {
   return sum;
 }
 
+/// Bytes that messages carry over each link: entry `from` x ranks + `to`. Collectives and exchanges are left out, for which links they
+/// take is up to the executor. O(instructions).
+[[nodiscard]] constexpr std::vector<byte_count> message_bytes(program const& p) {
+  std::vector<byte_count> bytes(p.ranks.size() * p.ranks.size(), 0);
+  for (rank_id r : ids<rank_id>(p.ranks.size()))
+    for (auto const& i : p.ranks[r].instructions)
+      if (i.code == opcode::send) bytes[r.index() * p.ranks.size() + i.peer.index()] += p.ranks[r].reads(i)[0].size;
+  return bytes;
+}
+
 }  // namespace shunt

@@ -219,9 +219,10 @@ class nccl_session {
         continue;
       }
       auto const& own = (*p).ranks[self.rank];
-      bool const prepares = net.must_prepare(*p);
-      advance(self, lists, net, [&] { return lists.outstanding() < (prepares ? 1U : 2U); });
-      lists.prepare(*p);
+      bool const fresh = n == 0 || has_other(n, n - 1);
+      bool const makes = fresh && net.must_prepare(*p);
+      advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
+      if (fresh) lists.prepare(*p);
       auto const strike = strike_of(config_.faults, *p, self.rank, lists.iteration());
       lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())), !strike);
       if (strike) {
@@ -264,6 +265,11 @@ class nccl_session {
   [[nodiscard]] bool has(std::size_t n) const {
     std::lock_guard const lock(mutex_);
     return n < programs_.size();
+  }
+
+  [[nodiscard]] bool has_other(std::size_t a, std::size_t b) const {
+    std::lock_guard const lock(mutex_);
+    return programs_[a] != programs_[b];
   }
 
   /// Throws where this rank is to stop.

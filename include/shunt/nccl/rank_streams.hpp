@@ -99,6 +99,16 @@ class rank_streams {
     set_word(0, 1, lanes_.at(0));
   }
 
+  rank_streams(rank_streams const&) = delete;
+  rank_streams& operator=(rank_streams const&) = delete;
+  /// Waits until the device has come by all that was enqueued; communicators must have ended.
+  ~rank_streams() {
+    try {
+      system_.synchronize();
+    } catch (...) {  // the device has failed: then nothing runs any more
+    }
+  }
+
   [[nodiscard]] run_log const& log() const { return log_; }
   [[nodiscard]] std::int64_t iteration() const { return iteration_; }
   /// Lists that were enqueued and have not ended.

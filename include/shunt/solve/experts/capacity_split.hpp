@@ -27,6 +27,7 @@ struct token_split_arrays {
   std::int32_t const* rank_of = nullptr;   ///< slots: the source whose slot it is, ascending
   std::int64_t* tokens = nullptr;          ///< sources x slots
   std::int64_t* dropped = nullptr;         ///< sources x experts
+  std::int32_t* totals = nullptr;          ///< experts: their tokens, also an answer
   std::int32_t* scratch = nullptr;         ///< split_scratch(sources, experts, slots)
   double* inverse = nullptr;               ///< experts
 };
@@ -70,7 +71,7 @@ SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restri
 /// Entries of token_split_arrays::scratch.
 SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts, std::int32_t slots) {
   std::int64_t const width = detail::row_width(sources);
-  return 4 * experts * width + slots * (width + 5) + 5 * std::int64_t{experts} + 1;
+  return 4 * experts * width + slots * (width + 5) + 4 * std::int64_t{experts} + 1;
 }
 
 /// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of which all but the sums over sources
@@ -81,14 +82,14 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width, *const low = left + experts * width,
                *const high = low + experts * width, *const cells = high + experts * width, *const hosted = cells + slots * width,
                *const expert_at = hosted + slots, *const room = expert_at + slots, *const own = room + slots, *const open = own + slots,
-               *const total = open + slots, *const each = total + experts, *const more = each + experts, *const away = more + experts;
+               *const total = a.totals, *const each = open + slots, *const more = each + experts, *const away = more + experts;
 
   // slots by expert, ascending; `next` ends where the expert's last slot stands
   for (std::int32_t e = 0; e <= experts; ++e) next[e] = 0;
   bool in_order = true;
   for (std::int32_t s = 0; s < slots; ++s) {
     ++next[a.expert_of[s].value() + 1];
-    in_order &= s == 0 || !(a.expert_of[s] < a.expert_of[s - 1]);
+    in_order &= s == 0 || a.expert_of[s - 1].value() <= a.expert_of[s].value();
   }
   for (std::int32_t e = 0; e < experts; ++e) {
     each[e] = next[e + 1];  // replicas
@@ -188,6 +189,7 @@ class split_rule {
       : experts_(experts),
         sources_(static_cast<std::int32_t>(first_slot.size()) - 1),
         rank_of_(static_cast<std::size_t>(first_slot.back()), 0),
+        totals_(static_cast<std::size_t>(experts), 0),
         scratch_(static_cast<std::size_t>(split_scratch(sources_, experts, first_slot.back())), 0),
         inverse_(static_cast<std::size_t>(experts), 0.0) {
     for (std::size_t r = 0; r + 1 < first_slot.size(); ++r)
@@ -212,13 +214,17 @@ class split_rule {
                  .rank_of = rank_of_.data(),
                  .tokens = plan.tokens.data(),
                  .dropped = plan.dropped.data(),
+                 .totals = totals_.data(),
                  .scratch = scratch_.data(),
                  .inverse = inverse_.data()});
   }
 
+  /// The tokens of every expert in the counts last given.
+  [[nodiscard]] constexpr std::span<std::int32_t const> totals() const { return totals_; }
+
  private:
   std::int32_t experts_, sources_;
-  std::vector<std::int32_t> rank_of_, scratch_;
+  std::vector<std::int32_t> rank_of_, totals_, scratch_;
   std::vector<double> inverse_;
 };
 

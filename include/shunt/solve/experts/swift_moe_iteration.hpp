@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -48,7 +49,7 @@ class swift_moe_iteration {
     for (layer_id l : ids<layer_id>(splits_.size())) {
       auto const row = counts.subspan(l.index() * width, width);
       split_(row, placement_.layer(l), capacity_, splits_[l.index()]);
-      add_up(row);
+      std::copy(split_.totals().begin(), split_.totals().end(), loads_.begin());
       swift_moe_counts(loads_.data(), placement_.experts, placement_.slots(), replicas_.data(), scratch_.data());
       auto slot = placement_.layer(l).begin();
       for (std::size_t e = 0; e < experts; ++e)
@@ -88,13 +89,6 @@ class swift_moe_iteration {
     return static_cast<std::size_t>(now.experts);
   }
 
-  constexpr void add_up(std::span<std::int64_t const> row) {
-    std::int64_t* const to = loads_.data();
-    for (std::size_t e = 0; e < loads_.size(); ++e) to[e] = 0;
-    for (std::size_t at = 0; at < row.size(); at += loads_.size())
-      for (std::size_t e = 0; e < loads_.size(); ++e) to[e] += row[at + e];
-  }
-
   constexpr void require_small(std::span<std::int64_t const> row, std::size_t l) {
     std::uint64_t bits = 0;  // all of them together: a negative count has the highest
     for (auto const count : row) bits |= static_cast<std::uint64_t>(count);
@@ -104,7 +98,8 @@ class swift_moe_iteration {
       if (row[i] < 0 || row[i] >= (std::int64_t{1} << 31))
         throw invalid_problem(at + "[" + std::to_string(i / loads_.size()) + "][" + std::to_string(i % loads_.size()) + "]",
                               "must be at least 0 and below 2^31, is " + std::to_string(row[i]));
-    add_up(row);
+    std::fill(loads_.begin(), loads_.end(), 0);
+    for (std::size_t i = 0; i < row.size(); ++i) loads_[i % loads_.size()] += row[i];
     for (std::size_t e = 0; e < loads_.size(); ++e)
       if (loads_[e] >= (std::int64_t{1} << 31)) throw invalid_problem(at, "expert " + std::to_string(e) + " has 2^31 tokens or more");
   }

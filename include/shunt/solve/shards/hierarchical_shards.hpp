@@ -16,6 +16,7 @@
 
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
+#include "shunt/solve/shards/even_cut.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -32,30 +33,19 @@ struct hierarchical_shards {
     solution<shard_map> answer;
     answer.plan.elements = problem.elements;
     answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
     std::vector<std::int64_t> on_node(static_cast<std::size_t>(nodes), 0);
     auto const size_of_node = [&](std::int32_t g) { return std::min(ranks_per_node, problem.ranks - g * ranks_per_node); };
     for (auto& shards : answer.plan.shards) {
       std::int32_t node = 0;  // the one whose ranks hold least: a / size of a < b / size of b
       for (std::int32_t g = 1; g < nodes; ++g)
         if (on_node[static_cast<std::size_t>(g)] * size_of_node(node) < on_node[static_cast<std::size_t>(node)] * size_of_node(g)) node = g;
-      on_node[static_cast<std::size_t>(node)] += 1;
-      std::int32_t const ranks = size_of_node(node), first = node * ranks_per_node;
-      std::int64_t const larger = problem.elements % ranks;
-      std::int64_t const turn = (on_node[static_cast<std::size_t>(node)] - 1) * larger % ranks;  // who gets one element more, in turns
-      std::int64_t begin = 0;
-      for (std::int32_t k = 0; k < ranks; ++k) {
-        std::int64_t const size = problem.elements / ranks + ((k - turn + ranks) % ranks < larger);
-        if (size > 0) shards.push_back({.owner = first + k, .begin = begin, .end = begin + size});
-        held[first + k] += size;
-        begin += size;
-      }
+      auto const before = on_node[static_cast<std::size_t>(node)]++;
+      std::vector<rank_id> owners;
+      for (std::int32_t k = 0; k < size_of_node(node); ++k) owners.emplace_back(node * ranks_per_node + k);
+      auto const ranks = static_cast<std::int64_t>(owners.size());
+      shards = even_cut(problem.elements, owners, before * (problem.elements % ranks) % ranks);  // in turns
     }
-    std::int64_t const most = *std::max_element(held.begin(), held.end());
-    std::int64_t const least = ceil_divide<std::int64_t>(problem.elements * problem.experts, problem.ranks);
-    answer.objective = static_cast<double>(most * problem.state_bytes);
-    answer.lower_bound = static_cast<double>(least * problem.state_bytes);
-    answer.status = most > least ? status::feasible : status::optimal;
+    rate_by_fullest_rank(problem, answer);
     return answer;
   }
 };

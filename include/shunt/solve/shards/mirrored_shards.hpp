@@ -7,7 +7,6 @@
 /// Memory: r E O / N on a rank. Gradients go to all r holders, r s N G bytes; weights go out from owners alone, s N W bytes as before.
 /// Objective: the most bytes of optimizer state on a rank; bound: an even share of all copies. O(r E N).
 /// Infeasible where there are fewer ranks than copies. Throws invalid_problem where the problem is broken or `copies` is below 1.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,6 +15,7 @@
 #include "shunt/core/text.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
+#include "shunt/solve/shards/even_cut.hpp"
 #include "shunt/solve/shards/uniform_shards.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -34,20 +34,10 @@ struct mirrored_shards {
       answer.reason = text::of(copies) + " copies need as many ranks, there are " + text::of(problem.ranks);
       return answer;
     }
-    indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
     for (auto& shards : answer.plan.shards)
-      for (shard& s : shards) {
-        held[s.owner] += s.size();
-        for (std::int32_t j = 1; j < copies; ++j) {
-          s.mirrors.emplace_back((s.owner.value() + j) % problem.ranks);
-          held[s.mirrors.back()] += s.size();
-        }
-      }
-    std::int64_t const most = *std::max_element(held.begin(), held.end());
-    std::int64_t const least = ceil_divide<std::int64_t>(problem.elements * problem.experts * copies, problem.ranks);
-    answer.objective = static_cast<double>(most * problem.state_bytes);
-    answer.lower_bound = static_cast<double>(least * problem.state_bytes);
-    answer.status = most > least ? status::feasible : status::optimal;
+      for (shard& s : shards)
+        for (std::int32_t j = 1; j < copies; ++j) s.mirrors.emplace_back((s.owner.value() + j) % problem.ranks);
+    rate_by_fullest_rank(problem, answer);
     return answer;
   }
 };

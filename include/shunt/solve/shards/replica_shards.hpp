@@ -6,16 +6,17 @@
 /// Objective: the most bytes of optimizer state on a rank; bound: an even cut of all elements. A popular expert spreads thin and a rare one
 /// lies whole on one rank, so that ranks hold unequal amounts. O(slots + shards). Always feasible.
 /// Throws invalid_problem where the state is broken or the placement speaks of other ranks or experts.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
+#include "shunt/solve/shards/even_cut.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -37,25 +38,14 @@ struct replica_shards {
     solution<shard_map> answer;
     answer.plan.elements = problem.elements;
     answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
     auto const hosts = hosts_of(placement, layer);
     for (expert_id e : ids<expert_id>(problem.experts)) {
-      auto const parts = static_cast<std::int64_t>(hosts[e].size());
-      if (parts == 0) throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
-      std::int64_t begin = 0;
-      for (std::int64_t k = 0; k < parts; ++k) {
-        std::int64_t const size = problem.elements / parts + (k < problem.elements % parts);
-        rank_id const owner = hosts[e][static_cast<std::size_t>(k)].rank;
-        if (size > 0) answer.plan.shards[e].push_back({.owner = owner, .begin = begin, .end = begin + size});
-        held[owner] += size;
-        begin += size;
-      }
+      if (hosts[e].empty()) throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
+      std::vector<rank_id> owners;
+      for (expert_host const& h : hosts[e]) owners.push_back(h.rank);
+      answer.plan.shards[e] = even_cut(problem.elements, owners);
     }
-    std::int64_t const most = *std::max_element(held.begin(), held.end());
-    std::int64_t const least = ceil_divide<std::int64_t>(problem.elements * problem.experts, problem.ranks);
-    answer.objective = static_cast<double>(most * problem.state_bytes);
-    answer.lower_bound = static_cast<double>(least * problem.state_bytes);
-    answer.status = most > least ? status::feasible : status::optimal;
+    rate_by_fullest_rank(problem, answer);
     return answer;
   }
 };

@@ -2,9 +2,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
+#include "shunt/solve/shards/even_cut.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -24,21 +26,14 @@ struct uniform_shards {
     solution<shard_map> answer;
     answer.plan.elements = problem.elements;
     answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::int64_t const larger = problem.elements % problem.ranks;  // shards with one element more
-    std::int64_t first = 0;                                        // the rank that has the first of them
+    std::vector<rank_id> everyone;
+    for (rank_id r : ids<rank_id>(problem.ranks)) everyone.push_back(r);
+    std::int64_t turn = 0;  // the first of those who get one element more
     for (auto& shards : answer.plan.shards) {
-      std::int64_t begin = 0;
-      for (rank_id r : ids<rank_id>(problem.ranks)) {
-        std::int64_t const turn = (r.value() - first + problem.ranks) % problem.ranks;
-        std::int64_t const size = problem.elements / problem.ranks + (turn < larger);
-        if (size > 0) shards.push_back({.owner = r, .begin = begin, .end = begin + size});
-        begin += size;
-      }
-      first = (first + larger) % problem.ranks;
+      shards = even_cut(problem.elements, everyone, turn);
+      turn = (turn + problem.elements % problem.ranks) % problem.ranks;
     }
-    std::int64_t const most = ceil_divide<std::int64_t>(problem.elements * problem.experts, problem.ranks) * problem.state_bytes;
-    answer.objective = answer.lower_bound = static_cast<double>(most);
-    answer.status = status::optimal;
+    rate_by_fullest_rank(problem, answer);
     return answer;
   }
 };

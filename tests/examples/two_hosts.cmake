@@ -1,0 +1,72 @@
+# train_through_failures on two hosts: two network namespaces with a cable between them and a directory that both see. A worker dies; then
+# the cable is pulled. cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P two_hosts.cmake
+cmake_minimum_required(VERSION 3.25)
+
+set(program ${PROGRAMS}/train_through_failures)
+execute_process(COMMAND ${program} --engine gloo --pipelines 1 --stages 1 --iterations 1 OUTPUT_QUIET ERROR_VARIABLE err)
+if(err MATCHES "this build has no Gloo")
+  message(STATUS "skipped: ${err}")
+  return()
+endif()
+execute_process(COMMAND unshare -rn sh -c "ip link set lo up && ip link add name here type veth peer name there && unshare -n true"
+  RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE err)
+if(NOT status EQUAL 0)
+  message(STATUS "skipped: no network namespaces with a cable between them here: ${status} ${err}")
+  return()
+endif()
+string(REPEAT "for (auto const r : ranks) sum += r; // and so on, 2718281828\n" 200 lines)
+file(WRITE ${SCRATCH}/text.txt "${lines}")
+
+# Pipeline 0 is on the one host, pipeline 1 on the other. SCENE runs on the first host when all have met.
+file(WRITE ${SCRATCH}/hosts.sh [[
+cd "$(dirname "$0")" && rm -rf meet cable status.* out.* err.* || exit 9
+ip link set lo up
+workers() { # <interface> <rank>...
+  on=$1; shift
+  for r in $*; do
+    (RANK=$r WORLD_SIZE=4 SHUNT_RENDEZVOUS=meet SHUNT_INTERFACE=$on $PROGRAM --engine gloo --pipelines 2 --stages 2 --width 16 --hidden 24 \
+      --batch 8 --text text.txt --timeout 1500 $WORDS > out.$r 2> err.$r; echo $? > status.$r) 2> /dev/null &
+  done
+}
+unshare -n sh -c "until [ -e cable ]; do sleep 0.05; done
+  ip link set lo up && ip address add 10.9.8.2/24 dev there && ip link set there up || exit 9
+  $(sed -n '/^workers()/,/^}/p' "$0")
+  workers there 2 3; wait" &
+other=$!
+until ip link add name here type veth peer name there netns $other 2> /dev/null && [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do
+  ip link delete here 2> /dev/null
+  kill -0 $other || exit 9
+  sleep 0.05
+done
+ip address add 10.9.8.1/24 dev here && ip link set here up || exit 9
+touch cable
+workers here 0 1
+until [ -e meet/shunt/epoch0.ready3 ] || [ -e status.0 ]; do sleep 0.05; done
+eval "$SCENE"
+wait
+cat status.* | tr '\n' ' '
+cat out.*
+cat err.* >&2
+]])
+
+function(fail why)
+  message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
+endfunction()
+macro(hosts scene words)
+  set(ENV{PROGRAM} ${program})
+  set(ENV{SCENE} "${scene}")
+  set(ENV{WORDS} "${words}")
+  execute_process(COMMAND unshare -rn sh ${SCRATCH}/hosts.sh TIMEOUT 200 RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+endmacro()
+
+hosts("true" "--iterations 8 --kill 1:0@3")
+if(NOT out MATCHES "^0 0 137 0 " OR NOT out MATCHES "worker 1:0 fell silent: iteration 3" OR NOT out MATCHES "identical: 8 losses\n$")
+  fail("two hosts")
+endif()
+
+# Who signs in first goes on, alone or with others, and the rest are told so: everybody comes to an end.
+hosts("ip link set here down" "--iterations 300")
+if(NOT out MATCHES "^[012] [012] [012] [012] " OR NOT err MATCHES "^((error|stopped): [^\n]+\n)+$" OR out MATCHES "differ")
+  fail("the cable is pulled")
+endif()
+file(REMOVE_RECURSE ${SCRATCH}/meet)

@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Builds shunt's CUDA part for the GPU at hand, runs its tests, the tests once more under compute-sanitizer, and the GPU benchmarks, and
+# writes a report.
+#   tests/gpu/run.sh [REPORT.md] [STEP...]
+# REPORT.md: build/gpu/report.md if not given. STEP: build, test, sanitize, benchmark; all of them in this order if none is named.
+#
+# Needs nvcc 13, a C++20 host compiler, CMake 3.25 and Ninja. NCCL: Debian's, the toolkit's, or the one in NVIDIA's Python package; without
+# any its tests are left out. GoogleTest and Google Benchmark: installed, or as Debian's sources in build/debian-src/{googletest,benchmark}
+# (the script says how to get them); nothing is downloaded here.
+set -uo pipefail
+cd "$(dirname "$0")/../.."
+root=$PWD
+report=$(realpath -m "${1:-build/gpu/report.md}")
+shift || true
+steps=${*:-build test sanitize benchmark}
+build=$root/build/cuda-release
+logs=$root/build/gpu
+mkdir -p "$logs" "$(dirname "$report")"
+failed=0
+
+die() { echo "run.sh: $*" >&2; exit 2; }
+has() { command -v "$1" >/dev/null; }
+wanted() { [[ " $steps " == *" $1 "* ]]; }
+for step in $steps; do
+  case $step in build | test | sanitize | benchmark) ;; *) die "unknown step '$step'; there are build, test, sanitize and benchmark" ;; esac
+done
+
+# What is there
+PATH=$PATH:/usr/local/cuda/bin
+has nvcc || die "no nvcc: put CUDA 13's bin folder into PATH"
+has cmake || die "no cmake (3.25 or newer)"
+has ninja || die "no ninja"
+has nvidia-smi || die "no nvidia-smi: this machine has no NVIDIA driver"
+smi() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 | head -1; }
+device=$(smi name) || die "nvidia-smi finds no GPU"
+architecture=$(smi compute_cap | tr -d .)
+[[ $architecture =~ ^[0-9]+$ ]] || die "nvidia-smi doesn't say the GPU's compute capability"
+commit=$(git rev-parse HEAD 2>/dev/null) || commit=${SHUNT_COMMIT:-unknown}
+[[ -z $(git status --porcelain 2>/dev/null) ]] || commit="$commit with changes"
+
+# GoogleTest and Google Benchmark: what is installed wins
+prefix=$logs/prefix
+from_sources() { # <CMake package> <source> <option>...
+  local package=$1 source=$root/build/debian-src/$2
+  shift 2
+  cmake --find-package -DNAME="$package" -DCOMPILER_ID=GNU -DLANGUAGE=CXX -DMODE=EXIST -DCMAKE_PREFIX_PATH="$prefix" >/dev/null 2>&1 && return
+  [[ -f $source/CMakeLists.txt ]] || die "$package is not installed, and its source is not in $source.
+Install libgtest-dev and libbenchmark-dev, or on any Debian or Ubuntu with deb-src lines:
+  mkdir -p build/debian-src && cd build/debian-src
+  apt-get source googletest benchmark
+  mv googletest-*/ googletest && mv benchmark-*/ benchmark"
+  echo "== $package from ${source#"$root"/}"
+  cmake -S "$source" -B "$logs/$package" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" "$@" >"$logs/$package.log" 2>&1 &&
+    cmake --build "$logs/$package" --target install >>"$logs/$package.log" 2>&1 || die "building $package failed, see $logs/$package.log"
+}
+
+# NCCL where CMake wouldn't look: inside NVIDIA's Python package, whose library has no plain name
+nccl=()
+find_nccl() {
+  local folder
+  folder=$(python3 -c 'import nvidia.nccl; print(list(nvidia.nccl.__path__)[0])' 2>/dev/null) || return 0
+  [[ -f $folder/include/nccl.h && -f $folder/lib/libnccl.so.2 ]] || return 0
+  nccl=(-DNCCL_INCLUDE_DIR="$folder/include" -DNCCL_LIBRARY="$folder/lib/libnccl.so.2")
+  export LD_LIBRARY_PATH=$folder/lib:${LD_LIBRARY_PATH-}
+}
+find_nccl
+
+{
+  echo "# GPU report"
+  echo
+  echo "| what | |"
+  echo "|---|---|"
+  echo "| device | $device, compute capability $(smi compute_cap), $(smi memory.total) |"
+  echo "| driver | $(smi driver_version) |"
+  echo "| CUDA | $(nvcc --version | sed -n 's/.*release \([^,]*\), \(V[0-9.]*\).*/\1 (\2)/p') |"
+  echo "| NCCL | ${nccl[0]:-as CMake finds it} |" | sed 's/-DNCCL_INCLUDE_DIR=//'
+  echo "| host | $(uname -sr), $(nproc) cores, $(g++ --version 2>/dev/null | head -1) |"
+  echo "| date | $(date -u '+%Y-%m-%d %H:%M UTC') |"
+  echo "| commit | $commit |"
+  echo "| steps | $steps |"
+} >"$report"
+
+# section <title> <log> <command>...: runs it, shows it, puts its end and its verdict into the report
+section() {
+  local title=$1 log=$logs/$2 start=$SECONDS verdict
+  shift 2
+  echo "== $title"
+  if "$@" >"$log" 2>&1; then verdict=passed; else verdict="**failed** (exit status $?)" failed=1; fi
+  tail -n 40 "$log"
+  { printf '\n## %s\n\n%s, %d s.\n\n```\n' "$title" "$verdict" $((SECONDS - start)); tail -n "${lines:-25}" "$log"; printf '```\n'; } >>"$report"
+  echo "== $title: $verdict, $((SECONDS - start)) s"
+}
+
+build() {
+  cmake --preset cuda-release -DCMAKE_CUDA_COMPILER="$(command -v nvcc)" -DCMAKE_CUDA_ARCHITECTURES="$architecture" \
+    -DCMAKE_PREFIX_PATH="$prefix" "${nccl[@]}" && cmake --build --preset cuda-release
+}
+if wanted build; then
+  from_sources GTest googletest -DBUILD_GMOCK=OFF
+  from_sources benchmark benchmark -DBENCHMARK_ENABLE_TESTING=OFF -DBENCHMARK_ENABLE_GTEST_TESTS=OFF -DBENCHMARK_ENABLE_WERROR=OFF
+  lines=8 section "Build" build.log build
+fi
+if wanted test; then
+  [[ -d $build ]] || die "nothing is built yet: name the step build"
+  lines=60 section "Tests with the label gpu" test.log ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --timeout 300
+fi
+
+sanitized() {
+  local program tool result=0
+  for program in "$build"/tests/test.gpu; do
+    echo "memcheck: all of $(basename "$program")"
+    timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$program" --gtest_brief=1 || result=$?
+  done
+  for tool in racecheck synccheck; do # what threads share: placement, split
+    echo "$tool: PlacementKernels"
+    timeout 600 compute-sanitizer --tool $tool --error-exitcode 9 "$build/tests/test.gpu" --gtest_brief=1 \
+      --gtest_filter='PlacementKernels.AGraph*' || result=$?
+  done
+  return $result
+}
+if wanted sanitize; then
+  if has compute-sanitizer; then
+    section "compute-sanitizer" sanitize.log sanitized
+  else
+    printf '\n## compute-sanitizer\n\nNot run: there is no compute-sanitizer on this machine.\n' >>"$report"
+  fi
+fi
+
+benchmarks() {
+  local program result=0
+  rm -f "$logs"/*.csv
+  for program in "$build"/benchmarks/gpu/benchmark.gpu_*; do
+    [[ -x $program && ! -d $program ]] || continue
+    echo "$(basename "$program")"
+    timeout 600 "$program" --benchmark_out="$logs/$(basename "$program").csv" --benchmark_out_format=csv 2>/dev/null || result=$?
+  done
+  return $result
+}
+# row <target> <benchmark's name> <column> <at most|at least> <limit>: a row of the table of targets, from the benchmarks' tables
+row() {
+  awk -F, -v what="$1" -v name="\"$2" -v column="$3" -v sense="$4" -v limit="$5" '
+    /^name,/ { for (i = 1; i <= NF; ++i) { gsub(/"/, "", $i); at[$i] = i } next }
+    index($1, name) == 1 { found = 1; value = $at[column] }
+    END {
+      if (!found || value == "") { printf "| %s | %s %s | not run | |\n", what, sense, limit; exit }
+      good = sense == "at most" ? value <= limit : value >= limit
+      printf "| %s | %s %s | %.3g | %s |\n", what, sense, limit, value, good ? "met" : "**missed**"
+    }' "$logs"/benchmark.gpu_*.csv
+}
+if wanted benchmark; then
+  lines=200 section "Benchmarks" benchmark.log benchmarks
+  {
+    printf '\n## Targets\n\n| what | target | measured | |\n|---|---|---|---|\n'
+    row '`swift_moe`, 58 layers x 256 experts x 288 slots, µs' swift_moe/58/256/288/32/0 real_time 'at most' 50
+    row '`swift_moe`, the same with all loads equal, µs' swift_moe/58/256/288/32/1 real_time 'at most' 50
+    row '`eplb`, 58 layers x 256 experts x 288 slots, µs' eplb/58/256/288/32/0 real_time 'at most' 150
+    row '`eplb`, the same with all loads equal, µs' eplb/58/256/288/32/1 real_time 'at most' 150
+    for kernel in adam/0 adam/1 adam_rollback pack unpack slot_gradient_sum; do
+      row "\`$kernel\`, part of measured copy bandwidth" "$kernel/" of_copy 'at least' 0.9
+    done
+  } >>"$report"
+fi
+
+echo "== report: $report"
+exit $failed

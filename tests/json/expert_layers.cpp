@@ -1,0 +1,91 @@
+// Everything that expert_layers can say goes to JSON and comes back; what doesn't fit is refused by its path.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <sstream>
+#include <string>
+
+#include "shunt/json/experts.hpp"
+
+namespace {
+
+using nlohmann::json;
+using shunt::expert_layers;
+
+expert_layers complete() {
+  return {.layers = 2,
+          .experts = 3,
+          .loads = {9, 6, 3, 5, 5, 5},
+          .slots_per_rank = {2, 1, 1},
+          .ranks_per_node = 2,
+          .groups = 2,
+          .previous = {0, 1, 2, 0, 2, 1, 0, 2},
+          .history = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+          .sources = {3, 2, 1, 3, 2, 1, 3, 2, 1, 5, 0, 0, 0, 5, 0, 0, 0, 5}};
+}
+
+std::string refusal(char const* pointer, json value) {
+  json document = complete();
+  document[json::json_pointer(pointer)] = std::move(value);
+  try {
+    static_cast<void>(document.get<expert_layers>());
+  } catch (shunt::invalid_problem const& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(json_expert_layers, round_trip) {
+  std::mt19937_64 random(71);
+  auto const below = [&](std::int64_t bound) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound)); };
+  for (int i = 0; i < 64; ++i) {  // with and without each
+    auto p = complete();
+    for (auto& load : p.history) load = below(std::int64_t{1} << 55);
+    if ((i & 1) == 0) p.ranks_per_node = 0;
+    if ((i & 2) == 0) p.groups = 0;
+    if ((i & 4) == 0) p.previous.clear();
+    if ((i & 8) == 0) p.history.clear();
+    if ((i & 16) == 0) p.sources.clear();
+    if ((i & 32) == 0 && p.previous.empty()) p.slots_per_rank = {0, 4, 0};
+    validate(p);
+    json const document = p;
+    EXPECT_EQ(document.get<expert_layers>(), p) << document.dump();
+    std::istringstream text(document.dump());
+    EXPECT_EQ(shunt::read_json<expert_layers>(text), p);
+    EXPECT_EQ(document.contains("previous"), !p.previous.empty());
+    EXPECT_EQ(document.contains("sources"), !p.sources.empty());
+    EXPECT_EQ(document.contains("history"), !p.history.empty());
+    EXPECT_EQ(document.contains("groups"), p.groups != 0);
+    EXPECT_EQ(document.contains("ranks_per_node"), p.ranks_per_node != 0);
+  }
+}
+
+TEST(json_expert_layers, tables_read_as_written) {
+  json const document = complete();
+  EXPECT_EQ(document.at("previous"), json({{0, 1, 2, 0}, {2, 1, 0, 2}}));
+  EXPECT_EQ(document.at("history"), json({{{1, 2, 3}, {4, 5, 6}}, {{7, 8, 9}, {10, 11, 12}}}));
+  EXPECT_EQ(document.at("sources")[1], json({{5, 0, 0}, {0, 5, 0}, {0, 0, 5}}));
+}
+
+TEST(json_expert_layers, refusals_name_the_path) {
+  EXPECT_EQ(refusal("/loads/1/2", 2.5), "loads[1][2]: must be a whole number, is 2.5");
+  EXPECT_EQ(refusal("/loads/1", json::array({1, 2})), "loads[1]: has 2 values, must have 3");
+  EXPECT_EQ(refusal("/loads", json::array({json::array({1, 2, 3})})), "loads: has 1 rows, must have 2");
+  EXPECT_EQ(refusal("/loads/0/0", json::parse("99999999999999999999")), "loads[0][0]: must be a whole number, is 1e+20");
+  EXPECT_EQ(refusal("/previous/0/3", "a"), "previous[0][3]: must be a whole number, is \"a\"");
+  EXPECT_EQ(refusal("/previous/1", json::array({1})), "previous[1]: has 1 values, must have 4");
+  EXPECT_EQ(refusal("/slots_per_rank/2", 2), "previous[0]: has 4 values, must have 5");
+  EXPECT_EQ(refusal("/slots_per_rank", json::array({2147483647, 2147483647})), "slots_per_rank: adds up to 4294967294");
+  EXPECT_EQ(refusal("/history/1/0", json::array({1, 2})), "history[1][0]: has 2 values, must have 3");
+  EXPECT_EQ(refusal("/history/0", json::array({json::array({1, 2, 3})})), "history[0]: has 1 rows, must have 2");
+  EXPECT_EQ(refusal("/sources/0/2/1", 0.5), "sources[0][2][1]: must be a whole number, is 0.5");
+  EXPECT_EQ(refusal("/sources/0", json::array()), "sources[0]: has 0 rows, must have 3");
+  EXPECT_EQ(refusal("/sources", json::array()), "sources: has 0 layers, must have 2");
+  EXPECT_EQ(refusal("/groups", -1), "groups: must be at least 0, is -1");
+  EXPECT_EQ(refusal("/ranks_per_node", "two"), "ranks_per_node: must be a whole number, is \"two\"");
+  EXPECT_EQ(refusal("/budget", 3), "budget: is not known here");
+}
+
+}  // namespace
