@@ -1,18 +1,10 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <numbers>
-#include <random>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "shunt/io/csv.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/exact_split.hpp"
@@ -24,34 +16,21 @@
 #include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/shards/uniform_shards.hpp"
+#include "targets/expert_loads.hpp"
 
 // Sizes: {experts, slots} with 4 slots a rank, or {experts, slots, ranks}. Loads are log-normal (sigma 1), 65,536 tokens a layer, 512
-// different layers. Quality is measured on tests/data/expert_loads and, where SHUNT_EXPERT_LOADS names a folder, on what it holds of
-// case_ds_logn10.csv, case_ds_norm03.csv and smartmoe_gpt12L32E_loads.csv (unpacked). Labels give the peers' figures on the same loads
+// different layers, in every 64th of which one expert has all. Quality is measured on tests/data/expert_loads and, where SHUNT_EXPERT_LOADS names a folder, on what it holds of
+// case_ds_logn10.csv, case_ds_norm03.csv and smartmoe_gpt12L32E_loads.csv (or .gz). Labels give the peers' figures on the same loads
 // (max/mean over layers, even split; measured on two cores of a 2023 server).
 
 namespace {
 
 constexpr std::int32_t layers = 512;
 constexpr std::int32_t slots_of_rank = 4;
+constexpr char const* smartmoe = "smartmoe_gpt12L32E_loads.csv";
 
 shunt::expert_layers skewed_layers(std::int32_t experts, std::int32_t slots) {
-  std::mt19937_64 random(7);
-  auto const fraction = [&] { return (static_cast<double>(random() >> 11) + 0.5) / 9007199254740992.0; };
-  shunt::expert_layers p{.layers = layers,
-                         .experts = experts,
-                         .loads = {},
-                         .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(slots / slots_of_rank), slots_of_rank)};
-  for (std::int32_t l = 0; l < layers; ++l) {
-    std::vector<double> row;
-    double sum = 0;
-    for (std::int32_t e = 0; e < experts; ++e) {
-      row.push_back(std::exp(std::sqrt(-2 * std::log(fraction())) * std::cos(2 * std::numbers::pi * fraction())));
-      sum += row.back();
-    }
-    for (double const x : row) p.loads.push_back(static_cast<std::int64_t>(x / sum * 65536));
-  }
-  return p;
+  return expert_loads::skewed(layers, experts, slots, slots / slots_of_rank);
 }
 
 void per_layer(benchmark::State& state) {
@@ -141,48 +120,6 @@ void quotas(benchmark::State& state) {
 }
 BENCHMARK(quotas)->Args({256, 256, 32})->Args({64, 64, 16})->Unit(benchmark::kMicrosecond);
 
-/// A table of loads, one row a layer; empty where there is no such file.
-shunt::expert_layers recorded(std::string const& folder, std::string const& file, std::int32_t slots, std::int32_t ranks) {
-  shunt::expert_layers p{.layers = 0, .experts = 0};
-  if (folder.empty() || !std::filesystem::exists(folder + "/" + file)) return p;
-  auto const table = shunt::read_csv_file(folder + "/" + file, 0);
-  return {.layers = static_cast<std::int32_t>(table.rows()),
-          .experts = static_cast<std::int32_t>(table.columns),
-          .loads = table.values,
-          .slots_per_rank = shunt::deal_slots(slots, ranks)};
-}
-
-std::string own_loads() { return (std::filesystem::path(__FILE__).parent_path() / "../tests/data/expert_loads").string(); }
-std::string given_loads() {
-  char const* const folder = std::getenv("SHUNT_EXPERT_LOADS");
-  return folder ? folder : "";
-}
-
-/// The SmartMoE series: loads of 12 layers x 32 experts every ten iterations.
-struct series {
-  std::vector<std::int32_t> iterations{};
-  std::vector<std::vector<std::int64_t>> loads{};
-};
-series smartmoe(std::int32_t first, std::int32_t last, std::int32_t step) {
-  series all;
-  std::ifstream in(given_loads() + "/smartmoe_gpt12L32E_loads.csv");
-  std::string line, cell;
-  std::getline(in, line);
-  while (std::getline(in, line)) {
-    std::istringstream cells(line);
-    std::vector<std::int64_t> row;
-    while (std::getline(cells, cell, ',')) row.push_back(std::stoll(cell));
-    auto const at = static_cast<std::int32_t>(row.at(0));
-    if (at < first || at > last || (at - first) % step != 0) continue;
-    if (all.iterations.empty() || all.iterations.back() != at) {
-      all.iterations.push_back(at);
-      all.loads.emplace_back();
-    }
-    all.loads.back().insert(all.loads.back().end(), row.begin() + 2, row.end());
-  }
-  return all;
-}
-
 void solve_and_rate(benchmark::State& state, shunt::expert_layers const& p, shunt::balanced const& solver, char const* peers) {
   if (p.layers == 0) {
     state.SkipWithError("no such file in SHUNT_EXPERT_LOADS");
@@ -204,7 +141,7 @@ void solve_and_rate(benchmark::State& state, shunt::expert_layers const& p, shun
 
 void balanced(benchmark::State& state, bool given, char const* file, std::int32_t slots, std::int32_t ranks, std::int64_t effort,
               std::int32_t ranks_per_node, char const* peers) {
-  auto p = recorded(given ? given_loads() : own_loads(), file, slots, ranks);
+  auto p = expert_loads::recorded(given ? expert_loads::given_folder() : expert_loads::own_folder() + "/expert_loads", file, slots, ranks);
   p.ranks_per_node = ranks_per_node;
   p.groups = ranks_per_node > 0 ? 8 : 0;
   solve_and_rate(state, p, {.effort = effort}, peers);
@@ -221,20 +158,15 @@ BALANCED(ds_norm03_288x32_4_nodes, true, "case_ds_norm03.csv", 288, 32, 30'000, 
 #undef BALANCED
 
 void balanced_smartmoe(benchmark::State& state) {
-  auto const all = smartmoe(1001, 5001, 200);
-  shunt::expert_layers p{
-      .layers = 0, .experts = 32, .loads = {}, .slots_per_rank = shunt::deal_slots(static_cast<std::int32_t>(state.range(0)), 16)};
-  for (auto const& loads : all.loads) {
-    p.layers += 12;
-    p.loads.insert(p.loads.end(), loads.begin(), loads.end());
-  }
+  auto const p = expert_loads::as_layers(expert_loads::read_series(expert_loads::given_folder(), smartmoe, 1001, 5001, 200),
+                                         static_cast<std::int32_t>(state.range(0)), 16);
   solve_and_rate(state, p, {}, "24-layer snapshots: EPLB = TensorRT-LLM 1.10-1.25, FlashLB 1.024-1.076");
 }
 BENCHMARK(balanced_smartmoe)->Arg(64)->Arg(48)->Unit(benchmark::kMillisecond);
 
 /// SmartMoE iterations 1001 .. 1201, a re-placement every ten; arguments: slots, moves a layer. Scored on the next window.
 void incremental_smartmoe(benchmark::State& state) {
-  auto const all = smartmoe(901, 1201, 10);
+  auto const all = expert_loads::read_series(expert_loads::given_folder(), smartmoe, 901, 1201, 10);
   if (all.loads.empty()) {
     state.SkipWithError("no such file in SHUNT_EXPERT_LOADS");
     return;

@@ -19,15 +19,17 @@ struct row {
   std::string peers{};
   std::string runs{};     ///< regular expression
   std::string counter{};  ///< empty: the time
+  std::string least{};    ///< a counter shown beside it, for what was measured often
   double limit = 0;       ///< in microseconds, for a time
   enum class side { at_most, at_least } wanted = side::at_most;
   std::string unit{};     ///< of a counter
+  int digits = 4;         ///< of a counter
 };
 
 /// "12.3 us", "4.56 ms"
 inline std::string shown(row const& r, double value) {
   char text[64];
-  if (!r.counter.empty()) std::snprintf(text, sizeof text, "%.4g%s%s", value, r.unit.empty() || r.unit == "%" ? "" : " ", r.unit.c_str());
+  if (!r.counter.empty()) std::snprintf(text, sizeof text, "%.*g%s%s", r.digits, value, r.unit.empty() || r.unit == "%" ? "" : " ", r.unit.c_str());
   else if (value < 1000) std::snprintf(text, sizeof text, "%.3g us", value);
   else if (value < 1e6) std::snprintf(text, sizeof text, "%.3g ms", value / 1e3);
   else std::snprintf(text, sizeof text, "%.3g s", value / 1e6);
@@ -37,7 +39,7 @@ inline std::string shown(row const& r, double value) {
 /// Prints runs as the console does, then the table as Markdown.
 class reporter : public benchmark::ConsoleReporter {
  public:
-  explicit reporter(std::vector<row> rows) : benchmark::ConsoleReporter(OO_None), rows_(std::move(rows)), found_(rows_.size()) {}
+  explicit reporter(std::vector<row> rows) : benchmark::ConsoleReporter(OO_None), rows_(std::move(rows)), found_(rows_.size()), least_(rows_.size()) {}
 
   void ReportRuns(std::vector<Run> const& runs) override {
     benchmark::ConsoleReporter::ReportRuns(runs);
@@ -50,6 +52,7 @@ class reporter : public benchmark::ConsoleReporter {
           found_[i].push_back(run.run_type == Run::RT_Aggregate ? 1e6 * run.GetAdjustedRealTime() / benchmark::GetTimeUnitMultiplier(run.time_unit) : micro);
         } else if (auto const at = run.counters.find(rows_[i].counter); at != run.counters.end()) {
           found_[i].push_back(at->second.value);
+          if (auto const least = run.counters.find(rows_[i].least); least != run.counters.end()) least_[i].push_back(least->second.value);
         }
       }
     }
@@ -67,13 +70,15 @@ class reporter : public benchmark::ConsoleReporter {
       }
       double const worst = most ? *std::max_element(found_[i].begin(), found_[i].end()) : *std::min_element(found_[i].begin(), found_[i].end());
       bool const met = most ? worst <= r.limit * (1 + 1e-9) : worst >= r.limit * (1 - 1e-9);
-      std::cout << shown(r, worst) << " | " << (met ? "met" : "missed") << " |\n";
+      std::cout << shown(r, worst);
+      if (!least_[i].empty()) std::cout << ", least " << shown(r, *std::max_element(least_[i].begin(), least_[i].end()));
+      std::cout << " | " << (met ? "met" : "missed") << " |\n";
     }
   }
 
  private:
   std::vector<row> rows_;
-  std::vector<std::vector<double>> found_;
+  std::vector<std::vector<double>> found_, least_;
 };
 
 /// main of a table.

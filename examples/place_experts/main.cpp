@@ -277,9 +277,9 @@ int main(int argc, char** argv) {
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), slots_per_rank, reason.\n"
       "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, the reason also on standard\n"
       "error; 2 where another format has nothing to show); 2 for bad input.\n\n"
-      "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe\n"
       "With --slot-budget: layers (slots_per_rank, replicas, slots, max_over_mean, fullest_rank_tokens), tokens (the fullest ranks' of all\n"
       "layers together), tokens_at_best (what no dealing of the slots is below), tokens_evenly_dealt (with as many slots for every layer).\n\n"
+      "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe\n"
       "Example: place_experts --loads loads.csv --ranks 16 --slot-budget 480 --solver balanced --format text\n"
       "Example: place_experts --series trace.csv --ranks 16 --slots 64 --from 1001 --to 1201");
 

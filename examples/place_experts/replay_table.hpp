@@ -74,6 +74,7 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
     return text.str();
   };
   auto const percent = [&](double share) { return number(100 * share, 2) + "%"; };
+  bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
   std::int32_t slots = 0;
   for (auto const s : options.slots_per_rank) slots += s;
   out << series.windows() << " windows (iterations " << series.iteration(0) << " to " << series.iteration(series.windows() - 1) << ") of "
@@ -83,12 +84,14 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
                                : "placed anew every " + std::to_string(options.every) + " windows")
       << ", expecting the " << predict.name << " loads; " << std::min(options.first, options.history) << " earlier windows known\n\n"
       << std::left << std::setw(22) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9)
-      << "worst" << std::setw(9) << "exact" << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops" << '\n';
-  for (auto const& r : rows)
+      << "worst" << std::setw(9) << "exact" << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops" << (grouped ? "    spilled" : "") << '\n';
+  for (auto const& r : rows) {
     out << std::left << std::setw(22) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
         << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4)
-        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate) << std::setw(12) << percent(r.run.rank_drop_rate)
-        << '\n';
+        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate) << std::setw(12) << percent(r.run.rank_drop_rate);
+    if (grouped) out << std::setw(11) << number(r.run.spilled, 2);
+    out << '\n';
+  }
   out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that, tokens split\n"
          "evenly over replicas; exact: next, where they are split as well as they can be. moves: experts that ranks newly receive, a layer\n"
          "and re-placement.\n"
@@ -97,6 +100,9 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
       << " x tokens / slots, and what doesn't fit the buffers of an expert's replicas is dropped (SYMI);\n"
          "replicas in proportion to tokens drop least. rank drops: the slots of a rank share their buffers. Placements for balanced ranks put\n"
          "cold experts beside a hot one, whose slot is then more than full while its rank is not: dropped in the first column, not in the second.\n";
+  if (grouped)
+    out << "spilled: replicas of a layer away from their group's node; eplb, balanced and incremental keep groups together, spilled_groups lets\n"
+        << set.spill << " out (--spill), the others don't look at groups.\n";
   for (auto const& r : rows) {
     if (r.policy == shunt::incremental::name)
       out << "incremental: at most " << set.budget.value_or(shunt::incremental{}.moves) << " moves a layer (--budget), judged on the last "
@@ -133,6 +139,7 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
                                {"moved", r.run.moved},
                                {"drop_rate", r.run.drop_rate},
                                {"rank_drop_rate", r.run.rank_drop_rate},
+                               {"spilled", r.run.spilled},
                                {"state", to_string(r.state)},
                                {"phase_bytes", r.traffic.phase_bytes},
                                {"moved_bytes", r.traffic.moved_bytes},

@@ -29,7 +29,8 @@ class account {
       case says::plan: {
         std::vector<shunt::worker> dead;
         for (std::size_t i = 3; i < n.size(); ++i) dead.push_back(job_.worker_of(shunt::rank_id(n[i])));
-        if (plans_.empty() || plans_.back().dead != dead || plans_.back().iteration < n.at(0)) plans_.push_back({n.at(0), n.at(1), dead});
+        auto const same = [&](made_plan const& p) { return p.iteration == n.at(0) && p.dead == dead; };
+        if (std::none_of(plans_.begin(), plans_.end(), same)) plans_.push_back({n.at(0), n.at(1), dead});
         return tell();
       }
       case says::iteration: {

@@ -1,5 +1,6 @@
 #pragma once
 #include "shunt/execute/all_ranks.hpp"
+#include "shunt/execute/bound_streams.hpp"
 #include "shunt/execute/collectives.hpp"
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/executor.hpp"
@@ -12,7 +13,11 @@
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/run_log.hpp"
 #include "shunt/execute/stopwatch.hpp"
+#include "shunt/execute/stream_plan.hpp"
+#include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_transport.hpp"
+#include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/streams.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/execute/work.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/gloo/addresses.hpp"
 #include "shunt/gloo/agreement.hpp"
 #include "shunt/gloo/invitation.hpp"
 #include "shunt/gloo/mesh.hpp"

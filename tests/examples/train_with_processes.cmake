@@ -53,18 +53,18 @@ if(err MATCHES "this build has no Gloo")
   return()
 endif()
 
-# Loses two workers and takes one back: losses and parameters of the threads, to the last bit.
+# Loses two workers, which may be an iteration ahead of others, and takes one back: losses and parameters of the threads, to the last bit.
 set(losses --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8)
 run(--engine threads ${small} ${losses})
-string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+ live [0-9]+" with_threads "${out}")
+string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" with_threads "${out}")
 string(REGEX MATCH "hash [0-9a-f]+" hash "${out}")
 run(--engine gloo ${small} ${losses})
-string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+ live [0-9]+" with_processes "${out}")
+string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" with_processes "${out}")
 list(LENGTH with_processes count)
 if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT count EQUAL 10 OR NOT with_processes STREQUAL with_threads)
   fail("processes train otherwise than threads")
 endif()
-says("worker 1:2 fell silent: iteration 3 is done again" "worker 1:2 joins with a copy" "\n1:2 +3 +[0-9.]+ +[0-9.]+ " "\n0:1 +6 "
+says("worker 1:2 fell silent: iteration [23] is done again" "worker 1:2 joins with a copy" "\n1:2 +[23] +[0-9.]+ +[0-9.]+ " "\n0:1 +[56] "
   "${hash}\nidentical: 10 losses\n$")
 nothing_is_left(${place})
 
@@ -120,7 +120,7 @@ launched("0 1 2 3" ${small} --iterations 8 --kill 1:1@3)
 if(NOT statuses STREQUAL "0 0 0 137 ")
   fail("under a launcher: ${statuses}")
 endif()
-says("worker 1:1 fell silent: iteration 3" "\n1:1 +3 +[0-9.]+ " "identical: 8 losses\n$")
+says("worker 1:1 fell silent: iteration [23] " "\n1:1 +[23] +[0-9.]+ " "identical: 8 losses\n$")
 nothing_is_left(${SCRATCH}/meet)
 
 launched("0 1 3" ${small} --iterations 8 --patience 1500)

@@ -12,6 +12,7 @@
 #include "shunt/check/placement.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_experts.hpp"
+#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
 
@@ -137,6 +138,40 @@ TEST(Incremental, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
     ++cases;
   }
   EXPECT_GE(equal, 90);  // of 120; changes are made one by one
+}
+
+TEST(Incremental, GroupsStayTogether) {
+  std::mt19937_64 random(44);
+  int moved = 0;
+  for (int i = 0; i < 200; ++i) {
+    auto p = random_problem(random, 9, 6);
+    p.ranks_per_node = static_cast<std::int32_t>(1 + below(random, 3));
+    p.groups = static_cast<std::int32_t>(1 + below(random, p.experts));
+    auto old = p;
+    old.previous.clear();
+    old.history.clear();
+    for (auto& load : old.loads) load = below(random, 500);
+    auto const packed = shunt::eplb{}(old);
+    if (!packed.has_plan()) continue;
+    p.previous = packed.plan.expert_of;
+    for (std::int32_t const fresh_from : {0, 1000}) {
+      auto const budget = static_cast<std::int32_t>(below(random, 12));
+      auto const answer = incremental{.moves = budget, .windows = 2, .fresh_from = fresh_from, .first = {.effort = 5000}}(p);
+      ASSERT_TRUE(answer.has_plan());
+      EXPECT_TRUE(shunt::check(p, answer.plan).empty());
+      for (layer_id l : shunt::ids<layer_id>(p.layers)) {
+        auto const now = shunt::moved_experts(p.previous_of(l), answer.plan, l);
+        EXPECT_LE(now, budget);
+        moved += now;
+        EXPECT_LE(shunt::spilled_replicas(p, answer.plan, l), shunt::spilled_replicas(p, packed.plan, l));
+      }
+    }
+    p.previous.clear();
+    for (layer_id l : shunt::ids<layer_id>(p.layers)) {
+      EXPECT_LE(shunt::spilled_replicas(p, incremental{}(p).plan, l), shunt::spilled_replicas(p, shunt::balanced{}(p).plan, l));
+    }
+  }
+  EXPECT_GT(moved, 100);
 }
 
 TEST(Incremental, ABadSettingIsNamed) {

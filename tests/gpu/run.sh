@@ -40,10 +40,15 @@ commit=$(git rev-parse HEAD 2>/dev/null) || commit=${SHUNT_COMMIT:-unknown}
 
 # GoogleTest and Google Benchmark: what is installed wins
 prefix=$logs/prefix
+found() { # <CMake package>
+  mkdir -p "$logs/find"
+  printf 'cmake_minimum_required(VERSION 3.25)\nproject(find CXX)\nfind_package(%s REQUIRED)\n' "$1" >"$logs/find/CMakeLists.txt"
+  cmake -S "$logs/find" -B "$logs/find/$1" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >/dev/null 2>&1
+}
 from_sources() { # <CMake package> <source> <option>...
   local package=$1 source=$root/build/debian-src/$2
   shift 2
-  cmake --find-package -DNAME="$package" -DCOMPILER_ID=GNU -DLANGUAGE=CXX -DMODE=EXIST -DCMAKE_PREFIX_PATH="$prefix" >/dev/null 2>&1 && return
+  found "$package" && return
   [[ -f $source/CMakeLists.txt ]] || die "$package is not installed, and its source is not in $source.
 Install libgtest-dev and libbenchmark-dev, or on any Debian or Ubuntu with deb-src lines:
   mkdir -p build/debian-src && cd build/debian-src
@@ -139,7 +144,7 @@ benchmarks() {
 # row <target> <benchmark's name> <column> <at most|at least> <limit>: a row of the table of targets, from the benchmarks' tables
 row() {
   awk -F, -v what="$1" -v name="\"$2" -v column="$3" -v sense="$4" -v limit="$5" '
-    /^name,/ { for (i = 1; i <= NF; ++i) { gsub(/"/, "", $i); at[$i] = i } next }
+    /^name,/ { delete at; for (i = 1; i <= NF; ++i) { gsub(/"/, "", $i); at[$i] = i } next }
     index($1, name) == 1 { found = 1; value = $at[column] }
     END {
       if (!found || value == "") { printf "| %s | %s %s | not run | |\n", what, sense, limit; exit }

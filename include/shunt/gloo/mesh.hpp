@@ -31,12 +31,12 @@
 #include <net/if.h>
 
 #include <gloo/rendezvous/context.h>
-#include <gloo/rendezvous/file_store.h>
 #include <gloo/rendezvous/prefix_store.h>
 #include <gloo/transport/tcp/device.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
+#include "shunt/gloo/addresses.hpp"
 
 namespace shunt {
 
@@ -275,8 +275,7 @@ class gloo_mesh {
         throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " is there already, in " + prefix +
                       "; is the directory left over from another run?");
       wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
-      // somebody may die while others wait for its connection, of which Gloo tells them nothing: once all have come this takes milliseconds
-      std::string const failure = connect(prefix, witness ? std::min(config_.patience, 4 * config_.silence) : config_.patience);
+      std::string const failure = connect(prefix, witness);
       files::create_directory(sign(self_, failure.empty() ? "ready" : "failed"));
       wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); }, "connect in");
       if (!failure.empty())
@@ -290,15 +289,21 @@ class gloo_mesh {
   }
 
   /// Why that isn't possible; empty: connected.
-  [[nodiscard]] std::string connect(std::string const& prefix, std::chrono::milliseconds patience) {
+  [[nodiscard]] std::string connect(std::string const& prefix, gloo_mesh const* witness) {
+    // somebody may die while others wait for its connection, of which Gloo tells them nothing: once all have come this takes milliseconds
+    auto const patience = witness ? std::min(config_.patience, 4 * config_.silence) : config_.patience;
     if (!config_.interface.empty() && if_nametoindex(config_.interface.c_str()) == 0) return "no network interface " + config_.interface;
     try {
       ::gloo::transport::tcp::attr attributes;
       attributes.iface = config_.interface;
       if (config_.interface.empty()) attributes.hostname = config_.hostname;
       auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-      ::gloo::rendezvous::FileStore files_of(config_.directory);
-      ::gloo::rendezvous::PrefixStore store(prefix, files_of);
+      auto const somebody_died = [&] {
+        auto const gone = witness ? witness->lost() : std::vector<rank_id>{};
+        return std::any_of(gone.begin(), gone.end(), [&](rank_id r) { return index_of(r) < members_.size(); });
+      };
+      detail::addresses all(config_.directory, patience, somebody_died);
+      ::gloo::rendezvous::PrefixStore store(prefix, all);
       auto context = std::make_shared<::gloo::rendezvous::Context>(static_cast<int>(index_of(self_)), size());
       context->setTimeout(patience);
       context->connectFullMesh(store, device);

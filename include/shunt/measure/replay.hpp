@@ -14,6 +14,7 @@
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/received_experts.hpp"
+#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/traffic.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -45,6 +46,7 @@ struct replay_result {
   double rank_drop_rate = 0;      ///< the same where the slots of a rank share their room: what is beyond a rank's capacity
   double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
   double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
+  double spilled = 0;             ///< replicas away from their group's node (spilled_replicas), a layer and step
   double copies = 0;              ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
   double most_received = 0;       ///< of moved_per_step, what the rank that received most did: the critical path of a migration
 };
@@ -104,6 +106,7 @@ template <class Policy, class Predictor>
       ++result.replacements;
     }
     for (layer_id l : ids<layer_id>(series.layers)) {
+      result.spilled += spilled_replicas(problem, placement, l);
       result.copies += hosted_pairs(placement, l) - series.experts;
       result.fitted += max_over_mean(series.loads_of(w, l), placement, l);
       auto const next = series.loads_of(w + 1, l);
@@ -131,6 +134,7 @@ template <class Policy, class Predictor>
   result.rank_drop_rate = tokens > 0 ? beyond / tokens : 0;
   result.moved = result.replacements > 1 ? moved / (result.replacements - 1) / series.layers : 0;
   result.moved_per_step = moved / all;
+  result.spilled /= all;
   result.copies /= all;
   result.most_received = most / all;
   return result;

@@ -2,6 +2,7 @@
 /// NCCL itself: the functions of `nccl_library`, forwarded. The only header of this room that names nccl.h.
 #include <cstddef>
 #include <cstdint>
+#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,6 +30,19 @@ namespace shunt {
 
 static_assert(static_cast<int>(nccl_status::success) == ncclSuccess && static_cast<int>(nccl_status::invalid_usage) == ncclInvalidUsage &&
               static_cast<int>(nccl_status::remote_error) == ncclRemoteError && static_cast<int>(nccl_status::in_progress) == ncclInProgress);
+
+/// The calling thread's device, by a name that no other has: this machine since it was started, and where the device sits on its bus. For
+/// `meet`, before NCCL finds two ranks on one device. Throws nccl_error where there is no device.
+[[nodiscard]] inline std::string nccl_device_name() {
+  int device = 0;
+  char bus[32] = {};
+  auto failed = cudaGetDevice(&device);
+  if (failed == cudaSuccess) failed = cudaDeviceGetPCIBusId(bus, sizeof bus, device);
+  if (failed != cudaSuccess) throw nccl_error(std::string("no device: ") + cudaGetErrorString(failed), nccl_status::cuda_error);
+  std::string machine;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> machine;
+  return machine + " " + bus;
+}
 
 struct nccl_api {
   using communicator = ncclComm_t;

@@ -95,8 +95,9 @@ class rank_streams {
   rank_streams(System& system, nccl_transport<Api>& net, Work& w, std::int64_t first_iteration, float_order floats, ticks began)
       : system_(system), net_(net), work_(w), iteration_(first_iteration), floats_(floats), base_at_(began) {
     lanes_.emplace(std::uint8_t{0}, system_.make_stream());
-    going_.emplace(system_.make_memory(2 * sizeof(std::int64_t)));
-    set_word(0, 1, lanes_.at(0));
+    going_.emplace(system_.make_memory(3 * word_size));
+    std::int64_t const words[] = {1, first_iteration - 1, 1};
+    system_.copy_to_device(lanes_.at(0), std::as_bytes(std::span(words)), going_->bytes());
   }
 
   rank_streams(rank_streams const&) = delete;
@@ -183,7 +184,8 @@ class rank_streams {
   /// From now on nothing leaves a trace: before communicators are aborted.
   void stop() {
     auto aside = system_.make_stream();
-    set_word(0, 0, aside);
+    std::int64_t const no = 0;
+    system_.copy_to_device(aside, std::as_bytes(std::span(&no, 1)), going_->bytes().first(word_size));
     event done = system_.make_event();
     system_.record(done, aside);
     system_.finish(done);
@@ -217,9 +219,6 @@ class rank_streams {
   // Memory.
 
   [[nodiscard]] std::int64_t* going() { return reinterpret_cast<std::int64_t*>(going_->bytes().data()); }
-  void set_word(std::size_t at, std::int64_t value, stream_ref on) {
-    system_.copy_to_device(on, std::as_bytes(std::span(&value, 1)), going_->bytes().subspan(at * word_size, word_size));
-  }
   [[nodiscard]] static std::int64_t* word(bound& b, std::int64_t at) { return reinterpret_cast<std::int64_t*>(b.words->bytes().data()) + at; }
   [[nodiscard]] static std::span<std::byte> staging(bound& b, std::size_t n, std::size_t offset, std::size_t size) {
     return size == 0 ? std::span<std::byte>{} : b.staging->bytes().subspan(static_cast<std::size_t>(b.stage.place[n]) + offset, size);
@@ -260,7 +259,9 @@ class rank_streams {
 
   void begin(list_run& run) {
     auto& b = *run.what;
-    set_word(1, iteration_, lanes_.at(0));
+    auto* const now = reinterpret_cast<std::byte*>(going() + 1);
+    std::byte const* const next[] = {now, now + word_size};  // the iteration before, and one
+    system_.fold(lanes_.at(0), element::int64, reduction::sum, next, {&now, 1}, word_size, nullptr);
     if (b.words) {
       system_.fill(lanes_.at(0), b.words->bytes(), nullptr);
       run.words.emplace(system_.make_host_memory(b.words->bytes().size()));
@@ -530,7 +531,7 @@ class rank_streams {
   Work& work_;
   std::int64_t iteration_;
   float_order floats_;
-  std::optional<typename System::memory> going_{};  // whether anything may still have an effect, and the iteration
+  std::optional<typename System::memory> going_{};  // whether anything may still have an effect; the iteration; a one
   std::map<std::uint8_t, typename System::stream> lanes_{};
   std::map<rank_id, typename System::stream> posts_{};  // of buffered sends
   std::deque<std::shared_ptr<bound>> known_{};

@@ -10,6 +10,7 @@
 
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/moved_experts.hpp"
+#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/experts/balanced.hpp"
@@ -34,7 +35,8 @@ namespace shunt {
 /// at `price` a move.
 ///
 /// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous placement the problem is solved by `first`
-/// and that, with a history, changed as above with 2 S moves. Nodes and groups are not looked at. Objective and bound are those of every
+/// and that, with a history, changed as above with 2 S moves. Where groups of experts stand on nodes, a replica only goes to the node that has
+/// most of its group. Objective and bound are those of every
 /// placement, for the current loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
 /// invalid_problem where a setting is out of range.
 struct incremental {
@@ -60,9 +62,9 @@ struct incremental {
       return rated(problem, std::move(answer.plan));
     }
     answer.plan.expert_of = problem.previous;
-    std::vector<expert_placement> fresh;  // at most one
-    if (moves >= fresh_from) fresh.push_back(solved_anew(problem, state));
+    auto fresh = solved_anew(problem, state);  // one or none
     std::vector<char> had;
+    std::vector<node_id> homes;
     for (layer_id l : ids<layer_id>(problem.layers)) {
       state.load(problem, l);
       auto const before = problem.previous_of(l);
@@ -74,21 +76,25 @@ struct incremental {
       }
       had.assign(state.experts() * problem.slots_per_rank.size(), 0);
       for (std::size_t s = 0; s < before.size(); ++s) had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
+      homes = homes_of(problem, answer.plan, l);
+      home_rule const may_go{&state, &homes, problem.ranks_per_node};
       for (std::int32_t left = moves; left > 0;) {
-        std::int32_t const used = change(state, left, [](auto, auto, auto) { return 1; });
+        std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
         if (used == 0) break;
         left -= used;
       }
       auto const slots = answer.plan.layer(l);
       std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-      refine(state, had, moves - moved_experts(before, answer.plan, l));
+      refine(state, had, may_go, moves - moved_experts(before, answer.plan, l));
       std::copy(state.slots().begin(), state.slots().end(), slots.begin());
       if (fresh.empty()) continue;
       double const now = state.score() + price * moved_experts(before, answer.plan, l);
       state.place(fresh[0].layer(l));
       std::int32_t cost = moved_experts(before, fresh[0], l);
-      if (!take_back(state, had, cost)) continue;
-      refine(state, had, moves - cost);
+      auto const anew = homes_of(problem, fresh[0], l);
+      if (cost > moves && (anew != homes || !take_back(state, had, may_go, cost))) continue;
+      homes = anew;  // may_go goes by them
+      refine(state, had, may_go, moves - cost);
       std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
       if (state.score() + price * moved_experts(before, fresh[0], l) < now)
         std::copy(state.slots().begin(), state.slots().end(), slots.begin());
@@ -97,26 +103,53 @@ struct incremental {
   }
 
  private:
+  /// The node of each expert's group, or nothing where experts may go anywhere.
+  static constexpr std::vector<node_id> homes_of(expert_layers const& problem, expert_placement const& plan, layer_id l) {
+    std::vector<node_id> homes;
+    if (problem.groups == 0 || problem.nodes() == 1) return homes;
+    auto const of_groups = group_homes(problem, plan, l);
+    auto const sizes = deal_slots(problem.experts, problem.groups);
+    for (std::size_t g = 0; g < of_groups.size(); ++g) homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
+    return homes;
+  }
+
+  /// Whether expert e may come to the rank of slot s.
+  struct home_rule {
+    layer_windows const* state;
+    std::vector<node_id> const* homes;
+    std::int32_t ranks_per_node;
+
+    constexpr bool operator()(std::size_t e, std::size_t s) const {
+      return homes->empty() || (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
+    }
+  };
+
   /// Changes every layer of a placement with 2 S moves.
   constexpr void settle(expert_layers const& problem, layer_windows& state, expert_placement& plan) const {
     for (layer_id l : ids<layer_id>(problem.layers)) {
       state.load(problem, l);
       state.place(plan.layer(l));
+      auto const homes = homes_of(problem, plan, l);
+      home_rule const may_go{&state, &homes, problem.ranks_per_node};
       for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
-        used = change(state, left, [](auto, auto, auto) { return 1; });
+        used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
       std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
     }
   }
 
-  constexpr expert_placement solved_anew(expert_layers const& problem, layer_windows& state) const {
-    auto plan = first(problem).plan;
-    settle(problem, state, plan);
-    return keep_ranks{}(problem, plan).plan;
+  constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem, layer_windows& state) const {
+    std::vector<expert_placement> fresh;
+    if (moves < fresh_from) return fresh;
+    auto answer = first(problem);
+    if (!answer.has_plan()) return fresh;
+    settle(problem, state, answer.plan);
+    fresh.push_back(keep_ranks{}(problem, answer.plan).plan);
+    return fresh;
   }
 
   /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than `price` a move.
-  /// `cost(s, a, b)`: moves of slot s that gives up expert a for b.
-  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& cost) const {
+  /// `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of slot s that gives up expert a for b.
+  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& may_go, auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
     double best_gain = price;  // a move
@@ -135,13 +168,13 @@ struct incremental {
     for (std::size_t s = 0; s < slots.size(); ++s) {
       std::size_t const a = slots[s].index(), r = state.rank_of(s);
       for (std::size_t b = 0; b < state.experts(); ++b) {
-        if (state.held(b, r) > 0 || state.copies(a) == 1) continue;
+        if (state.held(b, r) > 0 || state.copies(a) == 1 || !may_go(b, s)) continue;
         std::int32_t const moved = cost(s, a, b);
         if (moved <= left) consider(moved, state.score_with(s, b), s, b, false);
       }
       for (std::size_t t = s + 1; t < slots.size(); ++t) {
         std::size_t const b = slots[t].index();
-        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0) continue;
+        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) || !may_go(a, t)) continue;
         std::int32_t const moved = cost(s, a, b) + cost(t, b, a);
         if (moved <= left) consider(moved, state.score_swapped(s, t), s, t, true);
       }
@@ -161,16 +194,16 @@ struct incremental {
   }
 
   /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
-  constexpr void refine(layer_windows& state, std::span<char const> had, std::int32_t left) const {
+  constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
-      left -= change(state, left, net_cost(state, had));
+      left -= change(state, left, may_go, net_cost(state, had));
       if (!(state.score() < before)) return;
     }
   }
 
   /// Takes changes back until `cost` is within the budget; false where no more can be.
-  constexpr bool take_back(layer_windows& state, std::span<char const> had, std::int32_t& cost) const {
+  constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();
     auto const net = net_cost(state, had);
     while (cost > moves) {
@@ -191,10 +224,11 @@ struct incremental {
         std::size_t const a = slots[s].index(), r = state.rank_of(s);
         if (had[r * state.experts() + a]) continue;
         for (std::size_t b = 0; b < state.experts(); ++b)
-          if (state.held(b, r) == 0 && state.copies(a) > 1 && net(s, a, b) < 0) consider(-net(s, a, b), state.score_with(s, b), s, b, false);
+          if (state.held(b, r) == 0 && state.copies(a) > 1 && may_go(b, s) && net(s, a, b) < 0)
+            consider(-net(s, a, b), state.score_with(s, b), s, b, false);
         for (std::size_t t = 0; t < slots.size(); ++t) {
           std::size_t const b = slots[t].index();
-          if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0) continue;
+          if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) || !may_go(a, t)) continue;
           std::int32_t const saves = -net(s, a, b) - net(t, b, a);
           if (saves > 0) consider(saves, state.score_swapped(s, t), s, t, true);
         }

@@ -1,0 +1,9 @@
+#pragma once
+#include "shunt/nccl/api.hpp"
+#include "shunt/nccl/communicator.hpp"
+#include "shunt/nccl/executor.hpp"
+#include "shunt/nccl/library.hpp"
+#include "shunt/nccl/meeting.hpp"
+#include "shunt/nccl/rank_streams.hpp"
+#include "shunt/nccl/routes.hpp"
+#include "shunt/nccl/transport.hpp"
