@@ -28,6 +28,7 @@
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/lazarus.hpp"
 #include "shunt/solve/experts/quotas.hpp"
+#include "shunt/solve/experts/spilled_groups.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
 #include "shunt/solve/experts/uniform.hpp"
@@ -304,14 +305,17 @@ void add_all() {
   add("eplb/whole/256x288x32", skewed(layers, 256, 288, 32), whole<shunt::eplb>);
   add("eplb/whole/16x64x16", skewed(layers, 16, 64, 16), whole<shunt::eplb>);
 
-  auto const quick = [](State& s, expert_layers const& p) { rated(s, p, shunt::balanced{.effort = 30'000}); };
+  auto const quick = [](State& s, expert_layers const& p) { rated(s, p, shunt::balanced{.effort = 20'000}); };
   auto const usual = [](State& s, expert_layers const& p) { rated(s, p, shunt::balanced{}); };
-  add("balanced/ds/synthetic", skewed(58, 256, 288, 32), quick);
+  add("balanced/ds/synthetic", skewed(layers, 256, 288, 32), quick);
   add("balanced/ds/logn10", recorded(given, "case_ds_logn10.csv", 288, 32), quick);
   add("balanced/ds/norm03", recorded(given, "case_ds_norm03.csv", 288, 32), quick);
   add("balanced/ds64/logn10", recorded(given, "case_ds_logn10.csv", 320, 64), quick);
   add("balanced/nodes/logn10", on_nodes(recorded(given, "case_ds_logn10.csv", 288, 32), 8, 8), quick);
   add("balanced/nodes/norm03", on_nodes(recorded(given, "case_ds_norm03.csv", 288, 32), 8, 8), quick);
+  auto const spilling = [](State& s, expert_layers const& p) { rated(s, p, shunt::spilled_groups{}); };
+  add("spilled/nodes/logn10", on_nodes(recorded(given, "case_ds_logn10.csv", 288, 32), 8, 8), spilling);
+  add("spilled/nodes/norm03", on_nodes(recorded(given, "case_ds_norm03.csv", 288, 32), 8, 8), spilling);
   add("balanced/sm/zipf12", recorded(own, "zipf12.csv", 64, 16), usual);
   add("balanced/esft/law", recorded(own, "esft_law.csv", 80, 16), usual);
   add("balanced/esft/translation", recorded(own, "esft_translation.csv", 72, 8), usual);
@@ -381,6 +385,8 @@ int main(int argc, char** argv) {
           figure("the same on 320 slots, 64 ranks: mean", "EPLB 1.0165, FlashLB 1.0135", "balanced/ds64/.*", "mean", 1.0135),
           figure("4 nodes, 8 groups, logn10: mean", "EPLB 1.0660, best whole groups 1.0613", "balanced/nodes/logn10", "mean", 1.0660),
           figure("4 nodes, 8 groups, norm03: mean", "EPLB 1.0262, best whole groups 1.0120", "balanced/nodes/norm03", "mean", 1.0262),
+          figure("8 replicas of a layer spilled to other nodes, logn10: mean", "best whole groups 1.0613", "spilled/nodes/logn10", "mean", 1.0613),
+          figure("the same, norm03: mean", "best whole groups 1.0120", "spilled/nodes/norm03", "mean", 1.0120),
           time("balanced on zipf12, 16 x 64 x 16, a layer", "", "balanced/sm/.*", 1000),
           figure("its mean", "EPLB 1.0194, FlashLB 1.8557", "balanced/sm/.*", "mean", 1.003),
           time("balanced on SmartMoE, 64 slots, a layer", "FlashLB 1.1 ms", "balanced/smartmoe64", 1000),

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <random>
 #include <vector>
@@ -40,7 +41,8 @@ placed swift_moe(shunt::expert_layers const& p, std::int32_t threads, std::uint3
 placed eplb(shunt::expert_layers const& p, std::vector<std::int32_t> const& first_slot, std::int32_t threads, std::uint32_t turn) {
   placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1),
              std::vector<std::int32_t>(p.loads.size(), -1)};
-  emulate(shunt::eplb_layers{p.loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), out.expert_of.data(), out.replicas.data()},
+  emulate(shunt::eplb_layers{p.loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), out.expert_of.data(), out.replicas.data(),
+                             p.groups, p.ranks_per_node},
           p.layers, threads, turn);
   return out;
 }
@@ -77,6 +79,33 @@ TEST(DevicePlacement, EplbIsTheHostsAnswer) {
     ASSERT_EQ(device.expert_of, values_of(host.expert_of)) << "case " << i;
     ASSERT_EQ(device.replicas, counts_of(host)) << "case " << i;
   }
+}
+
+/// Groups of experts bound to nodes, some of them too large for any.
+TEST(DevicePlacement, EplbWithinNodesIsTheHostsAnswer) {
+  std::mt19937_64 random(15);
+  int refused = 0, solved = 0;
+  for (int i = 0; i < 3000; ++i) {
+    auto p = random_layers(random, 1, i % 8 == 0 ? 100 : 20, 12);
+    p.groups = static_cast<std::int32_t>(1 + shunt_test::below(random, std::min(p.experts, 9)));
+    p.ranks_per_node = static_cast<std::int32_t>(1 + shunt_test::below(random, p.ranks()));
+    for (int more = 0; more < i % 3; ++more)
+      for (auto& s : p.slots_per_rank) s += 2;
+    std::vector<std::int32_t> first_slot{0};
+    for (auto const s : p.slots_per_rank) first_slot.push_back(first_slot.back() + s);
+    auto const host = shunt::eplb{}(p);
+    auto const device = eplb(p, first_slot, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
+    if (!host.has_plan()) {
+      ASSERT_EQ(device.expert_of, std::vector<std::int32_t>(device.expert_of.size(), -1)) << "case " << i;
+      ++refused;
+      continue;
+    }
+    ASSERT_EQ(device.expert_of, values_of(host.plan.expert_of)) << "case " << i;
+    ASSERT_EQ(device.replicas, counts_of(host.plan)) << "case " << i;
+    solved += p.nodes() > 1;
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_GT(solved, 1000);
 }
 
 /// A thread that read what another one writes in the same phase would see other values when turns change.

@@ -250,8 +250,8 @@ class host_streams {
     [[nodiscard]] bool able() const { return !waits_for || waits_for->done >= record; }
   };
   struct capture {
-    std::vector<node> nodes{};
-    std::deque<std::pair<std::int32_t, std::vector<std::int32_t>>> fronts{};  // by stream: what its next node comes after
+    std::vector<node> nodes;
+    std::deque<std::pair<std::int32_t, std::vector<std::int32_t>>> fronts;  // by stream: what its next node comes after
   };
 
   void happened(event_state& s, std::int64_t n) {

@@ -124,7 +124,7 @@ double best_within(expert_layers const& p, std::int32_t budget) {
 TEST(Incremental, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
   std::mt19937_64 random(43);
   int equal = 0, cases = 0;
-  while (cases < 120) {
+  while (cases < 60) {
     auto p = random_problem(random, 4, 3);
     if (p.slots() > 6) continue;
     p.layers = 1;
@@ -137,13 +137,13 @@ TEST(Incremental, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
     equal += found <= best + 1e-6;
     ++cases;
   }
-  EXPECT_GE(equal, 90);  // of 120; changes are made one by one
+  EXPECT_GE(equal, 45);  // of 60; changes are made one by one
 }
 
 TEST(Incremental, GroupsStayTogether) {
   std::mt19937_64 random(44);
   int moved = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 100; ++i) {
     auto p = random_problem(random, 9, 6);
     p.ranks_per_node = static_cast<std::int32_t>(1 + below(random, 3));
     p.groups = static_cast<std::int32_t>(1 + below(random, p.experts));
@@ -167,11 +167,13 @@ TEST(Incremental, GroupsStayTogether) {
       }
     }
     p.previous.clear();
+    shunt::balanced const first{.effort = 5000};
+    auto const start = incremental{.first = first}(p), whole = first(p);
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
-      EXPECT_LE(shunt::spilled_replicas(p, incremental{}(p).plan, l), shunt::spilled_replicas(p, shunt::balanced{}(p).plan, l));
+      EXPECT_LE(shunt::spilled_replicas(p, start.plan, l), shunt::spilled_replicas(p, whole.plan, l));
     }
   }
-  EXPECT_GT(moved, 100);
+  EXPECT_GT(moved, 50);
 }
 
 TEST(Incremental, ABadSettingIsNamed) {

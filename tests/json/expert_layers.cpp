@@ -88,4 +88,21 @@ TEST(json_expert_layers, refusals_name_the_path) {
   EXPECT_EQ(refusal("/budget", 3), "budget: is not known here");
 }
 
+TEST(json_expert_layers, slots_of_layers_round_trip) {
+  for (shunt::layer_slots const& plan : {shunt::layer_slots{}, shunt::layer_slots{.ranks = 3, .slots = {1, 2, 0, 3, 0, 0}}}) {
+    json const document = plan;
+    EXPECT_EQ(document.get<shunt::layer_slots>(), plan) << document.dump();
+  }
+  auto const complaint = [](char const* text) -> std::string {
+    try {
+      static_cast<void>(json::parse(text).get<shunt::layer_slots>());
+    } catch (shunt::invalid_problem const& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, 2], [3]]})"), "slots[1]: has 1 values, must have 2");
+  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, -2]]})"), "slots[0][1]: must be at least 0, is -2");
+}
+
 }  // namespace

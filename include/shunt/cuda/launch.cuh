@@ -106,7 +106,7 @@ namespace detail {
 inline constexpr int threads_per_block = 256;
 
 template <class Layers>
-__global__ void __launch_bounds__(threads_per_block) layers_kernel(Layers work) {
+__global__ void __launch_bounds__(threads_per_block, 1) layers_kernel(Layers work) {
   extern __shared__ __align__(16) unsigned char shared[];
   __shared__ block_team::scratch scratch;
   work(block_team(scratch), static_cast<std::int32_t>(blockIdx.x), shared);

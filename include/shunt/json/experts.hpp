@@ -9,6 +9,7 @@
 
 #include "shunt/json/reader.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/layer_slots.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -130,6 +131,20 @@ inline void read(json_reader const& here, expert_placement& plan) {
   if (plan.first_slot.empty() || plan.first_slot.front() != 0) here["first_slot"].refuse("must begin with 0");
   detail::read_rows(here["expert_of"], plan.layers, plan.slots(), plan.expert_of,
                     [](json_reader const& item) { return item.id<expert_id>(); });
+}
+
+/// {"ranks": N, "slots": [[slots of rank 0, ...] of layer 0, ...]}
+inline void to_json(nlohmann::json& j, layer_slots const& plan) {
+  j = {{"ranks", plan.ranks}, {"slots", detail::rows_of(plan.slots, plan.ranks, [](std::int32_t n) { return n; })}};
+}
+inline void read(json_reader const& here, layer_slots& plan) {
+  here.only({"ranks", "slots"});
+  plan = {.ranks = here["ranks"].integer<std::int32_t>(0)};
+  here["slots"].each([&](json_reader const& row) {
+    std::int64_t width = 0;
+    row.each([&](json_reader const& item) { plan.slots.push_back(item.integer<std::int32_t>(0)), ++width; });
+    if (width != plan.ranks) row.refuse("has " + std::to_string(width) + " values, must have " + std::to_string(plan.ranks));
+  });
 }
 
 /// {"sources", "slots", "experts", "tokens": a row a source, a column a slot, "dropped": a row a source, a column an expert}

@@ -69,9 +69,8 @@ class rank_scatter {
     if (next.layers != layers_ || next.experts != static_cast<std::int32_t>(parts_.size()) || next.first_slot != first_slot_)
       throw invalid_problem("placement", "isn't of the shape that this list was made for");
     count(next);
-    instruction* i = program_.instructions.data();
-    region* r = program_.regions.data();
-    for (layer_id l : ids<layer_id>(layers_)) write(l, i, r);
+    place at{program_.instructions.data(), program_.regions.data()};
+    for (layer_id l : ids<layer_id>(layers_)) at = write(l, at);
     return program_;
   }
 
@@ -133,7 +132,15 @@ class rank_scatter {
     return end;
   }
 
-  constexpr void write(layer_id l, instruction*& i, region*& r) const {
+  /// Where the next instruction and its region go.
+  struct place {
+    instruction* i;
+    region* r;
+  };
+
+  constexpr place write(layer_id l, place next) const {
+    instruction* i = next.i;
+    region* r = next.r;
     std::size_t const first = l == layer_id{0} ? 0 : ends_[l.index() - 1];
     auto const listed = std::span(listed_).subspan(first, ends_[l.index()] - first);
     buffer_id const slots{2 * l.value()}, shards{2 * l.value() + 1};
@@ -165,6 +172,7 @@ class rank_scatter {
         for (part const& p : of(x.expert).own) copy({shards, p.source, p.size}, in_slot(x.slot, p));
     for (instance const& x : listed)
       if (x.rank == self_ && repeats(x)) copy(in_slot(x.first, all), in_slot(x.slot, all));
+    return {i, r};
   }
 
   /// Whether the instance gets its weights by a copy from another slot of its rank.

@@ -35,6 +35,7 @@
 #include "shunt/execute/run_log.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/streams.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "shunt/program/program.hpp"
@@ -82,10 +83,6 @@ struct nccl_staging {
   return s;
 }
 
-/// Computes on the host thread of a stream, or enqueues: whichever the work can.
-template <class Work, class System>
-concept work_on_streams = stream_work<Work, typename System::stream_ref> || (work<Work> && calling_stream_system<System>);
-
 template <nccl_library Api, stream_system System, work_on_streams<System> Work>
 class rank_streams {
  public:
@@ -116,7 +113,10 @@ class rank_streams {
   [[nodiscard]] std::size_t outstanding() const { return runs_.size(); }
 
   /// Makes communicators for a program; lists that are under way must have ended where `net.must_prepare` says so.
-  void prepare(program const& p) { net_.prepare(p, lanes_.at(0)); }
+  void prepare(program const& p) {
+    stream_ref const main = lanes_.at(0);
+    net_.prepare(p, main);
+  }
 
   /// Enqueues the first `count` instructions of this rank's list, which never ends unless it is the whole one.
   void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole) {
@@ -344,14 +344,15 @@ class rank_streams {
       system_.wait(stream, *b.sent[n]);  // what lay there has left
     else
       b.sent[n].emplace(system_.make_event());
+    stream_ref const away = at->second;
     auto const copy = staging(b, n, 0, message.size());
     move(stream, message, copy, going());
     system_.record(*b.sent[n], stream);
-    system_.wait(at->second, *b.sent[n]);
+    system_.wait(away, *b.sent[n]);
     auto g = net_.open_group();
-    net_.send(g, copy, i.peer, at->second, i.channel);
+    net_.send(g, copy, i.peer, away, i.channel);
     g.close();
-    system_.record(*b.sent[n], at->second);
+    system_.record(*b.sent[n], away);
   }
 
   void single(list_run& run, rank_program const& own, std::size_t n, stream_ref stream) {
