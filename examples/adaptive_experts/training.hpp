@@ -176,7 +176,11 @@ class moe_training {
   /// the others don't hold all experts.
   iteration_record operator()() {
     auto const dead = transact(t_, [&](ranks gone) {
-      if (go_on_without(gone)) scatter();
+      if (auto* const cost = go_on_without(gone)) {
+        shunt::stopwatch const clock;
+        scatter();
+        cost->restore += clock.now();
+      }
       return iteration_;
     });
     auto const live = survivors(dead);
@@ -248,10 +252,11 @@ class moe_training {
     while (go_on_without(gone())) {}
   }
 
-  /// Plans without ranks that are gone, and moves the optimizer's state as planned. False where nobody is gone that wasn't before.
-  bool go_on_without(ranks dead) {
+  /// Plans without ranks that are gone, and moves the optimizer's state as planned. Returns what that cost; nothing where nobody is gone
+  /// that wasn't before.
+  rank_loss* go_on_without(ranks dead) {
     auto const lost = bury(dead);
-    if (lost.empty()) return false;
+    if (lost.empty()) return nullptr;
     auto& cost = cost_of(lost);
     shunt::stopwatch const clock;
     while (!bury(move_shards(cost)).empty()) {}  // yet others were lost when theirs had moved
@@ -260,7 +265,7 @@ class moe_training {
     lower_for_placement();
     cost.restore += moved;
     cost.plan = clock.now() - moved;
-    return true;
+    return &cost;
   }
 
   /// Those of `dead` that weren't before. From now on they have no slots, carry nothing and remember nothing.
@@ -343,6 +348,7 @@ class moe_training {
   [[nodiscard]] std::vector<shunt::rank_id> survivors(ranks dead) const {
     auto live = shunt::carriers_of(shape_).live();
     std::erase_if(live, [&](shunt::rank_id r) { return std::find(dead.begin(), dead.end(), r) != dead.end(); });
+    if (live.empty()) throw shunt::invalid_problem("dead", "no rank is left");
     return live;
   }
 

@@ -42,14 +42,27 @@ TEST_F(PlacementKernels, SwiftMoeIsTheHostsAnswer) {
   }
 }
 
+/// Over all ranks, and with experts in 8 groups bound to 4 nodes of 8 ranks.
 TEST_F(PlacementKernels, EplbIsTheHostsAnswer) {
   std::mt19937_64 random(62);
-  for (int i = 0; i < 80; ++i) {
-    auto const p = layers_of(random, i);
+  for (int i = 0; i < 100; ++i) {
+    auto p = layers_of(random, i);
+    if (i % 8 == 0) {
+      p.groups = 8;
+      p.ranks_per_node = 8;
+    }
     auto const host = shunt::eplb{}(p).plan;
     device_array<std::int64_t> const loads(p.loads);
     device_array<std::int32_t> const first_slot(host.first_slot), placed(static_cast<std::size_t>(p.layers * p.slots()));
-    shunt::run_layers(shunt::eplb_layers{loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), placed.data()}, p.layers, stream());
+    shunt::run_layers(shunt::eplb_layers{.loads = loads.data(),
+                                         .experts = p.experts,
+                                         .ranks = p.ranks(),
+                                         .slots = p.slots(),
+                                         .first_slot = first_slot.data(),
+                                         .expert_of = placed.data(),
+                                         .groups = p.groups,
+                                         .ranks_per_node = p.ranks_per_node},
+                      p.layers, stream());
     wait();
     ASSERT_EQ(placed.values(), values_of(host.expert_of)) << "case " << i;
   }

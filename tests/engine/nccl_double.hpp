@@ -147,7 +147,7 @@ class machine {
     std::lock_guard const lock(mutex_);
     return records_;
   }
-  /// What every member waits for, one line each.
+  /// What every member waits for, one line each, sorted.
   [[nodiscard]] std::vector<std::string> stuck() {
     std::lock_guard const lock(mutex_);
     progress();
@@ -159,6 +159,7 @@ class machine {
       for (auto const& o : front->operations)
         if (open(*o)) lines.push_back(name(*m) + " waits " + why(*m, *o));
     }
+    std::sort(lines.begin(), lines.end());
     return lines;
   }
   /// A process ends: it submits nothing more, and what it had under way is gone.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +34,7 @@ using transport_type = nccl_transport<api>;
 
 static_assert(collective_stream_transport<transport_type>);
 
-nccl_config const quick{.patience = 40ms, .silence = 40ms};
+nccl_config const quick{.patience = 300ms, .silence = 300ms};
 nccl_config const patient{.patience = 20s, .silence = 20s};
 
 template <class Net>
@@ -115,6 +116,7 @@ TEST(nccl_groups, a_circle_across_groups_is_found_and_named) {
   world().reset();
   int const identity = api::new_identity();
   std::vector<std::string> stuck;
+  std::barrier all_said(2);
   auto const errors = together(2, [&](rank_id r) {
     party me(identity, 2, r, quick);
     {
@@ -132,9 +134,10 @@ TEST(nccl_groups, a_circle_across_groups_is_found_and_named) {
       g.close();
     }
     EXPECT_FALSE(ends(me.system, me.stream, 40ms));
+    all_said.arrive_and_wait();
     if (r == 0) stuck = world().stuck();
     EXPECT_EQ(me.came, -1);
-    std::this_thread::sleep_for(60ms);
+    all_said.arrive_and_wait();
   });
   EXPECT_EQ(stuck, (std::vector<std::string>{"rank 0 of communicator 0 waits for rank 1 to receive", "rank 1 of communicator 0 waits for rank 0 to receive"}));
   EXPECT_EQ(errors, nothing(2));
@@ -223,19 +226,20 @@ TEST(nccl_counts, beyond_two_to_the_31_reach_the_library_whole) {
 /// Two ranks; what a step at odds with the other's comes to.
 std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& step, std::string& named) {
   int const identity = api::new_identity();
+  std::barrier all_said(2);
   return together(2, [&](rank_id r) {
     party me(identity, 2, r, quick);
     step(me, r);
-    auto const until = std::chrono::steady_clock::now() + 40ms;
+    std::exception_ptr refused;
     try {
-      while (std::chrono::steady_clock::now() < until) me.net.poll();
+      for (auto const until = std::chrono::steady_clock::now() + 40ms; std::chrono::steady_clock::now() < until;) me.net.poll();
     } catch (...) {
-      if (r == 0) std::this_thread::sleep_for(10ms);
-      throw;
+      refused = std::current_exception();
     }
-    if (r == 0)
+    if (r == 0 && !refused)
       for (auto const& line : world().stuck()) named += line + "; ";
-    std::this_thread::sleep_for(80ms);  // nobody leaves before all is said
+    all_said.arrive_and_wait();
+    if (refused) std::rethrow_exception(refused);
   });
 }
 
@@ -266,8 +270,8 @@ TEST(nccl_mistakes, the_wrong_peer) {
     g.close();
     std::this_thread::sleep_for(60ms);
   });
-  EXPECT_EQ(errors[0], "rank 0 waited 40 ms to submit a group");  // the first contact with rank 2 never comes about
-  EXPECT_EQ(errors[1], "rank 1 waited 40 ms to submit a group");
+  EXPECT_EQ(errors[0], "rank 0 waited 300 ms to submit a group");  // the first contact with rank 2 never comes about
+  EXPECT_EQ(errors[1], "rank 1 waited 300 ms to submit a group");
   EXPECT_EQ(errors[2], "");
 
   world().reset();
@@ -352,13 +356,13 @@ TEST(nccl_members, that_never_come_or_come_twice_are_an_error) {
   world().reset();
   int identity = api::new_identity();
   auto errors = together(2, [&](rank_id r) { party me(identity, 3, r, quick); });
-  EXPECT_EQ(errors[1], "rank 1 waited 40 ms to join a communicator of ranks 0 1 2");
+  EXPECT_EQ(errors[1], "rank 1 waited 300 ms to join a communicator of ranks 0 1 2");
   identity = api::new_identity();
   errors = together(2, [&](rank_id r) {
     nccl_transport<api> net(identity, everybody(2), 1, quick);
     (void)r;
   });
-  EXPECT_EQ(errors[0], "rank 1 waited 40 ms to join a communicator of ranks 0 1");
+  EXPECT_EQ(errors[0], "rank 1 waited 300 ms to join a communicator of ranks 0 1");
   EXPECT_THROW((nccl_transport<api>(identity, everybody(2), 2, quick)), std::invalid_argument);
 }
 

@@ -129,9 +129,9 @@ pipeline_job small_job(std::vector<worker> dead = {}) {
 
 TEST(streams, give_the_bits_of_random_programs) {
   dice d(23);
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 40; ++round) {
     auto const a = std::make_shared<program const>(random_program(d, 1 + round % 4));
-    expect_same_bits({a, a, a}, "program " + std::to_string(round), 4);
+    expect_same_bits({a, a, a}, "program " + std::to_string(round), 3);
   }
 }
 
@@ -141,9 +141,8 @@ TEST(streams, give_the_bits_of_lowered_pipelines) {
       auto const job = small_job({{.pipeline = 1, .stage = 2}});
       auto const plan = slipstream{}(job);
       auto const p = lowered(job, plan.plan, {lanes, spare});
-      expect_same_bits(repeated(p, 3), "slipstream, lanes " + std::to_string(static_cast<int>(lanes)), 3);
+      expect_same_bits(repeated(p, 2), "slipstream, lanes " + std::to_string(static_cast<int>(lanes)), 3);
     }
-  expect_same_bits(repeated(lowered(small_job(), zb_h1{}(small_job()).plan), 3), "zb_h1", 4);
 }
 
 TEST(streams, carry_on_with_another_plan) {
@@ -158,16 +157,16 @@ TEST(streams, carry_on_with_another_plan) {
     if (own.size() < other.size()) own.resize(other.size());
     for (buffer_id const k : ids<buffer_id>(other.size())) own[k].size = std::max(own[k].size, other[k].size);
   }
-  expect_same_bits({std::make_shared<program const>(room), b, a, b, b, a}, "plans by turns", 4);
+  expect_same_bits({std::make_shared<program const>(room), b, a, b}, "plans by turns", 3);
 }
 
 TEST(streams, validate_steps_by_words_on_the_device) {
   auto const job = small_job();
   for (auto const when : {validation::before_step, validation::in_next_iteration}) {
     auto const v = validated(lowered(job, slipstream{}(job).plan), when);
-    auto programs = repeated(v.iteration, 3);
+    auto programs = repeated(v.iteration, 2);
     programs.push_back(std::make_shared<program const>(v.closing));
-    expect_same_bits(programs, "validated steps", 4);
+    expect_same_bits(programs, "validated steps", 3);
   }
 }
 
@@ -247,7 +246,7 @@ TEST(stream_plan, a_message_waits_for_its_place_unless_the_sender_knows_it_is_fr
   b.receive(0, 1, {0, 0, 8});
   EXPECT_EQ(commands_of(b.peek(), code::wait_previous).size(), 1U);
   EXPECT_EQ(commands_of(b.peek(), code::wait_previous)[0].stream, 1);
-  expect_same_bits(repeated(b.peek(), 5), "ping-pong", 12);
+  expect_same_bits(repeated(b.peek(), 5), "ping-pong", 9);
 }
 
 TEST(stream_plan, refuses_what_a_device_can_not_address) {
@@ -401,14 +400,14 @@ TEST(streams, need_the_events_they_have) {
   };
   ASSERT_TRUE(same(0, 0));
   std::int64_t const first = of_second + 1, end = last + 1;
-  std::int64_t noticed = 0;
-  for (auto n = first; n < end; ++n) {
+  std::int64_t noticed = 0, tried = 0;
+  for (auto n = first; n < end; n += 5, ++tried) {
     bool all = true;
-    for (std::uint64_t seed = 0; seed < 12 && all; ++seed) all = same(seed, n);
+    for (std::uint64_t seed = 0; seed < 6 && all; ++seed) all = same(seed, n);
     noticed += !all;
   }
-  EXPECT_GT(end - first, 40);
-  EXPECT_GT(2 * noticed, end - first) << noticed << " of " << end - first;
+  EXPECT_GT(tried, 20);
+  EXPECT_GT(2 * noticed, tried) << noticed << " of " << tried;
 }
 
 }  // namespace

@@ -452,6 +452,13 @@ TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
   s.copies = 3;
   s.slots_per_rank = 1;
   EXPECT_EQ(why(s, {{1, 1, 20}}).find("slots: "), 0U);  // four slots for five experts
+  for (std::int32_t const at : {20, 1000}) {  // amid the iteration and, cut to the lengths of their lists, after it
+    moe_training<shunt::inline_executor> const lengths(s, shunt::swift_moe{}, words(), {});
+    std::vector<shunt::fault> all;
+    for (rank_id r : shunt::ids<rank_id>(s.ranks))
+      all.push_back({r, 0, std::min(at, static_cast<std::int32_t>(lengths.iteration_program().ranks[r].instructions.size()))});
+    EXPECT_EQ(why(s, all), "dead: no rank is left");
+  }
   s.copies = 6;
   EXPECT_EQ(why(s, {}), "copies: 6 copies need as many ranks, there are 5");
 }

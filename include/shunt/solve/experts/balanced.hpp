@@ -35,7 +35,7 @@ namespace shunt {
 struct balanced {
   static constexpr std::string_view name = "balanced";
 
-  std::int64_t effort = 200'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about a millisecond on one core of 2023
+  std::int64_t effort = 150'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about a millisecond on one core of 2023
   double tolerance = 1e-4;        ///< the search stops where max/mean is within this of the layer's lower bound; dispatch varies more
   std::uint64_t seed = 1;         ///< of the walk over counts; another one finds another, about equally good placement
 

@@ -50,8 +50,8 @@ class eplb_rule {
         first_(1, 0),
         next_(load_.size(), 0) {
     for (auto const s : slots_per_rank) first_.push_back(slots_ += s);
-    share_.resize(static_cast<std::size_t>(slots_));
-    name_.resize(share_.size());
+    share_.resize(static_cast<std::size_t>(slots_), 0);
+    name_.resize(share_.size(), expert_id{});
   }
 
   /// Where load e of the list comes from and which expert it is stays with the caller: `names[e]` is written into the slots.
@@ -86,7 +86,8 @@ class eplb_rule {
       for (std::size_t e = 0; e < experts_; ++e) order_[e] = ~order_[e];
       return;
     }
-    int const bits = static_cast<int>(std::bit_width(most)), passes = (bits + 7) / 8, width = passes == 0 ? 0 : (bits + passes - 1) / passes;
+    int const bits = static_cast<int>(std::bit_width(most)), passes = (bits + 7) / 8,
+              width = passes == 0 ? 0 : (bits + passes - 1) / passes;
     std::size_t const digits = std::size_t{1} << width;
     for (int shift = static_cast<int>(index_bits_), pass = 0; pass < passes; ++pass, shift += width) {
       std::uint32_t start[257] = {};

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/solve/experts/rank_swaps.hpp"
+#include "shunt/solve/experts/threshold_packing.hpp"
 
 namespace shunt {
 
@@ -19,11 +21,13 @@ namespace shunt {
 /// ranks stay in order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank that needs all experts
 /// that are left gets each of them; a try that still finds too few ranks, or a rank too full to be of use, is void.
 ///
-/// The search starts from the counts of EPLB's greedy, capped at L, improves by swaps of one or two experts between the fullest rank and
-/// another, tries all counts of the two hottest experts for a quarter of the effort, then walks over counts: once or twice one to four
-/// replicas go from an expert to another, half the time to one of the fullest rank. The try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
-/// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in
-/// steps, visits of a (rank, replica) pair.
+/// The search starts from the counts of EPLB's greedy, capped at L, and improves by swaps that relieve the fullest rank (rank_swaps). Three
+/// quarters of the effort go to packing the large experts below one threshold after the other (threshold_packing), where that packs
+/// anything: few large experts, as trained routers have them. What is left goes to counts: all those of the two hottest experts for a
+/// quarter of it, then a walk. Once or twice one to four replicas go from an expert to another, half the time to one of the fullest rank;
+/// the try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting, Dueck
+/// and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in steps,
+/// visits of a (rank, replica) pair.
 class placement_search {
  public:
   using load_type = std::int64_t;
@@ -44,15 +48,15 @@ class placement_search {
         free_(ranks_, 0),
         first_(ranks_ + 1, 0),
         load_(ranks_, 0),
-        has_(ranks_ * experts_, 0),
+        swaps_(experts_, slots_of_),
+        packing_(slots_of_),
         best_copies_(experts_, 0) {
     for (std::size_t r = 0; r < ranks_; ++r) first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
     for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
     hosts_.resize(first_[ranks_]);
-    held_.resize(first_[ranks_]);
     best_.resize(first_[ranks_]);
     fullest_.reserve(most_slots_);
-    theirs_.reserve(most_slots_);
+    large_.reserve(experts_);
   }
 
   /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True where a placement without duplicates was
@@ -73,7 +77,9 @@ class placement_search {
     if (attempt(none - 1) == none && !ordered_by_counts()) return false;
     keep_if_best(improve());
     if (spare == 0 || best_load_ <= enough_) return true;
-    pin_hottest(effort / 4);
+    pack(effort / 4 * 3);
+    if (best_load_ <= enough_) return true;
+    pin_hottest(steps_ + (effort - steps_) / 4);
     for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
     order_all();
     if (attempt(none - 1) == none) {
@@ -150,6 +156,101 @@ class placement_search {
       }
   }
 
+  /// Packs the large experts, those above 1/32 of a rank's mean, below one threshold after the other, each halfway between the best load
+  /// and the highest threshold given up. When the two have met it starts again from the highest threshold known to be too low, now skipping
+  /// a choice in twelve. Gives up where a sixteenth of the effort has packed nothing: then walks over counts find more.
+  constexpr void pack(std::int64_t effort) {
+    if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
+    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b); });
+    load_type rest = 0;
+    for (auto const w : weight_) rest += w;
+    auto const mean = rest / static_cast<load_type>(ranks_);
+    large_.clear();
+    for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[order_[i]] > mean / 32; ++i) {
+      rest -= weight_[order_[i]];
+      large_.push_back(weight_[order_[i]]);
+    }
+    by_weight_ = order_;
+    load_type too_low = enough_, given_up = too_low, threshold = too_low;
+    bool found = false, restarted = false;
+    auto const leaf = [&](threshold_packing const&) {
+      load_type const limit = threshold + mean / 64;
+      if (complete(limit) <= limit) keep_if_best(improve());
+      return best_load_ <= threshold;
+    };
+    auto const skip = [&] { return restarted && below(12) == 0; };
+    for (std::int64_t const trial = effort / 16; steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
+      if (best_load_ - given_up <= mean / 1024) {
+        given_up = too_low;
+        restarted = true;
+      }
+      if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
+      auto const until = std::min(effort, steps_ + 700);
+      if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold, steps_, until, leaf, skip)) {
+        found = true;
+      } else {
+        given_up = threshold + 1;
+        if (!restarted && packing_.exhausted()) too_low = given_up;
+      }
+    }
+  }
+
+  /// Puts the large experts where packing_ has them, and the others into the slots that are left: one each, what is left to the smallest;
+  /// where that doesn't go all in turn, which always does. The largest rank load.
+  constexpr load_type complete(load_type limit) {
+    std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
+    std::size_t const many = large_.size(), others = experts_ - many;
+    std::size_t host = 0, waiting = 0;
+    load_type most = 0;
+    std::fill(load_.begin(), load_.end(), load_type{0});
+    std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
+    for (std::size_t i = 0; i < many; ++i) {
+      std::size_t const e = order_[i];
+      set_copies(e, packing_.copies(i));
+      host_first_[e] = host;
+      for (std::size_t k = 0; k < copies_[e]; ++k) {
+        std::size_t const r = hosts_[host++] = packing_.rank(i, k);
+        --free_[r];
+        most = std::max(most, load_[r] += share_[e]);
+      }
+    }
+    for (std::size_t r = 0; r < ranks_; ++r)
+      if (free_[r] > 0) queue_[waiting++] = static_cast<queued>(load_[r]) << 32 | r;
+    auto const by_share = [&](auto a, auto b) { return goes_first(a, b); };
+    std::size_t const left = first_[ranks_] - host;
+    std::size_t spare = left - others;
+    for (std::size_t i = experts_; i-- > many;) {
+      std::size_t const more = std::min(spare, waiting - 1);
+      set_copies(order_[i], 1 + more);
+      spare -= more;
+    }
+    steps_ += static_cast<std::int64_t>(ranks_);
+    if (spare == 0) {
+      std::sort(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(waiting));
+      std::sort(order_.begin() + static_cast<std::ptrdiff_t>(many), order_.end(), by_share);
+      load_type const load = attempt_from(many, host, waiting, most, limit);
+      if (load != none) return load;
+      std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
+      for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
+    }
+    for (std::size_t i = 0; i < others; ++i) {  // the i-th of them gets the replicas i, i + others, ...
+      std::size_t const e = order_[experts_ - 1 - i];
+      set_copies(e, (left - i + others - 1) / others);
+      host_first_[e] = host;
+      host += copies_[e];
+    }
+    std::size_t replica = 0;
+    for (std::size_t r = 0; r < ranks_; ++r) {
+      for (std::int32_t k = 0; k < free_[r]; ++k, ++replica) {
+        std::size_t const e = order_[experts_ - 1 - replica % others];
+        hosts_[host_first_[e] + replica / others] = r;
+        load_[r] += share_[e];
+      }
+      most = std::max(most, load_[r]);
+    }
+    return most;
+  }
+
   constexpr bool goes_first(std::size_t a, std::size_t b) const { return share_[a] > share_[b] || (share_[a] == share_[b] && a < b); }
 
   /// Moves an expert whose share changed to its place in order_.
@@ -168,13 +269,16 @@ class placement_search {
 
   /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica finds no rank.
   constexpr load_type attempt(load_type limit) {
-    std::size_t waiting = ranks_, host = 0;
     for (std::size_t r = 0; r < ranks_; ++r) {
       queue_[r] = r;
       free_[r] = slots_of_[r];
     }
-    load_type most = 0;
-    for (std::size_t i = 0; i < experts_; ++i) {
+    return attempt_from(0, 0, ranks_, 0, limit);
+  }
+
+  /// The same from the i-th expert of the order on, after `host` replicas, with `waiting` ranks in the queue, none of which has too much.
+  constexpr load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting, load_type most, load_type limit) {
+    for (; i < experts_; ++i) {
       std::size_t const e = order_[i], wanted = copies_[e], left = experts_ - i;
       bool const forced = left <= most_slots_;
       if (wanted > waiting || (forced && !force(waiting, wanted, left))) return none;
@@ -247,124 +351,18 @@ class placement_search {
     }
   }
 
-  /// Swaps until the fullest rank can't be relieved; starts from the placement of the last attempt. The largest rank load.
+  /// Swaps from the placement of the last attempt on. The largest rank load.
   constexpr load_type improve() {
-    std::fill(has_.begin(), has_.end(), char{0});
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    for (std::size_t r = 0; r < ranks_; ++r) moved_[r] = first_[r];
+    swaps_.clear();
     for (std::size_t const e : order_)
-      for (std::size_t k = 0; k < copies_[e]; ++k) {
-        std::size_t const r = hosts_[host_first_[e] + k];
-        held_[moved_[r]++] = e;
-        load_[r] += share_[e];
-        has_[r * experts_ + e] = 1;
-      }
-    for (std::size_t r = 0; r < ranks_; ++r) sort_rank(r);  // in order already unless attempt() had to fall back
-    for (;;) {
-      std::size_t const fullest = static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
-      load_type const top = load_[fullest];
-      if (top <= enough_) return top;
-      load_type least = top;
-      std::size_t best_rank = ranks_, out = 0, in = 0;
-      for (std::size_t q = 0; q < ranks_; ++q) {
-        load_type const gap = top - load_[q];
-        if (gap <= 1 || top - gap / 2 >= least) continue;
-        std::size_t j = first_[q];
-        for (std::size_t i = first_[fullest]; i < first_[fullest + 1]; ++i) {
-          std::size_t const a = held_[i];
-          if (has_[q * experts_ + a]) continue;
-          load_type const wish = share_[a] - gap / 2;
-          while (j + 1 < first_[q + 1] && share_[held_[j]] > wish) ++j;
-          for (std::size_t k = j > first_[q] ? j - 1 : j; k <= j; ++k) {
-            std::size_t const b = held_[k];
-            load_type const d = share_[a] - share_[b];
-            load_type const after = std::max(top - d, load_[q] + d);
-            if (after < least && !has_[fullest * experts_ + b]) {
-              least = after;
-              best_rank = q;
-              out = i;
-              in = k;
-            }
-          }
-        }
-        steps_ += static_cast<std::int64_t>(first_[fullest + 1] - first_[fullest] + first_[q + 1] - first_[q]);
-      }
-      if (best_rank != ranks_)
-        swap(fullest, out, best_rank, in);
-      else if (top - best_load_ > best_load_ / 512 || !swap_two(fullest))
-        return top;
-    }
-  }
-
-  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where none relieves it.
-  constexpr bool swap_two(std::size_t fullest) {
-    struct pair {
-      std::size_t rank, out[2], in[2];
-    };
-    load_type const top = load_[fullest];
-    load_type least = top;
-    pair best{};
-    for (std::size_t q = 0; q < ranks_; ++q) {
-      load_type const gap = top - load_[q];
-      if (gap <= 1 || top - gap / 2 >= least) continue;
-      theirs_.clear();
-      for (std::size_t k = first_[q]; k < first_[q + 1]; ++k)
-        if (!has_[fullest * experts_ + held_[k]]) theirs_.push_back(k);
-      for (std::size_t i = first_[fullest]; i < first_[fullest + 1]; ++i) {
-        if (has_[q * experts_ + held_[i]]) continue;
-        for (std::size_t j = i + 1; j < first_[fullest + 1]; ++j) {
-          if (has_[q * experts_ + held_[j]]) continue;
-          load_type const mine = share_[held_[i]] + share_[held_[j]];
-          for (std::size_t k = 0; k < theirs_.size(); ++k)
-            for (std::size_t m = k + 1; m < theirs_.size(); ++m) {
-              load_type const d = mine - share_[held_[theirs_[k]]] - share_[held_[theirs_[m]]];
-              load_type const after = std::max(top - d, load_[q] + d);
-              if (after >= least) continue;
-              least = after;
-              best = {q, {i, j}, {theirs_[k], theirs_[m]}};
-            }
-          steps_ += static_cast<std::int64_t>(theirs_.size() * theirs_.size() / 4);
-        }
-      }
-    }
-    if (least == top) return false;
-    std::size_t const a = held_[best.out[1]], b = held_[best.in[1]];
-    swap(fullest, best.out[0], best.rank, best.in[0]);
-    swap(fullest, where(fullest, a), best.rank, where(best.rank, b));
-    return true;
-  }
-
-  constexpr std::size_t where(std::size_t r, std::size_t e) const {
-    std::size_t at = first_[r];
-    while (held_[at] != e) ++at;
-    return at;
-  }
-
-  constexpr void swap(std::size_t r, std::size_t i, std::size_t q, std::size_t k) {
-    std::size_t const a = held_[i], b = held_[k];
-    load_type const d = share_[a] - share_[b];
-    load_[r] -= d;
-    load_[q] += d;
-    has_[r * experts_ + a] = has_[q * experts_ + b] = 0;
-    has_[r * experts_ + b] = has_[q * experts_ + a] = 1;
-    std::swap(held_[i], held_[k]);
-    sort_rank(r);
-    sort_rank(q);
-  }
-
-  constexpr void sort_rank(std::size_t r) {
-    for (std::size_t i = first_[r] + 1; i < first_[r + 1]; ++i) {
-      std::size_t const e = held_[i];
-      std::size_t at = i;
-      for (; at > first_[r] && share_[held_[at - 1]] < share_[e]; --at) held_[at] = held_[at - 1];
-      held_[at] = e;
-    }
+      for (std::size_t k = 0; k < copies_[e]; ++k) swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
+    return swaps_(share_, enough_, best_load_, steps_);
   }
 
   constexpr void keep_if_best(load_type load) {
     if (load >= best_load_) return;
     best_load_ = load;
-    std::copy(held_.begin(), held_.end(), best_.begin());
+    std::copy(swaps_.held().begin(), swaps_.held().end(), best_.begin());
     std::copy(copies_.begin(), copies_.end(), best_copies_.begin());
   }
 
@@ -394,7 +392,7 @@ class placement_search {
       std::size_t changes = 0;
       std::size_t const wanted = 1 + below(2);
       for (std::size_t k = 0; k < wanted; ++k) {
-        std::size_t const from = below(2) == 0 ? held_[below(held_.size())] : below(experts_),
+        std::size_t const from = below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
                           to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
         std::size_t const many = std::min({1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
         if (from == to || many == 0 || weight_[from] > limit * static_cast<load_type>(copies_[from] - many)) continue;
@@ -426,13 +424,15 @@ class placement_search {
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
   std::vector<std::size_t> copies_, order_, position_;  ///< c_e; experts by descending share; where each stands there
+  std::vector<std::size_t> by_weight_{};                ///< experts by descending load
   std::vector<std::size_t> host_first_, hosts_{};       ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
-  std::vector<std::size_t> first_, held_{};  ///< experts of a rank by descending share
-  std::vector<std::size_t> fullest_{}, theirs_{};
+  std::vector<std::size_t> first_, fullest_{};
   std::vector<load_type> load_;
-  std::vector<char> has_;  ///< ranks x experts
+  rank_swaps swaps_;
+  threshold_packing packing_;
+  std::vector<load_type> large_{};  ///< loads of the experts that packing_ decides about
   std::vector<std::size_t> best_{}, best_copies_;
   load_type best_load_ = none, enough_ = 0;
   std::int64_t steps_ = 0;

@@ -109,8 +109,8 @@ struct spilled_groups {
 
     [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
 
-    /// Makes the best change after which at most `limit` replicas are spilled, or no more than now; false where there is none.
-    constexpr bool relieve(std::int32_t limit) {
+    /// Makes the best change after which at most `most` replicas are spilled, or no more than now; false where there is none.
+    constexpr bool relieve(std::int32_t most) {
       if (changes_ >= 8 * slots_.size()) return false;
       auto const fullest = static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
       best_ = {.squares = squares(load_), .slot = slots_.size()};
@@ -119,11 +119,11 @@ struct spilled_groups {
         for (std::size_t t = first_of(fullest); t < slots_.size() && rank_of_[t] == fullest; ++t) {
           std::size_t const b = slots_[t].index();
           if (r == fullest || has_[b * ranks_ + r] > 0) continue;
-          consider_gift(s, b, fullest, limit);
-          if (has_[a * ranks_ + fullest] == 0) consider_swap(s, t, fullest, limit);
+          consider_gift(s, b, fullest, most);
+          if (has_[a * ranks_ + fullest] == 0) consider_swap(s, t, fullest, most);
         }
         for (std::size_t b = 0; r == fullest && b < experts_; ++b)
-          if (has_[b * ranks_ + r] == 0) consider_gift(s, b, fullest, limit);
+          if (has_[b * ranks_ + r] == 0) consider_gift(s, b, fullest, most);
       }
       if (best_.slot == slots_.size()) return false;
       if (best_.swaps)
@@ -151,11 +151,11 @@ struct spilled_groups {
       for (auto const x : loads) sum += x * x;
       return sum;
     }
-    constexpr bool allowed(std::int32_t more, std::int32_t limit) const { return more <= 0 || spilled_ + more <= limit; }
+    constexpr bool allowed(std::int32_t more, std::int32_t most) const { return more <= 0 || spilled_ + more <= most; }
 
-    constexpr void consider_gift(std::size_t s, std::size_t b, std::size_t fullest, std::int32_t limit) {
+    constexpr void consider_gift(std::size_t s, std::size_t b, std::size_t fullest, std::int32_t most) {
       std::size_t const a = slots_[s].index(), r = rank_of_[s];
-      if (copies_[a] == 1 || !allowed(away(b, r) - away(a, r), limit)) return;
+      if (copies_[a] == 1 || !allowed(away(b, r) - away(a, r), most)) return;
       std::int64_t const old_a = weight_[a] / copies_[a], new_a = weight_[a] / (copies_[a] - 1), old_b = weight_[b] / copies_[b],
                          new_b = weight_[b] / (copies_[b] + 1);
       auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
@@ -165,9 +165,9 @@ struct spilled_groups {
       if (std::int64_t const sum = squares(after_); sum < best_.squares) best_ = {.squares = sum, .slot = s, .other = b, .swaps = false};
     }
 
-    constexpr void consider_swap(std::size_t s, std::size_t t, std::size_t fullest, std::int32_t limit) {
+    constexpr void consider_swap(std::size_t s, std::size_t t, std::size_t fullest, std::int32_t most) {
       std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s];
-      if (!allowed(away(a, fullest) + away(b, r) - away(a, r) - away(b, fullest), limit)) return;
+      if (!allowed(away(a, fullest) + away(b, r) - away(a, r) - away(b, fullest), most)) return;
       std::int64_t const d = weight_[b] / copies_[b] - weight_[a] / copies_[a];
       std::int64_t const here = load_[fullest] - d, there = load_[r] + d;
       if (d <= 0 || there > load_[fullest]) return;
