@@ -40,17 +40,17 @@ void adam(benchmark::State& state) {
   if (no_gpu(state)) return;
   bool const keeps = state.range(0) != 0;
   std::size_t const n = std::size_t{1} << 26;
-  shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4), g(n * 8), sent(n * 4), clock(sizeof(shunt::adam_clock));
+  shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4), g(n * 8), sent(n * 4),
+      clock(sizeof(shunt::adam_clock));
   auto const floats = [](shunt::cuda_buffer const& b) { return b.as<float>().data(); };
-  shunt::adam_step<std::int64_t> const step{
-      .rule = {},
-      .elements = static_cast<std::int64_t>(n),
-      .state = {floats(w), floats(m), floats(v)},
-      .gradient = g.as<std::int64_t>().data(),
-      .unit = 0x1p40,
-      .clock = clock.as<shunt::adam_clock>().data(),
-      .kept = keeps ? shunt::adam_state{floats(kw), floats(km), floats(kv)} : shunt::adam_state{},
-      .sent = floats(sent)};
+  shunt::adam_step<std::int64_t> const step{.rule = {},
+                                            .elements = static_cast<std::int64_t>(n),
+                                            .state = {floats(w), floats(m), floats(v)},
+                                            .gradient = g.as<std::int64_t>().data(),
+                                            .unit = 0x1p40,
+                                            .clock = clock.as<shunt::adam_clock>().data(),
+                                            .kept = keeps ? shunt::adam_state{floats(kw), floats(km), floats(kv)} : shunt::adam_state{},
+                                            .sent = floats(sent)};
   time_on_device(state, 1, [&](shunt::cuda_stream_ref on) { shunt::run_items(step, step.items(), on); });
   report_bytes(state, static_cast<double>(n) * (8 + 12 + 12 + 4 + (keeps ? 12 : 0)));
 }
@@ -61,9 +61,8 @@ void adam_rollback(benchmark::State& state) {
   std::size_t const n = std::size_t{1} << 26;
   shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4);
   auto const floats = [](shunt::cuda_buffer const& b) { return b.as<float>().data(); };
-  shunt::adam_rollback const back{.elements = static_cast<std::int64_t>(n),
-                                  .kept = {floats(kw), floats(km), floats(kv)},
-                                  .state = {floats(w), floats(m), floats(v)}};
+  shunt::adam_rollback const back{
+      .elements = static_cast<std::int64_t>(n), .kept = {floats(kw), floats(km), floats(kv)}, .state = {floats(w), floats(m), floats(v)}};
   time_on_device(state, 1, [&](shunt::cuda_stream_ref on) { shunt::run_items(back, back.items(), on); });
   report_bytes(state, static_cast<double>(n) * 24);
 }

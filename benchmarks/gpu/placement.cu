@@ -62,7 +62,13 @@ void swift_moe(benchmark::State& state) {
   shunt::swift_moe_layers const work{loads.as<std::int64_t>().data(), experts, slots, placed.as<std::int32_t>().data()};
   time_on_device(state, 50, [&](shunt::cuda_stream_ref on) { shunt::run_layers(work, layers, on); });
 }
-BENCHMARK(swift_moe)->UseManualTime()->Unit(benchmark::kMicrosecond)->Args({58, 256, 288, 32, 0})->Args({58, 256, 288, 32, 1})->Args({1, 256, 288, 32, 0})->Args({24, 16, 64, 16, 0});
+BENCHMARK(swift_moe)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond)
+    ->Args({58, 256, 288, 32, 0})
+    ->Args({58, 256, 288, 32, 1})
+    ->Args({1, 256, 288, 32, 0})
+    ->Args({24, 16, 64, 16, 0});
 
 void eplb(benchmark::State& state) {
   if (no_gpu(state)) return;
@@ -71,11 +77,17 @@ void eplb(benchmark::State& state) {
   auto const loads = on_device(loads_of(layers, experts, state.range(4) != 0));
   auto const first_slot = on_device(first_slots(slots, ranks));
   shunt::cuda_buffer const placed(static_cast<std::size_t>(layers) * static_cast<std::size_t>(slots) * 4);
-  shunt::eplb_layers const work{
-      loads.as<std::int64_t>().data(), experts, ranks, slots, first_slot.as<std::int32_t>().data(), placed.as<std::int32_t>().data()};
+  shunt::eplb_layers const work{loads.as<std::int64_t>().data(), experts, ranks, slots, first_slot.as<std::int32_t>().data(),
+                                placed.as<std::int32_t>().data()};
   time_on_device(state, 50, [&](shunt::cuda_stream_ref on) { shunt::run_layers(work, layers, on); });
 }
-BENCHMARK(eplb)->UseManualTime()->Unit(benchmark::kMicrosecond)->Args({58, 256, 288, 32, 0})->Args({58, 256, 288, 32, 1})->Args({1, 256, 288, 32, 0})->Args({24, 16, 64, 16, 0});
+BENCHMARK(eplb)
+    ->UseManualTime()
+    ->Unit(benchmark::kMicrosecond)
+    ->Args({58, 256, 288, 32, 0})
+    ->Args({58, 256, 288, 32, 1})
+    ->Args({1, 256, 288, 32, 0})
+    ->Args({24, 16, 64, 16, 0});
 
 /// What a rank does between routing a layer and its exchange: popularity, split, dispatch. {tokens, experts, slots, ranks}
 void dispatch(benchmark::State& state) {
@@ -88,7 +100,8 @@ void dispatch(benchmark::State& state) {
   for (std::int32_t t = 0; t < n; ++t) ids.push_back(static_cast<std::int32_t>(random() % static_cast<std::uint64_t>(experts)));
   for (std::int32_t s = 0; s < slots; ++s) expert_of.push_back(s % experts);
   std::vector<std::int64_t> counts(cells, n / experts);
-  auto const d_ids = on_device(ids), d_expert = on_device(expert_of), d_first = on_device(first_slots(slots, ranks)), d_counts = on_device(counts);
+  auto const d_ids = on_device(ids), d_expert = on_device(expert_of), d_first = on_device(first_slots(slots, ranks)),
+             d_counts = on_device(counts);
 
   shunt::popularity_count count(n, experts);
   shunt::cuda_buffer const workspace(count.workspace_bytes()), own(static_cast<std::size_t>(experts) * 8);
@@ -96,8 +109,8 @@ void dispatch(benchmark::State& state) {
   shunt::cuda_buffer const tokens(static_cast<std::size_t>(ranks) * width * 8), dropped(cells * 8), hosted(width * 4),
       ends(static_cast<std::size_t>(experts) * 4), first_row(width * 8), rest(cells * 4);
   std::int64_t const rows = std::int64_t{ranks} * n;
-  shunt::cuda_buffer const row_of(static_cast<std::size_t>(n) * 4), token_of(static_cast<std::size_t>(rows) * 4), sorted(static_cast<std::size_t>(n) * 4),
-      order(static_cast<std::size_t>(n) * 4), first(static_cast<std::size_t>(experts) * 4);
+  shunt::cuda_buffer const row_of(static_cast<std::size_t>(n) * 4), token_of(static_cast<std::size_t>(rows) * 4),
+      sorted(static_cast<std::size_t>(n) * 4), order(static_cast<std::size_t>(n) * 4), first(static_cast<std::size_t>(experts) * 4);
   shunt::split_layers const split{.ranks = ranks,
                                   .experts = experts,
                                   .slots = slots,

@@ -79,9 +79,10 @@ TEST_F(PlacementKernels, SplitIsTheHostsAnswer) {
     for (auto& c : counts) c = below(random, 90);
     std::int64_t const capacity = i % 3 == 0 ? shunt::dropless : below(random, 120);
 
-    device_array<std::int64_t> const device_counts(counts), tokens(layers * ranks * slots), dropped(layers * ranks * experts), first_row(layers * slots);
-    device_array<std::int32_t> const first_slot(plan.first_slot), expert_of(values_of(plan.expert_of)), hosted(layers * slots), ends(layers * experts),
-        rest(layers * ranks * experts);
+    device_array<std::int64_t> const device_counts(counts), tokens(layers * ranks * slots), dropped(layers * ranks * experts),
+        first_row(layers * slots);
+    device_array<std::int32_t> const first_slot(plan.first_slot), expert_of(values_of(plan.expert_of)), hosted(layers * slots),
+        ends(layers * experts), rest(layers * ranks * experts);
     shunt::run_layers(shunt::split_layers{.ranks = p.ranks(),
                                           .experts = p.experts,
                                           .slots = p.slots(),
@@ -101,7 +102,8 @@ TEST_F(PlacementKernels, SplitIsTheHostsAnswer) {
     std::vector<std::int64_t> host_tokens, host_dropped;
     for (std::int32_t l = 0; l < p.layers; ++l) {
       auto const row = counts.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(l) * ranks * experts);
-      auto const split = shunt::capacity_split{}(shunt::routed(plan, l, {row, row + static_cast<std::ptrdiff_t>(ranks * experts)}, capacity)).plan;
+      auto const split =
+          shunt::capacity_split{}(shunt::routed(plan, l, {row, row + static_cast<std::ptrdiff_t>(ranks * experts)}, capacity)).plan;
       host_tokens.insert(host_tokens.end(), split.tokens.begin(), split.tokens.end());
       host_dropped.insert(host_dropped.end(), split.dropped.begin(), split.dropped.end());
     }
@@ -116,10 +118,15 @@ TEST_F(PlacementKernels, AGraphPlacesWhatTheLoadsAreThen) {
   auto const plan = shunt::eplb{}(q).plan;
   device_array<std::int64_t> loads(p.loads);
   device_array<std::int32_t> const first_slot(plan.first_slot), swift(plan.expert_of.size()), eplb(plan.expert_of.size());
-  launch_captured([&] {
-    shunt::run_layers(shunt::swift_moe_layers{loads.data(), p.experts, p.slots(), swift.data()}, p.layers, stream());
-    shunt::run_layers(shunt::eplb_layers{loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), eplb.data()}, p.layers, stream());
-  }, [&](int launch) { if (launch == 1) loads.set(q.loads); });
+  launch_captured(
+      [&] {
+        shunt::run_layers(shunt::swift_moe_layers{loads.data(), p.experts, p.slots(), swift.data()}, p.layers, stream());
+        shunt::run_layers(shunt::eplb_layers{loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), eplb.data()}, p.layers,
+                          stream());
+      },
+      [&](int launch) {
+        if (launch == 1) loads.set(q.loads);
+      });
   EXPECT_EQ(swift.values(), values_of(shunt::swift_moe{}(q).plan.expert_of));
   EXPECT_EQ(eplb.values(), values_of(plan.expert_of));
 }

@@ -90,8 +90,8 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
                                                                                .sorted = sorted.data(),
                                                                                .order = order.data(),
                                                                                .first = first.data()});
-        shunt::run_rows(shunt::gather_rows{from.data(), to.data(), row_bytes, token_of.data()}, static_cast<std::int32_t>(rows), row_bytes / 16,
-                        stream());
+        shunt::run_rows(shunt::gather_rows{from.data(), to.data(), row_bytes, token_of.data()}, static_cast<std::int32_t>(rows),
+                        row_bytes / 16, stream());
       },
       [&](int launch) {
         if (launch == 1) {
@@ -115,7 +115,8 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   auto const gathered = to.values();
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t k = 0; k < row_bytes; ++k)
-      ASSERT_EQ(gathered[at(row * row_bytes + k)], wanted_token[at(row)] < 0 ? 0xee : rows_of_tokens[at(wanted_token[at(row)] * row_bytes + k)]);
+      ASSERT_EQ(gathered[at(row * row_bytes + k)],
+                wanted_token[at(row)] < 0 ? 0xee : rows_of_tokens[at(wanted_token[at(row)] * row_bytes + k)]);
 }
 
 }  // namespace

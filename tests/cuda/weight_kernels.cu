@@ -81,7 +81,8 @@ TEST_F(WeightKernels, AdamGivesTheHostsBits) {
     ASSERT_EQ(dsent.values(), w);
     ASSERT_EQ(dkw.values(), kw);
 
-    shunt::adam_rollback const back{.elements = elements, .kept = device.kept, .state = device.state, .sent = device.sent, .condition = word.data()};
+    shunt::adam_rollback const back{
+        .elements = elements, .kept = device.kept, .state = device.state, .sent = device.sent, .condition = word.data()};
     shunt::run_items(back, back.items(), stream());
     shunt::run_items(shunt::adam_tick{.rule = rule, .clock = clock.data(), .by = -1, .condition = word.data()}, 1, stream());
     wait();
@@ -99,7 +100,8 @@ TEST_F(WeightKernels, AdamGivesTheHostsBits) {
 }
 
 template <class T>
-void sums_are_the_hosts(shunt::cuda_stream_ref stream, std::vector<T> gradients, std::int64_t elements, std::vector<std::int32_t> const& expert_of) {
+void sums_are_the_hosts(shunt::cuda_stream_ref stream, std::vector<T> gradients, std::int64_t elements,
+                        std::vector<std::int32_t> const& expert_of) {
   auto const slots = static_cast<std::int32_t>(expert_of.size());
   device_array<T> const device(gradients);
   device_array<std::int32_t> const experts(expert_of);
@@ -155,12 +157,13 @@ TEST_F(WeightKernels, PackedWeightsFillTheSlots) {
       shunt::run_rows(shunt::pack_weights{shards.data(), d_offset.data() + r * experts, d_bytes.data() + r * experts, d_expert.data(),
                                           row_of.data(), d_rank.data(), part_rows, row_bytes, parts.data()},
                       7, row_bytes / 16, stream());
-      shunt::cuda_check(cudaMemcpyAsync(arrived.data() + r * part_bytes, parts.data() + part_bytes, at(part_bytes), cudaMemcpyDeviceToDevice, stream()),
-                        "cudaMemcpyAsync");
+      shunt::cuda_check(
+          cudaMemcpyAsync(arrived.data() + r * part_bytes, parts.data() + part_bytes, at(part_bytes), cudaMemcpyDeviceToDevice, stream()),
+          "cudaMemcpyAsync");
       wait();
     }
-    shunt::run_rows(shunt::unpack_weights{arrived.data(), d_begin.data(), d_bytes.data(), d_expert.data() + 2, row_of.data() + 2, ranks, experts,
-                                          part_rows, row_bytes, expert_bytes, slots.data()},
+    shunt::run_rows(shunt::unpack_weights{arrived.data(), d_begin.data(), d_bytes.data(), d_expert.data() + 2, row_of.data() + 2, ranks,
+                                          experts, part_rows, row_bytes, expert_bytes, slots.data()},
                     4 * ranks, row_bytes / 16, stream());
     wait();
     EXPECT_EQ(rows.values(), (std::vector<std::int64_t>{2, 2, 1}));

@@ -13,7 +13,8 @@ inline std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
 }
 
 /// Layers whose loads are even, skewed, of one expert only, with zeros, with ties, with no token at all; ranks with unequal slots.
-inline shunt::expert_layers random_layers(std::mt19937_64& random, std::int32_t layers, std::int32_t most_experts, std::int64_t most_ranks) {
+inline shunt::expert_layers random_layers(std::mt19937_64& random, std::int32_t layers, std::int32_t most_experts,
+                                          std::int64_t most_ranks) {
   shunt::expert_layers p{.layers = layers};
   p.experts = static_cast<std::int32_t>(1 + below(random, most_experts));
   auto const ranks = 1 + below(random, most_ranks);

@@ -32,15 +32,14 @@ struct placed {
 };
 
 placed swift_moe(shunt::expert_layers const& p, std::int32_t threads, std::uint32_t turn) {
-  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1),
-             std::vector<std::int32_t>(p.loads.size(), -1)};
-  emulate(shunt::swift_moe_layers{p.loads.data(), p.experts, p.slots(), out.expert_of.data(), out.replicas.data()}, p.layers, threads, turn);
+  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1), std::vector<std::int32_t>(p.loads.size(), -1)};
+  emulate(shunt::swift_moe_layers{p.loads.data(), p.experts, p.slots(), out.expert_of.data(), out.replicas.data()}, p.layers, threads,
+          turn);
   return out;
 }
 
 placed eplb(shunt::expert_layers const& p, std::vector<std::int32_t> const& first_slot, std::int32_t threads, std::uint32_t turn) {
-  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1),
-             std::vector<std::int32_t>(p.loads.size(), -1)};
+  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1), std::vector<std::int32_t>(p.loads.size(), -1)};
   emulate(shunt::eplb_layers{p.loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), out.expert_of.data(), out.replicas.data(),
                              p.groups, p.ranks_per_node},
           p.layers, threads, turn);

@@ -49,10 +49,11 @@ TEST(DeviceTokens, SplitIsTheHostsAnswer) {
       split(shunt::emulated_team(32, static_cast<std::uint32_t>(random())), l, reinterpret_cast<unsigned char*>(shared.data()));
 
       auto const row = counts.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(l) * ranks * experts);
-      auto const host = shunt::capacity_split{}(
-          shunt::routed(plan, l, {row, row + static_cast<std::ptrdiff_t>(ranks * experts)}, capacity));
+      auto const host =
+          shunt::capacity_split{}(shunt::routed(plan, l, {row, row + static_cast<std::ptrdiff_t>(ranks * experts)}, capacity));
       ASSERT_TRUE(host.has_plan());
-      for (std::size_t k = 0; k < ranks * slots; ++k) ASSERT_EQ(tokens[static_cast<std::size_t>(l) * ranks * slots + k], host.plan.tokens[k]);
+      for (std::size_t k = 0; k < ranks * slots; ++k)
+        ASSERT_EQ(tokens[static_cast<std::size_t>(l) * ranks * slots + k], host.plan.tokens[k]);
       for (std::size_t k = 0; k < ranks * experts; ++k) {
         ASSERT_EQ(dropped[static_cast<std::size_t>(l) * ranks * experts + k], host.plan.dropped[k]);
         drops += host.plan.dropped[k];

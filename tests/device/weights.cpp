@@ -90,7 +90,8 @@ TEST(DeviceWeights, ScatterFillsEverySlot) {
                      own * ranks);
         for (std::int32_t s = 0; s < own; ++s) {
           auto const wanted = weights.begin() + experts[first + s] * expert_bytes;
-          ASSERT_TRUE(std::equal(wanted, wanted + expert_bytes, filled.begin() + s * expert_bytes)) << "case " << i << " rank " << r << " slot " << s;
+          ASSERT_TRUE(std::equal(wanted, wanted + expert_bytes, filled.begin() + s * expert_bytes))
+              << "case " << i << " rank " << r << " slot " << s;
           twice += row[first + s] < 0;
         }
       }
@@ -120,7 +121,8 @@ void sums_are_right(std::uint64_t seed) {
     for (std::int64_t s = 0; s < slots; ++s) expert_of.push_back(static_cast<std::int32_t>(below(random, 4)));
     std::vector<shunt::detail::vector_of<T>> memory(at(slots * elements));
     T* const gradients = memory.front().at;
-    for (std::int64_t k = 0; k < slots * elements; ++k) gradients[k] = static_cast<T>(static_cast<double>(below(random, 1 << 20)) / 1024 - 500);
+    for (std::int64_t k = 0; k < slots * elements; ++k)
+      gradients[k] = static_cast<T>(static_cast<double>(below(random, 1 << 20)) / 1024 - 500);
 
     std::vector<T> wanted(gradients, gradients + slots * elements);
     for (std::int64_t s = 0; s < slots; ++s) {

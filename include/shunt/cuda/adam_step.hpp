@@ -100,8 +100,8 @@ struct adam_step {
   adam_rule rule{};
   std::int64_t elements = 0;
   adam_state state{};
-  Gradient const* gradient = nullptr;       ///< sums; aligned to 16 bytes
-  double unit = 1;                          ///< a gradient is its sum over this: 2^fraction bits x terms
+  Gradient const* gradient = nullptr;  ///< sums; aligned to 16 bytes
+  double unit = 1;                     ///< a gradient is its sum over this: 2^fraction bits x terms
   adam_clock const* clock = nullptr;
   float const* scale = nullptr;             ///< gradients count so many times (clipping); nullptr: once
   adam_state kept{};                        ///< gets the state as it was; null pointers: nothing is kept

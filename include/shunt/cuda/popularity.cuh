@@ -15,13 +15,15 @@ namespace shunt {
 class popularity_count {
  public:
   /// For at most `tokens` tokens a call. Throws cuda_error.
-  popularity_count(std::int32_t tokens, std::int32_t experts) : experts_(experts) { run(nullptr, nullptr, tokens, nullptr, cudaStream_t{}); }
+  popularity_count(std::int32_t tokens, std::int32_t experts) : experts_(experts) {
+    run(nullptr, nullptr, tokens, nullptr, cudaStream_t{});
+  }
 
   /// Bytes of the workspace that a call needs, on the device.
   [[nodiscard]] std::size_t workspace_bytes() const { return bytes_; }
 
-  /// counts[e] becomes the number of e among expert_of_token[0 .. tokens), all on the device; other values, such as -1, don't count. Enqueues
-  /// on `stream`, waits for nothing, may be captured. Throws cuda_error where the launch is refused.
+  /// counts[e] becomes the number of e among expert_of_token[0 .. tokens), all on the device; other values, such as -1, don't count.
+  /// Enqueues on `stream`, waits for nothing, may be captured. Throws cuda_error where the launch is refused.
   void operator()(std::int32_t const* expert_of_token, std::int32_t tokens, std::int64_t* counts, void* workspace, cuda_stream_ref stream) {
     run(workspace, expert_of_token, tokens, counts, stream);
   }

@@ -39,7 +39,8 @@ SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::in
 
 /// One thread's part of a copy that `threads` make together, in vectors as wide as both ends and the size allow.
 SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int64_t threads) {
-  auto const odd = reinterpret_cast<std::uintptr_t>(row.from) | reinterpret_cast<std::uintptr_t>(row.to) | static_cast<std::uintptr_t>(row.bytes);
+  auto const odd =
+      reinterpret_cast<std::uintptr_t>(row.from) | reinterpret_cast<std::uintptr_t>(row.to) | static_cast<std::uintptr_t>(row.bytes);
   if (odd % 16 == 0)
     copy_vectors<vector_of<std::uint32_t>>(row.from, row.to, row.bytes / 16, thread, threads);
   else if (odd % 4 == 0)
@@ -50,8 +51,8 @@ SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int
 
 }  // namespace detail
 
-/// Rows of a matrix brought into the order of a permutation: the row `source_of[i] / copies` becomes row i, a row without a source (-1) stays
-/// as it is. For tokens on their way to slots: `source_of` is dispatch_tokens' permutation, `copies` the experts a token goes to.
+/// Rows of a matrix brought into the order of a permutation: the row `source_of[i] / copies` becomes row i, a row without a source (-1)
+/// stays as it is. For tokens on their way to slots: `source_of` is dispatch_tokens' permutation, `copies` the experts a token goes to.
 struct gather_rows {
   unsigned char const* from = nullptr;
   unsigned char* to = nullptr;

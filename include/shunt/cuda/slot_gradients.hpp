@@ -6,8 +6,8 @@
 
 namespace shunt {
 
-/// Local slot-gradient sum (SYMI section 4.1): a rank adds the gradients of all its instances of an expert into the first of them, in ascending
-/// order of slots. What stands in the other instances is left as it is. Exact for integers; for floats the order is the program's
+/// Local slot-gradient sum (SYMI section 4.1): a rank adds the gradients of all its instances of an expert into the first of them, in
+/// ascending order of slots. What stands in the other instances is left as it is. Exact for integers; for floats the order is the program's
 /// (lower/gradient_collection.hpp), so the bits are, too.
 ///
 /// A row is a slot; rows of slots that are nobody's first do nothing. Reads each gradient once, writes one an expert that has several.

@@ -8,8 +8,8 @@
 namespace shunt {
 
 /// The exact token split of many layers, one team of threads a layer: to the bit what solve/experts/capacity_split.hpp answers, whose
-/// comment says the rule. And what a rank needs to send its tokens off by that split: the slots of each expert, and the rows where tokens for
-/// each slot lie in its outgoing buffer, which has a part of `part_rows` rows for every rank.
+/// comment says the rule. And what a rank needs to send its tokens off by that split: the slots of each expert, and the rows where tokens
+/// for each slot lie in its outgoing buffer, which has a part of `part_rows` rows for every rank.
 ///
 /// Experts don't touch each other's tokens, nor do slots: a thread an expert shares out drops and room, a thread a slot fills it.
 /// O(ranks x replicas) for the thread of an expert. Without a capacity a token whose expert has no slot is dropped; the host calls that

@@ -7,8 +7,8 @@
 namespace shunt {
 
 /// SwiftMoE's placement of many layers (SYMI, arXiv 2504.19925, Algorithm 1), one team of threads a layer: to the bit what
-/// solve/experts/swift_moe.hpp answers, whose comment says why the counts can be had without the paper's loop. Selection is a bisection over
-/// the values here, a sum of the team a step.
+/// solve/experts/swift_moe.hpp answers, whose comment says why the counts can be had without the paper's loop. Selection is a bisection
+/// over the values here, a sum of the team a step.
 ///
 /// Needs 1 <= experts <= slots, loads >= 0 and, a layer, (their sum) x (slots + experts) < 2^62; nothing checks that on a device.
 /// At most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6 phases.
@@ -35,7 +35,8 @@ struct swift_moe_layers {
     if (replicas != nullptr)
       detail::each_item(team, experts, [&](std::int32_t e) { replicas[std::int64_t{layer} * experts + e] = counts[e]; });
     std::int32_t const* const ends = detail::running_sums(team, experts, counts, other);
-    detail::each_item(team, slots, [&](std::int32_t s) { expert_of[std::int64_t{layer} * slots + s] = detail::owner_of(ends, experts, s); });
+    detail::each_item(team, slots,
+                      [&](std::int32_t s) { expert_of[std::int64_t{layer} * slots + s] = detail::owner_of(ends, experts, s); });
   }
 
  private:

@@ -27,13 +27,13 @@ struct ranked_key {
 /// Within a phase a thread reads nothing that another one writes; what outlives a phase lies in memory that all share, and what decides
 /// which phase is next is the same for all. So the loop computes what the GPU computes, and tests run a kernel's very code on the host.
 template <class T>
-concept team_of_threads = requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t),
-                                   ranked_key (*key)(std::int32_t)) {
-  { t.size() } -> std::same_as<std::int32_t>;
-  t.each(each);
-  { t.sum(count) } -> std::same_as<std::int64_t>;
-  { t.least(key) } -> std::same_as<ranked_key>;
-};
+concept team_of_threads =
+    requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t), ranked_key (*key)(std::int32_t)) {
+      { t.size() } -> std::same_as<std::int32_t>;
+      t.each(each);
+      { t.sum(count) } -> std::same_as<std::int64_t>;
+      { t.least(key) } -> std::same_as<ranked_key>;
+    };
 
 /// A team on the host: each phase is a loop over its threads. `turn` chooses who goes first: 0 in order, others other orders; an algorithm
 /// whose answer depends on it has a race.
@@ -97,8 +97,8 @@ template <class Team, class F>
   });
 }
 
-/// The least x of (low, high] with count(x) >= wanted, for a count that never falls; it is reached at `high` and not at `low`. A shorter way
-/// out: the first x that is met with exactly `wanted`; `exact` says so. One sum a bit of high - low.
+/// The least x of (low, high] with count(x) >= wanted, for a count that never falls; it is reached at `high` and not at `low`. A shorter
+/// way out: the first x that is met with exactly `wanted`; `exact` says so. One sum a bit of high - low.
 struct least_count {
   std::int64_t at = 0;
   bool exact = false;
@@ -114,9 +114,9 @@ template <class Count>
   return {high, false};
 }
 
-/// Where n elements bring values, which are the `wanted` least of them all? Ties go to the lowest element. `count_of(i, x)` says how many of
-/// element i's values are at most x, no two of them equal. From element i are chosen count_of(i, value) where i <= last, and
-/// count_of(i, value - 1) otherwise. `low` and `high` as in least_with.
+/// Where n elements bring values, which are the `wanted` least of them all? Ties go to the lowest element. `count_of(i, x)` says how many
+/// of element i's values are at most x, no two of them equal. From element i are chosen count_of(i, value) where i <= last, and count_of(i,
+/// value - 1) otherwise. `low` and `high` as in least_with.
 struct cutoff {
   std::int64_t value = 0;
   std::int32_t last = 0;
@@ -190,7 +190,8 @@ class shared_cutter {
 
   template <class T>
   [[nodiscard]] SHUNT_HD T* take(std::int64_t count) {
-    used_ = (used_ + static_cast<std::int64_t>(alignof(T)) - 1) / static_cast<std::int64_t>(alignof(T)) * static_cast<std::int64_t>(alignof(T));
+    used_ =
+        (used_ + static_cast<std::int64_t>(alignof(T)) - 1) / static_cast<std::int64_t>(alignof(T)) * static_cast<std::int64_t>(alignof(T));
     T* const taken = reinterpret_cast<T*>(memory_ + used_);
     used_ += count * static_cast<std::int64_t>(sizeof(T));
     return taken;

@@ -78,15 +78,15 @@ struct scatter_rows {
 
 /// Packs one layer's shards for all ranks. A row is a slot of all ranks.
 struct pack_weights {
-  unsigned char const* shards = nullptr;      ///< this rank's weights of shards
-  std::int64_t const* offset = nullptr;       ///< this rank's row of shard_parts::offset
-  std::int64_t const* bytes = nullptr;        ///< this rank's row of shard_parts::bytes
-  std::int32_t const* expert_of = nullptr;    ///< slots
-  std::int32_t const* row_of = nullptr;       ///< slots: scatter_rows
-  std::int32_t const* rank_of_slot = nullptr; ///< slots
-  std::int64_t part_rows = 0;                 ///< rows of a part: the most slots that a rank has
-  std::int64_t row_bytes = 0;                 ///< at least the longest part of an expert; a multiple of 16 is fast
-  unsigned char* parts = nullptr;             ///< ranks x part_rows x row_bytes
+  unsigned char const* shards = nullptr;       ///< this rank's weights of shards
+  std::int64_t const* offset = nullptr;        ///< this rank's row of shard_parts::offset
+  std::int64_t const* bytes = nullptr;         ///< this rank's row of shard_parts::bytes
+  std::int32_t const* expert_of = nullptr;     ///< slots
+  std::int32_t const* row_of = nullptr;        ///< slots: scatter_rows
+  std::int32_t const* rank_of_slot = nullptr;  ///< slots
+  std::int64_t part_rows = 0;                  ///< rows of a part: the most slots that a rank has
+  std::int64_t row_bytes = 0;                  ///< at least the longest part of an expert; a multiple of 16 is fast
+  unsigned char* parts = nullptr;              ///< ranks x part_rows x row_bytes
 
   SHUNT_HD void operator()(std::int32_t slot, std::int64_t thread, std::int64_t threads) const {
     std::int32_t const row = row_of[slot], e = expert_of[slot];

@@ -298,7 +298,7 @@ class stream_session {
     for (auto const& fate : fates_) run.completes.push_back(fate.runs());
     run.of->bound.bind(system_, work_);
     for (auto const& l : run.of->bound.plan().streams) (void)stream_of(l);
-    if (auto const words = run.of->bound.words(); !words.empty()) run.words.emplace(system_.make_host_memory(words.size()));
+    if (auto const words = run.of->bound.words(); !words.empty()) run.words.emplace(take_words(words.size()));
     run.base.emplace(take_event());
     system_.record(*run.base, *clock_);
     instances_.push_back(std::move(run));
@@ -353,6 +353,15 @@ class stream_session {
     if (known_.size() == most) known_.pop_front();
     known_.push_back(std::make_shared<runnable>(p));
     return known_.back();
+  }
+
+  /// Memory of the host that a device copies to is slow to come by, so it is used again.
+  typename System::memory take_words(std::size_t size) {
+    auto const at = std::find_if(unused_words_.begin(), unused_words_.end(), [&](auto& m) { return m.bytes().size() == size; });
+    if (at == unused_words_.end()) return system_.make_host_memory(size);
+    typename System::memory taken = std::move(*at);
+    unused_words_.erase(at);
+    return taken;
   }
 
   void enqueue(instance& run) {
@@ -450,6 +459,7 @@ class stream_session {
     ++run.of->harvested;
     if (last_base_) unused_.push_back(std::move(*last_base_));
     last_base_ = std::move(run.base);
+    if (run.words) unused_words_.push_back(std::move(*run.words));
     for (auto* const events : {&run.stamps, &run.ended})
       for (auto& e : *events) unused_.push_back(std::move(e));
   }
@@ -463,7 +473,7 @@ class stream_session {
     std::size_t number = 0;
     for (rank_id const r : ids<rank_id>(logs_.size())) {
       auto& own = logs_[r.index()];
-      if (!settings_.timed || run.done[r.index()] > 0) own.expect(static_cast<std::size_t>(run.done[r.index()]));
+      own.expect(static_cast<std::size_t>(run.done[r.index()]));
       for (std::int32_t i = 0; i < run.done[r.index()]; ++i, ++number) {
         auto const word = plan.word_at[number];
         auto const& span = plan.spans[number];
@@ -500,6 +510,7 @@ class stream_session {
 
   std::deque<instance> instances_{};  // submitted and not harvested
   std::vector<event_type> unused_{};
+  std::vector<typename System::memory> unused_words_{};
   std::optional<event_type> last_base_{};
   ticks base_at_ = 0;
   std::int32_t harvested_ = 0;
