@@ -33,7 +33,8 @@ inline shunt::expert_layers skewed(std::int32_t layers, std::int32_t experts, st
       sum += row.back();
     }
     for (std::int32_t e = 0; e < experts; ++e)
-      p.loads.push_back(l % 64 == 63 ? (e == l % experts ? 65536 : 0) : static_cast<std::int64_t>(row[static_cast<std::size_t>(e)] / sum * 65536));
+      p.loads.push_back(l % 64 == 63 ? (e == l % experts ? 65536 : 0)
+                                     : static_cast<std::int64_t>(row[static_cast<std::size_t>(e)] / sum * 65536));
   }
   return p;
 }

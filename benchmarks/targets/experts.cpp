@@ -1,5 +1,5 @@
-// The targets of the experts half of the library, in one table. Times are CPU time of one core for a layer (or for an iteration), the median
-// of passes over at least 512 different layers, the least in the column beside it. Quality is the largest rank's load over the mean rank's,
+// The targets of the experts half of the library, in one table. Times are CPU time of one core for a layer (or for an iteration): median and
+// least of passes over 512 different layers (over the layers there are where a pass takes milliseconds a layer). Quality is the largest rank's load over the mean rank's,
 // even split over replicas unless said, mean and worst over all layers. SHUNT_EXPERT_LOADS names a folder with more series, as tables or
 // packed (.gz): case_ds_logn10.csv, case_ds_norm03.csv, smartmoe_gpt12L32E_loads.csv; without it their rows say "not run".
 // SHUNT_BENCHMARK_PASSES=1 is enough to see that everything runs.
@@ -146,7 +146,8 @@ void next_window(State& state, expert_loads::series const& all, std::int32_t slo
         double const start = now();
         auto const answer = solve(p, solver);
         if (!p.previous.empty()) spent += now() - start;
-        for (layer_id l : shunt::ids<layer_id>(p.previous.empty() ? 0 : p.layers)) moved += shunt::moved_experts(p.previous_of(l), answer.plan, l);
+        for (layer_id l : shunt::ids<layer_id>(p.previous.empty() ? 0 : p.layers))
+          moved += shunt::moved_experts(p.previous_of(l), answer.plan, l);
         p.previous = answer.plan.expert_of;
         auto later = p;
         later.loads = all.loads[i + 1];
@@ -226,7 +227,8 @@ void iteration_path(State& state, half which, std::int64_t capacity) {
   for (std::int32_t r = 0; r < (which == half::all_lists ? ranks : 1); ++r)
     scatter.emplace_back(state_of, shards, placement.first_slot, layers, which == half::all_lists ? r : 7);
   std::size_t instructions = 0, at = 0;
-  auto const next_counts = [&] { return std::span(counts).subspan(at++ % iterations * layers * ranks * experts, layers * ranks * experts); };
+  constexpr std::size_t width = layers * ranks * experts;
+  auto const next_counts = [&] { return std::span(counts).subspan(at++ % iterations * width, width); };
   auto const lists = [&] {
     instructions = 0;
     for (auto& s : scatter) instructions += s(decide.placement()).instructions.size();
@@ -320,7 +322,9 @@ void add_all() {
   add("balanced/esft/law", recorded(own, "esft_law.csv", 80, 16), usual);
   add("balanced/esft/translation", recorded(own, "esft_translation.csv", 72, 8), usual);
   add("balanced/trace", as_layers(read_series(own_folder(), "expert_trace.csv", 0, 1 << 30, 1), 64, 16), usual);
-  auto const smartmoe = [&](std::int32_t slots) { return as_layers(read_series(given, "smartmoe_gpt12L32E_loads.csv", 1001, 5001, 200), slots, 16); };
+  auto const smartmoe = [&](std::int32_t slots) {
+    return as_layers(read_series(given, "smartmoe_gpt12L32E_loads.csv", 1001, 5001, 200), slots, 16);
+  };
   add("balanced/smartmoe64", smartmoe(64), usual);
   add("balanced/smartmoe48", smartmoe(48), usual);
 

@@ -203,7 +203,8 @@ bool summarise(training_setup const& setup, std::vector<policy_run> const& runs)
     }
   }
   if (runs.size() == 2 && drops.back() > 0)
-    std::cout << runs[0].name << " drops " << percent(std::abs(1 - drops[0] / drops[1])) << (drops[0] > drops[1] ? " more" : " fewer") << " tokens than " << runs[1].name << '\n';
+    std::cout << runs[0].name << " drops " << percent(std::abs(1 - drops[0] / drops[1])) << (drops[0] > drops[1] ? " more" : " fewer")
+              << " tokens than " << runs[1].name << '\n';
   return sound;
 }
 

@@ -424,7 +424,8 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
 TEST(moe_losses, are_survived_on_threads) {
   auto const s = mirrored();
   auto const wanted = undisturbed(s, 6);
-  moe_training<shunt::threads> training(s, shunt::swift_moe{}, words(), {.faults = {{2, 1, 25}, {0, 4, 31}}, .timeout = std::chrono::milliseconds(20)});
+  shunt::threads const executor{.faults = {{2, 1, 25}, {0, 4, 31}}, .timeout = std::chrono::milliseconds(20)};
+  moe_training<shunt::threads> training(s, shunt::swift_moe{}, words(), executor);
   EXPECT_EQ(run(training, 6), wanted);
   EXPECT_EQ(training.dead(), (std::vector<rank_id>{0, 2}));
   expect_complete(s, training);
@@ -572,7 +573,8 @@ TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many)
   auto shape = shape_of(s.model, s.ranks, s.tokens, 4);
   shape.carriers = shunt::carriers_without({1, 2}, 4);
   EXPECT_EQ(shape.carriers.of, (std::vector<rank_id>{0, 0, 3, 3}));
-  auto const shards = shunt::restore_shards{.map = shunt::mirrored_shards{.copies = 3}(shape.experts).plan}({.state = shape.experts, .dead = {1, 2}}).plan.map;
+  auto const all_alive = shunt::mirrored_shards{.copies = 3}(shape.experts).plan;
+  auto const shards = shunt::restore_shards{.map = all_alive}({.state = shape.experts, .dead = {1, 2}}).plan.map;
   auto const placement = placement_of(s, {3, 0, 0, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
   auto const p = shunt::lower(shape, placement, shards, shunt::gradient_collection{});
   EXPECT_TRUE(shunt::check(p).empty());

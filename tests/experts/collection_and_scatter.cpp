@@ -411,6 +411,12 @@ TEST(ReduceThenGather, NeighbouringGroupsTakeTurns) {
   EXPECT_EQ(order(4), (groups{{3, 4}}));
 }
 
+/// One layer of a placement.
+expert_placement only(expert_placement const& p, layer_id l) {
+  auto const slots = p.layer(l);
+  return {.layers = 1, .experts = p.experts, .first_slot = p.first_slot, .expert_of = {slots.begin(), slots.end()}};
+}
+
 TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
   std::mt19937_64 random(6);
   int shared = 0, left_out = 0, second = 0;
@@ -451,7 +457,7 @@ TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
         EXPECT_TRUE(!interval || (both_taken[0] && both_taken[1]));
       }
       // the program that comes of it, as its judge sees it
-      expert_placement const one{.layers = 1, .experts = s.now.experts, .first_slot = s.now.first_slot, .expert_of = {s.now.layer(l).begin(), s.now.layer(l).end()}};
+      auto const one = only(s.now, l);
       for (bool const balance : {false, true}) {
         auto const p = lower(s.state, one, s.shards, gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
         for (auto const& v : shunt::check_communicators(p)) ADD_FAILURE() << to_string(v);
@@ -500,11 +506,12 @@ TEST(CheckCommunicators, FindsGapsCrowdsChainsAndCircles) {
 
 /// Messages that each rank sends to others when hosts that hold the sum send it on.
 std::int64_t most_sent(setting const& s, layer_id l, bool balance) {
-  auto const p = lower(s.state, {.layers = 1, .experts = s.now.experts, .first_slot = s.now.first_slot, .expert_of = {s.now.layer(l).begin(), s.now.layer(l).end()}},
-                       s.shards, gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
+  auto const how = gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance};
   std::int64_t most = 0;
-  for (auto const& rank : p.ranks)
-    most = std::max<std::int64_t>(most, std::count_if(rank.instructions.begin(), rank.instructions.end(), [](auto const& i) { return i.code == opcode::send; }));
+  for (auto const& rank : lower(s.state, only(s.now, l), s.shards, how).ranks) {
+    auto const sends = [](auto const& i) { return i.code == opcode::send; };
+    most = std::max<std::int64_t>(most, std::count_if(rank.instructions.begin(), rank.instructions.end(), sends));
+  }
   return most;
 }
 
@@ -562,12 +569,18 @@ TEST(Volumes, OfEveryRankAreThoseOfTheTimeFormulasForAnyTwoPlacements) {
   std::mt19937_64 random(8);
   for (int i = 0; i < 200; ++i) {
     auto const ranks = static_cast<std::int32_t>(1 + below(random, 7)), slots = static_cast<std::int32_t>(1 + below(random, 4));
-    optimizer_state const state{.experts = static_cast<std::int32_t>(1 + below(random, ranks * slots)), .ranks = ranks, .elements = ranks * (1 + below(random, 5))};
+    optimizer_state const state{
+        .experts = static_cast<std::int32_t>(1 + below(random, ranks * slots)), .ranks = ranks, .elements = ranks * (1 + below(random, 5))};
     std::vector<std::int32_t> const slots_per_rank(static_cast<std::size_t>(ranks), slots);
-    auto const now = random_placement(random, 1, state.experts, slots_per_rank), next = random_placement(random, 1, state.experts, slots_per_rank);
+    auto const now = random_placement(random, 1, state.experts, slots_per_rank);
+    auto const next = random_placement(random, 1, state.experts, slots_per_rank);
     auto const map = shunt::uniform_shards{}(state).plan;
-    auto const gradient = static_cast<double>(state.elements * state.gradient_bytes), weight = static_cast<double>(state.elements * state.weight_bytes);
-    shunt::expert_traffic const device{.ranks = static_cast<double>(ranks), .slots_per_rank = static_cast<double>(slots), .experts = static_cast<double>(state.experts), .network_bandwidth = 4};
+    auto const gradient = static_cast<double>(state.elements * state.gradient_bytes);
+    auto const weight = static_cast<double>(state.elements * state.weight_bytes);
+    shunt::expert_traffic const device{.ranks = static_cast<double>(ranks),
+                                       .slots_per_rank = static_cast<double>(slots),
+                                       .experts = static_cast<double>(state.experts),
+                                       .network_bandwidth = 4};
     auto offloaded = device;
     offloaded.host_bandwidth = 8;
     auto const collected = shunt::message_bytes(lower(state, now, map, gradient_collection{.deduplicate = false}));

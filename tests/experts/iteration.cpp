@@ -177,7 +177,8 @@ TEST(CapacitySplit, NoSplitDropsLessOrKeepsMoreAtHome) {
   for (int i = 0; i < 400; ++i) {
     bool const wide = below(random, 2) == 0;
     std::size_t const ranks = wide ? 2 : 3, slots = wide ? 3 : 2;
-    routed_tokens p{.experts = 1, .counts = {}, .first_slot = {0}, .expert_of = std::vector<expert_id>(slots, 0), .capacity = below(random, 5)};
+    routed_tokens p{
+        .experts = 1, .counts = {}, .first_slot = {0}, .expert_of = std::vector<expert_id>(slots, 0), .capacity = below(random, 5)};
     for (std::size_t r = 0; r < ranks; ++r) {
       p.counts.push_back(below(random, 4));
       auto const free = static_cast<std::int32_t>(slots) - p.first_slot.back();

@@ -293,7 +293,8 @@ TEST(mirrors, of_what_is_lost_speak_in_full) {
   auto const uneven = restore_shards{.map = mirrored_shards{.copies = 1}({.experts = 3, .ranks = 2, .elements = 5}).plan}(
       {.state = {.experts = 3, .ranks = 2, .elements = 5}, .dead = {1}});
   EXPECT_EQ(std::string(uneven.reason),
-            "no live rank holds the optimizer's state of elements 3 to 4 of expert 0; elements 2 to 4 of expert 1; elements 3 to 4 of expert 2 (dead: 1)");
+            "no live rank holds the optimizer's state of elements 3 to 4 of expert 0; elements 2 to 4 of expert 1; "
+            "elements 3 to 4 of expert 2 (dead: 1)");
 }
 
 // Tokens belong to micro-batches: each has one carrier, live ranks keep their own, and nobody carries two more than another.

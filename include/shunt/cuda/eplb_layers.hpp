@@ -11,9 +11,9 @@ namespace shunt {
 ///
 /// Replicate: "the next replica goes to the largest w_e / c_e" S - E times takes the S - E largest of all w_e / k, k = 1, 2, .., ties to
 /// the highest e: no two of one expert are equal, as doubles tell k from k + 1 up to 2^31. So they are found at once, by bisection over the
-/// bits of doubles from W / (S - E) down to W / S: at most S - E of them lie above the former, at least S - E above the latter. Place:
-/// experts sorted by w_e / c_e (ties: the lowest), then one replica after the other goes to the rank with the least load that has a free
-/// slot (ties: the lowest); that is what takes the time, S comparisons of a warp over N ranks.
+/// bits of doubles from W / (S - E) down to W / S: fewer than S - E of them lie above the former, at least S - E above the latter.
+/// Place: experts sorted by w_e / c_e (ties: the lowest), then one replica after the other goes to the rank with the least load that has
+/// a free slot (ties: the lowest); that is what takes the time, S comparisons of a warp over N ranks.
 ///
 /// Needs 1 <= experts <= slots and a problem that problem/expert_layers.hpp calls valid; nothing checks that on a device. A layer with a
 /// group that finds no node gets -1 in all its slots; the host calls such a problem infeasible.

@@ -7,6 +7,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 

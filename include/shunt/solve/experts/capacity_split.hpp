@@ -21,15 +21,15 @@ namespace shunt {
 /// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where the answer goes.
 struct token_split_arrays {
   std::int32_t sources = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;        ///< tokens a slot takes
-  std::int64_t const* counts = nullptr;    ///< sources x experts; those of an expert add up below 2^31
-  expert_id const* expert_of = nullptr;    ///< slots
-  std::int32_t const* rank_of = nullptr;   ///< slots: the source whose slot it is, ascending
-  std::int64_t* tokens = nullptr;          ///< sources x slots
-  std::int64_t* dropped = nullptr;         ///< sources x experts
-  std::int32_t* totals = nullptr;          ///< experts: their tokens, also an answer
-  std::int32_t* scratch = nullptr;         ///< split_scratch(sources, experts, slots)
-  double* inverse = nullptr;               ///< experts
+  std::int64_t capacity = dropless;       ///< tokens a slot takes
+  std::int64_t const* counts = nullptr;   ///< sources x experts; those of an expert add up below 2^31
+  expert_id const* expert_of = nullptr;   ///< slots
+  std::int32_t const* rank_of = nullptr;  ///< slots: the source whose slot it is, ascending
+  std::int64_t* tokens = nullptr;         ///< sources x slots
+  std::int64_t* dropped = nullptr;        ///< sources x experts
+  std::int32_t* totals = nullptr;         ///< experts: their tokens, also an answer
+  std::int32_t* scratch = nullptr;        ///< split_scratch(sources, experts, slots)
+  double* inverse = nullptr;              ///< experts
 };
 
 namespace detail {
@@ -79,10 +79,11 @@ SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t
 SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
   std::int64_t const width = detail::row_width(sources);
-  std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width, *const low = left + experts * width,
-               *const high = low + experts * width, *const cells = high + experts * width, *const hosted = cells + slots * width,
-               *const expert_at = hosted + slots, *const room = expert_at + slots, *const own = room + slots, *const open = own + slots,
-               *const total = a.totals, *const each = open + slots, *const more = each + experts, *const away = more + experts;
+  std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width,
+               *const low = left + experts * width, *const high = low + experts * width, *const cells = high + experts * width,
+               *const hosted = cells + slots * width, *const expert_at = hosted + slots, *const room = expert_at + slots,
+               *const own = room + slots, *const open = own + slots, *const total = a.totals, *const each = open + slots,
+               *const more = each + experts, *const away = more + experts;
 
   // slots by expert, ascending; `next` ends where the expert's last slot stands
   for (std::int32_t e = 0; e <= experts; ++e) next[e] = 0;
@@ -255,8 +256,7 @@ struct capacity_split {
       if (dropped > 0 && problem.capacity == dropless) {
         answer.plan = {};
         answer.status = status::infeasible;
-        answer.reason =
-            "expert_of: expert " + std::to_string(e.value()) + " has " + std::to_string(dropped) + " tokens and no slot";
+        answer.reason = "expert_of: expert " + std::to_string(e.value()) + " has " + std::to_string(dropped) + " tokens and no slot";
         return answer;
       }
     }

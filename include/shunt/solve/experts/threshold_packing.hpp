@@ -36,7 +36,7 @@ class threshold_packing {
     steps_ = &steps;
     effort_ = effort;
     std::size_t const ranks = slots_of_.size();
-    if (copies_.size() < weights.size()) {
+    if (states_.size() < (weights.size() + 1) * ranks) {
       copies_.resize(weights.size());
       picked_.resize(weights.size() * ranks);
       states_.resize((weights.size() + 1) * ranks);

@@ -62,7 +62,9 @@ struct restore_shards {
   /// What is lost for good, in words; empty where nothing is.
   [[nodiscard]] constexpr text reason(lost_ranks const& lost) const {
     text words;
-    auto const several = [](std::int64_t first, std::int64_t last) { return last > first ? text("s ") + text::of(first) + " to " + text::of(last) : text(" ") + text::of(first); };
+    auto const several = [](std::int64_t first, std::int64_t last) {
+      return last > first ? text("s ") + text::of(first) + " to " + text::of(last) : text(" ") + text::of(first);
+    };
     for (lost_state const& piece : state_lost_with(lost, map))
       words += text(words.empty() ? "" : "; ") + "element" + several(piece.begin, piece.end - 1) + " of expert" +
                several(piece.first.value(), piece.last.value());
