@@ -59,7 +59,7 @@ class work_memory {
     aligned_bytes bytes{};
   };
 
-  std::vector<std::vector<aligned_bytes>> buffers_;          // by rank and number
+  std::vector<std::vector<aligned_bytes>> buffers_;    // by rank and number
   std::vector<std::vector<kept_buffer>> before_step_;  // by rank
 };
 

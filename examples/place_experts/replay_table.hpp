@@ -56,7 +56,8 @@ struct policy_row {
     if (only.empty() && s.name == shunt::incremental::name && !set.budget) {
       auto one = set;
       one.budget = 1;
-      add("incremental, 1 move", s, one, options);
+      one.proportional = true;
+      add("incremental, exact", s, one, options);
     }
     add(std::string(s.name), s, set, options);
     bool const anew = s.name == shunt::eplb::name || s.name == shunt::balanced::name;
@@ -107,6 +108,8 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
     if (r.policy == shunt::incremental::name)
       out << "incremental: at most " << set.budget.value_or(shunt::incremental{}.moves) << " moves a layer (--budget), judged on the last "
           << std::min(shunt::incremental{}.windows, options.history + 1) << " windows.\n";
+    if (r.policy == "incremental, exact")
+      out << "incremental, exact: at most 1 move, begun with replicas in proportion to the tokens (first.effort 0), which an exact split likes best.\n";
     if (r.policy == shunt::lazarus::name && std::int64_t{set.floor} * series.experts >= slots)
       out << "lazarus: " << set.floor << " replicas of every expert at least (--floor) leave no slot to place by load.\n";
     if (r.policy == shunt::shadow::name) out << "shadow: an expert has one replica or one on every rank, where all ranks have a slot for it.\n";

@@ -35,6 +35,7 @@ struct settings {
   std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental
   std::int32_t floor = 2;                ///< least replicas of an expert, of lazarus
   std::int32_t spill = 8;                ///< replicas of a layer away from their group's node, of spilled_groups
+  bool proportional = false;             ///< incremental begins with replicas in proportion to the tokens
   bool keep_ranks = false;               ///< rows dealt to ranks so that most experts stay
   bool near_sources = false;             ///< rows dealt to ranks so that most tokens stay
 };
@@ -56,6 +57,7 @@ template <class Solver>
 [[nodiscard]] inline placed run_incremental(shunt::expert_layers const& layers, settings const& s) {
   shunt::incremental solver;
   solver.moves = s.budget.value_or(solver.moves);
+  if (s.proportional) solver.first.effort = 0;
   return shunt::solve(layers, solver);
 }
 

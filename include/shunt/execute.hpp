@@ -14,6 +14,7 @@
 #include "shunt/execute/run_log.hpp"
 #include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/stream_plan.hpp"
+#include "shunt/execute/stream_session.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_transport.hpp"
 #include "shunt/execute/stream_work.hpp"

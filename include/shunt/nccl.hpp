@@ -6,4 +6,5 @@
 #include "shunt/nccl/meeting.hpp"
 #include "shunt/nccl/rank_streams.hpp"
 #include "shunt/nccl/routes.hpp"
+#include "shunt/nccl/staging.hpp"
 #include "shunt/nccl/transport.hpp"

@@ -235,7 +235,7 @@ if(NOT rank_drop_rate_of_balanced LESS rank_drop_rate_of_swift_moe OR NOT rank_d
   fail("balanced ranks drop little where slots share their buffers: ${rank_drop_rate_of_balanced}")
 endif()
 works(${trace} --from 30 --nodes 4 --groups 4 --format csv)
-if(NOT out MATCHES "\nspilled_groups,[0-9.]+" OR NOT out MATCHES "\neplb_keep_ranks,[0-9.]+" OR NOT out MATCHES "\nincremental_1_move,[0-9.]+")
+if(NOT out MATCHES "\nspilled_groups,[0-9.]+" OR NOT out MATCHES "\neplb_keep_ranks,[0-9.]+" OR NOT out MATCHES "\nincremental_exact,[0-9.]+")
   fail("a replay with groups")
 endif()
 works(${trace} --from 10 --to 19 --predict mean --every 3 --capacity-factor 1.5 --solver swift_moe --format csv)

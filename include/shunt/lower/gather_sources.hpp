@@ -111,9 +111,10 @@ class source_balance {
 
 /// The source of each shard held, source[e][k] for held[e][k], of the experts that `gathered` names; for others all hosts send all that
 /// they have, and their entries are empty.
-[[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(
-    indexed<expert_id, std::vector<expert_host>> const& hosts, indexed<expert_id, std::vector<held_shard>> const& held,
-    indexed<expert_id, char> const& gathered, std::int32_t ranks) {
+[[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(indexed<expert_id, std::vector<expert_host>> const& hosts,
+                                                                                  indexed<expert_id, std::vector<held_shard>> const& held,
+                                                                                  indexed<expert_id, char> const& gathered,
+                                                                                  std::int32_t ranks) {
   auto const hosted_by = [&](expert_id e, rank_id r) {
     return std::any_of(hosts[e].begin(), hosts[e].end(), [r](expert_host const& h) { return h.rank == r; });
   };

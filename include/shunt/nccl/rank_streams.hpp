@@ -12,8 +12,7 @@
 /// Where the program needs buffered sends (see routes.hpp), a send copies its message and goes on; the copy leaves on a stream of its peer.
 ///
 /// After a loss the host sets a word that guards everything: what is enqueued behind an operation that was aborted leaves no trace.
-/// Staging memory for one list, besides the buffers: exchanges n x part, conditional operations what they receive, float reductions what is
-/// folded. O(instructions) events.
+/// Memory of its own: see staging.hpp. O(instructions) events.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -30,58 +29,17 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/collectives.hpp"
 #include "shunt/execute/rank_buffers.hpp"
 #include "shunt/execute/run_log.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
 #include "shunt/execute/streams.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/nccl/staging.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
-
-/// In which order floats are reduced.
-enum class float_order : std::uint8_t {
-  of_the_group,  ///< a left fold over the members: the bits of every other executor
-  of_nccl,       ///< as NCCL finds fastest
-};
-
-/// What one rank's list needs beside the work's buffers, by instruction.
-struct nccl_staging {
-  static constexpr std::int64_t none = -1;
-  std::vector<std::int64_t> place{};  ///< in bytes of staging memory
-  std::vector<std::int64_t> word{};   ///< of its condition
-  std::vector<std::int64_t> verdict{};  ///< of an exchange: the first of one word a member
-  std::int64_t bytes = 0, words = 0;
-
-  /// What lies side by side begins where devices like their memory aligned to.
-  [[nodiscard]] static constexpr std::int64_t aligned(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
-};
-
-[[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered, float_order floats) {
-  auto const& own = p.ranks[r];
-  nccl_staging s;
-  for (auto const& i : own.instructions) {
-    auto const n = is_collective(i.code) ? static_cast<std::int64_t>(p.groups[i.group].size()) : 1;
-    std::int64_t needed = 0;
-    auto const take = [&](std::int64_t bytes) { needed += nccl_staging::aligned(bytes); };
-    if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
-    bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
-    bool const folds = reduces && floats == float_order::of_the_group && (i.type == element::float32 || i.type == element::float64);
-    if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) && i.code != opcode::exchange) take(own.writes(i)[0].size);
-    if (folds) take(n * (i.code == opcode::all_reduce ? ceil_divide(own.writes(i)[0].size, n) + 8 : own.writes(i)[0].size));
-    if (i.code == opcode::exchange) {
-      take(own.reads(i)[0].size);
-      take(n * 8);
-    }
-    s.place.push_back(needed > 0 ? std::exchange(s.bytes, s.bytes + needed) : nccl_staging::none);
-    s.word.push_back(i.condition >= 0 ? s.words++ : nccl_staging::none);
-    s.verdict.push_back(i.code == opcode::exchange ? std::exchange(s.words, s.words + n) : nccl_staging::none);
-  }
-  return s;
-}
 
 template <nccl_library Api, stream_system System, work_on_streams<System> Work>
 class rank_streams {
@@ -155,7 +113,10 @@ class rank_streams {
       auto& run = runs_.front();
       auto const& own = run.what->of->ranks[net_.rank()];
       for (; run.harvested < run.count && system_.finished(run.ended[run.harvested]); ++run.harvested, any = true) read(run, own, run.harvested);
-      rethrow();
+      {
+        std::lock_guard const lock(thrown_->mutex);
+        if (thrown_->what) std::rethrow_exception(thrown_->what);
+      }
       if (run.harvested < run.count || !system_.finished(*run.over)) return any;
       if (!run.whole) return any;
       log_.list_ended();
@@ -300,8 +261,7 @@ class rank_streams {
     auto& b = *run.what;
     auto const& first = own.instructions[n];
     auto const stream = stream_of(first.lane);
-    auto const name = std::string(to_string(first.code));
-    [[maybe_unused]] auto const range = system_.range(name);
+    [[maybe_unused]] auto const range = system_.range(std::string(to_string(first.code)));
     auto const is_message = [](instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; };
     for (auto k = n; k < end;) {  // messages of a batch in one group; collectives each in their own
       if (!is_message(own.instructions[k])) {
@@ -369,8 +329,7 @@ class rank_streams {
       case opcode::add: {
         auto const target = b.buffers[writes[0]];
         std::byte const* const sources[] = {target.data(), b.buffers[reads[0]].data()};
-        std::byte* const to = target.data();
-        if (!target.empty()) system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
+        if (auto* const to = target.data(); !target.empty()) system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
         return;
       }
       case opcode::exchange: return exchange(run, i, own, n, guard, stream);
@@ -520,11 +479,6 @@ class rank_streams {
     for (auto* const events : {&run.started, &run.ended, &run.ties})
       for (auto& e : *events) unused_.push_back(std::move(e));
     unused_.push_back(std::move(*run.over));
-  }
-
-  void rethrow() {
-    std::lock_guard const lock(thrown_->mutex);
-    if (thrown_->what) std::rethrow_exception(thrown_->what);
   }
 
   System& system_;

@@ -50,7 +50,8 @@ struct token_carriers {
   std::vector<std::int32_t> carried(static_cast<std::size_t>(ranks), 1);
   for (std::size_t i = 0; i < dead.size(); ++i) {
     if (dead[i] < 0 || dead[i].value() >= ranks)
-      throw invalid_problem("dead[" + std::to_string(i) + "]", "is rank " + std::to_string(dead[i].value()) + " of " + std::to_string(ranks));
+      throw invalid_problem("dead[" + std::to_string(i) + "]",
+                            "is rank " + std::to_string(dead[i].value()) + " of " + std::to_string(ranks));
     carried[dead[i].index()] = 0;
   }
   token_carriers carriers;
