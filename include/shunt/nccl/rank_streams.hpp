@@ -31,7 +31,6 @@
 #include "shunt/core/error.hpp"
 #include "shunt/execute/rank_buffers.hpp"
 #include "shunt/execute/run_log.hpp"
-#include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
 #include "shunt/execute/streams.hpp"
 #include "shunt/execute/work.hpp"

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <numeric>
@@ -44,13 +45,17 @@ struct measured_slot_budget {
     std::vector<std::int64_t> even(layers, 0);
     for (std::size_t l = 0; l < layers; ++l) even[l] = spare / problem.layers + (static_cast<std::int64_t>(l) < spare % problem.layers);
 
+    // in parts of a token, as small as 62 bits hold; with one slot an expert a layer has at most all its tokens on a rank
+    std::uint64_t most_tokens = 1;
+    for (auto const load : problem.loads) most_tokens = std::min(most_tokens + static_cast<std::uint64_t>(load), std::uint64_t{1} << 62);
+    double const parts = static_cast<double>(std::int64_t{1} << std::clamp(61 - static_cast<int>(std::bit_width(most_tokens)), 0, 16));
     std::vector<std::vector<std::int64_t>> tokens(layers);
     for (std::size_t l = 0; l < layers; ++l) {
       std::int64_t const by_bound = answer.plan.of(l) - problem.experts;
       std::int64_t const most = std::min(spare, std::max(even[l], by_bound) + reach);
       for (std::int64_t k = 0; k <= most; ++k) {
         bool const asked = (even[l] - reach <= k && k <= even[l] + reach) || (by_bound - reach <= k && k <= by_bound + reach);
-        tokens[l].push_back(asked ? rounded_up(fullest(layer_with(problem, l, problem.experts + k, memory))) : detail::unknown);
+        tokens[l].push_back(asked ? rounded_up(parts * fullest(layer_with(problem, l, problem.experts + k, memory))) : detail::unknown);
       }
     }
     bool const known = std::all_of(tokens.begin(), tokens.end(), [](auto const& t) {
