@@ -290,8 +290,9 @@ class gloo_mesh {
 
   /// Why that isn't possible; empty: connected.
   [[nodiscard]] std::string connect(std::string const& prefix, gloo_mesh const* witness) {
-    // somebody may die while others wait for its connection, of which Gloo tells them nothing: once all have come this takes milliseconds
-    auto const patience = witness ? std::min(config_.patience, 4 * config_.silence) : config_.patience;
+    // somebody may die while others wait for its connection, of which Gloo tells them nothing: it tries five times for so long each. Once all
+    // have come connecting takes milliseconds, and where it fails though all are there they try again in the next epoch.
+    auto const patience = witness ? std::min(config_.patience, config_.silence / 4) : config_.patience;
     if (!config_.interface.empty() && if_nametoindex(config_.interface.c_str()) == 0) return "no network interface " + config_.interface;
     try {
       ::gloo::transport::tcp::attr attributes;

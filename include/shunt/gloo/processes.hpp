@@ -203,7 +203,7 @@ class process_session {
     auto const missed = [&]() -> std::vector<rank_id> {
       if (net_) return net_->lost();
       auto all = absent_;
-      if (clock::now() - begun > of_.config_.patience) {  // nobody watches over them: who has not signed in is lost
+      if (clock::now() - begun > of_.config_.patience + 2 * of_.config_.silence) {  // nobody watches over them: who has not signed in is lost
         all = life.members;
         std::erase(all, of_.self_);
       } else if (life.before) {

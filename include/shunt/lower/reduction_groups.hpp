@@ -33,22 +33,22 @@ struct reduction_group {
 /// the left and one goes on to the right. The gradients of experts without a group travel from rank to rank.
 /// O(slots + experts log experts).
 [[nodiscard]] constexpr std::vector<reduction_group> reduction_groups(expert_placement const& placement, layer_id layer) {
-  struct interval {
+  struct neighbours {
     rank_id first, last;
     expert_id expert;
   };
   auto const hosts = hosts_of(placement, layer);
-  std::vector<interval> intervals;
+  std::vector<neighbours> intervals;
   for (expert_id e : ids<expert_id>(hosts.size())) {
     if (hosts[e].size() < 2) continue;
-    interval const i{hosts[e].front().rank, hosts[e].back().rank, e};
+    neighbours const i{hosts[e].front().rank, hosts[e].back().rank, e};
     if (i.last.index() - i.first.index() + 1 == hosts[e].size()) intervals.push_back(i);
   }
   std::sort(intervals.begin(), intervals.end(),
-            [](interval const& a, interval const& b) { return a.first < b.first || (a.first == b.first && a.expert < b.expert); });
+            [](neighbours const& a, neighbours const& b) { return a.first < b.first || (a.first == b.first && a.expert < b.expert); });
   std::array<std::vector<reduction_group>, 2> rounds;
   std::array<rank_id, 2> taken{-1, -1};  // by round: up to this rank
-  for (interval const& i : intervals)
+  for (neighbours const& i : intervals)
     for (std::size_t round = 0; round < 2; ++round) {
       if (i.first <= taken[round]) continue;
       taken[round] = i.last;
