@@ -14,15 +14,9 @@
 namespace {
 
 using shunt_benchmark::no_gpu;
+using shunt_benchmark::on_device;
 using shunt_benchmark::report_bytes;
 using shunt_benchmark::time_on_device;
-
-template <class T>
-shunt::cuda_buffer on_device(std::vector<T> const& values) {
-  shunt::cuda_buffer out(values.size() * sizeof(T));
-  shunt::cuda_check(cudaMemcpy(out.data(), values.data(), out.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
-  return out;
-}
 
 void copy(benchmark::State& state) {
   if (no_gpu(state)) return;

@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "shunt/cuda/buffer.hpp"
 #include "shunt/cuda/device.hpp"
@@ -33,6 +34,15 @@ inline bool no_gpu(benchmark::State& state) {
   auto const gpu = shunt::first_cuda_device(80);
   if (!gpu) state.SkipWithError(gpu.reason.c_str());
   return !gpu;
+}
+
+/// What a vector holds, in the device's memory; there when the call returns.
+template <class T>
+shunt::cuda_buffer on_device(std::vector<T> const& values) {
+  shunt::cuda_buffer out(values.size() * sizeof(T));
+  shunt::cuda_check(cudaMemcpyAsync(out.data(), values.data(), out.size(), cudaMemcpyHostToDevice, cudaStreamPerThread), "cudaMemcpyAsync");
+  shunt::cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
+  return out;
 }
 
 /// Bytes a second, read and written, of the runtime's own copy within the device: the best of 20 copies of 1 GiB.

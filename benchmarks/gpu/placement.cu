@@ -20,14 +20,8 @@
 namespace {
 
 using shunt_benchmark::no_gpu;
+using shunt_benchmark::on_device;
 using shunt_benchmark::time_on_device;
-
-template <class T>
-shunt::cuda_buffer on_device(std::vector<T> const& values) {
-  shunt::cuda_buffer out(values.size() * sizeof(T));
-  shunt::cuda_check(cudaMemcpy(out.data(), values.data(), out.size(), cudaMemcpyHostToDevice), "cudaMemcpy");
-  return out;
-}
 
 /// Log-normal loads (sigma 1) that add up to 65,536 tokens a layer, as in benchmarks/experts.cpp; or 16 tokens for every expert.
 std::vector<std::int64_t> loads_of(std::int32_t layers, std::int32_t experts, bool tied) {

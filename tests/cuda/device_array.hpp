@@ -22,7 +22,9 @@ class device_array {
 
   [[nodiscard]] T* data() const { return reinterpret_cast<T*>(memory_.data()); }
   void set(std::vector<T> const& values) {
-    shunt::cuda_check(cudaMemcpy(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), "cudaMemcpy");
+    // To its end on a stream: cudaMemcpy from pageable memory returns before the bytes have arrived, and our streams don't wait for it.
+    shunt::cuda_check(cudaMemcpyAsync(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice, cudaStreamPerThread), "cudaMemcpyAsync");
+    shunt::cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
   }
   [[nodiscard]] std::vector<T> values() const {
     std::vector<T> out(size_);

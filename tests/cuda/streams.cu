@@ -67,8 +67,9 @@ class device_memory_work {
 
   void set(mixing_work& from) {
     each([&](rank_id r, buffer_id b, std::span<std::byte> mine) {
-      cuda_check(cudaMemcpy(mine.data(), from.buffer(r, b).data(), mine.size(), cudaMemcpyDefault), "cudaMemcpy");
+      cuda_check(cudaMemcpyAsync(mine.data(), from.buffer(r, b).data(), mine.size(), cudaMemcpyDefault, cudaStreamPerThread), "cudaMemcpyAsync");
     });
+    cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
   }
   bool holds(mixing_work& expected) {
     bool same = true;

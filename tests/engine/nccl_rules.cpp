@@ -20,6 +20,7 @@
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
 #include "shunt/execute/transport.hpp"
+#include "shunt/nccl/communicator.hpp"
 #include "shunt/nccl/meeting.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "shunt/program/builder.hpp"
@@ -364,6 +365,28 @@ TEST(nccl_members, that_never_come_or_come_twice_are_an_error) {
   });
   EXPECT_EQ(errors[0], "rank 1 waited 300 ms to join a communicator of ranks 0 1");
   EXPECT_THROW((nccl_transport<api>(identity, everybody(2), 2, quick)), std::invalid_argument);
+}
+
+/// A call that NCCL has not ended still writes to the handle that it was given, so nothing may be left of it.
+TEST(nccl_members, that_do_not_come_leave_nothing_behind) {
+  world().reset();
+  auto errors = together(1, [&](rank_id) { nccl_communicator<api>(api::new_identity(), everybody(2), 0, quick); });
+  EXPECT_EQ(errors[0], "rank 0 waited 300 ms to join a communicator of ranks 0 1");
+  EXPECT_EQ(world().live_communicators(), 0U);
+
+  for (bool const shrinks : {false, true}) {
+    int const identity = api::new_identity();
+    errors = together(2, [&](rank_id r) {
+      nccl_communicator<api> c(identity, everybody(2), r, patient);
+      if (r == 1) return;
+      std::vector<std::vector<rank_id>> const parts{{0, 1}};
+      EXPECT_THROW((void)(shrinks ? c.shrunk({}, quick) : c.split(parts, quick)), nccl_error);
+      EXPECT_TRUE(c.members().empty());
+    });
+    EXPECT_EQ(errors, nothing(2));
+    EXPECT_EQ(world().live_communicators(), 0U);
+  }
+  EXPECT_EQ(world().mistakes(), std::vector<std::string>{});
 }
 
 TEST(nccl_members, on_one_device_are_refused) {

@@ -272,6 +272,12 @@ TEST(SwiftMoeIteration, NamesWhatIsWrong) {
   bad.layers = 0;
   EXPECT_EQ(made(bad, 0), "placement.layers: must be at least 1, is 0");
   bad = good;
+  bad.experts = -3;
+  EXPECT_EQ(made(bad, 0), "placement.experts: must be at least 1, is -3");
+  bad = good;
+  bad.first_slot = {};
+  EXPECT_EQ(made(bad, 0), "placement.first_slot: names no rank");
+  bad = good;
   bad.expert_of = {0, 0, 0};
   EXPECT_EQ(made(bad, 0), "placement[0]: expert 1 has no slot");
   bad.expert_of = {0, 1};

@@ -340,6 +340,11 @@ TEST(mirrors, refuse_what_can_not_be) {
   EXPECT_THROW((void)lower(state, map, same, state_recovery{.planes = 5}), invalid_problem);
   shard_recovery const impossible{.map = map, .copies = {{0, 0, 3, 0, 1}}};
   EXPECT_THROW((void)lower(state, map, impossible), invalid_program);
+  auto cut_again = same;
+  auto& shards = cut_again.map.shards[0];
+  shards.push_back(shards.back());
+  shards.back().begin = shards[shards.size() - 2].end -= 1;
+  EXPECT_THROW((void)lower(state, map, cut_again), invalid_problem);
 }
 
 }  // namespace

@@ -189,11 +189,20 @@ TEST(MeasuredSlotBudget, IsNeverWorseThanAnEvenDealing) {
     for (std::int32_t l = 0; l < p.layers; ++l) even.slots.insert(even.slots.end(), p.slots_per_rank.begin(), p.slots_per_rank.end());
     double const evenly = tokens(p, even, solver), by_bound = tokens(p, slot_budget{}(p).plan, solver);
     EXPECT_DOUBLE_EQ(answer.objective, tokens(p, answer.plan, solver));
+    EXPECT_LE(answer.lower_bound, answer.objective);
     EXPECT_LE(answer.objective, evenly * (1 + 1e-12));
     EXPECT_LE(answer.objective, by_bound * (1 + 1e-12));
     better += answer.objective < evenly * (1 - 1e-9);
   }
   EXPECT_GT(better, 10);
+}
+
+TEST(MeasuredSlotBudget, BoundsTheEvenSplitNotWholeTokens) {
+  expert_layers const p{.layers = 2, .experts = 1, .loads = {0, 7}, .slots_per_rank = {3, 3, 2}};
+  auto const answer = shunt::measured_slot_budget<>{}(p);
+  EXPECT_DOUBLE_EQ(answer.objective, 7.0 / 3);  // slot_budget, in whole tokens, says 3
+  EXPECT_EQ(answer.lower_bound, answer.objective);
+  EXPECT_EQ(answer.status, shunt::status::optimal);
 }
 
 TEST(SlotBudget, ByHandAndBadInput) {

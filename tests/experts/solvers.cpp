@@ -515,6 +515,12 @@ TEST(CheckQuotas, FindsWhatIsWrong) {
   EXPECT_EQ(only({{0, 1, 5}, {1, 0, 3}}), kind::too_many);
   EXPECT_EQ(shunt::check(p, shunt::token_quotas{})[0].what, kind::shape);
   EXPECT_EQ(shunt::check(p, shunt::token_quotas{.first_copy = {0, 2}, .copies = {}})[0].what, kind::shape);
+  auto without_homes = p;
+  without_homes.slots_per_rank = {1, 0, 0};
+  auto const found = shunt::check(without_homes, shunt::token_quotas{.first_copy = {0, 0}, .copies = {}});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].what, kind::no_homes);
+  EXPECT_EQ(to_string(found[0]), "slots that are homes: found 1, wanted 2");
 }
 
 // ---- exact split ----

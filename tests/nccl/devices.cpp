@@ -53,6 +53,7 @@ class words {
   explicit words(std::vector<std::int64_t> const& values) : count_(values.size()) {
     EXPECT_EQ(cudaMalloc(&memory_, count_ * 8), cudaSuccess);
     EXPECT_EQ(cudaMemcpy(memory_, values.data(), count_ * 8, cudaMemcpyDefault), cudaSuccess);
+    EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);  // it may return before the bytes have arrived
   }
   words(words const&) = delete;
   words& operator=(words const&) = delete;

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "shunt/core/units.hpp"
 #include "shunt/plan/token_quotas.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -19,6 +20,7 @@ struct quota_violation {
     twice,         ///< a rank has two copies of an expert
     too_many,      ///< copies take more tokens than the expert has
     over_cap,      ///< a rank computes more than `cap` tokens
+    no_homes,      ///< the problem has more or fewer slots than experts
   };
   kind what{};
   layer_id layer{};
@@ -42,6 +44,7 @@ struct quota_violation {
     case quota_violation::kind::twice: return layer + expert + " on " + rank + ": twice";
     case quota_violation::kind::too_many: return layer + expert + ", tokens of its copies" + counts;
     case quota_violation::kind::over_cap: return layer + rank + ", tokens" + counts;
+    case quota_violation::kind::no_homes: return "slots that are homes" + counts;
   }
   return "unknown violation";
 }
@@ -73,6 +76,10 @@ struct quota_violation {
   for (std::size_t r = 0; r < ranks; ++r) {
     live += problem.slots_per_rank[r] > 0;
     rank_of.insert(rank_of.end(), static_cast<std::size_t>(problem.slots_per_rank[r]), r);
+  }
+  if (rank_of.size() != experts) {
+    found.push_back({.what = kind::no_homes, .found = static_cast<std::int64_t>(rank_of.size()), .wanted = problem.experts});
+    return found;
   }
   std::vector<std::size_t> home(experts, 0);
   std::vector<std::int64_t> load(ranks, 0), taken(experts, 0);
@@ -110,7 +117,7 @@ struct quota_violation {
     for (std::size_t e = 0; e < experts; ++e)
       if (taken[e] > problem.loads[row + e])
         found.push_back({.what = kind::too_many, .layer = l, .expert = e, .found = taken[e], .wanted = problem.loads[row + e]});
-    std::int64_t const parts = live * denominator, cap = (total * numerator + parts - 1) / parts;
+    std::int64_t const cap = ceil_divide(total * numerator, live * denominator);
     for (std::size_t r = 0; r < ranks; ++r)
       if (load[r] > cap) found.push_back({.what = kind::over_cap, .layer = l, .rank = r, .found = load[r], .wanted = cap});
   }

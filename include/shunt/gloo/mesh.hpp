@@ -3,7 +3,8 @@
 ///
 /// The members of an epoch meet in a shared directory, connect to each other over TCP, and run programs with `rank_loop`. A peer whose
 /// connection closes (it crashed, or was killed) is lost at once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is
-/// lost then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. After a loss the mesh is of no more use:
+/// lost then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank that has lost a peer tells the others,
+/// who may not have noticed anything (two that lost only each other, for example): they are called off. After a loss the mesh is of no more use:
 /// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the witness of who dies meanwhile.
 ///
 /// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for sends to end, and Gloo's own.
@@ -17,7 +18,6 @@
 #include <cstring>
 #include <deque>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,38 +28,15 @@
 #include <utility>
 #include <vector>
 
-#include <net/if.h>
-
 #include <gloo/rendezvous/context.h>
-#include <gloo/rendezvous/prefix_store.h>
-#include <gloo/transport/tcp/device.h>
+#include <gloo/transport/unbound_buffer.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
-#include "shunt/gloo/addresses.hpp"
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/meeting.hpp"
 
 namespace shunt {
-
-/// A network that could not be made: the directory can't be used, somebody did not come, or no connection was possible.
-class no_mesh : public std::runtime_error {
- public:
-  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {}, bool unconnected = false)
-      : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
-  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }  ///< who did not come in time
-  [[nodiscard]] bool unconnected() const noexcept { return unconnected_; }  ///< all came, and not all connections could be made
-
- private:
-  std::vector<rank_id> absent_;
-  bool unconnected_;
-};
-
-struct gloo_config {
-  std::string directory{};                 ///< where the processes meet; shared by all, writable, of this run alone
-  std::string interface{};                 ///< network interface to listen on; empty: by host name
-  std::string hostname = "127.0.0.1";      ///< address to listen on, where no interface is named
-  std::chrono::milliseconds silence{1000};  ///< without a heartbeat for so long a peer is lost
-  std::chrono::milliseconds patience{10'000};  ///< for all members to come, and to connect
-};
 
 /// One rank's end of the mesh of one epoch; models `transport`.
 class gloo_mesh {
@@ -76,7 +53,8 @@ class gloo_mesh {
     struct sigaction pipe {};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
       throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call std::signal(SIGPIPE, SIG_IGN) first");
-    meet(epoch, witness);
+    context_ = detail::meet(config_, epoch, members_, self_, [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
+                            witness != nullptr);
     peers_.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       peers_[i].heard = clock::now();
@@ -101,10 +79,7 @@ class gloo_mesh {
     {
       std::lock_guard const lock(mutex_);
       over_ = true;
-      for (auto& p : peers_)
-        if (p.heart) p.heart->abortWaitRecv();
-      if (waiting_) waiting_->abortWaitRecv();
-      if (sending_) sending_->abortWaitSend();
+      end_waits();
     }
     changed_.notify_all();
     reap_.notify_all();
@@ -114,13 +89,13 @@ class gloo_mesh {
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
   [[nodiscard]] std::vector<rank_id> const& members() const { return members_; }
 
-  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`.
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`; run_aborted where only others have lost one.
   void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
-    auto message = std::make_unique<outgoing>();
-    message->bytes.assign(out.begin(), out.end());
+    auto message = std::make_unique<in_flight>(out.size());
+    if (!out.empty()) std::memcpy(message->bytes.get(), out.data(), out.size());
     std::size_t const peer = index_of(to);
     try {
-      message->buffer = context_->createUnboundBuffer(message->bytes.data(), message->bytes.size());
+      message->buffer = context_->createUnboundBuffer(message->bytes.get(), out.size());
       message->buffer->send(static_cast<int>(peer), slot(channel));
     } catch (std::exception const&) {
       lose(peer);
@@ -131,24 +106,31 @@ class gloo_mesh {
     if (outgoing_.size() == reaped_together) reap_.notify_one();  // not for every message: waking a thread costs more than sending
   }
 
-  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`.
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`; run_aborted where only others have lost one.
   void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
     std::size_t const peer = index_of(from);
-    std::unique_ptr<unbound> buffer;  // outlives `waiting_`
+    auto message = std::make_unique<in_flight>(in.size());  // of its own: what was called off may still arrive
     try {
-      buffer = context_->createUnboundBuffer(in.data(), in.size());
+      message->buffer = context_->createUnboundBuffer(message->bytes.get(), in.size());
       {
         std::lock_guard const lock(mutex_);
         refuse_after_loss();
-        waiting_ = buffer.get();
+        waiting_ = message->buffer.get();
       }
-      buffer->recv(static_cast<int>(peer), slot(channel));
-      bool const arrived = buffer->waitRecv(nullptr, forever);
+      message->buffer->recv(static_cast<int>(peer), slot(channel));
+      bool const arrived = message->buffer->waitRecv(nullptr, forever);
       std::lock_guard const lock(mutex_);
       waiting_ = nullptr;
-      if (!arrived) refuse_after_loss();
+      if (!arrived) {
+        unfinished_.push_back(std::move(message));
+        refuse_after_loss();
+      } else if (!in.empty()) {
+        std::memcpy(in.data(), message->bytes.get(), in.size());
+      }
       peers_[peer].heard = clock::now();
     } catch (peer_lost const&) {
+      throw;
+    } catch (run_aborted const&) {
       throw;
     } catch (std::exception const&) {
       {
@@ -161,7 +143,7 @@ class gloo_mesh {
     }
   }
 
-  /// Returns when all that was sent has left. Throws peer_lost.
+  /// Returns when all that was sent has left. Throws as the two above.
   void flush() {
     std::unique_lock lock(mutex_);
     wait_for_sends(lock);
@@ -190,14 +172,14 @@ class gloo_mesh {
     }
     changed_.notify_all();
   }
-  /// Waits until every member has told at least this number: true; or until one is lost: false.
+  /// Waits until every member has told at least this number: true; or until one is lost, to this rank or to another: false.
   [[nodiscard]] bool told_by_all(std::int64_t note) const {
     std::unique_lock lock(mutex_);
     bool all = false;
     changed_.wait(lock, [&] {
       all = note_ >= note;
       for (std::size_t i = 0; i < peers_.size(); ++i) all = all && (members_[i] == self_ || peers_[i].note >= note);
-      return all || !lost_.empty() || over_;
+      return all || !lost_.empty() || called_off_ || over_;
     });
     return all;
   }
@@ -223,16 +205,26 @@ class gloo_mesh {
 
   static constexpr auto forever = std::chrono::hours{24 * 365};
   static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
-  static constexpr std::int64_t goodbye = -1;  // any other heartbeat is its sender's note
+  static constexpr std::int64_t goodbye = -1, alarm = -2;  // any other heartbeat is its sender's note
   static constexpr std::size_t reaped_together = 64;
 
-  struct outgoing {
-    std::vector<std::byte> bytes{};
+  static constexpr std::size_t most_unread = 64;
+
+  /// A message that Gloo has been asked to send or receive. Its buffer must stay until that is done, whoever gave up waiting for it: Gloo
+  /// stops a connection at an operation whose buffer is gone, and nothing that comes after it gets through any more.
+  struct in_flight {
+    explicit in_flight(std::size_t size) : bytes(std::make_unique_for_overwrite<std::byte[]>(size)) {}
+    std::unique_ptr<std::byte[]> bytes;
     std::unique_ptr<unbound> buffer{};
+  };
+  struct heartbeat {
+    std::int64_t what = 0;
+    std::int64_t read = 0;  // how many of the other's heartbeats its sender has had
   };
   struct neighbour {
     bool there = false;  // neither lost nor gone
     std::int64_t note = 0;
+    std::int64_t beats = 0, read_there = 0;  // heartbeats that came from it; those of ours that it has had
     clock::time_point heard{};
     unbound* heart = nullptr;
   };
@@ -242,90 +234,17 @@ class gloo_mesh {
     return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), r) - members_.begin());
   }
 
-  /// All members sign in, connect, and say whether they could; nobody starts before everybody is connected.
-  void meet(std::int32_t epoch, gloo_mesh const* witness) {
-    namespace files = std::filesystem;
-    std::string const prefix = "epoch" + std::to_string(epoch);
-    auto const sign = [&](rank_id r, char const* what) {
-      return files::path(config_.directory) / (prefix + "." + what + std::to_string(r.value()));
-    };
-    auto const signed_as = [&](rank_id r, char const* what) {
-      std::error_code ignored;
-      return files::exists(sign(r, what), ignored);
-    };
-    /// Waits until all members meet a condition; those that don't, after a time or because they are lost, are absent.
-    auto const wait_for = [&](auto const& condition, std::string const& what) {
-      auto const until = clock::now() + config_.patience;
-      for (auto missing = members_;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
-        auto const gone = witness ? witness->lost() : std::vector<rank_id>{};  // before looking: who has signed in may have left the old mesh
-        std::erase_if(missing, condition);
-        if (missing.empty()) return;
-        bool const in_vain =
-            std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return std::find(gone.begin(), gone.end(), r) != gone.end(); });
-        if (!in_vain && clock::now() <= until) continue;
-        std::string names;
-        for (rank_id const r : missing) names += (names.empty() ? "" : ", ") + std::to_string(r.value());
-        auto const after = in_vain ? "" : "after " + std::to_string(config_.patience.count()) + " ms ";
-        throw no_mesh(config_.directory + ": " + after + "these ranks did not " + what + " " + prefix + ": " + names, missing);
-      }
-    };
-    try {
-      files::create_directories(config_.directory);
-      if (!files::create_directory(sign(self_, "rank")))  // atomic: whoever makes it is the one
-        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " is there already, in " + prefix +
-                      "; is the directory left over from another run?");
-      wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
-      std::string const failure = connect(prefix, witness);
-      files::create_directory(sign(self_, failure.empty() ? "ready" : "failed"));
-      wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); }, "connect in");
-      if (!failure.empty())
-        throw no_mesh(config_.directory + ": rank " + std::to_string(self_.value()) + " can't connect in " + prefix + ": " + failure, {}, true);
-      for (rank_id const r : members_)
-        if (signed_as(r, "failed"))
-          throw no_mesh(config_.directory + ": rank " + std::to_string(r.value()) + " could not connect in " + prefix, {}, true);
-    } catch (files::filesystem_error const& error) {
-      throw no_mesh(config_.directory + ": can't meet there: " + error.code().message());
-    }
-  }
-
-  /// Why that isn't possible; empty: connected.
-  [[nodiscard]] std::string connect(std::string const& prefix, gloo_mesh const* witness) {
-    // somebody may die while others wait for its connection, of which Gloo tells them nothing: it tries five times for so long each. Once all
-    // have come connecting takes milliseconds, and where it fails though all are there they try again in the next epoch.
-    auto const patience = witness ? std::min(config_.patience, config_.silence / 4) : config_.patience;
-    if (!config_.interface.empty() && if_nametoindex(config_.interface.c_str()) == 0) return "no network interface " + config_.interface;
-    try {
-      ::gloo::transport::tcp::attr attributes;
-      attributes.iface = config_.interface;
-      if (config_.interface.empty()) attributes.hostname = config_.hostname;
-      auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-      auto const somebody_died = [&] {
-        auto const gone = witness ? witness->lost() : std::vector<rank_id>{};
-        return std::any_of(gone.begin(), gone.end(), [&](rank_id r) { return index_of(r) < members_.size(); });
-      };
-      detail::addresses all(config_.directory, patience, somebody_died);
-      ::gloo::rendezvous::PrefixStore store(prefix, all);
-      auto context = std::make_shared<::gloo::rendezvous::Context>(static_cast<int>(index_of(self_)), size());
-      context->setTimeout(patience);
-      context->connectFullMesh(store, device);
-      context_ = std::move(context);
-      return {};
-    } catch (std::exception const& error) {
-      return error.what();
-    }
-  }
-
   /// With the mutex held.
   void refuse_after_loss() const {
     if (!lost_.empty()) throw peer_lost(lost_.front());
-    if (over_) throw run_aborted();
+    if (called_off_ || over_) throw run_aborted();
   }
 
   /// With the mutex held.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     reap_.notify_one();
-    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty() || over_; });
+    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty() || called_off_ || over_; });
   }
 
   /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss, even if its own goodbye was overtaken.
@@ -336,16 +255,38 @@ class gloo_mesh {
       peers_[i].there = false;
       if (!leaving_) lost_.push_back(members_[i]);
       if (!leaving_ && !when_lost_) when_lost_ = {peers_[i].heard, clock::now()};
-      if (waiting_) waiting_->abortWaitRecv();
-      if (sending_) sending_->abortWaitSend();
-      if (peers_[i].heart) peers_[i].heart->abortWaitRecv();
+      end_waits();
     }
     changed_.notify_all();
   }
 
+  /// Ends what nobody need wait for any more; false where there is none. With the mutex held. Gloo forgets an abort that comes just before
+  /// the wait that it is for, so `beat` says it again until nobody waits.
+  bool end_waits() {
+    bool any = false;
+    auto const end = [&](unbound* buffer, void (unbound::*abort)()) {
+      if (buffer) (buffer->*abort)();
+      any = any || buffer;
+    };
+    for (auto& p : peers_)
+      if (over_ || !p.there) end(p.heart, &unbound::abortWaitRecv);
+    if (over_ || called_off_ || !lost_.empty()) {
+      end(waiting_, &unbound::abortWaitRecv);
+      end(sending_, &unbound::abortWaitSend);
+    }
+    return any;
+  }
+  /// With the mutex held: waits until then, or until this mesh is over or there is something else to do.
+  template <class Other>
+  void rest(std::unique_lock<std::mutex>& lock, clock::time_point until, Other const& other) {
+    constexpr std::chrono::milliseconds soon{5};
+    while (!over_ && !other() && clock::now() < until) changed_.wait_until(lock, end_waits() ? std::min(until, clock::now() + soon) : until);
+    while (over_ && end_waits()) changed_.wait_for(lock, soon);
+  }
+
   /// Waits for one peer's heartbeats until it says goodbye, or is lost.
   void listen(std::size_t i) {
-    std::int64_t beat = 0;
+    heartbeat beat;
     std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
     try {
       heart = context_->createUnboundBuffer(&beat, sizeof beat);
@@ -354,20 +295,27 @@ class gloo_mesh {
         if (over_) return;
         peers_[i].heart = heart.get();
       }
-      while (beat != goodbye) {
+      while (beat.what != goodbye) {
         heart->recv(static_cast<int>(i), heart_slot);
         bool const heard = heart->waitRecv(nullptr, forever);
         std::lock_guard const lock(mutex_);
         if (!heard || over_) break;
         peers_[i].heard = clock::now();
-        if (beat > peers_[i].note) {
-          peers_[i].note = beat;
+        ++peers_[i].beats;
+        peers_[i].read_there = beat.read;
+        if (beat.what == alarm && !called_off_) {
+          called_off_ = true;
+          end_waits();
+          changed_.notify_all();
+        }
+        if (beat.what > peers_[i].note) {
+          peers_[i].note = beat.what;
           changed_.notify_all();
         }
       }
       std::lock_guard const lock(mutex_);
       peers_[i].heart = nullptr;
-      if (beat == goodbye) peers_[i].there = false;
+      if (beat.what == goodbye) peers_[i].there = false;
     } catch (std::exception const&) {
       {
         std::lock_guard const lock(mutex_);
@@ -380,35 +328,47 @@ class gloo_mesh {
 
   /// Sends heartbeats, and notices who sends none.
   void beat() {
-    std::deque<outgoing> sent;
-    auto const tell = [&](std::int64_t what) {
+    std::vector<std::deque<in_flight>> unread(members_.size());
+    std::vector<std::int64_t> read(members_.size(), 0);  // heartbeats that are no longer kept
+    auto const tell = [&](std::int64_t what, bool wait_for_readers = false) {
       for (std::size_t i = 0; i < members_.size(); ++i) {
+        heartbeat beat{.what = what};
         {
           std::lock_guard const lock(mutex_);
           if (!peers_[i].there) continue;
+          beat.read = peers_[i].beats;
+          for (; read[i] < peers_[i].read_there; ++read[i]) unread[i].pop_front();
         }
+        if (wait_for_readers && unread[i].size() >= most_unread) continue;  // the next that is due by the clock tells it
         try {
-          auto& last = sent.emplace_back();
-          last.bytes.resize(sizeof what);
-          std::memcpy(last.bytes.data(), &what, sizeof what);
-          last.buffer = context_->createUnboundBuffer(last.bytes.data(), last.bytes.size());
+          auto& last = unread[i].emplace_back(sizeof beat);
+          std::memcpy(last.bytes.get(), &beat, sizeof beat);
+          last.buffer = context_->createUnboundBuffer(last.bytes.get(), sizeof beat);
           last.buffer->send(static_cast<int>(i), heart_slot);
         } catch (std::exception const&) {
           lose(i);
         }
       }
-      while (sent.size() > 8 * members_.size()) sent.pop_front();  // a live peer has long taken these
     };
     auto next = clock::now();
     std::int64_t told = 0;
+    bool alarmed = false;
     for (;;) {
-      tell(told);
-      next = clock::now() + config_.silence / 4;
+      bool const due = clock::now() >= next;
+      tell(told, !due);
+      if (due) next = clock::now() + config_.silence / 4;
       std::unique_lock lock(mutex_);
-      changed_.wait_until(lock, next, [&] { return over_ || leaving_ || note_ > told; });
+      auto const alarming = [&] { return !alarmed && (called_off_ || !lost_.empty()); };
+      rest(lock, next, [&] { return leaving_ || note_ > told || alarming(); });
       if (over_) return;
       if (leaving_) break;
       told = note_;
+      if (alarming()) {
+        alarmed = true;
+        lock.unlock();
+        tell(alarm);
+        lock.lock();
+      }
       auto const now = clock::now();
       std::vector<std::size_t> silent;
       for (std::size_t i = 0; i < peers_.size(); ++i)
@@ -417,15 +377,16 @@ class gloo_mesh {
       for (std::size_t const i : silent) lose(i);
     }
     tell(goodbye);
-    for (std::size_t i = sent.size() - std::min(sent.size(), members_.size()); i < sent.size(); ++i) try {
-        sent[i].buffer->waitSend(nullptr, config_.silence);
-      } catch (std::exception const&) {  // then it is lost, and needs no goodbye
-      }
+    for (auto& mine : unread)
+      if (!mine.empty()) try {
+          mine.back().buffer->waitSend(nullptr, config_.silence);
+        } catch (std::exception const&) {  // then it is lost, and needs no goodbye
+        }
     std::unique_lock lock(mutex_);
     goodbye_said_ = true;
     for (;;) {  // until the others have said theirs, they may still fall silent
       changed_.notify_all();
-      changed_.wait_for(lock, config_.silence / 4, [&] { return over_; });
+      rest(lock, clock::now() + config_.silence / 4, [] { return false; });
       if (over_) return;
       auto const now = clock::now();
       for (std::size_t i = 0; i < peers_.size(); ++i)
@@ -442,19 +403,22 @@ class gloo_mesh {
     std::unique_lock lock(mutex_);
     for (;;) {
       if (outgoing_.empty()) flushing_ = false, changed_.notify_all();
-      reap_.wait(lock, [&] { return over_ || outgoing_.size() >= reaped_together || flushing_; });
+      reap_.wait(lock, [&] {
+        return over_ || (lost_.empty() && !called_off_ && (outgoing_.size() >= reaped_together || flushing_));
+      });
       if (over_) return;
-      auto const oldest = std::move(outgoing_.front());
+      auto oldest = std::move(outgoing_.front());
       outgoing_.pop_front();
       sending_ = oldest->buffer.get();
-      bool const lost = !lost_.empty();
+      bool sent = false;
       lock.unlock();
       try {
-        if (!lost) oldest->buffer->waitSend(nullptr, forever);
+        sent = oldest->buffer->waitSend(nullptr, forever);
       } catch (std::exception const&) {  // its peer is lost, and the one who listens to it notices
       }
       lock.lock();
       sending_ = nullptr;
+      if (!sent) unfinished_.push_back(std::move(oldest));
     }
   }
 
@@ -470,10 +434,12 @@ class gloo_mesh {
   std::vector<neighbour> peers_{};
   std::vector<rank_id> lost_{};
   std::optional<first_loss> when_lost_{};
-  std::deque<std::unique_ptr<outgoing>> outgoing_{};
+  std::deque<std::unique_ptr<in_flight>> outgoing_{};
+  std::vector<std::unique_ptr<in_flight>> unfinished_{};  // after a loss
   unbound* waiting_ = nullptr;
   unbound* sending_ = nullptr;
   bool flushing_ = false, leaving_ = false, goodbye_said_ = false, over_ = false;
+  bool called_off_ = false;  // somebody else has lost a peer
 
   std::vector<std::thread> threads_{};
   std::thread reaper_{};

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -20,7 +21,7 @@ namespace shunt {
 /// A buffer of state is `planes` arrays one after another (parameters, first moments, ...), each with the rank's shards by expert and then by
 /// begin, those it owns and those it mirrors, state_bytes / planes an element. On every rank: all sends, all receives (one batch), copies of
 /// what it had. O(shards x holders x planes) instructions.
-/// Throws invalid_problem where sizes don't fit each other, or planes don't divide state_bytes; invalid_program where the recovery asks a rank
+/// Throws invalid_problem where sizes or cuts don't fit each other, or planes don't divide state_bytes; invalid_program where the recovery asks a rank
 /// for what it doesn't hold.
 struct state_recovery {
   std::int32_t planes = 1;
@@ -35,6 +36,12 @@ struct state_recovery {
     for (shard_map const* map : {&before, &recovery.map})
       if (map->elements != state.elements || map->shards.size() != static_cast<std::size_t>(state.experts))
         throw invalid_problem("shards", "speak of other experts than the optimizer's state");
+    for (expert_id e : ids<expert_id>(state.experts)) {
+      auto const& was = before.shards[e];
+      if (!std::equal(was.begin(), was.end(), recovery.map.shards[e].begin(), recovery.map.shards[e].end(),
+                      [](shard const& x, shard const& y) { return x.begin == y.begin && x.end == y.end; }))
+        throw invalid_problem("shards[" + std::to_string(e.value()) + "]", "are cut otherwise after the recovery");
+    }
     auto const old_places = held_shards(before, state.ranks), new_places = held_shards(recovery.map, state.ranks);
     indexed<rank_id, std::int64_t> old_size, new_size;
     for (rank_id r : ids<rank_id>(state.ranks)) {

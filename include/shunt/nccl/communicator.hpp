@@ -77,7 +77,9 @@ class nccl_communicator {
 
   /// All of these ranks together, of which this is `self`; they name the same identity. Throws std::invalid_argument where self is none of them.
   nccl_communicator(typename Api::identity const& id, std::vector<rank_id> members, rank_id self, nccl_config const& config)
-      : members_(std::move(members)), self_(self) {
+      : nccl_communicator() {  // from here on the destructor aborts what fails half-way: NCCL still writes to the handle until then
+    members_ = std::move(members);
+    self_ = self;
     if (!contains(self)) throw std::invalid_argument("rank " + std::to_string(self.value()) + " is no member of its communicator");
     auto const size = static_cast<int>(members_.size());
     demand(Api::init(handle_, size, id, place_of(self), config.blocks), "can't join a communicator of " + detail::names_of(members_));
@@ -85,7 +87,7 @@ class nccl_communicator {
   }
 
   /// Parts of this communicator, no two of which share a rank: every member calls it with the same parts and has the part that it is in, or
-  /// one of no ranks. Nothing may be under way here.
+  /// one of no ranks. Nothing may be under way here. Where it throws, this communicator is gone as well.
   [[nodiscard]] nccl_communicator split(std::span<std::vector<rank_id> const> parts, nccl_config const& config) {
     nccl_communicator part;
     part.self_ = self_;
@@ -96,9 +98,8 @@ class nccl_communicator {
         part.members_ = parts[c];
       }
     auto const what = colour < 0 ? std::string("a communicator for others") : "a communicator of " + detail::names_of(part.members_);
-    demand(Api::split(handle_, colour, colour < 0 ? 0 : part.place_of(self_), part.handle_), "can't split off " + what);
-    settle(config, "to split off " + what);
-    if (colour >= 0) part.settle(config, "to split off " + what);
+    make(part, colour >= 0, config, "split off " + what,
+         [&] { return Api::split(handle_, colour, colour < 0 ? 0 : part.place_of(self_), part.handle_); });
     return part;
   }
 
@@ -112,10 +113,7 @@ class nccl_communicator {
         rest.members_.push_back(r);
       else
         left_out.push_back(place_of(r));
-    auto const what = "on without " + detail::names_of(dead);
-    demand(Api::shrink(handle_, left_out, rest.handle_), "can't go " + what);
-    settle(config, "to go " + what);
-    rest.settle(config, "to go " + what);
+    make(rest, true, config, "go on without " + detail::names_of(dead), [&] { return Api::shrink(handle_, left_out, rest.handle_); });
     return rest;
   }
 
@@ -170,6 +168,19 @@ class nccl_communicator {
   }
 
  private:
+  /// Lets this one make another. NCCL writes the new handle when it is done, at whatever time: so after a failure this one is aborted, which
+  /// ends that, before the other goes.
+  template <class Call>
+  void make(nccl_communicator& other, bool any, nccl_config const& config, std::string const& what, Call const& call) {
+    try {
+      demand(call(), "can't " + what);
+      settle(config, "to " + what);
+      if (any) other.settle(config, "to " + what);
+    } catch (...) {
+      abort();
+      throw;
+    }
+  }
   [[noreturn]] void refuse(nccl_status s, std::string const& what) const {
     auto const why = Api::last_error(handle_);
     throw nccl_error("rank " + std::to_string(self_.value()) + ", " + what + ": " + std::string(to_string(s)) + (why.empty() ? "" : ": ") + why,

@@ -25,8 +25,9 @@ namespace shunt {
 /// evenly. About 4 `reach` + 2 calls of the solver a layer.
 ///
 /// Objective: the sum over layers of the fullest rank's tokens under the even split, of the placements that `place_layers` makes with the same
-/// solver; lower bound: the objective of `budget`. Infeasible: as `budget`, or where the solver places no layer in any of the three dealings.
-/// Throws what `budget` and the solver throw, and invalid_problem("reach") below 0.
+/// solver; lower bound: that of `budget` less what rounding to whole tokens adds to it, or an even share of all tokens. Infeasible: as
+/// `budget`, or where the solver places no layer in any of the three dealings. Throws what `budget`
+/// and the solver throw, and invalid_problem("reach") below 0.
 template <solver_for<expert_layers> Solver = balanced>
 struct measured_slot_budget {
   static constexpr std::string_view name = "measured_slot_budget";
@@ -75,9 +76,17 @@ struct measured_slot_budget {
       least = sum;
       answer.plan = dealt;
     }
-    answer.objective = least;
-    answer.status = least <= answer.lower_bound ? status::optimal : status::feasible;
-    if (least >= 0) return answer;
+    if (least >= 0) {
+      // `budget` bounds whole tokens: w / c of them on c of the live ranks L, rounded up, are up to (L - 1) / L more than an even split
+      auto const live = static_cast<double>(std::count_if(memory.begin(), memory.end(), [](auto m) { return m > 0; }));
+      double all = 0;
+      for (auto const load : problem.loads) all += static_cast<double>(load);
+      answer.objective = least;
+      answer.lower_bound = std::max(all / live, answer.lower_bound - problem.layers * (live - 1) / live);
+      answer.status = least <= answer.lower_bound * (1 + 1e-12) ? status::optimal : status::feasible;
+      if (answer.status == status::optimal) answer.lower_bound = least;
+      return answer;
+    }
     answer = {.status = status::infeasible, .reason = text(std::string(Solver::name) + " finds no placement of some layer")};
     return answer;
   }

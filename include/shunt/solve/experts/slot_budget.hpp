@@ -92,9 +92,9 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
 /// descending shares is at most that above the mean (Graham 1969), which is what the bound doesn't see. Then ranks get their part of each
 /// S_l in proportion to what they have left, rounded by the largest remainder, so that all sums are exact.
 ///
-/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one, and no placement of them has a lower sum. The plan
-/// says slots alone; `place_layers` asks a solver for the placements. The previous placement is not looked at. Infeasible: fewer slots than
-/// experts x layers. Throws what validate throws, and invalid_problem("memory") where it isn't one number a rank, at least 0, for 31 bits, or
+/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one, and no placement of them has a lower sum where
+/// ranks have whole tokens (a share that doesn't divide is up to one token a layer below). The plan says slots alone; `place_layers` asks a
+/// solver for the placements. The previous placement is not looked at. Infeasible: fewer slots than experts x layers. Throws what validate throws, and invalid_problem("memory") where it isn't one number a rank, at least 0, for 31 bits, or
 /// ("loads") where the layers add up beyond 63 bits.
 struct slot_budget {
   static constexpr std::string_view name = "slot_budget";

@@ -66,8 +66,11 @@ class swift_moe_iteration {
   /// The experts, where everything is as it has to be.
   static constexpr std::size_t checked(expert_placement const& now, std::int64_t capacity) {
     if (now.layers < 1) throw invalid_problem("placement.layers", "must be at least 1, is " + std::to_string(now.layers));
+    if (now.experts < 1) throw invalid_problem("placement.experts", "must be at least 1, is " + std::to_string(now.experts));
+    if (now.first_slot.size() < 2) throw invalid_problem("placement.first_slot", "names no rank");
+    auto const cells = static_cast<std::size_t>(now.ranks()) * static_cast<std::size_t>(now.experts);
     routed_tokens const none{.experts = now.experts,
-                             .counts = std::vector<std::int64_t>(static_cast<std::size_t>(now.ranks() * now.experts), 0),
+                             .counts = std::vector<std::int64_t>(cells, 0),
                              .first_slot = now.first_slot,
                              .expert_of = {},
                              .capacity = capacity};
