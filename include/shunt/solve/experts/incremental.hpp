@@ -185,19 +185,22 @@ struct incremental {
   }
 
   /// What a slot's change from expert a to b adds to the experts moved since the previous placement, -1 .. 1.
-  static constexpr auto net_cost(layer_windows const& state, std::span<char const> had) {
-    return [&state, had](std::size_t s, std::size_t a, std::size_t b) {
+  struct net_cost {
+    layer_windows const& state;
+    std::span<char const> had;  ///< by rank and expert
+
+    constexpr std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const {
       std::size_t const r = state.rank_of(s);
       std::int32_t const saved = state.held(a, r) == 1 && !had[r * state.experts() + a];
       return (had[r * state.experts() + b] ? 0 : 1) - saved;
-    };
-  }
+    }
+  };
 
   /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
   constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
-      left -= change(state, left, may_go, net_cost(state, had));
+      left -= change(state, left, may_go, net_cost{state, had});
       if (!(state.score() < before)) return;
     }
   }
@@ -205,7 +208,7 @@ struct incremental {
   /// Takes changes back until `cost` is within the budget; false where no more can be.
   constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();
-    auto const net = net_cost(state, had);
+    net_cost const net{state, had};
     while (cost > moves) {
       double least = 0;
       std::size_t slot = slots.size(), other = 0;
