@@ -2,6 +2,7 @@
 #include "shunt/gloo/addresses.hpp"
 #include "shunt/gloo/agreement.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/connections.hpp"
 #include "shunt/gloo/invitation.hpp"
 #include "shunt/gloo/meeting.hpp"
 #include "shunt/gloo/mesh.hpp"

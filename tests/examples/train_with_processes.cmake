@@ -78,7 +78,7 @@ says("step of iteration 3: left out, a gradient was not finite" "identical: 6 lo
 
 # kill -9 from another shell, of whichever process.
 shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > by_hand.txt & run=$!
-  until grep -q '^iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
+  until grep -qs '^iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
   kill -9 $(sed -n 's/^worker 1:0 is process //p' by_hand.txt)
   wait $run; status=$?; cat by_hand.txt; exit $status")
 if(NOT status EQUAL 0)
@@ -89,7 +89,7 @@ nothing_is_left(${place})
 
 # Asked to end in the middle.
 shell("${program} --engine gloo ${small_words} --iterations 100000 > ended.txt & run=$!
-  until grep -q '^iteration 1 ' ended.txt; do kill -0 $run || exit 9; sleep 0.05; done
+  until grep -qs '^iteration 1 ' ended.txt; do kill -0 $run || exit 9; sleep 0.05; done
   kill -TERM $run; wait $run")
 if(NOT status EQUAL 2 OR NOT err STREQUAL "error: interrupted: all workers were ended\n")
   fail("ended in the middle")

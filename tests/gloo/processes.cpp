@@ -108,6 +108,7 @@ struct story {
   std::vector<rank_id> dead{};                    ///< in the end
   std::vector<std::vector<rank_id>> losses{};     ///< one after another, where the test is sure of them
   std::optional<rank_id> dies_in_recovery{};      ///< from the first loss
+  bool one_by_one = false;                        ///< a session for each iteration
 };
 
 /// A live rank's state for the one that comes.
@@ -148,12 +149,33 @@ int train(std::string const& directory, rank_id self, story const& what, std::in
     return {config, ranks, self, asked};
   }();
   std::int64_t heard = plan_of_run.first;
-  auto const report = run_through_losses(
-      here, w, plan_of_run, plan,
-      [&](completed_iteration const& done) {
-        if (done.iteration != heard++) throw std::logic_error("an iteration was announced out of turn");
-      },
-      transfer);
+  auto const go_on = [&] {
+    return run_through_losses(
+        here, w, plan_of_run, plan,
+        [&](completed_iteration const& done) {
+          if (done.iteration != heard++) throw std::logic_error("an iteration was announced out of turn");
+        },
+        transfer);
+  };
+  recovery_report report;
+  if (what.one_by_one) {
+    std::vector<loss> all;
+    for (std::int64_t k = 0; k < iterations; ++k) {
+      plan_of_run.first = k;
+      plan_of_run.end = k + 1;
+      plan_of_run.dead = report.dead;
+      report = go_on();
+      all.insert(all.end(), report.losses.begin(), report.losses.end());
+    }
+    report.losses = std::move(all);
+    if (here.epoch() < iterations) return 7;
+    int met = 0;
+    for (auto const& file : std::filesystem::directory_iterator(directory))
+      met += file.path().filename().string().ends_with(".rank" + std::to_string(self.value()));
+    if (met != 1 + static_cast<int>(report.losses.size())) return 8;  // where nobody is lost they go on over the mesh they have
+  } else {
+    report = go_on();
+  }
   if (report.end != iterations || heard != iterations) return 2;
   if (report.dead != what.dead) return 3;
   if (w.number(self) != wanted) return 4;
@@ -219,6 +241,15 @@ TEST(gloo_processes, go_on_when_one_dies_while_others_recover) {
   EXPECT_EQ(run({.faults = {{1, 11, 2}}, .dead = {1, 2}, .losses = {{1}, {2}}, .dies_in_recovery = rank_id{2}}),
             (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s) << "somebody waited until its patience ended";
+}
+
+// Sessions between which nobody is lost share a mesh; whoever dies in one or between two is missed by the next.
+TEST(gloo_processes, go_on_from_session_to_session) {
+  EXPECT_EQ(run({.one_by_one = true}), (std::vector<int>{0, 0, 0, 0}));
+  EXPECT_EQ(run({.faults = {{2, 7, 1}, {0, 20, 3}}, .dead = {0, 2}, .losses = {{2}, {0}}, .one_by_one = true}),
+            (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0}));
+  for (std::int32_t i = 0; i < 6; ++i)  // at every instruction, and after the last
+    EXPECT_EQ(run({.faults = {{1, 3, i}}, .dead = {1}, .one_by_one = true}), (std::vector<int>{0, -SIGKILL, 0, 0})) << i;
 }
 
 TEST(gloo_processes, a_new_one_comes_in_a_dead_ones_place) {

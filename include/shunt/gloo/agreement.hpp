@@ -5,7 +5,8 @@
 /// that it has lost and a number of its own (how far it has come, for example). When every member has signed in or was lost by somebody who
 /// did, the lowest of them decides: who signed in goes on. The decision is one file, made by an atomic link: there is never a second one,
 /// whoever else wants to decide. Everybody returns what it says; a rank that it leaves out (a process that was stopped and now goes on)
-/// throws fenced_off. No time-out of its own: the mesh of the old epoch, which must stay up meanwhile, says who falls silent.
+/// throws fenced_off. No time-out of its own: the mesh of the old epoch, which must stay up meanwhile, says who falls silent. Decisions stay
+/// where they are, for those who come late; what a rank signed in with before is removed.
 #include <algorithm>
 #include <chrono>
 #include <concepts>
@@ -71,6 +72,8 @@ template <class Lost>
         std::vector<survivor> answer;
         for (std::size_t i = 0; i + 1 < decided->size(); i += 2) answer.push_back({(*decided)[i], (*decided)[i + 1]});
         if (std::none_of(answer.begin(), answer.end(), [&](survivor const& s) { return s.rank == self; })) throw fenced_off(self, epoch);
+        files::path const earlier = files::path(config.directory) / ("epoch" + std::to_string(epoch - 1));
+        for (auto const* const what : {".view", ".draft"}) files::remove(earlier.string() + what + own);  // all have read what was decided there
         return answer;
       }
       if (std::vector<rank_id> now = lost(); now != signed_with) {

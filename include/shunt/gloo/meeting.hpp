@@ -15,22 +15,21 @@
 
 #include <net/if.h>
 
-#include <gloo/rendezvous/context.h>
 #include <gloo/rendezvous/prefix_store.h>
 #include <gloo/transport/tcp/device.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/addresses.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/connections.hpp"
 
 namespace shunt::detail {
 
 /// A connected mesh, whose ranks are places among the members. `lost()` says who is known to be lost from the epoch before, where anybody
 /// knows (`witnessed`): nobody waits for them. Throws no_mesh.
 template <class Lost>
-[[nodiscard]] std::shared_ptr<::gloo::rendezvous::Context> meet(gloo_config const& config, std::int32_t epoch,
-                                                                std::vector<rank_id> const& members, rank_id self, Lost const& lost,
-                                                                bool witnessed) {
+[[nodiscard]] std::unique_ptr<connections> meet(gloo_config const& config, std::int32_t epoch, std::vector<rank_id> const& members,
+                                                rank_id self, Lost const& lost, bool witnessed) {
   namespace files = std::filesystem;
   using clock = std::chrono::steady_clock;
   std::string const prefix = "epoch" + std::to_string(epoch);
@@ -60,10 +59,9 @@ template <class Lost>
   };
 
   /// Why that isn't possible; empty: connected.
-  std::shared_ptr<::gloo::rendezvous::Context> context;
+  std::unique_ptr<connections> connected;
   auto const connect = [&]() -> std::string {
-    // somebody may die while others wait for its connection, of which Gloo tells them nothing: it tries five times for so long each. Once all
-    // have come connecting takes milliseconds, and where it fails though all are there they try again in the next epoch.
+    // once all have come connecting takes milliseconds, and where it fails though all are there they try again in the next epoch
     auto const patience = witnessed ? std::min(config.patience, config.silence / 4) : config.patience;
     if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0) return "no network interface " + config.interface;
     try {
@@ -78,10 +76,7 @@ template <class Lost>
       addresses all(config.directory, patience, somebody_died);
       ::gloo::rendezvous::PrefixStore store(prefix, all);
       auto const place = std::find(members.begin(), members.end(), self) - members.begin();
-      auto made = std::make_shared<::gloo::rendezvous::Context>(static_cast<int>(place), static_cast<int>(members.size()));
-      made->setTimeout(patience);
-      made->connectFullMesh(store, device);
-      context = std::move(made);
+      connected = std::make_unique<connections>(device, store, static_cast<int>(place), static_cast<int>(members.size()), patience, somebody_died);
       return {};
     } catch (std::exception const& error) {
       return error.what();
@@ -105,7 +100,7 @@ template <class Lost>
   } catch (files::filesystem_error const& error) {
     throw no_mesh(config.directory + ": can't meet there: " + error.code().message());
   }
-  return context;
+  return connected;
 }
 
 }  // namespace shunt::detail

@@ -28,12 +28,12 @@
 #include <utility>
 #include <vector>
 
-#include <gloo/rendezvous/context.h>
 #include <gloo/transport/unbound_buffer.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/connections.hpp"
 #include "shunt/gloo/meeting.hpp"
 
 namespace shunt {
@@ -53,8 +53,8 @@ class gloo_mesh {
     struct sigaction pipe {};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
       throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call std::signal(SIGPIPE, SIG_IGN) first");
-    context_ = detail::meet(config_, epoch, members_, self_, [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
-                            witness != nullptr);
+    connections_ = detail::meet(config_, epoch, members_, self_, [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
+                                witness != nullptr);
     peers_.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       peers_[i].heard = clock::now();
@@ -95,7 +95,7 @@ class gloo_mesh {
     if (!out.empty()) std::memcpy(message->bytes.get(), out.data(), out.size());
     std::size_t const peer = index_of(to);
     try {
-      message->buffer = context_->createUnboundBuffer(message->bytes.get(), out.size());
+      message->buffer = connections_->buffer(message->bytes.get(), out.size());
       message->buffer->send(static_cast<int>(peer), slot(channel));
     } catch (std::exception const&) {
       lose(peer);
@@ -111,7 +111,7 @@ class gloo_mesh {
     std::size_t const peer = index_of(from);
     auto message = std::make_unique<in_flight>(in.size());  // of its own: what was called off may still arrive
     try {
-      message->buffer = context_->createUnboundBuffer(message->bytes.get(), in.size());
+      message->buffer = connections_->buffer(message->bytes.get(), in.size());
       {
         std::lock_guard const lock(mutex_);
         refuse_after_loss();
@@ -188,6 +188,12 @@ class gloo_mesh {
   [[nodiscard]] std::vector<rank_id> lost() const {
     std::lock_guard const lock(mutex_);
     return lost_;
+  }
+
+  /// Whether nobody is lost, to this rank or to another that has said so.
+  [[nodiscard]] bool whole() const {
+    std::lock_guard const lock(mutex_);
+    return lost_.empty() && !called_off_ && !over_;
   }
 
   struct first_loss {
@@ -289,7 +295,7 @@ class gloo_mesh {
     heartbeat beat;
     std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
     try {
-      heart = context_->createUnboundBuffer(&beat, sizeof beat);
+      heart = connections_->buffer(&beat, sizeof beat);
       {
         std::lock_guard const lock(mutex_);
         if (over_) return;
@@ -343,7 +349,7 @@ class gloo_mesh {
         try {
           auto& last = unread[i].emplace_back(sizeof beat);
           std::memcpy(last.bytes.get(), &beat, sizeof beat);
-          last.buffer = context_->createUnboundBuffer(last.bytes.get(), sizeof beat);
+          last.buffer = connections_->buffer(last.bytes.get(), sizeof beat);
           last.buffer->send(static_cast<int>(i), heart_slot);
         } catch (std::exception const&) {
           lose(i);
@@ -425,7 +431,7 @@ class gloo_mesh {
   gloo_config const config_;
   std::vector<rank_id> const members_;
   rank_id const self_;
-  std::shared_ptr<::gloo::rendezvous::Context> context_{};
+  std::unique_ptr<detail::connections const> connections_{};
 
   std::mutex mutable mutex_{};  // guards all below
   std::condition_variable mutable changed_{};

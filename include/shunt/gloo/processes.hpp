@@ -2,10 +2,11 @@
 /// An executor whose ranks are processes over Gloo.
 ///
 /// Every process makes one of these for its own rank and then does what the others do: opens sessions, submits the same programs, waits. A
-/// session is an epoch: its members meet when it opens and agree when it ends on who is left and how far each of them came, so that every
-/// process has the same `outcome::lost` and `outcome::done`, and with them takes the same decisions, `run_through_losses` among others. The
-/// timeline has this process's own events. Rank r of the programs is rank r in every epoch; in a lost one's place a new process may come
-/// (see invitation.hpp).
+/// session is an epoch: its members agree when it ends on who is left and how far each of them came, so that every process has the same
+/// `outcome::lost` and `outcome::done`, and with them takes the same decisions, `run_through_losses` among others. They meet when it opens,
+/// unless the epoch before had the same members, all of whom completed it with every connection whole: then they go on over its mesh, and a
+/// session costs no more than the agreement. The timeline has this process's own events. Rank r of the programs is rank r in every epoch; in
+/// a lost one's place a new process may come (see invitation.hpp).
 ///
 /// Nothing waits for ever. A member that dies between two epochs is missed by the mesh of the first, which stays up until the second has
 /// begun; one that lives and does not come within `patience` is lost. Where connections break and everybody signs in all the same, the
@@ -91,6 +92,8 @@ class gloo_processes {
     std::int32_t epoch = 0;
     std::vector<rank_id> members{};
     std::shared_ptr<gloo_mesh> before{};  // of the last epoch: knows who dies until the next one has begun
+    bool whole = false;                   // all agree that it carries the next epoch too, if the members stay the same
+    std::int64_t completed = 0;           // programs, over it, by all
     bool first = true;                    // nobody has met yet
   };
 
@@ -148,9 +151,9 @@ class process_session {
   /// Waits until all members have completed the first `programs` programs; false where one is lost before that.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
-    if (!net_ || !net_->told_by_all(programs)) return false;
-    of_.life_->before.reset();  // everybody is here
+    if (!net_ || !net_->told_by_all(before_ + programs)) return false;
     completions_.resize(static_cast<std::size_t>(programs), clock_.now());
+    of_.life_->before.reset();  // everybody is here
     return true;
   }
   /// When this process knew that all had completed the n-th program (from 1).
@@ -167,8 +170,7 @@ class process_session {
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
-    for (survivor const& s : left_)
-      all.done[s.rank] = {static_cast<std::int32_t>(s.note >> 32), static_cast<std::int32_t>(s.note & 0x7fffffff)};
+    for (survivor const& s : left_) all.done[s.rank] = farewell::of(s.note).done;
     all.lost = lost_;
     if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, programs_);
     return all;
@@ -180,10 +182,25 @@ class process_session {
  private:
   using clock = gloo_mesh::clock;
 
-  /// Connects to the other members; false where some are lost before that, on which all have agreed then.
+  /// What a member signs in to the end of an epoch with: how far it came, and whether its mesh is whole.
+  struct farewell {
+    progress done{};
+    bool whole = false;
+    [[nodiscard]] std::int64_t note() const { return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole; }
+    [[nodiscard]] static farewell of(std::int64_t note) {
+      return {{static_cast<std::int32_t>(note >> 32), static_cast<std::int32_t>((note >> 1) & 0x7fffffff)}, (note & 1) != 0};
+    }
+  };
+
+  /// Connects to the other members, unless they still are connected; false where some are lost before that, on which all have agreed then.
   bool meet() {
     constexpr int attempts = 4;
     auto& life = *of_.life_;
+    if (life.whole && life.before && life.before->members() == life.members) {
+      net_ = life.before;
+      before_ = life.completed;
+      return true;
+    }
     for (int n = 1;; ++n) try {
         net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_, life.before.get());
         life.first = false;
@@ -216,7 +233,8 @@ class process_session {
     auto const seen = witness ? witness->when_lost() : std::nullopt;
     auto const noticed = seen && net_ ? seen->noticed : begun;
 
-    left_ = agree(of_.config_, life.epoch, life.members, of_.self_, missed, (std::int64_t{own.programs} << 32) + own.instructions);
+    farewell const mine{own, net_ && net_->whole()};
+    left_ = agree(of_.config_, life.epoch, life.members, of_.self_, missed, mine.note());
     times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
               .detect = seen ? in_ticks(noticed - seen->heard) : 0,
               .agree = in_ticks(clock::now() - noticed)};
@@ -224,6 +242,8 @@ class process_session {
     for (survivor const& s : left_) members.push_back(s.rank);
     lost_.clear();
     std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(), std::back_inserter(lost_));
+    life.whole = lost_.empty() && mine.whole && std::all_of(left_.begin(), left_.end(), [&](survivor const& s) { return s.note == mine.note(); });
+    life.completed = before_ + own.programs;
     life.members = std::move(members);
     life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no witness any more
     ++life.epoch;
@@ -237,7 +257,7 @@ class process_session {
         loop_->run(*p, [&](std::int32_t i) {
           if (i == strike) of_.strike_();
         });
-        net_->tell(loop_->log().done().programs);
+        net_->tell(before_ + loop_->log().done().programs);
       }
     } catch (peer_lost const&) {
     } catch (run_aborted const&) {
@@ -266,6 +286,7 @@ class process_session {
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
   std::shared_ptr<gloo_mesh> net_{};
+  std::int64_t before_ = 0;        // programs completed over it before this session
   std::vector<rank_id> absent_{};  // from the meeting, where there is no mesh
   std::optional<rank_loop<gloo_mesh, Work>> loop_{};
   std::vector<ticks> completions_{};
