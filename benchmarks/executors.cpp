@@ -1,54 +1,27 @@
-// What executors cost by themselves: an instruction that waits for nobody, a message to and fro, a program checked and simulated.
+// What executors cost by themselves: an instruction that waits for nobody, a message there and back, a program checked and simulated.
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <vector>
+#include <utility>
 
+#include "idle_programs.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/execute/inline.hpp"
+#include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/program/dependencies.hpp"
 #include "shunt/simulate/simulated.hpp"
 
 namespace {
 
 using namespace shunt;
 
-struct idle_work {
-  struct alignas(64) line {
-    std::byte bytes[4096];
-  };
-  explicit idle_work(std::int32_t ranks) : memory(static_cast<std::size_t>(ranks)) {}
-  void operator()(rank_id, task const&) const {}
-  std::span<std::byte> buffer(rank_id r, buffer_id) { return memory[r.index()].bytes; }
-  std::vector<line> memory;
-};
-
 struct unit_costs {
   ticks compute(rank_id, operation const&) const { return 1; }
   transfer_time transfer(rank_id, rank_id, byte_count) const { return {0, 1}; }
 };
-
-std::shared_ptr<program const> computes(std::int32_t ranks, std::int32_t each) {
-  program_builder b(ranks);
-  for (rank_id const r : ids<rank_id>(ranks)) {
-    b.buffer(r, 4096, true);
-    for (std::int32_t n = 0; n < each; ++n) b.compute(r, {}, {{0, 0, 64}}, {{0, 0, 64}});
-  }
-  return std::make_shared<program const>(std::move(b).finish());
-}
-
-/// Rank 0 sends, rank 1 receives: a receive waits only where rank 1 is the faster one.
-std::shared_ptr<program const> streams(std::int32_t messages, byte_count bytes) {
-  program_builder b(2);
-  for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 4096, true);
-  for (std::int32_t n = 0; n < messages; ++n) b.message(0, {0, 0, bytes}, 1, {0, 0, bytes});
-  return std::make_shared<program const>(std::move(b).finish());
-}
 
 /// A pipeline's shape: every rank receives, computes and sends, `each` times; messages on a lane of their own or not.
 std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stages, std::int32_t each, bool own_lane) {
@@ -72,45 +45,26 @@ std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stage
   return std::make_shared<program const>(std::move(b).finish());
 }
 
+/// Sessions of many programs, and the time of an instruction, or of so many together.
 template <class Executor>
-void run_sessions(benchmark::State& state, Executor const& executor, std::shared_ptr<program const> const& p) {
-  idle_work w(static_cast<std::int32_t>(p->ranks.size()));
+void run_sessions(benchmark::State& state, Executor const& executor, std::shared_ptr<program const> const& p, int together = 1) {
+  idle::work w(p->ranks.size());
   constexpr int programs = 20;
-  for (auto _ : state) {
+  idle::time_parts(state, static_cast<double>(p->instructions()) * programs / together, [&] {
+    stopwatch const clock;
     auto session = executor.open(w);
     for (int n = 0; n < programs; ++n) session.submit(p);
     auto const o = session.wait();
     benchmark::DoNotOptimize(o.timeline.events.data());
-  }
-  auto const all = static_cast<double>(p->instructions()) * programs;
-  state.counters["per_instruction"] = benchmark::Counter(all, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
+    return clock.now();
+  });
 }
 
-void inline_computes(benchmark::State& state) { run_sessions(state, inline_executor{}, computes(2, 5000)); }
-void inline_messages(benchmark::State& state) { run_sessions(state, inline_executor{}, streams(5000, state.range(0))); }
-void threads_computes(benchmark::State& state) { run_sessions(state, threads{}, computes(1, 10000)); }
-void threads_messages(benchmark::State& state) { run_sessions(state, threads{}, streams(5000, state.range(0))); }
-
-/// Time a round trip between two threads.
-void threads_ping_pong(benchmark::State& state) {
-  program_builder b(2);
-  for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 4096, true);
-  constexpr std::int32_t rounds = 1000;
-  for (std::int32_t n = 0; n < rounds; ++n) {
-    b.message(0, {0, 0, 64}, 1, {0, 64, 64});
-    b.message(1, {0, 64, 64}, 0, {0, 0, 64});
-  }
-  auto const p = std::make_shared<program const>(std::move(b).finish());
-  idle_work w(2);
-  threads const executor{};
-  for (auto _ : state) {
-    auto session = executor.open(w);
-    session.submit(p);
-    benchmark::DoNotOptimize(session.wait().done.size());
-  }
-  state.counters["per_round_trip"] =
-      benchmark::Counter(rounds, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
-}
+void inline_computes(benchmark::State& state) { run_sessions(state, inline_executor{}, idle::computes(2, 5000)); }
+void inline_messages(benchmark::State& state) { run_sessions(state, inline_executor{}, idle::messages(5000, state.range(0))); }
+void threads_computes(benchmark::State& state) { run_sessions(state, threads{}, idle::computes(1, 10000)); }
+void threads_messages(benchmark::State& state) { run_sessions(state, threads{}, idle::messages(5000, state.range(0))); }
+void threads_ping_pong(benchmark::State& state) { run_sessions(state, threads{}, idle::ping_pong(500), 4); }
 
 /// Workers, each with about 200 instructions on one or two lanes.
 void simulate_pipelines(benchmark::State& state) {

@@ -367,7 +367,7 @@ int main(int argc, char** argv) {
   add_all();
   std::cout << "Instruction set: " << instruction_set() << ". More loads: " << (expert_loads::given_folder().empty() ? "none" : "given") << ".\n";
   auto const time = [](std::string what, std::string peers, std::string runs, double limit) {
-    return row{.what = std::move(what), .peers = std::move(peers), .runs = std::move(runs) + "/iterations:1", .counter = "median", .least = "least", .limit = limit, .unit = "us"};
+    return row{.what = std::move(what), .peers = std::move(peers), .runs = std::move(runs) + "/iterations:1", .counter = "median", .beside = {"least"}, .limit = limit, .unit = "us"};
   };
   auto const figure = [](std::string what, std::string peers, std::string runs, std::string counter, double limit, std::string unit = {}) {
     return row{.what = std::move(what), .peers = std::move(peers), .runs = std::move(runs) + "/iterations:1", .counter = std::move(counter), .limit = limit, .unit = std::move(unit), .digits = 6};

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 #include <iostream>
+#include <limits>
+#include <map>
 #include <regex>
 #include <string>
 #include <utility>
@@ -13,17 +15,20 @@
 
 namespace targets {
 
+inline constexpr double no_limit = std::numeric_limits<double>::quiet_NaN();
+
 /// A row takes its figure from all runs whose names match: the time of an iteration, or a counter; of several the worst.
 struct row {
   std::string what{};
   std::string peers{};
   std::string runs{};     ///< regular expression
   std::string counter{};  ///< empty: the time
-  std::string least{};    ///< a counter shown beside it, for what was measured often
-  double limit = 0;       ///< in microseconds, for a time
+  std::vector<std::string> beside{};  ///< counters shown beside it with their names, the least for example
+  double limit = 0;       ///< in microseconds, for a time; or no_limit
   enum class side { at_most, at_least } wanted = side::at_most;
   std::string unit{};     ///< of a counter
   int digits = 4;         ///< of a counter
+  std::string elsewhere{};  ///< who measures what this program doesn't
 };
 
 /// "12.3 us", "4.56 ms"
@@ -39,7 +44,7 @@ inline std::string shown(row const& r, double value) {
 /// Prints runs as the console does, then the table as Markdown.
 class reporter : public benchmark::ConsoleReporter {
  public:
-  explicit reporter(std::vector<row> rows) : benchmark::ConsoleReporter(OO_None), rows_(std::move(rows)), found_(rows_.size()), least_(rows_.size()) {}
+  explicit reporter(std::vector<row> rows) : benchmark::ConsoleReporter(OO_None), rows_(std::move(rows)), found_(rows_.size()), beside_(rows_.size()) {}
 
   void ReportRuns(std::vector<Run> const& runs) override {
     benchmark::ConsoleReporter::ReportRuns(runs);
@@ -52,7 +57,8 @@ class reporter : public benchmark::ConsoleReporter {
           found_[i].push_back(run.run_type == Run::RT_Aggregate ? 1e6 * run.GetAdjustedRealTime() / benchmark::GetTimeUnitMultiplier(run.time_unit) : micro);
         } else if (auto const at = run.counters.find(rows_[i].counter); at != run.counters.end()) {
           found_[i].push_back(at->second.value);
-          if (auto const least = run.counters.find(rows_[i].least); least != run.counters.end()) least_[i].push_back(least->second.value);
+          for (auto const& name : rows_[i].beside)
+            if (auto const other = run.counters.find(name); other != run.counters.end()) beside_[i][name] = std::max(beside_[i][name], other->second.value);
         }
       }
     }
@@ -63,22 +69,25 @@ class reporter : public benchmark::ConsoleReporter {
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       row const& r = rows_[i];
       bool const most = r.wanted == row::side::at_most;
-      std::cout << "| " << r.what << " | " << (most ? "at most " : "at least ") << shown(r, r.limit) << " | " << r.peers << " | ";
+      bool const wanted = !std::isnan(r.limit);
+      std::cout << "| " << r.what << " | " << (wanted ? (most ? "at most " : "at least ") + shown(r, r.limit) : "") << " | " << r.peers << " | ";
       if (found_[i].empty()) {
-        std::cout << "not run | |\n";
+        std::cout << "not run" << (r.elsewhere.empty() ? "" : ": ") << r.elsewhere << " | |\n";
         continue;
       }
       double const worst = most ? *std::max_element(found_[i].begin(), found_[i].end()) : *std::min_element(found_[i].begin(), found_[i].end());
       bool const met = most ? worst <= r.limit * (1 + 1e-9) : worst >= r.limit * (1 - 1e-9);
       std::cout << shown(r, worst);
-      if (!least_[i].empty()) std::cout << ", least " << shown(r, *std::max_element(least_[i].begin(), least_[i].end()));
-      std::cout << " | " << (met ? "met" : "missed") << " |\n";
+      for (auto const& name : r.beside)
+        if (auto const other = beside_[i].find(name); other != beside_[i].end()) std::cout << ", " << name << " " << shown(r, other->second);
+      std::cout << " | " << (!wanted ? "" : met ? "met" : "missed") << " |\n";
     }
   }
 
  private:
   std::vector<row> rows_;
-  std::vector<std::vector<double>> found_, least_;
+  std::vector<std::vector<double>> found_;
+  std::vector<std::map<std::string, double>> beside_;
 };
 
 /// main of a table.
