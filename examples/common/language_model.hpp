@@ -151,7 +151,8 @@ struct language_model {
     }
   }
 
- private:
+  // --- where everything lies in the floats of parameters and stashes; nothing here reads or writes them
+
   template <class T>
   struct input_parameters {
     matrix_in<T> table, projection, bias;  ///< bytes x embedding, (context * embedding) x width, 1 x width
@@ -195,6 +196,7 @@ struct language_model {
     }
   };
 
+ private:
   /// The loss of one sample; turns its logits into the gradient of the micro-batch's mean loss. One number after the other: a
   /// vectorised exp differs from the plain one.
   double cross_entropy(float* logits, std::uint8_t target) const {

@@ -68,6 +68,32 @@ class pipeline_training {
     std::chrono::nanoseconds unit{0};  ///< time of one tick of the job's costs: an operation that computes faster waits for the rest
   };
 
+  /// Throws invalid_problem, naming the field, where a configuration can't be trained.
+  [[nodiscard]] static config const& checked(config const& c) {
+    shunt::validate(c.job);
+    validate(c.model);
+    if (c.model.stages != c.job.stages) throw shunt::invalid_problem("stages", "the model and the job differ");
+    if (c.clip && !(*c.clip > 0 && std::isfinite(*c.clip))) throw shunt::invalid_problem("clip", "must be a number above 0");
+    for (std::size_t n = 0; n < c.inject.size(); ++n) {
+      auto const& bad = c.inject[n];
+      auto const refuse = [&](char const* what, std::int64_t value, std::int64_t count) {
+        if (value < 0 || value >= count)
+          throw shunt::invalid_problem("inject-nan[" + std::to_string(n) + "]", std::string(what) + " " + std::to_string(value) +
+                                                                                    " is not one of 0.." + std::to_string(count - 1));
+      };
+      refuse("stage", bad.stage.value(), c.job.stages);
+      refuse("iteration", bad.iteration, c.iterations);
+      refuse("micro-batch", bad.microbatch, c.job.microbatches_in_all());
+    }
+    if (c.iterations < 1 || c.iterations > most_iterations)
+      throw shunt::invalid_problem("iterations", "must be between 1 and " + std::to_string(most_iterations) + ", is " +
+                                                     std::to_string(c.iterations));
+    if (c.job.microbatches_in_all() > fixed_point::most_terms)
+      throw shunt::invalid_problem("microbatches", "at most " + std::to_string(fixed_point::most_terms) +
+                                                       " in all pipelines fit the gradient's fixed point");
+    return c;
+  }
+
   /// Throws invalid_problem where a size is not positive or the text is too short. `bytes` must outlive the work.
   pipeline_training(config const& c, text_bytes const& bytes)
       : config_(checked(c)),
@@ -89,20 +115,21 @@ class pipeline_training {
   }
 
   /// What the buffers of the job's programs must hold.
-  [[nodiscard]] shunt::pipeline_tensors tensors() const {
+  [[nodiscard]] static shunt::pipeline_tensors tensors(config const& c) {
     std::vector<shunt::byte_count> stash, gradient, state;
-    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(config_.job.stages)) {
-      auto const parameters = static_cast<shunt::byte_count>(config_.model.parameters(s));
-      stash.push_back(static_cast<shunt::byte_count>(config_.model.stash(s) * sizeof(float)));
-      auto const losses = config_.only && config_.model.is_last(s) ? config_.job.microbatches_in_all() : 0;
+    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages)) {
+      auto const parameters = static_cast<shunt::byte_count>(c.model.parameters(s));
+      stash.push_back(static_cast<shunt::byte_count>(c.model.stash(s) * sizeof(float)));
+      auto const losses = c.only && c.model.is_last(s) ? c.job.microbatches_in_all() : 0;
       gradient.push_back((parameters + losses) * static_cast<shunt::byte_count>(sizeof(std::int64_t)));
       state.push_back(3 * parameters * static_cast<shunt::byte_count>(sizeof(float)));
     }
-    return {.activation = static_cast<shunt::byte_count>(config_.model.message() * sizeof(float)),
+    return {.activation = static_cast<shunt::byte_count>(c.model.message() * sizeof(float)),
             .stash = shunt::per_stage(std::move(stash)),
             .gradient = shunt::per_stage(std::move(gradient)),
             .state = shunt::per_stage(std::move(state))};
   }
+  [[nodiscard]] shunt::pipeline_tensors tensors() const { return tensors(config_); }
 
   /// Makes room for the buffers of a program. Nobody may be running; what buffers held before stays.
   void fit(shunt::program const& p) {
@@ -224,31 +251,6 @@ class pipeline_training {
   struct optimizer_memory {
     std::span<float> parameters, first, second;
   };
-
-  [[nodiscard]] static config const& checked(config const& c) {
-    shunt::validate(c.job);
-    validate(c.model);
-    if (c.model.stages != c.job.stages) throw shunt::invalid_problem("stages", "the model and the job differ");
-    if (c.clip && !(*c.clip > 0 && std::isfinite(*c.clip))) throw shunt::invalid_problem("clip", "must be a number above 0");
-    for (std::size_t n = 0; n < c.inject.size(); ++n) {
-      auto const& bad = c.inject[n];
-      auto const refuse = [&](char const* what, std::int64_t value, std::int64_t count) {
-        if (value < 0 || value >= count)
-          throw shunt::invalid_problem("inject-nan[" + std::to_string(n) + "]", std::string(what) + " " + std::to_string(value) +
-                                                                                    " is not one of 0.." + std::to_string(count - 1));
-      };
-      refuse("stage", bad.stage.value(), c.job.stages);
-      refuse("iteration", bad.iteration, c.iterations);
-      refuse("micro-batch", bad.microbatch, c.job.microbatches_in_all());
-    }
-    if (c.iterations < 1 || c.iterations > most_iterations)
-      throw shunt::invalid_problem("iterations", "must be between 1 and " + std::to_string(most_iterations) + ", is " +
-                                                     std::to_string(c.iterations));
-    if (c.job.microbatches_in_all() > fixed_point::most_terms)
-      throw shunt::invalid_problem("microbatches", "at most " + std::to_string(fixed_point::most_terms) +
-                                                       " in all pipelines fit the gradient's fixed point");
-    return c;
-  }
 
   [[nodiscard]] bool here(shunt::rank_id r) const { return !config_.only || r == *config_.only; }
   [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const { return config_.job.worker_of(r).stage; }

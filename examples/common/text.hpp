@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "window_choice.hpp"
 
 namespace example {
 
@@ -54,35 +55,25 @@ inline text_bytes read_sources(std::filesystem::path const& root) {
 /// The text of `--text FILE`, or this project's own sources where no file is named.
 inline text_bytes load_text(std::string const& file) { return file.empty() ? read_sources(SHUNT_REPOSITORY) : read_text(file); }
 
-/// Which windows of a text an iteration sees: a pure function of (seed, iteration, micro-batch counted over all pipelines, sample),
-/// so that a micro-batch holds the same samples whichever worker runs it and however often.
+/// The windows of a text that an iteration sees, wherever and however often they are asked for.
 class sampler {
  public:
   /// `window` = context and target in bytes. Throws invalid_problem where the text is shorter.
-  sampler(text_bytes const& bytes, std::size_t window, std::uint64_t seed) : bytes_(&bytes), window_(window), seed_(seed) {
+  sampler(text_bytes const& bytes, std::size_t window, std::uint64_t seed) : bytes_(&bytes), choice_{seed, bytes.size() - window + 1} {
     if (bytes.size() < window)
       throw shunt::invalid_problem("text", "has " + std::to_string(bytes.size()) + " bytes, a sample needs " + std::to_string(window));
   }
 
+  [[nodiscard]] text_bytes const& bytes() const { return *bytes_; }
+  [[nodiscard]] window_choice const& choice() const { return choice_; }
   /// The first byte of a window of the text.
   [[nodiscard]] std::uint8_t const* operator()(std::int64_t iteration, std::int64_t microbatch, std::int64_t sample) const {
-    auto mixed = mix(seed_ ^ 0x5eed);
-    for (auto const part : {iteration, microbatch, sample}) mixed = mix(mixed ^ static_cast<std::uint64_t>(part));
-    return bytes_->data() + mixed % (bytes_->size() - window_ + 1);
+    return bytes_->data() + choice_(iteration, microbatch, sample);
   }
 
  private:
-  /// One step of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-  [[nodiscard]] static constexpr std::uint64_t mix(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-    return x ^ (x >> 31);
-  }
-
   text_bytes const* bytes_;
-  std::size_t window_;
-  std::uint64_t seed_;
+  window_choice choice_;
 };
 
 }  // namespace example

@@ -53,8 +53,9 @@ outcome run_once(Executor const& executor, program const& p, Work& w) {
 /// Runs programs on a work: every instruction once, its dependencies kept, and the instructions of each lane of a rank start in list
 /// order on every executor; those that know no lanes start a rank's whole list in order. `open(work, first)` starts a session whose first
 /// program is iteration `first`.
+/// Works are of the kind that the executor asks for: `work`, or `stream_work`.
 template <class E, class Work>
-concept executor_of = work<Work> && requires(E const& e, Work& w, program const& p, std::int64_t first) {
+concept executor_of = requires(E const& e, Work& w, program const& p, std::int64_t first) {
   { e.open(w, first) } -> session;
   { e.run(p, w) } -> std::same_as<outcome>;
 };

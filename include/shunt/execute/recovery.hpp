@@ -83,6 +83,7 @@ struct recovery_report {
     std::vector<rank_id> dead{};
     std::shared_ptr<program const> plan{};
     outcome result{};
+    ticks opening = 0;  ///< how long it took to open it, in nanoseconds: processes meet and connect
   };
 
   std::int64_t end = 0;         ///< iterations before this one are completed
@@ -200,7 +201,8 @@ class recovery_driver {
     stopwatch const since_open;
     auto const first = report_.end;
     auto session = executor_.open(work_, first);
-    if (redoing_) report_.losses.back().rebuild = since_open.now();
+    auto const opening = since_open.now();
+    if (redoing_) report_.losses.back().rebuild = opening;
     stopwatch const since_redo;
     for (auto k = first; k < stop; ++k) session.submit(current_);
     ticks before = 0;
@@ -213,7 +215,7 @@ class recovery_driver {
       before = now;
     }
     redoing_ = false;
-    report_.sessions.push_back({first, report_.dead, current_, session.wait()});
+    report_.sessions.push_back({first, report_.dead, current_, session.wait(), opening});
     outcome const& result = report_.sessions.back().result;
     if (result.lost.empty() && report_.end >= stop) return;
     if (result.lost.empty()) not_for_ever();
@@ -338,7 +340,7 @@ class recovery_driver {
 ///   transfer(rank_id joining, span<rank_id const> dead) → optional<program>: brings a joining rank what a peer holds and changes nothing
 ///   else. It runs as iteration `transfer_iteration`.
 /// Throws what the work and these throw, and invalid_program where a rank would have to undo two steps.
-template <class Executor, restorable_work Work, class Plan, class Completed, class Transfer>
+template <class Executor, restorable Work, class Plan, class Completed, class Transfer>
   requires executor_of<Executor, Work>
 recovery_report run_through_losses(Executor const& executor, Work& w, recovery const& config, Plan&& plan, Completed&& completed,
                                    Transfer&& transfer) {
@@ -346,7 +348,7 @@ recovery_report run_through_losses(Executor const& executor, Work& w, recovery c
 }
 
 /// The same without joins.
-template <class Executor, restorable_work Work, class Plan, class Completed>
+template <class Executor, restorable Work, class Plan, class Completed>
   requires executor_of<Executor, Work>
 recovery_report run_through_losses(Executor const& executor, Work& w, recovery const& config, Plan&& plan, Completed&& completed) {
   auto const never = [](rank_id, std::span<rank_id const>) { return std::optional<program>{}; };

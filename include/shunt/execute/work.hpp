@@ -27,9 +27,11 @@ concept work = requires(W& w, rank_id rank, task const& t, buffer_id buffer) {
   { w.buffer(rank, buffer) } -> std::convertible_to<std::span<std::byte>>;
 };
 
-/// A work whose state can go back: `restore(rank, iteration)` puts what steps have changed on that rank back to what it was before
-/// `iteration` began. At most one step is ever undone.
+/// State that can go back: `restore(rank, iteration)` puts what steps have changed on that rank back to what it was before `iteration`
+/// began. At most one step is ever undone, and none while anything runs.
 template <class W>
-concept restorable_work = work<W> && requires(W& w, rank_id rank, std::int64_t iteration) { w.restore(rank, iteration); };
+concept restorable = requires(W& w, rank_id rank, std::int64_t iteration) { w.restore(rank, iteration); };
+template <class W>
+concept restorable_work = work<W> && restorable<W>;
 
 }  // namespace shunt
