@@ -165,6 +165,8 @@ if wanted benchmark; then
     for kernel in adam/0 adam/1 adam_rollback pack unpack slot_gradient_sum; do
       row "\`$kernel\`, part of measured copy bandwidth" "$kernel/" of_copy 'at least' 0.9
     done
+    row 'a whole step of a pipeline as a graph: launches' graph_step/0 launches 'at most' 1
+    row 'its host time, µs' graph_step/0 real_time 'at most' 20
   } >>"$report"
 fi
 
