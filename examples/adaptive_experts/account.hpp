@@ -29,8 +29,9 @@ namespace example {
   return all;
 }
 [[nodiscard]] inline iteration_record record_of(moe_model const& m, std::vector<std::int64_t> const& n) {
+  if (n.size() != 13 + static_cast<std::size_t>(m.layers) * static_cast<std::size_t>(m.experts + 1))
+    throw std::runtime_error("a record of an iteration is cut off");
   auto const drops = n.begin() + 13, loads = drops + m.layers;
-  if (n.end() - loads != std::ptrdiff_t{m.layers} * m.experts) throw std::runtime_error("a record of an iteration is cut off");
   auto const bytes = [&](std::size_t at) { return phase_bytes{n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4]}; };
   return {.loss = std::bit_cast<double>(n[1]),
           .loads = {loads, n.end()},
@@ -50,8 +51,7 @@ namespace example {
 /// What the processes of a run say, put together, and said on as they go: all of them know the same, each with times of its own.
 class account {
  public:
-  account(training_setup const& setup, std::string const& name)
-      : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
+  account(training_setup const& setup, std::string const& name) : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
     run_.name = name;
   }
   account(account const&) = delete;
@@ -65,16 +65,17 @@ class account {
     auto const& n = m.numbers;
     switch (m.what) {
       case says::gone: {
+        auto const iteration = n.at(0);
         std::vector<shunt::rank_id> const lost(n.begin() + 1, n.end());
-        if (!gone_.insert(lost).second) return;
-        std::cout << "rank " << describe(lost) << " fell silent in iteration " << n.at(0) << std::endl;
+        if (gone_.insert(lost).second) std::cout << "rank " << describe(lost) << " fell silent in iteration " << iteration << std::endl;
         return;
       }
       case says::record: {
         auto record = record_of(setup_.model, n);
         auto const t = static_cast<std::size_t>(n[0]);
         if (t < run_.records.size() && record != run_.records[t])
-          throw std::runtime_error("rank " + std::to_string(from.value()) + " has another iteration " + std::to_string(t) + " than the ranks before it");
+          throw std::runtime_error("rank " + std::to_string(from.value()) + " has another iteration " + std::to_string(t) +
+                                   " than the ranks before it");
         if (t != run_.records.size()) return;
         run_.records.push_back(std::move(record));
         return say_(static_cast<std::int32_t>(t), run_.records.back());

@@ -66,9 +66,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"uniform", "mirrored"}))
       ->capture_default_str();
   add_integer(app, "--copies", copies, "ranks that keep each mirrored shard", 1, 256);
-  app.add_option("--kill", killed,
-                 "ranks that fall silent; training goes on without them, and is compared with a run that loses nobody "
-                 "(dropless unless --capacity-factor is given)")
+  app.add_option(
+         "--kill", killed,
+         "ranks that fall silent (processes by SIGKILL); training goes on without them, and is compared with a run that loses nobody "
+         "(dropless unless --capacity-factor is given)")
       ->type_name("RANK@ITERATION,...");
   add_integer(app, "--kill-at", kill_at, "instruction of its list at which a rank falls silent (-1: amid the backward pass)", -1);
   add_integer(app, "--timeout", timeout, "milliseconds of silence after which a rank is given up (0: 50 of a thread, 2000 of a process)", 0,
@@ -77,13 +78,13 @@ int main(int argc, char** argv) {
   add_integer(app, "--embedding", setup.model.embedding, "numbers that embed a byte", 1, 256);
   add_integer(app, "--width", setup.model.expert.width, "numbers of a token between layers", 1, products_per_sum);
   add_integer(app, "--hidden", setup.model.expert.hidden, "numbers inside an expert", 1, products_per_sum);
-  add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0,
-                       std::numeric_limits<std::int64_t>::max());
+  add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0, std::numeric_limits<std::int64_t>::max());
   app.add_option("--text", o.text, "file to train on; default: the sources of this project")->type_name("FILE");
-  app.add_option("--engine", o.engine,
-                 "threads: one thread a rank; inline: all ranks on one thread; gloo: a process a rank. They are started by this program, or by a "
-                 "launcher that says by environment variables which of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or "
-                 "Slurm)")
+  app.add_option(
+         "--engine", o.engine,
+         "threads: one thread a rank; inline: all ranks on one thread; gloo: a process a rank. They are started by this program, or by a "
+         "launcher that says by environment variables which of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or "
+         "Slurm)")
       ->check(CLI::IsMember({"threads", "inline", "gloo"}))
       ->capture_default_str();
   add_process_options(app, o.meet, order);
@@ -115,7 +116,8 @@ int main(int argc, char** argv) {
     if (o.dropless || (!o.faults.empty() && capacity->count() == 0)) setup.capacity.reset();
     if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
     if (o.meet.workers != 0 && o.meet.workers != setup.ranks)
-      throw shunt::invalid_problem("--workers", "is " + std::to_string(o.meet.workers) + ", there are " + std::to_string(setup.ranks) + " ranks");
+      throw shunt::invalid_problem("--workers",
+                                   "is " + std::to_string(o.meet.workers) + ", there are " + std::to_string(setup.ranks) + " ranks");
     if (o.engine != "gloo") return train_in_one_process(o);
     return order.rank >= 0 ? work_for_others(o, order) : train_with_processes(o, command_line(argv, argv + argc));
   });

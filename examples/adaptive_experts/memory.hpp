@@ -22,7 +22,8 @@ class work_memory {
   /// Whether this rank has memory here.
   [[nodiscard]] bool has(shunt::rank_id r) const { return !only_ || r == *only_; }
 
-  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) { return buffers_[r.index()][b.index()]; }
+  /// Empty where the rank has none here.
+  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) { return has(r) ? buffers_[r.index()][b.index()] : none_; }
 
   /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it fits.
   void fit(shunt::program const& sizes) {
@@ -65,6 +66,7 @@ class work_memory {
   };
 
   std::optional<shunt::rank_id> only_;
+  aligned_bytes none_{};
   std::vector<std::vector<aligned_bytes>> buffers_;    // by rank and number
   std::vector<std::vector<kept_buffer>> before_step_;  // by rank
 };

@@ -82,10 +82,12 @@ struct spoken {
 
 inline void print_bytes(policy_run const& run, char const* phase, char const* formula, phase_bytes const& sum) {
   auto const iterations = static_cast<shunt::byte_count>(run.records.size());
-  auto const each = [&](shunt::byte_count bytes) { return shunt::decimal(static_cast<double>(bytes) / static_cast<double>(iterations), 0); };
+  auto const each = [&](shunt::byte_count bytes) {
+    return shunt::decimal(static_cast<double>(bytes) / static_cast<double>(iterations), 0);
+  };
   std::cout << "  " << phase << " formula " << formula << " " << each(sum.formula) << ", counted " << each(sum.counted)
-            << "; between ranks " << each(sum.plain) << ", de-duplicated " << each(sum.deduplicated) << ", this run "
-            << each(sum.moved) << '\n';
+            << "; between ranks " << each(sum.plain) << ", de-duplicated " << each(sum.deduplicated) << ", this run " << each(sum.moved)
+            << '\n';
 }
 
 /// What the runs show; the answer says whether bytes are as the formulas say.

@@ -33,7 +33,9 @@ struct launch {
 
 /// What a launcher says; nothing without one. Throws invalid_problem where it says only half of it.
 [[nodiscard]] inline std::optional<launch> launch_of_environment() {
-  for (auto const& [rank, size] : {std::pair{"RANK", "WORLD_SIZE"}, {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"}, {"PMI_RANK", "PMI_SIZE"},
+  for (auto const& [rank, size] : {std::pair{"RANK", "WORLD_SIZE"},
+                                   {"OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"},
+                                   {"PMI_RANK", "PMI_SIZE"},
                                    {"SLURM_PROCID", "SLURM_NTASKS"}}) {
     char const* const r = std::getenv(rank);
     char const* const s = std::getenv(size);
@@ -51,7 +53,8 @@ struct launch {
 class launch_place {
  public:
   /// Throws invalid_problem, naming the variable, where it can't be used, or this rank is there already and doesn't join.
-  launch_place(process_options const& o, launch const& as, bool joins) : patience_(o.patience), path_(std::filesystem::path(o.rendezvous) / "shunt") {
+  launch_place(process_options const& o, launch const& as, bool joins)
+      : patience_(o.patience), path_(std::filesystem::path(o.rendezvous) / "shunt") {
     namespace files = std::filesystem;
     if (o.rendezvous.empty()) throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "names no directory to meet in");
     std::error_code failed;
@@ -65,7 +68,8 @@ class launch_place {
     if (errno == EEXIST)
       throw shunt::invalid_problem("RANK", std::to_string(as.rank) + " is in " + path() +
                                                " already: two processes have this rank, or the directory is left over from another run");
-    throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "cannot write to " + path() + ": " + std::error_code(errno, std::generic_category()).message());
+    throw shunt::invalid_problem("SHUNT_RENDEZVOUS",
+                                 "cannot write to " + path() + ": " + std::error_code(errno, std::generic_category()).message());
   }
   launch_place(launch_place const&) = delete;
   launch_place& operator=(launch_place const&) = delete;

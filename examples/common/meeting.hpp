@@ -20,8 +20,7 @@ struct meeting {
 /// SIGKILL, for this process.
 [[noreturn]] inline void strike(meeting const& at, voice const& say) {
   if (!at.waits) std::raise(SIGKILL);
-  for (say(says::strike, {});; ::pause()) {
-  }
+  for (say(says::strike, {});; ::pause()) {}
 }
 
 }  // namespace example

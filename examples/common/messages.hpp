@@ -37,8 +37,9 @@ enum class says {
   record,      ///< iteration, bits of the loss, values that did not fit, bytes of gradients and of weights (five each), drops, loads
   parameters,  ///< number of the first among all, bits of each
 };
-inline constexpr char const* word_of[] = {"strike", "loss", "stopped", "end",      "error", "plan",      "iteration",
-                                          "joined", "step", "overflow", "gone", "record", "parameters"};
+inline constexpr char const* word_of[] = {"strike",    "loss",   "stopped", "end",      "error", "plan",
+                                          "iteration", "joined", "step",    "overflow", "gone",  "record", "parameters"};
+static_assert(std::size(word_of) == static_cast<std::size_t>(says::parameters) + 1);
 
 /// One line, taken apart.
 struct message {

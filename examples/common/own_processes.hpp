@@ -5,8 +5,8 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
@@ -85,7 +85,8 @@ class own_processes {
  private:
   [[nodiscard]] std::string text() const { return place_.path() + "/text"; }
   void strike(std::size_t n) {
-    heard_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count());
+    heard_.killed(workers_.members()[n].rank,
+                  std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count());
     workers_.kill(n);
   }
 

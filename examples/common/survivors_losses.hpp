@@ -29,13 +29,14 @@ class survivors_losses {
         for (auto const r : l.ranks)
           if (auto const at = killed_at_.find(r); at != killed_at_.end() && at->second <= l.noticed) since = std::max(since, at->second);
         if (since > 0) l.detect = l.noticed - since;
-        auto const same = std::find_if(all.begin(), all.end(), [&](auto const& k) { return k.ranks == l.ranks && k.iteration == l.iteration; });
+        auto const same =
+            std::find_if(all.begin(), all.end(), [&](auto const& k) { return k.ranks == l.ranks && k.iteration == l.iteration; });
         if (same == all.end()) {
           all.push_back(std::move(l));
           continue;
         }
-        for (auto const phase : {&shunt::loss::detect, &shunt::loss::agree, &shunt::loss::restore, &shunt::loss::replan, &shunt::loss::rebuild,
-                                 &shunt::loss::redo})
+        for (auto const phase : {&shunt::loss::detect, &shunt::loss::agree, &shunt::loss::restore, &shunt::loss::replan,
+                                 &shunt::loss::rebuild, &shunt::loss::redo})
           (*same).*phase = std::max((*same).*phase, l.*phase);
         same->instructions_lost += l.instructions_lost;
         same->steps_undone = std::max(same->steps_undone, l.steps_undone);
