@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <optional>
 #include <vector>
 
 #include "aligned_bytes.hpp"
@@ -12,17 +12,23 @@
 
 namespace example {
 
-/// The buffers of every rank, and copies of what steps have changed, so that one step can be taken back to the bit.
+/// The buffers of every rank, or of the only one whose process this is, and copies of what steps have changed, so that one step can be
+/// taken back to the bit.
 /// Ranks don't touch each other's: what concerns one may run beside what concerns another.
 class work_memory {
  public:
-  explicit work_memory(std::size_t ranks) : buffers_(ranks), before_step_(ranks) {}
+  explicit work_memory(std::size_t ranks, std::optional<shunt::rank_id> only = {}) : only_(only), buffers_(ranks), before_step_(ranks) {}
 
-  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) { return buffers_[r.index()][b.index()]; }
+  /// Whether this rank has memory here.
+  [[nodiscard]] bool has(shunt::rank_id r) const { return !only_ || r == *only_; }
+
+  /// Empty where the rank has none here.
+  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) { return has(r) ? buffers_[r.index()][b.index()] : none_; }
 
   /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it fits.
   void fit(shunt::program const& sizes) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) {
+      if (!has(r)) continue;
       auto const& wanted = sizes.ranks[r].buffers;
       auto& mine = buffers_[r.index()];
       if (mine.size() < wanted.size()) mine.resize(wanted.size());
@@ -59,6 +65,8 @@ class work_memory {
     aligned_bytes bytes{};
   };
 
+  std::optional<shunt::rank_id> only_;
+  aligned_bytes none_{};
   std::vector<std::vector<aligned_bytes>> buffers_;    // by rank and number
   std::vector<std::vector<kept_buffer>> before_step_;  // by rank
 };

@@ -15,6 +15,7 @@
 
 #include "adam.hpp"
 #include "model.hpp"
+#include "parameters.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/execute/executor.hpp"
@@ -54,9 +55,13 @@ struct training_setup {
   adam optimizer{.rate = 5e-3F};
   shunt::gradient_collection collection{};
   shunt::weight_scatter scatter{};
+  std::optional<shunt::rank_id> only{};  ///< the rank of this process, where each has one of its own
 
   [[nodiscard]] std::int32_t slots() const { return ranks * slots_per_rank; }
   [[nodiscard]] std::int64_t all_tokens() const { return ranks * tokens; }
+  [[nodiscard]] std::size_t parameters() const {
+    return static_cast<std::size_t>(dense_count(model) + model.layers * model.experts * model.expert.elements());
+  }
   [[nodiscard]] std::int64_t slot_capacity() const { return capacity ? shunt::slot_capacity(all_tokens(), slots(), *capacity) : shunt::dropless; }
 };
 
@@ -127,18 +132,10 @@ struct iteration_record {
   bool operator==(iteration_record const&) const = default;
 };
 
-/// What a loss of ranks cost. Times are in nanoseconds.
-struct rank_loss {
-  std::vector<shunt::rank_id> ranks{};
-  std::int64_t iteration = 0;          ///< the first that was done again, or that began without them
-  std::int32_t steps_undone = 0;       ///< survivors that had stepped
-  std::int64_t instructions_lost = 0;  ///< that survivors had completed and did again
-  shunt::byte_count state_bytes = 0;   ///< of optimizer state, sent from rank to rank so that every shard has its copies again
-  shunt::ticks detect = 0;             ///< from the lost rank's last instruction until it was given up
-  shunt::ticks agree = 0;              ///< on who is gone
-  shunt::ticks plan = 0;               ///< placement, carriers and programs without these ranks
-  shunt::ticks restore = 0;            ///< steps taken back, state brought from mirrors, weights brought to where experts are now
-  shunt::ticks redo = 0;               ///< until the iteration was completed without them
+/// What a loss of ranks cost. To re-plan is placement, carriers and programs; to restore is also to bring state from mirrors, and weights to
+/// where experts are now; to rebuild is to open all sessions that this takes.
+struct rank_loss : shunt::loss {
+  shunt::byte_count state_bytes = 0;  ///< of optimizer state, sent from rank to rank so that every shard has its copies again
 };
 
 /// One training run, iteration by iteration: the program of an iteration under the placement known, then the scatter to the placement that
@@ -148,16 +145,25 @@ struct rank_loss {
 /// place the experts anew among themselves, carry its micro-batches beside their own, and do the iteration again. What it had is never
 /// read again. Where nothing is dropped, losses and parameters have the bits of a run that lost nobody.
 ///
+/// Where each rank has a process of its own, each has one of these too, of the same setup but for `only`: they decide alike, from counts
+/// that all ranks know and from the executor's outcomes.
+///
 /// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>. Its faults see training as iterations from 0, and the
 /// scatter before iteration t as iteration `scatter_before(t)`.
 template <shunt::executor_of<moe_work> Executor>
 class moe_training {
  public:
+  using ranks = std::span<shunt::rank_id const>;
+  /// Called with ranks that are lost, and the iteration that is done without them.
+  using loss_notice = std::function<void(ranks, std::int64_t)>;
+
   /// Throws invalid_problem where there is no placement, or fewer ranks than copies.
-  moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor)
+  moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor,
+               loss_notice on_loss = [](ranks, std::int64_t) {})
       : setup_(std::move(setup)),
         place_(std::move(place)),
         executor_(std::move(executor)),
+        on_loss_(std::move(on_loss)),
         shape_(shape_of(setup_.model, setup_.ranks, setup_.tokens, setup_.slot_capacity())),
         shards_(sharded()),
         loads_{.layers = setup_.model.layers,
@@ -166,7 +172,13 @@ class moe_training {
                .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(setup_.ranks), setup_.slots_per_rank)},
         placement_(placed()),
         scatter_(shunt::lower(shape_, placement_, shards_, setup_.scatter)),
-        work_({.model = setup_.model, .shape = shape_, .shards = shards_, .optimizer = setup_.optimizer, .seed = setup_.seed}, scatter_,
+        work_({.model = setup_.model,
+               .shape = shape_,
+               .shards = shards_,
+               .optimizer = setup_.optimizer,
+               .seed = setup_.seed,
+               .only = setup_.only},
+              scatter_,
               sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed)) {
     lower_for_placement();
     scatter();  // the initial weights
@@ -176,15 +188,12 @@ class moe_training {
   /// the others don't hold all experts.
   iteration_record operator()() {
     auto const dead = transact(t_, [&](ranks gone) {
-      if (auto* const cost = go_on_without(gone)) {
-        shunt::stopwatch const clock;
-        scatter();
-        cost->restore += clock.now();
-      }
+      if (auto* const cost = go_on_without(gone)) restore(*cost, [&] { scatter(); });
       return iteration_;
     });
     auto const live = survivors(dead);
-    iteration_record record{.loss = work_.loss(live.front()), .misfits = work_.misfits(live.front()), .gradients = gradients_, .weights = {}};
+    iteration_record record{.loss = work_.loss(live.front()), .misfits = work_.misfits(live.front()),
+                            .gradients = gradients_, .weights = {}};
     count(record, live);
     ++t_;
     if (!go_on_without(dead)) place_anew();
@@ -203,18 +212,37 @@ class moe_training {
   [[nodiscard]] shunt::shard_map const& shards() const { return shards_; }
   [[nodiscard]] std::vector<shunt::rank_id> const& dead() const { return dead_; }
   [[nodiscard]] std::deque<rank_loss> const& losses() const { return losses_; }
-  /// All parameters, the dense ones as a live rank has them. Throws logic_error where another one has others.
+
+  /// Passes on what a live rank knows of all parameters, know(number of the first, values): the dense ones, then masters of experts, of the
+  /// shards that it keeps. They are numbered in this order, layer by layer and expert by expert.
+  template <class Know>
+  void parameters_of(shunt::rank_id r, Know const& know) {
+    using buffers = shunt::moe_buffers;
+    auto const known = [&](std::size_t first, shunt::buffer_id b, std::int64_t offset, std::int64_t size) {
+      auto const values = work_.template values<float>(r, b);
+      know(first, std::span<float const>(values).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)));
+    };
+    auto const dense = dense_count(setup_.model);
+    known(0, buffers::dense, 0, dense);
+    auto const places = shunt::held_shards(shards_, setup_.ranks);
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(setup_.model.layers))
+      for (shunt::expert_id e : shunt::ids<shunt::expert_id>(setup_.model.experts))
+        for (auto const& h : places[e]) {
+          if (h.holder != r) continue;
+          auto const& shard = shards_.shards[e][static_cast<std::size_t>(h.shard)];
+          auto const first = dense + (l.value() * setup_.model.experts + e.value()) * shards_.elements + shard.begin;
+          known(static_cast<std::size_t>(first), buffers::state(l), h.offset, shard.size());
+        }
+  }
+  /// All parameters, as the live ranks know them. Throws logic_error where one has others.
   [[nodiscard]] std::vector<float> parameters() {
-    auto const live = survivors(dead_);
-    for (shunt::rank_id const r : live)
-      if (!std::ranges::equal(work_.dense(r), work_.dense(live.front())))
-        throw std::logic_error("rank " + std::to_string(r.value()) + " has other dense parameters than rank " + std::to_string(live.front().value()));
-    return work_.parameters(live.front());
+    gathered_parameters all(setup_.parameters());
+    for (shunt::rank_id const r : survivors(dead_))
+      parameters_of(r, [&](std::size_t first, std::span<float const> values) { all.add(r, first, values); });
+    return std::move(all).whole();
   }
 
  private:
-  using ranks = std::span<shunt::rank_id const>;
-
   /// Runs the program that `plan` makes for who is gone, and makes again when more are, until all others have completed it. Returns who is
   /// gone then.
   template <class Plan>
@@ -222,23 +250,37 @@ class moe_training {
     auto const report = shunt::run_through_losses(
         executor_, work_, {.first = iteration, .end = iteration + 1, .dead = dead_},
         [&](ranks dead) { return std::optional<shunt::program>(plan(dead)); }, [](shunt::completed_iteration const&) {});
+    for (auto const& session : report.sessions) opening_ += session.opening;
     for (auto const& l : report.losses) {
       auto& cost = cost_of(l.ranks);
       if (iteration >= 0) cost.iteration = l.iteration;
       cost.steps_undone = l.steps_undone;
       cost.instructions_lost = l.instructions_lost;
+      cost.noticed = l.noticed;
       cost.detect = l.detect;
       cost.agree = l.agree;
       cost.restore += l.restore;
+      cost.rebuild += l.rebuild;
       cost.redo = l.redo;
     }
     return report.dead;
   }
 
+  /// Where connections broke and nobody is lost, each time is a loss of its own.
   rank_loss& cost_of(std::vector<shunt::rank_id> const& lost) {
     for (auto& l : losses_)
-      if (std::find(l.ranks.begin(), l.ranks.end(), lost.front()) != l.ranks.end()) return l;
-    return losses_.emplace_back(rank_loss{.ranks = lost, .iteration = t_});
+      if (!lost.empty() && std::find(l.ranks.begin(), l.ranks.end(), lost.front()) != l.ranks.end()) return l;
+    return losses_.emplace_back(rank_loss{{.iteration = t_, .ranks = lost}});
+  }
+
+  /// Does what counts as restoring, but for the opening of sessions.
+  template <class Action>
+  void restore(rank_loss& cost, Action const& action) {
+    shunt::stopwatch const clock;
+    auto const before = opening_;
+    action();
+    cost.rebuild += opening_ - before;
+    cost.restore += clock.now() - (opening_ - before);
   }
 
   /// Brings the weights of shards to the slots of the placement.
@@ -258,13 +300,13 @@ class moe_training {
     auto const lost = bury(dead);
     if (lost.empty()) return nullptr;
     auto& cost = cost_of(lost);
+    restore(cost, [&] {
+      while (!bury(move_shards(cost)).empty()) {}  // yet others were lost when theirs had moved
+    });
     shunt::stopwatch const clock;
-    while (!bury(move_shards(cost)).empty()) {}  // yet others were lost when theirs had moved
-    auto const moved = clock.now();
     placement_ = placed();
     lower_for_placement();
-    cost.restore += moved;
-    cost.plan = clock.now() - moved;
+    cost.replan = clock.now();
     return &cost;
   }
 
@@ -282,6 +324,7 @@ class moe_training {
     std::sort(dead_.begin(), dead_.end());
     shape_.carriers = shunt::carriers_without(dead_, setup_.ranks);
     work_.carry(shape_.carriers);
+    on_loss_(lost, t_);
     return lost;
   }
 
@@ -345,9 +388,10 @@ class moe_training {
     weights_ = bytes(setup_.scatter, shunt::weight_scatter{}, shape_.experts.weight_bytes);
   }
 
+  /// Those whose memory is here.
   [[nodiscard]] std::vector<shunt::rank_id> survivors(ranks dead) const {
     auto live = shunt::carriers_of(shape_).live();
-    std::erase_if(live, [&](shunt::rank_id r) { return std::find(dead.begin(), dead.end(), r) != dead.end(); });
+    std::erase_if(live, [&](shunt::rank_id r) { return !work_.has(r) || std::find(dead.begin(), dead.end(), r) != dead.end(); });
     if (live.empty()) throw shunt::invalid_problem("dead", "no rank is left");
     return live;
   }
@@ -374,6 +418,7 @@ class moe_training {
   training_setup setup_;
   policy place_;
   Executor executor_;
+  loss_notice on_loss_;
   shunt::moe_shape shape_;
   shunt::shard_map shards_;
   shunt::expert_layers loads_;
@@ -384,6 +429,7 @@ class moe_training {
   std::vector<shunt::rank_id> dead_{};
   std::deque<rank_loss> losses_{};  // addresses are stable
   std::int64_t t_ = 0;              // the iteration that comes
+  shunt::ticks opening_ = 0;        // of all sessions so far
 };
 
 }  // namespace example

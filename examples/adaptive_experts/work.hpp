@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -38,8 +39,8 @@ namespace example {
           .experts = {.experts = m.experts, .ranks = ranks, .elements = m.expert.elements()}};
 }
 
-/// The model's mathematics and every rank's memory. An operation touches nothing but the buffers that its task names: an access to any
-/// other throws. A rank works on each micro-batch that it carries by itself, with the same shapes as any other rank.
+/// The model's mathematics and the memory of every rank, or of one. An operation touches nothing but the buffers that its task names: an
+/// access to any other throws. A rank works on each micro-batch that it carries by itself, with the same shapes as any other rank.
 ///
 /// Contents, beyond what moe_buffers says: `dense` is parameters, then both moments; `state` master weights, then both moments; `sums`
 /// the dense gradient, the losses, and values that did not fit fixed point (0 in a sound run), all in units of 2^-40 but the last.
@@ -53,6 +54,7 @@ class moe_work {
     shunt::shard_map shards{};
     adam optimizer{};
     std::uint64_t seed = 1;
+    std::optional<shunt::rank_id> only{};  ///< the rank of this process, where each has one of its own: others then have no memory here
   };
 
   /// Allocates what `sizes` declares, any program of this shape. The text outlives the work.
@@ -61,9 +63,10 @@ class moe_work {
       : config_(std::move(c)),
         dense_count_(static_cast<std::size_t>(dense_count(config_.model))),
         sampler_(from),
-        memory_(sizes.ranks.size()) {
+        memory_(sizes.ranks.size(), config_.only) {
     fit(sizes);
-    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) start(r);
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size()))
+      if (has(r)) start(r);
     carry(shunt::carriers_of(config_.shape));
   }
 
@@ -78,6 +81,8 @@ class moe_work {
     live_ = carriers_.live();
   }
 
+  /// Whether this rank has memory here.
+  [[nodiscard]] bool has(shunt::rank_id r) const { return memory_.has(r); }
   void fit(shunt::program const& sizes) { memory_.fit(sizes); }
   void forget(shunt::rank_id r) { memory_.forget(r); }
   void restore(shunt::rank_id r, std::int64_t iteration) { memory_.restore(r, iteration); }
@@ -85,13 +90,15 @@ class moe_work {
   /// After a program has brought all ranks what they keep under another map of shards.
   void adopt(shunt::shard_map shards) {
     config_.shards = std::move(shards);
-    for (shunt::rank_id const r : live_)
+    for (shunt::rank_id const r : live_) {
+      if (!has(r)) continue;
       for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
         auto const held = static_cast<std::size_t>(shunt::held_elements(config_.shards, r));
         std::swap(memory_(r, buffers::state(l)), memory_(r, buffers::recovered(l)));
         memory_(r, buffers::weight_shards(l)).resize(held * sizeof(float));
         to_weights(values<float>(r, buffers::state(l)).first(held), values<float>(r, buffers::weight_shards(l)));
       }
+    }
   }
 
   void operator()(shunt::rank_id rank, shunt::task const& task) {
@@ -123,24 +130,6 @@ class moe_work {
   }
   /// Values of that iteration that did not fit fixed point, or sums that may not be exact.
   [[nodiscard]] std::int64_t misfits(shunt::rank_id r) { return values<std::int64_t>(r, buffers::sums)[dense_count_ + 1]; }
-
-  /// The parameters of all but the experts.
-  [[nodiscard]] std::span<float const> dense(shunt::rank_id r) { return values<float>(r, buffers::dense).first(dense_count_); }
-  /// All parameters: the dense ones of a rank, then the experts' masters, layer by layer and expert by expert, from their owners.
-  [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
-    auto const own = dense(r);
-    std::vector<float> all(own.begin(), own.end());
-    auto const places = shunt::held_shards(config_.shards, carriers_.microbatches());
-    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers))
-      for (shunt::expert_id e : shunt::ids<shunt::expert_id>(config_.model.experts))
-        for (auto const& h : places[e]) {
-          if (!h.owned) continue;
-          auto const size = static_cast<std::size_t>(config_.shards.shards[e][static_cast<std::size_t>(h.shard)].size());
-          auto const part = values<float>(h.holder, buffers::state(l)).subspan(static_cast<std::size_t>(h.offset), size);
-          all.insert(all.end(), part.begin(), part.end());
-        }
-    return all;
-  }
 
  private:
   using buffers = shunt::moe_buffers;

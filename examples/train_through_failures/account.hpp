@@ -11,6 +11,7 @@
 
 #include "messages.hpp"
 #include "options.hpp"
+#include "survivors_losses.hpp"
 #include "verdict.hpp"
 
 namespace example {
@@ -21,7 +22,7 @@ class account {
   account(options const& o, diary* live) : job_(o.training.job), live_(live) {}
 
   /// `killed_at`: when a process of this rank was killed, in nanoseconds of the steady clock.
-  void killed(shunt::rank_id r, shunt::ticks at) { killed_at_[r] = at; }
+  void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
 
   void hear(shunt::rank_id from, message const& m) {
     auto const& n = m.numbers;
@@ -45,7 +46,7 @@ class account {
           quarrel_ = format("iteration %lld has loss %.17g for one worker and %.17g for another", static_cast<long long>(i.iteration), known->loss, i.loss);
         return tell();
       }
-      case says::loss: return losses_[from].push_back(loss_of(n));
+      case says::loss: return losses_.hear(from, loss_of(n));
       case says::step:
         steps_[n.at(0)].seen = {std::bit_cast<double>(n.at(1)), n.at(2) != 0, n.at(3) != 0, false};
         steps_[n.at(0)].taken_back += n.at(4) != 0;
@@ -78,7 +79,7 @@ class account {
       for (auto const& [iteration, s] : steps_) live_->step(iteration, s.seen, s.taken_back);
     result_.iterations = iterations_;
     std::sort(result_.iterations.begin(), result_.iterations.end(), [](auto const& a, auto const& b) { return a.iteration < b.iteration; });
-    result_.losses = merged();
+    result_.losses = losses_.merged([&](shunt::rank_id r) { return ended(r); });
     return result_;
   }
 
@@ -110,32 +111,6 @@ class account {
     }
   }
 
-  /// The survivors' losses, phase by phase the longest; who was killed from here is noticed from that moment on.
-  [[nodiscard]] std::vector<shunt::loss> merged() const {
-    std::vector<shunt::loss> all;
-    for (auto const& [rank, seen] : losses_) {
-      if (!result_.hashes.contains(rank)) continue;
-      for (auto l : seen) {
-        shunt::ticks since = 0;
-        for (auto const r : l.ranks)
-          if (auto const at = killed_at_.find(r); at != killed_at_.end() && at->second <= l.noticed) since = std::max(since, at->second);
-        if (since > 0) l.detect = l.noticed - since;
-        auto const same = std::find_if(all.begin(), all.end(), [&](auto const& k) { return k.ranks == l.ranks && k.iteration == l.iteration; });
-        if (same == all.end()) {
-          all.push_back(std::move(l));
-          continue;
-        }
-        for (auto const phase : {&shunt::loss::detect, &shunt::loss::agree, &shunt::loss::restore, &shunt::loss::replan, &shunt::loss::rebuild,
-                                 &shunt::loss::redo})
-          (*same).*phase = std::max((*same).*phase, l.*phase);
-        same->instructions_lost += l.instructions_lost;
-        same->steps_undone = std::max(same->steps_undone, l.steps_undone);
-      }
-    }
-    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.noticed < b.noticed; });
-    return all;
-  }
-
   shunt::pipeline_job const job_;
   diary* const live_;
   trained result_{};
@@ -143,9 +118,8 @@ class account {
   std::vector<trained_iteration> iterations_{};
   std::size_t plans_told_ = 0, told_ = 0;
   std::int64_t begun_ = 0;
-  std::map<shunt::rank_id, std::vector<shunt::loss>> losses_{};
+  survivors_losses<shunt::loss> losses_{};
   std::map<std::int64_t, made_step> steps_{};
-  std::map<shunt::rank_id, shunt::ticks> killed_at_{};
   std::string quarrel_{}, error_{};
 };
 

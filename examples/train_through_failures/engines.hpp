@@ -1,24 +1,9 @@
 #pragma once
 /// The engines of this program that not every build has.
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "options.hpp"
+#include "process_options.hpp"
 
 namespace example {
-
-/// How this program was started, for workers to be started alike.
-using command_line = std::vector<std::string>;
-
-/// What a worker process of this program's own is told.
-struct worker_order {
-  std::int32_t rank = -1;  ///< -1: this is no worker
-  std::string place{};     ///< where the others are
-  std::string text{};      ///< what to train on
-  bool joins = false;
-};
 
 /// Trains with worker processes over Gloo: of a launcher, where the environment names one, or of this program's own. The exit status.
 /// Throws invalid_problem where this build has no Gloo.

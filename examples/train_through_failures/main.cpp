@@ -114,7 +114,7 @@ int program(int argc, char** argv) {
   std::string kills, joins, injected, costs[4] = {"1", "1", "1", "3"};
   std::int32_t kill_at = -1;
   double op_ms = 0, clip = 0;
-  std::int64_t timeout = 0, patience = o.patience.count();
+  std::int64_t timeout = 0;
   std::string engine = "threads";
   worker_order order;
   bool no_split = false, no_stagger = false, memory_1f1b = false;
@@ -158,17 +158,7 @@ int program(int argc, char** argv) {
                  "threads, or gloo: a process each. They are started by this program, or by a launcher that says by environment variables which "
                  "of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
       ->group("Engine");
-  add_integer(app, "--workers", o.workers, "processes to start, whatever a launcher says: as many as there are workers", 0)->group("Engine");
-  app.add_option("--rendezvous", o.rendezvous, "directory where processes meet (default: one of their own among temporary files)")
-      ->envname("SHUNT_RENDEZVOUS")
-      ->group("Engine");
-  app.add_option("--interface", o.interface, "network interface of processes (default: this machine alone)")
-      ->envname("SHUNT_INTERFACE")
-      ->group("Engine");
-  app.add_option("--patience", patience, "milliseconds to wait for a process that has to come")->group("Engine");
-  app.add_option("--as-worker", order.rank)->group("");  // what this program tells processes that it starts itself
-  app.add_option("--meet", order.place)->group("");
-  app.add_option("--worker-text", order.text)->group("");
+  add_process_options(app, o.meet, order);
   app.add_flag("--joins", order.joins)->group("");
 
   app.add_option("--op-ms", op_ms, "milliseconds that one unit of cost takes (0: operations take what they take)")->group("Time");
@@ -205,13 +195,11 @@ int program(int argc, char** argv) {
     if (!(op_ms >= 0 && op_ms <= 60'000)) throw shunt::invalid_problem("op-ms", "must be between 0 and 60000");
     t.unit = std::chrono::nanoseconds(std::llround(op_ms * 1e6));
     if (timeout < 0 || timeout > 60'000) throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
-    if (timeout > 0) o.timeout = std::chrono::milliseconds(timeout);
-    if (patience < 1 || patience > 3'600'000) throw shunt::invalid_problem("patience", "must be between 1 and 3600000");
-    o.patience = std::chrono::milliseconds(patience);
+    if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
     if (engine != "threads" && engine != "gloo") throw shunt::invalid_problem("engine", example::quoted(engine) + " is not threads or gloo");
     o.processes = engine == "gloo";
-    if (o.workers != 0 && o.workers != t.job.ranks())
-      throw shunt::invalid_problem("workers", "is " + std::to_string(o.workers) + ", " + std::to_string(t.job.pipelines) + " pipelines of " +
+    if (o.meet.workers != 0 && o.meet.workers != t.job.ranks())
+      throw shunt::invalid_problem("workers", "is " + std::to_string(o.meet.workers) + ", " + std::to_string(t.job.pipelines) + " pipelines of " +
                                                   std::to_string(t.job.stages) + " stages need " + std::to_string(t.job.ranks()));
     if (!(t.optimizer.rate > 0 && t.optimizer.rate <= 1)) throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
     validate(o);

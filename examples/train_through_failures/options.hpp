@@ -12,6 +12,7 @@
 
 #include "cli.hpp"
 #include "pipeline_training.hpp"
+#include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/restate.hpp"
@@ -28,12 +29,9 @@ struct options {
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
-  bool processes = false;     ///< workers are processes over Gloo, not threads
-  std::string rendezvous{};   ///< where they meet; empty: among the system's temporary files
-  std::string interface{};    ///< network interface; empty: this machine alone
-  std::int32_t workers = 0;   ///< processes to start, whatever a launcher says; 0: as many as there are workers, unless a launcher says more
-  std::int32_t sweep = 0;     ///< runs, each with other kills
-  std::chrono::milliseconds patience{30'000};  ///< for a process that has to come, or to end
+  bool processes = false;   ///< workers are processes over Gloo, not threads
+  process_options meet{};   ///< how they meet
+  std::int32_t sweep = 0;   ///< runs, each with other kills
 };
 
 /// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3; the empty text is the empty list.

@@ -1,21 +1,17 @@
 #pragma once
 /// A run whose workers are processes that this program starts, watches, kills where asked to, and clears away.
-#include <sys/wait.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
-#include <map>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "account.hpp"
-#include "crew.hpp"
 #include "engines.hpp"
 #include "options.hpp"
+#include "own_processes.hpp"
 #include "text.hpp"
 #include "verdict.hpp"
 
@@ -38,21 +34,10 @@ struct crew_run {
                                               std::vector<timed_kill> const& kills = {}) {
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
-  meeting_place const place(o.rendezvous);
-  auto const text = place.path() + "/text";  // the same for all, whatever becomes of the file
-  if (std::ofstream out(text, std::ios::binary);
-      !out.write(reinterpret_cast<char const*>(bytes.data()), static_cast<std::streamsize>(bytes.size())).flush())
-    throw shunt::invalid_problem("rendezvous", "cannot write to " + place.path());
-
-  crew workers(started_as);
   account heard(o, live);
-  std::map<shunt::rank_id, std::size_t> latest;  // a rank's process, by number
+  own_processes workers(o.meet, started_as, bytes, heard, [&](shunt::rank_id r) { return "worker " + shunt::describe(job.worker_of(r)); });
   auto const start = [&](shunt::worker who, bool joins) {
-    auto const r = job.rank_of(who);
-    std::vector<std::string> more{"--as-worker", std::to_string(r.value()), "--meet", place.path(), "--worker-text", text};
-    if (joins) more.emplace_back("--joins");
-    latest[r] = workers.members().size();
-    auto const process = workers.start(r, more);
+    auto const process = workers.start(job.rank_of(who), joins ? std::vector<std::string>{"--joins"} : std::vector<std::string>{});
     if (live) std::cout << "worker " << shunt::describe(who) << " is process " << process << (joins ? " from now on" : "") << std::endl;
   };
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) start(job.worker_of(r), false);
@@ -60,27 +45,8 @@ struct crew_run {
   crew_run all;
   std::vector<clock::time_point> due(kills.size());
   std::vector<bool> struck(kills.size()), joined(o.joins.size());
-  auto const nanoseconds = [] { return std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count(); };
-  auto const strike = [&](std::size_t n) {
-    heard.killed(workers.members()[n].rank, nanoseconds());
-    workers.kill(n);
-  };
-  std::optional<clock::time_point> ending;  // when those that have not ended by then are nobody's any more
-  auto const hear = [&](std::size_t n, message const& m) {
-    auto const rank = workers.members()[n].rank;
-    heard.hear(rank, m);
-    if (m.what == says::strike) strike(n);
-    if (m.what == says::error && heard.begun() == 0) throw std::runtime_error("worker " + shunt::describe(job.worker_of(rank)) + ": " + m.text);
-    if (m.what == says::end && !ending) ending = clock::now() + o.patience;
-  };
-  auto const gone = [&](std::size_t n) {
-    auto const& m = workers.members()[n];
-    if (heard.begun() > 0 || heard.ended(m.rank) || m.killed) return;
-    throw std::runtime_error("worker " + shunt::describe(job.worker_of(m.rank)) + " ended before training had begun" +
-                             (WIFSIGNALED(*m.status) ? ", by signal " + std::to_string(WTERMSIG(*m.status)) : ""));
-  };
-  for (;;) {
-    auto wait = std::chrono::microseconds(200'000);
+  workers.watch([&] {
+    auto wait = workers.longest_wait;
     auto const now = clock::now();
     for (std::size_t k = 0; k < kills.size(); ++k) {
       if (struck[k] || heard.begun() < kills[k].iteration) continue;
@@ -91,20 +57,18 @@ struct crew_run {
         continue;
       }
       struck[k] = true;
-      auto const n = latest.at(job.rank_of(kills[k].who));
-      if (!workers.members()[n].lives() || heard.ended(workers.members()[n].rank)) continue;
-      strike(n);
+      auto const r = job.rank_of(kills[k].who);
+      if (!workers.lives(r) || heard.ended(r)) continue;
+      workers.kill(r);
       ++all.landed;
     }
     for (std::size_t j = 0; j < o.joins.size(); ++j) {  // a new process in time to be there when it is asked to come
-      if (joined[j] || heard.begun() + 1 < o.joins[j].iteration || workers.members()[latest.at(job.rank_of(o.joins[j].who))].lives()) continue;
+      if (joined[j] || heard.begun() + 1 < o.joins[j].iteration || workers.lives(job.rank_of(o.joins[j].who))) continue;
       joined[j] = true;
       start(o.joins[j].who, true);
     }
-    if (ending && clock::now() > *ending)
-      for (std::size_t n = 0; n < workers.members().size(); ++n) workers.kill(n);
-    if (!workers.listen(wait, hear, gone)) break;
-  }
+    return wait;
+  });
   all.result = heard.result();
   if (all.result.hashes.empty()) throw std::runtime_error(heard.error().empty() ? "no worker is left" : heard.error());
   return all;

@@ -1,18 +1,16 @@
 #pragma once
 /// One worker as a process of its own, over Gloo: trains through whatever happens to the others, and says how it goes.
-#include <unistd.h>
-
 #include <bit>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "faults.hpp"
+#include "meeting.hpp"
 #include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
@@ -21,18 +19,6 @@
 #include "training_run.hpp"
 
 namespace example {
-
-/// Where and how the worker processes of a run meet.
-struct meeting {
-  shunt::gloo_config gloo{};
-  shunt::rank_id self{};
-  bool joins = false;   ///< comes in the place of a dead worker, when the others ask it to
-  bool waits = false;   ///< to be killed by whoever started it; otherwise kills itself
-};
-
-[[nodiscard]] inline shunt::gloo_config gloo_config_of(options const& o, std::string const& place) {
-  return {.directory = place, .interface = o.interface, .silence = o.timeout.value_or(std::chrono::milliseconds(2000)), .patience = o.patience};
-}
 
 /// Trains as one worker. What goes wrong is the last line it says, and thrown.
 inline shunt::recovery_report work_as(meeting const& at, options const& o, voice const& say) try {
@@ -51,22 +37,18 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
     say(says::iteration, {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned,
                           i.measured_ms ? static_cast<std::int64_t>(*i.measured_ms * 1e6) : -1});
   };
-  auto const strike = [&] {
-    if (!at.waits) std::raise(SIGKILL);
-    for (say(says::strike, {});; ::pause()) {
-    }
-  };
 
   shunt::recovery plan{.end = training.iterations};
   for (auto const& w : job.dead) plan.dead.push_back(job.rank_of(w));
   for (auto const& j : o.joins) plan.joins.push_back({job.rank_of(j.who), j.iteration});
   auto const faults = faults_of(o, run, at.self);
+  auto const dies = [&] { strike(at, say); };
   auto const executor = [&]() -> shunt::gloo_processes {
-    if (!at.joins) return {at.gloo, job.ranks(), at.self, faults, strike};
+    if (!at.joins) return {at.gloo, job.ranks(), at.self, faults, dies};
     auto const asked = shunt::await_invitation(at.gloo, at.self, std::chrono::minutes(10));
     plan.first = asked.iteration;
     plan.dead = asked.dead;
-    return {at.gloo, job.ranks(), at.self, asked, faults, strike};
+    return {at.gloo, job.ranks(), at.self, asked, faults, dies};
   }();
   auto const report = run(executor, std::move(plan));
 
@@ -82,11 +64,7 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
                   static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
   return report;
 } catch (std::exception const& error) {
-  std::string line = error.what();
-  for (char& c : line)
-    if (c == '\n') c = ' ';
-  say(says::error, {}, line);
-  throw;
+  say_and_rethrow(say, error);
 }
 
 }  // namespace example

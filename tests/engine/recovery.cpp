@@ -283,28 +283,31 @@ TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
 struct flaky {
   int nth = 1;
   bool always = false;
+  std::optional<rank_id> absent{};  ///< has no process; then nobody knows that the others have completed the program until all agree on it
   std::shared_ptr<int> opened = std::make_shared<int>(0);
 
   struct session {
     inline_session<toy_training> inner;
     bool breaks;
+    std::optional<rank_id> absent;
     int submitted = 0;
 
     void submit(std::shared_ptr<program const> p) {
       if (!breaks || submitted++ == 0) inner.submit(std::move(p));
     }
-    [[nodiscard]] bool wait_until(std::int32_t n) { return (!breaks || n == 1) && inner.wait_until(n); }
+    [[nodiscard]] bool wait_until(std::int32_t n) { return (!breaks || (n == 1 && !absent)) && inner.wait_until(n); }
     [[nodiscard]] ticks completed_at(std::int32_t n) const { return inner.completed_at(n); }
     [[nodiscard]] outcome wait() {
       auto all = inner.wait();
       if (breaks && submitted == 1)
         for (auto& d : all.done) d = {};  // a session of one program
+      if (absent) all.done[*absent] = {};
       return all;
     }
     [[nodiscard]] loss_times times_of_loss() const { return {.noticed = 7, .detect = 2, .agree = 5}; }
   };
   [[nodiscard]] session open(toy_training& w, std::int64_t first = 0) const {
-    return {{inline_executor{}, w, first}, ++*opened == nth || (always && *opened >= nth)};
+    return {{inline_executor{}, w, first}, ++*opened == nth || (always && *opened >= nth), absent};
   }
   outcome run(program const& p, toy_training& w) const { return run_once(*this, p, w); }
 };
@@ -324,6 +327,16 @@ TEST(recovering, goes_on_where_connections_break_and_nobody_is_lost) {
   EXPECT_GE(report.losses[0].agree, 5);
   EXPECT_EQ(w.words(0), calm.words(0));
   EXPECT_TRUE(report.dead.empty());
+}
+
+TEST(recovering, waits_for_nobody_who_is_asked_for_nothing) {
+  toy_training w;
+  auto const without_last = [](dead_ranks) { return plan(only(2)); };
+  auto const report = run_through_losses(flaky{.absent = 2}, w, {.end = 6}, without_last, [](completed_iteration const&) {});
+  EXPECT_EQ(report.end, 6);
+  ASSERT_EQ(report.losses.size(), 1u);
+  EXPECT_EQ(report.losses[0].iteration, 1);
+  EXPECT_EQ(report.losses[0].steps_undone, 0);
 }
 
 TEST(recovering, brings_the_state_again_where_connections_break) {

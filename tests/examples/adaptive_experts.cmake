@@ -73,7 +73,7 @@ if(NOT status EQUAL 0 OR NOT out MATCHES "not compared: swift_moe dropped tokens
 endif()
 
 # Shows: ranks lost, one after another and two in one iteration; what one run prints is what the other does
-set(cost "detect [0-9.]+ ms, agree [0-9.]+ ms, re-plan [0-9.]+ ms, restore [0-9.]+ ms \\([0-9]+ steps undone, [1-9][0-9]* bytes of optimizer state copied\\), redo [0-9.]+ ms \\([0-9]+ instructions lost\\)")
+set(cost "detect [0-9.]+ ms, agree [0-9.]+ ms, re-plan [0-9.]+ ms, restore [0-9.]+ ms \\([0-9]+ steps undone, [1-9][0-9]* bytes of optimizer state copied\\), rebuild [0-9.]+ ms, redo [0-9.]+ ms \\([0-9]+ instructions lost\\)")
 foreach(engine IN ITEMS threads inline)
   run(${sizes} --iterations 8 --policy swift_moe --shards mirrored --kill 3@2,4@4,0@5 --engine ${engine})
   if(NOT status EQUAL 0 OR NOT out MATCHES "recovery from rank 3 in iteration 2: ${cost}\n.*recovery from rank 4 in iteration 4: ${cost}\n.*recovery from rank 0 in iteration 5: ${cost}\n.*identical: 8 losses and [0-9]+ parameters of swift_moe and swift_moe without losses\n$")

@@ -6,10 +6,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <random>
+#include <span>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -431,6 +434,54 @@ TEST(moe_losses, are_survived_on_threads) {
   expect_complete(s, training);
 }
 
+/// Ranks lose a connection at the end of the `nth` session: nobody is lost, and they don't know that they have completed it.
+struct breaking {
+  int nth = 1;
+  std::vector<shunt::fault> faults{};
+  std::shared_ptr<int> opened = std::make_shared<int>(0);
+
+  struct session {
+    shunt::inline_session<moe_work> inner;
+    bool breaks;
+    std::shared_ptr<shunt::program const> last{};
+
+    void submit(std::shared_ptr<shunt::program const> p) { inner.submit(last = std::move(p)); }
+    [[nodiscard]] bool wait_until(std::int32_t n) { return !breaks && inner.wait_until(n); }
+    [[nodiscard]] shunt::ticks completed_at(std::int32_t n) const { return inner.completed_at(n); }
+    [[nodiscard]] shunt::outcome wait() {
+      auto all = inner.wait();
+      if (breaks && all.lost.empty())
+        for (rank_id r : shunt::ids<rank_id>(all.done.size())) all.done[r] = {0, static_cast<std::int32_t>(last->ranks[r].instructions.size())};
+      return all;
+    }
+    [[nodiscard]] shunt::loss_times times_of_loss() const { return {}; }
+  };
+  [[nodiscard]] session open(moe_work& w, std::int64_t first = 0) const {
+    return {{shunt::inline_executor{.faults = faults}, w, first}, ++*opened == nth};
+  }
+  shunt::outcome run(shunt::program const& p, moe_work& w) const { return shunt::run_once(*this, p, w); }
+};
+
+TEST(moe_losses, of_connections_alone_cost_no_rank) {
+  auto const s = mirrored();
+  auto const wanted = undisturbed(s, 4);
+  for (int nth = 1; nth <= 9; ++nth) {  // the first scatter, and four iterations with theirs
+    moe_training<breaking> training(s, shunt::swift_moe{}, words(), {.nth = nth});
+    EXPECT_EQ(run(training, 4), wanted) << nth;
+    EXPECT_TRUE(training.dead().empty());
+    ASSERT_EQ(training.losses().size(), 1U) << nth;
+    EXPECT_TRUE(training.losses().front().ranks.empty());
+    EXPECT_EQ(training.losses().front().iteration, (nth - 1) / 2);
+    EXPECT_EQ(training.losses().front().steps_undone, nth % 2 == 0 ? s.ranks : 0);
+  }
+  for (int nth = 5; nth <= 9; ++nth) {  // while a rank is lost: its iteration, shards, weights, the iteration again, the next weights
+    moe_training<breaking> training(s, shunt::swift_moe{}, words(), {.nth = nth, .faults = {{1, 1, 20}}});
+    EXPECT_EQ(run(training, 4), wanted) << nth;
+    EXPECT_EQ(training.dead(), (std::vector<rank_id>{1}));
+    expect_complete(s, training);
+  }
+}
+
 TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
   auto const why = [](training_setup const& s, std::vector<shunt::fault> faults) -> std::string {
     try {
@@ -583,6 +634,34 @@ TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many)
   EXPECT_EQ(p.ranks[0].buffers[buffers::all_counts(0)].size, 2 * 2 * 5 * 8);
   EXPECT_EQ(p.ranks[3].buffers[buffers::shares(1)].size, 4 * 5 * 8);
   EXPECT_TRUE(shunt::check(shunt::lower(shape, placement, shards, shunt::weight_scatter{})).empty());
+}
+
+TEST(gathered_parameters, are_whole_and_agreed_on) {
+  std::vector<float> const all{1, 0, 3, 4};
+  auto const part = [&](std::size_t first, std::size_t count) { return std::span(all).subspan(first, count); };
+  gathered_parameters sound(4);
+  sound.add(0, 0, part(0, 2));
+  sound.add(1, 1, part(1, 3));
+  EXPECT_EQ(std::move(sound).whole(), all);
+  gathered_parameters other(4);
+  other.add(0, 0, part(0, 3));
+  std::vector<float> const negative{-0.0F};
+  EXPECT_THROW(other.add(1, 1, negative), std::logic_error);
+  EXPECT_THROW(other.add(1, 3, part(2, 2)), std::logic_error);
+  EXPECT_THROW((void)std::move(other).whole(), std::runtime_error);  // nobody knows the last
+}
+
+TEST(moe_training, of_one_rank_keeps_the_memory_of_no_other) {
+  work_memory memory(3, rank_id(1));
+  shunt::program_builder b(3);
+  for (rank_id r : shunt::ids<rank_id>(3)) b.buffer(r, 0, 64, true);
+  memory.fit(std::move(b).finish());
+  EXPECT_TRUE(memory.has(1));
+  EXPECT_EQ(memory(1, 0).size(), 64U);
+  for (rank_id const r : {rank_id(0), rank_id(2)}) {
+    EXPECT_FALSE(memory.has(r));
+    EXPECT_TRUE(memory(r, 0).empty());
+  }
 }
 
 TEST(moe_outcome, differences_are_found_to_the_bit) {

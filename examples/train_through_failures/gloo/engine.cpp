@@ -11,7 +11,7 @@
 namespace example {
 
 int train_with_processes(options const& o, command_line const& started_as) {
-  if (o.workers == 0)
+  if (o.meet.workers == 0)
     if (auto const as = launch_of_environment()) return train_launched(*as, o);
   auto const bytes = load_text(o.text);
   diary live(std::cout, o);
@@ -26,7 +26,7 @@ int work_for_others(options const& o, worker_order const& order) {
   auto own = o;
   own.text = order.text;
   try {
-    work_as({.gloo = gloo_config_of(o, order.place), .self = order.rank, .joins = order.joins, .waits = true}, own, say);
+    work_as({.gloo = o.meet.gloo(order.place), .self = order.rank, .joins = order.joins, .waits = true}, own, say);
     return 0;
   } catch (std::exception const&) {  // it has said so
     return 2;

@@ -280,9 +280,11 @@ class recovery_driver {
     return live;
   }
 
+  /// Whose list is empty has nothing to complete: it may be dead without our knowing, where `plan` itself ran programs and lost it.
   [[nodiscard]] std::int32_t fewest_programs(outcome const& result) const {
     auto fewest = std::numeric_limits<std::int32_t>::max();
-    for (rank_id const r : survivors(result)) fewest = std::min(fewest, result.done[r].programs);
+    for (rank_id const r : survivors(result))
+      if (!current_->ranks[r].instructions.empty()) fewest = std::min(fewest, result.done[r].programs);
     return fewest == std::numeric_limits<std::int32_t>::max() ? 0 : fewest;
   }
 

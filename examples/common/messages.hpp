@@ -3,9 +3,11 @@
 /// where the workers meet. A line that was written is heard even if its writer is killed right after.
 #include <unistd.h>
 
-#include <bit>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -19,18 +21,25 @@ namespace example {
 
 /// The first word of a line, and what follows it:
 enum class says {
+  strike,   ///< nothing: it waits to be killed
+  loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, number of ranks, these; more
+  stopped,  ///< why, as text
+  end,      ///< the last word; what comes with it is the program's
+  error,    ///< the last word: what went wrong, as text
+  // of train_through_failures; its end: iterations completed, hash of the parameters, computing share in millionths
   plan,       ///< iteration, period, number of dead ranks, these
   iteration,  ///< iteration, bits of the loss (a NaN where this worker does not know it), live workers, period, nanoseconds or -1
-  strike,     ///< nothing: it waits to be killed
-  loss,       ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, number of ranks, these
   joined,     ///< rank, iteration
   step,       ///< iteration, bits of the norm, left out, clipped, taken back
   overflow,   ///< iteration
-  stopped,    ///< why, as text
-  end,        ///< iterations completed, hash of the parameters, computing share in millionths
-  error,      ///< what, as text
+  // of adaptive_experts; its losses: and bytes of optimizer state copied; its end: nanoseconds that training took
+  gone,        ///< iteration, ranks
+  record,      ///< iteration, bits of the loss, values that did not fit, bytes of gradients and of weights (five each), drops, loads
+  parameters,  ///< number of the first among all, bits of each
 };
-inline constexpr char const* word_of[] = {"plan", "iteration", "strike", "loss", "joined", "step", "overflow", "stopped", "end", "error"};
+inline constexpr char const* word_of[] = {"strike",    "loss",   "stopped", "end",      "error", "plan",
+                                          "iteration", "joined", "step",    "overflow", "gone",  "record", "parameters"};
+static_assert(std::size(word_of) == static_cast<std::size_t>(says::parameters) + 1);
 
 /// One line, taken apart.
 struct message {
@@ -75,6 +84,14 @@ class voice {
   int file_;
 };
 
+/// Says what went wrong, and goes on throwing it: the only thing to do in a handler.
+[[noreturn]] inline void say_and_rethrow(voice const& say, std::exception const& error) {
+  std::string line = error.what();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  say(says::error, {}, line);
+  throw;
+}
+
 [[nodiscard]] inline std::vector<std::int64_t> numbers_of(shunt::loss const& l) {
   std::vector<std::int64_t> all{l.iteration, l.noticed, l.detect,       l.agree,             l.restore,
                                 l.replan,    l.rebuild, l.redo,         l.steps_undone,      l.instructions_lost,
@@ -93,7 +110,7 @@ class voice {
                 .replan = n.at(5),
                 .rebuild = n.at(6),
                 .redo = n.at(7)};
-  for (std::size_t i = 11; i < n.size(); ++i) l.ranks.emplace_back(n[i]);
+  for (std::int64_t i = 0; i < n.at(10); ++i) l.ranks.emplace_back(n.at(static_cast<std::size_t>(11 + i)));
   return l;
 }
 

@@ -1,0 +1,14 @@
+#pragma once
+/// The engine of this program that not every build has.
+#include "options.hpp"
+#include "process_options.hpp"
+
+namespace example {
+
+/// Trains with worker processes over Gloo: of a launcher, where the environment names one, or of this program's own. The exit status.
+/// Throws invalid_problem where this build has no Gloo.
+int train_with_processes(options const& o, command_line const& started_as);
+/// One worker of a run that another process of this program started; the exit status.
+int work_for_others(options const& o, worker_order const& order);
+
+}  // namespace example

@@ -1,0 +1,73 @@
+#pragma once
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "outcome.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/execute/inline.hpp"
+#include "shunt/solve/experts/swift_moe.hpp"
+#include "shunt/solve/experts/uniform.hpp"
+#include "text.hpp"
+#include "training.hpp"
+
+namespace example {
+
+[[nodiscard]] inline policy policy_of(training_setup const& setup, std::string const& name) {
+  if (name == "uniform") return shunt::uniform{};
+  if (name == "random") return random_placement(setup.seed);
+  return shunt::swift_moe{};
+}
+
+/// Trains all iterations. `say` is called with every loss and with each iteration's number and record.
+/// Throws invalid_problem where a fault, which the executor knows, is to strike beyond the end of a list.
+template <class Executor, class Say>
+void train(moe_training<Executor>& training, std::int32_t iterations, std::vector<shunt::fault> const& faults, Say&& say) {
+  std::size_t known = 0;
+  for (std::int32_t t = 0; t < iterations; ++t) {
+    for (shunt::fault const& f : faults)
+      if (auto const length = training.iteration_program().ranks[f.rank].instructions.size();
+          f.iteration == t && length > 0 && f.instruction > static_cast<std::int64_t>(length))
+        throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) + " has " + std::to_string(length) +
+                                                      " instructions in iteration " + std::to_string(t));
+    auto const record = training();
+    for (; known < training.losses().size(); ++known) say(training.losses()[known]);
+    say(t, record);
+  }
+}
+
+/// Trains under a policy, all ranks in this process.
+template <class Executor, class Say>
+[[nodiscard]] policy_run train_here(training_setup const& setup, std::string const& name, text_bytes const& text, Executor executor,
+                                    Say&& say) {
+  policy_run run{.name = name};
+  auto const faults = executor.faults;
+  auto const start = std::chrono::steady_clock::now();
+  moe_training<Executor> training(setup, policy_of(setup, name), text, std::move(executor));
+  struct listener {
+    policy_run& run;
+    Say& say;
+    void operator()(rank_loss const& l) const { say(l); }
+    void operator()(std::int32_t t, iteration_record const& r) const {
+      run.records.push_back(r);
+      say(t, r);
+    }
+  };
+  train(training, setup.iterations, faults, listener{run, say});
+  run.parameters = training.parameters();
+  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return run;
+}
+
+/// The same without losses, on one thread.
+[[nodiscard]] inline policy_run train_undisturbed(training_setup const& setup, std::string const& name, text_bytes const& text) {
+  auto run = train_here(setup, name, text, shunt::inline_executor{}, [](auto const&...) {});
+  run.name += " without losses";
+  return run;
+}
+
+}  // namespace example

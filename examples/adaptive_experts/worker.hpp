@@ -1,0 +1,57 @@
+#pragma once
+/// One rank as a process of its own, over Gloo: trains through whatever happens to the others, and says how it goes.
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "account.hpp"
+#include "meeting.hpp"
+#include "messages.hpp"
+#include "options.hpp"
+#include "policy_training.hpp"
+#include "shunt/gloo/processes.hpp"
+#include "text.hpp"
+#include "training.hpp"
+
+namespace example {
+
+/// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is gone, ascending, also then.
+inline void work_as(meeting const& at, options const& o, std::string const& name, voice const& say, std::vector<shunt::rank_id>& dead) try {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto setup = o.setup;
+  setup.only = at.self;
+  auto const text = load_text(o.text);
+  auto const start = std::chrono::steady_clock::now();
+  auto const on_loss = [&](std::span<shunt::rank_id const> lost, std::int64_t iteration) {
+    std::vector<std::int64_t> numbers{iteration};
+    for (auto const r : lost) numbers.push_back(r.value());
+    say(says::gone, numbers);
+    dead.insert(dead.end(), lost.begin(), lost.end());
+    std::sort(dead.begin(), dead.end());
+  };
+  shunt::gloo_processes const ranks(at.gloo, setup.ranks, at.self, o.faults, [&] { strike(at, say); });
+  moe_training<shunt::gloo_processes> training(setup, policy_of(setup, name), text, ranks, on_loss);
+  struct listener {
+    voice const& say;
+    void operator()(rank_loss const& l) const { say(says::loss, numbers_of(l)); }
+    void operator()(std::int32_t t, iteration_record const& r) const { say(says::record, numbers_of(t, r)); }
+  };
+  train(training, setup.iterations, o.faults, listener{say});
+  training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
+    std::vector<std::int64_t> numbers{static_cast<std::int64_t>(first)};
+    for (float const v : values) numbers.push_back(std::bit_cast<std::uint32_t>(v));
+    say(says::parameters, numbers);
+  });
+  say(says::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count()});
+} catch (std::exception const& error) {
+  say_and_rethrow(say, error);
+}
+
+}  // namespace example
