@@ -246,7 +246,7 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
       return all;
     };
     auto const before = contents();
-    std::int64_t const iteration = 0, no = 0, yes = 1;
+    std::int64_t const iteration = 1, no = 0, yes = 1;
     auto const stream = device.streams().make_stream();
     std::set<shunt::op_kind> kinds, left_traces;
     for (auto const* const condition : {&no, &yes}) {
@@ -261,9 +261,9 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
         }
       if (condition == &yes) continue;
       EXPECT_EQ(contents(), before);
-      EXPECT_TRUE(std::isnan(work.loss(0)));
+      EXPECT_TRUE(std::isnan(work.loss(iteration)));
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks())) {
-        work.restore(r, 0);
+        work.restore(r, iteration);
         EXPECT_EQ(work.restored(r), 0) << "a step was noted";
       }
       EXPECT_TRUE(left_traces.empty());
