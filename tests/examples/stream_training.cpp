@@ -44,7 +44,9 @@ static_assert(shunt::executor_of<streams, work_on_host> && shunt::executor_of<gr
 device_on_host next_device() {
   static std::uint64_t made = 0;
   ++made;
-  return device_on_host(made, made % 3 == 0 ? host_streams::temper::eager : made % 3 == 1 ? host_streams::temper::lazy : host_streams::temper::random);
+  return device_on_host(made, made % 3 == 0   ? host_streams::temper::eager
+                              : made % 3 == 1 ? host_streams::temper::lazy
+                                              : host_streams::temper::random);
 }
 
 template <class Executor, class Solver>
@@ -98,7 +100,8 @@ TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
 
 /// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took back.
 template <class Executor>
-std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank, trained const& reference) {
+std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank,
+                               trained const& reference) {
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   std::int64_t undone = 0;

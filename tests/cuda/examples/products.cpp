@@ -73,8 +73,7 @@ TEST_F(Products, InAGraph) {
   std::mt19937_64 random(7);
   product_shape const s{.rows = 48, .inner = 96, .columns = 80, .transpose_b = true};
   device_array<float> a(std::vector<float>(48 * 96)), b(random_values<float>(random, 96 * 80)), c(48 * 80), eager(48 * 80);
-  launch_captured([&] { multiply(stream(), s, a.data(), b.data(), c.data()); },
-                  [&](int) { a.set(random_values<float>(random, 48 * 96)); });
+  launch_captured([&] { multiply(stream(), s, a.data(), b.data(), c.data()); }, [&](int) { a.set(random_values<float>(random, 48 * 96)); });
   multiply(stream(), s, a.data(), b.data(), eager.data());
   wait();
   EXPECT_EQ(c.values(), eager.values());
