@@ -29,6 +29,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
 #include "text.hpp"
+#include "training_notes.hpp"
 
 namespace example {
 
@@ -43,13 +44,8 @@ class pipeline_training {
  public:
   static constexpr std::int64_t most_iterations = 1'000'000;
 
-  /// A gradient that is made not a number: of one micro-batch, counted over all pipelines, at one stage.
-  struct bad_gradient {
-    shunt::stage_id stage{};
-    std::int64_t iteration = 0;
-    std::int64_t microbatch = 0;
-    bool operator==(bad_gradient const&) const = default;
-  };
+  using bad_gradient = example::bad_gradient;
+  using validated_step = example::validated_step;
 
   struct config {
     language_model model{};
@@ -198,13 +194,6 @@ class pipeline_training {
   struct overflow {
     shunt::rank_id rank{};
     std::int64_t iteration = 0;
-  };
-  /// What became of a worker's step, where steps are validated.
-  struct validated_step {
-    double norm = 0;         ///< of the gradient, over all stages; what is not finite counts as 0
-    bool left_out = false;   ///< somewhere the gradient was not finite
-    bool clipped = false;
-    bool taken_back = false; ///< the worker had stepped before it knew
   };
   /// The step of an iteration that was validated: with staggered steps, once the next one has ended.
   [[nodiscard]] validated_step const& step_of(shunt::rank_id r, std::int64_t iteration) const {

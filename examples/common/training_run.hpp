@@ -30,18 +30,21 @@ struct trained_iteration {
   std::optional<double> measured_ms{};  ///< since the iteration before; nothing where workers had just been started
 };
 
-/// A run through failures: plans for whatever workers are alive and trains through the recovery driver, on any executor.
-class training_run {
+/// A run through failures: plans for whatever workers are alive and trains through the recovery driver, on any executor of the kind of
+/// work. `more` is what the work is made of beside the configuration and the text.
+template <class Work>
+class training_run_of {
  public:
-  training_run(pipeline_training::config const& training, shunt::slipstream const& solver, text_bytes const& bytes)
-      : job_(training.job), solver_(solver), end_(training.iterations), work_(training, bytes) {}
+  template <class... More>
+  training_run_of(pipeline_training::config const& training, shunt::slipstream const& solver, text_bytes const& bytes, More&&... more)
+      : job_(training.job), solver_(solver), end_(training.iterations), work_(training, bytes, std::forward<More>(more)...) {}
 
   /// Called when an iteration is complete.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called before an iteration that other workers take part in than in the one before.
   std::function<void(planned const&, std::int64_t)> on_plan = [](auto const&, std::int64_t) {};
 
-  [[nodiscard]] pipeline_training& work() { return work_; }
+  [[nodiscard]] Work& work() { return work_; }
   [[nodiscard]] std::vector<trained_iteration> const& iterations() const { return iterations_; }
 
   /// The plan for a set of dead ranks, ascending. Throws invalid_problem where there is none.
@@ -117,11 +120,13 @@ class training_run {
   shunt::pipeline_job const job_;
   shunt::slipstream const solver_;
   std::int64_t const end_;
-  pipeline_training work_;
+  Work work_;
   std::map<std::vector<shunt::rank_id>, planned> plans_{};
   std::vector<trained_iteration> iterations_{};
   std::int64_t next_ = 0;  // the iteration that all live workers run next
 };
+
+using training_run = training_run_of<pipeline_training>;
 
 /// What training comes to.
 struct training_result {
@@ -129,13 +134,12 @@ struct training_result {
   std::vector<std::vector<float>> parameters{};  ///< by stage
 };
 
-/// The same training without failures: other schedule (1F1B with fused backwards; all stages step together), other executor (one thread).
-[[nodiscard]] inline training_result train_undisturbed(pipeline_training::config training, text_bytes const& bytes) {
-  training.unit = std::chrono::nanoseconds{0};
-  pipeline_training work(training, bytes);
+/// The same training without failures: other schedule (1F1B with fused backwards; all stages step together), on the executor that is given.
+template <class Work, class Executor>
+[[nodiscard]] training_result train_undisturbed(pipeline_training::config const& training, Work& work, Executor const& executor) {
   auto const plan = plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors(), training.validates());
   work.fit(*plan.program);
-  auto session = shunt::inline_executor{}.open(work);
+  auto session = executor.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
   static_cast<void>(session.wait());
   training_result all;
@@ -145,6 +149,13 @@ struct training_result {
     all.parameters.emplace_back(values.begin(), values.end());
   }
   return all;
+}
+
+/// On one thread of the host.
+[[nodiscard]] inline training_result train_undisturbed(pipeline_training::config training, text_bytes const& bytes) {
+  training.unit = std::chrono::nanoseconds{0};
+  pipeline_training work(training, bytes);
+  return train_undisturbed(training, work, shunt::inline_executor{});
 }
 
 }  // namespace example

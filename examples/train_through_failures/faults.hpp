@@ -8,13 +8,13 @@
 #include "options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "training_run.hpp"
 
 namespace example {
 
 /// Where each kill strikes (those of one worker, where it is named): in the middle of the worker's list under the plan that its iteration
 /// begins with, or as asked.
-[[nodiscard]] inline std::vector<shunt::fault> faults_of(options const& o, training_run& run, std::optional<shunt::rank_id> only = {}) {
+template <class Run>
+[[nodiscard]] std::vector<shunt::fault> faults_of(options const& o, Run& run, std::optional<shunt::rank_id> only = {}) {
   auto const& job = o.training.job;
   std::vector<shunt::fault> all;
   for (auto const& k : o.kills) {

@@ -1,9 +1,6 @@
 /// Trains a byte-level language model on D x S workers, lets workers fall silent in the middle of iterations, and shows that the losses
 /// are the same bits as without failures.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -26,86 +23,21 @@
 #include "text.hpp"
 #include "training_run.hpp"
 #include "verdict.hpp"
+#include "watched.hpp"
 
 namespace {
 
 using namespace example;
 
-/// How far training is, redrawn in place on a terminal and nowhere else.
-class progress_bar {
- public:
-  explicit progress_bar(std::int64_t total) : total_(total) {}
-  ~progress_bar() { clear(); }
-  void clear() const {
-    if (on_) std::cerr << "\r\033[K" << std::flush;
-  }
-  void draw(std::int64_t done) const {
-    if (!on_) return;
-    constexpr std::int64_t width = 40;
-    auto const filled = static_cast<std::size_t>(done * width / total_);
-    std::cerr << "\r[" << std::string(filled, '=') << std::string(width - filled, ' ') << "] " << done << "/" << total_ << std::flush;
-  }
-
- private:
-  std::int64_t total_;
-  bool on_ = isatty(STDERR_FILENO) == 1;
-};
-
-/// One line for every step before `until` that was left out or clipped, and who had to take it back; `next` is the first not yet said.
-void print_steps(training_run& run, diary& live, shunt::pipeline_job const& job, std::int64_t& next, std::int64_t until) {
-  if (!run.work().validates()) return;
-  for (; next < until; ++next) {
-    pipeline_training::validated_step seen;
-    int taken_back = 0;
-    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) {
-      auto const& mine = run.work().step_of(r, next);
-      if (mine.left_out || mine.clipped) seen = mine;
-      taken_back += mine.taken_back;
-    }
-    if (seen.left_out || seen.clipped) live.step(next, seen, taken_back);
-  }
-}
-
-/// What a run on threads came to.
-trained result_of(training_run& run, shunt::recovery_report const& report, shunt::pipeline_job const& job) {
-  trained all{.iterations = run.iterations(),
-              .losses = report.losses,
-              .stopped = report.stopped,
-              .computing_share = run.work().computing_share(),
-              .overflow = run.work().first_overflow()};
-  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
-    if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) all.hashes[r] = hash_of(run.work().parameters(r));
-  return all;
-}
-
 int train(options const& o) {
   auto const bytes = load_text(o.text);
   std::optional<out_folder> out;
   if (!o.out.empty()) out.emplace(o.out);
-  auto const& job = o.training.job;
-
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
-  progress_bar const bar(o.training.iterations);
-  diary live(std::cout, o);
-  std::int64_t steps_said = 0;
-  run.on_plan = [&](planned const& plan, std::int64_t iteration) {
-    bar.clear();
-    live.plan(iteration, plan.period, plan.job.dead);
-  };
-  run.on_iteration = [&](trained_iteration const& i) {
-    bar.clear();
-    live.iteration(i);
-    print_steps(run, live, job, steps_said, i.iteration);
-    bar.draw(i.iteration + 1);
-  };
-  std::vector<shunt::join> joins;
-  for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
-  auto const report = run(shunt::threads{.faults = faults_of(o, run), .timeout = o.timeout.value_or(std::chrono::milliseconds(50))}, joins);
-  bar.clear();
-  if (report.stopped.empty()) print_steps(run, live, job, steps_said, o.training.iterations);
+  auto const report = watched(run, o, shunt::threads{.faults = faults_of(o, run), .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
   auto const undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed.losses);
-  return conclude(std::cout, result_of(run, report, job), expected_of(undisturbed), job);
+  return conclude(std::cout, result_of(run, report, o.training.job), expected_of(undisturbed), o.training.job);
 }
 
 int program(int argc, char** argv) {
@@ -120,7 +52,8 @@ int program(int argc, char** argv) {
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
   CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and compares its losses bit by bit with a run\n"
-               "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that leave a stage without a worker).\n\n"
+               "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that leave a stage without a worker, and an engine that\n"
+               "is not there).\n\n"
                "Example: train_through_failures --kill 1:2@5,0:1@6 --join 1:2@8 --op-ms 5"};
   app.option_defaults()->always_capture_default();
   app.add_option("--pipelines", t.job.pipelines, "data-parallel pipelines D")->group("Job");
@@ -155,8 +88,9 @@ int program(int argc, char** argv) {
       ->group("Failures");
 
   app.add_option("--engine", engine,
-                 "threads, or gloo: a process each. They are started by this program, or by a launcher that says by environment variables which "
-                 "of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
+                 "threads; gloo: a process each; cuda: streams of one GPU, which all workers share; cuda-graphs: the same, every iteration one "
+                 "graph. Processes are started by this program, or by a launcher that says by environment variables which of them this one is "
+                 "(RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
       ->group("Engine");
   add_integer(app, "--workers", o.workers, "processes to start, whatever a launcher says: as many as there are workers", 0)->group("Engine");
   app.add_option("--rendezvous", o.rendezvous, "directory where processes meet (default: one of their own among temporary files)")
@@ -208,8 +142,11 @@ int program(int argc, char** argv) {
     if (timeout > 0) o.timeout = std::chrono::milliseconds(timeout);
     if (patience < 1 || patience > 3'600'000) throw shunt::invalid_problem("patience", "must be between 1 and 3600000");
     o.patience = std::chrono::milliseconds(patience);
-    if (engine != "threads" && engine != "gloo") throw shunt::invalid_problem("engine", example::quoted(engine) + " is not threads or gloo");
+    if (engine != "threads" && engine != "gloo" && engine != "cuda" && engine != "cuda-graphs")
+      throw shunt::invalid_problem("engine", example::quoted(engine) + " is not threads, gloo, cuda or cuda-graphs");
     o.processes = engine == "gloo";
+    o.cuda = engine == "cuda" || engine == "cuda-graphs";
+    o.graphs = engine == "cuda-graphs";
     if (o.workers != 0 && o.workers != t.job.ranks())
       throw shunt::invalid_problem("workers", "is " + std::to_string(o.workers) + ", " + std::to_string(t.job.pipelines) + " pipelines of " +
                                                   std::to_string(t.job.stages) + " stages need " + std::to_string(t.job.ranks()));
@@ -223,6 +160,8 @@ int program(int argc, char** argv) {
       return o.sweep > 0 ? sweep_with_processes(o, started_as) : train_with_processes(o, started_as);
     }
     if (o.sweep > 0) throw shunt::invalid_problem("sweep", "needs --engine gloo: only processes can be killed at any moment");
+    if (o.cuda && o.compare_schedules) throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
+    if (o.cuda) return train_on_cuda(o);
     if (!o.compare_schedules) return train(o);
     if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);

@@ -28,6 +28,8 @@ struct options {
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
+  bool cuda = false;          ///< workers are streams of one GPU
+  bool graphs = false;        ///< whose iterations are launched as graphs
   bool processes = false;     ///< workers are processes over Gloo, not threads
   std::string rendezvous{};   ///< where they meet; empty: among the system's temporary files
   std::string interface{};    ///< network interface; empty: this machine alone

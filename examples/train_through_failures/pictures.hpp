@@ -114,7 +114,8 @@ struct chart_pair {
 };
 
 /// The last steady iterations of every session that had some, and the one in which a worker was lost.
-[[nodiscard]] inline std::vector<chart_pair> charts_of(options const& o, training_run& run, shunt::recovery_report const& report) {
+template <class Run>
+[[nodiscard]] std::vector<chart_pair> charts_of(options const& o, Run& run, shunt::recovery_report const& report) {
   std::vector<chart_pair> all;
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
@@ -147,8 +148,9 @@ struct chart_pair {
 }
 
 /// The files of a training run; `undisturbed` are the losses without failures.
-inline void write_files(out_folder const& folder, options const& o, training_run& run, shunt::recovery_report const& result,
-                        std::vector<double> const& undisturbed) {
+template <class Run>
+void write_files(out_folder const& folder, options const& o, Run& run, shunt::recovery_report const& result,
+                 std::vector<double> const& undisturbed) {
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
   shunt::line_chart loss{.title = "Loss with and without failures", .x_label = "iteration", .y_label = "nats a byte"};

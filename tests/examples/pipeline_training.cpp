@@ -21,51 +21,14 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
+#include "small_training.hpp"
 #include "training_run.hpp"
 
 namespace {
 
 using namespace example;
+using namespace small_training;
 using shunt::rank_id;
-
-text_bytes const& some_text() {
-  static text_bytes const bytes = [] {
-    text_bytes all;
-    for (int i = 0; i < 400; ++i)
-      for (char const c : "for (auto i : ids(" + std::to_string(i * i) + ")) sum += i;\n") all.push_back(static_cast<std::uint8_t>(c));
-    return all;
-  }();
-  return bytes;
-}
-
-pipeline_training::config small(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, std::int64_t iterations = 3) {
-  return {.model = {.stages = stages, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4},
-          .job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 3}},
-          .iterations = iterations,
-          .optimizer = {.rate = 1e-2F}};
-}
-
-/// Losses and final parameters of every stage.
-struct trained {
-  std::vector<double> losses{};
-  std::vector<std::vector<float>> parameters{};
-  bool operator==(trained const&) const = default;
-};
-
-trained result_of(pipeline_training::config const& c, pipeline_training& work, shunt::pipeline_job const& job) {
-  trained all;
-  for (std::int64_t i = 0; i < c.iterations; ++i) all.losses.push_back(work.loss(i));
-  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
-    for (auto const p : job.live_peers(s)) {
-      auto const values = work.parameters(c.job.rank_of({p, s}));
-      std::vector<float> copy(values.begin(), values.end());
-      if (all.parameters.size() > s.index())
-        EXPECT_EQ(copy, all.parameters[s.index()]) << "peers of stage " << s.value() << " differ";
-      else
-        all.parameters.push_back(std::move(copy));
-    }
-  return all;
-}
 
 template <class Executor, class Solver>
 trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c, shunt::pipeline_job const& job) {
@@ -282,34 +245,6 @@ TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
   EXPECT_EQ(report.end, 3);
   EXPECT_FALSE(report.stopped.empty());
   EXPECT_EQ(run.iterations().size(), 3U);
-}
-
-/// Sizes, a limit on the norm that some steps exceed, and gradients that are not finite.
-pipeline_training::config unsteady(std::mt19937_64& engine, std::int64_t iterations) {
-  auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
-  auto c = small(1 + below(3), 1 + below(4), 1 + below(4), iterations);
-  c.seed = engine();
-  c.clip = 1 + 0.1 * below(10);
-  for (int n = below(3); n > 0; --n)
-    c.inject.push_back({below(static_cast<std::uint64_t>(c.job.stages)), below(static_cast<std::uint64_t>(iterations)),
-                        below(static_cast<std::uint64_t>(c.job.microbatches_in_all()))});
-  for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
-    if (c.job.pipelines > 1 && below(3) == 0) c.job.dead.push_back({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
-  return c;
-}
-
-struct step_counts {
-  int left_out = 0, clipped = 0, taken_back = 0;
-};
-
-void count_steps(pipeline_training const& work, pipeline_training::config const& c, step_counts& counts) {
-  for (shunt::rank_id r : shunt::ids<rank_id>(c.job.ranks()))
-    for (std::int64_t i = 0; i < c.iterations; ++i) {
-      auto const& s = work.step_of(r, i);
-      counts.left_out += s.left_out;
-      counts.clipped += s.clipped;
-      counts.taken_back += s.taken_back;
-    }
 }
 
 TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Builds shunt's CUDA part for the GPU at hand, runs its tests, the tests once more under compute-sanitizer, and the GPU benchmarks, and
-# writes a report.
+# Builds shunt's CUDA part for the GPU at hand, runs its tests, trains through failures, runs the tests once more under compute-sanitizer,
+# and the GPU benchmarks, and writes a report.
 #   tests/gpu/run.sh [REPORT.md] [STEP...]
-# REPORT.md: build/gpu/report.md if not given. STEP: build, test, sanitize, benchmark; all of them in this order if none is named.
+# REPORT.md: build/gpu/report.md if not given. STEP: build, test, train, sanitize, benchmark; all of them in this order if none is named.
 #
 # Needs nvcc 13, a C++20 host compiler, CMake 3.25 and Ninja. NCCL: Debian's, the toolkit's, or the one in NVIDIA's Python package; without
-# any its tests are left out. GoogleTest and Google Benchmark: installed, or as Debian's sources in build/debian-src/{googletest,benchmark}
-# (the script says how to get them); nothing is downloaded here.
+# any its tests are left out. Training needs CLI11, Eigen and nlohmann-json. GoogleTest and Google Benchmark: installed, or as Debian's
+# sources in build/debian-src/{googletest,benchmark} (the script says how to get them); nothing is downloaded here.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 report=$(realpath -m "${1:-build/gpu/report.md}")
 shift || true
-steps=${*:-build test sanitize benchmark}
+steps=${*:-build test train sanitize benchmark}
 build=$root/build/cuda-release
 logs=$root/build/gpu
 mkdir -p "$logs" "$(dirname "$report")"
@@ -22,7 +22,7 @@ die() { echo "run.sh: $*" >&2; exit 2; }
 has() { command -v "$1" >/dev/null; }
 wanted() { [[ " $steps " == *" $1 "* ]]; }
 for step in $steps; do
-  case $step in build | test | sanitize | benchmark) ;; *) die "unknown step '$step'; there are build, test, sanitize and benchmark" ;; esac
+  case $step in build | test | train | sanitize | benchmark) ;; *) die "unknown step '$step'; there are build, test, train, sanitize and benchmark" ;; esac
 done
 
 # What is there
@@ -110,6 +110,25 @@ if wanted test; then
   lines=60 section "Tests with the label gpu" test.log ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --timeout 300
 fi
 
+trained() { # failures, a re-joining worker, steps taken back; each compared to the bit with a run without failures, and with the host
+  local engine result=0
+  for engine in cuda cuda-graphs; do
+    for options in "" "--clip 2 --inject-nan 2@9:4"; do
+      echo "train_through_failures --engine $engine $options"
+      # shellcheck disable=SC2086 # options are words
+      timeout 300 "$build/examples/train_through_failures" --engine $engine $options --iterations 16 --kill 1:2@4,0:1@8 --join 1:2@12 || result=$?
+    done
+  done
+  return $result
+}
+if wanted train; then
+  if [[ -x $build/examples/train_through_failures ]]; then
+    lines=120 section "Training through failures" train.log trained
+  else
+    printf '\n## Training through failures\n\nNot run: the example programs need CLI11, Eigen and nlohmann-json.\n' >>"$report"
+  fi
+fi
+
 sanitized() {
   local program tool result=0
   for program in "$build"/tests/test.gpu; do
@@ -117,6 +136,11 @@ sanitized() {
     # calls that the tests want refused are no errors
     timeout 900 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "$program" --gtest_brief=1 || result=$?
   done
+  if [[ -x $build/examples/train_through_failures ]]; then
+    echo "memcheck: train_through_failures"
+    timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$build/examples/train_through_failures" --engine cuda --iterations 3 \
+      --kill 1:2@1 || result=$?
+  fi
   for tool in racecheck synccheck; do # what threads share: placement, split
     echo "$tool: PlacementKernels"
     timeout 600 compute-sanitizer --tool $tool --error-exitcode 9 "$build/tests/test.gpu" --gtest_brief=1 \

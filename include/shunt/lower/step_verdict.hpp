@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "shunt/core/host_device.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
@@ -17,10 +18,10 @@ struct step_verdict {
   static constexpr byte_count bytes = 3 * size_of(element::float64);
 
   /// Whether any step may be made. As shares are added this only ever turns false.
-  [[nodiscard]] bool finite() const { return not_finite == 0 && std::isfinite(squares); }
+  [[nodiscard]] SHUNT_HD bool finite() const { return not_finite == 0 && std::isfinite(squares); }
   /// What gradients are multiplied with so that their norm is at most `most_norm`; 1 where it already is. As shares are added this only
   /// ever falls. The 1e-6 is that of the usual implementations (PyTorch's clip_grad_norm_, Megatron-LM).
-  [[nodiscard]] double coefficient(double most_norm) const {
+  [[nodiscard]] SHUNT_HD double coefficient(double most_norm) const {
     double const c = most_norm / (std::sqrt(squares) + 1e-6);
     return c < 1 ? c : 1;
   }

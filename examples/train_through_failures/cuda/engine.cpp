@@ -1,0 +1,19 @@
+// --engine cuda, where there is CUDA.
+#include <iostream>
+
+#include "../engines.hpp"
+#include "../on_device.hpp"
+#include "cuda/cuda_device.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/cuda/device.hpp"
+
+namespace example {
+
+int train_on_cuda(options const& o) {
+  auto const gpu = shunt::first_cuda_device(80);
+  if (!gpu) throw shunt::invalid_problem("engine", gpu.reason);
+  cuda_training_device device(*gpu.device);
+  return train_on_device(o, device, std::cout);
+}
+
+}  // namespace example

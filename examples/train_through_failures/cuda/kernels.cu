@@ -1,0 +1,51 @@
+// The kernels of --engine cuda: those of the library's streams, and what the model computes between its products.
+#include <tuple>
+
+#include "cuda/cuda_device.hpp"
+#include "model_kernels.hpp"
+#include "shunt/core/host_device.hpp"
+#include "shunt/cuda/kernels.cuh"
+#include "shunt/cuda/launch.cuh"
+#include "step_kernels.hpp"
+
+namespace example {
+namespace {
+
+template <class Items>
+struct on_condition {
+  Items f;
+  std::int64_t const* condition;
+
+  SHUNT_HD void operator()(std::int64_t i) const {
+    if (condition == nullptr || *condition != 0) f(i);
+  }
+};
+
+}  // namespace
+
+void nvcc_kernels::move(cudaStream_t on, std::span<shunt::stream_part const> parts, std::int64_t const* guard) {
+  shunt::cuda_kernels::move(on, parts, guard);
+}
+void nvcc_kernels::fold(cudaStream_t on, shunt::element type, shunt::reduction how, std::span<std::byte const* const> sources,
+                        std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard) {
+  shunt::cuda_kernels::fold(on, type, how, sources, targets, size, guard);
+}
+void nvcc_kernels::fill(cudaStream_t on, std::span<std::byte> target, std::int64_t const* guard) {
+  shunt::cuda_kernels::fill(on, target, guard);
+}
+
+template <class Items>
+void nvcc_kernels::launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
+  shunt::run_items(on_condition<Items>{f, condition}, n, on);
+}
+
+/// Writes a launcher for each of these.
+template <class... Items>
+struct launchers {
+  static inline auto const all = std::tuple(&nvcc_kernels::launch<Items>...);
+};
+template struct launchers<choose_windows, embed_windows, store_product, predict_bytes, note_loss, sum_columns, sum_embeddings, spoil_gradient,
+                          accumulate_gradient, square_gradient, sum_neighbours<std::int64_t>, sum_neighbours<double>, raise_flag, share_verdict,
+                          decide_step, decide_validated_step, judge_step, decide_step_again, shunt::adam_step<std::int64_t>>;
+
+}  // namespace example
