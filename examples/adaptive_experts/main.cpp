@@ -1,6 +1,7 @@
 // Trains a byte-level language model with mixture-of-experts layers on the same data under several policies: experts placed anew in every
 // iteration (swift_moe), static replicas (uniform), or anywhere (random). Ranks may fall silent on the way. All ranks live in this
 // process; what passes between them passes by programs.
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cmath>
@@ -13,17 +14,20 @@
 #include <vector>
 
 #include "cli.hpp"
+#include "engines.hpp"
 #include "files.hpp"
 #include "outcome.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/io/drawing.hpp"
 #include "text.hpp"
+#include "train.hpp"
 #include "training.hpp"
 
 namespace {
 
 using example::policy_run;
+using example::train;
 using example::training_setup;
 using shunt::decimal;
 
@@ -83,12 +87,6 @@ std::vector<std::string> parse_policies(std::string const& text) {
   return names;
 }
 
-example::policy policy_of(training_setup const& setup, std::string const& name) {
-  if (name == "uniform") return shunt::uniform{};
-  if (name == "random") return example::random_placement(setup.seed);
-  return shunt::swift_moe{};
-}
-
 std::string milliseconds(shunt::ticks nanoseconds) { return decimal(static_cast<double>(nanoseconds) * 1e-6, 2) + " ms"; }
 
 void print(example::rank_loss const& l) {
@@ -100,44 +98,25 @@ void print(example::rank_loss const& l) {
             << l.instructions_lost << " instructions lost)" << std::endl;
 }
 
-/// Trains under a policy. `say` is called with each iteration's number and record; `faults` are the executor's.
-template <class Executor, class Say>
-policy_run train(training_setup const& setup, std::string const& name, example::text_bytes const& text, Executor executor, Say&& say) {
-  policy_run run{.name = name};
-  auto const faults = executor.faults;
-  auto const start = std::chrono::steady_clock::now();
-  example::moe_training<Executor> training(setup, policy_of(setup, name), text, std::move(executor));
-  std::size_t known = 0;
-  for (std::int32_t t = 0; t < setup.iterations; ++t) {
-    for (shunt::fault const& f : faults)
-      if (auto const length = training.iteration_program().ranks[f.rank].instructions.size();
-          f.iteration == t && length > 0 && f.instruction > static_cast<std::int64_t>(length))
-        throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) + " has " + std::to_string(length) +
-                                                      " instructions in iteration " + std::to_string(t));
-    run.records.push_back(training());
-    for (; known < training.losses().size(); ++known) say(training.losses()[known]);
-    say(t, run.records.back());
-  }
-  run.parameters = training.parameters();
-  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return run;
+/// What a run prints as it goes.
+example::listener spoken(training_setup const& setup, std::string const& name) {
+  return {.lost = [](example::rank_loss const& l) { print(l); },
+          .trained = [&](std::int32_t t, example::iteration_record const& r) {
+            auto const hot = example::hottest(setup, r);
+            std::cout << name << " iteration " << t << " loss " << digits(r.loss) << " dropped " << percent(example::dropped_share(setup, r))
+                      << " hottest expert " << hot.expert << " of layer " << hot.layer << " with " << percent(hot.share) << std::endl;
+          }};
 }
 
-/// What a run prints as it goes.
-struct spoken {
-  training_setup const& setup;
-  std::string const& name;
-
-  void operator()(example::rank_loss const& l) const { print(l); }
-  void operator()(std::int32_t t, example::iteration_record const& r) const {
-    auto const hot = example::hottest(setup, r);
-    std::cout << name << " iteration " << t << " loss " << digits(r.loss) << " dropped " << percent(example::dropped_share(setup, r))
-              << " hottest expert " << hot.expert << " of layer " << hot.layer << " with " << percent(hot.share) << std::endl;
-  }
-};
-struct silent {
-  void operator()(auto const&...) const {}
-};
+/// Are the first losses of a device as near to the host's as they should be?
+bool near(policy_run const& found, policy_run const& host) {
+  auto const worst = example::largest_difference(found, host);
+  bool const good = worst.relative <= example::loss_tolerance;
+  std::cout << (good ? "near" : "too far from") << " the host's losses: " << found.name << " at most " << digits(worst.relative)
+            << " of a loss away in the first " << host.records.size() << " iterations, in iteration " << worst.iteration << "; "
+            << digits(example::loss_tolerance) << " allowed\n";
+  return good;
+}
 
 /// Where nothing was dropped, losses and parameters don't depend on where experts were, nor on who was lost.
 bool compare(std::vector<policy_run> const& runs) {
@@ -250,8 +229,10 @@ int main(int argc, char** argv) {
   example::add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0,
                        std::numeric_limits<std::int64_t>::max());
   app.add_option("--text", text_file, "file to train on; default: the sources of this project")->type_name("FILE");
-  app.add_option("--engine", engine, "threads: one thread a rank; inline: all ranks on one thread")
-      ->check(CLI::IsMember({"threads", "inline"}))
+  app.add_option("--engine", engine,
+                 "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on the streams of one GPU, losses compared with "
+                 "the host's; cuda-graphs: the same, each program captured as a graph")
+      ->check(CLI::IsMember({"threads", "inline", "cuda", "cuda-graphs"}))
       ->capture_default_str();
   app.add_option("--collection", collection, "direct: parts of gradients go straight to the owners; reduce_then_gather: all-reduce first")
       ->check(CLI::IsMember({"direct", "reduce_then_gather"}))
@@ -262,7 +243,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", out, "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")->type_name("DIR");
   app.footer(
       "Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs differ that should not; 2 for bad input, also where\n"
-      "optimizer state is lost with a rank.\n\n"
+      "optimizer state is lost with a rank, or there is no GPU.\n\n"
       "Examples: adaptive_experts --iterations 200 --capacity-factor 1.25 --out pictures --trace loads.csv\n"
       "          adaptive_experts --iterations 20 --dropless --policy random,uniform\n"
       "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored --kill 3@5,9@12");
@@ -283,18 +264,24 @@ int main(int argc, char** argv) {
     std::ofstream trace;  // files that can't be written are found before the training
     if (!trace_file.empty()) trace = example::file_for("--trace", trace_file);
     if (!out.empty()) example::make_folder("--out", out);
-    auto const trained = [&](std::string const& name, std::vector<shunt::fault> const& struck, auto const& say) {
+    bool const on_gpu = engine == "cuda" || engine == "cuda-graphs";
+    auto const trained = [&](std::string const& name, std::vector<shunt::fault> const& struck, example::listener const& say) {
+      if (on_gpu) return example::train_on_gpu(setup, name, text, struck, say, engine == "cuda-graphs");
       return engine == "threads"
                  ? train(setup, name, text, shunt::threads{.faults = struck, .timeout = std::chrono::milliseconds(timeout)}, say)
                  : train(setup, name, text, shunt::inline_executor{.faults = struck}, say);
     };
     std::vector<policy_run> runs;
-    for (auto const& name : names) runs.push_back(trained(name, faults, spoken{setup, name}));
+    for (auto const& name : names) runs.push_back(trained(name, faults, spoken(setup, name)));
     if (trace.is_open()) example::write_trace(trace, setup, runs.front());
     if (!out.empty()) example::write_files(out, setup, runs);
     bool sound = summarise(setup, runs);
+    auto beginning = setup;
+    beginning.iterations = std::min(setup.iterations, example::iterations_compared);
+    for (auto const& run : runs)
+      if (on_gpu) sound = near(run, train(beginning, run.name, text, shunt::inline_executor{.faults = faults}, {})) && sound;
     if (!kills.empty()) {
-      runs.push_back(trained(names.front(), {}, silent{}));
+      runs.push_back(trained(names.front(), {}, {}));
       runs.back().name = names.front() + " without losses";
     }
     if (runs.size() > 1 && (dropless || !kills.empty())) sound = compare(runs) && sound;

@@ -148,13 +148,16 @@ struct rank_loss {
 /// place the experts anew among themselves, carry its micro-batches beside their own, and do the iteration again. What it had is never
 /// read again. Where nothing is dropped, losses and parameters have the bits of a run that lost nobody.
 ///
-/// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>. Its faults see training as iterations from 0, and the
-/// scatter before iteration t as iteration `scatter_before(t)`.
-template <shunt::executor_of<moe_work> Executor>
+/// Executor: inline_executor, threads or any other executor_of<Executor, Work>. Its faults see training as iterations from 0, and the
+/// scatter before iteration t as iteration `scatter_before(t)`. Work: moe_work, or one that says the same on a device.
+template <class Executor, class Work = moe_work>
+  requires shunt::executor_of<Executor, Work>
 class moe_training {
  public:
+  /// `for_work` is what the work asks for beyond what moe_work does.
   /// Throws invalid_problem where there is no placement, or fewer ranks than copies.
-  moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor)
+  template <class... ForWork>
+  moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor, ForWork&&... for_work)
       : setup_(std::move(setup)),
         place_(std::move(place)),
         executor_(std::move(executor)),
@@ -167,7 +170,7 @@ class moe_training {
         placement_(placed()),
         scatter_(shunt::lower(shape_, placement_, shards_, setup_.scatter)),
         work_({.model = setup_.model, .shape = shape_, .shards = shards_, .optimizer = setup_.optimizer, .seed = setup_.seed}, scatter_,
-              sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed)) {
+              sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed), std::forward<ForWork>(for_work)...) {
     lower_for_placement();
     scatter();  // the initial weights
   }
@@ -198,7 +201,7 @@ class moe_training {
   [[nodiscard]] shunt::expert_placement const& placement() const { return placement_; }
   [[nodiscard]] shunt::program const& iteration_program() const { return iteration_; }
   [[nodiscard]] shunt::program const& scatter_program() const { return scatter_; }
-  [[nodiscard]] moe_work& work() { return work_; }
+  [[nodiscard]] Work& work() { return work_; }
   [[nodiscard]] shunt::moe_shape const& shape() const { return shape_; }
   [[nodiscard]] shunt::shard_map const& shards() const { return shards_; }
   [[nodiscard]] std::vector<shunt::rank_id> const& dead() const { return dead_; }
@@ -295,7 +298,7 @@ class moe_training {
         throw shunt::invalid_problem("shards", "lost in iteration " + std::to_string(t_) + ", in each of " + std::to_string(shape_.layers) +
                                                    " layers: " + std::string(answer.reason));
       to = std::move(answer.plan);
-      auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = moe_work::state_planes});
+      auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = Work::state_planes});
       work_.fit(p);
       return p;
     });
@@ -359,12 +362,12 @@ class moe_training {
     auto const rank = live.front();
     std::fill(loads_.loads.begin(), loads_.loads.end(), 0);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(loads_.layers)) {
-      auto const counts = work_.values<std::int64_t>(rank, buffers::all_counts(l));
+      auto const counts = work_.template values<std::int64_t>(rank, buffers::all_counts(l));
       for (shunt::rank_id const r : live)
-        if (!std::ranges::equal(counts, work_.values<std::int64_t>(r, buffers::all_counts(l))))
+        if (!std::ranges::equal(counts, work_.template values<std::int64_t>(r, buffers::all_counts(l))))
           throw std::logic_error("rank " + std::to_string(r.value()) + " knows other counts than rank " + std::to_string(rank.value()));
       std::int64_t kept = 0;
-      for (auto const tokens : work_.values<std::int64_t>(rank, buffers::shares(l))) kept += tokens;
+      for (auto const tokens : work_.template values<std::int64_t>(rank, buffers::shares(l))) kept += tokens;
       record.dropped.push_back(setup_.all_tokens() - kept);
       for (std::size_t i = 0; i < counts.size(); ++i) loads_.loads[l.index() * experts + i % experts] += counts[i];
     }
@@ -379,7 +382,7 @@ class moe_training {
   shunt::expert_layers loads_;
   shunt::expert_placement placement_;
   shunt::program scatter_, iteration_{};
-  moe_work work_;
+  Work work_;
   phase_bytes gradients_{}, weights_{};
   std::vector<shunt::rank_id> dead_{};
   std::deque<rank_loss> losses_{};  // addresses are stable
