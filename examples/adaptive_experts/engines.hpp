@@ -11,8 +11,8 @@ namespace example {
 
 /// Trains on the streams of a GPU, all ranks on one, or with a graph for each program. `faults` and `say` as in `train`.
 /// Throws invalid_problem where this build has no CUDA or the machine no GPU that can be used.
-policy_run train_on_gpu(training_setup const& setup, std::string const& name, text_bytes const& text, std::vector<shunt::fault> const& faults,
-                        listener const& say, bool graphs);
+policy_run train_on_gpu(training_setup const& setup, std::string const& name, text_bytes const& text,
+                        std::vector<shunt::fault> const& faults, listener const& say, bool graphs);
 
 /// Over how many iterations losses are compared with the host's, and the largest relative difference that rounding explains. Outside of the
 /// experts, whose arithmetic is exact, a device sums in another order than the host. That shows in the eighth digit of a loss until a token's two

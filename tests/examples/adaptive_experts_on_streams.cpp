@@ -109,8 +109,11 @@ using stream_executor = shunt::stream_executor<toys::host_streams>;
 using graph_executor = shunt::graph_executor<toys::host_streams>;
 
 template <class Executor>
-outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed, std::int32_t iterations, std::vector<shunt::fault> faults = {}) {
-  host_device device(seed, seed == 0 ? toys::host_streams::temper::eager : seed == 1 ? toys::host_streams::temper::lazy : toys::host_streams::temper::random);
+outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed, std::int32_t iterations,
+                   std::vector<shunt::fault> faults = {}) {
+  host_device device(seed, seed == 0   ? toys::host_streams::temper::eager
+                           : seed == 1 ? toys::host_streams::temper::lazy
+                                       : toys::host_streams::temper::random);
   on_streams<Executor> training(s, place, words(), Executor{.system = &device.streams(), .faults = std::move(faults)}, device);
   return run(training, iterations);
 }
@@ -231,9 +234,9 @@ TEST(moe_on_streams, reaches_no_buffer_that_an_operation_does_not_declare) {
   on_streams<stream_executor> training(s, shunt::uniform{}, words(), {.system = &device.streams()}, device);
   auto const stream = device.streams().make_stream();
   std::int64_t const iteration = 0;
-  for (auto const kind : {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward, shunt::op_kind::combine,
-                          shunt::op_kind::uncombine, shunt::op_kind::expert_backward, shunt::op_kind::unsplit, shunt::op_kind::step,
-                          shunt::op_kind::backward})
+  for (auto const kind :
+       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward, shunt::op_kind::combine, shunt::op_kind::uncombine,
+        shunt::op_kind::expert_backward, shunt::op_kind::unsplit, shunt::op_kind::step, shunt::op_kind::backward})
     EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = &iteration}, stream), shunt::invalid_program);
 }
 
@@ -297,7 +300,8 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   each(width, moe::measure_columns{at, room.above, width, room.sums.b2, room.above_squares});
   each(inner, moe::measure_columns{at, room.inner, inner, nullptr, room.inner_squares});
   each(inner, moe::measure_columns{at, room.through, inner, room.sums.b1, room.through_squares});
-  moe::keep_expert_gradient const keep{at, room.sums, room.x_squares, room.inner_squares, room.through_squares, room.above_squares, found.data(), &misfits};
+  moe::keep_expert_gradient const keep{
+      at, room.sums, room.x_squares, room.inner_squares, room.through_squares, room.above_squares, found.data(), &misfits};
   device.team(stream, keep, nullptr);
   device.settle();
   EXPECT_EQ(answers, spread(y));

@@ -9,8 +9,8 @@
 
 namespace example {
 
-policy_run train_on_gpu(training_setup const& setup, std::string const& name, text_bytes const& text, std::vector<shunt::fault> const& faults,
-                        listener const& say, bool graphs) {
+policy_run train_on_gpu(training_setup const& setup, std::string const& name, text_bytes const& text,
+                        std::vector<shunt::fault> const& faults, listener const& say, bool graphs) {
   auto const gpu = shunt::first_cuda_device(80);
   if (!gpu) throw shunt::invalid_problem("engine", gpu.reason);
   using work = moe::stream_work<moe::cuda_device>;

@@ -4,7 +4,8 @@
 
 namespace example {
 
-policy_run train_on_gpu(training_setup const&, std::string const&, text_bytes const&, std::vector<shunt::fault> const&, listener const&, bool) {
+policy_run train_on_gpu(training_setup const&, std::string const&, text_bytes const&, std::vector<shunt::fault> const&, listener const&,
+                        bool) {
   throw shunt::invalid_problem("engine", "this build has no CUDA");
 }
 

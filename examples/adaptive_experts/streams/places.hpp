@@ -75,7 +75,8 @@ class places {
   }
   [[nodiscard]] std::vector<carried> carried_by(std::int32_t peer) const {
     std::vector<carried> all;
-    for (auto const k : carriers_.carried_by(live_[static_cast<std::size_t>(peer)])) all.push_back({k, static_cast<std::int32_t>(all.size())});
+    for (auto const k : carriers_.carried_by(live_[static_cast<std::size_t>(peer)]))
+      all.push_back({k, static_cast<std::int32_t>(all.size())});
     return all;
   }
 

@@ -33,9 +33,7 @@ struct round_weights {
   float const* masters = nullptr;
   float* weights = nullptr;
 
-  SHUNT_HD void operator()(std::int64_t i) const {
-    weights[i] = static_cast<float>(on_weight_grid{}(static_cast<double>(masters[i])));
-  }
+  SHUNT_HD void operator()(std::int64_t i) const { weights[i] = static_cast<float>(on_weight_grid{}(static_cast<double>(masters[i]))); }
 };
 
 }  // namespace example::moe

@@ -13,16 +13,17 @@ namespace example::moe {
 /// Where the experts of a layer and the micro-batches are. A live rank is named by its position among the live ones.
 struct travel_tables {
   std::int32_t microbatches = 0, experts = 0, slots = 0, live = 0;
-  std::int64_t part_rows = 0;                    ///< of one part
-  std::int32_t const* first_slot = nullptr;      ///< live + 1; ranks that are gone have no slots
-  std::int32_t const* expert_of = nullptr;       ///< slots
-  std::int32_t const* host_of = nullptr;         ///< slots: whose each is
-  std::int32_t const* first_carried = nullptr;   ///< live + 1
-  std::int32_t const* carried = nullptr;         ///< micro-batches, carrier by carrier
-  std::int32_t const* gathered_at = nullptr;     ///< by micro-batch: its row among the counts of all live ranks
+  std::int64_t part_rows = 0;                   ///< of one part
+  std::int32_t const* first_slot = nullptr;     ///< live + 1; ranks that are gone have no slots
+  std::int32_t const* expert_of = nullptr;      ///< slots
+  std::int32_t const* host_of = nullptr;        ///< slots: whose each is
+  std::int32_t const* first_carried = nullptr;  ///< live + 1
+  std::int32_t const* carried = nullptr;        ///< micro-batches, carrier by carrier
+  std::int32_t const* gathered_at = nullptr;    ///< by micro-batch: its row among the counts of all live ranks
 
   /// Tokens of a micro-batch that go to slots first .. last - 1.
-  [[nodiscard]] SHUNT_HD std::int64_t sent(std::int64_t const* shares, std::int64_t microbatch, std::int32_t first, std::int32_t last) const {
+  [[nodiscard]] SHUNT_HD std::int64_t sent(std::int64_t const* shares, std::int64_t microbatch, std::int32_t first,
+                                           std::int32_t last) const {
     std::int64_t sum = 0;
     for (std::int32_t s = first; s < last; ++s) sum += shares[microbatch * slots + s];
     return sum;

@@ -1,8 +1,10 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,7 @@
 #include "../work.hpp"
 #include "device.hpp"
 #include "experts.hpp"
+#include "fixed_point.hpp"
 #include "memory.hpp"
 #include "places.hpp"
 #include "room.hpp"
@@ -85,7 +88,8 @@ class stream_work {
   }
 
   void operator()(shunt::rank_id rank, shunt::stream_task const& task, stream_ref on) {
-    access const a{*this, rank, task, on, work_room(config_.model, config_.shape, places_.placement(), rooms_[rank.index()].bytes().data())};
+    access const a{*this, rank, task, on,
+                   work_room(config_.model, config_.shape, places_.placement(), rooms_[rank.index()].bytes().data())};
     shunt::layer_id const layer = task.op.stage.value();
     switch (task.op.kind) {
       case shunt::op_kind::route: return route(a, layer);
@@ -170,7 +174,7 @@ class stream_work {
       work.device_.team(on, f, task.condition);
     }
     template <class T>
-    void multiply(product_shape const& shape, T const* a, T const* b, T* c) const {
+    void multiply(product_shape const& shape, std::type_identity_t<T> const* a, std::type_identity_t<T> const* b, T* c) const {
       work.device_.multiply(on, shape, a, b, c);
     }
     void copy(float const* from, float* to, std::int64_t count) const {
@@ -192,9 +196,10 @@ class stream_work {
   void weights_of_masters(shunt::rank_id r, shunt::layer_id l) {
     auto const weights = buffer(r, buffers::weight_shards(l));
     if (weights.empty()) return;
-    device_.each(stream_, static_cast<std::int64_t>(weights.size() / sizeof(float)),
-                 round_weights{reinterpret_cast<float const*>(buffer(r, buffers::state(l)).data()), reinterpret_cast<float*>(weights.data())},
-                 nullptr);
+    device_.each(
+        stream_, static_cast<std::int64_t>(weights.size() / sizeof(float)),
+        round_weights{reinterpret_cast<float const*>(buffer(r, buffers::state(l)).data()), reinterpret_cast<float*>(weights.data())},
+        nullptr);
     device_.settle();
   }
 
@@ -268,13 +273,14 @@ class stream_work {
       if (l == 0) {
         read_text(on, c);
         embed(on, p);
-        on.multiply({.rows = tokens(), .inner = inputs(), .columns = width(), .transpose_b = true}, on.room.embedded, p.project.data(), on.room.x);
+        on.multiply({.rows = tokens(), .inner = inputs(), .columns = width(), .transpose_b = true}, on.room.embedded, p.project.data(),
+                    on.room.x);
         on.copy(on.room.x, hidden(above, c), tokens() * width());
       }
       auto const k = kept(on, l, c);
       on.each(tokens(), normalise_rows{.hidden = hidden(above, c), .width = width(), .on_grid = true, .x = k.x, .inverse = k.inverse_rms});
-      on.multiply({.rows = tokens(), .inner = width(), .columns = experts(), .transpose_b = true}, static_cast<float const*>(k.x),
-                  p.router[l.index()].data(), on.room.scores);
+      on.multiply({.rows = tokens(), .inner = width(), .columns = experts(), .transpose_b = true}, k.x, p.router[l.index()].data(),
+                  on.room.scores);
       on.each(tokens(), choose_expert{on.room.scores, k});
       on.each(experts(), count_choices{k, tokens(), counts + c.nth * experts()});
     }
@@ -325,8 +331,8 @@ class stream_work {
   void look_inside(access const& on, slot_arrivals const& at, float const* arrived) {
     auto const& room = on.room;
     on.each(room.slot_rows * width(), gather_slot{at, arrived, width(), room.tokens_of_slot});
-    on.multiply({.rows = room.slot_rows, .inner = width(), .columns = inner(), .transpose_b = true},
-                static_cast<double const*>(room.tokens_of_slot), static_cast<double const*>(room.parameters.w1), room.inner);
+    on.multiply({.rows = room.slot_rows, .inner = width(), .columns = inner(), .transpose_b = true}, room.tokens_of_slot,
+                room.parameters.w1, room.inner);
     on.each(room.slot_rows * inner(), activate{at, room.parameters.b1, inner(), room.inner});
   }
 
@@ -337,8 +343,8 @@ class stream_work {
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     for_slots(on, l, shares, [&](std::int32_t, slot_arrivals const& at) {
       look_inside(on, at, arrived);
-      on.multiply({.rows = room.slot_rows, .inner = inner(), .columns = width(), .transpose_b = true}, static_cast<double const*>(room.inner),
-                  static_cast<double const*>(room.parameters.w2), room.below);
+      on.multiply({.rows = room.slot_rows, .inner = inner(), .columns = width(), .transpose_b = true}, room.inner, room.parameters.w2,
+                  room.below);
       on.each(room.slot_rows * width(), scatter_slot<on_activation_grid>{at, room.below, room.parameters.b2, width(), outgoing});
     });
     count_bytes(on, l, shares, false);
@@ -359,18 +365,17 @@ class stream_work {
     auto* const sums = on.template write<std::int64_t>(buffers::sums);
     read_text(on, c);
     on.each(tokens(), normalise_rows{.hidden = above, .width = width(), .x = room.x, .inverse = room.inverse});
-    on.multiply({.rows = tokens(), .inner = width(), .columns = bytes, .transpose_b = true}, static_cast<float const*>(room.x), p.head.data(),
-                room.scores);
+    on.multiply({.rows = tokens(), .inner = width(), .columns = bytes, .transpose_b = true}, room.x, p.head.data(), room.scores);
     on.each(tokens(), score_tokens{p.bias.data(), room.windows, window(), room.scores, room.losses});
-    on.multiply({.rows = bytes, .inner = tokens(), .columns = width(), .transpose_a = true}, static_cast<float const*>(room.scores),
-                static_cast<float const*>(room.x), room.gradient);
+    on.multiply({.rows = bytes, .inner = tokens(), .columns = width(), .transpose_a = true}, room.scores, room.x, room.gradient);
     add_gradient(on, room.gradient, p.head, p.embed.data());
     on.each(bytes, sum_columns{room.scores, tokens(), bytes, room.column});
     add_gradient(on, room.column, p.bias, p.embed.data());
     on.each(1, mean_loss{room.losses, tokens(), room.loss});
     on.team(add_in_fixed_point{.gradient = room.loss, .count = 1, .sums = sums + dense_count_, .misfits = sums + dense_count_ + 1});
-    on.multiply({.rows = tokens(), .inner = bytes, .columns = width()}, static_cast<float const*>(room.scores), p.head.data(), room.dx);
-    on.each(tokens(), normalise_rows_backward{.x = room.x, .inverse = room.inverse, .dx = room.dx, .width = width(), .add = false, .dh = above});
+    on.multiply({.rows = tokens(), .inner = bytes, .columns = width()}, room.scores, p.head.data(), room.dx);
+    on.each(tokens(),
+            normalise_rows_backward{.x = room.x, .inverse = room.inverse, .dx = room.dx, .width = width(), .add = false, .dh = above});
   }
 
   void uncombine(access const& on, shunt::layer_id l) {
@@ -392,14 +397,13 @@ class stream_work {
     auto* const gradients = on.template write<std::int64_t>(buffers::slot_gradients(l));
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     auto* const misfits = on.template write<std::int64_t>(buffers::sums) + dense_count_ + 1;
-    double const *const x = room.tokens_of_slot, *const above = room.above, *const inside = room.inner, *const through = room.through;
-    double const *const w1 = room.parameters.w1, *const w2 = room.parameters.w2;
+    double *const x = room.tokens_of_slot, *const above = room.above, *const inside = room.inner, *const through = room.through;
     for_slots(on, l, shares, [&](std::int32_t s, slot_arrivals const& at) {
       look_inside(on, at, arrived);
-      on.each(rows * width(), gather_slot{at, incoming, width(), room.above});
-      on.multiply({.rows = rows, .inner = width(), .columns = inner()}, above, w2, room.through);
-      on.each(rows * inner(), activate_backward{inside, room.through});
-      on.multiply({.rows = rows, .inner = inner(), .columns = width()}, through, w1, room.below);
+      on.each(rows * width(), gather_slot{at, incoming, width(), above});
+      on.multiply({.rows = rows, .inner = width(), .columns = inner()}, above, room.parameters.w2, through);
+      on.each(rows * inner(), activate_backward{inside, through});
+      on.multiply({.rows = rows, .inner = inner(), .columns = width()}, through, room.parameters.w1, room.below);
       on.each(rows * width(), scatter_slot<on_gradient_grid>{.arrivals = at, .rows = room.below, .width = width(), .to = outgoing});
       on.multiply({.rows = inner(), .inner = rows, .columns = width(), .transpose_a = true}, through, x, room.sums.w1);
       on.multiply({.rows = width(), .inner = rows, .columns = inner(), .transpose_a = true}, above, inside, room.sums.w2);
@@ -430,20 +434,18 @@ class stream_work {
       auto const k = kept(on, l, c);
       float* const above = hidden(all, c);
       on.each(tokens(), choose_expert_backward{k, room.scores});
-      on.multiply({.rows = tokens(), .inner = experts(), .columns = width()}, static_cast<float const*>(room.scores), router.data(), room.dx);
+      on.multiply({.rows = tokens(), .inner = experts(), .columns = width()}, room.scores, router.data(), room.dx);
       on.each(tokens() * width(), add_returned{k, incoming, width(), room.dx});
       on.each(tokens(), normalise_rows_backward{.x = k.x, .inverse = k.inverse_rms, .dx = room.dx, .width = width(), .dh = above});
-      on.multiply({.rows = experts(), .inner = tokens(), .columns = width(), .transpose_a = true}, static_cast<float const*>(room.scores),
-                  static_cast<float const*>(k.x), room.gradient);
+      on.multiply({.rows = experts(), .inner = tokens(), .columns = width(), .transpose_a = true}, room.scores, k.x, room.gradient);
       add_gradient(on, room.gradient, router, first);
       if (l != 0) continue;
 
       read_text(on, c);
       embed(on, p);
-      on.multiply({.rows = width(), .inner = tokens(), .columns = inputs(), .transpose_a = true}, static_cast<float const*>(above),
-                  static_cast<float const*>(room.embedded), room.gradient);
+      on.multiply({.rows = width(), .inner = tokens(), .columns = inputs(), .transpose_a = true}, above, room.embedded, room.gradient);
       add_gradient(on, room.gradient, p.project, first);
-      on.multiply({.rows = tokens(), .inner = width(), .columns = inputs()}, static_cast<float const*>(above), p.project.data(), room.embedded);
+      on.multiply({.rows = tokens(), .inner = width(), .columns = inputs()}, above, p.project.data(), room.embedded);
       on.each(bytes * config_.model.embedding,
               embed_windows_backward{room.embedded, room.windows, tokens(), window(), config_.model.embedding, room.gradient});
       add_gradient(on, room.gradient, p.embed, first);
