@@ -15,12 +15,12 @@ namespace example {
 /// What a worker's steps leave behind, and what the step under way goes by.
 struct worker_notes {
   static constexpr std::int64_t never = -1;
-  std::int64_t steps = 0;           ///< made
-  std::int64_t overflow = never;    ///< the first iteration whose step was left out
-  std::int64_t has_stepped = 0;     ///< in the last step, before it was validated
-  std::int64_t act = 0;             ///< whether the step is made
+  std::int64_t steps = 0;         ///< made
+  std::int64_t overflow = never;  ///< the first iteration whose step was left out
+  std::int64_t has_stepped = 0;   ///< in the last step, before it was validated
+  std::int64_t act = 0;           ///< whether the step is made
   shunt::adam_clock clock{};
-  float scale = 1;                  ///< gradients count so many times
+  float scale = 1;  ///< gradients count so many times
 };
 
 /// Makes a gradient not a number where it was asked for. One item.
@@ -34,8 +34,7 @@ struct spoil_gradient {
 
   SHUNT_HD void operator()(std::int64_t) const {
     for (std::int64_t n = 0; n < count; ++n)
-      if (bad[n].stage == stage && bad[n].iteration == *iteration && bad[n].microbatch == microbatch)
-        gradient[0] = NAN;
+      if (bad[n].stage == stage && bad[n].iteration == *iteration && bad[n].microbatch == microbatch) gradient[0] = NAN;
   }
 };
 
@@ -108,14 +107,13 @@ struct step_rule {
   double clip = 0;  ///< most norm of a step's gradient; 0: any
   shunt::adam_rule adam{};
 
-  [[nodiscard]] SHUNT_HD double coefficient(shunt::step_verdict const& v) const {
-    return clip > 0 ? v.coefficient(clip) : 1;
-  }
+  [[nodiscard]] SHUNT_HD double coefficient(shunt::step_verdict const& v) const { return clip > 0 ? v.coefficient(clip) : 1; }
   /// Whether a step under this verdict is the one that would be made without.
   [[nodiscard]] SHUNT_HD bool stands(shunt::step_verdict const& v) const { return v.finite() && coefficient(v) >= 1; }
 
   /// The step of an iteration is made as the verdict asks, or left out.
-  SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration, shunt::step_verdict const& v, bool taken_back) const {
+  SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration, shunt::step_verdict const& v,
+                      bool taken_back) const {
     double const scale = coefficient(v);
     steps[iteration] = {std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
     order(notes, iteration, v.finite(), static_cast<float>(scale));

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -54,7 +55,8 @@ struct model_pass {
     store(model.width, {.to = kept.out ? kept.out->y.data() : to, .bias = p.block.b2.data(), .addend = kept.block.x.data()});
     if (!kept.out) return;
     multiply({rows(), model.width, model.bytes}, kept.out->y, p.out->projection);
-    each(rows(), predict_bytes{windows(), model.context, rows(), scratch.product, p.out->bias.data(), kept.out->logit_slope.data(), scratch.losses});
+    each(rows(), predict_bytes{windows(), model.context, rows(), scratch.product, p.out->bias.data(), kept.out->logit_slope.data(),
+                               scratch.losses});
     each(1, note);
   }
 
@@ -65,7 +67,8 @@ struct model_pass {
     dealer<float> deal_stash(stash);
     language_model::stash_of<float> kept(model, stage, deal_stash);
     if (kept.out) {
-      multiply({.rows = rows(), .inner = model.bytes, .columns = model.width, .transpose_b = true}, kept.out->logit_slope, p.out->projection);
+      multiply({.rows = rows(), .inner = model.bytes, .columns = model.width, .transpose_b = true}, kept.out->logit_slope,
+               p.out->projection);
       store(model.width, {.to = kept.block.y_slope.data()});
     } else {
       store(model.width, {.product = to_slope, .to = kept.block.y_slope.data()});
@@ -91,7 +94,8 @@ struct model_pass {
       layer_gradient(kept.in->embedded, kept.in->x_slope, g.in->projection, g.in->bias);
       device.each(on, rows(), chosen, nullptr);
       device.each(on, model.bytes * model.embedding,
-                  sum_embeddings{windows(), kept.in->embedded_slope.data(), rows(), model.context, model.embedding, g.in->table.data()}, nullptr);
+                  sum_embeddings{windows(), kept.in->embedded_slope.data(), rows(), model.context, model.embedding, g.in->table.data()},
+                  nullptr);
     }
     if (kept.out) layer_gradient(kept.out->y, kept.out->logit_slope, g.out->projection, g.out->bias);
   }
@@ -118,7 +122,8 @@ struct model_pass {
   /// Of y = x W + b.
   template <class In>
   void layer_gradient(In const& x, In const& y_slope, matrix_in<float>& w, matrix_in<float>& b) const {
-    device.multiply(on, {.rows = x.cols(), .inner = rows(), .columns = y_slope.cols(), .transpose_a = true}, x.data(), y_slope.data(), w.data());
+    device.multiply(on, {.rows = x.cols(), .inner = rows(), .columns = y_slope.cols(), .transpose_a = true}, x.data(), y_slope.data(),
+                    w.data());
     device.each(on, y_slope.cols(), sum_columns{y_slope.data(), rows(), y_slope.cols(), b.data()}, nullptr);
   }
 };

@@ -257,7 +257,13 @@ class stream_training {
     auto& own = workers_[r.index()];
     pass_scratch const scratch{as<float>(own.product.bytes()).data(), as<std::int64_t>(own.starts.bytes()).data(),
                                as<double>(own.losses.bytes()).data()};
-    return {device_, on, t.condition, config_.model, stage_of(r), scratch, as<std::uint8_t>(text_.bytes()).data(),
+    return {device_,
+            on,
+            t.condition,
+            config_.model,
+            stage_of(r),
+            scratch,
+            as<std::uint8_t>(text_.bytes()).data(),
             {choice_, t.iteration, microbatch, scratch.starts}};
   }
 
@@ -269,12 +275,13 @@ class stream_training {
     auto const here = [&](bad_gradient const& b) { return b.stage == pass.stage && b.microbatch == microbatch; };
     if (std::any_of(config_.inject.begin(), config_.inject.end(), here))
       device_.each(pass.on, 1,
-                   spoil_gradient{as<bad_gradient>(bad_.bytes()).data(), static_cast<std::int64_t>(config_.inject.size()), pass.stage, t.iteration,
-                                  microbatch, mine.data()},
+                   spoil_gradient{as<bad_gradient>(bad_.bytes()).data(), static_cast<std::int64_t>(config_.inject.size()), pass.stage,
+                                  t.iteration, microbatch, mine.data()},
                    nullptr);
     auto* const unfit = as<std::int64_t>(own.sums.bytes()).data();
     device_.each(pass.on, lanes,
-                 accumulate_gradient{mine.data(), static_cast<std::int64_t>(mine.size()), lanes, at<std::int64_t>(r, gradient), unfit}, t.condition);
+                 accumulate_gradient{mine.data(), static_cast<std::int64_t>(mine.size()), lanes, at<std::int64_t>(r, gradient), unfit},
+                 t.condition);
     device_.each(pass.on, 1, raise_flag{summed(pass.on, unfit), at<std::int64_t>(r, flag)}, t.condition);
   }
 
@@ -284,7 +291,8 @@ class stream_training {
                  square_gradient{at<std::int64_t>(r, t.reads[0]), static_cast<std::int64_t>(config_.model.parameters(stage_of(r))), lanes,
                                  config_.job.microbatches_in_all(), squares},
                  nullptr);
-    device_.each(on, 1, share_verdict{summed(on, squares), at<std::int64_t>(r, t.reads[1]), at<shunt::step_verdict>(r, t.writes[0])}, t.condition);
+    device_.each(on, 1, share_verdict{summed(on, squares), at<std::int64_t>(r, t.reads[1]), at<shunt::step_verdict>(r, t.writes[0])},
+                 t.condition);
   }
 
   /// Where the sum of all lanes will stand.

@@ -58,8 +58,8 @@ template <training_device Device>
   auto const host = train_undisturbed(o.training, bytes);
   double const difference = largest_difference(undisturbed.losses, host.losses, work::compared);
   bool const near = difference <= work::tolerance;
-  out << format("%s the host's losses: at most %.2g of a loss away in the first %zu iterations, %g allowed\n", near ? "near" : "too far from",
-                difference, std::min(work::compared, host.losses.size()), work::tolerance);
+  out << format("%s the host's losses: at most %.2g of a loss away in the first %zu iterations, %g allowed\n",
+                near ? "near" : "too far from", difference, std::min(work::compared, host.losses.size()), work::tolerance);
   return near ? status : 1;
 }
 

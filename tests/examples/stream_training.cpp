@@ -44,7 +44,9 @@ static_assert(shunt::executor_of<streams, work_on_host> && shunt::executor_of<gr
 device_on_host next_device() {
   static std::uint64_t made = 0;
   ++made;
-  return device_on_host(made, made % 3 == 0 ? host_streams::temper::eager : made % 3 == 1 ? host_streams::temper::lazy : host_streams::temper::random);
+  return device_on_host(made, made % 3 == 0   ? host_streams::temper::eager
+                              : made % 3 == 1 ? host_streams::temper::lazy
+                                              : host_streams::temper::random);
 }
 
 template <class Executor, class Solver>
@@ -98,7 +100,8 @@ TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
 
 /// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took back.
 template <class Executor>
-std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank, trained const& reference) {
+std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank,
+                               trained const& reference) {
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   std::int64_t undone = 0;
@@ -246,7 +249,7 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
       return all;
     };
     auto const before = contents();
-    std::int64_t const iteration = 0, no = 0, yes = 1;
+    std::int64_t const iteration = 1, no = 0, yes = 1;
     auto const stream = device.streams().make_stream();
     std::set<shunt::op_kind> kinds, left_traces;
     for (auto const* const condition : {&no, &yes}) {
@@ -261,9 +264,9 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
         }
       if (condition == &yes) continue;
       EXPECT_EQ(contents(), before);
-      EXPECT_TRUE(std::isnan(work.loss(0)));
+      EXPECT_TRUE(std::isnan(work.loss(iteration)));
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks())) {
-        work.restore(r, 0);
+        work.restore(r, iteration);
         EXPECT_EQ(work.restored(r), 0) << "a step was noted";
       }
       EXPECT_TRUE(left_traces.empty());

@@ -32,9 +32,10 @@ TEST(train_on_device, losses_are_identical_through_failures_and_near_the_hosts) 
   for (bool const graphs : {false, true}) {
     o.graphs = graphs;
     auto const text = said(o, 0);
-    for (auto const* part : {"worker 1:2 fell silent: iteration 3 is done again", "worker 0:1 fell silent", "worker 1:2 joins",
-                             "iteration 7 loss ", "\nrecoveries, in milliseconds:\n", "parameters identical: all workers of 4 stages",
-                             "\nidentical: 8 losses\nnear the host's losses: at most ", " of a loss away in the first 8 iterations, 0.001 allowed\n"})
+    for (auto const* part :
+         {"worker 1:2 fell silent: iteration 3 is done again", "worker 0:1 fell silent", "worker 1:2 joins", "iteration 7 loss ",
+          "\nrecoveries, in milliseconds:\n", "parameters identical: all workers of 4 stages",
+          "\nidentical: 8 losses\nnear the host's losses: at most ", " of a loss away in the first 8 iterations, 0.001 allowed\n"})
       EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
 }
@@ -45,7 +46,8 @@ TEST(train_on_device, steps_are_validated) {
   o.training.inject = {{2, 3, 4}};
   o.kills = {{{1, 2}, 3}};
   auto const text = said(o, 0);
-  for (auto const* part : {"gradients clipped, their norm was", "step of iteration 3: left out, a gradient was not finite", "identical: 8 losses"})
+  for (auto const* part :
+       {"gradients clipped, their norm was", "step of iteration 3: left out, a gradient was not finite", "identical: 8 losses"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
 }
 

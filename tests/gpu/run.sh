@@ -138,7 +138,8 @@ fi
 
 sanitized() {
   local program tool result=0
-  for program in "$build"/tests/test.gpu; do
+  for program in "$build"/tests/test.gpu "$build"/tests/test.gpu_examples; do
+    [[ -x $program ]] || continue
     echo "memcheck: all of $(basename "$program")"
     # calls that the tests want refused are no errors
     timeout 900 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "$program" --gtest_brief=1 || result=$?

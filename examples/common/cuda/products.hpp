@@ -49,7 +49,6 @@ using cublas_owner = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_with
 /// Matrix products on streams by cuBLASLt, of float and double, that give the same bits whenever and on whichever stream they run:
 ///
 ///     products multiply;                                                     // of the device that is current; from one thread
-///     multiply.prepare<double>({.rows = 32, .inner = 64, .columns = 128});   // optional: chooses now rather than at the first product
 ///     multiply(stream, {.rows = 32, .inner = 64, .columns = 128}, a, b, c);  // enqueues c = a b, row-major; device pointers
 ///
 /// Every (type, shape) has one algorithm, chosen once: the first that the heuristics offer without split-K and reduction, in plain
@@ -62,11 +61,6 @@ class products {
     cublasLtHandle_t made = nullptr;
     cublas_check(cublasLtCreate(&made), "cublasLtCreate");
     handle_.reset(made);
-  }
-
-  template <class T>
-  void prepare(product_shape const& s) {
-    if (s.rows > 0 && s.inner > 0 && s.columns > 0) (void)plan_for<T>(s);
   }
 
   template <class T>
