@@ -1,5 +1,5 @@
 #pragma once
-#include <algorithm>
+#include "shunt/core/host_device.hpp"
 
 namespace example {
 
@@ -10,21 +10,24 @@ namespace example {
 /// A product of the first two is a multiple of 2^-36; 128 of them and a bias add up to less than 2^17: 53 bits. A product of a weight and
 /// an output gradient is a multiple of 2^-40 of at most 2^6; 128 of them stay within 2^13: 53 bits. All three kinds fit a float's 24 bits,
 /// so that they travel as floats unchanged.
-template <int Bits>
+template <int Bits, int Limit>
 struct grid {
   static constexpr double unit = 1.0 / (1LL << Bits);
-  double limit;
+  static constexpr double limit = Limit;
 
   /// The nearest multiple of `unit`, halves to even, kept within [-limit, limit].
-  [[nodiscard]] constexpr double operator()(double x) const {
+  [[nodiscard]] SHUNT_HD constexpr double operator()(double x) const {
     constexpr double shift = 1.5 * (1LL << (52 - Bits));  // a double this large has no digits below the unit
-    return (std::clamp(x, -limit, limit) + shift) - shift;
+    return ((x < -limit ? -limit : limit < x ? limit : x) + shift) - shift;
   }
 };
 
-inline constexpr grid<18> activation_grid{31.0};
-inline constexpr grid<18> weight_grid{32.0};
-inline constexpr grid<22> gradient_grid{2.0};
+using on_activation_grid = grid<18, 31>;
+using on_weight_grid = grid<18, 32>;
+using on_gradient_grid = grid<22, 2>;
+inline constexpr on_activation_grid activation_grid{};
+inline constexpr on_weight_grid weight_grid{};
+inline constexpr on_gradient_grid gradient_grid{};
 inline constexpr int products_per_sum = 128;  ///< the longest sum that these bounds allow
 
 /// Gradients of weights are sums of products of an activation and an output gradient: multiples of 2^-40, held as int64 as those of

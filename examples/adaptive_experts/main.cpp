@@ -2,6 +2,7 @@
 // iteration (swift_moe), static replicas (uniform), or anywhere (random). Ranks may fall silent on the way. All ranks live in this
 // process, or each in one of its own; what passes between them passes by programs.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -22,18 +23,31 @@ namespace {
 
 using namespace example;
 
-/// All ranks in this process.
+/// All ranks in this process: on threads, on one thread, or on the streams of a GPU.
 int train_in_one_process(options const& o) {
   auto const text = load_text(o.text);
   left_files files(o);
-  shunt::threads const threads{.faults = o.faults, .timeout = o.timeout.value_or(std::chrono::milliseconds(50))};
+  bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
+  auto const trained = [&](std::string const& name, listener const& say) {
+    if (on_gpu) return train_on_gpu(o, name, text, o.faults, say);
+    if (o.engine == "inline") return train_here(o.setup, name, text, shunt::inline_executor{.faults = o.faults}, say);
+    return train_here(o.setup, name, text, shunt::threads{.faults = o.faults, .timeout = o.timeout.value_or(std::chrono::milliseconds(50))}, say);
+  };
   std::vector<policy_run> runs;
   for (auto const& name : o.policies) {
     spoken const say{o.setup, name};
-    runs.push_back(o.engine == "threads" ? train_here(o.setup, name, text, threads, say)
-                                         : train_here(o.setup, name, text, shunt::inline_executor{.faults = o.faults}, say));
+    runs.push_back(trained(name, {say, say}));
   }
-  return conclude(o, files, std::move(runs), !o.faults.empty(), text);
+  bool near_host = true;
+  auto beginning = o.setup;
+  beginning.iterations = std::min(beginning.iterations, iterations_compared);
+  for (auto const& run : runs)
+    if (on_gpu)
+      near_host = near(run, train_here(beginning, run.name, text, shunt::inline_executor{.faults = o.faults}, listener{})) && near_host;
+  int const status = conclude(o, files, std::move(runs), !o.faults.empty(), [&] {
+    return on_gpu ? train_on_gpu(o, o.policies.front(), text, {}, {}) : train_undisturbed(o.setup, o.policies.front(), text);
+  });
+  return near_host ? status : 1;
 }
 
 }  // namespace
@@ -82,10 +96,11 @@ int main(int argc, char** argv) {
   app.add_option("--text", o.text, "file to train on; default: the sources of this project")->type_name("FILE");
   app.add_option(
          "--engine", o.engine,
-         "threads: one thread a rank; inline: all ranks on one thread; gloo: a process a rank. They are started by this program, or by a "
-         "launcher that says by environment variables which of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or "
+         "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on the streams of one GPU, losses compared with the "
+         "host's; cuda-graphs: the same, each program captured as a graph; gloo: a process a rank. Processes are started by this program, or "
+         "by a launcher that says by environment variables which of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or "
          "Slurm)")
-      ->check(CLI::IsMember({"threads", "inline", "gloo"}))
+      ->check(CLI::IsMember({"threads", "inline", "gloo", "cuda", "cuda-graphs"}))
       ->capture_default_str();
   add_process_options(app, o.meet, order);
   app.add_option("--worker-policy", order.policy)->group("");  // what this program tells processes that it starts itself
@@ -98,7 +113,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", o.out, "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")->type_name("DIR");
   app.footer(
       "Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs differ that should not; 2 for bad input, also where\n"
-      "optimizer state is lost with a rank.\n\n"
+      "optimizer state is lost with a rank, or there is no GPU.\n\n"
       "Examples: adaptive_experts --iterations 200 --capacity-factor 1.25 --out pictures --trace loads.csv\n"
       "          adaptive_experts --iterations 20 --dropless --policy random,uniform\n"
       "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored --kill 3@5,9@12\n"

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -120,6 +121,22 @@ struct hottest_expert {
   for (std::size_t i = 0; i < a.parameters.size(); ++i)
     if (!same(a.parameters[i], b.parameters[i])) return what("parameters", i);
   return std::nullopt;
+}
+
+/// The iteration whose losses differ most, relative to the expected one; the first whose difference is no number, where there is one. Of runs
+/// of different lengths the common beginning counts.
+struct loss_difference {
+  std::size_t iteration = 0;
+  double relative = 0;
+};
+[[nodiscard]] inline loss_difference largest_difference(policy_run const& found, policy_run const& expected) {
+  loss_difference worst;
+  for (std::size_t t = 0; t < std::min(found.records.size(), expected.records.size()); ++t) {
+    double const d = std::abs(found.records[t].loss / expected.records[t].loss - 1);
+    if (std::isnan(d)) return {t, d};
+    if (d > worst.relative) worst = {t, d};
+  }
+  return worst;
 }
 
 }  // namespace example

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,10 +24,23 @@ namespace example {
   return shunt::swift_moe{};
 }
 
+/// Who hears of a run while it goes on: of every loss of ranks, and of each iteration with its number.
+struct listener {
+  std::function<void(rank_loss const&)> lost{};
+  std::function<void(std::int32_t, iteration_record const&)> trained{};
+
+  void operator()(rank_loss const& l) const {
+    if (lost) lost(l);
+  }
+  void operator()(std::int32_t t, iteration_record const& r) const {
+    if (trained) trained(t, r);
+  }
+};
+
 /// Trains all iterations. `say` is called with every loss and with each iteration's number and record.
 /// Throws invalid_problem where a fault, which the executor knows, is to strike beyond the end of a list.
-template <class Executor, class Say>
-void train(moe_training<Executor>& training, std::int32_t iterations, std::vector<shunt::fault> const& faults, Say&& say) {
+template <class Executor, class Work, class Say>
+void train(moe_training<Executor, Work>& training, std::int32_t iterations, std::vector<shunt::fault> const& faults, Say&& say) {
   std::size_t known = 0;
   for (std::int32_t t = 0; t < iterations; ++t) {
     for (shunt::fault const& f : faults)
@@ -40,34 +54,26 @@ void train(moe_training<Executor>& training, std::int32_t iterations, std::vecto
   }
 }
 
-/// Trains under a policy, all ranks in this process.
-template <class Executor, class Say>
+/// Trains under a policy, all ranks in this process. `for_work` is what the work asks for beyond what moe_work does.
+template <class Work = moe_work, class Executor, class... ForWork>
 [[nodiscard]] policy_run train_here(training_setup const& setup, std::string const& name, text_bytes const& text, Executor executor,
-                                    Say&& say) {
+                                    listener const& say, ForWork&... for_work) {
   policy_run run{.name = name};
   auto const faults = executor.faults;
   auto const start = std::chrono::steady_clock::now();
-  moe_training<Executor> training(setup, policy_of(setup, name), text, std::move(executor));
-  struct listener {
-    policy_run& run;
-    Say& say;
-    void operator()(rank_loss const& l) const { say(l); }
-    void operator()(std::int32_t t, iteration_record const& r) const {
-      run.records.push_back(r);
-      say(t, r);
-    }
-  };
-  train(training, setup.iterations, faults, listener{run, say});
+  moe_training<Executor, Work> training(setup, policy_of(setup, name), text, std::move(executor), {}, for_work...);
+  train(training, setup.iterations, faults, listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
+                                                       run.records.push_back(r);
+                                                       say(t, r);
+                                                     }});
   run.parameters = training.parameters();
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return run;
 }
 
-/// The same without losses, on one thread.
+/// The same on one thread, and nobody is lost.
 [[nodiscard]] inline policy_run train_undisturbed(training_setup const& setup, std::string const& name, text_bytes const& text) {
-  auto run = train_here(setup, name, text, shunt::inline_executor{}, [](auto const&...) {});
-  run.name += " without losses";
-  return run;
+  return train_here(setup, name, text, shunt::inline_executor{}, {});
 }
 
 }  // namespace example

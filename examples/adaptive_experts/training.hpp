@@ -148,18 +148,21 @@ struct rank_loss : shunt::loss {
 /// Where each rank has a process of its own, each has one of these too, of the same setup but for `only`: they decide alike, from counts
 /// that all ranks know and from the executor's outcomes.
 ///
-/// Executor: inline_executor, threads or any other executor_of<Executor, moe_work>. Its faults see training as iterations from 0, and the
-/// scatter before iteration t as iteration `scatter_before(t)`.
-template <shunt::executor_of<moe_work> Executor>
+/// Executor: inline_executor, threads or any other executor_of<Executor, Work>. Its faults see training as iterations from 0, and the
+/// scatter before iteration t as iteration `scatter_before(t)`. Work: moe_work, or one that says the same on a device.
+template <class Executor, class Work = moe_work>
+  requires shunt::executor_of<Executor, Work>
 class moe_training {
  public:
   using ranks = std::span<shunt::rank_id const>;
   /// Called with ranks that are lost, and the iteration that is done without them.
   using loss_notice = std::function<void(ranks, std::int64_t)>;
 
+  /// `for_work` is what the work asks for beyond what moe_work does.
   /// Throws invalid_problem where there is no placement, or fewer ranks than copies.
+  template <class... ForWork>
   moe_training(training_setup setup, policy place, text_bytes const& bytes, Executor executor,
-               loss_notice on_loss = [](ranks, std::int64_t) {})
+               loss_notice on_loss = {}, ForWork&&... for_work)
       : setup_(std::move(setup)),
         place_(std::move(place)),
         executor_(std::move(executor)),
@@ -178,8 +181,7 @@ class moe_training {
                .optimizer = setup_.optimizer,
                .seed = setup_.seed,
                .only = setup_.only},
-              scatter_,
-              sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed)) {
+              scatter_, sampler(bytes, static_cast<std::size_t>(setup_.model.context) + 1, setup_.seed), std::forward<ForWork>(for_work)...) {
     lower_for_placement();
     scatter();  // the initial weights
   }
@@ -207,7 +209,7 @@ class moe_training {
   [[nodiscard]] shunt::expert_placement const& placement() const { return placement_; }
   [[nodiscard]] shunt::program const& iteration_program() const { return iteration_; }
   [[nodiscard]] shunt::program const& scatter_program() const { return scatter_; }
-  [[nodiscard]] moe_work& work() { return work_; }
+  [[nodiscard]] Work& work() { return work_; }
   [[nodiscard]] shunt::moe_shape const& shape() const { return shape_; }
   [[nodiscard]] shunt::shard_map const& shards() const { return shards_; }
   [[nodiscard]] std::vector<shunt::rank_id> const& dead() const { return dead_; }
@@ -324,7 +326,7 @@ class moe_training {
     std::sort(dead_.begin(), dead_.end());
     shape_.carriers = shunt::carriers_without(dead_, setup_.ranks);
     work_.carry(shape_.carriers);
-    on_loss_(lost, t_);
+    if (on_loss_) on_loss_(lost, t_);
     return lost;
   }
 
@@ -338,7 +340,7 @@ class moe_training {
         throw shunt::invalid_problem("shards", "lost in iteration " + std::to_string(t_) + ", in each of " + std::to_string(shape_.layers) +
                                                    " layers: " + std::string(answer.reason));
       to = std::move(answer.plan);
-      auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = moe_work::state_planes});
+      auto p = shunt::lower(shape_, shards_, to, shunt::state_recovery{.planes = Work::state_planes});
       work_.fit(p);
       return p;
     });
@@ -403,12 +405,12 @@ class moe_training {
     auto const rank = live.front();
     std::fill(loads_.loads.begin(), loads_.loads.end(), 0);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(loads_.layers)) {
-      auto const counts = work_.values<std::int64_t>(rank, buffers::all_counts(l));
+      auto const counts = work_.template values<std::int64_t>(rank, buffers::all_counts(l));
       for (shunt::rank_id const r : live)
-        if (!std::ranges::equal(counts, work_.values<std::int64_t>(r, buffers::all_counts(l))))
+        if (!std::ranges::equal(counts, work_.template values<std::int64_t>(r, buffers::all_counts(l))))
           throw std::logic_error("rank " + std::to_string(r.value()) + " knows other counts than rank " + std::to_string(rank.value()));
       std::int64_t kept = 0;
-      for (auto const tokens : work_.values<std::int64_t>(rank, buffers::shares(l))) kept += tokens;
+      for (auto const tokens : work_.template values<std::int64_t>(rank, buffers::shares(l))) kept += tokens;
       record.dropped.push_back(setup_.all_tokens() - kept);
       for (std::size_t i = 0; i < counts.size(); ++i) loads_.loads[l.index() * experts + i % experts] += counts[i];
     }
@@ -424,7 +426,7 @@ class moe_training {
   shunt::expert_layers loads_;
   shunt::expert_placement placement_;
   shunt::program scatter_, iteration_{};
-  moe_work work_;
+  Work work_;
   phase_bytes gradients_{}, weights_{};
   std::vector<shunt::rank_id> dead_{};
   std::deque<rank_loss> losses_{};  // addresses are stable

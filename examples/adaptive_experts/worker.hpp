@@ -38,12 +38,9 @@ inline void work_as(meeting const& at, options const& o, std::string const& name
   };
   shunt::gloo_processes const ranks(at.gloo, setup.ranks, at.self, o.faults, [&] { strike(at, say); });
   moe_training<shunt::gloo_processes> training(setup, policy_of(setup, name), text, ranks, on_loss);
-  struct listener {
-    voice const& say;
-    void operator()(rank_loss const& l) const { say(says::loss, numbers_of(l)); }
-    void operator()(std::int32_t t, iteration_record const& r) const { say(says::record, numbers_of(t, r)); }
-  };
-  train(training, setup.iterations, o.faults, listener{say});
+  train(training, setup.iterations, o.faults,
+        listener{[&](rank_loss const& l) { say(says::loss, numbers_of(l)); },
+                 [&](std::int32_t t, iteration_record const& r) { say(says::record, numbers_of(t, r)); }});
   training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
     std::vector<std::int64_t> numbers{static_cast<std::int64_t>(first)};
     for (float const v : values) numbers.push_back(std::bit_cast<std::uint32_t>(v));

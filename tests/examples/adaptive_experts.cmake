@@ -134,4 +134,8 @@ refused("--kill.1.*rank 3 twice" --kill 3@2,3@4)
 refused("copies.*at most 4" --ranks 4 --shards mirrored --copies 5)
 refused("--dropless" --dropless --capacity-factor 2)
 refused("--shards" --shards twice)
+refused("--engine" --engine spam)
+# the build that is tested knows no CUDA; tests/cuda holds what one with it says
+refused("engine: this build has no CUDA" --engine cuda)
+refused("engine: this build has no CUDA" --engine cuda-graphs)
 refused("surplus" surplus)

@@ -680,6 +680,19 @@ TEST(moe_outcome, differences_are_found_to_the_bit) {
   EXPECT_TRUE(drops_tokens(a));
 }
 
+TEST(moe_outcome, the_largest_difference_of_a_loss_is_found) {
+  policy_run const expected{.records = {{.loss = 1}, {.loss = 2}, {.loss = 4}}};
+  auto found = expected;
+  EXPECT_EQ(largest_difference(found, expected).relative, 0);
+  found.records[1].loss = 2.5;
+  found.records[2].loss = 3.5;
+  EXPECT_EQ(largest_difference(found, expected).relative, 0.25);
+  EXPECT_EQ(largest_difference(found, expected).iteration, 1U);
+  found.records[0].loss = std::nan("");
+  EXPECT_EQ(largest_difference(found, expected).iteration, 0U);
+  EXPECT_TRUE(std::isnan(largest_difference(found, expected).relative));
+}
+
 TEST(moe_outcome, numbers_of_a_run) {
   training_setup s;
   s.model.layers = 1;

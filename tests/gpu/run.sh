@@ -119,11 +119,18 @@ trained() { # failures, a re-joining worker, steps taken back; each compared to 
       timeout 300 "$build/examples/train_through_failures" --engine $engine $options --iterations 16 --kill 1:2@4,0:1@8 --join 1:2@12 || result=$?
     done
   done
+  for engine in cuda cuda-graphs; do # experts placed anew, and anywhere; ranks that fall silent
+    for options in "--policy both" "--dropless --policy random,swift_moe,uniform" "--policy swift_moe --shards mirrored --kill 3@5,9@12"; do
+      echo "adaptive_experts --engine $engine $options"
+      # shellcheck disable=SC2086
+      timeout 300 "$build/examples/adaptive_experts" --engine $engine $options --iterations 20 || result=$?
+    done
+  done
   return $result
 }
 if wanted train; then
-  if [[ -x $build/examples/train_through_failures ]]; then
-    lines=120 section "Training through failures" train.log trained
+  if [[ -x $build/examples/train_through_failures && -x $build/examples/adaptive_experts ]]; then
+    lines=240 section "Training through failures" train.log trained
   else
     printf '\n## Training through failures\n\nNot run: the example programs need CLI11, Eigen and nlohmann-json.\n' >>"$report"
   fi
@@ -141,6 +148,9 @@ sanitized() {
     echo "memcheck: train_through_failures"
     timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$build/examples/train_through_failures" --engine cuda --iterations 3 \
       --kill 1:2@1 || result=$?
+    echo "memcheck: adaptive_experts"
+    timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$build/examples/adaptive_experts" --engine cuda --iterations 3 --tokens 64 \
+      --policy swift_moe --shards mirrored --kill 3@1 || result=$?
   fi
   for tool in racecheck synccheck; do # what threads share: placement, split
     echo "$tool: PlacementKernels"

@@ -33,7 +33,7 @@ int train_with_own(options const& o, command_line const& started_as) {
     disturbed = disturbed || heard.disturbed();
     runs.push_back(std::move(heard).result());
   }
-  return conclude(o, files, std::move(runs), disturbed, text);
+  return conclude(o, files, std::move(runs), disturbed, [&] { return train_undisturbed(o.setup, o.policies.front(), text); });
 }
 
 /// As the rank that a launcher made this process. The lowest that is left speaks for all.
@@ -72,7 +72,7 @@ int train_launched(launch const& as, options const& o) {
   bool const disturbed = o.dropless || heard.disturbed();
   std::vector<policy_run> runs;
   runs.push_back(std::move(heard).result());
-  return conclude(o, files, std::move(runs), disturbed, text);
+  return conclude(o, files, std::move(runs), disturbed, [&] { return train_undisturbed(o.setup, o.policies.front(), text); });
 }
 
 }  // namespace

@@ -134,15 +134,18 @@ struct adam_step {
       if (sent != nullptr) *reinterpret_cast<floats*>(sent + first) = w;
       return;
     }
-    for (std::int64_t i = first; i < elements; ++i) {
-      if (kept.weights != nullptr) {
-        kept.weights[i] = state.weights[i];
-        kept.first[i] = state.first[i];
-        kept.second[i] = state.second[i];
-      }
-      update(gradient[i], state.weights[i], state.first[i], state.second[i]);
-      if (sent != nullptr) sent[i] = state.weights[i];
+    for (std::int64_t i = first; i < elements; ++i) element(i);
+  }
+
+  /// One element alone, the condition left aside: for arrays that aren't aligned to 16 bytes.
+  SHUNT_HD void element(std::int64_t i) const {
+    if (kept.weights != nullptr) {
+      kept.weights[i] = state.weights[i];
+      kept.first[i] = state.first[i];
+      kept.second[i] = state.second[i];
     }
+    update(gradient[i], state.weights[i], state.first[i], state.second[i]);
+    if (sent != nullptr) sent[i] = state.weights[i];
   }
 
  private:
