@@ -28,7 +28,9 @@
 #include "shunt/solve/pipeline/chimera.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
+#include "shunt/solve/pipeline/reroute.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
 #include "shunt/solve/pipeline/zb_v.hpp"
 #include "toys.hpp"
 
@@ -202,6 +204,21 @@ struct in_virtual_time {
   static auto with(std::vector<fault> faults) { return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = Timeout}; }
 };
 
+/// Gradients queue up to be sent while their rank computes: what has run is no beginning of a list.
+struct slow_sends {
+  [[nodiscard]] ticks compute(rank_id, operation const&) const { return 1; }
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const { return {.occupancy = from > to ? 12 : 0}; }
+  static auto with(std::vector<fault> faults) { return simulated{.cost = slow_sends{}, .faults = std::move(faults), .timeout = 20}; }
+};
+
+/// A rank whose steps take so long that others go through all of the next iteration meanwhile.
+struct slow_steps {
+  static inline rank_id slow{};
+  [[nodiscard]] ticks compute(rank_id r, operation const& o) const { return o.kind == op_kind::step && r == slow ? 1000 : 1; }
+  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count) const { return {}; }
+  static auto with(std::vector<fault> faults) { return simulated{.cost = slow_steps{}, .faults = std::move(faults), .timeout = 10}; }
+};
+
 /// An executor whose n-th session has its own faults.
 template <class Maker>
 struct in_turn {
@@ -334,6 +351,23 @@ TEST(salvage, on_threads) {
   for (auto const v : variants) {
     auto plans = slipstreams(2, 3, 4, v);
     strike_everywhere<on_threads>(plans, 3);
+  }
+}
+
+TEST(salvage, of_what_lanes_have_run_out_of_order) {
+  planner plans({.pipelines = 2, .stages = 3, .microbatches = 4, .costs = {1, 1, 1, 3}},
+                [](pipeline_job const& job) { return (zb_h1{} | reroute{})(job); });
+  strike_everywhere<slow_sends>(plans);
+}
+
+TEST(salvage, while_others_are_an_iteration_ahead) {
+  for (auto const v : variants) {
+    auto plans = slipstreams(2, 3, 3, v);
+    for (rank_id r : ids<rank_id>(plans.job().ranks())) {
+      SCOPED_TRACE("slow rank " + std::to_string(r.value()));
+      slow_steps::slow = r;
+      strike_everywhere<slow_steps>(plans, 2);
+    }
   }
 }
 
