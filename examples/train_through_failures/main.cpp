@@ -84,7 +84,7 @@ int train(options const& o) {
   if (!o.out.empty()) out.emplace(o.out);
   auto const& job = o.training.job;
 
-  training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
+  training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes, o.salvage);
   progress_bar const bar(o.training.iterations);
   diary live(std::cout, o);
   std::int64_t steps_said = 0;
@@ -148,6 +148,8 @@ int program(int argc, char** argv) {
       ->group("Failures");
   app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--kill-at", kill_at, "instruction of its list at which a worker falls silent (-1: in the middle)")->group("Failures");
+  app.add_flag("--salvage", o.salvage, "after a loss keep the backward passes that survive it, and do again only what is missing of the iteration")
+      ->group("Failures");
   app.add_option("--join", joins, "workers that come back before an iteration: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--timeout", timeout, "milliseconds of silence after which a worker is given up (0: 50 of a thread, 2000 of a process)")
       ->group("Failures");

@@ -22,7 +22,7 @@ enum class says {
   plan,       ///< iteration, period, number of dead ranks, these
   iteration,  ///< iteration, bits of the loss (a NaN where this worker does not know it), live workers, period, nanoseconds or -1
   strike,     ///< nothing: it waits to be killed
-  loss,       ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, number of ranks, these
+  loss,       ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, kept, in all, number of ranks, these
   joined,     ///< rank, iteration
   step,       ///< iteration, bits of the norm, left out, clipped, taken back
   overflow,   ///< iteration
@@ -78,6 +78,7 @@ class voice {
 [[nodiscard]] inline std::vector<std::int64_t> numbers_of(shunt::loss const& l) {
   std::vector<std::int64_t> all{l.iteration, l.noticed, l.detect,       l.agree,             l.restore,
                                 l.replan,    l.rebuild, l.redo,         l.steps_undone,      l.instructions_lost,
+                                l.kept,      l.in_all,
                                 static_cast<std::int64_t>(l.ranks.size())};
   for (auto const r : l.ranks) all.push_back(r.value());
   return all;
@@ -86,6 +87,8 @@ class voice {
   shunt::loss l{.iteration = n.at(0),
                 .steps_undone = static_cast<std::int32_t>(n.at(8)),
                 .instructions_lost = n.at(9),
+                .kept = n.at(10),
+                .in_all = n.at(11),
                 .noticed = n.at(1),
                 .detect = n.at(2),
                 .agree = n.at(3),
@@ -93,7 +96,7 @@ class voice {
                 .replan = n.at(5),
                 .rebuild = n.at(6),
                 .redo = n.at(7)};
-  for (std::size_t i = 11; i < n.size(); ++i) l.ranks.emplace_back(n[i]);
+  for (std::size_t i = 13; i < n.size(); ++i) l.ranks.emplace_back(n[i]);
   return l;
 }
 
