@@ -12,8 +12,10 @@
 ///    and all others begin with zero. Otherwise each keeps its own sum, with the terms that it had finished, and those of the dead are lost.
 ///    A rank that has neither any more (it went through all of the next iteration while another was still in this one) keeps nothing.
 /// 3. The rest. A micro-batch that misses no term isn't computed. Of others all forwards are, gradients from the last stage down to the
-///    first that misses its term, and backward_weights that are missing; a fused backward whose term is there becomes a backward_input. What is
-///    left of each list stays in its order, so no more waits for each other than in the plan. Every stage reduces and steps as ever.
+///    first that misses its term, and backward_weights that are missing; a fused backward whose term is there becomes a backward_input. A
+///    plan holds whichever micro-batch is called which: those that are computed take the lines of the first ones of every pipeline, those that
+///    miss earlier stages first, for the micro-batches of a dead worker were all of one pipeline. What is left of each list stays in
+///    its order, so nobody waits for more than in the plan. Every stage reduces and steps as ever.
 ///
 /// The rest can be interrupted in turn: what it began with is then the ledger `before`. States must be those of the iteration's
 /// beginning, buffers those of the interrupted program; the buffers of sums are the same under every plan of a job. Linear in the number
@@ -124,21 +126,27 @@ struct sum_progress {
   return once;
 }
 
-/// What is left of a plan of one iteration where these gradients are kept.
+/// What is left of a plan of one iteration where these gradients are kept. With none it is the plan.
 [[nodiscard]] constexpr pipeline_schedule rest_of(pipeline_job const& job, pipeline_schedule const& plan, gradient_ledger const& kept) {
   detail::pipeline_cells const cell(job);
-  std::vector<std::uint8_t> there(cell.count, 0), needed(cell.count, 0);  // terms; gradients
+  std::vector<std::uint8_t> there(cell.count, 0);
   for (kept_gradient const& k : kept)
     for (operation const& o : k.terms) there[cell(o)] = 1;
-  std::vector<std::uint8_t> computed(static_cast<std::size_t>(job.microbatches_in_all()), 0);
+
+  // Micro-batches stand in lines of the plan: which takes which line, and from which stage on its gradients are needed.
   auto const number = [&](operation const& o) { return o.pipeline.index() * cell.microbatches + o.microbatch.index(); };
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-      for (stage_id s : ids<stage_id>(job.stages)) {
-        operation const o{op_kind::forward, p, s, m};
-        computed[number(o)] |= there[cell(o)] == 0;
-        needed[cell(o)] = computed[number(o)];  // here or at a stage before a term is missing
-      }
+  std::vector<operation> lines, computed;
+  for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines)) lines.push_back({op_kind::forward, p, 0, m});
+  std::vector<std::int32_t> lowest(lines.size(), job.stages), taken_by(lines.size(), -1);
+  for (std::int32_t s = job.stages; s-- > 0;)
+    for (operation const& line : lines)
+      if (there[cell({op_kind::forward, line.pipeline, s, line.microbatch})] == 0) lowest[number(line)] = s;
+  for (std::int32_t s = 0; s < job.stages; ++s)
+    for (operation const& line : lines)
+      if (lowest[number(line)] == s) computed.push_back(line);
+  for (std::size_t n = 0; n < computed.size(); ++n) taken_by[number(lines[n])] = static_cast<std::int32_t>(n);
+
   pipeline_schedule rest{.staggered_step = plan.staggered_step};
   rest.order.resize(plan.order.size());
   if (!plan.overlapped.empty()) rest.overlapped.resize(plan.order.size());
@@ -148,10 +156,16 @@ struct sum_progress {
     std::size_t pair = 0;
     for (std::int32_t n = 0; n < static_cast<std::int32_t>(list.size()); ++n) {
       operation o = list[static_cast<std::size_t>(n)];
-      if (o.kind == op_kind::forward && computed[number(o)] == 0) continue;
-      if (detail::makes_gradient(o.kind) && needed[cell(o)] == 0) continue;
-      if (o.kind == op_kind::backward_weight && there[cell(o)] != 0) continue;
-      if (o.kind == op_kind::backward && there[cell(o)] != 0) o.kind = op_kind::backward_input;
+      if (o.kind != op_kind::step) {
+        auto const taker = taken_by[number(o)];
+        if (taker < 0) continue;
+        auto const& line = computed[static_cast<std::size_t>(taker)];
+        o.pipeline = line.pipeline;
+        o.microbatch = line.microbatch;
+        if (detail::makes_gradient(o.kind) && o.stage < lowest[number(o)]) continue;
+        if (o.kind == op_kind::backward_weight && there[cell(o)] != 0) continue;
+        if (o.kind == op_kind::backward && there[cell(o)] != 0) o.kind = op_kind::backward_input;
+      }
       if (!plan.overlapped.empty()) {
         auto const& pairs = plan.overlapped[r];
         while (pair < pairs.size() && pairs[pair] + 1 < n) ++pair;
