@@ -1,16 +1,24 @@
-// Plans around dead workers against the lower bound, and how long large ones take. SHUNT_BENCHMARK_JOBS=2000 (default 10) sets the number
+// Plans around dead workers against the lower bound, how long large ones take, and how long an interrupted iteration takes again, whole and
+// salvaged. SHUNT_BENCHMARK_JOBS=2000 (default 10) sets the number
 // of random jobs; with 1000 and more the rows of 16,384 workers are there as well.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <optional>
 #include <random>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "shunt/execute/recovery.hpp"
 #include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/salvage.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/simulated.hpp"
@@ -98,6 +106,87 @@ BENCHMARK(at_the_bound)
     ->Args({0, 120'000})
     ->Args({1, 120'000})
     ->Args({2, 120'000});
+
+// The least that can go back: no bytes but those of the flags.
+struct idle_work {
+  std::array<std::byte, 64> bytes{};
+  void operator()(rank_id, task const&) const {}
+  [[nodiscard]] std::span<std::byte> buffer(rank_id, buffer_id) { return bytes; }
+  void restore(rank_id, std::int64_t) const {}
+};
+
+// A job in which one rank falls silent, with its plan for each.
+struct losses_of_one {
+  pipeline_job const job;
+  std::map<std::vector<rank_id>, std::pair<pipeline_job, pipeline_schedule>> plans{};
+
+  static constexpr pipeline_tensors tensors() { return {.activation = 0, .stash = 0, .gradient = 0, .state = 0}; }
+
+  std::pair<pipeline_job, pipeline_schedule> const& around(std::span<rank_id const> dead) {
+    std::vector<rank_id> const key(dead.begin(), dead.end());
+    if (auto const known = plans.find(key); known != plans.end()) return known->second;
+    auto without = job;
+    for (rank_id const r : dead) without.dead.push_back(job.worker_of(r));
+    auto plan = slipstream{}(without).plan;
+    return plans.emplace(key, std::pair(std::move(without), std::move(plan))).first->second;
+  }
+
+  struct redone {
+    ticks took = 0;  // from the start of the session after the loss until the iteration is complete
+    std::int64_t kept = 0;
+  };
+  // Nothing where the loss interrupts no iteration.
+  std::optional<redone> after(fault const& struck, ticks timeout, bool salvage) {
+    idle_work w;
+    bool interrupted = false;
+    std::optional<redone> answer;
+    auto const plan = [&](std::span<rank_id const> dead) {
+      auto const& [without, found] = around(dead);
+      return std::optional(lower_salvageable(without, found, {}, tensors()));
+    };
+    recovery config{.end = 3};
+    config.salvage = [&](std::span<rank_id const> dead, interrupted_iteration const& at) -> std::optional<salvaged> {
+      interrupted = true;
+      if (!salvage) return std::nullopt;
+      auto const& [without, found] = around(dead);
+      auto const kept = kept_gradients(without, at);
+      return salvaged{lower_salvageable(without, found, kept, tensors()), terms_in(kept), job.seats() * job.microbatches};
+    };
+    auto const hear = [&](completed_iteration const& c) {
+      if (!c.dead.empty() && !answer) answer = redone{c.ended_at};
+    };
+    auto const report = run_through_losses(simulated{.cost = job_costs(job), .faults = {struck}, .timeout = timeout}, w, config, plan, hear);
+    if (!interrupted || !answer) return std::nullopt;
+    answer->kept = report.losses.front().kept;
+    return answer;
+  }
+};
+
+// Mean ticks over every rank of 3 x 4 x 6 and every instruction of its second iteration of three, after which it falls silent; backward passes kept, in percent. The
+// argument is for how many ticks of silence the others go on.
+void redo_after_a_loss(benchmark::State& state) {
+  losses_of_one all{{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}}};
+  auto const p = lower_salvageable(all.job, all.around({}).second, {}, losses_of_one::tensors());
+  double whole = 0, rest = 0, kept = 0, count = 0;
+  for (auto _ : state) {
+    whole = rest = kept = count = 0;
+    for (rank_id r : ids<rank_id>(p.ranks.size()))
+      for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++at) {
+        auto const before = all.after({r, 1, at}, state.range(0), false), now = all.after({r, 1, at}, state.range(0), true);
+        if (!before || !now) continue;
+        whole += static_cast<double>(before->took);
+        rest += static_cast<double>(now->took);
+        kept += static_cast<double>(now->kept);
+        ++count;
+      }
+  }
+  state.counters["losses"] = count;
+  state.counters["whole"] = whole / count;
+  state.counters["salvaged"] = rest / count;
+  state.counters["ratio"] = rest / whole;
+  state.counters["kept_percent"] = 100 * kept / (count * all.job.seats() * all.job.microbatches);
+}
+BENCHMARK(redo_after_a_loss)->Unit(benchmark::kMillisecond)->Iterations(1)->ArgName("timeout")->Arg(0)->Arg(3)->Arg(10)->Arg(30);
 
 pipeline_job large_job(std::int32_t pipelines, std::int32_t stages, int dead) {
   pipeline_job job{.pipelines = pipelines,

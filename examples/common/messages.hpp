@@ -22,7 +22,8 @@ namespace example {
 /// The first word of a line, and what follows it:
 enum class says {
   strike,   ///< nothing: it waits to be killed
-  loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, number of ranks, these; more
+  loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, kept, in all, number of ranks,
+            ///< these; more
   stopped,  ///< why, as text
   end,      ///< the last word; what comes with it is the program's
   error,    ///< the last word: what went wrong, as text
@@ -93,9 +94,8 @@ class voice {
 }
 
 [[nodiscard]] inline std::vector<std::int64_t> numbers_of(shunt::loss const& l) {
-  std::vector<std::int64_t> all{l.iteration, l.noticed, l.detect,       l.agree,             l.restore,
-                                l.replan,    l.rebuild, l.redo,         l.steps_undone,      l.instructions_lost,
-                                static_cast<std::int64_t>(l.ranks.size())};
+  std::vector<std::int64_t> all{l.iteration, l.noticed,      l.detect,            l.agree, l.restore, l.replan, l.rebuild,
+                                l.redo,      l.steps_undone, l.instructions_lost, l.kept,  l.in_all,  static_cast<std::int64_t>(l.ranks.size())};
   for (auto const r : l.ranks) all.push_back(r.value());
   return all;
 }
@@ -103,6 +103,8 @@ class voice {
   shunt::loss l{.iteration = n.at(0),
                 .steps_undone = static_cast<std::int32_t>(n.at(8)),
                 .instructions_lost = n.at(9),
+                .kept = n.at(10),
+                .in_all = n.at(11),
                 .noticed = n.at(1),
                 .detect = n.at(2),
                 .agree = n.at(3),
@@ -110,7 +112,7 @@ class voice {
                 .replan = n.at(5),
                 .rebuild = n.at(6),
                 .redo = n.at(7)};
-  for (std::int64_t i = 0; i < n.at(10); ++i) l.ranks.emplace_back(n.at(static_cast<std::size_t>(11 + i)));
+  for (std::int64_t i = 0; i < n.at(12); ++i) l.ranks.emplace_back(n.at(static_cast<std::size_t>(13 + i)));
   return l;
 }
 

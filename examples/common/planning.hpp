@@ -9,6 +9,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/salvage.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -26,15 +27,16 @@ struct planned {
   std::shared_ptr<shunt::program const> closing{};  ///< validates the last step of a run; nothing where steps aren't validated
 };
 
-/// Plans, checks and lowers an iteration, with steps that are validated if asked for. Throws invalid_problem, with the solver's reason, where there is no plan.
+/// Plans, checks and lowers an iteration, with steps that are validated or gradients that survive a loss if asked for. Throws
+/// invalid_problem, with the solver's reason, where there is no plan.
 template <class Solver>
 [[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job, shunt::pipeline_tensors const& tensors,
-                                     bool validate = false) {
+                                     bool validate = false, bool salvage = false) {
   auto answer = solver(job);
   if (!answer.has_plan()) throw shunt::invalid_problem("plan", answer.reason);
   if (auto const broken = shunt::check(job, answer.plan); !broken.empty())
     throw std::logic_error("the plan breaks a rule: " + shunt::to_string(broken.front()));
-  auto program = shunt::lower(job, answer.plan, tensors);
+  auto program = salvage ? shunt::lower_salvageable(job, answer.plan, {}, tensors) : shunt::lower(job, answer.plan, tensors);
   auto const period = shunt::period(job, answer.plan);
   std::shared_ptr<shunt::program const> closing;
   if (validate) {

@@ -14,6 +14,7 @@
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/lower/pipeline_join.hpp"
+#include "shunt/lower/salvage.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/validated_join.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
@@ -39,6 +40,12 @@ class training_run_of {
   training_run_of(pipeline_training::config const& training, shunt::slipstream const& solver, text_bytes const& bytes, More&&... more)
       : job_(training.job), solver_(solver), end_(training.iterations), work_(training, bytes, std::forward<More>(more)...) {}
 
+  /// From now on only what is missing of an iteration is done again after a loss. Throws invalid_problem where steps are validated.
+  void salvage() {
+    if (work_.validates()) throw shunt::invalid_problem("salvage", "steps that are validated (clip, inject-nan) can't be salvaged");
+    salvage_ = true;
+  }
+
   /// Called when an iteration is complete.
   std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
   /// Called before an iteration that other workers take part in than in the one before.
@@ -51,7 +58,7 @@ class training_run_of {
   [[nodiscard]] planned const& plan_without(std::vector<shunt::rank_id> const& dead) {
     auto const known = plans_.find(dead);
     if (known != plans_.end()) return known->second;
-    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors(), work_.validates())).first->second;
+    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors(), work_.validates(), salvage_)).first->second;
   }
 
   /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
@@ -91,6 +98,8 @@ class training_run_of {
         work_.fit(*plan_without(without).closing);
         return *plan_without(without).closing;
       };
+    if (salvage_)
+      from.salvage = [&](std::span<shunt::rank_id const> dead, shunt::interrupted_iteration const& at) { return rest_without(dead, at); };
     return shunt::run_through_losses(executor, work_, from, plan, completed, transfer);
   }
 
@@ -100,6 +109,15 @@ class training_run_of {
     job.dead.clear();
     for (auto const r : dead) job.dead.push_back(job.worker_of(r));
     return job;
+  }
+
+  /// What is left of an iteration, by what these ranks' peers have kept of it.
+  std::optional<shunt::salvaged> rest_without(std::span<shunt::rank_id const> dead, shunt::interrupted_iteration const& at) {
+    auto const& whole = plan_without({dead.begin(), dead.end()});
+    kept_ = shunt::kept_gradients(whole.job, at, at.rest ? kept_ : shunt::gradient_ledger{});
+    auto rest = shunt::lower_salvageable(whole.job, whole.schedule, kept_, work_.tensors());
+    work_.fit(rest);
+    return shunt::salvaged{std::move(rest), shunt::terms_in(kept_), std::int64_t{job_.seats()} * job_.microbatches};
   }
 
   /// A program that sends the state of a live peer to a worker that comes back; nothing where it has none.
@@ -120,10 +138,12 @@ class training_run_of {
   shunt::pipeline_job const job_;
   shunt::slipstream const solver_;
   std::int64_t const end_;
+  bool salvage_ = false;
   Work work_;
   std::map<std::vector<shunt::rank_id>, planned> plans_{};
   std::vector<trained_iteration> iterations_{};
   std::int64_t next_ = 0;  // the iteration that all live workers run next
+  shunt::gradient_ledger kept_{};  // what the last rest of an iteration began with
 };
 
 using training_run = training_run_of<pipeline_training>;

@@ -34,6 +34,7 @@ int train(options const& o) {
   std::optional<out_folder> out;
   if (!o.out.empty()) out.emplace(o.out);
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
+  if (o.salvage) run.salvage();
   auto const report = watched(run, o, shunt::threads{.faults = faults_of(o, run), .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
   auto const undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed.losses);
@@ -81,6 +82,8 @@ int program(int argc, char** argv) {
       ->group("Failures");
   app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--kill-at", kill_at, "instruction of its list at which a worker falls silent (-1: in the middle)")->group("Failures");
+  app.add_flag("--salvage", o.salvage, "after a loss keep the backward passes that survive it, and do again only what is missing of the iteration")
+      ->group("Failures");
   app.add_option("--join", joins, "workers that come back before an iteration: pipeline:stage@iteration,...")->group("Failures");
   app.add_option("--timeout", timeout, "milliseconds of silence after which a worker is given up (0: 50 of a thread, 2000 of a process)")
       ->group("Failures");
@@ -149,6 +152,7 @@ int program(int argc, char** argv) {
     }
     if (o.sweep > 0) throw shunt::invalid_problem("sweep", "needs --engine gloo: only processes can be killed at any moment");
     if (o.cuda && o.compare_schedules) throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
+    if (o.cuda && o.salvage) throw shunt::invalid_problem("salvage", "needs --engine threads or gloo");
     if (o.cuda) return train_on_cuda(o);
     if (!o.compare_schedules) return train(o);
     if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");

@@ -26,6 +26,7 @@ struct options {
   std::vector<worker_at> kills{}, joins{};
   std::optional<std::int32_t> kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
+  bool salvage = false;  ///< after a loss only what is missing of an iteration is done again
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
@@ -115,6 +116,8 @@ inline void validate(options const& o) {
   };
   validate(o.training.job);
   validate(o.training.model);
+  if (o.salvage && o.training.validates())
+    throw shunt::invalid_problem("salvage", "can't be together with --clip or --inject-nan: the rest of an iteration has no validated steps");
   check("kill", o.kills, true);
   check("join", o.joins, false);
 }

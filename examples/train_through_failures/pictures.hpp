@@ -214,7 +214,9 @@ void write_files(out_folder const& folder, options const& o, Run& run, shunt::re
                                  {"replan_ns", l.replan},
                                  {"redo_ns", l.redo},
                                  {"steps_undone", l.steps_undone},
-                                 {"instructions_lost", l.instructions_lost}});
+                                 {"instructions_lost", l.instructions_lost},
+                                 {"backward_passes_kept", l.kept},
+                                 {"backward_passes", l.in_all}});
   }
   page.section("Recoveries")
       .prose("Milliseconds from the last sign of life to the end of the iteration that was done again.")

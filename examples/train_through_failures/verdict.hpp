@@ -42,13 +42,15 @@ struct expected_training {
 inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job, std::vector<shunt::loss> const& losses) {
   if (losses.empty()) return;
   auto const ms = [](shunt::ticks t) { return static_cast<double>(t) * 1e-6; };
+  bool const salvaged = std::any_of(losses.begin(), losses.end(), [](auto const& l) { return l.in_all > 0; });
   out << "recoveries, in milliseconds:\n"
-      << format("%-14s %9s %8s %8s %8s %8s %8s %8s %13s %18s\n", "lost", "iteration", "detect", "agree", "restore", "re-plan", "rebuild", "redo",
-                "steps undone", "instructions lost");
+      << format("%-14s %9s %8s %8s %8s %8s %8s %8s %13s %18s%s\n", "lost", "iteration", "detect", "agree", "restore", "re-plan", "rebuild", "redo",
+                "steps undone", "instructions lost", salvaged ? "  backward passes kept" : "");
   for (auto const& l : losses)
-    out << format("%-14s %9lld %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %13d %18lld\n", l.ranks.empty() ? "nobody" : describe(job, l.ranks).c_str(),
+    out << format("%-14s %9lld %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %13d %18lld%s\n", l.ranks.empty() ? "nobody" : describe(job, l.ranks).c_str(),
                   static_cast<long long>(l.iteration), ms(l.detect), ms(l.agree), ms(l.restore), ms(l.replan), ms(l.rebuild), ms(l.redo),
-                  l.steps_undone, static_cast<long long>(l.instructions_lost));
+                  l.steps_undone, static_cast<long long>(l.instructions_lost),
+                  salvaged ? format("%14lld of %3lld", static_cast<long long>(l.kept), static_cast<long long>(l.in_all)).c_str() : "");
 }
 
 /// What differs from the undisturbed run; nothing where it is the same to the last bit.

@@ -28,6 +28,7 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
   auto const bytes = load_text(o.text);
   auto const& job = training.job;
   training_run run(training, {.split = o.split, .stagger = o.stagger}, bytes);
+  if (o.salvage) run.salvage();
   run.on_plan = [&](planned const& plan, std::int64_t iteration) {
     std::vector<std::int64_t> numbers{iteration, plan.period, static_cast<std::int64_t>(plan.job.dead.size())};
     for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());

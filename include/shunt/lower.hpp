@@ -10,6 +10,7 @@
 #include "shunt/lower/pipeline_starts.hpp"
 #include "shunt/lower/rank_scatter.hpp"
 #include "shunt/lower/reduction_groups.hpp"
+#include "shunt/lower/salvage.hpp"
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/step_verdict.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/kept_gradient.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/plan/pipeline_actions.hpp"

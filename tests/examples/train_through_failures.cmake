@@ -54,6 +54,14 @@ trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kil
 trains(6 ${small} --iterations 6 --pipelines 3 --stages 1 --kill 0:0@2,2:0@2 --memory-1f1b)
 trains(4 ${small} --iterations 4 --op-ms 0.2 --kill 2:3@1)
 
+# Only what is missing of an iteration is done again.
+foreach(kind IN ITEMS "" --no-split --no-stagger "--no-split;--no-stagger" "--kill-at;5")
+  trains(10 ${small} --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8 --salvage ${kind})
+  if(NOT out MATCHES "backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* [1-9][0-9]? of +72\n")
+    fail("${kind}: nothing is said of what was kept")
+  endif()
+endforeach()
+
 # Steps that are validated: clipped, left out and rolled back, with and without a staggered step and losses on the way.
 string(REPEAT "for (auto const r : ranks) sum += r; // and so on, 2718281828\n" 200 lines)
 file(WRITE ${SCRATCH}/text.txt "${lines}")
@@ -79,6 +87,7 @@ refused("inject-nan.0.: micro-batch 18 is not one of 0..17" --inject-nan 3@2:18)
 refused("inject-nan.0.: .3. is not stage@iteration" --inject-nan 3)
 refused("inject-nan.0. .micro-batch.: .x. is not a whole number" --inject-nan 3@2:x)
 refused("clip: must be between 0 and 1e30" --clip -1)
+refused("salvage: can't be together with --clip or --inject-nan" --salvage --clip 2)
 refused("kill.2.*stage 2 without a live worker in iteration 5" --kill 0:2@3,1:2@4,2:2@5 --kill-at 3)
 refused("kill.0.: worker 3:1 is not one of 3 pipelines" --kill 3:1@2)
 refused("kill.0.: iteration 12 is not one of 0..11" --kill 1:1@12)

@@ -69,6 +69,15 @@ says("worker 1:2 fell silent: iteration [23] is done again" "worker 1:2 joins wi
   "${hash}\nidentical: 10 losses\n$")
 nothing_is_left(${place})
 
+# The same losses where only what is missing of an iteration is done again.
+run(--engine gloo ${small} ${losses} --salvage)
+string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" salvaged "${out}")
+if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT salvaged STREQUAL with_threads)
+  fail("what is salvaged trains otherwise")
+endif()
+says("backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* [0-9]+ of +72\n" "${hash}\nidentical: 10 losses\n$")
+nothing_is_left(${place})
+
 # Steps that are validated, on processes.
 run(--engine gloo ${small} --pipelines 2 --stages 2 --iterations 6 --clip 2 --inject-nan 1@3 --kill 0:0@3)
 if(NOT status EQUAL 0 OR NOT err STREQUAL "")

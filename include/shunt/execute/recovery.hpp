@@ -15,6 +15,7 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/program/interrupted.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
@@ -29,6 +30,9 @@
 /// complete, tie the ranks together like that. Hence a work has to undo one step at most. Programs that don't tie their ranks together
 /// are found out: the driver throws rather than ask for two steps. No iteration that all ranks had completed is done again.
 ///
+/// The iteration is done again whole, or, where the caller knows how to `salvage`, what is left of it: how far each survivor came follows
+/// from the outcome, which is the same for all, so nobody has to ask anybody what is kept.
+///
 /// Reference: SlipStream (arXiv 2405.14009); the transaction is this library's.
 namespace shunt {
 
@@ -37,6 +41,12 @@ struct join {
   rank_id rank{};
   std::int64_t iteration = 0;
   constexpr bool operator==(join const&) const = default;
+};
+
+/// What is left of an interrupted iteration: runs once in place of the whole.
+struct salvaged {
+  program rest{};
+  std::int64_t kept = 0, in_all = 0;  ///< parts of the iteration that need not be done again, and all there are, as the caller counts them
 };
 
 /// Iterations first .. end-1.
@@ -48,6 +58,11 @@ struct recovery {
   /// What runs once after the last iteration, without these ranks, or again where one more is lost in it; nothing where there is no plan.
   /// It runs as iteration `end`, and running it twice must be as good as once. Validates the last step, for example.
   std::function<std::optional<program>(std::span<rank_id const>)> close{};
+  /// What is left of an iteration that was interrupted, without these ranks; nothing where it is to run whole, and always so where there is
+  /// no such function. Asked after every loss in the middle of an iteration, after `plan`; the same answer on all processes. The work's
+  /// buffers are as the interrupted program left them, but for what `restore` has put back. What a rank ran must be known: what it
+  /// completed of its list, or beyond that its timeline's events.
+  std::function<std::optional<salvaged>(std::span<rank_id const>, interrupted_iteration const&)> salvage{};
 };
 
 /// An iteration that all ranks have completed that live after it; `dead` didn't take part.
@@ -64,7 +79,8 @@ struct loss {
   std::int64_t iteration = 0;          ///< the first that was done again
   std::vector<rank_id> ranks{};        ///< ascending; none where connections broke and everybody is still there
   std::int32_t steps_undone = 0;       ///< survivors that had stepped
-  std::int64_t instructions_lost = 0;  ///< that survivors had completed and do again
+  std::int64_t instructions_lost = 0;  ///< that survivors had completed and, unless what they came to is kept, do again
+  std::int64_t kept = 0, in_all = 0;   ///< as `salvage` said; 0 of 0 where the iteration was done again whole
   ticks noticed = 0;                   ///< when, on the steady clock, which processes of one machine share; 0 where no process died
   /// From the lost rank's last sign of life, its last instruction where that is known. In one process to the end of the session; 0 where
   /// the clock was virtual.
@@ -82,6 +98,7 @@ struct recovery_report {
     std::int64_t first = 0;
     std::vector<rank_id> dead{};
     std::shared_ptr<program const> plan{};
+    std::shared_ptr<program const> rest{};  ///< ran in place of `plan` as the first iteration, where that had been interrupted
     outcome result{};
     ticks opening = 0;  ///< how long it took to open it, in nanoseconds: processes meet and connect
   };
@@ -140,6 +157,7 @@ class recovery_driver {
       if constexpr (admitting_executor<Executor>) executor_.admit(j.rank, j.iteration, std::span<rank_id const>(report_.dead));
       auto const result = run_alone(std::move(*copies), transfer_iteration);
       current_.reset();
+      rest_.reset();
       if (ended_whole(result)) {
         report_.dead.erase(at);
         report_.joined.push_back(j);
@@ -204,7 +222,9 @@ class recovery_driver {
     auto const opening = since_open.now();
     if (redoing_) report_.losses.back().rebuild = opening;
     stopwatch const since_redo;
-    for (auto k = first; k < stop; ++k) session.submit(current_);
+    report_.sessions.push_back(
+        {.first = first, .dead = report_.dead, .plan = current_, .rest = std::exchange(rest_, nullptr), .opening = opening});
+    for (auto k = first; k < stop; ++k) session.submit(program_of(k - first));
     ticks before = 0;
     for (std::int32_t n = 1; report_.end < stop && session.wait_until(n); ++n) {
       ticks const now = session.completed_at(n);
@@ -215,13 +235,17 @@ class recovery_driver {
       before = now;
     }
     redoing_ = false;
-    report_.sessions.push_back({first, report_.dead, current_, session.wait(), opening});
-    outcome const& result = report_.sessions.back().result;
+    outcome const& result = report_.sessions.back().result = session.wait();
     if (result.lost.empty() && report_.end >= stop) return;
     if (result.lost.empty()) not_for_ever();
     loss l{.ranks = result.lost};
     note_times(l, session, result, since_open.now());
-    recover(first, result, std::move(l));
+    recover(stop, std::move(l));
+  }
+  /// The n-th program of the session that runs, or ran last.
+  [[nodiscard]] std::shared_ptr<program const> const& program_of(std::int64_t n) const {
+    auto const& last = report_.sessions.back();
+    return n == 0 && last.rest ? last.rest : last.plan;
   }
 
   /// How long it took to notice and to agree, where the session knows, or `elapsed` since it was opened.
@@ -238,12 +262,15 @@ class recovery_driver {
   }
 
   void announce(std::vector<rank_id> const& dead, ticks ended_at, std::optional<ticks> took) {
-    completed_(completed_iteration{report_.end, *current_, dead, ended_at, took});
+    completed_(completed_iteration{report_.end, *program_of(report_.end - report_.sessions.back().first), dead, ended_at, took});
     ++report_.end;
   }
 
-  void recover(std::int64_t first, outcome const& result, loss l) {
+  /// After a session that was to run until `stop`.
+  void recover(std::int64_t stop, loss l) {
     stopwatch const clock;
+    outcome const& result = report_.sessions.back().result;
+    auto const first = report_.sessions.back().first;
     auto const dead_before = report_.dead;
     add_dead(result.lost);
     l.agree += clock.now();
@@ -267,10 +294,37 @@ class recovery_driver {
       for (rank_id const r : survivors(result)) work_.restore(r, report_.end);
       l.restore = clock.now() - agreed;
       replan();
+      if (current_ && config_.salvage && report_.end < stop) salvage_what_ran(back_to, l);
       l.replan = clock.now() - agreed - l.restore;
       redoing_ = current_ != nullptr;
     }
     report_.losses.push_back(std::move(l));
+  }
+
+  /// Asks what is left of the n-th program of the session.
+  void salvage_what_ran(std::int32_t n, loss& l) {
+    auto const now = program_of(n), next = program_of(n + 1);
+    auto left = config_.salvage(std::span<rank_id const>(report_.dead),
+                                interrupted_iteration{*now, *next, now == report_.sessions.back().rest, what_ran(*now, n), what_ran(*next, n + 1)});
+    if (!left) return;
+    rest_ = std::make_shared<program const>(std::move(left->rest));
+    l.kept = left->kept;
+    l.in_all = left->in_all;
+  }
+  /// Which instructions of the n-th program the survivors have run: in list order, or lane by lane where the timeline says so.
+  [[nodiscard]] indexed<rank_id, std::vector<bool>> what_ran(program const& p, std::int32_t n) const {
+    outcome const& result = report_.sessions.back().result;
+    indexed<rank_id, std::vector<bool>> ran(p.ranks.size());
+    for (rank_id const r : survivors(result)) {
+      auto const& done = result.done[r];
+      auto const length = p.ranks[r].instructions.size();
+      auto const prefix = done.programs > n ? length : done.programs == n ? static_cast<std::size_t>(done.instructions) : 0;
+      ran[r].assign(length, false);
+      std::fill_n(ran[r].begin(), prefix, true);
+    }
+    for (event const& e : result.timeline.events)
+      if (e.iteration == n && !ran[e.rank].empty()) ran[e.rank][static_cast<std::size_t>(e.instruction)] = true;
+    return ran;
   }
 
   [[nodiscard]] std::vector<rank_id> survivors(outcome const& result) const {
@@ -290,7 +344,7 @@ class recovery_driver {
 
   /// Whole programs ahead of the slowest, and one more where it has stepped in the program it was stopped in.
   [[nodiscard]] std::int32_t steps_to_undo(rank_id r, progress const& done, std::int32_t back_to) const {
-    auto const& list = current_->ranks[r].instructions;
+    auto const& list = program_of(done.programs)->ranks[r].instructions;
     bool const stepped = std::any_of(list.begin(), list.begin() + done.instructions,
                                      [](instruction const& i) { return i.code == opcode::compute && i.op.kind == op_kind::step; });
     return list.empty() ? 0 : done.programs - back_to + stepped;
@@ -328,6 +382,7 @@ class recovery_driver {
   recovery_report report_{};
   std::vector<bool> tried_{};  // by join
   std::shared_ptr<program const> current_{};
+  std::shared_ptr<program const> rest_{};  // of the next iteration, where that was interrupted
   std::shared_ptr<program const> alone_{};  // the last that had a session of its own
   bool redoing_ = false;
   int broken_ = 0;  // sessions that ended early and lost nobody, since one that made headway

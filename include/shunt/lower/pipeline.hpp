@@ -19,8 +19,9 @@
 ///
 /// A buffer is written again only when what it held was sent and, by the times at which operations start when nothing delays them, taken:
 /// so every wait points back in time, and nobody waits in a circle even if every send waits for its receive.
-/// Linear in the number of operations. Asks for a schedule that passes `check`; throws invalid_program where one operation's input is made
-/// nowhere, where ranks wait for each other, or where a rank needs more lanes than there are.
+/// Linear in the number of operations. Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp: micro-batches,
+/// gradients of the first stages and backward_weights may be missing); throws invalid_program where one operation's input is made nowhere,
+/// where ranks wait for each other, or where a rank needs more lanes than there are.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -36,6 +37,7 @@
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/lower/pipeline_starts.hpp"
+#include "shunt/plan/kept_gradient.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -61,15 +63,19 @@ namespace detail {
 
 class pipeline_lowering {
  public:
+  /// `kept`: what sums begin with, where their reduction is out of place; otherwise a null pointer.
   constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
-                              message_layout const& layout)
-      : job_(job), schedule_(schedule), tensors_(tensors), layout_(layout), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
+                              message_layout const& layout, gradient_ledger const* kept = nullptr)
+      : job_(job), schedule_(schedule), tensors_(tensors), layout_(layout), kept_(kept), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
     actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
     set_of_.assign(cell_.count, none);
     host_.assign(cell_.count, rank_id{none});
+    to_come_.assign(cell_.count, 0);
     for (rank_id r : ids<rank_id>(job.ranks()))
-      for (operation const& o : schedule.order[r])
+      for (operation const& o : schedule.order[r]) {
         if (o.kind == op_kind::forward) host_[cell_(o)] = r;
+        if (o.kind != op_kind::step) ++to_come_[cell_(o)];
+      }
     holders_.resize(cell_.stages);
     std::vector<std::uint8_t> dead(static_cast<std::size_t>(job.ranks()), 0);
     for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
@@ -99,9 +105,9 @@ class pipeline_lowering {
     std::int32_t input_came = none, gradient_came = none;
     std::int32_t forward = none, backward = none;
     std::int32_t output_sent = none, gradient_sent = none;
-    std::int32_t to_send = 0;     // outputs made that wait for their turn
+    std::int32_t to_pass_on = 0;  // outputs made that wait to be sent or handed over
     bool in_use = false;
-    ticks gradient_taken = 0;  // when the receiver of the gradient that was sent last needs it
+    ticks output_taken = 0, gradient_taken = 0;  // when the receivers of what was sent last need it
   };
   /// A stage that the rank being lowered holds.
   struct held_stage {
@@ -146,14 +152,11 @@ class pipeline_lowering {
       held_.push_back({.of = of});
       builder_.buffer(r, of.state().buffer, of.state().size, true);
       builder_.buffer(r, of.kept().buffer, of.kept().size, true);
-      builder_.buffer(r, of.gradient().buffer, of.gradient().size);
-      builder_.buffer(r, of.flag().buffer, of.flag().size + of.flag_of_all().size);
+      builder_.buffer(r, of.gradient().buffer, of.gradient().size + (kept_ ? of.reduced().size : 0), kept_ != nullptr);
+      builder_.buffer(r, of.flag().buffer, both_flags(of).size + (kept_ ? of.reduced_flag().size : 0), kept_ != nullptr);
       largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()), std::max(largest_[2], tensors_.stash[of.stage])};
     }
-    for (held_stage& h : held_) {
-      builder_.fill(r, h.of.gradient());
-      last_ = h.last = builder_.fill(r, builder_.all_of(r, h.of.flag().buffer));
-    }
+    for (held_stage& h : held_) last_ = h.last = open_gradient(r, h.of);
     auto const& list = actions_.lists[r];
     for (std::size_t i = 0; i < list.size(); ++i) {
       auto const& a = list[i];
@@ -174,6 +177,26 @@ class pipeline_lowering {
         hand_over_gradient(r, a.op);
       }
     }
+  }
+
+  [[nodiscard]] static constexpr region both_flags(stage_regions const& of) {
+    return {of.flag().buffer, 0, of.flag().size + of.flag_of_all().size};
+  }
+  /// Where a stage's gradient and flag are reduced, and the step reads them.
+  [[nodiscard]] constexpr region summed_gradient(stage_regions const& of) const { return kept_ ? of.reduced() : of.gradient(); }
+  [[nodiscard]] constexpr region summed_flag(stage_regions const& of) const { return kept_ ? of.reduced_flag() : of.flag(); }
+
+  /// Zeroes a stage's sum and flag, unless they begin with what survived. Returns the last instruction, if there is one.
+  constexpr std::int32_t open_gradient(rank_id r, stage_regions const& of) {
+    auto const survived = [&](kept_gradient const& k) { return k.rank == r && k.stage == of.stage; };
+    if (kept_)
+      if (auto const k = std::find_if(kept_->begin(), kept_->end(), survived); k != kept_->end()) {
+        if (!k->reduced) return last_;
+        builder_.copy(r, of.reduced(), of.gradient());
+        return builder_.copy(r, of.reduced_flag(), of.flag());
+      }
+    builder_.fill(r, of.gradient());
+    return builder_.fill(r, both_flags(of));
   }
 
   [[nodiscard]] constexpr held_stage& held(stage_id s) {
@@ -212,9 +235,11 @@ class pipeline_lowering {
     (activation ? set.output_sent : set.gradient_sent) = place(a.lane, after, [&](placing const& at) {
       return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
     });
-    if (!activation) set.gradient_taken = starts_.gradient[c - cell_.microbatches];
-    --set.to_send;
-    release(set_of_[c]);
+    if (activation)
+      set.output_taken = starts_.forward[c + cell_.microbatches];
+    else
+      set.gradient_taken = starts_.gradient[c - cell_.microbatches];
+    passed_on(set_of_[c]);
   }
 
   /// What an operation waits for on other lanes; it makes the set of a first forward.
@@ -273,15 +298,15 @@ class pipeline_lowering {
       stage.last_beside = own;
     if (o.kind == op_kind::forward) {
       set.forward = own;
-      set.to_send += o.stage.index() + 1 < cell_.stages && host_[c + cell_.microbatches] != r;
+      set.to_pass_on += o.stage.index() + 1 < cell_.stages;
     }
     if (makes_gradient(o.kind)) {
       set.backward = own;
-      set.to_send += o.stage > 0 && host_[c - cell_.microbatches] != r;
+      set.to_pass_on += gradient_is_needed(o);
     }
-    if (o.kind == op_kind::backward || o.kind == op_kind::backward_weight) {
+    if (--to_come_[c] == 0) {
       set.in_use = false;
-      if (o.kind == op_kind::backward_weight || o.stage == 0 || host_[c - cell_.microbatches] != r) release(number);  // else handed over
+      release(number);
     }
     return own;
   }
@@ -294,16 +319,21 @@ class pipeline_lowering {
     take_set(r, c);
     if (o.stage == 0) return;
     hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]), held(o.stage).of.input(set_of_[c]));
+    passed_on(set_of_[c - cell_.microbatches]);
+  }
+  /// Whether the stage before needs the gradient that an operation makes.
+  [[nodiscard]] constexpr bool gradient_is_needed(operation const& o) const {
+    return o.stage > 0 && starts_.gradient[cell_(o) - cell_.microbatches] >= 0;
   }
   /// A gradient to the stage before on the same rank, before its set is used for anything else.
   constexpr void hand_over_gradient(rank_id r, operation const& o) {
-    if (!makes_gradient(o.kind) || o.stage == 0) return;
+    if (!makes_gradient(o.kind) || !gradient_is_needed(o)) return;
     std::size_t const c = cell_(o);
     if (host_[c - cell_.microbatches] != r) return;
     (void)set_of(c - cell_.microbatches);
     auto const& before = held(o.stage.value() - 1).of;
     set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]), before.output_gradient(set_of_[c - cell_.microbatches]));
-    if (o.kind == op_kind::backward) release(set_of_[c]);
+    passed_on(set_of_[c]);
   }
   constexpr std::int32_t hand_over(rank_id r, region const& from, region const& to) {
     waits after;
@@ -311,11 +341,14 @@ class pipeline_lowering {
     return last_ = place(pipeline_lanes::compute, after, [&](placing const& at) { return builder_.copy(r, from, to, at); });
   }
 
-  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose gradient, if it was sent, was taken before the next
-  /// one is made there, or a new one.
+  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose outputs, if they were sent, were taken before the next
+  /// ones are made there, or a new one.
   constexpr void take_set(rank_id r, std::size_t cell) {
+    auto const taken = [&](buffer_set const& set) {
+      return set.output_taken <= starts_.forward[cell] && (starts_.gradient[cell] < 0 || set.gradient_taken <= starts_.gradient[cell]);
+    };
     std::size_t k = first_free_;
-    while (k < free_.size() && sets_[static_cast<std::size_t>(free_[k])].gradient_taken > starts_.gradient[cell]) ++k;
+    while (k < free_.size() && !taken(sets_[static_cast<std::size_t>(free_[k])])) ++k;
     auto const spare = static_cast<std::size_t>(std::max(layout_.spare_sets, 0));
     if (k < free_.size() && free_.size() - first_free_ > spare) {
       set_of_[cell] = free_[k];
@@ -340,7 +373,11 @@ class pipeline_lowering {
   }
   constexpr void release(std::int32_t number) {
     auto const& set = sets_[static_cast<std::size_t>(number)];
-    if (!set.in_use && set.to_send == 0) free_.push_back(number);
+    if (!set.in_use && set.to_pass_on == 0) free_.push_back(number);
+  }
+  constexpr void passed_on(std::int32_t number) {
+    --sets_[static_cast<std::size_t>(number)].to_pass_on;
+    release(number);
   }
 
   /// A step where it stands in the list, after the reductions of all stages that were finished no later anywhere, or of all there are.
@@ -360,7 +397,7 @@ class pipeline_lowering {
       after.add(last_);
       after.add(beside_);
       auto const& of = held_.front().of;
-      place(pipeline_lanes::reductions, after, [&](placing const& at) { return builder_.copy(r, of.flag(), of.flag_of_all(), at); });
+      place(pipeline_lanes::reductions, after, [&](placing const& at) { return builder_.copy(r, summed_flag(of), of.flag_of_all(), at); });
       all_ = builder_.all_reduce(r, group(all_group_, live_), element::int64, reduction::max, of.flag_of_all(), {.lane = pipeline_lanes::reductions});
     }
     bool const wait_for_all = !schedule_.staggered_step && live_.size() > 1;
@@ -374,18 +411,24 @@ class pipeline_lowering {
   /// Reduces what a stage has gathered. Returns the instruction that its step waits for, or none.
   constexpr std::int32_t lower_reductions(rank_id r, held_stage const& h) {
     auto const& holders = holders_[h.of.stage];
-    if (holders.size() < 2) return none;
-    group_of_stage_.resize(cell_.stages, group_id{none});
-    auto const g = group(group_of_stage_[h.of.stage], holders);
     waits after;
     after.add(h.last);
     after.add(h.last_beside);
     after.add(beside_);  // where the step comes right after a pair, it waits for both through this
-    place(pipeline_lanes::reductions, after, [&](placing const& at) {
-      return builder_.all_reduce(r, g, element::int64, reduction::sum, h.of.gradient(), at);
+    auto const beside_computing = [&](auto&& emit) { return place(pipeline_lanes::reductions, after, emit); };
+    std::int32_t last = none;
+    if (kept_) {
+      beside_computing([&](placing const& at) { return builder_.copy(r, h.of.gradient(), h.of.reduced(), at); });
+      last = beside_computing([&](placing const& at) { return builder_.copy(r, h.of.flag(), h.of.reduced_flag(), at); });
+    }
+    if (holders.size() < 2) return last;
+    group_of_stage_.resize(cell_.stages, group_id{none});
+    auto const g = group(group_of_stage_[h.of.stage], holders);
+    beside_computing([&](placing const& at) {
+      return builder_.all_reduce(r, g, element::int64, reduction::sum, summed_gradient(h.of), at);
     });
-    return place(pipeline_lanes::reductions, after, [&](placing const& at) {
-      return builder_.all_reduce(r, g, element::int64, reduction::max, h.of.flag(), at);
+    return beside_computing([&](placing const& at) {
+      return builder_.all_reduce(r, g, element::int64, reduction::max, summed_flag(h.of), at);
     });
   }
   [[nodiscard]] constexpr group_id group(group_id& known, std::vector<rank_id> const& members) {
@@ -398,7 +441,7 @@ class pipeline_lowering {
     // Not before the reduction: a peer that still waits for it may yet have to go back to what is kept now.
     auto const keep_and_step = [&](placing const& at) {
       builder_.copy(r, of.state(), of.kept(), at);
-      builder_.compute(r, step, {of.gradient(), of.flag(), of.state()}, {of.state()}, at);
+      builder_.compute(r, step, {summed_gradient(of), summed_flag(of), of.state()}, {of.state()}, at);
     };
     reduced == none ? keep_and_step({}) : keep_and_step({.after = {reduced}});
   }
@@ -407,12 +450,14 @@ class pipeline_lowering {
   pipeline_schedule const& schedule_;
   pipeline_tensors const& tensors_;
   message_layout layout_;
+  gradient_ledger const* kept_;
   program_builder builder_;
   pipeline_cells cell_;
   pipeline_starts starts_;
   pipeline_actions actions_{};
   std::vector<std::int32_t> set_of_{};  // by cell: the set of buffers at its rank
   std::vector<rank_id> host_{};         // by cell: who computes it
+  std::vector<std::int8_t> to_come_{};  // by cell: operations not yet in a list
   indexed<stage_id, std::vector<rank_id>> holders_{};
   std::vector<rank_id> live_{};
   indexed<stage_id, group_id> group_of_stage_{};

@@ -55,6 +55,9 @@ struct stage_regions {
   [[nodiscard]] constexpr region gradient() const { return {at::gradient(chunk), 0, tensors.gradient[stage]}; }
   [[nodiscard]] constexpr region flag() const { return {at::flag(chunk), 0, size_of(element::int64)}; }
   [[nodiscard]] constexpr region flag_of_all() const { return {at::flag(chunk), size_of(element::int64), size_of(element::int64)}; }
+  /// Gradient and flag as the reduction leaves them, where it is out of place (lower/salvage.hpp): behind what they are reduced from.
+  [[nodiscard]] constexpr region reduced() const { return {at::gradient(chunk), tensors.gradient[stage], tensors.gradient[stage]}; }
+  [[nodiscard]] constexpr region reduced_flag() const { return {at::flag(chunk), 2 * size_of(element::int64), size_of(element::int64)}; }
   [[nodiscard]] constexpr region input(std::int32_t set) const { return {at::input(set, held), 0, arriving()}; }
   [[nodiscard]] constexpr region output(std::int32_t set) const { return {at::output(set, held), 0, leaving()}; }
   [[nodiscard]] constexpr region stash(std::int32_t set) const { return {at::stash(set, held), 0, tensors.stash[stage]}; }

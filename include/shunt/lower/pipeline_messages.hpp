@@ -13,8 +13,9 @@
 /// one_per_peer and one_per_rank those whose messages cross.
 ///
 /// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared). Asks for a schedule that passes
-/// `check`; throws invalid_program where a micro-batch is computed at one stage and not at the next, where ranks wait for each other, or
-/// where a rank needs more lanes than there are.
+/// `check`, or for what is left of one (lower/salvage.hpp): a gradient that the stage before doesn't need isn't sent. Throws invalid_program
+/// where a micro-batch is computed at one stage and not at the next, where ranks wait for each other, or where a rank needs more lanes than
+/// there are.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -54,6 +55,7 @@ class message_placing {
   [[nodiscard]] constexpr pipeline_actions placed() && {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     host_.assign(cell_.count, rank_id{none});
+    takes_gradient_.assign(cell_.count, 0);
     next_.assign((lanes_ == message_lanes::one_per_edge ? 2 : 4) * cell_.count, none);
     state_.assign(2 * cell_.count, 0);
     partner_.assign(ranks, {});
@@ -61,7 +63,10 @@ class message_placing {
     actions_.lists.resize(ranks);
     for (rank_id r : ids<rank_id>(ranks))
       for (operation const& o : schedule_.order[r])
-        if (o.kind == op_kind::forward) host_[cell_(o)] = r;
+        if (o.kind == op_kind::forward)
+          host_[cell_(o)] = r;
+        else if (makes_gradient(o.kind))
+          takes_gradient_[cell_(o)] = 1;
     std::vector<std::size_t> sizes(ranks, 0);
     for (rank_id r : ids<rank_id>(ranks)) sizes[r.index()] = schedule_.order[r].size();
     if (lanes_ == message_lanes::one_per_edge)
@@ -113,6 +118,7 @@ class message_placing {
     bool const forward = o.kind == op_kind::forward;
     if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0) return {};
     std::size_t const c = cell_(o);
+    if (!forward && takes_gradient_[c - cell_.microbatches] == 0) return {};
     return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches], 2 * c + !forward);
   }
   [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer, std::size_t output) {
@@ -268,6 +274,7 @@ class message_placing {
   pipeline_cells cell_;
   pipeline_actions actions_{};
   std::vector<rank_id> host_{};        // by cell: who computes it
+  std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
   std::vector<std::int32_t> next_{};   // by output, or by end (2 x output + side): what follows in the lane
   std::vector<std::uint8_t> state_{};  // by output
   std::vector<partner> partner_{};     // by rank

@@ -42,7 +42,7 @@ struct pipeline_cells {
 [[nodiscard]] constexpr bool makes_gradient(op_kind k) { return k == op_kind::backward || k == op_kind::backward_input; }
 
 struct pipeline_starts {
-  std::vector<ticks> forward{}, gradient{};  ///< by cell: starts; of a gradient that of the backward or backward_input
+  std::vector<ticks> forward{}, gradient{};  ///< by cell: starts; of a gradient that of the backward or backward_input; -1: there is none
   std::vector<std::int32_t> finished{};      ///< by stage: 0 for the first whose operations have all ended on all ranks, and so on
   ticks latest = 0;
 };
@@ -103,12 +103,14 @@ class start_finder {
     std::int32_t turn = 0;  // when the last one came, in the order of running
   };
 
-  /// Stages by the end of their last operations; those that end at once in the order of running, for operations may take no time.
+  /// Stages by the end of their last operations; those that end at once in the order of running, for operations may take no time. Stages
+  /// without any are first.
   constexpr void order_stages() {
     std::vector<std::size_t> order(stage_.size(), 0);
     for (std::size_t s = 0; s < order.size(); ++s) order[s] = s;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return stage_[a].end != stage_[b].end ? stage_[a].end < stage_[b].end : stage_[a].turn < stage_[b].turn;
+      if (stage_[a].end != stage_[b].end) return stage_[a].end < stage_[b].end;
+      return stage_[a].turn != stage_[b].turn ? stage_[a].turn < stage_[b].turn : a < b;
     });
     for (std::size_t k = 0; k < order.size(); ++k) found_.finished[order[k]] = static_cast<std::int32_t>(k);
   }
