@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -21,13 +21,13 @@ class grown_memory {
  public:
   /// Its first `size` bytes.
   std::span<std::byte> grow(Device& on, std::size_t size) {
-    if (!memory_ || memory_->bytes().size() < size) memory_.emplace(on.memory(size));
+    if (!memory_ || memory_->bytes().size() < size) memory_ = std::make_unique<typename Device::system::memory>(on.memory(size));
     return memory_->bytes().first(size);
   }
   [[nodiscard]] std::span<std::byte> bytes() { return memory_ ? memory_->bytes() : std::span<std::byte>{}; }
 
  private:
-  std::optional<typename Device::system::memory> memory_{};
+  std::unique_ptr<typename Device::system::memory> memory_{};
 };
 
 /// The buffers of every rank in a device's memory, and for those that steps change a copy of what they held before, and in which

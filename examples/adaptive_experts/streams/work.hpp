@@ -31,7 +31,7 @@ namespace example::moe {
 /// moe_work on the streams of one device, which all ranks share: the same model, the same buffers with the same contents, the same rules.
 /// An operation enqueues a row of kernels and matrix products, the same whoever computes it and with the same shapes, and reads the
 /// iteration and the numbers of tokens on the device; so losses are the same bits wherever experts are and whoever is lost. They differ
-/// from the host's by rounding outside of the experts, whose arithmetic is exact: see `tolerance`.
+/// from the host's by rounding outside of the experts, whose arithmetic is exact: see `loss_tolerance`.
 ///
 /// A slot's matrices have room for all tokens that it can get: slot_capacity, or all there are where nothing is dropped. A rank computes on
 /// one lane, for its operations share a room for what they compute on the way. All but the operations is not to be called while
