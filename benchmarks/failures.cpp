@@ -162,8 +162,8 @@ struct losses_of_one {
   }
 };
 
-// Mean ticks over every rank of 3 x 4 x 6 and every instruction of its second iteration of three, after which it falls silent; backward passes kept, in percent. The
-// argument is for how many ticks of silence the others go on.
+// Mean ticks over every rank of 3 x 4 x 6 and every instruction of its second iteration of three, before which it falls silent; backward
+// passes kept, in percent. The argument is for how many ticks of silence the others go on.
 void redo_after_a_loss(benchmark::State& state) {
   losses_of_one all{{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}}};
   auto const p = lower_salvageable(all.job, all.around({}).second, {}, losses_of_one::tensors());

@@ -1,5 +1,5 @@
-// What is left of an interrupted iteration: whoever falls silent, and whenever, the end is the one of an undisturbed run, and nothing that is
-// kept is done again.
+// What is left of an interrupted iteration: whoever falls silent, and whenever, the end is the one of an undisturbed run, and nothing that
+// is kept is done again.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -201,7 +201,9 @@ struct on_threads {
 };
 template <ticks Timeout>
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults) { return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = Timeout}; }
+  static auto with(std::vector<fault> faults) {
+    return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = Timeout};
+  }
 };
 
 /// Gradients queue up to be sent while their rank computes: what has run is no beginning of a list.
@@ -283,7 +285,8 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults, std::ve
     return salvaged{std::move(rest), terms_in(kept), job.seats() * job.microbatches};
   };
   std::int64_t heard = 0;
-  all.report = run_through_losses(in_turn<Maker>{std::move(faults)}, w, config, plan, [&](completed_iteration const& c) { EXPECT_EQ(c.iteration, heard++); });
+  auto const hear = [&](completed_iteration const& c) { EXPECT_EQ(c.iteration, heard++); };
+  all.report = run_through_losses(in_turn<Maker>{std::move(faults)}, w, config, plan, hear);
   EXPECT_EQ(all.report.stopped, "");
   EXPECT_EQ(all.report.end, iterations);
   EXPECT_EQ(heard, iterations);
@@ -458,7 +461,8 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
           for (rank_id ahead : ids<rank_id>(p.ranks.size()))
             for (std::size_t n = 0; n < was.ran_next[ahead].size(); ++n) {
               auto const& i = was.next.ranks[ahead].instructions[n];
-              again += was.ran_next[ahead][n] && i.code == opcode::compute && (i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight);
+              bool const makes_term = i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight;
+              again += was.ran_next[ahead][n] && i.code == opcode::compute && makes_term;
             }
           auto rest = lower_salvageable(plans.job(), plans.plan({}), kept, tensors);
           sound(rest);

@@ -90,22 +90,23 @@ struct sweep {
   std::int64_t runs = 0, steps_undone = 0;
   std::vector<std::int32_t> struck_at_kind = std::vector<std::int32_t>(32, 0);  ///< by the opcode that the worker didn't come to
   std::int64_t struck_at_step = 0;
+  std::int64_t kept = 0;  ///< backward passes
 };
 
 /// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an undisturbed one.
 template <class MakeExecutor>
 void strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank, trained const& reference,
-                       MakeExecutor const& make, sweep& seen) {
+                       MakeExecutor const& make, sweep& seen, bool salvage = false) {
   std::vector<shunt::instruction> list;
   {
-    training_run run(c, solver, some_text());
+    training_run run(c, solver, some_text(), salvage);
     list = run.plan_without({}).program->ranks[rank].instructions;
   }
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   for (std::int32_t at = 0; at <= static_cast<std::int32_t>(list.size()); ++at) {
     SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
-    training_run run(c, solver, some_text());
+    training_run run(c, solver, some_text(), salvage);
     auto const report = run(make(shunt::fault{rank, 1, at}));
     ASSERT_EQ(report.losses.size(), 1U);
     ASSERT_EQ(report.losses[0].ranks, std::vector<rank_id>{rank});
@@ -117,6 +118,7 @@ void strike_everywhere(pipeline_training::config const& c, shunt::slipstream con
     EXPECT_EQ(restored, report.losses[0].steps_undone);
     ++seen.runs;
     seen.steps_undone += restored;
+    seen.kept += report.losses[0].kept;
     if (at < static_cast<std::int32_t>(list.size())) {
       auto const& i = list[static_cast<std::size_t>(at)];
       ++seen.struck_at_kind[static_cast<std::size_t>(i.code)];
@@ -156,6 +158,24 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) 
   }
   EXPECT_GT(threads.steps_undone, 0);
   EXPECT_EQ(one_thread.runs, threads.runs);
+}
+
+TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
+  auto const c = small(3, 3, 3);
+  auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
+  for (bool const together : {false, true}) {
+    sweep threads, one_thread;
+    for (shunt::stage_id s : shunt::ids<shunt::stage_id>(3)) {
+      shunt::slipstream const solver{.split = !together, .stagger = !together};
+      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_threads, threads, true);
+      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_one_thread, one_thread, true);
+    }
+    EXPECT_GT(threads.kept, threads.runs);
+    EXPECT_GT(one_thread.kept, 5 * one_thread.runs);
+  }
+  auto validated = c;
+  validated.clip = 1;
+  EXPECT_THROW(training_run(validated, {}, some_text(), true), shunt::invalid_problem);
 }
 
 /// One rank whose steps take long, as streams and machines of uneven speed have them.

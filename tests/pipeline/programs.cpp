@@ -335,7 +335,7 @@ TEST(programs, what_is_left_of_any_plan_is_sound) {
   std::uint64_t seed = 300;
   std::size_t forwards_alone = 0;
   for (auto const& job : layouts())
-    for (int round = 0; round < 5; ++round) {
+    for (int round = 0; round < 20; ++round) {
       auto plan = by_chance(job, ++seed, false);
       for (auto& list : plan.order)  // steps at the ends, as planners put them
         std::sort(list.begin(), list.end(), [at = list](operation const& a, operation const& b) {

@@ -304,8 +304,9 @@ class recovery_driver {
   /// Asks what is left of the n-th program of the session.
   void salvage_what_ran(std::int32_t n, loss& l) {
     auto const now = program_of(n), next = program_of(n + 1);
+    bool const rest = now == report_.sessions.back().rest;
     auto left = config_.salvage(std::span<rank_id const>(report_.dead),
-                                interrupted_iteration{*now, *next, now == report_.sessions.back().rest, what_ran(*now, n), what_ran(*next, n + 1)});
+                                interrupted_iteration{*now, *next, rest, what_ran(*now, n), what_ran(*next, n + 1)});
     if (!left) return;
     rest_ = std::make_shared<program const>(std::move(left->rest));
     l.kept = left->kept;

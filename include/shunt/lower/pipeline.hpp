@@ -19,9 +19,9 @@
 ///
 /// A buffer is written again only when what it held was sent and, by the times at which operations start when nothing delays them, taken:
 /// so every wait points back in time, and nobody waits in a circle even if every send waits for its receive.
-/// Linear in the number of operations. Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp: micro-batches,
-/// gradients of the first stages and backward_weights may be missing); throws invalid_program where one operation's input is made nowhere,
-/// where ranks wait for each other, or where a rank needs more lanes than there are.
+/// Linear in the number of operations. Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp: there
+/// micro-batches, gradients of the first stages and backward_weights may be missing); throws invalid_program where one operation's input is
+/// made nowhere, where ranks wait for each other, or where a rank needs more lanes than there are.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -66,7 +66,14 @@ class pipeline_lowering {
   /// `kept`: what sums begin with, where their reduction is out of place; otherwise a null pointer.
   constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
                               message_layout const& layout, gradient_ledger const* kept = nullptr)
-      : job_(job), schedule_(schedule), tensors_(tensors), layout_(layout), kept_(kept), builder_(job.ranks()), cell_(job), starts_(starts_of(job, schedule)) {
+      : job_(job),
+        schedule_(schedule),
+        tensors_(tensors),
+        layout_(layout),
+        kept_(kept),
+        builder_(job.ranks()),
+        cell_(job),
+        starts_(starts_of(job, schedule)) {
     actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
     set_of_.assign(cell_.count, none);
     host_.assign(cell_.count, rank_id{none});
@@ -341,8 +348,8 @@ class pipeline_lowering {
     return last_ = place(pipeline_lanes::compute, after, [&](placing const& at) { return builder_.copy(r, from, to, at); });
   }
 
-  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose outputs, if they were sent, were taken before the next
-  /// ones are made there, or a new one.
+  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose outputs, if they were sent, were taken before the
+  /// next ones are made there, or a new one.
   constexpr void take_set(rank_id r, std::size_t cell) {
     auto const taken = [&](buffer_set const& set) {
       return set.output_taken <= starts_.forward[cell] && (starts_.gradient[cell] < 0 || set.gradient_taken <= starts_.gradient[cell]);

@@ -7,14 +7,14 @@
 /// 1. Out of place. In a program of `lower_salvageable` a stage's sum (and flag) is copied before it is reduced, reductions work on the
 ///    copy, steps read it, and both persist. So a rank that waits for a dead peer in a reduction still has its own sum, and one that has
 ///    gone on has the reduced one until its next reduction. It costs a copy and as much memory as the gradients take.
-/// 2. Ledger. `kept_gradients` reads from the lists, and from how far each rank came in its own, what each survivor holds. Where one
-///    has seen a reduction through, it holds the stage's whole sum, with what the dead had put into it: of these the lowest rank alone keeps it,
-///    and all others begin with zero. Otherwise each keeps its own sum, with the terms that it had finished, and those of the dead are lost.
-///    A rank that has neither any more (it went through all of the next iteration while another was still in this one) keeps nothing.
+/// 2. Ledger. `kept_gradients` reads from the lists, and from how far each rank came in its own, what each survivor holds. Where some have
+///    seen a reduction through, they hold the stage's whole sum, with what the dead had put into it: the lowest of them alone keeps it, and all
+///    others begin with zero. Otherwise each keeps its own sum, with the terms that it had finished, and those of the dead are lost. A
+///    rank that has neither any more (it went through all of the next iteration while another was still in this one) keeps nothing.
 /// 3. The rest. A micro-batch that misses no term isn't computed. Of others all forwards are, gradients from the last stage down to the
-///    first that misses its term, and backward_weights that are missing; a fused backward whose term is there becomes a backward_input. A
-///    plan holds whichever micro-batch is called which: those that are computed take the lines of the first ones of every pipeline, those that
-///    miss earlier stages first, for the micro-batches of a dead worker were all of one pipeline. What is left of each list stays in
+///    first that misses its term, and backward_weights that are missing; a fused backward whose term is there becomes a backward_input.
+///    A plan holds whichever micro-batch is called which: those that are computed take the lines of the first ones of every pipeline,
+///    what misses earlier stages first, for a dead worker's micro-batches were all of one pipeline. What is left of each list stays in
 ///    its order, so nobody waits for more than in the plan. Every stage reduces and steps as ever.
 ///
 /// The rest can be interrupted in turn: what it began with is then the ledger `before`. States must be those of the iteration's
@@ -47,10 +47,10 @@ namespace detail {
 
 /// How far one stage came on one rank, of one list.
 struct sum_progress {
-  bool opened = true;       // what its sum and flag begin with is there
-  bool began = false;       // to open them
-  bool reducing = false;    // the copies have begun
-  bool reduced = true;      // copies and reductions have all ended
+  bool began = false;     // its sum or its flag was written
+  bool opened = true;     // what they begin with is there
+  bool reducing = false;  // the copies that are reduced were written
+  bool reduced = true;    // copies and reductions have all ended
   std::vector<operation> terms{};
 };
 
@@ -63,6 +63,7 @@ struct sum_progress {
     if (i.code == opcode::copy && (list.writes(i)[0] == reduced || list.writes(i)[0] == flag)) sums.push_back(list.reads(i)[0]);
   if (sums.size() != 2)
     throw invalid_program("stage " + std::to_string(s.value()) + " reduces its gradient in place: nothing of it can be kept");
+  auto const begins_at = [](region const& a, region const& b) { return a.buffer == b.buffer && a.offset == b.offset; };
   sum_progress p;
   for (std::size_t n = 0; n < all.size(); ++n) {
     auto const& i = all[n];
@@ -73,7 +74,7 @@ struct sum_progress {
     } else if (!writes.empty() && (writes[0] == reduced || writes[0] == flag)) {
       p.reducing = p.reducing || ran[n];
       p.reduced = p.reduced && ran[n];
-    } else if (!writes.empty() && std::any_of(sums.begin(), sums.end(), [&](region const& x) { return writes[0].buffer == x.buffer && writes[0].offset == x.offset; })) {
+    } else if (!writes.empty() && std::any_of(sums.begin(), sums.end(), [&](region const& x) { return begins_at(writes[0], x); })) {
       p.began = p.began || ran[n];
       p.opened = p.opened && ran[n];
     }
@@ -93,7 +94,8 @@ struct sum_progress {
 
 /// What the ranks that live in `job` hold of an iteration that was interrupted under programs of `lower_salvageable`. `before`: what it
 /// began with, where that was the rest of an iteration. Throws invalid_program where a gradient is reduced in place.
-[[nodiscard]] inline gradient_ledger kept_gradients(pipeline_job const& job, interrupted_iteration const& at, gradient_ledger const& before = {}) {
+[[nodiscard]] inline gradient_ledger kept_gradients(pipeline_job const& job, interrupted_iteration const& at,
+                                                    gradient_ledger const& before = {}) {
   gradient_ledger all;
   for (rank_id r : ids<rank_id>(job.ranks())) {
     if (!job.alive(r)) continue;
@@ -119,7 +121,7 @@ struct sum_progress {
     }
   }
   gradient_ledger once;  // no term twice
-  for (kept_gradient& k : all) {
+  for (kept_gradient const& k : all) {
     auto const whole = std::find_if(all.begin(), all.end(), [&](auto const& other) { return other.stage == k.stage && other.reduced; });
     if (whole == all.end() || &*whole == &k) once.push_back(k);
   }
