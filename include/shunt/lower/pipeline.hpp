@@ -19,6 +19,8 @@
 ///
 /// A buffer is written again only when what it held was sent and, by the times at which operations start when nothing delays them, taken:
 /// so every wait points back in time, and nobody waits in a circle even if every send waits for its receive.
+/// That holds where steps stand behind a rank's other operations, as all solvers put them. A rank of several stages that steps amid its
+/// operations may wait in a reduction for a peer that waits for it: `check` finds that in the program, inline and streams refuse to run it.
 /// Linear in the number of operations. Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp: there
 /// micro-batches, gradients of the first stages and backward_weights may be missing); throws invalid_program where one operation's input is
 /// made nowhere, where ranks wait for each other, or where a rank needs more lanes than there are.
