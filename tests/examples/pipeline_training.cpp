@@ -99,14 +99,16 @@ void strike_everywhere(pipeline_training::config const& c, shunt::slipstream con
                        MakeExecutor const& make, sweep& seen, bool salvage = false) {
   std::vector<shunt::instruction> list;
   {
-    training_run run(c, solver, some_text(), salvage);
+    training_run run(c, solver, some_text());
+    if (salvage) run.salvage();
     list = run.plan_without({}).program->ranks[rank].instructions;
   }
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   for (std::int32_t at = 0; at <= static_cast<std::int32_t>(list.size()); ++at) {
     SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
-    training_run run(c, solver, some_text(), salvage);
+    training_run run(c, solver, some_text());
+    if (salvage) run.salvage();
     auto const report = run(make(shunt::fault{rank, 1, at}));
     ASSERT_EQ(report.losses.size(), 1U);
     ASSERT_EQ(report.losses[0].ranks, std::vector<rank_id>{rank});
@@ -175,7 +177,8 @@ TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
   }
   auto validated = c;
   validated.clip = 1;
-  EXPECT_THROW(training_run(validated, {}, some_text(), true), shunt::invalid_problem);
+  training_run run(validated, {}, some_text());
+  EXPECT_THROW(run.salvage(), shunt::invalid_problem);
 }
 
 /// One rank whose steps take long, as streams and machines of uneven speed have them.
