@@ -341,7 +341,7 @@ TEST(salvage, every_instruction_of_every_rank_may_be_the_last) {
   }
 }
 
-TEST(salvage, of_larger_jobs) {
+TEST(salvage, of_larger_jobs_exhaustive) {
   for (auto const v : variants) {
     SCOPED_TRACE(std::string(v.split ? "split" : "fused") + (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(3, 4, 6, v);
@@ -350,7 +350,7 @@ TEST(salvage, of_larger_jobs) {
   }
 }
 
-TEST(salvage, on_threads) {
+TEST(salvage, on_threads_exhaustive) {
   for (auto const v : variants) {
     auto plans = slipstreams(2, 3, 4, v);
     strike_everywhere<on_threads>(plans, 3);
@@ -391,7 +391,7 @@ TEST(salvage, ranks_with_several_stages) {
   }
 }
 
-TEST(salvage, ends_twice) {
+TEST(salvage, ends_twice_exhaustive) {
   for (auto const v : variants) {
     SCOPED_TRACE(std::string(v.split ? "split" : "fused") + (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(3, 2, 3, v);

@@ -123,7 +123,7 @@ struct small {
   int rounds;
 };
 
-TEST(exact, is_the_best_of_all_orders) {
+TEST(exact, is_the_best_of_all_orders_exhaustive) {
   dice d(1);
   auto const with = [](pipeline_job job, stage_layout layout) {
     job.layout = std::move(layout);

@@ -204,7 +204,7 @@ struct slow_clock {
   bool stuck = false;
 };
 
-TEST(measures, agree_with_a_slow_clock_on_any_layout) {
+TEST(measures, agree_with_a_slow_clock_on_any_layout_exhaustive) {
   dice d(11);
   int pairs = 0, chunks = 0, cycles = 0;
   for (int round = 0; round < 300; ++round) {
