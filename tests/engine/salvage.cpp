@@ -363,7 +363,7 @@ TEST(salvage, of_what_lanes_have_run_out_of_order) {
   strike_everywhere<slow_sends>(plans);
 }
 
-TEST(salvage, while_others_are_an_iteration_ahead) {
+TEST(salvage, while_others_are_an_iteration_ahead_exhaustive) {
   for (auto const v : variants) {
     auto plans = slipstreams(2, 3, 3, v);
     for (rank_id r : ids<rank_id>(plans.job().ranks())) {

@@ -285,7 +285,7 @@ class every_plan {
   std::vector<std::vector<todo>> routed_;
 };
 
-TEST(laws, no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best) {
+TEST(laws, no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best_exhaustive) {
   dice d(4);
   struct size {
     std::int32_t pipelines, stages, microbatches;
