@@ -24,38 +24,16 @@
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/threads.hpp"
 #include "shunt/solve/shards/uniform_shards.hpp"
+#include "small_experts.hpp"
 
 namespace {
 
-using namespace example;
+using namespace small_experts;
 using shunt::expert_id;
 using shunt::expert_placement;
 using shunt::layer_id;
 using shunt::rank_id;
 using buffers = shunt::moe_buffers;
-
-text_bytes const& words() {
-  static text_bytes const all = [] {
-    text_bytes bytes;
-    std::mt19937_64 random(7);
-    char const* const list[] = {"the ", "rank ", "keeps ", "a slot ", "for ", "one expert", ", and ", "tokens ", "travel.\n"};
-    while (bytes.size() < 4000)
-      for (char const* at = list[random() % 9]; *at; ++at) bytes.push_back(static_cast<std::uint8_t>(*at));
-    return bytes;
-  }();
-  return all;
-}
-
-/// Small enough for thousands of evaluations; nothing divides evenly.
-training_setup small() {
-  training_setup s;
-  s.model = {.context = 3, .embedding = 5, .layers = 2, .experts = 5, .expert = {.width = 6, .hidden = 7}};
-  s.ranks = 4;
-  s.slots_per_rank = 2;
-  s.tokens = 12;
-  s.capacity.reset();
-  return s;
-}
 
 expert_placement placement_of(training_setup const& s, std::vector<std::int32_t> const& slots_per_rank, auto const& expert_of) {
   expert_placement p{.layers = s.model.layers, .experts = s.model.experts};

@@ -19,10 +19,11 @@
 #include "device_on_host.hpp"
 #include "shunt/execute/inline.hpp"
 #include "shunt/execute/streams.hpp"
+#include "small_experts.hpp"
 
 namespace {
 
-using namespace example;
+using namespace small_experts;
 using shunt::rank_id;
 using buffers = shunt::moe_buffers;
 
@@ -59,28 +60,6 @@ static_assert(moe::device<host_device>);
 using host_work = moe::stream_work<host_device>;
 static_assert(shunt::stream_work<host_work, toys::host_streams::stream_ref> && shunt::restorable<host_work>);
 
-text_bytes const& words() {
-  static text_bytes const all = [] {
-    text_bytes bytes;
-    std::mt19937_64 random(7);
-    char const* const list[] = {"the ", "rank ", "keeps ", "a slot ", "for ", "one expert", ", and ", "tokens ", "travel.\n"};
-    while (bytes.size() < 4000)
-      for (char const* at = list[random() % 9]; *at; ++at) bytes.push_back(static_cast<std::uint8_t>(*at));
-    return bytes;
-  }();
-  return all;
-}
-
-/// Nothing divides evenly.
-training_setup small() {
-  training_setup s;
-  s.model = {.context = 3, .embedding = 5, .layers = 2, .experts = 5, .expert = {.width = 6, .hidden = 7}};
-  s.ranks = 4;
-  s.slots_per_rank = 2;
-  s.tokens = 12;
-  s.capacity.reset();
-  return s;
-}
 training_setup mirrored() {
   auto s = small();
   s.ranks = 5;

@@ -195,19 +195,6 @@ struct mean_loss {
   }
 };
 
-/// An item is a column.
-struct sum_columns {
-  float const* rows = nullptr;
-  std::int64_t count = 0, columns = 1;
-  float* sums = nullptr;
-
-  SHUNT_HD void operator()(std::int64_t c) const {
-    float sum = 0;
-    for (std::int64_t t = 0; t < count; ++t) sum += rows[t * columns + c];
-    sums[c] = sum;
-  }
-};
-
 /// The gradient of the loss with respect to the router's scores. An item is a token.
 struct choose_expert_backward {
   kept_arrays kept{};

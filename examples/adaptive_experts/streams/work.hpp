@@ -14,6 +14,7 @@
 #include "experts.hpp"
 #include "fixed_point.hpp"
 #include "memory.hpp"
+#include "model_kernels.hpp"
 #include "places.hpp"
 #include "room.hpp"
 #include "shunt/core/error.hpp"
