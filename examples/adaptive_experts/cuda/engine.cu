@@ -16,8 +16,8 @@ policy_run train_on_gpu(options const& o, std::string const& name, text_bytes co
   using work = moe::stream_work<moe::cuda_device>;
   moe::cuda_device device(*gpu.device);
   if (o.engine == "cuda-graphs")
-    return train_here<work>(o.setup, name, text, shunt::graph_executor<shunt::cuda_system>{&device.streams(), faults}, say, device);
-  return train_here<work>(o.setup, name, text, shunt::stream_executor<shunt::cuda_system>{&device.streams(), faults}, say, device);
+    return train_here<work>(o.setup, name, text, shunt::graph_executor<moe::cuda_device::system>{&device.streams(), faults}, say, device);
+  return train_here<work>(o.setup, name, text, shunt::stream_executor<moe::cuda_device::system>{&device.streams(), faults}, say, device);
 }
 
 }  // namespace example

@@ -6,31 +6,33 @@
 #include <span>
 
 #include "products.hpp"
+#include "shunt/core/host_device.hpp"
 #include "shunt/cuda/buffer.hpp"
 #include "shunt/cuda/error.hpp"
 #include "shunt/cuda/stream.hpp"
 #include "shunt/cuda/system.hpp"
-#include "shunt/execute/stream_system.hpp"
-#include "shunt/program/program.hpp"
 #include "training_device.hpp"
 
 namespace example {
 
-/// What nvcc has to compile, in a source of its own: the launchers of shunt::cuda_kernels, and `launch`, which enqueues f(0) .. f(n - 1)
-/// where the condition isn't null and its word is not 0. The linker misses a function object that the source doesn't instantiate it for.
-struct nvcc_kernels {
-  static void move(cudaStream_t on, std::span<shunt::stream_part const> parts, std::int64_t const* guard);
-  static void fold(cudaStream_t on, shunt::element type, shunt::reduction how, std::span<std::byte const* const> sources,
-                   std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard);
-  static void fill(cudaStream_t on, std::span<std::byte> target, std::int64_t const* guard);
-  template <class Items>
-  static void launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition);
+/// A function object of items that does nothing where the condition isn't null and its word is 0.
+template <class Items>
+struct on_condition {
+  Items f;
+  std::int64_t const* condition;
+
+  SHUNT_HD void operator()(std::int64_t i) const {
+    if (condition == nullptr || *condition != 0) f(i);
+  }
 };
 
-/// A GPU as a training_device, with cuBLASLt for products. Throws cuda_error and cublas_error.
+/// A GPU as a training_device, with cuBLASLt for products. `Kernels` is what nvcc has to compile: the launchers that basic_cuda_system asks for,
+/// and launch(stream, n, f, condition), which enqueues f(0) .. f(n - 1) on that condition.
+/// Throws cuda_error and cublas_error.
+template <class Kernels>
 class cuda_training_device {
  public:
-  using system = shunt::basic_cuda_system<nvcc_kernels>;
+  using system = shunt::basic_cuda_system<Kernels>;
 
   explicit cuda_training_device(int number) : streams_(number) {}
 
@@ -43,9 +45,10 @@ class cuda_training_device {
 
   template <class Items>
   void each(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
-    nvcc_kernels::launch(on, n, f, condition);
+    Kernels::launch(on, n, f, condition);
   }
-  void multiply(shunt::cuda_stream_ref on, product_shape const& shape, float const* a, float const* b, float* c) {
+  template <class T>
+  void multiply(shunt::cuda_stream_ref on, product_shape const& shape, T const* a, T const* b, T* c) {
     products_(on, shape, a, b, c);
   }
 
@@ -61,7 +64,5 @@ class cuda_training_device {
   shunt::cuda_stream copies_{};
   products products_{};
 };
-
-static_assert(training_device<cuda_training_device>);
 
 }  // namespace example

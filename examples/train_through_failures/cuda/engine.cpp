@@ -3,7 +3,7 @@
 
 #include "../engines.hpp"
 #include "../on_device.hpp"
-#include "cuda/cuda_device.hpp"
+#include "kernels.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/cuda/device.hpp"
 
@@ -12,7 +12,7 @@ namespace example {
 int train_on_cuda(options const& o) {
   auto const gpu = shunt::first_cuda_device(80);
   if (!gpu) throw shunt::invalid_problem("engine", gpu.reason);
-  cuda_training_device device(*gpu.device);
+  cuda_training_device<nvcc_kernels> device(*gpu.device);
   return train_on_device(o, device, std::cout);
 }
 

@@ -1,27 +1,13 @@
 // The kernels of --engine cuda: those of the library's streams, and what the model computes between its products.
 #include <tuple>
 
-#include "cuda/cuda_device.hpp"
+#include "kernels.hpp"
 #include "model_kernels.hpp"
-#include "shunt/core/host_device.hpp"
 #include "shunt/cuda/kernels.cuh"
 #include "shunt/cuda/launch.cuh"
 #include "step_kernels.hpp"
 
 namespace example {
-namespace {
-
-template <class Items>
-struct on_condition {
-  Items f;
-  std::int64_t const* condition;
-
-  SHUNT_HD void operator()(std::int64_t i) const {
-    if (condition == nullptr || *condition != 0) f(i);
-  }
-};
-
-}  // namespace
 
 void nvcc_kernels::move(cudaStream_t on, std::span<shunt::stream_part const> parts, std::int64_t const* guard) {
   shunt::cuda_kernels::move(on, parts, guard);
