@@ -1,4 +1,5 @@
-// What executors cost by themselves: an instruction that waits for nobody, a message there and back, a program checked and simulated.
+// What executors cost by themselves: an instruction that waits for nobody, a message there and
+// back, a program checked and simulated.
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
@@ -23,8 +24,10 @@ struct unit_costs {
   transfer_time transfer(rank_id, rank_id, byte_count) const { return {0, 1}; }
 };
 
-/// A pipeline's shape: every rank receives, computes and sends, `each` times; messages on a lane of their own or not.
-std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stages, std::int32_t each, bool own_lane) {
+/// A pipeline's shape: every rank receives, computes and sends, `each` times; messages on a lane of
+/// their own or not.
+std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stages,
+                                      std::int32_t each, bool own_lane) {
   program_builder b(pipelines * stages);
   auto const lane = static_cast<std::uint8_t>(own_lane ? 1 : 0);
   for (std::int32_t p = 0; p < pipelines; ++p)
@@ -34,7 +37,8 @@ std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stage
       for (std::int32_t n = 0; n < each; ++n) {
         region const in{0, 128 * n, 64}, out{0, 128 * n + 64, 64};
         auto const got = s > 0 ? b.receive(r, r.value() - 1, in, 0, {.lane = lane}) : -1;
-        auto const done = own_lane && s > 0 ? b.compute(r, {}, {in}, {out}, {.after = {got}}) : b.compute(r, {}, {in}, {out});
+        auto const done = own_lane && s > 0 ? b.compute(r, {}, {in}, {out}, {.after = {got}})
+                                            : b.compute(r, {}, {in}, {out});
         if (s + 1 == stages) continue;
         if (own_lane)
           b.send(r, r.value() + 1, out, 0, {.lane = 1, .after = {done}});
@@ -47,7 +51,8 @@ std::shared_ptr<program const> chains(std::int32_t pipelines, std::int32_t stage
 
 /// Sessions of many programs, and the time of an instruction, or of so many together.
 template <class Executor>
-void run_sessions(benchmark::State& state, Executor const& executor, std::shared_ptr<program const> const& p, int together = 1) {
+void run_sessions(benchmark::State& state, Executor const& executor,
+                  std::shared_ptr<program const> const& p, int together = 1) {
   idle::work w(p->ranks.size());
   constexpr int programs = 20;
   idle::time_parts(state, static_cast<double>(p->instructions()) * programs / together, [&] {
@@ -60,15 +65,26 @@ void run_sessions(benchmark::State& state, Executor const& executor, std::shared
   });
 }
 
-void inline_computes(benchmark::State& state) { run_sessions(state, inline_executor{}, idle::computes(2, 5000)); }
-void inline_messages(benchmark::State& state) { run_sessions(state, inline_executor{}, idle::messages(5000, state.range(0))); }
-void threads_computes(benchmark::State& state) { run_sessions(state, threads{}, idle::computes(1, 10000)); }
-void threads_messages(benchmark::State& state) { run_sessions(state, threads{}, idle::messages(5000, state.range(0))); }
-void threads_ping_pong(benchmark::State& state) { run_sessions(state, threads{}, idle::ping_pong(500), 4); }
+void inline_computes(benchmark::State& state) {
+  run_sessions(state, inline_executor{}, idle::computes(2, 5000));
+}
+void inline_messages(benchmark::State& state) {
+  run_sessions(state, inline_executor{}, idle::messages(5000, state.range(0)));
+}
+void threads_computes(benchmark::State& state) {
+  run_sessions(state, threads{}, idle::computes(1, 10000));
+}
+void threads_messages(benchmark::State& state) {
+  run_sessions(state, threads{}, idle::messages(5000, state.range(0)));
+}
+void threads_ping_pong(benchmark::State& state) {
+  run_sessions(state, threads{}, idle::ping_pong(500), 4);
+}
 
 /// Workers, each with about 200 instructions on one or two lanes.
 void simulate_pipelines(benchmark::State& state) {
-  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
+  auto const p =
+      chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
   for (auto _ : state) {
     auto const o = simulated{unit_costs{}}.run(*p);
     benchmark::DoNotOptimize(o.timeline.events.data());
@@ -77,7 +93,8 @@ void simulate_pipelines(benchmark::State& state) {
 }
 
 void check_pipelines(benchmark::State& state) {
-  auto const p = chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
+  auto const p =
+      chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
   for (auto _ : state) benchmark::DoNotOptimize(check(*p).size());
   state.counters["instructions"] = static_cast<double>(p->instructions());
 }
@@ -87,7 +104,9 @@ BENCHMARK(inline_messages)->Arg(64)->Arg(2048)->Unit(benchmark::kMillisecond);
 BENCHMARK(threads_computes)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(threads_messages)->Arg(64)->Arg(2048)->Unit(benchmark::kMillisecond)->UseRealTime();
 BENCHMARK(threads_ping_pong)->Unit(benchmark::kMillisecond)->UseRealTime();
-BENCHMARK(simulate_pipelines)->ArgsProduct({{64, 1024, 16384}, {1, 2}})->Unit(benchmark::kMillisecond);
+BENCHMARK(simulate_pipelines)
+    ->ArgsProduct({{64, 1024, 16384}, {1, 2}})
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(check_pipelines)->ArgsProduct({{64, 1024}, {1, 2}})->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Plans around dead workers against the lower bound, how long large ones take, and how long an interrupted iteration takes again, whole and
-// salvaged. SHUNT_BENCHMARK_JOBS=2000 (default 10) sets the number
-// of random jobs; with 1000 and more the rows of 16,384 workers are there as well.
+// Plans around dead workers against the lower bound, how long large ones take, and how long an
+// interrupted iteration takes again, whole and salvaged. SHUNT_BENCHMARK_JOBS=2000 (default 10)
+// sets the number of random jobs; with 1000 and more the rows of 16,384 workers are there as well.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -45,22 +45,30 @@ int jobs() {
   return wish == nullptr ? 10 : std::max(1, std::atoi(wish));
 }
 
-enum class family { unit, near, wide };  // costs 1; 80 to 120 and transfer 5; 1 to 20 and transfer 1 to 10
+enum class family {
+  unit,
+  near,
+  wide
+};  // costs 1; 80 to 120 and transfer 5; 1 to 20 and transfer 1 to 10
 
 // D and S in 2..8, M in 4..32, up to two dead workers a stage and a live one.
 pipeline_job random_job(dice& d, family of) {
-  pipeline_job job{.pipelines = d.roll(2, 8), .stages = d.roll(2, 8), .microbatches = d.roll(4, 32)};
+  pipeline_job job{
+      .pipelines = d.roll(2, 8), .stages = d.roll(2, 8), .microbatches = d.roll(4, 32)};
   auto const costs = [&](std::int32_t low, std::int32_t high) {
     std::vector<ticks> each;
     for (std::int32_t s = 0; s < job.stages; ++s) each.push_back(d.roll(low, high));
     return per_stage(std::move(each));
   };
   if (of == family::near) {
-    job.costs = {.forward = costs(80, 120), .backward_input = costs(80, 120), .backward_weight = costs(80, 120)};
+    job.costs = {.forward = costs(80, 120),
+                 .backward_input = costs(80, 120),
+                 .backward_weight = costs(80, 120)};
     job.transfer = 5;
   }
   if (of == family::wide) {
-    job.costs = {.forward = costs(1, 20), .backward_input = costs(1, 20), .backward_weight = costs(1, 20)};
+    job.costs = {
+        .forward = costs(1, 20), .backward_input = costs(1, 20), .backward_weight = costs(1, 20)};
     job.transfer = d.roll(1, 10);
   }
   for (std::int32_t s = 0; s < job.stages; ++s)
@@ -73,11 +81,13 @@ pipeline_job random_job(dice& d, family of) {
   return job;
 }
 
-// Counters in percent: plans at the bound, the same where M >= 2 S, mean gap to the bound; the time is that of all jobs.
+// Counters in percent: plans at the bound, the same where M >= 2 S, mean gap to the bound; the time
+// is that of all jobs.
 void at_the_bound(benchmark::State& state) {
   dice d(100 + static_cast<std::uint64_t>(state.range(0)));
   std::vector<pipeline_job> all;
-  for (int i = 0; i < jobs(); ++i) all.push_back(random_job(d, static_cast<family>(state.range(0))));
+  for (int i = 0; i < jobs(); ++i)
+    all.push_back(random_job(d, static_cast<family>(state.range(0))));
   slipstream const solver{.effort = state.range(1)};
   double reached = 0, deep = 0, deep_reached = 0, gap = 0, slowest = 0;
   for (auto _ : state) {
@@ -85,8 +95,11 @@ void at_the_bound(benchmark::State& state) {
     for (auto const& job : all) {
       auto const from = std::chrono::steady_clock::now();
       auto const answer = solver(job);
-      slowest = std::max(slowest, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - from).count());
-      bool const at = answer.objective == answer.lower_bound, is_deep = job.microbatches >= 2 * job.stages;
+      slowest = std::max(slowest, std::chrono::duration<double, std::milli>(
+                                      std::chrono::steady_clock::now() - from)
+                                      .count());
+      bool const at = answer.objective == answer.lower_bound,
+                 is_deep = job.microbatches >= 2 * job.stages;
       reached += at;
       deep += is_deep;
       deep_reached += is_deep && at;
@@ -120,7 +133,9 @@ struct losses_of_one {
   pipeline_job const job;
   std::map<std::vector<rank_id>, std::pair<pipeline_job, pipeline_schedule>> plans{};
 
-  static constexpr pipeline_tensors tensors() { return {.activation = 0, .stash = 0, .gradient = 0, .state = 0}; }
+  static constexpr pipeline_tensors tensors() {
+    return {.activation = 0, .stash = 0, .gradient = 0, .state = 0};
+  }
 
   std::pair<pipeline_job, pipeline_schedule> const& around(std::span<rank_id const> dead) {
     std::vector<rank_id> const key(dead.begin(), dead.end());
@@ -145,25 +160,30 @@ struct losses_of_one {
       return std::optional(lower_salvageable(without, found, {}, tensors()));
     };
     recovery config{.end = 3};
-    config.salvage = [&](std::span<rank_id const> dead, interrupted_iteration const& at) -> std::optional<salvaged> {
+    config.salvage = [&](std::span<rank_id const> dead,
+                         interrupted_iteration const& at) -> std::optional<salvaged> {
       interrupted = true;
       if (!salvage) return std::nullopt;
       auto const& [without, found] = around(dead);
       auto const kept = kept_gradients(without, at);
-      return salvaged{lower_salvageable(without, found, kept, tensors()), terms_in(kept), job.seats() * job.microbatches};
+      return salvaged{lower_salvageable(without, found, kept, tensors()), terms_in(kept),
+                      job.seats() * job.microbatches};
     };
     auto const hear = [&](completed_iteration const& c) {
       if (!c.dead.empty() && !answer) answer = redone{c.ended_at};
     };
-    auto const report = run_through_losses(simulated{.cost = job_costs(job), .faults = {struck}, .timeout = timeout}, w, config, plan, hear);
+    auto const report = run_through_losses(
+        simulated{.cost = job_costs(job), .faults = {struck}, .timeout = timeout}, w, config, plan,
+        hear);
     if (!interrupted || !answer) return std::nullopt;
     answer->kept = report.losses.front().kept;
     return answer;
   }
 };
 
-// Mean ticks over every rank of 3 x 4 x 6 and every instruction of its second iteration of three, before which it falls silent; backward
-// passes kept, in percent. The argument is for how many ticks of silence the others go on.
+// Mean ticks over every rank of 3 x 4 x 6 and every instruction of its second iteration of three,
+// before which it falls silent; backward passes kept, in percent. The argument is for how many
+// ticks of silence the others go on.
 void redo_after_a_loss(benchmark::State& state) {
   losses_of_one all{{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}}};
   auto const p = lower_salvageable(all.job, all.around({}).second, {}, losses_of_one::tensors());
@@ -171,8 +191,10 @@ void redo_after_a_loss(benchmark::State& state) {
   for (auto _ : state) {
     whole = rest = kept = count = 0;
     for (rank_id r : ids<rank_id>(p.ranks.size()))
-      for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++at) {
-        auto const before = all.after({r, 1, at}, state.range(0), false), now = all.after({r, 1, at}, state.range(0), true);
+      for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size());
+           ++at) {
+        auto const before = all.after({r, 1, at}, state.range(0), false),
+                   now = all.after({r, 1, at}, state.range(0), true);
         if (!before || !now) continue;
         whole += static_cast<double>(before->took);
         rest += static_cast<double>(now->took);
@@ -186,17 +208,26 @@ void redo_after_a_loss(benchmark::State& state) {
   state.counters["ratio"] = rest / whole;
   state.counters["kept_percent"] = 100 * kept / (count * all.job.seats() * all.job.microbatches);
 }
-BENCHMARK(redo_after_a_loss)->Unit(benchmark::kMillisecond)->Iterations(1)->ArgName("timeout")->Arg(0)->Arg(3)->Arg(10)->Arg(30);
+BENCHMARK(redo_after_a_loss)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1)
+    ->ArgName("timeout")
+    ->Arg(0)
+    ->Arg(3)
+    ->Arg(10)
+    ->Arg(30);
 
 pipeline_job large_job(std::int32_t pipelines, std::int32_t stages, int dead) {
-  pipeline_job job{.pipelines = pipelines,
-                   .stages = stages,
-                   .microbatches = 64,
-                   .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
-                   .transfer = 5};
+  pipeline_job job{
+      .pipelines = pipelines,
+      .stages = stages,
+      .microbatches = 64,
+      .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
+      .transfer = 5};
   dice d(7);
   while (static_cast<int>(job.dead.size()) < dead)
-    if (worker const w{d.roll(0, pipelines - 1), d.roll(0, stages - 1)}; job.alive(w)) job.dead.push_back(w);
+    if (worker const w{d.roll(0, pipelines - 1), d.roll(0, stages - 1)}; job.alive(w))
+      job.dead.push_back(w);
   return job;
 }
 
@@ -227,17 +258,20 @@ pipeline_schedule steady_plan(pipeline_job const& job) {
 }
 
 void measure_iteration(benchmark::State& state) {
-  auto const job = large_job(static_cast<std::int32_t>(state.range(0)), static_cast<std::int32_t>(state.range(1)), 0);
+  auto const job = large_job(static_cast<std::int32_t>(state.range(0)),
+                             static_cast<std::int32_t>(state.range(1)), 0);
   auto const plan = steady_plan(job);
   for (auto _ : state) benchmark::DoNotOptimize(times(job, plan));
 }
 void measure_period(benchmark::State& state) {
-  auto const job = large_job(static_cast<std::int32_t>(state.range(0)), static_cast<std::int32_t>(state.range(1)), 0);
+  auto const job = large_job(static_cast<std::int32_t>(state.range(0)),
+                             static_cast<std::int32_t>(state.range(1)), 0);
   auto const plan = steady_plan(job);
   for (auto _ : state) benchmark::DoNotOptimize(period(job, plan));
 }
 void simulate_iteration(benchmark::State& state) {
-  auto const job = large_job(static_cast<std::int32_t>(state.range(0)), static_cast<std::int32_t>(state.range(1)), 0);
+  auto const job = large_job(static_cast<std::int32_t>(state.range(0)),
+                             static_cast<std::int32_t>(state.range(1)), 0);
   auto const program = lower(job, steady_plan(job));
   for (auto _ : state) benchmark::DoNotOptimize(simulated{job_costs(job)}.run(program));
   state.counters["instructions"] = static_cast<double>(program.instructions());

@@ -1,5 +1,6 @@
 #pragma once
-// Programs whose work does nothing, so that what they take is the executor's own, and the time of one of their many equal parts.
+// Programs whose work does nothing, so that what they take is the executor's own, and the time of
+// one of their many equal parts.
 #include <benchmark/benchmark.h>
 #include <sys/resource.h>
 
@@ -70,13 +71,15 @@ inline double cpu_time() {
   for (auto const who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
     rusage used{};
     getrusage(who, &used);
-    for (timeval const& t : {used.ru_utime, used.ru_stime}) sum += 1e9 * static_cast<double>(t.tv_sec) + 1e3 * static_cast<double>(t.tv_usec);
+    for (timeval const& t : {used.ru_utime, used.ru_stime})
+      sum += 1e9 * static_cast<double>(t.tv_sec) + 1e3 * static_cast<double>(t.tv_usec);
   }
   return sum;
 }
 
-/// Runs `pass`, which says how many nanoseconds its parts took, for every iteration of a benchmark. Counters, in nanoseconds of a part: the
-/// median of the passes (`ns`), their least, and the CPU time of all.
+/// Runs `pass`, which says how many nanoseconds its parts took, for every iteration of a benchmark.
+/// Counters, in nanoseconds of a part: the median of the passes (`ns`), their least, and the CPU
+/// time of all.
 template <class Pass>
 void time_parts(benchmark::State& state, double parts, Pass const& pass) {
   std::vector<double> all;

@@ -1,13 +1,17 @@
-// How long it takes to order, lower and check a pipeline with two chunks a rank. Arguments: ranks, micro-batches.
+// How long it takes to order, lower and check a pipeline with two chunks a rank. Arguments: ranks,
+// micro-batches.
 //
 //     order    interleaved 1F1B, all ranks' lists
-//     lower    messages put in place: lists of operations, sends and receives, a lane for each directed edge
-//     check    everything: operations, dependencies, messages, their order between two ranks, deadlock with sends that wait
-//     all      these three; `all_memory_kept` where the allocator keeps what was freed, as a planner that runs once an iteration can ask for:
+//     lower    messages put in place: lists of operations, sends and receives, a lane for each
+//     directed edge check    everything: operations, dependencies, messages, their order between
+//     two ranks, deadlock with sends that wait all      these three; `all_memory_kept` where the
+//     allocator keeps what was freed, as a planner that runs once an iteration can ask for:
 //              at (64, 256) half of the time goes into fresh pages otherwise
-//     program  the same as a program with regions, buffers, waits and channels; and the check of that
+//     program  the same as a program with regions, buffers, waits and channels; and the check of
+//     that
 //
-// Best of PyTorch 2.14.1 for order, validation and lowering: 6.1 ms (8, 32), 2.0 s (64, 256); sail-sg: 92 ms, 183 s.
+// Best of PyTorch 2.14.1 for order, validation and lowering: 6.1 ms (8, 32), 2.0 s (64, 256);
+// sail-sg: 92 ms, 183 s.
 #include <benchmark/benchmark.h>
 #include <malloc.h>
 
@@ -25,7 +29,8 @@ namespace {
 using namespace shunt;
 
 pipeline_job job_of(benchmark::State const& state) {
-  pipeline_job job{.stages = 2 * static_cast<std::int32_t>(state.range(0)), .microbatches = static_cast<std::int32_t>(state.range(1))};
+  pipeline_job job{.stages = 2 * static_cast<std::int32_t>(state.range(0)),
+                   .microbatches = static_cast<std::int32_t>(state.range(1))};
   job.layout = stage_layout::looped(2);
   return job;
 }
@@ -33,7 +38,8 @@ pipeline_job job_of(benchmark::State const& state) {
 // n: instructions, which all of this should be linear in.
 void count(benchmark::State& state, pipeline_job const& job) {
   std::size_t n = 0;
-  for (auto const& list : place_messages(job, interleaved_one_f_one_b{}.order(job)).lists) n += list.size();
+  for (auto const& list : place_messages(job, interleaved_one_f_one_b{}.order(job)).lists)
+    n += list.size();
   state.SetComplexityN(static_cast<benchmark::IterationCount>(n));
   state.counters["n"] = static_cast<double>(n);
 }
@@ -75,7 +81,8 @@ void keep_memory(benchmark::State const&) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
-void give_memory_back(benchmark::State const&) {  // as it is by default, but that the thresholds don't grow any more
+void give_memory_back(
+    benchmark::State const&) {  // as it is by default, but that the thresholds don't grow any more
   mallopt(M_MMAP_THRESHOLD, 128 << 10);
   mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }
@@ -107,8 +114,10 @@ void sizes(benchmark::internal::Benchmark* b) {
 }
 void sizes_and_lanes(benchmark::internal::Benchmark* b) {
   b->Unit(benchmark::kMicrosecond)->ArgNames({"p", "m", "lanes"});
-  for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_peer, message_lanes::one_per_rank})
-    for (auto const& [p, m] : {std::pair{8, 32}, {64, 256}}) b->Args({p, m, static_cast<std::int64_t>(lanes)});
+  for (auto const lanes :
+       {message_lanes::one_per_edge, message_lanes::one_per_peer, message_lanes::one_per_rank})
+    for (auto const& [p, m] : {std::pair{8, 32}, {64, 256}})
+      b->Args({p, m, static_cast<std::int64_t>(lanes)});
 }
 BENCHMARK(order)->Apply(sizes);
 BENCHMARK(lower)->Apply(sizes_and_lanes);

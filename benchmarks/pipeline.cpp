@@ -1,4 +1,5 @@
-// How long it takes to make, judge, measure, lower and re-plan pipeline schedules. Arguments: pipelines, stages, micro-batches.
+// How long it takes to make, judge, measure, lower and re-plan pipeline schedules. Arguments:
+// pipelines, stages, micro-batches.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -16,11 +17,12 @@ namespace {
 using namespace shunt;
 
 pipeline_job job_of(benchmark::State const& state, int dead = 0) {
-  pipeline_job job{.pipelines = static_cast<std::int32_t>(state.range(0)),
-                   .stages = static_cast<std::int32_t>(state.range(1)),
-                   .microbatches = static_cast<std::int32_t>(state.range(2)),
-                   .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
-                   .transfer = 5};
+  pipeline_job job{
+      .pipelines = static_cast<std::int32_t>(state.range(0)),
+      .stages = static_cast<std::int32_t>(state.range(1)),
+      .microbatches = static_cast<std::int32_t>(state.range(2)),
+      .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
+      .transfer = 5};
   for (int i = 0; i < dead; ++i) {
     worker const w{i * 7 % job.pipelines, i * 5 % job.stages};
     if (job.alive(w)) job.dead.push_back(w);
@@ -63,8 +65,8 @@ void replan(benchmark::State& state) {
 
 void sizes(benchmark::internal::Benchmark* b) {
   b->Unit(benchmark::kMillisecond);
-  for (auto const& [d, s, m] :
-       {std::array{1, 8, 32}, std::array{1, 64, 256}, std::array{3, 4, 6}, std::array{8, 8, 32}, std::array{64, 16, 64}})
+  for (auto const& [d, s, m] : {std::array{1, 8, 32}, std::array{1, 64, 256}, std::array{3, 4, 6},
+                                std::array{8, 8, 32}, std::array{64, 16, 64}})
     b->Args({d, s, m});
 }
 BENCHMARK(generate<one_f_one_b>)->Apply(sizes);
@@ -72,6 +74,10 @@ BENCHMARK(generate<zb_h1>)->Apply(sizes);
 BENCHMARK(judge)->Apply(sizes);
 BENCHMARK(measure_times)->Apply(sizes);
 BENCHMARK(lower_to_program)->Apply(sizes);
-BENCHMARK(replan)->Unit(benchmark::kMillisecond)->Args({3, 4, 6})->Args({8, 8, 32})->Args({64, 16, 64});
+BENCHMARK(replan)
+    ->Unit(benchmark::kMillisecond)
+    ->Args({3, 4, 6})
+    ->Args({8, 8, 32})
+    ->Args({64, 16, 64});
 
 }  // namespace

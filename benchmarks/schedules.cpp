@@ -1,10 +1,12 @@
-// Zero bubble schedules beside the best of others: quality at the same memory, and how long an order takes.
+// Zero bubble schedules beside the best of others: quality at the same memory, and how long an
+// order takes.
 //
-// A label of the quality rows reads "ours | theirs | bound": makespans, or with "period" the time of the longest rank, a micro-batch's
-// forward as the unit. Theirs: the least of sail-sg/zero-bubble-pipeline-parallelism 39f2c186 and PyTorch 2.14.1, measured with one
-// simulator. Costs "unit": F = I = W = 1, no transfer; "real": F = 1, I = 1.05, W = 0.85, transfer 0.05 (a twentieth a tick), a chunk
-// where a rank has two. The rows of zb_auto let a backward_input give back half of the stash, as there; the others hold all of it until
-// the backward_weight.
+// A label of the quality rows reads "ours | theirs | bound": makespans, or with "period" the time
+// of the longest rank, a micro-batch's forward as the unit. Theirs: the least of
+// sail-sg/zero-bubble-pipeline-parallelism 39f2c186 and PyTorch 2.14.1, measured with one
+// simulator. Costs "unit": F = I = W = 1, no transfer; "real": F = 1, I = 1.05, W = 0.85, transfer
+// 0.05 (a twentieth a tick), a chunk where a rank has two. The rows of zb_auto let a backward_input
+// give back half of the stash, as there; the others hold all of it until the backward_weight.
 #include <benchmark/benchmark.h>
 
 #include <array>
@@ -26,9 +28,11 @@ namespace {
 
 using namespace shunt;
 
-constexpr std::array<std::array<std::int32_t, 2>, 5> sizes{{{4, 8}, {8, 32}, {16, 64}, {32, 128}, {64, 256}}};
+constexpr std::array<std::array<std::int32_t, 2>, 5> sizes{
+    {{4, 8}, {8, 32}, {16, 64}, {32, 128}, {64, 256}}};
 
-// A row of peers' figures for the five sizes; longest: the share in percent that the longest rank idles.
+// A row of peers' figures for the five sizes; longest: the share in percent that the longest rank
+// idles.
 struct peers {
   char const* name;
   std::int32_t chunks;
@@ -74,8 +78,9 @@ constexpr std::array<peers, 5> others{{
 }};
 
 pipeline_job job_of(std::int32_t ranks, std::int32_t microbatches, std::int32_t chunks, bool real) {
-  pipeline_job job{
-      .stages = chunks * ranks, .microbatches = microbatches, .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(chunks)};
+  pipeline_job job{.stages = chunks * ranks,
+                   .microbatches = microbatches,
+                   .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(chunks)};
   if (real) {
     job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
     job.transfer = 1;
@@ -90,7 +95,8 @@ void quality(benchmark::State& state) {
   bool const real = state.range(2) != 0, stagger = state.range(3) != 0;
   auto job = job_of(sizes[size][0], sizes[size][1], row.chunks, real);
   std::string_view const name = row.name;
-  job.memory = stash_cap::per_worker(static_cast<std::int64_t>(2 * row.stash[size]));  // halves of stages, or chunks
+  job.memory = stash_cap::per_worker(
+      static_cast<std::int64_t>(2 * row.stash[size]));  // halves of stages, or chunks
   if (row.chunks == 1) job.stash = {.forward = 2, .backward_input = 1};
   solution<pipeline_schedule> answer;
   for (auto _ : state) {
@@ -105,22 +111,29 @@ void quality(benchmark::State& state) {
   }
   double const unit = real ? 20 : 1, work = row.chunks * sizes[size][1] * (real ? 2.9 : 3.0);
   constexpr double rounding = 0.005;  // their idle shares have two digits behind the point
-  double const theirs = stagger ? work / (1 - ((real ? row.real_longest : row.unit_longest)[size] + rounding) / 100)
-                                : (real ? row.real_makespan : row.unit_makespan)[size];
+  double const theirs =
+      stagger ? work / (1 - ((real ? row.real_longest : row.unit_longest)[size] + rounding) / 100)
+              : (real ? row.real_makespan : row.unit_makespan)[size];
   std::array<char, 160> text{};
-  std::snprintf(text.data(), text.size(), "%s (%d,%d) %s %s: %.2f | %.2f | %.2f", row.name, sizes[size][0], sizes[size][1],
-                real ? "real" : "unit", stagger ? "period" : "makespan", answer.objective / unit, theirs, answer.lower_bound / unit);
+  std::snprintf(text.data(), text.size(), "%s (%d,%d) %s %s: %.2f | %.2f | %.2f", row.name,
+                sizes[size][0], sizes[size][1], real ? "real" : "unit",
+                stagger ? "period" : "makespan", answer.objective / unit, theirs,
+                answer.lower_bound / unit);
   state.SetLabel(text.data());
   state.counters["of_peers"] = 100 * answer.objective / unit / theirs;
   state.counters["gap_percent"] = 100 * (answer.objective / answer.lower_bound - 1);
   state.counters["bubble_percent"] = 100 * (1 - work * unit / answer.objective);
 }
-BENCHMARK(quality)->Unit(benchmark::kMillisecond)->Iterations(1)->ArgsProduct({{0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, {0, 1}, {0, 1}});
+BENCHMARK(quality)
+    ->Unit(benchmark::kMillisecond)
+    ->Iterations(1)
+    ->ArgsProduct({{0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, {0, 1}, {0, 1}});
 
 // Orders for all ranks, two chunks each, real costs. Arguments: ranks, micro-batches.
 template <class Solver>
 void generate(benchmark::State& state, Solver const& solver) {
-  auto const job = job_of(static_cast<std::int32_t>(state.range(0)), static_cast<std::int32_t>(state.range(1)), 2, true);
+  auto const job = job_of(static_cast<std::int32_t>(state.range(0)),
+                          static_cast<std::int32_t>(state.range(1)), 2, true);
   for (auto _ : state) benchmark::DoNotOptimize(solver(job));
   if (solver.effort == 0) state.SetComplexityN(state.range(0) * state.range(1) * 6);
 }
@@ -128,14 +141,18 @@ void all_sizes(benchmark::internal::Benchmark* b) {
   for (auto const& [ranks, microbatches] : sizes) b->Args({ranks, microbatches});
   b->Unit(benchmark::kMicrosecond);
 }
-BENCHMARK_CAPTURE(generate, one_run, zero_bubble{.effort = 0})->Apply(all_sizes)->Complexity(benchmark::oN);
+BENCHMARK_CAPTURE(generate, one_run, zero_bubble{.effort = 0})
+    ->Apply(all_sizes)
+    ->Complexity(benchmark::oN);
 BENCHMARK_CAPTURE(generate, zb_v, zb_v{})->Apply(all_sizes);
 BENCHMARK_CAPTURE(generate, v_half, v_half{})->Apply(all_sizes);
 BENCHMARK_CAPTURE(generate, v_min, v_min{})->Apply(all_sizes);
 
-// One run of the list scheduler, then messages put in place and everything judged; or the whole program instead.
+// One run of the list scheduler, then messages put in place and everything judged; or the whole
+// program instead.
 pipeline_job capped_job(benchmark::State const& state) {
-  auto job = job_of(static_cast<std::int32_t>(state.range(0)), static_cast<std::int32_t>(state.range(1)), 2, true);
+  auto job = job_of(static_cast<std::int32_t>(state.range(0)),
+                    static_cast<std::int32_t>(state.range(1)), 2, true);
   job.memory = stash_cap::per_worker(2 * state.range(0));
   return job;
 }
@@ -162,7 +179,8 @@ BENCHMARK(order_check_program)->Apply(all_sizes)->Complexity(benchmark::oN);
 // Counter: solvers and sizes whose orders stay the same when all costs are multiplied by 1000.
 void same_orders(benchmark::State& state) {
   double same = 0, all = 0;
-  auto const compare = [&](auto const& solver, std::int32_t chunks, std::size_t size, bool linear_only = false) {
+  auto const compare = [&](auto const& solver, std::int32_t chunks, std::size_t size,
+                           bool linear_only = false) {
     auto job = job_of(sizes[size][0], sizes[size][1], chunks, true);
     if (linear_only) job.pipelines = 2, job.dead = {{1, 1}};
     auto large = job;

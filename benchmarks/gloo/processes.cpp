@@ -1,4 +1,5 @@
-// What the executor of processes costs by itself: two of them over Gloo, on this machine's own address.
+// What the executor of processes costs by itself: two of them over Gloo, on this machine's own
+// address.
 #include <benchmark/benchmark.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,7 +18,8 @@ namespace {
 
 using namespace shunt;
 
-/// A session of two processes, of which this one is rank 1: from the end of the first program, when both are there, to that of the last.
+/// A session of two processes, of which this one is rank 1: from the end of the first program, when
+/// both are there, to that of the last.
 ticks time_of_session(program const& p, int programs) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   if (mkdtemp(directory.data()) == nullptr) throw no_mesh(directory + ": can't be made");
@@ -48,19 +50,29 @@ ticks time_of_session(program const& p, int programs) {
 }
 
 /// The time of an instruction of rank 1's, or of so many together.
-void run_sessions(benchmark::State& state, std::shared_ptr<program const> const& p, int together = 1) try {
+void run_sessions(benchmark::State& state, std::shared_ptr<program const> const& p,
+                  int together = 1) try {
   constexpr int programs = 10;
-  idle::time_parts(state, static_cast<double>(p->ranks[1].instructions.size()) * programs / together, [&] { return time_of_session(*p, programs); });
+  idle::time_parts(state,
+                   static_cast<double>(p->ranks[1].instructions.size()) * programs / together,
+                   [&] { return time_of_session(*p, programs); });
 } catch (std::exception const& error) {
   state.SkipWithError(error.what());
 }
 
 void processes_computes(benchmark::State& state) { run_sessions(state, idle::computes(2, 10000)); }
-void processes_messages(benchmark::State& state) { run_sessions(state, idle::messages(5000, state.range(0))); }
+void processes_messages(benchmark::State& state) {
+  run_sessions(state, idle::messages(5000, state.range(0)));
+}
 void processes_ping_pong(benchmark::State& state) { run_sessions(state, idle::ping_pong(500), 2); }
 
 BENCHMARK(processes_computes)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(9);
-BENCHMARK(processes_messages)->Arg(64)->Arg(2048)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(9);
+BENCHMARK(processes_messages)
+    ->Arg(64)
+    ->Arg(2048)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime()
+    ->Iterations(9);
 BENCHMARK(processes_ping_pong)->Unit(benchmark::kMillisecond)->UseRealTime()->Iterations(9);
 
 }  // namespace

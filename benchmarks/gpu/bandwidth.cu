@@ -1,5 +1,5 @@
-// Kernels that are as fast as memory: bytes a second, read and written, against the runtime's own copy. Target: at least 0.9 of it
-// (counter of_copy).
+// Kernels that are as fast as memory: bytes a second, read and written, against the runtime's own
+// copy. Target: at least 0.9 of it (counter of_copy).
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -23,7 +23,8 @@ void copy(benchmark::State& state) {
   std::size_t const size = std::size_t{1} << 30;
   shunt::cuda_buffer const from(size), to(size);
   time_on_device(state, 1, [&](shunt::cuda_stream_ref on) {
-    shunt::cuda_check(cudaMemcpyAsync(to.data(), from.data(), size, cudaMemcpyDeviceToDevice, on), "cudaMemcpyAsync");
+    shunt::cuda_check(cudaMemcpyAsync(to.data(), from.data(), size, cudaMemcpyDeviceToDevice, on),
+                      "cudaMemcpyAsync");
   });
   report_bytes(state, 2.0 * static_cast<double>(size));
 }
@@ -34,18 +35,20 @@ void adam(benchmark::State& state) {
   if (no_gpu(state)) return;
   bool const keeps = state.range(0) != 0;
   std::size_t const n = std::size_t{1} << 26;
-  shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4), g(n * 8), sent(n * 4),
-      clock(sizeof(shunt::adam_clock));
+  shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4), g(n * 8),
+      sent(n * 4), clock(sizeof(shunt::adam_clock));
   auto const floats = [](shunt::cuda_buffer const& b) { return b.as<float>().data(); };
-  shunt::adam_step<std::int64_t> const step{.rule = {},
-                                            .elements = static_cast<std::int64_t>(n),
-                                            .state = {floats(w), floats(m), floats(v)},
-                                            .gradient = g.as<std::int64_t>().data(),
-                                            .unit = 0x1p40,
-                                            .clock = clock.as<shunt::adam_clock>().data(),
-                                            .kept = keeps ? shunt::adam_state{floats(kw), floats(km), floats(kv)} : shunt::adam_state{},
-                                            .sent = floats(sent)};
-  time_on_device(state, 1, [&](shunt::cuda_stream_ref on) { shunt::run_items(step, step.items(), on); });
+  shunt::adam_step<std::int64_t> const step{
+      .rule = {},
+      .elements = static_cast<std::int64_t>(n),
+      .state = {floats(w), floats(m), floats(v)},
+      .gradient = g.as<std::int64_t>().data(),
+      .unit = 0x1p40,
+      .clock = clock.as<shunt::adam_clock>().data(),
+      .kept = keeps ? shunt::adam_state{floats(kw), floats(km), floats(kv)} : shunt::adam_state{},
+      .sent = floats(sent)};
+  time_on_device(state, 1,
+                 [&](shunt::cuda_stream_ref on) { shunt::run_items(step, step.items(), on); });
   report_bytes(state, static_cast<double>(n) * (8 + 12 + 12 + 4 + (keeps ? 12 : 0)));
 }
 BENCHMARK(adam)->UseManualTime()->Unit(benchmark::kMicrosecond)->Arg(0)->Arg(1);
@@ -55,14 +58,17 @@ void adam_rollback(benchmark::State& state) {
   std::size_t const n = std::size_t{1} << 26;
   shunt::cuda_buffer const w(n * 4), m(n * 4), v(n * 4), kw(n * 4), km(n * 4), kv(n * 4);
   auto const floats = [](shunt::cuda_buffer const& b) { return b.as<float>().data(); };
-  shunt::adam_rollback const back{
-      .elements = static_cast<std::int64_t>(n), .kept = {floats(kw), floats(km), floats(kv)}, .state = {floats(w), floats(m), floats(v)}};
-  time_on_device(state, 1, [&](shunt::cuda_stream_ref on) { shunt::run_items(back, back.items(), on); });
+  shunt::adam_rollback const back{.elements = static_cast<std::int64_t>(n),
+                                  .kept = {floats(kw), floats(km), floats(kv)},
+                                  .state = {floats(w), floats(m), floats(v)}};
+  time_on_device(state, 1,
+                 [&](shunt::cuda_stream_ref on) { shunt::run_items(back, back.items(), on); });
   report_bytes(state, static_cast<double>(n) * 24);
 }
 BENCHMARK(adam_rollback)->UseManualTime()->Unit(benchmark::kMicrosecond);
 
-// One layer of the scatter: 16 ranks with 4 slots each, 16 experts of 2^28 bytes, 4 slots an expert on neighbouring ranks.
+// One layer of the scatter: 16 ranks with 4 slots each, 16 experts of 2^28 bytes, 4 slots an expert
+// on neighbouring ranks.
 constexpr std::int32_t ranks = 16, slots_of_rank = 4, experts = 16;
 constexpr std::int64_t expert_bytes = std::int64_t{1} << 28, shard_bytes = expert_bytes / ranks;
 
@@ -88,12 +94,15 @@ struct scatter {
     offset_ = on_device(offset);
     auto const first = on_device(first_slot);
     shunt::cuda_stream const stream;
-    shunt::run_items(shunt::scatter_rows{ranks, ranks * slots_of_rank, first.as<std::int32_t>().data(), experts_.as<std::int32_t>().data(),
-                                         row_of_.as<std::int32_t>().data(), rows_.as<std::int64_t>().data()},
-                     ranks, stream);
+    shunt::run_items(
+        shunt::scatter_rows{ranks, ranks * slots_of_rank, first.as<std::int32_t>().data(),
+                            experts_.as<std::int32_t>().data(), row_of_.as<std::int32_t>().data(),
+                            rows_.as<std::int64_t>().data()},
+        ranks, stream);
     stream.synchronize();
   }
-  shunt::cuda_buffer experts_{0}, rank_{0}, begin_{0}, bytes_{0}, offset_{0}, row_of_{ranks * slots_of_rank * 4}, rows_{ranks * 8};
+  shunt::cuda_buffer experts_{0}, rank_{0}, begin_{0}, bytes_{0}, offset_{0},
+      row_of_{ranks * slots_of_rank * 4}, rows_{ranks * 8};
   shunt::cuda_buffer parts_{static_cast<std::size_t>(ranks * slots_of_rank * shard_bytes)};
 };
 
@@ -110,7 +119,9 @@ void pack(benchmark::State& state) {
                                  slots_of_rank,
                                  shard_bytes,
                                  reinterpret_cast<unsigned char*>(s.parts_.data())};
-  time_on_device(state, 10, [&](shunt::cuda_stream_ref on) { shunt::run_rows(work, ranks * slots_of_rank, shard_bytes / 16, on); });
+  time_on_device(state, 10, [&](shunt::cuda_stream_ref on) {
+    shunt::run_rows(work, ranks * slots_of_rank, shard_bytes / 16, on);
+  });
   report_bytes(state, 2.0 * static_cast<double>(ranks * slots_of_rank * shard_bytes));
 }
 BENCHMARK(pack)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -130,7 +141,9 @@ void unpack(benchmark::State& state) {
                                    shard_bytes,
                                    expert_bytes,
                                    reinterpret_cast<unsigned char*>(slots.data())};
-  time_on_device(state, 10, [&](shunt::cuda_stream_ref on) { shunt::run_rows(work, slots_of_rank * ranks, shard_bytes / 16, on); });
+  time_on_device(state, 10, [&](shunt::cuda_stream_ref on) {
+    shunt::run_rows(work, slots_of_rank * ranks, shard_bytes / 16, on);
+  });
   report_bytes(state, 2.0 * static_cast<double>(slots_of_rank * expert_bytes));
 }
 BENCHMARK(unpack)->UseManualTime()->Unit(benchmark::kMicrosecond);
@@ -141,8 +154,10 @@ void slot_gradient_sum(benchmark::State& state) {
   std::int64_t const elements = std::int64_t{1} << 25;
   auto const expert_of = on_device(std::vector<std::int32_t>{3, 3, 3, 3});
   shunt::cuda_buffer const gradients(static_cast<std::size_t>(4 * elements) * 8);
-  shunt::sum_slot_gradients<std::int64_t> const work{gradients.as<std::int64_t>().data(), elements, expert_of.as<std::int32_t>().data(), 4};
-  time_on_device(state, 1, [&](shunt::cuda_stream_ref on) { shunt::run_rows(work, 4, elements / 2, on); });
+  shunt::sum_slot_gradients<std::int64_t> const work{gradients.as<std::int64_t>().data(), elements,
+                                                     expert_of.as<std::int32_t>().data(), 4};
+  time_on_device(state, 1,
+                 [&](shunt::cuda_stream_ref on) { shunt::run_rows(work, 4, elements / 2, on); });
   report_bytes(state, 5.0 * 8 * static_cast<double>(elements));
 }
 BENCHMARK(slot_gradient_sum)->UseManualTime()->Unit(benchmark::kMicrosecond);

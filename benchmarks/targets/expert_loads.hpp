@@ -1,5 +1,6 @@
 #pragma once
-// Loads for the benchmarks of experts: synthetic layers, the project's own data, and what SHUNT_EXPERT_LOADS names a folder of.
+// Loads for the benchmarks of experts: synthetic layers, the project's own data, and what
+// SHUNT_EXPERT_LOADS names a folder of.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -20,36 +21,49 @@
 
 namespace expert_loads {
 
-/// Log-normal loads (sigma 1), 65,536 tokens a layer, every layer different. In every 64th layer one expert has all tokens.
-inline shunt::expert_layers skewed(std::int32_t layers, std::int32_t experts, std::int32_t slots, std::int32_t ranks) {
+/// Log-normal loads (sigma 1), 65,536 tokens a layer, every layer different. In every 64th layer
+/// one expert has all tokens.
+inline shunt::expert_layers skewed(std::int32_t layers, std::int32_t experts, std::int32_t slots,
+                                   std::int32_t ranks) {
   std::mt19937_64 random(7);
-  auto const fraction = [&] { return (static_cast<double>(random() >> 11) + 0.5) / 9007199254740992.0; };
-  shunt::expert_layers p{.layers = layers, .experts = experts, .loads = {}, .slots_per_rank = shunt::deal_slots(slots, ranks)};
+  auto const fraction = [&] {
+    return (static_cast<double>(random() >> 11) + 0.5) / 9007199254740992.0;
+  };
+  shunt::expert_layers p{.layers = layers,
+                         .experts = experts,
+                         .loads = {},
+                         .slots_per_rank = shunt::deal_slots(slots, ranks)};
   for (std::int32_t l = 0; l < layers; ++l) {
     std::vector<double> row;
     double sum = 0;
     for (std::int32_t e = 0; e < experts; ++e) {
-      row.push_back(std::exp(std::sqrt(-2 * std::log(fraction())) * std::cos(2 * std::numbers::pi * fraction())));
+      row.push_back(std::exp(std::sqrt(-2 * std::log(fraction())) *
+                             std::cos(2 * std::numbers::pi * fraction())));
       sum += row.back();
     }
     for (std::int32_t e = 0; e < experts; ++e)
-      p.loads.push_back(l % 64 == 63 ? (e == l % experts ? 65536 : 0)
-                                     : static_cast<std::int64_t>(row[static_cast<std::size_t>(e)] / sum * 65536));
+      p.loads.push_back(
+          l % 64 == 63 ? (e == l % experts ? 65536 : 0)
+                       : static_cast<std::int64_t>(row[static_cast<std::size_t>(e)] / sum * 65536));
   }
   return p;
 }
 
 /// Layers whose tokens all went to one expert, another one from layer to layer.
-inline shunt::expert_layers one_has_all(std::int32_t layers, std::int32_t experts, std::int32_t slots, std::int32_t ranks) {
+inline shunt::expert_layers one_has_all(std::int32_t layers, std::int32_t experts,
+                                        std::int32_t slots, std::int32_t ranks) {
   auto p = skewed(1, experts, slots, ranks);
   p.layers = layers;
   p.loads.assign(static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts), 0);
   for (std::int32_t l = 0; l < layers; ++l)
-    p.loads[static_cast<std::size_t>(l) * static_cast<std::size_t>(experts) + static_cast<std::size_t>(l % experts)] = 65536 + l;
+    p.loads[static_cast<std::size_t>(l) * static_cast<std::size_t>(experts) +
+            static_cast<std::size_t>(l % experts)] = 65536 + l;
   return p;
 }
 
-inline std::string own_folder() { return (std::filesystem::path(__FILE__).parent_path() / "../../tests/data").string(); }
+inline std::string own_folder() {
+  return (std::filesystem::path(__FILE__).parent_path() / "../../tests/data").string();
+}
 inline std::string given_folder() {
   char const* const folder = std::getenv("SHUNT_EXPERT_LOADS");
   return folder ? folder : "";
@@ -59,7 +73,8 @@ inline std::string given_folder() {
 inline std::string text_of(std::string const& folder, std::string const& file) {
   if (folder.empty()) return {};
   std::string const path = folder + "/" + file;
-  std::string const command = std::filesystem::exists(path) ? "cat '" + path + "'" : "gzip -dc '" + path + ".gz'";
+  std::string const command =
+      std::filesystem::exists(path) ? "cat '" + path + "'" : "gzip -dc '" + path + ".gz'";
   if (!std::filesystem::exists(path) && !std::filesystem::exists(path + ".gz")) return {};
   std::string text;
   std::FILE* const pipe = popen(command.c_str(), "r");
@@ -71,8 +86,10 @@ inline std::string text_of(std::string const& folder, std::string const& file) {
 }
 
 /// A table of loads, one row a layer; no layers where there is no such file.
-inline shunt::expert_layers recorded(std::string const& folder, std::string const& file, std::int32_t slots, std::int32_t ranks) {
-  shunt::expert_layers p{.layers = 0, .experts = 0, .loads = {}, .slots_per_rank = shunt::deal_slots(slots, ranks)};
+inline shunt::expert_layers recorded(std::string const& folder, std::string const& file,
+                                     std::int32_t slots, std::int32_t ranks) {
+  shunt::expert_layers p{
+      .layers = 0, .experts = 0, .loads = {}, .slots_per_rank = shunt::deal_slots(slots, ranks)};
   std::istringstream in(text_of(folder, file));
   if (in.str().empty()) return p;
   auto const table = shunt::read_csv(in, file, 0);
@@ -82,13 +99,15 @@ inline shunt::expert_layers recorded(std::string const& folder, std::string cons
   return p;
 }
 
-/// Loads of several layers at several iterations: rows `iteration,layer,e0,e1,..` under one line of names.
+/// Loads of several layers at several iterations: rows `iteration,layer,e0,e1,..` under one line of
+/// names.
 struct series {
   std::int32_t layers = 0, experts = 0;
   std::vector<std::int32_t> iterations{};
   std::vector<std::vector<std::int64_t>> loads{};  ///< of each iteration: layers x experts
 };
-inline series read_series(std::string const& folder, std::string const& file, std::int32_t first, std::int32_t last, std::int32_t step) {
+inline series read_series(std::string const& folder, std::string const& file, std::int32_t first,
+                          std::int32_t last, std::int32_t step) {
   series all;
   std::istringstream in(text_of(folder, file));
   std::string line, cell;
@@ -112,7 +131,10 @@ inline series read_series(std::string const& folder, std::string const& file, st
 
 /// All its iterations as layers of one problem.
 inline shunt::expert_layers as_layers(series const& all, std::int32_t slots, std::int32_t ranks) {
-  shunt::expert_layers p{.layers = 0, .experts = all.experts, .loads = {}, .slots_per_rank = shunt::deal_slots(slots, ranks)};
+  shunt::expert_layers p{.layers = 0,
+                         .experts = all.experts,
+                         .loads = {},
+                         .slots_per_rank = shunt::deal_slots(slots, ranks)};
   for (auto const& loads : all.loads) {
     p.layers += all.layers;
     p.loads.insert(p.loads.end(), loads.begin(), loads.end());

@@ -21,18 +21,23 @@
 namespace example {
 
 /// What a rank's process says of an iteration.
-[[nodiscard]] inline std::vector<std::int64_t> numbers_of(std::int64_t iteration, iteration_record const& r) {
+[[nodiscard]] inline std::vector<std::int64_t> numbers_of(std::int64_t iteration,
+                                                          iteration_record const& r) {
   std::vector<std::int64_t> all{iteration, std::bit_cast<std::int64_t>(r.loss), r.misfits};
-  for (auto const& b : {r.gradients, r.weights}) all.insert(all.end(), {b.formula, b.counted, b.plain, b.deduplicated, b.moved});
+  for (auto const& b : {r.gradients, r.weights})
+    all.insert(all.end(), {b.formula, b.counted, b.plain, b.deduplicated, b.moved});
   all.insert(all.end(), r.dropped.begin(), r.dropped.end());
   all.insert(all.end(), r.loads.begin(), r.loads.end());
   return all;
 }
-[[nodiscard]] inline iteration_record record_of(moe_model const& m, std::vector<std::int64_t> const& n) {
+[[nodiscard]] inline iteration_record record_of(moe_model const& m,
+                                                std::vector<std::int64_t> const& n) {
   if (n.size() != 13 + static_cast<std::size_t>(m.layers) * static_cast<std::size_t>(m.experts + 1))
     throw std::runtime_error("a record of an iteration is cut off");
   auto const drops = n.begin() + 13, loads = drops + m.layers;
-  auto const bytes = [&](std::size_t at) { return phase_bytes{n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4]}; };
+  auto const bytes = [&](std::size_t at) {
+    return phase_bytes{n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4]};
+  };
   return {.loss = std::bit_cast<double>(n[1]),
           .loads = {loads, n.end()},
           .dropped = {drops, loads},
@@ -48,10 +53,12 @@ namespace example {
   return all;
 }
 
-/// What the processes of a run say, put together, and said on as they go: all of them know the same, each with times of its own.
+/// What the processes of a run say, put together, and said on as they go: all of them know the
+/// same, each with times of its own.
 class account {
  public:
-  account(training_setup const& setup, std::string const& name) : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
+  account(training_setup const& setup, std::string const& name)
+      : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
     run_.name = name;
   }
   account(account const&) = delete;
@@ -67,14 +74,17 @@ class account {
       case says::gone: {
         auto const iteration = n.at(0);
         std::vector<shunt::rank_id> const lost(n.begin() + 1, n.end());
-        if (gone_.insert(lost).second) std::cout << "rank " << describe(lost) << " fell silent in iteration " << iteration << std::endl;
+        if (gone_.insert(lost).second)
+          std::cout << "rank " << describe(lost) << " fell silent in iteration " << iteration
+                    << std::endl;
         return;
       }
       case says::record: {
         auto record = record_of(setup_.model, n);
         auto const t = static_cast<std::size_t>(n[0]);
         if (t < run_.records.size() && record != run_.records[t])
-          throw std::runtime_error("rank " + std::to_string(from.value()) + " has another iteration " + std::to_string(t) +
+          throw std::runtime_error("rank " + std::to_string(from.value()) +
+                                   " has another iteration " + std::to_string(t) +
                                    " than the ranks before it");
         if (t != run_.records.size()) return;
         run_.records.push_back(std::move(record));
@@ -83,7 +93,8 @@ class account {
       case says::loss: return losses_.hear(from, rank_loss{loss_of(n), n.back()});
       case says::parameters: {
         std::vector<float> values;
-        for (std::size_t i = 1; i < n.size(); ++i) values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(n[i])));
+        for (std::size_t i = 1; i < n.size(); ++i)
+          values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(n[i])));
         return parameters_.add(from, static_cast<std::size_t>(n.at(0)), values);
       }
       case says::end:
@@ -98,13 +109,16 @@ class account {
   }
 
   /// Iterations that some rank runs at least.
-  [[nodiscard]] std::int64_t begun() const { return static_cast<std::int64_t>(run_.records.size()); }
+  [[nodiscard]] std::int64_t begun() const {
+    return static_cast<std::int64_t>(run_.records.size());
+  }
   [[nodiscard]] bool ended(shunt::rank_id r) const { return ended_.contains(r); }
   /// Whether ranks were lost on the way.
   [[nodiscard]] bool disturbed() const { return !gone_.empty(); }
 
-  /// After the last word; prints what losses took. Throws runtime_error, with what the first said that could not go on, where nobody came to
-  /// the end, or where some parameters are known to nobody who is left.
+  /// After the last word; prints what losses took. Throws runtime_error, with what the first said
+  /// that could not go on, where nobody came to the end, or where some parameters are known to
+  /// nobody who is left.
   [[nodiscard]] policy_run result() && {
     if (ended_.empty()) throw std::runtime_error(error_.empty() ? "no rank is left" : error_);
     for (auto const& l : losses_.merged([&](shunt::rank_id r) { return ended(r); })) print(l);

@@ -9,15 +9,16 @@
 
 namespace example {
 
-/// Trains with worker processes over Gloo: of a launcher, where the environment names one, or of this program's own. The exit status.
-/// Throws invalid_problem where this build has no Gloo.
+/// Trains with worker processes over Gloo: of a launcher, where the environment names one, or of
+/// this program's own. The exit status. Throws invalid_problem where this build has no Gloo.
 int train_with_processes(options const& o, command_line const& started_as);
 /// One worker of a run that another process of this program started; the exit status.
 int work_for_others(options const& o, worker_order const& order);
 
-/// Trains under a policy on the streams of a GPU, all ranks on one, or with a graph for each program (engine cuda-graphs).
-/// Throws invalid_problem where this build has no CUDA or the machine no GPU that can be used.
-policy_run train_on_gpu(options const& o, std::string const& name, text_bytes const& text, std::vector<shunt::fault> const& faults,
-                        listener const& say);
+/// Trains under a policy on the streams of a GPU, all ranks on one, or with a graph for each
+/// program (engine cuda-graphs). Throws invalid_problem where this build has no CUDA or the machine
+/// no GPU that can be used.
+policy_run train_on_gpu(options const& o, std::string const& name, text_bytes const& text,
+                        std::vector<shunt::fault> const& faults, listener const& say);
 
 }  // namespace example

@@ -10,10 +10,11 @@
 
 namespace example {
 
-/// An expert: y = W2 relu(W1 x + b1) + b2 with x and y of `width` numbers, in exact arithmetic on the grids of grid.hpp.
-/// Parameters lie one after another: W1 (hidden x width, row by row), b1 (hidden), W2 (width x hidden), b2 (width).
+/// An expert: y = W2 relu(W1 x + b1) + b2 with x and y of `width` numbers, in exact arithmetic on
+/// the grids of grid.hpp. Parameters lie one after another: W1 (hidden x width, row by row), b1
+/// (hidden), W2 (width x hidden), b2 (width).
 struct expert_mlp {
-  std::int32_t width = 1;   ///< at most products_per_sum, and so is `hidden`
+  std::int32_t width = 1;  ///< at most products_per_sum, and so is `hidden`
   std::int32_t hidden = 1;
 
   [[nodiscard]] std::int64_t elements() const { return 2LL * width * hidden + hidden + width; }
@@ -32,10 +33,12 @@ struct expert_mlp {
     y = answer.unaryExpr(activation_grid).cast<float>();
   }
 
-  /// Gradients of the loss with respect to the tokens (dx, on the gradient grid) and, in units of weight_gradient_unit, to the
-  /// parameters (overwritten), given those with respect to the answers (dy, on the gradient grid).
-  /// False where the parameters' gradient may be beyond exact arithmetic; what surely is counts as 0.
-  [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x, const_rows const& dy, rows dx,
+  /// Gradients of the loss with respect to the tokens (dx, on the gradient grid) and, in units of
+  /// weight_gradient_unit, to the parameters (overwritten), given those with respect to the answers
+  /// (dy, on the gradient grid). False where the parameters' gradient may be beyond exact
+  /// arithmetic; what surely is counts as 0.
+  [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x,
+                              const_rows const& dy, rows dx,
                               std::span<std::int64_t> gradient) const {
     std::fill(gradient.begin(), gradient.end(), 0);
     if (x.rows() == 0) return true;
@@ -64,9 +67,13 @@ struct expert_mlp {
     put(product_tn(above, inner));
     put(above.colwise().sum());
 
-    // by Cauchy and Schwarz no partial sum of products is beyond the product of the two columns' norms
-    auto const norm = [](matrix const& columns) { return std::sqrt(columns.colwise().squaredNorm().maxCoeff()); };
-    double const tokens_norm = std::max(norm(tokens), std::sqrt(static_cast<double>(x.rows())));  // biases: a column of ones
+    // by Cauchy and Schwarz no partial sum of products is beyond the product of the two columns'
+    // norms
+    auto const norm = [](matrix const& columns) {
+      return std::sqrt(columns.colwise().squaredNorm().maxCoeff());
+    };
+    double const tokens_norm = std::max(
+        norm(tokens), std::sqrt(static_cast<double>(x.rows())));  // biases: a column of ones
     double const inner_norm = std::max(norm(inner), std::sqrt(static_cast<double>(x.rows())));
     return exact && norm(through) * tokens_norm < most && norm(above) * inner_norm < most;
   }

@@ -33,7 +33,8 @@ inline void write_trace(std::ostream& out, training_setup const& s, policy_run c
   for (std::size_t t = 0; t < run.records.size(); ++t)
     for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
       out << std::to_string(t) << ',' << std::to_string(l);
-      for (std::size_t e = 0; e < experts; ++e) out << ',' << std::to_string(run.records[t].loads[l * experts + e]);
+      for (std::size_t e = 0; e < experts; ++e)
+        out << ',' << std::to_string(run.records[t].loads[l * experts + e]);
       out << '\n';
     }
 }
@@ -42,20 +43,25 @@ namespace detail {
 
 inline shunt::series line(policy_run const& run, std::vector<double> const& values) {
   shunt::series all{.name = run.name};
-  for (std::size_t t = 0; t < values.size(); ++t) all.points.emplace_back(static_cast<double>(t), values[t]);
+  for (std::size_t t = 0; t < values.size(); ++t)
+    all.points.emplace_back(static_cast<double>(t), values[t]);
   return all;
 }
 
-inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run, std::int32_t layer) {
-  shunt::heat_map map{.title = "Tokens routed to each expert of layer " + std::to_string(layer) + ", " + run.name,
+inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run,
+                                std::int32_t layer) {
+  shunt::heat_map map{.title = "Tokens routed to each expert of layer " + std::to_string(layer) +
+                               ", " + run.name,
                       .x_label = "iteration",
                       .y_label = "expert",
                       .value_label = "share of the layer's tokens, %",
                       .columns = run.records.size()};
   for (std::int32_t e = 0; e < s.model.experts; ++e)
     for (auto const& r : run.records)
-      map.values.push_back(100 * static_cast<double>(r.loads[static_cast<std::size_t>(layer * s.model.experts + e)]) /
-                           static_cast<double>(s.all_tokens()));
+      map.values.push_back(
+          100 *
+          static_cast<double>(r.loads[static_cast<std::size_t>(layer * s.model.experts + e)]) /
+          static_cast<double>(s.all_tokens()));
   return map;
 }
 
@@ -65,13 +71,16 @@ inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run, 
 inline void make_folder(std::string const& option, std::filesystem::path const& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  if (failed || !std::filesystem::is_directory(folder, failed)) throw shunt::invalid_problem(option, "can't make " + folder.string());
+  if (failed || !std::filesystem::is_directory(folder, failed))
+    throw shunt::invalid_problem(option, "can't make " + folder.string());
 }
 
 /// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
 /// Throws invalid_problem where they can't be written.
-inline void write_files(std::filesystem::path const& folder, training_setup const& s, std::vector<policy_run> const& runs) {
-  shunt::line_chart loss{.title = "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
+inline void write_files(std::filesystem::path const& folder, training_setup const& s,
+                        std::vector<policy_run> const& runs) {
+  shunt::line_chart loss{.title =
+                             "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
                          .x_label = "iteration",
                          .y_label = "cross-entropy, nats a byte"};
   shunt::line_chart drops{.title = "Tokens dropped over capacity",
@@ -79,7 +88,8 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
                           .y_label = "share of tokens, %",
                           .from_zero = true};
   auto table = file_for("--out", folder / "iterations.csv");
-  table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,hottest_percent,"
+  table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,"
+           "hottest_percent,"
            "gradient_bytes,weight_bytes\n";
   for (auto const& run : runs) {
     auto const smooth = smoothed_losses(run);
@@ -88,15 +98,17 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
       auto const& r = run.records[t];
       auto const hot = hottest(s, r);
       dropped.push_back(100 * dropped_share(s, r));
-      table << run.name << ',' << std::to_string(t) << ',' << shunt::decimal(r.loss, 6) << ',' << shunt::decimal(smooth[t], 6) << ','
-            << shunt::decimal(dropped[t], 3) << ',' << std::to_string(hot.layer) << ',' << std::to_string(hot.expert) << ','
+      table << run.name << ',' << std::to_string(t) << ',' << shunt::decimal(r.loss, 6) << ','
+            << shunt::decimal(smooth[t], 6) << ',' << shunt::decimal(dropped[t], 3) << ','
+            << std::to_string(hot.layer) << ',' << std::to_string(hot.expert) << ','
             << shunt::decimal(100 * hot.share, 3) << ',' << std::to_string(r.gradients.moved) << ','
             << std::to_string(r.weights.moved) << '\n';
     }
     loss.lines.push_back(detail::line(run, smooth));
     drops.lines.push_back(detail::line(run, dropped));
     for (std::int32_t l = 0; l < s.model.layers; ++l) {
-      auto map = file_for("--out", folder / ("experts_" + run.name + "_layer" + std::to_string(l) + ".svg"));
+      auto map = file_for("--out",
+                          folder / ("experts_" + run.name + "_layer" + std::to_string(l) + ".svg"));
       write_svg(map, detail::loads_of(s, run, l));
     }
   }

@@ -1,6 +1,7 @@
-// Trains a byte-level language model with mixture-of-experts layers on the same data under several policies: experts placed anew in every
-// iteration (swift_moe), static replicas (uniform), or anywhere (random). Ranks may fall silent on the way. All ranks live in this
-// process, or each in one of its own; what passes between them passes by programs.
+// Trains a byte-level language model with mixture-of-experts layers on the same data under several
+// policies: experts placed anew in every iteration (swift_moe), static replicas (uniform), or
+// anywhere (random). Ranks may fall silent on the way. All ranks live in this process, or each in
+// one of its own; what passes between them passes by programs.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -30,8 +31,12 @@ int train_in_one_process(options const& o) {
   bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
   auto const trained = [&](std::string const& name, listener const& say) {
     if (on_gpu) return train_on_gpu(o, name, text, o.faults, say);
-    if (o.engine == "inline") return train_here(o.setup, name, text, shunt::inline_executor{.faults = o.faults}, say);
-    return train_here(o.setup, name, text, shunt::threads{.faults = o.faults, .timeout = o.timeout.value_or(std::chrono::milliseconds(50))}, say);
+    if (o.engine == "inline")
+      return train_here(o.setup, name, text, shunt::inline_executor{.faults = o.faults}, say);
+    return train_here(o.setup, name, text,
+                      shunt::threads{.faults = o.faults,
+                                     .timeout = o.timeout.value_or(std::chrono::milliseconds(50))},
+                      say);
   };
   std::vector<policy_run> runs;
   for (auto const& name : o.policies) {
@@ -43,9 +48,12 @@ int train_in_one_process(options const& o) {
   beginning.iterations = std::min(beginning.iterations, iterations_compared);
   for (auto const& run : runs)
     if (on_gpu)
-      near_host = near(run, train_here(beginning, run.name, text, shunt::inline_executor{.faults = o.faults}, listener{})) && near_host;
+      near_host = near(run, train_here(beginning, run.name, text,
+                                       shunt::inline_executor{.faults = o.faults}, listener{})) &&
+                  near_host;
   int const status = conclude(o, files, std::move(runs), !o.faults.empty(), [&] {
-    return on_gpu ? train_on_gpu(o, o.policies.front(), text, {}, {}) : train_undisturbed(o.setup, o.policies.front(), text);
+    return on_gpu ? train_on_gpu(o, o.policies.front(), text, {}, {})
+                  : train_undisturbed(o.setup, o.policies.front(), text);
   });
   return near_host ? status : 1;
 }
@@ -53,9 +61,10 @@ int train_in_one_process(options const& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{
-      "Trains a byte-level language model with mixture-of-experts layers, experts placed anew in every iteration (swift_moe) or static\n"
-      "(uniform), and compares loss, dropped tokens and bytes moved. The defaults are the set-up of SwiftMoE's evaluation.\n"};
+  CLI::App app{"Trains a byte-level language model with mixture-of-experts layers, experts placed "
+               "anew in every iteration (swift_moe) or static\n"
+               "(uniform), and compares loss, dropped tokens and bytes moved. The defaults are the "
+               "set-up of SwiftMoE's evaluation.\n"};
   options o;
   auto& setup = o.setup;
   worker_order order;
@@ -64,66 +73,99 @@ int main(int argc, char** argv) {
   std::int64_t timeout = 0;
   bool deduplicate = true;
   add_integer(app, "--iterations", setup.iterations, "iterations of each policy", 1, 1'000'000);
-  app.add_option("--policy", policy, "how experts are placed: swift_moe, uniform, random, several of these, or both (of the first two)")
+  app.add_option("--policy", policy,
+                 "how experts are placed: swift_moe, uniform, random, several of these, or both "
+                 "(of the first two)")
       ->type_name("NAME,...")
       ->capture_default_str();
   add_integer(app, "--ranks", setup.ranks, "ranks, N", 1, 256);
-  add_integer(app, "--slots,--slots-per-rank", setup.slots_per_rank, "slots of each rank in each layer, s", 1, 4096);
+  add_integer(app, "--slots,--slots-per-rank", setup.slots_per_rank,
+              "slots of each rank in each layer, s", 1, 4096);
   add_integer(app, "--experts", setup.model.experts, "experts of each layer, E", 1, 4096);
   add_integer(app, "--layers", setup.model.layers, "mixture-of-experts layers", 1, 64);
-  add_integer(app, "--tokens", setup.tokens, "tokens (bytes predicted) of a rank in an iteration", 1, 65536);
-  auto* const capacity = app.add_option("--capacity-factor", factor, "a slot takes this times tokens / slots; tokens beyond are dropped")
-                             ->type_name("X")
-                             ->capture_default_str();
-  app.add_flag("--dropless", o.dropless, "slots take whatever comes: all runs must then have the same losses and parameters, bit by bit");
-  app.add_option("--shards", shards, "who keeps the optimizer's state: uniform, or mirrored: each shard on several ranks")
+  add_integer(app, "--tokens", setup.tokens, "tokens (bytes predicted) of a rank in an iteration",
+              1, 65536);
+  auto* const capacity =
+      app.add_option("--capacity-factor", factor,
+                     "a slot takes this times tokens / slots; tokens beyond are dropped")
+          ->type_name("X")
+          ->capture_default_str();
+  app.add_flag("--dropless", o.dropless,
+               "slots take whatever comes: all runs must then have the same losses and parameters, "
+               "bit by bit");
+  app.add_option(
+         "--shards", shards,
+         "who keeps the optimizer's state: uniform, or mirrored: each shard on several ranks")
       ->check(CLI::IsMember({"uniform", "mirrored"}))
       ->capture_default_str();
   add_integer(app, "--copies", copies, "ranks that keep each mirrored shard", 1, 256);
-  app.add_option(
-         "--kill", killed,
-         "ranks that fall silent (processes by SIGKILL); training goes on without them, and is compared with a run that loses nobody "
-         "(dropless unless --capacity-factor is given)")
+  app.add_option("--kill", killed,
+                 "ranks that fall silent (processes by SIGKILL); training goes on without them, "
+                 "and is compared with a run that loses nobody "
+                 "(dropless unless --capacity-factor is given)")
       ->type_name("RANK@ITERATION,...");
-  add_integer(app, "--kill-at", kill_at, "instruction of its list at which a rank falls silent (-1: amid the backward pass)", -1);
-  add_integer(app, "--timeout", timeout, "milliseconds of silence after which a rank is given up (0: 50 of a thread, 2000 of a process)", 0,
-              60'000);
+  add_integer(app, "--kill-at", kill_at,
+              "instruction of its list at which a rank falls silent (-1: amid the backward pass)",
+              -1);
+  add_integer(app, "--timeout", timeout,
+              "milliseconds of silence after which a rank is given up (0: 50 of a thread, 2000 of "
+              "a process)",
+              0, 60'000);
   add_integer(app, "--context", setup.model.context, "bytes that a prediction sees", 1, 256);
   add_integer(app, "--embedding", setup.model.embedding, "numbers that embed a byte", 1, 256);
-  add_integer(app, "--width", setup.model.expert.width, "numbers of a token between layers", 1, products_per_sum);
-  add_integer(app, "--hidden", setup.model.expert.hidden, "numbers inside an expert", 1, products_per_sum);
-  add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0, std::numeric_limits<std::int64_t>::max());
-  app.add_option("--text", o.text, "file to train on; default: the sources of this project")->type_name("FILE");
-  app.add_option(
-         "--engine", o.engine,
-         "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on the streams of one GPU, losses compared with the "
-         "host's; cuda-graphs: the same, each program captured as a graph; gloo: a process a rank. Processes are started by this program, or "
-         "by a launcher that says by environment variables which of them this one is (RANK and WORLD_SIZE, or those of Open MPI, PMI or "
-         "Slurm)")
+  add_integer(app, "--width", setup.model.expert.width, "numbers of a token between layers", 1,
+              products_per_sum);
+  add_integer(app, "--hidden", setup.model.expert.hidden, "numbers inside an expert", 1,
+              products_per_sum);
+  add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0,
+              std::numeric_limits<std::int64_t>::max());
+  app.add_option("--text", o.text, "file to train on; default: the sources of this project")
+      ->type_name("FILE");
+  app.add_option("--engine", o.engine,
+                 "threads: one thread a rank; inline: all ranks on one thread; cuda: all ranks on "
+                 "the streams of one GPU, losses compared with the "
+                 "host's; cuda-graphs: the same, each program captured as a graph; gloo: a process "
+                 "a rank. Processes are started by this program, or "
+                 "by a launcher that says by environment variables which of them this one is (RANK "
+                 "and WORLD_SIZE, or those of Open MPI, PMI or "
+                 "Slurm)")
       ->check(CLI::IsMember({"threads", "inline", "gloo", "cuda", "cuda-graphs"}))
       ->capture_default_str();
   add_process_options(app, o.meet, order);
-  app.add_option("--worker-policy", order.policy)->group("");  // what this program tells processes that it starts itself
-  app.add_option("--collection", collection, "direct: parts of gradients go straight to the owners; reduce_then_gather: all-reduce first")
+  app.add_option("--worker-policy", order.policy)
+      ->group("");  // what this program tells processes that it starts itself
+  app.add_option("--collection", collection,
+                 "direct: parts of gradients go straight to the owners; reduce_then_gather: "
+                 "all-reduce first")
       ->check(CLI::IsMember({"direct", "reduce_then_gather"}))
       ->capture_default_str();
-  app.add_flag("--dedup,!--no-dedup", deduplicate, "replicas that share a rank share messages (default: yes)");
-  app.add_option("--trace", o.trace, "write the expert loads as CSV (iteration,layer,e0,...), of swift_moe where both run")
+  app.add_flag("--dedup,!--no-dedup", deduplicate,
+               "replicas that share a rank share messages (default: yes)");
+  app.add_option(
+         "--trace", o.trace,
+         "write the expert loads as CSV (iteration,layer,e0,...), of swift_moe where both run")
       ->type_name("FILE");
-  app.add_option("--out", o.out, "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")->type_name("DIR");
-  app.footer(
-      "Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs differ that should not; 2 for bad input, also where\n"
-      "optimizer state is lost with a rank, or there is no GPU.\n\n"
-      "Examples: adaptive_experts --iterations 200 --capacity-factor 1.25 --out pictures --trace loads.csv\n"
-      "          adaptive_experts --iterations 20 --dropless --policy random,uniform\n"
-      "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored --kill 3@5,9@12\n"
-      "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored --kill 3@5 --engine gloo");
+  app.add_option("--out", o.out,
+                 "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")
+      ->type_name("DIR");
+  app.footer("Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs "
+             "differ that should not; 2 for bad input, also where\n"
+             "optimizer state is lost with a rank, or there is no GPU.\n\n"
+             "Examples: adaptive_experts --iterations 200 --capacity-factor 1.25 --out pictures "
+             "--trace loads.csv\n"
+             "          adaptive_experts --iterations 20 --dropless --policy random,uniform\n"
+             "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored "
+             "--kill 3@5,9@12\n"
+             "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored "
+             "--kill 3@5 --engine gloo");
 
   return guarded(app, argc, argv, [&] {
     setup.capacity = parse_factor(factor);
-    if (o.dropless && capacity->count() > 0) throw shunt::invalid_problem("--dropless", "leaves --capacity-factor nothing to say");
+    if (o.dropless && capacity->count() > 0)
+      throw shunt::invalid_problem("--dropless", "leaves --capacity-factor nothing to say");
     setup.copies = shards == "mirrored" ? copies : 1;
-    setup.collection.form = collection == "direct" ? shunt::collection_form::direct : shunt::collection_form::reduce_then_gather;
+    setup.collection.form = collection == "direct" ? shunt::collection_form::direct
+                                                   : shunt::collection_form::reduce_then_gather;
     setup.collection.deduplicate = setup.scatter.deduplicate = deduplicate;
     validate(setup);
     o.policies = parse_policies(policy);
@@ -131,9 +173,11 @@ int main(int argc, char** argv) {
     if (o.dropless || (!o.faults.empty() && capacity->count() == 0)) setup.capacity.reset();
     if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
     if (o.meet.workers != 0 && o.meet.workers != setup.ranks)
-      throw shunt::invalid_problem("--workers",
-                                   "is " + std::to_string(o.meet.workers) + ", there are " + std::to_string(setup.ranks) + " ranks");
+      throw shunt::invalid_problem("--workers", "is " + std::to_string(o.meet.workers) +
+                                                    ", there are " + std::to_string(setup.ranks) +
+                                                    " ranks");
     if (o.engine != "gloo") return train_in_one_process(o);
-    return order.rank >= 0 ? work_for_others(o, order) : train_with_processes(o, command_line(argv, argv + argc));
+    return order.rank >= 0 ? work_for_others(o, order)
+                           : train_with_processes(o, command_line(argv, argv + argc));
   });
 }

@@ -12,20 +12,24 @@
 
 namespace example {
 
-/// The buffers of every rank, or of the only one whose process this is, and copies of what steps have changed, so that one step can be
-/// taken back to the bit.
-/// Ranks don't touch each other's: what concerns one may run beside what concerns another.
+/// The buffers of every rank, or of the only one whose process this is, and copies of what steps
+/// have changed, so that one step can be taken back to the bit. Ranks don't touch each other's:
+/// what concerns one may run beside what concerns another.
 class work_memory {
  public:
-  explicit work_memory(std::size_t ranks, std::optional<shunt::rank_id> only = {}) : only_(only), buffers_(ranks), before_step_(ranks) {}
+  explicit work_memory(std::size_t ranks, std::optional<shunt::rank_id> only = {})
+      : only_(only), buffers_(ranks), before_step_(ranks) {}
 
   /// Whether this rank has memory here.
   [[nodiscard]] bool has(shunt::rank_id r) const { return !only_ || r == *only_; }
 
   /// Empty where the rank has none here.
-  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) { return has(r) ? buffers_[r.index()][b.index()] : none_; }
+  [[nodiscard]] aligned_bytes& operator()(shunt::rank_id r, shunt::buffer_id b) {
+    return has(r) ? buffers_[r.index()][b.index()] : none_;
+  }
 
-  /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it fits.
+  /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it
+  /// fits.
   void fit(shunt::program const& sizes) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) {
       if (!has(r)) continue;
@@ -45,7 +49,8 @@ class work_memory {
   /// Keeps what a buffer holds before the step of an iteration changes it.
   void keep(shunt::rank_id r, shunt::buffer_id b, std::int64_t iteration) {
     auto& all = before_step_[r.index()];
-    auto at = std::find_if(all.begin(), all.end(), [b](kept_buffer const& k) { return k.buffer == b; });
+    auto at =
+        std::find_if(all.begin(), all.end(), [b](kept_buffer const& k) { return k.buffer == b; });
     if (at == all.end()) at = all.insert(at, {.buffer = b});
     at->iteration = iteration;
     at->bytes = (*this)(r, b);

@@ -19,7 +19,7 @@ struct options {
   training_setup setup{};
   std::vector<std::string> policies{};
   std::vector<shunt::fault> faults{};  ///< ranks that fall silent
-  bool dropless = false;               ///< asked for: all runs must have the same losses and parameters
+  bool dropless = false;  ///< asked for: all runs must have the same losses and parameters
   std::string text{}, trace{}, out{};
   std::string engine = "threads";
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
@@ -30,28 +30,40 @@ struct options {
 [[nodiscard]] inline shunt::capacity_factor parse_factor(std::string const& text) {
   std::string_view const all = text;
   auto const point = all.find('.');
-  auto const fraction = point == std::string_view::npos ? std::string_view{} : all.substr(point + 1);
+  auto const fraction =
+      point == std::string_view::npos ? std::string_view{} : all.substr(point + 1);
   std::string const plain = std::string(all.substr(0, point)) + std::string(fraction);
-  bool const sound =
-      !plain.empty() && plain.find_first_not_of("0123456789") == std::string::npos && fraction.size() <= 6 && plain.size() <= 9;
-  if (!sound) throw shunt::invalid_problem("--capacity-factor", example::quoted(text) + " is not a number such as 1 or 1.25");
+  bool const sound = !plain.empty() && plain.find_first_not_of("0123456789") == std::string::npos &&
+                     fraction.size() <= 6 && plain.size() <= 9;
+  if (!sound)
+    throw shunt::invalid_problem("--capacity-factor",
+                                 example::quoted(text) + " is not a number such as 1 or 1.25");
   shunt::capacity_factor factor{.numerator = parse_integer("--capacity-factor", plain)};
   for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
-  if (factor.numerator == 0) throw shunt::invalid_problem("--capacity-factor", "must be above 0, is " + text);
+  if (factor.numerator == 0)
+    throw shunt::invalid_problem("--capacity-factor", "must be above 0, is " + text);
   return factor;
 }
 
-/// "3@5,7@9": rank 3 in iteration 5 and rank 7 in iteration 9, each rank once; before this instruction of their lists.
-[[nodiscard]] inline std::vector<shunt::fault> parse_kills(training_setup const& setup, std::string const& text, std::int32_t instruction) {
+/// "3@5,7@9": rank 3 in iteration 5 and rank 7 in iteration 9, each rank once; before this
+/// instruction of their lists.
+[[nodiscard]] inline std::vector<shunt::fault> parse_kills(training_setup const& setup,
+                                                           std::string const& text,
+                                                           std::int32_t instruction) {
   std::vector<shunt::fault> kills;
   for (auto const item : items_of(text)) {
     auto const name = "--kill[" + std::to_string(kills.size()) + "]";
     auto const at = item.find('@');
-    if (at == std::string_view::npos) throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
-    shunt::fault const k{parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
-                         parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1), instruction};
+    if (at == std::string_view::npos)
+      throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
+    shunt::fault const k{
+        parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
+        parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1),
+        instruction};
     for (shunt::fault const& other : kills)
-      if (other.rank == k.rank) throw shunt::invalid_problem(name, "names rank " + std::to_string(k.rank.value()) + " twice");
+      if (other.rank == k.rank)
+        throw shunt::invalid_problem(name,
+                                     "names rank " + std::to_string(k.rank.value()) + " twice");
     kills.push_back(k);
   }
   return kills;
@@ -62,7 +74,8 @@ struct options {
   std::string_view const all = text == "both" ? std::string_view("swift_moe,uniform") : text;
   for (auto const item : items_of(all)) {
     if (item != "swift_moe" && item != "uniform" && item != "random")
-      throw shunt::invalid_problem("--policy", example::quoted(item) + " is not swift_moe, uniform, random or both");
+      throw shunt::invalid_problem("--policy", example::quoted(item) +
+                                                   " is not swift_moe, uniform, random or both");
     names.emplace_back(item);
   }
   if (names.empty()) throw shunt::invalid_problem("--policy", "is empty");

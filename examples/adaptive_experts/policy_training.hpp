@@ -24,7 +24,8 @@ namespace example {
   return shunt::swift_moe{};
 }
 
-/// Who hears of a run while it goes on: of every loss of ranks, and of each iteration with its number.
+/// Who hears of a run while it goes on: of every loss of ranks, and of each iteration with its
+/// number.
 struct listener {
   std::function<void(rank_loss const&)> lost{};
   std::function<void(std::int32_t, iteration_record const&)> trained{};
@@ -37,42 +38,51 @@ struct listener {
   }
 };
 
-/// Trains all iterations. `say` is called with every loss and with each iteration's number and record.
-/// Throws invalid_problem where a fault, which the executor knows, is to strike beyond the end of a list.
+/// Trains all iterations. `say` is called with every loss and with each iteration's number and
+/// record. Throws invalid_problem where a fault, which the executor knows, is to strike beyond the
+/// end of a list.
 template <class Executor, class Work, class Say>
-void train(moe_training<Executor, Work>& training, std::int32_t iterations, std::vector<shunt::fault> const& faults, Say&& say) {
+void train(moe_training<Executor, Work>& training, std::int32_t iterations,
+           std::vector<shunt::fault> const& faults, Say&& say) {
   std::size_t known = 0;
   for (std::int32_t t = 0; t < iterations; ++t) {
     for (shunt::fault const& f : faults)
       if (auto const length = training.iteration_program().ranks[f.rank].instructions.size();
           f.iteration == t && length > 0 && f.instruction > static_cast<std::int64_t>(length))
-        throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) + " has " + std::to_string(length) +
-                                                      " instructions in iteration " + std::to_string(t));
+        throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) +
+                                                      " has " + std::to_string(length) +
+                                                      " instructions in iteration " +
+                                                      std::to_string(t));
     auto const record = training();
     for (; known < training.losses().size(); ++known) say(training.losses()[known]);
     say(t, record);
   }
 }
 
-/// Trains under a policy, all ranks in this process. `for_work` is what the work asks for beyond what moe_work does.
+/// Trains under a policy, all ranks in this process. `for_work` is what the work asks for beyond
+/// what moe_work does.
 template <class Work = moe_work, class Executor, class... ForWork>
-[[nodiscard]] policy_run train_here(training_setup const& setup, std::string const& name, text_bytes const& text, Executor executor,
-                                    listener const& say, ForWork&... for_work) {
+[[nodiscard]] policy_run train_here(training_setup const& setup, std::string const& name,
+                                    text_bytes const& text, Executor executor, listener const& say,
+                                    ForWork&... for_work) {
   policy_run run{.name = name};
   auto const faults = executor.faults;
   auto const start = std::chrono::steady_clock::now();
-  moe_training<Executor, Work> training(setup, policy_of(setup, name), text, std::move(executor), {}, for_work...);
-  train(training, setup.iterations, faults, listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
-                                                       run.records.push_back(r);
-                                                       say(t, r);
-                                                     }});
+  moe_training<Executor, Work> training(setup, policy_of(setup, name), text, std::move(executor),
+                                        {}, for_work...);
+  train(training, setup.iterations, faults,
+        listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
+                   run.records.push_back(r);
+                   say(t, r);
+                 }});
   run.parameters = training.parameters();
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return run;
 }
 
 /// The same on one thread, and nobody is lost.
-[[nodiscard]] inline policy_run train_undisturbed(training_setup const& setup, std::string const& name, text_bytes const& text) {
+[[nodiscard]] inline policy_run train_undisturbed(training_setup const& setup,
+                                                  std::string const& name, text_bytes const& text) {
   return train_here(setup, name, text, shunt::inline_executor{}, {});
 }
 

@@ -3,8 +3,8 @@
 
 namespace example {
 
-/// The three matrix products that backpropagation needs, on row-major matrices of any kind. All of them pass by here, for each pair
-/// of types that Eigen multiplies costs a second to compile.
+/// The three matrix products that backpropagation needs, on row-major matrices of any kind. All of
+/// them pass by here, for each pair of types that Eigen multiplies costs a second to compile.
 template <class T>
 using row_major = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 template <class T>
@@ -25,13 +25,15 @@ template <class T>
   return c;
 }
 template <class T>
-[[nodiscard]] row_major<T> multiply_transposed(row_major_view<T> const& a, row_major_view<T> const& b) {
+[[nodiscard]] row_major<T> multiply_transposed(row_major_view<T> const& a,
+                                               row_major_view<T> const& b) {
   row_major<T> c(a.rows(), b.rows());
   c.noalias() = a * b.transpose();
   return c;
 }
 template <class T>
-[[nodiscard]] row_major<T> transposed_multiply(row_major_view<T> const& a, row_major_view<T> const& b) {
+[[nodiscard]] row_major<T> transposed_multiply(row_major_view<T> const& a,
+                                               row_major_view<T> const& b) {
   row_major<T> c(a.cols(), b.cols());
   c.noalias() = a.transpose() * b;
   return c;

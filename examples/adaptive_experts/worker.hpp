@@ -1,5 +1,6 @@
 #pragma once
-/// One rank as a process of its own, over Gloo: trains through whatever happens to the others, and says how it goes.
+/// One rank as a process of its own, over Gloo: trains through whatever happens to the others, and
+/// says how it goes.
 #include <algorithm>
 #include <bit>
 #include <chrono>
@@ -22,8 +23,10 @@
 
 namespace example {
 
-/// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is gone, ascending, also then.
-inline void work_as(meeting const& at, options const& o, std::string const& name, voice const& say, std::vector<shunt::rank_id>& dead) try {
+/// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is
+/// gone, ascending, also then.
+inline void work_as(meeting const& at, options const& o, std::string const& name, voice const& say,
+                    std::vector<shunt::rank_id>& dead) try {
   std::signal(SIGPIPE, SIG_IGN);
   auto setup = o.setup;
   setup.only = at.self;
@@ -36,17 +39,22 @@ inline void work_as(meeting const& at, options const& o, std::string const& name
     dead.insert(dead.end(), lost.begin(), lost.end());
     std::sort(dead.begin(), dead.end());
   };
-  shunt::gloo_processes const ranks(at.gloo, setup.ranks, at.self, o.faults, [&] { strike(at, say); });
+  shunt::gloo_processes const ranks(at.gloo, setup.ranks, at.self, o.faults,
+                                    [&] { strike(at, say); });
   moe_training<shunt::gloo_processes> training(setup, policy_of(setup, name), text, ranks, on_loss);
   train(training, setup.iterations, o.faults,
         listener{[&](rank_loss const& l) { say(says::loss, numbers_of(l)); },
-                 [&](std::int32_t t, iteration_record const& r) { say(says::record, numbers_of(t, r)); }});
+                 [&](std::int32_t t, iteration_record const& r) {
+                   say(says::record, numbers_of(t, r));
+                 }});
   training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
     std::vector<std::int64_t> numbers{static_cast<std::int64_t>(first)};
     for (float const v : values) numbers.push_back(std::bit_cast<std::uint32_t>(v));
     say(says::parameters, numbers);
   });
-  say(says::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count()});
+  say(says::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(
+                      std::chrono::steady_clock::now() - start)
+                      .count()});
 } catch (std::exception const& error) {
   say_and_rethrow(say, error);
 }

@@ -1,6 +1,7 @@
 #pragma once
-/// What the example programs share on the command line: lists as values of options, and one way to end. A program's result stands on
-/// standard output; whatever is wrong with its input is one line on standard error, "error: field: what is wrong", and exit status 2.
+/// What the example programs share on the command line: lists as values of options, and one way to
+/// end. A program's result stands on standard output; whatever is wrong with its input is one line
+/// on standard error, "error: field: what is wrong", and exit status 2.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -28,27 +29,34 @@ struct worker_at {
 /// `text` in quotes and cut to a length that fits a line.
 [[nodiscard]] inline std::string quoted(std::string_view text) {
   std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "…\"" : "\"");
-  std::replace_if(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
   return shown;
 }
 
-/// The whole number that `text` is, all of it. Throws invalid_problem, naming the field and the text.
-[[nodiscard]] inline std::int64_t parse_integer(std::string const& field, std::string_view text,
-                                                std::int64_t least = std::numeric_limits<std::int64_t>::min(),
-                                                std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
+/// The whole number that `text` is, all of it. Throws invalid_problem, naming the field and the
+/// text.
+[[nodiscard]] inline std::int64_t parse_integer(
+    std::string const& field, std::string_view text,
+    std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+    std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
   std::int64_t value = 0;
   auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error == std::errc::invalid_argument || end != text.data() + text.size())
     throw shunt::invalid_problem(field, quoted(text) + " is not a whole number");
   if (value > most || (error == std::errc::result_out_of_range && text.front() != '-'))
-    throw shunt::invalid_problem(field, "must be at most " + std::to_string(most) + ", is " + std::string(text));
+    throw shunt::invalid_problem(field, "must be at most " + std::to_string(most) + ", is " +
+                                            std::string(text));
   if (value < least || error == std::errc::result_out_of_range)
-    throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " + std::string(text));
+    throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
+                                            std::string(text));
   return value;
 }
 
-/// `text` between separators. The empty text is the empty list; an empty item stays, for the parser of items to refuse.
-[[nodiscard]] inline std::vector<std::string_view> items_of(std::string_view text, char separator = ',') {
+/// `text` between separators. The empty text is the empty list; an empty item stays, for the parser
+/// of items to refuse.
+[[nodiscard]] inline std::vector<std::string_view> items_of(std::string_view text,
+                                                            char separator = ',') {
   std::vector<std::string_view> items;
   while (!text.empty()) {
     auto const at = text.find(separator);
@@ -61,55 +69,66 @@ struct worker_at {
 }
 
 /// "3" or "3,3,4,2". Throws invalid_problem, naming the field and the item.
-[[nodiscard]] inline std::vector<std::int64_t> parse_integers(std::string const& field, std::string_view text) {
+[[nodiscard]] inline std::vector<std::int64_t> parse_integers(std::string const& field,
+                                                              std::string_view text) {
   auto const items = items_of(text);
   if (items.empty()) throw shunt::invalid_problem(field, "is empty");
   std::vector<std::int64_t> values;
   for (std::size_t i = 0; i < items.size(); ++i)
-    values.push_back(parse_integer(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
+    values.push_back(
+        parse_integer(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
   return values;
 }
 
 /// "1:2": stage 2 of pipeline 1.
 [[nodiscard]] inline shunt::worker parse_worker(std::string const& field, std::string_view text) {
   auto const colon = text.find(':');
-  if (colon == std::string_view::npos) throw shunt::invalid_problem(field, quoted(text) + " is not pipeline:stage");
+  if (colon == std::string_view::npos)
+    throw shunt::invalid_problem(field, quoted(text) + " is not pipeline:stage");
   constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   return {parse_integer(field + " (pipeline)", text.substr(0, colon), 0, most),
           parse_integer(field + " (stage)", text.substr(colon + 1), 0, most)};
 }
 
 /// "1:2,0:1"; the empty text is the empty list.
-[[nodiscard]] inline std::vector<shunt::worker> parse_workers(std::string const& field, std::string_view text) {
+[[nodiscard]] inline std::vector<shunt::worker> parse_workers(std::string const& field,
+                                                              std::string_view text) {
   std::vector<shunt::worker> workers;
-  for (auto const item : items_of(text)) workers.push_back(parse_worker(field + "[" + std::to_string(workers.size()) + "]", item));
+  for (auto const item : items_of(text))
+    workers.push_back(parse_worker(field + "[" + std::to_string(workers.size()) + "]", item));
   return workers;
 }
 
 /// "1:2@5,0:1@9"; the empty text is the empty list.
-[[nodiscard]] inline std::vector<worker_at> parse_workers_at(std::string const& field, std::string_view text) {
+[[nodiscard]] inline std::vector<worker_at> parse_workers_at(std::string const& field,
+                                                             std::string_view text) {
   std::vector<worker_at> workers;
   for (auto const item : items_of(text)) {
     auto const name = field + "[" + std::to_string(workers.size()) + "]";
     auto const at = item.find('@');
-    if (at == std::string_view::npos) throw shunt::invalid_problem(name, quoted(item) + " is not pipeline:stage@iteration");
-    workers.push_back({parse_worker(name, item.substr(0, at)), parse_integer(name + " (iteration)", item.substr(at + 1), 0)});
+    if (at == std::string_view::npos)
+      throw shunt::invalid_problem(name, quoted(item) + " is not pipeline:stage@iteration");
+    workers.push_back({parse_worker(name, item.substr(0, at)),
+                       parse_integer(name + " (iteration)", item.substr(at + 1), 0)});
   }
   return workers;
 }
 
 /// An option with one whole number in least..most; --help shows what `target` holds as its default.
 template <class Integer>
-CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target, std::string const& help, std::int64_t least,
+CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target,
+                         std::string const& help, std::int64_t least,
                          std::int64_t most = std::numeric_limits<Integer>::max()) {
   auto const take = [&target, name, least, most](std::string const& text) {
     target = static_cast<Integer>(parse_integer(name, text, least, most));
   };
-  return app.add_option_function<std::string>(name, take, help)->type_name("N")->default_str(std::to_string(target));
+  return app.add_option_function<std::string>(name, take, help)
+      ->type_name("N")
+      ->default_str(std::to_string(target));
 }
 
-/// Runs `body`, which returns the exit status; any exception, and output that can't be written, becomes one line on standard error and
-/// status 2.
+/// Runs `body`, which returns the exit status; any exception, and output that can't be written,
+/// becomes one line on standard error and status 2.
 template <class Body>
 [[nodiscard]] int guarded(Body&& body) {
   auto const refuse = [](std::string line) {

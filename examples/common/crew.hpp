@@ -1,5 +1,6 @@
 #pragma once
-/// Worker processes of this program's own making: copies of itself that end when it ends, however it ends.
+/// Worker processes of this program's own making: copies of itself that end when it ends, however
+/// it ends.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
@@ -30,13 +31,16 @@ namespace example {
 /// A directory of this run alone, gone in the end.
 class meeting_place {
  public:
-  /// In `where`, which is made where it is not there; or with the system's temporary files. Throws invalid_problem, naming the option.
+  /// In `where`, which is made where it is not there; or with the system's temporary files. Throws
+  /// invalid_problem, naming the option.
   explicit meeting_place(std::string const& where) {
     namespace files = std::filesystem;
     std::error_code failed;
     auto const parent = where.empty() ? files::temp_directory_path(failed) : files::path(where);
     if (!failed) made_parent_ = files::create_directories(parent, failed);
-    if (failed) throw shunt::invalid_problem("rendezvous", "cannot create " + parent.string() + ": " + failed.message());
+    if (failed)
+      throw shunt::invalid_problem("rendezvous",
+                                   "cannot create " + parent.string() + ": " + failed.message());
     parent_ = parent.string();
     std::string pattern = (parent / "shunt.XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
@@ -66,11 +70,12 @@ class interrupted : public std::runtime_error {
   interrupted() : std::runtime_error("interrupted: all workers were ended") {}
 };
 
-/// While it lives, signals that ask this program to end are heard between two steps instead of ending it.
+/// While it lives, signals that ask this program to end are heard between two steps instead of
+/// ending it.
 class signals_heard {
  public:
   signals_heard() {
-    struct sigaction note {};
+    struct sigaction note{};
     note.sa_handler = [](int) { heard_ = 1; };
     sigset_t blocked;
     sigemptyset(&blocked);
@@ -94,7 +99,7 @@ class signals_heard {
 
  private:
   static constexpr std::array<int, 3> which{SIGINT, SIGTERM, SIGHUP};
-  static inline volatile std::sig_atomic_t heard_ = 0;
+  static inline std::sig_atomic_t volatile heard_ = 0;
   std::array<struct sigaction, 3> before_{};
   sigset_t mask_{};
 };
@@ -103,9 +108,9 @@ class signals_heard {
 struct crew_member {
   shunt::rank_id rank{};
   pid_t process = -1;
-  int pipe = -1;          ///< what it says; -1 once it has ended
-  std::string heard{};    ///< the beginning of a line
-  bool killed = false;    ///< from here
+  int pipe = -1;                ///< what it says; -1 once it has ended
+  std::string heard{};          ///< the beginning of a line
+  bool killed = false;          ///< from here
   std::optional<int> status{};  ///< how it ended, as waitpid says
   [[nodiscard]] bool lives() const { return !status; }
 };
@@ -137,7 +142,8 @@ class crew {
     for (auto& w : words) argv.push_back(w.data());
     argv.push_back(nullptr);
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "no pipe for a worker");
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+      throw std::system_error(errno, std::generic_category(), "no pipe for a worker");
     pid_t const self = ::getpid();
     pid_t const child = ::fork();
     if (child < 0) {
@@ -168,8 +174,8 @@ class crew {
     ::kill(members_[n].process, SIGKILL);
   }
 
-  /// Waits until somebody says something or ends, at most so long, and passes it on: hear(number, message), gone(number). False where
-  /// nobody is left. Throws interrupted.
+  /// Waits until somebody says something or ends, at most so long, and passes it on: hear(number,
+  /// message), gone(number). False where nobody is left. Throws interrupted.
   template <class Hear, class Gone>
   bool listen(std::chrono::microseconds at_most, Hear const& hear, Gone const& gone) {
     signals_heard::check();

@@ -4,7 +4,8 @@
 
 namespace example {
 
-/// Prints an object with one key a line, and one line for each object in a list, so that people can read long answers too.
+/// Prints an object with one key a line, and one line for each object in a list, so that people can
+/// read long answers too.
 inline void print_json(std::ostream& out, nlohmann::ordered_json const& object) {
   out << "{";
   char const* separator = "\n  ";

@@ -15,12 +15,15 @@
 
 namespace example {
 
-/// A byte-level language model cut into pipeline stages (after Bengio et al., JMLR 2003): the last `context` bytes are embedded, the
-/// embeddings of a window joined and projected to `width`; every stage runs one residual block; the last projects to the 256 bytes and
-/// takes the mean cross-entropy of the next byte, in nats. Stage 0 also embeds, the last stage also predicts, and a single stage does both.
+/// A byte-level language model cut into pipeline stages (after Bengio et al., JMLR 2003): the last
+/// `context` bytes are embedded, the embeddings of a window joined and projected to `width`; every
+/// stage runs one residual block; the last projects to the 256 bytes and takes the mean
+/// cross-entropy of the next byte, in nats. Stage 0 also embeds, the last stage also predicts, and
+/// a single stage does both.
 ///
-/// All functions are pure: the same parameters, samples and incoming matrix give the same bits. `stash` passes from forward to
-/// backward_input to backward_weight of one micro-batch; what passes between stages is one batch x width matrix each way.
+/// All functions are pure: the same parameters, samples and incoming matrix give the same bits.
+/// `stash` passes from forward to backward_input to backward_weight of one micro-batch; what passes
+/// between stages is one batch x width matrix each way.
 struct language_model {
   std::int32_t stages = 1;
   std::int32_t context = 8;
@@ -54,7 +57,8 @@ struct language_model {
     return count.used();
   }
 
-  /// Normal weights with variance 1 / inputs (a block's second matrix a tenth of that, the embedding 1), biases zero.
+  /// Normal weights with variance 1 / inputs (a block's second matrix a tenth of that, the
+  /// embedding 1), biases zero.
   void initialise(shunt::stage_id s, std::uint64_t seed, std::span<float> parameters) const {
     std::fill(parameters.begin(), parameters.end(), 0.0F);
     dealer<float> deal(parameters);
@@ -62,7 +66,8 @@ struct language_model {
     std::mt19937_64 random(seed * 1000003 + static_cast<std::uint64_t>(s.value()));
     auto const draw = [&](matrix_in<float>& m, double variance) {
       for (std::int64_t i = 0; i < m.size(); ++i) {
-        double sum = 0;  // twelve uniform numbers make one that is normal enough, without a library's logarithm
+        double sum = 0;  // twelve uniform numbers make one that is normal enough, without a
+                         // library's logarithm
         for (int k = 0; k < 12; ++k) sum += static_cast<double>(random() >> 11) * 0x1p-53;
         m.data()[i] = static_cast<float>((sum - 6) * std::sqrt(variance));
       }
@@ -76,10 +81,11 @@ struct language_model {
     if (p.out) draw(p.out->projection, 1.0 / width);
   }
 
-  /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on the last).
-  /// The answer is the micro-batch's loss on the last stage, 0 elsewhere.
-  double forward(shunt::stage_id s, std::span<float const> parameters, sampler const& text, std::int64_t iteration, std::int64_t microbatch,
-                 std::span<float const> from, std::span<float> stash, std::span<float> to) const {
+  /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on
+  /// the last). The answer is the micro-batch's loss on the last stage, 0 elsewhere.
+  double forward(shunt::stage_id s, std::span<float const> parameters, sampler const& text,
+                 std::int64_t iteration, std::int64_t microbatch, std::span<float const> from,
+                 std::span<float> stash, std::span<float> to) const {
     dealer<float const> deal(parameters);
     parameters_of<float const> const p(*this, s, deal);
     dealer<float> deal_stash(stash);
@@ -104,12 +110,15 @@ struct language_model {
     kept.out->logit_slope.rowwise() += p.out->bias.row(0);
     double loss = 0;
     for (std::int64_t row = 0; row < batch; ++row)
-      loss += cross_entropy(kept.out->logit_slope.row(row).data(), text(iteration, microbatch, row)[context]);
+      loss += cross_entropy(kept.out->logit_slope.row(row).data(),
+                            text(iteration, microbatch, row)[context]);
     return loss / batch;
   }
 
-  /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of its input (not written on stage 0).
-  void backward_input(shunt::stage_id s, std::span<float const> parameters, std::span<float const> to_slope, std::span<float> stash,
+  /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of
+  /// its input (not written on stage 0).
+  void backward_input(shunt::stage_id s, std::span<float const> parameters,
+                      std::span<float const> to_slope, std::span<float> stash,
                       std::span<float> from_slope) const {
     dealer<float const> deal(parameters);
     parameters_of<float const> const p(*this, s, deal);
@@ -123,13 +132,15 @@ struct language_model {
       example::backward_input(p.block, kept.block, kept.in->x_slope);
       kept.in->embedded_slope.noalias() = kept.in->x_slope * p.in->projection.transpose();
     } else {
-      example::backward_input(p.block, kept.block, matrix_in<float>(from_slope.data(), batch, width));
+      example::backward_input(p.block, kept.block,
+                              matrix_in<float>(from_slope.data(), batch, width));
     }
   }
 
   /// Overwrites `gradient`, laid out as the parameters are.
-  void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration, std::int64_t microbatch,
-                       std::span<float const> stash, std::span<float> gradient) const {
+  void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration,
+                       std::int64_t microbatch, std::span<float const> stash,
+                       std::span<float> gradient) const {
     dealer<float const> deal_stash(stash);
     stash_of<float const> const kept(*this, s, deal_stash);
     dealer<float> deal(gradient);
@@ -142,7 +153,8 @@ struct language_model {
       for (std::int64_t row = 0; row < batch; ++row) {
         auto const* const window = text(iteration, microbatch, row);
         for (std::int64_t at = 0; at < context; ++at)
-          g.in->table.row(window[at]) += kept.in->embedded_slope.block(row, at * embedding, 1, embedding);
+          g.in->table.row(window[at]) +=
+              kept.in->embedded_slope.block(row, at * embedding, 1, embedding);
       }
     }
     if (kept.out) {
@@ -151,11 +163,13 @@ struct language_model {
     }
   }
 
-  // --- where everything lies in the floats of parameters and stashes; nothing here reads or writes them
+  // --- where everything lies in the floats of parameters and stashes; nothing here reads or writes
+  // them
 
   template <class T>
   struct input_parameters {
-    matrix_in<T> table, projection, bias;  ///< bytes x embedding, (context * embedding) x width, 1 x width
+    matrix_in<T> table, projection,
+        bias;  ///< bytes x embedding, (context * embedding) x width, 1 x width
   };
   template <class T>
   struct output_parameters {
@@ -167,20 +181,25 @@ struct language_model {
     block_parameters<T> block;
     std::optional<output_parameters<T>> out{};
 
-    parameters_of(language_model const& m, shunt::stage_id s, dealer<T>& deal) : block(deal, m.width, m.hidden) {
+    parameters_of(language_model const& m, shunt::stage_id s, dealer<T>& deal)
+        : block(deal, m.width, m.hidden) {
       if (m.is_first(s))
-        in.emplace(
-            input_parameters<T>{deal.matrix(bytes, m.embedding), deal.matrix(m.context * m.embedding, m.width), deal.matrix(1, m.width)});
-      if (m.is_last(s)) out.emplace(output_parameters<T>{deal.matrix(m.width, bytes), deal.matrix(1, bytes)});
+        in.emplace(input_parameters<T>{deal.matrix(bytes, m.embedding),
+                                       deal.matrix(m.context * m.embedding, m.width),
+                                       deal.matrix(1, m.width)});
+      if (m.is_last(s))
+        out.emplace(output_parameters<T>{deal.matrix(m.width, bytes), deal.matrix(1, bytes)});
     }
   };
   template <class T>
   struct input_stash {
-    matrix_in<T> embedded, x_slope, embedded_slope;  ///< batch x (context * embedding), batch x width, as the first
+    matrix_in<T> embedded, x_slope,
+        embedded_slope;  ///< batch x (context * embedding), batch x width, as the first
   };
   template <class T>
   struct output_stash {
-    matrix_in<T> y, logit_slope;  ///< batch x width, batch x bytes; before the softmax the logits stand in the second
+    matrix_in<T> y, logit_slope;  ///< batch x width, batch x bytes; before the softmax the logits
+                                  ///< stand in the second
   };
   template <class T>
   struct stash_of {
@@ -188,17 +207,20 @@ struct language_model {
     std::optional<input_stash<T>> in{};
     std::optional<output_stash<T>> out{};
 
-    stash_of(language_model const& m, shunt::stage_id s, dealer<T>& deal) : block(deal, m.batch, m.width, m.hidden) {
+    stash_of(language_model const& m, shunt::stage_id s, dealer<T>& deal)
+        : block(deal, m.batch, m.width, m.hidden) {
       auto const joined = m.context * m.embedding;
       if (m.is_first(s))
-        in.emplace(input_stash<T>{deal.matrix(m.batch, joined), deal.matrix(m.batch, m.width), deal.matrix(m.batch, joined)});
-      if (m.is_last(s)) out.emplace(output_stash<T>{deal.matrix(m.batch, m.width), deal.matrix(m.batch, bytes)});
+        in.emplace(input_stash<T>{deal.matrix(m.batch, joined), deal.matrix(m.batch, m.width),
+                                  deal.matrix(m.batch, joined)});
+      if (m.is_last(s))
+        out.emplace(output_stash<T>{deal.matrix(m.batch, m.width), deal.matrix(m.batch, bytes)});
     }
   };
 
  private:
-  /// The loss of one sample; turns its logits into the gradient of the micro-batch's mean loss. One number after the other: a
-  /// vectorised exp differs from the plain one.
+  /// The loss of one sample; turns its logits into the gradient of the micro-batch's mean loss. One
+  /// number after the other: a vectorised exp differs from the plain one.
   double cross_entropy(float* logits, std::uint8_t target) const {
     float const largest = *std::max_element(logits, logits + bytes);
     float const of_target = logits[target] - largest;
@@ -216,8 +238,10 @@ struct language_model {
 /// Throws invalid_problem, naming the field, where a size is not positive.
 inline void validate(language_model const& m) {
   auto const positive = [](char const* field, std::int64_t value) {
-    if (value < 1) throw shunt::invalid_problem(field, "must be at least 1, is " + std::to_string(value));
-    if (value > 1 << 16) throw shunt::invalid_problem(field, "must be at most 65536, is " + std::to_string(value));
+    if (value < 1)
+      throw shunt::invalid_problem(field, "must be at least 1, is " + std::to_string(value));
+    if (value > 1 << 16)
+      throw shunt::invalid_problem(field, "must be at most 65536, is " + std::to_string(value));
   };
   positive("stages", m.stages);
   positive("context", m.context);

@@ -1,7 +1,8 @@
 #pragma once
-/// One worker under somebody else's launcher, which says by environment variables who it is: RANK and WORLD_SIZE (torchrun and others),
-/// OMPI_COMM_WORLD_RANK and _SIZE (Open MPI), PMI_RANK and _SIZE, or SLURM_PROCID and SLURM_NTASKS. All meet in SHUNT_RENDEZVOUS, a
-/// directory that all can write to, over the network interface SHUNT_INTERFACE.
+/// One worker under somebody else's launcher, which says by environment variables who it is: RANK
+/// and WORLD_SIZE (torchrun and others), OMPI_COMM_WORLD_RANK and _SIZE (Open MPI), PMI_RANK and
+/// _SIZE, or SLURM_PROCID and SLURM_NTASKS. All meet in SHUNT_RENDEZVOUS, a directory that all can
+/// write to, over the network interface SHUNT_INTERFACE.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -52,24 +53,31 @@ struct launch {
 /// Where a launcher's workers meet, and where each leaves what it says for the others to read.
 class launch_place {
  public:
-  /// Throws invalid_problem, naming the variable, where it can't be used, or this rank is there already and doesn't join.
+  /// Throws invalid_problem, naming the variable, where it can't be used, or this rank is there
+  /// already and doesn't join.
   launch_place(process_options const& o, launch const& as, bool joins)
       : patience_(o.patience), path_(std::filesystem::path(o.rendezvous) / "shunt") {
     namespace files = std::filesystem;
-    if (o.rendezvous.empty()) throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "names no directory to meet in");
+    if (o.rendezvous.empty())
+      throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "names no directory to meet in");
     std::error_code failed;
     files::create_directories(path_, failed);
-    if (failed) throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "cannot create " + path() + ": " + failed.message());
+    if (failed)
+      throw shunt::invalid_problem("SHUNT_RENDEZVOUS",
+                                   "cannot create " + path() + ": " + failed.message());
     int nth = 0;
     if (joins)
       while (files::exists(report_of(as.rank, nth), failed)) ++nth;
-    file_ = ::open(report_of(as.rank, nth).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
+    file_ = ::open(report_of(as.rank, nth).c_str(),
+                   O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
     if (file_ >= 0) return;
     if (errno == EEXIST)
       throw shunt::invalid_problem("RANK", std::to_string(as.rank) + " is in " + path() +
-                                               " already: two processes have this rank, or the directory is left over from another run");
+                                               " already: two processes have this rank, or the "
+                                               "directory is left over from another run");
     throw shunt::invalid_problem("SHUNT_RENDEZVOUS",
-                                 "cannot write to " + path() + ": " + std::error_code(errno, std::generic_category()).message());
+                                 "cannot write to " + path() + ": " +
+                                     std::error_code(errno, std::generic_category()).message());
   }
   launch_place(launch_place const&) = delete;
   launch_place& operator=(launch_place const&) = delete;
@@ -78,7 +86,8 @@ class launch_place {
   [[nodiscard]] std::string path() const { return path_.string(); }
   [[nodiscard]] voice say() const { return voice(file_); }
 
-  /// Passes on what the first `ranks` ranks have said, hear(rank, message), when those that live have come to the end, or don't in time.
+  /// Passes on what the first `ranks` ranks have said, hear(rank, message), when those that live
+  /// have come to the end, or don't in time.
   template <class Hear>
   void read(std::int32_t ranks, std::vector<shunt::rank_id> const& dead, Hear const& hear) const {
     auto const until = std::chrono::steady_clock::now() + patience_;
@@ -90,7 +99,9 @@ class launch_place {
         std::error_code failed;
         for (int n = 0; std::filesystem::exists(report_of(r.value(), n), failed); ++n) {
           std::ifstream in(report_of(r.value(), n));
-          for (std::string line; std::getline(in, line) && !in.eof();)  // what ends the file without a line's end is half a line
+          for (std::string line;
+               std::getline(in, line) &&
+               !in.eof();)  // what ends the file without a line's end is half a line
             if (auto const m = parse_message(line)) {
               said.push_back(*m);
               ended = m->what == says::end || m->what == says::error;

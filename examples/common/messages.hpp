@@ -1,6 +1,7 @@
 #pragma once
-/// What a worker process says: lines of words and numbers, written at once into a pipe of whoever started it, or into a file of the place
-/// where the workers meet. A line that was written is heard even if its writer is killed right after.
+/// What a worker process says: lines of words and numbers, written at once into a pipe of whoever
+/// started it, or into a file of the place where the workers meet. A line that was written is heard
+/// even if its writer is killed right after.
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,24 +23,29 @@ namespace example {
 /// The first word of a line, and what follows it:
 enum class says {
   strike,   ///< nothing: it waits to be killed
-  loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone, instructions, kept, in all, number of ranks,
-            ///< these; more
+  loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone,
+            ///< instructions, kept, in all, number of ranks, these; more
   stopped,  ///< why, as text
   end,      ///< the last word; what comes with it is the program's
   error,    ///< the last word: what went wrong, as text
-  // of train_through_failures; its end: iterations completed, hash of the parameters, computing share in millionths
+  // of train_through_failures; its end: iterations completed, hash of the parameters, computing
+  // share in millionths
   plan,       ///< iteration, period, number of dead ranks, these
-  iteration,  ///< iteration, bits of the loss (a NaN where this worker does not know it), live workers, period, nanoseconds or -1
+  iteration,  ///< iteration, bits of the loss (a NaN where this worker does not know it), live
+              ///< workers, period, nanoseconds or -1
   joined,     ///< rank, iteration
   step,       ///< iteration, bits of the norm, left out, clipped, taken back
   overflow,   ///< iteration
-  // of adaptive_experts; its losses: and bytes of optimizer state copied; its end: nanoseconds that training took
+  // of adaptive_experts; its losses: and bytes of optimizer state copied; its end: nanoseconds that
+  // training took
   gone,        ///< iteration, ranks
-  record,      ///< iteration, bits of the loss, values that did not fit, bytes of gradients and of weights (five each), drops, loads
+  record,      ///< iteration, bits of the loss, values that did not fit, bytes of gradients and of
+               ///< weights (five each), drops, loads
   parameters,  ///< number of the first among all, bits of each
 };
-inline constexpr char const* word_of[] = {"strike",    "loss",   "stopped", "end",      "error", "plan",
-                                          "iteration", "joined", "step",    "overflow", "gone",  "record", "parameters"};
+inline constexpr char const* word_of[] = {"strike", "loss",      "stopped",   "end",  "error",
+                                          "plan",   "iteration", "joined",    "step", "overflow",
+                                          "gone",   "record",    "parameters"};
 static_assert(std::size(word_of) == static_cast<std::size_t>(says::parameters) + 1);
 
 /// One line, taken apart.
@@ -72,7 +78,8 @@ class voice {
   explicit voice(int file) : file_(file) {}
 
   /// Throws runtime_error where the line can't be written.
-  void operator()(says what, std::vector<std::int64_t> const& numbers, std::string const& text = {}) const {
+  void operator()(says what, std::vector<std::int64_t> const& numbers,
+                  std::string const& text = {}) const {
     std::string line = word_of[static_cast<std::size_t>(what)];
     for (auto const n : numbers) line += ' ' + std::to_string(n);
     if (!text.empty()) line += ' ' + text;
@@ -94,8 +101,19 @@ class voice {
 }
 
 [[nodiscard]] inline std::vector<std::int64_t> numbers_of(shunt::loss const& l) {
-  std::vector<std::int64_t> all{l.iteration, l.noticed,      l.detect,            l.agree, l.restore, l.replan, l.rebuild,
-                                l.redo,      l.steps_undone, l.instructions_lost, l.kept,  l.in_all,  static_cast<std::int64_t>(l.ranks.size())};
+  std::vector<std::int64_t> all{l.iteration,
+                                l.noticed,
+                                l.detect,
+                                l.agree,
+                                l.restore,
+                                l.replan,
+                                l.rebuild,
+                                l.redo,
+                                l.steps_undone,
+                                l.instructions_lost,
+                                l.kept,
+                                l.in_all,
+                                static_cast<std::int64_t>(l.ranks.size())};
   for (auto const r : l.ranks) all.push_back(r.value());
   return all;
 }
@@ -112,7 +130,8 @@ class voice {
                 .replan = n.at(5),
                 .rebuild = n.at(6),
                 .redo = n.at(7)};
-  for (std::int64_t i = 0; i < n.at(12); ++i) l.ranks.emplace_back(n.at(static_cast<std::size_t>(13 + i)));
+  for (std::int64_t i = 0; i < n.at(12); ++i)
+    l.ranks.emplace_back(n.at(static_cast<std::size_t>(13 + i)));
   return l;
 }
 

@@ -5,9 +5,10 @@
 #include "shunt/core/host_device.hpp"
 #include "window_choice.hpp"
 
-/// What the kernels of the language model compute between its matrix products. Each is a function object of items, f(0) .. f(n - 1) in any
-/// order or at once; whatever is summed is summed by one item in a fixed order. The formulas are those of language_model.hpp. Matrices
-/// are row-major without gaps. Numbers that change from iteration to iteration are read from the device's memory.
+/// What the kernels of the language model compute between its matrix products. Each is a function
+/// object of items, f(0) .. f(n - 1) in any order or at once; whatever is summed is summed by one
+/// item in a fixed order. The formulas are those of language_model.hpp. Matrices are row-major
+/// without gaps. Numbers that change from iteration to iteration are read from the device's memory.
 namespace example {
 
 /// The windows of a micro-batch: where the sample of every row starts in the text.
@@ -15,7 +16,9 @@ struct text_windows {
   std::uint8_t const* text = nullptr;
   std::int64_t const* starts = nullptr;
 
-  [[nodiscard]] SHUNT_HD std::uint8_t byte(std::int64_t row, std::int64_t at) const { return text[starts[row] + at]; }
+  [[nodiscard]] SHUNT_HD std::uint8_t byte(std::int64_t row, std::int64_t at) const {
+    return text[starts[row] + at];
+  }
 };
 
 /// An item is a row.
@@ -25,10 +28,13 @@ struct choose_windows {
   std::int64_t microbatch = 0;  ///< counted over all pipelines
   std::int64_t* starts = nullptr;
 
-  SHUNT_HD void operator()(std::int64_t row) const { starts[row] = static_cast<std::int64_t>(choice(*iteration, microbatch, row)); }
+  SHUNT_HD void operator()(std::int64_t row) const {
+    starts[row] = static_cast<std::int64_t>(choice(*iteration, microbatch, row));
+  }
 };
 
-/// The embeddings of a window's bytes, joined. An item is an element of batch x (context * embedding).
+/// The embeddings of a window's bytes, joined. An item is an element of batch x (context *
+/// embedding).
 struct embed_windows {
   text_windows windows{};
   float const* table = nullptr;
@@ -41,8 +47,9 @@ struct embed_windows {
   }
 };
 
-/// What is done with a product on its way to its place: + bias of the column, + what else is added, then nothing below 0; or 0 where the
-/// mask isn't above 0. Null pointers: not wanted. An item is an element.
+/// What is done with a product on its way to its place: + bias of the column, + what else is added,
+/// then nothing below 0; or 0 where the mask isn't above 0. Null pointers: not wanted. An item is
+/// an element.
 struct store_product {
   float const* product = nullptr;
   float* to = nullptr;
@@ -62,8 +69,8 @@ struct store_product {
   }
 };
 
-/// Cross-entropy of the next byte: the loss of a row, in nats, and the gradient of the micro-batch's mean loss. An item is a row, which
-/// one thread reads from left to right.
+/// Cross-entropy of the next byte: the loss of a row, in nats, and the gradient of the
+/// micro-batch's mean loss. An item is a row, which one thread reads from left to right.
 struct predict_bytes {
   static constexpr std::int64_t bytes = 256;
   text_windows windows{};
@@ -122,7 +129,8 @@ struct sum_columns {
   }
 };
 
-/// The gradient of the embedding: an item is an element of bytes x embedding, which looks for its byte in all windows.
+/// The gradient of the embedding: an item is an element of bytes x embedding, which looks for its
+/// byte in all windows.
 struct sum_embeddings {
   text_windows windows{};
   float const* slope = nullptr;  ///< batch x (context * embedding)

@@ -1,5 +1,6 @@
 #pragma once
-/// Workers that are processes which this program starts, watches, kills where asked to, and clears away.
+/// Workers that are processes which this program starts, watches, kills where asked to, and clears
+/// away.
 #include <sys/types.h>
 #include <sys/wait.h>
 
@@ -32,43 +33,56 @@ class own_processes {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// `name(rank)` is what people call a worker. Throws invalid_problem, naming the option, where they can't meet.
-  own_processes(process_options const& o, command_line started_as, text_bytes const& bytes, Account& heard,
-                std::function<std::string(shunt::rank_id)> name)
-      : patience_(o.patience), place_(o.rendezvous), workers_(std::move(started_as)), heard_(heard), name_(std::move(name)) {
+  /// `name(rank)` is what people call a worker. Throws invalid_problem, naming the option, where
+  /// they can't meet.
+  own_processes(process_options const& o, command_line started_as, text_bytes const& bytes,
+                Account& heard, std::function<std::string(shunt::rank_id)> name)
+      : patience_(o.patience),
+        place_(o.rendezvous),
+        workers_(std::move(started_as)),
+        heard_(heard),
+        name_(std::move(name)) {
     // the same for all, whatever becomes of the file
     if (std::ofstream out(text(), std::ios::binary);
-        !out.write(reinterpret_cast<char const*>(bytes.data()), static_cast<std::streamsize>(bytes.size())).flush())
+        !out.write(reinterpret_cast<char const*>(bytes.data()),
+                   static_cast<std::streamsize>(bytes.size()))
+             .flush())
       throw shunt::invalid_problem("rendezvous", "cannot write to " + place_.path());
   }
 
   /// Starts a rank's process, or another one in its place, with these arguments added.
   pid_t start(shunt::rank_id r, std::vector<std::string> const& more = {}) {
-    std::vector<std::string> words{"--as-worker", std::to_string(r.value()), "--meet", place_.path(), "--worker-text", text()};
+    std::vector<std::string> words{"--as-worker", std::to_string(r.value()), "--meet",
+                                   place_.path(), "--worker-text",           text()};
     words.insert(words.end(), more.begin(), more.end());
     latest_[r] = workers_.members().size();
     return workers_.start(r, words);
   }
 
-  [[nodiscard]] bool lives(shunt::rank_id r) const { return workers_.members()[latest_.at(r)].lives(); }
+  [[nodiscard]] bool lives(shunt::rank_id r) const {
+    return workers_.members()[latest_.at(r)].lives();
+  }
   void kill(shunt::rank_id r) { strike(latest_.at(r)); }
 
-  /// Until all have ended: those that don't in time, when others have come to the end, are nobody's any more. `between()` is called now and
-  /// then and says for how long it need not be called. Throws interrupted, and runtime_error where a worker can't begin.
+  /// Until all have ended: those that don't in time, when others have come to the end, are nobody's
+  /// any more. `between()` is called now and then and says for how long it need not be called.
+  /// Throws interrupted, and runtime_error where a worker can't begin.
   template <class Between>
   void watch(Between const& between) {
     auto const hear = [&](std::size_t n, message const& m) {
       auto const rank = workers_.members()[n].rank;
       heard_.hear(rank, m);
       if (m.what == says::strike) strike(n);
-      if (m.what == says::error && heard_.begun() == 0) throw std::runtime_error(name_(rank) + ": " + m.text);
+      if (m.what == says::error && heard_.begun() == 0)
+        throw std::runtime_error(name_(rank) + ": " + m.text);
       if (m.what == says::end && !ending_) ending_ = clock::now() + patience_;
     };
     auto const gone = [&](std::size_t n) {
       auto const& m = workers_.members()[n];
       if (heard_.begun() > 0 || heard_.ended(m.rank) || m.killed) return;
-      throw std::runtime_error(name_(m.rank) + " ended before training had begun" +
-                               (WIFSIGNALED(*m.status) ? ", by signal " + std::to_string(WTERMSIG(*m.status)) : ""));
+      throw std::runtime_error(
+          name_(m.rank) + " ended before training had begun" +
+          (WIFSIGNALED(*m.status) ? ", by signal " + std::to_string(WTERMSIG(*m.status)) : ""));
     };
     for (;;) {
       std::chrono::microseconds const wait = between();
@@ -85,8 +99,9 @@ class own_processes {
  private:
   [[nodiscard]] std::string text() const { return place_.path() + "/text"; }
   void strike(std::size_t n) {
-    heard_.killed(workers_.members()[n].rank,
-                  std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now().time_since_epoch()).count());
+    heard_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                  clock::now().time_since_epoch())
+                                                  .count());
     workers_.kill(n);
   }
 

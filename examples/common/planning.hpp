@@ -24,27 +24,33 @@ struct planned {
   shunt::pipeline_schedule schedule{};
   shunt::ticks period = 0;
   std::shared_ptr<shunt::program const> program{};
-  std::shared_ptr<shunt::program const> closing{};  ///< validates the last step of a run; nothing where steps aren't validated
+  std::shared_ptr<shunt::program const>
+      closing{};  ///< validates the last step of a run; nothing where steps aren't validated
 };
 
-/// Plans, checks and lowers an iteration, with steps that are validated or gradients that survive a loss if asked for. Throws
-/// invalid_problem, with the solver's reason, where there is no plan.
+/// Plans, checks and lowers an iteration, with steps that are validated or gradients that survive a
+/// loss if asked for. Throws invalid_problem, with the solver's reason, where there is no plan.
 template <class Solver>
-[[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job, shunt::pipeline_tensors const& tensors,
-                                     bool validate = false, bool salvage = false) {
+[[nodiscard]] planned plan_iteration(Solver const& solver, shunt::pipeline_job const& job,
+                                     shunt::pipeline_tensors const& tensors, bool validate = false,
+                                     bool salvage = false) {
   auto answer = solver(job);
   if (!answer.has_plan()) throw shunt::invalid_problem("plan", answer.reason);
   if (auto const broken = shunt::check(job, answer.plan); !broken.empty())
     throw std::logic_error("the plan breaks a rule: " + shunt::to_string(broken.front()));
-  auto program = salvage ? shunt::lower_salvageable(job, answer.plan, {}, tensors) : shunt::lower(job, answer.plan, tensors);
+  auto program = salvage ? shunt::lower_salvageable(job, answer.plan, {}, tensors)
+                         : shunt::lower(job, answer.plan, tensors);
   auto const period = shunt::period(job, answer.plan);
   std::shared_ptr<shunt::program const> closing;
   if (validate) {
-    auto both = shunt::validated(program, answer.plan.staggered_step ? shunt::validation::in_next_iteration : shunt::validation::before_step);
+    auto both =
+        shunt::validated(program, answer.plan.staggered_step ? shunt::validation::in_next_iteration
+                                                             : shunt::validation::before_step);
     program = std::move(both.iteration);
     closing = std::make_shared<shunt::program const>(std::move(both.closing));
   }
-  return {job, std::move(answer.plan), period, std::make_shared<shunt::program const>(std::move(program)), std::move(closing)};
+  return {job, std::move(answer.plan), period,
+          std::make_shared<shunt::program const>(std::move(program)), std::move(closing)};
 }
 
 }  // namespace example

@@ -18,7 +18,8 @@ using command_line = std::vector<std::string>;
 struct process_options {
   std::string rendezvous{};  ///< where they meet; empty: among the system's temporary files
   std::string interface{};   ///< network interface; empty: this machine alone
-  std::int32_t workers = 0;  ///< processes to start, whatever a launcher says; 0: as many as there are workers, unless a launcher says more
+  std::int32_t workers = 0;  ///< processes to start, whatever a launcher says; 0: as many as there
+                             ///< are workers, unless a launcher says more
   std::chrono::milliseconds patience{30'000};  ///< for a process that has to come, or to end
   std::chrono::milliseconds silence{2'000};    ///< after which a worker is given up
 
@@ -38,19 +39,27 @@ struct worker_order {
 
 /// Options of both. The caller's option of a worker's silence is its own.
 inline void add_process_options(CLI::App& app, process_options& o, worker_order& order) {
-  add_integer(app, "--workers", o.workers, "processes to start, whatever a launcher says: as many as there are workers", 0)->group("Engine");
-  app.add_option("--rendezvous", o.rendezvous, "directory where processes meet (default: one of their own among temporary files)")
+  add_integer(app, "--workers", o.workers,
+              "processes to start, whatever a launcher says: as many as there are workers", 0)
+      ->group("Engine");
+  app.add_option("--rendezvous", o.rendezvous,
+                 "directory where processes meet (default: one of their own among temporary files)")
       ->envname("SHUNT_RENDEZVOUS")
       ->group("Engine");
-  app.add_option("--interface", o.interface, "network interface of processes (default: this machine alone)")
+  app.add_option("--interface", o.interface,
+                 "network interface of processes (default: this machine alone)")
       ->envname("SHUNT_INTERFACE")
       ->group("Engine");
-  auto const wait = [&o](std::string const& text) { o.patience = std::chrono::milliseconds(parse_integer("patience", text, 1, 3'600'000)); };
-  app.add_option_function<std::string>("--patience", wait, "milliseconds to wait for a process that has to come")
+  auto const wait = [&o](std::string const& text) {
+    o.patience = std::chrono::milliseconds(parse_integer("patience", text, 1, 3'600'000));
+  };
+  app.add_option_function<std::string>("--patience", wait,
+                                       "milliseconds to wait for a process that has to come")
       ->type_name("N")
       ->default_str(std::to_string(o.patience.count()))
       ->group("Engine");
-  app.add_option("--as-worker", order.rank)->group("");  // what this program tells processes that it starts itself
+  app.add_option("--as-worker", order.rank)
+      ->group("");  // what this program tells processes that it starts itself
   app.add_option("--meet", order.place)->group("");
   app.add_option("--worker-text", order.text)->group("");
 }

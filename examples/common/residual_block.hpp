@@ -5,22 +5,27 @@
 
 namespace example {
 
-/// y = x + relu(x W1 + b1) W2 + b2 on a batch of rows: the block that every pipeline stage runs. Forward, the gradient with respect
-/// to the input and the gradient with respect to the parameters are three computations, so that a schedule can place the last one
-/// anywhere after the second. Each is about 4 * batch * width * hidden floating-point operations.
+/// y = x + relu(x W1 + b1) W2 + b2 on a batch of rows: the block that every pipeline stage runs.
+/// Forward, the gradient with respect to the input and the gradient with respect to the parameters
+/// are three computations, so that a schedule can place the last one anywhere after the second.
+/// Each is about 4 * batch * width * hidden floating-point operations.
 template <class T>
 struct block_parameters {
   matrix_in<T> w1, b1, w2, b2;  ///< width x hidden, 1 x hidden, hidden x width, 1 x width
 
   block_parameters(dealer<T>& deal, std::int64_t width, std::int64_t hidden)
-      : w1(deal.matrix(width, hidden)), b1(deal.matrix(1, hidden)), w2(deal.matrix(hidden, width)), b2(deal.matrix(1, width)) {}
+      : w1(deal.matrix(width, hidden)),
+        b1(deal.matrix(1, hidden)),
+        w2(deal.matrix(hidden, width)),
+        b2(deal.matrix(1, width)) {}
 };
 
 /// What a block keeps of a micro-batch from its forward to the end of its backward_weight.
 template <class T>
 struct block_stash {
-  matrix_in<T> x, hidden;              ///< set by forward: input, relu(x W1 + b1)
-  matrix_in<T> y_slope, hidden_slope;  ///< set by backward_input: gradients of the output and of x W1 + b1
+  matrix_in<T> x, hidden;  ///< set by forward: input, relu(x W1 + b1)
+  matrix_in<T> y_slope,
+      hidden_slope;  ///< set by backward_input: gradients of the output and of x W1 + b1
 
   block_stash(dealer<T>& deal, std::int64_t batch, std::int64_t width, std::int64_t hidden_width)
       : x(deal.matrix(batch, width)),
@@ -30,7 +35,8 @@ struct block_stash {
 };
 
 /// From stash.x to y.
-inline void forward(block_parameters<float const> const& p, block_stash<float>& stash, matrix_in<float> y) {
+inline void forward(block_parameters<float const> const& p, block_stash<float>& stash,
+                    matrix_in<float> y) {
   stash.hidden.noalias() = stash.x * p.w1;
   stash.hidden.rowwise() += p.b1.row(0);
   stash.hidden = stash.hidden.cwiseMax(0.0F);
@@ -40,7 +46,8 @@ inline void forward(block_parameters<float const> const& p, block_stash<float>& 
 }
 
 /// From stash.y_slope to the gradient of x.
-inline void backward_input(block_parameters<float const> const& p, block_stash<float>& stash, matrix_in<float> x_slope) {
+inline void backward_input(block_parameters<float const> const& p, block_stash<float>& stash,
+                           matrix_in<float> x_slope) {
   stash.hidden_slope.noalias() = stash.y_slope * p.w2.transpose();
   stash.hidden_slope.array() *= (stash.hidden.array() > 0.0F).cast<float>();
   x_slope.noalias() = stash.hidden_slope * p.w1.transpose();
@@ -48,7 +55,8 @@ inline void backward_input(block_parameters<float const> const& p, block_stash<f
 }
 
 /// From the stash alone to the gradient of the parameters.
-inline void backward_weight(block_stash<float const> const& stash, block_parameters<float>& gradient) {
+inline void backward_weight(block_stash<float const> const& stash,
+                            block_parameters<float>& gradient) {
   gradient.w1.noalias() = stash.x.transpose() * stash.hidden_slope;
   gradient.b1 = stash.hidden_slope.colwise().sum();
   gradient.w2.noalias() = stash.hidden.transpose() * stash.y_slope;

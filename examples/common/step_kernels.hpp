@@ -8,8 +8,9 @@
 #include "shunt/lower/step_verdict.hpp"
 #include "training_notes.hpp"
 
-/// What the kernels compute from a micro-batch's gradient to a worker's step: function objects of items, as in model_kernels.hpp. The step
-/// itself is the library's adam_step. Sums are cut into `lanes` parts, the same on every worker, whose sums are added in their order.
+/// What the kernels compute from a micro-batch's gradient to a worker's step: function objects of
+/// items, as in model_kernels.hpp. The step itself is the library's adam_step. Sums are cut into
+/// `lanes` parts, the same on every worker, whose sums are added in their order.
 namespace example {
 
 /// What a worker's steps leave behind, and what the step under way goes by.
@@ -34,11 +35,14 @@ struct spoil_gradient {
 
   SHUNT_HD void operator()(std::int64_t) const {
     for (std::int64_t n = 0; n < count; ++n)
-      if (bad[n].stage == stage && bad[n].iteration == *iteration && bad[n].microbatch == microbatch) gradient[0] = NAN;
+      if (bad[n].stage == stage && bad[n].iteration == *iteration &&
+          bad[n].microbatch == microbatch)
+        gradient[0] = NAN;
   }
 };
 
-/// A micro-batch's gradient, rounded once to fixed point, is added to the sums. An item is a lane, which counts what doesn't fit.
+/// A micro-batch's gradient, rounded once to fixed point, is added to the sums. An item is a lane,
+/// which counts what doesn't fit.
 struct accumulate_gradient {
   float const* gradient = nullptr;
   std::int64_t size = 0, lanes = 1;
@@ -99,7 +103,9 @@ struct share_verdict {
   std::int64_t const* flag = nullptr;
   shunt::step_verdict* share = nullptr;
 
-  SHUNT_HD void operator()(std::int64_t) const { *share = {static_cast<double>(*flag), *squares, 1}; }
+  SHUNT_HD void operator()(std::int64_t) const {
+    *share = {static_cast<double>(*flag), *squares, 1};
+  }
 };
 
 /// What verdicts are read by.
@@ -107,13 +113,17 @@ struct step_rule {
   double clip = 0;  ///< most norm of a step's gradient; 0: any
   shunt::adam_rule adam{};
 
-  [[nodiscard]] SHUNT_HD double coefficient(shunt::step_verdict const& v) const { return clip > 0 ? v.coefficient(clip) : 1; }
+  [[nodiscard]] SHUNT_HD double coefficient(shunt::step_verdict const& v) const {
+    return clip > 0 ? v.coefficient(clip) : 1;
+  }
   /// Whether a step under this verdict is the one that would be made without.
-  [[nodiscard]] SHUNT_HD bool stands(shunt::step_verdict const& v) const { return v.finite() && coefficient(v) >= 1; }
+  [[nodiscard]] SHUNT_HD bool stands(shunt::step_verdict const& v) const {
+    return v.finite() && coefficient(v) >= 1;
+  }
 
   /// The step of an iteration is made as the verdict asks, or left out.
-  SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration, shunt::step_verdict const& v,
-                      bool taken_back) const {
+  SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration,
+                      shunt::step_verdict const& v, bool taken_back) const {
     double const scale = coefficient(v);
     steps[iteration] = {std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
     order(notes, iteration, v.finite(), static_cast<float>(scale));
@@ -126,7 +136,8 @@ struct step_rule {
   }
 };
 
-/// Whether a step is made that nobody validates: where no gradient has overflowed. One item, before adam_step.
+/// Whether a step is made that nobody validates: where no gradient has overflowed. One item, before
+/// adam_step.
 struct decide_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
@@ -155,13 +166,15 @@ struct decide_validated_step {
     bool const stands = rule.stands(v);
     notes->has_stepped = stands ? 1 : 0;
     notes->act = 0;
-    if (stands || v.stages == static_cast<double>(stages)) rule.order(*notes, steps, *iteration, v, false);
+    if (stands || v.stages == static_cast<double>(stages))
+      rule.order(*notes, steps, *iteration, v, false);
     *record = {v, 1};
     notes->steps = *iteration + 1;
   }
 };
 
-/// What the whole verdict means for the step before: to be computed again, to be taken back. One item.
+/// What the whole verdict means for the step before: to be computed again, to be taken back. One
+/// item.
 struct judge_step {
   step_rule rule{};
   shunt::step_verdict const* verdict = nullptr;
@@ -175,7 +188,8 @@ struct judge_step {
   }
 };
 
-/// The step of the iteration before is made once more, from the kept state, by the whole verdict. One item.
+/// The step of the iteration before is made once more, from the kept state, by the whole verdict.
+/// One item.
 struct decide_step_again {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;

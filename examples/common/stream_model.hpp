@@ -17,12 +17,14 @@ struct pass_scratch {
   double* losses = nullptr;        ///< batch
 
   [[nodiscard]] static std::int64_t product_size(language_model const& m) {
-    return m.batch * std::max<std::int64_t>({m.width, m.hidden, std::int64_t{m.context} * m.embedding, m.bytes});
+    return m.batch * std::max<std::int64_t>(
+                         {m.width, m.hidden, std::int64_t{m.context} * m.embedding, m.bytes});
   }
 };
 
-/// The language model's operations on a micro-batch, enqueued on a stream: the formulas of language_model.hpp from and into the same places
-/// of parameters, stash and gradient, all in the device's memory. A product goes to scratch and a kernel puts it where it belongs, so that an
+/// The language model's operations on a micro-batch, enqueued on a stream: the formulas of
+/// language_model.hpp from and into the same places of parameters, stash and gradient, all in the
+/// device's memory. A product goes to scratch and a kernel puts it where it belongs, so that an
 /// operation whose condition doesn't hold leaves no trace.
 template <training_device Device>
 struct model_pass {
@@ -35,15 +37,18 @@ struct model_pass {
   std::uint8_t const* text = nullptr;
   choose_windows chosen{};  ///< of this micro-batch; starts in scratch
 
-  /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on the last, whose loss `note` gets).
-  void forward(std::span<float const> parameters, float const* from, std::span<float> stash, float* to, note_loss const& note) const {
+  /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on
+  /// the last, whose loss `note` gets).
+  void forward(std::span<float const> parameters, float const* from, std::span<float> stash,
+               float* to, note_loss const& note) const {
     dealer<float const> deal(parameters);
     language_model::parameters_of<float const> const p(model, stage, deal);
     dealer<float> deal_stash(stash);
     language_model::stash_of<float> kept(model, stage, deal_stash);
     if (kept.in || kept.out) device.each(on, rows(), chosen, nullptr);
     if (kept.in) {
-      each(rows() * joined(), embed_windows{windows(), p.in->table.data(), model.context, model.embedding, kept.in->embedded.data()});
+      each(rows() * joined(), embed_windows{windows(), p.in->table.data(), model.context,
+                                            model.embedding, kept.in->embedded.data()});
       multiply({rows(), joined(), model.width}, kept.in->embedded, p.in->projection);
       store(model.width, {.to = kept.block.x.data(), .bias = p.in->bias.data()});
     } else {
@@ -52,37 +57,46 @@ struct model_pass {
     multiply({rows(), model.width, model.hidden}, kept.block.x, p.block.w1);
     store(model.hidden, {.to = kept.block.hidden.data(), .bias = p.block.b1.data(), .relu = true});
     multiply({rows(), model.hidden, model.width}, kept.block.hidden, p.block.w2);
-    store(model.width, {.to = kept.out ? kept.out->y.data() : to, .bias = p.block.b2.data(), .addend = kept.block.x.data()});
+    store(model.width, {.to = kept.out ? kept.out->y.data() : to,
+                        .bias = p.block.b2.data(),
+                        .addend = kept.block.x.data()});
     if (!kept.out) return;
     multiply({rows(), model.width, model.bytes}, kept.out->y, p.out->projection);
-    each(rows(), predict_bytes{windows(), model.context, rows(), scratch.product, p.out->bias.data(), kept.out->logit_slope.data(),
-                               scratch.losses});
+    each(rows(), predict_bytes{windows(), model.context, rows(), scratch.product,
+                               p.out->bias.data(), kept.out->logit_slope.data(), scratch.losses});
     each(1, note);
   }
 
-  /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of its input (not written on stage 0).
-  void backward_input(std::span<float const> parameters, float const* to_slope, std::span<float> stash, float* from_slope) const {
+  /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of
+  /// its input (not written on stage 0).
+  void backward_input(std::span<float const> parameters, float const* to_slope,
+                      std::span<float> stash, float* from_slope) const {
     dealer<float const> deal(parameters);
     language_model::parameters_of<float const> const p(model, stage, deal);
     dealer<float> deal_stash(stash);
     language_model::stash_of<float> kept(model, stage, deal_stash);
     if (kept.out) {
-      multiply({.rows = rows(), .inner = model.bytes, .columns = model.width, .transpose_b = true}, kept.out->logit_slope,
-               p.out->projection);
+      multiply({.rows = rows(), .inner = model.bytes, .columns = model.width, .transpose_b = true},
+               kept.out->logit_slope, p.out->projection);
       store(model.width, {.to = kept.block.y_slope.data()});
     } else {
       store(model.width, {.product = to_slope, .to = kept.block.y_slope.data()});
     }
-    multiply({.rows = rows(), .inner = model.width, .columns = model.hidden, .transpose_b = true}, kept.block.y_slope, p.block.w2);
+    multiply({.rows = rows(), .inner = model.width, .columns = model.hidden, .transpose_b = true},
+             kept.block.y_slope, p.block.w2);
     store(model.hidden, {.to = kept.block.hidden_slope.data(), .mask = kept.block.hidden.data()});
-    multiply({.rows = rows(), .inner = model.hidden, .columns = model.width, .transpose_b = true}, kept.block.hidden_slope, p.block.w1);
-    store(model.width, {.to = kept.in ? kept.in->x_slope.data() : from_slope, .addend = kept.block.y_slope.data()});
+    multiply({.rows = rows(), .inner = model.hidden, .columns = model.width, .transpose_b = true},
+             kept.block.hidden_slope, p.block.w1);
+    store(model.width, {.to = kept.in ? kept.in->x_slope.data() : from_slope,
+                        .addend = kept.block.y_slope.data()});
     if (!kept.in) return;
-    multiply({.rows = rows(), .inner = model.width, .columns = joined(), .transpose_b = true}, kept.in->x_slope, p.in->projection);
+    multiply({.rows = rows(), .inner = model.width, .columns = joined(), .transpose_b = true},
+             kept.in->x_slope, p.in->projection);
     store(joined(), {.to = kept.in->embedded_slope.data()});
   }
 
-  /// Overwrites `gradient`, laid out as the parameters are and nobody's but this operation's: whatever the condition.
+  /// Overwrites `gradient`, laid out as the parameters are and nobody's but this operation's:
+  /// whatever the condition.
   void backward_weight(std::span<float const> stash, std::span<float> gradient) const {
     dealer<float const> deal_stash(stash);
     language_model::stash_of<float const> const kept(model, stage, deal_stash);
@@ -94,15 +108,19 @@ struct model_pass {
       layer_gradient(kept.in->embedded, kept.in->x_slope, g.in->projection, g.in->bias);
       device.each(on, rows(), chosen, nullptr);
       device.each(on, model.bytes * model.embedding,
-                  sum_embeddings{windows(), kept.in->embedded_slope.data(), rows(), model.context, model.embedding, g.in->table.data()},
+                  sum_embeddings{windows(), kept.in->embedded_slope.data(), rows(), model.context,
+                                 model.embedding, g.in->table.data()},
                   nullptr);
     }
-    if (kept.out) layer_gradient(kept.out->y, kept.out->logit_slope, g.out->projection, g.out->bias);
+    if (kept.out)
+      layer_gradient(kept.out->y, kept.out->logit_slope, g.out->projection, g.out->bias);
   }
 
  private:
   [[nodiscard]] std::int64_t rows() const { return model.batch; }
-  [[nodiscard]] std::int64_t joined() const { return std::int64_t{model.context} * model.embedding; }
+  [[nodiscard]] std::int64_t joined() const {
+    return std::int64_t{model.context} * model.embedding;
+  }
   [[nodiscard]] text_windows windows() const { return {text, scratch.starts}; }
 
   template <class Items>
@@ -121,10 +139,13 @@ struct model_pass {
   }
   /// Of y = x W + b.
   template <class In>
-  void layer_gradient(In const& x, In const& y_slope, matrix_in<float>& w, matrix_in<float>& b) const {
-    device.multiply(on, {.rows = x.cols(), .inner = rows(), .columns = y_slope.cols(), .transpose_a = true}, x.data(), y_slope.data(),
-                    w.data());
-    device.each(on, y_slope.cols(), sum_columns{y_slope.data(), rows(), y_slope.cols(), b.data()}, nullptr);
+  void layer_gradient(In const& x, In const& y_slope, matrix_in<float>& w,
+                      matrix_in<float>& b) const {
+    device.multiply(
+        on, {.rows = x.cols(), .inner = rows(), .columns = y_slope.cols(), .transpose_a = true},
+        x.data(), y_slope.data(), w.data());
+    device.each(on, y_slope.cols(), sum_columns{y_slope.data(), rows(), y_slope.cols(), b.data()},
+                nullptr);
   }
 };
 

@@ -30,24 +30,28 @@
 
 namespace example {
 
-/// pipeline_training on the streams of one device, which all workers of the job share: the same model, the same programs, the same rules.
-/// Every operation is a row of kernels and products on the stream that it is given, the same whoever computes it, so losses are the
-/// same bits under every plan on the same device. They differ from the host's by rounding: see `tolerance`.
+/// pipeline_training on the streams of one device, which all workers of the job share: the same
+/// model, the same programs, the same rules. Every operation is a row of kernels and products on
+/// the stream that it is given, the same whoever computes it, so losses are the same bits under
+/// every plan on the same device. They differ from the host's by rounding: see `tolerance`.
 ///
-/// What a program's operations compute is written by model_kernels.hpp and step_kernels.hpp; nothing waits, nothing is allocated, and the
-/// iteration is read on the device. A worker computes on one lane, for its operations share scratch memory. Everything else waits for
-/// the device where it has to, and is not to be called while something is enqueued or captured.
+/// What a program's operations compute is written by model_kernels.hpp and step_kernels.hpp;
+/// nothing waits, nothing is allocated, and the iteration is read on the device. A worker computes
+/// on one lane, for its operations share scratch memory. Everything else waits for the device where
+/// it has to, and is not to be called while something is enqueued or captured.
 template <training_device Device>
 class stream_training {
  public:
   using config = pipeline_training::config;
   using stream_ref = typename Device::system::stream_ref;
-  /// Most relative difference of a loss from the host's in the first `compared` iterations. Differences of 1e-8 stay what they are until one
-  /// of them turns a unit of a ReLU on or off; later the two trainings part, as any two do that round differently.
+  /// Most relative difference of a loss from the host's in the first `compared` iterations.
+  /// Differences of 1e-8 stay what they are until one of them turns a unit of a ReLU on or off;
+  /// later the two trainings part, as any two do that round differently.
   static constexpr double tolerance = 1e-3;
   static constexpr std::size_t compared = 100;
 
-  /// Throws invalid_problem where pipeline_training does, and where operations are to take a time of their own, which needs threads.
+  /// Throws invalid_problem where pipeline_training does, and where operations are to take a time
+  /// of their own, which needs threads.
   stream_training(config const& c, text_bytes const& bytes, Device& device)
       : config_(pipeline_training::checked(c)),
         device_(device),
@@ -56,8 +60,10 @@ class stream_training {
         bad_(device.memory(c.inject.size() * sizeof(bad_gradient))),
         losses_(device.memory(losses_in_all() * sizeof(double))) {
     if (c.only) throw shunt::invalid_problem("only", "workers on streams are all in one process");
-    if (c.unit.count() != 0) throw shunt::invalid_problem("op-ms", "operations on streams take what they take");
-    if (c.rollback != shunt::rollback::kept_state) throw shunt::invalid_problem("rollback", "steps on streams go back to the kept state");
+    if (c.unit.count() != 0)
+      throw shunt::invalid_problem("op-ms", "operations on streams take what they take");
+    if (c.rollback != shunt::rollback::kept_state)
+      throw shunt::invalid_problem("rollback", "steps on streams go back to the kept state");
     device_.write(std::as_bytes(std::span(bytes)), text_.bytes());
     device_.write(std::as_bytes(std::span(c.inject)), bad_.bytes());
     std::vector<double> const unknown(losses_in_all(), std::numeric_limits<double>::quiet_NaN());
@@ -68,14 +74,18 @@ class stream_training {
       store(workers_.back().notes, worker_notes{});
       std::vector<float, aligned_allocator<float>> parameters(c.model.parameters(s));
       c.model.initialise(s, c.seed, parameters);
-      device_.write(std::as_bytes(std::span(parameters)), buffer(r, shunt::pipeline_buffers::state()));
+      device_.write(std::as_bytes(std::span(parameters)),
+                    buffer(r, shunt::pipeline_buffers::state()));
     }
   }
 
-  [[nodiscard]] shunt::pipeline_tensors tensors() const { return pipeline_training::tensors(config_); }
+  [[nodiscard]] shunt::pipeline_tensors tensors() const {
+    return pipeline_training::tensors(config_);
+  }
   [[nodiscard]] bool validates() const { return config_.validates(); }
 
-  /// Makes room for the buffers of a program; what buffers held before stays. Throws invalid_program where a rank computes on two lanes.
+  /// Makes room for the buffers of a program; what buffers held before stays. Throws
+  /// invalid_program where a rank computes on two lanes.
   void fit(shunt::program const& p) {
     device_.settle();
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(p.ranks.size())) {
@@ -83,7 +93,8 @@ class stream_training {
       std::optional<std::uint8_t> lane;
       for (auto const& i : list.instructions)
         if (i.code == shunt::opcode::compute && lane.value_or(i.lane) != i.lane)
-          throw shunt::invalid_program("rank " + std::to_string(r.value()) + " computes on two lanes, its scratch memory is for one");
+          throw shunt::invalid_program("rank " + std::to_string(r.value()) +
+                                       " computes on two lanes, its scratch memory is for one");
         else if (i.code == shunt::opcode::compute)
           lane = i.lane;
       auto& own = workers_[r.index()].buffers;
@@ -106,34 +117,46 @@ class stream_training {
   }
 
   void operator()(shunt::rank_id r, shunt::stream_task const& t, stream_ref on) {
-    auto const microbatch = std::int64_t{t.op.pipeline.value()} * config_.job.microbatches + t.op.microbatch.value();
+    auto const microbatch =
+        std::int64_t{t.op.pipeline.value()} * config_.job.microbatches + t.op.microbatch.value();
     auto const pass = pass_of(r, t, on, microbatch);
     auto const parameters = std::span<float const>(parameters_of(r));
-    auto const backward_input = [&] {  // reads: state, input, stash, output_gradient; writes: input_gradient, stash
-      pass.backward_input(parameters, at<float>(r, t.reads[3]), all<float>(r, t.writes[1]), at<float>(r, t.writes[0]));
-    };
+    auto const backward_input =
+        [&] {  // reads: state, input, stash, output_gradient; writes: input_gradient, stash
+          pass.backward_input(parameters, at<float>(r, t.reads[3]), all<float>(r, t.writes[1]),
+                              at<float>(r, t.writes[0]));
+        };
     switch (t.op.kind) {
       case shunt::op_kind::forward:  // reads: state, input; writes: output, stash
-        return pass.forward(parameters, at<float>(r, t.reads[1]), all<float>(r, t.writes[1]), at<float>(r, t.writes[0]),
-                            {pass.scratch.losses, config_.model.batch, t.iteration, microbatch, config_.job.microbatches_in_all(),
+        return pass.forward(parameters, at<float>(r, t.reads[1]), all<float>(r, t.writes[1]),
+                            at<float>(r, t.writes[0]),
+                            {pass.scratch.losses, config_.model.batch, t.iteration, microbatch,
+                             config_.job.microbatches_in_all(),
                              as<double>(losses_.bytes()).data()});
       case shunt::op_kind::backward_input: return backward_input();
-      case shunt::op_kind::backward_weight: return backward_weight(pass, r, t, microbatch, t.writes[0], t.writes[1]);
-      case shunt::op_kind::backward: backward_input(); return backward_weight(pass, r, t, microbatch, t.writes[2], t.writes[3]);
+      case shunt::op_kind::backward_weight:
+        return backward_weight(pass, r, t, microbatch, t.writes[0], t.writes[1]);
+      case shunt::op_kind::backward:
+        backward_input();
+        return backward_weight(pass, r, t, microbatch, t.writes[2], t.writes[3]);
       case shunt::op_kind::norm: return norm(r, t, on);
       case shunt::op_kind::step: return step(r, t, on);
       case shunt::op_kind::validate:  // reads: verdict, record; writes: redo, again
         return device_.each(on, 1,
-                            judge_step{rule(), at<shunt::step_verdict>(r, t.reads[0]), at<shunt::step_record>(r, t.reads[1]),
+                            judge_step{rule(), at<shunt::step_verdict>(r, t.reads[0]),
+                                       at<shunt::step_record>(r, t.reads[1]),
                                        at<std::int64_t>(r, t.writes[0])},
                             t.condition);
-      case shunt::op_kind::step_again:  // reads: gradient, verdict, state, record; writes: state, record
+      case shunt::op_kind::step_again:  // reads: gradient, verdict, state, record; writes: state,
+                                        // record
         device_.each(on, 1,
-                     decide_step_again{rule(), t.iteration, at<shunt::step_verdict>(r, t.reads[1]), at<shunt::step_record>(r, t.writes[1]),
-                                       steps_of(r), notes_of(r)},
+                     decide_step_again{rule(), t.iteration, at<shunt::step_verdict>(r, t.reads[1]),
+                                       at<shunt::step_record>(r, t.writes[1]), steps_of(r),
+                                       notes_of(r)},
                      t.condition);
         return optimise(r, t, on);
-      default: throw std::logic_error("a pipeline has no operation " + std::string(to_string(t.op.kind)));
+      default:
+        throw std::logic_error("a pipeline has no operation " + std::string(to_string(t.op.kind)));
     }
   }
 
@@ -144,9 +167,11 @@ class stream_training {
     auto notes = load<worker_notes>(own.notes);
     if (notes.steps <= iteration) return;
     if (notes.steps != iteration + 1)
-      throw std::logic_error("rank " + std::to_string(r.value()) + " is " + std::to_string(notes.steps - iteration) +
+      throw std::logic_error("rank " + std::to_string(r.value()) + " is " +
+                             std::to_string(notes.steps - iteration) +
                              " steps ahead, one can be taken back");
-    device_.copy(buffer(r, shunt::pipeline_buffers::kept()), buffer(r, shunt::pipeline_buffers::state()));
+    device_.copy(buffer(r, shunt::pipeline_buffers::kept()),
+                 buffer(r, shunt::pipeline_buffers::state()));
     notes.steps = iteration;
     if (notes.overflow == iteration) notes.overflow = worker_notes::never;
     store(own.notes, notes);
@@ -158,7 +183,8 @@ class stream_training {
   void replace(shunt::rank_id r, std::int64_t iteration) {
     device_.settle();
     auto& own = workers_[r.index()];
-    for (auto& b : own.buffers) device_.write(std::vector<std::byte>(b.bytes().size(), std::byte{0xff}), b.bytes());
+    for (auto& b : own.buffers)
+      device_.write(std::vector<std::byte>(b.bytes().size(), std::byte{0xff}), b.bytes());
     auto notes = load<worker_notes>(own.notes);
     notes.steps = iteration;
     store(own.notes, notes);
@@ -167,13 +193,17 @@ class stream_training {
   [[nodiscard]] double loss(std::int64_t iteration) {
     auto const count = static_cast<std::size_t>(config_.job.microbatches_in_all());
     std::vector<double> terms(count);
-    device_.read(losses_.bytes().subspan(static_cast<std::size_t>(iteration) * count * sizeof(double), count * sizeof(double)),
-                 std::as_writable_bytes(std::span(terms)));
+    device_.read(
+        losses_.bytes().subspan(static_cast<std::size_t>(iteration) * count * sizeof(double),
+                                count * sizeof(double)),
+        std::as_writable_bytes(std::span(terms)));
     double sum = 0;
     for (double const term : terms) sum += term;
     return sum / static_cast<double>(count);
   }
-  [[nodiscard]] std::int64_t restored(shunt::rank_id r) const { return workers_[r.index()].restored; }
+  [[nodiscard]] std::int64_t restored(shunt::rank_id r) const {
+    return workers_[r.index()].restored;
+  }
   [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
     std::vector<float> values(config_.model.parameters(stage_of(r)));
     device_.read(std::as_bytes(parameters_of(r)), std::as_writable_bytes(std::span(values)));
@@ -207,36 +237,49 @@ class stream_training {
     std::int64_t restored = 0;
 
     worker(Device& d, config const& c, shunt::stage_id s)
-        : product(d.memory(static_cast<std::size_t>(pass_scratch::product_size(c.model)) * sizeof(float))),
+        : product(d.memory(static_cast<std::size_t>(pass_scratch::product_size(c.model)) *
+                           sizeof(float))),
           starts(d.memory(static_cast<std::size_t>(c.model.batch) * sizeof(std::int64_t))),
           losses(d.memory(static_cast<std::size_t>(c.model.batch) * sizeof(double))),
           gradient(d.memory(c.model.parameters(s) * sizeof(float))),
           sums(d.memory(static_cast<std::size_t>(lanes + neighbours + 1) * sizeof(double))),
           notes(d.memory(sizeof(worker_notes))),
-          steps(d.memory(c.validates() ? static_cast<std::size_t>(c.iterations) * sizeof(validated_step) : 0)) {
+          steps(d.memory(c.validates()
+                             ? static_cast<std::size_t>(c.iterations) * sizeof(validated_step)
+                             : 0)) {
       auto const state = static_cast<std::size_t>(pipeline_training::tensors(c).state[s]);
       buffers.push_back(d.memory(state));  // state
       buffers.push_back(d.memory(state));  // kept
     }
   };
 
-  [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const { return config_.job.worker_of(r).stage; }
+  [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const {
+    return config_.job.worker_of(r).stage;
+  }
   [[nodiscard]] std::size_t losses_in_all() const {
-    return static_cast<std::size_t>(config_.iterations) * static_cast<std::size_t>(config_.job.microbatches_in_all());
+    return static_cast<std::size_t>(config_.iterations) *
+           static_cast<std::size_t>(config_.job.microbatches_in_all());
   }
   template <class T>
   [[nodiscard]] std::span<T> all(shunt::rank_id r, shunt::region const& at) {
-    return as<T>(buffer(r, at.buffer).subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size)));
+    return as<T>(
+        buffer(r, at.buffer)
+            .subspan(static_cast<std::size_t>(at.offset), static_cast<std::size_t>(at.size)));
   }
   template <class T>
   [[nodiscard]] T* at(shunt::rank_id r, shunt::region const& where) {
     return reinterpret_cast<T*>(buffer(r, where.buffer).data() + where.offset);
   }
   [[nodiscard]] std::span<float> parameters_of(shunt::rank_id r) {
-    return as<float>(buffer(r, shunt::pipeline_buffers::state())).first(config_.model.parameters(stage_of(r)));
+    return as<float>(buffer(r, shunt::pipeline_buffers::state()))
+        .first(config_.model.parameters(stage_of(r)));
   }
-  [[nodiscard]] worker_notes* notes_of(shunt::rank_id r) { return as<worker_notes>(workers_[r.index()].notes.bytes()).data(); }
-  [[nodiscard]] validated_step* steps_of(shunt::rank_id r) { return as<validated_step>(workers_[r.index()].steps.bytes()).data(); }
+  [[nodiscard]] worker_notes* notes_of(shunt::rank_id r) {
+    return as<worker_notes>(workers_[r.index()].notes.bytes()).data();
+  }
+  [[nodiscard]] validated_step* steps_of(shunt::rank_id r) {
+    return as<validated_step>(workers_[r.index()].steps.bytes()).data();
+  }
   [[nodiscard]] step_rule rule() const {
     auto const& o = config_.optimizer;
     return {config_.clip.value_or(0), {o.rate, o.beta1, o.beta2, o.epsilon}};
@@ -245,7 +288,8 @@ class stream_training {
   template <class T>
   [[nodiscard]] T load(memory& from, std::size_t index = 0) {
     T value{};
-    device_.read(from.bytes().subspan(index * sizeof value, sizeof value), std::as_writable_bytes(std::span(&value, 1)));
+    device_.read(from.bytes().subspan(index * sizeof value, sizeof value),
+                 std::as_writable_bytes(std::span(&value, 1)));
     return value;
   }
   template <class T>
@@ -253,9 +297,11 @@ class stream_training {
     device_.write(std::as_bytes(std::span(&value, 1)), to.bytes());
   }
 
-  [[nodiscard]] model_pass<Device> pass_of(shunt::rank_id r, shunt::stream_task const& t, stream_ref on, std::int64_t microbatch) {
+  [[nodiscard]] model_pass<Device> pass_of(shunt::rank_id r, shunt::stream_task const& t,
+                                           stream_ref on, std::int64_t microbatch) {
     auto& own = workers_[r.index()];
-    pass_scratch const scratch{as<float>(own.product.bytes()).data(), as<std::int64_t>(own.starts.bytes()).data(),
+    pass_scratch const scratch{as<float>(own.product.bytes()).data(),
+                               as<std::int64_t>(own.starts.bytes()).data(),
                                as<double>(own.losses.bytes()).data()};
     return {device_,
             on,
@@ -267,31 +313,42 @@ class stream_training {
             {choice_, t.iteration, microbatch, scratch.starts}};
   }
 
-  void backward_weight(model_pass<Device> const& pass, shunt::rank_id r, shunt::stream_task const& t, std::int64_t microbatch,
-                       shunt::region const& gradient, shunt::region const& flag) {  // reads[2]: stash
+  void backward_weight(model_pass<Device> const& pass, shunt::rank_id r,
+                       shunt::stream_task const& t, std::int64_t microbatch,
+                       shunt::region const& gradient,
+                       shunt::region const& flag) {  // reads[2]: stash
     auto& own = workers_[r.index()];
     auto const mine = as<float>(own.gradient.bytes());
     pass.backward_weight(all<float>(r, t.reads[2]), mine);
-    auto const here = [&](bad_gradient const& b) { return b.stage == pass.stage && b.microbatch == microbatch; };
+    auto const here = [&](bad_gradient const& b) {
+      return b.stage == pass.stage && b.microbatch == microbatch;
+    };
     if (std::any_of(config_.inject.begin(), config_.inject.end(), here))
       device_.each(pass.on, 1,
-                   spoil_gradient{as<bad_gradient>(bad_.bytes()).data(), static_cast<std::int64_t>(config_.inject.size()), pass.stage,
+                   spoil_gradient{as<bad_gradient>(bad_.bytes()).data(),
+                                  static_cast<std::int64_t>(config_.inject.size()), pass.stage,
                                   t.iteration, microbatch, mine.data()},
                    nullptr);
     auto* const unfit = as<std::int64_t>(own.sums.bytes()).data();
     device_.each(pass.on, lanes,
-                 accumulate_gradient{mine.data(), static_cast<std::int64_t>(mine.size()), lanes, at<std::int64_t>(r, gradient), unfit},
+                 accumulate_gradient{mine.data(), static_cast<std::int64_t>(mine.size()), lanes,
+                                     at<std::int64_t>(r, gradient), unfit},
                  t.condition);
-    device_.each(pass.on, 1, raise_flag{summed(pass.on, unfit), at<std::int64_t>(r, flag)}, t.condition);
+    device_.each(pass.on, 1, raise_flag{summed(pass.on, unfit), at<std::int64_t>(r, flag)},
+                 t.condition);
   }
 
-  void norm(shunt::rank_id r, shunt::stream_task const& t, stream_ref on) {  // reads: gradient, flag; writes: share of the verdict
+  void norm(shunt::rank_id r, shunt::stream_task const& t,
+            stream_ref on) {  // reads: gradient, flag; writes: share of the verdict
     auto* const squares = as<double>(workers_[r.index()].sums.bytes()).data();
     device_.each(on, lanes,
-                 square_gradient{at<std::int64_t>(r, t.reads[0]), static_cast<std::int64_t>(config_.model.parameters(stage_of(r))), lanes,
-                                 config_.job.microbatches_in_all(), squares},
+                 square_gradient{at<std::int64_t>(r, t.reads[0]),
+                                 static_cast<std::int64_t>(config_.model.parameters(stage_of(r))),
+                                 lanes, config_.job.microbatches_in_all(), squares},
                  nullptr);
-    device_.each(on, 1, share_verdict{summed(on, squares), at<std::int64_t>(r, t.reads[1]), at<shunt::step_verdict>(r, t.writes[0])},
+    device_.each(on, 1,
+                 share_verdict{summed(on, squares), at<std::int64_t>(r, t.reads[1]),
+                               at<shunt::step_verdict>(r, t.writes[0])},
                  t.condition);
   }
 
@@ -305,14 +362,19 @@ class stream_training {
     return whole;
   }
 
-  void step(shunt::rank_id r, shunt::stream_task const& t, stream_ref on) {  // reads: gradient, flag or verdict so far, state
-    if (t.reads[1].size == shunt::step_verdict::bytes)                       // writes: state and, with a verdict, record
+  void step(shunt::rank_id r, shunt::stream_task const& t,
+            stream_ref on) {  // reads: gradient, flag or verdict so far, state
+    if (t.reads[1].size == shunt::step_verdict::bytes)  // writes: state and, with a verdict, record
       device_.each(on, 1,
-                   decide_validated_step{rule(), t.iteration, at<shunt::step_verdict>(r, t.reads[1]), config_.job.stages,
-                                         at<shunt::step_record>(r, t.writes[1]), steps_of(r), notes_of(r)},
+                   decide_validated_step{rule(), t.iteration,
+                                         at<shunt::step_verdict>(r, t.reads[1]), config_.job.stages,
+                                         at<shunt::step_record>(r, t.writes[1]), steps_of(r),
+                                         notes_of(r)},
                    t.condition);
     else
-      device_.each(on, 1, decide_step{rule(), t.iteration, at<std::int64_t>(r, t.reads[1]), notes_of(r)}, t.condition);
+      device_.each(on, 1,
+                   decide_step{rule(), t.iteration, at<std::int64_t>(r, t.reads[1]), notes_of(r)},
+                   t.condition);
     optimise(r, t, on);
   }
 
@@ -321,14 +383,15 @@ class stream_training {
     auto const size = static_cast<std::int64_t>(config_.model.parameters(stage_of(r)));
     auto* const state = at<float>(r, {shunt::pipeline_buffers::state(), 0, 0});
     auto* const notes = notes_of(r);
-    shunt::adam_step<std::int64_t> const update{.rule = rule().adam,
-                                                .elements = size,
-                                                .state = {state, state + size, state + 2 * size},
-                                                .gradient = at<std::int64_t>(r, t.reads[0]),
-                                                .unit = fixed_point::one * static_cast<double>(config_.job.microbatches_in_all()),
-                                                .clock = &notes->clock,
-                                                .scale = &notes->scale,
-                                                .condition = &notes->act};
+    shunt::adam_step<std::int64_t> const update{
+        .rule = rule().adam,
+        .elements = size,
+        .state = {state, state + size, state + 2 * size},
+        .gradient = at<std::int64_t>(r, t.reads[0]),
+        .unit = fixed_point::one * static_cast<double>(config_.job.microbatches_in_all()),
+        .clock = &notes->clock,
+        .scale = &notes->scale,
+        .condition = &notes->act};
     device_.each(on, update.items(), update, t.condition);
   }
 

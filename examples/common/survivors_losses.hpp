@@ -10,7 +10,8 @@
 
 namespace example {
 
-/// Losses as the survivors saw them, each with times of its own, put together. Loss: shunt::loss or what adds to it.
+/// Losses as the survivors saw them, each with times of its own, put together. Loss: shunt::loss or
+/// what adds to it.
 template <class Loss>
 class survivors_losses {
  public:
@@ -18,7 +19,8 @@ class survivors_losses {
   void killed(shunt::rank_id r, shunt::ticks at) { killed_at_[r] = at; }
   void hear(shunt::rank_id from, Loss l) { seen_[from].push_back(std::move(l)); }
 
-  /// Phase by phase the longest, of those ranks that count; who was killed from here is noticed from that moment on.
+  /// Phase by phase the longest, of those ranks that count; who was killed from here is noticed
+  /// from that moment on.
   template <class Counts>
   [[nodiscard]] std::vector<Loss> merged(Counts const& counts) const {
     std::vector<Loss> all;
@@ -27,22 +29,25 @@ class survivors_losses {
       for (auto l : seen) {
         shunt::ticks since = 0;
         for (auto const r : l.ranks)
-          if (auto const at = killed_at_.find(r); at != killed_at_.end() && at->second <= l.noticed) since = std::max(since, at->second);
+          if (auto const at = killed_at_.find(r); at != killed_at_.end() && at->second <= l.noticed)
+            since = std::max(since, at->second);
         if (since > 0) l.detect = l.noticed - since;
-        auto const same =
-            std::find_if(all.begin(), all.end(), [&](auto const& k) { return k.ranks == l.ranks && k.iteration == l.iteration; });
+        auto const same = std::find_if(all.begin(), all.end(), [&](auto const& k) {
+          return k.ranks == l.ranks && k.iteration == l.iteration;
+        });
         if (same == all.end()) {
           all.push_back(std::move(l));
           continue;
         }
-        for (auto const phase : {&shunt::loss::detect, &shunt::loss::agree, &shunt::loss::restore, &shunt::loss::replan,
-                                 &shunt::loss::rebuild, &shunt::loss::redo})
+        for (auto const phase : {&shunt::loss::detect, &shunt::loss::agree, &shunt::loss::restore,
+                                 &shunt::loss::replan, &shunt::loss::rebuild, &shunt::loss::redo})
           (*same).*phase = std::max((*same).*phase, l.*phase);
         same->instructions_lost += l.instructions_lost;
         same->steps_undone = std::max(same->steps_undone, l.steps_undone);
       }
     }
-    std::sort(all.begin(), all.end(), [](auto const& a, auto const& b) { return a.noticed < b.noticed; });
+    std::sort(all.begin(), all.end(),
+              [](auto const& a, auto const& b) { return a.noticed < b.noticed; });
     return all;
   }
 

@@ -5,7 +5,8 @@
 
 namespace example {
 
-/// A gradient that is made not a number: of one micro-batch, counted over all pipelines, at one stage.
+/// A gradient that is made not a number: of one micro-batch, counted over all pipelines, at one
+/// stage.
 struct bad_gradient {
   shunt::stage_id stage{};
   std::int64_t iteration = 0;
@@ -15,8 +16,8 @@ struct bad_gradient {
 
 /// What became of a worker's step, where steps are validated.
 struct validated_step {
-  double norm = 0;          ///< of the gradient, over all stages; what is not finite counts as 0
-  bool left_out = false;    ///< somewhere the gradient was not finite
+  double norm = 0;        ///< of the gradient, over all stages; what is not finite counts as 0
+  bool left_out = false;  ///< somewhere the gradient was not finite
   bool clipped = false;
   bool taken_back = false;  ///< the worker had stepped before it knew
   bool operator==(validated_step const&) const = default;

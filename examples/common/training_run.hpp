@@ -28,21 +28,30 @@ struct trained_iteration {
   double loss = 0;
   std::int32_t live = 0;
   shunt::ticks planned = 0;
-  std::optional<double> measured_ms{};  ///< since the iteration before; nothing where workers had just been started
+  std::optional<double>
+      measured_ms{};  ///< since the iteration before; nothing where workers had just been started
 };
 
-/// A run through failures: plans for whatever workers are alive and trains through the recovery driver, on any executor of the kind of
-/// work. `more` is what the work is made of beside the configuration and the text.
+/// A run through failures: plans for whatever workers are alive and trains through the recovery
+/// driver, on any executor of the kind of work. `more` is what the work is made of beside the
+/// configuration and the text.
 template <class Work>
 class training_run_of {
  public:
   template <class... More>
-  training_run_of(pipeline_training::config const& training, shunt::slipstream const& solver, text_bytes const& bytes, More&&... more)
-      : job_(training.job), solver_(solver), end_(training.iterations), work_(training, bytes, std::forward<More>(more)...) {}
+  training_run_of(pipeline_training::config const& training, shunt::slipstream const& solver,
+                  text_bytes const& bytes, More&&... more)
+      : job_(training.job),
+        solver_(solver),
+        end_(training.iterations),
+        work_(training, bytes, std::forward<More>(more)...) {}
 
-  /// From now on only what is missing of an iteration is done again after a loss. Throws invalid_problem where steps are validated.
+  /// From now on only what is missing of an iteration is done again after a loss. Throws
+  /// invalid_problem where steps are validated.
   void salvage() {
-    if (work_.validates()) throw shunt::invalid_problem("salvage", "steps that are validated (clip, inject-nan) can't be salvaged");
+    if (work_.validates())
+      throw shunt::invalid_problem("salvage",
+                                   "steps that are validated (clip, inject-nan) can't be salvaged");
     salvage_ = true;
   }
 
@@ -58,17 +67,22 @@ class training_run_of {
   [[nodiscard]] planned const& plan_without(std::vector<shunt::rank_id> const& dead) {
     auto const known = plans_.find(dead);
     if (known != plans_.end()) return known->second;
-    return plans_.emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors(), work_.validates(), salvage_)).first->second;
+    return plans_
+        .emplace(dead, plan_iteration(solver_, job_without(dead), work_.tensors(),
+                                      work_.validates(), salvage_))
+        .first->second;
   }
 
-  /// Trains all iterations, or those before the first that has no plan. `joins` come back with a copy of a live peer's state.
+  /// Trains all iterations, or those before the first that has no plan. `joins` come back with a
+  /// copy of a live peer's state.
   template <class Executor>
   shunt::recovery_report operator()(Executor const& executor, std::vector<shunt::join> joins = {}) {
     std::vector<shunt::rank_id> dead;
     for (auto const& w : job_.dead) dead.push_back(job_.rank_of(w));
     return (*this)(executor, {.end = end_, .dead = std::move(dead), .joins = std::move(joins)});
   }
-  /// The same from an iteration on, as a process sees it that comes later. `from.end` is that of the run.
+  /// The same from an iteration on, as a process sees it that comes later. `from.end` is that of
+  /// the run.
   template <class Executor>
   shunt::recovery_report operator()(Executor const& executor, shunt::recovery from) {
     next_ = from.first;
@@ -90,7 +104,9 @@ class training_run_of {
       iterations_.push_back(done);
       on_iteration(done);
     };
-    auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) { return copy_state(joining, dead); };
+    auto const transfer = [&](shunt::rank_id joining, std::span<shunt::rank_id const> dead) {
+      return copy_state(joining, dead);
+    };
     if (work_.validates())
       from.close = [&](std::span<shunt::rank_id const> lost) -> std::optional<shunt::program> {
         std::vector<shunt::rank_id> const without(lost.begin(), lost.end());
@@ -99,7 +115,8 @@ class training_run_of {
         return *plan_without(without).closing;
       };
     if (salvage_)
-      from.salvage = [&](std::span<shunt::rank_id const> dead, shunt::interrupted_iteration const& at) { return rest_without(dead, at); };
+      from.salvage = [&](std::span<shunt::rank_id const> dead,
+                         shunt::interrupted_iteration const& at) { return rest_without(dead, at); };
     return shunt::run_through_losses(executor, work_, from, plan, completed, transfer);
   }
 
@@ -112,16 +129,20 @@ class training_run_of {
   }
 
   /// What is left of an iteration, by what these ranks' peers have kept of it.
-  std::optional<shunt::salvaged> rest_without(std::span<shunt::rank_id const> dead, shunt::interrupted_iteration const& at) {
+  std::optional<shunt::salvaged> rest_without(std::span<shunt::rank_id const> dead,
+                                              shunt::interrupted_iteration const& at) {
     auto const& whole = plan_without({dead.begin(), dead.end()});
     kept_ = shunt::kept_gradients(whole.job, at, at.rest ? kept_ : shunt::gradient_ledger{});
     auto rest = shunt::lower_salvageable(whole.job, whole.schedule, kept_, work_.tensors());
     work_.fit(rest);
-    return shunt::salvaged{std::move(rest), shunt::terms_in(kept_), std::int64_t{job_.seats()} * job_.microbatches};
+    return shunt::salvaged{std::move(rest), shunt::terms_in(kept_),
+                           std::int64_t{job_.seats()} * job_.microbatches};
   }
 
-  /// A program that sends the state of a live peer to a worker that comes back; nothing where it has none.
-  std::optional<shunt::program> copy_state(shunt::rank_id joining, std::span<shunt::rank_id const> dead) {
+  /// A program that sends the state of a live peer to a worker that comes back; nothing where it
+  /// has none.
+  std::optional<shunt::program> copy_state(shunt::rank_id joining,
+                                           std::span<shunt::rank_id const> dead) {
     auto const job = job_without({dead.begin(), dead.end()});
     auto const comes = job.worker_of(joining);
     auto const peers = job.live_peers(comes.stage);
@@ -142,7 +163,7 @@ class training_run_of {
   Work work_;
   std::map<std::vector<shunt::rank_id>, planned> plans_{};
   std::vector<trained_iteration> iterations_{};
-  std::int64_t next_ = 0;  // the iteration that all live workers run next
+  std::int64_t next_ = 0;          // the iteration that all live workers run next
   shunt::gradient_ledger kept_{};  // what the last rest of an iteration began with
 };
 
@@ -154,10 +175,13 @@ struct training_result {
   std::vector<std::vector<float>> parameters{};  ///< by stage
 };
 
-/// The same training without failures: other schedule (1F1B with fused backwards; all stages step together), on the executor that is given.
+/// The same training without failures: other schedule (1F1B with fused backwards; all stages step
+/// together), on the executor that is given.
 template <class Work, class Executor>
-[[nodiscard]] training_result train_undisturbed(pipeline_training::config const& training, Work& work, Executor const& executor) {
-  auto const plan = plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors(), training.validates());
+[[nodiscard]] training_result train_undisturbed(pipeline_training::config const& training,
+                                                Work& work, Executor const& executor) {
+  auto const plan =
+      plan_iteration(shunt::one_f_one_b{}, training.job, work.tensors(), training.validates());
   work.fit(*plan.program);
   auto session = executor.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
@@ -172,7 +196,8 @@ template <class Work, class Executor>
 }
 
 /// On one thread of the host.
-[[nodiscard]] inline training_result train_undisturbed(pipeline_training::config training, text_bytes const& bytes) {
+[[nodiscard]] inline training_result train_undisturbed(pipeline_training::config training,
+                                                       text_bytes const& bytes) {
   training.unit = std::chrono::nanoseconds{0};
   pipeline_training work(training, bytes);
   return train_undisturbed(training, work, shunt::inline_executor{});

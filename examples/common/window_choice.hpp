@@ -5,14 +5,16 @@
 
 namespace example {
 
-/// Which windows of a text an iteration sees: a pure function of (seed, iteration, micro-batch counted over all pipelines, sample), the
-/// same bits on a host and on a device.
+/// Which windows of a text an iteration sees: a pure function of (seed, iteration, micro-batch
+/// counted over all pipelines, sample), the same bits on a host and on a device.
 struct window_choice {
   std::uint64_t seed = 1;
   std::uint64_t places = 1;  ///< where a window can start: 0 .. places - 1
 
   /// Its first byte in the text.
-  [[nodiscard]] SHUNT_HD constexpr std::uint64_t operator()(std::int64_t iteration, std::int64_t microbatch, std::int64_t sample) const {
+  [[nodiscard]] SHUNT_HD constexpr std::uint64_t operator()(std::int64_t iteration,
+                                                            std::int64_t microbatch,
+                                                            std::int64_t sample) const {
     auto mixed = mix(seed ^ 0x5eed);
     mixed = mix(mixed ^ static_cast<std::uint64_t>(iteration));
     mixed = mix(mixed ^ static_cast<std::uint64_t>(microbatch));

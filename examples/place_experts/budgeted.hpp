@@ -24,47 +24,63 @@ struct chosen {
   solver const* with = nullptr;
   settings set{};
 
-  [[nodiscard]] placed operator()(shunt::expert_layers const& layers) const { return solve(layers, *with, set); }
+  [[nodiscard]] placed operator()(shunt::expert_layers const& layers) const {
+    return solve(layers, *with, set);
+  }
 };
 
 /// Slots that all layers share, dealt to the layers and filled.
 struct budgeted {
   shunt::solution<shunt::layer_slots> slots{};
   std::vector<placed> layers{};  ///< none where there is no dealing
-  double evenly = 0;             ///< tokens of the fullest ranks, summed over the layers, with as many slots for each layer; -1: no placement
+  double evenly = 0;  ///< tokens of the fullest ranks, summed over the layers, with as many slots
+                      ///< for each layer; -1: no placement
 
   [[nodiscard]] static double fullest(shunt::expert_layers const& layer, placed const& answer) {
     double most = 0;
-    for (double const load : shunt::rank_loads(layer.loads, answer.plan, 0)) most = std::max(most, load);
+    for (double const load : shunt::rank_loads(layer.loads, answer.plan, 0))
+      most = std::max(most, load);
     return most;
   }
 };
 
-[[nodiscard]] inline budgeted place_budgeted(shunt::expert_layers const& problem, std::int32_t slots, chosen const& with) {
+[[nodiscard]] inline budgeted place_budgeted(shunt::expert_layers const& problem,
+                                             std::int32_t slots, chosen const& with) {
   shunt::slot_budget const budget{.memory = shunt::deal_slots(slots, problem.ranks())};
-  budgeted answer{.slots = shunt::measured_slot_budget<chosen>{.budget = budget, .solver = with}(problem)};
+  budgeted answer{
+      .slots = shunt::measured_slot_budget<chosen>{.budget = budget, .solver = with}(problem)};
   if (!answer.slots.has_plan()) return answer;
   answer.layers = shunt::place_layers(problem, answer.slots.plan, with);
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(problem.layers)) {
     auto one = layer_of(problem, l);
-    one.slots_per_rank = shunt::deal_slots(slots / problem.layers + (l.value() < slots % problem.layers), problem.ranks());
+    one.slots_per_rank = shunt::deal_slots(
+        slots / problem.layers + (l.value() < slots % problem.layers), problem.ranks());
     auto const even = with(one);
-    answer.evenly = even.has_plan() && answer.evenly >= 0 ? answer.evenly + budgeted::fullest(one, even) : -1;
+    answer.evenly =
+        even.has_plan() && answer.evenly >= 0 ? answer.evenly + budgeted::fullest(one, even) : -1;
   }
   return answer;
 }
 
-inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers const& problem, budgeted const& answer, std::string const& solver) {
-  nlohmann::ordered_json all{{"solver", solver}, {"status", to_string(answer.slots.status)}, {"layers", nlohmann::ordered_json::array()}};
+inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers const& problem,
+                           budgeted const& answer, std::string const& solver) {
+  nlohmann::ordered_json all{{"solver", solver},
+                             {"status", to_string(answer.slots.status)},
+                             {"layers", nlohmann::ordered_json::array()}};
   if (!as_json)
-    out << solver << ", " << to_string(answer.slots.status) << ": tokens of the fullest ranks, all layers: " << answer.slots.objective << ", at best "
-        << answer.slots.lower_bound << ", with as many slots for every layer " << answer.evenly << '\n';
-  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(answer.layers.empty() ? 0 : problem.layers)) {
+    out << solver << ", " << to_string(answer.slots.status)
+        << ": tokens of the fullest ranks, all layers: " << answer.slots.objective << ", at best "
+        << answer.slots.lower_bound << ", with as many slots for every layer " << answer.evenly
+        << '\n';
+  for (shunt::layer_id l :
+       shunt::ids<shunt::layer_id>(answer.layers.empty() ? 0 : problem.layers)) {
     auto const& plan = answer.layers[l.index()].plan;
     auto const one = layer_of(problem, answer.slots.plan, l);
-    double const balance = shunt::max_over_mean(one.loads, plan, 0), tokens = budgeted::fullest(one, answer.layers[l.index()]);
+    double const balance = shunt::max_over_mean(one.loads, plan, 0),
+                 tokens = budgeted::fullest(one, answer.layers[l.index()]);
     if (!as_json) {
-      out << "layer " << l.value() << ", " << plan.slots() << " slots, largest over mean " << balance << ':';
+      out << "layer " << l.value() << ", " << plan.slots() << " slots, largest over mean "
+          << balance << ':';
       write_slots(out, plan, 0);
       out << '\n';
       continue;
@@ -78,7 +94,8 @@ inline void write_budgeted(std::ostream& out, bool as_json, shunt::expert_layers
                              {"fullest_rank_tokens", tokens}});
   }
   if (!as_json) return;
-  all["tokens"] = answer.slots.has_plan() ? nlohmann::ordered_json(answer.slots.objective) : nullptr;
+  all["tokens"] =
+      answer.slots.has_plan() ? nlohmann::ordered_json(answer.slots.objective) : nullptr;
   all["tokens_at_best"] = answer.slots.lower_bound;
   all["tokens_evenly_dealt"] = answer.evenly < 0 ? nullptr : nlohmann::ordered_json(answer.evenly);
   all["reason"] = answer.slots.reason;

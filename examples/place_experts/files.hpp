@@ -30,31 +30,35 @@ namespace place_experts {
 [[nodiscard]] inline std::ifstream open(std::string const& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw shunt::invalid_problem(path, "can't be opened");
-  if (in.peek() == std::ifstream::traits_type::eof()) throw shunt::invalid_problem(path, in.bad() ? "can't be read" : "is empty");
-  if (in.peek() == 0x1f) throw shunt::invalid_problem(path, "is compressed; unpack it first: gunzip -k " + path);
+  if (in.peek() == std::ifstream::traits_type::eof())
+    throw shunt::invalid_problem(path, in.bad() ? "can't be read" : "is empty");
+  if (in.peek() == 0x1f)
+    throw shunt::invalid_problem(path, "is compressed; unpack it first: gunzip -k " + path);
   return in;
 }
 
 namespace detail {
 
 /// One row of loads behind `labels` other columns.
-inline void append_loads(std::vector<std::string_view> const& items, std::size_t labels, std::string const& at,
-                         std::vector<std::int64_t>& loads) {
+inline void append_loads(std::vector<std::string_view> const& items, std::size_t labels,
+                         std::string const& at, std::vector<std::int64_t>& loads) {
   std::int64_t sum = 0;
   for (std::size_t c = labels; c < items.size(); ++c) {
     auto const place = at + ", column " + std::to_string(c + 1);
     loads.push_back(example::parse_integer(place, items[c], 0));
     auto const more = shunt::checked_add(sum, loads.back());
-    if (!more || *more >= (std::int64_t{1} << 62)) throw shunt::invalid_problem(place, "takes the sum of the row beyond 62 bits");
+    if (!more || *more >= (std::int64_t{1} << 62))
+      throw shunt::invalid_problem(place, "takes the sum of the row beyond 62 bits");
     sum = *more;
   }
 }
 
 }  // namespace detail
 
-/// Reads a series of loads: CSV with a header that ends with layer,e0,e1,..., one row a layer. Layers are numbered on from that of the first
-/// row, where every window begins; a first column `iteration` numbers the windows, other columns before `layer` aren't looked at. Or,
-/// without a header, windows of `layers` rows each. Throws invalid_problem, naming the file, row and column.
+/// Reads a series of loads: CSV with a header that ends with layer,e0,e1,..., one row a layer.
+/// Layers are numbered on from that of the first row, where every window begins; a first column
+/// `iteration` numbers the windows, other columns before `layer` aren't looked at. Or, without a
+/// header, windows of `layers` rows each. Throws invalid_problem, naming the file, row and column.
 [[nodiscard]] inline shunt::load_series read_series(std::string const& path, std::int32_t layers) {
   auto in = open(path);
   shunt::load_series series{.layers = 0, .experts = 0};
@@ -80,28 +84,39 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
       if (header) continue;
     }
     if (items.size() != columns)
-      throw shunt::invalid_problem(at, "has " + std::to_string(items.size()) + " values, the first row has " + std::to_string(columns));
+      throw shunt::invalid_problem(at, "has " + std::to_string(items.size()) +
+                                           " values, the first row has " + std::to_string(columns));
     if (header) {
       auto const place = at + ", column " + std::to_string(labels);
-      auto const given = example::parse_integer(place, items[labels - 1], 0, std::numeric_limits<std::int32_t>::max());
+      auto const given = example::parse_integer(place, items[labels - 1], 0,
+                                                std::numeric_limits<std::int32_t>::max());
       if (row == 2) base = given;
       bool const next_window = given == base && row > 2;
       if (next_window && series.layers == 0) series.layers = static_cast<std::int32_t>(layer);
       if (next_window && layer != series.layers)
-        throw shunt::invalid_problem(place,
-                                     "begins a window after " + std::to_string(layer) + " of " + std::to_string(series.layers) + " layers");
+        throw shunt::invalid_problem(place, "begins a window after " + std::to_string(layer) +
+                                                " of " + std::to_string(series.layers) + " layers");
       if (next_window) layer = 0;
       if (given != base + layer || (series.layers > 0 && layer >= series.layers))
-        throw shunt::invalid_problem(place, "must be layer " + std::to_string(base + (series.layers > 0 && layer >= series.layers ? 0 : layer)) +
-                                                ", is " + std::to_string(given));
+        throw shunt::invalid_problem(
+            place,
+            "must be layer " +
+                std::to_string(base + (series.layers > 0 && layer >= series.layers ? 0 : layer)) +
+                ", is " + std::to_string(given));
       if (numbered && layer == 0) {
         series.iterations.push_back(example::parse_integer(at + ", column 1", items[0], 0));
-        if (series.iterations.size() > 1 && series.iterations.back() <= *(series.iterations.end() - 2))
-          throw shunt::invalid_problem(at + ", column 1", "must be after iteration " + std::to_string(*(series.iterations.end() - 2)) +
-                                                              ", is " + std::string(items[0].substr(0, 40)));
-      } else if (numbered && example::parse_integer(at + ", column 1", items[0], 0) != series.iterations.back()) {
-        throw shunt::invalid_problem(at + ", column 1", "must be iteration " + std::to_string(series.iterations.back()) +
-                                                            " as in the row before, is " + std::string(items[0].substr(0, 40)));
+        if (series.iterations.size() > 1 &&
+            series.iterations.back() <= *(series.iterations.end() - 2))
+          throw shunt::invalid_problem(at + ", column 1",
+                                       "must be after iteration " +
+                                           std::to_string(*(series.iterations.end() - 2)) +
+                                           ", is " + std::string(items[0].substr(0, 40)));
+      } else if (numbered && example::parse_integer(at + ", column 1", items[0], 0) !=
+                                 series.iterations.back()) {
+        throw shunt::invalid_problem(
+            at + ", column 1", "must be iteration " + std::to_string(series.iterations.back()) +
+                                   " as in the row before, is " +
+                                   std::string(items[0].substr(0, 40)));
       }
       ++layer;
     }
@@ -111,44 +126,52 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   if (series.layers == 0) series.layers = header ? static_cast<std::int32_t>(layer) : layers;
   if (series.loads.size() % series.cells() != 0)
     throw shunt::invalid_problem(path + " row " + std::to_string(row),
-                                 "ends within a window of " + std::to_string(series.layers) + " layers");
+                                 "ends within a window of " + std::to_string(series.layers) +
+                                     " layers");
   return series;
 }
 
-/// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws invalid_problem, naming the file and row.
-inline void add_sources(std::string const& path, shunt::integer_table table, shunt::expert_layers& layers) {
+/// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws
+/// invalid_problem, naming the file and row.
+inline void add_sources(std::string const& path, shunt::integer_table table,
+                        shunt::expert_layers& layers) {
   layers.loads.assign(static_cast<std::size_t>(layers.layers) * table.columns, 0);
   for (std::size_t row = 0; row < table.rows(); ++row)
     for (std::size_t e = 0; e < table.columns; ++e) {
       auto& load = layers.loads[row / layers.slots_per_rank.size() * table.columns + e];
       auto const sum = shunt::checked_add(load, table.row(row)[e]);
       if (!sum)
-        throw shunt::invalid_problem(path + " row " + std::to_string(row + 1) + ", column " + std::to_string(e + 1),
+        throw shunt::invalid_problem(path + " row " + std::to_string(row + 1) + ", column " +
+                                         std::to_string(e + 1),
                                      "takes the sum of the layer beyond 63 bits");
       load = *sum;
     }
   layers.sources = std::move(table.values);
 }
 
-/// Reads a placement on these ranks: what --format json, eplb or csv wrote. Throws invalid_problem, naming the file and the place.
-[[nodiscard]] inline std::vector<shunt::expert_id> read_previous(std::string const& path, shunt::expert_layers const& layers) {
+/// Reads a placement on these ranks: what --format json, eplb or csv wrote. Throws invalid_problem,
+/// naming the file and the place.
+[[nodiscard]] inline std::vector<shunt::expert_id> read_previous(
+    std::string const& path, shunt::expert_layers const& layers) {
   auto in = open(path);
   shunt::physical_map map;
   auto const slots = layers.slots();
   if ((in >> std::ws).peek() != '{') {
     auto const table = shunt::read_csv(in, path, 0);
     if (table.columns != static_cast<std::size_t>(slots))
-      throw shunt::invalid_problem(path + " row 1",
-                                   "has " + std::to_string(table.columns) + " slots, the ranks have " + std::to_string(slots));
+      throw shunt::invalid_problem(path + " row 1", "has " + std::to_string(table.columns) +
+                                                        " slots, the ranks have " +
+                                                        std::to_string(slots));
     for (std::size_t i = 0; i < table.values.size(); ++i)
       if (table.values[i] >= layers.experts)
-        throw shunt::invalid_problem(
-            path + " row " + std::to_string(i / table.columns + 1) + ", column " + std::to_string(i % table.columns + 1),
-            "must be an expert below " + std::to_string(layers.experts) + ", is " + std::to_string(table.values[i]));
+        throw shunt::invalid_problem(path + " row " + std::to_string(i / table.columns + 1) +
+                                         ", column " + std::to_string(i % table.columns + 1),
+                                     "must be an expert below " + std::to_string(layers.experts) +
+                                         ", is " + std::to_string(table.values[i]));
     if (table.rows() != static_cast<std::size_t>(layers.layers))
-      throw shunt::invalid_problem(path + " row " + std::to_string(table.rows()), "is the last of " + std::to_string(table.rows()) +
-                                                                                      " layers, the loads have " +
-                                                                                      std::to_string(layers.layers));
+      throw shunt::invalid_problem(path + " row " + std::to_string(table.rows()),
+                                   "is the last of " + std::to_string(table.rows()) +
+                                       " layers, the loads have " + std::to_string(layers.layers));
     return {table.values.begin(), table.values.end()};
   }
   nlohmann::json document;
@@ -164,22 +187,30 @@ inline void add_sources(std::string const& path, shunt::integer_table table, shu
     } else {
       here["layers"].each([&](shunt::json_reader const& layer) {
         std::int32_t found = 0;
-        layer["slots"].each(
-            [&](shunt::json_reader const& item) { map.physical_to_logical.push_back(item.integer<std::int32_t>(0)), ++found; });
-        if (found != slots) layer["slots"].refuse("has " + std::to_string(found) + " slots, the ranks have " + std::to_string(slots));
+        layer["slots"].each([&](shunt::json_reader const& item) {
+          map.physical_to_logical.push_back(item.integer<std::int32_t>(0)), ++found;
+        });
+        if (found != slots)
+          layer["slots"].refuse("has " + std::to_string(found) + " slots, the ranks have " +
+                                std::to_string(slots));
         ++map.layers;
       });
       map.slots = slots;
     }
     if (map.experts > layers.experts)
-      throw shunt::invalid_problem("phy2log",
-                                   "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
-    if (map.experts < layers.experts && (!map.replica_counts.empty() || !map.logical_to_physical.empty()))
-      throw shunt::invalid_problem("logcnt",
-                                   "knows " + std::to_string(map.experts) + " experts, the loads " + std::to_string(layers.experts));
+      throw shunt::invalid_problem("phy2log", "knows " + std::to_string(map.experts) +
+                                                  " experts, the loads " +
+                                                  std::to_string(layers.experts));
+    if (map.experts < layers.experts &&
+        (!map.replica_counts.empty() || !map.logical_to_physical.empty()))
+      throw shunt::invalid_problem("logcnt", "knows " + std::to_string(map.experts) +
+                                                 " experts, the loads " +
+                                                 std::to_string(layers.experts));
     map.experts = layers.experts;
     if (map.layers != layers.layers)
-      throw shunt::invalid_problem("phy2log", "has " + std::to_string(map.layers) + " layers, the loads " + std::to_string(layers.layers));
+      throw shunt::invalid_problem("phy2log", "has " + std::to_string(map.layers) +
+                                                  " layers, the loads " +
+                                                  std::to_string(layers.layers));
     return placement_of(map, layers.slots_per_rank).expert_of;
   } catch (shunt::invalid_problem const& error) {
     throw shunt::invalid_problem(path, error.what());
@@ -187,7 +218,9 @@ inline void add_sources(std::string const& path, shunt::integer_table table, shu
 }
 
 /// Experts that ranks newly receive in a layer to go from the previous placement to this one.
-[[nodiscard]] inline std::int64_t moved_from(shunt::expert_layers const& layers, shunt::expert_placement const& plan, shunt::layer_id l) {
+[[nodiscard]] inline std::int64_t moved_from(shunt::expert_layers const& layers,
+                                             shunt::expert_placement const& plan,
+                                             shunt::layer_id l) {
   return shunt::moved_experts(layers.previous_of(l), plan, l);
 }
 
@@ -196,7 +229,8 @@ inline void write_slots(std::ostream& out, shunt::expert_placement const& plan, 
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(plan.ranks())) {
     out << (r == 0 ? " " : " | ");
     for (std::int32_t s = plan.first_slot[r.index()]; s < plan.first_slot[r.index() + 1]; ++s)
-      out << (s == plan.first_slot[r.index()] ? "" : " ") << plan.layer(l)[static_cast<std::size_t>(s)].value();
+      out << (s == plan.first_slot[r.index()] ? "" : " ")
+          << plan.layer(l)[static_cast<std::size_t>(s)].value();
   }
 }
 

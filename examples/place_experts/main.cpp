@@ -1,5 +1,5 @@
-// Places the experts of mixture-of-experts layers: a table of loads in, which slot holds which expert out. Or replays a series of loads
-// and compares placement policies on it.
+// Places the experts of mixture-of-experts layers: a table of loads in, which slot holds which
+// expert out. Or replays a series of loads and compares placement policies on it.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -36,17 +36,21 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 /// What the command line says.
 struct options {
   std::string loads, sources, series, previous, solver, format, predict = "last", capacity = "1.0";
-  std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, slot_budget = 0, floor = 2, spill = 8, layers = 1, every = 1;
+  std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, slot_budget = 0, floor = 2,
+               spill = 8, layers = 1, every = 1;
   bool keep_ranks = false, near_sources = false;
   std::int64_t from = 0, to = std::numeric_limits<std::int64_t>::max();
-  std::int64_t weight_bytes = 9'437'184;  // two 768 x 3072 matrices in half precision, an expert of GPT-Small
+  std::int64_t weight_bytes =
+      9'437'184;  // two 768 x 3072 matrices in half precision, an expert of GPT-Small
   std::int64_t state_bytes = 0;
-  std::int64_t network = 12'500'000'000, host = 32'000'000'000;  // 100 Gb/s and PCIe 4.0 x16: SYMI's machines
+  std::int64_t network = 12'500'000'000,
+               host = 32'000'000'000;  // 100 Gb/s and PCIe 4.0 x16: SYMI's machines
 };
 
 void require_cells(std::int64_t layers, std::int32_t slots) {
   if (layers * slots > most_cells)
-    throw shunt::invalid_problem("--slots", std::to_string(slots) + " for " + std::to_string(layers) + " layers is more than " +
+    throw shunt::invalid_problem("--slots", std::to_string(slots) + " for " +
+                                                std::to_string(layers) + " layers is more than " +
                                                 std::to_string(most_cells) + " in all");
 }
 
@@ -63,13 +67,17 @@ shunt::expert_layers layers_of(options const& o) {
   auto table = shunt::read_csv_file(path, 0);
   auto const rows = static_cast<std::int64_t>(table.rows());
   if (o.loads.empty() && rows % o.ranks != 0)
-    throw shunt::invalid_problem(path + " row " + std::to_string(rows), "ends within a layer of " + std::to_string(o.ranks) + " ranks");
-  shunt::expert_layers layers{.layers = static_cast<std::int32_t>(o.loads.empty() ? rows / o.ranks : rows),
-                              .experts = static_cast<std::int32_t>(table.columns)};
+    throw shunt::invalid_problem(path + " row " + std::to_string(rows),
+                                 "ends within a layer of " + std::to_string(o.ranks) + " ranks");
+  shunt::expert_layers layers{
+      .layers = static_cast<std::int32_t>(o.loads.empty() ? rows / o.ranks : rows),
+      .experts = static_cast<std::int32_t>(table.columns)};
   auto const slots = o.slot_budget > 0 ? shunt::ceil_divide(o.slot_budget, layers.layers) : o.slots;
   require_cells(layers.layers, slots);
-  if (std::all_of(table.values.begin(), table.values.end(), [](std::int64_t load) { return load == 0; }))
-    throw shunt::invalid_problem(path, "has no tokens at all: all " + std::to_string(table.values.size()) + " loads are 0");
+  if (std::all_of(table.values.begin(), table.values.end(),
+                  [](std::int64_t load) { return load == 0; }))
+    throw shunt::invalid_problem(path, "has no tokens at all: all " +
+                                           std::to_string(table.values.size()) + " loads are 0");
   layers.slots_per_rank = shunt::deal_slots(slots, o.ranks);
   if (o.loads.empty())
     place_experts::add_sources(path, std::move(table), layers);
@@ -81,50 +89,72 @@ shunt::expert_layers layers_of(options const& o) {
   return layers;
 }
 
-void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver, double microseconds) {
-  nlohmann::ordered_json out{{"solver", solver}, {"status", to_string(answer.status)}, {"layers", nlohmann::ordered_json::array()}};
+void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
+                double microseconds) {
+  nlohmann::ordered_json out{{"solver", solver},
+                             {"status", to_string(answer.status)},
+                             {"layers", nlohmann::ordered_json::array()}};
   if (answer.has_plan())
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
       auto slots = nlohmann::ordered_json::array();
       for (shunt::expert_id e : answer.plan.layer(l)) slots.push_back(e.value());
-      out["layers"].push_back({{"replicas", shunt::replica_counts(answer.plan, l).items()},
-                               {"slots", std::move(slots)},
-                               {"max_over_mean", shunt::max_over_mean(layers.loads_of(l), answer.plan, l)},
-                               {"lower_bound", shunt::max_over_mean_bound(layers, l)}});
-      if (!layers.previous.empty()) out["layers"].back()["moved"] = place_experts::moved_from(layers, answer.plan, l);
-      if (!layers.sources.empty()) out["layers"].back()["local_tokens"] = shunt::local_tokens(layers, answer.plan, l);
-      if (layers.groups > 0) out["layers"].back()["spilled"] = shunt::spilled_replicas(layers, answer.plan, l);
+      out["layers"].push_back(
+          {{"replicas", shunt::replica_counts(answer.plan, l).items()},
+           {"slots", std::move(slots)},
+           {"max_over_mean", shunt::max_over_mean(layers.loads_of(l), answer.plan, l)},
+           {"lower_bound", shunt::max_over_mean_bound(layers, l)}});
+      if (!layers.previous.empty())
+        out["layers"].back()["moved"] = place_experts::moved_from(layers, answer.plan, l);
+      if (!layers.sources.empty())
+        out["layers"].back()["local_tokens"] = shunt::local_tokens(layers, answer.plan, l);
+      if (layers.groups > 0)
+        out["layers"].back()["spilled"] = shunt::spilled_replicas(layers, answer.plan, l);
     }
-  out["mean_max_over_mean"] = answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
+  out["mean_max_over_mean"] =
+      answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
   out["solve_us_per_layer"] = microseconds / layers.layers;
   out["slots_per_rank"] = layers.slots_per_rank;
   out["reason"] = answer.reason;
   example::print_json(std::cout, out);
 }
 
-void write_text(shunt::expert_layers const& layers, placed const& answer, std::string const& solver, double microseconds) {
-  std::cout << solver << ", " << to_string(answer.status) << ": " << layers.layers << " layers, " << layers.experts << " experts, "
-            << layers.slots() << " slots on " << layers.ranks() << " ranks, " << microseconds / layers.layers << " us a layer\n"
-            << "largest rank load over mean: " << answer.objective << ", at best " << answer.lower_bound << " (means over the layers)\n";
+void write_text(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
+                double microseconds) {
+  std::cout << solver << ", " << to_string(answer.status) << ": " << layers.layers << " layers, "
+            << layers.experts << " experts, " << layers.slots() << " slots on " << layers.ranks()
+            << " ranks, " << microseconds / layers.layers << " us a layer\n"
+            << "largest rank load over mean: " << answer.objective << ", at best "
+            << answer.lower_bound << " (means over the layers)\n";
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(layers.layers)) {
-    std::cout << "layer " << l.value() << ", largest over mean " << shunt::max_over_mean(layers.loads_of(l), answer.plan, l);
-    if (!layers.previous.empty()) std::cout << ", " << place_experts::moved_from(layers, answer.plan, l) << " moved";
-    if (!layers.sources.empty()) std::cout << ", " << shunt::local_tokens(layers, answer.plan, l) << " tokens local";
-    if (layers.groups > 0) std::cout << ", " << shunt::spilled_replicas(layers, answer.plan, l) << " spilled";
+    std::cout << "layer " << l.value() << ", largest over mean "
+              << shunt::max_over_mean(layers.loads_of(l), answer.plan, l);
+    if (!layers.previous.empty())
+      std::cout << ", " << place_experts::moved_from(layers, answer.plan, l) << " moved";
+    if (!layers.sources.empty())
+      std::cout << ", " << shunt::local_tokens(layers, answer.plan, l) << " tokens local";
+    if (layers.groups > 0)
+      std::cout << ", " << shunt::spilled_replicas(layers, answer.plan, l) << " spilled";
     std::cout << ':';
     place_experts::write_slots(std::cout, answer.plan, l);
     std::cout << '\n';
   }
 }
 
-int place_budgeted(options const& o, shunt::expert_layers const& layers, place_experts::solver const& solver) {
-  if (!o.previous.empty()) throw shunt::invalid_problem("--previous", "has as many slots in every layer, which --slot-budget changes");
+int place_budgeted(options const& o, shunt::expert_layers const& layers,
+                   place_experts::solver const& solver) {
+  if (!o.previous.empty())
+    throw shunt::invalid_problem("--previous",
+                                 "has as many slots in every layer, which --slot-budget changes");
   if (o.format == "eplb" || o.format == "csv")
-    throw shunt::invalid_problem("--format", o.format + " has as many slots in every layer, which --slot-budget changes");
-  auto const answer = place_experts::place_budgeted(layers, o.slot_budget, {.with = &solver, .set = settings_of(o)});
-  if (!answer.slots.has_plan()) std::cerr << to_string(answer.slots.status) << ": " << answer.slots.reason << std::endl;
+    throw shunt::invalid_problem(
+        "--format", o.format + " has as many slots in every layer, which --slot-budget changes");
+  auto const answer = place_experts::place_budgeted(layers, o.slot_budget,
+                                                    {.with = &solver, .set = settings_of(o)});
+  if (!answer.slots.has_plan())
+    std::cerr << to_string(answer.slots.status) << ": " << answer.slots.reason << std::endl;
   if (!answer.slots.has_plan() && o.format == "text") return 2;
-  place_experts::write_budgeted(std::cout, o.format != "text", layers, answer, std::string(solver.name));
+  place_experts::write_budgeted(std::cout, o.format != "text", layers, answer,
+                                std::string(solver.name));
   return 0;
 }
 
@@ -132,15 +162,19 @@ int place(options const& o) {
   auto const layers = layers_of(o);
   auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
   if (o.budget >= 0 && !solver.keeps_budget)
-    throw shunt::invalid_problem("--budget", std::string(solver.name) + " keeps to none; incremental does");
-  if (o.near_sources && layers.sources.empty()) throw shunt::invalid_problem("--near-sources", "needs --sources, which say where tokens are");
-  if (o.keep_ranks && layers.previous.empty()) throw shunt::invalid_problem("--keep-ranks", "needs --previous, which says what ranks hold");
+    throw shunt::invalid_problem("--budget",
+                                 std::string(solver.name) + " keeps to none; incremental does");
+  if (o.near_sources && layers.sources.empty())
+    throw shunt::invalid_problem("--near-sources", "needs --sources, which say where tokens are");
+  if (o.keep_ranks && layers.previous.empty())
+    throw shunt::invalid_problem("--keep-ranks", "needs --previous, which says what ranks hold");
   if (o.slot_budget > 0) return place_budgeted(o, layers, solver);
   auto const set = settings_of(o);
   auto const start = std::chrono::steady_clock::now();
   auto const answer = place_experts::solve(layers, solver, set);
   std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
-  if (!answer.has_plan()) std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
+  if (!answer.has_plan())
+    std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
   std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
   if (format == "json") {
     write_json(layers, answer, name, taken.count());
@@ -151,8 +185,9 @@ int place(options const& o) {
   auto const map = physical_map_of(answer.plan);
   if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
-    shunt::write_csv(std::cout, {.columns = static_cast<std::size_t>(map.slots),
-                                 .values = {map.physical_to_logical.begin(), map.physical_to_logical.end()}});
+    shunt::write_csv(std::cout,
+                     {.columns = static_cast<std::size_t>(map.slots),
+                      .values = {map.physical_to_logical.begin(), map.physical_to_logical.end()}});
   return 0;
 }
 
@@ -161,41 +196,54 @@ shunt::capacity_factor parse_factor(std::string_view text) {
   auto const point = std::min(text.find('.'), text.size());
   auto const fraction = text.substr(std::min(point + 1, text.size()));
   auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
-  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 || plain.find_first_not_of("0123456789") != std::string::npos)
-    throw shunt::invalid_problem("--capacity-factor", example::quoted(text) + " is not a number such as 1 or 1.25");
+  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 ||
+      plain.find_first_not_of("0123456789") != std::string::npos)
+    throw shunt::invalid_problem("--capacity-factor",
+                                 example::quoted(text) + " is not a number such as 1 or 1.25");
   shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
   for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
   return factor;
 }
 
 int replay(options const& o) {
-  if (!o.previous.empty()) throw shunt::invalid_problem("--previous", "a replay begins with the policy's own first placement");
-  if (o.format == "eplb") throw shunt::invalid_problem("--format", "eplb is one placement; a replay writes text, json or csv");
+  if (!o.previous.empty())
+    throw shunt::invalid_problem("--previous",
+                                 "a replay begins with the policy's own first placement");
+  if (o.format == "eplb")
+    throw shunt::invalid_problem("--format",
+                                 "eplb is one placement; a replay writes text, json or csv");
   if (o.budget >= 0 && !o.solver.empty() && !place_experts::solver_named(o.solver).keeps_budget)
     throw shunt::invalid_problem("--budget", o.solver + " keeps to none; incremental does");
-  if (o.slot_budget > 0) throw shunt::invalid_problem("--slot-budget", "is for --loads; a replay gives every layer --slots");
-  if (o.near_sources) throw shunt::invalid_problem("--near-sources", "needs --sources; a series doesn't say where tokens are");
+  if (o.slot_budget > 0)
+    throw shunt::invalid_problem("--slot-budget",
+                                 "is for --loads; a replay gives every layer --slots");
+  if (o.near_sources)
+    throw shunt::invalid_problem("--near-sources",
+                                 "needs --sources; a series doesn't say where tokens are");
   auto const whole = place_experts::read_series(o.series, o.layers);
   auto const known = whole.between(0, o.to), series = known.between(o.from, o.to);
   if (series.windows() < 2)
-    throw shunt::invalid_problem(o.series, "has " + std::to_string(series.windows()) + " windows there; a replay needs two");
+    throw shunt::invalid_problem(o.series, "has " + std::to_string(series.windows()) +
+                                               " windows there; a replay needs two");
   require_cells(series.layers, o.slots);
   shunt::replay_options const how{.slots_per_rank = shunt::deal_slots(o.slots, o.ranks),
-                                  .ranks_per_node = o.nodes > 1 ? shunt::ceil_divide(o.ranks, o.nodes) : 0,
+                                  .ranks_per_node =
+                                      o.nodes > 1 ? shunt::ceil_divide(o.ranks, o.nodes) : 0,
                                   .groups = o.groups,
                                   .every = o.every,
                                   .history = 8,
                                   .first = known.windows() - series.windows(),
                                   .capacity = parse_factor(o.capacity)};
   auto const weights = static_cast<double>(o.weight_bytes);
-  shunt::expert_traffic const model{.ranks = static_cast<double>(o.ranks),
-                                    .slots_per_rank = static_cast<double>(o.slots) / o.ranks,
-                                    .experts = static_cast<double>(series.experts),
-                                    .gradient_bytes = weights,
-                                    .weight_bytes = weights,
-                                    .state_bytes = o.state_bytes > 0 ? static_cast<double>(o.state_bytes) : 8 * weights,
-                                    .network_bandwidth = static_cast<double>(o.network),
-                                    .host_bandwidth = static_cast<double>(o.host)};
+  shunt::expert_traffic const model{
+      .ranks = static_cast<double>(o.ranks),
+      .slots_per_rank = static_cast<double>(o.slots) / o.ranks,
+      .experts = static_cast<double>(series.experts),
+      .gradient_bytes = weights,
+      .weight_bytes = weights,
+      .state_bytes = o.state_bytes > 0 ? static_cast<double>(o.state_bytes) : 8 * weights,
+      .network_bandwidth = static_cast<double>(o.network),
+      .host_bandwidth = static_cast<double>(o.host)};
   auto const set = settings_of(o);
   auto const& predict = place_experts::predictor_named(o.predict);
   auto const rows = place_experts::replay_all(known, how, o.solver, set, predict, model);
@@ -212,75 +260,125 @@ int replay(options const& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Places the experts of mixture-of-experts layers in the slots of ranks, from the tokens that each expert received, or\n"
+  CLI::App app{"Places the experts of mixture-of-experts layers in the slots of ranks, from the "
+               "tokens that each expert received, or\n"
                "compares policies of placement on a recorded series of loads.\n"};
   options o;
-  auto* const loads = app.add_option("--loads", o.loads, "CSV without a header: one row a layer, one column an expert, tokens as whole numbers")
-                          ->type_name("FILE");
+  auto* const loads =
+      app.add_option(
+             "--loads", o.loads,
+             "CSV without a header: one row a layer, one column an expert, tokens as whole numbers")
+          ->type_name("FILE");
   auto* const sources = app.add_option("--sources", o.sources,
-                                       "instead of --loads: one row a layer and rank, the tokens that rank has for each expert")
+                                       "instead of --loads: one row a layer and rank, the tokens "
+                                       "that rank has for each expert")
                             ->type_name("FILE")
                             ->excludes(loads);
   app.add_option("--series", o.series,
-                 "replay instead: CSV with a header iteration,layer,e0,e1,... (or other columns before layer), one row a layer; without a\n"
+                 "replay instead: CSV with a header iteration,layer,e0,e1,... (or other columns "
+                 "before layer), one row a layer; without a\n"
                  "header --layers rows a window. Unpack .gz first: gunzip -k FILE")
       ->type_name("FILE")
       ->excludes(loads)
       ->excludes(sources);
-  example::add_integer(app, "--ranks", o.ranks, "ranks that hold experts", 1, most_ranks)->required()->default_str("");
+  example::add_integer(app, "--ranks", o.ranks, "ranks that hold experts", 1, most_ranks)
+      ->required()
+      ->default_str("");
   example::add_integer(app, "--slots", o.slots,
-                       "slots of all ranks together for each layer; dealt evenly, the first ranks get one more where they don't divide", 1)
+                       "slots of all ranks together for each layer; dealt evenly, the first ranks "
+                       "get one more where they don't divide",
+                       1)
       ->default_str("");
   example::add_integer(app, "--slot-budget", o.slot_budget,
-                       "instead of --slots: slots of all ranks and layers together, dealt to the layers that gain most by them", 1)
+                       "instead of --slots: slots of all ranks and layers together, dealt to the "
+                       "layers that gain most by them",
+                       1)
       ->default_str("")
       ->excludes("--slots");
-  example::add_integer(app, "--nodes", o.nodes, "machines; ranks are dealt node by node, the last may have fewer", 1, most_ranks);
-  example::add_integer(app, "--groups", o.groups, "groups of experts, dealt in order, that stay on one node each (eplb, balanced, spilled_groups); 0: none", 0);
-  example::add_integer(app, "--spill", o.spill, "replicas of a layer that spilled_groups may put away from their group's node", 0);
-  app.add_option("--solver", o.solver,
-                 "default: swift_moe, and with --series all but exact_placement. swift_moe: replicas in proportion to the tokens; uniform: slot k\n"
-                 "holds expert k mod E; eplb: DeepSeek's; balanced: searched; spilled_groups: balanced, and a few replicas\n"
-                 "leave their group's node; incremental: few moves; lazarus: survives failures; flexmoe: expand,\n"
-                 "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
+  example::add_integer(app, "--nodes", o.nodes,
+                       "machines; ranks are dealt node by node, the last may have fewer", 1,
+                       most_ranks);
+  example::add_integer(app, "--groups", o.groups,
+                       "groups of experts, dealt in order, that stay on one node each (eplb, "
+                       "balanced, spilled_groups); 0: none",
+                       0);
+  example::add_integer(
+      app, "--spill", o.spill,
+      "replicas of a layer that spilled_groups may put away from their group's node", 0);
+  app.add_option(
+         "--solver", o.solver,
+         "default: swift_moe, and with --series all but exact_placement. swift_moe: replicas in "
+         "proportion to the tokens; uniform: slot k\n"
+         "holds expert k mod E; eplb: DeepSeek's; balanced: searched; spilled_groups: balanced, "
+         "and a few replicas\n"
+         "leave their group's node; incremental: few moves; lazarus: survives failures; flexmoe: "
+         "expand,\n"
+         "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
       ->check(CLI::IsMember(place_experts::solver_names()));
-  app.add_option("--previous", o.previous, "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format json, eplb or csv wrote")
+  app.add_option("--previous", o.previous,
+                 "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
+                 "json, eplb or csv wrote")
       ->type_name("FILE");
   auto* const keep = app.add_flag("--keep-ranks", o.keep_ranks,
-                                  "deal the rows of the placement to the ranks so that the most experts stay where --previous has them");
-  app.add_flag("--near-sources", o.near_sources, "deal them so that the most tokens find their expert on the rank that has them (--sources)")
+                                  "deal the rows of the placement to the ranks so that the most "
+                                  "experts stay where --previous has them");
+  app.add_flag("--near-sources", o.near_sources,
+               "deal them so that the most tokens find their expert on the rank that has them "
+               "(--sources)")
       ->excludes(keep);
-  example::add_integer(app, "--budget", o.budget, "experts that incremental may move a layer", 0)->default_str("2");
-  example::add_integer(app, "--floor", o.floor, "replicas that lazarus gives every expert at least", 1);
-  example::add_integer(app, "--layers", o.layers, "rows of a window in a series without a header", 1);
-  example::add_integer(app, "--from", o.from, "replay from this iteration on; what the series has before is known, but not scored", 0);
-  example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)->default_str("the last");
-  example::add_integer(app, "--every", o.every, "windows from one re-placement to the next; 0: placed once", 0);
-  app.add_option("--predict", o.predict, "loads that policies expect in the next window, from those so far")
+  example::add_integer(app, "--budget", o.budget, "experts that incremental may move a layer", 0)
+      ->default_str("2");
+  example::add_integer(app, "--floor", o.floor, "replicas that lazarus gives every expert at least",
+                       1);
+  example::add_integer(app, "--layers", o.layers, "rows of a window in a series without a header",
+                       1);
+  example::add_integer(
+      app, "--from", o.from,
+      "replay from this iteration on; what the series has before is known, but not scored", 0);
+  example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)
+      ->default_str("the last");
+  example::add_integer(app, "--every", o.every,
+                       "windows from one re-placement to the next; 0: placed once", 0);
+  app.add_option("--predict", o.predict,
+                 "loads that policies expect in the next window, from those so far")
       ->check(CLI::IsMember(place_experts::predictor_names()))
       ->capture_default_str();
-  app.add_option("--capacity-factor", o.capacity, "a slot takes this times tokens / slots; tokens beyond are dropped")
+  app.add_option("--capacity-factor", o.capacity,
+                 "a slot takes this times tokens / slots; tokens beyond are dropped")
       ->type_name("X")
       ->capture_default_str();
-  example::add_integer(app, "--weight-bytes", o.weight_bytes, "of an expert, for the traffic of a replay; gradients take as many", 1);
-  example::add_integer(app, "--state-bytes", o.state_bytes, "optimizer state of an expert; 0: 8 times its weights (Adam, mixed precision)", 0);
+  example::add_integer(app, "--weight-bytes", o.weight_bytes,
+                       "of an expert, for the traffic of a replay; gradients take as many", 1);
+  example::add_integer(
+      app, "--state-bytes", o.state_bytes,
+      "optimizer state of an expert; 0: 8 times its weights (Adam, mixed precision)", 0);
   example::add_integer(app, "--network", o.network, "bytes a second between ranks", 1);
-  example::add_integer(app, "--host", o.host, "bytes a second between host and device, where optimizer state lives", 1);
+  example::add_integer(app, "--host", o.host,
+                       "bytes a second between host and device, where optimizer state lives", 1);
   app.add_option("--format", o.format,
-                 "json (default), text to read, eplb: EPLB's arrays phy2log, log2phy, logcnt as JSON, csv: phy2log, one row a layer; of a replay\n"
+                 "json (default), text to read, eplb: EPLB's arrays phy2log, log2phy, logcnt as "
+                 "JSON, csv: phy2log, one row a layer; of a replay\n"
                  "text (default), json or csv")
       ->check(CLI::IsMember({"json", "text", "eplb", "csv"}));
   app.footer(
-      "JSON: solver, status, layers (replicas: instances of each expert; slots: the expert of each slot, rank by rank;\n"
-      "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below; with --previous moved: experts that\n"
-      "ranks newly receive; with --sources local_tokens: tokens that stay on their rank; with --groups spilled: replicas away from their\n"
-      "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), slots_per_rank, reason.\n"
-      "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, the reason also on standard\n"
+      "JSON: solver, status, layers (replicas: instances of each expert; slots: the expert of each "
+      "slot, rank by rank;\n"
+      "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below; "
+      "with --previous moved: experts that\n"
+      "ranks newly receive; with --sources local_tokens: tokens that stay on their rank; with "
+      "--groups spilled: replicas away from their\n"
+      "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
+      "slots_per_rank, reason.\n"
+      "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, "
+      "the reason also on standard\n"
       "error; 2 where another format has nothing to show); 2 for bad input.\n\n"
-      "With --slot-budget: layers (slots_per_rank, replicas, slots, max_over_mean, fullest_rank_tokens), tokens (the fullest ranks' of all\n"
-      "layers together), tokens_at_best (what no dealing of the slots is below), tokens_evenly_dealt (with as many slots for every layer).\n\n"
+      "With --slot-budget: layers (slots_per_rank, replicas, slots, max_over_mean, "
+      "fullest_rank_tokens), tokens (the fullest ranks' of all\n"
+      "layers together), tokens_at_best (what no dealing of the slots is below), "
+      "tokens_evenly_dealt (with as many slots for every layer).\n\n"
       "Example: place_experts --loads loads.csv --ranks 4 --slots 8 --solver swift_moe\n"
-      "Example: place_experts --loads loads.csv --ranks 16 --slot-budget 480 --solver balanced --format text\n"
+      "Example: place_experts --loads loads.csv --ranks 16 --slot-budget 480 --solver balanced "
+      "--format text\n"
       "Example: place_experts --series trace.csv --ranks 16 --slots 64 --from 1001 --to 1201");
 
   return example::guarded(app, argc, argv, [&] {

@@ -29,15 +29,18 @@ struct policy_row {
   shunt::replacement_traffic decoupled{};  ///< with state sharded over all ranks
 };
 
-/// All policies, or one, on a series. eplb stands there three times: placed once, anew every time, and with its rows matched to the ranks;
-/// incremental twice, unless a budget is asked for.
-[[nodiscard]] inline std::vector<policy_row> replay_all(shunt::load_series const& series, shunt::replay_options const& options,
-                                                        std::string const& only, settings const& set, predictor const& predict,
-                                                        shunt::expert_traffic const& model) {
+/// All policies, or one, on a series. eplb stands there three times: placed once, anew every time,
+/// and with its rows matched to the ranks; incremental twice, unless a budget is asked for.
+[[nodiscard]] inline std::vector<policy_row> replay_all(
+    shunt::load_series const& series, shunt::replay_options const& options, std::string const& only,
+    settings const& set, predictor const& predict, shunt::expert_traffic const& model) {
   std::vector<policy_row> rows;
-  auto const add = [&](std::string name, solver const& s, settings const& how, shunt::replay_options const& o) {
+  auto const add = [&](std::string name, solver const& s, settings const& how,
+                       shunt::replay_options const& o) {
     auto const policy = [&](shunt::expert_layers const& layers) { return solve(layers, s, how); };
-    policy_row row{.policy = std::move(name), .state = s.state, .run = shunt::replay(series, policy, predict.predict, o)};
+    policy_row row{.policy = std::move(name),
+                   .state = s.state,
+                   .run = shunt::replay(series, policy, predict.predict, o)};
     row.traffic = shunt::traffic(row.run, model, s.state);
     row.decoupled = shunt::traffic(row.run, model, shunt::optimizer_place::decoupled);
     rows.push_back(std::move(row));
@@ -61,14 +64,17 @@ struct policy_row {
     }
     add(std::string(s.name), s, set, options);
     bool const anew = s.name == shunt::eplb::name || s.name == shunt::balanced::name;
-    if (only.empty() && anew && !set.keep_ranks) add(std::string(s.name) + " | keep_ranks", s, kept, options);
+    if (only.empty() && anew && !set.keep_ranks)
+      add(std::string(s.name) + " | keep_ranks", s, kept, options);
   }
   return rows;
 }
 
-inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, shunt::load_series const& series,
-                       shunt::replay_options const& options, settings const& set, predictor const& predict) {
-  auto const number = [](double value, int digits) {  // with all its digits, so that columns line up
+inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
+                       shunt::load_series const& series, shunt::replay_options const& options,
+                       settings const& set, predictor const& predict) {
+  auto const number = [](double value,
+                         int digits) {  // with all its digits, so that columns line up
     std::ostringstream text;
     text.imbue(std::locale::classic());
     text << std::fixed << std::setprecision(digits) << value;
@@ -78,49 +84,74 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
   std::int32_t slots = 0;
   for (auto const s : options.slots_per_rank) slots += s;
-  out << series.windows() << " windows (iterations " << series.iteration(0) << " to " << series.iteration(series.windows() - 1) << ") of "
-      << series.layers << " layers x " << series.experts << " experts; " << slots << " slots on " << options.slots_per_rank.size() << " ranks, "
+  out << series.windows() << " windows (iterations " << series.iteration(0) << " to "
+      << series.iteration(series.windows() - 1) << ") of " << series.layers << " layers x "
+      << series.experts << " experts; " << slots << " slots on " << options.slots_per_rank.size()
+      << " ranks, "
       << (options.every == 0   ? std::string("placed once")
           : options.every == 1 ? std::string("placed anew every window")
                                : "placed anew every " + std::to_string(options.every) + " windows")
-      << ", expecting the " << predict.name << " loads; " << std::min(options.first, options.history) << " earlier windows known\n\n"
-      << std::left << std::setw(22) << "policy" << std::right << std::setw(9) << "fitted" << std::setw(9) << "next" << std::setw(9)
-      << "worst" << std::setw(9) << "exact" << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops" << (grouped ? "    spilled" : "") << '\n';
+      << ", expecting the " << predict.name << " loads; "
+      << std::min(options.first, options.history) << " earlier windows known\n\n"
+      << std::left << std::setw(22) << "policy" << std::right << std::setw(9) << "fitted"
+      << std::setw(9) << "next" << std::setw(9) << "worst" << std::setw(9) << "exact"
+      << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops"
+      << (grouped ? "    spilled" : "") << '\n';
   for (auto const& r : rows) {
-    out << std::left << std::setw(22) << r.policy << std::right << std::setw(9) << number(r.run.fitted, 4) << std::setw(9)
-        << number(r.run.next_window, 4) << std::setw(9) << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4)
-        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate) << std::setw(12) << percent(r.run.rank_drop_rate);
+    out << std::left << std::setw(22) << r.policy << std::right << std::setw(9)
+        << number(r.run.fitted, 4) << std::setw(9) << number(r.run.next_window, 4) << std::setw(9)
+        << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4)
+        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate)
+        << std::setw(12) << percent(r.run.rank_drop_rate);
     if (grouped) out << std::setw(11) << number(r.run.spilled, 2);
     out << '\n';
   }
-  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next one, and the worst layer of that, tokens split\n"
-         "evenly over replicas; exact: next, where they are split as well as they can be. moves: experts that ranks newly receive, a layer\n"
+  out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next "
+         "one, and the worst layer of that, tokens split\n"
+         "evenly over replicas; exact: next, where they are split as well as they can be. moves: "
+         "experts that ranks newly receive, a layer\n"
          "and re-placement.\n"
          "slot drops: a slot has a buffer for "
-      << shunt::decimal(static_cast<double>(options.capacity.numerator) / static_cast<double>(options.capacity.denominator), 6)
-      << " x tokens / slots, and what doesn't fit the buffers of an expert's replicas is dropped (SYMI);\n"
-         "replicas in proportion to tokens drop least. rank drops: the slots of a rank share their buffers. Placements for balanced ranks put\n"
-         "cold experts beside a hot one, whose slot is then more than full while its rank is not: dropped in the first column, not in the second.\n";
+      << shunt::decimal(static_cast<double>(options.capacity.numerator) /
+                            static_cast<double>(options.capacity.denominator),
+                        6)
+      << " x tokens / slots, and what doesn't fit the buffers of an expert's replicas is dropped "
+         "(SYMI);\n"
+         "replicas in proportion to tokens drop least. rank drops: the slots of a rank share their "
+         "buffers. Placements for balanced ranks put\n"
+         "cold experts beside a hot one, whose slot is then more than full while its rank is not: "
+         "dropped in the first column, not in the second.\n";
   if (grouped)
-    out << "spilled: replicas of a layer away from their group's node; eplb, balanced and incremental keep groups together, spilled_groups lets\n"
+    out << "spilled: replicas of a layer away from their group's node; eplb, balanced and "
+           "incremental keep groups together, spilled_groups lets\n"
         << set.spill << " out (--spill), the others don't look at groups.\n";
   for (auto const& r : rows) {
     if (r.policy == shunt::incremental::name)
-      out << "incremental: at most " << set.budget.value_or(shunt::incremental{}.moves) << " moves a layer (--budget), judged on the last "
+      out << "incremental: at most " << set.budget.value_or(shunt::incremental{}.moves)
+          << " moves a layer (--budget), judged on the last "
           << std::min(shunt::incremental{}.windows, options.history + 1) << " windows.\n";
     if (r.policy == "incremental, exact")
-      out << "incremental, exact: at most 1 move, begun with replicas in proportion to the tokens (first.effort 0), which an exact split likes best.\n";
+      out << "incremental, exact: at most 1 move, begun with replicas in proportion to the tokens "
+             "(first.effort 0), which an exact split likes best.\n";
     if (r.policy == shunt::lazarus::name && std::int64_t{set.floor} * series.experts >= slots)
-      out << "lazarus: " << set.floor << " replicas of every expert at least (--floor) leave no slot to place by load.\n";
-    if (r.policy == shunt::shadow::name) out << "shadow: an expert has one replica or one on every rank, where all ranks have a slot for it.\n";
+      out << "lazarus: " << set.floor
+          << " replicas of every expert at least (--floor) leave no slot to place by load.\n";
+    if (r.policy == shunt::shadow::name)
+      out << "shadow: an expert has one replica or one on every rank, where all ranks have a slot "
+             "for it.\n";
   }
-  out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what re-placement adds\n"
-      << std::left << std::setw(22) << "policy" << std::setw(12) << "state" << std::right << std::setw(12) << "phases MB" << std::setw(12)
-      << "moved MB" << std::setw(12) << "phases ms" << std::setw(12) << "moved ms" << std::setw(12) << "all ms" << '\n';
-  auto const traffic_row = [&](std::string const& policy, std::string_view state, shunt::replacement_traffic const& t) {
-    out << std::left << std::setw(22) << policy << std::setw(12) << state << std::right << std::setw(12) << number(t.phase_bytes / 1e6, 1)
-        << std::setw(12) << number(t.moved_bytes / 1e6, 1) << std::setw(12) << number(1e3 * t.phase_seconds, 3) << std::setw(12)
-        << number(1e3 * t.moved_seconds, 3) << std::setw(12) << number(1e3 * t.seconds(), 3) << '\n';
+  out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what "
+         "re-placement adds\n"
+      << std::left << std::setw(22) << "policy" << std::setw(12) << "state" << std::right
+      << std::setw(12) << "phases MB" << std::setw(12) << "moved MB" << std::setw(12) << "phases ms"
+      << std::setw(12) << "moved ms" << std::setw(12) << "all ms" << '\n';
+  auto const traffic_row = [&](std::string const& policy, std::string_view state,
+                               shunt::replacement_traffic const& t) {
+    out << std::left << std::setw(22) << policy << std::setw(12) << state << std::right
+        << std::setw(12) << number(t.phase_bytes / 1e6, 1) << std::setw(12)
+        << number(t.moved_bytes / 1e6, 1) << std::setw(12) << number(1e3 * t.phase_seconds, 3)
+        << std::setw(12) << number(1e3 * t.moved_seconds, 3) << std::setw(12)
+        << number(1e3 * t.seconds(), 3) << '\n';
   };
   for (auto const& r : rows) traffic_row(r.policy, to_string(r.state), r.traffic);
   if (!rows.empty()) traffic_row("any of them", "decoupled", rows[0].decoupled);
@@ -129,10 +160,13 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows, s
   out << '\n';
 }
 
-inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, shunt::load_series const& series,
-                       shunt::replay_options const& options, predictor const& predict) {
-  nlohmann::ordered_json all{{"windows", series.windows()}, {"layers", series.layers}, {"experts", series.experts},
-                             {"every", options.every},      {"predict", predict.name}, {"policies", nlohmann::ordered_json::array()}};
+inline void write_json(std::ostream& out, std::vector<policy_row> const& rows,
+                       shunt::load_series const& series, shunt::replay_options const& options,
+                       predictor const& predict) {
+  nlohmann::ordered_json all{
+      {"windows", series.windows()}, {"layers", series.layers},
+      {"experts", series.experts},   {"every", options.every},
+      {"predict", predict.name},     {"policies", nlohmann::ordered_json::array()}};
   for (auto const& r : rows)
     all["policies"].push_back({{"policy", r.policy},
                                {"fitted", r.run.fitted},
@@ -155,18 +189,23 @@ inline void write_json(std::ostream& out, std::vector<policy_row> const& rows, s
 }
 
 inline void write_csv(std::ostream& out, std::vector<policy_row> const& rows) {
-  out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,rank_drop_rate,state,phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
+  out << "policy,fitted,next_window,worst_next,exact_next,moved,drop_rate,rank_drop_rate,state,"
+         "phase_bytes,moved_bytes,phase_seconds,moved_seconds\n";
   auto const word = [](std::string name) {  // one word
     for (std::string_view const part : {", ", " | ", " "})
-      if (auto const at = name.find(part); at != std::string::npos) name.replace(at, part.size(), "_");
+      if (auto const at = name.find(part); at != std::string::npos)
+        name.replace(at, part.size(), "_");
     return name;
   };
   for (auto const& r : rows)
     out << word(r.policy) << ',' << shunt::decimal(r.run.fitted, 6) << ','
-        << shunt::decimal(r.run.next_window, 6) << ',' << shunt::decimal(r.run.worst_next, 6) << ',' << shunt::decimal(r.run.exact_next, 6)
-        << ',' << shunt::decimal(r.run.moved, 4) << ',' << shunt::decimal(r.run.drop_rate, 6) << ',' << shunt::decimal(r.run.rank_drop_rate, 6) << ',' << to_string(r.state) << ','
-        << shunt::decimal(r.traffic.phase_bytes, 0) << ',' << shunt::decimal(r.traffic.moved_bytes, 0) << ','
-        << shunt::decimal(r.traffic.phase_seconds, 9) << ',' << shunt::decimal(r.traffic.moved_seconds, 9) << '\n';
+        << shunt::decimal(r.run.next_window, 6) << ',' << shunt::decimal(r.run.worst_next, 6) << ','
+        << shunt::decimal(r.run.exact_next, 6) << ',' << shunt::decimal(r.run.moved, 4) << ','
+        << shunt::decimal(r.run.drop_rate, 6) << ',' << shunt::decimal(r.run.rank_drop_rate, 6)
+        << ',' << to_string(r.state) << ',' << shunt::decimal(r.traffic.phase_bytes, 0) << ','
+        << shunt::decimal(r.traffic.moved_bytes, 0) << ','
+        << shunt::decimal(r.traffic.phase_seconds, 9) << ','
+        << shunt::decimal(r.traffic.moved_seconds, 9) << '\n';
 }
 
 }  // namespace place_experts

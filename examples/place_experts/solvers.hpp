@@ -34,20 +34,21 @@ using placed = shunt::solution<shunt::expert_placement>;
 struct settings {
   std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental
   std::int32_t floor = 2;                ///< least replicas of an expert, of lazarus
-  std::int32_t spill = 8;                ///< replicas of a layer away from their group's node, of spilled_groups
-  bool proportional = false;             ///< incremental begins with replicas in proportion to the tokens
-  bool keep_ranks = false;               ///< rows dealt to ranks so that most experts stay
-  bool near_sources = false;             ///< rows dealt to ranks so that most tokens stay
+  std::int32_t spill = 8;  ///< replicas of a layer away from their group's node, of spilled_groups
+  bool proportional = false;  ///< incremental begins with replicas in proportion to the tokens
+  bool keep_ranks = false;    ///< rows dealt to ranks so that most experts stay
+  bool near_sources = false;  ///< rows dealt to ranks so that most tokens stay
 };
 
 /// A solver under its name.
 struct solver {
   std::string_view name;
   placed (*solve)(shunt::expert_layers const&, settings const&);
-  shunt::optimizer_place state = shunt::optimizer_place::tied;  ///< where its paper keeps optimizer state
-  bool keeps_budget = false;    ///< asked by --budget
-  bool replayed = true;         ///< part of the table of --series
-  bool grouped = false;         ///< differs from another solver where experts stand in groups alone
+  shunt::optimizer_place state =
+      shunt::optimizer_place::tied;  ///< where its paper keeps optimizer state
+  bool keeps_budget = false;         ///< asked by --budget
+  bool replayed = true;              ///< part of the table of --series
+  bool grouped = false;  ///< differs from another solver where experts stand in groups alone
 };
 
 template <class Solver>
@@ -65,13 +66,16 @@ template <class Solver>
   return shunt::solve(layers, shunt::lazarus{.floor = s.floor});
 }
 
-[[nodiscard]] inline placed run_spilled_groups(shunt::expert_layers const& layers, settings const& s) {
+[[nodiscard]] inline placed run_spilled_groups(shunt::expert_layers const& layers,
+                                               settings const& s) {
   return shunt::solve(layers, shunt::spilled_groups{.limit = s.spill});
 }
 
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
-    solver{.name = shunt::swift_moe::name, .solve = run<shunt::swift_moe>, .state = shunt::optimizer_place::decoupled},
+    solver{.name = shunt::swift_moe::name,
+           .solve = run<shunt::swift_moe>,
+           .state = shunt::optimizer_place::decoupled},
     solver{.name = shunt::uniform::name, .solve = run<shunt::uniform>},
     solver{.name = shunt::eplb::name, .solve = run<shunt::eplb>},
     solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
@@ -79,8 +83,12 @@ inline constexpr std::array solvers{
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
     solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
-    solver{.name = shunt::shadow::name, .solve = run<shunt::shadow>, .state = shunt::optimizer_place::at_home},
-    solver{.name = shunt::exact_placement::name, .solve = run<shunt::exact_placement>, .replayed = false},
+    solver{.name = shunt::shadow::name,
+           .solve = run<shunt::shadow>,
+           .state = shunt::optimizer_place::at_home},
+    solver{.name = shunt::exact_placement::name,
+           .solve = run<shunt::exact_placement>,
+           .replayed = false},
 };
 
 [[nodiscard]] inline std::vector<std::string> solver_names() {
@@ -95,7 +103,8 @@ inline constexpr std::array solvers{
 }
 
 /// What the command line asks for: a solver, and what is done with its placement.
-[[nodiscard]] inline placed solve(shunt::expert_layers const& layers, solver const& with, settings const& set) {
+[[nodiscard]] inline placed solve(shunt::expert_layers const& layers, solver const& with,
+                                  settings const& set) {
   auto answer = with.solve(layers, set);
   if (answer.has_plan() && set.near_sources) answer = shunt::near_sources{}(layers, answer.plan);
   if (answer.has_plan() && set.keep_ranks) answer = shunt::keep_ranks{}(layers, answer.plan);
@@ -109,11 +118,15 @@ struct predictor {
   double (*error)(shunt::load_series const&);
 };
 template <class Predictor>
-inline constexpr predictor listed{Predictor::name,
-                                  [](std::span<std::int64_t const> history, std::size_t cells) { return Predictor{}(history, cells); },
-                                  [](shunt::load_series const& series) { return shunt::prediction_error(series, Predictor{}); }};
+inline constexpr predictor listed{
+    Predictor::name,
+    [](std::span<std::int64_t const> history, std::size_t cells) {
+      return Predictor{}(history, cells);
+    },
+    [](shunt::load_series const& series) { return shunt::prediction_error(series, Predictor{}); }};
 
-inline constexpr std::array predictors{listed<shunt::last_window>, listed<shunt::window_mean>, listed<shunt::exponential_mean>,
+inline constexpr std::array predictors{listed<shunt::last_window>, listed<shunt::window_mean>,
+                                       listed<shunt::exponential_mean>,
                                        listed<shunt::linear_trend>};
 
 [[nodiscard]] inline std::vector<std::string> predictor_names() {

@@ -1,4 +1,5 @@
-// Plans one iteration of pipeline-parallel training: who computes what when, with workers dead or alive.
+// Plans one iteration of pipeline-parallel training: who computes what when, with workers dead or
+// alive.
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -27,16 +28,20 @@ namespace {
 
 using plan_pipeline::planned;
 
-constexpr std::int64_t most_cells = 2'000'000;  // pipelines x stages x micro-batches that this program takes
+constexpr std::int64_t most_cells =
+    2'000'000;  // pipelines x stages x micro-batches that this program takes
 
-planned plan(shunt::pipeline_job const& job, std::string const& solver, shunt::slipstream const& slipstream) {
+planned plan(shunt::pipeline_job const& job, std::string const& solver,
+             shunt::slipstream const& slipstream) {
   for (auto const& known : plan_pipeline::solvers)
     if (known.name == solver) return known.solve(job);
   return shunt::solve(job, slipstream);
 }
 
-/// The layout that --layout and --chunks say; what they leave open the solver's name decides. `chunks` 0: not given.
-shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::string const& solver) {
+/// The layout that --layout and --chunks say; what they leave open the solver's name decides.
+/// `chunks` 0: not given.
+shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks,
+                                 std::string const& solver) {
   if (layout.empty()) {
     layout = "linear";
     for (auto const& known : plan_pipeline::solvers)
@@ -48,16 +53,20 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::s
   if (layout == "wave") return shunt::stage_layout::wave(several);
   std::int32_t const fixed = layout == "v" ? 2 : 1;
   if (chunks != 0 && chunks != fixed)
-    throw shunt::invalid_problem("--chunks", "is " + std::to_string(fixed) + " under --layout " + layout + ", not " + std::to_string(chunks));
+    throw shunt::invalid_problem("--chunks", "is " + std::to_string(fixed) + " under --layout " +
+                                                 layout + ", not " + std::to_string(chunks));
   if (layout == "v") return shunt::stage_layout::v_shaped();
-  return layout == "bidirectional" ? shunt::stage_layout::bidirectional() : shunt::stage_layout::linear();
+  return layout == "bidirectional" ? shunt::stage_layout::bidirectional()
+                                   : shunt::stage_layout::linear();
 }
 
 shunt::stash_cap parse_memory(std::string const& text) {
   if (text == "none") return shunt::stash_cap::none();
   if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
   if (text.find_first_not_of("+-0123456789,") != std::string::npos || text.empty())
-    throw shunt::invalid_problem("--memory", example::quoted(text) + " is none of none, 1f1b, a number and a list of one a rank");
+    throw shunt::invalid_problem("--memory",
+                                 example::quoted(text) +
+                                     " is none of none, 1f1b, a number and a list of one a rank");
   auto limits = example::parse_integers("--memory", text);
   if (limits.size() > 1) return shunt::stash_cap::per_rank(std::move(limits));
   return shunt::stash_cap::per_worker(example::parse_integer("--memory", text, 1));
@@ -83,7 +92,8 @@ char letter(shunt::op_kind kind) {
   }
 }
 
-/// What is shown of a job and the answer to it. The times are those of one iteration in the steady state.
+/// What is shown of a job and the answer to it. The times are those of one iteration in the steady
+/// state.
 struct result {
   shunt::pipeline_job const& job;
   planned const& answer;
@@ -94,8 +104,9 @@ struct result {
   [[nodiscard]] shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
   [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
   [[nodiscard]] std::string summary() const {
-    return solver + ": " + std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) + " stages x " +
-           std::to_string(job.microbatches) + " micro-batches, " + std::to_string(job.dead.size()) + " dead, makespan " +
+    return solver + ": " + std::to_string(job.pipelines) + " pipelines x " +
+           std::to_string(job.stages) + " stages x " + std::to_string(job.microbatches) +
+           " micro-batches, " + std::to_string(job.dead.size()) + " dead, makespan " +
            std::to_string(makespan()) + ", period " + std::to_string(period()) + " (at best " +
            std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
   }
@@ -123,7 +134,8 @@ void write_json(result const& r) {
         auto const& op = r.answer.plan.order[rank][i];
         auto const [start, end] = r.table.times[rank][i];
         ops.push_back({{"kind", std::string(1, letter(op.kind))},
-                       {"pipeline", op.kind == shunt::op_kind::step ? w.pipeline.value() : op.pipeline.value()},
+                       {"pipeline",
+                        op.kind == shunt::op_kind::step ? w.pipeline.value() : op.pipeline.value()},
                        {"microbatch", op.microbatch.value()},
                        {"stage", op.stage.value()},
                        {"start", start},
@@ -131,7 +143,10 @@ void write_json(result const& r) {
       }
       auto stages = json::array();
       for (shunt::worker const seat : r.job.seats_of(rank)) stages.push_back(seat.stage.value());
-      json shown{{"pipeline", w.pipeline.value()}, {"stage", w.stage.value()}, {"stages", std::move(stages)}, {"stash_peak", peaks[rank]}};
+      json shown{{"pipeline", w.pipeline.value()},
+                 {"stage", w.stage.value()},
+                 {"stages", std::move(stages)},
+                 {"stash_peak", peaks[rank]}};
       if (!r.answer.plan.overlapped.empty()) shown["overlapped"] = r.answer.plan.overlapped[rank];
       shown["ops"] = std::move(ops);
       out["workers"].push_back(std::move(shown));
@@ -148,11 +163,15 @@ void write(result const& r, std::string const& format) {
     for (auto const& row : chart.rows) style.rank_names.push_back(row.label);
     return shunt::write_trace(std::cout, shunt::timeline_of(r.answer.plan, r.table), style);
   }
-  std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in " << std::llround(r.microseconds) << " us\n";
+  std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in "
+            << std::llround(r.microseconds) << " us\n";
   shunt::write_text(std::cout, chart);
-  std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, x dead; "
+  std::cout << "F forward, B fused backward, I backward_input, W backward_weight, S step, . idle, "
+               "x dead; "
                "F1:0 is micro-batch 0 of pipeline 1, re-routed"
-            << (r.job.layout.form() == shunt::stage_layout::shape::bidirectional ? " or the other way round" : "")
+            << (r.job.layout.form() == shunt::stage_layout::shape::bidirectional
+                    ? " or the other way round"
+                    : "")
             << (r.job.layout.chunks() > 1 ? "; F0b is in the second chunk of its rank" : "")
             << (r.answer.plan.overlapped.empty() ? "" : "; F1+B0 overlap") << "\n";
 }
@@ -160,74 +179,122 @@ void write(result const& r, std::string const& format) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Plans one iteration of pipeline-parallel training: who computes what when, and what changes when workers are dead.\n"};
+  CLI::App app{"Plans one iteration of pipeline-parallel training: who computes what when, and "
+               "what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
-  std::string dead, memory = "none", solver = "slipstream", format = "json", layout, csv_in, csv_out, csv_comms;
+  std::string dead, memory = "none", solver = "slipstream", format = "json", layout, csv_in,
+                    csv_out, csv_comms;
   std::int32_t chunks = 0;
   shunt::ticks comm = 0, comm_between = -1;
   bool no_reroute = false, no_split = false, no_stagger = false;
 
-  auto* const pipelines = example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
-  auto* const stages = example::add_integer(app, "--stages", job.stages, "S, stages of each, all chunks together", 1);
-  auto* const microbatches = example::add_integer(app, "--microbatches", job.microbatches, "M, micro-batches of each pipeline", 1);
+  auto* const pipelines =
+      example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
+  auto* const stages = example::add_integer(app, "--stages", job.stages,
+                                            "S, stages of each, all chunks together", 1);
+  auto* const microbatches = example::add_integer(app, "--microbatches", job.microbatches,
+                                                  "M, micro-batches of each pipeline", 1);
   auto* const layouts =
-      app.add_option("--layout", layout,
-                     "which rank holds which stage: linear, one each; looped, rank s mod P; v, there and back; wave, there and back again; "
-                     "bidirectional, pairs of pipelines share ranks. Left out: as the solver needs it")
+      app.add_option(
+             "--layout", layout,
+             "which rank holds which stage: linear, one each; looped, rank s mod P; v, there and "
+             "back; wave, there and back again; "
+             "bidirectional, pairs of pipelines share ranks. Left out: as the solver needs it")
           ->check(CLI::IsMember({"linear", "looped", "v", "wave", "bidirectional"}));
-  auto* const chunk = example::add_integer(app, "--chunks", chunks, "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
+  auto* const chunk = example::add_integer(
+      app, "--chunks", chunks,
+      "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
   chunk->default_str("");
-  auto const add_costs = [&](std::string const& name, shunt::per_stage& costs, std::string const& help) {
+  auto const add_costs = [&](std::string const& name, shunt::per_stage& costs,
+                             std::string const& help) {
     return app
         .add_option_function<std::string>(
-            name, [&costs, name](std::string const& text) { costs = shunt::per_stage(example::parse_integers(name, text)); }, help)
+            name,
+            [&costs, name](std::string const& text) {
+              costs = shunt::per_stage(example::parse_integers(name, text));
+            },
+            help)
         ->type_name("T[,T...]")
         ->default_str(std::to_string(costs[0]));
   };
-  add_costs("--forward", job.costs.forward, "ticks of a forward, at least 1; one value, or one a stage");
-  add_costs("--backward-input", job.costs.backward_input, "ticks of the gradient of a stage's input, at least 1; likewise");
-  add_costs("--backward-weight", job.costs.backward_weight, "ticks of the gradient of its parameters, 0 or more; likewise");
+  add_costs("--forward", job.costs.forward,
+            "ticks of a forward, at least 1; one value, or one a stage");
+  add_costs("--backward-input", job.costs.backward_input,
+            "ticks of the gradient of a stage's input, at least 1; likewise");
+  add_costs("--backward-weight", job.costs.backward_weight,
+            "ticks of the gradient of its parameters, 0 or more; likewise");
   add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise");
-  example::add_integer(app, "--comm", comm,
-                       "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
-  example::add_integer(app, "--comm-between", comm_between, "the same between nodes, where --ranks-per-node is given", 0)->default_str("as --comm");
-  example::add_integer(app, "--ranks-per-node", job.transfer.ranks_per_node, "consecutive ranks that make a node; 0: all on one", 0);
+  example::add_integer(
+      app, "--comm", comm,
+      "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
+  example::add_integer(app, "--comm-between", comm_between,
+                       "the same between nodes, where --ranks-per-node is given", 0)
+      ->default_str("as --comm");
+  example::add_integer(app, "--ranks-per-node", job.transfer.ranks_per_node,
+                       "consecutive ranks that make a node; 0: all on one", 0);
   example::add_integer(app, "--overlap-gain", job.costs.overlap_gain,
-                       "ticks that an overlapped forward and backward take less than one after the other (dual_pipe, dual_pipe_v)", 0);
-  add_costs("--stash", job.stash.forward, "what a forward adds to a rank's stash, in units of --memory; one value, or one a stage")
+                       "ticks that an overlapped forward and backward take less than one after the "
+                       "other (dual_pipe, dual_pipe_v)",
+                       0);
+  add_costs(
+      "--stash", job.stash.forward,
+      "what a forward adds to a rank's stash, in units of --memory; one value, or one a stage")
       ->type_name("U[,U...]");
-  add_costs("--stash-input", job.stash.backward_input, "what of it a backward-input gives back already; likewise")->type_name("U[,U...]");
-  auto* const dead_option = app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")->type_name("P:S[,P:S...]");
+  add_costs("--stash-input", job.stash.backward_input,
+            "what of it a backward-input gives back already; likewise")
+      ->type_name("U[,U...]");
+  auto* const dead_option =
+      app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")
+          ->type_name("P:S[,P:S...]");
   app.add_option("--memory", memory,
-                 "the most that a rank stashes, from forward to backward (or backward_weight), in units of --stash, that is micro-batches "
-                 "where that is left out: none (no limit), 1f1b (S - s at stage s), a number, or one a rank")
+                 "the most that a rank stashes, from forward to backward (or backward_weight), in "
+                 "units of --stash, that is micro-batches "
+                 "where that is left out: none (no limit), 1f1b (S - s at stage s), a number, or "
+                 "one a rank")
       ->type_name("none|1f1b|N[,N...]")
       ->capture_default_str();
-  auto* const solvers = app.add_option("--solver", solver, "who plans; slipstream and branch_and_bound plan around dead workers")
-                            ->check(CLI::IsMember(plan_pipeline::names()))
-                            ->capture_default_str();
-  app.add_option("--csv-in", csv_in, "a schedule of torch.distributed.pipelining to look at instead of planning one, with comms or without")
+  auto* const solvers =
+      app.add_option("--solver", solver,
+                     "who plans; slipstream and branch_and_bound plan around dead workers")
+          ->check(CLI::IsMember(plan_pipeline::names()))
+          ->capture_default_str();
+  app.add_option("--csv-in", csv_in,
+                 "a schedule of torch.distributed.pipelining to look at instead of planning one, "
+                 "with comms or without")
       ->type_name("FILE")
       ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers);
-  app.add_option("--csv-out", csv_out, "writes the plan of pipeline 0 for torch's _load_csv, compute_only")->type_name("FILE");
-  app.add_option("--csv-comms", csv_comms, "the same with sends and receives, compute_comms")->type_name("FILE");
-  app.add_flag("--no-reroute", no_reroute, "slipstream without giving a dead worker's micro-batches to its peers");
+  app.add_option("--csv-out", csv_out,
+                 "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
+      ->type_name("FILE");
+  app.add_option("--csv-comms", csv_comms, "the same with sends and receives, compute_comms")
+      ->type_name("FILE");
+  app.add_flag("--no-reroute", no_reroute,
+               "slipstream without giving a dead worker's micro-batches to its peers");
   app.add_flag("--no-split", no_split, "slipstream with fused backwards only");
   app.add_flag("--no-stagger", no_stagger, "slipstream with one step for all stages at the end");
-  app.add_option("--format", format, "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
+  app.add_option(
+         "--format", format,
+         "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
       ->check(CLI::IsMember({"json", "svg", "trace", "text"}))
       ->capture_default_str();
-  app.footer(
-      "All times are whole ticks, of any unit you like. A fused backward takes backward-input + backward-weight.\n"
-      "JSON: solver, status, makespan (end of the last forward or backward), period (distance of iterations, step included),\n"
-      "lower_bound (of the period), plan_us (microseconds that the solver took, one run), bubble (idle share of live workers),\n"
-      "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), stash_peak, overlapped (where there are\n"
-      "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: backward_weight or\n"
-      "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times are those of one iteration in the\n"
-      "steady state of many.\n"
-      "Exit status: 0 for an answer, which may be that there is no plan (status infeasible, the reason also on standard error;\n"
-      "2 where a picture was asked for); 2 for bad input.\n\n"
-      "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 --solver slipstream --format text");
+  app.footer("All times are whole ticks, of any unit you like. A fused backward takes "
+             "backward-input + backward-weight.\n"
+             "JSON: solver, status, makespan (end of the last forward or backward), period "
+             "(distance of iterations, step included),\n"
+             "lower_bound (of the period), plan_us (microseconds that the solver took, one run), "
+             "bubble (idle share of live workers),\n"
+             "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), "
+             "stash_peak, overlapped (where there are\n"
+             "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: "
+             "backward_weight or\n"
+             "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
+             "are those of one iteration in the\n"
+             "steady state of many.\n"
+             "Exit status: 0 for an answer, which may be that there is no plan (status infeasible, "
+             "the reason also on standard error;\n"
+             "2 where a picture was asked for); 2 for bad input.\n\n"
+             "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 "
+             "--solver slipstream --format text");
 
   return example::guarded(app, argc, argv, [&] {
     job.transfer.within_node = comm;
@@ -239,7 +306,8 @@ int main(int argc, char** argv) {
       job.layout = parse_layout(layout, chunks, solver);
     } else {
       auto read = shunt::read_pytorch_csv_file(csv_in);
-      job.pipelines = read.job.pipelines, job.stages = read.job.stages, job.microbatches = read.job.microbatches, job.layout = read.job.layout;
+      job.pipelines = read.job.pipelines, job.stages = read.job.stages,
+      job.microbatches = read.job.microbatches, job.layout = read.job.layout;
       answer.plan = std::move(read.schedule);
       solver = "csv";
     }
@@ -247,25 +315,34 @@ int main(int argc, char** argv) {
     auto const seats = shunt::checked_multiply(job.pipelines, job.stages);
     auto const cells = shunt::checked_multiply(*seats, job.microbatches);
     if (!cells || *cells > most_cells)
-      throw shunt::invalid_problem("--microbatches", "pipelines x stages x microbatches must be at most " + std::to_string(most_cells));
+      throw shunt::invalid_problem("--microbatches",
+                                   "pipelines x stages x microbatches must be at most " +
+                                       std::to_string(most_cells));
 
     if (csv_in.empty()) {
-      shunt::slipstream const slipstream{.reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
+      shunt::slipstream const slipstream{
+          .reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
       auto const start = std::chrono::steady_clock::now();
       answer = plan(job, solver, slipstream);
-      microseconds = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+      microseconds =
+          std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+              .count();
     } else {
       shunt::validate(job);
       for (auto const& broken : shunt::check(job, answer.plan))
-        if (broken.rule != shunt::pipeline_rule::memory) throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
+        if (broken.rule != shunt::pipeline_rule::memory)
+          throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
       answer = shunt::restate(job, std::move(answer.plan));
     }
 
     result shown{.job = job, .answer = answer, .solver = solver, .microseconds = microseconds};
     if (answer.has_plan()) {
       shown.table = shunt::steady_times(job, answer.plan);
-      write_file("--csv-out", csv_out, [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
-      write_file("--csv-comms", csv_comms, [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan, shown.table); });
+      write_file("--csv-out", csv_out,
+                 [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
+      write_file("--csv-comms", csv_comms, [&](std::ostream& out) {
+        shunt::write_pytorch_csv(out, job, answer.plan, shown.table);
+      });
     } else {
       std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
     }

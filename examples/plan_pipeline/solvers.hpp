@@ -38,7 +38,8 @@ struct entry {
 
 template <class Solver>
 [[nodiscard]] constexpr entry listed(std::string_view layout) {
-  return {Solver::name, layout, [](shunt::pipeline_job const& job) { return shunt::solve(job, Solver{}); }};
+  return {Solver::name, layout,
+          [](shunt::pipeline_job const& job) { return shunt::solve(job, Solver{}); }};
 }
 
 /// All solvers that --solver knows, besides slipstream, which has options of its own.

@@ -16,7 +16,8 @@
 
 namespace example {
 
-/// What the workers of a run say, put together: they agree on what happened, each with times of its own.
+/// What the workers of a run say, put together: they agree on what happened, each with times of its
+/// own.
 class account {
  public:
   account(options const& o, diary* live) : job_(o.training.job), live_(live) {}
@@ -29,21 +30,32 @@ class account {
     switch (m.what) {
       case says::plan: {
         std::vector<shunt::worker> dead;
-        for (std::size_t i = 3; i < n.size(); ++i) dead.push_back(job_.worker_of(shunt::rank_id(n[i])));
-        auto const same = [&](made_plan const& p) { return p.iteration == n.at(0) && p.dead == dead; };
-        if (std::none_of(plans_.begin(), plans_.end(), same)) plans_.push_back({n.at(0), n.at(1), dead});
+        for (std::size_t i = 3; i < n.size(); ++i)
+          dead.push_back(job_.worker_of(shunt::rank_id(n[i])));
+        auto const same = [&](made_plan const& p) {
+          return p.iteration == n.at(0) && p.dead == dead;
+        };
+        if (std::none_of(plans_.begin(), plans_.end(), same))
+          plans_.push_back({n.at(0), n.at(1), dead});
         return tell();
       }
       case says::iteration: {
-        trained_iteration i{.iteration = n.at(0), .loss = std::bit_cast<double>(n.at(1)), .live = static_cast<std::int32_t>(n.at(2)), .planned = n.at(3)};
+        trained_iteration i{.iteration = n.at(0),
+                            .loss = std::bit_cast<double>(n.at(1)),
+                            .live = static_cast<std::int32_t>(n.at(2)),
+                            .planned = n.at(3)};
         if (n.at(4) >= 0) i.measured_ms = static_cast<double>(n[4]) * 1e-6;
         begun_ = std::max(begun_, i.iteration + 1);
-        if (job_.worker_of(from).stage != job_.stages - 1 || std::bit_cast<std::uint64_t>(i.loss) == unknown) return;
-        auto const known = std::find_if(iterations_.begin(), iterations_.end(), [&](auto const& k) { return k.iteration == i.iteration; });
+        if (job_.worker_of(from).stage != job_.stages - 1 ||
+            std::bit_cast<std::uint64_t>(i.loss) == unknown)
+          return;
+        auto const known = std::find_if(iterations_.begin(), iterations_.end(),
+                                        [&](auto const& k) { return k.iteration == i.iteration; });
         if (known == iterations_.end())
           iterations_.push_back(i);
         else if (known->loss != i.loss)
-          quarrel_ = format("iteration %lld has loss %.17g for one worker and %.17g for another", static_cast<long long>(i.iteration), known->loss, i.loss);
+          quarrel_ = format("iteration %lld has loss %.17g for one worker and %.17g for another",
+                            static_cast<long long>(i.iteration), known->loss, i.loss);
         return tell();
       }
       case says::loss: return losses_.hear(from, loss_of(n));
@@ -52,12 +64,14 @@ class account {
         steps_[n.at(0)].taken_back += n.at(4) != 0;
         return;
       case says::overflow:
-        if (!result_.overflow || n.at(0) < result_.overflow->iteration) result_.overflow = {from, n.at(0)};
+        if (!result_.overflow || n.at(0) < result_.overflow->iteration)
+          result_.overflow = {from, n.at(0)};
         return;
       case says::stopped: result_.stopped = m.text; return;
       case says::end:
         result_.hashes[from] = static_cast<std::uint64_t>(n.at(1));
-        result_.computing_share = std::max(result_.computing_share, static_cast<double>(n.at(2)) * 1e-6);
+        result_.computing_share =
+            std::max(result_.computing_share, static_cast<double>(n.at(2)) * 1e-6);
         return;
       case says::error:
         if (error_.empty()) error_ = m.text;
@@ -78,13 +92,15 @@ class account {
     if (live_)
       for (auto const& [iteration, s] : steps_) live_->step(iteration, s.seen, s.taken_back);
     result_.iterations = iterations_;
-    std::sort(result_.iterations.begin(), result_.iterations.end(), [](auto const& a, auto const& b) { return a.iteration < b.iteration; });
+    std::sort(result_.iterations.begin(), result_.iterations.end(),
+              [](auto const& a, auto const& b) { return a.iteration < b.iteration; });
     result_.losses = losses_.merged([&](shunt::rank_id r) { return ended(r); });
     return result_;
   }
 
  private:
-  static constexpr auto unknown = std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN());
+  static constexpr auto unknown =
+      std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN());
 
   struct made_plan {
     std::int64_t iteration = 0;
@@ -100,7 +116,8 @@ class account {
   void tell() {
     if (!live_) return;
     for (;;) {
-      if (plans_told_ < plans_.size() && plans_[plans_told_].iteration <= static_cast<std::int64_t>(told_)) {
+      if (plans_told_ < plans_.size() &&
+          plans_[plans_told_].iteration <= static_cast<std::int64_t>(told_)) {
         auto const& p = plans_[plans_told_++];
         live_->plan(p.iteration, p.period, p.dead);
       } else if (told_ < iterations_.size() && plans_told_ > 0) {

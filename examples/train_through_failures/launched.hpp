@@ -1,5 +1,6 @@
 #pragma once
-/// One worker under somebody else's launcher. The lowest worker of the last stage that is left speaks for all.
+/// One worker under somebody else's launcher. The lowest worker of the last stage that is left
+/// speaks for all.
 #include <algorithm>
 #include <cstdint>
 #include <iostream>
@@ -19,28 +20,34 @@ namespace example {
 [[nodiscard]] inline int train_launched(launch const& as, options const& o) {
   auto const& job = o.training.job;
   if (as.size != job.ranks())
-    throw shunt::invalid_problem("WORLD_SIZE", "is " + std::to_string(as.size) + ", " + std::to_string(job.pipelines) + " pipelines of " +
-                                                   std::to_string(job.stages) + " stages need " + std::to_string(job.ranks()));
+    throw shunt::invalid_problem("WORLD_SIZE", "is " + std::to_string(as.size) + ", " +
+                                                   std::to_string(job.pipelines) +
+                                                   " pipelines of " + std::to_string(job.stages) +
+                                                   " stages need " + std::to_string(job.ranks()));
   auto const bytes = load_text(o.text);
   bool const joins = launched_to_join();
   launch_place const place(o.meet, as, joins);
   shunt::recovery_report report;
   try {
-    report = work_as({.gloo = o.meet.gloo(place.path()), .self = as.rank, .joins = joins}, o, place.say());
+    report = work_as({.gloo = o.meet.gloo(place.path()), .self = as.rank, .joins = joins}, o,
+                     place.say());
   } catch (shunt::no_mesh const& error) {
     if (!error.absent().empty()) place.clear();  // nobody got any further
     throw;
   }
 
   std::int32_t speaker = job.stages - 1;
-  while (speaker < job.ranks() && std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(speaker))) speaker += job.stages;
+  while (speaker < job.ranks() &&
+         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(speaker)))
+    speaker += job.stages;
   if (speaker != as.rank) {
     if (!report.stopped.empty()) std::cerr << "stopped: " << report.stopped << "\n";
     return report.stopped.empty() ? 0 : 1;
   }
   diary live(std::cout, o);
   account heard(o, &live);
-  place.read(job.ranks(), report.dead, [&](shunt::rank_id r, message const& m) { heard.hear(r, m); });
+  place.read(job.ranks(), report.dead,
+             [&](shunt::rank_id r, message const& m) { heard.hear(r, m); });
   auto const result = heard.result();
   place.clear();
   return conclude(std::cout, result, expected_of(train_undisturbed(o.training, bytes)), job);

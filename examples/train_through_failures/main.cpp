@@ -1,5 +1,5 @@
-/// Trains a byte-level language model on D x S workers, lets workers fall silent in the middle of iterations, and shows that the losses
-/// are the same bits as without failures.
+/// Trains a byte-level language model on D x S workers, lets workers fall silent in the middle of
+/// iterations, and shows that the losses are the same bits as without failures.
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
@@ -35,10 +35,14 @@ int train(options const& o) {
   if (!o.out.empty()) out.emplace(o.out);
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   if (o.salvage) run.salvage();
-  auto const report = watched(run, o, shunt::threads{.faults = faults_of(o, run), .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
+  auto const report =
+      watched(run, o,
+              shunt::threads{.faults = faults_of(o, run),
+                             .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
   auto const undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed.losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), expected_of(undisturbed), o.training.job);
+  return conclude(std::cout, result_of(run, report, o.training.job), expected_of(undisturbed),
+                  o.training.job);
 }
 
 int program(int argc, char** argv) {
@@ -52,20 +56,27 @@ int program(int argc, char** argv) {
   worker_order order;
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
-  CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and compares its losses bit by bit with a run\n"
-               "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that leave a stage without a worker, and an engine that\n"
+  CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and "
+               "compares its losses bit by bit with a run\n"
+               "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that "
+               "leave a stage without a worker, and an engine that\n"
                "is not there).\n\n"
                "Example: train_through_failures --kill 1:2@5,0:1@6 --join 1:2@8 --op-ms 5"};
   app.option_defaults()->always_capture_default();
   app.add_option("--pipelines", t.job.pipelines, "data-parallel pipelines D")->group("Job");
   app.add_option("--stages", t.job.stages, "stages S of each")->group("Job");
-  app.add_option("--microbatches", t.job.microbatches, "micro-batches M of each pipeline in an iteration")->group("Job");
+  app.add_option("--microbatches", t.job.microbatches,
+                 "micro-batches M of each pipeline in an iteration")
+      ->group("Job");
   app.add_option("--iterations", t.iterations, "iterations to train")->group("Job");
   app.add_flag("--no-split", no_split, "keep backward passes fused")->group("Job");
   app.add_flag("--no-stagger", no_stagger, "all stages step together")->group("Job");
-  app.add_flag("--memory-1f1b", memory_1f1b, "stage s stashes at most S - s micro-batches")->group("Job");
+  app.add_flag("--memory-1f1b", memory_1f1b, "stage s stashes at most S - s micro-batches")
+      ->group("Job");
 
-  app.add_option("--text", o.text, "file to train on (default: the headers and pages of this project)")->group("Model");
+  app.add_option("--text", o.text,
+                 "file to train on (default: the headers and pages of this project)")
+      ->group("Model");
   app.add_option("--seed", t.seed, "of weights and samples")->group("Model");
   app.add_option("--context", t.model.context, "bytes that a prediction sees")->group("Model");
   app.add_option("--width", t.model.width, "of the activations between stages")->group("Model");
@@ -73,41 +84,65 @@ int program(int argc, char** argv) {
   app.add_option("--batch", t.model.batch, "predicted bytes of a micro-batch")->group("Model");
   app.add_option("--lr", t.optimizer.rate, "Adam's step size")->group("Model");
 
-  auto* const clipped = app.add_option("--clip", clip, "most norm of a step's gradient over all stages; steps are validated (0: any norm)");
+  auto* const clipped = app.add_option(
+      "--clip", clip,
+      "most norm of a step's gradient over all stages; steps are validated (0: any norm)");
   clipped->group("Model");
 
   app.add_option("--inject-nan", injected,
-                 "gradients that are no numbers: stage@iteration,... or stage@iteration:micro-batch,..., counted over all pipelines; "
+                 "gradients that are no numbers: stage@iteration,... or "
+                 "stage@iteration:micro-batch,..., counted over all pipelines; "
                  "steps are validated")
       ->group("Failures");
-  app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")->group("Failures");
-  app.add_option("--kill-at", kill_at, "instruction of its list at which a worker falls silent (-1: in the middle)")->group("Failures");
-  app.add_flag("--salvage", o.salvage, "after a loss keep the backward passes that survive it, and do again only what is missing of the iteration")
+  app.add_option("--kill", kills, "workers that fall silent: pipeline:stage@iteration,...")
       ->group("Failures");
-  app.add_option("--join", joins, "workers that come back before an iteration: pipeline:stage@iteration,...")->group("Failures");
-  app.add_option("--timeout", timeout, "milliseconds of silence after which a worker is given up (0: 50 of a thread, 2000 of a process)")
+  app.add_option("--kill-at", kill_at,
+                 "instruction of its list at which a worker falls silent (-1: in the middle)")
       ->group("Failures");
-  add_integer(app, "--sweep", o.sweep, "runs, in each of which other processes are killed at other moments (with --engine gloo)", 0)
+  app.add_flag("--salvage", o.salvage,
+               "after a loss keep the backward passes that survive it, and do again only what is "
+               "missing of the iteration")
+      ->group("Failures");
+  app.add_option("--join", joins,
+                 "workers that come back before an iteration: pipeline:stage@iteration,...")
+      ->group("Failures");
+  app.add_option("--timeout", timeout,
+                 "milliseconds of silence after which a worker is given up (0: 50 of a thread, "
+                 "2000 of a process)")
+      ->group("Failures");
+  add_integer(
+      app, "--sweep", o.sweep,
+      "runs, in each of which other processes are killed at other moments (with --engine gloo)", 0)
       ->group("Failures");
 
   app.add_option("--engine", engine,
-                 "threads; gloo: a process each; cuda: streams of one GPU, which all workers share; cuda-graphs: the same, every iteration one "
-                 "graph. Processes are started by this program, or by a launcher that says by environment variables which of them this one is "
+                 "threads; gloo: a process each; cuda: streams of one GPU, which all workers "
+                 "share; cuda-graphs: the same, every iteration one "
+                 "graph. Processes are started by this program, or by a launcher that says by "
+                 "environment variables which of them this one is "
                  "(RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
       ->group("Engine");
   add_process_options(app, o.meet, order);
   app.add_flag("--joins", order.joins)->group("");
 
-  app.add_option("--op-ms", op_ms, "milliseconds that one unit of cost takes (0: operations take what they take)")->group("Time");
-  app.add_option("--forward", costs[0], "cost of a forward, in units; one value or one a stage")->group("Time");
-  app.add_option("--backward-input", costs[1], "cost of the gradient of a stage's input")->group("Time");
-  app.add_option("--backward-weight", costs[2], "cost of the gradient of a stage's parameters")->group("Time");
+  app.add_option("--op-ms", op_ms,
+                 "milliseconds that one unit of cost takes (0: operations take what they take)")
+      ->group("Time");
+  app.add_option("--forward", costs[0], "cost of a forward, in units; one value or one a stage")
+      ->group("Time");
+  app.add_option("--backward-input", costs[1], "cost of the gradient of a stage's input")
+      ->group("Time");
+  app.add_option("--backward-weight", costs[2], "cost of the gradient of a stage's parameters")
+      ->group("Time");
   app.add_option("--step", costs[3], "cost of the optimizer's step")->group("Time");
   app.add_flag("--compare-schedules", o.compare_schedules,
-               "measure the periods of 1F1B without failures, and without the workers of --kill re-routed, + split, + staggered")
+               "measure the periods of 1F1B without failures, and without the workers of --kill "
+               "re-routed, + split, + staggered")
       ->group("Time");
 
-  app.add_option("--out", o.out, "folder for charts, tables, a trace and a page that shows them (made where it is not there)")
+  app.add_option("--out", o.out,
+                 "folder for charts, tables, a trace and a page that shows them (made where it is "
+                 "not there)")
       ->group("Files");
 
   return guarded(app, argc, argv, [&]() -> int {
@@ -123,39 +158,56 @@ int program(int argc, char** argv) {
     o.joins = parse_workers_at("join", joins);
     t.inject = parse_bad_gradients("inject-nan", injected);
     if (clipped->count() > 0) {
-      if (!(clip >= 0 && clip <= 1e30)) throw shunt::invalid_problem("clip", "must be between 0 and 1e30");
+      if (!(clip >= 0 && clip <= 1e30))
+        throw shunt::invalid_problem("clip", "must be between 0 and 1e30");
       t.validate = true;
       if (clip > 0) t.clip = clip;
     }
-    if (kill_at < -1) throw shunt::invalid_problem("kill-at", "must be at least -1, is " + std::to_string(kill_at));
+    if (kill_at < -1)
+      throw shunt::invalid_problem("kill-at", "must be at least -1, is " + std::to_string(kill_at));
     if (kill_at >= 0) o.kill_at = kill_at;
-    if (!(op_ms >= 0 && op_ms <= 60'000)) throw shunt::invalid_problem("op-ms", "must be between 0 and 60000");
+    if (!(op_ms >= 0 && op_ms <= 60'000))
+      throw shunt::invalid_problem("op-ms", "must be between 0 and 60000");
     t.unit = std::chrono::nanoseconds(std::llround(op_ms * 1e6));
-    if (timeout < 0 || timeout > 60'000) throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
+    if (timeout < 0 || timeout > 60'000)
+      throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
     if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
     if (engine != "threads" && engine != "gloo" && engine != "cuda" && engine != "cuda-graphs")
-      throw shunt::invalid_problem("engine", example::quoted(engine) + " is not threads, gloo, cuda or cuda-graphs");
+      throw shunt::invalid_problem("engine", example::quoted(engine) +
+                                                 " is not threads, gloo, cuda or cuda-graphs");
     o.processes = engine == "gloo";
     o.cuda = engine == "cuda" || engine == "cuda-graphs";
     o.graphs = engine == "cuda-graphs";
     if (o.meet.workers != 0 && o.meet.workers != t.job.ranks())
-      throw shunt::invalid_problem("workers", "is " + std::to_string(o.meet.workers) + ", " + std::to_string(t.job.pipelines) + " pipelines of " +
-                                                  std::to_string(t.job.stages) + " stages need " + std::to_string(t.job.ranks()));
-    if (!(t.optimizer.rate > 0 && t.optimizer.rate <= 1)) throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
+      throw shunt::invalid_problem("workers", "is " + std::to_string(o.meet.workers) + ", " +
+                                                  std::to_string(t.job.pipelines) +
+                                                  " pipelines of " + std::to_string(t.job.stages) +
+                                                  " stages need " + std::to_string(t.job.ranks()));
+    if (!(t.optimizer.rate > 0 && t.optimizer.rate <= 1))
+      throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
     validate(o);
     if (o.processes) {
-      if (!o.out.empty()) throw shunt::invalid_problem("out", "needs --engine threads: processes know nothing of each other's times");
-      if (o.compare_schedules) throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
+      if (!o.out.empty())
+        throw shunt::invalid_problem(
+            "out", "needs --engine threads: processes know nothing of each other's times");
+      if (o.compare_schedules)
+        throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
       if (order.rank >= 0) return work_for_others(o, order);
       command_line const started_as(argv, argv + argc);
-      return o.sweep > 0 ? sweep_with_processes(o, started_as) : train_with_processes(o, started_as);
+      return o.sweep > 0 ? sweep_with_processes(o, started_as)
+                         : train_with_processes(o, started_as);
     }
-    if (o.sweep > 0) throw shunt::invalid_problem("sweep", "needs --engine gloo: only processes can be killed at any moment");
-    if (o.cuda && o.compare_schedules) throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
-    if (o.cuda && o.salvage) throw shunt::invalid_problem("salvage", "needs --engine threads or gloo");
+    if (o.sweep > 0)
+      throw shunt::invalid_problem(
+          "sweep", "needs --engine gloo: only processes can be killed at any moment");
+    if (o.cuda && o.compare_schedules)
+      throw shunt::invalid_problem("compare-schedules", "needs --engine threads");
+    if (o.cuda && o.salvage)
+      throw shunt::invalid_problem("salvage", "needs --engine threads or gloo");
     if (o.cuda) return train_on_cuda(o);
     if (!o.compare_schedules) return train(o);
-    if (t.unit.count() == 0) throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
+    if (t.unit.count() == 0)
+      throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
     std::optional<out_folder> out;
     if (!o.out.empty()) out.emplace(o.out);

@@ -1,5 +1,6 @@
 #pragma once
-/// Training on one device, which all workers share: through failures and without, compared to the bit, and with the host.
+/// Training on one device, which all workers share: through failures and without, compared to the
+/// bit, and with the host.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -22,7 +23,9 @@
 namespace example {
 
 /// The largest relative difference of the first `count` losses; infinite where one is no number.
-[[nodiscard]] inline double largest_difference(std::vector<double> const& found, std::vector<double> const& expected, std::size_t count) {
+[[nodiscard]] inline double largest_difference(std::vector<double> const& found,
+                                               std::vector<double> const& expected,
+                                               std::size_t count) {
   double largest = 0;
   for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
     double const d = std::abs(found[i] - expected[i]) / std::abs(expected[i]);
@@ -41,8 +44,10 @@ template <training_device Device>
   auto const& job = o.training.job;
 
   using system = typename Device::system;
-  work alone(o.training, bytes, device);  // on streams, also for graphs: what a capture must not load is loaded then
-  auto const undisturbed = train_undisturbed(o.training, alone, shunt::stream_executor<system>{.system = &device.streams()});
+  work alone(o.training, bytes,
+             device);  // on streams, also for graphs: what a capture must not load is loaded then
+  auto const undisturbed = train_undisturbed(
+      o.training, alone, shunt::stream_executor<system>{.system = &device.streams()});
 
   auto const train = [&](auto executor) {
     training_run_of<work> run(o.training, {.split = o.split, .stagger = o.stagger}, bytes, device);
@@ -53,13 +58,16 @@ template <training_device Device>
     if (files) write_files(*files, o, run, report, undisturbed.losses);
     return conclude(out, result_of(run, report, job), expected_of(undisturbed), job);
   };
-  int const status = o.graphs ? train(shunt::graph_executor<system>{}) : train(shunt::stream_executor<system>{});
+  int const status =
+      o.graphs ? train(shunt::graph_executor<system>{}) : train(shunt::stream_executor<system>{});
 
   auto const host = train_undisturbed(o.training, bytes);
   double const difference = largest_difference(undisturbed.losses, host.losses, work::compared);
   bool const near = difference <= work::tolerance;
-  out << format("%s the host's losses: at most %.2g of a loss away in the first %zu iterations, %g allowed\n",
-                near ? "near" : "too far from", difference, std::min(work::compared, host.losses.size()), work::tolerance);
+  out << format(
+      "%s the host's losses: at most %.2g of a loss away in the first %zu iterations, %g allowed\n",
+      near ? "near" : "too far from", difference, std::min(work::compared, host.losses.size()),
+      work::tolerance);
   return near ? status : 1;
 }
 

@@ -21,10 +21,13 @@ namespace example {
 
 /// The command line of train_through_failures.
 struct options {
-  pipeline_training::config training{.job = {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}}, .iterations = 12};
+  pipeline_training::config training{
+      .job = {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}},
+      .iterations = 12};
   std::string text{}, out{};
   std::vector<worker_at> kills{}, joins{};
-  std::optional<std::int32_t> kill_at{};  ///< instruction index; without it, the middle of the worker's list
+  std::optional<std::int32_t>
+      kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
   bool salvage = false;  ///< after a loss only what is missing of an iteration is done again
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
@@ -37,19 +40,25 @@ struct options {
   std::int32_t sweep = 0;  ///< runs, each with other kills
 };
 
-/// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3; the empty text is the empty list.
-[[nodiscard]] inline std::vector<pipeline_training::bad_gradient> parse_bad_gradients(std::string const& field, std::string_view text) {
+/// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3;
+/// the empty text is the empty list.
+[[nodiscard]] inline std::vector<pipeline_training::bad_gradient> parse_bad_gradients(
+    std::string const& field, std::string_view text) {
   std::vector<pipeline_training::bad_gradient> all;
   for (auto const item : items_of(text)) {
     auto const name = field + "[" + std::to_string(all.size()) + "]";
     auto const at = item.find('@');
     if (at == std::string_view::npos)
-      throw shunt::invalid_problem(name, quoted(item) + " is not stage@iteration or stage@iteration:micro-batch");
+      throw shunt::invalid_problem(
+          name, quoted(item) + " is not stage@iteration or stage@iteration:micro-batch");
     auto const when = item.substr(at + 1);
     auto const colon = when.find(':');
-    all.push_back({parse_integer(name + " (stage)", item.substr(0, at), 0, std::numeric_limits<std::int32_t>::max()),
+    all.push_back({parse_integer(name + " (stage)", item.substr(0, at), 0,
+                                 std::numeric_limits<std::int32_t>::max()),
                    parse_integer(name + " (iteration)", when.substr(0, colon), 0),
-                   colon == std::string_view::npos ? 0 : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)});
+                   colon == std::string_view::npos
+                       ? 0
+                       : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)});
   }
   return all;
 }
@@ -63,14 +72,18 @@ template <class... Parts>
 }
 
 /// "0:1, 1:2"
-[[nodiscard]] inline std::string describe(shunt::pipeline_job const& job, std::vector<shunt::rank_id> const& ranks) {
+[[nodiscard]] inline std::string describe(shunt::pipeline_job const& job,
+                                          std::vector<shunt::rank_id> const& ranks) {
   std::string words;
-  for (auto const r : ranks) words += (words.empty() ? "" : ", ") + shunt::describe(job.worker_of(r));
+  for (auto const r : ranks)
+    words += (words.empty() ? "" : ", ") + shunt::describe(job.worker_of(r));
   return words;
 }
 
-/// Which workers are dead at the start of an iteration, and in it after its kills: joins come before kills.
-[[nodiscard]] inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration, bool after_kills) {
+/// Which workers are dead at the start of an iteration, and in it after its kills: joins come
+/// before kills.
+[[nodiscard]] inline std::vector<shunt::worker> dead_in(options const& o, std::int64_t iteration,
+                                                        bool after_kills) {
   std::vector<shunt::worker> dead;
   for (std::int64_t i = 0; i <= iteration; ++i) {
     for (auto const& j : o.joins)
@@ -82,7 +95,8 @@ template <class... Parts>
   return dead;
 }
 
-/// Throws invalid_problem, naming the option and the item, where kills and joins can't happen as asked.
+/// Throws invalid_problem, naming the option and the item, where kills and joins can't happen as
+/// asked.
 inline void validate(options const& o) {
   auto const check = [&](char const* field, std::vector<worker_at> const& list, bool kill) {
     for (std::size_t i = 0; i < list.size(); ++i) {
@@ -98,26 +112,33 @@ inline void validate(options const& o) {
         refuse(std::string(error.what()).substr(std::string("dead[0]: ").size()));
       }
       if (at >= o.training.iterations)
-        refuse("iteration " + std::to_string(at) + " is not one of 0.." + std::to_string(o.training.iterations - 1));
-      auto const same = [&](worker_at const& other) { return other.who == who && other.iteration == at; };
+        refuse("iteration " + std::to_string(at) + " is not one of 0.." +
+               std::to_string(o.training.iterations - 1));
+      auto const same = [&](worker_at const& other) {
+        return other.who == who && other.iteration == at;
+      };
       if (std::count_if(list.begin(), list.end(), same) > 1) refuse("is named twice");
       if (!kill && at == 0) refuse("nobody can join before iteration 1");
-      // a kill wants a worker that lives when the iteration starts (and has joined by then), a join one that does not
+      // a kill wants a worker that lives when the iteration starts (and has joined by then), a join
+      // one that does not
       auto const dead = dead_in(o, kill ? at : at - 1, !kill);
       bool const is_dead = std::find(dead.begin(), dead.end(), who) != dead.end();
       if (is_dead == kill)
-        refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") + " in iteration " + std::to_string(at));
+        refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") +
+               " in iteration " + std::to_string(at));
       if (kill) {
         job.dead = dead_in(o, at, true);
         if (auto const stage = stage_without_worker(job))
-          refuse("leaves stage " + std::to_string(stage->value()) + " without a live worker in iteration " + std::to_string(at));
+          refuse("leaves stage " + std::to_string(stage->value()) +
+                 " without a live worker in iteration " + std::to_string(at));
       }
     }
   };
   validate(o.training.job);
   validate(o.training.model);
   if (o.salvage && o.training.validates())
-    throw shunt::invalid_problem("salvage", "can't be together with --clip or --inject-nan: the rest of an iteration has no validated steps");
+    throw shunt::invalid_problem("salvage", "can't be together with --clip or --inject-nan: the "
+                                            "rest of an iteration has no validated steps");
   check("kill", o.kills, true);
   check("join", o.joins, false);
 }

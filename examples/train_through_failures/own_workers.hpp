@@ -1,5 +1,6 @@
 #pragma once
-/// A run whose workers are processes that this program starts, watches, kills where asked to, and clears away.
+/// A run whose workers are processes that this program starts, watches, kills where asked to, and
+/// clears away.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -29,18 +30,26 @@ struct crew_run {
   int landed = 0;  ///< timed kills that struck a process before it had ended
 };
 
-/// Trains with worker processes. Throws runtime_error, with what the first of them said, where none comes to an end; interrupted.
-[[nodiscard]] inline crew_run train_with_crew(options const& o, command_line const& started_as, text_bytes const& bytes, diary* live,
+/// Trains with worker processes. Throws runtime_error, with what the first of them said, where none
+/// comes to an end; interrupted.
+[[nodiscard]] inline crew_run train_with_crew(options const& o, command_line const& started_as,
+                                              text_bytes const& bytes, diary* live,
                                               std::vector<timed_kill> const& kills = {}) {
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
   account heard(o, live);
-  own_processes workers(o.meet, started_as, bytes, heard, [&](shunt::rank_id r) { return "worker " + shunt::describe(job.worker_of(r)); });
+  own_processes workers(o.meet, started_as, bytes, heard, [&](shunt::rank_id r) {
+    return "worker " + shunt::describe(job.worker_of(r));
+  });
   auto const start = [&](shunt::worker who, bool joins) {
-    auto const process = workers.start(job.rank_of(who), joins ? std::vector<std::string>{"--joins"} : std::vector<std::string>{});
-    if (live) std::cout << "worker " << shunt::describe(who) << " is process " << process << (joins ? " from now on" : "") << std::endl;
+    auto const process = workers.start(job.rank_of(who), joins ? std::vector<std::string>{"--joins"}
+                                                               : std::vector<std::string>{});
+    if (live)
+      std::cout << "worker " << shunt::describe(who) << " is process " << process
+                << (joins ? " from now on" : "") << std::endl;
   };
-  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) start(job.worker_of(r), false);
+  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
+    start(job.worker_of(r), false);
 
   crew_run all;
   std::vector<clock::time_point> due(kills.size());
@@ -62,15 +71,19 @@ struct crew_run {
       workers.kill(r);
       ++all.landed;
     }
-    for (std::size_t j = 0; j < o.joins.size(); ++j) {  // a new process in time to be there when it is asked to come
-      if (joined[j] || heard.begun() + 1 < o.joins[j].iteration || workers.lives(job.rank_of(o.joins[j].who))) continue;
+    for (std::size_t j = 0; j < o.joins.size();
+         ++j) {  // a new process in time to be there when it is asked to come
+      if (joined[j] || heard.begun() + 1 < o.joins[j].iteration ||
+          workers.lives(job.rank_of(o.joins[j].who)))
+        continue;
       joined[j] = true;
       start(o.joins[j].who, true);
     }
     return wait;
   });
   all.result = heard.result();
-  if (all.result.hashes.empty()) throw std::runtime_error(heard.error().empty() ? "no worker is left" : heard.error());
+  if (all.result.hashes.empty())
+    throw std::runtime_error(heard.error().empty() ? "no worker is left" : heard.error());
   return all;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-/// The files of --out: Gantt charts as planned and as measured, the loss curve, tables, a trace, and one page that shows them.
+/// The files of --out: Gantt charts as planned and as measured, the loss curve, tables, a trace,
+/// and one page that shows them.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -38,7 +39,9 @@ class out_folder {
   explicit out_folder(std::filesystem::path where) : where_(std::move(where)) {
     std::error_code failed;
     std::filesystem::create_directories(where_, failed);
-    if (failed) throw shunt::invalid_problem("out", "cannot create " + where_.string() + ": " + failed.message());
+    if (failed)
+      throw shunt::invalid_problem("out",
+                                   "cannot create " + where_.string() + ": " + failed.message());
   }
   /// `write(stream)` fills the file.
   template <class Write>
@@ -56,7 +59,8 @@ class out_folder {
   std::filesystem::path where_;
 };
 
-inline constexpr std::int32_t iterations_shown = 2;  ///< of a steady state: enough to see how one meets the next
+inline constexpr std::int32_t iterations_shown =
+    2;  ///< of a steady state: enough to see how one meets the next
 
 /// What a plan promises for some iterations of its steady state.
 [[nodiscard]] inline shunt::gantt promised_chart(planned const& p, std::chrono::nanoseconds unit) {
@@ -74,7 +78,8 @@ inline constexpr std::int32_t iterations_shown = 2;  ///< of a steady state: eno
 }
 
 /// What happened in iterations [first, last] of a session.
-[[nodiscard]] inline shunt::gantt measured_chart(shunt::pipeline_job const& job, shunt::timeline const& events, std::int32_t first,
+[[nodiscard]] inline shunt::gantt measured_chart(shunt::pipeline_job const& job,
+                                                 shunt::timeline const& events, std::int32_t first,
                                                  std::int32_t last) {
   return shunt::gantt_of(job, shunt::iterations_of(events, first, last));
 }
@@ -101,7 +106,8 @@ inline constexpr std::int32_t iterations_shown = 2;  ///< of a steady state: eno
     offset += last;
   }
   std::sort(all.events.begin(), all.events.end(), [](shunt::event const& a, shunt::event const& b) {
-    return std::tie(a.rank, a.start, a.iteration, a.instruction) < std::tie(b.rank, b.start, b.iteration, b.instruction);
+    return std::tie(a.rank, a.start, a.iteration, a.instruction) <
+           std::tie(b.rank, b.start, b.iteration, b.instruction);
   });
   return all;
 }
@@ -113,35 +119,43 @@ struct chart_pair {
   std::string planned{}, measured{};
 };
 
-/// The last steady iterations of every session that had some, and the one in which a worker was lost.
+/// The last steady iterations of every session that had some, and the one in which a worker was
+/// lost.
 template <class Run>
-[[nodiscard]] std::vector<chart_pair> charts_of(options const& o, Run& run, shunt::recovery_report const& report) {
+[[nodiscard]] std::vector<chart_pair> charts_of(options const& o, Run& run,
+                                                shunt::recovery_report const& report) {
   std::vector<chart_pair> all;
   for (std::size_t n = 0; n < report.sessions.size(); ++n) {
     auto const& s = report.sessions[n];
     auto const& plan = run.plan_without(s.dead);
     auto complete = std::numeric_limits<std::int32_t>::max();
-    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(s.result.done.size())) complete = std::min(complete, s.result.done[r].programs);
-    std::string const with = s.dead.empty() ? "all workers" : std::to_string(s.dead.size()) + " dead";
+    for (shunt::rank_id r : shunt::ids<shunt::rank_id>(s.result.done.size()))
+      complete = std::min(complete, s.result.done[r].programs);
+    std::string const with =
+        s.dead.empty() ? "all workers" : std::to_string(s.dead.size()) + " dead";
     std::string const name = std::to_string(n) + "_" + std::to_string(s.dead.size()) + "_dead";
     if (complete >= iterations_shown) {
       auto const last = s.first + complete - 1;
-      std::string const caption =
-          "iterations " + std::to_string(last - iterations_shown + 1) + " and " + std::to_string(last) + ", " + with;
+      std::string const caption = "iterations " + std::to_string(last - iterations_shown + 1) +
+                                  " and " + std::to_string(last) + ", " + with;
       all.push_back({.name = name,
                      .caption = caption,
                      .planned = drawn(promised_chart(plan, o.training.unit), "planned: " + with),
-                     .measured = drawn(measured_chart(plan.job, s.result.timeline, complete - iterations_shown, complete - 1),
+                     .measured = drawn(measured_chart(plan.job, s.result.timeline,
+                                                      complete - iterations_shown, complete - 1),
                                        "measured: " + caption)});
     }
     if (!s.result.lost.empty()) {
       auto job = plan.job;
       for (auto const r : s.result.lost) job.dead.push_back(job.worker_of(r));
-      std::string const caption = "the iteration in which " + describe(job, s.result.lost) + " fell silent, " +
-                                  std::to_string(s.first + complete) + ": the others stop where they need what never comes";
-      all.push_back({.name = name + "_lost",
-                     .caption = caption,
-                     .measured = drawn(measured_chart(job, s.result.timeline, complete, complete + 1), "measured: " + caption)});
+      std::string const caption = "the iteration in which " + describe(job, s.result.lost) +
+                                  " fell silent, " + std::to_string(s.first + complete) +
+                                  ": the others stop where they need what never comes";
+      all.push_back(
+          {.name = name + "_lost",
+           .caption = caption,
+           .measured = drawn(measured_chart(job, s.result.timeline, complete, complete + 1),
+                             "measured: " + caption)});
     }
   }
   return all;
@@ -149,23 +163,29 @@ template <class Run>
 
 /// The files of a training run; `undisturbed` are the losses without failures.
 template <class Run>
-void write_files(out_folder const& folder, options const& o, Run& run, shunt::recovery_report const& result,
-                 std::vector<double> const& undisturbed) {
+void write_files(out_folder const& folder, options const& o, Run& run,
+                 shunt::recovery_report const& result, std::vector<double> const& undisturbed) {
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
-  shunt::line_chart loss{.title = "Loss with and without failures", .x_label = "iteration", .y_label = "nats a byte"};
+  shunt::line_chart loss{
+      .title = "Loss with and without failures", .x_label = "iteration", .y_label = "nats a byte"};
   loss.lines = {{.name = "with failures"}, {.name = "without", .dashed = true}};
   std::ostringstream csv;
   csv << "iteration,loss,undisturbed_loss,live,planned_units,measured_ms\n";
   for (auto const& i : run.iterations()) {
     loss.lines[0].points.emplace_back(static_cast<double>(i.iteration), i.loss);
-    csv << i.iteration << "," << format("%.17g,%.17g", i.loss, undisturbed[static_cast<std::size_t>(i.iteration)]) << "," << i.live << ","
-        << i.planned << "," << (i.measured_ms ? format("%.4f", *i.measured_ms) : "") << "\n";
+    csv << i.iteration << ","
+        << format("%.17g,%.17g", i.loss, undisturbed[static_cast<std::size_t>(i.iteration)]) << ","
+        << i.live << "," << i.planned << ","
+        << (i.measured_ms ? format("%.4f", *i.measured_ms) : "") << "\n";
   }
-  for (std::size_t i = 0; i < undisturbed.size(); ++i) loss.lines[1].points.emplace_back(static_cast<double>(i), undisturbed[i]);
-  for (auto const& l : result.losses) loss.events.emplace_back(static_cast<double>(l.iteration), describe(job, l.ranks) + " lost");
+  for (std::size_t i = 0; i < undisturbed.size(); ++i)
+    loss.lines[1].points.emplace_back(static_cast<double>(i), undisturbed[i]);
+  for (auto const& l : result.losses)
+    loss.events.emplace_back(static_cast<double>(l.iteration), describe(job, l.ranks) + " lost");
   for (auto const& j : result.joined)
-    loss.events.emplace_back(static_cast<double>(j.iteration), shunt::describe(job.worker_of(j.rank)) + " joins");
+    loss.events.emplace_back(static_cast<double>(j.iteration),
+                             shunt::describe(job.worker_of(j.rank)) + " joins");
   std::ostringstream loss_svg;
   shunt::write_svg(loss_svg, loss);
   folder.text("loss.svg", loss_svg.str());
@@ -173,39 +193,52 @@ void write_files(out_folder const& folder, options const& o, Run& run, shunt::re
   shunt::trace_style trace;
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(job.ranks()))
     trace.rank_names.push_back("worker " + shunt::describe(job.worker_of(r)));
-  folder.file("trace.json", [&](std::ostream& out) { shunt::write_trace(out, joined_timeline(result), trace); });
+  folder.file("trace.json",
+              [&](std::ostream& out) { shunt::write_trace(out, joined_timeline(result), trace); });
 
   bool same = run.iterations().size() == undisturbed.size();
-  for (auto const& i : run.iterations()) same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
+  for (auto const& i : run.iterations())
+    same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
   report page("Training through failures");
-  nlohmann::ordered_json summary{
-      {"pipelines", job.pipelines}, {"stages", job.stages}, {"microbatches", job.microbatches}, {"identical", same}, {"unit_ms", unit_ms}};
-  page.prose(
-      format("%d pipelines of %d stages train on %d micro-batches each; %zu workers were lost on the way and %zu came back. The losses "
-             "of all %zu iterations are %s as without failures.",
-             job.pipelines, job.stages, job.microbatches, result.losses.size(), result.joined.size(), run.iterations().size(),
-             same ? "the same bits" : "NOT the same"));
+  nlohmann::ordered_json summary{{"pipelines", job.pipelines},
+                                 {"stages", job.stages},
+                                 {"microbatches", job.microbatches},
+                                 {"identical", same},
+                                 {"unit_ms", unit_ms}};
+  page.prose(format("%d pipelines of %d stages train on %d micro-batches each; %zu workers were "
+                    "lost on the way and %zu came back. The losses "
+                    "of all %zu iterations are %s as without failures.",
+                    job.pipelines, job.stages, job.microbatches, result.losses.size(),
+                    result.joined.size(), run.iterations().size(),
+                    same ? "the same bits" : "NOT the same"));
   page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;
   summary["iterations"] = nlohmann::ordered_json::array();
   for (auto const& i : run.iterations()) {
     auto const planned_ms = format("%.1f", static_cast<double>(i.planned) * unit_ms);
-    rows.push_back({std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
-                    unit_ms > 0 ? planned_ms : format("%lld units", static_cast<long long>(i.planned)),
-                    i.measured_ms ? format("%.1f", *i.measured_ms) : "restart"});
-    summary["iterations"].push_back({{"iteration", i.iteration},
-                                     {"loss", i.loss},
-                                     {"live", i.live},
-                                     {"planned_units", i.planned},
-                                     {"measured_ms", i.measured_ms ? nlohmann::ordered_json(*i.measured_ms) : nlohmann::ordered_json()}});
+    rows.push_back(
+        {std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
+         unit_ms > 0 ? planned_ms : format("%lld units", static_cast<long long>(i.planned)),
+         i.measured_ms ? format("%.1f", *i.measured_ms) : "restart"});
+    summary["iterations"].push_back(
+        {{"iteration", i.iteration},
+         {"loss", i.loss},
+         {"live", i.live},
+         {"planned_units", i.planned},
+         {"measured_ms",
+          i.measured_ms ? nlohmann::ordered_json(*i.measured_ms) : nlohmann::ordered_json()}});
   }
-  page.section("Iterations").table({"iteration", "loss, nats a byte", "live workers", "planned period, ms", "measured, ms"}, rows);
+  page.section("Iterations")
+      .table(
+          {"iteration", "loss, nats a byte", "live workers", "planned period, ms", "measured, ms"},
+          rows);
   rows.clear();
   summary["losses"] = nlohmann::ordered_json::array();
   for (auto const& l : result.losses) {
     auto const ms = [](shunt::ticks t) { return format("%.2f", static_cast<double>(t) * 1e-6); };
-    rows.push_back({describe(job, l.ranks), std::to_string(l.iteration), ms(l.detect), ms(l.agree), ms(l.restore), ms(l.replan), ms(l.redo),
-                    std::to_string(l.steps_undone), std::to_string(l.instructions_lost)});
+    rows.push_back({describe(job, l.ranks), std::to_string(l.iteration), ms(l.detect), ms(l.agree),
+                    ms(l.restore), ms(l.replan), ms(l.redo), std::to_string(l.steps_undone),
+                    std::to_string(l.instructions_lost)});
     summary["losses"].push_back({{"workers", describe(job, l.ranks)},
                                  {"iteration", l.iteration},
                                  {"detect_ns", l.detect},
@@ -219,8 +252,11 @@ void write_files(out_folder const& folder, options const& o, Run& run, shunt::re
                                  {"backward_passes", l.in_all}});
   }
   page.section("Recoveries")
-      .prose("Milliseconds from the last sign of life to the end of the iteration that was done again.")
-      .table({"lost", "iteration", "detect", "agree", "restore", "re-plan", "redo", "steps undone", "instructions lost"}, rows);
+      .prose("Milliseconds from the last sign of life to the end of the iteration that was done "
+             "again.")
+      .table({"lost", "iteration", "detect", "agree", "restore", "re-plan", "redo", "steps undone",
+              "instructions lost"},
+             rows);
   page.section("Schedules");
   for (auto const& c : charts_of(o, run, result)) {
     if (!c.planned.empty()) {
@@ -235,14 +271,17 @@ void write_files(out_folder const& folder, options const& o, Run& run, shunt::re
 }
 
 /// The files of a comparison of schedules.
-inline void write_files(out_folder const& folder, options const& o, std::vector<measured_variant> const& all) {
+inline void write_files(out_folder const& folder, options const& o,
+                        std::vector<measured_variant> const& all) {
   report page("Planned and measured periods");
-  nlohmann::ordered_json summary{{"unit_ms", std::chrono::duration<double, std::milli>(o.training.unit).count()}};
+  nlohmann::ordered_json summary{
+      {"unit_ms", std::chrono::duration<double, std::milli>(o.training.unit).count()}};
   summary["variants"] = nlohmann::ordered_json::array();
   std::vector<std::vector<std::string>> rows;
   for (auto const& v : all) {
-    rows.push_back({v.name, std::to_string(v.plan.period), format("%.1f", v.predicted_ms), format("%.1f", v.measured_ms),
-                    format("%.4f", v.ratio()), format("%.1f %%", 100 * v.computing_share)});
+    rows.push_back({v.name, std::to_string(v.plan.period), format("%.1f", v.predicted_ms),
+                    format("%.1f", v.measured_ms), format("%.4f", v.ratio()),
+                    format("%.1f %%", 100 * v.computing_share)});
     summary["variants"].push_back({{"name", v.name},
                                    {"period", v.plan.period},
                                    {"predicted_ms", v.predicted_ms},
@@ -250,7 +289,8 @@ inline void write_files(out_folder const& folder, options const& o, std::vector<
                                    {"ratio", v.ratio()},
                                    {"computing_share", v.computing_share}});
   }
-  page.table({"schedule", "period, units", "predicted, ms", "measured, ms", "ratio", "computing"}, rows);
+  page.table({"schedule", "period, units", "predicted, ms", "measured, ms", "ratio", "computing"},
+             rows);
   for (std::size_t n = 0; n < all.size(); ++n) {
     auto const& v = all[n];
     auto const planned = drawn(promised_chart(v.plan, o.training.unit), "planned: " + v.name);

@@ -17,7 +17,8 @@
 
 namespace example {
 
-/// Every worker alone, then every pair without which each stage still has a live worker, then from the start again.
+/// Every worker alone, then every pair without which each stage still has a live worker, then from
+/// the start again.
 [[nodiscard]] inline std::vector<std::vector<shunt::worker>> victims_of(shunt::pipeline_job job) {
   std::vector<std::vector<shunt::worker>> all;
   auto const add = [&](std::vector<shunt::worker> dead) {
@@ -32,13 +33,19 @@ namespace example {
   return all;
 }
 
-/// When to kill them: some time into any iteration but the last few; of a pair the second as often as not while the others recover from
-/// the loss of the first.
-[[nodiscard]] inline std::vector<timed_kill> moments_for(std::vector<shunt::worker> const& victims, std::int64_t iterations, std::uint64_t seed) {
+/// When to kill them: some time into any iteration but the last few; of a pair the second as often
+/// as not while the others recover from the loss of the first.
+[[nodiscard]] inline std::vector<timed_kill> moments_for(std::vector<shunt::worker> const& victims,
+                                                         std::int64_t iterations,
+                                                         std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  auto const below = [&](std::int64_t n) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n)); };
+  auto const below = [&](std::int64_t n) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(n));
+  };
   std::vector<timed_kill> all;
-  for (auto const who : victims) all.push_back({who, 1 + below(std::max<std::int64_t>(1, iterations - 5)), std::chrono::microseconds(below(30'000))});
+  for (auto const who : victims)
+    all.push_back({who, 1 + below(std::max<std::int64_t>(1, iterations - 5)),
+                   std::chrono::microseconds(below(30'000))});
   if (all.size() == 2 && below(2) == 1) {
     all[1].iteration = all[0].iteration;
     all[1].after = all[0].after + std::chrono::microseconds(below(300'000));
@@ -47,22 +54,26 @@ namespace example {
 }
 
 /// Many runs, in each of which other workers are killed at other moments; the exit status.
-[[nodiscard]] inline int sweep(options const& o, command_line const& started_as, text_bytes const& bytes) {
+[[nodiscard]] inline int sweep(options const& o, command_line const& started_as,
+                               text_bytes const& bytes) {
   using clock = std::chrono::steady_clock;
   auto const& job = o.training.job;
   auto const expected = expected_of(train_undisturbed(o.training, bytes));
   auto const victims = victims_of(job);
-  if (victims.empty()) throw shunt::invalid_problem("sweep", "no worker can be killed: every stage has one alone");
+  if (victims.empty())
+    throw shunt::invalid_problem("sweep", "no worker can be killed: every stage has one alone");
   int finished = 0, identical = 0, landed = 0, recoveries = 0;
   std::vector<double> detect, back;
   auto const begun = clock::now();
   for (int n = 0; n < o.sweep; ++n) {
     auto const& who = victims[static_cast<std::size_t>(n) % victims.size()];
-    auto const kills = moments_for(who, o.training.iterations, o.training.seed * 1'000'003 + static_cast<std::uint64_t>(n));
+    auto const kills = moments_for(who, o.training.iterations,
+                                   o.training.seed * 1'000'003 + static_cast<std::uint64_t>(n));
     std::string line = "run " + std::to_string(n) + ":";
     for (auto const& k : kills)
-      line += format(" %s in iteration %lld + %.1f ms", describe(job, {job.rank_of(k.who)}).c_str(), static_cast<long long>(k.iteration),
-                     static_cast<double>(k.after.count()) * 1e-3);
+      line +=
+          format(" %s in iteration %lld + %.1f ms", describe(job, {job.rank_of(k.who)}).c_str(),
+                 static_cast<long long>(k.iteration), static_cast<double>(k.after.count()) * 1e-3);
     try {
       auto const run = train_with_crew(o, started_as, bytes, nullptr, kills);
       landed += run.landed;
@@ -84,11 +95,15 @@ namespace example {
     }
     std::cout << line << std::endl;
   }
-  auto const largest = [](std::vector<double> const& v) { return v.empty() ? 0 : *std::max_element(v.begin(), v.end()); };
+  auto const largest = [](std::vector<double> const& v) {
+    return v.empty() ? 0 : *std::max_element(v.begin(), v.end());
+  };
   auto const middle = [](std::vector<double> const& v) { return v.empty() ? 0 : median(v); };
-  std::cout << format("sweep: %d runs of %d workers, %d finished, %d identical; %d kills, %d recoveries: detect %.1f ms (most %.1f), agree + restore + "
+  std::cout << format("sweep: %d runs of %d workers, %d finished, %d identical; %d kills, %d "
+                      "recoveries: detect %.1f ms (most %.1f), agree + restore + "
                       "re-plan + rebuild %.1f ms (most %.1f); %.0f s\n",
-                      o.sweep, job.ranks(), finished, identical, landed, recoveries, middle(detect), largest(detect), middle(back), largest(back),
+                      o.sweep, job.ranks(), finished, identical, landed, recoveries, middle(detect),
+                      largest(detect), middle(back), largest(back),
                       std::chrono::duration<double>(clock::now() - begun).count());
   return identical == o.sweep ? 0 : 1;
 }

@@ -29,7 +29,8 @@ class progress_bar {
     if (!on_) return;
     constexpr std::int64_t width = 40;
     auto const filled = static_cast<std::size_t>(done * width / total_);
-    std::cerr << "\r[" << std::string(filled, '=') << std::string(width - filled, ' ') << "] " << done << "/" << total_ << std::flush;
+    std::cerr << "\r[" << std::string(filled, '=') << std::string(width - filled, ' ') << "] "
+              << done << "/" << total_ << std::flush;
   }
 
  private:
@@ -37,9 +38,11 @@ class progress_bar {
   bool on_ = isatty(STDERR_FILENO) == 1;
 };
 
-/// One line for every step before `until` that was left out or clipped, and who had to take it back; `next` is the first not yet said.
+/// One line for every step before `until` that was left out or clipped, and who had to take it
+/// back; `next` is the first not yet said.
 template <class Run>
-void print_steps(Run& run, diary& live, shunt::pipeline_job const& job, std::int64_t& next, std::int64_t until) {
+void print_steps(Run& run, diary& live, shunt::pipeline_job const& job, std::int64_t& next,
+                 std::int64_t until) {
   if (!run.work().validates()) return;
   for (; next < until; ++next) {
     validated_step seen;
@@ -55,20 +58,23 @@ void print_steps(Run& run, diary& live, shunt::pipeline_job const& job, std::int
 
 /// What a run came to.
 template <class Run>
-[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report, shunt::pipeline_job const& job) {
+[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report,
+                                shunt::pipeline_job const& job) {
   trained all{.iterations = run.iterations(),
               .losses = report.losses,
               .stopped = report.stopped,
               .computing_share = run.work().computing_share(),
               .overflow = run.work().first_overflow()};
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
-    if (!std::binary_search(report.dead.begin(), report.dead.end(), r)) all.hashes[r] = hash_of(run.work().parameters(r));
+    if (!std::binary_search(report.dead.begin(), report.dead.end(), r))
+      all.hashes[r] = hash_of(run.work().parameters(r));
   return all;
 }
 
 /// Trains through the failures and joins that are asked for, and says so on the way.
 template <class Run, class Executor>
-shunt::recovery_report watched(Run& run, options const& o, Executor const& executor, std::ostream& out = std::cout) {
+shunt::recovery_report watched(Run& run, options const& o, Executor const& executor,
+                               std::ostream& out = std::cout) {
   auto const& job = o.training.job;
   progress_bar const bar(o.training.iterations);
   diary live(out, o);

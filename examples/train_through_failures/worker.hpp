@@ -1,5 +1,6 @@
 #pragma once
-/// One worker as a process of its own, over Gloo: trains through whatever happens to the others, and says how it goes.
+/// One worker as a process of its own, over Gloo: trains through whatever happens to the others,
+/// and says how it goes.
 #include <bit>
 #include <chrono>
 #include <csignal>
@@ -30,7 +31,8 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
   training_run run(training, {.split = o.split, .stagger = o.stagger}, bytes);
   if (o.salvage) run.salvage();
   run.on_plan = [&](planned const& plan, std::int64_t iteration) {
-    std::vector<std::int64_t> numbers{iteration, plan.period, static_cast<std::int64_t>(plan.job.dead.size())};
+    std::vector<std::int64_t> numbers{iteration, plan.period,
+                                      static_cast<std::int64_t>(plan.job.dead.size())};
     for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());
     say(says::plan, numbers);
   };
@@ -58,7 +60,8 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
   if (run.work().validates())
     for (std::int64_t i = 0; i < report.end; ++i)
       if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
-        say(says::step, {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
+        say(says::step,
+            {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
   if (auto const overflow = run.work().overflow_of(at.self)) say(says::overflow, {*overflow});
   if (!report.stopped.empty()) say(says::stopped, {}, report.stopped);
   say(says::end, {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),

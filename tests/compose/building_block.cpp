@@ -1,4 +1,5 @@
-// Building blocks against brute force: the least period, the peak of memory, squeezing, and what is refused.
+// Building blocks against brute force: the least period, the peak of memory, squeezing, and what is
+// refused.
 #include "shunt/compose/building_block.hpp"
 
 #include <gtest/gtest.h>
@@ -27,8 +28,10 @@ struct dice {
 
 /// Jobs of all layouts, with small unequal costs.
 pipeline_job random_job(dice& roll) {
-  std::int32_t const ranks = static_cast<std::int32_t>(roll(1, 4)), chunks = static_cast<std::int32_t>(roll(1, 3));
-  pipeline_job job{.pipelines = 1, .stages = ranks, .microbatches = static_cast<std::int32_t>(roll(1, 9))};
+  std::int32_t const ranks = static_cast<std::int32_t>(roll(1, 4)),
+                     chunks = static_cast<std::int32_t>(roll(1, 3));
+  pipeline_job job{
+      .pipelines = 1, .stages = ranks, .microbatches = static_cast<std::int32_t>(roll(1, 9))};
   switch (roll(0, 3)) {
     case 0: break;
     case 1: job.layout = stage_layout::looped(chunks), job.stages = ranks * chunks; break;
@@ -49,7 +52,9 @@ pipeline_job random_job(dice& roll) {
 building_block random_block(pipeline_job const& job, dice& roll) {
   building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.seats()))};
   for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-    auto const at = [&](std::int32_t s) -> block_offsets& { return block.stages[static_cast<std::size_t>(p.value() * job.stages + s)]; };
+    auto const at = [&](std::int32_t s) -> block_offsets& {
+      return block.stages[static_cast<std::size_t>(p.value() * job.stages + s)];
+    };
     ticks now = roll(0, 3);
     for (std::int32_t s = 0; s < job.stages; ++s) {
       at(s).forward = now + roll(0, 3);
@@ -64,19 +69,26 @@ building_block random_block(pipeline_job const& job, dice& roll) {
   return block;
 }
 
-/// Do any two operations of a rank overlap when `copies` micro-batches follow each other every `period`?
-bool overlap_somewhere(pipeline_job const& job, building_block const& block, ticks period, std::int64_t copies) {
+/// Do any two operations of a rank overlap when `copies` micro-batches follow each other every
+/// `period`?
+bool overlap_somewhere(pipeline_job const& job, building_block const& block, ticks period,
+                       std::int64_t copies) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
     std::vector<interval> busy;
     for (worker const& seat : job.seats_of(r))
       for (std::int64_t m = 0; m < copies; ++m) {
         auto const& o = block.of(seat, job.stages);
-        busy.push_back({o.forward + m * period, o.forward + m * period + job.costs.forward[seat.stage]});
-        busy.push_back({o.backward_input + m * period, o.backward_input + m * period + job.costs.backward_input[seat.stage]});
+        busy.push_back(
+            {o.forward + m * period, o.forward + m * period + job.costs.forward[seat.stage]});
+        busy.push_back({o.backward_input + m * period,
+                        o.backward_input + m * period + job.costs.backward_input[seat.stage]});
         if (job.costs.backward_weight[seat.stage] > 0)
-          busy.push_back({o.backward_weight + m * period, o.backward_weight + m * period + job.costs.backward_weight[seat.stage]});
+          busy.push_back({o.backward_weight + m * period,
+                          o.backward_weight + m * period + job.costs.backward_weight[seat.stage]});
       }
-    std::sort(busy.begin(), busy.end(), [](interval a, interval b) { return a.start != b.start ? a.start < b.start : a.end < b.end; });
+    std::sort(busy.begin(), busy.end(), [](interval a, interval b) {
+      return a.start != b.start ? a.start < b.start : a.end < b.end;
+    });
     for (std::size_t i = 1; i < busy.size(); ++i)
       if (busy[i].start < busy[i - 1].end) return true;
   }
@@ -97,7 +109,8 @@ TEST(BuildingBlock, LeastPeriodAgreesWithTryingAll) {
     ticks unit = 0;
     for (std::size_t i = 0; i < block.stages.size(); ++i) {
       stage_id const s = static_cast<std::int32_t>(i) % job.stages;
-      for (ticks const t : {block.stages[i].forward, block.stages[i].backward_input, block.stages[i].backward_weight, job.costs.forward[s],
+      for (ticks const t : {block.stages[i].forward, block.stages[i].backward_input,
+                            block.stages[i].backward_weight, job.costs.forward[s],
                             job.costs.backward_input[s], job.costs.backward_weight[s]})
         unit = std::gcd(unit, t);
     }
@@ -138,8 +151,10 @@ TEST(BuildingBlock, PlansPassTheJudgeAndAreNoLongerThanTheBlock) {
     ticks end = 0;  // of the last micro-batch, laid out as the block has it
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))
-        end = std::max(end, block.of({p, s}, job.stages).backward_weight + job.costs.backward_weight[s]);
-    EXPECT_LE(makespan(job, plain.plan), end + (job.microbatches - 1) * period) << "round " << round;
+        end = std::max(end,
+                       block.of({p, s}, job.stages).backward_weight + job.costs.backward_weight[s]);
+    EXPECT_LE(makespan(job, plain.plan), end + (job.microbatches - 1) * period)
+        << "round " << round;
     auto const peak = block_peak(job, block, period), held = stash_peak(job, squeezed.plan);
     for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_LE(held[r], peak[r]) << "round " << round;
     EXPECT_EQ(from_block{block}(job), squeezed);
@@ -151,7 +166,8 @@ TEST(BuildingBlock, ScalingAllTimesChangesNothing) {
   for (int round = 0; round < 100; ++round) {
     auto const job = random_job(roll);
     auto scaled = job;
-    for (auto* costs : {&scaled.costs.forward, &scaled.costs.backward_input, &scaled.costs.backward_weight}) {
+    for (auto* costs :
+         {&scaled.costs.forward, &scaled.costs.backward_input, &scaled.costs.backward_weight}) {
       auto values = costs->values();
       for (ticks& v : values) v *= 1000;
       *costs = per_stage(values);
@@ -164,14 +180,16 @@ TEST(BuildingBlock, ScalingAllTimesChangesNothing) {
 }
 
 TEST(BuildingBlock, PackedVsOnUnitCostsAreVMin) {
-  // Makespans and peaks (in stages of a rank) that the authors' V-Min reaches at (p, m), unit costs.
+  // Makespans and peaks (in stages of a rank) that the authors' V-Min reaches at (p, m), unit
+  // costs.
   struct row {
     std::int32_t ranks, microbatches;
     ticks makespan;
     std::int64_t peak;
   };
   for (row const& r : {row{4, 8, 59, 2}, row{8, 32, 219, 4}, row{16, 64, 443, 6}}) {
-    pipeline_job const job{.stages = 2 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::v_shaped()};
+    pipeline_job const job{
+        .stages = 2 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::v_shaped()};
     auto const block = packed_block(job);
     EXPECT_EQ(least_period(job, block), 6);
     auto const peaks = block_peak(job, block, 6);
@@ -181,7 +199,8 @@ TEST(BuildingBlock, PackedVsOnUnitCostsAreVMin) {
 }
 
 TEST(BuildingBlock, ByHandAPlainZeroBubbleBlock) {
-  // Three stages, one chunk each: down, back, weights as soon as there is room. Every rank works 3 of every 3 ticks.
+  // Three stages, one chunk each: down, back, weights as soon as there is room. Every rank works 3
+  // of every 3 ticks.
   pipeline_job const job{.stages = 3, .microbatches = 6};
   building_block const block{{{0, 7, 8}, {1, 5, 6}, {2, 3, 4}}};
   EXPECT_EQ(least_period(job, block), 3);
@@ -205,16 +224,23 @@ TEST(BuildingBlock, CapsDeadWorkersAndBrokenBlocks) {
     return why([&] { static_cast<void>(least_period(job, {std::move(offsets)})); });
   };
   EXPECT_EQ(wrong({{0, 3, 4}}), "block: has 1 entries for 2 stages");
-  EXPECT_EQ(wrong({{-1, 3, 4}, {1, 2, 3}}), "block[0].forward: starts at -1, what it needs is there at 0");
-  EXPECT_EQ(wrong({{0, 3, 4}, {0, 2, 3}}), "block[1].forward: starts at 0, what it needs is there at 1");
-  EXPECT_EQ(wrong({{0, 2, 4}, {1, 2, 3}}), "block[0].backward_input: starts at 2, what it needs is there at 3");
-  EXPECT_EQ(wrong({{0, 3, 3}, {1, 2, 3}}), "block[0].backward_weight: starts at 3, what it needs is there at 4");
+  EXPECT_EQ(wrong({{-1, 3, 4}, {1, 2, 3}}),
+            "block[0].forward: starts at -1, what it needs is there at 0");
+  EXPECT_EQ(wrong({{0, 3, 4}, {0, 2, 3}}),
+            "block[1].forward: starts at 0, what it needs is there at 1");
+  EXPECT_EQ(wrong({{0, 2, 4}, {1, 2, 3}}),
+            "block[0].backward_input: starts at 2, what it needs is there at 3");
+  EXPECT_EQ(wrong({{0, 3, 3}, {1, 2, 3}}),
+            "block[0].backward_weight: starts at 3, what it needs is there at 4");
   pipeline_job const one{.stages = 2, .microbatches = 4, .layout = stage_layout::looped(2)};
   EXPECT_EQ(why([&] { static_cast<void>(least_period(one, {{{0, 3, 5}, {1, 2, 3}}})); }),
             "block: two operations overlap on their rank, whatever the period");
-  EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 2)); }), "period: of 2 is too short for what a rank does");
-  EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 0)); }), "period: of 0 is too short for what a rank does");
-  EXPECT_EQ(least_period(job, packed_block(job, 7)), 5);  // a looser block can be repeated faster, but not as fast as a tight one
+  EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 2)); }),
+            "period: of 2 is too short for what a rank does");
+  EXPECT_EQ(why([&] { static_cast<void>(packed_block(job, 0)); }),
+            "period: of 0 is too short for what a rank does");
+  EXPECT_EQ(least_period(job, packed_block(job, 7)),
+            5);  // a looser block can be repeated faster, but not as fast as a tight one
   job.memory = stash_cap::per_worker(1);
   auto const capped = from_block{block}(job);
   EXPECT_EQ(capped.status, status::infeasible);

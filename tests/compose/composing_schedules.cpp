@@ -16,25 +16,33 @@
 /// 1F1B that starts two micro-batches before its first backward even on the last stage.
 auto const two_ahead = shunt::from_orders{[](shunt::pipeline_job const& job, shunt::worker w) {
   std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value(), m);
-  return shunt::concat(shunt::forwards(0, warm_up),                                                      // warm-up
-                       shunt::alternate(shunt::forwards(warm_up, m), shunt::backwards(0, m - warm_up)),  // steady state
-                       shunt::backwards(m - warm_up, m));                                                // cool-down
+  return shunt::concat(shunt::forwards(0, warm_up),  // warm-up
+                       shunt::alternate(shunt::forwards(warm_up, m),
+                                        shunt::backwards(0, m - warm_up)),  // steady state
+                       shunt::backwards(m - warm_up, m));                   // cool-down
 }};
 
 /// Every rank runs its chunks breadth first, and its last chunk's backwards first.
-auto const breadth_first = shunt::from_orders{[](shunt::pipeline_job const& job, std::vector<shunt::worker> const& seats) {
-  auto const m = job.microbatches;
-  auto deepest_first = seats;
-  std::reverse(deepest_first.begin(), deepest_first.end());
-  return shunt::concat(shunt::each_of(seats, [m](shunt::worker seat) { return shunt::at(seat, shunt::forwards(0, m)); }),
-                       shunt::each_of(deepest_first, [m](shunt::worker seat) { return shunt::at(seat, shunt::backwards(0, m)); }));
-}};
+auto const breadth_first =
+    shunt::from_orders{[](shunt::pipeline_job const& job, std::vector<shunt::worker> const& seats) {
+      auto const m = job.microbatches;
+      auto deepest_first = seats;
+      std::reverse(deepest_first.begin(), deepest_first.end());
+      return shunt::concat(
+          shunt::each_of(
+              seats, [m](shunt::worker seat) { return shunt::at(seat, shunt::forwards(0, m)); }),
+          shunt::each_of(deepest_first, [m](shunt::worker seat) {
+            return shunt::at(seat, shunt::backwards(0, m));
+          }));
+    }};
 
-/// A micro-batch runs up and down all ranks three times, each operation as early as the steady state has room for it.
+/// A micro-batch runs up and down all ranks three times, each operation as early as the steady
+/// state has room for it.
 struct packed_wave {
   static constexpr std::string_view name = "packed_wave";
 
-  [[nodiscard]] shunt::solution<shunt::pipeline_schedule> operator()(shunt::pipeline_job const& job) const {
+  [[nodiscard]] shunt::solution<shunt::pipeline_schedule> operator()(
+      shunt::pipeline_job const& job) const {
     return shunt::from_block{shunt::packed_block(job)}(job);
   }
 };
@@ -67,7 +75,8 @@ TEST(ComposingSchedules, TwoAheadHidesTransfersAtOneMoreStash) {
 
 TEST(ComposingSchedules, BreadthFirstIsLoopedBfs) {
   for (std::int32_t const chunks : {1, 2, 3}) {
-    pipeline_job const job{.stages = 4 * chunks, .microbatches = 6, .layout = stage_layout::looped(chunks)};
+    pipeline_job const job{
+        .stages = 4 * chunks, .microbatches = 6, .layout = stage_layout::looped(chunks)};
     EXPECT_TRUE(check(job, breadth_first(job).plan).empty());
     EXPECT_EQ(breadth_first(job).plan, looped_bfs{}(job).plan) << chunks;
   }
@@ -80,10 +89,12 @@ TEST(ComposingSchedules, SixChunksTakeNoMoreMemoryThanVMinAndIdleLess) {
     ticks six_chunks, two_chunks;                   // makespans, each in its own chunks' ticks
     std::int64_t six_chunks_peak, two_chunks_peak;  // in its own chunks
   };
-  for (row const& r :
-       {row{4, 8, 175, 59, 12, 4}, row{8, 32, 655, 219, 24, 8}, row{16, 64, 1327, 443, 36, 12}, row{32, 128, 2671, 891, 68, 24}}) {
-    pipeline_job const six{.stages = 6 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::wave(6)};
-    pipeline_job const two{.stages = 2 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::v_shaped()};
+  for (row const& r : {row{4, 8, 175, 59, 12, 4}, row{8, 32, 655, 219, 24, 8},
+                       row{16, 64, 1327, 443, 36, 12}, row{32, 128, 2671, 891, 68, 24}}) {
+    pipeline_job const six{
+        .stages = 6 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::wave(6)};
+    pipeline_job const two{
+        .stages = 2 * r.ranks, .microbatches = r.microbatches, .layout = stage_layout::v_shaped()};
     auto const wave = packed_wave{}(six), v = packed_wave{}(two);
     EXPECT_TRUE(check(six, wave.plan).empty());
     EXPECT_TRUE(check(two, v.plan).empty());

@@ -20,7 +20,8 @@ using namespace shunt;
 
 auto const one_f_one_b_by_hand = [](pipeline_job const& job, worker w) {
   std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value() - 1, m);
-  return concat(forwards(0, warm_up), alternate(forwards(warm_up, m), backwards(0, m - warm_up)), backwards(m - warm_up, m));
+  return concat(forwards(0, warm_up), alternate(forwards(warm_up, m), backwards(0, m - warm_up)),
+                backwards(m - warm_up, m));
 };
 static_assert(solver_for<from_orders<decltype(one_f_one_b_by_hand)>, pipeline_job>);
 
@@ -28,7 +29,8 @@ TEST(Orders, OneForwardOneBackwardByHandIsTheGenerators) {
   for (std::int32_t stages = 1; stages <= 5; ++stages)
     for (std::int32_t microbatches = 1; microbatches <= 7; ++microbatches) {
       pipeline_job const job{.pipelines = 2, .stages = stages, .microbatches = microbatches};
-      EXPECT_EQ(from_orders{one_f_one_b_by_hand}(job), one_f_one_b{}(job)) << stages << " stages, " << microbatches << " micro-batches";
+      EXPECT_EQ(from_orders{one_f_one_b_by_hand}(job), one_f_one_b{}(job))
+          << stages << " stages, " << microbatches << " micro-batches";
     }
 }
 
@@ -42,39 +44,54 @@ TEST(Orders, AScheduleByHandTakesTransforms) {
 }
 
 TEST(Orders, AlternateEndsWithItsShortestRange) {
-  auto const turns = ranges::to<std::vector>(alternate(forwards(0, 3), backward_inputs(0, 2), backward_weights(0, 5)));
-  std::vector<turn> const expected{{op_kind::forward, 0}, {op_kind::backward_input, 0}, {op_kind::backward_weight, 0},
-                                   {op_kind::forward, 1}, {op_kind::backward_input, 1}, {op_kind::backward_weight, 1}};
+  auto const turns = ranges::to<std::vector>(
+      alternate(forwards(0, 3), backward_inputs(0, 2), backward_weights(0, 5)));
+  std::vector<turn> const expected{{op_kind::forward, 0},         {op_kind::backward_input, 0},
+                                   {op_kind::backward_weight, 0}, {op_kind::forward, 1},
+                                   {op_kind::backward_input, 1},  {op_kind::backward_weight, 1}};
   EXPECT_EQ(turns, expected);
 }
 
 TEST(Orders, ABrokenOrderIsInfeasibleAndSaysWhy) {
   pipeline_job const job{.stages = 2, .microbatches = 3};
-  auto const forgetful = schedule_of(job, [](worker) { return concat(forwards(0, 3), backwards(0, 2)); });
+  auto const forgetful =
+      schedule_of(job, [](worker) { return concat(forwards(0, 3), backwards(0, 2)); });
   EXPECT_EQ(forgetful.status, status::infeasible);
   EXPECT_NE(forgetful.reason.find("missing"), std::string::npos) << forgetful.reason;
-  auto const reversed = schedule_of(job, [](worker) { return concat(backwards(0, 3), forwards(0, 3)); });
+  auto const reversed =
+      schedule_of(job, [](worker) { return concat(backwards(0, 3), forwards(0, 3)); });
   EXPECT_EQ(reversed.status, status::infeasible);
   EXPECT_NE(reversed.reason.find("before_its_input"), std::string::npos) << reversed.reason;
 }
 
 TEST(Orders, SeveralStagesARank) {
-  // Depth first on two ranks of two chunks: each micro-batch runs through all before the next one starts.
-  auto const depth_first = from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
-    return concat(each_of(seats, [&job](worker seat) { return at(seat, forwards(0, job.microbatches)); }),
-                  alternate(at(seats[1], backward_inputs(0, job.microbatches)), at(seats[1], backward_weights(0, job.microbatches))),
-                  at(seats[0], backwards(0, job.microbatches)));
-  }};
+  // Depth first on two ranks of two chunks: each micro-batch runs through all before the next one
+  // starts.
+  auto const depth_first =
+      from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
+        return concat(
+            each_of(seats, [&job](worker seat) { return at(seat, forwards(0, job.microbatches)); }),
+            alternate(at(seats[1], backward_inputs(0, job.microbatches)),
+                      at(seats[1], backward_weights(0, job.microbatches))),
+            at(seats[0], backwards(0, job.microbatches)));
+      }};
   static_assert(solver_for<decltype(depth_first), pipeline_job>);
-  for (auto const& layout : {stage_layout::looped(2), stage_layout::v_shaped(), stage_layout::custom({0, 1, 0, 1})}) {
+  for (auto const& layout :
+       {stage_layout::looped(2), stage_layout::v_shaped(), stage_layout::custom({0, 1, 0, 1})}) {
     pipeline_job const job{.stages = 4, .microbatches = 3, .layout = layout};
     auto const answer = depth_first(job);
     ASSERT_TRUE(answer.has_plan()) << answer.reason;
     EXPECT_TRUE(check(job, answer.plan).empty());
-    EXPECT_EQ(answer.plan.order[0].size(), 2u * 3u + 2u * 3u + 3u + 2u);  // forwards, the split chunk, the fused one, a step a stage
-    EXPECT_EQ(answer.plan.order[0][7], (operation{op_kind::backward_weight, 0, layout.form() == stage_layout::shape::wave ? 3 : 2, 0}));
+    EXPECT_EQ(answer.plan.order[0].size(),
+              2u * 3u + 2u * 3u + 3u +
+                  2u);  // forwards, the split chunk, the fused one, a step a stage
+    EXPECT_EQ(answer.plan.order[0][7],
+              (operation{op_kind::backward_weight, 0,
+                         layout.form() == stage_layout::shape::wave ? 3 : 2, 0}));
   }
-  EXPECT_THROW(static_cast<void>(from_orders{one_f_one_b_by_hand}({.stages = 4, .layout = stage_layout::looped(2)})), invalid_problem);
+  EXPECT_THROW(static_cast<void>(from_orders{one_f_one_b_by_hand}(
+                   {.stages = 4, .layout = stage_layout::looped(2)})),
+               invalid_problem);
 }
 
 TEST(Orders, BothDirectionsOfSharedRanks) {
@@ -83,7 +100,8 @@ TEST(Orders, BothDirectionsOfSharedRanks) {
     return concat(alternate(at(seats[0], forwards(0, m)), at(seats[1], forwards(0, m))),
                   alternate(at(seats[0], backwards(0, m)), at(seats[1], backwards(0, m))));
   }};
-  pipeline_job const job{.pipelines = 2, .stages = 4, .microbatches = 3, .layout = stage_layout::bidirectional()};
+  pipeline_job const job{
+      .pipelines = 2, .stages = 4, .microbatches = 3, .layout = stage_layout::bidirectional()};
   auto const answer = by_turns(job);
   ASSERT_TRUE(answer.has_plan()) << answer.reason;
   EXPECT_TRUE(check(job, answer.plan).empty());

@@ -22,13 +22,17 @@ class device_array {
 
   [[nodiscard]] T* data() const { return reinterpret_cast<T*>(memory_.data()); }
   void set(std::vector<T> const& values) {
-    // To its end on a stream: cudaMemcpy from pageable memory returns before the bytes have arrived, and our streams don't wait for it.
-    shunt::cuda_check(cudaMemcpyAsync(data(), values.data(), size_ * sizeof(T), cudaMemcpyHostToDevice, cudaStreamPerThread), "cudaMemcpyAsync");
+    // To its end on a stream: cudaMemcpy from pageable memory returns before the bytes have
+    // arrived, and our streams don't wait for it.
+    shunt::cuda_check(cudaMemcpyAsync(data(), values.data(), size_ * sizeof(T),
+                                      cudaMemcpyHostToDevice, cudaStreamPerThread),
+                      "cudaMemcpyAsync");
     shunt::cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
   }
   [[nodiscard]] std::vector<T> values() const {
     std::vector<T> out(size_);
-    shunt::cuda_check(cudaMemcpy(out.data(), data(), size_ * sizeof(T), cudaMemcpyDeviceToHost), "cudaMemcpy");
+    shunt::cuda_check(cudaMemcpy(out.data(), data(), size_ * sizeof(T), cudaMemcpyDeviceToHost),
+                      "cudaMemcpy");
     return out;
   }
 
@@ -50,12 +54,14 @@ class on_gpu : public testing::Test {
   [[nodiscard]] shunt::cuda_stream_ref stream() const { return *stream_; }
   void wait() const { stream().synchronize(); }
 
-  /// Captures what `enqueue` puts on the stream, and launches it twice as a graph: before(0), launch, before(1), launch.
+  /// Captures what `enqueue` puts on the stream, and launches it twice as a graph: before(0),
+  /// launch, before(1), launch.
   template <class Enqueue, class Before>
   void launch_captured(Enqueue const& enqueue, Before const& before) {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t exec = nullptr;
-    shunt::cuda_check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    shunt::cuda_check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal),
+                      "cudaStreamBeginCapture");
     enqueue();
     shunt::cuda_check(cudaStreamEndCapture(stream(), &graph), "cudaStreamEndCapture");
     shunt::cuda_check(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");

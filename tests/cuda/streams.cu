@@ -1,4 +1,5 @@
-// Programs on a GPU's streams and as its graphs, with kernels for work: the bits of the inline executor.
+// Programs on a GPU's streams and as its graphs, with kernels for work: the bits of the inline
+// executor.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,9 +26,9 @@
 namespace {
 
 using namespace shunt;
+using shunt_test::device_array;
 using toys::dice;
 using toys::mixing_work;
-using shunt_test::device_array;
 
 class Streams : public shunt_test::on_gpu {};
 
@@ -41,9 +42,11 @@ struct operands {
 
 /// What mixing_work computes.
 SHUNT_HD inline void mix(operands const& o, std::int64_t iteration, std::int32_t microbatch) {
-  auto state = static_cast<std::uint64_t>(iteration) * 1'000'003U + static_cast<std::uint64_t>(microbatch);
+  auto state =
+      static_cast<std::uint64_t>(iteration) * 1'000'003U + static_cast<std::uint64_t>(microbatch);
   for (int k = 0; k < o.reads; ++k)
-    for (std::int64_t i = 0; i < o.size[k]; ++i) state = (state ^ static_cast<std::uint64_t>(o.at[k][i])) * 0x100000001b3U;
+    for (std::int64_t i = 0; i < o.size[k]; ++i)
+      state = (state ^ static_cast<std::uint64_t>(o.at[k][i])) * 0x100000001b3U;
   for (int k = o.reads; k < o.reads + o.writes; ++k)
     for (std::int64_t i = 0; i < o.size[k]; ++i) {
       state = state * 6364136223846793005U + 1442695040888963407U;
@@ -52,7 +55,8 @@ SHUNT_HD inline void mix(operands const& o, std::int64_t iteration, std::int32_t
 }
 
 template <class Operands>
-__global__ void mix_kernel(Operands const o, std::int64_t const* iteration, std::int64_t const* condition, std::int32_t microbatch) {
+__global__ void mix_kernel(Operands const o, std::int64_t const* iteration,
+                           std::int64_t const* condition, std::int32_t microbatch) {
   if (!condition || *condition != 0) mix(o, *iteration, microbatch);
 }
 
@@ -61,13 +65,18 @@ class device_memory_work {
  public:
   device_memory_work(program const& p, cuda_memory kind) : memory_(p.ranks.size()) {
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
-      for (auto const& b : p.ranks[r].buffers) memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64 * 64, kind);
+      for (auto const& b : p.ranks[r].buffers)
+        memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64 * 64, kind);
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return memory_[r.index()][b.index()].bytes(); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return memory_[r.index()][b.index()].bytes();
+  }
 
   void set(mixing_work& from) {
     each([&](rank_id r, buffer_id b, std::span<std::byte> mine) {
-      cuda_check(cudaMemcpyAsync(mine.data(), from.buffer(r, b).data(), mine.size(), cudaMemcpyDefault, cudaStreamPerThread), "cudaMemcpyAsync");
+      cuda_check(cudaMemcpyAsync(mine.data(), from.buffer(r, b).data(), mine.size(),
+                                 cudaMemcpyDefault, cudaStreamPerThread),
+                 "cudaMemcpyAsync");
     });
     cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
   }
@@ -75,7 +84,8 @@ class device_memory_work {
     bool same = true;
     each([&](rank_id r, buffer_id b, std::span<std::byte> mine) {
       std::vector<std::byte> found(mine.size());
-      cuda_check(cudaMemcpy(found.data(), mine.data(), mine.size(), cudaMemcpyDefault), "cudaMemcpy");
+      cuda_check(cudaMemcpy(found.data(), mine.data(), mine.size(), cudaMemcpyDefault),
+                 "cudaMemcpy");
       auto const wanted = expected.buffer(r, b);
       same = same && std::equal(found.begin(), found.end(), wanted.begin(), wanted.end());
     });
@@ -84,7 +94,8 @@ class device_memory_work {
 
  protected:
   operands of(rank_id r, std::span<region const> reads, std::span<region const> writes) {
-    if (reads.size() + writes.size() > operands::most) throw std::length_error("an operation has too many regions for this test");
+    if (reads.size() + writes.size() > operands::most)
+      throw std::length_error("an operation has too many regions for this test");
     operands o{};
     auto const add = [&](region const& x, int& count) {
       int const k = o.reads + o.writes;
@@ -111,7 +122,8 @@ class kernel_work : public device_memory_work {
  public:
   explicit kernel_work(program const& p) : device_memory_work(p, cuda_memory::device) {}
   void operator()(rank_id r, stream_task const& t, cuda_stream_ref on) {
-    mix_kernel<<<1, 1, 0, on.get()>>>(of(r, t.reads, t.writes), t.iteration, t.condition, t.op.microbatch.value());
+    mix_kernel<<<1, 1, 0, on.get()>>>(of(r, t.reads, t.writes), t.iteration, t.condition,
+                                      t.op.microbatch.value());
     cuda_check(cudaGetLastError(), "mix_kernel");
   }
 };
@@ -120,7 +132,9 @@ class kernel_work : public device_memory_work {
 class host_work : public device_memory_work {
  public:
   explicit host_work(program const& p) : device_memory_work(p, cuda_memory::managed) {}
-  void operator()(rank_id r, task const& t) { mix(of(r, t.reads, t.writes), t.iteration, t.op.microbatch.value()); }
+  void operator()(rank_id r, task const& t) {
+    mix(of(r, t.reads, t.writes), t.iteration, t.op.microbatch.value());
+  }
 };
 
 static_assert(stream_work<kernel_work, cuda_stream_ref> && work<host_work>);
@@ -145,15 +159,18 @@ void expect_same_bits(Executor const& executor, programs const& all, std::string
     auto const& e = b.timeline.events[k];
     EXPECT_LE(0, e.start);
     EXPECT_LE(e.start, e.end);
-    if (k > 0 && b.timeline.events[k - 1].rank == e.rank) EXPECT_LE(b.timeline.events[k - 1].start, e.start);
+    if (k > 0 && b.timeline.events[k - 1].rank == e.rank)
+      EXPECT_LE(b.timeline.events[k - 1].start, e.start);
   }
 }
 
 template <class Work>
 void expect_same_bits(cuda_system& gpu, programs const& all, std::string const& what) {
   for (bool const timed : {false, true}) {
-    expect_same_bits<Work>(stream_executor<cuda_system>{.system = &gpu, .timed = timed}, all, what + " on streams");
-    expect_same_bits<Work>(graph_executor<cuda_system>{.system = &gpu, .timed = timed}, all, what + " as graphs");
+    expect_same_bits<Work>(stream_executor<cuda_system>{.system = &gpu, .timed = timed}, all,
+                           what + " on streams");
+    expect_same_bits<Work>(graph_executor<cuda_system>{.system = &gpu, .timed = timed}, all,
+                           what + " as graphs");
   }
 }
 
@@ -163,17 +180,21 @@ TEST_F(Streams, GiveTheBitsOfRandomPrograms) {
   for (int round = 0; round < 24; ++round) {
     auto const p = std::make_shared<program const>(toys::random_program(d, 1 + round % 4));
     expect_same_bits<kernel_work>(gpu, {p, p, p}, "program " + std::to_string(round));
-    if (round < 6) expect_same_bits<host_work>(managed, {p, p, p}, "program " + std::to_string(round) + " by calls");
+    if (round < 6)
+      expect_same_bits<host_work>(managed, {p, p, p},
+                                  "program " + std::to_string(round) + " by calls");
   }
 }
 
 program lowered(pipeline_job const& job) {
-  return lower(job, one_f_one_b{}(job).plan, {.activation = 1 << 12, .stash = 64, .gradient = 1 << 10, .state = 256});
+  return lower(job, one_f_one_b{}(job).plan,
+               {.activation = 1 << 12, .stash = 64, .gradient = 1 << 10, .state = 256});
 }
 
 TEST_F(Streams, GiveTheBitsOfAPipeline) {
   cuda_system gpu;
-  auto const p = std::make_shared<program const>(lowered({.pipelines = 2, .stages = 4, .microbatches = 5}));
+  auto const p =
+      std::make_shared<program const>(lowered({.pipelines = 2, .stages = 4, .microbatches = 5}));
   expect_same_bits<kernel_work>(gpu, {p, p, p, p}, "1F1B");
 }
 
@@ -196,7 +217,8 @@ TEST_F(Streams, FollowConditionsOnTheDevice) {
   auto const p = std::make_shared<program const>(std::move(b).finish());
   for (std::int64_t const value : {0, 1, -3}) {
     mixing_work start(*p);
-    for (rank_id const r : {rank_id{0}, rank_id{1}}) std::memcpy(start.buffer(r, 1).data(), &value, sizeof value);
+    for (rank_id const r : {rank_id{0}, rank_id{1}})
+      std::memcpy(start.buffer(r, 1).data(), &value, sizeof value);
     auto expected = start;
     (void)inline_executor{}.run(*p, expected);
     auto const run = [&](auto const& executor) {
@@ -265,11 +287,14 @@ void expect_folds(element type, dice& d, cuda_stream_ref on) {
       std::vector<std::byte*> targets;
       for (std::size_t k = 0; k < members; ++k) {
         std::vector<T> values;
-        for (std::size_t i = 0; i < n; ++i) values.push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) / static_cast<T>(std::is_integral_v<T> ? 1 : 1 + d.below(1000)));
+        for (std::size_t i = 0; i < n; ++i)
+          values.push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) /
+                           static_cast<T>(std::is_integral_v<T> ? 1 : 1 + d.below(1000)));
         if (k == 0)
           expected = values;
         else
-          accumulate(type, how, std::as_writable_bytes(std::span(expected)), std::as_bytes(std::span(values)));
+          accumulate(type, how, std::as_writable_bytes(std::span(expected)),
+                     std::as_bytes(std::span(values)));
         arrays.emplace_back(values);
         sources.push_back(reinterpret_cast<std::byte const*>(arrays.back().data()));
         targets.push_back(reinterpret_cast<std::byte*>(arrays.back().data()));
@@ -300,15 +325,18 @@ TEST_F(Streams, MoveAnyNumberOfPartsAtAnyPlace) {
   device_array<std::uint8_t> const from(values), to(wanted);
   std::vector<stream_part> parts;
   for (std::size_t at = 0, k = 0; k < 150; ++k) {
-    auto const length = static_cast<std::size_t>(d.below(6000)), source = static_cast<std::size_t>(d.below(static_cast<std::int64_t>(size - length)));
+    auto const length = static_cast<std::size_t>(d.below(6000)),
+               source = static_cast<std::size_t>(d.below(static_cast<std::int64_t>(size - length)));
     at += static_cast<std::size_t>(d.below(40));
     parts.push_back({.from = reinterpret_cast<std::byte const*>(from.data()) + source,
                      .to = reinterpret_cast<std::byte*>(to.data()) + at,
                      .bytes = static_cast<std::int64_t>(length)});
-    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(source), length, wanted.begin() + static_cast<std::ptrdiff_t>(at));
+    std::copy_n(values.begin() + static_cast<std::ptrdiff_t>(source), length,
+                wanted.begin() + static_cast<std::ptrdiff_t>(at));
     at += length;
   }
-  device_array<std::int64_t> const no(std::vector<std::int64_t>{0}), yes(std::vector<std::int64_t>{1});
+  device_array<std::int64_t> const no(std::vector<std::int64_t>{0}),
+      yes(std::vector<std::int64_t>{1});
   cuda_kernels::move(stream().get(), parts, no.data());
   wait();
   EXPECT_EQ(to.values(), std::vector<std::uint8_t>(size, 0));
@@ -322,7 +350,10 @@ TEST_F(Streams, SayHowMuchMemoryWasNotThere) {
     cuda_buffer const too_much(std::size_t{1} << 48);
     FAIL();
   } catch (cuda_out_of_memory const& e) {
-    EXPECT_NE(std::string(e.what()).find("cudaMalloc of 281474976710656 bytes: cudaErrorMemoryAllocation"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find(
+                  "cudaMalloc of 281474976710656 bytes: cudaErrorMemoryAllocation"),
+              std::string::npos)
+        << e.what();
   }
   wait();  // and CUDA goes on
 }

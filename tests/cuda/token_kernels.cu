@@ -43,12 +43,14 @@ TEST_F(TokenKernels, PopularityCounts) {
     device_array<unsigned char> const workspace(count.workspace_bytes());
     device_array<std::int64_t> const counts(std::vector<std::int64_t>(at(experts), 77));
     device_array<std::int32_t> const ids(tokens);
-    launch_captured([&] { count(ids.data(), n, counts.data(), workspace.data(), stream()); }, [](int) {});
+    launch_captured([&] { count(ids.data(), n, counts.data(), workspace.data(), stream()); },
+                    [](int) {});
     ASSERT_EQ(counts.values(), wanted) << experts << " experts";
   }
 }
 
-/// Two slots an expert, in order; a dispatch captured once sends whatever was routed when it is launched.
+/// Two slots an expert, in order; a dispatch captured once sends whatever was routed when it is
+/// launched.
 TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   std::mt19937_64 random(82);
   std::int32_t const experts = 64, slots = 2 * experts, n = 20000;
@@ -65,7 +67,8 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
     rows += share.back() + 1;
   }
   device_array<std::int32_t> ids(routed(random, n, experts));
-  device_array<std::int32_t> const d_hosted(hosted), d_end(hosted_end), row_of(at(n)), token_of(at(rows)), order(at(n)), first(at(experts));
+  device_array<std::int32_t> const d_hosted(hosted), d_end(hosted_end), row_of(at(n)),
+      token_of(at(rows)), order(at(n)), first(at(experts));
   device_array<std::uint32_t> const sorted(at(n));
   device_array<std::int64_t> const d_share(share), d_first(first_row);
   std::int64_t const row_bytes = 48;
@@ -77,21 +80,22 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   auto tokens = ids.values();
   launch_captured(
       [&] {
-        shunt::dispatch_tokens(shunt::on_stream(memory), shunt::token_dispatch{.n = n,
-                                                                               .experts = experts,
-                                                                               .rows = rows,
-                                                                               .expert_of_token = ids.data(),
-                                                                               .tokens = d_share.data(),
-                                                                               .hosted = d_hosted.data(),
-                                                                               .hosted_end = d_end.data(),
-                                                                               .first_row = d_first.data(),
-                                                                               .row_of = row_of.data(),
-                                                                               .token_of = token_of.data(),
-                                                                               .sorted = sorted.data(),
-                                                                               .order = order.data(),
-                                                                               .first = first.data()});
-        shunt::run_rows(shunt::gather_rows{from.data(), to.data(), row_bytes, token_of.data()}, static_cast<std::int32_t>(rows),
-                        row_bytes / 16, stream());
+        shunt::dispatch_tokens(shunt::on_stream(memory),
+                               shunt::token_dispatch{.n = n,
+                                                     .experts = experts,
+                                                     .rows = rows,
+                                                     .expert_of_token = ids.data(),
+                                                     .tokens = d_share.data(),
+                                                     .hosted = d_hosted.data(),
+                                                     .hosted_end = d_end.data(),
+                                                     .first_row = d_first.data(),
+                                                     .row_of = row_of.data(),
+                                                     .token_of = token_of.data(),
+                                                     .sorted = sorted.data(),
+                                                     .order = order.data(),
+                                                     .first = first.data()});
+        shunt::run_rows(shunt::gather_rows{from.data(), to.data(), row_bytes, token_of.data()},
+                        static_cast<std::int32_t>(rows), row_bytes / 16, stream());
       },
       [&](int launch) {
         if (launch == 1) {
@@ -105,7 +109,8 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   std::int64_t drops = 0;
   for (std::int32_t t = 0; t < n; ++t) {
     for (std::int32_t s = tokens[at(t)]; s >= 0 && s < slots && wanted_row[at(t)] < 0; s += experts)
-      if (used[at(s)] < share[at(s)]) wanted_row[at(t)] = static_cast<std::int32_t>(first_row[at(s)] + used[at(s)]++);
+      if (used[at(s)] < share[at(s)])
+        wanted_row[at(t)] = static_cast<std::int32_t>(first_row[at(s)] + used[at(s)]++);
     if (wanted_row[at(t)] >= 0) wanted_token[at(wanted_row[at(t)])] = t;
     drops += wanted_row[at(t)] < 0;
   }
@@ -116,7 +121,9 @@ TEST_F(TokenKernels, DispatchFillsSlotsInOrder) {
   for (std::int64_t row = 0; row < rows; ++row)
     for (std::int64_t k = 0; k < row_bytes; ++k)
       ASSERT_EQ(gathered[at(row * row_bytes + k)],
-                wanted_token[at(row)] < 0 ? 0xee : rows_of_tokens[at(wanted_token[at(row)] * row_bytes + k)]);
+                wanted_token[at(row)] < 0
+                    ? 0xee
+                    : rows_of_tokens[at(wanted_token[at(row)] * row_bytes + k)]);
 }
 
 }  // namespace

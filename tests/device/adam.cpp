@@ -22,10 +22,14 @@ struct shards {
   explicit shards(std::size_t n) : weights(n), first(n), second(n) {}
   aligned_array<float> weights, first, second;
   shunt::adam_state state() { return {weights.data(), first.data(), second.data()}; }
-  std::vector<std::vector<float>> values() { return {weights.values(), first.values(), second.values()}; }
+  std::vector<std::vector<float>> values() {
+    return {weights.values(), first.values(), second.values()};
+  }
 };
 
-float fraction(std::mt19937_64& random) { return static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 * 2 - 1); }
+float fraction(std::mt19937_64& random) {
+  return static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 * 2 - 1);
+}
 
 template <class Items>
 void emulate(Items const& work, std::int64_t items) {
@@ -47,12 +51,14 @@ TEST(DeviceAdam, IsTheAlgorithmAndCanBeTakenBack) {
     for (std::size_t i = 0; i < n; ++i) now.weights.data()[i] = w[i] = fraction(random);
 
     for (int t = 1; t <= 40; ++t) {
-      for (std::size_t i = 0; i < n; ++i) gradient.data()[i] = std::llrint(static_cast<double>(fraction(random)) * unit);
+      for (std::size_t i = 0; i < n; ++i)
+        gradient.data()[i] = std::llrint(static_cast<double>(fraction(random)) * unit);
       scale = t % 3 == 0 ? 0.25F : 1;
       emulate(shunt::adam_tick{.rule = rule, .clock = &clock}, 1);
       ASSERT_EQ(clock.update, t);
       ASSERT_FLOAT_EQ(clock.correct1, static_cast<float>(1 / (1 - std::pow(0.9, t))));
-      ASSERT_NEAR(clock.correct2, 1 / (1 - std::pow(static_cast<double>(rule.beta2), t)), 1e-5 * static_cast<double>(clock.correct2));
+      ASSERT_NEAR(clock.correct2, 1 / (1 - std::pow(static_cast<double>(rule.beta2), t)),
+                  1e-5 * static_cast<double>(clock.correct2));
 
       auto const before = now.values();
       shunt::adam_step<std::int64_t> const step{.rule = rule,
@@ -70,15 +76,20 @@ TEST(DeviceAdam, IsTheAlgorithmAndCanBeTakenBack) {
         float const g = scale * static_cast<float>(static_cast<double>(gradient.data()[i]) / unit);
         m[i] = rule.beta1 * m[i] + (1 - rule.beta1) * g;
         v[i] = rule.beta2 * v[i] + (1 - rule.beta2) * g * g;
-        w[i] -= rule.rate * (m[i] * clock.correct1) / (std::sqrt(v[i] * clock.correct2) + rule.epsilon);
+        w[i] -=
+            rule.rate * (m[i] * clock.correct1) / (std::sqrt(v[i] * clock.correct2) + rule.epsilon);
       }
       ASSERT_EQ(now.values(), (std::vector<std::vector<float>>{w, m, v})) << "update " << t;
       ASSERT_EQ(sent.values(), w);
 
-      // the word says no: nothing is taken back; it says yes: everything is, and the step can be made again
+      // the word says no: nothing is taken back; it says yes: everything is, and the step can be
+      // made again
       std::int64_t word = 0;
-      shunt::adam_rollback const back{
-          .elements = elements, .kept = kept.state(), .state = now.state(), .sent = sent.data(), .condition = &word};
+      shunt::adam_rollback const back{.elements = elements,
+                                      .kept = kept.state(),
+                                      .state = now.state(),
+                                      .sent = sent.data(),
+                                      .condition = &word};
       shunt::adam_tick const untick{.rule = rule, .clock = &clock, .by = -1, .condition = &word};
       auto const after = now.values();
       auto const ticked = clock;
@@ -108,13 +119,18 @@ TEST(DeviceAdam, FloatGradientsAndAWordThatLeavesTheStepOut) {
   std::int64_t word = 0;
   shunt::adam_rule const rule;
   emulate(shunt::adam_tick{.rule = rule, .clock = &clock}, 1);
-  shunt::adam_step<float> const step{
-      .rule = rule, .elements = 6, .state = now.state(), .gradient = gradient.data(), .clock = &clock, .condition = &word};
+  shunt::adam_step<float> const step{.rule = rule,
+                                     .elements = 6,
+                                     .state = now.state(),
+                                     .gradient = gradient.data(),
+                                     .clock = &clock,
+                                     .condition = &word};
   emulate(step, step.items());
   EXPECT_EQ(now.weights.values(), std::vector<float>(6, 0));
   word = 1;
   emulate(step, step.items());
-  for (float const w : now.weights.values()) EXPECT_NEAR(w, -1e-3F, 1e-6F);  // the first step goes by the rate
+  for (float const w : now.weights.values())
+    EXPECT_NEAR(w, -1e-3F, 1e-6F);  // the first step goes by the rate
 }
 
 }  // namespace

@@ -12,13 +12,15 @@ inline std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
   return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound));
 }
 
-/// Layers whose loads are even, skewed, of one expert only, with zeros, with ties, with no token at all; ranks with unequal slots.
-inline shunt::expert_layers random_layers(std::mt19937_64& random, std::int32_t layers, std::int32_t most_experts,
-                                          std::int64_t most_ranks) {
+/// Layers whose loads are even, skewed, of one expert only, with zeros, with ties, with no token at
+/// all; ranks with unequal slots.
+inline shunt::expert_layers random_layers(std::mt19937_64& random, std::int32_t layers,
+                                          std::int32_t most_experts, std::int64_t most_ranks) {
   shunt::expert_layers p{.layers = layers};
   p.experts = static_cast<std::int32_t>(1 + below(random, most_experts));
   auto const ranks = 1 + below(random, most_ranks);
-  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 6)));
+  for (std::int64_t r = 0; r < ranks; ++r)
+    p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 6)));
   while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
   for (std::int32_t l = 0; l < p.layers; ++l) {
     auto const shape = below(random, 7);

@@ -18,11 +18,13 @@ using shunt::emulated_team;
 using shunt_test::random_layers;
 using shunt_test::values_of;
 
-/// Runs what a kernel runs for each layer, with poisoned shared memory of exactly the size asked for.
+/// Runs what a kernel runs for each layer, with poisoned shared memory of exactly the size asked
+/// for.
 template <class Layers>
 void emulate(Layers const& kernel, std::int32_t layers, std::int32_t threads, std::uint32_t turn) {
   for (std::int32_t l = 0; l < layers; ++l) {
-    std::vector<std::uint64_t> shared(static_cast<std::size_t>(kernel.shared_bytes() + 7) / 8, 0xa5a5a5a5a5a5a5a5);
+    std::vector<std::uint64_t> shared(static_cast<std::size_t>(kernel.shared_bytes() + 7) / 8,
+                                      0xa5a5a5a5a5a5a5a5);
     kernel(emulated_team(threads, turn), l, reinterpret_cast<unsigned char*>(shared.data()));
   }
 }
@@ -32,16 +34,20 @@ struct placed {
 };
 
 placed swift_moe(shunt::expert_layers const& p, std::int32_t threads, std::uint32_t turn) {
-  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1), std::vector<std::int32_t>(p.loads.size(), -1)};
-  emulate(shunt::swift_moe_layers{p.loads.data(), p.experts, p.slots(), out.expert_of.data(), out.replicas.data()}, p.layers, threads,
-          turn);
+  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1),
+             std::vector<std::int32_t>(p.loads.size(), -1)};
+  emulate(shunt::swift_moe_layers{p.loads.data(), p.experts, p.slots(), out.expert_of.data(),
+                                  out.replicas.data()},
+          p.layers, threads, turn);
   return out;
 }
 
-placed eplb(shunt::expert_layers const& p, std::vector<std::int32_t> const& first_slot, std::int32_t threads, std::uint32_t turn) {
-  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1), std::vector<std::int32_t>(p.loads.size(), -1)};
-  emulate(shunt::eplb_layers{p.loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(), out.expert_of.data(), out.replicas.data(),
-                             p.groups, p.ranks_per_node},
+placed eplb(shunt::expert_layers const& p, std::vector<std::int32_t> const& first_slot,
+            std::int32_t threads, std::uint32_t turn) {
+  placed out{std::vector<std::int32_t>(static_cast<std::size_t>(p.layers * p.slots()), -1),
+             std::vector<std::int32_t>(p.loads.size(), -1)};
+  emulate(shunt::eplb_layers{p.loads.data(), p.experts, p.ranks(), p.slots(), first_slot.data(),
+                             out.expert_of.data(), out.replicas.data(), p.groups, p.ranks_per_node},
           p.layers, threads, turn);
   return out;
 }
@@ -63,7 +69,8 @@ TEST(DevicePlacement, SwiftMoeIsTheHostsAnswer) {
   for (int i = 0; i < 4000; ++i) {
     auto const p = random_layers(random, 2, i % 8 == 0 ? 300 : 20, 12);
     auto const host = shunt::swift_moe{}(p).plan;
-    auto const device = swift_moe(p, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
+    auto const device =
+        swift_moe(p, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
     ASSERT_EQ(device.expert_of, values_of(host.expert_of)) << "case " << i;
     ASSERT_EQ(device.replicas, counts_of(host)) << "case " << i;
   }
@@ -74,7 +81,8 @@ TEST(DevicePlacement, EplbIsTheHostsAnswer) {
   for (int i = 0; i < 4000; ++i) {
     auto const p = random_layers(random, 2, i % 8 == 0 ? 200 : 20, i % 5 == 0 ? 80 : 12);
     auto const host = shunt::eplb{}(p).plan;
-    auto const device = eplb(p, host.first_slot, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
+    auto const device =
+        eplb(p, host.first_slot, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
     ASSERT_EQ(device.expert_of, values_of(host.expert_of)) << "case " << i;
     ASSERT_EQ(device.replicas, counts_of(host)) << "case " << i;
   }
@@ -93,9 +101,11 @@ TEST(DevicePlacement, EplbWithinNodesIsTheHostsAnswer) {
     std::vector<std::int32_t> first_slot{0};
     for (auto const s : p.slots_per_rank) first_slot.push_back(first_slot.back() + s);
     auto const host = shunt::eplb{}(p);
-    auto const device = eplb(p, first_slot, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
+    auto const device =
+        eplb(p, first_slot, team_sizes[random() % 4], static_cast<std::uint32_t>(random()));
     if (!host.has_plan()) {
-      ASSERT_EQ(device.expert_of, std::vector<std::int32_t>(device.expert_of.size(), -1)) << "case " << i;
+      ASSERT_EQ(device.expert_of, std::vector<std::int32_t>(device.expert_of.size(), -1))
+          << "case " << i;
       ++refused;
       continue;
     }
@@ -107,7 +117,8 @@ TEST(DevicePlacement, EplbWithinNodesIsTheHostsAnswer) {
   EXPECT_GT(solved, 1000);
 }
 
-/// A thread that read what another one writes in the same phase would see other values when turns change.
+/// A thread that read what another one writes in the same phase would see other values when turns
+/// change.
 TEST(DevicePlacement, NoPhaseDependsOnWhoGoesFirst) {
   std::mt19937_64 random(13);
   for (int i = 0; i < 20; ++i) {
@@ -125,8 +136,10 @@ TEST(DevicePlacement, NoPhaseDependsOnWhoGoesFirst) {
 /// The size that the targets name: 256 experts on 288 slots of 32 ranks.
 TEST(DevicePlacement, TheTargetsLayer) {
   std::mt19937_64 random(14);
-  shunt::expert_layers p{.layers = 4, .experts = 256, .loads = {}, .slots_per_rank = std::vector<std::int32_t>(32, 9)};
-  for (std::int32_t i = 0; i < p.layers * p.experts; ++i) p.loads.push_back(static_cast<std::int64_t>(1) << (random() % 14));
+  shunt::expert_layers p{
+      .layers = 4, .experts = 256, .loads = {}, .slots_per_rank = std::vector<std::int32_t>(32, 9)};
+  for (std::int32_t i = 0; i < p.layers * p.experts; ++i)
+    p.loads.push_back(static_cast<std::int64_t>(1) << (random() % 14));
   auto const s = shunt::swift_moe{}(p).plan, e = shunt::eplb{}(p).plan;
   EXPECT_EQ(swift_moe(p, 256, 0).expert_of, values_of(s.expert_of));
   EXPECT_EQ(eplb(p, e.first_slot, 256, 0).expert_of, values_of(e.expert_of));

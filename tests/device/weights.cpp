@@ -26,7 +26,8 @@ void emulate_rows(Rows const& rows, std::int32_t count, std::int64_t threads = 5
 
 std::size_t at(std::int64_t i) { return static_cast<std::size_t>(i); }
 
-/// Every rank packs, parts travel, every rank unpacks: then every slot holds all of its expert's weights.
+/// Every rank packs, parts travel, every rank unpacks: then every slot holds all of its expert's
+/// weights.
 TEST(DeviceWeights, ScatterFillsEverySlot) {
   std::mt19937_64 random(21);
   int twice = 0;
@@ -36,19 +37,23 @@ TEST(DeviceWeights, ScatterFillsEverySlot) {
     std::int32_t const ranks = p.ranks(), slots = p.slots();
     std::int32_t const weight_bytes = i % 3 == 0 ? 1 : 4;
     std::int64_t const elements = i % 2 == 0 ? 64 * ranks : 1 + below(random, 70);
-    auto const map = shunt::uniform_shards{}({.experts = p.experts, .ranks = ranks, .elements = elements}).plan;
+    auto const map =
+        shunt::uniform_shards{}({.experts = p.experts, .ranks = ranks, .elements = elements}).plan;
     auto const parts = shunt::parts_of(map, ranks, weight_bytes);
-    std::int64_t const row_bytes = (parts.longest + 15) / 16 * 16, expert_bytes = elements * weight_bytes;
+    std::int64_t const row_bytes = (parts.longest + 15) / 16 * 16,
+                       expert_bytes = elements * weight_bytes;
 
     std::int64_t part_rows = 0;
     for (auto const s : p.slots_per_rank) part_rows = std::max<std::int64_t>(part_rows, s);
     std::vector<std::int32_t> rank_of_slot;
-    for (std::int32_t r = 0; r < ranks; ++r) rank_of_slot.insert(rank_of_slot.end(), at(p.slots_per_rank[at(r)]), r);
+    for (std::int32_t r = 0; r < ranks; ++r)
+      rank_of_slot.insert(rank_of_slot.end(), at(p.slots_per_rank[at(r)]), r);
 
     auto const expert_of = shunt_test::values_of(plan.expert_of);
     std::vector<std::int32_t> row_of(expert_of.size(), 99);
     std::vector<std::int64_t> rows(at(p.layers * ranks), -1);
-    shunt::scatter_rows const plan_rows{ranks, slots, plan.first_slot.data(), expert_of.data(), row_of.data(), rows.data()};
+    shunt::scatter_rows const plan_rows{
+        ranks, slots, plan.first_slot.data(), expert_of.data(), row_of.data(), rows.data()};
     for (std::int64_t item = 0; item < p.layers * ranks; ++item) plan_rows(item);
 
     for (std::int32_t layer = 0; layer < p.layers; ++layer) {
@@ -71,22 +76,25 @@ TEST(DeviceWeights, ScatterFillsEverySlot) {
           shards.insert(shards.end(), begin, begin + parts.bytes[cell + at(e)]);
         }
         all.emplace_back(at(ranks * part_bytes), std::uint8_t{0xee});
-        emulate_rows(shunt::pack_weights{shards.data(), &parts.offset[cell], &parts.bytes[cell], experts, row, rank_of_slot.data(),
-                                         part_rows, row_bytes, all.back().data()},
+        emulate_rows(shunt::pack_weights{shards.data(), &parts.offset[cell], &parts.bytes[cell],
+                                         experts, row, rank_of_slot.data(), part_rows, row_bytes,
+                                         all.back().data()},
                      slots);
       }
       for (std::int32_t r = 0; r < ranks; ++r) {
         std::vector<unsigned char> arrived;
         for (std::int32_t source = 0; source < ranks; ++source) {
-          auto const used = rows[at(layer * ranks + r)] * row_bytes;  // no more than this has to travel
+          auto const used =
+              rows[at(layer * ranks + r)] * row_bytes;  // no more than this has to travel
           auto const begin = all[at(source)].begin() + r * part_bytes;
           arrived.insert(arrived.end(), begin, begin + used);
           arrived.insert(arrived.end(), at(part_bytes - used), std::uint8_t{0xdd});
         }
         auto const first = plan.first_slot[at(r)], own = p.slots_per_rank[at(r)];
         std::vector<unsigned char> filled(at(own * expert_bytes), std::uint8_t{0xcc});
-        emulate_rows(shunt::unpack_weights{arrived.data(), parts.begin.data(), parts.bytes.data(), experts + first, row + first, ranks,
-                                           p.experts, part_rows, row_bytes, expert_bytes, filled.data()},
+        emulate_rows(shunt::unpack_weights{arrived.data(), parts.begin.data(), parts.bytes.data(),
+                                           experts + first, row + first, ranks, p.experts,
+                                           part_rows, row_bytes, expert_bytes, filled.data()},
                      own * ranks);
         for (std::int32_t s = 0; s < own; ++s) {
           auto const wanted = weights.begin() + experts[first + s] * expert_bytes;
@@ -102,7 +110,9 @@ TEST(DeviceWeights, ScatterFillsEverySlot) {
 
 TEST(DeviceWeights, TwoPartsOfAnExpertAtOneRankAreRefused) {
   shunt::shard_map map{.elements = 10, .shards = {}};
-  map.shards.push_back({{.owner = 0, .begin = 0, .end = 3}, {.owner = 1, .begin = 3, .end = 6}, {.owner = 0, .begin = 6, .end = 10}});
+  map.shards.push_back({{.owner = 0, .begin = 0, .end = 3},
+                        {.owner = 1, .begin = 3, .end = 6},
+                        {.owner = 0, .begin = 6, .end = 10}});
   try {
     (void)shunt::parts_of(map, 2, 4);
     FAIL();
@@ -118,7 +128,8 @@ void sums_are_right(std::uint64_t seed) {
     auto const slots = 1 + below(random, 9);
     auto const elements = i % 2 == 0 ? 16 * (1 + below(random, 4)) : 1 + below(random, 33);
     std::vector<std::int32_t> expert_of;
-    for (std::int64_t s = 0; s < slots; ++s) expert_of.push_back(static_cast<std::int32_t>(below(random, 4)));
+    for (std::int64_t s = 0; s < slots; ++s)
+      expert_of.push_back(static_cast<std::int32_t>(below(random, 4)));
     std::vector<shunt::detail::vector_of<T>> memory(at(slots * elements));
     T* const gradients = memory.front().at;
     for (std::int64_t k = 0; k < slots * elements; ++k)
@@ -127,12 +138,15 @@ void sums_are_right(std::uint64_t seed) {
     std::vector<T> wanted(gradients, gradients + slots * elements);
     for (std::int64_t s = 0; s < slots; ++s) {
       bool is_first = true;
-      for (std::int64_t before = 0; before < s; ++before) is_first = is_first && expert_of[at(before)] != expert_of[at(s)];
+      for (std::int64_t before = 0; before < s; ++before)
+        is_first = is_first && expert_of[at(before)] != expert_of[at(s)];
       for (std::int64_t after = s + 1; after < slots && is_first; ++after)
         if (expert_of[at(after)] == expert_of[at(s)])
-          for (std::int64_t k = 0; k < elements; ++k) wanted[at(s * elements + k)] += gradients[after * elements + k];
+          for (std::int64_t k = 0; k < elements; ++k)
+            wanted[at(s * elements + k)] += gradients[after * elements + k];
     }
-    emulate_rows(shunt::sum_slot_gradients<T>{gradients, elements, expert_of.data(), static_cast<std::int32_t>(slots)},
+    emulate_rows(shunt::sum_slot_gradients<T>{gradients, elements, expert_of.data(),
+                                              static_cast<std::int32_t>(slots)},
                  static_cast<std::int32_t>(slots));
     ASSERT_EQ(std::vector<T>(gradients, gradients + slots * elements), wanted) << "case " << i;
   }
@@ -154,7 +168,8 @@ TEST(DeviceWeights, RowsAreGathered) {
     for (std::int64_t row = 0; row < 9; ++row)
       for (std::int64_t k = 0; k < bytes; ++k) {
         auto const source = source_of[at(row)];
-        ASSERT_EQ(to[at(row * bytes + k)], source < 0 ? 0xee : from[at(source / 2 * bytes + k)]) << bytes << " row " << row;
+        ASSERT_EQ(to[at(row * bytes + k)], source < 0 ? 0xee : from[at(source / 2 * bytes + k)])
+            << bytes << " row " << row;
       }
   }
 }

@@ -22,8 +22,8 @@
 #include "shunt/solve/shards/uniform_shards.hpp"
 
 // docs/placing-experts.md {
-/// EPLB's rebalance_experts(weight, 288, 8, 4, 32), searched further: 256 experts in 8 groups, 288 slots on 32 GPUs of 4 machines.
-/// weight: layers x 256 tokens, row by row.
+/// EPLB's rebalance_experts(weight, 288, 8, 4, 32), searched further: 256 experts in 8 groups, 288
+/// slots on 32 GPUs of 4 machines. weight: layers x 256 tokens, row by row.
 shunt::physical_map rebalance(std::int32_t layers, std::vector<std::int64_t> weight) {
   shunt::expert_layers const problem{.layers = layers,
                                      .experts = 256,
@@ -36,25 +36,34 @@ shunt::physical_map rebalance(std::int32_t layers, std::vector<std::int64_t> wei
   return shunt::physical_map_of(answer.plan);  // phy2log, log2phy, logcnt
 }
 
-/// The next window: `now` changed by at most two experts a layer, to be good in the windows to come.
-shunt::physical_map adjust(shunt::expert_layers problem, shunt::physical_map const& now, std::vector<std::int64_t> earlier_loads) {
+/// The next window: `now` changed by at most two experts a layer, to be good in the windows to
+/// come.
+shunt::physical_map adjust(shunt::expert_layers problem, shunt::physical_map const& now,
+                           std::vector<std::int64_t> earlier_loads) {
   problem.previous = shunt::placement_of(now, problem.slots_per_rank).expert_of;
   problem.history = std::move(earlier_loads);  // windows x layers x experts, the oldest first
   return shunt::physical_map_of(shunt::solve(problem, shunt::incremental{.moves = 2}).plan);
 }
 
-/// What one rank of a SwiftMoE training run keeps: after each iteration's router it is given everybody's counts, and says how the tokens
-/// are split now and what this rank sends and receives so that the next placement holds. Every rank decides alike.
+/// What one rank of a SwiftMoE training run keeps: after each iteration's router it is given
+/// everybody's counts, and says how the tokens are split now and what this rank sends and receives
+/// so that the next placement holds. Every rank decides alike.
 class expert_planner {
  public:
-  expert_planner(shunt::expert_placement const& first, shunt::optimizer_state const& optimizer, shunt::rank_id self)
-      : decide_(first), scatter_(optimizer, shunt::solve(optimizer, shunt::uniform_shards{}).plan, first.first_slot, first.layers, self) {}
+  expert_planner(shunt::expert_placement const& first, shunt::optimizer_state const& optimizer,
+                 shunt::rank_id self)
+      : decide_(first),
+        scatter_(optimizer, shunt::solve(optimizer, shunt::uniform_shards{}).plan, first.first_slot,
+                 first.layers, self) {}
 
-  shunt::rank_program const& operator()(std::span<std::int64_t const> counts /* layers x ranks x experts */) {
+  shunt::rank_program const& operator()(
+      std::span<std::int64_t const> counts /* layers x ranks x experts */) {
     decide_(counts);
     return scatter_(decide_.placement());
   }
-  std::span<shunt::token_split const> splits() const { return decide_.splits(); }  // tokens per (source rank, slot), one a layer
+  std::span<shunt::token_split const> splits() const {
+    return decide_.splits();
+  }  // tokens per (source rank, slot), one a layer
 
  private:
   shunt::swift_moe_iteration decide_;
@@ -66,31 +75,39 @@ namespace {
 
 std::vector<std::int64_t> some_loads(std::int32_t cells, std::int64_t seed) {
   std::vector<std::int64_t> loads;
-  for (std::int64_t i = 0; i < cells; ++i) loads.push_back(1 + (i * i * 31 + i * 17 + seed) % 997 * ((i + seed) % 5 == 0 ? 9 : 1));
+  for (std::int64_t i = 0; i < cells; ++i)
+    loads.push_back(1 + (i * i * 31 + i * 17 + seed) % 997 * ((i + seed) % 5 == 0 ? 9 : 1));
   return loads;
 }
 
 TEST(PlacingExperts, BeatsWhatItReplaces) {
-  shunt::expert_layers problem{.layers = 2, .experts = 256, .loads = some_loads(512, 3), .slots_per_rank = shunt::deal_slots(288, 32)};
+  shunt::expert_layers problem{.layers = 2,
+                               .experts = 256,
+                               .loads = some_loads(512, 3),
+                               .slots_per_rank = shunt::deal_slots(288, 32)};
   problem.ranks_per_node = 8;
   problem.groups = 8;
   auto const map = rebalance(2, problem.loads);
   EXPECT_EQ(map.physical_to_logical.size(), 2u * 288);
   auto const plan = shunt::placement_of(map, problem.slots_per_rank);
   EXPECT_TRUE(shunt::check(problem, plan).empty());
-  EXPECT_LE(shunt::mean_max_over_mean(problem, plan), shunt::solve(problem, shunt::eplb{}).objective);
+  EXPECT_LE(shunt::mean_max_over_mean(problem, plan),
+            shunt::solve(problem, shunt::eplb{}).objective);
 
   auto later = problem;
   later.loads = some_loads(512, 4);
   later.groups = later.ranks_per_node = 0;
   auto const next = shunt::placement_of(adjust(later, map, problem.loads), problem.slots_per_rank);
   EXPECT_TRUE(shunt::check(later, next).empty());
-  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(2)) EXPECT_LE(shunt::moved_experts(plan.layer(l), next, l), 2);
+  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(2))
+    EXPECT_LE(shunt::moved_experts(plan.layer(l), next, l), 2);
 }
 
 TEST(PlacingExperts, EveryRankPlansAlike) {
-  shunt::expert_layers const layers{
-      .layers = 3, .experts = 4, .loads = std::vector<std::int64_t>(12, 1), .slots_per_rank = shunt::deal_slots(8, 4)};
+  shunt::expert_layers const layers{.layers = 3,
+                                    .experts = 4,
+                                    .loads = std::vector<std::int64_t>(12, 1),
+                                    .slots_per_rank = shunt::deal_slots(8, 4)};
   shunt::optimizer_state const optimizer{.experts = 4, .ranks = 4, .elements = 64};
   auto const first = shunt::solve(layers, shunt::uniform{}).plan;
   auto const counts = some_loads(3 * 4 * 4, 1);

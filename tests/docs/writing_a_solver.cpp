@@ -14,9 +14,11 @@
 struct eager_one_f_one_b {
   static constexpr std::string_view name = "eager_one_f_one_b";
 
-  std::int32_t ahead = 1;  ///< micro-batches in flight beyond 1F1B's; each costs one stash on every stage
+  std::int32_t ahead =
+      1;  ///< micro-batches in flight beyond 1F1B's; each costs one stash on every stage
 
-  [[nodiscard]] constexpr shunt::solution<shunt::pipeline_schedule> operator()(shunt::pipeline_job const& job) const {
+  [[nodiscard]] constexpr shunt::solution<shunt::pipeline_schedule> operator()(
+      shunt::pipeline_job const& job) const {
     shunt::validate(job);
     shunt::require_layout(job, name, shunt::stage_layout::shape::linear);
     auto schedule = shunt::empty_schedule(job);
@@ -54,8 +56,10 @@ TEST(WritingASolver, HidesTransfers) {
 }
 
 TEST(WritingASolver, ComposesWithTransforms) {
-  pipeline_job const job{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}, .dead = {{1, 2}}};
-  auto const answer = solve(job, eager_one_f_one_b{} | reroute{} | split_backward{} | stagger_step{});
+  pipeline_job const job{
+      .pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}, .dead = {{1, 2}}};
+  auto const answer =
+      solve(job, eager_one_f_one_b{} | reroute{} | split_backward{} | stagger_step{});
   ASSERT_TRUE(answer.has_plan()) << answer.reason;
   EXPECT_TRUE(check(job, answer.plan).empty());
 }

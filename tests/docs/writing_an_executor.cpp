@@ -17,7 +17,8 @@
 template <shunt::transport Net>
 class metered {
  public:
-  explicit metered(Net net) : net_(std::move(net)), sent_(static_cast<std::size_t>(net_.size()), 0) {}
+  explicit metered(Net net)
+      : net_(std::move(net)), sent_(static_cast<std::size_t>(net_.size()), 0) {}
 
   [[nodiscard]] shunt::rank_id rank() const { return net_.rank(); }
   [[nodiscard]] std::int32_t size() const { return net_.size(); }
@@ -25,7 +26,9 @@ class metered {
     net_.send(peer, channel, out);
     sent_[peer] += static_cast<shunt::byte_count>(out.size());
   }
-  void receive(shunt::rank_id peer, std::int32_t channel, std::span<std::byte> in) { net_.receive(peer, channel, in); }
+  void receive(shunt::rank_id peer, std::int32_t channel, std::span<std::byte> in) {
+    net_.receive(peer, channel, in);
+  }
   void flush() { net_.flush(); }
   void close() { net_.close(); }
 
@@ -46,7 +49,9 @@ using namespace shunt;
 struct numbers {
   alignas(64) std::array<std::int64_t, 2> values{};
   void operator()(rank_id rank, task const&) { values[rank.index()] += 1; }
-  std::span<std::byte> buffer(rank_id rank, buffer_id) { return std::as_writable_bytes(std::span(values).subspan(rank.index(), 1)); }
+  std::span<std::byte> buffer(rank_id rank, buffer_id) {
+    return std::as_writable_bytes(std::span(values).subspan(rank.index(), 1));
+  }
 };
 
 TEST(WritingAnExecutor, TheRankLoopRunsOverAnyTransport) {
@@ -63,7 +68,8 @@ TEST(WritingAnExecutor, TheRankLoopRunsOverAnyTransport) {
   {
     std::vector<std::jthread> threads;
     for (auto& end : ends)
-      threads.emplace_back([&] { rank_loop(end, work, 0, stopwatch{}).run(program, [](std::int32_t) {}); });
+      threads.emplace_back(
+          [&] { rank_loop(end, work, 0, stopwatch{}).run(program, [](std::int32_t) {}); });
   }
   EXPECT_EQ(work.values[1], 42);
   EXPECT_EQ(ends[0].sent_to(1), 8);

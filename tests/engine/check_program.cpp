@@ -1,4 +1,5 @@
-// What check(program) must find, against rules written down a second time in the most direct way; and the dependencies it builds on.
+// What check(program) must find, against rules written down a second time in the most direct way;
+// and the dependencies it builds on.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +25,8 @@ using namespace shunt;
 using namespace toys;
 using rule = program_rule;
 
-/// Two ranks with buffers 0 (64 bytes, persistent), 1 (64 bytes, persistent) and 2 (64 bytes, not written).
+/// Two ranks with buffers 0 (64 bytes, persistent), 1 (64 bytes, persistent) and 2 (64 bytes, not
+/// written).
 program_builder two_ranks() {
   program_builder b(2);
   for (rank_id const r : {rank_id{0}, rank_id{1}})
@@ -35,7 +37,8 @@ program_builder two_ranks() {
 void expect_only(program const& p, std::vector<program_violation> const& expected) {
   auto const found = check(p);
   EXPECT_EQ(found, expected);
-  for (auto const& v : found) EXPECT_EQ(std::count(expected.begin(), expected.end(), v), 1) << to_string(v);
+  for (auto const& v : found)
+    EXPECT_EQ(std::count(expected.begin(), expected.end(), v), 1) << to_string(v);
 }
 
 TEST(check_program, finds_regions_and_tables_out_of_range) {
@@ -49,7 +52,9 @@ TEST(check_program, finds_regions_and_tables_out_of_range) {
                          {.rule = rule::region, .at = {0, 1}, .where = {7, 0, 1}},
                          {.rule = rule::region, .at = {1, 0}, .where = {0, -1, 4}},
                          {.rule = rule::region, .at = {1, 1}, .where = {0, 8, -4}},
-                         {.rule = rule::region, .at = {1, 2}, .where = {0, std::int64_t{1} << 62, std::int64_t{1} << 62}}});
+                         {.rule = rule::region,
+                          .at = {1, 2},
+                          .where = {0, std::int64_t{1} << 62, std::int64_t{1} << 62}}});
   auto p = two_ranks().finish();
   p.ranks[1].buffers[2].size = -3;
   p.ranks[0].instructions.resize(3);
@@ -93,13 +98,14 @@ TEST(check_program, finds_regions_that_do_not_fit_the_opcode) {
   b.add(0, element::int64, {0, 4, 8}, {1, 0, 8});
   b.add(0, element::int32, {0, 0, 6}, {1, 0, 6});
   b.add(0, element::float32, {0, 0, 8}, {0, 0, 8});
-  expect_only(b.peek(), {{.rule = rule::size, .at = {0, 0}, .where = {0, 0, 8}, .found = 8, .expected = 12},
-                         {.rule = rule::overlap, .at = {0, 1}, .where = {0, 4, 8}},
-                         {.rule = rule::size, .at = {0, 2}, .where = {0, 0, 16}, .found = 16, .expected = 8},
-                         {.rule = rule::alignment, .at = {0, 3}, .where = {0, 4, 8}, .expected = 8},
-                         {.rule = rule::alignment, .at = {0, 4}, .where = {0, 0, 6}, .expected = 4},
-                         {.rule = rule::alignment, .at = {0, 4}, .where = {1, 0, 6}, .expected = 4},
-                         {.rule = rule::overlap, .at = {0, 5}, .where = {0, 0, 8}}});
+  expect_only(b.peek(),
+              {{.rule = rule::size, .at = {0, 0}, .where = {0, 0, 8}, .found = 8, .expected = 12},
+               {.rule = rule::overlap, .at = {0, 1}, .where = {0, 4, 8}},
+               {.rule = rule::size, .at = {0, 2}, .where = {0, 0, 16}, .found = 16, .expected = 8},
+               {.rule = rule::alignment, .at = {0, 3}, .where = {0, 4, 8}, .expected = 8},
+               {.rule = rule::alignment, .at = {0, 4}, .where = {0, 0, 6}, .expected = 4},
+               {.rule = rule::alignment, .at = {0, 4}, .where = {1, 0, 6}, .expected = 4},
+               {.rule = rule::overlap, .at = {0, 5}, .where = {0, 0, 8}}});
   auto p = b.peek();
   p.ranks[0].instructions.resize(1);
   p.ranks[0].instructions[0].reads.count = 2;
@@ -122,11 +128,16 @@ TEST(check_program, finds_parts_that_do_not_fit_the_group) {
   }
   std::vector<program_violation> expected;
   for (rank_id const r : {rank_id{0}, rank_id{1}}) {
-    expected.push_back({.rule = rule::size, .at = {r, 0}, .where = {0, 0, 24}, .found = 24, .expected = 16});
-    expected.push_back({.rule = rule::size, .at = {r, 1}, .where = {1, 0, 24}, .found = 24, .expected = 16});
-    expected.push_back({.rule = rule::size, .at = {r, 2}, .where = {0, 0, 15}, .found = 15, .expected = 14});
-    expected.push_back({.rule = rule::size, .at = {r, 2}, .where = {1, 16, 8}, .found = 8, .expected = 16});
-    expected.push_back({.rule = rule::alignment, .at = {r, 3}, .where = {0, 20, 16}, .expected = 8});
+    expected.push_back(
+        {.rule = rule::size, .at = {r, 0}, .where = {0, 0, 24}, .found = 24, .expected = 16});
+    expected.push_back(
+        {.rule = rule::size, .at = {r, 1}, .where = {1, 0, 24}, .found = 24, .expected = 16});
+    expected.push_back(
+        {.rule = rule::size, .at = {r, 2}, .where = {0, 0, 15}, .found = 15, .expected = 14});
+    expected.push_back(
+        {.rule = rule::size, .at = {r, 2}, .where = {1, 16, 8}, .found = 8, .expected = 16});
+    expected.push_back(
+        {.rule = rule::alignment, .at = {r, 3}, .where = {0, 20, 16}, .expected = 8});
     expected.push_back({.rule = rule::overlap, .at = {r, 3}, .where = {0, 32, 16}});
   }
   expect_only(b.peek(), expected);
@@ -137,8 +148,8 @@ TEST(check_program, finds_parts_that_do_not_fit_the_group) {
     c.reduce_scatter(r, g, element::int64, reduction::sum, {0, 0, 32}, {0, r == 1 ? 0 : 16, 16});
     c.all_gather(r, g, {0, r == 1 ? 16 : 0, 16}, {0, 0, 32});
   }
-  expect_only(c.peek(),
-              {{.rule = rule::overlap, .at = {0, 1}, .where = {0, 0, 32}}, {.rule = rule::overlap, .at = {1, 1}, .where = {0, 0, 32}}});
+  expect_only(c.peek(), {{.rule = rule::overlap, .at = {0, 1}, .where = {0, 0, 32}},
+                         {.rule = rule::overlap, .at = {1, 1}, .where = {0, 0, 32}}});
 }
 
 TEST(check_program, finds_messages_without_a_counterpart) {
@@ -149,10 +160,12 @@ TEST(check_program, finds_messages_without_a_counterpart) {
   b.receive(1, 0, {0, 0, 8});
   b.receive(1, 0, {0, 0, 8});
   b.receive(1, 0, {0, 0, 8});
-  expect_only(b.peek(), {{.rule = rule::unmatched_message, .at = {0, 1}, .other = {1, program_violation::whole}},
-                         {.rule = rule::message_size, .at = {0, 2}, .other = {1, 1}, .found = 16, .expected = 8},
-                         {.rule = rule::unmatched_message, .at = {1, 2}, .other = {0, program_violation::whole}},
-                         {.rule = rule::deadlock, .at = {1, 2}}});
+  expect_only(
+      b.peek(),
+      {{.rule = rule::unmatched_message, .at = {0, 1}, .other = {1, program_violation::whole}},
+       {.rule = rule::message_size, .at = {0, 2}, .other = {1, 1}, .found = 16, .expected = 8},
+       {.rule = rule::unmatched_message, .at = {1, 2}, .other = {0, program_violation::whole}},
+       {.rule = rule::deadlock, .at = {1, 2}}});
 }
 
 TEST(check_program, finds_collectives_that_disagree) {
@@ -168,8 +181,13 @@ TEST(check_program, finds_collectives_that_disagree) {
   b.reduce_scatter(1, g, element::int64, reduction::sum, {0, 0, 16}, {1, 0, 8});
   b.all_gather(1, g, {0, 0, 8}, {1, 0, 16});
   std::vector<program_violation> expected;
-  for (std::int32_t n = 0; n < 4; ++n) expected.push_back({.rule = rule::collective_mismatch, .at = {1, n}, .other = {0, n}, .found = 0});
-  expected.push_back({.rule = rule::missing_member, .at = {1, 4}, .other = {0, program_violation::whole}, .found = 0});
+  for (std::int32_t n = 0; n < 4; ++n)
+    expected.push_back(
+        {.rule = rule::collective_mismatch, .at = {1, n}, .other = {0, n}, .found = 0});
+  expected.push_back({.rule = rule::missing_member,
+                      .at = {1, 4},
+                      .other = {0, program_violation::whole},
+                      .found = 0});
   expected.push_back({.rule = rule::deadlock, .at = {1, 4}});
   expect_only(b.peek(), expected);
 }
@@ -182,7 +200,8 @@ TEST(check_program, finds_circles) {
   b.all_reduce(0, g, element::int64, reduction::sum, {0, 0, 8});
   b.all_reduce(1, g, element::int64, reduction::sum, {0, 0, 8});
   b.send(1, 0, {0, 0, 8});
-  expect_only(b.peek(), {{.rule = rule::deadlock, .at = {0, 1}}, {.rule = rule::deadlock, .at = {1, 1}}});
+  expect_only(b.peek(),
+              {{.rule = rule::deadlock, .at = {0, 1}}, {.rule = rule::deadlock, .at = {1, 1}}});
 
   program_builder c(3);  // two groups in opposite orders
   for (rank_id const r : ids<rank_id>(3)) c.buffer(r, 8, true);
@@ -192,7 +211,8 @@ TEST(check_program, finds_circles) {
   c.all_reduce(1, d, element::int64, reduction::sum, {0, 0, 8});
   c.all_reduce(1, a, element::int64, reduction::sum, {0, 0, 8});
   c.fill(2, {0, 0, 8});
-  expect_only(c.peek(), {{.rule = rule::deadlock, .at = {0, 0}}, {.rule = rule::deadlock, .at = {1, 0}}});
+  expect_only(c.peek(),
+              {{.rule = rule::deadlock, .at = {0, 0}}, {.rule = rule::deadlock, .at = {1, 0}}});
 }
 
 TEST(check_program, finds_waits_and_batches_that_make_no_sense) {
@@ -270,16 +290,22 @@ TEST(check_program, finds_messages_whose_order_is_open) {
 }
 
 TEST(check_program, says_it_in_one_line) {
-  EXPECT_EQ(to_string(program_violation{.rule = rule::message_size, .at = {1, 5}, .other = {2, 7}, .found = 64, .expected = 32}),
-            "rank 1, instruction 5: message_size: 64 instead of 32 (with rank 2, instruction 7)");
-  EXPECT_EQ(to_string(program_violation{.rule = rule::unwritten, .at = {0, 3}, .where = {2, 8, 16}}),
-            "rank 0, instruction 3: unwritten: buffer 2 [8, +16)");
-  EXPECT_EQ(to_string(program_violation{.rule = rule::group, .at = {0, -1}, .found = 4}), "group 4: group");
-  EXPECT_EQ(to_string(program_violation{.rule = rule::missing_member, .at = {1, 4}, .other = {0, -1}, .found = 2}),
+  EXPECT_EQ(
+      to_string(program_violation{
+          .rule = rule::message_size, .at = {1, 5}, .other = {2, 7}, .found = 64, .expected = 32}),
+      "rank 1, instruction 5: message_size: 64 instead of 32 (with rank 2, instruction 7)");
+  EXPECT_EQ(
+      to_string(program_violation{.rule = rule::unwritten, .at = {0, 3}, .where = {2, 8, 16}}),
+      "rank 0, instruction 3: unwritten: buffer 2 [8, +16)");
+  EXPECT_EQ(to_string(program_violation{.rule = rule::group, .at = {0, -1}, .found = 4}),
+            "group 4: group");
+  EXPECT_EQ(to_string(program_violation{
+                .rule = rule::missing_member, .at = {1, 4}, .other = {0, -1}, .found = 2}),
             "rank 1, instruction 4: missing_member: group 2 (with rank 0)");
 }
 
-/// The memory rules by brute force: the transitive closure of the order, and every byte of every pair.
+/// The memory rules by brute force: the transitive closure of the order, and every byte of every
+/// pair.
 struct brute_force {
   explicit brute_force(rank_program const& own) {
     auto const n = own.instructions.size();
@@ -304,7 +330,8 @@ struct brute_force {
     auto const bytes = [&](auto const& regions) {
       byte_set all;
       for (region const& r : regions)
-        for (byte_count b = r.offset; b < r.offset + r.size; ++b) all.set(begin[r.buffer.index()] + static_cast<std::size_t>(b));
+        for (byte_count b = r.offset; b < r.offset + r.size; ++b)
+          all.set(begin[r.buffer.index()] + static_cast<std::size_t>(b));
       return all;
     };
     std::vector<byte_set> reads, writes;
@@ -316,7 +343,8 @@ struct brute_force {
       if ((reads[j] & ~written).any()) unwritten.insert(static_cast<std::int32_t>(j));
       written |= writes[j];
       for (std::size_t i = 0; i < j; ++i)
-        if (!before[i][j] && ((writes[i] & (writes[j] | reads[j])) | (reads[i] & writes[j])).any()) races = true;
+        if (!before[i][j] && ((writes[i] & (writes[j] | reads[j])) | (reads[i] & writes[j])).any())
+          races = true;
     }
   }
   std::set<std::int32_t> unwritten{};  // instructions that read what stands before them in no list
@@ -328,7 +356,8 @@ void damage(program& p, dice& d) {
   rank_id const r = d.below(static_cast<std::int64_t>(p.ranks.size()));
   auto& own = p.ranks[r];
   if (own.instructions.empty()) return;
-  auto const n = static_cast<std::size_t>(d.below(static_cast<std::int64_t>(own.instructions.size())));
+  auto const n =
+      static_cast<std::size_t>(d.below(static_cast<std::int64_t>(own.instructions.size())));
   auto& i = own.instructions[n];
   switch (d.below(8)) {
     case 0: i.after.count = 0; break;
@@ -357,7 +386,9 @@ TEST(check_program, agrees_with_brute_force_and_with_the_executors) {
     auto p = random_program(d, 3);
     for (int n = d.below(3); n > 0; --n) damage(p, d);
     program_violations found = check(p);
-    auto const has = [&](rule what) { return std::any_of(found.begin(), found.end(), [&](auto const& v) { return v.rule == what; }); };
+    auto const has = [&](rule what) {
+      return std::any_of(found.begin(), found.end(), [&](auto const& v) { return v.rule == what; });
+    };
     program_violations shape;
     if (!check_shape(p, shape)) continue;
 
@@ -423,7 +454,8 @@ TEST(dependencies, match_in_order_and_can_be_run) {
         EXPECT_EQ(p.groups[m.group][static_cast<std::size_t>(place - numbers.begin())], r);
       }
     }
-    // the n-th message of a pair and channel is the n-th: along any list, the partners of one peer and channel ascend
+    // the n-th message of a pair and channel is the n-th: along any list, the partners of one peer
+    // and channel ascend
     for (rank_id const r : ids<rank_id>(p.ranks.size())) {
       std::map<std::tuple<opcode, rank_id, std::int32_t>, std::int32_t> last;
       for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++n) {

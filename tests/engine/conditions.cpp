@@ -1,4 +1,5 @@
-// Instructions with a condition: they run on every executor, or leave no trace on any, and `check` knows what they promise.
+// Instructions with a condition: they run on every executor, or leave no trace on any, and `check`
+// knows what they promise.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -23,7 +24,8 @@ using namespace shunt;
 
 constexpr region data{0, 0, 16}, word{1, 0, 8}, other{2, 0, 16};
 
-/// Two ranks: a compute, a message, a sum over both, a copy and a fill under a condition, and one compute without.
+/// Two ranks: a compute, a message, a sum over both, a copy and a fill under a condition, and one
+/// compute without.
 program conditional(bool same_word = true) {
   program_builder b(2);
   auto const both = b.group({0, 1});
@@ -45,7 +47,9 @@ program conditional(bool same_word = true) {
   return std::move(b).finish();
 }
 
-void set_word(toys::mixing_work& w, rank_id r, std::int64_t value) { std::memcpy(w.buffer(r, word.buffer).data(), &value, sizeof value); }
+void set_word(toys::mixing_work& w, rank_id r, std::int64_t value) {
+  std::memcpy(w.buffer(r, word.buffer).data(), &value, sizeof value);
+}
 
 template <class Executor>
 void runs_or_leaves_out(Executor const& executor) {
@@ -53,7 +57,8 @@ void runs_or_leaves_out(Executor const& executor) {
   ASSERT_TRUE(check(p).empty()) << to_string(check(p).front());
   for (std::int64_t const value : {0, 1, -7}) {
     toys::mixing_work expected(p), mine(p);
-    for (rank_id const r : {rank_id{0}, rank_id{1}}) set_word(expected, r, value), set_word(mine, r, value);
+    for (rank_id const r : {rank_id{0}, rank_id{1}})
+      set_word(expected, r, value), set_word(mine, r, value);
     auto const reference = inline_executor{}.run(p, expected);
     auto const result = executor.run(p, mine);
     EXPECT_TRUE(mine == expected) << value;
@@ -76,7 +81,8 @@ TEST(conditions, run_or_leave_out_on_every_executor) {
 
 TEST(conditions, without_work_the_simulator_is_told) {
   auto const p = conditional();
-  simulated const never{.cost = toys::uneven_costs{}}, always{.cost = toys::uneven_costs{}, .conditions = true};
+  simulated const never{.cost = toys::uneven_costs{}},
+      always{.cost = toys::uneven_costs{}, .conditions = true};
   EXPECT_EQ(never.run(p).timeline.events.size(), 2U);
   EXPECT_EQ(always.run(p).timeline.events.size(), p.instructions());
 }
@@ -84,7 +90,8 @@ TEST(conditions, without_work_the_simulator_is_told) {
 TEST(conditions, a_rank_may_fall_silent_at_what_is_left_out) {
   auto const p = conditional();
   for (std::int64_t const value : {0, 1})
-    for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[0].instructions.size()); ++at) {
+    for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[0].instructions.size());
+         ++at) {
       auto const run = [&](auto const& executor) {
         toys::mixing_work w(p);
         for (rank_id const r : {rank_id{0}, rank_id{1}}) set_word(w, r, value);
@@ -110,8 +117,10 @@ TEST(conditions, disagreement_is_found) {
     }
     EXPECT_THROW((void)simulated{.cost = toys::uneven_costs{}}.run(p, w), invalid_program);
   };
-  refused(conditional(), false, true, "rank 1, instruction 0: its condition lets it run and its send's doesn't");
-  refused(conditional(), true, false, "rank 0, instruction 2: its condition lets it run and its other member's doesn't");
+  refused(conditional(), false, true,
+          "rank 1, instruction 0: its condition lets it run and its send's doesn't");
+  refused(conditional(), true, false,
+          "rank 0, instruction 2: its condition lets it run and its other member's doesn't");
 }
 
 std::string violations(program const& p) {
@@ -121,7 +130,8 @@ std::string violations(program const& p) {
 }
 
 TEST(conditions, check_knows_them) {
-  EXPECT_EQ(violations(conditional(false)), "rank 0, instruction 1: condition (with rank 1, instruction 0)\n");
+  EXPECT_EQ(violations(conditional(false)),
+            "rank 0, instruction 1: condition (with rank 1, instruction 0)\n");
 
   auto lone = conditional();
   lone.ranks[1].instructions[1].condition = -1;
@@ -159,7 +169,8 @@ TEST(conditions, a_word_that_is_written_meanwhile_is_a_race) {
   for (std::int32_t n = 0; n < 3; ++n) b.buffer(0, n, 16, true);
   b.compute(0, {}, {}, {word});
   b.fill(0, other, {.lane = 1, .condition = word});
-  EXPECT_EQ(violations(std::move(b).finish()), "rank 0, instruction 1: race: buffer 1 [0, +8) (with rank 0, instruction 0)\n");
+  EXPECT_EQ(violations(std::move(b).finish()),
+            "rank 0, instruction 1: race: buffer 1 [0, +8) (with rank 0, instruction 0)\n");
 }
 
 }  // namespace

@@ -35,41 +35,55 @@ using namespace std::chrono_literals;
 static_assert(executor_of<inline_executor, mixing_work>);
 static_assert(executor_of<threads, mixing_work>);
 static_assert(executor_of<simulated<uneven_costs>, mixing_work>);
-static_assert(executor_of<stream_executor<host_streams>, mixing_work> && executor_of<graph_executor<host_streams>, mixing_work>);
+static_assert(executor_of<stream_executor<host_streams>, mixing_work> &&
+              executor_of<graph_executor<host_streams>, mixing_work>);
 static_assert(session<inline_session<mixing_work>> && session<thread_session<mixing_work>>);
 static_assert(session<simulated_session<uneven_costs, mixing_work>>);
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults = {}) { return inline_executor{.faults = std::move(faults)}; }
+  static auto with(std::vector<fault> faults = {}) {
+    return inline_executor{.faults = std::move(faults)};
+  }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults = {}) { return threads{.faults = std::move(faults), .timeout = 4ms}; }
+  static auto with(std::vector<fault> faults = {}) {
+    return threads{.faults = std::move(faults), .timeout = 4ms};
+  }
 };
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults = {}) { return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3}; }
+  static auto with(std::vector<fault> faults = {}) {
+    return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3};
+  }
 };
 
 struct on_streams {
-  static auto with(std::vector<fault> faults = {}) { return on_host_streams(++seed, std::move(faults)); }
+  static auto with(std::vector<fault> faults = {}) {
+    return on_host_streams(++seed, std::move(faults));
+  }
   static inline std::uint64_t seed = 0;
 };
 struct as_graphs {
-  static auto with(std::vector<fault> faults = {}) { return as_host_graphs(++seed, std::move(faults)); }
+  static auto with(std::vector<fault> faults = {}) {
+    return as_host_graphs(++seed, std::move(faults));
+  }
   static inline std::uint64_t seed = 0;
 };
 
 struct over_nccl {
-  static constexpr bool sends_wait = true;  // for their receives, where the program gets along with that
+  static constexpr bool sends_wait =
+      true;  // for their receives, where the program gets along with that
   static auto with(std::vector<fault> faults = {}) {
     nccl_double::world().reset({.seed = ++seed});
-    return nccl_executor<nccl_double::api, nccl_double::devices>{.faults = std::move(faults), .timeout = 4ms};
+    return nccl_executor<nccl_double::api, nccl_double::devices>{.faults = std::move(faults),
+                                                                 .timeout = 4ms};
   }
   static inline std::uint64_t seed = 0;
 };
 
 template <class Maker>
 class executors : public testing::Test {};
-using makers = testing::Types<on_one_thread, on_threads, in_virtual_time, on_streams, as_graphs, over_nccl>;
+using makers =
+    testing::Types<on_one_thread, on_threads, in_virtual_time, on_streams, as_graphs, over_nccl>;
 TYPED_TEST_SUITE(executors, makers);
 
 template <class T>
@@ -91,10 +105,11 @@ std::vector<std::pair<int, int>> starts(outcome const& o, rank_id r) {
   return order;
 }
 
-/// What every outcome promises: ranks in order, no event before its lane's predecessor or what it comes after, none twice.
+/// What every outcome promises: ranks in order, no event before its lane's predecessor or what it
+/// comes after, none twice.
 void expect_sound(program const& p, outcome const& o) {
-  ASSERT_TRUE(
-      std::is_sorted(o.timeline.events.begin(), o.timeline.events.end(), [](event const& a, event const& b) { return a.rank < b.rank; }));
+  ASSERT_TRUE(std::is_sorted(o.timeline.events.begin(), o.timeline.events.end(),
+                             [](event const& a, event const& b) { return a.rank < b.rank; }));
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     auto const& own = p.ranks[r];
     std::map<std::pair<int, int>, event> seen;
@@ -113,8 +128,8 @@ void expect_sound(program const& p, outcome const& o) {
       auto const& i = own.instructions[static_cast<std::size_t>(at.second)];
       for (int k = 0; k < at.second; ++k) {
         auto const after = own.after(i);
-        bool const waited =
-            own.instructions[static_cast<std::size_t>(k)].lane == i.lane || std::find(after.begin(), after.end(), k) != after.end();
+        bool const waited = own.instructions[static_cast<std::size_t>(k)].lane == i.lane ||
+                            std::find(after.begin(), after.end(), k) != after.end();
         if (!waited) continue;
         auto const before = seen.find({at.first, k});
         ASSERT_NE(before, seen.end());
@@ -150,7 +165,8 @@ TYPED_TEST(executors, pass_a_ring_around) {
     EXPECT_TRUE(o.lost.empty());
     for (rank_id const r : ids<rank_id>(ranks)) {
       EXPECT_EQ(o.done[r], (progress{2 * ranks + 1, 0}));
-      EXPECT_EQ(read<std::int64_t>(w, r, {0, 0, 8}).at(0), (r.value() + ranks - 1) % ranks);  // one step on after two rounds
+      EXPECT_EQ(read<std::int64_t>(w, r, {0, 0, 8}).at(0),
+                (r.value() + ranks - 1) % ranks);  // one step on after two rounds
       EXPECT_EQ(starts(o, r).size(), static_cast<std::size_t>(3 * (2 * ranks + 1)));
     }
     expect_sound(p, o);
@@ -208,9 +224,12 @@ void reduce_everything(element type, dice& d, runner const& run) {
       for (std::size_t k = 0; k < group.size(); ++k) {
         for (std::int32_t e = 0; e < all; ++e) {
           if constexpr (std::is_integral_v<T>)
-            in[k].push_back(static_cast<T>(d.below(std::int64_t{1} << 31) * (std::int64_t{1} << 31) + d.below(std::int64_t{1} << 31)));
+            in[k].push_back(
+                static_cast<T>(d.below(std::int64_t{1} << 31) * (std::int64_t{1} << 31) +
+                               d.below(std::int64_t{1} << 31)));
           else
-            in[k].push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) / static_cast<T>(1 + d.below(1000)));
+            in[k].push_back(static_cast<T>(d.below(1 << 24) - (1 << 23)) /
+                            static_cast<T>(1 + d.below(1000)));
         }
         write(w, group[k], {0, 0, whole}, in[k]);
         write(w, group[k], {1, 0, whole}, in[k]);
@@ -248,22 +267,27 @@ program all_to_all(std::vector<rank_id> const& group, std::int32_t ranks, byte_c
   auto const n = static_cast<byte_count>(group.size());
   auto const g = b.group(group);
   for (rank_id const r : ids<rank_id>(ranks))
-    for (byte_count const bytes : {n * capacity, 8 * n, n * capacity, 8 * n}) b.buffer(r, bytes, true);
-  for (rank_id const r : group) b.exchange(r, g, {0, 0, n * capacity}, {1, 0, 8 * n}, {2, 0, n * capacity}, {3, 0, 8 * n});
+    for (byte_count const bytes : {n * capacity, 8 * n, n * capacity, 8 * n})
+      b.buffer(r, bytes, true);
+  for (rank_id const r : group)
+    b.exchange(r, g, {0, 0, n * capacity}, {1, 0, 8 * n}, {2, 0, n * capacity}, {3, 0, 8 * n});
   return std::move(b).finish();
 }
 
 TYPED_TEST(executors, exchange_what_the_counts_say) {
   dice d(11);
   for (int round = 0; round < 6; ++round) {
-    std::vector<rank_id> const group = round % 2 == 0 ? std::vector<rank_id>{3, 0, 2} : std::vector<rank_id>{1, 0, 3, 2};
+    std::vector<rank_id> const group =
+        round % 2 == 0 ? std::vector<rank_id>{3, 0, 2} : std::vector<rank_id>{1, 0, 3, 2};
     auto const n = group.size();
     byte_count const capacity = 40;
     auto const p = all_to_all(group, 4, capacity);
     ASSERT_TRUE(check(p).empty());
     mixing_work w(p);
     std::vector<std::vector<std::int64_t>> counts(n);
-    auto const payload = [](std::size_t from, std::size_t to) { return static_cast<std::uint8_t>(1 + 16 * from + to); };
+    auto const payload = [](std::size_t from, std::size_t to) {
+      return static_cast<std::uint8_t>(1 + 16 * from + to);
+    };
     for (std::size_t k = 0; k < n; ++k) {
       std::vector<std::uint8_t> out;
       for (std::size_t j = 0; j < n; ++j) {
@@ -277,7 +301,8 @@ TYPED_TEST(executors, exchange_what_the_counts_say) {
     }
     (void)TypeParam::with().run(p, w);
     for (std::size_t k = 0; k < n; ++k) {
-      auto const in = read<std::uint8_t>(w, group[k], {2, 0, static_cast<byte_count>(n) * capacity});
+      auto const in =
+          read<std::uint8_t>(w, group[k], {2, 0, static_cast<byte_count>(n) * capacity});
       auto const came = read<std::int64_t>(w, group[k], {3, 0, static_cast<byte_count>(8 * n)});
       for (std::size_t j = 0; j < n; ++j) {
         EXPECT_EQ(came[j], counts[j][k]);
@@ -298,7 +323,10 @@ TYPED_TEST(executors, refuse_counts_beyond_their_part) {
       (void)TypeParam::with().run(p, w);
       FAIL();
     } catch (invalid_program const& e) {
-      EXPECT_NE(std::string(e.what()).find("exchange on rank 1: count 2 is " + std::to_string(wrong)), std::string::npos) << e.what();
+      EXPECT_NE(
+          std::string(e.what()).find("exchange on rank 1: count 2 is " + std::to_string(wrong)),
+          std::string::npos)
+          << e.what();
     }
   }
 }
@@ -381,7 +409,8 @@ TYPED_TEST(executors, notice_a_silent_rank_wherever_it_falls) {
           EXPECT_LE(o.done[r], most.done[r]);
           auto const order = starts(o, r);
           auto const list = static_cast<std::int32_t>(p.ranks[r].instructions.size());
-          EXPECT_EQ(static_cast<std::int32_t>(order.size()), o.done[r].programs * list + o.done[r].instructions);
+          EXPECT_EQ(static_cast<std::int32_t>(order.size()),
+                    o.done[r].programs * list + o.done[r].instructions);
         }
         expect_sound(p, o);
       }
@@ -435,7 +464,8 @@ TYPED_TEST(executors, pass_on_what_the_work_throws) {
   for (std::int32_t victim = 0; victim < 3; ++victim) {
     mixing_work w(b.peek());
     w.before = [victim](rank_id r, task const& t) {
-      if (r == victim && t.iteration == 2) throw std::runtime_error("rank " + std::to_string(victim) + " gives up");
+      if (r == victim && t.iteration == 2)
+        throw std::runtime_error("rank " + std::to_string(victim) + " gives up");
     };
     auto const executor = TypeParam::with();
     {
@@ -475,7 +505,8 @@ TYPED_TEST(executors, refuse_what_does_not_fit) {
     (void)executor.run(wide, w);
     FAIL();
   } catch (invalid_program const& e) {
-    EXPECT_NE(std::string(e.what()).find("buffer 0: has 64 of 80 bytes"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("buffer 0: has 64 of 80 bytes"), std::string::npos)
+        << e.what();
   }
   auto outside = three;
   outside.ranks[1].regions[0].offset = 1;
@@ -521,12 +552,15 @@ TEST(threads, find_a_message_that_is_never_sent) {
   EXPECT_THROW((void)threads{}.run(b.peek(), w), invalid_program);
 }
 
-std::vector<std::byte> bytes_of(std::int32_t value) { return std::vector<std::byte>(4, static_cast<std::byte>(value)); }
+std::vector<std::byte> bytes_of(std::int32_t value) {
+  return std::vector<std::byte>(4, static_cast<std::byte>(value));
+}
 
 TEST(mailboxes, keep_pairs_and_channels_apart_and_in_order) {
   mailboxes net(3);
   auto a = net.at(0), b = net.at(1), c = net.at(2);
-  a.send(2, 0, bytes_of(1)), a.send(2, 5, bytes_of(2)), b.send(2, 0, bytes_of(3)), a.send(2, 0, bytes_of(4));
+  a.send(2, 0, bytes_of(1)), a.send(2, 5, bytes_of(2)), b.send(2, 0, bytes_of(3)),
+      a.send(2, 0, bytes_of(4));
   auto in = bytes_of(0);
   auto const next = [&](rank_id from, std::int32_t channel) {
     c.receive(from, channel, in);

@@ -20,8 +20,9 @@
 
 namespace toys {
 
-/// Streams and graphs on the host that keep CUDA's rules and nothing more: whatever events don't order runs in an order drawn by lot. What
-/// CUDA passes over in silence is an error here: waiting for an event that was not recorded, a capture that reaches outside of itself.
+/// Streams and graphs on the host that keep CUDA's rules and nothing more: whatever events don't
+/// order runs in an order drawn by lot. What CUDA passes over in silence is an error here: waiting
+/// for an event that was not recorded, a capture that reaches outside of itself.
 class host_streams {
  public:
   enum class temper { eager, lazy, random };  ///< at once, only when the host waits, or by lot
@@ -47,7 +48,8 @@ class host_streams {
     bool timed = false;
     std::int64_t recorded = 0, done = 0;  // how often
     ticks time = 0;
-    std::int64_t capture = 0;         // the capture in which it was recorded last, and what stood before it there
+    std::int64_t capture =
+        0;  // the capture in which it was recorded last, and what stood before it there
     std::vector<std::int32_t> behind{};
   };
   struct event {
@@ -105,15 +107,19 @@ class host_streams {
       }
     });
   }
-  void fold(stream_ref on, element type, reduction how, std::span<std::byte const* const> sources, std::span<std::byte* const> targets,
-            std::size_t size, std::int64_t const* guard) {
-    if (sources.size() > most_members_on_streams || targets.size() > most_members_on_streams) throw std::logic_error("fold: too many");
-    enqueue(on, "fold", [=, from = std::vector(sources.begin(), sources.end()), to = std::vector(targets.begin(), targets.end())] {
-      if (guard && *guard == 0) return;
-      std::vector<std::byte> sum(from[0], from[0] + size);
-      for (std::size_t k = 1; k < from.size(); ++k) accumulate(type, how, sum, {from[k], size});
-      for (auto* t : to) std::copy(sum.begin(), sum.end(), t);
-    });
+  void fold(stream_ref on, element type, reduction how, std::span<std::byte const* const> sources,
+            std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard) {
+    if (sources.size() > most_members_on_streams || targets.size() > most_members_on_streams)
+      throw std::logic_error("fold: too many");
+    enqueue(on, "fold",
+            [=, from = std::vector(sources.begin(), sources.end()),
+             to = std::vector(targets.begin(), targets.end())] {
+              if (guard && *guard == 0) return;
+              std::vector<std::byte> sum(from[0], from[0] + size);
+              for (std::size_t k = 1; k < from.size(); ++k)
+                accumulate(type, how, sum, {from[k], size});
+              for (auto* t : to) std::copy(sum.begin(), sum.end(), t);
+            });
   }
   void fill(stream_ref on, std::span<std::byte> target, std::int64_t const* guard) {
     enqueue(on, "fill", [=] {
@@ -124,7 +130,9 @@ class host_streams {
     enqueue(on, "copy_to_host", [=] { std::memcpy(to.data(), from.data(), to.size()); });
   }
   void copy_to_device(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
-    enqueue(on, "copy_to_device", [to, kept = std::vector(from.begin(), from.end())] { std::memcpy(to.data(), kept.data(), to.size()); });
+    enqueue(on, "copy_to_device", [to, kept = std::vector(from.begin(), from.end())] {
+      std::memcpy(to.data(), kept.data(), to.size());
+    });
   }
   void call(stream_ref on, std::function<void()> f) { enqueue(on, "call", std::move(f)); }
 
@@ -140,10 +148,12 @@ class host_streams {
     ++records_;
   }
   void wait(stream_ref on, event& e) {
-    if (!e.state->timed && ++waits_ == drop_wait) return;  // those for timed events keep times in order, not bytes
+    if (!e.state->timed && ++waits_ == drop_wait)
+      return;  // those for timed events keep times in order, not bytes
     auto& s = *e.state;
     if (s.capture != 0) {
-      if (!capture_ || s.capture != captures_) throw std::logic_error("a stream waits for an event of a capture that is over");
+      if (!capture_ || s.capture != captures_)
+        throw std::logic_error("a stream waits for an event of a capture that is over");
       auto* here = captured(on);
       if (!here) here = &capture_->fronts.emplace_back(on.id, std::vector<std::int32_t>{}).second;
       for (auto const n : s.behind)
@@ -152,13 +162,15 @@ class host_streams {
       return;
     }
     if (captured(on)) throw std::logic_error("a capture waits for an event outside of it");
-    if (s.recorded == 0) throw std::logic_error("a stream waits for an event that was not recorded: no wait at all");
+    if (s.recorded == 0)
+      throw std::logic_error("a stream waits for an event that was not recorded: no wait at all");
     queues_[static_cast<std::size_t>(on.id)].push_back({{}, e.state, s.recorded});
     loiter();
   }
   void finish(event& e) {
     outside_capture("finish");
-    if (e.state->recorded == 0) throw std::logic_error("the host waits for an event that was not recorded");
+    if (e.state->recorded == 0)
+      throw std::logic_error("the host waits for an event that was not recorded");
     while (e.state->done < e.state->recorded)
       if (!step()) throw std::logic_error("streams wait for each other");
   }
@@ -169,13 +181,13 @@ class host_streams {
   }
   ticks elapsed(event& from, event& to) {
     for (auto const* e : {&from, &to})
-      if (!e->state->timed || e->state->recorded == 0 || e->state->done < e->state->recorded) throw std::logic_error("an event has no time");
+      if (!e->state->timed || e->state->recorded == 0 || e->state->done < e->state->recorded)
+        throw std::logic_error("an event has no time");
     return to.state->time - from.state->time;
   }
   void synchronize() {
     outside_capture("synchronize");
-    while (step()) {
-    }
+    while (step()) {}
     for (auto const& q : queues_)
       if (!q.empty()) throw std::logic_error("streams wait for each other");
   }
@@ -191,18 +203,22 @@ class host_streams {
     capture_->fronts.emplace_back(on.id, std::vector<std::int32_t>{});
   }
   graph_change end_capture(stream_ref on, graph& into) {
-    if (!capture_ || capture_->fronts.front().first != on.id) throw std::logic_error("end_capture: nothing was begun here");
+    if (!capture_ || capture_->fronts.front().first != on.id)
+      throw std::logic_error("end_capture: nothing was begun here");
     auto const done = std::exchange(capture_, {});
     std::vector<bool> leads(done->nodes.size(), false);
     for (auto const n : done->fronts.front().second) leads[static_cast<std::size_t>(n)] = true;
     for (auto n = leads.size(); n-- > 0;)
       if (leads[n])
-        for (auto const before : done->nodes[n].after) leads[static_cast<std::size_t>(before)] = true;
-    if (std::find(leads.begin(), leads.end(), false) != leads.end()) throw std::logic_error("work of a capture doesn't lead back to its stream");
+        for (auto const before : done->nodes[n].after)
+          leads[static_cast<std::size_t>(before)] = true;
+    if (std::find(leads.begin(), leads.end(), false) != leads.end())
+      throw std::logic_error("work of a capture doesn't lead back to its stream");
     bool const had = into != nullptr;
-    bool const same = had && std::equal(into->begin(), into->end(), done->nodes.begin(), done->nodes.end(), [](node const& a, node const& b) {
-                        return a.kind == b.kind && a.after == b.after;
-                      });
+    bool const same = had && std::equal(into->begin(), into->end(), done->nodes.begin(),
+                                        done->nodes.end(), [](node const& a, node const& b) {
+                                          return a.kind == b.kind && a.after == b.after;
+                                        });
     into = std::make_shared<std::vector<node> const>(done->nodes);
     return !had ? graph_change::made : same ? graph_change::updated : graph_change::remade;
   }
@@ -216,7 +232,8 @@ class host_streams {
       for (std::size_t left = g->size(); left > 0; --left) {
         std::vector<std::size_t> able;
         for (std::size_t n = 0; n < g->size(); ++n)
-          if (!done[n] && std::all_of((*g)[n].after.begin(), (*g)[n].after.end(), [&](auto k) { return done[static_cast<std::size_t>(k)]; }))
+          if (!done[n] && std::all_of((*g)[n].after.begin(), (*g)[n].after.end(),
+                                      [&](auto k) { return done[static_cast<std::size_t>(k)]; }))
             able.push_back(n);
         auto const n = able[pick(able.size())];
         now_ += 1;
@@ -251,7 +268,8 @@ class host_streams {
   };
   struct capture {
     std::vector<node> nodes;
-    std::deque<std::pair<std::int32_t, std::vector<std::int32_t>>> fronts;  // by stream: what its next node comes after
+    std::deque<std::pair<std::int32_t, std::vector<std::int32_t>>>
+        fronts;  // by stream: what its next node comes after
   };
 
   void happened(event_state& s, std::int64_t n) {
@@ -279,9 +297,10 @@ class host_streams {
   }
   void loiter() {
     if (capture_ || temper_ == temper::lazy) return;
-    auto const steps = temper_ == temper::eager ? std::int32_t{1} << 20 : dice_.below(4) == 0 ? dice_.below(12) : 0;
-    for (std::int32_t k = 0; k < steps && step(); ++k) {
-    }
+    auto const steps = temper_ == temper::eager ? std::int32_t{1} << 20
+                       : dice_.below(4) == 0    ? dice_.below(12)
+                                                : 0;
+    for (std::int32_t k = 0; k < steps && step(); ++k) {}
   }
   std::size_t pick(std::size_t n) {
     switch (favours_) {
@@ -335,12 +354,14 @@ struct with_streams {
 [[nodiscard]] inline auto on_host_streams(std::uint64_t seed, std::vector<fault> faults = {},
                                           host_streams::temper t = host_streams::temper::random) {
   auto system = std::make_shared<host_streams>(seed, t);
-  return with_streams<stream_executor<host_streams>>{system, {.system = system.get(), .faults = std::move(faults)}};
+  return with_streams<stream_executor<host_streams>>{
+      system, {.system = system.get(), .faults = std::move(faults)}};
 }
 [[nodiscard]] inline auto as_host_graphs(std::uint64_t seed, std::vector<fault> faults = {},
                                          host_streams::temper t = host_streams::temper::random) {
   auto system = std::make_shared<host_streams>(seed, t);
-  return with_streams<graph_executor<host_streams>>{system, {.system = system.get(), .faults = std::move(faults), .timed = true}};
+  return with_streams<graph_executor<host_streams>>{
+      system, {.system = system.get(), .faults = std::move(faults), .timed = true}};
 }
 
 }  // namespace toys

@@ -1,7 +1,9 @@
 #pragma once
-// NCCL and the streams of several devices, emulated in host memory for all ranks of one process: what `nccl_library` and `stream_system` ask
-// for. It obeys NCCL's rules (include/shunt/nccl/library.hpp) and records what was submitted; what breaks a rule is a mistake, kept as text.
-// Streams run when somebody asks for their state, one step each in an order that a seed decides, so that a forgotten wait shows.
+// NCCL and the streams of several devices, emulated in host memory for all ranks of one process:
+// what `nccl_library` and `stream_system` ask for. It obeys NCCL's rules
+// (include/shunt/nccl/library.hpp) and records what was submitted; what breaks a rule is a mistake,
+// kept as text. Streams run when somebody asks for their state, one step each in an order that a
+// seed decides, so that a forgotten wait shows.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -73,7 +75,9 @@ struct operation_state {
   int peer = -1;
   member* of = nullptr;
   launch* in = nullptr;
-  [[nodiscard]] std::size_t bytes() const { return count * static_cast<std::size_t>(size_of(type)); }
+  [[nodiscard]] std::size_t bytes() const {
+    return count * static_cast<std::size_t>(size_of(type));
+  }
   [[nodiscard]] bool collective() const { return what >= kind::all_reduce; }
 };
 
@@ -94,22 +98,26 @@ struct communicator_state {
   std::string why{};
   std::set<std::pair<int, int>> connected{};
   bool collectives_connected = false;
-  std::map<std::pair<int, int>, std::deque<operation_state*>> sends{}, receives{};  // by (from, to): running
-  std::vector<std::deque<operation_state*>> collectives{};                          // by place: running
-  struct division {  // the n-th split, or the shrinking
+  std::map<std::pair<int, int>, std::deque<operation_state*>> sends{},
+      receives{};                                           // by (from, to): running
+  std::vector<std::deque<operation_state*>> collectives{};  // by place: running
+  struct division {                                         // the n-th split, or the shrinking
     std::map<int, std::pair<int, member*>> calls{};  // by place: colour, and what comes of it
     std::map<int, int> orders{};
     std::vector<int> left_out{};
   };
   std::deque<division> splits{};
   division shrinking{};
-  [[nodiscard]] bool complete() const { return std::none_of(members.begin(), members.end(), [](member* m) { return m == nullptr; }); }
+  [[nodiscard]] bool complete() const {
+    return std::none_of(members.begin(), members.end(), [](member* m) { return m == nullptr; });
+  }
 };
 
 struct member {
   std::shared_ptr<communicator_state> of{};  // null until a split has told
   int place = 0, device = 0;
-  bool twice = false, aborted = false, finalizing = false, destroyed = false, dead = false, nobody = false;
+  bool twice = false, aborted = false, finalizing = false, destroyed = false, dead = false,
+       nobody = false;
   std::size_t splits = 0;
   bool waits_for_split = false, waits_for_shrink = false;
   int polls = 0;                                     // at least so often it is still in progress
@@ -120,8 +128,8 @@ struct member {
 
 struct settings {
   std::uint64_t seed = 1;
-  int polls = 2;             // a call is in progress for so many questions at least
-  bool moves_bytes = true;   // false: memory is never touched, so that it need not exist
+  int polls = 2;              // a call is in progress for so many questions at least
+  bool moves_bytes = true;    // false: memory is never touched, so that it need not exist
   bool notices_death = true;  // whether members learn that one of them is dead
 };
 
@@ -154,7 +162,9 @@ class machine {
     std::vector<std::string> lines;
     for (auto const& m : members_) {
       if (!m->of || m->aborted || m->dead) continue;
-      auto const& front = !m->issued.empty() ? m->issued.front() : !m->submitting.empty() ? m->submitting.front() : nullptr;
+      auto const& front = !m->issued.empty()       ? m->issued.front()
+                          : !m->submitting.empty() ? m->submitting.front()
+                                                   : nullptr;
       if (!front) continue;
       for (auto const& o : front->operations)
         if (open(*o)) lines.push_back(name(*m) + " waits " + why(*m, *o));
@@ -175,8 +185,10 @@ class machine {
   }
   [[nodiscard]] std::size_t live_communicators() {
     std::lock_guard const lock(mutex_);
-    return static_cast<std::size_t>(std::count_if(members_.begin(), members_.end(),
-                                                  [](auto const& m) { return !m->aborted && !m->destroyed && !m->dead && !m->nobody; }));
+    return static_cast<std::size_t>(
+        std::count_if(members_.begin(), members_.end(), [](auto const& m) {
+          return !m->aborted && !m->destroyed && !m->dead && !m->nobody;
+        }));
   }
 
   // What the API and the system below do.
@@ -190,7 +202,8 @@ class machine {
   void drop_stream(stream_state* s) {
     std::lock_guard const lock(mutex_);
     for (member* m : s->used_by)
-      if (!m->aborted && !m->destroyed && !m->dead) mistakes_.push_back("a stream ends before " + name(*m));
+      if (!m->aborted && !m->destroyed && !m->dead)
+        mistakes_.push_back("a stream ends before " + name(*m));
     std::erase_if(streams_, [&](auto const& held) { return held.get() == s; });
   }
   void enqueue(stream_state* s, std::function<void()> f) {
@@ -199,7 +212,9 @@ class machine {
   }
   void enqueue_record(stream_state* s, std::shared_ptr<event_state> const& e) {
     std::lock_guard const lock(mutex_);
-    s->queue.push_back({.run = [e, n = ++e->wanted] { e->reached = std::max(e->reached, n), e->at = std::chrono::steady_clock::now(); }});
+    s->queue.push_back({.run = [e, n = ++e->wanted] {
+      e->reached = std::max(e->reached, n), e->at = std::chrono::steady_clock::now();
+    }});
   }
   void enqueue_wait(stream_state* s, std::shared_ptr<event_state> const& e) {
     std::lock_guard const lock(mutex_);
@@ -217,7 +232,8 @@ class machine {
   [[nodiscard]] bool idle(int device) {
     std::lock_guard const lock(mutex_);
     progress();
-    return std::all_of(streams_.begin(), streams_.end(), [&](auto const& s) { return s->device != device || s->queue.empty(); });
+    return std::all_of(streams_.begin(), streams_.end(),
+                       [&](auto const& s) { return s->device != device || s->queue.empty(); });
   }
 
   [[nodiscard]] int new_identity() {
@@ -256,12 +272,14 @@ class machine {
   }
   nccl_status shrink(member* parent, std::span<int const> left_out, member*& made) {
     std::lock_guard const lock(mutex_);
-    if (parent == nullptr || parent->aborted || parent->destroyed) return nccl_status::invalid_argument;
+    if (parent == nullptr || parent->aborted || parent->destroyed)
+      return nccl_status::invalid_argument;
     drop(*parent);
     auto& d = parent->of->shrinking;
     std::vector<int> const list(left_out.begin(), left_out.end());
     if (d.calls.empty()) d.left_out = list;
-    if (d.left_out != list) mistakes_.push_back(name(*parent) + " leaves out other ranks than those before it");
+    if (d.left_out != list)
+      mistakes_.push_back(name(*parent) + " leaves out other ranks than those before it");
     made = new_member(parent->device);
     d.calls[parent->place] = {0, made};
     d.orders[parent->place] = parent->place;
@@ -280,7 +298,8 @@ class machine {
   nccl_status destroy(member* m) {
     std::lock_guard const lock(mutex_);
     if (m == nullptr || m->aborted || m->destroyed) return nccl_status::invalid_argument;
-    if (!m->finalizing || unsettled(*m)) mistakes_.push_back(name(*m) + " is destroyed before it was finalized");
+    if (!m->finalizing || unsettled(*m))
+      mistakes_.push_back(name(*m) + " is destroyed before it was finalized");
     m->destroyed = true;
     return nccl_status::success;
   }
@@ -295,8 +314,10 @@ class machine {
     std::lock_guard const lock(mutex_);
     if (m == nullptr || m->aborted || m->destroyed) return nccl_status::invalid_argument;
     progress();
-    if (m->of && m->of->failure != nccl_status::success && !m->waits_for_shrink) return m->of->failure;
-    if (m->of && settings_.notices_death && !m->waits_for_shrink && one_is_dead(*m->of)) return nccl_status::remote_error;
+    if (m->of && m->of->failure != nccl_status::success && !m->waits_for_shrink)
+      return m->of->failure;
+    if (m->of && settings_.notices_death && !m->waits_for_shrink && one_is_dead(*m->of))
+      return nccl_status::remote_error;
     if (m->polls > 0) {
       --m->polls;
       return nccl_status::in_progress;
@@ -330,14 +351,18 @@ class machine {
     std::lock_guard const lock(mutex_);
     if (operations.size() > nccl_group_limit) return nccl_status::invalid_usage;
     for (auto const& [o, s] : operations) {
-      if (auto const usable_now = usable(o.of, "call"); usable_now != nccl_status::success) return usable_now;
-      if (!o.collective() && (o.peer < 0 || o.peer >= o.of->of->size)) return nccl_status::invalid_argument;
-      if (o.count > 0 && (o.what == kind::receive ? o.to == nullptr : o.from == nullptr)) return nccl_status::invalid_argument;
+      if (auto const usable_now = usable(o.of, "call"); usable_now != nccl_status::success)
+        return usable_now;
+      if (!o.collective() && (o.peer < 0 || o.peer >= o.of->of->size))
+        return nccl_status::invalid_argument;
+      if (o.count > 0 && (o.what == kind::receive ? o.to == nullptr : o.from == nullptr))
+        return nccl_status::invalid_argument;
     }
     std::vector<std::shared_ptr<launch>> launches;
     auto const group = ++groups_;
     for (auto const& [o, s] : operations) {
-      auto at = std::find_if(launches.begin(), launches.end(), [&](auto const& l) { return l->of == o.of; });
+      auto at = std::find_if(launches.begin(), launches.end(),
+                             [&](auto const& l) { return l->of == o.of; });
       if (at == launches.end()) {
         launches.push_back(std::make_shared<launch>());
         launches.back()->of = o.of;
@@ -348,7 +373,8 @@ class machine {
       l.operations.back()->in = &l;
       ++l.open;
       o.of->collectives += o.collective();
-      if (std::find(l.streams.begin(), l.streams.end(), s) == l.streams.end()) l.streams.push_back(s);
+      if (std::find(l.streams.begin(), l.streams.end(), s) == l.streams.end())
+        l.streams.push_back(s);
       records_.push_back({o.of->of->number, o.of->place, group, o.what, o.peer, o.count, o.type});
     }
     for (auto& l : launches) {
@@ -370,7 +396,8 @@ class machine {
   }
 
   static std::string name(member const& m) {
-    return "rank " + std::to_string(m.place) + " of communicator " + (m.of ? std::to_string(m.of->number) : "?");
+    return "rank " + std::to_string(m.place) + " of communicator " +
+           (m.of ? std::to_string(m.of->number) : "?");
   }
   [[nodiscard]] member* new_member(int device) {
     members_.push_back(std::make_unique<member>());
@@ -393,7 +420,8 @@ class machine {
     for (member const* other : c.members)
       if (auto const [at, fresh] = place_on.emplace(other->device, other->place); !fresh) {
         c.failure = nccl_status::invalid_usage;
-        c.why = "ranks " + std::to_string(at->second) + " and " + std::to_string(other->place) + " both on device " + std::to_string(other->device);
+        c.why = "ranks " + std::to_string(at->second) + " and " + std::to_string(other->place) +
+                " both on device " + std::to_string(other->device);
       }
   }
   void divide(communicator_state::division& d) {
@@ -412,7 +440,9 @@ class machine {
     }
     d.left_out.push_back(-1);  // done
   }
-  [[nodiscard]] static bool done(communicator_state::division const& d) { return !d.left_out.empty() && d.left_out.back() == -1; }
+  [[nodiscard]] static bool done(communicator_state::division const& d) {
+    return !d.left_out.empty() && d.left_out.back() == -1;
+  }
 
   [[nodiscard]] nccl_status usable(member* m, std::string const& what) {
     if (m == nullptr || m->aborted || m->destroyed || !m->of) return nccl_status::invalid_argument;
@@ -424,17 +454,20 @@ class machine {
     return nccl_status::success;
   }
   void demand_quiet(member const& m, std::string const& what) {
-    if (!m.issued.empty() || !m.submitting.empty()) mistakes_.push_back(name(m) + " " + what + " while operations are under way");
+    if (!m.issued.empty() || !m.submitting.empty())
+      mistakes_.push_back(name(m) + " " + what + " while operations are under way");
   }
   [[nodiscard]] bool unsettled(member const& m) const {
     if (!m.of || m.twice || !m.of->complete() || !m.submitting.empty()) return true;
     if (m.waits_for_split && !done(m.of->splits[m.splits - 1])) return true;
     if (m.waits_for_shrink) return !done(m.of->shrinking);
     if (!m.finalizing) return false;
-    return !m.issued.empty() || std::any_of(m.of->members.begin(), m.of->members.end(), [](member* other) { return !other->finalizing; });
+    return !m.issued.empty() || std::any_of(m.of->members.begin(), m.of->members.end(),
+                                            [](member* other) { return !other->finalizing; });
   }
   [[nodiscard]] static bool one_is_dead(communicator_state const& c) {
-    return std::any_of(c.members.begin(), c.members.end(), [](member* m) { return m != nullptr && m->dead; });
+    return std::any_of(c.members.begin(), c.members.end(),
+                       [](member* m) { return m != nullptr && m->dead; });
   }
 
   /// Whatever a member has under way is gone; its streams go on.
@@ -445,7 +478,8 @@ class machine {
           for (auto& [ends, queue] : *queues) std::erase(queue, o.get());
         for (auto& queue : m.of->collectives) std::erase(queue, o.get());
       }
-      for (auto const& s : streams_) std::erase_if(s->queue, [&](auto const& t) { return t.group == l; });
+      for (auto const& s : streams_)
+        std::erase_if(s->queue, [&](auto const& t) { return t.group == l; });
     };
     if (m.of)
       for (auto* held : {&m.issued, &m.submitting})
@@ -470,7 +504,8 @@ class machine {
       auto const n = streams_.size();
       auto const first = n == 0 ? 0 : static_cast<std::size_t>(engine_() % n);
       for (std::size_t k = 0; k < n; ++k)
-        if (engine_() % 8 != 0) moved = step(*streams_[(first + k) % n]) || moved;  // some take their time
+        if (engine_() % 8 != 0)
+          moved = step(*streams_[(first + k) % n]) || moved;  // some take their time
     }
     running_ = false;
   }
@@ -481,7 +516,9 @@ class machine {
     bool all = true;
     for (auto const& o : l.operations) {
       if (o->collective()) {
-        c.collectives_connected = c.collectives_connected || std::all_of(c.members.begin(), c.members.end(), [](member* x) { return x->collectives > 0; });
+        c.collectives_connected =
+            c.collectives_connected || std::all_of(c.members.begin(), c.members.end(),
+                                                   [](member* x) { return x->collectives > 0; });
         all = all && c.collectives_connected;
         continue;
       }
@@ -516,7 +553,9 @@ class machine {
     }
     launch& l = *head.group;
     bool const turn = l.of->issued.front().get() == &l &&
-                      std::all_of(l.streams.begin(), l.streams.end(), [&](stream_state* x) { return !x->queue.empty() && x->queue.front().group.get() == &l; });
+                      std::all_of(l.streams.begin(), l.streams.end(), [&](stream_state* x) {
+                        return !x->queue.empty() && x->queue.front().group.get() == &l;
+                      });
     if (!turn || l.started) return false;
     l.started = true;
     auto& c = *l.of->of;
@@ -536,8 +575,10 @@ class machine {
       while (!queue.empty() && !takers.empty()) {
         auto *out = queue.front(), *in = takers.front();
         if (out->count != in->count || out->type != in->type)
-          return fail(c, "rank " + std::to_string(ends.first) + " sends " + std::to_string(out->bytes()) + " bytes, rank " +
-                             std::to_string(ends.second) + " receives " + std::to_string(in->bytes()));
+          return fail(c, "rank " + std::to_string(ends.first) + " sends " +
+                             std::to_string(out->bytes()) + " bytes, rank " +
+                             std::to_string(ends.second) + " receives " +
+                             std::to_string(in->bytes()));
         queue.pop_front();
         takers.pop_front();
         if (settings_.moves_bytes && out->count > 0) std::memmove(in->to, out->from, out->bytes());
@@ -545,15 +586,20 @@ class machine {
         ended(*in);
       }
     }
-    while (std::none_of(c.collectives.begin(), c.collectives.end(), [](auto const& q) { return q.empty(); })) {
+    while (std::none_of(c.collectives.begin(), c.collectives.end(),
+                        [](auto const& q) { return q.empty(); })) {
       std::vector<operation_state*> all;
       for (auto& q : c.collectives) {
         all.push_back(q.front());
         q.pop_front();
       }
-      auto const said = [](operation_state const& o) { return std::tuple(o.what, o.count, o.type, o.how); };
+      auto const said = [](operation_state const& o) {
+        return std::tuple(o.what, o.count, o.type, o.how);
+      };
       for (auto* o : all)
-        if (said(*o) != said(*all[0])) return fail(c, "rank " + std::to_string(o->of->place) + " calls another collective than rank 0");
+        if (said(*o) != said(*all[0]))
+          return fail(c, "rank " + std::to_string(o->of->place) +
+                             " calls another collective than rank 0");
       if (settings_.moves_bytes) perform(all);
       for (auto* o : all) ended(*o);
     }
@@ -576,9 +622,11 @@ class machine {
     }
     auto const length = what.what == kind::all_reduce ? bytes : bytes * all.size();
     whole.assign(all.back()->from, all.back()->from + length);
-    for (std::size_t k = all.size() - 1; k-- > 0;) accumulate(what.type, what.how, whole, {all[k]->from, length});
+    for (std::size_t k = all.size() - 1; k-- > 0;)
+      accumulate(what.type, what.how, whole, {all[k]->from, length});
     for (std::size_t k = 0; k < all.size(); ++k) {
-      auto const begin = whole.begin() + static_cast<std::ptrdiff_t>(what.what == kind::all_reduce ? 0 : k * bytes);
+      auto const begin = whole.begin() +
+                         static_cast<std::ptrdiff_t>(what.what == kind::all_reduce ? 0 : k * bytes);
       std::copy(begin, begin + static_cast<std::ptrdiff_t>(bytes), all[k]->to);
     }
   }
@@ -594,7 +642,9 @@ class machine {
   [[nodiscard]] static bool open(operation_state const& o) {
     auto const& c = *o.of->of;
     if (!o.in->started) return true;
-    auto const in = [&](auto const& queue) { return std::find(queue.begin(), queue.end(), &o) != queue.end(); };
+    auto const in = [&](auto const& queue) {
+      return std::find(queue.begin(), queue.end(), &o) != queue.end();
+    };
     for (auto const* queues : {&c.sends, &c.receives})
       for (auto const& [ends, queue] : *queues)
         if (in(queue)) return true;
@@ -606,7 +656,8 @@ class machine {
     if (o.what == kind::receive) return "for rank " + std::to_string(o.peer) + " to send";
     std::string absent;
     for (std::size_t k = 0; k < c.collectives.size(); ++k)
-      if (static_cast<int>(k) != m.place && c.collectives[k].empty()) absent += " " + std::to_string(k);
+      if (static_cast<int>(k) != m.place && c.collectives[k].empty())
+        absent += " " + std::to_string(k);
     return "in a collective for rank" + absent;
   }
 
@@ -640,9 +691,15 @@ struct api {
   static constexpr bool has_shrink = true;
 
   static identity new_identity() { return world().new_identity(); }
-  static nccl_status init(communicator& made, int size, identity id, int place, int) { return world().init(made, size, id, place, device()); }
-  static nccl_status split(communicator c, int colour, int order, communicator& made) { return world().split(c, colour, order, made); }
-  static nccl_status shrink(communicator c, std::span<int const> left_out, communicator& made) { return world().shrink(c, left_out, made); }
+  static nccl_status init(communicator& made, int size, identity id, int place, int) {
+    return world().init(made, size, id, place, device());
+  }
+  static nccl_status split(communicator c, int colour, int order, communicator& made) {
+    return world().split(c, colour, order, made);
+  }
+  static nccl_status shrink(communicator c, std::span<int const> left_out, communicator& made) {
+    return world().shrink(c, left_out, made);
+  }
   static nccl_status finalize(communicator c) { return world().finalize(c); }
   static nccl_status destroy(communicator c) { return world().destroy(c); }
   static nccl_status abort(communicator c) { return world().abort(c); }
@@ -652,20 +709,57 @@ struct api {
   static void deallocate(void* memory) { ::operator delete(memory); }
   static nccl_status group_start() { return world().start_group(); }
   static nccl_status group_end() { return world().end_group(); }
-  static nccl_status send(void const* from, std::size_t count, element type, int peer, communicator c, stream s) {
-    return world().submit({.what = kind::send, .from = bytes(from), .count = count, .type = type, .peer = peer, .of = c}, s);
+  static nccl_status send(void const* from, std::size_t count, element type, int peer,
+                          communicator c, stream s) {
+    return world().submit({.what = kind::send,
+                           .from = bytes(from),
+                           .count = count,
+                           .type = type,
+                           .peer = peer,
+                           .of = c},
+                          s);
   }
-  static nccl_status receive(void* to, std::size_t count, element type, int peer, communicator c, stream s) {
-    return world().submit({.what = kind::receive, .to = bytes(to), .count = count, .type = type, .peer = peer, .of = c}, s);
+  static nccl_status receive(void* to, std::size_t count, element type, int peer, communicator c,
+                             stream s) {
+    return world().submit({.what = kind::receive,
+                           .to = bytes(to),
+                           .count = count,
+                           .type = type,
+                           .peer = peer,
+                           .of = c},
+                          s);
   }
-  static nccl_status all_reduce(void const* from, void* to, std::size_t count, element type, reduction how, communicator c, stream s) {
-    return world().submit({.what = kind::all_reduce, .from = bytes(from), .to = bytes(to), .count = count, .type = type, .how = how, .of = c}, s);
+  static nccl_status all_reduce(void const* from, void* to, std::size_t count, element type,
+                                reduction how, communicator c, stream s) {
+    return world().submit({.what = kind::all_reduce,
+                           .from = bytes(from),
+                           .to = bytes(to),
+                           .count = count,
+                           .type = type,
+                           .how = how,
+                           .of = c},
+                          s);
   }
-  static nccl_status reduce_scatter(void const* from, void* to, std::size_t count, element type, reduction how, communicator c, stream s) {
-    return world().submit({.what = kind::reduce_scatter, .from = bytes(from), .to = bytes(to), .count = count, .type = type, .how = how, .of = c}, s);
+  static nccl_status reduce_scatter(void const* from, void* to, std::size_t count, element type,
+                                    reduction how, communicator c, stream s) {
+    return world().submit({.what = kind::reduce_scatter,
+                           .from = bytes(from),
+                           .to = bytes(to),
+                           .count = count,
+                           .type = type,
+                           .how = how,
+                           .of = c},
+                          s);
   }
-  static nccl_status all_gather(void const* from, void* to, std::size_t count, element type, communicator c, stream s) {
-    return world().submit({.what = kind::all_gather, .from = bytes(from), .to = bytes(to), .count = count, .type = type, .of = c}, s);
+  static nccl_status all_gather(void const* from, void* to, std::size_t count, element type,
+                                communicator c, stream s) {
+    return world().submit({.what = kind::all_gather,
+                           .from = bytes(from),
+                           .to = bytes(to),
+                           .count = count,
+                           .type = type,
+                           .of = c},
+                          s);
   }
 
  private:
@@ -703,7 +797,9 @@ class system {
   class memory {
    public:
     explicit memory(std::size_t size) : size_(size), lines_((size + 63) / 64) {}
-    [[nodiscard]] std::span<std::byte> bytes() { return std::as_writable_bytes(std::span(lines_)).first(size_); }
+    [[nodiscard]] std::span<std::byte> bytes() {
+      return std::as_writable_bytes(std::span(lines_)).first(size_);
+    }
 
    private:
     struct alignas(64) line {
@@ -732,9 +828,10 @@ class system {
       }
     });
   }
-  void fold(stream_ref s, element type, reduction how, std::span<std::byte const* const> sources, std::span<std::byte* const> targets,
-            std::size_t bytes, std::int64_t const* guard) {
-    world().enqueue(s, [=, from = std::vector(sources.begin(), sources.end()), to = std::vector(targets.begin(), targets.end())] {
+  void fold(stream_ref s, element type, reduction how, std::span<std::byte const* const> sources,
+            std::span<std::byte* const> targets, std::size_t bytes, std::int64_t const* guard) {
+    world().enqueue(s, [=, from = std::vector(sources.begin(), sources.end()),
+                        to = std::vector(targets.begin(), targets.end())] {
       if (guard != nullptr && *guard == 0) return;
       std::vector<std::byte> sum(from[0], from[0] + bytes);
       for (std::size_t k = 1; k < from.size(); ++k) accumulate(type, how, sum, {from[k], bytes});
@@ -750,7 +847,9 @@ class system {
     world().enqueue(s, [from, to] { std::copy(from.begin(), from.end(), to.begin()); });
   }
   void copy_to_device(stream_ref s, std::span<std::byte const> from, std::span<std::byte> to) {
-    world().enqueue(s, [kept = std::vector(from.begin(), from.end()), to] { std::copy(kept.begin(), kept.end(), to.begin()); });
+    world().enqueue(s, [kept = std::vector(from.begin(), from.end()), to] {
+      std::copy(kept.begin(), kept.end(), to.begin());
+    });
   }
   void record(event& e, stream_ref s) { world().enqueue_record(s, e.state); }
   void wait(stream_ref s, event& e) { world().enqueue_wait(s, e.state); }

@@ -1,4 +1,5 @@
-// Lowered pipelines and MoE iterations through the NCCL double, bit for bit as the reference leaves them; and an executor's own duties.
+// Lowered pipelines and MoE iterations through the NCCL double, bit for bit as the reference leaves
+// them; and an executor's own duties.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -52,7 +53,8 @@ static_assert(session<nccl_session<nccl_double::api, nccl_double::devices, mixin
 
 /// Runs programs three times in a row, both ways, and compares all memory.
 template <class Work>
-void expect_same_bytes(std::vector<program> const& programs, Work expected, std::string const& what, on_nccl const& executor = {}) {
+void expect_same_bytes(std::vector<program> const& programs, Work expected, std::string const& what,
+                       on_nccl const& executor = {}) {
   static std::uint64_t seed = 0;
   world().reset({.seed = ++seed});
   Work found = expected;
@@ -76,11 +78,15 @@ template <class Generator>
 void pipelines_of(pipeline_job const& job, Generator const& generator) {
   auto const plan = generator(job).plan;
   std::vector<std::pair<message_lanes, kind>> const all = {
-      {message_lanes::one_per_rank, kind::all}, {message_lanes::one_per_peer, kind::pair}, {message_lanes::one_per_edge, kind::edge}};
+      {message_lanes::one_per_rank, kind::all},
+      {message_lanes::one_per_peer, kind::pair},
+      {message_lanes::one_per_edge, kind::edge}};
   for (auto const& [lanes, most] : all) {
-    auto const p = lower(job, plan, {.activation = 24, .stash = 40, .gradient = 16, .state = 16}, {lanes, 1});
+    auto const p =
+        lower(job, plan, {.activation = 24, .stash = 40, .gradient = 16, .state = 16}, {lanes, 1});
     auto const what = std::string(Generator::name) + ", " + std::string(to_string(lanes));
-    ASSERT_TRUE(check(p).empty() && check_rendezvous(p).empty() && check_without_tags(p).empty()) << what;
+    ASSERT_TRUE(check(p).empty() && check_rendezvous(p).empty() && check_without_tags(p).empty())
+        << what;
     auto const routes = find_routes(p);
     EXPECT_LE(routes.apart, most) << what;
     EXPECT_FALSE(routes.buffered) << what;
@@ -88,8 +94,13 @@ void pipelines_of(pipeline_job const& job, Generator const& generator) {
   }
 }
 
-pipeline_job job_of(std::int32_t ranks, std::int32_t microbatches, stage_layout layout = stage_layout::linear(), std::int32_t chunks = 1, std::int32_t pipelines = 1) {
-  return {.pipelines = pipelines, .stages = ranks * chunks, .microbatches = microbatches, .layout = layout};
+pipeline_job job_of(std::int32_t ranks, std::int32_t microbatches,
+                    stage_layout layout = stage_layout::linear(), std::int32_t chunks = 1,
+                    std::int32_t pipelines = 1) {
+  return {.pipelines = pipelines,
+          .stages = ranks * chunks,
+          .microbatches = microbatches,
+          .layout = layout};
 }
 
 TEST(nccl_programs, pipelines_of_all_generators_with_all_lanes) {
@@ -104,7 +115,9 @@ TEST(nccl_programs, pipelines_of_all_generators_with_all_lanes) {
   pipelines_of(job_of(4, 4, stage_layout::bidirectional(), 1, 2), dual_pipe{});
   pipelines_of(job_of(3, 6, stage_layout::wave(2), 2), dual_pipe_v{});
   pipelines_of(job_of(4, 6, stage_layout::linear(), 1, 2), one_f_one_b{});
-  pipelines_of({.pipelines = 3, .stages = 3, .microbatches = 4, .costs = {.step = 2}, .dead = {{1, 2}}}, slipstream{.effort = 20'000});
+  pipelines_of(
+      {.pipelines = 3, .stages = 3, .microbatches = 4, .costs = {.step = 2}, .dead = {{1, 2}}},
+      slipstream{.effort = 20'000});
 }
 
 /// Mixes bytes, but keeps the counts of exchanges within their parts.
@@ -141,12 +154,26 @@ TEST(nccl_programs, moe_iterations_with_their_weight_scatter) {
       for (std::int32_t n = 0; n < layers * experts; ++n) problem.loads.push_back(d.below(100));
       return swift_moe{}(problem).plan;
     };
-    moe_shape shape{.layers = layers, .tokens = 4, .slot_capacity = 3, .token_bytes = 8, .hidden_bytes = 32, .kept_bytes = 32, .dense_bytes = 16, .sums = 3};
-    shape.experts = {.experts = experts, .ranks = ranks, .elements = 2 * ranks, .gradient_bytes = 8, .weight_bytes = 4};
+    moe_shape shape{.layers = layers,
+                    .tokens = 4,
+                    .slot_capacity = 3,
+                    .token_bytes = 8,
+                    .hidden_bytes = 32,
+                    .kept_bytes = 32,
+                    .dense_bytes = 16,
+                    .sums = 3};
+    shape.experts = {.experts = experts,
+                     .ranks = ranks,
+                     .elements = 2 * ranks,
+                     .gradient_bytes = 8,
+                     .weight_bytes = 4};
     auto const shards = uniform_shards{}(shape.experts).plan;
     auto const now = placement(), next = placement();
-    std::vector<program> both = {lower(shape, now, shards, gradient_collection{.form = round % 2 == 0 ? collection_form::direct : collection_form::reduce_then_gather}),
-                                 lower(shape, next, shards, weight_scatter{})};
+    std::vector<program> both = {
+        lower(shape, now, shards,
+              gradient_collection{.form = round % 2 == 0 ? collection_form::direct
+                                                         : collection_form::reduce_then_gather}),
+        lower(shape, next, shards, weight_scatter{})};
     for (auto const& p : both) ASSERT_TRUE(check(p).empty());
     auto const part = part_tokens(shape, now) * shape.token_bytes;
     expect_same_bytes(both, counting_work(both[0], part), "round " + std::to_string(round));
@@ -165,7 +192,9 @@ TEST(nccl_programs, floats_as_nccl_adds_them_where_that_is_wanted) {
   auto const filled = [&] {
     mixing_work w(p);
     for (rank_id const r : ids<rank_id>(3))
-      for (float at = 0; auto& f : std::span(reinterpret_cast<float*>(w.bytes(r, {0, 0, 96}).data()), 24)) f = 1.0F / (3 + at++ * static_cast<float>(r.value() + 1));
+      for (float at = 0;
+           auto& f : std::span(reinterpret_cast<float*>(w.bytes(r, {0, 0, 96}).data()), 24))
+        f = 1.0F / (3 + at++ * static_cast<float>(r.value() + 1));
     return w;
   };
   auto by_nccl = filled(), exact = filled(), reference = filled();
@@ -177,7 +206,9 @@ TEST(nccl_programs, floats_as_nccl_adds_them_where_that_is_wanted) {
   EXPECT_FALSE(by_nccl == reference);  // the double adds from the other end
   for (rank_id const r : ids<rank_id>(3))
     for (std::size_t k = 0; k < 24; ++k) {
-      auto const at = [&](mixing_work& w) { return std::span(reinterpret_cast<float*>(w.bytes(r, {0, 0, 96}).data()), 24)[k]; };
+      auto const at = [&](mixing_work& w) {
+        return std::span(reinterpret_cast<float*>(w.bytes(r, {0, 0, 96}).data()), 24)[k];
+      };
       EXPECT_NEAR(at(by_nccl), at(reference), 1e-6F);
     }
 }
@@ -204,7 +235,8 @@ TEST(nccl_programs, conditions_leave_out_what_travelled_all_the_same) {
     ASSERT_TRUE(check(p).empty());
     mixing_work w(p);
     for (rank_id const r : ids<rank_id>(2)) {
-      for (int k = 1; k < 4; ++k) w(r, {.op = {.microbatch = r.value() + k}, .writes = std::vector<region>{{k, 0, 16}}});
+      for (int k = 1; k < 4; ++k)
+        w(r, {.op = {.microbatch = r.value() + k}, .writes = std::vector<region>{{k, 0, 16}}});
       std::memcpy(w.bytes(r, {0, 0, 8}).data(), &condition, 8);
     }
     expect_same_bytes(std::vector{p}, w, "condition " + std::to_string(condition));
@@ -247,13 +279,17 @@ program pair_of_messages() {
 on_nccl process(nccl_meeting const& at, rank_id self, nccl_config net = {}) {
   on_nccl e{.net = std::move(net), .self = self};
   e.meet = [at, self](std::span<rank_id const> members) {
-    return meet(at, 0, members, self, "device " + std::to_string(self.value()), [] { return nccl_double::api::new_identity(); });
+    return meet(at, 0, members, self, "device " + std::to_string(self.value()),
+                [] { return nccl_double::api::new_identity(); });
   };
   return e;
 }
 
 struct scratch {
-  scratch() : path(std::filesystem::temp_directory_path() / ("shunt.nccl." + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()))) {}
+  scratch()
+      : path(std::filesystem::temp_directory_path() /
+             ("shunt.nccl." +
+              std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()))) {}
   ~scratch() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
@@ -316,7 +352,8 @@ TEST(nccl_processes, time_out_and_name_what_they_wait_for) {
   std::thread other([&] { run(0, true); });
   run(1, false);
   other.join();
-  EXPECT_EQ(errors[1], "rank 1 completed nothing for 60 ms, waiting for instruction 0, receive from rank 0");
+  EXPECT_EQ(errors[1],
+            "rank 1 completed nothing for 60 ms, waiting for instruction 0, receive from rank 0");
   EXPECT_EQ(errors[0], "");
 }
 

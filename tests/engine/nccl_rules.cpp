@@ -1,4 +1,5 @@
-// What NCCL demands, by the double that knows its rules: the transport keeps them, and whoever breaks one is found out and named.
+// What NCCL demands, by the double that knows its rules: the transport keeps them, and whoever
+// breaks one is found out and named.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -57,8 +58,12 @@ std::vector<std::string> together(std::int32_t ranks, std::function<void(rank_id
   for (auto& t : threads) t.join();
   return errors;
 }
-std::vector<std::string> nothing(std::int32_t ranks) { return std::vector<std::string>(static_cast<std::size_t>(ranks)); }
-bool contains(std::string const& text, std::string const& part) { return text.find(part) != std::string::npos; }
+std::vector<std::string> nothing(std::int32_t ranks) {
+  return std::vector<std::string>(static_cast<std::size_t>(ranks));
+}
+bool contains(std::string const& text, std::string const& part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::vector<rank_id> everybody(std::int32_t ranks) {
   std::vector<rank_id> all;
@@ -70,8 +75,10 @@ using word = std::int64_t;
 std::span<std::byte> bytes(word& w) { return std::as_writable_bytes(std::span(&w, 1)); }
 std::span<std::byte const> bytes(word const& w) { return std::as_bytes(std::span(&w, 1)); }
 
-/// Waits for a stream, as long as `quick` lets a rank be silent; false where it does not come to its end.
-bool ends(nccl_double::system& s, nccl_double::stream_state* stream, std::chrono::milliseconds limit = 20s) {
+/// Waits for a stream, as long as `quick` lets a rank be silent; false where it does not come to
+/// its end.
+bool ends(nccl_double::system& s, nccl_double::stream_state* stream,
+          std::chrono::milliseconds limit = 20s) {
   auto e = s.make_event();
   s.record(e, stream);
   auto const until = std::chrono::steady_clock::now() + limit;
@@ -85,7 +92,10 @@ bool ends(nccl_double::system& s, nccl_double::stream_state* stream, std::chrono
 /// A rank with one stream, its communicators and what it sends and receives.
 struct party {
   explicit party(int identity, std::int32_t ranks, rank_id self, nccl_config config = patient)
-      : system(self.value()), stream(system.make_stream()), net(identity, everybody(ranks), self, std::move(config)), mine(100 + self.value()) {}
+      : system(self.value()),
+        stream(system.make_stream()),
+        net(identity, everybody(ranks), self, std::move(config)),
+        mine(100 + self.value()) {}
   nccl_double::system system;
   nccl_double::system::stream stream;
   transport_type net;
@@ -95,19 +105,21 @@ struct party {
 TEST(nccl_groups, a_circle_inside_a_group_is_none) {
   world().reset();
   int const identity = api::new_identity();
-  EXPECT_EQ(together(3, [&](rank_id r) {
-    party me(identity, 3, r);
-    rank_id const next = (r.value() + 1) % 3, last = (r.value() + 2) % 3;
-    {
-      auto g = me.net.open_group();
-      me.net.send(g, bytes(std::as_const(me.mine)), next, me.stream);
-      me.net.receive(g, bytes(me.came), last, me.stream);
-      g.close();
-    }
-    EXPECT_TRUE(ends(me.system, me.stream));
-    EXPECT_EQ(me.came, 100 + last.value());
-    me.net.close();
-  }), nothing(3));
+  EXPECT_EQ(together(3,
+                     [&](rank_id r) {
+                       party me(identity, 3, r);
+                       rank_id const next = (r.value() + 1) % 3, last = (r.value() + 2) % 3;
+                       {
+                         auto g = me.net.open_group();
+                         me.net.send(g, bytes(std::as_const(me.mine)), next, me.stream);
+                         me.net.receive(g, bytes(me.came), last, me.stream);
+                         g.close();
+                       }
+                       EXPECT_TRUE(ends(me.system, me.stream));
+                       EXPECT_EQ(me.came, 100 + last.value());
+                       me.net.close();
+                     }),
+            nothing(3));
   EXPECT_EQ(world().mistakes(), std::vector<std::string>{});
   EXPECT_EQ(world().live_communicators(), 0U);
   for (auto const& r : world().records()) EXPECT_EQ(r.count, 8U);
@@ -140,29 +152,34 @@ TEST(nccl_groups, a_circle_across_groups_is_found_and_named) {
     EXPECT_EQ(me.came, -1);
     all_said.arrive_and_wait();
   });
-  EXPECT_EQ(stuck, (std::vector<std::string>{"rank 0 of communicator 0 waits for rank 1 to receive", "rank 1 of communicator 0 waits for rank 0 to receive"}));
+  EXPECT_EQ(stuck,
+            (std::vector<std::string>{"rank 0 of communicator 0 waits for rank 1 to receive",
+                                      "rank 1 of communicator 0 waits for rank 0 to receive"}));
   EXPECT_EQ(errors, nothing(2));
 }
 
 TEST(nccl_groups, submit_nothing_before_they_are_closed) {
   world().reset();
   int const identity = api::new_identity();
-  EXPECT_EQ(together(1, [&](rank_id r) {
-    party me(identity, 1, r);
-    {
-      auto g = me.net.open_group();
-      me.net.send(g, bytes(std::as_const(me.mine)), r, me.stream);  // to itself: inside a group alone
-      EXPECT_THROW((void)me.net.open_group(), std::logic_error);
-      me.net.receive(g, bytes(me.came), r, me.stream);
-      EXPECT_TRUE(world().records().empty());
-      EXPECT_TRUE(ends(me.system, me.stream));
-      EXPECT_EQ(me.came, -1);
-    }  // a guard that nobody closed submits as well
-    EXPECT_EQ(world().records().size(), 2U);
-    EXPECT_TRUE(ends(me.system, me.stream));
-    EXPECT_EQ(me.came, 100);
-    me.net.close();
-  }), nothing(1));
+  EXPECT_EQ(together(1,
+                     [&](rank_id r) {
+                       party me(identity, 1, r);
+                       {
+                         auto g = me.net.open_group();
+                         me.net.send(g, bytes(std::as_const(me.mine)), r,
+                                     me.stream);  // to itself: inside a group alone
+                         EXPECT_THROW((void)me.net.open_group(), std::logic_error);
+                         me.net.receive(g, bytes(me.came), r, me.stream);
+                         EXPECT_TRUE(world().records().empty());
+                         EXPECT_TRUE(ends(me.system, me.stream));
+                         EXPECT_EQ(me.came, -1);
+                       }  // a guard that nobody closed submits as well
+                       EXPECT_EQ(world().records().size(), 2U);
+                       EXPECT_TRUE(ends(me.system, me.stream));
+                       EXPECT_EQ(me.came, 100);
+                       me.net.close();
+                     }),
+            nothing(1));
   EXPECT_EQ(world().mistakes(), std::vector<std::string>{});
 }
 
@@ -190,7 +207,8 @@ TEST(nccl_groups, hold_so_many_operations_and_no_more) {
   while (api::state(c) == nccl_status::in_progress) {}
   word w = 0;
   EXPECT_EQ(api::group_start(), nccl_status::success);
-  for (std::size_t n = 0; n <= nccl_group_limit; ++n) EXPECT_EQ(api::send(&w, 1, element::int64, 0, c, stream), nccl_status::success);
+  for (std::size_t n = 0; n <= nccl_group_limit; ++n)
+    EXPECT_EQ(api::send(&w, 1, element::int64, 0, c, stream), nccl_status::success);
   EXPECT_EQ(api::group_end(), nccl_status::invalid_usage);
   EXPECT_EQ(api::abort(c), nccl_status::success);
 }
@@ -198,25 +216,31 @@ TEST(nccl_groups, hold_so_many_operations_and_no_more) {
 TEST(nccl_counts, beyond_two_to_the_31_reach_the_library_whole) {
   world().reset({.moves_bytes = false});
   int const identity = api::new_identity();
-  EXPECT_EQ(together(1, [&](rank_id r) {
-    party me(identity, 1, r);
-    std::span const huge(reinterpret_cast<std::byte*>(64), (std::size_t{1} << 35) + 8);  // memory that is never touched
-    program_builder b(1);
-    auto const alone = b.group({rank_id{0}});
-    b.buffer(0, 8);
-    b.all_reduce(0, alone, element::float32, reduction::sum, {0, 0, 8});
-    auto const p = std::move(b).finish();
-    me.net.prepare(p, me.stream);
-    rank_id const only[] = {0};
-    auto g = me.net.open_group();
-    me.net.send(g, huge, r, me.stream);
-    me.net.receive(g, huge, r, me.stream);
-    me.net.all_reduce(g, only, element::float32, reduction::max, huge, me.stream);
-    EXPECT_THROW(me.net.all_reduce(g, only, element::float64, reduction::sum, huge.first(12), me.stream), invalid_program);
-    g.close();
-    EXPECT_TRUE(ends(me.system, me.stream));
-    me.net.close();
-  }), nothing(1));
+  EXPECT_EQ(
+      together(1,
+               [&](rank_id r) {
+                 party me(identity, 1, r);
+                 std::span const huge(reinterpret_cast<std::byte*>(64),
+                                      (std::size_t{1} << 35) + 8);  // memory that is never touched
+                 program_builder b(1);
+                 auto const alone = b.group({rank_id{0}});
+                 b.buffer(0, 8);
+                 b.all_reduce(0, alone, element::float32, reduction::sum, {0, 0, 8});
+                 auto const p = std::move(b).finish();
+                 me.net.prepare(p, me.stream);
+                 rank_id const only[] = {0};
+                 auto g = me.net.open_group();
+                 me.net.send(g, huge, r, me.stream);
+                 me.net.receive(g, huge, r, me.stream);
+                 me.net.all_reduce(g, only, element::float32, reduction::max, huge, me.stream);
+                 EXPECT_THROW(me.net.all_reduce(g, only, element::float64, reduction::sum,
+                                                huge.first(12), me.stream),
+                              invalid_program);
+                 g.close();
+                 EXPECT_TRUE(ends(me.system, me.stream));
+                 me.net.close();
+               }),
+      nothing(1));
   auto const seen = world().records();
   ASSERT_EQ(seen.size(), 3U);
   EXPECT_EQ(seen[0].count, (std::size_t{1} << 35) + 8);
@@ -225,7 +249,8 @@ TEST(nccl_counts, beyond_two_to_the_31_reach_the_library_whole) {
 }
 
 /// Two ranks; what a step at odds with the other's comes to.
-std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& step, std::string& named) {
+std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& step,
+                                 std::string& named) {
   int const identity = api::new_identity();
   std::barrier all_said(2);
   return together(2, [&](rank_id r) {
@@ -233,7 +258,9 @@ std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& ste
     step(me, r);
     std::exception_ptr refused;
     try {
-      for (auto const until = std::chrono::steady_clock::now() + 40ms; std::chrono::steady_clock::now() < until;) me.net.poll();
+      for (auto const until = std::chrono::steady_clock::now() + 40ms;
+           std::chrono::steady_clock::now() < until;)
+        me.net.poll();
     } catch (...) {
       refused = std::current_exception();
     }
@@ -247,16 +274,19 @@ std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& ste
 TEST(nccl_mistakes, messages_of_other_sizes) {
   world().reset();
   std::string named;
-  auto const errors = at_odds([](party& me, rank_id r) {
-    auto g = me.net.open_group();
-    if (r == 0)
-      me.net.send(g, bytes(std::as_const(me.mine)), 1, me.stream);
-    else
-      me.net.receive(g, bytes(me.came).first(4), 0, me.stream);
-    g.close();
-    (void)ends(me.system, me.stream, 10ms);
-  }, named);
-  for (auto const& e : errors) EXPECT_TRUE(contains(e, "invalid usage: rank 0 sends 8 bytes, rank 1 receives 4")) << e;
+  auto const errors = at_odds(
+      [](party& me, rank_id r) {
+        auto g = me.net.open_group();
+        if (r == 0)
+          me.net.send(g, bytes(std::as_const(me.mine)), 1, me.stream);
+        else
+          me.net.receive(g, bytes(me.came).first(4), 0, me.stream);
+        g.close();
+        (void)ends(me.system, me.stream, 10ms);
+      },
+      named);
+  for (auto const& e : errors)
+    EXPECT_TRUE(contains(e, "invalid usage: rank 0 sends 8 bytes, rank 1 receives 4")) << e;
   EXPECT_EQ(world().mistakes().size(), 1U);
 }
 
@@ -271,16 +301,20 @@ TEST(nccl_mistakes, the_wrong_peer) {
     g.close();
     std::this_thread::sleep_for(60ms);
   });
-  EXPECT_EQ(errors[0], "rank 0 waited 300 ms to submit a group");  // the first contact with rank 2 never comes about
+  EXPECT_EQ(
+      errors[0],
+      "rank 0 waited 300 ms to submit a group");  // the first contact with rank 2 never comes about
   EXPECT_EQ(errors[1], "rank 1 waited 300 ms to submit a group");
   EXPECT_EQ(errors[2], "");
 
   world().reset();
-  EXPECT_TRUE(contains(together(1, [&](rank_id r) {
-    party me(api::new_identity(), 1, r);
-    auto g = me.net.open_group();
-    me.net.send(g, bytes(std::as_const(me.mine)), 7, me.stream);
-  })[0], "rank 7 is none of rank 0"));
+  EXPECT_TRUE(contains(together(1,
+                                [&](rank_id r) {
+                                  party me(api::new_identity(), 1, r);
+                                  auto g = me.net.open_group();
+                                  me.net.send(g, bytes(std::as_const(me.mine)), 7, me.stream);
+                                })[0],
+                       "rank 7 is none of rank 0"));
 }
 
 TEST(nccl_mistakes, collectives_in_another_order_or_missing) {
@@ -299,21 +333,26 @@ TEST(nccl_mistakes, collectives_in_another_order_or_missing) {
   };
   world().reset();
   std::string named;
-  auto errors = at_odds([&](party& me, rank_id r) {
-    me.net.prepare(p, me.stream);
-    reduce(me, r == 0 ? reduction::sum : reduction::max);
-    (void)ends(me.system, me.stream, 10ms);
-  }, named);
-  for (auto const& e : errors) EXPECT_TRUE(contains(e, "rank 1 calls another collective than rank 0")) << e;
+  auto errors = at_odds(
+      [&](party& me, rank_id r) {
+        me.net.prepare(p, me.stream);
+        reduce(me, r == 0 ? reduction::sum : reduction::max);
+        (void)ends(me.system, me.stream, 10ms);
+      },
+      named);
+  for (auto const& e : errors)
+    EXPECT_TRUE(contains(e, "rank 1 calls another collective than rank 0")) << e;
 
   world().reset();
-  errors = at_odds([&](party& me, rank_id r) {
-    me.net.prepare(p, me.stream);
-    reduce(me, reduction::sum);
-    EXPECT_TRUE(ends(me.system, me.stream));
-    EXPECT_EQ(me.mine, 201);
-    if (r == 0) reduce(me, reduction::sum);  // rank 1 never does
-  }, named);
+  errors = at_odds(
+      [&](party& me, rank_id r) {
+        me.net.prepare(p, me.stream);
+        reduce(me, reduction::sum);
+        EXPECT_TRUE(ends(me.system, me.stream));
+        EXPECT_EQ(me.mine, 201);
+        if (r == 0) reduce(me, reduction::sum);  // rank 1 never does
+      },
+      named);
   EXPECT_EQ(errors, nothing(2));
   EXPECT_EQ(named, "rank 0 of communicator 1 waits in a collective for rank 1; ");
 }
@@ -326,10 +365,12 @@ TEST(nccl_mistakes, a_call_on_a_communicator_that_is_not_settled) {
   nccl_double::member* c = nullptr;
   EXPECT_EQ(api::init(c, 1, api::new_identity(), 0, 0), nccl_status::in_progress);
   word w = 0;
-  EXPECT_EQ(api::all_reduce(&w, &w, 1, element::int64, reduction::sum, c, stream), nccl_status::invalid_usage);
+  EXPECT_EQ(api::all_reduce(&w, &w, 1, element::int64, reduction::sum, c, stream),
+            nccl_status::invalid_usage);
   EXPECT_EQ(world().mistakes().size(), 1U);
   while (api::state(c) == nccl_status::in_progress) {}
-  EXPECT_EQ(api::all_reduce(&w, &w, 1, element::int64, reduction::sum, c, stream), nccl_status::in_progress);
+  EXPECT_EQ(api::all_reduce(&w, &w, 1, element::int64, reduction::sum, c, stream),
+            nccl_status::in_progress);
   while (api::state(c) == nccl_status::in_progress) {}
   EXPECT_EQ(api::destroy(c), nccl_status::success);
   EXPECT_TRUE(contains(world().mistakes().at(1), "destroyed before it was finalized"));
@@ -349,7 +390,8 @@ TEST(nccl_mistakes, a_stream_that_ends_before_its_communicator) {
     while (api::state(c) == nccl_status::in_progress) {}
     EXPECT_TRUE(ends(system, stream));
   }
-  EXPECT_EQ(world().mistakes(), std::vector<std::string>{"a stream ends before rank 0 of communicator 0"});
+  EXPECT_EQ(world().mistakes(),
+            std::vector<std::string>{"a stream ends before rank 0 of communicator 0"});
   (void)api::abort(c);
 }
 
@@ -367,10 +409,12 @@ TEST(nccl_members, that_never_come_or_come_twice_are_an_error) {
   EXPECT_THROW((nccl_transport<api>(identity, everybody(2), 2, quick)), std::invalid_argument);
 }
 
-/// A call that NCCL has not ended still writes to the handle that it was given, so nothing may be left of it.
+/// A call that NCCL has not ended still writes to the handle that it was given, so nothing may be
+/// left of it.
 TEST(nccl_members, that_do_not_come_leave_nothing_behind) {
   world().reset();
-  auto errors = together(1, [&](rank_id) { nccl_communicator<api>(api::new_identity(), everybody(2), 0, quick); });
+  auto errors = together(
+      1, [&](rank_id) { nccl_communicator<api>(api::new_identity(), everybody(2), 0, quick); });
   EXPECT_EQ(errors[0], "rank 0 waited 300 ms to join a communicator of ranks 0 1");
   EXPECT_EQ(world().live_communicators(), 0U);
 
@@ -396,7 +440,12 @@ TEST(nccl_members, on_one_device_are_refused) {
          nccl_double::device() = 5;
          nccl_transport<api> net(identity, everybody(2), r, patient);
        }))
-    EXPECT_TRUE(contains(e, "can't join") || contains(e, "to join a communicator of ranks 0 1: invalid usage: ranks 0 and 1 both on device 5")) << e;
+    EXPECT_TRUE(
+        contains(e, "can't join") ||
+        contains(
+            e,
+            "to join a communicator of ranks 0 1: invalid usage: ranks 0 and 1 both on device 5"))
+        << e;
 }
 
 TEST(nccl_members, that_die_are_noticed_and_left_out) {
@@ -418,7 +467,8 @@ TEST(nccl_members, that_die_are_noticed_and_left_out) {
         g.close();
         for (;;) me.net.poll();
       } catch (nccl_error const& e) {
-        noticed = e.status() == nccl_status::remote_error && contains(e.what(), "a peer closed its connection");
+        noticed = e.status() == nccl_status::remote_error &&
+                  contains(e.what(), "a peer closed its connection");
       }
       EXPECT_TRUE(noticed);
       rank_id const dead[] = {1};
@@ -466,7 +516,8 @@ communicator_key interval(std::int32_t first, std::int32_t last) {
 
 TEST(nccl_ledger, splits_a_path_of_intervals_twice) {
   communicator_ledger ledger(4);
-  std::vector<communicator_key> const layer = {interval(0, 2), interval(2, 4), interval(4, 5), interval(5, 9)};
+  std::vector<communicator_key> const layer = {interval(0, 2), interval(2, 4), interval(4, 5),
+                                               interval(5, 9)};
   auto const change = ledger.provide(layer);
   EXPECT_TRUE(change.dropped.empty());
   ASSERT_EQ(change.splits.size(), 2U);
@@ -487,7 +538,8 @@ TEST(nccl_ledger, drops_the_longest_unused_and_keeps_the_bound) {
     (void)ledger.provide(many);
     FAIL();
   } catch (invalid_program const& e) {
-    EXPECT_STREQ(e.what(), "rank 1 needs more than 2 communicators at once, the most that it may keep");
+    EXPECT_STREQ(e.what(),
+                 "rank 1 needs more than 2 communicators at once, the most that it may keep");
   }
 }
 
@@ -514,28 +566,32 @@ TEST(nccl_ledger, communicators_come_and_go_on_all_ranks_alike) {
       first = last;
     }
   }
-  EXPECT_EQ(together(6, [&](rank_id r) {
-    auto config = patient;
-    config.communicators = 3;
-    party me(identity, 6, r, config);
-    for (auto const& groups : steps) {
-      auto const p = reductions_over(groups, 6);
-      me.net.prepare(p, me.stream);
-      EXPECT_LE(me.net.communicators(), 4U);
-      for (auto const& members : groups) {
-        if (std::find(members.begin(), members.end(), r) == members.end()) continue;
-        auto g = me.net.open_group();
-        me.mine = r.value();
-        me.net.all_reduce(g, members, element::int64, reduction::sum, bytes(me.mine), me.stream);
-        g.close();
-        EXPECT_TRUE(ends(me.system, me.stream));
-        word sum = 0;
-        for (rank_id const m : members) sum += m.value();
-        EXPECT_EQ(me.mine, sum);
-      }
-    }
-    me.net.close();
-  }), nothing(6));
+  EXPECT_EQ(together(6,
+                     [&](rank_id r) {
+                       auto config = patient;
+                       config.communicators = 3;
+                       party me(identity, 6, r, config);
+                       for (auto const& groups : steps) {
+                         auto const p = reductions_over(groups, 6);
+                         me.net.prepare(p, me.stream);
+                         EXPECT_LE(me.net.communicators(), 4U);
+                         for (auto const& members : groups) {
+                           if (std::find(members.begin(), members.end(), r) == members.end())
+                             continue;
+                           auto g = me.net.open_group();
+                           me.mine = r.value();
+                           me.net.all_reduce(g, members, element::int64, reduction::sum,
+                                             bytes(me.mine), me.stream);
+                           g.close();
+                           EXPECT_TRUE(ends(me.system, me.stream));
+                           word sum = 0;
+                           for (rank_id const m : members) sum += m.value();
+                           EXPECT_EQ(me.mine, sum);
+                         }
+                       }
+                       me.net.close();
+                     }),
+            nothing(6));
   EXPECT_EQ(world().mistakes(), std::vector<std::string>{});
   EXPECT_EQ(world().live_communicators(), 0U);
 }
@@ -548,9 +604,11 @@ program two_ways(std::uint8_t receive_lane, std::int32_t batch, bool receives_fi
     b.buffer(r, 8, true);
     b.buffer(r, 8);
     rank_id const other = 1 - r.value();
-    if (receives_first && r == 1) b.receive(r, other, {1, 0, 8}, 0, {.lane = receive_lane, .batch = batch});
+    if (receives_first && r == 1)
+      b.receive(r, other, {1, 0, 8}, 0, {.lane = receive_lane, .batch = batch});
     b.send(r, other, {0, 0, 8}, 0, {.batch = batch});
-    if (!receives_first || r == 0) b.receive(r, other, {1, 0, 8}, 0, {.lane = receive_lane, .batch = batch});
+    if (!receives_first || r == 0)
+      b.receive(r, other, {1, 0, 8}, 0, {.lane = receive_lane, .batch = batch});
   }
   return std::move(b).finish();
 }
@@ -558,7 +616,8 @@ program two_ways(std::uint8_t receive_lane, std::int32_t batch, bool receives_fi
 TEST(nccl_routes, are_as_few_as_the_lanes_allow) {
   using kind = message_routes::kind;
   EXPECT_EQ(find_routes(two_ways(0, -1, true)), (message_routes{.apart = kind::all}));
-  EXPECT_EQ(find_routes(two_ways(0, 0, false)), (message_routes{.apart = kind::all, .together = {0}}));
+  EXPECT_EQ(find_routes(two_ways(0, 0, false)),
+            (message_routes{.apart = kind::all, .together = {0}}));
   EXPECT_EQ(find_routes(two_ways(1, -1, false)), (message_routes{.apart = kind::edge}));
   auto const circle = two_ways(0, -1, false);
   EXPECT_FALSE(check_rendezvous(circle).empty());
@@ -580,14 +639,18 @@ TEST(nccl_routes, refuse_messages_that_overtake_each_other) {
     demand_order(p, find_routes(p));
     FAIL();
   } catch (invalid_program const& e) {
-    EXPECT_STREQ(e.what(), "rank 1, instruction 0: the message from rank 0 on channel 1 is received as number 0 and sent as number 1");
+    EXPECT_STREQ(e.what(), "rank 1, instruction 0: the message from rank 0 on channel 1 is "
+                           "received as number 0 and sent as number 1");
   }
 }
 
 // Processes that find each other.
 
 struct scratch {
-  scratch() : path(std::filesystem::temp_directory_path() / ("shunt.nccl." + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()))) {}
+  scratch()
+      : path(std::filesystem::temp_directory_path() /
+             ("shunt.nccl." +
+              std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()))) {}
   ~scratch() {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
@@ -599,16 +662,33 @@ TEST(nccl_meeting, names_one_identity_and_whoever_is_missing_or_double) {
   scratch const here;
   nccl_meeting const at{.directory = here.path.string(), .patience = 50ms};
   auto const all = everybody(3);
-  auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) { return meet(at, epoch, all, self, device, [&] { return 77 + self.value(); }); };
+  auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) {
+    return meet(at, epoch, all, self, device, [&] { return 77 + self.value(); });
+  };
   auto const name = [](rank_id r) { return "device " + std::to_string(r.value()); };
-  EXPECT_EQ(together(3, [&](rank_id r) { EXPECT_EQ(meet(nccl_meeting{here.path.string()}, 0, all, r, name(r), [&] { return 77 + r.value(); }), 77); }), nothing(3));
+  EXPECT_EQ(together(3,
+                     [&](rank_id r) {
+                       EXPECT_EQ(meet(nccl_meeting{here.path.string()}, 0, all, r, name(r),
+                                      [&] { return 77 + r.value(); }),
+                                 77);
+                     }),
+            nothing(3));
   auto errors = together(3, [&](rank_id r) { (void)come(0, r, name(r)); });
-  EXPECT_TRUE(contains(errors[2], "rank 2 is there already, in epoch 0; is the directory left over from another run?")) << errors[2];
+  EXPECT_TRUE(
+      contains(errors[2],
+               "rank 2 is there already, in epoch 0; is the directory left over from another run?"))
+      << errors[2];
   errors = together(2, [&](rank_id r) { (void)come(1, r, name(r)); });
-  for (auto const& e : errors) EXPECT_TRUE(contains(e, "after 50 ms rank 2 did not come to epoch 1")) << e;
+  for (auto const& e : errors)
+    EXPECT_TRUE(contains(e, "after 50 ms rank 2 did not come to epoch 1")) << e;
   errors = together(3, [&](rank_id r) { (void)come(2, r, name(r.value() / 2)); });
   EXPECT_TRUE(contains(errors[0], "ranks 0 and 1 use the same device, device 0")) << errors[0];
-  EXPECT_TRUE(contains(together(1, [&](rank_id r) { (void)meet(nccl_meeting{"/proc/no/such"}, 0, all, r, "", [] { return 1; }); })[0], "can't meet there"));
+  EXPECT_TRUE(contains(together(1,
+                                [&](rank_id r) {
+                                  (void)meet(nccl_meeting{"/proc/no/such"}, 0, all, r, "",
+                                             [] { return 1; });
+                                })[0],
+                       "can't meet there"));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Iterations through losses and joins, on every executor: the end is always the one of an undisturbed run.
+// Iterations through losses and joins, on every executor: the end is always the one of an
+// undisturbed run.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -30,8 +31,9 @@ constexpr std::int32_t workers = 3, microbatches = 7;
 constexpr byte_count width = 4 * 8;  // four int64
 constexpr buffer_id state = 0, gradient = 1;
 
-/// Data-parallel training in integers: every worker holds the state, the gradient of (iteration, micro-batch, state) is summed over all
-/// of them, and the step mixes it in, so that doing anything twice, in part or with the wrong state shows.
+/// Data-parallel training in integers: every worker holds the state, the gradient of (iteration,
+/// micro-batch, state) is summed over all of them, and the step mixes it in, so that doing anything
+/// twice, in part or with the wrong state shows.
 class toy_training {
  public:
   toy_training() : ranks_(workers) {}
@@ -44,14 +46,19 @@ class toy_training {
     auto& me = ranks_[r.index()];
     if (t.op.kind == op_kind::backward) {
       for (std::size_t i = 0; i < 4; ++i)
-        me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() * 10 + static_cast<std::int64_t>(i))) % 1009;
+        me.words[1][i] += (me.words[0][i] ^ (t.iteration * 100 + t.op.microbatch.value() * 10 +
+                                             static_cast<std::int64_t>(i))) %
+                          1009;
     } else {
       me.kept = me.words[0];
       me.stepped = t.iteration;
-      for (std::size_t i = 0; i < 4; ++i) me.words[0][i] = me.words[0][i] * 3 + me.words[1][i] + t.iteration;
+      for (std::size_t i = 0; i < 4; ++i)
+        me.words[0][i] = me.words[0][i] * 3 + me.words[1][i] + t.iteration;
     }
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(ranks_[r.index()].words[b.index()])); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(ranks_[r.index()].words[b.index()]));
+  }
   void restore(rank_id r, std::int64_t iteration) {
     auto& me = ranks_[r.index()];
     ++restored;
@@ -61,7 +68,9 @@ class toy_training {
     me.stepped = iteration - 1;
   }
 
-  [[nodiscard]] std::array<std::int64_t, 4> const& words(rank_id r) const { return ranks_[r.index()].words[0]; }
+  [[nodiscard]] std::array<std::int64_t, 4> const& words(rank_id r) const {
+    return ranks_[r.index()].words[0];
+  }
   int restored = 0;
 
  private:
@@ -87,7 +96,8 @@ std::optional<program> plan(dead_ranks dead) {
   region const weights{state, 0, width}, sum{gradient, 0, width};
   for (rank_id const r : live) b.fill(r, sum);
   for (std::int32_t m = 0; m < microbatches; ++m)
-    b.compute(live[static_cast<std::size_t>(m) % live.size()], {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
+    b.compute(live[static_cast<std::size_t>(m) % live.size()],
+              {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
   auto const everyone = b.group(live);
   for (rank_id const r : live) {
     b.all_reduce(r, everyone, element::int64, reduction::sum, sum);
@@ -110,13 +120,19 @@ std::optional<program> transfer(rank_id joining, dead_ranks dead) {
 std::vector<rank_id> only(rank_id r) { return {r}; }
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults) { return inline_executor{.faults = std::move(faults)}; }
+  static auto with(std::vector<fault> faults) {
+    return inline_executor{.faults = std::move(faults)};
+  }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults) { return threads{.faults = std::move(faults), .timeout = 2ms}; }
+  static auto with(std::vector<fault> faults) {
+    return threads{.faults = std::move(faults), .timeout = 2ms};
+  }
 };
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults) { return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = 5}; }
+  static auto with(std::vector<fault> faults) {
+    return simulated{.cost = toys::uneven_costs{}, .faults = std::move(faults), .timeout = 5};
+  }
 };
 
 using planner = std::function<std::optional<program>(dead_ranks)>;
@@ -124,7 +140,8 @@ using listener = std::function<void(completed_iteration const&)>;
 
 /// With one type for each callable, to be compiled once an executor.
 template <class Maker>
-recovery_report recovered(std::vector<fault> faults, toy_training& w, recovery const& config, planner const& make, listener const& hear) {
+recovery_report recovered(std::vector<fault> faults, toy_training& w, recovery const& config,
+                          planner const& make, listener const& hear) {
   return run_through_losses(Maker::with(std::move(faults)), w, config, make, hear, transfer);
 }
 
@@ -142,12 +159,14 @@ class recovery_on : public testing::Test {
   }
 
   /// Runs with these faults and joins; all survivors must end as if nothing had happened.
-  static recovery_report survive(std::vector<fault> faults, std::vector<join> joins = {}, std::vector<rank_id> dead = {}) {
+  static recovery_report survive(std::vector<fault> faults, std::vector<join> joins = {},
+                                 std::vector<rank_id> dead = {}) {
     toy_training w;
     std::vector<std::int64_t> announced;
     recovery const config{.end = iterations, .dead = std::move(dead), .joins = std::move(joins)};
     auto const report =
-        recovered<Maker>(std::move(faults), w, config, plan, [&](completed_iteration const& c) { announced.push_back(c.iteration); });
+        recovered<Maker>(std::move(faults), w, config, plan,
+                         [&](completed_iteration const& c) { announced.push_back(c.iteration); });
     EXPECT_EQ(report.end, iterations);
     EXPECT_EQ(report.stopped, "");
     EXPECT_EQ(announced, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
@@ -179,8 +198,11 @@ TYPED_TEST(recovery_on, every_instruction_may_be_the_last) {
       auto const& l = report.losses[0];
       EXPECT_EQ(l.ranks, std::vector<rank_id>{victim});
       EXPECT_EQ(report.dead, std::vector<rank_id>{victim});
-      EXPECT_GE(l.iteration, 2);                         // a slow survivor may be called off before it has completed 2
-      EXPECT_LE(l.iteration, at >= length - 1 ? 4 : 3);  // with its gradient reduced, the others may complete the iteration
+      EXPECT_GE(l.iteration, 2);  // a slow survivor may be called off before it has completed 2
+      EXPECT_LE(l.iteration,
+                at >= length - 1
+                    ? 4
+                    : 3);  // with its gradient reduced, the others may complete the iteration
       EXPECT_LE(l.steps_undone, workers - 1);
       EXPECT_EQ(report.sessions.size(), 2U);
       EXPECT_EQ(report.sessions.back().first, l.iteration);
@@ -194,7 +216,8 @@ TYPED_TEST(recovery_on, losses_add_up) {
   EXPECT_EQ(one_by_one.dead, (std::vector<rank_id>{0, 2}));
   auto const at_once = this->survive({{2, 2, 0}, {1, 2, 1}});
   EXPECT_EQ(at_once.dead, (std::vector<rank_id>{1, 2}));
-  auto const in_the_redo = this->survive({{2, 2, 0}, {1, 2, 5}});  // instruction 5 exists only under the second plan
+  auto const in_the_redo =
+      this->survive({{2, 2, 0}, {1, 2, 5}});  // instruction 5 exists only under the second plan
   EXPECT_EQ(in_the_redo.dead, (std::vector<rank_id>{1, 2}));
   EXPECT_EQ(in_the_redo.losses.size(), 2U);
 }
@@ -227,11 +250,13 @@ TYPED_TEST(recovery_on, ranks_come_back) {
 }
 
 TYPED_TEST(recovery_on, a_transfer_may_fail) {
-  auto const giver_lost = this->survive({{1, 1, 3}, {0, transfer_iteration, 0}}, {{1, 3}});  // then rank 2 gives
+  auto const giver_lost =
+      this->survive({{1, 1, 3}, {0, transfer_iteration, 0}}, {{1, 3}});  // then rank 2 gives
   EXPECT_EQ(giver_lost.dead, only(0));
   EXPECT_EQ(giver_lost.joined, (std::vector<join>{{1, 3}}));
   EXPECT_EQ(giver_lost.losses.size(), 2U);
-  auto const givers_lost = this->survive({{1, 1, 3}, {2, 2, 0}, {0, transfer_iteration, 0}}, {{1, 0}, {2, 1}});
+  auto const givers_lost =
+      this->survive({{1, 1, 3}, {2, 2, 0}, {0, transfer_iteration, 0}}, {{1, 0}, {2, 1}});
   EXPECT_EQ(givers_lost.dead, (std::vector<rank_id>{1, 2}));
   EXPECT_TRUE(givers_lost.joined.empty());
   auto const taker_lost = this->survive({{1, 1, 3}, {1, transfer_iteration, 0}}, {{1, 3}});
@@ -240,10 +265,12 @@ TYPED_TEST(recovery_on, a_transfer_may_fail) {
 
 TYPED_TEST(recovery_on, stops_where_there_is_no_plan) {
   toy_training w;
-  auto const needs_two = [](dead_ranks dead) { return dead.size() > 1 ? std::optional<program>{} : plan(dead); };
+  auto const needs_two = [](dead_ranks dead) {
+    return dead.size() > 1 ? std::optional<program>{} : plan(dead);
+  };
   int completed = 0;
-  auto const report =
-      recovered<TypeParam>({{0, 1, 2}, {2, 3, 3}}, w, {.end = 6}, needs_two, [&](completed_iteration const&) { ++completed; });
+  auto const report = recovered<TypeParam>({{0, 1, 2}, {2, 3, 3}}, w, {.end = 6}, needs_two,
+                                           [&](completed_iteration const&) { ++completed; });
   EXPECT_EQ(report.end, 3);
   EXPECT_EQ(completed, 3);
   EXPECT_EQ(report.stopped, "no plan for iteration 3 without ranks 0 2");
@@ -264,10 +291,14 @@ TEST(recovering, refuses_to_undo_two_steps) {
   };
   toy_training w;
   try {  // rank 1 waits for rank 2, rank 0 runs to the end
-    (void)run_through_losses(inline_executor{.faults = {{2, 1, 0}}}, w, {.end = 6}, untied, [](completed_iteration const&) {});
+    (void)run_through_losses(inline_executor{.faults = {{2, 1, 0}}}, w, {.end = 6}, untied,
+                             [](completed_iteration const&) {});
     FAIL();
   } catch (invalid_program const& e) {
-    EXPECT_NE(std::string(e.what()).find("rank 0 would have to undo 5 steps to go back to iteration 1"), std::string::npos) << e.what();
+    EXPECT_NE(
+        std::string(e.what()).find("rank 0 would have to undo 5 steps to go back to iteration 1"),
+        std::string::npos)
+        << e.what();
   }
 }
 
@@ -276,14 +307,17 @@ TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
   w.before = [](task const& t) {
     if (t.iteration == 2) throw std::runtime_error("no data");
   };
-  EXPECT_THROW((void)recovered<TypeParam>({}, w, {.end = 6}, plan, [](completed_iteration const&) {}), std::runtime_error);
+  EXPECT_THROW(
+      (void)recovered<TypeParam>({}, w, {.end = 6}, plan, [](completed_iteration const&) {}),
+      std::runtime_error);
 }
 
 /// Sessions as processes have them: the `nth` ends after one program, though nobody is lost.
 struct flaky {
   int nth = 1;
   bool always = false;
-  std::optional<rank_id> absent{};  ///< has no process; then nobody knows that the others have completed the program until all agree on it
+  std::optional<rank_id> absent{};  ///< has no process; then nobody knows that the others have
+                                    ///< completed the program until all agree on it
   std::shared_ptr<int> opened = std::make_shared<int>(0);
 
   struct session {
@@ -295,7 +329,9 @@ struct flaky {
     void submit(std::shared_ptr<program const> p) {
       if (!breaks || submitted++ == 0) inner.submit(std::move(p));
     }
-    [[nodiscard]] bool wait_until(std::int32_t n) { return (!breaks || (n == 1 && !absent)) && inner.wait_until(n); }
+    [[nodiscard]] bool wait_until(std::int32_t n) {
+      return (!breaks || (n == 1 && !absent)) && inner.wait_until(n);
+    }
     [[nodiscard]] ticks completed_at(std::int32_t n) const { return inner.completed_at(n); }
     [[nodiscard]] outcome wait() {
       auto all = inner.wait();
@@ -304,7 +340,9 @@ struct flaky {
       if (absent) all.done[*absent] = {};
       return all;
     }
-    [[nodiscard]] loss_times times_of_loss() const { return {.noticed = 7, .detect = 2, .agree = 5}; }
+    [[nodiscard]] loss_times times_of_loss() const {
+      return {.noticed = 7, .detect = 2, .agree = 5};
+    }
   };
   [[nodiscard]] session open(toy_training& w, std::int64_t first = 0) const {
     return {{inline_executor{}, w, first}, ++*opened == nth || (always && *opened >= nth), absent};
@@ -332,7 +370,8 @@ TEST(recovering, goes_on_where_connections_break_and_nobody_is_lost) {
 TEST(recovering, waits_for_nobody_who_is_asked_for_nothing) {
   toy_training w;
   auto const without_last = [](dead_ranks) { return plan(only(2)); };
-  auto const report = run_through_losses(flaky{.absent = 2}, w, {.end = 6}, without_last, [](completed_iteration const&) {});
+  auto const report = run_through_losses(flaky{.absent = 2}, w, {.end = 6}, without_last,
+                                         [](completed_iteration const&) {});
   EXPECT_EQ(report.end, 6);
   ASSERT_EQ(report.losses.size(), 1u);
   EXPECT_EQ(report.losses[0].iteration, 1);
@@ -356,7 +395,9 @@ TEST(recovering, does_not_try_for_ever) {
   toy_training w;
   recovery const config{.end = 4, .dead = {1}, .joins = {{1, 2}}};
   auto const hear = [](completed_iteration const&) {};
-  EXPECT_THROW((void)run_through_losses(flaky{.nth = 2, .always = true}, w, config, plan, hear, transfer), invalid_program);
+  EXPECT_THROW(
+      (void)run_through_losses(flaky{.nth = 2, .always = true}, w, config, plan, hear, transfer),
+      invalid_program);
 }
 
 }  // namespace

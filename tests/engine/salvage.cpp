@@ -1,5 +1,5 @@
-// What is left of an interrupted iteration: whoever falls silent, and whenever, the end is the one of an undisturbed run, and nothing that
-// is kept is done again.
+// What is left of an interrupted iteration: whoever falls silent, and whenever, the end is the one
+// of an undisturbed run, and nothing that is kept is done again.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,14 +44,18 @@ using dead_ranks = std::span<rank_id const>;
 
 constexpr number mixed(number a, number b) { return (a * 31 + b * 17 + 5) % 10007; }
 
-/// A pipeline of integers on all ranks: whatever is done twice, left out, or done with parameters of another iteration shows.
+/// A pipeline of integers on all ranks: whatever is done twice, left out, or done with parameters
+/// of another iteration shows.
 class toy_pipeline {
  public:
-  explicit toy_pipeline(pipeline_job const& job) : job_(job), memory_(static_cast<std::size_t>(job.ranks())) {}
+  explicit toy_pipeline(pipeline_job const& job)
+      : job_(job), memory_(static_cast<std::size_t>(job.ranks())) {}
 
   static constexpr number rubbish = 0x5bad5bad;
-  std::map<std::pair<std::int64_t, operation>, int> computed{};  ///< how often, by iteration and backward_weight; where one thread runs all
-  std::map<std::pair<std::int64_t, operation>, std::pair<number, number>> terms{};  ///< gradient and flag; likewise
+  std::map<std::pair<std::int64_t, operation>, int>
+      computed{};  ///< how often, by iteration and backward_weight; where one thread runs all
+  std::map<std::pair<std::int64_t, operation>, std::pair<number, number>>
+      terms{};  ///< gradient and flag; likewise
   bool counting = false;
 
   /// Makes room for a program; states begin with their first value, all else with rubbish.
@@ -66,16 +70,25 @@ class toy_pipeline {
       }
       if (!fresh || own.empty()) continue;
       std::int32_t chunk = 0;
-      for (stage_id s : job_.stages_of(r)) *at(r, {pipeline_buffers::state(chunk++), 0, 8}) = 1000 + s.value();
+      for (stage_id s : job_.stages_of(r))
+        *at(r, {pipeline_buffers::state(chunk++), 0, 8}) = 1000 + s.value();
     }
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(memory_[r.index()][b.index()])); }
-  [[nodiscard]] number* at(rank_id r, region const& x) { return reinterpret_cast<number*>(buffer(r, x.buffer).data() + x.offset); }
-  [[nodiscard]] number state(rank_id r, std::int32_t chunk) { return *at(r, {pipeline_buffers::state(chunk), 0, 8}); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(memory_[r.index()][b.index()]));
+  }
+  [[nodiscard]] number* at(rank_id r, region const& x) {
+    return reinterpret_cast<number*>(buffer(r, x.buffer).data() + x.offset);
+  }
+  [[nodiscard]] number state(rank_id r, std::int32_t chunk) {
+    return *at(r, {pipeline_buffers::state(chunk), 0, 8});
+  }
 
   void operator()(rank_id r, task const& t) {
     auto const read = [&](std::size_t i, std::int32_t word = 0) { return at(r, t.reads[i])[word]; };
-    auto const write = [&](std::size_t i, number value, std::int32_t word = 0) { at(r, t.writes[i])[word] = value; };
+    auto const write = [&](std::size_t i, number value, std::int32_t word = 0) {
+      at(r, t.writes[i])[word] = value;
+    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == job_.stages;
     auto const backward_input = [&] {
       number const gradient = last ? read(2, 1) : read(3);
@@ -87,13 +100,16 @@ class toy_pipeline {
       write(target, read(4) + term);
       write(target + 1, std::max(read(5), flag));
       if (!counting) return;
-      std::pair const key{t.iteration, operation{op_kind::backward_weight, t.op.pipeline, t.op.stage, t.op.microbatch}};
+      std::pair const key{t.iteration, operation{op_kind::backward_weight, t.op.pipeline,
+                                                 t.op.stage, t.op.microbatch}};
       ++computed[key];
       terms[key] = {term, flag};
     };
     switch (t.op.kind) {
       case op_kind::forward: {
-        number const in = first ? mixed(t.iteration * 7, t.op.pipeline.value() * 100 + t.op.microbatch.value()) : read(1);
+        number const in =
+            first ? mixed(t.iteration * 7, t.op.pipeline.value() * 100 + t.op.microbatch.value())
+                  : read(1);
         number const out = mixed(read(0) % 10007, in);
         if (!last) write(0, out);
         write(1, in), write(1, out, 1), write(1, rubbish, 2);
@@ -115,9 +131,11 @@ class toy_pipeline {
   void restore(rank_id r, std::int64_t iteration) {
     std::int32_t chunk = 0;
     for (stage_id s : job_.stages_of(r)) {
-      if (auto const last = stepped_.find({r, s}); last != stepped_.end() && last->second >= iteration) {
+      if (auto const last = stepped_.find({r, s});
+          last != stepped_.end() && last->second >= iteration) {
         EXPECT_EQ(last->second, iteration) << "more than one step to undo";
-        *at(r, {pipeline_buffers::state(chunk), 0, 8}) = *at(r, {pipeline_buffers::kept(chunk), 0, 8});
+        *at(r, {pipeline_buffers::state(chunk), 0, 8}) =
+            *at(r, {pipeline_buffers::kept(chunk), 0, 8});
         last->second = iteration - 1;
       }
       ++chunk;
@@ -143,12 +161,14 @@ static_assert(restorable_work<toy_pipeline>);
 pipeline_tensors const tensors{.activation = 8, .stash = 24, .gradient = 8, .state = 8};
 
 /// States by rank and chunk.
-std::vector<std::vector<number>> states_of(toy_pipeline& w, pipeline_job const& job, std::vector<rank_id> const& dead = {}) {
+std::vector<std::vector<number>> states_of(toy_pipeline& w, pipeline_job const& job,
+                                           std::vector<rank_id> const& dead = {}) {
   std::vector<std::vector<number>> all;
   for (rank_id r : ids<rank_id>(job.ranks())) {
     all.emplace_back();
     if (std::binary_search(dead.begin(), dead.end(), r)) continue;
-    for (std::int32_t c = 0; c < static_cast<std::int32_t>(job.stages_of(r).size()); ++c) all.back().push_back(w.state(r, c));
+    for (std::int32_t c = 0; c < static_cast<std::int32_t>(job.stages_of(r).size()); ++c)
+      all.back().push_back(w.state(r, c));
   }
   return all;
 }
@@ -194,10 +214,14 @@ std::vector<std::vector<number>> undisturbed(planner& plans, std::int64_t iterat
 }
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults) { return inline_executor{.faults = std::move(faults)}; }
+  static auto with(std::vector<fault> faults) {
+    return inline_executor{.faults = std::move(faults)};
+  }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults) { return threads{.faults = std::move(faults), .timeout = 2ms}; }
+  static auto with(std::vector<fault> faults) {
+    return threads{.faults = std::move(faults), .timeout = 2ms};
+  }
 };
 template <ticks Timeout>
 struct in_virtual_time {
@@ -209,16 +233,24 @@ struct in_virtual_time {
 /// Gradients queue up to be sent while their rank computes: what has run is no beginning of a list.
 struct slow_sends {
   [[nodiscard]] ticks compute(rank_id, operation const&) const { return 1; }
-  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const { return {.occupancy = from > to ? 12 : 0}; }
-  static auto with(std::vector<fault> faults) { return simulated{.cost = slow_sends{}, .faults = std::move(faults), .timeout = 20}; }
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const {
+    return {.occupancy = from > to ? 12 : 0};
+  }
+  static auto with(std::vector<fault> faults) {
+    return simulated{.cost = slow_sends{}, .faults = std::move(faults), .timeout = 20};
+  }
 };
 
 /// A rank whose steps take so long that others go through all of the next iteration meanwhile.
 struct slow_steps {
   static inline rank_id slow{};
-  [[nodiscard]] ticks compute(rank_id r, operation const& o) const { return o.kind == op_kind::step && r == slow ? 1000 : 1; }
+  [[nodiscard]] ticks compute(rank_id r, operation const& o) const {
+    return o.kind == op_kind::step && r == slow ? 1000 : 1;
+  }
   [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count) const { return {}; }
-  static auto with(std::vector<fault> faults) { return simulated{.cost = slow_steps{}, .faults = std::move(faults), .timeout = 10}; }
+  static auto with(std::vector<fault> faults) {
+    return simulated{.cost = slow_steps{}, .faults = std::move(faults), .timeout = 10};
+  }
 };
 
 /// An executor whose n-th session has its own faults.
@@ -243,7 +275,8 @@ struct survived {
 
 /// Trains through faults, one list of them a session, and compares the end.
 template <class Maker>
-survived survive(planner& plans, std::vector<std::vector<fault>> faults, std::vector<std::vector<number>> const& expected) {
+survived survive(planner& plans, std::vector<std::vector<fault>> faults,
+                 std::vector<std::vector<number>> const& expected) {
   auto const& job = plans.job();
   toy_pipeline w(job);
   gradient_ledger kept;
@@ -255,7 +288,8 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults, std::ve
     return p;
   };
   recovery config{.end = iterations};
-  config.salvage = [&](dead_ranks dead, interrupted_iteration const& at) -> std::optional<salvaged> {
+  config.salvage = [&](dead_ranks dead,
+                       interrupted_iteration const& at) -> std::optional<salvaged> {
     auto const alone = plans.without(dead);
     kept = kept_gradients(alone, at, at.rest ? kept : gradient_ledger{});
     std::vector<operation> terms;
@@ -265,7 +299,8 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults, std::ve
       terms.insert(terms.end(), k.terms.begin(), k.terms.end());
     }
     std::sort(terms.begin(), terms.end());
-    EXPECT_EQ(std::adjacent_find(terms.begin(), terms.end()), terms.end()) << "a term is in two sums";
+    EXPECT_EQ(std::adjacent_find(terms.begin(), terms.end()), terms.end())
+        << "a term is in two sums";
     auto rest = lower_salvageable(alone, plans.plan(dead), kept, tensors);
     sound(rest);
     auto const whole = lower_salvageable(alone, plans.plan(dead), {}, tensors).instructions();
@@ -273,8 +308,10 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults, std::ve
     std::size_t left = static_cast<std::size_t>(job.seats() * job.microbatches) - terms.size();
     for (rank_id r : ids<rank_id>(job.ranks()))
       for (auto const& i : rest.ranks[r].instructions)
-        if (i.code == opcode::compute && (i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight)) {
-          operation const term{op_kind::backward_weight, i.op.pipeline, i.op.stage, i.op.microbatch};
+        if (i.code == opcode::compute &&
+            (i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight)) {
+          operation const term{op_kind::backward_weight, i.op.pipeline, i.op.stage,
+                               i.op.microbatch};
           EXPECT_FALSE(std::binary_search(terms.begin(), terms.end(), term));
           --left;
         }
@@ -306,9 +343,15 @@ struct variant {
 };
 constexpr variant variants[] = {{true, true}, {true, false}, {false, true}, {false, false}};
 
-planner slipstreams(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, variant v) {
-  return {{.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 3}},
-          [v](pipeline_job const& job) { return slipstream{.split = v.split, .stagger = v.stagger, .effort = 20'000}(job); }};
+planner slipstreams(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches,
+                    variant v) {
+  return {{.pipelines = pipelines,
+           .stages = stages,
+           .microbatches = microbatches,
+           .costs = {1, 1, 1, 3}},
+          [v](pipeline_job const& job) {
+            return slipstream{.split = v.split, .stagger = v.stagger, .effort = 20'000}(job);
+          }};
 }
 
 /// Every rank falls silent before every `every`-th instruction of iteration 1.
@@ -319,7 +362,8 @@ survived strike_everywhere(planner& plans, std::int32_t every = 1) {
   sound(p);
   survived all;
   for (rank_id r : ids<rank_id>(p.ranks.size()))
-    for (std::int32_t at = r.value() % every; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); at += every) {
+    for (std::int32_t at = r.value() % every;
+         at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); at += every) {
       SCOPED_TRACE("rank " + std::to_string(r.value()) + " at instruction " + std::to_string(at));
       auto const one = survive<Maker>(plans, {{{r, 1, at}}}, expected);
       EXPECT_EQ(one.report.losses.size(), 1U);
@@ -333,7 +377,8 @@ survived strike_everywhere(planner& plans, std::int32_t every = 1) {
 
 TEST(salvage, every_instruction_of_every_rank_may_be_the_last) {
   for (auto const v : variants) {
-    SCOPED_TRACE(std::string(v.split ? "split" : "fused") + (v.stagger ? ", staggered" : ", all together"));
+    SCOPED_TRACE(std::string(v.split ? "split" : "fused") +
+                 (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(2, 3, 4, v);
     strike_everywhere<on_one_thread>(plans);
     strike_everywhere<in_virtual_time<0>>(plans);
@@ -343,7 +388,8 @@ TEST(salvage, every_instruction_of_every_rank_may_be_the_last) {
 
 TEST(salvage, of_larger_jobs_exhaustive) {
   for (auto const v : variants) {
-    SCOPED_TRACE(std::string(v.split ? "split" : "fused") + (v.stagger ? ", staggered" : ", all together"));
+    SCOPED_TRACE(std::string(v.split ? "split" : "fused") +
+                 (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(3, 4, 6, v);
     strike_everywhere<on_one_thread>(plans, 2);
     strike_everywhere<in_virtual_time<3>>(plans, 5);
@@ -375,15 +421,20 @@ TEST(salvage, while_others_are_an_iteration_ahead_exhaustive) {
 }
 
 TEST(salvage, ranks_with_several_stages) {
-  auto const solve_by = [](auto solver) { return [solver](pipeline_job const& job) { return (solver | reroute{})(job); }; };
+  auto const solve_by = [](auto solver) {
+    return [solver](pipeline_job const& job) { return (solver | reroute{})(job); };
+  };
   pipeline_job const shape{.pipelines = 2, .stages = 4, .microbatches = 4, .costs = {1, 1, 1, 2}};
   auto with = [&](stage_layout layout) {
     auto job = shape;
     job.layout = layout;
     return job;
   };
-  planner looped(with(stage_layout::looped(2)), [](pipeline_job const& job) { return slipstream{.effort = 20'000}(job); });
-  planner wave(with(stage_layout::wave(2)), [](pipeline_job const& job) { return slipstream{.stagger = false, .effort = 20'000}(job); });
+  planner looped(with(stage_layout::looped(2)),
+                 [](pipeline_job const& job) { return slipstream{.effort = 20'000}(job); });
+  planner wave(with(stage_layout::wave(2)), [](pipeline_job const& job) {
+    return slipstream{.stagger = false, .effort = 20'000}(job);
+  });
   planner fused(with(stage_layout::looped(2)), solve_by(interleaved_one_f_one_b{}));
   for (planner* p : {&looped, &wave, &fused}) {
     strike_everywhere<on_one_thread>(*p, 2);
@@ -393,20 +444,23 @@ TEST(salvage, ranks_with_several_stages) {
 
 TEST(salvage, ends_twice_exhaustive) {
   for (auto const v : variants) {
-    SCOPED_TRACE(std::string(v.split ? "split" : "fused") + (v.stagger ? ", staggered" : ", all together"));
+    SCOPED_TRACE(std::string(v.split ? "split" : "fused") +
+                 (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(3, 2, 3, v);
     auto const expected = undisturbed(plans, iterations);
     auto const p = lower_salvageable(plans.job(), plans.plan({}), {}, tensors);
     std::int64_t kept = 0, both = 0;
     for (rank_id first : {rank_id(0), rank_id(3)})
-      for (std::int32_t at = 1; at <= static_cast<std::int32_t>(p.ranks[first].instructions.size()); at += 3)
+      for (std::int32_t at = 1; at <= static_cast<std::int32_t>(p.ranks[first].instructions.size());
+           at += 3)
         for (rank_id second : {rank_id(1), rank_id(2), rank_id(5)}) {
           bool struck = true;
           for (std::int32_t then = 0; struck; ++then) {  // until it is past the end of the list
-            SCOPED_TRACE("rank " + std::to_string(first.value()) + " at " + std::to_string(at) + ", " + std::to_string(second.value()) + " at " +
-                         std::to_string(then));
+            SCOPED_TRACE("rank " + std::to_string(first.value()) + " at " + std::to_string(at) +
+                         ", " + std::to_string(second.value()) + " at " + std::to_string(then));
             std::vector<fault> twice;
-            for (std::int64_t k : {0, 1, 2}) twice.push_back({second, k, then});  // whichever is done again
+            for (std::int64_t k : {0, 1, 2})
+              twice.push_back({second, k, then});  // whichever is done again
             auto const one = survive<on_one_thread>(plans, {{{first, 1, at}}, twice}, expected);
             struck = one.report.losses.size() == 2;
             kept += struck ? one.report.losses[1].kept : 0;
@@ -439,7 +493,8 @@ struct breaking {
   };
   [[nodiscard]] session open(toy_pipeline& w, std::int64_t first = 0) const {
     bool const breaks = ++*opened == nth;
-    return {{inline_executor{.faults = breaks ? fault_there : std::vector<fault>{}}, w, first}, breaks};
+    return {{inline_executor{.faults = breaks ? fault_there : std::vector<fault>{}}, w, first},
+            breaks};
   }
   outcome run(program const& p, toy_pipeline& w) const { return run_once(*this, p, w); }
 };
@@ -450,18 +505,22 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
     auto const expected = undisturbed(plans, iterations);
     auto const p = lower_salvageable(plans.job(), plans.plan({}), {}, tensors);
     for (rank_id r : ids<rank_id>(p.ranks.size()))
-      for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++at) {
+      for (std::int32_t at = 0; at <= static_cast<std::int32_t>(p.ranks[r].instructions.size());
+           ++at) {
         toy_pipeline w(plans.job());
         w.counting = true;
         w.fit(p);
-        std::int64_t again = 0;  // terms of the iteration after, which ranks that were ahead had begun with
+        std::int64_t again =
+            0;  // terms of the iteration after, which ranks that were ahead had begun with
         recovery config{.end = iterations};
-        config.salvage = [&](dead_ranks, interrupted_iteration const& was) -> std::optional<salvaged> {
+        config.salvage = [&](dead_ranks,
+                             interrupted_iteration const& was) -> std::optional<salvaged> {
           auto const kept = kept_gradients(plans.job(), was);
           for (rank_id ahead : ids<rank_id>(p.ranks.size()))
             for (std::size_t n = 0; n < was.ran_next[ahead].size(); ++n) {
               auto const& i = was.next.ranks[ahead].instructions[n];
-              bool const makes_term = i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight;
+              bool const makes_term =
+                  i.op.kind == op_kind::backward || i.op.kind == op_kind::backward_weight;
               again += was.ran_next[ahead][n] && i.code == opcode::compute && makes_term;
             }
           auto rest = lower_salvageable(plans.job(), plans.plan({}), kept, tensors);
@@ -469,18 +528,21 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
           w.fit(rest);
           return salvaged{std::move(rest)};
         };
-        auto const report = run_through_losses(breaking{.fault_there = {{r, 1, at}}}, w, config, [&](dead_ranks) { return std::optional(p); },
-                                               [](completed_iteration const&) {});
+        auto const report = run_through_losses(
+            breaking{.fault_there = {{r, 1, at}}}, w, config,
+            [&](dead_ranks) { return std::optional(p); }, [](completed_iteration const&) {});
         EXPECT_EQ(report.losses.size(), 1U);
         EXPECT_EQ(states_of(w, plans.job()), expected);
         std::int64_t computed = 0;
         for (auto const& [term, times] : w.computed) computed += times;
-        EXPECT_EQ(computed - again, iterations * plans.job().seats() * plans.job().microbatches) << "rank " << r.value() << " at " << at;
+        EXPECT_EQ(computed - again, iterations * plans.job().seats() * plans.job().microbatches)
+            << "rank " << r.value() << " at " << at;
       }
   }
 }
 
-/// Any terms may be kept, on any rank that holds the stage: sums that begin with them end as if all had been computed.
+/// Any terms may be kept, on any rank that holds the stage: sums that begin with them end as if all
+/// had been computed.
 TEST(salvage, any_ledger_will_do) {
   toys::dice d(5);
   std::vector<std::pair<pipeline_job, planner::solver>> cases;
@@ -497,7 +559,9 @@ TEST(salvage, any_ledger_will_do) {
   far.transfer = 2;
   cases.emplace_back(plain, [](pipeline_job const& job) { return slipstream{}(job); });
   cases.emplace_back(dead, [](pipeline_job const& job) { return slipstream{}(job); });
-  cases.emplace_back(dead, [](pipeline_job const& job) { return slipstream{.split = false, .stagger = false}(job); });
+  cases.emplace_back(dead, [](pipeline_job const& job) {
+    return slipstream{.split = false, .stagger = false}(job);
+  });
   cases.emplace_back(far, [](pipeline_job const& job) { return slipstream{}(job); });
   cases.emplace_back(two_chunks, [](pipeline_job const& job) { return zb_v{}(job); });
   cases.emplace_back(both_ways, [](pipeline_job const& job) { return dual_pipe{}(job); });
@@ -525,26 +589,31 @@ TEST(salvage, any_ledger_will_do) {
         for (auto& k : kept)
           if (k.stage == s) holders.push_back(&k);
         if (d.below(6) == 0) {
-          holders[static_cast<std::size_t>(d.below(static_cast<std::int64_t>(holders.size())))]->reduced = true;
+          holders[static_cast<std::size_t>(d.below(static_cast<std::int64_t>(holders.size())))]
+              ->reduced = true;
           for (auto* k : holders)
             if (k->reduced) k->terms = detail::terms_of(job, s);
         } else {
           for (operation const& o : detail::terms_of(job, s))
-            if (d.below(6) < odds) holders[static_cast<std::size_t>(d.below(static_cast<std::int64_t>(holders.size())))]->terms.push_back(o);
+            if (d.below(6) < odds)
+              holders[static_cast<std::size_t>(d.below(static_cast<std::int64_t>(holders.size())))]
+                  ->terms.push_back(o);
         }
       }
       std::erase_if(kept, [](auto const& k) { return k.terms.empty(); });
       for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_rank}) {
         auto const rest = lower_salvageable(job, answer.plan, kept, tensors, lanes);
         sound(rest);
-        for (auto const& of_rank : rest_of(job, answer.plan, kept).overlapped) pairs += of_rank.size();
+        for (auto const& of_rank : rest_of(job, answer.plan, kept).overlapped)
+          pairs += of_rank.size();
         auto const ends_alike = [&](auto const& executor) {
           toy_pipeline w(job);
           w.fit(whole);
           w.fit(rest);
           for (auto const& k : kept) {
             auto const held = stages_of(job, tensors, k.rank);
-            auto const of = std::find_if(held.begin(), held.end(), [&](auto const& h) { return h.stage == k.stage; });
+            auto const of = std::find_if(held.begin(), held.end(),
+                                         [&](auto const& h) { return h.stage == k.stage; });
             number sum = 0, flag = 0;
             for (operation const& o : k.terms) {
               auto const [term, raised] = reference.terms.at({0, o});
@@ -576,7 +645,8 @@ TEST(salvage, of_a_whole_plan_is_the_plan) {
     rank_id const dead[] = {6};
     EXPECT_EQ(rest_of(plans.without(dead), plans.plan(dead), {}), plans.plan(dead));
     gradient_ledger all;
-    for (stage_id s : ids<stage_id>(4)) all.push_back({s.value(), s, true, detail::terms_of(plans.job(), s)});
+    for (stage_id s : ids<stage_id>(4))
+      all.push_back({s.value(), s, true, detail::terms_of(plans.job(), s)});
     auto const rest = rest_of(plans.without(dead), plans.plan(dead), all);
     for (auto const& list : rest.order)
       for (operation const& o : list) EXPECT_EQ(o.kind, op_kind::step);
@@ -593,7 +663,9 @@ TEST(salvage, asks_for_reductions_out_of_place) {
     (void)kept_gradients(plans.job(), at);
     FAIL();
   } catch (invalid_program const& e) {
-    EXPECT_NE(std::string(e.what()).find("stage 0 reduces its gradient in place"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("stage 0 reduces its gradient in place"),
+              std::string::npos)
+        << e.what();
   }
 }
 

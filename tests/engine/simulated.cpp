@@ -19,7 +19,8 @@ namespace {
 using namespace shunt;
 using namespace toys;
 
-/// A compute takes as many ticks as its micro-batch says; a message 10 bytes a tick and 3 ticks on its way.
+/// A compute takes as many ticks as its micro-batch says; a message 10 bytes a tick and 3 ticks on
+/// its way.
 struct plain_costs {
   ticks compute(rank_id, operation const& op) const { return op.microbatch.value(); }
   transfer_time transfer(rank_id, rank_id, byte_count bytes) const { return {bytes / 10, 3}; }
@@ -130,7 +131,8 @@ TEST(simulated, silence_is_noticed_after_the_timeout) {
   b.receive(1, 0, {0, 0, 0});
   wait_for(b, 1, 1);
   for (int n = 0; n < 5; ++n) wait_for(b, 2, 3);
-  simulated const clock{.cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 1}}, .timeout = 3};
+  simulated const clock{
+      .cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 1}}, .timeout = 3};
   auto const o = clock.run(b.peek());  // rank 1 waits from 1 on, all stop at 7
   EXPECT_EQ(o.lost, std::vector<rank_id>{0});
   EXPECT_EQ(o.done[0], (progress{0, 1}));
@@ -138,7 +140,8 @@ TEST(simulated, silence_is_noticed_after_the_timeout) {
   EXPECT_EQ(o.done[2], (progress{0, 3}));
   EXPECT_EQ(spans_of(o, 2), (spans{{0, 3}, {3, 6}, {6, 9}}));  // what has begun is finished
 
-  simulated const unnoticed{.cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 2}}, .timeout = 3};
+  simulated const unnoticed{
+      .cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 2}}, .timeout = 3};
   auto const last = unnoticed.run(b.peek());  // nobody needs it any more
   EXPECT_EQ(last.lost, std::vector<rank_id>{0});
   EXPECT_EQ(last.done[2], (progress{1, 0}));
@@ -158,16 +161,21 @@ spans relaxed(program const& p, uneven_costs const& costs) {
         ticks start = 0;
         for (std::int32_t k = 0; k < n; ++k) {
           auto const after = own.after(i);
-          if (own.instructions[static_cast<std::size_t>(k)].lane == i.lane || std::find(after.begin(), after.end(), k) != after.end())
+          if (own.instructions[static_cast<std::size_t>(k)].lane == i.lane ||
+              std::find(after.begin(), after.end(), k) != after.end())
             start = std::max(start, t[static_cast<std::size_t>(d.number({r, k}))].second);
         }
         ticks end = start;
         auto const partner = static_cast<std::size_t>(d.partner[number]);
         if (i.code == opcode::compute) end += costs.compute(r, i.op);
-        if (i.code == opcode::send) end += costs.transfer(r, i.peer, own.reads(i)[0].size).occupancy;
-        if (i.code == opcode::receive) end = std::max(end, t[partner].second + costs.transfer(i.peer, r, own.writes(i)[0].size).latency);
+        if (i.code == opcode::send)
+          end += costs.transfer(r, i.peer, own.reads(i)[0].size).occupancy;
+        if (i.code == opcode::receive)
+          end = std::max(end, t[partner].second +
+                                  costs.transfer(i.peer, r, own.writes(i)[0].size).latency);
         if (is_collective(i.code))
-          for (auto const m : d.members_of(d.meetings[partner])) end = std::max(end, t[static_cast<std::size_t>(m)].first);
+          for (auto const m : d.members_of(d.meetings[partner]))
+            end = std::max(end, t[static_cast<std::size_t>(m)].first);
         if (t[number] != std::pair(start, end)) {
           t[number] = {start, end};
           changed = true;
@@ -192,8 +200,10 @@ TEST(simulated, agrees_with_relaxation) {
     auto const o = simulated{uneven_costs{}}.run(p);
     ASSERT_EQ(o.timeline.events.size(), expected.size());
     for (event const& e : o.timeline.events)
-      EXPECT_EQ(std::pair(e.start, e.end), expected[static_cast<std::size_t>(d2.number({e.rank, e.instruction}))]);
-    simulated const by_time{.cost = uneven_costs{}, .faults = {{.rank = 0, .iteration = 99}}};  // never strikes, but could
+      EXPECT_EQ(std::pair(e.start, e.end),
+                expected[static_cast<std::size_t>(d2.number({e.rank, e.instruction}))]);
+    simulated const by_time{.cost = uneven_costs{},
+                            .faults = {{.rank = 0, .iteration = 99}}};  // never strikes, but could
     EXPECT_EQ(by_time.run(p), o);
     mixing_work w(p);
     EXPECT_EQ(simulated{uneven_costs{}}.run(p, w), o);
@@ -204,7 +214,8 @@ TEST(simulated, scaling_all_costs_scales_all_times) {
   dice d(29);
   for (int round = 0; round < 20; ++round) {
     auto const p = random_program(d, 3);
-    auto const once = simulated{uneven_costs{}}.run(p), often = simulated{uneven_costs{1000}}.run(p);
+    auto const once = simulated{uneven_costs{}}.run(p),
+               often = simulated{uneven_costs{1000}}.run(p);
     ASSERT_EQ(once.timeline.events.size(), often.timeline.events.size());
     for (std::size_t k = 0; k < once.timeline.events.size(); ++k) {
       auto expected = once.timeline.events[k];
@@ -227,7 +238,8 @@ TEST(cost_models, take_their_times_from_the_problem) {
   EXPECT_EQ(costs.compute(0, {.kind = op_kind::step}), 7);
   EXPECT_EQ(costs.transfer(0, 1, 1 << 20), (transfer_time{0, 6}));
 
-  cluster const net{.ranks = 4, .ranks_per_node = 2, .within_node = {1, 100}, .between_nodes = {5, 10}};
+  cluster const net{
+      .ranks = 4, .ranks_per_node = 2, .within_node = {1, 100}, .between_nodes = {5, 10}};
   link_costs const links(net, [](rank_id, operation const&) { return ticks{2}; });
   static_assert(collective_cost_model<decltype(links)>);
   EXPECT_EQ(links.compute(0, {}), 2);
@@ -236,14 +248,17 @@ TEST(cost_models, take_their_times_from_the_problem) {
   std::vector<rank_id> const near{0, 1}, far{0, 1, 3};
   EXPECT_EQ(links.collective(opcode::all_gather, near, 100), 1 + 1);
   EXPECT_EQ(links.collective(opcode::all_reduce, near, 100), 2 * (1 + 1));
-  EXPECT_EQ(links.collective(opcode::reduce_scatter, far, 300), 10 + 10 + 5);  // rank 3 sends two parts of 100 between nodes
-  EXPECT_THROW(link_costs(cluster{.ranks = 0}, [](rank_id, operation const&) { return ticks{0}; }), invalid_problem);
+  EXPECT_EQ(links.collective(opcode::reduce_scatter, far, 300),
+            10 + 10 + 5);  // rank 3 sends two parts of 100 between nodes
+  EXPECT_THROW(link_costs(cluster{.ranks = 0}, [](rank_id, operation const&) { return ticks{0}; }),
+               invalid_problem);
 }
 
 TEST(cost_models, measured_costs_are_medians) {
   timeline seen;
   auto const add = [&](opcode code, op_kind kind, stage_id s, ticks takes) {
-    seen.events.push_back({.code = code, .op = {.kind = kind, .stage = s}, .start = 100, .end = 100 + takes});
+    seen.events.push_back(
+        {.code = code, .op = {.kind = kind, .stage = s}, .start = 100, .end = 100 + takes});
   };
   for (ticks const t : {9, 2, 4, 3, 1000}) add(opcode::compute, op_kind::forward, 1, t);
   for (ticks const t : {8, 6}) add(opcode::compute, op_kind::backward, 1, t);

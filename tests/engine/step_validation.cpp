@@ -1,5 +1,5 @@
-// Validated steps: a run whose steps are staggered and taken back where they don't stand ends with the same bits as one that waits, and
-// as one that needs neither programs nor ranks.
+// Validated steps: a run whose steps are staggered and taken back where they don't stand ends with
+// the same bits as one that waits, and as one that needs neither programs nor ranks.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -45,33 +45,43 @@ constexpr byte_count word = 8;
 
 constexpr number mixed(number a, number b) { return (a * 31 + b * 17 + 5) % 10007; }
 
-/// What a toy trains: numbers alone, so that anything done twice, in part or with the wrong parameters shows.
+/// What a toy trains: numbers alone, so that anything done twice, in part or with the wrong
+/// parameters shows.
 struct toy {
   std::int32_t stages = 1, pipelines = 1, microbatches = 1;
   double most_norm = 1e300;
-  std::set<std::pair<std::int32_t, std::int64_t>> bad{};  // (stage, iteration) whose gradient isn't finite
+  std::set<std::pair<std::int32_t, std::int64_t>>
+      bad{};  // (stage, iteration) whose gradient isn't finite
 
   [[nodiscard]] static number datum(std::int64_t iteration, operation const& o) {
     return mixed(iteration * 7, o.pipeline.value() * 100 + o.microbatch.value());
   }
   [[nodiscard]] static number initial(stage_id s) { return 1000 + s.value(); }
-  [[nodiscard]] static number forward(number state, number input) { return mixed(state % 10007, input); }
+  [[nodiscard]] static number forward(number state, number input) {
+    return mixed(state % 10007, input);
+  }
   [[nodiscard]] static number input_gradient(number state, number input, number output_gradient) {
     return mixed(state % 10007 + input, output_gradient);
   }
-  [[nodiscard]] static number weight_gradient(number input, number output_gradient) { return mixed(input, output_gradient) % 211 - 105; }
+  [[nodiscard]] static number weight_gradient(number input, number output_gradient) {
+    return mixed(input, output_gradient) % 211 - 105;
+  }
   /// What a whole verdict makes of a step; nothing where it is left out.
   [[nodiscard]] number stepped(number state, number gradient, step_verdict const& v) const {
     if (!v.finite()) return state;
-    return state + static_cast<number>(static_cast<double>(gradient) * v.coefficient(most_norm) * 1024);
+    return state +
+           static_cast<number>(static_cast<double>(gradient) * v.coefficient(most_norm) * 1024);
   }
-  [[nodiscard]] bool stands(step_verdict const& v) const { return v.finite() && v.coefficient(most_norm) >= 1; }
+  [[nodiscard]] bool stands(step_verdict const& v) const {
+    return v.finite() && v.coefficient(most_norm) >= 1;
+  }
 };
 
 /// The memory of all ranks and what their operations compute.
 class toy_work {
  public:
-  toy_work(toy const& t, pipeline_job const& job) : toy_(t), memory_(static_cast<std::size_t>(job.ranks())), next_(memory_.size(), 0) {}
+  toy_work(toy const& t, pipeline_job const& job)
+      : toy_(t), memory_(static_cast<std::size_t>(job.ranks())), next_(memory_.size(), 0) {}
 
   /// Makes room for a program, and gives states their first value in a program that is the first.
   void fit(program const& p) {
@@ -93,11 +103,15 @@ class toy_work {
       }
   }
 
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(memory_[r.index()][b.index()])); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(memory_[r.index()][b.index()]));
+  }
 
   void operator()(rank_id r, task const& t) {
     auto const read = [&](std::size_t i, std::int32_t n = 0) { return get(r, t.reads[i], n); };
-    auto const write = [&](std::size_t i, number value, std::int32_t n = 0) { put(r, t.writes[i], value, n); };
+    auto const write = [&](std::size_t i, number value, std::int32_t n = 0) {
+      put(r, t.writes[i], value, n);
+    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == toy_.stages;
     auto const input = [&] { return first ? toy::datum(t.iteration, t.op) : read(1); };
     auto const output_gradient = [&] { return last ? read(2, 1) : read(3); };
@@ -165,7 +179,8 @@ class toy_work {
     auto& next = next_[r.index()];
     if (next <= iteration) return;
     ASSERT_EQ(next, iteration + 1);
-    for (auto const& s : steps_[r]) memory_[r.index()][s.state.buffer.index()] = memory_[r.index()][s.kept.buffer.index()];
+    for (auto const& s : steps_[r])
+      memory_[r.index()][s.state.buffer.index()] = memory_[r.index()][s.kept.buffer.index()];
     next = iteration;
     ++restored;
   }
@@ -201,8 +216,12 @@ class toy_work {
     EXPECT_GE(static_cast<std::size_t>(x.size), sizeof value);
     std::memcpy(buffer(r, x.buffer).data() + x.offset, &value, sizeof value);
   }
-  number get(rank_id r, region const& x, std::int32_t n = 0) { return load<number>(r, {x.buffer, x.offset + n * word, word}); }
-  void put(rank_id r, region const& x, number value, std::int32_t n = 0) { store(r, {x.buffer, x.offset + n * word, word}, value); }
+  number get(rank_id r, region const& x, std::int32_t n = 0) {
+    return load<number>(r, {x.buffer, x.offset + n * word, word});
+  }
+  void put(rank_id r, region const& x, number value, std::int32_t n = 0) {
+    store(r, {x.buffer, x.offset + n * word, word}, value);
+  }
 
   toy toy_;
   std::vector<std::vector<std::vector<line>>> memory_;  // rank, buffer
@@ -212,7 +231,8 @@ class toy_work {
 
 static_assert(restorable_work<toy_work>);
 
-/// The states after some iterations, computed without programs: all gradients, all shares, then all steps.
+/// The states after some iterations, computed without programs: all gradients, all shares, then all
+/// steps.
 std::vector<number> trained(toy const& t, std::int64_t iterations, int* unsteady = nullptr) {
   std::vector<number> state;
   for (std::int32_t s = 0; s < t.stages; ++s) state.push_back(toy::initial(s));
@@ -240,18 +260,22 @@ std::vector<number> trained(toy const& t, std::int64_t iterations, int* unsteady
   return state;
 }
 
-pipeline_tensors tensors() { return {.activation = word, .stash = 3 * word, .gradient = word, .state = word}; }
+pipeline_tensors tensors() {
+  return {.activation = word, .stash = 3 * word, .gradient = word, .state = word};
+}
 
 validated_program planned(pipeline_job const& job, bool staggered) {
   auto const answer = slipstream{.stagger = staggered}(job);
   EXPECT_TRUE(answer.has_plan()) << answer.reason;
-  return validated(lower(job, answer.plan, tensors()), staggered ? validation::in_next_iteration : validation::before_step);
+  return validated(lower(job, answer.plan, tensors()),
+                   staggered ? validation::in_next_iteration : validation::before_step);
 }
 
-/// Runs iterations and the closing program; all workers of a stage must hold the same state. Returns the states by stage.
+/// Runs iterations and the closing program; all workers of a stage must hold the same state.
+/// Returns the states by stage.
 template <class Executor>
-std::vector<number> run(Executor const& executor, validated_program const& p, pipeline_job const& job, toy_work& w,
-                        std::int64_t iterations) {
+std::vector<number> run(Executor const& executor, validated_program const& p,
+                        pipeline_job const& job, toy_work& w, std::int64_t iterations) {
   w.initialise(p.iteration);
   w.fit(p.closing);
   auto session = executor.open(w);
@@ -286,13 +310,15 @@ example_job random_job(toys::dice& d) {
     for (std::int32_t s = 0; s < job.stages; ++s) values.push_back(least + d.below(5));
     return per_stage(std::move(values));
   };
-  job.costs = {.forward = cost(1), .backward_input = cost(1), .backward_weight = cost(0), .step = cost(0)};
+  job.costs = {
+      .forward = cost(1), .backward_input = cost(1), .backward_weight = cost(0), .step = cost(0)};
   for (stage_id s : ids<stage_id>(job.stages))
     if (job.pipelines > 1 && d.below(3) == 0) job.dead.push_back({d.below(job.pipelines), s});
   e.iterations = 2 + d.below(6);
   e.what = {.stages = job.stages, .pipelines = job.pipelines, .microbatches = job.microbatches};
   if (d.coin()) e.what.most_norm = 20 + d.below(400);
-  for (int n = d.below(4); n > 0; --n) e.what.bad.insert({d.below(job.stages), d.below(e.iterations)});
+  for (int n = d.below(4); n > 0; --n)
+    e.what.bad.insert({d.below(job.stages), d.below(e.iterations)});
   return e;
 }
 
@@ -330,7 +356,9 @@ void train_staggered_and_waiting(int jobs) {
       EXPECT_EQ(seen, (std::pair(0, once)));
       ++steady_jobs;
     } else {
-      auto const live = e.job.ranks() - static_cast<std::int32_t>(e.job.dead.size() + e.job.live_peers(e.job.stages - 1).size());
+      auto const live =
+          e.job.ranks() -
+          static_cast<std::int32_t>(e.job.dead.size() + e.job.live_peers(e.job.stages - 1).size());
       EXPECT_LE(seen.first, bad * e.job.ranks());
       EXPECT_EQ(seen.first, bad * live);
       EXPECT_GE(seen.second, once);
@@ -341,22 +369,33 @@ void train_staggered_and_waiting(int jobs) {
   EXPECT_GE(steady_jobs, jobs / 12);
 }
 
-TEST(step_validation, staggered_and_waiting_train_alike_on_every_executor) { train_staggered_and_waiting(12); }
-TEST(step_validation, staggered_and_waiting_train_alike_exhaustive) { train_staggered_and_waiting(60); }
+TEST(step_validation, staggered_and_waiting_train_alike_on_every_executor) {
+  train_staggered_and_waiting(12);
+}
+TEST(step_validation, staggered_and_waiting_train_alike_exhaustive) {
+  train_staggered_and_waiting(60);
+}
 
 template <class Solver>
-void train_on_layout(Solver const& solver, stage_layout const& layout, std::int32_t pipelines, std::int32_t stages, toys::dice& d,
-                     int& rolled_back) {
+void train_on_layout(Solver const& solver, stage_layout const& layout, std::int32_t pipelines,
+                     std::int32_t stages, toys::dice& d, int& rolled_back) {
   for (std::int32_t const microbatches : {2, 4, 7})
     for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_rank}) {
-      example_job e{
-          .job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 1}, .layout = layout},
-          .iterations = 4};
-      e.what = {.stages = stages, .pipelines = pipelines, .microbatches = microbatches, .most_norm = 60.0 + d.below(100)};
+      example_job e{.job = {.pipelines = pipelines,
+                            .stages = stages,
+                            .microbatches = microbatches,
+                            .costs = {1, 1, 1, 1},
+                            .layout = layout},
+                    .iterations = 4};
+      e.what = {.stages = stages,
+                .pipelines = pipelines,
+                .microbatches = microbatches,
+                .most_norm = 60.0 + d.below(100)};
       e.what.bad.insert({d.below(stages), 1});
       auto const answer = solver(e.job);
       if (!answer.has_plan()) continue;
-      SCOPED_TRACE(std::string(Solver::name) + ", M = " + std::to_string(microbatches) + ", " + std::string(to_string(lanes)));
+      SCOPED_TRACE(std::string(Solver::name) + ", M = " + std::to_string(microbatches) + ", " +
+                   std::string(to_string(lanes)));
       auto const plain = lower(e.job, answer.plan, tensors(), lanes);
       auto const expected = trained(e.what, e.iterations);
       for (auto const when : {validation::in_next_iteration, validation::before_step}) {
@@ -366,7 +405,8 @@ void train_on_layout(Solver const& solver, stage_layout const& layout, std::int3
         toy_work one(e.what, e.job), many(e.what, e.job), timed(e.what, e.job);
         EXPECT_EQ(run(inline_executor{}, p, e.job, one, e.iterations), expected);
         EXPECT_EQ(run(threads{}, p, e.job, many, e.iterations), expected);
-        EXPECT_EQ(run(simulated{.cost = toys::uneven_costs{}}, p, e.job, timed, e.iterations), expected);
+        EXPECT_EQ(run(simulated{.cost = toys::uneven_costs{}}, p, e.job, timed, e.iterations),
+                  expected);
         rolled_back += one.rolled_back;
       }
     }
@@ -375,7 +415,8 @@ void train_on_layout(Solver const& solver, stage_layout const& layout, std::int3
 TEST(step_validation, ranks_of_several_stages) {
   toys::dice d(5);
   int rolled_back = 0;
-  auto const on = [&](auto const& solver, stage_layout const& layout, std::int32_t pipelines, std::int32_t stages) {
+  auto const on = [&](auto const& solver, stage_layout const& layout, std::int32_t pipelines,
+                      std::int32_t stages) {
     int here = 0;
     train_on_layout(solver, layout, pipelines, stages, d, here);
     EXPECT_GT(here, 0);
@@ -411,18 +452,22 @@ TEST(step_validation, costs_nothing_where_steps_stand) {
     job.transfer = d.below(4);
     auto const plan = slipstream{}(job).plan;
     auto const plain = lower(job, plan);
-    EXPECT_EQ(steady_distance(job, validated(plain, validation::in_next_iteration).iteration), steady_distance(job, plain)) << n;
+    EXPECT_EQ(steady_distance(job, validated(plain, validation::in_next_iteration).iteration),
+              steady_distance(job, plain))
+        << n;
   }
 }
 
 TEST(step_validation, a_rollback_in_virtual_time) {
   pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}};
   auto const staggered = planned(job, true), waiting = planned(job, false);
-  EXPECT_EQ(steady_distance(job, staggered.iteration), 22);        // 19 and the step
-  EXPECT_EQ(steady_distance(job, waiting.iteration), 24);          // 21 and the step
-  EXPECT_EQ(steady_distance(job, staggered.iteration, true), 31);  // every iteration: once more the step and the first stage's six forwards
+  EXPECT_EQ(steady_distance(job, staggered.iteration), 22);  // 19 and the step
+  EXPECT_EQ(steady_distance(job, waiting.iteration), 24);    // 21 and the step
+  EXPECT_EQ(steady_distance(job, staggered.iteration, true),
+            31);  // every iteration: once more the step and the first stage's six forwards
 
-  simulated const calm{.cost = job_costs(job)}, rolls_back{.cost = job_costs(job), .conditions = true};
+  simulated const calm{.cost = job_costs(job)},
+      rolls_back{.cost = job_costs(job), .conditions = true};
   auto const count = [&](auto const& executor, op_kind kind) {
     auto const all = executor.run(staggered.iteration).timeline.events;
     ticks spent = 0;
@@ -439,7 +484,8 @@ TEST(step_validation, a_rollback_in_virtual_time) {
 }
 
 template <class Executor>
-recovery_report recovered(Executor const& executor, example_job const& e, toy_work& w, std::vector<join> joins = {}) {
+recovery_report recovered(Executor const& executor, example_job const& e, toy_work& w,
+                          std::vector<join> joins = {}) {
   auto const without = [&](std::span<rank_id const> dead) {
     auto job = e.job;
     job.dead.clear();
@@ -455,7 +501,8 @@ recovery_report recovered(Executor const& executor, example_job const& e, toy_wo
       return p;
     };
   };
-  auto const transfer = [&](rank_id joining, std::span<rank_id const> dead) -> std::optional<program> {
+  auto const transfer = [&](rank_id joining,
+                            std::span<rank_id const> dead) -> std::optional<program> {
     std::vector<rank_id> rest(dead.begin(), dead.end());
     std::erase(rest, joining);
     auto const p = planned(without(rest), true).iteration;
@@ -467,8 +514,11 @@ recovery_report recovered(Executor const& executor, example_job const& e, toy_wo
     return copies;
   };
   w.initialise(planned(e.job, true).iteration);
-  recovery const config{.end = e.iterations, .joins = std::move(joins), .close = part(&validated_program::closing)};
-  return run_through_losses(executor, w, config, part(&validated_program::iteration), [](completed_iteration const&) {}, transfer);
+  recovery const config{
+      .end = e.iterations, .joins = std::move(joins), .close = part(&validated_program::closing)};
+  return run_through_losses(
+      executor, w, config, part(&validated_program::iteration), [](completed_iteration const&) {},
+      transfer);
 }
 
 void expect_trained(example_job const& e, toy_work& w, recovery_report const& report) {
@@ -476,7 +526,8 @@ void expect_trained(example_job const& e, toy_work& w, recovery_report const& re
   EXPECT_EQ(report.stopped, "");
   for (rank_id r : ids<rank_id>(e.job.ranks())) {
     if (std::binary_search(report.dead.begin(), report.dead.end(), r)) continue;
-    for (auto const& [stage, state] : w.states(r)) EXPECT_EQ(state, expected[stage.index()]) << "rank " << r.value();
+    for (auto const& [stage, state] : w.states(r))
+      EXPECT_EQ(state, expected[stage.index()]) << "rank " << r.value();
   }
 }
 
@@ -485,9 +536,11 @@ int strike_everywhere(example_job const& e, std::int64_t iteration, Executor con
   int rolled_back = 0;
   auto const p = planned(e.job, true);
   for (rank_id const victim : ids<rank_id>(e.job.ranks())) {
-    auto const& list = (iteration == e.iterations ? p.closing : p.iteration).ranks[victim].instructions;
+    auto const& list =
+        (iteration == e.iterations ? p.closing : p.iteration).ranks[victim].instructions;
     for (std::int32_t n = 0; n <= static_cast<std::int32_t>(list.size()); ++n) {
-      SCOPED_TRACE("rank " + std::to_string(victim.value()) + " at " + std::to_string(n) + " of iteration " + std::to_string(iteration));
+      SCOPED_TRACE("rank " + std::to_string(victim.value()) + " at " + std::to_string(n) +
+                   " of iteration " + std::to_string(iteration));
       toy_work w(e.what, e.job);
       auto const report = recovered(with({victim, iteration, n}), e, w);
       EXPECT_EQ(report.losses.size(), 1U);
@@ -508,8 +561,14 @@ struct slow_rank {
 };
 
 example_job unsteady(std::int32_t pipelines, std::int32_t stages) {
-  example_job e{.job = {.pipelines = pipelines, .stages = stages, .microbatches = 2, .costs = {1, 1, 1, 3}}, .iterations = 4};
-  e.what = {.stages = stages, .pipelines = pipelines, .microbatches = 2, .most_norm = 100, .bad = {{stages - 1, 1}}};
+  example_job e{
+      .job = {.pipelines = pipelines, .stages = stages, .microbatches = 2, .costs = {1, 1, 1, 3}},
+      .iterations = 4};
+  e.what = {.stages = stages,
+            .pipelines = pipelines,
+            .microbatches = 2,
+            .most_norm = 100,
+            .bad = {{stages - 1, 1}}};
   return e;
 }
 
@@ -522,7 +581,11 @@ TEST(step_validation, a_loss_at_every_instruction) {
     EXPECT_GT(strike_everywhere(e, iteration, on_one_thread), 0);
   EXPECT_GT(strike_everywhere(e, 2, on_threads), 0);
   for (rank_id const slow : ids<rank_id>(e.job.ranks()))
-    EXPECT_GT(strike_everywhere(e, 2, [&](fault const& f) { return simulated<slow_rank>{.cost = {slow}, .faults = {f}, .timeout = 10}; }),
+    EXPECT_GT(strike_everywhere(e, 2,
+                                [&](fault const& f) {
+                                  return simulated<slow_rank>{
+                                      .cost = {slow}, .faults = {f}, .timeout = 10};
+                                }),
               0);
 }
 
@@ -550,9 +613,12 @@ void lose_and_join(int jobs) {
       if (d.coin()) joins.push_back({victim, when + 1 + d.below(e.iterations - when - 1)});
     }
     toy_work w(e.what, e.job);
-    auto const report = n % 3 == 0   ? recovered(threads{.faults = faults, .timeout = 2ms}, e, w, joins)
-                        : n % 3 == 1 ? recovered(inline_executor{.faults = faults}, e, w, joins)
-                                     : recovered(simulated{.cost = toys::uneven_costs{}, .faults = faults, .timeout = 5}, e, w, joins);
+    auto const report =
+        n % 3 == 0 ? recovered(threads{.faults = faults, .timeout = 2ms}, e, w, joins)
+        : n % 3 == 1
+            ? recovered(inline_executor{.faults = faults}, e, w, joins)
+            : recovered(simulated{.cost = toys::uneven_costs{}, .faults = faults, .timeout = 5}, e,
+                        w, joins);
     expect_trained(e, w, report);
     rolled_back += w.rolled_back;
     joined += static_cast<int>(report.joined.size());

@@ -1,4 +1,5 @@
-// Programs on streams and graphs, without a device: what order the events must be in, and that no order they allow changes a bit.
+// Programs on streams and graphs, without a device: what order the events must be in, and that no
+// order they allow changes a bit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,7 +34,8 @@ namespace {
 using namespace shunt;
 using namespace toys;
 
-/// A mixing work whose counts fit their parts and whose verdicts are the same wherever the same is known.
+/// A mixing work whose counts fit their parts and whose verdicts are the same wherever the same is
+/// known.
 class lawful_work : public mixing_work {
  public:
   explicit lawful_work(program const& p) : mixing_work(p) {}
@@ -45,7 +47,8 @@ class lawful_work : public mixing_work {
       for (auto const& i : p.ranks[r].instructions)
         if (i.code == opcode::exchange) {
           auto const reads = p.ranks[r].reads(i);
-          counts_[r.index()].push_back({reads[1], reads[0].size / static_cast<byte_count>(p.groups[i.group].size())});
+          counts_[r.index()].push_back(
+              {reads[1], reads[0].size / static_cast<byte_count>(p.groups[i.group].size())});
         }
   }
 
@@ -53,7 +56,8 @@ class lawful_work : public mixing_work {
     mixing_work::operator()(r, t);
     if (t.op.kind == op_kind::validate) {  // verdict, record -> redo, again
       std::uint64_t sum = 0;
-      for (auto const byte : bytes(r, t.reads[0])) sum = sum * 31 + std::to_integer<std::uint64_t>(byte);
+      for (auto const byte : bytes(r, t.reads[0]))
+        sum = sum * 31 + std::to_integer<std::uint64_t>(byte);
       for (region const& word : t.writes) {
         std::int64_t const runs = sum / 8 % 2 == 0;
         std::memcpy(bytes(r, word).data(), &runs, sizeof runs);
@@ -63,7 +67,8 @@ class lawful_work : public mixing_work {
     for (auto const& c : counts_[r.index()])
       for (region const& x : t.writes)
         if (x == c.where)
-          for (std::size_t at = 0; at < static_cast<std::size_t>(x.size); at += sizeof(std::int64_t)) {
+          for (std::size_t at = 0; at < static_cast<std::size_t>(x.size);
+               at += sizeof(std::int64_t)) {
             std::int64_t count = 0;
             std::memcpy(&count, bytes(r, x).data() + at, sizeof count);
             count = (count < 0 ? -(count + 1) : count) % (c.most + 1);
@@ -83,7 +88,8 @@ static_assert(work<lawful_work>);
 
 /// Runs programs one after the other on a work that fits the first of them, or all.
 template <class Executor>
-outcome run_all(Executor const& executor, std::vector<std::shared_ptr<program const>> const& programs, lawful_work& w) {
+outcome run_all(Executor const& executor,
+                std::vector<std::shared_ptr<program const>> const& programs, lawful_work& w) {
   for (auto const& p : programs) w.obey(*p);
   auto session = executor.open(w, 3);
   for (auto const& p : programs) session.submit(p);
@@ -91,11 +97,13 @@ outcome run_all(Executor const& executor, std::vector<std::shared_ptr<program co
 }
 
 std::vector<std::shared_ptr<program const>> repeated(program p, int times) {
-  return std::vector(static_cast<std::size_t>(times), std::shared_ptr<program const>(std::make_shared<program>(std::move(p))));
+  return std::vector(static_cast<std::size_t>(times),
+                     std::shared_ptr<program const>(std::make_shared<program>(std::move(p))));
 }
 
 /// The same bits as the reference, however streams are interleaved, on streams and as graphs.
-void expect_same_bits(std::vector<std::shared_ptr<program const>> const& programs, std::string const& what, std::uint64_t seeds = 6) {
+void expect_same_bits(std::vector<std::shared_ptr<program const>> const& programs,
+                      std::string const& what, std::uint64_t seeds = 6) {
   program const& first = *programs.front();
   ASSERT_TRUE(check(first).empty()) << what << ": " << to_string(check(first).front());
   lawful_work expected(first);
@@ -115,7 +123,8 @@ void expect_same_bits(std::vector<std::shared_ptr<program const>> const& program
   }
 }
 
-program lowered(pipeline_job const& job, pipeline_schedule const& plan, message_layout const& layout = {}) {
+program lowered(pipeline_job const& job, pipeline_schedule const& plan,
+                message_layout const& layout = {}) {
   pipeline_tensors const tensors{.activation = 24, .stash = 16, .gradient = 16, .state = 40};
   return lower(job, plan, tensors, layout);
 }
@@ -136,12 +145,14 @@ TEST(streams, give_the_bits_of_random_programs) {
 }
 
 TEST(streams, give_the_bits_of_lowered_pipelines) {
-  for (auto const lanes : {message_lanes::one_per_edge, message_lanes::one_per_peer, message_lanes::one_per_rank})
+  for (auto const lanes :
+       {message_lanes::one_per_edge, message_lanes::one_per_peer, message_lanes::one_per_rank})
     for (std::int32_t const spare : {0, 1}) {
       auto const job = small_job({{.pipeline = 1, .stage = 2}});
       auto const plan = slipstream{}(job);
       auto const p = lowered(job, plan.plan, {lanes, spare});
-      expect_same_bits(repeated(p, 2), "slipstream, lanes " + std::to_string(static_cast<int>(lanes)), 3);
+      expect_same_bits(repeated(p, 2),
+                       "slipstream, lanes " + std::to_string(static_cast<int>(lanes)), 3);
     }
 }
 
@@ -155,7 +166,8 @@ TEST(streams, carry_on_with_another_plan) {
     auto& own = room.ranks[r].buffers;
     auto const& other = b->ranks[r].buffers;
     if (own.size() < other.size()) own.resize(other.size());
-    for (buffer_id const k : ids<buffer_id>(other.size())) own[k].size = std::max(own[k].size, other[k].size);
+    for (buffer_id const k : ids<buffer_id>(other.size()))
+      own[k].size = std::max(own[k].size, other[k].size);
   }
   expect_same_bits({std::make_shared<program const>(room), b, a, b}, "plans by turns", 3);
 }
@@ -171,15 +183,35 @@ TEST(streams, validate_steps_by_words_on_the_device) {
 }
 
 TEST(streams, exchange_by_counts_on_the_device) {
-  expert_layers const problem{.layers = 2, .experts = 6, .loads = {9, 1, 4, 4, 2, 1, 1, 1, 1, 9, 9, 2}, .slots_per_rank = {3, 2, 3, 2}};
-  expert_layers const later{.layers = 2, .experts = 6, .loads = {1, 1, 1, 1, 9, 9, 4, 4, 4, 1, 1, 1}, .slots_per_rank = {3, 2, 3, 2}};
+  expert_layers const problem{.layers = 2,
+                              .experts = 6,
+                              .loads = {9, 1, 4, 4, 2, 1, 1, 1, 1, 9, 9, 2},
+                              .slots_per_rank = {3, 2, 3, 2}};
+  expert_layers const later{.layers = 2,
+                            .experts = 6,
+                            .loads = {1, 1, 1, 1, 9, 9, 4, 4, 4, 1, 1, 1},
+                            .slots_per_rank = {3, 2, 3, 2}};
   optimizer_state const state{.experts = 6, .ranks = 4, .elements = 5};
   auto const shards = uniform_shards{}(state).plan;
   auto const now = swift_moe{}(problem).plan, next = swift_moe{}(later).plan;
-  moe_shape const shape{.layers = 2, .tokens = 4, .slot_capacity = 4, .token_bytes = 8, .hidden_bytes = 16, .kept_bytes = 24, .dense_bytes = 32, .sums = 3, .experts = state};
-  auto const iteration = [&](expert_placement const& p) { return std::make_shared<program const>(lower(shape, p, shards, gradient_collection{})); };
-  auto const scatter = [&](expert_placement const& p) { return std::make_shared<program const>(lower(shape, p, shards, weight_scatter{})); };
-  expect_same_bits({scatter(now), iteration(now), scatter(next), iteration(next), scatter(now), iteration(now)}, "MoE");
+  moe_shape const shape{.layers = 2,
+                        .tokens = 4,
+                        .slot_capacity = 4,
+                        .token_bytes = 8,
+                        .hidden_bytes = 16,
+                        .kept_bytes = 24,
+                        .dense_bytes = 32,
+                        .sums = 3,
+                        .experts = state};
+  auto const iteration = [&](expert_placement const& p) {
+    return std::make_shared<program const>(lower(shape, p, shards, gradient_collection{}));
+  };
+  auto const scatter = [&](expert_placement const& p) {
+    return std::make_shared<program const>(lower(shape, p, shards, weight_scatter{}));
+  };
+  expect_same_bits(
+      {scatter(now), iteration(now), scatter(next), iteration(next), scatter(now), iteration(now)},
+      "MoE");
 }
 
 TEST(streams, name_what_they_enqueue_as_timelines_do) {
@@ -194,7 +226,9 @@ TEST(streams, name_what_they_enqueue_as_timelines_do) {
   auto const d = find_dependencies(p);
   for (auto const& e : o.timeline.events) {
     auto const partner = d.partner[static_cast<std::size_t>(d.number({e.rank, e.instruction}))];
-    bool const follows = is_collective(e.code) && d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0] != d.number({e.rank, e.instruction});
+    bool const follows =
+        is_collective(e.code) && d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0] !=
+                                     d.number({e.rank, e.instruction});
     if (!follows) expected.push_back(name_of(e.code, e.op));
   }
   std::sort(names.begin(), names.end());
@@ -214,14 +248,17 @@ TEST(stream_plan, waits_once_for_what_it_does_not_know) {
   using code = stream_command::code;
   program_builder b(1);
   for (int k = 0; k < 4; ++k) b.buffer(0, 8, true);
-  auto const first = b.compute(0, {}, {}, {{0, 0, 8}});                                       // lane 0
-  auto const second = b.copy(0, {0, 0, 8}, {1, 0, 8}, {.lane = 1, .after = {first}});         // waits
-  b.copy(0, {0, 0, 8}, {2, 0, 8}, {.lane = 1, .after = {first}});                             // knows
-  b.copy(0, {1, 0, 8}, {3, 0, 8}, {.lane = 2, .after = {first, second}});                     // the second knows of the first
-  b.compute(0, {.microbatch = 1}, {{3, 0, 8}}, {{3, 0, 8}}, {.after = {second, 3}});           // the last copy knows of the second
+  auto const first = b.compute(0, {}, {}, {{0, 0, 8}});                                // lane 0
+  auto const second = b.copy(0, {0, 0, 8}, {1, 0, 8}, {.lane = 1, .after = {first}});  // waits
+  b.copy(0, {0, 0, 8}, {2, 0, 8}, {.lane = 1, .after = {first}});                      // knows
+  b.copy(0, {1, 0, 8}, {3, 0, 8},
+         {.lane = 2, .after = {first, second}});  // the second knows of the first
+  b.compute(0, {.microbatch = 1}, {{3, 0, 8}}, {{3, 0, 8}},
+            {.after = {second, 3}});  // the last copy knows of the second
   auto const& p = b.peek();
   ASSERT_TRUE(check(p).empty()) << to_string(check(p).front());
-  // lanes 1 and 2 for the list's begin, the three waits above, and the join of lane 1 (its second copy)
+  // lanes 1 and 2 for the list's begin, the three waits above, and the join of lane 1 (its second
+  // copy)
   EXPECT_EQ(commands_of(p, code::wait).size(), 2U + 3U + 1U);
   EXPECT_EQ(commands_of(p, code::record).size(), 1U + 3U + 1U);
 
@@ -242,7 +279,8 @@ TEST(stream_plan, a_message_waits_for_its_place_unless_the_sender_knows_it_is_fr
   b.send(0, 1, {0, 0, 8});
   b.receive(1, 0, {0, 0, 8});
   EXPECT_EQ(commands_of(b.peek(), code::wait_previous).size(), 1U);
-  b.send(1, 0, {0, 0, 8});  // the answer says that the first has come, and the next program's message that the answer has
+  b.send(1, 0, {0, 0, 8});  // the answer says that the first has come, and the next program's
+                            // message that the answer has
   b.receive(0, 1, {0, 0, 8});
   EXPECT_EQ(commands_of(b.peek(), code::wait_previous).size(), 1U);
   EXPECT_EQ(commands_of(b.peek(), code::wait_previous)[0].stream, 1);
@@ -263,7 +301,9 @@ TEST(stream_plan, refuses_what_a_device_can_not_address) {
   b.buffer(0, 32, true);
   b.buffer(0, 32, true);
   b.add(0, element::float64, {0, 4, 16}, {1, 0, 16});
-  refused(b.peek(), "rank 0, instruction 0: a device can't address bytes [4, +16) of buffer 0 as elements of 8");
+  refused(
+      b.peek(),
+      "rank 0, instruction 0: a device can't address bytes [4, +16) of buffer 0 as elements of 8");
   program_builder c(1);
   c.buffer(0, 32, true);
   c.fill(0, {0, 16, 16}, {.condition = {0, 4, 8}});
@@ -293,7 +333,8 @@ TEST(streams, find_conditions_that_disagree) {
   }
 }
 
-/// A work that enqueues itself, as one on a device does: it reads its iteration and its condition when the stream gets there.
+/// A work that enqueues itself, as one on a device does: it reads its iteration and its condition
+/// when the stream gets there.
 struct enqueued_work {
   host_streams* system;
   mixing_work* host;
@@ -306,7 +347,8 @@ struct enqueued_work {
 };
 
 static_assert(stream_work<enqueued_work, host_streams::stream_ref> && !work<enqueued_work>);
-static_assert(work_on_streams<enqueued_work, host_streams> && work_on_streams<mixing_work, host_streams>);
+static_assert(work_on_streams<enqueued_work, host_streams> &&
+              work_on_streams<mixing_work, host_streams>);
 
 TEST(streams, run_a_work_that_enqueues_itself) {
   dice d(5);
@@ -336,7 +378,9 @@ TEST(graphs, are_made_once_and_updated_where_their_shape_stays) {
   };
   pass(near, 0), pass(far, 1), pass(other, 1);
   other.fill(0, {0, 0, 8});
-  auto const share = [](program_builder const& b) { return std::make_shared<program const>(b.peek()); };
+  auto const share = [](program_builder const& b) {
+    return std::make_shared<program const>(b.peek());
+  };
   auto const a = share(near), b = share(far), c = share(other);
 
   mixing_work w(*a), expected(*a);
@@ -344,7 +388,9 @@ TEST(graphs, are_made_once_and_updated_where_their_shape_stays) {
   auto const untimed = graph_executor<host_streams>{.system = executor.system.get()};
   auto session = untimed.open(w, 0);
   auto reference = inline_executor{}.open(expected, 0);
-  auto const submit = [&](std::shared_ptr<program const> const& p) { session.submit(p), reference.submit(p); };
+  auto const submit = [&](std::shared_ptr<program const> const& p) {
+    session.submit(p), reference.submit(p);
+  };
   for (int n = 0; n < 3; ++n) submit(a);
   EXPECT_EQ(session.graphs(), (graph_counts{.made = 1, .launched = 3}));
   submit(b);  // the same shape, other buffers
@@ -379,7 +425,8 @@ TEST(host_streams, finds_what_cuda_passes_over) {
   EXPECT_THROW(s.wait(a, e), std::logic_error);  // the capture is over
 }
 
-/// The double notices what a forgotten wait does to the bits. Others keep an order that the program asks for and no byte happens to need.
+/// The double notices what a forgotten wait does to the bits. Others keep an order that the program
+/// asks for and no byte happens to need.
 TEST(streams, need_the_events_they_have) {
   pipeline_job job{.pipelines = 2, .stages = 3, .microbatches = 3};
   auto const programs = repeated(lowered(job, zb_h1{}(job).plan), 2);
@@ -387,7 +434,8 @@ TEST(streams, need_the_events_they_have) {
   (void)run_all(inline_executor{}, programs, expected);
   std::int64_t of_second = 0, last = 0;
   auto const same = [&](std::uint64_t seed, std::int64_t forgotten) {
-    auto const executor = on_host_streams(seed, {}, seed % 3 == 0 ? host_streams::temper::lazy : host_streams::temper::random);
+    auto const executor = on_host_streams(
+        seed, {}, seed % 3 == 0 ? host_streams::temper::lazy : host_streams::temper::random);
     executor.system->drop_wait = forgotten;
     lawful_work w(*programs[0]);
     auto session = executor.open(w, 3);

@@ -22,20 +22,24 @@ using namespace shunt;
 class dice {
  public:
   explicit dice(std::uint64_t seed) : engine_(seed) {}
-  std::int32_t below(std::int64_t n) { return static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(n)); }
+  std::int32_t below(std::int64_t n) {
+    return static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(n));
+  }
   bool coin() { return below(2) == 1; }
 
  private:
   std::mt19937_64 engine_;
 };
 
-/// The least that models `work`, with memory of its own: a compute overwrites what it writes with bytes that depend on what it reads,
-/// on the operation and on the iteration. Read as 32-bit or 64-bit floats these are finite and below 2.
+/// The least that models `work`, with memory of its own: a compute overwrites what it writes with
+/// bytes that depend on what it reads, on the operation and on the iteration. Read as 32-bit or
+/// 64-bit floats these are finite and below 2.
 class mixing_work {
  public:
   explicit mixing_work(program const& p) : memory_(p.ranks.size()) {
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
-      for (auto const& b : p.ranks[r].buffers) memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64);
+      for (auto const& b : p.ranks[r].buffers)
+        memory_[r.index()].emplace_back(static_cast<std::size_t>(b.size + 63) / 64);
   }
 
   /// Asked before every operation; may throw or wait.
@@ -43,9 +47,11 @@ class mixing_work {
 
   void operator()(rank_id r, task const& t) {
     if (before) before(r, t);
-    auto state = static_cast<std::uint64_t>(t.iteration) * 1'000'003U + static_cast<std::uint64_t>(t.op.microbatch.value());
+    auto state = static_cast<std::uint64_t>(t.iteration) * 1'000'003U +
+                 static_cast<std::uint64_t>(t.op.microbatch.value());
     for (region const& x : t.reads)
-      for (auto const byte : bytes(r, x)) state = (state ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3U;
+      for (auto const byte : bytes(r, x))
+        state = (state ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3U;
     for (region const& x : t.writes) {
       auto const target = bytes(r, x);
       for (std::size_t i = 0; i < target.size(); ++i) {
@@ -55,9 +61,12 @@ class mixing_work {
       }
     }
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(memory_[r.index()][b.index()])); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(memory_[r.index()][b.index()]));
+  }
   std::span<std::byte> bytes(rank_id r, region const& x) {
-    return buffer(r, x.buffer).subspan(static_cast<std::size_t>(x.offset), static_cast<std::size_t>(x.size));
+    return buffer(r, x.buffer)
+        .subspan(static_cast<std::size_t>(x.offset), static_cast<std::size_t>(x.size));
   }
 
   bool operator==(mixing_work const& other) const { return memory_ == other.memory_; }
@@ -75,7 +84,9 @@ static_assert(work<mixing_work>);
 /// Costs that differ from operation to operation and from message to message.
 struct uneven_costs {
   ticks scale = 1;
-  ticks compute(rank_id r, operation const& op) const { return scale * (1 + (op.microbatch.value() * 7 + r.value()) % 5); }
+  ticks compute(rank_id r, operation const& op) const {
+    return scale * (1 + (op.microbatch.value() * 7 + r.value()) % 5);
+  }
   transfer_time transfer(rank_id from, rank_id to, byte_count bytes) const {
     return {scale * (bytes / 16), scale * ((from.value() + 2 * to.value()) % 4)};
   }
@@ -83,20 +94,22 @@ struct uneven_costs {
 
 static_assert(cost_model<uneven_costs>);
 
-/// Makes the lanes of every rank safe: an instruction waits for the latest earlier ones on other lanes that touch its bytes, use its
-/// channel or belong to its group.
+/// Makes the lanes of every rank safe: an instruction waits for the latest earlier ones on other
+/// lanes that touch its bytes, use its channel or belong to its group.
 inline void tie_lanes(program& p) {
   auto const conflict = [](rank_program const& own, instruction const& a, instruction const& b) {
     auto const meet = [](auto const& xs, auto const& ys) {
       for (region const& x : xs)
         for (region const& y : ys)
-          if (x.buffer == y.buffer && x.offset < y.offset + y.size && y.offset < x.offset + x.size) return true;
+          if (x.buffer == y.buffer && x.offset < y.offset + y.size && y.offset < x.offset + x.size)
+            return true;
       return false;
     };
     bool const message = (a.code == opcode::send || a.code == opcode::receive) && a.code == b.code;
     if (message && a.peer == b.peer && a.channel == b.channel) return true;
     if (is_collective(a.code) && is_collective(b.code) && a.group == b.group) return true;
-    return meet(own.writes(a), own.writes(b)) || meet(own.reads(a), own.writes(b)) || meet(own.writes(a), own.reads(b));
+    return meet(own.writes(a), own.writes(b)) || meet(own.reads(a), own.writes(b)) ||
+           meet(own.writes(a), own.reads(b));
   };
   for (auto& own : p.ranks)
     for (std::size_t n = 0; n < own.instructions.size(); ++n) {
@@ -111,18 +124,23 @@ inline void tie_lanes(program& p) {
     }
 }
 
-/// A sound program: whatever is appended to several ranks is appended to all of them at one go, so nobody waits in a circle.
+/// A sound program: whatever is appended to several ranks is appended to all of them at one go, so
+/// nobody waits in a circle.
 inline program random_program(dice& d, std::int32_t lanes = 1) {
   std::int32_t const ranks = 1 + d.below(5);
   program_builder b(ranks);
-  constexpr std::int32_t slots = 6, width = 48;  // bytes: a multiple of every element and of up to 6 parts of 8 bytes
+  constexpr std::int32_t
+      slots = 6,
+      width = 48;  // bytes: a multiple of every element and of up to 6 parts of 8 bytes
   for (std::int32_t r = 0; r < ranks; ++r)
     for (std::int32_t k = 0; k < slots; ++k) b.buffer(r, k < 2 ? width : width * 6, k < 2);
-  std::vector<std::vector<bool>> written(static_cast<std::size_t>(ranks), {true, true, false, false, false, false});
+  std::vector<std::vector<bool>> written(static_cast<std::size_t>(ranks),
+                                         {true, true, false, false, false, false});
   std::int32_t made = 0;
   auto const lane = [&] { return placing{.lane = static_cast<std::uint8_t>(d.below(lanes))}; };
   auto const whole = [&](rank_id r, std::int32_t k) { return b.all_of(r, k); };
-  auto const make = [&](rank_id r, std::int32_t k) {  // computes into a buffer from one that is written
+  auto const make = [&](rank_id r,
+                        std::int32_t k) {  // computes into a buffer from one that is written
     std::int32_t from = d.below(slots);
     while (!written[r.index()][static_cast<std::size_t>(from)]) from = d.below(slots);
     b.compute(r, {.microbatch = made++}, {whole(r, from)}, {whole(r, k)}, lane());
@@ -131,7 +149,8 @@ inline program random_program(dice& d, std::int32_t lanes = 1) {
   std::int32_t const actions = 4 + d.below(20);
   for (std::int32_t a = 0; a < actions; ++a) {
     rank_id const r = d.below(ranks), s = d.below(ranks);
-    std::int32_t const big = 2 + d.below(slots - 2), other = 2 + (big - 1) % (slots - 2), half = 8 * (1 + d.below(3));
+    std::int32_t const big = 2 + d.below(slots - 2), other = 2 + (big - 1) % (slots - 2),
+                       half = 8 * (1 + d.below(3));
     switch (d.below(9)) {
       case 0: make(r, d.below(slots)); break;
       case 1: b.fill(r, {big, d.below(5), d.below(7)}, lane()); break;
@@ -154,7 +173,9 @@ inline program random_program(dice& d, std::int32_t lanes = 1) {
       default: {
         std::vector<rank_id> members;
         for (std::int32_t m = 0; m < ranks; ++m)
-          if (d.below(3) > 0) members.insert(members.begin() + d.below(static_cast<std::int64_t>(members.size()) + 1), m);
+          if (d.below(3) > 0)
+            members.insert(members.begin() + d.below(static_cast<std::int64_t>(members.size()) + 1),
+                           m);
         if (members.empty()) break;
         auto const n = static_cast<byte_count>(members.size());
         auto const g = b.group(members);
@@ -165,14 +186,19 @@ inline program random_program(dice& d, std::int32_t lanes = 1) {
           make(m, big);
           switch (kind) {
             case 0: b.all_reduce(m, g, type, how, {big, 0, 8 * half}, lane()); break;
-            case 1: b.reduce_scatter(m, g, type, how, {big, 0, n * half}, {1, 0, half}, lane()); break;
+            case 1:
+              b.reduce_scatter(m, g, type, how, {big, 0, n * half}, {1, 0, half}, lane());
+              break;
             case 2: b.all_gather(m, g, {big, 0, half}, {other, 0, n * half}, lane()); break;
             default:
-              b.fill(m, {1, 0, 8 * n}, lane());  // counts of zero: what they hold is the work's business
+              b.fill(m, {1, 0, 8 * n},
+                     lane());  // counts of zero: what they hold is the work's business
               b.fill(m, {other, 0, 8 * n}, lane());
-              b.exchange(m, g, {big, 0, n * half}, {1, 0, 8 * n}, {other, 96, n * half}, {other, 0, 8 * n}, lane());
+              b.exchange(m, g, {big, 0, n * half}, {1, 0, 8 * n}, {other, 96, n * half},
+                         {other, 0, 8 * n}, lane());
           }
-          if (kind >= 2 && b.peek().ranks[m].buffers[other].size == n * half) written[m.index()][static_cast<std::size_t>(other)] = true;
+          if (kind >= 2 && b.peek().ranks[m].buffers[other].size == n * half)
+            written[m.index()][static_cast<std::size_t>(other)] = true;
         }
       }
     }

@@ -35,7 +35,9 @@ using shunt::layer_id;
 using shunt::rank_id;
 using buffers = shunt::moe_buffers;
 
-expert_placement placement_of(training_setup const& s, std::vector<std::int32_t> const& slots_per_rank, auto const& expert_of) {
+expert_placement placement_of(training_setup const& s,
+                              std::vector<std::int32_t> const& slots_per_rank,
+                              auto const& expert_of) {
   expert_placement p{.layers = s.model.layers, .experts = s.model.experts};
   for (auto const slots : slots_per_rank) p.first_slot.push_back(p.first_slot.back() + slots);
   for (std::int32_t l = 0; l < p.layers; ++l)
@@ -51,7 +53,8 @@ policy unreplicated(training_setup const& s) {
   return [p](shunt::expert_layers const&) { return shunt::solution<expert_placement>{.plan = p}; };
 }
 
-/// What an iteration leaves: the sums over ranks, and every expert's gradient put together from the owners' shards.
+/// What an iteration leaves: the sums over ranks, and every expert's gradient put together from the
+/// owners' shards.
 struct gradients {
   std::vector<std::int64_t> sums;
   std::vector<std::vector<std::int64_t>> experts;  // layer by layer
@@ -68,7 +71,8 @@ gradients gradients_of(training_setup const& s, moe_training<Executor>& training
       std::vector<std::int64_t> whole;
       for (std::size_t k = 0; k < training.shards().shards[e].size(); ++k) {
         auto const& shard = training.shards().shards[e][k];
-        auto const part = training.work().template values<std::int64_t>(shard.owner, buffers::shard_gradients(l));
+        auto const part =
+            training.work().template values<std::int64_t>(shard.owner, buffers::shard_gradients(l));
         auto const at = part.begin() + offsets[e][k];
         whole.insert(whole.end(), at, at + shard.size());
       }
@@ -77,8 +81,8 @@ gradients gradients_of(training_setup const& s, moe_training<Executor>& training
   return all;
 }
 
-/// The model once more, in doubles, on one rank, without slots, grids or programs: the mean loss over all tokens.
-/// `drops(layer, token)` says where no expert answers.
+/// The model once more, in doubles, on one rank, without slots, grids or programs: the mean loss
+/// over all tokens. `drops(layer, token)` says where no expert answers.
 struct plain_model {
   training_setup s;
   std::vector<double> dense;                 // laid out as dense_parameters
@@ -88,7 +92,8 @@ struct plain_model {
   double loss(auto const& drops) const {
     auto const& m = s.model;
     sampler const from(words(), static_cast<std::size_t>(m.context) + 1, s.seed);
-    auto const width = static_cast<std::size_t>(m.expert.width), inner = static_cast<std::size_t>(m.expert.hidden);
+    auto const width = static_cast<std::size_t>(m.expert.width),
+               inner = static_cast<std::size_t>(m.expert.hidden);
     auto const inputs = static_cast<std::size_t>(m.context * m.embedding);
     double sum = 0;
     for (std::int64_t token = 0; token < s.all_tokens(); ++token) {
@@ -97,7 +102,8 @@ struct plain_model {
       for (std::size_t i = 0; i < width; ++i)
         for (std::size_t j = 0; j < inputs; ++j) {
           auto const byte = text[j / static_cast<std::size_t>(m.embedding)];
-          h[i] += project(i * inputs + j) * embed(byte * static_cast<std::size_t>(m.embedding) + j % static_cast<std::size_t>(m.embedding));
+          h[i] += project(i * inputs + j) * embed(byte * static_cast<std::size_t>(m.embedding) +
+                                                  j % static_cast<std::size_t>(m.embedding));
         }
       auto const normal = [&] {
         double squares = 0;
@@ -114,12 +120,14 @@ struct plain_model {
           for (std::size_t i = 0; i < width; ++i) scores.back() += router(l, e * width + i) * x[i];
         }
         if (drops(l, token)) continue;
-        auto const chosen = static_cast<std::size_t>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+        auto const chosen = static_cast<std::size_t>(
+            std::max_element(scores.begin(), scores.end()) - scores.begin());
         double all = 0;
         for (double const v : scores) all += std::exp(v - scores[chosen]);
         auto const& w = experts[static_cast<std::size_t>(l * m.experts) + chosen];
         auto const* const w1 = w.data();
-        auto const *const b1 = w1 + inner * width, *const w2 = b1 + inner, *const b2 = w2 + inner * width;
+        auto const *const b1 = w1 + inner * width, *const w2 = b1 + inner,
+                          *const b2 = w2 + inner * width;
         std::vector<double> hidden(b1, b1 + inner);
         for (std::size_t k = 0; k < inner; ++k) {
           for (std::size_t i = 0; i < width; ++i) hidden[k] += w1[k * width + i] * x[i];
@@ -156,10 +164,14 @@ struct plain_model {
   }
 
  private:
-  double value(matrix_in<float> const& m, std::size_t i) const { return dense[static_cast<std::size_t>(m.data() - at.embed.data()) + i]; }
+  double value(matrix_in<float> const& m, std::size_t i) const {
+    return dense[static_cast<std::size_t>(m.data() - at.embed.data()) + i];
+  }
   double embed(std::size_t i) const { return value(at.embed, i); }
   double project(std::size_t i) const { return value(at.project, i); }
-  double router(std::int32_t l, std::size_t i) const { return value(at.router[static_cast<std::size_t>(l)], i); }
+  double router(std::int32_t l, std::size_t i) const {
+    return value(at.router[static_cast<std::size_t>(l)], i);
+  }
 };
 
 /// Runs one iteration and holds loss and gradients against the plain model's.
@@ -180,30 +192,36 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
   auto const all = gradients_of(s, training);
   auto const drops = [&](std::int32_t layer, std::int64_t token) {
     auto const kept = training.work().values<float>(token / s.tokens, buffers::kept(layer));
-    return kept_tokens<float>(s.model, s.tokens, dealer<float>(kept)).place(token % s.tokens, 0) < 0;
+    return kept_tokens<float>(s.model, s.tokens, dealer<float>(kept)).place(token % s.tokens, 0) <
+           0;
   };
   EXPECT_NEAR(record.loss, plain.loss(drops), 2e-5);
 
   // a few numbers of every kind; rounding to the grids moves a mean of gradients by some 1e-5
   std::mt19937_64 random(3);
   auto const some = [&](std::int64_t first, std::int64_t count, auto const& compare) {
-    for (int i = 0; i < 8; ++i) compare(static_cast<std::size_t>(first) + random() % static_cast<std::uint64_t>(count));
+    for (int i = 0; i < 8; ++i)
+      compare(static_cast<std::size_t>(first) + random() % static_cast<std::uint64_t>(count));
   };
   double largest = 0;
   auto const of_matrix = [&](matrix_in<float> const& m) {
     some(m.data() - plain.at.embed.data(), m.size(), [&](std::size_t i) {
       double const exact = plain.slope(plain.dense[i], drops);
       largest = std::max(largest, std::abs(exact));
-      EXPECT_NEAR(static_cast<double>(all.sums[i]) * 0x1p-40 / s.ranks, exact, 1e-4) << "dense " << i;
+      EXPECT_NEAR(static_cast<double>(all.sums[i]) * 0x1p-40 / s.ranks, exact, 1e-4)
+          << "dense " << i;
     });
   };
-  for (auto const* m : {&plain.at.embed, &plain.at.project, &plain.at.head, &plain.at.bias}) of_matrix(*m);
+  for (auto const* m : {&plain.at.embed, &plain.at.project, &plain.at.head, &plain.at.bias})
+    of_matrix(*m);
   for (auto const& m : plain.at.router) of_matrix(m);
   for (std::size_t e = 0; e < all.experts.size(); ++e)
     some(0, s.model.expert.elements(), [&](std::size_t i) {
       double const exact = plain.slope(plain.experts[e][i], drops);
       largest = std::max(largest, std::abs(exact));
-      EXPECT_NEAR(static_cast<double>(all.experts[e][i]) * 0x1p-40 / static_cast<double>(s.all_tokens()), exact, 1e-4)
+      EXPECT_NEAR(static_cast<double>(all.experts[e][i]) * 0x1p-40 /
+                      static_cast<double>(s.all_tokens()),
+                  exact, 1e-4)
           << "expert " << e << ", element " << i;
     });
   EXPECT_GT(largest, 0.01);  // the comparison says something
@@ -249,7 +267,8 @@ TEST(moe_model, losses_have_the_same_bits_under_any_placements_and_collections) 
   EXPECT_LT(wanted.back(), wanted.front());
   EXPECT_EQ(losses(shunt::uniform{}), wanted);
   EXPECT_EQ(losses(shunt::swift_moe{}), wanted);
-  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
+  for (auto const form :
+       {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
     for (bool const deduplicate : {false, true}) {
       s.collection.form = form;
       s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
@@ -281,13 +300,15 @@ TEST(moe_model, every_token_is_counted_and_bytes_are_those_of_the_formulas) {
       std::int64_t beyond = 0;
       for (expert_id e : shunt::ids<expert_id>(s.model.experts)) {
         auto const slots = placement.layer(l);
-        beyond += std::max<std::int64_t>(0, loads[e.index()] - capacity * std::count(slots.begin(), slots.end(), e));
+        beyond += std::max<std::int64_t>(
+            0, loads[e.index()] - capacity * std::count(slots.begin(), slots.end(), e));
       }
       EXPECT_EQ(r.dropped[l.index()], beyond);
     }
     EXPECT_TRUE(r.gradients.holds());
     EXPECT_TRUE(r.weights.holds());
-    EXPECT_EQ(r.gradients.formula, 8 * 2 * 8 * s.model.expert.elements());  // slots, layers, bytes, elements
+    EXPECT_EQ(r.gradients.formula,
+              8 * 2 * 8 * s.model.expert.elements());  // slots, layers, bytes, elements
     EXPECT_EQ(r.weights.formula, 8 * 2 * 4 * s.model.expert.elements());
     shared = shared || r.gradients.deduplicated < r.gradients.plain;
   }
@@ -331,7 +352,9 @@ void expect_complete(training_setup const& s, moe_training<Executor>& training) 
   EXPECT_TRUE(shunt::check(training.shape().experts, training.shards()).empty());
   for (auto const& shards : training.shards().shards)
     for (auto const& shard : shards)
-      EXPECT_EQ(1 + shard.mirrors.size(), std::min<std::size_t>(static_cast<std::size_t>(s.copies), static_cast<std::size_t>(s.ranks) - dead.size()));
+      EXPECT_EQ(1 + shard.mirrors.size(),
+                std::min<std::size_t>(static_cast<std::size_t>(s.copies),
+                                      static_cast<std::size_t>(s.ranks) - dead.size()));
   for (rank_id const r : dead) {
     EXPECT_EQ(shunt::held_elements(training.shards(), r), 0);
     EXPECT_TRUE(training.iteration_program().ranks[r].instructions.empty());
@@ -352,9 +375,11 @@ TEST(moe_losses, leave_the_bits_of_a_run_without_them_wherever_they_strike) {
   auto const s = mirrored();
   auto const wanted = undisturbed(s, 4);
   std::int32_t undone = 0, begun_anew = 0, strikes = 0;
-  for (bool strikes_again = true; strikes_again; ++strikes) {  // before every instruction, and after the last one
+  for (bool strikes_again = true; strikes_again;
+       ++strikes) {  // before every instruction, and after the last one
     shunt::fault const one{strikes % s.ranks, 1, strikes};
-    moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(), {.faults = {one}});
+    moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(),
+                                                  {.faults = {one}});
     EXPECT_EQ(run(training, 4), wanted) << "instruction " << strikes;
     strikes_again = !training.dead().empty() || strikes < 60;
     if (training.dead().empty()) continue;
@@ -380,13 +405,14 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
   using training_of = moe_training<shunt::inline_executor>;
   auto const scatter = training_of::scatter_before(5), transfer = shunt::transfer_iteration;
   std::vector<std::vector<shunt::fault>> const cases{
-      {{1, 2, 20}, {4, 5, 30}},                           // one after another
-      {{1, 2, 20}, {2, 2, 20}},                           // neighbours in one iteration
-      {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},    // the first rank and most of the others
-      {{3, scatter, 1}},                                  // while weights travel
-      {{6, 3, 20}, {0, transfer, 2}},                     // while shards travel
-      {{6, 3, 20}, {0, training_of::scatter_before(3), 1}},  // while weights travel to be computed with again
-      {{6, training_of::scatter_before(0), 0}},           // before anything was trained
+      {{1, 2, 20}, {4, 5, 30}},                         // one after another
+      {{1, 2, 20}, {2, 2, 20}},                         // neighbours in one iteration
+      {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},  // the first rank and most of the others
+      {{3, scatter, 1}},                                // while weights travel
+      {{6, 3, 20}, {0, transfer, 2}},                   // while shards travel
+      {{6, 3, 20},
+       {0, training_of::scatter_before(3), 1}},  // while weights travel to be computed with again
+      {{6, training_of::scatter_before(0), 0}},  // before anything was trained
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
     training_of training(s, shunt::swift_moe{}, words(), {.faults = cases[i]});
@@ -394,7 +420,8 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
     EXPECT_EQ(training.dead().size(), cases[i].size()) << "case " << i;
     expect_complete(s, training);
   }
-  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
+  for (auto const form :
+       {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
     s.collection.form = form;
     training_of training(s, random_placement(11), words(), {.faults = cases[2]});
     EXPECT_EQ(run(training, 8), wanted);
@@ -405,14 +432,16 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
 TEST(moe_losses, are_survived_on_threads) {
   auto const s = mirrored();
   auto const wanted = undisturbed(s, 6);
-  shunt::threads const executor{.faults = {{2, 1, 25}, {0, 4, 31}}, .timeout = std::chrono::milliseconds(20)};
+  shunt::threads const executor{.faults = {{2, 1, 25}, {0, 4, 31}},
+                                .timeout = std::chrono::milliseconds(20)};
   moe_training<shunt::threads> training(s, shunt::swift_moe{}, words(), executor);
   EXPECT_EQ(run(training, 6), wanted);
   EXPECT_EQ(training.dead(), (std::vector<rank_id>{0, 2}));
   expect_complete(s, training);
 }
 
-/// Ranks lose a connection at the end of the `nth` session: nobody is lost, and they don't know that they have completed it.
+/// Ranks lose a connection at the end of the `nth` session: nobody is lost, and they don't know
+/// that they have completed it.
 struct breaking {
   int nth = 1;
   std::vector<shunt::fault> faults{};
@@ -429,7 +458,8 @@ struct breaking {
     [[nodiscard]] shunt::outcome wait() {
       auto all = inner.wait();
       if (breaks && all.lost.empty())
-        for (rank_id r : shunt::ids<rank_id>(all.done.size())) all.done[r] = {0, static_cast<std::int32_t>(last->ranks[r].instructions.size())};
+        for (rank_id r : shunt::ids<rank_id>(all.done.size()))
+          all.done[r] = {0, static_cast<std::int32_t>(last->ranks[r].instructions.size())};
       return all;
     }
     [[nodiscard]] shunt::loss_times times_of_loss() const { return {}; }
@@ -437,7 +467,9 @@ struct breaking {
   [[nodiscard]] session open(moe_work& w, std::int64_t first = 0) const {
     return {{shunt::inline_executor{.faults = faults}, w, first}, ++*opened == nth};
   }
-  shunt::outcome run(shunt::program const& p, moe_work& w) const { return shunt::run_once(*this, p, w); }
+  shunt::outcome run(shunt::program const& p, moe_work& w) const {
+    return shunt::run_once(*this, p, w);
+  }
 };
 
 TEST(moe_losses, of_connections_alone_cost_no_rank) {
@@ -452,8 +484,10 @@ TEST(moe_losses, of_connections_alone_cost_no_rank) {
     EXPECT_EQ(training.losses().front().iteration, (nth - 1) / 2);
     EXPECT_EQ(training.losses().front().steps_undone, nth % 2 == 0 ? s.ranks : 0);
   }
-  for (int nth = 5; nth <= 9; ++nth) {  // while a rank is lost: its iteration, shards, weights, the iteration again, the next weights
-    moe_training<breaking> training(s, shunt::swift_moe{}, words(), {.nth = nth, .faults = {{1, 1, 20}}});
+  for (int nth = 5; nth <= 9; ++nth) {  // while a rank is lost: its iteration, shards, weights, the
+                                        // iteration again, the next weights
+    moe_training<breaking> training(s, shunt::swift_moe{}, words(),
+                                    {.nth = nth, .faults = {{1, 1, 20}}});
     EXPECT_EQ(run(training, 4), wanted) << nth;
     EXPECT_EQ(training.dead(), (std::vector<rank_id>{1}));
     expect_complete(s, training);
@@ -463,7 +497,8 @@ TEST(moe_losses, of_connections_alone_cost_no_rank) {
 TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
   auto const why = [](training_setup const& s, std::vector<shunt::fault> faults) -> std::string {
     try {
-      moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(), {.faults = std::move(faults)});
+      moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(),
+                                                    {.faults = std::move(faults)});
       (void)run(training, 4);
     } catch (shunt::invalid_problem const& e) {
       return e.what();
@@ -474,19 +509,26 @@ TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
   EXPECT_EQ(why(s, {{1, 1, 20}}), "nothing");
   EXPECT_EQ(why(s, {{1, 1, 20}, {2, 2, 20}}), "nothing");  // there was time to copy what rank 1 had
   EXPECT_EQ(why(s, {{1, 1, 20}, {2, 1, 20}}),
-            "shards: lost in iteration 1, in each of 2 layers: no live rank holds the optimizer's state of elements 20 to 39 of expert 0; "
-            "elements 19 to 37 of expert 1; elements 20 to 38 of expert 2; elements 19 to 38 of expert 3; elements 19 to 37 of expert 4 "
+            "shards: lost in iteration 1, in each of 2 layers: no live rank holds the optimizer's "
+            "state of elements 20 to 39 of expert 0; "
+            "elements 19 to 37 of expert 1; elements 20 to 38 of expert 2; elements 19 to 38 of "
+            "expert 3; elements 19 to 37 of expert 4 "
             "(dead: 1, 2)");
   s.copies = 1;
-  EXPECT_EQ(why(s, {{1, 1, 20}}).find("shards: lost in iteration 1, in each of 2 layers: no live rank holds"), 0U);
+  EXPECT_EQ(why(s, {{1, 1, 20}})
+                .find("shards: lost in iteration 1, in each of 2 layers: no live rank holds"),
+            0U);
   s.copies = 3;
   s.slots_per_rank = 1;
   EXPECT_EQ(why(s, {{1, 1, 20}}).find("slots: "), 0U);  // four slots for five experts
-  for (std::int32_t const at : {20, 1000}) {  // amid the iteration and, cut to the lengths of their lists, after it
+  for (std::int32_t const at :
+       {20, 1000}) {  // amid the iteration and, cut to the lengths of their lists, after it
     moe_training<shunt::inline_executor> const lengths(s, shunt::swift_moe{}, words(), {});
     std::vector<shunt::fault> all;
     for (rank_id r : shunt::ids<rank_id>(s.ranks))
-      all.push_back({r, 0, std::min(at, static_cast<std::int32_t>(lengths.iteration_program().ranks[r].instructions.size()))});
+      all.push_back({r, 0,
+                     std::min(at, static_cast<std::int32_t>(
+                                      lengths.iteration_program().ranks[r].instructions.size()))});
     EXPECT_EQ(why(s, all), "dead: no rank is left");
   }
   s.copies = 6;
@@ -495,9 +537,11 @@ TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
 
 TEST(moe_model, programs_pass_the_check) {
   auto s = small();
-  for (auto const form : {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
+  for (auto const form :
+       {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather})
     for (bool const deduplicate : {false, true})
-      for (auto const& place : {policy(shunt::uniform{}), policy(random_placement(2)), unreplicated(s)}) {
+      for (auto const& place :
+           {policy(shunt::uniform{}), policy(random_placement(2)), unreplicated(s)}) {
         s.collection.form = form;
         s.collection.deduplicate = s.scatter.deduplicate = deduplicate;
         moe_training<shunt::inline_executor> const training(s, place, words(), {});
@@ -511,10 +555,15 @@ TEST(moe_model, an_operation_reaches_no_buffer_that_it_does_not_declare) {
   moe_training<shunt::inline_executor> training(s, shunt::uniform{}, words(), {});
   (void)training();
   std::vector<shunt::region> const none;
-  for (auto const kind : {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward, shunt::op_kind::combine,
-                          shunt::op_kind::uncombine, shunt::op_kind::expert_backward, shunt::op_kind::unsplit, shunt::op_kind::step})
-    EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = 0, .reads = none, .writes = none}), shunt::invalid_program);
-  EXPECT_THROW(training.work()(0, {.op = {.kind = shunt::op_kind::backward}}), shunt::invalid_program);
+  for (auto const kind :
+       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward,
+        shunt::op_kind::combine, shunt::op_kind::uncombine, shunt::op_kind::expert_backward,
+        shunt::op_kind::unsplit, shunt::op_kind::step})
+    EXPECT_THROW(
+        training.work()(0, {.op = {.kind = kind}, .iteration = 0, .reads = none, .writes = none}),
+        shunt::invalid_program);
+  EXPECT_THROW(training.work()(0, {.op = {.kind = shunt::op_kind::backward}}),
+               shunt::invalid_program);
 }
 
 TEST(expert_mlp, sums_do_not_depend_on_how_a_batch_is_split) {
@@ -524,15 +573,18 @@ TEST(expert_mlp, sums_do_not_depend_on_how_a_batch_is_split) {
   auto const rows = [&](Eigen::Index count, auto const& grid, double scale) {
     stored_matrix m(count, expert.width);
     draw.fill(m, scale);
-    return stored_matrix(m.unaryExpr([&](float v) { return static_cast<float>(grid(static_cast<double>(v))); }));
+    return stored_matrix(
+        m.unaryExpr([&](float v) { return static_cast<float>(grid(static_cast<double>(v))); }));
   };
   Eigen::Index const count = 61;
   auto const x = rows(count, activation_grid, 3), dy = rows(count, gradient_grid, 0.7);
   auto const run = [&](Eigen::Index first, Eigen::Index size, stored_matrix& y, stored_matrix& dx) {
     std::vector<std::int64_t> gradient(static_cast<std::size_t>(expert.elements()));
     auto const at = first * expert.width;
-    expert.forward(weights, {x.data() + at, size, expert.width}, {y.data() + at, size, expert.width});
-    EXPECT_TRUE(expert.backward(weights, {x.data() + at, size, expert.width}, {dy.data() + at, size, expert.width},
+    expert.forward(weights, {x.data() + at, size, expert.width},
+                   {y.data() + at, size, expert.width});
+    EXPECT_TRUE(expert.backward(weights, {x.data() + at, size, expert.width},
+                                {dy.data() + at, size, expert.width},
                                 {dx.data() + at, size, expert.width}, gradient));
     return gradient;
   };
@@ -556,9 +608,12 @@ TEST(expert_mlp, says_when_a_sum_may_not_be_exact) {
   std::vector<float> const weights(static_cast<std::size_t>(expert.elements()), 1.0F);
   std::vector<std::int64_t> gradient(weights.size());
   Eigen::Index const count = 400;
-  stored_matrix x = stored_matrix::Constant(count, 2, 30.0F), dy = stored_matrix::Constant(count, 2, 2.0F), dx(count, 2);
-  EXPECT_FALSE(expert.backward(weights, {x.data(), count, 2}, {dy.data(), count, 2}, {dx.data(), count, 2}, gradient));
-  EXPECT_TRUE(expert.backward(weights, {x.data(), 100, 2}, {dy.data(), 100, 2}, {dx.data(), 100, 2}, gradient));
+  stored_matrix x = stored_matrix::Constant(count, 2, 30.0F),
+                dy = stored_matrix::Constant(count, 2, 2.0F), dx(count, 2);
+  EXPECT_FALSE(expert.backward(weights, {x.data(), count, 2}, {dy.data(), count, 2},
+                               {dx.data(), count, 2}, gradient));
+  EXPECT_TRUE(expert.backward(weights, {x.data(), 100, 2}, {dy.data(), 100, 2}, {dx.data(), 100, 2},
+                              gradient));
   EXPECT_EQ(gradient[0], 0x1p40 * 100 * 30 * 2);
 }
 
@@ -566,8 +621,10 @@ TEST(moe_shape, broken_sizes_are_named) {
   auto const s = small();
   auto const shape = shape_of(s.model, s.ranks, s.tokens, 4);
   auto const shards = shunt::uniform_shards{}(shape.experts).plan;
-  auto const placement = placement_of(s, {2, 2, 2, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
-  auto const field = [&](shunt::moe_shape const& broken, expert_placement const& where) -> std::string {
+  auto const placement =
+      placement_of(s, {2, 2, 2, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
+  auto const field = [&](shunt::moe_shape const& broken,
+                         expert_placement const& where) -> std::string {
     try {
       (void)shunt::lower(broken, where, shards, shunt::gradient_collection{});
     } catch (shunt::invalid_problem const& e) {
@@ -603,20 +660,25 @@ TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many)
   shape.carriers = shunt::carriers_without({1, 2}, 4);
   EXPECT_EQ(shape.carriers.of, (std::vector<rank_id>{0, 0, 3, 3}));
   auto const all_alive = shunt::mirrored_shards{.copies = 3}(shape.experts).plan;
-  auto const shards = shunt::restore_shards{.map = all_alive}({.state = shape.experts, .dead = {1, 2}}).plan.map;
-  auto const placement = placement_of(s, {3, 0, 0, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
+  auto const shards =
+      shunt::restore_shards{.map = all_alive}({.state = shape.experts, .dead = {1, 2}}).plan.map;
+  auto const placement =
+      placement_of(s, {3, 0, 0, 2}, [](std::int32_t, std::int32_t k) { return k % 5; });
   auto const p = shunt::lower(shape, placement, shards, shunt::gradient_collection{});
   EXPECT_TRUE(shunt::check(p).empty());
   EXPECT_TRUE(p.ranks[1].instructions.empty());
   EXPECT_EQ(p.ranks[0].buffers[buffers::hidden].size, 2 * shape.hidden_bytes);
   EXPECT_EQ(p.ranks[0].buffers[buffers::all_counts(0)].size, 2 * 2 * 5 * 8);
   EXPECT_EQ(p.ranks[3].buffers[buffers::shares(1)].size, 4 * 5 * 8);
-  EXPECT_TRUE(shunt::check(shunt::lower(shape, placement, shards, shunt::weight_scatter{})).empty());
+  EXPECT_TRUE(
+      shunt::check(shunt::lower(shape, placement, shards, shunt::weight_scatter{})).empty());
 }
 
 TEST(gathered_parameters, are_whole_and_agreed_on) {
   std::vector<float> const all{1, 0, 3, 4};
-  auto const part = [&](std::size_t first, std::size_t count) { return std::span(all).subspan(first, count); };
+  auto const part = [&](std::size_t first, std::size_t count) {
+    return std::span(all).subspan(first, count);
+  };
   gathered_parameters sound(4);
   sound.add(0, 0, part(0, 2));
   sound.add(1, 1, part(1, 3));
@@ -679,7 +741,8 @@ TEST(moe_outcome, numbers_of_a_run) {
   s.tokens = 100;
   policy_run run{.name = "x"};
   for (int t = 0; t < 30; ++t)
-    run.records.push_back({.loss = 30.0 - t, .loads = {t < 7 ? 40 : 0, t < 7 ? 60 : 100}, .dropped = {t}});
+    run.records.push_back(
+        {.loss = 30.0 - t, .loads = {t < 7 ? 40 : 0, t < 7 ? 60 : 100}, .dropped = {t}});
   EXPECT_EQ(skewed_from(s, run), 7U);
   EXPECT_DOUBLE_EQ(smoothed_losses(run).front(), 30);
   EXPECT_DOUBLE_EQ(smoothed_losses(run).back(), 5.5);

@@ -1,5 +1,6 @@
-// The stream work of adaptive_experts on streams of the host: the bits of a run don't depend on the order in which streams and threads get
-// their turns, on where experts are, nor on who is lost; losses are near the host's.
+// The stream work of adaptive_experts on streams of the host: the bits of a run don't depend on the
+// order in which streams and threads get their turns, on where experts are, nor on who is lost;
+// losses are near the host's.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,13 +34,15 @@ class host_device : public toys::device_on_host {
   using toys::device_on_host::device_on_host;
 
   using toys::device_on_host::multiply;
-  void multiply(stream_ref on, product_shape const& s, double const* a, double const* b, double* c) {
+  void multiply(stream_ref on, product_shape const& s, double const* a, double const* b,
+                double* c) {
     streams().call(on, [=] {
       for (std::int64_t i = 0; i < s.rows; ++i)
         for (std::int64_t j = 0; j < s.columns; ++j) {
           double sum = 0;
           for (std::int64_t k = 0; k < s.inner; ++k)
-            sum += (s.transpose_a ? a[k * s.rows + i] : a[i * s.inner + k]) * (s.transpose_b ? b[j * s.inner + k] : b[k * s.columns + j]);
+            sum += (s.transpose_a ? a[k * s.rows + i] : a[i * s.inner + k]) *
+                   (s.transpose_b ? b[j * s.inner + k] : b[k * s.columns + j]);
           c[i * s.columns + j] = sum;
         }
     });
@@ -48,7 +51,8 @@ class host_device : public toys::device_on_host {
   void team(stream_ref on, F const& f, std::int64_t const* condition) {
     streams().call(on, [f, condition, turn = turn_++] {
       if (condition && *condition == 0) return;
-      std::vector<std::uint64_t> shared(static_cast<std::size_t>(f.shared_bytes() + 7) / 8, 0xa5a5a5a5a5a5a5a5);
+      std::vector<std::uint64_t> shared(static_cast<std::size_t>(f.shared_bytes() + 7) / 8,
+                                        0xa5a5a5a5a5a5a5a5);
       f(shunt::emulated_team(64, turn), 0, reinterpret_cast<unsigned char*>(shared.data()));
     });
   }
@@ -58,7 +62,8 @@ class host_device : public toys::device_on_host {
 };
 static_assert(moe::device<host_device>);
 using host_work = moe::stream_work<host_device>;
-static_assert(shunt::stream_work<host_work, toys::host_streams::stream_ref> && shunt::restorable<host_work>);
+static_assert(shunt::stream_work<host_work, toys::host_streams::stream_ref> &&
+              shunt::restorable<host_work>);
 
 training_setup mirrored() {
   auto s = small();
@@ -73,7 +78,9 @@ struct outcome_of_run {
   std::vector<float> parameters;
   std::vector<rank_id> dead;
   std::int32_t steps_undone = 0;
-  bool same_bits(outcome_of_run const& other) const { return losses == other.losses && parameters == other.parameters; }
+  bool same_bits(outcome_of_run const& other) const {
+    return losses == other.losses && parameters == other.parameters;
+  }
 };
 template <class Training>
 outcome_of_run run(Training& training, std::int32_t iterations) {
@@ -90,12 +97,14 @@ using stream_executor = shunt::stream_executor<toys::host_streams>;
 using graph_executor = shunt::graph_executor<toys::host_streams>;
 
 template <class Executor>
-outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed, std::int32_t iterations,
-                   std::vector<shunt::fault> faults = {}) {
+outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed,
+                   std::int32_t iterations, std::vector<shunt::fault> faults = {}) {
   host_device device(seed, seed == 0   ? toys::host_streams::temper::eager
                            : seed == 1 ? toys::host_streams::temper::lazy
                                        : toys::host_streams::temper::random);
-  on_streams<Executor> training(s, place, words(), Executor{.system = &device.streams(), .faults = std::move(faults)}, {}, device);
+  on_streams<Executor> training(s, place, words(),
+                                Executor{.system = &device.streams(), .faults = std::move(faults)},
+                                {}, device);
   return run(training, iterations);
 }
 
@@ -104,7 +113,8 @@ TEST(moe_on_streams, trains_as_the_host_does) {
     auto s = small();
     if (!dropless) s.capacity = shunt::capacity_factor{};
     host_device device(3);
-    on_streams<stream_executor> training(s, shunt::swift_moe{}, words(), {.system = &device.streams()}, {}, device);
+    on_streams<stream_executor> training(s, shunt::swift_moe{}, words(),
+                                         {.system = &device.streams()}, {}, device);
     moe_training<shunt::inline_executor> host(s, shunt::swift_moe{}, words(), {});
     for (int t = 0; t < 12; ++t) {
       auto const found = training(), expected = host();
@@ -115,14 +125,16 @@ TEST(moe_on_streams, trains_as_the_host_does) {
       EXPECT_EQ(training.placement(), host.placement()) << t;
       for (rank_id r : shunt::ids<rank_id>(s.ranks))
         for (shunt::layer_id l : shunt::ids<shunt::layer_id>(s.model.layers))
-          EXPECT_TRUE(std::ranges::equal(training.work().values<std::int64_t>(r, buffers::shares(l)),
-                                         host.work().values<std::int64_t>(r, buffers::shares(l))))
+          EXPECT_TRUE(
+              std::ranges::equal(training.work().values<std::int64_t>(r, buffers::shares(l)),
+                                 host.work().values<std::int64_t>(r, buffers::shares(l))))
               << t;
     }
     auto const found = training.parameters(), expected = host.parameters();
     ASSERT_EQ(found.size(), expected.size());
     double largest = 0;
-    for (std::size_t i = 0; i < found.size(); ++i) largest = std::max(largest, std::abs(static_cast<double>(found[i] - expected[i])));
+    for (std::size_t i = 0; i < found.size(); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(found[i] - expected[i])));
     EXPECT_LT(largest, 1e-3);
   }
 }
@@ -134,7 +146,8 @@ TEST(moe_on_streams, has_the_same_bits_in_any_order_and_under_any_placement) {
   for (std::uint64_t seed = 1; seed < 4; ++seed) {
     EXPECT_TRUE(run<stream_executor>(s, shunt::swift_moe{}, seed, 6).same_bits(wanted)) << seed;
     EXPECT_TRUE(run<stream_executor>(s, random_placement(seed), seed, 6).same_bits(wanted)) << seed;
-    EXPECT_TRUE(run<graph_executor>(s, random_placement(seed + 9), seed, 6).same_bits(wanted)) << seed;
+    EXPECT_TRUE(run<graph_executor>(s, random_placement(seed + 9), seed, 6).same_bits(wanted))
+        << seed;
   }
   auto other = s;
   other.collection.form = shunt::collection_form::reduce_then_gather;
@@ -146,11 +159,13 @@ TEST(moe_on_streams, has_the_same_bits_when_ranks_are_lost) {
   auto s = mirrored();
   auto wanted = run<stream_executor>(s, shunt::uniform{}, 0, 4);
   std::int32_t lost = 0, undone = 0;
-  for (std::int32_t instruction = 0; instruction < 250; instruction += 7) {  // amid everything, and after the last one
+  for (std::int32_t instruction = 0; instruction < 250;
+       instruction += 7) {  // amid everything, and after the last one
     std::vector<shunt::fault> const one{{instruction % s.ranks, 1, instruction}};
     auto const seed = static_cast<std::uint64_t>(instruction);
-    auto const found = instruction % 2 == 0 ? run<graph_executor>(s, shunt::swift_moe{}, seed, 4, one)
-                                            : run<stream_executor>(s, shunt::swift_moe{}, seed, 4, one);
+    auto const found = instruction % 2 == 0
+                           ? run<graph_executor>(s, shunt::swift_moe{}, seed, 4, one)
+                           : run<stream_executor>(s, shunt::swift_moe{}, seed, 4, one);
     EXPECT_TRUE(found.same_bits(wanted)) << instruction;
     lost += found.dead.empty() ? 0 : 1;
     undone += found.steps_undone;
@@ -163,10 +178,11 @@ TEST(moe_on_streams, has_the_same_bits_when_ranks_are_lost) {
   wanted = run<stream_executor>(s, shunt::uniform{}, 0, 7);
   using training = on_streams<stream_executor>;
   std::vector<std::vector<shunt::fault>> const cases{
-      {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},     // one after another, two in one iteration
-      {{3, training::scatter_before(5), 1}},               // while weights travel
-      {{6, 3, 20}, {0, shunt::transfer_iteration, 2}},     // while shards travel
-      {{6, 3, 20}, {0, training::scatter_before(3), 1}}};  // while weights travel to be computed with again
+      {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},  // one after another, two in one iteration
+      {{3, training::scatter_before(5), 1}},            // while weights travel
+      {{6, 3, 20}, {0, shunt::transfer_iteration, 2}},  // while shards travel
+      {{6, 3, 20},
+       {0, training::scatter_before(3), 1}}};  // while weights travel to be computed with again
   for (std::size_t i = 0; i < cases.size(); ++i) {
     auto const found = run<stream_executor>(s, shunt::swift_moe{}, i, 7, cases[i]);
     EXPECT_TRUE(found.same_bits(wanted)) << "case " << i;
@@ -185,7 +201,8 @@ std::vector<std::vector<std::byte>> contents(host_work& work, shunt::rank_progra
 TEST(moe_on_streams, leaves_no_trace_where_a_condition_does_not_hold) {
   auto const s = small();
   host_device device(11);
-  on_streams<stream_executor> training(s, shunt::uniform{}, words(), {.system = &device.streams()}, {}, device);
+  on_streams<stream_executor> training(s, shunt::uniform{}, words(), {.system = &device.streams()},
+                                       {}, device);
   (void)training();
   auto const& own = training.iteration_program().ranks[0];
   auto const before = contents(training.work(), own);
@@ -204,7 +221,8 @@ TEST(moe_on_streams, leaves_no_trace_where_a_condition_does_not_hold) {
   for (auto const& i : own.instructions) {  // and one where it does
     if (i.code != shunt::opcode::compute) continue;
     auto const earlier = contents(training.work(), own);
-    training.work()(0, shunt::stream_task{i.op, &iteration, &yes, own.reads(i), own.writes(i)}, stream);
+    training.work()(0, shunt::stream_task{i.op, &iteration, &yes, own.reads(i), own.writes(i)},
+                    stream);
     device.settle();
     changes += contents(training.work(), own) != earlier;
   }
@@ -214,13 +232,16 @@ TEST(moe_on_streams, leaves_no_trace_where_a_condition_does_not_hold) {
 TEST(moe_on_streams, reaches_no_buffer_that_an_operation_does_not_declare) {
   auto const s = small();
   host_device device(12);
-  on_streams<stream_executor> training(s, shunt::uniform{}, words(), {.system = &device.streams()}, {}, device);
+  on_streams<stream_executor> training(s, shunt::uniform{}, words(), {.system = &device.streams()},
+                                       {}, device);
   auto const stream = device.streams().make_stream();
   std::int64_t const iteration = 0;
   for (auto const kind :
-       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward, shunt::op_kind::combine, shunt::op_kind::uncombine,
-        shunt::op_kind::expert_backward, shunt::op_kind::unsplit, shunt::op_kind::step, shunt::op_kind::backward})
-    EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = &iteration}, stream), shunt::invalid_program);
+       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward,
+        shunt::op_kind::combine, shunt::op_kind::uncombine, shunt::op_kind::expert_backward,
+        shunt::op_kind::unsplit, shunt::op_kind::step, shunt::op_kind::backward})
+    EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = &iteration}, stream),
+                 shunt::invalid_program);
 }
 
 /// A slot's pass through the function objects has the bits of expert_mlp.
@@ -232,21 +253,25 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   auto const rows = [&](Eigen::Index count, auto const& grid, double scale) {
     stored_matrix m(count, expert.width);
     draw.fill(m, scale);
-    return stored_matrix(m.unaryExpr([&](float v) { return static_cast<float>(grid(static_cast<double>(v))); }));
+    return stored_matrix(
+        m.unaryExpr([&](float v) { return static_cast<float>(grid(static_cast<double>(v))); }));
   };
   std::int64_t const count = 61, width = expert.width, inner = expert.hidden;
   auto const x = rows(count, activation_grid, 3), dy = rows(count, gradient_grid, 0.7);
   stored_matrix y(count, width), dx(count, width);
   std::vector<std::int64_t> gradient(weights.size());
   expert.forward(weights, {x.data(), count, width}, {y.data(), count, width});
-  ASSERT_TRUE(expert.backward(weights, {x.data(), count, width}, {dy.data(), count, width}, {dx.data(), count, width}, gradient));
+  ASSERT_TRUE(expert.backward(weights, {x.data(), count, width}, {dy.data(), count, width},
+                              {dx.data(), count, width}, gradient));
 
   // two runs that lie apart, in a slot with room for more
   auto const shape = shape_of(model, 2, 40, shunt::dropless);
   shunt::expert_placement placement{.experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
-  std::vector<std::uint64_t> memory(moe::work_room(model, shape, placement, nullptr).bytes / 8 + 8, 0xa5a5a5a5a5a5a5a5);
+  std::vector<std::uint64_t> memory(moe::work_room(model, shape, placement, nullptr).bytes / 8 + 8,
+                                    0xa5a5a5a5a5a5a5a5);
   auto const shift = (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
-  moe::work_room const room(model, shape, placement, reinterpret_cast<std::byte*>(memory.data()) + shift);
+  moe::work_room const room(model, shape, placement,
+                            reinterpret_cast<std::byte*>(memory.data()) + shift);
   ASSERT_EQ(room.slot_rows, 80);
   room.start[0] = 3, room.end[0] = 40, room.start[1] = 50, room.end[1] = count;
   moe::slot_arrivals const at{room.start, room.end, 2};
@@ -264,27 +289,37 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   host_device device(21);
   auto const stream = device.streams().make_stream();
   auto const each = [&](std::int64_t n, auto const& f) { device.each(stream, n, f, nullptr); };
-  auto const multiply = [&](product_shape const& s, double const* a, double const* b, double* c) { device.multiply(stream, s, a, b, c); };
+  auto const multiply = [&](product_shape const& s, double const* a, double const* b, double* c) {
+    device.multiply(stream, s, a, b, c);
+  };
   auto const n = room.slot_rows;
   each(expert.elements(), moe::take_parameters{weights.data(), room.parameters});
   each(n * width, moe::gather_slot{at, arrived.data(), width, room.tokens_of_slot});
   multiply({n, width, inner, false, true}, room.tokens_of_slot, room.parameters.w1, room.inner);
   each(n * inner, moe::activate{at, room.parameters.b1, inner, room.inner});
   multiply({n, inner, width, false, true}, room.inner, room.parameters.w2, room.below);
-  each(n * width, moe::scatter_slot<on_activation_grid>{at, room.below, room.parameters.b2, width, answers.data()});
+  each(n * width, moe::scatter_slot<on_activation_grid>{at, room.below, room.parameters.b2, width,
+                                                        answers.data()});
   each(n * width, moe::gather_slot{at, incoming.data(), width, room.above});
   multiply({n, width, inner}, room.above, room.parameters.w2, room.through);
   each(n * inner, moe::activate_backward{room.inner, room.through});
   multiply({n, inner, width}, room.through, room.parameters.w1, room.below);
-  each(n * width, moe::scatter_slot<on_gradient_grid>{at, room.below, nullptr, width, below.data()});
+  each(n * width,
+       moe::scatter_slot<on_gradient_grid>{at, room.below, nullptr, width, below.data()});
   multiply({inner, n, width, true}, room.through, room.tokens_of_slot, room.sums.w1);
   multiply({width, n, inner, true}, room.above, room.inner, room.sums.w2);
   each(width, moe::measure_columns{at, room.tokens_of_slot, width, nullptr, room.x_squares});
   each(width, moe::measure_columns{at, room.above, width, room.sums.b2, room.above_squares});
   each(inner, moe::measure_columns{at, room.inner, inner, nullptr, room.inner_squares});
   each(inner, moe::measure_columns{at, room.through, inner, room.sums.b1, room.through_squares});
-  moe::keep_expert_gradient const keep{
-      at, room.sums, room.x_squares, room.inner_squares, room.through_squares, room.above_squares, found.data(), &misfits};
+  moe::keep_expert_gradient const keep{at,
+                                       room.sums,
+                                       room.x_squares,
+                                       room.inner_squares,
+                                       room.through_squares,
+                                       room.above_squares,
+                                       found.data(),
+                                       &misfits};
   device.team(stream, keep, nullptr);
   device.settle();
   EXPECT_EQ(answers, spread(y));

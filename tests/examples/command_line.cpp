@@ -1,4 +1,5 @@
-// What the programs share at their edges: values of options, the one line of an error, the report's page.
+// What the programs share at their edges: values of options, the one line of an error, the report's
+// page.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -38,16 +39,26 @@ TEST(command_line, lists) {
 
 TEST(command_line, refusals_name_field_and_value) {
   EXPECT_EQ(refusal([] { return parse_integers("--forward", ""); }), "--forward: is empty");
-  EXPECT_EQ(refusal([] { return parse_integers("--forward", "1,2,"); }), "--forward[2]: \"\" is not a whole number");
-  EXPECT_EQ(refusal([] { return parse_integers("--forward", "0x10"); }), "--forward: \"0x10\" is not a whole number");
-  EXPECT_EQ(refusal([] { return parse_integers("--forward", "1.5"); }), "--forward: \"1.5\" is not a whole number");
-  EXPECT_EQ(refusal([] { return parse_integer("--n", "-99999999999999999999", 0); }), "--n: must be at least 0, is -99999999999999999999");
-  EXPECT_EQ(refusal([] { return parse_integer("--n", "5", 0, 4); }), "--n: must be at most 4, is 5");
-  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:2,3"); }), "--dead[1]: \"3\" is not pipeline:stage");
-  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:"); }), "--dead[0] (stage): \"\" is not a whole number");
-  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:-2"); }), "--dead[0] (stage): must be at least 0, is -2");
-  EXPECT_EQ(refusal([] { return parse_workers_at("--kill", "1:2"); }), "--kill[0]: \"1:2\" is not pipeline:stage@iteration");
-  EXPECT_EQ(refusal([] { return parse_workers_at("--kill", "1:2@-1"); }), "--kill[0] (iteration): must be at least 0, is -1");
+  EXPECT_EQ(refusal([] { return parse_integers("--forward", "1,2,"); }),
+            "--forward[2]: \"\" is not a whole number");
+  EXPECT_EQ(refusal([] { return parse_integers("--forward", "0x10"); }),
+            "--forward: \"0x10\" is not a whole number");
+  EXPECT_EQ(refusal([] { return parse_integers("--forward", "1.5"); }),
+            "--forward: \"1.5\" is not a whole number");
+  EXPECT_EQ(refusal([] { return parse_integer("--n", "-99999999999999999999", 0); }),
+            "--n: must be at least 0, is -99999999999999999999");
+  EXPECT_EQ(refusal([] { return parse_integer("--n", "5", 0, 4); }),
+            "--n: must be at most 4, is 5");
+  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:2,3"); }),
+            "--dead[1]: \"3\" is not pipeline:stage");
+  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:"); }),
+            "--dead[0] (stage): \"\" is not a whole number");
+  EXPECT_EQ(refusal([] { return parse_workers("--dead", "1:-2"); }),
+            "--dead[0] (stage): must be at least 0, is -2");
+  EXPECT_EQ(refusal([] { return parse_workers_at("--kill", "1:2"); }),
+            "--kill[0]: \"1:2\" is not pipeline:stage@iteration");
+  EXPECT_EQ(refusal([] { return parse_workers_at("--kill", "1:2@-1"); }),
+            "--kill[0] (iteration): must be at least 0, is -1");
 }
 
 TEST(command_line, errors_are_one_line_and_status_2) {
@@ -60,23 +71,32 @@ TEST(command_line, errors_are_one_line_and_status_2) {
 }
 
 TEST(command_line, json_lines_are_json) {
-  nlohmann::ordered_json const object{{"b", 1}, {"a", nlohmann::json::array({{{"x", 1}}, {{"x", 2}}})}, {"empty", nlohmann::json::array()}};
+  nlohmann::ordered_json const object{{"b", 1},
+                                      {"a", nlohmann::json::array({{{"x", 1}}, {{"x", 2}}})},
+                                      {"empty", nlohmann::json::array()}};
   std::ostringstream out;
   print_json(out, object);
   EXPECT_EQ(nlohmann::ordered_json::parse(out.str()), object);
-  EXPECT_EQ(out.str(), "{\n  \"b\": 1,\n  \"a\": [\n    {\"x\":1},\n    {\"x\":2}\n  ],\n  \"empty\": []\n}\n");
+  EXPECT_EQ(
+      out.str(),
+      "{\n  \"b\": 1,\n  \"a\": [\n    {\"x\":1},\n    {\"x\":2}\n  ],\n  \"empty\": []\n}\n");
 }
 
 TEST(report_page, escapes_text_and_keeps_pictures) {
   report page("a < b");
-  page.section("R&D").prose("<script>").table({"<h>", "n"}, {{"\"q\"", "1"}, {"r", "2"}}).figure("<svg></svg>", "c > d");
+  page.section("R&D")
+      .prose("<script>")
+      .table({"<h>", "n"}, {{"\"q\"", "1"}, {"r", "2"}})
+      .figure("<svg></svg>", "c > d");
   std::ostringstream out;
   out << page;
   auto const text = out.str();
-  for (char const* part : {"<title>a &lt; b</title>", "<h2>R&amp;D</h2>", "<p>&lt;script&gt;</p>", "<th>&lt;h&gt;</th><th>n</th>",
-                           "<td>&quot;q&quot;</td><td>1</td>", "<figure><svg></svg><figcaption>c &gt; d</figcaption></figure>"})
+  for (char const* part : {"<title>a &lt; b</title>", "<h2>R&amp;D</h2>", "<p>&lt;script&gt;</p>",
+                           "<th>&lt;h&gt;</th><th>n</th>", "<td>&quot;q&quot;</td><td>1</td>",
+                           "<figure><svg></svg><figcaption>c &gt; d</figcaption></figure>"})
     EXPECT_NE(text.find(part), std::string::npos) << part;
-  for (char const* foreign : {"http://", "https://", "src=", "href=", "<script"}) EXPECT_EQ(text.find(foreign), std::string::npos) << foreign;
+  for (char const* foreign : {"http://", "https://", "src=", "href=", "<script"})
+    EXPECT_EQ(text.find(foreign), std::string::npos) << foreign;
 }
 
 }  // namespace

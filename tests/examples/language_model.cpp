@@ -50,13 +50,19 @@ struct whole_model {
     double loss = 0;
     for (std::size_t s = 0; s < parameters.size(); ++s)
       loss += model.forward(s, parameters[s], text, iteration, microbatch,
-                            s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(), stash[s], outputs[s]);
+                            s ? std::span<float const>(outputs[s - 1]) : std::span<float const>(),
+                            stash[s], outputs[s]);
     return loss;
   }
-  void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch, bool weights_late) {
-    auto const weight = [&](std::size_t s) { model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]); };
+  void backward(sampler const& text, std::int64_t iteration, std::int64_t microbatch,
+                bool weights_late) {
+    auto const weight = [&](std::size_t s) {
+      model.backward_weight(s, text, iteration, microbatch, stash[s], gradients[s]);
+    };
     for (std::size_t s = parameters.size(); s-- > 0;) {
-      model.backward_input(s, parameters[s], s + 1 < parameters.size() ? std::span<float const>(slopes[s + 1]) : std::span<float const>(),
+      model.backward_input(s, parameters[s],
+                           s + 1 < parameters.size() ? std::span<float const>(slopes[s + 1])
+                                                     : std::span<float const>(),
                            stash[s], slopes[s]);
       if (!weights_late) weight(s);
     }
@@ -65,7 +71,9 @@ struct whole_model {
   }
 };
 
-language_model small(std::int32_t stages) { return {.stages = stages, .context = 3, .embedding = 4, .width = 6, .hidden = 10, .batch = 5}; }
+language_model small(std::int32_t stages) {
+  return {.stages = stages, .context = 3, .embedding = 4, .width = 6, .hidden = 10, .batch = 5};
+}
 
 TEST(language_model, gradient_equals_finite_differences) {
   auto const bytes = some_text(200);
@@ -79,13 +87,15 @@ TEST(language_model, gradient_equals_finite_differences) {
     for (std::size_t s = 0; s < all.parameters.size(); ++s) {
       // along a random direction over the whole stage: every parameter takes part
       floats direction(all.parameters[s].size());
-      for (auto& d : direction) d = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
+      for (auto& d : direction)
+        d = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-53 - 0.5);
       double along = 0;
       for (std::size_t i = 0; i < direction.size(); ++i)
         along += static_cast<double>(direction[i]) * static_cast<double>(all.gradients[s][i]);
       auto const origin = all.parameters[s];
       auto const loss_at = [&](double h) {
-        for (std::size_t i = 0; i < direction.size(); ++i) all.parameters[s][i] = origin[i] + static_cast<float>(h) * direction[i];
+        for (std::size_t i = 0; i < direction.size(); ++i)
+          all.parameters[s][i] = origin[i] + static_cast<float>(h) * direction[i];
         return all.forward(text, 2, 1);
       };
       double const h = 0x1p-9;
@@ -115,7 +125,8 @@ TEST(language_model, single_parameters_equal_finite_differences) {
       float const h = 0x1p-10F;
       double const slope = (loss_at(at + h) - loss_at(at - h)) / static_cast<double>(2 * h);
       all.parameters[s][i] = at;
-      EXPECT_NEAR(slope, static_cast<double>(all.gradients[s][i]), 2e-3) << "stage " << s << " parameter " << i;
+      EXPECT_NEAR(slope, static_cast<double>(all.gradients[s][i]), 2e-3)
+          << "stage " << s << " parameter " << i;
       seen += std::abs(all.gradients[s][i]) > 1e-3F;
     }
     EXPECT_GT(seen, 20U);
@@ -131,7 +142,8 @@ TEST(language_model, weights_late_give_the_same_bits) {
       EXPECT_EQ(early.forward(text, 1, g), late.forward(text, 1, g));
       early.backward(text, 1, g, false);
       late.backward(text, 1, g, true);
-      for (std::size_t s = 0; s < early.gradients.size(); ++s) EXPECT_EQ(early.gradients[s], late.gradients[s]);
+      for (std::size_t s = 0; s < early.gradients.size(); ++s)
+        EXPECT_EQ(early.gradients[s], late.gradients[s]);
     }
   }
 }
@@ -183,7 +195,14 @@ TEST(fixed_point, sums_do_not_depend_on_order) {
 
 TEST(fixed_point, counts_what_does_not_fit) {
   constexpr auto infinite = std::numeric_limits<float>::infinity();
-  floats const values{1, std::nextafter(64.0F, 0.0F), 64, -64, infinite, -infinite, std::numeric_limits<float>::quiet_NaN(), -1};
+  floats const values{1,
+                      std::nextafter(64.0F, 0.0F),
+                      64,
+                      -64,
+                      infinite,
+                      -infinite,
+                      std::numeric_limits<float>::quiet_NaN(),
+                      -1};
   std::vector<std::int64_t> sums(values.size(), 5);
   EXPECT_EQ(fixed_point::accumulate(values, sums), 5);
   EXPECT_EQ(sums[0], 5 + (std::int64_t{1} << 40));
@@ -205,7 +224,8 @@ TEST(adam, follows_the_paper) {
       double const g = static_cast<double>(gradient[i]) / 2, b1 = 0.9, b2 = 0.99;
       m_exact[i] = b1 * m_exact[i] + (1 - b1) * g;
       v_exact[i] = b2 * v_exact[i] + (1 - b2) * g * g;
-      p_exact[i] -= 0.1 * (m_exact[i] / (1 - std::pow(b1, t))) / (std::sqrt(v_exact[i] / (1 - std::pow(b2, t))) + 1e-8);
+      p_exact[i] -= 0.1 * (m_exact[i] / (1 - std::pow(b1, t))) /
+                    (std::sqrt(v_exact[i] / (1 - std::pow(b2, t))) + 1e-8);
       EXPECT_NEAR(static_cast<double>(p[i]), p_exact[i], 1e-5);
     }
   }

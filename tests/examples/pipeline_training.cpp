@@ -31,7 +31,8 @@ using namespace small_training;
 using shunt::rank_id;
 
 template <class Executor, class Solver>
-trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c, shunt::pipeline_job const& job) {
+trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c,
+              shunt::pipeline_job const& job) {
   pipeline_training work(c, some_text());
   auto const plan = plan_iteration(solver, job, work.tensors(), work.validates());
   work.fit(*plan.program);
@@ -49,12 +50,16 @@ TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
   EXPECT_EQ(train(shunt::threads{}, shunt::gpipe{}, c, c.job), reference);
   EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, c.job), reference);
   EXPECT_EQ(train(shunt::threads{}, shunt::zb_h1{}, c, c.job), reference);
-  for (auto const& dead : std::vector<std::vector<shunt::worker>>{{}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}, {{0, 1}, {2, 1}}}) {
+  for (auto const& dead : std::vector<std::vector<shunt::worker>>{
+           {}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}, {{0, 1}, {2, 1}}}) {
     auto job = c.job;
     job.dead = dead;
     for (bool const split : {false, true})
       for (bool const stagger : {false, true})
-        EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{.split = split, .stagger = stagger}, c, job), reference) << dead.size();
+        EXPECT_EQ(
+            train(shunt::threads{}, shunt::slipstream{.split = split, .stagger = stagger}, c, job),
+            reference)
+            << dead.size();
   }
 }
 
@@ -88,15 +93,18 @@ TEST(pipeline_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
 /// What a sweep of kills saw.
 struct sweep {
   std::int64_t runs = 0, steps_undone = 0;
-  std::vector<std::int32_t> struck_at_kind = std::vector<std::int32_t>(32, 0);  ///< by the opcode that the worker didn't come to
+  std::vector<std::int32_t> struck_at_kind =
+      std::vector<std::int32_t>(32, 0);  ///< by the opcode that the worker didn't come to
   std::int64_t struck_at_step = 0;
   std::int64_t kept = 0;  ///< backward passes
 };
 
-/// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an undisturbed one.
+/// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an
+/// undisturbed one.
 template <class MakeExecutor>
-void strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank, trained const& reference,
-                       MakeExecutor const& make, sweep& seen, bool salvage = false) {
+void strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
+                       rank_id rank, trained const& reference, MakeExecutor const& make,
+                       sweep& seen, bool salvage = false) {
   std::vector<shunt::instruction> list;
   {
     training_run run(c, solver, some_text());
@@ -129,8 +137,12 @@ void strike_everywhere(pipeline_training::config const& c, shunt::slipstream con
   }
 }
 
-auto const on_threads = [](shunt::fault const& f) { return shunt::threads{.faults = {f}, .timeout = std::chrono::milliseconds(5)}; };
-auto const on_one_thread = [](shunt::fault const& f) { return shunt::inline_executor{.faults = {f}}; };
+auto const on_threads = [](shunt::fault const& f) {
+  return shunt::threads{.faults = {f}, .timeout = std::chrono::milliseconds(5)};
+};
+auto const on_one_thread = [](shunt::fault const& f) {
+  return shunt::inline_executor{.faults = {f}};
+};
 
 TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
   auto const c = small(2, 2, 2);
@@ -141,8 +153,8 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
       strike_everywhere(c, {.split = stagger, .stagger = stagger}, r, reference, on_threads, seen);
     EXPECT_GT(seen.runs, 60);
     EXPECT_GE(seen.struck_at_step, 4);
-    for (auto const code :
-         {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive, shunt::opcode::all_reduce, shunt::opcode::copy})
+    for (auto const code : {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive,
+                            shunt::opcode::all_reduce, shunt::opcode::copy})
       EXPECT_GE(seen.struck_at_kind[static_cast<std::size_t>(code)], 4) << to_string(code);
     if (stagger) {
       EXPECT_GT(seen.steps_undone, 0);
@@ -170,7 +182,8 @@ TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(3)) {
       shunt::slipstream const solver{.split = !together, .stagger = !together};
       strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_threads, threads, true);
-      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_one_thread, one_thread, true);
+      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_one_thread, one_thread,
+                        true);
     }
     EXPECT_GT(threads.kept, threads.runs);
     EXPECT_GT(one_thread.kept, 5 * one_thread.runs);
@@ -187,7 +200,9 @@ struct slow_step {
   [[nodiscard]] shunt::ticks compute(rank_id r, shunt::operation const& o) const {
     return o.kind == shunt::op_kind::step ? (r == slow ? 1000 : 3) : 1;
   }
-  [[nodiscard]] shunt::transfer_time transfer(rank_id, rank_id, shunt::byte_count) const { return {}; }
+  [[nodiscard]] shunt::transfer_time transfer(rank_id, rank_id, shunt::byte_count) const {
+    return {};
+  }
 };
 
 TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
@@ -196,8 +211,12 @@ TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
   sweep seen;
   for (rank_id const slow : shunt::ids<rank_id>(c.job.ranks()))
     for (rank_id const killed : shunt::ids<rank_id>(c.job.ranks()))
-      strike_everywhere(c, {}, killed, reference,
-                        [&](shunt::fault const& f) { return shunt::simulated<slow_step>{.cost = {slow}, .faults = {f}, .timeout = 10}; }, seen);
+      strike_everywhere(
+          c, {}, killed, reference,
+          [&](shunt::fault const& f) {
+            return shunt::simulated<slow_step>{.cost = {slow}, .faults = {f}, .timeout = 10};
+          },
+          seen);
   EXPECT_GT(seen.steps_undone, 0);
 }
 
@@ -214,7 +233,9 @@ TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) 
     };
     auto const reference = bits(train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job));
     EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{}, c, c.job)), reference) << seed;
-    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job)), reference) << seed;
+    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job)),
+              reference)
+        << seed;
 
     pipeline_training work(c, some_text());
     auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
@@ -222,21 +243,24 @@ TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) 
     auto session = shunt::inline_executor{}.open(work);
     for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
     static_cast<void>(session.wait());
-    some_stages += work.overflow_of(c.job.rank_of({0, 0})) != work.overflow_of(c.job.rank_of({0, 1}));
+    some_stages +=
+        work.overflow_of(c.job.rank_of({0, 0})) != work.overflow_of(c.job.rank_of({0, 1}));
   }
   EXPECT_GT(some_stages, 0) << "no run in which some stages overflow and others don't";
 }
 
 TEST(pipeline_training, stages_that_had_stepped_step_back) {
-  // A worker of stage 0 dies before the reduction of its gradient: on one thread all others get as far as they can, and every worker of
-  // the stages behind has stepped.
+  // A worker of stage 0 dies before the reduction of its gradient: on one thread all others get as
+  // far as they can, and every worker of the stages behind has stepped.
   auto const c = small(3, 3, 3);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   training_run run(c, {}, some_text());
   rank_id const killed = c.job.rank_of({0, 0});
   auto const& list = run.plan_without({}).program->ranks[killed].instructions;
-  auto const reduction = std::find_if(list.begin(), list.end(), [](auto const& i) { return i.code == shunt::opcode::all_reduce; });
-  auto const report = run(on_one_thread({killed, 1, static_cast<std::int32_t>(reduction - list.begin())}));
+  auto const reduction = std::find_if(
+      list.begin(), list.end(), [](auto const& i) { return i.code == shunt::opcode::all_reduce; });
+  auto const report =
+      run(on_one_thread({killed, 1, static_cast<std::int32_t>(reduction - list.begin())}));
   ASSERT_EQ(report.losses.size(), 1U);
   EXPECT_EQ(report.losses[0].iteration, 1);
   EXPECT_EQ(report.losses[0].steps_undone, 6);
@@ -252,9 +276,13 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
   training_run run(c, {}, some_text());
-  shunt::threads const executor{.faults = {{rank({1, 1}), 1, 9}, {rank({0, 0}), 2, 12}, {rank({2, 0}), 2, 4}, {rank({1, 1}), 6, 5}},
+  shunt::threads const executor{.faults = {{rank({1, 1}), 1, 9},
+                                           {rank({0, 0}), 2, 12},
+                                           {rank({2, 0}), 2, 4},
+                                           {rank({1, 1}), 6, 5}},
                                 .timeout = std::chrono::milliseconds(5)};
-  auto const report = run(executor, {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
+  auto const report =
+      run(executor, {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
   EXPECT_EQ(report.end, 9) << report.stopped;
   EXPECT_EQ(report.joined.size(), 4U);
   EXPECT_TRUE(report.dead.empty());
@@ -264,7 +292,8 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
 TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
   auto const c = small(2, 2, 2, 5);
   training_run run(c, {}, some_text());
-  auto const report = run(shunt::threads{.faults = {{0, 1, 3}, {2, 3, 3}}, .timeout = std::chrono::milliseconds(5)});
+  auto const report = run(
+      shunt::threads{.faults = {{0, 1, 3}, {2, 3, 3}}, .timeout = std::chrono::milliseconds(5)});
   EXPECT_EQ(report.end, 3);
   EXPECT_FALSE(report.stopped.empty());
   EXPECT_EQ(run.iterations().size(), 3U);
@@ -282,7 +311,9 @@ TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {
     EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, whole), reference);
     EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job), reference);
     EXPECT_EQ(train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job), reference);
-    EXPECT_EQ(train(shunt::simulated{.cost = shunt::job_costs(c.job)}, shunt::slipstream{}, c, c.job), reference);
+    EXPECT_EQ(
+        train(shunt::simulated{.cost = shunt::job_costs(c.job)}, shunt::slipstream{}, c, c.job),
+        reference);
     EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
 
     pipeline_training work(c, some_text());
@@ -329,8 +360,10 @@ TEST(validated_training, through_losses_and_joins) {
       if (below(2) > 0) joins.push_back({r, when + 1});
     }
     training_run run(c, {.stagger = n % 4 != 3}, some_text());
-    auto const report = n % 2 == 0 ? run(shunt::threads{.faults = faults, .timeout = std::chrono::milliseconds(5)}, joins)
-                                   : run(shunt::inline_executor{.faults = faults}, joins);
+    auto const report =
+        n % 2 == 0
+            ? run(shunt::threads{.faults = faults, .timeout = std::chrono::milliseconds(5)}, joins)
+            : run(shunt::inline_executor{.faults = faults}, joins);
     ASSERT_EQ(report.stopped, "");
     auto job = c.job;
     for (auto const r : report.dead) job.dead.push_back(job.worker_of(r));
@@ -346,7 +379,9 @@ TEST(validated_training, through_losses_and_joins) {
 
 TEST(validated_training, adam_can_be_undone_within_its_tolerance) {
   std::mt19937_64 engine(3);
-  auto const real = [&] { return static_cast<double>(engine() >> 11U) / 9007199254740992.0 * 2 - 1; };
+  auto const real = [&] {
+    return static_cast<double>(engine() >> 11U) / 9007199254740992.0 * 2 - 1;
+  };
   adam const optimizer;
   constexpr std::size_t size = 2000;
   std::vector<float> p(size), m(size, 0), v(size, 0);
@@ -355,7 +390,9 @@ TEST(validated_training, adam_can_be_undone_within_its_tolerance) {
   for (std::int64_t t = 1; t <= 40; ++t) {
     std::vector<std::int64_t> sums(size, 0);
     for (std::size_t i = 0; i < size; ++i) {  // gradients of all sizes, some of them nothing
-      float const g = i % 7 == 0 ? 0.0F : static_cast<float>(real() * std::pow(10.0, -static_cast<double>(i % 6)));
+      float const g =
+          i % 7 == 0 ? 0.0F
+                     : static_cast<float>(real() * std::pow(10.0, -static_cast<double>(i % 6)));
       (void)fixed_point::accumulate(std::span(&g, 1), std::span(&sums[i], 1));
     }
     auto p0 = p, m0 = m, v0 = v;
@@ -367,7 +404,8 @@ TEST(validated_training, adam_can_be_undone_within_its_tolerance) {
       worst_mean = std::max(worst_mean, static_cast<double>(std::abs(m1[i] - m0[i])));
     }
   }
-  RecordProperty("worst_parameter_over_rate_e9", std::to_string(worst_parameter / static_cast<double>(optimizer.rate) * 1e9));
+  RecordProperty("worst_parameter_over_rate_e9",
+                 std::to_string(worst_parameter / static_cast<double>(optimizer.rate) * 1e9));
   EXPECT_GT(worst_parameter, 0) << "the inverse would be exact";
   EXPECT_LT(worst_parameter, adam::undo_error * static_cast<double>(optimizer.rate));
   EXPECT_LT(worst_mean, 1e-6);
@@ -380,8 +418,9 @@ TEST(validated_training, rolling_back_by_the_inverse_comes_close) {
   auto const exact = train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job);
   c.rollback = shunt::rollback::inverse;
   pipeline_training work(c, some_text());
-  auto const both = shunt::validated(shunt::lower(c.job, shunt::slipstream{}(c.job).plan, work.tensors()),
-                                     shunt::validation::in_next_iteration, c.rollback);
+  auto const both =
+      shunt::validated(shunt::lower(c.job, shunt::slipstream{}(c.job).plan, work.tensors()),
+                       shunt::validation::in_next_iteration, c.rollback);
   work.fit(both.iteration);
   auto session = shunt::threads{}.open(work);
   for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(both.iteration);
@@ -394,9 +433,11 @@ TEST(validated_training, rolling_back_by_the_inverse_comes_close) {
   double worst = 0;
   for (std::size_t s = 0; s < exact.parameters.size(); ++s)
     for (std::size_t i = 0; i < exact.parameters[s].size(); ++i)
-      worst = std::max(worst, static_cast<double>(std::abs(exact.parameters[s][i] - close.parameters[s][i])));
+      worst = std::max(
+          worst, static_cast<double>(std::abs(exact.parameters[s][i] - close.parameters[s][i])));
   EXPECT_LT(worst, 0.2 * static_cast<double>(c.optimizer.rate));  // of a step
-  RecordProperty("worst_parameter_over_rate_e9", std::to_string(worst / static_cast<double>(c.optimizer.rate) * 1e9));
+  RecordProperty("worst_parameter_over_rate_e9",
+                 std::to_string(worst / static_cast<double>(c.optimizer.rate) * 1e9));
 }
 
 TEST(validated_training, bad_input_is_refused) {
@@ -411,10 +452,13 @@ TEST(validated_training, bad_input_is_refused) {
     }
   };
   refused([](auto& c) { c.clip = 0; }, "clip: must be a number above 0");
-  refused([](auto& c) { c.clip = std::numeric_limits<double>::quiet_NaN(); }, "clip: must be a number above 0");
+  refused([](auto& c) { c.clip = std::numeric_limits<double>::quiet_NaN(); },
+          "clip: must be a number above 0");
   refused([](auto& c) { c.inject = {{2, 0, 0}}; }, "inject-nan[0]: stage 2 is not one of 0..1");
-  refused([](auto& c) { c.inject = {{0, 0, 0}, {0, 3, 0}}; }, "inject-nan[1]: iteration 3 is not one of 0..2");
-  refused([](auto& c) { c.inject = {{0, 0, 4}}; }, "inject-nan[0]: micro-batch 4 is not one of 0..3");
+  refused([](auto& c) { c.inject = {{0, 0, 0}, {0, 3, 0}}; },
+          "inject-nan[1]: iteration 3 is not one of 0..2");
+  refused([](auto& c) { c.inject = {{0, 0, 4}}; },
+          "inject-nan[0]: micro-batch 4 is not one of 0..3");
 }
 
 }  // namespace

@@ -18,17 +18,24 @@ inline text_bytes const& some_text() {
   static text_bytes const bytes = [] {
     text_bytes all;
     for (int i = 0; i < 400; ++i)
-      for (char const c : "for (auto i : ids(" + std::to_string(i * i) + ")) sum += i;\n") all.push_back(static_cast<std::uint8_t>(c));
+      for (char const c : "for (auto i : ids(" + std::to_string(i * i) + ")) sum += i;\n")
+        all.push_back(static_cast<std::uint8_t>(c));
     return all;
   }();
   return bytes;
 }
 
-inline pipeline_training::config small(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, std::int64_t iterations = 3) {
-  return {.model = {.stages = stages, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4},
-          .job = {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .costs = {1, 1, 1, 3}},
-          .iterations = iterations,
-          .optimizer = {.rate = 1e-2F}};
+inline pipeline_training::config small(std::int32_t pipelines, std::int32_t stages,
+                                       std::int32_t microbatches, std::int64_t iterations = 3) {
+  return {
+      .model =
+          {.stages = stages, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4},
+      .job = {.pipelines = pipelines,
+              .stages = stages,
+              .microbatches = microbatches,
+              .costs = {1, 1, 1, 3}},
+      .iterations = iterations,
+      .optimizer = {.rate = 1e-2F}};
 }
 
 /// Losses and final parameters of every stage.
@@ -61,10 +68,12 @@ inline pipeline_training::config unsteady(std::mt19937_64& engine, std::int64_t 
   c.seed = engine();
   c.clip = 1 + 0.1 * below(10);
   for (int n = below(3); n > 0; --n)
-    c.inject.push_back({below(static_cast<std::uint64_t>(c.job.stages)), below(static_cast<std::uint64_t>(iterations)),
+    c.inject.push_back({below(static_cast<std::uint64_t>(c.job.stages)),
+                        below(static_cast<std::uint64_t>(iterations)),
                         below(static_cast<std::uint64_t>(c.job.microbatches_in_all()))});
   for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
-    if (c.job.pipelines > 1 && below(3) == 0) c.job.dead.push_back({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
+    if (c.job.pipelines > 1 && below(3) == 0)
+      c.job.dead.push_back({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
   return c;
 }
 

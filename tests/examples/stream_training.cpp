@@ -1,4 +1,5 @@
-// The model trained on streams and as graphs without a device: the work that a GPU runs, on streams of the host.
+// The model trained on streams and as graphs without a device: the work that a GPU runs, on streams
+// of the host.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -37,8 +38,10 @@ using run_on_host = training_run_of<work_on_host>;
 using streams = shunt::stream_executor<host_streams>;
 using graphs = shunt::graph_executor<host_streams>;
 
-static_assert(shunt::stream_work<work_on_host, host_streams::stream_ref> && shunt::restorable<work_on_host>);
-static_assert(shunt::executor_of<streams, work_on_host> && shunt::executor_of<graphs, work_on_host>);
+static_assert(shunt::stream_work<work_on_host, host_streams::stream_ref> &&
+              shunt::restorable<work_on_host>);
+static_assert(shunt::executor_of<streams, work_on_host> &&
+              shunt::executor_of<graphs, work_on_host>);
 
 /// Streams that run at once, only when the host waits, or by lot: another one every time.
 device_on_host next_device() {
@@ -50,7 +53,8 @@ device_on_host next_device() {
 }
 
 template <class Executor, class Solver>
-trained train(Solver const& solver, pipeline_training::config const& c, shunt::pipeline_job const& job, step_counts* counts = nullptr) {
+trained train(Solver const& solver, pipeline_training::config const& c,
+              shunt::pipeline_job const& job, step_counts* counts = nullptr) {
   auto device = next_device();
   work_on_host work(c, some_text(), device);
   auto const plan = plan_iteration(solver, job, work.tensors(), work.validates());
@@ -66,7 +70,8 @@ trained train(Solver const& solver, pipeline_training::config const& c, shunt::p
 double largest_difference(std::vector<double> const& found, std::vector<double> const& expected) {
   EXPECT_EQ(found.size(), expected.size());
   double largest = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) largest = std::max(largest, std::abs(found[i] - expected[i]) / expected[i]);
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    largest = std::max(largest, std::abs(found[i] - expected[i]) / expected[i]);
   return largest;
 }
 
@@ -76,7 +81,8 @@ TEST(stream_training, losses_are_the_hosts_but_for_rounding) {
     auto const host = train_undisturbed(c, some_text());
     auto const found = train<streams>(shunt::one_f_one_b{}, c, c.job);
     EXPECT_LT(host.losses.back(), 0.8 * host.losses.front());
-    EXPECT_LT(largest_difference(found.losses, host.losses), work_on_host::tolerance) << pipelines << " x " << stages;
+    EXPECT_LT(largest_difference(found.losses, host.losses), work_on_host::tolerance)
+        << pipelines << " x " << stages;
     EXPECT_NE(found.losses, host.losses) << "products in another order round differently";
   }
 }
@@ -88,20 +94,25 @@ TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
     EXPECT_EQ(train<streams>(shunt::one_f_one_b{}, c, c.job), reference);
     EXPECT_EQ(train<graphs>(shunt::one_f_one_b{}, c, c.job), reference);
   }
-  for (auto const& dead : std::vector<std::vector<shunt::worker>>{{}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}}) {
+  for (auto const& dead :
+       std::vector<std::vector<shunt::worker>>{{}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}}) {
     auto job = c.job;
     job.dead = dead;
     for (bool const stagger : {false, true}) {
-      EXPECT_EQ(train<streams>(shunt::slipstream{.split = stagger, .stagger = stagger}, c, job), reference) << dead.size();
-      EXPECT_EQ(train<graphs>(shunt::slipstream{.stagger = stagger}, c, job), reference) << dead.size();
+      EXPECT_EQ(train<streams>(shunt::slipstream{.split = stagger, .stagger = stagger}, c, job),
+                reference)
+          << dead.size();
+      EXPECT_EQ(train<graphs>(shunt::slipstream{.stagger = stagger}, c, job), reference)
+          << dead.size();
     }
   }
 }
 
-/// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took back.
+/// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took
+/// back.
 template <class Executor>
-std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver, rank_id rank,
-                               trained const& reference) {
+std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
+                               rank_id rank, trained const& reference) {
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   std::int64_t undone = 0;
@@ -109,7 +120,8 @@ std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipst
     SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
     auto device = next_device();
     run_on_host run(c, solver, some_text(), device);
-    length = static_cast<std::int32_t>(run.plan_without({}).program->ranks[rank].instructions.size());
+    length =
+        static_cast<std::int32_t>(run.plan_without({}).program->ranks[rank].instructions.size());
     auto const report = run(Executor{.system = &device.streams(), .faults = {{rank, 1, at}}});
     EXPECT_EQ(report.losses.size(), 1U);
     EXPECT_EQ(report.end, c.iterations) << report.stopped;
@@ -143,9 +155,13 @@ TEST(stream_training, workers_that_come_back_hold_their_peers_state) {
   auto const disturbed = [&]<class Executor>(Executor) {
     auto device = next_device();
     run_on_host run(c, {}, some_text(), device);
-    auto const report = run(Executor{.system = &device.streams(),
-                                     .faults = {{rank({1, 1}), 1, 9}, {rank({0, 0}), 2, 12}, {rank({2, 0}), 2, 4}, {rank({1, 1}), 6, 5}}},
-                            {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
+    auto const report =
+        run(Executor{.system = &device.streams(),
+                     .faults = {{rank({1, 1}), 1, 9},
+                                {rank({0, 0}), 2, 12},
+                                {rank({2, 0}), 2, 4},
+                                {rank({1, 1}), 6, 5}}},
+            {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
     EXPECT_EQ(report.end, 9) << report.stopped;
     EXPECT_EQ(report.joined.size(), 4U);
     EXPECT_TRUE(report.dead.empty());
@@ -180,7 +196,8 @@ TEST(stream_training, validated_steps_are_those_of_the_host) {
     (void)session.wait();
     count_steps(host, c, on_host);
     EXPECT_EQ(on_streams, on_host);
-    EXPECT_LT(largest_difference(reference.losses, result_of(c, host, c.job).losses), work_on_host::tolerance);
+    EXPECT_LT(largest_difference(reference.losses, result_of(c, host, c.job).losses),
+              work_on_host::tolerance);
     count_steps(host, c, seen);
   }
   EXPECT_GT(seen.left_out, 5);
@@ -209,8 +226,9 @@ TEST(stream_training, validated_steps_through_losses_and_joins) {
     }
     auto device = next_device();
     run_on_host run(c, {.stagger = n % 4 != 3}, some_text(), device);
-    auto const report = n % 2 == 0 ? run(streams{.system = &device.streams(), .faults = faults}, joins)
-                                   : run(graphs{.system = &device.streams(), .faults = faults}, joins);
+    auto const report = n % 2 == 0
+                            ? run(streams{.system = &device.streams(), .faults = faults}, joins)
+                            : run(graphs{.system = &device.streams(), .faults = faults}, joins);
     ASSERT_EQ(report.stopped, "");
     auto job = c.job;
     for (auto const r : report.dead) job.dead.push_back(job.worker_of(r));
@@ -235,15 +253,19 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
     std::mt19937_64 random(3);
     auto const each_buffer = [&](auto const& visit) {
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
-        for (shunt::buffer_id b : shunt::ids<shunt::buffer_id>(plan.program->ranks[r].buffers.size())) visit(work.buffer(r, b));
+        for (shunt::buffer_id b :
+             shunt::ids<shunt::buffer_id>(plan.program->ranks[r].buffers.size()))
+          visit(work.buffer(r, b));
     };
     each_buffer([&](std::span<std::byte> bytes) {
-      for (auto& b : bytes) b = static_cast<std::byte>(random() % 64);  // as floats between 0 and 16
+      for (auto& b : bytes)
+        b = static_cast<std::byte>(random() % 64);  // as floats between 0 and 16
     });
     auto const contents = [&] {
       device.settle();
       std::vector<std::byte> all;
-      each_buffer([&](std::span<std::byte> bytes) { all.insert(all.end(), bytes.begin(), bytes.end()); });
+      each_buffer(
+          [&](std::span<std::byte> bytes) { all.insert(all.end(), bytes.begin(), bytes.end()); });
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
         if (validated) all.push_back(static_cast<std::byte>(work.step_of(r, 0).left_out));
       return all;
@@ -301,9 +323,11 @@ TEST(stream_training, refuses_what_it_cannot_do) {
       EXPECT_EQ(error.what(), why);
     }
   };
-  refused([](auto& c) { c.unit = std::chrono::milliseconds(1); }, "op-ms: operations on streams take what they take");
+  refused([](auto& c) { c.unit = std::chrono::milliseconds(1); },
+          "op-ms: operations on streams take what they take");
   refused([](auto& c) { c.only = 0; }, "only: workers on streams are all in one process");
-  refused([](auto& c) { c.rollback = shunt::rollback::inverse; }, "rollback: steps on streams go back to the kept state");
+  refused([](auto& c) { c.rollback = shunt::rollback::inverse; },
+          "rollback: steps on streams go back to the kept state");
   refused([](auto& c) { c.clip = 0; }, "clip: must be a number above 0");
 
   auto const c = small(1, 1, 2);

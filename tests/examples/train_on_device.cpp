@@ -20,7 +20,8 @@ std::string said(options const& o, int expected_status) {
 
 options small_run() {
   options o;
-  o.training.model = {.stages = 4, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4};
+  o.training.model = {
+      .stages = 4, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4};
   o.training.iterations = 8;
   return o;
 }
@@ -33,9 +34,11 @@ TEST(train_on_device, losses_are_identical_through_failures_and_near_the_hosts) 
     o.graphs = graphs;
     auto const text = said(o, 0);
     for (auto const* part :
-         {"worker 1:2 fell silent: iteration 3 is done again", "worker 0:1 fell silent", "worker 1:2 joins", "iteration 7 loss ",
-          "\nrecoveries, in milliseconds:\n", "parameters identical: all workers of 4 stages",
-          "\nidentical: 8 losses\nnear the host's losses: at most ", " of a loss away in the first 8 iterations, 0.001 allowed\n"})
+         {"worker 1:2 fell silent: iteration 3 is done again", "worker 0:1 fell silent",
+          "worker 1:2 joins", "iteration 7 loss ", "\nrecoveries, in milliseconds:\n",
+          "parameters identical: all workers of 4 stages",
+          "\nidentical: 8 losses\nnear the host's losses: at most ",
+          " of a loss away in the first 8 iterations, 0.001 allowed\n"})
       EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
   }
 }
@@ -47,7 +50,8 @@ TEST(train_on_device, steps_are_validated) {
   o.kills = {{{1, 2}, 3}};
   auto const text = said(o, 0);
   for (auto const* part :
-       {"gradients clipped, their norm was", "step of iteration 3: left out, a gradient was not finite", "identical: 8 losses"})
+       {"gradients clipped, their norm was",
+        "step of iteration 3: left out, a gradient was not finite", "identical: 8 losses"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
 }
 
@@ -63,7 +67,8 @@ TEST(train_on_device, a_run_that_stops_early_differs) {
   auto o = small_run();
   for (std::int32_t p = 0; p < 3; ++p) o.kills.push_back({{p, 1}, 2});
   auto const text = said(o, 1);
-  EXPECT_NE(text.find("stopped: no plan for iteration 2 without ranks 1 5 9"), std::string::npos) << text;
+  EXPECT_NE(text.find("stopped: no plan for iteration 2 without ranks 1 5 9"), std::string::npos)
+      << text;
 }
 
 }  // namespace

@@ -60,17 +60,20 @@ struct setting {
   expert_placement now, next;
 };
 
-expert_placement random_placement(std::mt19937_64& random, std::int32_t layers, std::int32_t experts,
-                                  std::vector<std::int32_t> const& slots) {
-  shunt::expert_layers p{.layers = layers, .experts = experts, .loads = {}, .slots_per_rank = slots};
-  for (std::int32_t i = 0; i < layers * experts; ++i) p.loads.push_back(below(random, 1 + below(random, 100)));
+expert_placement random_placement(std::mt19937_64& random, std::int32_t layers,
+                                  std::int32_t experts, std::vector<std::int32_t> const& slots) {
+  shunt::expert_layers p{
+      .layers = layers, .experts = experts, .loads = {}, .slots_per_rank = slots};
+  for (std::int32_t i = 0; i < layers * experts; ++i)
+    p.loads.push_back(below(random, 1 + below(random, 100)));
   auto const kind = below(random, 3);
   auto plan = kind == 0 ? shunt::uniform{}(p).plan : shunt::swift_moe{}(p).plan;
   if (kind == 2)  // no order at all
     for (layer_id l : shunt::ids<layer_id>(layers)) {
       auto const row = plan.layer(l);
       for (std::size_t i = row.size(); i > 1; --i)
-        std::swap(row[i - 1], row[static_cast<std::size_t>(below(random, static_cast<std::int64_t>(i)))]);
+        std::swap(row[i - 1],
+                  row[static_cast<std::size_t>(below(random, static_cast<std::int64_t>(i)))]);
     }
   return plan;
 }
@@ -83,8 +86,10 @@ setting random_setting(std::mt19937_64& random) {
              .gradient_bytes = 8,
              .weight_bytes = static_cast<std::int32_t>(1 + below(random, 8))};
   std::vector<std::int32_t> slots;
-  for (std::int32_t r = 0; r < s.state.ranks; ++r) slots.push_back(static_cast<std::int32_t>(below(random, 4)));
-  while (std::accumulate(slots.begin(), slots.end(), 0) < s.state.experts) ++slots[static_cast<std::size_t>(below(random, s.state.ranks))];
+  for (std::int32_t r = 0; r < s.state.ranks; ++r)
+    slots.push_back(static_cast<std::int32_t>(below(random, 4)));
+  while (std::accumulate(slots.begin(), slots.end(), 0) < s.state.experts)
+    ++slots[static_cast<std::size_t>(below(random, s.state.ranks))];
   auto const layers = static_cast<std::int32_t>(1 + below(random, 2));
   s.now = random_placement(random, layers, s.state.experts, slots);
   s.next = random_placement(random, layers, s.state.experts, slots);
@@ -101,7 +106,8 @@ setting random_setting(std::mt19937_64& random) {
   return s;
 }
 
-/// All ranks on one thread, each running until it waits; memory starts as noise. Written for these tests alone.
+/// All ranks on one thread, each running until it waits; memory starts as noise. Written for these
+/// tests alone.
 class machine {
  public:
   explicit machine(program const& p) : program_(p), at_(p.ranks.size(), 0) {
@@ -115,7 +121,9 @@ class machine {
     }
   }
 
-  std::vector<unsigned char>& memory(rank_id r, std::int32_t buffer) { return memory_[r.index()][static_cast<std::size_t>(buffer)]; }
+  std::vector<unsigned char>& memory(rank_id r, std::int32_t buffer) {
+    return memory_[r.index()][static_cast<std::size_t>(buffer)];
+  }
 
   std::int64_t number(rank_id r, std::int32_t buffer, std::int64_t index) {
     std::int64_t value = 0;
@@ -135,7 +143,8 @@ class machine {
     }
     for (std::size_t r = 0; r < at_.size(); ++r)
       if (at_[r] < program_.ranks[r].instructions.size()) return false;
-    return std::all_of(messages_.begin(), messages_.end(), [](auto const& queue) { return queue.second.empty(); });
+    return std::all_of(messages_.begin(), messages_.end(),
+                       [](auto const& queue) { return queue.second.empty(); });
   }
 
  private:
@@ -143,11 +152,14 @@ class machine {
 
   unsigned char* find(std::size_t r, region const& where) {
     auto& buffer = memory_[r].at(where.buffer.index());
-    if (where.offset < 0 || where.size < 1 || where.offset + where.size > static_cast<byte_count>(buffer.size()))
+    if (where.offset < 0 || where.size < 1 ||
+        where.offset + where.size > static_cast<byte_count>(buffer.size()))
       throw std::out_of_range("region");
     return buffer.data() + where.offset;
   }
-  bytes take(std::size_t r, region const& where) { return {find(r, where), find(r, where) + where.size}; }
+  bytes take(std::size_t r, region const& where) {
+    return {find(r, where), find(r, where) + where.size};
+  }
   void put(std::size_t r, region const& where, bytes const& content) {
     if (static_cast<byte_count>(content.size()) != where.size) throw std::length_error("message");
     std::memcpy(find(r, where), content.data(), content.size());
@@ -168,7 +180,9 @@ class machine {
     auto const& i = rank.instructions[at_[r]];
     auto const reads = rank.reads(i), writes = rank.writes(i);
     switch (i.code) {
-      case opcode::send: messages_[{r, i.peer.index(), i.channel}].push_back(take(r, reads[0])); break;
+      case opcode::send:
+        messages_[{r, i.peer.index(), i.channel}].push_back(take(r, reads[0]));
+        break;
       case opcode::receive: {
         auto& queue = messages_[{i.peer.index(), r, i.channel}];
         if (queue.empty()) return false;
@@ -186,7 +200,8 @@ class machine {
       case opcode::all_reduce: {
         auto const& members = program_.groups[i.group];
         bytes sum;
-        for (rank_id const m : members) {  // all must stand at this collective; the last to come does the work for all
+        for (rank_id const m : members) {  // all must stand at this collective; the last to come
+                                           // does the work for all
           auto const& theirs = program_.ranks[m];
           if (at_[m.index()] >= theirs.instructions.size()) return false;
           auto const& other = theirs.instructions[at_[m.index()]];
@@ -216,10 +231,11 @@ class machine {
   std::map<std::tuple<std::size_t, std::size_t, std::int32_t>, std::deque<bytes>> messages_;
 };
 
-std::vector<gradient_collection> const every_collection{{.form = collection_form::direct, .deduplicate = false},
-                                                        {.form = collection_form::direct, .deduplicate = true},
-                                                        {.form = collection_form::reduce_then_gather},
-                                                        {.form = collection_form::reduce_then_gather, .balance = false}};
+std::vector<gradient_collection> const every_collection{
+    {.form = collection_form::direct, .deduplicate = false},
+    {.form = collection_form::direct, .deduplicate = true},
+    {.form = collection_form::reduce_then_gather},
+    {.form = collection_form::reduce_then_gather, .balance = false}};
 
 TEST(GradientCollection, GivesEveryOwnerTheSumOverItsExpertsInstances) {
   std::mt19937_64 random(1);
@@ -229,11 +245,13 @@ TEST(GradientCollection, GivesEveryOwnerTheSumOverItsExpertsInstances) {
     for (auto const& how : every_collection) {
       auto const p = lower(s.state, s.now, s.shards, how);
       machine m(p);
-      std::vector<std::map<std::int32_t, std::vector<std::int64_t>>> sums(static_cast<std::size_t>(s.now.layers));
+      std::vector<std::map<std::int32_t, std::vector<std::int64_t>>> sums(
+          static_cast<std::size_t>(s.now.layers));
       for (std::int32_t l = 0; l < s.now.layers; ++l)
         for (std::int32_t slot = 0; slot < s.now.slots(); ++slot) {
           rank_id const r = s.now.rank_of(slot);
-          auto& sum = sums[static_cast<std::size_t>(l)][s.now.layer(l)[static_cast<std::size_t>(slot)].value()];
+          auto& sum = sums[static_cast<std::size_t>(l)]
+                          [s.now.layer(l)[static_cast<std::size_t>(slot)].value()];
           sum.resize(static_cast<std::size_t>(s.state.elements));
           for (std::int64_t x = 0; x < s.state.elements; ++x) {
             auto const value = below(random, 1 << 20) - (1 << 19);
@@ -247,8 +265,10 @@ TEST(GradientCollection, GivesEveryOwnerTheSumOverItsExpertsInstances) {
         for (expert_id e : shunt::ids<expert_id>(s.state.experts))
           for (shard const& cut : s.shards.shards[e])
             for (std::int64_t x = cut.begin; x < cut.end; ++x) {
-              auto const sum = sums[static_cast<std::size_t>(l)][e.value()][static_cast<std::size_t>(x)];
-              ASSERT_EQ(m.number(cut.owner, 3 * l + 1, at[cut.owner.index()]++), sum) << "case " << i << " expert " << e.value();
+              auto const sum =
+                  sums[static_cast<std::size_t>(l)][e.value()][static_cast<std::size_t>(x)];
+              ASSERT_EQ(m.number(cut.owner, 3 * l + 1, at[cut.owner.index()]++), sum)
+                  << "case " << i << " expert " << e.value();
             }
       }
     }
@@ -269,16 +289,21 @@ TEST(WeightScatter, FillsEverySlotOfTheNextPlacement) {
         for (expert_id e : shunt::ids<expert_id>(s.state.experts))
           for (shard const& cut : s.shards.shards[e])
             for (std::size_t b = 0; b < static_cast<std::size_t>(cut.size()) * width; ++b)
-              weights[{l, e.value()}].push_back(m.memory(cut.owner, 2 * l + 1).at(at[cut.owner.index()]++));  // noise is as good as any
+              weights[{l, e.value()}].push_back(
+                  m.memory(cut.owner, 2 * l + 1)
+                      .at(at[cut.owner.index()]++));  // noise is as good as any
       }
       ASSERT_TRUE(m.run()) << "case " << i;
       for (std::int32_t l = 0; l < s.next.layers; ++l)
         for (std::int32_t slot = 0; slot < s.next.slots(); ++slot) {
           rank_id const r = s.next.rank_of(slot);
-          auto const& wanted = weights[{l, s.next.layer(l)[static_cast<std::size_t>(slot)].value()}];
+          auto const& wanted =
+              weights[{l, s.next.layer(l)[static_cast<std::size_t>(slot)].value()}];
           auto const begin =
-              m.memory(r, 2 * l).begin() + (slot - s.next.first_slot[r.index()]) * static_cast<std::ptrdiff_t>(wanted.size());
-          EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), begin)) << "case " << i << " slot " << slot;
+              m.memory(r, 2 * l).begin() +
+              (slot - s.next.first_slot[r.index()]) * static_cast<std::ptrdiff_t>(wanted.size());
+          EXPECT_TRUE(std::equal(wanted.begin(), wanted.end(), begin))
+              << "case " << i << " slot " << slot;
         }
     }
   }
@@ -289,19 +314,26 @@ TEST(Volumes, AreThePapersWhateverThePlacement) {
   int below_plain = 0;
   for (int i = 0; i < 600; ++i) {
     auto const s = random_setting(random);
-    byte_count const gradient = s.state.elements * s.state.gradient_bytes, weight = s.state.elements * s.state.weight_bytes;
+    byte_count const gradient = s.state.elements * s.state.gradient_bytes,
+                     weight = s.state.elements * s.state.weight_bytes;
     byte_count const slots = s.now.slots() * s.now.layers;
     byte_count pairs_now = 0, pairs_next = 0, when_reduced = 0;
     for (layer_id l : shunt::ids<layer_id>(s.now.layers)) {
       pairs_now += shunt::hosted_pairs(s.now, l);
       pairs_next += shunt::hosted_pairs(s.next, l);
-      for (auto const& hosts : shunt::hosts_of(s.now, l)) when_reduced += static_cast<byte_count>(hosts.size());
-      for (auto const& g : shunt::reduction_groups(s.now, l))  // all but one of the k copies travel twice, and then one does
-        when_reduced += 2 * (static_cast<byte_count>(g.members.size()) - 1) + 1 - static_cast<byte_count>(g.members.size());
+      for (auto const& hosts : shunt::hosts_of(s.now, l))
+        when_reduced += static_cast<byte_count>(hosts.size());
+      for (auto const& g : shunt::reduction_groups(
+               s.now, l))  // all but one of the k copies travel twice, and then one does
+        when_reduced += 2 * (static_cast<byte_count>(g.members.size()) - 1) + 1 -
+                        static_cast<byte_count>(g.members.size());
     }
-    auto const moved = [&](gradient_collection const& how) { return shunt::bytes_moved(lower(s.state, s.now, s.shards, how)); };
+    auto const moved = [&](gradient_collection const& how) {
+      return shunt::bytes_moved(lower(s.state, s.now, s.shards, how));
+    };
     auto const scattered = [&](bool deduplicate) {
-      return shunt::bytes_moved(lower(s.state, s.next, s.shards, weight_scatter{.deduplicate = deduplicate}));
+      return shunt::bytes_moved(
+          lower(s.state, s.next, s.shards, weight_scatter{.deduplicate = deduplicate}));
     };
 
     auto const plain = moved({.deduplicate = false}), once = moved({.deduplicate = true});
@@ -318,9 +350,10 @@ TEST(Volumes, AreThePapersWhateverThePlacement) {
     EXPECT_EQ(once_weights.within, (slots - pairs_next) * weight);
     EXPECT_LE(once_weights.network, plain_weights.network);
     // with one shard a rank, whoever shares a rank spares all shards but the rank's own
-    bool const one_shard_a_rank = std::all_of(s.shards.shards.begin(), s.shards.shards.end(), [&](auto const& shards) {
-      return static_cast<std::int32_t>(shards.size()) == s.state.ranks;
-    });
+    bool const one_shard_a_rank =
+        std::all_of(s.shards.shards.begin(), s.shards.shards.end(), [&](auto const& shards) {
+          return static_cast<std::int32_t>(shards.size()) == s.state.ranks;
+        });
     if (one_shard_a_rank && s.state.ranks > 1) {
       EXPECT_EQ(once.network < plain.network, pairs_now < slots);
       EXPECT_EQ(once_weights.network < plain_weights.network, pairs_next < slots);
@@ -335,11 +368,14 @@ TEST(Volumes, AreThePapersWhateverThePlacement) {
 }
 
 TEST(GradientSource, VectorsOfThePlacementB) {
-  auto const plan = shunt::swift_moe{}({.experts = 4, .loads = {700, 200, 60, 40}, .slots_per_rank = {2, 2, 2, 2}}).plan;
+  auto const plan = shunt::swift_moe{}(
+                        {.experts = 4, .loads = {700, 200, 60, 40}, .slots_per_rank = {2, 2, 2, 2}})
+                        .plan;
   auto const hosts = shunt::hosts_of(plan, 0);
   auto const sources = [&](expert_id e) {
     std::vector<std::int32_t> list;
-    for (rank_id r : shunt::ids<rank_id>(4)) list.push_back(shunt::gradient_source(hosts[e], r).value());
+    for (rank_id r : shunt::ids<rank_id>(4))
+      list.push_back(shunt::gradient_source(hosts[e], r).value());
     return list;
   };
   using list = std::vector<std::int32_t>;
@@ -360,7 +396,8 @@ TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
   std::mt19937_64 random(4);
   for (int i = 0; i < 300; ++i) {
     auto s = random_setting(random);
-    auto const p = lower(s.state, s.now, s.shards, gradient_collection{.form = collection_form::reduce_then_gather});
+    auto const p = lower(s.state, s.now, s.shards,
+                         gradient_collection{.form = collection_form::reduce_then_gather});
     for (rank_id r : shunt::ids<rank_id>(s.state.ranks))
       for (std::int32_t l = 0; l < s.now.layers; ++l) {
         std::vector<int> written(static_cast<std::size_t>(shunt::held_elements(s.shards, r)), 0);
@@ -373,12 +410,17 @@ TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
                 local[static_cast<std::size_t>(x)] = instruction.code == opcode::copy;
               }
         auto const hosts = shunt::hosts_of(s.now, l);
-        shunt::indexed<expert_id, int> sources(hosts.size());  // of each holder: one where the hosts have reduced, all of them otherwise
-        for (expert_id e : shunt::ids<expert_id>(s.state.experts)) sources[e] = static_cast<int>(hosts[e].size());
+        shunt::indexed<expert_id, int> sources(
+            hosts.size());  // of each holder: one where the hosts have reduced, all of them
+                            // otherwise
+        for (expert_id e : shunt::ids<expert_id>(s.state.experts))
+          sources[e] = static_cast<int>(hosts[e].size());
         for (auto const& g : shunt::reduction_groups(s.now, l)) sources[g.expert] = 1;
         std::size_t at = 0;
-        auto const hosted = s.now.layer(l).subspan(static_cast<std::size_t>(s.now.first_slot[r.index()]),
-                                                   static_cast<std::size_t>(s.now.first_slot[r.index() + 1] - s.now.first_slot[r.index()]));
+        auto const hosted =
+            s.now.layer(l).subspan(static_cast<std::size_t>(s.now.first_slot[r.index()]),
+                                   static_cast<std::size_t>(s.now.first_slot[r.index() + 1] -
+                                                            s.now.first_slot[r.index()]));
         for (expert_id e : shunt::ids<expert_id>(s.state.experts))
           for (shard const& cut : s.shards.shards[e])
             if (cut.owner == r)
@@ -393,10 +435,13 @@ TEST(ReduceThenGather, EveryShardHasOneSourceWhichIsLocalWhereItCanBe) {
 
 TEST(ReduceThenGather, NeighbouringGroupsTakeTurns) {
   // six experts over 5 ranks with 3 slots; 0, 1, 3, 4 have two hosts or more, numbered 0 .. 3
-  expert_placement const plan{
-      .layers = 1, .experts = 6, .first_slot = {0, 3, 6, 9, 12, 15}, .expert_of = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5}};
+  expert_placement const plan{.layers = 1,
+                              .experts = 6,
+                              .first_slot = {0, 3, 6, 9, 12, 15},
+                              .expert_of = {0, 0, 0, 0, 1, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5}};
   optimizer_state const state{.experts = 6, .ranks = 5, .elements = 5};
-  auto const p = lower(state, plan, shunt::uniform_shards{}(state).plan, gradient_collection{.form = collection_form::reduce_then_gather});
+  auto const p = lower(state, plan, shunt::uniform_shards{}(state).plan,
+                       gradient_collection{.form = collection_form::reduce_then_gather});
   auto const order = [&](rank_id r) {
     std::vector<std::vector<rank_id>> groups;
     for (auto const& i : p.ranks[r].instructions)
@@ -414,7 +459,10 @@ TEST(ReduceThenGather, NeighbouringGroupsTakeTurns) {
 /// One layer of a placement.
 expert_placement only(expert_placement const& p, layer_id l) {
   auto const slots = p.layer(l);
-  return {.layers = 1, .experts = p.experts, .first_slot = p.first_slot, .expert_of = {slots.begin(), slots.end()}};
+  return {.layers = 1,
+          .experts = p.experts,
+          .first_slot = p.first_slot,
+          .expert_of = {slots.begin(), slots.end()}};
 }
 
 TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
@@ -425,7 +473,8 @@ TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
     for (layer_id l : shunt::ids<layer_id>(s.now.layers)) {
       auto const hosts = shunt::hosts_of(s.now, l);
       auto const groups = shunt::reduction_groups(s.now, l);
-      std::vector<std::vector<int>> taken(2, std::vector<int>(static_cast<std::size_t>(s.state.ranks), 0));
+      std::vector<std::vector<int>> taken(
+          2, std::vector<int>(static_cast<std::size_t>(s.state.ranks), 0));
       std::vector<bool> has_group(hosts.size(), false);
       for (auto const& g : groups) {
         ASSERT_TRUE(g.round == 0 || g.round == 1);
@@ -440,9 +489,13 @@ TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
           EXPECT_EQ(taken[static_cast<std::size_t>(g.round)][g.members[k].index()]++, 0);
         }
       }
-      // with contiguous slots on all ranks nobody is left out; otherwise only those who are no interval or meet two others on some rank
-      bool const slots_everywhere = std::adjacent_find(s.now.first_slot.begin(), s.now.first_slot.end()) == s.now.first_slot.end();
-      bool const contiguous = slots_everywhere && std::is_sorted(s.now.layer(l).begin(), s.now.layer(l).end());
+      // with contiguous slots on all ranks nobody is left out; otherwise only those who are no
+      // interval or meet two others on some rank
+      bool const slots_everywhere =
+          std::adjacent_find(s.now.first_slot.begin(), s.now.first_slot.end()) ==
+          s.now.first_slot.end();
+      bool const contiguous =
+          slots_everywhere && std::is_sorted(s.now.layer(l).begin(), s.now.layer(l).end());
       for (expert_id e : shunt::ids<expert_id>(hosts.size())) {
         if (hosts[e].size() < 2) continue;
         ++shared;
@@ -451,15 +504,19 @@ TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
         EXPECT_FALSE(contiguous);
         bool interval = true, both_taken[2] = {false, false};
         for (std::size_t k = 0; k < hosts[e].size(); ++k) {
-          interval = interval && hosts[e][k].rank.value() == hosts[e][0].rank.value() + static_cast<std::int32_t>(k);
-          for (std::size_t round = 0; round < 2; ++round) both_taken[round] = both_taken[round] || taken[round][hosts[e][k].rank.index()] > 0;
+          interval = interval && hosts[e][k].rank.value() ==
+                                     hosts[e][0].rank.value() + static_cast<std::int32_t>(k);
+          for (std::size_t round = 0; round < 2; ++round)
+            both_taken[round] = both_taken[round] || taken[round][hosts[e][k].rank.index()] > 0;
         }
         EXPECT_TRUE(!interval || (both_taken[0] && both_taken[1]));
       }
       // the program that comes of it, as its judge sees it
       auto const one = only(s.now, l);
       for (bool const balance : {false, true}) {
-        auto const p = lower(s.state, one, s.shards, gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
+        auto const p = lower(
+            s.state, one, s.shards,
+            gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance});
         for (auto const& v : shunt::check_communicators(p)) ADD_FAILURE() << to_string(v);
         EXPECT_TRUE(shunt::check_rendezvous(p).empty());
       }
@@ -477,40 +534,51 @@ TEST(ReductionGroups, AreIntervalsOfHostsTwoAtMostOnARankAndTwoRounds) {
 
 TEST(CheckCommunicators, FindsGapsCrowdsChainsAndCircles) {
   using kind = shunt::communicator_violation::kind;
-  auto const found = [](std::int32_t ranks, std::vector<std::vector<std::vector<rank_id>>> const& joined) {  // by rank: the groups it joins
+  auto const found = [](std::int32_t ranks, std::vector<std::vector<std::vector<rank_id>>> const&
+                                                joined) {  // by rank: the groups it joins
     shunt::program_builder b(ranks);
     for (rank_id r : shunt::ids<rank_id>(ranks)) {
       b.buffer(r, 8, true);
-      for (auto const& g : joined[r.index()]) b.all_reduce(r, b.group(g), shunt::element::int64, shunt::reduction::sum, b.all_of(r, 0));
+      for (auto const& g : joined[r.index()])
+        b.all_reduce(r, b.group(g), shunt::element::int64, shunt::reduction::sum, b.all_of(r, 0));
     }
     return shunt::check_communicators(std::move(b).finish());
   };
-  auto const kinds = [&](std::int32_t ranks, std::vector<std::vector<std::vector<rank_id>>> const& joined) {
+  auto const kinds = [&](std::int32_t ranks,
+                         std::vector<std::vector<std::vector<rank_id>>> const& joined) {
     std::vector<kind> list;
     for (auto const& v : found(ranks, joined)) list.push_back(v.what);
     return list;
   };
   std::vector<rank_id> const a{0, 1}, b{1, 2}, c{2, 3}, d{3, 4};
   EXPECT_EQ(kinds(5, {{a}, {a, b}, {c, b}, {c, d}, {d}}), std::vector<kind>{});  // even, then odd
-  EXPECT_EQ(kinds(5, {{a}, {a, b}, {b, c}, {c, d}, {d}}), (std::vector<kind>{kind::late, kind::late}));  // one behind the other
-  EXPECT_EQ(to_string(found(5, {{a}, {a, b}, {b, c}, {c, d}, {d}})[1]), "group 3, rounds before its collective ends: found 4, wanted at most 2");
+  EXPECT_EQ(kinds(5, {{a}, {a, b}, {b, c}, {c, d}, {d}}),
+            (std::vector<kind>{kind::late, kind::late}));  // one behind the other
+  EXPECT_EQ(to_string(found(5, {{a}, {a, b}, {b, c}, {c, d}, {d}})[1]),
+            "group 3, rounds before its collective ends: found 4, wanted at most 2");
   EXPECT_EQ(kinds(3, {{{0, 2}}, {}, {{0, 2}}}), std::vector<kind>{kind::gap});
   EXPECT_EQ(kinds(2, {{{1, 0}}, {{1, 0}}}), std::vector<kind>{kind::gap});
-  EXPECT_EQ(kinds(2, {{a, a, a}, {a, a, a}}), (std::vector<kind>{kind::crowded_rank, kind::crowded_rank, kind::late}));
-  EXPECT_EQ(to_string(found(2, {{a, a, a}, {a, a, a}})[0]), "rank 0, collectives: found 3, wanted at most 2");
+  EXPECT_EQ(kinds(2, {{a, a, a}, {a, a, a}}),
+            (std::vector<kind>{kind::crowded_rank, kind::crowded_rank, kind::late}));
+  EXPECT_EQ(to_string(found(2, {{a, a, a}, {a, a, a}})[0]),
+            "rank 0, collectives: found 3, wanted at most 2");
   std::vector<rank_id> const all{0, 1, 2};
-  EXPECT_EQ(kinds(3, {{a, all}, {all, a}, {all}}), (std::vector<kind>{kind::cyclic_wait, kind::cyclic_wait}));
+  EXPECT_EQ(kinds(3, {{a, all}, {all, a}, {all}}),
+            (std::vector<kind>{kind::cyclic_wait, kind::cyclic_wait}));
   EXPECT_EQ(kinds(2, {{a}, {}}), std::vector<kind>{kind::cyclic_wait});  // one never comes
-  EXPECT_EQ(to_string(found(2, {{a}, {}})[0]), "group 0: a collective whose members wait in a circle");
+  EXPECT_EQ(to_string(found(2, {{a}, {}})[0]),
+            "group 0: a collective whose members wait in a circle");
 }
 
 /// Messages that each rank sends to others when hosts that hold the sum send it on.
 std::int64_t most_sent(setting const& s, layer_id l, bool balance) {
-  auto const how = gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance};
+  auto const how =
+      gradient_collection{.form = collection_form::reduce_then_gather, .balance = balance};
   std::int64_t most = 0;
   for (auto const& rank : lower(s.state, only(s.now, l), s.shards, how).ranks) {
     auto const sends = [](auto const& i) { return i.code == opcode::send; };
-    most = std::max<std::int64_t>(most, std::count_if(rank.instructions.begin(), rank.instructions.end(), sends));
+    most = std::max<std::int64_t>(
+        most, std::count_if(rank.instructions.begin(), rank.instructions.end(), sends));
   }
   return most;
 }
@@ -520,7 +588,8 @@ TEST(BalancedSources, SendAsFewMessagesAsAnyChoice) {
   int better = 0, tried = 0;
   for (int i = 0; i < 1500; ++i) {
     auto s = random_setting(random);
-    if (below(random, 3) == 0) s.shards = shunt::mirrored_shards{.copies = std::min(2, s.state.ranks)}(s.state).plan;
+    if (below(random, 3) == 0)
+      s.shards = shunt::mirrored_shards{.copies = std::min(2, s.state.ranks)}(s.state).plan;
     auto const ours = most_sent(s, 0, true), papers = most_sent(s, 0, false);
     EXPECT_LE(ours, papers);
     better += ours < papers;
@@ -528,14 +597,16 @@ TEST(BalancedSources, SendAsFewMessagesAsAnyChoice) {
     auto const hosts = shunt::hosts_of(s.now, 0);
     auto const held = shunt::held_shards(s.shards, s.state.ranks);
     std::vector<bool> gathered(hosts.size(), false);
-    for (expert_id e : shunt::ids<expert_id>(s.state.experts)) gathered[e.index()] = hosts[e].size() == 1;
+    for (expert_id e : shunt::ids<expert_id>(s.state.experts))
+      gathered[e.index()] = hosts[e].size() == 1;
     for (auto const& g : shunt::reduction_groups(s.now, 0)) gathered[g.expert.index()] = true;
     std::vector<std::int64_t> sends(static_cast<std::size_t>(s.state.ranks), 0);
     std::vector<expert_id> open;
     double choices = 1;
     for (expert_id e : shunt::ids<expert_id>(s.state.experts))
       for (auto const& h : held[e]) {
-        bool const own = std::any_of(hosts[e].begin(), hosts[e].end(), [&](auto const& x) { return x.rank == h.holder; });
+        bool const own = std::any_of(hosts[e].begin(), hosts[e].end(),
+                                     [&](auto const& x) { return x.rank == h.holder; });
         if (!gathered[e.index()])
           for (auto const& x : hosts[e]) sends[x.rank.index()] += x.rank != h.holder;
         else if (!own) {
@@ -564,13 +635,17 @@ TEST(BalancedSources, SendAsFewMessagesAsAnyChoice) {
   EXPECT_GT(tried, 500);
 }
 
-// (X / N) (s N - s) into every rank for gradients and out of every rank for weights, X E / N between host and device: SYMI appendix A.2.
+// (X / N) (s N - s) into every rank for gradients and out of every rank for weights, X E / N
+// between host and device: SYMI appendix A.2.
 TEST(Volumes, OfEveryRankAreThoseOfTheTimeFormulasForAnyTwoPlacements) {
   std::mt19937_64 random(8);
   for (int i = 0; i < 200; ++i) {
-    auto const ranks = static_cast<std::int32_t>(1 + below(random, 7)), slots = static_cast<std::int32_t>(1 + below(random, 4));
-    optimizer_state const state{
-        .experts = static_cast<std::int32_t>(1 + below(random, ranks * slots)), .ranks = ranks, .elements = ranks * (1 + below(random, 5))};
+    auto const ranks = static_cast<std::int32_t>(1 + below(random, 7)),
+               slots = static_cast<std::int32_t>(1 + below(random, 4));
+    optimizer_state const state{.experts =
+                                    static_cast<std::int32_t>(1 + below(random, ranks * slots)),
+                                .ranks = ranks,
+                                .elements = ranks * (1 + below(random, 5))};
     std::vector<std::int32_t> const slots_per_rank(static_cast<std::size_t>(ranks), slots);
     auto const now = random_placement(random, 1, state.experts, slots_per_rank);
     auto const next = random_placement(random, 1, state.experts, slots_per_rank);
@@ -583,25 +658,31 @@ TEST(Volumes, OfEveryRankAreThoseOfTheTimeFormulasForAnyTwoPlacements) {
                                        .network_bandwidth = 4};
     auto offloaded = device;
     offloaded.host_bandwidth = 8;
-    auto const collected = shunt::message_bytes(lower(state, now, map, gradient_collection{.deduplicate = false}));
-    auto const scattered = shunt::message_bytes(lower(state, next, map, weight_scatter{.deduplicate = false}));
+    auto const collected =
+        shunt::message_bytes(lower(state, now, map, gradient_collection{.deduplicate = false}));
+    auto const scattered =
+        shunt::message_bytes(lower(state, next, map, weight_scatter{.deduplicate = false}));
     for (rank_id r : shunt::ids<rank_id>(ranks)) {
       double in = 0, out = 0;
       for (rank_id other : shunt::ids<rank_id>(ranks)) {
-        in += static_cast<double>(collected[other.index() * static_cast<std::size_t>(ranks) + r.index()]);
-        out += static_cast<double>(scattered[r.index() * static_cast<std::size_t>(ranks) + other.index()]);
+        in += static_cast<double>(
+            collected[other.index() * static_cast<std::size_t>(ranks) + r.index()]);
+        out += static_cast<double>(
+            scattered[r.index() * static_cast<std::size_t>(ranks) + other.index()]);
       }
       auto const held = static_cast<double>(shunt::held_elements(map, r));
       EXPECT_NEAR(in / 4, device.decoupled_time(gradient), 1e-9);
       EXPECT_NEAR(out / 4, device.decoupled_time(weight), 1e-9);
-      EXPECT_NEAR(in / 4 + held * state.gradient_bytes / 8, offloaded.decoupled_time(gradient), 1e-9);
+      EXPECT_NEAR(in / 4 + held * state.gradient_bytes / 8, offloaded.decoupled_time(gradient),
+                  1e-9);
       EXPECT_NEAR(out / 4 + held * state.weight_bytes / 8, offloaded.decoupled_time(weight), 1e-9);
     }
   }
 }
 
 TEST(Volumes, OfStaticReplicasAreThoseOfTheirFormula) {
-  std::int32_t const ranks = 8, slots = 2, experts = 4;  // expert-parallel groups of two ranks, four replicas an expert
+  std::int32_t const ranks = 8, slots = 2,
+                     experts = 4;  // expert-parallel groups of two ranks, four replicas an expert
   optimizer_state const state{.experts = experts, .ranks = ranks, .elements = 12};
   expert_placement placement{.layers = 1, .experts = experts};
   for (std::int32_t r = 0; r < ranks; ++r) {
@@ -609,13 +690,20 @@ TEST(Volumes, OfStaticReplicasAreThoseOfTheirFormula) {
     for (std::int32_t k = 0; k < slots; ++k) placement.expert_of.emplace_back(r % 2 * slots + k);
   }
   auto const map = shunt::replica_shards{.placement = placement}(state).plan;
-  shunt::expert_traffic const t{.ranks = ranks, .slots_per_rank = slots, .experts = experts, .network_bandwidth = 1, .host_bandwidth = 2};
-  auto const collected = shunt::message_bytes(lower(state, placement, map, gradient_collection{.deduplicate = false}));
+  shunt::expert_traffic const t{.ranks = ranks,
+                                .slots_per_rank = slots,
+                                .experts = experts,
+                                .network_bandwidth = 1,
+                                .host_bandwidth = 2};
+  auto const collected =
+      shunt::message_bytes(lower(state, placement, map, gradient_collection{.deduplicate = false}));
   for (std::size_t r = 0; r < ranks; ++r) {
     double in = 0;
-    for (std::size_t other = 0; other < ranks; ++other) in += static_cast<double>(collected[other * ranks + r]);
+    for (std::size_t other = 0; other < ranks; ++other)
+      in += static_cast<double>(collected[other * ranks + r]);
     auto const held = static_cast<double>(shunt::held_elements(map, rank_id{r}));
-    EXPECT_DOUBLE_EQ(in + held * state.gradient_bytes / 2, t.static_time(12.0 * state.gradient_bytes));
+    EXPECT_DOUBLE_EQ(in + held * state.gradient_bytes / 2,
+                     t.static_time(12.0 * state.gradient_bytes));
   }
 }
 
@@ -630,15 +718,19 @@ TEST(Messages, SendsMeetReceivesAndABatchIsOneRun) {
       programs.push_back(lower(s.state, s.now, s.shards, how));
     }
     for (bool const deduplicate : {false, true})
-      programs.push_back(lower(s.state, s.next, s.shards, weight_scatter{.deduplicate = deduplicate, .channel = 3, .batch = 7}));
+      programs.push_back(
+          lower(s.state, s.next, s.shards,
+                weight_scatter{.deduplicate = deduplicate, .channel = 3, .batch = 7}));
     for (auto const& p : programs) {
-      for (auto const& violation : shunt::check(p)) ADD_FAILURE() << "case " << i << ": " << to_string(violation);
+      for (auto const& violation : shunt::check(p))
+        ADD_FAILURE() << "case " << i << ": " << to_string(violation);
       std::map<std::pair<rank_id, rank_id>, std::vector<byte_count>> sent, received;
       for (rank_id r : shunt::ids<rank_id>(s.state.ranks)) {
         std::vector<std::int32_t> runs;  // batches in the order in which they are met
         bool receiving = false;
         for (auto const& instruction : p.ranks[r].instructions) {
-          bool const send = instruction.code == opcode::send, receive = instruction.code == opcode::receive;
+          bool const send = instruction.code == opcode::send,
+                     receive = instruction.code == opcode::receive;
           EXPECT_EQ(instruction.batch >= 7, send || receive);
           if (runs.empty() || runs.back() != instruction.batch) {
             runs.push_back(instruction.batch);
@@ -651,7 +743,8 @@ TEST(Messages, SendsMeetReceivesAndABatchIsOneRun) {
             EXPECT_NE(instruction.peer, r);
           }
           if (send) sent[{r, instruction.peer}].push_back(p.ranks[r].reads(instruction)[0].size);
-          if (receive) received[{instruction.peer, r}].push_back(p.ranks[r].writes(instruction)[0].size);
+          if (receive)
+            received[{instruction.peer, r}].push_back(p.ranks[r].writes(instruction)[0].size);
         }
         std::erase(runs, -1);
         EXPECT_TRUE(std::is_sorted(runs.begin(), runs.end()));
@@ -666,7 +759,9 @@ TEST(MovedBytes, CountsOneOfEach) {
   shunt::program_builder b(3);
   for (rank_id r : shunt::ids<rank_id>(3))
     for (int i = 0; i < 2; ++i) b.buffer(r, 96, true);
-  auto const at = [](byte_count offset, byte_count size, std::int32_t buffer = 0) { return region{buffer, offset, size}; };
+  auto const at = [](byte_count offset, byte_count size, std::int32_t buffer = 0) {
+    return region{buffer, offset, size};
+  };
   auto const number = shunt::element::int64;
   b.message(0, at(0, 24), 1, at(24, 24));    // network 24
   b.message(1, at(0, 16), 1, at(80, 16));    // within 16
@@ -675,12 +770,14 @@ TEST(MovedBytes, CountsOneOfEach) {
   b.add(1, number, at(40, 8), at(0, 8, 1));  // likewise
   b.add(1, number, at(80, 8), at(0, 8));     // within 8
   b.fill(1, at(24, 8));
-  b.add(1, number, at(24, 8), at(0, 8, 1));  // local 8: something else was written over what arrived
+  b.add(1, number, at(24, 8),
+        at(0, 8, 1));  // local 8: something else was written over what arrived
   auto const group = b.group({2, 0, 1});
   for (rank_id r : shunt::ids<rank_id>(3)) {
-    b.all_reduce(r, group, number, shunt::reduction::sum, at(0, 8));                  // network 2 * 2 * 8
-    b.reduce_scatter(r, group, number, shunt::reduction::sum, at(0, 24), at(24, 8));  // network 2 * 24
-    b.all_gather(r, group, at(0, 8), at(24, 24));                                     // network 2 * 24
+    b.all_reduce(r, group, number, shunt::reduction::sum, at(0, 8));  // network 2 * 2 * 8
+    b.reduce_scatter(r, group, number, shunt::reduction::sum, at(0, 24),
+                     at(24, 8));                   // network 2 * 24
+    b.all_gather(r, group, at(0, 8), at(24, 24));  // network 2 * 24
   }
   auto const moved = shunt::bytes_moved(std::move(b).finish());
   EXPECT_EQ(moved, (shunt::moved_bytes{.network = 24 + 32 + 48 + 48, .local = 24, .within = 24}));
@@ -690,9 +787,10 @@ TEST(MovedBytes, CountsOneOfEach) {
 TEST(BadLowering, IsNamed) {
   optimizer_state const state{.experts = 2, .ranks = 2, .elements = 4};
   auto const shards = shunt::uniform_shards{}(state).plan;
-  expert_placement const plan{.layers = 1, .experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
-  auto const field = [&](optimizer_state const& o, expert_placement const& where, shard_map const& map,
-                         gradient_collection const& how = {}) {
+  expert_placement const plan{
+      .layers = 1, .experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
+  auto const field = [&](optimizer_state const& o, expert_placement const& where,
+                         shard_map const& map, gradient_collection const& how = {}) {
     std::string collected = "nothing thrown";
     try {
       (void)lower(o, where, map, how);
@@ -722,7 +820,8 @@ TEST(BadLowering, IsNamed) {
   bad_shards.shards.push_back({});
   EXPECT_EQ(field(state, plan, bad_shards), "shards.experts");
   shunt::program_builder b(2);
-  EXPECT_THROW(gradient_collection{}(b, state, plan, 1, shards, expert_buffers{}), shunt::invalid_problem);
+  EXPECT_THROW(gradient_collection{}(b, state, plan, 1, shards, expert_buffers{}),
+               shunt::invalid_problem);
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ expert_layers complete() {
           .sources = {3, 2, 1, 3, 2, 1, 3, 2, 1, 5, 0, 0, 0, 5, 0, 0, 0, 5}};
 }
 
-/// The message of invalid_problem after a change, "field: what is wrong"; "accepted" otherwise. Validate and all solvers must agree.
+/// The message of invalid_problem after a change, "field: what is wrong"; "accepted" otherwise.
+/// Validate and all solvers must agree.
 std::string refusal(std::function<void(expert_layers&)> const& change) {
   auto p = complete();
   change(p);
@@ -69,22 +70,33 @@ TEST(ExpertLayers, ACompleteProblemIsAccepted) {
 
 TEST(ExpertLayers, BadLoadsAreNamed) {
   EXPECT_EQ(refusal([](auto& p) { p.loads[4] = -5; }), "loads[1][1]: must be at least 0, is -5");
-  EXPECT_EQ(refusal([](auto& p) { p.loads.pop_back(); }), "loads: has 5 values for 2 layers x 3 experts");  // a ragged row
-  EXPECT_EQ(refusal([](auto& p) { p.loads[3] = p.loads[4] = std::numeric_limits<std::int64_t>::max(); }),
+  EXPECT_EQ(refusal([](auto& p) { p.loads.pop_back(); }),
+            "loads: has 5 values for 2 layers x 3 experts");  // a ragged row
+  EXPECT_EQ(
+      refusal([](auto& p) { p.loads[3] = p.loads[4] = std::numeric_limits<std::int64_t>::max(); }),
+      "loads[1]: its sum times the slots is beyond 62 bits");
+  EXPECT_EQ(refusal([](auto& p) { p.loads[3] = std::int64_t{1} << 59; }),
             "loads[1]: its sum times the slots is beyond 62 bits");
-  EXPECT_EQ(refusal([](auto& p) { p.loads[3] = std::int64_t{1} << 59; }), "loads[1]: its sum times the slots is beyond 62 bits");
-  EXPECT_EQ(refusal([](auto& p) { p.history[10] = -1; }), "history[1][1][1]: must be at least 0, is -1");
-  EXPECT_EQ(refusal([](auto& p) { p.history.pop_back(); }), "history: has 11 values, no multiple of 2 layers x 3 experts");
-  EXPECT_EQ(refusal([](auto& p) { p.history[0] = std::int64_t{1} << 61; }), "history[0][0]: its sum times the slots is beyond 62 bits");
+  EXPECT_EQ(refusal([](auto& p) { p.history[10] = -1; }),
+            "history[1][1][1]: must be at least 0, is -1");
+  EXPECT_EQ(refusal([](auto& p) { p.history.pop_back(); }),
+            "history: has 11 values, no multiple of 2 layers x 3 experts");
+  EXPECT_EQ(refusal([](auto& p) { p.history[0] = std::int64_t{1} << 61; }),
+            "history[0][0]: its sum times the slots is beyond 62 bits");
 }
 
 TEST(ExpertLayers, BadSourcesAreNamed) {
-  EXPECT_EQ(refusal([](auto& p) { p.sources[12] = -5; }), "sources[1][1][0]: must be at least 0, is -5");
-  EXPECT_EQ(refusal([](auto& p) { p.sources[4] = 5; }), "sources[0][1][1]: takes the sum over sources beyond the load 6, is 5");
-  EXPECT_EQ(refusal([](auto& p) { p.sources[8] = 0; }), "sources[0]: expert 2 adds up to 2, its load is 3");
-  EXPECT_EQ(refusal([](auto& p) { p.sources.pop_back(); }), "sources: has 17 values for 2 layers x 3 ranks x 3 experts");
-  EXPECT_EQ(refusal([](auto& p) { p.sources[0] = std::numeric_limits<std::int64_t>::max(); }),
-            "sources[0][0][0]: takes the sum over sources beyond the load 9, is 9223372036854775807");
+  EXPECT_EQ(refusal([](auto& p) { p.sources[12] = -5; }),
+            "sources[1][1][0]: must be at least 0, is -5");
+  EXPECT_EQ(refusal([](auto& p) { p.sources[4] = 5; }),
+            "sources[0][1][1]: takes the sum over sources beyond the load 6, is 5");
+  EXPECT_EQ(refusal([](auto& p) { p.sources[8] = 0; }),
+            "sources[0]: expert 2 adds up to 2, its load is 3");
+  EXPECT_EQ(refusal([](auto& p) { p.sources.pop_back(); }),
+            "sources: has 17 values for 2 layers x 3 ranks x 3 experts");
+  EXPECT_EQ(
+      refusal([](auto& p) { p.sources[0] = std::numeric_limits<std::int64_t>::max(); }),
+      "sources[0][0][0]: takes the sum over sources beyond the load 9, is 9223372036854775807");
   EXPECT_EQ(refusal([](auto& p) { p.sources.clear(); }), "accepted");
 }
 
@@ -92,18 +104,26 @@ TEST(ExpertLayers, BadShapesAreNamed) {
   EXPECT_EQ(refusal([](auto& p) { p.layers = 0; }), "layers: must be at least 1, is 0");
   EXPECT_EQ(refusal([](auto& p) { p.experts = -3; }), "experts: must be at least 1, is -3");
   EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank.clear(); }), "slots_per_rank: names no rank");
-  EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank[1] = -2; }), "slots_per_rank[1]: must be at least 0, is -2");
-  EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank.assign(3, std::numeric_limits<std::int32_t>::max()); }),
+  EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank[1] = -2; }),
+            "slots_per_rank[1]: must be at least 0, is -2");
+  EXPECT_EQ(refusal([](auto& p) {
+              p.slots_per_rank.assign(3, std::numeric_limits<std::int32_t>::max());
+            }),
             "slots_per_rank: adds up beyond 31 bits");
-  EXPECT_EQ(refusal([](auto& p) { p.ranks_per_node = -1; }), "ranks_per_node: must be at least 0, is -1");
+  EXPECT_EQ(refusal([](auto& p) { p.ranks_per_node = -1; }),
+            "ranks_per_node: must be at least 0, is -1");
   EXPECT_EQ(refusal([](auto& p) { p.groups = 4; }), "groups: must be from 0 to 3, is 4");
 }
 
 TEST(ExpertLayers, ABadPreviousPlacementIsNamed) {
-  EXPECT_EQ(refusal([](auto& p) { p.previous.pop_back(); }), "previous: has 11 values for 2 layers x 6 slots");
-  EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank = {2, 2, 1}; }), "previous: has 12 values for 2 layers x 5 slots");
-  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = 3; }), "previous[1][2]: must be an expert below 3, is 3");
-  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = -1; }), "previous[1][2]: must be an expert below 3, is -1");
+  EXPECT_EQ(refusal([](auto& p) { p.previous.pop_back(); }),
+            "previous: has 11 values for 2 layers x 6 slots");
+  EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank = {2, 2, 1}; }),
+            "previous: has 12 values for 2 layers x 5 slots");
+  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = 3; }),
+            "previous[1][2]: must be an expert below 3, is 3");
+  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = -1; }),
+            "previous[1][2]: must be an expert below 3, is -1");
 }
 
 TEST(ExpertLayers, FewerSlotsThanExpertsIsNoPlanAndSaysWhy) {

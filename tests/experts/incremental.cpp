@@ -28,29 +28,35 @@ std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
 }
 
 /// A layer or two with a previous placement made for other loads, and perhaps a history.
-expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts, std::int32_t most_ranks) {
+expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts,
+                             std::int32_t most_ranks) {
   expert_layers p;
   p.layers = static_cast<std::int32_t>(1 + below(random, 2));
   p.experts = static_cast<std::int32_t>(2 + below(random, most_experts - 1));
   auto const ranks = 2 + below(random, most_ranks - 1);
   bool const equal = below(random, 2) == 0;
   auto const slots = 1 + below(random, 3);
-  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(equal ? slots : below(random, 4)));
+  for (std::int64_t r = 0; r < ranks; ++r)
+    p.slots_per_rank.push_back(static_cast<std::int32_t>(equal ? slots : below(random, 4)));
   while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
   auto const cells = p.layers * p.experts;
-  for (std::int32_t i = 0; i < cells; ++i) p.loads.push_back(below(random, 4) == 0 ? 900 + below(random, 900) : below(random, 100));
+  for (std::int32_t i = 0; i < cells; ++i)
+    p.loads.push_back(below(random, 4) == 0 ? 900 + below(random, 900) : below(random, 100));
   auto old = p;
   for (auto& load : old.loads) load = below(random, 500);
   p.previous = shunt::eplb{}(old).plan.expert_of;
-  for (std::int64_t k = below(random, 3) * cells; k > 0; --k) p.history.push_back(below(random, 1000));
+  for (std::int64_t k = below(random, 3) * cells; k > 0; --k)
+    p.history.push_back(below(random, 1000));
   return p;
 }
 
 /// The mean of max/mean over the current window and the last ones of the history.
-double score(expert_layers const& p, shunt::expert_placement const& plan, layer_id l, std::int32_t windows) {
+double score(expert_layers const& p, shunt::expert_placement const& plan, layer_id l,
+             std::int32_t windows) {
   std::int32_t const scored = std::min(windows, p.windows() + 1);
   double sum = shunt::max_over_mean(p.loads_of(l), plan, l);
-  for (std::int32_t w = 1; w < scored; ++w) sum += shunt::max_over_mean(p.loads_of(l, p.windows() - w), plan, l);
+  for (std::int32_t w = 1; w < scored; ++w)
+    sum += shunt::max_over_mean(p.loads_of(l, p.windows() - w), plan, l);
   return sum / scored;
 }
 
@@ -68,9 +74,12 @@ TEST(Incremental, AFreshStartIsNeverWorseAndKeepsTheBudget) {
   int better = 0, cases = 0;
   for (int i = 0; i < 250; ++i) {
     auto const p = random_problem(random, 9, 6);
-    std::int32_t const budget = static_cast<std::int32_t>(below(random, 12)), windows = static_cast<std::int32_t>(1 + below(random, 3));
-    incremental const small{.moves = budget, .windows = windows, .fresh_from = 1000, .first = {.effort = 5000}};
-    incremental const both{.moves = budget, .windows = windows, .fresh_from = 0, .first = {.effort = 5000}};
+    std::int32_t const budget = static_cast<std::int32_t>(below(random, 12)),
+                       windows = static_cast<std::int32_t>(1 + below(random, 3));
+    incremental const small{
+        .moves = budget, .windows = windows, .fresh_from = 1000, .first = {.effort = 5000}};
+    incremental const both{
+        .moves = budget, .windows = windows, .fresh_from = 0, .first = {.effort = 5000}};
     auto const a = small(p), b = both(p);
     ASSERT_TRUE(a.has_plan() && b.has_plan());
     EXPECT_EQ(both(p), b);
@@ -100,8 +109,10 @@ TEST(Incremental, AnUnlimitedBudgetIsAsGoodAsAFreshSolution) {
     EXPECT_LE(free.objective, first(p).objective + 1e-6);
     auto const kept = (first | shunt::keep_ranks{})(p);
     std::int32_t needed = 0;
-    for (layer_id l : shunt::ids<layer_id>(p.layers)) needed = std::max(needed, shunt::moved_experts(p.previous_of(l), kept.plan, l));
-    EXPECT_LE((incremental{.moves = needed, .fresh_from = 0, .first = first}(p).objective), kept.objective + 1e-6);
+    for (layer_id l : shunt::ids<layer_id>(p.layers))
+      needed = std::max(needed, shunt::moved_experts(p.previous_of(l), kept.plan, l));
+    EXPECT_LE((incremental{.moves = needed, .fresh_from = 0, .first = first}(p).objective),
+              kept.objective + 1e-6);
   }
 }
 
@@ -132,7 +143,8 @@ TEST(Incremental, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
     p.previous.resize(static_cast<std::size_t>(p.slots()));
     p.history.clear();
     auto const budget = static_cast<std::int32_t>(below(random, 4));
-    double const best = best_within(p, budget), found = incremental{.moves = budget, .fresh_from = 0}(p).objective;
+    double const best = best_within(p, budget),
+                 found = incremental{.moves = budget, .fresh_from = 0}(p).objective;
     EXPECT_GE(found, best - 1e-9);
     equal += found <= best + 1e-6;
     ++cases;
@@ -156,28 +168,35 @@ TEST(Incremental, GroupsStayTogether) {
     p.previous = packed.plan.expert_of;
     for (std::int32_t const fresh_from : {0, 1000}) {
       auto const budget = static_cast<std::int32_t>(below(random, 12));
-      auto const answer = incremental{.moves = budget, .windows = 2, .fresh_from = fresh_from, .first = {.effort = 5000}}(p);
+      auto const answer = incremental{
+          .moves = budget, .windows = 2, .fresh_from = fresh_from, .first = {.effort = 5000}}(p);
       ASSERT_TRUE(answer.has_plan());
       EXPECT_TRUE(shunt::check(p, answer.plan).empty());
       for (layer_id l : shunt::ids<layer_id>(p.layers)) {
         auto const now = shunt::moved_experts(p.previous_of(l), answer.plan, l);
         EXPECT_LE(now, budget);
         moved += now;
-        EXPECT_LE(shunt::spilled_replicas(p, answer.plan, l), shunt::spilled_replicas(p, packed.plan, l));
+        EXPECT_LE(shunt::spilled_replicas(p, answer.plan, l),
+                  shunt::spilled_replicas(p, packed.plan, l));
       }
     }
     p.previous.clear();
     shunt::balanced const first{.effort = 5000};
     auto const start = incremental{.first = first}(p), whole = first(p);
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
-      EXPECT_LE(shunt::spilled_replicas(p, start.plan, l), shunt::spilled_replicas(p, whole.plan, l));
+      EXPECT_LE(shunt::spilled_replicas(p, start.plan, l),
+                shunt::spilled_replicas(p, whole.plan, l));
     }
   }
   EXPECT_GT(moved, 50);
 }
 
 TEST(Incremental, ABadSettingIsNamed) {
-  expert_layers const p{.layers = 1, .experts = 3, .loads = {60, 20, 20}, .slots_per_rank = {1, 1, 2}, .previous = {0, 1, 2, 0}};
+  expert_layers const p{.layers = 1,
+                        .experts = 3,
+                        .loads = {60, 20, 20},
+                        .slots_per_rank = {1, 1, 2},
+                        .previous = {0, 1, 2, 0}};
   EXPECT_EQ(field_of([&] { (void)incremental{.fresh_from = -1}(p); }), "fresh_from");
 }
 

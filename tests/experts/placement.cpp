@@ -28,7 +28,10 @@ std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
 
 expert_layers one_layer(std::vector<std::int64_t> loads, std::vector<std::int32_t> slots) {
   auto const experts = static_cast<std::int32_t>(loads.size());
-  return {.layers = 1, .experts = experts, .loads = std::move(loads), .slots_per_rank = std::move(slots)};
+  return {.layers = 1,
+          .experts = experts,
+          .loads = std::move(loads),
+          .slots_per_rank = std::move(slots)};
 }
 
 /// Loads of many shapes: even, skewed, one expert only, with zeros, with ties.
@@ -37,7 +40,8 @@ expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts)
   p.layers = static_cast<std::int32_t>(1 + below(random, 3));
   p.experts = static_cast<std::int32_t>(1 + below(random, most_experts));
   auto const ranks = 1 + below(random, 9);
-  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 6)));
+  for (std::int64_t r = 0; r < ranks; ++r)
+    p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 6)));
   while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
   for (std::int32_t l = 0; l < p.layers; ++l) {
     auto const shape = below(random, 5);
@@ -106,10 +110,11 @@ TEST(SwiftMoe, GoldenVectors) {
     counts_list counts;
     std::vector<std::int32_t> slots;
   };
-  for (vector const& v : {vector{{100, 100, 100, 100}, {2, 2, 2, 2}, {2, 2, 2, 2}, {0, 0, 1, 1, 2, 2, 3, 3}},
-                          vector{{700, 200, 60, 40}, {2, 2, 2, 2}, {5, 1, 1, 1}, {0, 0, 0, 0, 0, 1, 2, 3}},
-                          vector{{1000, 0, 0, 0}, {2, 2, 2, 2}, {5, 1, 1, 1}, {0, 0, 0, 0, 0, 1, 2, 3}},
-                          vector{{10, 5, 3, 2, 1, 1}, {2, 2, 2}, {1, 1, 1, 1, 1, 1}, {0, 1, 2, 3, 4, 5}}}) {
+  for (vector const& v :
+       {vector{{100, 100, 100, 100}, {2, 2, 2, 2}, {2, 2, 2, 2}, {0, 0, 1, 1, 2, 2, 3, 3}},
+        vector{{700, 200, 60, 40}, {2, 2, 2, 2}, {5, 1, 1, 1}, {0, 0, 0, 0, 0, 1, 2, 3}},
+        vector{{1000, 0, 0, 0}, {2, 2, 2, 2}, {5, 1, 1, 1}, {0, 0, 0, 0, 0, 1, 2, 3}},
+        vector{{10, 5, 3, 2, 1, 1}, {2, 2, 2}, {1, 1, 1, 1, 1, 1}, {0, 1, 2, 3, 4, 5}}}) {
     auto const problem = one_layer(v.loads, v.ranks);
     auto const answer = shunt::solve(problem, shunt::swift_moe{});
     ASSERT_TRUE(answer.has_plan());
@@ -153,7 +158,8 @@ TEST(SwiftMoe, LawsOfTheNotes) {
     auto const p = random_problem(random, 20);
     auto const answer = shunt::swift_moe{}(p);
     ASSERT_EQ(shunt::check(p, answer.plan), std::vector<shunt::placement_violation>{});
-    auto const live = p.ranks() - static_cast<std::int32_t>(std::count(p.slots_per_rank.begin(), p.slots_per_rank.end(), 0));
+    auto const live = p.ranks() - static_cast<std::int32_t>(std::count(p.slots_per_rank.begin(),
+                                                                       p.slots_per_rank.end(), 0));
     for (std::int32_t l = 0; l < p.layers; ++l) {
       auto const slots = slots_of(answer.plan, l);
       EXPECT_TRUE(std::is_sorted(slots.begin(), slots.end()));
@@ -173,14 +179,16 @@ TEST(SwiftMoe, LawsOfTheNotes) {
 }
 
 TEST(SwiftMoe, ALayerWithNoTokensGetsEqualCounts) {
-  expert_layers const p{.layers = 2, .experts = 3, .loads = {0, 0, 0, 0, 0, 9}, .slots_per_rank = {4, 4}};
+  expert_layers const p{
+      .layers = 2, .experts = 3, .loads = {0, 0, 0, 0, 0, 9}, .slots_per_rank = {4, 4}};
   auto const plan = shunt::swift_moe{}(p).plan;
   EXPECT_EQ(shunt::replica_counts(plan, 0).items(), (counts_list{3, 3, 2}));
   EXPECT_EQ(shunt::replica_counts(plan, 1).items(), (counts_list{1, 1, 6}));
 }
 
 TEST(SwiftMoe, LargeLoadsStayExact) {
-  std::int64_t const much = (std::int64_t{1} << 62) / 20 - 10;  // the sum of two times (8 slots + 2 experts) is just below 2^62
+  std::int64_t const much = (std::int64_t{1} << 62) / 20 -
+                            10;  // the sum of two times (8 slots + 2 experts) is just below 2^62
   auto const plan = shunt::swift_moe{}(one_layer({much, much}, {4, 4})).plan;
   EXPECT_EQ(shunt::replica_counts(plan, 0).items(), (counts_list{4, 4}));
   auto const skewed = shunt::swift_moe{}(one_layer({2 * much - 1, 1}, {4, 4})).plan;
@@ -189,9 +197,13 @@ TEST(SwiftMoe, LargeLoadsStayExact) {
 
 TEST(Uniform, IsDeepSpeedsRuleWhereThatIsDefined) {
   // 16 experts, 4 a rank: groups of 4 ranks; rank j of each group holds experts 4 j .. 4 j + 3
-  auto const plan = shunt::uniform{}(one_layer(std::vector<std::int64_t>(16, 1), std::vector<std::int32_t>(16, 4))).plan;
+  auto const plan = shunt::uniform{}(one_layer(std::vector<std::int64_t>(16, 1),
+                                               std::vector<std::int32_t>(16, 4)))
+                        .plan;
   for (std::int32_t rank = 0; rank < 16; ++rank)
-    for (std::int32_t k = 0; k < 4; ++k) EXPECT_EQ(plan.layer(0)[static_cast<std::size_t>(4 * rank + k)], expert_id{4 * (rank % 4) + k});
+    for (std::int32_t k = 0; k < 4; ++k)
+      EXPECT_EQ(plan.layer(0)[static_cast<std::size_t>(4 * rank + k)],
+                expert_id{4 * (rank % 4) + k});
 }
 
 TEST(Uniform, SpreadsReplicasEvenlyOverDistinctRanks) {
@@ -201,36 +213,44 @@ TEST(Uniform, SpreadsReplicasEvenlyOverDistinctRanks) {
     auto const plan = shunt::uniform{}(p).plan;
     ASSERT_TRUE(shunt::check(p, plan).empty());
     auto const counts = shunt::replica_counts(plan, 0).items();
-    EXPECT_LE(*std::max_element(counts.begin(), counts.end()) - *std::min_element(counts.begin(), counts.end()), 1);
+    EXPECT_LE(*std::max_element(counts.begin(), counts.end()) -
+                  *std::min_element(counts.begin(), counts.end()),
+              1);
     for (auto const& hosts : shunt::hosts_of(plan, 0))
       for (auto const& h : hosts) {
-        EXPECT_LE(static_cast<std::int32_t>(h.slots.size()), (p.slots_per_rank[h.rank.index()] + p.experts - 1) / p.experts);
+        EXPECT_LE(static_cast<std::int32_t>(h.slots.size()),
+                  (p.slots_per_rank[h.rank.index()] + p.experts - 1) / p.experts);
       }
   }
 }
 
 TEST(Imbalance, SplitsAnExpertsLoadEvenlyOverItsReplicas) {
-  expert_placement const plan{.layers = 1, .experts = 2, .first_slot = {0, 2, 4, 4}, .expert_of = {0, 0, 0, 1}};
+  expert_placement const plan{
+      .layers = 1, .experts = 2, .first_slot = {0, 2, 4, 4}, .expert_of = {0, 0, 0, 1}};
   std::vector<std::int64_t> const loads{30, 50};
   EXPECT_EQ(shunt::rank_loads(loads, plan, 0).items(), (std::vector<double>{20, 60, 0}));
   EXPECT_EQ(shunt::max_over_mean(loads, plan, 0), 1.5);  // rank 2 has no slots and doesn't count
   EXPECT_EQ(shunt::hosted_pairs(plan, 0), 3);
   EXPECT_EQ(shunt::drops_under_capacity(loads, plan, 0, 20), 30);
   EXPECT_EQ(shunt::drops_under_capacity(loads, plan, 0, 9), 3 + 41);
-  EXPECT_EQ(shunt::drops_under_capacity(loads, plan, 0, std::numeric_limits<std::int64_t>::max()), 0);
+  EXPECT_EQ(shunt::drops_under_capacity(loads, plan, 0, std::numeric_limits<std::int64_t>::max()),
+            0);
   EXPECT_EQ(shunt::max_over_mean(std::vector<std::int64_t>{0, 0}, plan, 0), 1);
 }
 
-/// Every placement of small problems: none is better than the bound, and the bound is met somewhere.
+/// Every placement of small problems: none is better than the bound, and the bound is met
+/// somewhere.
 TEST(Imbalance, NoPlacementBeatsTheBound) {
   std::mt19937_64 random(4);
   int met = 0, above_one = 0;
   for (int i = 0; i < 300; ++i) {
     expert_layers p;
     p.experts = static_cast<std::int32_t>(1 + below(random, 3));
-    for (auto ranks = 1 + below(random, 4); ranks > 0; --ranks) p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 3)));
+    for (auto ranks = 1 + below(random, 4); ranks > 0; --ranks)
+      p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 3)));
     while (p.slots() < p.experts) ++p.slots_per_rank[0];
-    for (std::int32_t e = 0; e < p.experts; ++e) p.loads.push_back(e == 0 ? below(random, 100) : below(random, 10));
+    for (std::int32_t e = 0; e < p.experts; ++e)
+      p.loads.push_back(e == 0 ? below(random, 100) : below(random, 10));
     expert_placement plan{.layers = 1, .experts = p.experts, .first_slot = {0}, .expert_of = {}};
     for (auto const s : p.slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);
     auto const slots = static_cast<std::size_t>(p.slots());
@@ -248,7 +268,8 @@ TEST(Imbalance, NoPlacementBeatsTheBound) {
     EXPECT_GE(bound, 1);
     met += best <= bound * (1 + 1e-12);
     above_one += bound > 1.001;
-    for (auto const& answer : {shunt::swift_moe{}(p), shunt::uniform{}(p)}) EXPECT_GE(answer.objective, best * (1 - 1e-12));
+    for (auto const& answer : {shunt::swift_moe{}(p), shunt::uniform{}(p)})
+      EXPECT_GE(answer.objective, best * (1 - 1e-12));
   }
   EXPECT_GT(met, 100);
   EXPECT_GT(above_one, 20);
@@ -257,7 +278,8 @@ TEST(Imbalance, NoPlacementBeatsTheBound) {
 TEST(CheckPlacement, FindsWhatIsWrong) {
   using kind = shunt::placement_violation::kind;
   auto const problem = one_layer({1, 1, 1}, {2, 2});
-  expert_placement const good{.layers = 1, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 1, 2, 0}};
+  expert_placement const good{
+      .layers = 1, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 1, 2, 0}};
   EXPECT_TRUE(shunt::check(problem, good).empty());
   auto const only = [&](expert_placement const& plan) {
     auto const found = shunt::check(problem, plan);
@@ -270,7 +292,8 @@ TEST(CheckPlacement, FindsWhatIsWrong) {
   EXPECT_EQ(to_string(only(bad)), "layer 0: expert 2 has no slot");
   bad = good;
   bad.expert_of[3] = 3;
-  EXPECT_EQ(only(bad), (shunt::placement_violation{.what = kind::unknown_expert, .slot = 3, .found = 3, .wanted = 3}));
+  EXPECT_EQ(only(bad), (shunt::placement_violation{
+                           .what = kind::unknown_expert, .slot = 3, .found = 3, .wanted = 3}));
   EXPECT_EQ(to_string(only(bad)), "layer 0, slot 3: holds expert 3 of 3");
   bad.expert_of[3] = -1;
   EXPECT_EQ(only(bad).what, kind::unknown_expert);
@@ -336,13 +359,15 @@ TEST(BadExpertLayers, FewerSlotsThanExpertsIsInfeasible) {
   }
 }
 
-constexpr std::array<std::int32_t, 4> counted_while_compiling(std::array<std::int64_t, 4> const& loads) {
+constexpr std::array<std::int32_t, 4> counted_while_compiling(
+    std::array<std::int64_t, 4> const& loads) {
   std::array<std::int32_t, 4> counts{};
   std::array<std::int64_t, 8> scratch{};
   shunt::swift_moe_counts(loads.data(), 4, 8, counts.data(), scratch.data());
   return counts;
 }
 static_assert(counted_while_compiling({700, 200, 60, 40}) == std::array{5, 1, 1, 1});
-static_assert(counted_while_compiling({1, 1, 1, 2}) == std::array{2, 2, 1, 3});  // goals 1.6, 1.6, 1.6, 3.2
+static_assert(counted_while_compiling({1, 1, 1, 2}) ==
+              std::array{2, 2, 1, 3});  // goals 1.6, 1.6, 1.6, 3.2
 
 }  // namespace

@@ -32,8 +32,8 @@ TEST(SortingNetwork, SortsAnyLength) {
 }
 
 /// All counts and all sets of ranks, one expert after the other.
-bool packs(std::vector<std::int64_t> const& weights, std::size_t e, std::vector<std::int32_t> free, std::vector<std::int64_t> load,
-           std::size_t spare, std::int64_t threshold) {
+bool packs(std::vector<std::int64_t> const& weights, std::size_t e, std::vector<std::int32_t> free,
+           std::vector<std::int64_t> load, std::size_t spare, std::int64_t threshold) {
   if (e == weights.size()) return true;
   for (unsigned set = 1; set < 1U << free.size(); ++set) {
     auto const copies = static_cast<std::size_t>(__builtin_popcount(set));
@@ -57,14 +57,17 @@ TEST(ThresholdPacking, FindsAPackingWhereThereIsOne) {
   for (int i = 0; i < 1500; ++i) {
     std::vector<std::int32_t> slots;
     std::size_t sum = 0;
-    for (auto ranks = 1 + below(random, 4); ranks > 0; --ranks) sum += static_cast<std::size_t>(slots.emplace_back(1 + below(random, 3)));
+    for (auto ranks = 1 + below(random, 4); ranks > 0; --ranks)
+      sum += static_cast<std::size_t>(slots.emplace_back(1 + below(random, 3)));
     std::vector<std::int64_t> weights;
     std::int64_t total = 0;
     for (auto experts = 1 + below(random, std::min<std::uint64_t>(sum, 5)); experts > 0; --experts)
       total += weights.emplace_back(below(random, 1000));
     std::sort(weights.begin(), weights.end(), std::greater<>{});
     auto const ranks = static_cast<std::int64_t>(slots.size());
-    std::int64_t const threshold = 1 + total / ranks + static_cast<std::int64_t>(below(random, static_cast<std::uint64_t>(total / 4 + 1)));
+    std::int64_t const threshold =
+        1 + total / ranks +
+        static_cast<std::int64_t>(below(random, static_cast<std::uint64_t>(total / 4 + 1)));
     std::size_t const spare = sum - weights.size();
 
     shunt::threshold_packing packing(slots);
@@ -81,7 +84,8 @@ TEST(ThresholdPacking, FindsAPackingWhereThereIsOne) {
           load[r] += weights[e] / static_cast<std::int64_t>(hosts.size());
         }
         std::sort(hosts.begin(), hosts.end());
-        EXPECT_TRUE(std::adjacent_find(hosts.begin(), hosts.end()) == hosts.end()) << "an expert twice on a rank";
+        EXPECT_TRUE(std::adjacent_find(hosts.begin(), hosts.end()) == hosts.end())
+            << "an expert twice on a rank";
         replicas += hosts.size();
       }
       EXPECT_GE(*std::min_element(free.begin(), free.end()), 0);
@@ -89,9 +93,12 @@ TEST(ThresholdPacking, FindsAPackingWhereThereIsOne) {
       EXPECT_LE(replicas, weights.size() + spare);
       return true;
     };
-    bool const answer = packing(weights, 0, 0, spare, threshold, steps, 1 << 30, sound, [] { return false; });
+    bool const answer =
+        packing(weights, 0, 0, spare, threshold, steps, 1 << 30, sound, [] { return false; });
     ASSERT_TRUE(packing.exhausted());
-    ASSERT_EQ(answer, packs(weights, 0, slots, std::vector<std::int64_t>(slots.size(), 0), spare, threshold)) << "case " << i;
+    ASSERT_EQ(answer, packs(weights, 0, slots, std::vector<std::int64_t>(slots.size(), 0), spare,
+                            threshold))
+        << "case " << i;
     ++(answer ? found : none);
   }
   EXPECT_GT(found, 100);
@@ -105,7 +112,9 @@ TEST(ThresholdPacking, StopsWithItsEffort) {
   for (auto const w : weights) total += w;
   shunt::threshold_packing packing(std::vector<std::int32_t>(8, 5));
   std::int64_t steps = 0;
-  EXPECT_FALSE(packing(weights, 0, 0, 20, total / 8 + 1, steps, 5'000, [](auto const&) { return false; }, [] { return false; }));
+  EXPECT_FALSE(packing(
+      weights, 0, 0, 20, total / 8 + 1, steps, 5'000, [](auto const&) { return false; },
+      [] { return false; }));
   EXPECT_FALSE(packing.exhausted());
   EXPECT_LT(steps, 5'100);
 }
@@ -116,9 +125,11 @@ TEST(RankSwaps, NeverMakeTheFullestFullerAndKeepEveryReplica) {
   for (int i = 0; i < 1000; ++i) {
     auto const experts = static_cast<std::size_t>(4 + below(random, 12));
     std::vector<std::int32_t> slots;
-    for (auto ranks = 2 + below(random, 5); ranks > 0; --ranks) slots.push_back(static_cast<std::int32_t>(1 + below(random, 4)));
+    for (auto ranks = 2 + below(random, 5); ranks > 0; --ranks)
+      slots.push_back(static_cast<std::int32_t>(1 + below(random, 4)));
     std::vector<std::int64_t> share, load(slots.size(), 0);
-    for (std::size_t e = 0; e < experts; ++e) share.push_back(static_cast<std::int64_t>(below(random, 1000)));
+    for (std::size_t e = 0; e < experts; ++e)
+      share.push_back(static_cast<std::int64_t>(below(random, 1000)));
     shunt::rank_swaps swaps(experts, slots);
     swaps.clear();
     std::vector<std::size_t> before;
@@ -137,7 +148,8 @@ TEST(RankSwaps, NeverMakeTheFullestFullerAndKeepEveryReplica) {
     std::int64_t fullest = 0;
     std::size_t at = 0;
     for (auto const s : slots) {
-      std::vector<std::size_t> held(after.begin() + static_cast<std::ptrdiff_t>(at), after.begin() + static_cast<std::ptrdiff_t>(at) + s);
+      std::vector<std::size_t> held(after.begin() + static_cast<std::ptrdiff_t>(at),
+                                    after.begin() + static_cast<std::ptrdiff_t>(at) + s);
       at += held.size();
       std::int64_t sum = 0;
       for (auto const e : held) sum += share[e];
@@ -162,9 +174,11 @@ TEST(PlacementSearch, TakesAnyShape) {
     std::vector<std::int32_t> slots;
     std::int32_t sum = 0;
     while (sum < experts || below(random, 3) != 0)
-      sum += slots.emplace_back(1 + static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(experts))));
+      sum += slots.emplace_back(
+          1 + static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(experts))));
     std::vector<std::int64_t> loads;
-    for (std::int32_t e = 0; e < experts; ++e) loads.push_back(static_cast<std::int64_t>(below(random, i % 3 == 0 ? 3 : 1000)));
+    for (std::int32_t e = 0; e < experts; ++e)
+      loads.push_back(static_cast<std::int64_t>(below(random, i % 3 == 0 ? 3 : 1000)));
     shunt::placement_search search(experts, slots);
     if (!search(loads, 3'000, 1, 1)) continue;
     std::vector<int> held(static_cast<std::size_t>(experts), 0);
@@ -186,7 +200,9 @@ TEST(PlacementSearch, PacksSkewedLayers) {
   std::mt19937_64 random(4);
   for (int i = 0; i < 20; ++i) {
     std::vector<std::int64_t> loads(32, 0);
-    for (std::size_t e = 0; e < 32; ++e) loads[e] = static_cast<std::int64_t>(e < 5 ? 20'000 + below(random, 90'000) : below(random, 40));
+    for (std::size_t e = 0; e < 32; ++e)
+      loads[e] =
+          static_cast<std::int64_t>(e < 5 ? 20'000 + below(random, 90'000) : below(random, 40));
     shunt::placement_search search(32, std::vector<std::int32_t>(16, 4));
     ASSERT_TRUE(search(loads, 150'000, 1.0001, 1));
     EXPECT_LT(search.fullest(), 1.06) << "case " << i;

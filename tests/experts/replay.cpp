@@ -31,7 +31,9 @@ std::string field_of(std::function<void()> const& call) {
 /// A random walk of skewed loads, numbered from iteration 0.
 load_series walk(std::uint64_t seed, std::int32_t windows) {
   std::mt19937_64 random(seed);
-  auto const below = [&](std::int64_t bound) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound)); };
+  auto const below = [&](std::int64_t bound) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound));
+  };
   load_series series{.layers = 2, .experts = 6};
   std::vector<std::int64_t> now;
   for (std::size_t c = 0; c < series.cells(); ++c) now.push_back(100 + below(400));
@@ -88,7 +90,8 @@ TEST(ReplayFirst, APolicyWithoutHistoryDoesNotNoticeEarlierWindows) {
     // and one with a history does, in its first placement already
     options.history = 8;
     options.every = 0;
-    noticed += shunt::replay(whole, shunt::incremental{}, options).next_window != shunt::replay(whole, shunt::balanced{}, options).next_window;
+    noticed += shunt::replay(whole, shunt::incremental{}, options).next_window !=
+               shunt::replay(whole, shunt::balanced{}, options).next_window;
   }
   EXPECT_GE(noticed, 5);
 }
@@ -116,9 +119,11 @@ TEST(ReplayDrops, RanksThatShareTheirBuffersDropOnlyWhatTheirImbalanceCosts) {
 
 TEST(ReplaySpilled, CountsReplicasAwayFromTheirNode) {
   load_series const series{.layers = 1, .experts = 4, .loads = {9, 5, 3, 2, 9, 5, 3, 2}};
-  shunt::replay_options const options{.slots_per_rank = {2, 2, 2, 2}, .ranks_per_node = 2, .groups = 2};
+  shunt::replay_options const options{
+      .slots_per_rank = {2, 2, 2, 2}, .ranks_per_node = 2, .groups = 2};
   EXPECT_EQ(shunt::replay(series, shunt::balanced{}, options).spilled, 0);
-  EXPECT_EQ(shunt::replay(series, shunt::uniform{}, options).spilled, 4);  // every node holds all experts
+  EXPECT_EQ(shunt::replay(series, shunt::uniform{}, options).spilled,
+            4);  // every node holds all experts
 }
 
 }  // namespace

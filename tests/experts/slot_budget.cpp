@@ -39,22 +39,28 @@ std::string field_of(std::function<void()> const& call) {
   return "nothing thrown";
 }
 
-expert_layers random_problem(std::mt19937_64& random, std::int32_t most_layers, std::int32_t most_experts, std::int32_t most_ranks) {
+expert_layers random_problem(std::mt19937_64& random, std::int32_t most_layers,
+                             std::int32_t most_experts, std::int32_t most_ranks) {
   expert_layers p;
   p.layers = static_cast<std::int32_t>(1 + below(random, most_layers));
   p.experts = static_cast<std::int32_t>(1 + below(random, most_experts));
   auto const ranks = 1 + below(random, most_ranks);
-  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 4)));
+  for (std::int64_t r = 0; r < ranks; ++r)
+    p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, 4)));
   while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
   for (std::int32_t l = 0; l < p.layers; ++l) {
     auto const shape = below(random, 4);
     for (std::int32_t e = 0; e < p.experts; ++e)
-      p.loads.push_back(shape == 0 ? 0 : shape == 1 ? below(random, 20) : shape == 2 ? (below(random, 3) == 0 ? 900 : below(random, 50)) : 7);
+      p.loads.push_back(shape == 0   ? 0
+                        : shape == 1 ? below(random, 20)
+                        : shape == 2 ? (below(random, 3) == 0 ? 900 : below(random, 50))
+                                     : 7);
   }
   return p;
 }
 
-/// max(ceil(W / L), the least of max ceil(w_e / c_e)) over all counts from 1 to L with a sum of at most `slots`, one by one.
+/// max(ceil(W / L), the least of max ceil(w_e / c_e)) over all counts from 1 to L with a sum of at
+/// most `slots`, one by one.
 std::int64_t bound_of(std::span<std::int64_t const> loads, std::int64_t slots, std::int64_t live) {
   std::vector<std::int64_t> counts(loads.size(), 1);
   std::int64_t best = -1;
@@ -62,7 +68,8 @@ std::int64_t bound_of(std::span<std::int64_t const> loads, std::int64_t slots, s
   for (;;) {
     if (std::accumulate(counts.begin(), counts.end(), std::int64_t{0}) <= slots) {
       std::int64_t most = (total + live - 1) / live;
-      for (std::size_t e = 0; e < loads.size(); ++e) most = std::max(most, (loads[e] + counts[e] - 1) / counts[e]);
+      for (std::size_t e = 0; e < loads.size(); ++e)
+        most = std::max(most, (loads[e] + counts[e] - 1) / counts[e]);
       best = best < 0 ? most : std::min(best, most);
     }
     std::size_t e = 0;
@@ -99,18 +106,21 @@ TEST(SlotBudget, IsTheBestOfAllDealingsByTheBound) {
     ASSERT_EQ(answer.status, shunt::status::optimal);
     EXPECT_TRUE(shunt::check(p, answer.plan, memory).empty());
     std::int64_t own = 0;
-    for (layer_id l : shunt::ids<layer_id>(p.layers)) own += bound_of(p.loads_of(l), answer.plan.of(l), live);
+    for (layer_id l : shunt::ids<layer_id>(p.layers))
+      own += bound_of(p.loads_of(l), answer.plan.of(l), live);
     EXPECT_EQ(static_cast<double>(own), answer.objective);
     // every S_l from E up, by an odometer
     std::vector<std::int64_t> slots(static_cast<std::size_t>(p.layers), p.experts);
     std::vector<std::vector<std::int64_t>> table(slots.size());
     for (layer_id l : shunt::ids<layer_id>(p.layers))
-      for (std::int64_t s = 0; s <= all; ++s) table[l.index()].push_back(s < p.experts ? -1 : bound_of(p.loads_of(l), s, live));
+      for (std::int64_t s = 0; s <= all; ++s)
+        table[l.index()].push_back(s < p.experts ? -1 : bound_of(p.loads_of(l), s, live));
     std::int64_t best = -1;
     for (;;) {
       if (std::accumulate(slots.begin(), slots.end(), std::int64_t{0}) <= all) {
         std::int64_t sum = 0;
-        for (std::size_t l = 0; l < slots.size(); ++l) sum += table[l][static_cast<std::size_t>(slots[l])];
+        for (std::size_t l = 0; l < slots.size(); ++l)
+          sum += table[l][static_cast<std::size_t>(slots[l])];
         best = best < 0 ? sum : std::min(best, sum);
       }
       std::size_t l = 0;
@@ -128,9 +138,11 @@ TEST(SlotBudget, DealsAllMemoryEvenlyOverTheRanks) {
     auto p = random_problem(random, 6, 9, 8);
     slot_budget budget;
     if (i % 2 == 0) {
-      for (auto const s : p.slots_per_rank) budget.memory.push_back(s * p.layers + static_cast<std::int32_t>(below(random, 5)));
+      for (auto const s : p.slots_per_rank)
+        budget.memory.push_back(s * p.layers + static_cast<std::int32_t>(below(random, 5)));
     } else {
-      p.slots_per_rank.assign(p.slots_per_rank.size(), p.experts / static_cast<std::int32_t>(p.slots_per_rank.size()) + 2);
+      p.slots_per_rank.assign(p.slots_per_rank.size(),
+                              p.experts / static_cast<std::int32_t>(p.slots_per_rank.size()) + 2);
     }
     auto const memory = budget.slots_of_ranks(p);
     auto const answer = budget(p);
@@ -140,13 +152,17 @@ TEST(SlotBudget, DealsAllMemoryEvenlyOverTheRanks) {
     std::int64_t used = 0;
     for (auto const s : answer.plan.slots) used += s;
     auto const all = std::accumulate(memory.begin(), memory.end(), std::int64_t{0});
-    EXPECT_TRUE(used == all || used == p.layers * p.experts * live || live < 2) << used << " of " << all;
+    EXPECT_TRUE(used == all || used == p.layers * p.experts * live || live < 2)
+        << used << " of " << all;
     if (i % 2 == 1)  // equal ranks: no layer's slots differ by more than one
       for (layer_id l : shunt::ids<layer_id>(p.layers)) {
         auto const row = answer.plan.layer(l);
-        EXPECT_LE(*std::max_element(row.begin(), row.end()) - *std::min_element(row.begin(), row.end()), 1);
+        EXPECT_LE(*std::max_element(row.begin(), row.end()) -
+                      *std::min_element(row.begin(), row.end()),
+                  1);
       }
-    for (auto const& layer : shunt::place_layers(p, answer.plan, shunt::eplb{})) EXPECT_TRUE(layer.has_plan());
+    for (auto const& layer : shunt::place_layers(p, answer.plan, shunt::eplb{}))
+      EXPECT_TRUE(layer.has_plan());
   }
 }
 
@@ -159,7 +175,8 @@ double tokens(expert_layers const& p, layer_slots const& dealt, auto const& solv
     EXPECT_TRUE(one.has_plan());
     EXPECT_TRUE(shunt::check(shunt::layer_of(p, dealt, l), one.plan).empty());
     double most = 0;
-    for (double const load : shunt::rank_loads(p.loads_of(l), one.plan, 0)) most = std::max(most, load);
+    for (double const load : shunt::rank_loads(p.loads_of(l), one.plan, 0))
+      most = std::max(most, load);
     sum += most;
   }
   return sum;
@@ -180,14 +197,17 @@ TEST(MeasuredSlotBudget, IsNeverWorseThanAnEvenDealing) {
   int better = 0;
   for (int i = 0; i < 40; ++i) {
     auto p = random_problem(random, 4, 8, 5);
-    p.slots_per_rank.assign(p.slots_per_rank.size(), p.experts / static_cast<std::int32_t>(p.slots_per_rank.size()) + 1);
+    p.slots_per_rank.assign(p.slots_per_rank.size(),
+                            p.experts / static_cast<std::int32_t>(p.slots_per_rank.size()) + 1);
     shunt::balanced const solver{.effort = 2000};
     auto const answer = shunt::measured_slot_budget<>{.solver = solver}(p);
     ASSERT_TRUE(answer.has_plan());
     EXPECT_TRUE(shunt::check(p, answer.plan, slot_budget{}.slots_of_ranks(p)).empty());
     layer_slots even{.ranks = p.ranks()};
-    for (std::int32_t l = 0; l < p.layers; ++l) even.slots.insert(even.slots.end(), p.slots_per_rank.begin(), p.slots_per_rank.end());
-    double const evenly = tokens(p, even, solver), by_bound = tokens(p, slot_budget{}(p).plan, solver);
+    for (std::int32_t l = 0; l < p.layers; ++l)
+      even.slots.insert(even.slots.end(), p.slots_per_rank.begin(), p.slots_per_rank.end());
+    double const evenly = tokens(p, even, solver),
+                 by_bound = tokens(p, slot_budget{}(p).plan, solver);
     EXPECT_DOUBLE_EQ(answer.objective, tokens(p, answer.plan, solver));
     EXPECT_LE(answer.lower_bound, answer.objective);
     EXPECT_LE(answer.objective, evenly * (1 + 1e-12));
@@ -206,8 +226,10 @@ TEST(MeasuredSlotBudget, BoundsTheEvenSplitNotWholeTokens) {
 }
 
 TEST(SlotBudget, ByHandAndBadInput) {
-  // layer 0 needs two replicas of its hot expert, layer 1 none: 8 slots on two ranks are 5 and 3, not 4 and 4
-  expert_layers p{.layers = 2, .experts = 3, .loads = {60, 1, 1, 10, 10, 10}, .slots_per_rank = {2, 2}};
+  // layer 0 needs two replicas of its hot expert, layer 1 none: 8 slots on two ranks are 5 and 3,
+  // not 4 and 4
+  expert_layers p{
+      .layers = 2, .experts = 3, .loads = {60, 1, 1, 10, 10, 10}, .slots_per_rank = {2, 2}};
   auto const answer = slot_budget{}(p);
   EXPECT_EQ(answer.objective, 31 + 15);
   EXPECT_EQ(answer.plan.of(0) + answer.plan.of(1), 8);
@@ -230,7 +252,8 @@ TEST(SlotBudget, ByHandAndBadInput) {
   p.loads[1] = -1;
   EXPECT_EQ(field_of([&] { (void)slot_budget{}(p); }), "loads[0][1]");
 
-  expert_layers const two{.layers = 2, .experts = 2, .loads = {1, 1, 1, 1}, .slots_per_rank = {2, 2}};
+  expert_layers const two{
+      .layers = 2, .experts = 2, .loads = {1, 1, 1, 1}, .slots_per_rank = {2, 2}};
   std::vector<std::int64_t> const memory{2, 2};
   using kind = shunt::layer_slots_violation::kind;
   auto const kinds = [&](layer_slots const& plan) {
@@ -245,7 +268,8 @@ TEST(SlotBudget, ByHandAndBadInput) {
   EXPECT_EQ(kinds({.ranks = 2, .slots = {1, 1}}), std::vector<kind>{kind::shape});
   EXPECT_EQ(kinds({.ranks = 2, .slots = {1, 0, 1, 1}}), std::vector<kind>{kind::too_few});
   EXPECT_EQ(kinds({.ranks = 2, .slots = {2, 0, 1, 1}}), std::vector<kind>{kind::over_memory});
-  EXPECT_EQ(kinds({.ranks = 2, .slots = {3, -1, 0, 2}}), (std::vector<kind>{kind::negative, kind::over_memory}));
+  EXPECT_EQ(kinds({.ranks = 2, .slots = {3, -1, 0, 2}}),
+            (std::vector<kind>{kind::negative, kind::over_memory}));
 }
 
 }  // namespace

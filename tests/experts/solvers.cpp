@@ -55,12 +55,14 @@ std::vector<std::int64_t> random_loads(std::mt19937_64& random, std::int32_t exp
   return loads;
 }
 
-expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts, std::int64_t most_ranks, std::int64_t most_slots) {
+expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts,
+                             std::int64_t most_ranks, std::int64_t most_slots) {
   expert_layers p;
   p.layers = static_cast<std::int32_t>(1 + below(random, 2));
   p.experts = static_cast<std::int32_t>(1 + below(random, most_experts));
   auto const ranks = 1 + below(random, most_ranks);
-  for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, most_slots + 1)));
+  for (std::int64_t r = 0; r < ranks; ++r)
+    p.slots_per_rank.push_back(static_cast<std::int32_t>(below(random, most_slots + 1)));
   while (p.slots() < p.experts) ++p.slots_per_rank[static_cast<std::size_t>(below(random, ranks))];
   for (std::int32_t l = 0; l < p.layers; ++l) {
     auto const row = random_loads(random, p.experts);
@@ -70,7 +72,8 @@ expert_layers random_problem(std::mt19937_64& random, std::int32_t most_experts,
 }
 
 expert_layers recorded(std::string const& name, std::int32_t slots, std::int32_t ranks) {
-  auto const table = shunt::read_csv_file(std::string(SHUNT_TEST_DATA) + "/expert_loads/" + name, 0);
+  auto const table =
+      shunt::read_csv_file(std::string(SHUNT_TEST_DATA) + "/expert_loads/" + name, 0);
   return {.layers = static_cast<std::int32_t>(table.rows()),
           .experts = static_cast<std::int32_t>(table.columns),
           .loads = table.values,
@@ -79,13 +82,15 @@ expert_layers recorded(std::string const& name, std::int32_t slots, std::int32_t
 
 std::int32_t repeats(expert_placement const& plan) {
   std::int32_t sum = 0;
-  for (layer_id l : shunt::ids<layer_id>(plan.layers)) sum += plan.slots() - shunt::hosted_pairs(plan, l);
+  for (layer_id l : shunt::ids<layer_id>(plan.layers))
+    sum += plan.slots() - shunt::hosted_pairs(plan, l);
   return sum;
 }
 
 double worst_layer(expert_layers const& p, expert_placement const& plan) {
   double worst = 0;
-  for (layer_id l : shunt::ids<layer_id>(p.layers)) worst = std::max(worst, shunt::max_over_mean(p.loads_of(l), plan, l));
+  for (layer_id l : shunt::ids<layer_id>(p.layers))
+    worst = std::max(worst, shunt::max_over_mean(p.loads_of(l), plan, l));
   return worst;
 }
 
@@ -101,7 +106,8 @@ std::string field_of(std::function<void()> const& call) {
 // ---- eplb ----
 
 /// TensorRT-LLM's doReplication and doPlacement told plainly: scans instead of queues.
-std::vector<expert_id> plain_eplb(std::span<std::int64_t const> loads, std::vector<std::int32_t> const& slots) {
+std::vector<expert_id> plain_eplb(std::span<std::int64_t const> loads,
+                                  std::vector<std::int32_t> const& slots) {
   auto const experts = loads.size();
   std::int64_t spare = -static_cast<std::int64_t>(experts), total = 0;
   for (auto const s : slots) spare += s;
@@ -110,20 +116,25 @@ std::vector<expert_id> plain_eplb(std::span<std::int64_t const> loads, std::vect
   for (std::int64_t k = 0; k < spare; ++k) {
     std::size_t best = 0;
     for (std::size_t e = 1; e < experts; ++e)
-      if (static_cast<double>(loads[e]) / copies[e] >= static_cast<double>(loads[best]) / copies[best]) best = e;
+      if (static_cast<double>(loads[e]) / copies[e] >=
+          static_cast<double>(loads[best]) / copies[best])
+        best = e;
     if (total == 0) best = static_cast<std::size_t>(k) % experts;
     ++copies[best];
   }
   std::vector<std::pair<double, std::size_t>> replicas;
   for (std::size_t e = 0; e < experts; ++e)
-    for (double k = 0; k < copies[e]; ++k) replicas.push_back({-static_cast<double>(loads[e]) / copies[e], e});
+    for (double k = 0; k < copies[e]; ++k)
+      replicas.push_back({-static_cast<double>(loads[e]) / copies[e], e});
   std::sort(replicas.begin(), replicas.end());
   std::vector<double> load(slots.size(), 0);
   std::vector<std::vector<std::size_t>> held(slots.size());
   for (auto const& [share, e] : replicas) {
     std::size_t best = slots.size();
     for (std::size_t r = 0; r < slots.size(); ++r)
-      if (held[r].size() < static_cast<std::size_t>(slots[r]) && (best == slots.size() || load[r] < load[best])) best = r;
+      if (held[r].size() < static_cast<std::size_t>(slots[r]) &&
+          (best == slots.size() || load[r] < load[best]))
+        best = r;
     load[best] -= share;
     held[best].push_back(e);
   }
@@ -137,7 +148,8 @@ TEST(Eplb, IsThePlainRuleToTheBit) {
   std::mt19937_64 random(11);
   int ties = 0;
   for (int i = 0; i < 4000; ++i) {
-    bool const large = i % 100 == 0;  // sorted otherwise than the small ones, experts as well as ranks
+    bool const large =
+        i % 100 == 0;  // sorted otherwise than the small ones, experts as well as ranks
     auto p = random_problem(random, large ? 300 : i % 8 == 0 ? 90 : 9, large ? 90 : 9, 6);
     if (i % 7 == 0) p.loads.assign(p.loads.size(), 1 + below(random, 1000));  // ties everywhere
     if (i % 5 == 0)
@@ -146,7 +158,9 @@ TEST(Eplb, IsThePlainRuleToTheBit) {
     ASSERT_TRUE(shunt::check(p, answer.plan).empty());
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
       auto const slots = answer.plan.layer(l);
-      ASSERT_EQ(std::vector<expert_id>(slots.begin(), slots.end()), plain_eplb(p.loads_of(l), p.slots_per_rank)) << "case " << i;
+      ASSERT_EQ(std::vector<expert_id>(slots.begin(), slots.end()),
+                plain_eplb(p.loads_of(l), p.slots_per_rank))
+          << "case " << i;
       auto const row = p.loads_of(l);
       ties += p.experts > 2 && row[0] == row[1];
     }
@@ -158,8 +172,12 @@ TEST(Eplb, IsThePlainRuleToTheBit) {
 TEST(Eplb, IsThePlainRuleOnALargeLayer) {
   std::mt19937_64 random(12);
   for (int i = 0; i < 30; ++i) {
-    expert_layers p{.layers = 1, .experts = 256, .loads = {}, .slots_per_rank = shunt::deal_slots(288, i % 3 == 0 ? 288 : 32)};
-    for (int e = 0; e < 256; ++e) p.loads.push_back(i % 2 == 0 ? below(random, 1 << 16) : (1 << 20) / (1 + below(random, 300)));
+    expert_layers p{.layers = 1,
+                    .experts = 256,
+                    .loads = {},
+                    .slots_per_rank = shunt::deal_slots(288, i % 3 == 0 ? 288 : 32)};
+    for (int e = 0; e < 256; ++e)
+      p.loads.push_back(i % 2 == 0 ? below(random, 1 << 16) : (1 << 20) / (1 + below(random, 300)));
     EXPECT_EQ(shunt::eplb{}(p).plan.expert_of, plain_eplb(p.loads, p.slots_per_rank));
   }
 }
@@ -169,28 +187,35 @@ TEST(Eplb, RenamedExpertsArePlacedAlike) {
   int asked = 0;
   for (int i = 0; i < 400; ++i) {
     auto const experts = static_cast<std::size_t>(2 + below(random, 14));
-    expert_layers p{.layers = 1, .experts = static_cast<std::int32_t>(experts), .loads = {}, .slots_per_rank = {5, 4, 0, 5, 3}};
+    expert_layers p{.layers = 1,
+                    .experts = static_cast<std::int32_t>(experts),
+                    .loads = {},
+                    .slots_per_rank = {5, 4, 0, 5, 3}};
     for (std::size_t e = 0; e < experts; ++e) p.loads.push_back(1 + below(random, 1 << 20));
     std::vector<std::size_t> name(experts);
     for (std::size_t e = 0; e < experts; ++e) name[e] = e;
     for (std::size_t e = experts; e-- > 1;)
-      std::swap(name[e], name[static_cast<std::size_t>(below(random, static_cast<std::int64_t>(e) + 1))]);
+      std::swap(name[e],
+                name[static_cast<std::size_t>(below(random, static_cast<std::int64_t>(e) + 1))]);
     auto renamed = p;
     for (std::size_t e = 0; e < experts; ++e) renamed.loads[name[e]] = p.loads[e];
     auto const first = shunt::eplb{}(p).plan, second = shunt::eplb{}(renamed).plan;
     auto const counts = shunt::replica_counts(first, 0);
     std::vector<double> shares;  // where two are equal the lowest index decides, and names matter
-    for (std::size_t e = 0; e < experts; ++e) shares.push_back(static_cast<double>(p.loads[e]) / counts[expert_id{e}]);
+    for (std::size_t e = 0; e < experts; ++e)
+      shares.push_back(static_cast<double>(p.loads[e]) / counts[expert_id{e}]);
     std::sort(shares.begin(), shares.end());
     if (std::adjacent_find(shares.begin(), shares.end()) != shares.end()) continue;
     ++asked;
-    for (std::size_t s = 0; s < first.expert_of.size(); ++s) EXPECT_EQ(second.expert_of[s], expert_id{name[first.expert_of[s].index()]});
+    for (std::size_t s = 0; s < first.expert_of.size(); ++s)
+      EXPECT_EQ(second.expert_of[s], expert_id{name[first.expert_of[s].index()]});
   }
   EXPECT_GT(asked, 300);
 }
 
 TEST(Eplb, GoldenVector) {
-  // 90 / 2 = 45 is above 40, 40 above 30: counts 3, 2, 1; shares 30, 20, 20, 30: longest first onto the emptiest of three ranks
+  // 90 / 2 = 45 is above 40, 40 above 30: counts 3, 2, 1; shares 30, 20, 20, 30: longest first onto
+  // the emptiest of three ranks
   expert_layers const p{.experts = 3, .loads = {90, 40, 20}, .slots_per_rank = {2, 2, 2}};
   EXPECT_EQ(shunt::eplb{}(p).plan.expert_of, (std::vector<expert_id>{0, 1, 0, 1, 0, 2}));
   EXPECT_EQ(shunt::eplb{}(p).status, status::optimal);
@@ -202,7 +227,12 @@ TEST(Eplb, GoldenVector) {
 TEST(Eplb, HierarchicalKeepsGroupsOnNodes) {
   std::mt19937_64 random(13);
   for (int i = 0; i < 300; ++i) {
-    expert_layers p{.layers = 2, .experts = 16, .loads = {}, .slots_per_rank = shunt::deal_slots(24, 8), .ranks_per_node = 2, .groups = 8};
+    expert_layers p{.layers = 2,
+                    .experts = 16,
+                    .loads = {},
+                    .slots_per_rank = shunt::deal_slots(24, 8),
+                    .ranks_per_node = 2,
+                    .groups = 8};
     for (int l = 0; l < 2; ++l) {
       auto const row = random_loads(random, 16);
       p.loads.insert(p.loads.end(), row.begin(), row.end());
@@ -224,7 +254,11 @@ TEST(Eplb, HierarchicalKeepsGroupsOnNodes) {
 }
 
 TEST(Eplb, SaysWhenGroupsFindNoNode) {
-  expert_layers const p{.experts = 4, .loads = {1, 2, 3, 4}, .slots_per_rank = {3, 1}, .ranks_per_node = 1, .groups = 2};
+  expert_layers const p{.experts = 4,
+                        .loads = {1, 2, 3, 4},
+                        .slots_per_rank = {3, 1},
+                        .ranks_per_node = 1,
+                        .groups = 2};
   EXPECT_EQ(shunt::eplb{}(p).status, status::infeasible);
   EXPECT_EQ(shunt::eplb{}(p).reason, "groups: no node has slots for a whole group of layer 0");
   EXPECT_EQ(shunt::balanced{}(p).status, status::infeasible);
@@ -239,9 +273,11 @@ double tried_all(expert_layers const& p, bool no_repeats) {
   plan.expert_of.assign(static_cast<std::size_t>(p.slots()), 0);
   double best = std::numeric_limits<double>::infinity();
   for (;;) {
-    if (shunt::check(p, plan).empty() && (!no_repeats || repeats(plan) == 0)) best = std::min(best, shunt::mean_max_over_mean(p, plan));
+    if (shunt::check(p, plan).empty() && (!no_repeats || repeats(plan) == 0))
+      best = std::min(best, shunt::mean_max_over_mean(p, plan));
     std::size_t at = 0;
-    while (at < plan.expert_of.size() && plan.expert_of[at] == expert_id{p.experts - 1}) plan.expert_of[at++] = 0;
+    while (at < plan.expert_of.size() && plan.expert_of[at] == expert_id{p.experts - 1})
+      plan.expert_of[at++] = 0;
     if (at == plan.expert_of.size()) return best;
     ++plan.expert_of[at];
   }
@@ -263,7 +299,8 @@ TEST(ExactPlacement, EqualsTryingAllAndProvesTheOthers) {
     EXPECT_LE(bound, best * (1 + 1e-12));
     met += bound >= best * (1 - 1e-9);
     dead += std::count(p.slots_per_rank.begin(), p.slots_per_rank.end(), 0) > 0;
-    for (auto const& answer : {shunt::swift_moe{}(p), shunt::uniform{}(p), shunt::eplb{}(p), shunt::balanced{.effort = 3000}(p)}) {
+    for (auto const& answer : {shunt::swift_moe{}(p), shunt::uniform{}(p), shunt::eplb{}(p),
+                               shunt::balanced{.effort = 3000}(p)}) {
       EXPECT_GE(answer.objective, best * (1 - 1e-9));
       EXPECT_LE(answer.lower_bound, best * (1 + 1e-9));
       if (answer.status == status::optimal) {
@@ -276,7 +313,8 @@ TEST(ExactPlacement, EqualsTryingAllAndProvesTheOthers) {
 }
 
 TEST(ExactPlacement, StopsAtItsEffort) {
-  expert_layers p{.layers = 1, .experts = 12, .loads = {}, .slots_per_rank = shunt::deal_slots(30, 10)};
+  expert_layers p{
+      .layers = 1, .experts = 12, .loads = {}, .slots_per_rank = shunt::deal_slots(30, 10)};
   for (std::int64_t e = 0; e < 12; ++e) p.loads.push_back(100 + 37 * e % 91);
   auto const answer = shunt::exact_placement{.effort = 2000}(p);
   EXPECT_EQ(answer.status, status::feasible);
@@ -285,12 +323,19 @@ TEST(ExactPlacement, StopsAtItsEffort) {
 }
 
 TEST(Bounds, AHotExpertIsBoundByLiveRanks) {
-  // 900 of 1000 tokens on at most 4 live ranks: 225 of a mean of 250, no bound beyond 1; on at most 2 of them where slots are short: 450
-  EXPECT_EQ(shunt::max_over_mean_bound({.experts = 2, .loads = {900, 100}, .slots_per_rank = {2, 2, 0, 2, 2}}, 0), 1);
-  EXPECT_DOUBLE_EQ(shunt::max_over_mean_bound({.experts = 3, .loads = {900, 50, 50}, .slots_per_rank = {1, 1, 1, 1}}, 0), 450.0 / 250);
+  // 900 of 1000 tokens on at most 4 live ranks: 225 of a mean of 250, no bound beyond 1; on at most
+  // 2 of them where slots are short: 450
+  EXPECT_EQ(shunt::max_over_mean_bound(
+                {.experts = 2, .loads = {900, 100}, .slots_per_rank = {2, 2, 0, 2, 2}}, 0),
+            1);
+  EXPECT_DOUBLE_EQ(shunt::max_over_mean_bound(
+                       {.experts = 3, .loads = {900, 50, 50}, .slots_per_rank = {1, 1, 1, 1}}, 0),
+                   450.0 / 250);
   // two hot experts share what is left: 3 copies each at best
-  EXPECT_DOUBLE_EQ(shunt::max_over_mean_bound({.experts = 4, .loads = {500, 500, 0, 0}, .slots_per_rank = {1, 1, 1, 1, 1, 1, 1, 1}}, 0),
-                   500.0 / 3 * 8 / 1000);
+  EXPECT_DOUBLE_EQ(
+      shunt::max_over_mean_bound(
+          {.experts = 4, .loads = {500, 500, 0, 0}, .slots_per_rank = {1, 1, 1, 1, 1, 1, 1, 1}}, 0),
+      500.0 / 3 * 8 / 1000);
 }
 
 // ---- balanced ----
@@ -307,7 +352,8 @@ TEST(Balanced, LawsOverRandomLayers) {
     auto const peer = shunt::eplb{}(p);
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
       bool const fewer = shunt::hosted_pairs(answer.plan, l) > shunt::hosted_pairs(peer.plan, l);
-      EXPECT_TRUE(fewer || shunt::max_over_mean(p.loads_of(l), answer.plan, l) <= shunt::max_over_mean(p.loads_of(l), peer.plan, l));
+      EXPECT_TRUE(fewer || shunt::max_over_mean(p.loads_of(l), answer.plan, l) <=
+                               shunt::max_over_mean(p.loads_of(l), peer.plan, l));
     }
   }
 }
@@ -315,13 +361,16 @@ TEST(Balanced, LawsOverRandomLayers) {
 TEST(Balanced, NoExpertTwiceOnARankWithEqualSlots) {
   std::mt19937_64 random(16);
   for (int i = 0; i < 250; ++i) {
-    auto const experts = static_cast<std::int32_t>(2 + below(random, 14)), ranks = static_cast<std::int32_t>(1 + below(random, 9));
+    auto const experts = static_cast<std::int32_t>(2 + below(random, 14)),
+               ranks = static_cast<std::int32_t>(1 + below(random, 9));
     auto const least = (experts + ranks - 1) / ranks;
-    auto const each = static_cast<std::int32_t>(least + below(random, std::max(1, experts - least + 1)));
+    auto const each =
+        static_cast<std::int32_t>(least + below(random, std::max(1, experts - least + 1)));
     expert_layers const p{.layers = 1,
                           .experts = experts,
                           .loads = random_loads(random, experts),
-                          .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(ranks), std::min(each, experts))};
+                          .slots_per_rank = std::vector<std::int32_t>(
+                              static_cast<std::size_t>(ranks), std::min(each, experts))};
     auto const answer = shunt::balanced{.effort = 2000}(p);
     ASSERT_TRUE(shunt::check(p, answer.plan).empty());
     EXPECT_EQ(repeats(answer.plan), 0) << "case " << i;
@@ -339,14 +388,16 @@ TEST(Balanced, FallsBackWhereRepeatsCantBeAvoided) {
   EXPECT_EQ(shunt::balanced{}(hot).status, status::optimal);
   expert_layers const none{.experts = 3, .loads = {0, 0, 0}, .slots_per_rank = {2, 2}};
   EXPECT_DOUBLE_EQ(shunt::balanced{}(none).objective, 1);
-  EXPECT_EQ(shunt::balanced{}({.experts = 3, .loads = {1, 1, 1}, .slots_per_rank = {2}}).status, status::infeasible);
+  EXPECT_EQ(shunt::balanced{}({.experts = 3, .loads = {1, 1, 1}, .slots_per_rank = {2}}).status,
+            status::infeasible);
 }
 
 TEST(Balanced, NearTheOptimumOfSmallLayers) {
   std::mt19937_64 random(17);
   double worst = 1;
   for (int i = 0; i < 40; ++i) {
-    expert_layers p{.layers = 1, .experts = 4, .loads = random_loads(random, 4), .slots_per_rank = {2, 2, 2}};
+    expert_layers p{
+        .layers = 1, .experts = 4, .loads = random_loads(random, 4), .slots_per_rank = {2, 2, 2}};
     double const best = tried_all(p, true);
     worst = std::max(worst, shunt::balanced{}(p).objective / best);
   }
@@ -357,11 +408,13 @@ TEST(Balanced, RecordedLoads) {
   struct expectation {
     char const* file;
     std::int32_t slots, ranks;
-    double peer, mean, worst;  ///< the peer's figure, which eplb reproduces, and what is asked of balanced
+    double peer, mean,
+        worst;  ///< the peer's figure, which eplb reproduces, and what is asked of balanced
   };
   for (auto const& [file, slots, ranks, peer, mean, worst] :
        {expectation{"esft_translation.csv", 72, 8, 1.0041, 1.0002, 1.0005},
-        expectation{"esft_translation.csv", 80, 16, 1.0136, 1.001, 1.002}, expectation{"esft_law.csv", 80, 16, 1.0285, 1.001, 1.003},
+        expectation{"esft_translation.csv", 80, 16, 1.0136, 1.001, 1.002},
+        expectation{"esft_law.csv", 80, 16, 1.0285, 1.001, 1.003},
         expectation{"zipf12.csv", 64, 16, 1.0194, 1.009, 1.02}}) {
     auto const p = recorded(file, slots, ranks);
     EXPECT_NEAR(shunt::eplb{}(p).objective, peer, 5e-5) << file;
@@ -379,7 +432,8 @@ TEST(Balanced, StopsWhenAsked) {
   stop.request_stop();
   auto const answer = shunt::balanced{}(p, stop.get_token());
   EXPECT_EQ(answer.plan, shunt::eplb{}(p).plan);
-  EXPECT_EQ(shunt::balanced{.effort = 500}(p, std::stop_token{}), shunt::balanced{.effort = 500}(p));
+  EXPECT_EQ(shunt::balanced{.effort = 500}(p, std::stop_token{}),
+            shunt::balanced{.effort = 500}(p));
   EXPECT_EQ(field_of([&] { (void)shunt::balanced{.effort = -1}(p); }), "effort");
   EXPECT_EQ(field_of([&] { (void)shunt::balanced{.tolerance = -1}(p); }), "tolerance");
 }
@@ -389,9 +443,13 @@ TEST(Balanced, StopsWhenAsked) {
 TEST(Quotas, LawsOverRandomLayers) {
   std::mt19937_64 random(18);
   for (int i = 0; i < 2000; ++i) {
-    expert_layers p{.layers = 2, .experts = static_cast<std::int32_t>(1 + below(random, 24)), .loads = {}, .slots_per_rank = {}};
+    expert_layers p{.layers = 2,
+                    .experts = static_cast<std::int32_t>(1 + below(random, 24)),
+                    .loads = {},
+                    .slots_per_rank = {}};
     auto const ranks = 1 + below(random, 8);
-    p.slots_per_rank = shunt::deal_slots(p.experts, static_cast<std::int32_t>(ranks));  // few experts: the last ranks are dead
+    p.slots_per_rank = shunt::deal_slots(
+        p.experts, static_cast<std::int32_t>(ranks));  // few experts: the last ranks are dead
     for (int l = 0; l < 2; ++l) {
       auto const row = random_loads(random, p.experts);
       p.loads.insert(p.loads.end(), row.begin(), row.end());
@@ -410,9 +468,11 @@ TEST(Quotas, LawsOverRandomLayers) {
   }
 }
 
-/// The fewest copies of tiny layers: every set of (expert, rank) pairs, by size, each asked on its subsets (Hall): a set A of experts
-/// fits where w(A) is at most cap times the ranks that hold any of A.
-std::int64_t fewest_copies(std::vector<std::int64_t> const& loads, std::vector<std::int32_t> const& home, std::int32_t ranks,
+/// The fewest copies of tiny layers: every set of (expert, rank) pairs, by size, each asked on its
+/// subsets (Hall): a set A of experts fits where w(A) is at most cap times the ranks that hold any
+/// of A.
+std::int64_t fewest_copies(std::vector<std::int64_t> const& loads,
+                           std::vector<std::int32_t> const& home, std::int32_t ranks,
                            std::int64_t cap) {
   auto const experts = static_cast<int>(loads.size());
   int const pairs = experts * ranks;
@@ -420,7 +480,8 @@ std::int64_t fewest_copies(std::vector<std::int64_t> const& loads, std::vector<s
   for (int set = 0; set < 1 << pairs; ++set) {
     std::int64_t copies = 0;
     bool fits = true;
-    for (int e = 0; e < experts && fits; ++e) fits = (set >> (e * ranks + home[static_cast<std::size_t>(e)]) & 1) != 0;
+    for (int e = 0; e < experts && fits; ++e)
+      fits = (set >> (e * ranks + home[static_cast<std::size_t>(e)]) & 1) != 0;
     if (!fits) continue;
     for (int k = 0; k < pairs; ++k) copies += set >> k & 1;
     copies -= experts;
@@ -449,11 +510,14 @@ TEST(Quotas, TheBoundIsNoMoreThanTheFewestCopies) {
     expert_layers p{.layers = 1,
                     .experts = 4,
                     .loads = random_loads(random, 4),
-                    .slots_per_rank = i % 2 == 0 ? shunt::deal_slots(4, 3) : shunt::deal_slots(4, 2)};
+                    .slots_per_rank =
+                        i % 2 == 0 ? shunt::deal_slots(4, 3) : shunt::deal_slots(4, 2)};
     auto const answer = shunt::quotas{}(p);
     std::int64_t total = 0;
     for (auto const w : p.loads) total += w;
-    auto const fewest = fewest_copies(p.loads, i % 2 == 0 ? std::vector<std::int32_t>{0, 0, 1, 2} : std::vector<std::int32_t>{0, 0, 1, 1},
+    auto const fewest = fewest_copies(p.loads,
+                                      i % 2 == 0 ? std::vector<std::int32_t>{0, 0, 1, 2}
+                                                 : std::vector<std::int32_t>{0, 0, 1, 1},
                                       p.ranks(), (total + p.ranks() - 1) / p.ranks());
     EXPECT_LE(answer.lower_bound, static_cast<double>(fewest));
     EXPECT_GE(answer.objective, static_cast<double>(fewest));
@@ -463,7 +527,8 @@ TEST(Quotas, TheBoundIsNoMoreThanTheFewestCopies) {
 }
 
 TEST(Quotas, RecordedLoadsNeedFewCopies) {
-  for (auto const& [file, ranks] : {std::pair{"esft_translation.csv", 16}, std::pair{"esft_law.csv", 8}, std::pair{"zipf12.csv", 16}}) {
+  for (auto const& [file, ranks] : {std::pair{"esft_translation.csv", 16},
+                                    std::pair{"esft_law.csv", 8}, std::pair{"zipf12.csv", 16}}) {
     auto const p = recorded(file, std::string(file) == "zipf12.csv" ? 16 : 64, ranks);
     auto const plan = shunt::quotas{}(p).plan;
     EXPECT_TRUE(shunt::check(p, plan).empty());
@@ -501,11 +566,14 @@ TEST(CheckQuotas, FindsWhatIsWrong) {
   using kind = shunt::quota_violation::kind;
   expert_layers const p{.experts = 2, .loads = {6, 2}, .slots_per_rank = {1, 1, 0}};
   auto const only = [&](std::vector<shunt::expert_copy> copies) {
-    auto const found = shunt::check(p, shunt::token_quotas{.first_copy = {0, static_cast<std::int32_t>(copies.size())}, .copies = copies});
+    auto const found = shunt::check(
+        p, shunt::token_quotas{.first_copy = {0, static_cast<std::int32_t>(copies.size())},
+                               .copies = copies});
     EXPECT_EQ(found.size(), 1u);
     return found.at(0).what;
   };
-  EXPECT_TRUE(shunt::check(p, shunt::token_quotas{.first_copy = {0, 1}, .copies = {{0, 1, 2}}}).empty());
+  EXPECT_TRUE(
+      shunt::check(p, shunt::token_quotas{.first_copy = {0, 1}, .copies = {{0, 1, 2}}}).empty());
   EXPECT_EQ(only({}), kind::over_cap);
   EXPECT_EQ(only({{0, 1, 1}, {0, 1, 1}}), kind::twice);
   EXPECT_EQ(only({{0, 1, 2}, {0, 2, 1}}), kind::unknown);
@@ -514,10 +582,12 @@ TEST(CheckQuotas, FindsWhatIsWrong) {
   EXPECT_EQ(only({{0, 1, 2}, {1, 1, 1}}), kind::at_home);
   EXPECT_EQ(only({{0, 1, 5}, {1, 0, 3}}), kind::too_many);
   EXPECT_EQ(shunt::check(p, shunt::token_quotas{})[0].what, kind::shape);
-  EXPECT_EQ(shunt::check(p, shunt::token_quotas{.first_copy = {0, 2}, .copies = {}})[0].what, kind::shape);
+  EXPECT_EQ(shunt::check(p, shunt::token_quotas{.first_copy = {0, 2}, .copies = {}})[0].what,
+            kind::shape);
   auto without_homes = p;
   without_homes.slots_per_rank = {1, 0, 0};
-  auto const found = shunt::check(without_homes, shunt::token_quotas{.first_copy = {0, 0}, .copies = {}});
+  auto const found =
+      shunt::check(without_homes, shunt::token_quotas{.first_copy = {0, 0}, .copies = {}});
   ASSERT_EQ(found.size(), 1u);
   EXPECT_EQ(found[0].what, kind::no_homes);
   EXPECT_EQ(to_string(found[0]), "slots that are homes: found 1, wanted 2");
@@ -536,7 +606,8 @@ TEST(ExactSplit, IsHallsRatio) {
     std::int64_t wanted = 0;
     for (int subset = 1; subset < 1 << p.experts; ++subset) {
       std::int64_t tokens = 0, ranks = 0;
-      for (int e = 0; e < p.experts; ++e) tokens += subset >> e & 1 ? p.loads[static_cast<std::size_t>(e)] : 0;
+      for (int e = 0; e < p.experts; ++e)
+        tokens += subset >> e & 1 ? p.loads[static_cast<std::size_t>(e)] : 0;
       for (std::size_t r = 0; r < p.slots_per_rank.size(); ++r) {
         bool holds = false;
         for (auto s = plan.first_slot[r]; s < plan.first_slot[r + 1]; ++s)
@@ -596,7 +667,8 @@ TEST(Incremental, KeepsItsBudgetAndNeverGetsWorse) {
 
 TEST(Incremental, FindsTheOneMoveThatIsNeeded) {
   // expert 0 doubled: a second replica of it in place of one of expert 2's
-  expert_layers const p{.experts = 3, .loads = {20, 10, 10}, .slots_per_rank = {2, 2}, .previous = {0, 2, 1, 2}};
+  expert_layers const p{
+      .experts = 3, .loads = {20, 10, 10}, .slots_per_rank = {2, 2}, .previous = {0, 2, 1, 2}};
   auto const answer = shunt::incremental{.moves = 1}(p);
   EXPECT_EQ(answer.plan.expert_of, (std::vector<expert_id>{0, 2, 1, 0}));
   EXPECT_EQ(answer.status, status::optimal);

@@ -26,7 +26,8 @@ std::int64_t below(std::mt19937_64& random, std::int64_t bound) {
   return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound));
 }
 
-expert_layers random_problem(std::mt19937_64& random, std::int32_t most_layers, std::int32_t most_experts, std::int32_t most_slots) {
+expert_layers random_problem(std::mt19937_64& random, std::int32_t most_layers,
+                             std::int32_t most_experts, std::int32_t most_slots) {
   expert_layers p;
   do {
     p = {};
@@ -37,9 +38,11 @@ expert_layers random_problem(std::mt19937_64& random, std::int32_t most_layers, 
     auto const ranks = p.ranks_per_node * (2 + below(random, 2));
     bool const equal = below(random, 2) == 0;
     auto const slots = 1 + below(random, 3);
-    for (std::int64_t r = 0; r < ranks; ++r) p.slots_per_rank.push_back(static_cast<std::int32_t>(equal ? slots : below(random, 4)));
+    for (std::int64_t r = 0; r < ranks; ++r)
+      p.slots_per_rank.push_back(static_cast<std::int32_t>(equal ? slots : below(random, 4)));
   } while (p.slots() < p.experts || p.slots() > most_slots);
-  for (std::int32_t i = 0; i < p.layers * p.experts; ++i) p.loads.push_back(below(random, 4) == 0 ? 500 + below(random, 900) : below(random, 90));
+  for (std::int32_t i = 0; i < p.layers * p.experts; ++i)
+    p.loads.push_back(below(random, 4) == 0 ? 500 + below(random, 900) : below(random, 90));
   return p;
 }
 
@@ -54,11 +57,13 @@ TEST(SpilledGroups, NeverWorseThanWholeGroupsAndWithinTheLimit) {
     spilled_groups const solver{.limit = limit, .first = first};
     auto const answer = solver(p);
     EXPECT_EQ(solver(p), answer);
-    EXPECT_EQ(answer.status == shunt::status::infeasible, whole.status == shunt::status::infeasible);
+    EXPECT_EQ(answer.status == shunt::status::infeasible,
+              whole.status == shunt::status::infeasible);
     if (!whole.has_plan()) continue;
     EXPECT_TRUE(shunt::check(p, answer.plan).empty());
     for (layer_id l : shunt::ids<layer_id>(p.layers)) {
-      double const now = shunt::max_over_mean(p.loads_of(l), answer.plan, l), before = shunt::max_over_mean(p.loads_of(l), whole.plan, l);
+      double const now = shunt::max_over_mean(p.loads_of(l), answer.plan, l),
+                   before = shunt::max_over_mean(p.loads_of(l), whole.plan, l);
       EXPECT_LE(now, before);
       auto const spilled = shunt::spilled_replicas(p, answer.plan, l);
       EXPECT_LE(spilled, limit + shunt::spilled_replicas(p, whole.plan, l));
@@ -95,7 +100,8 @@ TEST(SpilledGroups, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
     auto const limit = static_cast<std::int32_t>(1 + below(random, 3));
     auto const answer = spilled_groups{.limit = limit}(p);
     if (!answer.has_plan()) continue;
-    double const best = best_of_all(p, answer.plan, limit + shunt::spilled_replicas(p, shunt::balanced{}(p).plan, 0));
+    double const best = best_of_all(
+        p, answer.plan, limit + shunt::spilled_replicas(p, shunt::balanced{}(p).plan, 0));
     EXPECT_GE(answer.objective, best - 1e-9);
     equal += answer.objective <= best + 1e-6;
     ++cases;
@@ -104,8 +110,14 @@ TEST(SpilledGroups, IsAtOrAboveTheBestOfAllPlacementsAndMostlyAtIt) {
 }
 
 TEST(SpilledGroups, ByHand) {
-  // group 0 has 90 of 120 tokens; whole groups leave a node with 45 a rank, one replica of expert 0 over there leaves 40, 40 and 20, 20
-  expert_layers p{.layers = 1, .experts = 4, .loads = {60, 30, 15, 15}, .slots_per_rank = {2, 2, 2, 2}, .ranks_per_node = 2, .groups = 2};
+  // group 0 has 90 of 120 tokens; whole groups leave a node with 45 a rank, one replica of expert 0
+  // over there leaves 40, 40 and 20, 20
+  expert_layers p{.layers = 1,
+                  .experts = 4,
+                  .loads = {60, 30, 15, 15},
+                  .slots_per_rank = {2, 2, 2, 2},
+                  .ranks_per_node = 2,
+                  .groups = 2};
   auto const whole = shunt::balanced{}(p);
   EXPECT_DOUBLE_EQ(whole.objective, 1.5);
   EXPECT_EQ(shunt::spilled_replicas(p, whole.plan, 0), 0);

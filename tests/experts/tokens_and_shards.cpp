@@ -36,11 +36,13 @@ routed_tokens random_tokens(std::mt19937_64& random) {
   p.experts = static_cast<std::int32_t>(1 + below(random, 6));
   auto const ranks = 1 + below(random, 7);
   for (std::int64_t r = 0; r < ranks; ++r) {
-    for (auto slots = below(random, 5); slots > 0; --slots) p.expert_of.push_back(below(random, p.experts));
+    for (auto slots = below(random, 5); slots > 0; --slots)
+      p.expert_of.push_back(below(random, p.experts));
     p.first_slot.push_back(p.slots());
   }
   auto const most = std::int64_t{1} << below(random, 12);
-  for (std::int64_t i = 0; i < ranks * p.experts; ++i) p.counts.push_back(below(random, 3) == 0 ? 0 : below(random, most));
+  for (std::int64_t i = 0; i < ranks * p.experts; ++i)
+    p.counts.push_back(below(random, 3) == 0 ? 0 : below(random, most));
   p.capacity = below(random, most * ranks);
   return p;
 }
@@ -68,7 +70,8 @@ TEST(CapacitySplit, KeepsItsLaws) {
       std::vector<std::int32_t> hosted;
       for (std::int32_t s = 0; s < p.slots(); ++s)
         if (p.expert_of[static_cast<std::size_t>(s)] == expert_id{e}) hosted.push_back(s);
-      std::int64_t total = 0, dropped = 0, most = 0, least = std::numeric_limits<std::int64_t>::max();
+      std::int64_t total = 0, dropped = 0, most = 0,
+                   least = std::numeric_limits<std::int64_t>::max();
       for (std::int32_t r = 0; r < p.ranks(); ++r) {
         total += p.count(r, e);
         dropped += plan.drops(r, e);
@@ -92,8 +95,8 @@ TEST(CapacitySplit, KeepsItsLaws) {
         std::int64_t away = 0, room = 0;
         for (std::size_t k = 0; k < hosted.size(); ++k) {
           auto const s = static_cast<std::size_t>(hosted[k]);
-          bool const local =
-              hosted[k] >= p.first_slot[static_cast<std::size_t>(r)] && hosted[k] < p.first_slot[static_cast<std::size_t>(r) + 1];
+          bool const local = hosted[k] >= p.first_slot[static_cast<std::size_t>(r)] &&
+                             hosted[k] < p.first_slot[static_cast<std::size_t>(r) + 1];
           if (local)
             room += loads[k] - plan.sent(r, s);
           else
@@ -114,8 +117,10 @@ TEST(CapacitySplit, DropsWhatTheMeasureForetells) {
   for (int i = 0; i < 500; ++i) {
     std::int32_t const ranks = static_cast<std::int32_t>(1 + below(random, 8)),
                        experts = static_cast<std::int32_t>(1 + below(random, 2 * ranks));
-    shunt::expert_layers layers{
-        .experts = experts, .loads = {}, .slots_per_rank = std::vector<std::int32_t>(static_cast<std::size_t>(ranks), 2)};
+    shunt::expert_layers layers{.experts = experts,
+                                .loads = {},
+                                .slots_per_rank =
+                                    std::vector<std::int32_t>(static_cast<std::size_t>(ranks), 2)};
     std::vector<std::int64_t> counts, before, now(static_cast<std::size_t>(experts), 0);
     for (std::int32_t c = 0; c < ranks * experts; ++c) {
       counts.push_back(below(random, 1 + below(random, 100)));
@@ -125,16 +130,23 @@ TEST(CapacitySplit, DropsWhatTheMeasureForetells) {
     auto const placement = shunt::swift_moe{}(layers).plan;
     std::int64_t total = 0;
     for (auto const n : now) total += n;
-    auto const capacity = shunt::slot_capacity(total, layers.slots(), {.numerator = 5, .denominator = 4});
+    auto const capacity =
+        shunt::slot_capacity(total, layers.slots(), {.numerator = 5, .denominator = 4});
     auto const answer = shunt::capacity_split{}(shunt::routed(placement, 0, counts, capacity));
-    EXPECT_EQ(answer.objective, static_cast<double>(shunt::drops_under_capacity(now, placement, 0, capacity)));
+    EXPECT_EQ(answer.objective,
+              static_cast<double>(shunt::drops_under_capacity(now, placement, 0, capacity)));
     EXPECT_EQ(shunt::capacity_split{}(shunt::routed(placement, 0, counts)).objective, 0);
   }
 }
 
 TEST(CapacitySplit, GoldenCase) {
-  // expert 0 has slots 0 and 1 on rank 0 and slot 2 on rank 1, expert 1 has slot 3 on rank 1; rank 2 has none
-  routed_tokens const p{.experts = 2, .counts = {10, 1, 2, 0, 6, 9}, .first_slot = {0, 2, 4, 4}, .expert_of = {0, 0, 0, 1}, .capacity = 5};
+  // expert 0 has slots 0 and 1 on rank 0 and slot 2 on rank 1, expert 1 has slot 3 on rank 1; rank
+  // 2 has none
+  routed_tokens const p{.experts = 2,
+                        .counts = {10, 1, 2, 0, 6, 9},
+                        .first_slot = {0, 2, 4, 4},
+                        .expert_of = {0, 0, 0, 1},
+                        .capacity = 5};
   auto const plan = shunt::capacity_split{}(p).plan;
   // expert 0: 18 tokens, 15 kept; 3 dropped: floors of 3 * 10/18, 12/18, 18/18 are 1, 2, 3
   // expert 1: 10 tokens, 5 kept; 5 dropped: floors of 5 * 1/10, 1/10, 10/10 are 0, 0, 5
@@ -144,7 +156,10 @@ TEST(CapacitySplit, GoldenCase) {
 
 TEST(CapacitySplit, SingleTokensOfManySourcesSpreadOut) {
   // 16 ranks with one token each, one with 160, none of them with a slot; 8 ranks have one each
-  routed_tokens p{.experts = 1, .counts = std::vector<std::int64_t>(25, 0), .first_slot = {0}, .expert_of = std::vector<expert_id>(8, 0)};
+  routed_tokens p{.experts = 1,
+                  .counts = std::vector<std::int64_t>(25, 0),
+                  .first_slot = {0},
+                  .expert_of = std::vector<expert_id>(8, 0)};
   for (std::int32_t r = 0; r < 25; ++r) {
     p.counts[static_cast<std::size_t>(r)] = r < 16 ? 1 : r == 16 ? 160 : 0;
     p.first_slot.push_back(std::max(0, r - 16));
@@ -160,7 +175,8 @@ TEST(CapacitySplit, SingleTokensOfManySourcesSpreadOut) {
 
 TEST(CapacitySplit, LargeCountsStayExact) {
   std::int64_t const half = (std::int64_t{1} << 30) - 1;
-  routed_tokens p{.experts = 1, .counts = {half, 0, half}, .first_slot = {0, 1, 3, 3}, .expert_of = {0, 0, 0}};
+  routed_tokens p{
+      .experts = 1, .counts = {half, 0, half}, .first_slot = {0, 1, 3, 3}, .expert_of = {0, 0, 0}};
   EXPECT_TRUE(shunt::check(p, shunt::capacity_split{}(p).plan).empty());
   p.capacity = half / 3;
   EXPECT_TRUE(shunt::check(p, shunt::capacity_split{}(p).plan).empty());
@@ -171,7 +187,8 @@ TEST(CapacitySplit, LargeCountsStayExact) {
 }
 
 TEST(CapacitySplit, AnExpertWithoutASlot) {
-  routed_tokens p{.experts = 2, .counts = {3, 4}, .first_slot = {0, 1}, .expert_of = {0}, .capacity = 10};
+  routed_tokens p{
+      .experts = 2, .counts = {3, 4}, .first_slot = {0, 1}, .expert_of = {0}, .capacity = 10};
   EXPECT_EQ(shunt::capacity_split{}(p).objective, 4);
   p.capacity = shunt::dropless;
   auto const answer = shunt::capacity_split{}(p);
@@ -190,12 +207,19 @@ TEST(SlotCapacity, RoundsUp) {
   EXPECT_EQ(field_of([] { (void)shunt::slot_capacity(1, 0); }), "slots");
   EXPECT_EQ(field_of([] { (void)shunt::slot_capacity(1, 1, {.numerator = -1}); }), "numerator");
   EXPECT_EQ(field_of([] { (void)shunt::slot_capacity(1, 1, {.denominator = 0}); }), "denominator");
-  EXPECT_EQ(field_of([] { (void)shunt::slot_capacity(std::numeric_limits<std::int64_t>::max(), 1, {.numerator = 2}); }), "tokens");
+  EXPECT_EQ(field_of([] {
+              (void)shunt::slot_capacity(std::numeric_limits<std::int64_t>::max(), 1,
+                                         {.numerator = 2});
+            }),
+            "tokens");
 }
 
 TEST(BadRoutedTokens, AreNamed) {
-  routed_tokens const good{.experts = 2, .counts = {1, 2, 3, 4}, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
-  auto const solved = [](routed_tokens const& p) { return [p] { (void)shunt::capacity_split{}(p); }; };
+  routed_tokens const good{
+      .experts = 2, .counts = {1, 2, 3, 4}, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
+  auto const solved = [](routed_tokens const& p) {
+    return [p] { (void)shunt::capacity_split{}(p); };
+  };
   EXPECT_EQ(field_of(solved(good)), "nothing thrown");
   auto bad = good;
   bad.experts = 0;
@@ -234,31 +258,48 @@ TEST(BadRoutedTokens, AreNamed) {
 
 TEST(CheckTokenSplit, FindsWhatIsWrong) {
   using kind = shunt::split_violation::kind;
-  routed_tokens const p{.experts = 2, .counts = {4, 1, 2, 2}, .first_slot = {0, 2, 3}, .expert_of = {0, 0, 1}, .capacity = 3};
-  token_split const good{.sources = 2, .slots = 3, .experts = 2, .tokens = {2, 2, 1, 1, 1, 2}, .dropped = {0, 0, 0, 0}};
+  routed_tokens const p{.experts = 2,
+                        .counts = {4, 1, 2, 2},
+                        .first_slot = {0, 2, 3},
+                        .expert_of = {0, 0, 1},
+                        .capacity = 3};
+  token_split const good{.sources = 2,
+                         .slots = 3,
+                         .experts = 2,
+                         .tokens = {2, 2, 1, 1, 1, 2},
+                         .dropped = {0, 0, 0, 0}};
   EXPECT_TRUE(shunt::check(p, good).empty());
   auto bad = good;
   bad.sent(0, 0) = 1;
   EXPECT_EQ(shunt::check(p, bad),
-            (std::vector<shunt::split_violation>{{.what = kind::not_conserved, .source = 0, .expert = 0, .found = 3, .wanted = 4}}));
-  EXPECT_EQ(to_string(shunt::check(p, bad)[0]), "source 0, expert 0, sent and dropped: found 3, wanted 4");
+            (std::vector<shunt::split_violation>{
+                {.what = kind::not_conserved, .source = 0, .expert = 0, .found = 3, .wanted = 4}}));
+  EXPECT_EQ(to_string(shunt::check(p, bad)[0]),
+            "source 0, expert 0, sent and dropped: found 3, wanted 4");
   bad.drops(0, 0) = 1;
-  EXPECT_EQ(shunt::check(p, bad),
-            (std::vector<shunt::split_violation>{{.what = kind::dropped_with_room, .slot = 0, .expert = 0, .found = 2, .wanted = 3}}));
-  EXPECT_EQ(to_string(shunt::check(p, bad)[0]), "expert 0 drops tokens while slot 0 has room: found 2, wanted 3");
+  EXPECT_EQ(
+      shunt::check(p, bad),
+      (std::vector<shunt::split_violation>{
+          {.what = kind::dropped_with_room, .slot = 0, .expert = 0, .found = 2, .wanted = 3}}));
+  EXPECT_EQ(to_string(shunt::check(p, bad)[0]),
+            "expert 0 drops tokens while slot 0 has room: found 2, wanted 3");
   bad = good;
   bad.sent(1, 0) = 2;
   bad.sent(1, 1) = 0;
-  EXPECT_EQ(shunt::check(p, bad), (std::vector<shunt::split_violation>{{.what = kind::over_capacity, .slot = 0, .found = 4, .wanted = 3}}));
+  EXPECT_EQ(shunt::check(p, bad),
+            (std::vector<shunt::split_violation>{
+                {.what = kind::over_capacity, .slot = 0, .found = 4, .wanted = 3}}));
   EXPECT_EQ(to_string(shunt::check(p, bad)[0]), "slot 0, tokens: found 4, wanted 3");
   bad = good;
   bad.sent(1, 0) = 3;
   bad.sent(1, 1) = -1;
-  EXPECT_EQ(shunt::check(p, bad)[0], (shunt::split_violation{.what = kind::negative, .source = 1, .slot = 1, .found = -1}));
+  EXPECT_EQ(shunt::check(p, bad)[0],
+            (shunt::split_violation{.what = kind::negative, .source = 1, .slot = 1, .found = -1}));
   EXPECT_EQ(to_string(shunt::check(p, bad)[0]), "source 1, slot 1: found -1, wanted 0");
   bad = good;
   bad.drops(0, 1) = -1;
-  EXPECT_EQ(to_string(shunt::check(p, bad)[0]), "source 0, dropped of expert 1: found -1, wanted 0");
+  EXPECT_EQ(to_string(shunt::check(p, bad)[0]),
+            "source 0, dropped of expert 1: found -1, wanted 0");
   bad = good;
   bad.tokens.pop_back();
   ASSERT_EQ(shunt::check(p, bad).size(), 1u);
@@ -276,12 +317,14 @@ TEST(UniformShards, CoverEveryExpertAndBalanceTheRanks) {
     ASSERT_EQ(shunt::check(p, answer.plan), std::vector<shunt::shard_violation>{});
     std::vector<std::int64_t> owned(static_cast<std::size_t>(p.ranks), 0);
     for (auto const& shards : answer.plan.shards) {
-      EXPECT_EQ(static_cast<std::int64_t>(shards.size()), std::min<std::int64_t>(p.ranks, p.elements));
+      EXPECT_EQ(static_cast<std::int64_t>(shards.size()),
+                std::min<std::int64_t>(p.ranks, p.elements));
       for (auto const& s : shards) {
         owned[s.owner.index()] += s.size();
         EXPECT_LE(s.size(), p.elements / p.ranks + 1);
       }
-      EXPECT_TRUE(std::is_sorted(shards.begin(), shards.end(), [](shard const& a, shard const& b) { return a.owner < b.owner; }));
+      EXPECT_TRUE(std::is_sorted(shards.begin(), shards.end(),
+                                 [](shard const& a, shard const& b) { return a.owner < b.owner; }));
     }
     auto const most = *std::max_element(owned.begin(), owned.end());
     EXPECT_LE(most - *std::min_element(owned.begin(), owned.end()), 1);
@@ -302,7 +345,9 @@ TEST(UniformShards, ShardKLiesOnRankKWhereSizesDivide) {
 }
 
 TEST(BadOptimizerState, IsNamed) {
-  auto const solved = [](optimizer_state const& p) { return [p] { (void)shunt::uniform_shards{}(p); }; };
+  auto const solved = [](optimizer_state const& p) {
+    return [p] { (void)shunt::uniform_shards{}(p); };
+  };
   EXPECT_EQ(field_of(solved({})), "nothing thrown");
   EXPECT_EQ(field_of(solved({.experts = 0})), "experts");
   EXPECT_EQ(field_of(solved({.ranks = -1})), "ranks");
@@ -312,7 +357,9 @@ TEST(BadOptimizerState, IsNamed) {
   std::string text;
   EXPECT_EQ(field_of(solved({.state_bytes = 0}), &text), "state_bytes");
   EXPECT_EQ(text, "state_bytes: must be at least 1, is 0");
-  EXPECT_EQ(field_of(solved({.experts = 2, .elements = std::numeric_limits<std::int64_t>::max() / 2})), "elements");
+  EXPECT_EQ(
+      field_of(solved({.experts = 2, .elements = std::numeric_limits<std::int64_t>::max() / 2})),
+      "elements");
 }
 
 TEST(CheckShardMap, FindsWhatIsWrong) {
@@ -320,7 +367,8 @@ TEST(CheckShardMap, FindsWhatIsWrong) {
   optimizer_state const p{.experts = 1, .ranks = 2, .elements = 10};
   auto const found = [&](std::vector<shard> shards) {
     std::vector<kind> kinds;
-    for (auto const& v : shunt::check(p, shard_map{.elements = 10, .shards = {std::move(shards)}})) kinds.push_back(v.what);
+    for (auto const& v : shunt::check(p, shard_map{.elements = 10, .shards = {std::move(shards)}}))
+      kinds.push_back(v.what);
     return kinds;
   };
   using kinds = std::vector<kind>;
@@ -334,7 +382,8 @@ TEST(CheckShardMap, FindsWhatIsWrong) {
   EXPECT_EQ(found({{1, 4, 10}, {0, 0, 4}}), (kinds{kind::gap, kind::overlap, kind::gap}));
   EXPECT_EQ(found({}), kinds{kind::gap});
   auto const gap = shunt::check(p, shard_map{.elements = 10, .shards = {{{0, 0, 4}, {1, 5, 10}}}});
-  EXPECT_EQ(to_string(gap.at(0)), "expert 0, shard 1, elements left out before it: found 5, wanted 4");
+  EXPECT_EQ(to_string(gap.at(0)),
+            "expert 0, shard 1, elements left out before it: found 5, wanted 4");
   auto const empty = shunt::check(p, shard_map{});
   ASSERT_EQ(empty.size(), 2u);
   EXPECT_EQ(to_string(empty[0]), "elements: found 0, wanted 10");
@@ -342,7 +391,8 @@ TEST(CheckShardMap, FindsWhatIsWrong) {
 }
 
 TEST(Traffic, FormulasOfThePapersExample) {
-  // GPT3-175B: G = W = 3.375 GB, O = 27 GB, E = 64, s = 2, N = 2048, 64 GB/s to the host, 50 GB/s between nodes
+  // GPT3-175B: G = W = 3.375 GB, O = 27 GB, E = 64, s = 2, N = 2048, 64 GB/s to the host, 50 GB/s
+  // between nodes
   shunt::expert_traffic const t{.ranks = 2048,
                                 .slots_per_rank = 2,
                                 .experts = 64,
@@ -360,10 +410,16 @@ TEST(Traffic, FormulasOfThePapersExample) {
   auto in_device_memory = t;
   in_device_memory.host_bandwidth = std::numeric_limits<double>::infinity();
   EXPECT_NEAR(in_device_memory.overhead(), 0.015377, 5e-7);
-  EXPECT_NEAR(in_device_memory.overhead(), in_device_memory.decoupled_time(1) / in_device_memory.static_time(1) - 1, 1e-12);
-  shunt::expert_traffic const testbed{.ranks = 16, .slots_per_rank = 4, .experts = 16, .network_bandwidth = 12.5, .host_bandwidth = 32};
+  EXPECT_NEAR(in_device_memory.overhead(),
+              in_device_memory.decoupled_time(1) / in_device_memory.static_time(1) - 1, 1e-12);
+  shunt::expert_traffic const testbed{.ranks = 16,
+                                      .slots_per_rank = 4,
+                                      .experts = 16,
+                                      .network_bandwidth = 12.5,
+                                      .host_bandwidth = 32};
   EXPECT_NEAR(testbed.overhead(), 0.22, 0.005);
-  shunt::expert_traffic one_box{.ranks = 8, .slots_per_rank = 2, .experts = 8, .network_bandwidth = 50, .host_bandwidth = 64};
+  shunt::expert_traffic one_box{
+      .ranks = 8, .slots_per_rank = 2, .experts = 8, .network_bandwidth = 50, .host_bandwidth = 64};
   EXPECT_NEAR(one_box.overhead(), 0.42, 0.005);
   one_box.host_bandwidth = std::numeric_limits<double>::infinity();
   EXPECT_NEAR(one_box.overhead(), 0.75, 1e-12);

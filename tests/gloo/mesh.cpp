@@ -88,14 +88,17 @@ class processes {
 
 void pass_round(gloo_mesh& net, std::int64_t token) {
   auto const& all = net.members();
-  auto const at = static_cast<std::size_t>(std::find(all.begin(), all.end(), net.rank()) - all.begin());
+  auto const at =
+      static_cast<std::size_t>(std::find(all.begin(), all.end(), net.rank()) - all.begin());
   std::int64_t got = 0;
   net.send(all[(at + 1) % all.size()], 3, std::as_bytes(std::span(&token, 1)));
-  net.receive(all[(at + all.size() - 1) % all.size()], 3, std::as_writable_bytes(std::span(&got, 1)));
+  net.receive(all[(at + all.size() - 1) % all.size()], 3,
+              std::as_writable_bytes(std::span(&got, 1)));
   if (got != token) throw std::logic_error("another token came round");
 }
 
-// The conformance of other executors, on processes: every rank of a random program ends with the memory that the reference gives it.
+// The conformance of other executors, on processes: every rank of a random program ends with the
+// memory that the reference gives it.
 TEST(gloo_mesh, programs_give_what_the_reference_gives) {
   dice d(21);
   for (int round = 0; round < 6; ++round) {
@@ -121,8 +124,8 @@ TEST(gloo_mesh, programs_give_what_the_reference_gives) {
   }
 }
 
-// Killed and stopped processes are noticed, the survivors agree, meet again under their old numbers and go on; who was stopped finds itself
-// fenced off when it wakes up.
+// Killed and stopped processes are noticed, the survivors agree, meet again under their old numbers
+// and go on; who was stopped finds itself fenced off when it wakes up.
 TEST(gloo_mesh, survivors_agree_and_go_on) {
   constexpr std::int32_t ranks = 5;
   for (int const how : {SIGKILL, SIGSTOP}) {
@@ -144,7 +147,8 @@ TEST(gloo_mesh, survivors_agree_and_go_on) {
             if (epoch == 0 && rounds == 20 && self == 4) raise(how);
           }
         } catch (std::exception const& error) {
-          if (!dynamic_cast<peer_lost const*>(&error) && !dynamic_cast<run_aborted const*>(&error)) throw;
+          if (!dynamic_cast<peer_lost const*>(&error) && !dynamic_cast<run_aborted const*>(&error))
+            throw;
           if (epoch == 0 && self == 1) raise(how);  // before it can agree
           std::vector<survivor> left;
           try {
@@ -164,7 +168,8 @@ TEST(gloo_mesh, survivors_agree_and_go_on) {
       }
       return 7;
     });
-    for (rank_id const r : {rank_id{0}, rank_id{2}, rank_id{3}}) EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
+    for (rank_id const r : {rank_id{0}, rank_id{2}, rank_id{3}})
+      EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
     for (rank_id const r : {rank_id{1}, rank_id{4}}) {
       if (how == SIGSTOP) all.signal(r, SIGCONT);
       EXPECT_EQ(all.status(r), how == SIGKILL ? -SIGKILL : 5) << "rank " << r.value();
@@ -172,7 +177,8 @@ TEST(gloo_mesh, survivors_agree_and_go_on) {
   }
 }
 
-// A peer that takes nothing for a while, not as long as to be lost, gets all in the end: what it was sent is kept until then.
+// A peer that takes nothing for a while, not as long as to be lost, gets all in the end: what it
+// was sent is kept until then.
 TEST(gloo_mesh, a_peer_may_be_slow_to_read) {
   meeting_place const at;
   processes all(2, [&](rank_id self) {
@@ -198,8 +204,9 @@ TEST(gloo_mesh, a_peer_may_be_slow_to_read) {
   for (rank_id const r : ids<rank_id>(2)) EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
 }
 
-// Rank 1 has no patience and takes the slow rank 0 for lost, and nobody else does. All the same nobody may wait for the two of them. In the
-// end all are left, or all but rank 0 where it signs in too late.
+// Rank 1 has no patience and takes the slow rank 0 for lost, and nobody else does. All the same
+// nobody may wait for the two of them. In the end all are left, or all but rank 0 where it signs in
+// too late.
 TEST(gloo_mesh, who_lost_nobody_is_called_off_by_who_did) {
   meeting_place const at;
   processes all(3, [&](rank_id self) {
@@ -207,7 +214,8 @@ TEST(gloo_mesh, who_lost_nobody_is_called_off_by_who_did) {
     gloo_mesh net(config, 0, everyone(3), self);
     std::atomic<bool> over = false;
     std::thread talk([&] {  // rank 2 is heard of all the time
-      for (std::int64_t n = 1; self == 2 && !over; ++n, std::this_thread::sleep_for(5ms)) net.tell(n);
+      for (std::int64_t n = 1; self == 2 && !over; ++n, std::this_thread::sleep_for(5ms))
+        net.tell(n);
     });
     auto const begun = std::chrono::steady_clock::now();
     bool const all_told = net.told_by_all(1'000'000);
@@ -231,7 +239,11 @@ TEST(gloo_mesh, who_lost_nobody_is_called_off_by_who_did) {
     over = true;
     talk.join();
     std::vector<survivor> const three{{0, 7}, {1, 7}, {2, 7}}, two{{1, 7}, {2, 7}};
-    return all_told ? 1 : !soon ? 2 : !aborted ? 3 : left == three || (left == two && (self != 0 || late)) ? 0 : 4;
+    return all_told                                                ? 1
+           : !soon                                                 ? 2
+           : !aborted                                              ? 3
+           : left == three || (left == two && (self != 0 || late)) ? 0
+                                                                   : 4;
   });
   for (rank_id const r : ids<rank_id>(3)) EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
 }
@@ -248,17 +260,23 @@ TEST(gloo_mesh, says_who_did_not_come) {
     gloo_mesh const net({.directory = at.path, .patience = 50ms}, 0, {0, 2, 7}, 2);
     FAIL() << "met nobody";
   } catch (no_mesh const& error) {
-    EXPECT_NE(std::string(error.what()).find("after 50 ms these ranks did not come to epoch0: 0, 7"), std::string::npos) << error.what();
+    EXPECT_NE(
+        std::string(error.what()).find("after 50 ms these ranks did not come to epoch0: 0, 7"),
+        std::string::npos)
+        << error.what();
   }
   try {  // it has signed in above, and is still there for all that this one knows
     gloo_mesh const net({.directory = at.path, .patience = 50ms}, 0, {0, 2, 7}, 2);
     FAIL() << "came twice";
   } catch (no_mesh const& error) {
-    EXPECT_NE(std::string(error.what()).find("rank 2 is there already, in epoch0"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("rank 2 is there already, in epoch0"),
+              std::string::npos)
+        << error.what();
   }
   EXPECT_THROW(gloo_mesh({.directory = at.path}, 1, {0, 1}, 2), std::invalid_argument);
   EXPECT_THROW(gloo_mesh({.directory = "/proc/nowhere"}, 0, {0}, 0), no_mesh);
-  EXPECT_THROW(gloo_mesh({.directory = at.path, .interface = "no-such-interface"}, 2, {0}, 0), no_mesh);
+  EXPECT_THROW(gloo_mesh({.directory = at.path, .interface = "no-such-interface"}, 2, {0}, 0),
+               no_mesh);
 }
 
 TEST(gloo_mesh, alone_needs_nobody) {
@@ -269,7 +287,9 @@ TEST(gloo_mesh, alone_needs_nobody) {
   EXPECT_EQ(net.size(), 1);
   net.flush();
   net.close();
-  EXPECT_EQ(agree({.directory = at.path}, 0, {3}, 3, [] { return std::vector<rank_id>{}; }, 8), (std::vector<survivor>{{3, 8}}));
+  EXPECT_EQ(agree(
+                {.directory = at.path}, 0, {3}, 3, [] { return std::vector<rank_id>{}; }, 8),
+            (std::vector<survivor>{{3, 8}}));
 }
 
 }  // namespace

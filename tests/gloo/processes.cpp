@@ -1,4 +1,5 @@
-// Training that goes on while its processes are killed: the driver of `execute/recovery.hpp`, once in every process.
+// Training that goes on while its processes are killed: the driver of `execute/recovery.hpp`, once
+// in every process.
 #include "shunt/gloo/processes.hpp"
 
 #include <gtest/gtest.h>
@@ -30,7 +31,8 @@ constexpr std::int32_t ranks = 4, microbatches = 6;
 constexpr std::int64_t iterations = 40;
 constexpr buffer_id state = 0, gradient = 1;
 
-/// Data-parallel training of one number: doing anything twice, in part or with the wrong state shows.
+/// Data-parallel training of one number: doing anything twice, in part or with the wrong state
+/// shows.
 class counting {
  public:
   counting() : of_(ranks) {}
@@ -45,7 +47,9 @@ class counting {
       me.number[8] += (me.number[0] ^ (t.iteration * 100 + t.op.microbatch.value())) % 1009;
     }
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(&of_[r.index()].number[8 * b.index()], 1)); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(&of_[r.index()].number[8 * b.index()], 1));
+  }
   void restore(rank_id r, std::int64_t iteration) {
     auto& me = of_[r.index()];
     if (me.stepped < iteration) return;
@@ -74,7 +78,8 @@ std::optional<program> plan(std::span<rank_id const> dead) {
   region const weights{state, 0, 8}, sum{gradient, 0, 8};
   for (rank_id const r : live) b.fill(r, sum);
   for (std::int32_t m = 0; m < microbatches; ++m)
-    b.compute(live[static_cast<std::size_t>(m) % live.size()], {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
+    b.compute(live[static_cast<std::size_t>(m) % live.size()],
+              {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
   auto const everyone = b.group(live);
   for (rank_id const r : live) {
     if (live.size() > 1) b.all_reduce(r, everyone, element::int64, reduction::sum, sum);
@@ -105,10 +110,11 @@ struct life {
 struct story {
   std::vector<fault> faults{};
   std::vector<join> joins{};
-  std::vector<rank_id> dead{};                    ///< in the end
-  std::vector<std::vector<rank_id>> losses{};     ///< one after another, where the test is sure of them
-  std::optional<rank_id> dies_in_recovery{};      ///< from the first loss
-  bool one_by_one = false;                        ///< a session for each iteration
+  std::vector<rank_id> dead{};  ///< in the end
+  std::vector<std::vector<rank_id>>
+      losses{};                               ///< one after another, where the test is sure of them
+  std::optional<rank_id> dies_in_recovery{};  ///< from the first loss
+  bool one_by_one = false;                    ///< a session for each iteration
 };
 
 /// A live rank's state for the one that comes.
@@ -134,7 +140,8 @@ struct mortal : counting {
 };
 
 /// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
-int train(std::string const& directory, rank_id self, story const& what, std::int64_t wanted, bool joins = false) {
+int train(std::string const& directory, rank_id self, story const& what, std::int64_t wanted,
+          bool joins = false) {
   std::signal(SIGPIPE, SIG_IGN);
   mortal w;
   w.self = self;
@@ -153,7 +160,8 @@ int train(std::string const& directory, rank_id self, story const& what, std::in
     return run_through_losses(
         here, w, plan_of_run, plan,
         [&](completed_iteration const& done) {
-          if (done.iteration != heard++) throw std::logic_error("an iteration was announced out of turn");
+          if (done.iteration != heard++)
+            throw std::logic_error("an iteration was announced out of turn");
         },
         transfer);
   };
@@ -172,7 +180,8 @@ int train(std::string const& directory, rank_id self, story const& what, std::in
     int met = 0;
     for (auto const& file : std::filesystem::directory_iterator(directory))
       met += file.path().filename().string().ends_with(".rank" + std::to_string(self.value()));
-    if (met != 1 + static_cast<int>(report.losses.size())) return 8;  // where nobody is lost they go on over the mesh they have
+    if (met != 1 + static_cast<int>(report.losses.size()))
+      return 8;  // where nobody is lost they go on over the mesh they have
   } else {
     report = go_on();
   }
@@ -186,7 +195,8 @@ int train(std::string const& directory, rank_id self, story const& what, std::in
   return 0;
 }
 
-/// Exit statuses by rank, then those of the processes that joined; minus the signal where one ended it.
+/// Exit statuses by rank, then those of the processes that joined; minus the signal where one ended
+/// it.
 std::vector<int> run(story const& what) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
@@ -218,7 +228,8 @@ TEST(gloo_processes, train_undisturbed) { EXPECT_EQ(run({}), (std::vector<int>{0
 TEST(gloo_processes, go_on_when_one_dies) {
   std::mt19937_64 random(5);
   for (rank_id const r : {rank_id{0}, rank_id{3}}) {
-    fault const f{r, static_cast<std::int64_t>(random() % iterations), static_cast<std::int32_t>(random() % 5)};
+    fault const f{r, static_cast<std::int64_t>(random() % iterations),
+                  static_cast<std::int32_t>(random() % 5)};
     SCOPED_TRACE("rank " + std::to_string(r.value()) + " iteration " + std::to_string(f.iteration));
     std::vector<int> statuses(4, 0);
     statuses[r.index()] = -SIGKILL;
@@ -227,39 +238,56 @@ TEST(gloo_processes, go_on_when_one_dies) {
 }
 
 TEST(gloo_processes, go_on_when_one_after_another_dies) {
-  EXPECT_EQ(run({.faults = {{2, 3, 1}, {0, 17, 4}, {3, 39, 2}}, .dead = {0, 2, 3}, .losses = {{2}, {0}, {3}}}),
+  EXPECT_EQ(run({.faults = {{2, 3, 1}, {0, 17, 4}, {3, 39, 2}},
+                 .dead = {0, 2, 3},
+                 .losses = {{2}, {0}, {3}}}),
             (std::vector<int>{-SIGKILL, 0, -SIGKILL, -SIGKILL}));
 }
 
 TEST(gloo_processes, go_on_when_two_die_at_once) {
-  EXPECT_EQ(run({.faults = {{1, 11, 2}, {2, 11, 2}}, .dead = {1, 2}}), (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
+  EXPECT_EQ(run({.faults = {{1, 11, 2}, {2, 11, 2}}, .dead = {1, 2}}),
+            (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
 }
 
-// Between two epochs there is no mesh but the old one: it is enough to know that nobody need wait for the second that dies.
+// Between two epochs there is no mesh but the old one: it is enough to know that nobody need wait
+// for the second that dies.
 TEST(gloo_processes, go_on_when_one_dies_while_others_recover) {
   auto const begun = std::chrono::steady_clock::now();
-  EXPECT_EQ(run({.faults = {{1, 11, 2}}, .dead = {1, 2}, .losses = {{1}, {2}}, .dies_in_recovery = rank_id{2}}),
+  EXPECT_EQ(run({.faults = {{1, 11, 2}},
+                 .dead = {1, 2},
+                 .losses = {{1}, {2}},
+                 .dies_in_recovery = rank_id{2}}),
             (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s) << "somebody waited until its patience ended";
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 40s)
+      << "somebody waited until its patience ended";
 }
 
-// Sessions between which nobody is lost share a mesh; whoever dies in one or between two is missed by the next.
+// Sessions between which nobody is lost share a mesh; whoever dies in one or between two is missed
+// by the next.
 TEST(gloo_processes, go_on_from_session_to_session) {
   EXPECT_EQ(run({.one_by_one = true}), (std::vector<int>{0, 0, 0, 0}));
-  EXPECT_EQ(run({.faults = {{2, 7, 1}, {0, 20, 3}}, .dead = {0, 2}, .losses = {{2}, {0}}, .one_by_one = true}),
+  EXPECT_EQ(run({.faults = {{2, 7, 1}, {0, 20, 3}},
+                 .dead = {0, 2},
+                 .losses = {{2}, {0}},
+                 .one_by_one = true}),
             (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0}));
   for (std::int32_t i = 0; i < 6; ++i)  // at every instruction, and after the last
-    EXPECT_EQ(run({.faults = {{1, 3, i}}, .dead = {1}, .one_by_one = true}), (std::vector<int>{0, -SIGKILL, 0, 0})) << i;
+    EXPECT_EQ(run({.faults = {{1, 3, i}}, .dead = {1}, .one_by_one = true}),
+              (std::vector<int>{0, -SIGKILL, 0, 0}))
+        << i;
 }
 
 TEST(gloo_processes, a_new_one_comes_in_a_dead_ones_place) {
-  EXPECT_EQ(run({.faults = {{2, 7, 1}}, .joins = {{2, 20}}, .losses = {{2}}}), (std::vector<int>{0, 0, -SIGKILL, 0, 0}));
+  EXPECT_EQ(run({.faults = {{2, 7, 1}}, .joins = {{2, 20}}, .losses = {{2}}}),
+            (std::vector<int>{0, 0, -SIGKILL, 0, 0}));
 }
 
-// The first that comes has missed everything the others said before; the second gets its state from whoever is the lowest then.
+// The first that comes has missed everything the others said before; the second gets its state from
+// whoever is the lowest then.
 TEST(gloo_processes, new_ones_come_again_and_again) {
-  EXPECT_EQ(run({.faults = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
-            (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0, 0}));
+  EXPECT_EQ(
+      run({.faults = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
+      (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0, 0}));
 }
 
 TEST(gloo_processes, say_who_is_missing_at_the_start) {

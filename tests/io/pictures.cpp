@@ -1,4 +1,5 @@
-// What is drawn: structure of the SVG (every operation a rectangle, well-formed, escaped), text grids as goldens, traces, tables.
+// What is drawn: structure of the SVG (every operation a rectangle, well-formed, escaped), text
+// grids as goldens, traces, tables.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,22 +22,28 @@ using namespace shunt;
 
 std::size_t count(std::string const& text, std::string_view part) {
   std::size_t n = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + part.size())) ++n;
+  for (std::size_t at = text.find(part); at != std::string::npos;
+       at = text.find(part, at + part.size()))
+    ++n;
   return n;
 }
 
-/// Elements open and close in order, attributes are quoted, and text holds no bare markup: what XML asks, as far as it is used here.
+/// Elements open and close in order, attributes are quoted, and text holds no bare markup: what XML
+/// asks, as far as it is used here.
 testing::AssertionResult well_formed(std::string const& xml) {
-  static std::regex const tag(R"(^<(/?)([a-z]+)((?: [a-zA-Z0-9:-]+="[^"<&]*(?:&(?:amp|lt|gt|quot|#39);[^"<&]*)*")*)(/?)>)");
+  static std::regex const tag(
+      R"(^<(/?)([a-z]+)((?: [a-zA-Z0-9:-]+="[^"<&]*(?:&(?:amp|lt|gt|quot|#39);[^"<&]*)*")*)(/?)>)");
   std::vector<std::string> open;
   std::size_t at = 0, roots = 0;
   while (at < xml.size()) {
     if (xml[at] != '<') {
-      if (xml[at] == '&' && !std::regex_search(xml.begin() + static_cast<std::ptrdiff_t>(at), xml.end(),
-                                               std::regex("^&(amp|lt|gt|quot|#39);"), std::regex_constants::match_continuous))
+      if (xml[at] == '&' && !std::regex_search(xml.begin() + static_cast<std::ptrdiff_t>(at),
+                                               xml.end(), std::regex("^&(amp|lt|gt|quot|#39);"),
+                                               std::regex_constants::match_continuous))
         return testing::AssertionFailure() << "bare & at " << at;
       if (xml[at] == '>') return testing::AssertionFailure() << "bare > at " << at;
-      if (static_cast<unsigned char>(xml[at]) < ' ' && xml[at] != '\n') return testing::AssertionFailure() << "control character at " << at;
+      if (static_cast<unsigned char>(xml[at]) < ' ' && xml[at] != '\n')
+        return testing::AssertionFailure() << "control character at " << at;
       ++at;
       continue;
     }
@@ -44,9 +51,11 @@ testing::AssertionResult well_formed(std::string const& xml) {
     if (end == std::string::npos) return testing::AssertionFailure() << "tag without end at " << at;
     std::string const text = xml.substr(at, end + 1 - at);
     std::smatch parts;
-    if (!std::regex_match(text, parts, tag)) return testing::AssertionFailure() << "broken tag " << text;
+    if (!std::regex_match(text, parts, tag))
+      return testing::AssertionFailure() << "broken tag " << text;
     if (parts[1].length() > 0) {
-      if (open.empty() || open.back() != parts[2]) return testing::AssertionFailure() << "unmatched " << text;
+      if (open.empty() || open.back() != parts[2])
+        return testing::AssertionFailure() << "unmatched " << text;
       open.pop_back();
     } else if (parts[4].length() == 0) {
       if (open.empty()) ++roots;
@@ -54,7 +63,8 @@ testing::AssertionResult well_formed(std::string const& xml) {
     }
     at = end + 1;
   }
-  if (!open.empty() || roots != 1) return testing::AssertionFailure() << roots << " roots, " << open.size() << " left open";
+  if (!open.empty() || roots != 1)
+    return testing::AssertionFailure() << roots << " roots, " << open.size() << " left open";
   return testing::AssertionSuccess();
 }
 
@@ -70,18 +80,24 @@ std::string svg(What const&... what) {
 
 /// Two pipelines of two stages, one micro-batch each; 1:1 is dead and 0:1 computes for it.
 struct small_case {
-  pipeline_job job{.pipelines = 2, .stages = 2, .microbatches = 1, .costs = {.step = 2}, .dead = {{1, 1}}};
-  pipeline_schedule plan{.order = {{{op_kind::forward, 0, 0, 0}, {op_kind::backward, 0, 0, 0}, {op_kind::step, 0, 0, 0}},
-                                   {{op_kind::forward, 0, 1, 0},
-                                    {op_kind::forward, 1, 1, 0},
-                                    {op_kind::backward_input, 0, 1, 0},
-                                    {op_kind::backward_input, 1, 1, 0},
-                                    {op_kind::backward_weight, 0, 1, 0},
-                                    {op_kind::backward_weight, 1, 1, 0},
-                                    {op_kind::step, 0, 1, 0}},
-                                   {{op_kind::forward, 1, 0, 0}, {op_kind::backward, 1, 0, 0}, {op_kind::step, 0, 0, 0}},
-                                   {}}};
-  timetable table{.times = {{{0, 1}, {4, 6}, {7, 9}}, {{1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}, {6, 7}, {7, 9}}, {{0, 1}, {5, 7}, {7, 9}}, {}}};
+  pipeline_job job{
+      .pipelines = 2, .stages = 2, .microbatches = 1, .costs = {.step = 2}, .dead = {{1, 1}}};
+  pipeline_schedule plan{
+      .order = {
+          {{op_kind::forward, 0, 0, 0}, {op_kind::backward, 0, 0, 0}, {op_kind::step, 0, 0, 0}},
+          {{op_kind::forward, 0, 1, 0},
+           {op_kind::forward, 1, 1, 0},
+           {op_kind::backward_input, 0, 1, 0},
+           {op_kind::backward_input, 1, 1, 0},
+           {op_kind::backward_weight, 0, 1, 0},
+           {op_kind::backward_weight, 1, 1, 0},
+           {op_kind::step, 0, 1, 0}},
+          {{op_kind::forward, 1, 0, 0}, {op_kind::backward, 1, 0, 0}, {op_kind::step, 0, 0, 0}},
+          {}}};
+  timetable table{.times = {{{0, 1}, {4, 6}, {7, 9}},
+                            {{1, 2}, {2, 3}, {3, 4}, {4, 5}, {5, 6}, {6, 7}, {7, 9}},
+                            {{0, 1}, {5, 7}, {7, 9}},
+                            {}}};
 };
 
 TEST(io_gantt, plan_becomes_rows_and_bars) {
@@ -93,7 +109,9 @@ TEST(io_gantt, plan_becomes_rows_and_bars) {
   EXPECT_EQ(chart.rows[3].dead_from, 0);
   EXPECT_FALSE(chart.rows[0].dead_from.has_value());
   ASSERT_EQ(chart.bars.size(), 13u);
-  EXPECT_EQ(std::count_if(chart.bars.begin(), chart.bars.end(), [](auto const& b) { return b.rerouted; }), 3);
+  EXPECT_EQ(
+      std::count_if(chart.bars.begin(), chart.bars.end(), [](auto const& b) { return b.rerouted; }),
+      3);
   EXPECT_EQ(chart.start, 0);
   EXPECT_EQ(chart.end, 9);
 }
@@ -137,7 +155,8 @@ TEST(io_svg, every_operation_is_one_rectangle) {
   EXPECT_EQ(count(text, "fill=\"" + std::string(colour::pink) + "\"><title>step"), 3u);
   EXPECT_EQ(count(text, ">a &lt; b &amp; &quot;c&quot;</text>"), 1u);
   EXPECT_EQ(count(text, "re-routed from pipeline 1</text>"), 1u);
-  EXPECT_EQ(count(text, ">1:0</text>"), 4u);  // the row's label, and the three operations that moved
+  EXPECT_EQ(count(text, ">1:0</text>"),
+            4u);  // the row's label, and the three operations that moved
   EXPECT_EQ(count(text, ">dead</text>"), 2u);  // in its row and in the legend
   EXPECT_EQ(count(text, "time [ticks]"), 1u);
   EXPECT_NE(text.find("forward of micro-batch 1:0, 2 to 3 ticks"), std::string::npos);
@@ -151,7 +170,11 @@ TEST(io_svg, planned_and_measured_have_one_look) {
   EXPECT_EQ(count(real, "time [ms]"), 1u);
   // Without tips and axis the pictures are the same.
   auto const bare = [](std::string const& text) {
-    return std::regex_replace(text, std::regex("<title>[^<]*</title>|time \\[[a-zµ]*\\]|<path[^>]*#dddddd[^>]*>|<text[^>]*#666666[^\n]*"), "");
+    return std::regex_replace(
+        text,
+        std::regex("<title>[^<]*</title>|time "
+                   "\\[[a-zµ]*\\]|<path[^>]*#dddddd[^>]*>|<text[^>]*#666666[^\n]*"),
+        "");
   };
   EXPECT_EQ(bare(planned), bare(real));
 }
@@ -162,7 +185,8 @@ TEST(io_svg, empty_charts_and_many_rows) {
   gantt many;
   for (std::size_t r = 0; r < 300; ++r) {
     many.rows.push_back({.label = std::to_string(r)});
-    many.bars.push_back({.row = r, .start = static_cast<ticks>(r), .end = static_cast<ticks>(r) + 1});
+    many.bars.push_back(
+        {.row = r, .start = static_cast<ticks>(r), .end = static_cast<ticks>(r) + 1});
   }
   many.end = std::int64_t{1} << 60;
   EXPECT_EQ(count(svg(many), "<title>forward"), 300u);
@@ -196,20 +220,25 @@ TEST(io_chart, one_path_a_line_and_names_at_the_ends) {
   EXPECT_EQ(count(text, "out of range"), 0u);
   static std::regex const name(R"re(y="([0-9.]+)"[^>]*>(a &amp; b|c)</text>)re");
   std::vector<double> heights;
-  for (std::sregex_iterator i(text.begin(), text.end(), name), end; i != end; ++i) heights.push_back(std::stod((*i)[1]));
+  for (std::sregex_iterator i(text.begin(), text.end(), name), end; i != end; ++i)
+    heights.push_back(std::stod((*i)[1]));
   ASSERT_EQ(heights.size(), 2u);
   EXPECT_GE(std::abs(heights[0] - heights[1]), 14);  // the lines coincide, their names don't
 }
 
 TEST(io_chart, what_cant_be_drawn_leaves_a_gap) {
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-  EXPECT_EQ(count(svg(line_chart{.lines = {{"a", {{0, 1}, {1, nan}, {2, 1}, {3, 2}}}}}), "<circle"), 1u);
-  EXPECT_EQ(count(svg(line_chart{.lines = {{"a", {{1, -1}, {2, 0}}}}, .log_y = true}), "stroke-width=\"2\""), 0u);
+  EXPECT_EQ(count(svg(line_chart{.lines = {{"a", {{0, 1}, {1, nan}, {2, 1}, {3, 2}}}}}), "<circle"),
+            1u);
+  EXPECT_EQ(count(svg(line_chart{.lines = {{"a", {{1, -1}, {2, 0}}}}, .log_y = true}),
+                  "stroke-width=\"2\""),
+            0u);
   svg(line_chart{});
   svg(line_chart{.lines = {{"flat", {{5, 0}, {5, 0}}}}});
   svg(line_chart{.lines = {{"flat", {{5, 3}, {6, 3}}}}, .log_x = true, .log_y = true});
   line_chart many{.from_zero = true};
-  for (int i = 0; i < 20; ++i) many.lines.push_back({"line " + std::to_string(i), {{0, i}, {1, i}}});
+  for (int i = 0; i < 20; ++i)
+    many.lines.push_back({"line " + std::to_string(i), {{0, i}, {1, i}}});
   EXPECT_EQ(count(svg(many), ">line 19</text>"), 1u);
 }
 
@@ -229,7 +258,10 @@ TEST(io_chart, axes_count_in_round_steps) {
 }
 
 TEST(io_heat_map, equal_neighbours_are_one_rectangle) {
-  heat_map const map{.title = "load", .columns = 4, .values = {0, 0, 1, 1, 0.5, 0.5, 0.5, std::numeric_limits<double>::quiet_NaN()}};
+  heat_map const map{
+      .title = "load",
+      .columns = 4,
+      .values = {0, 0, 1, 1, 0.5, 0.5, 0.5, std::numeric_limits<double>::quiet_NaN()}};
   auto const text = svg(map);
   EXPECT_EQ(count(text, "<rect"), 1u + 4u + 64u);  // paper, cells, scale
   EXPECT_EQ(count(text, "fill=\"" + std::string(colour::grid) + "\""), 1u);
@@ -242,12 +274,11 @@ TEST(io_text_grid, golden) {
   small_case const c;
   std::ostringstream out;
   write_text(out, gantt_of(c.job, c.plan, c.table));
-  EXPECT_EQ(out.str(),
-            "time |0                        5                   |\n"
-            " 0:0 |F0---...............B0--------.....S---------|\n"
-            " 0:1 |.....F0---F1:0-I0---I1:0-W0---W1:0-S---------|\n"
-            " 1:0 |F0---....................B0--------S---------|\n"
-            " 1:1 |xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx|\n");
+  EXPECT_EQ(out.str(), "time |0                        5                   |\n"
+                       " 0:0 |F0---...............B0--------.....S---------|\n"
+                       " 0:1 |.....F0---F1:0-I0---I1:0-W0---W1:0-S---------|\n"
+                       " 1:0 |F0---....................B0--------S---------|\n"
+                       " 1:1 |xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx|\n");
 }
 
 TEST(io_text_grid, narrow_ones_fit) {
@@ -255,41 +286,58 @@ TEST(io_text_grid, narrow_ones_fit) {
   auto const chart = gantt_of(c.job, c.plan, c.table);
   std::ostringstream nine, three;
   write_text(nine, chart, 9);
-  EXPECT_EQ(nine.str(),
-            "time |0        |\n"
-            " 0:0 |F...B0.S-|\n"
-            " 0:1 |.FFIIWWS-|\n"
-            " 1:0 |F....B0S-|\n"
-            " 1:1 |xxxxxxxxx|\n");
+  EXPECT_EQ(nine.str(), "time |0        |\n"
+                        " 0:0 |F...B0.S-|\n"
+                        " 0:1 |.FFIIWWS-|\n"
+                        " 1:0 |F....B0S-|\n"
+                        " 1:1 |xxxxxxxxx|\n");
   write_text(three, chart, 3);
   EXPECT_EQ(count(three.str(), "\n"), 5u);
   for (std::int64_t width = 1; width < 60; ++width) {
     std::ostringstream out;
     write_text(out, chart, width);
-    EXPECT_LE(out.str().find('\n'), static_cast<std::size_t>(std::max<std::int64_t>(width, 1)) + 7) << width;
+    EXPECT_LE(out.str().find('\n'), static_cast<std::size_t>(std::max<std::int64_t>(width, 1)) + 7)
+        << width;
   }
 }
 
 TEST(io_chrome_trace, true_durations_in_microseconds) {
   timeline events{.seconds_per_tick = 1e-9};
-  events.events.push_back({.rank = 1, .iteration = 2, .instruction = 3, .op = {op_kind::forward, 4, 5, 6}, .start = 1500, .end = 4250});
-  events.events.push_back({.rank = 1, .iteration = 2, .instruction = 4, .code = opcode::send, .start = 4000, .end = 5000});
+  events.events.push_back({.rank = 1,
+                           .iteration = 2,
+                           .instruction = 3,
+                           .op = {op_kind::forward, 4, 5, 6},
+                           .start = 1500,
+                           .end = 4250});
+  events.events.push_back({.rank = 1,
+                           .iteration = 2,
+                           .instruction = 4,
+                           .code = opcode::send,
+                           .start = 4000,
+                           .end = 5000});
   std::ostringstream out;
   write_trace(out, events, {.rank_names = {"zero", "the \"one\""}});
-  EXPECT_EQ(out.str(),
-            "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n"
-            "{\"name\": \"forward 4:6\", \"cat\": \"compute\", \"ph\": \"X\", \"ts\": 1.5, \"dur\": 2.75, \"pid\": 0, \"tid\": 1, "
-            "\"args\": {\"iteration\": 2, \"instruction\": 3, \"stage\": 5, \"pipeline\": 4, \"microbatch\": 6}},\n"
-            "{\"name\": \"send\", \"cat\": \"transfer\", \"ph\": \"X\", \"ts\": 4, \"dur\": 1, \"pid\": 0, \"tid\": 3, "
-            "\"args\": {\"iteration\": 2, \"instruction\": 4}},\n"
-            "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": 1, \"args\": {\"name\": \"the \\\"one\\\"\"}},\n"
-            "{\"name\": \"thread_sort_index\", \"ph\": \"M\", \"pid\": 0, \"tid\": 1, \"args\": {\"sort_index\": 0}},\n"
-            "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": 3, \"args\": {\"name\": \"the \\\"one\\\" (2)\"}},\n"
-            "{\"name\": \"thread_sort_index\", \"ph\": \"M\", \"pid\": 0, \"tid\": 3, \"args\": {\"sort_index\": 1}}\n"
-            "]}\n");
+  EXPECT_EQ(out.str(), "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n"
+                       "{\"name\": \"forward 4:6\", \"cat\": \"compute\", \"ph\": \"X\", \"ts\": "
+                       "1.5, \"dur\": 2.75, \"pid\": 0, \"tid\": 1, "
+                       "\"args\": {\"iteration\": 2, \"instruction\": 3, \"stage\": 5, "
+                       "\"pipeline\": 4, \"microbatch\": 6}},\n"
+                       "{\"name\": \"send\", \"cat\": \"transfer\", \"ph\": \"X\", \"ts\": 4, "
+                       "\"dur\": 1, \"pid\": 0, \"tid\": 3, "
+                       "\"args\": {\"iteration\": 2, \"instruction\": 4}},\n"
+                       "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": 1, "
+                       "\"args\": {\"name\": \"the \\\"one\\\"\"}},\n"
+                       "{\"name\": \"thread_sort_index\", \"ph\": \"M\", \"pid\": 0, \"tid\": 1, "
+                       "\"args\": {\"sort_index\": 0}},\n"
+                       "{\"name\": \"thread_name\", \"ph\": \"M\", \"pid\": 0, \"tid\": 3, "
+                       "\"args\": {\"name\": \"the \\\"one\\\" (2)\"}},\n"
+                       "{\"name\": \"thread_sort_index\", \"ph\": \"M\", \"pid\": 0, \"tid\": 3, "
+                       "\"args\": {\"sort_index\": 1}}\n"
+                       "]}\n");
 }
 
-integer_table read_text(std::string const& text, std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
+integer_table read_text(std::string const& text,
+                        std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
   std::istringstream in(text);
   return read_csv(in, "loads.csv", least);
 }
@@ -322,8 +370,10 @@ TEST(io_csv, refusals_name_row_column_and_value) {
   EXPECT_EQ(refusal("1,2.5\n"), "loads.csv row 1, column 2: \"2.5\" is not a whole number");
   EXPECT_EQ(refusal("1,2\n3,\n"), "loads.csv row 2, column 2: is empty");
   EXPECT_EQ(refusal("1,2\n3,-4\n"), "loads.csv row 2, column 2: must be at least 0, is -4");
-  EXPECT_EQ(refusal("9223372036854775808\n"), "loads.csv row 1, column 1: 9223372036854775808 is beyond 64 bits");
-  EXPECT_EQ(refusal(std::string("1\0,2\n", 5)), "loads.csv row 1, column 1: \"1 \" is not a whole number");
+  EXPECT_EQ(refusal("9223372036854775808\n"),
+            "loads.csv row 1, column 1: 9223372036854775808 is beyond 64 bits");
+  EXPECT_EQ(refusal(std::string("1\0,2\n", 5)),
+            "loads.csv row 1, column 1: \"1 \" is not a whole number");
   EXPECT_THROW(static_cast<void>(read_csv_file("/no/such/file.csv")), invalid_problem);
   EXPECT_THROW(static_cast<void>(read_csv_file("/")), invalid_problem);
 }

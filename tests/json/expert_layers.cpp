@@ -1,4 +1,5 @@
-// Everything that expert_layers can say goes to JSON and comes back; what doesn't fit is refused by its path.
+// Everything that expert_layers can say goes to JSON and comes back; what doesn't fit is refused by
+// its path.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -39,7 +40,9 @@ std::string refusal(char const* pointer, json value) {
 
 TEST(json_expert_layers, round_trip) {
   std::mt19937_64 random(71);
-  auto const below = [&](std::int64_t bound) { return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound)); };
+  auto const below = [&](std::int64_t bound) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(bound));
+  };
   for (int i = 0; i < 64; ++i) {  // with and without each
     auto p = complete();
     for (auto& load : p.history) load = below(std::int64_t{1} << 55);
@@ -72,24 +75,31 @@ TEST(json_expert_layers, tables_read_as_written) {
 TEST(json_expert_layers, refusals_name_the_path) {
   EXPECT_EQ(refusal("/loads/1/2", 2.5), "loads[1][2]: must be a whole number, is 2.5");
   EXPECT_EQ(refusal("/loads/1", json::array({1, 2})), "loads[1]: has 2 values, must have 3");
-  EXPECT_EQ(refusal("/loads", json::array({json::array({1, 2, 3})})), "loads: has 1 rows, must have 2");
-  EXPECT_EQ(refusal("/loads/0/0", json::parse("99999999999999999999")), "loads[0][0]: must be a whole number, is 1e+20");
+  EXPECT_EQ(refusal("/loads", json::array({json::array({1, 2, 3})})),
+            "loads: has 1 rows, must have 2");
+  EXPECT_EQ(refusal("/loads/0/0", json::parse("99999999999999999999")),
+            "loads[0][0]: must be a whole number, is 1e+20");
   EXPECT_EQ(refusal("/previous/0/3", "a"), "previous[0][3]: must be a whole number, is \"a\"");
   EXPECT_EQ(refusal("/previous/1", json::array({1})), "previous[1]: has 1 values, must have 4");
   EXPECT_EQ(refusal("/slots_per_rank/2", 2), "previous[0]: has 4 values, must have 5");
-  EXPECT_EQ(refusal("/slots_per_rank", json::array({2147483647, 2147483647})), "slots_per_rank: adds up to 4294967294");
-  EXPECT_EQ(refusal("/history/1/0", json::array({1, 2})), "history[1][0]: has 2 values, must have 3");
-  EXPECT_EQ(refusal("/history/0", json::array({json::array({1, 2, 3})})), "history[0]: has 1 rows, must have 2");
+  EXPECT_EQ(refusal("/slots_per_rank", json::array({2147483647, 2147483647})),
+            "slots_per_rank: adds up to 4294967294");
+  EXPECT_EQ(refusal("/history/1/0", json::array({1, 2})),
+            "history[1][0]: has 2 values, must have 3");
+  EXPECT_EQ(refusal("/history/0", json::array({json::array({1, 2, 3})})),
+            "history[0]: has 1 rows, must have 2");
   EXPECT_EQ(refusal("/sources/0/2/1", 0.5), "sources[0][2][1]: must be a whole number, is 0.5");
   EXPECT_EQ(refusal("/sources/0", json::array()), "sources[0]: has 0 rows, must have 3");
   EXPECT_EQ(refusal("/sources", json::array()), "sources: has 0 layers, must have 2");
   EXPECT_EQ(refusal("/groups", -1), "groups: must be at least 0, is -1");
-  EXPECT_EQ(refusal("/ranks_per_node", "two"), "ranks_per_node: must be a whole number, is \"two\"");
+  EXPECT_EQ(refusal("/ranks_per_node", "two"),
+            "ranks_per_node: must be a whole number, is \"two\"");
   EXPECT_EQ(refusal("/budget", 3), "budget: is not known here");
 }
 
 TEST(json_expert_layers, slots_of_layers_round_trip) {
-  for (shunt::layer_slots const& plan : {shunt::layer_slots{}, shunt::layer_slots{.ranks = 3, .slots = {1, 2, 0, 3, 0, 0}}}) {
+  for (shunt::layer_slots const& plan :
+       {shunt::layer_slots{}, shunt::layer_slots{.ranks = 3, .slots = {1, 2, 0, 3, 0, 0}}}) {
     json const document = plan;
     EXPECT_EQ(document.get<shunt::layer_slots>(), plan) << document.dump();
   }
@@ -101,8 +111,10 @@ TEST(json_expert_layers, slots_of_layers_round_trip) {
     }
     return "";
   };
-  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, 2], [3]]})"), "slots[1]: has 1 values, must have 2");
-  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, -2]]})"), "slots[0][1]: must be at least 0, is -2");
+  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, 2], [3]]})"),
+            "slots[1]: has 1 values, must have 2");
+  EXPECT_EQ(complaint(R"({"ranks": 2, "slots": [[1, -2]]})"),
+            "slots[0][1]: must be at least 0, is -2");
 }
 
 }  // namespace

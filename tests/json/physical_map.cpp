@@ -21,10 +21,13 @@ std::string refused(std::string const& text) {
 }
 
 TEST(PhysicalMap, ReadsBackEqual) {
-  shunt::expert_placement const plan{.layers = 2, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 2, 0, 1, 1, 1, 2, 0}};
+  shunt::expert_placement const plan{
+      .layers = 2, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 2, 0, 1, 1, 1, 2, 0}};
   auto const map = shunt::physical_map_of(plan);
   nlohmann::json const written = map;
-  EXPECT_EQ(written.dump(), R"({"log2phy":[[[0,2],[3,-1],[1,-1]],[[3,-1],[0,1],[2,-1]]],"logcnt":[[2,1,1],[1,2,1]],"phy2log":[[0,2,0,1],[1,1,2,0]]})");
+  EXPECT_EQ(
+      written.dump(),
+      R"({"log2phy":[[[0,2],[3,-1],[1,-1]],[[3,-1],[0,1],[2,-1]]],"logcnt":[[2,1,1],[1,2,1]],"phy2log":[[0,2,0,1],[1,1,2,0]]})");
   std::istringstream in(written.dump());
   EXPECT_EQ(shunt::read_json<shunt::physical_map>(in), map);
   std::istringstream alone(R"({"phy2log": [[0,2,0,1],[1,1,2,0]]})");
@@ -38,9 +41,12 @@ TEST(PhysicalMap, WhatDoesntFitIsNamed) {
   EXPECT_EQ(refused(R"({"phy2log": [[0,1],[0]]})"), "phy2log[1]: has 1 values, the first has 2");
   EXPECT_EQ(refused(R"({"phy2log": [[0,-1]]})"), "phy2log[0][1]: must be at least 0, is -1");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1.5]]})"), "phy2log[0][1]: must be a whole number, is 1.5");
-  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "logcnt": [[1,1],[1,1]]})"), "logcnt: has 2 layers, phy2log has 1");
-  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": []})"), "log2phy: has 0 layers, phy2log has 1");
-  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": [[[0],[1,0]]]})"), "log2phy[0][1]: has 2 values, the first has 1");
+  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "logcnt": [[1,1],[1,1]]})"),
+            "logcnt: has 2 layers, phy2log has 1");
+  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": []})"),
+            "log2phy: has 0 layers, phy2log has 1");
+  EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": [[[0],[1,0]]]})"),
+            "log2phy[0][1]: has 2 values, the first has 1");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "slots": 3})"), "slots: is not known here");
 }
 

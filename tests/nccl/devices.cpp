@@ -1,4 +1,5 @@
-// NCCL itself. One device is enough for one rank, which sends to itself inside a group; what needs more is skipped with the reason.
+// NCCL itself. One device is enough for one rank, which sends to itself inside a group; what needs
+// more is skipped with the reason.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -25,9 +26,12 @@ using namespace std::chrono_literals;
 using net = nccl_transport<nccl_api>;
 
 static_assert(collective_stream_transport<net>);
-static_assert(nccl_type(element::bytes) == ncclUint8 && nccl_type(element::int32) == ncclInt32 && nccl_type(element::int64) == ncclInt64 &&
-              nccl_type(element::float32) == ncclFloat32 && nccl_type(element::float64) == ncclFloat64);
-static_assert(nccl_operation(reduction::sum) == ncclSum && nccl_operation(reduction::max) == ncclMax);
+static_assert(nccl_type(element::bytes) == ncclUint8 && nccl_type(element::int32) == ncclInt32 &&
+              nccl_type(element::int64) == ncclInt64 &&
+              nccl_type(element::float32) == ncclFloat32 &&
+              nccl_type(element::float64) == ncclFloat64);
+static_assert(nccl_operation(reduction::sum) == ncclSum &&
+              nccl_operation(reduction::max) == ncclMax);
 
 int devices() {
   int count = 0;
@@ -58,7 +62,9 @@ class words {
   words(words const&) = delete;
   words& operator=(words const&) = delete;
   ~words() { (void)cudaFree(memory_); }
-  [[nodiscard]] std::span<std::byte> bytes() const { return {static_cast<std::byte*>(memory_), count_ * 8}; }
+  [[nodiscard]] std::span<std::byte> bytes() const {
+    return {static_cast<std::byte*>(memory_), count_ * 8};
+  }
   [[nodiscard]] std::vector<std::int64_t> read() const {
     std::vector<std::int64_t> values(count_);
     EXPECT_EQ(cudaMemcpy(values.data(), memory_, count_ * 8, cudaMemcpyDefault), cudaSuccess);
@@ -84,7 +90,8 @@ void finish(net const& n, cudaStream_t s) {
   auto const until = std::chrono::steady_clock::now() + 30s;
   while (cudaStreamQuery(s) == cudaErrorNotReady) {
     n.poll();
-    if (std::chrono::steady_clock::now() > until) throw std::runtime_error("the stream does not come to its end");
+    if (std::chrono::steady_clock::now() > until)
+      throw std::runtime_error("the stream does not come to its end");
   }
 }
 
@@ -115,7 +122,8 @@ std::vector<std::string> together(std::int32_t ranks, std::function<void(rank_id
   for (rank_id const r : ids<rank_id>(ranks))
     threads.emplace_back([&, r] {
       try {
-        if (cudaSetDevice(r.value() % devices()) != cudaSuccess) throw std::runtime_error("cudaSetDevice");
+        if (cudaSetDevice(r.value() % devices()) != cudaSuccess)
+          throw std::runtime_error("cudaSetDevice");
         f(r);
       } catch (std::exception const& e) {
         errors[r.index()] = e.what();
@@ -175,7 +183,9 @@ TEST_F(nccl_on_one_device, a_rank_that_never_comes_is_a_time_out) {
     net n(nccl_api::new_identity(), everybody(2), 0, {.patience = 2s});
     FAIL();
   } catch (nccl_error const& e) {
-    EXPECT_NE(std::string(e.what()).find("waited 2000 ms to join a communicator of ranks 0 1"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("waited 2000 ms to join a communicator of ranks 0 1"),
+              std::string::npos)
+        << e.what();
   }
 }
 
@@ -190,50 +200,54 @@ TEST_F(nccl_on_one_device, two_ranks_on_one_device_are_refused) {
 
 TEST_F(nccl_on_two_devices, two_ranks_reduce_and_exchange) {
   auto const id = nccl_api::new_identity();
-  EXPECT_EQ(together(2, [&](rank_id r) {
-    stream s;
-    words memory(std::vector<std::int64_t>(8, 1 + r.value()));
-    net n(id, everybody(2), r, {});
-    auto const p = neighbours(2);
-    n.prepare(p, s);
-    rank_id const both[] = {0, 1};
-    auto g = n.open_group();
-    n.all_reduce(g, both, element::int64, reduction::sum, memory.bytes(), s);
-    g.close();
-    finish(n, s);
-    EXPECT_EQ(memory.read(), std::vector<std::int64_t>(8, 3));
-    words out({10 + r.value()}), in({0});
-    auto h = n.open_group();
-    n.send(h, out.bytes(), 1 - r.value(), s);
-    n.receive(h, in.bytes(), 1 - r.value(), s);
-    h.close();
-    finish(n, s);
-    EXPECT_EQ(in.read(), std::vector<std::int64_t>{11 - r.value()});
-    n.close();
-  }), std::vector<std::string>(2));
+  EXPECT_EQ(together(2,
+                     [&](rank_id r) {
+                       stream s;
+                       words memory(std::vector<std::int64_t>(8, 1 + r.value()));
+                       net n(id, everybody(2), r, {});
+                       auto const p = neighbours(2);
+                       n.prepare(p, s);
+                       rank_id const both[] = {0, 1};
+                       auto g = n.open_group();
+                       n.all_reduce(g, both, element::int64, reduction::sum, memory.bytes(), s);
+                       g.close();
+                       finish(n, s);
+                       EXPECT_EQ(memory.read(), std::vector<std::int64_t>(8, 3));
+                       words out({10 + r.value()}), in({0});
+                       auto h = n.open_group();
+                       n.send(h, out.bytes(), 1 - r.value(), s);
+                       n.receive(h, in.bytes(), 1 - r.value(), s);
+                       h.close();
+                       finish(n, s);
+                       EXPECT_EQ(in.read(), std::vector<std::int64_t>{11 - r.value()});
+                       n.close();
+                     }),
+            std::vector<std::string>(2));
 }
 
 TEST_F(nccl_on_three_devices, survivors_go_on_without_a_rank) {
   auto const first = nccl_api::new_identity(), second = nccl_api::new_identity();
-  EXPECT_EQ(together(3, [&](rank_id r) {
-    stream s;
-    words memory({1 + r.value()});
-    net n(first, everybody(3), r, {});
-    if (r == 1) return;  // leaves without a word
-    rank_id const dead[] = {1};
-    if constexpr (nccl_api::has_shrink)
-      n.shrink(dead);
-    else
-      n.rebuild(second, {0, 2});
-    words in({0});
-    auto g = n.open_group();
-    n.send(g, memory.bytes(), 2 - r.value(), s);
-    n.receive(g, in.bytes(), 2 - r.value(), s);
-    g.close();
-    finish(n, s);
-    EXPECT_EQ(in.read(), std::vector<std::int64_t>{3 - r.value()});
-    n.close();
-  }), std::vector<std::string>(3));
+  EXPECT_EQ(together(3,
+                     [&](rank_id r) {
+                       stream s;
+                       words memory({1 + r.value()});
+                       net n(first, everybody(3), r, {});
+                       if (r == 1) return;  // leaves without a word
+                       rank_id const dead[] = {1};
+                       if constexpr (nccl_api::has_shrink)
+                         n.shrink(dead);
+                       else
+                         n.rebuild(second, {0, 2});
+                       words in({0});
+                       auto g = n.open_group();
+                       n.send(g, memory.bytes(), 2 - r.value(), s);
+                       n.receive(g, in.bytes(), 2 - r.value(), s);
+                       g.close();
+                       finish(n, s);
+                       EXPECT_EQ(in.read(), std::vector<std::int64_t>{3 - r.value()});
+                       n.close();
+                     }),
+            std::vector<std::string>(3));
 }
 
 }  // namespace

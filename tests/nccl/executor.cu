@@ -1,4 +1,5 @@
-// The executor over NCCL on real devices, works of the host in managed memory: the bits of the inline executor.
+// The executor over NCCL on real devices, works of the host in managed memory: the bits of the
+// inline executor.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
@@ -47,7 +48,8 @@ class managed_work {
         void* at = nullptr;
         EXPECT_EQ(cudaMallocManaged(&at, static_cast<std::size_t>(b.size) + 1), cudaSuccess);
         EXPECT_EQ(cudaMemset(at, 0, static_cast<std::size_t>(b.size) + 1), cudaSuccess);
-        memory_[r.index()].push_back({static_cast<std::byte*>(at), static_cast<std::size_t>(b.size)});
+        memory_[r.index()].push_back(
+            {static_cast<std::byte*>(at), static_cast<std::size_t>(b.size)});
       }
     EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
   }
@@ -59,11 +61,15 @@ class managed_work {
   }
 
   void operator()(rank_id r, task const& t) {
-    auto state = static_cast<std::uint64_t>(t.iteration) * 1'000'003U + static_cast<std::uint64_t>(t.op.microbatch.value());
+    auto state = static_cast<std::uint64_t>(t.iteration) * 1'000'003U +
+                 static_cast<std::uint64_t>(t.op.microbatch.value());
     for (region const& x : t.reads)
-      for (auto const byte : bytes(r, x)) state = (state ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3U;
+      for (auto const byte : bytes(r, x))
+        state = (state ^ std::to_integer<std::uint64_t>(byte)) * 0x100000001b3U;
     for (region const& x : t.writes)
-      for (auto& byte : bytes(r, x)) byte = static_cast<std::byte>((state = state * 6364136223846793005U + 1442695040888963407U) >> 56U);
+      for (auto& byte : bytes(r, x))
+        byte = static_cast<std::byte>(
+            (state = state * 6364136223846793005U + 1442695040888963407U) >> 56U);
   }
   std::span<std::byte> buffer(rank_id r, buffer_id b) { return memory_[r.index()][b.index()]; }
 
@@ -76,13 +82,15 @@ class managed_work {
 
  private:
   std::span<std::byte> bytes(rank_id r, region const& x) {
-    return buffer(r, x.buffer).subspan(static_cast<std::size_t>(x.offset), static_cast<std::size_t>(x.size));
+    return buffer(r, x.buffer)
+        .subspan(static_cast<std::size_t>(x.offset), static_cast<std::size_t>(x.size));
   }
   std::vector<std::vector<std::span<std::byte>>> memory_;
 };
 static_assert(work<managed_work>);
 
-/// Host functions need the words of conditions and iterations in memory that the host can read, too.
+/// Host functions need the words of conditions and iterations in memory that the host can read,
+/// too.
 struct managed_systems {
   cuda_system operator()(rank_id r) const { return cuda_system(r.value(), cuda_memory::managed); }
 };
@@ -111,9 +119,12 @@ TEST_F(nccl_executor_on_one_device, runs_every_kind_of_instruction_that_one_rank
   b.compute(0, {.microbatch = 1}, {{0, 0, 64}}, {{0, 0, 64}});
   b.copy(0, {0, 0, 64}, {1, 0, 64});
   auto const copied = b.add(0, element::int64, {0, 0, 64}, {1, 0, 64});
-  b.all_reduce(0, alone, element::int64, reduction::sum, {1, 0, 64}, {.lane = 1, .after = {copied}});
-  auto const reduced = b.all_reduce(0, alone, element::float32, reduction::max, {0, 0, 64}, {.lane = 1});
-  b.reduce_scatter(0, alone, element::int32, reduction::sum, {1, 0, 64}, {2, 0, 64}, {.after = {reduced}});
+  b.all_reduce(0, alone, element::int64, reduction::sum, {1, 0, 64},
+               {.lane = 1, .after = {copied}});
+  auto const reduced =
+      b.all_reduce(0, alone, element::float32, reduction::max, {0, 0, 64}, {.lane = 1});
+  b.reduce_scatter(0, alone, element::int32, reduction::sum, {1, 0, 64}, {2, 0, 64},
+                   {.after = {reduced}});
   b.all_gather(0, alone, {2, 0, 64}, {3, 0, 64});
   b.fill(0, {4, 0, 8});
   b.exchange(0, alone, {3, 0, 64}, {4, 0, 8}, {5, 0, 48}, {5, 56, 8});
@@ -125,8 +136,10 @@ TEST_F(nccl_executor_on_two_devices, runs_a_pipeline_with_all_lanes) {
   auto const ranks = devices() < 4 ? devices() : 4;
   pipeline_job const job{.stages = ranks, .microbatches = 2 * ranks};
   auto const plan = one_f_one_b{}(job).plan;
-  for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge})
-    expect_same_bytes(lower(job, plan, {.activation = 1024, .stash = 64, .gradient = 64, .state = 64}, {lanes, 1}));
+  for (auto const lanes :
+       {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge})
+    expect_same_bytes(lower(
+        job, plan, {.activation = 1024, .stash = 64, .gradient = 64, .state = 64}, {lanes, 1}));
 }
 
 }  // namespace

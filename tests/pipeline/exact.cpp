@@ -1,4 +1,5 @@
-// The best plans of small jobs: the exact solver against all plans there are, and what searches by steps against the exact solver.
+// The best plans of small jobs: the exact solver against all plans there are, and what searches by
+// steps against the exact solver.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -29,31 +30,42 @@ namespace {
 using namespace shunt;
 using shunt_tests::dice;
 
-pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches, std::vector<worker> dead = {}) {
-  return {.pipelines = pipelines, .stages = stages, .microbatches = microbatches, .dead = std::move(dead)};
+pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches,
+                    std::vector<worker> dead = {}) {
+  return {.pipelines = pipelines,
+          .stages = stages,
+          .microbatches = microbatches,
+          .dead = std::move(dead)};
 }
 
 std::string describe_job(pipeline_job const& job) {
-  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) + " M=" + std::to_string(job.microbatches) +
-                     " layout=" + std::string(to_string(job.layout.form())) + " transfer=" + std::to_string(job.transfer.within_node) +
-                     " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" + std::to_string(job.memory.limit) + " costs";
+  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) +
+                     " M=" + std::to_string(job.microbatches) +
+                     " layout=" + std::string(to_string(job.layout.form())) +
+                     " transfer=" + std::to_string(job.transfer.within_node) +
+                     " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
+                     std::to_string(job.memory.limit) + " costs";
   for (stage_id s : ids<stage_id>(job.stages))
-    text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
+    text += " " + std::to_string(job.costs.forward[s]) + "," +
+            std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
   for (worker const& w : job.dead) text += " dead " + std::string(describe(w));
   return text;
 }
 
-// All orders of all ranks, micro-batches of dead ranks where `routes` puts them; the least period of one kind of step.
+// All orders of all ranks, micro-batches of dead ranks where `routes` puts them; the least period
+// of one kind of step.
 class every_order {
  public:
-  every_order(pipeline_job const& job, bool split, bool stagger) : job_(job), split_(split), plan_(empty_schedule(job)) {
+  every_order(pipeline_job const& job, bool split, bool stagger)
+      : job_(job), split_(split), plan_(empty_schedule(job)) {
     plan_.staggered_step = stagger;
     routes const to(job);
     todo_.resize(static_cast<std::size_t>(job.ranks()));
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches)) todo_[job.rank_of({to.host(p, s, m), s}).index()].push_back({p, s, m});
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+          todo_[job.rank_of({to.host(p, s, m), s}).index()].push_back({p, s, m});
     order(0);
   }
   ticks least = std::numeric_limits<ticks>::max();
@@ -81,17 +93,23 @@ class every_order {
                                       : op_kind::backward;
       list.push_back({kind, x.pipeline, x.stage, x.microbatch});
       ++x.done;
-      if (kind != op_kind::forward || !job_.stash_limit(r) || stash_peak(job_, plan_)[r] <= *job_.stash_limit(r)) order(r);
+      if (kind != op_kind::forward || !job_.stash_limit(r) ||
+          stash_peak(job_, plan_)[r] <= *job_.stash_limit(r))
+        order(r);
       --x.done;
       list.pop_back();
     }
     if (job_.alive(rank_id{r}))
       for (stage_id s : job_.stages_of(r)) {
         auto const of_stage = [&](operation const& o) { return o.stage == s; };
-        auto const stepped = [&](operation const& o) { return of_stage(o) && o.kind == op_kind::step; };
+        auto const stepped = [&](operation const& o) {
+          return of_stage(o) && o.kind == op_kind::step;
+        };
         if (std::any_of(list.begin(), list.end(), stepped)) continue;
         auto const& own = todo_[static_cast<std::size_t>(r)];
-        bool const ready = std::all_of(own.begin(), own.end(), [&](item const& x) { return x.stage != s || x.done == (split_ ? 3 : 2); });
+        bool const ready = std::all_of(own.begin(), own.end(), [&](item const& x) {
+          return x.stage != s || x.done == (split_ ? 3 : 2);
+        });
         if (ready) {
           list.push_back({.kind = op_kind::step, .stage = s});
           order(r);
@@ -158,7 +176,8 @@ TEST(exact, is_the_best_of_all_orders_exhaustive) {
                      .step = d.costs(job.stages, 0, 4)};
         job.transfer = d.roll(0, 2);
         if (d.roll(0, 2) > 0) job.memory = stash_cap::per_worker(d.roll(1, 2));
-        SCOPED_TRACE(describe_job(job) + (split ? " split" : " fused") + (stagger ? " staggered" : ""));
+        SCOPED_TRACE(describe_job(job) + (split ? " split" : " fused") +
+                     (stagger ? " staggered" : ""));
         every_order const all(job, split, stagger);
         auto const answer = solve(job, branch_and_bound{.split = split, .stagger = stagger});
         ASSERT_EQ(answer.has_plan(), all.plans > 0);
@@ -181,7 +200,8 @@ TEST(exact, is_the_best_of_all_orders_exhaustive) {
   EXPECT_GT(above_the_bound, 20);
 }
 
-// S = 4, M = 6, equal unit costs: the optima that an answer-set solver found for SlipStream's figures.
+// S = 4, M = 6, equal unit costs: the optima that an answer-set solver found for SlipStream's
+// figures.
 TEST(exact, known_optima) {
   auto const none = job_of(3, 4, 6), lost = job_of(3, 4, 6, {{1, 2}});
   auto const capped = [](pipeline_job job) {
@@ -194,7 +214,8 @@ TEST(exact, known_optima) {
     double optimum;
   };
   auto const paper = [](bool split, bool stagger) {
-    return branch_and_bound{.split = split, .stagger = stagger, .rule = routing::round_robin, .most_nodes = 20'000};
+    return branch_and_bound{
+        .split = split, .stagger = stagger, .rule = routing::round_robin, .most_nodes = 20'000};
   };
   auto unequal = job_of(1, 2, 4);
   unequal.costs = {.forward = {5, 10}, .backward_input = {5, 10}, .backward_weight = {1, 1}};
@@ -228,12 +249,14 @@ TEST(exact, says_what_it_could_not_prove) {
   EXPECT_EQ(solve(job, branch_and_bound{.most_nodes = 0}).status, status::limit_reached);
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(branch_and_bound{.most_nodes = 256}(job, stop.get_token()).status, status::limit_reached);
+  EXPECT_EQ(branch_and_bound{.most_nodes = 256}(job, stop.get_token()).status,
+            status::limit_reached);
 
   auto const gone = solve(job_of(1, 2, 2, {{0, 1}}), branch_and_bound{});
   EXPECT_EQ(gone.status, status::infeasible);
   EXPECT_NE(gone.reason.find("stage 1"), text::npos);
-  auto locked = job_of(1, 4, 2);  // one stash for two stages of a rank: the second forward waits for the first backward, which waits for it
+  auto locked = job_of(1, 4, 2);  // one stash for two stages of a rank: the second forward waits
+                                  // for the first backward, which waits for it
   locked.layout = stage_layout::looped(2);
   locked.memory = stash_cap::per_worker(1);
   auto const none = solve(locked, branch_and_bound{});
@@ -264,8 +287,8 @@ pipeline_job random_job(dice& d) {
   return job;
 }
 
-// Any plan: operations in any order that works, micro-batches on any live rank of their stage, pairs overlapped here and there. One
-// without an order where it got stuck under the cap.
+// Any plan: operations in any order that works, micro-batches on any live rank of their stage,
+// pairs overlapped here and there. One without an order where it got stuck under the cap.
 pipeline_schedule random_plan(dice& d, pipeline_job const& job) {
   auto plan = empty_schedule(job);
   plan.staggered_step = d.roll(0, 1) == 0;
@@ -285,7 +308,8 @@ pipeline_schedule random_plan(dice& d, pipeline_job const& job) {
         auto const live = job.live_holders(s);
         bool const own = job.alive(worker{p, s}) && d.roll(0, 4) > 0;
         items.back().hosts.push_back(own ? job.rank_of({p, s})
-                                         : live[static_cast<std::size_t>(d.roll(0, static_cast<std::int32_t>(live.size()) - 1))]);
+                                         : live[static_cast<std::size_t>(d.roll(
+                                               0, static_cast<std::int32_t>(live.size()) - 1))]);
       }
     }
   for (;;) {
@@ -296,16 +320,19 @@ pipeline_schedule random_plan(dice& d, pipeline_job const& job) {
         rank_id const r = x.hosts[static_cast<std::size_t>(x.forwards)];
         operation const o{op_kind::forward, x.pipeline, x.forwards, x.microbatch};
         plan.order[r].push_back(o);
-        if (!job.stash_limit(r) || stash_peak(job, plan)[r] <= *job.stash_limit(r)) possible.emplace_back(i, o);
+        if (!job.stash_limit(r) || stash_peak(job, plan)[r] <= *job.stash_limit(r))
+          possible.emplace_back(i, o);
         plan.order[r].pop_back();
       } else if (x.gradients < job.stages) {
-        possible.emplace_back(
-            i, operation{split ? op_kind::backward_input : op_kind::backward, x.pipeline, job.stages - 1 - x.gradients, x.microbatch});
+        possible.emplace_back(i, operation{split ? op_kind::backward_input : op_kind::backward,
+                                           x.pipeline, job.stages - 1 - x.gradients, x.microbatch});
       }
-      for (stage_id s : x.weights) possible.emplace_back(i, operation{op_kind::backward_weight, x.pipeline, s, x.microbatch});
+      for (stage_id s : x.weights)
+        possible.emplace_back(i, operation{op_kind::backward_weight, x.pipeline, s, x.microbatch});
     }
     if (possible.empty()) break;
-    auto const [i, o] = possible[static_cast<std::size_t>(d.roll(0, static_cast<std::int32_t>(possible.size()) - 1))];
+    auto const [i, o] = possible[static_cast<std::size_t>(
+        d.roll(0, static_cast<std::int32_t>(possible.size()) - 1))];
     item& x = items[i];
     plan.order[x.hosts[o.stage.index()]].push_back(o);
     if (o.kind == op_kind::forward) ++x.forwards;
@@ -317,10 +344,14 @@ pipeline_schedule random_plan(dice& d, pipeline_job const& job) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
     auto& list = plan.order[r];
     for (std::size_t i = 0; !plan.overlapped.empty() && i + 1 < list.size(); ++i) {
-      bool const opposite = (list[i].kind == op_kind::forward) != (list[i + 1].kind == op_kind::forward);
-      bool const weight = list[i].kind == op_kind::backward_weight || list[i + 1].kind == op_kind::backward_weight;
-      bool const same = list[i].pipeline == list[i + 1].pipeline && list[i].microbatch == list[i + 1].microbatch;
-      if (opposite && !weight && !same && d.roll(0, 2) == 0) plan.overlapped[r].push_back(static_cast<std::int32_t>(i++));
+      bool const opposite =
+          (list[i].kind == op_kind::forward) != (list[i + 1].kind == op_kind::forward);
+      bool const weight =
+          list[i].kind == op_kind::backward_weight || list[i + 1].kind == op_kind::backward_weight;
+      bool const same =
+          list[i].pipeline == list[i + 1].pipeline && list[i].microbatch == list[i + 1].microbatch;
+      if (opposite && !weight && !same && d.roll(0, 2) == 0)
+        plan.overlapped[r].push_back(static_cast<std::int32_t>(i++));
     }
     if (job.alive(r))
       for (stage_id s : job.stages_of(r)) list.push_back({.kind = op_kind::step, .stage = s});
@@ -356,8 +387,8 @@ TEST(improve_order, is_never_worse_on_any_plan_of_any_layout) {
     pairs += !plan.overlapped.empty();
     for (rank_id r : ids<rank_id>(job.ranks())) {
       if (!improver.reroute) {
-        EXPECT_TRUE(
-            std::is_permutation(plan.order[r].begin(), plan.order[r].end(), answer.plan.order[r].begin(), answer.plan.order[r].end()));
+        EXPECT_TRUE(std::is_permutation(plan.order[r].begin(), plan.order[r].end(),
+                                        answer.plan.order[r].begin(), answer.plan.order[r].end()));
       } else {
         moved += plan.order[r].size() != answer.plan.order[r].size();
       }
@@ -385,7 +416,9 @@ TEST(improve_order, comes_to_the_optimum_from_the_worst_plans) {
     auto plan = random_plan(d, job);
     plan.overlapped = {};
     plan.staggered_step = stagger;
-    if (std::any_of(plan.order[0].begin(), plan.order[0].end(), [](operation const& o) { return o.kind == op_kind::backward; })) continue;
+    if (std::any_of(plan.order[0].begin(), plan.order[0].end(),
+                    [](operation const& o) { return o.kind == op_kind::backward; }))
+      continue;
     auto const best = solve(job, branch_and_bound{.stagger = stagger});
     if (best.status != status::optimal) continue;
     auto const answer = improve_order{.effort = 500'000}(job, plan);
@@ -410,12 +443,15 @@ TEST(improve_order, does_the_same_when_costs_are_scaled) {
     if (stage_without_worker(job)) continue;
     SCOPED_TRACE(describe_job(job));
     auto plan = random_plan(d, job);
-    plan.staggered_step = false;  // whole ticks: a period over several columns may be a fraction, which is rounded up
+    plan.staggered_step =
+        false;  // whole ticks: a period over several columns may be a fraction, which is rounded up
     if (!check(job, plan).empty()) continue;
     auto large = job;
-    large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input), scaled(job.costs.backward_weight), scaled(job.costs.step),
+    large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input),
+                   scaled(job.costs.backward_weight), scaled(job.costs.step),
                    job.costs.overlap_gain * 1000};
-    large.transfer = transfer_times(job.transfer.within_node * 1000, job.transfer.between_nodes * 1000, job.transfer.ranks_per_node);
+    large.transfer = transfer_times(job.transfer.within_node * 1000,
+                                    job.transfer.between_nodes * 1000, job.transfer.ranks_per_node);
     improve_order const improver{.effort = 20'000};
     auto const answer = improver(job, plan);
     EXPECT_EQ(answer.plan, improver(large, plan).plan);
@@ -451,18 +487,20 @@ TEST(exact, is_at_or_below_every_search) {
   for (int round = 0; round < 40; ++round) {
     auto job = job_of(d.roll(1, 2), d.roll(2, 4), d.roll(2, 5));
     auto const low = d.roll(0, 1) == 0 ? 1 : 80, high = low == 1 ? 20 : 120;
-    job.costs = {d.costs(job.stages, low, high), d.costs(job.stages, low, high), d.costs(job.stages, low, high)};
+    job.costs = {d.costs(job.stages, low, high), d.costs(job.stages, low, high),
+                 d.costs(job.stages, low, high)};
     job.transfer = d.roll(0, 5);
     job.memory = stash_cap::per_worker(d.roll(2, job.stages + 1));
-    if (job.pipelines > 1 && d.roll(0, 2) == 0) job.dead = {{d.roll(0, 1), d.roll(0, job.stages - 1)}};
+    if (job.pipelines > 1 && d.roll(0, 2) == 0)
+      job.dead = {{d.roll(0, 1), d.roll(0, job.stages - 1)}};
     SCOPED_TRACE(describe_job(job));
     bool const stagger = d.roll(0, 1) == 0;
     auto const best = solve(job, branch_and_bound{.stagger = stagger, .most_nodes = 5'000});
     ASSERT_TRUE(best.has_plan());
     EXPECT_GE(best.lower_bound, static_cast<double>(period_bound(job, stagger)));
     if (best.status != status::optimal) continue;
-    auto const search =
-        slipstream{.stagger = stagger, .pool = false, .effort = 100'000} | improve_order{.reroute = false, .effort = 400'000};
+    auto const search = slipstream{.stagger = stagger, .pool = false, .effort = 100'000} |
+                        improve_order{.reroute = false, .effort = 400'000};
     auto const answer = solve(job, search);
     if (job.dead.empty()) {  // with dead ranks a search may route otherwise
       EXPECT_GE(answer.objective, best.objective);
@@ -519,8 +557,10 @@ TEST(portfolio, stops_and_falls_back) {
   EXPECT_EQ(solve(job, portfolio(gpipe{}, gpipe{})), solve(job, gpipe{}));
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_EQ(portfolio(one_f_one_b{}, branch_and_bound{})(job, stop.get_token()), solve(job, one_f_one_b{}));
-  EXPECT_LT(solve(job, portfolio(one_f_one_b{}, branch_and_bound{})).objective, solve(job, one_f_one_b{}).objective);
+  EXPECT_EQ(portfolio(one_f_one_b{}, branch_and_bound{})(job, stop.get_token()),
+            solve(job, one_f_one_b{}));
+  EXPECT_LT(solve(job, portfolio(one_f_one_b{}, branch_and_bound{})).objective,
+            solve(job, one_f_one_b{}).objective);
 }
 static_assert(anytime_solver_for<portfolio<one_f_one_b, branch_and_bound>, pipeline_job>);
 static_assert(std::string_view(portfolio<gpipe>::name) == "portfolio");

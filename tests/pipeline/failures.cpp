@@ -1,4 +1,5 @@
-// What must hold where workers are dead: routes, bounds, plans for any layout, who changes seats, and the store of plans.
+// What must hold where workers are dead: routes, bounds, plans for any layout, who changes seats,
+// and the store of plans.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -50,16 +51,19 @@ pipeline_job random_job(dice& d, bool any_layout) {
   if (form == 4) {
     std::vector<rank_id> ranks;
     for (std::int32_t p = 0; p < job.pipelines; ++p)
-      for (std::int32_t s = 0; s < job.stages; ++s) ranks.push_back(p * 2 + (s * 2 < job.stages ? 0 : 1));
+      for (std::int32_t s = 0; s < job.stages; ++s)
+        ranks.push_back(p * 2 + (s * 2 < job.stages ? 0 : 1));
     job.layout = stage_layout::custom(std::move(ranks));
   }
   job.costs = {d.costs(job.stages, 1, 9), d.costs(job.stages, 1, 9), d.costs(job.stages, 0, 9),
                d.costs(job.stages, 0, 4)};
-  job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3)) : transfer_times(d.roll(0, 2), d.roll(2, 5), d.roll(1, 5));
+  job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3))
+                                   : transfer_times(d.roll(0, 2), d.roll(2, 5), d.roll(1, 5));
   if (d.roll(0, 2) == 0) {
     job.stash = {.forward = d.costs(job.stages, 2, 4), .backward_input = d.costs(job.stages, 0, 2)};
     std::vector<std::int64_t> limits;
-    for (rank_id r : ids<rank_id>(job.ranks())) limits.push_back(4 * static_cast<std::int64_t>(job.stages_of(r).size()) + d.roll(0, 8));
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      limits.push_back(4 * static_cast<std::int64_t>(job.stages_of(r).size()) + d.roll(0, 8));
     job.memory = stash_cap::per_rank(std::move(limits));
   }
   kill_some(d, job, 5);
@@ -67,11 +71,13 @@ pipeline_job random_job(dice& d, bool any_layout) {
 }
 
 std::string describe_job(pipeline_job const& job) {
-  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) + " M=" + std::to_string(job.microbatches) +
-                     " layout=" + std::string(to_string(job.layout.form())) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) +
-                     " costs";
+  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) +
+                     " M=" + std::to_string(job.microbatches) +
+                     " layout=" + std::string(to_string(job.layout.form())) +
+                     " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + " costs";
   for (stage_id s : ids<stage_id>(job.stages))
-    text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
+    text += " " + std::to_string(job.costs.forward[s]) + "," +
+            std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
   for (worker const& w : job.dead) text += " dead " + std::string(describe(w));
   return text;
@@ -84,7 +90,9 @@ TEST(failures, slipstream_plans_any_job_with_a_live_rank_at_each_stage) {
     auto const job = random_job(d, round % 2 == 1);
     SCOPED_TRACE(describe_job(job));
     for (bool const stagger : {false, true}) {
-      slipstream const solver{.stagger = stagger, .rule = round % 3 == 0 ? routing::round_robin : routing::by_load, .effort = 30'000};
+      slipstream const solver{.stagger = stagger,
+                              .rule = round % 3 == 0 ? routing::round_robin : routing::by_load,
+                              .effort = 30'000};
       auto const answer = solve(job, solver);
       ASSERT_TRUE(answer.has_plan()) << answer.reason;
       EXPECT_EQ(answer, solve(job, solver));
@@ -94,7 +102,8 @@ TEST(failures, slipstream_plans_any_job_with_a_live_rank_at_each_stage) {
       EXPECT_GE(answer.objective, answer.lower_bound);
       EXPECT_EQ(answer.status == status::optimal, answer.objective == answer.lower_bound);
       auto const peak = stash_peak(job, answer.plan);
-      for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_LE(peak[r], job.stash_limit(r).value_or(peak[r]));
+      for (rank_id r : ids<rank_id>(job.ranks()))
+        EXPECT_LE(peak[r], job.stash_limit(r).value_or(peak[r]));
       optimal[job.layout.form()] += answer.status == status::optimal;
     }
   }
@@ -158,13 +167,17 @@ TEST(failures, what_has_no_plan_is_named) {
   job.stash.forward = 2;
   answer = solve(job, slipstream{});
   EXPECT_EQ(answer.status, status::infeasible);
-  EXPECT_EQ(answer.reason, "stage 1 stashes 2 a micro-batch, more than the cap of its live workers");
+  EXPECT_EQ(answer.reason,
+            "stage 1 stashes 2 a micro-batch, more than the cap of its live workers");
   job.dead = {};  // the one that has room takes all
   answer = solve(job, slipstream{.effort = 50'000});
   ASSERT_TRUE(answer.has_plan()) << answer.reason;
   EXPECT_EQ(lines(check(job, answer.plan)), "");
   EXPECT_EQ(answer.plan.order[job.rank_of({1, 1})].size(), 1u);  // its step
-  pipeline_job folded{.stages = 4, .microbatches = 2, .memory = stash_cap::per_worker(1), .layout = stage_layout::wave(2)};
+  pipeline_job folded{.stages = 4,
+                      .microbatches = 2,
+                      .memory = stash_cap::per_worker(1),
+                      .layout = stage_layout::wave(2)};
   answer = solve(folded, slipstream{});
   EXPECT_EQ(answer.status, status::limit_reached);
   EXPECT_EQ(answer.reason, "no order found under the stash cap");
@@ -190,7 +203,8 @@ TEST(failures, no_live_rank_gets_more_than_its_share) {
             ++load[job.rank_of({host, s})];
           }
         if (job.layout.form() == stage_layout::shape::custom) continue;  // may hold a stage twice
-        auto const share = ceil_divide(job.microbatches_in_all(), static_cast<std::int32_t>(job.live_holders(s).size()));
+        auto const share = ceil_divide(job.microbatches_in_all(),
+                                       static_cast<std::int32_t>(job.live_holders(s).size()));
         for (auto const& [rank, count] : load) EXPECT_LE(count, share);
       }
     }
@@ -198,8 +212,10 @@ TEST(failures, no_live_rank_gets_more_than_its_share) {
 }
 
 TEST(failures, by_load_prefers_the_cheaper_links) {
-  // two nodes of two pipelines each: those next to the dead worker have room for half of its micro-batches
-  pipeline_job const job{.pipelines = 4, .stages = 2, .microbatches = 6, .transfer = {1, 50, 4}, .dead = {{0, 1}}};
+  // two nodes of two pipelines each: those next to the dead worker have room for half of its
+  // micro-batches
+  pipeline_job const job{
+      .pipelines = 4, .stages = 2, .microbatches = 6, .transfer = {1, 50, 4}, .dead = {{0, 1}}};
   routes const to(job);
   int near = 0;
   for (microbatch_id m : ids<microbatch_id>(job.microbatches)) near += to.host(0, 1, m) == 1;
@@ -215,7 +231,8 @@ TEST(failures, bounds_do_not_depend_on_names_and_never_fall_with_another_failure
     SCOPED_TRACE(describe_job(job));
     std::vector<std::int32_t> name(static_cast<std::size_t>(job.pipelines));
     std::iota(name.begin(), name.end(), 0);
-    for (std::size_t i = name.size(); i-- > 1;) std::swap(name[i], name[static_cast<std::size_t>(d.roll(0, static_cast<std::int32_t>(i)))]);
+    for (std::size_t i = name.size(); i-- > 1;)
+      std::swap(name[i], name[static_cast<std::size_t>(d.roll(0, static_cast<std::int32_t>(i)))]);
     auto renamed = job;
     for (worker& w : renamed.dead) w.pipeline = name[w.pipeline.index()];
     for (bool const stagger : {false, true}) {
@@ -232,7 +249,8 @@ TEST(failures, bounds_do_not_depend_on_names_and_never_fall_with_another_failure
   }
 }
 
-// The optimum that an exact search proves, where few ranks serve many: this is where the bound counts who comes when.
+// The optimum that an exact search proves, where few ranks serve many: this is where the bound
+// counts who comes when.
 TEST(failures, the_least_transfer_is_the_least_over_all_pairs_of_live_ranks) {
   dice d(22);
   int between_is_cheaper = 0;
@@ -255,8 +273,10 @@ TEST(failures, no_optimum_is_below_the_bound) {
   dice d(14);
   int proved = 0, tight = 0;
   for (int round = 0; round < 60; ++round) {
-    pipeline_job job{.pipelines = d.roll(2, 3), .stages = d.roll(2, 3), .microbatches = d.roll(1, 2)};
-    job.costs = {d.costs(job.stages, 1, 5), d.costs(job.stages, 1, 5), d.costs(job.stages, 0, 5), 0};
+    pipeline_job job{
+        .pipelines = d.roll(2, 3), .stages = d.roll(2, 3), .microbatches = d.roll(1, 2)};
+    job.costs = {d.costs(job.stages, 1, 5), d.costs(job.stages, 1, 5), d.costs(job.stages, 0, 5),
+                 0};
     job.transfer = d.roll(0, 2);
     if (d.roll(0, 2) == 0) job.memory = stash_cap::per_worker(d.roll(1, 2));
     kill_some(d, job, 2);
@@ -264,7 +284,8 @@ TEST(failures, no_optimum_is_below_the_bound) {
     SCOPED_TRACE(describe_job(job));
     for (auto const rule : {routing::by_load, routing::pooled})
       for (bool const stagger : {false, true}) {
-        auto const exact = branch_and_bound{.stagger = stagger, .rule = rule, .most_nodes = 3'000}(job);
+        auto const exact =
+            branch_and_bound{.stagger = stagger, .rule = rule, .most_nodes = 3'000}(job);
         if (!exact.has_plan()) continue;
         EXPECT_GE(period(job, exact.plan), period_bound(job, stagger));
         ++proved;
@@ -280,7 +301,8 @@ TEST(failures, the_list_schedulers_own_times_are_the_measured_ones) {
   for (int round = 0; round < 200; ++round) {
     auto const job = random_job(d, round % 2 == 1);
     SCOPED_TRACE(describe_job(job));
-    list_scheduler scheduler(job, round % 3 > 0, round % 5 == 0 ? routing::pooled : routing::by_load);
+    list_scheduler scheduler(job, round % 3 > 0,
+                             round % 5 == 0 ? routing::pooled : routing::by_load);
     stage_policies policies(static_cast<std::size_t>(job.stages));
     for (auto& p : policies) {
       p.prefer = d.roll(0, 1) == 0 ? stage_policy::first::input : stage_policy::first::forward;
@@ -290,7 +312,8 @@ TEST(failures, the_list_schedulers_own_times_are_the_measured_ones) {
     }
     for (bool const patient : {false, true}) {
       if (patient)
-        for (auto& p : policies) p.patience = d.roll(0, 1) == 0 ? stage_policy::wait::forward : stage_policy::wait::weight;
+        for (auto& p : policies)
+          p.patience = d.roll(0, 1) == 0 ? stage_policy::wait::forward : stage_policy::wait::weight;
       scheduler.run(policies);
       if (!scheduler.complete()) continue;  // caps of ranks with several stages
       auto const plan = scheduler.schedule(false);
@@ -337,7 +360,8 @@ TEST(failures, justified_schedules_are_plans_and_keep_their_limits) {
 
 // All ways to place so many failures.
 template <class Visit>
-void every_spread(std::vector<std::int32_t> const& most, std::vector<std::int32_t>& counts, std::int32_t left, Visit const& visit) {
+void every_spread(std::vector<std::int32_t> const& most, std::vector<std::int32_t>& counts,
+                  std::int32_t left, Visit const& visit) {
   if (counts.size() == most.size()) {
     if (left == 0) visit(counts);
     return;
@@ -360,8 +384,10 @@ TEST(failures, normalized_ones_hurt_least) {
     SCOPED_TRACE(describe_job(job));
     columns const in(job);
     auto const dead = static_cast<std::int32_t>(job.dead.size());
-    normalize_failures const solver{.most_moves = d.roll(0, 3), .joining = d.roll(0, std::min(2, dead))};
-    std::map<std::pair<std::size_t, std::int32_t>, ticks> table;  // of any shape, and not the same way up everywhere
+    normalize_failures const solver{.most_moves = d.roll(0, 3),
+                                    .joining = d.roll(0, std::min(2, dead))};
+    std::map<std::pair<std::size_t, std::int32_t>, ticks>
+        table;  // of any shape, and not the same way up everywhere
     auto const cost = [&](std::size_t c, std::int32_t k) {
       auto const [at, fresh] = table.emplace(std::pair(c, k), d.roll(1, 30));
       return round % 2 == 0 ? at->second : column_cost(job)(c, k);
@@ -393,7 +419,8 @@ TEST(failures, normalized_ones_hurt_least) {
     ASSERT_NO_THROW(validate(after));
     EXPECT_FALSE(stage_without_worker(after));
     for (std::size_t c = 0; c < in.all.size(); ++c)
-      EXPECT_EQ(static_cast<std::int32_t>(columns(after).all[c].live.size()), size[c] - answer.plan.failures[c]);
+      EXPECT_EQ(static_cast<std::int32_t>(columns(after).all[c].live.size()),
+                size[c] - answer.plan.failures[c]);
     for (seat_change const& change : answer.plan.changes) {
       EXPECT_FALSE(job.alive(change.to));
       EXPECT_TRUE(after.alive(change.to));
@@ -408,7 +435,10 @@ TEST(failures, normalized_ones_hurt_least) {
 }
 
 TEST(failures, alike_stages_are_hit_evenly) {
-  pipeline_job job{.pipelines = 6, .stages = 4, .microbatches = 8, .dead = {{0, 2}, {1, 2}, {2, 2}, {3, 2}, {4, 2}}};
+  pipeline_job job{.pipelines = 6,
+                   .stages = 4,
+                   .microbatches = 8,
+                   .dead = {{0, 2}, {1, 2}, {2, 2}, {3, 2}, {4, 2}}};
   auto const answer = solve(job, normalize_failures{});
   EXPECT_EQ(*std::max_element(answer.plan.failures.begin(), answer.plan.failures.end()), 2);
   EXPECT_EQ(answer.plan.moves(), 3);
@@ -458,16 +488,20 @@ TEST(failures, a_store_has_the_plans_and_says_who_sits_where) {
     }
     EXPECT_LE(spread.schedule->answer.lower_bound, exact->answer.objective);
   }
-  EXPECT_EQ(store.normalized({{0, 0}, {1, 0}, {2, 0}, {3, 0}}).reason, "stage 0 has no live worker");
-  EXPECT_EQ(store.exact({{0, 0}, {1, 0}, {2, 0}, {3, 0}})->answer.reason, "stage 0 has no live worker");
+  EXPECT_EQ(store.normalized({{0, 0}, {1, 0}, {2, 0}, {3, 0}}).reason,
+            "stage 0 has no live worker");
+  EXPECT_EQ(store.exact({{0, 0}, {1, 0}, {2, 0}, {3, 0}})->answer.reason,
+            "stage 0 has no live worker");
   EXPECT_THROW((void)store.exact({{9, 0}}), invalid_problem);
   EXPECT_THROW(schedule_store<>({.pipelines = 2, .dead = {{0, 0}}}), invalid_problem);
   EXPECT_THROW(schedule_store<>({.pipelines = -1}), invalid_problem);
-  EXPECT_THROW(schedule_store<>({.stages = 2, .layout = stage_layout::custom({0})}), invalid_problem);
+  EXPECT_THROW(schedule_store<>({.stages = 2, .layout = stage_layout::custom({0})}),
+               invalid_problem);
 }
 
 TEST(failures, a_store_may_be_asked_by_several_threads) {
-  schedule_store store(pipeline_job{.pipelines = 3, .stages = 2, .microbatches = 4}, slipstream{.effort = 5'000});
+  schedule_store store(pipeline_job{.pipelines = 3, .stages = 2, .microbatches = 4},
+                       slipstream{.effort = 5'000});
   std::vector<std::shared_ptr<stored_schedule const>> seen(8);
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < seen.size(); ++i)

@@ -1,4 +1,5 @@
-// The authors' own schedules against the judge, and the lengths that the paper and exact solvers give.
+// The authors' own schedules against the judge, and the lengths that the paper and exact solvers
+// give.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -39,13 +40,19 @@ static_assert([] {
   auto plan = (one_f_one_b{} | reroute{})(job).plan;
   return check(job, plan).empty() && !check(job, one_f_one_b{}(job).plan).empty();
 }());
-static_assert(one_f_one_b{}(pipeline_job{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}}).objective == 30);
+static_assert(one_f_one_b{}(pipeline_job{.pipelines = 3,
+                                         .stages = 4,
+                                         .microbatches = 6,
+                                         .costs = {.step = 3}})
+                  .objective == 30);
 
-// A schedule as drawn: times from slot 1 become times from 0; what stands after the step is another iteration.
+// A schedule as drawn: times from slot 1 become times from 0; what stands after the step is another
+// iteration.
 struct drawing {
   pipeline_schedule schedule{};
   timetable table{};
-  std::map<std::int32_t, ticks> next_start{};  // by rank, where the drawing shows the next iteration
+  std::map<std::int32_t, ticks>
+      next_start{};  // by rank, where the drawing shows the next iteration
 };
 
 std::map<std::string, std::map<std::string, std::string>> sections() {
@@ -99,12 +106,14 @@ drawing read(pipeline_job const& job, std::string const& name) {
         continue;
       }
       auto const digits = what.find_first_of("0123456789");
-      auto const kind =
-          std::map<std::string, op_kind>{
-              {"F", op_kind::forward}, {"B", op_kind::backward}, {"Bi", op_kind::backward_input}, {"Bw", op_kind::backward_weight}}
-              .at(what.substr(0, digits));
+      auto const kind = std::map<std::string, op_kind>{{"F", op_kind::forward},
+                                                       {"B", op_kind::backward},
+                                                       {"Bi", op_kind::backward_input},
+                                                       {"Bw", op_kind::backward_weight}}
+                            .at(what.substr(0, digits));
       int const number = std::stoi(what.substr(digits)) - 1;
-      d.schedule.order[r].push_back({kind, number / job.microbatches, w.stage, number % job.microbatches});
+      d.schedule.order[r].push_back(
+          {kind, number / job.microbatches, w.stage, number % job.microbatches});
       d.table.times[r].push_back({start, start + length});
     }
   }
@@ -128,7 +137,9 @@ std::string lines(std::vector<pipeline_violation> const& all) {
   return text;
 }
 
-pipeline_job paper_job() { return {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}}; }
+pipeline_job paper_job() {
+  return {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}};
+}
 pipeline_job paper_job_after_a_failure() {
   auto job = paper_job();
   job.dead = {{1, 2}};
@@ -147,7 +158,8 @@ TEST(golden, fault_free_is_1f1b) {
   EXPECT_EQ(makespan(job, own), 27);
   EXPECT_EQ(period(job, own), 30);
   EXPECT_DOUBLE_EQ(bubble_share(job, own), 9.0 / 30);
-  for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(stash_peak(job, own)[r], 4 - job.worker_of(r).stage.value());
+  for (rank_id r : ids<rank_id>(job.ranks()))
+    EXPECT_EQ(stash_peak(job, own)[r], 4 - job.worker_of(r).stage.value());
 }
 
 TEST(golden, the_mended_poster_is_a_plan_with_period_30) {
@@ -159,7 +171,8 @@ TEST(golden, the_mended_poster_is_a_plan_with_period_30) {
   EXPECT_EQ(period(job, d.schedule), 30);
   EXPECT_EQ(stash_peak(job, d.schedule)[job.rank_of({0, 2})], 7);
   ASSERT_GE(d.next_start.size(), 8u);
-  for (auto const& [rank, start] : d.next_start) EXPECT_EQ(start - d.table.times[rank].front().start, 30) << "rank " << rank;
+  for (auto const& [rank, start] : d.next_start)
+    EXPECT_EQ(start - d.table.times[rank].front().start, 30) << "rank " << rank;
 }
 
 TEST(golden, the_posters_erratum_is_found) {
@@ -169,8 +182,9 @@ TEST(golden, the_posters_erratum_is_found) {
   auto const found = check(job, d.schedule, d.table);
   ASSERT_EQ(found.size(), 1u) << lines(found);
   EXPECT_EQ(found[0].rule, pipeline_rule::dependency);
-  EXPECT_EQ(found[0].operation, (operation{op_kind::backward_input, 2, 0, 5}));  // Bi18 of W2_0, drawn at slot 26
-  EXPECT_EQ(found[0].related, (operation{op_kind::backward, 2, 1, 5}));          // B18 of W2_1
+  EXPECT_EQ(found[0].operation,
+            (operation{op_kind::backward_input, 2, 0, 5}));  // Bi18 of W2_0, drawn at slot 26
+  EXPECT_EQ(found[0].related, (operation{op_kind::backward, 2, 1, 5}));  // B18 of W2_1
   EXPECT_EQ(found[0].count, 25);
   EXPECT_EQ(found[0].limit, 26);
 }
@@ -185,7 +199,8 @@ TEST(golden, figure_3b_is_a_plan_under_the_caps_of_1f1b) {
   EXPECT_EQ(makespan(job, d.schedule), 36);
 }
 
-// Pipelines x stages x micro-batches, dead workers, parts of slipstream, and the makespan or span + 3 that is proved least or given.
+// Pipelines x stages x micro-batches, dead workers, parts of slipstream, and the makespan or span +
+// 3 that is proved least or given.
 TEST(golden, lengths_of_the_paper_and_of_exact_solvers) {
   auto const free = paper_job(), one = paper_job_after_a_failure();
   auto two = paper_job();
@@ -217,7 +232,8 @@ TEST(golden, lengths_of_the_paper_and_of_exact_solvers) {
   EXPECT_EQ(makespan_of(capped(two, cap), coupled), 63);
   EXPECT_EQ(period_of(two, all), 54 + 3);
   EXPECT_EQ(period_of({.stages = 4, .microbatches = 8}, all), 24);
-  pipeline_job const unequal{.stages = 2, .microbatches = 4, .costs = {.forward = {5, 10}, .backward_input = {5, 10}}};
+  pipeline_job const unequal{
+      .stages = 2, .microbatches = 4, .costs = {.forward = {5, 10}, .backward_input = {5, 10}}};
   EXPECT_EQ(period_bound(unequal, true), 91);  // 90 is proved infeasible
   EXPECT_EQ(period_of(unequal, all), 91);
 }
@@ -239,9 +255,12 @@ TEST(golden, the_parts_compose) {
 }
 
 TEST(golden, bubbles_of_known_schedules) {
-  // F, I, W of the whole stage, S = 4: GPipe and 1F1B (S-1)(F+I+W), ZB-H1 (S-1)(F+I-W) beside the work M (F+I+W)
+  // F, I, W of the whole stage, S = 4: GPipe and 1F1B (S-1)(F+I+W), ZB-H1 (S-1)(F+I-W) beside the
+  // work M (F+I+W)
   for (ticks const weight : {1, 2}) {
-    pipeline_job const job{.stages = 4, .microbatches = 8, .costs = {.forward = 2, .backward_input = 2, .backward_weight = weight}};
+    pipeline_job const job{.stages = 4,
+                           .microbatches = 8,
+                           .costs = {.forward = 2, .backward_input = 2, .backward_weight = weight}};
     ticks const work = 8 * (4 + weight);
     EXPECT_EQ(makespan(job, gpipe{}(job).plan), work + 3 * (4 + weight));
     EXPECT_EQ(makespan(job, one_f_one_b{}(job).plan), work + 3 * (4 + weight));

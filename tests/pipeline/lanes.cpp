@@ -1,5 +1,6 @@
-// What lanes that messages share cost: nothing where each edge has its own, and how much less the order of messages loses than lists in
-// which every send follows its operation. Both with buffered sends and where every send waits for its receive.
+// What lanes that messages share cost: nothing where each edge has its own, and how much less the
+// order of messages loses than lists in which every send follows its operation. Both with buffered
+// sends and where every send waits for its receive.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,10 +24,16 @@ namespace {
 
 using namespace shunt;
 
-constexpr std::array all_lanes = {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge};
+constexpr std::array all_lanes = {message_lanes::one_per_rank, message_lanes::one_per_peer,
+                                  message_lanes::one_per_edge};
 
-pipeline_job interleaved(std::int32_t ranks, std::int32_t microbatches, ticks transfer, ticks cost = 1) {
-  return {.stages = 2 * ranks, .microbatches = microbatches, .costs = {cost, cost, cost, 0}, .transfer = transfer, .layout = stage_layout::looped(2)};
+pipeline_job interleaved(std::int32_t ranks, std::int32_t microbatches, ticks transfer,
+                         ticks cost = 1) {
+  return {.stages = 2 * ranks,
+          .microbatches = microbatches,
+          .costs = {cost, cost, cost, 0},
+          .transfer = transfer,
+          .layout = stage_layout::looped(2)};
 }
 
 // One pipeline, so that staggered steps wait for nobody.
@@ -44,7 +51,8 @@ ticks last_computed(program const& p, pipeline_job const& job) {
   return end;
 }
 
-// The end of the last operation where a message passes when both its ends have come to it and takes `transfer` on both lanes. 0: never.
+// The end of the last operation where a message passes when both its ends have come to it and takes
+// `transfer` on both lanes. 0: never.
 ticks rendezvous_end(program const& p, pipeline_job const& job) {
   auto const d = find_dependencies(p);
   std::vector<ticks> end(d.partner.size(), -1);
@@ -56,8 +64,11 @@ ticks rendezvous_end(program const& p, pipeline_job const& job) {
   std::vector<std::array<lane, 8>> ranks(p.ranks.size());
   std::size_t to_do = 0;
   for (rank_id r : ids<rank_id>(p.ranks.size()))
-    for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++n, ++to_do)
-      ranks[r.index()].at(p.ranks[r].instructions[static_cast<std::size_t>(n)].lane).list.push_back(n);
+    for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size());
+         ++n, ++to_do)
+      ranks[r.index()]
+          .at(p.ranks[r].instructions[static_cast<std::size_t>(n)].lane)
+          .list.push_back(n);
   job_costs const costs(job);
   // when the next instruction of a lane may start, or -1
   auto const able = [&](rank_id r, lane const& l) {
@@ -82,7 +93,8 @@ ticks rendezvous_end(program const& p, pipeline_job const& job) {
           if (start < 0 || i.code == opcode::receive || is_collective(i.code)) break;
           if (i.code == opcode::send) {
             auto const to = d.point(d.partner[number]);
-            auto& other = ranks[to.rank.index()].at(p.ranks[to.rank].instructions[static_cast<std::size_t>(to.instruction)].lane);
+            auto& other = ranks[to.rank.index()].at(
+                p.ranks[to.rank].instructions[static_cast<std::size_t>(to.instruction)].lane);
             if (other.next == other.list.size() || other.list[other.next] != to.instruction) break;
             ticks const there = able(to.rank, other);
             if (there < 0) break;
@@ -103,8 +115,8 @@ ticks rendezvous_end(program const& p, pipeline_job const& job) {
   return to_do == 0 ? last : 0;
 }
 
-// Interleaved 1F1B with 8 ranks and 32 micro-batches of unit cost ends at 213. A lane a rank was seen to take 268 elsewhere, and a lane an
-// edge 213, with transfers that take no time.
+// Interleaved 1F1B with 8 ranks and 32 micro-batches of unit cost ends at 213. A lane a rank was
+// seen to take 268 elsewhere, and a lane an edge 213, with transfers that take no time.
 TEST(lanes, delay_nothing_where_messages_take_no_time) {
   auto const job = interleaved(8, 32, 0);
   auto const plan = staggered(job);
@@ -124,10 +136,12 @@ TEST(lanes, of_edges_are_as_good_as_none) {
     for (auto const lanes : all_lanes) {
       auto const tight = lower(job, plan, {}, lanes), roomy = lower(job, plan, {}, {lanes, 1});
       EXPECT_EQ(last_computed(tight, job), ideal);
-      EXPECT_LE(rendezvous_end(tight, job), ideal + ideal * transfer / 300);  // a message waits for its buffer
+      EXPECT_LE(rendezvous_end(tight, job),
+                ideal + ideal * transfer / 300);  // a message waits for its buffer
       EXPECT_EQ(rendezvous_end(roomy, job), ideal);
       EXPECT_TRUE(check(roomy).empty());
-      for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_LE(roomy.ranks[r].buffers.size(), tight.ranks[r].buffers.size() + 5);
+      for (rank_id r : ids<rank_id>(job.ranks()))
+        EXPECT_LE(roomy.ranks[r].buffers.size(), tight.ranks[r].buffers.size() + 5);
     }
   }
 }
@@ -146,10 +160,12 @@ TEST(lanes, that_are_shared_cost_little_in_the_right_order) {
   }
   for (ticks const end : buffered) EXPECT_EQ(end, ideal);
   EXPECT_EQ(rendezvous[static_cast<std::size_t>(message_lanes::one_per_edge)], ideal);
-  EXPECT_LE(rendezvous[0], ideal + ideal / 100);  // lists as they come were seen to take 42 % more on one lane
+  EXPECT_LE(rendezvous[0],
+            ideal + ideal / 100);  // lists as they come were seen to take 42 % more on one lane
 }
 
-// Two ranks that send a word to each other before they receive one, receives on a lane of their own or not.
+// Two ranks that send a word to each other before they receive one, receives on a lane of their own
+// or not.
 program crossing(std::uint8_t receive_lane) {
   program_builder b(2);
   for (rank_id r : {0, 1}) {
@@ -193,7 +209,8 @@ TEST(transports, that_ignore_channels_need_one_order) {
   auto const found = check_without_tags(two(true, 0));
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].rule, program_rule::overtaken);
-  EXPECT_EQ(to_string(found[0]), "rank 0, instruction 0: overtaken: sent as number 0, received as number 1 (with rank 1, instruction 1)");
+  EXPECT_EQ(to_string(found[0]), "rank 0, instruction 0: overtaken: sent as number 0, received as "
+                                 "number 1 (with rank 1, instruction 1)");
   auto const open = check_without_tags(two(false, 1));
   ASSERT_EQ(open.size(), 1U);
   EXPECT_EQ(open[0].rule, program_rule::unordered_messages);

@@ -31,17 +31,26 @@ using namespace shunt;
 using shunt_tests::dice;
 using shunt_tests::lines;
 
-pipeline_job random_job(dice& d, std::int32_t most_pipelines, std::int32_t most_stages, std::int32_t most_microbatches) {
-  pipeline_job job{.pipelines = d.roll(1, most_pipelines), .stages = d.roll(1, most_stages), .microbatches = d.roll(1, most_microbatches)};
+pipeline_job random_job(dice& d, std::int32_t most_pipelines, std::int32_t most_stages,
+                        std::int32_t most_microbatches) {
+  pipeline_job job{.pipelines = d.roll(1, most_pipelines),
+                   .stages = d.roll(1, most_stages),
+                   .microbatches = d.roll(1, most_microbatches)};
   auto const costs = [&](std::int32_t low, std::int32_t high) {
     std::vector<ticks> each;
     bool const equal = d.roll(0, 2) == 0;
-    for (std::int32_t s = 0; s < job.stages; ++s) each.push_back(equal && s > 0 ? each[0] : d.roll(low, high));
+    for (std::int32_t s = 0; s < job.stages; ++s)
+      each.push_back(equal && s > 0 ? each[0] : d.roll(low, high));
     return per_stage(std::move(each));
   };
-  job.costs = {.forward = costs(1, 9), .backward_input = costs(1, 9), .backward_weight = costs(0, 9), .step = costs(0, 5)};
+  job.costs = {.forward = costs(1, 9),
+               .backward_input = costs(1, 9),
+               .backward_weight = costs(0, 9),
+               .step = costs(0, 5)};
   job.transfer = d.roll(0, 3);
-  if (d.roll(0, 2) == 0) job.memory = d.roll(0, 1) == 0 ? stash_cap::one_f_one_b() : stash_cap::per_worker(d.roll(1, job.stages + 1));
+  if (d.roll(0, 2) == 0)
+    job.memory = d.roll(0, 1) == 0 ? stash_cap::one_f_one_b()
+                                   : stash_cap::per_worker(d.roll(1, job.stages + 1));
   for (std::int32_t s = 0; s < job.stages; ++s)
     for (std::int32_t p = 0; p < job.pipelines; ++p)
       if (d.roll(0, 5) == 0) job.dead.push_back({p, s});
@@ -49,11 +58,14 @@ pipeline_job random_job(dice& d, std::int32_t most_pipelines, std::int32_t most_
 }
 
 std::string describe_job(pipeline_job const& job) {
-  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) + " M=" + std::to_string(job.microbatches) +
-                     " transfer=" + std::to_string(job.transfer.within_node) + " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
+  std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) +
+                     " M=" + std::to_string(job.microbatches) +
+                     " transfer=" + std::to_string(job.transfer.within_node) +
+                     " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
                      std::to_string(job.memory.limit) + " costs";
   for (stage_id s : ids<stage_id>(job.stages))
-    text += " " + std::to_string(job.costs.forward[s]) + "," + std::to_string(job.costs.backward_input[s]) + "," +
+    text += " " + std::to_string(job.costs.forward[s]) + "," +
+            std::to_string(job.costs.backward_input[s]) + "," +
             std::to_string(job.costs.backward_weight[s]) + "," + std::to_string(job.costs.step[s]);
   for (worker const& w : job.dead) text += " dead " + std::string(describe(w));
   return text;
@@ -96,7 +108,8 @@ TEST(laws, every_solver_on_random_jobs) {
     bool const hope = !stage_without_worker(job);
     for (bool const split : {false, true})
       for (bool const stagger : {false, true}) {
-        auto const found = judged(job, slipstream{.split = split, .stagger = stagger, .effort = 100'000});
+        auto const found =
+            judged(job, slipstream{.split = split, .stagger = stagger, .effort = 100'000});
         EXPECT_EQ(found.has_plan(), hope);
         auto const coupled = judged(job, one_f_one_b{} | reroute{});
         auto composed = coupled;
@@ -128,7 +141,8 @@ TEST(laws, plans_do_not_change_when_costs_are_scaled) {
   for (int round = 0; round < 40; ++round) {
     auto const job = random_job(d, 3, 5, 8);
     auto large = job;
-    large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input), scaled(job.costs.backward_weight), scaled(job.costs.step)};
+    large.costs = {scaled(job.costs.forward), scaled(job.costs.backward_input),
+                   scaled(job.costs.backward_weight), scaled(job.costs.step)};
     large.transfer = 1000 * large.transfer.within_node;
     SCOPED_TRACE(describe_job(job));
     slipstream const solver{.effort = 100'000};
@@ -141,28 +155,35 @@ TEST(laws, plans_do_not_change_when_costs_are_scaled) {
   }
 }
 
-// Many iterations one after another, each stage starting when it has stepped: what `period` promises is what comes out.
+// Many iterations one after another, each stage starting when it has stepped: what `period`
+// promises is what comes out.
 TEST(laws, the_period_is_the_distance_of_iterations_in_a_long_run) {
   dice d(3);
   int drifted = 0;
   for (int round = 0; round < 60; ++round) {
     auto job = random_job(d, 3, 4, 6);
-    std::vector<ticks> steps;  // long ones too, so that a cycle over several stages may be what takes longest
-    for (std::int32_t s = 0; s < job.stages; ++s) steps.push_back(d.roll(0, 2) == 0 ? d.roll(0, 60) : 0);
+    std::vector<ticks>
+        steps;  // long ones too, so that a cycle over several stages may be what takes longest
+    for (std::int32_t s = 0; s < job.stages; ++s)
+      steps.push_back(d.roll(0, 2) == 0 ? d.roll(0, 60) : 0);
     job.costs.step = per_stage(std::move(steps));
     SCOPED_TRACE(describe_job(job));
-    auto const staggered = [&](auto const& solver) { return solve(job, solver | reroute{} | stagger_step{}); };
-    for (auto const& answer :
-         {solve(job, slipstream{.effort = 50'000}), staggered(one_f_one_b{}), staggered(gpipe{}), staggered(zb_h1{})}) {
+    auto const staggered = [&](auto const& solver) {
+      return solve(job, solver | reroute{} | stagger_step{});
+    };
+    for (auto const& answer : {solve(job, slipstream{.effort = 50'000}), staggered(one_f_one_b{}),
+                               staggered(gpipe{}), staggered(zb_h1{})}) {
       if (!answer.has_plan()) continue;
-      constexpr int iterations = 240, lap = 60;  // lap: a multiple of every possible cycle of stages
+      constexpr int iterations = 240,
+                    lap = 60;  // lap: a multiple of every possible cycle of stages
       column_starts start(static_cast<std::size_t>(job.stages), 0);
       std::vector<column_starts> history;
       for (int i = 0; i < iterations; ++i) {
         history.push_back(start);
         auto const table = times(job, answer.plan, start);
         for (rank_id r : ids<rank_id>(job.ranks()))
-          if (job.alive(job.worker_of(r))) start[job.worker_of(r).stage.index()] = table.times[r].back().end;
+          if (job.alive(job.worker_of(r)))
+            start[job.worker_of(r).stage.index()] = table.times[r].back().end;
       }
       drifted += history.back() != column_starts(start.size(), history.back()[0]);
       ticks const distance = history[iterations - 1][0] - history[iterations - 1 - lap][0];
@@ -174,13 +195,16 @@ TEST(laws, the_period_is_the_distance_of_iterations_in_a_long_run) {
   EXPECT_GT(drifted, 50);
 }
 
-// Pipelines that keep different orders can hold each other up in a circle of stages: then no single stage's span gives the period.
+// Pipelines that keep different orders can hold each other up in a circle of stages: then no single
+// stage's span gives the period.
 TEST(laws, the_period_holds_where_stages_wait_in_circles) {
   dice d(5);
   int circles = 0;
   for (int round = 0; round < 700; ++round) {
     pipeline_job job{.pipelines = d.roll(2, 3), .stages = 2, .microbatches = d.roll(2, 5)};
-    auto const costs = [&](std::int32_t low) { return per_stage{d.roll(low, 20), d.roll(low, 20)}; };
+    auto const costs = [&](std::int32_t low) {
+      return per_stage{d.roll(low, 20), d.roll(low, 20)};
+    };
     job.costs = {costs(1), costs(1), costs(0), costs(0)};
     auto plan = empty_schedule(job);
     plan.staggered_step = true;
@@ -189,9 +213,12 @@ TEST(laws, the_period_holds_where_stages_wait_in_circles) {
       bool const weights_last = d.roll(0, 1) == 0;
       for (stage_id s : ids<stage_id>(job.stages)) {
         auto const& list = source.order[job.rank_of({p, s})];
-        auto const late = [&](operation const& o) { return weights_last && o.kind == op_kind::backward_weight; };
+        auto const late = [&](operation const& o) {
+          return weights_last && o.kind == op_kind::backward_weight;
+        };
         auto& order = plan.order[job.rank_of({p, s})];
-        std::copy_if(list.begin(), list.end() - 1, std::back_inserter(order), [&](operation const& o) { return !late(o); });
+        std::copy_if(list.begin(), list.end() - 1, std::back_inserter(order),
+                     [&](operation const& o) { return !late(o); });
         std::copy_if(list.begin(), list.end(), std::back_inserter(order),
                      [&](operation const& o) { return late(o) || o.kind == op_kind::step; });
       }
@@ -201,9 +228,12 @@ TEST(laws, the_period_holds_where_stages_wait_in_circles) {
     std::vector<column_starts> history{column_starts(2, 0)};
     for (int i = 0; i < iterations; ++i) {
       auto const table = times(job, plan, history.back());
-      history.push_back({table.times[job.rank_of({0, 0})].back().end, table.times[job.rank_of({0, 1})].back().end});
+      history.push_back({table.times[job.rank_of({0, 0})].back().end,
+                         table.times[job.rank_of({0, 1})].back().end});
     }
-    auto const distance = [&](stage_id s) { return history[iterations][s.index()] - history[iterations - lap][s.index()]; };
+    auto const distance = [&](stage_id s) {
+      return history[iterations][s.index()] - history[iterations - lap][s.index()];
+    };
     ticks const promised = period(job, plan);
     EXPECT_LE(distance(0), promised * lap);
     EXPECT_GT(distance(0), (promised - 1) * lap);
@@ -212,11 +242,13 @@ TEST(laws, the_period_holds_where_stages_wait_in_circles) {
   EXPECT_GT(circles, 0);
 }
 
-// All plans of a tiny job: every routing, every order, fused and split; the least period of each kind of step.
+// All plans of a tiny job: every routing, every order, fused and split; the least period of each
+// kind of step.
 class every_plan {
  public:
   explicit every_plan(pipeline_job const& job) : job_(job), plan_(empty_schedule(job)) { route(0); }
-  ticks least[2] = {std::numeric_limits<ticks>::max(), std::numeric_limits<ticks>::max()};  // not staggered, staggered
+  ticks least[2] = {std::numeric_limits<ticks>::max(),
+                    std::numeric_limits<ticks>::max()};  // not staggered, staggered
   std::int64_t plans = 0;
 
  private:
@@ -291,7 +323,11 @@ TEST(laws, no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best_e
     std::int32_t pipelines, stages, microbatches;
     std::vector<worker> dead;
   };
-  std::vector<size> const sizes = {{1, 2, 2, {}}, {1, 3, 2, {}}, {1, 1, 3, {}}, {2, 2, 1, {{1, 0}}}, {2, 2, 1, {{0, 0}, {1, 1}}}};
+  std::vector<size> const sizes = {{1, 2, 2, {}},
+                                   {1, 3, 2, {}},
+                                   {1, 1, 3, {}},
+                                   {2, 2, 1, {{1, 0}}},
+                                   {2, 2, 1, {{0, 0}, {1, 1}}}};
   int cases = 0, tight = 0;
   for (auto const& [pipelines, stages, microbatches, dead] : sizes)
     for (int round = 0; round < (stages == 3 ? 3 : 8); ++round) {
@@ -304,7 +340,10 @@ TEST(laws, no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best_e
       job = {.pipelines = pipelines,
              .stages = stages,
              .microbatches = microbatches,
-             .costs = {.forward = costs(1), .backward_input = costs(1), .backward_weight = costs(0), .step = costs(0)},
+             .costs = {.forward = costs(1),
+                       .backward_input = costs(1),
+                       .backward_weight = costs(0),
+                       .step = costs(0)},
              .transfer = d.roll(0, 2),
              .memory = d.roll(0, 1) == 0 ? stash_cap::none() : stash_cap::per_worker(d.roll(1, 2)),
              .dead = dead};
@@ -314,7 +353,8 @@ TEST(laws, no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best_e
       for (bool const staggered : {false, true}) {
         auto const answer = solve(job, slipstream{.stagger = staggered});
         EXPECT_GE(all.least[staggered], period_bound(job, staggered));
-        EXPECT_EQ(answer.objective, static_cast<double>(all.least[staggered])) << "staggered " << staggered;
+        EXPECT_EQ(answer.objective, static_cast<double>(all.least[staggered]))
+            << "staggered " << staggered;
         ++cases;
         tight += all.least[staggered] == period_bound(job, staggered);
       }
@@ -327,12 +367,14 @@ TEST(laws, programs_keep_no_more_sets_of_buffers_than_a_plan_stashes) {
   for (auto const& plan : {gpipe{}(job).plan, one_f_one_b{}(job).plan, zb_h1{}(job).plan}) {
     auto const program = lower(job, plan);
     auto const peak = stash_peak(job, plan);
-    for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_EQ(program.ranks[r].buffers.size(), static_cast<std::size_t>(4 + 5 * peak[r]));
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      EXPECT_EQ(program.ranks[r].buffers.size(), static_cast<std::size_t>(4 + 5 * peak[r]));
   }
 }
 
 TEST(laws, joining_workers_get_the_state_of_the_lowest_live_peer) {
-  pipeline_job const job{.pipelines = 3, .stages = 2, .microbatches = 1, .dead = {{0, 1}, {2, 1}, {1, 0}}};
+  pipeline_job const job{
+      .pipelines = 3, .stages = 2, .microbatches = 1, .dead = {{0, 1}, {2, 1}, {1, 0}}};
   auto const joined = lower_join(job, {{0, 1}, {1, 0}}, {.state = {16, 24}});
   EXPECT_EQ(lines(check(joined)), "");
   EXPECT_EQ(joined.instructions(), 4u);
@@ -340,7 +382,8 @@ TEST(laws, joining_workers_get_the_state_of_the_lowest_live_peer) {
   ASSERT_EQ(sender.instructions.size(), 1u);
   EXPECT_EQ(sender.instructions[0].peer, job.rank_of({0, 1}));
   EXPECT_EQ(sender.regions[0], (region{pipeline_buffers::state(), 0, 24}));
-  EXPECT_EQ(joined.ranks[job.rank_of({1, 0})].regions[0], (region{pipeline_buffers::state(), 0, 16}));
+  EXPECT_EQ(joined.ranks[job.rank_of({1, 0})].regions[0],
+            (region{pipeline_buffers::state(), 0, 16}));
 }
 
 }  // namespace

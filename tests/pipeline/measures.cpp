@@ -1,5 +1,5 @@
-// What `measure` says of schedules on any layout, against a slow clock that shares nothing with it: every operation of every iteration is
-// pushed later until nothing moves.
+// What `measure` says of schedules on any layout, against a slow clock that shares nothing with it:
+// every operation of every iteration is pushed later until nothing moves.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +42,8 @@ pipeline_job random_job(dice& d) {
       job.stages = d.roll(2, 4);
       std::vector<rank_id> seats;
       std::int32_t const ranks = d.roll(1, job.seats());
-      for (std::int32_t i = 0; i < job.seats(); ++i) seats.emplace_back(i < ranks ? i : d.roll(0, ranks - 1));
+      for (std::int32_t i = 0; i < job.seats(); ++i)
+        seats.emplace_back(i < ranks ? i : d.roll(0, ranks - 1));
       job.layout = stage_layout::custom(std::move(seats));
     }
   }
@@ -51,18 +52,25 @@ pipeline_job random_job(dice& d) {
     for (std::int32_t s = 0; s < job.stages; ++s) each.push_back(d.roll(low, high));
     return per_stage(std::move(each));
   };
-  job.costs = {.forward = costs(1, 9), .backward_input = costs(1, 9), .backward_weight = costs(0, 9), .step = costs(0, 9)};
+  job.costs = {.forward = costs(1, 9),
+               .backward_input = costs(1, 9),
+               .backward_weight = costs(0, 9),
+               .step = costs(0, 9)};
   job.costs.overlap_gain = d.roll(0, 3);
-  job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 4)) : transfer_times(d.roll(0, 2), d.roll(2, 6), d.roll(1, 3));
-  if (d.roll(0, 1) == 0 && job.pipelines > 1) job.dead.push_back({d.roll(0, job.pipelines - 1), d.roll(0, job.stages - 1)});
+  job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 4))
+                                   : transfer_times(d.roll(0, 2), d.roll(2, 6), d.roll(1, 3));
+  if (d.roll(0, 1) == 0 && job.pipelines > 1)
+    job.dead.push_back({d.roll(0, job.pipelines - 1), d.roll(0, job.stages - 1)});
   validate(job);
   return job;
 }
 
-/// Any order that can run: again and again some operation whose input is there, on some live rank of its stage.
+/// Any order that can run: again and again some operation whose input is there, on some live rank
+/// of its stage.
 pipeline_schedule random_schedule(pipeline_job const& job, dice& d) {
-  pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks())),
-                         .staggered_step = d.roll(0, 1) == 0};
+  pipeline_schedule plan{
+      .order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks())),
+      .staggered_step = d.roll(0, 1) == 0};
   struct turn {
     operation op;
     rank_id host;
@@ -76,7 +84,8 @@ pipeline_schedule random_schedule(pipeline_job const& job, dice& d) {
   std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), 0);
   bool const split = d.roll(0, 3) > 0;
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches)) open.push_back({{op_kind::forward, p, 0, m}, host(0)});
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+      open.push_back({{op_kind::forward, p, 0, m}, host(0)});
   while (!open.empty()) {
     auto const at = d.roll(0, static_cast<std::int32_t>(open.size()) - 1);
     auto const [o, r] = open[static_cast<std::size_t>(at)];
@@ -88,7 +97,8 @@ pipeline_schedule random_schedule(pipeline_job const& job, dice& d) {
     if (o.kind == op_kind::forward) {
       hosts[{0, stash}] = r;
       if (o.stage.value() + 1 < job.stages)
-        open.push_back({{op_kind::forward, o.pipeline, o.stage.value() + 1, o.microbatch}, host(o.stage.value() + 1)});
+        open.push_back({{op_kind::forward, o.pipeline, o.stage.value() + 1, o.microbatch},
+                        host(o.stage.value() + 1)});
       else
         open.push_back({{gradient, o.pipeline, o.stage, o.microbatch}, r});
     } else if (o.kind == gradient) {
@@ -101,22 +111,27 @@ pipeline_schedule random_schedule(pipeline_job const& job, dice& d) {
   }
   for (rank_id r : ids<rank_id>(job.ranks())) {
     if (!job.alive(r)) continue;
-    for (stage_id s : job.stages_of(r)) {  // anywhere behind the stage's last operation: behind everything, or at once
+    for (stage_id s : job.stages_of(
+             r)) {  // anywhere behind the stage's last operation: behind everything, or at once
       auto& list = plan.order[r];
       auto place = list.size();
       if (d.roll(0, 1) == 0 && plan.staggered_step)
         while (place > 0 && list[place - 1].stage != s) --place;
-      list.insert(list.begin() + static_cast<std::ptrdiff_t>(place), {.kind = op_kind::step, .stage = s});
+      list.insert(list.begin() + static_cast<std::ptrdiff_t>(place),
+                  {.kind = op_kind::step, .stage = s});
     }
   }
   if (d.roll(0, 1) == 0) return plan;
   plan.overlapped.resize(plan.order.size());
-  auto const backward = [](op_kind k) { return k == op_kind::backward || k == op_kind::backward_input; };
+  auto const backward = [](op_kind k) {
+    return k == op_kind::backward || k == op_kind::backward_input;
+  };
   for (rank_id r : ids<rank_id>(job.ranks())) {
     auto const& list = plan.order[r];
     for (std::size_t i = 0; i + 1 < list.size(); ++i) {
       operation const &a = list[i], &b = list[i + 1];
-      bool const kinds = (a.kind == op_kind::forward && backward(b.kind)) || (b.kind == op_kind::forward && backward(a.kind));
+      bool const kinds = (a.kind == op_kind::forward && backward(b.kind)) ||
+                         (b.kind == op_kind::forward && backward(a.kind));
       if (!kinds || (a.pipeline == b.pipeline && a.microbatch == b.microbatch)) continue;
       plan.overlapped[r].push_back(static_cast<std::int32_t>(i++));
     }
@@ -135,10 +150,13 @@ ticks cost(pipeline_job const& job, operation const& o) {
 
 /// All iterations of a run, in time that never goes back.
 struct slow_clock {
-  slow_clock(pipeline_job const& of, pipeline_schedule const& plan, int iterations) : job(of), schedule(plan) {
+  slow_clock(pipeline_job const& of, pipeline_schedule const& plan, int iterations)
+      : job(of), schedule(plan) {
     for (rank_id r : ids<rank_id>(job.ranks()))
-      for (std::size_t i = 0; i < plan.order[r].size(); ++i) place[{plan.order[r][i].kind == op_kind::step ? r.value() : -1, plan.order[r][i]}] = {r, i};
-    start.assign(static_cast<std::size_t>(iterations), indexed<rank_id, std::vector<ticks>>(plan.order.size()));
+      for (std::size_t i = 0; i < plan.order[r].size(); ++i)
+        place[{plan.order[r][i].kind == op_kind::step ? r.value() : -1, plan.order[r][i]}] = {r, i};
+    start.assign(static_cast<std::size_t>(iterations),
+                 indexed<rank_id, std::vector<ticks>>(plan.order.size()));
     end = start;
     for (auto* both : {&start, &end})
       for (auto& lists : *both)
@@ -157,7 +175,9 @@ struct slow_clock {
       auto const& list = schedule.order[r];
       ticks free = k == 0 || list.empty() ? 0 : end[k - 1][r].back();
       for (std::size_t i = 0; i < list.size(); ++i) {
-        bool const pair = !schedule.overlapped.empty() && std::count(schedule.overlapped[r].begin(), schedule.overlapped[r].end(), static_cast<std::int32_t>(i)) > 0;
+        bool const pair = !schedule.overlapped.empty() &&
+                          std::count(schedule.overlapped[r].begin(), schedule.overlapped[r].end(),
+                                     static_cast<std::int32_t>(i)) > 0;
         ticks at = std::max(free, input(k, r, list[i])), takes = cost(job, list[i]);
         if (pair) {
           at = std::max(at, input(k, r, list[i + 1]));
@@ -186,7 +206,8 @@ struct slow_clock {
     if (o.kind == op_kind::step) {
       ticks last = 0;
       for (auto const& [what, where] : place)
-        if (what.second.kind != op_kind::step && (!schedule.staggered_step || what.second.stage == o.stage))
+        if (what.second.kind != op_kind::step &&
+            (!schedule.staggered_step || what.second.stage == o.stage))
           last = std::max(last, end[k][where.first][where.second]);
       return last;
     }
@@ -214,7 +235,8 @@ TEST(measures, agree_with_a_slow_clock_on_any_layout_exhaustive) {
     auto const plan = random_schedule(job, d);
     slow_clock const clock(job, plan, 1);
     EXPECT_EQ(clock.stuck, !graph_of(job, plan).executable());
-    if (clock.stuck) {  // a pair that waits for itself, or a step before what another rank waits for
+    if (clock
+            .stuck) {  // a pair that waits for itself, or a step before what another rank waits for
       ++cycles;
       continue;
     }
@@ -222,7 +244,8 @@ TEST(measures, agree_with_a_slow_clock_on_any_layout_exhaustive) {
     ticks last = 0;
     for (rank_id r : ids<rank_id>(job.ranks()))
       for (std::size_t i = 0; i < plan.order[r].size(); ++i) {
-        EXPECT_EQ(table.times[r][i], (interval{clock.start[0][r][i], clock.end[0][r][i]})) << "rank " << r.value() << " operation " << i;
+        EXPECT_EQ(table.times[r][i], (interval{clock.start[0][r][i], clock.end[0][r][i]}))
+            << "rank " << r.value() << " operation " << i;
         if (plan.order[r][i].kind != op_kind::step) last = std::max(last, clock.end[0][r][i]);
       }
     EXPECT_EQ(makespan(job, plan), last);
@@ -238,12 +261,14 @@ TEST(measures, agree_with_a_slow_clock_on_any_layout_exhaustive) {
 
 bool steps_last(pipeline_schedule const& plan) {
   return std::all_of(plan.order.begin(), plan.order.end(), [](auto const& list) {
-    return std::is_partitioned(list.begin(), list.end(), [](operation const& o) { return o.kind != op_kind::step; });
+    return std::is_partitioned(list.begin(), list.end(),
+                               [](operation const& o) { return o.kind != op_kind::step; });
   });
 }
 
-// The period of a run in which every rank goes on when its own list ends is never longer than what `period` promises, and where steps stand
-// last, so that the ranks of a column end together, it is just that.
+// The period of a run in which every rank goes on when its own list ends is never longer than what
+// `period` promises, and where steps stand last, so that the ranks of a column end together, it is
+// just that.
 TEST(measures, the_period_is_what_a_long_run_settles_at) {
   dice d(12);
   int exact = 0, all = 0;
@@ -258,7 +283,9 @@ TEST(measures, the_period_is_what_a_long_run_settles_at) {
     ASSERT_FALSE(clock.stuck);
     ticks longest = 0;
     for (rank_id r : ids<rank_id>(job.ranks()))
-      if (!plan.order[r].empty()) longest = std::max(longest, clock.end[iterations - 1][r].back() - clock.end[iterations - 1 - lap][r].back());
+      if (!plan.order[r].empty())
+        longest = std::max(longest, clock.end[iterations - 1][r].back() -
+                                        clock.end[iterations - 1 - lap][r].back());
     ticks const promised = period(job, plan);
     EXPECT_LE(longest, promised * lap);
     ++all;

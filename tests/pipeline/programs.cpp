@@ -1,4 +1,5 @@
-// What a lowered plan does when it runs: the numbers of training without any pipeline, at the times that `times` gives.
+// What a lowered plan does when it runs: the numbers of training without any pipeline, at the times
+// that `times` gives.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,9 +35,13 @@ number datum(std::int64_t iteration, operation const& o) {
   return 1000003 * static_cast<number>(iteration) + 1009 * static_cast<number>(o.pipeline.value()) +
          static_cast<number>(o.microbatch.value());
 }
-number forward(number state, number input, stage_id s) { return input * 3 + state * (input ^ 0x55) + static_cast<number>(s.value()); }
+number forward(number state, number input, stage_id s) {
+  return input * 3 + state * (input ^ 0x55) + static_cast<number>(s.value());
+}
 number loss_gradient(number input) { return input * input + 17; }
-number backward_input(number state, number input, number output_gradient) { return output_gradient * (5 + state) + input; }
+number backward_input(number state, number input, number output_gradient) {
+  return output_gradient * (5 + state) + input;
+}
 number backward_weight(number input, number output_gradient) { return input * output_gradient; }
 number stepped(number state, number gradient, number flag) { return state * 31 + gradient + flag; }
 
@@ -55,7 +60,8 @@ std::vector<number> undisturbed(pipeline_job const& job, int iterations) {
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
         std::vector<number> input{datum(i, {.pipeline = p, .microbatch = m})};
-        for (std::size_t s = 0; s + 1 < stages; ++s) input.push_back(forward(state[s], input[s], static_cast<std::int32_t>(s)));
+        for (std::size_t s = 0; s + 1 < stages; ++s)
+          input.push_back(forward(state[s], input[s], static_cast<std::int32_t>(s)));
         number g = loss_gradient(input.back());
         for (std::size_t s = stages; s-- > 0;) {
           gradient[s] += backward_weight(input[s], g);
@@ -70,17 +76,21 @@ std::vector<number> undisturbed(pipeline_job const& job, int iterations) {
 // The same model as a work. Regions come in the order that lower/pipeline.hpp promises.
 class toy_model {
  public:
-  explicit toy_model(pipeline_job const& job) : job_(job), memory_(static_cast<std::size_t>(job.ranks())) {
+  explicit toy_model(pipeline_job const& job)
+      : job_(job), memory_(static_cast<std::size_t>(job.ranks())) {
     auto const state = first_state(job.stages);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::int32_t chunk = 0;
-      for (stage_id s : job.stages_of(r)) set(r, pipeline_buffers::state(chunk++), state[s.index()]);
+      for (stage_id s : job.stages_of(r))
+        set(r, pipeline_buffers::state(chunk++), state[s.index()]);
     }
   }
 
   void operator()(rank_id r, task const& t) {
     auto const get = [&](std::size_t i, std::size_t word = 0) { return read(r, t.reads[i], word); };
-    auto const put = [&](std::size_t i, number value, std::size_t word = 0) { write(r, t.writes[i], value, word); };
+    auto const put = [&](std::size_t i, number value, std::size_t word = 0) {
+      write(r, t.writes[i], value, word);
+    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == job_.stages;
     auto const input = [&] { return first ? datum(t.iteration, t.op) : get(1); };
     auto const output_gradient = [&] { return last ? loss_gradient(get(2)) : get(3); };
@@ -89,7 +99,9 @@ class toy_model {
         put(1, input());
         if (!last) put(0, forward(get(0), input(), t.op.stage));
         break;
-      case op_kind::backward_input: take_input_gradient(get(0), get(2), output_gradient(), put, first); break;
+      case op_kind::backward_input:
+        take_input_gradient(get(0), get(2), output_gradient(), put, first);
+        break;
       case op_kind::backward_weight:
         put(0, get(4) + backward_weight(get(2), get(2, 1)));
         put(1, 1);
@@ -103,10 +115,16 @@ class toy_model {
       default: FAIL() << "not an operation of a pipeline";
     }
   }
-  std::span<std::byte> buffer(rank_id r, buffer_id b) { return std::as_writable_bytes(std::span(memory_[r.index()][b.value()])); }
+  std::span<std::byte> buffer(rank_id r, buffer_id b) {
+    return std::as_writable_bytes(std::span(memory_[r.index()][b.value()]));
+  }
 
-  [[nodiscard]] number state(rank_id r, std::int32_t chunk = 0) { return memory_[r.index()][pipeline_buffers::state(chunk).value()][0]; }
-  [[nodiscard]] number kept(rank_id r, std::int32_t chunk = 0) { return memory_[r.index()][pipeline_buffers::kept(chunk).value()][0]; }
+  [[nodiscard]] number state(rank_id r, std::int32_t chunk = 0) {
+    return memory_[r.index()][pipeline_buffers::state(chunk).value()][0];
+  }
+  [[nodiscard]] number kept(rank_id r, std::int32_t chunk = 0) {
+    return memory_[r.index()][pipeline_buffers::kept(chunk).value()][0];
+  }
   void set(rank_id r, buffer_id b, number value) { memory_[r.index()][b.value()][0] = value; }
 
  private:
@@ -119,7 +137,8 @@ class toy_model {
     number* data() { return word; }
     [[nodiscard]] static constexpr std::size_t size() { return 2; }
   };
-  static void take_input_gradient(number state, number input, number gradient, auto const& put, bool first) {
+  static void take_input_gradient(number state, number input, number gradient, auto const& put,
+                                  bool first) {
     if (!first) put(0, backward_input(state, input, gradient));
     put(1, gradient, 1);  // into the stash, for backward_weight
   }
@@ -143,7 +162,8 @@ std::vector<pipeline_job> jobs() {
   auto const roll = [&](std::int32_t low, std::int32_t high) {
     return low + static_cast<std::int32_t>(engine() % static_cast<std::uint64_t>(high - low + 1));
   };
-  std::vector<pipeline_job> all = {{}, {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}, .dead = {{1, 2}}}};
+  std::vector<pipeline_job> all = {
+      {}, {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}, .dead = {{1, 2}}}};
   while (all.size() < 40) {
     pipeline_job job{.pipelines = roll(1, 4), .stages = roll(1, 5), .microbatches = roll(1, 6)};
     auto const costs = [&](std::int32_t low) {
@@ -163,7 +183,8 @@ std::vector<pipeline_job> jobs() {
 std::vector<pipeline_schedule> plans(pipeline_job const& job) {
   std::vector<pipeline_schedule> all;
   for (bool const stagger : {false, true})
-    for (bool const split : {false, true}) all.push_back(slipstream{.split = split, .stagger = stagger, .effort = 20'000}(job).plan);
+    for (bool const split : {false, true})
+      all.push_back(slipstream{.split = split, .stagger = stagger, .effort = 20'000}(job).plan);
   all.push_back((gpipe{} | reroute{})(job).plan);
   all.push_back((zb_h1{} | reroute{} | stagger_step{})(job).plan);
   return all;
@@ -187,7 +208,8 @@ TEST(programs, train_as_if_there_were_no_pipeline) {
   }
 }
 
-// Layouts of all shapes, with several stages a rank, both directions at once, and ranks that hold what they like.
+// Layouts of all shapes, with several stages a rank, both directions at once, and ranks that hold
+// what they like.
 std::vector<pipeline_job> layouts() {
   std::mt19937_64 engine(23);
   auto const roll = [&](std::int32_t low, std::int32_t high) {
@@ -196,9 +218,11 @@ std::vector<pipeline_job> layouts() {
   std::vector<pipeline_job> all;
   while (all.size() < 40) {
     std::int32_t const chunks = roll(1, 3);
-    pipeline_job job{.pipelines = roll(1, 3), .stages = chunks * roll(1, 3), .microbatches = roll(1, 4)};
+    pipeline_job job{
+        .pipelines = roll(1, 3), .stages = chunks * roll(1, 3), .microbatches = roll(1, 4)};
     job.costs = {roll(1, 9), roll(1, 9), roll(0, 9), roll(0, 4)};
-    job.costs.overlap_gain = 100;  // at most the shorter of the two: an overlapped pair takes as long as the longer
+    job.costs.overlap_gain =
+        100;  // at most the shorter of the two: an overlapped pair takes as long as the longer
     job.transfer = roll(0, 3);
     switch (roll(0, 3)) {
       case 0: job.layout = stage_layout::looped(chunks); break;
@@ -210,8 +234,11 @@ std::vector<pipeline_job> layouts() {
       default: {
         std::int32_t const ranks = roll(1, job.seats());
         std::vector<rank_id> seats;
-        for (std::int32_t k = 0; k < job.seats(); ++k) seats.push_back(k < ranks ? k : roll(0, ranks - 1));
-        for (std::size_t k = seats.size(); k > 1; --k) std::swap(seats[k - 1], seats[static_cast<std::size_t>(roll(0, static_cast<std::int32_t>(k) - 1))]);
+        for (std::int32_t k = 0; k < job.seats(); ++k)
+          seats.push_back(k < ranks ? k : roll(0, ranks - 1));
+        for (std::size_t k = seats.size(); k > 1; --k)
+          std::swap(seats[k - 1],
+                    seats[static_cast<std::size_t>(roll(0, static_cast<std::int32_t>(k) - 1))]);
         job.layout = stage_layout::custom(seats);
       }
     }
@@ -222,10 +249,13 @@ std::vector<pipeline_job> layouts() {
   return all;
 }
 
-// A valid plan by chance: any operation that may run next, on any live rank that holds its stage; steps whenever they may; some pairs.
+// A valid plan by chance: any operation that may run next, on any live rank that holds its stage;
+// steps whenever they may; some pairs.
 pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pairs = true) {
   std::mt19937_64 engine(seed);
-  auto const below = [&](std::size_t n) { return static_cast<std::size_t>(engine() % static_cast<std::uint64_t>(n)); };
+  auto const below = [&](std::size_t n) {
+    return static_cast<std::size_t>(engine() % static_cast<std::uint64_t>(n));
+  };
   pipeline_schedule plan{.staggered_step = below(2) == 0};
   plan.order.resize(static_cast<std::size_t>(job.ranks()));
   struct progress {
@@ -234,7 +264,8 @@ pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pa
     bool split = false;
   };
   std::vector<progress> work;  // by micro-batch; host by stage
-  for (std::int32_t k = 0; k < job.microbatches_in_all(); ++k) work.push_back({.split = below(2) == 0});
+  for (std::int32_t k = 0; k < job.microbatches_in_all(); ++k)
+    work.push_back({.split = below(2) == 0});
   std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), job.microbatches_in_all());
   std::vector<operation> steps;
   std::vector<rank_id> steppers;
@@ -244,7 +275,8 @@ pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pa
       steppers.push_back(r);
     }
   };
-  std::size_t to_do = static_cast<std::size_t>(job.microbatches_in_all()) * static_cast<std::size_t>(job.stages) * 3;
+  std::size_t to_do = static_cast<std::size_t>(job.microbatches_in_all()) *
+                      static_cast<std::size_t>(job.stages) * 3;
   while (to_do > 0 || !steps.empty()) {
     if (!steps.empty() && (to_do == 0 || (plan.staggered_step && below(4) == 0))) {
       auto const k = static_cast<std::ptrdiff_t>(below(steps.size()));
@@ -256,7 +288,8 @@ pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pa
     if (to_do == 0) continue;
     auto const k = below(work.size());
     progress& w = work[k];
-    operation o{.pipeline = static_cast<std::int32_t>(k) / job.microbatches, .microbatch = static_cast<std::int32_t>(k) % job.microbatches};
+    operation o{.pipeline = static_cast<std::int32_t>(k) / job.microbatches,
+                .microbatch = static_cast<std::int32_t>(k) % job.microbatches};
     auto const choice = below(3);
     if (choice == 0 && w.forwards < job.stages) {
       o.stage = w.forwards++;
@@ -273,8 +306,10 @@ pipeline_schedule by_chance(pipeline_job const& job, std::uint64_t seed, bool pa
       continue;
     }
     --to_do;
-    if (o.kind != op_kind::backward_weight || w.split) plan.order[w.host[o.stage.index()]].push_back(o);
-    if (o.kind == op_kind::backward_weight && --left[o.stage.index()] == 0 && plan.staggered_step) finish(o.stage);
+    if (o.kind != op_kind::backward_weight || w.split)
+      plan.order[w.host[o.stage.index()]].push_back(o);
+    if (o.kind == op_kind::backward_weight && --left[o.stage.index()] == 0 && plan.staggered_step)
+      finish(o.stage);
     if (to_do == 0 && !plan.staggered_step)
       for (stage_id s : ids<stage_id>(job.stages)) finish(s);
   }
@@ -298,13 +333,17 @@ TEST(programs, train_alike_under_every_layout) {
     auto const plan = by_chance(job, ++seed);
     ASSERT_TRUE(check(job, plan).empty()) << to_string(check(job, plan).front());
     for (auto const& of_rank : plan.overlapped) pairs += of_rank.size();
-    for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
+    for (auto const lanes :
+         {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
       auto const actions = place_messages(job, plan, lanes);
-      EXPECT_TRUE(check(job, plan, actions).empty()) << to_string(check(job, plan, actions).front());
+      EXPECT_TRUE(check(job, plan, actions).empty())
+          << to_string(check(job, plan, actions).front());
       EXPECT_EQ(computing_of(actions, plan.staggered_step), plan);
       auto const program = lower(job, plan, tensors, lanes);
-      for (auto const& broken : {check(program), check_rendezvous(program), check_without_tags(program)})
-        EXPECT_TRUE(broken.empty()) << seed << ' ' << to_string(lanes) << ": " << to_string(broken.front());
+      for (auto const& broken :
+           {check(program), check_rendezvous(program), check_without_tags(program)})
+        EXPECT_TRUE(broken.empty())
+            << seed << ' ' << to_string(lanes) << ": " << to_string(broken.front());
       for (auto const& own : program.ranks)
         for (auto const& i : own.instructions) copies += i.code == opcode::copy && i.lane == 0;
       auto const trained = [&](auto const& executor) {
@@ -330,7 +369,8 @@ TEST(programs, train_alike_under_every_layout) {
   EXPECT_GT(copies, 1000U);
 }
 
-// Whatever terms survive: what is left of a plan can't deadlock even if every send waits for its receive, and touches no byte too early.
+// Whatever terms survive: what is left of a plan can't deadlock even if every send waits for its
+// receive, and touches no byte too early.
 TEST(programs, what_is_left_of_any_plan_is_sound) {
   std::uint64_t seed = 300;
   std::size_t forwards_alone = 0;
@@ -352,21 +392,28 @@ TEST(programs, what_is_left_of_any_plan_is_sound) {
           if (engine() % 10 < odds) kept.back().terms.push_back(o);
       }
       for (auto const& list : rest_of(job, plan, kept).order)
-        for (operation const& o : list) forwards_alone += o.kind == op_kind::forward, forwards_alone -= detail::makes_gradient(o.kind);
-      for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
+        for (operation const& o : list)
+          forwards_alone += o.kind == op_kind::forward,
+              forwards_alone -= detail::makes_gradient(o.kind);
+      for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer,
+                               message_lanes::one_per_edge}) {
         auto const program = lower_salvageable(job, plan, kept, tensors, lanes);
-        for (auto const& broken : {check(program), check_rendezvous(program), check_without_tags(program)})
-          EXPECT_TRUE(broken.empty()) << seed << ' ' << to_string(lanes) << ": " << to_string(broken.front());
+        for (auto const& broken :
+             {check(program), check_rendezvous(program), check_without_tags(program)})
+          EXPECT_TRUE(broken.empty())
+              << seed << ' ' << to_string(lanes) << ": " << to_string(broken.front());
       }
     }
   EXPECT_GT(forwards_alone, 300U);
 }
 
-// Lanes delay nothing where each edge has its own, and no layout of lanes does where messages take no time.
+// Lanes delay nothing where each edge has its own, and no layout of lanes does where messages take
+// no time.
 TEST(programs, messages_are_there_when_needed) {
   std::uint64_t seed = 100;
   for (auto const& one : layouts())
-    for (auto const lanes : {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
+    for (auto const lanes :
+         {message_lanes::one_per_rank, message_lanes::one_per_peer, message_lanes::one_per_edge}) {
       auto job = one;
       if (lanes != message_lanes::one_per_edge) job.transfer = 0;
       ++seed;
@@ -374,22 +421,28 @@ TEST(programs, messages_are_there_when_needed) {
       auto const expected = times(job, plan);
       timetable found;
       found.times.resize(plan.order.size());
-      for (auto const& e : simulated{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
+      for (auto const& e :
+           simulated{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
         if (e.code == opcode::compute) found.times[e.rank].push_back({e.start, e.end});
       if (plan.overlapped.empty()) {
         EXPECT_EQ(found, expected) << seed;
         continue;
       }
-      for (rank_id r : ids<rank_id>(plan.order.size()))  // the shorter of a pair ends by itself, and what it makes is there earlier
-        for (std::size_t i = 0; i < plan.order[r].size(); ++i) EXPECT_LE(found.times[r][i].start, expected.times[r][i].start) << seed;
+      for (rank_id r : ids<rank_id>(plan.order.size()))  // the shorter of a pair ends by itself,
+                                                         // and what it makes is there earlier
+        for (std::size_t i = 0; i < plan.order[r].size(); ++i)
+          EXPECT_LE(found.times[r][i].start, expected.times[r][i].start) << seed;
       for (rank_id r : ids<rank_id>(plan.order.size()))
         for (std::int32_t const i : plan.overlapped[r])
-          EXPECT_EQ(found.times[r][static_cast<std::size_t>(i)].start, found.times[r][static_cast<std::size_t>(i) + 1].start) << seed;
+          EXPECT_EQ(found.times[r][static_cast<std::size_t>(i)].start,
+                    found.times[r][static_cast<std::size_t>(i) + 1].start)
+              << seed;
     }
 }
 
 TEST(programs, ranks_with_several_stages_come_back) {
-  pipeline_job whole{.pipelines = 2, .stages = 6, .microbatches = 3, .layout = stage_layout::wave(2)};
+  pipeline_job whole{
+      .pipelines = 2, .stages = 6, .microbatches = 3, .layout = stage_layout::wave(2)};
   auto wounded = whole;
   wounded.dead = {{1, 2}, {0, 5}};  // ranks 5 and 0
   toy_model model(whole);
@@ -402,7 +455,8 @@ TEST(programs, ranks_with_several_stages_come_back) {
   run(whole, 1);
   run(wounded, 2);
   for (worker const& w : wounded.dead)
-    for (std::int32_t chunk : {0, 1}) model.set(whole.rank_of(w), pipeline_buffers::state(chunk), 0);
+    for (std::int32_t chunk : {0, 1})
+      model.set(whole.rank_of(w), pipeline_buffers::state(chunk), 0);
   auto session = inline_executor{}.open(model);
   session.submit(lower_join(wounded, wounded.dead, tensors));
   EXPECT_TRUE(session.wait().lost.empty());
@@ -434,7 +488,8 @@ TEST(programs, workers_die_and_come_back_between_iterations) {
   EXPECT_TRUE(session.wait().lost.empty());
   run(whole);
   auto const expected = undisturbed(whole, 4);
-  for (rank_id r : ids<rank_id>(whole.ranks())) EXPECT_EQ(model.state(r), expected[whole.worker_of(r).stage.index()]);
+  for (rank_id r : ids<rank_id>(whole.ranks()))
+    EXPECT_EQ(model.state(r), expected[whole.worker_of(r).stage.index()]);
 }
 
 TEST(programs, run_at_the_times_that_are_measured) {
@@ -463,7 +518,8 @@ TEST(programs, repeat_at_the_period_that_is_measured_exhaustive) {
       for (auto const& e : session.wait().timeline.events)
         if (e.code == opcode::compute && e.op.kind == op_kind::step && e.op.stage == 0)
           stepped[static_cast<std::size_t>(e.iteration)] = e.end;
-      ticks const distance = stepped[iterations - 1] - stepped[iterations - 1 - lap], promised = period(job, plan);
+      ticks const distance = stepped[iterations - 1] - stepped[iterations - 1 - lap],
+                  promised = period(job, plan);
       EXPECT_LE(distance, promised * lap);
       EXPECT_GT(distance, (promised - 1) * lap);
       if (!plan.staggered_step) {

@@ -1,4 +1,5 @@
-// Zero bubble on every layout: what holds for every plan, the closed forms, and the figures of others at the same memory.
+// Zero bubble on every layout: what holds for every plan, the closed forms, and the figures of
+// others at the same memory.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,11 +28,13 @@ using shunt_tests::lines;
 per_stage random_costs(dice& d, std::int32_t stages, std::int32_t low, std::int32_t high) {
   std::vector<ticks> each;
   bool const equal = d.roll(0, 2) == 0;
-  for (std::int32_t s = 0; s < stages; ++s) each.push_back(equal && s > 0 ? each[0] : d.roll(low, high));
+  for (std::int32_t s = 0; s < stages; ++s)
+    each.push_back(equal && s > 0 ? each[0] : d.roll(low, high));
   return per_stage(std::move(each));
 }
 
-// Any layout, unequal costs, links, stash weights and caps; the caps hold one micro-batch alone, some of them no more.
+// Any layout, unequal costs, links, stash weights and caps; the caps hold one micro-batch alone,
+// some of them no more.
 pipeline_job random_job(dice& d) {
   std::int32_t const ranks = d.roll(1, 5), chunks = d.roll(1, 3);
   pipeline_job job{.pipelines = d.roll(1, 2), .microbatches = d.roll(1, 8)};
@@ -39,11 +42,14 @@ pipeline_job random_job(dice& d) {
     case 0: job.stages = ranks; break;
     case 1: job.stages = ranks * chunks, job.layout = stage_layout::looped(chunks); break;
     case 2: job.stages = ranks * chunks, job.layout = stage_layout::wave(chunks); break;
-    case 3: job.stages = ranks, job.pipelines = 2, job.layout = stage_layout::bidirectional(); break;
+    case 3:
+      job.stages = ranks, job.pipelines = 2, job.layout = stage_layout::bidirectional();
+      break;
     default: {
       job.stages = ranks + 1;
       std::vector<rank_id> seats;
-      for (std::int32_t i = 0; i < job.seats(); ++i) seats.push_back(i < ranks ? i : d.roll(0, ranks - 1));
+      for (std::int32_t i = 0; i < job.seats(); ++i)
+        seats.push_back(i < ranks ? i : d.roll(0, ranks - 1));
       job.layout = stage_layout::custom(std::move(seats));
     }
   }
@@ -51,13 +57,16 @@ pipeline_job random_job(dice& d) {
                .backward_input = random_costs(d, job.stages, 1, 9),
                .backward_weight = random_costs(d, job.stages, 0, 9),
                .step = random_costs(d, job.stages, 0, 5)};
-  if (d.roll(0, 1) == 0) job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3)) : transfer_times(1, 4, 2);
-  if (d.roll(0, 1) == 0) job.stash = {.forward = random_costs(d, job.stages, 2, 4), .backward_input = d.roll(0, 1)};
+  if (d.roll(0, 1) == 0)
+    job.transfer = d.roll(0, 1) == 0 ? transfer_times(d.roll(0, 3)) : transfer_times(1, 4, 2);
+  if (d.roll(0, 1) == 0)
+    job.stash = {.forward = random_costs(d, job.stages, 2, 4), .backward_input = d.roll(0, 1)};
   if (d.roll(0, 2) != 0) {
     std::vector<std::int64_t> limits;
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::vector<std::int64_t> alone(static_cast<std::size_t>(job.pipelines), 0);
-      for (worker const& w : job.seats_of(r)) alone[w.pipeline.index()] += job.stash.forward[w.stage];
+      for (worker const& w : job.seats_of(r))
+        alone[w.pipeline.index()] += job.stash.forward[w.stage];
       limits.push_back(*std::max_element(alone.begin(), alone.end()) + std::max(0, d.roll(-4, 8)));
     }
     job.memory = stash_cap::per_rank(std::move(limits));
@@ -96,7 +105,8 @@ TEST(zero_bubble, every_layout_with_unequal_costs_links_weights_and_caps) {
   int optimal = 0;
   for (int round = 0; round < 100; ++round) {
     auto const job = random_job(d);
-    SCOPED_TRACE("round " + std::to_string(round) + " " + std::string(to_string(job.layout.form())));
+    SCOPED_TRACE("round " + std::to_string(round) + " " +
+                 std::string(to_string(job.layout.form())));
     for (bool const stagger : {false, true}) {
       auto const found = judged(job, zero_bubble{.stagger = stagger, .effort = 6'000});
       auto const quick = judged(job, zero_bubble{.stagger = stagger, .effort = 0});
@@ -118,7 +128,8 @@ TEST(zero_bubble, costs_times_a_thousand_are_the_same_orders) {
                    .backward_input = scaled(job.costs.backward_input, 1000),
                    .backward_weight = scaled(job.costs.backward_weight, 1000),
                    .step = scaled(job.costs.step, 1000)};
-    large.transfer = {job.transfer.within_node * 1000, job.transfer.between_nodes * 1000, job.transfer.ranks_per_node};
+    large.transfer = {job.transfer.within_node * 1000, job.transfer.between_nodes * 1000,
+                      job.transfer.ranks_per_node};
     for (bool const stagger : {false, true}) {
       zero_bubble const solver{.stagger = stagger, .effort = 6'000};
       auto const small_plan = solver(job), large_plan = solver(large);
@@ -149,7 +160,8 @@ TEST(zero_bubble, knowing_the_true_costs_is_never_worse_than_planning_with_their
   EXPECT_GT(better, 20);
 }
 
-// One stage of eight 30 % slower: sail-sg's heuristic plans 124.64 with the true costs and 123.79, the bound, with medians.
+// One stage of eight 30 % slower: sail-sg's heuristic plans 124.64 with the true costs and 123.79,
+// the bound, with medians.
 TEST(zero_bubble, one_slow_stage_is_at_the_bound) {
   std::vector<ticks> forward(8, 20), input(8, 21), weight(8, 17);
   forward[3] = 26;
@@ -157,7 +169,9 @@ TEST(zero_bubble, one_slow_stage_is_at_the_bound) {
   weight[3] = 22;
   pipeline_job const job{.stages = 8,
                          .microbatches = 32,
-                         .costs = {.forward = per_stage(forward), .backward_input = per_stage(input), .backward_weight = per_stage(weight)},
+                         .costs = {.forward = per_stage(forward),
+                                   .backward_input = per_stage(input),
+                                   .backward_weight = per_stage(weight)},
                          .transfer = 1,
                          .memory = stash_cap::per_worker(16)};
   EXPECT_EQ(zero_bubble{.effort = 100'000}(job).status, status::optimal);
@@ -165,7 +179,8 @@ TEST(zero_bubble, one_slow_stage_is_at_the_bound) {
 
 TEST(zero_bubble, caps_that_hold_a_single_micro_batch_are_enough) {
   for (auto const& layout : {stage_layout::wave(2), stage_layout::looped(2)}) {
-    pipeline_job job{.stages = 8, .microbatches = 5, .memory = stash_cap::per_worker(2), .layout = layout};
+    pipeline_job job{
+        .stages = 8, .microbatches = 5, .memory = stash_cap::per_worker(2), .layout = layout};
     judged(job, zero_bubble{.effort = 10'000});
     job.memory = stash_cap::per_worker(1);
     auto const none = zero_bubble{}(job);
@@ -176,7 +191,8 @@ TEST(zero_bubble, caps_that_hold_a_single_micro_batch_are_enough) {
 
 TEST(zero_bubble, dead_workers_and_foreign_layouts_are_refused) {
   pipeline_job job{.pipelines = 2, .stages = 4, .microbatches = 4, .dead = {{1, 2}}};
-  EXPECT_EQ(zero_bubble{}(job).reason, "worker 1:2 is dead and its micro-batches are not re-routed");
+  EXPECT_EQ(zero_bubble{}(job).reason,
+            "worker 1:2 is dead and its micro-batches are not re-routed");
   job.dead.push_back({0, 2});
   EXPECT_EQ(zero_bubble{}(job).reason, "stage 2 has no live worker");
   job.dead.clear();
@@ -198,14 +214,17 @@ TEST(zero_bubble, dead_workers_and_foreign_layouts_are_refused) {
 }
 
 pipeline_job unit_job(std::int32_t ranks, std::int32_t microbatches, std::int32_t chunks) {
-  return {.stages = chunks * ranks, .microbatches = microbatches, .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(2)};
+  return {.stages = chunks * ranks,
+          .microbatches = microbatches,
+          .layout = chunks == 1 ? stage_layout::linear() : stage_layout::wave(2)};
 }
 
 template <class Solver>
 void closed_form(std::int32_t chunks, bool zero_when_staggered) {
   for (std::int32_t ranks = 2; ranks <= 10; ++ranks)
     for (std::int32_t const microbatches : {2 * ranks, 3 * ranks + 1}) {
-      SCOPED_TRACE(std::string(Solver::name) + " " + std::to_string(ranks) + " ranks, " + std::to_string(microbatches));
+      SCOPED_TRACE(std::string(Solver::name) + " " + std::to_string(ranks) + " ranks, " +
+                   std::to_string(microbatches));
       auto const job = unit_job(ranks, microbatches, chunks);
       auto const answer = Solver{}(job);
       auto const peak = stash_peak(job, answer.plan);
@@ -216,7 +235,8 @@ void closed_form(std::int32_t chunks, bool zero_when_staggered) {
       }
       EXPECT_EQ(*std::max_element(peak.begin(), peak.end()), Solver::stash_peak(ranks));
       if (zero_when_staggered) {
-        EXPECT_EQ(Solver{.stagger = true}(job).objective, static_cast<double>(3 * chunks * microbatches));
+        EXPECT_EQ(Solver{.stagger = true}(job).objective,
+                  static_cast<double>(3 * chunks * microbatches));
       }
     }
 }
@@ -244,7 +264,8 @@ TEST(zero_bubble, named_schedules_are_plans_whatever_the_costs) {
       bool const stagger = d.roll(0, 1) == 0;
       auto const within = [&](auto const& solver) {
         auto const peak = stash_peak(job, judged(job, solver).plan);
-        EXPECT_LE(*std::max_element(peak.begin(), peak.end()), std::max<std::int64_t>(chunks, solver.stash_peak(ranks)));
+        EXPECT_LE(*std::max_element(peak.begin(), peak.end()),
+                  std::max<std::int64_t>(chunks, solver.stash_peak(ranks)));
       };
       if (chunks == 1) within(zb_h2{.stagger = stagger, .effort = 5'000});
       if (chunks == 2) within(zb_v{.stagger = stagger, .effort = 5'000});
@@ -254,7 +275,8 @@ TEST(zero_bubble, named_schedules_are_plans_whatever_the_costs) {
   }
 }
 
-// F = 1, B = 1.05, W = 0.85, transfer 0.05, a twentieth a tick; the least of sail-sg's and PyTorch's at the same stash.
+// F = 1, B = 1.05, W = 0.85, transfer 0.05, a twentieth a tick; the least of sail-sg's and
+// PyTorch's at the same stash.
 struct figure {
   std::int32_t ranks, microbatches, chunks;
   std::int64_t cap;
@@ -263,22 +285,26 @@ struct figure {
 
 TEST(zero_bubble, real_costs_are_never_above_the_best_of_others_at_the_same_stash) {
   for (figure const& best :
-       {figure{4, 8, 1, 4, 27.40}, figure{8, 32, 1, 8, 103.40}, figure{4, 8, 1, 8, 26.35}, figure{8, 32, 1, 16, 100.25},
-        figure{4, 8, 2, 8, 50.20}, figure{8, 32, 2, 16, 194.60}, figure{4, 8, 2, 6, 53.55}, figure{8, 32, 2, 10, 207.20},
-        figure{4, 8, 2, 4, 63.35}, figure{8, 32, 2, 8, 237.90}}) {
+       {figure{4, 8, 1, 4, 27.40}, figure{8, 32, 1, 8, 103.40}, figure{4, 8, 1, 8, 26.35},
+        figure{8, 32, 1, 16, 100.25}, figure{4, 8, 2, 8, 50.20}, figure{8, 32, 2, 16, 194.60},
+        figure{4, 8, 2, 6, 53.55}, figure{8, 32, 2, 10, 207.20}, figure{4, 8, 2, 4, 63.35},
+        figure{8, 32, 2, 8, 237.90}}) {
     auto job = unit_job(best.ranks, best.microbatches, best.chunks);
     job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
     job.transfer = 1;
     job.memory = stash_cap::per_worker(best.cap);
     auto const answer = judged(job, zero_bubble{.effort = 150'000});
-    EXPECT_LE(answer.objective, 20 * best.makespan + 0.5) << best.ranks << " ranks, cap " << best.cap;
+    EXPECT_LE(answer.objective, 20 * best.makespan + 0.5)
+        << best.ranks << " ranks, cap " << best.cap;
   }
 }
 
-// The same with a staggered step, where backward_input gives half of the stash back; the longest time of a rank.
+// The same with a staggered step, where backward_input gives half of the stash back; the longest
+// time of a rank.
 TEST(zero_bubble, real_costs_with_a_staggered_step) {
-  for (figure const& best : {figure{4, 8, 1, 8, 27.40}, figure{8, 32, 1, 16, 102.57}, figure{4, 8, 1, 15, 24.35},
-                             figure{8, 32, 1, 32, 93.70}, figure{8, 32, 2, 32, 190.20}}) {
+  for (figure const& best :
+       {figure{4, 8, 1, 8, 27.40}, figure{8, 32, 1, 16, 102.57}, figure{4, 8, 1, 15, 24.35},
+        figure{8, 32, 1, 32, 93.70}, figure{8, 32, 2, 32, 190.20}}) {
     auto job = unit_job(best.ranks, best.microbatches, best.chunks);
     job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
     job.transfer = 1;

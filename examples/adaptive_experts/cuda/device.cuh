@@ -11,7 +11,8 @@ namespace example::moe {
 
 struct kernels : shunt::cuda_kernels {
   template <class Items>
-  static void launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
+  static void launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f,
+                     std::int64_t const* condition) {
     shunt::run_items(on_condition<Items>{f, condition}, n, on);
   }
 };

@@ -4,7 +4,8 @@
 
 namespace example {
 
-policy_run train_on_gpu(options const&, std::string const&, text_bytes const&, std::vector<shunt::fault> const&, listener const&) {
+policy_run train_on_gpu(options const&, std::string const&, text_bytes const&,
+                        std::vector<shunt::fault> const&, listener const&) {
   throw shunt::invalid_problem("engine", "this build has no CUDA");
 }
 

@@ -1,9 +1,9 @@
 #pragma once
-/// An expert's forward and backward pass over one slot, as function objects between the matrix products of a device: expert.hpp in exact
-/// arithmetic, so the bits are the host's, too.
+/// An expert's forward and backward pass over one slot, as function objects between the matrix
+/// products of a device: expert.hpp in exact arithmetic, so the bits are the host's, too.
 ///
-/// Only the device knows how many tokens a slot has. So matrices have as many rows as a slot can take, those beyond its tokens are zero,
-/// and the products keep their shape.
+/// Only the device knows how many tokens a slot has. So matrices have as many rows as a slot can
+/// take, those beyond its tokens are zero, and the products keep their shape.
 #include <cmath>
 #include <cstdint>
 
@@ -13,12 +13,15 @@
 
 namespace example::moe {
 
-/// Numbers that belong to an expert's parameters, part by part so that each can be an operand of a product.
+/// Numbers that belong to an expert's parameters, part by part so that each can be an operand of a
+/// product.
 struct expert_parts {
   std::int64_t width = 1, hidden = 1;
   double *w1 = nullptr, *b1 = nullptr, *w2 = nullptr, *b2 = nullptr;
 
-  [[nodiscard]] SHUNT_HD std::int64_t elements() const { return 2 * width * hidden + hidden + width; }
+  [[nodiscard]] SHUNT_HD std::int64_t elements() const {
+    return 2 * width * hidden + hidden + width;
+  }
   /// The i-th in the order of expert_mlp.
   [[nodiscard]] SHUNT_HD double& operator[](std::int64_t i) const {
     std::int64_t const block = width * hidden;
@@ -46,7 +49,9 @@ struct gather_slot {
 
   SHUNT_HD void operator()(std::int64_t i) const {
     std::int64_t const row = i / width;
-    rows[i] = row < arrivals.tokens() ? static_cast<double>(from[arrivals.row(row) * width + i % width]) : 0;
+    rows[i] = row < arrivals.tokens()
+                  ? static_cast<double>(from[arrivals.row(row) * width + i % width])
+                  : 0;
   }
 };
 
@@ -63,12 +68,15 @@ struct activate {
   }
 };
 
-/// Its backward pass: gradients pass, on their grid, where the activation is above 0. Items: rows x hidden.
+/// Its backward pass: gradients pass, on their grid, where the activation is above 0. Items: rows x
+/// hidden.
 struct activate_backward {
   double const* inner = nullptr;
   double* through = nullptr;
 
-  SHUNT_HD void operator()(std::int64_t i) const { through[i] = inner[i] > 0 ? on_gradient_grid{}(through[i]) : 0; }
+  SHUNT_HD void operator()(std::int64_t i) const {
+    through[i] = inner[i] > 0 ? on_gradient_grid{}(through[i]) : 0;
+  }
 };
 
 /// A slot's rows, on a grid, to where its tokens were. Items: rows x width.
@@ -83,7 +91,8 @@ struct scatter_slot {
   SHUNT_HD void operator()(std::int64_t i) const {
     std::int64_t const row = i / width, column = i % width;
     if (row < arrivals.tokens())
-      to[arrivals.row(row) * width + column] = static_cast<float>(Grid{}(rows[i] + (bias != nullptr ? bias[column] : 0)));
+      to[arrivals.row(row) * width + column] =
+          static_cast<float>(Grid{}(rows[i] + (bias != nullptr ? bias[column] : 0)));
   }
 };
 
@@ -107,11 +116,13 @@ struct measure_columns {
   }
 };
 
-/// Takes the gradient over as integers, and counts a slot where it may be beyond exact arithmetic, as expert_mlp::backward does. A team.
+/// Takes the gradient over as integers, and counts a slot where it may be beyond exact arithmetic,
+/// as expert_mlp::backward does. A team.
 struct keep_expert_gradient {
   slot_arrivals arrivals{};
   expert_parts sums{};
-  double const *x = nullptr, *inner = nullptr, *through = nullptr, *above = nullptr;  ///< measure_columns::squares of each
+  double const *x = nullptr, *inner = nullptr, *through = nullptr,
+               *above = nullptr;  ///< measure_columns::squares of each
   std::int64_t* gradient = nullptr;
   std::int64_t* misfits = nullptr;
 
@@ -132,15 +143,18 @@ struct keep_expert_gradient {
     team.each([&](std::int32_t thread) {
       if (thread != 0) return;
       double const ones = static_cast<double>(arrivals.tokens());  // biases: a column of ones
-      bool const exact = bad == 0 && std::sqrt(largest(through, sums.hidden, 0) * largest(x, sums.width, ones)) < most &&
-                         std::sqrt(largest(above, sums.width, 0) * largest(inner, sums.hidden, ones)) < most;
+      bool const exact =
+          bad == 0 &&
+          std::sqrt(largest(through, sums.hidden, 0) * largest(x, sums.width, ones)) < most &&
+          std::sqrt(largest(above, sums.width, 0) * largest(inner, sums.hidden, ones)) < most;
       *misfits += !exact;
     });
   }
 
  private:
   /// Of values that may be NaN, which stays.
-  [[nodiscard]] SHUNT_HD static double largest(double const* values, std::int64_t count, double least) {
+  [[nodiscard]] SHUNT_HD static double largest(double const* values, std::int64_t count,
+                                               double least) {
     double most = least;
     for (std::int64_t i = 0; i < count; ++i)
       if (!(values[i] <= most)) most = values[i];

@@ -15,24 +15,29 @@
 
 namespace example::moe {
 
-/// A piece of a device's memory that grows when more is asked for; then what lay in it is lost. Zeroed when it is new.
+/// A piece of a device's memory that grows when more is asked for; then what lay in it is lost.
+/// Zeroed when it is new.
 template <device Device>
 class grown_memory {
  public:
   /// Its first `size` bytes.
   std::span<std::byte> grow(Device& on, std::size_t size) {
-    if (!memory_ || memory_->bytes().size() < size) memory_ = std::make_unique<typename Device::system::memory>(on.memory(size));
+    if (!memory_ || memory_->bytes().size() < size)
+      memory_ = std::make_unique<typename Device::system::memory>(on.memory(size));
     return memory_->bytes().first(size);
   }
-  [[nodiscard]] std::span<std::byte> bytes() { return memory_ ? memory_->bytes() : std::span<std::byte>{}; }
+  [[nodiscard]] std::span<std::byte> bytes() {
+    return memory_ ? memory_->bytes() : std::span<std::byte>{};
+  }
 
  private:
   std::unique_ptr<typename Device::system::memory> memory_{};
 };
 
-/// The buffers of every rank in a device's memory, and for those that steps change a copy of what they held before, and in which
-/// iteration, so that one step can be taken back to the bit. The copies and the iterations are written by the streams.
-/// Nothing may be running while it is changed or read by the host.
+/// The buffers of every rank in a device's memory, and for those that steps change a copy of what
+/// they held before, and in which iteration, so that one step can be taken back to the bit. The
+/// copies and the iterations are written by the streams. Nothing may be running while it is changed
+/// or read by the host.
 template <device Device>
 class stream_memory {
  public:
@@ -57,15 +62,19 @@ class stream_memory {
   };
   [[nodiscard]] kept_step before_step(shunt::rank_id r, shunt::buffer_id b) {
     auto& own = own_[r.index()];
-    auto const n = static_cast<std::size_t>(std::find(stepped_.begin(), stepped_.end(), b) - stepped_.begin());
-    return {own.before[n].bytes().data(), reinterpret_cast<std::int64_t*>(own.iterations.bytes().data()) + n};
+    auto const n =
+        static_cast<std::size_t>(std::find(stepped_.begin(), stepped_.end(), b) - stepped_.begin());
+    return {own.before[n].bytes().data(),
+            reinterpret_cast<std::int64_t*>(own.iterations.bytes().data()) + n};
   }
 
-  /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it fits.
+  /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it
+  /// fits.
   void fit(shunt::program const& sizes) {
     for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(sizes.ranks.size()))
       for (shunt::buffer_id const b : shunt::ids<shunt::buffer_id>(sizes.ranks[r].buffers.size()))
-        if (auto const size = sizes.ranks[r].buffers[b].size; size > 0) resize(r, b, static_cast<std::size_t>(size));
+        if (auto const size = sizes.ranks[r].buffers[b].size; size > 0)
+          resize(r, b, static_cast<std::size_t>(size));
   }
   void resize(shunt::rank_id r, shunt::buffer_id b, std::size_t size) {
     auto& x = at(r, b);
@@ -97,14 +106,16 @@ class stream_memory {
     }
   }
 
-  /// Takes a rank's step of this iteration back, as far as it has come. Returns the buffers that are as they were.
+  /// Takes a rank's step of this iteration back, as far as it has come. Returns the buffers that
+  /// are as they were.
   std::vector<shunt::buffer_id> restore(shunt::rank_id r, std::int64_t iteration) {
     auto& own = own_[r.index()];
     auto const iterations = read<std::int64_t>(own.iterations.bytes());
     std::vector<shunt::buffer_id> restored;
     for (std::size_t n = 0; n < stepped_.size(); ++n)
       if (iterations[n] == iteration) {
-        device_.copy(own.before[n].bytes().first((*this)(r, stepped_[n]).size()), (*this)(r, stepped_[n]));
+        device_.copy(own.before[n].bytes().first((*this)(r, stepped_[n]).size()),
+                     (*this)(r, stepped_[n]));
         restored.push_back(stepped_[n]);
       }
     forget_steps(own);

@@ -28,7 +28,8 @@ class places {
   };
 
   /// Nothing may be running that reads the tables.
-  void set(Device& on, shunt::moe_shape const& shape, shunt::expert_placement placement, shunt::token_carriers carriers) {
+  void set(Device& on, shunt::moe_shape const& shape, shunt::expert_placement placement,
+           shunt::token_carriers carriers) {
     placement_ = std::move(placement);
     carriers_ = std::move(carriers);
     live_ = carriers_.live();
@@ -42,9 +43,11 @@ class places {
     for (shunt::rank_id const r : live_) all.push_back(placement_.first_slot[r.index()]);
     all.push_back(placement_.slots());
     begin(host_of_);
-    for (std::int32_t peer = 0; peer < live(); ++peer) all.insert(all.end(), static_cast<std::size_t>(slots_of(peer)), peer);
+    for (std::int32_t peer = 0; peer < live(); ++peer)
+      all.insert(all.end(), static_cast<std::size_t>(slots_of(peer)), peer);
     begin(first_carried_);
-    std::vector<std::int32_t> carrying, gathered(static_cast<std::size_t>(carriers_.microbatches()));
+    std::vector<std::int32_t> carrying,
+        gathered(static_cast<std::size_t>(carriers_.microbatches()));
     for (std::int32_t peer = 0; peer < live(); ++peer) {
       all.push_back(static_cast<std::int32_t>(carrying.size()));
       for (auto const& c : carried_by(peer)) {
@@ -68,7 +71,8 @@ class places {
   [[nodiscard]] std::int32_t microbatches() const { return carriers_.microbatches(); }
   /// A rank's position among the live ones.
   [[nodiscard]] std::int32_t peer_of(shunt::rank_id r) const {
-    return static_cast<std::int32_t>(std::lower_bound(live_.begin(), live_.end(), r) - live_.begin());
+    return static_cast<std::int32_t>(std::lower_bound(live_.begin(), live_.end(), r) -
+                                     live_.begin());
   }
   [[nodiscard]] std::int32_t slots_of(std::int32_t peer) const {
     auto const r = live_[static_cast<std::size_t>(peer)].index();
@@ -97,14 +101,17 @@ class places {
   }
 
  private:
-  [[nodiscard]] std::int32_t const* table(std::size_t at) { return reinterpret_cast<std::int32_t const*>(tables_.bytes().data()) + at; }
+  [[nodiscard]] std::int32_t const* table(std::size_t at) {
+    return reinterpret_cast<std::int32_t const*>(tables_.bytes().data()) + at;
+  }
 
   shunt::expert_placement placement_{};
   shunt::token_carriers carriers_{};
   std::vector<shunt::rank_id> live_{};
   std::int64_t part_rows_ = 0;
   grown_memory<Device> tables_{};
-  std::size_t first_slot_of_rank_ = 0, first_slot_ = 0, host_of_ = 0, first_carried_ = 0, carried_ = 0, gathered_ = 0, expert_of_ = 0;
+  std::size_t first_slot_of_rank_ = 0, first_slot_ = 0, host_of_ = 0, first_carried_ = 0,
+              carried_ = 0, gathered_ = 0, expert_of_ = 0;
 };
 
 }  // namespace example::moe

@@ -12,18 +12,21 @@
 
 namespace example::moe {
 
-/// Room of one rank for what an operation computes on its way; nothing in it outlives the operation. Every array is at a multiple of 64
-/// bytes. Over no memory it only counts.
+/// Room of one rank for what an operation computes on its way; nothing in it outlives the
+/// operation. Every array is at a multiple of 64 bytes. Over no memory it only counts.
 struct work_room {
   work_room() = default;
-  work_room(moe_model const& m, shunt::moe_shape const& shape, shunt::expert_placement const& placement, std::byte* at)
+  work_room(moe_model const& m, shunt::moe_shape const& shape,
+            shunt::expert_placement const& placement, std::byte* at)
       : slot_rows(std::min(shape.slot_capacity, shape.tokens * shape.experts.ranks)) {
     auto const take = [&]<class T>(T*& array, std::int64_t count) {
       array = at == nullptr ? nullptr : reinterpret_cast<T*>(at + bytes);
       bytes += static_cast<std::size_t>(aligned(count * static_cast<std::int64_t>(sizeof(T))));
     };
-    std::int64_t const tokens = shape.tokens, width = m.expert.width, hidden = m.expert.hidden, experts = m.experts;
-    std::int64_t const microbatches = shape.experts.ranks, slots = placement.slots(), inputs = std::int64_t{m.context} * m.embedding;
+    std::int64_t const tokens = shape.tokens, width = m.expert.width, hidden = m.expert.hidden,
+                       experts = m.experts;
+    std::int64_t const microbatches = shape.experts.ranks, slots = placement.slots(),
+                       inputs = std::int64_t{m.context} * m.embedding;
     take(windows, tokens * (m.context + 1));
     take(embedded, tokens * inputs);
     take(x, tokens * width);
@@ -32,7 +35,8 @@ struct work_room {
     take(scores, tokens * std::max<std::int64_t>(experts, m.bytes));
     take(losses, tokens);
     take(loss, 1);
-    take(gradient, std::max({m.bytes * width, width * inputs, experts * width, std::int64_t{m.bytes} * m.embedding}));
+    take(gradient, std::max({m.bytes * width, width * inputs, experts * width,
+                             std::int64_t{m.bytes} * m.embedding}));
     take(column, m.bytes);
 
     take(counts, microbatches * experts);
@@ -75,9 +79,11 @@ struct work_room {
   std::int32_t *rest = nullptr, *hosted = nullptr, *hosted_end = nullptr;
   std::int64_t *row = nullptr, *start = nullptr, *end = nullptr;
   // of a slot
-  double *tokens_of_slot = nullptr, *above = nullptr, *below = nullptr, *inner = nullptr, *through = nullptr;
+  double *tokens_of_slot = nullptr, *above = nullptr, *below = nullptr, *inner = nullptr,
+         *through = nullptr;
   expert_parts parameters{}, sums{};
-  double *x_squares = nullptr, *above_squares = nullptr, *inner_squares = nullptr, *through_squares = nullptr;
+  double *x_squares = nullptr, *above_squares = nullptr, *inner_squares = nullptr,
+         *through_squares = nullptr;
   // of a step
   shunt::adam_clock* clock = nullptr;
 };

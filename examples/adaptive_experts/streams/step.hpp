@@ -7,7 +7,8 @@
 
 namespace example::moe {
 
-/// The optimizer's clock as the iteration says it, which the step notes beside what it keeps. One item.
+/// The optimizer's clock as the iteration says it, which the step notes beside what it keeps. One
+/// item.
 struct begin_step {
   shunt::adam_rule rule{};
   std::int64_t const* iteration = nullptr;
@@ -33,7 +34,9 @@ struct round_weights {
   float const* masters = nullptr;
   float* weights = nullptr;
 
-  SHUNT_HD void operator()(std::int64_t i) const { weights[i] = static_cast<float>(on_weight_grid{}(static_cast<double>(masters[i]))); }
+  SHUNT_HD void operator()(std::int64_t i) const {
+    weights[i] = static_cast<float>(on_weight_grid{}(static_cast<double>(masters[i])));
+  }
 };
 
 }  // namespace example::moe

@@ -1,7 +1,7 @@
 #pragma once
-/// What a micro-batch's tokens go through outside of the experts, as function objects for the items of a device: model.hpp, row by row.
-/// All matrices are row-major without gaps. Every sum is made by one thread in ascending order, so that it has the same bits wherever it
-/// is made.
+/// What a micro-batch's tokens go through outside of the experts, as function objects for the items
+/// of a device: model.hpp, row by row. All matrices are row-major without gaps. Every sum is made
+/// by one thread in ascending order, so that it has the same bits wherever it is made.
 #include <cmath>
 #include <cstdint>
 
@@ -35,8 +35,10 @@ struct embed_windows {
   float* embedded = nullptr;  ///< written
 
   SHUNT_HD void operator()(std::int64_t i) const {
-    std::int64_t const inputs = std::int64_t{window - 1} * embedding, t = i / inputs, at = i % inputs;
-    embedded[i] = table[std::int64_t{windows[t * window + at / embedding]} * embedding + at % embedding];
+    std::int64_t const inputs = std::int64_t{window - 1} * embedding, t = i / inputs,
+                       at = i % inputs;
+    embedded[i] =
+        table[std::int64_t{windows[t * window + at / embedding]} * embedding + at % embedding];
   }
 };
 
@@ -56,12 +58,14 @@ struct normalise_rows {
     inverse[t] = scale;
     for (std::int64_t d = 0; d < width; ++d) {
       float const v = h[d] * scale;
-      x[t * width + d] = on_grid ? static_cast<float>(on_activation_grid{}(static_cast<double>(v))) : v;
+      x[t * width + d] =
+          on_grid ? static_cast<float>(on_activation_grid{}(static_cast<double>(v))) : v;
     }
   }
 };
 
-/// Adds to dh the gradient of the loss with respect to h, where x = h / rms(h) and dx is that with respect to x. An item is a token.
+/// Adds to dh the gradient of the loss with respect to h, where x = h / rms(h) and dx is that with
+/// respect to x. An item is a token.
 struct normalise_rows_backward {
   float const* x = nullptr;
   float const* inverse = nullptr;
@@ -75,21 +79,28 @@ struct normalise_rows_backward {
     float along = 0;
     for (std::int64_t i = first; i < first + width; ++i) along += x[i] * dx[i];
     along /= static_cast<float>(width);
-    for (std::int64_t i = first; i < first + width; ++i) dh[i] = (add ? dh[i] : 0) + (dx[i] - x[i] * along) * inverse[t];
+    for (std::int64_t i = first; i < first + width; ++i)
+      dh[i] = (add ? dh[i] : 0) + (dx[i] - x[i] * along) * inverse[t];
   }
 };
 
 /// What one layer keeps of one micro-batch, as kept_tokens says.
 struct kept_arrays {
   std::int64_t experts = 1;
-  float *x = nullptr, *probability = nullptr, *inverse_rms = nullptr, *expert = nullptr, *place = nullptr, *gate_gradient = nullptr;
+  float *x = nullptr, *probability = nullptr, *inverse_rms = nullptr, *expert = nullptr,
+        *place = nullptr, *gate_gradient = nullptr;
 
-  [[nodiscard]] SHUNT_HD std::int64_t chosen(std::int64_t t) const { return static_cast<std::int64_t>(expert[t]); }
+  [[nodiscard]] SHUNT_HD std::int64_t chosen(std::int64_t t) const {
+    return static_cast<std::int64_t>(expert[t]);
+  }
   /// The probability of the expert chosen.
-  [[nodiscard]] SHUNT_HD float gate(std::int64_t t) const { return probability[t * experts + chosen(t)]; }
+  [[nodiscard]] SHUNT_HD float gate(std::int64_t t) const {
+    return probability[t * experts + chosen(t)];
+  }
 };
 
-/// The router's softmax, and the expert of the largest probability, of equal ones the lowest. An item is a token.
+/// The router's softmax, and the expert of the largest probability, of equal ones the lowest. An
+/// item is a token.
 struct choose_expert {
   float const* scores = nullptr;  ///< tokens x experts
   kept_arrays kept{};
@@ -101,7 +112,8 @@ struct choose_expert {
     for (std::int64_t e = 1; e < kept.experts; ++e)
       if (score[e] > score[best]) best = e;
     float sum = 0;
-    for (std::int64_t e = 0; e < kept.experts; ++e) sum += row[e] = std::exp(score[e] - score[best]);
+    for (std::int64_t e = 0; e < kept.experts; ++e)
+      sum += row[e] = std::exp(score[e] - score[best]);
     for (std::int64_t e = 0; e < kept.experts; ++e) row[e] /= sum;
     kept.expert[t] = static_cast<float>(best);
   }
@@ -133,7 +145,8 @@ struct combine_answers {
   }
 };
 
-/// Its backward pass: the gates' gradients, and the answers', on their grid, where the tokens were. An item is a token.
+/// Its backward pass: the gates' gradients, and the answers', on their grid, where the tokens were.
+/// An item is a token.
 struct combine_answers_backward {
   kept_arrays kept{};
   float const* answers = nullptr;
@@ -149,14 +162,16 @@ struct combine_answers_backward {
       for (std::int64_t d = 0; d < width; ++d) {
         float const v = above[t * width + d];
         sum += v * answers[place * width + d];
-        outgoing[place * width + d] = static_cast<float>(on_gradient_grid{}(static_cast<double>(gate * v)));
+        outgoing[place * width + d] =
+            static_cast<float>(on_gradient_grid{}(static_cast<double>(gate * v)));
       }
     }
     kept.gate_gradient[t] = sum;
   }
 };
 
-/// Scores without bias become the gradient of the sum of losses with respect to them. An item is a token.
+/// Scores without bias become the gradient of the sum of losses with respect to them. An item is a
+/// token.
 struct score_tokens {
   static constexpr std::int64_t bytes = 256;
   float const* bias = nullptr;
@@ -203,11 +218,13 @@ struct choose_expert_backward {
   SHUNT_HD void operator()(std::int64_t t) const {
     float const through = kept.gate_gradient[t] * kept.gate(t);
     for (std::int64_t e = 0; e < kept.experts; ++e)
-      scores[t * kept.experts + e] = (e == kept.chosen(t) ? through : 0) - through * kept.probability[t * kept.experts + e];
+      scores[t * kept.experts + e] =
+          (e == kept.chosen(t) ? through : 0) - through * kept.probability[t * kept.experts + e];
   }
 };
 
-/// What comes back from the experts is added to what came through the router. Items: tokens x width.
+/// What comes back from the experts is added to what came through the router. Items: tokens x
+/// width.
 struct add_returned {
   kept_arrays kept{};
   float const* incoming = nullptr;  ///< rows that travelled
@@ -222,7 +239,8 @@ struct add_returned {
 
 /// The gradient of the table of embeddings. Items: bytes x embedding.
 struct embed_windows_backward {
-  float const* gradient = nullptr;  ///< with respect to what was embedded, tokens x context x embedding
+  float const* gradient =
+      nullptr;  ///< with respect to what was embedded, tokens x context x embedding
   std::uint8_t const* windows = nullptr;
   std::int64_t tokens = 0;
   std::int32_t window = 1, embedding = 1;
@@ -233,12 +251,14 @@ struct embed_windows_backward {
     float sum = 0;
     for (std::int64_t t = 0; t < tokens; ++t)
       for (std::int64_t b = 0; b < context; ++b)
-        if (windows[t * window + b] == byte) sum += gradient[(t * context + b) * embedding + column];
+        if (windows[t * window + b] == byte)
+          sum += gradient[(t * context + b) * embedding + column];
     table[i] = sum;
   }
 };
 
-/// Adds a gradient over `terms` to its sums in fixed point, and what doesn't fit to a count. A team.
+/// Adds a gradient over `terms` to its sums in fixed point, and what doesn't fit to a count. A
+/// team.
 struct add_in_fixed_point {
   float const* gradient = nullptr;
   std::int64_t count = 0;

@@ -1,8 +1,10 @@
 #pragma once
-/// How tokens travel between micro-batches and slots, as function objects for the items of a device: the rows of what an exchange carries, by
-/// the shares of the exact token split, which shunt/cuda/split_layers.hpp computes beforehand.
+/// How tokens travel between micro-batches and slots, as function objects for the items of a
+/// device: the rows of what an exchange carries, by the shares of the exact token split, which
+/// shunt/cuda/split_layers.hpp computes beforehand.
 ///
-/// A rank's outgoing rows lie in one part for each live rank; within a part by micro-batch carried, and within them slot by slot.
+/// A rank's outgoing rows lie in one part for each live rank; within a part by micro-batch carried,
+/// and within them slot by slot.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
@@ -10,7 +12,8 @@
 
 namespace example::moe {
 
-/// Where the experts of a layer and the micro-batches are. A live rank is named by its position among the live ones.
+/// Where the experts of a layer and the micro-batches are. A live rank is named by its position
+/// among the live ones.
 struct travel_tables {
   std::int32_t microbatches = 0, experts = 0, slots = 0, live = 0;
   std::int64_t part_rows = 0;                   ///< of one part
@@ -19,28 +22,32 @@ struct travel_tables {
   std::int32_t const* host_of = nullptr;        ///< slots: whose each is
   std::int32_t const* first_carried = nullptr;  ///< live + 1
   std::int32_t const* carried = nullptr;        ///< micro-batches, carrier by carrier
-  std::int32_t const* gathered_at = nullptr;    ///< by micro-batch: its row among the counts of all live ranks
+  std::int32_t const* gathered_at =
+      nullptr;  ///< by micro-batch: its row among the counts of all live ranks
 
   /// Tokens of a micro-batch that go to slots first .. last - 1.
-  [[nodiscard]] SHUNT_HD std::int64_t sent(std::int64_t const* shares, std::int64_t microbatch, std::int32_t first,
-                                           std::int32_t last) const {
+  [[nodiscard]] SHUNT_HD std::int64_t sent(std::int64_t const* shares, std::int64_t microbatch,
+                                           std::int32_t first, std::int32_t last) const {
     std::int64_t sum = 0;
     for (std::int32_t s = first; s < last; ++s) sum += shares[microbatch * slots + s];
     return sum;
   }
-  [[nodiscard]] SHUNT_HD std::int64_t sent_to(std::int64_t const* shares, std::int64_t microbatch, std::int32_t host) const {
+  [[nodiscard]] SHUNT_HD std::int64_t sent_to(std::int64_t const* shares, std::int64_t microbatch,
+                                              std::int32_t host) const {
     return sent(shares, microbatch, first_slot[host], first_slot[host + 1]);
   }
 };
 
-/// Counts in the order of ranks become counts in the order of micro-batches. Items: micro-batches x experts.
+/// Counts in the order of ranks become counts in the order of micro-batches. Items: micro-batches x
+/// experts.
 struct order_counts {
   travel_tables to{};
   std::int64_t const* gathered = nullptr;
   std::int64_t* counts = nullptr;
 
   SHUNT_HD void operator()(std::int64_t i) const {
-    counts[i] = gathered[std::int64_t{to.gathered_at[i / to.experts]} * to.experts + i % to.experts];
+    counts[i] =
+        gathered[std::int64_t{to.gathered_at[i / to.experts]} * to.experts + i % to.experts];
   }
 };
 
@@ -57,7 +64,8 @@ struct count_travelling {
     auto const other = static_cast<std::int32_t>(peer);
     std::int32_t const source = to_slots ? self : other, host = to_slots ? other : self;
     std::int64_t sum = 0;
-    for (std::int32_t k = to.first_carried[source]; k < to.first_carried[source + 1]; ++k) sum += to.sent_to(shares, to.carried[k], host);
+    for (std::int32_t k = to.first_carried[source]; k < to.first_carried[source + 1]; ++k)
+      sum += to.sent_to(shares, to.carried[k], host);
     bytes[peer] = sum * token_bytes;
   }
 };
@@ -74,12 +82,13 @@ struct first_rows {
     std::int32_t const host = to.host_of[slot], *const own = to.carried + to.first_carried[self];
     std::int64_t at = host * to.part_rows;
     for (std::int32_t k = 0; k < nth; ++k) at += to.sent_to(shares, own[k], host);
-    row[slot] = at + to.sent(shares, own[nth], to.first_slot[host], static_cast<std::int32_t>(slot));
+    row[slot] =
+        at + to.sent(shares, own[nth], to.first_slot[host], static_cast<std::int32_t>(slot));
   }
 };
 
-/// The row that a token takes: those of one expert fill its slots, in order; -1 where there is no more room. An item is a token, and
-/// looks at all before it.
+/// The row that a token takes: those of one expert fill its slots, in order; -1 where there is no
+/// more room. An item is a token, and looks at all before it.
 struct place_token {
   kept_arrays kept{};
   std::int64_t const* tokens = nullptr;      ///< the micro-batch's row of the shares
@@ -115,7 +124,8 @@ struct send_tokens {
   }
 };
 
-/// The tokens of a slot among what arrived: a run of rows for each micro-batch, in the order in which they lie.
+/// The tokens of a slot among what arrived: a run of rows for each micro-batch, in the order in
+/// which they lie.
 struct slot_arrivals {
   std::int64_t* start = nullptr;  ///< by micro-batch carried: the first row
   std::int64_t* end = nullptr;    ///< and how many tokens there are up to the end of its run

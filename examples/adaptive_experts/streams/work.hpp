@@ -29,14 +29,17 @@
 
 namespace example::moe {
 
-/// moe_work on the streams of one device, which all ranks share: the same model, the same buffers with the same contents, the same rules.
-/// An operation enqueues a row of kernels and matrix products, the same whoever computes it and with the same shapes, and reads the
-/// iteration and the numbers of tokens on the device; so losses are the same bits wherever experts are and whoever is lost. They differ
-/// from the host's by rounding outside of the experts, whose arithmetic is exact: see `loss_tolerance`.
+/// moe_work on the streams of one device, which all ranks share: the same model, the same buffers
+/// with the same contents, the same rules. An operation enqueues a row of kernels and matrix
+/// products, the same whoever computes it and with the same shapes, and reads the iteration and the
+/// numbers of tokens on the device; so losses are the same bits wherever experts are and whoever is
+/// lost. They differ from the host's by rounding outside of the experts, whose arithmetic is exact:
+/// see `loss_tolerance`.
 ///
-/// A slot's matrices have room for all tokens that it can get: slot_capacity, or all there are where nothing is dropped. A rank computes on
-/// one lane, for its operations share a room for what they compute on the way. All but the operations is not to be called while
-/// something runs or is captured.
+/// A slot's matrices have room for all tokens that it can get: slot_capacity, or all there are
+/// where nothing is dropped. A rank computes on one lane, for its operations share a room for what
+/// they compute on the way. All but the operations is not to be called while something runs or is
+/// captured.
 template <device Device>
 class stream_work {
  public:
@@ -48,7 +51,10 @@ class stream_work {
   stream_work(config const& c, shunt::program const& sizes, sampler from, Device& device)
       : config_(c),
         dense_count_(dense_count(c.model)),
-        rule_{.rate = c.optimizer.rate, .beta1 = c.optimizer.beta1, .beta2 = c.optimizer.beta2, .epsilon = c.optimizer.epsilon},
+        rule_{.rate = c.optimizer.rate,
+              .beta1 = c.optimizer.beta1,
+              .beta2 = c.optimizer.beta2,
+              .epsilon = c.optimizer.epsilon},
         choice_(from.choice()),
         device_(device),
         stream_(device.streams().make_stream()),
@@ -60,14 +66,17 @@ class stream_work {
     for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) {
       begin_with(beginning, r, buffers::dense);
       for (shunt::layer_id l : shunt::ids<shunt::layer_id>(c.model.layers))
-        for (auto const b : {buffers::state(l), buffers::weight_shards(l)}) begin_with(beginning, r, b);
+        for (auto const b : {buffers::state(l), buffers::weight_shards(l)})
+          begin_with(beginning, r, b);
     }
     carry(shunt::carriers_of(config_.shape));
   }
 
   void place(shunt::expert_placement placement) {
     places_.set(device_, config_.shape, std::move(placement), carriers_);
-    for (auto& room : rooms_) (void)room.grow(device_, work_room(config_.model, config_.shape, places_.placement(), nullptr).bytes);
+    for (auto& room : rooms_)
+      (void)room.grow(device_,
+                      work_room(config_.model, config_.shape, places_.placement(), nullptr).bytes);
   }
   void carry(shunt::token_carriers carriers) { carriers_ = std::move(carriers); }
 
@@ -76,21 +85,25 @@ class stream_work {
   void restore(shunt::rank_id r, std::int64_t iteration) {
     auto const restored = memory_.restore(r, iteration);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers))
-      if (std::find(restored.begin(), restored.end(), buffers::state(l)) != restored.end()) weights_of_masters(r, l);
+      if (std::find(restored.begin(), restored.end(), buffers::state(l)) != restored.end())
+        weights_of_masters(r, l);
   }
   void adopt(shunt::shard_map shards) {
     config_.shards = std::move(shards);
     for (shunt::rank_id const r : carriers_.live())
       for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
         memory_.swap(r, buffers::state(l), buffers::recovered(l));
-        memory_.resize(r, buffers::weight_shards(l), static_cast<std::size_t>(shunt::held_elements(config_.shards, r)) * sizeof(float));
+        memory_.resize(r, buffers::weight_shards(l),
+                       static_cast<std::size_t>(shunt::held_elements(config_.shards, r)) *
+                           sizeof(float));
         weights_of_masters(r, l);
       }
   }
 
   void operator()(shunt::rank_id rank, shunt::stream_task const& task, stream_ref on) {
     access const a{*this, rank, task, on,
-                   work_room(config_.model, config_.shape, places_.placement(), rooms_[rank.index()].bytes().data())};
+                   work_room(config_.model, config_.shape, places_.placement(),
+                             rooms_[rank.index()].bytes().data())};
     shunt::layer_id const layer = task.op.stage.value();
     switch (task.op.kind) {
       case shunt::op_kind::route: return route(a, layer);
@@ -100,13 +113,18 @@ class stream_work {
       case shunt::op_kind::uncombine: return uncombine(a, layer);
       case shunt::op_kind::expert_backward: return expert_backward(a, layer);
       case shunt::op_kind::unsplit: return unsplit(a, layer);
-      case shunt::op_kind::step: return layer == config_.model.layers ? step_dense(a) : step(a, layer);
-      default: throw shunt::invalid_program("a MoE iteration has no operation " + std::string(to_string(task.op.kind)));
+      case shunt::op_kind::step:
+        return layer == config_.model.layers ? step_dense(a) : step(a, layer);
+      default:
+        throw shunt::invalid_program("a MoE iteration has no operation " +
+                                     std::string(to_string(task.op.kind)));
     }
   }
 
   [[nodiscard]] bool has(shunt::rank_id) const { return true; }
-  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) { return memory_(r, b); }
+  [[nodiscard]] std::span<std::byte> buffer(shunt::rank_id r, shunt::buffer_id b) {
+    return memory_(r, b);
+  }
   /// What a buffer holds, on the host.
   template <class T>
   [[nodiscard]] std::vector<T> values(shunt::rank_id r, shunt::buffer_id b) {
@@ -117,7 +135,9 @@ class stream_work {
     auto const sum = values<std::int64_t>(r, buffers::sums)[static_cast<std::size_t>(dense_count_)];
     return static_cast<double>(sum) / (0x1p40 * static_cast<double>(carriers_.microbatches()));
   }
-  [[nodiscard]] std::int64_t misfits(shunt::rank_id r) { return values<std::int64_t>(r, buffers::sums).back(); }
+  [[nodiscard]] std::int64_t misfits(shunt::rank_id r) {
+    return values<std::int64_t>(r, buffers::sums).back();
+  }
   [[nodiscard]] std::vector<float> dense(shunt::rank_id r) {
     auto all = values<float>(r, buffers::dense);
     all.resize(static_cast<std::size_t>(dense_count_));
@@ -129,12 +149,15 @@ class stream_work {
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
       std::vector<std::vector<float>> states;
       for (shunt::rank_id const holder : shunt::ids<shunt::rank_id>(carriers_.microbatches()))
-        states.push_back(carriers_.alive(holder) ? values<float>(holder, buffers::state(l)) : std::vector<float>{});
+        states.push_back(carriers_.alive(holder) ? values<float>(holder, buffers::state(l))
+                                                 : std::vector<float>{});
       for (shunt::expert_id e : shunt::ids<shunt::expert_id>(config_.model.experts))
         for (auto const& h : held[e]) {
           if (!h.owned) continue;
-          auto const first = states[h.holder.index()].begin() + static_cast<std::ptrdiff_t>(h.offset);
-          all.insert(all.end(), first, first + config_.shards.shards[e][static_cast<std::size_t>(h.shard)].size());
+          auto const first =
+              states[h.holder.index()].begin() + static_cast<std::ptrdiff_t>(h.offset);
+          all.insert(all.end(), first,
+                     first + config_.shards.shards[e][static_cast<std::size_t>(h.shard)].size());
         }
     }
     return all;
@@ -144,8 +167,8 @@ class stream_work {
   using buffers = shunt::moe_buffers;
   using carried = typename places<Device>::carried;
 
-  /// One task's way to the device: only the buffers that it declares, only its stream, nothing where its condition doesn't hold. Products
-  /// go into the room alone.
+  /// One task's way to the device: only the buffers that it declares, only its stream, nothing
+  /// where its condition doesn't hold. Products go into the room alone.
   struct access {
     stream_work& work;
     shunt::rank_id rank;
@@ -161,10 +184,14 @@ class stream_work {
     [[nodiscard]] T* write(shunt::buffer_id b) const {
       return reinterpret_cast<T*>(declared(task.writes, b).data());
     }
-    [[nodiscard]] std::span<std::byte> declared(std::span<shunt::region const> regions, shunt::buffer_id b) const {
+    [[nodiscard]] std::span<std::byte> declared(std::span<shunt::region const> regions,
+                                                shunt::buffer_id b) const {
       for (auto const& r : regions)
-        if (r.buffer == b) return work.buffer(rank, b).subspan(static_cast<std::size_t>(r.offset), static_cast<std::size_t>(r.size));
-      throw shunt::invalid_program("operation " + std::string(to_string(task.op.kind)) + " needs buffer " + std::to_string(b.value()));
+        if (r.buffer == b)
+          return work.buffer(rank, b).subspan(static_cast<std::size_t>(r.offset),
+                                              static_cast<std::size_t>(r.size));
+      throw shunt::invalid_program("operation " + std::string(to_string(task.op.kind)) +
+                                   " needs buffer " + std::to_string(b.value()));
     }
 
     template <class F>
@@ -176,7 +203,8 @@ class stream_work {
       work.device_.team(on, f, task.condition);
     }
     template <class T>
-    void multiply(product_shape const& shape, std::type_identity_t<T> const* a, std::type_identity_t<T> const* b, T* c) const {
+    void multiply(product_shape const& shape, std::type_identity_t<T> const* a,
+                  std::type_identity_t<T> const* b, T* c) const {
       work.device_.multiply(on, shape, a, b, c);
     }
     void copy(float const* from, float* to, std::int64_t count) const {
@@ -189,7 +217,8 @@ class stream_work {
 
   [[nodiscard]] static std::vector<shunt::buffer_id> stepped(moe_model const& m) {
     std::vector<shunt::buffer_id> all{buffers::dense};
-    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(m.layers)) all.push_back(buffers::state(l));
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(m.layers))
+      all.push_back(buffers::state(l));
     return all;
   }
   void begin_with(moe_work& beginning, shunt::rank_id r, shunt::buffer_id b) {
@@ -198,10 +227,10 @@ class stream_work {
   void weights_of_masters(shunt::rank_id r, shunt::layer_id l) {
     auto const weights = buffer(r, buffers::weight_shards(l));
     if (weights.empty()) return;
-    device_.each(
-        stream_, static_cast<std::int64_t>(weights.size() / sizeof(float)),
-        round_weights{reinterpret_cast<float const*>(buffer(r, buffers::state(l)).data()), reinterpret_cast<float*>(weights.data())},
-        nullptr);
+    device_.each(stream_, static_cast<std::int64_t>(weights.size() / sizeof(float)),
+                 round_weights{reinterpret_cast<float const*>(buffer(r, buffers::state(l)).data()),
+                               reinterpret_cast<float*>(weights.data())},
+                 nullptr);
     device_.settle();
   }
 
@@ -209,14 +238,19 @@ class stream_work {
   [[nodiscard]] std::int64_t width() const { return config_.model.expert.width; }
   [[nodiscard]] std::int64_t inner() const { return config_.model.expert.hidden; }
   [[nodiscard]] std::int64_t experts() const { return config_.model.experts; }
-  [[nodiscard]] std::int64_t inputs() const { return std::int64_t{config_.model.context} * config_.model.embedding; }
+  [[nodiscard]] std::int64_t inputs() const {
+    return std::int64_t{config_.model.context} * config_.model.embedding;
+  }
   [[nodiscard]] std::int32_t window() const { return config_.model.context + 1; }
   static constexpr std::int64_t bytes = moe_model::bytes;
 
-  [[nodiscard]] std::vector<carried> carried_by(access const& on) const { return places_.carried_by(places_.peer_of(on.rank)); }
+  [[nodiscard]] std::vector<carried> carried_by(access const& on) const {
+    return places_.carried_by(places_.peer_of(on.rank));
+  }
   /// Where the parameters are on the device.
   [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
-    return {config_.model, dealer<float const>({on.template read<float>(buffers::dense), static_cast<std::size_t>(dense_count_)})};
+    return {config_.model, dealer<float const>({on.template read<float>(buffers::dense),
+                                                static_cast<std::size_t>(dense_count_)})};
   }
   template <class T>
   [[nodiscard]] T* hidden(T* all, carried const& c) const {
@@ -224,8 +258,10 @@ class stream_work {
   }
   [[nodiscard]] kept_arrays kept(access const& on, shunt::layer_id l, carried const& c) const {
     auto const size = static_cast<std::size_t>(config_.shape.kept_bytes);
-    auto const regions = on.task.op.kind == shunt::op_kind::unsplit ? on.task.reads : on.task.writes;
-    auto const part = on.declared(regions, buffers::kept(l)).subspan(static_cast<std::size_t>(c.nth) * size, size);
+    auto const regions =
+        on.task.op.kind == shunt::op_kind::unsplit ? on.task.reads : on.task.writes;
+    auto const part = on.declared(regions, buffers::kept(l))
+                          .subspan(static_cast<std::size_t>(c.nth) * size, size);
     kept_tokens<float> const k(config_.model, tokens(), dealer<float>(as<float>(part)));
     return {.experts = experts(),
             .x = const_cast<float*>(k.x.data()),
@@ -236,28 +272,33 @@ class stream_work {
             .gate_gradient = const_cast<float*>(k.gate_gradient.data())};
   }
   void read_text(access const& on, carried const& c) {
-    on.each(tokens(), read_windows{.text = reinterpret_cast<std::uint8_t const*>(text_.bytes().data()),
-                                   .choice = choice_,
-                                   .iteration = on.task.iteration,
-                                   .microbatch = c.microbatch,
-                                   .window = window(),
-                                   .windows = on.room.windows});
+    on.each(tokens(),
+            read_windows{.text = reinterpret_cast<std::uint8_t const*>(text_.bytes().data()),
+                         .choice = choice_,
+                         .iteration = on.task.iteration,
+                         .microbatch = c.microbatch,
+                         .window = window(),
+                         .windows = on.room.windows});
   }
   void embed(access const& on, dense_parameters<float const> const& p) {
-    on.each(tokens() * inputs(), embed_windows{p.embed.data(), on.room.windows, window(), config_.model.embedding, on.room.embedded});
+    on.each(tokens() * inputs(), embed_windows{p.embed.data(), on.room.windows, window(),
+                                               config_.model.embedding, on.room.embedded});
   }
   void count_bytes(access const& on, shunt::layer_id l, std::int64_t const* shares, bool to_slots) {
-    on.each(places_.live(), count_travelling{.to = places_.tables(l),
-                                             .shares = shares,
-                                             .self = places_.peer_of(on.rank),
-                                             .to_slots = to_slots,
-                                             .token_bytes = config_.shape.token_bytes,
-                                             .bytes = on.template write<std::int64_t>(buffers::outgoing_counts)});
+    on.each(places_.live(),
+            count_travelling{.to = places_.tables(l),
+                             .shares = shares,
+                             .self = places_.peer_of(on.rank),
+                             .to_slots = to_slots,
+                             .token_bytes = config_.shape.token_bytes,
+                             .bytes = on.template write<std::int64_t>(buffers::outgoing_counts)});
   }
 
-  /// Adds a gradient of the sum of a micro-batch's losses, in the room, to the sums of its parameters, as the gradient of the mean.
+  /// Adds a gradient of the sum of a micro-batch's losses, in the room, to the sums of its
+  /// parameters, as the gradient of the mean.
   template <class Matrix>
-  void add_gradient(access const& on, float const* gradient, Matrix const& parameters, float const* first) {
+  void add_gradient(access const& on, float const* gradient, Matrix const& parameters,
+                    float const* first) {
     auto* const sums = on.template write<std::int64_t>(buffers::sums);
     on.team(add_in_fixed_point{.gradient = gradient,
                                .count = parameters.size(),
@@ -270,19 +311,24 @@ class stream_work {
     auto const p = parameters(on);
     auto* const above = on.template write<float>(buffers::hidden);
     auto* const counts = on.template write<std::int64_t>(buffers::counts(l));
-    device_.streams().fill(on.on, on.declared(on.task.writes, buffers::counts(l)), on.task.condition);
+    device_.streams().fill(on.on, on.declared(on.task.writes, buffers::counts(l)),
+                           on.task.condition);
     for (auto const& c : carried_by(on)) {
       if (l == 0) {
         read_text(on, c);
         embed(on, p);
-        on.multiply({.rows = tokens(), .inner = inputs(), .columns = width(), .transpose_b = true}, on.room.embedded, p.project.data(),
-                    on.room.x);
+        on.multiply({.rows = tokens(), .inner = inputs(), .columns = width(), .transpose_b = true},
+                    on.room.embedded, p.project.data(), on.room.x);
         on.copy(on.room.x, hidden(above, c), tokens() * width());
       }
       auto const k = kept(on, l, c);
-      on.each(tokens(), normalise_rows{.hidden = hidden(above, c), .width = width(), .on_grid = true, .x = k.x, .inverse = k.inverse_rms});
-      on.multiply({.rows = tokens(), .inner = width(), .columns = experts(), .transpose_b = true}, k.x, p.router[l.index()].data(),
-                  on.room.scores);
+      on.each(tokens(), normalise_rows{.hidden = hidden(above, c),
+                                       .width = width(),
+                                       .on_grid = true,
+                                       .x = k.x,
+                                       .inverse = k.inverse_rms});
+      on.multiply({.rows = tokens(), .inner = width(), .columns = experts(), .transpose_b = true},
+                  k.x, p.router[l.index()].data(), on.room.scores);
       on.each(tokens(), choose_expert{on.room.scores, k});
       on.each(experts(), count_choices{k, tokens(), counts + c.nth * experts()});
     }
@@ -292,35 +338,48 @@ class stream_work {
     auto const to = places_.tables(l);
     auto const& room = on.room;
     auto* const shares = on.template write<std::int64_t>(buffers::shares(l));
-    on.each(to.microbatches * experts(), order_counts{to, on.template read<std::int64_t>(buffers::all_counts(l)), room.counts});
-    on.team(shunt::split_layers{.ranks = to.microbatches,
-                                .experts = to.experts,
-                                .slots = to.slots,
-                                .capacity = config_.shape.slot_capacity,
-                                .first_slot = places_.first_slot_of_rank(),
-                                .expert_of = to.expert_of,
-                                .counts = room.counts,
-                                .tokens = shares,
-                                .dropped = room.dropped,
-                                .hosted = room.hosted,
-                                .hosted_end = room.hosted_end,
-                                .first_row = room.row,  // of one micro-batch a rank: first_rows finds those of several
-                                .rest = room.rest});
+    on.each(to.microbatches * experts(),
+            order_counts{to, on.template read<std::int64_t>(buffers::all_counts(l)), room.counts});
+    on.team(shunt::split_layers{
+        .ranks = to.microbatches,
+        .experts = to.experts,
+        .slots = to.slots,
+        .capacity = config_.shape.slot_capacity,
+        .first_slot = places_.first_slot_of_rank(),
+        .expert_of = to.expert_of,
+        .counts = room.counts,
+        .tokens = shares,
+        .dropped = room.dropped,
+        .hosted = room.hosted,
+        .hosted_end = room.hosted_end,
+        .first_row = room.row,  // of one micro-batch a rank: first_rows finds those of several
+        .rest = room.rest});
     count_bytes(on, l, shares, true);
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     for (auto const& c : carried_by(on)) {
       auto const k = kept(on, l, c);
-      on.each(to.slots, first_rows{.to = to, .shares = shares, .self = places_.peer_of(on.rank), .nth = c.nth, .row = room.row});
-      on.each(tokens(), place_token{k, shares + std::int64_t{c.microbatch} * to.slots, room.row, room.hosted, room.hosted_end});
+      on.each(to.slots, first_rows{.to = to,
+                                   .shares = shares,
+                                   .self = places_.peer_of(on.rank),
+                                   .nth = c.nth,
+                                   .row = room.row});
+      on.each(tokens(), place_token{k, shares + std::int64_t{c.microbatch} * to.slots, room.row,
+                                    room.hosted, room.hosted_end});
       on.each(tokens() * width(), send_tokens{k, width(), outgoing});
     }
   }
 
-  /// Calls each(slot, its tokens among what arrived) for the rank's slots, its parameters taken over.
+  /// Calls each(slot, its tokens among what arrived) for the rank's slots, its parameters taken
+  /// over.
   template <class Each>
-  void for_slots(access const& on, shunt::layer_id l, std::int64_t const* shares, Each const& each) {
+  void for_slots(access const& on, shunt::layer_id l, std::int64_t const* shares,
+                 Each const& each) {
     auto const self = places_.peer_of(on.rank);
-    find_arrivals const find{.to = places_.tables(l), .shares = shares, .self = self, .start = on.room.start, .end = on.room.end};
+    find_arrivals const find{.to = places_.tables(l),
+                             .shares = shares,
+                             .self = self,
+                             .start = on.room.start,
+                             .end = on.room.end};
     on.each(places_.slots_of(self), find);
     auto const elements = config_.model.expert.elements();
     auto const* const weights = on.template read<float>(buffers::weights(l));
@@ -333,8 +392,8 @@ class stream_work {
   void look_inside(access const& on, slot_arrivals const& at, float const* arrived) {
     auto const& room = on.room;
     on.each(room.slot_rows * width(), gather_slot{at, arrived, width(), room.tokens_of_slot});
-    on.multiply({.rows = room.slot_rows, .inner = width(), .columns = inner(), .transpose_b = true}, room.tokens_of_slot,
-                room.parameters.w1, room.inner);
+    on.multiply({.rows = room.slot_rows, .inner = width(), .columns = inner(), .transpose_b = true},
+                room.tokens_of_slot, room.parameters.w1, room.inner);
     on.each(room.slot_rows * inner(), activate{at, room.parameters.b1, inner(), room.inner});
   }
 
@@ -345,9 +404,11 @@ class stream_work {
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     for_slots(on, l, shares, [&](std::int32_t, slot_arrivals const& at) {
       look_inside(on, at, arrived);
-      on.multiply({.rows = room.slot_rows, .inner = inner(), .columns = width(), .transpose_b = true}, room.inner, room.parameters.w2,
-                  room.below);
-      on.each(room.slot_rows * width(), scatter_slot<on_activation_grid>{at, room.below, room.parameters.b2, width(), outgoing});
+      on.multiply(
+          {.rows = room.slot_rows, .inner = inner(), .columns = width(), .transpose_b = true},
+          room.inner, room.parameters.w2, room.below);
+      on.each(room.slot_rows * width(), scatter_slot<on_activation_grid>{
+                                            at, room.below, room.parameters.b2, width(), outgoing});
     });
     count_bytes(on, l, shares, false);
   }
@@ -356,28 +417,42 @@ class stream_work {
     auto const* const answers = on.template read<float>(buffers::answers(l));
     auto* const all = on.template write<float>(buffers::hidden);
     for (auto const& c : carried_by(on)) {
-      on.each(tokens() * width(), combine_answers{kept(on, l, c), answers, width(), hidden(all, c)});
+      on.each(tokens() * width(),
+              combine_answers{kept(on, l, c), answers, width(), hidden(all, c)});
       if (l.value() + 1 == config_.model.layers) predict(on, c, hidden(all, c));
     }
   }
-  /// Head and loss of a micro-batch; `above` becomes the gradient of the sum of losses with respect to it.
+  /// Head and loss of a micro-batch; `above` becomes the gradient of the sum of losses with respect
+  /// to it.
   void predict(access const& on, carried const& c, float* above) {
     auto const p = parameters(on);
     auto const& room = on.room;
     auto* const sums = on.template write<std::int64_t>(buffers::sums);
     read_text(on, c);
-    on.each(tokens(), normalise_rows{.hidden = above, .width = width(), .x = room.x, .inverse = room.inverse});
-    on.multiply({.rows = tokens(), .inner = width(), .columns = bytes, .transpose_b = true}, room.x, p.head.data(), room.scores);
-    on.each(tokens(), score_tokens{p.bias.data(), room.windows, window(), room.scores, room.losses});
-    on.multiply({.rows = bytes, .inner = tokens(), .columns = width(), .transpose_a = true}, room.scores, room.x, room.gradient);
+    on.each(tokens(), normalise_rows{
+                          .hidden = above, .width = width(), .x = room.x, .inverse = room.inverse});
+    on.multiply({.rows = tokens(), .inner = width(), .columns = bytes, .transpose_b = true}, room.x,
+                p.head.data(), room.scores);
+    on.each(tokens(),
+            score_tokens{p.bias.data(), room.windows, window(), room.scores, room.losses});
+    on.multiply({.rows = bytes, .inner = tokens(), .columns = width(), .transpose_a = true},
+                room.scores, room.x, room.gradient);
     add_gradient(on, room.gradient, p.head, p.embed.data());
     on.each(bytes, sum_columns{room.scores, tokens(), bytes, room.column});
     add_gradient(on, room.column, p.bias, p.embed.data());
     on.each(1, mean_loss{room.losses, tokens(), room.loss});
-    on.team(add_in_fixed_point{.gradient = room.loss, .count = 1, .sums = sums + dense_count_, .misfits = sums + dense_count_ + 1});
-    on.multiply({.rows = tokens(), .inner = bytes, .columns = width()}, room.scores, p.head.data(), room.dx);
-    on.each(tokens(),
-            normalise_rows_backward{.x = room.x, .inverse = room.inverse, .dx = room.dx, .width = width(), .add = false, .dh = above});
+    on.team(add_in_fixed_point{.gradient = room.loss,
+                               .count = 1,
+                               .sums = sums + dense_count_,
+                               .misfits = sums + dense_count_ + 1});
+    on.multiply({.rows = tokens(), .inner = bytes, .columns = width()}, room.scores, p.head.data(),
+                room.dx);
+    on.each(tokens(), normalise_rows_backward{.x = room.x,
+                                              .inverse = room.inverse,
+                                              .dx = room.dx,
+                                              .width = width(),
+                                              .add = false,
+                                              .dh = above});
   }
 
   void uncombine(access const& on, shunt::layer_id l) {
@@ -385,7 +460,8 @@ class stream_work {
     auto const* const all = on.template read<float>(buffers::hidden);
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     for (auto const& c : carried_by(on))
-      on.each(tokens(), combine_answers_backward{kept(on, l, c), answers, hidden(all, c), width(), outgoing});
+      on.each(tokens(),
+              combine_answers_backward{kept(on, l, c), answers, hidden(all, c), width(), outgoing});
     count_bytes(on, l, on.template read<std::int64_t>(buffers::shares(l)), true);
   }
 
@@ -399,16 +475,23 @@ class stream_work {
     auto* const gradients = on.template write<std::int64_t>(buffers::slot_gradients(l));
     auto* const outgoing = on.template write<float>(buffers::outgoing);
     auto* const misfits = on.template write<std::int64_t>(buffers::sums) + dense_count_ + 1;
-    double *const x = room.tokens_of_slot, *const above = room.above, *const inside = room.inner, *const through = room.through;
+    double *const x = room.tokens_of_slot, *const above = room.above, *const inside = room.inner,
+                  *const through = room.through;
     for_slots(on, l, shares, [&](std::int32_t s, slot_arrivals const& at) {
       look_inside(on, at, arrived);
       on.each(rows * width(), gather_slot{at, incoming, width(), above});
-      on.multiply({.rows = rows, .inner = width(), .columns = inner()}, above, room.parameters.w2, through);
+      on.multiply({.rows = rows, .inner = width(), .columns = inner()}, above, room.parameters.w2,
+                  through);
       on.each(rows * inner(), activate_backward{inside, through});
-      on.multiply({.rows = rows, .inner = inner(), .columns = width()}, through, room.parameters.w1, room.below);
-      on.each(rows * width(), scatter_slot<on_gradient_grid>{.arrivals = at, .rows = room.below, .width = width(), .to = outgoing});
-      on.multiply({.rows = inner(), .inner = rows, .columns = width(), .transpose_a = true}, through, x, room.sums.w1);
-      on.multiply({.rows = width(), .inner = rows, .columns = inner(), .transpose_a = true}, above, inside, room.sums.w2);
+      on.multiply({.rows = rows, .inner = inner(), .columns = width()}, through, room.parameters.w1,
+                  room.below);
+      on.each(rows * width(),
+              scatter_slot<on_gradient_grid>{
+                  .arrivals = at, .rows = room.below, .width = width(), .to = outgoing});
+      on.multiply({.rows = inner(), .inner = rows, .columns = width(), .transpose_a = true},
+                  through, x, room.sums.w1);
+      on.multiply({.rows = width(), .inner = rows, .columns = inner(), .transpose_a = true}, above,
+                  inside, room.sums.w2);
       on.each(width(), measure_columns{at, x, width(), nullptr, room.x_squares});
       on.each(width(), measure_columns{at, above, width(), room.sums.b2, room.above_squares});
       on.each(inner(), measure_columns{at, inside, inner(), nullptr, room.inner_squares});
@@ -436,29 +519,42 @@ class stream_work {
       auto const k = kept(on, l, c);
       float* const above = hidden(all, c);
       on.each(tokens(), choose_expert_backward{k, room.scores});
-      on.multiply({.rows = tokens(), .inner = experts(), .columns = width()}, room.scores, router.data(), room.dx);
+      on.multiply({.rows = tokens(), .inner = experts(), .columns = width()}, room.scores,
+                  router.data(), room.dx);
       on.each(tokens() * width(), add_returned{k, incoming, width(), room.dx});
-      on.each(tokens(), normalise_rows_backward{.x = k.x, .inverse = k.inverse_rms, .dx = room.dx, .width = width(), .dh = above});
-      on.multiply({.rows = experts(), .inner = tokens(), .columns = width(), .transpose_a = true}, room.scores, k.x, room.gradient);
+      on.each(
+          tokens(),
+          normalise_rows_backward{
+              .x = k.x, .inverse = k.inverse_rms, .dx = room.dx, .width = width(), .dh = above});
+      on.multiply({.rows = experts(), .inner = tokens(), .columns = width(), .transpose_a = true},
+                  room.scores, k.x, room.gradient);
       add_gradient(on, room.gradient, router, first);
       if (l != 0) continue;
 
       read_text(on, c);
       embed(on, p);
-      on.multiply({.rows = width(), .inner = tokens(), .columns = inputs(), .transpose_a = true}, above, room.embedded, room.gradient);
+      on.multiply({.rows = width(), .inner = tokens(), .columns = inputs(), .transpose_a = true},
+                  above, room.embedded, room.gradient);
       add_gradient(on, room.gradient, p.project, first);
-      on.multiply({.rows = tokens(), .inner = width(), .columns = inputs()}, above, p.project.data(), room.embedded);
+      on.multiply({.rows = tokens(), .inner = width(), .columns = inputs()}, above,
+                  p.project.data(), room.embedded);
       on.each(bytes * config_.model.embedding,
-              embed_windows_backward{room.embedded, room.windows, tokens(), window(), config_.model.embedding, room.gradient});
+              embed_windows_backward{room.embedded, room.windows, tokens(), window(),
+                                     config_.model.embedding, room.gradient});
       add_gradient(on, room.gradient, p.embed, first);
     }
   }
 
-  /// A step on `count` parameters and both their moments behind them, whose gradients are sums over `terms`.
-  void step(access const& on, shunt::buffer_id b, std::int64_t count, std::int64_t const* gradient, std::int64_t terms) {
+  /// A step on `count` parameters and both their moments behind them, whose gradients are sums over
+  /// `terms`.
+  void step(access const& on, shunt::buffer_id b, std::int64_t count, std::int64_t const* gradient,
+            std::int64_t terms) {
     auto const kept = memory_.before_step(on.rank, b);
     auto const state = [&](float* at) { return shunt::adam_state{at, at + count, at + 2 * count}; };
-    on.each(1, begin_step{.rule = rule_, .iteration = on.task.iteration, .clock = on.room.clock, .kept = kept.iteration});
+    on.each(1, begin_step{.rule = rule_,
+                          .iteration = on.task.iteration,
+                          .clock = on.room.clock,
+                          .kept = kept.iteration});
     on.each(count, step_element{{.rule = rule_,
                                  .elements = count,
                                  .state = state(on.template write<float>(b)),
@@ -468,12 +564,16 @@ class stream_work {
                                  .kept = state(reinterpret_cast<float*>(kept.bytes))}});
   }
   void step(access const& on, shunt::layer_id l) {
-    auto const count = static_cast<std::int64_t>(on.declared(on.task.reads, buffers::shard_gradients(l)).size() / sizeof(std::int64_t));
-    step(on, buffers::state(l), count, on.template read<std::int64_t>(buffers::shard_gradients(l)), tokens() * carriers_.microbatches());
-    on.each(count, round_weights{on.template write<float>(buffers::state(l)), on.template write<float>(buffers::weight_shards(l))});
+    auto const count = static_cast<std::int64_t>(
+        on.declared(on.task.reads, buffers::shard_gradients(l)).size() / sizeof(std::int64_t));
+    step(on, buffers::state(l), count, on.template read<std::int64_t>(buffers::shard_gradients(l)),
+         tokens() * carriers_.microbatches());
+    on.each(count, round_weights{on.template write<float>(buffers::state(l)),
+                                 on.template write<float>(buffers::weight_shards(l))});
   }
   void step_dense(access const& on) {
-    step(on, buffers::dense, dense_count_, on.template read<std::int64_t>(buffers::sums), carriers_.microbatches());
+    step(on, buffers::dense, dense_count_, on.template read<std::int64_t>(buffers::sums),
+         carriers_.microbatches());
   }
 
   config config_;

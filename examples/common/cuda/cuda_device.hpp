@@ -26,9 +26,9 @@ struct on_condition {
   }
 };
 
-/// A GPU as a training_device, with cuBLASLt for products. `Kernels` is what nvcc has to compile: the launchers that basic_cuda_system asks for,
-/// and launch(stream, n, f, condition), which enqueues f(0) .. f(n - 1) on that condition.
-/// Throws cuda_error and cublas_error.
+/// A GPU as a training_device, with cuBLASLt for products. `Kernels` is what nvcc has to compile:
+/// the launchers that basic_cuda_system asks for, and launch(stream, n, f, condition), which
+/// enqueues f(0) .. f(n - 1) on that condition. Throws cuda_error and cublas_error.
 template <class Kernels>
 class cuda_training_device {
  public:
@@ -44,11 +44,13 @@ class cuda_training_device {
   void copy(std::span<std::byte const> from, std::span<std::byte> to) { copied(from, to); }
 
   template <class Items>
-  void each(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
+  void each(shunt::cuda_stream_ref on, std::int64_t n, Items const& f,
+            std::int64_t const* condition) {
     Kernels::launch(on, n, f, condition);
   }
   template <class T>
-  void multiply(shunt::cuda_stream_ref on, product_shape const& shape, T const* a, T const* b, T* c) {
+  void multiply(shunt::cuda_stream_ref on, product_shape const& shape, T const* a, T const* b,
+                T* c) {
     products_(on, shape, a, b, c);
   }
 
@@ -56,7 +58,9 @@ class cuda_training_device {
   /// On a stream of its own, to its end; streams that are at work go on.
   void copied(std::span<std::byte const> from, std::span<std::byte> to) {
     if (from.empty()) return;
-    shunt::cuda_check(cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, copies_.get()), "cudaMemcpyAsync");
+    shunt::cuda_check(
+        cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDefault, copies_.get()),
+        "cudaMemcpyAsync");
     copies_.synchronize();
   }
 

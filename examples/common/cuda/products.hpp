@@ -19,12 +19,14 @@
 
 namespace example {
 
-/// A call of cuBLASLt that failed. `what()` is one line: the call, the name and description of its status, and file:line of the caller.
+/// A call of cuBLASLt that failed. `what()` is one line: the call, the name and description of its
+/// status, and file:line of the caller.
 class cublas_error : public std::runtime_error {
  public:
   cublas_error(cublasStatus_t status, std::string const& call, std::source_location const& where)
-      : std::runtime_error(call + ": " + cublasLtGetStatusName(status) + ", " + cublasLtGetStatusString(status) + " (" + where.file_name() +
-                           ":" + std::to_string(where.line()) + ")"),
+      : std::runtime_error(call + ": " + cublasLtGetStatusName(status) + ", " +
+                           cublasLtGetStatusString(status) + " (" + where.file_name() + ":" +
+                           std::to_string(where.line()) + ")"),
         status_(status) {}
   [[nodiscard]] cublasStatus_t status() const noexcept { return status_; }
 
@@ -46,15 +48,19 @@ struct destroy_with {
 template <class Handle, cublasStatus_t (*Destroy)(Handle)>
 using cublas_owner = std::unique_ptr<std::remove_pointer_t<Handle>, destroy_with<Handle, Destroy>>;
 
-/// Matrix products on streams by cuBLASLt, of float and double, that give the same bits whenever and on whichever stream they run:
+/// Matrix products on streams by cuBLASLt, of float and double, that give the same bits whenever
+/// and on whichever stream they run:
 ///
-///     products multiply;                                                     // of the device that is current; from one thread
-///     multiply(stream, {.rows = 32, .inner = 64, .columns = 128}, a, b, c);  // enqueues c = a b, row-major; device pointers
+///     products multiply;                                                     // of the device that
+///     is current; from one thread multiply(stream, {.rows = 32, .inner = 64, .columns = 128}, a,
+///     b, c);  // enqueues c = a b, row-major; device pointers
 ///
-/// Every (type, shape) has one algorithm, chosen once: the first that the heuristics offer without split-K and reduction, in plain
-/// float or double arithmetic (no TF32), for operands at multiples of 16 bytes, and without a workspace, so that streams share nothing.
-/// A product waits for nothing, allocates nothing on the device and may be captured into a graph. An empty sum (inner = 0) is zeros.
-/// Throws cublas_error where cuBLASLt refuses, invalid_argument where an operand is at no multiple of 16 bytes.
+/// Every (type, shape) has one algorithm, chosen once: the first that the heuristics offer without
+/// split-K and reduction, in plain float or double arithmetic (no TF32), for operands at multiples
+/// of 16 bytes, and without a workspace, so that streams share nothing. A product waits for
+/// nothing, allocates nothing on the device and may be captured into a graph. An empty sum (inner =
+/// 0) is zeros. Throws cublas_error where cuBLASLt refuses, invalid_argument where an operand is at
+/// no multiple of 16 bytes.
 class products {
  public:
   products() {
@@ -70,14 +76,18 @@ class products {
       auto const bytes = static_cast<std::size_t>(s.rows * s.columns) * sizeof(T);
       return shunt::cuda_check(cudaMemsetAsync(c, 0, bytes, on), "cudaMemsetAsync");
     }
-    for (void const* at : {static_cast<void const*>(a), static_cast<void const*>(b), static_cast<void const*>(c)})
+    for (void const* at :
+         {static_cast<void const*>(a), static_cast<void const*>(b), static_cast<void const*>(c)})
       if (reinterpret_cast<std::uintptr_t>(at) % alignment != 0)
-        throw std::invalid_argument("an operand of a product of " + words<T>(s) + " is not at a multiple of 16 bytes");
+        throw std::invalid_argument("an operand of a product of " + words<T>(s) +
+                                    " is not at a multiple of 16 bytes");
     plan const& p = plan_for<T>(s);
     T const one = 1, zero = 0;
-    // Row-major C = A B is column-major C^T = B^T A^T: the operands change places and nothing moves.
-    cublas_check(cublasLtMatmul(handle_.get(), p.what.get(), &one, b, p.first.get(), a, p.second.get(), &zero, c, p.result.get(), c,
-                                p.result.get(), &p.algorithm, nullptr, 0, on),
+    // Row-major C = A B is column-major C^T = B^T A^T: the operands change places and nothing
+    // moves.
+    cublas_check(cublasLtMatmul(handle_.get(), p.what.get(), &one, b, p.first.get(), a,
+                                p.second.get(), &zero, c, p.result.get(), c, p.result.get(),
+                                &p.algorithm, nullptr, 0, on),
                  "cublasLtMatmul of " + words<T>(s));
   }
 
@@ -98,8 +108,9 @@ class products {
 
   template <class T>
   [[nodiscard]] static std::string words(product_shape const& s) {
-    return std::string(is_double<T> ? "double " : "float ") + std::to_string(s.rows) + " x " + std::to_string(s.inner) + " x " +
-           std::to_string(s.columns) + (s.transpose_a ? ", A transposed" : "") + (s.transpose_b ? ", B transposed" : "");
+    return std::string(is_double<T> ? "double " : "float ") + std::to_string(s.rows) + " x " +
+           std::to_string(s.inner) + " x " + std::to_string(s.columns) +
+           (s.transpose_a ? ", A transposed" : "") + (s.transpose_b ? ", B transposed" : "");
   }
 
   template <class T>
@@ -115,7 +126,8 @@ class products {
   template <class T>
   [[nodiscard]] static layout layout_of(std::int64_t rows, std::int64_t columns) {
     cublasLtMatrixLayout_t made = nullptr;
-    cublas_check(cublasLtMatrixLayoutCreate(&made, type_of<T>, static_cast<std::uint64_t>(columns), static_cast<std::uint64_t>(rows), columns),
+    cublas_check(cublasLtMatrixLayoutCreate(&made, type_of<T>, static_cast<std::uint64_t>(columns),
+                                            static_cast<std::uint64_t>(rows), columns),
                  "cublasLtMatrixLayoutCreate");
     return layout(made);
   }
@@ -124,11 +136,14 @@ class products {
   [[nodiscard]] plan chosen(product_shape const& s) const {
     plan p;
     cublasLtMatmulDesc_t what = nullptr;
-    cublas_check(cublasLtMatmulDescCreate(&what, is_double<T> ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, type_of<T>), "cublasLtMatmulDescCreate");
+    cublas_check(cublasLtMatmulDescCreate(
+                     &what, is_double<T> ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F, type_of<T>),
+                 "cublasLtMatmulDescCreate");
     p.what.reset(what);
     auto const transpose = [&](cublasLtMatmulDescAttributes_t which, bool transposed) {
       cublasOperation_t const how = transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
-      cublas_check(cublasLtMatmulDescSetAttribute(what, which, &how, sizeof how), "cublasLtMatmulDescSetAttribute");
+      cublas_check(cublasLtMatmulDescSetAttribute(what, which, &how, sizeof how),
+                   "cublasLtMatmulDescSetAttribute");
     };
     transpose(CUBLASLT_MATMUL_DESC_TRANSA, s.transpose_b);
     transpose(CUBLASLT_MATMUL_DESC_TRANSB, s.transpose_a);
@@ -140,25 +155,30 @@ class products {
     cublas_check(cublasLtMatmulPreferenceCreate(&made), "cublasLtMatmulPreferenceCreate");
     cublas_owner<cublasLtMatmulPreference_t, &cublasLtMatmulPreferenceDestroy> const wanted(made);
     auto const want = [&](cublasLtMatmulPreferenceAttributes_t which, auto value) {
-      cublas_check(cublasLtMatmulPreferenceSetAttribute(made, which, &value, sizeof value), "cublasLtMatmulPreferenceSetAttribute");
+      cublas_check(cublasLtMatmulPreferenceSetAttribute(made, which, &value, sizeof value),
+                   "cublasLtMatmulPreferenceSetAttribute");
     };
     want(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t{0});
     want(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
-    for (auto const operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    for (auto const operand :
+         {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+          CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       want(operand, alignment);
 
     std::array<cublasLtMatmulHeuristicResult_t, 16> offers{};
     int count = 0;
-    cublas_check(cublasLtMatmulAlgoGetHeuristic(handle_.get(), what, p.first.get(), p.second.get(), p.result.get(), p.result.get(), made,
-                                                static_cast<int>(offers.size()), offers.data(), &count),
+    cublas_check(cublasLtMatmulAlgoGetHeuristic(
+                     handle_.get(), what, p.first.get(), p.second.get(), p.result.get(),
+                     p.result.get(), made, static_cast<int>(offers.size()), offers.data(), &count),
                  "cublasLtMatmulAlgoGetHeuristic for " + words<T>(s));
     for (std::size_t k = 0; k < static_cast<std::size_t>(count); ++k)
-      if (offers[k].state == CUBLAS_STATUS_SUCCESS && offers[k].workspaceSize == 0 && sums_in_one_go(offers[k].algo)) {
+      if (offers[k].state == CUBLAS_STATUS_SUCCESS && offers[k].workspaceSize == 0 &&
+          sums_in_one_go(offers[k].algo)) {
         p.algorithm = offers[k].algo;
         return p;
       }
-    throw cublas_error(CUBLAS_STATUS_NOT_SUPPORTED, "no algorithm without split-K and workspace for " + words<T>(s),
+    throw cublas_error(CUBLAS_STATUS_NOT_SUPPORTED,
+                       "no algorithm without split-K and workspace for " + words<T>(s),
                        std::source_location::current());
   }
 
@@ -167,7 +187,9 @@ class products {
     std::uint32_t scheme = 0;
     auto const get = [&](cublasLtMatmulAlgoConfigAttributes_t which, auto& value) {
       std::size_t written = 0;
-      cublas_check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, which, &value, sizeof value, &written), "cublasLtMatmulAlgoConfigGetAttribute");
+      cublas_check(
+          cublasLtMatmulAlgoConfigGetAttribute(&algorithm, which, &value, sizeof value, &written),
+          "cublasLtMatmulAlgoConfigGetAttribute");
     };
     get(CUBLASLT_ALGO_CONFIG_SPLITK_NUM, splits);
     get(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, scheme);

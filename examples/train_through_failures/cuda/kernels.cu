@@ -1,4 +1,5 @@
-// The kernels of --engine cuda: those of the library's streams, and what the model computes between its products.
+// The kernels of --engine cuda: those of the library's streams, and what the model computes between
+// its products.
 #include <tuple>
 
 #include "kernels.hpp"
@@ -9,11 +10,14 @@
 
 namespace example {
 
-void nvcc_kernels::move(cudaStream_t on, std::span<shunt::stream_part const> parts, std::int64_t const* guard) {
+void nvcc_kernels::move(cudaStream_t on, std::span<shunt::stream_part const> parts,
+                        std::int64_t const* guard) {
   shunt::cuda_kernels::move(on, parts, guard);
 }
-void nvcc_kernels::fold(cudaStream_t on, shunt::element type, shunt::reduction how, std::span<std::byte const* const> sources,
-                        std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard) {
+void nvcc_kernels::fold(cudaStream_t on, shunt::element type, shunt::reduction how,
+                        std::span<std::byte const* const> sources,
+                        std::span<std::byte* const> targets, std::size_t size,
+                        std::int64_t const* guard) {
   shunt::cuda_kernels::fold(on, type, how, sources, targets, size, guard);
 }
 void nvcc_kernels::fill(cudaStream_t on, std::span<std::byte> target, std::int64_t const* guard) {
@@ -21,7 +25,8 @@ void nvcc_kernels::fill(cudaStream_t on, std::span<std::byte> target, std::int64
 }
 
 template <class Items>
-void nvcc_kernels::launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
+void nvcc_kernels::launch(shunt::cuda_stream_ref on, std::int64_t n, Items const& f,
+                          std::int64_t const* condition) {
   shunt::run_items(on_condition<Items>{f, condition}, n, on);
 }
 
@@ -30,8 +35,10 @@ template <class... Items>
 struct launchers {
   static inline auto const all = std::tuple(&nvcc_kernels::launch<Items>...);
 };
-template struct launchers<choose_windows, embed_windows, store_product, predict_bytes, note_loss, sum_columns, sum_embeddings, spoil_gradient,
-                          accumulate_gradient, square_gradient, sum_neighbours<std::int64_t>, sum_neighbours<double>, raise_flag, share_verdict,
-                          decide_step, decide_validated_step, judge_step, decide_step_again, shunt::adam_step<std::int64_t>>;
+template struct launchers<choose_windows, embed_windows, store_product, predict_bytes, note_loss,
+                          sum_columns, sum_embeddings, spoil_gradient, accumulate_gradient,
+                          square_gradient, sum_neighbours<std::int64_t>, sum_neighbours<double>,
+                          raise_flag, share_verdict, decide_step, decide_validated_step, judge_step,
+                          decide_step_again, shunt::adam_step<std::int64_t>>;
 
 }  // namespace example

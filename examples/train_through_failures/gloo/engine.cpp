@@ -16,17 +16,22 @@ int train_with_processes(options const& o, command_line const& started_as) {
   auto const bytes = load_text(o.text);
   diary live(std::cout, o);
   auto const run = train_with_crew(o, started_as, bytes, &live);
-  return conclude(std::cout, run.result, expected_of(train_undisturbed(o.training, bytes)), o.training.job);
+  return conclude(std::cout, run.result, expected_of(train_undisturbed(o.training, bytes)),
+                  o.training.job);
 }
 
-int sweep_with_processes(options const& o, command_line const& started_as) { return sweep(o, started_as, load_text(o.text)); }
+int sweep_with_processes(options const& o, command_line const& started_as) {
+  return sweep(o, started_as, load_text(o.text));
+}
 
 int work_for_others(options const& o, worker_order const& order) {
   voice const say(crew::voice_of_member);
   auto own = o;
   own.text = order.text;
   try {
-    work_as({.gloo = o.meet.gloo(order.place), .self = order.rank, .joins = order.joins, .waits = true}, own, say);
+    work_as(
+        {.gloo = o.meet.gloo(order.place), .self = order.rank, .joins = order.joins, .waits = true},
+        own, say);
     return 0;
   } catch (std::exception const&) {  // it has said so
     return 2;

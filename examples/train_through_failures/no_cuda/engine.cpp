@@ -4,6 +4,8 @@
 
 namespace example {
 
-int train_on_cuda(options const&) { throw shunt::invalid_problem("engine", "this build has no CUDA"); }
+int train_on_cuda(options const&) {
+  throw shunt::invalid_problem("engine", "this build has no CUDA");
+}
 
 }  // namespace example

@@ -1,6 +1,7 @@
 #pragma once
-/// What the collection of one layer's gradients may ask of communicators (SYMI section 4.2): only intervals of ranks have one, a rank is in
-/// at most two, and two rounds are enough. O(instructions + collectives x rounds).
+/// What the collection of one layer's gradients may ask of communicators (SYMI section 4.2): only
+/// intervals of ranks have one, a rank is in at most two, and two rounds are enough. O(instructions
+/// + collectives x rounds).
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -14,13 +15,16 @@
 
 namespace shunt {
 
-/// One thing that is wrong with the groups of a program, or with the order in which its ranks meet in them.
+/// One thing that is wrong with the groups of a program, or with the order in which its ranks meet
+/// in them.
 struct communicator_violation {
   enum class kind : std::uint8_t {
     gap,           ///< of the group: its members are no run of neighbouring ranks
     crowded_rank,  ///< a rank joins more collectives than it may (found, wanted)
-    late,          ///< a collective of the group begins in a later round than allowed (found, wanted), where each waits for all its members
-    cyclic_wait,   ///< a collective of the group never begins: its members wait for each other in a circle, or one doesn't come
+    late,  ///< a collective of the group begins in a later round than allowed (found, wanted),
+           ///< where each waits for all its members
+    cyclic_wait,  ///< a collective of the group never begins: its members wait for each other in a
+                  ///< circle, or one doesn't come
   };
   kind what{};
   rank_id rank{};    ///< crowded_rank
@@ -33,26 +37,33 @@ struct communicator_violation {
 
 [[nodiscard]] inline std::string to_string(communicator_violation const& v) {
   std::string const group = "group " + std::to_string(v.group.value());
-  std::string const counts = ": found " + std::to_string(v.found) + ", wanted at most " + std::to_string(v.wanted);
+  std::string const counts =
+      ": found " + std::to_string(v.found) + ", wanted at most " + std::to_string(v.wanted);
   switch (v.what) {
     case communicator_violation::kind::gap: return group + " is no run of neighbouring ranks";
-    case communicator_violation::kind::crowded_rank: return "rank " + std::to_string(v.rank.value()) + ", collectives" + counts;
-    case communicator_violation::kind::late: return group + ", rounds before its collective ends" + counts;
-    case communicator_violation::kind::cyclic_wait: return group + ": a collective whose members wait in a circle";
+    case communicator_violation::kind::crowded_rank:
+      return "rank " + std::to_string(v.rank.value()) + ", collectives" + counts;
+    case communicator_violation::kind::late:
+      return group + ", rounds before its collective ends" + counts;
+    case communicator_violation::kind::cyclic_wait:
+      return group + ": a collective whose members wait in a circle";
   }
   return "unknown violation";
 }
 
-/// Everything that is wrong with the collectives over two ranks or more, messages left aside, where a rank joins them one after another and
-/// each begins when all its members have come. `most` bounds the collectives of a rank as well as the rounds: 2 for the collection of
-/// one layer. Asks for a program that passes `check`.
-[[nodiscard]] inline std::vector<communicator_violation> check_communicators(program const& p, std::int32_t most = 2) {
+/// Everything that is wrong with the collectives over two ranks or more, messages left aside, where
+/// a rank joins them one after another and each begins when all its members have come. `most`
+/// bounds the collectives of a rank as well as the rounds: 2 for the collection of one layer. Asks
+/// for a program that passes `check`.
+[[nodiscard]] inline std::vector<communicator_violation> check_communicators(
+    program const& p, std::int32_t most = 2) {
   using kind = communicator_violation::kind;
   std::vector<communicator_violation> found;
   for (group_id g : ids<group_id>(p.groups.size())) {
     auto const& members = p.groups[g];
     bool whole = true;
-    for (std::size_t k = 1; k < members.size(); ++k) whole = whole && members[k].value() == members[k - 1].value() + 1;
+    for (std::size_t k = 1; k < members.size(); ++k)
+      whole = whole && members[k].value() == members[k - 1].value() + 1;
     if (!whole) found.push_back({.what = kind::gap, .group = g});
   }
 
@@ -78,18 +89,22 @@ struct communicator_violation {
     std::vector<std::size_t> begin;
     for (std::size_t m = 0; m < d.meetings.size(); ++m) {
       auto const& members = p.groups[d.meetings[m].group];
-      if (!done[m] && members.size() > 1 && std::all_of(members.begin(), members.end(), [&](rank_id r) { return comes(r, m); }))
+      if (!done[m] && members.size() > 1 &&
+          std::all_of(members.begin(), members.end(), [&](rank_id r) { return comes(r, m); }))
         begin.push_back(m);
     }
     for (std::size_t const m : begin) {
       done[m] = 1;
       for (rank_id const r : p.groups[d.meetings[m].group]) ++next[r];
-      if (round > most) found.push_back({.what = kind::late, .group = d.meetings[m].group, .found = round, .wanted = most});
+      if (round > most)
+        found.push_back(
+            {.what = kind::late, .group = d.meetings[m].group, .found = round, .wanted = most});
     }
     left -= begin.size();
     if (!begin.empty()) continue;
     for (std::size_t m = 0; m < d.meetings.size(); ++m)
-      if (!done[m] && p.groups[d.meetings[m].group].size() > 1) found.push_back({.what = kind::cyclic_wait, .group = d.meetings[m].group});
+      if (!done[m] && p.groups[d.meetings[m].group].size() > 1)
+        found.push_back({.what = kind::cyclic_wait, .group = d.meetings[m].group});
     break;
   }
   return found;

@@ -6,13 +6,16 @@
 
 namespace shunt::detail {
 
-/// Things that wait for each other. Some happen together (both ends of a message whose send waits for its receive, all members of a
-/// collective); such things are joined and wait for what any of them waits for. Linear in things and waits.
+/// Things that wait for each other. Some happen together (both ends of a message whose send waits
+/// for its receive, all members of a collective); such things are joined and wait for what any of
+/// them waits for. Linear in things and waits.
 class event_graph {
  public:
-  constexpr explicit event_graph(std::size_t things) : joined_(things, nobody), first_(things + 1, 0), done_(things, 0) {}
+  constexpr explicit event_graph(std::size_t things)
+      : joined_(things, nobody), first_(things + 1, 0), done_(things, 0) {}
 
-  /// `later` can't happen before `earlier` has. All waits are told twice: all of them first to `count`, then all of them to `wait`.
+  /// `later` can't happen before `earlier` has. All waits are told twice: all of them first to
+  /// `count`, then all of them to `wait`.
   constexpr void count(std::size_t earlier) { ++first_[earlier + 1]; }
   constexpr void counted() {
     for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
@@ -24,7 +27,8 @@ class event_graph {
     later_[at_[earlier]++] = later;
     ++waits_[later];
   }
-  /// These happen together; each is joined once at most. Puts b and all it was joined with behind a in a's circle.
+  /// These happen together; each is joined once at most. Puts b and all it was joined with behind a
+  /// in a's circle.
   constexpr void join(std::size_t a, std::size_t b) {
     if (joined_[a] == nobody) joined_[a] = a;
     if (joined_[b] == nobody) joined_[b] = b;

@@ -1,12 +1,14 @@
 #pragma once
 /// Are these actions the schedule with its messages, and can they be executed?
 ///
-/// The computing of every rank is the schedule's. Every operation finds what it computes from: made before it on its rank or received before
-/// it. Every output that is sent was made before, and once; every send has its receive and every receive its send. Between two ranks
-/// messages are received in the order in which they are sent, for some transports ignore tags. And even if every send waits for
-/// its receive, nobody waits forever under the lanes that the actions name.
-/// All broken rules of the schedule come first, then those of messages; what waits forever is asked only where all messages are in order.
-/// Linear in the number of actions. Shares no code with lowerings.
+/// The computing of every rank is the schedule's. Every operation finds what it computes from: made
+/// before it on its rank or received before it. Every output that is sent was made before, and
+/// once; every send has its receive and every receive its send. Between two ranks messages are
+/// received in the order in which they are sent, for some transports ignore tags. And even if every
+/// send waits for its receive, nobody waits forever under the lanes that the actions name. All
+/// broken rules of the schedule come first, then those of messages; what waits forever is asked
+/// only where all messages are in order. Linear in the number of actions. Shares no code with
+/// lowerings.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -23,7 +25,8 @@ namespace detail {
 
 class actions_judge {
  public:
-  constexpr actions_judge(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_actions const& actions)
+  constexpr actions_judge(pipeline_job const& job, pipeline_schedule const& schedule,
+                          pipeline_actions const& actions)
       : job_(job),
         schedule_(schedule),
         actions_(actions),
@@ -35,7 +38,9 @@ class actions_judge {
     auto found = places_.verdict_before_execution();
     bool const lists = schedule_.order.size() == static_cast<std::size_t>(job_.ranks());
     if (lists && actions_.lists.size() != schedule_.order.size())
-      found_.push_back({.rule = pipeline_rule::lists, .count = static_cast<std::int64_t>(actions_.lists.size()), .limit = job_.ranks()});
+      found_.push_back({.rule = pipeline_rule::lists,
+                        .count = static_cast<std::int64_t>(actions_.lists.size()),
+                        .limit = job_.ranks()});
     bool done = false;
     if (lists && found_.empty()) {
       auto const outputs = 2 * static_cast<std::size_t>(job_.seats()) * microbatches_;
@@ -75,15 +80,16 @@ class actions_judge {
     std::uint8_t send_lane = 0, receive_lane = 0;
   };
 
-  constexpr void report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related = {}, std::int64_t count = 0,
-                        std::int64_t limit = 0) {
-    found_.push_back(
-        {rule, job_.worker_of(r), r, static_cast<std::int32_t>(i), actions_.lists[r][i].op, related, count, limit});
+  constexpr void report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related = {},
+                        std::int64_t count = 0, std::int64_t limit = 0) {
+    found_.push_back({rule, job_.worker_of(r), r, static_cast<std::int32_t>(i),
+                      actions_.lists[r][i].op, related, count, limit});
   }
 
   /// Forward and gradient of a cell, numbered.
   [[nodiscard]] constexpr std::size_t output(operation const& o) const {
-    std::size_t const c = (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
+    std::size_t const c =
+        (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
     return 2 * c + (o.kind != op_kind::forward);
   }
   /// What an operation computes from, but for what its own stage stashed; `own` is its own output.
@@ -98,11 +104,12 @@ class actions_judge {
     operation const& o = a.op;
     bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
     bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
-    return (forward || gradient) && places_.known(o) && a.peer != r && actions_.lists.contains(a.peer) &&
-           a.lane >= pipeline_lanes::first_of_messages;
+    return (forward || gradient) && places_.known(o) && a.peer != r &&
+           actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
   }
 
-  /// Computing against the schedule, inputs and outputs against what stands before, receives in their turn.
+  /// Computing against the schedule, inputs and outputs against what stands before, receives in
+  /// their turn.
   constexpr void read_list(rank_id r) {
     auto const& list = actions_.lists[r];
     auto const& order = schedule_.order[r];
@@ -112,12 +119,15 @@ class actions_judge {
       auto const& a = list[i];
       if (a.kind == action_kind::compute) {
         if (computed == order.size() || order[computed] != a.op)
-          return report(pipeline_rule::altered, r, i, computed < order.size() ? order[computed] : operation{});
+          return report(pipeline_rule::altered, r, i,
+                        computed < order.size() ? order[computed] : operation{});
         ++computed;
         steps_ += a.op.kind == op_kind::step;
-        if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op))) continue;
+        if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
+          continue;
         std::size_t const own = output(a.op);
-        if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value()) report(pipeline_rule::not_received, r, i);
+        if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
+          report(pipeline_rule::not_received, r, i);
         here_[own] = r.value();
         continue;
       }
@@ -143,10 +153,14 @@ class actions_judge {
       end.turn = receives ? with.received++ : with.sent++;
     }
     if (computed < order.size())
-      found_.push_back({.rule = pipeline_rule::altered, .worker = job_.worker_of(r), .rank = r, .related = order[computed]});
+      found_.push_back({.rule = pipeline_rule::altered,
+                        .worker = job_.worker_of(r),
+                        .rank = r,
+                        .related = order[computed]});
   }
 
-  /// Whether every edge has one lane and every lane one edge; `lane` is the one that the edge was seen on before, 0 if on none.
+  /// Whether every edge has one lane and every lane one edge; `lane` is the one that the edge was
+  /// seen on before, 0 if on none.
   constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane) {
     if (lane == a.lane) return;
     edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
@@ -169,7 +183,9 @@ class actions_judge {
   }
 
   /// How many operations stand before each step.
-  [[nodiscard]] constexpr std::size_t group(operation const& o) const { return schedule_.staggered_step ? o.stage.index() : 0; }
+  [[nodiscard]] constexpr std::size_t group(operation const& o) const {
+    return schedule_.staggered_step ? o.stage.index() : 0;
+  }
   [[nodiscard]] constexpr std::vector<std::int64_t> before_steps() const {
     std::vector<std::int64_t> left(schedule_.staggered_step ? stages_ : 1, 0);
     if (schedule_.staggered_step) {
@@ -184,19 +200,30 @@ class actions_judge {
 
   constexpr void stop_at(rank_id r, std::size_t i, std::int64_t stuck) {
     auto const& list = actions_.lists[r];
-    if (stopped_.index < 0) stopped_ = {pipeline_rule::deadlock, job_.worker_of(r), r, static_cast<std::int32_t>(i), list[i].op, {}, 0, 0};
+    if (stopped_.index < 0)
+      stopped_ = {pipeline_rule::deadlock,
+                  job_.worker_of(r),
+                  r,
+                  static_cast<std::int32_t>(i),
+                  list[i].op,
+                  {},
+                  0,
+                  0};
     stopped_.count += stuck;
   }
 
-  /// Every edge has a lane of its own on both sides and one order. Then it is enough that the lists can be run as they stand with sends that
-  /// are buffered: let every send end when its receive does; what stands before it in its lane was received before.
+  /// Every edge has a lane of its own on both sides and one order. Then it is enough that the lists
+  /// can be run as they stand with sends that are buffered: let every send end when its receive
+  /// does; what stands before it in its lane was received before.
   [[nodiscard]] constexpr bool run_lists() {
     constexpr std::int32_t nobody_waits = -1;
     auto const ranks = actions_.lists.size();
     auto left = before_steps();
     constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> messages(here_.size(), nobody_waits);  // or the rank that waits for it
-    std::vector<std::int32_t> before_step(left.size(), nobody_waits), next_waiter(ranks, nobody_waits);
+    std::vector<std::int32_t> messages(here_.size(),
+                                       nobody_waits);  // or the rank that waits for it
+    std::vector<std::int32_t> before_step(left.size(), nobody_waits),
+        next_waiter(ranks, nobody_waits);
     std::vector<std::size_t> next(ranks, 0);
     std::vector<rank_id> runnable;
     runnable.reserve(ranks);
@@ -220,7 +247,9 @@ class actions_judge {
           m = was_sent;
         } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
           if (--left[g] > 0) continue;
-          for (auto w = before_step[g]; w != nobody_waits; w = next_waiter[static_cast<std::size_t>(w)]) runnable.push_back(w);
+          for (auto w = before_step[g]; w != nobody_waits;
+               w = next_waiter[static_cast<std::size_t>(w)])
+            runnable.push_back(w);
         } else if (left[g] > 0) {
           next_waiter[r.index()] = before_step[g];
           before_step[g] = r.value();
@@ -238,7 +267,8 @@ class actions_judge {
   /// Lanes that edges share: every lane in order, both ends of a message at once.
   [[nodiscard]] constexpr bool run_lanes() {
     std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
-    for (std::size_t r = 0; r < actions_.lists.size(); ++r) first[r + 1] = first[r] + actions_.lists.items()[r].size();
+    for (std::size_t r = 0; r < actions_.lists.size(); ++r)
+      first[r + 1] = first[r] + actions_.lists.items()[r].size();
     std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
     event_graph events(first.back() + groups);  // and the moments from which steps may be
     each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
@@ -264,7 +294,9 @@ class actions_judge {
 
   template <class Visit>
   constexpr void each_wait(std::vector<std::size_t> const& first, Visit&& visit) const {
-    std::vector<std::size_t> made(here_.size(), nothing);  // on the rank being read: the action that makes or receives an output
+    std::vector<std::size_t> made(
+        here_.size(),
+        nothing);  // on the rank being read: the action that makes or receives an output
     for (rank_id r : ids<rank_id>(actions_.lists.size())) {
       auto const& list = actions_.lists[r];
       std::array<std::size_t, 256> last{};
@@ -274,7 +306,9 @@ class actions_judge {
         auto const& a = list[i];
         std::size_t const self = first[r.index()] + i;
         bool const computes = a.kind == action_kind::compute;
-        std::size_t& before = computes ? earlier_computing : last[a.lane];  // the operations of a rank go one after another, or in pairs
+        std::size_t& before =
+            computes ? earlier_computing
+                     : last[a.lane];  // the operations of a rank go one after another, or in pairs
         if (before != nothing) visit(before, self);
         before = self;
         if (a.kind == action_kind::receive) {
@@ -286,7 +320,8 @@ class actions_judge {
         } else {
           if (auto const need = input(a.op, output(a.op)); need != nothing) {
             visit(made[need], self);
-            bool const second = a.lane == pipeline_lanes::second_of_pair && i > 0 && list[i - 1].kind == action_kind::compute;
+            bool const second = a.lane == pipeline_lanes::second_of_pair && i > 0 &&
+                                list[i - 1].kind == action_kind::compute;
             if (second) visit(made[need], self - 1);  // both wait for the inputs of both
           }
           if (a.op.kind != op_kind::backward_weight) made[output(a.op)] = self;
@@ -301,7 +336,8 @@ class actions_judge {
   pipeline_actions const& actions_;
   schedule_judge places_;
   std::size_t stages_, microbatches_;
-  std::vector<std::int32_t> here_{};  // by output: the rank that was last seen to make or receive it
+  std::vector<std::int32_t>
+      here_{};  // by output: the rank that was last seen to make or receive it
   std::vector<message> send_{}, receive_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read
@@ -314,14 +350,17 @@ class actions_judge {
 }  // namespace detail
 
 /// Every rule that the schedule or its messages break.
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job, pipeline_schedule const& schedule,
+[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+                                                              pipeline_schedule const& schedule,
                                                               pipeline_actions const& actions) {
   validate(job);
   return detail::actions_judge(job, schedule, actions).verdict();
 }
 
-/// The computing of a list of actions, such as one that was read from a file, as a schedule to be judged with it.
-[[nodiscard]] constexpr pipeline_schedule computing_of(pipeline_actions const& actions, bool staggered_step) {
+/// The computing of a list of actions, such as one that was read from a file, as a schedule to be
+/// judged with it.
+[[nodiscard]] constexpr pipeline_schedule computing_of(pipeline_actions const& actions,
+                                                       bool staggered_step) {
   pipeline_schedule schedule{.staggered_step = staggered_step};
   schedule.order.resize(actions.lists.size());
   for (rank_id r : ids<rank_id>(actions.lists.size())) {

@@ -1,11 +1,12 @@
 #pragma once
 /// Are these times ones at which a pipeline schedule can run?
 ///
-/// Every operation takes what it costs (a fused backward the sum of its two parts, an overlapped pair what both take less the gain), starts
-/// at 0 or later and not before its predecessor in the list ends, nor before its input is there: at the end of the operation that makes
-/// it, plus the transfer where that stands on another rank. Both of an overlapped pair have the same times. A step starts after all
-/// operations of its stage, or after all operations at all where the step isn't staggered. Linear in the number of operations. Shares no
-/// code with solvers or measures.
+/// Every operation takes what it costs (a fused backward the sum of its two parts, an overlapped
+/// pair what both take less the gain), starts at 0 or later and not before its predecessor in the
+/// list ends, nor before its input is there: at the end of the operation that makes it, plus the
+/// transfer where that stands on another rank. Both of an overlapped pair have the same times. A
+/// step starts after all operations of its stage, or after all operations at all where the step
+/// isn't staggered. Linear in the number of operations. Shares no code with solvers or measures.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,8 @@ class timetable_judge {
  public:
   using place = schedule_judge::place;
 
-  constexpr timetable_judge(pipeline_job const& job, pipeline_schedule const& schedule, timetable const& table)
+  constexpr timetable_judge(pipeline_job const& job, pipeline_schedule const& schedule,
+                            timetable const& table)
       : job_(job), schedule_(schedule), table_(table), places_(job, schedule) {}
 
   [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
@@ -30,7 +32,8 @@ class timetable_judge {
       auto const operations = schedule_.order[r].size();
       auto const times = r.index() < table_.times.size() ? table_.times[r].size() : 0;
       if (times != operations)
-        report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times), static_cast<std::int64_t>(operations));
+        report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times),
+               static_cast<std::int64_t>(operations));
     }
     if (!found_.empty()) return found_;  // what times of a broken schedule mean, nobody can say
     for (rank_id r : ids<rank_id>(job_.ranks())) {
@@ -47,9 +50,12 @@ class timetable_judge {
   }
 
  private:
-  [[nodiscard]] constexpr interval const& when(place w) const { return table_.times[w.rank][static_cast<std::size_t>(w.index)]; }
+  [[nodiscard]] constexpr interval const& when(place w) const {
+    return table_.times[w.rank][static_cast<std::size_t>(w.index)];
+  }
 
-  constexpr void report(pipeline_rule rule, place w, operation const& related, std::int64_t count, std::int64_t limit) {
+  constexpr void report(pipeline_rule rule, place w, operation const& related, std::int64_t count,
+                        std::int64_t limit) {
     operation const o = w.index >= 0 ? places_.at(w) : operation{};
     found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
   }
@@ -70,7 +76,8 @@ class timetable_judge {
     place const before{w.rank, w.index - 1}, after{w.rank, w.index + 1};
     if (second_of_pair) {
       auto const other = when(before);
-      if (start != other.start) report(pipeline_rule::apart, w, places_.at(before), start, other.start);
+      if (start != other.start)
+        report(pipeline_rule::apart, w, places_.at(before), start, other.start);
       if (end != other.end) report(pipeline_rule::apart, w, places_.at(before), end, other.end);
     } else {
       ticks due = cost(places_.at(w));
@@ -80,7 +87,8 @@ class timetable_judge {
       }
       if (end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);
       if (start < 0) report(pipeline_rule::early, w, {}, start, 0);
-      if (w.index > 0 && start < when(before).end) report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
+      if (w.index > 0 && start < when(before).end)
+        report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
     }
     place const need = places_.input_of(places_.at(w));
     if (!need.found()) return;
@@ -88,14 +96,16 @@ class timetable_judge {
     if (start < there) report(pipeline_rule::dependency, w, places_.at(need), start, there);
   }
 
-  /// Every step against the latest operation that it must wait for, the lowest rank's where several end at once.
+  /// Every step against the latest operation that it must wait for, the lowest rank's where several
+  /// end at once.
   constexpr void judge_steps() {
     std::vector<place> latest(schedule_.staggered_step ? static_cast<std::size_t>(job_.stages) : 1);
     auto const each = [&](bool steps, auto&& visit) {
       for (rank_id r : ids<rank_id>(job_.ranks()))
         for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
           operation const& o = places_.at({r, i});
-          if ((o.kind == op_kind::step) == steps) visit(place{r, i}, latest[schedule_.staggered_step ? o.stage.index() : 0]);
+          if ((o.kind == op_kind::step) == steps)
+            visit(place{r, i}, latest[schedule_.staggered_step ? o.stage.index() : 0]);
         }
     };
     each(false, [&](place w, place& last) {
@@ -117,7 +127,8 @@ class timetable_judge {
 }  // namespace detail
 
 /// Every rule that the schedule breaks, or, if it breaks none, every rule that the times break.
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job, pipeline_schedule const& schedule,
+[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+                                                              pipeline_schedule const& schedule,
                                                               timetable const& table) {
   validate(job);
   return detail::timetable_judge(job, schedule, table).verdict();

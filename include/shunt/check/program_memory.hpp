@@ -10,9 +10,11 @@
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules on bytes: each is written before it is read, and no two instructions whose order is open touch the same ones unless both only
-/// read. The history of a buffer is a map of intervals, each with its last writer and, a lane, its last reader since: to be ordered
-/// after those is to be ordered after all before them. O(m log m) in the number of regions, times the lanes where there are several.
+/// Rules on bytes: each is written before it is read, and no two instructions whose order is open
+/// touch the same ones unless both only read. The history of a buffer is a map of intervals, each
+/// with its last writer and, a lane, its last reader since: to be ordered after those is to be
+/// ordered after all before them. O(m log m) in the number of regions, times the lanes where there
+/// are several.
 namespace shunt::detail {
 
 class buffer_history {
@@ -23,9 +25,11 @@ class buffer_history {
     if (b.size > 0) parts_[0] = {b.size, b.persistent ? before_start : nobody, {}};
   }
 
-  /// Calls `unwritten(region part)` for runs of bytes that nobody wrote, `touched(instruction)` for each writer of the bytes.
+  /// Calls `unwritten(region part)` for runs of bytes that nobody wrote, `touched(instruction)` for
+  /// each writer of the bytes.
   template <class Unwritten, class Touched>
-  void read(std::int32_t n, std::size_t lane, region const& r, Unwritten&& unwritten, Touched&& touched) {
+  void read(std::int32_t n, std::size_t lane, region const& r, Unwritten&& unwritten,
+            Touched&& touched) {
     if (r.size == 0) return;
     if (lanes_ > 0) split(r);
     byte_count hole = -1;  // where the current run of unwritten bytes begins
@@ -46,8 +50,8 @@ class buffer_history {
     if (hole >= 0) unwritten({r.buffer, hole, r.offset + r.size - hole});
   }
 
-  /// Calls `touched(instruction)` for each last reader and writer of the bytes. They count as written where the writer is sure to run;
-  /// otherwise as much as before.
+  /// Calls `touched(instruction)` for each last reader and writer of the bytes. They count as
+  /// written where the writer is sure to run; otherwise as much as before.
   template <class Touched>
   void write(std::int32_t n, region const& r, bool sure, Touched&& touched) {
     if (r.size == 0) return;
@@ -87,7 +91,8 @@ class buffer_history {
     }
   }
 
-  std::size_t lanes_;  // 0: the order of the list is the order of all, nobody needs to know the readers
+  std::size_t
+      lanes_;  // 0: the order of the list is the order of all, nobody needs to know the readers
   std::map<byte_count, part> parts_{};
 };
 
@@ -95,8 +100,10 @@ class buffer_history {
 
 namespace shunt {
 
-/// Appends what is wrong with one rank's use of its memory: one violation for each hole a region reads, one for each pair that races.
-inline void check_memory(rank_program const& own, rank_id r, lane_order const& order, program_violations& out) {
+/// Appends what is wrong with one rank's use of its memory: one violation for each hole a region
+/// reads, one for each pair that races.
+inline void check_memory(rank_program const& own, rank_id r, lane_order const& order,
+                         program_violations& out) {
   std::vector<detail::buffer_history> histories;
   histories.reserve(own.buffers.size());
   for (auto const& b : own.buffers) histories.emplace_back(b, order.total() ? 0 : order.lanes());
@@ -106,11 +113,15 @@ inline void check_memory(rank_program const& own, rank_id r, lane_order const& o
     raced.clear();
     region now{};
     auto const touched = [&](std::int32_t other) {
-      if (other == n || order.before(other, n) || std::find(raced.begin(), raced.end(), other) != raced.end()) return;
+      if (other == n || order.before(other, n) ||
+          std::find(raced.begin(), raced.end(), other) != raced.end())
+        return;
       raced.push_back(other);
       out.push_back({.rule = program_rule::race, .at = {r, n}, .other = {r, other}, .where = now});
     };
-    auto const unwritten = [&](region const& hole) { out.push_back({.rule = program_rule::unwritten, .at = {r, n}, .where = hole}); };
+    auto const unwritten = [&](region const& hole) {
+      out.push_back({.rule = program_rule::unwritten, .at = {r, n}, .where = hole});
+    };
     for (auto const regions : {own.condition(i), own.reads(i)})
       for (region const& x : regions) {
         now = x;

@@ -8,8 +8,9 @@
 
 namespace shunt {
 
-/// Which of a rank's instructions are sure to have ended before which others start: along a lane, and along `after`. Members of one
-/// batch have no order among them. O(n x lanes) time and memory; one lane without batches takes neither.
+/// Which of a rank's instructions are sure to have ended before which others start: along a lane,
+/// and along `after`. Members of one batch have no order among them. O(n x lanes) time and memory;
+/// one lane without batches takes neither.
 class lane_order {
  public:
   explicit lane_order(rank_program const& own) {
@@ -30,7 +31,8 @@ class lane_order {
       auto const previous = last[lane_[n]];
       if (previous >= 0) {
         merge(n, previous);
-        bool const together = list[n].batch >= 0 && list[static_cast<std::size_t>(previous)].batch == list[n].batch;
+        bool const together =
+            list[n].batch >= 0 && list[static_cast<std::size_t>(previous)].batch == list[n].batch;
         if (!together) know(n, previous);
       }
       for (auto const w : own.after(list[n])) {
@@ -44,7 +46,9 @@ class lane_order {
   /// True where every two instructions are ordered as they stand in the list.
   [[nodiscard]] bool total() const { return total_; }
   [[nodiscard]] std::size_t lanes() const { return lanes_; }
-  [[nodiscard]] std::size_t lane(std::int32_t n) const { return lane_[static_cast<std::size_t>(n)]; }
+  [[nodiscard]] std::size_t lane(std::int32_t n) const {
+    return lane_[static_cast<std::size_t>(n)];
+  }
   /// For a < b in the list.
   [[nodiscard]] bool before(std::int32_t a, std::int32_t b) const {
     return total_ || a <= ended_[static_cast<std::size_t>(b) * lanes_ + lane(a)];
@@ -65,7 +69,8 @@ class lane_order {
   std::size_t lanes_ = 0;
   bool total_ = true;
   std::vector<std::size_t> lane_{};
-  std::vector<std::int32_t> ended_{};  // by instruction and lane: the last instruction of that lane sure to have ended before
+  std::vector<std::int32_t> ended_{};  // by instruction and lane: the last instruction of that lane
+                                       // sure to have ended before
 };
 
 }  // namespace shunt

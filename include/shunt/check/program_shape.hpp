@@ -10,7 +10,8 @@
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules about one instruction by itself: its ids exist, its regions lie within their buffers and fit its opcode. O(n log n).
+/// Rules about one instruction by itself: its ids exist, its regions lie within their buffers and
+/// fit its opcode. O(n log n).
 namespace shunt {
 
 namespace detail {
@@ -23,7 +24,8 @@ namespace detail {
 class opcode_shape {
  public:
   /// `members` is the size of the group, `place` the rank's own in it; only for collectives.
-  opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place, program_violations& out)
+  opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place,
+               program_violations& out)
       : i_(own.instructions[static_cast<std::size_t>(at.instruction)]),
         at_(at),
         members_(members),
@@ -99,7 +101,12 @@ class opcode_shape {
     return refuse(reads_.size(), reads) && refuse(writes_.size(), writes);
   }
   void same_size(region const& r, byte_count expected) const {
-    if (r.size != expected) out_.push_back({.rule = program_rule::size, .at = at_, .where = r, .found = r.size, .expected = expected});
+    if (r.size != expected)
+      out_.push_back({.rule = program_rule::size,
+                      .at = at_,
+                      .where = r,
+                      .found = r.size,
+                      .expected = expected});
   }
   /// The region that is read to be changed must be the one that is written.
   [[nodiscard]] bool target(region const& r) const {
@@ -111,11 +118,13 @@ class opcode_shape {
   }
   /// In place is fine: the part exactly at its own place in the whole.
   void part_or_apart(region const& part, region const& whole) const {
-    if (part != region{whole.buffer, whole.offset + place_ * part.size, part.size}) apart(part, whole);
+    if (part != region{whole.buffer, whole.offset + place_ * part.size, part.size})
+      apart(part, whole);
   }
   void aligned(region const& r) const { multiple(r, size_of(i_.type)); }
   void multiple(region const& r, byte_count of) const {
-    if (r.offset % of != 0 || r.size % of != 0) out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
+    if (r.offset % of != 0 || r.size % of != 0)
+      out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
   }
 
   instruction const& i_;
@@ -132,21 +141,27 @@ class opcode_shape {
     auto sorted = p.groups[g];
     std::sort(sorted.begin(), sorted.end());
     bool const twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-    bool const known = std::all_of(sorted.begin(), sorted.end(), [&](rank_id r) { return p.ranks.contains(r); });
+    bool const known =
+        std::all_of(sorted.begin(), sorted.end(), [&](rank_id r) { return p.ranks.contains(r); });
     if (sorted.empty() || twice || !known)
-      out.push_back({.rule = program_rule::group, .at = {0, program_violation::whole}, .found = g.value()});
+      out.push_back(
+          {.rule = program_rule::group, .at = {0, program_violation::whole}, .found = g.value()});
   }
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
     for (buffer_id const b : ids<buffer_id>(own.buffers.size()))
       if (own.buffers[b].size < 0)
-        out.push_back({.rule = program_rule::table, .at = {r, program_violation::whole}, .where = {b, 0, own.buffers[b].size}});
+        out.push_back({.rule = program_rule::table,
+                       .at = {r, program_violation::whole},
+                       .where = {b, 0, own.buffers[b].size}});
     std::int32_t number = 0;
     for (auto const& i : own.instructions) {
       auto const inside = [](slice s, std::size_t size) {
-        return s.first >= 0 && s.count >= 0 && static_cast<std::size_t>(s.first) + static_cast<std::size_t>(s.count) <= size;
+        return s.first >= 0 && s.count >= 0 &&
+               static_cast<std::size_t>(s.first) + static_cast<std::size_t>(s.count) <= size;
       };
-      if (!inside(i.reads, own.regions.size()) || !inside(i.writes, own.regions.size()) || !inside(i.after, own.waits.size()) ||
+      if (!inside(i.reads, own.regions.size()) || !inside(i.writes, own.regions.size()) ||
+          !inside(i.after, own.waits.size()) ||
           (i.condition != -1 && !inside({i.condition, 1}, own.regions.size())))
         out.push_back({.rule = program_rule::table, .at = {r, number}});
       ++number;
@@ -157,12 +172,15 @@ class opcode_shape {
 
 }  // namespace detail
 
-/// Appends what is wrong with instructions by themselves; false where the rules on several instructions can't be asked.
+/// Appends what is wrong with instructions by themselves; false where the rules on several
+/// instructions can't be asked.
 [[nodiscard]] inline bool check_shape(program const& p, program_violations& out) {
   if (!detail::check_tables(p, out)) return false;
-  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(p.ranks.size());  // each rank's groups and places in them
+  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(
+      p.ranks.size());  // each rank's groups and places in them
   for (group_id const g : ids<group_id>(p.groups.size()))
-    for (std::size_t k = 0; k < p.groups[g].size(); ++k) seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
+    for (std::size_t k = 0; k < p.groups[g].size(); ++k)
+      seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
 
   bool sound = true;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
@@ -179,7 +197,8 @@ class opcode_shape {
       };
       for (auto const regions : {own.reads(i), own.writes(i), own.condition(i)})
         for (region const& x : regions)
-          if (!own.buffers.contains(x.buffer) || x.offset < 0 || x.size < 0 || x.offset > own.buffers[x.buffer].size - x.size)
+          if (!own.buffers.contains(x.buffer) || x.offset < 0 || x.size < 0 ||
+              x.offset > own.buffers[x.buffer].size - x.size)
             refuse(program_rule::region, 0, x);
       for (region const& word : own.condition(i))
         if (word.size != 8 || word.offset % 8 != 0) refuse(program_rule::condition, 0, word);
@@ -190,7 +209,8 @@ class opcode_shape {
       std::int64_t members = 1, place = 0;
       if (is_collective(i.code)) {
         auto const& mine = seats[r.index()];
-        auto const seat = std::lower_bound(mine.begin(), mine.end(), std::pair{i.group, std::int64_t{0}});
+        auto const seat =
+            std::lower_bound(mine.begin(), mine.end(), std::pair{i.group, std::int64_t{0}});
         if (seat == mine.end() || seat->first != i.group) {
           refuse(program_rule::membership, i.group.value());
         } else {
@@ -211,7 +231,8 @@ class opcode_shape {
       if (i.batch < 0) continue;
       auto const& previous = own.instructions[static_cast<std::size_t>(std::max(n - 1, 0))];
       bool const goes_on = n > 0 && batch_end == n && previous.batch == i.batch;
-      bool const communicates = i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
+      bool const communicates =
+          i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
       bool const apart = !goes_on && !batches.insert(i.batch).second;
       if (!communicates || apart || (goes_on && previous.lane != i.lane))
         out.push_back({.rule = program_rule::batch, .at = at, .found = i.batch});

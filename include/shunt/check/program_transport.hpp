@@ -1,6 +1,7 @@
 #pragma once
-/// What a program asks of the transport that carries its messages, beyond what `check` takes for granted: buffered sends, and channels that
-/// are kept apart. Both ask for a program that passes `check`. O(n log n) in the number of instructions, times a rank's lanes for tags.
+/// What a program asks of the transport that carries its messages, beyond what `check` takes for
+/// granted: buffered sends, and channels that are kept apart. Both ask for a program that passes
+/// `check`. O(n log n) in the number of instructions, times a rank's lanes for tags.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -15,14 +16,16 @@
 namespace shunt {
 namespace detail {
 
-/// What waits for what where a send ends when its receive does: along lanes and along `after`. Members of a batch start together, and what
-/// follows in their lane waits for all of them. Calls `visit(earlier, later)`; `units` are numbers from which ends of batches are named.
+/// What waits for what where a send ends when its receive does: along lanes and along `after`.
+/// Members of a batch start together, and what follows in their lane waits for all of them. Calls
+/// `visit(earlier, later)`; `units` are numbers from which ends of batches are named.
 template <class Visit>
 void each_wait(program const& p, dependencies const& d, std::size_t units, Visit&& visit) {
   constexpr std::int64_t nobody = -1;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
-    std::array<std::int64_t, 256> before{};  // what the next instruction of a lane, or the next member of a batch, waits for
+    std::array<std::int64_t, 256>
+        before{};  // what the next instruction of a lane, or the next member of a batch, waits for
     before.fill(nobody);
     for (std::size_t n = 0; n < own.instructions.size(); ++n) {
       auto const& i = own.instructions[n];
@@ -46,20 +49,23 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
 
 }  // namespace detail
 
-/// Whether a program can be run where every send waits for its receive, each lane in order: the first instruction of each rank that is
-/// never done. Two lanes that cross on two ranks, or a list that sends before it receives on both, are found here.
+/// Whether a program can be run where every send waits for its receive, each lane in order: the
+/// first instruction of each rank that is never done. Two lanes that cross on two ranks, or a list
+/// that sends before it receives on both, are found here.
 [[nodiscard]] inline program_violations check_rendezvous(program const& p) {
   auto const d = find_dependencies(p);
   auto const count = d.partner.size();
   detail::event_graph events(2 * count);
   detail::each_wait(p, d, count, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
   events.counted();
-  detail::each_wait(p, d, count, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
+  detail::each_wait(p, d, count,
+                    [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
   std::size_t number = 0;
   for (auto const& own : p.ranks)
     for (auto const& i : own.instructions) {
       auto const partner = d.partner[number];
-      if (i.code == opcode::send && partner != dependencies::none) events.join(number, static_cast<std::size_t>(partner));
+      if (i.code == opcode::send && partner != dependencies::none)
+        events.join(number, static_cast<std::size_t>(partner));
       ++number;
     }
   for (auto const& m : d.meetings) {
@@ -79,12 +85,13 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
   return out;
 }
 
-/// Whether a program can be run over a transport that ignores channels: between two ranks messages must be received in the order in which
-/// they are sent, whatever their channels, and that order must be sure on both sides.
+/// Whether a program can be run over a transport that ignores channels: between two ranks messages
+/// must be received in the order in which they are sent, whatever their channels, and that order
+/// must be sure on both sides.
 [[nodiscard]] inline program_violations check_without_tags(program const& p) {
   struct peer {
     rank_id known_to = -1;
-    std::int32_t sent = 0, received = 0;                  // so far
+    std::int32_t sent = 0, received = 0;  // so far
     std::int32_t last_send = -1, last_receive = -1;
   };
   auto const d = find_dependencies(p);
@@ -103,9 +110,11 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
         if (with.known_to != r) with = {.known_to = r};
         auto const number = static_cast<std::size_t>(d.number({r, n}));
         auto& last = senders ? with.last_send : with.last_receive;
-        bool const together = last >= 0 && i.batch >= 0 && list[static_cast<std::size_t>(last)].batch == i.batch;
+        bool const together =
+            last >= 0 && i.batch >= 0 && list[static_cast<std::size_t>(last)].batch == i.batch;
         if (last >= 0 && !together && !order.before(last, n))
-          out.push_back({.rule = program_rule::unordered_messages, .at = {r, n}, .other = {r, last}});
+          out.push_back(
+              {.rule = program_rule::unordered_messages, .at = {r, n}, .other = {r, last}});
         last = n;
         if (!senders) {
           turn[number] = with.received++;
@@ -115,7 +124,11 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
         auto const partner = d.partner[number];
         if (partner == dependencies::none) continue;
         if (auto const received = turn[static_cast<std::size_t>(partner)]; received != sent)
-          out.push_back({.rule = program_rule::overtaken, .at = {r, n}, .other = d.point(partner), .found = sent, .expected = received});
+          out.push_back({.rule = program_rule::overtaken,
+                         .at = {r, n},
+                         .other = d.point(partner),
+                         .found = sent,
+                         .expected = received});
       }
     }
   }

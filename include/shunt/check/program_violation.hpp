@@ -11,29 +11,35 @@ namespace shunt {
 
 /// What can be wrong with a program.
 enum class program_rule : std::uint8_t {
-  table,                ///< a slice lies outside its table, a buffer has a negative size
-  group,                ///< a group is empty, names a rank that doesn't exist, or names one twice
-  region,               ///< a region lies outside its buffer, or its buffer doesn't exist
-  shape,                ///< an instruction has another number of regions than its opcode takes (found, expected)
-  size,                 ///< sizes of an instruction's regions don't fit each other (found, expected; bytes)
-  alignment,            ///< a region doesn't begin and end between elements (expected: the element's size)
-  overlap,              ///< an instruction's source and target share bytes
-  peer,                 ///< a message to or from itself or a rank that doesn't exist
-  channel,              ///< a channel below 0; those are reserved for collectives
-  membership,           ///< a collective over a group that doesn't exist or that this rank isn't in
-  wait,                 ///< `after` names an instruction that doesn't stand before this one
-  batch,                ///< members of a batch stand apart or on several lanes, or aren't communication
+  table,   ///< a slice lies outside its table, a buffer has a negative size
+  group,   ///< a group is empty, names a rank that doesn't exist, or names one twice
+  region,  ///< a region lies outside its buffer, or its buffer doesn't exist
+  shape,   ///< an instruction has another number of regions than its opcode takes (found, expected)
+  size,    ///< sizes of an instruction's regions don't fit each other (found, expected; bytes)
+  alignment,   ///< a region doesn't begin and end between elements (expected: the element's size)
+  overlap,     ///< an instruction's source and target share bytes
+  peer,        ///< a message to or from itself or a rank that doesn't exist
+  channel,     ///< a channel below 0; those are reserved for collectives
+  membership,  ///< a collective over a group that doesn't exist or that this rank isn't in
+  wait,        ///< `after` names an instruction that doesn't stand before this one
+  batch,       ///< members of a batch stand apart or on several lanes, or aren't communication
   unmatched_message,    ///< a send that nobody receives, or a receive that nobody sends to
-  message_size,         ///< a send and its receive differ in size (found: the send's; expected: the receive's)
+  message_size,         ///< a send and its receive differ in size (found: the send's; expected: the
+                        ///< receive's)
   missing_member,       ///< a collective that `other.rank` never joins
-  collective_mismatch,  ///< members' n-th collective of a group differs in opcode, element, reduction or size
-  deadlock,             ///< with one thread a rank in list order and buffered sends, this instruction is never reached by all it needs
-  unordered_messages,   ///< two messages of one peer and channel, or two collectives of one group, whose lanes leave their order open
-  unwritten,            ///< reads bytes that nothing has written before it
-  condition,            ///< a condition isn't an int64, or of a message or a collective one party has a condition and the other has none
-  race,                 ///< two instructions whose order is open touch the same bytes, and one writes
-  rendezvous,           ///< where every send waits for its receive, this instruction is never done
-  overtaken,            ///< a message sent as number `found` from one rank to another and received as number `expected`, on another channel
+  collective_mismatch,  ///< members' n-th collective of a group differs in opcode, element,
+                        ///< reduction or size
+  deadlock,  ///< with one thread a rank in list order and buffered sends, this instruction is never
+             ///< reached by all it needs
+  unordered_messages,  ///< two messages of one peer and channel, or two collectives of one group,
+                       ///< whose lanes leave their order open
+  unwritten,           ///< reads bytes that nothing has written before it
+  condition,   ///< a condition isn't an int64, or of a message or a collective one party has a
+               ///< condition and the other has none
+  race,        ///< two instructions whose order is open touch the same bytes, and one writes
+  rendezvous,  ///< where every send waits for its receive, this instruction is never done
+  overtaken,   ///< a message sent as number `found` from one rank to another and received as number
+               ///< `expected`, on another channel
 };
 
 [[nodiscard]] constexpr std::string_view to_string(program_rule r) {
@@ -67,7 +73,8 @@ enum class program_rule : std::uint8_t {
 
 /// One thing that is wrong, and where. Fields that a rule doesn't speak of stay at their defaults.
 struct program_violation {
-  static constexpr std::int32_t whole = -1;  ///< instruction: the rank's tables or the program's groups rather than one instruction
+  static constexpr std::int32_t whole =
+      -1;  ///< instruction: the rank's tables or the program's groups rather than one instruction
 
   program_rule rule = program_rule::table;
   program_point at{};
@@ -81,20 +88,28 @@ struct program_violation {
 
 using program_violations = std::vector<program_violation>;
 
-/// One line, for example "rank 1, instruction 5: message_size: 64 instead of 32 (with rank 2, instruction 7)".
+/// One line, for example "rank 1, instruction 5: message_size: 64 instead of 32 (with rank 2,
+/// instruction 7)".
 [[nodiscard]] inline std::string to_string(program_violation const& v) {
   auto const number = [](auto n) { return std::to_string(n); };
   auto const place = [&](program_point p) {
-    return "rank " + number(p.rank.value()) + (p.instruction < 0 ? "" : ", instruction " + number(p.instruction));
+    return "rank " + number(p.rank.value()) +
+           (p.instruction < 0 ? "" : ", instruction " + number(p.instruction));
   };
   std::string text = v.rule == program_rule::group ? "group " + number(v.found) : place(v.at);
   text += ": " + std::string(to_string(v.rule));
   switch (v.rule) {
     case program_rule::shape:
     case program_rule::size:
-    case program_rule::message_size: text += ": " + number(v.found) + " instead of " + number(v.expected); break;
-    case program_rule::overtaken: text += ": sent as number " + number(v.found) + ", received as number " + number(v.expected); break;
-    case program_rule::alignment: text += ": not a multiple of " + number(v.expected) + " bytes"; break;
+    case program_rule::message_size:
+      text += ": " + number(v.found) + " instead of " + number(v.expected);
+      break;
+    case program_rule::overtaken:
+      text += ": sent as number " + number(v.found) + ", received as number " + number(v.expected);
+      break;
+    case program_rule::alignment:
+      text += ": not a multiple of " + number(v.expected) + " bytes";
+      break;
     case program_rule::peer: text += ": rank " + number(v.found); break;
     case program_rule::channel:
     case program_rule::batch:
@@ -105,7 +120,8 @@ using program_violations = std::vector<program_violation>;
     default: break;
   }
   if (v.where != region{})
-    text += ": buffer " + number(v.where.buffer.value()) + " [" + number(v.where.offset) + ", +" + number(v.where.size) + ")";
+    text += ": buffer " + number(v.where.buffer.value()) + " [" + number(v.where.offset) + ", +" +
+            number(v.where.size) + ")";
   if (v.other.rank >= 0) text += " (with " + place(v.other) + ")";
   return text;
 }

@@ -6,7 +6,8 @@
 namespace shunt {
 
 /// A problem that no plan can be asked for: a size of zero, a negative cost, a sum beyond 64 bits.
-/// `what()` is one line, "field: what is wrong"; `field()` is the part that is broken, for example "costs.forward[2]".
+/// `what()` is one line, "field: what is wrong"; `field()` is the part that is broken, for example
+/// "costs.forward[2]".
 class invalid_problem : public std::invalid_argument {
  public:
   invalid_problem(std::string field, std::string const& what)
@@ -18,7 +19,8 @@ class invalid_problem : public std::invalid_argument {
   std::string field_;
 };
 
-/// A program that an executor refuses: made for another number of ranks, or a work without the buffers it names.
+/// A program that an executor refuses: made for another number of ranks, or a work without the
+/// buffers it names.
 class invalid_program : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;

@@ -8,9 +8,10 @@
 
 namespace shunt {
 
-/// An index that can't be swapped with an index of another kind: a stage is no rank, an expert no slot.
-/// Counts from 0. Any integer becomes an id implicitly, so that `{.pipeline = 1, .stage = 2}` reads as written; an id becomes an
-/// integer only when asked (`value()`, `index()`), and never another kind of id.
+/// An index that can't be swapped with an index of another kind: a stage is no rank, an expert no
+/// slot. Counts from 0. Any integer becomes an id implicitly, so that `{.pipeline = 1, .stage = 2}`
+/// reads as written; an id becomes an integer only when asked (`value()`, `index()`), and never
+/// another kind of id.
 template <class Tag>
 class id {
  public:
@@ -19,7 +20,9 @@ class id {
   SHUNT_HD constexpr id(Integer value) : value_(static_cast<std::int32_t>(value)) {}
 
   [[nodiscard]] SHUNT_HD constexpr std::int32_t value() const { return value_; }
-  [[nodiscard]] SHUNT_HD constexpr std::size_t index() const { return static_cast<std::size_t>(value_); }
+  [[nodiscard]] SHUNT_HD constexpr std::size_t index() const {
+    return static_cast<std::size_t>(value_);
+  }
 
   SHUNT_HD constexpr id& operator++() {
     ++value_;
@@ -31,21 +34,24 @@ class id {
   }
 
   SHUNT_HD constexpr bool operator==(id const& other) const { return value_ == other.value_; }
-  SHUNT_HD constexpr std::strong_ordering operator<=>(id const& other) const { return value_ <=> other.value_; }
+  SHUNT_HD constexpr std::strong_ordering operator<=>(id const& other) const {
+    return value_ <=> other.value_;
+  }
 
  private:
   std::int32_t value_ = 0;
 };
 
-using rank_id = id<struct rank_tag>;              ///< a worker as executors address it
-using node_id = id<struct node_tag>;              ///< a machine that holds several ranks
-using pipeline_id = id<struct pipeline_tag>;      ///< a data-parallel pipeline
-using stage_id = id<struct stage_tag>;            ///< a stage of the model, counted along the forward pass
+using rank_id = id<struct rank_tag>;          ///< a worker as executors address it
+using node_id = id<struct node_tag>;          ///< a machine that holds several ranks
+using pipeline_id = id<struct pipeline_tag>;  ///< a data-parallel pipeline
+using stage_id = id<struct stage_tag>;  ///< a stage of the model, counted along the forward pass
 using microbatch_id = id<struct microbatch_tag>;  ///< a micro-batch within its own pipeline
 using layer_id = id<struct layer_tag>;            ///< a mixture-of-experts layer
 using expert_id = id<struct expert_tag>;          ///< an expert class of a layer
-using slot_id = id<struct slot_tag>;              ///< a place for one instance of an expert, counted over all ranks
-using buffer_id = id<struct buffer_tag>;          ///< a buffer of one rank
-using group_id = id<struct group_tag>;            ///< a group of ranks in a program
+using slot_id =
+    id<struct slot_tag>;  ///< a place for one instance of an expert, counted over all ranks
+using buffer_id = id<struct buffer_tag>;  ///< a buffer of one rank
+using group_id = id<struct group_tag>;    ///< a group of ranks in a program
 
 }  // namespace shunt

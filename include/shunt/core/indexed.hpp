@@ -31,7 +31,9 @@ class indexed {
 
   [[nodiscard]] constexpr std::size_t size() const { return items_.size(); }
   [[nodiscard]] constexpr bool empty() const { return items_.empty(); }
-  [[nodiscard]] constexpr bool contains(Id i) const { return i.value() >= 0 && i.index() < items_.size(); }
+  [[nodiscard]] constexpr bool contains(Id i) const {
+    return i.value() >= 0 && i.index() < items_.size();
+  }
   [[nodiscard]] constexpr auto begin() { return items_.begin(); }
   [[nodiscard]] constexpr auto end() { return items_.end(); }
   [[nodiscard]] constexpr auto begin() const { return items_.begin(); }

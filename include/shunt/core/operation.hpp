@@ -7,10 +7,10 @@
 
 namespace shunt {
 
-/// What a worker computes. Pipelines use the first five and, where steps are validated, the last three; mixture-of-experts layers the
-/// rest and `step`.
-/// In this library backward_input is the gradient with respect to the stage's input alone, backward_weight the gradient with respect
-/// to its parameters, and backward is both, fused: backward_input followed by backward_weight.
+/// What a worker computes. Pipelines use the first five and, where steps are validated, the last
+/// three; mixture-of-experts layers the rest and `step`. In this library backward_input is the
+/// gradient with respect to the stage's input alone, backward_weight the gradient with respect to
+/// its parameters, and backward is both, fused: backward_input followed by backward_weight.
 enum class op_kind : std::uint8_t {
   forward,
   backward,
@@ -23,10 +23,11 @@ enum class op_kind : std::uint8_t {
   combine,          ///< put the experts' answers back in token order
   uncombine,        ///< pack the gradients of the experts' answers, the reverse of combine
   expert_backward,  ///< both gradients of this rank's slots
-  unsplit,          ///< add the gradients that came back to the tokens they belong to, the reverse of split
-  norm,             ///< a stage's share of what is asked of all gradients: the sum of their squares, values that aren't finite
-  validate,         ///< whether the step that a stage has taken stands, now that all shares are known
-  step_again,       ///< the step of the iteration before, repeated after it was taken back
+  unsplit,  ///< add the gradients that came back to the tokens they belong to, the reverse of split
+  norm,     ///< a stage's share of what is asked of all gradients: the sum of their squares, values
+            ///< that aren't finite
+  validate,    ///< whether the step that a stage has taken stands, now that all shares are known
+  step_again,  ///< the step of the iteration before, repeated after it was taken back
 };
 
 [[nodiscard]] constexpr std::string_view to_string(op_kind k) {
@@ -50,8 +51,9 @@ enum class op_kind : std::uint8_t {
   return "unknown";
 }
 
-/// One operation of one worker. In pipelines `pipeline` is the one that owns the micro-batch, whichever worker runs it, and
-/// `microbatch` counts within it. In mixture-of-experts work `stage` is the layer and the other two are 0, and so it is with a step.
+/// One operation of one worker. In pipelines `pipeline` is the one that owns the micro-batch,
+/// whichever worker runs it, and `microbatch` counts within it. In mixture-of-experts work `stage`
+/// is the layer and the other two are 0, and so it is with a step.
 struct operation {
   op_kind kind = op_kind::forward;
   pipeline_id pipeline{};

@@ -24,8 +24,9 @@ enum class status : std::uint8_t {
   return "unknown";
 }
 
-/// A plan and what is known of it. The objective and its bound are in the unit of the plan's measure (ticks of a period, largest load
-/// over mean load); lower is better. Integers up to 2^53 are held exactly.
+/// A plan and what is known of it. The objective and its bound are in the unit of the plan's
+/// measure (ticks of a period, largest load over mean load); lower is better. Integers up to 2^53
+/// are held exactly.
 template <class Plan>
 struct solution {
   using plan_type = Plan;

@@ -9,8 +9,8 @@
 
 namespace shunt {
 
-/// A short text that every compiler of ours can make in a constant expression; clang 19 can't with libstdc++ 12's std::string. It
-/// becomes one by itself.
+/// A short text that every compiler of ours can make in a constant expression; clang 19 can't with
+/// libstdc++ 12's std::string. It becomes one by itself.
 class text {
  public:
   static constexpr std::size_t npos = std::string_view::npos;
@@ -26,26 +26,33 @@ class text {
     bool const negative = n < 0;
     do {
       auto const digit = static_cast<char>(n % 10);
-      digits.letters_.insert(digits.letters_.begin(), static_cast<char>('0' + (negative ? -digit : digit)));
+      digits.letters_.insert(digits.letters_.begin(),
+                             static_cast<char>('0' + (negative ? -digit : digit)));
       n /= 10;
     } while (n != 0);
     if (negative) digits.letters_.insert(digits.letters_.begin(), '-');
     return digits;
   }
 
-  [[nodiscard]] constexpr std::string_view view() const { return {letters_.data(), letters_.size()}; }
+  [[nodiscard]] constexpr std::string_view view() const {
+    return {letters_.data(), letters_.size()};
+  }
   constexpr operator std::string_view() const { return view(); }
   operator std::string() const { return std::string(view()); }
 
   [[nodiscard]] constexpr bool empty() const { return letters_.empty(); }
   [[nodiscard]] constexpr std::size_t size() const { return letters_.size(); }
-  [[nodiscard]] constexpr std::size_t find(std::string_view part) const { return view().find(part); }
+  [[nodiscard]] constexpr std::size_t find(std::string_view part) const {
+    return view().find(part);
+  }
 
   constexpr text& operator+=(std::string_view more) {
     letters_.insert(letters_.end(), more.begin(), more.end());
     return *this;
   }
-  friend constexpr text operator+(text left, std::string_view right) { return std::move(left += right); }
+  friend constexpr text operator+(text left, std::string_view right) {
+    return std::move(left += right);
+  }
 
   constexpr bool operator==(text const&) const = default;
   constexpr bool operator==(std::string_view other) const { return view() == other; }
@@ -53,7 +60,8 @@ class text {
   bool operator==(std::string const& other) const { return view() == other; }
 
   template <class Traits>
-  friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out, text const& t) {
+  friend std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out,
+                                                      text const& t) {
     return out << t.view();
   }
 

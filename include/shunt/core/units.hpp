@@ -5,8 +5,9 @@
 
 namespace shunt {
 
-/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all costs are scaled by one factor, but where a
-/// bound that would lie between two ticks is rounded up.
+/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all
+/// costs are scaled by one factor, but where a bound that would lie between two ticks is rounded
+/// up.
 using ticks = std::int64_t;
 /// A number of bytes.
 using byte_count = std::int64_t;
@@ -17,7 +18,8 @@ using byte_count = std::int64_t;
   if (__builtin_add_overflow(a, b, &sum)) return std::nullopt;
   return sum;
 }
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a, std::int64_t b) {
+[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a,
+                                                                     std::int64_t b) {
   std::int64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
   return product;

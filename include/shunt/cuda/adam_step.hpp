@@ -7,15 +7,15 @@
 
 namespace shunt {
 
-/// The optimizer's step of a rank's shards: Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1), element by element, with the state kept so
-/// that the step can be taken back to the bit.
+/// The optimizer's step of a rank's shards: Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1),
+/// element by element, with the state kept so that the step can be taken back to the bit.
 ///
 ///     m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
 ///     w <- w - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 ///
-/// Every operation is rounded on its own, nothing is contracted, so that a GPU and a host (compiled without contraction) give the same
-/// bits. What changes from update to update stands in device memory (the clock, the scale, the condition): a captured graph can be
-/// launched again and again.
+/// Every operation is rounded on its own, nothing is contracted, so that a GPU and a host (compiled
+/// without contraction) give the same bits. What changes from update to update stands in device
+/// memory (the clock, the scale, the condition): a captured graph can be launched again and again.
 struct adam_rule {
   float rate = 1e-3F;
   float beta1 = 0.9F;
@@ -89,12 +89,15 @@ struct adam_tick {
     if (condition != nullptr && *condition == 0) return;
     std::int64_t const t = clock->update += by;
     if (t < 1) return;
-    clock->correct1 = static_cast<float>(1 / (1 - detail::power(static_cast<double>(rule.beta1), t)));
-    clock->correct2 = static_cast<float>(1 / (1 - detail::power(static_cast<double>(rule.beta2), t)));
+    clock->correct1 =
+        static_cast<float>(1 / (1 - detail::power(static_cast<double>(rule.beta1), t)));
+    clock->correct2 =
+        static_cast<float>(1 / (1 - detail::power(static_cast<double>(rule.beta2), t)));
   }
 };
 
-/// The step itself, after the clock's tick. Gradient is float, or int64 for fixed point. An item is four elements; `items()` of them.
+/// The step itself, after the clock's tick. Gradient is float, or int64 for fixed point. An item is
+/// four elements; `items()` of them.
 template <class Gradient>
 struct adam_step {
   adam_rule rule{};
@@ -103,9 +106,10 @@ struct adam_step {
   Gradient const* gradient = nullptr;  ///< sums; aligned to 16 bytes
   double unit = 1;                     ///< a gradient is its sum over this: 2^fraction bits x terms
   adam_clock const* clock = nullptr;
-  float const* scale = nullptr;             ///< gradients count so many times (clipping); nullptr: once
-  adam_state kept{};                        ///< gets the state as it was; null pointers: nothing is kept
-  float* sent = nullptr;                    ///< gets the new weights once more, for the weight scatter; nullptr: not wanted
+  float const* scale = nullptr;  ///< gradients count so many times (clipping); nullptr: once
+  adam_state kept{};             ///< gets the state as it was; null pointers: nothing is kept
+  float* sent =
+      nullptr;  ///< gets the new weights once more, for the weight scatter; nullptr: not wanted
   std::int64_t const* condition = nullptr;  ///< does nothing where this is 0; nullptr: always acts
 
   [[nodiscard]] constexpr std::int64_t items() const { return (elements + 3) / 4; }
@@ -160,7 +164,8 @@ struct adam_step {
   }
 };
 
-/// Takes a step back: what was kept becomes the state. Four elements an item; tick the clock by -1 under the same condition.
+/// Takes a step back: what was kept becomes the state. Four elements an item; tick the clock by -1
+/// under the same condition.
 struct adam_rollback {
   std::int64_t elements = 0;
   adam_state kept{};
@@ -182,7 +187,8 @@ struct adam_rollback {
  private:
   SHUNT_HD void back(float const* from, float* to, std::int64_t first) const {
     if (first + 4 <= elements)
-      *reinterpret_cast<detail::vector_of<float>*>(to + first) = *reinterpret_cast<detail::vector_of<float> const*>(from + first);
+      *reinterpret_cast<detail::vector_of<float>*>(to + first) =
+          *reinterpret_cast<detail::vector_of<float> const*>(from + first);
     else
       for (std::int64_t i = first; i < elements; ++i) to[i] = from[i];
   }

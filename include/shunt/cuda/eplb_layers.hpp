@@ -6,37 +6,44 @@
 
 namespace shunt {
 
-/// EPLB's placement of many layers, one team of threads a layer: to the bit what solve/experts/eplb.hpp answers, over all ranks or, where
-/// groups bind experts to one of several nodes, within each node.
+/// EPLB's placement of many layers, one team of threads a layer: to the bit what
+/// solve/experts/eplb.hpp answers, over all ranks or, where groups bind experts to one of several
+/// nodes, within each node.
 ///
-/// Replicate: "the next replica goes to the largest w_e / c_e" S - E times takes the S - E largest of all w_e / k, k = 1, 2, .., ties to
-/// the highest e: no two of one expert are equal, as doubles tell k from k + 1 up to 2^31. So they are found at once, by bisection over the
-/// bits of doubles from W / (S - E) down to W / S: fewer than S - E of them lie above the former, at least S - E above the latter.
-/// Place: experts sorted by w_e / c_e (ties: the lowest), then one replica after the other goes to the rank with the least load that has
-/// a free slot (ties: the lowest); that is what takes the time, S comparisons of a warp over N ranks.
+/// Replicate: "the next replica goes to the largest w_e / c_e" S - E times takes the S - E largest
+/// of all w_e / k, k = 1, 2, .., ties to the highest e: no two of one expert are equal, as doubles
+/// tell k from k + 1 up to 2^31. So they are found at once, by bisection over the bits of doubles
+/// from W / (S - E) down to W / S: fewer than S - E of them lie above the former, at least S - E
+/// above the latter. Place: experts sorted by w_e / c_e (ties: the lowest), then one replica after
+/// the other goes to the rank with the least load that has a free slot (ties: the lowest); that is
+/// what takes the time, S comparisons of a warp over N ranks.
 ///
-/// Needs 1 <= experts <= slots and a problem that problem/expert_layers.hpp calls valid; nothing checks that on a device. A layer with a
-/// group that finds no node gets -1 in all its slots; the host calls such a problem infeasible.
+/// Needs 1 <= experts <= slots and a problem that problem/expert_layers.hpp calls valid; nothing
+/// checks that on a device. A layer with a group that finds no node gets -1 in all its slots; the
+/// host calls such a problem infeasible.
 struct eplb_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;
   std::int32_t ranks = 0;
-  std::int32_t slots = 0;                    ///< of a layer, over all ranks
-  std::int32_t const* first_slot = nullptr;  ///< ranks + 1: slots first_slot[r] .. first_slot[r + 1] - 1 belong to rank r
-  std::int32_t* expert_of = nullptr;         ///< layers x slots, written
-  std::int32_t* replicas = nullptr;          ///< layers x experts, written; nullptr: not wanted
-  std::int32_t groups = 0;                   ///< as in expert_layers
-  std::int32_t ranks_per_node = 0;           ///< as in expert_layers
+  std::int32_t slots = 0;  ///< of a layer, over all ranks
+  std::int32_t const* first_slot =
+      nullptr;  ///< ranks + 1: slots first_slot[r] .. first_slot[r + 1] - 1 belong to rank r
+  std::int32_t* expert_of = nullptr;  ///< layers x slots, written
+  std::int32_t* replicas = nullptr;   ///< layers x experts, written; nullptr: not wanted
+  std::int32_t groups = 0;            ///< as in expert_layers
+  std::int32_t ranks_per_node = 0;    ///< as in expert_layers
 
   /// Bytes that the threads of a team share.
   [[nodiscard]] constexpr std::int64_t shared_bytes() const {
-    std::int64_t const flat = 12 * std::int64_t{detail::power_of_two_from(experts)} + 16 * std::int64_t{ranks} + 8 * std::int64_t{experts};
+    std::int64_t const flat = 12 * std::int64_t{detail::power_of_two_from(experts)} +
+                              16 * std::int64_t{ranks} + 8 * std::int64_t{experts};
     return grouped() ? flat + 16 * (std::int64_t{nodes()} + groups) + 16 : flat;
   }
 
   /// Places one layer. `shared` is aligned to 8 bytes.
   template <class Team>
-  SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer, unsigned char* shared) const {
+  SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer,
+                                     unsigned char* shared) const {
     detail::shared_cutter cut(shared);
     memory m{};
     m.load = loads + std::int64_t{layer} * experts;
@@ -76,15 +83,21 @@ struct eplb_layers {
   }
 
   // of numbers that are not negative the bits are ordered as they are
-  SHUNT_HD static constexpr std::uint64_t bits_of(double x) { return __builtin_bit_cast(std::uint64_t, x); }
-  SHUNT_HD static constexpr double number_of(std::uint64_t bits) { return __builtin_bit_cast(double, bits); }
+  SHUNT_HD static constexpr std::uint64_t bits_of(double x) {
+    return __builtin_bit_cast(std::uint64_t, x);
+  }
+  SHUNT_HD static constexpr double number_of(std::uint64_t bits) {
+    return __builtin_bit_cast(double, bits);
+  }
   SHUNT_HD static constexpr double share_of(std::int64_t load, std::int64_t copies) {
     return static_cast<double>(load) / static_cast<double>(copies);
   }
 
-  /// Groups in descending order of load, each to the node with the least load that may take it; then the rule in each node.
+  /// Groups in descending order of load, each to the node with the least load that may take it;
+  /// then the rule in each node.
   template <class Team>
-  SHUNT_HD constexpr void by_nodes(Team const& team, memory const& m, detail::shared_cutter cut) const {
+  SHUNT_HD constexpr void by_nodes(Team const& team, memory const& m,
+                                   detail::shared_cutter cut) const {
     auto* const group_load = cut.template take<std::uint64_t>(groups);
     auto* const node_load = cut.template take<std::uint64_t>(nodes());
     auto* const order = cut.template take<std::int32_t>(groups);
@@ -97,13 +110,16 @@ struct eplb_layers {
       if (t == 0) *failed = 0;
       for (std::int32_t g = t; g < groups; g += team.size()) {
         group_load[g] = 0;
-        for (std::int32_t e = first_of_group(g); e < first_of_group(g + 1); ++e) group_load[g] += static_cast<std::uint64_t>(m.load[e]);
+        for (std::int32_t e = first_of_group(g); e < first_of_group(g + 1); ++e)
+          group_load[g] += static_cast<std::uint64_t>(m.load[e]);
       }
-      for (std::int32_t n = t; n < nodes(); n += team.size()) node_load[n] = static_cast<std::uint64_t>(held[n] = taken[n] = 0);
+      for (std::int32_t n = t; n < nodes(); n += team.size())
+        node_load[n] = static_cast<std::uint64_t>(held[n] = taken[n] = 0);
     });
     detail::each_item(team, groups, [&](std::int32_t g) {
       std::int32_t before = 0;
-      for (std::int32_t b = 0; b < groups; ++b) before += group_load[b] > group_load[g] || (group_load[b] == group_load[g] && b < g);
+      for (std::int32_t b = 0; b < groups; ++b)
+        before += group_load[b] > group_load[g] || (group_load[b] == group_load[g] && b < g);
       order[before] = g;
     });
     team.narrow([&](auto const& warp) {
@@ -131,22 +147,27 @@ struct eplb_layers {
         });
       }
     });
-    if (*failed != 0) return detail::each_item(team, slots, [&](std::int32_t s) { m.placed[s] = -1; });
+    if (*failed != 0)
+      return detail::each_item(team, slots, [&](std::int32_t s) { m.placed[s] = -1; });
 
     detail::each_item(team, nodes(), [&](std::int32_t n) {
       std::int32_t at = 0;
       for (std::int32_t before = 0; before < n; ++before) at += taken[before];
       for (std::int32_t g = 0; g < groups; ++g)
-        for (std::int32_t e = first_of_group(g); node_of[g] == n && e < first_of_group(g + 1); ++e) m.names[at++] = e;
+        for (std::int32_t e = first_of_group(g); node_of[g] == n && e < first_of_group(g + 1); ++e)
+          m.names[at++] = e;
     });
     std::int32_t first = 0;
     for (std::int32_t n = 0; n < nodes(); first += taken[n++])
       if (taken[n] > 0) solve(team, m, first, taken[n], first_rank(n), first_rank(n + 1));
-    for (std::int32_t n = 0; n < nodes(); ++n) {  // more nodes than groups: nothing to hold but copies of the first expert
+    for (std::int32_t n = 0; n < nodes();
+         ++n) {  // more nodes than groups: nothing to hold but copies of the first expert
       if (taken[n] > 0) continue;
       team.each([&](std::int32_t t) {
         if (t == 0 && m.replicas != nullptr) m.replicas[0] += slots_of(n);
-        for (std::int32_t s = first_slot[first_rank(n)] + t; s < first_slot[first_rank(n + 1)]; s += team.size()) m.placed[s] = 0;
+        for (std::int32_t s = first_slot[first_rank(n)] + t; s < first_slot[first_rank(n + 1)];
+             s += team.size())
+          m.placed[s] = 0;
       });
     }
   }
@@ -156,16 +177,17 @@ struct eplb_layers {
 
   /// The rule for the `n` experts m.names[first ..) on the ranks [from, to).
   template <class Team>
-  SHUNT_HD constexpr void solve(Team const& team, memory const& m, std::int32_t first, std::int32_t n, std::int32_t from,
-                                std::int32_t to) const {
+  SHUNT_HD constexpr void solve(Team const& team, memory const& m, std::int32_t first,
+                                std::int32_t n, std::int32_t from, std::int32_t to) const {
     std::int32_t const* const names = m.names + first;
     replicate(team, m, names, n, std::int64_t{first_slot[to]} - first_slot[from]);
     std::int32_t const sorted = detail::power_of_two_from(n);
-    detail::each_item(team, sorted, [&](std::int32_t i) {  // ascending, so the bits of shares are turned round
-      m.shares[i] = i < n ? ~bits_of(share_of(m.load[names[i]], m.counts[i])) : full;
-      m.order[i] = i;
-      if (m.replicas != nullptr && i < n) m.replicas[names[i]] = m.counts[i];
-    });
+    detail::each_item(
+        team, sorted, [&](std::int32_t i) {  // ascending, so the bits of shares are turned round
+          m.shares[i] = i < n ? ~bits_of(share_of(m.load[names[i]], m.counts[i])) : full;
+          m.order[i] = i;
+          if (m.replicas != nullptr && i < n) m.replicas[names[i]] = m.counts[i];
+        });
     detail::sort_keys(team, sorted, m.shares, m.order);
     detail::each_item(team, to - from, [&](std::int32_t r) {
       m.next[r] = first_slot[from + r];
@@ -174,12 +196,14 @@ struct eplb_layers {
     });
     team.narrow([&](auto const& warp) {
       for (std::int32_t i = 0; i < n; ++i)
-        for (std::int32_t k = m.counts[m.order[i]]; k > 0; --k) place(warp, m, to - from, names[m.order[i]], number_of(~m.shares[i]));
+        for (std::int32_t k = m.counts[m.order[i]]; k > 0; --k)
+          place(warp, m, to - from, names[m.order[i]], number_of(~m.shares[i]));
     });
   }
 
   /// How many of load / 1, load / 2, .. are at least `least` > 0, but no more than `most`.
-  SHUNT_HD static constexpr std::int64_t shares_from(std::int64_t load, double least, std::int64_t most) {
+  SHUNT_HD static constexpr std::int64_t shares_from(std::int64_t load, double least,
+                                                     std::int64_t most) {
     double const about = static_cast<double>(load) / least;
     if (about >= static_cast<double>(most) + 1) return most;
     auto count = static_cast<std::int64_t>(about);
@@ -189,27 +213,38 @@ struct eplb_layers {
   }
 
   template <class Team>
-  SHUNT_HD constexpr void replicate(Team const& team, memory const& m, std::int32_t const* names, std::int32_t n, std::int64_t all) const {
+  SHUNT_HD constexpr void replicate(Team const& team, memory const& m, std::int32_t const* names,
+                                    std::int32_t n, std::int64_t all) const {
     std::int64_t const spare = all - n;
-    std::int64_t const total = detail::sum_of(team, n, [&](std::int32_t i) { return m.load[names[i]]; });
+    std::int64_t const total =
+        detail::sum_of(team, n, [&](std::int32_t i) { return m.load[names[i]]; });
     if (spare == 0 || total == 0) {
-      detail::each_item(team, n, [&](std::int32_t i) { m.counts[i] = static_cast<std::int32_t>(all / n + (i < all % n)); });
+      detail::each_item(team, n, [&](std::int32_t i) {
+        m.counts[i] = static_cast<std::int32_t>(all / n + (i < all % n));
+      });
       return;
     }
     double const margin = 0x1p-40;  // more than what rounding moves a share
-    std::uint64_t const above = bits_of(static_cast<double>(total) / static_cast<double>(spare) * (1 + margin));
-    std::uint64_t const below = bits_of(static_cast<double>(total) / static_cast<double>(all) * (1 - margin));
+    std::uint64_t const above =
+        bits_of(static_cast<double>(total) / static_cast<double>(spare) * (1 + margin));
+    std::uint64_t const below =
+        bits_of(static_cast<double>(total) / static_cast<double>(all) * (1 - margin));
     // elements are experts from the last to the first, values how far a share lies below `above`
     auto const taken = [&](std::int32_t i, std::int64_t down) {
-      return shares_from(m.load[names[n - 1 - i]], number_of(above - static_cast<std::uint64_t>(down)), spare);
+      return shares_from(m.load[names[n - 1 - i]],
+                         number_of(above - static_cast<std::uint64_t>(down)), spare);
     };
-    detail::cutoff const cut = detail::choose_least(team, n, spare, 0, static_cast<std::int64_t>(above - below), taken);
-    detail::each_item(team, n, [&](std::int32_t i) { m.counts[n - 1 - i] = 1 + static_cast<std::int32_t>(taken(i, cut.of(i))); });
+    detail::cutoff const cut =
+        detail::choose_least(team, n, spare, 0, static_cast<std::int64_t>(above - below), taken);
+    detail::each_item(team, n, [&](std::int32_t i) {
+      m.counts[n - 1 - i] = 1 + static_cast<std::int32_t>(taken(i, cut.of(i)));
+    });
   }
 
   /// Puts one replica on its rank; the thread that looks after a rank keeps its books.
   template <class Team>
-  SHUNT_HD constexpr void place(Team const& team, memory const& m, std::int32_t count, std::int32_t expert, double share) const {
+  SHUNT_HD constexpr void place(Team const& team, memory const& m, std::int32_t count,
+                                std::int32_t expert, double share) const {
     ranked_key const to = team.least([&](std::int32_t t) {
       ranked_key mine;
       for (std::int32_t r = t; r < count; r += team.size())

@@ -7,13 +7,13 @@
 
 namespace shunt {
 
-/// A call of CUDA's runtime that failed, or the report of work on the device that did. `what()` is one line: the call, CUDA's name and
-/// description of the error, and file:line of the caller.
+/// A call of CUDA's runtime that failed, or the report of work on the device that did. `what()` is
+/// one line: the call, CUDA's name and description of the error, and file:line of the caller.
 class cuda_error : public std::runtime_error {
  public:
   cuda_error(cudaError_t code, std::string const& call, std::source_location const& where)
-      : std::runtime_error(call + ": " + cudaGetErrorName(code) + ", " + cudaGetErrorString(code) + " (" + where.file_name() + ":" +
-                           std::to_string(where.line()) + ")"),
+      : std::runtime_error(call + ": " + cudaGetErrorName(code) + ", " + cudaGetErrorString(code) +
+                           " (" + where.file_name() + ":" + std::to_string(where.line()) + ")"),
         code_(code),
         call_(call),
         where_(where) {}
@@ -34,8 +34,10 @@ class cuda_out_of_memory : public cuda_error {
   using cuda_error::cuda_error;
 };
 
-/// Throws cuda_error unless the call was a success: `cuda_check(cudaEventCreate(&e), "cudaEventCreate")`.
-inline void cuda_check(cudaError_t code, char const* call, std::source_location const& where = std::source_location::current()) {
+/// Throws cuda_error unless the call was a success: `cuda_check(cudaEventCreate(&e),
+/// "cudaEventCreate")`.
+inline void cuda_check(cudaError_t code, char const* call,
+                       std::source_location const& where = std::source_location::current()) {
   if (code == cudaSuccess) return;
   (void)cudaGetLastError();  // the error is handed over here; nobody else shall find it
   if (code == cudaErrorMemoryAllocation) throw cuda_out_of_memory(code, call, where);

@@ -21,9 +21,14 @@ class cuda_event_ref {
   // All throw cuda_error, also for what went wrong on the device.
 
   /// The event is what the stream has been told so far.
-  void record(cuda_stream_ref on) const { cuda_check(cudaEventRecord(event_, on), "cudaEventRecord"); }
-  /// What the stream is told from now on waits for the last record before this call; without one it waits for nothing.
-  void hold(cuda_stream_ref stream) const { cuda_check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
+  void record(cuda_stream_ref on) const {
+    cuda_check(cudaEventRecord(event_, on), "cudaEventRecord");
+  }
+  /// What the stream is told from now on waits for the last record before this call; without one it
+  /// waits for nothing.
+  void hold(cuda_stream_ref stream) const {
+    cuda_check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent");
+  }
   void synchronize() const { cuda_check(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
   /// Whether it has happened.
   [[nodiscard]] bool done() const {
@@ -46,7 +51,9 @@ class cuda_event {
 
   explicit cuda_event(kind k = kind::ordering) {
     cudaEvent_t made = nullptr;
-    cuda_check(cudaEventCreateWithFlags(&made, k == kind::timed ? cudaEventDefault : cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    cuda_check(cudaEventCreateWithFlags(&made, k == kind::timed ? cudaEventDefault
+                                                                : cudaEventDisableTiming),
+               "cudaEventCreateWithFlags");
     event_.reset(made);
   }
 
@@ -60,10 +67,12 @@ class cuda_event {
   std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, destroy> event_{};
 };
 
-static_assert(std::is_trivially_copyable_v<cuda_event_ref> && !std::is_copy_constructible_v<cuda_event>);
+static_assert(std::is_trivially_copyable_v<cuda_event_ref> &&
+              !std::is_copy_constructible_v<cuda_event>);
 
-/// Nanoseconds between two timed events that have happened. CUDA hands out milliseconds in single precision, at a resolution of about half
-/// a microsecond: beyond some ten seconds it is coarser. Throws cuda_error.
+/// Nanoseconds between two timed events that have happened. CUDA hands out milliseconds in single
+/// precision, at a resolution of about half a microsecond: beyond some ten seconds it is coarser.
+/// Throws cuda_error.
 [[nodiscard]] inline ticks elapsed(cuda_event_ref from, cuda_event_ref to) {
   float milliseconds = 0;
   cuda_check(cudaEventElapsedTime(&milliseconds, from, to), "cudaEventElapsedTime");

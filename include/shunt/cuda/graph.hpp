@@ -21,8 +21,9 @@ class cuda_graph {
 
   [[nodiscard]] explicit operator bool() const { return exec_ != nullptr; }
 
-  /// What is launched from now on: what was captured, in place of what was there. Where the shape is the same only its parameters are exchanged
-  /// (cudaGraphExecUpdate). Launches under way stay as they are. Throws cuda_error.
+  /// What is launched from now on: what was captured, in place of what was there. Where the shape
+  /// is the same only its parameters are exchanged (cudaGraphExecUpdate). Launches under way stay
+  /// as they are. Throws cuda_error.
   change take(cudaGraph_t captured, calls called = {}) {
     change how = change::made;
     if (exec_) {
@@ -42,12 +43,15 @@ class cuda_graph {
       cuda_check(cudaGraphInstantiate(&made, captured, 0), "cudaGraphInstantiate");
       exec_.reset(made);
     }
-    called_.insert(called_.end(), called.begin(), called.end());  // earlier ones may still be called by launches under way
+    called_.insert(called_.end(), called.begin(),
+                   called.end());  // earlier ones may still be called by launches under way
     return how;
   }
 
   /// Throws cuda_error, also where there is nothing to launch.
-  void launch(cuda_stream_ref on) const { cuda_check(cudaGraphLaunch(exec_.get(), on), "cudaGraphLaunch"); }
+  void launch(cuda_stream_ref on) const {
+    cuda_check(cudaGraphLaunch(exec_.get(), on), "cudaGraphLaunch");
+  }
 
  private:
   struct destroy {

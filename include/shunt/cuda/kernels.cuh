@@ -11,8 +11,9 @@
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/program/program.hpp"
 
-/// Copies with counts that lie on the device, folds over a group, fills; all under a guard that the device reads. What they are given travels as
-/// kernel parameters, so that a graph keeps it and an update replaces it.
+/// Copies with counts that lie on the device, folds over a group, fills; all under a guard that the
+/// device reads. What they are given travels as kernel parameters, so that a graph keeps it and an
+/// update replaces it.
 namespace shunt {
 namespace detail {
 
@@ -31,7 +32,8 @@ struct move_batch {
 
 /// Row y of the grid moves part y. 16 bytes a thread where both ends allow it.
 template <class Batch>
-__global__ void __launch_bounds__(bulk_threads) move_kernel(Batch const __grid_constant__ batch, std::int64_t const* guard) {
+__global__ void __launch_bounds__(bulk_threads)
+    move_kernel(Batch const __grid_constant__ batch, std::int64_t const* guard) {
   stream_part const& p = batch.parts[blockIdx.y];
   bool const runs = !guard || *guard != 0;
   std::int64_t const count = runs && p.count ? *p.count : p.bytes;
@@ -40,11 +42,15 @@ __global__ void __launch_bounds__(bulk_threads) move_kernel(Batch const __grid_c
   if (first && p.refused) *p.refused = refused ? count : 0;
   if (!runs || refused) return;
   if (first && p.count_to) *p.count_to = count;
-  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x, threads = std::int64_t{gridDim.x} * blockDim.x;
+  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                     threads = std::int64_t{gridDim.x} * blockDim.x;
   constexpr std::int64_t wide = sizeof(uint4);
-  bool const aligned = (reinterpret_cast<std::uintptr_t>(p.from) | reinterpret_cast<std::uintptr_t>(p.to)) % wide == 0;
+  bool const aligned =
+      (reinterpret_cast<std::uintptr_t>(p.from) | reinterpret_cast<std::uintptr_t>(p.to)) % wide ==
+      0;
   std::int64_t const words = aligned ? count / wide : 0;
-  for (std::int64_t i = thread; i < words; i += threads) reinterpret_cast<uint4*>(p.to)[i] = reinterpret_cast<uint4 const*>(p.from)[i];
+  for (std::int64_t i = thread; i < words; i += threads)
+    reinterpret_cast<uint4*>(p.to)[i] = reinterpret_cast<uint4 const*>(p.from)[i];
   for (std::int64_t i = words * wide + thread; i < count; i += threads) p.to[i] = p.from[i];
 }
 
@@ -54,23 +60,29 @@ struct fold_batch {
   int from, to;
 };
 
-/// Every thread reads all sources of an element before it writes any target, so targets may be sources.
+/// Every thread reads all sources of an element before it writes any target, so targets may be
+/// sources.
 template <class T>
 __global__ void __launch_bounds__(bulk_threads)
-    fold_kernel(fold_batch const __grid_constant__ batch, reduction how, std::int64_t elements, std::int64_t const* guard) {
+    fold_kernel(fold_batch const __grid_constant__ batch, reduction how, std::int64_t elements,
+                std::int64_t const* guard) {
   if (guard && *guard == 0) return;
-  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x, threads = std::int64_t{gridDim.x} * blockDim.x;
+  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                     threads = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = thread; i < elements; i += threads) {
     T sum = reinterpret_cast<T const*>(batch.sources[0])[i];
-    for (int k = 1; k < batch.from; ++k) sum = combined(how, sum, reinterpret_cast<T const*>(batch.sources[k])[i]);
+    for (int k = 1; k < batch.from; ++k)
+      sum = combined(how, sum, reinterpret_cast<T const*>(batch.sources[k])[i]);
     for (int k = 0; k < batch.to; ++k) reinterpret_cast<T*>(batch.targets[k])[i] = sum;
   }
 }
 
 template <class Byte>
-__global__ void __launch_bounds__(bulk_threads) fill_kernel(Byte* target, std::int64_t size, std::int64_t const* guard) {
+__global__ void __launch_bounds__(bulk_threads)
+    fill_kernel(Byte* target, std::int64_t size, std::int64_t const* guard) {
   if (*guard == 0) return;
-  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x, threads = std::int64_t{gridDim.x} * blockDim.x;
+  std::int64_t const thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x,
+                     threads = std::int64_t{gridDim.x} * blockDim.x;
   for (std::int64_t i = thread; i < size; i += threads) target[i] = Byte{0};
 }
 
@@ -80,21 +92,24 @@ __global__ void __launch_bounds__(bulk_threads) fill_kernel(Byte* target, std::i
 struct cuda_kernels {
   static void move(cudaStream_t on, std::span<stream_part const> parts, std::int64_t const* guard) {
     for (std::size_t first = 0; first < parts.size(); first += detail::move_batch::most) {
-      auto const some = parts.subspan(first, std::min(detail::move_batch::most, parts.size() - first));
+      auto const some =
+          parts.subspan(first, std::min(detail::move_batch::most, parts.size() - first));
       detail::move_batch batch{};
       std::int64_t longest = 0;
       for (std::size_t k = 0; k < some.size(); ++k) {
         batch.parts[k] = some[k];
         longest = std::max(longest, some[k].bytes);
       }
-      dim3 const grid(detail::bulk_blocks(static_cast<std::size_t>(longest) / sizeof(uint4)), static_cast<unsigned>(some.size()));
+      dim3 const grid(detail::bulk_blocks(static_cast<std::size_t>(longest) / sizeof(uint4)),
+                      static_cast<unsigned>(some.size()));
       detail::move_kernel<<<grid, detail::bulk_threads, 0, on>>>(batch, guard);
       cuda_check(cudaGetLastError(), "move_kernel");
     }
   }
 
-  static void fold(cudaStream_t on, element type, reduction how, std::span<std::byte const* const> sources,
-                   std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard) {
+  static void fold(cudaStream_t on, element type, reduction how,
+                   std::span<std::byte const* const> sources, std::span<std::byte* const> targets,
+                   std::size_t size, std::int64_t const* guard) {
     detail::fold_batch batch{};
     batch.from = static_cast<int>(std::min(sources.size(), most_members_on_streams));
     batch.to = static_cast<int>(std::min(targets.size(), most_members_on_streams));
@@ -102,7 +117,8 @@ struct cuda_kernels {
     std::copy_n(targets.begin(), batch.to, batch.targets);
     auto const launch = [&]<class T>(T) {
       auto const elements = size / sizeof(T);
-      detail::fold_kernel<T><<<detail::bulk_blocks(elements), detail::bulk_threads, 0, on>>>(batch, how, static_cast<std::int64_t>(elements), guard);
+      detail::fold_kernel<T><<<detail::bulk_blocks(elements), detail::bulk_threads, 0, on>>>(
+          batch, how, static_cast<std::int64_t>(elements), guard);
     };
     switch (type) {
       case element::bytes: launch(std::uint8_t{}); break;

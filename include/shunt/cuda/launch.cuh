@@ -29,11 +29,14 @@ class warp_team {
   template <class F>
   [[nodiscard]] __device__ ranked_key least(F const& f) const {
     ranked_key const mine = f(lane());
-    auto const high = static_cast<std::uint32_t>(mine.key >> 32), low = static_cast<std::uint32_t>(mine.key);
+    auto const high = static_cast<std::uint32_t>(mine.key >> 32),
+               low = static_cast<std::uint32_t>(mine.key);
     std::uint32_t const best_high = __reduce_min_sync(everyone, high);
-    std::uint32_t const best_low = __reduce_min_sync(everyone, high == best_high ? low : ~std::uint32_t{0});
+    std::uint32_t const best_low =
+        __reduce_min_sync(everyone, high == best_high ? low : ~std::uint32_t{0});
     bool const best = high == best_high && low == best_low;
-    return {std::uint64_t{best_high} << 32 | best_low, __reduce_min_sync(everyone, best ? mine.index : 0x7fffffff)};
+    return {std::uint64_t{best_high} << 32 | best_low,
+            __reduce_min_sync(everyone, best ? mine.index : 0x7fffffff)};
   }
   template <class F>
   __device__ void narrow(F const& f) const {
@@ -45,7 +48,8 @@ class warp_team {
   __device__ static std::int32_t lane() { return static_cast<std::int32_t>(threadIdx.x % 32); }
 };
 
-/// The threads of a block as a team; whole warps, 32 at most. `scratch` is shared by the block and the team's alone.
+/// The threads of a block as a team; whole warps, 32 at most. `scratch` is shared by the block and
+/// the team's alone.
 class block_team {
  public:
   struct scratch {
@@ -56,18 +60,22 @@ class block_team {
 
   __device__ explicit block_team(scratch& s) : scratch_(&s) {}
 
-  [[nodiscard]] __device__ std::int32_t size() const { return static_cast<std::int32_t>(blockDim.x); }
+  [[nodiscard]] __device__ std::int32_t size() const {
+    return static_cast<std::int32_t>(blockDim.x);
+  }
 
   template <class F>
   __device__ void each(F const& f) const {
     f(static_cast<std::int32_t>(threadIdx.x));
     __syncthreads();
   }
-  // Two halves by turns: who writes one knows by the wait in between that everybody has read what was in it. So one wait is enough.
+  // Two halves by turns: who writes one knows by the wait in between that everybody has read what
+  // was in it. So one wait is enough.
   template <class F>
   [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
     std::int64_t* const sums = scratch_->sums[turn_ ^= 1];
-    std::int64_t const mine = warp_team().sum([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
+    std::int64_t const mine =
+        warp_team().sum([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
     if (threadIdx.x % 32 == 0) sums[threadIdx.x / 32] = mine;
     __syncthreads();
     std::int64_t all = 0;
@@ -79,7 +87,8 @@ class block_team {
     turn_ ^= 1;
     std::uint64_t* const keys = scratch_->keys[turn_];
     std::int32_t* const indices = scratch_->indices[turn_];
-    ranked_key const mine = warp_team().least([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
+    ranked_key const mine =
+        warp_team().least([&](std::int32_t) { return f(static_cast<std::int32_t>(threadIdx.x)); });
     if (threadIdx.x % 32 == 0) {
       keys[threadIdx.x / 32] = mine.key;
       indices[threadIdx.x / 32] = mine.index;
@@ -115,11 +124,13 @@ __global__ void __launch_bounds__(threads_per_block, 1) layers_kernel(Layers wor
 template <class Items>
 __global__ void __launch_bounds__(threads_per_block) items_kernel(Items work, std::int64_t items) {
   std::int64_t const step = std::int64_t{gridDim.x} * blockDim.x;
-  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < items; i += step) work(i);
+  for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < items; i += step)
+    work(i);
 }
 
 template <class Rows>
-__global__ void __launch_bounds__(threads_per_block) rows_kernel(Rows work, unsigned blocks_per_row) {
+__global__ void __launch_bounds__(threads_per_block)
+    rows_kernel(Rows work, unsigned blocks_per_row) {
   auto const row = static_cast<std::int32_t>(blockIdx.x / blocks_per_row);
   std::int64_t const block = blockIdx.x % blocks_per_row;
   work(row, block * blockDim.x + threadIdx.x, std::int64_t{blocks_per_row} * blockDim.x);
@@ -127,19 +138,24 @@ __global__ void __launch_bounds__(threads_per_block) rows_kernel(Rows work, unsi
 
 }  // namespace detail
 
-// What the launchers have in common: they enqueue one kernel on `stream`, wait for nothing, may be captured into a graph, and read nothing
-// behind their pointers on the host. They throw cuda_error where the launch is refused.
+// What the launchers have in common: they enqueue one kernel on `stream`, wait for nothing, may be
+// captured into a graph, and read nothing behind their pointers on the host. They throw cuda_error
+// where the launch is refused.
 
-/// work(team, layer, shared) for 0 .. layers - 1, a block of 256 threads each: swift_moe_layers, eplb_layers, split_layers.
-/// Refused where a layer needs more shared memory than a block can have (48 KB, with newer GPUs' opt-in up to 227 KB).
+/// work(team, layer, shared) for 0 .. layers - 1, a block of 256 threads each: swift_moe_layers,
+/// eplb_layers, split_layers. Refused where a layer needs more shared memory than a block can have
+/// (48 KB, with newer GPUs' opt-in up to 227 KB).
 template <class Layers>
 void run_layers(Layers const& work, std::int32_t layers, cuda_stream_ref stream) {
   if (layers == 0) return;
   auto const bytes = static_cast<std::size_t>(work.shared_bytes());
   if (bytes > 40 * 1024)
-    cuda_check(cudaFuncSetAttribute(&detail::layers_kernel<Layers>, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+    cuda_check(cudaFuncSetAttribute(&detail::layers_kernel<Layers>,
+                                    cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(bytes)),
                "cudaFuncSetAttribute(shared memory of a layer)");
-  detail::layers_kernel<<<static_cast<unsigned>(layers), detail::threads_per_block, bytes, stream.get()>>>(work);
+  detail::layers_kernel<<<static_cast<unsigned>(layers), detail::threads_per_block, bytes,
+                          stream.get()>>>(work);
   cuda_check(cudaGetLastError(), "layers_kernel");
 }
 
@@ -149,19 +165,23 @@ void run_items(Items const& work, std::int64_t items, cuda_stream_ref stream) {
   if (items == 0) return;
   std::int64_t const most = (std::int64_t{1} << 31) - 1;
   std::int64_t const blocks = (items + detail::threads_per_block - 1) / detail::threads_per_block;
-  detail::items_kernel<<<static_cast<unsigned>(blocks < most ? blocks : most), detail::threads_per_block, 0, stream.get()>>>(work, items);
+  detail::items_kernel<<<static_cast<unsigned>(blocks < most ? blocks : most),
+                         detail::threads_per_block, 0, stream.get()>>>(work, items);
   cuda_check(cudaGetLastError(), "items_kernel");
 }
 
-/// work(row, thread, threads) for each of `rows` rows: all threads of a row together do what the row asks for, each its vectors
-/// `thread`, `thread + threads`, ... `vectors` is what the longest row has of them; a thread gets about four.
+/// work(row, thread, threads) for each of `rows` rows: all threads of a row together do what the
+/// row asks for, each its vectors `thread`, `thread + threads`, ... `vectors` is what the longest
+/// row has of them; a thread gets about four.
 template <class Rows>
 void run_rows(Rows const& work, std::int32_t rows, std::int64_t vectors, cuda_stream_ref stream) {
   if (rows == 0 || vectors == 0) return;
-  std::int64_t const per_block = 4 * detail::threads_per_block, most = ((std::int64_t{1} << 31) - 1) / rows;
+  std::int64_t const per_block = 4 * detail::threads_per_block,
+                     most = ((std::int64_t{1} << 31) - 1) / rows;
   std::int64_t const blocks = (vectors + per_block - 1) / per_block;
   auto const per_row = static_cast<unsigned>(blocks < most ? blocks : most);
-  detail::rows_kernel<<<static_cast<unsigned>(rows) * per_row, detail::threads_per_block, 0, stream.get()>>>(work, per_row);
+  detail::rows_kernel<<<static_cast<unsigned>(rows) * per_row, detail::threads_per_block, 0,
+                        stream.get()>>>(work, per_row);
   cuda_check(cudaGetLastError(), "rows_kernel");
 }
 

@@ -5,8 +5,9 @@
 
 namespace shunt {
 
-/// Names what the host enqueues while this lives, for Nsight and other tools that read NVTX, in the domain "shunt"; without such a tool
-/// it costs some nanoseconds. An instruction is named as in traces of a timeline (`name_of`), so that the profile and the trace agree.
+/// Names what the host enqueues while this lives, for Nsight and other tools that read NVTX, in the
+/// domain "shunt"; without such a tool it costs some nanoseconds. An instruction is named as in
+/// traces of a timeline (`name_of`), so that the profile and the trace agree.
 class profile_range {
  public:
   explicit profile_range(std::string const& name) : range_(name) {}

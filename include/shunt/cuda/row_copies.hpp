@@ -23,12 +23,14 @@ struct alignas(16) vector_of {
 
 /// The vectors `thread`, `thread + threads`, .. of n; four are on their way at a time.
 template <class Vector>
-SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::int64_t n, std::int64_t thread, std::int64_t threads) {
+SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::int64_t n,
+                           std::int64_t thread, std::int64_t threads) {
   auto const* const source = reinterpret_cast<Vector const*>(from);
   auto* const target = reinterpret_cast<Vector*>(to);
   std::int64_t i = thread;
   for (; i + 3 * threads < n; i += 4 * threads) {
-    Vector const a = source[i], b = source[i + threads], c = source[i + 2 * threads], d = source[i + 3 * threads];
+    Vector const a = source[i], b = source[i + threads], c = source[i + 2 * threads],
+                 d = source[i + 3 * threads];
     target[i] = a;
     target[i + threads] = b;
     target[i + 2 * threads] = c;
@@ -37,10 +39,12 @@ SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::in
   for (; i < n; i += threads) target[i] = source[i];
 }
 
-/// One thread's part of a copy that `threads` make together, in vectors as wide as both ends and the size allow.
+/// One thread's part of a copy that `threads` make together, in vectors as wide as both ends and
+/// the size allow.
 SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int64_t threads) {
-  auto const odd =
-      reinterpret_cast<std::uintptr_t>(row.from) | reinterpret_cast<std::uintptr_t>(row.to) | static_cast<std::uintptr_t>(row.bytes);
+  auto const odd = reinterpret_cast<std::uintptr_t>(row.from) |
+                   reinterpret_cast<std::uintptr_t>(row.to) |
+                   static_cast<std::uintptr_t>(row.bytes);
   if (odd % 16 == 0)
     copy_vectors<vector_of<std::uint32_t>>(row.from, row.to, row.bytes / 16, thread, threads);
   else if (odd % 4 == 0)
@@ -51,8 +55,9 @@ SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int
 
 }  // namespace detail
 
-/// Rows of a matrix brought into the order of a permutation: the row `source_of[i] / copies` becomes row i, a row without a source (-1)
-/// stays as it is. For tokens on their way to slots: `source_of` is dispatch_tokens' permutation, `copies` the experts a token goes to.
+/// Rows of a matrix brought into the order of a permutation: the row `source_of[i] / copies`
+/// becomes row i, a row without a source (-1) stays as it is. For tokens on their way to slots:
+/// `source_of` is dispatch_tokens' permutation, `copies` the experts a token goes to.
 struct gather_rows {
   unsigned char const* from = nullptr;
   unsigned char* to = nullptr;
@@ -63,7 +68,8 @@ struct gather_rows {
   SHUNT_HD void operator()(std::int32_t row, std::int64_t thread, std::int64_t threads) const {
     std::int32_t const source = source_of[row];
     if (source < 0) return;
-    detail::copy_row({from + source / copies * row_bytes, to + row * row_bytes, row_bytes}, thread, threads);
+    detail::copy_row({from + source / copies * row_bytes, to + row * row_bytes, row_bytes}, thread,
+                     threads);
   }
 };
 

@@ -6,11 +6,13 @@
 
 namespace shunt {
 
-/// Local slot-gradient sum (SYMI section 4.1): a rank adds the gradients of all its instances of an expert into the first of them, in
-/// ascending order of slots. What stands in the other instances is left as it is. Exact for integers; for floats the order is the program's
+/// Local slot-gradient sum (SYMI section 4.1): a rank adds the gradients of all its instances of an
+/// expert into the first of them, in ascending order of slots. What stands in the other instances
+/// is left as it is. Exact for integers; for floats the order is the program's
 /// (lower/gradient_collection.hpp), so the bits are, too.
 ///
-/// A row is a slot; rows of slots that are nobody's first do nothing. Reads each gradient once, writes one an expert that has several.
+/// A row is a slot; rows of slots that are nobody's first do nothing. Reads each gradient once,
+/// writes one an expert that has several.
 template <class T>
 struct sum_slot_gradients {
   T* gradients = nullptr;  ///< slots x elements, aligned to 16 bytes
@@ -38,7 +40,8 @@ struct sum_slot_gradients {
   };
 
   template <class Vector>
-  SHUNT_HD void add(std::int32_t slot, std::int32_t next, std::int64_t thread, std::int64_t threads) const {
+  SHUNT_HD void add(std::int32_t slot, std::int32_t next, std::int64_t thread,
+                    std::int64_t threads) const {
     std::int64_t const n = elements / Vector::size;
     auto* const all = reinterpret_cast<Vector*>(gradients);
     for (std::int64_t i = thread; i < n; i += threads) {

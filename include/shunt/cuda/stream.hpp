@@ -24,13 +24,14 @@ class cuda_stream_ref {
   cudaStream_t stream_;
 };
 
-/// A stream of the device that is current when it is made; it doesn't wait for the default stream. Destroying it waits for nothing: what
-/// was enqueued still runs. Throws cuda_error.
+/// A stream of the device that is current when it is made; it doesn't wait for the default stream.
+/// Destroying it waits for nothing: what was enqueued still runs. Throws cuda_error.
 class cuda_stream {
  public:
   cuda_stream() {
     cudaStream_t made = nullptr;
-    cuda_check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    cuda_check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking),
+               "cudaStreamCreateWithFlags");
     stream_.reset(made);
   }
 
@@ -45,6 +46,7 @@ class cuda_stream {
   std::unique_ptr<std::remove_pointer_t<cudaStream_t>, destroy> stream_{};
 };
 
-static_assert(std::is_trivially_copyable_v<cuda_stream_ref> && !std::is_copy_constructible_v<cuda_stream>);
+static_assert(std::is_trivially_copyable_v<cuda_stream_ref> &&
+              !std::is_copy_constructible_v<cuda_stream>);
 
 }  // namespace shunt

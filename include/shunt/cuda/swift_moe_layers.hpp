@@ -6,12 +6,14 @@
 
 namespace shunt {
 
-/// SwiftMoE's placement of many layers (SYMI, arXiv 2504.19925, Algorithm 1), one team of threads a layer: to the bit what
-/// solve/experts/swift_moe.hpp answers, whose comment says why the counts can be had without the paper's loop. Selection is a bisection
-/// over the values here, a sum of the team a step.
+/// SwiftMoE's placement of many layers (SYMI, arXiv 2504.19925, Algorithm 1), one team of threads a
+/// layer: to the bit what solve/experts/swift_moe.hpp answers, whose comment says why the counts
+/// can be had without the paper's loop. Selection is a bisection over the values here, a sum of the
+/// team a step.
 ///
-/// Needs 1 <= experts <= slots, loads >= 0 and, a layer, (their sum) x (slots + experts) < 2^62; nothing checks that on a device.
-/// At most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6 phases.
+/// Needs 1 <= experts <= slots, loads >= 0 and, a layer, (their sum) x (slots + experts) < 2^62;
+/// nothing checks that on a device. At most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6
+/// phases.
 struct swift_moe_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;
@@ -24,7 +26,8 @@ struct swift_moe_layers {
 
   /// Places one layer. `shared` is aligned to 8 bytes.
   template <class Team>
-  SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer, unsigned char* shared) const {
+  SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer,
+                                     unsigned char* shared) const {
     detail::shared_cutter cut(shared);
     auto* const diff = cut.template take<std::int64_t>(experts);
     auto* const counts = cut.template take<std::int32_t>(experts);
@@ -33,18 +36,25 @@ struct swift_moe_layers {
 
     count(team, load, counts, diff);
     if (replicas != nullptr)
-      detail::each_item(team, experts, [&](std::int32_t e) { replicas[std::int64_t{layer} * experts + e] = counts[e]; });
+      detail::each_item(team, experts, [&](std::int32_t e) {
+        replicas[std::int64_t{layer} * experts + e] = counts[e];
+      });
     std::int32_t const* const ends = detail::running_sums(team, experts, counts, other);
-    detail::each_item(team, slots,
-                      [&](std::int32_t s) { expert_of[std::int64_t{layer} * slots + s] = detail::owner_of(ends, experts, s); });
+    detail::each_item(team, slots, [&](std::int32_t s) {
+      expert_of[std::int64_t{layer} * slots + s] = detail::owner_of(ends, experts, s);
+    });
   }
 
  private:
   template <class Team>
-  SHUNT_HD constexpr void count(Team const& team, std::int64_t const* load, std::int32_t* counts, std::int64_t* diff) const {
-    std::int64_t const total = detail::sum_of(team, experts, [&](std::int32_t e) { return load[e]; });
+  SHUNT_HD constexpr void count(Team const& team, std::int64_t const* load, std::int32_t* counts,
+                                std::int64_t* diff) const {
+    std::int64_t const total =
+        detail::sum_of(team, experts, [&](std::int32_t e) { return load[e]; });
     if (total == 0) {
-      detail::each_item(team, experts, [&](std::int32_t e) { counts[e] = slots / experts + (e < slots % experts); });
+      detail::each_item(team, experts, [&](std::int32_t e) {
+        counts[e] = slots / experts + (e < slots % experts);
+      });
       return;
     }
     detail::each_item(team, experts, [&](std::int32_t e) {
@@ -53,11 +63,16 @@ struct swift_moe_layers {
       counts[e] = floor > 1 ? static_cast<std::int32_t>(floor) : 1;
       diff[e] = counts[e] * total - goal;
     });
-    std::int64_t wanted = detail::sum_of(team, experts, [&](std::int32_t e) { return std::int64_t{counts[e]}; }) - slots;
+    std::int64_t wanted =
+        detail::sum_of(team, experts, [&](std::int32_t e) { return std::int64_t{counts[e]}; }) -
+        slots;
     bool const fewer = wanted > 0;
-    if (fewer) {  // whole rounds first, each takes one replica from every expert that has more than one
+    if (fewer) {  // whole rounds first, each takes one replica from every expert that has more than
+                  // one
       auto const spared = [&](std::int64_t rounds) {
-        return detail::sum_of(team, experts, [&](std::int32_t e) { return counts[e] - 1 < rounds ? counts[e] - 1 : rounds; });
+        return detail::sum_of(team, experts, [&](std::int32_t e) {
+          return counts[e] - 1 < rounds ? counts[e] - 1 : rounds;
+        });
       };
       detail::least_count const beyond = detail::least_with(0, wanted + 1, wanted, spared);
       std::int64_t const rounds = beyond.exact ? beyond.at : beyond.at - 1;
@@ -70,8 +85,11 @@ struct swift_moe_layers {
       wanted = -wanted;
     }
     if (wanted == 0) return;
-    auto const chosen = [&](std::int32_t e, std::int64_t up_to) { return std::int64_t{diff[e] <= up_to && (!fewer || counts[e] > 1)}; };
-    detail::cutoff const cut = detail::choose_least(team, experts, wanted, -total - 1, total, chosen);
+    auto const chosen = [&](std::int32_t e, std::int64_t up_to) {
+      return std::int64_t{diff[e] <= up_to && (!fewer || counts[e] > 1)};
+    };
+    detail::cutoff const cut =
+        detail::choose_least(team, experts, wanted, -total - 1, total, chosen);
     detail::each_item(team, experts, [&](std::int32_t e) {
       if (chosen(e, cut.of(e)) != 0) counts[e] += fewer ? -1 : 1;
     });

@@ -22,12 +22,14 @@
 
 namespace shunt {
 
-/// One CUDA device as a stream_system. `Kernels` launches what the runtime has no call for (`cuda_kernels` in kernels.cuh, which needs
-/// nvcc); everything else is written here. The constructor makes the device current for the calling thread, which is the one to use the system.
-/// With memory of its own in managed memory (`cuda_memory::managed`) works of the host can be run as calls of the streams.
+/// One CUDA device as a stream_system. `Kernels` launches what the runtime has no call for
+/// (`cuda_kernels` in kernels.cuh, which needs nvcc); everything else is written here. The
+/// constructor makes the device current for the calling thread, which is the one to use the system.
+/// With memory of its own in managed memory (`cuda_memory::managed`) works of the host can be run
+/// as calls of the streams.
 ///
-/// Throws cuda_error: no device, a driver that is too old, no memory left, and whatever went wrong on the device, at the first call that learns
-/// of it.
+/// Throws cuda_error: no device, a driver that is too old, no memory left, and whatever went wrong
+/// on the device, at the first call that learns of it.
 template <class Kernels>
 class basic_cuda_system {
  public:
@@ -39,23 +41,28 @@ class basic_cuda_system {
 
   explicit basic_cuda_system(int device = 0, cuda_memory own = cuda_memory::device) : own_(own) {
     cuda_check(cudaSetDevice(device), "cudaSetDevice");
-    cuda_check(cudaFree(nullptr), "cudaFree");  // starts CUDA here rather than in the first measured call
+    cuda_check(cudaFree(nullptr),
+               "cudaFree");  // starts CUDA here rather than in the first measured call
   }
 
   [[nodiscard]] stream make_stream() { return {}; }
   [[nodiscard]] event make_event() { return event(event::kind::ordering); }
   [[nodiscard]] event make_timed_event() { return event(event::kind::timed); }
   [[nodiscard]] memory make_memory(std::size_t size) { return memory(size, own_); }
-  [[nodiscard]] memory make_host_memory(std::size_t size) { return memory(size, cuda_memory::pinned); }
+  [[nodiscard]] memory make_host_memory(std::size_t size) {
+    return memory(size, cuda_memory::pinned);
+  }
 
   void move(stream_ref on, std::span<stream_part const> parts, std::int64_t const* guard) {
     if (parts.size() == 1 && !guard && !parts[0].count && !parts[0].refused)
-      cuda_check(cudaMemcpyAsync(parts[0].to, parts[0].from, static_cast<std::size_t>(parts[0].bytes), cudaMemcpyDefault, on), "cudaMemcpyAsync");
+      cuda_check(cudaMemcpyAsync(parts[0].to, parts[0].from,
+                                 static_cast<std::size_t>(parts[0].bytes), cudaMemcpyDefault, on),
+                 "cudaMemcpyAsync");
     else
       Kernels::move(on.get(), parts, guard);
   }
-  void fold(stream_ref on, element type, reduction how, std::span<std::byte const* const> sources, std::span<std::byte* const> targets,
-            std::size_t size, std::int64_t const* guard) {
+  void fold(stream_ref on, element type, reduction how, std::span<std::byte const* const> sources,
+            std::span<std::byte* const> targets, std::size_t size, std::int64_t const* guard) {
     Kernels::fold(on.get(), type, how, sources, targets, size, guard);
   }
   void fill(stream_ref on, std::span<std::byte> target, std::int64_t const* guard) {
@@ -65,10 +72,12 @@ class basic_cuda_system {
       cuda_check(cudaMemsetAsync(target.data(), 0, target.size(), on), "cudaMemsetAsync");
   }
   void copy_to_host(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
-    cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on), "cudaMemcpyAsync");
+    cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
+               "cudaMemcpyAsync");
   }
   void copy_to_device(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
-    cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on), "cudaMemcpyAsync");
+    cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
+               "cudaMemcpyAsync");
     on.synchronize();  // the source may go away
   }
 
@@ -88,7 +97,8 @@ class basic_cuda_system {
       cuda_check(cudaLaunchHostFunc(
                      on,
                      [](void* what) {
-                       std::unique_ptr<std::function<void()>> const owned(static_cast<std::function<void()>*>(what));
+                       std::unique_ptr<std::function<void()>> const owned(
+                           static_cast<std::function<void()>*>(what));
                        (*owned)();
                      },
                      once.get()),
@@ -96,7 +106,9 @@ class basic_cuda_system {
       (void)once.release();
     } else {  // at every launch of the graph
       called_.push_back(std::make_shared<std::function<void()>>(std::move(f)));
-      cuda_check(cudaLaunchHostFunc(on, [](void* what) { (*static_cast<std::function<void()>*>(what))(); }, called_.back().get()),
+      cuda_check(cudaLaunchHostFunc(
+                     on, [](void* what) { (*static_cast<std::function<void()>*>(what))(); },
+                     called_.back().get()),
                  "cudaLaunchHostFunc");
     }
   }
@@ -104,7 +116,8 @@ class basic_cuda_system {
   /// Only this thread's calls are watched for what a capture forbids; other threads may go on.
   void begin_capture(stream_ref on) {
     called_.clear();
-    cuda_check(cudaStreamBeginCapture(on, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    cuda_check(cudaStreamBeginCapture(on, cudaStreamCaptureModeThreadLocal),
+               "cudaStreamBeginCapture");
   }
   graph_change end_capture(stream_ref on, graph& into) {
     cudaGraph_t captured = nullptr;
@@ -126,7 +139,8 @@ class basic_cuda_system {
   }
   void launch(graph& g, stream_ref on) { g.launch(on); }
   void stamp(event& e, stream_ref on) {
-    cuda_check(cudaEventRecordWithFlags(e.get(), on, cudaEventRecordExternal), "cudaEventRecordWithFlags");
+    cuda_check(cudaEventRecordWithFlags(e.get(), on, cudaEventRecordExternal),
+               "cudaEventRecordWithFlags");
   }
 
  private:

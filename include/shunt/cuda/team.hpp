@@ -16,31 +16,36 @@ struct ranked_key {
   }
 };
 
-/// Threads that work on one thing together: a block or a warp of a GPU (team.cuh), or a loop that takes the threads' turns one after the
-/// other (emulated_team below). An algorithm over a team is a row of phases, each one call of
+/// Threads that work on one thing together: a block or a warp of a GPU (team.cuh), or a loop that
+/// takes the threads' turns one after the other (emulated_team below). An algorithm over a team is
+/// a row of phases, each one call of
 ///
 ///     t.each(f)    f(0) .. f(t.size() - 1), then all wait for all
 ///     t.sum(f)     and the sum of what they return, int64, known to all
 ///     t.least(f)   and the least ranked_key of what they return, known to all
 ///     t.narrow(f)  f(a team of at most 32 of these threads), the others wait
 ///
-/// Within a phase a thread reads nothing that another one writes; what outlives a phase lies in memory that all share, and what decides
-/// which phase is next is the same for all. So the loop computes what the GPU computes, and tests run a kernel's very code on the host.
+/// Within a phase a thread reads nothing that another one writes; what outlives a phase lies in
+/// memory that all share, and what decides which phase is next is the same for all. So the loop
+/// computes what the GPU computes, and tests run a kernel's very code on the host.
 template <class T>
 concept team_of_threads =
-    requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t), ranked_key (*key)(std::int32_t)) {
+    requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t),
+             ranked_key (*key)(std::int32_t)) {
       { t.size() } -> std::same_as<std::int32_t>;
       t.each(each);
       { t.sum(count) } -> std::same_as<std::int64_t>;
       { t.least(key) } -> std::same_as<ranked_key>;
     };
 
-/// A team on the host: each phase is a loop over its threads. `turn` chooses who goes first: 0 in order, others other orders; an algorithm
-/// whose answer depends on it has a race.
+/// A team on the host: each phase is a loop over its threads. `turn` chooses who goes first: 0 in
+/// order, others other orders; an algorithm whose answer depends on it has a race.
 class emulated_team {
  public:
   constexpr explicit emulated_team(std::int32_t size, std::uint32_t turn = 0)
-      : size_(size), first_(static_cast<std::int32_t>(turn % static_cast<std::uint32_t>(size))), turn_(turn) {}
+      : size_(size),
+        first_(static_cast<std::int32_t>(turn % static_cast<std::uint32_t>(size))),
+        turn_(turn) {}
 
   [[nodiscard]] constexpr std::int32_t size() const { return size_; }
 
@@ -97,14 +102,16 @@ template <class Team, class F>
   });
 }
 
-/// The least x of (low, high] with count(x) >= wanted, for a count that never falls; it is reached at `high` and not at `low`. A shorter
-/// way out: the first x that is met with exactly `wanted`; `exact` says so. One sum a bit of high - low.
+/// The least x of (low, high] with count(x) >= wanted, for a count that never falls; it is reached
+/// at `high` and not at `low`. A shorter way out: the first x that is met with exactly `wanted`;
+/// `exact` says so. One sum a bit of high - low.
 struct least_count {
   std::int64_t at = 0;
   bool exact = false;
 };
 template <class Count>
-[[nodiscard]] SHUNT_HD constexpr least_count least_with(std::int64_t low, std::int64_t high, std::int64_t wanted, Count const& count) {
+[[nodiscard]] SHUNT_HD constexpr least_count least_with(std::int64_t low, std::int64_t high,
+                                                        std::int64_t wanted, Count const& count) {
   while (high - low > 1) {
     std::int64_t const middle = low + (high - low) / 2;
     std::int64_t const here = count(middle);
@@ -114,32 +121,43 @@ template <class Count>
   return {high, false};
 }
 
-/// Where n elements bring values, which are the `wanted` least of them all? Ties go to the lowest element. `count_of(i, x)` says how many
-/// of element i's values are at most x, no two of them equal. From element i are chosen count_of(i, value) where i <= last, and count_of(i,
-/// value - 1) otherwise. `low` and `high` as in least_with.
+/// Where n elements bring values, which are the `wanted` least of them all? Ties go to the lowest
+/// element. `count_of(i, x)` says how many of element i's values are at most x, no two of them
+/// equal. From element i are chosen count_of(i, value) where i <= last, and count_of(i, value - 1)
+/// otherwise. `low` and `high` as in least_with.
 struct cutoff {
   std::int64_t value = 0;
   std::int32_t last = 0;
 
-  [[nodiscard]] SHUNT_HD constexpr std::int64_t of(std::int32_t i) const { return i <= last ? value : value - 1; }
+  [[nodiscard]] SHUNT_HD constexpr std::int64_t of(std::int32_t i) const {
+    return i <= last ? value : value - 1;
+  }
 };
 template <class Team, class CountOf>
-[[nodiscard]] SHUNT_HD constexpr cutoff choose_least(Team const& team, std::int32_t n, std::int64_t wanted, std::int64_t low,
+[[nodiscard]] SHUNT_HD constexpr cutoff choose_least(Team const& team, std::int32_t n,
+                                                     std::int64_t wanted, std::int64_t low,
                                                      std::int64_t high, CountOf const& count_of) {
-  auto const up_to = [&](std::int64_t x) { return sum_of(team, n, [&](std::int32_t i) { return count_of(i, x); }); };
+  auto const up_to = [&](std::int64_t x) {
+    return sum_of(team, n, [&](std::int32_t i) { return count_of(i, x); });
+  };
   least_count const found = least_with(low, high, wanted, up_to);
   if (found.exact) return {found.at, n - 1};
   auto const with_ties = [&](std::int64_t last) {
-    return sum_of(team, n, [&](std::int32_t i) { return count_of(i, i <= last ? found.at : found.at - 1); });
+    return sum_of(team, n,
+                  [&](std::int32_t i) { return count_of(i, i <= last ? found.at : found.at - 1); });
   };
   return {found.at, static_cast<std::int32_t>(least_with(-1, n - 1, wanted, with_ties).at)};
 }
 
-/// values[i] becomes values[0] + .. + values[i]. `other` has room for as many; the sums stand in the one that is returned. O(n log n).
+/// values[i] becomes values[0] + .. + values[i]. `other` has room for as many; the sums stand in
+/// the one that is returned. O(n log n).
 template <class Team>
-[[nodiscard]] SHUNT_HD constexpr std::int32_t* running_sums(Team const& team, std::int32_t n, std::int32_t* values, std::int32_t* other) {
+[[nodiscard]] SHUNT_HD constexpr std::int32_t* running_sums(Team const& team, std::int32_t n,
+                                                            std::int32_t* values,
+                                                            std::int32_t* other) {
   for (std::int32_t width = 1; width < n; width *= 2) {
-    each_item(team, n, [&](std::int32_t i) { other[i] = values[i] + (i >= width ? values[i - width] : 0); });
+    each_item(team, n,
+              [&](std::int32_t i) { other[i] = values[i] + (i >= width ? values[i - width] : 0); });
     std::int32_t* const summed = other;
     other = values;
     values = summed;
@@ -147,9 +165,11 @@ template <class Team>
   return values;
 }
 
-/// Sorts n keys, a power of two of them, and their indices; bitonic, log2(n) (log2(n) + 1) / 2 phases.
+/// Sorts n keys, a power of two of them, and their indices; bitonic, log2(n) (log2(n) + 1) / 2
+/// phases.
 template <class Team>
-SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_t* keys, std::int32_t* indices) {
+SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_t* keys,
+                                  std::int32_t* indices) {
   for (std::int32_t run = 2; run <= n; run *= 2)
     for (std::int32_t apart = run / 2; apart > 0; apart /= 2)
       each_item(team, n / 2, [&](std::int32_t i) {
@@ -170,8 +190,10 @@ SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_
   return power;
 }
 
-/// The owner of position `at`, where `ends` are running sums and the last is beyond `at`: the first one whose end is.
-[[nodiscard]] SHUNT_HD constexpr std::int32_t owner_of(std::int32_t const* ends, std::int32_t n, std::int32_t at) {
+/// The owner of position `at`, where `ends` are running sums and the last is beyond `at`: the first
+/// one whose end is.
+[[nodiscard]] SHUNT_HD constexpr std::int32_t owner_of(std::int32_t const* ends, std::int32_t n,
+                                                       std::int32_t at) {
   std::int32_t low = 0, high = n - 1;
   while (low < high) {
     std::int32_t const middle = (low + high) / 2;
@@ -190,8 +212,8 @@ class shared_cutter {
 
   template <class T>
   [[nodiscard]] SHUNT_HD T* take(std::int64_t count) {
-    used_ =
-        (used_ + static_cast<std::int64_t>(alignof(T)) - 1) / static_cast<std::int64_t>(alignof(T)) * static_cast<std::int64_t>(alignof(T));
+    used_ = (used_ + static_cast<std::int64_t>(alignof(T)) - 1) /
+            static_cast<std::int64_t>(alignof(T)) * static_cast<std::int64_t>(alignof(T));
     T* const taken = reinterpret_cast<T*>(memory_ + used_);
     used_ += count * static_cast<std::int64_t>(sizeof(T));
     return taken;

@@ -13,17 +13,21 @@
 
 namespace shunt {
 
-/// Weight scatter as one exchange (SYMI section 4.3), planned on the device from the next placement, which the host need not know yet.
+/// Weight scatter as one exchange (SYMI section 4.3), planned on the device from the next
+/// placement, which the host need not know yet.
 ///
-/// Every rank packs, for each rank and each expert that this one will hold, its part of the expert's weights into a row; what goes to a
-/// rank lies together, part after part. Rows and parts have a fixed capacity, so that buffers and graphs stay the same whatever the
-/// placement; how many rows are used is a word a rank. An expert goes to a rank once: the receiver puts it into all its slots that hold it.
+/// Every rank packs, for each rank and each expert that this one will hold, its part of the
+/// expert's weights into a row; what goes to a rank lies together, part after part. Rows and parts
+/// have a fixed capacity, so that buffers and graphs stay the same whatever the placement; how many
+/// rows are used is a word a rank. An expert goes to a rank once: the receiver puts it into all its
+/// slots that hold it.
 ///
-///     scatter_rows   layers x ranks items       where each slot's row is, and how many rows each rank gets
-///     pack_weights   a row a slot of all ranks  shards -> parts to send
-///     unpack_weights a row a (slot of this rank, owner)   parts that arrived -> slots
+///     scatter_rows   layers x ranks items       where each slot's row is, and how many rows each
+///     rank gets pack_weights   a row a slot of all ranks  shards -> parts to send unpack_weights a
+///     row a (slot of this rank, owner)   parts that arrived -> slots
 
-/// Which bytes of each expert a rank keeps, as tables of ranks x experts. `offset` is where they begin in the owner's shard buffer.
+/// Which bytes of each expert a rank keeps, as tables of ranks x experts. `offset` is where they
+/// begin in the owner's shard buffer.
 struct shard_parts {
   std::vector<std::int64_t> begin{}, bytes{}, offset{};
   std::int64_t longest = 0;  ///< of `bytes`
@@ -31,17 +35,21 @@ struct shard_parts {
   constexpr bool operator==(shard_parts const&) const = default;
 };
 
-/// Mirrors are left out, for only owners send weights; where they are held they take room in the buffers of shards nevertheless.
-/// Throws invalid_problem where an owner keeps two parts of one expert.
-[[nodiscard]] inline shard_parts parts_of(shard_map const& map, std::int32_t ranks, std::int32_t weight_bytes) {
+/// Mirrors are left out, for only owners send weights; where they are held they take room in the
+/// buffers of shards nevertheless. Throws invalid_problem where an owner keeps two parts of one
+/// expert.
+[[nodiscard]] inline shard_parts parts_of(shard_map const& map, std::int32_t ranks,
+                                          std::int32_t weight_bytes) {
   std::size_t const experts = map.shards.size(), cells = experts * static_cast<std::size_t>(ranks);
-  shard_parts parts{std::vector<std::int64_t>(cells, 0), std::vector<std::int64_t>(cells, 0), std::vector<std::int64_t>(cells, 0)};
+  shard_parts parts{std::vector<std::int64_t>(cells, 0), std::vector<std::int64_t>(cells, 0),
+                    std::vector<std::int64_t>(cells, 0)};
   indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
   for (expert_id e : ids<expert_id>(experts))
     for (shard const& s : map.shards[e]) {
       std::size_t const at = s.owner.index() * experts + e.index();
       if (parts.bytes[at] != 0)
-        throw invalid_problem("shards[" + std::to_string(e.value()) + "]", "has two parts at rank " + std::to_string(s.owner.value()));
+        throw invalid_problem("shards[" + std::to_string(e.value()) + "]",
+                              "has two parts at rank " + std::to_string(s.owner.value()));
       parts.begin[at] = s.begin * weight_bytes;
       parts.bytes[at] = s.size() * weight_bytes;
       parts.offset[at] = end[s.owner];
@@ -52,15 +60,16 @@ struct shard_parts {
   return parts;
 }
 
-/// The row of each slot's expert within its rank's part, and the rows that each rank gets. Items: layers x ranks.
+/// The row of each slot's expert within its rank's part, and the rows that each rank gets. Items:
+/// layers x ranks.
 struct scatter_rows {
   std::int32_t ranks = 0;
   std::int32_t slots = 0;                    ///< of a layer, over all ranks
   std::int32_t const* first_slot = nullptr;  ///< ranks + 1
   std::int32_t const* expert_of = nullptr;   ///< layers x slots
-  std::int32_t* row_of = nullptr;            ///< layers x slots, written: the row; its complement (negative) where an earlier slot of the
-                                             ///< rank has it already
-  std::int64_t* rows = nullptr;              ///< layers x ranks, written
+  std::int32_t* row_of = nullptr;  ///< layers x slots, written: the row; its complement (negative)
+                                   ///< where an earlier slot of the rank has it already
+  std::int64_t* rows = nullptr;    ///< layers x ranks, written
 
   SHUNT_HD void operator()(std::int64_t item) const {
     std::int64_t const layer = item / ranks, rank = item % ranks;
@@ -85,17 +94,20 @@ struct pack_weights {
   std::int32_t const* row_of = nullptr;        ///< slots: scatter_rows
   std::int32_t const* rank_of_slot = nullptr;  ///< slots
   std::int64_t part_rows = 0;                  ///< rows of a part: the most slots that a rank has
-  std::int64_t row_bytes = 0;                  ///< at least the longest part of an expert; a multiple of 16 is fast
-  unsigned char* parts = nullptr;              ///< ranks x part_rows x row_bytes
+  std::int64_t row_bytes = 0;  ///< at least the longest part of an expert; a multiple of 16 is fast
+  unsigned char* parts = nullptr;  ///< ranks x part_rows x row_bytes
 
   SHUNT_HD void operator()(std::int32_t slot, std::int64_t thread, std::int64_t threads) const {
     std::int32_t const row = row_of[slot], e = expert_of[slot];
     if (row < 0) return;
-    detail::copy_row({shards + offset[e], parts + (rank_of_slot[slot] * part_rows + row) * row_bytes, bytes[e]}, thread, threads);
+    detail::copy_row(
+        {shards + offset[e], parts + (rank_of_slot[slot] * part_rows + row) * row_bytes, bytes[e]},
+        thread, threads);
   }
 };
 
-/// Fills this rank's slots of one layer from the parts that arrived, part o from owner o. Rows: this rank's slots x ranks.
+/// Fills this rank's slots of one layer from the parts that arrived, part o from owner o. Rows:
+/// this rank's slots x ranks.
 struct unpack_weights {
   unsigned char const* parts = nullptr;     ///< as packed, ranks x part_rows x row_bytes
   std::int64_t const* begin = nullptr;      ///< shard_parts::begin, ranks x experts
@@ -113,7 +125,9 @@ struct unpack_weights {
     std::int32_t const slot = row / ranks, owner = row % ranks, e = expert_of[slot];
     std::int64_t const from = owner * part_rows + (row_of[slot] < 0 ? ~row_of[slot] : row_of[slot]);
     std::int64_t const cell = std::int64_t{owner} * experts + e;
-    detail::copy_row({parts + from * row_bytes, slots + slot * expert_bytes + begin[cell], bytes[cell]}, thread, threads);
+    detail::copy_row(
+        {parts + from * row_bytes, slots + slot * expert_bytes + begin[cell], bytes[cell]}, thread,
+        threads);
   }
 };
 

@@ -15,8 +15,9 @@
 
 namespace shunt {
 
-/// What instructions do when one thread plays all ranks: messages wait in buffers that are used again, collectives work on the members'
-/// memory directly. The same arithmetic in the same order as over a transport, so the same bits. The caller keeps dependencies.
+/// What instructions do when one thread plays all ranks: messages wait in buffers that are used
+/// again, collectives work on the members' memory directly. The same arithmetic in the same order
+/// as over a transport, so the same bits. The caller keeps dependencies.
 template <work Work>
 class all_ranks {
  public:
@@ -52,7 +53,8 @@ class all_ranks {
   void receive(rank_program const& own, rank_id r, instruction const& i, message&& m) {
     auto const target = memory_[r.index()][own.writes(i)[0]];
     if (m.front().size() != target.size())
-      throw invalid_program("rank " + std::to_string(r.value()) + " receives " + std::to_string(m.front().size()) + " bytes, not " +
+      throw invalid_program("rank " + std::to_string(r.value()) + " receives " +
+                            std::to_string(m.front().size()) + " bytes, not " +
                             std::to_string(target.size()));
     rank_memory<Work>::copy(m.front(), target);
     unused_.splice(unused_.begin(), m);
@@ -63,15 +65,22 @@ class all_ranks {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
     auto const member = [&](std::size_t k) -> instruction const& {
-      return p.ranks[group[k]].instructions[static_cast<std::size_t>(numbers[k] - d.first[group[k].index()])];
+      return p.ranks[group[k]]
+          .instructions[static_cast<std::size_t>(numbers[k] - d.first[group[k].index()])];
     };
-    auto const read = [&](std::size_t k, std::size_t n = 0) { return memory_[group[k].index()][p.ranks[group[k]].reads(member(k))[n]]; };
-    auto const write = [&](std::size_t k, std::size_t n = 0) { return memory_[group[k].index()][p.ranks[group[k]].writes(member(k))[n]]; };
+    auto const read = [&](std::size_t k, std::size_t n = 0) {
+      return memory_[group[k].index()][p.ranks[group[k]].reads(member(k))[n]];
+    };
+    auto const write = [&](std::size_t k, std::size_t n = 0) {
+      return memory_[group[k].index()][p.ranks[group[k]].writes(member(k))[n]];
+    };
     instruction const& what = member(0);
     std::size_t const n = group.size();
     for (std::size_t k = 1; k < n; ++k)
-      if (member(k).code != what.code || read(k).size() != read(0).size() || write(k).size() != write(0).size())
-        throw invalid_program("the members of group " + std::to_string(m.group.value()) + " call for different collectives");
+      if (member(k).code != what.code || read(k).size() != read(0).size() ||
+          write(k).size() != write(0).size())
+        throw invalid_program("the members of group " + std::to_string(m.group.value()) +
+                              " call for different collectives");
     switch (what.code) {
       case opcode::all_reduce: {
         fold(what, n, read);
@@ -81,26 +90,32 @@ class all_ranks {
       case opcode::reduce_scatter: {
         fold(what, n, read);
         for (std::size_t k = 0; k < n; ++k)
-          rank_memory<Work>::copy(std::span(scratch_).subspan(k * write(k).size(), write(k).size()), write(k));
+          rank_memory<Work>::copy(std::span(scratch_).subspan(k * write(k).size(), write(k).size()),
+                                  write(k));
         break;
       }
       case opcode::all_gather: {
         auto const part = read(0).size();
         scratch_.clear();
-        for (std::size_t k = 0; k < n; ++k) scratch_.insert(scratch_.end(), read(k).begin(), read(k).end());
-        for (std::size_t k = 0; k < n; ++k) rank_memory<Work>::copy(scratch_, write(k).first(n * part));
+        for (std::size_t k = 0; k < n; ++k)
+          scratch_.insert(scratch_.end(), read(k).begin(), read(k).end());
+        for (std::size_t k = 0; k < n; ++k)
+          rank_memory<Work>::copy(scratch_, write(k).first(n * part));
         break;
       }
       case opcode::exchange: {
         auto const out = read(0).size() / n, in = write(0).size() / n;
         constexpr std::size_t word = sizeof(std::int64_t);
         for (std::size_t from = 0; from < n; ++from)
-          for (std::size_t to = 0; to < n; ++to) (void)count_at(read(from, 1), to, std::min(out, in), group[from]);
+          for (std::size_t to = 0; to < n; ++to)
+            (void)count_at(read(from, 1), to, std::min(out, in), group[from]);
         for (std::size_t from = 0; from < n; ++from)
           for (std::size_t to = 0; to < n; ++to) {
             auto const count = count_at(read(from, 1), to, out, group[from]);
-            rank_memory<Work>::copy(read(from, 1).subspan(to * word, word), write(to, 1).subspan(from * word, word));
-            rank_memory<Work>::copy(read(from).subspan(to * out, count), write(to).subspan(from * in, count));
+            rank_memory<Work>::copy(read(from, 1).subspan(to * word, word),
+                                    write(to, 1).subspan(from * word, word));
+            rank_memory<Work>::copy(read(from).subspan(to * out, count),
+                                    write(to).subspan(from * in, count));
           }
         break;
       }

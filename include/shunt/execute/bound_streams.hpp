@@ -21,17 +21,21 @@
 
 namespace shunt {
 
-/// A program planned for streams and, once bound, with what it needs on one system: events, places for messages, words in which it keeps its
-/// conditions and the counts that exchanges refused. It can be enqueued any number of times; each time waits for the one before wherever both use
-/// the same memory.
+/// A program planned for streams and, once bound, with what it needs on one system: events, places
+/// for messages, words in which it keeps its conditions and the counts that exchanges refused. It
+/// can be enqueued any number of times; each time waits for the one before wherever both use the
+/// same memory.
 template <stream_system System>
 class bound_streams {
  public:
   using stream_ref = typename System::stream_ref;
 
-  /// Throws invalid_program where ranks wait for each other in a circle, and what plan_streams throws.
+  /// Throws invalid_program where ranks wait for each other in a circle, and what plan_streams
+  /// throws.
   explicit bound_streams(std::shared_ptr<program const> p)
-      : program_(std::move(p)), d_(find_dependencies(*program_)), order_(serial_order(*program_, d_)) {
+      : program_(std::move(p)),
+        d_(find_dependencies(*program_)),
+        order_(serial_order(*program_, d_)) {
     if (order_.size() < program_->instructions()) refuse_circle(*program_, order_);
   }
 
@@ -40,8 +44,11 @@ class bound_streams {
   [[nodiscard]] dependencies const& links() const { return d_; }
   [[nodiscard]] std::span<program_point const> order() const { return order_; }
   [[nodiscard]] stream_plan const& plan() const { return plan_; }
-  /// What the program's streams have written about the ranks' conditions and exchanges, in words of int64; memory of the device.
-  [[nodiscard]] std::span<std::byte const> words() { return words_ ? words_->bytes() : std::span<std::byte>{}; }
+  /// What the program's streams have written about the ranks' conditions and exchanges, in words of
+  /// int64; memory of the device.
+  [[nodiscard]] std::span<std::byte const> words() {
+    return words_ ? words_->bytes() : std::span<std::byte>{};
+  }
 
   /// Throws invalid_program where the work's buffers don't fit, and what the system throws.
   template <class Work>
@@ -49,17 +56,23 @@ class bound_streams {
     if (bound_) return;
     plan_ = plan_streams(*program_, d_, order_);
     buffers_.resize(program_->ranks.size());
-    for (rank_id const r : ids<rank_id>(program_->ranks.size())) buffers_[r.index()].bind(w, r, program_->ranks[r]);
+    for (rank_id const r : ids<rank_id>(program_->ranks.size()))
+      buffers_[r.index()].bind(w, r, program_->ranks[r]);
     events_.clear();
     for (std::int32_t e = 0; e < plan_.events; ++e) events_.push_back(s.make_event());
-    if (plan_.message_bytes > 0) messages_ = s.make_memory(static_cast<std::size_t>(plan_.message_bytes));
-    if (plan_.first_word.back() > 0) words_ = s.make_memory(static_cast<std::size_t>(plan_.first_word.back()) * sizeof(std::int64_t));
+    if (plan_.message_bytes > 0)
+      messages_ = s.make_memory(static_cast<std::size_t>(plan_.message_bytes));
+    if (plan_.first_word.back() > 0)
+      words_ =
+          s.make_memory(static_cast<std::size_t>(plan_.first_word.back()) * sizeof(std::int64_t));
     bound_ = true;
   }
 
-  /// Enqueues the whole program. `to.stream(lane)` names the streams; `to.begin(rank, stream)`, `to.end(rank, stream)` and
-  /// `to.stamp(time, stream)` are told when a list begins and ends and which time is to be taken; `to.compute(rank, task, stream, name)`
-  /// enqueues an operation of the work; `to.iteration(rank)` is the word that says the iteration. `again`: the run before must be waited for.
+  /// Enqueues the whole program. `to.stream(lane)` names the streams; `to.begin(rank, stream)`,
+  /// `to.end(rank, stream)` and `to.stamp(time, stream)` are told when a list begins and ends and
+  /// which time is to be taken; `to.compute(rank, task, stream, name)` enqueues an operation of the
+  /// work; `to.iteration(rank)` is the word that says the iteration. `again`: the run before must
+  /// be waited for.
   template <class Target>
   void enqueue(System& s, Target& to, bool again) {
     for (auto const& c : plan_.commands) {
@@ -82,23 +95,29 @@ class bound_streams {
 
  private:
   [[nodiscard]] std::int64_t* word(std::int32_t at) {
-    return at == stream_plan::none ? nullptr : reinterpret_cast<std::int64_t*>(words_->bytes().data()) + at;
+    return at == stream_plan::none ? nullptr
+                                   : reinterpret_cast<std::int64_t*>(words_->bytes().data()) + at;
   }
   [[nodiscard]] std::span<std::byte> message(std::size_t number, std::size_t size) {
-    return messages_ ? messages_->bytes().subspan(static_cast<std::size_t>(plan_.message_at[number]), size) : std::span<std::byte>{};
+    return messages_ ? messages_->bytes().subspan(
+                           static_cast<std::size_t>(plan_.message_at[number]), size)
+                     : std::span<std::byte>{};
   }
 
   static stream_part part(std::span<std::byte const> from, std::span<std::byte> to) {
     return {.from = from.data(), .to = to.data(), .bytes = static_cast<std::int64_t>(from.size())};
   }
-  static void move(System& s, stream_ref stream, stream_part const& one, std::int64_t const* guard) {
+  static void move(System& s, stream_ref stream, stream_part const& one,
+                   std::int64_t const* guard) {
     if (one.bytes > 0 && one.from != one.to) s.move(stream, {&one, 1}, guard);
   }
 
   void keep(System& s, std::size_t number, stream_ref stream) {
     auto const at = d_.point(static_cast<std::int32_t>(number));
     auto const& own = program_->ranks[at.rank];
-    auto const from = buffers_[at.rank.index()][own.condition(own.instructions[static_cast<std::size_t>(at.instruction)])[0]];
+    auto const from =
+        buffers_[at.rank.index()]
+                [own.condition(own.instructions[static_cast<std::size_t>(at.instruction)])[0]];
     stream_part const kept{.from = from.data(),
                            .to = reinterpret_cast<std::byte*>(word(plan_.word_at[number])),
                            .bytes = static_cast<std::int64_t>(sizeof(std::int64_t))};
@@ -116,9 +135,15 @@ class bound_streams {
     auto const name = name_of(i.code, i.op);
     [[maybe_unused]] auto const range = s.range(name);
     switch (i.code) {
-      case opcode::compute: to.compute(at.rank, stream_task{i.op, to.iteration(at.rank), guard, reads, writes}, stream); break;
-      case opcode::send: move(s, stream, part(mine[reads[0]], message(number, mine[reads[0]].size())), guard); break;
-      case opcode::receive: move(s, stream, part(message(number, mine[writes[0]].size()), mine[writes[0]]), guard); break;
+      case opcode::compute:
+        to.compute(at.rank, stream_task{i.op, to.iteration(at.rank), guard, reads, writes}, stream);
+        break;
+      case opcode::send:
+        move(s, stream, part(mine[reads[0]], message(number, mine[reads[0]].size())), guard);
+        break;
+      case opcode::receive:
+        move(s, stream, part(message(number, mine[writes[0]].size()), mine[writes[0]]), guard);
+        break;
       case opcode::copy: move(s, stream, part(mine[reads[0]], mine[writes[0]]), guard); break;
       case opcode::fill:
         if (writes[0].size > 0) s.fill(stream, mine[writes[0]], guard);
@@ -126,7 +151,9 @@ class bound_streams {
       case opcode::add: {
         std::byte const* const sources[] = {mine[writes[0]].data(), mine[reads[0]].data()};
         std::byte* const target = mine[writes[0]].data();
-        if (writes[0].size > 0) s.fold(stream, i.type, reduction::sum, sources, {&target, 1}, mine[writes[0]].size(), guard);
+        if (writes[0].size > 0)
+          s.fold(stream, i.type, reduction::sum, sources, {&target, 1}, mine[writes[0]].size(),
+                 guard);
         break;
       }
       default: meet(s, number, i, guard, stream); break;
@@ -134,7 +161,8 @@ class bound_streams {
   }
 
   /// A collective as a whole, from memory to memory of its members.
-  void meet(System& s, std::size_t number, instruction const& i, std::int64_t const* guard, stream_ref stream) {
+  void meet(System& s, std::size_t number, instruction const& i, std::int64_t const* guard,
+            stream_ref stream) {
     auto const members = d_.members_of(d_.meetings[static_cast<std::size_t>(d_.partner[number])]);
     auto const n = members.size();
     std::vector<std::span<std::byte>> read[2], write[2];
@@ -142,8 +170,10 @@ class bound_streams {
       auto const at = d_.point(member);
       auto const& own = program_->ranks[at.rank];
       auto const& j = own.instructions[static_cast<std::size_t>(at.instruction)];
-      for (std::size_t k = 0; k < own.reads(j).size(); ++k) read[k].push_back(buffers_[at.rank.index()][own.reads(j)[k]]);
-      for (std::size_t k = 0; k < own.writes(j).size(); ++k) write[k].push_back(buffers_[at.rank.index()][own.writes(j)[k]]);
+      for (std::size_t k = 0; k < own.reads(j).size(); ++k)
+        read[k].push_back(buffers_[at.rank.index()][own.reads(j)[k]]);
+      for (std::size_t k = 0; k < own.writes(j).size(); ++k)
+        write[k].push_back(buffers_[at.rank.index()][own.writes(j)[k]]);
     }
     std::vector<std::byte const*> sources(n);
     std::vector<std::byte*> targets(n);
@@ -152,7 +182,8 @@ class bound_streams {
     switch (i.code) {
       case opcode::all_reduce:
         if (size == 0) return;
-        for (std::size_t k = 0; k < n; ++k) sources[k] = read[0][k].data(), targets[k] = write[0][k].data();
+        for (std::size_t k = 0; k < n; ++k)
+          sources[k] = read[0][k].data(), targets[k] = write[0][k].data();
         return s.fold(stream, i.type, i.reduce, sources, targets, size, guard);
       case opcode::reduce_scatter:
         for (std::size_t to = 0; to < n && size > 0; ++to) {
@@ -164,8 +195,10 @@ class bound_streams {
       case opcode::all_gather:
         for (std::size_t from = 0; from < n; ++from)
           for (std::size_t to = 0; to < n; ++to) {
-            auto const place = write[0][to].subspan(from * read[0][from].size(), read[0][from].size());
-            if (!place.empty() && place.data() != read[0][from].data()) parts.push_back(part(read[0][from], place));
+            auto const place =
+                write[0][to].subspan(from * read[0][from].size(), read[0][from].size());
+            if (!place.empty() && place.data() != read[0][from].data())
+              parts.push_back(part(read[0][from], place));
           }
         break;
       case opcode::exchange: {
@@ -173,12 +206,13 @@ class bound_streams {
         std::int64_t* const verdicts = word(plan_.verdict_at[number]);
         for (std::size_t from = 0; from < n; ++from)
           for (std::size_t to = 0; to < n; ++to)
-            parts.push_back({.from = read[0][from].data() + to * width,
-                             .to = write[0][to].data() + from * width,
-                             .bytes = static_cast<std::int64_t>(width),
-                             .count = reinterpret_cast<std::int64_t const*>(read[1][from].data()) + to,
-                             .count_to = reinterpret_cast<std::int64_t*>(write[1][to].data()) + from,
-                             .refused = verdicts + from * n + to});
+            parts.push_back(
+                {.from = read[0][from].data() + to * width,
+                 .to = write[0][to].data() + from * width,
+                 .bytes = static_cast<std::int64_t>(width),
+                 .count = reinterpret_cast<std::int64_t const*>(read[1][from].data()) + to,
+                 .count_to = reinterpret_cast<std::int64_t*>(write[1][to].data()) + from,
+                 .refused = verdicts + from * n + to});
         break;
       }
       default: break;
@@ -196,35 +230,44 @@ class bound_streams {
   std::optional<typename System::memory> messages_{}, words_{};
 };
 
-/// Throws invalid_program where the words that a run has left say that conditions which should agree didn't, or that an exchange's count went
-/// beyond its part. `words` is a copy on the host.
-inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan, std::span<std::int64_t const> words) {
+/// Throws invalid_program where the words that a run has left say that conditions which should
+/// agree didn't, or that an exchange's count went beyond its part. `words` is a copy on the host.
+inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan,
+                        std::span<std::int64_t const> words) {
   auto const allowed = [&](std::int32_t number) {
     auto const at = plan.word_at[static_cast<std::size_t>(number)];
     return at == stream_plan::none || words[static_cast<std::size_t>(at)] != 0;
   };
   auto const refuse = [&](std::int32_t number, std::string const& whose) {
     auto const at = d.point(number);
-    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " + std::to_string(at.instruction) +
-                          ": its condition lets it run and its " + whose + "'s doesn't");
+    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " +
+                          std::to_string(at.instruction) + ": its condition lets it run and its " +
+                          whose + "'s doesn't");
   };
   for (std::int32_t number = 0; number < static_cast<std::int32_t>(d.partner.size()); ++number) {
     auto const at = d.point(number);
     auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
     auto const partner = d.partner[static_cast<std::size_t>(number)];
-    if (i.code == opcode::receive && partner != dependencies::none && allowed(number) && !allowed(partner)) refuse(number, "send");
-    if (i.code == opcode::send && partner != dependencies::none && allowed(number) && !allowed(partner)) refuse(number, "receive");
+    if (i.code == opcode::receive && partner != dependencies::none && allowed(number) &&
+        !allowed(partner))
+      refuse(number, "send");
+    if (i.code == opcode::send && partner != dependencies::none && allowed(number) &&
+        !allowed(partner))
+      refuse(number, "receive");
     if (!is_collective(i.code)) continue;
     auto const members = d.members_of(d.meetings[static_cast<std::size_t>(partner)]);
-    if (allowed(number) && !std::all_of(members.begin(), members.end(), allowed)) refuse(number, "other member");
+    if (allowed(number) && !std::all_of(members.begin(), members.end(), allowed))
+      refuse(number, "other member");
     auto const verdict = plan.verdict_at[static_cast<std::size_t>(number)];
     if (verdict == stream_plan::none) continue;
     auto const n = members.size();
     for (std::size_t k = 0; k < n * n; ++k)
       if (auto const count = words[static_cast<std::size_t>(verdict) + k]; count != 0)
-        throw invalid_program("exchange on rank " + std::to_string(p.groups[i.group][k / n].value()) + ": count " + std::to_string(k % n) +
-                              " is " + std::to_string(count) + ", its part holds " +
-                              std::to_string(p.ranks[at.rank].reads(i)[0].size / static_cast<byte_count>(n)) + " bytes");
+        throw invalid_program(
+            "exchange on rank " + std::to_string(p.groups[i.group][k / n].value()) + ": count " +
+            std::to_string(k % n) + " is " + std::to_string(count) + ", its part holds " +
+            std::to_string(p.ranks[at.rank].reads(i)[0].size / static_cast<byte_count>(n)) +
+            " bytes");
   }
 }
 

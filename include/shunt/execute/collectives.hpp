@@ -11,10 +11,11 @@
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/transport.hpp"
 
-/// Collectives over any transport, made of its sends and receives. With n members and b bytes each: all_reduce sends 2b(n-1)/n bytes a
-/// member in two rounds, reduce_scatter and all_gather b(n-1)/n in one, exchange what the counts say in one. Every element is a left
-/// fold in the group's order, whoever computes it, so results don't depend on timing. Sends must be buffered: every member sends all
-/// its messages of a round before it receives.
+/// Collectives over any transport, made of its sends and receives. With n members and b bytes each:
+/// all_reduce sends 2b(n-1)/n bytes a member in two rounds, reduce_scatter and all_gather b(n-1)/n
+/// in one, exchange what the counts say in one. Every element is a left fold in the group's order,
+/// whoever computes it, so results don't depend on timing. Sends must be buffered: every member
+/// sends all its messages of a round before it receives.
 namespace shunt {
 
 /// A group as one of its members sees it. All traffic runs on one channel that nothing else uses.
@@ -37,11 +38,14 @@ struct membership {
 
 namespace detail {
 
-/// Receives everybody's contribution to one part and folds them with `own` into `target`, which may be `own` itself.
+/// Receives everybody's contribution to one part and folds them with `own` into `target`, which may
+/// be `own` itself.
 template <class Membership>
-void fold_part(Membership const& m, element type, reduction how, std::span<std::byte const> own, std::span<std::byte> target) {
+void fold_part(Membership const& m, element type, reduction how, std::span<std::byte const> own,
+               std::span<std::byte> target) {
   m.scratch.resize(2 * own.size());
-  auto const sum = std::span(m.scratch).first(own.size()), next = std::span(m.scratch).last(own.size());
+  auto const sum = std::span(m.scratch).first(own.size()),
+             next = std::span(m.scratch).last(own.size());
   for (std::size_t from = 0; from < m.size(); ++from) {
     auto const into = from == 0 ? sum : next;
     if (from == m.self)
@@ -55,13 +59,17 @@ void fold_part(Membership const& m, element type, reduction how, std::span<std::
 
 }  // namespace detail
 
-/// Every member's `own` becomes the reduction of all of them. Member j reduces the j-th of n parts that differ by one element at most.
+/// Every member's `own` becomes the reduction of all of them. Member j reduces the j-th of n parts
+/// that differ by one element at most.
 template <transport Transport>
-void all_reduce(membership<Transport> const& m, element type, reduction how, std::span<std::byte> own) {
+void all_reduce(membership<Transport> const& m, element type, reduction how,
+                std::span<std::byte> own) {
   auto const width = static_cast<std::size_t>(size_of(type));
   auto const elements = own.size() / width;
   auto const part = [&](std::size_t j) {
-    auto const begin = [&](std::size_t k) { return elements / m.size() * k + std::min(k, elements % m.size()); };
+    auto const begin = [&](std::size_t k) {
+      return elements / m.size() * k + std::min(k, elements % m.size());
+    };
     return own.subspan(begin(j) * width, (begin(j + 1) - begin(j)) * width);
   };
   for (std::size_t j = 0; j < m.size(); ++j)
@@ -73,10 +81,11 @@ void all_reduce(membership<Transport> const& m, element type, reduction how, std
     if (j != m.self) m.receive(j, part(j));
 }
 
-/// `part` becomes the reduction of all members' parts at this member's place. It may be that part of `whole`.
+/// `part` becomes the reduction of all members' parts at this member's place. It may be that part
+/// of `whole`.
 template <transport Transport>
-void reduce_scatter(membership<Transport> const& m, element type, reduction how, std::span<std::byte const> whole,
-                    std::span<std::byte> part) {
+void reduce_scatter(membership<Transport> const& m, element type, reduction how,
+                    std::span<std::byte const> whole, std::span<std::byte> part) {
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.send(j, whole.subspan(j * part.size(), part.size()));
   detail::fold_part(m, type, how, whole.subspan(m.self * part.size(), part.size()), part);
@@ -84,7 +93,8 @@ void reduce_scatter(membership<Transport> const& m, element type, reduction how,
 
 /// Part j of `whole` becomes member j's `part`, which may be its own part of `whole`.
 template <transport Transport>
-void all_gather(membership<Transport> const& m, std::span<std::byte const> part, std::span<std::byte> whole) {
+void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
+                std::span<std::byte> whole) {
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.send(j, part);
   if (auto const own = whole.subspan(m.self * part.size(), part.size()); own.data() != part.data())
@@ -93,21 +103,26 @@ void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
     if (j != m.self) m.receive(j, whole.subspan(j * part.size(), part.size()));
 }
 
-/// The j-th of the counts in a buffer of int64. Throws invalid_program unless it lies in 0 .. capacity.
-[[nodiscard]] inline std::size_t count_at(std::span<std::byte const> counts, std::size_t j, std::size_t capacity, rank_id rank) {
+/// The j-th of the counts in a buffer of int64. Throws invalid_program unless it lies in 0 ..
+/// capacity.
+[[nodiscard]] inline std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
+                                          std::size_t capacity, rank_id rank) {
   std::int64_t count = 0;
   std::memcpy(&count, counts.data() + j * sizeof count, sizeof count);
   if (count < 0 || static_cast<std::size_t>(count) > capacity)
-    throw invalid_program("exchange on rank " + std::to_string(rank.value()) + ": count " + std::to_string(j) + " is " +
-                          std::to_string(count) + ", its part holds " + std::to_string(capacity) + " bytes");
+    throw invalid_program("exchange on rank " + std::to_string(rank.value()) + ": count " +
+                          std::to_string(j) + " is " + std::to_string(count) + ", its part holds " +
+                          std::to_string(capacity) + " bytes");
   return static_cast<std::size_t>(count);
 }
 
-/// The first counts_out[j] bytes of part j of `out` go to the part of this member in member j's `in`; counts_in says how many came from
-/// whom. Throws invalid_program, before anything is sent, where a count is negative or beyond its part.
+/// The first counts_out[j] bytes of part j of `out` go to the part of this member in member j's
+/// `in`; counts_in says how many came from whom. Throws invalid_program, before anything is sent,
+/// where a count is negative or beyond its part.
 template <transport Transport>
-void exchange(membership<Transport> const& m, std::span<std::byte const> out, std::span<std::byte const> counts_out,
-              std::span<std::byte> in, std::span<std::byte> counts_in) {
+void exchange(membership<Transport> const& m, std::span<std::byte const> out,
+              std::span<std::byte const> counts_out, std::span<std::byte> in,
+              std::span<std::byte> counts_in) {
   auto const capacity_out = out.size() / m.size(), capacity_in = in.size() / m.size();
   rank_id const here = m.members[m.self];
   constexpr std::size_t word = sizeof(std::int64_t);
@@ -121,7 +136,8 @@ void exchange(membership<Transport> const& m, std::span<std::byte const> out, st
     auto const count = counts_in.subspan(j * word, word);
     if (j == m.self) {
       std::memcpy(count.data(), counts_out.data() + j * word, word);
-      auto const own = out.subspan(j * capacity_out, count_at(counts_in, j, std::min(capacity_in, capacity_out), here));
+      auto const own = out.subspan(
+          j * capacity_out, count_at(counts_in, j, std::min(capacity_in, capacity_out), here));
       std::copy(own.begin(), own.end(), in.subspan(j * capacity_in).begin());
     } else {
       m.receive(j, count);

@@ -9,10 +9,11 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/program/program.hpp"
 
-/// The arithmetic of add and of the reductions: target[i] = target[i] (+ or max) source[i]. It is written once, so that every executor
-/// gives the same bits. A reduction over a group is a left fold in the group's order; integers wrap around, the bytes of
-/// `element::bytes` count as unsigned, and max keeps its left operand unless the right one is greater. Of a sum with a NaN it is only
-/// said that it is a NaN.
+/// The arithmetic of add and of the reductions: target[i] = target[i] (+ or max) source[i]. It is
+/// written once, so that every executor gives the same bits. A reduction over a group is a left
+/// fold in the group's order; integers wrap around, the bytes of `element::bytes` count as
+/// unsigned, and max keeps its left operand unless the right one is greater. Of a sum with a NaN it
+/// is only said that it is a NaN.
 namespace shunt {
 
 namespace detail {
@@ -48,7 +49,8 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 }  // namespace detail
 
 /// Both spans have the same size, a multiple of the element's, and don't overlap.
-inline void accumulate(element type, reduction how, std::span<std::byte> target, std::span<std::byte const> source) {
+inline void accumulate(element type, reduction how, std::span<std::byte> target,
+                       std::span<std::byte const> source) {
   switch (type) {
     case element::bytes: return detail::accumulate_as<std::uint8_t>(how, target, source);
     case element::int32: return detail::accumulate_as<std::int32_t>(how, target, source);

@@ -23,10 +23,11 @@ namespace shunt {
 template <work Work>
 class inline_session;
 
-/// The reference: all ranks on the calling thread, program after program, in the order of `serial_order`. Nothing runs before the
-/// session is waited for. Where ranks fall silent all others go on as far as their dependencies let them, so that `done` is the most
-/// that any executor can reach. The clock is the steady one, in nanoseconds; an instruction starts when the one before it ended,
-/// whichever rank's that was.
+/// The reference: all ranks on the calling thread, program after program, in the order of
+/// `serial_order`. Nothing runs before the session is waited for. Where ranks fall silent all
+/// others go on as far as their dependencies let them, so that `done` is the most that any executor
+/// can reach. The clock is the steady one, in nanoseconds; an instruction starts when the one
+/// before it ended, whichever rank's that was.
 struct inline_executor {
   std::vector<fault> faults{};
 
@@ -47,7 +48,8 @@ class inline_session {
   inline_session(inline_executor const& config, Work& w, std::int64_t first_iteration)
       : faults_(config.faults), ranks_(w), first_iteration_(first_iteration) {}
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
+  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
+  /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
     same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
@@ -55,10 +57,11 @@ class inline_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost or failed before all ranks had completed
-  /// them. Throws logic_error where fewer were submitted.
+  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost or
+  /// failed before all ranks had completed them. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(programs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     try {
       while (ran_ < programs && !failure_) run_next();
     } catch (...) {
@@ -68,11 +71,14 @@ class inline_session {
     return static_cast<std::int32_t>(completions_.size()) >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const { return completions_.at(static_cast<std::size_t>(n - 1)); }
+  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
+  /// what wait_until has seen.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const {
+    return completions_.at(static_cast<std::size_t>(n - 1));
+  }
 
-  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program where a program can't be run to its
-  /// end.
+  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program
+  /// where a program can't be run to its end.
   [[nodiscard]] outcome wait() {
     closed_ = true;
     (void)wait_until(static_cast<std::int32_t>(programs_.size()));
@@ -108,7 +114,10 @@ class inline_session {
       auto const& own = p.ranks[order_[k].rank];
       auto const& what = own.instructions[static_cast<std::size_t>(order_[k].instruction)];
       if (is_collective(what.code)) {
-        k += meet(p, d_.meetings[static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])], k);
+        k += meet(p,
+                  d_.meetings[static_cast<std::size_t>(
+                      d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])],
+                  k);
       } else {
         single(own, what, order_[k]);
         ++k;
@@ -131,7 +140,8 @@ class inline_session {
       if (order_.size() < p.instructions()) refuse_circle(p, order_);
       bound_ = &p;
     }
-    messages_.assign(d_.partner.size(), {});  // what a silent rank never took belongs to no other program
+    messages_.assign(d_.partner.size(),
+                     {});  // what a silent rank never took belongs to no other program
     states_.resize(p.ranks.size());
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto& s = states_[r.index()];
@@ -155,13 +165,15 @@ class inline_session {
       s.log.instruction_left_out();
       return;
     }
-    auto const partner = static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(at))]);
+    auto const partner =
+        static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(d_.number(at))]);
     if (what.code == opcode::send) {
       messages_[partner] = ranks_.send(own, at.rank, what);
     } else if (what.code == opcode::receive) {
       auto& message = messages_[static_cast<std::size_t>(d_.number(at))];
       if (message.empty()) {
-        if (std::none_of(states_.begin(), states_.end(), [](auto const& x) { return x.silent; })) left_out(at, "send");
+        if (std::none_of(states_.begin(), states_.end(), [](auto const& x) { return x.silent; }))
+          left_out(at, "send");
         s.stuck = true;
         return;
       }
@@ -177,10 +189,12 @@ class inline_session {
   /// Returns the number of members.
   std::size_t meet(program const& p, dependencies::meeting const& m, std::size_t k) {
     auto const members = std::span(order_).subspan(k, static_cast<std::size_t>(m.members.count));
-    bool const all = std::all_of(members.begin(), members.end(), [&](auto at) { return starts(states_[at.rank.index()]); });
+    bool const all = std::all_of(members.begin(), members.end(),
+                                 [&](auto at) { return starts(states_[at.rank.index()]); });
     auto const allowed = [&](program_point at) {
       auto const& own = p.ranks[at.rank];
-      return ranks_.allows(own, at.rank, own.instructions[static_cast<std::size_t>(at.instruction)]);
+      return ranks_.allows(own, at.rank,
+                           own.instructions[static_cast<std::size_t>(at.instruction)]);
     };
     if (all && !allowed(members[0])) {
       for (auto const at : members)
@@ -207,8 +221,9 @@ class inline_session {
 
   /// Conditions that should agree don't.
   [[noreturn]] static void left_out(program_point at, std::string const& whose) {
-    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " + std::to_string(at.instruction) +
-                          ": its condition lets it run and its " + whose + "'s doesn't");
+    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " +
+                          std::to_string(at.instruction) + ": its condition lets it run and its " +
+                          whose + "'s doesn't");
   }
 
   std::vector<fault> faults_;
@@ -227,7 +242,8 @@ class inline_session {
   program const* bound_ = nullptr;  // what the next three belong to
   dependencies d_{};
   std::vector<program_point> order_{};
-  std::vector<typename all_ranks<Work>::message> messages_{};  // by number of the receive: a message under way
+  std::vector<typename all_ranks<Work>::message>
+      messages_{};  // by number of the receive: a message under way
 };
 
 }  // namespace shunt

@@ -20,29 +20,43 @@
 
 namespace shunt {
 
-/// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for every rank.
+/// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for
+/// every rank.
 ///
-/// A heartbeat beats by itself until `fall_silent`; `timeout` after that, whoever waits for the silent rank learns that it is lost.
-/// Waiting for a live rank never times out, however long it takes. `call_off(e)` ends the waiting of everybody in epochs up to e.
-/// Every message carries its sender's epoch: older ones than the receiver's are dropped, so that a rank wrongly believed dead can't
-/// disturb those who went on without it. Sends are buffered; buffers are used again, so that the steady state allocates nothing.
+/// A heartbeat beats by itself until `fall_silent`; `timeout` after that, whoever waits for the
+/// silent rank learns that it is lost. Waiting for a live rank never times out, however long it
+/// takes. `call_off(e)` ends the waiting of everybody in epochs up to e. Every message carries its
+/// sender's epoch: older ones than the receiver's are dropped, so that a rank wrongly believed dead
+/// can't disturb those who went on without it. Sends are buffered; buffers are used again, so that
+/// the steady state allocates nothing.
 class mailboxes {
  public:
   using clock = std::chrono::steady_clock;
 
-  explicit mailboxes(std::int32_t ranks, std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
-      : timeout_(timeout), boxes_(static_cast<std::size_t>(ranks)), peers_(static_cast<std::size_t>(ranks)) {}
+  explicit mailboxes(std::int32_t ranks,
+                     std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
+      : timeout_(timeout),
+        boxes_(static_cast<std::size_t>(ranks)),
+        peers_(static_cast<std::size_t>(ranks)) {}
 
-  /// One rank's end; models `transport`. It throws run_aborted once its epoch was called off or its peer is in a newer one, and
-  /// invalid_program where a message has another size than awaited or the peer closed without sending it.
+  /// One rank's end; models `transport`. It throws run_aborted once its epoch was called off or its
+  /// peer is in a newer one, and invalid_program where a message has another size than awaited or
+  /// the peer closed without sending it.
   class endpoint {
    public:
-    endpoint(mailboxes& net, rank_id self, std::int32_t epoch) : net_(&net), self_(self), epoch_(epoch) {}
+    endpoint(mailboxes& net, rank_id self, std::int32_t epoch)
+        : net_(&net), self_(self), epoch_(epoch) {}
 
     [[nodiscard]] rank_id rank() const { return self_; }
-    [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(net_->boxes_.size()); }
-    void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) { net_->send(*this, to, channel, out); }
-    void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) { net_->receive(*this, from, channel, in); }
+    [[nodiscard]] std::int32_t size() const {
+      return static_cast<std::int32_t>(net_->boxes_.size());
+    }
+    void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
+      net_->send(*this, to, channel, out);
+    }
+    void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
+      net_->receive(*this, from, channel, in);
+    }
     void flush() {}
     void close() { net_->close(self_); }
 
@@ -58,18 +72,23 @@ class mailboxes {
 
   /// The heartbeat of a rank stops now.
   void fall_silent(rank_id rank) {
-    peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(), std::memory_order_release);
+    peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(),
+                                            std::memory_order_release);
     wake_all();
   }
   void call_off(std::int32_t epoch = 0) {
     auto known = called_off_.load(std::memory_order_acquire);
-    while (known < epoch && !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
+    while (known < epoch &&
+           !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
     wake_all();
   }
-  [[nodiscard]] bool called_off(std::int32_t epoch = 0) const { return called_off_.load(std::memory_order_acquire) >= epoch; }
+  [[nodiscard]] bool called_off(std::int32_t epoch = 0) const {
+    return called_off_.load(std::memory_order_acquire) >= epoch;
+  }
 
  private:
-  static constexpr int yields = 8;  // before a receiver goes to sleep: being woken costs more than the answer of a peer that runs
+  static constexpr int yields = 8;  // before a receiver goes to sleep: being woken costs more than
+                                    // the answer of a peer that runs
 
   struct message {
     std::int32_t epoch = 0;
@@ -82,7 +101,8 @@ class mailboxes {
   struct inbox {
     std::mutex mutex{};
     std::condition_variable arrived{};
-    std::map<std::pair<rank_id, std::int32_t>, queue> queues{};  // by (sender, channel); addresses of queues are stable
+    std::map<std::pair<rank_id, std::int32_t>, queue>
+        queues{};  // by (sender, channel); addresses of queues are stable
   };
   struct peer {
     static constexpr clock::rep beating = std::numeric_limits<clock::rep>::max();
@@ -90,7 +110,8 @@ class mailboxes {
     std::atomic<bool> closed{false};
   };
 
-  void send(endpoint const& from, rank_id to, std::int32_t channel, std::span<std::byte const> out) {
+  void send(endpoint const& from, rank_id to, std::int32_t channel,
+            std::span<std::byte const> out) {
     if (called_off(from.epoch_)) throw run_aborted{};
     auto& box = boxes_.at(to.index());
     std::list<message> parcel;
@@ -100,7 +121,8 @@ class mailboxes {
       parcel.emplace_back();
     else
       parcel.splice(parcel.begin(), q.unused, q.unused.begin());
-    lock.unlock();  // others may use the inbox while the bytes are copied; this queue has only this sender
+    lock.unlock();  // others may use the inbox while the bytes are copied; this queue has only this
+                    // sender
     parcel.front().epoch = from.epoch_;
     parcel.front().bytes.assign(out.begin(), out.end());
     lock.lock();
@@ -121,9 +143,11 @@ class mailboxes {
     }
     for (;;) {
       if (called_off(at.epoch_)) throw run_aborted{};
-      while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_) q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
+      while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_)
+        q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
       if (!q.waiting.empty()) break;
-      if (auto const since = sender.silent_since.load(std::memory_order_acquire); since != peer::beating) {
+      if (auto const since = sender.silent_since.load(std::memory_order_acquire);
+          since != peer::beating) {
         auto const deadline = clock::time_point(clock::duration(since)) + timeout_;
         if (clock::now() >= deadline) throw peer_lost(from);
         box.arrived.wait_until(lock, deadline);
@@ -141,8 +165,8 @@ class mailboxes {
     auto const& bytes = parcel.front().bytes;
     bool const fits = bytes.size() == in.size();
     if (!fits)
-      throw invalid_program(name(from, at.self_, channel) + " has " + std::to_string(bytes.size()) + " bytes, not " +
-                            std::to_string(in.size()));
+      throw invalid_program(name(from, at.self_, channel) + " has " + std::to_string(bytes.size()) +
+                            " bytes, not " + std::to_string(in.size()));
     if (!bytes.empty()) std::memcpy(in.data(), bytes.data(), bytes.size());
     lock.lock();
     q.unused.splice(q.unused.begin(), parcel);
@@ -153,7 +177,8 @@ class mailboxes {
     wake_all();
   }
 
-  /// Taking each mutex first makes sure that nobody is between looking at a flag and going to sleep.
+  /// Taking each mutex first makes sure that nobody is between looking at a flag and going to
+  /// sleep.
   void wake_all() {
     for (auto& box : boxes_) {
       {
@@ -164,8 +189,8 @@ class mailboxes {
   }
 
   [[nodiscard]] static std::string name(rank_id from, rank_id to, std::int32_t channel) {
-    return "the message from rank " + std::to_string(from.value()) + " to rank " + std::to_string(to.value()) + " on channel " +
-           std::to_string(channel);
+    return "the message from rank " + std::to_string(from.value()) + " to rank " +
+           std::to_string(to.value()) + " on channel " + std::to_string(channel);
   }
 
   std::chrono::milliseconds timeout_;

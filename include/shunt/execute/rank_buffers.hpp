@@ -11,11 +11,13 @@
 
 namespace shunt {
 
-/// One rank's buffers as its program addresses them: on the host, or on a device, for nothing here touches a byte.
+/// One rank's buffers as its program addresses them: on the host, or on a device, for nothing here
+/// touches a byte.
 class rank_buffers {
  public:
-  /// Looks the program's buffers up. Throws invalid_program where the work's buffer is smaller than the program says, or a region
-  /// leaves its buffer. Costs nothing when the same program is bound again.
+  /// Looks the program's buffers up. Throws invalid_program where the work's buffer is smaller than
+  /// the program says, or a region leaves its buffer. Costs nothing when the same program is bound
+  /// again.
   template <class Work>
   void bind(Work& w, rank_id rank, rank_program const& p) {
     if (bound_ == &p) return;
@@ -26,22 +28,27 @@ class rank_buffers {
       if (size == 0) continue;
       std::span<std::byte> const memory = w.buffer(rank, b);
       if (size < 0 || memory.size() < static_cast<std::size_t>(size))
-        refuse(rank, b, "has " + std::to_string(memory.size()) + " of " + std::to_string(size) + " bytes");
+        refuse(rank, b,
+               "has " + std::to_string(memory.size()) + " of " + std::to_string(size) + " bytes");
       buffers_[b.index()] = memory.first(static_cast<std::size_t>(size));
     }
     for (region const& r : p.regions)
-      if (!p.buffers.contains(r.buffer) || r.offset < 0 || r.size < 0 || r.offset > p.buffers[r.buffer].size - r.size)
-        refuse(rank, r.buffer, "has no bytes [" + std::to_string(r.offset) + ", +" + std::to_string(r.size) + ")");
+      if (!p.buffers.contains(r.buffer) || r.offset < 0 || r.size < 0 ||
+          r.offset > p.buffers[r.buffer].size - r.size)
+        refuse(rank, r.buffer,
+               "has no bytes [" + std::to_string(r.offset) + ", +" + std::to_string(r.size) + ")");
     bound_ = &p;
   }
 
   [[nodiscard]] std::span<std::byte> operator[](region const& r) const {
-    return buffers_[r.buffer.index()].subspan(static_cast<std::size_t>(r.offset), static_cast<std::size_t>(r.size));
+    return buffers_[r.buffer.index()].subspan(static_cast<std::size_t>(r.offset),
+                                              static_cast<std::size_t>(r.size));
   }
 
  private:
   [[noreturn]] static void refuse(rank_id rank, buffer_id b, std::string const& why) {
-    throw invalid_program("rank " + std::to_string(rank.value()) + ", buffer " + std::to_string(b.value()) + ": " + why);
+    throw invalid_program("rank " + std::to_string(rank.value()) + ", buffer " +
+                          std::to_string(b.value()) + ": " + why);
   }
 
   rank_program const* bound_ = nullptr;

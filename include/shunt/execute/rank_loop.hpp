@@ -17,8 +17,9 @@
 
 namespace shunt {
 
-/// One rank of a session, over any transport: runs the rank's lists one after another, each in list order on the calling thread, and
-/// keeps what happened. Collectives of group g run on the reserved channel -1 - g; programs use channels from 0.
+/// One rank of a session, over any transport: runs the rank's lists one after another, each in list
+/// order on the calling thread, and keeps what happened. Collectives of group g run on the reserved
+/// channel -1 - g; programs use channels from 0.
 template <transport Transport, work Work>
 class rank_loop {
  public:
@@ -29,8 +30,9 @@ class rank_loop {
   [[nodiscard]] std::int64_t iteration() const { return first_iteration_ + log_.done().programs; }
   [[nodiscard]] run_log const& log() const { return log_; }
 
-  /// Runs this rank's list of a program. `before(i)` is called just before instruction i starts, and once with the length of the list;
-  /// what it throws ends the run there. Throws what the transport and the work throw, and invalid_program.
+  /// Runs this rank's list of a program. `before(i)` is called just before instruction i starts,
+  /// and once with the length of the list; what it throws ends the run there. Throws what the
+  /// transport and the work throw, and invalid_program.
   template <class Before>
   void run(program const& p, Before&& before) {
     rank_program const& own = p.ranks[net_.rank()];
@@ -57,13 +59,17 @@ class rank_loop {
     switch (i.code) {
       case opcode::send: return net_.send(i.peer, i.channel, memory_[own.reads(i)[0]]);
       case opcode::receive: return net_.receive(i.peer, i.channel, memory_[own.writes(i)[0]]);
-      case opcode::all_reduce: return all_reduce(group(p, i), i.type, i.reduce, memory_[own.writes(i)[0]]);
+      case opcode::all_reduce:
+        return all_reduce(group(p, i), i.type, i.reduce, memory_[own.writes(i)[0]]);
       case opcode::reduce_scatter:
-        return reduce_scatter(group(p, i), i.type, i.reduce, memory_[own.reads(i)[0]], memory_[own.writes(i)[0]]);
-      case opcode::all_gather: return all_gather(group(p, i), memory_[own.reads(i)[0]], memory_[own.writes(i)[0]]);
+        return reduce_scatter(group(p, i), i.type, i.reduce, memory_[own.reads(i)[0]],
+                              memory_[own.writes(i)[0]]);
+      case opcode::all_gather:
+        return all_gather(group(p, i), memory_[own.reads(i)[0]], memory_[own.writes(i)[0]]);
       case opcode::exchange: {
         auto const out = own.reads(i), in = own.writes(i);
-        return exchange(group(p, i), memory_[out[0]], memory_[out[1]], memory_[in[0]], memory_[in[1]]);
+        return exchange(group(p, i), memory_[out[0]], memory_[out[1]], memory_[in[0]],
+                        memory_[in[1]]);
       }
       default: return memory_.run(own, i, iteration());
     }
@@ -73,8 +79,10 @@ class rank_loop {
     auto const& members = p.groups[i.group];
     auto const at = std::find(members.begin(), members.end(), net_.rank());
     if (at == members.end())
-      throw invalid_program("rank " + std::to_string(net_.rank().value()) + " is no member of group " + std::to_string(i.group.value()));
-    return {net_, members, static_cast<std::size_t>(at - members.begin()), -1 - i.group.value(), scratch_};
+      throw invalid_program("rank " + std::to_string(net_.rank().value()) +
+                            " is no member of group " + std::to_string(i.group.value()));
+    return {net_, members, static_cast<std::size_t>(at - members.begin()), -1 - i.group.value(),
+            scratch_};
   }
 
   Transport& net_;

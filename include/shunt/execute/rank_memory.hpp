@@ -12,13 +12,15 @@
 
 namespace shunt {
 
-/// One rank's buffers as its program addresses them, and the instructions that need nothing else: compute, copy, add and fill.
+/// One rank's buffers as its program addresses them, and the instructions that need nothing else:
+/// compute, copy, add and fill.
 template <work Work>
 class rank_memory {
  public:
   rank_memory(Work& w, rank_id rank) : work_(&w), rank_(rank) {}
 
-  /// As rank_buffers: throws invalid_program, and costs nothing when the same program is bound again.
+  /// As rank_buffers: throws invalid_program, and costs nothing when the same program is bound
+  /// again.
   void bind(rank_program const& p) { buffers_.bind(*work_, rank_, p); }
 
   [[nodiscard]] std::span<std::byte> operator[](region const& r) const { return buffers_[r]; }
@@ -27,7 +29,8 @@ class rank_memory {
   [[nodiscard]] bool allows(rank_program const& p, instruction const& i) const {
     for (region const& word : p.condition(i)) {
       std::int64_t value = 0;
-      std::memcpy(&value, (*this)[word].data(), std::min(sizeof value, static_cast<std::size_t>(word.size)));
+      std::memcpy(&value, (*this)[word].data(),
+                  std::min(sizeof value, static_cast<std::size_t>(word.size)));
       return value != 0;
     }
     return true;
@@ -39,7 +42,9 @@ class rank_memory {
     switch (i.code) {
       case opcode::compute: (*work_)(rank_, task{i.op, iteration, reads, writes}); break;
       case opcode::copy: copy((*this)[reads[0]], (*this)[writes[0]]); break;
-      case opcode::add: accumulate(i.type, reduction::sum, (*this)[writes[0]], (*this)[reads[0]]); break;
+      case opcode::add:
+        accumulate(i.type, reduction::sum, (*this)[writes[0]], (*this)[reads[0]]);
+        break;
       case opcode::fill: {
         auto const target = (*this)[writes[0]];
         if (!target.empty()) std::memset(target.data(), 0, target.size());

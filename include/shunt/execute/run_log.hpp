@@ -11,7 +11,8 @@
 
 namespace shunt {
 
-/// What one rank has run in a session, list after list, each in list order; so only times need to be kept: 16 bytes an instruction.
+/// What one rank has run in a session, list after list, each in list order; so only times need to
+/// be kept: 16 bytes an instruction.
 class run_log {
  public:
   [[nodiscard]] progress done() const { return done_; }
@@ -19,7 +20,8 @@ class run_log {
 
   /// Makes room for one more list.
   void expect(std::size_t instructions) {
-    if (auto const all = times_.size() + instructions; all > times_.capacity()) times_.reserve(std::max(all, 2 * times_.capacity()));
+    if (auto const all = times_.size() + instructions; all > times_.capacity())
+      times_.reserve(std::max(all, 2 * times_.capacity()));
   }
   void instruction_ended(ticks start, ticks end) {
     times_.push_back({start, end});
@@ -30,14 +32,16 @@ class run_log {
   void list_ended() { done_ = {done_.programs + 1, 0}; }
 
   /// Appends the rank's events; `programs` are the session's, in order.
-  void append_to(std::vector<event>& events, rank_id r, std::span<std::shared_ptr<program const> const> programs) const {
+  void append_to(std::vector<event>& events, rank_id r,
+                 std::span<std::shared_ptr<program const> const> programs) const {
     std::size_t at = 0;
     for (std::int32_t n = 0; at < times_.size(); ++n) {
       auto const& list = programs[static_cast<std::size_t>(n)]->ranks[r].instructions;
       auto const count = std::min(list.size(), times_.size() - at);
       for (std::size_t i = 0; i < count; ++i, ++at)
         if (times_[at].end != left_out)
-          events.push_back({r, n, static_cast<std::int32_t>(i), list[i].code, list[i].op, times_[at].start, times_[at].end});
+          events.push_back({r, n, static_cast<std::int32_t>(i), list[i].code, list[i].op,
+                            times_[at].start, times_[at].end});
     }
   }
 

@@ -11,7 +11,9 @@ class stopwatch {
   static constexpr double seconds_per_tick = 1e-9;
 
   [[nodiscard]] ticks now() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
+                                                                start_)
+        .count();
   }
 
  private:

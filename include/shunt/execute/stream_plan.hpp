@@ -1,15 +1,19 @@
 #pragma once
-/// How a program becomes work on streams: one stream a lane of a rank, one flat list of commands for all of them.
+/// How a program becomes work on streams: one stream a lane of a rank, one flat list of commands
+/// for all of them.
 ///
-/// Waiting on an event that was not recorded yet is no wait at all, so commands stand in the order of `serial_order`, in which whatever is
-/// waited for comes first. A dependency becomes an event unless it is known already: a stream that waited for an event knows everything the
-/// event's stream knew when it was recorded (vector clocks), and events nobody waits for are not recorded. A rank's streams fork from its
-/// main one (lane 0) at the begin of its list and join it at the end, so that its next list starts when this one has ended.
+/// Waiting on an event that was not recorded yet is no wait at all, so commands stand in the order
+/// of `serial_order`, in which whatever is waited for comes first. A dependency becomes an event
+/// unless it is known already: a stream that waited for an event knows everything the event's
+/// stream knew when it was recorded (vector clocks), and events nobody waits for are not recorded.
+/// A rank's streams fork from its main one (lane 0) at the begin of its list and join it at the
+/// end, so that its next list starts when this one has ended.
 ///
-/// A message passes through a place of its own in `message_bytes` of device memory: its send copies it there and goes on, its receive waits
-/// for that copy; so sends are buffered as `check` takes for granted. In the program's next run the send waits until the receive has
-/// taken what lay there before (`wait_previous`), where the end of the list doesn't say so already. A collective is performed by its
-/// group's first member once all have arrived, and all others wait for it.
+/// A message passes through a place of its own in `message_bytes` of device memory: its send copies
+/// it there and goes on, its receive waits for that copy; so sends are buffered as `check` takes
+/// for granted. In the program's next run the send waits until the receive has taken what lay there
+/// before (`wait_previous`), where the end of the list doesn't say so already. A collective is
+/// performed by its group's first member once all have arrived, and all others wait for it.
 ///
 /// O(n s) time and memory for n instructions and s streams.
 #include <algorithm>
@@ -63,71 +67,93 @@ struct stream_plan {
   };
 
   std::vector<stream_command> commands{};
-  std::vector<lane> streams{};           ///< whose each is; stream r is lane 0 of rank r, its main one
-  std::int32_t events = 0;               ///< to wait for
+  std::vector<lane> streams{};  ///< whose each is; stream r is lane 0 of rank r, its main one
+  std::int32_t events = 0;      ///< to wait for
   std::int32_t stamps = 0;
-  std::vector<times> spans{};            ///< by number
-  std::vector<byte_count> message_at{};  ///< by number of a send or receive: the message's place; else none
+  std::vector<times> spans{};  ///< by number
+  std::vector<byte_count>
+      message_at{};  ///< by number of a send or receive: the message's place; else none
   byte_count message_bytes = 0;
-  std::vector<std::int32_t> word_at{};     ///< by number: where its condition is kept, counted in words; else none
-  std::vector<std::int32_t> verdict_at{};  ///< by number: where an exchange keeps one word a part, from rank to rank; else none
-  std::vector<std::int32_t> first_word{};  ///< by rank, and one more: the words that its streams write
+  std::vector<std::int32_t>
+      word_at{};  ///< by number: where its condition is kept, counted in words; else none
+  std::vector<std::int32_t> verdict_at{};  ///< by number: where an exchange keeps one word a part,
+                                           ///< from rank to rank; else none
+  std::vector<std::int32_t>
+      first_word{};  ///< by rank, and one more: the words that its streams write
   constexpr bool operator==(stream_plan const&) const = default;
 };
 
 namespace detail {
 
-/// What a device would not survive: messages and collectives whose sizes differ, elements and words where they can't be addressed.
+/// What a device would not survive: messages and collectives whose sizes differ, elements and words
+/// where they can't be addressed.
 inline void require_fit(program const& p, dependencies const& d) {
   std::int32_t number = 0;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     auto const& own = p.ranks[r];
-    for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n, ++number) {
+    for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size());
+         ++n, ++number) {
       auto const& i = own.instructions[static_cast<std::size_t>(n)];
       auto const partner = d.partner[static_cast<std::size_t>(number)];
       auto const refuse = [&](std::string const& why) {
-        throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " + std::to_string(n) + ": " + why);
+        throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " +
+                              std::to_string(n) + ": " + why);
       };
       auto const need = [&](std::span<region const> regions, byte_count multiple) {
         for (region const& x : regions)
           if (x.offset % multiple != 0 || x.size % multiple != 0)
-            refuse("a device can't address bytes [" + std::to_string(x.offset) + ", +" + std::to_string(x.size) + ") of buffer " +
-                   std::to_string(x.buffer.value()) + " as elements of " + std::to_string(multiple));
+            refuse("a device can't address bytes [" + std::to_string(x.offset) + ", +" +
+                   std::to_string(x.size) + ") of buffer " + std::to_string(x.buffer.value()) +
+                   " as elements of " + std::to_string(multiple));
       };
       constexpr byte_count word = sizeof(std::int64_t);
       need(own.condition(i), word);
       switch (i.code) {
         case opcode::add:
         case opcode::all_reduce:
-        case opcode::reduce_scatter: need(own.reads(i), size_of(i.type)), need(own.writes(i), size_of(i.type)); break;
-        case opcode::exchange: need(own.reads(i).subspan(1, 1), word), need(own.writes(i).subspan(1, 1), word); break;
+        case opcode::reduce_scatter:
+          need(own.reads(i), size_of(i.type)), need(own.writes(i), size_of(i.type));
+          break;
+        case opcode::exchange:
+          need(own.reads(i).subspan(1, 1), word), need(own.writes(i).subspan(1, 1), word);
+          break;
         default: break;
       }
-      if ((i.code == opcode::copy || i.code == opcode::add) && own.reads(i)[0].size != own.writes(i)[0].size)
+      if ((i.code == opcode::copy || i.code == opcode::add) &&
+          own.reads(i)[0].size != own.writes(i)[0].size)
         refuse("source and target differ in size");
       if (i.code == opcode::receive && partner != dependencies::none) {
         auto const& sender = p.ranks[i.peer];
-        auto const sent = sender.reads(sender.instructions[static_cast<std::size_t>(d.point(partner).instruction)])[0].size;
+        auto const sent =
+            sender
+                .reads(
+                    sender.instructions[static_cast<std::size_t>(d.point(partner).instruction)])[0]
+                .size;
         if (sent != own.writes(i)[0].size)
-          throw invalid_program("rank " + std::to_string(r.value()) + " receives " + std::to_string(sent) + " bytes, not " +
+          throw invalid_program("rank " + std::to_string(r.value()) + " receives " +
+                                std::to_string(sent) + " bytes, not " +
                                 std::to_string(own.writes(i)[0].size));
       }
       if (!is_collective(i.code) || partner == dependencies::none) continue;
       auto const& group = p.groups[i.group];
-      if (group.size() > most_members_on_streams) refuse("a group of " + std::to_string(group.size()) + " ranks on one device");
+      if (group.size() > most_members_on_streams)
+        refuse("a group of " + std::to_string(group.size()) + " ranks on one device");
       auto const first = d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0];
       if (first == dependencies::none) continue;
       auto const& other = p.ranks[group[0]];
       auto const& j = other.instructions[static_cast<std::size_t>(d.point(first).instruction)];
-      if (i.code != j.code || own.reads(i)[0].size != other.reads(j)[0].size || own.writes(i)[0].size != other.writes(j)[0].size)
-        throw invalid_program("the members of group " + std::to_string(i.group.value()) + " call for different collectives");
+      if (i.code != j.code || own.reads(i)[0].size != other.reads(j)[0].size ||
+          own.writes(i)[0].size != other.writes(j)[0].size)
+        throw invalid_program("the members of group " + std::to_string(i.group.value()) +
+                              " call for different collectives");
     }
   }
 }
 
 class stream_planner {
  public:
-  stream_planner(program const& p, dependencies const& d, std::vector<program_point> const& order) : p_(p), d_(d), order_(order) {}
+  stream_planner(program const& p, dependencies const& d, std::vector<program_point> const& order)
+      : p_(p), d_(d), order_(order) {}
 
   stream_plan operator()() && {
     auto const count = d_.partner.size();
@@ -146,7 +172,8 @@ class stream_planner {
     for (std::size_t k = 0; k < order_.size();) {
       auto const partner = d_.partner[static_cast<std::size_t>(d_.number(order_[k]))];
       if (is_collective(what(order_[k]).code)) {
-        auto const n = static_cast<std::size_t>(d_.meetings[static_cast<std::size_t>(partner)].members.count);
+        auto const n =
+            static_cast<std::size_t>(d_.meetings[static_cast<std::size_t>(partner)].members.count);
         meet(std::span(order_).subspan(k, n));
         k += n;
       } else {
@@ -162,7 +189,8 @@ class stream_planner {
   using code = stream_command::code;
   static constexpr std::int32_t none = stream_plan::none;
 
-  /// A point in a stream that can be waited for. What its stream knew there is a row of `known_at_`.
+  /// A point in a stream that can be waited for. What its stream knew there is a row of
+  /// `known_at_`.
   struct mark {
     std::int32_t stream = none, position = 0, event = none;
   };
@@ -233,10 +261,13 @@ class stream_planner {
   [[nodiscard]] bool leads(std::size_t number) const {
     auto const partner = d_.partner[number];
     return partner != dependencies::none &&
-           d_.members_of(d_.meetings[static_cast<std::size_t>(partner)])[0] == static_cast<std::int32_t>(number);
+           d_.members_of(d_.meetings[static_cast<std::size_t>(partner)])[0] ==
+               static_cast<std::int32_t>(number);
   }
 
-  void put(code c, std::int32_t stream, std::int32_t what) { out_.commands.push_back({c, stream, what}); }
+  void put(code c, std::int32_t stream, std::int32_t what) {
+    out_.commands.push_back({c, stream, what});
+  }
 
   /// Names this point of a stream.
   mark mark_here(std::int32_t stream) {
@@ -250,7 +281,8 @@ class stream_planner {
   }
 
   [[nodiscard]] bool knows(std::int32_t stream, mark const& m) const {
-    return known_[static_cast<std::size_t>(stream)][static_cast<std::size_t>(m.stream)] >= m.position;
+    return known_[static_cast<std::size_t>(stream)][static_cast<std::size_t>(m.stream)] >=
+           m.position;
   }
 
   /// Returns whether the stream had to be told to wait.
@@ -306,7 +338,8 @@ class stream_planner {
     auto const stream = start(at);
     auto const number = d_.number(at);
     auto const c = what(at).code;
-    if (c == opcode::send && partner != dependencies::none) put(code::wait_previous, stream, number);  // settled by drop_unused
+    if (c == opcode::send && partner != dependencies::none)
+      put(code::wait_previous, stream, number);  // settled by drop_unused
     if (c == opcode::receive) wait(stream, marks_[static_cast<std::size_t>(partner)]);
     put(code::perform, stream, number);
     end(at, stream);
@@ -317,7 +350,8 @@ class stream_planner {
     std::vector<mark> arrived;
     for (auto const at : members) {
       streams.push_back(start(at));
-      if (members.size() > 1) arrived.push_back(streams.size() > 1 ? mark_here(streams.back()) : mark{});
+      if (members.size() > 1)
+        arrived.push_back(streams.size() > 1 ? mark_here(streams.back()) : mark{});
     }
     for (auto const& m : arrived) wait(streams[0], m);
     put(code::perform, streams[0], d_.number(members[0]));
@@ -328,24 +362,33 @@ class stream_planner {
     }
   }
 
-  /// Leaves out records that nobody waits for and waits on the previous run that its end made needless; numbers events anew.
+  /// Leaves out records that nobody waits for and waits on the previous run that its end made
+  /// needless; numbers events anew.
   void drop_unused() {
-    auto const receive_of = [&](stream_command const& c) { return marks_[static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(c.what)])]; };
-    auto const needless = [&](stream_command const& c) {  // the sender's list never ends before the message was received
+    auto const receive_of = [&](stream_command const& c) {
+      return marks_[static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(c.what)])];
+    };
+    auto const needless = [&](stream_command const& c) {  // the sender's list never ends before the
+                                                          // message was received
       return knows(d_.point(c.what).rank.value(), receive_of(c));
     };
-    std::erase_if(out_.commands, [&](stream_command const& c) { return c.todo == code::wait_previous && needless(c); });
+    std::erase_if(out_.commands, [&](stream_command const& c) {
+      return c.todo == code::wait_previous && needless(c);
+    });
     for (auto& c : out_.commands)
       if (c.todo == code::wait_previous) {
         c.what = receive_of(c).event;
         used_[static_cast<std::size_t>(c.what)] = true;
       }
-    std::erase_if(out_.commands, [&](stream_command const& c) { return c.todo == code::record && !used_[static_cast<std::size_t>(c.what)]; });
+    std::erase_if(out_.commands, [&](stream_command const& c) {
+      return c.todo == code::record && !used_[static_cast<std::size_t>(c.what)];
+    });
     std::vector<std::int32_t> renamed(used_.size(), none);
     for (std::size_t e = 0; e < used_.size(); ++e)
       if (used_[e]) renamed[e] = out_.events++;
     for (auto& c : out_.commands)
-      if (c.todo == code::record || c.todo == code::wait || c.todo == code::wait_previous) c.what = renamed[static_cast<std::size_t>(c.what)];
+      if (c.todo == code::record || c.todo == code::wait || c.todo == code::wait_previous)
+        c.what = renamed[static_cast<std::size_t>(c.what)];
   }
 
   program const& p_;
@@ -359,17 +402,20 @@ class stream_planner {
   std::vector<mark> last_{};                              // by stream
   std::vector<std::int32_t> last_stamp_{};                // by stream
   std::vector<std::int32_t> position_{};                  // by stream: marks so far
-  std::vector<std::vector<std::int32_t>> known_{};        // by stream: how far it knows every stream to be
-  std::vector<std::vector<std::int32_t>> known_at_{};     // by mark
-  std::vector<bool> used_{};                              // by mark
-  std::vector<std::int32_t> remaining_{};                 // by rank
+  std::vector<std::vector<std::int32_t>>
+      known_{};  // by stream: how far it knows every stream to be
+  std::vector<std::vector<std::int32_t>> known_at_{};  // by mark
+  std::vector<bool> used_{};                           // by mark
+  std::vector<std::int32_t> remaining_{};              // by rank
 };
 
 }  // namespace detail
 
-/// Turns a program into commands on streams. `order` is the program's whole serial order. A message whose receive never comes is sent all
-/// the same. Throws invalid_program where sizes that must be equal differ, or a device could not address the elements.
-[[nodiscard]] inline stream_plan plan_streams(program const& p, dependencies const& d, std::vector<program_point> const& order) {
+/// Turns a program into commands on streams. `order` is the program's whole serial order. A message
+/// whose receive never comes is sent all the same. Throws invalid_program where sizes that must be
+/// equal differ, or a device could not address the elements.
+[[nodiscard]] inline stream_plan plan_streams(program const& p, dependencies const& d,
+                                              std::vector<program_point> const& order) {
   detail::require_fit(p, d);
   return detail::stream_planner(p, d, order)();
 }

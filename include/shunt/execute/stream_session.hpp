@@ -26,11 +26,11 @@
 
 namespace shunt {
 
-/// What can be run on a system's streams: a work that enqueues itself or, where the system can call back, a work of the host, whose buffers
-/// the system's streams must be able to reach.
+/// What can be run on a system's streams: a work that enqueues itself or, where the system can call
+/// back, a work of the host, whose buffers the system's streams must be able to reach.
 template <class W, class System>
-concept work_on_streams =
-    stream_system<System> && (stream_work<W, typename System::stream_ref> || (work<W> && calling_stream_system<System>));
+concept work_on_streams = stream_system<System> && (stream_work<W, typename System::stream_ref> ||
+                                                    (work<W> && calling_stream_system<System>));
 
 /// How often a session's graphs came to be in which way.
 struct graph_counts {
@@ -38,7 +38,8 @@ struct graph_counts {
   constexpr bool operator==(graph_counts const&) const = default;
 };
 
-/// Iterations on streams or as graphs. All calls must come from one thread, and nothing else may use the system's streams meanwhile.
+/// Iterations on streams or as graphs. All calls must come from one thread, and nothing else may
+/// use the system's streams meanwhile.
 template <stream_system System, class Work, bool Graphs>
   requires work_on_streams<Work, System>
 class stream_session {
@@ -60,8 +61,8 @@ class stream_session {
     }
   }
 
-  /// Enqueues a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`. What else goes
-  /// wrong is kept for `wait`.
+  /// Enqueues a program. Throws invalid_program where it has another number of ranks than the
+  /// first, logic_error after `wait`. What else goes wrong is kept for `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
     same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
@@ -73,21 +74,25 @@ class stream_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits for the first `programs` programs; false where a rank was lost or failed before all ranks had completed them. Throws logic_error
-  /// where fewer were submitted.
+  /// Waits for the first `programs` programs; false where a rank was lost or failed before all
+  /// ranks had completed them. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(programs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     guarded([&] {
       while (harvested_ < programs && !instances_.empty()) harvest();
     });
     return static_cast<std::int32_t>(completions_.size()) >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const { return completions_.at(static_cast<std::size_t>(n - 1)); }
+  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
+  /// what wait_until has seen.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const {
+    return completions_.at(static_cast<std::size_t>(n - 1));
+  }
 
-  /// Waits for the rest and ends the session. Rethrows what the work and the system threw, and throws invalid_program where a program
-  /// couldn't be run to its end.
+  /// Waits for the rest and ends the session. Rethrows what the work and the system threw, and
+  /// throws invalid_program where a program couldn't be run to its end.
   [[nodiscard]] outcome wait() {
     closed_ = true;
     (void)wait_until(static_cast<std::int32_t>(programs_.size()));
@@ -99,7 +104,8 @@ class stream_session {
       auto const first = static_cast<std::ptrdiff_t>(events.size());
       if (settings_.timed) logs_[r.index()].append_to(events, r, programs_);
       std::sort(events.begin() + first, events.end(), [](event const& a, event const& b) {
-        return std::tie(a.start, a.iteration, a.instruction) < std::tie(b.start, b.iteration, b.instruction);
+        return std::tie(a.start, a.iteration, a.instruction) <
+               std::tie(b.start, b.iteration, b.instruction);
       });
       all.done.push_back(logs_[r.index()].done());
       if (fates_[r.index()].silent) all.lost.push_back(r);
@@ -145,12 +151,12 @@ class stream_session {
   /// One submission, until the device is done with it and its results were read.
   struct instance {
     std::shared_ptr<runnable> of{};
-    std::optional<event_type> base{};   // when it was submitted
-    std::vector<event_type> stamps{};   // of streams
-    std::vector<event_type> ended{};    // one a rank, or one of the graph
+    std::optional<event_type> base{};                // when it was submitted
+    std::vector<event_type> stamps{};                // of streams
+    std::vector<event_type> ended{};                 // one a rank, or one of the graph
     std::optional<typename System::memory> words{};  // of the host
-    std::vector<std::int32_t> done{};   // by rank: instructions that run
-    std::vector<bool> completes{};      // by rank: whether its list ends
+    std::vector<std::int32_t> done{};                // by rank: instructions that run
+    std::vector<bool> completes{};                   // by rank: whether its list ends
   };
 
   struct failure_sink {
@@ -169,8 +175,10 @@ class stream_session {
     void begin(rank_id r, stream_ref on) {
       s.system_.wait(on, Graphs ? *s.fork_ : *run.base);  // so that no time is before the base
       auto* const word = reinterpret_cast<std::byte*>(s.iteration_word(r.index()));
-      std::byte const* const sources[] = {word, reinterpret_cast<std::byte const*>(s.iteration_word(s.logs_.size()))};
-      s.system_.fold(on, element::int64, reduction::sum, sources, {&word, 1}, sizeof(std::int64_t), nullptr);
+      std::byte const* const sources[] = {
+          word, reinterpret_cast<std::byte const*>(s.iteration_word(s.logs_.size()))};
+      s.system_.fold(on, element::int64, reduction::sum, sources, {&word, 1}, sizeof(std::int64_t),
+                     nullptr);
     }
     void end(rank_id r, stream_ref on) {
       if constexpr (Graphs) {
@@ -178,7 +186,8 @@ class stream_session {
         s.system_.wait(*s.origin_, s.joins_[r.index()]);
       } else {
         auto const& first = run.of->bound.plan().first_word;
-        auto const from = static_cast<std::size_t>(first[r.index()]), to = static_cast<std::size_t>(first[r.index() + 1]);
+        auto const from = static_cast<std::size_t>(first[r.index()]),
+                   to = static_cast<std::size_t>(first[r.index() + 1]);
         s.read_words(run, from, to, on);
         s.end_on(run, on);
       }
@@ -228,7 +237,8 @@ class stream_session {
     [[maybe_unused]] auto const range = system_.range("program " + std::to_string(n));
     instance run;
     run.of = known(programs_.back());
-    for (auto const& list : p.ranks) run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
+    for (auto const& list : p.ranks)
+      run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
     bool whole = true;
     for (rank_id const r : ids<rank_id>(fates_.size())) {
       auto& fate = fates_[r.index()];
@@ -245,7 +255,8 @@ class stream_session {
     for (auto const& fate : fates_) run.completes.push_back(fate.runs());
     run.of->bound.bind(system_, work_);
     for (auto const& l : run.of->bound.plan().streams) (void)stream_of(l);
-    if (auto const words = run.of->bound.words(); !words.empty()) run.words.emplace(take_words(words.size()));
+    if (auto const words = run.of->bound.words(); !words.empty())
+      run.words.emplace(take_words(words.size()));
     run.base.emplace(take_event());
     system_.record(*run.base, *clock_);
     instances_.push_back(std::move(run));
@@ -274,7 +285,9 @@ class stream_session {
     }
   }
 
-  std::int64_t* iteration_word(std::size_t at) { return reinterpret_cast<std::int64_t*>(iterations_->bytes().data()) + at; }
+  std::int64_t* iteration_word(std::size_t at) {
+    return reinterpret_cast<std::int64_t*>(iterations_->bytes().data()) + at;
+  }
 
   stream_ref stream_of(lane const& l) {
     auto at = streams_.find(l);
@@ -295,7 +308,8 @@ class stream_session {
   /// The program, planned before or now.
   std::shared_ptr<runnable> known(std::shared_ptr<program const> const& p) {
     constexpr std::size_t most = 8;
-    auto const at = std::find_if(known_.begin(), known_.end(), [&](auto const& q) { return q->bound.handle() == p; });
+    auto const at = std::find_if(known_.begin(), known_.end(),
+                                 [&](auto const& q) { return q->bound.handle() == p; });
     if (at != known_.end()) return *at;
     if (known_.size() == most) known_.pop_front();
     known_.push_back(std::make_shared<runnable>(p));
@@ -304,7 +318,8 @@ class stream_session {
 
   /// Memory of the host that a device copies to is slow to come by, so it is used again.
   typename System::memory take_words(std::size_t size) {
-    auto const at = std::find_if(unused_words_.begin(), unused_words_.end(), [&](auto& m) { return m.bytes().size() == size; });
+    auto const at = std::find_if(unused_words_.begin(), unused_words_.end(),
+                                 [&](auto& m) { return m.bytes().size() == size; });
     if (at == unused_words_.end()) return system_.make_host_memory(size);
     typename System::memory taken = std::move(*at);
     unused_words_.erase(at);
@@ -313,7 +328,8 @@ class stream_session {
 
   void enqueue(instance& run) {
     if (settings_.timed)
-      for (std::int32_t k = 0; k < run.of->bound.plan().stamps; ++k) run.stamps.push_back(take_event());
+      for (std::int32_t k = 0; k < run.of->bound.plan().stamps; ++k)
+        run.stamps.push_back(take_event());
     target to{*this, run};
     run.of->bound.enqueue(system_, to, run.of->runs > 0);
   }
@@ -334,8 +350,10 @@ class stream_session {
     requires Graphs
   {
     auto const of = run.of;
-    while (settings_.timed && of->harvested < of->runs) harvest();  // its events are about to be used again
-    auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
+    while (settings_.timed && of->harvested < of->runs)
+      harvest();  // its events are about to be used again
+    auto at =
+        std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
     if (at == graphs_.end()) at = capture(run);
     system_.wait(*origin_, *run.base);
     system_.launch(at->graph, *origin_);
@@ -349,13 +367,20 @@ class stream_session {
   {
     auto const of = run.of;
     auto const& commands = of->bound.plan().commands;
-    auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds->bound.plan().commands == commands; });
-    if (at == graphs_.end() && static_cast<std::int32_t>(graphs_.size()) < std::max(settings_.graphs, 1)) at = graphs_.emplace(graphs_.end());
+    auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) {
+      return g.holds->bound.plan().commands == commands;
+    });
+    if (at == graphs_.end() &&
+        static_cast<std::int32_t>(graphs_.size()) < std::max(settings_.graphs, 1))
+      at = graphs_.emplace(graphs_.end());
     if (at == graphs_.end())
-      at = std::min_element(graphs_.begin(), graphs_.end(), [](auto const& a, auto const& b) { return a.last_launch < b.last_launch; });
+      at = std::min_element(graphs_.begin(), graphs_.end(), [](auto const& a, auto const& b) {
+        return a.last_launch < b.last_launch;
+      });
     at->holds = of;
     if (settings_.timed)
-      while (static_cast<std::int32_t>(of->stamps.size()) < of->bound.plan().stamps) of->stamps.push_back(take_event());
+      while (static_cast<std::int32_t>(of->stamps.size()) < of->bound.plan().stamps)
+        of->stamps.push_back(take_event());
     system_.begin_capture(*origin_);
     try {
       system_.record(*fork_, *origin_);
@@ -376,7 +401,8 @@ class stream_session {
   // Reading back.
 
   [[nodiscard]] bool over(instance& run) {
-    return std::all_of(run.ended.begin(), run.ended.end(), [&](event_type& e) { return system_.finished(e); });
+    return std::all_of(run.ended.begin(), run.ended.end(),
+                       [&](event_type& e) { return system_.finished(e); });
   }
 
   /// Waits for the oldest instance and reads what it came to.
@@ -389,8 +415,10 @@ class stream_session {
       if (thrown_->what) std::rethrow_exception(thrown_->what);
     }
     auto const& bound = run.of->bound;
-    std::vector<std::int64_t> words(run.words ? run.words->bytes().size() / sizeof(std::int64_t) : 0);
-    if (run.words) std::memcpy(words.data(), run.words->bytes().data(), words.size() * sizeof(std::int64_t));
+    std::vector<std::int64_t> words(run.words ? run.words->bytes().size() / sizeof(std::int64_t)
+                                              : 0);
+    if (run.words)
+      std::memcpy(words.data(), run.words->bytes().data(), words.size() * sizeof(std::int64_t));
     judge_words(bound.what(), bound.links(), bound.plan(), words);
 
     system_.finish(*run.base);
@@ -427,7 +455,8 @@ class stream_session {
         if (word != stream_plan::none && words[static_cast<std::size_t>(word)] == 0)
           own.instruction_left_out();
         else if (settings_.timed)
-          own.instruction_ended(at[static_cast<std::size_t>(span.start)], at[static_cast<std::size_t>(span.end)]);
+          own.instruction_ended(at[static_cast<std::size_t>(span.start)],
+                                at[static_cast<std::size_t>(span.end)]);
         else
           own.instruction_ended(0, 0);
       }

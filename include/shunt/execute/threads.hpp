@@ -22,11 +22,13 @@ namespace shunt {
 template <work Work>
 class thread_session;
 
-/// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank runs its list in list order, whatever
-/// the lanes; programs are expected to pass `check`, for a program that can deadlock does so here.
+/// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
+/// runs its list in list order, whatever the lanes; programs are expected to pass `check`, for a
+/// program that can deadlock does so here.
 struct threads {
   std::vector<fault> faults{};
-  std::chrono::milliseconds timeout{50};  ///< silence of a rank after which those who wait for it give it up as lost
+  std::chrono::milliseconds timeout{
+      50};  ///< silence of a rank after which those who wait for it give it up as lost
 
   template <work Work>
   [[nodiscard]] thread_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
@@ -38,8 +40,8 @@ struct threads {
   }
 };
 
-/// Iterations on one thread a rank. The first program submitted says how many ranks there are and starts their threads; the destructor
-/// calls off what still runs and joins them.
+/// Iterations on one thread a rank. The first program submitted says how many ranks there are and
+/// starts their threads; the destructor calls off what still runs and joins them.
 template <work Work>
 class thread_session {
  public:
@@ -53,7 +55,8 @@ class thread_session {
     join();
   }
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
+  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
+  /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
@@ -67,28 +70,31 @@ class thread_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all ranks have completed the first `programs` programs; false where a rank was lost or failed before that.
-  /// Throws logic_error where fewer were submitted.
+  /// Waits until all ranks have completed the first `programs` programs; false where a rank was
+  /// lost or failed before that. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     std::unique_lock lock(mutex_);
-    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(programs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     auto const settled = [&] { return complete() >= programs || over_; };
     progressed_.wait(lock, [&] { return settled() || silent_at_; });
     if (!settled() && !progressed_.wait_until(lock, *silent_at_ + config_.timeout, settled)) {
-      over_ = true;  // perhaps no rank waits for the silent one, but the session misses its heartbeat
+      over_ =
+          true;  // perhaps no rank waits for the silent one, but the session misses its heartbeat
       net_->call_off();
     }
     return complete() >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
+  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
+  /// what wait_until has seen.
   [[nodiscard]] ticks completed_at(std::int32_t n) const {
     std::lock_guard const lock(mutex_);
     return completions_.at(static_cast<std::size_t>(n - 1));
   }
 
-  /// Ends the session: returns when every rank has completed all that was submitted or, after a loss, has stopped. Rethrows what the
-  /// work threw; of several, the lowest rank's.
+  /// Ends the session: returns when every rank has completed all that was submitted or, after a
+  /// loss, has stopped. Rethrows what the work threw; of several, the lowest rank's.
   [[nodiscard]] outcome wait() {
     close();
     join();
@@ -111,7 +117,8 @@ class thread_session {
   struct fell_silent {};
 
   struct rank_state {
-    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock) : end(at), loop(end, w, first, clock) {}
+    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
+        : end(at), loop(end, w, first, clock) {}
     mailboxes::endpoint end;
     rank_loop<mailboxes::endpoint, Work> loop;
     bool silent = false;
@@ -191,7 +198,9 @@ class thread_session {
     for (auto& t : threads_)
       if (t.joinable()) t.join();
   }
-  [[nodiscard]] std::int32_t complete() const { return static_cast<std::int32_t>(completions_.size()); }
+  [[nodiscard]] std::int32_t complete() const {
+    return static_cast<std::int32_t>(completions_.size());
+  }
 
   threads const config_;
   Work& work_;

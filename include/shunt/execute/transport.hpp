@@ -13,7 +13,8 @@ namespace shunt {
 /// A peer fell silent: its heartbeat stopped, or its connection closed.
 class peer_lost : public std::runtime_error {
  public:
-  explicit peer_lost(rank_id peer) : std::runtime_error("rank " + std::to_string(peer.value()) + " is lost"), peer_(peer) {}
+  explicit peer_lost(rank_id peer)
+      : std::runtime_error("rank " + std::to_string(peer.value()) + " is lost"), peer_(peer) {}
   [[nodiscard]] rank_id peer() const noexcept { return peer_; }
 
  private:
@@ -26,11 +27,13 @@ class run_aborted : public std::runtime_error {
   run_aborted() : std::runtime_error("the run was called off after a rank was lost") {}
 };
 
-/// One rank's end of a network. Messages of one (sender, receiver, channel) arrive in order. `send` returns when the bytes may be
-/// overwritten; `receive` waits for the next message, which must have the size of the span. Both throw peer_lost, naming the rank,
-/// or run_aborted, and never hang on a peer that is gone. `flush` returns when everything sent has been handed to the network.
+/// One rank's end of a network. Messages of one (sender, receiver, channel) arrive in order. `send`
+/// returns when the bytes may be overwritten; `receive` waits for the next message, which must have
+/// the size of the span. Both throw peer_lost, naming the rank, or run_aborted, and never hang on a
+/// peer that is gone. `flush` returns when everything sent has been handed to the network.
 template <class T>
-concept transport = requires(T& t, rank_id peer, std::int32_t channel, std::span<std::byte const> out, std::span<std::byte> in) {
+concept transport = requires(T& t, rank_id peer, std::int32_t channel,
+                             std::span<std::byte const> out, std::span<std::byte> in) {
   { t.rank() } -> std::same_as<rank_id>;
   { t.size() } -> std::convertible_to<std::int32_t>;
   t.send(peer, channel, out);

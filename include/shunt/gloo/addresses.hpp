@@ -1,6 +1,7 @@
 #pragma once
-/// Where the members of a mesh leave their addresses for each other: Gloo's store of files, with an end to waiting. Gloo itself would wait
-/// half a minute for the address of a peer that died before it left any.
+/// Where the members of a mesh leave their addresses for each other: Gloo's store of files, with an
+/// end to waiting. Gloo itself would wait half a minute for the address of a peer that died before
+/// it left any.
 #include <chrono>
 #include <functional>
 #include <stdexcept>
@@ -16,7 +17,8 @@ namespace shunt::detail {
 class addresses : public ::gloo::rendezvous::FileStore {
  public:
   /// Nobody waits longer than `patience`, or once `in_vain()` is true.
-  addresses(std::string const& directory, std::chrono::milliseconds patience, std::function<bool()> in_vain)
+  addresses(std::string const& directory, std::chrono::milliseconds patience,
+            std::function<bool()> in_vain)
       : FileStore(directory), patience_(patience), in_vain_(std::move(in_vain)) {}
 
   void wait(std::vector<std::string> const& keys) override { wait(keys, patience_); }
@@ -24,7 +26,8 @@ class addresses : public ::gloo::rendezvous::FileStore {
   void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
     auto const until = std::chrono::steady_clock::now() + patience_;
     for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-      if (std::chrono::steady_clock::now() > until || in_vain_()) throw std::runtime_error("a peer left no address");
+      if (std::chrono::steady_clock::now() > until || in_vain_())
+        throw std::runtime_error("a peer left no address");
   }
 
  private:

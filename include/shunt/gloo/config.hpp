@@ -9,13 +9,19 @@
 
 namespace shunt {
 
-/// A network that could not be made: the directory can't be used, somebody did not come, or no connection was possible.
+/// A network that could not be made: the directory can't be used, somebody did not come, or no
+/// connection was possible.
 class no_mesh : public std::runtime_error {
  public:
-  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {}, bool unconnected = false)
+  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {},
+                   bool unconnected = false)
       : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
-  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }  ///< who did not come in time
-  [[nodiscard]] bool unconnected() const noexcept { return unconnected_; }  ///< all came, and not all connections could be made
+  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept {
+    return absent_;
+  }  ///< who did not come in time
+  [[nodiscard]] bool unconnected() const noexcept {
+    return unconnected_;
+  }  ///< all came, and not all connections could be made
 
  private:
   std::vector<rank_id> absent_;
@@ -23,9 +29,10 @@ class no_mesh : public std::runtime_error {
 };
 
 struct gloo_config {
-  std::string directory{};                 ///< where the processes meet; shared by all, writable, of this run alone
-  std::string interface{};                 ///< network interface to listen on; empty: by host name
-  std::string hostname = "127.0.0.1";      ///< address to listen on, where no interface is named
+  std::string
+      directory{};  ///< where the processes meet; shared by all, writable, of this run alone
+  std::string interface{};                  ///< network interface to listen on; empty: by host name
+  std::string hostname = "127.0.0.1";       ///< address to listen on, where no interface is named
   std::chrono::milliseconds silence{1000};  ///< without a heartbeat for so long a peer is lost
   std::chrono::milliseconds patience{10'000};  ///< for all members to come, and to connect
 };

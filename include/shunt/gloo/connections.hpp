@@ -1,7 +1,8 @@
 #pragma once
-/// The connections of one member of a mesh to all others, made all at once, and in the end closed so. Gloo's own `connectFullMesh` makes one
-/// after another, and for each waits until its thread, which may rest for 10 ms, has seen that there is one more or less; and it tells
-/// nobody that the peer whose connection it waits for has died.
+/// The connections of one member of a mesh to all others, made all at once, and in the end closed
+/// so. Gloo's own `connectFullMesh` makes one after another, and for each waits until its thread,
+/// which may rest for 10 ms, has seen that there is one more or less; and it tells nobody that the
+/// peer whose connection it waits for has died.
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -24,10 +25,12 @@ namespace shunt::detail {
 
 class connections {
  public:
-  /// As member `place` of `size`: leaves its addresses in `store`, finds the others' there, and connects to all. Gives up on a connection after
-  /// five times `patience`, and on all once `in_vain()` is true. Throws what Gloo throws, or runtime_error.
+  /// As member `place` of `size`: leaves its addresses in `store`, finds the others' there, and
+  /// connects to all. Gives up on a connection after five times `patience`, and on all once
+  /// `in_vain()` is true. Throws what Gloo throws, or runtime_error.
   template <class InVain>
-  connections(std::shared_ptr<::gloo::transport::Device> const& device, ::gloo::rendezvous::Store& store, int place, int size,
+  connections(std::shared_ptr<::gloo::transport::Device> const& device,
+              ::gloo::rendezvous::Store& store, int place, int size,
               std::chrono::milliseconds patience, InVain const& in_vain)
       : place_(place), size_(size), context_(device->createContext(place, size)) {
     context_->setTimeout(patience);
@@ -78,7 +81,8 @@ class connections {
     at_once([this](int i) { context_->getPair(i).reset(); });
   }
 
-  [[nodiscard]] std::unique_ptr<::gloo::transport::UnboundBuffer> buffer(void* bytes, std::size_t size) const {
+  [[nodiscard]] std::unique_ptr<::gloo::transport::UnboundBuffer> buffer(void* bytes,
+                                                                         std::size_t size) const {
     return context_->createUnboundBuffer(bytes, size);
   }
 

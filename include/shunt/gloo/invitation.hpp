@@ -1,10 +1,12 @@
 #pragma once
 /// A new process in a dead one's place.
 ///
-/// Between two epochs the members ask one rank to come: each of them leaves the same note where they meet (see processes.hpp, `admit`). A
-/// new process that waits for the note learns from it the epoch in which it is a member, who the others are, and where training stands; it
-/// meets them there as everybody does. Where it does not come in time it is lost like any other. A note whose epoch is over, or in whose
-/// epoch the rank has signed in already, was meant for a process before this one.
+/// Between two epochs the members ask one rank to come: each of them leaves the same note where
+/// they meet (see processes.hpp, `admit`). A new process that waits for the note learns from it the
+/// epoch in which it is a member, who the others are, and where training stands; it meets them
+/// there as everybody does. Where it does not come in time it is lost like any other. A note whose
+/// epoch is over, or in whose epoch the rank has signed in already, was meant for a process before
+/// this one.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -29,10 +31,12 @@ struct invitation {
 };
 
 /// Leaves a note for rank `joining`, as rank `self`. Throws no_mesh where that can't be written.
-inline void invite(gloo_config const& config, rank_id joining, rank_id self, invitation const& note) {
+inline void invite(gloo_config const& config, rank_id joining, rank_id self,
+                   invitation const& note) {
   namespace files = std::filesystem;
   auto const name = "invitation" + std::to_string(joining.value());
-  auto const draft = files::path(config.directory) / (name + ".draft" + std::to_string(self.value()));
+  auto const draft =
+      files::path(config.directory) / (name + ".draft" + std::to_string(self.value()));
   std::ofstream out(draft);
   out << note.epoch << ' ' << note.iteration << ' ' << note.members.size();
   for (rank_id const r : note.members) out << ' ' << r.value();
@@ -40,12 +44,15 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self, inv
   for (rank_id const r : note.dead) out << ' ' << r.value();
   out.close();
   std::error_code failed;
-  if (out) files::rename(draft, files::path(config.directory) / name, failed);  // appears whole or not at all
+  if (out)
+    files::rename(draft, files::path(config.directory) / name,
+                  failed);  // appears whole or not at all
   if (!out || failed) throw no_mesh(draft.string() + ": can't be written");
 }
 
 /// Waits for a note to rank `self`. Throws no_mesh where none comes within `patience`.
-[[nodiscard]] inline invitation await_invitation(gloo_config const& config, rank_id self, std::chrono::milliseconds patience) {
+[[nodiscard]] inline invitation await_invitation(gloo_config const& config, rank_id self,
+                                                 std::chrono::milliseconds patience) {
   namespace files = std::filesystem;
   auto const in = [&](std::string const& name) { return files::path(config.directory) / name; };
   auto const own = std::to_string(self.value());
@@ -63,14 +70,17 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self, inv
     if (!file) return std::nullopt;
     auto const epoch = "epoch" + std::to_string(note.epoch);
     std::error_code ignored;
-    if (files::exists(in(epoch + ".next"), ignored) || files::exists(in(epoch + ".rank" + own), ignored)) return std::nullopt;
+    if (files::exists(in(epoch + ".next"), ignored) ||
+        files::exists(in(epoch + ".rank" + own), ignored))
+      return std::nullopt;
     return note;
   };
   auto const until = gloo_mesh::clock::now() + patience;
   for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
     if (auto const note = read()) return *note;
     if (gloo_mesh::clock::now() > until)
-      throw no_mesh(config.directory + ": nobody asked rank " + own + " to come within " + std::to_string(patience.count()) + " ms");
+      throw no_mesh(config.directory + ": nobody asked rank " + own + " to come within " +
+                    std::to_string(patience.count()) + " ms");
   }
 }
 

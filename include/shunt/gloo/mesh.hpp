@@ -1,18 +1,22 @@
 #pragma once
 /// Gloo as a transport: processes on one machine or many, each of which is one rank.
 ///
-/// The members of an epoch meet in a shared directory, connect to each other over TCP, and run programs with `rank_loop`. A peer whose
-/// connection closes (it crashed, or was killed) is lost at once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is
-/// lost then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank that has lost a peer tells the others,
-/// who may not have noticed anything (two that lost only each other, for example): they are called off. After a loss the mesh is of no more use:
-/// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the witness of who dies meanwhile.
+/// The members of an epoch meet in a shared directory, connect to each other over TCP, and run
+/// programs with `rank_loop`. A peer whose connection closes (it crashed, or was killed) is lost at
+/// once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is lost then.
+/// Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank that
+/// has lost a peer tells the others, who may not have noticed anything (two that lost only each
+/// other, for example): they are called off. After a loss the mesh is of no more use: survivors
+/// agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the
+/// witness of who dies meanwhile.
 ///
-/// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for sends to end, and Gloo's own.
+/// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for
+/// sends to end, and Gloo's own.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <condition_variable>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -43,18 +47,24 @@ class gloo_mesh {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep their numbers from epoch to epoch. For a
-  /// member that `witness` (the mesh of the epoch before) has lost nobody waits.
-  /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE isn't ignored, and std::invalid_argument
-  /// where self is no member.
-  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self, gloo_mesh const* witness = nullptr)
+  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep
+  /// their numbers from epoch to epoch. For a member that `witness` (the mesh of the epoch before)
+  /// has lost nobody waits. Throws no_mesh, naming the directory or the ranks that did not come in
+  /// time, or where SIGPIPE isn't ignored, and std::invalid_argument where self is no member.
+  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
+            gloo_mesh const* witness = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
-    if (index_of(self) == members_.size()) throw std::invalid_argument("rank " + std::to_string(self.value()) + " is no member of its mesh");
-    struct sigaction pipe {};
+    if (index_of(self) == members_.size())
+      throw std::invalid_argument("rank " + std::to_string(self.value()) +
+                                  " is no member of its mesh");
+    struct sigaction pipe{};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
-      throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call std::signal(SIGPIPE, SIG_IGN) first");
-    connections_ = detail::meet(config_, epoch, members_, self_, [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
-                                witness != nullptr);
+      throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call "
+                    "std::signal(SIGPIPE, SIG_IGN) first");
+    connections_ = detail::meet(
+        config_, epoch, members_, self_,
+        [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
+        witness != nullptr);
     peers_.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       peers_[i].heard = clock::now();
@@ -74,7 +84,8 @@ class gloo_mesh {
     reaper_.join();
   }
 
-  /// Leaves at once, from any thread: no more heartbeats, and whoever waits here throws run_aborted.
+  /// Leaves at once, from any thread: no more heartbeats, and whoever waits here throws
+  /// run_aborted.
   void leave() {
     {
       std::lock_guard const lock(mutex_);
@@ -89,7 +100,8 @@ class gloo_mesh {
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
   [[nodiscard]] std::vector<rank_id> const& members() const { return members_; }
 
-  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`; run_aborted where only others have lost one.
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`; run_aborted
+  /// where only others have lost one.
   void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
     auto message = std::make_unique<in_flight>(out.size());
     if (!out.empty()) std::memcpy(message->bytes.get(), out.data(), out.size());
@@ -103,13 +115,16 @@ class gloo_mesh {
     std::lock_guard const lock(mutex_);
     refuse_after_loss();
     outgoing_.push_back(std::move(message));
-    if (outgoing_.size() == reaped_together) reap_.notify_one();  // not for every message: waking a thread costs more than sending
+    if (outgoing_.size() == reaped_together)
+      reap_.notify_one();  // not for every message: waking a thread costs more than sending
   }
 
-  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`; run_aborted where only others have lost one.
+  /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`;
+  /// run_aborted where only others have lost one.
   void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
     std::size_t const peer = index_of(from);
-    auto message = std::make_unique<in_flight>(in.size());  // of its own: what was called off may still arrive
+    auto message =
+        std::make_unique<in_flight>(in.size());  // of its own: what was called off may still arrive
     try {
       message->buffer = connections_->buffer(message->bytes.get(), in.size());
       {
@@ -150,7 +165,8 @@ class gloo_mesh {
     refuse_after_loss();
   }
 
-  /// Says goodbye and waits until everybody else has or is lost: after that nobody takes this rank for lost.
+  /// Says goodbye and waits until everybody else has or is lost: after that nobody takes this rank
+  /// for lost.
   void close() {
     {
       std::unique_lock lock(mutex_);
@@ -160,11 +176,13 @@ class gloo_mesh {
     changed_.notify_all();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] {
-      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(), [](neighbour const& p) { return p.there; }));
+      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(),
+                                                     [](neighbour const& p) { return p.there; }));
     });
   }
 
-  /// Tells all others a number, at least 0 and never less than before: how many programs this rank has completed, for example.
+  /// Tells all others a number, at least 0 and never less than before: how many programs this rank
+  /// has completed, for example.
   void tell(std::int64_t note) {
     {
       std::lock_guard const lock(mutex_);
@@ -172,13 +190,15 @@ class gloo_mesh {
     }
     changed_.notify_all();
   }
-  /// Waits until every member has told at least this number: true; or until one is lost, to this rank or to another: false.
+  /// Waits until every member has told at least this number: true; or until one is lost, to this
+  /// rank or to another: false.
   [[nodiscard]] bool told_by_all(std::int64_t note) const {
     std::unique_lock lock(mutex_);
     bool all = false;
     changed_.wait(lock, [&] {
       all = note_ >= note;
-      for (std::size_t i = 0; i < peers_.size(); ++i) all = all && (members_[i] == self_ || peers_[i].note >= note);
+      for (std::size_t i = 0; i < peers_.size(); ++i)
+        all = all && (members_[i] == self_ || peers_[i].note >= note);
       return all || !lost_.empty() || called_off_ || over_;
     });
     return all;
@@ -211,15 +231,18 @@ class gloo_mesh {
 
   static constexpr auto forever = std::chrono::hours{24 * 365};
   static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
-  static constexpr std::int64_t goodbye = -1, alarm = -2;  // any other heartbeat is its sender's note
+  static constexpr std::int64_t goodbye = -1,
+                                alarm = -2;  // any other heartbeat is its sender's note
   static constexpr std::size_t reaped_together = 64;
 
   static constexpr std::size_t most_unread = 64;
 
-  /// A message that Gloo has been asked to send or receive. Its buffer must stay until that is done, whoever gave up waiting for it: Gloo
-  /// stops a connection at an operation whose buffer is gone, and nothing that comes after it gets through any more.
+  /// A message that Gloo has been asked to send or receive. Its buffer must stay until that is
+  /// done, whoever gave up waiting for it: Gloo stops a connection at an operation whose buffer is
+  /// gone, and nothing that comes after it gets through any more.
   struct in_flight {
-    explicit in_flight(std::size_t size) : bytes(std::make_unique_for_overwrite<std::byte[]>(size)) {}
+    explicit in_flight(std::size_t size)
+        : bytes(std::make_unique_for_overwrite<std::byte[]>(size)) {}
     std::unique_ptr<std::byte[]> bytes;
     std::unique_ptr<unbound> buffer{};
   };
@@ -230,14 +253,18 @@ class gloo_mesh {
   struct neighbour {
     bool there = false;  // neither lost nor gone
     std::int64_t note = 0;
-    std::int64_t beats = 0, read_there = 0;  // heartbeats that came from it; those of ours that it has had
+    std::int64_t beats = 0,
+                 read_there = 0;  // heartbeats that came from it; those of ours that it has had
     clock::time_point heard{};
     unbound* heart = nullptr;
   };
 
-  [[nodiscard]] static std::uint64_t slot(std::int32_t channel) { return static_cast<std::uint32_t>(channel); }
+  [[nodiscard]] static std::uint64_t slot(std::int32_t channel) {
+    return static_cast<std::uint32_t>(channel);
+  }
   [[nodiscard]] std::size_t index_of(rank_id r) const {
-    return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), r) - members_.begin());
+    return static_cast<std::size_t>(std::find(members_.begin(), members_.end(), r) -
+                                    members_.begin());
   }
 
   /// With the mutex held.
@@ -250,10 +277,13 @@ class gloo_mesh {
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     reap_.notify_one();
-    changed_.wait(lock, [&] { return (outgoing_.empty() && !sending_) || !lost_.empty() || called_off_ || over_; });
+    changed_.wait(lock, [&] {
+      return (outgoing_.empty() && !sending_) || !lost_.empty() || called_off_ || over_;
+    });
   }
 
-  /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss, even if its own goodbye was overtaken.
+  /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss,
+  /// even if its own goodbye was overtaken.
   void lose(std::size_t i) {
     {
       std::lock_guard const lock(mutex_);
@@ -266,8 +296,9 @@ class gloo_mesh {
     changed_.notify_all();
   }
 
-  /// Ends what nobody need wait for any more; false where there is none. With the mutex held. Gloo forgets an abort that comes just before
-  /// the wait that it is for, so `beat` says it again until nobody waits.
+  /// Ends what nobody need wait for any more; false where there is none. With the mutex held. Gloo
+  /// forgets an abort that comes just before the wait that it is for, so `beat` says it again until
+  /// nobody waits.
   bool end_waits() {
     bool any = false;
     auto const end = [&](unbound* buffer, void (unbound::*abort)()) {
@@ -282,11 +313,13 @@ class gloo_mesh {
     }
     return any;
   }
-  /// With the mutex held: waits until then, or until this mesh is over or there is something else to do.
+  /// With the mutex held: waits until then, or until this mesh is over or there is something else
+  /// to do.
   template <class Other>
   void rest(std::unique_lock<std::mutex>& lock, clock::time_point until, Other const& other) {
     constexpr std::chrono::milliseconds soon{5};
-    while (!over_ && !other() && clock::now() < until) changed_.wait_until(lock, end_waits() ? std::min(until, clock::now() + soon) : until);
+    while (!over_ && !other() && clock::now() < until)
+      changed_.wait_until(lock, end_waits() ? std::min(until, clock::now() + soon) : until);
     while (over_ && end_waits()) changed_.wait_for(lock, soon);
   }
 
@@ -345,7 +378,8 @@ class gloo_mesh {
           beat.read = peers_[i].beats;
           for (; read[i] < peers_[i].read_there; ++read[i]) unread[i].pop_front();
         }
-        if (wait_for_readers && unread[i].size() >= most_unread) continue;  // the next that is due by the clock tells it
+        if (wait_for_readers && unread[i].size() >= most_unread)
+          continue;  // the next that is due by the clock tells it
         try {
           auto& last = unread[i].emplace_back(sizeof beat);
           std::memcpy(last.bytes.get(), &beat, sizeof beat);
@@ -410,7 +444,8 @@ class gloo_mesh {
     for (;;) {
       if (outgoing_.empty()) flushing_ = false, changed_.notify_all();
       reap_.wait(lock, [&] {
-        return over_ || (lost_.empty() && !called_off_ && (outgoing_.size() >= reaped_together || flushing_));
+        return over_ || (lost_.empty() && !called_off_ &&
+                         (outgoing_.size() >= reaped_together || flushing_));
       });
       if (over_) return;
       auto oldest = std::move(outgoing_.front());

@@ -1,16 +1,20 @@
 #pragma once
 /// An executor whose ranks are processes over Gloo.
 ///
-/// Every process makes one of these for its own rank and then does what the others do: opens sessions, submits the same programs, waits. A
-/// session is an epoch: its members agree when it ends on who is left and how far each of them came, so that every process has the same
-/// `outcome::lost` and `outcome::done`, and with them takes the same decisions, `run_through_losses` among others. They meet when it opens,
-/// unless the epoch before had the same members, all of whom completed it with every connection whole: then they go on over its mesh, and a
-/// session costs no more than the agreement. The timeline has this process's own events. Rank r of the programs is rank r in every epoch; in
-/// a lost one's place a new process may come (see invitation.hpp).
+/// Every process makes one of these for its own rank and then does what the others do: opens
+/// sessions, submits the same programs, waits. A session is an epoch: its members agree when it
+/// ends on who is left and how far each of them came, so that every process has the same
+/// `outcome::lost` and `outcome::done`, and with them takes the same decisions,
+/// `run_through_losses` among others. They meet when it opens, unless the epoch before had the same
+/// members, all of whom completed it with every connection whole: then they go on over its mesh,
+/// and a session costs no more than the agreement. The timeline has this process's own events. Rank
+/// r of the programs is rank r in every epoch; in a lost one's place a new process may come (see
+/// invitation.hpp).
 ///
-/// Nothing waits for ever. A member that dies between two epochs is missed by the mesh of the first, which stays up until the second has
-/// begun; one that lives and does not come within `patience` is lost. Where connections break and everybody signs in all the same, the
-/// session ends early and nobody is lost.
+/// Nothing waits for ever. A member that dies between two epochs is missed by the mesh of the
+/// first, which stays up until the second has begun; one that lives and does not come within
+/// `patience` is lost. Where connections break and everybody signs in all the same, the session
+/// ends early and nobody is lost.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -45,20 +49,24 @@ class process_session;
 /// Copies share their epoch. Only one session may be open at a time.
 class gloo_processes {
  public:
-  /// What a fault of `faults` does to this process, on the thread that runs its programs: it doesn't come back from there.
+  /// What a fault of `faults` does to this process, on the thread that runs its programs: it
+  /// doesn't come back from there.
   using end_of_process = std::function<void()>;
 
   /// Rank `self` of 0 .. ranks-1, all of which take part in the first epoch.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<fault> faults = {}, end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults), std::move(strike)) {}
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self,
+                 std::vector<fault> faults = {}, end_of_process strike = killed)
+      : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults),
+                       std::move(strike)) {}
 
   /// A new process in the place of rank `self`, which the others have asked to come.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked, std::vector<fault> faults = {},
-                 end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch, std::move(faults), std::move(strike)) {}
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked,
+                 std::vector<fault> faults = {}, end_of_process strike = killed)
+      : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch,
+                       std::move(faults), std::move(strike)) {}
 
-  /// Meets the others. Throws no_mesh where that can't be: in the first epoch also where somebody does not come; later members that don't
-  /// come in time are lost.
+  /// Meets the others. Throws no_mesh where that can't be: in the first epoch also where somebody
+  /// does not come; later members that don't come in time are lost.
   template <work Work>
   [[nodiscard]] process_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
     return process_session<Work>(*this, w, first_iteration);
@@ -70,8 +78,9 @@ class gloo_processes {
     return session.wait();
   }
 
-  /// Makes a lost rank a member of the next epoch, and asks a new process to come in its place just before `iteration`; `dead` are the
-  /// ranks that are dead until then. All members do this, between the same two sessions. Throws no_mesh where the directory can't be used.
+  /// Makes a lost rank a member of the next epoch, and asks a new process to come in its place just
+  /// before `iteration`; `dead` are the ranks that are dead until then. All members do this,
+  /// between the same two sessions. Throws no_mesh where the directory can't be used.
   void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
     auto& members = life_->members;
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
@@ -82,7 +91,9 @@ class gloo_processes {
 
   [[nodiscard]] rank_id rank() const { return self_; }
   [[nodiscard]] std::int32_t epoch() const { return life_->epoch; }
-  [[nodiscard]] std::vector<rank_id> const& members() const { return life_->members; }  ///< those that live, as far as agreed
+  [[nodiscard]] std::vector<rank_id> const& members() const {
+    return life_->members;
+  }  ///< those that live, as far as agreed
 
  private:
   template <work Work>
@@ -91,10 +102,12 @@ class gloo_processes {
   struct life {
     std::int32_t epoch = 0;
     std::vector<rank_id> members{};
-    std::shared_ptr<gloo_mesh> before{};  // of the last epoch: knows who dies until the next one has begun
-    bool whole = false;                   // all agree that it carries the next epoch too, if the members stay the same
-    std::int64_t completed = 0;           // programs, over it, by all
-    bool first = true;                    // nobody has met yet
+    std::shared_ptr<gloo_mesh>
+        before{};  // of the last epoch: knows who dies until the next one has begun
+    bool whole =
+        false;  // all agree that it carries the next epoch too, if the members stay the same
+    std::int64_t completed = 0;  // programs, over it, by all
+    bool first = true;           // nobody has met yet
   };
 
   static void killed() { std::raise(SIGKILL); }
@@ -103,9 +116,13 @@ class gloo_processes {
     for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
     return all;
   }
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members, std::int32_t epoch,
-                 std::vector<fault> faults, end_of_process strike)
-      : config_(std::move(config)), self_(self), ranks_(ranks), faults_(std::move(faults)), strike_(std::move(strike)),
+  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
+                 std::int32_t epoch, std::vector<fault> faults, end_of_process strike)
+      : config_(std::move(config)),
+        self_(self),
+        ranks_(ranks),
+        faults_(std::move(faults)),
+        strike_(std::move(strike)),
         life_(std::make_shared<life>()) {
     life_->members = std::move(members);
     life_->epoch = epoch;
@@ -124,7 +141,8 @@ class gloo_processes {
 template <work Work>
 class process_session {
  public:
-  process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration) : of_(of), first_iteration_(first_iteration) {
+  process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration)
+      : of_(of), first_iteration_(first_iteration) {
     if (!meet()) return;
     loop_.emplace(*net_, w, first_iteration, clock_);
     runner_ = std::thread([this] { live(); });
@@ -133,33 +151,41 @@ class process_session {
   process_session& operator=(process_session const&) = delete;
   ~process_session() {
     close();
-    if (runner_.joinable() && net_ && !waited_) net_->leave();  // nobody waits for the end: to the others this rank is lost
+    if (runner_.joinable() && net_ && !waited_)
+      net_->leave();  // nobody waits for the end: to the others this rank is lost
     if (runner_.joinable()) runner_.join();
   }
 
-  /// Appends a program. Throws invalid_program where it is for another number of ranks, logic_error after `wait`.
+  /// Appends a program. Throws invalid_program where it is for another number of ranks, logic_error
+  /// after `wait`.
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
     if (p->ranks.size() != static_cast<std::size_t>(of_.ranks_))
-      throw invalid_program(std::to_string(p->ranks.size()) + " lists for " + std::to_string(of_.ranks_) + " processes");
+      throw invalid_program(std::to_string(p->ranks.size()) + " lists for " +
+                            std::to_string(of_.ranks_) + " processes");
     programs_.push_back(std::move(p));
     submitted_.notify_all();
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all members have completed the first `programs` programs; false where one is lost before that.
+  /// Waits until all members have completed the first `programs` programs; false where one is lost
+  /// before that.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(programs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     if (!net_ || !net_->told_by_all(before_ + programs)) return false;
     completions_.resize(static_cast<std::size_t>(programs), clock_.now());
     of_.life_->before.reset();  // everybody is here
     return true;
   }
   /// When this process knew that all had completed the n-th program (from 1).
-  [[nodiscard]] ticks completed_at(std::int32_t n) const { return completions_.at(static_cast<std::size_t>(n - 1)); }
+  [[nodiscard]] ticks completed_at(std::int32_t n) const {
+    return completions_.at(static_cast<std::size_t>(n - 1));
+  }
 
-  /// Ends the session on every process and agrees on what it came to. Rethrows what the work threw: to the others this rank is then lost.
+  /// Ends the session on every process and agrees on what it came to. Rethrows what the work threw:
+  /// to the others this rank is then lost.
   [[nodiscard]] outcome wait() {
     close();
     if (runner_.joinable()) runner_.join();
@@ -182,17 +208,23 @@ class process_session {
  private:
   using clock = gloo_mesh::clock;
 
-  /// What a member signs in to the end of an epoch with: how far it came, and whether its mesh is whole.
+  /// What a member signs in to the end of an epoch with: how far it came, and whether its mesh is
+  /// whole.
   struct farewell {
     progress done{};
     bool whole = false;
-    [[nodiscard]] std::int64_t note() const { return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole; }
+    [[nodiscard]] std::int64_t note() const {
+      return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole;
+    }
     [[nodiscard]] static farewell of(std::int64_t note) {
-      return {{static_cast<std::int32_t>(note >> 32), static_cast<std::int32_t>((note >> 1) & 0x7fffffff)}, (note & 1) != 0};
+      return {{static_cast<std::int32_t>(note >> 32),
+               static_cast<std::int32_t>((note >> 1) & 0x7fffffff)},
+              (note & 1) != 0};
     }
   };
 
-  /// Connects to the other members, unless they still are connected; false where some are lost before that, on which all have agreed then.
+  /// Connects to the other members, unless they still are connected; false where some are lost
+  /// before that, on which all have agreed then.
   bool meet() {
     constexpr int attempts = 4;
     auto& life = *of_.life_;
@@ -202,7 +234,8 @@ class process_session {
       return true;
     }
     for (int n = 1;; ++n) try {
-        net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_, life.before.get());
+        net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_,
+                                           life.before.get());
         life.first = false;
         return true;
       } catch (no_mesh const& error) {
@@ -220,7 +253,9 @@ class process_session {
     auto const missed = [&]() -> std::vector<rank_id> {
       if (net_) return net_->lost();
       auto all = absent_;
-      if (clock::now() - begun > of_.config_.patience + 2 * of_.config_.silence) {  // nobody watches over them: who has not signed in is lost
+      if (clock::now() - begun >
+          of_.config_.patience +
+              2 * of_.config_.silence) {  // nobody watches over them: who has not signed in is lost
         all = life.members;
         std::erase(all, of_.self_);
       } else if (life.before) {
@@ -241,14 +276,20 @@ class process_session {
     std::vector<rank_id> members;
     for (survivor const& s : left_) members.push_back(s.rank);
     lost_.clear();
-    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(), std::back_inserter(lost_));
-    life.whole = lost_.empty() && mine.whole && std::all_of(left_.begin(), left_.end(), [&](survivor const& s) { return s.note == mine.note(); });
+    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(),
+                        std::back_inserter(lost_));
+    life.whole = lost_.empty() && mine.whole &&
+                 std::all_of(left_.begin(), left_.end(),
+                             [&](survivor const& s) { return s.note == mine.note(); });
     life.completed = before_ + own.programs;
     life.members = std::move(members);
-    life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no witness any more
+    life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no
+                         // witness any more
     ++life.epoch;
   }
-  [[nodiscard]] static ticks in_ticks(clock::duration d) { return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count(); }
+  [[nodiscard]] static ticks in_ticks(clock::duration d) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+  }
 
   void live() {
     try {

@@ -10,8 +10,8 @@
 
 namespace shunt {
 
-/// A number line from `low` to `high` laid over pixels `from` to `to` (which may run downwards), linear or logarithmic.
-/// Its marks are round numbers: 1, 2 or 5 times a power of ten.
+/// A number line from `low` to `high` laid over pixels `from` to `to` (which may run downwards),
+/// linear or logarithmic. Its marks are round numbers: 1, 2 or 5 times a power of ten.
 class axis {
  public:
   /// A logarithmic axis needs 0 < low. An empty range is widened.
@@ -24,7 +24,8 @@ class axis {
   }
 
   [[nodiscard]] double operator()(double value) const {
-    double const share = logarithmic_ ? std::log(value / low_) / std::log(high_ / low_) : (value - low_) / (high_ - low_);
+    double const share = logarithmic_ ? std::log(value / low_) / std::log(high_ / low_)
+                                      : (value - low_) / (high_ - low_);
     return from_ + share * (to_ - from_);
   }
 
@@ -39,7 +40,8 @@ class axis {
       double const stride = std::max(1.0, std::ceil(decades / count));
       for (double e = std::floor(std::log10(low_)); e <= std::log10(high_); e += stride)
         for (double const f : factors)
-          if (double const v = f * std::pow(10, e); v >= low_ * (1 - 1e-9) && v <= high_ * (1 + 1e-9))
+          if (double const v = f * std::pow(10, e);
+              v >= low_ * (1 - 1e-9) && v <= high_ * (1 + 1e-9))
             found.emplace_back(v, shown(v, v));
       if (found.size() > 1) return found;
       found.clear();
@@ -63,7 +65,8 @@ class axis {
       int const exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) + 1e-12));
       return decimal(value / std::pow(10, exponent), 3) + "e" + std::to_string(exponent);
     }
-    return decimal(value, std::max(0, static_cast<int>(std::ceil(-std::log10(step) + 1e-9)) + (step < 1 ? 1 : 0)));
+    return decimal(value, std::max(0, static_cast<int>(std::ceil(-std::log10(step) + 1e-9)) +
+                                          (step < 1 ? 1 : 0)));
   }
 
   double low_, high_, from_, to_;

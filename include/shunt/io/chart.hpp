@@ -19,25 +19,29 @@ namespace shunt {
 struct series {
   std::string name{};
   std::vector<std::pair<double, double>> points{};  ///< x, y in drawing order
-  bool dashed = false;                               ///< to be seen on top of a line that it coincides with
+  bool dashed = false;  ///< to be seen on top of a line that it coincides with
 };
 
-/// Lines over one pair of axes. Up to eight lines are named at their right ends, more by a legend alone.
+/// Lines over one pair of axes. Up to eight lines are named at their right ends, more by a legend
+/// alone.
 struct line_chart {
   std::string title{}, x_label{}, y_label{};
   std::vector<series> lines{};
-  std::vector<std::pair<double, std::string>> events{};  ///< x and name of moments to mark, such as failures
+  std::vector<std::pair<double, std::string>>
+      events{};  ///< x and name of moments to mark, such as failures
   bool log_x = false, log_y = false;
-  bool from_zero = false;  ///< a linear y axis begins at 0
+  bool from_zero = false;            ///< a linear y axis begins at 0
   double width = 800, height = 420;  ///< pixels
 };
 
 /// Draws a line chart.
 inline void write_svg(std::ostream& out, line_chart const& chart) {
-  constexpr std::array<std::string_view, 8> colours{colour::blue, colour::vermilion, colour::green, colour::pink,
-                                                    colour::sky, colour::orange, colour::ink, colour::grey};
+  constexpr std::array<std::string_view, 8> colours{colour::blue, colour::vermilion, colour::green,
+                                                    colour::pink, colour::sky,       colour::orange,
+                                                    colour::ink,  colour::grey};
   auto const usable = [&](std::pair<double, double> const& p) {
-    return std::isfinite(p.first) && std::isfinite(p.second) && (!chart.log_x || p.first > 0) && (!chart.log_y || p.second > 0);
+    return std::isfinite(p.first) && std::isfinite(p.second) && (!chart.log_x || p.first > 0) &&
+           (!chart.log_y || p.second > 0);
   };
   constexpr double infinite = std::numeric_limits<double>::infinity();
   double low_x = infinite, high_x = -infinite, low_y = infinite, high_y = -infinite;
@@ -55,7 +59,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
     if (!chart.from_zero) low_y -= room;
   }
 
-  bool const several = chart.lines.size() > 1, direct = several && chart.lines.size() <= colours.size();
+  bool const several = chart.lines.size() > 1,
+             direct = several && chart.lines.size() <= colours.size();
   double name_width = 0;
   for (auto const& s : chart.lines) name_width = std::max(name_width, drawing::width_of(s.name));
   double const right = chart.width - (direct ? name_width + 28 : 24);
@@ -78,7 +83,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
   }
 
   drawing picture(chart.width, chart.height);
-  if (!chart.title.empty()) picture.text(left, 22, chart.title, anchor::start, colour::ink, 15, true);
+  if (!chart.title.empty())
+    picture.text(left, 22, chart.title, anchor::start, colour::ink, 15, true);
   auto const colour_of = [&](std::size_t i) { return colours[i % colours.size()]; };
   auto const dashed = [&](std::size_t i) { return chart.lines[i].dashed || i >= colours.size(); };
   for (std::size_t i = 0; i < places.size(); ++i) {
@@ -87,7 +93,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
     picture.text(x + 28, y + 4, chart.lines[i].name);
   }
 
-  axis const across(low_x, high_x, left, right, chart.log_x), up(low_y, high_y, bottom, top, chart.log_y);
+  axis const across(low_x, high_x, left, right, chart.log_x),
+      up(low_y, high_y, bottom, top, chart.log_y);
   for (auto const& [value, text] : up.marks(8)) {
     picture.line(left, up(value), right, up(value), colour::grid);
     picture.text(left - 8, up(value) + 4, text, anchor::end, colour::faint);
@@ -98,18 +105,24 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
   }
   picture.line(left, bottom, right, bottom, colour::faint);
   picture.text((left + right) / 2, chart.height - 10, chart.x_label, anchor::middle, colour::faint);
-  picture.text(18, (top + bottom) / 2, chart.y_label, anchor::middle, colour::faint, drawing::font_size, false, true);
+  picture.text(18, (top + bottom) / 2, chart.y_label, anchor::middle, colour::faint,
+               drawing::font_size, false, true);
 
-  std::array<double, 2> free_from{left - 60, left - 60};  // names of moments stand in two rows above the plot, where there is room
+  std::array<double, 2> free_from{
+      left - 60,
+      left - 60};  // names of moments stand in two rows above the plot, where there is room
   for (auto const& [x, name] : chart.events) {
     if (!(x >= low_x && x <= high_x)) continue;
     double const half = drawing::width_of(name, 11) / 2;
-    auto const room = std::find_if(free_from.begin(), free_from.end(), [&](double f) { return f <= across(x) - half; });
+    auto const room = std::find_if(free_from.begin(), free_from.end(),
+                                   [&](double f) { return f <= across(x) - half; });
     auto const row = static_cast<std::size_t>(room - free_from.begin());
     bool const named = row < free_from.size();
-    picture.line(across(x), top - (named ? 4 + 13 * static_cast<double>(row) : 0), across(x), bottom, colour::faint, 1, true);
+    picture.line(across(x), top - (named ? 4 + 13 * static_cast<double>(row) : 0), across(x),
+                 bottom, colour::faint, 1, true);
     if (!named) continue;
-    picture.text(across(x), top - 7 - 13 * static_cast<double>(row), name, anchor::middle, colour::faint, 11);
+    picture.text(across(x), top - 7 - 13 * static_cast<double>(row), name, anchor::middle,
+                 colour::faint, 11);
     free_from[row] = across(x) + half + 8;
   }
 
@@ -140,12 +153,17 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
     if (any && direct) labels.push_back({last.second, i});
   }
 
-  // Names at the ends of the lines, pushed apart: downwards in order, then back up from the lower edge.
-  std::sort(labels.begin(), labels.end(), [](label const& a, label const& b) { return std::pair(a.y, a.line) < std::pair(b.y, b.line); });
+  // Names at the ends of the lines, pushed apart: downwards in order, then back up from the lower
+  // edge.
+  std::sort(labels.begin(), labels.end(), [](label const& a, label const& b) {
+    return std::pair(a.y, a.line) < std::pair(b.y, b.line);
+  });
   constexpr double height = 15;
-  for (std::size_t i = 1; i < labels.size(); ++i) labels[i].y = std::max(labels[i].y, labels[i - 1].y + height);
+  for (std::size_t i = 1; i < labels.size(); ++i)
+    labels[i].y = std::max(labels[i].y, labels[i - 1].y + height);
   double limit = bottom;
-  for (auto l = labels.rbegin(); l != labels.rend(); ++l) l->y = std::min(l->y, limit), limit = l->y - height;
+  for (auto l = labels.rbegin(); l != labels.rend(); ++l)
+    l->y = std::min(l->y, limit), limit = l->y - height;
   for (auto const& l : labels) {
     picture.line(right + 4, l.y, right + 16, l.y, colour_of(l.line), 2, dashed(l.line));
     picture.text(right + 20, l.y + 4, chart.lines[l.line].name);

@@ -17,21 +17,27 @@
 
 namespace shunt {
 
-/// A rectangular table of whole numbers, for example expert loads: one row a layer, one column an expert.
+/// A rectangular table of whole numbers, for example expert loads: one row a layer, one column an
+/// expert.
 struct integer_table {
   std::size_t columns = 0;
   std::vector<std::int64_t> values{};  ///< rows x columns, row by row
 
   [[nodiscard]] std::size_t rows() const { return columns == 0 ? 0 : values.size() / columns; }
-  [[nodiscard]] std::span<std::int64_t const> row(std::size_t r) const { return std::span(values).subspan(r * columns, columns); }
+  [[nodiscard]] std::span<std::int64_t const> row(std::size_t r) const {
+    return std::span(values).subspan(r * columns, columns);
+  }
   bool operator==(integer_table const&) const = default;
 };
 
-/// Reads comma-separated whole numbers without a header; blanks around a number, a carriage return before the line's end and a missing
-/// end of the last line are fine, and nothing else is. Throws invalid_problem, naming `name`, the row and the column (counted from 1)
-/// and what stands there: nothing at all, an empty row, rows of different lengths, text, a number below `least` or beyond 64 bits.
-[[nodiscard]] inline integer_table read_csv(std::istream& in, std::string const& name,
-                                            std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
+/// Reads comma-separated whole numbers without a header; blanks around a number, a carriage return
+/// before the line's end and a missing end of the last line are fine, and nothing else is. Throws
+/// invalid_problem, naming `name`, the row and the column (counted from 1) and what stands there:
+/// nothing at all, an empty row, rows of different lengths, text, a number below `least` or beyond
+/// 64 bits.
+[[nodiscard]] inline integer_table read_csv(
+    std::istream& in, std::string const& name,
+    std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
   integer_table table;
   std::string line;
   std::size_t row = 0;
@@ -46,21 +52,25 @@ struct integer_table {
       begin = end + 1;
       while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
       while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
-      auto const refuse = [&](std::string const& why) { throw invalid_problem(at + ", column " + std::to_string(column + 1), why); };
+      auto const refuse = [&](std::string const& why) {
+        throw invalid_problem(at + ", column " + std::to_string(column + 1), why);
+      };
       if (item.empty()) refuse("is empty");
       std::int64_t value = 0;
       auto const [stop, error] = std::from_chars(item.data(), item.data() + item.size(), value);
       std::string shown(item.substr(0, 40));
       for (char& c : shown)
         if (static_cast<unsigned char>(c) < ' ') c = ' ';
-      if (error == std::errc::invalid_argument || stop != item.data() + item.size()) refuse('"' + shown + "\" is not a whole number");
+      if (error == std::errc::invalid_argument || stop != item.data() + item.size())
+        refuse('"' + shown + "\" is not a whole number");
       if (error == std::errc::result_out_of_range) refuse(shown + " is beyond 64 bits");
       if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown);
       table.values.push_back(value);
     }
     if (row == 1) table.columns = column;
     if (column != table.columns)
-      throw invalid_problem(at, "has " + std::to_string(column) + " values, the first row has " + std::to_string(table.columns));
+      throw invalid_problem(at, "has " + std::to_string(column) + " values, the first row has " +
+                                    std::to_string(table.columns));
   }
   if (in.bad()) throw invalid_problem(name, "can't be read");
   if (row == 0) throw invalid_problem(name, "is empty");
@@ -68,10 +78,12 @@ struct integer_table {
 }
 
 /// The same from a file; a file that can't be opened or read is an invalid_problem too.
-[[nodiscard]] inline integer_table read_csv_file(std::string const& path, std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
+[[nodiscard]] inline integer_table read_csv_file(
+    std::string const& path, std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw invalid_problem(path, "can't be opened");
-  if (in.peek() == std::ifstream::traits_type::eof() && in.bad()) throw invalid_problem(path, "can't be read");
+  if (in.peek() == std::ifstream::traits_type::eof() && in.bad())
+    throw invalid_problem(path, "can't be read");
   return read_csv(in, path, least);
 }
 
@@ -79,7 +91,8 @@ struct integer_table {
 inline void write_csv(std::ostream& out, integer_table const& table) {
   for (std::size_t r = 0; r < table.rows(); ++r)
     for (std::size_t c = 0; c < table.columns; ++c)
-      out << (c == 0 ? "" : ",") << std::to_string(table.row(r)[c]) << (c + 1 == table.columns ? "\n" : "");
+      out << (c == 0 ? "" : ",") << std::to_string(table.row(r)[c])
+          << (c + 1 == table.columns ? "\n" : "");
 }
 
 }  // namespace shunt

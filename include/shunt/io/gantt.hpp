@@ -17,8 +17,9 @@
 
 namespace shunt {
 
-/// A Gantt chart before it is drawn: who was busy with what from when to when. Plans and measurements become the same chart, so they
-/// look alike side by side; to compare them to scale, give both the same span.
+/// A Gantt chart before it is drawn: who was busy with what from when to when. Plans and
+/// measurements become the same chart, so they look alike side by side; to compare them to scale,
+/// give both the same span.
 struct gantt {
   struct row {
     std::string label{};
@@ -32,9 +33,14 @@ struct gantt {
     opcode code = opcode::compute;
     operation op{};
     std::int32_t iteration = 0;
-    bool rerouted = false;  ///< the micro-batch belongs to another pipeline, op.pipeline
-    std::int32_t chunk = 0;  ///< which of its rank's seats computes, counted from 0: a later chunk of the model, or the other direction
-    enum class share : std::uint8_t { whole, first, second } part = share::whole;  ///< of an overlapped pair, which follow each other
+    bool rerouted = false;   ///< the micro-batch belongs to another pipeline, op.pipeline
+    std::int32_t chunk = 0;  ///< which of its rank's seats computes, counted from 0: a later chunk
+                             ///< of the model, or the other direction
+    enum class share : std::uint8_t {
+      whole,
+      first,
+      second
+    } part = share::whole;  ///< of an overlapped pair, which follow each other
     constexpr bool operator==(bar const&) const = default;
   };
 
@@ -42,21 +48,24 @@ struct gantt {
   std::vector<bar> bars{};
   bool bidirectional = false;  ///< chunks are directions: pipelines that share their ranks
   ticks start = 0;
-  ticks end = 0;               ///< the time axis runs from start to end and counts from start
+  ticks end = 0;                ///< the time axis runs from start to end and counts from start
   double seconds_per_tick = 0;  ///< 0: the axis counts ticks
   bool operator==(gantt const&) const = default;
 };
 
 /// The events of iterations first..last of a timeline.
-[[nodiscard]] inline timeline iterations_of(timeline const& all, std::int32_t first, std::int32_t last) {
+[[nodiscard]] inline timeline iterations_of(timeline const& all, std::int32_t first,
+                                            std::int32_t last) {
   timeline some{.seconds_per_tick = all.seconds_per_tick};
   for (auto const& e : all.events)
     if (e.iteration >= first && e.iteration <= last) some.events.push_back(e);
   return some;
 }
 
-/// The timeline that a schedule with its times promises: computations alone, in ticks. `iteration` is what its events say.
-[[nodiscard]] inline timeline timeline_of(pipeline_schedule const& plan, timetable const& table, std::int32_t iteration = 0) {
+/// The timeline that a schedule with its times promises: computations alone, in ticks. `iteration`
+/// is what its events say.
+[[nodiscard]] inline timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
+                                          std::int32_t iteration = 0) {
   timeline promised;
   for (rank_id r : ids<rank_id>(plan.order.size()))
     for (std::size_t i = 0; i < plan.order[r].size(); ++i)
@@ -75,22 +84,30 @@ namespace detail {
 inline void find_pairs(gantt& chart) {
   for (std::size_t i = 1; i < chart.bars.size(); ++i) {
     auto &a = chart.bars[i - 1], &b = chart.bars[i];
-    bool const computed = a.code == opcode::compute && b.code == opcode::compute && a.op.kind != op_kind::step && b.op.kind != op_kind::step;
-    if (!computed || a.row != b.row || a.start != b.start || a.end != b.end || a.start == a.end || a.part != gantt::bar::share::whole) continue;
+    bool const computed = a.code == opcode::compute && b.code == opcode::compute &&
+                          a.op.kind != op_kind::step && b.op.kind != op_kind::step;
+    if (!computed || a.row != b.row || a.start != b.start || a.end != b.end || a.start == a.end ||
+        a.part != gantt::bar::share::whole)
+      continue;
     a.part = gantt::bar::share::first;
     b.part = gantt::bar::share::second;
   }
 }
 
-/// What a row is called: "0:2", seat by seat, where a rank has one; "rank 2: stages 2, 5" where it has chunks of the only pipeline;
-/// "rank 2: 0:2, 1:5" otherwise. After four seats the rest is counted.
-[[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r, std::vector<worker> const& seats) {
+/// What a row is called: "0:2", seat by seat, where a rank has one; "rank 2: stages 2, 5" where it
+/// has chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four seats the rest is
+/// counted.
+[[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r,
+                                         std::vector<worker> const& seats) {
   auto const seat = [&](worker const& w) {
-    return (job.pipelines > 1 || seats.size() == 1 ? std::to_string(w.pipeline.value()) + ":" : std::string()) + std::to_string(w.stage.value());
+    return (job.pipelines > 1 || seats.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
+                                                   : std::string()) +
+           std::to_string(w.stage.value());
   };
   if (seats.size() == 1) return seat(seats[0]);
   std::string name = "rank " + std::to_string(r.value()) + (job.pipelines > 1 ? ": " : ": stages ");
-  for (std::size_t i = 0; i < std::min<std::size_t>(seats.size(), 4); ++i) name += (i > 0 ? ", " : "") + seat(seats[i]);
+  for (std::size_t i = 0; i < std::min<std::size_t>(seats.size(), 4); ++i)
+    name += (i > 0 ? ", " : "") + seat(seats[i]);
   if (seats.size() > 4) name += " + " + std::to_string(seats.size() - 4);
   return name;
 }
@@ -118,8 +135,10 @@ inline void find_pairs(gantt& chart) {
   return chart;
 }
 
-/// One row a rank of the job, labelled with its seats; dead ones are grey from the end of their last event on.
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events, bool transfers = false) {
+/// One row a rank of the job, labelled with its seats; dead ones are grey from the end of their
+/// last event on.
+[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events,
+                                    bool transfers = false) {
   auto chart = gantt_of(events, transfers);
   chart.rows.clear();
   chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
@@ -139,7 +158,10 @@ inline void find_pairs(gantt& chart) {
       auto const& own = seats[e.rank];
       auto const seat = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
       bar.rerouted = seat == own.end();
-      auto const host = bar.rerouted ? std::find_if(own.begin(), own.end(), [&](worker const& w) { return w.stage == e.op.stage; }) : seat;
+      auto const host = bar.rerouted
+                            ? std::find_if(own.begin(), own.end(),
+                                           [&](worker const& w) { return w.stage == e.op.stage; })
+                            : seat;
       bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
     }
     if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);
@@ -147,7 +169,8 @@ inline void find_pairs(gantt& chart) {
   return chart;
 }
 
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan, timetable const& table) {
+[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
+                                    timetable const& table) {
   return gantt_of(job, timeline_of(plan, table));
 }
 

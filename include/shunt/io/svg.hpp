@@ -70,7 +70,8 @@ struct paint {
 
 /// The outline of a micro-batch that belongs to another pipeline.
 [[nodiscard]] constexpr std::string_view outline_of(pipeline_id owner) {
-  constexpr std::array<std::string_view, 6> outlines{"#000000", "#003f7d", "#8c0014", "#4a1a78", "#004d38", "#6b3500"};
+  constexpr std::array<std::string_view, 6> outlines{"#000000", "#003f7d", "#8c0014",
+                                                     "#4a1a78", "#004d38", "#6b3500"};
   return outlines[owner.index() % outlines.size()];
 }
 
@@ -81,7 +82,8 @@ struct paint {
   return b.code == opcode::compute && b.op.kind < op_kind::step;
 }
 
-/// What the time axis counts: a unit in which the span has at most five digits before the point, and ticks in one of it.
+/// What the time axis counts: a unit in which the span has at most five digits before the point,
+/// and ticks in one of it.
 [[nodiscard]] inline std::pair<std::string, double> unit_of(double seconds_per_tick, double span) {
   if (seconds_per_tick <= 0) return {"ticks", 1};
   double const seconds = span * seconds_per_tick;
@@ -92,17 +94,22 @@ struct paint {
 
 }  // namespace detail
 
-/// Draws a Gantt chart: one row a worker, one colour a kind, the micro-batch's number where there is room. Re-routed micro-batches are
-/// hatched and outlined in the colour of the pipeline that owns them; later chunks of a rank, and the pipeline that runs from the last
-/// rank to the first, are lighter and marked; overlapped pairs share the height of a row; dead workers are grey.
+/// Draws a Gantt chart: one row a worker, one colour a kind, the micro-batch's number where there
+/// is room. Re-routed micro-batches are hatched and outlined in the colour of the pipeline that
+/// owns them; later chunks of a rank, and the pipeline that runs from the last rank to the first,
+/// are lighter and marked; overlapped pairs share the height of a row; dead workers are grey.
 inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& style = {}) {
   auto const rows = static_cast<double>(chart.rows.size());
-  double const row_height = style.row_height > 0 ? style.row_height : rows <= 40 ? 24 : rows <= 128 ? 12 : 5;
+  double const row_height = style.row_height > 0 ? style.row_height
+                            : rows <= 40         ? 24
+                            : rows <= 128        ? 12
+                                                 : 5;
   double const gap = row_height >= 12 ? 2 : row_height >= 5 ? 1 : 0;
   double label_width = drawing::width_of("worker");
   for (auto const& r : chart.rows) label_width = std::max(label_width, drawing::width_of(r.label));
 
-  // What the legend explains, in the order in which kinds are numbered, then the pipelines whose micro-batches moved.
+  // What the legend explains, in the order in which kinds are numbered, then the pipelines whose
+  // micro-batches moved.
   std::set<std::pair<opcode, op_kind>> kinds;
   std::set<pipeline_id> owners;
   std::set<std::int32_t> chunks;
@@ -110,7 +117,8 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   for (auto const& b : chart.bars) {
     if (detail::has_microbatch(b)) chunks.insert(b.chunk);
     pairs = pairs || b.part != gantt::bar::share::whole;
-    if (b.end > b.start) kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
+    if (b.end > b.start)
+      kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
     if (b.rerouted) owners.insert(b.op.pipeline);
   }
   struct entry {
@@ -130,12 +138,16 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     for (auto const chunk : chunks) {
       std::string name = "chunk " + std::to_string(chunk);
       if (chart.bidirectional) name = chunk == 0 ? "first rank to last" : "last rank to first";
-      legend.push_back({.text = std::move(name), .fill = detail::tinted(colour::grey, chunk), .chunk = chunk});
+      legend.push_back(
+          {.text = std::move(name), .fill = detail::tinted(colour::grey, chunk), .chunk = chunk});
     }
-  if (pairs) legend.push_back({.text = "overlapped pair", .fill = std::string(colour::sky), .split = true});
+  if (pairs)
+    legend.push_back({.text = "overlapped pair", .fill = std::string(colour::sky), .split = true});
   for (auto const owner : owners)
-    legend.push_back({"re-routed from pipeline " + std::to_string(owner.value()), std::string(colour::paper), detail::outline_of(owner), true});
-  if (std::any_of(chart.rows.begin(), chart.rows.end(), [](auto const& r) { return r.dead_from.has_value(); }))
+    legend.push_back({"re-routed from pipeline " + std::to_string(owner.value()),
+                      std::string(colour::paper), detail::outline_of(owner), true});
+  if (std::any_of(chart.rows.begin(), chart.rows.end(),
+                  [](auto const& r) { return r.dead_from.has_value(); }))
     legend.push_back({"dead", std::string(colour::grid)});
 
   double const left = 16 + label_width + 8, right = style.width - 24;
@@ -151,10 +163,13 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   double const top = y + (legend.empty() ? 0 : 26), bottom = top + rows * row_height;
 
   drawing picture(style.width, bottom + 48);
-  if (!style.title.empty()) picture.text(left, 22, style.title, anchor::start, colour::ink, 15, true);
-  // Besides its lighter shade a later chunk has as many strokes in its upper left corner as chunks are before it.
+  if (!style.title.empty())
+    picture.text(left, 22, style.title, anchor::start, colour::ink, 15, true);
+  // Besides its lighter shade a later chunk has as many strokes in its upper left corner as chunks
+  // are before it.
   auto const mark_chunk = [&](double from, double at, double w, std::int32_t chunk) {
-    for (double k = 0; k < chunk && k < 7 && 2 + 3 * k + 1.5 < w; ++k) picture.rectangle(from + 1.5 + 3 * k, at + 1, 1.5, 4, colour::ink);
+    for (double k = 0; k < chunk && k < 7 && 2 + 3 * k + 1.5 < w; ++k)
+      picture.rectangle(from + 1.5 + 3 * k, at + 1, 1.5, 4, colour::ink);
   };
   for (std::size_t i = 0; i < legend.size(); ++i) {
     auto const& [lx, ly] = places[i];
@@ -179,14 +194,17 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
       double const from = std::clamp(at(*dead), left, right);
       picture.rectangle(from, ry, right - from, row_height - gap, colour::grid);
       if (row_height >= 16 && right - from > 40)
-        picture.text((from + right) / 2, ry + row_height / 2 + 3, "dead", anchor::middle, colour::faint);
+        picture.text((from + right) / 2, ry + row_height / 2 + 3, "dead", anchor::middle,
+                     colour::faint);
     }
     if (r % label_every == 0)
-      picture.text(left - 8, ry + (row_height - gap) / 2 + 4, chart.rows[r].label, anchor::end, dead ? colour::grey : colour::ink,
+      picture.text(left - 8, ry + (row_height - gap) / 2 + 4, chart.rows[r].label, anchor::end,
+                   dead ? colour::grey : colour::ink,
                    std::min(drawing::font_size, std::max(8.0, row_height)));
   }
   picture.text(left - 8, top - 5, "worker", anchor::end, colour::faint, 10);
-  for (auto const& [value, text] : time.marks(12)) picture.line(time(value), top, time(value), bottom + 4, colour::grid);
+  for (auto const& [value, text] : time.marks(12))
+    picture.line(time(value), top, time(value), bottom + 4, colour::grid);
 
   for (auto const& b : chart.bars) {
     ticks const start = std::max(b.start, chart.start), end = std::min(b.end, chart.end);
@@ -194,16 +212,21 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     double const from = at(start), to = at(end);
     bool const thin = b.code != opcode::compute;  // a transfer: under the row's computations
     bool const half = b.part != gantt::bar::share::whole;
-    double const h = thin ? std::max(1.0, (row_height - gap) / 5) : (row_height - gap) / (half ? 2 : 1);
+    double const h =
+        thin ? std::max(1.0, (row_height - gap) / 5) : (row_height - gap) / (half ? 2 : 1);
     double const w = std::max(0.5, to - from - (to - from > 4 ? 1 : 0));
-    double const by = top + static_cast<double>(b.row) * row_height + (b.part == gantt::bar::share::first ? 0 : row_height - gap - h);
+    double const by = top + static_cast<double>(b.row) * row_height +
+                      (b.part == gantt::bar::share::first ? 0 : row_height - gap - h);
     auto const [colour_of_kind, ink_of_kind] = detail::paint_of(b.code, b.op.kind);
     bool const microbatch = detail::has_microbatch(b);
     auto const fill = detail::tinted(colour_of_kind, microbatch ? b.chunk : 0);
     auto const ink = microbatch && b.chunk > 0 ? colour::ink : ink_of_kind;
-    std::string const owned = std::to_string(b.op.pipeline.value()) + ":" + std::to_string(b.op.microbatch.value());
+    std::string const owned =
+        std::to_string(b.op.pipeline.value()) + ":" + std::to_string(b.op.microbatch.value());
     std::string tip = detail::name_of(b);
-    if (microbatch) tip += " of micro-batch " + owned + (chunks.size() > 1 ? " at stage " + std::to_string(b.op.stage.value()) : "");
+    if (microbatch)
+      tip += " of micro-batch " + owned +
+             (chunks.size() > 1 ? " at stage " + std::to_string(b.op.stage.value()) : "");
     tip += ", " + decimal(static_cast<double>(b.start - chart.start) / unit_ticks, 3) + " to " +
            decimal(static_cast<double>(b.end - chart.start) / unit_ticks, 3) + " " + unit;
     picture.rectangle(from, by, w, h, fill, colour::none, 1, tip);
@@ -215,29 +238,34 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     if (!microbatch) continue;
     if (w >= 9 && h >= 8) mark_chunk(from, by, w, b.chunk);
     double const size = std::min(11.0, h - 2);
-    for (auto const& text : {b.rerouted ? owned : std::to_string(b.op.microbatch.value()), std::to_string(b.op.microbatch.value())}) {
+    for (auto const& text : {b.rerouted ? owned : std::to_string(b.op.microbatch.value()),
+                             std::to_string(b.op.microbatch.value())}) {
       double const tw = drawing::width_of(text, size);
       if (size < 8 || tw + 2 > w) continue;
       double const middle = from + w / 2;
-      if (b.rerouted) picture.rectangle(middle - tw / 2 - 1, by + h / 2 - size / 2 - 0.5, tw + 2, size + 1, fill);
+      if (b.rerouted)
+        picture.rectangle(middle - tw / 2 - 1, by + h / 2 - size / 2 - 0.5, tw + 2, size + 1, fill);
       picture.text(middle, by + h / 2 + size * 0.36, text, anchor::middle, ink, size);
       break;
     }
   }
 
   picture.line(left, bottom + 2, right, bottom + 2, colour::faint);
-  for (auto const& [value, text] : time.marks(12)) picture.text(time(value), bottom + 18, text, anchor::middle, colour::faint);
-  picture.text((left + right) / 2, bottom + 38, "time [" + unit + "]", anchor::middle, colour::faint);
+  for (auto const& [value, text] : time.marks(12))
+    picture.text(time(value), bottom + 18, text, anchor::middle, colour::faint);
+  picture.text((left + right) / 2, bottom + 38, "time [" + unit + "]", anchor::middle,
+               colour::faint);
   out << picture;
 }
 
 /// A schedule with its times, on the workers of its job.
-inline void write_svg(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan, timetable const& table,
-                      gantt_style const& style = {}) {
+inline void write_svg(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
+                      timetable const& table, gantt_style const& style = {}) {
   write_svg(out, gantt_of(job, plan, table), style);
 }
 /// What happened, or is predicted to happen, on the workers of a job; or, without a job, on ranks.
-inline void write_svg(std::ostream& out, pipeline_job const& job, timeline const& events, gantt_style const& style = {}) {
+inline void write_svg(std::ostream& out, pipeline_job const& job, timeline const& events,
+                      gantt_style const& style = {}) {
   write_svg(out, gantt_of(job, events), style);
 }
 inline void write_svg(std::ostream& out, timeline const& events, gantt_style const& style = {}) {

@@ -15,31 +15,40 @@
 /// Placements as EPLB's arrays in JSON, under EPLB's names.
 namespace shunt {
 
-/// {"phy2log": layers x slots, "log2phy": layers x experts x most replicas, -1 where there is none, "logcnt": layers x experts}
+/// {"phy2log": layers x slots, "log2phy": layers x experts x most replicas, -1 where there is none,
+/// "logcnt": layers x experts}
 inline void to_json(nlohmann::json& j, physical_map const& map) {
   auto slots_of = nlohmann::json::array();
-  auto const depth = static_cast<std::size_t>(map.most_replicas), experts = static_cast<std::size_t>(map.experts);
+  auto const depth = static_cast<std::size_t>(map.most_replicas),
+             experts = static_cast<std::size_t>(map.experts);
   for (std::size_t i = 0; i < map.replica_counts.size(); ++i) {
     if (i % experts == 0) slots_of.push_back(nlohmann::json::array());
     auto const first = map.logical_to_physical.begin() + static_cast<std::ptrdiff_t>(i * depth);
-    slots_of.back().push_back(std::vector<std::int32_t>(first, first + static_cast<std::ptrdiff_t>(depth)));
+    slots_of.back().push_back(
+        std::vector<std::int32_t>(first, first + static_cast<std::ptrdiff_t>(depth)));
   }
   j = {{"phy2log", detail::rows_of(map.physical_to_logical, map.slots, detail::same)},
        {"log2phy", std::move(slots_of)},
        {"logcnt", detail::rows_of(map.replica_counts, map.experts, detail::same)}};
 }
 
-/// "log2phy" and "logcnt" may be missing, and the number of experts then is one more than the largest in "phy2log". What the arrays say
-/// isn't compared here: placement_of does that. Throws invalid_problem, naming the path: no list, rows of different lengths, no whole number.
+/// "log2phy" and "logcnt" may be missing, and the number of experts then is one more than the
+/// largest in "phy2log". What the arrays say isn't compared here: placement_of does that. Throws
+/// invalid_problem, naming the path: no list, rows of different lengths, no whole number.
 inline void read(json_reader const& here, physical_map& map) {
   here.only({"phy2log", "log2phy", "logcnt"});
   map = {};
-  auto const table = [](json_reader const& list, std::vector<std::int32_t>& values, std::int32_t least) {
+  auto const table = [](json_reader const& list, std::vector<std::int32_t>& values,
+                        std::int32_t least) {
     std::int32_t rows = 0, width = -1;
     list.each([&](json_reader const& row) {
       std::int32_t found = 0;
-      row.each([&](json_reader const& item) { values.push_back(item.integer<std::int32_t>(least)), ++found; });
-      if (rows++ > 0 && found != width) row.refuse("has " + std::to_string(found) + " values, the first has " + std::to_string(width));
+      row.each([&](json_reader const& item) {
+        values.push_back(item.integer<std::int32_t>(least)), ++found;
+      });
+      if (rows++ > 0 && found != width)
+        row.refuse("has " + std::to_string(found) + " values, the first has " +
+                   std::to_string(width));
       width = found;
     });
     return std::pair(rows, std::max(width, 0));
@@ -48,7 +57,9 @@ inline void read(json_reader const& here, physical_map& map) {
   for (auto const e : map.physical_to_logical) map.experts = std::max(map.experts, e + 1);
   if (here.has("logcnt")) {
     auto const [rows, experts] = table(here["logcnt"], map.replica_counts, 0);
-    if (rows != map.layers) here["logcnt"].refuse("has " + std::to_string(rows) + " layers, phy2log has " + std::to_string(map.layers));
+    if (rows != map.layers)
+      here["logcnt"].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
+                            std::to_string(map.layers));
     map.experts = std::max(map.experts, experts);
   }
   if (!here.has("log2phy")) return;
@@ -60,10 +71,15 @@ inline void read(json_reader const& here, physical_map& map) {
       map.experts = std::max(map.experts, experts);
     }
     if (depth != map.most_replicas)
-      layer.refuse("has " + std::to_string(depth) + " slots an expert, the first has " + std::to_string(map.most_replicas));
-    if (experts != map.experts) layer.refuse("has " + std::to_string(experts) + " experts, must have " + std::to_string(map.experts));
+      layer.refuse("has " + std::to_string(depth) + " slots an expert, the first has " +
+                   std::to_string(map.most_replicas));
+    if (experts != map.experts)
+      layer.refuse("has " + std::to_string(experts) + " experts, must have " +
+                   std::to_string(map.experts));
   });
-  if (rows != map.layers) here["log2phy"].refuse("has " + std::to_string(rows) + " layers, phy2log has " + std::to_string(map.layers));
+  if (rows != map.layers)
+    here["log2phy"].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
+                           std::to_string(map.layers));
 }
 
 }  // namespace shunt

@@ -11,8 +11,9 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-/// Pipeline jobs and schedules as JSON: `nlohmann::json document = job;` and `document.get<shunt::pipeline_job>()`, which throws
-/// invalid_problem, naming the path in the document. What was written reads back equal. Reading checks the form alone; `validate` and
+/// Pipeline jobs and schedules as JSON: `nlohmann::json document = job;` and
+/// `document.get<shunt::pipeline_job>()`, which throws invalid_problem, naming the path in the
+/// document. What was written reads back equal. Reading checks the form alone; `validate` and
 /// `check` judge the content.
 namespace shunt {
 
@@ -20,18 +21,23 @@ inline constexpr int op_kinds = static_cast<int>(op_kind::step_again) + 1;
 
 /// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
 inline void to_json(nlohmann::json& j, operation const& op) {
-  j = {{"kind", to_string(op.kind)}, {"pipeline", op.pipeline.value()}, {"stage", op.stage.value()}, {"microbatch", op.microbatch.value()}};
+  j = {{"kind", to_string(op.kind)},
+       {"pipeline", op.pipeline.value()},
+       {"stage", op.stage.value()},
+       {"microbatch", op.microbatch.value()}};
 }
 inline void read(json_reader const& here, operation& op) {
   here.only({"kind", "pipeline", "stage", "microbatch"});
-  op = {here["kind"].name<op_kind>(op_kinds), here["pipeline"].id<pipeline_id>(), here["stage"].id<stage_id>(),
-        here["microbatch"].id<microbatch_id>()};
+  op = {here["kind"].name<op_kind>(op_kinds), here["pipeline"].id<pipeline_id>(),
+        here["stage"].id<stage_id>(), here["microbatch"].id<microbatch_id>()};
 }
 
 /// One number, or a list of one a stage.
 inline void to_json(nlohmann::json& j, per_stage const& costs) {
-  if (costs.size() == 1) j = costs[0];
-  else j = costs.values();
+  if (costs.size() == 1)
+    j = costs[0];
+  else
+    j = costs.values();
 }
 inline void read(json_reader const& here, per_stage& costs) {
   if (!here.is_list()) {
@@ -43,12 +49,15 @@ inline void read(json_reader const& here, per_stage& costs) {
   costs = per_stage(std::move(values));
 }
 
-/// The same number between all ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8}.
+/// The same number between all ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node":
+/// 8}.
 inline void to_json(nlohmann::json& j, transfer_times const& t) {
   if (t == transfer_times(t.within_node))
     j = t.within_node;
   else
-    j = {{"within_node", t.within_node}, {"between_nodes", t.between_nodes}, {"ranks_per_node", t.ranks_per_node}};
+    j = {{"within_node", t.within_node},
+         {"between_nodes", t.between_nodes},
+         {"ranks_per_node", t.ranks_per_node}};
 }
 inline void read(json_reader const& here, transfer_times& t) {
   if (here.is_number()) {
@@ -56,10 +65,12 @@ inline void read(json_reader const& here, transfer_times& t) {
     return;
   }
   here.only({"within_node", "between_nodes", "ranks_per_node"});
-  t = {here["within_node"].integer<ticks>(), here["between_nodes"].integer<ticks>(), here["ranks_per_node"].integer<std::int32_t>()};
+  t = {here["within_node"].integer<ticks>(), here["between_nodes"].integer<ticks>(),
+       here["ranks_per_node"].integer<std::int32_t>()};
 }
 
-/// "linear", "bidirectional", {"looped": chunks}, {"wave": chunks} or {"custom": [rank of each seat]}.
+/// "linear", "bidirectional", {"looped": chunks}, {"wave": chunks} or {"custom": [rank of each
+/// seat]}.
 inline void to_json(nlohmann::json& j, stage_layout const& layout) {
   using shape = stage_layout::shape;
   switch (layout.form()) {
@@ -79,7 +90,8 @@ inline void read(json_reader const& here, stage_layout& layout) {
   } else if (here.is_text("bidirectional")) {
     layout = stage_layout::bidirectional();
   } else if (here.is_text()) {
-    here.refuse("is no layout: linear, bidirectional, {looped: chunks}, {wave: chunks} or {custom: [ranks]}");
+    here.refuse("is no layout: linear, bidirectional, {looped: chunks}, {wave: chunks} or {custom: "
+                "[ranks]}");
   } else if (here.has("looped")) {
     here.only({"looped"});
     layout = stage_layout::looped(here["looped"].integer<std::int32_t>());
@@ -119,15 +131,18 @@ inline void to_json(nlohmann::json& j, pipeline_job const& job) {
 }
 /// Whatever follows the three sizes may be left out; they then have their defaults.
 inline void read(json_reader const& here, pipeline_job& job) {
-  here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash", "memory", "dead"});
+  here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash",
+             "memory", "dead"});
   job = {.pipelines = here["pipelines"].integer<std::int32_t>(),
          .stages = here["stages"].integer<std::int32_t>(),
          .microbatches = here["microbatches"].integer<std::int32_t>()};
   if (here.has("costs")) {
     auto const costs = here["costs"];
     costs.only({"forward", "backward_input", "backward_weight", "step", "overlap_gain"});
-    for (auto const& [key, target] : {std::pair{"forward", &job.costs.forward}, std::pair{"backward_input", &job.costs.backward_input},
-                                      std::pair{"backward_weight", &job.costs.backward_weight}, std::pair{"step", &job.costs.step}})
+    for (auto const& [key, target] : {std::pair{"forward", &job.costs.forward},
+                                      std::pair{"backward_input", &job.costs.backward_input},
+                                      std::pair{"backward_weight", &job.costs.backward_weight},
+                                      std::pair{"step", &job.costs.step}})
       if (costs.has(key)) read(costs[key], *target);
     if (costs.has("overlap_gain")) job.costs.overlap_gain = costs["overlap_gain"].integer<ticks>();
   }
@@ -141,21 +156,27 @@ inline void read(json_reader const& here, pipeline_job& job) {
   }
   if (here.has("memory")) {
     auto const memory = here["memory"];
-    if (memory.is_text("none")) job.memory = stash_cap::none();
-    else if (memory.is_text("1f1b")) job.memory = stash_cap::one_f_one_b();
-    else if (!memory.is_list()) job.memory = stash_cap::per_worker(memory.integer<std::int64_t>());
+    if (memory.is_text("none"))
+      job.memory = stash_cap::none();
+    else if (memory.is_text("1f1b"))
+      job.memory = stash_cap::one_f_one_b();
+    else if (!memory.is_list())
+      job.memory = stash_cap::per_worker(memory.integer<std::int64_t>());
     else {
       std::vector<std::int64_t> limits;
-      memory.each([&](json_reader const& limit) { limits.push_back(limit.integer<std::int64_t>()); });
+      memory.each(
+          [&](json_reader const& limit) { limits.push_back(limit.integer<std::int64_t>()); });
       job.memory = stash_cap::per_rank(std::move(limits));
     }
   }
   if (here.has("dead"))
-    here["dead"].each([&](json_reader const& w) { job.dead.push_back({w.item(0, 2).id<pipeline_id>(), w.item(1, 2).id<stage_id>()}); });
+    here["dead"].each([&](json_reader const& w) {
+      job.dead.push_back({w.item(0, 2).id<pipeline_id>(), w.item(1, 2).id<stage_id>()});
+    });
 }
 
-/// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}, and {"overlapped": [[index, ...] of rank 0, ...]} where there are
-/// overlapped pairs.
+/// {"staggered_step": false, "order": [[operation, ...] of rank 0, ...]}, and {"overlapped":
+/// [[index, ...] of rank 0, ...]} where there are overlapped pairs.
 inline void to_json(nlohmann::json& j, pipeline_schedule const& plan) {
   j = {{"staggered_step", plan.staggered_step}, {"order", plan.order.items()}};
   if (!plan.overlapped.empty()) j["overlapped"] = plan.overlapped.items();
@@ -188,7 +209,9 @@ inline void read(json_reader const& here, timetable& table) {
   table = {};
   here.each([&](json_reader const& list) {
     std::vector<interval> times;
-    list.each([&](json_reader const& i) { times.push_back({i.item(0, 2).integer<ticks>(), i.item(1, 2).integer<ticks>()}); });
+    list.each([&](json_reader const& i) {
+      times.push_back({i.item(0, 2).integer<ticks>(), i.item(1, 2).integer<ticks>()});
+    });
     table.times.push_back(std::move(times));
   });
 }

@@ -11,8 +11,9 @@
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
-/// Programs and what came of running them as JSON: what was written reads back equal, and invalid_problem names the path of what
-/// doesn't fit. Regions are [buffer, offset, size], slices [first, count]; an instruction names what differs from the default.
+/// Programs and what came of running them as JSON: what was written reads back equal, and
+/// invalid_problem names the path of what doesn't fit. Regions are [buffer, offset, size], slices
+/// [first, count]; an instruction names what differs from the default.
 namespace shunt {
 
 inline constexpr int opcodes = static_cast<int>(opcode::exchange) + 1;
@@ -20,7 +21,8 @@ inline constexpr int opcodes = static_cast<int>(opcode::exchange) + 1;
 inline void to_json(nlohmann::json& j, instruction const& i) {
   j = {{"code", to_string(i.code)}};
   instruction const usual;
-  auto const put = [&](char const* key, auto const& value, auto const& default_value, auto const& shown) {
+  auto const put = [&](char const* key, auto const& value, auto const& default_value,
+                       auto const& shown) {
     if (!(value == default_value)) j[key] = shown(value);
   };
   auto const number = [](auto v) { return static_cast<std::int64_t>(v); };
@@ -41,13 +43,16 @@ inline void to_json(nlohmann::json& j, instruction const& i) {
   put("condition", i.condition, usual.condition, number);
 }
 inline void read(json_reader const& here, instruction& i) {
-  here.only({"code", "type", "reduce", "lane", "channel", "batch", "peer", "group", "op", "reads", "writes", "after", "condition"});
+  here.only({"code", "type", "reduce", "lane", "channel", "batch", "peer", "group", "op", "reads",
+             "writes", "after", "condition"});
   i = {.code = here["code"].name<opcode>(opcodes)};
   auto const get = [&](char const* key, auto&& take) {
     if (here.has(key)) take(here[key]);
   };
   auto const part = [](slice& target) {
-    return [&target](json_reader const& at) { target = {at.item(0, 2).integer<std::int32_t>(0), at.item(1, 2).integer<std::int32_t>(0)}; };
+    return [&target](json_reader const& at) {
+      target = {at.item(0, 2).integer<std::int32_t>(0), at.item(1, 2).integer<std::int32_t>(0)};
+    };
   };
   get("type", [&](json_reader const& at) { i.type = at.name<element>(5); });
   get("reduce", [&](json_reader const& at) { i.reduce = at.name<reduction>(2); });
@@ -68,17 +73,24 @@ inline void to_json(nlohmann::json& j, rank_program const& rank) {
   auto regions = nlohmann::json::array(), buffers = nlohmann::json::array();
   for (auto const& r : rank.regions) regions.push_back({r.buffer.value(), r.offset, r.size});
   for (auto const& b : rank.buffers) buffers.push_back({b.size, b.persistent});
-  j = {{"instructions", rank.instructions}, {"regions", std::move(regions)}, {"waits", rank.waits}, {"buffers", std::move(buffers)}};
+  j = {{"instructions", rank.instructions},
+       {"regions", std::move(regions)},
+       {"waits", rank.waits},
+       {"buffers", std::move(buffers)}};
 }
 /// Refuses slices that leave their tables, so that `reads`, `writes` and `after` are safe to call.
 inline void read(json_reader const& here, rank_program& rank) {
   here.only({"instructions", "regions", "waits", "buffers"});
   rank = {};
   here["regions"].each([&](json_reader const& r) {
-    rank.regions.push_back({r.item(0, 3).id<buffer_id>(), r.item(1, 3).integer<byte_count>(), r.item(2, 3).integer<byte_count>()});
+    rank.regions.push_back({r.item(0, 3).id<buffer_id>(), r.item(1, 3).integer<byte_count>(),
+                            r.item(2, 3).integer<byte_count>()});
   });
-  here["waits"].each([&](json_reader const& w) { rank.waits.push_back(w.integer<std::int32_t>()); });
-  here["buffers"].each([&](json_reader const& b) { rank.buffers.push_back({b.item(0, 2).integer<byte_count>(), b.item(1, 2).boolean()}); });
+  here["waits"].each(
+      [&](json_reader const& w) { rank.waits.push_back(w.integer<std::int32_t>()); });
+  here["buffers"].each([&](json_reader const& b) {
+    rank.buffers.push_back({b.item(0, 2).integer<byte_count>(), b.item(1, 2).boolean()});
+  });
   here["instructions"].each([&](json_reader const& at) {
     auto& i = rank.instructions.emplace_back();
     read(at, i);
@@ -118,8 +130,13 @@ inline void read(json_reader const& here, program& p) {
 }
 
 inline void to_json(nlohmann::json& j, event const& e) {
-  j = {{"rank", e.rank.value()}, {"iteration", e.iteration}, {"instruction", e.instruction}, {"code", to_string(e.code)},
-       {"op", e.op},             {"start", e.start},         {"end", e.end}};
+  j = {{"rank", e.rank.value()},
+       {"iteration", e.iteration},
+       {"instruction", e.instruction},
+       {"code", to_string(e.code)},
+       {"op", e.op},
+       {"start", e.start},
+       {"end", e.end}};
 }
 inline void read(json_reader const& here, event& e) {
   here.only({"rank", "iteration", "instruction", "code", "op", "start", "end"});

@@ -17,11 +17,13 @@
 
 namespace shunt {
 
-/// A place in a JSON document that knows its path there, "plan.order[3][2].kind". Whatever doesn't fit throws invalid_problem, naming
-/// the path and what stands there. Keys that nobody asked about are refused by `only`.
+/// A place in a JSON document that knows its path there, "plan.order[3][2].kind". Whatever doesn't
+/// fit throws invalid_problem, naming the path and what stands there. Keys that nobody asked about
+/// are refused by `only`.
 class json_reader {
  public:
-  explicit json_reader(nlohmann::json const& document, std::string path = {}) : here_(&document), path_(std::move(path)) {}
+  explicit json_reader(nlohmann::json const& document, std::string path = {})
+      : here_(&document), path_(std::move(path)) {}
 
   [[nodiscard]] std::string path() const { return path_.empty() ? "document" : path_; }
   [[noreturn]] void refuse(std::string const& why) const { throw invalid_problem(path(), why); }
@@ -35,30 +37,36 @@ class json_reader {
   [[nodiscard]] bool has(std::string_view key) const { return object().contains(std::string(key)); }
   void only(std::initializer_list<std::string_view> keys) const {
     for (auto const& [key, value] : object().items())
-      if (std::find(keys.begin(), keys.end(), key) == keys.end()) throw invalid_problem(under(key), "is not known here");
+      if (std::find(keys.begin(), keys.end(), key) == keys.end())
+        throw invalid_problem(under(key), "is not known here");
   }
 
   /// Calls f with a reader of each element, in order.
   template <class F>
   void each(F&& f) const {
     if (!here_->is_array()) refuse("must be a list, is " + shown());
-    for (std::size_t i = 0; i < here_->size(); ++i) f(json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]"));
+    for (std::size_t i = 0; i < here_->size(); ++i)
+      f(json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]"));
   }
   /// An element of a list that must have `size` elements.
   [[nodiscard]] json_reader item(std::size_t i, std::size_t size) const {
-    if (!here_->is_array() || here_->size() != size) refuse("must be a list of " + std::to_string(size) + " values, is " + shown());
+    if (!here_->is_array() || here_->size() != size)
+      refuse("must be a list of " + std::to_string(size) + " values, is " + shown());
     return json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]");
   }
   [[nodiscard]] bool is_list() const { return here_->is_array(); }
   [[nodiscard]] bool is_number() const { return here_->is_number(); }
   [[nodiscard]] bool is_text() const { return here_->is_string(); }
-  [[nodiscard]] bool is_text(std::string_view text) const { return here_->is_string() && here_->get_ref<std::string const&>() == text; }
+  [[nodiscard]] bool is_text(std::string_view text) const {
+    return here_->is_string() && here_->get_ref<std::string const&>() == text;
+  }
 
   template <std::integral Integer>
   [[nodiscard]] Integer integer(Integer least = std::numeric_limits<Integer>::min()) const {
     if (!here_->is_number_integer()) refuse("must be a whole number, is " + shown());
-    bool const fits = here_->is_number_unsigned() ? std::in_range<Integer>(here_->get<std::uint64_t>())
-                                                  : std::in_range<Integer>(here_->get<std::int64_t>());
+    bool const fits = here_->is_number_unsigned()
+                          ? std::in_range<Integer>(here_->get<std::uint64_t>())
+                          : std::in_range<Integer>(here_->get<std::int64_t>());
     if (!fits) refuse(shown() + " is out of range");
     auto const value = here_->get<Integer>();
     if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown());
@@ -98,9 +106,12 @@ class json_reader {
     if (!here_->is_object()) refuse("must be an object, is " + shown());
     return *here_;
   }
-  [[nodiscard]] std::string under(std::string_view key) const { return path_ + (path_.empty() ? "" : ".") + std::string(key); }
+  [[nodiscard]] std::string under(std::string_view key) const {
+    return path_ + (path_.empty() ? "" : ".") + std::string(key);
+  }
   [[nodiscard]] std::string shown() const {
-    if (here_->is_structured()) return (here_->is_array() ? "a list of " : "an object of ") + std::to_string(here_->size());
+    if (here_->is_structured())
+      return (here_->is_array() ? "a list of " : "an object of ") + std::to_string(here_->size());
     auto text = here_->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
     return text.size() > 40 ? text.substr(0, 40) + "..." : text;
   }
@@ -115,7 +126,8 @@ class json_reader {
   return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-/// What nlohmann's library calls for `document.get<T>()`, for every T of this library that has a `read`.
+/// What nlohmann's library calls for `document.get<T>()`, for every T of this library that has a
+/// `read`.
 template <class T>
   requires requires(json_reader const& here, T& value) { read(here, value); }
 void from_json(nlohmann::json const& document, T& value) {

@@ -16,13 +16,17 @@
 
 namespace shunt {
 
-/// Where the ranks keep the experts of one layer: one number of a buffer for each kind, the same on every rank.
+/// Where the ranks keep the experts of one layer: one number of a buffer for each kind, the same on
+/// every rank.
 struct expert_buffers {
-  buffer_id slot_gradients{0};    ///< the rank's slots in order, all elements of each, gradient_bytes an element
-  buffer_id shard_gradients{1};   ///< the rank's shards, by expert and then by begin, without gaps, gradient_bytes an element
-  buffer_id staged_gradients{2};  ///< where parts of gradients arrive that are then added; layers may share it
-  buffer_id slot_weights{3};      ///< like slot_gradients, weight_bytes an element
-  buffer_id shard_weights{4};     ///< like shard_gradients, weight_bytes an element
+  buffer_id slot_gradients{
+      0};  ///< the rank's slots in order, all elements of each, gradient_bytes an element
+  buffer_id shard_gradients{1};  ///< the rank's shards, by expert and then by begin, without gaps,
+                                 ///< gradient_bytes an element
+  buffer_id staged_gradients{
+      2};  ///< where parts of gradients arrive that are then added; layers may share it
+  buffer_id slot_weights{3};   ///< like slot_gradients, weight_bytes an element
+  buffer_id shard_weights{4};  ///< like shard_gradients, weight_bytes an element
 
   constexpr bool operator==(expert_buffers const&) const = default;
 };
@@ -37,8 +41,10 @@ struct held_shard {
   constexpr bool operator==(held_shard const&) const = default;
 };
 
-/// Every shard of every expert on every rank that holds it, in the order of shards, the owner before the mirrors.
-[[nodiscard]] constexpr indexed<expert_id, std::vector<held_shard>> held_shards(shard_map const& map, std::int32_t ranks) {
+/// Every shard of every expert on every rank that holds it, in the order of shards, the owner
+/// before the mirrors.
+[[nodiscard]] constexpr indexed<expert_id, std::vector<held_shard>> held_shards(
+    shard_map const& map, std::int32_t ranks) {
   indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
   indexed<expert_id, std::vector<held_shard>> held(map.shards.size());
   for (expert_id e : ids<expert_id>(map.shards.size()))
@@ -55,7 +61,8 @@ struct held_shard {
 }
 
 /// offset[e][k]: where the k-th shard of expert e begins in its owner's shard buffers, in elements.
-[[nodiscard]] constexpr indexed<expert_id, std::vector<std::int64_t>> shard_offsets(shard_map const& map, std::int32_t ranks) {
+[[nodiscard]] constexpr indexed<expert_id, std::vector<std::int64_t>> shard_offsets(
+    shard_map const& map, std::int32_t ranks) {
   indexed<expert_id, std::vector<std::int64_t>> offsets(map.shards.size());
   auto const held = held_shards(map, ranks);
   for (expert_id e : ids<expert_id>(map.shards.size()))
@@ -64,7 +71,8 @@ struct held_shard {
   return offsets;
 }
 
-/// Elements of all shards that a rank holds, owned and mirrored: what one of its shard buffers holds.
+/// Elements of all shards that a rank holds, owned and mirrored: what one of its shard buffers
+/// holds.
 [[nodiscard]] constexpr std::int64_t held_elements(shard_map const& map, rank_id holder) {
   std::int64_t sum = 0;
   for (auto const& shards : map.shards)
@@ -72,9 +80,10 @@ struct held_shard {
   return sum;
 }
 
-/// Elements for which a holder needs room in staged_gradients whatever the placement: its part of the expert of which it holds most, once
-/// for each slot there is.
-[[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id holder, std::int32_t slots) {
+/// Elements for which a holder needs room in staged_gradients whatever the placement: its part of
+/// the expert of which it holds most, once for each slot there is.
+[[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id holder,
+                                                     std::int32_t slots) {
   std::int64_t most = 0;
   for (auto const& shards : map.shards) {
     std::int64_t of_expert = 0;
@@ -86,46 +95,60 @@ struct held_shard {
 
 namespace detail {
 
-/// Throws invalid_problem unless state, placement and shards speak of the same ranks, experts and elements, and 62 bits hold the bytes.
-constexpr void match(optimizer_state const& state, expert_placement const& placement, layer_id layer, shard_map const& map) {
+/// Throws invalid_problem unless state, placement and shards speak of the same ranks, experts and
+/// elements, and 62 bits hold the bytes.
+constexpr void match(optimizer_state const& state, expert_placement const& placement,
+                     layer_id layer, shard_map const& map) {
   validate(state);
   auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
     if (is != wanted)
-      throw invalid_problem(field, "must be the optimizer state's " + std::to_string(wanted) + ", is " + std::to_string(is));
+      throw invalid_problem(field, "must be the optimizer state's " + std::to_string(wanted) +
+                                       ", is " + std::to_string(is));
   };
   same("placement.ranks", placement.ranks(), state.ranks);
   same("placement.experts", placement.experts, state.experts);
   same("shards.experts", static_cast<std::int64_t>(map.shards.size()), state.experts);
   same("shards.elements", map.elements, state.elements);
   if (layer < layer_id{0} || layer >= layer_id{placement.layers})
-    throw invalid_problem("layer", "must be below " + std::to_string(placement.layers) + ", is " + std::to_string(layer.value()));
-  auto const bytes = checked_multiply(state.elements * std::max(state.gradient_bytes, state.weight_bytes), placement.slots());
-  if (!bytes || *bytes >= (std::int64_t{1} << 62)) throw invalid_problem("elements", "the bytes of all slots are beyond 62 bits");
+    throw invalid_problem("layer", "must be below " + std::to_string(placement.layers) + ", is " +
+                                       std::to_string(layer.value()));
+  auto const bytes = checked_multiply(
+      state.elements * std::max(state.gradient_bytes, state.weight_bytes), placement.slots());
+  if (!bytes || *bytes >= (std::int64_t{1} << 62))
+    throw invalid_problem("elements", "the bytes of all slots are beyond 62 bits");
 }
 
 /// `part` of a slot, in a buffer of slots.
-constexpr region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t bytes, std::int32_t slot, shard const& part) {
+constexpr region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t bytes,
+                         std::int32_t slot, shard const& part) {
   return {buffer, (slot * elements + part.begin) * bytes, part.size() * bytes};
 }
 
 }  // namespace detail
 
-/// Declares what gradient collection needs on every rank. Gradients of slots come from outside the program, those of shards outlast it.
-constexpr void declare_gradient_buffers(program_builder& b, optimizer_state const& state, expert_placement const& placement,
-                                        shard_map const& map, expert_buffers const& buffers) {
+/// Declares what gradient collection needs on every rank. Gradients of slots come from outside the
+/// program, those of shards outlast it.
+constexpr void declare_gradient_buffers(program_builder& b, optimizer_state const& state,
+                                        expert_placement const& placement, shard_map const& map,
+                                        expert_buffers const& buffers) {
   for (rank_id r : ids<rank_id>(placement.ranks())) {
-    std::int64_t const slots = placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
+    std::int64_t const slots =
+        placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
     b.buffer(r, buffers.slot_gradients, slots * state.elements * state.gradient_bytes, true);
     b.buffer(r, buffers.shard_gradients, held_elements(map, r) * state.gradient_bytes, true);
-    b.buffer(r, buffers.staged_gradients, staged_elements(map, r, placement.slots()) * state.gradient_bytes);
+    b.buffer(r, buffers.staged_gradients,
+             staged_elements(map, r, placement.slots()) * state.gradient_bytes);
   }
 }
 
-/// Declares what weight scatter needs on every rank. Weights of shards come from outside the program, those of slots outlast it.
-constexpr void declare_weight_buffers(program_builder& b, optimizer_state const& state, expert_placement const& placement,
-                                      shard_map const& map, expert_buffers const& buffers) {
+/// Declares what weight scatter needs on every rank. Weights of shards come from outside the
+/// program, those of slots outlast it.
+constexpr void declare_weight_buffers(program_builder& b, optimizer_state const& state,
+                                      expert_placement const& placement, shard_map const& map,
+                                      expert_buffers const& buffers) {
   for (rank_id r : ids<rank_id>(placement.ranks())) {
-    std::int64_t const slots = placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
+    std::int64_t const slots =
+        placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
     b.buffer(r, buffers.slot_weights, slots * state.elements * state.weight_bytes, true);
     b.buffer(r, buffers.shard_weights, held_elements(map, r) * state.weight_bytes, true);
   }

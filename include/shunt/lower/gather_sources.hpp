@@ -1,11 +1,13 @@
 #pragma once
 /// Which host of an expert sends its gradient on, once all hosts hold the same sum.
 ///
-/// A holder of a shard that hosts the expert is its own source. Every other holder is given one of the hosts. SYMI's Algorithm 2 takes
-/// hosts[holder mod |hosts|], which leaves ranks that host several experts, or experts with few hosts, with more to send than others.
-/// `balanced_sources` minimises the most messages that any rank sends: a semi-matching, optimal as no rank of those that send most can
-/// pass a message on, along whatever chain of shared experts, to one that sends at least two fewer (Harvey, Ladner, Lovasz and Tamir,
-/// Journal of Algorithms 59, 2006). O(messages x hosts of an expert + shifts x slots).
+/// A holder of a shard that hosts the expert is its own source. Every other holder is given one of
+/// the hosts. SYMI's Algorithm 2 takes hosts[holder mod |hosts|], which leaves ranks that host
+/// several experts, or experts with few hosts, with more to send than others. `balanced_sources`
+/// minimises the most messages that any rank sends: a semi-matching, optimal as no rank of those
+/// that send most can pass a message on, along whatever chain of shared experts, to one that sends
+/// at least two fewer (Harvey, Ladner, Lovasz and Tamir, Journal of Algorithms 59, 2006).
+/// O(messages x hosts of an expert + shifts x slots).
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +21,10 @@
 
 namespace shunt {
 
-/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise hosts[target mod |hosts|]. `hosts` is ascending
-/// and not empty. SYMI Algorithm 2 (appendix A.4).
-[[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts, rank_id target) {
+/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise
+/// hosts[target mod |hosts|]. `hosts` is ascending and not empty. SYMI Algorithm 2 (appendix A.4).
+[[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts,
+                                                rank_id target) {
   for (expert_host const& h : hosts)
     if (h.rank == target) return target;
   return hosts[target.index() % hosts.size()].rank;
@@ -35,7 +38,9 @@ class source_balance {
   using host_table = indexed<expert_id, std::vector<expert_host>>;
 
   constexpr source_balance(host_table const& hosts, std::int32_t ranks)
-      : hosts_(hosts), sends_(static_cast<std::size_t>(ranks), 0), hosted_(static_cast<std::size_t>(ranks)) {
+      : hosts_(hosts),
+        sends_(static_cast<std::size_t>(ranks), 0),
+        hosted_(static_cast<std::size_t>(ranks)) {
     for (expert_id e : ids<expert_id>(hosts.size())) {
       served_.push_back(std::vector<std::int64_t>(hosts[e].size(), 0));
       for (std::size_t h = 0; h < hosts[e].size(); ++h) hosted_[hosts[e][h].rank].push_back({e, h});
@@ -54,7 +59,8 @@ class source_balance {
     ++sends_[hosts_[e][least].rank];
   }
 
-  /// Passes a message on from the rank that sends most, along the shortest chain; false where no chain helps.
+  /// Passes a message on from the rank that sends most, along the shortest chain; false where no
+  /// chain helps.
   constexpr bool shift() {
     rank_id const fullest = std::max_element(sends_.begin(), sends_.end()) - sends_.begin();
     indexed<rank_id, step> reached(sends_.size());
@@ -86,7 +92,9 @@ class source_balance {
   }
 
   /// How many messages of an expert each of its hosts sends.
-  [[nodiscard]] constexpr std::vector<std::int64_t> const& served(expert_id e) const { return served_[e]; }
+  [[nodiscard]] constexpr std::vector<std::int64_t> const& served(expert_id e) const {
+    return served_[e];
+  }
 
  private:
   struct hosted {
@@ -109,14 +117,15 @@ class source_balance {
 
 }  // namespace detail
 
-/// The source of each shard held, source[e][k] for held[e][k], of the experts that `gathered` names; for others all hosts send all that
-/// they have, and their entries are empty.
-[[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(indexed<expert_id, std::vector<expert_host>> const& hosts,
-                                                                                  indexed<expert_id, std::vector<held_shard>> const& held,
-                                                                                  indexed<expert_id, char> const& gathered,
-                                                                                  std::int32_t ranks) {
+/// The source of each shard held, source[e][k] for held[e][k], of the experts that `gathered`
+/// names; for others all hosts send all that they have, and their entries are empty.
+[[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(
+    indexed<expert_id, std::vector<expert_host>> const& hosts,
+    indexed<expert_id, std::vector<held_shard>> const& held,
+    indexed<expert_id, char> const& gathered, std::int32_t ranks) {
   auto const hosted_by = [&](expert_id e, rank_id r) {
-    return std::any_of(hosts[e].begin(), hosts[e].end(), [r](expert_host const& h) { return h.rank == r; });
+    return std::any_of(hosts[e].begin(), hosts[e].end(),
+                       [r](expert_host const& h) { return h.rank == r; });
   };
   detail::source_balance balance(hosts, ranks);
   std::vector<expert_id> order;  // those with fewest hosts first, for they have the least choice
@@ -126,8 +135,9 @@ class source_balance {
       for (expert_host const& h : hosts[e])
         for (held_shard const& s : held[e]) balance.sends(h.rank, s.holder != h.rank);
   }
-  std::sort(order.begin(), order.end(),
-            [&](expert_id a, expert_id b) { return hosts[a].size() < hosts[b].size() || (hosts[a].size() == hosts[b].size() && a < b); });
+  std::sort(order.begin(), order.end(), [&](expert_id a, expert_id b) {
+    return hosts[a].size() < hosts[b].size() || (hosts[a].size() == hosts[b].size() && a < b);
+  });
   for (expert_id const e : order)
     for (held_shard const& s : held[e])
       if (!hosted_by(e, s.holder)) balance.one_more(e);

@@ -20,36 +20,47 @@ namespace shunt {
 
 /// How the gradients of an expert's instances come together at the owners of its optimizer shards.
 enum class collection_form : std::uint8_t {
-  /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s N G bytes in all, the volume that the
-  /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an expert.
+  /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s
+  /// N G bytes in all, the volume that the
+  /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an
+  /// expert.
   direct,
-  /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts of an expert all-reduce, and each owner
-  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Experts that get no communicator (`reduction_groups`) go
-  /// the direct way, de-duplicated. All of round 0 is issued before round 1, so that both run in parallel along the ranks.
+  /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts
+  /// of an expert all-reduce, and each owner
+  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Experts that get no
+  /// communicator (`reduction_groups`) go
+  /// the direct way, de-duplicated. All of round 0 is issued before round 1, so that both run in
+  /// parallel along the ranks.
   reduce_then_gather,
 };
 
-/// Gradient collection of one layer: afterwards every rank's shard_gradients hold, for each shard it owns or mirrors, the sum over all
-/// instances of the expert. Not divided by anything: scale by the global number of tokens, never by replicas. slot_gradients may be overwritten
-/// with partial sums; what was in shard_gradients and staged_gradients is lost.
+/// Gradient collection of one layer: afterwards every rank's shard_gradients hold, for each shard
+/// it owns or mirrors, the sum over all instances of the expert. Not divided by anything: scale by
+/// the global number of tokens, never by replicas. slot_gradients may be overwritten with partial
+/// sums; what was in shard_gradients and staged_gradients is lost.
 ///
-/// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these two one batch), copies and sums of what
-/// arrived. Both ends of a pair walk experts, hosts, slots, shards in one order, so messages meet by position. Exact and independent of
-/// order for integers; floats are added in ascending order of rank and slot. O(slots x shards of an expert) instructions.
-/// Throws invalid_problem where sizes don't fit each other or an element of `type` doesn't have gradient_bytes.
+/// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these
+/// two one batch), copies and sums of what arrived. Both ends of a pair walk experts, hosts, slots,
+/// shards in one order, so messages meet by position. Exact and independent of order for integers;
+/// floats are added in ascending order of rank and slot. O(slots x shards of an expert)
+/// instructions. Throws invalid_problem where sizes don't fit each other or an element of `type`
+/// doesn't have gradient_bytes.
 struct gradient_collection {
   collection_form form = collection_form::direct;
-  bool deduplicate = true;        ///< direct only: one message for all instances of an expert on a rank
-  bool balance = true;            ///< reduce_then_gather only: hosts share the sending evenly; otherwise as Algorithm 2 picks them
+  bool deduplicate = true;  ///< direct only: one message for all instances of an expert on a rank
+  bool balance = true;  ///< reduce_then_gather only: hosts share the sending evenly; otherwise as
+                        ///< Algorithm 2 picks them
   element type = element::int64;  ///< of gradients; fixed point by default
   std::int32_t channel = 0;       ///< of all messages
   std::int32_t batch = 0;         ///< of all messages
 
-  constexpr void operator()(program_builder& b, optimizer_state const& state, expert_placement const& placement, layer_id layer,
-                            shard_map const& map, expert_buffers const& buffers) const {
+  constexpr void operator()(program_builder& b, optimizer_state const& state,
+                            expert_placement const& placement, layer_id layer, shard_map const& map,
+                            expert_buffers const& buffers) const {
     detail::match(state, placement, layer, map);
     if (size_of(type) != state.gradient_bytes)
-      throw invalid_problem("gradient_bytes", "must be the " + std::to_string(size_of(type)) + " of the element type, is " +
+      throw invalid_problem("gradient_bytes", "must be the " + std::to_string(size_of(type)) +
+                                                  " of the element type, is " +
                                                   std::to_string(state.gradient_bytes));
     auto const hosts = hosts_of(placement, layer);
     auto const held = held_shards(map, state.ranks);
@@ -66,7 +77,8 @@ struct gradient_collection {
     };
     shard const whole{.owner = 0, .begin = 0, .end = state.elements};
     auto const in_slot = [&](std::int32_t slot, shard const& part) {
-      return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot, part);
+      return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot,
+                             part);
     };
 
     auto const part_of = [&](expert_id e, std::size_t k) -> shard const& {
@@ -76,13 +88,16 @@ struct gradient_collection {
     if (reduced || deduplicate)
       for (auto const& of_expert : hosts)
         for (expert_host const& h : of_expert)
-          for (std::size_t k = 1; k < h.slots.size(); ++k) b.add(h.rank, type, in_slot(h.slots[k], whole), in_slot(h.slots[0], whole));
+          for (std::size_t k = 1; k < h.slots.size(); ++k)
+            b.add(h.rank, type, in_slot(h.slots[k], whole), in_slot(h.slots[0], whole));
     for (reduction_group const& g : groups) {
       group_id const group = b.group(g.members);
-      for (expert_host const& h : hosts[g.expert]) b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
+      for (expert_host const& h : hosts[g.expert])
+        b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
     }
 
-    // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it the holder's first?)
+    // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it
+    // the holder's first?)
     auto const parts = [&](auto const& each) {
       for (expert_id e : ids<expert_id>(state.experts)) {
         std::vector<bool> begun(held[e].size(), false);
@@ -132,15 +147,17 @@ struct gradient_collection {
   }
 };
 
-/// Gradient collection of all layers as one program. Layer l has the buffers 3 l .. 3 l + 2 (slot, shard and staged gradients) and batch
-/// `how.batch` + l.
-[[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& placement, shard_map const& map,
+/// Gradient collection of all layers as one program. Layer l has the buffers 3 l .. 3 l + 2 (slot,
+/// shard and staged gradients) and batch `how.batch` + l.
+[[nodiscard]] constexpr program lower(optimizer_state const& state,
+                                      expert_placement const& placement, shard_map const& map,
                                       gradient_collection how) {
   program_builder b(placement.ranks());
   for (layer_id l : ids<layer_id>(placement.layers)) {
     detail::match(state, placement, l, map);
-    expert_buffers const buffers{
-        .slot_gradients = 3 * l.value(), .shard_gradients = 3 * l.value() + 1, .staged_gradients = 3 * l.value() + 2};
+    expert_buffers const buffers{.slot_gradients = 3 * l.value(),
+                                 .shard_gradients = 3 * l.value() + 1,
+                                 .staged_gradients = 3 * l.value() + 2};
     declare_gradient_buffers(b, state, placement, map, buffers);
     how(b, state, placement, l, map, buffers);
     ++how.batch;

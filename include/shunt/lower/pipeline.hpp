@@ -1,29 +1,36 @@
 #pragma once
 /// A pipeline schedule as a program: one iteration of every rank.
 ///
-/// A rank zeroes gradient and flag of each stage it holds and computes its operations in the order of its list. Before a stage's step it
-/// reduces gradient (int64 sum) and flag (int64 max) over the live ranks that hold the stage, keeps a copy of the stage's state and steps.
-/// Where the step isn't staggered a copy of the flag is also reduced over all live ranks before anybody steps, which makes them wait for
-/// each other. A step reads its own stage's flag either way, so that both kinds of step train alike. Regions, in order:
+/// A rank zeroes gradient and flag of each stage it holds and computes its operations in the order
+/// of its list. Before a stage's step it reduces gradient (int64 sum) and flag (int64 max) over the
+/// live ranks that hold the stage, keeps a copy of the stage's state and steps. Where the step
+/// isn't staggered a copy of the flag is also reduced over all live ranks before anybody steps,
+/// which makes them wait for each other. A step reads its own stage's flag either way, so that both
+/// kinds of step train alike. Regions, in order:
 ///
 ///     forward          state, input                                            -> output, stash
-///     backward_input   state, input, stash, output_gradient                    -> input_gradient, stash
-///     backward_weight  state, input, stash, output_gradient, gradient, flag    -> gradient, flag
-///     backward         state, input, stash, output_gradient, gradient, flag    -> input_gradient, stash, gradient, flag
-///     step             gradient, flag, state                                   -> state
+///     backward_input   state, input, stash, output_gradient                    -> input_gradient,
+///     stash backward_weight  state, input, stash, output_gradient, gradient, flag    -> gradient,
+///     flag backward         state, input, stash, output_gradient, gradient, flag    ->
+///     input_gradient, stash, gradient, flag step             gradient, flag, state -> state
 ///
-/// Computing stands on lane 0, of an overlapped pair the second on a lane of its own: both start when the inputs of both are there, and
-/// what follows waits for both. Reductions have their own lane, in the order in which stages are finished, the same on all ranks. Messages
-/// are placed by `place_messages`, on lanes shared as asked, on channel 0 (activations) or 1 (gradients). What a rank hands over to
-/// itself is copied. How long a message travels is for the executor's cost model to say.
+/// Computing stands on lane 0, of an overlapped pair the second on a lane of its own: both start
+/// when the inputs of both are there, and what follows waits for both. Reductions have their own
+/// lane, in the order in which stages are finished, the same on all ranks. Messages are placed by
+/// `place_messages`, on lanes shared as asked, on channel 0 (activations) or 1 (gradients). What a
+/// rank hands over to itself is copied. How long a message travels is for the executor's cost model
+/// to say.
 ///
-/// A buffer is written again only when what it held was sent and, by the times at which operations start when nothing delays them, taken:
-/// so every wait points back in time, and nobody waits in a circle even if every send waits for its receive.
-/// That holds where steps stand behind a rank's other operations, as all solvers put them. A rank of several stages that steps amid its
-/// operations may wait in a reduction for a peer that waits for it: `check` finds that in the program, inline and streams refuse to run it.
-/// Linear in the number of operations. Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp: there
-/// micro-batches, gradients of the first stages and backward_weights may be missing); throws invalid_program where one operation's input is
-/// made nowhere, where ranks wait for each other, or where a rank needs more lanes than there are.
+/// A buffer is written again only when what it held was sent and, by the times at which operations
+/// start when nothing delays them, taken: so every wait points back in time, and nobody waits in a
+/// circle even if every send waits for its receive. That holds where steps stand behind a rank's
+/// other operations, as all solvers put them. A rank of several stages that steps amid its
+/// operations may wait in a reduction for a peer that waits for it: `check` finds that in the
+/// program, inline and streams refuse to run it. Linear in the number of operations. Asks for a
+/// schedule that passes `check`, or for what is left of one (lower/salvage.hpp: there
+/// micro-batches, gradients of the first stages and backward_weights may be missing); throws
+/// invalid_program where one operation's input is made nowhere, where ranks wait for each other, or
+/// where a rank needs more lanes than there are.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -51,9 +58,10 @@ namespace shunt {
 /// How messages are to travel.
 struct message_layout {
   message_lanes lanes = message_lanes::one_per_edge;
-  /// Sets of buffers a rank has beyond those that its plan needs at once. With none the next activation is received only when the last
-  /// set was freed, right before it is needed: nothing is lost where sends are buffered. Where every send waits for its receive, one
-  /// spare set lets messages travel ahead.
+  /// Sets of buffers a rank has beyond those that its plan needs at once. With none the next
+  /// activation is received only when the last set was freed, right before it is needed: nothing is
+  /// lost where sends are buffered. Where every send waits for its receive, one spare set lets
+  /// messages travel ahead.
   std::int32_t spare_sets = 0;
 
   constexpr message_layout() = default;
@@ -66,8 +74,9 @@ namespace detail {
 class pipeline_lowering {
  public:
   /// `kept`: what sums begin with, where their reduction is out of place; otherwise a null pointer.
-  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
-                              message_layout const& layout, gradient_ledger const* kept = nullptr)
+  constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
+                              pipeline_tensors const& tensors, message_layout const& layout,
+                              gradient_ledger const* kept = nullptr)
       : job_(job),
         schedule_(schedule),
         tensors_(tensors),
@@ -108,7 +117,8 @@ class pipeline_lowering {
   static constexpr std::int32_t activations = 0, gradients = 1;  // the channels
   static constexpr std::int32_t none = -1;
 
-  /// A set of buffers of the rank being lowered. Numbers are instructions, the last ones so far to do this with the set.
+  /// A set of buffers of the rank being lowered. Numbers are instructions, the last ones so far to
+  /// do this with the set.
   struct buffer_set {
     std::int32_t used = none;
     std::int32_t input_came = none, gradient_came = none;
@@ -121,7 +131,8 @@ class pipeline_lowering {
   /// A stage that the rank being lowered holds.
   struct held_stage {
     stage_regions of;
-    std::int32_t last = none, last_beside = none;  // its last operations, on the lane of computing and on that of second ones
+    std::int32_t last = none, last_beside = none;  // its last operations, on the lane of computing
+                                                   // and on that of second ones
     bool reduced = false;
     std::int32_t reduction = none;
   };
@@ -144,8 +155,12 @@ class pipeline_lowering {
       case 2: return emit({.lane = lane, .after = {w.list[0], w.list[1]}});
       case 3: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2]}});
       case 4: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3]}});
-      case 5: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4]}});
-      default: return emit({.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4], w.list[5]}});
+      case 5:
+        return emit(
+            {.lane = lane, .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4]}});
+      default:
+        return emit({.lane = lane,
+                     .after = {w.list[0], w.list[1], w.list[2], w.list[3], w.list[4], w.list[5]}});
     }
   }
 
@@ -161,9 +176,12 @@ class pipeline_lowering {
       held_.push_back({.of = of});
       builder_.buffer(r, of.state().buffer, of.state().size, true);
       builder_.buffer(r, of.kept().buffer, of.kept().size, true);
-      builder_.buffer(r, of.gradient().buffer, of.gradient().size + (kept_ ? of.reduced().size : 0), kept_ != nullptr);
-      builder_.buffer(r, of.flag().buffer, both_flags(of).size + (kept_ ? of.reduced_flag().size : 0), kept_ != nullptr);
-      largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()), std::max(largest_[2], tensors_.stash[of.stage])};
+      builder_.buffer(r, of.gradient().buffer, of.gradient().size + (kept_ ? of.reduced().size : 0),
+                      kept_ != nullptr);
+      builder_.buffer(r, of.flag().buffer,
+                      both_flags(of).size + (kept_ ? of.reduced_flag().size : 0), kept_ != nullptr);
+      largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
+                  std::max(largest_[2], tensors_.stash[of.stage])};
     }
     for (held_stage& h : held_) last_ = h.last = open_gradient(r, h.of);
     auto const& list = actions_.lists[r];
@@ -192,12 +210,19 @@ class pipeline_lowering {
     return {of.flag().buffer, 0, of.flag().size + of.flag_of_all().size};
   }
   /// Where a stage's gradient and flag are reduced, and the step reads them.
-  [[nodiscard]] constexpr region summed_gradient(stage_regions const& of) const { return kept_ ? of.reduced() : of.gradient(); }
-  [[nodiscard]] constexpr region summed_flag(stage_regions const& of) const { return kept_ ? of.reduced_flag() : of.flag(); }
+  [[nodiscard]] constexpr region summed_gradient(stage_regions const& of) const {
+    return kept_ ? of.reduced() : of.gradient();
+  }
+  [[nodiscard]] constexpr region summed_flag(stage_regions const& of) const {
+    return kept_ ? of.reduced_flag() : of.flag();
+  }
 
-  /// Zeroes a stage's sum and flag, unless they begin with what survived. Returns the last instruction, if there is one.
+  /// Zeroes a stage's sum and flag, unless they begin with what survived. Returns the last
+  /// instruction, if there is one.
   constexpr std::int32_t open_gradient(rank_id r, stage_regions const& of) {
-    auto const survived = [&](kept_gradient const& k) { return k.rank == r && k.stage == of.stage; };
+    auto const survived = [&](kept_gradient const& k) {
+      return k.rank == r && k.stage == of.stage;
+    };
     if (kept_)
       if (auto const k = std::find_if(kept_->begin(), kept_->end(), survived); k != kept_->end()) {
         if (!k->reduced) return last_;
@@ -209,18 +234,23 @@ class pipeline_lowering {
   }
 
   [[nodiscard]] constexpr held_stage& held(stage_id s) {
-    auto const at = std::find_if(held_.begin(), held_.end(), [&](held_stage const& h) { return h.of.stage == s; });
-    if (at == held_.end()) throw invalid_program("stage " + std::to_string(s.value()) + " is computed where it isn't held");
+    auto const at = std::find_if(held_.begin(), held_.end(),
+                                 [&](held_stage const& h) { return h.of.stage == s; });
+    if (at == held_.end())
+      throw invalid_program("stage " + std::to_string(s.value()) +
+                            " is computed where it isn't held");
     return *at;
   }
   [[nodiscard]] constexpr buffer_set& set_of(std::size_t cell) {
-    if (set_of_[cell] == none) throw invalid_program("a gradient is computed where its forward is not");
+    if (set_of_[cell] == none)
+      throw invalid_program("a gradient is computed where its forward is not");
     return sets_[static_cast<std::size_t>(set_of_[cell])];
   }
 
   constexpr void receive(rank_id r, pipeline_action const& a) {
     bool const activation = a.op.kind == op_kind::forward;
-    operation const arriving{a.op.kind, a.op.pipeline, a.op.stage.value() + (activation ? 1 : -1), a.op.microbatch};
+    operation const arriving{a.op.kind, a.op.pipeline, a.op.stage.value() + (activation ? 1 : -1),
+                             a.op.microbatch};
     auto const c = cell_(arriving);
     auto const& of = held(arriving.stage).of;
     if (activation) take_set(r, c);
@@ -228,9 +258,10 @@ class pipeline_lowering {
     waits after;
     after.add(activation ? set.used : set.forward);
     region const target = activation ? of.input(set_of_[c]) : of.output_gradient(set_of_[c]);
-    (activation ? set.input_came : set.gradient_came) = place(a.lane, after, [&](placing const& at) {
-      return builder_.receive(r, a.peer, target, activation ? activations : gradients, at);
-    });
+    (activation ? set.input_came : set.gradient_came) =
+        place(a.lane, after, [&](placing const& at) {
+          return builder_.receive(r, a.peer, target, activation ? activations : gradients, at);
+        });
   }
 
   constexpr void send(rank_id r, pipeline_action const& a) {
@@ -241,9 +272,10 @@ class pipeline_lowering {
     waits after;
     after.add(activation ? set.forward : set.backward);
     region const source = activation ? of.output(set_of_[c]) : of.input_gradient(set_of_[c]);
-    (activation ? set.output_sent : set.gradient_sent) = place(a.lane, after, [&](placing const& at) {
-      return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
-    });
+    (activation ? set.output_sent : set.gradient_sent) =
+        place(a.lane, after, [&](placing const& at) {
+          return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
+        });
     if (activation)
       set.output_taken = starts_.forward[c + cell_.microbatches];
     else
@@ -280,23 +312,30 @@ class pipeline_lowering {
     hand_over_gradient(r, second);
   }
 
-  constexpr std::int32_t compute(rank_id r, operation const& o, std::uint8_t lane, waits const& after) {
+  constexpr std::int32_t compute(rank_id r, operation const& o, std::uint8_t lane,
+                                 waits const& after) {
     auto& stage = held(o.stage);
     auto const& of = stage.of;
     std::size_t const c = cell_(o);
     std::int32_t const number = set_of_[c];
     auto& set = set_of(c);
     if (host_[c] != r) throw invalid_program("a gradient is computed where its forward is not");
-    region const state = of.state(), input = of.input(number), stash = of.stash(number), output_gradient = of.output_gradient(number);
+    region const state = of.state(), input = of.input(number), stash = of.stash(number),
+                 output_gradient = of.output_gradient(number);
     std::int32_t const own = place(lane, after, [&](placing const& at) {
       switch (o.kind) {
-        case op_kind::forward: return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
+        case op_kind::forward:
+          return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
         case op_kind::backward_input:
-          return builder_.compute(r, o, {state, input, stash, output_gradient}, {of.input_gradient(number), stash}, at);
+          return builder_.compute(r, o, {state, input, stash, output_gradient},
+                                  {of.input_gradient(number), stash}, at);
         case op_kind::backward_weight:
-          return builder_.compute(r, o, {state, input, stash, output_gradient, of.gradient(), of.flag()}, {of.gradient(), of.flag()}, at);
+          return builder_.compute(r, o,
+                                  {state, input, stash, output_gradient, of.gradient(), of.flag()},
+                                  {of.gradient(), of.flag()}, at);
         default:
-          return builder_.compute(r, o, {state, input, stash, output_gradient, of.gradient(), of.flag()},
+          return builder_.compute(r, o,
+                                  {state, input, stash, output_gradient, of.gradient(), of.flag()},
                                   {of.input_gradient(number), stash, of.gradient(), of.flag()}, at);
       }
     });
@@ -320,14 +359,16 @@ class pipeline_lowering {
     return own;
   }
 
-  /// A forward's input where its own rank made it, and the set of buffers of a forward that receives nothing.
+  /// A forward's input where its own rank made it, and the set of buffers of a forward that
+  /// receives nothing.
   constexpr void hand_over_input(rank_id r, operation const& o) {
     if (o.kind != op_kind::forward) return;
     std::size_t const c = cell_(o);
     if (o.stage > 0 && host_[c - cell_.microbatches] != r) return;
     take_set(r, c);
     if (o.stage == 0) return;
-    hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]), held(o.stage).of.input(set_of_[c]));
+    hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]),
+              held(o.stage).of.input(set_of_[c]));
     passed_on(set_of_[c - cell_.microbatches]);
   }
   /// Whether the stage before needs the gradient that an operation makes.
@@ -341,20 +382,23 @@ class pipeline_lowering {
     if (host_[c - cell_.microbatches] != r) return;
     (void)set_of(c - cell_.microbatches);
     auto const& before = held(o.stage.value() - 1).of;
-    set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]), before.output_gradient(set_of_[c - cell_.microbatches]));
+    set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]),
+                               before.output_gradient(set_of_[c - cell_.microbatches]));
     passed_on(set_of_[c]);
   }
   constexpr std::int32_t hand_over(rank_id r, region const& from, region const& to) {
     waits after;
     after.add(std::exchange(beside_, none));
-    return last_ = place(pipeline_lanes::compute, after, [&](placing const& at) { return builder_.copy(r, from, to, at); });
+    return last_ = place(pipeline_lanes::compute, after,
+                         [&](placing const& at) { return builder_.copy(r, from, to, at); });
   }
 
-  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose outputs, if they were sent, were taken before the
-  /// next ones are made there, or a new one.
+  /// A set of buffers for a micro-batch at a stage: the one that was freed first whose outputs, if
+  /// they were sent, were taken before the next ones are made there, or a new one.
   constexpr void take_set(rank_id r, std::size_t cell) {
     auto const taken = [&](buffer_set const& set) {
-      return set.output_taken <= starts_.forward[cell] && (starts_.gradient[cell] < 0 || set.gradient_taken <= starts_.gradient[cell]);
+      return set.output_taken <= starts_.forward[cell] &&
+             (starts_.gradient[cell] < 0 || set.gradient_taken <= starts_.gradient[cell]);
     };
     std::size_t k = first_free_;
     while (k < free_.size() && !taken(sets_[static_cast<std::size_t>(free_[k])])) ++k;
@@ -366,7 +410,8 @@ class pipeline_lowering {
       else
         free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(k));
     } else {
-      auto const number = static_cast<std::int32_t>(sets_.size()), held = static_cast<std::int32_t>(held_.size());
+      auto const number = static_cast<std::int32_t>(sets_.size()),
+                 held = static_cast<std::int32_t>(held_.size());
       using at = pipeline_buffers;
       sets_.push_back({});
       builder_.buffer(r, at::input(number, held), largest_[0]);
@@ -389,7 +434,8 @@ class pipeline_lowering {
     release(number);
   }
 
-  /// A step where it stands in the list, after the reductions of all stages that were finished no later anywhere, or of all there are.
+  /// A step where it stands in the list, after the reductions of all stages that were finished no
+  /// later anywhere, or of all there are.
   constexpr void finish_stage(rank_id r, operation const& step) {
     auto const order = [&](held_stage const* h) { return starts_.finished[h->of.stage.index()]; };
     held_stage& own = held(step.stage);
@@ -406,8 +452,11 @@ class pipeline_lowering {
       after.add(last_);
       after.add(beside_);
       auto const& of = held_.front().of;
-      place(pipeline_lanes::reductions, after, [&](placing const& at) { return builder_.copy(r, summed_flag(of), of.flag_of_all(), at); });
-      all_ = builder_.all_reduce(r, group(all_group_, live_), element::int64, reduction::max, of.flag_of_all(), {.lane = pipeline_lanes::reductions});
+      place(pipeline_lanes::reductions, after, [&](placing const& at) {
+        return builder_.copy(r, summed_flag(of), of.flag_of_all(), at);
+      });
+      all_ = builder_.all_reduce(r, group(all_group_, live_), element::int64, reduction::max,
+                                 of.flag_of_all(), {.lane = pipeline_lanes::reductions});
     }
     bool const wait_for_all = !schedule_.staggered_step && live_.size() > 1;
     stepping_ = true;
@@ -424,11 +473,16 @@ class pipeline_lowering {
     after.add(h.last);
     after.add(h.last_beside);
     after.add(beside_);  // where the step comes right after a pair, it waits for both through this
-    auto const beside_computing = [&](auto&& emit) { return place(pipeline_lanes::reductions, after, emit); };
+    auto const beside_computing = [&](auto&& emit) {
+      return place(pipeline_lanes::reductions, after, emit);
+    };
     std::int32_t last = none;
     if (kept_) {
-      beside_computing([&](placing const& at) { return builder_.copy(r, h.of.gradient(), h.of.reduced(), at); });
-      last = beside_computing([&](placing const& at) { return builder_.copy(r, h.of.flag(), h.of.reduced_flag(), at); });
+      beside_computing(
+          [&](placing const& at) { return builder_.copy(r, h.of.gradient(), h.of.reduced(), at); });
+      last = beside_computing([&](placing const& at) {
+        return builder_.copy(r, h.of.flag(), h.of.reduced_flag(), at);
+      });
     }
     if (holders.size() < 2) return last;
     group_of_stage_.resize(cell_.stages, group_id{none});
@@ -445,12 +499,16 @@ class pipeline_lowering {
     return known;
   }
 
-  /// The step of one stage of a rank, with everything that belongs to it, after instruction `reduced` of another lane (none: at once).
-  constexpr void lower_step(rank_id r, stage_regions const& of, operation const& step, std::int32_t reduced) {
-    // Not before the reduction: a peer that still waits for it may yet have to go back to what is kept now.
+  /// The step of one stage of a rank, with everything that belongs to it, after instruction
+  /// `reduced` of another lane (none: at once).
+  constexpr void lower_step(rank_id r, stage_regions const& of, operation const& step,
+                            std::int32_t reduced) {
+    // Not before the reduction: a peer that still waits for it may yet have to go back to what is
+    // kept now.
     auto const keep_and_step = [&](placing const& at) {
       builder_.copy(r, of.state(), of.kept(), at);
-      builder_.compute(r, step, {summed_gradient(of), summed_flag(of), of.state()}, {of.state()}, at);
+      builder_.compute(r, step, {summed_gradient(of), summed_flag(of), of.state()}, {of.state()},
+                       at);
     };
     reduced == none ? keep_and_step({}) : keep_and_step({.after = {reduced}});
   }
@@ -474,24 +532,28 @@ class pipeline_lowering {
   // of the rank being lowered
   std::vector<held_stage> held_{};
   std::vector<buffer_set> sets_{};
-  std::vector<std::int32_t> free_{};       // sets, in the order in which they were freed, from `first_free_` on
+  std::vector<std::int32_t>
+      free_{};  // sets, in the order in which they were freed, from `first_free_` on
   std::size_t first_free_ = 0;
-  std::array<byte_count, 3> largest_{};    // of what arrives, leaves, is stashed
-  std::int32_t last_ = none;               // on the lane of computing
-  std::int32_t beside_ = none;             // the second of a pair that nothing on the lane of computing has waited for yet
-  std::int32_t all_ = none;                // the reduction over all ranks
+  std::array<byte_count, 3> largest_{};  // of what arrives, leaves, is stashed
+  std::int32_t last_ = none;             // on the lane of computing
+  std::int32_t beside_ =
+      none;  // the second of a pair that nothing on the lane of computing has waited for yet
+  std::int32_t all_ = none;  // the reduction over all ranks
   bool stepping_ = false;
 };
 
 }  // namespace detail
 
 /// The program of one iteration. Ranks that are dead in the job have an empty list.
-[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors = {},
+[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule,
+                                      pipeline_tensors const& tensors = {},
                                       message_layout const& layout = {}) {
   validate(job);
   validate(job, tensors);
   if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " ranks");
+    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
+                          std::to_string(job.ranks()) + " ranks");
   return detail::pipeline_lowering(job, schedule, tensors, layout).lowered();
 }
 

@@ -1,8 +1,9 @@
 #pragma once
 /// Workers that come back: the program that gives each the state of its stage.
 ///
-/// All live ranks that hold a stage have the same state of it between iterations, so the lowest one sends it (SlipStream's re-join). Only
-/// `state` travels: everything else is made anew by the next iteration.
+/// All live ranks that hold a stage have the same state of it between iterations, so the lowest one
+/// sends it (SlipStream's re-join). Only `state` travels: everything else is made anew by the next
+/// iteration.
 #include <string>
 #include <vector>
 
@@ -13,9 +14,11 @@
 
 namespace shunt {
 
-/// `job` is as it was without the joining ranks: they are among its dead, and one seat names each. Run it between two iterations.
-/// Throws invalid_problem where a joining rank isn't dead, or one of its stages has no live rank to take the state from.
-[[nodiscard]] constexpr program lower_join(pipeline_job const& job, std::vector<worker> const& joining,
+/// `job` is as it was without the joining ranks: they are among its dead, and one seat names each.
+/// Run it between two iterations. Throws invalid_problem where a joining rank isn't dead, or one of
+/// its stages has no live rank to take the state from.
+[[nodiscard]] constexpr program lower_join(pipeline_job const& job,
+                                           std::vector<worker> const& joining,
                                            pipeline_tensors const& tensors = {}) {
   validate(job);
   validate(job, tensors);
@@ -33,7 +36,8 @@ namespace shunt {
     rank_id const to = job.rank_of(w);
     for (stage_id const s : job.stages_of(to)) {
       auto const refuse = [&](char const* why) {
-        throw invalid_problem("joining", "worker " + std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value()) + why);
+        throw invalid_problem("joining", "worker " + std::to_string(w.pipeline.value()) + ":" +
+                                             std::to_string(w.stage.value()) + why);
       };
       if (job.alive(to)) refuse(" isn't dead");
       auto const holders = job.live_holders(s);

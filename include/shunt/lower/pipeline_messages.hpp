@@ -1,21 +1,27 @@
 #pragma once
-/// Puts the messages of a pipeline schedule in place: which rank sends and receives what, in which order, on which lanes.
+/// Puts the messages of a pipeline schedule in place: which rank sends and receives what, in which
+/// order, on which lanes.
 ///
-/// Messages stand in every lane in the order in which they are needed: a receive right before the operation that needs it, a send as soon
-/// as its operation and all that go before it in its lane have been. With a lane an edge, needed means by the order of the receiver's
-/// list; where an edge shares its lane with others, by the times at which operations start when nothing delays them (`pipeline_starts`).
+/// Messages stand in every lane in the order in which they are needed: a receive right before the
+/// operation that needs it, a send as soon as its operation and all that go before it in its lane
+/// have been. With a lane an edge, needed means by the order of the receiver's list; where an edge
+/// shares its lane with others, by the times at which operations start when nothing delays them
+/// (`pipeline_starts`).
 ///
-/// So no layout can deadlock, even if every send waits for its receive. Number messages by the start of the operation that needs them.
-/// The message of the lowest number that was not taken yet was made, for its producer started earlier and needs lower numbers alone, and
-/// heads its lane on both sides. With a lane an edge: whatever stands before a message on its edge is needed earlier by the same receiver,
-/// so the queue delays nothing that could have started. Between two ranks messages are sent and received in one order in every layout: a
-/// transport may ignore tags. With transfers that take no time no layout delays any operation; with others one_per_edge delays none,
-/// one_per_peer and one_per_rank those whose messages cross.
+/// So no layout can deadlock, even if every send waits for its receive. Number messages by the
+/// start of the operation that needs them. The message of the lowest number that was not taken yet
+/// was made, for its producer started earlier and needs lower numbers alone, and heads its lane on
+/// both sides. With a lane an edge: whatever stands before a message on its edge is needed earlier
+/// by the same receiver, so the queue delays nothing that could have started. Between two ranks
+/// messages are sent and received in one order in every layout: a transport may ignore tags. With
+/// transfers that take no time no layout delays any operation; with others one_per_edge delays
+/// none, one_per_peer and one_per_rank those whose messages cross.
 ///
-/// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared). Asks for a schedule that passes
-/// `check`, or for what is left of one (lower/salvage.hpp): a gradient that the stage before doesn't need isn't sent. Throws invalid_program
-/// where a micro-batch is computed at one stage and not at the next, where ranks wait for each other, or where a rank needs more lanes than
-/// there are.
+/// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared).
+/// Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp): a
+/// gradient that the stage before doesn't need isn't sent. Throws invalid_program where a
+/// micro-batch is computed at one stage and not at the next, where ranks wait for each other, or
+/// where a rank needs more lanes than there are.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -38,7 +44,9 @@ template <class Item>
 constexpr void sort_by_key(std::vector<Item>& items, ticks largest) {
   std::vector<Item> sorted(items.size());
   for (int shift = 0; shift < 64 && (largest >> shift) > 0; shift += 8) {
-    auto const digit = [&](Item const& i) { return static_cast<std::size_t>((i.key >> shift) & 255); };
+    auto const digit = [&](Item const& i) {
+      return static_cast<std::size_t>((i.key >> shift) & 255);
+    };
     std::array<std::size_t, 257> begin{};
     for (Item const& i : items) ++begin[digit(i) + 1];
     for (std::size_t d = 0; d < 256; ++d) begin[d + 1] += begin[d];
@@ -49,7 +57,8 @@ constexpr void sort_by_key(std::vector<Item>& items, ticks largest) {
 
 class message_placing {
  public:
-  constexpr message_placing(pipeline_job const& job, pipeline_schedule const& schedule, message_lanes lanes, pipeline_starts const* starts)
+  constexpr message_placing(pipeline_job const& job, pipeline_schedule const& schedule,
+                            message_lanes lanes, pipeline_starts const* starts)
       : job_(job), schedule_(schedule), lanes_(lanes), starts_(starts), cell_(job) {}
 
   [[nodiscard]] constexpr pipeline_actions placed() && {
@@ -99,7 +108,8 @@ class message_placing {
     rank_id from{}, to{};
   };
 
-  /// An output, as numbered by pipeline_cells, that goes to or comes from another rank; nobody: there is none.
+  /// An output, as numbered by pipeline_cells, that goes to or comes from another rank; nobody:
+  /// there is none.
   struct crossing {
     std::size_t output = 0;
     rank_id peer = none;
@@ -109,20 +119,24 @@ class message_placing {
   /// What an operation of rank r needs from another rank.
   [[nodiscard]] constexpr crossing received(rank_id r, operation const& o) const {
     bool const forward = o.kind == op_kind::forward;
-    if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages) return {};
+    if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
+      return {};
     std::size_t const c = forward ? cell_(o) - cell_.microbatches : cell_(o) + cell_.microbatches;
     return between(r, host_[c], 2 * c + !forward);
   }
   /// What it makes for another rank.
   [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o) const {
     bool const forward = o.kind == op_kind::forward;
-    if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0) return {};
+    if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
+      return {};
     std::size_t const c = cell_(o);
     if (!forward && takes_gradient_[c - cell_.microbatches] == 0) return {};
-    return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches], 2 * c + !forward);
+    return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches],
+                   2 * c + !forward);
   }
   [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer, std::size_t output) {
-    if (peer == none) throw invalid_program("a micro-batch is computed at one stage and not at the next");
+    if (peer == none)
+      throw invalid_program("a micro-batch is computed at one stage and not at the next");
     return peer == r ? crossing{} : crossing{output, peer};
   }
 
@@ -144,7 +158,8 @@ class message_placing {
       }
   }
 
-  /// Of each rank or pair of ranks the sends and receives by the start of the operations that need them.
+  /// Of each rank or pair of ranks the sends and receives by the start of the operations that need
+  /// them.
   constexpr void queue_by_start(std::vector<std::size_t>& sizes) {
     std::vector<keyed> messages;
     messages.reserve(2 * cell_.count);
@@ -158,7 +173,8 @@ class message_placing {
         messages.push_back({starts[cell_(o)], static_cast<std::int32_t>(m.output), m.peer, r});
       }
     sort_by_key(messages, starts_->latest);
-    std::vector<std::size_t> begin(sizes.size() + 1, 0);  // the messages of each rank, in that order
+    std::vector<std::size_t> begin(sizes.size() + 1,
+                                   0);  // the messages of each rank, in that order
     for (keyed const& m : messages) {
       ++begin[m.from.index() + 1];
       ++begin[m.to.index() + 1];
@@ -167,7 +183,8 @@ class message_placing {
     std::vector<std::int32_t> of_rank(begin.back());
     auto at = begin;
     for (std::size_t k = 0; k < messages.size(); ++k)
-      for (rank_id const r : {messages[k].from, messages[k].to}) of_rank[at[r.index()]++] = static_cast<std::int32_t>(k);
+      for (rank_id const r : {messages[k].from, messages[k].to})
+        of_rank[at[r.index()]++] = static_cast<std::int32_t>(k);
     for (rank_id r : ids<rank_id>(sizes.size())) {
       std::int32_t last_of_rank = none;
       for (std::size_t k = begin[r.index()]; k < begin[r.index() + 1]; ++k) {
@@ -178,7 +195,8 @@ class message_placing {
         std::int32_t& last = lanes_ == message_lanes::one_per_rank ? last_of_rank : with.last;
         if (last != none) {
           next_[static_cast<std::size_t>(last)] = end;
-          state_[static_cast<std::size_t>(m.message)] |= static_cast<std::uint8_t>(behind << (end & 1));
+          state_[static_cast<std::size_t>(m.message)] |=
+              static_cast<std::uint8_t>(behind << (end & 1));
         }
         last = end;
       }
@@ -198,12 +216,15 @@ class message_placing {
       auto const m = received(r, o);
       if (m.nobody()) return;
       std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
-      if (lanes_ == message_lanes::one_per_edge) return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
+      if (lanes_ == message_lanes::one_per_edge)
+        return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
       end_is_ready(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);
-      if ((state_[m.output] & placed_ << 1) == 0) throw invalid_program("the orders of the ranks wait for each other");
+      if ((state_[m.output] & placed_ << 1) == 0)
+        throw invalid_program("the orders of the ranks wait for each other");
     };
     auto const give = [&](operation const& o) {
-      if (auto const m = sent(r, o); !m.nobody()) end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
+      if (auto const m = sent(r, o); !m.nobody())
+        end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
     };
     for (std::size_t i = 0; i < list.size(); ++i) {
       bool const two = pair != no_more && *pair == static_cast<std::int32_t>(i);
@@ -221,8 +242,10 @@ class message_placing {
     }
   }
 
-  /// Marks one end of a message as able to go (0: its send, 1: its receive), and places it and what follows in its lane as far as that can.
-  constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s, microbatch_id b) {
+  /// Marks one end of a message as able to go (0: its send, 1: its receive), and places it and what
+  /// follows in its lane as far as that can.
+  constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s,
+                              microbatch_id b) {
     state_[m.output] |= static_cast<std::uint8_t>(ready << side);
     bool const edges = lanes_ == message_lanes::one_per_edge;
     while ((state_[m.output] & (ready | behind) << side) == ready << side) {
@@ -239,11 +262,14 @@ class message_placing {
       s = made_by.stage;
       b = made_by.microbatch;
       std::size_t const c = m.output / 2;
-      m.peer = host_[side == 1 ? c : m.output % 2 == 0 ? c + cell_.microbatches : c - cell_.microbatches];
+      m.peer = host_[side == 1           ? c
+                     : m.output % 2 == 0 ? c + cell_.microbatches
+                                         : c - cell_.microbatches];
     }
   }
 
-  constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s, microbatch_id b) {
+  constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s,
+                     microbatch_id b) {
     pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
     a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
     a.op.pipeline = p;
@@ -258,10 +284,12 @@ class message_placing {
     if (lanes_ == message_lanes::one_per_rank) return pipeline_lanes::first_of_messages;
     auto& with = partner_[peer.index()];
     if (with.known_to != r) with = {.known_to = r};
-    std::uint8_t& own = side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
+    std::uint8_t& own =
+        side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
     if (own == 0) {
       if (used_lanes_ == pipeline_lanes::most)
-        throw invalid_program("rank " + std::to_string(r.value()) + " talks to more ranks than it has lanes");
+        throw invalid_program("rank " + std::to_string(r.value()) +
+                              " talks to more ranks than it has lanes");
       own = static_cast<std::uint8_t>(used_lanes_++);
     }
     return own;
@@ -273,9 +301,10 @@ class message_placing {
   pipeline_starts const* starts_;
   pipeline_cells cell_;
   pipeline_actions actions_{};
-  std::vector<rank_id> host_{};        // by cell: who computes it
+  std::vector<rank_id> host_{};                 // by cell: who computes it
   std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
-  std::vector<std::int32_t> next_{};   // by output, or by end (2 x output + side): what follows in the lane
+  std::vector<std::int32_t>
+      next_{};  // by output, or by end (2 x output + side): what follows in the lane
   std::vector<std::uint8_t> state_{};  // by output
   std::vector<partner> partner_{};     // by rank
   pipeline_action* out_ = nullptr;     // the next action of the rank being written
@@ -284,13 +313,17 @@ class message_placing {
 
 }  // namespace detail
 
-/// The schedule with its messages. Throws invalid_problem where the job is broken, invalid_program as said above.
-[[nodiscard]] constexpr pipeline_actions place_messages(pipeline_job const& job, pipeline_schedule const& schedule,
-                                                        message_lanes lanes = message_lanes::one_per_edge) {
+/// The schedule with its messages. Throws invalid_problem where the job is broken, invalid_program
+/// as said above.
+[[nodiscard]] constexpr pipeline_actions place_messages(
+    pipeline_job const& job, pipeline_schedule const& schedule,
+    message_lanes lanes = message_lanes::one_per_edge) {
   validate(job);
   if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " + std::to_string(job.ranks()) + " ranks");
-  if (lanes == message_lanes::one_per_edge) return detail::message_placing(job, schedule, lanes, nullptr).placed();
+    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
+                          std::to_string(job.ranks()) + " ranks");
+  if (lanes == message_lanes::one_per_edge)
+    return detail::message_placing(job, schedule, lanes, nullptr).placed();
   auto starts = detail::starts_of(job, schedule);
   return detail::message_placing(job, schedule, lanes, &starts).placed();
 }

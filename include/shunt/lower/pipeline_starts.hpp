@@ -1,10 +1,13 @@
 #pragma once
-/// When the operations of a pipeline schedule start if each starts as soon as it may, and an order in which they can run.
+/// When the operations of a pipeline schedule start if each starts as soon as it may, and an order
+/// in which they can run.
 ///
-/// An operation waits for its predecessor in the list and for its input, plus the transfer where that is made on another rank; both of an
-/// overlapped pair for the inputs of both; a step for all operations of its stage, or for all there are where it isn't staggered. What
-/// follows from these times is consistent however messages are delayed: lowerings break ties and queues by them, so that nobody waits in a
-/// circle. Linear in the number of operations. Throws invalid_program where the orders of the ranks wait for each other.
+/// An operation waits for its predecessor in the list and for its input, plus the transfer where
+/// that is made on another rank; both of an overlapped pair for the inputs of both; a step for all
+/// operations of its stage, or for all there are where it isn't staggered. What follows from these
+/// times is consistent however messages are delayed: lowerings break ties and queues by them, so
+/// that nobody waits in a circle. Linear in the number of operations. Throws invalid_program where
+/// the orders of the ranks wait for each other.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -35,21 +38,27 @@ struct pipeline_cells {
   /// Forward and backward_input of cell c are outputs 2c and 2c + 1.
   [[nodiscard]] constexpr operation output(std::size_t number) const {
     std::size_t const c = number / 2, row = c / microbatches;
-    return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages, row % stages, c % microbatches};
+    return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages,
+            row % stages, c % microbatches};
   }
 };
 
-[[nodiscard]] constexpr bool makes_gradient(op_kind k) { return k == op_kind::backward || k == op_kind::backward_input; }
+[[nodiscard]] constexpr bool makes_gradient(op_kind k) {
+  return k == op_kind::backward || k == op_kind::backward_input;
+}
 
 struct pipeline_starts {
-  std::vector<ticks> forward{}, gradient{};  ///< by cell: starts; of a gradient that of the backward or backward_input; -1: there is none
-  std::vector<std::int32_t> finished{};      ///< by stage: 0 for the first whose operations have all ended on all ranks, and so on
+  std::vector<ticks> forward{}, gradient{};  ///< by cell: starts; of a gradient that of the
+                                             ///< backward or backward_input; -1: there is none
+  std::vector<std::int32_t> finished{};  ///< by stage: 0 for the first whose operations have all
+                                         ///< ended on all ranks, and so on
   ticks latest = 0;
 };
 
 class start_finder {
  public:
-  constexpr start_finder(pipeline_job const& job, pipeline_schedule const& schedule) : job_(job), schedule_(schedule), cell_(job) {
+  constexpr start_finder(pipeline_job const& job, pipeline_schedule const& schedule)
+      : job_(job), schedule_(schedule), cell_(job) {
     found_.forward.assign(cell_.count, not_yet);
     found_.gradient.assign(cell_.count, not_yet);
     found_.finished.assign(cell_.stages, 0);
@@ -103,8 +112,8 @@ class start_finder {
     std::int32_t turn = 0;  // when the last one came, in the order of running
   };
 
-  /// Stages by the end of their last operations; those that end at once in the order of running, for operations may take no time. Stages
-  /// without any are first.
+  /// Stages by the end of their last operations; those that end at once in the order of running,
+  /// for operations may take no time. Stages without any are first.
   constexpr void order_stages() {
     std::vector<std::size_t> order(stage_.size(), 0);
     for (std::size_t s = 0; s < order.size(); ++s) order[s] = s;
@@ -112,10 +121,13 @@ class start_finder {
       if (stage_[a].end != stage_[b].end) return stage_[a].end < stage_[b].end;
       return stage_[a].turn != stage_[b].turn ? stage_[a].turn < stage_[b].turn : a < b;
     });
-    for (std::size_t k = 0; k < order.size(); ++k) found_.finished[order[k]] = static_cast<std::int32_t>(k);
+    for (std::size_t k = 0; k < order.size(); ++k)
+      found_.finished[order[k]] = static_cast<std::int32_t>(k);
   }
 
-  [[nodiscard]] constexpr std::size_t group(operation const& o) const { return schedule_.staggered_step ? o.stage.index() : 0; }
+  [[nodiscard]] constexpr std::size_t group(operation const& o) const {
+    return schedule_.staggered_step ? o.stage.index() : 0;
+  }
 
   [[nodiscard]] constexpr ticks cost(operation const& o) const {
     auto const& c = job_.costs;
@@ -128,7 +140,8 @@ class start_finder {
     }
   }
 
-  /// Delays `start` to the moment the input is there; false where it isn't made yet, and the rank is woken when it is.
+  /// Delays `start` to the moment the input is there; false where it isn't made yet, and the rank
+  /// is woken when it is.
   [[nodiscard]] constexpr bool input(rank_id r, operation const& o, ticks& start) {
     std::size_t from = 0;
     if (o.kind == op_kind::forward && o.stage > 0)
@@ -166,7 +179,8 @@ class start_finder {
       operation const* const second = pair(r, own);
       if (!input(r, o, start) || (second != nullptr && !input(r, *second, start))) return;
       ticks end = start + cost(o);
-      if (second != nullptr) end += cost(*second) - std::min({job_.costs.overlap_gain, cost(o), cost(*second)});
+      if (second != nullptr)
+        end += cost(*second) - std::min({job_.costs.overlap_gain, cost(o), cost(*second)});
       own.free = end;
       ++own.next;
       finish(r, o, start, end);
@@ -201,7 +215,9 @@ class start_finder {
     auto const g = group(o);
     ready_[g] = std::max(ready_[g], end);
     if (--left_[g] > 0) return;
-    for (std::int32_t w = before_step_[g]; w != nobody; w = ranks_[static_cast<std::size_t>(w)].next_waiter) runnable_.push_back(w);
+    for (std::int32_t w = before_step_[g]; w != nobody;
+         w = ranks_[static_cast<std::size_t>(w)].next_waiter)
+      runnable_.push_back(w);
   }
   constexpr void give(rank_id r, std::size_t output, ticks end) {
     made_[output] = {end, r};
@@ -224,7 +240,8 @@ class start_finder {
 };
 
 /// The schedule names only operations of the job, each once.
-[[nodiscard]] constexpr pipeline_starts starts_of(pipeline_job const& job, pipeline_schedule const& schedule) {
+[[nodiscard]] constexpr pipeline_starts starts_of(pipeline_job const& job,
+                                                  pipeline_schedule const& schedule) {
   return start_finder(job, schedule)();
 }
 

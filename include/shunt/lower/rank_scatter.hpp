@@ -20,16 +20,20 @@
 
 namespace shunt {
 
-/// Weight scatter of all layers, the list of one rank alone, for ranks that plan every iteration anew: the very instructions that
-/// lower(state, next, map, how) gives this rank. Every rank that is told the same placement writes its own list, and the lists fit.
+/// Weight scatter of all layers, the list of one rank alone, for ranks that plan every iteration
+/// anew: the very instructions that lower(state, next, map, how) gives this rank. Every rank that
+/// is told the same placement writes its own list, and the lists fit.
 ///
-/// Shards, and with them most of every instruction, never change; what a placement changes is who sends where. Made once for a rank;
-/// asking it again allocates nothing once its list was as long before. O(slots x shards of a rank + own slots x shards of an expert) a
-/// layer: with N equal ranks the N-th part of the whole program.
+/// Shards, and with them most of every instruction, never change; what a placement changes is who
+/// sends where. Made once for a rank; asking it again allocates nothing once its list was as long
+/// before. O(slots x shards of a rank + own slots x shards of an expert) a layer: with N equal
+/// ranks the N-th part of the whole program.
 class rank_scatter {
  public:
-  /// `first_slot`: that of all placements to come. Throws invalid_problem where sizes don't fit each other or there is no such rank.
-  constexpr rank_scatter(optimizer_state const& state, shard_map const& map, std::span<std::int32_t const> first_slot, std::int32_t layers,
+  /// `first_slot`: that of all placements to come. Throws invalid_problem where sizes don't fit
+  /// each other or there is no such rank.
+  constexpr rank_scatter(optimizer_state const& state, shard_map const& map,
+                         std::span<std::int32_t const> first_slot, std::int32_t layers,
                          rank_id self, weight_scatter how = {})
       : self_(self),
         layers_(layers),
@@ -38,12 +42,16 @@ class rank_scatter {
         first_slot_(first_slot.begin(), first_slot.end()),
         parts_(map.shards.size()),
         next_(map.shards.size() + 1, 0) {
-    expert_placement const shape{.layers = layers, .experts = state.experts, .first_slot = first_slot_, .expert_of = {}};
+    expert_placement const shape{
+        .layers = layers, .experts = state.experts, .first_slot = first_slot_, .expert_of = {}};
     detail::match(state, shape, 0, map);
     if (self < rank_id{0} || self >= rank_id{state.ranks})
-      throw invalid_problem("self", "must be below " + std::to_string(state.ranks) + ", is " + std::to_string(self.value()));
+      throw invalid_problem("self", "must be below " + std::to_string(state.ranks) + ", is " +
+                                        std::to_string(self.value()));
     for (rank_id r : ids<rank_id>(state.ranks))
-      rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(first_slot_[r.index() + 1] - first_slot_[r.index()]), r);
+      rank_of_.insert(rank_of_.end(),
+                      static_cast<std::size_t>(first_slot_[r.index() + 1] - first_slot_[r.index()]),
+                      r);
     hosted_.resize(rank_of_.size(), 0);
     in_order_.resize(rank_of_.size(), 0);
     for (std::size_t s = 0; s < in_order_.size(); ++s) in_order_[s] = static_cast<std::int32_t>(s);
@@ -54,19 +62,22 @@ class rank_scatter {
       for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
         shard const& s = map.shards[e][k];
         (s.owner == self ? parts_[e.index()].own : parts_[e.index()].others)
-            .push_back({s.owner, offsets[e][k] * state.weight_bytes, s.begin * state.weight_bytes, s.size() * state.weight_bytes});
+            .push_back({s.owner, offsets[e][k] * state.weight_bytes, s.begin * state.weight_bytes,
+                        s.size() * state.weight_bytes});
       }
     program_.buffers.resize(2 * static_cast<std::size_t>(layers));
     for (layer_id l : ids<layer_id>(layers)) {
-      program_.buffers[2 * l.value()] = {(first_slot_[self.index() + 1] - first_slot_[self.index()]) * whole_, true};
+      program_.buffers[2 * l.value()] = {
+          (first_slot_[self.index() + 1] - first_slot_[self.index()]) * whole_, true};
       program_.buffers[2 * l.value() + 1] = {held_elements(map, self) * state.weight_bytes, true};
     }
   }
 
-  /// This rank's list for the placement; it stands until the next call. Throws invalid_problem where the placement has other layers,
-  /// experts or slots than the ones that this was made for.
+  /// This rank's list for the placement; it stands until the next call. Throws invalid_problem
+  /// where the placement has other layers, experts or slots than the ones that this was made for.
   constexpr rank_program const& operator()(expert_placement const& next) {
-    if (next.layers != layers_ || next.experts != static_cast<std::int32_t>(parts_.size()) || next.first_slot != first_slot_)
+    if (next.layers != layers_ || next.experts != static_cast<std::int32_t>(parts_.size()) ||
+        next.first_slot != first_slot_)
       throw invalid_problem("placement", "isn't of the shape that this list was made for");
     count(next);
     place at{program_.instructions.data(), program_.regions.data()};
@@ -83,7 +94,8 @@ class rank_scatter {
     std::vector<part> own{}, others{};
   };
   struct instance {
-    std::int32_t expert = 0, slot = 0, first = 0;  ///< slots counted over all ranks; the expert's first on that rank
+    std::int32_t expert = 0, slot = 0,
+                 first = 0;  ///< slots counted over all ranks; the expert's first on that rank
     rank_id rank{};
   };
 
@@ -110,7 +122,8 @@ class rank_scatter {
     program_.regions.resize(messages + 2 * copies);
   }
 
-  /// The instances of a layer from place `end` on, by expert and then by slot, without those that a host copies to by itself; the new end.
+  /// The instances of a layer from place `end` on, by expert and then by slot, without those that a
+  /// host copies to by itself; the new end.
   constexpr std::size_t list(std::span<expert_id const> expert_of, std::size_t end) {
     std::int32_t const* order = in_order_.data();
     if (!std::is_sorted(expert_of.begin(), expert_of.end())) {
@@ -118,7 +131,8 @@ class rank_scatter {
       for (expert_id const e : expert_of) ++next_[e.index() + 1];
       for (std::size_t e = 0; e + 1 < next_.size(); ++e) next_[e + 1] += next_[e];
       for (std::size_t s = 0; s < expert_of.size(); ++s)
-        hosted_[static_cast<std::size_t>(next_[expert_of[s].index()]++)] = static_cast<std::int32_t>(s);
+        hosted_[static_cast<std::size_t>(next_[expert_of[s].index()]++)] =
+            static_cast<std::int32_t>(s);
       order = hosted_.data();
     }
     instance now{.expert = -1};
@@ -148,7 +162,12 @@ class rank_scatter {
     auto at = static_cast<std::int32_t>(r - program_.regions.data());
     auto const message = [&](opcode code, rank_id peer, region const& which) {
       std::int32_t const reads = code == opcode::send;
-      *i++ = {.code = code, .channel = how_.channel, .batch = batch, .peer = peer, .reads = {at, reads}, .writes = {at + reads, 1 - reads}};
+      *i++ = {.code = code,
+              .channel = how_.channel,
+              .batch = batch,
+              .peer = peer,
+              .reads = {at, reads},
+              .writes = {at + reads, 1 - reads}};
       *r++ = which;
       ++at;
     };
@@ -158,15 +177,19 @@ class rank_scatter {
       *r++ = target;
       at += 2;
     };
-    auto const in_slot = [&](std::int32_t slot, part const& p) { return region{slots, (slot - base) * whole_ + p.begin, p.size}; };
+    auto const in_slot = [&](std::int32_t slot, part const& p) {
+      return region{slots, (slot - base) * whole_ + p.begin, p.size};
+    };
     part const all{.size = whole_};
 
     for (instance const& x : listed)
       if (x.rank != self_)
-        for (part const& p : of(x.expert).own) message(opcode::send, x.rank, {shards, p.source, p.size});
+        for (part const& p : of(x.expert).own)
+          message(opcode::send, x.rank, {shards, p.source, p.size});
     for (instance const& x : listed)
       if (x.rank == self_ && !repeats(x))
-        for (part const& p : of(x.expert).others) message(opcode::receive, p.owner, in_slot(x.slot, p));
+        for (part const& p : of(x.expert).others)
+          message(opcode::receive, p.owner, in_slot(x.slot, p));
     for (instance const& x : listed)
       if (x.rank == self_ && !repeats(x))
         for (part const& p : of(x.expert).own) copy({shards, p.source, p.size}, in_slot(x.slot, p));
@@ -176,8 +199,12 @@ class rank_scatter {
   }
 
   /// Whether the instance gets its weights by a copy from another slot of its rank.
-  [[nodiscard]] constexpr bool repeats(instance const& x) const { return how_.deduplicate && x.first != x.slot; }
-  [[nodiscard]] constexpr expert_parts const& of(std::int32_t e) const { return parts_[static_cast<std::size_t>(e)]; }
+  [[nodiscard]] constexpr bool repeats(instance const& x) const {
+    return how_.deduplicate && x.first != x.slot;
+  }
+  [[nodiscard]] constexpr expert_parts const& of(std::int32_t e) const {
+    return parts_[static_cast<std::size_t>(e)];
+  }
 
   rank_id self_;
   std::int32_t layers_;

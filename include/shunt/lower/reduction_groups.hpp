@@ -24,15 +24,18 @@ struct reduction_group {
 
 /// Who reduces over a communicator in a layer, round by round and then by first member.
 ///
-/// Communicators are too dear to make while training runs, so there are only those made ahead, one for every interval of neighbouring ranks
-/// (SYMI section 4.2; `interval_groups` says how many). Hence an expert gets one where its hosts are such an interval and where one of two
-/// rounds has none of them in a group yet: experts are asked by their first hosts, and the earlier round goes first. A rank is so in two
-/// groups at most, and as all ranks go through round 0 before round 1, nobody waits in a circle nor behind more than one other group.
+/// Communicators are too dear to make while training runs, so there are only those made ahead, one
+/// for every interval of neighbouring ranks (SYMI section 4.2; `interval_groups` says how many).
+/// Hence an expert gets one where its hosts are such an interval and where one of two rounds has
+/// none of them in a group yet: experts are asked by their first hosts, and the earlier round goes
+/// first. A rank is so in two groups at most, and as all ranks go through round 0 before round 1,
+/// nobody waits in a circle nor behind more than one other group.
 ///
-/// With contiguous slots on all ranks (swift_moe) every expert of several hosts gets a group: of those on a rank, one at most came from
-/// the left and one goes on to the right. The gradients of experts without a group travel from rank to rank.
-/// O(slots + experts log experts).
-[[nodiscard]] constexpr std::vector<reduction_group> reduction_groups(expert_placement const& placement, layer_id layer) {
+/// With contiguous slots on all ranks (swift_moe) every expert of several hosts gets a group: of
+/// those on a rank, one at most came from the left and one goes on to the right. The gradients of
+/// experts without a group travel from rank to rank. O(slots + experts log experts).
+[[nodiscard]] constexpr std::vector<reduction_group> reduction_groups(
+    expert_placement const& placement, layer_id layer) {
   struct neighbours {
     rank_id first, last;
     expert_id expert;
@@ -44,8 +47,9 @@ struct reduction_group {
     neighbours const i{hosts[e].front().rank, hosts[e].back().rank, e};
     if (i.last.index() - i.first.index() + 1 == hosts[e].size()) intervals.push_back(i);
   }
-  std::sort(intervals.begin(), intervals.end(),
-            [](neighbours const& a, neighbours const& b) { return a.first < b.first || (a.first == b.first && a.expert < b.expert); });
+  std::sort(intervals.begin(), intervals.end(), [](neighbours const& a, neighbours const& b) {
+    return a.first < b.first || (a.first == b.first && a.expert < b.expert);
+  });
   std::array<std::vector<reduction_group>, 2> rounds;
   std::array<rank_id, 2> taken{-1, -1};  // by round: up to this rank
   for (neighbours const& i : intervals)

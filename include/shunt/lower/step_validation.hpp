@@ -1,41 +1,54 @@
 #pragma once
-/// Steps that are validated: a step stands only if the gradients of all stages are finite, and their common norm is within a limit.
+/// Steps that are validated: a step stands only if the gradients of all stages are finite, and
+/// their common norm is within a limit.
 ///
-/// A staggered step knows the shares of its own stage and of those before it; the others come too late. So a stage steps on what it
-/// knows, and is told in the next iteration whether that stands (the optimizer's post-validation of zero bubble pipelines, Qi et al.,
-/// arXiv 2401.10241, section 4). `validated` rewrites a program of one iteration:
+/// A staggered step knows the shares of its own stage and of those before it; the others come too
+/// late. So a stage steps on what it knows, and is told in the next iteration whether that stands
+/// (the optimizer's post-validation of zero bubble pipelines, Qi et al., arXiv 2401.10241, section
+/// 4). `validated` rewrites a program of one iteration:
 ///
-///  1. Prefix. After its own reduction stage s computes its share (`norm`), adds what it receives from stage s-1, sends the sum to stage
-///     s+1 and steps. All live workers of a stage have the same reduced gradient, so they hold the same bits. No barrier. The period does
-///     not change where no stage's step takes longer than that of an earlier stage and the forwards in between together.
-///  2. Verdict. The workers of the last stage know the sum when they step, so that their step is final. In the next program it travels
-///     back ahead of the first message that each worker gets from somebody who has the verdict: in a pipeline the first gradient. Up to
-///     there, in its warm-up, a worker has run forwards alone, with parameters that may have to go. As the verdict never arrives
-///     after what the worker waits for anyhow, it costs nothing but the messages.
-///  3. Rollback. `validate` turns the verdict into two conditions. Where the step doesn't stand, `again` puts the kept state back and
-///     steps once more, by the whole verdict (`step_again`: not at all, or with clipped gradients); `redo` computes and sends again
-///     what the warm-up had computed. These instructions are in every program and end at once where the step stands. A rollback costs a
-///     copy, a step and the warm-up's forwards; nothing is aborted, nobody agrees on anything, all read the same verdict.
+///  1. Prefix. After its own reduction stage s computes its share (`norm`), adds what it receives
+///  from stage s-1, sends the sum to stage
+///     s+1 and steps. All live workers of a stage have the same reduced gradient, so they hold the
+///     same bits. No barrier. The period does not change where no stage's step takes longer than
+///     that of an earlier stage and the forwards in between together.
+///  2. Verdict. The workers of the last stage know the sum when they step, so that their step is
+///  final. In the next program it travels
+///     back ahead of the first message that each worker gets from somebody who has the verdict: in
+///     a pipeline the first gradient. Up to there, in its warm-up, a worker has run forwards alone,
+///     with parameters that may have to go. As the verdict never arrives after what the worker
+///     waits for anyhow, it costs nothing but the messages.
+///  3. Rollback. `validate` turns the verdict into two conditions. Where the step doesn't stand,
+///  `again` puts the kept state back and
+///     steps once more, by the whole verdict (`step_again`: not at all, or with clipped gradients);
+///     `redo` computes and sends again what the warm-up had computed. These instructions are in
+///     every program and end at once where the step stands. A rollback costs a copy, a step and the
+///     warm-up's forwards; nothing is aborted, nobody agrees on anything, all read the same
+///     verdict.
 ///
-/// What runs before the verdict is closed under dependencies: it takes messages only from workers who had no verdict either. So all
-/// waiting goes from the warm-up to the verdict, from there to what is done again and then to the rest, each part in the order of the
-/// schedule: nothing can wait in a circle. Whatever a message brought before the verdict is brought again, on a channel of its own,
-/// before anybody uses it after the verdict.
+/// What runs before the verdict is closed under dependencies: it takes messages only from workers
+/// who had no verdict either. So all waiting goes from the warm-up to the verdict, from there to
+/// what is done again and then to the rest, each part in the order of the schedule: nothing can
+/// wait in a circle. Whatever a message brought before the verdict is brought again, on a channel
+/// of its own, before anybody uses it after the verdict.
 ///
-/// Where steps wait for all stages (`before_step`) the same sum, in the same order, goes to the last stage and back before anybody steps;
-/// every step is final, and the bits are the same. Regions of the operations:
+/// Where steps wait for all stages (`before_step`) the same sum, in the same order, goes to the
+/// last stage and back before anybody steps; every step is final, and the bits are the same.
+/// Regions of the operations:
 ///
 ///     norm        gradient, flag                     -> share (step_verdict)
-///     step        gradient, verdict so far, state    -> state, record (step_record; pending becomes 1)
-///     validate    verdict, record                    -> redo, again (int64 each)
+///     step        gradient, verdict so far, state    -> state, record (step_record; pending
+///     becomes 1) validate    verdict, record                    -> redo, again (int64 each)
 ///     step_again  gradient, verdict, state, record   -> state, record (pending becomes 0)
 ///
-/// A verdict with as many stages as there are is whole: then a step that isn't finite is left out and one beyond the limit is made with
-/// gradients times the coefficient. Otherwise such a step is best left out: it won't stand. Records follow the state and the kept state
-/// in their buffers, at multiples of 8, and gradients become persistent, so that a lost worker between step and verdict changes nothing:
-/// the survivors validate under the next plan, and `pending` tells who already has. O(n log n) for n instructions.
-/// Asks for the programs of `lower(pipeline_job, pipeline_schedule)`; throws invalid_program where a step has no regions as there, or its
-/// state is not copied before, or a stage has no worker, or the ranks can't all come to their ends.
+/// A verdict with as many stages as there are is whole: then a step that isn't finite is left out
+/// and one beyond the limit is made with gradients times the coefficient. Otherwise such a step is
+/// best left out: it won't stand. Records follow the state and the kept state in their buffers, at
+/// multiples of 8, and gradients become persistent, so that a lost worker between step and verdict
+/// changes nothing: the survivors validate under the next plan, and `pending` tells who already
+/// has. O(n log n) for n instructions. Asks for the programs of `lower(pipeline_job,
+/// pipeline_schedule)`; throws invalid_program where a step has no regions as there, or its state
+/// is not copied before, or a stage has no worker, or the ranks can't all come to their ends.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -66,15 +79,17 @@ enum class validation : std::uint8_t {
 /// How a step that doesn't stand is taken back.
 enum class rollback : std::uint8_t {
   kept_state,  ///< the kept state is copied back: the same bits
-  /// `step_again` takes the step back itself before it repeats it, by the inverse of the optimizer's formulas: no second pass over the
-  /// state, but not the same bits. The kept state stays, for lost workers.
+  /// `step_again` takes the step back itself before it repeats it, by the inverse of the
+  /// optimizer's formulas: no second pass over the state, but not the same bits. The kept state
+  /// stays, for lost workers.
   inverse,
 };
 
 /// Iterations that validate the one before, and what validates the last.
 struct validated_program {
   program iteration{};
-  program closing{};  ///< ends a run; does nothing more where it runs twice, or where steps were validated before
+  program closing{};  ///< ends a run; does nothing more where it runs twice, or where steps were
+                      ///< validated before
   constexpr bool operator==(validated_program const&) const = default;
 };
 
@@ -87,7 +102,9 @@ struct validated_step {
   region gradient{}, flag{}, state{}, kept{};
   region record{}, kept_record{}, share{}, prefix{}, words{};
 
-  [[nodiscard]] region verdict_of_record() const { return {record.buffer, record.offset, step_verdict::bytes}; }
+  [[nodiscard]] region verdict_of_record() const {
+    return {record.buffer, record.offset, step_verdict::bytes};
+  }
   [[nodiscard]] region redo() const { return {words.buffer, words.offset, 8}; }
   [[nodiscard]] region again() const { return {words.buffer, words.offset + 8, 8}; }
 };
@@ -96,18 +113,21 @@ struct validated_step {
 [[nodiscard]] inline std::vector<validated_step> steps_of(rank_program const& own, rank_id r) {
   std::vector<validated_step> all;
   auto const refuse = [&](std::int32_t n, char const* why) {
-    throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " + std::to_string(n) + ": the step " + why);
+    throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " +
+                          std::to_string(n) + ": the step " + why);
   };
   for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n) {
     auto const& i = own.instructions[static_cast<std::size_t>(n)];
     if (i.code != opcode::compute || i.op.kind != op_kind::step) continue;
-    if (own.reads(i).size() != 3 || own.writes(i).empty()) refuse(n, "doesn't read gradient, flag and state");
+    if (own.reads(i).size() != 3 || own.writes(i).empty())
+      refuse(n, "doesn't read gradient, flag and state");
     validated_step s{.stage = i.op.stage, .step = n};
     s.gradient = own.reads(i)[0];
     s.flag = own.reads(i)[1];
     s.state = own.reads(i)[2];
     for (std::int32_t k = n - 1; k >= 0 && s.keep < 0; --k)
-      if (auto const& c = own.instructions[static_cast<std::size_t>(k)]; c.code == opcode::copy && own.reads(c)[0] == s.state) {
+      if (auto const& c = own.instructions[static_cast<std::size_t>(k)];
+          c.code == opcode::copy && own.reads(c)[0] == s.state) {
         s.keep = k;
         s.kept = own.writes(c)[0];
       }
@@ -118,7 +138,8 @@ struct validated_step {
   return all;
 }
 
-/// Writes a rank's new list. Old instructions keep their regions; their waits follow them to their new places.
+/// Writes a rank's new list. Old instructions keep their regions; their waits follow them to their
+/// new places.
 class list_rewriter {
  public:
   explicit list_rewriter(rank_program const& old) : old_(old), now_(old.instructions.size(), -1) {
@@ -127,7 +148,8 @@ class list_rewriter {
     last_.fill(-1);
   }
 
-  /// An old instruction at the end of the new list, in place of where it stood; `change` may alter it.
+  /// An old instruction at the end of the new list, in place of where it stood; `change` may alter
+  /// it.
   template <class Change>
   std::int32_t move(std::int32_t n, Change&& change) {
     auto i = old_.instructions[static_cast<std::size_t>(n)];
@@ -138,7 +160,8 @@ class list_rewriter {
   std::int32_t move(std::int32_t n) {
     return move(n, [](auto&, auto&) {});
   }
-  std::int32_t add(instruction i, std::initializer_list<region> reads, std::initializer_list<region> writes,
+  std::int32_t add(instruction i, std::initializer_list<region> reads,
+                   std::initializer_list<region> writes,
                    std::vector<std::int32_t> const& after = {}, region const& condition = {}) {
     i.reads = regions(reads);
     i.writes = regions(writes);
@@ -146,7 +169,8 @@ class list_rewriter {
     return put(i, after);
   }
   slice regions(std::initializer_list<region> items) {
-    slice const s{static_cast<std::int32_t>(out.regions.size()), static_cast<std::int32_t>(items.size())};
+    slice const s{static_cast<std::int32_t>(out.regions.size()),
+                  static_cast<std::int32_t>(items.size())};
     out.regions.insert(out.regions.end(), items.begin(), items.end());
     return s;
   }
@@ -156,13 +180,17 @@ class list_rewriter {
     out.buffers[b].size = at + size;
     return {b, at, size};
   }
-  [[nodiscard]] std::int32_t place_of(std::int32_t n) const { return now_[static_cast<std::size_t>(n)]; }
-  /// What an old instruction waits for, where that stands now; in place of what will only follow, the last one of its lane.
+  [[nodiscard]] std::int32_t place_of(std::int32_t n) const {
+    return now_[static_cast<std::size_t>(n)];
+  }
+  /// What an old instruction waits for, where that stands now; in place of what will only follow,
+  /// the last one of its lane.
   [[nodiscard]] std::vector<std::int32_t> waits_of(std::int32_t n) const {
     std::vector<std::int32_t> places;
     for (auto const w : old_.after(old_.instructions[static_cast<std::size_t>(n)])) {
       auto const moved = place_of(w);
-      auto const place = moved >= 0 ? moved : last_[old_.instructions[static_cast<std::size_t>(w)].lane];
+      auto const place =
+          moved >= 0 ? moved : last_[old_.instructions[static_cast<std::size_t>(w)].lane];
       if (place >= 0) places.push_back(place);
     }
     return places;
@@ -180,7 +208,8 @@ class list_rewriter {
  private:
   std::int32_t put(instruction& i, std::vector<std::int32_t> const& after) {
     auto const self = static_cast<std::int32_t>(out.instructions.size());
-    i.after = {static_cast<std::int32_t>(out.waits.size()), static_cast<std::int32_t>(after.size())};
+    i.after = {static_cast<std::int32_t>(out.waits.size()),
+               static_cast<std::int32_t>(after.size())};
     out.waits.insert(out.waits.end(), after.begin(), after.end());
     out.instructions.push_back(i);
     return last_[i.lane] = self;
@@ -198,7 +227,8 @@ class step_validator {
     for (rank_id r : ids<rank_id>(p.ranks.size())) {
       if (p.ranks[r].instructions.empty()) continue;
       ranks_[r.index()].steps = steps_of(p.ranks[r], r);
-      if (ranks_[r.index()].steps.empty()) throw invalid_program("rank " + std::to_string(r.value()) + " has a list without a step");
+      if (ranks_[r.index()].steps.empty())
+        throw invalid_program("rank " + std::to_string(r.value()) + " has a list without a step");
       for (auto const& s : ranks_[r.index()].steps) {
         while (holders_.size() <= s.stage.index()) holders_.push_back({});
         holders_[s.stage].push_back(r);
@@ -209,7 +239,8 @@ class step_validator {
       }
     }
     for (stage_id s : ids<stage_id>(holders_.size()))
-      if (holders_[s].empty()) throw invalid_program("stage " + std::to_string(s.value()) + " is stepped on no rank");
+      if (holders_[s].empty())
+        throw invalid_program("stage " + std::to_string(s.value()) + " is stepped on no rank");
     for (rank_id r : ids<rank_id>(p.ranks.size())) {
       if (p.ranks[r].instructions.empty()) continue;
       if (auto const up = above(r); up >= 0) ranks_[up.index()].below.push_back(r);
@@ -243,7 +274,8 @@ class step_validator {
 
  private:
   static constexpr std::int32_t none = -1;
-  static constexpr std::uint8_t transfers = 1;  // the lane of reductions, for messages that go along with no other
+  static constexpr std::uint8_t transfers =
+      1;  // the lane of reductions, for messages that go along with no other
 
   /// Somebody who passes the verdict on, or gets it.
   struct link {
@@ -259,22 +291,35 @@ class step_validator {
     std::vector<link> to{};
   };
 
-  [[nodiscard]] std::int32_t length(rank_id r) const { return static_cast<std::int32_t>(p_.ranks[r].instructions.size()); }
-  [[nodiscard]] instruction const& at(rank_id r, std::int32_t n) const { return p_.ranks[r].instructions[static_cast<std::size_t>(n)]; }
+  [[nodiscard]] std::int32_t length(rank_id r) const {
+    return static_cast<std::int32_t>(p_.ranks[r].instructions.size());
+  }
+  [[nodiscard]] instruction const& at(rank_id r, std::int32_t n) const {
+    return p_.ranks[r].instructions[static_cast<std::size_t>(n)];
+  }
   [[nodiscard]] bool is_last(stage_id s) const { return s.index() + 1 == holders_.size(); }
-  [[nodiscard]] bool knows(rank_id r) const { return is_last(ranks_[r.index()].steps.back().stage); }
-  [[nodiscard]] std::int32_t redo_channel(std::int32_t channel) const { return channels_ + channel; }
+  [[nodiscard]] bool knows(rank_id r) const {
+    return is_last(ranks_[r.index()].steps.back().stage);
+  }
+  [[nodiscard]] std::int32_t redo_channel(std::int32_t channel) const {
+    return channels_ + channel;
+  }
   [[nodiscard]] std::int32_t verdict_channel() const { return 2 * channels_; }
   [[nodiscard]] std::int32_t prefix_channel() const { return 2 * channels_ + 1; }
 
-  /// The worker of a neighbouring stage that is to one stage's workers what this rank is to its own.
+  /// The worker of a neighbouring stage that is to one stage's workers what this rank is to its
+  /// own.
   [[nodiscard]] rank_id neighbour(rank_id r, stage_id own, stage_id other) const {
     auto const &mine = holders_[own], &theirs = holders_[other];
-    if (auto const self = std::lower_bound(theirs.begin(), theirs.end(), r); self != theirs.end() && *self == r) return r;
-    auto const k = static_cast<std::size_t>(std::lower_bound(mine.begin(), mine.end(), r) - mine.begin());
+    if (auto const self = std::lower_bound(theirs.begin(), theirs.end(), r);
+        self != theirs.end() && *self == r)
+      return r;
+    auto const k =
+        static_cast<std::size_t>(std::lower_bound(mine.begin(), mine.end(), r) - mine.begin());
     return theirs[k * theirs.size() / mine.size()];
   }
-  /// Whom a rank has the verdict from where no forwards run: a worker of the stage after its last; none where it knows.
+  /// Whom a rank has the verdict from where no forwards run: a worker of the stage after its last;
+  /// none where it knows.
   [[nodiscard]] rank_id above(rank_id r) const {
     auto const last = ranks_[r.index()].steps.back().stage;
     return is_last(last) ? rank_id{none} : neighbour(r, last, last.value() + 1);
@@ -288,14 +333,16 @@ class step_validator {
   [[nodiscard]] bool clears_gradient(rank_id r, std::int32_t n) const {
     if (at(r, n).code != opcode::fill) return false;
     auto const buffer = p_.ranks[r].writes(at(r, n))[0].buffer;
-    return std::any_of(ranks_[r.index()].steps.begin(), ranks_[r.index()].steps.end(),
-                       [&](auto const& s) { return buffer == s.gradient.buffer || buffer == s.flag.buffer; });
+    return std::any_of(
+        ranks_[r.index()].steps.begin(), ranks_[r.index()].steps.end(),
+        [&](auto const& s) { return buffer == s.gradient.buffer || buffer == s.flag.buffer; });
   }
 
   /// Where in its list each rank learns the verdict, and from whom.
   void find_verdicts() {
     auto const order = serial_order(p_, d_);
-    if (order.size() < p_.instructions()) throw invalid_program("the ranks of the program can't all come to their ends");
+    if (order.size() < p_.instructions())
+      throw invalid_program("the ranks of the program can't all come to their ends");
     rank_id const lowest = holders_[holders_.size() - 1].front();
     for (auto const point : order) {
       rank_id const r = point.rank;
@@ -313,18 +360,22 @@ class step_validator {
       };
       if (i.code == opcode::receive) {
         auto const sent = sent_at(r, point.instruction);
-        if (ranks_[i.peer.index()].split != none && sent >= ranks_[i.peer.index()].split) split_here(i.peer, i.lane, at(i.peer, sent).lane);
+        if (ranks_[i.peer.index()].split != none && sent >= ranks_[i.peer.index()].split)
+          split_here(i.peer, i.lane, at(i.peer, sent).lane);
       } else if (is_collective(i.code) || moved_to_end(r, point.instruction)) {
-        split_here(lowest, transfers, transfers);  // computes nothing and waits for nobody's gradient
+        split_here(lowest, transfers,
+                   transfers);  // computes nothing and waits for nobody's gradient
       } else if (i.code == opcode::compute && i.op.kind != op_kind::forward) {
-        throw invalid_program("rank " + std::to_string(r.value()) + " computes a " + std::string(to_string(i.op.kind)) +
+        throw invalid_program("rank " + std::to_string(r.value()) + " computes a " +
+                              std::string(to_string(i.op.kind)) +
                               " before it has a gradient from anybody");
       }
     }
   }
   /// The instruction of the peer that sends what a rank receives.
   [[nodiscard]] std::int32_t sent_at(rank_id r, std::int32_t n) const {
-    return d_.partner[static_cast<std::size_t>(d_.number({r, n}))] - d_.first[at(r, n).peer.index()];
+    return d_.partner[static_cast<std::size_t>(d_.number({r, n}))] -
+           d_.first[at(r, n).peer.index()];
   }
 
   void declare(list_rewriter& list, rank_id r) {
@@ -336,31 +387,43 @@ class step_validator {
       s.prefix = list.extend(s.flag.buffer, step_verdict::bytes);
       s.words = list.extend(s.flag.buffer, 2 * size_of(element::int64));
     }
-    ranks_[r.index()].verdict = list.extend(ranks_[r.index()].steps.back().flag.buffer, step_verdict::bytes);
+    ranks_[r.index()].verdict =
+        list.extend(ranks_[r.index()].steps.back().flag.buffer, step_verdict::bytes);
   }
 
-  /// The verdict comes in and goes on. Returns where it has come in; `known` is where a worker of the last stage has it.
-  std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from, std::vector<link> const& to, region const& known,
+  /// The verdict comes in and goes on. Returns where it has come in; `known` is where a worker of
+  /// the last stage has it.
+  std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from,
+                            std::vector<link> const& to, region const& known,
                             std::vector<std::int32_t> const& after) {
     auto const& verdict = ranks_[r.index()].verdict;
-    std::int32_t const has =
-        from.rank < 0
-            ? list.add({.code = opcode::copy}, {known}, {verdict}, after)
-            : list.add({.code = opcode::receive, .lane = from.lane, .channel = verdict_channel(), .peer = from.rank}, {}, {verdict}, after);
+    std::int32_t const has = from.rank < 0
+                                 ? list.add({.code = opcode::copy}, {known}, {verdict}, after)
+                                 : list.add({.code = opcode::receive,
+                                             .lane = from.lane,
+                                             .channel = verdict_channel(),
+                                             .peer = from.rank},
+                                            {}, {verdict}, after);
     for (link const& l : to)
-      list.add({.code = opcode::send, .lane = l.lane, .channel = verdict_channel(), .peer = l.rank}, {verdict}, {}, {has});
+      list.add({.code = opcode::send, .lane = l.lane, .channel = verdict_channel(), .peer = l.rank},
+               {verdict}, {}, {has});
     return has;
   }
 
-  /// Validates the stages of a rank and takes back what doesn't stand. Returns the last instruction.
-  std::int32_t lower_rollback(list_rewriter& list, rank_id r, std::vector<std::int32_t> const& after) {
+  /// Validates the stages of a rank and takes back what doesn't stand. Returns the last
+  /// instruction.
+  std::int32_t lower_rollback(list_rewriter& list, rank_id r,
+                              std::vector<std::int32_t> const& after) {
     std::int32_t last = none;
     for (auto const& s : ranks_[r.index()].steps)
-      last = list.add({.op = {.kind = op_kind::validate, .stage = s.stage}}, {ranks_[r.index()].verdict, s.record}, {s.words}, after);
+      last = list.add({.op = {.kind = op_kind::validate, .stage = s.stage}},
+                      {ranks_[r.index()].verdict, s.record}, {s.words}, after);
     for (auto const& s : ranks_[r.index()].steps) {
       if (is_last(s.stage)) continue;
-      if (how_ == rollback::kept_state) list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
-      last = list.add({.op = {.kind = op_kind::step_again, .stage = s.stage}}, {s.gradient, ranks_[r.index()].verdict, s.state, s.record},
+      if (how_ == rollback::kept_state)
+        list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
+      last = list.add({.op = {.kind = op_kind::step_again, .stage = s.stage}},
+                      {s.gradient, ranks_[r.index()].verdict, s.state, s.record},
                       {s.state, s.record}, {}, s.again());
     }
     return last;
@@ -372,7 +435,8 @@ class step_validator {
     for (std::int32_t n = 0; n < own.split; ++n)
       if (!clears_gradient(r, n)) list.move(n);
     auto after_warm_up = list.ends_of_other_lanes(0);
-    after_warm_up.push_back(pass_verdict(list, r, own.from, own.to, own.steps.back().verdict_of_record(), {}));
+    after_warm_up.push_back(
+        pass_verdict(list, r, own.from, own.to, own.steps.back().verdict_of_record(), {}));
     std::int32_t const anchor = lower_rollback(list, r, after_warm_up);
     std::int32_t const redo = list.regions({own.steps.front().redo()}).first;
     std::array<bool, 256> tied{};  // lanes that have waited for the rollback
@@ -395,7 +459,8 @@ class step_validator {
       if (moved_to_end(r, n)) continue;
       auto const& i = at(r, n);
       list.move(n);
-      if (i.code == opcode::receive && sent_at(r, n) < ranks_[i.peer.index()].split) arrived.push_back(n);
+      if (i.code == opcode::receive && sent_at(r, n) < ranks_[i.peer.index()].split)
+        arrived.push_back(n);
       if (i.batch >= 0 && n + 1 < length(r) && at(r, n + 1).batch == i.batch) continue;
       for (auto const m : arrived)
         list.move(m, [&](instruction& again, auto& after) {
@@ -420,7 +485,8 @@ class step_validator {
     };
     std::int32_t last = none;
     for (auto const& s : own.steps) {
-      last = list.add({.op = {.kind = op_kind::norm, .stage = s.stage}}, {s.gradient, s.flag}, {s.share}, list.waits_of(s.keep));
+      last = list.add({.op = {.kind = op_kind::norm, .stage = s.stage}}, {s.gradient, s.flag},
+                      {s.share}, list.waits_of(s.keep));
       if (s.stage > 0) {
         rank_id const from = neighbour(r, s.stage, s.stage.value() - 1);
         region before = s.prefix;
@@ -428,26 +494,36 @@ class step_validator {
         if (from == r)
           before = std::prev(&s)->share;
         else
-          after = {list.add({.code = opcode::receive, .lane = transfers, .channel = prefix_channel(), .peer = from}, {}, {s.prefix})};
-        last = list.add({.code = opcode::add, .type = element::float64}, {before, s.share}, {s.share}, after);
+          after = {list.add({.code = opcode::receive,
+                             .lane = transfers,
+                             .channel = prefix_channel(),
+                             .peer = from},
+                            {}, {s.prefix})};
+        last = list.add({.code = opcode::add, .type = element::float64}, {before, s.share},
+                        {s.share}, after);
       }
       if (!is_last(s.stage))
         for (rank_id const to : holders_[s.stage.value() + 1])
           if (to != r && neighbour(to, s.stage.value() + 1, s.stage) == r)
-            list.add({.code = opcode::send, .lane = transfers, .channel = prefix_channel(), .peer = to}, {s.share}, {}, {last});
+            list.add(
+                {.code = opcode::send, .lane = transfers, .channel = prefix_channel(), .peer = to},
+                {s.share}, {}, {last});
       if (when_ == validation::in_next_iteration) step(s, s.share, last);
     }
     if (when_ == validation::in_next_iteration) return;
     std::vector<link> below;
     for (rank_id const b : own.below) below.push_back({b, transfers});
-    std::int32_t const verdict_at = pass_verdict(list, r, {above(r), transfers}, below, own.steps.back().share, {last});
+    std::int32_t const verdict_at =
+        pass_verdict(list, r, {above(r), transfers}, below, own.steps.back().share, {last});
     for (auto const& s : own.steps) step(s, own.verdict, verdict_at);
   }
 
   void lower_closing(list_rewriter& list, rank_id r) {
     std::vector<link> below;
     for (rank_id const b : ranks_[r.index()].below) below.push_back({b, transfers});
-    lower_rollback(list, r, {pass_verdict(list, r, {above(r), transfers}, below, ranks_[r.index()].steps.back().verdict_of_record(), {})});
+    lower_rollback(list, r,
+                   {pass_verdict(list, r, {above(r), transfers}, below,
+                                 ranks_[r.index()].steps.back().verdict_of_record(), {})});
   }
 
   program const& p_;
@@ -462,7 +538,8 @@ class step_validator {
 }  // namespace detail
 
 /// A pipeline's iteration with steps that are validated, as said at the top of this header.
-[[nodiscard]] inline validated_program validated(program const& iteration, validation when, rollback how = rollback::kept_state) {
+[[nodiscard]] inline validated_program validated(program const& iteration, validation when,
+                                                 rollback how = rollback::kept_state) {
   return detail::step_validator(iteration, when, how)();
 }
 

@@ -8,8 +8,9 @@
 
 namespace shunt {
 
-/// What is asked of the gradients of all stages before a step may stand. Shares of stages add up, element by element, in the order of the
-/// stages, so that every run decides on the same bits. All zero: of no step.
+/// What is asked of the gradients of all stages before a step may stand. Shares of stages add up,
+/// element by element, in the order of the stages, so that every run decides on the same bits. All
+/// zero: of no step.
 struct step_verdict {
   double not_finite = 0;  ///< values that overflowed, or were infinite or no number
   double squares = 0;     ///< sum of the gradients' squares
@@ -19,8 +20,9 @@ struct step_verdict {
 
   /// Whether any step may be made. As shares are added this only ever turns false.
   [[nodiscard]] SHUNT_HD bool finite() const { return not_finite == 0 && std::isfinite(squares); }
-  /// What gradients are multiplied with so that their norm is at most `most_norm`; 1 where it already is. As shares are added this only
-  /// ever falls. The 1e-6 is that of the usual implementations (PyTorch's clip_grad_norm_, Megatron-LM).
+  /// What gradients are multiplied with so that their norm is at most `most_norm`; 1 where it
+  /// already is. As shares are added this only ever falls. The 1e-6 is that of the usual
+  /// implementations (PyTorch's clip_grad_norm_, Megatron-LM).
   [[nodiscard]] SHUNT_HD double coefficient(double most_norm) const {
     double const c = most_norm / (std::sqrt(squares) + 1e-6);
     return c < 1 ? c : 1;
@@ -37,6 +39,7 @@ struct step_record {
   bool operator==(step_record const&) const = default;
 };
 
-static_assert(sizeof(step_verdict) == step_verdict::bytes && sizeof(step_record) == step_record::bytes);
+static_assert(sizeof(step_verdict) == step_verdict::bytes &&
+              sizeof(step_record) == step_record::bytes);
 
 }  // namespace shunt

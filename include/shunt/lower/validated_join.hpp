@@ -13,9 +13,10 @@
 
 namespace shunt {
 
-/// The program that brings a rank that comes back all that is persistent of its stages, from the lowest of its peers: with a validation
-/// under way that is state, kept state, gradient and record. `iteration` is validated, and the rank takes part in it.
-/// Throws invalid_program where it doesn't, or a stage of it has no other worker.
+/// The program that brings a rank that comes back all that is persistent of its stages, from the
+/// lowest of its peers: with a validation under way that is state, kept state, gradient and record.
+/// `iteration` is validated, and the rank takes part in it. Throws invalid_program where it
+/// doesn't, or a stage of it has no other worker.
 [[nodiscard]] inline program validated_join(program const& iteration, rank_id joining) {
   auto const name = "rank " + std::to_string(joining.value());
   program_builder b(static_cast<std::int32_t>(iteration.ranks.size()));
@@ -27,7 +28,8 @@ namespace shunt {
   auto const records = [&](rank_id r, detail::validated_step const& s) {
     auto const& own = iteration.ranks[r];
     auto const step = own.writes(own.instructions[static_cast<std::size_t>(s.step)]);
-    if (step.size() < 2) throw invalid_program(name + " joins an iteration whose steps aren't validated");
+    if (step.size() < 2)
+      throw invalid_program(name + " joins an iteration whose steps aren't validated");
     return step[1];
   };
   auto const mine = detail::steps_of(iteration.ranks[joining], joining);
@@ -48,7 +50,9 @@ namespace shunt {
         b.message(r, records(r, peer), joining, records(joining, s));
       }
     }
-    if (!found) throw invalid_program(name + " has no peer at stage " + std::to_string(s.stage.value()) + " to take the state from");
+    if (!found)
+      throw invalid_program(name + " has no peer at stage " + std::to_string(s.stage.value()) +
+                            " to take the state from");
   }
   return std::move(b).finish();
 }

@@ -12,21 +12,24 @@
 
 namespace shunt {
 
-/// Ranks that hold the same stages. They reduce their gradients with each other and so end an iteration together. Under a linear layout a
-/// column is a stage, under looped ones and waves the ranks at one place of their pipelines, under bidirectional ones
-/// those at two places as far from either end.
+/// Ranks that hold the same stages. They reduce their gradients with each other and so end an
+/// iteration together. Under a linear layout a column is a stage, under looped ones and waves the
+/// ranks at one place of their pipelines, under bidirectional ones those at two places as far from
+/// either end.
 struct column {
   std::vector<stage_id> stages{};  ///< ascending
   std::vector<rank_id> live{};     ///< ascending; may be empty
   constexpr bool operator==(column const&) const = default;
 };
 
-/// The columns of a job, by the lowest rank that belongs to them, and the column of every rank, dead ones included.
+/// The columns of a job, by the lowest rank that belongs to them, and the column of every rank,
+/// dead ones included.
 struct columns {
   std::vector<column> all{};
   indexed<rank_id, std::int32_t> of{};
 
-  constexpr explicit columns(pipeline_job const& job) : of(static_cast<std::size_t>(job.ranks()), -1) {
+  constexpr explicit columns(pipeline_job const& job)
+      : of(static_cast<std::size_t>(job.ranks()), -1) {
     std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
     for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
     indexed<rank_id, std::vector<stage_id>> held(static_cast<std::size_t>(job.ranks()));
@@ -35,10 +38,13 @@ struct columns {
         auto& stages = held[job.rank_of({p, s})];
         if (stages.empty() || stages.back() != s) stages.push_back(s);
       }
-    std::vector<std::vector<std::int32_t>> starting_with(static_cast<std::size_t>(job.stages));  // columns by their first stage
+    std::vector<std::vector<std::int32_t>> starting_with(
+        static_cast<std::size_t>(job.stages));  // columns by their first stage
     for (rank_id r : ids<rank_id>(job.ranks())) {
       auto& known = starting_with[held[r].front().index()];
-      auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) { return all[static_cast<std::size_t>(c)].stages == held[r]; });
+      auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) {
+        return all[static_cast<std::size_t>(c)].stages == held[r];
+      });
       if (same != known.end()) {
         of[r] = *same;
       } else {

@@ -12,15 +12,17 @@
 
 namespace shunt {
 
-/// The least number of tokens that the fullest rank of a layer can have, when an expert's tokens may go to its replicas in any whole
-/// shares: what the exact token split of a placement reaches, where the even split gives max_over_mean. -1 where an expert has tokens
-/// but no replica.
+/// The least number of tokens that the fullest rank of a layer can have, when an expert's tokens
+/// may go to its replicas in any whole shares: what the exact token split of a placement reaches,
+/// where the even split gives max_over_mean. -1 where an expert has tokens but no replica.
 ///
-/// M tokens a rank suffice iff no set A of experts has more than M |N(A)| tokens, N(A) the ranks that hold any of A (Hall; a flow from
-/// experts to ranks). From M = ceil(W / L) on: fill the flow along shortest augmenting paths; where tokens are left over, the experts
-/// reached from there are a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's method, never too high).
-/// Few candidates; O(paths x E N) each.
-[[nodiscard]] constexpr std::int64_t exact_split_load(std::span<std::int64_t const> loads, expert_placement const& placement,
+/// M tokens a rank suffice iff no set A of experts has more than M |N(A)| tokens, N(A) the ranks
+/// that hold any of A (Hall; a flow from experts to ranks). From M = ceil(W / L) on: fill the flow
+/// along shortest augmenting paths; where tokens are left over, the experts reached from there are
+/// a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's method,
+/// never too high). Few candidates; O(paths x E N) each.
+[[nodiscard]] constexpr std::int64_t exact_split_load(std::span<std::int64_t const> loads,
+                                                      expert_placement const& placement,
                                                       layer_id layer) {
   std::size_t const experts = loads.size(), ranks = static_cast<std::size_t>(placement.ranks());
   auto const slots = placement.layer(layer);
@@ -35,7 +37,8 @@ namespace shunt {
   if (total == 0) return 0;
 
   constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
-  std::vector<std::int64_t> sent(experts * ranks, 0), left(loads.begin(), loads.end()), room(ranks, 0);
+  std::vector<std::int64_t> sent(experts * ranks, 0), left(loads.begin(), loads.end()),
+      room(ranks, 0);
   std::vector<std::size_t> from_rank(experts, nowhere), from_expert(ranks, nowhere), queue;
   std::vector<char> reached(experts, 0);
   std::int64_t most = live == 0 ? 0 : ceil_divide(total, live);
@@ -45,7 +48,8 @@ namespace shunt {
       ++source;
       continue;
     }
-    // breadth first from the expert with tokens left: over ranks that hold it, back to experts that send there
+    // breadth first from the expert with tokens left: over ranks that hold it, back to experts that
+    // send there
     reached.assign(experts, 0);
     from_expert.assign(ranks, nowhere);
     queue.assign(1, source);

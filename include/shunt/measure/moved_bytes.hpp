@@ -11,19 +11,23 @@ namespace shunt {
 /// Bytes that a program moves, all ranks together.
 struct moved_bytes {
   byte_count network = 0;  ///< between ranks: messages, and collectives as rings move them
-  byte_count local = 0;    ///< copied or added from one buffer of a rank to another, but not what just arrived and is then added
-  byte_count within = 0;   ///< copied or added inside one buffer: a rank's instances of an expert summed up or filled from one of them
+  byte_count local = 0;    ///< copied or added from one buffer of a rank to another, but not what
+                           ///< just arrived and is then added
+  byte_count within = 0;   ///< copied or added inside one buffer: a rank's instances of an expert
+                           ///< summed up or filled from one of them
 
-  /// What passes between the holders of data, whether or not they share a rank: s N G and s N W in SYMI's phases, and as many G and W as
-  /// there are distinct (rank, expert) pairs where messages are de-duplicated.
+  /// What passes between the holders of data, whether or not they share a rank: s N G and s N W in
+  /// SYMI's phases, and as many G and W as there are distinct (rank, expert) pairs where messages
+  /// are de-duplicated.
   [[nodiscard]] constexpr byte_count logical() const { return network + local; }
   constexpr bool operator==(moved_bytes const&) const = default;
 };
 
-/// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a member, (k-1) X in a reduce_scatter or
-/// all_gather whose whole is X. An exchange is left out: what it moves is known only when it runs.
-/// An addition's source just arrived if the last instruction before it that wrote any of its bytes is a receive.
-/// O(instructions + the sum over additions of the receives before them).
+/// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a
+/// member, (k-1) X in a reduce_scatter or all_gather whose whole is X. An exchange is left out:
+/// what it moves is known only when it runs. An addition's source just arrived if the last
+/// instruction before it that wrote any of its bytes is a receive. O(instructions + the sum over
+/// additions of the receives before them).
 [[nodiscard]] constexpr moved_bytes bytes_moved(program const& p) {
   moved_bytes sum;
   for (rank_id r : ids<rank_id>(p.ranks.size())) {
@@ -68,13 +72,14 @@ struct moved_bytes {
   return sum;
 }
 
-/// Bytes that messages carry over each link: entry `from` x ranks + `to`. Collectives and exchanges are left out, for which links they
-/// take is up to the executor. O(instructions).
+/// Bytes that messages carry over each link: entry `from` x ranks + `to`. Collectives and exchanges
+/// are left out, for which links they take is up to the executor. O(instructions).
 [[nodiscard]] constexpr std::vector<byte_count> message_bytes(program const& p) {
   std::vector<byte_count> bytes(p.ranks.size() * p.ranks.size(), 0);
   for (rank_id r : ids<rank_id>(p.ranks.size()))
     for (auto const& i : p.ranks[r].instructions)
-      if (i.code == opcode::send) bytes[r.index() * p.ranks.size() + i.peer.index()] += p.ranks[r].reads(i)[0].size;
+      if (i.code == opcode::send)
+        bytes[r.index() * p.ranks.size() + i.peer.index()] += p.ranks[r].reads(i)[0].size;
   return bytes;
 }
 

@@ -9,9 +9,11 @@
 
 namespace shunt {
 
-/// Experts that ranks must newly receive in a layer to go from `before` (one entry a slot) to the plan: distinct (rank, expert) pairs of
-/// the plan that weren't there. Further copies on the same rank cost nothing. O(S + E).
-[[nodiscard]] constexpr std::int32_t moved_experts(std::span<expert_id const> before, expert_placement const& plan, layer_id layer) {
+/// Experts that ranks must newly receive in a layer to go from `before` (one entry a slot) to the
+/// plan: distinct (rank, expert) pairs of the plan that weren't there. Further copies on the same
+/// rank cost nothing. O(S + E).
+[[nodiscard]] constexpr std::int32_t moved_experts(std::span<expert_id const> before,
+                                                   expert_placement const& plan, layer_id layer) {
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(plan.experts), -1);
   auto const slots = plan.layer(layer);
   std::int32_t moved = 0;

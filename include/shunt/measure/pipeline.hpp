@@ -2,15 +2,19 @@
 /// What a pipeline schedule costs.
 ///
 ///     makespan   end of the last forward or backward of one iteration by itself
-///     period     distance of iterations in a long run, the step included. Staggered: the largest over columns of (latest end - earliest
-///                start over the column's live ranks, steps included), at the starts of `steady_start`, which make it least.
-///                Otherwise: makespan + the longest that a rank steps
-///     bubble     share of a period in which a live rank neither computes nor steps, mean over the live ranks
-///     stash peak the most that a rank holds at once, in the units of the job's stash weights: micro-batches, where they are the default
+///     period     distance of iterations in a long run, the step included. Staggered: the largest
+///     over columns of (latest end - earliest
+///                start over the column's live ranks, steps included), at the starts of
+///                `steady_start`, which make it least. Otherwise: makespan + the longest that a
+///                rank steps
+///     bubble     share of a period in which a live rank neither computes nor steps, mean over the
+///     live ranks stash peak the most that a rank holds at once, in the units of the job's stash
+///     weights: micro-batches, where they are the default
 ///
-/// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30 (SlipStream, figure 3).
-/// Linear in the number of operations; period and bubble of a staggered schedule cost what `steady_start` does. All throw std::invalid_argument
-/// where the orders of the workers wait for each other, but the peaks, which need no times.
+/// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30 (SlipStream,
+/// figure 3). Linear in the number of operations; period and bubble of a staggered schedule cost
+/// what `steady_start` does. All throw std::invalid_argument where the orders of the workers wait
+/// for each other, but the peaks, which need no times.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -49,8 +53,10 @@ namespace shunt {
   return longest;
 }
 
-/// The period as the times have it; `period(job, schedule)` is the least that any times of the schedule have.
-[[nodiscard]] constexpr ticks period(pipeline_job const& job, pipeline_schedule const& schedule, timetable const& table) {
+/// The period as the times have it; `period(job, schedule)` is the least that any times of the
+/// schedule have.
+[[nodiscard]] constexpr ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
+                                     timetable const& table) {
   if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
   ticks longest = 0;
   columns const in(job);
@@ -59,7 +65,8 @@ namespace shunt {
     interval span;
     for (rank_id r : c.live)
       for (auto const& [start, end] : table.times[r]) {
-        span = any ? interval{std::min(span.start, start), std::max(span.end, end)} : interval{start, end};
+        span = any ? interval{std::min(span.start, start), std::max(span.end, end)}
+                   : interval{start, end};
         any = true;
       }
     longest = std::max(longest, span.end - span.start);
@@ -70,7 +77,8 @@ namespace shunt {
   return period(job, schedule, steady_times(job, schedule));
 }
 
-[[nodiscard]] constexpr double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule) {
+[[nodiscard]] constexpr double bubble_share(pipeline_job const& job,
+                                            pipeline_schedule const& schedule) {
   double busy = 0, live = 0;
   columns const in(job);
   for (column const& c : in.all)
@@ -80,7 +88,8 @@ namespace shunt {
       for (operation const& o : list) busy += static_cast<double>(cost_of(job, o));
       if (schedule.overlapped.empty()) continue;
       for (std::int32_t const i : schedule.overlapped[r]) {
-        operation const &a = list[static_cast<std::size_t>(i)], &b = list[static_cast<std::size_t>(i) + 1];
+        operation const &a = list[static_cast<std::size_t>(i)],
+                        &b = list[static_cast<std::size_t>(i) + 1];
         busy -= static_cast<double>(cost_of(job, a) + cost_of(job, b) - cost_of(job, a, b));
       }
     }
@@ -89,7 +98,8 @@ namespace shunt {
 }
 
 /// In an overlapped pair the forward counts before the backward.
-[[nodiscard]] constexpr indexed<rank_id, std::int64_t> stash_peak(pipeline_job const& job, pipeline_schedule const& schedule) {
+[[nodiscard]] constexpr indexed<rank_id, std::int64_t> stash_peak(
+    pipeline_job const& job, pipeline_schedule const& schedule) {
   indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
   for (rank_id r : ids<rank_id>(schedule.order.size())) {
     std::int64_t held = 0;
@@ -97,7 +107,8 @@ namespace shunt {
     std::size_t next_pair = 0;
     for (std::size_t i = 0; i < list.size(); ++i) {
       bool const pair = !schedule.overlapped.empty() && next_pair < schedule.overlapped[r].size() &&
-                        schedule.overlapped[r][next_pair] == static_cast<std::int32_t>(i) && i + 1 < list.size();
+                        schedule.overlapped[r][next_pair] == static_cast<std::int32_t>(i) &&
+                        i + 1 < list.size();
       if (pair) {
         ++next_pair;
         if (list[i + 1].kind == op_kind::forward)

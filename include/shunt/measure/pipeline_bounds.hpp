@@ -1,26 +1,33 @@
 #pragma once
 /// What no plan of a pipeline job can beat.
 ///
-/// D pipelines, S stages, M micro-batches each, N = D M in all; F, I, W forward, backward_input and backward_weight of a stage, L its live
-/// ranks, c the transfer, K how many micro-batches a rank can stash. Times count from the earliest forward of stage i. The (m+1)-th input
-/// gradient to be finished at stage i, whichever it is, is finished no earlier than B_i(m), and comes no earlier than G_i(m):
+/// D pipelines, S stages, M micro-batches each, N = D M in all; F, I, W forward, backward_input and
+/// backward_weight of a stage, L its live ranks, c the transfer, K how many micro-batches a rank
+/// can stash. Times count from the earliest forward of stage i. The (m+1)-th input gradient to be
+/// finished at stage i, whichever it is, is finished no earlier than B_i(m), and comes no earlier
+/// than G_i(m):
 ///
-///     G_i(m) = max((m / L_i + 1) F_i + tail_i,          some rank has run as many forwards;  tail_i = sum over k > i of F_k + I_k + 2 c
+///     G_i(m) = max((m / L_i + 1) F_i + tail_i,          some rank has run as many forwards; tail_i
+///     = sum over k > i of F_k + I_k + 2 c
 ///                  F_i + c + B_{i+1}(m) + c)             and the next stage as many gradients
 ///     B_i(m) = max(G_i(m) + I_i,   B_i(m - L_i) + I_i,   no more than L_i of them at once
 ///                  (m / L_i + 1) (F_i + I_i),            some rank has run as many of both
-///                  (m / L_i / K) (F_i + tail_i + I_i + W_i) + F_i + tail_i + I_i)       a stash lives that long
+///                  (m / L_i / K) (F_i + tail_i + I_i + W_i) + F_i + tail_i + I_i)       a stash
+///                  lives that long
 ///
 /// From the earliest start of stage i over its live ranks to the latest end there passes at least
 ///
 ///     ceil(N / L_i) (F_i + I_i + W_i)                    the work of one rank
 ///     G_i(m) + ceil((N - m) / L_i) (I_i + W_i)           the gradients that come from G_i(m) on
 ///     B_i(N - 1) + W_i                                   the last one
-///     the least T with  sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N:      each rank's first gradient is another
+///     the least T with  sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N:      each
+///     rank's first gradient is another
 ///
-/// The period of a staggered step is at least the largest of these plus the stage's step; the makespan is at least the largest plus the
-/// way there, sum_{k<i} (F_k + c). Reference: SlipStream's load and path bounds, extended to unequal costs, to caps and to the crowding at
-/// stages with fewer live ranks than their neighbours have. O(N S log T). A stage without a live rank counts as having one.
+/// The period of a staggered step is at least the largest of these plus the stage's step; the
+/// makespan is at least the largest plus the way there, sum_{k<i} (F_k + c). Reference:
+/// SlipStream's load and path bounds, extended to unequal costs, to caps and to the crowding at
+/// stages with fewer live ranks than their neighbours have. O(N S log T). A stage without a live
+/// rank counts as having one.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -36,21 +43,25 @@
 
 namespace shunt {
 
-/// The least that a message of a micro-batch takes from stage s to s + 1, or back: over the live ranks that may compute it there and here.
+/// The least that a message of a micro-batch takes from stage s to s + 1, or back: over the live
+/// ranks that may compute it there and here.
 [[nodiscard]] constexpr ticks least_transfer(pipeline_job const& job, stage_id s) {
   ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
   if (within == 0 && between == 0) return 0;
-  bool const together = job.layout.form() != stage_layout::shape::linear;  // two stages may share a rank
+  bool const together =
+      job.layout.form() != stage_layout::shape::linear;  // two stages may share a rank
   if (!together && (within == between || job.transfer.ranks_per_node == 0)) return within;
   ticks least = std::max(within, between);
   auto const here = job.live_holders(s), there = job.live_holders(s.value() + 1);
   if (here.empty() || there.empty()) return 0;
   auto const node = [&](rank_id r) { return r.value() / std::max(1, job.transfer.ranks_per_node); };
-  if (node(here.front()) != node(there.back()) || node(here.back()) != node(there.front())) least = std::min(least, between);
+  if (node(here.front()) != node(there.back()) || node(here.back()) != node(there.front()))
+    least = std::min(least, between);
   std::size_t next = 0;  // both ascend, and so do nodes
   for (rank_id const a : here) {
     while (next < there.size() && node(there[next]) < node(a)) ++next;
-    for (std::size_t i = next; i < there.size() && node(there[i]) == node(a); ++i) least = std::min(least, job.transfer(a, there[i]));
+    for (std::size_t i = next; i < there.size() && node(there[i]) == node(a); ++i)
+      least = std::min(least, job.transfer(a, there[i]));
   }
   return least;
 }
@@ -60,22 +71,26 @@ namespace detail {
 /// The least times between stages: F, I, c and what follows from them.
 struct stage_paths {
   std::vector<ticks> way{};   ///< [s]: from the start of an iteration to the first input of stage s
-  std::vector<ticks> tail{};  ///< [s]: sum over k > s of F_k + I_k + 2 c_{k-1}: from the end of a forward at s to its gradient's arrival
+  std::vector<ticks> tail{};  ///< [s]: sum over k > s of F_k + I_k + 2 c_{k-1}: from the end of a
+                              ///< forward at s to its gradient's arrival
 
-  constexpr explicit stage_paths(pipeline_job const& job) : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
+  constexpr explicit stage_paths(pipeline_job const& job)
+      : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
     for (std::size_t s = way.size(); s-- > 1;) {
       auto const at = static_cast<std::int32_t>(s);
       ticks const c = least_transfer(job, at - 1);
       tail[s - 1] = tail[s] + job.costs.forward[at] + job.costs.backward_input[at] + 2 * c;
       way[s] = c;
     }
-    for (std::size_t s = 1; s < way.size(); ++s) way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
+    for (std::size_t s = 1; s < way.size(); ++s)
+      way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
   }
 };
 
 }  // namespace detail
 
-/// The least time from the earliest start to the latest end of each stage over its live ranks, whatever the plan.
+/// The least time from the earliest start to the latest end of each stage over its live ranks,
+/// whatever the plan.
 [[nodiscard]] constexpr indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
   auto const& cost = job.costs;
   indexed<stage_id, ticks> bounds, load;
@@ -84,38 +99,48 @@ struct stage_paths {
   for (column const& c : in.all)
     for (stage_id s : c.stages) live[s.index()] += static_cast<std::int64_t>(c.live.size());
   for (stage_id s : ids<stage_id>(job.stages))
-    load.push_back(ceil_divide<std::int64_t>(job.microbatches_in_all(), std::max<std::int64_t>(1, live[s.index()])));
+    load.push_back(ceil_divide<std::int64_t>(job.microbatches_in_all(),
+                                             std::max<std::int64_t>(1, live[s.index()])));
   detail::stage_paths const paths(job);
   auto const all = static_cast<std::size_t>(job.microbatches_in_all());
-  std::vector<ticks> comes(all, 0), finished(all, 0);  // G and B; B of the stage behind, until it is overwritten
+  std::vector<ticks> comes(all, 0),
+      finished(all, 0);  // G and B; B of the stage behind, until it is overwritten
   bounds.resize(load.size());
   for (stage_id i = job.stages - 1; i >= 0; --i) {
-    ticks const forward = cost.forward[i], input = cost.backward_input[i], weight = cost.backward_weight[i], tail = paths.tail[i.index()];
+    ticks const forward = cost.forward[i], input = cost.backward_input[i],
+                weight = cost.backward_weight[i], tail = paths.tail[i.index()];
     ticks const gain = std::min({cost.overlap_gain, forward, input + weight});
     auto const ranks = static_cast<std::size_t>(std::max<std::int64_t>(1, live[i.index()]));
-    ticks const there_and_back = i.value() + 1 < job.stages
-                                     ? tail - paths.tail[i.index() + 1] - cost.forward[i.value() + 1] - cost.backward_input[i.value() + 1]
-                                     : 0;
-    std::int64_t stashes = std::numeric_limits<std::int64_t>::max();  // that a rank of this stage can hold at once
+    ticks const there_and_back = i.value() + 1 < job.stages ? tail - paths.tail[i.index() + 1] -
+                                                                  cost.forward[i.value() + 1] -
+                                                                  cost.backward_input[i.value() + 1]
+                                                            : 0;
+    std::int64_t stashes =
+        std::numeric_limits<std::int64_t>::max();  // that a rank of this stage can hold at once
     if (job.memory.rule != stash_cap::kind::none) {
       stashes = 1;
-      for (rank_id r : job.live_holders(i)) stashes = std::max(stashes, *job.stash_limit(r) / job.stash.forward[i]);
+      for (rank_id r : job.live_holders(i))
+        stashes = std::max(stashes, *job.stash_limit(r) / job.stash.forward[i]);
     }
-    ticks const stashed_for = forward + tail + input + (job.stash.backward_input[i] == 0 ? weight : 0);
-    ticks bound =
-        std::max(load[i] * (forward + input + weight - gain), (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
+    ticks const stashed_for =
+        forward + tail + input + (job.stash.backward_input[i] == 0 ? weight : 0);
+    ticks bound = std::max(load[i] * (forward + input + weight - gain),
+                           (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
     for (std::size_t m = 0; m < all; ++m) {
       auto const before = static_cast<std::int64_t>(m / ranks);  // on some rank
-      comes[m] = std::max((before + 1) * forward + tail, i.value() + 1 < job.stages ? forward + there_and_back + finished[m] : 0);
-      finished[m] =
-          std::max({comes[m] + input, (before + 1) * (forward + input - gain), before / stashes * stashed_for + forward + tail + input});
+      comes[m] = std::max((before + 1) * forward + tail,
+                          i.value() + 1 < job.stages ? forward + there_and_back + finished[m] : 0);
+      finished[m] = std::max({comes[m] + input, (before + 1) * (forward + input - gain),
+                              before / stashes * stashed_for + forward + tail + input});
       if (m >= ranks) finished[m] = std::max(finished[m], finished[m - ranks] + input);
-      bound = std::max(bound, comes[m] + static_cast<ticks>((all - m + ranks - 1) / ranks) * (input + weight));
+      bound = std::max(bound, comes[m] + static_cast<ticks>((all - m + ranks - 1) / ranks) *
+                                             (input + weight));
     }
     bound = std::max(bound, finished.back() + weight);
     auto const fits = [&](ticks length) {
       std::int64_t most = 0;
-      for (std::size_t k = 0; k < std::min(ranks, all); ++k) most += std::max<ticks>(0, length - comes[k]) / (input + weight);
+      for (std::size_t k = 0; k < std::min(ranks, all); ++k)
+        most += std::max<ticks>(0, length - comes[k]) / (input + weight);
       return most >= job.microbatches_in_all();
     };
     ticks most = bound;  // the least length that fits, by bisection
@@ -132,16 +157,21 @@ struct stage_paths {
   return bounds;
 }
 
-/// The same for the columns of a job: besides what its stages take by themselves, the work of all of them,
+/// The same for the columns of a job: besides what its stages take by themselves, the work of all
+/// of them,
 ///
-///     sum_t N (F_t + I_t + W_t) / ranks,                          and until the first gradient comes to the last of its stages, b, from the
-///     trip(first stage .. S-1 .. b) + sum_t N (I_t + W_t) / ranks     first forward on, only forwards run.
-/// With steps: until all of its steps have ended as well. A step may fill the time in which another stage of its rank waits.
-[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in, bool with_steps) {
+///     sum_t N (F_t + I_t + W_t) / ranks,                          and until the first gradient
+///     comes to the last of its stages, b, from the trip(first stage .. S-1 .. b) + sum_t N (I_t +
+///     W_t) / ranks     first forward on, only forwards run.
+/// With steps: until all of its steps have ended as well. A step may fill the time in which another
+/// stage of its rank waits.
+[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in,
+                                                         bool with_steps) {
   auto const spans = span_bounds(job);
   detail::stage_paths const paths(job);
   std::vector<ticks> bounds;
-  std::vector<std::int32_t> holding(static_cast<std::size_t>(job.stages), 0);  // columns that hold a stage
+  std::vector<std::int32_t> holding(static_cast<std::size_t>(job.stages),
+                                    0);  // columns that hold a stage
   for (column const& c : in.all)
     if (!c.live.empty())
       for (stage_id s : c.stages) ++holding[s.index()];
@@ -155,15 +185,19 @@ struct stage_paths {
       whole = whole && holding[s.index()] <= 1;
       ticks const backward = job.costs.backward_input[s] + job.costs.backward_weight[s];
       gradients += job.microbatches_in_all() * backward;
-      work += job.microbatches_in_all() * (job.costs.forward[s] + backward - std::min(job.costs.overlap_gain, job.costs.forward[s]));
+      work += job.microbatches_in_all() * (job.costs.forward[s] + backward -
+                                           std::min(job.costs.overlap_gain, job.costs.forward[s]));
     }
     if (whole && c.stages.size() > 1 && !c.live.empty()) {
       auto const ranks = static_cast<std::int64_t>(c.live.size());
       stage_id const first = c.stages.front(), last = c.stages.back();
-      ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[first.index()] +  // F of first .. S-1
+      ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] -
+                         paths.way[first.index()] +  // F of first .. S-1
                          paths.tail[last.index()] -
-                         (paths.way.back() + job.costs.forward[job.stages - 1] - paths.way[last.index()] - job.costs.forward[last]);
-      bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps, turn + ceil_divide<ticks>(gradients, ranks) + steps});
+                         (paths.way.back() + job.costs.forward[job.stages - 1] -
+                          paths.way[last.index()] - job.costs.forward[last]);
+      bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps,
+                        turn + ceil_divide<ticks>(gradients, ranks) + steps});
     }
     bounds.push_back(bound);
   }
@@ -177,8 +211,10 @@ struct stage_paths {
   auto const whole = column_bounds(job, in, false);
   detail::stage_paths const paths(job);
   ticks bound = 0;
-  for (stage_id s : ids<stage_id>(job.stages)) bound = std::max(bound, paths.way[s.index()] + spans[s]);
-  for (std::size_t c = 0; c < in.all.size(); ++c) bound = std::max(bound, paths.way[in.all[c].stages.front().index()] + whole[c]);
+  for (stage_id s : ids<stage_id>(job.stages))
+    bound = std::max(bound, paths.way[s.index()] + spans[s]);
+  for (std::size_t c = 0; c < in.all.size(); ++c)
+    bound = std::max(bound, paths.way[in.all[c].stages.front().index()] + whole[c]);
   return bound;
 }
 
@@ -200,7 +236,8 @@ struct stage_paths {
 [[nodiscard]] constexpr ticks fused_period_bound(pipeline_job const& job, bool staggered_step) {
   pipeline_job fused = job;
   std::vector<ticks> both;
-  for (stage_id s : ids<stage_id>(job.stages)) both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
+  for (stage_id s : ids<stage_id>(job.stages))
+    both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
   fused.costs.backward_input = per_stage(std::move(both));
   fused.costs.backward_weight = 0;
   return period_bound(fused, staggered_step);

@@ -11,14 +11,18 @@
 
 namespace shunt {
 
-/// No placement of a layer has a fullest rank below this share of its tokens, in units of the mean: the least t, at least 1, for which
-/// counts c_e exist with sum S, c_e >= 1 and w_e / min(c_e, L) <= t W / L. S slots lie on L live ranks, W is the sum of the loads w.
+/// No placement of a layer has a fullest rank below this share of its tokens, in units of the mean:
+/// the least t, at least 1, for which counts c_e exist with sum S, c_e >= 1 and w_e / min(c_e, L)
+/// <= t W / L. S slots lie on L live ranks, W is the sum of the loads w.
 ///
-/// An expert with c replicas, split evenly, lies on d <= min(c, L) ranks and the fullest of those has at least w / d of it, however often
-/// the expert stands there; so no rank load is below max w_e / min(c_e, L). Giving the next replica to the largest w / c minimises that
-/// maximum (EPLB's rule), and where the rule would go beyond L copies, w / L is the largest of all and stands. The mean is no more than the
-/// maximum. Whether t = 1 holds is one pass, O(E); else O((S - E) log E). 1 where there are no tokens or fewer slots than experts.
-[[nodiscard]] constexpr double max_over_mean_bound(std::span<std::int64_t const> loads, std::int32_t slots, std::int32_t live) {
+/// An expert with c replicas, split evenly, lies on d <= min(c, L) ranks and the fullest of those
+/// has at least w / d of it, however often the expert stands there; so no rank load is below max
+/// w_e / min(c_e, L). Giving the next replica to the largest w / c minimises that maximum (EPLB's
+/// rule), and where the rule would go beyond L copies, w / L is the largest of all and stands. The
+/// mean is no more than the maximum. Whether t = 1 holds is one pass, O(E); else O((S - E) log E).
+/// 1 where there are no tokens or fewer slots than experts.
+[[nodiscard]] constexpr double max_over_mean_bound(std::span<std::int64_t const> loads,
+                                                   std::int32_t slots, std::int32_t live) {
   std::int64_t total = 0;
   for (auto const load : loads) total += load;
   auto const experts = static_cast<std::int32_t>(loads.size());
@@ -26,10 +30,12 @@ namespace shunt {
 
   // t = 1: ceil(w L / W) replicas an expert, w <= W always, and is w L <= W for most
   std::int64_t needed = 0;
-  for (auto const load : loads) needed += load * live <= total ? 1 : ceil_divide(load * live, total);
+  for (auto const load : loads)
+    needed += load * live <= total ? 1 : ceil_divide(load * live, total);
   if (needed <= slots) return 1;
 
-  // only experts above the mean share of a slot can get a second replica before all others are at most that large
+  // only experts above the mean share of a slot can get a second replica before all others are at
+  // most that large
   struct entry {
     double share;  ///< load / copies
     std::int64_t load;
@@ -49,10 +55,12 @@ namespace shunt {
   return std::max(1.0, heap.front().share * live / static_cast<double>(total));
 }
 
-/// The same in whole tokens, for every number of slots from E to `most` (at least E) at once: entry k holds for E + k slots, max(ceil(W / L),
-/// min max ceil(w_e / c_e)). Not increasing, and flat after the last entry, where more slots don't lower it any further; at most L + 1
-/// entries. One entry where `live` is 0: W. O(E log E).
-[[nodiscard]] constexpr std::vector<std::int64_t> fullest_rank_bounds(std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live) {
+/// The same in whole tokens, for every number of slots from E to `most` (at least E) at once: entry
+/// k holds for E + k slots, max(ceil(W / L), min max ceil(w_e / c_e)). Not increasing, and flat
+/// after the last entry, where more slots don't lower it any further; at most L + 1 entries. One
+/// entry where `live` is 0: W. O(E log E).
+[[nodiscard]] constexpr std::vector<std::int64_t> fullest_rank_bounds(
+    std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live) {
   std::int64_t total = 0;
   for (auto const load : loads) total += load;
   struct entry {
@@ -65,7 +73,8 @@ namespace shunt {
   std::int64_t const least = live < 1 ? total : ceil_divide<std::int64_t>(total, live);
   std::vector<std::int64_t> bounds(1, std::max(least, heap.front().share));
   auto const experts = static_cast<std::int64_t>(loads.size());
-  for (std::int64_t slots = experts; slots < most && heap.front().share > least && heap.front().copies < live; ++slots) {
+  for (std::int64_t slots = experts;
+       slots < most && heap.front().share > least && heap.front().copies < live; ++slots) {
     std::pop_heap(heap.begin(), heap.end());
     auto& [share, load, copies] = heap.back();
     share = ceil_divide(load, ++copies);

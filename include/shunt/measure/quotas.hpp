@@ -15,13 +15,15 @@
 
 namespace shunt {
 
-/// The home rank of every expert, layers x experts: slot k of the problem is the home of expert k, or of what previous says.
-/// Throws what validate throws, and invalid_problem where slots aren't as many as experts or previous names an expert twice in a layer.
+/// The home rank of every expert, layers x experts: slot k of the problem is the home of expert k,
+/// or of what previous says. Throws what validate throws, and invalid_problem where slots aren't as
+/// many as experts or previous names an expert twice in a layer.
 [[nodiscard]] constexpr std::vector<rank_id> home_ranks(expert_layers const& problem) {
   validate(problem);
   if (problem.slots() != problem.experts)
-    throw invalid_problem("slots_per_rank", std::to_string(problem.slots()) + " slots are no homes for " + std::to_string(problem.experts) +
-                                                " experts, one each");
+    throw invalid_problem("slots_per_rank",
+                          std::to_string(problem.slots()) + " slots are no homes for " +
+                              std::to_string(problem.experts) + " experts, one each");
   std::vector<rank_id> rank_of;
   for (rank_id r : ids<rank_id>(problem.ranks()))
     for (std::int32_t k = 0; k < problem.slots_per_rank[r.index()]; ++k) rank_of.push_back(r);
@@ -32,16 +34,19 @@ namespace shunt {
       std::size_t const e = problem.previous.empty() ? k : problem.previous_of(l)[k].index();
       rank_id& home = homes[l.index() * experts + e];
       if (home != rank_id{-1})
-        throw invalid_problem("previous[" + std::to_string(l.value()) + "][" + std::to_string(k) + "]",
+        throw invalid_problem("previous[" + std::to_string(l.value()) + "][" + std::to_string(k) +
+                                  "]",
                               "expert " + std::to_string(e) + " has a home already");
       home = rank_of[k];
     }
   return homes;
 }
 
-/// Tokens that each rank computes of a layer: those of its own experts less what copies take, and those of the copies it hosts.
-[[nodiscard]] constexpr indexed<rank_id, std::int64_t> quota_loads(std::span<std::int64_t const> loads, std::span<rank_id const> homes,
-                                                                   std::int32_t ranks, std::span<expert_copy const> copies) {
+/// Tokens that each rank computes of a layer: those of its own experts less what copies take, and
+/// those of the copies it hosts.
+[[nodiscard]] constexpr indexed<rank_id, std::int64_t> quota_loads(
+    std::span<std::int64_t const> loads, std::span<rank_id const> homes, std::int32_t ranks,
+    std::span<expert_copy const> copies) {
   indexed<rank_id, std::int64_t> sums(static_cast<std::size_t>(ranks), 0);
   for (std::size_t e = 0; e < loads.size(); ++e) sums[homes[e]] += loads[e];
   for (auto const& c : copies) {
@@ -51,12 +56,16 @@ namespace shunt {
   return sums;
 }
 
-/// No quotas with at most `cap` tokens a rank have fewer copies than this. A copy brings tokens of one expert to one rank, so it carries no
-/// more than the expert has and no more than the cap. A rank with s tokens above the cap therefore needs as many copies as it takes pieces
-/// to add up to s, cut from its experts, each no larger than the cap; ranks share no experts. And on balance the ranks below the cap take
-/// all that is above it, so that at least those with the largest rooms that hold it get a copy each. O(E log E).
-[[nodiscard]] constexpr std::int64_t copies_bound(std::span<std::int64_t const> loads, std::span<rank_id const> homes, std::int32_t ranks,
-                                                  std::span<char const> live, std::int64_t cap) {
+/// No quotas with at most `cap` tokens a rank have fewer copies than this. A copy brings tokens of
+/// one expert to one rank, so it carries no more than the expert has and no more than the cap. A
+/// rank with s tokens above the cap therefore needs as many copies as it takes pieces to add up to
+/// s, cut from its experts, each no larger than the cap; ranks share no experts. And on balance the
+/// ranks below the cap take all that is above it, so that at least those with the largest rooms
+/// that hold it get a copy each. O(E log E).
+[[nodiscard]] constexpr std::int64_t copies_bound(std::span<std::int64_t const> loads,
+                                                  std::span<rank_id const> homes,
+                                                  std::int32_t ranks, std::span<char const> live,
+                                                  std::int64_t cap) {
   std::vector<std::int64_t> surplus(static_cast<std::size_t>(ranks), 0), rooms;
   for (std::size_t e = 0; e < loads.size(); ++e) surplus[homes[e].index()] += loads[e];
   std::int64_t all = 0;
@@ -89,7 +98,8 @@ namespace shunt {
     pieces += used;
     surplus[r] -= used * cap;
   }
-  std::sort(rest.begin(), rest.end(), [](piece const& a, piece const& b) { return a.tokens > b.tokens; });
+  std::sort(rest.begin(), rest.end(),
+            [](piece const& a, piece const& b) { return a.tokens > b.tokens; });
   for (auto const& p : rest) {
     if (surplus[p.rank] <= 0) continue;
     surplus[p.rank] -= p.tokens;

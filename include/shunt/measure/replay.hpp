@@ -28,57 +28,79 @@ struct replay_options {
   std::vector<std::int32_t> slots_per_rank{};
   std::int32_t ranks_per_node = 0;  ///< as in expert_layers
   std::int32_t groups = 0;          ///< as in expert_layers
-  std::int32_t every = 1;           ///< windows from one re-placement to the next; 0: only before the first
-  std::int32_t history = 0;         ///< earlier windows that the policy sees, at most
-  std::int32_t first = 0;           ///< the first window that a placement is made after; those before it are history alone
-  capacity_factor capacity{};       ///< for drops; an expert with r slots takes r times what a slot takes
+  std::int32_t every = 1;  ///< windows from one re-placement to the next; 0: only before the first
+  std::int32_t history = 0;  ///< earlier windows that the policy sees, at most
+  std::int32_t first =
+      0;  ///< the first window that a placement is made after; those before it are history alone
+  capacity_factor
+      capacity{};  ///< for drops; an expert with r slots takes r times what a slot takes
 };
 
 /// How a placement policy did over a series: window w is what it knew last, w+1 what then came.
 struct replay_result {
   std::int32_t steps = 0;         ///< windows after the first one
   std::int32_t replacements = 0;  ///< times the policy was asked, the first included
-  double fitted = 0;              ///< max/mean load on window w of the placement made after it, mean over steps and layers
-  double next_window = 0;         ///< max/mean load on window w+1 of that placement, mean over steps and layers
-  double worst_next = 0;          ///< the largest of these
-  double exact_next = 0;          ///< the same mean with the best split of whole tokens over replicas (exact_split_load)
-  double drop_rate = 0;           ///< tokens of windows w+1 that their expert's slots don't take, over all tokens of these
-  double rank_drop_rate = 0;      ///< the same where the slots of a rank share their room: what is beyond a rank's capacity
-  double moved = 0;               ///< experts that ranks newly received, a layer and re-placement after the first
-  double moved_per_step = 0;      ///< the same a layer and step, steps without re-placement included
-  double spilled = 0;             ///< replicas away from their group's node (spilled_replicas), a layer and step
-  double copies = 0;              ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
-  double most_received = 0;       ///< of moved_per_step, what the rank that received most did: the critical path of a migration
+  double fitted =
+      0;  ///< max/mean load on window w of the placement made after it, mean over steps and layers
+  double next_window =
+      0;  ///< max/mean load on window w+1 of that placement, mean over steps and layers
+  double worst_next = 0;  ///< the largest of these
+  double exact_next =
+      0;  ///< the same mean with the best split of whole tokens over replicas (exact_split_load)
+  double drop_rate =
+      0;  ///< tokens of windows w+1 that their expert's slots don't take, over all tokens of these
+  double rank_drop_rate =
+      0;  ///< the same where the slots of a rank share their room: what is beyond a rank's capacity
+  double moved =
+      0;  ///< experts that ranks newly received, a layer and re-placement after the first
+  double moved_per_step = 0;  ///< the same a layer and step, steps without re-placement included
+  double spilled =
+      0;  ///< replicas away from their group's node (spilled_replicas), a layer and step
+  double copies = 0;  ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
+  double most_received = 0;  ///< of moved_per_step, what the rank that received most did: the
+                             ///< critical path of a migration
 };
 
-/// Replays a series: after window w the policy places experts for w+1, from the loads that `predict` expects there and the placement in
-/// force. `policy` takes expert_layers and returns a solution<expert_placement>; `predict` takes all loads so far and the loads a window.
-/// The first placement moves nothing.
+/// Replays a series: after window w the policy places experts for w+1, from the loads that
+/// `predict` expects there and the placement in force. `policy` takes expert_layers and returns a
+/// solution<expert_placement>; `predict` takes all loads so far and the loads a window. The first
+/// placement moves nothing.
 ///
-/// Two drop rates, as there are two ways to hold tokens. SYMI gives every slot a buffer of its own, so that an expert with r slots takes r
-/// slot capacities however empty the rank is: replicas in proportion to loads drop least, even if their ranks are badly balanced. Where the
-/// slots of a rank share one buffer (grouped matrix products), a rank drops what is beyond its slots x the capacity, and a well balanced rank
-/// may hold one hot and three cold slots. Placements made for balanced ranks are made for the second way and lose in the first.
+/// Two drop rates, as there are two ways to hold tokens. SYMI gives every slot a buffer of its own,
+/// so that an expert with r slots takes r slot capacities however empty the rank is: replicas in
+/// proportion to loads drop least, even if their ranks are badly balanced. Where the slots of a
+/// rank share one buffer (grouped matrix products), a rank drops what is beyond its slots x the
+/// capacity, and a well balanced rank may hold one hot and three cold slots. Placements made for
+/// balanced ranks are made for the second way and lose in the first.
 ///
-/// Throws what validate and the policy throw; invalid_problem("loads") where no window comes after `first`, ("every"), ("history") or
-/// ("first") below 0; a policy that finds no plan is an invalid_problem naming its status, reason and the window.
+/// Throws what validate and the policy throw; invalid_problem("loads") where no window comes after
+/// `first`, ("every"), ("history") or
+/// ("first") below 0; a policy that finds no plan is an invalid_problem naming its status, reason
+/// and the window.
 template <class Policy, class Predictor>
-[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy, Predictor const& predict, replay_options const& options) {
+[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy,
+                                   Predictor const& predict, replay_options const& options) {
   validate(series);
-  if (options.first < 0) throw invalid_problem("first", "must be at least 0, is " + std::to_string(options.first));
-  if (series.windows() < 2) throw invalid_problem("loads", "has one window; a replay needs the next one as well");
+  if (options.first < 0)
+    throw invalid_problem("first", "must be at least 0, is " + std::to_string(options.first));
+  if (series.windows() < 2)
+    throw invalid_problem("loads", "has one window; a replay needs the next one as well");
   if (options.first > series.windows() - 2)
-    throw invalid_problem("loads", "has " + std::to_string(series.windows()) + " windows and none after window " +
+    throw invalid_problem("loads", "has " + std::to_string(series.windows()) +
+                                       " windows and none after window " +
                                        std::to_string(options.first) + ", the first that counts");
-  if (options.every < 0) throw invalid_problem("every", "must be at least 0, is " + std::to_string(options.every));
-  if (options.history < 0) throw invalid_problem("history", "must be at least 0, is " + std::to_string(options.history));
+  if (options.every < 0)
+    throw invalid_problem("every", "must be at least 0, is " + std::to_string(options.every));
+  if (options.history < 0)
+    throw invalid_problem("history", "must be at least 0, is " + std::to_string(options.history));
   expert_layers problem{.layers = series.layers,
                         .experts = series.experts,
                         .slots_per_rank = options.slots_per_rank,
                         .ranks_per_node = options.ranks_per_node,
                         .groups = options.groups};
   replay_result result{.steps = series.windows() - 1 - options.first};
-  auto const live = static_cast<double>(std::count_if(options.slots_per_rank.begin(), options.slots_per_rank.end(), [](auto s) { return s > 0; }));
+  auto const live = static_cast<double>(std::count_if(
+      options.slots_per_rank.begin(), options.slots_per_rank.end(), [](auto s) { return s > 0; }));
   expert_placement placement;
   double moved = 0, most = 0, dropped = 0, beyond = 0, tokens = 0;
   for (std::int32_t w = options.first; w + 1 < series.windows(); ++w) {
@@ -90,8 +112,8 @@ template <class Policy, class Predictor>
       problem.history.assign(earlier.begin(), earlier.end());
       auto answer = policy(problem);
       if (!answer.has_plan())
-        throw invalid_problem("policy", std::string(to_string(answer.status)) + " after window " + std::to_string(w) + ", " +
-                                            std::string(answer.reason));
+        throw invalid_problem("policy", std::string(to_string(answer.status)) + " after window " +
+                                            std::to_string(w) + ", " + std::string(answer.reason));
       if (w > options.first)
         for (layer_id l : ids<layer_id>(series.layers)) {
           std::int32_t largest = 0;
@@ -116,7 +138,9 @@ template <class Policy, class Predictor>
       std::int64_t sum = 0;
       for (auto const load : next) sum += load;
       tokens += static_cast<double>(sum);
-      result.exact_next += sum == 0 ? 1 : static_cast<double>(exact_split_load(next, placement, l)) * live / static_cast<double>(sum);
+      result.exact_next += sum == 0 ? 1
+                                    : static_cast<double>(exact_split_load(next, placement, l)) *
+                                          live / static_cast<double>(sum);
       auto const capacity = slot_capacity(sum, placement.slots(), options.capacity);
       dropped += static_cast<double>(drops_under_capacity(next, placement, l, capacity));
       auto const fill = rank_loads(next, placement, l);
@@ -142,7 +166,8 @@ template <class Policy, class Predictor>
 
 /// The same where the next window is expected to be like the last.
 template <class Policy>
-[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy, replay_options const& options) {
+[[nodiscard]] replay_result replay(load_series const& series, Policy const& policy,
+                                   replay_options const& options) {
   auto const last = [](std::span<std::int64_t const> history, std::size_t cells) {
     auto const window = history.last(cells);
     return std::vector<std::int64_t>(window.begin(), window.end());
@@ -150,11 +175,12 @@ template <class Policy>
   return replay(series, policy, last, options);
 }
 
-/// What a policy moves between ranks in a layer and step, by the formulas of SYMI (arXiv 2504.19925): gradients to the optimizer and
-/// weights back, which each slot needs whatever the placement, and what re-placement adds.
+/// What a policy moves between ranks in a layer and step, by the formulas of SYMI (arXiv
+/// 2504.19925): gradients to the optimizer and weights back, which each slot needs whatever the
+/// placement, and what re-placement adds.
 struct replacement_traffic {
-  double phase_bytes = 0;    ///< D_G + D_W = s N (G + W)
-  double moved_bytes = 0;    ///< moved experts x (W + O) where state is tied to the instances, else 0
+  double phase_bytes = 0;  ///< D_G + D_W = s N (G + W)
+  double moved_bytes = 0;  ///< moved experts x (W + O) where state is tied to the instances, else 0
   double phase_seconds = 0;  ///< T_G + T_W of a rank
   double moved_seconds = 0;  ///< what the rank that receives most waits for, / BW_net
 
@@ -163,9 +189,10 @@ struct replacement_traffic {
   constexpr bool operator==(replacement_traffic const&) const = default;
 };
 
-/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE); with the instances, so that an expert that comes to a
-/// rank brings weights and state along (static replication, FlexMoE, Lazarus, and every planner of placements alone); or at each
-/// expert's home, which sends weights to the other hosts and gets gradients back in every iteration (FasterMoE).
+/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE); with the
+/// instances, so that an expert that comes to a rank brings weights and state along (static
+/// replication, FlexMoE, Lazarus, and every planner of placements alone); or at each expert's home,
+/// which sends weights to the other hosts and gets gradients back in every iteration (FasterMoE).
 enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
 
 [[nodiscard]] constexpr std::string_view to_string(optimizer_place where) {
@@ -177,22 +204,29 @@ enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
   return "unknown";
 }
 
-/// `most_received` of the replay stands for the critical path; static_time, made for equal replica counts, for the phases of tied state. At
-/// home copies x (G + W) bytes pass between ranks, evenly over them as a broadcast by trees does.
-[[nodiscard]] constexpr replacement_traffic traffic(replay_result const& run, expert_traffic const& model, optimizer_place where) {
+/// `most_received` of the replay stands for the critical path; static_time, made for equal replica
+/// counts, for the phases of tied state. At home copies x (G + W) bytes pass between ranks, evenly
+/// over them as a broadcast by trees does.
+[[nodiscard]] constexpr replacement_traffic traffic(replay_result const& run,
+                                                    expert_traffic const& model,
+                                                    optimizer_place where) {
   replacement_traffic sum{.phase_bytes = model.gradient_volume() + model.weight_volume()};
   if (where == optimizer_place::at_home) {
     double const both = model.gradient_bytes + model.weight_bytes;
     sum.phase_bytes = run.copies * both;
-    sum.phase_seconds = (model.experts / model.host_bandwidth + run.copies / model.network_bandwidth) * both / model.ranks;
+    sum.phase_seconds =
+        (model.experts / model.host_bandwidth + run.copies / model.network_bandwidth) * both /
+        model.ranks;
     return sum;
   }
   if (where == optimizer_place::decoupled) {
-    sum.phase_seconds = model.decoupled_time(model.gradient_bytes) + model.decoupled_time(model.weight_bytes);
+    sum.phase_seconds =
+        model.decoupled_time(model.gradient_bytes) + model.decoupled_time(model.weight_bytes);
     return sum;
   }
   double const instance = model.weight_bytes + model.state_bytes;
-  sum.phase_seconds = model.static_time(model.gradient_bytes) + model.static_time(model.weight_bytes);
+  sum.phase_seconds =
+      model.static_time(model.gradient_bytes) + model.static_time(model.weight_bytes);
   sum.moved_bytes = run.moved_per_step * instance;
   sum.moved_seconds = run.most_received * instance / model.network_bandwidth;
   return sum;

@@ -14,24 +14,29 @@
 
 namespace shunt {
 
-/// Ranks that together hold all instances of some expert: if all of them fail, the expert is lost. Ascending.
+/// Ranks that together hold all instances of some expert: if all of them fail, the expert is lost.
+/// Ascending.
 using host_set = std::vector<rank_id>;
 
-/// The host sets of a layer that contain no other one, sorted: a set of failures loses an expert exactly if it contains one of these.
-/// O(experts^2 x slots of an expert).
-[[nodiscard]] constexpr std::vector<host_set> minimal_host_sets(expert_placement const& placement, layer_id layer) {
+/// The host sets of a layer that contain no other one, sorted: a set of failures loses an expert
+/// exactly if it contains one of these. O(experts^2 x slots of an expert).
+[[nodiscard]] constexpr std::vector<host_set> minimal_host_sets(expert_placement const& placement,
+                                                                layer_id layer) {
   std::vector<host_set> sets;
   for (auto const& hosts : hosts_of(placement, layer)) {
     host_set set;
     for (auto const& h : hosts) set.push_back(h.rank);
     sets.push_back(std::move(set));
   }
-  auto const before = [](host_set const& a, host_set const& b) { return a.size() < b.size() || (a.size() == b.size() && a < b); };
+  auto const before = [](host_set const& a, host_set const& b) {
+    return a.size() < b.size() || (a.size() == b.size() && a < b);
+  };
   std::sort(sets.begin(), sets.end(), before);
   std::vector<host_set> minimal;
   for (auto const& set : sets)
-    if (std::none_of(minimal.begin(), minimal.end(),
-                     [&](host_set const& m) { return std::includes(set.begin(), set.end(), m.begin(), m.end()); }))
+    if (std::none_of(minimal.begin(), minimal.end(), [&](host_set const& m) {
+          return std::includes(set.begin(), set.end(), m.begin(), m.end());
+        }))
       minimal.push_back(set);
   return minimal;
 }
@@ -46,20 +51,25 @@ constexpr std::vector<double> product(std::vector<double> const& p, std::vector<
   return r;
 }
 
-/// Entry k: sets of k ranks out of `ranks` that contain none of the sets, where these name only those ranks.
+/// Entry k: sets of k ranks out of `ranks` that contain none of the sets, where these name only
+/// those ranks.
 constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::size_t ranks) {
   if (!sets.empty() && sets.front().empty()) return std::vector<double>(ranks + 1, 0);
   // sets inside others say all that those say
-  std::sort(sets.begin(), sets.end(), [](host_set const& a, host_set const& b) { return a.size() < b.size() || (a.size() == b.size() && a < b); });
+  std::sort(sets.begin(), sets.end(), [](host_set const& a, host_set const& b) {
+    return a.size() < b.size() || (a.size() == b.size() && a < b);
+  });
   std::vector<host_set> minimal;
   std::vector<std::pair<rank_id, std::size_t>> uses;  // of a rank, in how many sets
   for (auto const& set : sets) {
-    if (std::any_of(minimal.begin(), minimal.end(),
-                    [&](host_set const& m) { return std::includes(set.begin(), set.end(), m.begin(), m.end()); }))
+    if (std::any_of(minimal.begin(), minimal.end(), [&](host_set const& m) {
+          return std::includes(set.begin(), set.end(), m.begin(), m.end());
+        }))
       continue;
     minimal.push_back(set);
     for (rank_id const r : set) {
-      auto const at = std::find_if(uses.begin(), uses.end(), [&](auto const& u) { return u.first == r; });
+      auto const at =
+          std::find_if(uses.begin(), uses.end(), [&](auto const& u) { return u.first == r; });
       if (at == uses.end())
         uses.emplace_back(r, 1);
       else
@@ -69,7 +79,8 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
   auto const most = std::max_element(uses.begin(), uses.end(), [](auto const& a, auto const& b) {
     return a.second < b.second || (a.second == b.second && a.first > b.first);
   });
-  if (most == uses.end() || most->second == 1) {  // no two sets meet: they are avoided independently
+  if (most == uses.end() ||
+      most->second == 1) {  // no two sets meet: they are avoided independently
     std::vector<double> all(1, 1.0);
     std::size_t left = ranks;
     std::vector<double> const one_rank(2, 1.0);
@@ -91,7 +102,8 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
     if (without.size() == set.size()) lives.push_back(set);
     fails.push_back(std::move(without));
   }
-  if (std::any_of(fails.begin(), fails.end(), [](host_set const& s) { return s.empty(); })) fails.assign(1, host_set{});
+  if (std::any_of(fails.begin(), fails.end(), [](host_set const& s) { return s.empty(); }))
+    fails.assign(1, host_set{});
   auto sum = sets_avoiding(std::move(lives), ranks - 1);
   auto const failed = sets_avoiding(std::move(fails), ranks - 1);
   sum.push_back(0);
@@ -101,22 +113,29 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
 
 }  // namespace detail
 
-/// Entry k: how many sets of k live ranks can fail together so that every expert of the layer keeps an instance, k = 0 .. live ranks
-/// (those with slots). Exact up to 2^53. Host sets that don't meet multiply; where they do, a rank of most of them is tried dead and
-/// alive, so that the cost doubles, at worst, with every rank that stands in several of them: made for up to some twenty of those.
-[[nodiscard]] constexpr std::vector<double> survivable_failures(expert_placement const& placement, layer_id layer) {
+/// Entry k: how many sets of k live ranks can fail together so that every expert of the layer keeps
+/// an instance, k = 0 .. live ranks (those with slots). Exact up to 2^53. Host sets that don't meet
+/// multiply; where they do, a rank of most of them is tried dead and alive, so that the cost
+/// doubles, at worst, with every rank that stands in several of them: made for up to some twenty of
+/// those.
+[[nodiscard]] constexpr std::vector<double> survivable_failures(expert_placement const& placement,
+                                                                layer_id layer) {
   std::size_t live = 0;
-  for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r) live += placement.first_slot[r] < placement.first_slot[r + 1];
+  for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
+    live += placement.first_slot[r] < placement.first_slot[r + 1];
   return detail::sets_avoiding(minimal_host_sets(placement, layer), live);
 }
 
-/// The chance that a layer loses no expert when `failed` of its live ranks, any with the same chance, fail together (Lazarus, arXiv
-/// 2407.04656: the probability of recovery). Throws invalid_problem where there aren't so many live ranks.
-[[nodiscard]] constexpr double survival_chance(expert_placement const& placement, layer_id layer, std::int32_t failed) {
+/// The chance that a layer loses no expert when `failed` of its live ranks, any with the same
+/// chance, fail together (Lazarus, arXiv 2407.04656: the probability of recovery). Throws
+/// invalid_problem where there aren't so many live ranks.
+[[nodiscard]] constexpr double survival_chance(expert_placement const& placement, layer_id layer,
+                                               std::int32_t failed) {
   auto const survived = survivable_failures(placement, layer);
   auto const live = static_cast<std::int32_t>(survived.size()) - 1;
   if (failed < 0 || failed > live)
-    throw invalid_problem("failed", "must be from 0 to " + std::to_string(live) + " live ranks, is " + std::to_string(failed));
+    throw invalid_problem("failed", "must be from 0 to " + std::to_string(live) +
+                                        " live ranks, is " + std::to_string(failed));
   double all = 1;
   for (std::int32_t i = 0; i < failed; ++i) all = all * (live - i) / (i + 1);
   return survived[static_cast<std::size_t>(failed)] / all;

@@ -1,17 +1,20 @@
 #pragma once
 /// When does everything in a pipeline schedule start and end?
 ///
-/// An operation starts as soon as its predecessor in the list has ended and its input is there, both of an overlapped pair when both may.
-/// A step starts when the last operation of its stage has ended on all live ranks, or every operation where the step isn't staggered.
+/// An operation starts as soon as its predecessor in the list has ended and its input is there,
+/// both of an overlapped pair when both may. A step starts when the last operation of its stage has
+/// ended on all live ranks, or every operation where the step isn't staggered.
 ///
-/// In a run of many iterations a rank starts its next list when its own has ended. With a staggered step the columns (ranks that hold the
-/// same stages) therefore drift apart: column c starts `steady_start[c]` after the earliest one, in every iteration, and the distance of
-/// iterations settles at the least Theta for which starts r exist with   r_c + Theta >= end of column c when columns start at r   for
-/// every column: the largest cycle mean of A[c][d], the longest path from the start of column c to the end of column d, steps included.
-/// That takes the ranks of a column to end together, as they do where their steps stand last in one order; otherwise Theta is a bound from
-/// above.
-/// Linear in the number of operations n; `steady_start` takes one such pass for each of the C columns and then bisects: O(C n + C^3 log
-/// Theta) and C^2 memory. Integers: Theta is rounded up.
+/// In a run of many iterations a rank starts its next list when its own has ended. With a staggered
+/// step the columns (ranks that hold the same stages) therefore drift apart: column c starts
+/// `steady_start[c]` after the earliest one, in every iteration, and the distance of iterations
+/// settles at the least Theta for which starts r exist with   r_c + Theta >= end of column c when
+/// columns start at r   for every column: the largest cycle mean of A[c][d], the longest path from
+/// the start of column c to the end of column d, steps included. That takes the ranks of a column
+/// to end together, as they do where their steps stand last in one order; otherwise Theta is a
+/// bound from above. Linear in the number of operations n; `steady_start` takes one such pass for
+/// each of the C columns and then bisects: O(C n + C^3 log Theta) and C^2 memory. Integers: Theta
+/// is rounded up.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -36,11 +39,14 @@ namespace detail {
 
 inline constexpr ticks never = std::numeric_limits<ticks>::min() / 2;
 
-/// Ends of the nodes of a graph; columns that start `never` take no part, nor does what depends on no other.
-constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in, operation_graph const& graph,
-                   column_starts const& start, std::vector<ticks>& end) {
+/// Ends of the nodes of a graph; columns that start `never` take no part, nor does what depends on
+/// no other.
+constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
+                   operation_graph const& graph, column_starts const& start,
+                   std::vector<ticks>& end) {
   end.assign(graph.nodes.size(), 0);
-  std::vector<ticks> ready(static_cast<std::size_t>(job.stages), never);  // what a stage's step waits for
+  std::vector<ticks> ready(static_cast<std::size_t>(job.stages),
+                           never);  // what a stage's step waits for
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto const& n = graph.nodes[i];
     operation const& o = schedule.order[n.rank][static_cast<std::size_t>(n.index)];
@@ -48,19 +54,24 @@ constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, c
     ticks at = start.empty() ? 0 : start[static_cast<std::size_t>(in.of[n.rank])];
     if (n.before >= 0) at = std::max(at, end[static_cast<std::size_t>(n.before)]);
     if (n.producer >= 0) at = std::max(at, end[static_cast<std::size_t>(n.producer)] + n.delay);
-    if (n.second_producer >= 0) at = std::max(at, end[static_cast<std::size_t>(n.second_producer)] + n.second_delay);
+    if (n.second_producer >= 0)
+      at = std::max(at, end[static_cast<std::size_t>(n.second_producer)] + n.second_delay);
     if (n.is_step) at = std::max(at, ready[reduced_with]);
     end[i] = at < 0 ? never : at + n.duration;
     if (n.is_step) continue;
     ready[reduced_with] = std::max(ready[reduced_with], end[i]);
     if (!n.pair) continue;
-    std::size_t const other = schedule.staggered_step ? schedule.order[n.rank][static_cast<std::size_t>(n.index) + 1].stage.index() : 0;
+    std::size_t const other =
+        schedule.staggered_step
+            ? schedule.order[n.rank][static_cast<std::size_t>(n.index) + 1].stage.index()
+            : 0;
     ready[other] = std::max(ready[other], end[i]);
   }
 }
 
 /// The largest end over the ranks of each column, steps included.
-constexpr column_starts column_ends(columns const& in, operation_graph const& graph, std::vector<ticks> const& end) {
+constexpr column_starts column_ends(columns const& in, operation_graph const& graph,
+                                    std::vector<ticks> const& end) {
   column_starts latest(in.all.size(), never);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto& e = latest[static_cast<std::size_t>(in.of[graph.nodes[i].rank])];
@@ -69,7 +80,8 @@ constexpr column_starts column_ends(columns const& in, operation_graph const& gr
   return latest;
 }
 
-constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in, operation_graph const& graph,
+constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
+                             columns const& in, operation_graph const& graph,
                              column_starts const& start) {
   std::vector<ticks> end;
   run(job, schedule, in, graph, start, end);
@@ -84,7 +96,8 @@ constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& s
   return table;
 }
 
-/// The starts that attain the least Theta, or nothing where Theta is less than that. path[c][d]: from the start of c to the end of d.
+/// The starts that attain the least Theta, or nothing where Theta is less than that. path[c][d]:
+/// from the start of c to the end of d.
 constexpr bool settles(std::vector<column_starts> const& path, ticks theta, column_starts& start) {
   start = column_starts(path.size(), 0);
   for (std::size_t round = 0; round <= path.size(); ++round) {
@@ -104,7 +117,8 @@ constexpr bool settles(std::vector<column_starts> const& path, ticks theta, colu
 }
 
 /// The least Theta in [low, high], where high is known to settle, and the starts that attain it.
-constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high, column_starts& start) {
+constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high,
+                            column_starts& start) {
   while (low < high) {
     ticks const middle = low + (high - low) / 2;
     if (settles(path, middle, start))
@@ -116,8 +130,8 @@ constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, t
   return high;
 }
 
-constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
-                                     operation_graph const& graph) {
+constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule,
+                                     columns const& in, operation_graph const& graph) {
   std::vector<ticks> end;
   std::vector<column_starts> path;
   ticks low = 0, high = 0;  // Theta lies in [low, high]
@@ -134,29 +148,38 @@ constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule 
   return start;
 }
 
-constexpr operation_graph executable_graph(pipeline_job const& job, pipeline_schedule const& schedule) {
+constexpr operation_graph executable_graph(pipeline_job const& job,
+                                           pipeline_schedule const& schedule) {
   auto graph = graph_of(job, schedule);
-  if (!graph.executable()) throw std::invalid_argument("a schedule that can't be executed: its workers wait for each other");
+  if (!graph.executable())
+    throw std::invalid_argument(
+        "a schedule that can't be executed: its workers wait for each other");
   return graph;
 }
 
 }  // namespace detail
 
-/// One iteration by itself, when column c of `columns(job)` may start at `start[c]`: what an executor does with a single program.
-/// Throws std::invalid_argument where the orders of the ranks wait for each other.
-[[nodiscard]] constexpr timetable times(pipeline_job const& job, pipeline_schedule const& schedule, column_starts const& start = {}) {
-  return detail::table_of(job, schedule, columns(job), detail::executable_graph(job, schedule), start);
+/// One iteration by itself, when column c of `columns(job)` may start at `start[c]`: what an
+/// executor does with a single program. Throws std::invalid_argument where the orders of the ranks
+/// wait for each other.
+[[nodiscard]] constexpr timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
+                                        column_starts const& start = {}) {
+  return detail::table_of(job, schedule, columns(job), detail::executable_graph(job, schedule),
+                          start);
 }
 
-/// When the columns start in the steady state of many iterations, the earliest at 0. All 0 where the step isn't staggered.
-[[nodiscard]] constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule) {
+/// When the columns start in the steady state of many iterations, the earliest at 0. All 0 where
+/// the step isn't staggered.
+[[nodiscard]] constexpr column_starts steady_start(pipeline_job const& job,
+                                                   pipeline_schedule const& schedule) {
   columns const in(job);
   if (!schedule.staggered_step) return column_starts(in.all.size(), 0);
   return detail::steady_start(job, schedule, in, detail::executable_graph(job, schedule));
 }
 
 /// One iteration in the steady state.
-[[nodiscard]] constexpr timetable steady_times(pipeline_job const& job, pipeline_schedule const& schedule) {
+[[nodiscard]] constexpr timetable steady_times(pipeline_job const& job,
+                                               pipeline_schedule const& schedule) {
   columns const in(job);
   auto const graph = detail::executable_graph(job, schedule);
   column_starts start(in.all.size(), 0);

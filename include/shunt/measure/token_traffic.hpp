@@ -14,30 +14,39 @@
 
 namespace shunt {
 
-/// Where the tokens of a layer are computed, seen from the ranks that routed them. Each remote token crosses the network twice in a forward
-/// pass, there and back, with as many bytes as its activations have.
+/// Where the tokens of a layer are computed, seen from the ranks that routed them. Each remote
+/// token crosses the network twice in a forward pass, there and back, with as many bytes as its
+/// activations have.
 struct token_traffic {
   std::int64_t local = 0;          ///< on their own rank
   std::int64_t within_nodes = 0;   ///< on another rank of the same node
   std::int64_t between_nodes = 0;  ///< on another node
-  std::int64_t most_sent = 0;      ///< by one rank to others: with most_received what an all-to-all waits for
+  std::int64_t most_sent =
+      0;  ///< by one rank to others: with most_received what an all-to-all waits for
   std::int64_t most_received = 0;  ///< by one rank from others
 
   [[nodiscard]] constexpr std::int64_t remote() const { return within_nodes + between_nodes; }
   constexpr bool operator==(token_traffic const&) const = default;
 };
 
-/// Counted from a split of the tokens over the placement's slots; dropped tokens count nowhere. `ranks_per_node` as in expert_layers.
-/// Needs the same ranks and slots in both. O(sources x slots).
-[[nodiscard]] constexpr token_traffic traffic_of(token_split const& split, expert_placement const& placement, std::int32_t ranks_per_node) {
+/// Counted from a split of the tokens over the placement's slots; dropped tokens count nowhere.
+/// `ranks_per_node` as in expert_layers. Needs the same ranks and slots in both. O(sources x
+/// slots).
+[[nodiscard]] constexpr token_traffic traffic_of(token_split const& split,
+                                                 expert_placement const& placement,
+                                                 std::int32_t ranks_per_node) {
   token_traffic sum;
   indexed<rank_id, std::int64_t> received(static_cast<std::size_t>(placement.ranks()));
-  auto const node_of = [&](rank_id r) { return ranks_per_node == 0 ? 0 : r.value() / ranks_per_node; };
+  auto const node_of = [&](rank_id r) {
+    return ranks_per_node == 0 ? 0 : r.value() / ranks_per_node;
+  };
   for (rank_id i : ids<rank_id>(placement.ranks())) {
     std::int64_t sent = 0;
     for (rank_id r : ids<rank_id>(placement.ranks())) {
       std::int64_t tokens = 0;
-      for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1]; ++s) tokens += split.sent(i, s);
+      for (std::int32_t s = placement.first_slot[r.index()];
+           s < placement.first_slot[r.index() + 1]; ++s)
+        tokens += split.sent(i, s);
       if (i == r) {
         sum.local += tokens;
         continue;
@@ -52,10 +61,13 @@ struct token_traffic {
   return sum;
 }
 
-/// Tokens of a layer that stay on their rank when every expert's w tokens are split evenly over its r slots, w / r each and one more for the
-/// first w mod r of them, and a rank's tokens go to its own slots first, as capacity_split does where nothing is dropped. Needs `sources`.
-/// O(ranks x experts + slots).
-[[nodiscard]] constexpr std::int64_t local_tokens(expert_layers const& problem, expert_placement const& placement, layer_id layer) {
+/// Tokens of a layer that stay on their rank when every expert's w tokens are split evenly over its
+/// r slots, w / r each and one more for the first w mod r of them, and a rank's tokens go to its
+/// own slots first, as capacity_split does where nothing is dropped. Needs `sources`. O(ranks x
+/// experts + slots).
+[[nodiscard]] constexpr std::int64_t local_tokens(expert_layers const& problem,
+                                                  expert_placement const& placement,
+                                                  layer_id layer) {
   auto const slots = placement.layer(layer);
   auto const loads = problem.loads_of(layer);
   auto const experts = static_cast<std::size_t>(problem.experts);
@@ -64,13 +76,15 @@ struct token_traffic {
   std::int64_t local = 0;
   for (rank_id r : ids<rank_id>(placement.ranks())) {
     auto const own = slots.subspan(static_cast<std::size_t>(placement.first_slot[r.index()]),
-                                   static_cast<std::size_t>(placement.first_slot[r.index() + 1] - placement.first_slot[r.index()]));
+                                   static_cast<std::size_t>(placement.first_slot[r.index() + 1] -
+                                                            placement.first_slot[r.index()]));
     auto const here = problem.sources_of(layer, r);
     for (expert_id const e : own) {
       std::size_t const i = e.index();
       room[i] += loads[i] / replicas[i] + (found[i]++ < loads[i] % replicas[i]);
     }
-    for (expert_id const e : own) local += std::min(here[e.index()], std::exchange(room[e.index()], 0));
+    for (expert_id const e : own)
+      local += std::min(here[e.index()], std::exchange(room[e.index()], 0));
   }
   return local;
 }

@@ -1,5 +1,6 @@
 #pragma once
-/// NCCL itself: the functions of `nccl_library`, forwarded. The only header of this room that names nccl.h.
+/// NCCL itself: the functions of `nccl_library`, forwarded. The only header of this room that names
+/// nccl.h.
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
@@ -26,19 +27,26 @@ namespace shunt {
   }
   return ncclUint8;
 }
-[[nodiscard]] constexpr ncclRedOp_t nccl_operation(reduction r) { return r == reduction::sum ? ncclSum : ncclMax; }
+[[nodiscard]] constexpr ncclRedOp_t nccl_operation(reduction r) {
+  return r == reduction::sum ? ncclSum : ncclMax;
+}
 
-static_assert(static_cast<int>(nccl_status::success) == ncclSuccess && static_cast<int>(nccl_status::invalid_usage) == ncclInvalidUsage &&
-              static_cast<int>(nccl_status::remote_error) == ncclRemoteError && static_cast<int>(nccl_status::in_progress) == ncclInProgress);
+static_assert(static_cast<int>(nccl_status::success) == ncclSuccess &&
+              static_cast<int>(nccl_status::invalid_usage) == ncclInvalidUsage &&
+              static_cast<int>(nccl_status::remote_error) == ncclRemoteError &&
+              static_cast<int>(nccl_status::in_progress) == ncclInProgress);
 
-/// The calling thread's device, by a name that no other has: this machine since it was started, and where the device sits on its bus. For
-/// `meet`, before NCCL finds two ranks on one device. Throws nccl_error where there is no device.
+/// The calling thread's device, by a name that no other has: this machine since it was started, and
+/// where the device sits on its bus. For `meet`, before NCCL finds two ranks on one device. Throws
+/// nccl_error where there is no device.
 [[nodiscard]] inline std::string nccl_device_name() {
   int device = 0;
   char bus[32] = {};
   auto failed = cudaGetDevice(&device);
   if (failed == cudaSuccess) failed = cudaDeviceGetPCIBusId(bus, sizeof bus, device);
-  if (failed != cudaSuccess) throw nccl_error(std::string("no device: ") + cudaGetErrorString(failed), nccl_status::cuda_error);
+  if (failed != cudaSuccess)
+    throw nccl_error(std::string("no device: ") + cudaGetErrorString(failed),
+                     nccl_status::cuda_error);
   std::string machine;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> machine;
   return machine + " " + bus;
@@ -58,7 +66,8 @@ struct nccl_api {
 
   [[nodiscard]] static identity new_identity() {
     identity id{};
-    if (auto const s = of(ncclGetUniqueId(&id)); s != nccl_status::success) throw nccl_error("no identity for a communicator: " + last_error({}), s);
+    if (auto const s = of(ncclGetUniqueId(&id)); s != nccl_status::success)
+      throw nccl_error("no identity for a communicator: " + last_error({}), s);
     return id;
   }
   static nccl_status init(communicator& made, int size, identity const& id, int rank, int blocks) {
@@ -67,14 +76,18 @@ struct nccl_api {
     if (blocks > 0) config.maxCTAs = blocks;
     return of(ncclCommInitRankConfig(&made, size, id, rank, &config));
   }
-  /// The new one inherits what the parent was made with; it shares nothing with it, so that both run side by side.
+  /// The new one inherits what the parent was made with; it shares nothing with it, so that both
+  /// run side by side.
   static nccl_status split(communicator parent, int colour, int order, communicator& made) {
-    return of(ncclCommSplit(parent, colour < 0 ? NCCL_SPLIT_NOCOLOR : colour, order, &made, nullptr));
+    return of(
+        ncclCommSplit(parent, colour < 0 ? NCCL_SPLIT_NOCOLOR : colour, order, &made, nullptr));
   }
-  static nccl_status shrink(communicator parent, std::span<int const> left_out, communicator& made) {
+  static nccl_status shrink(communicator parent, std::span<int const> left_out,
+                            communicator& made) {
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 27, 3)
     std::vector<int> ranks(left_out.begin(), left_out.end());
-    return of(ncclCommShrink(parent, ranks.data(), static_cast<int>(ranks.size()), &made, nullptr, NCCL_SHRINK_ABORT));
+    return of(ncclCommShrink(parent, ranks.data(), static_cast<int>(ranks.size()), &made, nullptr,
+                             NCCL_SHRINK_ABORT));
 #else
     (void)parent, (void)left_out, (void)made;
     return nccl_status::invalid_usage;
@@ -93,26 +106,32 @@ struct nccl_api {
   [[nodiscard]] static void* allocate(std::size_t bytes) {
     void* memory = nullptr;
     if (auto const s = of(ncclMemAlloc(&memory, bytes)); s != nccl_status::success)
-      throw nccl_error("no " + std::to_string(bytes) + " bytes of device memory: " + last_error({}), s);
+      throw nccl_error("no " + std::to_string(bytes) + " bytes of device memory: " + last_error({}),
+                       s);
     return memory;
   }
   static void deallocate(void* memory) { (void)ncclMemFree(memory); }
 
   static nccl_status group_start() { return of(ncclGroupStart()); }
   static nccl_status group_end() { return of(ncclGroupEnd()); }
-  static nccl_status send(void const* from, std::size_t count, element type, int peer, communicator c, stream s) {
+  static nccl_status send(void const* from, std::size_t count, element type, int peer,
+                          communicator c, stream s) {
     return of(ncclSend(from, count, nccl_type(type), peer, c, s));
   }
-  static nccl_status receive(void* to, std::size_t count, element type, int peer, communicator c, stream s) {
+  static nccl_status receive(void* to, std::size_t count, element type, int peer, communicator c,
+                             stream s) {
     return of(ncclRecv(to, count, nccl_type(type), peer, c, s));
   }
-  static nccl_status all_reduce(void const* from, void* to, std::size_t count, element type, reduction how, communicator c, stream s) {
+  static nccl_status all_reduce(void const* from, void* to, std::size_t count, element type,
+                                reduction how, communicator c, stream s) {
     return of(ncclAllReduce(from, to, count, nccl_type(type), nccl_operation(how), c, s));
   }
-  static nccl_status reduce_scatter(void const* from, void* to, std::size_t count, element type, reduction how, communicator c, stream s) {
+  static nccl_status reduce_scatter(void const* from, void* to, std::size_t count, element type,
+                                    reduction how, communicator c, stream s) {
     return of(ncclReduceScatter(from, to, count, nccl_type(type), nccl_operation(how), c, s));
   }
-  static nccl_status all_gather(void const* from, void* to, std::size_t count, element type, communicator c, stream s) {
+  static nccl_status all_gather(void const* from, void* to, std::size_t count, element type,
+                                communicator c, stream s) {
     return of(ncclAllGather(from, to, count, nccl_type(type), c, s));
   }
 

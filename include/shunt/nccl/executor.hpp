@@ -1,13 +1,16 @@
 #pragma once
-/// An executor whose ranks are devices that talk by NCCL: one thread a rank enqueues its lists on the streams of its device.
+/// An executor whose ranks are devices that talk by NCCL: one thread a rank enqueues its lists on
+/// the streams of its device.
 ///
-/// All ranks may live in this process (one device each), or one of them, and then every process does what the others do: opens sessions,
-/// submits the same programs, waits. A session is an epoch with communicators of its own, which end with it. A rank that is silent or refuses
-/// something stops all others of its process: first nothing enqueued leaves a trace any more, then communicators are aborted, so that no
-/// kernel waits forever. Ranks of other processes notice by NCCL's asynchronous errors, by `net.watch`, or by `net.silence`.
+/// All ranks may live in this process (one device each), or one of them, and then every process
+/// does what the others do: opens sessions, submits the same programs, waits. A session is an epoch
+/// with communicators of its own, which end with it. A rank that is silent or refuses something
+/// stops all others of its process: first nothing enqueued leaves a trace any more, then
+/// communicators are aborted, so that no kernel waits forever. Ranks of other processes notice by
+/// NCCL's asynchronous errors, by `net.watch`, or by `net.silence`.
 ///
-/// Of ranks in other processes the outcome knows only that they have completed what was submitted, where nothing went wrong, and those that
-/// `net.watch` named as lost.
+/// Of ranks in other processes the outcome knows only that they have completed what was submitted,
+/// where nothing went wrong, and those that `net.watch` named as lost.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -49,13 +52,16 @@ struct nccl_executor {
   nccl_config net{};
   float_order floats = float_order::of_the_group;
   std::vector<fault> faults{};
-  std::chrono::milliseconds timeout{50};  ///< silence of a rank of this process after which the others give it up as lost
-  std::optional<rank_id> self{};          ///< the one rank that lives here; nothing: all
-  /// Where only one lives here: the identity of the next epoch's communicators, the same for all of these ranks.
+  std::chrono::milliseconds timeout{
+      50};  ///< silence of a rank of this process after which the others give it up as lost
+  std::optional<rank_id> self{};  ///< the one rank that lives here; nothing: all
+  /// Where only one lives here: the identity of the next epoch's communicators, the same for all of
+  /// these ranks.
   std::function<typename Api::identity(std::span<rank_id const>)> meet{};
 
   template <class Work>
-  [[nodiscard]] nccl_session<Api, Systems, Work> open(Work& w, std::int64_t first_iteration = 0) const {
+  [[nodiscard]] nccl_session<Api, Systems, Work> open(Work& w,
+                                                      std::int64_t first_iteration = 0) const {
     return nccl_session<Api, Systems, Work>(*this, w, first_iteration);
   }
   template <class Work>
@@ -66,14 +72,16 @@ struct nccl_executor {
   }
 };
 
-/// Iterations. The first program submitted says how many ranks there are and starts them; the destructor calls off what still runs.
+/// Iterations. The first program submitted says how many ranks there are and starts them; the
+/// destructor calls off what still runs.
 template <nccl_library Api, class Systems, class Work>
 class nccl_session {
  public:
   using executor = nccl_executor<Api, Systems>;
   using system = typename executor::system;
 
-  nccl_session(executor const& config, Work& w, std::int64_t first_iteration) : config_(config), work_(w), first_iteration_(first_iteration) {}
+  nccl_session(executor const& config, Work& w, std::int64_t first_iteration)
+      : config_(config), work_(w), first_iteration_(first_iteration) {}
   nccl_session(nccl_session const&) = delete;
   nccl_session& operator=(nccl_session const&) = delete;
   ~nccl_session() {
@@ -82,8 +90,9 @@ class nccl_session {
     join();
   }
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first, where ranks wait for each other in a
-  /// circle or messages would overtake each other, and logic_error after `wait`.
+  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
+  /// where ranks wait for each other in a circle or messages would overtake each other, and
+  /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
@@ -98,22 +107,24 @@ class nccl_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all ranks that live here have completed the first `programs` programs; false where a rank was lost or failed before that.
-  /// Throws logic_error where fewer were submitted.
+  /// Waits until all ranks that live here have completed the first `programs` programs; false where
+  /// a rank was lost or failed before that. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     std::unique_lock lock(mutex_);
-    if (programs > static_cast<std::int32_t>(programs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(programs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     changed_.wait(lock, [&] { return complete() >= programs || over_; });
     return complete() >= programs;
   }
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to what wait_until has seen.
+  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
+  /// what wait_until has seen.
   [[nodiscard]] ticks completed_at(std::int32_t n) const {
     std::lock_guard const lock(mutex_);
     return completions_.at(static_cast<std::size_t>(n - 1));
   }
 
-  /// Ends the session: returns when every rank has completed all that was submitted or, after a loss, has stopped. Rethrows what the work or
-  /// NCCL threw; of several, the lowest rank's.
+  /// Ends the session: returns when every rank has completed all that was submitted or, after a
+  /// loss, has stopped. Rethrows what the work or NCCL threw; of several, the lowest rank's.
   [[nodiscard]] outcome wait() {
     close();
     join();
@@ -122,13 +133,15 @@ class nccl_session {
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     std::size_t const size = programs_.empty() ? 0 : programs_.front()->ranks.size();
-    all.done.resize(size, over_ ? progress{} : progress{static_cast<std::int32_t>(programs_.size()), 0});
+    all.done.resize(size,
+                    over_ ? progress{} : progress{static_cast<std::int32_t>(programs_.size()), 0});
     for (auto const& r : ranks_) {
       auto& events = all.timeline.events;
       auto const first = static_cast<std::ptrdiff_t>(events.size());
       r->log.append_to(events, r->rank, programs_);
       std::sort(events.begin() + first, events.end(), [](event const& a, event const& b) {
-        return std::tie(a.start, a.iteration, a.instruction) < std::tie(b.start, b.iteration, b.instruction);
+        return std::tie(a.start, a.iteration, a.instruction) <
+               std::tie(b.start, b.iteration, b.instruction);
       });
       all.done[r->rank] = r->log.done();
       if (r->silent) all.lost.push_back(r->rank);
@@ -152,7 +165,8 @@ class nccl_session {
 
   static void judge(program const& p) {
     auto const d = find_dependencies(p);
-    if (auto const order = serial_order(p, d); order.size() < p.instructions()) refuse_circle(p, order);
+    if (auto const order = serial_order(p, d); order.size() < p.instructions())
+      refuse_circle(p, order);
     demand_order(p, find_routes(p));
   }
 
@@ -160,7 +174,8 @@ class nccl_session {
     auto const size = programs_.front()->ranks.size();
     for (rank_id const r : ids<rank_id>(size)) members_.push_back(r);
     if (config_.self && config_.self->index() >= size)
-      throw invalid_program("the program is for " + std::to_string(size) + " ranks, this is rank " + std::to_string(config_.self->value()));
+      throw invalid_program("the program is for " + std::to_string(size) + " ranks, this is rank " +
+                            std::to_string(config_.self->value()));
     if (!config_.self) identity_ = Api::new_identity();
     for (rank_id const r : members_)
       if (!config_.self || *config_.self == r) {
@@ -179,7 +194,8 @@ class nccl_session {
       net_config.watch = [this] { watch(); };
       std::optional<streams> lists;  // outlives `net`
       if (config_.self && config_.meet) identity_ = config_.meet(members_);
-      auto const net = std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
+      auto const net =
+          std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
       lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
       try {
         enqueue_all(self, *lists, *net);
@@ -208,7 +224,8 @@ class nccl_session {
     if (self.failure || !self.noticed.empty()) call_off();
   }
 
-  /// Until the session is closed and everything has ended. Throws what goes wrong, and run_aborted where this rank falls silent.
+  /// Until the session is closed and everything has ended. Throws what goes wrong, and run_aborted
+  /// where this rank falls silent.
   void enqueue_all(rank_state& self, streams& lists, nccl_transport<Api>& net) {
     std::size_t n = 0;
     for (;;) {
@@ -224,7 +241,8 @@ class nccl_session {
       advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
       if (fresh) lists.prepare(*p);
       auto const strike = strike_of(config_.faults, *p, self.rank, lists.iteration());
-      lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())), !strike);
+      lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())),
+                    !strike);
       if (strike) {
         advance(self, lists, net, [&] { return lists.idle(); });
         throw run_aborted{};
@@ -248,8 +266,9 @@ class nccl_session {
         last = now;
         pause = {};
       } else if (now - last > config_.net.silence) {
-        throw nccl_error("rank " + std::to_string(self.rank.value()) + " completed nothing for " + std::to_string(config_.net.silence.count()) +
-                             " ms, waiting for " + lists.awaited(),
+        throw nccl_error("rank " + std::to_string(self.rank.value()) + " completed nothing for " +
+                             std::to_string(config_.net.silence.count()) + " ms, waiting for " +
+                             lists.awaited(),
                          nccl_status::in_progress);
       }
     }
@@ -283,7 +302,8 @@ class nccl_session {
     auto const done = self.log.done();
     auto const n = static_cast<std::size_t>(done.programs);
     return n < programs_.size() &&
-           strike_of(config_.faults, *programs_[n], self.rank, first_iteration_ + done.programs) == std::optional(done.instructions);
+           strike_of(config_.faults, *programs_[n], self.rank, first_iteration_ + done.programs) ==
+               std::optional(done.instructions);
   }
   /// Says nothing; after a while the others give it up.
   void fall_silent(rank_state& self) {
@@ -296,7 +316,8 @@ class nccl_session {
 
   void completed(std::int32_t n) {
     std::lock_guard const lock(mutex_);
-    if (++completers_[static_cast<std::size_t>(n)] < static_cast<std::int32_t>(ranks_.size())) return;
+    if (++completers_[static_cast<std::size_t>(n)] < static_cast<std::int32_t>(ranks_.size()))
+      return;
     completions_.push_back(clock_.now());
     changed_.notify_all();
   }
@@ -322,7 +343,9 @@ class nccl_session {
     for (auto& r : ranks_)
       if (r->thread.joinable()) r->thread.join();
   }
-  [[nodiscard]] std::int32_t complete() const { return static_cast<std::int32_t>(completions_.size()); }
+  [[nodiscard]] std::int32_t complete() const {
+    return static_cast<std::int32_t>(completions_.size());
+  }
 
   executor const config_;
   Work& work_;

@@ -1,18 +1,23 @@
 #pragma once
-/// One rank's part of a program on its device: a stream a lane, dependencies as events, batches as groups of the transport.
+/// One rank's part of a program on its device: a stream a lane, dependencies as events, batches as
+/// groups of the transport.
 ///
-/// The list is enqueued in its own order: whatever is waited for stands before the wait, and every communicator sees its operations as the list
-/// has them. A list begins on the main stream (lane 0) when the one before has ended on all of them.
+/// The list is enqueued in its own order: whatever is waited for stands before the wait, and every
+/// communicator sees its operations as the list has them. A list begins on the main stream (lane 0)
+/// when the one before has ended on all of them.
 ///
-/// NCCL can't leave an operation out when the device reads a 0, so a message or collective with a condition always travels, into memory of
-/// its own, and is moved to its place where the word allows it. An exchange sends whole parts, for NCCL wants counts beforehand, and moves as
-/// much of each as its count says; nothing waits for the host. Sums and maxima of floats are exchanged part by part and folded in the group's
-/// order, with the same bits as everywhere else; where that isn't asked for, and for integers, NCCL reduces.
+/// NCCL can't leave an operation out when the device reads a 0, so a message or collective with a
+/// condition always travels, into memory of its own, and is moved to its place where the word
+/// allows it. An exchange sends whole parts, for NCCL wants counts beforehand, and moves as much of
+/// each as its count says; nothing waits for the host. Sums and maxima of floats are exchanged part
+/// by part and folded in the group's order, with the same bits as everywhere else; where that isn't
+/// asked for, and for integers, NCCL reduces.
 ///
-/// Where the program needs buffered sends (see routes.hpp), a send copies its message and goes on; the copy leaves on a stream of its peer.
+/// Where the program needs buffered sends (see routes.hpp), a send copies its message and goes on;
+/// the copy leaves on a stream of its peer.
 ///
-/// After a loss the host sets a word that guards everything: what is enqueued behind an operation that was aborted leaves no trace.
-/// Memory of its own: see staging.hpp. O(instructions) events.
+/// After a loss the host sets a word that guards everything: what is enqueued behind an operation
+/// that was aborted leaves no trace. Memory of its own: see staging.hpp. O(instructions) events.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -46,8 +51,14 @@ class rank_streams {
   using stream_ref = typename System::stream_ref;
   using event = typename System::event;
 
-  rank_streams(System& system, nccl_transport<Api>& net, Work& w, std::int64_t first_iteration, float_order floats, ticks began)
-      : system_(system), net_(net), work_(w), iteration_(first_iteration), floats_(floats), base_at_(began) {
+  rank_streams(System& system, nccl_transport<Api>& net, Work& w, std::int64_t first_iteration,
+               float_order floats, ticks began)
+      : system_(system),
+        net_(net),
+        work_(w),
+        iteration_(first_iteration),
+        floats_(floats),
+        base_at_(began) {
     lanes_.emplace(std::uint8_t{0}, system_.make_stream());
     going_.emplace(system_.make_memory(3 * word_size));
     std::int64_t const words[] = {1, first_iteration - 1, 1};
@@ -69,13 +80,15 @@ class rank_streams {
   /// Lists that were enqueued and have not ended.
   [[nodiscard]] std::size_t outstanding() const { return runs_.size(); }
 
-  /// Makes communicators for a program; lists that are under way must have ended where `net.must_prepare` says so.
+  /// Makes communicators for a program; lists that are under way must have ended where
+  /// `net.must_prepare` says so.
   void prepare(program const& p) {
     stream_ref const main = lanes_.at(0);
     net_.prepare(p, main);
   }
 
-  /// Enqueues the first `count` instructions of this rank's list, which never ends unless it is the whole one.
+  /// Enqueues the first `count` instructions of this rank's list, which never ends unless it is the
+  /// whole one.
   void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole) {
     runs_.push_back({.what = known(p)});
     auto& run = runs_.back();
@@ -104,14 +117,16 @@ class rank_streams {
     ++iteration_;
   }
 
-  /// Reads what has ended since; returns whether anything had. Throws invalid_program where an exchange's count went beyond its part, and what
-  /// the work threw.
+  /// Reads what has ended since; returns whether anything had. Throws invalid_program where an
+  /// exchange's count went beyond its part, and what the work threw.
   bool harvest() {
     bool any = false;
     while (!runs_.empty()) {
       auto& run = runs_.front();
       auto const& own = run.what->of->ranks[net_.rank()];
-      for (; run.harvested < run.count && system_.finished(run.ended[run.harvested]); ++run.harvested, any = true) read(run, own, run.harvested);
+      for (; run.harvested < run.count && system_.finished(run.ended[run.harvested]);
+           ++run.harvested, any = true)
+        read(run, own, run.harvested);
       {
         std::lock_guard const lock(thrown_->mutex);
         if (thrown_->what) std::rethrow_exception(thrown_->what);
@@ -132,20 +147,25 @@ class rank_streams {
     auto const& list = run.what->of->ranks[net_.rank()].instructions;
     if (run.harvested >= run.count) return "the end of its list";
     auto const& i = list[run.harvested];
-    auto text = "instruction " + std::to_string(run.harvested) + ", " + std::string(to_string(i.code));
+    auto text =
+        "instruction " + std::to_string(run.harvested) + ", " + std::string(to_string(i.code));
     if (i.code == opcode::send || i.code == opcode::receive)
-      text += (i.code == opcode::send ? " to rank " : " from rank ") + std::to_string(i.peer.value());
+      text +=
+          (i.code == opcode::send ? " to rank " : " from rank ") + std::to_string(i.peer.value());
     if (is_collective(i.code)) text += " over " + detail::names_of(run.what->of->groups[i.group]);
     return text;
   }
   /// Whether all that was enqueued of the oldest list has ended.
-  [[nodiscard]] bool idle() const { return runs_.empty() || (runs_.size() == 1 && runs_[0].harvested == runs_[0].count); }
+  [[nodiscard]] bool idle() const {
+    return runs_.empty() || (runs_.size() == 1 && runs_[0].harvested == runs_[0].count);
+  }
 
   /// From now on nothing leaves a trace: before communicators are aborted.
   void stop() {
     auto aside = system_.make_stream();
     std::int64_t const no = 0;
-    system_.copy_to_device(aside, std::as_bytes(std::span(&no, 1)), going_->bytes().first(word_size));
+    system_.copy_to_device(aside, std::as_bytes(std::span(&no, 1)),
+                           going_->bytes().first(word_size));
     event done = system_.make_event();
     system_.record(done, aside);
     system_.finish(done);
@@ -178,23 +198,33 @@ class rank_streams {
 
   // Memory.
 
-  [[nodiscard]] std::int64_t* going() { return reinterpret_cast<std::int64_t*>(going_->bytes().data()); }
-  [[nodiscard]] static std::int64_t* word(bound& b, std::int64_t at) { return reinterpret_cast<std::int64_t*>(b.words->bytes().data()) + at; }
-  [[nodiscard]] static std::span<std::byte> staging(bound& b, std::size_t n, std::size_t offset, std::size_t size) {
-    return size == 0 ? std::span<std::byte>{} : b.staging->bytes().subspan(static_cast<std::size_t>(b.stage.place[n]) + offset, size);
+  [[nodiscard]] std::int64_t* going() {
+    return reinterpret_cast<std::int64_t*>(going_->bytes().data());
+  }
+  [[nodiscard]] static std::int64_t* word(bound& b, std::int64_t at) {
+    return reinterpret_cast<std::int64_t*>(b.words->bytes().data()) + at;
+  }
+  [[nodiscard]] static std::span<std::byte> staging(bound& b, std::size_t n, std::size_t offset,
+                                                    std::size_t size) {
+    return size == 0 ? std::span<std::byte>{}
+                     : b.staging->bytes().subspan(
+                           static_cast<std::size_t>(b.stage.place[n]) + offset, size);
   }
 
   [[nodiscard]] std::shared_ptr<bound> known(std::shared_ptr<program const> const& p) {
     constexpr std::size_t most = 8;
-    auto const at = std::find_if(known_.begin(), known_.end(), [&](auto const& b) { return b->of == p; });
+    auto const at =
+        std::find_if(known_.begin(), known_.end(), [&](auto const& b) { return b->of == p; });
     if (at != known_.end()) return *at;
     auto b = std::make_shared<bound>();
     b->of = p;
     b->buffers.bind(work_, net_.rank(), p->ranks[net_.rank()]);
     b->stage = stage(*p, net_.rank(), net_.routes().buffered, floats_);
     if (net_.routes().buffered) b->sent.resize(p->ranks[net_.rank()].instructions.size());
-    if (b->stage.bytes > 0) b->staging.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.bytes)));
-    if (b->stage.words > 0) b->words.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.words) * word_size));
+    if (b->stage.bytes > 0)
+      b->staging.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.bytes)));
+    if (b->stage.words > 0)
+      b->words.emplace(system_.make_memory(static_cast<std::size_t>(b->stage.words) * word_size));
     if (known_.size() == most) known_.pop_front();
     known_.push_back(b);
     return b;
@@ -241,17 +271,21 @@ class rank_streams {
     auto const& i = own.instructions[n];
     auto const stream = stream_of(i.lane);
     for (auto const w : own.after(i))
-      if (own.instructions[static_cast<std::size_t>(w)].lane != i.lane) system_.wait(stream, run.ended[static_cast<std::size_t>(w)]);
+      if (own.instructions[static_cast<std::size_t>(w)].lane != i.lane)
+        system_.wait(stream, run.ended[static_cast<std::size_t>(w)]);
     system_.record(run.started[n], stream);
     if (i.condition < 0) return;
     auto& b = *run.what;
     auto const at = static_cast<std::size_t>(b.stage.word[n]) * word_size;
     move(stream, b.buffers[own.condition(i)[0]], b.words->bytes().subspan(at, word_size), going());
-    system_.copy_to_host(stream, b.words->bytes().subspan(at, word_size), run.words->bytes().subspan(at, word_size));
+    system_.copy_to_host(stream, b.words->bytes().subspan(at, word_size),
+                         run.words->bytes().subspan(at, word_size));
   }
 
-  void move(stream_ref stream, std::span<std::byte const> from, std::span<std::byte> to, std::int64_t const* guard) {
-    stream_part const one{.from = from.data(), .to = to.data(), .bytes = static_cast<std::int64_t>(from.size())};
+  void move(stream_ref stream, std::span<std::byte const> from, std::span<std::byte> to,
+            std::int64_t const* guard) {
+    stream_part const one{
+        .from = from.data(), .to = to.data(), .bytes = static_cast<std::int64_t>(from.size())};
     if (!from.empty() && from.data() != to.data()) system_.move(stream, {&one, 1}, guard);
   }
 
@@ -261,7 +295,9 @@ class rank_streams {
     auto const& first = own.instructions[n];
     auto const stream = stream_of(first.lane);
     [[maybe_unused]] auto const range = system_.range(std::string(to_string(first.code)));
-    auto const is_message = [](instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; };
+    auto const is_message = [](instruction const& i) {
+      return i.code == opcode::send || i.code == opcode::receive;
+    };
     for (auto k = n; k < end;) {  // messages of a batch in one group; collectives each in their own
       if (!is_message(own.instructions[k])) {
         single(run, own, k, stream);
@@ -282,7 +318,8 @@ class rank_streams {
           net_.send(g, b.buffers[own.reads(i)[0]], i.peer, stream, i.channel);
         } else {
           auto const target = b.buffers[own.writes(i)[0]];
-          net_.receive(g, i.condition < 0 ? target : staging(b, k, 0, target.size()), i.peer, stream, i.channel);
+          net_.receive(g, i.condition < 0 ? target : staging(b, k, 0, target.size()), i.peer,
+                       stream, i.channel);
         }
       }
       g.close();
@@ -295,7 +332,8 @@ class rank_streams {
   }
 
   /// A buffered send: leaves a copy and goes on.
-  void post(bound& b, instruction const& i, std::span<std::byte const> message, std::size_t n, stream_ref stream) {
+  void post(bound& b, instruction const& i, std::span<std::byte const> message, std::size_t n,
+            stream_ref stream) {
     if (message.empty()) return;
     auto at = posts_.find(i.peer);
     if (at == posts_.end()) at = posts_.emplace(i.peer, system_.make_stream()).first;
@@ -328,7 +366,8 @@ class rank_streams {
       case opcode::add: {
         auto const target = b.buffers[writes[0]];
         std::byte const* const sources[] = {target.data(), b.buffers[reads[0]].data()};
-        if (auto* const to = target.data(); !target.empty()) system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
+        if (auto* const to = target.data(); !target.empty())
+          system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
         return;
       }
       case opcode::exchange: return exchange(run, i, own, n, guard, stream);
@@ -352,49 +391,72 @@ class rank_streams {
     }
   }
 
-  void meet(bound& b, instruction const& i, rank_program const& own, std::size_t n, std::int64_t const* guard, stream_ref stream) {
+  void meet(bound& b, instruction const& i, rank_program const& own, std::size_t n,
+            std::int64_t const* guard, stream_ref stream) {
     auto const& members = b.of->groups[i.group];
     std::span<std::byte const> const from = b.buffers[own.reads(i)[0]];
     auto const to = b.buffers[own.writes(i)[0]];
     bool const aside = i.condition >= 0;
     auto const target = aside ? staging(b, n, 0, to.size()) : to;
-    auto const used = aside ? static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(to.size()))) : 0;
+    auto const used =
+        aside
+            ? static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(to.size())))
+            : 0;
     if (aside && i.code == opcode::all_reduce) move(stream, from, target, nullptr);
-    bool const folds = floats_ == float_order::of_the_group && i.code != opcode::all_gather && (i.type == element::float32 || i.type == element::float64);
+    bool const folds = floats_ == float_order::of_the_group && i.code != opcode::all_gather &&
+                       (i.type == element::float32 || i.type == element::float64);
     if (folds) {
-      fold_by_parts(b, i, members, i.code == opcode::all_reduce ? std::span<std::byte const>(target) : from, target, n, used, stream);
+      fold_by_parts(b, i, members,
+                    i.code == opcode::all_reduce ? std::span<std::byte const>(target) : from,
+                    target, n, used, stream);
     } else {
       auto g = net_.open_group();
       switch (i.code) {
-        case opcode::all_reduce: net_.all_reduce(g, members, i.type, i.reduce, target, stream); break;
-        case opcode::reduce_scatter: net_.reduce_scatter(g, members, i.type, i.reduce, from, target, stream); break;
-        default: net_.all_gather(g, members, from, target.first(from.size() * members.size()), stream); break;
+        case opcode::all_reduce:
+          net_.all_reduce(g, members, i.type, i.reduce, target, stream);
+          break;
+        case opcode::reduce_scatter:
+          net_.reduce_scatter(g, members, i.type, i.reduce, from, target, stream);
+          break;
+        default:
+          net_.all_gather(g, members, from, target.first(from.size() * members.size()), stream);
+          break;
       }
       g.close();
     }
     if (aside) move(stream, target, to, guard);
   }
 
-  /// A left fold in the group's order: every member folds one part. `whole` is `target` in an all_reduce, whose parts differ by one element
-  /// at most and are handed around in the end.
-  void fold_by_parts(bound& b, instruction const& i, std::span<rank_id const> members, std::span<std::byte const> whole,
-                     std::span<std::byte> target, std::size_t n, std::size_t used, stream_ref stream) {
+  /// A left fold in the group's order: every member folds one part. `whole` is `target` in an
+  /// all_reduce, whose parts differ by one element at most and are handed around in the end.
+  void fold_by_parts(bound& b, instruction const& i, std::span<rank_id const> members,
+                     std::span<std::byte const> whole, std::span<std::byte> target, std::size_t n,
+                     std::size_t used, stream_ref stream) {
     auto const width = static_cast<std::size_t>(size_of(i.type)), count = members.size();
     auto const elements = whole.size() / width;
-    auto const begin = [&](std::size_t j) { return (elements / count * j + std::min(j, elements % count)) * width; };
-    auto const self = static_cast<std::size_t>(std::find(members.begin(), members.end(), net_.rank()) - members.begin());
+    auto const begin = [&](std::size_t j) {
+      return (elements / count * j + std::min(j, elements % count)) * width;
+    };
+    auto const self = static_cast<std::size_t>(
+        std::find(members.begin(), members.end(), net_.rank()) - members.begin());
     auto const size_of_part = [&](std::size_t j) { return begin(j + 1) - begin(j); };
     auto const mine = size_of_part(self);
     auto const came = [&](std::size_t j) { return staging(b, n, used + j * mine, mine); };
-    net_.all_to_all(members, [&](std::size_t j) { return whole.subspan(begin(j), size_of_part(j)); }, came, stream);
+    net_.all_to_all(
+        members, [&](std::size_t j) { return whole.subspan(begin(j), size_of_part(j)); }, came,
+        stream);
     auto const result = i.code == opcode::all_reduce ? target.subspan(begin(self), mine) : target;
     if (mine > 0) {
       std::vector<std::byte const*> sources;
-      for (std::size_t j = 0; j < count; ++j) sources.push_back(j == self ? whole.data() + begin(self) : came(j).data());
-      auto* const sum = count > 1 ? came(self).data() : result.data();  // sources stay as they are until all is folded
+      for (std::size_t j = 0; j < count; ++j)
+        sources.push_back(j == self ? whole.data() + begin(self) : came(j).data());
+      auto* const sum = count > 1 ? came(self).data()
+                                  : result.data();  // sources stay as they are until all is folded
       for (std::size_t from = 0; from < count;) {
         auto const more = std::min(count - from, most_members_on_streams - 1);
-        std::vector<std::byte const*> some(sources.begin() + static_cast<std::ptrdiff_t>(from), sources.begin() + static_cast<std::ptrdiff_t>(from + more));
+        std::vector<std::byte const*> some(sources.begin() + static_cast<std::ptrdiff_t>(from),
+                                           sources.begin() +
+                                               static_cast<std::ptrdiff_t>(from + more));
         if (from > 0) some.insert(some.begin(), sum);
         system_.fold(stream, i.type, i.reduce, some, {&sum, 1}, mine, going());
         from += more;
@@ -402,24 +464,34 @@ class rank_streams {
       move(stream, {sum, mine}, result, going());
     }
     if (i.code == opcode::all_reduce)
-      net_.all_to_all(members, [&](std::size_t) { return std::span<std::byte const>(result); },
-                      [&](std::size_t j) { return target.subspan(begin(j), size_of_part(j)); }, stream);
+      net_.all_to_all(
+          members, [&](std::size_t) { return std::span<std::byte const>(result); },
+          [&](std::size_t j) { return target.subspan(begin(j), size_of_part(j)); }, stream);
   }
 
-  void exchange(list_run& run, instruction const& i, rank_program const& own, std::size_t n, std::int64_t const* guard, stream_ref stream) {
+  void exchange(list_run& run, instruction const& i, rank_program const& own, std::size_t n,
+                std::int64_t const* guard, stream_ref stream) {
     auto& b = *run.what;
     auto const& members = b.of->groups[i.group];
     auto const count = members.size();
-    auto const self = static_cast<std::size_t>(std::find(members.begin(), members.end(), net_.rank()) - members.begin());
+    auto const self = static_cast<std::size_t>(
+        std::find(members.begin(), members.end(), net_.rank()) - members.begin());
     auto const out = b.buffers[own.reads(i)[0]], counts_out = b.buffers[own.reads(i)[1]];
     auto const in = b.buffers[own.writes(i)[0]], counts_in = b.buffers[own.writes(i)[1]];
     auto const from = out.size() / count, to = in.size() / count, width = std::min(from, to);
-    auto const behind = static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(out.size())));
+    auto const behind =
+        static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(out.size())));
     auto const part = [&](std::size_t j) { return staging(b, n, j * width, width); };
-    auto const counted = [&](std::size_t j) { return staging(b, n, behind + j * word_size, word_size); };
-    auto const word_of = [](std::span<std::byte> s, std::size_t j) { return s.subspan(j * word_size, word_size); };
-    net_.all_to_all(members, [&](std::size_t j) { return word_of(counts_out, j); }, counted, stream);
-    net_.all_to_all(members, [&](std::size_t j) { return out.subspan(j * from, width); }, part, stream);
+    auto const counted = [&](std::size_t j) {
+      return staging(b, n, behind + j * word_size, word_size);
+    };
+    auto const word_of = [](std::span<std::byte> s, std::size_t j) {
+      return s.subspan(j * word_size, word_size);
+    };
+    net_.all_to_all(
+        members, [&](std::size_t j) { return word_of(counts_out, j); }, counted, stream);
+    net_.all_to_all(
+        members, [&](std::size_t j) { return out.subspan(j * from, width); }, part, stream);
     std::vector<stream_part> parts;
     for (std::size_t j = 0; j < count; ++j) {
       auto const source = j == self ? out.subspan(j * from, width) : part(j);
@@ -433,7 +505,8 @@ class rank_streams {
     }
     system_.move(stream, parts, guard);
     auto const at = static_cast<std::size_t>(b.stage.verdict[n]) * word_size;
-    system_.copy_to_host(stream, b.words->bytes().subspan(at, count * word_size), run.words->bytes().subspan(at, count * word_size));
+    system_.copy_to_host(stream, b.words->bytes().subspan(at, count * word_size),
+                         run.words->bytes().subspan(at, count * word_size));
   }
 
   // Reading back.
@@ -443,7 +516,8 @@ class rank_streams {
     auto const& stage = run.what->stage;
     auto const value = [&](std::int64_t at) {
       std::int64_t v = 0;
-      std::memcpy(&v, run.words->bytes().data() + static_cast<std::size_t>(at) * word_size, word_size);
+      std::memcpy(&v, run.words->bytes().data() + static_cast<std::size_t>(at) * word_size,
+                  word_size);
       return v;
     };
     if (n == 0) {
@@ -456,16 +530,21 @@ class rank_streams {
     if (i.code == opcode::exchange) {
       auto const& members = run.what->of->groups[i.group];
       auto const place = std::find(members.begin(), members.end(), net_.rank()) - members.begin();
-      auto const width = std::min(own.reads(i)[0].size, own.writes(i)[0].size) / static_cast<byte_count>(members.size());
+      auto const width = std::min(own.reads(i)[0].size, own.writes(i)[0].size) /
+                         static_cast<byte_count>(members.size());
       for (std::size_t j = 0; j < members.size(); ++j)
-        if (auto const refused = value(stage.verdict[n] + static_cast<std::int64_t>(j)); refused != 0)
-          throw invalid_program("exchange on rank " + std::to_string(members[j].value()) + ": count " + std::to_string(place) + " is " +
-                                std::to_string(refused) + ", its part holds " + std::to_string(width) + " bytes");
+        if (auto const refused = value(stage.verdict[n] + static_cast<std::int64_t>(j));
+            refused != 0)
+          throw invalid_program("exchange on rank " + std::to_string(members[j].value()) +
+                                ": count " + std::to_string(place) + " is " +
+                                std::to_string(refused) + ", its part holds " +
+                                std::to_string(width) + " bytes");
     }
     if (i.condition >= 0 && value(stage.word[n]) == 0)
       log_.instruction_left_out();
     else
-      log_.instruction_ended(base_at_ + system_.elapsed(*run.base, run.started[n]), base_at_ + system_.elapsed(*run.base, run.ended[n]));
+      log_.instruction_ended(base_at_ + system_.elapsed(*run.base, run.started[n]),
+                             base_at_ + system_.elapsed(*run.base, run.ended[n]));
   }
 
   /// Its events are used again, but for the base, from which the next list's times are counted.
@@ -485,7 +564,8 @@ class rank_streams {
   Work& work_;
   std::int64_t iteration_;
   float_order floats_;
-  std::optional<typename System::memory> going_{};  // whether anything may still have an effect; the iteration; a one
+  std::optional<typename System::memory>
+      going_{};  // whether anything may still have an effect; the iteration; a one
   std::map<std::uint8_t, typename System::stream> lanes_{};
   std::map<rank_id, typename System::stream> posts_{};  // of buffered sends
   std::deque<std::shared_ptr<bound>> known_{};

@@ -1,20 +1,26 @@
 #pragma once
 /// Which communicator carries what, and when communicators are made and dropped.
 ///
-/// What is submitted to one communicator runs one after the other, on whatever streams. So lanes are worth something only where what stands on
-/// different lanes of a rank runs in different communicators. From the program alone, so that all ranks decide alike:
+/// What is submitted to one communicator runs one after the other, on whatever streams. So lanes
+/// are worth something only where what stands on different lanes of a rank runs in different
+/// communicators. From the program alone, so that all ranks decide alike:
 ///   - a collective runs in the communicator of its group;
-///   - messages of a channel that stands in batches run in the communicator of all ranks, for only within one a batch runs at once;
-///   - all other messages run there too where each rank has them on one lane; in one communicator a pair where each rank has those of a peer
+///   - messages of a channel that stands in batches run in the communicator of all ranks, for only
+///   within one a batch runs at once;
+///   - all other messages run there too where each rank has them on one lane; in one communicator a
+///   pair where each rank has those of a peer
 ///     on one lane; in one communicator a pair and direction otherwise.
-/// These are the layouts that `message_lanes` of a lowered pipeline has. A send ends with its receive, so such a program must not need more:
-/// where ranks would wait for each other in a circle (`check_rendezvous` finds that, too), sends are buffered. Then every pair and direction
-/// has a communicator, and every send leaves from a copy on a stream of its own.
+/// These are the layouts that `message_lanes` of a lowered pipeline has. A send ends with its
+/// receive, so such a program must not need more: where ranks would wait for each other in a circle
+/// (`check_rendezvous` finds that, too), sends are buffered. Then every pair and direction has a
+/// communicator, and every send leaves from a copy on a stream of its own.
 ///
-/// Making a communicator takes all ranks, ending one takes its members; and there may be too many: N ranks have N(N-1)/2 intervals, of which a
-/// rank is in 1,055 where N = 64 (SwiftMoE, section 4.2). So they are made when a program first needs them, and a rank keeps a bounded number:
-/// the longest unused ones that it is in are dropped first. Whoever sees the same programs in the same order decides alike, for all ranks,
-/// which obeys the collective order. Disjoint groups are made together: the groups of one MoE layer, intervals that form a path, take two
+/// Making a communicator takes all ranks, ending one takes its members; and there may be too many:
+/// N ranks have N(N-1)/2 intervals, of which a rank is in 1,055 where N = 64 (SwiftMoE,
+/// section 4.2). So they are made when a program first needs them, and a rank keeps a bounded
+/// number: the longest unused ones that it is in are dropped first. Whoever sees the same programs
+/// in the same order decides alike, for all ranks, which obeys the collective order. Disjoint
+/// groups are made together: the groups of one MoE layer, intervals that form a path, take two
 /// splits, however many they are.
 #include <algorithm>
 #include <cstdint>
@@ -33,14 +39,16 @@
 
 namespace shunt {
 
-/// What a communicator is for. The members of collectives stand in the group's order; those of a pair in ascending order; of an edge stands
-/// the sender first.
+/// What a communicator is for. The members of collectives stand in the group's order; those of a
+/// pair in ascending order; of an edge stands the sender first.
 struct communicator_key {
   enum class use : std::uint8_t { collectives, pair, edge };
   use purpose = use::collectives;
   std::vector<rank_id> members{};
 
-  [[nodiscard]] bool contains(rank_id r) const { return std::find(members.begin(), members.end(), r) != members.end(); }
+  [[nodiscard]] bool contains(rank_id r) const {
+    return std::find(members.begin(), members.end(), r) != members.end();
+  }
   constexpr bool operator==(communicator_key const&) const = default;
   constexpr auto operator<=>(communicator_key const& other) const {
     return std::tie(purpose, members) <=> std::tie(other.purpose, other.members);
@@ -50,8 +58,9 @@ struct communicator_key {
 /// How the messages of one program travel.
 struct message_routes {
   enum class kind : std::uint8_t { all, pair, edge };
-  kind apart = kind::all;                 ///< of messages whose channel isn't in `together`
-  std::vector<std::int32_t> together{};  ///< channels that stand in batches, ascending: they run in the communicator of all
+  kind apart = kind::all;                ///< of messages whose channel isn't in `together`
+  std::vector<std::int32_t> together{};  ///< channels that stand in batches, ascending: they run in
+                                         ///< the communicator of all
   bool buffered = false;                 ///< sends don't wait for their receives
 
   [[nodiscard]] kind of(std::int32_t channel) const {
@@ -61,7 +70,8 @@ struct message_routes {
   [[nodiscard]] communicator_key key(rank_id from, rank_id to, std::int32_t channel) const {
     switch (of(channel)) {
       case kind::all: return {};
-      case kind::pair: return {communicator_key::use::pair, {std::min(from, to), std::max(from, to)}};
+      case kind::pair:
+        return {communicator_key::use::pair, {std::min(from, to), std::max(from, to)}};
       case kind::edge: return {communicator_key::use::edge, {from, to}};
     }
     return {};
@@ -71,10 +81,12 @@ struct message_routes {
 
 namespace detail {
 
-/// Plays a program where every send ends with its receive, each lane in order, and each communicator in the order of the list.
+/// Plays a program where every send ends with its receive, each lane in order, and each
+/// communicator in the order of the list.
 class unbuffered_run {
  public:
-  unbuffered_run(program const& p, message_routes const& routes) : p_(p), d_(find_dependencies(p)), routes_(routes) {
+  unbuffered_run(program const& p, message_routes const& routes)
+      : p_(p), d_(find_dependencies(p)), routes_(routes) {
     arrived_.assign(d_.partner.size(), false);
     done_.assign(d_.partner.size(), false);
     ranks_.resize(p.ranks.size());
@@ -114,7 +126,9 @@ class unbuffered_run {
     std::map<communicator_key, in_order> carriers{};
   };
 
-  [[nodiscard]] static bool is_message(instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; }
+  [[nodiscard]] static bool is_message(instruction const& i) {
+    return i.code == opcode::send || i.code == opcode::receive;
+  }
 
   void cut(rank_id r) {
     auto const& list = p_.ranks[r].instructions;
@@ -123,11 +137,14 @@ class unbuffered_run {
       auto const& i = list[static_cast<std::size_t>(n)];
       unit u{r, n, n + 1};
       while (is_message(i) && i.batch >= 0 && u.end < static_cast<std::int32_t>(list.size()) &&
-             list[static_cast<std::size_t>(u.end)].batch == i.batch && is_message(list[static_cast<std::size_t>(u.end)]))
+             list[static_cast<std::size_t>(u.end)].batch == i.batch &&
+             is_message(list[static_cast<std::size_t>(u.end)]))
         ++u.end;
       for (n = u.first; n < u.end; ++n) {
         auto const& k = list[static_cast<std::size_t>(n)];
-        if (is_message(k)) u.carriers.insert(k.code == opcode::send ? routes_.key(r, k.peer, k.channel) : routes_.key(k.peer, r, k.channel));
+        if (is_message(k))
+          u.carriers.insert(k.code == opcode::send ? routes_.key(r, k.peer, k.channel)
+                                                   : routes_.key(k.peer, r, k.channel));
       }
       own.lanes[i.lane].units.push_back(units_.size());
       for (auto const& c : u.carriers) own.carriers[c].units.push_back(units_.size());
@@ -138,7 +155,9 @@ class unbuffered_run {
   /// Lets the next unit of a lane arrive where it can; whether it has also ended.
   bool passes(rank_lanes& own, unit& u) {
     auto const& list = p_.ranks[u.rank];
-    auto const number = [&](std::int32_t n) { return static_cast<std::size_t>(d_.number({u.rank, n})); };
+    auto const number = [&](std::int32_t n) {
+      return static_cast<std::size_t>(d_.number({u.rank, n}));
+    };
     if (!u.arrived) {
       for (auto const& c : u.carriers) {
         auto const& queue = own.carriers[c];
@@ -153,7 +172,9 @@ class unbuffered_run {
     for (auto n = u.first; n < u.end; ++n) {
       auto const& i = list.instructions[static_cast<std::size_t>(n)];
       auto const partner = d_.partner[number(n)];
-      if (is_message(i) && (partner == dependencies::none || !arrived_[static_cast<std::size_t>(partner)])) return false;
+      if (is_message(i) &&
+          (partner == dependencies::none || !arrived_[static_cast<std::size_t>(partner)]))
+        return false;
       if (is_collective(i.code))
         for (auto const m : d_.members_of(d_.meetings[static_cast<std::size_t>(partner)]))
           if (m == dependencies::none || !arrived_[static_cast<std::size_t>(m)]) return false;
@@ -173,9 +194,12 @@ class unbuffered_run {
 
 }  // namespace detail
 
-/// O(n log n) in the number of instructions, and as often over all lanes as waits stand one behind the other.
+/// O(n log n) in the number of instructions, and as often over all lanes as waits stand one behind
+/// the other.
 [[nodiscard]] inline message_routes find_routes(program const& p) {
-  auto const is_message = [](instruction const& i) { return i.code == opcode::send || i.code == opcode::receive; };
+  auto const is_message = [](instruction const& i) {
+    return i.code == opcode::send || i.code == opcode::receive;
+  };
   std::set<std::int32_t> together;
   for (auto const& own : p.ranks)
     for (std::size_t n = 1; n < own.instructions.size(); ++n) {
@@ -201,17 +225,22 @@ class unbuffered_run {
   return {.apart = message_routes::kind::edge, .buffered = true};
 }
 
-/// Throws invalid_program where messages of two ranks that run in one communicator are received in another order than they are sent, or with
-/// another size: there are no tags that would tell them apart. Batches count in list order. O(n log n).
+/// Throws invalid_program where messages of two ranks that run in one communicator are received in
+/// another order than they are sent, or with another size: there are no tags that would tell them
+/// apart. Batches count in list order. O(n log n).
 inline void demand_order(program const& p, message_routes const& routes) {
   auto const d = find_dependencies(p);
-  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::vector<std::int32_t>> sent;  // numbers of sends, in list order
+  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::vector<std::int32_t>>
+      sent;  // numbers of sends, in list order
   auto const each = [&](opcode code, auto&& visit) {
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
       for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++n)
-        if (auto const& i = p.ranks[r].instructions[static_cast<std::size_t>(n)]; i.code == code) visit(r, n, i);
+        if (auto const& i = p.ranks[r].instructions[static_cast<std::size_t>(n)]; i.code == code)
+          visit(r, n, i);
   };
-  auto const at = [](rank_id r, std::int32_t n) { return "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(n) + ": "; };
+  auto const at = [](rank_id r, std::int32_t n) {
+    return "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(n) + ": ";
+  };
   each(opcode::send, [&](rank_id r, std::int32_t n, instruction const& i) {
     if (d.partner[static_cast<std::size_t>(d.number({r, n}))] == dependencies::none)
       throw invalid_program(at(r, n) + "nobody receives this message");
@@ -220,24 +249,31 @@ inline void demand_order(program const& p, message_routes const& routes) {
   std::map<std::tuple<communicator_key, rank_id, rank_id>, std::size_t> received;
   each(opcode::receive, [&](rank_id r, std::int32_t n, instruction const& i) {
     auto const partner = d.partner[static_cast<std::size_t>(d.number({r, n}))];
-    if (partner == dependencies::none) throw invalid_program(at(r, n) + "nobody sends this message");
+    if (partner == dependencies::none)
+      throw invalid_program(at(r, n) + "nobody sends this message");
     auto const key = std::tuple(routes.key(i.peer, r, i.channel), i.peer, r);
     auto const& queue = sent[key];
     auto const turn = received[key]++;
     if (queue[turn] != partner)
-      throw invalid_program(at(r, n) + "the message from rank " + std::to_string(i.peer.value()) + " on channel " + std::to_string(i.channel) +
-                            " is received as number " + std::to_string(turn) + " and sent as number " +
-                            std::to_string(std::find(queue.begin(), queue.end(), partner) - queue.begin()));
+      throw invalid_program(
+          at(r, n) + "the message from rank " + std::to_string(i.peer.value()) + " on channel " +
+          std::to_string(i.channel) + " is received as number " + std::to_string(turn) +
+          " and sent as number " +
+          std::to_string(std::find(queue.begin(), queue.end(), partner) - queue.begin()));
     auto const from = d.point(partner);
     auto const& sender = p.ranks[from.rank];
-    auto const size = sender.reads(sender.instructions[static_cast<std::size_t>(from.instruction)])[0].size;
+    auto const size =
+        sender.reads(sender.instructions[static_cast<std::size_t>(from.instruction)])[0].size;
     if (auto const awaited = p.ranks[r].writes(i)[0].size; size != awaited)
-      throw invalid_program(at(r, n) + std::to_string(size) + " bytes are sent and " + std::to_string(awaited) + " received");
+      throw invalid_program(at(r, n) + std::to_string(size) + " bytes are sent and " +
+                            std::to_string(awaited) + " received");
   });
 }
 
-/// The communicators that a program needs beside the one of all, in the order in which they are found: groups, then messages.
-[[nodiscard]] inline std::vector<communicator_key> communicators_of(program const& p, message_routes const& routes) {
+/// The communicators that a program needs beside the one of all, in the order in which they are
+/// found: groups, then messages.
+[[nodiscard]] inline std::vector<communicator_key> communicators_of(program const& p,
+                                                                    message_routes const& routes) {
   std::vector<communicator_key> needed;
   std::set<communicator_key> known;
   auto const need = [&](communicator_key key) {
@@ -255,10 +291,12 @@ inline void demand_order(program const& p, message_routes const& routes) {
   return needed;
 }
 
-/// Who holds which communicators, for all ranks at once. Everybody keeps one and asks it the same questions.
+/// Who holds which communicators, for all ranks at once. Everybody keeps one and asks it the same
+/// questions.
 class communicator_ledger {
  public:
-  /// What is to be done, in this order: everybody ends what is dropped and it is in, then takes part in every split.
+  /// What is to be done, in this order: everybody ends what is dropped and it is in, then takes
+  /// part in every split.
   struct change {
     std::vector<communicator_key> dropped{};
     std::vector<std::vector<communicator_key>> splits{};  ///< no two of one split share a rank
@@ -283,11 +321,14 @@ class communicator_ledger {
       for (rank_id const r : key.members)
         while (held_by(r) > bound_) c.dropped.push_back(drop_oldest(r));
     }
-    std::sort(fresh.begin(), fresh.end(), [](auto const& a, auto const& b) { return std::tie(first_of(a), a) < std::tie(first_of(b), b); });
+    std::sort(fresh.begin(), fresh.end(), [](auto const& a, auto const& b) {
+      return std::tie(first_of(a), a) < std::tie(first_of(b), b);
+    });
     for (auto& key : fresh) {
       auto const apart = [&](std::vector<communicator_key> const& split) {
         return std::none_of(split.begin(), split.end(), [&](auto const& other) {
-          return std::any_of(key.members.begin(), key.members.end(), [&](rank_id r) { return other.contains(r); });
+          return std::any_of(key.members.begin(), key.members.end(),
+                             [&](rank_id r) { return other.contains(r); });
         });
       };
       auto const at = std::find_if(c.splits.begin(), c.splits.end(), apart);
@@ -306,17 +347,23 @@ class communicator_ledger {
 
  private:
   /// Intervals taken by their lowest rank need as few splits as overlap at one rank.
-  [[nodiscard]] static rank_id const& first_of(communicator_key const& key) { return *std::min_element(key.members.begin(), key.members.end()); }
+  [[nodiscard]] static rank_id const& first_of(communicator_key const& key) {
+    return *std::min_element(key.members.begin(), key.members.end());
+  }
 
   [[nodiscard]] std::int32_t held_by(rank_id r) const {
-    return static_cast<std::int32_t>(std::count_if(used_.begin(), used_.end(), [&](auto const& entry) { return entry.first.contains(r); }));
+    return static_cast<std::int32_t>(std::count_if(
+        used_.begin(), used_.end(), [&](auto const& entry) { return entry.first.contains(r); }));
   }
   [[nodiscard]] communicator_key drop_oldest(rank_id r) {
     auto oldest = used_.end();
     for (auto at = used_.begin(); at != used_.end(); ++at)
-      if (at->first.contains(r) && at->second < now_ && (oldest == used_.end() || at->second < oldest->second)) oldest = at;
+      if (at->first.contains(r) && at->second < now_ &&
+          (oldest == used_.end() || at->second < oldest->second))
+        oldest = at;
     if (oldest == used_.end())
-      throw invalid_program("rank " + std::to_string(r.value()) + " needs more than " + std::to_string(bound_) +
+      throw invalid_program("rank " + std::to_string(r.value()) + " needs more than " +
+                            std::to_string(bound_) +
                             " communicators at once, the most that it may keep");
     return used_.extract(oldest).key();
   }

@@ -9,8 +9,8 @@
 
 namespace shunt {
 
-/// A rank with instances of an expert, and where they lie there. The first is the representative: the slot that others of the same
-/// expert on this rank add into or copy from (SYMI section 4.1).
+/// A rank with instances of an expert, and where they lie there. The first is the representative:
+/// the slot that others of the same expert on this rank add into or copy from (SYMI section 4.1).
 struct expert_host {
   rank_id rank{};
   std::vector<std::int32_t> slots{};  ///< counted within the rank, ascending, at least one
@@ -18,8 +18,10 @@ struct expert_host {
   constexpr bool operator==(expert_host const&) const = default;
 };
 
-/// The hosts of every expert of a layer, in ascending order of ranks, each rank once. O(experts + slots).
-[[nodiscard]] constexpr indexed<expert_id, std::vector<expert_host>> hosts_of(expert_placement const& placement, layer_id layer) {
+/// The hosts of every expert of a layer, in ascending order of ranks, each rank once. O(experts +
+/// slots).
+[[nodiscard]] constexpr indexed<expert_id, std::vector<expert_host>> hosts_of(
+    expert_placement const& placement, layer_id layer) {
   indexed<expert_id, std::vector<expert_host>> hosts(static_cast<std::size_t>(placement.experts));
   auto const slots = placement.layer(layer);
   for (rank_id r : ids<rank_id>(placement.ranks())) {

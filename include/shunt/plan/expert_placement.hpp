@@ -9,14 +9,18 @@
 
 namespace shunt {
 
-/// Which expert each slot of each rank holds, layer by layer. Slots are counted over all ranks, rank by rank.
+/// Which expert each slot of each rank holds, layer by layer. Slots are counted over all ranks,
+/// rank by rank.
 struct expert_placement {
   std::int32_t layers = 0;
   std::int32_t experts = 0;
-  std::vector<std::int32_t> first_slot{0};  ///< ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r
-  std::vector<expert_id> expert_of{};       ///< layers x slots, row by row
+  std::vector<std::int32_t> first_slot{
+      0};  ///< ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r
+  std::vector<expert_id> expert_of{};  ///< layers x slots, row by row
 
-  [[nodiscard]] constexpr std::int32_t ranks() const { return static_cast<std::int32_t>(first_slot.size()) - 1; }
+  [[nodiscard]] constexpr std::int32_t ranks() const {
+    return static_cast<std::int32_t>(first_slot.size()) - 1;
+  }
   [[nodiscard]] constexpr std::int32_t slots() const { return first_slot.back(); }
   [[nodiscard]] constexpr std::span<expert_id const> layer(layer_id l) const {
     auto const width = static_cast<std::size_t>(slots());
@@ -28,7 +32,8 @@ struct expert_placement {
   }
   /// The rank that owns a slot, by bisection.
   [[nodiscard]] constexpr rank_id rank_of(slot_id s) const {
-    return std::upper_bound(first_slot.begin(), first_slot.end(), s.value()) - first_slot.begin() - 1;
+    return std::upper_bound(first_slot.begin(), first_slot.end(), s.value()) - first_slot.begin() -
+           1;
   }
 
   constexpr bool operator==(expert_placement const&) const = default;

@@ -15,7 +15,8 @@ struct layer_slots {
   std::vector<std::int32_t> slots{};  ///< layers x ranks
 
   [[nodiscard]] constexpr std::int32_t layers() const {
-    return ranks == 0 ? 0 : static_cast<std::int32_t>(slots.size() / static_cast<std::size_t>(ranks));
+    return ranks == 0 ? 0
+                      : static_cast<std::int32_t>(slots.size() / static_cast<std::size_t>(ranks));
   }
   [[nodiscard]] constexpr std::span<std::int32_t const> layer(layer_id l) const {
     auto const width = static_cast<std::size_t>(ranks);
@@ -29,7 +30,8 @@ struct layer_slots {
   constexpr bool operator==(layer_slots const&) const = default;
 };
 
-/// One layer of a problem, with the ranks' slots as they are there. The previous placement is left out.
+/// One layer of a problem, with the ranks' slots as they are there. The previous placement is left
+/// out.
 [[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem, layer_id l) {
   auto const loads = problem.loads_of(l);
   expert_layers one;
@@ -50,7 +52,8 @@ struct layer_slots {
 }
 
 /// The same with the slots that the layer was dealt, for any solver of expert_layers.
-[[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem, layer_slots const& dealt, layer_id l) {
+[[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem,
+                                               layer_slots const& dealt, layer_id l) {
   auto const slots = dealt.layer(l);
   auto one = layer_of(problem, l);
   one.slots_per_rank.assign(slots.begin(), slots.end());

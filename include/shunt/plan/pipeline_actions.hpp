@@ -9,7 +9,8 @@
 
 namespace shunt {
 
-/// How the messages of a rank share lanes (streams). A lane is first in, first out, and a message holds it until the other side takes it.
+/// How the messages of a rank share lanes (streams). A lane is first in, first out, and a message
+/// holds it until the other side takes it.
 enum class message_lanes : std::uint8_t {
   one_per_rank,  ///< all sends and receives of a rank
   one_per_peer,  ///< the sends to and the receives from one other rank
@@ -29,8 +30,10 @@ enum class message_lanes : std::uint8_t {
 struct pipeline_lanes {
   static constexpr std::uint8_t compute = 0;
   static constexpr std::uint8_t reductions = 1;
-  static constexpr std::uint8_t second_of_pair = 2;   ///< computes: the second operation of an overlapped pair
-  static constexpr std::uint8_t first_of_messages = 3;  ///< and those after it, in the order in which a rank first uses them
+  static constexpr std::uint8_t second_of_pair =
+      2;  ///< computes: the second operation of an overlapped pair
+  static constexpr std::uint8_t first_of_messages =
+      3;  ///< and those after it, in the order in which a rank first uses them
   static constexpr std::int32_t most = 256;
 };
 
@@ -45,8 +48,8 @@ enum class action_kind : std::uint8_t { compute, send, receive };
   return "unknown";
 }
 
-/// One entry of a rank's list: an operation, or one end of a message. A message bears the name of the operation whose output it is:
-/// a forward, or, fused or not, a backward_input.
+/// One entry of a rank's list: an operation, or one end of a message. A message bears the name of
+/// the operation whose output it is: a forward, or, fused or not, a backward_input.
 struct pipeline_action {
   operation op{};
   rank_id peer = -1;  ///< of a message
@@ -56,9 +59,10 @@ struct pipeline_action {
   constexpr bool operator==(pipeline_action const&) const = default;
 };
 
-/// A pipeline schedule with its messages in place: what each rank does in which order, without buffers. A compute starts when what it
-/// computes from was received or computed before it in the list, a send when its operation has ended, and both as soon as their lane
-/// comes to them. What a rank hands over to itself is no message.
+/// A pipeline schedule with its messages in place: what each rank does in which order, without
+/// buffers. A compute starts when what it computes from was received or computed before it in the
+/// list, a send when its operation has ended, and both as soon as their lane comes to them. What a
+/// rank hands over to itself is no message.
 struct pipeline_actions {
   indexed<rank_id, std::vector<pipeline_action>> lists{};
   message_lanes lanes = message_lanes::one_per_edge;

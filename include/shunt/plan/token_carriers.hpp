@@ -11,14 +11,20 @@
 
 namespace shunt {
 
-/// Who brings the tokens of an iteration. Micro-batch k is that of rank k as long as it lives; when it is gone another rank carries
-/// it beside its own. Every micro-batch stays a batch of its own, with the same shape wherever it is computed, so that a loss of ranks
-/// changes no bit of what is summed over all of them.
+/// Who brings the tokens of an iteration. Micro-batch k is that of rank k as long as it lives; when
+/// it is gone another rank carries it beside its own. Every micro-batch stays a batch of its own,
+/// with the same shape wherever it is computed, so that a loss of ranks changes no bit of what is
+/// summed over all of them.
 struct token_carriers {
-  std::vector<rank_id> of{};  ///< one entry a micro-batch; as many ranks as micro-batches are numbered, those without any are gone
+  std::vector<rank_id> of{};  ///< one entry a micro-batch; as many ranks as micro-batches are
+                              ///< numbered, those without any are gone
 
-  [[nodiscard]] constexpr std::int32_t microbatches() const { return static_cast<std::int32_t>(of.size()); }
-  [[nodiscard]] constexpr bool alive(rank_id r) const { return std::find(of.begin(), of.end(), r) != of.end(); }
+  [[nodiscard]] constexpr std::int32_t microbatches() const {
+    return static_cast<std::int32_t>(of.size());
+  }
+  [[nodiscard]] constexpr bool alive(rank_id r) const {
+    return std::find(of.begin(), of.end(), r) != of.end();
+  }
   /// Ranks that carry any, ascending.
   [[nodiscard]] constexpr std::vector<rank_id> live() const {
     auto ranks = of;
@@ -43,15 +49,18 @@ struct token_carriers {
   constexpr bool operator==(token_carriers const&) const = default;
 };
 
-/// Live ranks carry their own micro-batches; those of dead ranks go, in order, to the rank that then carries fewest, ties to the lowest.
-/// Throws invalid_problem where there is no rank, a dead rank isn't one, or all are dead.
-[[nodiscard]] constexpr token_carriers carriers_without(std::vector<rank_id> const& dead, std::int32_t ranks) {
+/// Live ranks carry their own micro-batches; those of dead ranks go, in order, to the rank that
+/// then carries fewest, ties to the lowest. Throws invalid_problem where there is no rank, a dead
+/// rank isn't one, or all are dead.
+[[nodiscard]] constexpr token_carriers carriers_without(std::vector<rank_id> const& dead,
+                                                        std::int32_t ranks) {
   if (ranks < 1) throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(ranks));
   std::vector<std::int32_t> carried(static_cast<std::size_t>(ranks), 1);
   for (std::size_t i = 0; i < dead.size(); ++i) {
     if (dead[i] < 0 || dead[i].value() >= ranks)
-      throw invalid_problem("dead[" + std::to_string(i) + "]",
-                            "is rank " + std::to_string(dead[i].value()) + " of " + std::to_string(ranks));
+      throw invalid_problem("dead[" + std::to_string(i) + "]", "is rank " +
+                                                                   std::to_string(dead[i].value()) +
+                                                                   " of " + std::to_string(ranks));
     carried[dead[i].index()] = 0;
   }
   token_carriers carriers;
@@ -60,7 +69,9 @@ struct token_carriers {
     if (carried[r.index()] == 0) {
       by = -1;
       for (rank_id c : ids<rank_id>(ranks))
-        if (std::find(dead.begin(), dead.end(), c) == dead.end() && (by < 0 || carried[c.index()] < carried[by.index()])) by = c;
+        if (std::find(dead.begin(), dead.end(), c) == dead.end() &&
+            (by < 0 || carried[c.index()] < carried[by.index()]))
+          by = c;
       if (by < 0) throw invalid_problem("dead", "no rank is left");
       ++carried[by.index()];
     }

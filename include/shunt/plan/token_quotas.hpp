@@ -17,15 +17,20 @@ struct expert_copy {
   constexpr bool operator==(expert_copy const&) const = default;
 };
 
-/// Which experts are copied where for one micro-batch, layer by layer. What an expert's copies don't take stays on its home rank.
+/// Which experts are copied where for one micro-batch, layer by layer. What an expert's copies
+/// don't take stays on its home rank.
 struct token_quotas {
-  std::vector<std::int32_t> first_copy{0};  ///< layers + 1 entries: copies first_copy[l] .. first_copy[l+1]-1 belong to layer l
+  std::vector<std::int32_t> first_copy{
+      0};  ///< layers + 1 entries: copies first_copy[l] .. first_copy[l+1]-1 belong to layer l
   std::vector<expert_copy> copies{};
 
-  [[nodiscard]] constexpr std::int32_t layers() const { return static_cast<std::int32_t>(first_copy.size()) - 1; }
+  [[nodiscard]] constexpr std::int32_t layers() const {
+    return static_cast<std::int32_t>(first_copy.size()) - 1;
+  }
   [[nodiscard]] constexpr std::span<expert_copy const> layer(layer_id l) const {
     auto const first = static_cast<std::size_t>(first_copy[l.index()]);
-    return std::span(copies).subspan(first, static_cast<std::size_t>(first_copy[l.index() + 1]) - first);
+    return std::span(copies).subspan(first,
+                                     static_cast<std::size_t>(first_copy[l.index() + 1]) - first);
   }
   constexpr bool operator==(token_quotas const&) const = default;
 };

@@ -9,9 +9,11 @@
 
 namespace shunt {
 
-/// A link in the alpha-beta model: a message of n bytes occupies it for n / bandwidth ticks and arrives `latency` ticks after that.
+/// A link in the alpha-beta model: a message of n bytes occupies it for n / bandwidth ticks and
+/// arrives `latency` ticks after that.
 struct link {
-  static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();  ///< no cost per byte
+  static constexpr std::int64_t unlimited =
+      std::numeric_limits<std::int64_t>::max();  ///< no cost per byte
 
   ticks latency = 0;
   std::int64_t bytes_per_tick = unlimited;
@@ -23,7 +25,8 @@ struct link {
   constexpr bool operator==(link const&) const = default;
 };
 
-/// Ranks on nodes, dealt node by node: ranks 0 .. ranks_per_node-1 on node 0, and so on; the last node may hold fewer.
+/// Ranks on nodes, dealt node by node: ranks 0 .. ranks_per_node-1 on node 0, and so on; the last
+/// node may hold fewer.
 struct cluster {
   std::int32_t ranks = 1;
   std::int32_t ranks_per_node = 1;
@@ -37,14 +40,21 @@ struct cluster {
   constexpr bool operator==(cluster const&) const = default;
 };
 
-/// Throws invalid_problem where a size is not positive, a latency negative or a bandwidth not positive.
+/// Throws invalid_problem where a size is not positive, a latency negative or a bandwidth not
+/// positive.
 constexpr void validate(cluster const& c) {
-  if (c.ranks < 1) throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(c.ranks));
-  if (c.ranks_per_node < 1) throw invalid_problem("ranks_per_node", "must be at least 1, is " + std::to_string(c.ranks_per_node));
+  if (c.ranks < 1)
+    throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(c.ranks));
+  if (c.ranks_per_node < 1)
+    throw invalid_problem("ranks_per_node",
+                          "must be at least 1, is " + std::to_string(c.ranks_per_node));
   auto const check = [](char const* field, link const& l) {
-    if (l.latency < 0) throw invalid_problem(std::string(field) + ".latency", "must be at least 0, is " + std::to_string(l.latency));
+    if (l.latency < 0)
+      throw invalid_problem(std::string(field) + ".latency",
+                            "must be at least 0, is " + std::to_string(l.latency));
     if (l.bytes_per_tick < 1)
-      throw invalid_problem(std::string(field) + ".bytes_per_tick", "must be at least 1, is " + std::to_string(l.bytes_per_tick));
+      throw invalid_problem(std::string(field) + ".bytes_per_tick",
+                            "must be at least 1, is " + std::to_string(l.bytes_per_tick));
   };
   check("within_node", c.within_node);
   check("between_nodes", c.between_nodes);

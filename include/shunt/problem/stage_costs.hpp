@@ -10,14 +10,17 @@
 
 namespace shunt {
 
-/// One value for every stage, or one value a stage: `.forward = 3` and `.forward = {3, 3, 4, 2}` both read as written.
+/// One value for every stage, or one value a stage: `.forward = 3` and `.forward = {3, 3, 4, 2}`
+/// both read as written.
 class per_stage {
  public:
   constexpr per_stage(ticks every_stage) : values_{every_stage} {}
   constexpr per_stage(std::initializer_list<ticks> values) : values_(values) {}
   constexpr explicit per_stage(std::vector<ticks> values) : values_(std::move(values)) {}
 
-  [[nodiscard]] constexpr ticks operator[](stage_id s) const { return values_[values_.size() == 1 ? 0 : s.index()]; }
+  [[nodiscard]] constexpr ticks operator[](stage_id s) const {
+    return values_[values_.size() == 1 ? 0 : s.index()];
+  }
   [[nodiscard]] constexpr std::size_t size() const { return values_.size(); }
   [[nodiscard]] constexpr std::vector<ticks> const& values() const { return values_; }
   constexpr bool operator==(per_stage const&) const = default;
@@ -26,24 +29,28 @@ class per_stage {
   std::vector<ticks> values_;
 };
 
-/// What the operations of a stage take, in ticks. `backward_input` is the gradient with respect to the stage's input alone,
-/// `backward_weight` the gradient with respect to its parameters; a fused backward takes the sum of both.
-/// forward and backward_input must be positive, the others may be zero.
+/// What the operations of a stage take, in ticks. `backward_input` is the gradient with respect to
+/// the stage's input alone, `backward_weight` the gradient with respect to its parameters; a fused
+/// backward takes the sum of both. forward and backward_input must be positive, the others may be
+/// zero.
 struct stage_costs {
   per_stage forward = 1;
   per_stage backward_input = 1;
   per_stage backward_weight = 1;
   per_stage step = 0;
-  /// How much less an overlapped pair of a forward and a backward takes than one after the other (DualPipe); never more than the shorter
-  /// of the two takes.
+  /// How much less an overlapped pair of a forward and a backward takes than one after the other
+  /// (DualPipe); never more than the shorter of the two takes.
   ticks overlap_gain = 0;
 
-  [[nodiscard]] constexpr ticks microbatch(stage_id s) const { return forward[s] + backward_input[s] + backward_weight[s]; }
+  [[nodiscard]] constexpr ticks microbatch(stage_id s) const {
+    return forward[s] + backward_input[s] + backward_weight[s];
+  }
   constexpr bool operator==(stage_costs const&) const = default;
 };
 
-/// From the end of an operation to the moment its output can be used on another rank, by class of link. One number: the same between
-/// all ranks. Nodes are consecutive ranks. On the same rank it takes no time.
+/// From the end of an operation to the moment its output can be used on another rank, by class of
+/// link. One number: the same between all ranks. Nodes are consecutive ranks. On the same rank it
+/// takes no time.
 struct transfer_times {
   ticks within_node = 0;
   ticks between_nodes = 0;
@@ -56,14 +63,16 @@ struct transfer_times {
 
   [[nodiscard]] constexpr ticks operator()(rank_id from, rank_id to) const {
     if (from == to) return 0;
-    if (ranks_per_node == 0 || from.value() / ranks_per_node == to.value() / ranks_per_node) return within_node;
+    if (ranks_per_node == 0 || from.value() / ranks_per_node == to.value() / ranks_per_node)
+      return within_node;
     return between_nodes;
   }
   constexpr bool operator==(transfer_times const&) const = default;
 };
 
-/// What the stash of a micro-batch weighs, in units of the cap: a forward adds `forward`, a backward_input gives `backward_input` of it
-/// back, a backward_weight the rest, a fused backward all.
+/// What the stash of a micro-batch weighs, in units of the cap: a forward adds `forward`, a
+/// backward_input gives `backward_input` of it back, a backward_weight the rest, a fused backward
+/// all.
 struct stash_weights {
   per_stage forward = 1;
   per_stage backward_input = 0;
@@ -74,10 +83,10 @@ struct stash_weights {
 /// How much a rank may hold stashed at once, in the units of stash_weights.
 struct stash_cap {
   enum class kind : std::uint8_t {
-    none,             ///< no limit
-    one_f_one_b,      ///< stage s of S holds at most S - s, as plain 1F1B needs; linear layouts only
-    per_worker,       ///< `limit` on every rank
-    per_rank,         ///< `limits[rank]`
+    none,         ///< no limit
+    one_f_one_b,  ///< stage s of S holds at most S - s, as plain 1F1B needs; linear layouts only
+    per_worker,   ///< `limit` on every rank
+    per_rank,     ///< `limits[rank]`
   };
   kind rule = kind::none;
   std::int64_t limit = 0;
@@ -85,8 +94,12 @@ struct stash_cap {
 
   [[nodiscard]] static constexpr stash_cap none() { return {}; }
   [[nodiscard]] static constexpr stash_cap one_f_one_b() { return {kind::one_f_one_b, 0, {}}; }
-  [[nodiscard]] static constexpr stash_cap per_worker(std::int64_t limit) { return {kind::per_worker, limit, {}}; }
-  [[nodiscard]] static constexpr stash_cap per_rank(std::vector<std::int64_t> limits) { return {kind::per_rank, 0, std::move(limits)}; }
+  [[nodiscard]] static constexpr stash_cap per_worker(std::int64_t limit) {
+    return {kind::per_worker, limit, {}};
+  }
+  [[nodiscard]] static constexpr stash_cap per_rank(std::vector<std::int64_t> limits) {
+    return {kind::per_rank, 0, std::move(limits)};
+  }
 
   constexpr bool operator==(stash_cap const&) const = default;
 };

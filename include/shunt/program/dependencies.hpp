@@ -18,30 +18,37 @@ struct program_point {
   constexpr auto operator<=>(program_point const&) const = default;
 };
 
-/// What waits for what between the ranks of a program. Instructions are numbered rank by rank: instruction i of rank r is
-/// `first[r] + i`. Made by `find_dependencies`.
+/// What waits for what between the ranks of a program. Instructions are numbered rank by rank:
+/// instruction i of rank r is `first[r] + i`. Made by `find_dependencies`.
 struct dependencies {
   static constexpr std::int32_t none = -1;
 
-  /// A collective as a whole: entries [first, first + count) of `members`, one a member of its group, in the group's order.
+  /// A collective as a whole: entries [first, first + count) of `members`, one a member of its
+  /// group, in the group's order.
   struct meeting {
     group_id group{};
     slice members{};
     constexpr bool operator==(meeting const&) const = default;
   };
 
-  std::vector<std::int32_t> first{};    ///< one entry a rank, and one at the end: the number of instructions
-  std::vector<std::int32_t> partner{};  ///< by number: the receive of a send, the send of a receive, the meeting of a collective; else none
+  std::vector<std::int32_t>
+      first{};  ///< one entry a rank, and one at the end: the number of instructions
+  std::vector<std::int32_t> partner{};  ///< by number: the receive of a send, the send of a
+                                        ///< receive, the meeting of a collective; else none
   std::vector<meeting> meetings{};
-  std::vector<std::int32_t> members{};  ///< numbers of the members' instructions; none where a member doesn't come
+  std::vector<std::int32_t>
+      members{};  ///< numbers of the members' instructions; none where a member doesn't come
 
-  [[nodiscard]] std::int32_t number(program_point at) const { return first[at.rank.index()] + at.instruction; }
+  [[nodiscard]] std::int32_t number(program_point at) const {
+    return first[at.rank.index()] + at.instruction;
+  }
   [[nodiscard]] program_point point(std::int32_t number) const {
     auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
     return {r, number - first[static_cast<std::size_t>(r)]};
   }
   [[nodiscard]] std::span<std::int32_t const> members_of(meeting const& m) const {
-    return std::span(members).subspan(static_cast<std::size_t>(m.members.first), static_cast<std::size_t>(m.members.count));
+    return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
+                                      static_cast<std::size_t>(m.members.count));
   }
 };
 
@@ -51,7 +58,9 @@ class dependency_finder {
  public:
   explicit dependency_finder(program const& p) : program_(p) {
     result_.first.push_back(0);
-    for (auto const& r : p.ranks) result_.first.push_back(result_.first.back() + static_cast<std::int32_t>(r.instructions.size()));
+    for (auto const& r : p.ranks)
+      result_.first.push_back(result_.first.back() +
+                              static_cast<std::int32_t>(r.instructions.size()));
     result_.partner.assign(static_cast<std::size_t>(result_.first.back()), dependencies::none);
   }
 
@@ -73,7 +82,9 @@ class dependency_finder {
   void match_messages() {
     auto const ranks = program_.ranks.size();
     std::vector<std::size_t> begin(ranks + 1);  // sends by receiver, in counting order
-    each([&](instruction const& i, rank_id, std::int32_t) { begin[i.code == opcode::send ? i.peer.index() + 1 : 0] += 1; });
+    each([&](instruction const& i, rank_id, std::int32_t) {
+      begin[i.code == opcode::send ? i.peer.index() + 1 : 0] += 1;
+    });
     begin[0] = 0;
     for (std::size_t r = 0; r < ranks; ++r) begin[r + 1] += begin[r];
     std::vector<arrival> arrivals(begin.back());
@@ -82,18 +93,22 @@ class dependency_finder {
       if (i.code == opcode::send) arrivals[at[i.peer.index()]++] = {r, i.channel, number};
     });
 
-    std::vector<std::size_t> head;  // by position in a rank's arrivals: the next unmatched one of the run that begins there
+    std::vector<std::size_t> head;  // by position in a rank's arrivals: the next unmatched one of
+                                    // the run that begins there
     for (rank_id const r : ids<rank_id>(ranks)) {
-      auto const mine = std::span(arrivals).subspan(begin[r.index()], begin[r.index() + 1] - begin[r.index()]);
+      auto const mine =
+          std::span(arrivals).subspan(begin[r.index()], begin[r.index() + 1] - begin[r.index()]);
       if (!std::is_sorted(mine.begin(), mine.end())) std::sort(mine.begin(), mine.end());
       head.assign(mine.size(), 0);
       auto number = result_.first[r.index()];
       for (auto const& i : program_.ranks[r].instructions) {
         if (i.code == opcode::receive) {
-          auto const run =
-              static_cast<std::size_t>(std::lower_bound(mine.begin(), mine.end(), arrival{i.peer, i.channel, 0}) - mine.begin());
+          auto const run = static_cast<std::size_t>(
+              std::lower_bound(mine.begin(), mine.end(), arrival{i.peer, i.channel, 0}) -
+              mine.begin());
           if (run < mine.size())
-            if (auto const k = run + head[run]; k < mine.size() && mine[k].from == i.peer && mine[k].channel == i.channel) {
+            if (auto const k = run + head[run];
+                k < mine.size() && mine[k].from == i.peer && mine[k].channel == i.channel) {
               ++head[run];
               pair(number, mine[k].number);
             }
@@ -108,7 +123,8 @@ class dependency_finder {
     result_.partner[static_cast<std::size_t>(b)] = a;
   }
 
-  /// The n-th collective of a group is one meeting of all its members' n-th collectives of that group.
+  /// The n-th collective of a group is one meeting of all its members' n-th collectives of that
+  /// group.
   void match_collectives() {
     struct seat {
       group_id group{};
@@ -120,21 +136,26 @@ class dependency_finder {
       for (std::size_t k = 0; k < program_.groups[g].size(); ++k)
         seats[program_.groups[g][k].index()].push_back({g, static_cast<std::int32_t>(k), 0});
 
-    std::vector<std::vector<std::int32_t>> by_group(program_.groups.size());  // meetings of each group
+    std::vector<std::vector<std::int32_t>> by_group(
+        program_.groups.size());  // meetings of each group
     each([&](instruction const& i, rank_id r, std::int32_t number) {
       if (!is_collective(i.code)) return;
       auto& mine = seats[r.index()];
-      auto const s = std::lower_bound(mine.begin(), mine.end(), i.group, [](seat const& x, group_id g) { return x.group < g; });
+      auto const s = std::lower_bound(mine.begin(), mine.end(), i.group,
+                                      [](seat const& x, group_id g) { return x.group < g; });
       if (s == mine.end() || s->group != i.group) return;
       auto& held = by_group[i.group.index()];
       if (static_cast<std::size_t>(s->held) == held.size()) {
         auto const size = static_cast<std::int32_t>(program_.groups[i.group].size());
         held.push_back(static_cast<std::int32_t>(result_.meetings.size()));
-        result_.meetings.push_back({i.group, {static_cast<std::int32_t>(result_.members.size()), size}});
-        result_.members.resize(result_.members.size() + static_cast<std::size_t>(size), dependencies::none);
+        result_.meetings.push_back(
+            {i.group, {static_cast<std::int32_t>(result_.members.size()), size}});
+        result_.members.resize(result_.members.size() + static_cast<std::size_t>(size),
+                               dependencies::none);
       }
       auto const m = held[static_cast<std::size_t>(s->held++)];
-      result_.members[static_cast<std::size_t>(result_.meetings[static_cast<std::size_t>(m)].members.first + s->place)] = number;
+      result_.members[static_cast<std::size_t>(
+          result_.meetings[static_cast<std::size_t>(m)].members.first + s->place)] = number;
       result_.partner[static_cast<std::size_t>(number)] = m;
     });
   }
@@ -152,19 +173,25 @@ class dependency_finder {
 
 }  // namespace detail
 
-/// Matches messages and collectives, O(n log n) in the number of instructions. Ids must be in range and the members of a group
-/// distinct; what has no match is left without one.
-[[nodiscard]] inline dependencies find_dependencies(program const& p) { return detail::dependency_finder(p)(); }
+/// Matches messages and collectives, O(n log n) in the number of instructions. Ids must be in range
+/// and the members of a group distinct; what has no match is left without one.
+[[nodiscard]] inline dependencies find_dependencies(program const& p) {
+  return detail::dependency_finder(p)();
+}
 
-/// An order in which one thread can run all ranks under buffered sends, O(n). It keeps every list's order, and the members of a
-/// collective stand side by side in group order. It is shorter than the program where ranks wait for each other in a circle or for what
-/// never comes. Each rank runs until it has to wait, ranks in the order in which they became able to go on, so it is always the same.
-[[nodiscard]] inline std::vector<program_point> serial_order(program const& p, dependencies const& d) {
+/// An order in which one thread can run all ranks under buffered sends, O(n). It keeps every list's
+/// order, and the members of a collective stand side by side in group order. It is shorter than the
+/// program where ranks wait for each other in a circle or for what never comes. Each rank runs
+/// until it has to wait, ranks in the order in which they became able to go on, so it is always the
+/// same.
+[[nodiscard]] inline std::vector<program_point> serial_order(program const& p,
+                                                             dependencies const& d) {
   std::vector<program_point> order;
   order.reserve(d.partner.size());
-  std::vector<std::int32_t> at(p.ranks.size(), 0);                    // each rank's next instruction
-  std::vector<rank_id> waiter(d.partner.size(), dependencies::none);  // by number of a send: who waits for it
-  std::vector<std::int32_t> missing;                                  // how many members haven't come to each meeting yet
+  std::vector<std::int32_t> at(p.ranks.size(), 0);  // each rank's next instruction
+  std::vector<rank_id> waiter(d.partner.size(),
+                              dependencies::none);  // by number of a send: who waits for it
+  std::vector<std::int32_t> missing;  // how many members haven't come to each meeting yet
   for (auto const& m : d.meetings) missing.push_back(m.members.count);
   std::vector<rank_id> able;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) able.push_back(r);
@@ -183,7 +210,8 @@ class dependency_finder {
           break;
         }
       } else if (is_collective(what.code)) {
-        if (partner == dependencies::none || --missing[static_cast<std::size_t>(partner)] > 0) break;
+        if (partner == dependencies::none || --missing[static_cast<std::size_t>(partner)] > 0)
+          break;
         for (auto const member : d.members_of(d.meetings[static_cast<std::size_t>(partner)])) {
           auto const point = d.point(member);
           order.push_back(point);

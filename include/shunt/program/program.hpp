@@ -29,11 +29,13 @@ enum class opcode : std::uint8_t {
   add,             ///< target += source, elementwise: source, target -> target
   fill,            ///< zeroes: -> target
   all_reduce,      ///< elementwise over `group`, in place: own -> the same region
-  reduce_scatter,  ///< member i of `group` gets the reduction of all i-th parts: whole -> own part; parts are equal
+  reduce_scatter,  ///< member i of `group` gets the reduction of all i-th parts: whole -> own part;
+                   ///< parts are equal
   all_gather,      ///< member i contributes part i: own part -> whole; parts are equal
-  /// All-to-all over `group` whose capacities are fixed and whose counts are known only at run time. Member i sends the first counts[j]
-  /// bytes of the j-th part of its payload to member j: payload, counts (int64 bytes, one a member) -> payload, counts.
-  /// Parts are equal; what lies in a part beyond its count is left as it is.
+  /// All-to-all over `group` whose capacities are fixed and whose counts are known only at run
+  /// time. Member i sends the first counts[j] bytes of the j-th part of its payload to member j:
+  /// payload, counts (int64 bytes, one a member) -> payload, counts. Parts are equal; what lies in
+  /// a part beyond its count is left as it is.
   exchange,
 };
 
@@ -69,7 +71,9 @@ enum class reduction : std::uint8_t { sum, max };
   }
   return "unknown";
 }
-[[nodiscard]] constexpr std::string_view to_string(reduction r) { return r == reduction::sum ? "sum" : "max"; }
+[[nodiscard]] constexpr std::string_view to_string(reduction r) {
+  return r == reduction::sum ? "sum" : "max";
+}
 
 [[nodiscard]] constexpr byte_count size_of(element e) {
   switch (e) {
@@ -94,39 +98,50 @@ struct instruction {
   opcode code = opcode::compute;
   element type = element::bytes;      ///< add, all_reduce, reduce_scatter
   reduction reduce = reduction::sum;  ///< all_reduce, reduce_scatter
-  std::uint8_t lane = 0;              ///< stream; instructions of one lane run in list order. 0 computes, others carry transfers
-  std::int32_t channel = 0;           ///< send, receive: messages of one (sender, receiver, channel) stay in order and have no tags
-  std::int32_t batch = -1;            ///< neighbours of one batch are submitted together (an NCCL group); -1: alone
-  rank_id peer{};                       ///< send, receive
-  group_id group{};                     ///< collectives
-  operation op{};                       ///< compute
-  slice reads{}, writes{};                ///< into rank_program::regions
-  slice after{};                        ///< into rank_program::waits: instructions of other lanes that must end first
-  /// Into rank_program::regions: an int64 that is read when the instruction would start, which ends at once, without any effect, where it
-  /// is 0. -1: no condition. Whoever sends and whoever receives a message, and all members of a collective, must find the same answer.
+  std::uint8_t lane = 0;     ///< stream; instructions of one lane run in list order. 0 computes,
+                             ///< others carry transfers
+  std::int32_t channel = 0;  ///< send, receive: messages of one (sender, receiver, channel) stay in
+                             ///< order and have no tags
+  std::int32_t batch =
+      -1;            ///< neighbours of one batch are submitted together (an NCCL group); -1: alone
+  rank_id peer{};    ///< send, receive
+  group_id group{};  ///< collectives
+  operation op{};    ///< compute
+  slice reads{}, writes{};  ///< into rank_program::regions
+  slice after{};  ///< into rank_program::waits: instructions of other lanes that must end first
+  /// Into rank_program::regions: an int64 that is read when the instruction would start, which ends
+  /// at once, without any effect, where it is 0. -1: no condition. Whoever sends and whoever
+  /// receives a message, and all members of a collective, must find the same answer.
   std::int32_t condition = -1;
 
   constexpr bool operator==(instruction const&) const = default;
 };
 
-/// A buffer that a rank needs. A persistent one holds its content from one program to the next and counts as written at the start.
+/// A buffer that a rank needs. A persistent one holds its content from one program to the next and
+/// counts as written at the start.
 struct buffer_info {
   byte_count size = 0;
   bool persistent = false;
   constexpr bool operator==(buffer_info const&) const = default;
 };
 
-/// What one rank does in one iteration. The order of the list is an order in which one thread can run it: no instruction stands before
-/// one that it waits for.
+/// What one rank does in one iteration. The order of the list is an order in which one thread can
+/// run it: no instruction stands before one that it waits for.
 struct rank_program {
   std::vector<instruction> instructions{};
   std::vector<region> regions{};
   std::vector<std::int32_t> waits{};
   indexed<buffer_id, buffer_info> buffers{};
 
-  [[nodiscard]] constexpr std::span<region const> reads(instruction const& i) const { return entries(regions, i.reads); }
-  [[nodiscard]] constexpr std::span<region const> writes(instruction const& i) const { return entries(regions, i.writes); }
-  [[nodiscard]] constexpr std::span<std::int32_t const> after(instruction const& i) const { return entries(waits, i.after); }
+  [[nodiscard]] constexpr std::span<region const> reads(instruction const& i) const {
+    return entries(regions, i.reads);
+  }
+  [[nodiscard]] constexpr std::span<region const> writes(instruction const& i) const {
+    return entries(regions, i.writes);
+  }
+  [[nodiscard]] constexpr std::span<std::int32_t const> after(instruction const& i) const {
+    return entries(waits, i.after);
+  }
   /// The word that an instruction's condition is read from: one region, or none.
   [[nodiscard]] constexpr std::span<region const> condition(instruction const& i) const {
     return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
@@ -137,12 +152,14 @@ struct rank_program {
  private:
   template <class T>
   [[nodiscard]] static constexpr std::span<T const> entries(std::vector<T> const& table, slice s) {
-    return std::span(table).subspan(static_cast<std::size_t>(s.first), static_cast<std::size_t>(s.count));
+    return std::span(table).subspan(static_cast<std::size_t>(s.first),
+                                    static_cast<std::size_t>(s.count));
   }
 };
 
-/// One iteration of all ranks: the only thing executors know. Whatever passes between ranks passes by its instructions.
-/// The n-th send on (sender, receiver, channel) meets the n-th receive; all members of a group issue its collectives in one order.
+/// One iteration of all ranks: the only thing executors know. Whatever passes between ranks passes
+/// by its instructions. The n-th send on (sender, receiver, channel) meets the n-th receive; all
+/// members of a group issue its collectives in one order.
 struct program {
   indexed<rank_id, rank_program> ranks{};
   indexed<group_id, std::vector<rank_id>> groups{};

@@ -11,7 +11,8 @@
 
 namespace shunt {
 
-/// One instruction as it ran, or as it is predicted to run. A receive or collective starts when its rank begins to wait for it.
+/// One instruction as it ran, or as it is predicted to run. A receive or collective starts when its
+/// rank begins to wait for it.
 struct event {
   rank_id rank{};
   std::int32_t iteration = 0;    ///< counted from the session's first
@@ -23,16 +24,18 @@ struct event {
   constexpr bool operator==(event const&) const = default;
 };
 
-/// What traces and profiles call it: "forward 1:3" for micro-batch 3 of pipeline 1, "step", "all_reduce".
+/// What traces and profiles call it: "forward 1:3" for micro-batch 3 of pipeline 1, "step",
+/// "all_reduce".
 [[nodiscard]] inline std::string name_of(opcode code, operation const& op) {
   if (code != opcode::compute) return std::string(to_string(code));
   auto name = std::string(to_string(op.kind));
-  if (op.kind < op_kind::step) name += " " + std::to_string(op.pipeline.value()) + ":" + std::to_string(op.microbatch.value());
+  if (op.kind < op_kind::step)
+    name += " " + std::to_string(op.pipeline.value()) + ":" + std::to_string(op.microbatch.value());
   return name;
 }
 
-/// What happened when. Prediction and measurement have this one type. Events stand rank by rank, and in starting order within a rank.
-/// An instruction that its condition left out is no event.
+/// What happened when. Prediction and measurement have this one type. Events stand rank by rank,
+/// and in starting order within a rank. An instruction that its condition left out is no event.
 struct timeline {
   std::vector<event> events{};
   double seconds_per_tick = 0;  ///< 1e-9 where a clock measured; 0 where the clock was virtual

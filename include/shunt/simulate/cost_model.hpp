@@ -18,7 +18,8 @@
 
 namespace shunt {
 
-/// What a message takes: its sender's lane and the link are busy for `occupancy` ticks, and it arrives `latency` ticks after that.
+/// What a message takes: its sender's lane and the link are busy for `occupancy` ticks, and it
+/// arrives `latency` ticks after that.
 struct transfer_time {
   ticks occupancy = 0;
   ticks latency = 0;
@@ -32,14 +33,18 @@ concept cost_model = requires(M const& m, rank_id r, operation const& op, byte_c
   { m.transfer(r, r, bytes) } -> std::convertible_to<transfer_time>;
 };
 
-/// A cost model that also knows what a collective takes from the moment its last member comes: `bytes` is what one member reads.
-/// With other models a collective costs nothing but the waiting for each other.
+/// A cost model that also knows what a collective takes from the moment its last member comes:
+/// `bytes` is what one member reads. With other models a collective costs nothing but the waiting
+/// for each other.
 template <class M>
-concept collective_cost_model = cost_model<M> && requires(M const& m, opcode c, std::span<rank_id const> group, byte_count bytes) {
-  { m.collective(c, group, bytes) } -> std::convertible_to<ticks>;
-};
+concept collective_cost_model =
+    cost_model<M> &&
+    requires(M const& m, opcode c, std::span<rank_id const> group, byte_count bytes) {
+      { m.collective(c, group, bytes) } -> std::convertible_to<ticks>;
+    };
 
-/// The costs of a pipeline job: operations by kind and stage, a message takes `transfer` and keeps nobody busy.
+/// The costs of a pipeline job: operations by kind and stage, a message takes `transfer` and keeps
+/// nobody busy.
 class job_costs {
  public:
   explicit job_costs(pipeline_job const& job) : costs_(job.costs), transfer_(job.transfer) {}
@@ -47,7 +52,8 @@ class job_costs {
   [[nodiscard]] ticks compute(rank_id, operation const& op) const {
     switch (op.kind) {
       case op_kind::forward: return costs_.forward[op.stage];
-      case op_kind::backward: return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
+      case op_kind::backward:
+        return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
       case op_kind::backward_input: return costs_.backward_input[op.stage];
       case op_kind::backward_weight: return costs_.backward_weight[op.stage];
       case op_kind::step:
@@ -55,7 +61,9 @@ class job_costs {
       default: return 0;
     }
   }
-  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const { return {0, transfer_(from, to)}; }
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const {
+    return {0, transfer_(from, to)};
+  }
 
  private:
   stage_costs costs_;
@@ -64,11 +72,14 @@ class job_costs {
 
 static_assert(cost_model<job_costs>);
 
-/// What the direct collectives of `execute/collectives.hpp` take in the alpha-beta model: every member sends its messages of a round one
-/// after another, and a round ends when the last has arrived.
-[[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code, std::span<rank_id const> group, byte_count bytes) {
+/// What the direct collectives of `execute/collectives.hpp` take in the alpha-beta model: every
+/// member sends its messages of a round one after another, and a round ends when the last has
+/// arrived.
+[[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code,
+                                             std::span<rank_id const> group, byte_count bytes) {
   auto const n = static_cast<std::int64_t>(group.size());
-  bool const parts = code != opcode::all_gather;  // each message is one of n parts of what a member reads
+  bool const parts =
+      code != opcode::all_gather;  // each message is one of n parts of what a member reads
   byte_count const message = parts ? ceil_divide(bytes, n) : bytes;
   ticks round = 0;
   for (rank_id const from : group) {
@@ -87,14 +98,17 @@ static_assert(cost_model<job_costs>);
 template <std::invocable<rank_id, operation const&> Compute>
 class link_costs {
  public:
-  link_costs(cluster const& net, Compute compute) : net_(net), compute_(std::move(compute)) { validate(net); }
+  link_costs(cluster const& net, Compute compute) : net_(net), compute_(std::move(compute)) {
+    validate(net);
+  }
 
   [[nodiscard]] ticks compute(rank_id r, operation const& op) const { return compute_(r, op); }
   [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count bytes) const {
     link const& l = net_.between(from, to);
     return {l.occupancy(bytes), l.latency};
   }
-  [[nodiscard]] ticks collective(opcode code, std::span<rank_id const> group, byte_count bytes) const {
+  [[nodiscard]] ticks collective(opcode code, std::span<rank_id const> group,
+                                 byte_count bytes) const {
     return direct_collective(net_, code, group, bytes);
   }
 
@@ -103,8 +117,9 @@ class link_costs {
   Compute compute_;
 };
 
-/// Operations that were measured: the median of what each (kind, stage) took, over all ranks and iterations of a timeline, in the
-/// timeline's ticks. What was never measured takes nothing. Messages take one link's time.
+/// Operations that were measured: the median of what each (kind, stage) took, over all ranks and
+/// iterations of a timeline, in the timeline's ticks. What was never measured takes nothing.
+/// Messages take one link's time.
 class measured_costs {
  public:
   explicit measured_costs(timeline const& seen, link const& every_link = {}) : link_(every_link) {
@@ -122,7 +137,9 @@ class measured_costs {
     auto const at = median_.find({op.kind, op.stage});
     return at == median_.end() ? 0 : at->second;
   }
-  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const { return {link_.occupancy(bytes), link_.latency}; }
+  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const {
+    return {link_.occupancy(bytes), link_.latency};
+  }
 
  private:
   using key = std::pair<op_kind, stage_id>;

@@ -10,8 +10,9 @@
 
 namespace shunt {
 
-/// What starts what within the ranks of a program: along each lane and along `after`. A rank with one lane needs no table: its list is
-/// its lane. Instructions are numbered as in `dependencies`. O(n) time and memory, none where no rank has several lanes.
+/// What starts what within the ranks of a program: along each lane and along `after`. A rank with
+/// one lane needs no table: its list is its lane. Instructions are numbered as in `dependencies`.
+/// O(n) time and memory, none where no rank has several lanes.
 class lanes {
  public:
   explicit lanes(program const& p) {
@@ -20,7 +21,8 @@ class lanes {
     std::int32_t count = 0;
     for (rank_id const r : ids<rank_id>(p.ranks.size())) {
       auto const& list = p.ranks[r].instructions;
-      for (auto const& i : list) several_[r.index()] = several_[r.index()] || i.lane != list.front().lane;
+      for (auto const& i : list)
+        several_[r.index()] = several_[r.index()] || i.lane != list.front().lane;
       any = any || several_[r.index()];
       count += static_cast<std::int32_t>(list.size());
     }
@@ -35,19 +37,23 @@ class lanes {
     for (std::size_t n = 1; n < first_.size(); ++n) first_[n] += first_[n - 1];
     next_.resize(static_cast<std::size_t>(first_.back()));
     auto at = first_;
-    each_edge(p, [&](std::int32_t from, std::int32_t to) { next_[static_cast<std::size_t>(at[static_cast<std::size_t>(from)]++)] = to; });
+    each_edge(p, [&](std::int32_t from, std::int32_t to) {
+      next_[static_cast<std::size_t>(at[static_cast<std::size_t>(from)]++)] = to;
+    });
   }
 
   /// Whether a rank has several lanes. The rest is for such ranks only.
   [[nodiscard]] bool several(rank_id r) const { return several_[r.index()]; }
   /// Whether two lanes of a rank send to the same peer, so that it matters which comes first.
   [[nodiscard]] bool share_links() const { return share_links_; }
-  /// How many instructions must end before each starts, by number; empty where no rank has several lanes.
+  /// How many instructions must end before each starts, by number; empty where no rank has several
+  /// lanes.
   [[nodiscard]] std::vector<std::int32_t> const& waits() const { return waits_; }
   /// What waits for an instruction's end, by number.
   [[nodiscard]] std::span<std::int32_t const> next(std::int32_t number) const {
     auto const n = static_cast<std::size_t>(number);
-    return std::span(next_).subspan(static_cast<std::size_t>(first_[n]), static_cast<std::size_t>(first_[n + 1] - first_[n]));
+    return std::span(next_).subspan(static_cast<std::size_t>(first_[n]),
+                                    static_cast<std::size_t>(first_[n + 1] - first_[n]));
   }
 
  private:
@@ -56,7 +62,8 @@ class lanes {
       rank_id rank;
       std::uint8_t lane;
     };
-    std::vector<user> users(p.ranks.size(), {-1, 0});  // by peer: who sent there last, on which lane
+    std::vector<user> users(p.ranks.size(),
+                            {-1, 0});  // by peer: who sent there last, on which lane
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
       for (auto const& i : p.ranks[r].instructions) {
         if (i.code != opcode::send) continue;

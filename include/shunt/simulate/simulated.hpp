@@ -27,25 +27,31 @@ namespace shunt {
 template <cost_model Cost, work Work>
 class simulated_session;
 
-/// A discrete-event executor with a virtual clock: the times come from a cost model, the results from the work itself, which runs in
-/// the order of virtual time; with `no_work` there are only times.
+/// A discrete-event executor with a virtual clock: the times come from a cost model, the results
+/// from the work itself, which runs in the order of virtual time; with `no_work` there are only
+/// times.
 ///
-/// The lanes of a rank run side by side, each in list order, held together by `after`. A send holds its lane and its link while the
-/// message occupies them; the message arrives a latency later. A receive ends when the message is there. A collective ends for all its
-/// members at once, its cost after the last of them came. copy, add, fill and what its condition leaves out take no time. A rank's next
-/// program begins when its list has ended. At equal times the lowest rank goes first.
+/// The lanes of a rank run side by side, each in list order, held together by `after`. A send holds
+/// its lane and its link while the message occupies them; the message arrives a latency later. A
+/// receive ends when the message is there. A collective ends for all its members at once, its cost
+/// after the last of them came. copy, add, fill and what its condition leaves out take no time. A
+/// rank's next program begins when its list has ended. At equal times the lowest rank goes first.
 ///
-/// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; without work, faults and lanes that share a link times
-/// don't depend on the order of computing them, and it takes O(n + e), rank after rank as far as each can go.
+/// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; without work,
+/// faults and lanes that share a link times don't depend on the order of computing them, and it
+/// takes O(n + e), rank after rank as far as each can go.
 template <cost_model Cost>
 struct simulated {
   Cost cost;
   std::vector<fault> faults{};
-  ticks timeout = 0;  ///< silence of a rank after which those who wait for it give it up as lost, and all others stop at once
-  bool conditions = false;  ///< whether instructions that have a condition run; with a work its memory says so
+  ticks timeout = 0;  ///< silence of a rank after which those who wait for it give it up as lost,
+                      ///< and all others stop at once
+  bool conditions =
+      false;  ///< whether instructions that have a condition run; with a work its memory says so
 
   template <work Work>
-  [[nodiscard]] simulated_session<Cost, Work> open(Work& w, std::int64_t first_iteration = 0) const {
+  [[nodiscard]] simulated_session<Cost, Work> open(Work& w,
+                                                   std::int64_t first_iteration = 0) const {
     return simulated_session<Cost, Work>(*this, w, first_iteration);
   }
   template <work Work>
@@ -65,27 +71,32 @@ class simulated_session {
   simulated_session(simulated<Cost> const& config, Work& w, std::int64_t first_iteration)
       : config_(config), first_iteration_(first_iteration), effects_(w) {}
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first, logic_error after `wait`.
+  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
+  /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
     same_ranks(runs_.empty() ? *p : *runs_.front().made_of->what, *p);
     auto const n = static_cast<std::int32_t>(runs_.size());
-    auto const known = std::find_if(runs_.begin(), runs_.end(), [&](auto const& r) { return r.made_of->what == p; });
-    runs_.push_back({known != runs_.end() ? known->made_of : std::make_shared<prepared const>(std::move(p))});
+    auto const known = std::find_if(runs_.begin(), runs_.end(),
+                                    [&](auto const& r) { return r.made_of->what == p; });
+    runs_.push_back(
+        {known != runs_.end() ? known->made_of : std::make_shared<prepared const>(std::move(p))});
     ranks_.resize(runs_.front().made_of->what->ranks.size());
     if (!by_time_ && runs_.back().made_of->order.share_links()) {
       by_time_ = true;
       std::make_heap(able_.begin(), able_.end(), later);
     }
     for (rank_id const r : ids<rank_id>(ranks_.size()))
-      if (auto const& s = ranks_[r.index()]; s.programs == n && !s.silent) push({s.free_at, r, entry::begin_of_list});
+      if (auto const& s = ranks_[r.index()]; s.programs == n && !s.silent)
+        push({s.free_at, r, entry::begin_of_list});
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Runs until all ranks have completed the first `programs` programs; false where a rank was lost or failed before that. Throws
-  /// logic_error where fewer were submitted.
+  /// Runs until all ranks have completed the first `programs` programs; false where a rank was lost
+  /// or failed before that. Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(runs_.size())) throw std::logic_error("wait_until: that many were not submitted");
+    if (programs > static_cast<std::int32_t>(runs_.size()))
+      throw std::logic_error("wait_until: that many were not submitted");
     try {
       while (complete_ < programs && !over_) advance();
     } catch (...) {
@@ -95,11 +106,14 @@ class simulated_session {
     return complete_ >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), in ticks. For n up to what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const { return runs_.at(static_cast<std::size_t>(n - 1)).ended_at; }
+  /// When all ranks had completed the n-th program (from 1), in ticks. For n up to what wait_until
+  /// has seen.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const {
+    return runs_.at(static_cast<std::size_t>(n - 1)).ended_at;
+  }
 
-  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program where a program can't be run to its
-  /// end.
+  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program
+  /// where a program can't be run to its end.
   [[nodiscard]] outcome wait() {
     closed_ = true;
     (void)wait_until(static_cast<std::int32_t>(runs_.size()));
@@ -122,7 +136,8 @@ class simulated_session {
 
   /// A program made ready once, however often it is submitted.
   struct prepared {
-    explicit prepared(std::shared_ptr<program const> p) : what(std::move(p)), d(find_dependencies(*what)), order(*what) {}
+    explicit prepared(std::shared_ptr<program const> p)
+        : what(std::move(p)), d(find_dependencies(*what)), order(*what) {}
     std::shared_ptr<program const> what;
     dependencies d;
     lanes order;
@@ -131,8 +146,10 @@ class simulated_session {
   /// One submission. The tables are made when its first rank begins.
   struct instance {
     std::shared_ptr<prepared const> made_of{};
-    std::vector<ticks> start{}, end{};    // by number; the end of a receive that hasn't started is the arrival of its message
-    std::vector<std::int32_t> waits{};    // by number: ends it still waits for; only where a rank has several lanes
+    std::vector<ticks> start{},
+        end{};  // by number; the end of a receive that hasn't started is the arrival of its message
+    std::vector<std::int32_t>
+        waits{};  // by number: ends it still waits for; only where a rank has several lanes
     std::vector<ticks> ready{};           // by number: the latest of those ends; likewise
     std::vector<std::int32_t> missing{};  // members that haven't come to each meeting
     std::vector<typename all_ranks<Work>::message> messages{};  // by number of the receive
@@ -161,7 +178,8 @@ class simulated_session {
     ticks silent_at = 0;
   };
 
-  /// A rank that is able to begin its list, to start an instruction, or (at the list's length) to end its list.
+  /// A rank that is able to begin its list, to start an instruction, or (at the list's length) to
+  /// end its list.
   struct entry {
     static constexpr std::int32_t begin_of_list = -1;
     ticks time = 0;
@@ -170,7 +188,9 @@ class simulated_session {
     constexpr auto operator<=>(entry const&) const = default;
   };
 
-  static constexpr auto later = [](entry const& a, entry const& b) { return b < a; };  // makes a heap with the earliest on top
+  static constexpr auto later = [](entry const& a, entry const& b) {
+    return b < a;
+  };  // makes a heap with the earliest on top
 
   void push(entry const& e) {
     able_.push_back(e);
@@ -186,9 +206,12 @@ class simulated_session {
   [[nodiscard]] rank_program const& list_of(rank_id r) const {
     return runs_[static_cast<std::size_t>(ranks_[r.index()].programs)].made_of->what->ranks[r];
   }
-  [[nodiscard]] std::int32_t length(rank_id r) const { return static_cast<std::int32_t>(list_of(r).instructions.size()); }
+  [[nodiscard]] std::int32_t length(rank_id r) const {
+    return static_cast<std::int32_t>(list_of(r).instructions.size());
+  }
 
-  /// Takes the next entry and goes on with what follows it, by time as long as that is the next one, too.
+  /// Takes the next entry and goes on with what follows it, by time as long as that is the next
+  /// one, too.
   void advance() {
     if (able_.empty() || able_.front().time >= stop_at_) return stop();
     for (std::optional<entry> e = pop(); e;) {
@@ -214,7 +237,8 @@ class simulated_session {
     if (any_silent_) return;
     for (rank_id const r : ids<rank_id>(ranks_.size()))
       if (auto const n = ranks_[r.index()].programs; n < static_cast<std::int32_t>(runs_.size()))
-        throw invalid_program("rank " + std::to_string(r.value()) + " would wait forever in program " + std::to_string(n));
+        throw invalid_program("rank " + std::to_string(r.value()) +
+                              " would wait forever in program " + std::to_string(n));
   }
 
   /// What a rank does next; returns what follows on the same lane, if that is known.
@@ -229,7 +253,8 @@ class simulated_session {
       fall_silent(e.rank, e.time);
       return {};
     }
-    if (e.instruction < length(e.rank)) return start(e, runs_[static_cast<std::size_t>(s.programs)]);
+    if (e.instruction < length(e.rank))
+      return start(e, runs_[static_cast<std::size_t>(s.programs)]);
     end_list(e.rank, e.time);
     if (s.programs < static_cast<std::int32_t>(runs_.size())) begin_list(e.rank, e.time);
     return {};
@@ -289,7 +314,9 @@ class simulated_session {
       return {};
     }
     if constexpr (real) effects_.local(own, r, what, first_iteration_ + ranks_[r.index()].programs);
-    return finish(r, number, e.time + (what.code == opcode::compute ? config_.cost.compute(r, what.op) : 0), run);
+    return finish(r, number,
+                  e.time + (what.code == opcode::compute ? config_.cost.compute(r, what.op) : 0),
+                  run);
   }
 
   [[nodiscard]] bool allows(rank_program const& own, rank_id r, instruction const& i) const {
@@ -297,10 +324,12 @@ class simulated_session {
     return i.condition < 0 || config_.conditions;
   }
 
-  std::optional<entry> send(entry const& e, instance& run, rank_program const& own, instruction const& what, std::int32_t partner) {
+  std::optional<entry> send(entry const& e, instance& run, rank_program const& own,
+                            instruction const& what, std::int32_t partner) {
     transfer_time const takes = config_.cost.transfer(e.rank, what.peer, own.reads(what)[0].size);
     ticks begin = e.time;
-    if (takes.occupancy > 0 && run.made_of->order.several(e.rank)) {  // one lane can't hold its links up
+    if (takes.occupancy > 0 &&
+        run.made_of->order.several(e.rank)) {  // one lane can't hold its links up
       auto& free_at = links_[{e.rank, what.peer}];
       begin = std::max(begin, free_at);
       free_at = begin + takes.occupancy;
@@ -312,7 +341,8 @@ class simulated_session {
       if (run.start[to] == not_yet)
         run.end[to] = arrival;
       else if (!ranks_[what.peer.index()].silent)
-        if (auto const next = receive(what.peer, partner, std::max(run.start[to], arrival), run)) push(*next);
+        if (auto const next = receive(what.peer, partner, std::max(run.start[to], arrival), run))
+          push(*next);
     }
     return finish(e.rank, run.made_of->d.number({e.rank, e.instruction}), end, run);
   }
@@ -320,7 +350,8 @@ class simulated_session {
   std::optional<entry> receive(rank_id r, std::int32_t number, ticks end, instance& run) {
     if constexpr (real) {
       rank_program const& own = run.made_of->what->ranks[r];
-      auto const& what = own.instructions[static_cast<std::size_t>(number - run.made_of->d.first[r.index()])];
+      auto const& what =
+          own.instructions[static_cast<std::size_t>(number - run.made_of->d.first[r.index()])];
       effects_.receive(own, r, what, std::move(run.messages[static_cast<std::size_t>(number)]));
     }
     return finish(r, number, end, run);
@@ -336,7 +367,8 @@ class simulated_session {
     for (auto const n : numbers) end = std::max(end, run.start[static_cast<std::size_t>(n)]);
     if constexpr (collective_cost_model<Cost>) {
       auto const& own = p.ranks[group[0]];
-      auto const& what = own.instructions[static_cast<std::size_t>(numbers[0] - d.first[group[0].index()])];
+      auto const& what =
+          own.instructions[static_cast<std::size_t>(numbers[0] - d.first[group[0].index()])];
       end += config_.cost.collective(what.code, group, own.reads(what)[0].size);
     }
     if constexpr (real) effects_.meet(p, d, m);
@@ -368,7 +400,8 @@ class simulated_session {
 
   /// Whoever waits for a silent rank since `since` gives up when the time is over, and all stop.
   void give_up_on(rank_id silent, ticks since) {
-    stop_at_ = std::min(stop_at_, std::max(since, ranks_[silent.index()].silent_at + config_.timeout));
+    stop_at_ =
+        std::min(stop_at_, std::max(since, ranks_[silent.index()].silent_at + config_.timeout));
   }
 
   void fall_silent(rank_id r, ticks now) {
@@ -386,23 +419,28 @@ class simulated_session {
         if (run.start[n] == not_yet || run.end[n] != not_yet) continue;
         if (what.code == opcode::receive && what.peer == r) give_up_on(r, run.start[n]);
         if (is_collective(what.code) && d.partner[n] != dependencies::none)
-          for (auto const member : missing_in(run, d.meetings[static_cast<std::size_t>(d.partner[n])]))
+          for (auto const member :
+               missing_in(run, d.meetings[static_cast<std::size_t>(d.partner[n])]))
             if (member == r) give_up_on(r, run.start[n]);
       }
     }
   }
 
-  [[nodiscard]] std::vector<rank_id> missing_in(instance const& run, dependencies::meeting const& m) const {
+  [[nodiscard]] std::vector<rank_id> missing_in(instance const& run,
+                                                dependencies::meeting const& m) const {
     std::vector<rank_id> missing;
     if (!any_silent_) return missing;
     auto const& group = run.made_of->what->groups[m.group];
     auto const numbers = run.made_of->d.members_of(m);
     for (std::size_t k = 0; k < group.size(); ++k)
-      if (numbers[k] == dependencies::none || run.start[static_cast<std::size_t>(numbers[k])] == not_yet) missing.push_back(group[k]);
+      if (numbers[k] == dependencies::none ||
+          run.start[static_cast<std::size_t>(numbers[k])] == not_yet)
+        missing.push_back(group[k]);
     return missing;
   }
 
-  /// Appends a rank's events and says how far it came. What still waited when all stopped has not happened.
+  /// Appends a rank's events and says how far it came. What still waited when all stopped has not
+  /// happened.
   progress report(rank_id r, std::vector<event>& events) const {
     auto const& s = ranks_[r.index()];
     ticks const limit = s.silent ? std::min(s.silent_at, stop_at_) : stop_at_;
@@ -416,17 +454,21 @@ class simulated_session {
         auto const& what = list[static_cast<std::size_t>(i)];
         auto const number = static_cast<std::size_t>(run.made_of->d.number({r, i}));
         if (run.end[number] == left_out) {
-          if (n == s.programs && i == done.instructions && run.start[number] <= limit) ++done.instructions;
+          if (n == s.programs && i == done.instructions && run.start[number] <= limit)
+            ++done.instructions;
           continue;
         }
         bool const waits = what.code == opcode::receive || is_collective(what.code);
-        if (run.start[number] == not_yet || run.end[number] == not_yet || (waits && run.end[number] > limit)) continue;
+        if (run.start[number] == not_yet || run.end[number] == not_yet ||
+            (waits && run.end[number] > limit))
+          continue;
         events.push_back({r, n, i, what.code, what.op, run.start[number], run.end[number]});
         if (n == s.programs && i == done.instructions) ++done.instructions;
       }
       if (run.made_of->order.several(r))
-        std::sort(events.begin() + begin, events.end(),
-                  [](event const& a, event const& b) { return std::pair(a.start, a.instruction) < std::pair(b.start, b.instruction); });
+        std::sort(events.begin() + begin, events.end(), [](event const& a, event const& b) {
+          return std::pair(a.start, a.instruction) < std::pair(b.start, b.instruction);
+        });
     }
     return done;
   }

@@ -8,15 +8,19 @@
 
 namespace shunt {
 
-/// The assignment problem: n rows and n columns, every row gets a column of its own, and the sum of g(row, column) is to be largest.
+/// The assignment problem: n rows and n columns, every row gets a column of its own, and the sum of
+/// g(row, column) is to be largest.
 ///
-/// Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987): rows are added one by one, the path that frees a
-/// column is found by Dijkstra's algorithm over the reduced costs. O(n^3). Exact in 64 bits where n x (largest - smallest gain) is below
-/// 2^62. Ties fall to the lowest column. Made once, asked again and again without allocating once it has seen the largest n.
+/// Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987): rows are added
+/// one by one, the path that frees a column is found by Dijkstra's algorithm over the reduced
+/// costs. O(n^3). Exact in 64 bits where n x (largest - smallest gain) is below 2^62. Ties fall to
+/// the lowest column. Made once, asked again and again without allocating once it has seen the
+/// largest n.
 class assignment {
  public:
   /// `gains` has n x n values, row by row. The column of each row, valid until asked again.
-  constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> gains, std::size_t n) {
+  constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> gains,
+                                                    std::size_t n) {
     assert(gains.size() == n * n);
     constexpr auto far = std::numeric_limits<std::int64_t>::max();
     std::size_t const none = n;

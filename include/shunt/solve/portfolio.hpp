@@ -1,14 +1,16 @@
 #pragma once
 /// Several solvers on one problem: the best of their plans, under the best of their bounds.
 ///
-///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes = 20'000}))
+///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes =
+///     20'000}))
 ///
-/// The parts run in order until one has a plan that is proved optimal. The least objective wins, ties go to the earlier part. The bound is
-/// the largest that any part with a plan has proved, so that a plan of one part may be optimal by the bound of another. A part that says
-/// of itself that its bound isn't one of every plan (`bounds_every_plan(problem)` is false) adds its plan alone, and so does one whose
-/// plans have another kind of step than the best.
-/// Where no part has a plan, the answer of the first. A stop is handed to the parts that can be stopped and keeps later ones from
-/// starting; the first always runs. Throws what its parts throw.
+/// The parts run in order until one has a plan that is proved optimal. The least objective wins,
+/// ties go to the earlier part. The bound is the largest that any part with a plan has proved, so
+/// that a plan of one part may be optimal by the bound of another. A part that says of itself that
+/// its bound isn't one of every plan (`bounds_every_plan(problem)` is false) adds its plan alone,
+/// and so does one whose plans have another kind of step than the best. Where no part has a plan,
+/// the answer of the first. A stop is handed to the parts that can be stopped and keeps later ones
+/// from starting; the first always runs. Throws what its parts throw.
 #include <algorithm>
 #include <cstddef>
 #include <stop_token>
@@ -28,7 +30,8 @@ class portfolio {
   static constexpr std::string_view name = "portfolio";
 
   constexpr portfolio() = default;
-  constexpr explicit portfolio(First first, Others... others) : parts_(std::move(first), std::move(others)...) {}
+  constexpr explicit portfolio(First first, Others... others)
+      : parts_(std::move(first), std::move(others)...) {}
 
   template <class Problem>
     requires(solver_for<First, Problem> && ... && solver_for<Others, Problem>)
@@ -50,7 +53,8 @@ class portfolio {
 
  private:
   template <class Problem, class Run, class Stopped>
-  [[nodiscard]] constexpr auto best(Problem const& problem, Run const& run, Stopped const& stopped) const {
+  [[nodiscard]] constexpr auto best(Problem const& problem, Run const& run,
+                                    Stopped const& stopped) const {
     auto const answer_of = [&](auto const& part) {
       auto own = run(part);
       if constexpr (requires { part.bounds_every_plan(problem); })
@@ -61,8 +65,10 @@ class portfolio {
       return own;
     };
     auto answer = answer_of(std::get<0>(parts_));
-    static_assert((std::is_same_v<decltype(answer), decltype(answer_of(std::declval<Others const&>()))> && ...),
-                  "the parts make different plans");
+    static_assert(
+        (std::is_same_v<decltype(answer), decltype(answer_of(std::declval<Others const&>()))> &&
+         ...),
+        "the parts make different plans");
     auto const join = [&](auto const& part) {
       if (answer.status == status::optimal || stopped()) return;
       auto other = answer_of(part);

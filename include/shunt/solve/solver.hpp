@@ -17,14 +17,16 @@ concept named = requires {
 };
 
 template <class A>
-concept any_solution = requires { typename A::plan_type; } && std::same_as<A, solution<typename A::plan_type>>;
+concept any_solution =
+    requires { typename A::plan_type; } && std::same_as<A, solution<typename A::plan_type>>;
 
 /// The plan that S finds for a Problem.
 template <class S, class Problem>
-using plan_of = typename decltype(std::declval<S const&>()(std::declval<Problem const&>()))::plan_type;
+using plan_of =
+    typename decltype(std::declval<S const&>()(std::declval<Problem const&>()))::plan_type;
 
-/// Finds a plan. Pure: the same problem and configuration give the same answer, on any platform. Throws invalid_problem where the
-/// problem is broken; that there is no plan is a status.
+/// Finds a plan. Pure: the same problem and configuration give the same answer, on any platform.
+/// Throws invalid_problem where the problem is broken; that there is no plan is a status.
 template <class S, class Problem>
 concept solver_for = named<S> && requires(S const& s, Problem const& p) {
   { s(p) } -> any_solution;
@@ -32,9 +34,10 @@ concept solver_for = named<S> && requires(S const& s, Problem const& p) {
 
 /// A solver that can be stopped and then returns the best so far.
 template <class S, class Problem>
-concept anytime_solver_for = solver_for<S, Problem> && requires(S const& s, Problem const& p, std::stop_token stop) {
-  { s(p, stop) } -> any_solution;
-};
+concept anytime_solver_for =
+    solver_for<S, Problem> && requires(S const& s, Problem const& p, std::stop_token stop) {
+      { s(p, stop) } -> any_solution;
+    };
 
 /// Turns any plan, valid or not, into another and restates its status.
 template <class T, class Problem, class Plan>
@@ -42,7 +45,8 @@ concept transform_for = named<T> && requires(T const& t, Problem const& p, Plan 
   { t(p, plan) } -> std::same_as<solution<Plan>>;
 };
 
-/// A transform that takes a valid plan and never makes its objective worse. `T::improves` marks the promise.
+/// A transform that takes a valid plan and never makes its objective worse. `T::improves` marks the
+/// promise.
 template <class I, class Problem, class Plan>
 concept improver_for = transform_for<I, Problem, Plan> && requires { requires I::improves; };
 
@@ -65,7 +69,8 @@ struct composed {
  private:
   static constexpr auto joined_ = [] {
     std::string_view const a = First::name, b = Then::name;
-    std::array<char, std::string_view(First::name).size() + 3 + std::string_view(Then::name).size()> text{};
+    std::array<char, std::string_view(First::name).size() + 3 + std::string_view(Then::name).size()>
+        text{};
     auto end = std::copy(a.begin(), a.end(), text.begin());
     for (char const c : {' ', '|', ' '}) *end++ = c;
     std::copy(b.begin(), b.end(), end);

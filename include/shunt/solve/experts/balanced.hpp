@@ -21,28 +21,37 @@
 
 namespace shunt {
 
-/// Replica counts and placement searched together for the least max/mean load (placement_search says how), and never worse than `eplb`.
+/// Replica counts and placement searched together for the least max/mean load (placement_search
+/// says how), and never worse than `eplb`.
 ///
-/// Hard rule: no rank holds an expert twice. It can't hold where a rank has more slots than there are experts; such a rank holds every
-/// expert, and its further slots hold copies of the one with the least load. And it is given up, in favour of eplb's placement, where no
-/// counts fit unequal slots. With equal slots, at most one an expert, it always holds. Dead ranks are left out.
-/// Experts in groups stay on one node: whole groups are packed as group_packing does, then swapped between nodes while that lowers the
-/// fullest node; each node is searched by itself, the fullest first, and the others only until they are no fuller.
+/// Hard rule: no rank holds an expert twice. It can't hold where a rank has more slots than there
+/// are experts; such a rank holds every expert, and its further slots hold copies of the one with
+/// the least load. And it is given up, in favour of eplb's placement, where no counts fit unequal
+/// slots. With equal slots, at most one an expert, it always holds. Dead ranks are left out.
+/// Experts in groups stay on one node: whole groups are packed as group_packing does, then swapped
+/// between nodes while that lowers the fullest node; each node is searched by itself, the fullest
+/// first, and the others only until they are no fuller.
 ///
-/// Pure: effort is counted in steps, not in time, so that every platform and every run finds the same. Asked with a stop_token it returns
-/// the best so far: layers not reached are placed as eplb places them. Infeasible: fewer slots than experts, or groups that no node has
-/// slots for. Throws what validate throws, and invalid_problem where the configuration is negative.
+/// Pure: effort is counted in steps, not in time, so that every platform and every run finds the
+/// same. Asked with a stop_token it returns the best so far: layers not reached are placed as eplb
+/// places them. Infeasible: fewer slots than experts, or groups that no node has slots for. Throws
+/// what validate throws, and invalid_problem where the configuration is negative.
 struct balanced {
   static constexpr std::string_view name = "balanced";
 
-  std::int64_t effort = 150'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about a millisecond on one core of 2023
-  double tolerance = 1e-4;        ///< the search stops where max/mean is within this of the layer's lower bound; dispatch varies more
-  std::uint64_t seed = 1;         ///< of the walk over counts; another one finds another, about equally good placement
+  std::int64_t effort = 150'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about
+                                  ///< a millisecond on one core of 2023
+  double tolerance = 1e-4;  ///< the search stops where max/mean is within this of the layer's lower
+                            ///< bound; dispatch varies more
+  std::uint64_t seed =
+      1;  ///< of the walk over counts; another one finds another, about equally good placement
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem) const {
     return search(problem, [] { return false; });
   }
-  [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem, std::stop_token const& stop) const {
+  [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem,
+                                                      std::stop_token const& stop) const {
     return search(problem, [&] { return stop.stop_requested(); });
   }
 
@@ -59,13 +68,16 @@ struct balanced {
     std::int32_t live = 0;
   };
 
-  constexpr solution<expert_placement> search(expert_layers const& problem, auto const& stopped) const {
-    if (effort < 0) throw invalid_problem("effort", "must be at least 0, is " + std::to_string(effort));
+  constexpr solution<expert_placement> search(expert_layers const& problem,
+                                              auto const& stopped) const {
+    if (effort < 0)
+      throw invalid_problem("effort", "must be at least 0, is " + std::to_string(effort));
     if (!(tolerance >= 0)) throw invalid_problem("tolerance", "must be at least 0");
     auto answer = eplb{}(problem);
     if (!answer.has_plan()) return answer;
     bool const grouped = problem.groups > 0 && problem.nodes() > 1;
-    auto const per_node = grouped ? static_cast<std::size_t>(problem.ranks_per_node) : problem.slots_per_rank.size();
+    auto const per_node =
+        grouped ? static_cast<std::size_t>(problem.ranks_per_node) : problem.slots_per_rank.size();
     std::vector<node> nodes;
     for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r) {
       if (r % per_node == 0) nodes.push_back({.first_rank = r});
@@ -85,7 +97,8 @@ struct balanced {
         even_out(packing[0], nodes, node_of);
       }
       if (!place_layer(problem, l, packing, node_of, nodes, tried)) continue;
-      double const now = max_over_mean(problem.loads_of(l), tried, l), before = max_over_mean(problem.loads_of(l), answer.plan, l);
+      double const now = max_over_mean(problem.loads_of(l), tried, l),
+                   before = max_over_mean(problem.loads_of(l), answer.plan, l);
       if (now <= before || repeats(answer.plan, l) > repeats(tried, l))
         std::copy(tried.layer(l).begin(), tried.layer(l).end(), answer.plan.layer(l).begin());
     }
@@ -93,24 +106,32 @@ struct balanced {
   }
 
   /// Slots that hold an expert which their rank holds already.
-  static constexpr std::int32_t repeats(expert_placement const& plan, layer_id l) { return plan.slots() - hosted_pairs(plan, l); }
+  static constexpr std::int32_t repeats(expert_placement const& plan, layer_id l) {
+    return plan.slots() - hosted_pairs(plan, l);
+  }
 
-  /// Swaps groups of equal size between the fullest node and another while the fuller of the two gets less full, best swap first.
-  static constexpr void even_out(group_packing const& packing, std::span<node const> nodes, std::span<std::size_t> node_of) {
+  /// Swaps groups of equal size between the fullest node and another while the fuller of the two
+  /// gets less full, best swap first.
+  static constexpr void even_out(group_packing const& packing, std::span<node const> nodes,
+                                 std::span<std::size_t> node_of) {
     auto const groups = node_of.size();
     std::vector<double> fill(nodes.size(), 0);
-    auto const weight = [&](std::size_t g, std::size_t n) { return static_cast<double>(packing.group_loads()[g]) / nodes[n].live; };
+    auto const weight = [&](std::size_t g, std::size_t n) {
+      return static_cast<double>(packing.group_loads()[g]) / nodes[n].live;
+    };
     for (;;) {
       std::fill(fill.begin(), fill.end(), 0.0);
       for (std::size_t g = 0; g < groups; ++g) fill[node_of[g]] += weight(g, node_of[g]);
-      auto const fullest = static_cast<std::size_t>(std::max_element(fill.begin(), fill.end()) - fill.begin());
+      auto const fullest =
+          static_cast<std::size_t>(std::max_element(fill.begin(), fill.end()) - fill.begin());
       double least = fill[fullest] * (1 - 1e-12);
       std::size_t out = groups, in = groups;
       for (std::size_t g = 0; g < groups; ++g)
         for (std::size_t h = 0; node_of[g] == fullest && h < groups; ++h) {
           std::size_t const n = node_of[h];
           if (n == fullest || packing.sizes()[g] != packing.sizes()[h]) continue;
-          double const after = std::max(fill[fullest] - weight(g, fullest) + weight(h, fullest), fill[n] + weight(g, n) - weight(h, n));
+          double const after = std::max(fill[fullest] - weight(g, fullest) + weight(h, fullest),
+                                        fill[n] + weight(g, n) - weight(h, n));
           if (after < least) {
             least = after;
             out = g;
@@ -122,8 +143,10 @@ struct balanced {
     }
   }
 
-  constexpr bool place_layer(expert_layers const& problem, layer_id l, std::span<group_packing const> packing,
-                             std::span<std::size_t const> node_of, std::span<node> nodes, expert_placement& plan) const {
+  constexpr bool place_layer(expert_layers const& problem, layer_id l,
+                             std::span<group_packing const> packing,
+                             std::span<std::size_t const> node_of, std::span<node> nodes,
+                             expert_placement& plan) const {
     auto const loads = problem.loads_of(l);
     for (node& n : nodes) {
       n.loads.clear();
@@ -144,9 +167,13 @@ struct balanced {
       order[i] = i;
       live += nodes[i].live;
     }
-    auto const fill = [&](std::size_t i) { return nodes[i].live == 0 ? 0 : static_cast<double>(nodes[i].total) / nodes[i].live; };
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) { return fill(a) > fill(b) || (fill(a) == fill(b) && a < b); });
-    double enough = (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) / live;  // tokens of a rank
+    auto const fill = [&](std::size_t i) {
+      return nodes[i].live == 0 ? 0 : static_cast<double>(nodes[i].total) / nodes[i].live;
+    };
+    std::sort(order.begin(), order.end(),
+              [&](auto a, auto b) { return fill(a) > fill(b) || (fill(a) == fill(b) && a < b); });
+    double enough = (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) /
+                    live;  // tokens of a rank
     for (std::size_t const i : order) {
       node& n = nodes[i];
       if (n.names.empty()) continue;  // keeps what eplb put there
@@ -158,7 +185,8 @@ struct balanced {
   }
 
   /// Whether there was a placement, and the tokens of the node's fullest rank.
-  constexpr std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l, double enough) const {
+  constexpr std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
+                                               double enough) const {
     auto const experts = static_cast<std::int32_t>(n.names.size());
     if (n.made.empty() || n.made_for != n.names.size()) {
       std::vector<std::int32_t> usable;
@@ -171,9 +199,12 @@ struct balanced {
     }
     auto& search = n.made[0];
     double const mean = n.total == 0 ? 1 : static_cast<double>(n.total) / n.live;
-    double const bound = max_over_mean_bound(n.loads, static_cast<std::int32_t>(search.placed().size()), n.live);
-    if (!search(n.loads, effort, std::max(bound * (1 + tolerance), enough / mean), seed)) return {false, 0};
-    auto const coldest = static_cast<std::size_t>(std::min_element(n.loads.begin(), n.loads.end()) - n.loads.begin());
+    double const bound =
+        max_over_mean_bound(n.loads, static_cast<std::int32_t>(search.placed().size()), n.live);
+    if (!search(n.loads, effort, std::max(bound * (1 + tolerance), enough / mean), seed))
+      return {false, 0};
+    auto const coldest = static_cast<std::size_t>(std::min_element(n.loads.begin(), n.loads.end()) -
+                                                  n.loads.begin());
     auto const slots = plan.layer(l);
     std::size_t next = 0;
     for (std::size_t r = 0; r < n.slots.size(); ++r)

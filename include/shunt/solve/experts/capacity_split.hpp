@@ -18,11 +18,13 @@
 
 namespace shunt {
 
-/// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where the answer goes.
+/// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where
+/// the answer goes.
 struct token_split_arrays {
   std::int32_t sources = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;       ///< tokens a slot takes
-  std::int64_t const* counts = nullptr;   ///< sources x experts; those of an expert add up below 2^31
+  std::int64_t capacity = dropless;  ///< tokens a slot takes
+  std::int64_t const* counts =
+      nullptr;  ///< sources x experts; those of an expert add up below 2^31
   expert_id const* expert_of = nullptr;   ///< slots
   std::int32_t const* rank_of = nullptr;  ///< slots: the source whose slot it is, ascending
   std::int64_t* tokens = nullptr;         ///< sources x slots
@@ -35,7 +37,9 @@ struct token_split_arrays {
 namespace detail {
 
 /// Sources, rounded up so that rows of them fill vector registers.
-SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) { return (std::int64_t{sources} + 7) / 8 * 8; }
+SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) {
+  return (std::int64_t{sources} + 7) / 8 * 8;
+}
 
 /// floor(n / d) by a guess and its correction; n < 2^62, the quotient below 2^31.
 SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double inverse) {
@@ -44,12 +48,15 @@ SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double 
   return guess + (rest >= d) - (rest < 0);
 }
 
-/// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the sum. `left` is what remains.
-SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t const* __restrict rest, std::int32_t* __restrict left,
+/// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the
+/// sum. `left` is what remains.
+SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t const* __restrict rest,
+                                            std::int32_t* __restrict left,
                                             std::int32_t* __restrict cells, std::uint32_t share) {
   std::int32_t sum = 0;
   for (std::int64_t i = 0; i < width; ++i) {
-    auto const part = static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest[i])} * share >> 31);
+    auto const part =
+        static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest[i])} * share >> 31);
     cells[i] = part;
     left[i] -= part;
     sum += part;
@@ -58,8 +65,9 @@ SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t con
 }
 
 /// Adds what the sources' intervals [low, high) have in common with the slot's [from, to).
-SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restrict low, std::int32_t const* __restrict high,
-                                std::int32_t* __restrict cells, std::int32_t from, std::int32_t to) {
+SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restrict low,
+                                std::int32_t const* __restrict high, std::int32_t* __restrict cells,
+                                std::int32_t from, std::int32_t to) {
   for (std::int64_t i = 0; i < width; ++i) {
     std::int32_t const begin = low[i] > from ? low[i] : from, end = high[i] < to ? high[i] : to;
     cells[i] += end > begin ? end - begin : 0;
@@ -69,20 +77,24 @@ SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restri
 }  // namespace detail
 
 /// Entries of token_split_arrays::scratch.
-SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts, std::int32_t slots) {
+SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts,
+                                              std::int32_t slots) {
   std::int64_t const width = detail::row_width(sources);
   return 4 * experts * width + slots * (width + 5) + 4 * std::int64_t{experts} + 1;
 }
 
-/// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of which all but the sums over sources
-/// is the same few instructions for every (source, slot), without a branch or a division.
+/// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of
+/// which all but the sums over sources is the same few instructions for every (source, slot),
+/// without a branch or a division.
 SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
   std::int64_t const width = detail::row_width(sources);
-  std::int32_t *next = a.scratch, *const rest = next + experts + 1, *const left = rest + experts * width,
-               *const low = left + experts * width, *const high = low + experts * width, *const cells = high + experts * width,
-               *const hosted = cells + slots * width, *const expert_at = hosted + slots, *const room = expert_at + slots,
-               *const own = room + slots, *const open = own + slots, *const total = a.totals, *const each = open + slots,
+  std::int32_t *next = a.scratch, *const rest = next + experts + 1,
+               *const left = rest + experts * width, *const low = left + experts * width,
+               *const high = low + experts * width, *const cells = high + experts * width,
+               *const hosted = cells + slots * width, *const expert_at = hosted + slots,
+               *const room = expert_at + slots, *const own = room + slots,
+               *const open = own + slots, *const total = a.totals, *const each = open + slots,
                *const more = each + experts, *const away = more + experts;
 
   // slots by expert, ascending; `next` ends where the expert's last slot stands
@@ -152,17 +164,20 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
     away[e] += room[k];
   }
 
-  // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a double ever makes a share too large)
-  for (std::int32_t e = 0; e < experts; ++e) a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
+  // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a
+  // double ever makes a share too large)
+  for (std::int32_t e = 0; e < experts; ++e)
+    a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
   for (std::int64_t x = 0; x < experts * width; ++x) left[x] = rest[x];
   for (std::int32_t k = 0; k < slots; ++k) {
     std::int64_t const row = expert_at[k] * width;
     auto const share = static_cast<std::uint32_t>(room[k] * a.inverse[expert_at[k]]);
-    open[k] = room[k] - detail::take_shares(width, rest + row, left + row, cells + k * width, share);
+    open[k] =
+        room[k] - detail::take_shares(width, rest + row, left + row, cells + k * width, share);
   }
 
-  // what rounding left fills what is still open, source by source and slot by slot; an expert's sources leave what its slots have open, so
-  // that one pass over all experts will do
+  // what rounding left fills what is still open, source by source and slot by slot; an expert's
+  // sources leave what its slots have open, so that one pass over all experts will do
   std::int32_t at = 0;
   for (std::int64_t x = 0; x < experts * width; ++x) {
     low[x] = at;
@@ -194,11 +209,14 @@ class split_rule {
         scratch_(static_cast<std::size_t>(split_scratch(sources_, experts, first_slot.back())), 0),
         inverse_(static_cast<std::size_t>(experts), 0.0) {
     for (std::size_t r = 0; r + 1 < first_slot.size(); ++r)
-      std::fill(rank_of_.begin() + first_slot[r], rank_of_.begin() + first_slot[r + 1], static_cast<std::int32_t>(r));
+      std::fill(rank_of_.begin() + first_slot[r], rank_of_.begin() + first_slot[r + 1],
+                static_cast<std::int32_t>(r));
   }
 
-  /// counts: ranks x experts. Needs what validate(routed_tokens) asks for. A plan of the same shape keeps its memory.
-  constexpr void operator()(std::span<std::int64_t const> counts, std::span<expert_id const> expert_of, std::int64_t capacity,
+  /// counts: ranks x experts. Needs what validate(routed_tokens) asks for. A plan of the same shape
+  /// keeps its memory.
+  constexpr void operator()(std::span<std::int64_t const> counts,
+                            std::span<expert_id const> expert_of, std::int64_t capacity,
                             token_split& plan) {
     auto const slots = static_cast<std::int32_t>(rank_of_.size());
     plan.sources = sources_;
@@ -229,17 +247,22 @@ class split_rule {
   std::vector<double> inverse_;
 };
 
-/// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus' dispatcher (arXiv 2407.04656) in integers.
+/// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus'
+/// dispatcher (arXiv 2407.04656) in integers.
 ///
-/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them, and each of its slots takes K/r, the first K mod r one
-/// more. Drops (T - K) are shared out over the sources in proportion to their tokens: the first i sources together drop the floor of
-/// their share. A rank's tokens go to its own slots first, in order of slots; the rest goes to the other slots in proportion to the room
-/// they have left, rounded down, and what rounding leaves fills what is still open, source by source and slot by slot, so that every sum
-/// is exact. Which tokens of a rank drop is the caller's choice; in order, the last ones.
+/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them, and each of its
+/// slots takes K/r, the first K mod r one more. Drops (T - K) are shared out over the sources in
+/// proportion to their tokens: the first i sources together drop the floor of their share. A rank's
+/// tokens go to its own slots first, in order of slots; the rest goes to the other slots in
+/// proportion to the room they have left, rounded down, and what rounding leaves fills what is
+/// still open, source by source and slot by slot, so that every sum is exact. Which tokens of a
+/// rank drop is the caller's choice; in order, the last ones.
 ///
-/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. Of all splits with these sums per slot and these drops none
-/// keeps more tokens on their own rank. O(ranks x (slots + experts)). Every quantity is below 2^62 since validate holds an expert's tokens
-/// below 2^31. Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate throws.
+/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. Of all splits with
+/// these sums per slot and these drops none keeps more tokens on their own rank. O(ranks x (slots +
+/// experts)). Every quantity is below 2^62 since validate holds an expert's tokens below 2^31.
+/// Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate
+/// throws.
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 
@@ -256,7 +279,8 @@ struct capacity_split {
       if (dropped > 0 && problem.capacity == dropless) {
         answer.plan = {};
         answer.status = status::infeasible;
-        answer.reason = "expert_of: expert " + std::to_string(e.value()) + " has " + std::to_string(dropped) + " tokens and no slot";
+        answer.reason = "expert_of: expert " + std::to_string(e.value()) + " has " +
+                        std::to_string(dropped) + " tokens and no slot";
         return answer;
       }
     }
@@ -268,7 +292,8 @@ struct capacity_split {
 static_assert(solver_for<capacity_split, routed_tokens>);
 
 /// The tokens of one layer with the slots of a placement: `counts` is ranks x experts, row by row.
-[[nodiscard]] constexpr routed_tokens routed(expert_placement const& placement, layer_id layer, std::vector<std::int64_t> counts,
+[[nodiscard]] constexpr routed_tokens routed(expert_placement const& placement, layer_id layer,
+                                             std::vector<std::int64_t> counts,
                                              std::int64_t capacity = dropless) {
   auto const slots = placement.layer(layer);
   return {.experts = placement.experts,

@@ -17,14 +17,17 @@
 
 namespace shunt {
 
-/// The least max/mean load of small layers, proved: branch and bound over replica counts and placements. All placements count, those with
-/// two replicas of an expert on a rank too; groups and nodes are not looked at.
+/// The least max/mean load of small layers, proved: branch and bound over replica counts and
+/// placements. All placements count, those with two replicas of an expert on a rank too; groups and
+/// nodes are not looked at.
 ///
-/// Counts c_e >= 1 with sum S one after another, skipped where some w_e / min(c_e, L) is no better than the best; then expert by expert,
-/// the largest share first, how many of its copies each rank gets, ranks that are alike (load and free slots) in descending order. A branch
-/// ends where a rank is no better than the best, or where the bound is met. Exponential: for about 16 slots and less.
-/// `effort` bounds the nodes of a layer; where it runs out the best found is returned as feasible, with the bound of every placement.
-/// Infeasible: fewer slots than experts. Throws what validate throws.
+/// Counts c_e >= 1 with sum S one after another, skipped where some w_e / min(c_e, L) is no better
+/// than the best; then expert by expert, the largest share first, how many of its copies each rank
+/// gets, ranks that are alike (load and free slots) in descending order. A branch ends where a rank
+/// is no better than the best, or where the bound is met. Exponential: for about 16 slots and less.
+/// `effort` bounds the nodes of a layer; where it runs out the best found is returned as feasible,
+/// with the bound of every placement. Infeasible: fewer slots than experts. Throws what validate
+/// throws.
 struct exact_placement {
   static constexpr std::string_view name = "exact_placement";
 
@@ -41,10 +44,12 @@ struct exact_placement {
       if (!s.found.empty()) std::copy(s.found.begin(), s.found.end(), answer.plan.layer(l).begin());
       bool const done = s.effort > 0;
       whole = whole && done;
-      proved += done ? max_over_mean(problem.loads_of(l), answer.plan, l) : max_over_mean_bound(problem, l);
+      proved += done ? max_over_mean(problem.loads_of(l), answer.plan, l)
+                     : max_over_mean_bound(problem, l);
     }
     answer = rated(problem, std::move(answer.plan));
-    answer.lower_bound = std::max(answer.lower_bound, std::min(answer.objective, proved / problem.layers));
+    answer.lower_bound =
+        std::max(answer.lower_bound, std::min(answer.objective, proved / problem.layers));
     if (whole) {
       answer.lower_bound = answer.objective;
       answer.status = status::optimal;
@@ -57,7 +62,8 @@ struct exact_placement {
     expert_layers const& problem;
     std::span<std::int64_t const> loads;
     std::int64_t effort;
-    double best, target;  ///< tokens of the fullest rank: of the best known, and no placement has less
+    double best,
+        target;  ///< tokens of the fullest rank: of the best known, and no placement has less
     std::int32_t live = 0;
     std::vector<std::int32_t> copies{}, free{};
     std::vector<std::size_t> order{};
@@ -97,7 +103,9 @@ struct exact_placement {
         copies[e] = 1 + spare;
         if (hopeless(weight / std::min(copies[e], live))) return;
         for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-        std::sort(order.begin(), order.end(), [&](auto a, auto b) { return share(a) > share(b) || (share(a) == share(b) && a < b); });
+        std::sort(order.begin(), order.end(), [&](auto a, auto b) {
+          return share(a) > share(b) || (share(a) == share(b) && a < b);
+        });
         place(0, 0, copies[order[0]]);
         return;
       }
@@ -118,7 +126,8 @@ struct exact_placement {
         best = *std::max_element(load.begin(), load.end());
         found.clear();
         for (std::size_t q = 0; q < load.size(); ++q)
-          for (std::size_t e = 0; e < given.size(); ++e) found.insert(found.end(), static_cast<std::size_t>(given[e][q]), expert_id{e});
+          for (std::size_t e = 0; e < given.size(); ++e)
+            found.insert(found.end(), static_cast<std::size_t>(given[e][q]), expert_id{e});
         return;
       }
       if (r == load.size()) return;

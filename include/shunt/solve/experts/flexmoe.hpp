@@ -21,8 +21,9 @@
 
 namespace shunt {
 
-/// One layer's placement as FlexMoE changes it: slots, their ranks, and what an iteration takes. Loads are scaled to 34 bits in all, so
-/// that shares of replicas are whole numbers and every platform finds the same.
+/// One layer's placement as FlexMoE changes it: slots, their ranks, and what an iteration takes.
+/// Loads are scaled to 34 bits in all, so that shares of replicas are whole numbers and every
+/// platform finds the same.
 class flexmoe_layer {
  public:
   /// Needs as many slots as `slots_per_rank` says, and every expert in one.
@@ -35,14 +36,16 @@ class flexmoe_layer {
         times_(slots_per_rank.size(), 0) {
     for (std::size_t r = 0; r < slots_per_rank.size(); ++r) {
       live_ += slots_per_rank[r] > 0;
-      for (std::int32_t s = 0; s < slots_per_rank[r]; ++s) rank_of_.push_back(static_cast<std::int32_t>(r));
+      for (std::int32_t s = 0; s < slots_per_rank[r]; ++s)
+        rank_of_.push_back(static_cast<std::int32_t>(r));
     }
   }
 
   constexpr void load(std::span<std::int64_t const> loads, std::span<expert_id const> slots) {
     std::int64_t total = 0;
     for (auto const w : loads) total += w;
-    shift_ = total == 0 ? 0 : 34 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
+    shift_ =
+        total == 0 ? 0 : 34 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
     total_ = 0;
     for (std::size_t e = 0; e < loads.size(); ++e) total_ += weight_[e] = scaled(loads[e]);
     slots_.assign(slots.begin(), slots.end());
@@ -58,7 +61,9 @@ class flexmoe_layer {
     std::int64_t fullest = 0;  ///< tokens of the fullest rank, scaled
     std::int64_t time = 0;     ///< the largest, over ranks, of tokens and synchronised experts
     std::int32_t slowest = 0;  ///< ranks that take that long
-    constexpr bool operator<(state const& other) const { return time < other.time || (time == other.time && slowest < other.slowest); }
+    constexpr bool operator<(state const& other) const {
+      return time < other.time || (time == other.time && slowest < other.slowest);
+    }
   };
   /// Counts replicas, hosts and shares anew: O(slots + experts).
   constexpr state measure(std::int64_t sync) {
@@ -122,36 +127,49 @@ class flexmoe_layer {
   std::int64_t total_ = 0;
 };
 
-/// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform` where there is none), step by step while
-/// max/mean load is above the trigger and the cost model says that a step pays.
+/// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform`
+/// where there is none), step by step while max/mean load is above the trigger and the cost model
+/// says that a step pays.
 ///
-/// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica among those not yet on all live ranks
-/// takes a slot from the one with the smallest among those with two or more, or a slot of another rank whose expert moves into the freed
-/// one. Migrate: a slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens + sync_cost x experts
-/// that the rank shares with others (the paper's compute, all-to-all and synchronisation terms, in tokens). A step must lower T, or the
-/// number of ranks that take it; of those the one with the least T x horizon + move_cost x experts that ranks newly receive is made,
-/// ties: the first. Steps that T's fall over the horizon doesn't pay for, counted from the last that it did, are taken back at the end.
-/// What nobody touches stays where it is.
+/// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica
+/// among those not yet on all live ranks takes a slot from the one with the smallest among those
+/// with two or more, or a slot of another rank whose expert moves into the freed one. Migrate: a
+/// slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens +
+/// sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
+/// synchronisation terms, in tokens). A step must lower T, or the number of ranks that take it; of
+/// those the one with the least T x horizon + move_cost x experts that ranks newly receive is made,
+/// ties: the first. Steps that T's fall over the horizon doesn't pay for, counted from the last
+/// that it did, are taken back at the end. What nobody touches stays where it is.
 ///
-/// The paper's text leaves room; this is the structure that independent implementations agree on. A step costs O(S (S + E)) for each slot
-/// of the slowest ranks and of the expert that shrinks. Objective: max/mean load. Infeasible: fewer slots than experts. Throws what
-/// validate throws, invalid_problem naming a broken setting, and invalid_problem("previous[l]") where an expert has no slot there.
+/// The paper's text leaves room; this is the structure that independent implementations agree on. A
+/// step costs O(S (S + E)) for each slot of the slowest ranks and of the expert that shrinks.
+/// Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws,
+/// invalid_problem naming a broken setting, and invalid_problem("previous[l]") where an expert has
+/// no slot there.
 struct flexmoe {
   static constexpr std::string_view name = "flexmoe";
 
   double trigger = 1.2;        ///< max/mean load above which a layer is adjusted
   std::int32_t steps = 10;     ///< a layer, at most
-  std::int64_t sync_cost = 0;  ///< tokens a rank could compute while it synchronises the gradient of one replicated expert
-  std::int64_t move_cost = 0;  ///< tokens a rank could compute while it receives weights and optimizer state of one expert
-  std::int32_t horizon = 50;   ///< iterations over which a move pays back, at most 4096; SYMI found 50 to 100 between re-placements
+  std::int64_t sync_cost = 0;  ///< tokens a rank could compute while it synchronises the gradient
+                               ///< of one replicated expert
+  std::int64_t move_cost = 0;  ///< tokens a rank could compute while it receives weights and
+                               ///< optimizer state of one expert
+  std::int32_t horizon = 50;   ///< iterations over which a move pays back, at most 4096; SYMI found
+                               ///< 50 to 100 between re-placements
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem) const {
     auto answer = uniform{}(problem);
     if (!(trigger >= 1)) throw invalid_problem("trigger", "must be at least 1");
-    if (steps < 0) throw invalid_problem("steps", "must be at least 0, is " + std::to_string(steps));
-    if (sync_cost < 0) throw invalid_problem("sync_cost", "must be at least 0, is " + std::to_string(sync_cost));
-    if (move_cost < 0) throw invalid_problem("move_cost", "must be at least 0, is " + std::to_string(move_cost));
-    if (horizon < 1 || horizon > 4096) throw invalid_problem("horizon", "must be from 1 to 4096, is " + std::to_string(horizon));
+    if (steps < 0)
+      throw invalid_problem("steps", "must be at least 0, is " + std::to_string(steps));
+    if (sync_cost < 0)
+      throw invalid_problem("sync_cost", "must be at least 0, is " + std::to_string(sync_cost));
+    if (move_cost < 0)
+      throw invalid_problem("move_cost", "must be at least 0, is " + std::to_string(move_cost));
+    if (horizon < 1 || horizon > 4096)
+      throw invalid_problem("horizon", "must be from 1 to 4096, is " + std::to_string(horizon));
     if (!answer.has_plan()) return answer;
     if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
     flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));
@@ -166,12 +184,14 @@ struct flexmoe {
   }
 
  private:
-  static constexpr void require_all(std::span<expert_id const> slots, std::int32_t experts, layer_id l) {
+  static constexpr void require_all(std::span<expert_id const> slots, std::int32_t experts,
+                                    layer_id l) {
     std::vector<char> seen(static_cast<std::size_t>(experts), 0);
     for (expert_id const e : slots) seen[e.index()] = 1;
     for (std::size_t e = 0; e < seen.size(); ++e)
       if (seen[e] == 0)
-        throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has no slot with expert " + std::to_string(e));
+        throw invalid_problem("previous[" + std::to_string(l.value()) + "]",
+                              "has no slot with expert " + std::to_string(e));
   }
 
   struct change {
@@ -179,7 +199,8 @@ struct flexmoe {
     expert_id expert{}, others{};     ///< that they take
     flexmoe_layer::state then{};
     std::int64_t moved = 0;
-    std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its iterations and what is sent
+    std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its
+                                                                    ///< iterations and what is sent
   };
   /// What steps are compared by.
   struct costs {
@@ -191,7 +212,9 @@ struct flexmoe {
     step.then = layer.measure(c.sync);
     step.price = step.then.time * horizon + c.move * step.moved;
     if (!(step.then < c.now)) return;
-    if (step.price < best.price || (step.price == best.price && step.then.slowest < best.then.slowest)) best = step;
+    if (step.price < best.price ||
+        (step.price == best.price && step.then.slowest < best.then.slowest))
+      best = step;
   }
 
   constexpr void adjust(flexmoe_layer& layer) const {
@@ -233,14 +256,24 @@ struct flexmoe {
     for (std::size_t s = 0; s < slots.size(); ++s) {
       if (slots[s] != expert_id{cold}) continue;
       slots[s] = hot;
-      offer(layer, c, {.slot = s, .other = s, .expert = hot, .others = hot, .moved = !layer.held_beside(s, hot)}, best);
+      offer(layer, c,
+            {.slot = s,
+             .other = s,
+             .expert = hot,
+             .others = hot,
+             .moved = !layer.held_beside(s, hot)},
+            best);
       for (std::size_t t = 0; t < slots.size(); ++t) {
         expert_id const moves = slots[t];
-        if (layer.rank_of(t) == layer.rank_of(s) || moves == expert_id{hot} || moves == expert_id{cold}) continue;
+        if (layer.rank_of(t) == layer.rank_of(s) || moves == expert_id{hot} ||
+            moves == expert_id{cold})
+          continue;
         slots[s] = moves;
         slots[t] = hot;
-        std::int64_t const moved = std::int64_t{!layer.held_beside(s, moves)} + !layer.held_beside(t, hot);
-        offer(layer, c, {.slot = s, .other = t, .expert = moves, .others = hot, .moved = moved}, best);
+        std::int64_t const moved =
+            std::int64_t{!layer.held_beside(s, moves)} + !layer.held_beside(t, hot);
+        offer(layer, c, {.slot = s, .other = t, .expert = moves, .others = hot, .moved = moved},
+              best);
         slots[t] = moves;
       }
       slots[s] = cold;
@@ -252,12 +285,16 @@ struct flexmoe {
     layer.measure(c.sync);
     std::vector<std::int64_t> const times(layer.times().begin(), layer.times().end());
     for (std::size_t a = 0; a < slots.size(); ++a) {
-      if (times[static_cast<std::size_t>(layer.rank_of(a))] != c.now.time) continue;  // only a slowest rank can help
+      if (times[static_cast<std::size_t>(layer.rank_of(a))] != c.now.time)
+        continue;  // only a slowest rank can help
       for (std::size_t b = 0; b < slots.size(); ++b) {
         if (layer.rank_of(a) == layer.rank_of(b) || slots[a] == slots[b]) continue;
         std::swap(slots[a], slots[b]);
-        std::int64_t const moved = std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b]);
-        offer(layer, c, {.slot = a, .other = b, .expert = slots[a], .others = slots[b], .moved = moved}, best);
+        std::int64_t const moved =
+            std::int64_t{!layer.held_beside(a, slots[a])} + !layer.held_beside(b, slots[b]);
+        offer(layer, c,
+              {.slot = a, .other = b, .expert = slots[a], .others = slots[b], .moved = moved},
+              best);
         std::swap(slots[a], slots[b]);
       }
     }

@@ -21,38 +21,49 @@
 
 namespace shunt {
 
-/// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer, to be good in the windows to come.
+/// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer,
+/// to be good in the windows to come.
 ///
-/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two moves). All are tried; the one that
-/// lowers the score most a move is made, as long as it lowers it by more than `price` a move and moves are left. The score is the mean of
-/// max/mean over the current loads and the last `windows` - 1 of the history: what fits several windows drifts out of balance more slowly
-/// than what fits one. No change puts an expert on a rank twice or takes an expert's last replica. Slots that don't change keep their
-/// expert. Then changes go on by what they really cost, for an expert that returns to where it was moves nothing.
+/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two
+/// moves). All are tried; the one that lowers the score most a move is made, as long as it lowers
+/// it by more than `price` a move and moves are left. The score is the mean of max/mean over the
+/// current loads and the last `windows` - 1 of the history: what fits several windows drifts out of
+/// balance more slowly than what fits one. No change puts an expert on a rank twice or takes an
+/// expert's last replica. Slots that don't change keep their expert. Then changes go on by what
+/// they really cost, for an expert that returns to where it was moves nothing.
 ///
-/// Small changes end where no single one helps. So budgets of `fresh_from` moves or more also start from the other end: a layer solved anew
-/// by `first` and changed as above without a budget, its rows matched to the previous ones by `keep_ranks` (an assignment problem), then
-/// changes are taken back, the one first that raises the score least a move saved, until the budget holds. The better of both ends stands,
-/// at `price` a move.
+/// Small changes end where no single one helps. So budgets of `fresh_from` moves or more also start
+/// from the other end: a layer solved anew by `first` and changed as above without a budget, its
+/// rows matched to the previous ones by `keep_ranks` (an assignment problem), then changes are
+/// taken back, the one first that raises the score least a move saved, until the budget holds. The
+/// better of both ends stands, at `price` a move.
 ///
-/// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous placement the problem is solved by `first`
-/// and that, with a history, changed as above with 2 S moves. Where groups of experts stand on nodes, a replica only goes to the node that has
-/// most of its group. Objective and bound are those of every
-/// placement, for the current loads. Infeasible: as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
+/// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous
+/// placement the problem is solved by `first` and that, with a history, changed as above with 2 S
+/// moves. Where groups of experts stand on nodes, a replica only goes to the node that has most of
+/// its group. Objective and bound are those of every placement, for the current loads. Infeasible:
+/// as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
 /// invalid_problem where a setting is out of range.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
-  std::int32_t moves = 2;        ///< a layer at most: experts that a rank must newly receive
-  std::int32_t windows = 6;      ///< that the score looks at, the current one included; what the history lacks is left out
-  double price = 0;              ///< of a move, in max/mean: a change must gain more than this a move
-  std::int32_t fresh_from = 8;  ///< moves; fewer leave little of a fresh solution, which costs ten times as much
+  std::int32_t moves = 2;  ///< a layer at most: experts that a rank must newly receive
+  std::int32_t windows =
+      6;  ///< that the score looks at, the current one included; what the history lacks is left out
+  double price = 0;  ///< of a move, in max/mean: a change must gain more than this a move
+  std::int32_t fresh_from =
+      8;  ///< moves; fewer leave little of a fresh solution, which costs ten times as much
   balanced first{};
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
-    if (moves < 0) throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
-    if (windows < 1) throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem) const {
+    if (moves < 0)
+      throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
+    if (windows < 1)
+      throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
     if (!(price >= 0)) throw invalid_problem("price", "must be at least 0");
-    if (fresh_from < 0) throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
+    if (fresh_from < 0)
+      throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
     validate(problem);
     auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
     if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
@@ -75,7 +86,8 @@ struct incremental {
         return answer;
       }
       had.assign(state.experts() * problem.slots_per_rank.size(), 0);
-      for (std::size_t s = 0; s < before.size(); ++s) had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
+      for (std::size_t s = 0; s < before.size(); ++s)
+        had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
       homes = homes_of(problem, answer.plan, l);
       home_rule const may_go{&state, &homes, problem.ranks_per_node};
       for (std::int32_t left = moves; left > 0;) {
@@ -104,12 +116,14 @@ struct incremental {
 
  private:
   /// The node of each expert's group, or nothing where experts may go anywhere.
-  static constexpr std::vector<node_id> homes_of(expert_layers const& problem, expert_placement const& plan, layer_id l) {
+  static constexpr std::vector<node_id> homes_of(expert_layers const& problem,
+                                                 expert_placement const& plan, layer_id l) {
     std::vector<node_id> homes;
     if (problem.groups == 0 || problem.nodes() == 1) return homes;
     auto const of_groups = group_homes(problem, plan, l);
     auto const sizes = deal_slots(problem.experts, problem.groups);
-    for (std::size_t g = 0; g < of_groups.size(); ++g) homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
+    for (std::size_t g = 0; g < of_groups.size(); ++g)
+      homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
     return homes;
   }
 
@@ -120,12 +134,14 @@ struct incremental {
     std::int32_t ranks_per_node;
 
     constexpr bool operator()(std::size_t e, std::size_t s) const {
-      return homes->empty() || (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
+      return homes->empty() ||
+             (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
     }
   };
 
   /// Changes every layer of a placement with 2 S moves.
-  constexpr void settle(expert_layers const& problem, layer_windows& state, expert_placement& plan) const {
+  constexpr void settle(expert_layers const& problem, layer_windows& state,
+                        expert_placement& plan) const {
     for (layer_id l : ids<layer_id>(problem.layers)) {
       state.load(problem, l);
       state.place(plan.layer(l));
@@ -137,7 +153,8 @@ struct incremental {
     }
   }
 
-  constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem, layer_windows& state) const {
+  constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem,
+                                                      layer_windows& state) const {
     std::vector<expert_placement> fresh;
     if (moves < fresh_from) return fresh;
     auto answer = first(problem);
@@ -147,16 +164,19 @@ struct incremental {
     return fresh;
   }
 
-  /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than `price` a move.
-  /// `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of slot s that gives up expert a for b.
-  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& may_go, auto const& cost) const {
+  /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than
+  /// `price` a move. `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of
+  /// slot s that gives up expert a for b.
+  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& may_go,
+                                auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
     double best_gain = price;  // a move
     std::size_t slot = slots.size(), other = 0;
     bool swapped = false;
     std::int32_t taken = 0;
-    auto const consider = [&](std::int32_t moved, double after, std::size_t s, std::size_t o, bool swaps) {
+    auto const consider = [&](std::int32_t moved, double after, std::size_t s, std::size_t o,
+                              bool swaps) {
       double const gain = (now - after) / std::max(1, moved);
       if (gain <= best_gain) return;
       best_gain = gain;
@@ -174,7 +194,9 @@ struct incremental {
       }
       for (std::size_t t = s + 1; t < slots.size(); ++t) {
         std::size_t const b = slots[t].index();
-        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) || !may_go(a, t)) continue;
+        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) ||
+            !may_go(a, t))
+          continue;
         std::int32_t const moved = cost(s, a, b) + cost(t, b, a);
         if (moved <= left) consider(moved, state.score_swapped(s, t), s, t, true);
       }
@@ -184,7 +206,8 @@ struct incremental {
     return taken;
   }
 
-  /// What a slot's change from expert a to b adds to the experts moved since the previous placement, -1 .. 1.
+  /// What a slot's change from expert a to b adds to the experts moved since the previous
+  /// placement, -1 .. 1.
   struct net_cost {
     layer_windows const& state;
     std::span<char const> had;  ///< by rank and expert
@@ -197,7 +220,8 @@ struct incremental {
   };
 
   /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
-  constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t left) const {
+  constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go,
+                        std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
       left -= change(state, left, may_go, net_cost{state, had});
@@ -206,7 +230,8 @@ struct incremental {
   }
 
   /// Takes changes back until `cost` is within the budget; false where no more can be.
-  constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go, std::int32_t& cost) const {
+  constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go,
+                           std::int32_t& cost) const {
     auto const slots = state.slots();
     net_cost const net{state, had};
     while (cost > moves) {
@@ -214,8 +239,10 @@ struct incremental {
       std::size_t slot = slots.size(), other = 0;
       bool swapped = false;
       std::int32_t saved = 0;
-      auto const consider = [&](std::int32_t saves, double after, std::size_t s, std::size_t o, bool swaps) {
-        if (double const a_move = (after - state.score()) / saves; slot == slots.size() || a_move < least) {
+      auto const consider = [&](std::int32_t saves, double after, std::size_t s, std::size_t o,
+                                bool swaps) {
+        if (double const a_move = (after - state.score()) / saves;
+            slot == slots.size() || a_move < least) {
           least = a_move;
           slot = s;
           other = o;
@@ -231,7 +258,9 @@ struct incremental {
             consider(-net(s, a, b), state.score_with(s, b), s, b, false);
         for (std::size_t t = 0; t < slots.size(); ++t) {
           std::size_t const b = slots[t].index();
-          if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) || !may_go(a, t)) continue;
+          if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) ||
+              !may_go(a, t))
+            continue;
           std::int32_t const saves = -net(s, a, b) - net(t, b, a);
           if (saves > 0) consider(saves, state.score_swapped(s, t), s, t, true);
         }

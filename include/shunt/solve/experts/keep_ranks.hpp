@@ -16,22 +16,26 @@
 
 namespace shunt {
 
-/// A placement with its rows dealt to the ranks so that the most experts stay where the previous placement has them: the assignment
-/// problem that EPLB's author advises (deepseek-ai/EPLB#25) and FlashLB solves. moved_experts is least among all dealings that
-/// rank_relabelling allows, hence never more than before, and the balance is the same. What stays on a rank keeps its slot there.
+/// A placement with its rows dealt to the ranks so that the most experts stay where the previous
+/// placement has them: the assignment problem that EPLB's author advises (deepseek-ai/EPLB#25) and
+/// FlashLB solves. moved_experts is least among all dealings that rank_relabelling allows, hence
+/// never more than before, and the balance is the same. What stays on a rank keeps its slot there.
 ///
-/// `eplb{} | keep_ranks{}`, after any solver. O(N^2 s + N^3) a layer for N ranks of s slots. Without a previous placement nothing changes.
-/// Throws what validate throws; needs a plan that check accepts.
+/// `eplb{} | keep_ranks{}`, after any solver. O(N^2 s + N^3) a layer for N ranks of s slots.
+/// Without a previous placement nothing changes. Throws what validate throws; needs a plan that
+/// check accepts.
 struct keep_ranks {
   static constexpr std::string_view name = "keep_ranks";
   static constexpr bool improves = true;
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem, expert_placement const& plan) const {
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem, expert_placement const& plan) const {
     validate(problem);
     auto kept = plan;
     if (problem.previous.empty()) return rated(problem, std::move(kept));
     rank_relabelling relabel(problem);
-    auto const ranks = static_cast<std::size_t>(problem.ranks()), experts = static_cast<std::size_t>(problem.experts);
+    auto const ranks = static_cast<std::size_t>(problem.ranks()),
+               experts = static_cast<std::size_t>(problem.experts);
     auto const row = [&](auto slots, std::size_t r) {
       auto const first = static_cast<std::size_t>(plan.first_slot[r]);
       return slots.subspan(first, static_cast<std::size_t>(plan.first_slot[r + 1]) - first);
@@ -54,16 +58,17 @@ struct keep_ranks {
         }
         return stay;
       });
-      for (std::size_t r = 0; r < ranks; ++r) settle(row(before, r), row(now, rows[r]), spare, row(kept.layer(l), r));
+      for (std::size_t r = 0; r < ranks; ++r)
+        settle(row(before, r), row(now, rows[r]), spare, row(kept.layer(l), r));
     }
     return rated(problem, std::move(kept));
   }
 
  private:
-  /// Fills a rank's slots: what is held anyway keeps its slot, the rest takes the other slots, in ascending order. `spare` is all 0, before
-  /// and after.
-  static constexpr void settle(std::span<expert_id const> before, std::span<expert_id const> now, std::vector<std::int32_t>& spare,
-                               std::span<expert_id> slots) {
+  /// Fills a rank's slots: what is held anyway keeps its slot, the rest takes the other slots, in
+  /// ascending order. `spare` is all 0, before and after.
+  static constexpr void settle(std::span<expert_id const> before, std::span<expert_id const> now,
+                               std::vector<std::int32_t>& spare, std::span<expert_id> slots) {
     for (expert_id const e : now) ++spare[e.index()];
     std::vector<std::size_t> open;
     for (std::size_t s = 0; s < slots.size(); ++s) {

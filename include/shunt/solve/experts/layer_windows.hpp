@@ -11,9 +11,10 @@
 
 namespace shunt {
 
-/// One layer's placement and what its ranks have of each of several windows of loads, the current one and the last of the history, with the
-/// score that changes are judged by: max/mean load, even split, mean over the windows. Loads are scaled so that a window's tokens are 2^31;
-/// rank loads are whole numbers. Made once, asked layer by layer without allocating.
+/// One layer's placement and what its ranks have of each of several windows of loads, the current
+/// one and the last of the history, with the score that changes are judged by: max/mean load, even
+/// split, mean over the windows. Loads are scaled so that a window's tokens are 2^31; rank loads
+/// are whole numbers. Made once, asked layer by layer without allocating.
 class layer_windows {
  public:
   /// `scored` windows, at most one more than the history has.
@@ -36,12 +37,16 @@ class layer_windows {
   /// Takes the loads of a layer.
   constexpr void load(expert_layers const& problem, layer_id l) {
     for (std::size_t w = 0; w < windows_; ++w) {
-      auto const loads = w == 0 ? problem.loads_of(l) : problem.loads_of(l, problem.windows() - static_cast<std::int32_t>(w));
+      auto const loads =
+          w == 0 ? problem.loads_of(l)
+                 : problem.loads_of(l, problem.windows() - static_cast<std::int32_t>(w));
       std::int64_t total = 0;
       for (auto const x : loads) total += x;
-      int const shift = total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
+      int const shift =
+          total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
       std::int64_t sum = 0;
-      for (std::size_t e = 0; e < experts_; ++e) sum += weight_[w * experts_ + e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+      for (std::size_t e = 0; e < experts_; ++e)
+        sum += weight_[w * experts_ + e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
       tops_[w].mean = std::max<std::int64_t>(1, sum / std::max(1, live_));
     }
   }
@@ -62,23 +67,28 @@ class layer_windows {
   [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
   [[nodiscard]] constexpr std::size_t experts() const { return experts_; }
   [[nodiscard]] constexpr std::size_t rank_of(std::size_t s) const { return rank_of_[s]; }
-  [[nodiscard]] constexpr std::int32_t held(std::size_t e, std::size_t rank) const { return has_[e * ranks_ + rank]; }  ///< replicas there
+  [[nodiscard]] constexpr std::int32_t held(std::size_t e, std::size_t rank) const {
+    return has_[e * ranks_ + rank];
+  }  ///< replicas there
   [[nodiscard]] constexpr std::int64_t copies(std::size_t e) const { return copies_[e]; }
 
   [[nodiscard]] constexpr double score() const {
     double sum = 0;
     for (std::size_t w = 0; w < windows_; ++w)
-      sum += static_cast<double>(load_[w * ranks_ + tops_[w].rank[0]]) / static_cast<double>(tops_[w].mean);
+      sum += static_cast<double>(load_[w * ranks_ + tops_[w].rank[0]]) /
+             static_cast<double>(tops_[w].mean);
     return sum / static_cast<double>(windows_);
   }
 
-  /// The score if slot s held expert b, which its rank has not; its own must have another replica. O(windows x ranks).
+  /// The score if slot s held expert b, which its rank has not; its own must have another replica.
+  /// O(windows x ranks).
   [[nodiscard]] constexpr double score_with(std::size_t s, std::size_t b) const {
     std::size_t const a = slots_[s].index(), r = rank_of_[s];
     double sum = 0;
     for (std::size_t w = 0; w < windows_; ++w) {
       std::int64_t const wa = weight_[w * experts_ + a], wb = weight_[w * experts_ + b];
-      std::int64_t const more = wa / (copies_[a] - 1) - wa / copies_[a], now = wb / (copies_[b] + 1), less = wb / copies_[b] - now;
+      std::int64_t const more = wa / (copies_[a] - 1) - wa / copies_[a],
+                         now = wb / (copies_[b] + 1), less = wb / copies_[b] - now;
       auto const* const load = load_.data() + w * ranks_;
       auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
       std::int64_t most = load[r] + (has_a[r] - 1) * more - wa / copies_[a] + now;
@@ -91,10 +101,12 @@ class layer_windows {
 
   /// The score if slots s and t, on two ranks, were swapped. O(windows).
   [[nodiscard]] constexpr double score_swapped(std::size_t s, std::size_t t) const {
-    std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s], q = rank_of_[t];
+    std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s],
+                      q = rank_of_[t];
     double sum = 0;
     for (std::size_t w = 0; w < windows_; ++w) {
-      std::int64_t const d = weight_[w * experts_ + a] / copies_[a] - weight_[w * experts_ + b] / copies_[b];
+      std::int64_t const d =
+          weight_[w * experts_ + a] / copies_[a] - weight_[w * experts_ + b] / copies_[b];
       auto const* const load = load_.data() + w * ranks_;
       std::int64_t most = std::max(load[r] - d, load[q] + d);
       for (auto const k : tops_[w].rank)
@@ -135,7 +147,8 @@ class layer_windows {
     for (std::size_t w = 0; w < windows_; ++w) {
       auto* const load = load_.data() + w * ranks_;
       for (std::size_t s = 0; s < slots_.size(); ++s)
-        load[rank_of_[s]] += weight_[w * experts_ + slots_[s].index()] / std::max<std::int64_t>(1, copies_[slots_[s].index()]);
+        load[rank_of_[s]] += weight_[w * experts_ + slots_[s].index()] /
+                             std::max<std::int64_t>(1, copies_[slots_[s].index()]);
       auto& rank = tops_[w].rank;
       std::size_t found = 0;
       for (std::size_t r = 0; r < ranks_; ++r) {

@@ -13,21 +13,26 @@
 
 namespace shunt {
 
-/// Replica counts and placement of one layer searched together, never two replicas of an expert on a rank. Made once for a number of
-/// experts and the slots of the live ranks, asked layer by layer without allocating.
+/// Replica counts and placement of one layer searched together, never two replicas of an expert on
+/// a rank. Made once for a number of experts and the slots of the live ranks, asked layer by layer
+/// without allocating.
 ///
-/// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform finds the same. One try: counts c_e in
-/// 1 .. L with sum S; experts in descending order of w_e / c_e, each put on the c_e ranks with the least load that have a free slot. Those
-/// ranks stay in order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank that needs all experts
-/// that are left gets each of them; a try that still finds too few ranks, or a rank too full to be of use, is void.
+/// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform
+/// finds the same. One try: counts c_e in 1 .. L with sum S; experts in descending order of w_e /
+/// c_e, each put on the c_e ranks with the least load that have a free slot. Those ranks stay in
+/// order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank
+/// that needs all experts that are left gets each of them; a try that still finds too few ranks, or
+/// a rank too full to be of use, is void.
 ///
-/// The search starts from the counts of EPLB's greedy, capped at L, and improves by swaps that relieve the fullest rank (rank_swaps). Three
-/// quarters of the effort go to packing the large experts below one threshold after the other (threshold_packing), where that packs
-/// anything: few large experts, as trained routers have them. What is left goes to counts: all those of the two hottest experts for a
-/// quarter of it, then a walk. Once or twice one to four replicas go from an expert to another, half the time to one of the fullest rank;
-/// the try is kept unless it is worse than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting, Dueck
-/// and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within 1/512 by swaps of two. Effort is counted in steps,
-/// visits of a (rank, replica) pair.
+/// The search starts from the counts of EPLB's greedy, capped at L, and improves by swaps that
+/// relieve the fullest rank (rank_swaps). Three quarters of the effort go to packing the large
+/// experts below one threshold after the other (threshold_packing), where that packs anything: few
+/// large experts, as trained routers have them. What is left goes to counts: all those of the two
+/// hottest experts for a quarter of it, then a walk. Once or twice one to four replicas go from an
+/// expert to another, half the time to one of the fullest rank; the try is kept unless it is worse
+/// than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
+/// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within
+/// 1/512 by swaps of two. Effort is counted in steps, visits of a (rank, replica) pair.
 class placement_search {
  public:
   using load_type = std::int64_t;
@@ -51,7 +56,8 @@ class placement_search {
         swaps_(experts_, slots_of_),
         packing_(slots_of_),
         best_copies_(experts_, 0) {
-    for (std::size_t r = 0; r < ranks_; ++r) first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
+    for (std::size_t r = 0; r < ranks_; ++r)
+      first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
     for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
     hosts_.resize(first_[ranks_]);
     best_.resize(first_[ranks_]);
@@ -59,15 +65,19 @@ class placement_search {
     large_.reserve(experts_);
   }
 
-  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True where a placement without duplicates was
-  /// found: placed() then has it.
-  constexpr bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough, std::uint64_t seed) {
+  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True
+  /// where a placement without duplicates was found: placed() then has it.
+  constexpr bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
+                            std::uint64_t seed) {
     load_type total = 0;
     for (auto const w : loads) total += w;
-    int const shift = total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
+    int const shift =
+        total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
     load_type sum = 0;
-    for (std::size_t e = 0; e < experts_; ++e) sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
-    enough_ = static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
+    for (std::size_t e = 0; e < experts_; ++e)
+      sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+    enough_ =
+        static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
     best_load_ = none;
     steps_ = 0;
     random_ = seed;
@@ -90,20 +100,28 @@ class placement_search {
     return true;
   }
 
-  [[nodiscard]] constexpr std::span<std::size_t const> placed() const { return best_; }  ///< the expert of each slot, rank by rank
+  [[nodiscard]] constexpr std::span<std::size_t const> placed() const {
+    return best_;
+  }  ///< the expert of each slot, rank by rank
   /// The load of the fullest rank over the mean, as accurate as the scale of the loads, about 1e-7.
   [[nodiscard]] constexpr double fullest() const {
     load_type sum = 0;
     for (auto const w : weight_) sum += w;
-    return sum == 0 ? 1 : static_cast<double>(best_load_) * static_cast<double>(ranks_) / static_cast<double>(sum);
+    return sum == 0 ? 1
+                    : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
+                          static_cast<double>(sum);
   }
-  [[nodiscard]] constexpr std::int64_t steps() const { return steps_; }  ///< that the last search took
+  [[nodiscard]] constexpr std::int64_t steps() const {
+    return steps_;
+  }  ///< that the last search took
 
  private:
   static constexpr load_type none = std::numeric_limits<load_type>::max();
-  using queued = std::uint64_t;  ///< load and rank of a rank with free slots, in 32 bits each, so that one comparison orders both
+  using queued = std::uint64_t;  ///< load and rank of a rank with free slots, in 32 bits each, so
+                                 ///< that one comparison orders both
 
-  constexpr std::uint64_t below(std::uint64_t bound) {  // SplitMix64 (Steele, Lea, Flood 2014), upper half times bound
+  constexpr std::uint64_t below(
+      std::uint64_t bound) {  // SplitMix64 (Steele, Lea, Flood 2014), upper half times bound
     std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
@@ -115,18 +133,22 @@ class placement_search {
     share_[e] = weight_[e] / static_cast<load_type>(copies);
   }
 
-  /// EPLB's counts, capped at L, for all experts but `pinned`, which have theirs. False where slots are left over.
+  /// EPLB's counts, capped at L, for all experts but `pinned`, which have theirs. False where slots
+  /// are left over.
   constexpr bool greedy_counts(std::span<std::size_t const> pinned = {}) {
     std::size_t spare = first_[ranks_] - experts_;
     for (std::size_t const e : pinned) spare -= copies_[e] - 1;
-    auto const free = [&](std::size_t e) { return std::find(pinned.begin(), pinned.end(), e) == pinned.end(); };
+    auto const free = [&](std::size_t e) {
+      return std::find(pinned.begin(), pinned.end(), e) == pinned.end();
+    };
     for (std::size_t e = 0; e < experts_; ++e)
       if (free(e)) set_copies(e, 1);
     for (; spare > 0; --spare) {
       std::size_t best = experts_;
       for (std::size_t e = 0; e < experts_; ++e)
         if (copies_[e] < ranks_ && free(e) &&
-            (best == experts_ || share_[e] > share_[best] || (share_[e] == share_[best] && copies_[e] < copies_[best])))
+            (best == experts_ || share_[e] > share_[best] ||
+             (share_[e] == share_[best] && copies_[e] < copies_[best])))
           best = e;
       if (best == experts_) return false;
       set_copies(best, copies_[best] + 1);
@@ -147,7 +169,9 @@ class placement_search {
         if (steps_ >= effort || best_load_ <= enough_) return;
         steps_ += 4;
         load_type const limit = best_load_ + best_load_ / 16;
-        if (weight_[hot[0]] > limit * static_cast<load_type>(a) || weight_[hot[1]] > limit * static_cast<load_type>(b)) continue;
+        if (weight_[hot[0]] > limit * static_cast<load_type>(a) ||
+            weight_[hot[1]] > limit * static_cast<load_type>(b))
+          continue;
         set_copies(hot[0], a);
         set_copies(hot[1], b);
         if (!greedy_counts(hot)) continue;
@@ -156,12 +180,16 @@ class placement_search {
       }
   }
 
-  /// Packs the large experts, those above 1/32 of a rank's mean, below one threshold after the other, each halfway between the best load
-  /// and the highest threshold given up. When the two have met it starts again from the highest threshold known to be too low, now skipping
-  /// a choice in twelve. Gives up where a sixteenth of the effort has packed nothing: then walks over counts find more.
+  /// Packs the large experts, those above 1/32 of a rank's mean, below one threshold after the
+  /// other, each halfway between the best load and the highest threshold given up. When the two
+  /// have met it starts again from the highest threshold known to be too low, now skipping a choice
+  /// in twelve. Gives up where a sixteenth of the effort has packed nothing: then walks over counts
+  /// find more.
   constexpr void pack(std::int64_t effort) {
     if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
-    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b); });
+    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
+      return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
+    });
     load_type rest = 0;
     for (auto const w : weight_) rest += w;
     auto const mean = rest / static_cast<load_type>(ranks_);
@@ -179,14 +207,16 @@ class placement_search {
       return best_load_ <= threshold;
     };
     auto const skip = [&] { return restarted && below(12) == 0; };
-    for (std::int64_t const trial = effort / 16; steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
+    for (std::int64_t const trial = effort / 16;
+         steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
       if (best_load_ - given_up <= mean / 1024) {
         given_up = too_low;
         restarted = true;
       }
       if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
       auto const until = std::min(effort, steps_ + 700);
-      if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold, steps_, until, leaf, skip)) {
+      if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
+                   steps_, until, leaf, skip)) {
         found = true;
       } else {
         given_up = threshold + 1;
@@ -195,8 +225,9 @@ class placement_search {
     }
   }
 
-  /// Puts the large experts where packing_ has them, and the others into the slots that are left: one each, what is left to the smallest;
-  /// where that doesn't go all in turn, which always does. The largest rank load.
+  /// Puts the large experts where packing_ has them, and the others into the slots that are left:
+  /// one each, what is left to the smallest; where that doesn't go all in turn, which always does.
+  /// The largest rank load.
   constexpr load_type complete(load_type limit) {
     std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
     std::size_t const many = large_.size(), others = experts_ - many;
@@ -233,7 +264,8 @@ class placement_search {
       std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
       for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
     }
-    for (std::size_t i = 0; i < others; ++i) {  // the i-th of them gets the replicas i, i + others, ...
+    for (std::size_t i = 0; i < others;
+         ++i) {  // the i-th of them gets the replicas i, i + others, ...
       std::size_t const e = order_[experts_ - 1 - i];
       set_copies(e, (left - i + others - 1) / others);
       host_first_[e] = host;
@@ -251,13 +283,17 @@ class placement_search {
     return most;
   }
 
-  constexpr bool goes_first(std::size_t a, std::size_t b) const { return share_[a] > share_[b] || (share_[a] == share_[b] && a < b); }
+  constexpr bool goes_first(std::size_t a, std::size_t b) const {
+    return share_[a] > share_[b] || (share_[a] == share_[b] && a < b);
+  }
 
   /// Moves an expert whose share changed to its place in order_.
   constexpr void reorder(std::size_t e) {
     std::size_t at = position_[e];
-    for (; at > 0 && goes_first(e, order_[at - 1]); --at) position_[order_[at] = order_[at - 1]] = at;
-    for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at) position_[order_[at] = order_[at + 1]] = at;
+    for (; at > 0 && goes_first(e, order_[at - 1]); --at)
+      position_[order_[at] = order_[at - 1]] = at;
+    for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at)
+      position_[order_[at] = order_[at + 1]] = at;
     position_[order_[at] = e] = at;
   }
 
@@ -267,7 +303,8 @@ class placement_search {
     for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
   }
 
-  /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica finds no rank.
+  /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica
+  /// finds no rank.
   constexpr load_type attempt(load_type limit) {
     for (std::size_t r = 0; r < ranks_; ++r) {
       queue_[r] = r;
@@ -276,8 +313,10 @@ class placement_search {
     return attempt_from(0, 0, ranks_, 0, limit);
   }
 
-  /// The same from the i-th expert of the order on, after `host` replicas, with `waiting` ranks in the queue, none of which has too much.
-  constexpr load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting, load_type most, load_type limit) {
+  /// The same from the i-th expert of the order on, after `host` replicas, with `waiting` ranks in
+  /// the queue, none of which has too much.
+  constexpr load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
+                                   load_type most, load_type limit) {
     for (; i < experts_; ++i) {
       std::size_t const e = order_[i], wanted = copies_[e], left = experts_ - i;
       bool const forced = left <= most_slots_;
@@ -296,7 +335,8 @@ class placement_search {
       if (most > limit) return none;
       if (forced) std::sort(moved_.begin(), moved_.begin() + static_cast<std::ptrdiff_t>(moved));
       std::size_t to = 0, from = wanted;
-      for (std::size_t k = 0; k < moved;) queue_[to++] = from < waiting && queue_[from] < moved_[k] ? queue_[from++] : moved_[k++];
+      for (std::size_t k = 0; k < moved;)
+        queue_[to++] = from < waiting && queue_[from] < moved_[k] ? queue_[from++] : moved_[k++];
       if (to != from)
         for (; from < waiting; ++from) queue_[to++] = queue_[from];
       else
@@ -307,27 +347,31 @@ class placement_search {
     return most;
   }
 
-  /// Brings the ranks that need each of the `left` experts to the front. False where they are more than `wanted`.
+  /// Brings the ranks that need each of the `left` experts to the front. False where they are more
+  /// than `wanted`.
   constexpr bool force(std::size_t waiting, std::size_t wanted, std::size_t left) {
     std::size_t front = 0;
     for (std::size_t k = 0; k < waiting; ++k) {
       auto const free = static_cast<std::size_t>(free_[static_cast<std::uint32_t>(queue_[k])]);
       if (free < left) continue;
       if (free > left || front == wanted) return false;
-      std::rotate(queue_.begin() + static_cast<std::ptrdiff_t>(front), queue_.begin() + static_cast<std::ptrdiff_t>(k),
+      std::rotate(queue_.begin() + static_cast<std::ptrdiff_t>(front),
+                  queue_.begin() + static_cast<std::ptrdiff_t>(k),
                   queue_.begin() + static_cast<std::ptrdiff_t>(k) + 1);
       ++front;
     }
     return true;
   }
 
-  /// Experts by descending counts, each on the ranks with most free slots: finds a placement of these counts where there is one (Gale
-  /// and Ryser 1957). Where there is none replicas go from the most to the least replicated expert, one by one.
+  /// Experts by descending counts, each on the ranks with most free slots: finds a placement of
+  /// these counts where there is one (Gale and Ryser 1957). Where there is none replicas go from
+  /// the most to the least replicated expert, one by one.
   constexpr bool ordered_by_counts() {
     for (;;) {
       for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-      std::sort(order_.begin(), order_.end(),
-                [&](auto a, auto b) { return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b); });
+      std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
+        return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b);
+      });
       for (std::size_t r = 0; r < ranks_; ++r) {
         queue_[r] = r;
         free_[r] = slots_of_[r];
@@ -336,7 +380,9 @@ class placement_search {
       bool fits = true;
       for (std::size_t i = 0; fits && i < experts_; ++i) {
         std::size_t const e = order_[i];
-        std::sort(queue_.begin(), queue_.end(), [&](queued a, queued b) { return free_[a] > free_[b] || (free_[a] == free_[b] && a < b); });
+        std::sort(queue_.begin(), queue_.end(), [&](queued a, queued b) {
+          return free_[a] > free_[b] || (free_[a] == free_[b] && a < b);
+        });
         host_first_[e] = host;
         for (std::size_t k = 0; fits && k < copies_[e]; ++k) {
           fits = free_[queue_[k]]-- > 0;
@@ -355,7 +401,8 @@ class placement_search {
   constexpr load_type improve() {
     swaps_.clear();
     for (std::size_t const e : order_)
-      for (std::size_t k = 0; k < copies_[e]; ++k) swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
+      for (std::size_t k = 0; k < copies_[e]; ++k)
+        swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
     return swaps_(share_, enough_, best_load_, steps_);
   }
 
@@ -371,7 +418,8 @@ class placement_search {
     std::fill(load_.begin(), load_.end(), load_type{0});
     for (std::size_t e = 0; e < experts_; ++e)
       for (std::size_t k = 0; k < copies_[e]; ++k) load_[hosts_[host_first_[e] + k]] += share_[e];
-    auto const fullest = static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
+    auto const fullest =
+        static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
     fullest_.clear();
     for (std::size_t e = 0; e < experts_; ++e)
       for (std::size_t k = 0; k < copies_[e]; ++k)
@@ -392,10 +440,14 @@ class placement_search {
       std::size_t changes = 0;
       std::size_t const wanted = 1 + below(2);
       for (std::size_t k = 0; k < wanted; ++k) {
-        std::size_t const from = below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
+        std::size_t const from =
+                              below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
                           to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
-        std::size_t const many = std::min({1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
-        if (from == to || many == 0 || weight_[from] > limit * static_cast<load_type>(copies_[from] - many)) continue;
+        std::size_t const many = std::min(
+            {1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
+        if (from == to || many == 0 ||
+            weight_[from] > limit * static_cast<load_type>(copies_[from] - many))
+          continue;
         give(from, to, many);
         done[changes++] = {from, to, many};
       }
@@ -423,9 +475,11 @@ class placement_search {
   std::vector<std::int32_t> slots_of_;
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
-  std::vector<std::size_t> copies_, order_, position_;  ///< c_e; experts by descending share; where each stands there
-  std::vector<std::size_t> by_weight_{};                ///< experts by descending load
-  std::vector<std::size_t> host_first_, hosts_{};       ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
+  std::vector<std::size_t> copies_, order_,
+      position_;  ///< c_e; experts by descending share; where each stands there
+  std::vector<std::size_t> by_weight_{};  ///< experts by descending load
+  std::vector<std::size_t> host_first_,
+      hosts_{};  ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, fullest_{};

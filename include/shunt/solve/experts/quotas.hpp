@@ -19,19 +19,23 @@ namespace shunt {
 
 /// Exact token shares for one layer of one micro-batch, made once, asked without allocating.
 ///
-/// Rank r is home to some experts and has w_r tokens for them; no rank is to compute more than C. A rank above C is a source with surplus
-/// w_r - C, one below a receiver with room C - w_r. A copy takes tokens of one expert from a source to a receiver. If every copy closes a
-/// rank, that is brings it to C exactly, there are at most R - 1 copies, as the last closes two. So the roomiest receiver is served from
-/// (a) the largest surplus that has an expert to fill the room and needs not go below C for it; else, if it hosts nothing yet,
-/// (b) the largest surplus below its room that a single expert covers, which closes the source and leaves a smaller room; else
-/// (c) the largest surplus that has an expert to fill the room, which then goes below C and becomes a receiver (MoonEP's move); else
-/// (d) the source with the largest expert, of which the receiver gets what both can take: the only copies that close nothing.
-/// A rank hosts at most two copies unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8 equal
-/// experts each and 16 empty ones need 64 copies.
+/// Rank r is home to some experts and has w_r tokens for them; no rank is to compute more than C. A
+/// rank above C is a source with surplus w_r - C, one below a receiver with room C - w_r. A copy
+/// takes tokens of one expert from a source to a receiver. If every copy closes a rank, that is
+/// brings it to C exactly, there are at most R - 1 copies, as the last closes two. So the roomiest
+/// receiver is served from (a) the largest surplus that has an expert to fill the room and needs
+/// not go below C for it; else, if it hosts nothing yet, (b) the largest surplus below its room
+/// that a single expert covers, which closes the source and leaves a smaller room; else (c) the
+/// largest surplus that has an expert to fill the room, which then goes below C and becomes a
+/// receiver (MoonEP's move); else (d) the source with the largest expert, of which the receiver
+/// gets what both can take: the only copies that close nothing. A rank hosts at most two copies
+/// unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8
+/// equal experts each and 16 empty ones need 64 copies.
 class quota_rule {
  public:
   /// Homes of experts: one rank an expert, below ranks.
-  constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes, std::span<char const> live)
+  constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes,
+                       std::span<char const> live)
       : homes_(homes.begin(), homes.end()),
         live_(live.begin(), live.end()),
         first_(static_cast<std::size_t>(ranks) + 1, 0),
@@ -48,7 +52,8 @@ class quota_rule {
   }
 
   /// `cap` times the live ranks must hold all tokens.
-  constexpr std::span<expert_copy const> operator()(std::span<std::int64_t const> loads, std::int64_t cap) {
+  constexpr std::span<expert_copy const> operator()(std::span<std::int64_t const> loads,
+                                                    std::int64_t cap) {
     std::fill(tokens_.begin(), tokens_.end(), 0);
     for (std::size_t e = 0; e < loads.size(); ++e) tokens_[homes_[e].index()] += loads[e];
     fill(loads, cap);
@@ -85,7 +90,8 @@ class quota_rule {
       if (surplus < 0) receivers_.push_back({.room = -surplus, .rank = r});
     }
     while (!sources_.empty()) {
-      auto const to = std::max_element(receivers_.begin(), receivers_.end(), [](auto& a, auto& b) { return a.room < b.room; });
+      auto const to = std::max_element(receivers_.begin(), receivers_.end(),
+                                       [](auto& a, auto& b) { return a.room < b.room; });
       // which of (a) .. (d), 3 .. 0, and by what the best of them is chosen
       std::size_t from = 0;
       std::pair<int, std::int64_t> best{-1, 0};
@@ -132,13 +138,15 @@ class quota_rule {
   std::vector<expert_copy> copies_{};
 };
 
-/// Experts stay at home, and for this very micro-batch a few are copied so that no rank computes more than `cap` x tokens / live ranks,
-/// rounded up: the planner of MoonEP, LLEP and UltraEP, exact. The problem's slots are the homes: as many as experts, slot k is the
-/// home of expert k, or of previous[k] where the problem has a previous placement.
+/// Experts stay at home, and for this very micro-batch a few are copied so that no rank computes
+/// more than `cap` x tokens / live ranks, rounded up: the planner of MoonEP, LLEP and UltraEP,
+/// exact. The problem's slots are the homes: as many as experts, slot k is the home of expert k, or
+/// of previous[k] where the problem has a previous placement.
 ///
-/// Objective: copies, summed over layers; lower bound: copies_bound. The balance is a constraint and always met, with cap {1, 1} every
-/// rank has at most ceil(tokens / ranks). A looser cap needs fewer copies: the balance-copies front. Throws what validate throws, and
-/// invalid_problem where slots aren't as many as experts, a home is named twice, or cap is below 1.
+/// Objective: copies, summed over layers; lower bound: copies_bound. The balance is a constraint
+/// and always met, with cap {1, 1} every rank has at most ceil(tokens / ranks). A looser cap needs
+/// fewer copies: the balance-copies front. Throws what validate throws, and invalid_problem where
+/// slots aren't as many as experts, a home is named twice, or cap is below 1.
 struct quotas {
   static constexpr std::string_view name = "quotas";
 
@@ -147,25 +155,29 @@ struct quotas {
   [[nodiscard]] constexpr solution<token_quotas> operator()(expert_layers const& problem) const {
     auto const homes = home_ranks(problem);
     if (cap.denominator < 1 || cap.numerator < cap.denominator)
-      throw invalid_problem("cap", "must be at least 1, is " + std::to_string(cap.numerator) + "/" + std::to_string(cap.denominator));
+      throw invalid_problem("cap", "must be at least 1, is " + std::to_string(cap.numerator) + "/" +
+                                       std::to_string(cap.denominator));
     auto const experts = static_cast<std::size_t>(problem.experts);
     std::vector<char> live;
     std::int32_t alive = 0;
     for (auto const s : problem.slots_per_rank) alive += live.emplace_back(s > 0);
     solution<token_quotas> answer;
-    answer.plan.copies.reserve(static_cast<std::size_t>(problem.layers) * problem.slots_per_rank.size());
+    answer.plan.copies.reserve(static_cast<std::size_t>(problem.layers) *
+                               problem.slots_per_rank.size());
     std::vector<quota_rule> rule;  // one, or one a layer where homes differ
     for (layer_id l : ids<layer_id>(problem.layers)) {
       auto const loads = problem.loads_of(l);
       auto const at_home = std::span(homes).subspan(l.index() * experts, experts);
       std::int64_t total = 0;
       for (auto const load : loads) total += load;
-      if (rule.empty() || !problem.previous.empty()) rule.assign(1, quota_rule(problem.ranks(), at_home, live));
+      if (rule.empty() || !problem.previous.empty())
+        rule.assign(1, quota_rule(problem.ranks(), at_home, live));
       auto const cap_tokens = slot_capacity(total, alive, cap);
       auto const copies = rule[0](loads, cap_tokens);
       answer.plan.copies.insert(answer.plan.copies.end(), copies.begin(), copies.end());
       answer.plan.first_copy.push_back(static_cast<std::int32_t>(answer.plan.copies.size()));
-      answer.lower_bound += static_cast<double>(copies_bound(loads, at_home, problem.ranks(), live, cap_tokens));
+      answer.lower_bound +=
+          static_cast<double>(copies_bound(loads, at_home, problem.ranks(), live, cap_tokens));
     }
     answer.objective = static_cast<double>(answer.plan.copies.size());
     answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;

@@ -10,27 +10,34 @@
 
 namespace shunt {
 
-/// What the ranks of a layer hold, dealt anew among them: which rank's row of slots goes to which rank, for the largest sum of a gain. No
-/// rank load changes but by place, so balance stays what it is.
+/// What the ranks of a layer hold, dealt anew among them: which rank's row of slots goes to which
+/// rank, for the largest sum of a gain. No rank load changes but by place, so balance stays what it
+/// is.
 ///
-/// A row only goes to a rank with as many slots; where the problem binds experts to groups and has several nodes, the rows of a node stay
-/// together and go to a node with the same slots. One assignment a number of slots, O(N^3) for N ranks; with nodes of n ranks first all
-/// pairs of nodes, O(N^2 n), then the nodes. Where nothing gains, everything stays.
+/// A row only goes to a rank with as many slots; where the problem binds experts to groups and has
+/// several nodes, the rows of a node stay together and go to a node with the same slots. One
+/// assignment a number of slots, O(N^3) for N ranks; with nodes of n ranks first all pairs of
+/// nodes, O(N^2 n), then the nodes. Where nothing gains, everything stays.
 class rank_relabelling {
  public:
-  constexpr explicit rank_relabelling(expert_layers const& problem) : slots_(problem.slots_per_rank) {
+  constexpr explicit rank_relabelling(expert_layers const& problem)
+      : slots_(problem.slots_per_rank) {
     bool const grouped = problem.groups > 0 && problem.nodes() > 1;
-    std::size_t const per_node = grouped ? static_cast<std::size_t>(problem.ranks_per_node) : slots_.size();
+    std::size_t const per_node =
+        grouped ? static_cast<std::size_t>(problem.ranks_per_node) : slots_.size();
     for (std::size_t r = 0; r < slots_.size(); ++r) {
       if (r % per_node == 0) nodes_.emplace_back();
       nodes_.back().push_back(r);
       row_of_.push_back(r);
     }
     for (auto& node : nodes_)
-      std::sort(node.begin(), node.end(), [&](auto a, auto b) { return slots_[a] > slots_[b] || (slots_[a] == slots_[b] && a < b); });
+      std::sort(node.begin(), node.end(), [&](auto a, auto b) {
+        return slots_[a] > slots_[b] || (slots_[a] == slots_[b] && a < b);
+      });
   }
 
-  /// `gain(row, rank)`: of the rank getting what rank `row` holds, at least 0; sums times the ranks below 2^62. The row of each rank.
+  /// `gain(row, rank)`: of the rank getting what rank `row` holds, at least 0; sums times the ranks
+  /// below 2^62. The row of each rank.
   template <class Gain>
   constexpr std::span<std::size_t const> operator()(Gain const& gain) {
     std::size_t const n = nodes_.size();
@@ -48,18 +55,22 @@ class rank_relabelling {
         for (std::size_t b = 0; b < alike.size(); ++b)
           node_gains_[a * alike.size() + b] = match(nodes_[alike[a]], nodes_[alike[b]], gain);
       auto const goes_to = better(between_nodes_, node_gains_, alike.size());
-      for (std::size_t a = 0; a < alike.size(); ++a) match(nodes_[alike[a]], nodes_[alike[goes_to[a]]], gain);
+      for (std::size_t a = 0; a < alike.size(); ++a)
+        match(nodes_[alike[a]], nodes_[alike[goes_to[a]]], gain);
     }
     return row_of_;
   }
 
  private:
   constexpr bool same_shape(std::span<std::size_t const> a, std::span<std::size_t const> b) const {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](auto x, auto y) { return slots_[x] == slots_[y]; });
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                      [&](auto x, auto y) { return slots_[x] == slots_[y]; });
   }
 
   /// The best assignment, or everything in its place where that is as good.
-  static constexpr std::vector<std::size_t> better(assignment& solver, std::span<std::int64_t const> gains, std::size_t n) {
+  static constexpr std::vector<std::size_t> better(assignment& solver,
+                                                   std::span<std::int64_t const> gains,
+                                                   std::size_t n) {
     std::vector<std::size_t> columns(n, 0);
     std::int64_t stay = 0, best = 0;
     for (std::size_t i = 0; i < n; ++i) {
@@ -74,14 +85,16 @@ class rank_relabelling {
 
   /// Deals the rows of `from` to the ranks of `to`, of the same shape; the gain.
   template <class Gain>
-  constexpr std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to, Gain const& gain) {
+  constexpr std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to,
+                               Gain const& gain) {
     std::int64_t sum = 0;
     for (std::size_t begin = 0, end = 0; begin < from.size(); begin = end) {
       while (end < from.size() && slots_[from[end]] == slots_[from[begin]]) ++end;
       std::size_t const n = end - begin;
       gains_.clear();
       for (std::size_t i = begin; i < end; ++i)
-        for (std::size_t k = begin; k < end; ++k) gains_.push_back(slots_[from[i]] == 0 ? 0 : gain(from[i], to[k]));
+        for (std::size_t k = begin; k < end; ++k)
+          gains_.push_back(slots_[from[i]] == 0 ? 0 : gain(from[i], to[k]));
       auto const goes_to = better(within_node_, gains_, n);
       for (std::size_t i = 0; i < n; ++i) {
         row_of_[to[begin + goes_to[i]]] = from[begin + i];

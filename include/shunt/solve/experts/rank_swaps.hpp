@@ -8,9 +8,11 @@
 
 namespace shunt {
 
-/// The experts that ranks hold, with swaps that relieve the fullest rank: the best swap of one of its experts with one of another rank,
-/// where there is none the best swap of two with two; no rank gets an expert twice. Ranks have their experts in order of share, so that
-/// the partners worth a look are found by two pointers: O(L (s_f + s_r)) a step for s_r slots of a rank. Made once, no allocation later.
+/// The experts that ranks hold, with swaps that relieve the fullest rank: the best swap of one of
+/// its experts with one of another rank, where there is none the best swap of two with two; no rank
+/// gets an expert twice. Ranks have their experts in order of share, so that the partners worth a
+/// look are found by two pointers: O(L (s_f + s_r)) a step for s_r slots of a rank. Made once, no
+/// allocation later.
 class rank_swaps {
  public:
   using load_type = std::int64_t;
@@ -22,9 +24,11 @@ class rank_swaps {
         end_(ranks_, 0),
         load_(ranks_, 0),
         has_(ranks_ * experts_, 0) {
-    for (std::size_t r = 0; r < ranks_; ++r) first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_per_rank[r]);
+    for (std::size_t r = 0; r < ranks_; ++r)
+      first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_per_rank[r]);
     held_.resize(first_[ranks_]);
-    for (auto const s : slots_per_rank) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
+    for (auto const s : slots_per_rank)
+      most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
     theirs_.reserve(most_slots_);
   }
 
@@ -38,22 +42,29 @@ class rank_swaps {
     load_[rank] += share;
     has_[rank * experts_ + expert] = 1;
   }
-  [[nodiscard]] constexpr std::span<std::size_t const> held() const { return held_; }  ///< rank by rank
+  [[nodiscard]] constexpr std::span<std::size_t const> held() const {
+    return held_;
+  }  ///< rank by rank
 
-  /// Swaps until the fullest rank has at most `enough` or can't be relieved; two with two only where it is within 1/512 of `best`. Every
-  /// slot was put. The load of the fullest rank; adds its visits of (rank, replica) pairs to `steps`.
-  constexpr load_type operator()(std::span<load_type const> share, load_type enough, load_type best, std::int64_t& steps) {
+  /// Swaps until the fullest rank has at most `enough` or can't be relieved; two with two only
+  /// where it is within 1/512 of `best`. Every slot was put. The load of the fullest rank; adds its
+  /// visits of (rank, replica) pairs to `steps`.
+  constexpr load_type operator()(std::span<load_type const> share, load_type enough, load_type best,
+                                 std::int64_t& steps) {
     share_ = share;
     steps_ = &steps;
     for (std::size_t r = 0; r < ranks_; ++r) sort_rank(r);
     for (;;) {
-      std::size_t const fullest = static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
+      std::size_t const fullest =
+          static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
       load_type const top = load_[fullest];
       if (top <= enough) return top;
       load_type least = top;
       std::size_t best_rank = ranks_, out = 0, in = 0;
-      auto const emptiest = static_cast<std::size_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());
-      for (std::size_t k = 0; k < ranks_; ++k) {  // the emptiest first: the best swap with it rules most others out
+      auto const emptiest =
+          static_cast<std::size_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());
+      for (std::size_t k = 0; k < ranks_;
+           ++k) {  // the emptiest first: the best swap with it rules most others out
         std::size_t const q = k == 0 ? emptiest : k <= emptiest ? k - 1 : k;
         load_type const gap = top - load_[q];
         if (gap <= 1 || top - gap / 2 >= least) continue;
@@ -75,7 +86,8 @@ class rank_swaps {
             }
           }
         }
-        *steps_ += static_cast<std::int64_t>(first_[fullest + 1] - first_[fullest] + first_[q + 1] - first_[q]);
+        *steps_ += static_cast<std::int64_t>(first_[fullest + 1] - first_[fullest] + first_[q + 1] -
+                                             first_[q]);
       }
       if (best_rank != ranks_)
         swap(fullest, out, best_rank, in);
@@ -85,7 +97,8 @@ class rank_swaps {
   }
 
  private:
-  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where none relieves it.
+  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where
+  /// none relieves it.
   constexpr bool swap_two(std::size_t fullest) {
     struct pair {
       std::size_t rank, out[2], in[2];
@@ -153,7 +166,8 @@ class rank_swaps {
   std::size_t experts_, ranks_, most_slots_ = 0;
   std::span<load_type const> share_{};
   std::int64_t* steps_ = nullptr;
-  std::vector<std::size_t> first_, end_, held_{}, theirs_{};  ///< held_: experts of a rank by descending share
+  std::vector<std::size_t> first_, end_, held_{},
+      theirs_{};  ///< held_: experts of a rank by descending share
   std::vector<load_type> load_;
   std::vector<char> has_;  ///< ranks x experts
 };

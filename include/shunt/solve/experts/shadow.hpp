@@ -21,33 +21,43 @@
 
 namespace shunt {
 
-/// What sending an expert's weights to all ranks costs, in tokens that a rank could receive and compute in that time: with H numbers of
-/// a token, an expert of two H x alpha H matrices and b bytes a number, broadcasting takes 2 alpha H^2 b / bandwidth, and a token
-/// 3 x 4 alpha H^2 / throughput (forward, and twice that backward) + 4 H b / bandwidth (there and back, forward and backward).
-/// FasterMoE (PPoPP 2022, section 4.2). Bandwidth in bytes, throughput in floating-point operations a second.
-[[nodiscard]] constexpr double shadow_cost(double hidden, double alpha, double bytes, double bandwidth, double throughput) {
+/// What sending an expert's weights to all ranks costs, in tokens that a rank could receive and
+/// compute in that time: with H numbers of a token, an expert of two H x alpha H matrices and b
+/// bytes a number, broadcasting takes 2 alpha H^2 b / bandwidth, and a token 3 x 4 alpha H^2 /
+/// throughput (forward, and twice that backward) + 4 H b / bandwidth (there and back, forward and
+/// backward). FasterMoE (PPoPP 2022, section 4.2). Bandwidth in bytes, throughput in floating-point
+/// operations a second.
+[[nodiscard]] constexpr double shadow_cost(double hidden, double alpha, double bytes,
+                                           double bandwidth, double throughput) {
   double const weights = 2 * alpha * hidden * hidden * bytes / bandwidth;
   return weights / (3 * 4 * alpha * hidden * hidden / throughput + 4 * hidden * bytes / bandwidth);
 }
 
-/// FasterMoE's dynamic shadowing (He et al., PPoPP 2022): every expert has one home that never changes; the hottest are sent to all ranks
-/// for one iteration where that pays.
+/// FasterMoE's dynamic shadowing (He et al., PPoPP 2022): every expert has one home that never
+/// changes; the hottest are sent to all ranks for one iteration where that pays.
 ///
-/// Homes are dealt in order of experts, evenly over live ranks as far as their slots go. Shadows take a slot on every rank but the home. With k
-/// shadows a layer takes T(k) = max over ranks of tokens + k x broadcast_cost, in tokens; experts are added hottest first (ties: lowest
-/// index) while T falls, and while every rank has a free slot. Slots that nobody needs hold a further instance of the rank's coldest home,
-/// whose tokens stay on that rank; where all its homes are shadows, of the coldest of those.
+/// Homes are dealt in order of experts, evenly over live ranks as far as their slots go. Shadows
+/// take a slot on every rank but the home. With k shadows a layer takes T(k) = max over ranks of
+/// tokens + k x broadcast_cost, in tokens; experts are added hottest first (ties: lowest index)
+/// while T falls, and while every rank has a free slot. Slots that nobody needs hold a further
+/// instance of the rank's coldest home, whose tokens stay on that rank; where all its homes are
+/// shadows, of the coldest of those.
 ///
-/// All or nothing: an expert has one host or all of them. O(E log E + shadows (E + N)) a layer. Objective: max/mean load without the
-/// broadcasts. Infeasible: fewer slots than experts. Throws what validate throws, and invalid_problem("broadcast_cost") below 0.
+/// All or nothing: an expert has one host or all of them. O(E log E + shadows (E + N)) a layer.
+/// Objective: max/mean load without the broadcasts. Infeasible: fewer slots than experts. Throws
+/// what validate throws, and invalid_problem("broadcast_cost") below 0.
 struct shadow {
   static constexpr std::string_view name = "shadow";
 
-  std::int64_t broadcast_cost = 236;  ///< tokens; shadow_cost of H = 1024, alpha = 4, half precision, 12.5 GB/s and 10 Tflop/s
+  std::int64_t broadcast_cost = 236;  ///< tokens; shadow_cost of H = 1024, alpha = 4, half
+                                      ///< precision, 12.5 GB/s and 10 Tflop/s
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem) const {
     validate(problem);
-    if (broadcast_cost < 0) throw invalid_problem("broadcast_cost", "must be at least 0, is " + std::to_string(broadcast_cost));
+    if (broadcast_cost < 0)
+      throw invalid_problem("broadcast_cost",
+                            "must be at least 0, is " + std::to_string(broadcast_cost));
     auto answer = unplaced(problem);
     if (!answer.has_plan()) return answer;
     auto const homes = homes_of(problem);
@@ -55,7 +65,9 @@ struct shadow {
     for (layer_id l : ids<layer_id>(problem.layers)) {
       auto const loads = problem.loads_of(l);
       std::iota(order.begin(), order.end(), std::size_t{0});
-      std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return loads[a] > loads[b] || (loads[a] == loads[b] && a < b); });
+      std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return loads[a] > loads[b] || (loads[a] == loads[b] && a < b);
+      });
       fill(problem, homes, order, shadows(problem, homes, order, loads), answer.plan.layer(l));
     }
     return rated(problem, std::move(answer.plan));
@@ -73,12 +85,14 @@ struct shadow {
           ++e;
         }
     std::vector<std::size_t> homes;
-    for (std::size_t r = 0; r < slots.size(); ++r) homes.insert(homes.end(), static_cast<std::size_t>(count[r]), r);
+    for (std::size_t r = 0; r < slots.size(); ++r)
+      homes.insert(homes.end(), static_cast<std::size_t>(count[r]), r);
     return homes;
   }
 
   /// How many of `order` pay.
-  constexpr std::size_t shadows(expert_layers const& problem, std::span<std::size_t const> homes, std::span<std::size_t const> order,
+  constexpr std::size_t shadows(expert_layers const& problem, std::span<std::size_t const> homes,
+                                std::span<std::size_t const> order,
                                 std::span<std::int64_t const> loads) const {
     std::vector<std::int64_t> tokens(problem.slots_per_rank.size(), 0);
     std::vector<std::int32_t> free(problem.slots_per_rank.begin(), problem.slots_per_rank.end());
@@ -88,33 +102,38 @@ struct shadow {
       tokens[homes[e]] += loads[e];
       --free[homes[e]];
     }
-    auto const most = [&](std::int64_t shared, std::int64_t k) {  // of all ranks; live x T(k), for shares are no whole numbers
-      std::int64_t const fullest = *std::max_element(tokens.begin(), tokens.end());
-      auto const sent = checked_multiply(k, broadcast_cost);
-      auto const cost = sent ? checked_add(fullest, *sent) : std::nullopt;
-      auto const all = cost ? checked_multiply(*cost, live) : std::nullopt;
-      auto const sum = all ? checked_add(*all, shared) : std::nullopt;
-      return sum ? *sum : std::numeric_limits<std::int64_t>::max();
-    };
+    auto const most =
+        [&](std::int64_t shared,
+            std::int64_t k) {  // of all ranks; live x T(k), for shares are no whole numbers
+          std::int64_t const fullest = *std::max_element(tokens.begin(), tokens.end());
+          auto const sent = checked_multiply(k, broadcast_cost);
+          auto const cost = sent ? checked_add(fullest, *sent) : std::nullopt;
+          auto const all = cost ? checked_multiply(*cost, live) : std::nullopt;
+          auto const sum = all ? checked_add(*all, shared) : std::nullopt;
+          return sum ? *sum : std::numeric_limits<std::int64_t>::max();
+        };
     std::int64_t shared = 0, best = most(0, 0);
     std::size_t k = 0;
     for (; live > 1 && k < order.size(); ++k) {
       std::size_t const e = order[k];
       bool room = true;
-      for (std::size_t r = 0; r < free.size(); ++r) room = room && (problem.slots_per_rank[r] == 0 || r == homes[e] || free[r] > 0);
+      for (std::size_t r = 0; r < free.size(); ++r)
+        room = room && (problem.slots_per_rank[r] == 0 || r == homes[e] || free[r] > 0);
       if (!room) break;
       tokens[homes[e]] -= loads[e];
       shared += loads[e];
       auto const now = most(shared, static_cast<std::int64_t>(k) + 1);
       if (now >= best) break;
       best = now;
-      for (std::size_t r = 0; r < free.size(); ++r) free[r] -= problem.slots_per_rank[r] > 0 && r != homes[e];
+      for (std::size_t r = 0; r < free.size(); ++r)
+        free[r] -= problem.slots_per_rank[r] > 0 && r != homes[e];
     }
     return k;
   }
 
-  static constexpr void fill(expert_layers const& problem, std::span<std::size_t const> homes, std::span<std::size_t const> order,
-                             std::size_t shadows, std::span<expert_id> placed) {
+  static constexpr void fill(expert_layers const& problem, std::span<std::size_t const> homes,
+                             std::span<std::size_t const> order, std::size_t shadows,
+                             std::span<expert_id> placed) {
     std::size_t at = 0;
     for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r) {
       std::size_t const end = at + static_cast<std::size_t>(problem.slots_per_rank[r]);

@@ -21,14 +21,17 @@ namespace shunt {
 
 namespace detail {
 
-/// tokens[l][k]: what layer l costs with k slots beyond one an expert, or `unknown`. How many each layer gets so that the sum
-/// is least and at most `spare` are given; of equal sums one with the fewest slots. Needs an answer to exist. O(spare x entries).
+/// tokens[l][k]: what layer l costs with k slots beyond one an expert, or `unknown`. How many each
+/// layer gets so that the sum is least and at most `spare` are given; of equal sums one with the
+/// fewest slots. Needs an answer to exist. O(spare x entries).
 inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max();
-[[nodiscard]] constexpr std::vector<std::int64_t> least_sum(std::span<std::vector<std::int64_t> const> tokens, std::int64_t spare) {
+[[nodiscard]] constexpr std::vector<std::int64_t> least_sum(
+    std::span<std::vector<std::int64_t> const> tokens, std::int64_t spare) {
   std::size_t useful = 0;
   for (auto const& t : tokens) useful += t.size() - 1;
   auto const width = std::min(useful, static_cast<std::size_t>(spare)) + 1;
-  std::vector<std::int64_t> best(width, 0), next(width, 0);  // of the layers so far, with at most so many slots
+  std::vector<std::int64_t> best(width, 0),
+      next(width, 0);  // of the layers so far, with at most so many slots
   std::vector<std::int32_t> chosen(tokens.size() * width, 0);
   for (std::size_t l = 0; l < tokens.size(); ++l) {
     std::fill(next.begin(), next.end(), unknown);
@@ -54,8 +57,10 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
   return more;
 }
 
-/// E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to what is left of their memory.
-[[nodiscard]] constexpr layer_slots deal_layers(std::int32_t experts, std::vector<std::int64_t> left,
+/// E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to what is left of
+/// their memory.
+[[nodiscard]] constexpr layer_slots deal_layers(std::int32_t experts,
+                                                std::vector<std::int64_t> left,
                                                 std::span<std::int64_t const> more) {
   layer_slots plan{.ranks = static_cast<std::int32_t>(left.size())};
   std::int64_t all = std::accumulate(left.begin(), left.end(), std::int64_t{0});
@@ -82,24 +87,32 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
 
 }  // namespace detail
 
-/// Which layers deserve replicas: the memory of a rank holds the experts of all layers, and a slot that one layer doesn't need helps another
-/// (CRAFT, arXiv 2603.28768). Given M_r slots of rank r for all layers together, S_l slots for layer l with sum at most the sum of M_r, so
-/// that the sum over layers of the fullest rank's tokens is least: layers follow one another, and each waits for its fullest rank.
+/// Which layers deserve replicas: the memory of a rank holds the experts of all layers, and a slot
+/// that one layer doesn't need helps another (CRAFT, arXiv 2603.28768). Given M_r slots of rank r
+/// for all layers together, S_l slots for layer l with sum at most the sum of M_r, so that the sum
+/// over layers of the fullest rank's tokens is least: layers follow one another, and each waits for
+/// its fullest rank.
 ///
-/// What a layer needs at least is fullest_rank_bounds, b_l(S_l): the certificate's function, a falling staircase that isn't convex, so that
-/// marginal gains alone may miss the best. A dynamic program over the steps of all stairs is exact: O(layers^2 x L^2) at most for L live
-/// ranks. The slots that are left (more of them lower no bound) go one by one to the layer with the largest share w_e / c_e: a placement by
-/// descending shares is at most that above the mean (Graham 1969), which is what the bound doesn't see. Then ranks get their part of each
-/// S_l in proportion to what they have left, rounded by the largest remainder, so that all sums are exact.
+/// What a layer needs at least is fullest_rank_bounds, b_l(S_l): the certificate's function, a
+/// falling staircase that isn't convex, so that marginal gains alone may miss the best. A dynamic
+/// program over the steps of all stairs is exact: O(layers^2 x L^2) at most for L live ranks. The
+/// slots that are left (more of them lower no bound) go one by one to the layer with the largest
+/// share w_e / c_e: a placement by descending shares is at most that above the mean (Graham 1969),
+/// which is what the bound doesn't see. Then ranks get their part of each S_l in proportion to what
+/// they have left, rounded by the largest remainder, so that all sums are exact.
 ///
-/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one, and no placement of them has a lower sum where
-/// ranks have whole tokens (a share that doesn't divide is up to one token a layer below). The plan says slots alone; `place_layers` asks a
-/// solver for the placements. The previous placement is not looked at. Infeasible: fewer slots than experts x layers. Throws what validate throws, and invalid_problem("memory") where it isn't one number a rank, at least 0, for 31 bits, or
+/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one, and no
+/// placement of them has a lower sum where ranks have whole tokens (a share that doesn't divide is
+/// up to one token a layer below). The plan says slots alone; `place_layers` asks a solver for the
+/// placements. The previous placement is not looked at. Infeasible: fewer slots than experts x
+/// layers. Throws what validate throws, and invalid_problem("memory") where it isn't one number a
+/// rank, at least 0, for 31 bits, or
 /// ("loads") where the layers add up beyond 63 bits.
 struct slot_budget {
   static constexpr std::string_view name = "slot_budget";
 
-  std::vector<std::int32_t> memory{};  ///< slots of each rank for all layers together; empty: slots_per_rank times the layers
+  std::vector<std::int32_t> memory{};  ///< slots of each rank for all layers together; empty:
+                                       ///< slots_per_rank times the layers
 
   [[nodiscard]] constexpr solution<layer_slots> operator()(expert_layers const& problem) const {
     validate(problem);
@@ -109,14 +122,17 @@ struct slot_budget {
     solution<layer_slots> answer;
     if (spare < 0) {
       answer.status = status::infeasible;
-      answer.reason = "memory: " + std::to_string(all) + " slots for " + std::to_string(problem.layers) + " layers x " +
+      answer.reason = "memory: " + std::to_string(all) + " slots for " +
+                      std::to_string(problem.layers) + " layers x " +
                       std::to_string(problem.experts) + " experts";
       return answer;
     }
-    auto const live = static_cast<std::int32_t>(std::count_if(memory_of.begin(), memory_of.end(), [](auto m) { return m > 0; }));
+    auto const live = static_cast<std::int32_t>(
+        std::count_if(memory_of.begin(), memory_of.end(), [](auto m) { return m > 0; }));
     std::vector<std::vector<std::int64_t>> bounds;
     for (layer_id l : ids<layer_id>(problem.layers))
-      bounds.push_back(fullest_rank_bounds(problem.loads_of(l), std::min(problem.experts + spare, most_slots), live));
+      bounds.push_back(fullest_rank_bounds(problem.loads_of(l),
+                                           std::min(problem.experts + spare, most_slots), live));
     std::int64_t most = 0;
     for (auto const& b : bounds) {
       auto const all_of_them = checked_add(most, b[0]);
@@ -125,8 +141,10 @@ struct slot_budget {
     }
     auto more = detail::least_sum(bounds, spare);
     std::int64_t sum = 0;
-    for (std::size_t l = 0; l < bounds.size(); ++l) sum += bounds[l][static_cast<std::size_t>(more[l])];
-    give_the_rest(problem, live, spare - std::accumulate(more.begin(), more.end(), std::int64_t{0}), more);
+    for (std::size_t l = 0; l < bounds.size(); ++l)
+      sum += bounds[l][static_cast<std::size_t>(more[l])];
+    give_the_rest(problem, live, spare - std::accumulate(more.begin(), more.end(), std::int64_t{0}),
+                  more);
     answer.plan = detail::deal_layers(problem.experts, memory_of, more);
     answer.objective = answer.lower_bound = static_cast<double>(sum);
     answer.status = status::optimal;
@@ -134,29 +152,39 @@ struct slot_budget {
   }
 
   /// M_r. Throws invalid_problem("memory").
-  [[nodiscard]] constexpr std::vector<std::int64_t> slots_of_ranks(expert_layers const& problem) const {
+  [[nodiscard]] constexpr std::vector<std::int64_t> slots_of_ranks(
+      expert_layers const& problem) const {
     std::vector<std::int64_t> each;
     if (!memory.empty() && memory.size() != problem.slots_per_rank.size())
-      throw invalid_problem("memory", "has " + std::to_string(memory.size()) + " values for " + std::to_string(problem.ranks()) + " ranks");
+      throw invalid_problem("memory", "has " + std::to_string(memory.size()) + " values for " +
+                                          std::to_string(problem.ranks()) + " ranks");
     for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r) {
-      each.push_back(memory.empty() ? std::int64_t{problem.slots_per_rank[r]} * problem.layers : memory[r]);
-      if (each.back() < 0) throw invalid_problem("memory[" + std::to_string(r) + "]", "must be at least 0, is " + std::to_string(memory[r]));
+      each.push_back(memory.empty() ? std::int64_t{problem.slots_per_rank[r]} * problem.layers
+                                    : memory[r]);
+      if (each.back() < 0)
+        throw invalid_problem("memory[" + std::to_string(r) + "]",
+                              "must be at least 0, is " + std::to_string(memory[r]));
     }
-    if (std::accumulate(each.begin(), each.end(), std::int64_t{0}) > most_slots) throw invalid_problem("memory", "adds up beyond 31 bits");
+    if (std::accumulate(each.begin(), each.end(), std::int64_t{0}) > most_slots)
+      throw invalid_problem("memory", "adds up beyond 31 bits");
     return each;
   }
 
  private:
   static constexpr std::int64_t most_slots = (std::int64_t{1} << 31) - 1;
 
-  /// `rest` slots to the layers with the largest shares, while an expert has fewer replicas than there are ranks.
-  static constexpr void give_the_rest(expert_layers const& problem, std::int32_t live, std::int64_t rest, std::vector<std::int64_t>& more) {
+  /// `rest` slots to the layers with the largest shares, while an expert has fewer replicas than
+  /// there are ranks.
+  static constexpr void give_the_rest(expert_layers const& problem, std::int32_t live,
+                                      std::int64_t rest, std::vector<std::int64_t>& more) {
     struct entry {
       double share;  ///< w_e / c_e
       std::size_t layer;
       std::int64_t load;
       std::int32_t copies;
-      constexpr bool operator<(entry const& other) const { return share < other.share || (share == other.share && layer > other.layer); }
+      constexpr bool operator<(entry const& other) const {
+        return share < other.share || (share == other.share && layer > other.layer);
+      }
     };
     std::vector<entry> heap, one;
     auto const raise = [](std::vector<entry>& entries) {
@@ -167,7 +195,8 @@ struct slot_budget {
     };
     for (layer_id l : ids<layer_id>(problem.layers)) {
       one.clear();
-      for (auto const load : problem.loads_of(l)) one.push_back({static_cast<double>(load), l.index(), load, 1});
+      for (auto const load : problem.loads_of(l))
+        one.push_back({static_cast<double>(load), l.index(), load, 1});
       std::make_heap(one.begin(), one.end());
       for (std::int64_t k = 0; k < more[l.index()]; ++k) raise(one);
       heap.insert(heap.end(), one.begin(), one.end());
@@ -187,12 +216,14 @@ struct slot_budget {
 };
 static_assert(solver_for<slot_budget, expert_layers>);
 
-/// Each layer placed by a solver in the slots it was dealt. What a solver says of a layer, infeasible included, stands in its solution.
+/// Each layer placed by a solver in the slots it was dealt. What a solver says of a layer,
+/// infeasible included, stands in its solution.
 template <solver_for<expert_layers> Solver>
-[[nodiscard]] constexpr std::vector<solution<expert_placement>> place_layers(expert_layers const& problem, layer_slots const& dealt,
-                                                                             Solver const& solver) {
+[[nodiscard]] constexpr std::vector<solution<expert_placement>> place_layers(
+    expert_layers const& problem, layer_slots const& dealt, Solver const& solver) {
   std::vector<solution<expert_placement>> placed;
-  for (layer_id l : ids<layer_id>(problem.layers)) placed.push_back(solver(layer_of(problem, dealt, l)));
+  for (layer_id l : ids<layer_id>(problem.layers))
+    placed.push_back(solver(layer_of(problem, dealt, l)));
   return placed;
 }
 

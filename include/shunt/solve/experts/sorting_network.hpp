@@ -5,8 +5,9 @@
 
 namespace shunt::detail {
 
-/// Sorts without a branch on the keys: Batcher's odd-even merge sort (1968), its comparisons laid out by the compiler. For short lists
-/// whose order can't be guessed, where a mispredicted branch costs more than the comparisons it saves. Width is a power of two.
+/// Sorts without a branch on the keys: Batcher's odd-even merge sort (1968), its comparisons laid
+/// out by the compiler. For short lists whose order can't be guessed, where a mispredicted branch
+/// costs more than the comparisons it saves. Width is a power of two.
 template <std::size_t Width>
 struct sorting_network {
   static_assert(Width > 0 && (Width & (Width - 1)) == 0);
@@ -35,14 +36,16 @@ struct sorting_network {
     if constexpr (2 * Apart < Width) {
       merge<2 * Apart>(keys);
       merge<2 * Apart>(keys + Apart);
-      for (std::size_t i = Apart; i + Apart < Width; i += 2 * Apart) order(keys[i], keys[i + Apart]);
+      for (std::size_t i = Apart; i + Apart < Width; i += 2 * Apart)
+        order(keys[i], keys[i + Apart]);
     } else {
       order(keys[0], keys[Apart]);
     }
   }
 };
 
-/// Keys sorted, by a network up to 64. They are followed by room up to the next power of two, which is filled with the largest key.
+/// Keys sorted, by a network up to 64. They are followed by room up to the next power of two, which
+/// is filled with the largest key.
 constexpr void sort_keys(std::uint64_t* keys, std::size_t n) {
   auto const by = [&]<std::size_t Width>(sorting_network<Width>) {
     for (std::size_t i = n; i < Width; ++i) keys[i] = ~std::uint64_t{0};

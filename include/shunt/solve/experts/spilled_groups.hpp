@@ -20,28 +20,36 @@
 
 namespace shunt {
 
-/// Groups of experts on one node each, but where a node's tokens are what limits the balance, a few replicas of its experts spill over to
-/// other nodes: at most `limit` slots of a layer, as spilled_replicas counts them, beyond those of `first` (which fills nodes that get no
-/// group with copies of anything). Whole groups can't be packed better than the node with
-/// the most tokens allows (EPLB's hierarchical policy stands at that floor); only this goes below it.
+/// Groups of experts on one node each, but where a node's tokens are what limits the balance, a few
+/// replicas of its experts spill over to other nodes: at most `limit` slots of a layer, as
+/// spilled_replicas counts them, beyond those of `first` (which fills nodes that get no group with
+/// copies of anything). Whole groups can't be packed better than the node with the most tokens
+/// allows (EPLB's hierarchical policy stands at that floor); only this goes below it.
 ///
-/// Starts from `first` with groups kept and goes on by changes that relieve the fullest rank: a slot given to another expert or two slots
-/// swapped, where no rank gets fuller than that one, no expert is on a rank twice, and the sum of squared rank loads becomes least, which must
-/// fall. Changes that spill nothing come first; one more replica spills where none of these is left. If what `first` finds without groups
-/// happens to spill no more than the limit, the better one stands. Never worse than `first`.
+/// Starts from `first` with groups kept and goes on by changes that relieve the fullest rank: a
+/// slot given to another expert or two slots swapped, where no rank gets fuller than that one, no
+/// expert is on a rank twice, and the sum of squared rank loads becomes least, which must fall.
+/// Changes that spill nothing come first; one more replica spills where none of these is left. If
+/// what `first` finds without groups happens to spill no more than the limit, the better one
+/// stands. Never worse than `first`.
 ///
-/// O(S s R + s E R) a change for S slots on R ranks of s, some S changes. Without groups or with one node it is `first`. Objective and bound
-/// as for every placement. Infeasible as `first`. Throws what validate and `first` throw, and invalid_problem("limit") below 0.
+/// O(S s R + s E R) a change for S slots on R ranks of s, some S changes. Without groups or with
+/// one node it is `first`. Objective and bound as for every placement. Infeasible as `first`.
+/// Throws what validate and `first` throw, and invalid_problem("limit") below 0.
 struct spilled_groups {
   static constexpr std::string_view name = "spilled_groups";
 
-  std::int32_t limit = 8;  ///< replicas of a layer away from their group's node, more than `first` has there; 0: none, as `first`
+  std::int32_t limit = 8;  ///< replicas of a layer away from their group's node, more than `first`
+                           ///< has there; 0: none, as `first`
   balanced first{};
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(expert_layers const& problem) const {
-    if (limit < 0) throw invalid_problem("limit", "must be at least 0, is " + std::to_string(limit));
+  [[nodiscard]] constexpr solution<expert_placement> operator()(
+      expert_layers const& problem) const {
+    if (limit < 0)
+      throw invalid_problem("limit", "must be at least 0, is " + std::to_string(limit));
     auto answer = first(problem);
-    if (!answer.has_plan() || limit == 0 || problem.groups == 0 || problem.nodes() == 1) return answer;
+    if (!answer.has_plan() || limit == 0 || problem.groups == 0 || problem.nodes() == 1)
+      return answer;
     auto free = problem;
     free.groups = 0;
     auto const everywhere = first(free);
@@ -51,12 +59,13 @@ struct spilled_groups {
       auto const slots = answer.plan.layer(l);
       state.place(problem, answer.plan, l);
       std::int32_t const most = spilled_replicas(problem, answer.plan, l) + limit;
-      while (state.relieve(0) || state.relieve(most)) {
-      }
+      while (state.relieve(0) || state.relieve(most)) {}
       auto tried = everywhere.plan;
       for (bool const searched : {true, false}) {
         if (searched) std::copy(state.slots().begin(), state.slots().end(), tried.layer(l).begin());
-        if (!searched) std::copy(everywhere.plan.layer(l).begin(), everywhere.plan.layer(l).end(), tried.layer(l).begin());
+        if (!searched)
+          std::copy(everywhere.plan.layer(l).begin(), everywhere.plan.layer(l).end(),
+                    tried.layer(l).begin());
         double const now = max_over_mean(problem.loads_of(l), tried, l);
         if (now >= least || spilled_replicas(problem, tried, l) > most) continue;
         least = now;
@@ -67,7 +76,8 @@ struct spilled_groups {
   }
 
  private:
-  /// One layer; loads are scaled so that all its tokens are below 2^31, and squares of rank loads add up in 64 bits.
+  /// One layer; loads are scaled so that all its tokens are below 2^31, and squares of rank loads
+  /// add up in 64 bits.
   class layer_state {
    public:
     constexpr explicit layer_state(expert_layers const& problem)
@@ -88,12 +98,15 @@ struct spilled_groups {
     constexpr void place(expert_layers const& problem, expert_placement const& plan, layer_id l) {
       auto const homes = group_homes(problem, plan, l);
       home_.clear();
-      for (std::size_t g = 0; g < homes.size(); ++g) home_.insert(home_.end(), static_cast<std::size_t>(sizes_[g]), homes[g]);
+      for (std::size_t g = 0; g < homes.size(); ++g)
+        home_.insert(home_.end(), static_cast<std::size_t>(sizes_[g]), homes[g]);
       auto const loads = problem.loads_of(l);
       std::int64_t total = 0;
       for (auto const w : loads) total += w;
-      int const shift = total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
-      for (std::size_t e = 0; e < experts_; ++e) weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+      int const shift =
+          total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
+      for (std::size_t e = 0; e < experts_; ++e)
+        weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
       slots_.assign(plan.layer(l).begin(), plan.layer(l).end());
       std::fill(copies_.begin(), copies_.end(), 0);
       std::fill(has_.begin(), has_.end(), 0);
@@ -109,10 +122,12 @@ struct spilled_groups {
 
     [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
 
-    /// Makes the best change after which at most `most` replicas are spilled, or no more than now; false where there is none.
+    /// Makes the best change after which at most `most` replicas are spilled, or no more than now;
+    /// false where there is none.
     constexpr bool relieve(std::int32_t most) {
       if (changes_ >= 8 * slots_.size()) return false;
-      auto const fullest = static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
+      auto const fullest =
+          static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
       best_ = {.squares = squares(load_), .slot = slots_.size()};
       for (std::size_t s = 0; s < slots_.size(); ++s) {
         std::size_t const r = rank_of_[s], a = slots_[s].index();
@@ -142,36 +157,48 @@ struct spilled_groups {
       bool swaps = false;
     };
 
-    constexpr std::int32_t away(std::size_t e, std::size_t rank) const { return home_[e] != node_of_[rank]; }
+    constexpr std::int32_t away(std::size_t e, std::size_t rank) const {
+      return home_[e] != node_of_[rank];
+    }
     constexpr std::size_t first_of(std::size_t rank) const {
-      return static_cast<std::size_t>(std::lower_bound(rank_of_.begin(), rank_of_.end(), rank) - rank_of_.begin());
+      return static_cast<std::size_t>(std::lower_bound(rank_of_.begin(), rank_of_.end(), rank) -
+                                      rank_of_.begin());
     }
     static constexpr std::int64_t squares(std::span<std::int64_t const> loads) {
       std::int64_t sum = 0;
       for (auto const x : loads) sum += x * x;
       return sum;
     }
-    constexpr bool allowed(std::int32_t more, std::int32_t most) const { return more <= 0 || spilled_ + more <= most; }
-
-    constexpr void consider_gift(std::size_t s, std::size_t b, std::size_t fullest, std::int32_t most) {
-      std::size_t const a = slots_[s].index(), r = rank_of_[s];
-      if (copies_[a] == 1 || !allowed(away(b, r) - away(a, r), most)) return;
-      std::int64_t const old_a = weight_[a] / copies_[a], new_a = weight_[a] / (copies_[a] - 1), old_b = weight_[b] / copies_[b],
-                         new_b = weight_[b] / (copies_[b] + 1);
-      auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
-      for (std::size_t q = 0; q < ranks_; ++q) after_[q] = load_[q] + has_a[q] * (new_a - old_a) + has_b[q] * (new_b - old_b);
-      after_[r] += new_b - new_a;
-      if (after_[fullest] >= load_[fullest] || *std::max_element(after_.begin(), after_.end()) > load_[fullest]) return;
-      if (std::int64_t const sum = squares(after_); sum < best_.squares) best_ = {.squares = sum, .slot = s, .other = b, .swaps = false};
+    constexpr bool allowed(std::int32_t more, std::int32_t most) const {
+      return more <= 0 || spilled_ + more <= most;
     }
 
-    constexpr void consider_swap(std::size_t s, std::size_t t, std::size_t fullest, std::int32_t most) {
+    constexpr void consider_gift(std::size_t s, std::size_t b, std::size_t fullest,
+                                 std::int32_t most) {
+      std::size_t const a = slots_[s].index(), r = rank_of_[s];
+      if (copies_[a] == 1 || !allowed(away(b, r) - away(a, r), most)) return;
+      std::int64_t const old_a = weight_[a] / copies_[a], new_a = weight_[a] / (copies_[a] - 1),
+                         old_b = weight_[b] / copies_[b], new_b = weight_[b] / (copies_[b] + 1);
+      auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
+      for (std::size_t q = 0; q < ranks_; ++q)
+        after_[q] = load_[q] + has_a[q] * (new_a - old_a) + has_b[q] * (new_b - old_b);
+      after_[r] += new_b - new_a;
+      if (after_[fullest] >= load_[fullest] ||
+          *std::max_element(after_.begin(), after_.end()) > load_[fullest])
+        return;
+      if (std::int64_t const sum = squares(after_); sum < best_.squares)
+        best_ = {.squares = sum, .slot = s, .other = b, .swaps = false};
+    }
+
+    constexpr void consider_swap(std::size_t s, std::size_t t, std::size_t fullest,
+                                 std::int32_t most) {
       std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s];
       if (!allowed(away(a, fullest) + away(b, r) - away(a, r) - away(b, fullest), most)) return;
       std::int64_t const d = weight_[b] / copies_[b] - weight_[a] / copies_[a];
       std::int64_t const here = load_[fullest] - d, there = load_[r] + d;
       if (d <= 0 || there > load_[fullest]) return;
-      std::int64_t const sum = squares(load_) + here * here + there * there - load_[fullest] * load_[fullest] - load_[r] * load_[r];
+      std::int64_t const sum = squares(load_) + here * here + there * there -
+                               load_[fullest] * load_[fullest] - load_[r] * load_[r];
       if (sum < best_.squares) best_ = {.squares = sum, .slot = s, .other = t, .swaps = true};
     }
 
@@ -188,7 +215,8 @@ struct spilled_groups {
 
     constexpr void add_up() {
       std::fill(load_.begin(), load_.end(), 0);
-      for (std::size_t s = 0; s < slots_.size(); ++s) load_[rank_of_[s]] += weight_[slots_[s].index()] / copies_[slots_[s].index()];
+      for (std::size_t s = 0; s < slots_.size(); ++s)
+        load_[rank_of_[s]] += weight_[slots_[s].index()] / copies_[slots_[s].index()];
     }
 
     std::size_t experts_, ranks_;

@@ -7,13 +7,16 @@
 
 namespace shunt {
 
-/// Replica counts and ranks for the experts with the largest loads of a layer, such that no rank has more than a threshold T: depth first
-/// over experts in descending order of load w, counts c in ascending order from ceil(w / T), ranks from the fullest on which the share
-/// w / c still fits. Ranks alike in load and free slots are told apart by their number alone. A branch ends where the ranks without free
-/// slots waste more than L T - W, or where the roomiest ranks, one a replica that may still come, don't hold what is left.
+/// Replica counts and ranks for the experts with the largest loads of a layer, such that no rank
+/// has more than a threshold T: depth first over experts in descending order of load w, counts c in
+/// ascending order from ceil(w / T), ranks from the fullest on which the share w / c still fits.
+/// Ranks alike in load and free slots are told apart by their number alone. A branch ends where the
+/// ranks without free slots waste more than L T - W, or where the roomiest ranks, one a replica
+/// that may still come, don't hold what is left.
 ///
-/// Exponential, but where few experts have most of the load some hundred nodes settle most thresholds, and a search that skips some choices
-/// at random, started over and over, most others (Gomes, Selman and Kautz 1998). Made once for the slots of the live ranks, asked without
+/// Exponential, but where few experts have most of the load some hundred nodes settle most
+/// thresholds, and a search that skips some choices at random, started over and over, most others
+/// (Gomes, Selman and Kautz 1998). Made once for the slots of the live ranks, asked without
 /// allocating once it has seen as many experts. Weights below 2^31.
 class threshold_packing {
  public:
@@ -23,13 +26,15 @@ class threshold_packing {
   constexpr explicit threshold_packing(std::span<std::int32_t const> slots_per_rank)
       : slots_of_(slots_per_rank.begin(), slots_per_rank.end()) {}
 
-  /// Experts with `weights`, descending, are placed, with `spare` replicas more than experts at most; the `others`, with the load `rest`,
-  /// are not, but keep a slot each. The threshold is at least 1. Each packing is shown to leaf(packing), which says whether it will do; skip()
-  /// says whether to pass over a choice. False where none did before `steps` reached `effort`; exhausted() then says whether there is none,
-  /// of those not passed over.
+  /// Experts with `weights`, descending, are placed, with `spare` replicas more than experts at
+  /// most; the `others`, with the load `rest`, are not, but keep a slot each. The threshold is at
+  /// least 1. Each packing is shown to leaf(packing), which says whether it will do; skip() says
+  /// whether to pass over a choice. False where none did before `steps` reached `effort`;
+  /// exhausted() then says whether there is none, of those not passed over.
   template <class Leaf, class Skip>
-  constexpr bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others, std::size_t spare, load_type threshold,
-                            std::int64_t& steps, std::int64_t effort, Leaf const& leaf, Skip const& skip) {
+  constexpr bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
+                            std::size_t spare, load_type threshold, std::int64_t& steps,
+                            std::int64_t effort, Leaf const& leaf, Skip const& skip) {
     weights_ = weights;
     others_ = others;
     threshold_ = threshold;
@@ -45,9 +50,11 @@ class threshold_packing {
     to_come_[weights.size()] = rest;
     for (std::size_t i = weights.size(); i-- > 0;) to_come_[i] = to_come_[i + 1] + weights[i];
     // shares are rounded down, by less than one a replica beyond the first
-    load_type const slack = threshold * static_cast<load_type>(ranks) - to_come_[0] + static_cast<load_type>(spare);
+    load_type const slack =
+        threshold * static_cast<load_type>(ranks) - to_come_[0] + static_cast<load_type>(spare);
     if (slack < 0) return false;
-    for (std::size_t r = 0; r < ranks; ++r) states_[r] = static_cast<std::uint64_t>(slots_of_[r]) << 16 | r;
+    for (std::size_t r = 0; r < ranks; ++r)
+      states_[r] = static_cast<std::uint64_t>(slots_of_[r]) << 16 | r;
     std::sort(states_.begin(), states_.begin() + static_cast<std::ptrdiff_t>(ranks));
     return decide(0, ranks, spare, slack, leaf, skip);
   }
@@ -56,15 +63,20 @@ class threshold_packing {
   [[nodiscard]] constexpr std::size_t copies(std::size_t i) const { return copies_[i]; }
   /// The k-th rank of the i-th expert, k below its copies.
   [[nodiscard]] constexpr std::size_t rank(std::size_t i, std::size_t k) const {
-    return static_cast<std::size_t>(states_[i * slots_of_.size() + picked_[i * slots_of_.size() + k]] & 0xffff);
+    return static_cast<std::size_t>(
+        states_[i * slots_of_.size() + picked_[i * slots_of_.size() + k]] & 0xffff);
   }
 
  private:
-  // a rank with free slots: load, free slots, rank in 32, 16 and 16 bits; a state has them in ascending order
-  static constexpr load_type load_of(std::uint64_t entry) { return static_cast<load_type>(entry >> 32); }
+  // a rank with free slots: load, free slots, rank in 32, 16 and 16 bits; a state has them in
+  // ascending order
+  static constexpr load_type load_of(std::uint64_t entry) {
+    return static_cast<load_type>(entry >> 32);
+  }
 
   template <class Leaf, class Skip>
-  constexpr bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack, Leaf const& leaf, Skip const& skip) {
+  constexpr bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
+                        Leaf const& leaf, Skip const& skip) {
     if (i == weights_.size()) return leaf(*this);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
     std::size_t many = std::min(open, spare + weights_.size() - i + others_);
@@ -87,8 +99,9 @@ class threshold_packing {
 
   /// Picks `left` more of the ranks before `end`, the fullest first.
   template <class Leaf, class Skip>
-  constexpr bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left, std::size_t spare, load_type share,
-                      load_type slack, Leaf const& leaf, Skip const& skip) {
+  constexpr bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
+                      std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
+                      Skip const& skip) {
     *steps_ += 1;
     if (left == 0) return descend(i, open, spare, share, slack, leaf, skip);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
@@ -98,7 +111,8 @@ class threshold_packing {
     for (std::size_t many = std::min(left, end - first) + 1; many-- > 0;) {
       if (left - many > first) return false;  // too few left
       if (many > 0 && left - many <= first && skip()) continue;
-      for (std::size_t k = 0; k < many; ++k) picked[left - 1 - k] = static_cast<std::uint32_t>(first + many - 1 - k);
+      for (std::size_t k = 0; k < many; ++k)
+        picked[left - 1 - k] = static_cast<std::uint32_t>(first + many - 1 - k);
       if (pick(i, open, first, left - many, spare, share, slack, leaf, skip)) return true;
       if (*steps_ >= effort_) return false;
     }
@@ -106,8 +120,8 @@ class threshold_packing {
   }
 
   template <class Leaf, class Skip>
-  constexpr bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
-                         Skip const& skip) {
+  constexpr bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
+                         load_type slack, Leaf const& leaf, Skip const& skip) {
     std::size_t const ranks = slots_of_.size(), chosen = copies_[i];
     std::uint64_t const* const state = states_.data() + i * ranks;
     std::uint64_t* const next = states_.data() + (i + 1) * ranks;

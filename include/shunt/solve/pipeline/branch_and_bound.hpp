@@ -1,18 +1,22 @@
 #pragma once
 /// The best plan of a small pipeline job, with a proof.
 ///
-/// Period Theta is possible where columns (ranks that hold the same stages) have starts r such that every operation of column c runs within
-/// [r_c, r_c + Theta - steps of c]; without a staggered step all r are 0 and all windows end together. Theta is bisected between the bound
-/// and the best plan known. For one Theta the starts lie in a box: it is searched as a job shop with a release and a deadline a rank
-/// (job_shop.hpp), and where the plan found keeps those but exceeds its own window, the box is cut in two, neither of which has that plan.
-/// Without dead ranks pipelines are equal as long as their caps and links are: one is solved and copied.
+/// Period Theta is possible where columns (ranks that hold the same stages) have starts r such that
+/// every operation of column c runs within [r_c, r_c + Theta - steps of c]; without a staggered
+/// step all r are 0 and all windows end together. Theta is bisected between the bound and the best
+/// plan known. For one Theta the starts lie in a box: it is searched as a job shop with a release
+/// and a deadline a rank (job_shop.hpp), and where the plan found keeps those but exceeds its own
+/// window, the box is cut in two, neither of which has that plan. Without dead ranks pipelines are
+/// equal as long as their caps and links are: one is solved and copied.
 ///
-/// What is proved is the optimum of plans whose micro-batches run where `routes` puts them, their own ranks if alive; `bounds_every_plan`
-/// says whether there are others. `split` false: of those with fused backwards alone (split ones contain the mixed). Where a column
-/// holds several stages that step, or pairs may overlap, only the bound of all plans is stated: the search has steps at the end, and no pairs.
-/// Exponential; `most_nodes` nodes of a few microseconds each. Optimal, or the best plan so far as feasible with the bound proved so far, or
-/// limit_reached where none was found. Infeasible where a stage has no live rank, or no order fits under the caps.
-/// Throws invalid_problem where the job is broken.
+/// What is proved is the optimum of plans whose micro-batches run where `routes` puts them, their
+/// own ranks if alive; `bounds_every_plan` says whether there are others. `split` false: of those
+/// with fused backwards alone (split ones contain the mixed). Where a column holds several stages
+/// that step, or pairs may overlap, only the bound of all plans is stated: the search has steps at
+/// the end, and no pairs. Exponential; `most_nodes` nodes of a few microseconds each. Optimal, or
+/// the best plan so far as feasible with the bound proved so far, or limit_reached where none was
+/// found. Infeasible where a stage has no live rank, or no order fits under the caps. Throws
+/// invalid_problem where the job is broken.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +38,8 @@ namespace detail {
 /// Is there a plan of period Theta?
 class exact_period {
  public:
-  exact_period(pipeline_job const& job, bool split, bool stagger, routing rule, std::int64_t nodes, std::stop_token stop)
+  exact_period(pipeline_job const& job, bool split, bool stagger, routing rule, std::int64_t nodes,
+               std::stop_token stop)
       : job_(job),
         stagger_(stagger),
         in_(job),
@@ -93,7 +98,8 @@ class exact_period {
     return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]);
   }
 
-  /// Sets the windows of the box and takes from it what the heads and tails exclude; false: nothing is left.
+  /// Sets the windows of the box and takes from it what the heads and tails exclude; false: nothing
+  /// is left.
   [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length) {
     for (int round = 0; round < 8; ++round) {
       std::vector<ticks> release, deadline;
@@ -134,13 +140,15 @@ class exact_period {
         plan_.order[r].push_back(shop_.operation_of(t, next[static_cast<std::size_t>(i)]++));
       }
       if (!job_.alive(r)) continue;
-      for (stage_id s : job_.stages_of(r)) plan_.order[r].push_back({.kind = op_kind::step, .stage = s});
+      for (stage_id s : job_.stages_of(r))
+        plan_.order[r].push_back({.kind = op_kind::step, .stage = s});
     }
   }
 
   /// The column whose operations exceed its window most starts before, or after, a point between.
   void cut(box const& b, std::vector<ticks> const& length, std::vector<box>& open) {
-    column_starts start(length.size(), exact_search::whenever), end(length.size(), exact_search::never);
+    column_starts start(length.size(), exact_search::whenever),
+        end(length.size(), exact_search::never);
     for (auto const& t : shop_.types)
       for (std::int32_t k = 0; k < shop_.count(t); ++k) {
         ticks const e = search_.end(static_cast<std::size_t>(t.first + k));
@@ -179,14 +187,19 @@ struct branch_and_bound {
   routing rule = routing::by_load;    ///< where the micro-batches of dead ranks run
   std::int64_t most_nodes = 200'000;  ///< over all Theta
 
-  /// What is proved holds for every plan of the job: no fused backwards alone, and no micro-batch that could run elsewhere.
+  /// What is proved holds for every plan of the job: no fused backwards alone, and no micro-batch
+  /// that could run elsewhere.
   [[nodiscard]] bool bounds_every_plan(pipeline_job const& job) const {
     auto const all = ids<stage_id>(job.stages);
-    return split && std::all_of(all.begin(), all.end(), [&](stage_id s) { return job.live_holders(s).size() <= 1; });
+    return split && std::all_of(all.begin(), all.end(),
+                                [&](stage_id s) { return job.live_holders(s).size() <= 1; });
   }
 
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const { return (*this)(job, std::stop_token{}); }
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job, std::stop_token stop) const {
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
+    return (*this)(job, std::stop_token{});
+  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
+                                                       std::stop_token stop) const {
     validate(job);
     if (job.pipelines > 1 && pipelines_are_equal(job)) {
       auto one = (*this)(first_pipeline(job), std::move(stop));
@@ -194,8 +207,10 @@ struct branch_and_bound {
       return one;
     }
     if (stage_without_worker(job)) return restate(job, empty_schedule(job));
-    solution<pipeline_schedule> answer{
-        .status = status::limit_reached, .lower_bound = static_cast<double>(period_bound(job, stagger)), .reason = "too few nodes"};
+    solution<pipeline_schedule> answer{.status = status::limit_reached,
+                                       .lower_bound =
+                                           static_cast<double>(period_bound(job, stagger)),
+                                       .reason = "too few nodes"};
     auto const general = answer.lower_bound;
     detail::exact_period exact(job, split, stagger, rule, most_nodes, std::move(stop));
     using verdict = detail::exact_period::verdict;
@@ -206,7 +221,8 @@ struct branch_and_bound {
     }
     if (any != verdict::found) return answer;
     answer = improve_order{.reroute = false, .effort = 100'000}(job, exact.plan());
-    auto low = split ? period_bound(job, stagger) : fused_period_bound(job, stagger), high = static_cast<ticks>(answer.objective);
+    auto low = split ? period_bound(job, stagger) : fused_period_bound(job, stagger),
+         high = static_cast<ticks>(answer.objective);
     while (low < high) {
       ticks const middle = low + (high - low) / 2;
       auto const is = exact.possible(middle);
@@ -229,10 +245,13 @@ struct branch_and_bound {
   [[nodiscard]] bool covers(pipeline_job const& job) const {
     auto const all = columns(job).all;
     auto const steps = [&](column const& c) {
-      return std::any_of(c.stages.begin(), c.stages.end(), [&](stage_id s) { return job.costs.step[s] > 0; });
+      return std::any_of(c.stages.begin(), c.stages.end(),
+                         [&](stage_id s) { return job.costs.step[s] > 0; });
     };
     return job.costs.overlap_gain == 0 &&
-           (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) { return c.stages.size() > 1 && steps(c); }));
+           (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) {
+             return c.stages.size() > 1 && steps(c);
+           }));
   }
 };
 static_assert(anytime_solver_for<branch_and_bound, pipeline_job>);

@@ -1,17 +1,21 @@
 #pragma once
-/// List scheduling of pipelines whose micro-batches stay on their own seats: any layout, any costs, any caps; the fast engine of
-/// `zero_bubble`.
+/// List scheduling of pipelines whose micro-batches stay on their own seats: any layout, any costs,
+/// any caps; the fast engine of `zero_bubble`.
 ///
-/// A micro-batch runs forward through its seats and back, with a backward_weight hanging on each. On every seat micro-batches keep their
-/// order, so all there is to know of a seat is how many forwards, backward_inputs and backward_weights it has started. Two ways of running:
+/// A micro-batch runs forward through its seats and back, with a backward_weight hanging on each.
+/// On every seat micro-batches keep their order, so all there is to know of a seat is how many
+/// forwards, backward_inputs and backward_weights it has started. Two ways of running:
 ///
-///     listed    an idle rank starts, of what is there, the operation with the smallest key of `chain_rules`
-///     ordered   operations start in a given order; if that names no backward_weights, these fill the time in which a rank waits for the
+///     listed    an idle rank starts, of what is there, the operation with the smallest key of
+///     `chain_rules` ordered   operations start in a given order; if that names no
+///     backward_weights, these fill the time in which a rank waits for the
 ///               next of the others, or give back the stash that it needs
 ///
-/// Never over the cap and never stuck: a rank starts the forward of a micro-batch younger than the oldest one that still has a forward to
-/// do there only as long as that one finds room for all its forwards. So every job is planned whose caps hold one micro-batch alone.
-/// O(n (log P + seats of a rank)) for n operations on P ranks: the ranks wait in a tournament tree; memory is kept from run to run.
+/// Never over the cap and never stuck: a rank starts the forward of a micro-batch younger than the
+/// oldest one that still has a forward to do there only as long as that one finds room for all its
+/// forwards. So every job is planned whose caps hold one micro-batch alone. O(n (log P + seats of a
+/// rank)) for n operations on P ranks: the ranks wait in a tournament tree; memory is kept from run
+/// to run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -35,10 +39,13 @@ struct seat_costs {
   ticks forward = 1, input = 1, weight = 1, onward = 0, back = 0;
 };
 
-/// What is started first on a seat, and how far ahead it runs: the key of micro-batch m is `forward + m * slope`, and so on; smaller first.
+/// What is started first on a seat, and how far ahead it runs: the key of micro-batch m is `forward
+/// + m * slope`, and so on; smaller first.
 struct seat_rule {
   ticks forward = 0, input = 0, weight = 0;
-  std::int32_t in_flight = std::numeric_limits<std::int32_t>::max();  ///< the most forwards whose backward_input hasn't started yet
+  std::int32_t in_flight =
+      std::numeric_limits<std::int32_t>::max();  ///< the most forwards whose backward_input hasn't
+                                                 ///< started yet
 };
 
 struct chain_rules {
@@ -46,8 +53,8 @@ struct chain_rules {
   ticks slope = 1;
 };
 
-/// The operations of all ranks, rank by rank, with or without backward_weights; an entry is 4 * seat + 0, 1 or 2 for a forward,
-/// backward_input or backward_weight.
+/// The operations of all ranks, rank by rank, with or without backward_weights; an entry is 4 *
+/// seat + 0, 1 or 2 for a forward, backward_input or backward_weight.
 struct chain_order {
   std::vector<std::int32_t> entries{};
   std::vector<std::size_t> first{};  ///< ranks + 1
@@ -58,12 +65,16 @@ class chain_scheduler {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
-  /// The job is valid and has no dead ranks. Seats are counted rank by rank, in the order of `seats_of`.
-  explicit chain_scheduler(pipeline_job const& job) : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
-    auto const ranks = static_cast<std::size_t>(job.ranks()), seats = static_cast<std::size_t>(job.seats());
+  /// The job is valid and has no dead ranks. Seats are counted rank by rank, in the order of
+  /// `seats_of`.
+  explicit chain_scheduler(pipeline_job const& job)
+      : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
+    auto const ranks = static_cast<std::size_t>(job.ranks()),
+               seats = static_cast<std::size_t>(job.seats());
     std::vector<std::int32_t> count(ranks + 1, 0), where(seats);
     auto const cell = [&](std::int32_t p, std::int32_t s) {
-      return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) + static_cast<std::size_t>(s);
+      return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) +
+             static_cast<std::size_t>(s);
     };
     for (std::int32_t p = 0; p < job.pipelines; ++p)
       for (std::int32_t s = 0; s < job.stages; ++s) ++count[job.rank_of({p, s}).index() + 1];
@@ -88,7 +99,8 @@ class chain_scheduler {
     ranks_.resize(ranks);
     for (std::size_t r = 0; r < ranks; ++r) {
       auto& own = ranks_[r];
-      own.cap = job.stash_limit(static_cast<std::int32_t>(r)).value_or(std::numeric_limits<std::int64_t>::max() / 2);
+      own.cap = job.stash_limit(static_cast<std::int32_t>(r))
+                    .value_or(std::numeric_limits<std::int64_t>::max() / 2);
       own.chains = 0;
       std::int64_t alone = 0;
       for (auto q = first_[r]; q < first_[r + 1]; ++q) {
@@ -108,7 +120,9 @@ class chain_scheduler {
   }
 
   [[nodiscard]] std::size_t seats() const { return seats_.size(); }
-  [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(seats_.size() * microbatches_ * 3); }
+  [[nodiscard]] std::int64_t operations() const {
+    return static_cast<std::int64_t>(seats_.size() * microbatches_ * 3);
+  }
   [[nodiscard]] worker const& at(std::size_t q) const { return seats_[q].at; }
   /// The first rank that can't hold a single micro-batch, or none: -1.
   [[nodiscard]] std::int32_t too_small() const {
@@ -118,7 +132,9 @@ class chain_scheduler {
   }
   [[nodiscard]] std::int64_t room(std::size_t r) const { return ranks_[r].cap; }
   [[nodiscard]] std::int64_t weight(std::size_t q) const { return seats_[q].whole; }
-  [[nodiscard]] std::size_t rank_of(std::size_t q) const { return static_cast<std::size_t>(seats_[q].rank); }
+  [[nodiscard]] std::size_t rank_of(std::size_t q) const {
+    return static_cast<std::size_t>(seats_[q].rank);
+  }
   [[nodiscard]] std::int32_t next(std::size_t q) const { return seats_[q].next; }
   [[nodiscard]] std::int32_t previous(std::size_t q) const { return seats_[q].previous; }
 
@@ -127,7 +143,8 @@ class chain_scheduler {
     for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].cost = costs[q];
   }
 
-  /// Whether the next runs hold the whole stash until the backward_weight, as if a backward_input gave nothing of it back.
+  /// Whether the next runs hold the whole stash until the backward_weight, as if a backward_input
+  /// gave nothing of it back.
   void hold_whole(bool whole) {
     for (auto& q : seats_) q.early = whole ? 0 : job_.stash.backward_input[q.at.stage];
   }
@@ -139,8 +156,8 @@ class chain_scheduler {
     drive([this](std::int32_t r, ticks now) { return listed(r, now); });
   }
 
-  /// `patience` / 4: a rank rather waits than starts a backward_weight, when the next of its order comes within that part of it.
-  /// False where the order can't be kept under the caps.
+  /// `patience` / 4: a rank rather waits than starts a backward_weight, when the next of its order
+  /// comes within that part of it. False where the order can't be kept under the caps.
   bool run_ordered(chain_order const& order, std::int32_t patience) {
     position_.assign(order.first.begin(), order.first.end() - 1);
     drive([&](std::int32_t r, ticks now) { return ordered(order, patience, r, now); });
@@ -149,18 +166,24 @@ class chain_scheduler {
 
   /// The last run's order, with or without its backward_weights.
   [[nodiscard]] chain_order order(bool weights = false) {
-    chain_order kept{.entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)), .weights = weights};
-    for (std::int32_t const q : first_) kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
+    chain_order kept{
+        .entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)),
+        .weights = weights};
+    for (std::int32_t const q : first_)
+      kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
     position_.assign(kept.first.begin(), kept.first.end() - 1);
     for (std::int32_t const e : sequence_)
-      if (weights || e % 4 < 2) kept.entries[position_[rank_of(static_cast<std::size_t>(e / 4))]++] = e;
+      if (weights || e % 4 < 2)
+        kept.entries[position_[rank_of(static_cast<std::size_t>(e / 4))]++] = e;
     return kept;
   }
 
-  /// All operations of the last run as they started: 4 * seat + 0, 1 or 2 for forward, backward_input or backward_weight.
+  /// All operations of the last run as they started: 4 * seat + 0, 1 or 2 for forward,
+  /// backward_input or backward_weight.
   [[nodiscard]] std::vector<std::int32_t> const& sequence() const { return sequence_; }
 
-  /// Keeps the order of every rank in `sequence`, a run under whatever costs, and starts everything as early as that allows.
+  /// Keeps the order of every rank in `sequence`, a run under whatever costs, and starts everything
+  /// as early as that allows.
   void replay(std::vector<std::int32_t> const& sequence) {
     reset();
     if (&sequence != &sequence_) sequence_ = sequence;
@@ -198,8 +221,9 @@ class chain_scheduler {
     for (auto const& r : ranks_) sum += r.end / static_cast<ticks>(ranks_.size());
     return sum;
   }
-  /// With a staggered step: the largest span of a column of ranks plus its step, when everything before its end runs as late as it can, and
-  /// the mean over the ranks. The period is no longer. `steps` in the unit of the costs in use, a stage.
+  /// With a staggered step: the largest span of a column of ranks plus its step, when everything
+  /// before its end runs as late as it can, and the mean over the ranks. The period is no longer.
+  /// `steps` in the unit of the costs in use, a stage.
   [[nodiscard]] std::pair<ticks, ticks> spans(std::vector<ticks> const& steps) {
     column_end_.assign(in_.all.size(), 0);
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
@@ -208,7 +232,8 @@ class chain_scheduler {
     }
     for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].start = column_end_[column_of(r)];
     for (auto& q : seats_) q.forwards = q.inputs = job_.microbatches;
-    for (std::size_t i = sequence_.size(); i-- > 0;) {  // `arrival` now holds the latest start of what needs it
+    for (std::size_t i = sequence_.size();
+         i-- > 0;) {  // `arrival` now holds the latest start of what needs it
       std::int32_t const e = sequence_[i];
       auto& q = seat(e / 4);
       auto& start = ranks_[static_cast<std::size_t>(q.rank)].start;
@@ -220,7 +245,8 @@ class chain_scheduler {
         arrival(e / 4, m, true) = start -= q.cost.input;
       } else {
         std::int32_t const m = --q.forwards;
-        start = std::min(start, q.next >= 0 ? arrival(q.next, m, false) - q.cost.onward : arrival(e / 4, m, true));
+        start = std::min(start, q.next >= 0 ? arrival(q.next, m, false) - q.cost.onward
+                                            : arrival(e / 4, m, true));
         arrival(e / 4, m, false) = start -= q.cost.forward;
       }
     }
@@ -236,34 +262,43 @@ class chain_scheduler {
   }
 
   /// A sequence as a schedule, with the steps.
-  [[nodiscard]] pipeline_schedule schedule(std::vector<std::int32_t> const& sequence, bool staggered_step) {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()), .staggered_step = staggered_step};
+  [[nodiscard]] pipeline_schedule schedule(std::vector<std::int32_t> const& sequence,
+                                           bool staggered_step) {
+    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
+                           .staggered_step = staggered_step};
     for (std::size_t r = 0; r < ranks_.size(); ++r)
-      plan.order[rank_id{r}].reserve(static_cast<std::size_t>(first_[r + 1] - first_[r]) * (microbatches_ * 3 + 1));
+      plan.order[rank_id{r}].reserve(static_cast<std::size_t>(first_[r + 1] - first_[r]) *
+                                     (microbatches_ * 3 + 1));
     for (auto& q : seats_) q.forwards = q.inputs = q.weights = 0;
     for (std::int32_t const e : sequence) {
       auto& q = seat(e / 4);
       std::int32_t const m = e % 4 == 0 ? q.forwards++ : e % 4 == 1 ? q.inputs++ : q.weights++;
-      op_kind const kind = e % 4 == 0 ? op_kind::forward : e % 4 == 1 ? op_kind::backward_input : op_kind::backward_weight;
+      op_kind const kind = e % 4 == 0   ? op_kind::forward
+                           : e % 4 == 1 ? op_kind::backward_input
+                                        : op_kind::backward_weight;
       plan.order[q.rank].push_back({kind, q.at.pipeline, q.at.stage, m});
     }
     for (std::size_t r = 0; r < ranks_.size(); ++r)
-      for (stage_id const s : in_.all[column_of(r)].stages) plan.order[rank_id{r}].push_back({.kind = op_kind::step, .stage = s});
+      for (stage_id const s : in_.all[column_of(r)].stages)
+        plan.order[rank_id{r}].push_back({.kind = op_kind::step, .stage = s});
     return plan;
   }
 
  private:
   struct seat_state {
-    std::int32_t forwards = 0, inputs = 0, weights = 0;         // started
-    std::int32_t forwards_known = 0, inputs_known = 0;          // whose arrival is known
-    std::int32_t next = -1, previous = -1, rank = 0, last = 0;  // last: the last seat of the same pipeline on the rank
+    std::int32_t forwards = 0, inputs = 0, weights = 0;  // started
+    std::int32_t forwards_known = 0, inputs_known = 0;   // whose arrival is known
+    std::int32_t next = -1, previous = -1, rank = 0,
+                 last = 0;  // last: the last seat of the same pipeline on the rank
     seat_costs cost{};
     seat_rule rule{};
     std::int64_t whole = 1, early = 0;  // stash
     worker at{};
 
     /// Its next forward is of an older micro-batch; pipelines count within a micro-batch.
-    [[nodiscard]] bool older_than(std::int32_t m, std::int32_t p) const { return forwards < m || (forwards == m && at.pipeline < p); }
+    [[nodiscard]] bool older_than(std::int32_t m, std::int32_t p) const {
+      return forwards < m || (forwards == m && at.pipeline < p);
+    }
   };
   struct rank_state {
     ticks end = 0;  // of what it does, or did last
@@ -275,9 +310,12 @@ class chain_scheduler {
 
   [[nodiscard]] seat_state& seat(std::int32_t q) { return seats_[static_cast<std::size_t>(q)]; }
   [[nodiscard]] ticks& arrival(std::int32_t q, std::int32_t m, bool input) {
-    return arrival_[(static_cast<std::size_t>(q) * 2 + input) * microbatches_ + static_cast<std::size_t>(m)];
+    return arrival_[(static_cast<std::size_t>(q) * 2 + input) * microbatches_ +
+                    static_cast<std::size_t>(m)];
   }
-  [[nodiscard]] std::size_t column_of(std::size_t r) const { return static_cast<std::size_t>(in_.of[rank_id{r}]); }
+  [[nodiscard]] std::size_t column_of(std::size_t r) const {
+    return static_cast<std::size_t>(in_.of[rank_id{r}]);
+  }
 
   void reset() {
     for (std::size_t i = 0; i < seats_.size(); ++i) {
@@ -285,7 +323,8 @@ class chain_scheduler {
       q.forwards = q.inputs = q.weights = q.inputs_known = 0;
       q.forwards_known = q.previous < 0 ? job_.microbatches : 0;
       if (q.previous < 0)
-        for (std::int32_t m = 0; m < job_.microbatches; ++m) arrival(static_cast<std::int32_t>(i), m, false) = 0;
+        for (std::int32_t m = 0; m < job_.microbatches; ++m)
+          arrival(static_cast<std::int32_t>(i), m, false) = 0;
     }
     for (auto& r : ranks_) {
       r.end = 0;
@@ -360,29 +399,37 @@ class chain_scheduler {
     auto& q = seat(to);
     arrival(to, m, input) = when;
     ++(input ? q.inputs_known : q.forwards_known);
-    if (ranks_[static_cast<std::size_t>(q.rank)].waits && tree_[leaves_ + static_cast<std::size_t>(q.rank)] > when) wake(q.rank, when);
+    if (ranks_[static_cast<std::size_t>(q.rank)].waits &&
+        tree_[leaves_ + static_cast<std::size_t>(q.rank)] > when)
+      wake(q.rank, when);
   }
 
-  /// What the rank may stash more for micro-batches younger than its oldest one with a forward to do, and which that is.
+  /// What the rank may stash more for micro-batches younger than its oldest one with a forward to
+  /// do, and which that is.
   struct reserve {
     std::int32_t microbatch, pipeline;
     std::int64_t room;
-    [[nodiscard]] bool younger(std::int32_t m, std::int32_t p) const { return m > microbatch || (m == microbatch && p > pipeline); }
+    [[nodiscard]] bool younger(std::int32_t m, std::int32_t p) const {
+      return m > microbatch || (m == microbatch && p > pipeline);
+    }
   };
   [[nodiscard]] reserve reserve_of(std::int32_t r) {
     auto const& own = ranks_[static_cast<std::size_t>(r)];
-    std::int32_t const from = first_[static_cast<std::size_t>(r)], to = first_[static_cast<std::size_t>(r) + 1];
+    std::int32_t const from = first_[static_cast<std::size_t>(r)],
+                       to = first_[static_cast<std::size_t>(r) + 1];
     auto const& only = seat(to - 1);
     reserve oldest{only.forwards, only.at.pipeline.value(), own.cap - own.alone};
     if (own.chains > 1)
       for (std::int32_t q = from; q < to; ++q)
-        if (auto const& s = seat(q); s.last == q && s.older_than(oldest.microbatch, oldest.pipeline)) {
+        if (auto const& s = seat(q);
+            s.last == q && s.older_than(oldest.microbatch, oldest.pipeline)) {
           oldest.microbatch = s.forwards;
           oldest.pipeline = s.at.pipeline.value();
         }
     for (std::int32_t q = from; q < to; ++q) {
       auto const& s = seat(q);
-      std::int32_t const not_younger = oldest.microbatch + (s.at.pipeline.value() <= oldest.pipeline);
+      std::int32_t const not_younger =
+          oldest.microbatch + (s.at.pipeline.value() <= oldest.pipeline);
       if (s.forwards > not_younger) oldest.room -= (s.forwards - not_younger) * s.whole;
     }
     return oldest;
@@ -390,7 +437,8 @@ class chain_scheduler {
 
   [[nodiscard]] choice listed(std::int32_t r, ticks now) {
     auto const& own = ranks_[static_cast<std::size_t>(r)];
-    std::int32_t const from = first_[static_cast<std::size_t>(r)], to = first_[static_cast<std::size_t>(r) + 1];
+    std::int32_t const from = first_[static_cast<std::size_t>(r)],
+                       to = first_[static_cast<std::size_t>(r) + 1];
     auto const kept = reserve_of(r);
     choice best;
     ticks least = never;
@@ -409,7 +457,8 @@ class chain_scheduler {
         else
           best.again = std::min(best.again, there);
       }
-      if (q.forwards < q.forwards_known && q.forwards - q.inputs < q.rule.in_flight && own.held + q.whole <= own.cap &&
+      if (q.forwards < q.forwards_known && q.forwards - q.inputs < q.rule.in_flight &&
+          own.held + q.whole <= own.cap &&
           (!kept.younger(q.forwards, q.at.pipeline.value()) || q.whole <= kept.room)) {
         ticks const there = arrival(i, q.forwards, false);
         if (there <= now)
@@ -422,7 +471,8 @@ class chain_scheduler {
     return best;
   }
 
-  [[nodiscard]] choice ordered(chain_order const& order, std::int32_t patience, std::int32_t r, ticks now) {
+  [[nodiscard]] choice ordered(chain_order const& order, std::int32_t patience, std::int32_t r,
+                               ticks now) {
     auto const at = static_cast<std::size_t>(r);
     auto const& own = ranks_[at];
     choice next;
@@ -431,8 +481,11 @@ class chain_scheduler {
       std::int32_t const e = order.entries[position_[at]], i = e / 4, kind = e % 4;
       auto const& q = seat(i);
       full = kind == 0 && own.held + q.whole > own.cap;
-      if (!full && (kind == 0 ? q.forwards < q.forwards_known : kind == 1 ? q.inputs < q.inputs_known : q.weights < q.inputs)) {
-        ticks const there = kind == 2 ? now : arrival(i, kind == 1 ? q.inputs : q.forwards, kind == 1);
+      if (!full && (kind == 0   ? q.forwards < q.forwards_known
+                    : kind == 1 ? q.inputs < q.inputs_known
+                                : q.weights < q.inputs)) {
+        ticks const there =
+            kind == 2 ? now : arrival(i, kind == 1 ? q.inputs : q.forwards, kind == 1);
         if (there <= now) {
           ++position_[at];
           return {i, kind, never};

@@ -1,25 +1,30 @@
 #pragma once
-/// DualPipe: two pipelines over the same ranks, one from each end, whose forwards and backwards overlap in pairs (DeepSeek-V3 technical
-/// report, arXiv 2412.19437, section 3.2.1; github.com/deepseek-ai/DualPipe).
+/// DualPipe: two pipelines over the same ranks, one from each end, whose forwards and backwards
+/// overlap in pairs (DeepSeek-V3 technical report, arXiv 2412.19437, section 3.2.1;
+/// github.com/deepseek-ai/DualPipe).
 ///
-/// Every rank holds two stages: the near one, h = 0 .. S/2 - 1 stages from the entrance of its pipeline, and the far one, as many from
-/// the exit of the other. In the order of the rank, with H = S/2, F0 and B0 on the near stage, F1 and B1 on the far one, X+Y a pair:
+/// Every rank holds two stages: the near one, h = 0 .. S/2 - 1 stages from the entrance of its
+/// pipeline, and the far one, as many from the exit of the other. In the order of the rank, with H
+/// = S/2, F0 and B0 on the near stage, F1 and B1 on the far one, X+Y a pair:
 ///
 ///     2 (H - 1 - h) x   F0                           warm-up
 ///             h + 1 x   F0 F1
 ///         H - 1 - h x   I1 W F1                      backward_input and its backward_weight
-///     M - S + 1 + h x   F0+B1 F1+B0                  steady state; where h = H - 1, the first F0 B1 is no pair
+///     M - S + 1 + h x   F0+B1 F1+B0                  steady state; where h = H - 1, the first F0
+///     B1 is no pair
 ///         H - 1 - h x   B1 F1+B0                     cool-down
 ///             h + 1 x   B1 B0                        the second half of these backwards split
 ///         H - 1 - h x   W I0                         the oldest backward_weight there is
 ///             h + 1 x   W
 ///
-/// For M < S it is the order for M = S without the operations of the missing micro-batches; pairs of which half is missing are none. Pairs
-/// are marked where the job's overlap_gain is positive: without a gain, each half better sends its result on as soon as it has it. Bubble
-/// (S/2 - 1)(F&B + B - 3 W) where F = I in all stages, F&B what a pair takes. S + 1 stashed micro-batches, twice the parameters. Linear in
-/// the number of operations. For bidirectional layouts with an even number of stages, D pipelines pair by pair, M each. No search and no
-/// re-routing: on a job with dead workers or a tighter cap the answer is infeasible. Throws invalid_problem where the job is broken, has
-/// another layout or an odd number of stages.
+/// For M < S it is the order for M = S without the operations of the missing micro-batches; pairs
+/// of which half is missing are none. Pairs are marked where the job's overlap_gain is positive:
+/// without a gain, each half better sends its result on as soon as it has it. Bubble (S/2 - 1)(F&B
+/// + B - 3 W) where F = I in all stages, F&B what a pair takes. S + 1 stashed micro-batches, twice
+/// the parameters. Linear in the number of operations. For bidirectional layouts with an even
+/// number of stages, D pipelines pair by pair, M each. No search and no re-routing: on a job with
+/// dead workers or a tighter cap the answer is infeasible. Throws invalid_problem where the job is
+/// broken, has another layout or an odd number of stages.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -38,8 +43,8 @@ namespace detail {
 class dual_pipe_rank {
  public:
   /// `pairs` may be null: none are marked.
-  constexpr dual_pipe_rank(std::array<worker, 2> seats, std::int32_t microbatches, std::vector<operation>& list,
-                           std::vector<std::int32_t>* pairs)
+  constexpr dual_pipe_rank(std::array<worker, 2> seats, std::int32_t microbatches,
+                           std::vector<operation>& list, std::vector<std::int32_t>* pairs)
       : seats_(seats), there_(microbatches), list_(list), pairs_(pairs) {}
 
   /// `place` is h, `places` is H above.
@@ -81,10 +86,13 @@ class dual_pipe_rank {
  private:
   static constexpr std::size_t near = 0, far = 1;
 
-  constexpr bool forward(std::size_t seat) { return add(op_kind::forward, seat, forwards_[seat]++); }
+  constexpr bool forward(std::size_t seat) {
+    return add(op_kind::forward, seat, forwards_[seat]++);
+  }
   constexpr bool backward(std::size_t seat, bool split) {
     std::int32_t const m = backwards_[seat]++;
-    if (split) late_.push_back({op_kind::backward_weight, seats_[seat].pipeline, seats_[seat].stage, m});
+    if (split)
+      late_.push_back({op_kind::backward_weight, seats_[seat].pipeline, seats_[seat].stage, m});
     return add(split ? op_kind::backward_input : op_kind::backward, seat, m);
   }
   /// A forward of the seat and a backward of the other one.
@@ -111,11 +119,13 @@ class dual_pipe_rank {
   std::size_t next_late_ = 0;
 };
 
-/// The lists of all ranks; `seats(p, h)` are the near and the far seat of the rank that holds stage h < S/2 of pipeline p.
+/// The lists of all ranks; `seats(p, h)` are the near and the far seat of the rank that holds stage
+/// h < S/2 of pipeline p.
 template <class Seats>
 constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Seats seats) {
   std::int32_t const places = job.stages / 2;
-  auto const all = 4 * static_cast<std::size_t>(job.microbatches) + 2;  // and at most S - 1 of the backwards split
+  auto const all = 4 * static_cast<std::size_t>(job.microbatches) +
+                   2;  // and at most S - 1 of the backwards split
   auto schedule = empty_schedule(job, all + std::min(static_cast<std::size_t>(job.stages), all));
   bool const paired = job.costs.overlap_gain > 0;
   if (paired) schedule.overlapped.resize(schedule.order.size());
@@ -126,16 +136,19 @@ constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Seats seats
       auto* const pairs = paired ? &schedule.overlapped[r] : nullptr;
       if (paired) pairs->reserve(2 * static_cast<std::size_t>(job.microbatches));
       dual_pipe_rank(held, job.microbatches, schedule.order[r], pairs).fill(place, places);
-      for (worker const& w : held) schedule.order[r].push_back({.kind = op_kind::step, .stage = w.stage});
+      for (worker const& w : held)
+        schedule.order[r].push_back({.kind = op_kind::step, .stage = w.stage});
     }
   return schedule;
 }
 
 /// What the busiest of H places idles for each of the others.
 constexpr ticks dual_pipe_bubble(pipeline_job const& job) {
-  ticks const forward = job.costs.forward[0], input = job.costs.backward_input[0], weight = job.costs.backward_weight[0];
+  ticks const forward = job.costs.forward[0], input = job.costs.backward_input[0],
+              weight = job.costs.backward_weight[0];
   ticks const gain = std::min({job.costs.overlap_gain, forward, input + weight});
-  ticks const idle = gain > 0 ? 2 * forward + input - weight - gain : forward - weight + std::max(input, forward - weight);
+  ticks const idle = gain > 0 ? 2 * forward + input - weight - gain
+                              : forward - weight + std::max(input, forward - weight);
   return (job.stages / 2 - 1) * idle;
 }
 
@@ -149,7 +162,8 @@ struct dual_pipe {
     return restate(job, order(job));
   }
 
-  /// The plan alone, of a job that is not broken. Throws invalid_problem for another layout or an odd number of stages.
+  /// The plan alone, of a job that is not broken. Throws invalid_problem for another layout or an
+  /// odd number of stages.
   [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
     require_layout(job, name, stage_layout::shape::bidirectional);
     require_even_stages(job, name);
@@ -159,10 +173,13 @@ struct dual_pipe {
     });
   }
 
-  /// (S/2 - 1)(F&B + F - 2 W), F&B = F + I + W - overlap_gain: how long the middle ranks, which idle most, idle within the makespan. Equal
-  /// stages with W <= I <= F, M >= S, no transfer. Where F = I it is the (S/2 - 1)(F&B + B - 3 W) of the report's table 2, whose B is I +
-  /// W. Without a gain (S/2 - 1)(F - W + max(I, F - W)): nothing is paired.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return detail::dual_pipe_bubble(job); }
+  /// (S/2 - 1)(F&B + F - 2 W), F&B = F + I + W - overlap_gain: how long the middle ranks, which
+  /// idle most, idle within the makespan. Equal stages with W <= I <= F, M >= S, no transfer. Where
+  /// F = I it is the (S/2 - 1)(F&B + B - 3 W) of the report's table 2, whose B is I + W. Without a
+  /// gain (S/2 - 1)(F - W + max(I, F - W)): nothing is paired.
+  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
+    return detail::dual_pipe_bubble(job);
+  }
   /// min(S + 1, 2 M), where M >= S on every rank.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
     return std::min(job.stages + 1, 2 * job.microbatches) * job.stash.forward[0];

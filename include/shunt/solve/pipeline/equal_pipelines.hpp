@@ -12,12 +12,15 @@
 
 namespace shunt {
 
-/// No rank is dead, no two pipelines share one, and caps and links are the same for all: then a plan of one pipeline is one of each, and
-/// no plan that keeps micro-batches on their own ranks has a smaller period than the best of one.
+/// No rank is dead, no two pipelines share one, and caps and links are the same for all: then a
+/// plan of one pipeline is one of each, and no plan that keeps micro-batches on their own ranks has
+/// a smaller period than the best of one.
 [[nodiscard]] constexpr bool pipelines_are_equal(pipeline_job const& job) {
   auto const shape = job.layout.form();
-  bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped || shape == stage_layout::shape::wave;
-  bool const equal_links = job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
+  bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped ||
+                     shape == stage_layout::shape::wave;
+  bool const equal_links =
+      job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
   return job.dead.empty() && apart && equal_links && job.memory.rule != stash_cap::kind::per_rank;
 }
 
@@ -28,7 +31,8 @@ namespace shunt {
 }
 
 /// A plan of the first pipeline, for all.
-[[nodiscard]] constexpr pipeline_schedule copied_to_all(pipeline_job const& job, pipeline_schedule const& first) {
+[[nodiscard]] constexpr pipeline_schedule copied_to_all(pipeline_job const& job,
+                                                        pipeline_schedule const& first) {
   pipeline_schedule all{.staggered_step = first.staggered_step};
   for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
     for (auto list : first.order) {

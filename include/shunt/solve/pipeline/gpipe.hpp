@@ -1,9 +1,11 @@
 #pragma once
-/// GPipe: every worker computes all forwards of its pipeline, then all backwards (Huang et al., arXiv 1811.06965).
+/// GPipe: every worker computes all forwards of its pipeline, then all backwards (Huang et al.,
+/// arXiv 1811.06965).
 ///
-/// Makespan (M + S - 1)(F + B) with equal stages, M stashed micro-batches on every worker. Linear in the number of operations.
-/// For linear layouts. No search and no re-routing: on a job with dead workers, or with a cap below M, the answer is infeasible and the
-/// plan only a start for transforms. Throws invalid_problem where the job is broken or has another layout.
+/// Makespan (M + S - 1)(F + B) with equal stages, M stashed micro-batches on every worker. Linear
+/// in the number of operations. For linear layouts. No search and no re-routing: on a job with dead
+/// workers, or with a cap below M, the answer is infeasible and the plan only a start for
+/// transforms. Throws invalid_problem where the job is broken or has another layout.
 #include <cstdint>
 #include <string_view>
 
@@ -28,17 +30,24 @@ struct gpipe {
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages)) {
         auto& list = schedule.order[job.rank_of({p, s})];
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches)) list.push_back({op_kind::forward, p, s, m});
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches)) list.push_back({op_kind::backward, p, s, m});
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+          list.push_back({op_kind::forward, p, s, m});
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+          list.push_back({op_kind::backward, p, s, m});
         list.push_back({.kind = op_kind::step, .stage = s});
       }
     return schedule;
   }
 
-  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no transfer; GPipe, section 2.3.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return (job.stages - 1) * job.costs.microbatch(0); }
+  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no
+  /// transfer; GPipe, section 2.3.
+  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
+    return (job.stages - 1) * job.costs.microbatch(0);
+  }
   /// M on every rank.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) { return job.microbatches * job.stash.forward[0]; }
+  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
+    return job.microbatches * job.stash.forward[0];
+  }
 };
 static_assert(solver_for<gpipe, pipeline_job>);
 

@@ -1,18 +1,23 @@
 #pragma once
-/// Local search over the orders of ranks: takes any plan of any layout and never returns a worse one.
+/// Local search over the orders of ranks: takes any plan of any layout and never returns a worse
+/// one.
 ///
-/// What is minimised is the period, then the sum over columns of the time from their start to their end. The longest path of a schedule runs
-/// through blocks, stretches without idling on one rank; a shorter one needs some operation of a block before its first or behind its last
-/// (the neighbourhood N6 of job shops: Balas, Vazacopoulos 1998; Nowicki, Smutnicki 1996 for N5). With a staggered step the path goes round:
-/// from the end of a column to its start one period earlier, and on from there. Each round tries all such moves, and for a micro-batch of
-/// a dead rank every other live rank of its stage; takes the best, even a worse one; and leaves what it moved in place for a while (tabu
-/// search). After many rounds without gain it goes back to the best plan and shakes it.
+/// What is minimised is the period, then the sum over columns of the time from their start to their
+/// end. The longest path of a schedule runs through blocks, stretches without idling on one rank; a
+/// shorter one needs some operation of a block before its first or behind its last (the
+/// neighbourhood N6 of job shops: Balas, Vazacopoulos 1998; Nowicki, Smutnicki 1996 for N5). With a
+/// staggered step the path goes round: from the end of a column to its start one period earlier,
+/// and on from there. Each round tries all such moves, and for a micro-batch of a dead rank every
+/// other live rank of its stage; takes the best, even a worse one; and leaves what it moved in
+/// place for a while (tabu search). After many rounds without gain it goes back to the best plan
+/// and shakes it.
 ///
 /// Where all pipelines are copies of the first, it alone is improved.
 ///
-/// One evaluation is linear in the operations, times the number of columns where the step is staggered. Stops at the bound, or when `effort`
-/// operations have been timed. Caps are kept; overlapped pairs stay together. Where the plan is none the answer says why.
-/// Throws invalid_problem where the job is broken.
+/// One evaluation is linear in the operations, times the number of columns where the step is
+/// staggered. Stops at the bound, or when `effort` operations have been timed. Caps are kept;
+/// overlapped pairs stay together. Where the plan is none the answer says why. Throws
+/// invalid_problem where the job is broken.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -33,8 +38,13 @@ namespace detail {
 /// Tabu search from one plan.
 class order_search {
  public:
-  order_search(pipeline_job const& job, pipeline_schedule const& plan, bool reroute, std::int64_t effort)
-      : job_(job), timed_(job, plan), staggered_(plan.staggered_step), reroute_(reroute && !job.dead.empty()), left_(effort) {
+  order_search(pipeline_job const& job, pipeline_schedule const& plan, bool reroute,
+               std::int64_t effort)
+      : job_(job),
+        timed_(job, plan),
+        staggered_(plan.staggered_step),
+        reroute_(reroute && !job.dead.empty()),
+        left_(effort) {
     moved_.resize(timed_.items.size(), 0);
     for (auto const& x : timed_.items) rank_of_.push_back(x.rank);
   }
@@ -75,7 +85,8 @@ class order_search {
   static constexpr std::int32_t none = timed_order::none;
   static constexpr std::int64_t patience = 60;
   static constexpr std::size_t most_moves = 64;
-  static constexpr std::size_t most_lanes = 4;  // beyond, moves are compared at the starts that the columns have now
+  static constexpr std::size_t most_lanes =
+      4;  // beyond, moves are compared at the starts that the columns have now
 
   struct move {
     std::int32_t item = none;
@@ -121,7 +132,9 @@ class order_search {
     for (std::size_t r = 0; r < timed_.order.size(); ++r) {
       if (timed_.order[r].empty()) continue;
       auto const i = timed_.order[r].back();
-      ticks const length = timed_.end_of(i) - (staggered_ ? timed_.starts[at(timed_.column_of(static_cast<std::int32_t>(r)))] : 0);
+      ticks const length =
+          timed_.end_of(i) -
+          (staggered_ ? timed_.starts[at(timed_.column_of(static_cast<std::int32_t>(r)))] : 0);
       if (length > longest) {
         longest = length;
         last = i;
@@ -154,7 +167,8 @@ class order_search {
         auto const& x = timed_.items[at(list[first])];
         ticks const start = timed_.end_of(list[first]) - x.duration;
         bool const joined = first > 0 && timed_.end_of(list[first - 1]) == start;
-        if (joined && !(first < behind && random() % 8 == 0 && fed(x, rank, start) != none)) continue;
+        if (joined && !(first < behind && random() % 8 == 0 && fed(x, rank, start) != none))
+          continue;
         source = fed(x, rank, start);
         if (source == none && x.step) source = last_of_stage(x.first.stage, start);
         break;
@@ -172,7 +186,8 @@ class order_search {
   [[nodiscard]] std::int32_t last_of_stage(stage_id s, ticks end) const {
     for (std::size_t i = 0; i < timed_.items.size(); ++i) {
       auto const& x = timed_.items[i];
-      if (!x.step && (x.first.stage == s || (x.pair && x.second.stage == s)) && timed_.end_of(static_cast<std::int32_t>(i)) == end)
+      if (!x.step && (x.first.stage == s || (x.pair && x.second.stage == s)) &&
+          timed_.end_of(static_cast<std::int32_t>(i)) == end)
         return static_cast<std::int32_t>(i);
     }
     return none;
@@ -193,7 +208,8 @@ class order_search {
         auto const& x = timed_.items[at(list[k])];
         std::size_t left = k, right = k;
         while (left > b.first && !timed_.must_precede(timed_.items[at(list[left - 1])], x)) --left;
-        while (right < b.last && !timed_.must_precede(x, timed_.items[at(list[right + 1])])) ++right;
+        while (right < b.last && !timed_.must_precede(x, timed_.items[at(list[right + 1])]))
+          ++right;
         if (left < k) moves_.push_back({.item = list[k], .from = k, .to = left});
         if (left + 1 < k) moves_.push_back({.item = list[k], .from = k, .to = k - 1});
         if (right > k) moves_.push_back({.item = list[k], .from = k, .to = right});
@@ -214,7 +230,8 @@ class order_search {
       std::rotate(first, last - 1, last);
   }
 
-  /// The three operations of a micro-batch at a stage go to another rank, each where it would start now.
+  /// The three operations of a micro-batch at a stage go to another rank, each where it would start
+  /// now.
   bool rehost(move const& m) {
     operation const o = timed_.items[at(m.item)].first;
     auto& target = timed_.order[at(m.to_rank)];
@@ -226,7 +243,8 @@ class order_search {
       if (x.pair) return false;
       ticks const start = when_[at(i)] - x.duration;
       std::size_t to = least;
-      while (to < target.size() && when_[at(target[to])] - timed_.items[at(target[to])].duration < start &&
+      while (to < target.size() &&
+             when_[at(target[to])] - timed_.items[at(target[to])].duration < start &&
              !timed_.items[at(target[to])].step)
         ++to;
       source.erase(std::find(source.begin(), source.end(), i));
@@ -259,13 +277,15 @@ class order_search {
   void remember_times() {
     if (!reroute_) return;
     when_.resize(timed_.items.size());
-    for (std::size_t i = 0; i < when_.size(); ++i) when_[i] = timed_.end_of(static_cast<std::int32_t>(i));
+    for (std::size_t i = 0; i < when_.size(); ++i)
+      when_[i] = timed_.end_of(static_cast<std::int32_t>(i));
   }
 
   /// At most so many moves, any of them.
   void sample() {
     if (moves_.size() <= most_moves) return;
-    for (std::size_t k = 0; k < most_moves; ++k) std::swap(moves_[k], moves_[k + random() % (moves_.size() - k)]);
+    for (std::size_t k = 0; k < most_moves; ++k)
+      std::swap(moves_[k], moves_[k + random() % (moves_.size() - k)]);
     moves_.resize(most_moves);
   }
 
@@ -285,7 +305,9 @@ class order_search {
         left_ -= timed_.work();
         if (works) {
           score const now =
-              rough ? timed_.value_at_starts() : timed_.value(chosen < moves_.size() ? least.first : std::numeric_limits<ticks>::max());
+              rough ? timed_.value_at_starts()
+                    : timed_.value(chosen < moves_.size() ? least.first
+                                                          : std::numeric_limits<ticks>::max());
           bool const allowed = moved_[at(m.item)] <= round_ || now < best_;
           if (allowed && (chosen == moves_.size() || now < least)) {
             least = now;
@@ -352,10 +374,12 @@ struct improve_order {
   static constexpr std::string_view name = "improve_order";
   static constexpr bool improves = true;
 
-  bool reroute = true;              ///< micro-batches of dead ranks may move to other live ranks
-  std::int64_t effort = 2'000'000;  ///< operations to time at most, once for each column where the step is staggered
+  bool reroute = true;  ///< micro-batches of dead ranks may move to other live ranks
+  std::int64_t effort =
+      2'000'000;  ///< operations to time at most, once for each column where the step is staggered
 
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job, pipeline_schedule schedule) const {
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
+                                                       pipeline_schedule schedule) const {
     validate(job);
     auto before = restate(job, std::move(schedule));
     if (before.status != status::feasible) return before;
@@ -364,13 +388,15 @@ struct improve_order {
   }
 
  private:
-  [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan, ticks bound) const {
+  [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan,
+                                           ticks bound) const {
     if (job.pipelines > 1 && pipelines_are_equal(job)) {
       auto const ranks = static_cast<std::size_t>(job.ranks() / job.pipelines);
       auto first = plan;
       first.order.resize(ranks);
       if (!first.overlapped.empty()) first.overlapped.resize(ranks);
-      if (copied_to_all(job, first) == plan) return copied_to_all(job, improved(first_pipeline(job), first, bound));
+      if (copied_to_all(job, first) == plan)
+        return copied_to_all(job, improved(first_pipeline(job), first, bound));
     }
     return detail::order_search(job, plan, reroute, effort).best(bound);
   }

@@ -1,14 +1,19 @@
 #pragma once
 /// Is there a schedule of a pipeline job in which every rank keeps its release and its deadline?
 ///
-/// Depth-first over active schedules (Giffler, Thompson 1960): of all that can start, the operation that would end first; one of those of its
-/// rank that could start before that end comes next, latest start first. Cut off where a rank's work doesn't fit between heads and
-/// deadlines (Jackson's preemptive schedule; Carlier 1982), or where the same operations were done no later in a branch that failed
-/// (dominance; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer 2012).
-///   caps       an active schedule is enough where a rank has one type of forward, for nothing else adds to its stash; where forwards of
-///              several pipelines or stages meet under a cap, each may also be held back until another one has run
-///   symmetry   micro-batches that visit the same ranks run in order of their index: sorting what each type of operation has done keeps every
-///              dependency, for durations are equal and the k-th smallest end comes before the k-th smallest start
+/// Depth-first over active schedules (Giffler, Thompson 1960): of all that can start, the operation
+/// that would end first; one of those of its rank that could start before that end comes next,
+/// latest start first. Cut off where a rank's work doesn't fit between heads and deadlines
+/// (Jackson's preemptive schedule; Carlier 1982), or where the same operations were done no later
+/// in a branch that failed (dominance; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer 2012).
+///   caps       an active schedule is enough where a rank has one type of forward, for nothing else
+///   adds to its stash; where forwards of
+///              several pipelines or stages meet under a cap, each may also be held back until
+///              another one has run
+///   symmetry   micro-batches that visit the same ranks run in order of their index: sorting what
+///   each type of operation has done keeps every
+///              dependency, for durations are equal and the k-th smallest end comes before the k-th
+///              smallest start
 /// Exponential. What is open at a node is linear in the operations.
 #include <algorithm>
 #include <cstddef>
@@ -32,7 +37,8 @@
 namespace shunt {
 namespace detail {
 
-/// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type is of the k-th micro-batch.
+/// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type
+/// is of the k-th micro-batch.
 struct exact_shop {
   static constexpr std::int32_t none = -1;
   struct type {
@@ -44,7 +50,8 @@ struct exact_shop {
     std::int64_t stash = 0;  ///< what it adds to the rank's stash
     std::int32_t first = 0;  ///< number of its first operation
     std::int32_t after_input = none,
-                 after_weight = none;  ///< types of its rank that make room for it under the cap, where only one forward is there
+                 after_weight = none;  ///< types of its rank that make room for it under the cap,
+                                       ///< where only one forward is there
   };
   struct group {
     std::vector<rank_id> hosts{};  ///< by stage
@@ -69,12 +76,15 @@ struct exact_shop {
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
         std::vector<rank_id> hosts;
-        for (stage_id s : ids<stage_id>(job.stages)) hosts.push_back(job.rank_of({to.host(p, s, m), s}));
-        auto same = std::find_if(groups.begin(), groups.end(), [&](group const& g) { return g.hosts == hosts; });
+        for (stage_id s : ids<stage_id>(job.stages))
+          hosts.push_back(job.rank_of({to.host(p, s, m), s}));
+        auto same = std::find_if(groups.begin(), groups.end(),
+                                 [&](group const& g) { return g.hosts == hosts; });
         if (same == groups.end()) same = groups.insert(groups.end(), {.hosts = std::move(hosts)});
         same->members.emplace_back(p, m);
       }
-    for (std::size_t g = 0; g < groups.size(); ++g) add_types(job, static_cast<std::int32_t>(g), split);
+    for (std::size_t g = 0; g < groups.size(); ++g)
+      add_types(job, static_cast<std::int32_t>(g), split);
     for (std::size_t r = 0; r < of_rank.size(); ++r) limit(r);
   }
 
@@ -82,7 +92,8 @@ struct exact_shop {
     return static_cast<std::int32_t>(groups[static_cast<std::size_t>(t.group)].members.size());
   }
   [[nodiscard]] operation operation_of(type const& t, std::int32_t k) const {
-    auto const& [p, m] = groups[static_cast<std::size_t>(t.group)].members[static_cast<std::size_t>(k)];
+    auto const& [p, m] =
+        groups[static_cast<std::size_t>(t.group)].members[static_cast<std::size_t>(k)];
     return {t.kind, p, t.stage, m};
   }
 
@@ -93,19 +104,28 @@ struct exact_shop {
     auto const& own = groups[static_cast<std::size_t>(g)];
     auto const add = [&](op_kind kind, stage_id s, std::int32_t before, std::int64_t stash) {
       rank_id const here = own.hosts[s.index()];
-      type t{.kind = kind, .stage = s, .rank = here.value(), .group = g, .before = before, .stash = stash, .first = operations};
+      type t{.kind = kind,
+             .stage = s,
+             .rank = here.value(),
+             .group = g,
+             .before = before,
+             .stash = stash,
+             .first = operations};
       t.duration = cost_of(job, operation{.kind = kind, .stage = s});
-      if (before != none) t.delay = job.transfer(rank_id{types[static_cast<std::size_t>(before)].rank}, here);
+      if (before != none)
+        t.delay = job.transfer(rank_id{types[static_cast<std::size_t>(before)].rank}, here);
       of_rank[here.index()].push_back(static_cast<std::int32_t>(types.size()));
       operations += static_cast<std::int32_t>(own.members.size());
       types.push_back(t);
       return static_cast<std::int32_t>(types.size()) - 1;
     };
     std::int32_t last = none;
-    for (stage_id s : ids<stage_id>(job.stages)) last = add(op_kind::forward, s, last, job.stash.forward[s]);
+    for (stage_id s : ids<stage_id>(job.stages))
+      last = add(op_kind::forward, s, last, job.stash.forward[s]);
     for (std::int32_t s = job.stages; s-- > 0;) {
       auto const whole = job.stash.forward[s], early = job.stash.backward_input[s];
-      last = add(split ? op_kind::backward_input : op_kind::backward, s, last, split ? -early : -whole);
+      last = add(split ? op_kind::backward_input : op_kind::backward, s, last,
+                 split ? -early : -whole);
       if (split) add(op_kind::backward_weight, s, last, early - whole);
     }
   }
@@ -142,7 +162,8 @@ class exact_search {
     stash_.resize(shop.of_rank.size(), 0);
   }
 
-  /// Heads and latest ends under the releases and deadlines of ranks; `never` and `whenever` stand for none.
+  /// Heads and latest ends under the releases and deadlines of ranks; `never` and `whenever` stand
+  /// for none.
   void set_windows(std::vector<ticks> const& release, std::vector<ticks> const& deadline) {
     failed_.clear();
     std::fill(done_.begin(), done_.end(), 0);
@@ -180,9 +201,10 @@ class exact_search {
 
   [[nodiscard]] static std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] type const& kind(std::int32_t t) const { return shop_.types[at(t)]; }
-  /// How many of the input gradients and weight gradients of a rank must be done before forward k fits under the cap; exact where only one
-  /// forward type is there.
-  [[nodiscard]] std::pair<std::int32_t, std::int32_t> room_before(type const& f, std::int32_t k) const {
+  /// How many of the input gradients and weight gradients of a rank must be done before forward k
+  /// fits under the cap; exact where only one forward type is there.
+  [[nodiscard]] std::pair<std::int32_t, std::int32_t> room_before(type const& f,
+                                                                  std::int32_t k) const {
     auto const whole = f.stash, most = shop_.cap[at(f.rank)];
     auto const needed = (k + 1) * whole - most;
     if (needed <= 0) return {0, 0};
@@ -190,7 +212,8 @@ class exact_search {
     std::int64_t weights = 0;
     if (f.after_weight != none) {
       auto const late = -kind(f.after_weight).stash, early = whole - late;
-      if (late > 0 && needed > early * k) weights = ceil_divide<std::int64_t>(needed - early * k, late);
+      if (late > 0 && needed > early * k)
+        weights = ceil_divide<std::int64_t>(needed - early * k, late);
     }
     return {static_cast<std::int32_t>(inputs), static_cast<std::int32_t>(weights)};
   }
@@ -214,8 +237,10 @@ class exact_search {
           if (t.before != none) h = std::max(h, ended(t.before, k) + t.delay);
           if (t.after_input != none || t.after_weight != none) {
             auto const [inputs, weights] = room_before(t, k);
-            if (inputs > 0) h = std::max(h, inputs > k ? whenever : ended(t.after_input, inputs - 1));
-            if (weights > 0) h = std::max(h, weights > k ? whenever : ended(t.after_weight, weights - 1));
+            if (inputs > 0)
+              h = std::max(h, inputs > k ? whenever : ended(t.after_input, inputs - 1));
+            if (weights > 0)
+              h = std::max(h, weights > k ? whenever : ended(t.after_weight, weights - 1));
           }
           head_[at(t.first + k)] = h;
         }
@@ -223,10 +248,12 @@ class exact_search {
     }
   }
 
-  /// When each operation must have ended, whatever is done: by its rank's deadline and in time for what follows.
+  /// When each operation must have ended, whatever is done: by its rank's deadline and in time for
+  /// what follows.
   void find_latest_ends(std::vector<ticks> const& deadline) {
     for (type const& t : shop_.types)
-      for (std::int32_t k = 0; k < shop_.count(t); ++k) latest_[at(t.first + k)] = deadline[at(t.rank)];
+      for (std::int32_t k = 0; k < shop_.count(t); ++k)
+        latest_[at(t.first + k)] = deadline[at(t.rank)];
     for (std::size_t g = 0, first = 0; g < shop_.groups.size(); ++g) {
       std::size_t last = first;
       while (last < shop_.types.size() && at(shop_.types[last].group) == g) ++last;
@@ -242,7 +269,8 @@ class exact_search {
             type const& u = kind(other);
             if (u.group != t.group || u.stage != t.stage) continue;
             bool const later = place(u.kind) > place(t.kind);
-            behind += (count - k - (later ? 0 : 1)) * (later || other == static_cast<std::int32_t>(i) ? u.duration : 0);
+            behind += (count - k - (later ? 0 : 1)) *
+                      (later || other == static_cast<std::int32_t>(i) ? u.duration : 0);
           }
           latest_[own] = std::min(latest_[own], deadline[at(t.rank)] - behind);
           ticks const start = latest_[own] - t.duration;
@@ -250,14 +278,17 @@ class exact_search {
           if (t.after_input != none || t.after_weight != none) {
             auto const [inputs, weights] = room_before(t, k);
             if (inputs > 0 && inputs <= k) lower(at(kind(t.after_input).first + inputs - 1), start);
-            if (weights > 0 && weights <= k) lower(at(kind(t.after_weight).first + weights - 1), start);
+            if (weights > 0 && weights <= k)
+              lower(at(kind(t.after_weight).first + weights - 1), start);
           }
         }
       first = last;
     }
   }
   void lower(std::size_t o, ticks to) { latest_[o] = std::min(latest_[o], to); }
-  static int place(op_kind k) { return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1; }
+  static int place(op_kind k) {
+    return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1;
+  }
 
   /// Jackson's preemptive schedule of what each rank has left: earliest deadline first.
   [[nodiscard]] bool fits() {
@@ -271,7 +302,8 @@ class exact_search {
           waiting_.push_back({head_[o], latest_[o], t.duration});
         }
       }
-      std::sort(waiting_.begin(), waiting_.end(), [](piece const& a, piece const& b) { return a.head < b.head; });
+      std::sort(waiting_.begin(), waiting_.end(),
+                [](piece const& a, piece const& b) { return a.head < b.head; });
       auto const later = [](piece const& a, piece const& b) { return a.latest > b.latest; };
       ready_.clear();
       ticks now = 0;
@@ -283,7 +315,8 @@ class exact_search {
         }
         std::pop_heap(ready_.begin(), ready_.end(), later);
         piece& first = ready_.back();
-        ticks const until = next < waiting_.size() ? std::min(waiting_[next].head, now + first.left) : now + first.left;
+        ticks const until = next < waiting_.size() ? std::min(waiting_[next].head, now + first.left)
+                                                   : now + first.left;
         first.left -= until - now;
         now = until;
         if (now + first.left > first.latest) return false;
@@ -308,7 +341,8 @@ class exact_search {
 
   verdict descend() {
     if (left_ == 0) return verdict::found;
-    if (nodes_left_ <= 0 || (nodes_left_ % 256 == 0 && stop_.stop_requested())) return verdict::limit;
+    if (nodes_left_ <= 0 || (nodes_left_ % 256 == 0 && stop_.stop_requested()))
+      return verdict::limit;
     --nodes_left_;
     find_heads();
     if (!fits()) return verdict::impossible;
@@ -318,7 +352,8 @@ class exact_search {
     std::int32_t chosen = none;
     ticks first_end = whenever;
     for (std::size_t i = 0; i < shop_.types.size(); ++i)
-      if (auto const start = start_of(static_cast<std::int32_t>(i)); start && *start + shop_.types[i].duration < first_end) {
+      if (auto const start = start_of(static_cast<std::int32_t>(i));
+          start && *start + shop_.types[i].duration < first_end) {
         first_end = *start + shop_.types[i].duration;
         chosen = static_cast<std::int32_t>(i);
       }
@@ -327,12 +362,16 @@ class exact_search {
       std::vector<branch> branches;
       for (std::int32_t const i : shop_.of_rank[rank])
         if (auto const start = start_of(i); start && (i == chosen || *start < first_end))
-          branches.push_back({latest_[at(kind(i).first + done_[at(i)])] - kind(i).duration, i, false});
-      std::sort(branches.begin(), branches.end(),
-                [](branch const& a, branch const& b) { return std::pair(a.latest_start, a.of) < std::pair(b.latest_start, b.of); });
-      if (shop_.crowded[rank] && kind(chosen).kind == op_kind::forward) branches.push_back({0, chosen, true});
+          branches.push_back(
+              {latest_[at(kind(i).first + done_[at(i)])] - kind(i).duration, i, false});
+      std::sort(branches.begin(), branches.end(), [](branch const& a, branch const& b) {
+        return std::pair(a.latest_start, a.of) < std::pair(b.latest_start, b.of);
+      });
+      if (shop_.crowded[rank] && kind(chosen).kind == op_kind::forward)
+        branches.push_back({0, chosen, true});
       for (branch const& b : branches)
-        if (auto const below = b.hold ? hold(b.of) : start(b.of); below != verdict::impossible) return below;
+        if (auto const below = b.hold ? hold(b.of) : start(b.of); below != verdict::impossible)
+          return below;
     }
     auto& known = failed_[std::move(key)];
     if (known.size() < 64) known.push_back(std::move(state));
@@ -389,8 +428,9 @@ class exact_search {
         state.push_back(std::max(free_[at(t.rank)], end_[at(kind(t.before).first + k)] + t.delay));
     }
     for (std::size_t r = 0; r < free_.size(); ++r) {
-      bool const busy = std::any_of(shop_.of_rank[r].begin(), shop_.of_rank[r].end(),
-                                    [&](std::int32_t i) { return done_[at(i)] < shop_.count(kind(i)); });
+      bool const busy =
+          std::any_of(shop_.of_rank[r].begin(), shop_.of_rank[r].end(),
+                      [&](std::int32_t i) { return done_[at(i)] < shop_.count(kind(i)); });
       if (busy) state.push_back(free_[r]);
     }
     return {std::move(key), std::move(state)};
@@ -398,9 +438,11 @@ class exact_search {
   [[nodiscard]] bool dominated(std::string const& key, std::vector<ticks> const& state) const {
     auto const known = failed_.find(key);
     if (known == failed_.end()) return false;
-    return std::any_of(known->second.begin(), known->second.end(), [&](std::vector<ticks> const& earlier) {
-      return std::equal(earlier.begin(), earlier.end(), state.begin(), [](ticks a, ticks b) { return a <= b; });
-    });
+    return std::any_of(known->second.begin(), known->second.end(),
+                       [&](std::vector<ticks> const& earlier) {
+                         return std::equal(earlier.begin(), earlier.end(), state.begin(),
+                                           [](ticks a, ticks b) { return a <= b; });
+                       });
   }
 
   struct piece {

@@ -1,11 +1,14 @@
 #pragma once
-/// Forward-backward improvement of a pipeline schedule (justification: Li and Willis 1992; Valls, Ballestin, Quintanilla 2005), for spans.
+/// Forward-backward improvement of a pipeline schedule (justification: Li and Willis 1992; Valls,
+/// Ballestin, Quintanilla 2005), for spans.
 ///
-/// Backwards: every rank runs its operations from the last to the first as late as the ends of the columns allow; forwards: from the first
-/// to the last as soon as the starts allow. Whoever is free takes what is there, and of several operations the one that the pass before
-/// ran earlier (later): so each pass keeps what was urgent and closes the gaps that the one before left. Before each pass the
-/// columns whose span is too long for the period that is aimed at get a later start, or an earlier end.
-/// Caps are not looked at. O(n (log R + n / (64 R))) a pass for n operations on R ranks.
+/// Backwards: every rank runs its operations from the last to the first as late as the ends of the
+/// columns allow; forwards: from the first to the last as soon as the starts allow. Whoever is free
+/// takes what is there, and of several operations the one that the pass before ran earlier (later):
+/// so each pass keeps what was urgent and closes the gaps that the one before left. Before each
+/// pass the columns whose span is too long for the period that is aimed at get a later start, or an
+/// earlier end. Caps are not looked at. O(n (log R + n / (64 R))) a pass for n operations on R
+/// ranks.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -34,10 +37,12 @@ class justifier {
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
     spans_.resize(columns_.all.size());
     auto const cell = [&](operation const& o, stage_id s) {
-      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) * static_cast<std::size_t>(job.microbatches) +
+      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) *
+                 static_cast<std::size_t>(job.microbatches) +
              o.microbatch.index();
     };
-    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+    auto const cells =
+        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       auto& rank = ranks_[r.index()];
@@ -47,7 +52,8 @@ class justifier {
         if (o.kind == op_kind::step) continue;
         auto const own = static_cast<std::int32_t>(nodes_.size());
         if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input) gradient[cell(o, o.stage)] = own;
+        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
+          gradient[cell(o, o.stage)] = own;
         nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o)});
         sequence_.push_back(own);
       }
@@ -59,14 +65,19 @@ class justifier {
     for (auto& n : nodes_) {
       operation const& o = n.what;
       switch (o.kind) {
-        case op_kind::forward: n.parent = o.stage > 0 ? forward[cell(o, o.stage.value() - 1)] : nowhere; break;
+        case op_kind::forward:
+          n.parent = o.stage > 0 ? forward[cell(o, o.stage.value() - 1)] : nowhere;
+          break;
         case op_kind::backward_weight: n.parent = gradient[cell(o, o.stage)]; break;
-        default: n.parent = o.stage.value() + 1 < job.stages ? gradient[cell(o, o.stage.value() + 1)] : forward[cell(o, o.stage)];
+        default:
+          n.parent = o.stage.value() + 1 < job.stages ? gradient[cell(o, o.stage.value() + 1)]
+                                                      : forward[cell(o, o.stage)];
       }
       if (n.parent == nowhere) continue;
       auto& p = nodes_[static_cast<std::size_t>(n.parent)];
       n.delay = job.transfer(rank_id{p.rank}, rank_id{n.rank});
-      (p.child == nowhere ? p.child : p.second_child) = static_cast<std::int32_t>(&n - nodes_.data());
+      (p.child == nowhere ? p.child : p.second_child) =
+          static_cast<std::int32_t>(&n - nodes_.data());
     }
     coming_.resize(nodes_.size());
     place_.resize(nodes_.size());
@@ -79,17 +90,21 @@ class justifier {
   /// Earliest start and latest end of each column in the last pass.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
 
-  /// As soon as possible where columns may start at `start`, or as late as possible where they must end by `end`. `patient`: a free rank
-  /// waits for something more urgent that is known to come before what it could start would end.
+  /// As soon as possible where columns may start at `start`, or as late as possible where they must
+  /// end by `end`. `patient`: a free rank waits for something more urgent that is known to come
+  /// before what it could start would end.
   void forwards(std::vector<ticks> const& start, bool patient) { pass<true>(start, patient); }
   void backwards(std::vector<ticks> const& end, bool patient) { pass<false>(end, patient); }
 
   [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()), .staggered_step = staggered_step};
+    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
+                           .staggered_step = staggered_step};
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto const& from = ranks_[r.index()];
       for (std::int32_t i = 0; i < from.all; ++i)
-        plan.order[r].push_back(nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])].what);
+        plan.order[r].push_back(
+            nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])]
+                .what);
     }
     append_steps(columns_, plan);
     return plan;
@@ -114,7 +129,8 @@ class justifier {
   void pass(std::vector<ticks> const& limit, bool patient) {
     clock_.clear();
     std::fill(bits_.begin(), bits_.end(), 0);
-    for (auto& s : spans_) s = {std::numeric_limits<ticks>::max(), std::numeric_limits<ticks>::min()};
+    for (auto& s : spans_)
+      s = {std::numeric_limits<ticks>::max(), std::numeric_limits<ticks>::min()};
     // the order of the pass before, in the direction of this one, says what is urgent
     ticks shift = 0;  // clocks run from 0 upwards
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
@@ -132,23 +148,28 @@ class justifier {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       auto const& n = nodes_[i];
       since_[i] = 0;
-      missing_[i] = Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere);
-      if (missing_[i] == 0) put(ranks_[static_cast<std::size_t>(n.rank)], static_cast<std::int32_t>(i));
+      missing_[i] =
+          Forwards ? n.parent != nowhere : (n.child != nowhere) + (n.second_child != nowhere);
+      if (missing_[i] == 0)
+        put(ranks_[static_cast<std::size_t>(n.rank)], static_cast<std::int32_t>(i));
     }
     for (auto const& r : ranks_)
       if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
-    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never; next = clock_.winner()) {
+    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never;
+         next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from) : next_arrival(r));
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from)
+                                         : next_arrival(r));
     }
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
       if (!Forwards) std::reverse(sequence_.begin() + r.first, sequence_.begin() + r.first + r.all);
       auto& span = spans_[static_cast<std::size_t>(r.column)];
-      ticks const from = Forwards ? r.began : shift - r.idle_from, to = Forwards ? r.idle_from : shift - r.began;
+      ticks const from = Forwards ? r.began : shift - r.idle_from,
+                  to = Forwards ? r.idle_from : shift - r.began;
       span = {std::min(span.start, from), std::max(span.end, to)};
     }
     for (auto& s : spans_)
@@ -175,7 +196,8 @@ class justifier {
   [[nodiscard]] ticks next_arrival(rank_state const& r) const {
     ticks least = tournament::never;
     for (std::int32_t i = 0; i < r.coming; ++i)
-      least = std::min(least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
+      least = std::min(
+          least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
     return least;
   }
 
@@ -184,8 +206,10 @@ class justifier {
     if (r.there == 0) return false;
     auto w = static_cast<std::size_t>(r.word);
     while (bits_[w] == 0) ++w;
-    auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 + std::countr_zero(bits_[w]);
-    auto const own = static_cast<std::size_t>(urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
+    auto const place = static_cast<std::int32_t>(w - static_cast<std::size_t>(r.word)) * 64 +
+                       std::countr_zero(bits_[w]);
+    auto const own = static_cast<std::size_t>(
+        urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
     node const& n = nodes_[own];
     if (patient)  // something more urgent comes before this would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
@@ -211,7 +235,9 @@ class justifier {
     };
     if (Forwards) {
       hand_on(n.child, n.child == nowhere ? 0 : nodes_[static_cast<std::size_t>(n.child)].delay);
-      hand_on(n.second_child, n.second_child == nowhere ? 0 : nodes_[static_cast<std::size_t>(n.second_child)].delay);
+      hand_on(n.second_child, n.second_child == nowhere
+                                  ? 0
+                                  : nodes_[static_cast<std::size_t>(n.second_child)].delay);
     } else {
       hand_on(n.parent, n.delay);
     }
@@ -223,7 +249,8 @@ class justifier {
   tournament clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
-  std::vector<std::int32_t> sequence_{}, urgent_{};  // of each rank the order of the last pass, and of the one before
+  std::vector<std::int32_t> sequence_{},
+      urgent_{};  // of each rank the order of the last pass, and of the one before
   std::vector<std::int32_t> coming_{}, place_{}, missing_{};
   std::vector<ticks> since_{};
   std::vector<std::uint64_t> bits_{};

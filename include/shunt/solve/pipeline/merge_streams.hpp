@@ -1,10 +1,13 @@
 #pragma once
-/// Several orders on one worker become one: the schedule that workers fall into when each runs whatever comes first.
+/// Several orders on one worker become one: the schedule that workers fall into when each runs
+/// whatever comes first.
 ///
-/// Every worker has streams, lists of operations that must keep their order. Whenever it is idle it starts the first operation of one of
-/// its streams: among those whose input is there an input gradient before a forward before a backward_weight, the one that could start
-/// earliest, the lowest micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits.
-/// O(n (log n + streams a worker)) for n operations. Deadlocks only where streams that fit together don't fit under the cap: then nothing.
+/// Every worker has streams, lists of operations that must keep their order. Whenever it is idle it
+/// starts the first operation of one of its streams: among those whose input is there an input
+/// gradient before a forward before a backward_weight, the one that could start earliest, the
+/// lowest micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits. O(n
+/// (log n + streams a worker)) for n operations. Deadlocks only where streams that fit together
+/// don't fit under the cap: then nothing.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +28,8 @@
 
 namespace shunt {
 
-/// The streams of a worker. Steps stand in none: they are put at the end of the lists of live workers.
+/// The streams of a worker. Steps stand in none: they are put at the end of the lists of live
+/// workers.
 using operation_streams = std::vector<std::vector<operation>>;
 
 /// What streams become.
@@ -38,9 +42,12 @@ namespace detail {
 
 class stream_merger {
  public:
-  constexpr stream_merger(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) : job_(job), streams_(streams) {
+  constexpr stream_merger(pipeline_job const& job,
+                          indexed<rank_id, operation_streams> const& streams)
+      : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
-    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+    auto const cells =
+        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
     host_.resize(cells, rank_id{-1});
     next_.resize(ranks);
@@ -67,7 +74,8 @@ class stream_merger {
       std::pop_heap(events_.begin(), events_.end(), std::greater<>{});
       events_.pop_back();
       rank_id const r = rank;
-      // every arrival of this moment comes first, so that the choice doesn't depend on the order of events
+      // every arrival of this moment comes first, so that the choice doesn't depend on the order of
+      // events
       if (!events_.empty() && events_.front() == std::pair{now, rank}) continue;
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
@@ -80,7 +88,8 @@ class stream_merger {
   static constexpr ticks unknown = -1;
 
   [[nodiscard]] constexpr std::size_t cell(operation const& o, stage_id s) const {
-    auto const stages = static_cast<std::size_t>(job_.stages), microbatches = static_cast<std::size_t>(job_.microbatches);
+    auto const stages = static_cast<std::size_t>(job_.stages),
+               microbatches = static_cast<std::size_t>(job_.microbatches);
     return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
   }
 
@@ -91,12 +100,16 @@ class stream_merger {
 
   /// When the input of an operation is there, as far as is known.
   [[nodiscard]] constexpr ticks ready(operation const& o) const {
-    auto const& table = o.kind == op_kind::forward ? forward_ : o.kind == op_kind::backward_weight ? weight_ : gradient_;
+    auto const& table = o.kind == op_kind::forward           ? forward_
+                        : o.kind == op_kind::backward_weight ? weight_
+                                                             : gradient_;
     return table[cell(o, o.stage)];
   }
 
   constexpr void start_something(rank_id r, ticks now) {
-    auto const urgency = [](op_kind k) { return k == op_kind::forward ? 1 : k == op_kind::backward_weight ? 2 : 0; };
+    auto const urgency = [](op_kind k) {
+      return k == op_kind::forward ? 1 : k == op_kind::backward_weight ? 2 : 0;
+    };
     auto const cap = job_.stash_limit(r);
     using rank_of_choice = std::tuple<int, ticks, microbatch_id, pipeline_id>;
     std::optional<std::pair<rank_of_choice, std::size_t>> best;
@@ -105,7 +118,9 @@ class stream_merger {
       operation const& o = streams_[r][s][next_[r][s]];
       ticks const since = ready(o);
       if (since == unknown || since > now) continue;
-      if (o.kind == op_kind::forward && cap && stashed_[r.index()] + job_.stash.forward[o.stage] > *cap) continue;
+      if (o.kind == op_kind::forward && cap &&
+          stashed_[r.index()] + job_.stash.forward[o.stage] > *cap)
+        continue;
       std::pair const choice{rank_of_choice{urgency(o.kind), since, o.microbatch, o.pipeline}, s};
       if (!best || choice < *best) best = choice;
     }
@@ -132,7 +147,8 @@ class stream_merger {
     } else if (o.kind == op_kind::backward_weight) {
       stashed_[r.index()] -= job_.stash.forward[o.stage] - job_.stash.backward_input[o.stage];
     } else {
-      stashed_[r.index()] -= (o.kind == op_kind::backward ? job_.stash.forward : job_.stash.backward_input)[o.stage];
+      stashed_[r.index()] -=
+          (o.kind == op_kind::backward ? job_.stash.forward : job_.stash.backward_input)[o.stage];
       weight_[cell(o, o.stage)] = end;
       if (o.stage > 0) hand_on(gradient_, o.stage.value() - 1);
     }
@@ -153,7 +169,8 @@ class stream_merger {
 
 }  // namespace detail
 
-[[nodiscard]] constexpr merged_streams merge_streams(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
+[[nodiscard]] constexpr merged_streams merge_streams(
+    pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
   return detail::stream_merger(job, streams).merged();
 }
 

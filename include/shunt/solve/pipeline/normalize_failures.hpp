@@ -1,17 +1,22 @@
 #pragma once
-/// Failure normalization (SlipStream, arXiv 2405.14009): which live workers change their seat so that n failures hurt least.
+/// Failure normalization (SlipStream, arXiv 2405.14009): which live workers change their seat so
+/// that n failures hurt least.
 ///
-/// All workers of a column (ranks that hold the same stages) hold the same parameters, so any live one may take a dead one's seat in another
-/// column: it copies the state from a live peer there, and its old seat counts as failed. Column c has a_c failures now and n_c afterwards,
-/// with sum n_c = sum a_c - workers that join, n_c below the size of the column; moves: sum max(0, n_c - a_c).
+/// All workers of a column (ranks that hold the same stages) hold the same parameters, so any live
+/// one may take a dead one's seat in another column: it copies the state from a live peer there,
+/// and its old seat counts as failed. Column c has a_c failures now and n_c afterwards, with sum
+/// n_c = sum a_c - workers that join, n_c below the size of the column; moves: sum max(0, n_c -
+/// a_c).
 ///
-///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the least  sum_c cost_c(n_c)
+///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the
+///     least  sum_c cost_c(n_c)
 ///
-/// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] = min over k of best[c-1][n-k] + moves of
-/// (c, k); the limit is bisected over the values of cost. With C columns of D ranks, n failures: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs.
-/// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are seated by the same rule.
-/// Infeasible where a stage has no live worker: nobody has its state. Throws invalid_problem where the job is broken, or where more
-/// workers join than are dead.
+/// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] =
+/// min over k of best[c-1][n-k] + moves of (c, k); the limit is bisected over the values of cost.
+/// With C columns of D ranks, n failures: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs.
+/// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are
+/// seated by the same rule. Infeasible where a stage has no live worker: nobody has its state.
+/// Throws invalid_problem where the job is broken, or where more workers join than are dead.
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -49,17 +54,19 @@ struct normalized_failures {
 
   /// Workers that leave a live seat.
   [[nodiscard]] constexpr std::int32_t moves() const {
-    return static_cast<std::int32_t>(
-        std::count_if(changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
+    return static_cast<std::int32_t>(std::count_if(
+        changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
   }
   constexpr bool operator==(normalized_failures const&) const = default;
 };
 
-/// What a column takes at least with k failures and none elsewhere, its steps included: the work of one rank, or all gradients after the
-/// first has come (slipstream's closed forms). Throws invalid_problem where no rank of a stage of the column would be left.
+/// What a column takes at least with k failures and none elsewhere, its steps included: the work of
+/// one rank, or all gradients after the first has come (slipstream's closed forms). Throws
+/// invalid_problem where no rank of a stage of the column would be left.
 class column_cost {
  public:
-  constexpr explicit column_cost(pipeline_job const& job) : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
+  constexpr explicit column_cost(pipeline_job const& job)
+      : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
     for (rank_id r : ids<rank_id>(in_.of.size()))
       for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
   }
@@ -69,15 +76,19 @@ class column_cost {
     ticks work = 0, gradients = 0, steps = 0;
     for (stage_id s : held.stages) {
       if (failures < 0 || failures >= ranks_[s.index()])
-        throw invalid_problem("failures", "must be 0 to " + std::to_string(ranks_[s.index()] - 1) + " at stage " +
-                                              std::to_string(s.value()) + ", is " + std::to_string(failures));
-      auto const load = ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks_[s.index()] - failures);
-      work += load * (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
+        throw invalid_problem("failures", "must be 0 to " + std::to_string(ranks_[s.index()] - 1) +
+                                              " at stage " + std::to_string(s.value()) + ", is " +
+                                              std::to_string(failures));
+      auto const load =
+          ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks_[s.index()] - failures);
+      work += load *
+              (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
       gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
       steps += job_.costs.step[s];
     }
     stage_id const last = held.stages.back();
-    ticks const trip = held.stages.size() == 1 ? job_.costs.forward[last] + paths_.tail[last.index()] : 0;
+    ticks const trip =
+        held.stages.size() == 1 ? job_.costs.forward[last] + paths_.tail[last.index()] : 0;
     return std::max(work, trip + gradients) + steps;
   }
 
@@ -90,7 +101,8 @@ class column_cost {
 
 namespace detail {
 
-/// Counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; where there are none, no failures and -1 moves.
+/// Counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; where there
+/// are none, no failures and -1 moves.
 struct spread {
   ticks limit = 0;
   std::vector<std::int32_t> failures{};
@@ -98,8 +110,9 @@ struct spread {
 
   [[nodiscard]] constexpr bool found() const { return moves >= 0; }
 };
-constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now,
-                                                std::int32_t failures, ticks limit) {
+constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost,
+                                 std::vector<std::int32_t> const& now, std::int32_t failures,
+                                 ticks limit) {
   using value = std::pair<std::int32_t, ticks>;
   constexpr value impossible{std::numeric_limits<std::int32_t>::max(), 0};
   auto const width = static_cast<std::size_t>(failures) + 1;
@@ -122,7 +135,9 @@ constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost, st
     best = std::move(next);
   }
   if (best.back() == impossible) return {};
-  spread found{.limit = limit, .failures = std::vector<std::int32_t>(cost.size(), 0), .moves = best.back().first};
+  spread found{.limit = limit,
+               .failures = std::vector<std::int32_t>(cost.size(), 0),
+               .moves = best.back().first};
   std::size_t left = width - 1;
   for (std::size_t c = cost.size(); c-- > 0;) {
     found.failures[c] = chosen[c][left];
@@ -132,7 +147,8 @@ constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost, st
 }
 
 /// The least limit on cost for which there is a spread with at most so many moves.
-constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost, std::vector<std::int32_t> const& now, std::int32_t failures,
+constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
+                              std::vector<std::int32_t> const& now, std::int32_t failures,
                               std::int32_t most_moves) {
   std::vector<ticks> limits;
   for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
@@ -154,7 +170,8 @@ constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost, std::
 
 /// cost[c][k] for all counts that leave a live rank.
 template <class Cost>
-constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in, std::int32_t failures, Cost const& cost) {
+constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in,
+                                                   std::int32_t failures, Cost const& cost) {
   std::vector<std::int32_t> size(in.all.size(), 0);
   for (rank_id r : ids<rank_id>(job.ranks())) ++size[static_cast<std::size_t>(in.of[r])];
   std::vector<std::vector<ticks>> all(in.all.size());
@@ -185,11 +202,13 @@ struct normalize_failures {
 
   /// With a cost of the caller's: the objective is the largest of the columns'.
   template <column_cost_for Cost>
-  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job, Cost const& cost) const {
+  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job,
+                                                                   Cost const& cost) const {
     validate(job);
     auto const dead = static_cast<std::int32_t>(job.dead.size());
     if (joining < 0 || joining > dead)
-      throw invalid_problem("joining", "must be 0 to " + std::to_string(dead) + ", the dead workers, is " + std::to_string(joining));
+      throw invalid_problem("joining", "must be 0 to " + std::to_string(dead) +
+                                           ", the dead workers, is " + std::to_string(joining));
     solution<normalized_failures> answer{.status = status::infeasible};
     if (auto const stage = stage_without_worker(job)) {
       answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
@@ -199,13 +218,16 @@ struct normalize_failures {
     std::vector<bool> is_dead(static_cast<std::size_t>(job.ranks()), false);
     for (worker const& w : job.dead) is_dead[job.rank_of(w).index()] = true;
     std::vector<std::int32_t> now(in.all.size(), 0);
-    for (rank_id r : ids<rank_id>(job.ranks())) now[static_cast<std::size_t>(in.of[r])] += is_dead[r.index()];
+    for (rank_id r : ids<rank_id>(job.ranks()))
+      now[static_cast<std::size_t>(in.of[r])] += is_dead[r.index()];
     for (std::size_t c = 0; c < in.all.size(); ++c)
       if (in.all[c].live.empty()) {
-        answer.reason = text("rank ") + text::of(lowest_of(in, c).value()) + " and all that hold the same stages are dead";
+        answer.reason = text("rank ") + text::of(lowest_of(in, c).value()) +
+                        " and all that hold the same stages are dead";
         return answer;
       }
-    auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now, dead - joining, most_moves);
+    auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now,
+                                           dead - joining, most_moves);
     if (!best.found()) {  // never without a limit: the failures may stay where they are
       answer.reason = "no placement within the limit on moves";
       return answer;
@@ -222,9 +244,13 @@ struct normalize_failures {
     return r;
   }
 
-  /// Seats are taken and left lowest rank first; state comes over the cheapest link, then from the lowest rank.
-  [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job, columns const& in, std::vector<bool> is_dead,
-                                                            std::vector<std::int32_t> now, std::vector<std::int32_t> failures) {
+  /// Seats are taken and left lowest rank first; state comes over the cheapest link, then from the
+  /// lowest rank.
+  [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job,
+                                                            columns const& in,
+                                                            std::vector<bool> is_dead,
+                                                            std::vector<std::int32_t> now,
+                                                            std::vector<std::int32_t> failures) {
     normalized_failures plan{.failures = std::move(failures)};
     std::vector<rank_id> leavers;
     for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -242,7 +268,9 @@ struct normalize_failures {
       for (rank_id const peer : in.all[c].live)
         if (job.transfer(peer, r) < job.transfer(nearest, r)) nearest = peer;
       plan.changes.push_back(
-          {.to = r, .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt, .copied_from = nearest});
+          {.to = r,
+           .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt,
+           .copied_from = nearest});
       ++next;
     }
     for (seat_change const& change : plan.changes) {

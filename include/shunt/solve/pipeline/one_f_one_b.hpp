@@ -1,9 +1,12 @@
 #pragma once
-/// 1F1B: after a warm-up every worker alternates one forward and one backward (PipeDream-flush, Narayanan et al., arXiv 2006.09503).
+/// 1F1B: after a warm-up every worker alternates one forward and one backward (PipeDream-flush,
+/// Narayanan et al., arXiv 2006.09503).
 ///
-/// Stage s of S keeps S - s micro-batches in flight, or as many as the cap allows. Makespan (M + S - 1)(F + B) with equal stages and no
-/// cap below S - s. Linear in the number of operations. For linear layouts. No search and no re-routing: on a job with dead workers the
-/// answer is infeasible and the plan only a start for transforms. Throws invalid_problem where the job is broken or has another layout.
+/// Stage s of S keeps S - s micro-batches in flight, or as many as the cap allows. Makespan (M + S
+/// - 1)(F + B) with equal stages and no cap below S - s. Linear in the number of operations. For
+/// linear layouts. No search and no re-routing: on a job with dead workers the answer is infeasible
+/// and the plan only a start for transforms. Throws invalid_problem where the job is broken or has
+/// another layout.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
@@ -31,7 +34,8 @@ struct one_f_one_b {
         auto& list = schedule.order[job.rank_of({p, s})];
         std::int32_t in_flight = std::min(job.stages - s.value(), job.microbatches);
         if (auto const cap = job.stash_limit(job.rank_of({p, s})))
-          in_flight = static_cast<std::int32_t>(std::min<std::int64_t>(in_flight, *cap / job.stash.forward[s]));
+          in_flight = static_cast<std::int32_t>(
+              std::min<std::int64_t>(in_flight, *cap / job.stash.forward[s]));
         std::int32_t forward = 0;
         while (forward < in_flight - 1) list.push_back({op_kind::forward, p, s, forward++});
         for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
@@ -43,9 +47,11 @@ struct one_f_one_b {
     return schedule;
   }
 
-  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no transfer, no cap; PipeDream-2BW, section
-  /// 3.2.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) { return (job.stages - 1) * job.costs.microbatch(0); }
+  /// (S - 1)(F + B), B = I + W: how long every rank idles within the makespan. Equal stages, no
+  /// transfer, no cap; PipeDream-2BW, section 3.2.
+  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
+    return (job.stages - 1) * job.costs.microbatch(0);
+  }
   /// min(S, M), on the first rank. No cap.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
     return std::min(job.stages, job.microbatches) * job.stash.forward[0];

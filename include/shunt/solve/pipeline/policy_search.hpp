@@ -1,12 +1,16 @@
 #pragma once
-/// The order of a pipeline job under a given routing: a list scheduler run under many policies, each run a few microseconds.
+/// The order of a pipeline job under a given routing: a list scheduler run under many policies,
+/// each run a few microseconds.
 ///
-///   1. one policy for all stages, over the order of kinds, the forwards in flight, the order of guests and patience;
-///   2. with a staggered step, again and again with later starts for the stages whose span is too long;
+///   1. one policy for all stages, over the order of kinds, the forwards in flight, the order of
+///   guests and patience;
+///   2. with a staggered step, again and again with later starts for the stages whose span is too
+///   long;
 ///   3. without a cap, the best of these backwards and forwards (justify.hpp);
 ///   4. hill climbing: one stage's policy changed at a time.
-/// Stops at the bound, or when `effort` operations have been placed, after one run in any case. O(effort log n). Ties go to the earlier candidate.
-/// Reference: SlipStream (arXiv 2405.14009) plans with a MILP instead.
+/// Stops at the bound, or when `effort` operations have been placed, after one run in any case.
+/// O(effort log n). Ties go to the earlier candidate. Reference: SlipStream (arXiv 2405.14009)
+/// plans with a MILP instead.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,18 +27,23 @@ namespace shunt {
 
 class policy_search {
  public:
-  /// What is minimised: the period as far as the run's own times tell, then the time that all spans take together.
+  /// What is minimised: the period as far as the run's own times tell, then the time that all spans
+  /// take together.
   using score = std::pair<ticks, ticks>;
-  static constexpr ticks nothing = std::numeric_limits<ticks>::max();  ///< the period where no run came to an end
+  static constexpr ticks nothing =
+      std::numeric_limits<ticks>::max();  ///< the period where no run came to an end
 
   /// Every stage has a live rank. `bound`: no period is below.
-  policy_search(pipeline_job const& job, bool split, bool stagger, ticks bound, std::int64_t effort, routing rule)
+  policy_search(pipeline_job const& job, bool split, bool stagger, ticks bound, std::int64_t effort,
+                routing rule)
       : job_(job), scheduler_(job, split, rule), stagger_(stagger), left_(effort) {
     ticks grid = 0;  // all times are multiples of it
     auto const on_grid = [&](per_stage const& costs) {
       for (ticks const c : costs.values()) grid = std::gcd(grid, c);
     };
-    for (auto const* costs : {&job.costs.forward, &job.costs.backward_input, &job.costs.backward_weight, &job.costs.step}) on_grid(*costs);
+    for (auto const* costs : {&job.costs.forward, &job.costs.backward_input,
+                              &job.costs.backward_weight, &job.costs.step})
+      on_grid(*costs);
     grid = std::gcd(grid, std::gcd(job.transfer.within_node, job.transfer.between_nodes));
     bound_ = ceil_divide(bound, grid) * grid;
     for (column const& c : scheduler_.columns().all) {
@@ -93,8 +102,9 @@ class policy_search {
   static std::vector<candidate> best_of(std::vector<candidate> const& all, std::size_t most) {
     std::vector<std::size_t> order(all.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return std::pair(all[a].first, a) < std::pair(all[b].first, b); });
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(all[a].first, a) < std::pair(all[b].first, b);
+    });
     std::vector<candidate> best;
     for (std::size_t i : order)
       if (best.size() < most) best.push_back(all[i]);
@@ -109,17 +119,20 @@ class policy_search {
         for (int in_flight = 0; in_flight < 6; ++in_flight)
           for (auto const prefer : {p::first::input, p::first::forward}) {
             if (finished() && !seeds_.empty()) return;
-            stage_policies policies(stages, {.prefer = prefer, .patience = patience, .guests_first = guests_first});
+            stage_policies policies(
+                stages, {.prefer = prefer, .patience = patience, .guests_first = guests_first});
             bool const limited = in_flight > 0;
             if (!limited && prefer == p::first::forward) continue;  // GPipe
             if (guests_first && job_.dead.empty()) continue;
             for (stage_id s : ids<stage_id>(job_.stages)) {
               std::int32_t const behind = job_.stages - s.value();
-              std::int32_t const limits[] = {p::unlimited, behind, behind + 1, 2 * behind - 1, 2 * behind, job_.stages};
+              std::int32_t const limits[] = {p::unlimited,   behind,     behind + 1,
+                                             2 * behind - 1, 2 * behind, job_.stages};
               policies[s].in_flight = limits[in_flight];
             }
             seeds_.emplace_back(run(policies), policies);
-            if (stagger_ && seeds_.size() == 1) delay_starts(policies);  // on large jobs this is all there is time for
+            if (stagger_ && seeds_.size() == 1)
+              delay_starts(policies);  // on large jobs this is all there is time for
           }
   }
 
@@ -140,7 +153,8 @@ class policy_search {
     }
   }
 
-  /// Backwards from the latest ends that the bound allows, forwards from the latest starts, in turn.
+  /// Backwards from the latest ends that the bound allows, forwards from the latest starts, in
+  /// turn.
   void justify(stage_policies const& policies) {
     for (bool const patient : {false, true}) {
       if (finished()) return;
@@ -188,18 +202,23 @@ class policy_search {
           value = now;
           moved = true;
         };
-        for (auto const prefer : {p::first::input, p::first::forward}) attempt([&](auto& all) { all[s].prefer = prefer; });
+        for (auto const prefer : {p::first::input, p::first::forward})
+          attempt([&](auto& all) { all[s].prefer = prefer; });
         for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
           attempt([&](auto& all) { all[s].patience = patience; });
-        if (!job_.dead.empty()) attempt([&](auto& all) { all[s].guests_first = !all[s].guests_first; });
-        for (std::int32_t const limit : {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
+        if (!job_.dead.empty())
+          attempt([&](auto& all) { all[s].guests_first = !all[s].guests_first; });
+        for (std::int32_t const limit :
+             {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
           attempt([&](auto& all) { all[s].in_flight = limit; });
         if (auto const room = job_.stash_limit(job_.live_holders(s).front()))
-          for (auto const most = static_cast<std::int32_t>(std::min<std::int64_t>(*room / job_.stash.forward[s], p::unlimited));
+          for (auto const most = static_cast<std::int32_t>(
+                   std::min<std::int64_t>(*room / job_.stash.forward[s], p::unlimited));
                std::int32_t const limit : {p::unlimited, most - 1, most - 2, most / 2})
             attempt([&](auto& all) { all[s].weight_before = limit; });
         if (scheduler_.columns().all.size() < static_cast<std::size_t>(job_.stages))
-          for (std::int32_t const lag : {-job_.stages, -1, 0, 1, job_.stages}) attempt([&](auto& all) { all[s].lag = lag; });
+          for (std::int32_t const lag : {-job_.stages, -1, 0, 1, job_.stages})
+            attempt([&](auto& all) { all[s].lag = lag; });
         if (!stagger_) continue;
         ticks const unit = job_.costs.microbatch(s);
         for (ticks const later : {-unit, -job_.costs.forward[s], job_.costs.forward[s], unit})
@@ -217,9 +236,10 @@ class policy_search {
   ticks step_ = 0;              // the longest
   std::vector<candidate> seeds_{};
   score best_{nothing, 0};
-  stage_policies best_policies_{}, last_{};       // of the best run and of the last one
-  bool completed_ = false;                        // some run came to an end
-  std::optional<pipeline_schedule> justified_{};  // where it is better than the run of the best policies
+  stage_policies best_policies_{}, last_{};  // of the best run and of the last one
+  bool completed_ = false;                   // some run came to an end
+  std::optional<pipeline_schedule>
+      justified_{};  // where it is better than the run of the best policies
 };
 
 }  // namespace shunt

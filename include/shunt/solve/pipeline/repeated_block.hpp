@@ -1,11 +1,13 @@
 #pragma once
-/// Building blocks: one micro-batch's way through the pipeline, repeated at a fixed distance (Qi et al., Pipeline Parallelism with
-/// Controllable Memory, arXiv 2405.15362).
+/// Building blocks: one micro-batch's way through the pipeline, repeated at a fixed distance (Qi et
+/// al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362).
 ///
-/// Every operation takes one slot; the block repeats every T slots, three for each seat of the fullest rank, so that no rank idles between
-/// repetitions. The micro-batch goes from seat to seat as soon as the next rank has its slot free modulo T, or a few slots later: the way
-/// of a V's leg, there or back, has one such delay for each chunk. How long a micro-batch lives on a seat is how many of them the seat
-/// stashes: the shortest block is V-min, one with half of 1F1B's stash V-half. O(seats * T).
+/// Every operation takes one slot; the block repeats every T slots, three for each seat of the
+/// fullest rank, so that no rank idles between repetitions. The micro-batch goes from seat to seat
+/// as soon as the next rank has its slot free modulo T, or a few slots later: the way of a V's leg,
+/// there or back, has one such delay for each chunk. How long a micro-batch lives on a seat is how
+/// many of them the seat stashes: the shortest block is V-min, one with half of 1F1B's stash
+/// V-half. O(seats * T).
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +19,8 @@
 
 namespace shunt::detail {
 
-/// Extra slots: before each hop of a forward (of an even chunk, of an odd one) and of a backward_input, and at the turns.
+/// Extra slots: before each hop of a forward (of an even chunk, of an odd one) and of a
+/// backward_input, and at the turns.
 struct block_shape {
   std::int32_t forward[2] = {0, 0};
   std::int32_t input[2] = {0, 0};
@@ -47,7 +50,8 @@ struct repeated_block {
     weight.resize(seats);
     std::int32_t const length = job.stages / job.layout.chunks();
     auto const leg = [&](std::int32_t q) {
-      return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length % 2);
+      return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length %
+                                      2);
     };
     for (std::size_t begin = 0; begin < seats; ++begin) {
       if (chain.previous(begin) >= 0) continue;
@@ -67,7 +71,9 @@ struct repeated_block {
   }
 
   /// Micro-batches between their forward and the end of their backward_input on a seat, at most.
-  [[nodiscard]] std::int32_t in_flight(std::size_t q) const { return static_cast<std::int32_t>((input[q] - forward[q] + period) / period); }
+  [[nodiscard]] std::int32_t in_flight(std::size_t q) const {
+    return static_cast<std::int32_t>((input[q] - forward[q] + period) / period);
+  }
 };
 
 }  // namespace shunt::detail

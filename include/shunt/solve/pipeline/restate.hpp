@@ -18,12 +18,17 @@
 namespace shunt {
 
 /// "1:2"
-[[nodiscard]] constexpr text describe(worker w) { return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value()); }
+[[nodiscard]] constexpr text describe(worker w) {
+  return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
+}
 
-/// What is to be said of a schedule that has every operation of every micro-batch: its period against the bound of its kind of step, or
-/// why it is no plan. It is none where a stage has no live worker, where a dead worker has operations, where a worker stashes more than
-/// the cap, or where workers wait for each other. The bound is that of all plans, with fused and split backwards alike.
-[[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job, pipeline_schedule schedule) {
+/// What is to be said of a schedule that has every operation of every micro-batch: its period
+/// against the bound of its kind of step, or why it is no plan. It is none where a stage has no
+/// live worker, where a dead worker has operations, where a worker stashes more than the cap, or
+/// where workers wait for each other. The bound is that of all plans, with fused and split
+/// backwards alike.
+[[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job,
+                                                            pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
   if (auto const stage = stage_without_worker(job)) {
     answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
@@ -32,13 +37,15 @@ namespace shunt {
   answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
   for (worker const& w : job.dead)
     if (!answer.plan.order[job.rank_of(w)].empty()) {
-      answer.reason = text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
+      answer.reason =
+          text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
       return answer;
     }
   auto const peak = stash_peak(job, answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
     if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
-      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " + text::of(peak[r]) + ", the cap is " + text::of(*cap);
+      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " +
+                      text::of(peak[r]) + ", the cap is " + text::of(*cap);
       return answer;
     }
   auto const graph = graph_of(job, answer.plan);
@@ -49,14 +56,17 @@ namespace shunt {
   columns const in(job);
   column_starts start;  // all at 0
   if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
-  answer.objective = static_cast<double>(period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
+  answer.objective = static_cast<double>(
+      period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
   answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
   return answer;
 }
 
 /// A schedule with one empty list a rank, each with room for so many operations.
-[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job, std::size_t room = 0) {
-  pipeline_schedule schedule{.order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
+[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job,
+                                                         std::size_t room = 0) {
+  pipeline_schedule schedule{
+      .order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
   for (auto& list : schedule.order) list.reserve(room);
   return schedule;
 }

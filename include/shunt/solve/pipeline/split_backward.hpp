@@ -1,10 +1,11 @@
 #pragma once
-/// Decoupled BackProp (SlipStream, arXiv 2405.14009; Zero Bubble, arXiv 2401.10241): the gradient of the input first, the gradient of the
-/// parameters when there is nothing else to do.
+/// Decoupled BackProp (SlipStream, arXiv 2405.14009; Zero Bubble, arXiv 2401.10241): the gradient
+/// of the input first, the gradient of the parameters when there is nothing else to do.
 ///
-/// Every fused backward becomes a backward_input in its place; the backward_weights wait in their order until the worker would idle, or the
-/// stash cap stands in the way of the next forward. Every worker keeps the order of its forwards and input gradients. Where that is no
-/// shorter, the schedule stays as it is. O(n log n) for n operations.
+/// Every fused backward becomes a backward_input in its place; the backward_weights wait in their
+/// order until the worker would idle, or the stash cap stands in the way of the next forward. Every
+/// worker keeps the order of its forwards and input gradients. Where that is no shorter, the
+/// schedule stays as it is. O(n log n) for n operations.
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,7 +20,8 @@ struct split_backward {
   static constexpr std::string_view name = "split_backward";
   static constexpr bool improves = true;
 
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job, pipeline_schedule schedule) const {
+  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
+                                                                 pipeline_schedule schedule) const {
     validate(job);
     indexed<rank_id, operation_streams> streams(static_cast<std::size_t>(job.ranks()));
     for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -38,7 +40,8 @@ struct split_backward {
     if (!merged.complete) return before;
     merged.schedule.staggered_step = before.plan.staggered_step;
     auto after = restate(job, std::move(merged.schedule));
-    bool const better = after.has_plan() && (!before.has_plan() || after.objective < before.objective);
+    bool const better =
+        after.has_plan() && (!before.has_plan() || after.objective < before.objective);
     return better ? after : before;
   }
 };

@@ -1,8 +1,9 @@
 #pragma once
-/// Staggered optimizer (SlipStream, arXiv 2405.14009): a stage steps as soon as its own live peers have reduced their gradients.
+/// Staggered optimizer (SlipStream, arXiv 2405.14009): a stage steps as soon as its own live peers
+/// have reduced their gradients.
 ///
-/// The order of operations stays; the period falls from makespan + step to the longest span of a stage + its step. Never worse: a span
-/// is no longer than the makespan.
+/// The order of operations stays; the period falls from makespan + step to the longest span of a
+/// stage + its step. Never worse: a span is no longer than the makespan.
 #include <string_view>
 #include <utility>
 
@@ -15,7 +16,8 @@ struct stagger_step {
   static constexpr std::string_view name = "stagger_step";
   static constexpr bool improves = true;
 
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job, pipeline_schedule schedule) const {
+  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
+                                                                 pipeline_schedule schedule) const {
     validate(job);
     schedule.staggered_step = true;
     return restate(job, std::move(schedule));

@@ -1,8 +1,9 @@
 #pragma once
 /// The orders of a plan, to be changed and timed again and again.
 ///
-/// One run gives the ends of all operations, for each start of a column where the step is staggered: the longest paths of measure/times.hpp,
-/// whose largest cycle mean is the period. Linear in the operations, times the columns; no memory is allocated after the first run.
+/// One run gives the ends of all operations, for each start of a column where the step is
+/// staggered: the longest paths of measure/times.hpp, whose largest cycle mean is the period.
+/// Linear in the operations, times the columns; no memory is allocated after the first run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -37,19 +38,25 @@ class timed_order {
   using score = std::pair<ticks, ticks>;
   using lists = std::vector<std::vector<std::int32_t>>;
 
-  timed_order(pipeline_job const& job, pipeline_schedule const& plan) : job_(job), plan_(plan), in_(job) {
+  timed_order(pipeline_job const& job, pipeline_schedule const& plan)
+      : job_(job), plan_(plan), in_(job) {
     lanes_ = plan.staggered_step ? in_.all.size() : 1;
     auto const ranks = static_cast<std::size_t>(job.ranks());
     order.resize(ranks);
-    auto const cells = static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+    auto const cells =
+        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, none);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::size_t next_pair = 0;
       auto const& list = plan.order[r];
       for (std::size_t i = 0; i < list.size(); ++i) {
-        item x{.first = list[i], .step = list[i].kind == op_kind::step, .rank = r.value(), .duration = cost_of(job, list[i])};
+        item x{.first = list[i],
+               .step = list[i].kind == op_kind::step,
+               .rank = r.value(),
+               .duration = cost_of(job, list[i])};
         if (x.step && !plan.staggered_step) continue;  // all of them at the end
-        if (!plan.overlapped.empty() && next_pair < plan.overlapped[r].size() && at(plan.overlapped[r][next_pair]) == i) {
+        if (!plan.overlapped.empty() && next_pair < plan.overlapped[r].size() &&
+            at(plan.overlapped[r][next_pair]) == i) {
           ++next_pair;
           x.pair = true;
           x.second = list[++i];
@@ -79,10 +86,16 @@ class timed_order {
   std::vector<item> items{};
 
   /// Operations that the last run timed, each once for each of its starts.
-  [[nodiscard]] std::int64_t work() const { return static_cast<std::int64_t>(items.size() * lanes_); }
+  [[nodiscard]] std::int64_t work() const {
+    return static_cast<std::int64_t>(items.size() * lanes_);
+  }
   [[nodiscard]] std::int32_t column_of(std::int32_t rank) const { return in_.of[rank_id{rank}]; }
-  [[nodiscard]] std::int32_t forward(operation const& o) const { return forward_[cell(o, o.stage)]; }
-  [[nodiscard]] std::int32_t gradient(operation const& o) const { return gradient_[cell(o, o.stage)]; }
+  [[nodiscard]] std::int32_t forward(operation const& o) const {
+    return forward_[cell(o, o.stage)];
+  }
+  [[nodiscard]] std::int32_t gradient(operation const& o) const {
+    return gradient_[cell(o, o.stage)];
+  }
   [[nodiscard]] std::int32_t weight(operation const& o) const { return weight_[cell(o, o.stage)]; }
 
   /// x can never stand behind y in one list.
@@ -92,10 +105,11 @@ class timed_order {
       if (b.kind == op_kind::step) return true;
       if (a.pipeline != b.pipeline) return false;
       if (a.microbatch == b.microbatch) return place(a.kind) < place(b.kind);
-      return a.kind == b.kind && a.microbatch < b.microbatch && job_.dead.empty();  // equal micro-batches: the same by another name
+      return a.kind == b.kind && a.microbatch < b.microbatch &&
+             job_.dead.empty();  // equal micro-batches: the same by another name
     };
-    return parts(x.first, y.first) || (y.pair && parts(x.first, y.second)) || (x.pair && parts(x.second, y.first)) ||
-           (x.pair && y.pair && parts(x.second, y.second));
+    return parts(x.first, y.first) || (y.pair && parts(x.first, y.second)) ||
+           (x.pair && parts(x.second, y.first)) || (x.pair && y.pair && parts(x.second, y.second));
   }
 
   [[nodiscard]] bool keeps_cap(std::int32_t rank) const {
@@ -112,16 +126,19 @@ class timed_order {
       return o.kind != op_kind::forward || held <= *most;
     };
     for (std::int32_t const i : order[at(rank)])
-      if (!add(items[at(i)].first) || (items[at(i)].pair && !add(items[at(i)].second))) return false;
+      if (!add(items[at(i)].first) || (items[at(i)].pair && !add(items[at(i)].second)))
+        return false;
     return true;
   }
 
   /// Ends of all items for each start of a column; false where ranks wait for each other.
   bool run() { return run(plan_.staggered_step ? in_.all.size() : 1); }
-  /// Ends of all items at the starts of the last `value` alone: `value_at_starts` is then at or above the value.
+  /// Ends of all items at the starts of the last `value` alone: `value_at_starts` is then at or
+  /// above the value.
   bool run_at_starts() { return run(1); }
 
-  /// Of the last run. `worst`: where the period is more than this, no more than that it is more may be said.
+  /// Of the last run. `worst`: where the period is more than this, no more than that it is more may
+  /// be said.
   [[nodiscard]] score value(ticks worst = std::numeric_limits<ticks>::max()) {
     ends_of_columns();
     if (!plan_.staggered_step) return {*std::max_element(path_[0].begin(), path_[0].end()), sum_};
@@ -137,7 +154,8 @@ class timed_order {
     if (!plan_.staggered_step) return value();
     ends_of_columns();
     ticks longest = 0;
-    for (std::size_t c = 0; c < starts.size(); ++c) longest = std::max(longest, path_[0][c] - starts[c]);
+    for (std::size_t c = 0; c < starts.size(); ++c)
+      longest = std::max(longest, path_[0][c] - starts[c]);
     return {longest, sum_};
   }
   column_starts starts{};  ///< of the columns, as `value` found them
@@ -146,7 +164,8 @@ class timed_order {
   [[nodiscard]] ticks end_of(std::int32_t i) const {
     if (!plan_.staggered_step) return ends_[at(i)];
     ticks end = never;
-    for (std::size_t c = 0; c < lanes_; ++c) end = std::max(end, starts[c] + ends_[at(i) * lanes_ + c]);
+    for (std::size_t c = 0; c < lanes_; ++c)
+      end = std::max(end, starts[c] + ends_[at(i) * lanes_ + c]);
     return end;
   }
   [[nodiscard]] ticks arrival(std::int32_t producer, std::int32_t rank) const {
@@ -154,7 +173,8 @@ class timed_order {
   }
 
   [[nodiscard]] pipeline_schedule plan() const {
-    pipeline_schedule result{.order = indexed<rank_id, std::vector<operation>>(order.size()), .staggered_step = plan_.staggered_step};
+    pipeline_schedule result{.order = indexed<rank_id, std::vector<operation>>(order.size()),
+                             .staggered_step = plan_.staggered_step};
     if (!plan_.overlapped.empty()) result.overlapped.resize(order.size());
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto& list = result.order[r];
@@ -176,18 +196,24 @@ class timed_order {
   [[nodiscard]] static std::size_t at(Integer i) {
     return static_cast<std::size_t>(i);
   }
-  static int place(op_kind k) { return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1; }
+  static int place(op_kind k) {
+    return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1;
+  }
 
   [[nodiscard]] std::size_t cell(operation const& o, stage_id s) const {
-    return (o.pipeline.index() * at(job_.stages) + s.index()) * at(job_.microbatches) + o.microbatch.index();
+    return (o.pipeline.index() * at(job_.stages) + s.index()) * at(job_.microbatches) +
+           o.microbatch.index();
   }
   void enter(operation const& o) {
     if (o.kind == op_kind::step) return;
-    auto& table = o.kind == op_kind::forward ? forward_ : o.kind == op_kind::backward_weight ? weight_ : gradient_;
+    auto& table = o.kind == op_kind::forward           ? forward_
+                  : o.kind == op_kind::backward_weight ? weight_
+                                                       : gradient_;
     table[cell(o, o.stage)] = static_cast<std::int32_t>(items.size());
   }
   [[nodiscard]] std::int32_t producer_of(operation const& o) const {
-    if (o.kind == op_kind::forward) return o.stage > 0 ? forward_[cell(o, o.stage.value() - 1)] : none;
+    if (o.kind == op_kind::forward)
+      return o.stage > 0 ? forward_[cell(o, o.stage.value() - 1)] : none;
     if (o.kind == op_kind::backward_weight || o.stage.value() + 1 == job_.stages) return none;
     return gradient_[cell(o, o.stage.value() + 1)];
   }
@@ -231,7 +257,8 @@ class timed_order {
         time(x, own, i > 0 ? list[i - 1] : none);
         done_[at(own)] = true;
         ++reached;
-        for (std::int32_t w = waiter_[at(own)]; w != none; w = next_waiter_[at(w)]) runnable_.push_back(w);
+        for (std::int32_t w = waiter_[at(own)]; w != none; w = next_waiter_[at(w)])
+          runnable_.push_back(w);
         if (x.step || !plan_.staggered_step) continue;
         reduce(x.first.stage, own);
         if (x.pair) reduce(x.second.stage, own);
@@ -254,19 +281,22 @@ class timed_order {
       for (std::size_t c = 0; c < lanes_; ++c) end[c] = std::max(end[c], other[c] + delay);
     };
     for (std::int32_t const p : x.producer)
-      if (p != none) after(&ends_[at(p) * lanes_], job_.transfer(rank_id{items[at(p)].rank}, rank_id{x.rank}));
+      if (p != none)
+        after(&ends_[at(p) * lanes_], job_.transfer(rank_id{items[at(p)].rank}, rank_id{x.rank}));
     if (x.step) after(&ready_[x.first.stage.index() * lanes_], 0);
     for (std::size_t c = 0; c < lanes_; ++c) end[c] = end[c] < 0 ? never : end[c] + x.duration;
   }
 
   void reduce(stage_id s, std::int32_t own) {
     for (std::size_t c = 0; c < lanes_; ++c)
-      ready_[s.index() * lanes_ + c] = std::max(ready_[s.index() * lanes_ + c], ends_[at(own) * lanes_ + c]);
+      ready_[s.index() * lanes_ + c] =
+          std::max(ready_[s.index() * lanes_ + c], ends_[at(own) * lanes_ + c]);
     if (--left_[s.index()] == 0)
       for (std::int32_t const w : before_step_[s.index()]) runnable_.push_back(w);
   }
 
-  /// The latest end of each column, for each start; and the sum of what ranks take from the start of their column to their end.
+  /// The latest end of each column, for each start; and the sum of what ranks take from the start
+  /// of their column to their end.
   void ends_of_columns() {
     for (auto& row : path_) std::fill(row.begin(), row.end(), never);
     sum_ = 0;
@@ -286,7 +316,7 @@ class timed_order {
   std::size_t lanes_ = 1;
   ticks sum_ = 0;
   std::vector<std::int32_t> forward_{}, gradient_{}, weight_{};  // items by cell
-  std::vector<ticks> ends_{};                                    // [item x lanes + column that starts]
+  std::vector<ticks> ends_{};  // [item x lanes + column that starts]
   std::vector<char> done_{};
   std::vector<std::int32_t> waiter_{}, next_waiter_{}, runnable_{};
   std::vector<std::size_t> next_{};

@@ -1,7 +1,9 @@
 #pragma once
-/// A priority queue over a fixed set of players, each with one time that changes often: the clock of a simulation, one entry a rank.
+/// A priority queue over a fixed set of players, each with one time that changes often: the clock
+/// of a simulation, one entry a rank.
 ///
-/// A tree of least times with eight children a node: O(log_8 n) to set a time, stopping where nothing changes above, and to find the winner.
+/// A tree of least times with eight children a node: O(log_8 n) to set a time, stopping where
+/// nothing changes above, and to find the winner.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -33,11 +35,14 @@ class tournament {
     for (std::size_t l = levels_.size(); l-- > 0;) {
       ticks const* const c = levels_[l].data() + 8 * at;
       auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
-      at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) | same(4) | same(5) | same(6) | same(7)));
+      at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) |
+                                                           same(4) | same(5) | same(6) | same(7)));
     }
     return static_cast<std::int32_t>(at);
   }
-  [[nodiscard]] ticks operator[](std::int32_t player) const { return levels_[0][static_cast<std::size_t>(player)]; }
+  [[nodiscard]] ticks operator[](std::int32_t player) const {
+    return levels_[0][static_cast<std::size_t>(player)];
+  }
   void set(std::int32_t player, ticks when) {
     auto at = static_cast<std::size_t>(player);
     for (auto& level : levels_) {
@@ -50,7 +55,8 @@ class tournament {
 
  private:
   static ticks least(ticks const* c) {
-    return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])), std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
+    return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])),
+                    std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
   }
   std::vector<std::vector<ticks>> levels_{};  // the players, their least in eights, and so on
 };

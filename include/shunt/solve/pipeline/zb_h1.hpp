@@ -1,11 +1,13 @@
 #pragma once
-/// ZB-H1: 1F1B whose backward is split, so that the gradient of the input goes on at once and the gradient of the parameters fills the
-/// bubbles (Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 2).
+/// ZB-H1: 1F1B whose backward is split, so that the gradient of the input goes on at once and the
+/// gradient of the parameters fills the bubbles (Qi et al., Zero Bubble Pipeline Parallelism, arXiv
+/// 2401.10241, section 2).
 ///
-/// Stage s starts backward_weight s micro-batches late, so that every stage stashes S, the peak of 1F1B on its first; under a tighter cap
-/// it delays less. Bubble (S - 1)(F + I - W) with equal stages. Linear in the number of operations. For linear layouts. No search and no
-/// re-routing: on a job with dead workers the answer is infeasible and the plan only a start for transforms. Throws invalid_problem where
-/// the job is broken or has another layout.
+/// Stage s starts backward_weight s micro-batches late, so that every stage stashes S, the peak of
+/// 1F1B on its first; under a tighter cap it delays less. Bubble (S - 1)(F + I - W) with equal
+/// stages. Linear in the number of operations. For linear layouts. No search and no re-routing: on
+/// a job with dead workers the answer is infeasible and the plan only a start for transforms.
+/// Throws invalid_problem where the job is broken or has another layout.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
@@ -33,7 +35,8 @@ struct zb_h1 {
         auto& list = schedule.order[job.rank_of({p, s})];
         std::int32_t cap = job.stages;
         if (auto const limit = job.stash_limit(job.rank_of({p, s})))
-          cap = static_cast<std::int32_t>(std::min<std::int64_t>(cap, *limit / job.stash.forward[s]));
+          cap =
+              static_cast<std::int32_t>(std::min<std::int64_t>(cap, *limit / job.stash.forward[s]));
         std::int32_t const in_flight = std::min({job.stages - s.value(), job.microbatches, cap});
         std::int32_t const late = std::min(s.value(), cap - in_flight);
         std::int32_t forward = 0, weight = 0;
@@ -41,16 +44,19 @@ struct zb_h1 {
         for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
           if (forward < job.microbatches) list.push_back({op_kind::forward, p, s, forward++});
           list.push_back({op_kind::backward_input, p, s, m});
-          if (m.value() - late >= weight) list.push_back({op_kind::backward_weight, p, s, weight++});
+          if (m.value() - late >= weight)
+            list.push_back({op_kind::backward_weight, p, s, weight++});
         }
-        while (weight < job.microbatches) list.push_back({op_kind::backward_weight, p, s, weight++});
+        while (weight < job.microbatches)
+          list.push_back({op_kind::backward_weight, p, s, weight++});
         list.push_back({.kind = op_kind::step, .stage = s});
       }
     return schedule;
   }
 
-  /// (S - 1)(F + I - W) + max(0, S - M) W: how long every rank idles within the makespan. Equal stages with W <= F and W <= I, no transfer,
-  /// no cap; for M >= S the paper's section 2, whose B is our I.
+  /// (S - 1)(F + I - W) + max(0, S - M) W: how long every rank idles within the makespan. Equal
+  /// stages with W <= F and W <= I, no transfer, no cap; for M >= S the paper's section 2, whose B
+  /// is our I.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
     auto const& c = job.costs;
     return (job.stages - 1) * (c.forward[0] + c.backward_input[0] - c.backward_weight[0]) +

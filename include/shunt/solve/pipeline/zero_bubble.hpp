@@ -1,12 +1,15 @@
 #pragma once
-/// Zero bubble for any layout, costs, transfer times and caps (after Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section
-/// 3.1 and Pipeline Parallelism with Controllable Memory, arXiv 2405.15362): backwards are split, and a cap decides how little a rank idles.
+/// Zero bubble for any layout, costs, transfer times and caps (after Qi et al., Zero Bubble
+/// Pipeline Parallelism, arXiv 2401.10241, section 3.1 and Pipeline Parallelism with Controllable
+/// Memory, arXiv 2405.15362): backwards are split, and a cap decides how little a rank idles.
 ///
-/// Minimises makespan + step, or the period where the step is staggered. Never over the cap; stops at the lower bound of
-/// `period_bound`, or when `effort` operations have been placed. Where stages differ, the plan for stages that all cost the median
-/// is a candidate: knowing the true costs never makes the plan worse. Scaling all costs changes nothing.
-/// O(effort log ranks), after one run in any case. Infeasible on a job with dead workers (`slipstream` plans around them), and where a
-/// rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job is broken.
+/// Minimises makespan + step, or the period where the step is staggered. Never over the cap; stops
+/// at the lower bound of `period_bound`, or when `effort` operations have been placed. Where stages
+/// differ, the plan for stages that all cost the median is a candidate: knowing the true costs
+/// never makes the plan worse. Scaling all costs changes nothing. O(effort log ranks), after one
+/// run in any case. Infeasible on a job with dead workers (`slipstream` plans around them), and
+/// where a rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job
+/// is broken.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -41,7 +44,8 @@ inline std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
   return differ ? std::optional(alike) : std::nullopt;
 }
 
-inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger, std::int64_t effort, std::vector<recipe> const& known) {
+inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
+                                           std::int64_t effort, std::vector<recipe> const& known) {
   validate(job);
   solution<pipeline_schedule> answer{.status = status::infeasible};
   answer.plan = empty_schedule(job);
@@ -51,14 +55,18 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
     return answer;
   }
   if (!job.dead.empty()) {
-    answer.reason = text("worker ") + describe(job.dead.front()) + " is dead and its micro-batches are not re-routed";
+    answer.reason = text("worker ") + describe(job.dead.front()) +
+                    " is dead and its micro-batches are not re-routed";
     return answer;
   }
-  auto const bound = [&](pipeline_job const& of) { return stagger ? period_bound(of, true) : makespan_bound(of); };
+  auto const bound = [&](pipeline_job const& of) {
+    return stagger ? period_bound(of, true) : makespan_bound(of);
+  };
   ticks const least = bound(job);
   zero_bubble_search search(job, stagger, least, effort);
   if (auto const r = search.chain().too_small(); r >= 0) {
-    answer.reason = text("rank ") + text::of(r) + " can't stash one micro-batch, the cap is " + text::of(*job.stash_limit(r));
+    answer.reason = text("rank ") + text::of(r) + " can't stash one micro-batch, the cap is " +
+                    text::of(*job.stash_limit(r));
     return answer;
   }
   std::vector<std::int32_t> alike_order;
@@ -83,8 +91,10 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
   return answer;
 }
 
-/// Plans with no more room on a rank than `stashes` whole ones of its stages, their mean where they differ; the bound stays that of the job.
-inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job, bool stagger, std::int64_t effort,
+/// Plans with no more room on a rank than `stashes` whole ones of its stages, their mean where they
+/// differ; the bound stays that of the job.
+inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
+                                                  bool stagger, std::int64_t effort,
                                                   std::vector<recipe> const& known) {
   validate(job);
   std::vector<std::int64_t> limits;
@@ -92,8 +102,9 @@ inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline
     auto const seats = job.seats_of(r);
     std::int64_t all = 0;
     for (worker const& w : seats) all += job.stash.forward[w.stage];
-    std::int64_t const room = std::max(all, checked_multiply(stashes, all).value_or(std::numeric_limits<std::int64_t>::max()) /
-                                                static_cast<std::int64_t>(seats.size()));
+    std::int64_t const room = std::max(
+        all, checked_multiply(stashes, all).value_or(std::numeric_limits<std::int64_t>::max()) /
+                 static_cast<std::int64_t>(seats.size()));
     limits.push_back(std::min(room, job.stash_limit(r).value_or(room)));
   }
   pipeline_job within = job;
@@ -110,24 +121,29 @@ inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline
 struct zero_bubble {
   static constexpr std::string_view name = "zero_bubble";
 
-  bool stagger = false;             ///< the step may be staggered: the period counts instead of the makespan
-  std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs: about a tenth of a microsecond each
+  bool stagger = false;  ///< the step may be staggered: the period counts instead of the makespan
+  std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs: about a tenth
+                                    ///< of a microsecond each
 
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     using r = detail::recipe;
-    std::vector<r> known{{},
-                         {r::true_costs, r::inputs, r::last, r::fill, 1},
-                         {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
-                         {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
-                         {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
-                         {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
-                         {r::true_costs, r::inputs, r::last, r::fill_more, 1},
-                         {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
-                         {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
+    std::vector<r> known{
+        {},
+        {r::true_costs, r::inputs, r::last, r::fill, 1},
+        {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
+        {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
+        {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
+        {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
+        {r::true_costs, r::inputs, r::last, r::fill_more, 1},
+        {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
+        {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
     if (stagger) {
-      known.insert(known.begin() + 2, {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
-      known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2, r::until_weight});
-      known.insert(known.begin() + 5, {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
+      known.insert(known.begin() + 2,
+                   {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
+      known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited,
+                                       2, r::until_weight});
+      known.insert(known.begin() + 5,
+                   {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
     }
     return detail::planned(job, stagger, effort, known);
   }

@@ -1,10 +1,13 @@
 #pragma once
-/// The search behind `zero_bubble`: orders are planned under simple rules and costs, then carried out under the true ones.
+/// The search behind `zero_bubble`: orders are planned under simple rules and costs, then carried
+/// out under the true ones.
 ///
-/// A recipe says how one order is made: under which costs the ranks plan, which operation they prefer, how far ahead forwards run, and how
-/// long a rank waits for the next forward or backward_input before it fills the time with a backward_weight. Some recipes are known to
-/// suit a schedule; from the best of them the search changes one ingredient at a time. What effort is left goes into single operations that
-/// move a few places within their rank. Effort counts operations placed, so the answer is the same on any platform.
+/// A recipe says how one order is made: under which costs the ranks plan, which operation they
+/// prefer, how far ahead forwards run, and how long a rank waits for the next forward or
+/// backward_input before it fills the time with a backward_weight. Some recipes are known to suit a
+/// schedule; from the best of them the search changes one ingredient at a time. What effort is left
+/// goes into single operations that move a few places within their rank. Effort counts operations
+/// placed, so the answer is the same on any platform.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -24,7 +27,11 @@ namespace shunt::detail {
 
 /// One order's ingredients, each an index.
 struct recipe {
-  enum plan_costs : std::uint8_t { true_costs, equal_costs, light_weights };  ///< the last: equal, but backward_weights a little shorter
+  enum plan_costs : std::uint8_t {
+    true_costs,
+    equal_costs,
+    light_weights
+  };  ///< the last: equal, but backward_weights a little shorter
   enum preference : std::uint8_t {
     inputs,
     way,
@@ -36,7 +43,13 @@ struct recipe {
     half_block,
     half_block_back
   };
-  enum weights : std::uint8_t { last, with_input, half_later, one_later, two_later };  ///< in micro-batches after their backward_input
+  enum weights : std::uint8_t {
+    last,
+    with_input,
+    half_later,
+    one_later,
+    two_later
+  };  ///< in micro-batches after their backward_input
   enum ahead : std::uint8_t {
     unlimited,
     fit_half,
@@ -51,9 +64,13 @@ struct recipe {
     by_block
   };
 
-  enum memory : std::uint8_t { as_weighed, until_weight };  ///< the latter plans as if a backward_input gave nothing back
+  enum memory : std::uint8_t {
+    as_weighed,
+    until_weight
+  };  ///< the latter plans as if a backward_input gave nothing back
 
-  std::uint8_t costs = true_costs, prefers = inputs, puts_weights = last, runs_ahead = unlimited, patience = 0, stash = as_weighed;
+  std::uint8_t costs = true_costs, prefers = inputs, puts_weights = last, runs_ahead = unlimited,
+               patience = 0, stash = as_weighed;
   constexpr bool operator==(recipe const&) const = default;
 };
 inline constexpr std::array<std::uint8_t, 6> recipe_choices{3, 9, 5, 11, 5, 2};
@@ -66,17 +83,22 @@ class zero_bubble_search {
     auto const divide = [&](ticks cost) { unit_ = std::gcd(unit_, cost); };
     divide(job.transfer.between_nodes);
     for (stage_id s : ids<stage_id>(job.stages))
-      for (ticks const cost : {job.costs.forward[s], job.costs.backward_input[s], job.costs.backward_weight[s], job.costs.step[s]})
+      for (ticks const cost : {job.costs.forward[s], job.costs.backward_input[s],
+                               job.costs.backward_weight[s], job.costs.step[s]})
         divide(cost);
     for (stage_id s : ids<stage_id>(job.stages)) steps_.push_back(job.costs.step[s] / unit_);
     bound_ = ceil_divide(bound, unit_);
     for (std::size_t q = 0; q < chain_.seats(); ++q) {
       stage_id const s = chain_.at(q).stage;
       auto const link = [&](std::int32_t to) {
-        return to < 0 ? 0 : job.transfer(chain_.rank_of(q), chain_.rank_of(static_cast<std::size_t>(to))) / unit_;
+        return to < 0
+                   ? 0
+                   : job.transfer(chain_.rank_of(q), chain_.rank_of(static_cast<std::size_t>(to))) /
+                         unit_;
       };
-      true_.push_back({job.costs.forward[s] / unit_, job.costs.backward_input[s] / unit_, job.costs.backward_weight[s] / unit_,
-                       link(chain_.next(q)), link(chain_.previous(q))});
+      true_.push_back({job.costs.forward[s] / unit_, job.costs.backward_input[s] / unit_,
+                       job.costs.backward_weight[s] / unit_, link(chain_.next(q)),
+                       link(chain_.previous(q))});
     }
   }
 
@@ -115,7 +137,8 @@ class zero_bubble_search {
 
  private:
   [[nodiscard]] static std::uint8_t& ingredient(recipe& r, std::size_t part) {
-    std::uint8_t* const parts[] = {&r.costs, &r.prefers, &r.puts_weights, &r.runs_ahead, &r.patience, &r.stash};
+    std::uint8_t* const parts[] = {&r.costs,      &r.prefers,  &r.puts_weights,
+                                   &r.runs_ahead, &r.patience, &r.stash};
     return *parts[part];
   }
 
@@ -178,8 +201,9 @@ class zero_bubble_search {
     return {chain_.makespan(), chain_.mean_end()};
   }
 
-  /// Moves single operations of the best order a few places within their rank, as long as that is no worse; `weights`: backward_weights,
-  /// too, which otherwise find their places by themselves. Until so much effort is left.
+  /// Moves single operations of the best order a few places within their rank, as long as that is
+  /// no worse; `weights`: backward_weights, too, which otherwise find their places by themselves.
+  /// Until so much effort is left.
   void polish(bool weights, std::int64_t until) {
     if (finished() || left_ < until + 4 * chain_.operations()) return;
     chain_.use(true_);
@@ -189,21 +213,26 @@ class zero_bubble_search {
     auto const ranks = order.first.size() - 1;
     auto const run = [&] {
       left_ -= chain_.operations();
-      if (!chain_.run_ordered(order, favourite_.patience)) return std::pair{std::numeric_limits<ticks>::max(), ticks{0}};
+      if (!chain_.run_ordered(order, favourite_.patience))
+        return std::pair{std::numeric_limits<ticks>::max(), ticks{0}};
       keep();
       return value();
     };
     auto current = run();
     while (!finished() && left_ > until) {
       auto const r = roll(ranks);
-      auto const from = static_cast<std::ptrdiff_t>(order.first[r]), size = static_cast<std::ptrdiff_t>(order.first[r + 1]) - from;
+      auto const from = static_cast<std::ptrdiff_t>(order.first[r]),
+                 size = static_cast<std::ptrdiff_t>(order.first[r + 1]) - from;
       auto const distance = static_cast<std::ptrdiff_t>(1 + roll(4));
       left_ -= 1;
       if (size <= distance) continue;
-      auto const at = order.entries.begin() + from + static_cast<std::ptrdiff_t>(roll(static_cast<std::size_t>(size - distance)));
+      auto const at = order.entries.begin() + from +
+                      static_cast<std::ptrdiff_t>(roll(static_cast<std::size_t>(size - distance)));
       bool const earlier = roll(2) == 0;
       if (*at == *(at + distance)) continue;
-      auto const turn = [&](bool up) { std::rotate(at, up ? at + distance : at + 1, at + distance + 1); };
+      auto const turn = [&](bool up) {
+        std::rotate(at, up ? at + distance : at + 1, at + distance + 1);
+      };
       turn(earlier);
       if (auto const now = run(); now <= current)
         current = now;
@@ -214,7 +243,8 @@ class zero_bubble_search {
 
   [[nodiscard]] std::vector<seat_costs> costs_of(recipe const& r) const {
     if (r.costs == recipe::true_costs) return true_;
-    return std::vector<seat_costs>(true_.size(), {20, 20, r.costs == recipe::equal_costs ? 20 : 19, 0, 0});
+    return std::vector<seat_costs>(true_.size(),
+                                   {20, 20, r.costs == recipe::equal_costs ? 20 : 19, 0, 0});
   }
 
   [[nodiscard]] chain_rules rules_of(recipe const& r) {
@@ -222,15 +252,21 @@ class zero_bubble_search {
     auto costs = costs_of(r);
     int shift = 0;  // keys need not be exact, but must fit
     ticks sum = 0;
-    for (auto const& c : costs) sum += (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(seats) + 1;
-    while ((sum >> shift) > (ticks{1} << 56) / static_cast<ticks>(seats) / (job_.microbatches + 8)) ++shift;
-    for (auto& c : costs) c = {(c.forward >> shift) + 1, (c.input >> shift) + 1, c.weight >> shift, c.onward >> shift, c.back >> shift};
+    for (auto const& c : costs)
+      sum += (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(seats) + 1;
+    while ((sum >> shift) > (ticks{1} << 56) / static_cast<ticks>(seats) / (job_.microbatches + 8))
+      ++shift;
+    for (auto& c : costs)
+      c = {(c.forward >> shift) + 1, (c.input >> shift) + 1, c.weight >> shift, c.onward >> shift,
+           c.back >> shift};
     if (shift == 0)
       for (auto& c : costs) --c.forward, --c.input;
 
     chain_rules rules{.seats = std::vector<seat_rule>(seats)};
-    std::vector<ticks> work(static_cast<std::size_t>(job_.ranks()), 0), forward(seats, 0), input(seats, 0);
-    for (std::size_t q = 0; q < seats; ++q) work[chain_.rank_of(q)] += costs[q].forward + costs[q].input + costs[q].weight;
+    std::vector<ticks> work(static_cast<std::size_t>(job_.ranks()), 0), forward(seats, 0),
+        input(seats, 0);
+    for (std::size_t q = 0; q < seats; ++q)
+      work[chain_.rank_of(q)] += costs[q].forward + costs[q].input + costs[q].weight;
     rules.slope = *std::max_element(work.begin(), work.end());
     ticks longest = 0;
     for (std::size_t begin = 0; begin < seats; ++begin) {
@@ -254,11 +290,15 @@ class zero_bubble_search {
       longest = std::max(longest, t);
     }
     ticks const far = rules.slope * (job_.microbatches + 2) + 4 * longest;
-    static constexpr block_shape shapes[] = {{}, {.turn = 1}, {.forward = {1, 0}, .input = {1, 0}}, {.forward = {0, 1}, .input = {0, 1}}};
+    static constexpr block_shape shapes[] = {{},
+                                             {.turn = 1},
+                                             {.forward = {1, 0}, .input = {1, 0}},
+                                             {.forward = {0, 1}, .input = {0, 1}}};
     bool const by_block = r.prefers >= recipe::shortest_block;
     std::vector<std::int64_t> in_flight;
     if (by_block || r.runs_ahead == recipe::by_block) {
-      repeated_block const block(job_, chain_, shapes[by_block ? r.prefers - recipe::shortest_block : 0]);
+      repeated_block const block(job_, chain_,
+                                 shapes[by_block ? r.prefers - recipe::shortest_block : 0]);
       for (std::size_t q = 0; q < seats; ++q) {
         in_flight.push_back(block.in_flight(q));
         if (!by_block) continue;
@@ -295,17 +335,20 @@ class zero_bubble_search {
       case recipe::fill:
       case recipe::fill_more:
         for (std::size_t q = 0; q < seats; ++q)
-          limit(rules.seats[q], (input[q] - forward[q]) / costs[q].forward + (r.runs_ahead == recipe::fill_more));
+          limit(rules.seats[q],
+                (input[q] - forward[q]) / costs[q].forward + (r.runs_ahead == recipe::fill_more));
         break;
       case recipe::plain:
-        for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], (input[q] - forward[q]) / rules.slope + 1);
+        for (std::size_t q = 0; q < seats; ++q)
+          limit(rules.seats[q], (input[q] - forward[q]) / rules.slope + 1);
         break;
       case recipe::by_block:
         for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], in_flight[q]);
         break;
       default: {
         bool const over = r.runs_ahead >= recipe::over_half;
-        auto const parts = fitting(12 * (r.runs_ahead - (over ? recipe::over_half : recipe::fit_half) + 1), over);
+        auto const parts =
+            fitting(12 * (r.runs_ahead - (over ? recipe::over_half : recipe::fit_half) + 1), over);
         for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], parts[q]);
       }
     }
@@ -313,11 +356,12 @@ class zero_bubble_search {
   }
 
   static void limit(seat_rule& rule, std::int64_t most) {
-    rule.in_flight = static_cast<std::int32_t>(std::clamp<std::int64_t>(most, 1, std::numeric_limits<std::int32_t>::max()));
+    rule.in_flight = static_cast<std::int32_t>(
+        std::clamp<std::int64_t>(most, 1, std::numeric_limits<std::int32_t>::max()));
   }
 
-  /// Forwards in flight on each seat, k / 24 for each stage behind it and `extra` / 24 more: the largest k that fits the caps, one more
-  /// stash allowed where `over`.
+  /// Forwards in flight on each seat, k / 24 for each stage behind it and `extra` / 24 more: the
+  /// largest k that fits the caps, one more stash allowed where `over`.
   [[nodiscard]] std::vector<std::int64_t> fitting(std::int64_t extra, bool over) const {
     std::vector<std::int64_t> parts(chain_.seats());
     for (std::int64_t k = 48; k > 0; --k) {
@@ -325,7 +369,8 @@ class zero_bubble_search {
       for (std::size_t r = 0; r < room.size(); ++r) room[r] = chain_.room(r);
       bool fits = true;
       for (std::size_t q = 0; q < parts.size(); ++q) {
-        parts[q] = std::max<std::int64_t>(1, ((job_.stages - chain_.at(q).stage.value()) * k + extra) / 24);
+        parts[q] = std::max<std::int64_t>(
+            1, ((job_.stages - chain_.at(q).stage.value()) * k + extra) / 24);
         auto& left = room[chain_.rank_of(q)];
         left -= std::min(left + 2 * chain_.weight(q), parts[q] * chain_.weight(q));
         fits = fits && left >= (over ? -chain_.weight(q) : 0);

@@ -1,14 +1,18 @@
 #pragma once
-/// After a loss of ranks: who keeps which shard of the optimizer's state, and who sends what to whom.
+/// After a loss of ranks: who keeps which shard of the optimizer's state, and who sends what to
+/// whom.
 ///
-/// The cuts of `map` stay. A shard whose owner is gone passes to a mirror of it. Then ownership, and with it the work of the step, is evened
-/// out along chains of mirrors: as long as the rank that owns most can hand a shard to a mirror of it, that one another shard on, and so on,
-/// and none of them becomes as full as the first one was, they do; under chained declustering every survivor so takes an equal part of a
-/// lost rank's work. Ownership moves without a byte sent. At last every shard gets as many copies again as it had, as far as there are
-/// ranks, on the ranks that hold least.
-/// Objective: the most elements owned by a rank; bound: an even share. Infeasible where all holders of a shard are gone: the reason names
-/// the ranks and all that is lost with them, experts and elements. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K N.
-/// Throws invalid_problem where the loss is broken or the map speaks of other experts or elements.
+/// The cuts of `map` stay. A shard whose owner is gone passes to a mirror of it. Then ownership,
+/// and with it the work of the step, is evened out along chains of mirrors: as long as the rank
+/// that owns most can hand a shard to a mirror of it, that one another shard on, and so on, and
+/// none of them becomes as full as the first one was, they do; under chained declustering every
+/// survivor so takes an equal part of a lost rank's work. Ownership moves without a byte sent. At
+/// last every shard gets as many copies again as it had, as far as there are ranks, on the ranks
+/// that hold least. Objective: the most elements owned by a rank; bound: an even share. Infeasible
+/// where all holders of a shard are gone: the reason names the ranks and all that is lost with
+/// them, experts and elements. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K
+/// N. Throws invalid_problem where the loss is broken or the map speaks of other experts or
+/// elements.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,11 +36,15 @@ struct restore_shards {
 
   [[nodiscard]] constexpr solution<shard_recovery> operator()(lost_ranks const& lost) const {
     validate(lost);
-    if (map.elements != lost.state.elements || map.shards.size() != static_cast<std::size_t>(lost.state.experts))
-      throw invalid_problem("map", "has " + std::to_string(map.shards.size()) + " experts of " + std::to_string(map.elements) +
-                                       " elements, the optimizer's state " + std::to_string(lost.state.experts) + " of " +
+    if (map.elements != lost.state.elements ||
+        map.shards.size() != static_cast<std::size_t>(lost.state.experts))
+      throw invalid_problem("map", "has " + std::to_string(map.shards.size()) + " experts of " +
+                                       std::to_string(map.elements) +
+                                       " elements, the optimizer's state " +
+                                       std::to_string(lost.state.experts) + " of " +
                                        std::to_string(lost.state.elements));
-    solution<shard_recovery> answer{.plan = {.map = map, .copies = {}}, .status = status::infeasible};
+    solution<shard_recovery> answer{.plan = {.map = map, .copies = {}},
+                                    .status = status::infeasible};
     auto& after = answer.plan.map;
     answer.reason = reason(lost);
     if (!answer.reason.empty()) return answer;
@@ -49,9 +57,11 @@ struct restore_shards {
       }
     auto owned = even_out(lost.state.ranks, after);
     copy_again(lost, answer.plan);
-    auto const live = static_cast<std::int64_t>(lost.state.ranks) - static_cast<std::int64_t>(lost.dead.size());
+    auto const live =
+        static_cast<std::int64_t>(lost.state.ranks) - static_cast<std::int64_t>(lost.dead.size());
     std::int64_t const most = *std::max_element(owned.begin(), owned.end());
-    std::int64_t const least = ceil_divide<std::int64_t>(lost.state.elements * lost.state.experts, live);
+    std::int64_t const least =
+        ceil_divide<std::int64_t>(lost.state.elements * lost.state.experts, live);
     answer.objective = static_cast<double>(most);
     answer.lower_bound = static_cast<double>(least);
     answer.status = most > least ? status::feasible : status::optimal;
@@ -63,14 +73,16 @@ struct restore_shards {
   [[nodiscard]] constexpr text reason(lost_ranks const& lost) const {
     text words;
     auto const several = [](std::int64_t first, std::int64_t last) {
-      return last > first ? text("s ") + text::of(first) + " to " + text::of(last) : text(" ") + text::of(first);
+      return last > first ? text("s ") + text::of(first) + " to " + text::of(last)
+                          : text(" ") + text::of(first);
     };
     for (lost_state const& piece : state_lost_with(lost, map))
-      words += text(words.empty() ? "" : "; ") + "element" + several(piece.begin, piece.end - 1) + " of expert" +
-               several(piece.first.value(), piece.last.value());
+      words += text(words.empty() ? "" : "; ") + "element" + several(piece.begin, piece.end - 1) +
+               " of expert" + several(piece.first.value(), piece.last.value());
     if (words.empty()) return words;
     text ranks;
-    for (rank_id const r : lost.dead) ranks += text(ranks.empty() ? "" : ", ") + text::of(r.value());
+    for (rank_id const r : lost.dead)
+      ranks += text(ranks.empty() ? "" : ", ") + text::of(r.value());
     return text("no live rank holds the optimizer's state of ") + words + " (dead: " + ranks + ")";
   }
 
@@ -80,7 +92,8 @@ struct restore_shards {
     constexpr bool operator==(step const&) const = default;
   };
 
-  /// Shifts ownership until the rank that owns most can't get rid of any; returns what every rank owns.
+  /// Shifts ownership until the rank that owns most can't get rid of any; returns what every rank
+  /// owns.
   static constexpr indexed<rank_id, std::int64_t> even_out(std::int32_t ranks, shard_map& map) {
     indexed<rank_id, std::int64_t> owned(static_cast<std::size_t>(ranks), 0);
     for (auto const& shards : map.shards)
@@ -95,7 +108,8 @@ struct restore_shards {
     indexed<rank_id, std::vector<shard*>> of(owned.size());
     for (auto& shards : map.shards)
       for (shard& s : shards) of[s.owner].push_back(&s);
-    indexed<rank_id, step> reached(owned.size());  // breadth first from the fullest rank: who hands which shard over
+    indexed<rank_id, step> reached(
+        owned.size());  // breadth first from the fullest rank: who hands which shard over
     std::vector<rank_id> queue{fullest};
     reached[fullest].from = fullest;
     for (std::size_t next = 0; next < queue.size(); ++next) {
@@ -103,9 +117,11 @@ struct restore_shards {
       for (shard* const s : of[giver])
         for (rank_id const taker : s->mirrors) {
           if (reached[taker].from >= 0) continue;
-          // a rank on the way hands on something else than what it got: it may not become one of the fullest; the last one ends with more
+          // a rank on the way hands on something else than what it got: it may not become one of
+          // the fullest; the last one ends with more
           std::int64_t const got = giver == fullest ? 0 : reached[giver].what->size();
-          if (giver != fullest && owned[giver] + got - s->size() > std::max(owned[giver], most - 1)) continue;
+          if (giver != fullest && owned[giver] + got - s->size() > std::max(owned[giver], most - 1))
+            continue;
           reached[taker] = {giver, s};
           if (owned[taker] + s->size() < most) {
             for (rank_id at = taker; at != fullest; at = reached[at].from) {

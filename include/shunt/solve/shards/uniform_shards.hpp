@@ -11,13 +11,14 @@
 
 namespace shunt {
 
-/// Every expert's optimizer state cut into N shards, shard k of every expert on rank k, for good (SYMI section 4.1): experts may then move
-/// between slots while their optimizer state never does.
+/// Every expert's optimizer state cut into N shards, shard k of every expert on rank k, for good
+/// (SYMI section 4.1): experts may then move between slots while their optimizer state never does.
 ///
-/// Where N doesn't divide the elements some ranks get one more: they take turns from expert to expert, so that no rank ends up with more
-/// than one element above another. A rank gets no shard of an expert where there are fewer elements than ranks.
-/// Objective: the most bytes of optimizer state on a rank; the lower bound, an even cut of all elements, is always met.
-/// O(E N). Always feasible. Throws what validate throws.
+/// Where N doesn't divide the elements some ranks get one more: they take turns from expert to
+/// expert, so that no rank ends up with more than one element above another. A rank gets no shard
+/// of an expert where there are fewer elements than ranks. Objective: the most bytes of optimizer
+/// state on a rank; the lower bound, an even cut of all elements, is always met. O(E N). Always
+/// feasible. Throws what validate throws.
 struct uniform_shards {
   static constexpr std::string_view name = "uniform_shards";
 

@@ -1,6 +1,6 @@
 #pragma once
 int first[] = {0};
 
-#include <vector>
-#  include "shunt/core/id.hpp"
+#include "shunt/core/id.hpp"
 #include <range/v3/all.hpp>
+#include <vector>

@@ -1,4 +1,4 @@
 #pragma once
+#include "shunt/lower.hpp"
 #include "shunt/measure.hpp"
 #include "shunt/plan/placement.hpp"
-#include "shunt/lower.hpp"
