@@ -9,11 +9,11 @@
 
 #include "idle_programs.hpp"
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/stopwatch.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 
 namespace {
 

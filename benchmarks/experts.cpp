@@ -15,7 +15,7 @@
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "targets/expert_loads.hpp"
 
 // Sizes: {experts, slots} with 4 slots a rank, or {experts, slots, ranks}. Loads are log-normal

@@ -21,8 +21,8 @@
 #include "shunt/lower/salvage.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/simulate/cost_model.hpp"
-#include "shunt/simulate/simulated.hpp"
-#include "shunt/solve/pipeline/merge_streams.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
+#include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 
 namespace {

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "../idle_programs.hpp"
-#include "shunt/gloo/processes.hpp"
+#include "shunt/gloo/executor.hpp"
 
 namespace {
 

@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "device_time.hpp"
-#include "shunt/cuda/adam_step.hpp"
 #include "shunt/cuda/launch.cuh"
-#include "shunt/cuda/slot_gradients.hpp"
-#include "shunt/cuda/weight_packing.hpp"
+#include "shunt/device/adam_step.hpp"
+#include "shunt/device/slot_gradients.hpp"
+#include "shunt/device/weight_packing.hpp"
 
 namespace {
 

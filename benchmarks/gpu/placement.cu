@@ -10,12 +10,12 @@
 
 #include "device_time.hpp"
 #include "shunt/cuda/dispatch.cuh"
-#include "shunt/cuda/eplb_layers.hpp"
 #include "shunt/cuda/launch.cuh"
 #include "shunt/cuda/on_stream.cuh"
 #include "shunt/cuda/popularity.cuh"
-#include "shunt/cuda/split_layers.hpp"
-#include "shunt/cuda/swift_moe_layers.hpp"
+#include "shunt/device/eplb_layers.hpp"
+#include "shunt/device/split_layers.hpp"
+#include "shunt/device/swift_moe_layers.hpp"
 
 namespace {
 

@@ -15,8 +15,8 @@
 #include "engines.hpp"
 #include "options.hpp"
 #include "policy_training.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "text.hpp"
 #include "verdict.hpp"
 

@@ -10,7 +10,7 @@
 #include "outcome.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "text.hpp"

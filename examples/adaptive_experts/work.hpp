@@ -18,8 +18,8 @@
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/plan/microbatch_owners.hpp"
 #include "shunt/plan/shard_map.hpp"
-#include "shunt/plan/token_carriers.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "text.hpp"
 

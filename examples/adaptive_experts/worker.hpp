@@ -17,7 +17,7 @@
 #include "messages.hpp"
 #include "options.hpp"
 #include "policy_training.hpp"
-#include "shunt/gloo/processes.hpp"
+#include "shunt/gloo/executor.hpp"
 #include "text.hpp"
 #include "training.hpp"
 

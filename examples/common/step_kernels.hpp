@@ -4,8 +4,8 @@
 
 #include "fixed_point.hpp"
 #include "shunt/core/host_device.hpp"
-#include "shunt/cuda/adam_step.hpp"
-#include "shunt/lower/step_verdict.hpp"
+#include "shunt/device/adam_step.hpp"
+#include "shunt/lower/gradient_norms.hpp"
 #include "training_notes.hpp"
 
 /// What the kernels compute from a micro-batch's gradient to a worker's step: function objects of

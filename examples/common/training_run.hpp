@@ -11,7 +11,7 @@
 
 #include "pipeline_training.hpp"
 #include "planning.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/lower/pipeline_join.hpp"
 #include "shunt/lower/salvage.hpp"

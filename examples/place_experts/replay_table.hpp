@@ -15,7 +15,7 @@
 #include "json_lines.hpp"
 #include "shunt/io/drawing.hpp"
 #include "shunt/measure/replay.hpp"
-#include "shunt/measure/traffic.hpp"
+#include "shunt/measure/symi_costs.hpp"
 #include "solvers.hpp"
 
 namespace place_experts {

@@ -21,7 +21,7 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "solvers.hpp"
 
 namespace {

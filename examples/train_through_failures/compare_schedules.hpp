@@ -9,7 +9,7 @@
 #include "options.hpp"
 #include "pipeline_training.hpp"
 #include "planning.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"

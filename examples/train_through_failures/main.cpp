@@ -19,7 +19,7 @@
 #include "parameters.hpp"
 #include "pictures.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 #include "verdict.hpp"

@@ -12,7 +12,7 @@
 #include "faults.hpp"
 #include "options.hpp"
 #include "pictures.hpp"
-#include "shunt/execute/streams.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "stream_training.hpp"
 #include "text.hpp"
 #include "training_device.hpp"

@@ -15,7 +15,7 @@
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 
 namespace example {
 

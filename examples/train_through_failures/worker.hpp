@@ -15,7 +15,7 @@
 #include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
-#include "shunt/gloo/processes.hpp"
+#include "shunt/gloo/executor.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 

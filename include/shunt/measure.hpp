@@ -1,5 +1,4 @@
 #pragma once
-#include "shunt/measure/columns.hpp"
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
@@ -12,7 +11,8 @@
 #include "shunt/measure/received_experts.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/survival.hpp"
+#include "shunt/measure/symi_costs.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/token_traffic.hpp"
-#include "shunt/measure/traffic.hpp"

@@ -2,6 +2,7 @@
 /// Everything that needs nothing but a C++20 compiler.
 #include "shunt/check.hpp"
 #include "shunt/core.hpp"
+#include "shunt/device.hpp"
 #include "shunt/execute.hpp"
 #include "shunt/io.hpp"
 #include "shunt/lower.hpp"

@@ -7,10 +7,10 @@
 
 #include "../device/layers.hpp"
 #include "device_array.hpp"
-#include "shunt/cuda/eplb_layers.hpp"
 #include "shunt/cuda/launch.cuh"
-#include "shunt/cuda/split_layers.hpp"
-#include "shunt/cuda/swift_moe_layers.hpp"
+#include "shunt/device/eplb_layers.hpp"
+#include "shunt/device/split_layers.hpp"
+#include "shunt/device/swift_moe_layers.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"

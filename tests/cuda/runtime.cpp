@@ -9,7 +9,7 @@
 #include "shunt/cuda/device.hpp"
 #include "shunt/cuda/error.hpp"
 #include "shunt/cuda/system.hpp"
-#include "shunt/execute/streams.hpp"
+#include "shunt/execute/stream_executors.hpp"
 
 namespace {
 

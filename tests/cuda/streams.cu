@@ -18,7 +18,7 @@
 #include "device_array.hpp"
 #include "shunt/cuda/streams.cuh"
 #include "shunt/execute/elements.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"

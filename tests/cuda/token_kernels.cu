@@ -10,7 +10,7 @@
 #include "shunt/cuda/launch.cuh"
 #include "shunt/cuda/on_stream.cuh"
 #include "shunt/cuda/popularity.cuh"
-#include "shunt/cuda/row_copies.hpp"
+#include "shunt/device/row_copies.hpp"
 
 namespace {
 

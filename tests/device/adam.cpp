@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "shunt/cuda/adam_step.hpp"
+#include "shunt/device/adam_step.hpp"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "layers.hpp"
-#include "shunt/cuda/eplb_layers.hpp"
-#include "shunt/cuda/swift_moe_layers.hpp"
+#include "shunt/device/eplb_layers.hpp"
+#include "shunt/device/swift_moe_layers.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"

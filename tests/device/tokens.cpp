@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "layers.hpp"
-#include "shunt/cuda/split_layers.hpp"
+#include "shunt/device/split_layers.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 

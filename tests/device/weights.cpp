@@ -8,10 +8,10 @@
 
 #include "layers.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/cuda/slot_gradients.hpp"
-#include "shunt/cuda/weight_packing.hpp"
+#include "shunt/device/slot_gradients.hpp"
+#include "shunt/device/weight_packing.hpp"
 #include "shunt/solve/experts/eplb.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 
 namespace {
 

@@ -19,7 +19,7 @@
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
 #include "shunt/solve/experts/uniform.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 
 // docs/placing-experts.md {
 /// EPLB's rebalance_experts(weight, 288, 8, 4, 32), searched further: 256 experts in 8 groups, 288

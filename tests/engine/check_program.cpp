@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/dependencies.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "toys.hpp"
 
 namespace {

@@ -12,10 +12,10 @@
 #include "host_streams.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "toys.hpp"
 
 namespace {

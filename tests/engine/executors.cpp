@@ -18,12 +18,12 @@
 #include "host_streams.hpp"
 #include "nccl_double.hpp"
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/mailboxes.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/host/in_process_network.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/nccl/executor.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "toys.hpp"
 
 namespace {

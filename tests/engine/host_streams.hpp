@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "shunt/execute/elements.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "shunt/execute/stream_system.hpp"
-#include "shunt/execute/streams.hpp"
 #include "toys.hpp"
 
 namespace toys {

@@ -19,11 +19,11 @@
 #include "nccl_double.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/nccl/executor.hpp"
-#include "shunt/nccl/meeting.hpp"
+#include "shunt/nccl/rendezvous.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/pipeline/chimera.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
@@ -36,7 +36,7 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "toys.hpp"
 
 namespace {

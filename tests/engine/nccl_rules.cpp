@@ -22,7 +22,7 @@
 #include "shunt/check/program_transport.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/nccl/communicator.hpp"
-#include "shunt/nccl/meeting.hpp"
+#include "shunt/nccl/rendezvous.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "shunt/program/builder.hpp"
 

@@ -14,11 +14,11 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "toys.hpp"
 
 namespace {

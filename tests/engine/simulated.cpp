@@ -11,7 +11,7 @@
 #include "shunt/program/builder.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/simulate/cost_model.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "toys.hpp"
 
 namespace {

@@ -18,13 +18,13 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/execute/threads.hpp"
+#include "shunt/execute/thread_executor.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/validated_join.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/pipeline/chimera.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
 #include "shunt/solve/pipeline/dual_pipe_v.hpp"

@@ -15,9 +15,9 @@
 
 #include "host_streams.hpp"
 #include "shunt/check/program.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/stream_plan.hpp"
-#include "shunt/execute/streams.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/stream_executors.hpp"
+#include "shunt/execute/streams/stream_plan.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/step_validation.hpp"
@@ -26,7 +26,7 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "toys.hpp"
 
 namespace {

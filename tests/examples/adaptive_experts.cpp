@@ -21,9 +21,9 @@
 #include "../../examples/adaptive_experts/outcome.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/check/shard_map.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/threads.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "small_experts.hpp"
 
 namespace {

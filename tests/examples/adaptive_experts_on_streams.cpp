@@ -18,8 +18,8 @@
 #include "../../examples/adaptive_experts/streams/work.hpp"
 #include "../../examples/adaptive_experts/training.hpp"
 #include "device_on_host.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/streams.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "small_experts.hpp"
 
 namespace {

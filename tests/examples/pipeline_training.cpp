@@ -13,10 +13,10 @@
 
 #include "pipeline_training.hpp"
 #include "planning.hpp"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
-#include "shunt/execute/threads.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/execute/thread_executor.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"

@@ -24,12 +24,12 @@
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
-#include "shunt/measure/traffic.hpp"
+#include "shunt/measure/symi_costs.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/solve/shards/mirrored_shards.hpp"
 #include "shunt/solve/shards/replica_shards.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
 
 namespace {
 

@@ -19,7 +19,7 @@
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
 #include "shunt/solve/experts/uniform.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 
 namespace {
 

@@ -5,10 +5,10 @@
 #include <random>
 #include <vector>
 
-#include "shunt/solve/experts/placement_search.hpp"
-#include "shunt/solve/experts/rank_swaps.hpp"
-#include "shunt/solve/experts/sorting_network.hpp"
-#include "shunt/solve/experts/threshold_packing.hpp"
+#include "shunt/solve/experts/search/placement_search.hpp"
+#include "shunt/solve/experts/search/sorting_network.hpp"
+#include "shunt/solve/experts/search/swap_search.hpp"
+#include "shunt/solve/experts/search/threshold_packing.hpp"
 
 // The parts of the search of `balanced`, each against something plain.
 

@@ -10,10 +10,10 @@
 
 #include "shunt/check/experts.hpp"
 #include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/traffic.hpp"
+#include "shunt/measure/symi_costs.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 
 namespace {
 

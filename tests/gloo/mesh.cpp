@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "../engine/toys.hpp"
-#include "shunt/execute/inline.hpp"
-#include "shunt/execute/rank_loop.hpp"
-#include "shunt/gloo/agreement.hpp"
+#include "shunt/execute/host/rank_interpreter.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
 
 namespace shunt {

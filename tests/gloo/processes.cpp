@@ -1,6 +1,6 @@
 // Training that goes on while its processes are killed: the driver of `execute/recovery.hpp`, once
 // in every process.
-#include "shunt/gloo/processes.hpp"
+#include "shunt/gloo/executor.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/program/builder.hpp"
 

@@ -12,7 +12,7 @@
 
 #include "shunt/check/program.hpp"
 #include "shunt/cuda/streams.cuh"
-#include "shunt/execute/inline.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/nccl/api.hpp"
 #include "shunt/nccl/executor.hpp"

@@ -18,10 +18,11 @@ set(table
   "execute        | core program                                          |"
   "simulate       | core problem program execute                          |"
   "compose        | core problem plan measure solve check                 | range/v3/"
+  "device         | core problem plan                                     |"
   "gloo           | core program execute                                  | gloo/ net/if\\.h"
-  "cuda           | core problem plan solve program execute               | (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
-  "nccl           | core problem plan solve program execute cuda          | nccl\\.h cuda_runtime_api\\.h"
-  "shunt          | version core problem plan program lower measure check io solve execute simulate |")
+  "cuda           | core problem plan solve program execute device        | (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
+  "nccl           | core problem plan solve program execute device cuda   | nccl\\.h cuda_runtime_api\\.h"
+  "shunt          | version core problem plan program lower measure check io solve execute simulate device |")
 
 foreach(row IN LISTS table)
   string(REGEX MATCH "^([a-z]+) *\\|([^|]*)\\|(.*)$" row "${row}")

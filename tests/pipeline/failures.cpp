@@ -18,11 +18,11 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
-#include "shunt/solve/pipeline/justify.hpp"
-#include "shunt/solve/pipeline/list_schedule.hpp"
 #include "shunt/solve/pipeline/normalize_failures.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
+#include "shunt/solve/pipeline/search/forward_backward.hpp"
+#include "shunt/solve/pipeline/search/list_schedule.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 
 namespace {

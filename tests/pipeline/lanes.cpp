@@ -16,7 +16,7 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/dependencies.hpp"
-#include "shunt/simulate/simulated.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/pipeline/dual_pipe_v.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 

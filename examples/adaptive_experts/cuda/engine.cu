@@ -5,7 +5,7 @@
 #include "device.cuh"
 #include "shunt/core/error.hpp"
 #include "shunt/cuda/device.hpp"
-#include "shunt/execute/streams.hpp"
+#include "shunt/execute/stream_executors.hpp"
 
 namespace example {
 

@@ -6,7 +6,7 @@
 
 namespace example::moe {
 
-/// Nothing, as a function object of a team (shunt/cuda/team.hpp).
+/// Nothing, as a function object of a team (shunt/device/team.hpp).
 struct no_team {
   [[nodiscard]] SHUNT_HD constexpr std::int64_t shared_bytes() const { return 0; }
   template <class Team>

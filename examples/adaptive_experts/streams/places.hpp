@@ -12,7 +12,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/token_carriers.hpp"
+#include "shunt/plan/microbatch_owners.hpp"
 #include "travel.hpp"
 
 namespace example::moe {

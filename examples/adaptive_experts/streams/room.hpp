@@ -6,7 +6,7 @@
 #include "../model.hpp"
 #include "aligned_bytes.hpp"
 #include "experts.hpp"
-#include "shunt/cuda/adam_step.hpp"
+#include "shunt/device/adam_step.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "tokens.hpp"
 

@@ -3,7 +3,7 @@
 
 #include "../grid.hpp"
 #include "shunt/core/host_device.hpp"
-#include "shunt/cuda/adam_step.hpp"
+#include "shunt/device/adam_step.hpp"
 
 namespace example::moe {
 

@@ -1,7 +1,7 @@
 #pragma once
 /// How tokens travel between micro-batches and slots, as function objects for the items of a
 /// device: the rows of what an exchange carries, by the shares of the exact token split, which
-/// shunt/cuda/split_layers.hpp computes beforehand.
+/// shunt/device/split_layers.hpp computes beforehand.
 ///
 /// A rank's outgoing rows lie in one part for each live rank; within a part by micro-batch carried,
 /// and within them slot by slot.

@@ -18,7 +18,7 @@
 #include "places.hpp"
 #include "room.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/cuda/split_layers.hpp"
+#include "shunt/device/split_layers.hpp"
 #include "shunt/execute/stream_work.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/moe_iteration.hpp"

@@ -39,8 +39,8 @@
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/merge_streams.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -6,7 +6,7 @@
 
 #include "shunt/cuda/error.hpp"
 #include "shunt/cuda/stream.hpp"
-#include "shunt/cuda/team.hpp"
+#include "shunt/device/team.hpp"
 
 namespace shunt {
 

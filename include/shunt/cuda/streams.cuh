@@ -1,12 +1,12 @@
 #pragma once
 #include "shunt/cuda/kernels.cuh"
 #include "shunt/cuda/system.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "shunt/execute/stream_system.hpp"
-#include "shunt/execute/streams.hpp"
 
 namespace shunt {
 
-/// The executors of execute/streams.hpp on a CUDA device:
+/// The executors of execute/stream_executors.hpp on a CUDA device:
 /// `cuda_system gpu; auto const done = stream_executor{.system = &gpu}.run(program, work);`
 using cuda_system = basic_cuda_system<cuda_kernels>;
 

@@ -6,7 +6,7 @@
 #include <span>
 
 #include "shunt/execute/elements.hpp"
-#include "shunt/execute/rank_buffers.hpp"
+#include "shunt/execute/host/rank_buffers.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/program.hpp"
 

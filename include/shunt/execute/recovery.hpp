@@ -13,7 +13,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/stopwatch.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/interrupted.hpp"
 #include "shunt/program/program.hpp"

@@ -38,7 +38,7 @@
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/connections.hpp"
-#include "shunt/gloo/meeting.hpp"
+#include "shunt/gloo/rendezvous.hpp"
 
 namespace shunt {
 

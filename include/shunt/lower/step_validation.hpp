@@ -63,7 +63,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/lower/step_verdict.hpp"
+#include "shunt/lower/gradient_norms.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"

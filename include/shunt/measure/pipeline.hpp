@@ -23,7 +23,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/columns.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"

@@ -38,7 +38,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/columns.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {

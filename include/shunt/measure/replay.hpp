@@ -15,7 +15,7 @@
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/received_experts.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
-#include "shunt/measure/traffic.hpp"
+#include "shunt/measure/symi_costs.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"

@@ -31,8 +31,8 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/stopwatch.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/nccl/rank_streams.hpp"
 #include "shunt/nccl/transport.hpp"

@@ -34,10 +34,10 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/rank_buffers.hpp"
-#include "shunt/execute/run_log.hpp"
+#include "shunt/execute/host/rank_buffers.hpp"
+#include "shunt/execute/host/run_log.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "shunt/execute/stream_work.hpp"
-#include "shunt/execute/streams.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/nccl/staging.hpp"
 #include "shunt/nccl/transport.hpp"

@@ -72,8 +72,8 @@ class job_costs {
 
 static_assert(cost_model<job_costs>);
 
-/// What the direct collectives of `execute/collectives.hpp` take in the alpha-beta model: every
-/// member sends its messages of a round one after another, and a round ends when the last has
+/// What the direct collectives of `execute/host/collectives.hpp` take in the alpha-beta model:
+/// every member sends its messages of a round one after another, and a round ends when the last has
 /// arrived.
 [[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code,
                                              std::span<rank_id const> group, byte_count bytes) {

@@ -13,10 +13,10 @@
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/eplb.hpp"
-#include "shunt/solve/experts/group_packing.hpp"
-#include "shunt/solve/experts/placement_search.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/experts/search/group_packing.hpp"
+#include "shunt/solve/experts/search/placement_search.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

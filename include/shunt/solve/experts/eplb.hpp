@@ -13,9 +13,9 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/group_packing.hpp"
-#include "shunt/solve/experts/rated.hpp"
-#include "shunt/solve/experts/sorting_network.hpp"
+#include "shunt/solve/author/experts.hpp"
+#include "shunt/solve/experts/search/group_packing.hpp"
+#include "shunt/solve/experts/search/sorting_network.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -11,7 +11,7 @@
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/solver.hpp"
 

@@ -15,7 +15,7 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/solver.hpp"
 

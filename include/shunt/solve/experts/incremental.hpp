@@ -13,10 +13,10 @@
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
-#include "shunt/solve/experts/layer_windows.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/experts/search/windowed_placement.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -10,8 +10,8 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/rank_relabelling.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/author/experts.hpp"
+#include "shunt/solve/experts/search/rank_relabelling.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

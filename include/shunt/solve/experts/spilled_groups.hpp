@@ -14,8 +14,8 @@
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
-#include "shunt/solve/experts/rated.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -8,7 +8,7 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/rated.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -25,11 +25,11 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/measure/columns.hpp"
-#include "shunt/solve/pipeline/equal_pipelines.hpp"
+#include "shunt/measure/stage_groups.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
-#include "shunt/solve/pipeline/job_shop.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
+#include "shunt/solve/pipeline/search/job_shop.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

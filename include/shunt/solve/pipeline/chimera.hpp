@@ -23,9 +23,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/hanayo.hpp"
 #include "shunt/solve/pipeline/require_layout.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -32,8 +32,8 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/require_layout.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

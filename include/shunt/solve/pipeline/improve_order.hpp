@@ -26,10 +26,10 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/measure/columns.hpp"
-#include "shunt/solve/pipeline/equal_pipelines.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
-#include "shunt/solve/pipeline/timed_order.hpp"
+#include "shunt/measure/stage_groups.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
+#include "shunt/solve/pipeline/search/timed_schedule.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -26,8 +26,8 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/require_layout.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -13,9 +13,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 #include "shunt/solve/pipeline/require_layout.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

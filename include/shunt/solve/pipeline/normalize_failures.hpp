@@ -29,10 +29,10 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/measure/columns.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

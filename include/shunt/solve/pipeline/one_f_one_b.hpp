@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/require_layout.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -27,12 +27,12 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/solve/pipeline/equal_pipelines.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
-#include "shunt/solve/pipeline/policy_search.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
+#include "shunt/solve/pipeline/search/policy_search.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
 #include "shunt/solve/solver.hpp"

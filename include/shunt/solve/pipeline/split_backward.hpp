@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/solve/pipeline/merge_streams.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "shunt/solve/pipeline/restate.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

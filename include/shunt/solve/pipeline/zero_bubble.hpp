@@ -20,8 +20,8 @@
 
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
-#include "shunt/solve/pipeline/restate.hpp"
-#include "shunt/solve/pipeline/zero_bubble_search.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/search/zero_bubble_search.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

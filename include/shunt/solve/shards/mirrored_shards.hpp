@@ -17,8 +17,8 @@
 #include "shunt/core/text.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/solve/shards/even_cut.hpp"
-#include "shunt/solve/shards/uniform_shards.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -2,7 +2,7 @@
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
-#include "shunt/cuda/row_copies.hpp"
+#include "shunt/device/row_copies.hpp"
 
 namespace shunt {
 

@@ -16,12 +16,12 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/execute/bound_streams.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/run_log.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/run_log.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/streams/stream_program.hpp"
 #include "shunt/execute/work.hpp"
 
 namespace shunt {

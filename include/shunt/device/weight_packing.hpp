@@ -8,7 +8,7 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/cuda/row_copies.hpp"
+#include "shunt/device/row_copies.hpp"
 #include "shunt/plan/shard_map.hpp"
 
 namespace shunt {

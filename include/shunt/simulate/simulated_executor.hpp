@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/all_ranks.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/in_process_ranks.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/lanes.hpp"

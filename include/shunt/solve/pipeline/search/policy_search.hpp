@@ -20,8 +20,8 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/solve/pipeline/justify.hpp"
-#include "shunt/solve/pipeline/list_schedule.hpp"
+#include "shunt/solve/pipeline/search/forward_backward.hpp"
+#include "shunt/solve/pipeline/search/list_schedule.hpp"
 
 namespace shunt {
 

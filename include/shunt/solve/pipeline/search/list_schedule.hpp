@@ -23,11 +23,11 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/columns.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
-#include "shunt/solve/pipeline/tournament.hpp"
+#include "shunt/solve/pipeline/search/winner_tree.hpp"
 
 namespace shunt {
 

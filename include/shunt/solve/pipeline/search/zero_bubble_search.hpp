@@ -20,8 +20,8 @@
 
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/chain_scheduler.hpp"
-#include "shunt/solve/pipeline/repeated_block.hpp"
+#include "shunt/solve/pipeline/search/chain_scheduler.hpp"
+#include "shunt/solve/pipeline/search/repeated_block.hpp"
 
 namespace shunt::detail {
 

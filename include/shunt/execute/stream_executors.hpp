@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/stream_session.hpp"
 #include "shunt/execute/stream_system.hpp"
+#include "shunt/execute/streams/stream_session.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 

@@ -15,7 +15,7 @@
 
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/chain_scheduler.hpp"
+#include "shunt/solve/pipeline/search/chain_scheduler.hpp"
 
 namespace shunt::detail {
 

@@ -35,10 +35,10 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/rank_loop.hpp"
-#include "shunt/gloo/agreement.hpp"
-#include "shunt/gloo/invitation.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/rank_interpreter.hpp"
+#include "shunt/gloo/join_request.hpp"
+#include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
 
 namespace shunt {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/collectives.hpp"
+#include "shunt/execute/host/collectives.hpp"
 #include "shunt/execute/rank_memory.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/rank_buffers.hpp"
-#include "shunt/execute/stream_plan.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/rank_buffers.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/streams/stream_plan.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"

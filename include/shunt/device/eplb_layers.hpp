@@ -2,7 +2,7 @@
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
-#include "shunt/cuda/team.hpp"
+#include "shunt/device/team.hpp"
 
 namespace shunt {
 

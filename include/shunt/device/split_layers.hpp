@@ -2,7 +2,7 @@
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
-#include "shunt/cuda/team.hpp"
+#include "shunt/device/team.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 
 namespace shunt {

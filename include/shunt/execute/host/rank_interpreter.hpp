@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/collectives.hpp"
+#include "shunt/execute/host/collectives.hpp"
+#include "shunt/execute/host/run_log.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/rank_memory.hpp"
-#include "shunt/execute/run_log.hpp"
-#include "shunt/execute/stopwatch.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/program.hpp"

@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/execute/all_ranks.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/run_log.hpp"
-#include "shunt/execute/stopwatch.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/in_process_ranks.hpp"
+#include "shunt/execute/host/run_log.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/program/dependencies.hpp"
 
 namespace shunt {

@@ -13,9 +13,9 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/faults.hpp"
-#include "shunt/execute/mailboxes.hpp"
-#include "shunt/execute/rank_loop.hpp"
+#include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/in_process_network.hpp"
+#include "shunt/execute/host/rank_interpreter.hpp"
 
 namespace shunt {
 

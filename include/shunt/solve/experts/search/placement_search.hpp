@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/solve/experts/rank_swaps.hpp"
-#include "shunt/solve/experts/threshold_packing.hpp"
+#include "shunt/solve/experts/search/swap_search.hpp"
+#include "shunt/solve/experts/search/threshold_packing.hpp"
 
 namespace shunt {
 
