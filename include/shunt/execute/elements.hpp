@@ -9,11 +9,6 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/program/program.hpp"
 
-/// The arithmetic of add and of the reductions: target[i] = target[i] (+ or max) source[i]. It is
-/// written once, so that every executor gives the same bits. A reduction over a group is a left
-/// fold in the group's order; integers wrap around, the bytes of `element::bytes` count as
-/// unsigned, and max keeps its left operand unless the right one is greater. Of a sum with a NaN it
-/// is only said that it is a NaN.
 namespace shunt {
 
 namespace detail {
@@ -48,7 +43,11 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 
 }  // namespace detail
 
-/// Both spans have the same size, a multiple of the element's, and don't overlap.
+/// Adds or reduces elements: target[i] = target[i] (+ or max) source[i]. All executors use this
+/// arithmetic, so they give the same bits. A reduction over a group is a left fold in the group's
+/// order. Integers wrap around. The bytes of `element::bytes` are unsigned. `max` keeps its left
+/// operand unless the right one is greater. A sum with a NaN is a NaN, whose bits are unspecified.
+/// Requires that both spans have the same size, a multiple of the element's, and do not overlap.
 inline void accumulate(element type, reduction how, std::span<std::byte> target,
                        std::span<std::byte const> source) {
   switch (type) {

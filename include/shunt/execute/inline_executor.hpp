@@ -2,10 +2,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <memory>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +14,7 @@
 #include "shunt/execute/host/in_process_ranks.hpp"
 #include "shunt/execute/host/run_log.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/host/submissions.hpp"
 #include "shunt/program/dependencies.hpp"
 
 namespace shunt {
@@ -23,91 +22,74 @@ namespace shunt {
 template <work Work>
 class inline_session;
 
-/// The reference: all ranks on the calling thread, program after program, in the order of
-/// `serial_order`. Nothing runs before the session is waited for. Where ranks fall silent all
-/// others go on as far as their dependencies let them, so that `done` is the most that any executor
-/// can reach. The clock is the steady one, in nanoseconds; an instruction starts when the one
-/// before it ended, whichever rank's that was.
+/// The reference executor: all ranks on the calling thread, program after program, in the order of
+/// `serial_order`. Nothing runs before the session is waited for. After a failure all other ranks
+/// go on as far as their dependencies let them, so `done` is the most that any executor can reach.
+/// The clock is the steady one, in nanoseconds. An instruction starts when the one before it ended,
+/// on whichever rank that ran.
 struct inline_executor {
-  std::vector<fault> faults{};
+  std::vector<fault> faults{};  ///< injected failures
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <work Work>
   [[nodiscard]] inline_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
     return inline_session<Work>(*this, w, first_iteration);
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <work Work>
   outcome run(program const& p, Work& w) const {
     return run_once(*this, p, w);
   }
 };
 
-/// Iterations on the calling thread.
+/// Iterations on the calling thread. All calls must come from one thread.
 template <work Work>
 class inline_session {
  public:
   inline_session(inline_executor const& config, Work& w, std::int64_t first_iteration)
       : faults_(config.faults), ranks_(w), first_iteration_(first_iteration) {}
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
-  /// logic_error after `wait`.
-  void submit(std::shared_ptr<program const> p) {
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    programs_.push_back(std::move(p));
-  }
+  /// Appends a program.
+  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
+  void submit(std::shared_ptr<program const> p) { submitted_.append(std::move(p)); }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Runs what isn't run yet of the first `programs` programs; false where a rank was lost or
-  /// failed before all ranks had completed them. Throws logic_error where fewer were submitted.
+  /// Runs the first `programs` programs as far as they have not run yet.
+  /// Returns false where a rank was lost or failed before all ranks had completed them.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
-    try {
-      while (ran_ < programs && !failure_) run_next();
-    } catch (...) {
-      failure_ = std::current_exception();
-      closed_ = true;
-    }
-    return static_cast<std::int32_t>(completions_.size()) >= programs;
+    submitted_.require_submitted(programs);
+    submitted_.guarded([&] {
+      while (ran_ < programs) run_next();
+    });
+    return submitted_.complete() >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
-  /// what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  /// Returns when all ranks had completed the n-th program (from 1), on the timeline's clock.
+  /// Requires that `wait_until` has returned true for n or more.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program
-  /// where a program can't be run to its end.
+  /// Runs the rest and ends the session.
+  /// Returns the outcome of all programs.
+  /// Throws what the work threw; invalid_program where a program cannot be run to its end.
   [[nodiscard]] outcome wait() {
-    closed_ = true;
-    (void)wait_until(static_cast<std::int32_t>(programs_.size()));
-    if (failure_) std::rethrow_exception(failure_);
-    outcome all;
-    all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
-    std::size_t events = 0;
-    for (auto const& s : states_) events += s.log.size();
-    all.timeline.events.reserve(events);
-    for (rank_id const r : ids<rank_id>(states_.size())) {
-      auto const& s = states_[r.index()];
-      s.log.append_to(all.timeline.events, r, programs_);
-      all.done.push_back(s.log.done());
-      if (s.silent) all.lost.push_back(r);
-    }
-    return all;
+    submitted_.close();
+    (void)wait_until(submitted_.size());
+    submitted_.rethrow_failure();
+    std::vector<detail::rank_result> results;
+    for (auto const& s : states_) results.push_back({s.log, s.fate.silent});
+    return detail::collect(results, submitted_.programs(), detail::event_order::list);
   }
 
  private:
   struct rank_state {
-    run_log log{};
-    std::int32_t strike = -1;  // instruction of the current program before which it falls silent
-    bool silent = false;
-    bool stuck = false;  // waits for a silent rank, or for one that is stuck itself
-    [[nodiscard]] bool runs() const { return !silent && !stuck; }
+    detail::run_log log{};
+    detail::rank_fate fate{};
   };
 
   void run_next() {
-    auto const& p = *programs_[static_cast<std::size_t>(ran_)];
+    auto const& p = *submitted_[static_cast<std::size_t>(ran_)];
     prepare(p);
     now_ = clock_.now();
     for (std::size_t k = 0; k < order_.size();) {
@@ -130,33 +112,30 @@ class inline_session {
       if (starts(s)) s.log.list_ended();
       all = all && s.log.done().programs == ran_;
     }
-    if (all) completions_.push_back(now_);
+    if (all) submitted_.completed(now_);
   }
 
   void prepare(program const& p) {
     if (bound_ != &p) {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
-      if (order_.size() < p.instructions()) refuse_circle(p, order_);
+      if (order_.size() < p.instructions()) detail::refuse_circle(p, order_);
       bound_ = &p;
     }
-    messages_.assign(d_.partner.size(),
-                     {});  // what a silent rank never took belongs to no other program
+    // A message that a failed rank never received belongs to no other program.
+    messages_.assign(d_.partner.size(), {});
     states_.resize(p.ranks.size());
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto& s = states_[r.index()];
-      if (!s.runs()) continue;
+      if (!s.fate.runs()) continue;
       ranks_.bind(p, r);
-      s.strike = strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
+      s.fate.strike = detail::strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
       s.log.expect(p.ranks[r].instructions.size());
     }
   }
 
-  /// True where the rank is able to start its next instruction, or to end its list.
-  [[nodiscard]] bool starts(rank_state& s) const {
-    if (s.runs() && s.strike == s.log.done().instructions) s.silent = true;
-    return s.runs();
-  }
+  /// Returns whether the rank can start its next instruction, or end its list.
+  static bool starts(rank_state& s) { return s.fate.starts(s.log.done().instructions); }
 
   void single(rank_program const& own, instruction const& what, program_point at) {
     auto& s = states_[at.rank.index()];
@@ -172,9 +151,10 @@ class inline_session {
     } else if (what.code == opcode::receive) {
       auto& message = messages_[static_cast<std::size_t>(d_.number(at))];
       if (message.empty()) {
-        if (std::none_of(states_.begin(), states_.end(), [](auto const& x) { return x.silent; }))
+        if (std::none_of(states_.begin(), states_.end(),
+                         [](auto const& x) { return x.fate.silent; }))
           left_out(at, "send");
-        s.stuck = true;
+        s.fate.stuck = true;
         return;
       }
       ranks_.receive(own, at.rank, what, std::move(message));
@@ -214,12 +194,12 @@ class inline_session {
       if (all)
         s.log.instruction_ended(start, now_);
       else if (starts(s))
-        s.stuck = true;
+        s.fate.stuck = true;
     }
     return members.size();
   }
 
-  /// Conditions that should agree don't.
+  /// Throws invalid_program: two conditions that must agree differ.
   [[noreturn]] static void left_out(program_point at, std::string const& whose) {
     throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " +
                           std::to_string(at.instruction) + ": its condition lets it run and its " +
@@ -227,23 +207,20 @@ class inline_session {
   }
 
   std::vector<fault> faults_;
-  all_ranks<Work> ranks_;
+  detail::all_ranks<Work> ranks_;
   std::int64_t first_iteration_;
   stopwatch clock_{};
   ticks now_ = 0;
 
-  std::vector<std::shared_ptr<program const>> programs_{};
+  detail::submissions submitted_{};
   std::int32_t ran_ = 0;
-  bool closed_ = false;
-  std::exception_ptr failure_{};
   std::vector<rank_state> states_{};
-  std::vector<ticks> completions_{};
 
-  program const* bound_ = nullptr;  // what the next three belong to
+  program const* bound_ = nullptr;  // the program of the next three
   dependencies d_{};
   std::vector<program_point> order_{};
-  std::vector<typename all_ranks<Work>::message>
-      messages_{};  // by number of the receive: a message under way
+  std::vector<typename detail::all_ranks<Work>::message>
+      messages_{};  // in flight, by number of the receive
 };
 
 }  // namespace shunt

@@ -19,13 +19,14 @@ class rank_memory {
  public:
   rank_memory(Work& w, rank_id rank) : work_(&w), rank_(rank) {}
 
-  /// As rank_buffers: throws invalid_program, and costs nothing when the same program is bound
-  /// again.
+  /// Looks up the buffers of the program. A second call with the same program costs nothing.
+  /// Throws invalid_program where a buffer of the work is too small, or a region leaves its buffer.
   void bind(rank_program const& p) { buffers_.bind(*work_, rank_, p); }
 
+  /// Returns the bytes of a region of the bound program.
   [[nodiscard]] std::span<std::byte> operator[](region const& r) const { return buffers_[r]; }
 
-  /// Whether an instruction's condition lets it run.
+  /// Returns whether an instruction's condition lets it run.
   [[nodiscard]] bool allows(rank_program const& p, instruction const& i) const {
     for (region const& word : p.condition(i)) {
       std::int64_t value = 0;
@@ -37,6 +38,7 @@ class rank_memory {
   }
 
   /// Runs an instruction that is neither a message nor a collective.
+  /// Throws what the work throws.
   void run(rank_program const& p, instruction const& i, std::int64_t iteration) const {
     auto const reads = p.reads(i), writes = p.writes(i);
     switch (i.code) {
@@ -54,7 +56,7 @@ class rank_memory {
     }
   }
 
-  /// Bytes of equal number that don't overlap.
+  /// Copies bytes. Requires equal sizes and no overlap.
   static void copy(std::span<std::byte const> source, std::span<std::byte> target) {
     if (!source.empty()) std::memcpy(target.data(), source.data(), source.size());
   }
@@ -62,7 +64,7 @@ class rank_memory {
  private:
   Work* work_;
   rank_id rank_;
-  rank_buffers buffers_{};
+  detail::rank_buffers buffers_{};
 };
 
 }  // namespace shunt

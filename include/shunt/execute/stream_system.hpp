@@ -1,4 +1,6 @@
 #pragma once
+/// What an executor asks of streams. Its order of events is written and tested once: CUDA models
+/// the concept, and so does a host double that runs its streams in the least convenient order.
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -10,13 +12,11 @@
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
-/// What an executor asks of streams, so that its order of events is written and tested once: CUDA
-/// is one model, a host double that runs its streams in the most inconvenient order another.
 namespace shunt {
 
-/// Bytes to be moved by a stream. With a count, only the first *count of them, and *count goes to
-/// `count_to`; a count outside 0 .. bytes moves nothing and goes to `refused` instead, which is 0
-/// otherwise.
+/// Bytes that a stream moves. With a count, only the first *count bytes move, and *count is written
+/// to `count_to`. A count outside 0 .. bytes moves nothing and is written to `refused` instead,
+/// which becomes 0 otherwise.
 struct stream_part {
   std::byte const* from = nullptr;
   std::byte* to = nullptr;
@@ -26,19 +26,22 @@ struct stream_part {
   std::int64_t* refused = nullptr;
 };
 
-/// The largest group whose collectives a stream system does in one go.
+/// The size of the largest group whose collective a stream system performs in one call.
 inline constexpr std::size_t most_members_on_streams = 128;
 
-/// Everything but `finish`, `finished`, `elapsed` and `synchronize` returns before it has happened.
-/// Work of one stream happens in the order of the calls. `wait` makes a stream wait for what the
-/// event's last `record` before the call stood behind; where there was none it is no wait at all.
-/// Where a guard isn't null and its word is 0 when the stream gets there, move, fold and fill leave
-/// no trace but a 0 in each `refused`. Parts of one move don't overlap, unless they have the same
-/// place. `fold` makes every target the left fold of all sources in their order, element by
-/// element, with the arithmetic of `accumulate`; a target may be one of the sources. Sources and
-/// targets are at most most_members_on_streams each. Memory comes zeroed and lives as long as its
-/// owner. Errors are thrown by whichever call learns of them. `range` names what the caller
-/// enqueues while its result lives, for profilers.
+/// Streams, events and memory of a device. All calls but `finish`, `finished`, `elapsed` and
+/// `synchronize` return before their effect has happened. Work of one stream happens in the order
+/// of the calls. `wait` makes a stream wait for the work before the event's last `record`; it is a
+/// no-op if the event was never recorded. Where a guard is not null and its word is 0 when the
+/// stream gets there, move, fold and fill have no effect but a 0 in each `refused`. Parts of one
+/// move do not overlap, unless they have the same place. `fold` makes every target the left fold of
+/// all sources in their order, element by element, with the arithmetic of `accumulate`. A target
+/// may be one of the sources. There are at most most_members_on_streams sources, and as many
+/// targets. Memory is zeroed and lives as long as its owner. An error is thrown by the call that
+/// learns of it. `range` returns an object; profilers show its name for the work enqueued while it
+/// lives.
+///
+/// Threads: one thread uses a system.
 template <class S>
 concept stream_system =
     std::movable<typename S::stream> && std::movable<typename S::event> &&
@@ -52,42 +55,39 @@ concept stream_system =
              std::string const& name) {
       { s.make_stream() } -> std::same_as<typename S::stream>;
       { s.make_event() } -> std::same_as<typename S::event>;        // to wait for
-      { s.make_timed_event() } -> std::same_as<typename S::event>;  // and to ask for its time
+      { s.make_timed_event() } -> std::same_as<typename S::event>;  // also has a time
       { s.make_memory(std::size_t{}) } -> std::same_as<typename S::memory>;
       { s.make_host_memory(std::size_t{}) } -> std::same_as<typename S::memory>;
       { memory.bytes() } -> std::same_as<std::span<std::byte>>;
       s.move(stream, parts, guard);
       s.fold(stream, type, how, sources, targets, std::size_t{}, guard);
       s.fill(stream, bytes, guard);
-      s.copy_to_host(stream, from, bytes);  // into memory of make_host_memory
-      s.copy_to_device(stream, from,
-                       bytes);  // from memory of any kind, which may change after the call
+      s.copy_to_host(stream, from, bytes);    // into memory of make_host_memory
+      s.copy_to_device(stream, from, bytes);  // `from`: any memory; it may change after the call
       s.record(event, stream);
       s.wait(stream, event);
       s.finish(event);
       { s.finished(event) } -> std::same_as<bool>;
-      {
-        s.elapsed(event, event)
-      } -> std::same_as<ticks>;  // nanoseconds between two that have finished
+      { s.elapsed(event, event) } -> std::same_as<ticks>;  // ns between two finished events
       s.synchronize();
-      s.range(name);
+      { s.range(name) } -> std::destructible;
     };
 
-/// And can call back: `call` runs a function of the host when the stream gets there; it must not
-/// throw or use the system.
+/// A stream system that can call back: `call` runs a function of the host when the stream gets
+/// there. The function must not throw or use the system.
 template <class S>
 concept calling_stream_system =
     stream_system<S> && requires(S& s, typename S::stream_ref stream, std::function<void()> f) {
       s.call(stream, std::move(f));
     };
 
-/// How a captured graph came to be what is launched.
+/// How a captured graph was made ready for its launch.
 enum class graph_change : std::uint8_t { made, updated, remade };
 
-/// And can keep what was enqueued, to launch it as a whole: between `begin_capture` and
-/// `end_capture` nothing runs, and whatever is enqueued on the stream, or on one that waits for an
-/// event recorded there, becomes part of the graph; all of it must lead back to the stream. Where
-/// the graph holds something already it is updated, or made anew where its shape differs. Times of
+/// A stream system that can keep enqueued work as a graph, to launch it as a whole. Between
+/// `begin_capture` and `end_capture` nothing runs. Work enqueued on the stream, or on a stream that
+/// waits for an event recorded there, becomes part of the graph. All of it must lead back to the
+/// stream. A graph that is not empty is updated, or made anew where its shape differs. Times of
 /// events recorded by `stamp` are those of the last launch.
 template <class S>
 concept graph_system = stream_system<S> && std::movable<typename S::graph> &&

@@ -9,14 +9,16 @@
 
 namespace shunt {
 
-/// One rank's end of a network whose traffic is enqueued on streams: calls return before bytes
-/// move, and the stream carries on when they have. Whatever is submitted stands in a group:
-/// `open_group()` comes first, every message names the group it belongs to, and `close()` submits
-/// all of it together, so that a send and a receive of one group never wait for each other; it
-/// throws what the network refuses. The destructor closes what is open and keeps errors for the
-/// next call. There are no tags: messages of one (sender, receiver) arrive in the order of
-/// submission, so channels of a program must not overtake each other (`check_without_tags`). The
-/// spans are memory of the device; they must stay as they are until the stream has come by.
+/// One rank's end of a network whose traffic is enqueued on streams. Calls return before bytes
+/// move; the stream goes on when they have moved. `open_group()` comes first, and every message
+/// names its group. `group.close()` submits the group as a whole, so a send and a receive of one
+/// group never wait for each other. It throws what the network refuses. The group's destructor
+/// closes an open group and keeps its errors for the next call. There are no tags: messages of one
+/// (sender, receiver) arrive in the order of submission, so channels of a program must not overtake
+/// each other (`check_without_tags`). Spans are device memory, unchanged until the stream has
+/// passed.
+///
+/// Threads: one thread uses an end.
 template <class T>
 concept stream_transport =
     requires(T& t, T const& known, typename T::group& group, typename T::stream stream,
@@ -29,8 +31,8 @@ concept stream_transport =
       group.close();
     };
 
-/// And collectives over some of the ranks, named in one order by all of them. Every member calls
-/// them in the same order. Regions are as the opcodes of the same names say.
+/// A stream transport with collectives over some of the ranks. All members name them in one order
+/// and call their collectives in one order. Regions are those of the opcodes of the same names.
 template <class T>
 concept collective_stream_transport =
     stream_transport<T> && requires(T& t, typename T::group& group, typename T::stream stream,

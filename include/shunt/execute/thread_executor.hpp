@@ -1,21 +1,19 @@
 #pragma once
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/in_process_network.hpp"
 #include "shunt/execute/host/rank_interpreter.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/host/submissions.hpp"
 
 namespace shunt {
 
@@ -23,25 +21,29 @@ template <work Work>
 class thread_session;
 
 /// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
-/// runs its list in list order, whatever the lanes; programs are expected to pass `check`, for a
-/// program that can deadlock does so here.
+/// runs its list in list order, whatever the lanes.
+/// Requires programs that pass `check`: a program that can deadlock does so here.
 struct threads {
-  std::vector<fault> faults{};
-  std::chrono::milliseconds timeout{
-      50};  ///< silence of a rank after which those who wait for it give it up as lost
+  std::vector<fault> faults{};  ///< injected failures
+  /// Silence of a rank after which ranks that wait for it take it for lost.
+  std::chrono::milliseconds timeout{50};
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <work Work>
   [[nodiscard]] thread_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
     return thread_session<Work>(*this, w, first_iteration);
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <work Work>
   outcome run(program const& p, Work& w) const {
     return run_once(*this, p, w);
   }
 };
 
-/// Iterations on one thread a rank. The first program submitted says how many ranks there are and
-/// starts their threads; the destructor calls off what still runs and joins them.
+/// Iterations on one thread a rank. The first submitted program gives the number of ranks and
+/// starts their threads. The destructor cancels what still runs and joins the threads. `submit` and
+/// `completed_at` may be called from any thread; all other members from one thread.
 template <work Work>
 class thread_session {
  public:
@@ -51,66 +53,47 @@ class thread_session {
   thread_session& operator=(thread_session const&) = delete;
   ~thread_session() {
     if (net_) net_->call_off();
-    close();
+    submitted_.close();
     join();
   }
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
-  /// logic_error after `wait`.
+  /// Appends a program.
+  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    std::lock_guard const lock(mutex_);
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    programs_.push_back(std::move(p));
-    completers_.push_back(0);
-    if (threads_.empty())
-      start();
-    else
-      submitted_.notify_all();
+    submitted_.append(
+        std::move(p), [&](program const& q) { submitted_.list().require_same_ranks(q); },
+        [&] {
+          if (threads_.empty()) start(submitted_.list()[0]->ranks.size());
+        });
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all ranks have completed the first `programs` programs; false where a rank was
-  /// lost or failed before that. Throws logic_error where fewer were submitted.
+  /// Waits until all ranks have completed the first `programs` programs.
+  /// Returns false where a rank was lost or failed before that.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    std::unique_lock lock(mutex_);
-    if (programs > static_cast<std::int32_t>(programs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
-    auto const settled = [&] { return complete() >= programs || over_; };
-    progressed_.wait(lock, [&] { return settled() || silent_at_; });
-    if (!settled() && !progressed_.wait_until(lock, *silent_at_ + config_.timeout, settled)) {
-      over_ =
-          true;  // perhaps no rank waits for the silent one, but the session misses its heartbeat
-      net_->call_off();
-    }
-    return complete() >= programs;
+    bool const complete = submitted_.wait_until(programs);
+    // A failed rank may keep no other rank waiting; then the session has missed its heartbeat.
+    if (!complete) net_->call_off();
+    return complete;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
-  /// what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    std::lock_guard const lock(mutex_);
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  /// Returns when all ranks had completed the n-th program (from 1), on the timeline's clock.
+  /// Requires that `wait_until` has returned true for n or more.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Ends the session: returns when every rank has completed all that was submitted or, after a
-  /// loss, has stopped. Rethrows what the work threw; of several, the lowest rank's.
+  /// Waits until every rank has completed all submitted programs or, after a loss, has stopped.
+  /// Ends the session.
+  /// Returns the outcome of all programs.
+  /// Throws what the work threw; of several, what it threw on the lowest rank.
   [[nodiscard]] outcome wait() {
-    close();
+    submitted_.close();
     join();
     for (auto const& r : ranks_)
       if (r->failure) std::rethrow_exception(r->failure);
-    outcome all;
-    all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
-    std::size_t events = 0;
-    for (auto const& r : ranks_) events += r->loop.log().size();
-    all.timeline.events.reserve(events);
-    for (auto const& r : ranks_) {
-      r->loop.log().append_to(all.timeline.events, r->end.rank(), programs_);
-      all.done.push_back(r->loop.log().done());
-      if (r->silent) all.lost.push_back(r->end.rank());
-    }
-    return all;
+    std::vector<detail::rank_result> results;
+    for (auto const& r : ranks_) results.push_back({r->loop.log(), r->silent});
+    return detail::collect(results, submitted_.list().programs(), detail::event_order::list);
   }
 
  private:
@@ -125,8 +108,7 @@ class thread_session {
     std::exception_ptr failure{};
   };
 
-  void start() {
-    auto const ranks = programs_.front()->ranks.size();
+  void start(std::size_t ranks) {
     net_.emplace(static_cast<std::int32_t>(ranks), config_.timeout);
     for (rank_id const r : ids<rank_id>(ranks))
       ranks_.push_back(std::make_unique<rank_state>(net_->at(r), work_, first_iteration_, clock_));
@@ -134,24 +116,25 @@ class thread_session {
     for (auto& r : ranks_) threads_.emplace_back([this, &state = *r] { live(state); });
   }
 
-  /// A rank's life.
+  /// Thread body of one rank: runs programs until the session closes, a peer fails or the work
+  /// throws.
   void live(rank_state& self) {
     rank_id const rank = self.end.rank();
+    auto const completed = [&] { return self.loop.log().done().programs; };
     try {
-      while (auto const p = next(self)) {
-        auto const strike = strike_of(config_.faults, *p, rank, self.loop.iteration());
+      while (auto const p = submitted_.next(static_cast<std::size_t>(completed()))) {
+        auto const strike = detail::strike_of(config_.faults, *p, rank, self.loop.iteration());
         auto const length = static_cast<std::int32_t>(p->ranks[rank].instructions.size());
         self.loop.run(*p, [&](std::int32_t i) {
           if (i == strike) throw fell_silent{};
           if (i < length && net_->called_off()) throw run_aborted{};
         });
-        completed(self);
+        submitted_.list_completed(completed() - 1, ranks_.size(), clock_);
       }
     } catch (fell_silent const&) {
       self.silent = true;
       net_->fall_silent(rank);
-      std::lock_guard const lock(mutex_);
-      if (!silent_at_) silent_at_ = mailboxes::clock::now();
+      submitted_.give_up_at(mailboxes::clock::now() + config_.timeout);
     } catch (peer_lost const&) {
       call_off();
     } catch (run_aborted const&) {
@@ -160,46 +143,15 @@ class thread_session {
       call_off();
     }
     if (!self.silent) self.end.close();
-    progressed_.notify_all();
-  }
-
-  /// The next program of a rank, or nothing when the session is over.
-  [[nodiscard]] std::shared_ptr<program const> next(rank_state const& self) {
-    auto const n = static_cast<std::size_t>(self.loop.log().done().programs);
-    std::unique_lock lock(mutex_);
-    submitted_.wait(lock, [&] { return n < programs_.size() || closed_ || over_; });
-    return n < programs_.size() && !over_ ? programs_[n] : nullptr;
-  }
-
-  void completed(rank_state const& self) {
-    std::lock_guard const lock(mutex_);
-    auto const n = static_cast<std::size_t>(self.loop.log().done().programs - 1);
-    if (++completers_[n] < static_cast<std::int32_t>(ranks_.size())) return;
-    completions_.push_back(clock_.now());
-    progressed_.notify_all();
   }
 
   void call_off() {
     net_->call_off();
-    {
-      std::lock_guard const lock(mutex_);
-      over_ = true;
-    }
-    submitted_.notify_all();
-  }
-  void close() {
-    {
-      std::lock_guard const lock(mutex_);
-      closed_ = true;
-    }
-    submitted_.notify_all();
+    submitted_.cancel();
   }
   void join() {
     for (auto& t : threads_)
       if (t.joinable()) t.join();
-  }
-  [[nodiscard]] std::int32_t complete() const {
-    return static_cast<std::int32_t>(completions_.size());
   }
 
   threads const config_;
@@ -209,15 +161,7 @@ class thread_session {
   std::optional<mailboxes> net_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
   std::vector<std::thread> threads_{};
-
-  std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable submitted_{}, progressed_{};
-  std::vector<std::shared_ptr<program const>> programs_{};
-  std::vector<std::int32_t> completers_{};  // how many ranks have completed each program
-  std::vector<ticks> completions_{};        // when the last of them had
-  std::optional<mailboxes::clock::time_point> silent_at_{};
-  bool closed_ = false;
-  bool over_ = false;
+  detail::shared_submissions submitted_{};
 };
 
 }  // namespace shunt

@@ -10,7 +10,7 @@
 
 namespace shunt {
 
-/// A peer fell silent: its heartbeat stopped, or its connection closed.
+/// Thrown where a peer has failed: its heartbeat stopped, or its connection closed.
 class peer_lost : public std::runtime_error {
  public:
   explicit peer_lost(rank_id peer)
@@ -21,16 +21,19 @@ class peer_lost : public std::runtime_error {
   rank_id peer_;
 };
 
-/// Somebody else lost a peer and called the iteration off.
+/// Thrown where another rank lost a peer and cancelled the run.
 class run_aborted : public std::runtime_error {
  public:
   run_aborted() : std::runtime_error("the run was called off after a rank was lost") {}
 };
 
-/// One rank's end of a network. Messages of one (sender, receiver, channel) arrive in order. `send`
-/// returns when the bytes may be overwritten; `receive` waits for the next message, which must have
-/// the size of the span. Both throw peer_lost, naming the rank, or run_aborted, and never hang on a
-/// peer that is gone. `flush` returns when everything sent has been handed to the network.
+/// One rank's end of a network. Messages of one (sender, receiver, channel) arrive in order.
+/// Channels may be negative. `send` returns when the bytes may be overwritten. `receive` waits for
+/// the next message, which must have the size of the span. Both throw peer_lost, naming the rank,
+/// or run_aborted, and never hang on a dead peer. `flush` returns when all sent messages have been
+/// handed to the network. `close` ends the rank's part: a peer that waits for more gets an error.
+///
+/// Threads: the library calls one end from one thread at a time.
 template <class T>
 concept transport = requires(T& t, rank_id peer, std::int32_t channel,
                              std::span<std::byte const> out, std::span<std::byte> in) {

@@ -1,4 +1,12 @@
 #pragma once
+/// Collectives over any transport, made of its sends and receives. With n members and b bytes a
+/// member, each member sends 2b(n-1)/n bytes in two rounds for all_reduce, b(n-1)/n in one round
+/// for reduce_scatter and all_gather, and the counted bytes in one round for exchange.
+///
+/// Every element is a left fold in the group's order on every member, so results do not depend on
+/// timing. Sends must be buffered: a member sends all messages of a round before it receives.
+///
+/// All functions throw what the transport throws. Every member of the group calls the same one.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -11,19 +19,14 @@
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/transport.hpp"
 
-/// Collectives over any transport, made of its sends and receives. With n members and b bytes each:
-/// all_reduce sends 2b(n-1)/n bytes a member in two rounds, reduce_scatter and all_gather b(n-1)/n
-/// in one, exchange what the counts say in one. Every element is a left fold in the group's order,
-/// whoever computes it, so results don't depend on timing. Sends must be buffered: every member
-/// sends all its messages of a round before it receives.
-namespace shunt {
+namespace shunt::detail {
 
-/// A group as one of its members sees it. All traffic runs on one channel that nothing else uses.
+/// A group as one of its members sees it. All traffic runs on one channel, reserved for the group.
 template <transport Transport>
 struct membership {
   Transport& net;
   std::span<rank_id const> members;
-  std::size_t self;  ///< this rank's place in `members`
+  std::size_t self;  ///< index of this rank in `members`
   std::int32_t channel;
   std::vector<std::byte>& scratch;  ///< any size, any content
 
@@ -36,10 +39,8 @@ struct membership {
   }
 };
 
-namespace detail {
-
-/// Receives everybody's contribution to one part and folds them with `own` into `target`, which may
-/// be `own` itself.
+/// Receives all contributions to one part and folds them with `own` into `target`, which may be
+/// `own` itself.
 template <class Membership>
 void fold_part(Membership const& m, element type, reduction how, std::span<std::byte const> own,
                std::span<std::byte> target) {
@@ -57,10 +58,8 @@ void fold_part(Membership const& m, element type, reduction how, std::span<std::
   std::copy(sum.begin(), sum.end(), target.begin());
 }
 
-}  // namespace detail
-
-/// Every member's `own` becomes the reduction of all of them. Member j reduces the j-th of n parts
-/// that differ by one element at most.
+/// Makes every member's `own` the reduction of all of them. Member j reduces the j-th of n parts,
+/// whose sizes differ by at most one element.
 template <transport Transport>
 void all_reduce(membership<Transport> const& m, element type, reduction how,
                 std::span<std::byte> own) {
@@ -74,24 +73,24 @@ void all_reduce(membership<Transport> const& m, element type, reduction how,
   };
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.send(j, part(j));
-  detail::fold_part(m, type, how, part(m.self), part(m.self));
+  fold_part(m, type, how, part(m.self), part(m.self));
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.send(j, part(m.self));
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.receive(j, part(j));
 }
 
-/// `part` becomes the reduction of all members' parts at this member's place. It may be that part
-/// of `whole`.
+/// Makes `part` the reduction of all members' parts at this member's index. It may be that part of
+/// `whole`.
 template <transport Transport>
 void reduce_scatter(membership<Transport> const& m, element type, reduction how,
                     std::span<std::byte const> whole, std::span<std::byte> part) {
   for (std::size_t j = 0; j < m.size(); ++j)
     if (j != m.self) m.send(j, whole.subspan(j * part.size(), part.size()));
-  detail::fold_part(m, type, how, whole.subspan(m.self * part.size(), part.size()), part);
+  fold_part(m, type, how, whole.subspan(m.self * part.size(), part.size()), part);
 }
 
-/// Part j of `whole` becomes member j's `part`, which may be its own part of `whole`.
+/// Makes part j of `whole` member j's `part`, which may be its own part of `whole`.
 template <transport Transport>
 void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
                 std::span<std::byte> whole) {
@@ -103,8 +102,8 @@ void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
     if (j != m.self) m.receive(j, whole.subspan(j * part.size(), part.size()));
 }
 
-/// The j-th of the counts in a buffer of int64. Throws invalid_program unless it lies in 0 ..
-/// capacity.
+/// Returns the j-th of the counts in a buffer of int64.
+/// Throws invalid_program unless it is in 0 .. capacity.
 [[nodiscard]] inline std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
                                           std::size_t capacity, rank_id rank) {
   std::int64_t count = 0;
@@ -116,9 +115,9 @@ void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
   return static_cast<std::size_t>(count);
 }
 
-/// The first counts_out[j] bytes of part j of `out` go to the part of this member in member j's
-/// `in`; counts_in says how many came from whom. Throws invalid_program, before anything is sent,
-/// where a count is negative or beyond its part.
+/// Sends the first counts_out[j] bytes of part j of `out` to this member's part of member j's `in`.
+/// counts_in[j] becomes the number of bytes from member j.
+/// Throws invalid_program, before anything is sent, where a count is negative or beyond its part.
 template <transport Transport>
 void exchange(membership<Transport> const& m, std::span<std::byte const> out,
               std::span<std::byte const> counts_out, std::span<std::byte> in,
@@ -146,4 +145,4 @@ void exchange(membership<Transport> const& m, std::span<std::byte const> out,
   }
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,11 +12,11 @@
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
-/// What every executor's session does alike.
-namespace shunt {
+namespace shunt::detail {
 
-/// The instruction before which a rank falls silent in this iteration: the lowest that `faults`
-/// names. A rank whose list is empty takes no part and can't fall silent.
+/// Returns the lowest instruction before which `faults` let a rank fail in this iteration, or
+/// nothing. A rank whose list is empty takes no part and cannot fail.
+/// Complexity: O(faults).
 [[nodiscard]] inline std::optional<std::int32_t> strike_of(std::span<fault const> faults,
                                                            program const& p, rank_id rank,
                                                            std::int64_t iteration) {
@@ -37,8 +36,8 @@ inline void same_ranks(program const& first, program const& p) {
                           " ranks, the session for " + std::to_string(first.ranks.size()));
 }
 
-/// Throws invalid_program, naming the first instruction that `order` leaves out, the serial order
-/// of a program that has no whole one.
+/// Reports a deadlock. `order` is the serial order of the program, which lacks instructions.
+/// Throws invalid_program, naming the first instruction that is missing.
 [[noreturn]] inline void refuse_circle(program const& p, std::span<program_point const> order) {
   std::vector<std::int32_t> reached(p.ranks.size(), 0);
   for (auto const at : order) reached[at.rank.index()] = at.instruction + 1;
@@ -51,26 +50,32 @@ inline void same_ranks(program const& first, program const& p) {
   throw invalid_program("ranks wait for each other");
 }
 
-/// A rank on its way through a session: until it falls silent, or is stuck waiting for one that is.
+/// Whether a rank still runs, has failed, or waits for a rank that has failed.
 struct rank_fate {
-  std::int32_t strike = -1;  ///< instruction of the current program before which it falls silent
-  bool silent = false;
-  bool stuck = false;
+  std::int32_t strike = -1;  ///< instruction of the current program before which it fails; -1: none
+  bool silent = false;       ///< it has failed
+  bool stuck = false;        ///< it waits for a failed rank, or for one that is stuck itself
   [[nodiscard]] bool runs() const { return !silent && !stuck; }
+
+  /// Lets the rank fail where its next instruction is the one of its injected failure. The next
+  /// instruction is the length of the list at its end.
+  /// Returns whether the rank can start it.
+  bool starts(std::int32_t next) {
+    if (runs() && strike == next) silent = true;
+    return runs();
+  }
 };
 
-/// How many instructions of its list each rank completes, when all go on as far as their
-/// dependencies let them; says in `fates` what becomes of the ranks. `order` is the program's whole
-/// serial order. Conditions are not looked at.
+/// Finds how far each rank comes when all go on as far as their dependencies let them. Writes into
+/// `fates` which ranks fail and which are stuck. Conditions are not evaluated.
+/// Returns how many instructions of its list each rank completes, by rank.
+/// Requires that `order` is the program's whole serial order.
+/// Complexity: O(instructions).
 [[nodiscard]] inline std::vector<std::int32_t> reach(program const& p, dependencies const& d,
                                                      std::span<program_point const> order,
                                                      std::span<rank_fate> fates) {
   std::vector<std::int32_t> done(p.ranks.size(), 0);
-  auto const starts = [&](rank_id r) {
-    auto& own = fates[r.index()];
-    if (own.runs() && own.strike == done[r.index()]) own.silent = true;
-    return own.runs();
-  };
+  auto const starts = [&](rank_id r) { return fates[r.index()].starts(done[r.index()]); };
   for (std::size_t k = 0; k < order.size();) {
     auto const at = order[k];
     auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
@@ -100,4 +105,4 @@ struct rank_fate {
   return done;
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -21,27 +21,27 @@
 namespace shunt {
 
 /// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for
-/// every rank.
+/// every rank. All members may be called from any thread.
 ///
-/// A heartbeat beats by itself until `fall_silent`; `timeout` after that, whoever waits for the
-/// silent rank learns that it is lost. Waiting for a live rank never times out, however long it
-/// takes. `call_off(e)` ends the waiting of everybody in epochs up to e. Every message carries its
-/// sender's epoch: older ones than the receiver's are dropped, so that a rank wrongly believed dead
-/// can't disturb those who went on without it. Sends are buffered; buffers are used again, so that
-/// the steady state allocates nothing.
+/// A heartbeat beats by itself until `fall_silent`. `timeout` after that, a receive from the failed
+/// rank throws peer_lost. A receive from a live rank never times out. `call_off(e)` ends all waits
+/// in epochs up to e. Every message carries its sender's epoch. Messages older than the receiver's
+/// epoch are dropped, so a rank wrongly taken for dead cannot disturb the survivors. Sends are
+/// buffered. Buffers are reused: the steady state allocates nothing.
 class mailboxes {
  public:
   using clock = std::chrono::steady_clock;
 
+  /// A network of so many ranks. `timeout` is the silence after which a failed rank is lost.
   explicit mailboxes(std::int32_t ranks,
                      std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
       : timeout_(timeout),
         boxes_(static_cast<std::size_t>(ranks)),
         peers_(static_cast<std::size_t>(ranks)) {}
 
-  /// One rank's end; models `transport`. It throws run_aborted once its epoch was called off or its
-  /// peer is in a newer one, and invalid_program where a message has another size than awaited or
-  /// the peer closed without sending it.
+  /// One rank's end; models `transport`. `send` and `receive` throw run_aborted after the epoch was
+  /// cancelled; `receive` also where the peer is in a newer epoch. `receive` throws invalid_program
+  /// where a message has another size than expected, or the peer closed without sending it.
   class endpoint {
    public:
     endpoint(mailboxes& net, rank_id self, std::int32_t epoch)
@@ -67,28 +67,31 @@ class mailboxes {
     std::int32_t epoch_;
   };
 
+  /// Returns the end of a rank in an epoch.
   [[nodiscard]] endpoint at(rank_id rank, std::int32_t epoch = 0) { return {*this, rank, epoch}; }
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
 
-  /// The heartbeat of a rank stops now.
+  /// Stops the heartbeat of a rank.
   void fall_silent(rank_id rank) {
     peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(),
                                             std::memory_order_release);
     wake_all();
   }
+  /// Cancels all epochs up to this one.
   void call_off(std::int32_t epoch = 0) {
     auto known = called_off_.load(std::memory_order_acquire);
     while (known < epoch &&
            !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
     wake_all();
   }
+  /// Returns whether an epoch was cancelled.
   [[nodiscard]] bool called_off(std::int32_t epoch = 0) const {
     return called_off_.load(std::memory_order_acquire) >= epoch;
   }
 
  private:
-  static constexpr int yields = 8;  // before a receiver goes to sleep: being woken costs more than
-                                    // the answer of a peer that runs
+  // Yields before a receiver sleeps: waking it costs more than the answer of a running peer takes.
+  static constexpr int yields = 8;
 
   struct message {
     std::int32_t epoch = 0;
@@ -101,8 +104,8 @@ class mailboxes {
   struct inbox {
     std::mutex mutex{};
     std::condition_variable arrived{};
-    std::map<std::pair<rank_id, std::int32_t>, queue>
-        queues{};  // by (sender, channel); addresses of queues are stable
+    // By (sender, channel). Addresses of queues are stable.
+    std::map<std::pair<rank_id, std::int32_t>, queue> queues{};
   };
   struct peer {
     static constexpr clock::rep beating = std::numeric_limits<clock::rep>::max();
@@ -121,8 +124,7 @@ class mailboxes {
       parcel.emplace_back();
     else
       parcel.splice(parcel.begin(), q.unused, q.unused.begin());
-    lock.unlock();  // others may use the inbox while the bytes are copied; this queue has only this
-                    // sender
+    lock.unlock();  // the inbox is free while bytes are copied: the queue has one sender
     parcel.front().epoch = from.epoch_;
     parcel.front().bytes.assign(out.begin(), out.end());
     lock.lock();
@@ -152,7 +154,7 @@ class mailboxes {
         if (clock::now() >= deadline) throw peer_lost(from);
         box.arrived.wait_until(lock, deadline);
       } else if (sender.closed.load(std::memory_order_acquire)) {
-        if (called_off(at.epoch_)) throw run_aborted{};  // that is why it closed
+        if (called_off(at.epoch_)) throw run_aborted{};  // the reason why it closed
         throw invalid_program(name(from, at.self_, channel) + " was never sent");
       } else {
         box.arrived.wait(lock);
@@ -177,8 +179,8 @@ class mailboxes {
     wake_all();
   }
 
-  /// Taking each mutex first makes sure that nobody is between looking at a flag and going to
-  /// sleep.
+  /// Wakes all receivers. Each mutex is taken first, so that no receiver is between its check of a
+  /// flag and its sleep.
   void wake_all() {
     for (auto& box : boxes_) {
       {

@@ -13,32 +13,37 @@
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// What instructions do when one thread plays all ranks: messages wait in buffers that are used
-/// again, collectives work on the members' memory directly. The same arithmetic in the same order
-/// as over a transport, so the same bits. The caller keeps dependencies.
+/// The effects of instructions when one thread runs all ranks. Messages wait in buffers that are
+/// reused, collectives work on the members' memory directly. Arithmetic and order are those of
+/// collectives over a transport, so the bits are the same. The caller keeps dependencies.
 template <work Work>
 class all_ranks {
  public:
   explicit all_ranks(Work& w) : work_(&w) {}
 
   /// Prepares a rank for its list of a program.
+  /// Throws invalid_program where a buffer of the work is too small.
   void bind(program const& p, rank_id r) {
     while (memory_.size() < p.ranks.size()) memory_.emplace_back(*work_, rank_id{memory_.size()});
     memory_[r.index()].bind(p.ranks[r]);
   }
 
+  /// Returns whether an instruction's condition lets it run.
   [[nodiscard]] bool allows(rank_program const& own, rank_id r, instruction const& i) const {
     return i.condition < 0 || memory_[r.index()].allows(own, i);
   }
 
+  /// Runs an instruction that is neither a message nor a collective.
+  /// Throws what the work throws.
   void local(rank_program const& own, rank_id r, instruction const& i, std::int64_t iteration) {
     memory_[r.index()].run(own, i, iteration);
   }
 
-  using message = std::list<std::vector<std::byte>>;  ///< of one element while under way
+  using message = std::list<std::vector<std::byte>>;  ///< holds one element while in flight
 
+  /// Returns the message of a send.
   [[nodiscard]] message send(rank_program const& own, rank_id r, instruction const& i) {
     message m;
     if (unused_.empty())
@@ -49,6 +54,7 @@ class all_ranks {
     m.front().assign(bytes.begin(), bytes.end());
     return m;
   }
+  /// Writes a message into the region of a receive.
   /// Throws invalid_program where the message has another size than the region.
   void receive(rank_program const& own, rank_id r, instruction const& i, message&& m) {
     auto const target = memory_[r.index()][own.writes(i)[0]];
@@ -60,7 +66,9 @@ class all_ranks {
     unused_.splice(unused_.begin(), m);
   }
 
-  /// All members of a meeting at once.
+  /// Performs a collective for all its members.
+  /// Throws invalid_program where its members differ in opcode or size, or a count of an exchange
+  /// is negative or beyond its part.
   void meet(program const& p, dependencies const& d, dependencies::meeting const& m) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
@@ -124,7 +132,7 @@ class all_ranks {
   }
 
  private:
-  /// scratch = the left fold of what the members read.
+  /// Makes scratch_ the left fold of the members' inputs.
   template <class Read>
   void fold(instruction const& what, std::size_t n, Read const& read) {
     scratch_.assign(read(0).begin(), read(0).end());
@@ -137,4 +145,4 @@ class all_ranks {
   std::vector<std::byte> scratch_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

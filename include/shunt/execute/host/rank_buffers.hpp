@@ -9,15 +9,15 @@
 #include "shunt/core/id.hpp"
 #include "shunt/program/program.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// One rank's buffers as its program addresses them: on the host, or on a device, for nothing here
-/// touches a byte.
+/// One rank's buffers as its program addresses them. The memory may be the host's or a device's: no
+/// byte is touched here.
 class rank_buffers {
  public:
-  /// Looks the program's buffers up. Throws invalid_program where the work's buffer is smaller than
-  /// the program says, or a region leaves its buffer. Costs nothing when the same program is bound
-  /// again.
+  /// Looks up the buffers of the program. A second call with the same program costs nothing.
+  /// Throws invalid_program where the work's buffer is smaller than the program says, or a region
+  /// leaves its buffer.
   template <class Work>
   void bind(Work& w, rank_id rank, rank_program const& p) {
     if (bound_ == &p) return;
@@ -55,4 +55,4 @@ class rank_buffers {
   std::vector<std::span<std::byte>> buffers_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

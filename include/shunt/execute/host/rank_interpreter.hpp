@@ -18,7 +18,7 @@
 namespace shunt {
 
 /// One rank of a session, over any transport: runs the rank's lists one after another, each in list
-/// order on the calling thread, and keeps what happened. Collectives of group g run on the reserved
+/// order on the calling thread, and logs their times. Collectives of group g run on the reserved
 /// channel -1 - g; programs use channels from 0.
 template <transport Transport, work Work>
 class rank_loop {
@@ -26,13 +26,14 @@ class rank_loop {
   rank_loop(Transport& net, Work& w, std::int64_t first_iteration, stopwatch const& clock)
       : net_(net), memory_(w, net.rank()), first_iteration_(first_iteration), clock_(clock) {}
 
-  /// The iteration that the next program will be.
+  /// Returns the iteration of the next program.
   [[nodiscard]] std::int64_t iteration() const { return first_iteration_ + log_.done().programs; }
-  [[nodiscard]] run_log const& log() const { return log_; }
+  [[nodiscard]] detail::run_log const& log() const { return log_; }
 
   /// Runs this rank's list of a program. `before(i)` is called just before instruction i starts,
-  /// and once with the length of the list; what it throws ends the run there. Throws what the
-  /// transport and the work throw, and invalid_program.
+  /// and once with the length of the list. Its exceptions end the run there.
+  /// Throws what `before`, the transport and the work throw; invalid_program where buffers are too
+  /// small, this rank is no member of a group, or a count of an exchange is beyond its part.
   template <class Before>
   void run(program const& p, Before&& before) {
     rank_program const& own = p.ranks[net_.rank()];
@@ -75,7 +76,7 @@ class rank_loop {
     }
   }
 
-  [[nodiscard]] membership<Transport> group(program const& p, instruction const& i) {
+  [[nodiscard]] detail::membership<Transport> group(program const& p, instruction const& i) {
     auto const& members = p.groups[i.group];
     auto const at = std::find(members.begin(), members.end(), net_.rank());
     if (at == members.end())
@@ -89,7 +90,7 @@ class rank_loop {
   rank_memory<Work> memory_;
   std::int64_t first_iteration_;
   stopwatch clock_;
-  run_log log_{};
+  detail::run_log log_{};
   std::vector<std::byte> scratch_{};
 };
 

@@ -4,15 +4,16 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// What one rank has run in a session, list after list, each in list order; so only times need to
-/// be kept: 16 bytes an instruction.
+/// What one rank has run in a session, list after list, each in list order. So only times are kept:
+/// 16 bytes an instruction.
 class run_log {
  public:
   [[nodiscard]] progress done() const { return done_; }
@@ -27,11 +28,11 @@ class run_log {
     times_.push_back({start, end});
     ++done_.instructions;
   }
-  /// The next instruction's condition left it out.
+  /// The condition of the next instruction left it out.
   void instruction_left_out() { instruction_ended(left_out, left_out); }
   void list_ended() { done_ = {done_.programs + 1, 0}; }
 
-  /// Appends the rank's events; `programs` are the session's, in order.
+  /// Appends the rank's events in list order. `programs` are the session's, in order.
   void append_to(std::vector<event>& events, rank_id r,
                  std::span<std::shared_ptr<program const> const> programs) const {
     std::size_t at = 0;
@@ -44,6 +45,16 @@ class run_log {
                             times_[at].start, times_[at].end});
     }
   }
+  /// Appends the rank's events in order of start, then iteration, then instruction.
+  void append_by_start(std::vector<event>& events, rank_id r,
+                       std::span<std::shared_ptr<program const> const> programs) const {
+    auto const first = static_cast<std::ptrdiff_t>(events.size());
+    append_to(events, r, programs);
+    std::sort(events.begin() + first, events.end(), [](event const& a, event const& b) {
+      return std::tie(a.start, a.iteration, a.instruction) <
+             std::tie(b.start, b.iteration, b.instruction);
+    });
+  }
 
  private:
   static constexpr ticks left_out = -1;  // in place of both times
@@ -55,4 +66,4 @@ class run_log {
   progress done_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

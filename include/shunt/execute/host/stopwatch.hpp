@@ -5,7 +5,7 @@
 
 namespace shunt {
 
-/// Nanoseconds on the steady clock since it was made.
+/// Counts nanoseconds of the steady clock since its construction.
 class stopwatch {
  public:
   static constexpr double seconds_per_tick = 1e-9;
