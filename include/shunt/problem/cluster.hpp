@@ -11,7 +11,7 @@ namespace shunt {
 
 /// A link in the alpha-beta model: a message of n bytes occupies it for n / bandwidth ticks and
 /// arrives `latency` ticks after that.
-struct link {
+struct link_cost {
   static constexpr std::int64_t unlimited =
       std::numeric_limits<std::int64_t>::max();  ///< no cost per byte
 
@@ -22,7 +22,7 @@ struct link {
   [[nodiscard]] constexpr ticks occupancy(byte_count bytes) const {
     return bytes_per_tick == unlimited ? 0 : ceil_divide(bytes, bytes_per_tick);
   }
-  constexpr bool operator==(link const&) const = default;
+  constexpr bool operator==(link_cost const&) const = default;
 };
 
 /// Ranks on nodes, dealt node by node: ranks 0 .. ranks_per_node-1 on node 0, and so on; the last
@@ -30,11 +30,11 @@ struct link {
 struct cluster {
   std::int32_t ranks = 1;
   std::int32_t ranks_per_node = 1;
-  link within_node{};
-  link between_nodes{};
+  link_cost within_node{};
+  link_cost between_nodes{};
 
   [[nodiscard]] constexpr node_id node_of(rank_id r) const { return r.value() / ranks_per_node; }
-  [[nodiscard]] constexpr link const& between(rank_id a, rank_id b) const {
+  [[nodiscard]] constexpr link_cost const& between(rank_id a, rank_id b) const {
     return node_of(a) == node_of(b) ? within_node : between_nodes;
   }
   constexpr bool operator==(cluster const&) const = default;
@@ -48,7 +48,7 @@ constexpr void validate(cluster const& c) {
   if (c.ranks_per_node < 1)
     throw invalid_problem("ranks_per_node",
                           "must be at least 1, is " + std::to_string(c.ranks_per_node));
-  auto const check = [](char const* field, link const& l) {
+  auto const check = [](char const* field, link_cost const& l) {
     if (l.latency < 0)
       throw invalid_problem(std::string(field) + ".latency",
                             "must be at least 0, is " + std::to_string(l.latency));

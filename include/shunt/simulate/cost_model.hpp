@@ -11,6 +11,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/execute/work.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
@@ -18,7 +19,7 @@
 
 namespace shunt {
 
-/// What a message takes: its sender's lane and the link are busy for `occupancy` ticks, and it
+/// The cost of a message: its sender's lane and the link are busy for `occupancy` ticks, and it
 /// arrives `latency` ticks after that.
 struct transfer_time {
   ticks occupancy = 0;
@@ -26,16 +27,18 @@ struct transfer_time {
   constexpr bool operator==(transfer_time const&) const = default;
 };
 
-/// Predicts times, in ticks, never negative.
+/// Predicts times, in ticks, never negative: of an operation on a rank, and of a message of so many
+/// bytes between two ranks. Sessions copy it.
 template <class M>
-concept cost_model = requires(M const& m, rank_id r, operation const& op, byte_count bytes) {
-  { m.compute(r, op) } -> std::convertible_to<ticks>;
-  { m.transfer(r, r, bytes) } -> std::convertible_to<transfer_time>;
-};
+concept cost_model = std::copy_constructible<M> &&
+                     requires(M const& m, rank_id r, operation const& op, byte_count bytes) {
+                       { m.compute(r, op) } -> std::convertible_to<ticks>;
+                       { m.transfer(r, r, bytes) } -> std::convertible_to<transfer_time>;
+                     };
 
-/// A cost model that also knows what a collective takes from the moment its last member comes:
-/// `bytes` is what one member reads. With other models a collective costs nothing but the waiting
-/// for each other.
+/// A cost model that also predicts the duration of a collective from the arrival of its last
+/// member. `bytes` is the number of bytes that one member reads. With other models a collective
+/// takes no time after that arrival.
 template <class M>
 concept collective_cost_model =
     cost_model<M> &&
@@ -43,8 +46,8 @@ concept collective_cost_model =
       { m.collective(c, group, bytes) } -> std::convertible_to<ticks>;
     };
 
-/// The costs of a pipeline job: operations by kind and stage, a message takes `transfer` and keeps
-/// nobody busy.
+/// The costs of a pipeline job: of operations by kind and stage. A message arrives after the job's
+/// transfer time and occupies no lane and no link.
 class job_costs {
  public:
   explicit job_costs(pipeline_job const& job) : costs_(job.costs), transfer_(job.transfer) {}
@@ -72,14 +75,15 @@ class job_costs {
 
 static_assert(cost_model<job_costs>);
 
-/// What the direct collectives of `execute/host/collectives.hpp` take in the alpha-beta model:
-/// every member sends its messages of a round one after another, and a round ends when the last has
-/// arrived.
+/// Returns the ticks that a direct collective (`execute/host/collectives.hpp`) takes in the
+/// alpha-beta model. Every member sends its messages of a round one after another. A round ends
+/// when the last message has arrived. `bytes` is the number of bytes that one member reads.
+/// Complexity: O(n^2) for n members.
 [[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code,
                                              std::span<rank_id const> group, byte_count bytes) {
   auto const n = static_cast<std::int64_t>(group.size());
-  bool const parts =
-      code != opcode::all_gather;  // each message is one of n parts of what a member reads
+  // Except for all_gather a message is one of n parts of the bytes that a member reads.
+  bool const parts = code != opcode::all_gather;
   byte_count const message = parts ? ceil_divide(bytes, n) : bytes;
   ticks round = 0;
   for (rank_id const from : group) {
@@ -94,17 +98,19 @@ static_assert(cost_model<job_costs>);
   return code == opcode::all_reduce ? 2 * round : round;
 }
 
-/// Links of a cluster in the alpha-beta model around any function of (rank, operation) → ticks.
+/// The links of a cluster in the alpha-beta model, and any function of (rank, operation) for the
+/// ticks of operations.
 template <std::invocable<rank_id, operation const&> Compute>
 class link_costs {
  public:
+  /// Throws invalid_problem where `validate(net)` does.
   link_costs(cluster const& net, Compute compute) : net_(net), compute_(std::move(compute)) {
     validate(net);
   }
 
   [[nodiscard]] ticks compute(rank_id r, operation const& op) const { return compute_(r, op); }
   [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count bytes) const {
-    link const& l = net_.between(from, to);
+    link_cost const& l = net_.between(from, to);
     return {l.occupancy(bytes), l.latency};
   }
   [[nodiscard]] ticks collective(opcode code, std::span<rank_id const> group,
@@ -117,12 +123,14 @@ class link_costs {
   Compute compute_;
 };
 
-/// Operations that were measured: the median of what each (kind, stage) took, over all ranks and
-/// iterations of a timeline, in the timeline's ticks. What was never measured takes nothing.
-/// Messages take one link's time.
+/// Measured costs: the median duration of each (kind, stage) over all ranks and iterations of a
+/// timeline, in the timeline's ticks. An operation that the timeline lacks takes 0 ticks. All
+/// messages go over one kind of link.
 class measured_costs {
  public:
-  explicit measured_costs(timeline const& seen, link const& every_link = {}) : link_(every_link) {
+  /// Complexity: O(n log n) for n events.
+  explicit measured_costs(timeline const& seen, link_cost const& every_link = {})
+      : link_(every_link) {
     std::map<key, std::vector<ticks>> durations;
     for (event const& e : seen.events)
       if (e.code == opcode::compute) durations[{e.op.kind, e.op.stage}].push_back(e.end - e.start);
@@ -144,9 +152,19 @@ class measured_costs {
  private:
   using key = std::pair<op_kind, stage_id>;
   std::map<key, ticks> median_{};
-  link link_;
+  link_cost link_;
 };
 
 static_assert(cost_model<measured_costs>);
+
+/// A work without computation and memory, for programs of which only the times are wanted. The
+/// simulator touches no memory for it. Other executors throw invalid_program where a program has
+/// buffers.
+struct no_work {
+  void operator()(rank_id, task const&) const {}
+  [[nodiscard]] std::span<std::byte> buffer(rank_id, buffer_id) const { return {}; }
+};
+
+static_assert(work<no_work>);
 
 }  // namespace shunt

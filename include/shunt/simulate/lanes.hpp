@@ -10,9 +10,11 @@
 
 namespace shunt {
 
-/// What starts what within the ranks of a program: along each lane and along `after`. A rank with
-/// one lane needs no table: its list is its lane. Instructions are numbered as in `dependencies`.
-/// O(n) time and memory, none where no rank has several lanes.
+/// The order of instructions within the ranks of a program: along each lane and along `after`. A
+/// rank with one lane needs no table: its list is its lane. Instructions are numbered as in
+/// `dependencies`.
+/// Complexity: O(n + e) time and memory for n instructions and e entries in `after`; none where no
+/// rank has several lanes.
 class lanes {
  public:
   explicit lanes(program const& p) {
@@ -42,14 +44,14 @@ class lanes {
     });
   }
 
-  /// Whether a rank has several lanes. The rest is for such ranks only.
+  /// Returns whether a rank has several lanes. `waits` and `next` are for such ranks only.
   [[nodiscard]] bool several(rank_id r) const { return several_[r.index()]; }
-  /// Whether two lanes of a rank send to the same peer, so that it matters which comes first.
+  /// Returns whether two lanes of a rank send to the same peer, so that their order matters.
   [[nodiscard]] bool share_links() const { return share_links_; }
-  /// How many instructions must end before each starts, by number; empty where no rank has several
-  /// lanes.
+  /// Returns how many instructions must end before each one starts, by number. Empty where no rank
+  /// has several lanes.
   [[nodiscard]] std::vector<std::int32_t> const& waits() const { return waits_; }
-  /// What waits for an instruction's end, by number.
+  /// Returns the numbers of the instructions that wait for an instruction's end.
   [[nodiscard]] std::span<std::int32_t const> next(std::int32_t number) const {
     auto const n = static_cast<std::size_t>(number);
     return std::span(next_).subspan(static_cast<std::size_t>(first_[n]),
@@ -62,8 +64,8 @@ class lanes {
       rank_id rank;
       std::uint8_t lane;
     };
-    std::vector<user> users(p.ranks.size(),
-                            {-1, 0});  // by peer: who sent there last, on which lane
+    // By peer: the rank that sent there last, and its lane.
+    std::vector<user> users(p.ranks.size(), {-1, 0});
     for (rank_id const r : ids<rank_id>(p.ranks.size()))
       for (auto const& i : p.ranks[r].instructions) {
         if (i.code != opcode::send) continue;

@@ -3,12 +3,9 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,107 +14,107 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/in_process_ranks.hpp"
+#include "shunt/execute/host/submissions.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/simulate/cost_model.hpp"
+#include "shunt/simulate/event_queue.hpp"
 #include "shunt/simulate/lanes.hpp"
-#include "shunt/simulate/no_work.hpp"
+#include "shunt/simulate/links.hpp"
 
 namespace shunt {
 
 template <cost_model Cost, work Work>
 class simulated_session;
 
-/// A discrete-event executor with a virtual clock: the times come from a cost model, the results
-/// from the work itself, which runs in the order of virtual time; with `no_work` there are only
-/// times.
+/// A discrete-event executor with a virtual clock. Times come from a cost model. Results come from
+/// the work, which runs in the order of virtual time; with `no_work` there are only times.
 ///
-/// The lanes of a rank run side by side, each in list order, held together by `after`. A send holds
-/// its lane and its link while the message occupies them; the message arrives a latency later. A
-/// receive ends when the message is there. A collective ends for all its members at once, its cost
-/// after the last of them came. copy, add, fill and what its condition leaves out take no time. A
-/// rank's next program begins when its list has ended. At equal times the lowest rank goes first.
-///
-/// O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; without work,
-/// faults and lanes that share a link times don't depend on the order of computing them, and it
-/// takes O(n + e), rank after rank as far as each can go.
+/// The lanes of a rank run side by side, each in list order, tied together by `after`. A send holds
+/// its lane and its link during the message's occupancy; the message arrives a latency later. A
+/// receive ends when its message has arrived. A collective ends for all members at once, its cost
+/// after the arrival of the last one. copy, add, fill and instructions that their condition leaves
+/// out take no time. A rank's next program begins when its list has ended. At equal times the
+/// lowest rank goes first. Complexity: O((n + e) log L) for n instructions, e entries in `after`
+/// and L lanes in all; O(n + e) without work, failures and lanes that share a link, where times do
+/// not depend on the order in which they are computed.
 template <cost_model Cost>
 struct simulated {
   Cost cost;
-  std::vector<fault> faults{};
-  ticks timeout = 0;  ///< silence of a rank after which those who wait for it give it up as lost,
-                      ///< and all others stop at once
-  bool conditions =
-      false;  ///< whether instructions that have a condition run; with a work its memory says so
+  std::vector<fault> faults{};  ///< injected failures
+  /// Ticks of silence of a rank after which ranks that wait for it take it for lost. Then all stop.
+  ticks timeout = 0;
+  /// Whether instructions with a condition run. With a work its memory decides.
+  bool conditions = false;
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <work Work>
   [[nodiscard]] simulated_session<Cost, Work> open(Work& w,
                                                    std::int64_t first_iteration = 0) const {
     return simulated_session<Cost, Work>(*this, w, first_iteration);
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <work Work>
   outcome run(program const& p, Work& w) const {
     return run_once(*this, p, w);
   }
+  /// Predicts the times of one program.
+  /// Throws as the session does.
   [[nodiscard]] outcome run(program const& p) const {
     no_work none;
     return run(p, none);
   }
 };
 
-/// Iterations in virtual time. Nothing runs before the session is waited for.
+/// Iterations in virtual time. Nothing runs before the session is waited for. All calls must come
+/// from one thread.
 template <cost_model Cost, work Work>
 class simulated_session {
  public:
   simulated_session(simulated<Cost> const& config, Work& w, std::int64_t first_iteration)
       : config_(config), first_iteration_(first_iteration), effects_(w) {}
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
-  /// logic_error after `wait`.
+  /// Appends a program.
+  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(runs_.empty() ? *p : *runs_.front().made_of->what, *p);
-    auto const n = static_cast<std::int32_t>(runs_.size());
-    auto const known = std::find_if(runs_.begin(), runs_.end(),
-                                    [&](auto const& r) { return r.made_of->what == p; });
-    runs_.push_back(
-        {known != runs_.end() ? known->made_of : std::make_shared<prepared const>(std::move(p))});
+    auto const n = submitted_.size();
+    submitted_.append(p, [&](program const& q) {
+      submitted_.require_same_ranks(q);
+      auto const known = std::find_if(runs_.begin(), runs_.end(),
+                                      [&](auto const& r) { return r.made_of->what == p; });
+      runs_.push_back(
+          {known != runs_.end() ? known->made_of : std::make_shared<prepared const>(p)});
+    });
     ranks_.resize(runs_.front().made_of->what->ranks.size());
-    if (!by_time_ && runs_.back().made_of->order.share_links()) {
-      by_time_ = true;
-      std::make_heap(able_.begin(), able_.end(), later);
-    }
+    if (runs_.back().made_of->order.share_links()) able_.order_by_time();
     for (rank_id const r : ids<rank_id>(ranks_.size()))
       if (auto const& s = ranks_[r.index()]; s.programs == n && !s.silent)
-        push({s.free_at, r, entry::begin_of_list});
+        able_.push({s.free_at, r, entry::begin_of_list});
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Runs until all ranks have completed the first `programs` programs; false where a rank was lost
-  /// or failed before that. Throws logic_error where fewer were submitted.
+  /// Runs until all ranks have completed the first `programs` programs.
+  /// Returns false where a rank was lost or failed before that.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(runs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
-    try {
-      while (complete_ < programs && !over_) advance();
-    } catch (...) {
-      failure_ = std::current_exception();
-      over_ = closed_ = true;
-    }
-    return complete_ >= programs;
+    submitted_.require_submitted(programs);
+    submitted_.guarded([&] {
+      while (submitted_.complete() < programs && !over_) advance();
+    });
+    return submitted_.complete() >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), in ticks. For n up to what wait_until
-  /// has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    return runs_.at(static_cast<std::size_t>(n - 1)).ended_at;
-  }
+  /// Returns when all ranks had completed the n-th program (from 1), in ticks.
+  /// Requires that `wait_until` has returned true for n or more.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Runs the rest and ends the session. Rethrows what the work threw, and throws invalid_program
-  /// where a program can't be run to its end.
+  /// Runs the rest and ends the session.
+  /// Returns the outcome of all programs.
+  /// Throws what the work threw; invalid_program where a program cannot be run to its end.
   [[nodiscard]] outcome wait() {
-    closed_ = true;
-    (void)wait_until(static_cast<std::int32_t>(runs_.size()));
-    if (failure_) std::rethrow_exception(failure_);
+    submitted_.close();
+    (void)wait_until(submitted_.size());
+    submitted_.rethrow_failure();
     outcome all;
     std::size_t events = 0;
     for (auto const& run : runs_) events += run.start.size();
@@ -131,10 +128,10 @@ class simulated_session {
 
  private:
   static constexpr ticks not_yet = -1;
-  static constexpr ticks left_out = -2;  // in place of the end of what its condition left out
+  static constexpr ticks left_out = -2;  // as an end: the condition left the instruction out
   static constexpr bool real = !std::same_as<Work, no_work>;
 
-  /// A program made ready once, however often it is submitted.
+  /// A program, prepared once for all its submissions.
   struct prepared {
     explicit prepared(std::shared_ptr<program const> p)
         : what(std::move(p)), d(find_dependencies(*what)), order(*what) {}
@@ -146,13 +143,14 @@ class simulated_session {
   /// One submission. The tables are made when its first rank begins.
   struct instance {
     std::shared_ptr<prepared const> made_of{};
-    std::vector<ticks> start{},
-        end{};  // by number; the end of a receive that hasn't started is the arrival of its message
-    std::vector<std::int32_t>
-        waits{};  // by number: ends it still waits for; only where a rank has several lanes
-    std::vector<ticks> ready{};           // by number: the latest of those ends; likewise
-    std::vector<std::int32_t> missing{};  // members that haven't come to each meeting
-    std::vector<typename all_ranks<Work>::message> messages{};  // by number of the receive
+    // By number. The end of a receive that has not started is the arrival of its message.
+    std::vector<ticks> start{}, end{};
+    // By number, where a rank has several lanes: how many ends an instruction still waits for, and
+    // the latest of them so far.
+    std::vector<std::int32_t> waits{};
+    std::vector<ticks> ready{};
+    std::vector<std::int32_t> missing{};  // by collective: members that have not arrived
+    std::vector<typename detail::all_ranks<Work>::message> messages{};  // by number of the receive
     std::int32_t ranks_done = 0;
     ticks ended_at = 0;
     bool begun = false;
@@ -171,37 +169,14 @@ class simulated_session {
 
   struct rank_state {
     std::int32_t programs = 0;   // completed
-    std::int32_t remaining = 0;  // instructions of the current one that haven't ended
+    std::int32_t remaining = 0;  // instructions of the current one that have not ended
     ticks free_at = 0;           // the latest end so far
-    std::int32_t strike = -1;    // instruction of the current program before which it falls silent
+    std::int32_t strike = -1;    // instruction of the current program before which it fails
     bool silent = false;
     ticks silent_at = 0;
   };
 
-  /// A rank that is able to begin its list, to start an instruction, or (at the list's length) to
-  /// end its list.
-  struct entry {
-    static constexpr std::int32_t begin_of_list = -1;
-    ticks time = 0;
-    rank_id rank{};
-    std::int32_t instruction = begin_of_list;
-    constexpr auto operator<=>(entry const&) const = default;
-  };
-
-  static constexpr auto later = [](entry const& a, entry const& b) {
-    return b < a;
-  };  // makes a heap with the earliest on top
-
-  void push(entry const& e) {
-    able_.push_back(e);
-    if (by_time_) std::push_heap(able_.begin(), able_.end(), later);
-  }
-  entry pop() {
-    if (by_time_) std::pop_heap(able_.begin(), able_.end(), later);
-    entry const e = able_.back();
-    able_.pop_back();
-    return e;
-  }
+  using entry = detail::ready_rank;
 
   [[nodiscard]] rank_program const& list_of(rank_id r) const {
     return runs_[static_cast<std::size_t>(ranks_[r.index()].programs)].made_of->what->ranks[r];
@@ -210,22 +185,23 @@ class simulated_session {
     return static_cast<std::int32_t>(list_of(r).instructions.size());
   }
 
-  /// Takes the next entry and goes on with what follows it, by time as long as that is the next
-  /// one, too.
+  /// Takes the next entry and goes on with its successors. Where entries go by time, only while the
+  /// successor is the next entry, too.
   void advance() {
     if (able_.empty() || able_.front().time >= stop_at_) return stop();
-    for (std::optional<entry> e = pop(); e;) {
+    for (std::optional<entry> e = able_.pop(); e;) {
       e = take(*e);
-      if (e && by_time_ && (e->time >= stop_at_ || (!able_.empty() && able_.front() < *e))) {
-        push(*e);
+      if (e && able_.by_time() && (e->time >= stop_at_ || (!able_.empty() && able_.front() < *e))) {
+        able_.push(*e);
         break;
       }
     }
   }
 
-  /// Nobody is able to go on, or all were told to stop.
+  /// Ends the session: no rank can go on, or all were told to stop.
+  /// Throws invalid_program where no rank has failed: a deadlock.
   void stop() {
-    for (auto const& e : able_) {  // lists that end at this very moment have ended
+    for (auto const& e : able_.all()) {  // lists that end at this very moment have ended
       auto const& s = ranks_[e.rank.index()];
       if (e.time != stop_at_ || s.silent || e.instruction != length(e.rank)) continue;
       if (e.instruction == s.strike)
@@ -241,7 +217,8 @@ class simulated_session {
                               " would wait forever in program " + std::to_string(n));
   }
 
-  /// What a rank does next; returns what follows on the same lane, if that is known.
+  /// Lets a rank take its next action.
+  /// Returns the next entry of the same lane, if it is known.
   std::optional<entry> take(entry const& e) {
     auto& s = ranks_[e.rank.index()];
     if (s.silent) return {};
@@ -268,11 +245,11 @@ class simulated_session {
     if constexpr (real) effects_.bind(p, r);
     s.free_at = now;
     s.remaining = length(r);
-    s.strike = strike_of(config_.faults, p, r, first_iteration_ + s.programs).value_or(-1);
-    if (!run.made_of->order.several(r)) return push({now, r, 0});
+    s.strike = detail::strike_of(config_.faults, p, r, first_iteration_ + s.programs).value_or(-1);
+    if (!run.made_of->order.several(r)) return able_.push({now, r, 0});
     auto const first = run.made_of->d.first[r.index()];
     for (std::int32_t i = 0; i < s.remaining; ++i)
-      if (run.waits[static_cast<std::size_t>(first + i)] == 0) push({now, r, i});
+      if (run.waits[static_cast<std::size_t>(first + i)] == 0) able_.push({now, r, i});
   }
 
   void end_list(rank_id r, ticks now) {
@@ -281,7 +258,7 @@ class simulated_session {
     run.ended_at = std::max(run.ended_at, now);
     if (++run.ranks_done < static_cast<std::int32_t>(ranks_.size())) return;
     run.messages.clear();
-    ++complete_;
+    submitted_.completed(run.ended_at);
   }
 
   std::optional<entry> start(entry const& e, instance& run) {
@@ -327,13 +304,10 @@ class simulated_session {
   std::optional<entry> send(entry const& e, instance& run, rank_program const& own,
                             instruction const& what, std::int32_t partner) {
     transfer_time const takes = config_.cost.transfer(e.rank, what.peer, own.reads(what)[0].size);
-    ticks begin = e.time;
-    if (takes.occupancy > 0 &&
-        run.made_of->order.several(e.rank)) {  // one lane can't hold its links up
-      auto& free_at = links_[{e.rank, what.peer}];
-      begin = std::max(begin, free_at);
-      free_at = begin + takes.occupancy;
-    }
+    // A single lane already serialises its sends, so its links are never contended.
+    bool const contended = takes.occupancy > 0 && run.made_of->order.several(e.rank);
+    ticks const begin =
+        contended ? links_.occupy(e.rank, what.peer, e.time, takes.occupancy) : e.time;
     ticks const end = begin + takes.occupancy, arrival = end + takes.latency;
     if (partner != dependencies::none) {
       auto const to = static_cast<std::size_t>(partner);
@@ -342,7 +316,7 @@ class simulated_session {
         run.end[to] = arrival;
       else if (!ranks_[what.peer.index()].silent)
         if (auto const next = receive(what.peer, partner, std::max(run.start[to], arrival), run))
-          push(*next);
+          able_.push(*next);
     }
     return finish(e.rank, run.made_of->d.number({e.rank, e.instruction}), end, run);
   }
@@ -357,7 +331,8 @@ class simulated_session {
     return finish(r, number, end, run);
   }
 
-  /// All members have come; the last of them is `self`.
+  /// Performs a collective whose members have all arrived, `self` last.
+  /// Returns the next entry of `self`, if it is known.
   std::optional<entry> meet(rank_id self, instance& run, dependencies::meeting const& m) {
     program const& p = *run.made_of->what;
     auto const& d = run.made_of->d;
@@ -378,7 +353,7 @@ class simulated_session {
       if (group[k] == self)
         mine = next;
       else if (next)
-        push(*next);
+        able_.push(*next);
     }
     return mine;
   }
@@ -393,12 +368,12 @@ class simulated_session {
     for (auto const next : run.made_of->order.next(number)) {
       auto const n = static_cast<std::size_t>(next);
       run.ready[n] = std::max(run.ready[n], end);
-      if (--run.waits[n] == 0) push({run.ready[n], r, next - first});
+      if (--run.waits[n] == 0) able_.push({run.ready[n], r, next - first});
     }
     return {};
   }
 
-  /// Whoever waits for a silent rank since `since` gives up when the time is over, and all stop.
+  /// A rank waits for a failed one since `since`. It gives up after the timeout, and all stop.
   void give_up_on(rank_id silent, ticks since) {
     stop_at_ =
         std::min(stop_at_, std::max(since, ranks_[silent.index()].silent_at + config_.timeout));
@@ -439,8 +414,8 @@ class simulated_session {
     return missing;
   }
 
-  /// Appends a rank's events and says how far it came. What still waited when all stopped has not
-  /// happened.
+  /// Appends a rank's events. Instructions that still waited when all stopped have not happened.
+  /// Returns how far the rank came.
   progress report(rank_id r, std::vector<event>& events) const {
     auto const& s = ranks_[r.index()];
     ticks const limit = s.silent ? std::min(s.silent_at, stop_at_) : stop_at_;
@@ -475,19 +450,16 @@ class simulated_session {
 
   simulated<Cost> config_;
   std::int64_t first_iteration_;
-  all_ranks<Work> effects_;
+  detail::all_ranks<Work> effects_;
 
   std::vector<instance> runs_{};
   std::vector<rank_state> ranks_{};
-  std::vector<entry> able_{};  // a heap by time, or in no order
-  bool by_time_ = real || !config_.faults.empty();
-  std::map<std::pair<rank_id, rank_id>, ticks> links_{};  // when each is free again
-  std::int32_t complete_ = 0;
+  detail::submissions submitted_{};
+  detail::event_queue able_{real || !config_.faults.empty()};
+  detail::links links_{};
   ticks stop_at_ = std::numeric_limits<ticks>::max();
   bool any_silent_ = false;
   bool over_ = false;
-  bool closed_ = false;
-  std::exception_ptr failure_{};
 };
 
 }  // namespace shunt
