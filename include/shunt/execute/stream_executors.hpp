@@ -1,14 +1,13 @@
 #pragma once
-/// Programs on streams, or captured as graphs: all ranks of a program on one device, for testing
-/// and emulation, from one thread of the host.
+/// Programs on streams, or captured as graphs: all ranks of a program on one device, from one host
+/// thread, for testing and emulation.
 ///
-/// `submit` enqueues and returns; what a program came to is looked at when the device is done with
-/// it. Results are the same bits as the inline executor's: the same order of all that depends on
-/// each other, collectives folded in the group's order. A condition is a word on the device, which
-/// the host doesn't read before it enqueues; so conditions that disagree, and counts beyond their
-/// part, are found when the program has run: `wait` throws. Ranks that fall silent are emulated:
-/// nothing of them is enqueued beyond their fault, and others go on as far as their dependencies
-/// let them.
+/// `submit` enqueues and returns. Results are read when the device has finished a program, and are
+/// bit for bit those of inline_executor. A condition is a device word that the host does not read
+/// before it enqueues, so conditions that disagree, and counts beyond their part, are found after
+/// the run: `wait` throws. Failures are emulated: no instruction of a failed rank is enqueued
+/// beyond its failure point, and other ranks go on as far as their dependencies let them. See
+/// docs/engines.md.
 #include <cstdint>
 #include <vector>
 
@@ -20,50 +19,53 @@
 
 namespace shunt {
 
-/// Instructions are enqueued one by one, on one stream a lane of a rank. Times are those of events
-/// on the device, in nanoseconds since the session's first program was submitted.
+/// Enqueues instructions one by one, on one stream a lane of a rank. Times are those of device
+/// events, in nanoseconds since the session's first program was submitted.
+/// Requires a system that outlives all sessions.
 template <stream_system System>
 struct stream_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};
-  bool timed =
-      true;  ///< without, a timeline has no events, and an instruction needs none for its times
+  std::vector<fault> faults{};  ///< injected failures
+  bool timed = true;            ///< false: timelines have no events, and no times are taken
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, false> open(Work& w,
                                                          std::int64_t first_iteration = 0) const {
     return {*system, {faults, timed, 0}, w, first_iteration};
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <work_on_streams<System> Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
 };
 
-/// A whole program is one graph, launched with one call. Another program takes the place of the one
-/// with the same commands, else of the one not launched for longest: a graph of the same shape is
-/// updated, any other instantiated anew. Launches follow each other. Events in a graph hold the
-/// times of its last launch, so with `timed` a launch waits until the same graph's launch before
-/// has been read.
+/// Launches a whole program as one graph, with one call. Launches follow each other. A new program
+/// replaces the graph with the same commands, else the one not launched for longest. A graph of the
+/// same shape is updated, any other is instantiated anew. Events in a graph hold the times of its
+/// last launch, so with `timed` a launch waits until the times of the graph's previous launch were
+/// read.
+/// Requires a system that outlives all sessions.
 template <graph_system System>
 struct graph_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};
-  bool timed = false;
-  std::int32_t graphs = 2;  ///< kept at once: a step, and the scatter to a new placement
+  std::vector<fault> faults{};  ///< injected failures
+  bool timed = false;           ///< whether timelines have events
+  std::int32_t graphs = 2;      ///< kept at once: a step, and the scatter to a new placement
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, true> open(Work& w,
                                                         std::int64_t first_iteration = 0) const {
     return {*system, {faults, timed, graphs}, w, first_iteration};
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <work_on_streams<System> Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
 };
 

@@ -1,49 +1,35 @@
 #pragma once
-/// How a program becomes work on streams: one stream a lane of a rank, one flat list of commands
-/// for all of them.
+/// A program as commands on streams: one stream a lane of a rank, one flat list of commands.
 ///
-/// Waiting on an event that was not recorded yet is no wait at all, so commands stand in the order
-/// of `serial_order`, in which whatever is waited for comes first. A dependency becomes an event
-/// unless it is known already: a stream that waited for an event knows everything the event's
-/// stream knew when it was recorded (vector clocks), and events nobody waits for are not recorded.
-/// A rank's streams fork from its main one (lane 0) at the begin of its list and join it at the
-/// end, so that its next list starts when this one has ended.
-///
-/// A message passes through a place of its own in `message_bytes` of device memory: its send copies
-/// it there and goes on, its receive waits for that copy; so sends are buffered as `check` takes
-/// for granted. In the program's next run the send waits until the receive has taken what lay there
-/// before (`wait_previous`), where the end of the list doesn't say so already. A collective is
-/// performed by its group's first member once all have arrived, and all others wait for it.
-///
-/// O(n s) time and memory for n instructions and s streams.
+/// Commands stand in the order of `serial_order`: a wait for an event that was not recorded yet
+/// would be a no-op. A dependency becomes an event unless the stream knows it already (vector
+/// clocks). Messages pass through places of their own, so sends are buffered. See docs/engines.md.
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/execute/stream_system.hpp"
+#include "shunt/execute/streams/require_fit.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// One thing to do on one stream.
+/// One command on one stream.
 struct stream_command {
   enum class code : std::uint8_t {
-    begin,          ///< `what` is a rank whose list begins on this stream, its main one
-    wait,           ///< for event `what`
-    wait_previous,  ///< for event `what` of this program's run before, where there was one
-    stamp,          ///< time `what`
-    keep,           ///< the word of the condition of instruction `what` as it is now
-    perform,        ///< instruction `what`, of a collective all of it
-    record,         ///< event `what`
-    end,            ///< of the list of rank `what`
+    begin,          ///< the list of rank `what` begins on this stream, its main one
+    wait,           ///< wait for event `what`
+    wait_previous,  ///< wait for event `what` of this program's previous run, if there was one
+    stamp,          ///< take time `what`
+    keep,           ///< copy the word of the condition of instruction `what`
+    perform,        ///< perform instruction `what`; of a collective, for all members
+    record,         ///< record event `what`
+    end,            ///< the list of rank `what` ends
   };
   code todo = code::begin;
   std::int32_t stream = 0;
@@ -51,7 +37,7 @@ struct stream_command {
   constexpr bool operator==(stream_command const&) const = default;
 };
 
-/// A program made ready for streams. Instructions are named by their number in `dependencies`.
+/// A program planned for streams. Instructions are numbered as in `dependencies`.
 struct stream_plan {
   static constexpr std::int32_t none = -1;
   struct times {
@@ -67,89 +53,26 @@ struct stream_plan {
   };
 
   std::vector<stream_command> commands{};
-  std::vector<lane> streams{};  ///< whose each is; stream r is lane 0 of rank r, its main one
-  std::int32_t events = 0;      ///< to wait for
-  std::int32_t stamps = 0;
-  std::vector<times> spans{};  ///< by number
-  std::vector<byte_count>
-      message_at{};  ///< by number of a send or receive: the message's place; else none
+  std::vector<lane> streams{};  ///< the lane of each; stream r is lane 0 of rank r, its main one
+  std::int32_t events = 0;      ///< number of events to wait for
+  std::int32_t stamps = 0;      ///< number of times to take
+  std::vector<times> spans{};   ///< by number
+  /// By number of a send or receive: the message's offset in message_bytes; else none.
+  std::vector<byte_count> message_at{};
   byte_count message_bytes = 0;
-  std::vector<std::int32_t>
-      word_at{};  ///< by number: where its condition is kept, counted in words; else none
-  std::vector<std::int32_t> verdict_at{};  ///< by number: where an exchange keeps one word a part,
-                                           ///< from rank to rank; else none
-  std::vector<std::int32_t>
-      first_word{};  ///< by rank, and one more: the words that its streams write
+  /// By number: index of the word that keeps its condition; else none.
+  std::vector<std::int32_t> word_at{};
+  /// By number: index of the first of the n x n words that an exchange of n ranks writes, one a
+  /// part, from rank to rank; else none.
+  std::vector<std::int32_t> verdict_at{};
+  /// By rank, and one more: index of the first word that its streams write.
+  std::vector<std::int32_t> first_word{};
   constexpr bool operator==(stream_plan const&) const = default;
 };
 
 namespace detail {
 
-/// What a device would not survive: messages and collectives whose sizes differ, elements and words
-/// where they can't be addressed.
-inline void require_fit(program const& p, dependencies const& d) {
-  std::int32_t number = 0;
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
-    auto const& own = p.ranks[r];
-    for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size());
-         ++n, ++number) {
-      auto const& i = own.instructions[static_cast<std::size_t>(n)];
-      auto const partner = d.partner[static_cast<std::size_t>(number)];
-      auto const refuse = [&](std::string const& why) {
-        throw invalid_program("rank " + std::to_string(r.value()) + ", instruction " +
-                              std::to_string(n) + ": " + why);
-      };
-      auto const need = [&](std::span<region const> regions, byte_count multiple) {
-        for (region const& x : regions)
-          if (x.offset % multiple != 0 || x.size % multiple != 0)
-            refuse("a device can't address bytes [" + std::to_string(x.offset) + ", +" +
-                   std::to_string(x.size) + ") of buffer " + std::to_string(x.buffer.value()) +
-                   " as elements of " + std::to_string(multiple));
-      };
-      constexpr byte_count word = sizeof(std::int64_t);
-      need(own.condition(i), word);
-      switch (i.code) {
-        case opcode::add:
-        case opcode::all_reduce:
-        case opcode::reduce_scatter:
-          need(own.reads(i), size_of(i.type)), need(own.writes(i), size_of(i.type));
-          break;
-        case opcode::exchange:
-          need(own.reads(i).subspan(1, 1), word), need(own.writes(i).subspan(1, 1), word);
-          break;
-        default: break;
-      }
-      if ((i.code == opcode::copy || i.code == opcode::add) &&
-          own.reads(i)[0].size != own.writes(i)[0].size)
-        refuse("source and target differ in size");
-      if (i.code == opcode::receive && partner != dependencies::none) {
-        auto const& sender = p.ranks[i.peer];
-        auto const sent =
-            sender
-                .reads(
-                    sender.instructions[static_cast<std::size_t>(d.point(partner).instruction)])[0]
-                .size;
-        if (sent != own.writes(i)[0].size)
-          throw invalid_program("rank " + std::to_string(r.value()) + " receives " +
-                                std::to_string(sent) + " bytes, not " +
-                                std::to_string(own.writes(i)[0].size));
-      }
-      if (!is_collective(i.code) || partner == dependencies::none) continue;
-      auto const& group = p.groups[i.group];
-      if (group.size() > most_members_on_streams)
-        refuse("a group of " + std::to_string(group.size()) + " ranks on one device");
-      auto const first = d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0];
-      if (first == dependencies::none) continue;
-      auto const& other = p.ranks[group[0]];
-      auto const& j = other.instructions[static_cast<std::size_t>(d.point(first).instruction)];
-      if (i.code != j.code || own.reads(i)[0].size != other.reads(j)[0].size ||
-          own.writes(i)[0].size != other.writes(j)[0].size)
-        throw invalid_program("the members of group " + std::to_string(i.group.value()) +
-                              " call for different collectives");
-    }
-  }
-}
-
+/// Builds a stream_plan.
 class stream_planner {
  public:
   stream_planner(program const& p, dependencies const& d, std::vector<program_point> const& order)
@@ -189,8 +112,8 @@ class stream_planner {
   using code = stream_command::code;
   static constexpr std::int32_t none = stream_plan::none;
 
-  /// A point in a stream that can be waited for. What its stream knew there is a row of
-  /// `known_at_`.
+  /// A point in a stream that other streams can wait for. A row of `known_at_` says what its stream
+  /// knew there.
   struct mark {
     std::int32_t stream = none, position = 0, event = none;
   };
@@ -231,7 +154,7 @@ class stream_planner {
           out_.message_at[number] = out_.message_bytes;
           if (auto const partner = d_.partner[number]; partner != dependencies::none)
             out_.message_at[static_cast<std::size_t>(partner)] = out_.message_bytes;
-          constexpr byte_count line = 256;  // what devices like their memory aligned to
+          constexpr byte_count line = 256;  // alignment of messages
           out_.message_bytes += ceil_divide(own.reads(i)[0].size, line) * line;
         }
         ++number;
@@ -269,7 +192,7 @@ class stream_planner {
     out_.commands.push_back({c, stream, what});
   }
 
-  /// Names this point of a stream.
+  /// Records an event at this point of a stream.
   mark mark_here(std::int32_t stream) {
     auto const s = static_cast<std::size_t>(stream);
     mark const here{stream, ++position_[s], static_cast<std::int32_t>(known_at_.size())};
@@ -285,7 +208,8 @@ class stream_planner {
            m.position;
   }
 
-  /// Returns whether the stream had to be told to wait.
+  /// Makes a stream wait for a mark, unless it knows it already.
+  /// Returns whether it waits.
   bool wait(std::int32_t stream, mark const& m) {
     if (m.stream == none || knows(stream, m)) return false;
     put(code::wait, stream, m.event);
@@ -301,7 +225,8 @@ class stream_planner {
     return last_stamp_[static_cast<std::size_t>(stream)] = out_.stamps++;
   }
 
-  /// Everything up to an instruction's start, but for what it waits for from other ranks.
+  /// Emits the commands up to an instruction's start, except waits for other ranks.
+  /// Returns its stream.
   std::int32_t start(program_point at) {
     auto const r = at.rank.index();
     auto const number = d_.number(at);
@@ -339,7 +264,7 @@ class stream_planner {
     auto const number = d_.number(at);
     auto const c = what(at).code;
     if (c == opcode::send && partner != dependencies::none)
-      put(code::wait_previous, stream, number);  // settled by drop_unused
+      put(code::wait_previous, stream, number);  // resolved by drop_unused
     if (c == opcode::receive) wait(stream, marks_[static_cast<std::size_t>(partner)]);
     put(code::perform, stream, number);
     end(at, stream);
@@ -362,14 +287,14 @@ class stream_planner {
     }
   }
 
-  /// Leaves out records that nobody waits for and waits on the previous run that its end made
-  /// needless; numbers events anew.
+  /// Drops records without a wait, and waits for the previous run that its end implies. Renumbers
+  /// the events.
   void drop_unused() {
     auto const receive_of = [&](stream_command const& c) {
       return marks_[static_cast<std::size_t>(d_.partner[static_cast<std::size_t>(c.what)])];
     };
-    auto const needless = [&](stream_command const& c) {  // the sender's list never ends before the
-                                                          // message was received
+    // True where the sender's list never ends before the message was received.
+    auto const needless = [&](stream_command const& c) {
       return knows(d_.point(c.what).rank.value(), receive_of(c));
     };
     std::erase_if(out_.commands, [&](stream_command const& c) {
@@ -411,9 +336,11 @@ class stream_planner {
 
 }  // namespace detail
 
-/// Turns a program into commands on streams. `order` is the program's whole serial order. A message
-/// whose receive never comes is sent all the same. Throws invalid_program where sizes that must be
-/// equal differ, or a device could not address the elements.
+/// Plans a program for streams. A message without a receive is sent all the same.
+/// Throws invalid_program where sizes that must be equal differ, or a device could not address the
+/// elements.
+/// Requires that `order` is the program's whole serial order.
+/// Complexity: O(n s) time and memory for n instructions and s streams.
 [[nodiscard]] inline stream_plan plan_streams(program const& p, dependencies const& d,
                                               std::vector<program_point> const& order) {
   detail::require_fit(p, d);

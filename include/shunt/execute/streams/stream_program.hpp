@@ -19,19 +19,17 @@
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// A program planned for streams and, once bound, with what it needs on one system: events, places
-/// for messages, words in which it keeps its conditions and the counts that exchanges refused. It
-/// can be enqueued any number of times; each time waits for the one before wherever both use the
-/// same memory.
+/// A program planned for streams and, once bound, with its resources on one system: events, places
+/// for messages, words for its conditions and for counts that exchanges refused. It can be enqueued
+/// any number of times. Each run waits for the previous one wherever both use the same memory.
 template <stream_system System>
 class bound_streams {
  public:
   using stream_ref = typename System::stream_ref;
 
-  /// Throws invalid_program where ranks wait for each other in a circle, and what plan_streams
-  /// throws.
+  /// Throws invalid_program where the program has a deadlock.
   explicit bound_streams(std::shared_ptr<program const> p)
       : program_(std::move(p)),
         d_(find_dependencies(*program_)),
@@ -44,13 +42,15 @@ class bound_streams {
   [[nodiscard]] dependencies const& links() const { return d_; }
   [[nodiscard]] std::span<program_point const> order() const { return order_; }
   [[nodiscard]] stream_plan const& plan() const { return plan_; }
-  /// What the program's streams have written about the ranks' conditions and exchanges, in words of
-  /// int64; memory of the device.
+  /// Returns the int64 words that the program's streams write about conditions and exchanges, in
+  /// device memory.
   [[nodiscard]] std::span<std::byte const> words() {
     return words_ ? words_->bytes() : std::span<std::byte>{};
   }
 
-  /// Throws invalid_program where the work's buffers don't fit, and what the system throws.
+  /// Plans the program and makes its resources. A second call costs nothing.
+  /// Throws invalid_program where the work's buffers are too small or `plan_streams` throws; what
+  /// the system throws.
   template <class Work>
   void bind(System& s, Work& w) {
     if (bound_) return;
@@ -68,11 +68,11 @@ class bound_streams {
     bound_ = true;
   }
 
-  /// Enqueues the whole program. `to.stream(lane)` names the streams; `to.begin(rank, stream)`,
-  /// `to.end(rank, stream)` and `to.stamp(time, stream)` are told when a list begins and ends and
-  /// which time is to be taken; `to.compute(rank, task, stream, name)` enqueues an operation of the
-  /// work; `to.iteration(rank)` is the word that says the iteration. `again`: the run before must
-  /// be waited for.
+  /// Enqueues the whole program. `to.stream(lane)` returns a stream. `to.begin(rank, stream)` and
+  /// `to.end(rank, stream)` mark a list's begin and end, `to.stamp(time, stream)` takes a time.
+  /// `to.compute(rank, task, stream)` enqueues an operation of the work. `to.iteration(rank)`
+  /// returns the device word of the iteration. `again`: there was a previous run to wait for.
+  /// Throws what the system and `to` throw.
   template <class Target>
   void enqueue(System& s, Target& to, bool again) {
     for (auto const& c : plan_.commands) {
@@ -160,7 +160,7 @@ class bound_streams {
     }
   }
 
-  /// A collective as a whole, from memory to memory of its members.
+  /// Enqueues a collective as a whole, from memory to memory of its members.
   void meet(System& s, std::size_t number, instruction const& i, std::int64_t const* guard,
             stream_ref stream) {
     auto const members = d_.members_of(d_.meetings[static_cast<std::size_t>(d_.partner[number])]);
@@ -230,8 +230,9 @@ class bound_streams {
   std::optional<typename System::memory> messages_{}, words_{};
 };
 
-/// Throws invalid_program where the words that a run has left say that conditions which should
-/// agree didn't, or that an exchange's count went beyond its part. `words` is a copy on the host.
+/// Checks the words that a run has written; `words` is a copy on the host.
+/// Throws invalid_program where two conditions that must agree differ, or a count of an exchange
+/// was beyond its part. Complexity: O(instructions + parts of exchanges).
 inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan,
                         std::span<std::int64_t const> words) {
   auto const allowed = [&](std::int32_t number) {
@@ -271,4 +272,4 @@ inline void judge_words(program const& p, dependencies const& d, stream_plan con
   }
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -10,36 +10,25 @@
 #include <mutex>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
-#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/run_log.hpp"
+#include "shunt/execute/host/submissions.hpp"
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/streams/graph_cache.hpp"
 #include "shunt/execute/streams/stream_program.hpp"
 #include "shunt/execute/work.hpp"
 
 namespace shunt {
 
-/// What can be run on a system's streams: a work that enqueues itself or, where the system can call
-/// back, a work of the host, whose buffers the system's streams must be able to reach.
-template <class W, class System>
-concept work_on_streams = stream_system<System> && (stream_work<W, typename System::stream_ref> ||
-                                                    (work<W> && calling_stream_system<System>));
-
-/// How often a session's graphs came to be in which way.
-struct graph_counts {
-  std::int32_t made = 0, updated = 0, remade = 0, launched = 0;
-  constexpr bool operator==(graph_counts const&) const = default;
-};
-
-/// Iterations on streams or as graphs. All calls must come from one thread, and nothing else may
-/// use the system's streams meanwhile.
+/// Iterations on streams or as graphs. All calls must come from one thread. Only this session may
+/// use the system's streams while it lives.
 template <stream_system System, class Work, bool Graphs>
   requires work_on_streams<Work, System>
 class stream_session {
@@ -56,67 +45,57 @@ class stream_session {
   stream_session& operator=(stream_session const&) = delete;
   ~stream_session() {
     try {
-      if (!programs_.empty()) system_.synchronize();
-    } catch (...) {  // whoever cared has called wait
+      if (!submitted_.empty()) system_.synchronize();
+    } catch (...) {  // a caller that needs the error has called `wait`
     }
   }
 
-  /// Enqueues a program. Throws invalid_program where it has another number of ranks than the
-  /// first, logic_error after `wait`. What else goes wrong is kept for `wait`.
+  /// Enqueues a program. Other errors are kept for `wait`.
+  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    programs_.push_back(std::move(p));
-    guarded([&] {
+    submitted_.append(std::move(p));
+    submitted_.guarded([&] {
       while (!instances_.empty() && over(instances_.front())) harvest();
       start();
     });
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits for the first `programs` programs; false where a rank was lost or failed before all
-  /// ranks had completed them. Throws logic_error where fewer were submitted.
+  /// Waits for the first `programs` programs.
+  /// Returns false where a rank was lost or failed before all ranks had completed them.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
-    guarded([&] {
+    submitted_.require_submitted(programs);
+    submitted_.guarded([&] {
       while (harvested_ < programs && !instances_.empty()) harvest();
     });
-    return static_cast<std::int32_t>(completions_.size()) >= programs;
+    return submitted_.complete() >= programs;
   }
 
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
-  /// what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  /// Returns when all ranks had completed the n-th program (from 1), on the timeline's clock.
+  /// Requires that `wait_until` has returned true for n or more.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Waits for the rest and ends the session. Rethrows what the work and the system threw, and
-  /// throws invalid_program where a program couldn't be run to its end.
+  /// Waits for the rest and ends the session.
+  /// Returns the outcome of all programs.
+  /// Throws what the work and the system threw; invalid_program where a program could not be run to
+  /// its end.
   [[nodiscard]] outcome wait() {
-    closed_ = true;
-    (void)wait_until(static_cast<std::int32_t>(programs_.size()));
-    if (failure_) std::rethrow_exception(failure_);
-    outcome all;
-    all.timeline.seconds_per_tick = 1e-9;
-    for (rank_id const r : ids<rank_id>(logs_.size())) {
-      auto& events = all.timeline.events;
-      auto const first = static_cast<std::ptrdiff_t>(events.size());
-      if (settings_.timed) logs_[r.index()].append_to(events, r, programs_);
-      std::sort(events.begin() + first, events.end(), [](event const& a, event const& b) {
-        return std::tie(a.start, a.iteration, a.instruction) <
-               std::tie(b.start, b.iteration, b.instruction);
-      });
-      all.done.push_back(logs_[r.index()].done());
-      if (fates_[r.index()].silent) all.lost.push_back(r);
-    }
-    return all;
+    submitted_.close();
+    (void)wait_until(submitted_.size());
+    submitted_.rethrow_failure();
+    std::vector<detail::rank_result> results;
+    for (std::size_t r = 0; r < logs_.size(); ++r) results.push_back({logs_[r], fates_[r].silent});
+    return detail::collect(results, submitted_.programs(),
+                           settings_.timed ? detail::event_order::start
+                                           : detail::event_order::none);
   }
 
+  /// Returns how often graphs were made, updated, remade and launched.
   [[nodiscard]] graph_counts const& graphs() const
     requires Graphs
   {
-    return counts_;
+    return graphs_.counts();
   }
 
  private:
@@ -124,31 +103,13 @@ class stream_session {
   using event_type = typename System::event;
   using lane = stream_plan::lane;
 
-  struct no_graph {};
-  template <class S, bool Use>
-  struct graph_of {
-    using type = no_graph;
-  };
-  template <class S>
-  struct graph_of<S, true> {
-    using type = typename S::graph;
+  using runnable = detail::runnable<System>;
+
+  struct no_graphs {
+    explicit no_graphs(std::int32_t) {}
   };
 
-  /// A program that was bound once.
-  struct runnable {
-    explicit runnable(std::shared_ptr<program const> p) : bound(std::move(p)) {}
-    bound_streams<System> bound;
-    std::vector<event_type> stamps{};  // of a graph, which has its own
-    std::int32_t runs = 0, harvested = 0;
-  };
-
-  struct kept_graph {
-    typename graph_of<System, Graphs>::type graph{};
-    std::shared_ptr<runnable> holds{};
-    std::int32_t last_launch = 0;
-  };
-
-  /// One submission, until the device is done with it and its results were read.
+  /// One submission, until the device has finished it and its results were read.
   struct instance {
     std::shared_ptr<runnable> of{};
     std::optional<event_type> base{};                // when it was submitted
@@ -164,7 +125,7 @@ class stream_session {
     std::exception_ptr what{};
   };
 
-  /// Where bound_streams enqueues an instance.
+  /// Receives what bound_streams enqueues of an instance.
   struct target {
     stream_session& s;
     instance& run;
@@ -173,7 +134,7 @@ class stream_session {
     std::int64_t const* iteration(rank_id r) { return s.iteration_word(r.index()); }
 
     void begin(rank_id r, stream_ref on) {
-      s.system_.wait(on, Graphs ? *s.fork_ : *run.base);  // so that no time is before the base
+      s.system_.wait(on, Graphs ? *s.fork_ : *run.base);  // no time is before the base
       auto* const word = reinterpret_cast<std::byte*>(s.iteration_word(r.index()));
       std::byte const* const sources[] = {
           word, reinterpret_cast<std::byte const*>(s.iteration_word(s.logs_.size()))};
@@ -215,38 +176,27 @@ class stream_session {
     }
   };
 
-  /// Does a step unless something has failed before, and keeps what fails.
-  template <class Step>
-  void guarded(Step&& step) {
-    if (failure_) return;
-    try {
-      step();
-    } catch (...) {
-      failure_ = std::current_exception();
-      closed_ = true;
-    }
-  }
-
   // Enqueuing.
 
   /// Enqueues the latest program.
   void start() {
-    auto const n = static_cast<std::int32_t>(programs_.size()) - 1;
-    program const& p = *programs_.back();
+    auto const n = submitted_.size() - 1;
+    auto const& latest = submitted_[static_cast<std::size_t>(n)];
+    program const& p = *latest;
     if (n == 0) open_ranks(p.ranks.size());
     [[maybe_unused]] auto const range = system_.range("program " + std::to_string(n));
     instance run;
-    run.of = known(programs_.back());
+    run.of = known(latest);
     for (auto const& list : p.ranks)
       run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
     bool whole = true;
     for (rank_id const r : ids<rank_id>(fates_.size())) {
       auto& fate = fates_[r.index()];
-      fate.strike = strike_of(settings_.faults, p, r, first_iteration_ + n).value_or(-1);
+      fate.strike = detail::strike_of(settings_.faults, p, r, first_iteration_ + n).value_or(-1);
       whole = whole && fate.runs() && fate.strike < 0;
     }
     if (!whole) {
-      run.done = reach(p, run.of->bound.links(), run.of->bound.order(), fates_);
+      run.done = detail::reach(p, run.of->bound.links(), run.of->bound.order(), fates_);
       auto cut = std::make_shared<program>(p);
       for (rank_id const r : ids<rank_id>(fates_.size()))
         cut->ranks[r].instructions.resize(static_cast<std::size_t>(run.done[r.index()]));
@@ -305,7 +255,7 @@ class stream_session {
     return e;
   }
 
-  /// The program, planned before or now.
+  /// Returns a program ready to run: one of the last eight, or planned now.
   std::shared_ptr<runnable> known(std::shared_ptr<program const> const& p) {
     constexpr std::size_t most = 8;
     auto const at = std::find_if(known_.begin(), known_.end(),
@@ -316,7 +266,7 @@ class stream_session {
     return known_.back();
   }
 
-  /// Memory of the host that a device copies to is slow to come by, so it is used again.
+  /// Returns host memory that a device can copy to. It is slow to make, so it is reused.
   typename System::memory take_words(std::size_t size) {
     auto const at = std::find_if(unused_words_.begin(), unused_words_.end(),
                                  [&](auto& m) { return m.bytes().size() == size; });
@@ -351,33 +301,21 @@ class stream_session {
   {
     auto const of = run.of;
     while (settings_.timed && of->harvested < of->runs)
-      harvest();  // its events are about to be used again
-    auto at =
-        std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
-    if (at == graphs_.end()) at = capture(run);
+      harvest();  // its events are about to be reused
+    auto* kept = graphs_.holding(of);
+    if (!kept) kept = &capture(run);
     system_.wait(*origin_, *run.base);
-    system_.launch(at->graph, *origin_);
-    at->last_launch = ++counts_.launched;
+    system_.launch(kept->graph, *origin_);
+    graphs_.launched(*kept);
     if (run.words) read_words(run, 0, run.words->bytes().size() / sizeof(std::int64_t), *origin_);
     end_on(run, *origin_);
   }
 
-  auto capture(instance& run)
+  auto& capture(instance& run)
     requires Graphs
   {
     auto const of = run.of;
-    auto const& commands = of->bound.plan().commands;
-    auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) {
-      return g.holds->bound.plan().commands == commands;
-    });
-    if (at == graphs_.end() &&
-        static_cast<std::int32_t>(graphs_.size()) < std::max(settings_.graphs, 1))
-      at = graphs_.emplace(graphs_.end());
-    if (at == graphs_.end())
-      at = std::min_element(graphs_.begin(), graphs_.end(), [](auto const& a, auto const& b) {
-        return a.last_launch < b.last_launch;
-      });
-    at->holds = of;
+    auto& kept = graphs_.replaced_by(of);
     if (settings_.timed)
       while (static_cast<std::int32_t>(of->stamps.size()) < of->bound.plan().stamps)
         of->stamps.push_back(take_event());
@@ -386,16 +324,12 @@ class stream_session {
       system_.record(*fork_, *origin_);
       target to{*this, run};
       of->bound.enqueue(system_, to, false);  // launches follow each other
-      switch (system_.end_capture(*origin_, at->graph)) {
-        case graph_change::made: ++counts_.made; break;
-        case graph_change::updated: ++counts_.updated; break;
-        case graph_change::remade: ++counts_.remade; break;
-      }
+      graphs_.captured(system_.end_capture(*origin_, kept.graph));
     } catch (...) {
       system_.abandon_capture(*origin_);
       throw;
     }
-    return at;
+    return kept;
   }
 
   // Reading back.
@@ -405,7 +339,8 @@ class stream_session {
                        [&](event_type& e) { return system_.finished(e); });
   }
 
-  /// Waits for the oldest instance and reads what it came to.
+  /// Waits for the oldest instance and reads its results.
+  /// Throws what the work threw, and invalid_program as `judge_words`.
   void harvest() {
     instance run = std::move(instances_.front());
     instances_.pop_front();
@@ -419,7 +354,7 @@ class stream_session {
                                               : 0);
     if (run.words)
       std::memcpy(words.data(), run.words->bytes().data(), words.size() * sizeof(std::int64_t));
-    judge_words(bound.what(), bound.links(), bound.plan(), words);
+    detail::judge_words(bound.what(), bound.links(), bound.plan(), words);
 
     system_.finish(*run.base);
     base_at_ += last_base_ ? system_.elapsed(*last_base_, *run.base) : 0;
@@ -428,7 +363,7 @@ class stream_session {
     if (std::find(run.completes.begin(), run.completes.end(), false) == run.completes.end()) {
       ticks end = 0;
       for (auto& e : run.ended) end = std::max(end, time(e));
-      completions_.push_back(end);
+      submitted_.completed(end);
     }
     ++harvested_;
     ++run.of->harvested;
@@ -469,20 +404,17 @@ class stream_session {
   Work& work_;
   std::int64_t first_iteration_;
 
-  std::vector<std::shared_ptr<program const>> programs_{};
+  detail::submissions submitted_{};
   std::deque<std::shared_ptr<runnable>> known_{};
-  std::vector<rank_fate> fates_{};
-  bool closed_ = false;
-  std::exception_ptr failure_{};
+  std::vector<detail::rank_fate> fates_{};
   std::shared_ptr<failure_sink> thrown_ = std::make_shared<failure_sink>();
 
-  std::optional<typename System::memory> iterations_{};  // one word a rank, and a one
+  std::optional<typename System::memory> iterations_{};  // one word a rank, and a 1
   std::optional<typename System::stream> clock_{}, origin_{};
   std::optional<event_type> ready_{}, fork_{};
   std::vector<event_type> joins_{};
   std::map<lane, typename System::stream> streams_{};
-  std::vector<kept_graph> graphs_{};
-  graph_counts counts_{};
+  std::conditional_t<Graphs, detail::graph_cache<System>, no_graphs> graphs_{settings_.graphs};
 
   std::deque<instance> instances_{};  // submitted and not harvested
   std::vector<event_type> unused_{};
@@ -490,8 +422,7 @@ class stream_session {
   std::optional<event_type> last_base_{};
   ticks base_at_ = 0;
   std::int32_t harvested_ = 0;
-  std::vector<ticks> completions_{};
-  std::vector<run_log> logs_{};
+  std::vector<detail::run_log> logs_{};
 };
 
 }  // namespace shunt

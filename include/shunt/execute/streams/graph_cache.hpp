@@ -1,0 +1,86 @@
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "shunt/execute/stream_system.hpp"
+#include "shunt/execute/streams/stream_program.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt {
+
+/// How often a session made, updated and remade a graph, and how often it launched one.
+struct graph_counts {
+  std::int32_t made = 0, updated = 0, remade = 0, launched = 0;
+  constexpr bool operator==(graph_counts const&) const = default;
+};
+
+namespace detail {
+
+/// A program that was bound once, and how often it ran.
+template <stream_system System>
+struct runnable {
+  explicit runnable(std::shared_ptr<program const> p) : bound(std::move(p)) {}
+  bound_streams<System> bound;
+  std::vector<typename System::event> stamps{};  // of a graph, which has its own
+  std::int32_t runs = 0, harvested = 0;
+};
+
+/// The graphs that a session keeps.
+template <class System>
+class graph_cache {
+ public:
+  struct kept_graph {
+    typename System::graph graph{};
+    std::shared_ptr<runnable<System>> holds{};
+    std::int32_t last_launch = 0;
+  };
+
+  /// Keeps `most` graphs at once, at least one.
+  explicit graph_cache(std::int32_t most) : most_(std::max(most, 1)) {}
+
+  /// Returns the graph that holds a program, or null.
+  [[nodiscard]] kept_graph* holding(std::shared_ptr<runnable<System>> const& of) {
+    auto const at =
+        std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
+    return at == graphs_.end() ? nullptr : &*at;
+  }
+  /// Returns the graph that a program is to be captured into: the one with the same commands, else
+  /// a new one, else the one not launched for longest. Later calls may invalidate the reference.
+  [[nodiscard]] kept_graph& replaced_by(std::shared_ptr<runnable<System>> const& of) {
+    auto const& commands = of->bound.plan().commands;
+    auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) {
+      return g.holds->bound.plan().commands == commands;
+    });
+    if (at == graphs_.end() && static_cast<std::int32_t>(graphs_.size()) < most_)
+      at = graphs_.emplace(graphs_.end());
+    if (at == graphs_.end())
+      at = std::min_element(graphs_.begin(), graphs_.end(), [](auto const& a, auto const& b) {
+        return a.last_launch < b.last_launch;
+      });
+    at->holds = of;
+    return *at;
+  }
+
+  void captured(graph_change how) {
+    switch (how) {
+      case graph_change::made: ++counts_.made; break;
+      case graph_change::updated: ++counts_.updated; break;
+      case graph_change::remade: ++counts_.remade; break;
+    }
+  }
+  void launched(kept_graph& g) { g.last_launch = ++counts_.launched; }
+  [[nodiscard]] graph_counts const& counts() const { return counts_; }
+
+ private:
+  std::int32_t most_;
+  std::vector<kept_graph> graphs_{};
+  graph_counts counts_{};
+};
+
+}  // namespace detail
+
+}  // namespace shunt
