@@ -13,18 +13,14 @@
 /// where nothing went wrong, and those that `net.watch` named as lost.
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <thread>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -32,7 +28,9 @@
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/failures.hpp"
+#include "shunt/execute/host/run_log.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/host/submissions.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/nccl/rank_streams.hpp"
 #include "shunt/nccl/transport.hpp"
@@ -66,9 +64,7 @@ struct nccl_executor {
   }
   template <class Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
 };
 
@@ -85,8 +81,8 @@ class nccl_session {
   nccl_session(nccl_session const&) = delete;
   nccl_session& operator=(nccl_session const&) = delete;
   ~nccl_session() {
-    call_off();
-    close();
+    submitted_.cancel();
+    submitted_.close();
     join();
   }
 
@@ -94,55 +90,38 @@ class nccl_session {
   /// where ranks wait for each other in a circle or messages would overtake each other, and
   /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    std::lock_guard const lock(mutex_);
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    if (programs_.empty() || programs_.back() != p) judge(*p);
-    programs_.push_back(std::move(p));
-    completers_.push_back(0);
-    if (ranks_.empty())
-      start();
-    else
-      changed_.notify_all();
+    auto const check = [&](program const& q) {
+      auto const& known = submitted_.list();
+      known.require_same_ranks(q);
+      if (known.empty() || known.programs().back() != p) judge(q);
+    };
+    submitted_.append(p, check, [&] {
+      if (ranks_.empty()) start(submitted_.list()[0]->ranks.size());
+    });
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
   /// Waits until all ranks that live here have completed the first `programs` programs; false where
   /// a rank was lost or failed before that. Throws logic_error where fewer were submitted.
-  [[nodiscard]] bool wait_until(std::int32_t programs) {
-    std::unique_lock lock(mutex_);
-    if (programs > static_cast<std::int32_t>(programs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
-    changed_.wait(lock, [&] { return complete() >= programs || over_; });
-    return complete() >= programs;
-  }
+  [[nodiscard]] bool wait_until(std::int32_t programs) { return submitted_.wait_until(programs); }
   /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
   /// what wait_until has seen.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    std::lock_guard const lock(mutex_);
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
   /// Ends the session: returns when every rank has completed all that was submitted or, after a
   /// loss, has stopped. Rethrows what the work or NCCL threw; of several, the lowest rank's.
   [[nodiscard]] outcome wait() {
-    close();
+    submitted_.close();
     join();
     for (auto const& r : ranks_)
       if (r->failure) std::rethrow_exception(r->failure);
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
-    std::size_t const size = programs_.empty() ? 0 : programs_.front()->ranks.size();
-    all.done.resize(size,
-                    over_ ? progress{} : progress{static_cast<std::int32_t>(programs_.size()), 0});
+    auto const& known = submitted_.list();
+    all.done.resize(known.empty() ? 0 : known[0]->ranks.size(),
+                    submitted_.cancelled() ? progress{} : progress{known.size(), 0});
     for (auto const& r : ranks_) {
-      auto& events = all.timeline.events;
-      auto const first = static_cast<std::ptrdiff_t>(events.size());
-      r->log.append_to(events, r->rank, programs_);
-      std::sort(events.begin() + first, events.end(), [](event const& a, event const& b) {
-        return std::tie(a.start, a.iteration, a.instruction) <
-               std::tie(b.start, b.iteration, b.instruction);
-      });
+      r->log.append_by_start(all.timeline.events, r->rank, known.programs());
       all.done[r->rank] = r->log.done();
       if (r->silent) all.lost.push_back(r->rank);
       for (rank_id const lost : r->noticed) all.lost.push_back(lost);
@@ -155,7 +134,7 @@ class nccl_session {
  private:
   struct rank_state {
     rank_id rank{};
-    run_log log{};
+    detail::run_log log{};
     bool silent = false;
     std::vector<rank_id> noticed{};  // lost ranks of other processes
     std::exception_ptr failure{};
@@ -166,12 +145,11 @@ class nccl_session {
   static void judge(program const& p) {
     auto const d = find_dependencies(p);
     if (auto const order = serial_order(p, d); order.size() < p.instructions())
-      refuse_circle(p, order);
+      detail::refuse_circle(p, order);
     demand_order(p, find_routes(p));
   }
 
-  void start() {
-    auto const size = programs_.front()->ranks.size();
+  void start(std::size_t size) {
     for (rank_id const r : ids<rank_id>(size)) members_.push_back(r);
     if (config_.self && config_.self->index() >= size)
       throw invalid_program("the program is for " + std::to_string(size) + " ranks, this is rank " +
@@ -203,11 +181,11 @@ class nccl_session {
         self.log = lists->log();
       } catch (...) {
         self.log = lists->log();
-        first = !called_off();
+        first = !submitted_.cancelled();
         if (struck(self))
           fall_silent(self);
         else
-          call_off();
+          submitted_.cancel();
         lists->stop();
         net->abort();
         throw;
@@ -221,7 +199,7 @@ class nccl_session {
     } catch (...) {
       self.failure = std::current_exception();
     }
-    if (self.failure || !self.noticed.empty()) call_off();
+    if (self.failure || !self.noticed.empty()) submitted_.cancel();
   }
 
   /// Until the session is closed and everything has ended. Throws what goes wrong, and run_aborted
@@ -232,15 +210,15 @@ class nccl_session {
       auto const p = next(n, lists.outstanding() > 0);
       if (!p && lists.outstanding() == 0) return;
       if (!p) {
-        advance(self, lists, net, [&] { return lists.outstanding() == 0 || has(n); });
+        advance(self, lists, net, [&] { return lists.outstanding() == 0 || submitted_.at(n); });
         continue;
       }
       auto const& own = (*p).ranks[self.rank];
-      bool const fresh = n == 0 || has_other(n, n - 1);
+      bool const fresh = n == 0 || submitted_.at(n - 1) != p;
       bool const makes = fresh && net.must_prepare(*p);
       advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
       if (fresh) lists.prepare(*p);
-      auto const strike = strike_of(config_.faults, *p, self.rank, lists.iteration());
+      auto const strike = detail::strike_of(config_.faults, *p, self.rank, lists.iteration());
       lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())),
                     !strike);
       if (strike) {
@@ -258,7 +236,8 @@ class nccl_session {
     for (detail::growing_pause pause;; pause()) {
       auto const before = lists.log().done().programs;
       bool const any = lists.harvest();
-      for (auto k = before; k < lists.log().done().programs; ++k) completed(k);
+      for (auto k = before; k < lists.log().done().programs; ++k)
+        submitted_.list_completed(k, ranks_.size(), clock_);
       if (until()) return;
       net.poll();
       auto const now = std::chrono::steady_clock::now();
@@ -276,75 +255,33 @@ class nccl_session {
 
   /// The n-th program; nothing where there is none now, and there never will be or `impatient`.
   [[nodiscard]] std::shared_ptr<program const> next(std::size_t n, bool impatient) {
-    std::unique_lock lock(mutex_);
-    if (!impatient) changed_.wait(lock, [&] { return n < programs_.size() || closed_ || over_; });
-    if (over_) throw run_aborted{};
-    return n < programs_.size() ? programs_[n] : nullptr;
-  }
-  [[nodiscard]] bool has(std::size_t n) const {
-    std::lock_guard const lock(mutex_);
-    return n < programs_.size();
-  }
-
-  [[nodiscard]] bool has_other(std::size_t a, std::size_t b) const {
-    std::lock_guard const lock(mutex_);
-    return programs_[a] != programs_[b];
+    auto p = impatient ? submitted_.at(n) : submitted_.next(n);
+    if (submitted_.cancelled()) throw run_aborted{};
+    return p;
   }
 
   /// Throws where this rank is to stop.
   void watch() {
     if (config_.net.watch) config_.net.watch();
-    if (called_off()) throw run_aborted{};
+    if (submitted_.cancelled()) throw run_aborted{};
   }
   /// Whether the rank has come to where it falls silent.
   [[nodiscard]] bool struck(rank_state const& self) const {
-    std::lock_guard const lock(mutex_);
     auto const done = self.log.done();
-    auto const n = static_cast<std::size_t>(done.programs);
-    return n < programs_.size() &&
-           strike_of(config_.faults, *programs_[n], self.rank, first_iteration_ + done.programs) ==
+    auto const p = submitted_.at(static_cast<std::size_t>(done.programs));
+    return p &&
+           detail::strike_of(config_.faults, *p, self.rank, first_iteration_ + done.programs) ==
                std::optional(done.instructions);
   }
   /// Says nothing; after a while the others give it up.
   void fall_silent(rank_state& self) {
     self.silent = true;
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, config_.timeout, [&] { return over_; });
-    over_ = true;
-    changed_.notify_all();
+    submitted_.cancel_after(config_.timeout);
   }
 
-  void completed(std::int32_t n) {
-    std::lock_guard const lock(mutex_);
-    if (++completers_[static_cast<std::size_t>(n)] < static_cast<std::int32_t>(ranks_.size()))
-      return;
-    completions_.push_back(clock_.now());
-    changed_.notify_all();
-  }
-  [[nodiscard]] bool called_off() const {
-    std::lock_guard const lock(mutex_);
-    return over_;
-  }
-  void call_off() {
-    {
-      std::lock_guard const lock(mutex_);
-      over_ = true;
-    }
-    changed_.notify_all();
-  }
-  void close() {
-    {
-      std::lock_guard const lock(mutex_);
-      closed_ = true;
-    }
-    changed_.notify_all();
-  }
   void join() {
     for (auto& r : ranks_)
       if (r->thread.joinable()) r->thread.join();
-  }
-  [[nodiscard]] std::int32_t complete() const {
-    return static_cast<std::int32_t>(completions_.size());
   }
 
   executor const config_;
@@ -354,14 +291,7 @@ class nccl_session {
   typename Api::identity identity_{};
   std::vector<rank_id> members_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
-
-  std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable changed_{};
-  std::vector<std::shared_ptr<program const>> programs_{};
-  std::vector<std::int32_t> completers_{};
-  std::vector<ticks> completions_{};
-  bool closed_ = false;
-  bool over_ = false;
+  detail::shared_submissions submitted_{};
 };
 
 }  // namespace shunt

@@ -75,7 +75,7 @@ class rank_streams {
     }
   }
 
-  [[nodiscard]] run_log const& log() const { return log_; }
+  [[nodiscard]] detail::run_log const& log() const { return log_; }
   [[nodiscard]] std::int64_t iteration() const { return iteration_; }
   /// Lists that were enqueued and have not ended.
   [[nodiscard]] std::size_t outstanding() const { return runs_.size(); }
@@ -178,7 +178,7 @@ class rank_streams {
   struct bound {
     std::shared_ptr<program const> of{};
     nccl_staging stage{};
-    rank_buffers buffers{};
+    detail::rank_buffers buffers{};
     std::optional<typename System::memory> staging{}, words{};
     std::vector<std::optional<event>> sent{};  // by instruction: when a buffered send has left
   };
@@ -573,7 +573,7 @@ class rank_streams {
   std::vector<event> unused_{};
   std::optional<event> last_base_{};
   ticks base_at_ = 0;
-  run_log log_{};
+  detail::run_log log_{};
   std::shared_ptr<failure_sink> thrown_ = std::make_shared<failure_sink>();
 };
 
