@@ -9,31 +9,29 @@
 
 namespace shunt {
 
-/// A network that could not be made: the directory can't be used, somebody did not come, or no
-/// connection was possible.
+/// Thrown where a network cannot be made: the directory cannot be used, a member did not come, or a
+/// connection could not be made.
 class no_mesh : public std::runtime_error {
  public:
   explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {},
                    bool unconnected = false)
       : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
-  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept {
-    return absent_;
-  }  ///< who did not come in time
-  [[nodiscard]] bool unconnected() const noexcept {
-    return unconnected_;
-  }  ///< all came, and not all connections could be made
+  /// Returns the ranks that did not come in time.
+  [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }
+  /// Returns whether all came, and not all connections could be made.
+  [[nodiscard]] bool unconnected() const noexcept { return unconnected_; }
 
  private:
   std::vector<rank_id> absent_;
   bool unconnected_;
 };
 
+/// How processes find each other, and when a peer is lost.
 struct gloo_config {
-  std::string
-      directory{};  ///< where the processes meet; shared by all, writable, of this run alone
-  std::string interface{};                  ///< network interface to listen on; empty: by host name
-  std::string hostname = "127.0.0.1";       ///< address to listen on, where no interface is named
-  std::chrono::milliseconds silence{1000};  ///< without a heartbeat for so long a peer is lost
+  std::string directory{};  ///< of the rendezvous: shared by all, writable, for this run alone
+  std::string interface{};  ///< network interface to listen on; empty: by host name
+  std::string hostname = "127.0.0.1";          ///< address to listen on where no interface is named
+  std::chrono::milliseconds silence{1000};     ///< a peer without a heartbeat for so long is lost
   std::chrono::milliseconds patience{10'000};  ///< for all members to come, and to connect
 };
 

@@ -1,20 +1,22 @@
 #pragma once
-/// The connections of one member of a mesh to all others, made all at once, and in the end closed
-/// so. Gloo's own `connectFullMesh` makes one after another, and for each waits until its thread,
-/// which may rest for 10 ms, has seen that there is one more or less; and it tells nobody that the
-/// peer whose connection it waits for has died.
+/// The connections of one member of a mesh to all others. They are made in parallel and closed in
+/// parallel. Gloo's `connectFullMesh` makes one after another, polls for up to 10 ms each, and does
+/// not report that the peer which it waits for has died.
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include <gloo/rendezvous/file_store.h>
 #include <gloo/rendezvous/store.h>
 #include <gloo/transport/context.h>
 #include <gloo/transport/device.h>
@@ -23,11 +25,37 @@
 
 namespace shunt::detail {
 
+/// The members' addresses, for each other: Gloo's store of files with a bounded wait. Gloo itself
+/// would wait half a minute for the address of a peer that died before it wrote one.
+class addresses : public ::gloo::rendezvous::FileStore {
+ public:
+  /// Waits end after `patience`, or when `in_vain()` is true.
+  addresses(std::string const& directory, std::chrono::milliseconds patience,
+            std::function<bool()> in_vain)
+      : FileStore(directory), patience_(patience), in_vain_(std::move(in_vain)) {}
+
+  void wait(std::vector<std::string> const& keys) override { wait(keys, patience_); }
+  /// Waits until all keys are there.
+  /// Throws runtime_error where they do not come in time.
+  void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
+    auto const until = std::chrono::steady_clock::now() + patience_;
+    for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
+      if (std::chrono::steady_clock::now() > until || in_vain_())
+        throw std::runtime_error("a peer left no address");
+  }
+
+ private:
+  std::chrono::milliseconds const patience_;
+  std::function<bool()> const in_vain_;
+};
+
+/// Connections to all other members.
 class connections {
  public:
-  /// As member `place` of `size`: leaves its addresses in `store`, finds the others' there, and
-  /// connects to all. Gives up on a connection after five times `patience`, and on all once
-  /// `in_vain()` is true. Throws what Gloo throws, or runtime_error.
+  /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
+  /// and connects to all. Gives up on a connection after five times `patience`, and on all once
+  /// `in_vain()` is true.
+  /// Throws what Gloo throws, or runtime_error.
   template <class InVain>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
               ::gloo::rendezvous::Store& store, int place, int size,
@@ -54,7 +82,7 @@ class connections {
     try {
       for (int i = 0; i < size_; ++i) {
         if (i == place_) continue;
-        auto const addresses = store.get(std::to_string(i));  // waits for them
+        auto const addresses = store.get(std::to_string(i));  // waits for it
         auto const length = static_cast<std::ptrdiff_t>(addresses.size()) / (size_ - 1);
         auto const begin = addresses.begin() + (place_ > i ? place_ - 1 : place_) * length;
         making.emplace_back([&, i, address = std::vector<char>(begin, begin + length)] {
@@ -81,13 +109,14 @@ class connections {
     at_once([this](int i) { context_->getPair(i).reset(); });
   }
 
+  /// Returns a handle with which these bytes can be sent or received.
   [[nodiscard]] std::unique_ptr<::gloo::transport::UnboundBuffer> buffer(void* bytes,
                                                                          std::size_t size) const {
     return context_->createUnboundBuffer(bytes, size);
   }
 
  private:
-  /// Does something with every connection, on a thread each where there may be so many.
+  /// Does something with every connection, on a thread each as far as there are threads.
   template <class Do>
   void at_once(Do const& what) const {
     std::vector<std::jthread> all;

@@ -1,33 +1,22 @@
 #pragma once
 /// An executor whose ranks are processes over Gloo.
 ///
-/// Every process makes one of these for its own rank and then does what the others do: opens
-/// sessions, submits the same programs, waits. A session is an epoch: its members agree when it
-/// ends on who is left and how far each of them came, so that every process has the same
-/// `outcome::lost` and `outcome::done`, and with them takes the same decisions,
-/// `run_through_losses` among others. They meet when it opens, unless the epoch before had the same
-/// members, all of whom completed it with every connection whole: then they go on over its mesh,
-/// and a session costs no more than the agreement. The timeline has this process's own events. Rank
-/// r of the programs is rank r in every epoch; in a lost one's place a new process may come (see
-/// invitation.hpp).
-///
-/// Nothing waits for ever. A member that dies between two epochs is missed by the mesh of the
-/// first, which stays up until the second has begun; one that lives and does not come within
-/// `patience` is lost. Where connections break and everybody signs in all the same, the session
-/// ends early and nobody is lost.
+/// Every process makes one for its own rank, then opens the same sessions, submits the same
+/// programs and waits. A session is an epoch. At its end the members agree on the survivors and on
+/// the progress of each, so all processes have the same `outcome::lost` and `outcome::done` and
+/// take the same decisions, in `run_through_losses` for example. The timeline has the events of
+/// this process. A member that does not come within `patience` is lost; no wait hangs. See
+/// docs/engines.md.
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,6 +26,8 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/rank_interpreter.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/host/submissions.hpp"
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
@@ -46,41 +37,44 @@ namespace shunt {
 template <work Work>
 class process_session;
 
-/// Copies share their epoch. Only one session may be open at a time.
+/// The executor of one process. Copies share their epoch. Only one session may be open at a time.
 class gloo_processes {
  public:
-  /// What a fault of `faults` does to this process, on the thread that runs its programs: it
-  /// doesn't come back from there.
+  /// Ends this process at an injected failure, on the thread that runs its programs. It must not
+  /// return.
   using end_of_process = std::function<void()>;
 
-  /// Rank `self` of 0 .. ranks-1, all of which take part in the first epoch.
+  /// As rank `self` of 0 .. ranks-1, all of which are members of the first epoch.
   gloo_processes(gloo_config config, std::int32_t ranks, rank_id self,
                  std::vector<fault> faults = {}, end_of_process strike = killed)
       : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults),
                        std::move(strike)) {}
 
-  /// A new process in the place of rank `self`, which the others have asked to come.
+  /// As a new process in the place of rank `self`, on the members' request.
   gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked,
                  std::vector<fault> faults = {}, end_of_process strike = killed)
       : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch,
                        std::move(faults), std::move(strike)) {}
 
-  /// Meets the others. Throws no_mesh where that can't be: in the first epoch also where somebody
-  /// does not come; later members that don't come in time are lost.
+  /// Meets the other members. After the first epoch, members that do not come in time are lost.
+  /// Returns a session whose first program is iteration `first_iteration`.
+  /// Throws no_mesh where no mesh can be made; in the first epoch also where a member does not
+  /// come.
   template <work Work>
   [[nodiscard]] process_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
     return process_session<Work>(*this, w, first_iteration);
   }
+  /// Runs one program in a session of its own.
+  /// Throws as `open` and the session.
   template <work Work>
   outcome run(program const& p, Work& w) const {
-    auto session = open(w);
-    session.submit(borrowed(p));
-    return session.wait();
+    return run_once(*this, p, w);
   }
 
-  /// Makes a lost rank a member of the next epoch, and asks a new process to come in its place just
-  /// before `iteration`; `dead` are the ranks that are dead until then. All members do this,
-  /// between the same two sessions. Throws no_mesh where the directory can't be used.
+  /// Makes a lost rank a member of the next epoch and asks a new process to take its place, just
+  /// before `iteration`. `dead` are the ranks that are dead until then.
+  /// Throws no_mesh where the directory cannot be used.
+  /// Requires that all members call it between the same two sessions.
   void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
     auto& members = life_->members;
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
@@ -91,9 +85,8 @@ class gloo_processes {
 
   [[nodiscard]] rank_id rank() const { return self_; }
   [[nodiscard]] std::int32_t epoch() const { return life_->epoch; }
-  [[nodiscard]] std::vector<rank_id> const& members() const {
-    return life_->members;
-  }  ///< those that live, as far as agreed
+  /// Returns the live ranks, as agreed last.
+  [[nodiscard]] std::vector<rank_id> const& members() const { return life_->members; }
 
  private:
   template <work Work>
@@ -102,12 +95,11 @@ class gloo_processes {
   struct life {
     std::int32_t epoch = 0;
     std::vector<rank_id> members{};
-    std::shared_ptr<gloo_mesh>
-        before{};  // of the last epoch: knows who dies until the next one has begun
-    bool whole =
-        false;  // all agree that it carries the next epoch too, if the members stay the same
-    std::int64_t completed = 0;  // programs, over it, by all
-    bool first = true;           // nobody has met yet
+    // Mesh of the last epoch: detects failures until the next epoch has begun.
+    std::shared_ptr<gloo_mesh> before{};
+    bool whole = false;          // all agree that it also serves the next epoch of the same members
+    std::int64_t completed = 0;  // programs that all have completed over it
+    bool first = true;           // the members have not met yet
   };
 
   static void killed() { std::raise(SIGKILL); }
@@ -132,12 +124,13 @@ class gloo_processes {
   gloo_config config_;
   rank_id self_;
   std::int32_t ranks_;
-  std::vector<fault> faults_;  // of this process, for tests
+  std::vector<fault> faults_;  // injected, for tests
   end_of_process strike_;
   std::shared_ptr<life> life_;
 };
 
-/// Iterations of this process's rank, on a thread of its own.
+/// Iterations of this process's rank, on a thread of its own. `submit` may be called from any
+/// thread, all other members from one thread.
 template <work Work>
 class process_session {
  public:
@@ -150,44 +143,44 @@ class process_session {
   process_session(process_session const&) = delete;
   process_session& operator=(process_session const&) = delete;
   ~process_session() {
-    close();
+    submitted_.close();
     if (runner_.joinable() && net_ && !waited_)
-      net_->leave();  // nobody waits for the end: to the others this rank is lost
+      net_->leave();  // the session was not waited for: to the others this rank is lost
     if (runner_.joinable()) runner_.join();
   }
 
-  /// Appends a program. Throws invalid_program where it is for another number of ranks, logic_error
-  /// after `wait`.
+  /// Appends a program.
+  /// Throws invalid_program where it is for another number of ranks; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    std::lock_guard const lock(mutex_);
-    if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    if (p->ranks.size() != static_cast<std::size_t>(of_.ranks_))
-      throw invalid_program(std::to_string(p->ranks.size()) + " lists for " +
-                            std::to_string(of_.ranks_) + " processes");
-    programs_.push_back(std::move(p));
-    submitted_.notify_all();
+    auto const check = [&](program const& q) {
+      if (q.ranks.size() != static_cast<std::size_t>(of_.ranks_))
+        throw invalid_program(std::to_string(q.ranks.size()) + " lists for " +
+                              std::to_string(of_.ranks_) + " processes");
+    };
+    submitted_.append(std::move(p), check, [] {});
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all members have completed the first `programs` programs; false where one is lost
-  /// before that.
+  /// Waits until all members have completed the first `programs` programs.
+  /// Returns false where a member is lost before that.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
-    if (programs > static_cast<std::int32_t>(programs_.size()))
-      throw std::logic_error("wait_until: that many were not submitted");
+    submitted_.require_submitted(programs);
     if (!net_ || !net_->told_by_all(before_ + programs)) return false;
-    completions_.resize(static_cast<std::size_t>(programs), clock_.now());
-    of_.life_->before.reset();  // everybody is here
+    submitted_.all_completed(programs, clock_.now());
+    of_.life_->before.reset();  // all members are here
     return true;
   }
-  /// When this process knew that all had completed the n-th program (from 1).
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  /// Returns when this process knew that all had completed the n-th program (from 1).
+  /// Requires that `wait_until` has returned true for n or more.
+  [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Ends the session on every process and agrees on what it came to. Rethrows what the work threw:
-  /// to the others this rank is then lost.
+  /// Ends the session on every process and agrees on its outcome.
+  /// Returns the outcome, with the events of this process.
+  /// Throws what the work threw: to the others this rank is then lost; fenced_off where the others
+  /// took this rank for lost; no_mesh where the directory cannot be used.
   [[nodiscard]] outcome wait() {
-    close();
+    submitted_.close();
     if (runner_.joinable()) runner_.join();
     waited_ = true;
     if (failure_) std::rethrow_exception(failure_);
@@ -198,18 +191,19 @@ class process_session {
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
     for (survivor const& s : left_) all.done[s.rank] = farewell::of(s.note).done;
     all.lost = lost_;
-    if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, programs_);
+    if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, submitted_.list().programs());
     return all;
   }
 
-  /// After `wait`: the loss that ended the session, as this process saw it.
+  /// Returns the times of the loss that ended the session, as this process measured them. Requires
+  /// that `wait` has returned.
   [[nodiscard]] loss_times times_of_loss() const { return times_; }
 
  private:
   using clock = gloo_mesh::clock;
 
-  /// What a member signs in to the end of an epoch with: how far it came, and whether its mesh is
-  /// whole.
+  /// The number with which a member signs in to the end of an epoch: its progress, and whether its
+  /// mesh is whole.
   struct farewell {
     progress done{};
     bool whole = false;
@@ -223,8 +217,9 @@ class process_session {
     }
   };
 
-  /// Connects to the other members, unless they still are connected; false where some are lost
-  /// before that, on which all have agreed then.
+  /// Connects to the other members, unless they are still connected.
+  /// Returns false where members are lost before that; then all survivors have agreed on it.
+  /// Throws no_mesh where no mesh can be made.
   bool meet() {
     constexpr int attempts = 4;
     auto& life = *of_.life_;
@@ -246,16 +241,15 @@ class process_session {
       }
   }
 
-  /// Agrees on who is left, and how far all have come.
+  /// Agrees on the survivors and their progress.
   void settle(progress const& own) {
     auto& life = *of_.life_;
     auto const begun = clock::now();
     auto const missed = [&]() -> std::vector<rank_id> {
       if (net_) return net_->lost();
       auto all = absent_;
-      if (clock::now() - begun >
-          of_.config_.patience +
-              2 * of_.config_.silence) {  // nobody watches over them: who has not signed in is lost
+      if (clock::now() - begun > of_.config_.patience + 2 * of_.config_.silence) {
+        // No mesh detects failures: a member that has not signed in is lost.
         all = life.members;
         std::erase(all, of_.self_);
       } else if (life.before) {
@@ -283,22 +277,23 @@ class process_session {
                              [&](survivor const& s) { return s.note == mine.note(); });
     life.completed = before_ + own.programs;
     life.members = std::move(members);
-    life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no
-                         // witness any more
+    life.before = net_;  // where there is none, the previous mesh is no witness any more
     ++life.epoch;
   }
   [[nodiscard]] static ticks in_ticks(clock::duration d) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
   }
 
+  /// Thread body: runs programs until the session closes, a peer fails or the work throws.
   void live() {
+    auto const done = [&] { return loop_->log().done().programs; };
     try {
-      while (auto const p = next()) {
-        auto const strike = strike_of(of_.faults_, *p, of_.self_, loop_->iteration());
+      while (auto const p = submitted_.next(static_cast<std::size_t>(done()))) {
+        auto const strike = detail::strike_of(of_.faults_, *p, of_.self_, loop_->iteration());
         loop_->run(*p, [&](std::int32_t i) {
           if (i == strike) of_.strike_();
         });
-        net_->tell(before_ + loop_->log().done().programs);
+        net_->tell(before_ + done());
       }
     } catch (peer_lost const&) {
     } catch (run_aborted const&) {
@@ -308,40 +303,20 @@ class process_session {
     }
   }
 
-  /// The next program, or nothing when all are done and no more come.
-  [[nodiscard]] std::shared_ptr<program const> next() {
-    auto const n = static_cast<std::size_t>(loop_->log().done().programs);
-    std::unique_lock lock(mutex_);
-    submitted_.wait(lock, [&] { return n < programs_.size() || closed_; });
-    return n < programs_.size() ? programs_[n] : nullptr;
-  }
-  void close() {
-    {
-      std::lock_guard const lock(mutex_);
-      closed_ = true;
-    }
-    submitted_.notify_all();
-  }
-
   gloo_processes const of_;
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
   std::shared_ptr<gloo_mesh> net_{};
-  std::int64_t before_ = 0;        // programs completed over it before this session
-  std::vector<rank_id> absent_{};  // from the meeting, where there is no mesh
+  std::int64_t before_ = 0;        // programs completed over net_ before this session
+  std::vector<rank_id> absent_{};  // from the rendezvous, where it failed
   std::optional<rank_loop<gloo_mesh, Work>> loop_{};
-  std::vector<ticks> completions_{};
   std::exception_ptr failure_{};
   bool waited_ = false;
-  std::vector<survivor> left_{};  // what was agreed on, and what follows from it
+  std::vector<survivor> left_{};  // as agreed
   std::vector<rank_id> lost_{};
   loss_times times_{};
 
-  std::mutex mutex_{};  // guards these three
-  std::condition_variable submitted_{};
-  std::vector<std::shared_ptr<program const>> programs_{};
-  bool closed_ = false;
-
+  detail::shared_submissions submitted_{};
   std::thread runner_{};
 };
 

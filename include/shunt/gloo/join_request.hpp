@@ -1,12 +1,9 @@
 #pragma once
-/// A new process in a dead one's place.
-///
-/// Between two epochs the members ask one rank to come: each of them leaves the same note where
-/// they meet (see processes.hpp, `admit`). A new process that waits for the note learns from it the
-/// epoch in which it is a member, who the others are, and where training stands; it meets them
-/// there as everybody does. Where it does not come in time it is lost like any other. A note whose
-/// epoch is over, or in whose epoch the rank has signed in already, was meant for a process before
-/// this one.
+/// A new process in the place of a dead one. Between two epochs all members write the same join
+/// request into the rendezvous directory (executor.hpp, `admit`). A new process waits for the
+/// request, which names its first epoch, the members and the iteration, and then meets the members.
+/// A process that does not come in time is lost like any other. A request is stale where its epoch
+/// is over, or its rank has already signed in to that epoch: it was meant for an earlier process.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -22,15 +19,17 @@
 
 namespace shunt {
 
+/// A request to join, for one rank.
 struct invitation {
-  std::int32_t epoch = 0;          ///< that the new process is to take part in first
-  std::int64_t iteration = 0;      ///< that runs after it has its state
-  std::vector<rank_id> members{};  ///< of the epoch, the new one among them, ascending
-  std::vector<rank_id> dead{};     ///< before it came, itself among them, ascending
+  std::int32_t epoch = 0;          ///< the first epoch of the new process
+  std::int64_t iteration = 0;      ///< the first iteration after it has its state
+  std::vector<rank_id> members{};  ///< of the epoch, with the new one, ascending
+  std::vector<rank_id> dead{};     ///< before the join, with the new one, ascending
   bool operator==(invitation const&) const = default;
 };
 
-/// Leaves a note for rank `joining`, as rank `self`. Throws no_mesh where that can't be written.
+/// Writes a request for rank `joining`, as rank `self`.
+/// Throws no_mesh where it cannot be written.
 inline void invite(gloo_config const& config, rank_id joining, rank_id self,
                    invitation const& note) {
   namespace files = std::filesystem;
@@ -44,13 +43,13 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self,
   for (rank_id const r : note.dead) out << ' ' << r.value();
   out.close();
   std::error_code failed;
-  if (out)
-    files::rename(draft, files::path(config.directory) / name,
-                  failed);  // appears whole or not at all
+  if (out) files::rename(draft, files::path(config.directory) / name, failed);  // atomic
   if (!out || failed) throw no_mesh(draft.string() + ": can't be written");
 }
 
-/// Waits for a note to rank `self`. Throws no_mesh where none comes within `patience`.
+/// Waits for a request to rank `self`.
+/// Returns the request.
+/// Throws no_mesh where none comes within `patience`.
 [[nodiscard]] inline invitation await_invitation(gloo_config const& config, rank_id self,
                                                  std::chrono::milliseconds patience) {
   namespace files = std::filesystem;

@@ -1,15 +1,11 @@
 #pragma once
-/// After a loss: who is left, and how far has everybody come?
+/// The members of an epoch agree on the survivors, and on a number of each (its progress).
 ///
-/// Survivors may have noticed different peers, in different orders, at different times. Each signs
-/// in to the end of the epoch with the ranks that it has lost and a number of its own (how far it
-/// has come, for example). When every member has signed in or was lost by somebody who did, the
-/// lowest of them decides: who signed in goes on. The decision is one file, made by an atomic link:
-/// there is never a second one, whoever else wants to decide. Everybody returns what it says; a
-/// rank that it leaves out (a process that was stopped and now goes on) throws fenced_off. No
-/// time-out of its own: the mesh of the old epoch, which must stay up meanwhile, says who falls
-/// silent. Decisions stay where they are, for those who come late; what a rank signed in with
-/// before is removed.
+/// Each member signs in to the end of the epoch with the ranks that it has lost and its number.
+/// When every member has signed in or is lost to one that has, the lowest of them decides: the
+/// members that have signed in survive. The decision is one file, made by an atomic link, so there
+/// is never a second one. There is no time-out: the mesh of the old epoch stays up and detects
+/// failures. See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <concepts>
@@ -29,7 +25,7 @@
 
 namespace shunt {
 
-/// The others went on without this rank.
+/// Thrown where the other members went on without this rank.
 class fenced_off : public std::runtime_error {
  public:
   fenced_off(rank_id self, std::int32_t epoch)
@@ -38,16 +34,18 @@ class fenced_off : public std::runtime_error {
                            " without it") {}
 };
 
+/// A rank that survives an epoch.
 struct survivor {
   rank_id rank{};
-  std::int64_t note = 0;  ///< what it signed in with
+  std::int64_t note = 0;  ///< the number that it signed in with
 
   constexpr bool operator==(survivor const&) const = default;
 };
 
-/// The survivors of an epoch, ascending: the same answer for all of them. `lost()` is what this
-/// rank has noticed so far (`gloo_mesh::lost`). Throws fenced_off where this rank is none of them,
-/// no_mesh where the directory can't be used.
+/// Agrees on the survivors of an epoch. `lost()` returns the ranks that this rank has lost so far
+/// (`gloo_mesh::lost`). `note` is this rank's number.
+/// Returns the survivors, ascending: the same answer on all of them.
+/// Throws fenced_off where this rank is none of them; no_mesh where the directory cannot be used.
 template <class Lost>
   requires std::convertible_to<std::invoke_result_t<Lost const&>, std::vector<rank_id>>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
@@ -86,14 +84,14 @@ template <class Lost>
         files::path const earlier =
             files::path(config.directory) / ("epoch" + std::to_string(epoch - 1));
         for (auto const* const what : {".view", ".draft"})
-          files::remove(earlier.string() + what + own);  // all have read what was decided there
+          files::remove(earlier.string() + what + own);  // all have read that decision
         return answer;
       }
       if (std::vector<rank_id> now = lost(); now != signed_with) {
         std::vector<std::int64_t> view{note};
         for (rank_id const r : now) view.push_back(r.value());
         write(draft, view);
-        files::rename(draft, named(".view" + own));  // appears whole or not at all
+        files::rename(draft, named(".view" + own));  // atomic
         signed_with = std::move(now);
       }
       std::vector<survivor> here;
@@ -117,7 +115,7 @@ template <class Lost>
         all.push_back(s.note);
       }
       write(draft, all);
-      std::error_code taken;  // somebody else may have decided
+      std::error_code taken;  // another member may have decided
       files::create_hard_link(draft, decision, taken);
       if (taken && !files::exists(decision))
         throw no_mesh(decision.string() + ": can't be written: " + taken.message());

@@ -1,19 +1,12 @@
 #pragma once
-/// Gloo as a transport: processes on one machine or many, each of which is one rank.
+/// Gloo as a transport: processes on one machine or many, each of which is one rank. The members of
+/// an epoch meet in a shared directory and connect over TCP.
 ///
-/// The members of an epoch meet in a shared directory, connect to each other over TCP, and run
-/// programs with `rank_loop`. A peer whose connection closes (it crashed, or was killed) is lost at
-/// once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is lost then.
-/// Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank that
-/// has lost a peer tells the others, who may not have noticed anything (two that lost only each
-/// other, for example): they are called off. After a loss the mesh is of no more use: survivors
-/// agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the
-/// witness of who dies meanwhile.
-///
-/// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for
-/// sends to end, and Gloo's own.
+/// A peer whose connection closes (a crash, a kill) is lost at once; a peer without a heartbeat for
+/// `silence` (stopped, or cut off) is lost then. No wait hangs. After a loss the mesh is of no more
+/// use. Survivors agree on the members of the next epoch (membership.hpp) and make its mesh; the
+/// old mesh stays up meanwhile and detects further losses. See docs/engines.md.
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -38,19 +31,23 @@
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/connections.hpp"
+#include "shunt/gloo/heartbeats.hpp"
 #include "shunt/gloo/rendezvous.hpp"
 
 namespace shunt {
 
-/// One rank's end of the mesh of one epoch; models `transport`.
+/// One rank's end of the mesh of one epoch; models `transport`. `send`, `receive` and `flush` come
+/// from one thread at a time, all other members from any thread.
 class gloo_mesh {
  public:
   using clock = std::chrono::steady_clock;
+  using first_loss = detail::first_loss;
 
-  /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep
-  /// their numbers from epoch to epoch. For a member that `witness` (the mesh of the epoch before)
-  /// has lost nobody waits. Throws no_mesh, naming the directory or the ranks that did not come in
-  /// time, or where SIGPIPE isn't ignored, and std::invalid_argument where self is no member.
+  /// Meets the other members. All name the same epoch and members (ascending). Ranks keep their
+  /// numbers from epoch to epoch. A member that `witness` (the mesh of the previous epoch) has lost
+  /// is not waited for.
+  /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE
+  /// is not ignored; std::invalid_argument where self is no member.
   gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
             gloo_mesh const* witness = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
@@ -65,14 +62,8 @@ class gloo_mesh {
         config_, epoch, members_, self_,
         [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
         witness != nullptr);
-    peers_.resize(members_.size());
-    for (std::size_t i = 0; i < members_.size(); ++i) {
-      peers_[i].heard = clock::now();
-      peers_[i].there = members_[i] != self_;
-    }
-    for (std::size_t i = 0; i < members_.size(); ++i)
-      if (members_[i] != self_) threads_.emplace_back([this, i] { listen(i); });
-    threads_.emplace_back([this] { beat(); });
+    beats_ = std::make_unique<detail::heartbeats>(*connections_, members_, index_of(self_),
+                                                  config_.silence, [this] { return end_waits(); });
     reaper_ = std::thread([this] { reap(); });
   }
   gloo_mesh(gloo_mesh const&) = delete;
@@ -80,19 +71,12 @@ class gloo_mesh {
   /// Leaves at once; to the others this rank is lost, unless `close` was called.
   ~gloo_mesh() {
     leave();
-    for (auto& t : threads_) t.join();
     reaper_.join();
   }
 
-  /// Leaves at once, from any thread: no more heartbeats, and whoever waits here throws
-  /// run_aborted.
+  /// Leaves at once: no more heartbeats, and a pending wait throws run_aborted.
   void leave() {
-    {
-      std::lock_guard const lock(mutex_);
-      over_ = true;
-      end_waits();
-    }
-    changed_.notify_all();
+    beats_->leave();
     reap_.notify_all();
   }
 
@@ -100,164 +84,103 @@ class gloo_mesh {
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members_.size()); }
   [[nodiscard]] std::vector<rank_id> const& members() const { return members_; }
 
+  /// Sends a copy of the bytes.
   /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`; run_aborted
-  /// where only others have lost one.
+  /// where only other members have lost one.
   void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
-    auto message = std::make_unique<in_flight>(out.size());
+    auto message = std::make_unique<detail::in_flight>(out.size());
     if (!out.empty()) std::memcpy(message->bytes.get(), out.data(), out.size());
     std::size_t const peer = index_of(to);
     try {
       message->buffer = connections_->buffer(message->bytes.get(), out.size());
       message->buffer->send(static_cast<int>(peer), slot(channel));
     } catch (std::exception const&) {
-      lose(peer);
+      beats_->lose(peer);
     }
-    std::lock_guard const lock(mutex_);
-    refuse_after_loss();
+    std::lock_guard const lock(beats_->mutex());
+    beats_->throw_if_stopped();
     outgoing_.push_back(std::move(message));
     if (outgoing_.size() == reaped_together)
       reap_.notify_one();  // not for every message: waking a thread costs more than sending
   }
 
+  /// Waits for the next message.
   /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`;
-  /// run_aborted where only others have lost one.
+  /// run_aborted where only other members have lost one.
   void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
     std::size_t const peer = index_of(from);
-    auto message =
-        std::make_unique<in_flight>(in.size());  // of its own: what was called off may still arrive
+    // A buffer of its own: a cancelled message may still arrive.
+    auto message = std::make_unique<detail::in_flight>(in.size());
     try {
       message->buffer = connections_->buffer(message->bytes.get(), in.size());
       {
-        std::lock_guard const lock(mutex_);
-        refuse_after_loss();
+        std::lock_guard const lock(beats_->mutex());
+        beats_->throw_if_stopped();
         waiting_ = message->buffer.get();
       }
       message->buffer->recv(static_cast<int>(peer), slot(channel));
-      bool const arrived = message->buffer->waitRecv(nullptr, forever);
-      std::lock_guard const lock(mutex_);
+      bool const arrived = message->buffer->waitRecv(nullptr, detail::heartbeats::forever);
+      std::lock_guard const lock(beats_->mutex());
       waiting_ = nullptr;
       if (!arrived) {
         unfinished_.push_back(std::move(message));
-        refuse_after_loss();
+        beats_->throw_if_stopped();
       } else if (!in.empty()) {
         std::memcpy(in.data(), message->bytes.get(), in.size());
       }
-      peers_[peer].heard = clock::now();
+      beats_->heard(peer);
     } catch (peer_lost const&) {
       throw;
     } catch (run_aborted const&) {
       throw;
     } catch (std::exception const&) {
       {
-        std::lock_guard const lock(mutex_);
+        std::lock_guard const lock(beats_->mutex());
         waiting_ = nullptr;
       }
-      lose(peer);
-      std::lock_guard const lock(mutex_);
-      refuse_after_loss();
+      beats_->lose(peer);
+      std::lock_guard const lock(beats_->mutex());
+      beats_->throw_if_stopped();
     }
   }
 
-  /// Returns when all that was sent has left. Throws as the two above.
+  /// Waits until all sent messages have left.
+  /// Throws as `send`.
   void flush() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(beats_->mutex());
     wait_for_sends(lock);
-    refuse_after_loss();
+    beats_->throw_if_stopped();
   }
 
-  /// Says goodbye and waits until everybody else has or is lost: after that nobody takes this rank
-  /// for lost.
+  /// Orderly shutdown: announces it and waits for every live peer's, so that a closed connection is
+  /// not reported as a failure.
   void close() {
     {
-      std::unique_lock lock(mutex_);
+      std::unique_lock lock(beats_->mutex());
       wait_for_sends(lock);
-      leaving_ = true;
+      beats_->begin_goodbye();
     }
-    changed_.notify_all();
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] {
-      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(),
-                                                     [](neighbour const& p) { return p.there; }));
-    });
+    beats_->say_goodbye();
   }
 
-  /// Tells all others a number, at least 0 and never less than before: how many programs this rank
-  /// has completed, for example.
-  void tell(std::int64_t note) {
-    {
-      std::lock_guard const lock(mutex_);
-      note_ = std::max(note_, note);
-    }
-    changed_.notify_all();
-  }
-  /// Waits until every member has told at least this number: true; or until one is lost, to this
-  /// rank or to another: false.
-  [[nodiscard]] bool told_by_all(std::int64_t note) const {
-    std::unique_lock lock(mutex_);
-    bool all = false;
-    changed_.wait(lock, [&] {
-      all = note_ >= note;
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        all = all && (members_[i] == self_ || peers_[i].note >= note);
-      return all || !lost_.empty() || called_off_ || over_;
-    });
-    return all;
-  }
+  /// Tells all peers a number, at least 0 and never less than before: for example the number of
+  /// programs that this rank has completed.
+  void tell(std::int64_t note) { beats_->tell(note); }
+  /// Waits until every member has told at least this number, or one is lost to any member.
+  /// Returns whether all have told it.
+  [[nodiscard]] bool told_by_all(std::int64_t note) const { return beats_->told_by_all(note); }
 
-  /// The ranks that are lost, in the order in which this one noticed.
-  [[nodiscard]] std::vector<rank_id> lost() const {
-    std::lock_guard const lock(mutex_);
-    return lost_;
-  }
-
-  /// Whether nobody is lost, to this rank or to another that has said so.
-  [[nodiscard]] bool whole() const {
-    std::lock_guard const lock(mutex_);
-    return lost_.empty() && !called_off_ && !over_;
-  }
-
-  struct first_loss {
-    clock::time_point heard{};    ///< the last sign of life of a peer that is lost now
-    clock::time_point noticed{};  ///< when this rank took it for lost
-  };
-  /// Of the peer that was lost first; nothing where none is.
-  [[nodiscard]] std::optional<first_loss> when_lost() const {
-    std::lock_guard const lock(mutex_);
-    return when_lost_;
-  }
+  /// Returns the lost ranks, in the order in which this one noticed.
+  [[nodiscard]] std::vector<rank_id> lost() const { return beats_->lost(); }
+  /// Returns whether no rank is lost, to this rank or to one that has said so.
+  [[nodiscard]] bool whole() const { return beats_->whole(); }
+  /// Returns when the first loss was noticed, or nothing.
+  [[nodiscard]] std::optional<first_loss> when_lost() const { return beats_->when_lost(); }
 
  private:
   using unbound = ::gloo::transport::UnboundBuffer;
 
-  static constexpr auto forever = std::chrono::hours{24 * 365};
-  static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
-  static constexpr std::int64_t goodbye = -1,
-                                alarm = -2;  // any other heartbeat is its sender's note
   static constexpr std::size_t reaped_together = 64;
-
-  static constexpr std::size_t most_unread = 64;
-
-  /// A message that Gloo has been asked to send or receive. Its buffer must stay until that is
-  /// done, whoever gave up waiting for it: Gloo stops a connection at an operation whose buffer is
-  /// gone, and nothing that comes after it gets through any more.
-  struct in_flight {
-    explicit in_flight(std::size_t size)
-        : bytes(std::make_unique_for_overwrite<std::byte[]>(size)) {}
-    std::unique_ptr<std::byte[]> bytes;
-    std::unique_ptr<unbound> buffer{};
-  };
-  struct heartbeat {
-    std::int64_t what = 0;
-    std::int64_t read = 0;  // how many of the other's heartbeats its sender has had
-  };
-  struct neighbour {
-    bool there = false;  // neither lost nor gone
-    std::int64_t note = 0;
-    std::int64_t beats = 0,
-                 read_there = 0;  // heartbeats that came from it; those of ours that it has had
-    clock::time_point heard{};
-    unbound* heart = nullptr;
-  };
 
   [[nodiscard]] static std::uint64_t slot(std::int32_t channel) {
     return static_cast<std::uint32_t>(channel);
@@ -267,195 +190,40 @@ class gloo_mesh {
                                     members_.begin());
   }
 
-  /// With the mutex held.
-  void refuse_after_loss() const {
-    if (!lost_.empty()) throw peer_lost(lost_.front());
-    if (called_off_ || over_) throw run_aborted();
-  }
-
-  /// With the mutex held.
+  /// Waits until all sent messages have left, or the mesh has stopped. Requires the lock.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     reap_.notify_one();
-    changed_.wait(lock, [&] {
-      return (outgoing_.empty() && !sending_) || !lost_.empty() || called_off_ || over_;
-    });
+    beats_->changed().wait(lock,
+                           [&] { return (outgoing_.empty() && !sending_) || beats_->stopped(); });
   }
 
-  /// A peer leaves for good only when this rank has said goodbye: after that its end is no loss,
-  /// even if its own goodbye was overtaken.
-  void lose(std::size_t i) {
-    {
-      std::lock_guard const lock(mutex_);
-      if (!peers_[i].there || over_) return;
-      peers_[i].there = false;
-      if (!leaving_) lost_.push_back(members_[i]);
-      if (!leaving_ && !when_lost_) when_lost_ = {peers_[i].heard, clock::now()};
-      end_waits();
-    }
-    changed_.notify_all();
-  }
-
-  /// Ends what nobody need wait for any more; false where there is none. With the mutex held. Gloo
-  /// forgets an abort that comes just before the wait that it is for, so `beat` says it again until
-  /// nobody waits.
+  /// Aborts this rank's pending waits on messages. Requires the lock.
+  /// Returns whether there are any.
   bool end_waits() {
-    bool any = false;
-    auto const end = [&](unbound* buffer, void (unbound::*abort)()) {
-      if (buffer) (buffer->*abort)();
-      any = any || buffer;
-    };
-    for (auto& p : peers_)
-      if (over_ || !p.there) end(p.heart, &unbound::abortWaitRecv);
-    if (over_ || called_off_ || !lost_.empty()) {
-      end(waiting_, &unbound::abortWaitRecv);
-      end(sending_, &unbound::abortWaitSend);
-    }
-    return any;
-  }
-  /// With the mutex held: waits until then, or until this mesh is over or there is something else
-  /// to do.
-  template <class Other>
-  void rest(std::unique_lock<std::mutex>& lock, clock::time_point until, Other const& other) {
-    constexpr std::chrono::milliseconds soon{5};
-    while (!over_ && !other() && clock::now() < until)
-      changed_.wait_until(lock, end_waits() ? std::min(until, clock::now() + soon) : until);
-    while (over_ && end_waits()) changed_.wait_for(lock, soon);
+    if (waiting_) waiting_->abortWaitRecv();
+    if (sending_) sending_->abortWaitSend();
+    return waiting_ || sending_;
   }
 
-  /// Waits for one peer's heartbeats until it says goodbye, or is lost.
-  void listen(std::size_t i) {
-    heartbeat beat;
-    std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
-    try {
-      heart = connections_->buffer(&beat, sizeof beat);
-      {
-        std::lock_guard const lock(mutex_);
-        if (over_) return;
-        peers_[i].heart = heart.get();
-      }
-      while (beat.what != goodbye) {
-        heart->recv(static_cast<int>(i), heart_slot);
-        bool const heard = heart->waitRecv(nullptr, forever);
-        std::lock_guard const lock(mutex_);
-        if (!heard || over_) break;
-        peers_[i].heard = clock::now();
-        ++peers_[i].beats;
-        peers_[i].read_there = beat.read;
-        if (beat.what == alarm && !called_off_) {
-          called_off_ = true;
-          end_waits();
-          changed_.notify_all();
-        }
-        if (beat.what > peers_[i].note) {
-          peers_[i].note = beat.what;
-          changed_.notify_all();
-        }
-      }
-      std::lock_guard const lock(mutex_);
-      peers_[i].heart = nullptr;
-      if (beat.what == goodbye) peers_[i].there = false;
-    } catch (std::exception const&) {
-      {
-        std::lock_guard const lock(mutex_);
-        peers_[i].heart = nullptr;
-      }
-      lose(i);
-    }
-    changed_.notify_all();
-  }
-
-  /// Sends heartbeats, and notices who sends none.
-  void beat() {
-    std::vector<std::deque<in_flight>> unread(members_.size());
-    std::vector<std::int64_t> read(members_.size(), 0);  // heartbeats that are no longer kept
-    auto const tell = [&](std::int64_t what, bool wait_for_readers = false) {
-      for (std::size_t i = 0; i < members_.size(); ++i) {
-        heartbeat beat{.what = what};
-        {
-          std::lock_guard const lock(mutex_);
-          if (!peers_[i].there) continue;
-          beat.read = peers_[i].beats;
-          for (; read[i] < peers_[i].read_there; ++read[i]) unread[i].pop_front();
-        }
-        if (wait_for_readers && unread[i].size() >= most_unread)
-          continue;  // the next that is due by the clock tells it
-        try {
-          auto& last = unread[i].emplace_back(sizeof beat);
-          std::memcpy(last.bytes.get(), &beat, sizeof beat);
-          last.buffer = connections_->buffer(last.bytes.get(), sizeof beat);
-          last.buffer->send(static_cast<int>(i), heart_slot);
-        } catch (std::exception const&) {
-          lose(i);
-        }
-      }
-    };
-    auto next = clock::now();
-    std::int64_t told = 0;
-    bool alarmed = false;
-    for (;;) {
-      bool const due = clock::now() >= next;
-      tell(told, !due);
-      if (due) next = clock::now() + config_.silence / 4;
-      std::unique_lock lock(mutex_);
-      auto const alarming = [&] { return !alarmed && (called_off_ || !lost_.empty()); };
-      rest(lock, next, [&] { return leaving_ || note_ > told || alarming(); });
-      if (over_) return;
-      if (leaving_) break;
-      told = note_;
-      if (alarming()) {
-        alarmed = true;
-        lock.unlock();
-        tell(alarm);
-        lock.lock();
-      }
-      auto const now = clock::now();
-      std::vector<std::size_t> silent;
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        if (peers_[i].there && now - peers_[i].heard > config_.silence) silent.push_back(i);
-      lock.unlock();
-      for (std::size_t const i : silent) lose(i);
-    }
-    tell(goodbye);
-    for (auto& mine : unread)
-      if (!mine.empty()) try {
-          mine.back().buffer->waitSend(nullptr, config_.silence);
-        } catch (std::exception const&) {  // then it is lost, and needs no goodbye
-        }
-    std::unique_lock lock(mutex_);
-    goodbye_said_ = true;
-    for (;;) {  // until the others have said theirs, they may still fall silent
-      changed_.notify_all();
-      rest(lock, clock::now() + config_.silence / 4, [] { return false; });
-      if (over_) return;
-      auto const now = clock::now();
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        if (peers_[i].there && now - peers_[i].heard > config_.silence) {
-          lock.unlock();
-          lose(i);
-          lock.lock();
-        }
-    }
-  }
-
-  /// Keeps what was sent until it has left.
+  /// Thread body: keeps each sent message until it has left.
   void reap() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(beats_->mutex());
     for (;;) {
-      if (outgoing_.empty()) flushing_ = false, changed_.notify_all();
+      if (outgoing_.empty()) flushing_ = false, beats_->changed().notify_all();
       reap_.wait(lock, [&] {
-        return over_ || (lost_.empty() && !called_off_ &&
-                         (outgoing_.size() >= reaped_together || flushing_));
+        return beats_->over() ||
+               (!beats_->stopped() && (outgoing_.size() >= reaped_together || flushing_));
       });
-      if (over_) return;
+      if (beats_->over()) return;
       auto oldest = std::move(outgoing_.front());
       outgoing_.pop_front();
       sending_ = oldest->buffer.get();
       bool sent = false;
       lock.unlock();
       try {
-        sent = oldest->buffer->waitSend(nullptr, forever);
-      } catch (std::exception const&) {  // its peer is lost, and the one who listens to it notices
+        sent = oldest->buffer->waitSend(nullptr, detail::heartbeats::forever);
+      } catch (std::exception const&) {  // its peer is lost; the thread that listens to it notices
       }
       lock.lock();
       sending_ = nullptr;
@@ -468,21 +236,15 @@ class gloo_mesh {
   rank_id const self_;
   std::unique_ptr<detail::connections const> connections_{};
 
-  std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable mutable changed_{};
+  // Guarded by the mutex of beats_.
   std::condition_variable reap_{};
-  std::int64_t note_ = 0;
-  std::vector<neighbour> peers_{};
-  std::vector<rank_id> lost_{};
-  std::optional<first_loss> when_lost_{};
-  std::deque<std::unique_ptr<in_flight>> outgoing_{};
-  std::vector<std::unique_ptr<in_flight>> unfinished_{};  // after a loss
+  std::deque<std::unique_ptr<detail::in_flight>> outgoing_{};
+  std::vector<std::unique_ptr<detail::in_flight>> unfinished_{};  // after a loss
   unbound* waiting_ = nullptr;
   unbound* sending_ = nullptr;
-  bool flushing_ = false, leaving_ = false, goodbye_said_ = false, over_ = false;
-  bool called_off_ = false;  // somebody else has lost a peer
+  bool flushing_ = false;
 
-  std::vector<std::thread> threads_{};
+  std::unique_ptr<detail::heartbeats> beats_{};
   std::thread reaper_{};
 };
 static_assert(transport<gloo_mesh>);

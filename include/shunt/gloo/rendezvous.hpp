@@ -1,6 +1,6 @@
 #pragma once
-/// How the members of an epoch come together: all sign in to the shared directory, connect to each
-/// other over TCP, and say whether they could; nobody starts before everybody is connected.
+/// The rendezvous of the members of an epoch. All sign in to the shared directory, connect to each
+/// other over TCP, and report success or failure there. No member starts before all are connected.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -19,15 +19,15 @@
 #include <gloo/transport/tcp/device.h>
 
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/addresses.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/connections.hpp"
 
 namespace shunt::detail {
 
-/// A connected mesh, whose ranks are places among the members. `lost()` says who is known to be
-/// lost from the epoch before, where anybody knows (`witnessed`): nobody waits for them. Throws
-/// no_mesh.
+/// Connects the members of an epoch. `lost()` returns the ranks that the mesh of the previous epoch
+/// knows to be lost, if there is one (`witnessed`): no member waits for them.
+/// Returns the connections; a rank's index is its place among the members.
+/// Throws no_mesh.
 template <class Lost>
 [[nodiscard]] std::unique_ptr<connections> meet(gloo_config const& config, std::int32_t epoch,
                                                 std::vector<rank_id> const& members, rank_id self,
@@ -46,12 +46,12 @@ template <class Lost>
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
   };
 
-  /// Waits until all members meet a condition; those that don't, after a time or because they are
-  /// lost, are absent.
+  // Waits until all members meet a condition. Members that do not within `patience`, or are lost,
+  // are absent.
   auto const wait_for = [&](auto const& condition, std::string const& what) {
     auto const until = clock::now() + config.patience;
     for (auto missing = members;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
-      auto const gone = lost();  // before looking: who has signed in may have left the old mesh
+      auto const gone = lost();  // first: a rank that has signed in may leave the old mesh
       std::erase_if(missing, condition);
       if (missing.empty()) return;
       bool const in_vain =
@@ -67,11 +67,10 @@ template <class Lost>
     }
   };
 
-  /// Why that isn't possible; empty: connected.
+  // Returns why that is not possible; empty: connected.
   std::unique_ptr<connections> connected;
   auto const connect = [&]() -> std::string {
-    // once all have come connecting takes milliseconds, and where it fails though all are there
-    // they try again in the next epoch
+    // Once all have come, connecting takes milliseconds. A failure is retried in the next epoch.
     auto const patience =
         witnessed ? std::min(config.patience, config.silence / 4) : config.patience;
     if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0)
@@ -99,7 +98,7 @@ template <class Lost>
 
   try {
     files::create_directories(config.directory);
-    if (!files::create_directory(sign(self, "rank")))  // atomic: whoever makes it is the one
+    if (!files::create_directory(sign(self, "rank")))  // atomic: one process makes it
       throw no_mesh(config.directory + ": rank " + std::to_string(self.value()) +
                     " is there already, in " + prefix +
                     "; is the directory left over from another run?");
