@@ -67,12 +67,13 @@ concept loss_timing_session = session<S> && requires(S const& s) {
   return {std::shared_ptr<void const>{}, &p};
 }
 
-/// Runs one program in a session of its own. The `run` of every executor is this function.
+/// Runs one program in a session of its own, as iteration 0. The `run` of every executor is this
+/// function.
 /// Returns the outcome of the session.
 /// Throws what `open`, `submit` and `wait` throw.
 template <class Executor, class Work>
 outcome run_once(Executor const& executor, program const& p, Work& w) {
-  auto session = executor.open(w);
+  auto session = executor.open(w, std::int64_t{0});
   session.submit(borrowed(p));
   return session.wait();
 }

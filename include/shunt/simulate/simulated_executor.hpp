@@ -291,9 +291,9 @@ class simulated_session {
       return {};
     }
     if constexpr (real) effects_.local(own, r, what, first_iteration_ + ranks_[r.index()].programs);
-    return finish(r, number,
-                  e.time + (what.code == opcode::compute ? config_.cost.compute(r, what.op) : 0),
-                  run);
+    ticks takes = 0;
+    if (what.code == opcode::compute) takes = config_.cost.compute(r, what.op);
+    return finish(r, number, e.time + takes, run);
   }
 
   [[nodiscard]] bool allows(rank_program const& own, rank_id r, instruction const& i) const {
