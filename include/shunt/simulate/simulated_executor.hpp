@@ -20,6 +20,7 @@
 #include "shunt/simulate/event_queue.hpp"
 #include "shunt/simulate/lanes.hpp"
 #include "shunt/simulate/links.hpp"
+#include "shunt/simulate/virtual_run.hpp"
 
 namespace shunt {
 
@@ -82,8 +83,8 @@ class simulated_session {
       submitted_.require_same_ranks(q);
       auto const known = std::find_if(runs_.begin(), runs_.end(),
                                       [&](auto const& r) { return r.made_of->what == p; });
-      runs_.push_back(
-          {known != runs_.end() ? known->made_of : std::make_shared<prepared const>(p)});
+      runs_.push_back({known != runs_.end() ? known->made_of
+                                            : std::make_shared<detail::prepared_program const>(p)});
     });
     ranks_.resize(runs_.front().made_of->what->ranks.size());
     if (runs_.back().made_of->order.share_links()) able_.order_by_time();
@@ -120,62 +121,18 @@ class simulated_session {
     for (auto const& run : runs_) events += run.start.size();
     all.timeline.events.reserve(events);
     for (rank_id const r : ids<rank_id>(ranks_.size())) {
-      all.done.push_back(report(r, all.timeline.events));
-      if (ranks_[r.index()].silent) all.lost.push_back(r);
+      auto const& s = ranks_[r.index()];
+      all.done.push_back(detail::report(r, s, runs_, stop_at_, all.timeline.events));
+      if (s.silent) all.lost.push_back(r);
     }
     return all;
   }
 
  private:
-  static constexpr ticks not_yet = -1;
-  static constexpr ticks left_out = -2;  // as an end: the condition left the instruction out
+  static constexpr ticks not_yet = detail::virtual_run::not_yet;
   static constexpr bool real = !std::same_as<Work, no_work>;
 
-  /// A program, prepared once for all its submissions.
-  struct prepared {
-    explicit prepared(std::shared_ptr<program const> p)
-        : what(std::move(p)), d(find_dependencies(*what)), order(*what) {}
-    std::shared_ptr<program const> what;
-    dependencies d;
-    lanes order;
-  };
-
-  /// One submission. The tables are made when its first rank begins.
-  struct instance {
-    std::shared_ptr<prepared const> made_of{};
-    // By number. The end of a receive that has not started is the arrival of its message.
-    std::vector<ticks> start{}, end{};
-    // By number, where a rank has several lanes: how many ends an instruction still waits for, and
-    // the latest of them so far.
-    std::vector<std::int32_t> waits{};
-    std::vector<ticks> ready{};
-    std::vector<std::int32_t> missing{};  // by collective: members that have not arrived
-    std::vector<typename detail::all_ranks<Work>::message> messages{};  // by number of the receive
-    std::int32_t ranks_done = 0;
-    ticks ended_at = 0;
-    bool begun = false;
-
-    void begin() {
-      begun = true;
-      auto const n = made_of->d.partner.size();
-      start.assign(n, not_yet);
-      end.assign(n, not_yet);
-      waits = made_of->order.waits();
-      ready.assign(waits.size(), 0);
-      for (auto const& m : made_of->d.meetings) missing.push_back(m.members.count);
-      if constexpr (real) messages.resize(n);
-    }
-  };
-
-  struct rank_state {
-    std::int32_t programs = 0;   // completed
-    std::int32_t remaining = 0;  // instructions of the current one that have not ended
-    ticks free_at = 0;           // the latest end so far
-    std::int32_t strike = -1;    // instruction of the current program before which it fails
-    bool silent = false;
-    ticks silent_at = 0;
-  };
-
+  using instance = detail::virtual_run;
   using entry = detail::ready_rank;
 
   [[nodiscard]] rank_program const& list_of(rank_id r) const {
@@ -241,7 +198,7 @@ class simulated_session {
     auto& s = ranks_[r.index()];
     auto& run = runs_[static_cast<std::size_t>(s.programs)];
     program const& p = *run.made_of->what;
-    if (!run.begun) run.begin();
+    if (!run.begun) run.begin(real);
     if constexpr (real) effects_.bind(p, r);
     s.free_at = now;
     s.remaining = length(r);
@@ -272,7 +229,7 @@ class simulated_session {
 
     if (!allows(own, r, what)) {
       auto const next = finish(r, number, e.time, run);
-      run.end[static_cast<std::size_t>(number)] = left_out;
+      run.end[static_cast<std::size_t>(number)] = detail::virtual_run::left_out;
       return next;
     }
     if (what.code == opcode::send) return send(e, run, own, what, partner);
@@ -379,6 +336,11 @@ class simulated_session {
         std::min(stop_at_, std::max(since, ranks_[silent.index()].silent_at + config_.timeout));
   }
 
+  [[nodiscard]] std::vector<rank_id> missing_in(instance const& run,
+                                                dependencies::meeting const& m) const {
+    return any_silent_ ? run.missing_members(m) : std::vector<rank_id>{};
+  }
+
   void fall_silent(rank_id r, ticks now) {
     ranks_[r.index()].silent = any_silent_ = true;
     ranks_[r.index()].silent_at = now;
@@ -401,59 +363,12 @@ class simulated_session {
     }
   }
 
-  [[nodiscard]] std::vector<rank_id> missing_in(instance const& run,
-                                                dependencies::meeting const& m) const {
-    std::vector<rank_id> missing;
-    if (!any_silent_) return missing;
-    auto const& group = run.made_of->what->groups[m.group];
-    auto const numbers = run.made_of->d.members_of(m);
-    for (std::size_t k = 0; k < group.size(); ++k)
-      if (numbers[k] == dependencies::none ||
-          run.start[static_cast<std::size_t>(numbers[k])] == not_yet)
-        missing.push_back(group[k]);
-    return missing;
-  }
-
-  /// Appends a rank's events. Instructions that still waited when all stopped have not happened.
-  /// Returns how far the rank came.
-  progress report(rank_id r, std::vector<event>& events) const {
-    auto const& s = ranks_[r.index()];
-    ticks const limit = s.silent ? std::min(s.silent_at, stop_at_) : stop_at_;
-    progress done{s.programs, 0};
-    for (std::int32_t n = 0; n <= s.programs && n < static_cast<std::int32_t>(runs_.size()); ++n) {
-      auto const& run = runs_[static_cast<std::size_t>(n)];
-      if (!run.begun) break;
-      auto const& list = run.made_of->what->ranks[r].instructions;
-      auto const begin = static_cast<std::ptrdiff_t>(events.size());
-      for (std::int32_t i = 0; i < static_cast<std::int32_t>(list.size()); ++i) {
-        auto const& what = list[static_cast<std::size_t>(i)];
-        auto const number = static_cast<std::size_t>(run.made_of->d.number({r, i}));
-        if (run.end[number] == left_out) {
-          if (n == s.programs && i == done.instructions && run.start[number] <= limit)
-            ++done.instructions;
-          continue;
-        }
-        bool const waits = what.code == opcode::receive || is_collective(what.code);
-        if (run.start[number] == not_yet || run.end[number] == not_yet ||
-            (waits && run.end[number] > limit))
-          continue;
-        events.push_back({r, n, i, what.code, what.op, run.start[number], run.end[number]});
-        if (n == s.programs && i == done.instructions) ++done.instructions;
-      }
-      if (run.made_of->order.several(r))
-        std::sort(events.begin() + begin, events.end(), [](event const& a, event const& b) {
-          return std::pair(a.start, a.instruction) < std::pair(b.start, b.instruction);
-        });
-    }
-    return done;
-  }
-
   simulated<Cost> config_;
   std::int64_t first_iteration_;
   detail::all_ranks<Work> effects_;
 
   std::vector<instance> runs_{};
-  std::vector<rank_state> ranks_{};
+  std::vector<detail::virtual_rank> ranks_{};
   detail::submissions submitted_{};
   detail::event_queue able_{real || !config_.faults.empty()};
   detail::links links_{};

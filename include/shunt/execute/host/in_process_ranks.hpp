@@ -15,6 +15,10 @@
 
 namespace shunt::detail {
 
+/// A message in flight between ranks of one thread: a list of one element, so that it can be moved
+/// between lists without an allocation.
+using buffered_message = std::list<std::vector<std::byte>>;
+
 /// The effects of instructions when one thread runs all ranks. Messages wait in buffers that are
 /// reused, collectives work on the members' memory directly. Arithmetic and order are those of
 /// collectives over a transport, so the bits are the same. The caller keeps dependencies.
@@ -41,7 +45,7 @@ class all_ranks {
     memory_[r.index()].run(own, i, iteration);
   }
 
-  using message = std::list<std::vector<std::byte>>;  ///< holds one element while in flight
+  using message = buffered_message;
 
   /// Returns the message of a send.
   [[nodiscard]] message send(rank_program const& own, rank_id r, instruction const& i) {
