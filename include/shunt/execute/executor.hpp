@@ -1,6 +1,6 @@
 #pragma once
-/// The concepts of an executor and its sessions. See docs/engines.md and
-/// docs/writing-an-executor.md.
+/// The concepts of an executor and its sessions.
+/// See docs/engines.md and docs/writing-an-executor.md.
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -38,8 +38,8 @@ concept session = requires(S& s, std::shared_ptr<program const> const& p) {
 /// A session that reports progress before its end, as `run_through_losses` needs it.
 /// `wait_until(n)` waits until all ranks have completed the first n programs and returns true; it
 /// returns false where a rank is lost or fails before that. `completed_at(n)` returns when all
-/// ranks had completed the n-th program (from 1), on the timeline's clock. Requires that
-/// `wait_until` has returned true for n or more.
+/// ranks had completed the n-th program (from 1), on the timeline's clock.
+/// Requires that `wait_until` has returned true for n or more.
 ///
 /// Threads: as for `session`. `wait_until` may be called again after it returned false.
 template <class S>
@@ -62,7 +62,8 @@ concept loss_timing_session = session<S> && requires(S const& s) {
   { s.times_of_loss() } -> std::same_as<loss_times>;
 };
 
-/// Returns a non-owning handle on a program. Requires that the program outlives the handle.
+/// Returns a non-owning handle on a program.
+/// Requires that the program outlives the handle.
 [[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) {
   return {std::shared_ptr<void const>{}, &p};
 }

@@ -56,7 +56,8 @@ class rank_memory {
     }
   }
 
-  /// Copies bytes. Requires equal sizes and no overlap.
+  /// Copies bytes.
+  /// Requires equal sizes and no overlap.
   static void copy(std::span<std::byte const> source, std::span<std::byte> target) {
     if (!source.empty()) std::memcpy(target.data(), source.data(), source.size());
   }

@@ -195,8 +195,8 @@ class process_session {
     return all;
   }
 
-  /// Returns the times of the loss that ended the session, as this process measured them. Requires
-  /// that `wait` has returned.
+  /// Returns the times of the loss that ended the session, as this process measured them.
+  /// Requires that `wait` has returned.
   [[nodiscard]] loss_times times_of_loss() const { return times_; }
 
  private:

@@ -1,7 +1,8 @@
 #pragma once
 /// Failure detection of one member of a mesh: it sends heartbeats to its peers and listens to
 /// theirs. A peer is lost where its connection closes or its heartbeats stop. One thread a peer
-/// listens, one thread sends. See docs/engines.md.
+/// listens, one thread sends.
+/// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -83,15 +84,18 @@ class heartbeats {
   /// Returns whether a peer is lost, to this rank or another, or this rank has left.
   /// Requires mutex().
   [[nodiscard]] bool stopped() const { return !lost_.empty() || called_off_ || over_; }
-  /// Returns whether this rank has left. Requires mutex().
+  /// Returns whether this rank has left.
+  /// Requires mutex().
   [[nodiscard]] bool over() const { return over_; }
   /// Throws peer_lost, naming the peer that was lost first; run_aborted where only other members
-  /// have lost one, or this rank has left. Requires mutex().
+  /// have lost one, or this rank has left.
+  /// Requires mutex().
   void throw_if_stopped() const {
     if (!lost_.empty()) throw peer_lost(lost_.front());
     if (called_off_ || over_) throw run_aborted();
   }
-  /// Notes a sign of life of a peer. Requires mutex().
+  /// Notes a sign of life of a peer.
+  /// Requires mutex().
   void heard(std::size_t peer) { peers_[peer].heard = clock::now(); }
 
   /// Takes a peer for lost. After `say_goodbye` has begun, the end of a peer is no loss, even if
@@ -117,7 +121,8 @@ class heartbeats {
     }
     changed_.notify_all();
   }
-  /// From now on the end of a peer is no loss. Requires mutex().
+  /// From now on the end of a peer is no loss.
+  /// Requires mutex().
   void begin_goodbye() { leaving_ = true; }
   /// Announces the end and waits until every peer has announced its own or is lost.
   void say_goodbye() {
@@ -188,8 +193,10 @@ class heartbeats {
     unbound* heart = nullptr;
   };
 
-  /// Aborts pending Gloo waits that cannot complete. Requires mutex(). `rest` repeats it, since
-  /// Gloo drops an abort that comes just before its wait. Returns whether any is pending.
+  /// Aborts pending Gloo waits that cannot complete. `rest` repeats it, since Gloo drops an abort
+  /// that comes just before its wait.
+  /// Returns whether any is pending.
+  /// Requires mutex().
   bool end_waits() {
     bool any = false;
     for (auto& p : peers_)
@@ -200,7 +207,8 @@ class heartbeats {
     if (stopped() && end_message_waits_()) any = true;
     return any;
   }
-  /// Waits until a time, or until this rank has left or `other()` is true. Requires mutex().
+  /// Waits until a time, or until this rank has left or `other()` is true.
+  /// Requires mutex().
   template <class Other>
   void rest(std::unique_lock<std::mutex>& lock, clock::time_point until, Other const& other) {
     constexpr std::chrono::milliseconds soon{5};

@@ -5,7 +5,8 @@
 /// When every member has signed in or is lost to one that has, the lowest of them decides: the
 /// members that have signed in survive. The decision is one file, made by an atomic link, so there
 /// is never a second one. There is no time-out: the mesh of the old epoch stays up and detects
-/// failures. See docs/engines.md.
+/// failures.
+/// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <concepts>

@@ -5,7 +5,8 @@
 /// A peer whose connection closes (a crash, a kill) is lost at once; a peer without a heartbeat for
 /// `silence` (stopped, or cut off) is lost then. No wait hangs. After a loss the mesh is of no more
 /// use. Survivors agree on the members of the next epoch (membership.hpp) and make its mesh; the
-/// old mesh stays up meanwhile and detects further losses. See docs/engines.md.
+/// old mesh stays up meanwhile and detects further losses.
+/// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -190,7 +191,8 @@ class gloo_mesh {
                                     members_.begin());
   }
 
-  /// Waits until all sent messages have left, or the mesh has stopped. Requires the lock.
+  /// Waits until all sent messages have left, or the mesh has stopped.
+  /// Requires the lock.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     reap_.notify_one();
@@ -198,8 +200,9 @@ class gloo_mesh {
                            [&] { return (outgoing_.empty() && !sending_) || beats_->stopped(); });
   }
 
-  /// Aborts this rank's pending waits on messages. Requires the lock.
+  /// Aborts this rank's pending waits on messages.
   /// Returns whether there are any.
+  /// Requires the lock.
   bool end_waits() {
     if (waiting_) waiting_->abortWaitRecv();
     if (sending_) sending_->abortWaitSend();

@@ -32,7 +32,8 @@ class event_queue {
   }
 
   [[nodiscard]] bool empty() const { return ready_.empty(); }
-  /// Returns the next one. Requires that the queue is not empty.
+  /// Returns the next one.
+  /// Requires that the queue is not empty.
   [[nodiscard]] ready_rank const& front() const { return ready_.front(); }
   /// Returns all of them, in no particular order.
   [[nodiscard]] std::vector<ready_rank> const& all() const { return ready_; }
@@ -41,7 +42,8 @@ class event_queue {
     ready_.push_back(e);
     if (by_time_) std::push_heap(ready_.begin(), ready_.end(), later);
   }
-  /// Removes the next one. Requires that the queue is not empty.
+  /// Removes the next one.
+  /// Requires that the queue is not empty.
   ready_rank pop() {
     if (by_time_) std::pop_heap(ready_.begin(), ready_.end(), later);
     ready_rank const e = ready_.back();

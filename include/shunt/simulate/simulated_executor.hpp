@@ -35,9 +35,10 @@ class simulated_session;
 /// receive ends when its message has arrived. A collective ends for all members at once, its cost
 /// after the arrival of the last one. copy, add, fill and instructions that their condition leaves
 /// out take no time. A rank's next program begins when its list has ended. At equal times the
-/// lowest rank goes first. Complexity: O((n + e) log L) for n instructions, e entries in `after`
-/// and L lanes in all; O(n + e) without work, failures and lanes that share a link, where times do
-/// not depend on the order in which they are computed.
+/// lowest rank goes first.
+/// Complexity: O((n + e) log L) for n instructions, e entries in `after` and L lanes in all; O(n +
+/// e) without work, failures and lanes that share a link, where times do not depend on the order in
+/// which they are computed.
 template <cost_model Cost>
 struct simulated {
   Cost cost;

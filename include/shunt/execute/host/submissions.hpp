@@ -198,8 +198,8 @@ class shared_submissions {
     submitted_.notify_all();
   }
 
-  /// The programs and their completions. Requires that no other thread uses this object, except
-  /// from within `append`.
+  /// The programs and their completions.
+  /// Requires that no other thread uses this object, except from within `append`.
   [[nodiscard]] submissions const& list() const { return list_; }
 
  private:

@@ -44,8 +44,9 @@ struct recovery {
   /// iteration is to run whole. Without this function it always runs whole. Called after every loss
   /// in the middle of an iteration, after `plan`. All processes must get the same answer. The
   /// work's buffers are as the interrupted program left them, except for what `restore` has put
-  /// back. Requires that the instructions which a rank ran are known: from its completed part of
-  /// the list, or beyond that from the timeline's events.
+  /// back.
+  /// Requires that the instructions which a rank ran are known: from its completed part of the
+  /// list, or beyond that from the timeline's events.
   std::function<std::optional<salvaged>(std::span<rank_id const>, interrupted_iteration const&)>
       salvage{};
 };

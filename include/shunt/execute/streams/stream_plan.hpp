@@ -3,7 +3,8 @@
 ///
 /// Commands stand in the order of `serial_order`: a wait for an event that was not recorded yet
 /// would be a no-op. A dependency becomes an event unless the stream knows it already (vector
-/// clocks). Messages pass through places of their own, so sends are buffered. See docs/engines.md.
+/// clocks). Messages pass through places of their own, so sends are buffered.
+/// See docs/engines.md.
 #include <algorithm>
 #include <array>
 #include <cstddef>

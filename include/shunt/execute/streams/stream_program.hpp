@@ -232,7 +232,8 @@ class bound_streams {
 
 /// Checks the words that a run has written; `words` is a copy on the host.
 /// Throws invalid_program where two conditions that must agree differ, or a count of an exchange
-/// was beyond its part. Complexity: O(instructions + parts of exchanges).
+/// was beyond its part.
+/// Complexity: O(instructions + parts of exchanges).
 inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan,
                         std::span<std::int64_t const> words) {
   auto const allowed = [&](std::int32_t number) {
