@@ -8,12 +8,10 @@
 /// this process. A member that does not come within `patience` is lost; no wait hangs. See
 /// docs/engines.md.
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +26,7 @@
 #include "shunt/execute/host/rank_interpreter.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/host/submissions.hpp"
+#include "shunt/gloo/epoch.hpp"
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
@@ -92,16 +91,6 @@ class gloo_processes {
   template <work Work>
   friend class process_session;
 
-  struct life {
-    std::int32_t epoch = 0;
-    std::vector<rank_id> members{};
-    // Mesh of the last epoch: detects failures until the next epoch has begun.
-    std::shared_ptr<gloo_mesh> before{};
-    bool whole = false;          // all agree that it also serves the next epoch of the same members
-    std::int64_t completed = 0;  // programs that all have completed over it
-    bool first = true;           // the members have not met yet
-  };
-
   static void killed() { std::raise(SIGKILL); }
   static std::vector<rank_id> everyone(std::int32_t ranks) {
     std::vector<rank_id> all;
@@ -115,7 +104,7 @@ class gloo_processes {
         ranks_(ranks),
         faults_(std::move(faults)),
         strike_(std::move(strike)),
-        life_(std::make_shared<life>()) {
+        life_(std::make_shared<detail::epoch_state>()) {
     life_->members = std::move(members);
     life_->epoch = epoch;
     life_->first = epoch == 0;
@@ -126,7 +115,7 @@ class gloo_processes {
   std::int32_t ranks_;
   std::vector<fault> faults_;  // injected, for tests
   end_of_process strike_;
-  std::shared_ptr<life> life_;
+  std::shared_ptr<detail::epoch_state> life_;
 };
 
 /// Iterations of this process's rank, on a thread of its own. `submit` may be called from any
@@ -135,8 +124,9 @@ template <work Work>
 class process_session {
  public:
   process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration)
-      : of_(of), first_iteration_(first_iteration) {
-    if (!meet()) return;
+      : of_(of), epoch_(of.config_, of.self_, of.life_) {
+    if (!epoch_.meet()) return;
+    net_ = epoch_.mesh();
     loop_.emplace(*net_, w, first_iteration, clock_);
     runner_ = std::thread([this] { live(); });
   }
@@ -166,9 +156,9 @@ class process_session {
   /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     submitted_.require_submitted(programs);
-    if (!net_ || !net_->told_by_all(before_ + programs)) return false;
+    if (!net_ || !net_->told_by_all(epoch_.before() + programs)) return false;
     submitted_.all_completed(programs, clock_.now());
-    of_.life_->before.reset();  // all members are here
+    epoch_.all_are_here();
     return true;
   }
   /// Returns when this process knew that all had completed the n-th program (from 1).
@@ -184,106 +174,22 @@ class process_session {
     if (runner_.joinable()) runner_.join();
     waited_ = true;
     if (failure_) std::rethrow_exception(failure_);
-    if (net_) settle(loop_->log().done());
+    if (net_) epoch_.settle(loop_->log().done());
 
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
-    for (survivor const& s : left_) all.done[s.rank] = farewell::of(s.note).done;
-    all.lost = lost_;
+    for (survivor const& s : epoch_.left()) all.done[s.rank] = detail::farewell::of(s.note).done;
+    all.lost = epoch_.lost();
     if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, submitted_.list().programs());
     return all;
   }
 
   /// Returns the times of the loss that ended the session, as this process measured them.
   /// Requires that `wait` has returned.
-  [[nodiscard]] loss_times times_of_loss() const { return times_; }
+  [[nodiscard]] loss_times times_of_loss() const { return epoch_.times(); }
 
  private:
-  using clock = gloo_mesh::clock;
-
-  /// The number with which a member signs in to the end of an epoch: its progress, and whether its
-  /// mesh is whole.
-  struct farewell {
-    progress done{};
-    bool whole = false;
-    [[nodiscard]] std::int64_t note() const {
-      return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole;
-    }
-    [[nodiscard]] static farewell of(std::int64_t note) {
-      return {{static_cast<std::int32_t>(note >> 32),
-               static_cast<std::int32_t>((note >> 1) & 0x7fffffff)},
-              (note & 1) != 0};
-    }
-  };
-
-  /// Connects to the other members, unless they are still connected.
-  /// Returns false where members are lost before that; then all survivors have agreed on it.
-  /// Throws no_mesh where no mesh can be made.
-  bool meet() {
-    constexpr int attempts = 4;
-    auto& life = *of_.life_;
-    if (life.whole && life.before && life.before->members() == life.members) {
-      net_ = life.before;
-      before_ = life.completed;
-      return true;
-    }
-    for (int n = 1;; ++n) try {
-        net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_,
-                                           life.before.get());
-        life.first = false;
-        return true;
-      } catch (no_mesh const& error) {
-        if (life.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
-        absent_ = error.absent();
-        settle({});
-        if (!lost_.empty()) return false;
-      }
-  }
-
-  /// Agrees on the survivors and their progress.
-  void settle(progress const& own) {
-    auto& life = *of_.life_;
-    auto const begun = clock::now();
-    auto const missed = [&]() -> std::vector<rank_id> {
-      if (net_) return net_->lost();
-      auto all = absent_;
-      if (clock::now() - begun > of_.config_.patience + 2 * of_.config_.silence) {
-        // No mesh detects failures: a member that has not signed in is lost.
-        all = life.members;
-        std::erase(all, of_.self_);
-      } else if (life.before) {
-        for (rank_id const r : life.before->lost())
-          if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
-      }
-      return all;
-    };
-    auto const* const witness = net_ ? net_.get() : life.before.get();
-    auto const seen = witness ? witness->when_lost() : std::nullopt;
-    auto const noticed = seen && net_ ? seen->noticed : begun;
-
-    farewell const mine{own, net_ && net_->whole()};
-    left_ = agree(of_.config_, life.epoch, life.members, of_.self_, missed, mine.note());
-    times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
-              .detect = seen ? in_ticks(noticed - seen->heard) : 0,
-              .agree = in_ticks(clock::now() - noticed)};
-    std::vector<rank_id> members;
-    for (survivor const& s : left_) members.push_back(s.rank);
-    lost_.clear();
-    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(),
-                        std::back_inserter(lost_));
-    life.whole = lost_.empty() && mine.whole &&
-                 std::all_of(left_.begin(), left_.end(),
-                             [&](survivor const& s) { return s.note == mine.note(); });
-    life.completed = before_ + own.programs;
-    life.members = std::move(members);
-    life.before = net_;  // where there is none, the previous mesh is no witness any more
-    ++life.epoch;
-  }
-  [[nodiscard]] static ticks in_ticks(clock::duration d) {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
-  }
-
   /// Thread body: runs programs until the session closes, a peer fails or the work throws.
   void live() {
     auto const done = [&] { return loop_->log().done().programs; };
@@ -293,7 +199,7 @@ class process_session {
         loop_->run(*p, [&](std::int32_t i) {
           if (i == strike) of_.strike_();
         });
-        net_->tell(before_ + done());
+        net_->tell(epoch_.before() + done());
       }
     } catch (peer_lost const&) {
     } catch (run_aborted const&) {
@@ -304,18 +210,12 @@ class process_session {
   }
 
   gloo_processes const of_;
-  std::int64_t const first_iteration_;
   stopwatch const clock_{};
+  detail::process_epoch epoch_;
   std::shared_ptr<gloo_mesh> net_{};
-  std::int64_t before_ = 0;        // programs completed over net_ before this session
-  std::vector<rank_id> absent_{};  // from the rendezvous, where it failed
   std::optional<rank_loop<gloo_mesh, Work>> loop_{};
   std::exception_ptr failure_{};
   bool waited_ = false;
-  std::vector<survivor> left_{};  // as agreed
-  std::vector<rank_id> lost_{};
-  loss_times times_{};
-
   detail::shared_submissions submitted_{};
   std::thread runner_{};
 };

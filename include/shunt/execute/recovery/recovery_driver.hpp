@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,6 +13,7 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/recovery/recovery_report.hpp"
+#include "shunt/execute/recovery/survivors.hpp"
 #include "shunt/program/interrupted.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
@@ -33,7 +33,7 @@ class recovery_driver {
         completed_(completed),
         transfer_(transfer) {
     report_.end = config.first;
-    add_dead(config.dead);
+    add_dead(report_.dead, config.dead);
     tried_.assign(config.joins.size(), false);
   }
 
@@ -102,7 +102,7 @@ class recovery_driver {
     loss l{.iteration = report_.end, .ranks = result.lost};
     note_times(l, session, result, 0);
     report_.losses.push_back(std::move(l));
-    add_dead(result.lost);
+    add_dead(report_.dead, result.lost);
     return result;
   }
   /// Returns whether the last program that ran alone lost no rank and was completed by all ranks
@@ -196,15 +196,16 @@ class recovery_driver {
     outcome const& result = report_.sessions.back().result;
     auto const first = report_.sessions.back().first;
     auto const dead_before = report_.dead;
-    add_dead(result.lost);
+    add_dead(report_.dead, result.lost);
     l.agree += clock.now();
 
-    auto const back_to = fewest_programs(result);
+    auto const back_to = fewest_programs(result, report_.dead, *current_);
     while (report_.end < first + back_to)
       announce(dead_before, last_end(result, report_.end - first), std::nullopt);
     l.iteration = report_.end;
-    for (rank_id const r : survivors(result)) {
-      auto const steps = steps_to_undo(r, result.done[r], back_to);
+    for (rank_id const r : survivors(result, report_.dead)) {
+      auto const steps =
+          steps_to_undo(*program_of(result.done[r].programs), r, result.done[r], back_to);
       if (steps > 1)
         throw invalid_program("rank " + std::to_string(r.value()) + " would have to undo " +
                               std::to_string(steps) + " steps to go back to iteration " +
@@ -218,7 +219,7 @@ class recovery_driver {
 
     if (report_.end < config_.end) {
       auto const agreed = clock.now();
-      for (rank_id const r : survivors(result)) work_.restore(r, report_.end);
+      for (rank_id const r : survivors(result, report_.dead)) work_.restore(r, report_.end);
       l.restore = clock.now() - agreed;
       replan();
       if (current_ && config_.salvage && report_.end < stop) salvage_what_ran(back_to, l);
@@ -231,87 +232,17 @@ class recovery_driver {
   /// Asks for the rest of the n-th program of the session.
   void salvage_what_ran(std::int32_t n, loss& l) {
     auto const now = program_of(n), next = program_of(n + 1);
+    auto const ran = [&](program const& p, std::int32_t k) {
+      return what_ran(report_.sessions.back().result, report_.dead, p, k);
+    };
     bool const rest = now == report_.sessions.back().rest;
-    auto left = config_.salvage(
-        std::span<rank_id const>(report_.dead),
-        interrupted_iteration{*now, *next, rest, what_ran(*now, n), what_ran(*next, n + 1)});
+    auto left =
+        config_.salvage(std::span<rank_id const>(report_.dead),
+                        interrupted_iteration{*now, *next, rest, ran(*now, n), ran(*next, n + 1)});
     if (!left) return;
     rest_ = std::make_shared<program const>(std::move(left->rest));
     l.kept = left->kept;
     l.in_all = left->in_all;
-  }
-  /// Returns which instructions of the n-th program the survivors have run, in list order and,
-  /// where the timeline has more events, lane by lane.
-  [[nodiscard]] indexed<rank_id, std::vector<bool>> what_ran(program const& p,
-                                                             std::int32_t n) const {
-    outcome const& result = report_.sessions.back().result;
-    indexed<rank_id, std::vector<bool>> ran(p.ranks.size());
-    for (rank_id const r : survivors(result)) {
-      auto const& done = result.done[r];
-      auto const length = p.ranks[r].instructions.size();
-      auto const prefix = done.programs > n    ? length
-                          : done.programs == n ? static_cast<std::size_t>(done.instructions)
-                                               : 0;
-      ran[r].assign(length, false);
-      std::fill_n(ran[r].begin(), prefix, true);
-    }
-    for (event const& e : result.timeline.events)
-      if (e.iteration == n && !ran[e.rank].empty())
-        ran[e.rank][static_cast<std::size_t>(e.instruction)] = true;
-    return ran;
-  }
-
-  [[nodiscard]] std::vector<rank_id> survivors(outcome const& result) const {
-    std::vector<rank_id> live;
-    for (rank_id const r : ids<rank_id>(result.done.size()))
-      if (!std::binary_search(report_.dead.begin(), report_.dead.end(), r)) live.push_back(r);
-    return live;
-  }
-
-  /// Returns the fewest programs that a survivor has completed. A rank whose list is empty does not
-  /// count: it may be dead unnoticed, where `plan` itself ran programs and lost it.
-  [[nodiscard]] std::int32_t fewest_programs(outcome const& result) const {
-    auto fewest = std::numeric_limits<std::int32_t>::max();
-    for (rank_id const r : survivors(result))
-      if (!current_->ranks[r].instructions.empty())
-        fewest = std::min(fewest, result.done[r].programs);
-    return fewest == std::numeric_limits<std::int32_t>::max() ? 0 : fewest;
-  }
-
-  /// Returns the whole programs that a rank is ahead of the slowest, and one more where it has
-  /// stepped in the program in which it was stopped.
-  [[nodiscard]] std::int32_t steps_to_undo(rank_id r, progress const& done,
-                                           std::int32_t back_to) const {
-    auto const& list = program_of(done.programs)->ranks[r].instructions;
-    bool const stepped =
-        std::any_of(list.begin(), list.begin() + done.instructions, [](instruction const& i) {
-          return i.code == opcode::compute && i.op.kind == op_kind::step;
-        });
-    return list.empty() ? 0 : done.programs - back_to + stepped;
-  }
-
-  /// Returns the latest end of an instruction of a lost rank.
-  [[nodiscard]] static ticks silent_since(outcome const& result) {
-    ticks last = 0;
-    for (event const& e : result.timeline.events)
-      if (std::binary_search(result.lost.begin(), result.lost.end(), e.rank))
-        last = std::max(last, e.end);
-    return last;
-  }
-
-  /// Returns when the survivors had ended a program of the session.
-  [[nodiscard]] static ticks last_end(outcome const& result, std::int64_t program) {
-    ticks last = 0;
-    for (event const& e : result.timeline.events)
-      if (e.iteration == program) last = std::max(last, e.end);
-    return last;
-  }
-
-  void add_dead(std::vector<rank_id> const& more) {
-    auto& dead = report_.dead;
-    dead.insert(dead.end(), more.begin(), more.end());
-    std::sort(dead.begin(), dead.end());
-    dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
   }
 
   Executor const& executor_;
