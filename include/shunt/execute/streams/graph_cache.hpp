@@ -1,14 +1,11 @@
 #pragma once
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "shunt/execute/stream_system.hpp"
-#include "shunt/execute/streams/stream_program.hpp"
-#include "shunt/program/program.hpp"
+#include "shunt/execute/streams/recent_programs.hpp"
 
 namespace shunt {
 
@@ -19,15 +16,6 @@ struct graph_counts {
 };
 
 namespace detail {
-
-/// A program that was bound once, and how often it ran.
-template <stream_system System>
-struct runnable {
-  explicit runnable(std::shared_ptr<program const> p) : bound(std::move(p)) {}
-  bound_streams<System> bound;
-  std::vector<typename System::event> stamps{};  // of a graph, which has its own
-  std::int32_t runs = 0, harvested = 0;
-};
 
 /// The graphs that a session keeps.
 template <class System>

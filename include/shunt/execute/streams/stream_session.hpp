@@ -22,6 +22,9 @@
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/execute/stream_work.hpp"
 #include "shunt/execute/streams/graph_cache.hpp"
+#include "shunt/execute/streams/recent_programs.hpp"
+#include "shunt/execute/streams/stream_log.hpp"
+#include "shunt/execute/streams/stream_pool.hpp"
 #include "shunt/execute/streams/stream_program.hpp"
 #include "shunt/execute/work.hpp"
 
@@ -186,7 +189,7 @@ class stream_session {
     if (n == 0) open_ranks(p.ranks.size());
     [[maybe_unused]] auto const range = system_.range("program " + std::to_string(n));
     instance run;
-    run.of = known(latest);
+    run.of = known_.ready(latest);
     for (auto const& list : p.ranks)
       run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
     bool whole = true;
@@ -206,8 +209,8 @@ class stream_session {
     run.of->bound.bind(system_, work_);
     for (auto const& l : run.of->bound.plan().streams) (void)stream_of(l);
     if (auto const words = run.of->bound.words(); !words.empty())
-      run.words.emplace(take_words(words.size()));
-    run.base.emplace(take_event());
+      run.words.emplace(pool_.take_words(words.size()));
+    run.base.emplace(pool_.take_event());
     system_.record(*run.base, *clock_);
     instances_.push_back(std::move(run));
     if constexpr (Graphs)
@@ -248,38 +251,10 @@ class stream_session {
     return at->second;
   }
 
-  event_type take_event() {
-    if (unused_.empty()) return system_.make_timed_event();
-    event_type e = std::move(unused_.back());
-    unused_.pop_back();
-    return e;
-  }
-
-  /// Returns a program ready to run: one of the last eight, or planned now.
-  std::shared_ptr<runnable> known(std::shared_ptr<program const> const& p) {
-    constexpr std::size_t most = 8;
-    auto const at = std::find_if(known_.begin(), known_.end(),
-                                 [&](auto const& q) { return q->bound.handle() == p; });
-    if (at != known_.end()) return *at;
-    if (known_.size() == most) known_.pop_front();
-    known_.push_back(std::make_shared<runnable>(p));
-    return known_.back();
-  }
-
-  /// Returns host memory that a device can copy to. It is slow to make, so it is reused.
-  typename System::memory take_words(std::size_t size) {
-    auto const at = std::find_if(unused_words_.begin(), unused_words_.end(),
-                                 [&](auto& m) { return m.bytes().size() == size; });
-    if (at == unused_words_.end()) return system_.make_host_memory(size);
-    typename System::memory taken = std::move(*at);
-    unused_words_.erase(at);
-    return taken;
-  }
-
   void enqueue(instance& run) {
     if (settings_.timed)
       for (std::int32_t k = 0; k < run.of->bound.plan().stamps; ++k)
-        run.stamps.push_back(take_event());
+        run.stamps.push_back(pool_.take_event());
     target to{*this, run};
     run.of->bound.enqueue(system_, to, run.of->runs > 0);
   }
@@ -292,7 +267,7 @@ class stream_session {
                            run.words->bytes().subspan(from * word, (to - from) * word));
   }
   void end_on(instance& run, stream_ref on) {
-    run.ended.push_back(take_event());
+    run.ended.push_back(pool_.take_event());
     system_.record(run.ended.back(), on);
   }
 
@@ -318,7 +293,7 @@ class stream_session {
     auto& kept = graphs_.replaced_by(of);
     if (settings_.timed)
       while (static_cast<std::int32_t>(of->stamps.size()) < of->bound.plan().stamps)
-        of->stamps.push_back(take_event());
+        of->stamps.push_back(pool_.take_event());
     system_.begin_capture(*origin_);
     try {
       system_.record(*fork_, *origin_);
@@ -359,7 +334,9 @@ class stream_session {
     system_.finish(*run.base);
     base_at_ += last_base_ ? system_.elapsed(*last_base_, *run.base) : 0;
     auto const time = [&](event_type& e) { return base_at_ + system_.elapsed(*run.base, e); };
-    log(run, words, time);
+    std::vector<ticks> stamps;
+    for (auto& e : Graphs ? run.of->stamps : run.stamps) stamps.push_back(time(e));
+    detail::log_run(logs_, bound.plan(), run.done, run.completes, words, stamps);
     if (std::find(run.completes.begin(), run.completes.end(), false) == run.completes.end()) {
       ticks end = 0;
       for (auto& e : run.ended) end = std::max(end, time(e));
@@ -367,36 +344,11 @@ class stream_session {
     }
     ++harvested_;
     ++run.of->harvested;
-    if (last_base_) unused_.push_back(std::move(*last_base_));
+    if (last_base_) pool_.give(std::move(*last_base_));
     last_base_ = std::move(run.base);
-    if (run.words) unused_words_.push_back(std::move(*run.words));
+    if (run.words) pool_.give(std::move(*run.words));
     for (auto* const events : {&run.stamps, &run.ended})
-      for (auto& e : *events) unused_.push_back(std::move(e));
-  }
-
-  template <class Time>
-  void log(instance& run, std::span<std::int64_t const> words, Time const& time) {
-    auto const& plan = run.of->bound.plan();
-    auto& events = Graphs ? run.of->stamps : run.stamps;
-    std::vector<ticks> at;
-    for (auto& e : events) at.push_back(time(e));
-    std::size_t number = 0;
-    for (rank_id const r : ids<rank_id>(logs_.size())) {
-      auto& own = logs_[r.index()];
-      own.expect(static_cast<std::size_t>(run.done[r.index()]));
-      for (std::int32_t i = 0; i < run.done[r.index()]; ++i, ++number) {
-        auto const word = plan.word_at[number];
-        auto const& span = plan.spans[number];
-        if (word != stream_plan::none && words[static_cast<std::size_t>(word)] == 0)
-          own.instruction_left_out();
-        else if (settings_.timed)
-          own.instruction_ended(at[static_cast<std::size_t>(span.start)],
-                                at[static_cast<std::size_t>(span.end)]);
-        else
-          own.instruction_ended(0, 0);
-      }
-      if (run.completes[r.index()]) own.list_ended();
-    }
+      for (auto& e : *events) pool_.give(std::move(e));
   }
 
   System& system_;
@@ -405,7 +357,8 @@ class stream_session {
   std::int64_t first_iteration_;
 
   detail::submissions submitted_{};
-  std::deque<std::shared_ptr<runnable>> known_{};
+  detail::recent_programs<System> known_{};
+  detail::stream_pool<System> pool_{system_};
   std::vector<detail::rank_fate> fates_{};
   std::shared_ptr<failure_sink> thrown_ = std::make_shared<failure_sink>();
 
@@ -417,8 +370,6 @@ class stream_session {
   std::conditional_t<Graphs, detail::graph_cache<System>, no_graphs> graphs_{settings_.graphs};
 
   std::deque<instance> instances_{};  // submitted and not harvested
-  std::vector<event_type> unused_{};
-  std::vector<typename System::memory> unused_words_{};
   std::optional<event_type> last_base_{};
   ticks base_at_ = 0;
   std::int32_t harvested_ = 0;
