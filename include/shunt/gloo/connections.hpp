@@ -29,10 +29,10 @@ namespace shunt::detail {
 /// would wait half a minute for the address of a peer that died before it wrote one.
 class addresses : public ::gloo::rendezvous::FileStore {
  public:
-  /// Waits end after `patience`, or when `in_vain()` is true.
+  /// Waits end after `patience`, or when `should_stop()` is true.
   addresses(std::string const& directory, std::chrono::milliseconds patience,
-            std::function<bool()> in_vain)
-      : FileStore(directory), patience_(patience), in_vain_(std::move(in_vain)) {}
+            std::function<bool()> should_stop)
+      : FileStore(directory), patience_(patience), should_stop_(std::move(should_stop)) {}
 
   void wait(std::vector<std::string> const& keys) override { wait(keys, patience_); }
   /// Waits until all keys are there.
@@ -40,13 +40,13 @@ class addresses : public ::gloo::rendezvous::FileStore {
   void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
     auto const until = std::chrono::steady_clock::now() + patience_;
     for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-      if (std::chrono::steady_clock::now() > until || in_vain_())
+      if (std::chrono::steady_clock::now() > until || should_stop_())
         throw std::runtime_error("a peer left no address");
   }
 
  private:
   std::chrono::milliseconds const patience_;
-  std::function<bool()> const in_vain_;
+  std::function<bool()> const should_stop_;
 };
 
 /// Connections to all other members.
@@ -54,12 +54,12 @@ class connections {
  public:
   /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
   /// and connects to all. Gives up on a connection after five times `patience`, and on all once
-  /// `in_vain()` is true.
+  /// `should_stop()` is true.
   /// Throws what Gloo throws, or runtime_error.
-  template <class InVain>
+  template <class ShouldStop>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
               ::gloo::rendezvous::Store& store, int place, int size,
-              std::chrono::milliseconds patience, InVain const& in_vain)
+              std::chrono::milliseconds patience, ShouldStop const& should_stop)
       : place_(place), size_(size), context_(device->createContext(place, size)) {
     context_->setTimeout(patience);
     std::vector<char> own;
@@ -95,7 +95,7 @@ class connections {
         });
       }
       for (; left > 0 && !failed(); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-        if (in_vain()) throw std::runtime_error("a peer died");
+        if (should_stop()) throw std::runtime_error("a peer died");
     } catch (...) {
       failed(std::current_exception());
     }

@@ -33,13 +33,13 @@ struct epoch_state {
 
 /// The number with which a member signs in to the end of an epoch: its progress, and whether its
 /// mesh is whole.
-struct farewell {
+struct exit_status {
   progress done{};
   bool whole = false;
   [[nodiscard]] std::int64_t note() const {
     return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole;
   }
-  [[nodiscard]] static farewell of(std::int64_t note) {
+  [[nodiscard]] static exit_status of(std::int64_t note) {
     return {{static_cast<std::int32_t>(note >> 32),
              static_cast<std::int32_t>((note >> 1) & 0x7fffffff)},
             (note & 1) != 0};
@@ -57,19 +57,19 @@ class process_epoch {
   /// Throws no_mesh where no mesh can be made.
   bool meet() {
     constexpr int attempts = 4;
-    auto& life = *state_;
-    if (life.whole && life.before && life.before->members() == life.members) {
-      net_ = life.before;
-      before_ = life.completed;
+    auto& state = *state_;
+    if (state.whole && state.before && state.before->members() == state.members) {
+      net_ = state.before;
+      before_ = state.completed;
       return true;
     }
     for (int n = 1;; ++n) try {
-        net_ = std::make_shared<gloo_mesh>(config_, life.epoch, life.members, self_,
-                                           life.before.get());
-        life.first = false;
+        net_ = std::make_shared<gloo_mesh>(config_, state.epoch, state.members, self_,
+                                           state.before.get());
+        state.first = false;
         return true;
       } catch (no_mesh const& error) {
-        if (life.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
+        if (state.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
         absent_ = error.absent();
         settle({});
         if (!lost_.empty()) return false;
@@ -78,42 +78,42 @@ class process_epoch {
 
   /// Agrees on the survivors and their progress.
   void settle(progress const& own) {
-    auto& life = *state_;
+    auto& state = *state_;
     auto const begun = clock::now();
     auto const missed = [&]() -> std::vector<rank_id> {
       if (net_) return net_->lost();
       auto all = absent_;
       if (clock::now() - begun > config_.patience + 2 * config_.silence) {
         // No mesh detects failures: a member that has not signed in is lost.
-        all = life.members;
+        all = state.members;
         std::erase(all, self_);
-      } else if (life.before) {
-        for (rank_id const r : life.before->lost())
+      } else if (state.before) {
+        for (rank_id const r : state.before->lost())
           if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
       }
       return all;
     };
-    auto const* const witness = net_ ? net_.get() : life.before.get();
-    auto const seen = witness ? witness->when_lost() : std::nullopt;
+    auto const* const detector = net_ ? net_.get() : state.before.get();
+    auto const seen = detector ? detector->when_lost() : std::nullopt;
     auto const noticed = seen && net_ ? seen->noticed : begun;
 
-    farewell const mine{own, net_ && net_->whole()};
-    left_ = agree(config_, life.epoch, life.members, self_, missed, mine.note());
+    exit_status const mine{own, net_ && net_->whole()};
+    left_ = agree(config_, state.epoch, state.members, self_, missed, mine.note());
     times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
               .detect = seen ? in_ticks(noticed - seen->heard) : 0,
               .agree = in_ticks(clock::now() - noticed)};
     std::vector<rank_id> members;
     for (survivor const& s : left_) members.push_back(s.rank);
     lost_.clear();
-    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(),
+    std::set_difference(state.members.begin(), state.members.end(), members.begin(), members.end(),
                         std::back_inserter(lost_));
-    life.whole = lost_.empty() && mine.whole &&
-                 std::all_of(left_.begin(), left_.end(),
-                             [&](survivor const& s) { return s.note == mine.note(); });
-    life.completed = before_ + own.programs;
-    life.members = std::move(members);
-    life.before = net_;  // where there is none, the previous mesh is no witness any more
-    ++life.epoch;
+    state.whole = lost_.empty() && mine.whole &&
+                  std::all_of(left_.begin(), left_.end(),
+                              [&](survivor const& s) { return s.note == mine.note(); });
+    state.completed = before_ + own.programs;
+    state.members = std::move(members);
+    state.before = net_;  // where there is none, the previous mesh detects no more losses
+    ++state.epoch;
   }
   /// All members are here: the previous mesh is needed no longer.
   void all_are_here() { state_->before.reset(); }

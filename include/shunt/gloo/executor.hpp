@@ -75,17 +75,18 @@ class gloo_processes {
   /// Throws no_mesh where the directory cannot be used.
   /// Requires that all members call it between the same two sessions.
   void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
-    auto& members = life_->members;
+    auto& members = epoch_state_->members;
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
     if (at != members.end() && *at == joining) return;
     members.insert(at, joining);
-    invite(config_, joining, self_, {life_->epoch, iteration, members, {dead.begin(), dead.end()}});
+    invite(config_, joining, self_,
+           {epoch_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
-  [[nodiscard]] std::int32_t epoch() const { return life_->epoch; }
+  [[nodiscard]] std::int32_t epoch() const { return epoch_state_->epoch; }
   /// Returns the live ranks, as agreed last.
-  [[nodiscard]] std::vector<rank_id> const& members() const { return life_->members; }
+  [[nodiscard]] std::vector<rank_id> const& members() const { return epoch_state_->members; }
 
  private:
   template <work Work>
@@ -104,10 +105,10 @@ class gloo_processes {
         ranks_(ranks),
         faults_(std::move(faults)),
         strike_(std::move(strike)),
-        life_(std::make_shared<detail::epoch_state>()) {
-    life_->members = std::move(members);
-    life_->epoch = epoch;
-    life_->first = epoch == 0;
+        epoch_state_(std::make_shared<detail::epoch_state>()) {
+    epoch_state_->members = std::move(members);
+    epoch_state_->epoch = epoch;
+    epoch_state_->first = epoch == 0;
   }
 
   gloo_config config_;
@@ -115,7 +116,7 @@ class gloo_processes {
   std::int32_t ranks_;
   std::vector<fault> faults_;  // injected, for tests
   end_of_process strike_;
-  std::shared_ptr<detail::epoch_state> life_;
+  std::shared_ptr<detail::epoch_state> epoch_state_;
 };
 
 /// Iterations of this process's rank, on a thread of its own. `submit` may be called from any
@@ -124,7 +125,7 @@ template <work Work>
 class process_session {
  public:
   process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration)
-      : of_(of), epoch_(of.config_, of.self_, of.life_) {
+      : of_(of), epoch_(of.config_, of.self_, of.epoch_state_) {
     if (!epoch_.meet()) return;
     net_ = epoch_.mesh();
     loop_.emplace(*net_, w, first_iteration, clock_);
@@ -179,7 +180,7 @@ class process_session {
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
-    for (survivor const& s : epoch_.left()) all.done[s.rank] = detail::farewell::of(s.note).done;
+    for (survivor const& s : epoch_.left()) all.done[s.rank] = detail::exit_status::of(s.note).done;
     all.lost = epoch_.lost();
     if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, submitted_.list().programs());
     return all;

@@ -98,8 +98,8 @@ class heartbeats {
   /// Requires mutex().
   void heard(std::size_t peer) { peers_[peer].heard = clock::now(); }
 
-  /// Takes a peer for lost. After `say_goodbye` has begun, the end of a peer is no loss, even if
-  /// its own goodbye was overtaken.
+  /// Takes a peer for lost. After `announce_shutdown` has begun, the end of a peer is no loss, even
+  /// if its own announcement was overtaken.
   void lose(std::size_t peer) {
     {
       std::lock_guard const lock(mutex_);
@@ -123,14 +123,14 @@ class heartbeats {
   }
   /// From now on the end of a peer is no loss.
   /// Requires mutex().
-  void begin_goodbye() { leaving_ = true; }
+  void begin_shutdown() { leaving_ = true; }
   /// Announces the end and waits until every peer has announced its own or is lost.
-  void say_goodbye() {
+  void announce_shutdown() {
     changed_.notify_all();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] {
-      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(),
-                                                     [](neighbour const& p) { return p.there; }));
+      return over_ || (shutdown_sent_ && std::none_of(peers_.begin(), peers_.end(),
+                                                      [](neighbour const& p) { return p.there; }));
     });
   }
 
@@ -177,7 +177,7 @@ class heartbeats {
 
   static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
   // Any other heartbeat is its sender's note.
-  static constexpr std::int64_t goodbye = -1, alarm = -2;
+  static constexpr std::int64_t shutdown_beat = -1, loss_beat = -2;
   static constexpr std::size_t most_unread = 64;
 
   struct heartbeat {
@@ -217,7 +217,7 @@ class heartbeats {
     while (over_ && end_waits()) changed_.wait_for(lock, soon);
   }
 
-  /// Thread body: receives one peer's heartbeats until its goodbye or its loss.
+  /// Thread body: receives one peer's heartbeats until its shutdown or its loss.
   void listen(std::size_t i) {
     heartbeat beat;
     std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
@@ -228,7 +228,7 @@ class heartbeats {
         if (over_) return;
         peers_[i].heart = heart.get();
       }
-      while (beat.what != goodbye) {
+      while (beat.what != shutdown_beat) {
         heart->recv(static_cast<int>(i), heart_slot);
         bool const arrived = heart->waitRecv(nullptr, forever);
         std::lock_guard const lock(mutex_);
@@ -236,7 +236,7 @@ class heartbeats {
         peers_[i].heard = clock::now();
         ++peers_[i].beats;
         peers_[i].read_there = beat.read;
-        if (beat.what == alarm && !called_off_) {
+        if (beat.what == loss_beat && !called_off_) {
           called_off_ = true;
           end_waits();
           changed_.notify_all();
@@ -248,7 +248,7 @@ class heartbeats {
       }
       std::lock_guard const lock(mutex_);
       peers_[i].heart = nullptr;
-      if (beat.what == goodbye) peers_[i].there = false;
+      if (beat.what == shutdown_beat) peers_[i].there = false;
     } catch (std::exception const&) {
       {
         std::lock_guard const lock(mutex_);
@@ -286,21 +286,21 @@ class heartbeats {
     };
     auto next = clock::now();
     std::int64_t told = 0;
-    bool alarmed = false;
+    bool reported = false;
     for (;;) {
       bool const due = clock::now() >= next;
       tell(told, !due);
       if (due) next = clock::now() + silence_ / 4;
       std::unique_lock lock(mutex_);
-      auto const alarming = [&] { return !alarmed && (called_off_ || !lost_.empty()); };
-      rest(lock, next, [&] { return leaving_ || note_ > told || alarming(); });
+      auto const must_report = [&] { return !reported && (called_off_ || !lost_.empty()); };
+      rest(lock, next, [&] { return leaving_ || note_ > told || must_report(); });
       if (over_) return;
       if (leaving_) break;
       told = note_;
-      if (alarming()) {
-        alarmed = true;
+      if (must_report()) {
+        reported = true;
         lock.unlock();
-        tell(alarm);
+        tell(loss_beat);
         lock.lock();
       }
       auto const now = clock::now();
@@ -310,15 +310,15 @@ class heartbeats {
       lock.unlock();
       for (std::size_t const i : silent) lose(i);
     }
-    tell(goodbye);
+    tell(shutdown_beat);
     for (auto& mine : unread)
       if (!mine.empty()) try {
           mine.back().buffer->waitSend(nullptr, silence_);
-        } catch (std::exception const&) {  // the peer is lost and needs no goodbye
+        } catch (std::exception const&) {  // the peer is lost and needs no announcement
         }
     std::unique_lock lock(mutex_);
-    goodbye_said_ = true;
-    for (;;) {  // peers may still fail until their goodbye
+    shutdown_sent_ = true;
+    for (;;) {  // peers may still fail until their own shutdown
       changed_.notify_all();
       rest(lock, clock::now() + silence_ / 4, [] { return false; });
       if (over_) return;
@@ -344,7 +344,7 @@ class heartbeats {
   std::vector<neighbour> peers_;
   std::vector<rank_id> lost_{};
   std::optional<first_loss> when_lost_{};
-  bool leaving_ = false, goodbye_said_ = false, over_ = false;
+  bool leaving_ = false, shutdown_sent_ = false, over_ = false;
   bool called_off_ = false;  // another member has lost a peer
 
   std::vector<std::thread> threads_{};

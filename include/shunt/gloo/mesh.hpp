@@ -45,12 +45,12 @@ class gloo_mesh {
   using first_loss = detail::first_loss;
 
   /// Meets the other members. All name the same epoch and members (ascending). Ranks keep their
-  /// numbers from epoch to epoch. A member that `witness` (the mesh of the previous epoch) has lost
-  /// is not waited for.
+  /// numbers from epoch to epoch. A member that `previous` (the mesh of the previous epoch) has
+  /// lost is not waited for.
   /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE
   /// is not ignored; std::invalid_argument where self is no member.
   gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
-            gloo_mesh const* witness = nullptr)
+            gloo_mesh const* previous = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
     if (index_of(self) == members_.size())
       throw std::invalid_argument("rank " + std::to_string(self.value()) +
@@ -61,8 +61,8 @@ class gloo_mesh {
                     "std::signal(SIGPIPE, SIG_IGN) first");
     connections_ = detail::meet(
         config_, epoch, members_, self_,
-        [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
-        witness != nullptr);
+        [previous] { return previous ? previous->lost() : std::vector<rank_id>{}; },
+        previous != nullptr);
     beats_ = std::make_unique<detail::heartbeats>(*connections_, members_, index_of(self_),
                                                   config_.silence, [this] { return end_waits(); });
     reaper_ = std::thread([this] { reap(); });
@@ -159,9 +159,9 @@ class gloo_mesh {
     {
       std::unique_lock lock(beats_->mutex());
       wait_for_sends(lock);
-      beats_->begin_goodbye();
+      beats_->begin_shutdown();
     }
-    beats_->say_goodbye();
+    beats_->announce_shutdown();
   }
 
   /// Tells all peers a number, at least 0 and never less than before: for example the number of

@@ -25,13 +25,13 @@
 namespace shunt::detail {
 
 /// Connects the members of an epoch. `lost()` returns the ranks that the mesh of the previous epoch
-/// knows to be lost, if there is one (`witnessed`): no member waits for them.
+/// knows to be lost, if there is one (`has_previous`): no member waits for them.
 /// Returns the connections; a rank's index is its place among the members.
 /// Throws no_mesh.
 template <class Lost>
 [[nodiscard]] std::unique_ptr<connections> meet(gloo_config const& config, std::int32_t epoch,
                                                 std::vector<rank_id> const& members, rank_id self,
-                                                Lost const& lost, bool witnessed) {
+                                                Lost const& lost, bool has_previous) {
   namespace files = std::filesystem;
   using clock = std::chrono::steady_clock;
   std::string const prefix = "epoch" + std::to_string(epoch);
@@ -54,13 +54,14 @@ template <class Lost>
       auto const gone = lost();  // first: a rank that has signed in may leave the old mesh
       std::erase_if(missing, condition);
       if (missing.empty()) return;
-      bool const in_vain =
+      bool const all_missing_are_lost =
           std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(gone, r); });
-      if (!in_vain && clock::now() <= until) continue;
+      if (!all_missing_are_lost && clock::now() <= until) continue;
       std::string names;
       for (rank_id const r : missing)
         names += (names.empty() ? "" : ", ") + std::to_string(r.value());
-      auto const after = in_vain ? "" : "after " + std::to_string(config.patience.count()) + " ms ";
+      auto const after =
+          all_missing_are_lost ? "" : "after " + std::to_string(config.patience.count()) + " ms ";
       throw no_mesh(config.directory + ": " + after + "these ranks did not " + what + " " + prefix +
                         ": " + names,
                     missing);
@@ -72,7 +73,7 @@ template <class Lost>
   auto const connect = [&]() -> std::string {
     // Once all have come, connecting takes milliseconds. A failure is retried in the next epoch.
     auto const patience =
-        witnessed ? std::min(config.patience, config.silence / 4) : config.patience;
+        has_previous ? std::min(config.patience, config.silence / 4) : config.patience;
     if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0)
       return "no network interface " + config.interface;
     try {
