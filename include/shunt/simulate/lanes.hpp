@@ -8,7 +8,7 @@
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// The order of instructions within the ranks of a program: along each lane and along `after`. A
 /// rank with one lane needs no table: its list is its lane. Instructions are numbered as in
@@ -99,4 +99,4 @@ class lanes {
   std::vector<std::int32_t> waits_{}, first_{}, next_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
