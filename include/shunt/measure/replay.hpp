@@ -13,7 +13,7 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/received_experts.hpp"
+#include "shunt/measure/moved_experts.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/plan/expert_placement.hpp"

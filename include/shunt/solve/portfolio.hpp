@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "shunt/core/solution.hpp"
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

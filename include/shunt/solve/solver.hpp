@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <concepts>
-#include <stop_token>
 #include <string_view>
 #include <utility>
 
@@ -31,13 +30,6 @@ template <class S, class Problem>
 concept solver_for = named<S> && requires(S const& s, Problem const& p) {
   { s(p) } -> any_solution;
 };
-
-/// A solver that can be stopped and then returns the best so far.
-template <class S, class Problem>
-concept anytime_solver_for =
-    solver_for<S, Problem> && requires(S const& s, Problem const& p, std::stop_token stop) {
-      { s(p, stop) } -> any_solution;
-    };
 
 /// Turns any plan, valid or not, into another and restates its status.
 template <class T, class Problem, class Plan>

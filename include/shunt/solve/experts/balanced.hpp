@@ -13,6 +13,7 @@
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
@@ -62,7 +63,7 @@ struct balanced {
     std::vector<std::int32_t> slots{};  ///< of its ranks
     std::vector<std::int64_t> loads{};
     std::vector<expert_id> names{};
-    std::vector<placement_search> made{};  ///< at most one
+    std::vector<detail::placement_search> made{};  ///< at most one
     std::size_t made_for = 0;
     std::int64_t total = 0;
     std::int32_t live = 0;
@@ -84,8 +85,8 @@ struct balanced {
       nodes.back().slots.push_back(problem.slots_per_rank[r]);
       nodes.back().live += problem.slots_per_rank[r] > 0;
     }
-    std::vector<group_packing> packing;  // at most one
-    if (grouped) packing.push_back(group_packing(problem));
+    std::vector<detail::group_packing> packing;  // at most one
+    if (grouped) packing.push_back(detail::group_packing(problem));
     std::vector<std::size_t> node_of(grouped ? static_cast<std::size_t>(problem.groups) : 0, 0);
 
     expert_placement tried = answer.plan;
@@ -112,7 +113,7 @@ struct balanced {
 
   /// Swaps groups of equal size between the fullest node and another while the fuller of the two
   /// gets less full, best swap first.
-  static constexpr void even_out(group_packing const& packing, std::span<node const> nodes,
+  static constexpr void even_out(detail::group_packing const& packing, std::span<node const> nodes,
                                  std::span<std::size_t> node_of) {
     auto const groups = node_of.size();
     std::vector<double> fill(nodes.size(), 0);
@@ -144,7 +145,7 @@ struct balanced {
   }
 
   constexpr bool place_layer(expert_layers const& problem, layer_id l,
-                             std::span<group_packing const> packing,
+                             std::span<detail::group_packing const> packing,
                              std::span<std::size_t const> node_of, std::span<node> nodes,
                              expert_placement& plan) const {
     auto const loads = problem.loads_of(l);
@@ -194,7 +195,7 @@ struct balanced {
       for (auto const s : n.slots)
         if (s > 0) sum += usable.emplace_back(std::min(s, experts));
       if (sum < experts) return {false, 0};
-      n.made.assign(1, placement_search(experts, usable));
+      n.made.assign(1, detail::placement_search(experts, usable));
       n.made_for = n.names.size();
     }
     auto& search = n.made[0];

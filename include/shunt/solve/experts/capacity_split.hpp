@@ -18,6 +18,8 @@
 
 namespace shunt {
 
+namespace detail {
+
 /// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where
 /// the answer goes.
 struct token_split_arrays {
@@ -33,8 +35,6 @@ struct token_split_arrays {
   std::int32_t* scratch = nullptr;        ///< split_scratch(sources, experts, slots)
   double* inverse = nullptr;              ///< experts
 };
-
-namespace detail {
 
 /// Sources, rounded up so that rows of them fill vector registers.
 SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) {
@@ -74,12 +74,10 @@ SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restri
   }
 }
 
-}  // namespace detail
-
 /// Entries of token_split_arrays::scratch.
 SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts,
                                               std::int32_t slots) {
-  std::int64_t const width = detail::row_width(sources);
+  std::int64_t const width = row_width(sources);
   return 4 * experts * width + slots * (width + 5) + 4 * std::int64_t{experts} + 1;
 }
 
@@ -88,7 +86,7 @@ SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t
 /// without a branch or a division.
 SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
-  std::int64_t const width = detail::row_width(sources);
+  std::int64_t const width = row_width(sources);
   std::int32_t *next = a.scratch, *const rest = next + experts + 1,
                *const left = rest + experts * width, *const low = left + experts * width,
                *const high = low + experts * width, *const cells = high + experts * width,
@@ -146,7 +144,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
       std::int64_t before = 0, gone = 0;
       for (std::int32_t i = 0; i < sources; ++i) {
         before += rest[e * width + i];
-        std::int64_t const drop = detail::floor_of(excess * before, total[e], inverse) - gone;
+        std::int64_t const drop = floor_of(excess * before, total[e], inverse) - gone;
         a.dropped[std::int64_t{i} * experts + e] = drop;
         rest[e * width + i] -= static_cast<std::int32_t>(drop);
         gone += drop;
@@ -172,8 +170,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   for (std::int32_t k = 0; k < slots; ++k) {
     std::int64_t const row = expert_at[k] * width;
     auto const share = static_cast<std::uint32_t>(room[k] * a.inverse[expert_at[k]]);
-    open[k] =
-        room[k] - detail::take_shares(width, rest + row, left + row, cells + k * width, share);
+    open[k] = room[k] - take_shares(width, rest + row, left + row, cells + k * width, share);
   }
 
   // what rounding left fills what is still open, source by source and slot by slot; an expert's
@@ -186,7 +183,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   }
   for (std::int32_t k = 0, from = 0; k < slots; from += open[k++]) {
     std::int64_t const row = expert_at[k] * width;
-    detail::fill_up(width, low + row, high + row, cells + k * width, from, from + open[k]);
+    fill_up(width, low + row, high + row, cells + k * width, from, from + open[k]);
     cells[k * width + a.rank_of[hosted[k]]] += own[k];
   }
   for (std::int32_t i = 0; i < sources; ++i) {
@@ -247,6 +244,8 @@ class split_rule {
   std::vector<double> inverse_;
 };
 
+}  // namespace detail
+
 /// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus'
 /// dispatcher (arXiv 2407.04656) in integers.
 ///
@@ -269,7 +268,7 @@ struct capacity_split {
   [[nodiscard]] constexpr solution<token_split> operator()(routed_tokens const& problem) const {
     validate(problem);
     solution<token_split> answer;
-    split_rule rule(problem.first_slot, problem.experts);
+    detail::split_rule rule(problem.first_slot, problem.experts);
     rule(problem.counts, problem.expert_of, problem.capacity, answer.plan);
     std::int64_t all = 0;
     for (expert_id e : ids<expert_id>(problem.experts)) {

@@ -21,6 +21,8 @@
 
 namespace shunt {
 
+namespace detail {
+
 /// One layer's placement as FlexMoE changes it: slots, their ranks, and what an iteration takes.
 /// Loads are scaled to 34 bits in all, so that shares of replicas are whole numbers and every
 /// platform finds the same.
@@ -127,6 +129,8 @@ class flexmoe_layer {
   std::int64_t total_ = 0;
 };
 
+}  // namespace detail
+
 /// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform`
 /// where there is none), step by step while max/mean load is above the trigger and the cost model
 /// says that a step pays.
@@ -172,7 +176,7 @@ struct flexmoe {
       throw invalid_problem("horizon", "must be from 1 to 4096, is " + std::to_string(horizon));
     if (!answer.has_plan()) return answer;
     if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
-    flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));
+    detail::flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));
     for (layer_id l : ids<layer_id>(problem.layers)) {
       auto const slots = answer.plan.layer(l);
       require_all(slots, problem.experts, l);
@@ -197,18 +201,19 @@ struct flexmoe {
   struct change {
     std::size_t slot = 0, other = 0;  ///< may be the same
     expert_id expert{}, others{};     ///< that they take
-    flexmoe_layer::state then{};
+    detail::flexmoe_layer::state then{};
     std::int64_t moved = 0;
     std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its
                                                                     ///< iterations and what is sent
   };
   /// What steps are compared by.
   struct costs {
-    flexmoe_layer::state now{};  ///< before the step
+    detail::flexmoe_layer::state now{};  ///< before the step
     std::int64_t sync = 0, move = 0;
   };
 
-  constexpr void offer(flexmoe_layer& layer, costs const& c, change step, change& best) const {
+  constexpr void offer(detail::flexmoe_layer& layer, costs const& c, change step,
+                       change& best) const {
     step.then = layer.measure(c.sync);
     step.price = step.then.time * horizon + c.move * step.moved;
     if (!(step.then < c.now)) return;
@@ -217,7 +222,7 @@ struct flexmoe {
       best = step;
   }
 
-  constexpr void adjust(flexmoe_layer& layer) const {
+  constexpr void adjust(detail::flexmoe_layer& layer) const {
     std::int64_t const sync = layer.scaled(sync_cost), move = layer.scaled(move_cost);
     auto now = layer.measure(sync);
     auto paid = now;
@@ -241,7 +246,8 @@ struct flexmoe {
     layer.slots() = paid_slots;
   }
 
-  constexpr void expand_and_shrink(flexmoe_layer& layer, costs const& c, change& best) const {
+  constexpr void expand_and_shrink(detail::flexmoe_layer& layer, costs const& c,
+                                   change& best) const {
     auto& slots = layer.slots();
     layer.measure(c.sync);
     auto const replicas = layer.replicas(), hosts = layer.hosts();
@@ -280,7 +286,7 @@ struct flexmoe {
     }
   }
 
-  constexpr void migrate(flexmoe_layer& layer, costs const& c, change& best) const {
+  constexpr void migrate(detail::flexmoe_layer& layer, costs const& c, change& best) const {
     auto& slots = layer.slots();
     layer.measure(c.sync);
     std::vector<std::int64_t> const times(layer.times().begin(), layer.times().end());

@@ -67,7 +67,7 @@ struct incremental {
     validate(problem);
     auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
     if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
-    layer_windows state(problem, std::min(windows, problem.windows() + 1));
+    detail::layer_windows state(problem, std::min(windows, problem.windows() + 1));
     if (problem.previous.empty()) {
       settle(problem, state, answer.plan);
       return rated(problem, std::move(answer.plan));
@@ -129,7 +129,7 @@ struct incremental {
 
   /// Whether expert e may come to the rank of slot s.
   struct home_rule {
-    layer_windows const* state;
+    detail::layer_windows const* state;
     std::vector<node_id> const* homes;
     std::int32_t ranks_per_node;
 
@@ -140,7 +140,7 @@ struct incremental {
   };
 
   /// Changes every layer of a placement with 2 S moves.
-  constexpr void settle(expert_layers const& problem, layer_windows& state,
+  constexpr void settle(expert_layers const& problem, detail::layer_windows& state,
                         expert_placement& plan) const {
     for (layer_id l : ids<layer_id>(problem.layers)) {
       state.load(problem, l);
@@ -154,7 +154,7 @@ struct incremental {
   }
 
   constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem,
-                                                      layer_windows& state) const {
+                                                      detail::layer_windows& state) const {
     std::vector<expert_placement> fresh;
     if (moves < fresh_from) return fresh;
     auto answer = first(problem);
@@ -167,7 +167,7 @@ struct incremental {
   /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than
   /// `price` a move. `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of
   /// slot s that gives up expert a for b.
-  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& may_go,
+  constexpr std::int32_t change(detail::layer_windows& state, std::int32_t left, auto const& may_go,
                                 auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
@@ -209,7 +209,7 @@ struct incremental {
   /// What a slot's change from expert a to b adds to the experts moved since the previous
   /// placement, -1 .. 1.
   struct net_cost {
-    layer_windows const& state;
+    detail::layer_windows const& state;
     std::span<char const> had;  ///< by rank and expert
 
     constexpr std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const {
@@ -220,7 +220,7 @@ struct incremental {
   };
 
   /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
-  constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go,
+  constexpr void refine(detail::layer_windows& state, std::span<char const> had, auto const& may_go,
                         std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
@@ -230,8 +230,8 @@ struct incremental {
   }
 
   /// Takes changes back until `cost` is within the budget; false where no more can be.
-  constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go,
-                           std::int32_t& cost) const {
+  constexpr bool take_back(detail::layer_windows& state, std::span<char const> had,
+                           auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();
     net_cost const net{state, had};
     while (cost > moves) {

@@ -33,7 +33,7 @@ struct keep_ranks {
     validate(problem);
     auto kept = plan;
     if (problem.previous.empty()) return rated(problem, std::move(kept));
-    rank_relabelling relabel(problem);
+    detail::rank_relabelling relabel(problem);
     auto const ranks = static_cast<std::size_t>(problem.ranks()),
                experts = static_cast<std::size_t>(problem.experts);
     auto const row = [&](auto slots, std::size_t r) {

@@ -35,7 +35,7 @@ struct near_sources {
     validate(problem);
     auto moved = plan;
     if (problem.sources.empty()) return rated(problem, std::move(moved));
-    rank_relabelling relabel(problem);
+    detail::rank_relabelling relabel(problem);
     auto const ranks = static_cast<std::size_t>(problem.ranks()),
                experts = static_cast<std::size_t>(problem.experts);
     auto const row = [&](auto slots, std::size_t r) {

@@ -135,7 +135,7 @@ class swift_moe_iteration {
   std::vector<std::int64_t> loads_;
   std::vector<std::int32_t> replicas_;
   std::vector<std::int64_t> scratch_;
-  split_rule split_;
+  detail::split_rule split_;
   std::vector<token_split> splits_;
   expert_placement placement_;
 };

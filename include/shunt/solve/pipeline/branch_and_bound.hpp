@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "shunt/measure/stage_groups.hpp"
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/search/equal_pipelines.hpp"

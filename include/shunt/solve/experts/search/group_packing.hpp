@@ -10,7 +10,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// Whole groups of experts packed on nodes, the first step of EPLB's hierarchical policy: groups in
 /// descending order of load (ties: the lowest index), each to the node with the least load (ties:
@@ -83,4 +83,4 @@ class group_packing {
   std::vector<std::size_t> node_of_;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

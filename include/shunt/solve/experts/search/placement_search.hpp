@@ -11,7 +11,7 @@
 #include "shunt/solve/experts/search/swap_search.hpp"
 #include "shunt/solve/experts/search/threshold_packing.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// Replica counts and placement of one layer searched together, never two replicas of an expert on
 /// a rank. Made once for a number of experts and the slots of the live ranks, asked layer by layer
@@ -493,4 +493,4 @@ class placement_search {
   std::uint64_t random_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -8,7 +8,7 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/assignment.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// What the ranks of a layer hold, dealt anew among them: which rank's row of slots goes to which
 /// rank, for the largest sum of a gain. No rank load changes but by place, so balance stays what it
@@ -111,4 +111,4 @@ class rank_relabelling {
   std::vector<std::size_t> row_of_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

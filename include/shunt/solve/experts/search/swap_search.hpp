@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace shunt {
+namespace shunt::detail {
 
 /// The experts that ranks hold, with swaps that relieve the fullest rank: the best swap of one of
 /// its experts with one of another rank, where there is none the best swap of two with two; no rank
@@ -172,4 +172,4 @@ class rank_swaps {
   std::vector<char> has_;  ///< ranks x experts
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace shunt {
+namespace shunt::detail {
 
 /// Replica counts and ranks for the experts with the largest loads of a layer, such that no rank
 /// has more than a threshold T: depth first over experts in descending order of load w, counts c in
@@ -162,4 +162,4 @@ class threshold_packing {
   std::int64_t effort_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -9,7 +9,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// One layer's placement and what its ranks have of each of several windows of loads, the current
 /// one and the last of the history, with the score that changes are judged by: max/mean load, even
@@ -172,4 +172,4 @@ class layer_windows {
   std::int32_t live_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
