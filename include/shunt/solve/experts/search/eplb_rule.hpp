@@ -13,26 +13,19 @@
 
 namespace shunt::detail {
 
-/// EPLB's rule for one set of experts and ranks, with the memory it needs: made once, asked layer
-/// by layer without allocating.
-///
-/// w_e are the loads, c_e the replicas, S the slots. Replicate: all have one replica; the next goes
-/// to the largest w_e / c_e (ties: the highest index) until there are S. Place: replicas in
-/// descending order of w_e / c_e (ties: the lowest index), each on the rank with the least load
-/// that has a free slot (ties: the lowest rank), in its next free slot. That is what TensorRT-LLM's
-/// doReplication and doPlacement do, in doubles, and where loads are below 2^24, which its floats
-/// hold, the result is the same to the bit.
-///
-/// Three things make it fast. Experts are sorted once, and the replicas are merged from the singles
-/// and the few that were replicated. Counts start from the number of k with w_e / k above a
-/// threshold T, which is what the rule gives before it gives any w_e / k up to T; T is guessed so
-/// that few replicas are missing or too many. And ranks stay sorted by load: they are served in
-/// turn until one that was served is below the next, mostly for a whole round; then all are sorted
-/// again, without branches (sorting_network). O(E + (S - E) log E + S N log N) at worst, near O(E +
-/// S log N) in practice.
+/// EPLB's rule for one set of experts and ranks. Allocates when it is constructed, not when it is
+/// called.
+/// w_e are the loads, c_e the replica counts, S the slots. Replicate: each expert has one replica;
+/// the next replica goes to the largest w_e / c_e (ties: the highest index) until there are S.
+/// Place: replicas in descending order of w_e / c_e (ties: the lowest index), each into the next
+/// free slot of the rank with the least load among those with a free slot (ties: the lowest rank).
+/// The result equals TensorRT-LLM's doReplication and doPlacement in doubles; where loads are below
+/// 2^24, which its floats hold, it is the same to the bit.
+/// See docs/expert-solvers.md.
+/// Complexity: O(E + (S - E) log E + S N log N) at worst, near O(E + S log N) in practice.
 class eplb_rule {
  public:
-  /// Throws nothing; needs 1 <= experts <= sum of slots.
+  /// Requires 1 <= experts <= sum of slots.
   constexpr eplb_rule(std::int32_t experts, std::span<std::int32_t const> slots_per_rank)
       : experts_(static_cast<std::size_t>(experts)),
         index_bits_(static_cast<std::uint64_t>(std::bit_width(experts_ - 1))),
@@ -52,8 +45,8 @@ class eplb_rule {
     name_.resize(share_.size(), expert_id{});
   }
 
-  /// Where load e of the list comes from and which expert it is stays with the caller: `names[e]`
-  /// is written into the slots. `placed` has one entry a slot, rank by rank.
+  /// Computes one layer. Load e of the list belongs to the expert `names[e]`, which is written into
+  /// the slots of its replicas. `placed` has one entry per slot, rank by rank.
   constexpr void operator()(std::span<std::int64_t const> loads, std::span<expert_id const> names,
                             std::span<expert_id> placed) {
     for (std::size_t e = 0; e < experts_; ++e) loads_[e] = static_cast<double>(loads[e]);
@@ -61,7 +54,7 @@ class eplb_rule {
     place(names, placed);
   }
 
-  /// c_e of the layer asked last.
+  /// Returns c_e of the latest layer.
   [[nodiscard]] constexpr std::span<std::int32_t const> copies() const { return copies_; }
 
  private:
@@ -69,11 +62,11 @@ class eplb_rule {
     double share = 0;  ///< load over replicas
     std::int32_t index = 0;
   };
-  static constexpr std::uint64_t full =
-      ~std::uint64_t{0};  ///< key of a rank without free slots, and of none
+  /// Key of a rank without free slots, and of no rank.
+  static constexpr std::uint64_t full = ~std::uint64_t{0};
 
-  /// order_: experts by descending load, ties by index, in a key of both; by radix, of the bits
-  /// that occur, where they are many.
+  /// Fills order_: experts by descending load, ties by index, both in one key. Above 64 experts by
+  /// radix sort over the bits that occur.
   constexpr void sort_experts() {
     std::uint64_t most = 0;
     for (std::size_t e = 0; e < experts_; ++e) {
@@ -127,8 +120,8 @@ class eplb_rule {
     while (replicated_ < experts_ && load_at(replicated_) > least) ++replicated_;
     for (std::size_t i = 0; i < replicated_; ++i) {
       double const load = load_at(i);
-      auto more = static_cast<std::int32_t>(
-          load * inverse);  // the number of k with load / k > T, or next to it
+      auto more =
+          static_cast<std::int32_t>(load * inverse);  // number of k with load / k > T, or one off
       more -= more > 0 && load / more <= least;
       more += load / (more + 1) > least;
       spare -= more;
@@ -140,8 +133,8 @@ class eplb_rule {
     if (spare < 0) take_back(-spare);
   }
 
-  /// T for which the number of w_e / k above T is about `spare`: an expert above T has about w / T
-  /// - 1/2 of them, and at least one.
+  /// Returns T such that about `spare` of the values w_e / k lie above T: an expert above T has
+  /// about w_e / T - 1/2 of them, and at least one.
   constexpr double nearly_least_share(std::int32_t spare) const {
     std::size_t const most = std::min(experts_, static_cast<std::size_t>(spare));
     double sum = 0, wanted = spare;
@@ -161,8 +154,8 @@ class eplb_rule {
     };
     std::make_heap(heap_.begin(), heap_end(), later);
     for (; many > 0; --many) {
-      // of the singles the first of the order is the largest; among equal ones the rule wants the
-      // highest index
+      // the first unreplicated expert of the order is the largest; among equal ones the rule takes
+      // the highest index
       if (replicated_ < experts_ && (replicated_ == 0 || load_at(replicated_) >= heap_[0].share)) {
         std::size_t last = replicated_;
         while (last + 1 < experts_ && load_at(last + 1) == load_at(replicated_)) ++last;
@@ -186,7 +179,7 @@ class eplb_rule {
   }
 
   constexpr void take_back(std::int32_t many) {
-    // what was given last: the least w / (c - 1), among equal ones the lowest index
+    // undoes the latest gift: the least w / (c - 1), ties to the lowest index
     auto const sooner = [](entry const& a, entry const& b) {
       return a.share > b.share || (a.share == b.share && a.index > b.index);
     };
@@ -211,7 +204,7 @@ class eplb_rule {
     return loads_[static_cast<std::size_t>(e)] / copies_[static_cast<std::size_t>(e)];
   }
 
-  /// The replicated ones in the order they are placed.
+  /// Sorts the replicated experts into placement order.
   constexpr void sort_replicated() {
     for (std::size_t i = 0; i < replicated_; ++i)
       keys_[i] = (~std::bit_cast<std::uint64_t>(heap_[i].share) & ~index_mask_) |
@@ -226,7 +219,7 @@ class eplb_rule {
     }
   }
 
-  /// share_, name_: all replicas in the order they are placed.
+  /// Fills share_ and name_ with all replicas in placement order.
   constexpr void list_replicas(std::span<expert_id const> names) {
     sort_replicated();
     std::size_t to = 0, single = replicated_;
@@ -252,8 +245,9 @@ class eplb_rule {
     list_singles([](double, std::int32_t) { return true; });
   }
 
-  /// A key is a rank's load, rounded down to what leaves room for the rank in one word; load_ has
-  /// all of it. Loads are never negative, so that their bits are ordered as they are.
+  /// Places the replicas. A key is a rank's load, rounded down to leave room for the rank in one
+  /// word; load_ has the exact load. Loads are never negative, so their bit patterns are ordered as
+  /// their values.
   constexpr void place(std::span<expert_id const> names, std::span<expert_id> placed) {
     list_replicas(names);
     std::size_t const ranks = next_.size();
@@ -265,7 +259,7 @@ class eplb_rule {
     }
     auto const count = static_cast<std::size_t>(slots_);
     for (std::size_t i = 0; i < count; line_up()) {
-      std::uint64_t least = full;  // of those served
+      std::uint64_t least = full;  // of the ranks served in this round
       std::uint64_t* key = keys_.data();
       double* const load = load_.data();
       std::int32_t* const next = next_.data();
@@ -282,7 +276,7 @@ class eplb_rule {
     }
   }
 
-  /// keys_ sorted; where two are equal but for the rank, by all of the load.
+  /// Sorts keys_; keys that differ in the rank alone are ordered by the exact load.
   constexpr void line_up() {
     std::size_t const ranks = next_.size();
     detail::sort_keys(keys_.data(), ranks);
@@ -303,13 +297,13 @@ class eplb_rule {
   std::uint64_t index_bits_, index_mask_, rank_mask_;
   std::vector<double> loads_;
   std::vector<std::int32_t> copies_;
-  std::vector<std::uint64_t> order_,
-      other_;                ///< experts by load; from replicated_ on those with one replica
-  std::vector<entry> heap_;  ///< the replicated ones
+  /// Experts by load; from replicated_ on those with one replica. other_ is scratch of the sort.
+  std::vector<std::uint64_t> order_, other_;
+  std::vector<entry> heap_;  ///< the replicated experts
   std::size_t replicated_ = 0;
-  std::vector<double> load_;  ///< of a rank
+  std::vector<double> load_;  ///< of each rank
   std::vector<std::uint64_t> keys_;
-  std::vector<double> share_{};  ///< of a replica, in the order they are placed
+  std::vector<double> share_{};  ///< of each replica, in placement order
   std::vector<expert_id> name_{};
   std::vector<std::int32_t> first_, next_;
 };

@@ -12,11 +12,12 @@
 
 namespace shunt::detail {
 
-/// Whole groups of experts packed on nodes, the first step of EPLB's hierarchical policy: groups in
-/// descending order of load (ties: the lowest index), each to the node with the least load (ties:
-/// the lowest) among those that hold fewer than ceil(groups / nodes) groups and have slots for all
-/// its experts. Made once, asked layer by layer without allocating; O(groups (log groups + nodes))
-/// a layer.
+/// Packs whole groups of experts on nodes: the first step of EPLB's hierarchical policy. Groups in
+/// descending order of load (ties: the lowest index) go each to the node with the least load (ties:
+/// the lowest) among the nodes that hold fewer than ceil(groups / nodes) groups and have slots for
+/// all experts of the group.
+/// Allocates when it is constructed, not when it is called.
+/// Complexity: O(groups (log groups + nodes)) per layer.
 class group_packing {
  public:
   constexpr explicit group_packing(expert_layers const& problem)
@@ -39,7 +40,7 @@ class group_packing {
       group_of_.insert(group_of_.end(), static_cast<std::size_t>(size), group++);
   }
 
-  /// The node of each group, or nothing where a group finds no node with enough slots.
+  /// Returns the node of each group, or nothing if a group finds no node with enough slots.
   constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> loads) {
     std::fill(group_load_.begin(), group_load_.end(), 0);
     for (std::size_t e = 0; e < loads.size(); ++e) group_load_[group_of_[e]] += loads[e];
@@ -69,9 +70,8 @@ class group_packing {
   [[nodiscard]] constexpr std::size_t group_of(expert_id e) const { return group_of_[e.index()]; }
   [[nodiscard]] constexpr std::span<std::int64_t const> group_loads() const { return group_load_; }
   [[nodiscard]] constexpr std::span<std::int32_t const> sizes() const { return sizes_; }
-  [[nodiscard]] constexpr std::span<std::int32_t const> slots() const {
-    return slots_;
-  }  ///< of each node
+  /// Returns the slots of each node.
+  [[nodiscard]] constexpr std::span<std::int32_t const> slots() const { return slots_; }
 
  private:
   std::size_t nodes_;

@@ -13,31 +13,22 @@
 
 namespace shunt::detail {
 
-/// Replica counts and placement of one layer searched together, never two replicas of an expert on
-/// a rank. Made once for a number of experts and the slots of the live ranks, asked layer by layer
-/// without allocating.
-///
+/// Searches replica counts and placement of one layer together. No rank gets two replicas of an
+/// expert. Constructed for a number of experts and the slots of the live ranks; a call allocates
+/// nothing.
 /// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform
-/// finds the same. One try: counts c_e in 1 .. L with sum S; experts in descending order of w_e /
-/// c_e, each put on the c_e ranks with the least load that have a free slot. Those ranks stay in
-/// order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank
-/// that needs all experts that are left gets each of them; a try that still finds too few ranks, or
-/// a rank too full to be of use, is void.
-///
-/// The search starts from the counts of EPLB's greedy, capped at L, and improves by swaps that
-/// relieve the fullest rank (rank_swaps). Three quarters of the effort go to packing the large
-/// experts below one threshold after the other (threshold_packing), where that packs anything: few
-/// large experts, as trained routers have them. What is left goes to counts: all those of the two
-/// hottest experts for a quarter of it, then a walk. Once or twice one to four replicas go from an
-/// expert to another, half the time to one of the fullest rank; the try is kept unless it is worse
-/// than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
-/// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within
-/// 1/512 by swaps of two. Effort is counted in steps, visits of a (rank, replica) pair.
+/// finds the same placement. Effort is counted in steps: visits of a (rank, replica) pair.
+/// The search starts from the counts of EPLB's greedy rule, capped at L, and improves by swaps that
+/// relieve the fullest rank (swap_search). Three quarters of the effort pack the large experts
+/// below a falling threshold (threshold_packing). The rest tries counts: all counts of the two
+/// hottest experts, then a walk by threshold accepting.
+/// See docs/expert-solvers.md.
+/// Reference: threshold accepting, Dueck and Scheuer 1990.
 class placement_search {
  public:
   using load_type = std::int64_t;
 
-  /// Needs 1 <= experts <= sum of slots and no rank with more slots than experts or without slots.
+  /// Requires 1 <= experts <= sum of slots, and 1 to `experts` slots on each rank.
   constexpr placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank)
       : experts_(static_cast<std::size_t>(experts)),
         ranks_(slots_per_rank.size()),
@@ -65,8 +56,8 @@ class placement_search {
     large_.reserve(experts_);
   }
 
-  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True
-  /// where a placement without duplicates was found: placed() then has it.
+  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean load.
+  /// Returns whether a placement without duplicates was found; placed() then holds it.
   constexpr bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
                             std::uint64_t seed) {
     load_type total = 0;
@@ -100,10 +91,10 @@ class placement_search {
     return true;
   }
 
-  [[nodiscard]] constexpr std::span<std::size_t const> placed() const {
-    return best_;
-  }  ///< the expert of each slot, rank by rank
-  /// The load of the fullest rank over the mean, as accurate as the scale of the loads, about 1e-7.
+  /// Returns the expert of each slot, rank by rank.
+  [[nodiscard]] constexpr std::span<std::size_t const> placed() const { return best_; }
+  /// Returns the load of the fullest rank over the mean, accurate to about 1e-7, the scale of the
+  /// loads.
   [[nodiscard]] constexpr double fullest() const {
     load_type sum = 0;
     for (auto const w : weight_) sum += w;
@@ -111,17 +102,17 @@ class placement_search {
                     : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
                           static_cast<double>(sum);
   }
-  [[nodiscard]] constexpr std::int64_t steps() const {
-    return steps_;
-  }  ///< that the last search took
+  /// Returns the steps that the latest search took.
+  [[nodiscard]] constexpr std::int64_t steps() const { return steps_; }
 
  private:
   static constexpr load_type none = std::numeric_limits<load_type>::max();
-  using queued = std::uint64_t;  ///< load and rank of a rank with free slots, in 32 bits each, so
-                                 ///< that one comparison orders both
+  /// A rank with free slots: its load and its number in 32 bits each, so that one comparison orders
+  /// both.
+  using queued = std::uint64_t;
 
-  constexpr std::uint64_t below(
-      std::uint64_t bound) {  // SplitMix64 (Steele, Lea, Flood 2014), upper half times bound
+  // Returns a number below `bound`: SplitMix64 (Steele, Lea, Flood 2014), upper half times bound.
+  constexpr std::uint64_t below(std::uint64_t bound) {
     std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
@@ -133,8 +124,8 @@ class placement_search {
     share_[e] = weight_[e] / static_cast<load_type>(copies);
   }
 
-  /// EPLB's counts, capped at L, for all experts but `pinned`, which have theirs. False where slots
-  /// are left over.
+  /// Sets EPLB's counts, capped at L, for all experts but `pinned`, which keep theirs.
+  /// Returns false if slots are left over.
   constexpr bool greedy_counts(std::span<std::size_t const> pinned = {}) {
     std::size_t spare = first_[ranks_] - experts_;
     for (std::size_t const e : pinned) spare -= copies_[e] - 1;
@@ -153,11 +144,13 @@ class placement_search {
       if (best == experts_) return false;
       set_copies(best, copies_[best] + 1);
     }
-    steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);  // cheap ones
+    // these steps are cheap
+    steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);
     return true;
   }
 
-  /// Tries the counts of the two hottest experts, most first, greedy for the others.
+  /// Tries the counts of the two hottest experts, the largest counts first; the other experts get
+  /// greedy counts.
   constexpr void pin_hottest(std::int64_t effort) {
     if (experts_ < 3) return;
     for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
@@ -180,11 +173,11 @@ class placement_search {
       }
   }
 
-  /// Packs the large experts, those above 1/32 of a rank's mean, below one threshold after the
-  /// other, each halfway between the best load and the highest threshold given up. When the two
-  /// have met it starts again from the highest threshold known to be too low, now skipping a choice
-  /// in twelve. Gives up where a sixteenth of the effort has packed nothing: then walks over counts
-  /// find more.
+  /// Packs the large experts (above 1/32 of a rank's mean) below a falling threshold. Each
+  /// threshold is halfway between the best load and the highest threshold given up. When the two
+  /// meet, the search restarts from the highest threshold not refuted and now skips one choice in
+  /// twelve. Stops when a sixteenth of the effort has packed nothing: walks over counts then find
+  /// more.
   constexpr void pack(std::int64_t effort) {
     if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
     std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
@@ -225,9 +218,9 @@ class placement_search {
     }
   }
 
-  /// Puts the large experts where packing_ has them, and the others into the slots that are left:
-  /// one each, what is left to the smallest; where that doesn't go all in turn, which always does.
-  /// The largest rank load.
+  /// Places the large experts as packed, one replica of each other expert, and spare replicas of
+  /// the smallest. If that exceeds `limit`, deals the others round robin, which always succeeds.
+  /// Returns the largest rank load.
   constexpr load_type complete(load_type limit) {
     std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
     std::size_t const many = large_.size(), others = experts_ - many;
@@ -264,8 +257,8 @@ class placement_search {
       std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
       for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
     }
-    for (std::size_t i = 0; i < others;
-         ++i) {  // the i-th of them gets the replicas i, i + others, ...
+    // the i-th of the others gets the replicas i, i + others, ...
+    for (std::size_t i = 0; i < others; ++i) {
       std::size_t const e = order_[experts_ - 1 - i];
       set_copies(e, (left - i + others - 1) / others);
       host_first_[e] = host;
@@ -287,7 +280,7 @@ class placement_search {
     return share_[a] > share_[b] || (share_[a] == share_[b] && a < b);
   }
 
-  /// Moves an expert whose share changed to its place in order_.
+  /// Moves an expert with a changed share to its place in order_.
   constexpr void reorder(std::size_t e) {
     std::size_t at = position_[e];
     for (; at > 0 && goes_first(e, order_[at - 1]); --at)
@@ -303,8 +296,8 @@ class placement_search {
     for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
   }
 
-  /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica
-  /// finds no rank.
+  /// Places the current counts.
+  /// Returns the largest rank load, or none if it exceeds `limit` or a replica finds no rank.
   constexpr load_type attempt(load_type limit) {
     for (std::size_t r = 0; r < ranks_; ++r) {
       queue_[r] = r;
@@ -313,8 +306,8 @@ class placement_search {
     return attempt_from(0, 0, ranks_, 0, limit);
   }
 
-  /// The same from the i-th expert of the order on, after `host` replicas, with `waiting` ranks in
-  /// the queue, none of which has too much.
+  /// Continues an attempt at the i-th expert of the order, after `host` replicas. `waiting` ranks
+  /// are queued, none above the limit.
   constexpr load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
                                    load_type most, load_type limit) {
     for (; i < experts_; ++i) {
@@ -347,8 +340,8 @@ class placement_search {
     return most;
   }
 
-  /// Brings the ranks that need each of the `left` experts to the front. False where they are more
-  /// than `wanted`.
+  /// Moves the ranks that need each of the `left` experts to the front.
+  /// Returns false if there are more than `wanted` such ranks.
   constexpr bool force(std::size_t waiting, std::size_t wanted, std::size_t left) {
     std::size_t front = 0;
     for (std::size_t k = 0; k < waiting; ++k) {
@@ -363,9 +356,9 @@ class placement_search {
     return true;
   }
 
-  /// Experts by descending counts, each on the ranks with most free slots: finds a placement of
-  /// these counts where there is one (Gale and Ryser 1957). Where there is none replicas go from
-  /// the most to the least replicated expert, one by one.
+  /// Places experts by descending count, each on the ranks with the most free slots: this finds a
+  /// placement of the counts if one exists (Gale and Ryser 1957). Otherwise replicas move from the
+  /// most to the least replicated expert, one by one.
   constexpr bool ordered_by_counts() {
     for (;;) {
       for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
@@ -397,7 +390,8 @@ class placement_search {
     }
   }
 
-  /// Swaps from the placement of the last attempt on. The largest rank load.
+  /// Improves the placement of the latest attempt by swaps.
+  /// Returns the largest rank load.
   constexpr load_type improve() {
     swaps_.clear();
     for (std::size_t const e : order_)
@@ -413,7 +407,8 @@ class placement_search {
     std::copy(copies_.begin(), copies_.end(), best_copies_.begin());
   }
 
-  /// fullest_: the experts on the fullest rank as hosts_ has it, the best ones to replicate more.
+  /// Fills fullest_ with the experts on the fullest rank of hosts_: the best candidates for more
+  /// replicas.
   constexpr void note_fullest() {
     std::fill(load_.begin(), load_.end(), load_type{0});
     for (std::size_t e = 0; e < experts_; ++e)
@@ -475,18 +470,18 @@ class placement_search {
   std::vector<std::int32_t> slots_of_;
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
-  std::vector<std::size_t> copies_, order_,
-      position_;  ///< c_e; experts by descending share; where each stands there
+  /// c_e; experts by descending share; the position of each expert in order_.
+  std::vector<std::size_t> copies_, order_, position_;
   std::vector<std::size_t> by_weight_{};  ///< experts by descending load
-  std::vector<std::size_t> host_first_,
-      hosts_{};  ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
+  /// Ranks of expert e: hosts_[host_first_[e]] and the c_e - 1 entries after it.
+  std::vector<std::size_t> host_first_, hosts_{};
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, fullest_{};
   std::vector<load_type> load_;
   rank_swaps swaps_;
   threshold_packing packing_;
-  std::vector<load_type> large_{};  ///< loads of the experts that packing_ decides about
+  std::vector<load_type> large_{};  ///< loads of the experts that packing_ places
   std::vector<std::size_t> best_{}, best_copies_;
   load_type best_load_ = none, enough_ = 0;
   std::int64_t steps_ = 0;

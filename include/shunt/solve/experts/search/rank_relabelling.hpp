@@ -10,14 +10,13 @@
 
 namespace shunt::detail {
 
-/// What the ranks of a layer hold, dealt anew among them: which rank's row of slots goes to which
-/// rank, for the largest sum of a gain. No rank load changes but by place, so balance stays what it
-/// is.
-///
-/// A row only goes to a rank with as many slots; where the problem binds experts to groups and has
-/// several nodes, the rows of a node stay together and go to a node with the same slots. One
-/// assignment a number of slots, O(N^3) for N ranks; with nodes of n ranks first all pairs of
-/// nodes, O(N^2 n), then the nodes. Where nothing gains, everything stays.
+/// Deals the rows of a layer's placement (the slots of one rank each) anew among the ranks so that
+/// the sum of a gain is largest. Rank loads only change places, so the balance stays the same.
+/// A row only goes to a rank with as many slots. If the problem binds experts to groups and has
+/// several nodes, the rows of a node stay together and go to a node with the same slots. If no
+/// exchange gains, all rows stay.
+/// Complexity: O(N^3) for N ranks, one assignment per number of slots; with nodes of n ranks, first
+/// O(N^2 n) for all pairs of nodes, then one assignment of the nodes.
 class rank_relabelling {
  public:
   constexpr explicit rank_relabelling(expert_layers const& problem)
@@ -36,12 +35,13 @@ class rank_relabelling {
       });
   }
 
-  /// `gain(row, rank)`: of the rank getting what rank `row` holds, at least 0; sums times the ranks
-  /// below 2^62. The row of each rank.
+  /// Maximises the sum of `gain(row, rank)`, the gain of `rank` receiving the row of rank `row`.
+  /// Returns the row of each rank.
+  /// Requires gains of at least 0 and sums times the number of ranks below 2^62.
   template <class Gain>
   constexpr std::span<std::size_t const> operator()(Gain const& gain) {
     std::size_t const n = nodes_.size();
-    std::vector<char> given(n, 0);  // nodes whose shape was seen
+    std::vector<char> given(n, 0);  // nodes of a shape already handled
     for (std::size_t first = 0; first < n; ++first) {
       if (given[first]) continue;
       std::vector<std::size_t> alike;
@@ -67,7 +67,7 @@ class rank_relabelling {
                       [&](auto x, auto y) { return slots_[x] == slots_[y]; });
   }
 
-  /// The best assignment, or everything in its place where that is as good.
+  /// Returns the best assignment, or the identity if it is as good.
   static constexpr std::vector<std::size_t> better(assignment& solver,
                                                    std::span<std::int64_t const> gains,
                                                    std::size_t n) {
@@ -83,7 +83,8 @@ class rank_relabelling {
     return columns;
   }
 
-  /// Deals the rows of `from` to the ranks of `to`, of the same shape; the gain.
+  /// Deals the rows of `from` to the ranks of `to`, which has the same shape.
+  /// Returns the gain.
   template <class Gain>
   constexpr std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to,
                                Gain const& gain) {
@@ -105,7 +106,7 @@ class rank_relabelling {
   }
 
   std::vector<std::int32_t> slots_;
-  std::vector<std::vector<std::size_t>> nodes_{};  ///< ranks of a node, those with most slots first
+  std::vector<std::vector<std::size_t>> nodes_{};  ///< Ranks of each node, most slots first.
   assignment within_node_{}, between_nodes_{};
   std::vector<std::int64_t> gains_{}, node_gains_{};
   std::vector<std::size_t> row_of_{};

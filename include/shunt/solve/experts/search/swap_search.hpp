@@ -8,11 +8,11 @@
 
 namespace shunt::detail {
 
-/// The experts that ranks hold, with swaps that relieve the fullest rank: the best swap of one of
-/// its experts with one of another rank, where there is none the best swap of two with two; no rank
-/// gets an expert twice. Ranks have their experts in order of share, so that the partners worth a
-/// look are found by two pointers: O(L (s_f + s_r)) a step for s_r slots of a rank. Made once, no
-/// allocation later.
+/// The experts on the ranks of one layer, improved by swaps that relieve the fullest rank: the best
+/// swap of one of its experts with one of another rank; if none helps, the best swap of two with
+/// two. No rank gets an expert twice. A call allocates nothing.
+/// Ranks keep their experts in order of share, so that two pointers find the partners to try.
+/// Complexity: O(L (s_f + s_r)) per swap for s_r slots of rank r, f the fullest rank.
 class rank_swaps {
  public:
   using load_type = std::int64_t;
@@ -42,13 +42,13 @@ class rank_swaps {
     load_[rank] += share;
     has_[rank * experts_ + expert] = 1;
   }
-  [[nodiscard]] constexpr std::span<std::size_t const> held() const {
-    return held_;
-  }  ///< rank by rank
+  /// Returns the expert of each slot, rank by rank.
+  [[nodiscard]] constexpr std::span<std::size_t const> held() const { return held_; }
 
-  /// Swaps until the fullest rank has at most `enough` or can't be relieved; two with two only
-  /// where it is within 1/512 of `best`. Every slot was put. The load of the fullest rank; adds its
-  /// visits of (rank, replica) pairs to `steps`.
+  /// Swaps until the fullest rank has at most `enough` or cannot be relieved; two with two only if
+  /// its load is within 1/512 of `best`. Adds its visits of (rank, replica) pairs to `steps`.
+  /// Returns the load of the fullest rank.
+  /// Requires every slot to be filled by put().
   constexpr load_type operator()(std::span<load_type const> share, load_type enough, load_type best,
                                  std::int64_t& steps) {
     share_ = share;
@@ -63,8 +63,8 @@ class rank_swaps {
       std::size_t best_rank = ranks_, out = 0, in = 0;
       auto const emptiest =
           static_cast<std::size_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());
-      for (std::size_t k = 0; k < ranks_;
-           ++k) {  // the emptiest first: the best swap with it rules most others out
+      // the emptiest rank first: its best swap rules out most others
+      for (std::size_t k = 0; k < ranks_; ++k) {
         std::size_t const q = k == 0 ? emptiest : k <= emptiest ? k - 1 : k;
         load_type const gap = top - load_[q];
         if (gap <= 1 || top - gap / 2 >= least) continue;
@@ -97,8 +97,8 @@ class rank_swaps {
   }
 
  private:
-  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where
-  /// none relieves it.
+  /// Makes the best swap of two experts of the fullest rank with two of another rank.
+  /// Returns false if none relieves the fullest rank.
   constexpr bool swap_two(std::size_t fullest) {
     struct pair {
       std::size_t rank, out[2], in[2];
@@ -166,8 +166,8 @@ class rank_swaps {
   std::size_t experts_, ranks_, most_slots_ = 0;
   std::span<load_type const> share_{};
   std::int64_t* steps_ = nullptr;
-  std::vector<std::size_t> first_, end_, held_{},
-      theirs_{};  ///< held_: experts of a rank by descending share
+  /// held_: experts of each rank by descending share.
+  std::vector<std::size_t> first_, end_, held_{}, theirs_{};
   std::vector<load_type> load_;
   std::vector<char> has_;  ///< ranks x experts
 };

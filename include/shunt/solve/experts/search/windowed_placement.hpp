@@ -11,13 +11,13 @@
 
 namespace shunt::detail {
 
-/// One layer's placement and what its ranks have of each of several windows of loads, the current
-/// one and the last of the history, with the score that changes are judged by: max/mean load, even
-/// split, mean over the windows. Loads are scaled so that a window's tokens are 2^31; rank loads
-/// are whole numbers. Made once, asked layer by layer without allocating.
+/// One layer's placement and the loads of its ranks in several windows: the current one and the
+/// latest of the history. The score that rates changes is the mean over the windows of max/mean
+/// load under the even split. Loads are scaled so that a window's tokens fill 31 bits; rank
+/// loads are whole numbers. Allocates when it is constructed, not when it is called.
 class layer_windows {
  public:
-  /// `scored` windows, at most one more than the history has.
+  /// Requires `scored` windows, at most one more than the history has.
   constexpr layer_windows(expert_layers const& problem, std::int32_t scored)
       : windows_(static_cast<std::size_t>(scored)),
         experts_(static_cast<std::size_t>(problem.experts)),
@@ -34,7 +34,7 @@ class layer_windows {
     slots_.resize(rank_of_.size());
   }
 
-  /// Takes the loads of a layer.
+  /// Takes the loads of layer l.
   constexpr void load(expert_layers const& problem, layer_id l) {
     for (std::size_t w = 0; w < windows_; ++w) {
       auto const loads =
@@ -51,7 +51,8 @@ class layer_windows {
     }
   }
 
-  /// Places the layer. False where an expert has no slot.
+  /// Takes the placement of the layer.
+  /// Returns false if an expert has no slot.
   constexpr bool place(std::span<expert_id const> slots) {
     std::copy(slots.begin(), slots.end(), slots_.begin());
     std::fill(has_.begin(), has_.end(), 0);
@@ -67,9 +68,10 @@ class layer_windows {
   [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
   [[nodiscard]] constexpr std::size_t experts() const { return experts_; }
   [[nodiscard]] constexpr std::size_t rank_of(std::size_t s) const { return rank_of_[s]; }
+  /// Returns the replicas of expert e on the rank.
   [[nodiscard]] constexpr std::int32_t held(std::size_t e, std::size_t rank) const {
     return has_[e * ranks_ + rank];
-  }  ///< replicas there
+  }
   [[nodiscard]] constexpr std::int64_t copies(std::size_t e) const { return copies_[e]; }
 
   [[nodiscard]] constexpr double score() const {
@@ -80,8 +82,9 @@ class layer_windows {
     return sum / static_cast<double>(windows_);
   }
 
-  /// The score if slot s held expert b, which its rank has not; its own must have another replica.
-  /// O(windows x ranks).
+  /// Returns the score after slot s is given to expert b.
+  /// Requires that b is not on the rank of s and that the expert of s has another replica.
+  /// Complexity: O(windows x ranks).
   [[nodiscard]] constexpr double score_with(std::size_t s, std::size_t b) const {
     std::size_t const a = slots_[s].index(), r = rank_of_[s];
     double sum = 0;
@@ -99,7 +102,8 @@ class layer_windows {
     return sum / static_cast<double>(windows_);
   }
 
-  /// The score if slots s and t, on two ranks, were swapped. O(windows).
+  /// Returns the score after slots s and t, on two ranks, are swapped.
+  /// Complexity: O(windows).
   [[nodiscard]] constexpr double score_swapped(std::size_t s, std::size_t t) const {
     std::size_t const a = slots_[s].index(), b = slots_[t].index(), r = rank_of_[s],
                       q = rank_of_[t];
@@ -116,11 +120,12 @@ class layer_windows {
     return sum / static_cast<double>(windows_);
   }
 
-  /// Gives slot s to expert b, or swaps it with slot t.
+  /// Gives slot s to expert b.
   constexpr void give(std::size_t s, std::size_t b) {
     set(s, b);
     add_up();
   }
+  /// Swaps the experts of slots s and t.
   constexpr void swap(std::size_t s, std::size_t t) {
     set(t, set(s, slots_[t].index()));
     add_up();
@@ -164,7 +169,7 @@ class layer_windows {
 
   std::size_t windows_, experts_, ranks_;
   std::vector<std::int64_t> weight_, load_;  ///< windows x experts, windows x ranks
-  std::vector<std::int32_t> has_;            ///< experts x ranks: replicas there
+  std::vector<std::int32_t> has_;            ///< experts x ranks: replicas
   std::vector<std::int64_t> copies_;
   std::vector<top> tops_;
   std::vector<std::size_t> rank_of_{};
