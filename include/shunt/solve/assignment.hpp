@@ -8,17 +8,18 @@
 
 namespace shunt {
 
-/// The assignment problem: n rows and n columns, every row gets a column of its own, and the sum of
-/// g(row, column) is to be largest.
-///
-/// Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987): rows are added
-/// one by one, the path that frees a column is found by Dijkstra's algorithm over the reduced
-/// costs. O(n^3). Exact in 64 bits where n x (largest - smallest gain) is below 2^62. Ties fall to
-/// the lowest column. Made once, asked again and again without allocating once it has seen the
-/// largest n.
+/// Solves the assignment problem: gives each of n rows a column of its own such that the sum of
+/// gain(row, column) is largest. Exact. Ties go to the lowest column.
+/// Shortest augmenting paths with potentials: rows are added one by one, and Dijkstra's algorithm
+/// over the reduced costs finds the path that frees a column. A call allocates only if n is larger
+/// than in all calls before.
+/// Requires n x (largest - smallest gain) below 2^62.
+/// Complexity: O(n^3).
+/// Reference: Kuhn 1955; Jonker and Volgenant 1987.
 class assignment {
  public:
-  /// `gains` has n x n values, row by row. The column of each row, valid until asked again.
+  /// Solves for `gains`, n x n values, row by row.
+  /// Returns the column of each row, valid until the next call.
   constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> gains,
                                                     std::size_t n) {
     assert(gains.size() == n * n);
@@ -26,7 +27,7 @@ class assignment {
     std::size_t const none = n;
     row_price_.assign(n, 0);
     column_price_.assign(n + 1, 0);
-    row_of_.assign(n + 1, n);  // row_of_[n]: the row that is being added
+    row_of_.assign(n + 1, n);  // row_of_[n]: the row being added
     column_of_.assign(n, n);
     came_from_.assign(n, n);
     for (std::size_t added = 0; added < n; ++added) {
@@ -60,7 +61,8 @@ class assignment {
         }
         at = nearest;
       }
-      while (at != none) {  // everyone on the path moves one column up
+      // each row of the path takes the next column of the path
+      while (at != none) {
         std::size_t const before = came_from_[at];
         row_of_[at] = row_of_[before];
         at = before;

@@ -12,9 +12,9 @@
 
 namespace shunt {
 
-/// The answer that there is no placement, as every expert of a layer needs a slot; `status` is
-/// infeasible in that case and feasible otherwise, with a plan of the right shape whose slots all
-/// hold expert 0.
+/// Returns an empty answer for the problem. If it has fewer slots than experts: status infeasible
+/// with a reason. Otherwise: status feasible and a plan of the right shape whose slots all hold
+/// expert 0.
 [[nodiscard]] constexpr solution<expert_placement> unplaced(expert_layers const& problem) {
   solution<expert_placement> answer;
   if (problem.slots() < problem.experts) {
@@ -33,9 +33,11 @@ namespace shunt {
   return answer;
 }
 
-/// A valid placement with what is known of it: objective mean_max_over_mean, lower bound the mean
-/// of max_over_mean_bound. Where the two differ by rounding alone (1e-12 of the bound) the plan
-/// counts as optimal.
+/// Evaluates a valid placement.
+/// Returns it with objective mean_max_over_mean and as lower bound the mean of max_over_mean_bound
+/// over the layers. If the two differ by rounding alone (1e-12 of the bound), the status is
+/// optimal.
+/// Complexity: O(layers x (slots + (slots - experts) log experts)).
 [[nodiscard]] constexpr solution<expert_placement> rated(expert_layers const& problem,
                                                          expert_placement plan) {
   solution<expert_placement> answer;

@@ -1,4 +1,10 @@
 #pragma once
+/// Solvers that cut every expert's optimizer state into shards and give the shards to ranks: over
+/// all ranks (uniform_shards), with mirrors (mirrored_shards), within a node (hierarchical_shards)
+/// or over the expert's hosts (replica_shards).
+/// E experts of `elements` elements each lie on N ranks. Objective of all four: the most bytes of
+/// optimizer state on a rank, mirrors included. Lower bound: an even share of all bytes.
+/// See docs/expert-solvers.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -18,9 +24,11 @@ namespace shunt {
 
 namespace detail {
 
-/// The elements of an expert cut into one shard an owner, in their order, sizes within one element
-/// of each other. Where they don't divide, the owners from `turn` on, cyclically, get one more.
-/// Owners without an element get no shard. `owners` is not empty.
+/// Cuts the elements of an expert into one shard per owner, in the order of the owners; sizes
+/// differ by at most one element. If they differ, the owners from `turn` on, cyclically, get one
+/// element more.
+/// Returns the shards; an owner without elements has none.
+/// Requires `owners` not to be empty.
 [[nodiscard]] constexpr std::vector<shard> even_cut(std::int64_t elements,
                                                     std::vector<rank_id> const& owners,
                                                     std::int64_t turn = 0) {
@@ -37,8 +45,7 @@ namespace detail {
   return shards;
 }
 
-/// Sets objective, bound and status of an answer that has a plan: the most bytes of optimizer state
-/// on a rank, owned or mirrored, and an even share of all there are.
+/// Sets objective, lower bound and status of an answer that has a plan.
 constexpr void rate_by_fullest_rank(optimizer_state const& problem, solution<shard_map>& answer) {
   indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
   std::int64_t all = 0;
@@ -57,14 +64,14 @@ constexpr void rate_by_fullest_rank(optimizer_state const& problem, solution<sha
 
 }  // namespace detail
 
-/// Every expert's optimizer state cut into N shards, shard k of every expert on rank k, for good
-/// (SYMI section 4.1): experts may then move between slots while their optimizer state never does.
-///
-/// Where N doesn't divide the elements some ranks get one more: they take turns from expert to
-/// expert, so that no rank ends up with more than one element above another. A rank gets no shard
-/// of an expert where there are fewer elements than ranks. Objective: the most bytes of optimizer
-/// state on a rank; the lower bound, an even cut of all elements, is always met. O(E N). Always
-/// feasible. Throws what validate throws.
+/// Cuts every expert's optimizer state into N shards; rank k owns shard k of every expert for good.
+/// Experts may then move between slots while their optimizer state stays.
+/// If N does not divide the elements, the ranks take turns to own one element more, so that no rank
+/// owns more than one element above another. If an expert has fewer elements than ranks, some ranks
+/// own no shard of it. Always optimal.
+/// Throws what validate throws.
+/// Complexity: O(E N).
+/// Reference: SYMI, arXiv 2504.19925, section 4.1.
 struct uniform_shards {
   static constexpr std::string_view name = "uniform_shards";
 
@@ -75,7 +82,7 @@ struct uniform_shards {
     answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
     std::vector<rank_id> everyone;
     for (rank_id r : ids<rank_id>(problem.ranks)) everyone.push_back(r);
-    std::int64_t turn = 0;  // the first of those who get one element more
+    std::int64_t turn = 0;  // the first rank that gets one element more
     for (auto& shards : answer.plan.shards) {
       shards = detail::even_cut(problem.elements, everyone, turn);
       turn = (turn + problem.elements % problem.ranks) % problem.ranks;
@@ -86,20 +93,20 @@ struct uniform_shards {
 };
 static_assert(solver_for<uniform_shards, optimizer_state>);
 
-/// Every shard on r ranks, so that r - 1 lost ranks lose no optimizer state: chained declustering
-/// (Hsiao and DeWitt, ICDE 1990) on top of uniform_shards.
-///
-/// What rank k owns is mirrored on the ranks k + 1 .. k + r - 1, cyclically. Any r - 1 ranks may
-/// fall, and more of them as long as no r neighbours do; when one falls, ownership can shift along
-/// the chain, so that the survivors share its work evenly (see `restore_shards`). Memory: r E O / N
-/// on a rank. Gradients go to all r holders, r s N G bytes; weights go out from owners alone, s N W
-/// bytes as before. Objective: the most bytes of optimizer state on a rank; bound: an even share of
-/// all copies. O(r E N). Infeasible where there are fewer ranks than copies. Throws invalid_problem
-/// where the problem is broken or `copies` is below 1.
+/// Holds every shard of uniform_shards on r ranks, so that the loss of r - 1 ranks loses no state:
+/// rank k's shard is mirrored on the ranks k + 1 .. k + r - 1, cyclically. More ranks may fail as
+/// long as no r neighbours do. `restore_shards` then shifts ownership along the chain, so that the
+/// survivors share the work of a failed rank evenly.
+/// Memory: r E O / N bytes per rank for O bytes of state per expert. Gradients go to all r holders,
+/// r s N G bytes; weights go out from owners alone, s N W bytes. Infeasible if there are fewer
+/// ranks than copies.
+/// Throws invalid_problem if the problem is broken or `copies` is below 1.
+/// Complexity: O(r E N).
+/// Reference: chained declustering, Hsiao and DeWitt, ICDE 1990.
 struct mirrored_shards {
   static constexpr std::string_view name = "mirrored_shards";
 
-  std::int32_t copies = 2;  ///< r, the owner's included
+  std::int32_t copies = 2;  ///< r, including the owner's copy
 
   [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {
     if (copies < 1)
@@ -121,16 +128,15 @@ struct mirrored_shards {
 };
 static_assert(solver_for<mirrored_shards, optimizer_state>);
 
-/// An expert's state on the ranks of one node, nodes taking turns expert by expert: what MiCS
-/// (Zhang et al., VLDB 2022) does with model states, applied to experts.
-///
-/// A shard is G times larger than a uniform one on G nodes, so that weights and gradients travel in
-/// G times fewer, larger messages, and all of an expert's go between its hosts and one node. Memory
-/// is that of uniform_shards where the nodes share the experts evenly. Nodes are consecutive ranks;
-/// the last may be smaller. Experts go to the node whose ranks hold least, ties to the first.
-/// Objective: the most bytes of optimizer state on a rank; bound: an even cut of all elements. O(E
-/// (G + ranks of a node)). Always feasible. Throws invalid_problem where the state is broken or
-/// `ranks_per_node` is below 1.
+/// Keeps each expert's state on the ranks of one node; experts go to the node with the least state
+/// per rank, ties to the first. Nodes are consecutive ranks; the last node may be smaller. Always
+/// feasible.
+/// On G nodes a shard is G times as large as in uniform_shards, so that weights and gradients
+/// travel in G times fewer, larger messages. Memory equals that of uniform_shards if the nodes
+/// share the experts evenly.
+/// Throws invalid_problem if the problem is broken or `ranks_per_node` is below 1.
+/// Complexity: O(E (G + ranks of a node)).
+/// Reference: MiCS, Zhang et al., VLDB 2022, which does this with model states.
 struct hierarchical_shards {
   static constexpr std::string_view name = "hierarchical_shards";
 
@@ -150,7 +156,8 @@ struct hierarchical_shards {
       return std::min(ranks_per_node, problem.ranks - g * ranks_per_node);
     };
     for (auto& shards : answer.plan.shards) {
-      std::int32_t node = 0;  // the one whose ranks hold least: a / size of a < b / size of b
+      // the node with the least state per rank: a / size of a < b / size of b
+      std::int32_t node = 0;
       for (std::int32_t g = 1; g < nodes; ++g)
         if (on_node[static_cast<std::size_t>(g)] * size_of_node(node) <
             on_node[static_cast<std::size_t>(node)] * size_of_node(g))
@@ -161,7 +168,8 @@ struct hierarchical_shards {
         owners.emplace_back(node * ranks_per_node + k);
       auto const ranks = static_cast<std::int64_t>(owners.size());
       shards = detail::even_cut(problem.elements, owners,
-                                before * (problem.elements % ranks) % ranks);  // in turns
+                                // turns within the node
+                                before * (problem.elements % ranks) % ranks);
     }
     detail::rate_by_fullest_rank(problem, answer);
     return answer;
@@ -169,19 +177,18 @@ struct hierarchical_shards {
 };
 static_assert(solver_for<hierarchical_shards, optimizer_state>);
 
-/// Optimizer state tied to the replicas: an expert's state is cut over the ranks that host it,
-/// evenly, and moves when they change. ZeRO-1 within the replicas of an expert, as DeepSpeed-MoE
-/// keeps it (Rajbhandari et al., ICML 2022; ZeRO, SC 2020): the baseline of SwiftMoE's static
-/// shards.
-///
-/// Objective: the most bytes of optimizer state on a rank; bound: an even cut of all elements. A
-/// popular expert spreads thin and a rare one lies whole on one rank, so that ranks hold unequal
-/// amounts. O(slots + shards). Always feasible. Throws invalid_problem where the state is broken or
-/// the placement speaks of other ranks or experts.
+/// Cuts an expert's state evenly over the ranks that host it: ZeRO-1 within the replicas of an
+/// expert, as DeepSpeed-MoE keeps it. The baseline of SwiftMoE's static shards: state moves when
+/// the hosts change, and ranks hold unequal amounts, for a rare expert lies whole on one rank.
+/// Always feasible.
+/// Throws invalid_problem if the problem is broken, the placement has other ranks or experts, or an
+/// expert has no slot.
+/// Complexity: O(slots + shards).
+/// Reference: Rajbhandari et al., DeepSpeed-MoE, ICML 2022; ZeRO, SC 2020.
 struct replica_shards {
   static constexpr std::string_view name = "replica_shards";
 
-  expert_placement placement{};  ///< every expert has a slot
+  expert_placement placement{};  ///< Every expert needs a slot.
   layer_id layer{0};
 
   [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {

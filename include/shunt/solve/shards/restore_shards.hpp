@@ -1,18 +1,5 @@
 #pragma once
-/// After a loss of ranks: who keeps which shard of the optimizer's state, and who sends what to
-/// whom.
-///
-/// The cuts of `map` stay. A shard whose owner is gone passes to a mirror of it. Then ownership,
-/// and with it the work of the step, is evened out along chains of mirrors: as long as the rank
-/// that owns most can hand a shard to a mirror of it, that one another shard on, and so on, and
-/// none of them becomes as full as the first one was, they do; under chained declustering every
-/// survivor so takes an equal part of a lost rank's work. Ownership moves without a byte sent. At
-/// last every shard gets as many copies again as it had, as far as there are ranks, on the ranks
-/// that hold least. Objective: the most elements owned by a rank; bound: an even share. Infeasible
-/// where all holders of a shard are gone: the reason names the ranks and all that is lost with
-/// them, experts and elements. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K
-/// N. Throws invalid_problem where the loss is broken or the map speaks of other experts or
-/// elements.
+/// After a loss of ranks: chooses the new holders of every shard and the copies to send.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +16,19 @@
 
 namespace shunt {
 
+/// Keeps the cuts of `map` and restores owners and mirrors in three steps.
+/// 1. A shard whose owner is lost passes to one of its mirrors.
+/// 2. Ownership, and with it the work of the step, is evened out along chains of mirrors: the rank
+///    that owns most hands a shard to a mirror of it, that rank hands on another shard, and so on,
+///    as long as none of them becomes as full as the first one was. No byte is sent. Under chained
+///    declustering every survivor thus takes an equal part of a lost rank's work.
+/// 3. Every shard gets its former number of copies again, if enough ranks are live, on the ranks
+///    that hold least.
+///
+/// Objective: the most elements that a rank owns; lower bound: an even share. Infeasible if all
+/// holders of a shard are lost: the reason names the ranks, experts and elements.
+/// Throws invalid_problem if the loss is broken or the map has other experts or elements.
+/// Complexity: O((E K + N) (1 + shifts)) for K shards per expert, shifts at most E K N.
 struct restore_shards {
   static constexpr std::string_view name = "restore_shards";
 
@@ -69,7 +69,7 @@ struct restore_shards {
   }
 
  private:
-  /// What is lost for good, in words; empty where nothing is.
+  /// Returns a text that names the state lost for good; empty if none is.
   [[nodiscard]] constexpr text reason(lost_ranks const& lost) const {
     text words;
     auto const several = [](std::int64_t first, std::int64_t last) {
@@ -92,8 +92,8 @@ struct restore_shards {
     constexpr bool operator==(step const&) const = default;
   };
 
-  /// Shifts ownership until the rank that owns most can't get rid of any; returns what every rank
-  /// owns.
+  /// Shifts ownership until the rank that owns most cannot hand over a shard.
+  /// Returns the elements that each rank owns.
   static constexpr indexed<rank_id, std::int64_t> even_out(std::int32_t ranks, shard_map& map) {
     indexed<rank_id, std::int64_t> owned(static_cast<std::size_t>(ranks), 0);
     for (auto const& shards : map.shards)
@@ -109,7 +109,7 @@ struct restore_shards {
     for (auto& shards : map.shards)
       for (shard& s : shards) of[s.owner].push_back(&s);
     indexed<rank_id, step> reached(
-        owned.size());  // breadth first from the fullest rank: who hands which shard over
+        owned.size());  // breadth first from the fullest rank: which rank hands over which shard
     std::vector<rank_id> queue{fullest};
     reached[fullest].from = fullest;
     for (std::size_t next = 0; next < queue.size(); ++next) {
@@ -117,8 +117,8 @@ struct restore_shards {
       for (shard* const s : of[giver])
         for (rank_id const taker : s->mirrors) {
           if (reached[taker].from >= 0) continue;
-          // a rank on the way hands on something else than what it got: it may not become one of
-          // the fullest; the last one ends with more
+          // a rank within the chain hands on another shard than it receives, so it must not become
+          // one of the fullest; the last rank of the chain ends with more
           std::int64_t const got = giver == fullest ? 0 : reached[giver].what->size();
           if (giver != fullest && owned[giver] + got - s->size() > std::max(owned[giver], most - 1))
             continue;
