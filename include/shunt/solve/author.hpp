@@ -1,4 +1,4 @@
 #pragma once
-/// For authors of solvers, beside `solver.hpp`: functions that turn a plan into a solution.
+/// What authors of solvers need beside `solver.hpp`: a plan becomes a solution.
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/author/pipeline.hpp"

@@ -17,15 +17,15 @@ namespace shunt {
 
 /// Runs the parts in order until one has a plan that is proved optimal.
 ///
-///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes =
-///     20'000}))
+///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{}))
 ///
 /// The least objective wins, ties go to the earlier part. The lower bound is the largest that a
 /// part with a plan has proved, so that the bound of one part may prove the plan of another
 /// optimal. A part adds its plan without its bound if `bounds_every_plan(problem)` is false, or if
 /// its plan has another kind of step (staggered or not) than the best. If no part has a plan, the
-/// answer is that of the first. A stop is passed to the parts that accept one and keeps later parts
-/// from starting; the first part always runs. Throws what its parts throw.
+/// answer is that of the first part. A stop is passed to the parts that accept one and keeps later
+/// parts from starting; the first part always runs.
+/// Throws what its parts throw.
 template <named First, named... Others>
 class portfolio {
  public:
