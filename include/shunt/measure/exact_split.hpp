@@ -12,15 +12,15 @@
 
 namespace shunt {
 
-/// The least number of tokens that the fullest rank of a layer can have, when an expert's tokens
-/// may go to its replicas in any whole shares: what the exact token split of a placement reaches,
-/// where the even split gives max_over_mean. -1 where an expert has tokens but no replica.
-///
-/// M tokens a rank suffice iff no set A of experts has more than M |N(A)| tokens, N(A) the ranks
-/// that hold any of A (Hall; a flow from experts to ranks). From M = ceil(W / L) on: fill the flow
-/// along shortest augmenting paths; where tokens are left over, the experts reached from there are
-/// a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's method,
-/// never too high). Few candidates; O(paths x E N) each.
+/// Returns the least possible number of tokens on the fullest rank of a layer if an expert's tokens
+/// may go to its replicas in any whole shares: the optimum of the exact token split, where
+/// max_over_mean rates the even split. Returns -1 if an expert has tokens but no replica.
+/// M tokens per rank suffice if and only if no set A of experts has more than M |N(A)| tokens, N(A)
+/// the ranks that hold any expert of A (Hall; a flow from experts to ranks). Starting at M = ceil(W
+/// / L), shortest augmenting paths fill the flow. If tokens remain, the experts reached from there
+/// form a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's
+/// method, never too high).
+/// Complexity: few candidates, O(paths x E N) each.
 [[nodiscard]] constexpr std::int64_t exact_split_load(std::span<std::int64_t const> loads,
                                                       expert_placement const& placement,
                                                       layer_id layer) {
@@ -48,7 +48,7 @@ namespace shunt {
       ++source;
       continue;
     }
-    // breadth first from the expert with tokens left: over ranks that hold it, back to experts that
+    // breadth first from the expert with tokens left: to ranks that hold it, back to experts that
     // send there
     reached.assign(experts, 0);
     from_expert.assign(ranks, nowhere);
@@ -75,7 +75,7 @@ namespace shunt {
       for (std::size_t r = 0; r < ranks; ++r) held += from_expert[r] != nowhere;
       if (held == 0) return -1;
       std::int64_t const more = ceil_divide(tokens, held);
-      for (auto& x : room) x += more - most;  // what flows already still fits
+      for (auto& x : room) x += more - most;  // the existing flow still fits
       most = more;
       continue;
     }

@@ -13,7 +13,7 @@
 
 namespace shunt {
 
-/// r_i: the instances of each expert of a layer.
+/// Returns r_i, the number of replicas of each expert of a layer.
 [[nodiscard]] constexpr indexed<expert_id, std::int32_t> replica_counts(
     expert_placement const& placement, layer_id layer) {
   indexed<expert_id, std::int32_t> counts(static_cast<std::size_t>(placement.experts));
@@ -21,9 +21,9 @@ namespace shunt {
   return counts;
 }
 
-/// Distinct (rank, expert) pairs of a layer: what de-duplicated traffic is proportional to.
-/// At most min(s N, N + E - 1) where the slots of an expert are neighbours (SYMI notes; N counts
-/// the ranks that have slots).
+/// Returns the number of distinct (rank, expert) pairs of a layer: de-duplicated traffic is
+/// proportional to it. At most min(s N, N + E - 1) if the slots of each expert are neighbours, N
+/// the ranks that have slots (SYMI notes).
 [[nodiscard]] constexpr std::int32_t hosted_pairs(expert_placement const& placement,
                                                   layer_id layer) {
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(placement.experts), -1);
@@ -42,7 +42,8 @@ namespace shunt {
 
 namespace detail {
 
-/// share[e]: an expert's load over its replicas. Returns the tokens of all experts that have one.
+/// Sets share[e] to the expert's load over its replicas.
+/// Returns the tokens of all experts that have a replica.
 constexpr std::int64_t share_out(std::span<std::int64_t const> loads,
                                  std::span<expert_id const> slots,
                                  indexed<expert_id, double>& share) {
@@ -83,9 +84,9 @@ constexpr double max_over_mean(std::span<std::int64_t const> loads,
 
 }  // namespace detail
 
-/// Tokens that each rank computes when every expert's load is split evenly over its replicas and
-/// nothing is dropped. `loads` has one entry an expert; tokens of an expert without a replica count
-/// nowhere.
+/// Returns the tokens that each rank computes if every expert's load is split evenly over its
+/// replicas and nothing is dropped. `loads` has one entry per expert; tokens of an expert without a
+/// replica are not counted.
 [[nodiscard]] constexpr indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads,
                                                             expert_placement const& placement,
                                                             layer_id layer) {
@@ -97,15 +98,16 @@ constexpr double max_over_mean(std::span<std::int64_t const> loads,
   return sums;
 }
 
-/// Largest rank load over the mean of all ranks that have slots: 1 is perfect balance. A layer with
-/// no tokens counts as balanced.
+/// Returns the largest rank load over the mean of the ranks that have slots, under the even split:
+/// 1 is perfect balance, also for a layer without tokens.
 [[nodiscard]] constexpr double max_over_mean(std::span<std::int64_t const> loads,
                                              expert_placement const& placement, layer_id layer) {
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   return detail::max_over_mean(loads, placement, layer, share);
 }
 
-/// The mean of max_over_mean over the layers: what placements are compared by. O(layers x slots).
+/// Returns the mean of max_over_mean over the layers: the objective of placements.
+/// Complexity: O(layers x slots).
 [[nodiscard]] constexpr double mean_max_over_mean(expert_layers const& problem,
                                                   expert_placement const& placement) {
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
@@ -115,8 +117,8 @@ constexpr double max_over_mean(std::span<std::int64_t const> loads,
   return sum / problem.layers;
 }
 
-/// Tokens of a layer that find no place where each slot takes `capacity`: the sum over experts of
-/// what exceeds replicas x capacity.
+/// Returns the tokens of a layer that are dropped if each slot takes `capacity` tokens: the sum
+/// over experts of load beyond replicas x capacity.
 [[nodiscard]] constexpr std::int64_t drops_under_capacity(std::span<std::int64_t const> loads,
                                                           expert_placement const& placement,
                                                           layer_id layer, std::int64_t capacity) {

@@ -8,26 +8,27 @@
 
 namespace shunt {
 
-/// Bytes that a program moves, all ranks together.
+/// Bytes that a program moves, summed over all ranks.
 struct moved_bytes {
-  byte_count network = 0;  ///< between ranks: messages, and collectives as rings move them
-  byte_count local = 0;    ///< copied or added from one buffer of a rank to another, but not what
-                           ///< just arrived and is then added
-  byte_count within = 0;   ///< copied or added inside one buffer: a rank's instances of an expert
-                           ///< summed up or filled from one of them
+  byte_count network = 0;  ///< Between ranks: messages, and collectives as rings move them.
+  /// Copied or added between two buffers of a rank, except additions of data just received.
+  byte_count local = 0;
+  /// Copied or added inside one buffer: a rank's instances of an expert summed or filled.
+  byte_count within = 0;
 
-  /// What passes between the holders of data, whether or not they share a rank: s N G and s N W in
-  /// SYMI's phases, and as many G and W as there are distinct (rank, expert) pairs where messages
-  /// are de-duplicated.
+  /// Returns the bytes between holders of data, on one rank or two: s N G and s N W in SYMI's
+  /// phases; G and W times the distinct (rank, expert) pairs if messages are de-duplicated.
   [[nodiscard]] constexpr byte_count logical() const { return network + local; }
   constexpr bool operator==(moved_bytes const&) const = default;
 };
 
-/// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a
-/// member, (k-1) X in a reduce_scatter or all_gather whose whole is X. An exchange is left out:
-/// what it moves is known only when it runs. An addition's source just arrived if the last
-/// instruction before it that wrote any of its bytes is a receive. O(instructions + the sum over
-/// additions of the receives before them).
+/// Returns the bytes that the instructions of p move. A group of k ranks moves 2 (k-1) X in an
+/// all_reduce of X bytes per member, and (k-1) X in a reduce_scatter or all_gather of X bytes in
+/// total. Exchanges are not counted: their sizes are known only at run time. The source of an
+/// addition was just received if the latest earlier instruction that wrote any of its bytes is a
+/// receive.
+/// Complexity: O(instructions + the sum over additions of the instructions before them on the
+/// rank).
 [[nodiscard]] constexpr moved_bytes bytes_moved(program const& p) {
   moved_bytes sum;
   for (rank_id r : ids<rank_id>(p.ranks.size())) {
@@ -72,8 +73,9 @@ struct moved_bytes {
   return sum;
 }
 
-/// Bytes that messages carry over each link: entry `from` x ranks + `to`. Collectives and exchanges
-/// are left out, for which links they take is up to the executor. O(instructions).
+/// Returns the bytes that messages carry over each link, in entry `from` x ranks + `to`.
+/// Collectives and exchanges are not counted: the executor chooses their links.
+/// Complexity: O(instructions).
 [[nodiscard]] constexpr std::vector<byte_count> message_bytes(program const& p) {
   std::vector<byte_count> bytes(p.ranks.size() * p.ranks.size(), 0);
   for (rank_id r : ids<rank_id>(p.ranks.size()))

@@ -9,9 +9,10 @@
 
 namespace shunt {
 
-/// Experts that ranks must newly receive in a layer to go from `before` (one entry a slot) to the
-/// plan: distinct (rank, expert) pairs of the plan that weren't there. Further copies on the same
-/// rank cost nothing. O(S + E).
+/// Returns how many experts ranks must newly receive in a layer to go from `before` (one entry per
+/// slot) to the plan: the distinct (rank, expert) pairs of the plan that `before` lacks. Further
+/// copies on the same rank cost nothing.
+/// Complexity: O(slots + experts).
 [[nodiscard]] constexpr std::int32_t moved_experts(std::span<expert_id const> before,
                                                    expert_placement const& plan, layer_id layer) {
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(plan.experts), -1);
@@ -29,14 +30,15 @@ namespace shunt {
   return moved;
 }
 
-/// `moved_experts` by rank: how many distinct experts each rank must newly receive when a layer
-/// goes from one placement to another. Needs placements of the same experts and ranks; their slots
-/// may differ. O(slots + experts).
+/// Returns the experts that each rank must newly receive when a layer goes from one placement to
+/// another, as `moved_experts` counts them.
+/// Requires placements of the same experts and ranks; their slots may differ.
+/// Complexity: O(slots + experts).
 [[nodiscard]] constexpr indexed<rank_id, std::int32_t> received_experts(
     expert_placement const& before, expert_placement const& after, layer_id layer) {
   indexed<rank_id, std::int32_t> received(static_cast<std::size_t>(after.ranks()));
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(after.experts),
-                                        -1);  // the last rank known to hold it
+                                        -1);  // the latest rank known to hold it
   auto const held = [layer](expert_placement const& plan, rank_id r) {
     auto const first = static_cast<std::size_t>(plan.first_slot[r.index()]);
     return plan.layer(layer).subspan(

@@ -13,7 +13,7 @@
 
 namespace shunt {
 
-/// Ticks that an operation of a pipeline takes; a fused backward takes the sum of its two parts.
+/// Returns the ticks that an operation takes; a fused backward takes the sum of its two parts.
 [[nodiscard]] constexpr ticks cost_of(pipeline_job const& job, operation const& o) {
   auto const& c = job.costs;
   switch (o.kind) {
@@ -26,50 +26,50 @@ namespace shunt {
   }
 }
 
-/// Ticks that an overlapped pair takes.
+/// Returns the ticks that an overlapped pair takes.
 [[nodiscard]] constexpr ticks cost_of(pipeline_job const& job, operation const& a,
                                       operation const& b) {
   ticks const first = cost_of(job, a), second = cost_of(job, b);
   return first + second - std::min({job.costs.overlap_gain, first, second});
 }
 
-/// The operations of a schedule in an order in which they can run: each after its predecessor in
-/// the list and after the operation of the neighbouring stage that makes its input, a step after
-/// all operations of its stage (of all stages, where it isn't staggered). An overlapped pair is one
-/// node. What the schedule does to a single micro-batch at a single rank (forward before backward
-/// before backward_weight) is taken for granted.
+/// The operations of a schedule in an executable order: each after its predecessor in the rank's
+/// list and after the operation of the neighbouring stage that produces its input; a step after all
+/// operations of its stage (of all stages, if the step is not staggered). An overlapped pair is one
+/// node. The order forward, backward, backward_weight of one micro-batch on one rank is assumed.
 struct operation_graph {
   static constexpr std::int32_t none = -1;
 
   struct node {
     rank_id rank{};
-    std::int32_t index = 0;        ///< in the rank's list; of a pair the first
-    std::int32_t before = none;    ///< the node before it in the list
-    std::int32_t producer = none;  ///< the node that makes its input
-    std::int32_t second_producer =
-        none;  ///< in a pair: the node that makes the input of the second operation
+    std::int32_t index = 0;        ///< In the rank's list; of a pair, the first.
+    std::int32_t before = none;    ///< The previous node in the list.
+    std::int32_t producer = none;  ///< The node that produces the input.
+    /// In a pair: the node that produces the input of the second operation.
+    std::int32_t second_producer = none;
     bool pair = false;
     bool is_step = false;
-    ticks delay = 0;  ///< from the producer's end to the moment its output is there
+    ticks delay = 0;  ///< From the producer's end to the arrival of its output, in ticks.
     ticks second_delay = 0;
     ticks duration = 0;
   };
   std::vector<node> nodes{};
-  std::size_t operations = 0;  ///< in all lists
-  std::size_t reached = 0;  ///< fewer than there are: the others never start, for the orders of the
-                            ///< ranks wait for each other
+  std::size_t operations = 0;  ///< In all lists.
+  /// Fewer than `operations` if the orders of the ranks wait for each other: the rest never starts.
+  std::size_t reached = 0;
 
   [[nodiscard]] constexpr bool executable() const { return reached == operations; }
 };
 
 namespace detail {
 
-/// Where the operations stand that make the inputs of others.
+/// Finds the operation that produces the input of another one.
 class producers {
  public:
   static constexpr std::int64_t nowhere = -1;
 
-  /// `first[r]`: where the operations of a worker begin when all are counted through.
+  /// `first[r]`: the number of rank r's first operation when the operations of all ranks are
+  /// numbered in sequence.
   constexpr producers(pipeline_job const& job, pipeline_schedule const& schedule,
                       std::vector<std::int64_t> const& first)
       : job_(job) {
@@ -88,7 +88,8 @@ class producers {
     }
   }
 
-  /// The operation at the neighbouring stage that makes the input of this one.
+  /// Returns the number of the operation at the neighbouring stage that produces the input of o, or
+  /// nowhere.
   [[nodiscard]] constexpr std::int64_t of(operation const& o) const {
     if (o.kind == op_kind::forward && o.stage > 0) return forward_[cell(o, o.stage.value() - 1)];
     bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
@@ -109,8 +110,9 @@ class producers {
 
 }  // namespace detail
 
-/// Linear in the number of operations. The schedule has one list a rank and names only operations
-/// of the job.
+/// Returns the graph of a schedule.
+/// Requires one list per rank and only operations of the job.
+/// Complexity: linear in the number of operations.
 [[nodiscard]] constexpr operation_graph graph_of(pipeline_job const& job,
                                                  pipeline_schedule const& schedule) {
   constexpr std::int32_t none = operation_graph::none;
@@ -128,7 +130,7 @@ class producers {
       next(ranks, 0), last(ranks, none);
   std::vector<std::size_t> next_pair(ranks, 0);
 
-  // Operations that a step waits for, by stage; where steps aren't staggered all count as stage 0.
+  // operations that a step waits for, by stage; without a staggered step all count as stage 0
   std::vector<std::int64_t> left(static_cast<std::size_t>(job.stages), 0);
   std::vector<std::vector<std::int32_t>> before_step(static_cast<std::size_t>(job.stages));
   auto const reduced_with = [&](operation const& o) {

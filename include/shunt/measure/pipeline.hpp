@@ -1,20 +1,15 @@
 #pragma once
-/// What a pipeline schedule costs.
+/// The costs of a pipeline schedule.
 ///
-///     makespan   end of the last forward or backward of one iteration by itself
-///     period     distance of iterations in a long run, the step included. Staggered: the largest
-///     over columns of (latest end - earliest
-///                start over the column's live ranks, steps included), at the starts of
-///                `steady_start`, which make it least. Otherwise: makespan + the longest that a
-///                rank steps
-///     bubble     share of a period in which a live rank neither computes nor steps, mean over the
-///     live ranks stash peak the most that a rank holds at once, in the units of the job's stash
-///     weights: micro-batches, where they are the default
+///     makespan    end of the last forward or backward of a single iteration
+///     period      distance of iterations in a long run, step included
+///     bubble      share of a period in which a live rank neither computes nor steps, mean of ranks
+///     stash peak  the most that a rank holds at once, in units of the job's stash weights
 ///
-/// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30 (SlipStream,
-/// figure 3). Linear in the number of operations; period and bubble of a staggered schedule cost
-/// what `steady_start` does. All throw std::invalid_argument where the orders of the workers wait
-/// for each other, but the peaks, which need no times.
+/// D = 3, S = 4, M = 6, unit costs, step 3, 1F1B: makespan 27, period 30, bubble 9/30.
+/// Complexity: linear in the number of operations; period and bubble of a staggered schedule cost
+/// as much as `steady_start`.
+/// Reference: SlipStream, figure 3.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +25,7 @@
 
 namespace shunt {
 
+/// Returns the makespan that a timetable gives, in ticks.
 [[nodiscard]] constexpr ticks makespan(pipeline_schedule const& schedule, timetable const& table) {
   ticks last = 0;
   for (rank_id r : ids<rank_id>(schedule.order.size()))
@@ -37,11 +33,13 @@ namespace shunt {
       if (schedule.order[r][i].kind != op_kind::step) last = std::max(last, table.times[r][i].end);
   return last;
 }
+/// Returns the makespan of a single iteration, in ticks.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr ticks makespan(pipeline_job const& job, pipeline_schedule const& schedule) {
   return makespan(schedule, times(job, schedule));
 }
 
-/// The longest that a rank steps.
+/// Returns the longest time that a rank spends in its steps, in ticks.
 [[nodiscard]] constexpr ticks longest_step(pipeline_job const& job) {
   ticks longest = 0;
   columns const in(job);
@@ -53,8 +51,9 @@ namespace shunt {
   return longest;
 }
 
-/// The period as the times have it; `period(job, schedule)` is the least that any times of the
-/// schedule have.
+/// Returns the period that a timetable gives. Staggered: the largest over stage groups of (latest
+/// end - earliest start over the group's live ranks, steps included). Otherwise: makespan + the
+/// longest step.
 [[nodiscard]] constexpr ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
                                      timetable const& table) {
   if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
@@ -73,10 +72,14 @@ namespace shunt {
   }
   return longest;
 }
+/// Returns the period at the starts of `steady_start`, the least of any times of the schedule.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr ticks period(pipeline_job const& job, pipeline_schedule const& schedule) {
   return period(job, schedule, steady_times(job, schedule));
 }
 
+/// Returns the bubble share of a schedule, from 0 to 1.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr double bubble_share(pipeline_job const& job,
                                             pipeline_schedule const& schedule) {
   double busy = 0, live = 0;
@@ -97,7 +100,8 @@ namespace shunt {
   return available > 0 ? 1 - busy / available : 0;
 }
 
-/// In an overlapped pair the forward counts before the backward.
+/// Returns the stash peak of each rank, in units of the job's stash weights (micro-batches by
+/// default). In an overlapped pair the forward counts before the backward.
 [[nodiscard]] constexpr indexed<rank_id, std::int64_t> stash_peak(
     pipeline_job const& job, pipeline_schedule const& schedule) {
   indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);

@@ -15,9 +15,10 @@
 
 namespace shunt {
 
-/// The home rank of every expert, layers x experts: slot k of the problem is the home of expert k,
-/// or of what previous says. Throws what validate throws, and invalid_problem where slots aren't as
-/// many as experts or previous names an expert twice in a layer.
+/// Returns the home rank of every expert, layers x experts. Slot k of the problem is the home of
+/// expert k, or of the expert that `previous` places there.
+/// Throws what validate throws, and invalid_problem if the number of slots differs from that of the
+/// experts or `previous` names an expert twice in a layer.
 [[nodiscard]] constexpr std::vector<rank_id> home_ranks(expert_layers const& problem) {
   validate(problem);
   if (problem.slots() != problem.experts)
@@ -42,8 +43,8 @@ namespace shunt {
   return homes;
 }
 
-/// Tokens that each rank computes of a layer: those of its own experts less what copies take, and
-/// those of the copies it hosts.
+/// Returns the tokens of a layer that each rank computes: those of its own experts less the tokens
+/// moved to copies, plus those of the copies it hosts.
 [[nodiscard]] constexpr indexed<rank_id, std::int64_t> quota_loads(
     std::span<std::int64_t const> loads, std::span<rank_id const> homes, std::int32_t ranks,
     std::span<expert_copy const> copies) {
@@ -56,12 +57,13 @@ namespace shunt {
   return sums;
 }
 
-/// No quotas with at most `cap` tokens a rank have fewer copies than this. A copy brings tokens of
-/// one expert to one rank, so it carries no more than the expert has and no more than the cap. A
-/// rank with s tokens above the cap therefore needs as many copies as it takes pieces to add up to
-/// s, cut from its experts, each no larger than the cap; ranks share no experts. And on balance the
-/// ranks below the cap take all that is above it, so that at least those with the largest rooms
-/// that hold it get a copy each. O(E log E).
+/// Returns a lower bound of the copies of any quotas with at most `cap` tokens per rank.
+/// A copy brings tokens of one expert to one rank, so it carries at most the expert's load and at
+/// most the cap. A rank with s tokens above the cap therefore needs as many copies as pieces of its
+/// experts, each at most the cap, add up to s; ranks share no experts. The ranks below the cap take
+/// all tokens above it, so at least those with the largest rooms that hold them receive a copy
+/// each.
+/// Complexity: O(E log E).
 [[nodiscard]] constexpr std::int64_t copies_bound(std::span<std::int64_t const> loads,
                                                   std::span<rank_id const> homes,
                                                   std::int32_t ranks, std::span<char const> live,
@@ -83,7 +85,7 @@ namespace shunt {
     std::size_t rank;
     std::int64_t tokens;
   };
-  std::vector<piece> rest;  // what is left of each expert after whole pieces of the cap
+  std::vector<piece> rest;  // the remainder of each expert after whole pieces of the cap
   std::int64_t pieces = 0;
   std::vector<std::int64_t> whole(surplus.size(), 0);
   for (std::size_t e = 0; e < loads.size(); ++e) {

@@ -10,8 +10,9 @@
 
 namespace shunt {
 
-/// The home node of each group of experts in a layer: that with most slots of the group, ties to
-/// the lowest. Needs groups > 0.
+/// Returns the home node of each group of experts in a layer: the node with the most slots of the
+/// group, ties to the lowest.
+/// Requires groups > 0.
 [[nodiscard]] constexpr std::vector<node_id> group_homes(expert_layers const& problem,
                                                          expert_placement const& placement,
                                                          layer_id layer) {
@@ -38,8 +39,9 @@ namespace shunt {
   return homes;
 }
 
-/// Slots of a layer that hold an expert away from its group's home: what group-limited routing pays
-/// for a better balance. 0 for one node and without groups. O(slots + groups x nodes).
+/// Returns the slots of a layer that hold an expert away from its group's home: the price that
+/// group-limited routing pays for a better balance. 0 for one node or without groups.
+/// Complexity: O(slots + groups x nodes).
 [[nodiscard]] constexpr std::int32_t spilled_replicas(expert_layers const& problem,
                                                       expert_placement const& placement,
                                                       layer_id layer) {

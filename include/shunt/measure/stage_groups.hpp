@@ -12,18 +12,18 @@
 
 namespace shunt {
 
-/// Ranks that hold the same stages. They reduce their gradients with each other and so end an
-/// iteration together. Under a linear layout a column is a stage, under looped ones and waves the
-/// ranks at one place of their pipelines, under bidirectional ones those at two places as far from
-/// either end.
+/// A stage group: ranks that hold the same stages. They reduce their gradients with each other and
+/// so end an iteration together. Linear layout: one group per stage. Looped layouts and waves: the
+/// ranks at one place of their pipelines. Bidirectional layout: the ranks at two places equally far
+/// from either end.
 struct column {
   std::vector<stage_id> stages{};  ///< ascending
-  std::vector<rank_id> live{};     ///< ascending; may be empty
+  std::vector<rank_id> live{};     ///< ascending, may be empty
   constexpr bool operator==(column const&) const = default;
 };
 
-/// The columns of a job, by the lowest rank that belongs to them, and the column of every rank,
-/// dead ones included.
+/// The stage groups of a job in the order of their lowest ranks, and the group of every rank, dead
+/// ranks included.
 struct columns {
   std::vector<column> all{};
   indexed<rank_id, std::int32_t> of{};
@@ -38,8 +38,8 @@ struct columns {
         auto& stages = held[job.rank_of({p, s})];
         if (stages.empty() || stages.back() != s) stages.push_back(s);
       }
-    std::vector<std::vector<std::int32_t>> starting_with(
-        static_cast<std::size_t>(job.stages));  // columns by their first stage
+    // stage groups by their first stage
+    std::vector<std::vector<std::int32_t>> starting_with(static_cast<std::size_t>(job.stages));
     for (rank_id r : ids<rank_id>(job.ranks())) {
       auto& known = starting_with[held[r].front().index()];
       auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) {
@@ -58,7 +58,7 @@ struct columns {
   }
 };
 
-/// Ends the list of every live rank with the steps of its stages.
+/// Appends the steps of its stages to the list of every live rank.
 constexpr void append_steps(columns const& in, pipeline_schedule& plan) {
   for (column const& c : in.all)
     for (rank_id r : c.live)

@@ -14,12 +14,12 @@
 
 namespace shunt {
 
-/// Ranks that together hold all instances of some expert: if all of them fail, the expert is lost.
-/// Ascending.
+/// The ranks that host an expert, ascending. If all of them fail, the expert is lost.
 using host_set = std::vector<rank_id>;
 
-/// The host sets of a layer that contain no other one, sorted: a set of failures loses an expert
-/// exactly if it contains one of these. O(experts^2 x slots of an expert).
+/// Returns the host sets of a layer that contain no other host set, sorted. A set of failures loses
+/// an expert if and only if it contains one of these.
+/// Complexity: O(experts^2 x slots of an expert).
 [[nodiscard]] constexpr std::vector<host_set> minimal_host_sets(expert_placement const& placement,
                                                                 layer_id layer) {
   std::vector<host_set> sets;
@@ -43,7 +43,7 @@ using host_set = std::vector<rank_id>;
 
 namespace detail {
 
-/// p * q as polynomials.
+/// Returns the product of two polynomials.
 constexpr std::vector<double> product(std::vector<double> const& p, std::vector<double> const& q) {
   std::vector<double> r(p.size() + q.size() - 1, 0);
   for (std::size_t i = 0; i < p.size(); ++i)
@@ -51,16 +51,17 @@ constexpr std::vector<double> product(std::vector<double> const& p, std::vector<
   return r;
 }
 
-/// Entry k: sets of k ranks out of `ranks` that contain none of the sets, where these name only
-/// those ranks.
+/// Returns in entry k the number of sets of k ranks out of `ranks` that contain none of `sets`.
+/// Requires sets of those ranks only.
 constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::size_t ranks) {
   if (!sets.empty() && sets.front().empty()) return std::vector<double>(ranks + 1, 0);
-  // sets inside others say all that those say
+  // a set that contains another one adds no condition
   std::sort(sets.begin(), sets.end(), [](host_set const& a, host_set const& b) {
     return a.size() < b.size() || (a.size() == b.size() && a < b);
   });
   std::vector<host_set> minimal;
-  std::vector<std::pair<rank_id, std::size_t>> uses;  // of a rank, in how many sets
+  // a rank and the number of sets that contain it
+  std::vector<std::pair<rank_id, std::size_t>> uses;
   for (auto const& set : sets) {
     if (std::any_of(minimal.begin(), minimal.end(), [&](host_set const& m) {
           return std::includes(set.begin(), set.end(), m.begin(), m.end());
@@ -79,8 +80,8 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
   auto const most = std::max_element(uses.begin(), uses.end(), [](auto const& a, auto const& b) {
     return a.second < b.second || (a.second == b.second && a.first > b.first);
   });
-  if (most == uses.end() ||
-      most->second == 1) {  // no two sets meet: they are avoided independently
+  // no two sets meet: they are avoided independently
+  if (most == uses.end() || most->second == 1) {
     std::vector<double> all(1, 1.0);
     std::size_t left = ranks;
     std::vector<double> const one_rank(2, 1.0);
@@ -95,7 +96,7 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
     return all;
   }
   rank_id const r = most->first;
-  std::vector<host_set> lives, fails;  // what is left to avoid if r lives, and if it fails
+  std::vector<host_set> lives, fails;  // conditions if r lives, and if r fails
   for (auto const& set : minimal) {
     host_set without = set;
     std::erase(without, r);
@@ -113,11 +114,11 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
 
 }  // namespace detail
 
-/// Entry k: how many sets of k live ranks can fail together so that every expert of the layer keeps
-/// an instance, k = 0 .. live ranks (those with slots). Exact up to 2^53. Host sets that don't meet
-/// multiply; where they do, a rank of most of them is tried dead and alive, so that the cost
-/// doubles, at worst, with every rank that stands in several of them: made for up to some twenty of
-/// those.
+/// Returns in entry k, k = 0 .. live ranks (those with slots), how many sets of k live ranks can
+/// fail together so that every expert of the layer keeps an instance. Exact up to 2^53.
+/// Complexity: disjoint host sets multiply; otherwise the algorithm branches on a rank of most
+/// sets, alive or failed, which at worst doubles the cost with every rank that is in several sets.
+/// Practical for up to about twenty such ranks.
 [[nodiscard]] constexpr std::vector<double> survivable_failures(expert_placement const& placement,
                                                                 layer_id layer) {
   std::size_t live = 0;
@@ -126,9 +127,10 @@ constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::siz
   return detail::sets_avoiding(minimal_host_sets(placement, layer), live);
 }
 
-/// The chance that a layer loses no expert when `failed` of its live ranks, any with the same
-/// chance, fail together (Lazarus, arXiv 2407.04656: the probability of recovery). Throws
-/// invalid_problem where there aren't so many live ranks.
+/// Returns the probability that a layer loses no expert if `failed` of its live ranks, chosen
+/// uniformly, fail together.
+/// Throws invalid_problem if `failed` is not from 0 to the number of live ranks.
+/// Reference: Lazarus, arXiv 2407.04656, the probability of recovery.
 [[nodiscard]] constexpr double survival_chance(expert_placement const& placement, layer_id layer,
                                                std::int32_t failed) {
   auto const survived = survivable_failures(placement, layer);

@@ -1,20 +1,14 @@
 #pragma once
-/// When does everything in a pipeline schedule start and end?
-///
-/// An operation starts as soon as its predecessor in the list has ended and its input is there,
-/// both of an overlapped pair when both may. A step starts when the last operation of its stage has
-/// ended on all live ranks, or every operation where the step isn't staggered.
-///
-/// In a run of many iterations a rank starts its next list when its own has ended. With a staggered
-/// step the columns (ranks that hold the same stages) therefore drift apart: column c starts
-/// `steady_start[c]` after the earliest one, in every iteration, and the distance of iterations
-/// settles at the least Theta for which starts r exist with   r_c + Theta >= end of column c when
-/// columns start at r   for every column: the largest cycle mean of A[c][d], the longest path from
-/// the start of column c to the end of column d, steps included. That takes the ranks of a column
-/// to end together, as they do where their steps stand last in one order; otherwise Theta is a
-/// bound from above. Linear in the number of operations n; `steady_start` takes one such pass for
-/// each of the C columns and then bisects: O(C n + C^3 log Theta) and C^2 memory. Integers: Theta
-/// is rounded up.
+/// Start and end of every operation of a pipeline schedule.
+/// An operation starts as soon as its predecessor in the list has ended and its input has arrived,
+/// an overlapped pair as soon as both operations may. A step starts when the last operation of its
+/// stage has ended on all live ranks, or every operation if the step is not staggered.
+/// Over many iterations a rank starts its next list when its own has ended. With a staggered step,
+/// stage groups then drift apart until group c starts r_c after the earliest one in every
+/// iteration. The distance of iterations settles at the least Theta for which starts r exist with
+/// r_c + Theta >= end of group c, steps included.
+/// Complexity: linear in the operations n; `steady_start` takes O(C n + C^3 log Theta) and C^2
+/// memory for C stage groups.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,21 +26,21 @@
 
 namespace shunt {
 
-/// When each column of ranks may start its first operation, in ticks; empty: all at 0.
+/// The ticks at which each stage group may start its first operation; empty: all at 0.
 using column_starts = std::vector<ticks>;
 
 namespace detail {
 
 inline constexpr ticks never = std::numeric_limits<ticks>::min() / 2;
 
-/// Ends of the nodes of a graph; columns that start `never` take no part, nor does what depends on
-/// no other.
+/// Sets the ends of the nodes of a graph. Groups that start `never` take no part, nor do nodes that
+/// depend on no participating node.
 constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
                    operation_graph const& graph, column_starts const& start,
                    std::vector<ticks>& end) {
   end.assign(graph.nodes.size(), 0);
-  std::vector<ticks> ready(static_cast<std::size_t>(job.stages),
-                           never);  // what a stage's step waits for
+  // when the last operation that a stage's step waits for has ended
+  std::vector<ticks> ready(static_cast<std::size_t>(job.stages), never);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto const& n = graph.nodes[i];
     operation const& o = schedule.order[n.rank][static_cast<std::size_t>(n.index)];
@@ -69,7 +63,7 @@ constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, c
   }
 }
 
-/// The largest end over the ranks of each column, steps included.
+/// Returns the largest end over the ranks of each stage group, steps included.
 constexpr column_starts column_ends(columns const& in, operation_graph const& graph,
                                     std::vector<ticks> const& end) {
   column_starts latest(in.all.size(), never);
@@ -96,8 +90,9 @@ constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& s
   return table;
 }
 
-/// The starts that attain the least Theta, or nothing where Theta is less than that. path[c][d]:
-/// from the start of c to the end of d.
+/// Sets the starts that attain the period theta. path[c][d]: longest path from the start of c to
+/// the end of d.
+/// Returns false if theta is below the least period.
 constexpr bool settles(std::vector<column_starts> const& path, ticks theta, column_starts& start) {
   start = column_starts(path.size(), 0);
   for (std::size_t round = 0; round <= path.size(); ++round) {
@@ -116,7 +111,8 @@ constexpr bool settles(std::vector<column_starts> const& path, ticks theta, colu
   return false;
 }
 
-/// The least Theta in [low, high], where high is known to settle, and the starts that attain it.
+/// Returns the least theta in [low, high] that settles, and sets the starts that attain it.
+/// Requires that high settles.
 constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high,
                             column_starts& start) {
   while (low < high) {
@@ -159,17 +155,21 @@ constexpr operation_graph executable_graph(pipeline_job const& job,
 
 }  // namespace detail
 
-/// One iteration by itself, when column c of `columns(job)` may start at `start[c]`: what an
-/// executor does with a single program. Throws std::invalid_argument where the orders of the ranks
-/// wait for each other.
+/// Returns the timetable of a single iteration in which stage group c of `stage_groups(job)` may
+/// start at `start[c]`: what an executor does with one program.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
                                         column_starts const& start = {}) {
   return detail::table_of(job, schedule, columns(job), detail::executable_graph(job, schedule),
                           start);
 }
 
-/// When the columns start in the steady state of many iterations, the earliest at 0. All 0 where
-/// the step isn't staggered.
+/// Returns the starts of the stage groups in the steady state of many iterations, the earliest at
+/// 0; all 0 if the step is not staggered. They attain the least period Theta, the largest cycle
+/// mean of A[c][d], the longest path from the start of group c to the end of group d. This requires
+/// the ranks of a group to end together, as they do if their steps are last in one order; otherwise
+/// Theta is an upper bound. Theta is an integer, rounded up.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr column_starts steady_start(pipeline_job const& job,
                                                    pipeline_schedule const& schedule) {
   columns const in(job);
@@ -177,7 +177,8 @@ constexpr operation_graph executable_graph(pipeline_job const& job,
   return detail::steady_start(job, schedule, in, detail::executable_graph(job, schedule));
 }
 
-/// One iteration in the steady state.
+/// Returns the timetable of one iteration in the steady state.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr timetable steady_times(pipeline_job const& job,
                                                pipeline_schedule const& schedule) {
   columns const in(job);

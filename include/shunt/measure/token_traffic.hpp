@@ -14,24 +14,25 @@
 
 namespace shunt {
 
-/// Where the tokens of a layer are computed, seen from the ranks that routed them. Each remote
-/// token crosses the network twice in a forward pass, there and back, with as many bytes as its
-/// activations have.
+/// Numbers of tokens of a layer by the distance between the rank that routed them and the rank that
+/// computes them. In a forward pass each remote token crosses the network twice, there and back,
+/// with the bytes of its activations.
 struct token_traffic {
-  std::int64_t local = 0;          ///< on their own rank
+  std::int64_t local = 0;          ///< on the routing rank
   std::int64_t within_nodes = 0;   ///< on another rank of the same node
   std::int64_t between_nodes = 0;  ///< on another node
-  std::int64_t most_sent =
-      0;  ///< by one rank to others: with most_received what an all-to-all waits for
+  /// By one rank to others: with most_received the critical path of an all-to-all.
+  std::int64_t most_sent = 0;
   std::int64_t most_received = 0;  ///< by one rank from others
 
   [[nodiscard]] constexpr std::int64_t remote() const { return within_nodes + between_nodes; }
   constexpr bool operator==(token_traffic const&) const = default;
 };
 
-/// Counted from a split of the tokens over the placement's slots; dropped tokens count nowhere.
-/// `ranks_per_node` as in expert_layers. Needs the same ranks and slots in both. O(sources x
-/// slots).
+/// Returns the traffic of a split of the tokens over the placement's slots. Dropped tokens are not
+/// counted. `ranks_per_node` as in expert_layers.
+/// Requires the same ranks and slots in both.
+/// Complexity: O(sources x slots).
 [[nodiscard]] constexpr token_traffic traffic_of(token_split const& split,
                                                  expert_placement const& placement,
                                                  std::int32_t ranks_per_node) {
@@ -61,10 +62,11 @@ struct token_traffic {
   return sum;
 }
 
-/// Tokens of a layer that stay on their rank when every expert's w tokens are split evenly over its
-/// r slots, w / r each and one more for the first w mod r of them, and a rank's tokens go to its
-/// own slots first, as capacity_split does where nothing is dropped. Needs `sources`. O(ranks x
-/// experts + slots).
+/// Returns the tokens of a layer that stay on their rank if every expert's w tokens are split
+/// evenly over its r slots (w / r each, one more for the first w mod r) and a rank's tokens go to
+/// its own slots first, as capacity_split does if nothing is dropped.
+/// Requires `sources`.
+/// Complexity: O(ranks x experts + slots).
 [[nodiscard]] constexpr std::int64_t local_tokens(expert_layers const& problem,
                                                   expert_placement const& placement,
                                                   layer_id layer) {
