@@ -22,30 +22,28 @@
 
 namespace shunt {
 
-/// Replica counts and placement searched together for the least max/mean load (placement_search
-/// says how), and never worse than `eplb`.
-///
-/// Hard rule: no rank holds an expert twice. It can't hold where a rank has more slots than there
-/// are experts; such a rank holds every expert, and its further slots hold copies of the one with
-/// the least load. And it is given up, in favour of eplb's placement, where no counts fit unequal
-/// slots. With equal slots, at most one an expert, it always holds. Dead ranks are left out.
-/// Experts in groups stay on one node: whole groups are packed as group_packing does, then swapped
-/// between nodes while that lowers the fullest node; each node is searched by itself, the fullest
-/// first, and the others only until they are no fuller.
-///
-/// Pure: effort is counted in steps, not in time, so that every platform and every run finds the
-/// same. Asked with a stop_token it returns the best so far: layers not reached are placed as eplb
-/// places them. Infeasible: fewer slots than experts, or groups that no node has slots for. Throws
-/// what validate throws, and invalid_problem where the configuration is negative.
+/// Searches replica counts and placement together for the least max/mean load; never worse than
+/// `eplb`.
+/// No rank holds an expert twice. Exceptions: a rank with more slots than there are experts holds
+/// every expert, and copies of the one with the least load in its further slots; if no counts fit
+/// unequal slots, the answer is eplb's placement. With equal slots, at most one per expert, there
+/// is no exception. Dead ranks are left out. Groups of experts stay on one node.
+/// Effort is counted in steps, not in time, so that every platform and every run finds the same
+/// placement. With a stop_token the answer is the best so far: layers not reached are placed as by
+/// eplb. Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem if `effort` or `tolerance` is negative.
+/// Complexity: `effort` steps per layer and node.
 struct balanced {
   static constexpr std::string_view name = "balanced";
 
-  std::int64_t effort = 150'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about
-                                  ///< a millisecond on one core of 2023
-  double tolerance = 1e-4;  ///< the search stops where max/mean is within this of the layer's lower
-                            ///< bound; dispatch varies more
-  std::uint64_t seed =
-      1;  ///< of the walk over counts; another one finds another, about equally good placement
+  /// Steps per layer, each a visit of a (rank, replica) pair; the default takes about a millisecond
+  /// on one core of 2023.
+  std::int64_t effort = 150'000;
+  /// The search stops if max/mean is within this of the layer's lower bound; dispatch varies more.
+  double tolerance = 1e-4;
+  /// Of the walk over counts; another seed finds another, about equally good placement.
+  std::uint64_t seed = 1;
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
       expert_layers const& problem) const {
@@ -57,7 +55,7 @@ struct balanced {
   }
 
  private:
-  /// The ranks of a node that are live, and a search made for as many experts as the node has.
+  /// The live ranks of a node, and a search constructed for the node's number of experts.
   struct node {
     std::size_t first_rank = 0;
     std::vector<std::int32_t> slots{};  ///< of its ranks
@@ -106,13 +104,13 @@ struct balanced {
     return rated(problem, std::move(answer.plan));
   }
 
-  /// Slots that hold an expert which their rank holds already.
+  /// Returns the slots whose expert is also in an earlier slot of the same rank.
   static constexpr std::int32_t repeats(expert_placement const& plan, layer_id l) {
     return plan.slots() - hosted_pairs(plan, l);
   }
 
-  /// Swaps groups of equal size between the fullest node and another while the fuller of the two
-  /// gets less full, best swap first.
+  /// Swaps groups of equal size between the fullest node and another, best swap first, while the
+  /// fuller of the two becomes less full.
   static constexpr void even_out(detail::group_packing const& packing, std::span<node const> nodes,
                                  std::span<std::size_t> node_of) {
     auto const groups = node_of.size();
@@ -173,11 +171,12 @@ struct balanced {
     };
     std::sort(order.begin(), order.end(),
               [&](auto a, auto b) { return fill(a) > fill(b) || (fill(a) == fill(b) && a < b); });
-    double enough = (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) /
-                    live;  // tokens of a rank
+    // tokens of a rank
+    double enough =
+        (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) / live;
     for (std::size_t const i : order) {
       node& n = nodes[i];
-      if (n.names.empty()) continue;  // keeps what eplb put there
+      if (n.names.empty()) continue;  // keeps eplb's slots
       auto const [found, fullest] = place_node(n, plan, l, enough);
       if (!found) return false;
       enough = std::max(enough, fullest);
@@ -185,7 +184,7 @@ struct balanced {
     return true;
   }
 
-  /// Whether there was a placement, and the tokens of the node's fullest rank.
+  /// Returns whether a placement was found, and the tokens of the node's fullest rank.
   constexpr std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
                                                double enough) const {
     auto const experts = static_cast<std::int32_t>(n.names.size());

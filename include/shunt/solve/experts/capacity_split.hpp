@@ -20,36 +20,37 @@ namespace shunt {
 
 namespace detail {
 
-/// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where
-/// the answer goes.
+/// The input and output of split_layer for one layer as plain pointers, for host and device.
 struct token_split_arrays {
   std::int32_t sources = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;  ///< tokens a slot takes
-  std::int64_t const* counts =
-      nullptr;  ///< sources x experts; those of an expert add up below 2^31
+  std::int64_t capacity = dropless;  ///< tokens per slot
+  /// sources x experts; the sum of an expert's entries is below 2^31
+  std::int64_t const* counts = nullptr;
   expert_id const* expert_of = nullptr;   ///< slots
-  std::int32_t const* rank_of = nullptr;  ///< slots: the source whose slot it is, ascending
-  std::int64_t* tokens = nullptr;         ///< sources x slots
-  std::int64_t* dropped = nullptr;        ///< sources x experts
-  std::int32_t* totals = nullptr;         ///< experts: their tokens, also an answer
+  std::int32_t const* rank_of = nullptr;  ///< slots: the source on the rank of the slot, ascending
+  std::int64_t* tokens = nullptr;         ///< sources x slots, output
+  std::int64_t* dropped = nullptr;        ///< sources x experts, output
+  std::int32_t* totals = nullptr;         ///< experts: their tokens, output
   std::int32_t* scratch = nullptr;        ///< split_scratch(sources, experts, slots)
   double* inverse = nullptr;              ///< experts
 };
 
-/// Sources, rounded up so that rows of them fill vector registers.
+/// Returns the number of sources rounded up so that their rows fill vector registers.
 SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) {
   return (std::int64_t{sources} + 7) / 8 * 8;
 }
 
-/// floor(n / d) by a guess and its correction; n < 2^62, the quotient below 2^31.
+/// Returns floor(n / d) by a guess and a correction.
+/// Requires n < 2^62 and a quotient below 2^31.
 SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double inverse) {
   auto const guess = static_cast<std::int64_t>(static_cast<double>(n) * inverse);
   std::int64_t const rest = n - guess * d;
   return guess + (rest >= d) - (rest < 0);
 }
 
-/// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the
-/// sum. `left` is what remains.
+/// Gives a slot, which has `share` x 2^-31 of an expert's room, that share of each source's rest,
+/// rounded down, and subtracts it from `left`.
+/// Returns the sum.
 SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t const* __restrict rest,
                                             std::int32_t* __restrict left,
                                             std::int32_t* __restrict cells, std::uint32_t share) {
@@ -64,7 +65,8 @@ SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t con
   return sum;
 }
 
-/// Adds what the sources' intervals [low, high) have in common with the slot's [from, to).
+/// Adds the intersections of the sources' intervals [low, high) with the slot's interval [from,
+/// to).
 SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restrict low,
                                 std::int32_t const* __restrict high, std::int32_t* __restrict cells,
                                 std::int32_t from, std::int32_t to) {
@@ -74,16 +76,16 @@ SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restri
   }
 }
 
-/// Entries of token_split_arrays::scratch.
+/// Returns the number of entries of token_split_arrays::scratch.
 SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts,
                                               std::int32_t slots) {
   std::int64_t const width = row_width(sources);
   return 4 * experts * width + slots * (width + 5) + 4 * std::int64_t{experts} + 1;
 }
 
-/// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of
-/// which all but the sums over sources is the same few instructions for every (source, slot),
-/// without a branch or a division.
+/// Splits the tokens of one layer by the rule of capacity_split. All work but the sums over sources
+/// is the same few instructions for every (source, slot), without a branch or a division.
+/// Complexity: O(sources x (experts + slots)).
 SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
   std::int64_t const width = row_width(sources);
@@ -95,7 +97,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
                *const open = own + slots, *const total = a.totals, *const each = open + slots,
                *const more = each + experts, *const away = more + experts;
 
-  // slots by expert, ascending; `next` ends where the expert's last slot stands
+  // slots by expert, ascending; `next` ends at the expert's last slot
   for (std::int32_t e = 0; e <= experts; ++e) next[e] = 0;
   bool in_order = true;
   for (std::int32_t s = 0; s < slots; ++s) {
@@ -113,7 +115,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
     expert_at[at] = e;
   }
 
-  // what each slot takes, what each source drops
+  // the tokens of each slot and the drops of each source
   for (std::int32_t e = 0; e < experts; ++e) total[e] = 0;
   for (std::int64_t x = 0; x < experts * width; ++x) rest[x] = 0;
   for (std::int32_t i = 0; i < sources; ++i)
@@ -152,7 +154,7 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
     }
   }
 
-  // a rank's own slots come first
+  // a rank's own slots first
   for (std::int32_t k = 0; k < slots; ++k) {
     std::int32_t const e = expert_at[k], takes = each[e] + (k < more[e]);
     std::int32_t& mine = rest[e * width + a.rank_of[hosted[k]]];
@@ -162,8 +164,8 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
     away[e] += room[k];
   }
 
-  // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a
-  // double ever makes a share too large)
+  // then the rest in proportion to the remaining room, rounded down (by 2^-50 more, so that no
+  // rounding of a double makes a share too large)
   for (std::int32_t e = 0; e < experts; ++e)
     a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
   for (std::int64_t x = 0; x < experts * width; ++x) left[x] = rest[x];
@@ -173,8 +175,8 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
     open[k] = room[k] - take_shares(width, rest + row, left + row, cells + k * width, share);
   }
 
-  // what rounding left fills what is still open, source by source and slot by slot; an expert's
-  // sources leave what its slots have open, so that one pass over all experts will do
+  // then the remainder fills the open slots, source by source and slot by slot; the sources of an
+  // expert have as much left as its slots have open, so one pass over all experts suffices
   std::int32_t at = 0;
   for (std::int64_t x = 0; x < experts * width; ++x) {
     low[x] = at;
@@ -195,7 +197,8 @@ SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
   }
 }
 
-/// Token splits for one set of ranks and experts, made once, asked without allocating.
+/// Splits tokens for one set of ranks and experts. Allocates when it is constructed, not when it is
+/// called.
 class split_rule {
  public:
   constexpr split_rule(std::span<std::int32_t const> first_slot, std::int32_t experts)
@@ -210,8 +213,8 @@ class split_rule {
                 static_cast<std::int32_t>(r));
   }
 
-  /// counts: ranks x experts. Needs what validate(routed_tokens) asks for. A plan of the same shape
-  /// keeps its memory.
+  /// Splits `counts`, ranks x experts. A plan of the same shape keeps its memory.
+  /// Requires what validate(routed_tokens) checks.
   constexpr void operator()(std::span<std::int64_t const> counts,
                             std::span<expert_id const> expert_of, std::int64_t capacity,
                             token_split& plan) {
@@ -235,7 +238,7 @@ class split_rule {
                  .inverse = inverse_.data()});
   }
 
-  /// The tokens of every expert in the counts last given.
+  /// Returns the tokens of every expert in the latest counts.
   [[nodiscard]] constexpr std::span<std::int32_t const> totals() const { return totals_; }
 
  private:
@@ -246,22 +249,20 @@ class split_rule {
 
 }  // namespace detail
 
-/// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus'
-/// dispatcher (arXiv 2407.04656) in integers.
-///
-/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them, and each of its
-/// slots takes K/r, the first K mod r one more. Drops (T - K) are shared out over the sources in
-/// proportion to their tokens: the first i sources together drop the floor of their share. A rank's
-/// tokens go to its own slots first, in order of slots; the rest goes to the other slots in
-/// proportion to the room they have left, rounded down, and what rounding leaves fills what is
-/// still open, source by source and slot by slot, so that every sum is exact. Which tokens of a
-/// rank drop is the caller's choice; in order, the last ones.
-///
-/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. Of all splits with
-/// these sums per slot and these drops none keeps more tokens on their own rank. O(ranks x (slots +
-/// experts)). Every quantity is below 2^62 since validate holds an expert's tokens below 2^31.
-/// Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate
-/// throws.
+/// Splits tokens exactly over the replicas of their experts. SYMI leaves the rule open; this is the
+/// rule of Lazarus' dispatcher in integers.
+/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them; each slot takes
+/// K/r, the first K mod r one more. The T - K drops are shared by the sources in proportion to
+/// their tokens: the first i sources together drop the floor of their share. A rank's tokens go to
+/// its own slots first; the rest goes to the other slots in proportion to their remaining room. The
+/// caller chooses which tokens of a rank drop; in order, the last ones.
+/// Objective: tokens dropped; the lower bound, the sum of T - K, is always met. No split with these
+/// sums per slot and these drops keeps more tokens on their own rank. Infeasible: without a
+/// capacity, an expert that has tokens but no slot.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws.
+/// Complexity: O(ranks x (slots + experts)).
+/// Reference: Lazarus, arXiv 2407.04656.
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 
@@ -290,7 +291,8 @@ struct capacity_split {
 };
 static_assert(solver_for<capacity_split, routed_tokens>);
 
-/// The tokens of one layer with the slots of a placement: `counts` is ranks x experts, row by row.
+/// Returns the routed tokens of one layer on the slots of a placement. `counts` is ranks x experts,
+/// row by row.
 [[nodiscard]] constexpr routed_tokens routed(expert_placement const& placement, layer_id layer,
                                              std::vector<std::int64_t> counts,
                                              std::int64_t capacity = dropless) {

@@ -18,14 +18,14 @@
 
 namespace shunt {
 
-/// EPLB (DeepSeek), as TensorRT-LLM computes it: eplb_rule over all ranks, or, where the problem
-/// binds experts to groups and has several nodes, whole groups packed on nodes first and the rule
-/// within each node (EPLB's hierarchical policy; within a node ties are as above, counted in
-/// ascending order of experts). Slots may differ from rank to rank and divide nothing.
-///
-/// It knows no ban on two replicas of an expert on one rank and wastes slots by it; `balanced`
-/// doesn't. Infeasible: fewer slots than experts, or groups that no node has slots for. Throws what
-/// validate throws.
+/// EPLB (DeepSeek) as TensorRT-LLM computes it (detail::eplb_rule has the rule). If the problem
+/// binds experts to groups and has several nodes, whole groups are packed on nodes first and the
+/// rule runs within each node (EPLB's hierarchical policy; ties in ascending order of experts).
+/// Slots may differ between ranks and need no divisibility.
+/// The rule may put two replicas of an expert on one rank, which wastes slots; `balanced` does not.
+/// Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// Throws what validate throws.
+/// Complexity: near O(E + S log N) per layer.
 struct eplb {
   static constexpr std::string_view name = "eplb";
 
@@ -83,8 +83,8 @@ struct eplb {
         auto const first = static_cast<std::size_t>(answer.plan.first_slot[i * per_node]);
         auto const slots =
             answer.plan.layer(l).subspan(first, static_cast<std::size_t>(packing.slots()[i]));
-        if (n.names.empty()) {  // more nodes than groups: nothing to hold but copies of the first
-                                // expert
+        // more nodes than groups: the node holds only copies of the first expert
+        if (n.names.empty()) {
           std::fill(slots.begin(), slots.end(), expert_id{0});
           continue;
         }

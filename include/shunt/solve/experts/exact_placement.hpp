@@ -17,21 +17,21 @@
 
 namespace shunt {
 
-/// The least max/mean load of small layers, proved: branch and bound over replica counts and
-/// placements. All placements count, those with two replicas of an expert on a rank too; groups and
-/// nodes are not looked at.
-///
-/// Counts c_e >= 1 with sum S one after another, skipped where some w_e / min(c_e, L) is no better
-/// than the best; then expert by expert, the largest share first, how many of its copies each rank
-/// gets, ranks that are alike (load and free slots) in descending order. A branch ends where a rank
-/// is no better than the best, or where the bound is met. Exponential: for about 16 slots and less.
-/// `effort` bounds the nodes of a layer; where it runs out the best found is returned as feasible,
-/// with the bound of every placement. Infeasible: fewer slots than experts. Throws what validate
-/// throws.
+/// Finds and proves the least max/mean load of small layers: branch and bound over replica counts
+/// and placements, those with two replicas of an expert on a rank included. Groups and nodes are
+/// ignored.
+/// Counts c_e >= 1 with sum S are chosen one after another and skipped if some w_e / min(c_e, L) is
+/// no better than the best. Then expert by expert, the largest share first, each rank gets some of
+/// its copies; ranks with equal load and free slots get them in descending order. A branch ends if
+/// a rank is no better than the best, or if the bound is met. If `effort` runs out, the best
+/// placement found is feasible, with the bound of every placement. Infeasible: fewer slots than
+/// experts.
+/// Throws what validate throws.
+/// Complexity: exponential; for up to about 16 slots.
 struct exact_placement {
   static constexpr std::string_view name = "exact_placement";
 
-  std::int64_t effort = 50'000'000;  ///< nodes a layer, some nanoseconds each
+  std::int64_t effort = 50'000'000;  ///< Nodes per layer, some nanoseconds each.
 
   [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem) const {
     auto answer = swift_moe{}(problem);
@@ -62,8 +62,9 @@ struct exact_placement {
     expert_layers const& problem;
     std::span<std::int64_t const> loads;
     std::int64_t effort;
-    double best,
-        target;  ///< tokens of the fullest rank: of the best known, and no placement has less
+    /// Tokens of the fullest rank: in the best known placement, and a lower bound of all
+    /// placements.
+    double best, target;
     std::int32_t live = 0;
     std::vector<std::int32_t> copies{}, free{};
     std::vector<std::size_t> order{};
@@ -91,7 +92,7 @@ struct exact_placement {
 
     void run() { count(0, problem.slots() - problem.experts); }
 
-    /// Worse or no better, beyond rounding.
+    /// Returns whether a rank with so many tokens is no better than the best, beyond rounding.
     bool hopeless(double tokens) const { return tokens >= best * (1 - 1e-12); }
     bool over() { return effort <= 0 || best <= target * (1 + 1e-12); }
 
@@ -135,7 +136,7 @@ struct exact_placement {
       double const each = share(e), before = load[r];
       std::int32_t const room = free[r];
       std::int32_t most = std::min(room, left);
-      for (std::size_t q = r; q-- > 0;)  // the rank alike before this one sets the most
+      for (std::size_t q = r; q-- > 0;)  // the previous equal rank limits this one
         if (free[q] + given[e][q] == room && load[q] - given[e][q] * each == before) {
           most = std::min(most, given[e][q]);
           break;

@@ -23,12 +23,11 @@ namespace shunt {
 
 namespace detail {
 
-/// One layer's placement as FlexMoE changes it: slots, their ranks, and what an iteration takes.
-/// Loads are scaled to 34 bits in all, so that shares of replicas are whole numbers and every
-/// platform finds the same.
+/// One layer's placement as FlexMoE changes it. Loads are scaled to 34 bits in all, so that shares
+/// of replicas are whole numbers and every platform finds the same placement.
 class flexmoe_layer {
  public:
-  /// Needs as many slots as `slots_per_rank` says, and every expert in one.
+  /// Requires as many slots as `slots_per_rank` has, and every expert in one.
   constexpr flexmoe_layer(std::span<std::int32_t const> slots_per_rank, std::size_t experts)
       : replicas_(experts, 0),
         hosts_(experts, 0),
@@ -52,7 +51,7 @@ class flexmoe_layer {
     for (std::size_t e = 0; e < loads.size(); ++e) total_ += weight_[e] = scaled(loads[e]);
     slots_.assign(slots.begin(), slots.end());
   }
-  /// Tokens in the scale of the loads, at most as many as all of them.
+  /// Returns tokens in the scale of the loads, at most the scaled total.
   [[nodiscard]] constexpr std::int64_t scaled(std::int64_t tokens) const {
     std::int64_t const whole = std::int64_t{1} << 34;
     if (shift_ < 0) return std::min(whole, tokens >> -shift_);
@@ -60,14 +59,16 @@ class flexmoe_layer {
   }
 
   struct state {
-    std::int64_t fullest = 0;  ///< tokens of the fullest rank, scaled
-    std::int64_t time = 0;     ///< the largest, over ranks, of tokens and synchronised experts
-    std::int32_t slowest = 0;  ///< ranks that take that long
+    std::int64_t fullest = 0;  ///< Tokens of the fullest rank, scaled.
+    std::int64_t time = 0;     ///< The largest, over ranks, of tokens and synchronised experts.
+    std::int32_t slowest = 0;  ///< Ranks that take that long.
     constexpr bool operator<(state const& other) const {
       return time < other.time || (time == other.time && slowest < other.slowest);
     }
   };
-  /// Counts replicas, hosts and shares anew: O(slots + experts).
+  /// Counts replicas, hosts and shares anew.
+  /// Returns the state of the layer.
+  /// Complexity: O(slots + experts).
   constexpr state measure(std::int64_t sync) {
     std::fill(replicas_.begin(), replicas_.end(), 0);
     std::fill(hosts_.begin(), hosts_.end(), 0);
@@ -96,7 +97,7 @@ class flexmoe_layer {
     return now;
   }
 
-  /// Whether another slot of this one's rank holds the expert: then nothing is sent.
+  /// Returns whether another slot of the same rank holds the expert, so that nothing is sent.
   [[nodiscard]] constexpr bool held_beside(std::size_t slot, expert_id e) const {
     for (std::size_t s = slot; s-- > 0 && rank_of_[s] == rank_of_[slot];)
       if (slots_[s] == e) return true;
@@ -111,7 +112,7 @@ class flexmoe_layer {
   [[nodiscard]] constexpr std::vector<expert_id>& slots() { return slots_; }
   [[nodiscard]] constexpr std::int32_t rank_of(std::size_t slot) const { return rank_of_[slot]; }
   [[nodiscard]] constexpr std::int32_t live() const { return live_; }
-  // as measured last
+  // as of the latest measure()
   [[nodiscard]] constexpr std::span<std::int32_t const> replicas() const { return replicas_; }
   [[nodiscard]] constexpr std::span<std::int32_t const> hosts() const { return hosts_; }
   [[nodiscard]] constexpr std::span<std::int64_t const> shares() const { return share_; }
@@ -131,36 +132,33 @@ class flexmoe_layer {
 
 }  // namespace detail
 
-/// FlexMoE (Nie et al., SIGMOD 2023, arXiv 2304.03946): from the previous placement (`uniform`
-/// where there is none), step by step while max/mean load is above the trigger and the cost model
-/// says that a step pays.
-///
-/// A step is the best of two kinds. Expand and shrink: the expert with the largest load a replica
-/// among those not yet on all live ranks takes a slot from the one with the smallest among those
-/// with two or more, or a slot of another rank whose expert moves into the freed one. Migrate: a
-/// slot of a slowest rank swaps its expert with one of another rank. T = max over ranks of tokens +
-/// sync_cost x experts that the rank shares with others (the paper's compute, all-to-all and
-/// synchronisation terms, in tokens). A step must lower T, or the number of ranks that take it; of
-/// those the one with the least T x horizon + move_cost x experts that ranks newly receive is made,
-/// ties: the first. Steps that T's fall over the horizon doesn't pay for, counted from the last
-/// that it did, are taken back at the end. What nobody touches stays where it is.
-///
-/// The paper's text leaves room; this is the structure that independent implementations agree on. A
-/// step costs O(S (S + E)) for each slot of the slowest ranks and of the expert that shrinks.
-/// Objective: max/mean load. Infeasible: fewer slots than experts. Throws what validate throws,
-/// invalid_problem naming a broken setting, and invalid_problem("previous[l]") where an expert has
-/// no slot there.
+/// FlexMoE: adjusts the previous placement (`uniform` if there is none) step by step while max/mean
+/// load is above `trigger` and the cost model predicts a gain.
+/// A step either gives a slot of a cold expert to the hottest expert (expand and shrink) or swaps
+/// two slots (migrate). T is the maximum over ranks of tokens + sync_cost x experts that the rank
+/// shares with others. A step must lower T or the number of ranks that take T. The step with the
+/// least T x horizon + move_cost x newly received experts is made, ties to the first. Steps that
+/// the fall of T over the horizon does not pay for are undone at the end. Other slots keep their
+/// expert.
+/// Objective: max/mean load. Infeasible: fewer slots than experts.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, invalid_problem that names a setting out of range, and
+/// invalid_problem("previous[l]") if an expert has no slot there.
+/// Complexity: O(S (S + E)) per step for each slot of the slowest ranks and of the expert that
+/// shrinks.
+/// Reference: Nie et al., FlexMoE, SIGMOD 2023, arXiv 2304.03946.
 struct flexmoe {
   static constexpr std::string_view name = "flexmoe";
 
-  double trigger = 1.2;        ///< max/mean load above which a layer is adjusted
-  std::int32_t steps = 10;     ///< a layer, at most
-  std::int64_t sync_cost = 0;  ///< tokens a rank could compute while it synchronises the gradient
-                               ///< of one replicated expert
-  std::int64_t move_cost = 0;  ///< tokens a rank could compute while it receives weights and
-                               ///< optimizer state of one expert
-  std::int32_t horizon = 50;   ///< iterations over which a move pays back, at most 4096; SYMI found
-                               ///< 50 to 100 between re-placements
+  double trigger = 1.2;     ///< Max/mean load above which a layer is adjusted.
+  std::int32_t steps = 10;  ///< Most steps per layer.
+  /// Tokens that a rank could compute while it synchronises the gradient of one replicated expert.
+  std::int64_t sync_cost = 0;
+  /// Tokens that a rank could compute while it receives weights and optimizer state of one expert.
+  std::int64_t move_cost = 0;
+  /// Iterations over which a move pays back, at most 4096; SYMI found 50 to 100 between
+  /// re-placements.
+  std::int32_t horizon = 50;
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
       expert_layers const& problem) const {
@@ -199,14 +197,14 @@ struct flexmoe {
   }
 
   struct change {
-    std::size_t slot = 0, other = 0;  ///< may be the same
-    expert_id expert{}, others{};     ///< that they take
+    std::size_t slot = 0, other = 0;  ///< may be equal
+    expert_id expert{}, others{};     ///< the experts that they take
     detail::flexmoe_layer::state then{};
     std::int64_t moved = 0;
-    std::int64_t price = std::numeric_limits<std::int64_t>::max();  ///< of the horizon: its
-                                                                    ///< iterations and what is sent
+    /// Over the horizon: its iterations and the moves.
+    std::int64_t price = std::numeric_limits<std::int64_t>::max();
   };
-  /// What steps are compared by.
+  /// The basis on which steps are compared.
   struct costs {
     detail::flexmoe_layer::state now{};  ///< before the step
     std::int64_t sync = 0, move = 0;
@@ -227,7 +225,7 @@ struct flexmoe {
     auto now = layer.measure(sync);
     auto paid = now;
     auto paid_slots = layer.slots();
-    std::int64_t moved = 0;  // since then
+    std::int64_t moved = 0;  // since paid
     for (std::int32_t step = 0; step < steps && layer.out_of_balance(now, trigger); ++step) {
       change best;
       expand_and_shrink(layer, {now, sync, move}, best);

@@ -21,38 +21,29 @@
 
 namespace shunt {
 
-/// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer,
-/// to be good in the windows to come.
-///
-/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two
-/// moves). All are tried; the one that lowers the score most a move is made, as long as it lowers
-/// it by more than `price` a move and moves are left. The score is the mean of max/mean over the
-/// current loads and the last `windows` - 1 of the history: what fits several windows drifts out of
-/// balance more slowly than what fits one. No change puts an expert on a rank twice or takes an
-/// expert's last replica. Slots that don't change keep their expert. Then changes go on by what
-/// they really cost, for an expert that returns to where it was moves nothing.
-///
-/// Small changes end where no single one helps. So budgets of `fresh_from` moves or more also start
-/// from the other end: a layer solved anew by `first` and changed as above without a budget, its
-/// rows matched to the previous ones by `keep_ranks` (an assignment problem), then changes are
-/// taken back, the one first that raises the score least a move saved, until the budget holds. The
-/// better of both ends stands, at `price` a move.
-///
-/// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous
-/// placement the problem is solved by `first` and that, with a history, changed as above with 2 S
-/// moves. Where groups of experts stand on nodes, a replica only goes to the node that has most of
-/// its group. Objective and bound are those of every placement, for the current loads. Infeasible:
-/// as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
-/// invalid_problem where a setting is out of range.
+/// Changes the previous placement by at most `moves` experts per layer such that it stays balanced
+/// in the windows to come.
+/// A change gives a slot to another expert (one move) or swaps two experts on two ranks (two
+/// moves). The change that lowers the score most per move is made while it gains more than `price`
+/// per move and moves are left. The score is the mean of max/mean over the current loads and the
+/// last `windows` - 1 of the history. No change puts an expert on a rank twice or removes an
+/// expert's last replica. Budgets of `fresh_from` moves or more also try a fresh solution by
+/// `first`, changed back until the budget holds; the better one stands.
+/// Without a previous placement `first` solves the problem and, with a history, its placement is
+/// changed with 2 S moves. If groups of experts stay on nodes, a replica only goes to the node that
+/// has most of its group. Infeasible: as `first`, or a previous placement that lacks an expert.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem if a setting is out of range.
+/// Complexity: O(moves x windows x S (E N + S)) per layer, plus that of `first` if it runs.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
-  std::int32_t moves = 2;  ///< a layer at most: experts that a rank must newly receive
-  std::int32_t windows =
-      6;  ///< that the score looks at, the current one included; what the history lacks is left out
-  double price = 0;  ///< of a move, in max/mean: a change must gain more than this a move
-  std::int32_t fresh_from =
-      8;  ///< moves; fewer leave little of a fresh solution, which costs ten times as much
+  std::int32_t moves = 2;  ///< Most experts per layer that ranks newly receive.
+  /// Windows in the score, the current one included; windows that the history lacks are left out.
+  std::int32_t windows = 6;
+  double price = 0;  ///< Per move, in max/mean: the least gain of a change.
+  /// Moves; a smaller budget keeps little of a fresh solution, which costs ten times as much.
+  std::int32_t fresh_from = 8;
   balanced first{};
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
@@ -105,7 +96,7 @@ struct incremental {
       std::int32_t cost = moved_experts(before, fresh[0], l);
       auto const anew = homes_of(problem, fresh[0], l);
       if (cost > moves && (anew != homes || !take_back(state, had, may_go, cost))) continue;
-      homes = anew;  // may_go goes by them
+      homes = anew;  // may_go refers to homes
       refine(state, had, may_go, moves - cost);
       std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
       if (state.score() + price * moved_experts(before, fresh[0], l) < now)
@@ -115,7 +106,7 @@ struct incremental {
   }
 
  private:
-  /// The node of each expert's group, or nothing where experts may go anywhere.
+  /// Returns the node of each expert's group, or nothing if experts may go anywhere.
   static constexpr std::vector<node_id> homes_of(expert_layers const& problem,
                                                  expert_placement const& plan, layer_id l) {
     std::vector<node_id> homes;
@@ -127,7 +118,7 @@ struct incremental {
     return homes;
   }
 
-  /// Whether expert e may come to the rank of slot s.
+  /// Tells whether expert e may come to the rank of slot s.
   struct home_rule {
     detail::layer_windows const* state;
     std::vector<node_id> const* homes;
@@ -164,14 +155,14 @@ struct incremental {
     return fresh;
   }
 
-  /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than
-  /// `price` a move. `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of
-  /// slot s that gives up expert a for b.
+  /// Makes the best change of at most `left` moves. `may_go(b, s)`: whether slot s may get expert
+  /// b; `cost(s, a, b)`: moves of slot s if it gives up expert a for b.
+  /// Returns the moves taken, 0 if no change gains more than `price` per move.
   constexpr std::int32_t change(detail::layer_windows& state, std::int32_t left, auto const& may_go,
                                 auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
-    double best_gain = price;  // a move
+    double best_gain = price;  // per move
     std::size_t slot = slots.size(), other = 0;
     bool swapped = false;
     std::int32_t taken = 0;
@@ -207,7 +198,7 @@ struct incremental {
   }
 
   /// What a slot's change from expert a to b adds to the experts moved since the previous
-  /// placement, -1 .. 1.
+  /// placement, from -1 to 1.
   struct net_cost {
     detail::layer_windows const& state;
     std::span<char const> had;  ///< by rank and expert
@@ -219,7 +210,8 @@ struct incremental {
     }
   };
 
-  /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
+  /// Makes changes while one gains and fits; every change lowers the score, and at most 2 S are
+  /// made.
   constexpr void refine(detail::layer_windows& state, std::span<char const> had, auto const& may_go,
                         std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
@@ -229,7 +221,8 @@ struct incremental {
     }
   }
 
-  /// Takes changes back until `cost` is within the budget; false where no more can be.
+  /// Takes changes back until `cost` is within the budget.
+  /// Returns false if no more can be taken back.
   constexpr bool take_back(detail::layer_windows& state, std::span<char const> had,
                            auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();

@@ -16,14 +16,15 @@
 
 namespace shunt {
 
-/// A placement with its rows dealt to the ranks so that the most experts stay where the previous
-/// placement has them: the assignment problem that EPLB's author advises (deepseek-ai/EPLB#25) and
-/// FlashLB solves. moved_experts is least among all dealings that rank_relabelling allows, hence
-/// never more than before, and the balance is the same. What stays on a rank keeps its slot there.
-///
-/// `eplb{} | keep_ranks{}`, after any solver. O(N^2 s + N^3) a layer for N ranks of s slots.
-/// Without a previous placement nothing changes. Throws what validate throws; needs a plan that
-/// check accepts.
+/// Deals the rows of a placement (the slots of one rank each) to the ranks such that the most
+/// experts stay on their rank of the previous placement. Among all dealings of rank_relabelling
+/// moved_experts is least, so it is never more than before; the balance stays the same. An expert
+/// that stays on a rank keeps its slot.
+/// `eplb{} | keep_ranks{}` follows any solver. Without a previous placement nothing changes.
+/// Throws what validate throws.
+/// Requires a plan that check accepts.
+/// Complexity: O(N^2 s + N^3) per layer for N ranks of s slots.
+/// Reference: deepseek-ai/EPLB#25 advises this assignment problem; FlashLB solves it.
 struct keep_ranks {
   static constexpr std::string_view name = "keep_ranks";
   static constexpr bool improves = true;
@@ -65,8 +66,8 @@ struct keep_ranks {
   }
 
  private:
-  /// Fills a rank's slots: what is held anyway keeps its slot, the rest takes the other slots, in
-  /// ascending order. `spare` is all 0, before and after.
+  /// Fills a rank's slots: experts that stay keep their slots, the others take the remaining slots
+  /// in ascending order. `spare` is all 0 before and after.
   static constexpr void settle(std::span<expert_id const> before, std::span<expert_id const> now,
                                std::vector<std::int32_t>& spare, std::span<expert_id> slots) {
     for (expert_id const e : now) ++spare[e.index()];

@@ -20,11 +20,13 @@
 
 namespace shunt {
 
-/// Replica counts of Lazarus (arXiv 2407.04656, section 4.1): experts in ascending order of load
-/// t_e, ties by index, each r_e = max(floor(t_e / sum_{e' >= e} t_e' x slots left), f); the last
-/// one gets what is left, so that they add up to `slots`. The floor f is lowered to slots / experts
-/// where it doesn't fit; with no tokens left slots are dealt evenly. Needs 1 <= experts <= slots, f
-/// >= 1 and (sum of loads) x slots < 2^62.
+/// Returns Lazarus' replica counts, which sum to `slots`. Experts in ascending order of load t_e,
+/// ties by index, get r_e = max(floor(t_e / sum_{e' >= e} t_e' x slots left), f); the last one gets
+/// the rest. If the floor f does not fit, it is slots / experts; without tokens slots are dealt
+/// evenly.
+/// Requires 1 <= experts <= slots, f >= 1 and (sum of loads) x slots < 2^62.
+/// Complexity: O(E log E).
+/// Reference: Lazarus, arXiv 2407.04656, section 4.1.
 [[nodiscard]] constexpr std::vector<std::int32_t> lazarus_counts(
     std::span<std::int64_t const> loads, std::int32_t slots, std::int32_t floor) {
   std::vector<std::size_t> order(loads.size());
@@ -47,27 +49,23 @@ namespace shunt {
   return counts;
 }
 
-/// Lazarus (arXiv 2407.04656): replicas by load with at least f of each expert, placed by maximum
-/// rank overlap, which maximises the chance that every expert keeps an instance when ranks fail at
-/// random (`survival_chance` measures it).
-///
+/// Lazarus: replica counts by load with at least f of each expert (lazarus_counts), placed by
+/// maximum rank overlap, which maximises the probability that every expert keeps an instance if
+/// random ranks fail (`survival_chance` measures it).
 /// Maximum rank overlap: experts in ascending order of replicas form groups of c neighbours, c the
-/// slots of a rank; the r ranks of a group's first expert hold the whole group, so that whatever
-/// failures spare that expert spare them all; what replicas are left fill the vacant slots, on
-/// ranks without that expert where there are any. The paper proves it for equal slots and whole
-/// groups. Where a group falls short or slots differ (each group then takes the ranks with the most
-/// slots, and is as large as the least of them) its short group may come last or first, and plain
-/// spreading may beat both: of the three the one is taken with the largest smallest host set, then
-/// the fewest of that size (the leading term of the chance to lose an expert), in this order.
-///
-/// With a previous placement of the same shape, ranks of equal slots are renamed greedily, largest
-/// overlap first, so that fewer experts move (the paper's reconfiguration). O(N S + E^2 S / N) a
-/// layer. Objective: max/mean load, as for all placements. Infeasible: fewer slots than experts.
-/// Throws what validate throws, and invalid_problem("floor") below 1.
+/// slots of a rank; the r ranks of a group's first expert hold the whole group. The remaining
+/// replicas fill the vacant slots, on ranks without that expert if possible. Three variants are
+/// compared and the safest is taken. With a previous placement of the same shape, ranks of equal
+/// slots are renamed greedily, largest overlap first, so that fewer experts move.
+/// Objective: max/mean load. Infeasible: fewer slots than experts.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem("floor") if it is below 1.
+/// Complexity: O(N S + E^2 S / N) per layer.
+/// Reference: arXiv 2407.04656.
 struct lazarus {
   static constexpr std::string_view name = "lazarus";
 
-  std::int32_t floor = 2;  ///< f, least replicas of an expert; the paper's evaluation uses 2
+  std::int32_t floor = 2;  ///< f, the least replicas of an expert; the paper's evaluation uses 2.
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
       expert_layers const& problem) const {
@@ -76,7 +74,7 @@ struct lazarus {
       throw invalid_problem("floor", "must be at least 1, is " + std::to_string(floor));
     auto answer = unplaced(problem);
     if (!answer.has_plan()) return answer;
-    std::vector<std::size_t> ranks;  // live ones, most slots first
+    std::vector<std::size_t> ranks;  // live ranks, most slots first
     for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r)
       if (problem.slots_per_rank[r] > 0) ranks.push_back(r);
     std::sort(ranks.begin(), ranks.end(), [&](std::size_t a, std::size_t b) {
@@ -99,7 +97,7 @@ struct lazarus {
   }
 
  private:
-  using rows = std::vector<std::vector<expert_id>>;  ///< what each rank holds
+  using rows = std::vector<std::vector<expert_id>>;  ///< experts of each rank
   enum class groups : std::uint8_t { short_last, short_first, none };
 
   static constexpr bool holds(std::vector<expert_id> const& row, expert_id e) {
@@ -131,7 +129,7 @@ struct lazarus {
       used += hosts;
     }
 
-    // what is left: experts that stand nowhere yet come first, then the ones with most replicas
+    // the rest: unplaced experts first, then those with the most replicas
     std::sort(order.begin(), order.end(),
               [&, first = std::vector<std::size_t>(order.begin() + static_cast<std::ptrdiff_t>(at),
                                                    order.end())](std::size_t a, std::size_t b) {
@@ -157,7 +155,8 @@ struct lazarus {
     return held;
   }
 
-  /// Whether `a` is safer than `b`.
+  /// Returns whether `a` has a larger smallest host set than `b`, or as large a one and fewer of
+  /// that size.
   static constexpr bool safer(rows const& a, rows const& b, std::int32_t experts) {
     auto const leading = [&](rows const& held) {
       std::vector<host_set> sets(static_cast<std::size_t>(experts));
@@ -176,8 +175,8 @@ struct lazarus {
     return x.first > y.first || (x.first == y.first && x.second < y.second);
   }
 
-  /// Gives rows to ranks of as many slots, the pair with the most experts in common first (ties:
-  /// lowest rank, then lowest row).
+  /// Gives rows to ranks of as many slots, the pair with the most common experts first (ties: the
+  /// lowest rank, then the lowest row).
   static constexpr void keep_near(expert_layers const& problem, layer_id l, rows& held) {
     auto const before = problem.previous_of(l);
     std::vector<std::size_t> first(held.size() + 1, 0);

@@ -17,15 +17,16 @@
 
 namespace shunt {
 
-/// A placement with its rows dealt to the ranks so that the most tokens find their expert on the
-/// rank that routed them: by `sources` of the problem, an even split over replicas and local tokens
-/// first. The balance is the same, local_tokens of a layer never fewer. Of what rank_relabelling
-/// allows it is the best up to the tokens that don't divide over an expert's replicas. Which ranks
-/// hold an expert together isn't changed, and on what is held before it doesn't look: `keep_ranks`
-/// does, and undoes this.
-///
-/// O(N^2 s + N^3) a layer for N ranks of s slots. Without sources nothing changes. Throws what
-/// validate throws; needs a plan that check accepts.
+/// Deals the rows of a placement (the slots of one rank each) to the ranks such that the most
+/// tokens find their expert on the rank that routed them, given `sources` of the problem, an even
+/// split over replicas and local tokens first. The balance stays the same, and local_tokens of a
+/// layer never falls. Among the dealings of rank_relabelling it is the best up to the tokens that
+/// do not divide over an expert's replicas. Experts that share a rank keep sharing one. The
+/// previous placement is ignored: `keep_ranks` undoes this improver, and this one undoes
+/// `keep_ranks`. Without sources nothing changes.
+/// Throws what validate throws.
+/// Requires a plan that check accepts.
+/// Complexity: O(N^2 s + N^3) per layer for N ranks of s slots.
 struct near_sources {
   static constexpr std::string_view name = "near_sources";
   static constexpr bool improves = true;

@@ -17,23 +17,19 @@
 
 namespace shunt {
 
-/// Exact token shares for one layer of one micro-batch, made once, asked without allocating.
-///
-/// Rank r is home to some experts and has w_r tokens for them; no rank is to compute more than C. A
-/// rank above C is a source with surplus w_r - C, one below a receiver with room C - w_r. A copy
-/// takes tokens of one expert from a source to a receiver. If every copy closes a rank, that is
-/// brings it to C exactly, there are at most R - 1 copies, as the last closes two. So the roomiest
-/// receiver is served from (a) the largest surplus that has an expert to fill the room and needs
-/// not go below C for it; else, if it hosts nothing yet, (b) the largest surplus below its room
-/// that a single expert covers, which closes the source and leaves a smaller room; else (c) the
-/// largest surplus that has an expert to fill the room, which then goes below C and becomes a
-/// receiver (MoonEP's move); else (d) the source with the largest expert, of which the receiver
-/// gets what both can take: the only copies that close nothing. A rank hosts at most two copies
-/// unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8
-/// equal experts each and 16 empty ones need 64 copies.
+/// Exact token shares of one layer of one micro-batch. Allocates when it is constructed, not when
+/// it is called.
+/// Rank r is home to some experts and has w_r tokens for them; no rank may compute more than C. A
+/// rank above C is a source with surplus w_r - C, a rank below C a receiver with room C - w_r. A
+/// copy takes tokens of one expert from a source to a receiver. If every copy brings a rank to
+/// exactly C, there are at most R - 1 copies. The rule prefers such copies; the last resort closes
+/// no rank. A rank hosts at most two copies unless the last resort occurs. R - 1 is no theorem: 16
+/// ranks with 8 equal experts each and 16 empty ones need 64 copies.
+/// See docs/expert-solvers.md.
+/// Complexity: O(E + R copies).
 class quota_rule {
  public:
-  /// Homes of experts: one rank an expert, below ranks.
+  /// Requires one home per expert, below `ranks`.
   constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes,
                        std::span<char const> live)
       : homes_(homes.begin(), homes.end()),
@@ -51,7 +47,8 @@ class quota_rule {
     copies_.reserve(homes_.size() + tokens_.size());
   }
 
-  /// `cap` times the live ranks must hold all tokens.
+  /// Returns the copies, valid until the next call.
+  /// Requires `cap` times the live ranks to hold all tokens.
   constexpr std::span<expert_copy const> operator()(std::span<std::int64_t const> loads,
                                                     std::int64_t cap) {
     std::fill(tokens_.begin(), tokens_.end(), 0);
@@ -62,8 +59,8 @@ class quota_rule {
 
  private:
   struct source {
-    std::size_t rank = 0, expert = 0;  ///< its largest expert by what is left at home
-    std::int64_t left = 0;             ///< of that expert
+    std::size_t rank = 0, expert = 0;  ///< the largest expert by tokens left at home
+    std::int64_t left = 0;             ///< tokens of that expert
     std::int64_t surplus = 0;
   };
   struct receiver {
@@ -92,7 +89,7 @@ class quota_rule {
     while (!sources_.empty()) {
       auto const to = std::max_element(receivers_.begin(), receivers_.end(),
                                        [](auto& a, auto& b) { return a.room < b.room; });
-      // which of (a) .. (d), 3 .. 0, and by what the best of them is chosen
+      // the best of the cases (a) .. (d), encoded 3 .. 0, and the key within the case
       std::size_t from = 0;
       std::pair<int, std::int64_t> best{-1, 0};
       for (std::size_t i = 0; i < sources_.size(); ++i) {
@@ -132,25 +129,26 @@ class quota_rule {
   std::vector<char> live_;
   std::vector<std::size_t> first_, list_;  ///< experts by home
   std::vector<std::int64_t> tokens_;
-  std::vector<std::int64_t> left_;  ///< tokens of an expert still at home
+  std::vector<std::int64_t> left_;  ///< tokens of each expert still at home
   std::vector<source> sources_{};
   std::vector<receiver> receivers_{};
   std::vector<expert_copy> copies_{};
 };
 
-/// Experts stay at home, and for this very micro-batch a few are copied so that no rank computes
-/// more than `cap` x tokens / live ranks, rounded up: the planner of MoonEP, LLEP and UltraEP,
-/// exact. The problem's slots are the homes: as many as experts, slot k is the home of expert k, or
-/// of previous[k] where the problem has a previous placement.
-///
-/// Objective: copies, summed over layers; lower bound: copies_bound. The balance is a constraint
-/// and always met, with cap {1, 1} every rank has at most ceil(tokens / ranks). A looser cap needs
-/// fewer copies: the balance-copies front. Throws what validate throws, and invalid_problem where
-/// slots aren't as many as experts, a home is named twice, or cap is below 1.
+/// Leaves experts at home and copies a few for one micro-batch such that no rank computes more than
+/// `cap` x tokens / live ranks, rounded up: an exact planner for the problem of MoonEP, LLEP and
+/// UltraEP. The slots of the problem are the homes, as many as experts: slot k is the home of
+/// expert k, or of previous[k] if the problem has a previous placement.
+/// Objective: the number of copies, summed over layers; lower bound: copies_bound. The balance is a
+/// constraint and always met; with cap 1 every rank has at most ceil(tokens / ranks) tokens. A
+/// looser cap needs fewer copies.
+/// Throws what validate throws, and invalid_problem if the number of slots differs from that of the
+/// experts, a home is named twice, or cap is below 1.
+/// Complexity: O(E + R copies) per layer.
 struct quotas {
   static constexpr std::string_view name = "quotas";
 
-  capacity_factor cap{};  ///< of the mean, at least 1
+  capacity_factor cap{};  ///< Of the mean, at least 1.
 
   [[nodiscard]] constexpr solution<token_quotas> operator()(expert_layers const& problem) const {
     auto const homes = home_ranks(problem);
@@ -164,7 +162,7 @@ struct quotas {
     solution<token_quotas> answer;
     answer.plan.copies.reserve(static_cast<std::size_t>(problem.layers) *
                                problem.slots_per_rank.size());
-    std::vector<quota_rule> rule;  // one, or one a layer where homes differ
+    std::vector<quota_rule> rule;  // one, or one per layer if the homes differ
     for (layer_id l : ids<layer_id>(problem.layers)) {
       auto const loads = problem.loads_of(l);
       auto const at_home = std::span(homes).subspan(l.index() * experts, experts);

@@ -21,36 +21,37 @@
 
 namespace shunt {
 
-/// What sending an expert's weights to all ranks costs, in tokens that a rank could receive and
-/// compute in that time: with H numbers of a token, an expert of two H x alpha H matrices and b
-/// bytes a number, broadcasting takes 2 alpha H^2 b / bandwidth, and a token 3 x 4 alpha H^2 /
-/// throughput (forward, and twice that backward) + 4 H b / bandwidth (there and back, forward and
-/// backward). FasterMoE (PPoPP 2022, section 4.2). Bandwidth in bytes, throughput in floating-point
-/// operations a second.
+/// Returns the cost of sending an expert's weights to all ranks, in tokens that a rank could
+/// receive and compute in that time. With H numbers per token, an expert of two H x alpha H
+/// matrices and b bytes per number, broadcasting takes 2 alpha H^2 b / bandwidth, and a token 3 x 4
+/// alpha H^2 / throughput (forward, and twice that backward) + 4 H b / bandwidth (there and back,
+/// forward and backward). Bandwidth is in bytes per second, throughput in floating-point operations
+/// per second.
+/// Reference: FasterMoE, PPoPP 2022, section 4.2.
 [[nodiscard]] constexpr double shadow_cost(double hidden, double alpha, double bytes,
                                            double bandwidth, double throughput) {
   double const weights = 2 * alpha * hidden * hidden * bytes / bandwidth;
   return weights / (3 * 4 * alpha * hidden * hidden / throughput + 4 * hidden * bytes / bandwidth);
 }
 
-/// FasterMoE's dynamic shadowing (He et al., PPoPP 2022): every expert has one home that never
-/// changes; the hottest are sent to all ranks for one iteration where that pays.
-///
-/// Homes are dealt in order of experts, evenly over live ranks as far as their slots go. Shadows
-/// take a slot on every rank but the home. With k shadows a layer takes T(k) = max over ranks of
-/// tokens + k x broadcast_cost, in tokens; experts are added hottest first (ties: lowest index)
-/// while T falls, and while every rank has a free slot. Slots that nobody needs hold a further
-/// instance of the rank's coldest home, whose tokens stay on that rank; where all its homes are
-/// shadows, of the coldest of those.
-///
-/// All or nothing: an expert has one host or all of them. O(E log E + shadows (E + N)) a layer.
-/// Objective: max/mean load without the broadcasts. Infeasible: fewer slots than experts. Throws
-/// what validate throws, and invalid_problem("broadcast_cost") below 0.
+/// FasterMoE's dynamic shadowing: every expert has one home that never changes; the hottest experts
+/// are sent to all ranks for one iteration if that pays.
+/// Homes are dealt in the order of experts, evenly over live ranks as far as their slots go.
+/// Shadows take a slot on every rank but the home. With k shadows a layer takes T(k) = max over
+/// ranks of tokens + k x broadcast_cost, in tokens. Experts are added hottest first (ties: the
+/// lowest index) while T falls and every rank has a free slot. An unused slot holds another
+/// instance of the rank's coldest home (of the coldest shadowed home if all its homes are shadows),
+/// whose tokens stay on that rank. So an expert has one host or all.
+/// Objective: max/mean load without the broadcasts. Infeasible: fewer slots than experts.
+/// Throws what validate throws, and invalid_problem("broadcast_cost") if it is below 0.
+/// Complexity: O(E log E + shadows (E + N)) per layer.
+/// Reference: He et al., FasterMoE, PPoPP 2022.
 struct shadow {
   static constexpr std::string_view name = "shadow";
 
-  std::int64_t broadcast_cost = 236;  ///< tokens; shadow_cost of H = 1024, alpha = 4, half
-                                      ///< precision, 12.5 GB/s and 10 Tflop/s
+  /// In tokens; the default is shadow_cost of H = 1024, alpha = 4, half precision, 12.5 GB/s and 10
+  /// Tflop/s.
+  std::int64_t broadcast_cost = 236;
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
       expert_layers const& problem) const {
@@ -74,7 +75,7 @@ struct shadow {
   }
 
  private:
-  /// The rank of each expert's home, ascending.
+  /// Returns the rank of each expert's home; ranks ascend.
   static constexpr std::vector<std::size_t> homes_of(expert_layers const& problem) {
     auto const& slots = problem.slots_per_rank;
     std::vector<std::int32_t> count(slots.size(), 0);
@@ -90,7 +91,7 @@ struct shadow {
     return homes;
   }
 
-  /// How many of `order` pay.
+  /// Returns how many experts of `order` pay as shadows.
   constexpr std::size_t shadows(expert_layers const& problem, std::span<std::size_t const> homes,
                                 std::span<std::size_t const> order,
                                 std::span<std::int64_t const> loads) const {
@@ -103,8 +104,8 @@ struct shadow {
       --free[homes[e]];
     }
     auto const most =
-        [&](std::int64_t shared,
-            std::int64_t k) {  // of all ranks; live x T(k), for shares are no whole numbers
+        // live x T(k), since shares are not whole numbers
+        [&](std::int64_t shared, std::int64_t k) {
           std::int64_t const fullest = *std::max_element(tokens.begin(), tokens.end());
           auto const sent = checked_multiply(k, broadcast_cost);
           auto const cost = sent ? checked_add(fullest, *sent) : std::nullopt;
@@ -142,7 +143,7 @@ struct shadow {
         if (homes[e] == r) placed[at++] = e;
       for (std::size_t i = 0; i < shadows; ++i)
         if (homes[order[i]] != r) placed[at++] = order[i];
-      std::size_t coldest = order.size();  // place in the order
+      std::size_t coldest = order.size();  // position in the order
       for (std::size_t i = order.size(); i > 0 && coldest == order.size(); --i)
         if (homes[order[i - 1]] == r) coldest = i - 1;
       expert_id const spare = coldest < order.size() ? order[coldest] : order.back();

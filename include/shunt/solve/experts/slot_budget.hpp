@@ -21,9 +21,12 @@ namespace shunt {
 
 namespace detail {
 
-/// tokens[l][k]: what layer l costs with k slots beyond one an expert, or `unknown`. How many each
-/// layer gets so that the sum is least and at most `spare` are given; of equal sums one with the
-/// fewest slots. Needs an answer to exist. O(spare x entries).
+/// Chooses slots per layer by a dynamic program. tokens[l][k]: the cost of layer l with k slots
+/// beyond one per expert, or `unknown`.
+/// Returns the additional slots of each layer with the least sum of costs and at most `spare` slots
+/// in all; of equal sums one with the fewest slots.
+/// Requires that an answer exists.
+/// Complexity: O(spare x entries).
 inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max();
 [[nodiscard]] constexpr std::vector<std::int64_t> least_sum(
     std::span<std::vector<std::int64_t> const> tokens, std::int64_t spare) {
@@ -31,7 +34,7 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
   for (auto const& t : tokens) useful += t.size() - 1;
   auto const width = std::min(useful, static_cast<std::size_t>(spare)) + 1;
   std::vector<std::int64_t> best(width, 0),
-      next(width, 0);  // of the layers so far, with at most so many slots
+      next(width, 0);  // of the layers so far, with at most n slots
   std::vector<std::int32_t> chosen(tokens.size() * width, 0);
   for (std::size_t l = 0; l < tokens.size(); ++l) {
     std::fill(next.begin(), next.end(), unknown);
@@ -57,8 +60,8 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
   return more;
 }
 
-/// E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to what is left of
-/// their memory.
+/// Returns E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to the rest
+/// of their memory.
 [[nodiscard]] constexpr layer_slots deal_layers(std::int32_t experts,
                                                 std::vector<std::int64_t> left,
                                                 std::span<std::int64_t const> more) {
@@ -87,32 +90,27 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
 
 }  // namespace detail
 
-/// Which layers deserve replicas: the memory of a rank holds the experts of all layers, and a slot
-/// that one layer doesn't need helps another (CRAFT, arXiv 2603.28768). Given M_r slots of rank r
-/// for all layers together, S_l slots for layer l with sum at most the sum of M_r, so that the sum
-/// over layers of the fullest rank's tokens is least: layers follow one another, and each waits for
-/// its fullest rank.
-///
-/// What a layer needs at least is fullest_rank_bounds, b_l(S_l): the certificate's function, a
-/// falling staircase that isn't convex, so that marginal gains alone may miss the best. A dynamic
-/// program over the steps of all stairs is exact: O(layers^2 x L^2) at most for L live ranks. The
-/// slots that are left (more of them lower no bound) go one by one to the layer with the largest
-/// share w_e / c_e: a placement by descending shares is at most that above the mean (Graham 1969),
-/// which is what the bound doesn't see. Then ranks get their part of each S_l in proportion to what
-/// they have left, rounded by the largest remainder, so that all sums are exact.
-///
-/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one, and no
-/// placement of them has a lower sum where ranks have whole tokens (a share that doesn't divide is
-/// up to one token a layer below). The plan says slots alone; `place_layers` asks a solver for the
-/// placements. The previous placement is not looked at. Infeasible: fewer slots than experts x
-/// layers. Throws what validate throws, and invalid_problem("memory") where it isn't one number a
-/// rank, at least 0, for 31 bits, or
-/// ("loads") where the layers add up beyond 63 bits.
+/// Divides the memory of the ranks among the layers: given M_r slots of rank r for all layers
+/// together, chooses S_l slots for each layer, with sum at most the sum of M_r, such that the sum
+/// over layers of the fullest rank's tokens is least. Layers run one after another, and each waits
+/// for its fullest rank.
+/// A layer needs at least fullest_rank_bounds b_l(S_l) tokens, a falling staircase that is not
+/// convex; a dynamic program over its steps is exact. Remaining slots go one by one to the layer
+/// with the largest share w_e / c_e. Ranks then get their part of each S_l in proportion to the
+/// rest of their memory.
+/// Objective: the sum of b_l(S_l), in tokens; no slots within the budget have a lower one. The plan
+/// contains slots alone; `place_layers` asks a solver for the placements. The previous placement is
+/// ignored. Infeasible: fewer slots than experts x layers.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws; invalid_problem("memory") if it has not one number per rank, from
+/// 0, with a sum of at most 31 bits; invalid_problem("loads") if the layers sum beyond 63 bits.
+/// Complexity: O(layers^2 x L^2) at most for L live ranks.
+/// Reference: CRAFT, arXiv 2603.28768; Graham 1969.
 struct slot_budget {
   static constexpr std::string_view name = "slot_budget";
 
-  std::vector<std::int32_t> memory{};  ///< slots of each rank for all layers together; empty:
-                                       ///< slots_per_rank times the layers
+  /// M_r, slots of each rank for all layers together; empty: slots_per_rank times the layers.
+  std::vector<std::int32_t> memory{};
 
   [[nodiscard]] constexpr solution<layer_slots> operator()(expert_layers const& problem) const {
     validate(problem);
@@ -151,7 +149,8 @@ struct slot_budget {
     return answer;
   }
 
-  /// M_r. Throws invalid_problem("memory").
+  /// Returns M_r.
+  /// Throws invalid_problem("memory").
   [[nodiscard]] constexpr std::vector<std::int64_t> slots_of_ranks(
       expert_layers const& problem) const {
     std::vector<std::int64_t> each;
@@ -173,8 +172,8 @@ struct slot_budget {
  private:
   static constexpr std::int64_t most_slots = (std::int64_t{1} << 31) - 1;
 
-  /// `rest` slots to the layers with the largest shares, while an expert has fewer replicas than
-  /// there are ranks.
+  /// Gives `rest` slots to the layers with the largest shares, while an expert has fewer replicas
+  /// than there are ranks.
   static constexpr void give_the_rest(expert_layers const& problem, std::int32_t live,
                                       std::int64_t rest, std::vector<std::int64_t>& more) {
     struct entry {
@@ -216,8 +215,9 @@ struct slot_budget {
 };
 static_assert(solver_for<slot_budget, expert_layers>);
 
-/// Each layer placed by a solver in the slots it was dealt. What a solver says of a layer,
-/// infeasible included, stands in its solution.
+/// Places each layer with a solver in the slots that it was dealt.
+/// Returns the solver's answers, infeasible ones included.
+/// Throws what the solver throws.
 template <solver_for<expert_layers> Solver>
 [[nodiscard]] constexpr std::vector<solution<expert_placement>> place_layers(
     expert_layers const& problem, layer_slots const& dealt, Solver const& solver) {

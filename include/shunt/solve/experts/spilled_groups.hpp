@@ -20,27 +20,23 @@
 
 namespace shunt {
 
-/// Groups of experts on one node each, but where a node's tokens are what limits the balance, a few
-/// replicas of its experts spill over to other nodes: at most `limit` slots of a layer, as
-/// spilled_replicas counts them, beyond those of `first` (which fills nodes that get no group with
-/// copies of anything). Whole groups can't be packed better than the node with the most tokens
-/// allows (EPLB's hierarchical policy stands at that floor); only this goes below it.
-///
-/// Starts from `first` with groups kept and goes on by changes that relieve the fullest rank: a
-/// slot given to another expert or two slots swapped, where no rank gets fuller than that one, no
-/// expert is on a rank twice, and the sum of squared rank loads becomes least, which must fall.
-/// Changes that spill nothing come first; one more replica spills where none of these is left. If
-/// what `first` finds without groups happens to spill no more than the limit, the better one
-/// stands. Never worse than `first`.
-///
-/// O(S s R + s E R) a change for S slots on R ranks of s, some S changes. Without groups or with
-/// one node it is `first`. Objective and bound as for every placement. Infeasible as `first`.
-/// Throws what validate and `first` throw, and invalid_problem("limit") below 0.
+/// Keeps each group of experts on one node, but lets a few replicas of a hot group spill over to
+/// other nodes: at most `limit` slots of a layer, as spilled_replicas counts them, beyond those of
+/// `first`. Whole groups cannot be packed better than the node with the most tokens allows (the
+/// floor of EPLB's hierarchical policy); spilling goes below that floor. Never worse than `first`.
+/// Starts from `first` and makes changes that relieve the fullest rank: a slot given to another
+/// expert or two slots swapped, such that no rank becomes fuller than that one, no expert is on a
+/// rank twice, and the sum of squared rank loads falls most. Changes that spill nothing are made
+/// first; one more replica spills if there is none of these. If the placement of `first` without
+/// groups spills no more than the limit, the better one is the answer. Without groups or with one
+/// node the answer is that of `first`. Infeasible as `first`.
+/// Throws what validate and `first` throw, and invalid_problem("limit") if it is below 0.
+/// Complexity: O(S s R + s E R) per change for S slots on R ranks of s, some S changes.
 struct spilled_groups {
   static constexpr std::string_view name = "spilled_groups";
 
-  std::int32_t limit = 8;  ///< replicas of a layer away from their group's node, more than `first`
-                           ///< has there; 0: none, as `first`
+  /// Replicas of a layer away from their group's node, beyond those of `first`; 0: as `first`.
+  std::int32_t limit = 8;
   balanced first{};
 
   [[nodiscard]] constexpr solution<expert_placement> operator()(
@@ -76,8 +72,8 @@ struct spilled_groups {
   }
 
  private:
-  /// One layer; loads are scaled so that all its tokens are below 2^31, and squares of rank loads
-  /// add up in 64 bits.
+  /// One layer. Loads are scaled so that all its tokens are below 2^31 and the sum of squared rank
+  /// loads fits 64 bits.
   class layer_state {
    public:
     constexpr explicit layer_state(expert_layers const& problem)
@@ -122,8 +118,9 @@ struct spilled_groups {
 
     [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
 
-    /// Makes the best change after which at most `most` replicas are spilled, or no more than now;
-    /// false where there is none.
+    /// Makes the best change after which at most `most` replicas are spilled, or no more than
+    /// before.
+    /// Returns false if there is none.
     constexpr bool relieve(std::int32_t most) {
       if (changes_ >= 8 * slots_.size()) return false;
       auto const fullest =
@@ -153,7 +150,7 @@ struct spilled_groups {
    private:
     struct candidate {
       std::int64_t squares = 0;
-      std::size_t slot = 0, other = 0;  ///< and the other slot, or the expert it gets
+      std::size_t slot = 0, other = 0;  ///< and the other slot, or the new expert
       bool swaps = false;
     };
 
@@ -221,7 +218,7 @@ struct spilled_groups {
 
     std::size_t experts_, ranks_;
     std::vector<std::int64_t> weight_, load_, after_, copies_;
-    std::vector<std::int32_t> has_;  ///< experts x ranks: replicas there
+    std::vector<std::int32_t> has_;  ///< experts x ranks: replicas
     std::vector<std::size_t> rank_of_{};
     std::vector<node_id> node_of_{}, home_{};  ///< of a rank, of an expert
     std::vector<std::int32_t> sizes_{};        ///< of groups

@@ -19,18 +19,17 @@
 
 namespace shunt {
 
-/// What SwiftMoE decides in an iteration once the tokens are counted, for all layers in one call:
-/// how the tokens are split over the slots under the placement that holds, and where the experts go
-/// next (SYMI, arXiv 2504.19925, Algorithm 1 on the loads of this iteration).
-///
-/// Splits are those of capacity_split, placements those of swift_moe. Every rank that is given the
-/// same counts decides the same, so that nothing but the counts travels. Made once; asking it again
-/// allocates nothing. O(layers x ranks x (slots + experts)).
+/// The decisions of SwiftMoE in an iteration, for all layers in one call: from the counted tokens,
+/// the split of the tokens over the slots of the current placement (capacity_split) and the next
+/// placement (swift_moe). Every rank that has the same counts decides the same, so that only the
+/// counts are exchanged. Allocates when it is constructed, not when it is called.
+/// Complexity: O(layers x ranks x (slots + experts)) per call.
+/// Reference: SYMI, arXiv 2504.19925, Algorithm 1.
 class swift_moe_iteration {
  public:
-  /// `now`: the placement of the first iteration, of any solver. `capacity`: tokens that a slot
-  /// takes. Throws invalid_problem where the placement has no layer, expert or rank, an expert has
-  /// no slot, or the capacity is negative.
+  /// Starts with the placement `now` of any solver; a slot takes `capacity` tokens.
+  /// Throws invalid_problem if the placement has no layer, expert or rank, an expert has no slot,
+  /// or the capacity is negative.
   constexpr explicit swift_moe_iteration(expert_placement now, std::int64_t capacity = dropless)
       : capacity_(capacity),
         loads_(checked(now, capacity), 0),
@@ -40,9 +39,10 @@ class swift_moe_iteration {
         splits_(static_cast<std::size_t>(now.layers)),
         placement_(std::move(now)) {}
 
-  /// counts: layers x ranks x experts, tokens of that rank routed to that expert. Throws
-  /// invalid_problem where there are more or fewer, one is negative, or an expert has 2^31 tokens
-  /// or more; nothing is changed then but splits().
+  /// Decides from `counts`, layers x ranks x experts: the tokens of that rank routed to that
+  /// expert.
+  /// Throws invalid_problem if the number of counts differs, one is negative, or an expert has 2^31
+  /// tokens or more. Then only splits() may have changed.
   constexpr void operator()(std::span<std::int64_t const> counts) {
     auto const experts = loads_.size(), ranks = static_cast<std::size_t>(placement_.ranks());
     std::size_t const width = ranks * experts, wanted = width * splits_.size();
@@ -65,14 +65,14 @@ class swift_moe_iteration {
     }
   }
 
-  /// One entry a layer: the split of the counts last given, over the slots of the placement that
-  /// held then.
+  /// Returns one split per layer: the latest counts over the slots of the placement before them.
   [[nodiscard]] constexpr std::span<token_split const> splits() const { return splits_; }
-  /// Where the experts are next, and what the next counts are split over.
+  /// Returns the placement that the next counts are split over.
   [[nodiscard]] constexpr expert_placement const& placement() const { return placement_; }
 
  private:
-  /// The experts, where everything is as it has to be.
+  /// Returns the number of experts.
+  /// Throws as the constructor.
   static constexpr std::size_t checked(expert_placement const& now, std::int64_t capacity) {
     if (now.layers < 1)
       throw invalid_problem("placement.layers",
@@ -113,7 +113,7 @@ class swift_moe_iteration {
   }
 
   constexpr void require_small(std::span<std::int64_t const> row, std::size_t l) {
-    std::uint64_t bits = 0;  // all of them together: a negative count has the highest
+    std::uint64_t bits = 0;  // union of all bits: a negative count sets the highest
     for (auto const count : row) bits |= static_cast<std::uint64_t>(count);
     if (bits * (row.size() / loads_.size()) < (std::uint64_t{1} << 31) &&
         bits < (std::uint64_t{1} << 31))

@@ -11,14 +11,14 @@
 namespace shunt {
 
 /// Static expert parallelism, the placement of DeepSpeed-MoE: slot k, counted over all ranks, holds
-/// expert k mod E, whatever the loads.
-///
-/// Where each of N ranks has s slots, s divides E and E/s divides N, that is DeepSpeed's rule:
-/// consecutive ranks form groups of E/s, every group holds each expert once and in the same order,
+/// expert k mod E, independent of the loads.
+/// If each of N ranks has s slots, s divides E and E/s divides N, this is DeepSpeed's rule:
+/// consecutive ranks form groups of E/s, each group holds every expert once and in the same order,
 /// and an expert's replicas are E/s ranks apart. In general every expert has floor(S/E) or
 /// ceil(S/E) of the S slots, the first experts one more, and no rank holds an expert twice unless
-/// it has more than E slots. O(layers x S). Infeasible: fewer slots than experts. Throws what
-/// validate throws.
+/// it has more than E slots. Infeasible: fewer slots than experts.
+/// Throws what validate throws.
+/// Complexity: O(layers x S).
 struct uniform {
   static constexpr std::string_view name = "uniform";
 
