@@ -22,8 +22,8 @@ namespace shunt {
 /// split over replicas and local tokens first. The balance stays the same, and local_tokens of a
 /// layer never falls. Among the dealings of rank_relabelling it is the best up to the tokens that
 /// do not divide over an expert's replicas. Experts that share a rank keep sharing one. The
-/// previous placement is ignored: `keep_ranks` undoes this improver, and this one undoes
-/// `keep_ranks`. Without sources nothing changes.
+/// previous placement is ignored; `keep_ranks` considers it and undoes this improver. Without
+/// sources nothing changes.
 /// Throws what validate throws.
 /// Requires a plan that check accepts.
 /// Complexity: O(N^2 s + N^3) per layer for N ranks of s slots.

@@ -14,7 +14,7 @@
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
-#include "shunt/solve/experts/capacity_split.hpp"
+#include "shunt/solve/experts/search/split_rule.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 
 namespace shunt {
