@@ -58,6 +58,7 @@ struct operation_graph {
   /// Fewer than `operations` if the orders of the ranks wait for each other: the rest never starts.
   std::size_t reached = 0;
 
+  /// Returns whether every operation can start.
   [[nodiscard]] constexpr bool executable() const { return reached == operations; }
 };
 

@@ -184,7 +184,9 @@ struct replacement_traffic {
   double phase_seconds = 0;  ///< T_G + T_W of a rank.
   double moved_seconds = 0;  ///< What the rank that receives most waits for, / BW_net.
 
+  /// Returns all bytes.
   [[nodiscard]] constexpr double bytes() const { return phase_bytes + moved_bytes; }
+  /// Returns all seconds.
   [[nodiscard]] constexpr double seconds() const { return phase_seconds + moved_seconds; }
   constexpr bool operator==(replacement_traffic const&) const = default;
 };
@@ -195,6 +197,7 @@ struct replacement_traffic {
 /// weights to the other hosts and receives gradients in every iteration (FasterMoE).
 enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
 
+/// Returns the enumerator's name, "unknown" for other values.
 [[nodiscard]] constexpr std::string_view to_string(optimizer_place where) {
   switch (where) {
     case optimizer_place::decoupled: return "decoupled";

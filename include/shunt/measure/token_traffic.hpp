@@ -25,6 +25,7 @@ struct token_traffic {
   std::int64_t most_sent = 0;
   std::int64_t most_received = 0;  ///< by one rank from others
 
+  /// Returns the tokens computed on another rank than their own.
   [[nodiscard]] constexpr std::int64_t remote() const { return within_nodes + between_nodes; }
   constexpr bool operator==(token_traffic const&) const = default;
 };

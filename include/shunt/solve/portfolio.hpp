@@ -41,6 +41,7 @@ class portfolio {
     return best(problem, [&](auto const& part) { return part(problem); }, [] { return false; });
   }
 
+  /// Stops with the best answer so far when `stop` is requested.
   template <class Problem>
     requires(solver_for<First, Problem> && ... && solver_for<Others, Problem>)
   [[nodiscard]] auto operator()(Problem const& problem, std::stop_token stop) const {

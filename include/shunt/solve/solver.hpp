@@ -17,6 +17,7 @@ concept named = requires {
   { S::name } -> std::convertible_to<std::string_view>;
 };
 
+/// Is a solution<Plan> of some Plan.
 template <class A>
 concept any_solution =
     requires { typename A::plan_type; } && std::same_as<A, solution<typename A::plan_type>>;
@@ -78,6 +79,7 @@ struct composed {
   static constexpr std::string_view name{joined_.data(), joined_.size()};  ///< "first | then"
 };
 
+/// Returns the solver `first | then`.
 template <named First, named Then>
 [[nodiscard]] constexpr composed<First, Then> operator|(First first, Then then) {
   return {std::move(first), std::move(then)};

@@ -32,11 +32,13 @@ class rank_swaps {
     theirs_.reserve(most_slots_);
   }
 
+  /// Empties all slots.
   constexpr void clear() {
     std::fill(has_.begin(), has_.end(), char{0});
     std::fill(load_.begin(), load_.end(), load_type{0});
     std::copy(first_.begin(), first_.end() - 1, end_.begin());
   }
+  /// Fills the next free slot of the rank.
   constexpr void put(std::size_t rank, std::size_t expert, load_type share) {
     held_[end_[rank]++] = expert;
     load_[rank] += share;

@@ -63,7 +63,9 @@ class threshold_packing {
     return decide(0, ranks, spare, slack, leaf, skip);
   }
 
+  /// Returns whether the latest search ended before its effort did.
   [[nodiscard]] constexpr bool exhausted() const { return *steps_ < effort_; }
+  /// Returns the replicas of the i-th expert.
   [[nodiscard]] constexpr std::size_t copies(std::size_t i) const { return copies_[i]; }
   /// Returns the k-th rank of the i-th expert, k < copies(i).
   [[nodiscard]] constexpr std::size_t rank(std::size_t i, std::size_t k) const {

@@ -74,6 +74,7 @@ class layer_windows {
   }
   [[nodiscard]] constexpr std::int64_t copies(std::size_t e) const { return copies_[e]; }
 
+  /// Returns the mean over the windows of max/mean load.
   [[nodiscard]] constexpr double score() const {
     double sum = 0;
     for (std::size_t w = 0; w < windows_; ++w)
