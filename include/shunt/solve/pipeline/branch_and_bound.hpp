@@ -201,9 +201,9 @@ struct branch_and_bound {
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                        std::stop_token stop) const {
     validate(job);
-    if (job.pipelines > 1 && pipelines_are_equal(job)) {
-      auto one = (*this)(first_pipeline(job), std::move(stop));
-      one.plan = copied_to_all(job, one.plan);
+    if (job.pipelines > 1 && detail::pipelines_are_equal(job)) {
+      auto one = (*this)(detail::first_pipeline(job), std::move(stop));
+      one.plan = detail::copied_to_all(job, one.plan);
       return one;
     }
     if (stage_without_worker(job)) return restate(job, empty_schedule(job));

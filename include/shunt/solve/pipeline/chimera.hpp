@@ -25,7 +25,6 @@
 
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/hanayo.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

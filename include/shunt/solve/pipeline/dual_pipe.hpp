@@ -33,7 +33,6 @@
 #include <vector>
 
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -16,7 +16,6 @@
 
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

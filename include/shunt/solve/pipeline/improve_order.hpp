@@ -390,13 +390,13 @@ struct improve_order {
  private:
   [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan,
                                            ticks bound) const {
-    if (job.pipelines > 1 && pipelines_are_equal(job)) {
+    if (job.pipelines > 1 && detail::pipelines_are_equal(job)) {
       auto const ranks = static_cast<std::size_t>(job.ranks() / job.pipelines);
       auto first = plan;
       first.order.resize(ranks);
       if (!first.overlapped.empty()) first.overlapped.resize(ranks);
-      if (copied_to_all(job, first) == plan)
-        return copied_to_all(job, improved(first_pipeline(job), first, bound));
+      if (detail::copied_to_all(job, first) == plan)
+        return detail::copied_to_all(job, improved(detail::first_pipeline(job), first, bound));
     }
     return detail::order_search(job, plan, reroute, effort).best(bound);
   }

@@ -27,7 +27,6 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

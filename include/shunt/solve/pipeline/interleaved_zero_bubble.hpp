@@ -15,7 +15,6 @@
 
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -54,9 +54,9 @@ struct slipstream {
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
     if (auto hopeless = without_plan(job)) return *std::move(hopeless);
-    if (job.pipelines == 1 || !pipelines_are_equal(job)) return planned(job);
-    auto answer = planned(first_pipeline(job));
-    answer.plan = copied_to_all(job, answer.plan);
+    if (job.pipelines == 1 || !detail::pipelines_are_equal(job)) return planned(job);
+    auto answer = planned(detail::first_pipeline(job));
+    answer.plan = detail::copied_to_all(job, answer.plan);
     return answer;
   }
 
@@ -95,10 +95,10 @@ struct slipstream {
       std::int64_t const share = routes == 0 && twice                       ? effort / 6
                                  : job.memory.rule == stash_cap::kind::none ? left
                                                                             : left / 4;
-      policy_search search(job, split, stagger, bound, share, routes == 0 ? rule : routing::pooled);
+      detail::policy_search search(job, split, stagger, bound, share, routes == 0 ? rule : routing::pooled);
       search.search();
       left -= share - search.left();
-      if (search.best() == policy_search::nothing) continue;
+      if (search.best() == detail::policy_search::nothing) continue;
       if (search.best() == least)
         return {.plan = search.schedule(),
                 .status = status::optimal,

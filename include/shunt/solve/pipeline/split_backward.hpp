@@ -23,7 +23,7 @@ struct split_backward {
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                                  pipeline_schedule schedule) const {
     validate(job);
-    indexed<rank_id, operation_streams> streams(static_cast<std::size_t>(job.ranks()));
+    indexed<rank_id, detail::operation_streams> streams(static_cast<std::size_t>(job.ranks()));
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::vector<operation> urgent, weights;
       for (operation o : schedule.order[r]) {
@@ -35,7 +35,7 @@ struct split_backward {
       }
       streams[r] = {std::move(urgent), std::move(weights)};
     }
-    auto merged = merge_streams(job, streams);
+    auto merged = detail::merge_streams(job, streams);
     auto before = restate(job, std::move(schedule));
     if (!merged.complete) return before;
     merged.schedule.staggered_step = before.plan.staggered_step;

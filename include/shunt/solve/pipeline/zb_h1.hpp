@@ -13,7 +13,6 @@
 #include <string_view>
 
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

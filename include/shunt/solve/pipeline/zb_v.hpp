@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "shunt/solve/pipeline/require_layout.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
 namespace shunt {

@@ -10,7 +10,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// No rank is dead, no two pipelines share one, and caps and links are the same for all: then a
 /// plan of one pipeline is one of each, and no plan that keeps micro-batches on their own ranks has
@@ -45,4 +45,4 @@ namespace shunt {
   return all;
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

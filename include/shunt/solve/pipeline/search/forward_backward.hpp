@@ -27,7 +27,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 class justifier {
  public:
@@ -257,4 +257,4 @@ class justifier {
   std::vector<interval> spans_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

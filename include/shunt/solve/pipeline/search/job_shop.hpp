@@ -32,10 +32,9 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 
-namespace shunt {
-namespace detail {
+namespace shunt::detail {
 
 /// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type
 /// is of the k-th micro-batch.
@@ -462,5 +461,4 @@ class exact_search {
   std::unordered_map<std::string, std::vector<std::vector<ticks>>> failed_{};
 };
 
-}  // namespace detail
-}  // namespace shunt
+}  // namespace shunt::detail

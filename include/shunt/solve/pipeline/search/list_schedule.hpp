@@ -26,10 +26,10 @@
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// What the ranks of a stage prefer.
 struct stage_policy {
@@ -487,4 +487,4 @@ class list_scheduler {
   std::int64_t left_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

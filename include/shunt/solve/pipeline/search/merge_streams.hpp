@@ -26,7 +26,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 /// The streams of a worker. Steps stand in none: they are put at the end of the lists of live
 /// workers.
@@ -37,8 +37,6 @@ struct merged_streams {
   pipeline_schedule schedule{};
   bool complete = false;  ///< false: they deadlock, and there is no schedule
 };
-
-namespace detail {
 
 class stream_merger {
  public:
@@ -167,11 +165,9 @@ class stream_merger {
   pipeline_schedule schedule_{};
 };
 
-}  // namespace detail
-
 [[nodiscard]] constexpr merged_streams merge_streams(
     pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
-  return detail::stream_merger(job, streams).merged();
+  return stream_merger(job, streams).merged();
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -23,7 +23,7 @@
 #include "shunt/solve/pipeline/search/forward_backward.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 class policy_search {
  public:
@@ -242,4 +242,4 @@ class policy_search {
       justified_{};  // where it is better than the run of the best policies
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -21,8 +21,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
-namespace detail {
+namespace shunt::detail {
 
 /// The lists of a plan, timed again and again. An item is an operation or an overlapped pair.
 class timed_order {
@@ -326,5 +325,4 @@ class timed_order {
   std::vector<column_starts> path_{};
 };
 
-}  // namespace detail
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -13,7 +13,7 @@
 
 #include "shunt/core/units.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
 class tournament {
  public:
@@ -61,4 +61,4 @@ class tournament {
   std::vector<std::vector<ticks>> levels_{};  // the players, their least in eights, and so on
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
