@@ -1,4 +1,6 @@
 #pragma once
+/// What authors of pipeline solvers share: layout checks, texts, empty schedules and the evaluation
+/// of a finished schedule.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -22,14 +24,15 @@
 
 namespace shunt {
 
-/// "1:2"
+/// Returns "pipeline:stage" of a worker, such as "1:2".
 [[nodiscard]] constexpr text describe(worker w) {
   return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
 }
 
-/// For solvers made for one layout. Throws invalid_problem, naming `layout`, where a job has
-/// another one, or other than `chunks` stages of a pipeline on a rank (0: any number). With one
-/// chunk, linear, looped and wave layouts are the same.
+/// Checks the layout for a solver that supports one shape. With one chunk, linear, looped and wave
+/// layouts are the same.
+/// Throws invalid_problem, naming `layout`, where the job has another shape, or a number of stages
+/// per rank other than `chunks` (0: any number).
 constexpr void require_layout(pipeline_job const& job, std::string_view solver,
                               stage_layout::shape wanted, std::int32_t chunks = 0) {
   using shape = stage_layout::shape;
@@ -47,19 +50,20 @@ constexpr void require_layout(pipeline_job const& job, std::string_view solver,
                                       std::string(to_string(wanted)) + " layouts" + count);
 }
 
-/// For solvers that fold the pipeline in the middle. Throws invalid_problem, naming `stages`, where
-/// their number is odd.
+/// Checks the number of stages for a solver that folds the pipeline in the middle.
+/// Throws invalid_problem, naming `stages`, where the number is odd.
 constexpr void require_even_stages(pipeline_job const& job, std::string_view solver) {
   if (job.stages % 2 != 0)
     throw invalid_problem("stages", "must be even for " + std::string(solver) + ", is " +
                                         std::to_string(job.stages));
 }
 
-/// What is to be said of a schedule that has every operation of every micro-batch: its period
-/// against the bound of its kind of step, or why it is no plan. It is none where a stage has no
-/// live worker, where a dead worker has operations, where a worker stashes more than the cap, or
-/// where workers wait for each other. The bound is that of all plans, with fused and split
-/// backwards alike.
+/// Evaluates a schedule that has every operation of every micro-batch.
+/// The schedule is infeasible where a stage has no live worker, where a dead worker has operations,
+/// where a worker stashes more than its cap, or where workers wait for each other.
+/// Returns the schedule with its period and the lower bound for its kind of step, or with the
+/// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
+/// Requires a valid job.
 [[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job,
                                                             pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
@@ -95,7 +99,7 @@ constexpr void require_even_stages(pipeline_job const& job, std::string_view sol
   return answer;
 }
 
-/// A schedule with one empty list a rank, each with room for so many operations.
+/// Returns a schedule with one empty list per rank, each with capacity for `room` operations.
 [[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job,
                                                          std::size_t room = 0) {
   pipeline_schedule schedule{

@@ -1,22 +1,16 @@
 #pragma once
 /// The best plan of a small pipeline job, with a proof.
 ///
-/// Period Theta is possible where columns (ranks that hold the same stages) have starts r such that
-/// every operation of column c runs within [r_c, r_c + Theta - steps of c]; without a staggered
-/// step all r are 0 and all windows end together. Theta is bisected between the bound and the best
-/// plan known. For one Theta the starts lie in a box: it is searched as a job shop with a release
-/// and a deadline a rank (job_shop.hpp), and where the plan found keeps those but exceeds its own
-/// window, the box is cut in two, neither of which has that plan. Without dead ranks pipelines are
-/// equal as long as their caps and links are: one is solved and copied.
-///
-/// What is proved is the optimum of plans whose micro-batches run where `routes` puts them, their
-/// own ranks if alive; `bounds_every_plan` says whether there are others. `split` false: of those
-/// with fused backwards alone (split ones contain the mixed). Where a column holds several stages
-/// that step, or pairs may overlap, only the bound of all plans is stated: the search has steps at
-/// the end, and no pairs. Exponential; `most_nodes` nodes of a few microseconds each. Optimal, or
-/// the best plan so far as feasible with the bound proved so far, or limit_reached where none was
-/// found. Infeasible where a stage has no live rank, or no order fits under the caps. Throws
-/// invalid_problem where the job is broken.
+/// Bisects the period Theta between a lower bound and the best known plan; decides each Theta by a
+/// job-shop search. Proves the optimum of plans that run every micro-batch where the route table
+/// puts it, on its own rank if alive (`bounds_every_plan`). `split` false: of plans with fused
+/// backwards alone. Where a stage group holds several stages that step, or pairs may overlap,
+/// states only the bound of all plans.
+/// Returns optimal; or feasible, the best plan and the bound so far; or limit_reached without a
+/// plan. Infeasible where a stage has no live rank, or no order fits under the caps. Without dead
+/// ranks, equal pipelines are solved once. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: exponential; at most `most_nodes` nodes of a few microseconds each.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +29,7 @@
 namespace shunt {
 namespace detail {
 
-/// Is there a plan of period Theta?
+/// Decides whether a plan of period Theta exists.
 class exact_period {
  public:
   exact_period(pipeline_job const& job, bool split, bool stagger, routing rule, std::int64_t nodes,
@@ -56,7 +50,7 @@ class exact_period {
 
   using verdict = exact_search::verdict;
 
-  /// `found`: `plan` has at most this period.
+  /// Returns `found` where a plan has at most this period; `plan` then holds it.
   [[nodiscard]] verdict possible(ticks theta) {
     std::vector<ticks> length;
     ticks const longest = *std::max_element(steps_.begin(), steps_.end());
@@ -70,7 +64,7 @@ class exact_period {
       if (!tighten(b, length)) continue;
       for (std::size_t c = 0; c < length.size(); ++c)
         if (b.low[c] < exact_search::never / 2 || b.high[c] > exact_search::whenever / 2)
-          return verdict::limit;  // no way to the first column and back
+          return verdict::limit;  // no path to the first stage group and back
       auto const answer = search_.search();
       if (answer == verdict::limit) return answer;
       if (answer == verdict::impossible) continue;
@@ -81,7 +75,8 @@ class exact_period {
     return verdict::impossible;
   }
   [[nodiscard]] pipeline_schedule const& plan() const { return plan_; }
-  /// Everything one after another: no plan that never idles on all ranks at once takes longer.
+  /// Returns the time of all operations one after another. A plan that never idles on all ranks at
+  /// once is not longer.
   [[nodiscard]] ticks whole() const {
     ticks sum = 0;
     for (auto const& t : shop_.types) sum += (t.duration + t.delay) * shop_.count(t);
@@ -98,8 +93,8 @@ class exact_period {
     return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]);
   }
 
-  /// Sets the windows of the box and takes from it what the heads and tails exclude; false: nothing
-  /// is left.
+  /// Sets the windows of the box and removes the starts that heads and tails exclude.
+  /// Returns false where no start is left.
   [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length) {
     for (int round = 0; round < 8; ++round) {
       std::vector<ticks> release, deadline;
@@ -130,6 +125,7 @@ class exact_period {
     return true;
   }
 
+  /// Builds `plan_` from the order that the search found.
   void read_plan() {
     plan_ = empty_schedule(job_);
     plan_.staggered_step = stagger_;
@@ -145,7 +141,8 @@ class exact_period {
     }
   }
 
-  /// The column whose operations exceed its window most starts before, or after, a point between.
+  /// Splits the box in two at the stage group that exceeds its window most: it starts by a point
+  /// between, or after it.
   void cut(box const& b, std::vector<ticks> const& length, std::vector<box>& open) {
     column_starts start(length.size(), exact_search::whenever),
         end(length.size(), exact_search::never);
@@ -179,25 +176,30 @@ class exact_period {
 
 }  // namespace detail
 
+/// Anytime solver for any layout: exact search on small jobs.
 struct branch_and_bound {
   static constexpr std::string_view name = "branch_and_bound";
 
   bool split = true;                  ///< false: fused backwards only
   bool stagger = true;                ///< false: every worker waits for all others before it steps
   routing rule = routing::by_load;    ///< where the micro-batches of dead ranks run
-  std::int64_t most_nodes = 200'000;  ///< over all Theta
+  std::int64_t most_nodes = 200'000;  ///< limit on the nodes over all Theta
 
-  /// What is proved holds for every plan of the job: no fused backwards alone, and no micro-batch
-  /// that could run elsewhere.
+  /// Returns whether the proof holds for every plan of the job: backwards may be split, and no
+  /// micro-batch could run on another rank.
   [[nodiscard]] bool bounds_every_plan(pipeline_job const& job) const {
     auto const all = ids<stage_id>(job.stages);
     return split && std::all_of(all.begin(), all.end(),
                                 [&](stage_id s) { return job.live_holders(s).size() <= 1; });
   }
 
+  /// Returns the best plan and its proved bound.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     return (*this)(job, std::stop_token{});
   }
+  /// As above. `stop` ends the search early; the answer is then the best so far.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                        std::stop_token stop) const {
     validate(job);
@@ -241,7 +243,7 @@ struct branch_and_bound {
   }
 
  private:
-  /// What is proved holds for every plan with these backwards and routes.
+  /// Returns whether the proof holds for every plan with these backwards and routes.
   [[nodiscard]] bool covers(pipeline_job const& job) const {
     auto const all = columns(job).all;
     auto const steps = [&](column const& c) {

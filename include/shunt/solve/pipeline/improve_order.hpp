@@ -1,23 +1,16 @@
 #pragma once
-/// Local search over the orders of ranks: takes any plan of any layout and never returns a worse
-/// one.
+/// Local search over the orders of ranks: takes any plan of any layout, never returns a worse one.
 ///
-/// What is minimised is the period, then the sum over columns of the time from their start to their
-/// end. The longest path of a schedule runs through blocks, stretches without idling on one rank; a
-/// shorter one needs some operation of a block before its first or behind its last (the
-/// neighbourhood N6 of job shops: Balas, Vazacopoulos 1998; Nowicki, Smutnicki 1996 for N5). With a
-/// staggered step the path goes round: from the end of a column to its start one period earlier,
-/// and on from there. Each round tries all such moves, and for a micro-batch of a dead rank every
-/// other live rank of its stage; takes the best, even a worse one; and leaves what it moved in
-/// place for a while (tabu search). After many rounds without gain it goes back to the best plan
-/// and shakes it.
-///
-/// Where all pipelines are copies of the first, it alone is improved.
-///
-/// One evaluation is linear in the operations, times the number of columns where the step is
-/// staggered. Stops at the bound, or when `effort` operations have been timed. Caps are kept;
-/// overlapped pairs stay together. Where the plan is none the answer says why. Throws
-/// invalid_problem where the job is broken.
+/// Minimises the period, then the sum over ranks of the time from the start of the stage group to
+/// the end. Each round tries moves that take an operation of a block of the longest path before the
+/// block's first or behind its last operation, or a micro-batch of a dead rank to another live rank
+/// (tabu search). Stops at the bound, or when `effort` operations have been timed. Keeps caps and
+/// overlapped pairs. Copies of one pipeline are improved as one. Where the schedule is no plan, the
+/// answer says why. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: an evaluation is linear in the operations, times the number of stage groups where
+/// the step is staggered.
+/// Reference: Balas, Vazacopoulos 1998 (N6); Nowicki, Smutnicki 1996 (N5).
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +42,7 @@ class order_search {
     for (auto const& x : timed_.items) rank_of_.push_back(x.rank);
   }
 
-  /// The best plan found on the way, at or above the bound of the period.
+  /// Returns the best plan found. Stops where the period reaches `bound`.
   [[nodiscard]] pipeline_schedule best(ticks bound) {
     ticks steps = 0;
     if (!staggered_)
@@ -85,13 +78,13 @@ class order_search {
   static constexpr std::int32_t none = timed_order::none;
   static constexpr std::int64_t patience = 60;
   static constexpr std::size_t most_moves = 64;
-  static constexpr std::size_t most_lanes =
-      4;  // beyond, moves are compared at the starts that the columns have now
+  // with more stage groups, moves are compared at the groups' current starts
+  static constexpr std::size_t most_lanes = 4;
 
   struct move {
     std::int32_t item = none;
     std::int32_t to_rank = none;   // another rank, or
-    std::size_t from = 0, to = 0;  // positions in its own
+    std::size_t from = 0, to = 0;  // positions in its own rank
   };
 
   template <class Integer>
@@ -99,10 +92,12 @@ class order_search {
     return static_cast<std::size_t>(i);
   }
 
+  /// Saves the current orders as the best ones.
   void keep() {
     kept_ = timed_.order;
     for (std::size_t i = 0; i < rank_of_.size(); ++i) rank_of_[i] = timed_.items[i].rank;
   }
+  /// Restores the best orders.
   void recall() {
     timed_.order = kept_;
     for (std::size_t i = 0; i < rank_of_.size(); ++i) timed_.items[i].rank = rank_of_[i];
@@ -116,17 +111,18 @@ class order_search {
     return z ^ (z >> 31);
   }
 
-  /// The longest path as blocks: [first, last] of positions on a rank.
+  /// A stretch of the longest path without idling: positions [first, last] on a rank.
   struct block {
     std::int32_t rank;
     std::size_t first, last;
   };
+  /// Splits the longest path into blocks.
   void find_blocks() {
     blocks_.clear();
     positions();
     auto const columns_count = staggered_ ? timed_.starts.size() : 0;
     std::vector<char> seen(std::max<std::size_t>(1, columns_count), 0);
-    // the column that takes longest, and its rank that ends last
+    // start at the longest stage group, on the rank of it that ends last
     std::int32_t last = none;
     ticks longest = never;
     for (std::size_t r = 0; r < timed_.order.size(); ++r) {
@@ -155,7 +151,9 @@ class order_search {
     }
   }
 
-  /// Back from an item to the start of a column, which it returns.
+  /// Follows the longest path back from an item to the start of a stage group and appends its
+  /// blocks.
+  /// Returns that stage group.
   std::int32_t trace(std::int32_t i) {
     for (;;) {
       auto const rank = timed_.items[at(i)].rank;
@@ -178,11 +176,13 @@ class order_search {
       i = source;
     }
   }
+  /// Returns the producer of an input that arrives exactly at `start`, or `none`.
   [[nodiscard]] std::int32_t fed(timed_order::item const& x, std::int32_t rank, ticks start) const {
     for (std::int32_t const p : x.producer)
       if (p != none && timed_.arrival(p, rank) == start) return p;
     return none;
   }
+  /// Returns an operation of the stage that ends at `end`, or `none`.
   [[nodiscard]] std::int32_t last_of_stage(stage_id s, ticks end) const {
     for (std::size_t i = 0; i < timed_.items.size(); ++i) {
       auto const& x = timed_.items[i];
@@ -193,12 +193,14 @@ class order_search {
     return none;
   }
 
+  /// Updates the position of every item in its list.
   void positions() {
     position_.resize(timed_.items.size());
     for (auto const& list : timed_.order)
       for (std::size_t k = 0; k < list.size(); ++k) position_[at(list[k])] = k;
   }
 
+  /// Collects the moves of all blocks.
   void find_moves() {
     moves_.clear();
     find_blocks();
@@ -221,6 +223,7 @@ class order_search {
     }
   }
 
+  /// Moves the entry at `from` to `to`; the entries between move up or down.
   static void shift(std::vector<std::int32_t>& list, std::size_t from, std::size_t to) {
     auto const first = list.begin() + static_cast<std::ptrdiff_t>(std::min(from, to)),
                last = list.begin() + static_cast<std::ptrdiff_t>(std::max(from, to)) + 1;
@@ -230,8 +233,9 @@ class order_search {
       std::rotate(first, last - 1, last);
   }
 
-  /// The three operations of a micro-batch at a stage go to another rank, each where it would start
-  /// now.
+  /// Moves the operations of a micro-batch at a stage to another rank, each to the place where it
+  /// would start now.
+  /// Returns false where one of them is part of a pair.
   bool rehost(move const& m) {
     operation const o = timed_.items[at(m.item)].first;
     auto& target = timed_.order[at(m.to_rank)];
@@ -255,7 +259,7 @@ class order_search {
     return true;
   }
 
-  /// Makes the move; false where it breaks a cap.
+  /// Makes the move. Returns false where it breaks a cap.
   bool make(move const& m) {
     auto const rank = timed_.items[at(m.item)].rank;
     if (m.to_rank != none) {
@@ -265,6 +269,7 @@ class order_search {
     shift(timed_.order[at(rank)], m.from, m.to);
     return timed_.keeps_cap(rank);
   }
+  /// Reverts a move; `rank` is the rank that the item had before.
   void undo(move const& m, std::int32_t rank) {
     if (m.to_rank == none) return shift(timed_.order[at(rank)], m.to, m.from);
     timed_.order[at(rank)] = std::move(saved_.first);
@@ -274,6 +279,7 @@ class order_search {
       if (i != none && !timed_.items[at(i)].pair) timed_.items[at(i)].rank = rank;
   }
 
+  /// Saves the ends of all items for `rehost`.
   void remember_times() {
     if (!reroute_) return;
     when_.resize(timed_.items.size());
@@ -281,7 +287,7 @@ class order_search {
       when_[i] = timed_.end_of(static_cast<std::int32_t>(i));
   }
 
-  /// At most so many moves, any of them.
+  /// Keeps at most `most_moves` moves, chosen at random.
   void sample() {
     if (moves_.size() <= most_moves) return;
     for (std::size_t k = 0; k < most_moves; ++k)
@@ -289,7 +295,7 @@ class order_search {
     moves_.resize(most_moves);
   }
 
-  /// The best of all moves that isn't forbidden; false where there is none.
+  /// Makes the best allowed move. Returns false where there is none.
   bool step() {
     find_moves();
     remember_times();
@@ -325,7 +331,8 @@ class order_search {
     return true;
   }
 
-  /// Back to the best plan, and a few moves of its longest path at random.
+  /// Restores the best plan and makes a few random moves of its longest path.
+  /// Returns false where there are no moves.
   bool shake() {
     recall();
     std::fill(moved_.begin(), moved_.end(), 0);
@@ -360,7 +367,7 @@ class order_search {
   score current_{}, best_{};
   timed_order::lists kept_{};
   std::vector<std::int32_t> rank_of_{};
-  std::vector<std::int64_t> moved_{};  // the round from which an item may move again
+  std::vector<std::int64_t> moved_{};  // by item: the round from which it may move again
   std::vector<std::size_t> position_{};
   std::vector<ticks> when_{};
   std::vector<block> blocks_{};
@@ -370,14 +377,17 @@ class order_search {
 
 }  // namespace detail
 
+/// Improver for any layout: local search over the orders.
 struct improve_order {
   static constexpr std::string_view name = "improve_order";
   static constexpr bool improves = true;
 
   bool reroute = true;  ///< micro-batches of dead ranks may move to other live ranks
-  std::int64_t effort =
-      2'000'000;  ///< operations to time at most, once for each column where the step is staggered
+  /// limit on the operations timed; a staggered step counts them once per stage group
+  std::int64_t effort = 2'000'000;
 
+  /// Returns the improved plan, or the given schedule, evaluated.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                        pipeline_schedule schedule) const {
     validate(job);
@@ -388,6 +398,7 @@ struct improve_order {
   }
 
  private:
+  /// Returns the improved plan; copies of one pipeline are improved as one.
   [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan,
                                            ticks bound) const {
     if (job.pipelines > 1 && detail::pipelines_are_equal(job)) {

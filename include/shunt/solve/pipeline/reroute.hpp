@@ -1,14 +1,16 @@
 #pragma once
-/// Adaptive pipelining (SlipStream, arXiv 2405.14009, section on re-routing): live workers of the
-/// same stage compute what a dead one would have.
+/// Adaptive pipelining: live workers of a stage compute the micro-batches of its dead workers.
 ///
-/// The micro-batches of a stage's dead seats are dealt over its live ones, so that no rank gets
-/// more than ceil(D M / live ranks of the stage), unless it had more to begin with. Both gradients
-/// of a micro-batch follow its forward, for there lies the stash. Every list, healthy or dead,
-/// keeps its order; where several meet, the worker runs whatever can start first and never more
-/// forwards than the cap allows. O(n (log n + D)) for n operations. Takes any schedule that has all
-/// operations of its micro-batches. Infeasible where a stage has no live worker, or where the order
-/// of the lists doesn't fit under the cap. Throws invalid_problem where the job is broken.
+/// The micro-batches of a stage's dead workers are dealt over its live ones. No rank gets more than
+/// ceil(D M / live ranks of the stage) unless it had more before. Both gradients follow the
+/// forward, because the stash lies there. Every list keeps its order, healthy or dead. Where
+/// several lists meet, the worker runs the operation that can start first, and never more forwards
+/// than the cap allows.
+/// Takes any schedule with all operations of its micro-batches. Infeasible where a stage has no
+/// live worker, or where the order of the lists does not fit under the cap.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(n (log n + D)) for n operations.
+/// Reference: SlipStream, arXiv 2405.14009, section on re-routing.
 #include <cstddef>
 #include <string_view>
 #include <utility>
@@ -21,11 +23,15 @@
 
 namespace shunt {
 
+/// Transform: re-routes the micro-batches of dead workers.
 struct reroute {
   static constexpr std::string_view name = "reroute";
 
   routing rule = routing::by_load;
 
+  /// Returns the re-routed schedule with its period and bound. Without dead workers, or with a
+  /// stage without live workers, returns the given schedule, evaluated.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                                  pipeline_schedule schedule) const {
     validate(job);

@@ -1,5 +1,7 @@
 #pragma once
-/// OPEN
+/// Route table: the workers that compute the micro-batches of dead workers.
+///
+/// See docs/pipeline-solvers.md for the rules.
 #include <cstddef>
 #include <cstdint>
 #include <tuple>
@@ -13,22 +15,26 @@
 
 namespace shunt {
 
-/// How the micro-batches of dead seats are dealt.
+/// How the micro-batches of dead workers are dealt over live workers.
 enum class routing : std::uint8_t {
-  by_load,  ///< in turn over micro-batches, each to the cheapest links among those with room, then
-            ///< to whoever has least to do
-  round_robin,  ///< pipeline by pipeline, to one live seat after another: the paper's rule
-  pooled,  ///< those of live seats as well: the live seats of a stage take all of its micro-batches
-           ///< in turn, so that none waits long
+  /// In turn over micro-batches, each to the cheapest links among workers with room, then to the
+  /// worker with the least work.
+  by_load,
+  /// Pipeline by pipeline, to one live worker after another: the paper's rule.
+  round_robin,
+  /// Micro-batches of live workers are dealt as well: the live workers of a stage take all of its
+  /// micro-batches in turn, so that none waits long.
+  pooled,
 };
 
 namespace detail {
 
-/// The seat that computes a micro-batch of a dead one: `host(pipeline, stage, microbatch)`, for
-/// live seats themselves.
+/// The worker of every micro-batch at every stage. Keeps a reference to the job.
 class routes {
  public:
-  /// Every stage has a live seat. `turn`: the first seat in line is the `turn`-th live one.
+  /// Deals the micro-batches of all stages. Dealing starts with the `turn`-th live worker of a
+  /// stage.
+  /// Requires a live worker at every stage.
   constexpr explicit routes(pipeline_job const& job, routing rule = routing::by_load,
                             std::int32_t turn = 0)
       : job_(job) {
@@ -39,6 +45,8 @@ class routes {
     for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = 1;
     for (stage_id s : ids<stage_id>(job.stages)) deal(s, rule, turn);
   }
+  /// Returns the pipeline that computes micro-batch `m` of pipeline `p` at stage `s`. This is `p`
+  /// itself where its worker is alive, unless the rule is `pooled`.
   [[nodiscard]] constexpr pipeline_id host(pipeline_id p, stage_id s, microbatch_id m) const {
     return host_[at(p, s, m)];
   }
@@ -50,6 +58,7 @@ class routes {
     return (p.index() * stages + s.index()) * microbatches + m.index();
   }
 
+  /// Deals the micro-batches of stage `s`.
   constexpr void deal(stage_id s, routing rule, std::int32_t turn) {
     std::vector<pipeline_id> live, lost;
     auto const able = [&](pipeline_id p, bool roomy) {
@@ -57,8 +66,7 @@ class routes {
       return !dead_[r.index()] && (!roomy || job_.stash_limit(r).value_or(job_.stash.forward[s]) >=
                                                  job_.stash.forward[s]);
     };
-    bool roomy = false;  // leave out those whose cap is too small for a single micro-batch, unless
-                         // all are like that
+    bool roomy = false;  // skips workers with a cap below one micro-batch, unless all are such
     for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) roomy = roomy || able(p, true);
     for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
       bool const alive = able(p, roomy);
@@ -82,10 +90,12 @@ class routes {
           host_[at(p, s, m)] = live[next++ % peers];
       return;
     }
-    std::vector<rank_id> ranks;  // of the live seats
+    std::vector<rank_id> ranks;  // of the live workers
+    // micro-batches of this stage, by rank
     std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()),
                                    0);  // micro-batches of this stage on a rank
-    std::vector<std::int64_t> seated(peers, job_.microbatches);  // and on a seat
+    // micro-batches of this stage, by live worker
+    std::vector<std::int64_t> seated(peers, job_.microbatches);
     for (pipeline_id const p : live) {
       ranks.push_back(job_.rank_of({p, s}));
       here[ranks.back().index()] += job_.microbatches;
@@ -126,7 +136,7 @@ class routes {
   pipeline_job const& job_;
   std::vector<pipeline_id> host_{};
   std::vector<char> dead_{};
-  std::vector<ticks> busy_{};  // what a rank computes in all
+  std::vector<ticks> busy_{};  // by rank: time of all its operations
 };
 
 }  // namespace detail
