@@ -1,8 +1,14 @@
 #pragma once
+/// What authors of pipeline solvers share: layout checks, texts, empty schedules and the evaluation
+/// of a finished schedule.
 #include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
@@ -14,19 +20,50 @@
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
-/// "1:2"
+/// Returns "pipeline:stage" of a worker, such as "1:2".
 [[nodiscard]] constexpr text describe(worker w) {
   return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
 }
 
-/// What is to be said of a schedule that has every operation of every micro-batch: its period
-/// against the bound of its kind of step, or why it is no plan. It is none where a stage has no
-/// live worker, where a dead worker has operations, where a worker stashes more than the cap, or
-/// where workers wait for each other. The bound is that of all plans, with fused and split
-/// backwards alike.
+/// Checks the layout for a solver that supports one shape. With one chunk, linear, looped and wave
+/// layouts are the same.
+/// Throws invalid_problem, naming `layout`, where the job has another shape, or a number of stages
+/// per rank other than `chunks` (0: any number).
+constexpr void require_layout(pipeline_job const& job, std::string_view solver,
+                              stage_layout::shape wanted, std::int32_t chunks = 0) {
+  using shape = stage_layout::shape;
+  auto const there = job.layout.form();
+  auto const straight = [](shape form) {
+    return form == shape::linear || form == shape::looped || form == shape::wave;
+  };
+  bool const same =
+      there == wanted || (job.layout.chunks() == 1 && straight(there) && straight(wanted));
+  if (same && (chunks == 0 || job.layout.chunks() == chunks)) return;
+  std::string const count = chunks == 0 ? "" : " with " + std::to_string(chunks) + " chunks a rank";
+  throw invalid_problem("layout", "is " + std::string(to_string(there)) + "(" +
+                                      std::to_string(job.layout.chunks()) + "), " +
+                                      std::string(solver) + " is for " +
+                                      std::string(to_string(wanted)) + " layouts" + count);
+}
+
+/// Checks the number of stages for a solver that folds the pipeline in the middle.
+/// Throws invalid_problem, naming `stages`, where the number is odd.
+constexpr void require_even_stages(pipeline_job const& job, std::string_view solver) {
+  if (job.stages % 2 != 0)
+    throw invalid_problem("stages", "must be even for " + std::string(solver) + ", is " +
+                                        std::to_string(job.stages));
+}
+
+/// Evaluates a schedule that has every operation of every micro-batch.
+/// The schedule is infeasible where a stage has no live worker, where a dead worker has operations,
+/// where a worker stashes more than its cap, or where workers wait for each other.
+/// Returns the schedule with its period and the lower bound for its kind of step, or with the
+/// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
+/// Requires a valid job.
 [[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job,
                                                             pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
@@ -62,7 +99,7 @@ namespace shunt {
   return answer;
 }
 
-/// A schedule with one empty list a rank, each with room for so many operations.
+/// Returns a schedule with one empty list per rank, each with capacity for `room` operations.
 [[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job,
                                                          std::size_t room = 0) {
   pipeline_schedule schedule{

@@ -1,23 +1,15 @@
 #pragma once
-/// Interleaved 1F1B: every rank holds v chunks of the model, v times finer stages that go round the
-/// ranks, so that warm-up and cool-down take 1/v of the time (Narayanan et al., Efficient
-/// Large-Scale Language Model Training, arXiv 2104.04473, section 2.2).
+/// Interleaved 1F1B: every rank holds v chunks of the model. The v times finer stages go round the
+/// ranks, so that warm-up and cool-down take 1/v of the time.
 ///
-/// Micro-batches go in groups of G: a rank computes the forwards of a group chunk by chunk, the
-/// backwards of a group from the last chunk to the first. Rank i of P first computes 2 (P - 1 - i)
-/// + (v - 1) G forwards (P - 1 - i with one chunk: 1F1B), then alternates one forward and one
-/// backward. G = P where P divides M; for any other M it is the least size of at least P that
-/// shares M out into groups that differ by one at most, M where M < P. Or `group` says G, and the
-/// last group is what is left: with P the stash never grows beyond that of a multiple of P, but the
-/// last group idles where others would have filled it. Either way the order is that for groups of G
-/// each, without the operations of the missing micro-batches, so that it can be executed as that
-/// one can.
-///
-/// Bubble (P - 1)(F + B) with equal stages, F and B those of a chunk: 1/v of 1F1B's. The first rank
-/// stashes 2 (P - 1) + (v - 1) G + 1 chunks. Linear in the number of operations. For looped layouts
-/// (and linear ones, v = 1). No search and no re-routing: on a job with dead workers or a tighter
-/// cap the answer is infeasible. Throws invalid_problem where the job is broken, has another layout
-/// or `group` is below P.
+/// Micro-batches go in groups of G, chunk by chunk. With equal stages the bubble is (P - 1)(F + B),
+/// F and B of a chunk: 1/v of 1F1B's. The first rank stashes 2 (P - 1) + (v - 1) G + 1 chunks.
+/// Takes looped layouts, and linear ones (v = 1). Does not search or re-route: on a job with dead
+/// workers or a tighter cap the answer is infeasible. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken, has another layout or `group` is below P.
+/// Complexity: linear in the number of operations.
+/// Reference: Narayanan et al., Efficient Large-Scale Language Model Training, arXiv 2104.04473,
+/// section 2.2.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +19,6 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -43,7 +34,7 @@ struct loops {
         chunks(job.layout.chunks()),
         microbatches(job.microbatches) {
     even = group == 0 || chunks == 1;
-    group_size = std::min(group, std::max(microbatches, places));  // a larger one is no other
+    group_size = std::min(group, std::max(microbatches, places));  // a larger group changes nothing
     groups = chunks == 1 ? 1
              : even      ? std::max(1, microbatches / places)
                          : ceil_divide(microbatches, group_size);
@@ -53,8 +44,8 @@ struct loops {
   struct item {
     std::int32_t chunk, microbatch;
   };
-  /// The chunks of all micro-batches in the order of forwards; backwards mirror the chunks. Missing
-  /// micro-batches are `microbatches`.
+  /// Returns the chunks of all micro-batches in the order of their forwards; backwards mirror the
+  /// chunks. A missing micro-batch has the number `microbatches`.
   [[nodiscard]] constexpr std::vector<item> sequence() const {
     std::vector<item> items;
     items.reserve(static_cast<std::size_t>(chunks) * static_cast<std::size_t>(groups) *
@@ -72,9 +63,11 @@ struct loops {
   }
 };
 
-/// Forwards and backwards of every rank: `warm_up` forwards ahead, one of each in turn, what is
-/// left. Backwards are split where `split`, and the rank at place i then starts backward_weight i
-/// chunks late. Throws invalid_problem, naming `group`, where it is neither 0 nor at least P.
+/// Builds the order of every rank: the warm-up's forwards, then one forward and one backward in
+/// turn, then the remaining backwards. The warm-up of place i has `per_hop` (P - 1 - i) + (v - 1) G
+/// forwards. With `split` backwards are split, and the rank at place i starts backward_weight i
+/// chunks late.
+/// Throws invalid_problem, naming `group`, where it is neither 0 nor at least P.
 constexpr pipeline_schedule interleave(pipeline_job const& job, std::int32_t group,
                                        std::int32_t per_hop, bool split) {
   loops const in(job, group);
@@ -113,33 +106,42 @@ constexpr pipeline_schedule interleave(pipeline_job const& job, std::int32_t gro
 
 }  // namespace detail
 
+/// Solver for looped layouts: 1F1B on v chunks a rank.
 struct interleaved_one_f_one_b {
   static constexpr std::string_view name = "interleaved_one_f_one_b";
 
-  std::int32_t group = 0;  ///< G, micro-batches that go round together, at least P; 0: see above,
-                           ///< for the shortest makespan
+  /// G, micro-batches that go round together, at least P; 0: chosen for the shortest makespan
+  std::int32_t group = 0;
 
+  /// Returns the plan of `order` with its period and lower bound.
+  /// Throws invalid_problem where the job is broken or its layout is not looped (or linear), or
+  /// where `group` is neither 0 nor at least P.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
     return restate(job, order(job));
   }
 
-  /// The plan alone, of a job that is not broken. Throws invalid_problem for another layout or a
-  /// group of fewer than P.
+  /// Returns the plan alone.
+  /// Throws invalid_problem where the layout is not looped (or linear), or where `group` is neither
+  /// 0 nor at least P.
+  /// Requires a valid job.
   [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
     require_layout(job, name, stage_layout::shape::looped);
     return detail::interleave(job, group, job.layout.chunks() == 1 ? 1 : 2, false);
   }
 
-  /// (P - 1 + (v - 1) max(0, P - M)) (F + B) with F and B = I + W of a chunk: how long every rank
-  /// idles within the makespan. Equal stages, no transfer, any M, `group` 0; for M >= P the paper's
-  /// section 2.2.
+  /// Returns how long every rank idles within the makespan: (P - 1 + (v - 1) max(0,
+  /// P - M)) (F + B), with F and B = I + W of a chunk.
+  /// Requires equal stages, no transfer times and `group` 0; any M.
+  /// Reference: for M >= P the paper's section 2.2.
   [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
     detail::loops const in(job);
     return (in.places - 1 + (in.chunks - 1) * std::max(0, in.places - in.microbatches)) *
            job.costs.microbatch(0);
   }
-  /// min(2 (P - 1) + (v - 1) G + 1, v M) chunks, on the first rank; min(P, M) for v = 1. `group` 0.
+  /// Returns the stash peak, reached on the first rank: min(2 (P - 1) + (v - 1) G + 1, v M) chunks;
+  /// min(P, M) for v = 1.
+  /// Requires `group` 0.
   [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
     detail::loops const in(job);
     std::int32_t const hops = (in.chunks == 1 ? 1 : 2) * (in.places - 1);

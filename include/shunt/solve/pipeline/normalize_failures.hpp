@@ -1,22 +1,16 @@
 #pragma once
-/// Failure normalization (SlipStream, arXiv 2405.14009): which live workers change their seat so
-/// that n failures hurt least.
+/// Failure normalization: chooses the live workers that change rank so that n failures hurt least.
 ///
-/// All workers of a column (ranks that hold the same stages) hold the same parameters, so any live
-/// one may take a dead one's seat in another column: it copies the state from a live peer there,
-/// and its old seat counts as failed. Column c has a_c failures now and n_c afterwards, with sum
-/// n_c = sum a_c - workers that join, n_c below the size of the column; moves: sum max(0, n_c -
-/// a_c).
-///
-///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the
-///     least  sum_c cost_c(n_c)
-///
-/// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] =
-/// min over k of best[c-1][n-k] + moves of (c, k); the limit is bisected over the values of cost.
-/// With C columns of D ranks, n failures: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs.
-/// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are
-/// seated by the same rule. Infeasible where a stage has no live worker: nobody has its state.
-/// Throws invalid_problem where the job is broken, or where more workers join than are dead.
+/// A stage group c has a_c failures now and n_c afterwards, with sum n_c = sum a_c - workers that
+/// join and n_c below the group's size. The moves are sum max(0, n_c - a_c).
+///     least max_c cost_c(n_c) with at most `most_moves` moves; then the fewest moves; then least
+///     sum_c cost_c(n_c)
+/// Alike stages end up evenly hit, at most ceil(n / S) each, as in the paper. Infeasible where a
+/// stage has no live worker: its state is lost. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken, or more workers join than are dead.
+/// Complexity: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs, for n failures and C stage
+/// groups of D ranks.
+/// Reference: SlipStream, arXiv 2405.14009.
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -37,22 +31,22 @@
 
 namespace shunt {
 
-/// A worker takes a seat that was dead.
+/// A worker takes a rank that was dead.
 struct seat_change {
-  rank_id to{};                   ///< the seat it takes
-  std::optional<rank_id> from{};  ///< the seat it leaves, from then on dead; nothing: it joins
+  rank_id to{};                   ///< the rank that it takes
+  std::optional<rank_id> from{};  ///< the rank that it leaves, dead from then on; nothing: it joins
   rank_id copied_from{};          ///< a live peer of `to`, which stays there
 
   constexpr bool operator==(seat_change const&) const = default;
 };
 
-/// Who changes seats, and what is dead afterwards.
+/// The changes, and the workers that are dead afterwards.
 struct normalized_failures {
-  std::vector<std::int32_t> failures{};  ///< of each column of `columns(job)`
-  std::vector<seat_change> changes{};    ///< in the order of `to`; no seat is both left and taken
-  std::vector<worker> dead{};            ///< the first seats of the dead ranks, by rank
+  std::vector<std::int32_t> failures{};  ///< by stage group, in the order of `columns(job)`
+  std::vector<seat_change> changes{};    ///< in the order of `to`; no rank is both left and taken
+  std::vector<worker> dead{};            ///< the first worker of each dead rank, by rank
 
-  /// Workers that leave a live seat.
+  /// Returns the number of workers that leave a live rank.
   [[nodiscard]] constexpr std::int32_t moves() const {
     return static_cast<std::int32_t>(std::count_if(
         changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
@@ -60,9 +54,8 @@ struct normalized_failures {
   constexpr bool operator==(normalized_failures const&) const = default;
 };
 
-/// What a column takes at least with k failures and none elsewhere, its steps included: the work of
-/// one rank, or all gradients after the first has come (slipstream's closed forms). Throws
-/// invalid_problem where no rank of a stage of the column would be left.
+/// The least time of a stage group with k failures in it and none elsewhere, steps included: the
+/// work of one rank, or all gradients after the first has arrived (the closed forms of slipstream).
 class column_cost {
  public:
   constexpr explicit column_cost(pipeline_job const& job)
@@ -71,6 +64,8 @@ class column_cost {
       for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
   }
 
+  /// Returns the time in ticks of stage group `c` with so many failures.
+  /// Throws invalid_problem where a stage of the group would have no rank left.
   [[nodiscard]] constexpr ticks operator()(std::size_t c, std::int32_t failures) const {
     column const& held = in_.all[c];
     ticks work = 0, gradients = 0, steps = 0;
@@ -101,8 +96,8 @@ class column_cost {
 
 namespace detail {
 
-/// Counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; where there
-/// are none, no failures and -1 moves.
+/// Counts n_c under a limit on cost: fewest moves from `now`, then the least sum of costs. Without
+/// such counts `failures` is empty and `moves` is -1.
 struct spread {
   ticks limit = 0;
   std::vector<std::int32_t> failures{};
@@ -110,6 +105,8 @@ struct spread {
 
   [[nodiscard]] constexpr bool found() const { return moves >= 0; }
 };
+/// Finds the counts for one limit by a dynamic program over stage groups: best[c][n] = min over k
+/// of best[c-1][n-k] + moves of (c, k).
 constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost,
                                  std::vector<std::int32_t> const& now, std::int32_t failures,
                                  ticks limit) {
@@ -146,7 +143,7 @@ constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost,
   return found;
 }
 
-/// The least limit on cost for which there is a spread with at most so many moves.
+/// Returns the spread of the least limit on cost that needs at most `most_moves` moves.
 constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
                               std::vector<std::int32_t> const& now, std::int32_t failures,
                               std::int32_t most_moves) {
@@ -168,7 +165,7 @@ constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
   return best;
 }
 
-/// cost[c][k] for all counts that leave a live rank.
+/// Returns cost[c][k] for all counts k that leave a live rank in stage group c.
 template <class Cost>
 constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in,
                                                    std::int32_t failures, Cost const& cost) {
@@ -182,25 +179,30 @@ constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, colu
 
 }  // namespace detail
 
-/// What a column takes with so many failures, in ticks.
+/// A callable that returns the time of a stage group with so many failures, in ticks.
 template <class Cost>
 concept column_cost_for = requires(Cost const& cost, std::size_t column, std::int32_t failures) {
   { cost(column, failures) } -> std::convertible_to<ticks>;
 };
 
+/// Solver: places failures where they hurt least.
 struct normalize_failures {
   static constexpr std::string_view name = "normalize_failures";
   static constexpr std::int32_t unlimited = std::numeric_limits<std::int32_t>::max();
 
-  std::int32_t most_moves = unlimited;  ///< workers that leave a live seat, at most
-  std::int32_t joining = 0;             ///< workers that are back and take dead seats
+  std::int32_t most_moves = unlimited;  ///< limit on the workers that leave a live rank
+  std::int32_t joining = 0;             ///< workers that are back and take dead ranks
 
+  /// Minimises the largest `column_cost`.
+  /// Returns the changes; the objective is the largest cost of a stage group, in ticks.
+  /// Throws invalid_problem where the job is broken, or more workers join than are dead.
   [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job) const {
     validate(job);
     return (*this)(job, column_cost(job));
   }
 
-  /// With a cost of the caller's: the objective is the largest of the columns'.
+  /// As above, with the caller's cost.
+  /// Throws invalid_problem where the job is broken, or more workers join than are dead.
   template <column_cost_for Cost>
   [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job,
                                                                    Cost const& cost) const {
@@ -228,7 +230,7 @@ struct normalize_failures {
       }
     auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now,
                                            dead - joining, most_moves);
-    if (!best.found()) {  // never without a limit: the failures may stay where they are
+    if (!best.found()) {  // only with a limit: without one the failures may stay
       answer.reason = "no placement within the limit on moves";
       return answer;
     }
@@ -238,14 +240,15 @@ struct normalize_failures {
   }
 
  private:
+  /// Returns the lowest rank of a stage group.
   [[nodiscard]] static constexpr rank_id lowest_of(columns const& in, std::size_t c) {
     rank_id r = 0;
     while (in.of[r] != static_cast<std::int32_t>(c)) ++r;
     return r;
   }
 
-  /// Seats are taken and left lowest rank first; state comes over the cheapest link, then from the
-  /// lowest rank.
+  /// Assigns the changes. Ranks are taken and left lowest first. State comes over the cheapest
+  /// link, then from the lowest rank.
   [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job,
                                                             columns const& in,
                                                             std::vector<bool> is_dead,

@@ -1,15 +1,15 @@
 #pragma once
-/// Zero bubble for any layout, costs, transfer times and caps (after Qi et al., Zero Bubble
-/// Pipeline Parallelism, arXiv 2401.10241, section 3.1 and Pipeline Parallelism with Controllable
-/// Memory, arXiv 2405.15362): backwards are split, and a cap decides how little a rank idles.
+/// Zero bubble for any layout, costs, transfer times and caps: backwards are split.
 ///
-/// Minimises makespan + step, or the period where the step is staggered. Never over the cap; stops
+/// Minimises makespan + step, or the period where the step is staggered. Never exceeds a cap. Stops
 /// at the lower bound of `period_bound`, or when `effort` operations have been placed. Where stages
-/// differ, the plan for stages that all cost the median is a candidate: knowing the true costs
-/// never makes the plan worse. Scaling all costs changes nothing. O(effort log ranks), after one
-/// run in any case. Infeasible on a job with dead workers (`slipstream` plans around them), and
-/// where a rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job
-/// is broken.
+/// differ, the plan for stages of median cost is a candidate: true costs never make the plan worse.
+/// Scaling all costs changes nothing. Infeasible on a job with dead workers (`slipstream` plans
+/// around them), and where a rank's cap is below the stash of one micro-batch.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(effort log ranks), at least one run.
+/// Reference: after Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 3.1;
+/// Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -27,7 +27,7 @@
 namespace shunt {
 namespace detail {
 
-/// The same job with stages that all cost the median, or nothing where they cost the same as it is.
+/// Returns the job with all stages at the median cost, or nothing where all stages cost the same.
 inline std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
   bool differ = false;
   auto const median = [&](per_stage const& costs) {
@@ -44,6 +44,9 @@ inline std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
   return differ ? std::optional(alike) : std::nullopt;
 }
 
+/// Searches from the recipes `known`.
+/// Returns the best plan, or the reason why the job is infeasible.
+/// Throws invalid_problem where the job is broken.
 inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
                                            std::int64_t effort, std::vector<recipe> const& known) {
   validate(job);
@@ -78,7 +81,8 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
   }
   search.search(known);
   auto plan = search.chain().schedule(search.sequence(), stagger);
-  if (stagger) {  // the search judges periods by one pass; what they are takes one for each column
+  // the search judges periods by one pass; exact periods take one pass per stage group
+  if (stagger) {
     answer = restate(job, std::move(plan));
     if (alike_order.empty() || answer.status == status::optimal) return answer;
     auto simple = restate(job, search.chain().schedule(alike_order, stagger));
@@ -91,8 +95,10 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
   return answer;
 }
 
-/// Plans with no more room on a rank than `stashes` whole ones of its stages, their mean where they
-/// differ; the bound stays that of the job.
+/// Searches plans that hold at most `stashes` whole stashes of the stages of a rank, of their mean
+/// where they differ. The lower bound stays that of the job.
+/// Returns the best plan, or the reason why the job is infeasible.
+/// Throws invalid_problem where the job is broken.
 inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
                                                   bool stagger, std::int64_t effort,
                                                   std::vector<recipe> const& known) {
@@ -118,13 +124,16 @@ inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline
 
 }  // namespace detail
 
+/// Solver for any layout: searches orders of split backwards.
 struct zero_bubble {
   static constexpr std::string_view name = "zero_bubble";
 
-  bool stagger = false;  ///< the step may be staggered: the period counts instead of the makespan
-  std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs: about a tenth
-                                    ///< of a microsecond each
+  bool stagger = false;  ///< minimises the period of a staggered step instead of the makespan
+  /// limit on the operations placed, over all runs; about 0.1 us each
+  std::int64_t effort = 2'000'000;
 
+  /// Returns the best plan found, or the reason why the job is infeasible.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     using r = detail::recipe;
     std::vector<r> known{

@@ -1,21 +1,15 @@
 #pragma once
-/// List scheduling of pipelines whose micro-batches stay on their own seats: any layout, any costs,
-/// any caps; the fast engine of `zero_bubble`.
+/// List scheduler for pipelines in which micro-batches stay on their own workers: any layout, costs
+/// and caps; the fast engine of `zero_bubble`.
 ///
-/// A micro-batch runs forward through its seats and back, with a backward_weight hanging on each.
-/// On every seat micro-batches keep their order, so all there is to know of a seat is how many
-/// forwards, backward_inputs and backward_weights it has started. Two ways of running:
-///
-///     listed    an idle rank starts, of what is there, the operation with the smallest key of
-///     `chain_rules` ordered   operations start in a given order; if that names no
-///     backward_weights, these fill the time in which a rank waits for the
-///               next of the others, or give back the stash that it needs
-///
-/// Never over the cap and never stuck: a rank starts the forward of a micro-batch younger than the
-/// oldest one that still has a forward to do there only as long as that one finds room for all its
-/// forwards. So every job is planned whose caps hold one micro-batch alone. O(n (log P + seats of a
-/// rank)) for n operations on P ranks: the ranks wait in a tournament tree; memory is kept from run
-/// to run.
+/// A micro-batch runs forward through its workers and back, with a backward_weight on each. Every
+/// worker keeps the order of its micro-batches, so its state is the number of forwards,
+/// backward_inputs and backward_weights that it has started. `run_listed` starts the available
+/// operation with the smallest key of `chain_rules`; `run_ordered` follows a given order. Never
+/// exceeds a cap and never deadlocks: it plans every job with caps that hold one micro-batch alone.
+/// See docs/pipeline-solvers.md.
+/// Complexity: O(n (log P + workers of a rank)) for n operations on P ranks, which wait in a winner
+/// tree. Memory is kept from run to run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -34,39 +28,41 @@
 
 namespace shunt::detail {
 
-/// What the operations of a seat take, and the transfers to the seats before and behind it.
+/// The durations of the operations of a worker, and the transfer times to the next and the previous
+/// worker.
 struct seat_costs {
   ticks forward = 1, input = 1, weight = 1, onward = 0, back = 0;
 };
 
-/// What is started first on a seat, and how far ahead it runs: the key of micro-batch m is `forward
-/// + m * slope`, and so on; smaller first.
+/// The keys of a worker: micro-batch m has the key `forward + m * slope`, and so on; smaller keys
+/// first.
 struct seat_rule {
   ticks forward = 0, input = 0, weight = 0;
-  std::int32_t in_flight =
-      std::numeric_limits<std::int32_t>::max();  ///< the most forwards whose backward_input hasn't
-                                                 ///< started yet
+  /// limit on the forwards without a started backward_input
+  std::int32_t in_flight = std::numeric_limits<std::int32_t>::max();
 };
 
+/// The keys of all workers, and the distance of two micro-batches.
 struct chain_rules {
   std::vector<seat_rule> seats{};
   ticks slope = 1;
 };
 
-/// The operations of all ranks, rank by rank, with or without backward_weights; an entry is 4 *
-/// seat + 0, 1 or 2 for a forward, backward_input or backward_weight.
+/// The operations of all ranks, rank by rank, with or without backward_weights. An entry is
+/// 4 * worker + 0, 1 or 2 for a forward, backward_input or backward_weight.
 struct chain_order {
   std::vector<std::int32_t> entries{};
-  std::vector<std::size_t> first{};  ///< ranks + 1
+  std::vector<std::size_t> first{};  ///< first entry of each rank; ranks + 1 values
   bool weights = false;
 };
 
+/// The scheduler. Keeps a reference to the job.
 class chain_scheduler {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
-  /// The job is valid and has no dead ranks. Seats are counted rank by rank, in the order of
-  /// `seats_of`.
+  /// Workers are numbered rank by rank, in the order of `seats_of`.
+  /// Requires a valid job without dead ranks.
   explicit chain_scheduler(pipeline_job const& job)
       : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
     auto const ranks = static_cast<std::size_t>(job.ranks()),
@@ -124,7 +120,7 @@ class chain_scheduler {
     return static_cast<std::int64_t>(seats_.size() * microbatches_ * 3);
   }
   [[nodiscard]] worker const& at(std::size_t q) const { return seats_[q].at; }
-  /// The first rank that can't hold a single micro-batch, or none: -1.
+  /// Returns the first rank that cannot stash a single micro-batch, or -1.
   [[nodiscard]] std::int32_t too_small() const {
     for (std::size_t r = 0; r < ranks_.size(); ++r)
       if (ranks_[r].alone > ranks_[r].cap) return static_cast<std::int32_t>(r);
@@ -138,33 +134,37 @@ class chain_scheduler {
   [[nodiscard]] std::int32_t next(std::size_t q) const { return seats_[q].next; }
   [[nodiscard]] std::int32_t previous(std::size_t q) const { return seats_[q].previous; }
 
-  /// The costs of the next runs, one a seat.
+  /// Sets the costs of the next runs, one per worker.
   void use(std::vector<seat_costs> const& costs) {
     for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].cost = costs[q];
   }
 
-  /// Whether the next runs hold the whole stash until the backward_weight, as if a backward_input
-  /// gave nothing of it back.
+  /// With `whole` the next runs hold the whole stash until the backward_weight, as if a
+  /// backward_input gave nothing back.
   void hold_whole(bool whole) {
     for (auto& q : seats_) q.early = whole ? 0 : job_.stash.backward_input[q.at.stage];
   }
 
-  /// Always runs to the end.
+  /// An idle rank starts the available operation with the smallest key. Completes wherever
+  /// `too_small()` is -1.
   void run_listed(chain_rules const& rules) {
     for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].rule = rules.seats[q];
     slope_ = rules.slope;
     drive([this](std::int32_t r, ticks now) { return listed(r, now); });
   }
 
-  /// `patience` / 4: a rank rather waits than starts a backward_weight, when the next of its order
-  /// comes within that part of it. False where the order can't be kept under the caps.
+  /// Operations start in the given order. If it has no backward_weights, these fill the time in
+  /// which a rank waits for its next operation, or give back the stash that it needs. A rank waits
+  /// instead of starting a backward_weight where its next operation arrives within `patience` / 4
+  /// of the backward_weight's duration.
+  /// Returns false where the order cannot be kept under the caps.
   bool run_ordered(chain_order const& order, std::int32_t patience) {
     position_.assign(order.first.begin(), order.first.end() - 1);
     drive([&](std::int32_t r, ticks now) { return ordered(order, patience, r, now); });
     return sequence_.size() == seats_.size() * microbatches_ * 3;
   }
 
-  /// The last run's order, with or without its backward_weights.
+  /// Returns the last run's order, with or without its backward_weights.
   [[nodiscard]] chain_order order(bool weights = false) {
     chain_order kept{
         .entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)),
@@ -178,11 +178,11 @@ class chain_scheduler {
     return kept;
   }
 
-  /// All operations of the last run as they started: 4 * seat + 0, 1 or 2 for forward,
-  /// backward_input or backward_weight.
+  /// Returns all operations of the last run in the order of their starts, as entries of
+  /// `chain_order`.
   [[nodiscard]] std::vector<std::int32_t> const& sequence() const { return sequence_; }
 
-  /// Keeps the order of every rank in `sequence`, a run under whatever costs, and starts everything
+  /// Keeps the order of every rank in `sequence`, a run under any costs, and starts every operation
   /// as early as that allows.
   void replay(std::vector<std::int32_t> const& sequence) {
     reset();
@@ -215,15 +215,15 @@ class chain_scheduler {
     for (auto const& r : ranks_) last = std::max(last, r.end);
     return last;
   }
-  /// Mean end of the ranks.
+  /// Returns the mean end of the ranks.
   [[nodiscard]] ticks mean_end() const {
     ticks sum = 0;
     for (auto const& r : ranks_) sum += r.end / static_cast<ticks>(ranks_.size());
     return sum;
   }
-  /// With a staggered step: the largest span of a column of ranks plus its step, when everything
-  /// before its end runs as late as it can, and the mean over the ranks. The period is no longer.
-  /// `steps` in the unit of the costs in use, a stage.
+  /// For a staggered step. `steps`: by stage, in the unit of the costs in use.
+  /// Returns the largest span of a stage group plus its step, where everything before its end runs
+  /// as late as possible, and the mean over the ranks. The period is not longer.
   [[nodiscard]] std::pair<ticks, ticks> spans(std::vector<ticks> const& steps) {
     column_end_.assign(in_.all.size(), 0);
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
@@ -232,8 +232,8 @@ class chain_scheduler {
     }
     for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].start = column_end_[column_of(r)];
     for (auto& q : seats_) q.forwards = q.inputs = job_.microbatches;
-    for (std::size_t i = sequence_.size();
-         i-- > 0;) {  // `arrival` now holds the latest start of what needs it
+    // from here on `arrival` holds the latest start of the consumer
+    for (std::size_t i = sequence_.size(); i-- > 0;) {
       std::int32_t const e = sequence_[i];
       auto& q = seat(e / 4);
       auto& start = ranks_[static_cast<std::size_t>(q.rank)].start;
@@ -261,7 +261,7 @@ class chain_scheduler {
     return {longest, mean};
   }
 
-  /// A sequence as a schedule, with the steps.
+  /// Returns a sequence as a schedule, with the steps.
   [[nodiscard]] pipeline_schedule schedule(std::vector<std::int32_t> const& sequence,
                                            bool staggered_step) {
     pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
@@ -287,24 +287,25 @@ class chain_scheduler {
  private:
   struct seat_state {
     std::int32_t forwards = 0, inputs = 0, weights = 0;  // started
-    std::int32_t forwards_known = 0, inputs_known = 0;   // whose arrival is known
-    std::int32_t next = -1, previous = -1, rank = 0,
-                 last = 0;  // last: the last seat of the same pipeline on the rank
+    std::int32_t forwards_known = 0, inputs_known = 0;   // with a known arrival
+    // last: the last worker of the same pipeline on the rank
+    std::int32_t next = -1, previous = -1, rank = 0, last = 0;
     seat_costs cost{};
     seat_rule rule{};
     std::int64_t whole = 1, early = 0;  // stash
     worker at{};
 
-    /// Its next forward is of an older micro-batch; pipelines count within a micro-batch.
+    /// Returns whether its next forward is of an older micro-batch; pipelines count within a
+    /// micro-batch.
     [[nodiscard]] bool older_than(std::int32_t m, std::int32_t p) const {
       return forwards < m || (forwards == m && at.pipeline < p);
     }
   };
   struct rank_state {
-    ticks end = 0;  // of what it does, or did last
+    ticks end = 0;  // of the current or last operation
     ticks start = 0;
     bool waits = true;
-    std::int32_t chains = 1;  // pipelines with a seat here
+    std::int32_t chains = 1;  // pipelines with a worker on this rank
     std::int64_t held = 0, cap = 0, alone = 0;
   };
 
@@ -317,6 +318,7 @@ class chain_scheduler {
     return static_cast<std::size_t>(in_.of[rank_id{r}]);
   }
 
+  /// Clears the counts of the last run.
   void reset() {
     for (std::size_t i = 0; i < seats_.size(); ++i) {
       auto& q = seats_[i];
@@ -333,6 +335,7 @@ class chain_scheduler {
     }
   }
 
+  /// Sets the time at which rank `r` looks for work.
   void wake(std::int32_t r, ticks when) {
     auto i = leaves_ + static_cast<std::size_t>(r);
     tree_[i] = when;
@@ -342,6 +345,7 @@ class chain_scheduler {
     }
   }
 
+  /// Runs until no rank is due; `choose` picks the next operation of a rank.
   template <class Choose>
   void drive(Choose const& choose) {
     reset();
@@ -365,9 +369,10 @@ class chain_scheduler {
 
   struct choice {
     std::int32_t seat = -1, kind = 0;
-    ticks again = never;  // when nothing is started: when to look again
+    ticks again = never;  // where nothing is started: when to look again
   };
 
+  /// Starts the chosen operation.
   void begin(choice const& c, std::int32_t r, ticks now) {
     auto& q = seat(c.seat);
     auto& own = ranks_[static_cast<std::size_t>(r)];
@@ -395,6 +400,7 @@ class chain_scheduler {
     wake(r, own.end);
   }
 
+  /// Announces an arrival at a worker.
   void post(std::int32_t to, std::int32_t m, ticks when, bool input) {
     auto& q = seat(to);
     arrival(to, m, input) = when;
@@ -404,8 +410,8 @@ class chain_scheduler {
       wake(q.rank, when);
   }
 
-  /// What the rank may stash more for micro-batches younger than its oldest one with a forward to
-  /// do, and which that is.
+  /// The stash that a rank may still use for micro-batches younger than its oldest one with an open
+  /// forward, and that oldest one.
   struct reserve {
     std::int32_t microbatch, pipeline;
     std::int64_t room;
@@ -413,6 +419,7 @@ class chain_scheduler {
       return m > microbatch || (m == microbatch && p > pipeline);
     }
   };
+  /// Returns the reserve of a rank.
   [[nodiscard]] reserve reserve_of(std::int32_t r) {
     auto const& own = ranks_[static_cast<std::size_t>(r)];
     std::int32_t const from = first_[static_cast<std::size_t>(r)],
@@ -435,6 +442,7 @@ class chain_scheduler {
     return oldest;
   }
 
+  /// Chooses by the smallest key.
   [[nodiscard]] choice listed(std::int32_t r, ticks now) {
     auto const& own = ranks_[static_cast<std::size_t>(r)];
     std::int32_t const from = first_[static_cast<std::size_t>(r)],
@@ -471,6 +479,7 @@ class chain_scheduler {
     return best;
   }
 
+  /// Chooses by the given order.
   [[nodiscard]] choice ordered(chain_order const& order, std::int32_t patience, std::int32_t r,
                                ticks now) {
     auto const at = static_cast<std::size_t>(r);

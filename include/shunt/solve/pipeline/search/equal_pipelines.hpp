@@ -1,5 +1,5 @@
 #pragma once
-/// Pipelines that are each other's copies: one is planned for all.
+/// Pipelines that are copies of each other: one is planned for all.
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -10,11 +10,11 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// No rank is dead, no two pipelines share one, and caps and links are the same for all: then a
-/// plan of one pipeline is one of each, and no plan that keeps micro-batches on their own ranks has
-/// a smaller period than the best of one.
+/// Returns whether no rank is dead, no two pipelines share a rank, and caps and links are the same
+/// for all pipelines. Then a plan of one pipeline is a plan of each. No plan that keeps
+/// micro-batches on their own ranks has a smaller period than the best plan of one.
 [[nodiscard]] constexpr bool pipelines_are_equal(pipeline_job const& job) {
   auto const shape = job.layout.form();
   bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped ||
@@ -24,13 +24,13 @@ namespace shunt {
   return job.dead.empty() && apart && equal_links && job.memory.rule != stash_cap::kind::per_rank;
 }
 
-/// The job with its first pipeline alone.
+/// Returns the job with its first pipeline alone.
 [[nodiscard]] constexpr pipeline_job first_pipeline(pipeline_job job) {
   job.pipelines = 1;
   return job;
 }
 
-/// A plan of the first pipeline, for all.
+/// Returns the plan of the first pipeline, copied to all pipelines of the job.
 [[nodiscard]] constexpr pipeline_schedule copied_to_all(pipeline_job const& job,
                                                         pipeline_schedule const& first) {
   pipeline_schedule all{.staggered_step = first.staggered_step};
@@ -45,4 +45,4 @@ namespace shunt {
   return all;
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

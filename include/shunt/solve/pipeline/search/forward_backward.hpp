@@ -1,14 +1,14 @@
 #pragma once
-/// Forward-backward improvement of a pipeline schedule (justification: Li and Willis 1992; Valls,
-/// Ballestin, Quintanilla 2005), for spans.
+/// Forward-backward improvement (justification) of a pipeline schedule, for spans.
 ///
-/// Backwards: every rank runs its operations from the last to the first as late as the ends of the
-/// columns allow; forwards: from the first to the last as soon as the starts allow. Whoever is free
-/// takes what is there, and of several operations the one that the pass before ran earlier (later):
-/// so each pass keeps what was urgent and closes the gaps that the one before left. Before each
-/// pass the columns whose span is too long for the period that is aimed at get a later start, or an
-/// earlier end. Caps are not looked at. O(n (log R + n / (64 R))) a pass for n operations on R
-/// ranks.
+/// A backward pass runs the operations of every rank from the last to the first, as late as the
+/// ends of the stage groups allow. A forward pass runs them from the first to the last, as early as
+/// the starts allow. A free rank takes an operation that is available; of several it takes the one
+/// that the previous pass ran earlier (later). So each pass keeps the urgency and closes the gaps
+/// of the previous one. Before each pass the stage groups with a span too long for the target
+/// period get a later start or an earlier end. Ignores caps.
+/// Complexity: O(n (log R + n / (64 R))) a pass for n operations on R ranks.
+/// Reference: Li and Willis 1992; Valls, Ballestin, Quintanilla 2005.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -27,11 +27,12 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
+/// Forward and backward passes over one schedule.
 class justifier {
  public:
-  /// Any schedule that can be executed, without overlapped pairs.
+  /// Requires an executable schedule without overlapped pairs.
   justifier(pipeline_job const& job, pipeline_schedule const& schedule)
       : job_(job), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
@@ -87,15 +88,16 @@ class justifier {
 
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(nodes_.size()); }
   [[nodiscard]] shunt::columns const& columns() const { return columns_; }
-  /// Earliest start and latest end of each column in the last pass.
+  /// Returns the earliest start and latest end of each stage group in the last pass.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
 
-  /// As soon as possible where columns may start at `start`, or as late as possible where they must
-  /// end by `end`. `patient`: a free rank waits for something more urgent that is known to come
-  /// before what it could start would end.
+  /// Runs everything as early as possible, stage groups from `start` on. With `patient` a free rank
+  /// waits for a more urgent operation that is known to arrive before the available one would end.
   void forwards(std::vector<ticks> const& start, bool patient) { pass<true>(start, patient); }
+  /// As `forwards`, but as late as possible; stage groups end by `end`.
   void backwards(std::vector<ticks> const& end, bool patient) { pass<false>(end, patient); }
 
+  /// Returns the orders of the last pass, with the steps.
   [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
     pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                            .staggered_step = staggered_step};
@@ -125,13 +127,14 @@ class justifier {
     ticks idle_from = 0, began = 0;
   };
 
+  /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
   void pass(std::vector<ticks> const& limit, bool patient) {
     clock_.clear();
     std::fill(bits_.begin(), bits_.end(), 0);
     for (auto& s : spans_)
       s = {std::numeric_limits<ticks>::max(), std::numeric_limits<ticks>::min()};
-    // the order of the pass before, in the direction of this one, says what is urgent
+    // the order of the previous pass, in this pass's direction, gives the urgency
     ticks shift = 0;  // clocks run from 0 upwards
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
     for (auto& r : ranks_) {
@@ -176,12 +179,14 @@ class justifier {
       if (s.start > s.end) s = {};
   }
 
+  /// Adds an operation to the available ones of its rank.
   void put(rank_state& r, std::int32_t n) {
     auto const place = static_cast<std::uint32_t>(place_[static_cast<std::size_t>(n)]);
     bits_[static_cast<std::size_t>(r.word) + place / 64] |= std::uint64_t{1} << place % 64;
     ++r.there;
   }
 
+  /// Makes the operations available that have their inputs by `now`.
   void arrive(rank_state& r, ticks now) {
     auto* const list = coming_.data() + r.first;
     for (std::int32_t i = 0; i < r.coming;) {
@@ -193,6 +198,7 @@ class justifier {
       list[i] = list[--r.coming];
     }
   }
+  /// Returns the next arrival at a rank, or `never`.
   [[nodiscard]] ticks next_arrival(rank_state const& r) const {
     ticks least = tournament::never;
     for (std::int32_t i = 0; i < r.coming; ++i)
@@ -201,6 +207,7 @@ class justifier {
     return least;
   }
 
+  /// Starts the most urgent available operation. Returns false where none is started.
   template <bool Forwards>
   bool start_something(rank_state& r, ticks now, bool patient) {
     if (r.there == 0) return false;
@@ -211,7 +218,7 @@ class justifier {
     auto const own = static_cast<std::size_t>(
         urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
     node const& n = nodes_[own];
-    if (patient)  // something more urgent comes before this would end
+    if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
         auto const other = static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)]);
         if (place_[other] < place && since_[other] < now + n.cost) return false;
@@ -249,12 +256,12 @@ class justifier {
   tournament clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
-  std::vector<std::int32_t> sequence_{},
-      urgent_{};  // of each rank the order of the last pass, and of the one before
+  // by rank: the order of the last pass, and of the one before
+  std::vector<std::int32_t> sequence_{}, urgent_{};
   std::vector<std::int32_t> coming_{}, place_{}, missing_{};
   std::vector<ticks> since_{};
   std::vector<std::uint64_t> bits_{};
   std::vector<interval> spans_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

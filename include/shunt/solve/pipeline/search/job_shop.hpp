@@ -1,20 +1,15 @@
 #pragma once
-/// Is there a schedule of a pipeline job in which every rank keeps its release and its deadline?
+/// Decides whether a pipeline job has a schedule in which every rank keeps its release and
+/// deadline.
 ///
-/// Depth-first over active schedules (Giffler, Thompson 1960): of all that can start, the operation
-/// that would end first; one of those of its rank that could start before that end comes next,
-/// latest start first. Cut off where a rank's work doesn't fit between heads and deadlines
-/// (Jackson's preemptive schedule; Carlier 1982), or where the same operations were done no later
-/// in a branch that failed (dominance; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer 2012).
-///   caps       an active schedule is enough where a rank has one type of forward, for nothing else
-///   adds to its stash; where forwards of
-///              several pipelines or stages meet under a cap, each may also be held back until
-///              another one has run
-///   symmetry   micro-batches that visit the same ranks run in order of their index: sorting what
-///   each type of operation has done keeps every
-///              dependency, for durations are equal and the k-th smallest end comes before the k-th
-///              smallest start
-/// Exponential. What is open at a node is linear in the operations.
+/// Depth-first search over active schedules. It branches on the operation that would end first: one
+/// of the operations of its rank that could start before that end comes next, latest start first.
+/// It prunes where a rank's work does not fit between heads and deadlines (Jackson's preemptive
+/// schedule), or where the same operations were done no later in a branch that failed (dominance).
+/// Caps and symmetry: docs/pipeline-solvers.md.
+/// Complexity: exponential; the open state of a node is linear in the operations.
+/// Reference: Giffler, Thompson 1960; Carlier 1982; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer
+/// 2012.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,23 +27,23 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 
-namespace shunt {
-namespace detail {
+namespace shunt::detail {
 
-/// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type
-/// is of the k-th micro-batch.
+/// The job as chains of operation types. Micro-batches with the same ranks form a group; the k-th
+/// operation of a type belongs to the k-th micro-batch of its group.
 struct exact_shop {
   static constexpr std::int32_t none = -1;
   struct type {
     op_kind kind = op_kind::forward;
     stage_id stage{};
     std::int32_t rank = 0, group = 0;
-    std::int32_t before = none;  ///< the type that makes its input
+    std::int32_t before = none;  ///< the type that produces its input
     ticks delay = 0, duration = 0;
-    std::int64_t stash = 0;  ///< what it adds to the rank's stash
+    std::int64_t stash = 0;  ///< added to the rank's stash
     std::int32_t first = 0;  ///< number of its first operation
+    /// types of its rank that make room for it under the cap, where the rank has one forward type
     std::int32_t after_input = none,
                  after_weight = none;  ///< types of its rank that make room for it under the cap,
                                        ///< where only one forward is there
@@ -57,14 +52,15 @@ struct exact_shop {
     std::vector<rank_id> hosts{};  ///< by stage
     std::vector<std::pair<pipeline_id, microbatch_id>> members{};
   };
-  std::vector<type> types{};  ///< of a group together, each after the one that makes its input
+  std::vector<type> types{};  ///< group by group, each after the type that produces its input
   std::vector<group> groups{};
   std::vector<std::vector<std::int32_t>> of_rank{};
   std::vector<std::int64_t> cap{};
-  std::vector<bool> crowded{};  ///< several forward types meet under a cap
+  std::vector<bool> crowded{};  ///< by rank: several forward types meet under a cap
   std::vector<std::int32_t> column_of{};
   std::int32_t operations = 0;
 
+  /// Requires a valid job with a live worker at every stage.
   exact_shop(pipeline_job const& job, bool split, routing rule)
       : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
     columns const in(job);
@@ -88,9 +84,11 @@ struct exact_shop {
     for (std::size_t r = 0; r < of_rank.size(); ++r) limit(r);
   }
 
+  /// Returns the number of operations of a type.
   [[nodiscard]] std::int32_t count(type const& t) const {
     return static_cast<std::int32_t>(groups[static_cast<std::size_t>(t.group)].members.size());
   }
+  /// Returns the k-th operation of a type.
   [[nodiscard]] operation operation_of(type const& t, std::int32_t k) const {
     auto const& [p, m] =
         groups[static_cast<std::size_t>(t.group)].members[static_cast<std::size_t>(k)];
@@ -100,6 +98,7 @@ struct exact_shop {
   static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max() / 2;
 
  private:
+  /// Adds the types of group `g`.
   void add_types(pipeline_job const& job, std::int32_t g, bool split) {
     auto const& own = groups[static_cast<std::size_t>(g)];
     auto const add = [&](op_kind kind, stage_id s, std::int32_t before, std::int64_t stash) {
@@ -130,6 +129,7 @@ struct exact_shop {
     }
   }
 
+  /// Notes the types that make room under the cap of rank `r`.
   void limit(std::size_t r) {
     if (cap[r] == unlimited) return;
     std::vector<std::int32_t> forwards;
@@ -146,7 +146,7 @@ struct exact_shop {
   }
 };
 
-/// The search; its windows change, its memory of failures with them.
+/// The search. New windows clear its memory of failed states.
 class exact_search {
  public:
   enum class verdict : std::uint8_t { found, impossible, limit };
@@ -162,8 +162,8 @@ class exact_search {
     stash_.resize(shop.of_rank.size(), 0);
   }
 
-  /// Heads and latest ends under the releases and deadlines of ranks; `never` and `whenever` stand
-  /// for none.
+  /// Computes heads and latest ends from the releases and deadlines of the ranks; `never` and
+  /// `whenever` stand for none.
   void set_windows(std::vector<ticks> const& release, std::vector<ticks> const& deadline) {
     failed_.clear();
     std::fill(done_.begin(), done_.end(), 0);
@@ -174,7 +174,8 @@ class exact_search {
   [[nodiscard]] ticks head(std::size_t o) const { return head_[o]; }
   [[nodiscard]] ticks latest_end(std::size_t o) const { return latest_[o]; }
 
-  /// Searches the windows set last.
+  /// Searches the windows that were set last. Returns `limit` where the nodes ran out or a stop was
+  /// requested.
   [[nodiscard]] verdict search() {
     std::fill(done_.begin(), done_.end(), 0);
     std::fill(stash_.begin(), stash_.end(), 0);
@@ -183,7 +184,7 @@ class exact_search {
     left_ = shop_.operations;
     return descend();
   }
-  /// The operations of each rank in order, as types; of a schedule that was found.
+  /// Returns the operations of each rank in order, as types, of the schedule that was found.
   [[nodiscard]] std::vector<std::vector<std::int32_t>> const& order() const { return order_; }
   [[nodiscard]] ticks end(std::size_t o) const { return end_[o]; }
 
@@ -201,8 +202,8 @@ class exact_search {
 
   [[nodiscard]] static std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] type const& kind(std::int32_t t) const { return shop_.types[at(t)]; }
-  /// How many of the input gradients and weight gradients of a rank must be done before forward k
-  /// fits under the cap; exact where only one forward type is there.
+  /// Returns how many input gradients and weight gradients of a rank must be done before forward k
+  /// fits under the cap. Exact where the rank has one forward type.
   [[nodiscard]] std::pair<std::int32_t, std::int32_t> room_before(type const& f,
                                                                   std::int32_t k) const {
     auto const whole = f.stash, most = shop_.cap[at(f.rank)];
@@ -218,7 +219,7 @@ class exact_search {
     return {static_cast<std::int32_t>(inputs), static_cast<std::int32_t>(weights)};
   }
 
-  /// Earliest starts of what isn't done yet.
+  /// Computes the earliest starts of the open operations.
   void find_heads() {
     for (std::size_t g = 0, first = 0; g < shop_.groups.size(); ++g) {
       std::size_t last = first;
@@ -248,8 +249,8 @@ class exact_search {
     }
   }
 
-  /// When each operation must have ended, whatever is done: by its rank's deadline and in time for
-  /// what follows.
+  /// Computes the latest end of each operation, independent of the operations done: by its rank's
+  /// deadline and in time for its successors.
   void find_latest_ends(std::vector<ticks> const& deadline) {
     for (type const& t : shop_.types)
       for (std::int32_t k = 0; k < shop_.count(t); ++k)
@@ -263,7 +264,7 @@ class exact_search {
           type const& t = shop_.types[i];
           auto const own = at(t.first + k);
           if (k + 1 < count) latest_[own] = std::min(latest_[own], latest_[own + 1] - t.duration);
-          // what must follow on the same rank
+          // work that must follow on the same rank
           ticks behind = 0;
           for (std::int32_t const other : shop_.of_rank[at(t.rank)]) {
             type const& u = kind(other);
@@ -290,7 +291,8 @@ class exact_search {
     return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1;
   }
 
-  /// Jackson's preemptive schedule of what each rank has left: earliest deadline first.
+  /// Returns whether the open work of each rank fits: Jackson's preemptive schedule, earliest
+  /// deadline first.
   [[nodiscard]] bool fits() {
     for (std::size_t r = 0; r < shop_.of_rank.size(); ++r) {
       waiting_.clear();
@@ -329,6 +331,7 @@ class exact_search {
     return true;
   }
 
+  /// Returns when the next operation of a type can start, or nothing where it cannot.
   [[nodiscard]] std::optional<ticks> start_of(std::int32_t i) const {
     type const& t = kind(i);
     std::int32_t const k = done_[at(i)];
@@ -339,6 +342,7 @@ class exact_search {
     return std::max(input, free_[at(t.rank)]);
   }
 
+  /// Searches below the current node.
   verdict descend() {
     if (left_ == 0) return verdict::found;
     if (nodes_left_ <= 0 || (nodes_left_ % 256 == 0 && stop_.stop_requested()))
@@ -378,6 +382,7 @@ class exact_search {
     return verdict::impossible;
   }
 
+  /// Branches: the type waits until another forward of its rank has run.
   verdict hold(std::int32_t i) {
     held_[at(i)] = true;
     auto const below = descend();
@@ -385,6 +390,7 @@ class exact_search {
     return below;
   }
 
+  /// Branches: the next operation of the type starts now.
   verdict start(std::int32_t i) {
     type const& t = kind(i);
     auto const rank = at(t.rank);
@@ -414,7 +420,8 @@ class exact_search {
     return below;
   }
 
-  /// What was done, and when what is left may start on account of it.
+  /// Returns the number of operations done by type as a key, and the earliest starts that they
+  /// allow for the open ones.
   [[nodiscard]] std::pair<std::string, std::vector<ticks>> memory() const {
     std::string key;
     std::vector<ticks> state;
@@ -435,6 +442,7 @@ class exact_search {
     }
     return {std::move(key), std::move(state)};
   }
+  /// Returns whether a failed state with this key was no later anywhere.
   [[nodiscard]] bool dominated(std::string const& key, std::vector<ticks> const& state) const {
     auto const known = failed_.find(key);
     if (known == failed_.end()) return false;
@@ -462,5 +470,4 @@ class exact_search {
   std::unordered_map<std::string, std::vector<std::vector<ticks>>> failed_{};
 };
 
-}  // namespace detail
-}  // namespace shunt
+}  // namespace shunt::detail

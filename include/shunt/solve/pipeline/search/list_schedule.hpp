@@ -1,16 +1,14 @@
 #pragma once
-/// List scheduling of a pipeline job: no rank idles while it has something to do that its policy
-/// allows.
+/// List scheduler for a pipeline job: no rank idles while its policy allows an operation.
 ///
-/// Every micro-batch has its rank at every stage; the order is free. An idle rank looks at what is
-/// there: input gradients, forwards (as long as the cap and the policy's own limit allow one more),
-/// backward_weights. The policy of a stage says which kind goes first; within a kind the lowest
-/// micro-batch goes first, and of a rank's several stages the deeper one. A forward leaves room
-/// under the cap for the deeper stages of its rank. So what the caps hold back always comes free:
-/// the last stage drains by itself, and by induction so do the others. Only where the stages of a
-/// rank don't fit under its cap together nothing comes of it (`complete()`). O(n (log R + n / (64
-/// R) + operations on the way to a rank)) for n operations on R ranks; memory is kept from run to
-/// run.
+/// Micro-batches have fixed ranks (routes.hpp); their order is free. An idle rank considers input
+/// gradients, forwards (as far as the cap and the policy's limit allow) and backward_weights. The
+/// stage's policy says which kind goes first. Within a kind the lowest micro-batch goes first, of
+/// several stages of a rank the deeper one. A forward leaves room under the cap for the deeper
+/// stages of its rank: the last stage always drains, and by induction so does every stage. A run is
+/// incomplete only where the stages of a rank do not fit under its cap together (`complete()`).
+/// Complexity: O(n (log R + n / (64 R) + operations on the way to a rank)) for n operations on R
+/// ranks. Memory is kept from run to run.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -26,40 +24,38 @@
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// What the ranks of a stage prefer.
+/// The preferences of the ranks of a stage.
 struct stage_policy {
-  enum class first : std::uint8_t { input, forward };  ///< which of the two, where both are there
-  enum class wait : std::uint8_t {
-    never,
-    forward,
-    weight
-  };  ///< rather idle than start a forward (or a backward_weight as well) when
-      ///< an input gradient arrives before that would end
+  /// The kind that goes first where both are available.
+  enum class first : std::uint8_t { input, forward };
+  /// Idle instead of starting a forward (`weight`: or a backward_weight) when an input gradient
+  /// arrives before that operation would end.
+  enum class wait : std::uint8_t { never, forward, weight };
   static constexpr std::int32_t unlimited = std::numeric_limits<std::int32_t>::max();
 
   first prefer = first::input;
   wait patience = wait::never;
   bool guests_first = false;  ///< re-routed micro-batches before own ones of the same number
-  std::int32_t in_flight =
-      unlimited;  ///< the most forwards whose input gradient isn't computed yet
-  std::int32_t weight_before = unlimited;  ///< backward_weight before forward once the stage has
-                                           ///< stashed so many micro-batches
-  std::int32_t lag = 0;  ///< among the stages of a rank: a micro-batch counts as one so much higher
-  ticks start = 0;       ///< nothing on its ranks starts before
+  std::int32_t in_flight = unlimited;  ///< limit on the forwards without a computed input gradient
+  /// from so many stashed micro-batches on, backward_weight before forward
+  std::int32_t weight_before = unlimited;
+  std::int32_t lag = 0;  ///< among the stages of a rank: added to the number of a micro-batch
+  ticks start = 0;       ///< no operation on its ranks starts before
 
   constexpr bool operator==(stage_policy const&) const = default;
 };
 using stage_policies = indexed<stage_id, stage_policy>;
 
+/// The scheduler. Keeps a reference to the job.
 class list_scheduler {
  public:
-  /// The job has a live rank at every stage. `split`: backward_input and backward_weight instead of
-  /// fused backwards.
+  /// `split`: backward_input and backward_weight instead of fused backwards.
+  /// Requires a live rank at every stage.
   list_scheduler(pipeline_job const& job, bool split, routing rule = routing::by_load,
                  std::int32_t turn = 0)
       : job_(job), split_(split), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
@@ -75,7 +71,7 @@ class list_scheduler {
     spans_.resize(columns_.all.size());
   }
 
-  /// Runs all micro-batches through. What the others say is of this run.
+  /// Schedules all micro-batches under these policies. The accessors below describe the latest run.
   void run(stage_policies const& policies) {
     left_ = static_cast<std::int64_t>(done_.size());
     std::fill(bits_.begin(), bits_.end(), 0);
@@ -101,18 +97,19 @@ class list_scheduler {
       if (s.start > s.end) s = {};
   }
 
-  /// False: the caps were too small for this way of filling them.
+  /// Returns false where the caps were too small for these policies.
   [[nodiscard]] bool complete() const { return left_ == 0; }
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(done_.size()); }
   [[nodiscard]] shunt::columns const& columns() const { return columns_; }
-  /// Earliest start and latest end of each column over its live ranks; [0, 0) where none of them
-  /// computes anything.
+  /// Returns the earliest start and latest end of each stage group over its live ranks; [0, 0) for
+  /// a group without operations.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
   [[nodiscard]] ticks makespan() const {
     ticks last = 0;
     for (auto const& s : spans_) last = std::max(last, s.end);
     return last;
   }
+  /// Returns the latest run as a schedule, with the steps.
   [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
     pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                            .staggered_step = staggered_step};
@@ -135,16 +132,15 @@ class list_scheduler {
  private:
   static constexpr std::int32_t nowhere = -1;
 
-  /// A micro-batch at a stage. The cells of a desk follow each other in the order in which they go
-  /// first.
+  /// A micro-batch at a stage. The cells of a desk are sorted by the order in which they go first.
   struct cell {
-    std::int32_t desk = nowhere, before = nowhere,
-                 after = nowhere;  // the cells at the neighbouring stages
+    // before and after: the cells at the neighbouring stages
+    std::int32_t desk = nowhere, before = nowhere, after = nowhere;
   };
   struct owner {
     pipeline_id pipeline{};
     microbatch_id microbatch{};
-    std::int32_t guests_first = 0;     // its place when guests go first
+    std::int32_t guests_first = 0;     // its place when re-routed micro-batches go first
     std::int32_t at_guests_first = 0;  // the cell that then has the place of this one
   };
   struct arrival {
@@ -156,8 +152,8 @@ class list_scheduler {
     std::int32_t rank = 0;
     stage_id stage{};
     std::int32_t first = 0, cells = 0, first_word = 0, words = 0;
-    std::int64_t stash = 0, early = 0;  // what a forward adds, what a backward_input gives back
-    std::int64_t room = 0;  // and what a forward needs, with the deeper stages of its rank
+    std::int64_t stash = 0, early = 0;  // added by a forward, given back by a backward_input
+    std::int64_t room = 0;              // needed by a forward, with the deeper stages of its rank
     ticks forward = 0, input = 0, weight = 0;
     // of this run
     stage_policy policy{};
@@ -178,6 +174,7 @@ class list_scheduler {
     std::int64_t turn = 0;
   };
 
+  /// Assigns the cells to ranks and sorts them for both orders of re-routed micro-batches.
   void seat_cells(routes const& to, routing rule) {
     auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) {
       return (p.index() * static_cast<std::size_t>(job_.stages) + s.index()) *
@@ -189,8 +186,8 @@ class list_scheduler {
       pipeline_id pipeline;
       std::int32_t turn;  // own pipelines first, then those behind it
     };
-    std::vector<std::vector<std::vector<guest>>> at(
-        ranks_.size());  // [rank][place of the stage in the column]
+    // [rank][place of the stage in the stage group]
+    std::vector<std::vector<std::vector<guest>>> at(ranks_.size());
     for (rank_id r : ids<rank_id>(job_.ranks()))
       at[r.index()].resize(columns_.all[static_cast<std::size_t>(columns_.of[r])].stages.size());
     for (stage_id s : ids<stage_id>(job_.stages))
@@ -232,15 +229,13 @@ class list_scheduler {
         d.forward = c.forward[s];
         d.input = split_ ? c.backward_input[s] : c.backward_input[s] + c.backward_weight[s];
         d.weight = c.backward_weight[s];
-        auto const seat_them =
-            [&](std::int32_t last_turn) {  // guests first: the own pipeline takes the last turn
-              std::sort(list.begin(), list.end(), [&](guest const& a, guest const& b) {
-                auto const turn = [&](guest const& g) {
-                  return (g.turn + last_turn) % job_.pipelines;
-                };
-                return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
-              });
-            };
+        // re-routed ones first: the own pipeline takes the last turn
+        auto const seat_them = [&](std::int32_t last_turn) {
+          std::sort(list.begin(), list.end(), [&](guest const& a, guest const& b) {
+            auto const turn = [&](guest const& g) { return (g.turn + last_turn) % job_.pipelines; };
+            return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
+          });
+        };
         seat_them(0);
         for (guest const& g : list) {
           cells_[static_cast<std::size_t>(next_cell)].desk =
@@ -305,7 +300,7 @@ class list_scheduler {
     return desks_[static_cast<std::size_t>(at(c).desk)];
   }
 
-  /// Sets of cells as bits, lowest place first.
+  /// Sets of cells are bits, lowest place first.
   void put(desk const& d, std::int32_t word, std::int32_t c) {
     auto const place =
         static_cast<std::uint32_t>(d.policy.guests_first ? owner_of(c).guests_first : c - d.first);
@@ -325,7 +320,7 @@ class list_scheduler {
     return d.policy.guests_first ? owner_of(d.first + place).at_guests_first : d.first + place;
   }
 
-  /// Takes in what has come until now.
+  /// Makes the micro-batches available that have arrived by `now`.
   void arrive(rank_state const& r, ticks now) {
     auto const take = [&](desk& d, std::vector<arrival>& all, std::int32_t& coming,
                           std::int32_t word, std::int32_t& there) {
@@ -359,13 +354,15 @@ class list_scheduler {
                         earliest(gradient_on_the_way_, *d, d->gradients_coming)});
     return least;
   }
-  /// An input gradient will arrive before something of this length, started now, would end.
+  /// Returns whether an input gradient arrives before an operation of this length, started now,
+  /// would end.
   [[nodiscard]] bool gradient_within(rank_state const& r, ticks now, ticks length) {
     for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
       if (earliest(gradient_on_the_way_, *d, d->gradients_coming) < now + length) return true;
     return false;
   }
 
+  /// Starts the operation that the policies choose. Returns false where none is started.
   bool start_something(rank_state& r, ticks now) {
     choice input, forward;
     desk* weight = nullptr;
@@ -414,7 +411,7 @@ class list_scheduler {
     r.idle_from = end;
   }
 
-  /// Wakes a rank that has nothing to do until then.
+  /// Passes a result on, and wakes the receiving rank where it idles until then.
   void send(std::vector<arrival>& all, std::int32_t& coming, desk const& d, arrival what) {
     all[static_cast<std::size_t>(d.first + coming++)] = what;
     if (what.when < clock_[d.rank] &&
@@ -437,7 +434,7 @@ class list_scheduler {
       send(forward_on_the_way_, next.forwards_coming, next,
            {end + job_.transfer(d.rank, next.rank), at(c).after});
     } else {
-      put(d, d.first_word + d.words, c);  // its own loss: there when the forward ends
+      put(d, d.first_word + d.words, c);  // its own loss: available when the forward ends
       ++d.inputs;
     }
     return true;
@@ -476,15 +473,15 @@ class list_scheduler {
   std::vector<rank_state> ranks_{};
   std::vector<desk> desks_{};
   std::vector<cell> cells_{};
-  std::vector<owner> owners_{};  // of each cell
-  std::vector<std::uint64_t>
-      bits_{};  // of each desk the forwards, then the input gradients that are there
-  std::vector<arrival> forward_on_the_way_{},
-      gradient_on_the_way_{};            // of each desk as many as are coming
-  std::vector<std::int32_t> weights_{};  // of each desk the cells with a backward_weight, in order
-  std::vector<started> done_{};          // of each rank what it did
-  std::vector<interval> spans_{};        // of each column
+  std::vector<owner> owners_{};  // by cell
+  // by desk: the available forwards, then the available input gradients
+  std::vector<std::uint64_t> bits_{};
+  // by desk: the micro-batches on their way
+  std::vector<arrival> forward_on_the_way_{}, gradient_on_the_way_{};
+  std::vector<std::int32_t> weights_{};  // by desk: the cells with a backward_weight, in order
+  std::vector<started> done_{};          // by rank: its operations in order
+  std::vector<interval> spans_{};        // by stage group
   std::int64_t left_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

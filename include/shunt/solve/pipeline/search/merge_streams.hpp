@@ -1,13 +1,13 @@
 #pragma once
-/// Several orders on one worker become one: the schedule that workers fall into when each runs
-/// whatever comes first.
+/// Merges several orders on one worker into one: the schedule that results when each worker runs
+/// the first operation that can start.
 ///
-/// Every worker has streams, lists of operations that must keep their order. Whenever it is idle it
-/// starts the first operation of one of its streams: among those whose input is there an input
-/// gradient before a forward before a backward_weight, the one that could start earliest, the
-/// lowest micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits. O(n
-/// (log n + streams a worker)) for n operations. Deadlocks only where streams that fit together
-/// don't fit under the cap: then nothing.
+/// Every worker has streams: lists of operations that keep their order. An idle worker starts the
+/// first operation of one of its streams. Among those with their input it takes an input gradient
+/// before a forward before a backward_weight, then the one that could start earliest, the lowest
+/// micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits. A deadlock
+/// occurs only where streams that fit together do not fit under the cap.
+/// Complexity: O(n (log n + streams a worker)) for n operations.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -26,20 +26,18 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// The streams of a worker. Steps stand in none: they are put at the end of the lists of live
-/// workers.
+/// The streams of a worker, without steps. The steps are appended to the lists of live workers.
 using operation_streams = std::vector<std::vector<operation>>;
 
-/// What streams become.
+/// The result of merging.
 struct merged_streams {
   pipeline_schedule schedule{};
-  bool complete = false;  ///< false: they deadlock, and there is no schedule
+  bool complete = false;  ///< false: the streams deadlock, and the schedule is empty
 };
 
-namespace detail {
-
+/// One merge of the streams of all ranks.
 class stream_merger {
  public:
   constexpr stream_merger(pipeline_job const& job,
@@ -67,6 +65,7 @@ class stream_merger {
     }
   }
 
+  /// Returns the merged schedule. Consumes the merger.
   [[nodiscard]] constexpr merged_streams merged() && {
     for (rank_id r : ids<rank_id>(job_.ranks())) wake(0, r);
     while (!events_.empty()) {
@@ -74,8 +73,7 @@ class stream_merger {
       std::pop_heap(events_.begin(), events_.end(), std::greater<>{});
       events_.pop_back();
       rank_id const r = rank;
-      // every arrival of this moment comes first, so that the choice doesn't depend on the order of
-      // events
+      // handle all arrivals of this moment first: the choice must not depend on the event order
       if (!events_.empty() && events_.front() == std::pair{now, rank}) continue;
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
@@ -93,12 +91,13 @@ class stream_merger {
     return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
   }
 
+  /// Schedules a look at rank `r`.
   constexpr void wake(ticks when, rank_id r) {
     events_.emplace_back(when, r.value());
     std::push_heap(events_.begin(), events_.end(), std::greater<>{});
   }
 
-  /// When the input of an operation is there, as far as is known.
+  /// Returns when the input of an operation arrives, or `unknown`.
   [[nodiscard]] constexpr ticks ready(operation const& o) const {
     auto const& table = o.kind == op_kind::forward           ? forward_
                         : o.kind == op_kind::backward_weight ? weight_
@@ -106,6 +105,7 @@ class stream_merger {
     return table[cell(o, o.stage)];
   }
 
+  /// Starts the most urgent operation of an idle rank, if one can start.
   constexpr void start_something(rank_id r, ticks now) {
     auto const urgency = [](op_kind k) {
       return k == op_kind::forward ? 1 : k == op_kind::backward_weight ? 2 : 0;
@@ -127,6 +127,7 @@ class stream_merger {
     if (best) start(r, streams_[r][best->second][next_[r][best->second]++], now);
   }
 
+  /// Starts an operation and passes its result on.
   constexpr void start(rank_id r, operation const& o, ticks now) {
     ticks const end = now + cost_of(job_, o);
     auto const hand_on = [&](std::vector<ticks>& table, stage_id to) {
@@ -157,7 +158,7 @@ class stream_merger {
 
   pipeline_job const& job_;
   indexed<rank_id, operation_streams> const& streams_;
-  std::vector<ticks> forward_{}, gradient_{}, weight_{};  // when their inputs are there
+  std::vector<ticks> forward_{}, gradient_{}, weight_{};  // arrival of the inputs
   std::vector<rank_id> host_{};
   indexed<rank_id, std::vector<std::size_t>> next_{};
   std::vector<ticks> idle_from_{};
@@ -167,11 +168,11 @@ class stream_merger {
   pipeline_schedule schedule_{};
 };
 
-}  // namespace detail
-
+/// Returns the merged schedule of the streams of every rank.
+/// Requires a valid job.
 [[nodiscard]] constexpr merged_streams merge_streams(
     pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
-  return detail::stream_merger(job, streams).merged();
+  return stream_merger(job, streams).merged();
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail

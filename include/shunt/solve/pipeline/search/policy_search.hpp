@@ -1,16 +1,15 @@
 #pragma once
-/// The order of a pipeline job under a given routing: a list scheduler run under many policies,
-/// each run a few microseconds.
+/// Orders a pipeline job under a given routing: runs the list scheduler under many policies.
 ///
-///   1. one policy for all stages, over the order of kinds, the forwards in flight, the order of
-///   guests and patience;
-///   2. with a staggered step, again and again with later starts for the stages whose span is too
-///   long;
-///   3. without a cap, the best of these backwards and forwards (justify.hpp);
-///   4. hill climbing: one stage's policy changed at a time.
-/// Stops at the bound, or when `effort` operations have been placed, after one run in any case.
-/// O(effort log n). Ties go to the earlier candidate. Reference: SlipStream (arXiv 2405.14009)
-/// plans with a MILP instead.
+///   1. one policy for all stages: order of kinds, forwards in flight, order of re-routed
+///   micro-batches and patience;
+///   2. with a staggered step, repeated runs with later starts for the stages with too long a span;
+///   3. without a cap, the best of these backwards and forwards (forward_backward.hpp);
+///   4. hill climbing: one policy of one stage changes at a time.
+/// Stops at the bound, or when `effort` operations have been placed. Ties go to the earlier
+/// candidate.
+/// Complexity: O(effort log n), at least one run; a run takes a few microseconds.
+/// Reference: SlipStream, arXiv 2405.14009, plans with a MILP instead.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,17 +22,18 @@
 #include "shunt/solve/pipeline/search/forward_backward.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
+/// One search over the policies of a job. Keeps a reference to the job.
 class policy_search {
  public:
-  /// What is minimised: the period as far as the run's own times tell, then the time that all spans
-  /// take together.
+  /// The minimised value: the period as given by the times of the run, then the sum of all spans.
   using score = std::pair<ticks, ticks>;
-  static constexpr ticks nothing =
-      std::numeric_limits<ticks>::max();  ///< the period where no run came to an end
+  /// The period where no run was completed.
+  static constexpr ticks nothing = std::numeric_limits<ticks>::max();
 
-  /// Every stage has a live rank. `bound`: no period is below.
+  /// `bound`: no period is below.
+  /// Requires a live rank at every stage.
   policy_search(pipeline_job const& job, bool split, bool stagger, ticks bound, std::int64_t effort,
                 routing rule)
       : job_(job), scheduler_(job, split, rule), stagger_(stagger), left_(effort) {
@@ -53,6 +53,7 @@ class policy_search {
     step_ = *std::max_element(steps_.begin(), steps_.end());
   }
 
+  /// Runs the steps above until the bound or the end of the effort.
   void search() {
     try_seeds();
     if (stagger_) {
@@ -63,8 +64,12 @@ class policy_search {
     if (best_policies_.empty() || !completed_) return;
     climb(best_policies_);
   }
+  /// Returns the best period, or `nothing`.
   [[nodiscard]] ticks best() const { return best_.first; }
-  [[nodiscard]] std::int64_t left() const { return left_; }  ///< of the effort
+  /// Returns the effort that is left.
+  [[nodiscard]] std::int64_t left() const { return left_; }
+  /// Returns the best schedule.
+  /// Requires that `best` is not `nothing`, and a single call.
   [[nodiscard]] pipeline_schedule schedule() {
     if (justified_) return *std::move(justified_);
     if (last_ != best_policies_) scheduler_.run(best_policies_);
@@ -85,6 +90,7 @@ class policy_search {
     return now;
   }
 
+  /// Runs the policies and keeps them where they are the best so far.
   score run(stage_policies const& policies) {
     left_ -= scheduler_.operations();
     scheduler_.run(policies);
@@ -99,6 +105,7 @@ class policy_search {
     return now;
   }
 
+  /// Returns the `most` best candidates, best first.
   static std::vector<candidate> best_of(std::vector<candidate> const& all, std::size_t most) {
     std::vector<std::size_t> order(all.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -111,6 +118,7 @@ class policy_search {
     return best;
   }
 
+  /// Step 1.
   void try_seeds() {
     using p = stage_policy;
     auto const stages = static_cast<std::size_t>(job_.stages);
@@ -132,11 +140,11 @@ class policy_search {
             }
             seeds_.emplace_back(run(policies), policies);
             if (stagger_ && seeds_.size() == 1)
-              delay_starts(policies);  // on large jobs this is all there is time for
+              delay_starts(policies);  // large jobs have effort for this alone
           }
   }
 
-  /// Later starts for stages whose span is too long, until nothing more is gained.
+  /// Step 2: later starts for stages with too long a span, until there is no gain.
   void delay_starts(stage_policies policies) {
     for (int round = 0; round < 12 && !finished(); ++round) {
       if (policies != last_) run(policies);
@@ -144,7 +152,7 @@ class policy_search {
       ticks earliest = nothing;
       for (std::size_t c = 0; c < steps_.size(); ++c) {
         auto const span = scheduler_.spans()[c];
-        if (span.end == 0) continue;  // nobody there, or nothing to do
+        if (span.end == 0) continue;  // no live rank, or no operation
         ticks const start = std::max(span.start, span.end + steps_[c] - bound_);
         for (stage_id s : scheduler_.columns().all[c].stages) policies[s].start = start;
         earliest = std::min(earliest, start);
@@ -153,8 +161,8 @@ class policy_search {
     }
   }
 
-  /// Backwards from the latest ends that the bound allows, forwards from the latest starts, in
-  /// turn.
+  /// Step 3: backward passes from the latest ends that the bound allows and forward passes from the
+  /// latest starts, in turn.
   void justify(stage_policies const& policies) {
     for (bool const patient : {false, true}) {
       if (finished()) return;
@@ -181,7 +189,7 @@ class policy_search {
     }
   }
 
-  /// Changes one policy of one stage at a time and keeps what is better.
+  /// Step 4: changes one policy of one stage at a time and keeps improvements.
   void climb(stage_policies current) {
     using p = stage_policy;
     if (finished()) return;
@@ -232,14 +240,14 @@ class policy_search {
   bool stagger_;
   ticks bound_ = 0;
   std::int64_t left_;
-  std::vector<ticks> steps_{};  // of a column
+  std::vector<ticks> steps_{};  // by stage group
   ticks step_ = 0;              // the longest
   std::vector<candidate> seeds_{};
   score best_{nothing, 0};
   stage_policies best_policies_{}, last_{};  // of the best run and of the last one
-  bool completed_ = false;                   // some run came to an end
-  std::optional<pipeline_schedule>
-      justified_{};  // where it is better than the run of the best policies
+  bool completed_ = false;                   // at least one run was completed
+  // set where it is better than the run of the best policies
+  std::optional<pipeline_schedule> justified_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

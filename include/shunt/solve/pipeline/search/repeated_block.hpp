@@ -1,13 +1,13 @@
 #pragma once
-/// Building blocks: one micro-batch's way through the pipeline, repeated at a fixed distance (Qi et
-/// al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362).
+/// Building blocks: the way of one micro-batch through the pipeline, repeated at a fixed distance.
 ///
-/// Every operation takes one slot; the block repeats every T slots, three for each seat of the
-/// fullest rank, so that no rank idles between repetitions. The micro-batch goes from seat to seat
-/// as soon as the next rank has its slot free modulo T, or a few slots later: the way of a V's leg,
-/// there or back, has one such delay for each chunk. How long a micro-batch lives on a seat is how
-/// many of them the seat stashes: the shortest block is V-min, one with half of 1F1B's stash
-/// V-half. O(seats * T).
+/// Every operation takes one slot. The block repeats every T slots, three per worker of the fullest
+/// rank, so that no rank idles between repetitions. The micro-batch moves to the next worker as
+/// soon as its rank has a slot free modulo T, or a few slots later: each leg of a V, there or back,
+/// has one such delay per chunk. The life of a micro-batch on a worker gives the worker's stash.
+/// The shortest block is V-min; one with half of 1F1B's stash is V-half.
+/// Complexity: O(workers * T).
+/// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace shunt::detail {
 
-/// Extra slots: before each hop of a forward (of an even chunk, of an odd one) and of a
-/// backward_input, and at the turns.
+/// Extra slots: before each hop of a forward or a backward_input, [0] of an even chunk, [1] of an
+/// odd one; and at the turn.
 struct block_shape {
   std::int32_t forward[2] = {0, 0};
   std::int32_t input[2] = {0, 0};
@@ -28,7 +28,7 @@ struct block_shape {
   constexpr bool operator==(block_shape const&) const = default;
 };
 
-/// The slots of a block, a seat.
+/// The slots of a block, by worker in the numbering of `chain_scheduler`. `period` is T.
 struct repeated_block {
   std::int32_t period = 1;
   std::vector<ticks> forward{}, input{}, weight{};
@@ -70,7 +70,8 @@ struct repeated_block {
     for (std::size_t q = 0; q < seats; ++q) weight[q] = place(q, input[q] + 1);
   }
 
-  /// Micro-batches between their forward and the end of their backward_input on a seat, at most.
+  /// Returns the maximum number of micro-batches between the forward and the end of the
+  /// backward_input on a worker.
   [[nodiscard]] std::int32_t in_flight(std::size_t q) const {
     return static_cast<std::int32_t>((input[q] - forward[q] + period) / period);
   }

@@ -1,9 +1,11 @@
 #pragma once
-/// The orders of a plan, to be changed and timed again and again.
+/// The orders of a plan, changed and timed again and again.
 ///
-/// One run gives the ends of all operations, for each start of a column where the step is
-/// staggered: the longest paths of measure/times.hpp, whose largest cycle mean is the period.
-/// Linear in the operations, times the columns; no memory is allocated after the first run.
+/// One run gives the ends of all operations; where the step is staggered, one end per start of a
+/// stage group. These are the longest paths of measure/times.hpp; their largest cycle mean is the
+/// period.
+/// Complexity: linear in the operations, times the stage groups. Allocates no memory after the
+/// first run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -21,10 +23,10 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
-namespace detail {
+namespace shunt::detail {
 
-/// The lists of a plan, timed again and again. An item is an operation or an overlapped pair.
+/// The lists of a plan with their times. An item is an operation or an overlapped pair. Keeps
+/// references to the job and the plan.
 class timed_order {
  public:
   static constexpr std::int32_t none = -1;
@@ -54,7 +56,7 @@ class timed_order {
                .step = list[i].kind == op_kind::step,
                .rank = r.value(),
                .duration = cost_of(job, list[i])};
-        if (x.step && !plan.staggered_step) continue;  // all of them at the end
+        if (x.step && !plan.staggered_step) continue;  // all steps stand at the end
         if (!plan.overlapped.empty() && next_pair < plan.overlapped[r].size() &&
             at(plan.overlapped[r][next_pair]) == i) {
           ++next_pair;
@@ -85,7 +87,7 @@ class timed_order {
   lists order{};
   std::vector<item> items{};
 
-  /// Operations that the last run timed, each once for each of its starts.
+  /// Returns the number of operations that the last run timed, each once per start.
   [[nodiscard]] std::int64_t work() const {
     return static_cast<std::int64_t>(items.size() * lanes_);
   }
@@ -98,7 +100,7 @@ class timed_order {
   }
   [[nodiscard]] std::int32_t weight(operation const& o) const { return weight_[cell(o, o.stage)]; }
 
-  /// x can never stand behind y in one list.
+  /// Returns whether x can never follow y in one list.
   [[nodiscard]] bool must_precede(item const& x, item const& y) const {
     auto const parts = [&](operation const& a, operation const& b) {
       if (a.stage != b.stage || a.kind == op_kind::step) return false;
@@ -106,12 +108,13 @@ class timed_order {
       if (a.pipeline != b.pipeline) return false;
       if (a.microbatch == b.microbatch) return place(a.kind) < place(b.kind);
       return a.kind == b.kind && a.microbatch < b.microbatch &&
-             job_.dead.empty();  // equal micro-batches: the same by another name
+             job_.dead.empty();  // equal micro-batches are interchangeable
     };
     return parts(x.first, y.first) || (y.pair && parts(x.first, y.second)) ||
            (x.pair && parts(x.second, y.first)) || (x.pair && y.pair && parts(x.second, y.second));
   }
 
+  /// Returns whether the list of a rank keeps its cap.
   [[nodiscard]] bool keeps_cap(std::int32_t rank) const {
     auto const most = job_.stash_limit(rank_id{rank});
     if (!most) return true;
@@ -131,14 +134,15 @@ class timed_order {
     return true;
   }
 
-  /// Ends of all items for each start of a column; false where ranks wait for each other.
+  /// Times all items for each start of a stage group. Returns false where ranks wait for each
+  /// other.
   bool run() { return run(plan_.staggered_step ? in_.all.size() : 1); }
-  /// Ends of all items at the starts of the last `value` alone: `value_at_starts` is then at or
-  /// above the value.
+  /// Times all items at `starts` alone. `value_at_starts` is then at or above the value.
   bool run_at_starts() { return run(1); }
 
-  /// Of the last run. `worst`: where the period is more than this, no more than that it is more may
-  /// be said.
+  /// Returns the score of the last run: the period (makespan where the step is not staggered), then
+  /// the sum over ranks of the time from the start of the stage group to the end. Where the period
+  /// exceeds `worst`, the result may be any value above `worst` (early exit).
   [[nodiscard]] score value(ticks worst = std::numeric_limits<ticks>::max()) {
     ends_of_columns();
     if (!plan_.staggered_step) return {*std::max_element(path_[0].begin(), path_[0].end()), sum_};
@@ -150,6 +154,7 @@ class timed_order {
     if (low > worst || settles(path_, low, starts)) return {low, sum_};
     return {least_theta(path_, low + 1, high, starts), sum_};
   }
+  /// Returns the score of the last run at the current `starts`.
   [[nodiscard]] score value_at_starts() {
     if (!plan_.staggered_step) return value();
     ends_of_columns();
@@ -158,9 +163,11 @@ class timed_order {
       longest = std::max(longest, path_[0][c] - starts[c]);
     return {longest, sum_};
   }
-  column_starts starts{};  ///< of the columns, as `value` found them
+  column_starts starts{};  ///< starts of the stage groups, set by `value`
+  /// Returns the number of starts that a full run times.
   [[nodiscard]] std::size_t lanes() const { return plan_.staggered_step ? in_.all.size() : 1; }
 
+  /// Returns the end of an item at the current `starts`.
   [[nodiscard]] ticks end_of(std::int32_t i) const {
     if (!plan_.staggered_step) return ends_[at(i)];
     ticks end = never;
@@ -168,10 +175,12 @@ class timed_order {
       end = std::max(end, starts[c] + ends_[at(i) * lanes_ + c]);
     return end;
   }
+  /// Returns when the result of an item arrives at a rank.
   [[nodiscard]] ticks arrival(std::int32_t producer, std::int32_t rank) const {
     return end_of(producer) + job_.transfer(rank_id{items[at(producer)].rank}, rank_id{rank});
   }
 
+  /// Returns the current orders as a schedule.
   [[nodiscard]] pipeline_schedule plan() const {
     pipeline_schedule result{.order = indexed<rank_id, std::vector<operation>>(order.size()),
                              .staggered_step = plan_.staggered_step};
@@ -267,6 +276,7 @@ class timed_order {
     return reached == items.size();
   }
 
+  /// Computes the ends of one item from its producers and the item before it.
   void time(item const& x, std::int32_t own, std::int32_t before) {
     ticks* const end = &ends_[at(own) * lanes_];
     if (before != none) {
@@ -287,6 +297,7 @@ class timed_order {
     for (std::size_t c = 0; c < lanes_; ++c) end[c] = end[c] < 0 ? never : end[c] + x.duration;
   }
 
+  /// Counts an operation of a stage as done. After the last one its steps can start.
   void reduce(stage_id s, std::int32_t own) {
     for (std::size_t c = 0; c < lanes_; ++c)
       ready_[s.index() * lanes_ + c] =
@@ -295,8 +306,8 @@ class timed_order {
       for (std::int32_t const w : before_step_[s.index()]) runnable_.push_back(w);
   }
 
-  /// The latest end of each column, for each start; and the sum of what ranks take from the start
-  /// of their column to their end.
+  /// Computes the latest end of each stage group for each start, and the sum of the times from the
+  /// start of their stage group to the end over all ranks.
   void ends_of_columns() {
     for (auto& row : path_) std::fill(row.begin(), row.end(), never);
     sum_ = 0;
@@ -316,7 +327,7 @@ class timed_order {
   std::size_t lanes_ = 1;
   ticks sum_ = 0;
   std::vector<std::int32_t> forward_{}, gradient_{}, weight_{};  // items by cell
-  std::vector<ticks> ends_{};  // [item x lanes + column that starts]
+  std::vector<ticks> ends_{};  // [item * lanes + starting stage group]
   std::vector<char> done_{};
   std::vector<std::int32_t> waiter_{}, next_waiter_{}, runnable_{};
   std::vector<std::size_t> next_{};
@@ -326,5 +337,4 @@ class timed_order {
   std::vector<column_starts> path_{};
 };
 
-}  // namespace detail
-}  // namespace shunt
+}  // namespace shunt::detail

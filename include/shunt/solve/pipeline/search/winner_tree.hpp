@@ -1,9 +1,10 @@
 #pragma once
-/// A priority queue over a fixed set of players, each with one time that changes often: the clock
-/// of a simulation, one entry a rank.
+/// Priority queue over a fixed set of players with one time each that changes often: the clock of a
+/// simulation, one player a rank.
 ///
-/// A tree of least times with eight children a node: O(log_8 n) to set a time, stopping where
-/// nothing changes above, and to find the winner.
+/// A tree of minimum times with eight children a node.
+/// Complexity: O(log_8 n) to set a time, less where an ancestor does not change, and O(log_8 n) to
+/// find the winner.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -13,22 +14,25 @@
 
 #include "shunt/core/units.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
+/// Winner tree over times. A player without a time is at `never`.
 class tournament {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
+  /// All players start at `never`.
   explicit tournament(std::size_t players) {
     for (std::size_t width = players; levels_.empty() || width > 1;) {
       width = (width + 7) / 8;
       levels_.emplace_back(8 * width, never);
     }
   }
+  /// Sets all players to `never`.
   void clear() {
     for (auto& level : levels_) std::fill(level.begin(), level.end(), never);
   }
-  /// The lowest of those that come first.
+  /// Returns the player with the earliest time, the lowest of several.
   [[nodiscard]] std::int32_t winner() const {
     std::size_t at = 0;
     ticks const first = least(levels_.back().data());
@@ -40,9 +44,11 @@ class tournament {
     }
     return static_cast<std::int32_t>(at);
   }
+  /// Returns the time of a player.
   [[nodiscard]] ticks operator[](std::int32_t player) const {
     return levels_[0][static_cast<std::size_t>(player)];
   }
+  /// Sets the time of a player.
   void set(std::int32_t player, ticks when) {
     auto at = static_cast<std::size_t>(player);
     for (auto& level : levels_) {
@@ -58,7 +64,7 @@ class tournament {
     return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])),
                     std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
   }
-  std::vector<std::vector<ticks>> levels_{};  // the players, their least in eights, and so on
+  std::vector<std::vector<ticks>> levels_{};  // the players, the minima of eight players, and so on
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail

@@ -1,13 +1,13 @@
 #pragma once
-/// The search behind `zero_bubble`: orders are planned under simple rules and costs, then carried
-/// out under the true ones.
+/// The search behind `zero_bubble`: makes orders under simple rules and costs, then executes them
+/// under the true costs.
 ///
-/// A recipe says how one order is made: under which costs the ranks plan, which operation they
+/// A recipe defines one order: the costs under which the ranks plan, the operation that they
 /// prefer, how far ahead forwards run, and how long a rank waits for the next forward or
-/// backward_input before it fills the time with a backward_weight. Some recipes are known to suit a
-/// schedule; from the best of them the search changes one ingredient at a time. What effort is left
-/// goes into single operations that move a few places within their rank. Effort counts operations
-/// placed, so the answer is the same on any platform.
+/// backward_input before it fills the time with a backward_weight. The search starts from recipes
+/// that are known to suit a schedule and changes one ingredient of the best at a time. The
+/// remaining effort moves single operations a few places within their rank. Effort counts
+/// operations placed, so the answer is the same on any platform.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -25,13 +25,10 @@
 
 namespace shunt::detail {
 
-/// One order's ingredients, each an index.
+/// The ingredients of one order, each as an index.
 struct recipe {
-  enum plan_costs : std::uint8_t {
-    true_costs,
-    equal_costs,
-    light_weights
-  };  ///< the last: equal, but backward_weights a little shorter
+  /// light_weights: equal costs, but backward_weights a little shorter.
+  enum plan_costs : std::uint8_t { true_costs, equal_costs, light_weights };
   enum preference : std::uint8_t {
     inputs,
     way,
@@ -43,13 +40,8 @@ struct recipe {
     half_block,
     half_block_back
   };
-  enum weights : std::uint8_t {
-    last,
-    with_input,
-    half_later,
-    one_later,
-    two_later
-  };  ///< in micro-batches after their backward_input
+  /// In micro-batches after their backward_input.
+  enum weights : std::uint8_t { last, with_input, half_later, one_later, two_later };
   enum ahead : std::uint8_t {
     unlimited,
     fit_half,
@@ -63,20 +55,21 @@ struct recipe {
     plain,
     by_block
   };
-
-  enum memory : std::uint8_t {
-    as_weighed,
-    until_weight
-  };  ///< the latter plans as if a backward_input gave nothing back
+  /// until_weight plans as if a backward_input gave nothing back.
+  enum memory : std::uint8_t { as_weighed, until_weight };
 
   std::uint8_t costs = true_costs, prefers = inputs, puts_weights = last, runs_ahead = unlimited,
                patience = 0, stash = as_weighed;
   constexpr bool operator==(recipe const&) const = default;
 };
+/// Number of choices of each ingredient, in the order of `ingredient`.
 inline constexpr std::array<std::uint8_t, 6> recipe_choices{3, 9, 5, 11, 5, 2};
 
+/// One search. Keeps a reference to the job.
 class zero_bubble_search {
  public:
+  /// `bound`: no value is below, in ticks. `effort`: limit on the operations placed.
+  /// Requires a valid job without dead ranks.
   zero_bubble_search(pipeline_job const& job, bool stagger, ticks bound, std::int64_t effort)
       : job_(job), chain_(job), stagger_(stagger), left_(effort) {
     unit_ = job.transfer.within_node == 0 ? 0 : job.transfer.within_node;
@@ -103,15 +96,17 @@ class zero_bubble_search {
   }
 
   [[nodiscard]] chain_scheduler& chain() { return chain_; }
+  /// Returns whether the bound is reached or the effort is used up.
   [[nodiscard]] bool finished() const { return best_ <= bound_ || left_ <= 0; }
 
-  /// Judges the order of another plan, such as one made for other costs.
+  /// Takes the order of another plan as a candidate, such as one made for other costs.
   void judge(std::vector<std::int32_t> const& sequence) {
     chain_.use(true_);
     chain_.replay(sequence);
     keep();
   }
 
+  /// Tries the recipes `known`, then others, until the search is finished.
   void search(std::vector<recipe> const& known) {
     for (recipe const& r : known) {
       if (finished() && !sequence_.empty()) return;
@@ -130,9 +125,12 @@ class zero_bubble_search {
     polish(true, 0);
   }
 
+  /// Returns the best recipe.
   [[nodiscard]] recipe const& favourite() const { return favourite_; }
+  /// Returns the best order, as entries of `chain_order`.
   [[nodiscard]] std::vector<std::int32_t> const& sequence() const { return sequence_; }
-  /// The makespan, or with a staggered step a period that the plan keeps, in ticks of the job.
+  /// Returns the makespan, or with a staggered step a period that the plan keeps, in ticks of the
+  /// job.
   [[nodiscard]] ticks best() const { return best_ * unit_; }
 
  private:
@@ -155,12 +153,13 @@ class zero_bubble_search {
     }
   }
 
+  /// Returns a pseudo-random number below `below`.
   [[nodiscard]] std::size_t roll(std::size_t below) {
     state_ = state_ * 6364136223846793005u + 1442695040888963407u;
     return static_cast<std::size_t>((state_ >> 33) % below);
   }
 
-  /// True where this recipe is the best so far.
+  /// Tries a recipe. Returns whether it is the best so far.
   bool attempt(recipe const& r) {
     if (std::find(tried_.begin(), tried_.end(), r) != tried_.end()) return false;
     tried_.push_back(r);
@@ -186,7 +185,8 @@ class zero_bubble_search {
     return better;
   }
 
-  /// Takes the last run, under the true costs, if it is the best so far.
+  /// Keeps the last run, under the true costs, if it is the best so far.
+  /// Returns whether it is.
   bool keep() {
     auto const now = value();
     if (!sequence_.empty() && now >= std::pair(best_, best_mean_)) return false;
@@ -195,15 +195,15 @@ class zero_bubble_search {
     return true;
   }
 
-  /// What the last run is worth, and the mean over the ranks to tell apart what is worth the same.
+  /// Returns the value of the last run, and the mean over the ranks as the tie-breaker.
   [[nodiscard]] std::pair<ticks, ticks> value() {
     if (stagger_) return chain_.spans(steps_);
     return {chain_.makespan(), chain_.mean_end()};
   }
 
-  /// Moves single operations of the best order a few places within their rank, as long as that is
-  /// no worse; `weights`: backward_weights, too, which otherwise find their places by themselves.
-  /// Until so much effort is left.
+  /// Moves single operations of the best order a few places within their rank where that is no
+  /// worse. `weights`: backward_weights as well, which otherwise are placed by the scheduler. Stops
+  /// when the effort falls to `until`.
   void polish(bool weights, std::int64_t until) {
     if (finished() || left_ < until + 4 * chain_.operations()) return;
     chain_.use(true_);
@@ -241,16 +241,18 @@ class zero_bubble_search {
     }
   }
 
+  /// Returns the costs under which a recipe plans.
   [[nodiscard]] std::vector<seat_costs> costs_of(recipe const& r) const {
     if (r.costs == recipe::true_costs) return true_;
     return std::vector<seat_costs>(true_.size(),
                                    {20, 20, r.costs == recipe::equal_costs ? 20 : 19, 0, 0});
   }
 
+  /// Returns the keys and limits of a recipe.
   [[nodiscard]] chain_rules rules_of(recipe const& r) {
     auto const seats = chain_.seats();
     auto costs = costs_of(r);
-    int shift = 0;  // keys need not be exact, but must fit
+    int shift = 0;  // keys may be inexact, but must fit
     ticks sum = 0;
     for (auto const& c : costs)
       sum += (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(seats) + 1;
@@ -355,13 +357,14 @@ class zero_bubble_search {
     return rules;
   }
 
+  /// Limits the forwards in flight of a worker.
   static void limit(seat_rule& rule, std::int64_t most) {
     rule.in_flight = static_cast<std::int32_t>(
         std::clamp<std::int64_t>(most, 1, std::numeric_limits<std::int32_t>::max()));
   }
 
-  /// Forwards in flight on each seat, k / 24 for each stage behind it and `extra` / 24 more: the
-  /// largest k that fits the caps, one more stash allowed where `over`.
+  /// Returns the forwards in flight of each worker: k / 24 per stage behind it and `extra` / 24
+  /// more, for the largest k that fits the caps. With `over` one more stash is allowed.
   [[nodiscard]] std::vector<std::int64_t> fitting(std::int64_t extra, bool over) const {
     std::vector<std::int64_t> parts(chain_.seats());
     for (std::int64_t k = 48; k > 0; --k) {
