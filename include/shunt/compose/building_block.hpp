@@ -3,11 +3,11 @@
 ///
 /// A block gives the starts of F_s, I_s (backward_input) and W_s (backward_weight) of micro-batch
 /// 0; micro-batch m starts m T later. T is possible where no two operations of a rank overlap
-/// modulo T. A stash lives from F_s to W_s, so in the steady state a rank holds at most the
-/// largest, over its forwards at t, of sum over its stages s of #{m : F_s + m T <= t} - #{m : W_s +
-/// m T < t}, weighted by the job's stash weights. Complexity: O(n log n) a check of one T, for the
-/// n operations of a micro-batch. Reference: Qi et al., Pipeline Parallelism with Controllable
-/// Memory, arXiv 2405.15362, section 3.
+/// modulo T. A stash lives from F_s to W_s. In the steady state a rank holds at most the largest,
+/// over its forwards at t, of the sum over its stages s, weighted by the job's stash weights, of
+///     #{m : F_s + m T <= t} - #{m : W_s + m T < t}
+/// Complexity: O(n log n) a check of one T, for the n operations of a micro-batch.
+/// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362, sec. 3.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -31,9 +31,9 @@ struct block_pace {
 
 /// Lays out a block: each operation as early as its input and the rank's other operations, modulo
 /// the period, allow. Forwards of micro-batch 0 go from the first stage to the last, input
-/// gradients back again; each backward_weight follows as soon as there is room. Without `period`
-/// the least period is used for which this finds places for all. Throws invalid_problem where
-/// `period` is too short.
+/// gradients back again; each backward_weight follows as soon as there is room.
+/// Without `period` the least period is used for which this finds places for all.
+/// Throws invalid_problem where `period` is too short.
 [[nodiscard]] inline building_block packed_block(pipeline_job const& job,
                                                  std::optional<ticks> period = {},
                                                  block_pace const& pace = {}) {

@@ -6,9 +6,9 @@
 /// and micro-batches. Every stage has one row, every micro-batch a forward and a fused or split
 /// backward there. Transfers are all there or none: each send after its producer, each receive
 /// before its consumer, in one order between two ranks, without deadlock. `check` judges the rest.
-/// UNSHARD and RESHARD are skipped, and REDUCE_GRAD after the last backward of its stage. Empty
-/// (idle) cells are skipped where there are no transfers; with them torch refuses idle cells, and
-/// so does this. Complexity: O(n log n) for n actions.
+/// Skipped: UNSHARD, RESHARD, REDUCE_GRAD after the last backward of its stage, and empty (idle)
+/// cells where there are no transfers; with transfers torch refuses them, and so does this.
+/// Complexity: O(n log n) for n actions.
 #include <cstddef>
 #include <cstdint>
 #include <fstream>

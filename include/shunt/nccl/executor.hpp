@@ -1,6 +1,6 @@
 #pragma once
-/// An executor whose ranks are devices connected by NCCL. One thread a rank enqueues the rank's
-/// lists on the streams of its device.
+/// An executor whose ranks are devices connected by NCCL. One thread a rank enqueues its lists on
+/// the streams of its device.
 ///
 /// All ranks live in this process (one device each), or one of them; then every process opens the
 /// same sessions, submits the same programs and waits. A session is an epoch with communicators of

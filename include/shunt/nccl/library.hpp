@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "shunt/core/error.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -57,6 +58,16 @@ class nccl_error : public std::runtime_error {
 
 /// Largest number of operations in one group.
 inline constexpr std::size_t nccl_group_limit = 2048;
+
+/// Returns the number of elements in a number of bytes.
+/// Throws invalid_program where it is not whole.
+[[nodiscard]] inline std::size_t nccl_count(std::size_t bytes, element type) {
+  auto const width = static_cast<std::size_t>(size_of(type));
+  if (bytes % width != 0)
+    throw invalid_program(std::to_string(bytes) + " bytes are no whole number of elements of " +
+                          std::to_string(width));
+  return bytes / width;
+}
 
 /// NCCL for one rank, on the calling thread, whose device is set. Counts are elements.
 /// Every communicator is non-blocking: `state` tells whether its last call is in progress. No other

@@ -1,8 +1,8 @@
 #pragma once
 /// Routes: which communicator carries each message and collective of a program.
 ///
-/// Operations of one communicator run one after the other, on whatever streams. Lanes therefore
-/// help only where operations on different lanes of a rank use different communicators. Routes
+/// Operations of one communicator run one after the other, on any streams. Lanes therefore help
+/// only where operations on different lanes of a rank use different communicators. Routes
 /// depend on the program alone, so all ranks compute the same ones.
 /// See docs/device-code.md.
 #include <algorithm>

@@ -8,7 +8,8 @@
 /// Without `prepare`, messages use the communicator of all ranks, and collectives are not possible.
 /// Throws nccl_error (also after `patience`), and what `watch` throws. After an error only abort,
 /// shrink, rebuild and the destructor may be called.
-/// Requires that streams outlive the communicators used on them. See docs/device-code.md.
+/// Requires that streams outlive the communicators used on them.
+/// See docs/device-code.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,6 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/execute/stream_transport.hpp"
 #include "shunt/nccl/communicator.hpp"
@@ -130,7 +130,11 @@ class nccl_transport {
            !edges_.missing(p, routes, self_).empty();
   }
 
+  /// Throws std::logic_error where a group is open, and the error of one that was not closed.
   [[nodiscard]] group open_group() { return group(*this); }
+
+  // Enqueue a message or collective in a group; collectives are called by all members in one order.
+  // Throw nccl_error; invalid_program where bytes are no whole number of elements.
 
   void send(group& g, std::span<std::byte const> out, rank_id to, stream s,
             std::int32_t channel = 0) {
@@ -149,7 +153,8 @@ class nccl_transport {
     auto const& c = meeting_of(members);
     g.room_for_one();
     g.add(c,
-          Api::all_reduce(own.data(), own.data(), count(own.size(), type), type, how, c.get(), s),
+          Api::all_reduce(own.data(), own.data(), nccl_count(own.size(), type), type, how, c.get(),
+                          s),
           "all_reduce over " + detail::names_of(members));
   }
   void reduce_scatter(group& g, std::span<rank_id const> members, element type, reduction how,
@@ -158,7 +163,7 @@ class nccl_transport {
     auto const& c = meeting_of(members);
     g.room_for_one();
     g.add(c,
-          Api::reduce_scatter(whole.data(), part.data(), count(part.size(), type), type, how,
+          Api::reduce_scatter(whole.data(), part.data(), nccl_count(part.size(), type), type, how,
                               c.get(), s),
           "reduce_scatter over " + detail::names_of(members));
   }
@@ -240,14 +245,6 @@ class nccl_transport {
   [[nodiscard]] communicator const& meeting_of(std::span<rank_id const> members) const {
     return set_.find({communicator_key::use::collectives, {members.begin(), members.end()}});
   }
-  [[nodiscard]] static std::size_t count(std::size_t bytes, element type) {
-    auto const width = static_cast<std::size_t>(size_of(type));
-    if (bytes % width != 0)
-      throw invalid_program(std::to_string(bytes) + " bytes are no whole number of elements of " +
-                            std::to_string(width));
-    return bytes / width;
-  }
-
   /// Connects edges by a message of one byte each: one communicator after the other, in the order
   /// of their keys, which is the same on all ranks.
   void greet(program const& p, stream s) {

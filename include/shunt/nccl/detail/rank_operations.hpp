@@ -5,7 +5,8 @@
 /// condition therefore always runs, into staging memory, and is copied to its place where the word
 /// allows it. An exchange sends whole parts and copies as much of each as its count says. Float
 /// reductions are exchanged by parts and folded in the group's order, unless float_order::of_nccl
-/// is set. See docs/device-code.md.
+/// is set.
+/// See docs/device-code.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

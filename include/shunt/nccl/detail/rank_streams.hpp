@@ -2,10 +2,11 @@
 /// One rank's part of a program on its device: lanes as streams, dependencies as events, batches as
 /// groups of the transport.
 ///
-/// A list is enqueued in its own order: whatever an instruction waits for is enqueued before it,
-/// and every communicator sees its operations in the order of the list. A list begins on the main
-/// stream (lane 0) when the previous list has ended on all lanes. Complexity: O(instructions)
-/// events. See docs/device-code.md.
+/// A list is enqueued in its own order, so every event is recorded before a wait for it, and every
+/// communicator sees its operations in the order of the list. A list begins on the main stream
+/// (lane 0) when the previous list has ended on all lanes.
+/// Complexity: O(instructions) events.
+/// See docs/device-code.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
