@@ -37,7 +37,7 @@ struct block_offsets {
 
 /// The operations of one micro-batch, repeated with a period for the next ones.
 struct building_block {
-  /// One entry a stage, the same for all pipelines; or one a seat, pipeline by pipeline, where
+  /// One entry a stage, the same for all pipelines; or one a worker, pipeline by pipeline, where
   /// pipelines share ranks.
   std::vector<block_offsets> stages{};
 

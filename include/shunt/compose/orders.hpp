@@ -4,7 +4,7 @@
 ///     concat(forwards(0, w), alternate(forwards(w, m), backwards(0, m - w)), backwards(m - w, m))
 ///
 /// with warm-up, steady state and cool-down. Where a rank holds several stages, its order is a view
-/// over the operations of its seats, for example of breadth-first chunks
+/// over the operations of its workers, for example of breadth-first chunks
 ///
 ///     concat(each_of(seats, [=](worker seat) { return at(seat, forwards(0, m)); }), ...)
 ///
@@ -66,7 +66,8 @@ struct turn {
   return turns(op_kind::backward_weight, first, last);
 }
 
-/// Returns the turns as operations of a seat, to be combined with those of other seats of its rank.
+/// Returns the turns as operations of a worker, to be combined with those of other workers of its
+/// rank.
 template <ranges::viewable_range Turns>
 [[nodiscard]] auto at(worker seat, Turns&& turns_of_seat) {
   return std::forward<Turns>(turns_of_seat) | ranges::views::transform([seat](turn t) {
@@ -74,7 +75,7 @@ template <ranges::viewable_range Turns>
          });
 }
 
-/// Returns the concatenation of f(seat) over the seats.
+/// Returns the concatenation of f(worker) over the workers.
 template <class F>
 [[nodiscard]] auto each_of(std::vector<worker> seats, F f) {
   auto const count = static_cast<std::int32_t>(seats.size());
@@ -106,8 +107,8 @@ template <class Orders>
 concept orders_of_turns =
     ranges::input_range<std::invoke_result_t<Orders const&, worker>> &&
     std::same_as<ranges::range_value_t<std::invoke_result_t<Orders const&, worker>>, turn>;
-/// `Orders` returns the order of a rank as a range of operations, called with the rank's seats, by
-/// pipeline and then stage.
+/// `Orders` returns the order of a rank as a range of operations, called with the rank's workers,
+/// by pipeline and then stage.
 template <class Orders>
 concept orders_of_operations =
     ranges::input_range<std::invoke_result_t<Orders const&, std::vector<worker>>> &&

@@ -34,7 +34,7 @@ struct gantt {
     operation op{};
     std::int32_t iteration = 0;
     bool rerouted = false;  ///< the micro-batch belongs to another pipeline, op.pipeline
-    /// Number of the bar's seat on its rank, from 0: a later chunk of the model, or the other
+    /// Number of the bar's worker on its rank, from 0: a later chunk of the model, or the other
     /// direction.
     std::int32_t chunk = 0;
     enum class share : std::uint8_t {
@@ -95,8 +95,9 @@ inline void find_pairs(gantt& chart) {
   }
 }
 
-/// Returns the label of a rank: "0:2" where it has one seat; "rank 2: stages 2, 5" where it has
-/// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four seats the rest is counted.
+/// Returns the label of a rank: "0:2" for one worker; "rank 2: stages 2, 5" where it has
+/// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four workers the rest is
+/// counted.
 [[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r,
                                          std::vector<worker> const& seats) {
   auto const seat = [&](worker const& w) {
@@ -135,7 +136,7 @@ inline void find_pairs(gantt& chart) {
   return chart;
 }
 
-/// Returns a chart with one row a rank of the job, labelled with its seats. Dead ranks are grey
+/// Returns a chart with one row a rank of the job, labelled with its workers. Dead ranks are grey
 /// from the end of their last event on.
 [[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events,
                                     bool transfers = false) {

@@ -70,7 +70,7 @@ inline void read(json_reader const& here, transfer_times& t) {
 }
 
 /// "linear", "bidirectional", {"looped": chunks}, {"wave": chunks} or {"custom": [rank of each
-/// seat]}.
+/// worker]}.
 inline void to_json(nlohmann::json& j, stage_layout const& layout) {
   using shape = stage_layout::shape;
   switch (layout.form()) {
