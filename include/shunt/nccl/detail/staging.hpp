@@ -1,37 +1,35 @@
 #pragma once
-/// Device memory that a rank's list needs beside the work's buffers, because NCCL moves whole
-/// messages of fixed size and reduces in an order of its own: exchanges n x part, conditional
+/// Device memory that a rank's list needs besides the work's buffers, since NCCL moves whole
+/// messages of fixed size and reduces in its own order: exchanges need n x part, conditional
 /// operations what they receive, float reductions what is folded, buffered sends their copy. Every
-/// instruction has a place of its own, so that nothing waits for memory within a list.
+/// instruction has its own place, so nothing waits for memory within a list.
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/nccl/config.hpp"
 #include "shunt/program/program.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// In which order floats are reduced.
-enum class float_order : std::uint8_t {
-  of_the_group,  ///< a left fold over the members: the bits of every other executor
-  of_nccl,       ///< as NCCL finds fastest
-};
-
-/// What one rank's list needs beside the work's buffers, by instruction.
+/// Places of one rank's list in staging memory and among its words, by instruction; `none` where an
+/// instruction needs none.
 struct nccl_staging {
   static constexpr std::int64_t none = -1;
-  std::vector<std::int64_t> place{};    ///< in bytes of staging memory
-  std::vector<std::int64_t> word{};     ///< of its condition
-  std::vector<std::int64_t> verdict{};  ///< of an exchange: the first of one word a member
+  std::vector<std::int64_t> place{};    ///< offset in staging memory, in bytes
+  std::vector<std::int64_t> word{};     ///< index of its condition's word
+  std::vector<std::int64_t> verdict{};  ///< of an exchange: index of the first of one word a member
   std::int64_t bytes = 0, words = 0;
 
-  /// What lies side by side begins where devices like their memory aligned to.
+  /// Rounds a size up to the alignment of device memory.
   [[nodiscard]] static constexpr std::int64_t aligned(std::int64_t bytes) {
     return (bytes + 255) / 256 * 256;
   }
 };
 
+/// Returns the places of rank r's list. `buffered`: sends are buffered (message_routes).
 [[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered,
                                         float_order floats) {
   auto const& own = p.ranks[r];
@@ -62,4 +60,4 @@ struct nccl_staging {
   return s;
 }
 
-}  // namespace shunt
+}  // namespace shunt::detail
