@@ -41,7 +41,7 @@ struct from_block {
     auto const ranks = detail::placed_on_ranks(job, block);
     auto schedule = empty_schedule(job);
     pipeline_job capped = job;
-    indexed<rank_id, operation_streams> by_kind(ranks.size()), weights_apart(ranks.size());
+    indexed<rank_id, detail::operation_streams> by_kind(ranks.size()), weights_apart(ranks.size());
     for (rank_id r : ids<rank_id>(ranks.size())) {
       // At equal starts the operation without duration comes last.
       std::vector<std::tuple<ticks, op_kind, operation>> all;
@@ -52,7 +52,7 @@ struct from_block {
       std::sort(all.begin(), all.end());
       auto& list = schedule.order[r];
       for (auto const& [start, kind, op] : all) list.push_back(op);
-      weights_apart[r] = operation_streams(2);
+      weights_apart[r] = detail::operation_streams(2);
       for (operation const& o : list)
         weights_apart[r][o.kind == op_kind::backward_weight].push_back(o);
       for (worker const& seat : job.seats_of(r))
@@ -71,7 +71,7 @@ struct from_block {
     if (job.memory.rule == stash_cap::kind::none)
       capped.memory = stash_cap::per_rank(block_peak(job, block, period).items());
     for (auto const& streams : {weights_apart, by_kind}) {
-      auto merged = merge_streams(capped, streams);
+      auto merged = detail::merge_streams(capped, streams);
       if (!merged.complete) continue;
       auto squeezed = judged(job, std::move(merged.schedule));
       if (squeezed.has_plan() && squeezed.objective < best.objective) best = std::move(squeezed);
