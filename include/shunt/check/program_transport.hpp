@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "shunt/check/event_graph.hpp"
+#include "shunt/check/detail/event_graph.hpp"
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/dependencies.hpp"

@@ -7,7 +7,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
