@@ -8,10 +8,10 @@
 /// Overlapped pairs are a forward next to a backward or backward_input of another micro-batch; what
 /// either needs is there when both start. No rank stashes more than its cap, the forward of a pair
 /// counted before its backward. The orders of all ranks together can be executed, steps and the
-/// operations that they wait for included.
-/// All broken rules are reported, in a fixed order; a rule that builds on broken ones speaks only
-/// of what it can judge. Linear in the number of operations, ranks and micro-batches at stages.
-/// Shares no code with solvers or measures. Throws invalid_problem where the job itself is broken.
+/// operations that they wait for included. All broken rules are reported, in a fixed order; a rule
+/// that builds on broken ones speaks only of what it can judge. Linear in the number of operations,
+/// ranks and micro-batches at stages. Shares no code with solvers or measures.
+/// Throws invalid_problem where the job itself is broken.
 #include <vector>
 
 #include "shunt/check/detail/schedule_judge.hpp"

@@ -49,7 +49,8 @@ template <class Tag>
   return std::to_string(i.value());
 }
 
-/// Prints the number of an id, in decimal. Requires a complete stream type (<ostream>) at the call.
+/// Prints the number of an id, in decimal.
+/// Requires a complete stream type (<ostream>) at the call.
 template <class Tag, class Traits>
 std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& out,
                                              id<Tag> const& i) {

@@ -25,7 +25,8 @@ using byte_count = std::int64_t;
   return product;
 }
 
-/// Returns a / b, rounded up. Requires a >= 0 and b > 0.
+/// Returns a / b, rounded up.
+/// Requires a >= 0 and b > 0.
 template <std::integral Integer>
 [[nodiscard]] constexpr Integer ceil_divide(Integer a, Integer b) {
   return a / b + (a % b != 0);

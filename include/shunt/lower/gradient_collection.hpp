@@ -43,8 +43,9 @@ enum class collection_form : std::uint8_t {
 /// two one batch), copies and sums of what arrived. Both ends of a pair walk experts, hosts, slots,
 /// shards in one order, so messages meet by position. Exact and independent of order for integers;
 /// floats are added in ascending order of rank and slot. O(slots x shards of an expert)
-/// instructions. Throws invalid_problem where sizes don't fit each other or an element of `type`
-/// doesn't have gradient_bytes.
+/// instructions.
+/// Throws invalid_problem where sizes don't fit each other or an element of `type` doesn't have
+/// gradient_bytes.
 struct gradient_collection {
   collection_form form = collection_form::direct;
   bool deduplicate = true;  ///< direct only: one message for all instances of an expert on a rank

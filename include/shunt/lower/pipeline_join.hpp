@@ -15,8 +15,9 @@
 namespace shunt {
 
 /// `job` is as it was without the joining ranks: they are among its dead, and one seat names each.
-/// Run it between two iterations. Throws invalid_problem where a joining rank isn't dead, or one of
-/// its stages has no live rank to take the state from.
+/// Run it between two iterations.
+/// Throws invalid_problem where a joining rank isn't dead, or one of its stages has no live rank to
+/// take the state from.
 [[nodiscard]] constexpr program lower_join(pipeline_job const& job,
                                            std::vector<worker> const& joining,
                                            pipeline_tensors const& tensors = {}) {

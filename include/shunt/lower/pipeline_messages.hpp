@@ -19,9 +19,9 @@
 ///
 /// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared).
 /// Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp): a
-/// gradient that the stage before doesn't need isn't sent. Throws invalid_program where a
-/// micro-batch is computed at one stage and not at the next, where ranks wait for each other, or
-/// where a rank needs more lanes than there are.
+/// gradient that the stage before doesn't need isn't sent.
+/// Throws invalid_program where a micro-batch is computed at one stage and not at the next, where
+/// ranks wait for each other, or where a rank needs more lanes than there are.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -49,8 +49,8 @@ struct message_layout {
   constexpr bool operator==(message_layout const&) const = default;
 };
 
-/// The schedule with its messages. Throws invalid_problem where the job is broken, invalid_program
-/// as said above.
+/// The schedule with its messages.
+/// Throws invalid_problem where the job is broken, invalid_program as said above.
 [[nodiscard]] constexpr pipeline_actions place_messages(
     pipeline_job const& job, pipeline_schedule const& schedule,
     message_lanes lanes = message_lanes::one_per_edge) {

@@ -30,8 +30,8 @@ namespace shunt {
 /// ranks the N-th part of the whole program.
 class rank_scatter {
  public:
-  /// `first_slot`: that of all placements to come. Throws invalid_problem where sizes don't fit
-  /// each other or there is no such rank.
+  /// `first_slot`: that of all placements to come.
+  /// Throws invalid_problem where sizes don't fit each other or there is no such rank.
   constexpr rank_scatter(optimizer_state const& state, shard_map const& map,
                          std::span<std::int32_t const> first_slot, std::int32_t layers,
                          rank_id self, weight_scatter how = {})
@@ -73,8 +73,9 @@ class rank_scatter {
     }
   }
 
-  /// This rank's list for the placement; it stands until the next call. Throws invalid_problem
-  /// where the placement has other layers, experts or slots than the ones that this was made for.
+  /// This rank's list for the placement; it stands until the next call.
+  /// Throws invalid_problem where the placement has other layers, experts or slots than the ones
+  /// that this was made for.
   constexpr rank_program const& operator()(expert_placement const& next) {
     if (next.layers != layers_ || next.experts != static_cast<std::int32_t>(parts_.size()) ||
         next.first_slot != first_slot_)

@@ -15,8 +15,8 @@ namespace shunt {
 
 /// The program that brings a rank that comes back all that is persistent of its stages, from the
 /// lowest of its peers: with a validation under way that is state, kept state, gradient and record.
-/// `iteration` is validated, and the rank takes part in it. Throws invalid_program where it
-/// doesn't, or a stage of it has no other worker.
+/// `iteration` is validated, and the rank takes part in it.
+/// Throws invalid_program where it doesn't, or a stage of it has no other worker.
 [[nodiscard]] inline program validated_join(program const& iteration, rank_id joining) {
   auto const name = "rank " + std::to_string(joining.value());
   program_builder b(static_cast<std::int32_t>(iteration.ranks.size()));

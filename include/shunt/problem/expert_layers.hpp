@@ -71,7 +71,8 @@ struct expert_layers {
     auto const width = static_cast<std::size_t>(slots());
     return std::span(previous).subspan(l.index() * width, width);
   }
-  /// Returns the tokens of one rank for each expert of a layer. Requires `sources`.
+  /// Returns the tokens of one rank for each expert of a layer.
+  /// Requires `sources`.
   [[nodiscard]] constexpr std::span<std::int64_t const> sources_of(layer_id l,
                                                                    rank_id source) const {
     auto const width = static_cast<std::size_t>(experts);

@@ -52,8 +52,9 @@ class buffer_sets {
   /// A set for a micro-batch at a stage that makes its output at `forward` and its gradient at
   /// `gradient` (below 0: never).
   ///
-  /// Returns the set that was freed first among those whose sent outputs are taken before these
-  /// are made. Returns a new set where there is none, or where only the spare sets are free.
+  /// Returns the set that was freed first among those whose sent outputs are taken before these are
+  /// made.
+  /// Returns a new set where there is none, or where only the spare sets are free.
   [[nodiscard]] constexpr assignment take(ticks forward, ticks gradient) {
     auto const taken = [&](buffer_set const& set) {
       return set.output_taken <= forward && (gradient < 0 || set.gradient_taken <= gradient);

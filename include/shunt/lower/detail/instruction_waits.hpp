@@ -22,7 +22,8 @@ struct instruction_waits {
     if (i != none) list[count++] = i;
   }
 
-  /// Calls `emit(placing)` with these waits on a lane. Returns its result.
+  /// Calls `emit(placing)` with these waits on a lane.
+  /// Returns its result.
   template <class Emit>
   constexpr std::int32_t place(std::uint8_t lane, Emit&& emit) const {
     switch (count) {

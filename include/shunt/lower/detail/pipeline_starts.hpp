@@ -6,8 +6,8 @@
 /// that is made on another rank; both of an overlapped pair for the inputs of both; a step for all
 /// operations of its stage, or for all there are where it isn't staggered. What follows from these
 /// times is consistent however messages are delayed: lowerings break ties and queues by them, so
-/// that nobody waits in a circle. Linear in the number of operations. Throws invalid_program where
-/// the orders of the ranks wait for each other.
+/// that nobody waits in a circle. Linear in the number of operations.
+/// Throws invalid_program where the orders of the ranks wait for each other.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -127,7 +127,8 @@ class gradient_reductions {
     return builder_.fill(r, both_flags(of));
   }
 
-  /// Reduces a stage's gradient and flag. Returns the instruction that its step waits for, or -1.
+  /// Reduces a stage's gradient and flag.
+  /// Returns the instruction that its step waits for, or -1.
   constexpr std::int32_t reduce(rank_id r, held_stage const& h, compute_tail const& tail) {
     auto const& holders = holders_[h.of.stage];
     instruction_waits after;

@@ -192,8 +192,8 @@ class step_validator {
         list.extend(ranks_[r.index()].steps.back().flag.buffer, step_verdict::bytes);
   }
 
-  /// The verdict comes in and goes on. Returns where it has come in; `known` is where a worker of
-  /// the last stage has it.
+  /// The verdict comes in and goes on.
+  /// Returns where it has come in; `known` is where a worker of the last stage has it.
   std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from,
                             std::vector<link> const& to, region const& known,
                             std::vector<std::int32_t> const& after) {
@@ -211,8 +211,8 @@ class step_validator {
     return has;
   }
 
-  /// Validates the stages of a rank and takes back what doesn't stand. Returns the last
-  /// instruction.
+  /// Validates the stages of a rank and takes back what doesn't stand.
+  /// Returns the last instruction.
   std::int32_t lower_rollback(list_rewriter& list, rank_id r,
                               std::vector<std::int32_t> const& after) {
     std::int32_t last = none;

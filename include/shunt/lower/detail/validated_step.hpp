@@ -27,7 +27,8 @@ struct validated_step {
   [[nodiscard]] region again() const { return {words.buffer, words.offset + 8, 8}; }
 };
 
-/// The steps of a rank, by stage. Throws invalid_program.
+/// The steps of a rank, by stage.
+/// Throws invalid_program.
 [[nodiscard]] inline std::vector<validated_step> steps_of(rank_program const& own, rank_id r) {
   std::vector<validated_step> all;
   auto const refuse = [&](std::int32_t n, char const* why) {
