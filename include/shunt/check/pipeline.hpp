@@ -1,17 +1,6 @@
 #pragma once
-/// Is a pipeline schedule a plan of the job?
-///
-/// Every (pipeline, micro-batch, stage) has exactly one forward and either one fused backward, or
-/// one backward_input and one backward_weight. All of them stand on one live rank that holds the
-/// stage, in this order, for that rank holds the stash. Every live rank steps each stage it holds
-/// once, after all operations of that stage in its list; the list of a dead rank is empty.
-/// Overlapped pairs are a forward next to a backward or backward_input of another micro-batch; what
-/// either needs is there when both start. No rank stashes more than its cap, the forward of a pair
-/// counted before its backward. The orders of all ranks together can be executed, steps and the
-/// operations that they wait for included. All broken rules are reported, in a fixed order; a rule
-/// that builds on broken ones speaks only of what it can judge. Linear in the number of operations,
-/// ranks and micro-batches at stages. Shares no code with solvers or measures.
-/// Throws invalid_problem where the job itself is broken.
+/// Checks a pipeline schedule against its job. Shares no code with solvers or measures.
+/// See docs/lowering.md.
 #include <vector>
 
 #include "shunt/check/detail/schedule_judge.hpp"
@@ -21,7 +10,23 @@
 
 namespace shunt {
 
-/// Every rule that the schedule breaks; empty: it is a plan of the job.
+/// Checks these rules of a schedule, in this order:
+///
+///  * Every (pipeline, micro-batch, stage) has exactly one forward, and either one fused backward
+///    or one backward_input and one backward_weight. They stand in this order on one live rank that
+///    holds the stage, because that rank holds the stash.
+///  * Every live rank steps each stage that it holds once, after all operations of that stage in
+///    its list. The list of a dead rank is empty.
+///  * An overlapped pair is a forward next to a backward or backward_input of another micro-batch.
+///    The inputs of both are there when the pair starts.
+///  * No rank stashes more than its cap. The forward of a pair counts before its backward.
+///  * The lists of all ranks can be executed together, with steps and the operations that they wait
+///    for.
+///
+/// Returns all broken rules. A rule that depends on broken ones reports only what it can decide.
+/// Empty: the schedule is a plan of the job.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(operations + ranks + micro-batches at stages).
 [[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule) {
   validate(job);

@@ -1,14 +1,6 @@
 #pragma once
-/// Are these actions the schedule with its messages, and can they be executed?
-///
-/// The computing of every rank is the schedule's. Every operation finds what it computes from: made
-/// before it on its rank or received before it. Every output that is sent was made before, and
-/// once; every send has its receive and every receive its send. Between two ranks messages are
-/// received in the order in which they are sent, for some transports ignore tags. And even if every
-/// send waits for its receive, nobody waits forever under the lanes that the actions name. All
-/// broken rules of the schedule come first, then those of messages; what waits forever is asked
-/// only where all messages are in order. Linear in the number of actions. Shares no code with
-/// lowerings.
+/// Checks the messages of a pipeline schedule. Shares no code with lowerings.
+/// See docs/lowering.md.
 #include <cstdint>
 #include <vector>
 
@@ -22,7 +14,20 @@
 
 namespace shunt {
 
-/// Every rule that the schedule or its messages break.
+/// Checks a schedule and its messages:
+///
+///  * The computes of every rank are those of the schedule.
+///  * The input of every operation was made or received on its rank before it.
+///  * Every output that is sent was made before, and is sent once. Every send has its receive, and
+///    every receive its send.
+///  * Between two ranks messages are received in the order in which they are sent, because some
+///    transports ignore tags.
+///  * No action waits forever under the lanes that the actions name, even if every send waits for
+///    its receive. This rule is checked only where all messages are in order.
+///
+/// Returns all broken rules, first those of the schedule, then those of messages.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(actions).
 [[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
                                                               pipeline_actions const& actions) {
@@ -30,8 +35,8 @@ namespace shunt {
   return detail::actions_judge(job, schedule, actions).verdict();
 }
 
-/// The computing of a list of actions, such as one that was read from a file, as a schedule to be
-/// judged with it.
+/// Returns the schedule that a list of actions computes, for example actions that were read from a
+/// file.
 [[nodiscard]] constexpr pipeline_schedule computing_of(pipeline_actions const& actions,
                                                        bool staggered_step) {
   pipeline_schedule schedule{.staggered_step = staggered_step};

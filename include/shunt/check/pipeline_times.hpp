@@ -1,12 +1,5 @@
 #pragma once
-/// Are these times ones at which a pipeline schedule can run?
-///
-/// Every operation takes what it costs (a fused backward the sum of its two parts, an overlapped
-/// pair what both take less the gain), starts at 0 or later and not before its predecessor in the
-/// list ends, nor before its input is there: at the end of the operation that makes it, plus the
-/// transfer where that stands on another rank. Both of an overlapped pair have the same times. A
-/// step starts after all operations of its stage, or after all operations at all where the step
-/// isn't staggered. Linear in the number of operations. Shares no code with solvers or measures.
+/// Checks a timetable of a pipeline schedule. Shares no code with solvers or measures.
 #include <vector>
 
 #include "shunt/check/detail/timetable_judge.hpp"
@@ -16,7 +9,20 @@
 
 namespace shunt {
 
-/// Every rule that the schedule breaks, or, if it breaks none, every rule that the times break.
+/// Checks a schedule, and then the times of its operations:
+///
+///  * Every operation takes its cost: a fused backward the sum of its parts, an overlapped pair the
+///    sum of both less the gain.
+///  * It starts at 0 or later, not before its predecessor in the list ends, and not before its
+///  input
+///    is there: the end of the operation that makes it, plus the transfer from another rank.
+///  * Both operations of an overlapped pair have the same times.
+///  * A step starts after all operations of its stage, or of all stages where the step isn't
+///    staggered.
+///
+/// Returns all broken rules of the schedule, or, where there is none, those of the times.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(operations).
 [[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
                                                               timetable const& table) {

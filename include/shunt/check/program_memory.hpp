@@ -10,8 +10,13 @@
 
 namespace shunt {
 
-/// Appends what is wrong with one rank's use of its memory: one violation for each hole a region
-/// reads, one for each pair that races.
+/// Checks the memory accesses of one rank: bytes are written before they are read, and two
+/// instructions without an order access the same bytes only if both read.
+///
+/// Appends one violation for each unwritten range that a region reads, and one for each pair of
+/// instructions that races.
+/// Requires a program that passes `check_shape`.
+/// Complexity: O(m log m) in the number of regions, times the lanes where there are several.
 inline void check_memory(rank_program const& own, rank_id r, lane_order const& order,
                          program_violations& out) {
   std::vector<detail::buffer_history> histories;

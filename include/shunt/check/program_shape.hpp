@@ -10,13 +10,12 @@
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules about one instruction by itself: its ids exist, its regions lie within their buffers and
-/// fit its opcode. O(n log n).
 namespace shunt {
 
 namespace detail {
 
-/// The rules on groups and tables; false where a later rule could not even look things up.
+/// Checks groups and tables.
+/// Returns false where they are too broken for any later rule.
 [[nodiscard]] inline bool check_tables(program const& p, program_violations& out) {
   auto const before = out.size();
   for (group_id const g : ids<group_id>(p.groups.size())) {
@@ -54,12 +53,16 @@ namespace detail {
 
 }  // namespace detail
 
-/// Appends what is wrong with instructions by themselves; false where the rules on several
-/// instructions can't be asked.
+/// Checks each instruction alone: its ids exist, its regions lie within their buffers and fit its
+/// opcode.
+///
+/// Appends all violations.
+/// Returns false where the rules on several instructions can't be checked.
+/// Complexity: O(n log n) in the number of instructions.
 [[nodiscard]] inline bool check_shape(program const& p, program_violations& out) {
   if (!detail::check_tables(p, out)) return false;
-  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(
-      p.ranks.size());  // each rank's groups and places in them
+  // Each rank's groups and its places in them.
+  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(p.ranks.size());
   for (group_id const g : ids<group_id>(p.groups.size()))
     for (std::size_t k = 0; k < p.groups[g].size(); ++k)
       seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
@@ -67,8 +70,8 @@ namespace detail {
   bool sound = true;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
-    std::int32_t batch_end = 0;      // where the current batch ended so far
-    std::set<std::int32_t> batches;  // those that began
+    std::int32_t batch_end = 0;      // end of the current batch so far
+    std::set<std::int32_t> batches;  // batches that began
     for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n) {
       auto const& i = own.instructions[static_cast<std::size_t>(n)];
       program_point const at{r, n};

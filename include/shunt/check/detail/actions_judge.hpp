@@ -17,6 +17,7 @@
 
 namespace shunt::detail {
 
+/// The rules on a schedule and its messages.
 class actions_judge {
  public:
   constexpr actions_judge(pipeline_job const& job, pipeline_schedule const& schedule,
@@ -61,13 +62,13 @@ class actions_judge {
  private:
   static constexpr std::size_t nothing = static_cast<std::size_t>(-1);
 
-  /// A message as one of its ends has it: its place among all from one rank to the other.
+  /// One end of a message: its position among all messages from one rank to the other.
   struct message {
     rank_id from = -1, to = -1;
     std::int32_t turn = -1;
     constexpr bool operator==(message const&) const = default;
   };
-  /// What the rank being read knows of another.
+  /// State of another rank while a rank's list is read.
   struct partner {
     rank_id known_to = -1;
     std::int32_t sent = 0, received = 0;
@@ -80,20 +81,20 @@ class actions_judge {
                       actions_.lists[r][i].op, related, count, limit});
   }
 
-  /// Forward and gradient of a cell, numbered.
+  /// Number of an output: forward and gradient of each cell.
   [[nodiscard]] constexpr std::size_t output(operation const& o) const {
     std::size_t const c =
         (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
     return 2 * c + (o.kind != op_kind::forward);
   }
-  /// What an operation computes from, but for what its own stage stashed; `own` is its own output.
+  /// The output that an operation needs beside its own stage's stash. `own`: its own output.
   [[nodiscard]] constexpr std::size_t input(operation const& o, std::size_t own) const {
     if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
     bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
     return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
   }
 
-  /// A message between ranks that exist, of an output that somebody else may need.
+  /// Whether a message is between ranks that exist, of an output that another rank may need.
   [[nodiscard]] constexpr bool sound(rank_id r, pipeline_action const& a) const {
     operation const& o = a.op;
     bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
@@ -102,8 +103,8 @@ class actions_judge {
            actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
   }
 
-  /// Computing against the schedule, inputs and outputs against what stands before, receives in
-  /// their turn.
+  /// Compares computes with the schedule, inputs and outputs with earlier actions, and numbers
+  /// messages.
   constexpr void read_list(rank_id r) {
     auto const& list = actions_.lists[r];
     auto const& order = schedule_.order[r];
@@ -153,8 +154,8 @@ class actions_judge {
                         .related = order[computed]});
   }
 
-  /// Whether every edge has one lane and every lane one edge; `lane` is the one that the edge was
-  /// seen on before, 0 if on none.
+  /// Records whether every edge has one lane and every lane one edge. `lane`: the lane of the edge
+  /// so far, or 0.
   constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane) {
     if (lane == a.lane) return;
     edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
@@ -162,7 +163,7 @@ class actions_judge {
     lane_used_[a.lane] = true;
   }
 
-  /// Says which ends of messages don't fit.
+  /// Reports ends of messages without a counterpart or out of order.
   constexpr void match() {
     for (rank_id r : ids<rank_id>(actions_.lists.size()))
       for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
@@ -176,7 +177,7 @@ class actions_judge {
       }
   }
 
-  /// How many operations stand before each step.
+  /// The group of operations that a step waits for, and the sizes of all groups.
   [[nodiscard]] constexpr std::size_t group(operation const& o) const {
     return schedule_.staggered_step ? o.stage.index() : 0;
   }
@@ -206,16 +207,16 @@ class actions_judge {
     stopped_.count += stuck;
   }
 
-  /// Every edge has a lane of its own on both sides and one order. Then it is enough that the lists
-  /// can be run as they stand with sends that are buffered: let every send end when its receive
-  /// does; what stands before it in its lane was received before.
+  /// Runs the lists with buffered sends. That decides where every edge has its own lane and one
+  /// order: a send may then end with its receive, because all earlier messages of its lane were
+  /// received before.
+  /// Returns whether all lists end.
   [[nodiscard]] constexpr bool run_lists() {
     constexpr std::int32_t nobody_waits = -1;
     auto const ranks = actions_.lists.size();
     auto left = before_steps();
     constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> messages(here_.size(),
-                                       nobody_waits);  // or the rank that waits for it
+    std::vector<std::int32_t> messages(here_.size(), nobody_waits);  // or the rank that waits
     std::vector<std::int32_t> before_step(left.size(), nobody_waits),
         next_waiter(ranks, nobody_waits);
     std::vector<std::size_t> next(ranks, 0);
@@ -258,13 +259,14 @@ class actions_judge {
     return stopped_.index < 0;
   }
 
-  /// Lanes that edges share: every lane in order, both ends of a message at once.
+  /// Runs lanes that edges share: every lane in order, both ends of a message together. Returns
+  /// whether all lists end.
   [[nodiscard]] constexpr bool run_lanes() {
     std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
     for (std::size_t r = 0; r < actions_.lists.size(); ++r)
       first[r + 1] = first[r] + actions_.lists.items()[r].size();
     std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
-    event_graph events(first.back() + groups);  // and the moments from which steps may be
+    event_graph events(first.back() + groups);  // actions, then the moments that allow steps
     each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
     events.counted();
     each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
@@ -288,9 +290,8 @@ class actions_judge {
 
   template <class Visit>
   constexpr void each_wait(std::vector<std::size_t> const& first, Visit&& visit) const {
-    std::vector<std::size_t> made(
-        here_.size(),
-        nothing);  // on the rank being read: the action that makes or receives an output
+    // On the rank being read: the action that makes or receives an output.
+    std::vector<std::size_t> made(here_.size(), nothing);
     for (rank_id r : ids<rank_id>(actions_.lists.size())) {
       auto const& list = actions_.lists[r];
       std::array<std::size_t, 256> last{};
@@ -330,8 +331,7 @@ class actions_judge {
   pipeline_actions const& actions_;
   schedule_judge places_;
   std::size_t stages_, microbatches_;
-  std::vector<std::int32_t>
-      here_{};  // by output: the rank that was last seen to make or receive it
+  std::vector<std::int32_t> here_{};  // by output: the last rank that made or received it
   std::vector<message> send_{}, receive_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read

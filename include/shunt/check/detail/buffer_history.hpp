@@ -12,6 +12,8 @@
 
 namespace shunt::detail {
 
+/// Accesses to one buffer: a map of intervals, each with its last writer and the last reader of each
+/// lane since. An instruction ordered after these is ordered after all earlier accesses.
 class buffer_history {
  public:
   static constexpr std::int32_t nobody = -1, before_start = -2;
@@ -20,14 +22,14 @@ class buffer_history {
     if (b.size > 0) parts_[0] = {b.size, b.persistent ? before_start : nobody, {}};
   }
 
-  /// Calls `unwritten(region part)` for runs of bytes that nobody wrote, `touched(instruction)` for
-  /// each writer of the bytes.
+  /// Calls `unwritten(region part)` for runs of unwritten bytes, `touched(instruction)` for each
+  /// writer of the bytes.
   template <class Unwritten, class Touched>
   void read(std::int32_t n, std::size_t lane, region const& r, Unwritten&& unwritten,
             Touched&& touched) {
     if (r.size == 0) return;
     if (lanes_ > 0) split(r);
-    byte_count hole = -1;  // where the current run of unwritten bytes begins
+    byte_count hole = -1;  // begin of the current run of unwritten bytes
     for (auto at = part_at(r.offset); at != parts_.end() && at->first < r.offset + r.size; ++at) {
       auto& [end, writer, readers] = at->second;
       auto const begin = std::max(at->first, r.offset);
@@ -45,8 +47,8 @@ class buffer_history {
     if (hole >= 0) unwritten({r.buffer, hole, r.offset + r.size - hole});
   }
 
-  /// Calls `touched(instruction)` for each last reader and writer of the bytes. They count as
-  /// written where the writer is sure to run; otherwise as much as before.
+  /// Calls `touched(instruction)` for each last reader and writer of the bytes. Where the write is
+  /// conditional (not `sure`), the bytes count as written only if they did before.
   template <class Touched>
   void write(std::int32_t n, region const& r, bool sure, Touched&& touched) {
     if (r.size == 0) return;
@@ -59,7 +61,7 @@ class buffer_history {
     }
     if (!sure)
       for (auto at = first; at != last; ++at)
-        if (at->second.writer == nobody) return;  // whoever reads this is told so
+        if (at->second.writer == nobody) return;  // stays unwritten, so a later read is reported
     parts_.erase(std::next(first), last);
     first->second = {r.offset + r.size, n, {}};
   }
@@ -68,14 +70,14 @@ class buffer_history {
   struct part {
     byte_count end = 0;
     std::int32_t writer = nobody;
-    std::vector<std::int32_t> readers{};  // by lane; empty where nobody has read it
+    std::vector<std::int32_t> readers{};  // by lane; empty where there was no read
   };
 
-  using parts = std::map<byte_count, part>;  // by where each begins
+  using parts = std::map<byte_count, part>;  // by begin
 
   parts::iterator part_at(byte_count offset) { return std::prev(parts_.upper_bound(offset)); }
 
-  /// Makes the region's ends ends of parts.
+  /// Splits parts at both ends of the region.
   void split(region const& r) {
     for (auto const offset : {r.offset, r.offset + r.size}) {
       auto const at = part_at(offset);
@@ -86,8 +88,7 @@ class buffer_history {
     }
   }
 
-  std::size_t
-      lanes_;  // 0: the order of the list is the order of all, nobody needs to know the readers
+  std::size_t lanes_;  // 0: the list is totally ordered, so that readers aren't recorded
   std::map<byte_count, part> parts_{};
 };
 

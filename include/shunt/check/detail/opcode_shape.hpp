@@ -14,10 +14,11 @@ namespace shunt::detail {
   return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
 }
 
-/// Checks one instruction whose regions and group are in range.
+/// Checks one instruction.
+/// Requires that its regions and group are in range.
 class opcode_shape {
  public:
-  /// `members` is the size of the group, `place` the rank's own in it; only for collectives.
+  /// `members`: size of the group. `place`: the rank's own place in it. Only for collectives.
   opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place,
                program_violations& out)
       : i_(own.instructions[static_cast<std::size_t>(at.instruction)]),
@@ -102,7 +103,8 @@ class opcode_shape {
                       .found = r.size,
                       .expected = expected});
   }
-  /// The region that is read to be changed must be the one that is written.
+  /// Reports a read operand that isn't the written region.
+  /// Returns whether it is.
   [[nodiscard]] bool target(region const& r) const {
     if (r != writes_[0]) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = r});
     return r == writes_[0];
@@ -110,7 +112,7 @@ class opcode_shape {
   void apart(region const& a, region const& b) const {
     if (share_bytes(a, b)) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = b});
   }
-  /// In place is fine: the part exactly at its own place in the whole.
+  /// Reports an overlap, unless the part lies at its own place in the whole.
   void part_or_apart(region const& part, region const& whole) const {
     if (part != region{whole.buffer, whole.offset + place_ * part.size, part.size})
       apart(part, whole);

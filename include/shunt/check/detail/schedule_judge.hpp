@@ -14,8 +14,8 @@
 
 namespace shunt::detail {
 
-/// Where the operations of a schedule stand, and what each needs. Operations that the job doesn't
-/// know are left out.
+/// Places and dependencies of a schedule's operations, and the rules on them. Operations that the
+/// job doesn't have are ignored.
 class schedule_judge {
  public:
   using violations = std::vector<pipeline_violation>;
@@ -40,7 +40,7 @@ class schedule_judge {
         found.push_back(waits);
     return found;
   }
-  /// All rules but the last.
+  /// Returns the violations of all rules but the last.
   [[nodiscard]] constexpr violations verdict_before_execution() {
     for (auto const lists :
          {schedule_.order.size(),
@@ -57,14 +57,14 @@ class schedule_judge {
       for (rank_id r : ids<rank_id>(job_.ranks())) count_stashes(r, *job_.stash_limit(r));
     return std::move(found_);
   }
-  /// The last rule, `cycle`; a violation of another rule: it isn't broken. Lets every rank run as
-  /// far as it gets; one that must wait goes on when the operation it waits for is done. A step
-  /// waits for all operations of its stage, or for all there are where it isn't staggered.
+  /// Checks the last rule by running every rank as far as it gets. A rank that must wait continues
+  /// when the awaited operation is done. A step waits for all operations of its stage, or of all
+  /// stages where it isn't staggered.
+  /// Returns a violation of `cycle`, or of another rule where there is none.
   [[nodiscard]] constexpr pipeline_violation execution() const {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     constexpr std::int32_t nobody = -1;
-    std::vector<std::size_t> first(
-        ranks, 0);  // where a rank's operations begin when all are counted through
+    std::vector<std::size_t> first(ranks, 0);  // number of a rank's first operation
     std::vector<std::size_t> left(schedule_.staggered_step ? stages_ : 1, 0);
     auto const group = [&](operation const& o) {
       return schedule_.staggered_step ? o.stage.index() : std::size_t{0};
@@ -149,8 +149,8 @@ class schedule_judge {
   [[nodiscard]] constexpr operation const& at(place w) const {
     return schedule_.order[w.rank][static_cast<std::size_t>(w.index)];
   }
-  /// The operation on another rank or earlier in the list whose output the one given computes from;
-  /// not found: it needs none, or the one it needs is missing.
+  /// Returns the place of the operation whose output `o` needs. Not found: it needs none, or the
+  /// one it needs is missing.
   [[nodiscard]] constexpr place input_of(operation const& o) const {
     switch (o.kind) {
       case op_kind::forward: return o.stage > 0 ? (&of(o) - microbatches_)->forward : place{};
@@ -168,8 +168,8 @@ class schedule_judge {
     return o.pipeline.index() < static_cast<std::size_t>(job_.pipelines) &&
            o.microbatch.index() < microbatches_;
   }
-  /// Whether operations i and i + 1 of a list are an overlapped pair; asked for ascending i, with a
-  /// counter that starts at 0.
+  /// Whether operations i and i + 1 of a list are an overlapped pair.
+  /// Requires ascending i between calls, and a counter `next` that starts at 0.
   [[nodiscard]] constexpr bool pair_at(rank_id r, std::int32_t i, std::size_t& next) const {
     if (schedule_.overlapped.empty()) return false;
     auto const& pairs = schedule_.overlapped[r];
@@ -179,7 +179,7 @@ class schedule_judge {
   }
 
  private:
-  /// One micro-batch at one stage. A fused backward is both gradient and weight.
+  /// Places of one micro-batch at one stage. A fused backward is both gradient and weight.
   struct cell {
     place forward{}, gradient{}, weight{};
   };
@@ -195,10 +195,10 @@ class schedule_judge {
     found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
   }
 
-  /// A stage while the list of one of its holders is read.
+  /// A stage of the rank whose list is read.
   struct stage_state {
     rank_id holder = -1;
-    std::int32_t step = -1;  // where it stands
+    std::int32_t step = -1;  // index of its step
   };
 
   template <class Visit>
@@ -211,8 +211,8 @@ class schedule_judge {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     std::vector<std::uint8_t> dead(ranks, 0);
     for (worker const& w : job_.dead) dead[job_.rank_of(w).index()] = 1;
-    std::vector<std::int32_t> begin(
-        ranks + 1, 0);  // the stages of rank r are held[begin[r]] up to held[begin[r + 1]]
+    // The stages of rank r are held[begin[r]] up to held[begin[r + 1]].
+    std::vector<std::int32_t> begin(ranks + 1, 0);
     std::vector<stage_id> held(static_cast<std::size_t>(job_.seats()));
     each_seat([&](rank_id r, stage_id) { ++begin[r.index() + 1]; });
     for (std::size_t r = 0; r < ranks; ++r) begin[r + 1] += begin[r];
@@ -229,7 +229,7 @@ class schedule_judge {
       for (auto k = first; dead[r.index()] == 0 && k < last; ++k) {
         stage_id const s = held[static_cast<std::size_t>(k)];
         if (state[s.index()].step >= 0) continue;
-        state[s.index()].step = 0;  // two pipelines may hold it here
+        state[s.index()].step = 0;  // two of its pipelines may hold the stage here
         report(pipeline_rule::step_missing, {r, -1}, {.kind = op_kind::step, .stage = s});
       }
     }
@@ -302,7 +302,7 @@ class schedule_judge {
   constexpr void judge_pairs(rank_id r) {
     auto const& list = schedule_.order[r];
     auto const length = static_cast<std::int64_t>(list.size());
-    std::int64_t free = 0;  // where the pair before ends
+    std::int64_t free = 0;  // end of the previous pair
     for (std::int32_t const i : schedule_.overlapped[r]) {
       if (i < free || i + std::int64_t{1} >= length) {
         report(pipeline_rule::pair_place, {r, -1}, {}, {}, i, length);
@@ -316,9 +316,8 @@ class schedule_judge {
       };
       bool const kinds = (a.kind == op_kind::forward && gradient(b)) ||
                          (gradient(a) && b.kind == op_kind::forward);
-      bool const apart =
-          a.pipeline != b.pipeline ||
-          a.microbatch != b.microbatch;  // else the backward needs the forward, sooner or later
+      // A backward of the same micro-batch needs the forward.
+      bool const apart = a.pipeline != b.pipeline || a.microbatch != b.microbatch;
       if (!kinds || !apart) report(pipeline_rule::pair_kinds, {r, i + 1}, b, a);
     }
   }

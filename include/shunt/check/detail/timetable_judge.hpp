@@ -15,6 +15,7 @@
 
 namespace shunt::detail {
 
+/// The rules on a schedule and its times.
 class timetable_judge {
  public:
   using place = schedule_judge::place;
@@ -33,7 +34,7 @@ class timetable_judge {
         report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times),
                static_cast<std::int64_t>(operations));
     }
-    if (!found_.empty()) return found_;  // what times of a broken schedule mean, nobody can say
+    if (!found_.empty()) return found_;  // times of a broken schedule mean nothing
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       std::size_t next = 0;
       bool second = false;  // of a pair
@@ -94,8 +95,8 @@ class timetable_judge {
     if (start < there) report(pipeline_rule::dependency, w, places_.at(need), start, there);
   }
 
-  /// Every step against the latest operation that it must wait for, the lowest rank's where several
-  /// end at once.
+  /// Checks every step against the latest operation that it waits for, on the lowest rank where
+  /// several end at once.
   constexpr void judge_steps() {
     std::vector<place> latest(schedule_.staggered_step ? static_cast<std::size_t>(job_.stages) : 1);
     auto const each = [&](bool steps, auto&& visit) {
