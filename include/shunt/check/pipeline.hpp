@@ -1,6 +1,5 @@
 #pragma once
 /// Checks a pipeline schedule against its job. Shares no code with solvers or measures.
-/// See docs/lowering.md.
 #include <vector>
 
 #include "shunt/check/detail/schedule_judge.hpp"

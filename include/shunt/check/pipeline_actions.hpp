@@ -1,6 +1,5 @@
 #pragma once
 /// Checks the messages of a pipeline schedule. Shares no code with lowerings.
-/// See docs/lowering.md.
 #include <cstdint>
 #include <vector>
 

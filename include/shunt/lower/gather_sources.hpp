@@ -1,13 +1,6 @@
 #pragma once
-/// Which host of an expert sends its gradient on, once all hosts hold the same sum.
-///
-/// A holder of a shard that hosts the expert is its own source. Every other holder is given one of
-/// the hosts. SYMI's Algorithm 2 takes hosts[holder mod |hosts|], which leaves ranks that host
-/// several experts, or experts with few hosts, with more to send than others. `balanced_sources`
-/// minimises the most messages that any rank sends: a semi-matching, optimal as no rank of those
-/// that send most can pass a message on, along whatever chain of shared experts, to one that sends
-/// at least two fewer (Harvey, Ladner, Lovasz and Tamir, Journal of Algorithms 59, 2006).
-/// O(messages x hosts of an expert + shifts x slots).
+/// Selects the host of an expert that sends its reduced gradient to each holder of a shard.
+/// See docs/lowering.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -22,8 +15,10 @@
 
 namespace shunt {
 
-/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise
-/// hosts[target mod |hosts|]. `hosts` is ascending and not empty. SYMI Algorithm 2 (appendix A.4).
+/// Returns the rank that sends an expert's gradient to `target`: itself where it is a host,
+/// otherwise hosts[target mod |hosts|].
+/// Requires that `hosts` is ascending and not empty.
+/// Reference: SYMI (arXiv 2504.19925), Algorithm 2, appendix A.4.
 [[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts,
                                                 rank_id target) {
   for (expert_host const& h : hosts)
@@ -31,8 +26,11 @@ namespace shunt {
   return hosts[target.index() % hosts.size()].rank;
 }
 
-/// The source of each shard held, source[e][k] for held[e][k], of the experts that `gathered`
-/// names; for others all hosts send all that they have, and their entries are empty.
+/// Selects sources so that the most messages sent by any rank are fewest, for the experts in
+/// `gathered`. All hosts of the other experts send all parts that they have.
+/// Returns source[e][k] for held[e][k]; empty for experts outside `gathered`.
+/// Complexity: O(messages x hosts of an expert + shifts x slots).
+/// Reference: Harvey, Ladner, Lovasz and Tamir, Journal of Algorithms 59, 2006 (semi-matchings).
 [[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(
     indexed<expert_id, std::vector<expert_host>> const& hosts,
     indexed<expert_id, std::vector<held_shard>> const& held,
@@ -42,7 +40,7 @@ namespace shunt {
                        [r](expert_host const& h) { return h.rank == r; });
   };
   detail::source_balance balance(hosts, ranks);
-  std::vector<expert_id> order;  // those with fewest hosts first, for they have the least choice
+  std::vector<expert_id> order;  // by number of hosts: those with fewest have the least choice
   for (expert_id e : ids<expert_id>(hosts.size())) {
     if (gathered[e]) order.push_back(e);
     if (!gathered[e])

@@ -1,36 +1,14 @@
 #pragma once
-/// A pipeline schedule as a program: one iteration of every rank.
+/// Lowers a pipeline schedule to the program of one iteration. The regions of each operation:
 ///
-/// A rank zeroes gradient and flag of each stage it holds and computes its operations in the order
-/// of its list. Before a stage's step it reduces gradient (int64 sum) and flag (int64 max) over the
-/// live ranks that hold the stage, keeps a copy of the stage's state and steps. Where the step
-/// isn't staggered a copy of the flag is also reduced over all live ranks before anybody steps,
-/// which makes them wait for each other. A step reads its own stage's flag either way, so that both
-/// kinds of step train alike. Regions, in order:
+///  * forward: state, input -> output, stash
+///  * backward_input: state, input, stash, output_gradient -> input_gradient, stash
+///  * backward_weight: state, input, stash, output_gradient, gradient, flag -> gradient, flag
+///  * backward: state, input, stash, output_gradient, gradient, flag -> input_gradient, stash,
+///    gradient, flag
+///  * step: gradient, flag, state -> state
 ///
-///     forward          state, input                                            -> output, stash
-///     backward_input   state, input, stash, output_gradient                    -> input_gradient,
-///     stash backward_weight  state, input, stash, output_gradient, gradient, flag    -> gradient,
-///     flag backward         state, input, stash, output_gradient, gradient, flag    ->
-///     input_gradient, stash, gradient, flag step             gradient, flag, state -> state
-///
-/// Computing stands on lane 0, of an overlapped pair the second on a lane of its own: both start
-/// when the inputs of both are there, and what follows waits for both. Reductions have their own
-/// lane, in the order in which stages are finished, the same on all ranks. Messages are placed by
-/// `place_messages`, on lanes shared as asked, on channel 0 (activations) or 1 (gradients). What a
-/// rank hands over to itself is copied. How long a message travels is for the executor's cost model
-/// to say.
-///
-/// A buffer is written again only when what it held was sent and, by the times at which operations
-/// start when nothing delays them, taken: so every wait points back in time, and nobody waits in a
-/// circle even if every send waits for its receive. That holds where steps stand behind a rank's
-/// other operations, as all solvers put them. A rank of several stages that steps amid its
-/// operations may wait in a reduction for a peer that waits for it: `check` finds that in the
-/// program, inline and streams refuse to run it. Linear in the number of operations. Asks for a
-/// schedule that passes `check`, or for what is left of one (lower/salvage.hpp: there
-/// micro-batches, gradients of the first stages and backward_weights may be missing); throws
-/// invalid_program where one operation's input is made nowhere, where ranks wait for each other, or
-/// where a rank needs more lanes than there are.
+/// See docs/lowering.md.
 #include <cstddef>
 #include <string>
 
@@ -44,7 +22,17 @@
 
 namespace shunt {
 
-/// The program of one iteration. Ranks that are dead in the job have an empty list.
+/// Returns the program of one iteration. Every rank zeroes its sums, computes its list, reduces
+/// gradient and flag of a stage over the live ranks that hold it, keeps a copy of the state and
+/// steps. Dead ranks have an empty list. A schedule that `check` accepts has a program that can't
+/// deadlock, even if every send waits for its receive, provided that steps follow all other
+/// operations of a rank.
+///
+/// Throws invalid_problem where job or tensors are broken.
+/// Throws invalid_program where the input of an operation is made nowhere, ranks deadlock, or a
+/// rank needs more lanes than there are.
+/// Requires a schedule that passes `check`.
+/// Complexity: O(operations).
 [[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule,
                                       pipeline_tensors const& tensors = {},
                                       message_layout const& layout = {}) {

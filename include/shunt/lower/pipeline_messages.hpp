@@ -1,27 +1,7 @@
 #pragma once
-/// Puts the messages of a pipeline schedule in place: which rank sends and receives what, in which
-/// order, on which lanes.
-///
-/// Messages stand in every lane in the order in which they are needed: a receive right before the
-/// operation that needs it, a send as soon as its operation and all that go before it in its lane
-/// have been. With a lane an edge, needed means by the order of the receiver's list; where an edge
-/// shares its lane with others, by the times at which operations start when nothing delays them
-/// (`pipeline_starts`).
-///
-/// So no layout can deadlock, even if every send waits for its receive. Number messages by the
-/// start of the operation that needs them. The message of the lowest number that was not taken yet
-/// was made, for its producer started earlier and needs lower numbers alone, and heads its lane on
-/// both sides. With a lane an edge: whatever stands before a message on its edge is needed earlier
-/// by the same receiver, so the queue delays nothing that could have started. Between two ranks
-/// messages are sent and received in one order in every layout: a transport may ignore tags. With
-/// transfers that take no time no layout delays any operation; with others one_per_edge delays
-/// none, one_per_peer and one_per_rank those whose messages cross.
-///
-/// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared).
-/// Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp): a
-/// gradient that the stage before doesn't need isn't sent.
-/// Throws invalid_program where a micro-batch is computed at one stage and not at the next, where
-/// ranks wait for each other, or where a rank needs more lanes than there are.
+/// Places the messages of a pipeline schedule: sends and receives of each rank, in order, on lanes.
+/// Every lane has its messages in the order in which they are needed, so that no layout can
+/// deadlock, even if every send waits for its receive. See docs/lowering.md.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -35,13 +15,11 @@
 
 namespace shunt {
 
-/// How messages are to travel.
+/// Layout of messages.
 struct message_layout {
   message_lanes lanes = message_lanes::one_per_edge;
-  /// Sets of buffers a rank has beyond those that its plan needs at once. With none the next
-  /// activation is received only when the last set was freed, right before it is needed: nothing is
-  /// lost where sends are buffered. Where every send waits for its receive, one spare set lets
-  /// messages travel ahead.
+  /// Sets of buffers beyond those that a rank's plan needs at once. None are needed where sends are
+  /// buffered. Where every send waits for its receive, one spare set lets messages travel ahead.
   std::int32_t spare_sets = 0;
 
   constexpr message_layout() = default;
@@ -49,8 +27,14 @@ struct message_layout {
   constexpr bool operator==(message_layout const&) const = default;
 };
 
-/// The schedule with its messages.
-/// Throws invalid_problem where the job is broken, invalid_program as said above.
+/// Returns the schedule with its messages. A gradient that the previous stage doesn't need isn't
+/// sent. Between two ranks messages are received in the order in which they are sent.
+///
+/// Throws invalid_problem where the job is broken.
+/// Throws invalid_program where a micro-batch is computed at one stage and not at the next, ranks
+/// deadlock, or a rank needs more lanes than there are.
+/// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp).
+/// Complexity: O(operations), times the bytes of the latest start time where edges share lanes.
 [[nodiscard]] constexpr pipeline_actions place_messages(
     pipeline_job const& job, pipeline_schedule const& schedule,
     message_lanes lanes = message_lanes::one_per_edge) {

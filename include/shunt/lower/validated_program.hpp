@@ -5,26 +5,25 @@
 
 namespace shunt {
 
-/// When a step is validated.
+/// The moment at which a step is validated.
 enum class validation : std::uint8_t {
-  before_step,        ///< everybody waits for the verdict
-  in_next_iteration,  ///< staggered steps
+  before_step,        ///< every worker waits for the norms of all stages
+  in_next_iteration,  ///< for staggered steps
 };
 
-/// How a step that doesn't stand is taken back.
+/// The way in which a step is rolled back.
 enum class rollback : std::uint8_t {
   kept_state,  ///< the kept state is copied back: the same bits
-  /// `step_again` takes the step back itself before it repeats it, by the inverse of the
-  /// optimizer's formulas: no second pass over the state, but not the same bits. The kept state
-  /// stays, for lost workers.
+  /// `step_again` reverts the step by the inverse of the optimizer's formulas before it repeats it.
+  /// That saves a pass over the state but changes bits. The kept state stays, for lost workers.
   inverse,
 };
 
-/// Iterations that validate the one before, and what validates the last.
+/// Iterations that validate the previous one, and a program that validates the last.
 struct validated_program {
   program iteration{};
-  program closing{};  ///< ends a run; does nothing more where it runs twice, or where steps were
-                      ///< validated before
+  /// Ends a run. It does nothing where it runs twice, or where steps were validated before.
+  program closing{};
   constexpr bool operator==(validated_program const&) const = default;
 };
 

@@ -12,8 +12,8 @@
 
 namespace shunt::detail {
 
-/// Accesses to one buffer: a map of intervals, each with its last writer and the last reader of each
-/// lane since. An instruction ordered after these is ordered after all earlier accesses.
+/// Accesses to one buffer: a map of intervals, each with its last writer and the last reader of
+/// each lane since. An instruction ordered after these is ordered after all earlier accesses.
 class buffer_history {
  public:
   static constexpr std::int32_t nobody = -1, before_start = -2;

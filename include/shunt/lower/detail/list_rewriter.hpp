@@ -11,8 +11,8 @@
 
 namespace shunt::detail {
 
-/// Writes a rank's new list. Old instructions keep their regions; their waits follow them to their
-/// new places.
+/// Builds a rank's list anew from an old one. Old instructions keep their regions. Their waits
+/// refer to the new places.
 class list_rewriter {
  public:
   explicit list_rewriter(rank_program const& old) : old_(old), now_(old.instructions.size(), -1) {
@@ -21,8 +21,8 @@ class list_rewriter {
     last_.fill(-1);
   }
 
-  /// An old instruction at the end of the new list, in place of where it stood; `change` may alter
-  /// it.
+  /// Appends an old instruction to the new list. `change(instruction, waits)` may alter it.
+  /// Returns its new place.
   template <class Change>
   std::int32_t move(std::int32_t n, Change&& change) {
     auto i = old_.instructions[static_cast<std::size_t>(n)];
@@ -33,6 +33,8 @@ class list_rewriter {
   std::int32_t move(std::int32_t n) {
     return move(n, [](auto&, auto&) {});
   }
+  /// Appends a new instruction.
+  /// Returns its place.
   std::int32_t add(instruction i, std::initializer_list<region> reads,
                    std::initializer_list<region> writes,
                    std::vector<std::int32_t> const& after = {}, region const& condition = {}) {
@@ -47,7 +49,8 @@ class list_rewriter {
     out.regions.insert(out.regions.end(), items.begin(), items.end());
     return s;
   }
-  /// Bytes behind what a buffer holds.
+  /// Enlarges a buffer by `size` bytes at a multiple of 8.
+  /// Returns the region of these bytes.
   region extend(buffer_id b, byte_count size) {
     byte_count const at = (out.buffers[b].size + 7) / 8 * 8;
     out.buffers[b].size = at + size;
@@ -56,8 +59,8 @@ class list_rewriter {
   [[nodiscard]] std::int32_t place_of(std::int32_t n) const {
     return now_[static_cast<std::size_t>(n)];
   }
-  /// What an old instruction waits for, where that stands now; in place of what will only follow,
-  /// the last one of its lane.
+  /// Returns the new places of the instructions that an old one waits for. An instruction that
+  /// isn't placed yet is represented by the last one of its lane.
   [[nodiscard]] std::vector<std::int32_t> waits_of(std::int32_t n) const {
     std::vector<std::int32_t> places;
     for (auto const w : old_.after(old_.instructions[static_cast<std::size_t>(n)])) {
@@ -68,7 +71,7 @@ class list_rewriter {
     }
     return places;
   }
-  /// The last instruction of every lane but this one.
+  /// Returns the last instruction of every other lane.
   [[nodiscard]] std::vector<std::int32_t> ends_of_other_lanes(std::uint8_t lane) const {
     std::vector<std::int32_t> ends;
     for (std::size_t l = 0; l < last_.size(); ++l)
@@ -89,7 +92,7 @@ class list_rewriter {
   }
 
   rank_program const& old_;
-  std::vector<std::int32_t> now_;  // where an old instruction stands
+  std::vector<std::int32_t> now_;  // new place of an old instruction
   std::array<std::int32_t, 256> last_{};
 };
 

@@ -18,7 +18,7 @@
 
 namespace shunt::detail {
 
-/// Items of equal key keep their order. Linear: a byte at a time.
+/// Stable radix sort, a byte at a time. Linear for each byte of `largest`.
 template <class Item>
 constexpr void sort_by_key(std::vector<Item>& items, ticks largest) {
   std::vector<Item> sorted(items.size());
@@ -34,6 +34,7 @@ constexpr void sort_by_key(std::vector<Item>& items, ticks largest) {
   }
 }
 
+/// Places the messages of a schedule, see place_messages. `starts` may be null for one_per_edge.
 class message_placing {
  public:
   constexpr message_placing(pipeline_job const& job, pipeline_schedule const& schedule,
@@ -72,13 +73,13 @@ class message_placing {
 
  private:
   static constexpr std::int32_t none = -1;
-  // What is known of the two ends of a message, the sender's one bit below the receiver's.
+  // State of both ends of a message; the sender's bits are one below the receiver's.
   static constexpr std::uint8_t ready = 1, behind = 4, placed_ = 16;
 
-  /// What the rank being looked at knows of another.
+  /// State of another rank while a rank is processed.
   struct partner {
     rank_id known_to = none;
-    std::int32_t last = none;  // the message before
+    std::int32_t last = none;  // the previous message
     std::uint8_t send_lane = 0, receive_lane = 0;
   };
   struct keyed {
@@ -87,15 +88,14 @@ class message_placing {
     rank_id from{}, to{};
   };
 
-  /// An output, as numbered by pipeline_cells, that goes to or comes from another rank; nobody:
-  /// there is none.
+  /// An output, numbered as in pipeline_cells, that goes to or comes from another rank.
   struct crossing {
     std::size_t output = 0;
     rank_id peer = none;
     [[nodiscard]] constexpr bool nobody() const { return peer == none; }
   };
 
-  /// What an operation of rank r needs from another rank.
+  /// Returns the output of another rank that an operation of rank r needs.
   [[nodiscard]] constexpr crossing received(rank_id r, operation const& o) const {
     bool const forward = o.kind == op_kind::forward;
     if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
@@ -103,7 +103,7 @@ class message_placing {
     std::size_t const c = forward ? cell_(o) - cell_.microbatches : cell_(o) + cell_.microbatches;
     return between(r, host_[c], 2 * c + !forward);
   }
-  /// What it makes for another rank.
+  /// Returns the output of an operation that another rank needs.
   [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o) const {
     bool const forward = o.kind == op_kind::forward;
     if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
@@ -119,7 +119,7 @@ class message_placing {
     return peer == r ? crossing{} : crossing{output, peer};
   }
 
-  /// Of each edge the sends in the order of the receiver's list.
+  /// Queues the sends of each edge in the order of the receiver's list.
   constexpr void queue_edges(std::vector<std::size_t>& sizes) {
     for (rank_id r : ids<rank_id>(sizes.size()))
       for (operation const& o : schedule_.order[r]) {
@@ -137,7 +137,7 @@ class message_placing {
       }
   }
 
-  /// Of each rank or pair of ranks the sends and receives by the start of the operations that need
+  /// Queues the messages of each rank or pair of ranks by the start of the operations that need
   /// them.
   constexpr void queue_by_start(std::vector<std::size_t>& sizes) {
     std::vector<keyed> messages;
@@ -152,8 +152,7 @@ class message_placing {
         messages.push_back({starts[cell_(o)], static_cast<std::int32_t>(m.output), m.peer, r});
       }
     sort_by_key(messages, starts_->latest);
-    std::vector<std::size_t> begin(sizes.size() + 1,
-                                   0);  // the messages of each rank, in that order
+    std::vector<std::size_t> begin(sizes.size() + 1, 0);  // by rank: its messages in that order
     for (keyed const& m : messages) {
       ++begin[m.from.index() + 1];
       ++begin[m.to.index() + 1];
@@ -221,8 +220,8 @@ class message_placing {
     }
   }
 
-  /// Marks one end of a message as able to go (0: its send, 1: its receive), and places it and what
-  /// follows in its lane as far as that can.
+  /// Marks one end of a message as ready (0: its send, 1: its receive). Places it, and the
+  /// following ends of its lane as far as they are ready.
   constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s,
                               microbatch_id b) {
     state_[m.output] |= static_cast<std::uint8_t>(ready << side);
@@ -249,7 +248,7 @@ class message_placing {
 
   constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s,
                      microbatch_id b) {
-    pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
+    pipeline_action& a = *out_++;  // assigned by member, which is faster than as a whole
     a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
     a.op.pipeline = p;
     a.op.stage = s;
@@ -280,10 +279,9 @@ class message_placing {
   pipeline_starts const* starts_;
   pipeline_cells cell_;
   pipeline_actions actions_{};
-  std::vector<rank_id> host_{};                 // by cell: who computes it
+  std::vector<rank_id> host_{};                 // by cell: the rank that computes it
   std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
-  std::vector<std::int32_t>
-      next_{};  // by output, or by end (2 x output + side): what follows in the lane
+  std::vector<std::int32_t> next_{};   // by output or end (2 x output + side): the next in its lane
   std::vector<std::uint8_t> state_{};  // by output
   std::vector<partner> partner_{};     // by rank
   pipeline_action* out_ = nullptr;     // the next action of the rank being written

@@ -27,9 +27,11 @@
 
 namespace shunt::detail {
 
+/// The walk over a schedule's lists, see `lower`. It gives micro-batches their buffer sets and
+/// emits messages and computes.
 class pipeline_lowering {
  public:
-  /// `kept`: what sums begin with, where their reduction is out of place; otherwise a null pointer.
+  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
                               pipeline_tensors const& tensors, message_layout const& layout,
                               gradient_ledger const* kept = nullptr)
@@ -146,7 +148,8 @@ class pipeline_lowering {
     sets_.passed_on(set_of_[c]);
   }
 
-  /// What an operation waits for on other lanes; it makes the set of a first forward.
+  /// Returns the instructions on other lanes that an operation waits for.
+  /// Requires that its cell has a buffer set.
   [[nodiscard]] constexpr instruction_waits inputs_of(operation const& o) {
     auto& set = set_of(cell_(o));
     instruction_waits after;
@@ -219,8 +222,8 @@ class pipeline_lowering {
     return own;
   }
 
-  /// A forward's input where its own rank made it, and the set of buffers of a forward that
-  /// receives nothing.
+  /// Before a forward that receives no message: takes its buffer set, and copies its input where
+  /// its own rank made it.
   constexpr void hand_over_input(rank_id r, operation const& o) {
     if (o.kind != op_kind::forward) return;
     std::size_t const c = cell_(o);
@@ -231,11 +234,11 @@ class pipeline_lowering {
               held(o.stage).of.input(set_of_[c]));
     sets_.passed_on(set_of_[c - cell_.microbatches]);
   }
-  /// Whether the stage before needs the gradient that an operation makes.
+  /// Whether the previous stage needs the gradient of an operation.
   [[nodiscard]] constexpr bool gradient_is_needed(operation const& o) const {
     return o.stage > 0 && starts_.gradient[cell_(o) - cell_.microbatches] >= 0;
   }
-  /// A gradient to the stage before on the same rank, before its set is used for anything else.
+  /// Copies a gradient to the previous stage on the same rank, before its set is used again.
   constexpr void hand_over_gradient(rank_id r, operation const& o) {
     if (!makes_gradient(o.kind) || !gradient_is_needed(o)) return;
     std::size_t const c = cell_(o);
@@ -277,12 +280,12 @@ class pipeline_lowering {
   gradient_reductions reductions_;
   pipeline_actions actions_{};
   std::vector<std::int32_t> set_of_{};  // by cell: the set of buffers at its rank
-  std::vector<rank_id> host_{};         // by cell: who computes it
+  std::vector<rank_id> host_{};         // by cell: the rank that computes it
   std::vector<std::int8_t> to_come_{};  // by cell: operations not yet in a list
   // of the rank being lowered
   std::vector<held_stage> held_{};
   buffer_sets sets_;
-  std::array<byte_count, 3> largest_{};  // of what arrives, leaves, is stashed
+  std::array<byte_count, 3> largest_{};  // sizes of inputs, outputs, stashes
   compute_tail tail_{};
 };
 

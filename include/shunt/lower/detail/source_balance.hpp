@@ -10,7 +10,7 @@
 
 namespace shunt::detail {
 
-/// Shares the messages of some experts out over their hosts.
+/// Divides the messages of some experts over their hosts, see balanced_sources.
 class source_balance {
  public:
   using host_table = indexed<expert_id, std::vector<expert_host>>;
@@ -25,10 +25,10 @@ class source_balance {
     }
   }
 
-  /// Messages that a rank sends whatever is chosen.
+  /// Counts messages that a rank sends under any choice.
   constexpr void sends(rank_id r, std::int64_t messages) { sends_[r] += messages; }
 
-  /// One more message of an expert: from the host that sends least, the first of several.
+  /// Adds a message of an expert to the host that sends least, ties to the first.
   constexpr void one_more(expert_id e) {
     std::size_t least = 0;
     for (std::size_t h = 1; h < hosts_[e].size(); ++h)
@@ -37,8 +37,9 @@ class source_balance {
     ++sends_[hosts_[e][least].rank];
   }
 
-  /// Passes a message on from the rank that sends most, along the shortest chain; false where no
-  /// chain helps.
+  /// Moves a message away from the rank that sends most, along the shortest chain of shared
+  /// experts.
+  /// Returns false where no chain helps.
   constexpr bool shift() {
     rank_id const fullest = std::max_element(sends_.begin(), sends_.end()) - sends_.begin();
     indexed<rank_id, step> reached(sends_.size());
@@ -69,7 +70,7 @@ class source_balance {
     return false;
   }
 
-  /// How many messages of an expert each of its hosts sends.
+  /// Returns how many messages of an expert each of its hosts sends.
   [[nodiscard]] constexpr std::vector<std::int64_t> const& served(expert_id e) const {
     return served_[e];
   }

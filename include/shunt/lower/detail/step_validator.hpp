@@ -21,6 +21,8 @@
 
 namespace shunt::detail {
 
+/// Rewrites a program for validated steps, see `validated`. In the names here the verdict is the
+/// gradient norms of all stages.
 class step_validator {
  public:
   step_validator(program const& p, validation when, rollback how)
@@ -75,10 +77,10 @@ class step_validator {
 
  private:
   static constexpr std::int32_t none = -1;
-  static constexpr std::uint8_t transfers =
-      1;  // the lane of reductions, for messages that go along with no other
+  // The lane of reductions carries the messages that accompany no other message.
+  static constexpr std::uint8_t transfers = 1;
 
-  /// Somebody who passes the verdict on, or gets it.
+  /// A peer that sends or receives the verdict, and the lane of that message.
   struct link {
     rank_id rank{};
     std::uint8_t lane = transfers;
@@ -86,9 +88,9 @@ class step_validator {
   struct rank_state {
     std::vector<validated_step> steps{};
     region verdict{};
-    std::vector<rank_id> below{};  // who gets the verdict from this rank where no forwards run
+    std::vector<rank_id> below{};  // ranks that get the verdict from this one where no forwards run
     std::int32_t split = none;     // the first instruction after the verdict
-    link from{none, transfers};    // whom this rank has the verdict from; none: it knows
+    link from{none, transfers};    // source of the verdict; none: this rank computes it
     std::vector<link> to{};
   };
 
@@ -108,8 +110,8 @@ class step_validator {
   [[nodiscard]] std::int32_t verdict_channel() const { return 2 * channels_; }
   [[nodiscard]] std::int32_t prefix_channel() const { return 2 * channels_ + 1; }
 
-  /// The worker of a neighbouring stage that is to one stage's workers what this rank is to its
-  /// own.
+  /// Returns the worker of stage `other` that corresponds to worker r of the neighbouring stage
+  /// `own`: r itself where it holds both.
   [[nodiscard]] rank_id neighbour(rank_id r, stage_id own, stage_id other) const {
     auto const &mine = holders_[own], &theirs = holders_[other];
     if (auto const self = std::lower_bound(theirs.begin(), theirs.end(), r);
@@ -119,8 +121,8 @@ class step_validator {
         static_cast<std::size_t>(std::lower_bound(mine.begin(), mine.end(), r) - mine.begin());
     return theirs[k * theirs.size() / mine.size()];
   }
-  /// Whom a rank has the verdict from where no forwards run: a worker of the stage after its last;
-  /// none where it knows.
+  /// Returns the source of a rank's verdict where no forwards run: a worker of the stage after its
+  /// last one, or none where the rank computes it.
   [[nodiscard]] rank_id above(rank_id r) const {
     auto const last = ranks_[r.index()].steps.back().stage;
     return is_last(last) ? rank_id{none} : neighbour(r, last, last.value() + 1);
@@ -130,7 +132,7 @@ class step_validator {
     return std::any_of(ranks_[r.index()].steps.begin(), ranks_[r.index()].steps.end(),
                        [&](auto const& s) { return n == s.keep || n == s.step; });
   }
-  /// Zeroes a gradient or a flag, which has to wait for the verdict.
+  /// Whether an instruction zeroes a gradient or a flag, which must wait for the verdict.
   [[nodiscard]] bool clears_gradient(rank_id r, std::int32_t n) const {
     if (at(r, n).code != opcode::fill) return false;
     auto const buffer = p_.ranks[r].writes(at(r, n))[0].buffer;
@@ -139,7 +141,7 @@ class step_validator {
         [&](auto const& s) { return buffer == s.gradient.buffer || buffer == s.flag.buffer; });
   }
 
-  /// Where in its list each rank learns the verdict, and from whom.
+  /// Finds where in its list, and from which rank, each rank gets the verdict.
   void find_verdicts() {
     auto const order = serial_order(p_, d_);
     if (order.size() < p_.instructions())
@@ -164,8 +166,8 @@ class step_validator {
         if (ranks_[i.peer.index()].split != none && sent >= ranks_[i.peer.index()].split)
           split_here(i.peer, i.lane, at(i.peer, sent).lane);
       } else if (is_collective(i.code) || moved_to_end(r, point.instruction)) {
-        split_here(lowest, transfers,
-                   transfers);  // computes nothing and waits for nobody's gradient
+        // Such a rank computes nothing and waits for no gradient.
+        split_here(lowest, transfers, transfers);
       } else if (i.code == opcode::compute && i.op.kind != op_kind::forward) {
         throw invalid_program("rank " + std::to_string(r.value()) + " computes a " +
                               std::string(to_string(i.op.kind)) +
@@ -173,7 +175,7 @@ class step_validator {
       }
     }
   }
-  /// The instruction of the peer that sends what a rank receives.
+  /// Returns the instruction of the peer that sends the message which a rank receives.
   [[nodiscard]] std::int32_t sent_at(rank_id r, std::int32_t n) const {
     return d_.partner[static_cast<std::size_t>(d_.number({r, n}))] -
            d_.first[at(r, n).peer.index()];
@@ -192,8 +194,8 @@ class step_validator {
         list.extend(ranks_[r.index()].steps.back().flag.buffer, step_verdict::bytes);
   }
 
-  /// The verdict comes in and goes on.
-  /// Returns where it has come in; `known` is where a worker of the last stage has it.
+  /// Receives the verdict and passes it on. `known`: its region on a worker of the last stage.
+  /// Returns the instruction that receives or copies it.
   std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from,
                             std::vector<link> const& to, region const& known,
                             std::vector<std::int32_t> const& after) {
@@ -211,7 +213,7 @@ class step_validator {
     return has;
   }
 
-  /// Validates the stages of a rank and takes back what doesn't stand.
+  /// Validates the stages of a rank and rolls back steps that don't stand.
   /// Returns the last instruction.
   std::int32_t lower_rollback(list_rewriter& list, rank_id r,
                               std::vector<std::int32_t> const& after) {
@@ -230,7 +232,7 @@ class step_validator {
     return last;
   }
 
-  /// Everything up to the steps: warm-up, verdict, rollback, warm-up once more, the rest.
+  /// Emits all before the steps: warm-up, verdict, rollback, repeated warm-up, the rest.
   void lower_opening(list_rewriter& list, rank_id r) {
     auto const& own = ranks_[r.index()];
     for (std::int32_t n = 0; n < own.split; ++n)
@@ -240,7 +242,7 @@ class step_validator {
         pass_verdict(list, r, own.from, own.to, own.steps.back().verdict_of_record(), {}));
     std::int32_t const anchor = lower_rollback(list, r, after_warm_up);
     std::int32_t const redo = list.regions({own.steps.front().redo()}).first;
-    std::array<bool, 256> tied{};  // lanes that have waited for the rollback
+    std::array<bool, 256> tied{};  // lanes that wait for the rollback
     tied[0] = true;
     auto const repeat = [&](instruction& i, std::vector<std::int32_t>& after) {
       i.condition = redo;
@@ -255,7 +257,7 @@ class step_validator {
           repeat(i, after);
           if (i.batch >= 0) i.batch += batches_;
         });
-    std::vector<std::int32_t> arrived;  // messages of the current batch that may come again
+    std::vector<std::int32_t> arrived;  // messages of the current batch that may be repeated
     for (std::int32_t n = own.split; n < length(r); ++n) {
       if (moved_to_end(r, n)) continue;
       auto const& i = at(r, n);
@@ -273,7 +275,7 @@ class step_validator {
     }
   }
 
-  /// Shares, prefixes and steps of a rank, stage by stage.
+  /// Emits norms, prefix sums and steps of a rank, stage by stage.
   void lower_steps(list_rewriter& list, rank_id r) {
     auto const& own = ranks_[r.index()];
     auto const step = [&](validated_step const& s, region const& verdict, std::int32_t after) {

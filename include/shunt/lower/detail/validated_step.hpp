@@ -13,7 +13,7 @@
 
 namespace shunt::detail {
 
-/// A step of one stage on one rank, with what belongs to it.
+/// A step of one stage on one rank, its instructions and regions.
 struct validated_step {
   stage_id stage{};
   std::int32_t keep = -1, step = -1;  ///< instructions
@@ -27,8 +27,9 @@ struct validated_step {
   [[nodiscard]] region again() const { return {words.buffer, words.offset + 8, 8}; }
 };
 
-/// The steps of a rank, by stage.
-/// Throws invalid_program.
+/// Returns the steps of a rank, by stage.
+/// Throws invalid_program where a step doesn't read gradient, flag and state, or its state isn't
+/// copied before.
 [[nodiscard]] inline std::vector<validated_step> steps_of(rank_program const& own, rank_id r) {
   std::vector<validated_step> all;
   auto const refuse = [&](std::int32_t n, char const* why) {
