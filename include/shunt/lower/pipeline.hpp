@@ -29,9 +29,10 @@ namespace shunt {
 /// operations of a rank.
 ///
 /// Throws invalid_problem where job or tensors are broken.
-/// Throws invalid_program where the input of an operation is made nowhere, ranks deadlock, or a
-/// rank needs more lanes than there are.
-/// Requires a schedule that passes `check`.
+/// Throws invalid_program where the lists aren't one per rank, the input of an operation is made
+/// nowhere, ranks deadlock, or a rank needs more lanes than there are.
+/// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp), which may lack
+/// micro-batches, gradients of the first stages and backward_weights.
 /// Complexity: O(operations).
 [[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule,
                                       pipeline_tensors const& tensors = {},

@@ -134,7 +134,6 @@ struct sum_progress {
 
 /// Returns the rest of a plan of one iteration without the terms in `kept`. With none it is the
 /// plan.
-/// Requires states of the iteration's beginning.
 /// Complexity: O(operations).
 [[nodiscard]] constexpr pipeline_schedule rest_of(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
@@ -198,8 +197,9 @@ struct sum_progress {
 
 /// Lowers the rest of `plan` without the terms in `kept`, as `lower` does, but with reductions out
 /// of place, so that finished terms survive an interruption.
-/// Throws as `lower` does.
-/// Requires, where `kept` isn't empty, buffers of the interrupted program.
+/// Throws as `lower` does. Requires, where `kept` isn't empty, the states of the iteration's
+/// beginning and the buffers of the interrupted program. The buffers of sums are the same under
+/// every plan of a job.
 [[nodiscard]] constexpr program lower_salvageable(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
                                                   gradient_ledger const& kept = {},
