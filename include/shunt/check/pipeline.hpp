@@ -22,8 +22,8 @@ namespace shunt {
 ///  * The lists of all ranks can be executed together, with steps and the operations that they wait
 ///    for.
 ///
-/// Returns all broken rules. A rule that depends on broken ones reports only what it can decide.
-/// Empty: the schedule is a plan of the job.
+/// Returns all broken rules. A rule that depends on broken ones reports only violations that it can
+/// decide. Empty: the schedule is a plan of the job.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(operations + ranks + micro-batches at stages).
 [[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,

@@ -16,7 +16,7 @@ enum class pipeline_rule : std::uint8_t {
   lists,
   unknown,      ///< an operation of an unknown kind, pipeline, stage or micro-batch
   dead_worker,  ///< an operation in the list of a dead rank
-  wrong_stage,  ///< an operation of a stage whose parameters the rank doesn't hold
+  wrong_stage,  ///< an operation of a stage that the rank doesn't hold
   repeated,     ///< an operation that occurs twice, or a gradient both fused and split
   missing,      ///< an operation that occurs nowhere: `operation`; `worker` isn't set
   /// A backward on another rank than its forward (`related`), which holds the stash.
@@ -39,7 +39,7 @@ enum class pipeline_rule : std::uint8_t {
   /// A message of an output that no other rank needs, from or to itself or no rank, or on a lane
   /// for computing.
   bad_message,
-  not_received,  ///< an operation whose input was neither made nor received before it on its rank
+  not_received,  ///< an operation without its input made or received before it on its rank
   sent_early,    ///< a send of an output that its rank hasn't made before
   unmatched,     ///< a send without a matching receive, or a receive without a matching send
   overtaken,     ///< a message sent as number `count` and received as number `limit`

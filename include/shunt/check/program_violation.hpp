@@ -31,7 +31,7 @@ enum class program_rule : std::uint8_t {
   collective_mismatch,
   /// With one thread per rank in list order and buffered sends, this instruction never starts.
   deadlock,
-  /// Two messages of one peer and channel, or two collectives of one group, whose lanes leave their
+  /// Two messages of one peer and channel, or two collectives of one group: their lanes leave the
   /// order open.
   unordered_messages,
   unwritten,  ///< reads bytes that no earlier instruction wrote

@@ -55,7 +55,7 @@ struct quota_violation {
   return "unknown violation";
 }
 
-/// Checks quotas for a problem whose slots are home slots: slot k is the home of expert k, or of
+/// Checks quotas for a problem with home slots: slot k is the home of expert k, or of
 /// previous[k]. A rank may compute numerator / denominator of the mean of the live ranks, rounded
 /// up.
 /// Returns all errors. Empty: the plan is valid.

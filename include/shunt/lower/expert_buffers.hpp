@@ -80,6 +80,8 @@ struct held_shard {
   return sum;
 }
 
+namespace detail {
+
 /// Returns the elements of staged_gradients that a holder needs under any placement: its part of
 /// the expert of which it holds most, times the slots.
 [[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id holder,
@@ -92,8 +94,6 @@ struct held_shard {
   }
   return most * slots;
 }
-
-namespace detail {
 
 /// Throws invalid_problem unless state, placement and shards have the same ranks, experts and
 /// elements, and the bytes fit 62 bits.
@@ -137,7 +137,7 @@ constexpr void declare_gradient_buffers(program_builder& b, optimizer_state cons
     b.buffer(r, buffers.slot_gradients, slots * state.elements * state.gradient_bytes, true);
     b.buffer(r, buffers.shard_gradients, held_elements(map, r) * state.gradient_bytes, true);
     b.buffer(r, buffers.staged_gradients,
-             staged_elements(map, r, placement.slots()) * state.gradient_bytes);
+             detail::staged_elements(map, r, placement.slots()) * state.gradient_bytes);
   }
 }
 

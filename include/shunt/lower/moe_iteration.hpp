@@ -39,7 +39,7 @@ struct moe_shape {
   byte_count token_bytes = 4;      ///< a token, an expert's output and their gradients in messages
   /// Activations passed from layer to layer for a micro-batch, forwards and backwards.
   byte_count hidden_bytes = 4;
-  /// What a layer keeps of a micro-batch's routing until its backward pass.
+  /// Routing of a micro-batch in a layer, kept until its backward pass.
   byte_count kept_bytes = 4;
   /// All but the experts: parameters and optimizer state, the same on every rank.
   byte_count dense_bytes = 4;

@@ -1,7 +1,7 @@
 #pragma once
-/// Continues an interrupted iteration: what survivors finished is kept. The unit is a term of a
-/// gradient, one backward_weight of a stage and a micro-batch. Terms are integers, so their sum
-/// doesn't depend on their order. `lower_salvageable` reduces gradients out of place,
+/// Continues an interrupted iteration: terms that survivors finished are kept. The unit is a term
+/// of a gradient, one backward_weight of a stage and a micro-batch. Terms are integers, so their
+/// sum doesn't depend on their order. `lower_salvageable` reduces gradients out of place,
 /// `kept_gradients` says which terms survive, and `rest_of` is the schedule of the missing ones.
 /// The rest can be interrupted in turn. Validated steps (lower/step_validation.hpp) are not
 /// supported. See docs/lowering.md.
@@ -143,8 +143,8 @@ struct sum_progress {
   for (kept_gradient const& k : kept)
     for (operation const& o : k.terms) there[cell(o)] = 1;
 
-  // Micro-batches take places in the plan: find the place of each, and the first stage whose
-  // gradient is needed.
+  // Micro-batches take places in the plan: find the place of each, and the first stage
+  // that needs its gradient.
   auto const number = [&](operation const& o) {
     return o.pipeline.index() * cell.microbatches + o.microbatch.index();
   };

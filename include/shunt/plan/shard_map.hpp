@@ -9,7 +9,7 @@
 
 namespace shunt {
 
-/// Elements [begin, end) of one expert's parameters, whose optimizer state `owner` holds. Mirrors
+/// Elements [begin, end) of one expert's parameters. `owner` holds their optimizer state. Mirrors
 /// hold the same state, get the same gradient and apply the same step. Only the owner sends
 /// weights.
 struct shard {

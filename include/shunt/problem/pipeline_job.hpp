@@ -51,7 +51,7 @@ struct pipeline_job {
                        share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
     return {r.value() / length * share, r.value() % length};
   }
-  /// Returns the stages of a rank, ascending, each once: the stages whose parameters it holds.
+  /// Returns the stages of a rank, ascending, each once. It holds their parameters.
   [[nodiscard]] constexpr std::vector<stage_id> stages_of(rank_id r) const {
     std::vector<stage_id> held;
     for (worker const& w : seats_of(r)) held.push_back(w.stage);
@@ -63,7 +63,7 @@ struct pipeline_job {
     return std::none_of(dead.begin(), dead.end(), [&](worker const& w) { return rank_of(w) == r; });
   }
   [[nodiscard]] constexpr bool alive(worker w) const { return alive(rank_of(w)); }
-  /// Returns the pipelines whose worker of stage s is on a live rank, ascending.
+  /// Returns the pipelines with stage s on a live rank, ascending.
   [[nodiscard]] constexpr std::vector<pipeline_id> live_peers(stage_id s) const {
     std::vector<pipeline_id> live;
     for (std::int32_t p = 0; p < pipelines; ++p)

@@ -137,7 +137,7 @@ class dependency_finder {
         seats[program_.groups[g][k].index()].push_back({g, static_cast<std::int32_t>(k), 0});
 
     std::vector<std::vector<std::int32_t>> by_group(
-        program_.groups.size());  // meetings of each group
+        program_.groups.size());  // collectives of each group
     each([&](instruction const& i, rank_id r, std::int32_t number) {
       if (!is_collective(i.code)) return;
       auto& mine = seats[r.index()];

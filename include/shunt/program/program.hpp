@@ -12,7 +12,7 @@
 
 namespace shunt {
 
-/// Bytes [offset, offset + size) of one buffer of the rank whose instruction names it.
+/// Bytes [offset, offset + size) of one buffer of the instruction's rank.
 struct region {
   buffer_id buffer{};
   byte_count offset = 0;

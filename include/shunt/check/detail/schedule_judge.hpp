@@ -149,8 +149,8 @@ class schedule_judge {
   [[nodiscard]] constexpr operation const& at(place w) const {
     return schedule_.order[w.rank][static_cast<std::size_t>(w.index)];
   }
-  /// Returns the place of the operation whose output `o` needs. Not found: it needs none, or the
-  /// one it needs is missing.
+  /// Returns the place of the operation that makes the input of `o`. Not found: it needs none, or
+  /// the one it needs is missing.
   [[nodiscard]] constexpr place input_of(operation const& o) const {
     switch (o.kind) {
       case op_kind::forward: return o.stage > 0 ? (&of(o) - microbatches_)->forward : place{};
@@ -195,7 +195,7 @@ class schedule_judge {
     found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
   }
 
-  /// A stage of the rank whose list is read.
+  /// A stage of the rank being read.
   struct stage_state {
     rank_id holder = -1;
     std::int32_t step = -1;  // index of its step

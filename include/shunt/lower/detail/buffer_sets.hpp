@@ -24,8 +24,7 @@ struct buffer_set {
 /// Allocator of the buffer sets of one rank. A micro-batch at a stage holds a set from its first
 /// receive to its last operation. A set is free again when its outputs were also passed on.
 ///
-/// Complexity: amortised O(1) for each call, but `take` passes over free sets whose outputs are
-/// still awaited.
+/// Complexity: amortised O(1) for each call, but `take` passes over free sets with awaited outputs.
 class buffer_sets {
  public:
   struct assignment {
@@ -52,7 +51,7 @@ class buffer_sets {
   /// A set for a micro-batch at a stage that makes its output at `forward` and its gradient at
   /// `gradient` (below 0: never).
   ///
-  /// Returns the set that was freed first among those whose sent outputs are taken before these are
+  /// Returns the set that was freed first among those with all sent outputs taken before these are
   /// made.
   /// Returns a new set where there is none, or where only the spare sets are free.
   [[nodiscard]] constexpr assignment take(ticks forward, ticks gradient) {

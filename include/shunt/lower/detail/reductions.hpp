@@ -33,12 +33,12 @@ struct compute_tail {
   std::int32_t beside = -1;
 };
 
-/// Lowers what surrounds the optimizer's steps: zeroed sums, reductions over the ranks that hold a
-/// stage, the kept copy of the state, the step.
+/// Lowers the optimizer's steps and their surroundings: zeroed sums, reductions over the ranks that
+/// hold a stage, the kept copy of the state, the step.
 class gradient_reductions {
  public:
   /// `finished`: by stage, its place in the order in which stages finish (`pipeline_starts`).
-  /// `kept`: what sums begin with, where their reduction is out of place; otherwise null.
+  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   constexpr gradient_reductions(pipeline_job const& job, bool staggered_step,
                                 std::vector<std::int32_t> const& finished,
                                 gradient_ledger const* kept, program_builder& builder)
@@ -69,8 +69,8 @@ class gradient_reductions {
                     kept_ != nullptr);
   }
 
-  /// Starts a rank's list: zeroes sum and flag of every stage, unless they begin with what
-  /// survived.
+  /// Starts a rank's list: zeroes sum and flag of every stage, unless they begin with
+  /// surviving terms.
   constexpr void open(rank_id r, std::vector<held_stage>& held, compute_tail& tail) {
     stepping_ = false;
     for (held_stage& h : held) tail.last = h.last = open_gradient(r, h.of, tail.last);
