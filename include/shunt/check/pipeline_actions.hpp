@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "shunt/check/detail/actions_judge.hpp"
+#include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"

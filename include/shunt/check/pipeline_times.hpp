@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "shunt/check/detail/timetable_judge.hpp"
+#include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"

@@ -19,6 +19,7 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
+#include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
