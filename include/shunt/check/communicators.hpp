@@ -1,7 +1,7 @@
 #pragma once
-/// What the collection of one layer's gradients may ask of communicators (SYMI section 4.2): only
-/// intervals of ranks have one, a rank is in at most two, and two rounds are enough. O(instructions
-/// + collectives x rounds).
+/// Limits of the collectives in one layer's gradient collection: a communicator exists only for an
+/// interval of neighbouring ranks, a rank is in at most two, and two rounds suffice.
+/// Reference: SYMI (arXiv 2504.19925), section 4.2.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,26 +15,28 @@
 
 namespace shunt {
 
-/// One thing that is wrong with the groups of a program, or with the order in which its ranks meet
-/// in them.
+/// One error in the groups of a program, or in the order of its collectives.
 struct communicator_violation {
   enum class kind : std::uint8_t {
-    gap,           ///< of the group: its members are no run of neighbouring ranks
-    crowded_rank,  ///< a rank joins more collectives than it may (found, wanted)
-    late,  ///< a collective of the group begins in a later round than allowed (found, wanted),
-           ///< where each waits for all its members
-    cyclic_wait,  ///< a collective of the group never begins: its members wait for each other in a
-                  ///< circle, or one doesn't come
+    gap,           ///< the members of the group are no interval of neighbouring ranks
+    crowded_rank,  ///< a rank joins more collectives than allowed (found, wanted)
+    /// A collective of the group begins in a later round than allowed (found, wanted), where each
+    /// waits for all its members.
+    late,
+    /// A collective of the group never begins: its members deadlock, or one has no matching
+    /// collective.
+    cyclic_wait,
   };
   kind what{};
   rank_id rank{};    ///< crowded_rank
-  group_id group{};  ///< all others
+  group_id group{};  ///< all other kinds
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
   constexpr bool operator==(communicator_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(communicator_violation const& v) {
   std::string const group = "group " + std::to_string(v.group.value());
   std::string const counts =
@@ -51,10 +53,12 @@ struct communicator_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with the collectives over two ranks or more, messages left aside, where
-/// a rank joins them one after another and each begins when all its members have come. `most`
-/// bounds the collectives of a rank as well as the rounds: 2 for the collection of one layer. Asks
-/// for a program that passes `check`.
+/// Checks the collectives over two ranks or more, without messages. A rank joins them one after
+/// another; each begins when all its members have arrived. `most` bounds the collectives of a rank
+/// and the rounds: 2 for the collection of one layer.
+/// Returns all errors.
+/// Requires a program that passes `check`.
+/// Complexity: O(instructions + collectives x rounds).
 [[nodiscard]] inline std::vector<communicator_violation> check_communicators(
     program const& p, std::int32_t most = 2) {
   using kind = communicator_violation::kind;
@@ -68,7 +72,7 @@ struct communicator_violation {
   }
 
   auto const d = find_dependencies(p);
-  indexed<rank_id, std::vector<std::int32_t>> joins(p.ranks.size());  // meetings, in order
+  indexed<rank_id, std::vector<std::int32_t>> joins(p.ranks.size());  // collectives, in order
   for (rank_id r : ids<rank_id>(p.ranks.size())) {
     for (std::size_t n = 0; n < p.ranks[r].instructions.size(); ++n) {
       auto const& i = p.ranks[r].instructions[n];

@@ -11,13 +11,14 @@
 
 namespace shunt {
 
-/// Who brings the tokens of an iteration. Micro-batch k is that of rank k as long as it lives; when
-/// it is gone another rank carries it beside its own. Every micro-batch stays a batch of its own,
-/// with the same shape wherever it is computed, so that a loss of ranks changes no bit of what is
-/// summed over all of them.
+/// Assignment of an iteration's micro-batches to ranks. Micro-batch k belongs to rank k while that
+/// rank lives; afterwards another rank computes it beside its own. Every micro-batch stays a batch
+/// of its own with the same shape, so that a loss of ranks changes no bit of a sum over all of
+/// them.
 struct token_carriers {
-  std::vector<rank_id> of{};  ///< one entry a micro-batch; as many ranks as micro-batches are
-                              ///< numbered, those without any are gone
+  /// The rank of each micro-batch. There are as many ranks as micro-batches. A rank without any is
+  /// dead.
+  std::vector<rank_id> of{};
 
   [[nodiscard]] constexpr std::int32_t microbatches() const {
     return static_cast<std::int32_t>(of.size());
@@ -25,21 +26,21 @@ struct token_carriers {
   [[nodiscard]] constexpr bool alive(rank_id r) const {
     return std::find(of.begin(), of.end(), r) != of.end();
   }
-  /// Ranks that carry any, ascending.
+  /// Returns the live ranks, ascending.
   [[nodiscard]] constexpr std::vector<rank_id> live() const {
     auto ranks = of;
     std::sort(ranks.begin(), ranks.end());
     ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
     return ranks;
   }
-  /// The micro-batches of a rank, ascending.
+  /// Returns the micro-batches of a rank, ascending.
   [[nodiscard]] constexpr std::vector<std::int32_t> carried_by(rank_id r) const {
     std::vector<std::int32_t> carried;
     for (std::int32_t k = 0; k < microbatches(); ++k)
       if (of[static_cast<std::size_t>(k)] == r) carried.push_back(k);
     return carried;
   }
-  /// Micro-batches of the rank that carries most.
+  /// Returns the largest number of micro-batches of a rank.
   [[nodiscard]] constexpr std::int32_t most() const {
     std::ptrdiff_t most = 0;
     for (rank_id const r : of) most = std::max(most, std::count(of.begin(), of.end(), r));
@@ -49,9 +50,9 @@ struct token_carriers {
   constexpr bool operator==(token_carriers const&) const = default;
 };
 
-/// Live ranks carry their own micro-batches; those of dead ranks go, in order, to the rank that
-/// then carries fewest, ties to the lowest. Throws invalid_problem where there is no rank, a dead
-/// rank isn't one, or all are dead.
+/// Assigns each live rank its own micro-batch. The micro-batches of dead ranks go in order to the
+/// rank that has fewest at that moment, ties to the lowest.
+/// Throws invalid_problem where there is no rank, a dead rank doesn't exist, or all are dead.
 [[nodiscard]] constexpr token_carriers carriers_without(std::vector<rank_id> const& dead,
                                                         std::int32_t ranks) {
   if (ranks < 1) throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(ranks));

@@ -13,8 +13,7 @@
 
 namespace shunt {
 
-/// A seat: stage `stage` of pipeline `pipeline`. Where every rank holds one stage, seats, workers
-/// and ranks are the same.
+/// A worker: the pair of a pipeline and a stage. A rank runs one or more workers.
 struct worker {
   pipeline_id pipeline{};
   stage_id stage{};
@@ -23,19 +22,16 @@ struct worker {
   constexpr bool operator==(worker const&) const = default;
 };
 
-/// Which rank holds which stage of which pipeline. A rank that holds several stages of a pipeline
-/// holds several chunks of the model. All seats of a stage, whichever pipeline they belong to, hold
-/// the same parameters. With P ranks in a pipeline of S stages:
+/// Maps workers to ranks. A rank with several stages of a pipeline holds several chunks of the
+/// model. All workers of a stage hold the same parameters. With P ranks per pipeline of S stages:
 ///
-///     linear          P = S       stage s on its rank s
-///     looped(v)       P = S / v   stage s on its rank s mod P                 (interleaved 1F1B)
-///     wave(v)         P = S / v   there and back: 0 .. P-1, P-1 .. 0, ...     (Hanayo; v = 2 is
-///     the V of ZB-V and DualPipeV) bidirectional   P = S       pipelines 2k and 2k+1 share their
-///     ranks, the second one from the last rank to the first
-///                                                                             (Chimera, DualPipe:
-///                                                                             two replicas of the
-///                                                                             model)
-///     custom          one rank a seat, by any rule
+///  * linear: P = S, stage s on rank s of its pipeline.
+///  * looped(v): P = S / v, stage s on rank s mod P (interleaved 1F1B).
+///  * wave(v): P = S / v, back and forth: 0 .. P-1, P-1 .. 0, ... (Hanayo; v = 2 is the V of ZB-V
+///    and DualPipeV).
+///  * bidirectional: P = S, pipelines 2k and 2k+1 share their ranks, and the second one runs from
+///    the last rank to the first (Chimera, DualPipe: two replicas of the model).
+///  * custom: any rank for each worker.
 class stage_layout {
  public:
   enum class shape : std::uint8_t { linear, looped, wave, bidirectional, custom };
@@ -49,8 +45,8 @@ class stage_layout {
   }
   [[nodiscard]] static constexpr stage_layout v_shaped() { return wave(2); }
   [[nodiscard]] static constexpr stage_layout bidirectional() { return {shape::bidirectional, 1}; }
-  /// `ranks_of_seats[p * S + s]` holds stage s of pipeline p. Ranks are 0 .. largest, each with a
-  /// seat.
+  /// `ranks_of_seats[p * S + s]` is the rank of stage s of pipeline p. Every rank from 0 to the
+  /// largest has a worker.
   [[nodiscard]] static constexpr stage_layout custom(std::vector<rank_id> ranks_of_seats) {
     stage_layout layout{shape::custom, 1};
     for (rank_id const r : ranks_of_seats)
@@ -72,7 +68,7 @@ class stage_layout {
   }
 
   [[nodiscard]] constexpr shape form() const { return form_; }
-  /// Stages of a pipeline on each of its ranks; 1 for custom layouts, which may be uneven.
+  /// Stages of a pipeline on each of its ranks. 1 for custom layouts, which may be uneven.
   [[nodiscard]] constexpr std::int32_t chunks() const { return chunks_; }
   [[nodiscard]] constexpr std::vector<rank_id> const& custom_seats() const { return seats_; }
 
@@ -99,7 +95,7 @@ class stage_layout {
     }
     return -1;
   }
-  /// The seats of a rank, pipelines and then stages ascending.
+  /// Returns the workers of a rank, by pipeline and then by stage.
   [[nodiscard]] constexpr std::vector<worker> seats_of(rank_id r, std::int32_t pipelines,
                                                        std::int32_t stages) const {
     std::vector<worker> seats;
@@ -127,10 +123,10 @@ class stage_layout {
   std::vector<rank_id> seats_{};
 };
 
-/// Throws invalid_problem, naming `layout`, where a layout doesn't fit D pipelines of S stages: no
-/// chunk, stages that don't divide into the chunks, an odd number of pipelines under a
-/// bidirectional layout, or a custom one with another number of seats, a negative rank or a rank
-/// without a seat.
+/// Throws invalid_problem, which names `layout`, where the layout doesn't fit D pipelines of S
+/// stages: no chunk, stages that aren't a multiple of the chunks, an odd number of pipelines under
+/// a bidirectional layout, or a custom layout with another number of workers, a negative rank or a
+/// rank without a worker.
 constexpr void validate(stage_layout const& layout, std::int32_t pipelines, std::int32_t stages) {
   auto const refuse = [](std::string const& why) { throw invalid_problem("layout", why); };
   if (layout.chunks() < 1)

@@ -1,13 +1,7 @@
 #pragma once
-/// When the operations of a pipeline schedule start if each starts as soon as it may, and an order
-/// in which they can run.
-///
-/// An operation waits for its predecessor in the list and for its input, plus the transfer where
-/// that is made on another rank; both of an overlapped pair for the inputs of both; a step for all
-/// operations of its stage, or for all there are where it isn't staggered. What follows from these
-/// times is consistent however messages are delayed: lowerings break ties and queues by them, so
-/// that nobody waits in a circle. Linear in the number of operations. Throws invalid_program where
-/// the orders of the ranks wait for each other.
+/// Earliest start times of a schedule's operations, and the order in which stages finish. Lowerings
+/// break ties and order queues by these times, so that waits point back in time however messages
+/// are delayed.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +17,7 @@
 
 namespace shunt::detail {
 
-/// Micro-batches at stages, numbered; of each one forward and one gradient.
+/// Numbers of micro-batches at stages (cells). Each has one forward and one gradient.
 struct pipeline_cells {
   std::size_t stages, microbatches, count;
 
@@ -47,14 +41,16 @@ struct pipeline_cells {
   return k == op_kind::backward || k == op_kind::backward_input;
 }
 
+/// Results of `starts_of`.
 struct pipeline_starts {
-  std::vector<ticks> forward{}, gradient{};  ///< by cell: starts; of a gradient that of the
-                                             ///< backward or backward_input; -1: there is none
-  std::vector<std::int32_t> finished{};  ///< by stage: 0 for the first whose operations have all
-                                         ///< ended on all ranks, and so on
+  /// By cell: start of the forward, and of the backward or backward_input; -1: there is none.
+  std::vector<ticks> forward{}, gradient{};
+  /// By stage: its number in the order in which all ranks have finished its operations, from 0.
+  std::vector<std::int32_t> finished{};
   ticks latest = 0;
 };
 
+/// Runs every rank as far as its inputs allow.
 class start_finder {
  public:
   constexpr start_finder(pipeline_job const& job, pipeline_schedule const& schedule)
@@ -109,11 +105,11 @@ class start_finder {
   struct stage_state {
     std::int64_t left = 0;  // operations to come
     ticks end = 0;
-    std::int32_t turn = 0;  // when the last one came, in the order of running
+    std::int32_t turn = 0;  // when its last operation ran, in the order of running
   };
 
-  /// Stages by the end of their last operations; those that end at once in the order of running,
-  /// for operations may take no time. Stages without any are first.
+  /// Orders stages by the end of their last operations. Operations may take no time: stages that
+  /// end together are in the order of running. Stages without operations are first.
   constexpr void order_stages() {
     std::vector<std::size_t> order(stage_.size(), 0);
     for (std::size_t s = 0; s < order.size(); ++s) order[s] = s;
@@ -140,8 +136,8 @@ class start_finder {
     }
   }
 
-  /// Delays `start` to the moment the input is there; false where it isn't made yet, and the rank
-  /// is woken when it is.
+  /// Delays `start` until the input of an operation is there.
+  /// Returns false where the input isn't made yet; the rank is then woken when it is.
   [[nodiscard]] constexpr bool input(rank_id r, operation const& o, ticks& start) {
     std::size_t from = 0;
     if (o.kind == op_kind::forward && o.stage > 0)
@@ -190,7 +186,7 @@ class start_finder {
     }
   }
 
-  /// The second operation, where the next one begins an overlapped pair.
+  /// Returns the second operation where the next one begins an overlapped pair, or null.
   [[nodiscard]] constexpr operation const* pair(rank_id r, rank_state& own) const {
     if (schedule_.overlapped.empty()) return nullptr;
     auto const& pairs = schedule_.overlapped[r];
@@ -239,7 +235,12 @@ class start_finder {
   std::int32_t stages_finished_ = 0;
 };
 
-/// The schedule names only operations of the job, each once.
+/// Returns the earliest start times. An operation waits for its predecessor in the list and for its
+/// input, plus the transfer from another rank; an overlapped pair for the inputs of both; a step
+/// for all operations of its stage, or of all stages where it isn't staggered.
+/// Throws invalid_program where ranks deadlock.
+/// Requires that the schedule has only operations of the job, each at most once.
+/// Complexity: O(operations).
 [[nodiscard]] constexpr pipeline_starts starts_of(pipeline_job const& job,
                                                   pipeline_schedule const& schedule) {
   return start_finder(job, schedule)();

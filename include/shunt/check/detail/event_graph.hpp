@@ -6,16 +6,16 @@
 
 namespace shunt::detail {
 
-/// Things that wait for each other. Some happen together (both ends of a message whose send waits
-/// for its receive, all members of a collective); such things are joined and wait for what any of
-/// them waits for. Linear in things and waits.
+/// Dependency graph whose nodes can be merged. Merged nodes complete together, once every
+/// predecessor of each has completed (both ends of an unbuffered message, members of a collective).
+/// Complexity: O(nodes + edges).
 class event_graph {
  public:
   constexpr explicit event_graph(std::size_t things)
       : joined_(things, nobody), first_(things + 1, 0), done_(things, 0) {}
 
-  /// `later` can't happen before `earlier` has. All waits are told twice: all of them first to
-  /// `count`, then all of them to `wait`.
+  /// Adds an edge in two passes: announce all edges with `count`, call `counted()`, then insert all
+  /// with `wait`. `later` completes after `earlier`.
   constexpr void count(std::size_t earlier) { ++first_[earlier + 1]; }
   constexpr void counted() {
     for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
@@ -27,15 +27,15 @@ class event_graph {
     later_[at_[earlier]++] = later;
     ++waits_[later];
   }
-  /// These happen together; each is joined once at most. Puts b and all it was joined with behind a
-  /// in a's circle.
+  /// Merges the cyclic lists of a and b.
+  /// Requires that they are in different lists.
   constexpr void join(std::size_t a, std::size_t b) {
     if (joined_[a] == nobody) joined_[a] = a;
     if (joined_[b] == nobody) joined_[b] = b;
     std::swap(joined_[a], joined_[b]);
   }
 
-  /// Lets everything happen that can.
+  /// Completes nodes in topological order. Nodes on a cycle stay incomplete.
   constexpr void run() {
     std::vector<std::size_t> able;
     for (std::size_t i = 0; i < joined_.size(); ++i)
@@ -68,7 +68,7 @@ class event_graph {
     } while (k != i);
   }
 
-  std::vector<std::size_t> joined_;  // what happens together is a circle
+  std::vector<std::size_t> joined_;  // cyclic lists of merged nodes
   std::vector<std::size_t> first_, at_{}, later_{};
   std::vector<std::int32_t> waits_{};
   std::vector<std::uint8_t> done_;
