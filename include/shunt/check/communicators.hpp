@@ -82,33 +82,33 @@ struct communicator_violation {
     if (auto const count = static_cast<std::int64_t>(joins[r].size()); count > most)
       found.push_back({.what = kind::crowded_rank, .rank = r, .found = count, .wanted = most});
   }
-  std::vector<std::int32_t> done(d.meetings.size(), 0);
+  std::vector<std::int32_t> done(d.collectives.size(), 0);
   indexed<rank_id, std::size_t> next(p.ranks.size(), 0);
   std::size_t left = 0;
-  for (auto const& m : d.meetings) left += p.groups[m.group].size() > 1;
-  auto const comes = [&](rank_id r, std::size_t meeting) {
-    return next[r] < joins[r].size() && joins[r][next[r]] == static_cast<std::int32_t>(meeting);
+  for (auto const& m : d.collectives) left += p.groups[m.group].size() > 1;
+  auto const comes = [&](rank_id r, std::size_t match) {
+    return next[r] < joins[r].size() && joins[r][next[r]] == static_cast<std::int32_t>(match);
   };
   for (std::int64_t round = 1; left > 0; ++round) {
     std::vector<std::size_t> begin;
-    for (std::size_t m = 0; m < d.meetings.size(); ++m) {
-      auto const& members = p.groups[d.meetings[m].group];
+    for (std::size_t m = 0; m < d.collectives.size(); ++m) {
+      auto const& members = p.groups[d.collectives[m].group];
       if (!done[m] && members.size() > 1 &&
           std::all_of(members.begin(), members.end(), [&](rank_id r) { return comes(r, m); }))
         begin.push_back(m);
     }
     for (std::size_t const m : begin) {
       done[m] = 1;
-      for (rank_id const r : p.groups[d.meetings[m].group]) ++next[r];
+      for (rank_id const r : p.groups[d.collectives[m].group]) ++next[r];
       if (round > most)
         found.push_back(
-            {.what = kind::late, .group = d.meetings[m].group, .found = round, .wanted = most});
+            {.what = kind::late, .group = d.collectives[m].group, .found = round, .wanted = most});
     }
     left -= begin.size();
     if (!begin.empty()) continue;
-    for (std::size_t m = 0; m < d.meetings.size(); ++m)
-      if (!done[m] && p.groups[d.meetings[m].group].size() > 1)
-        found.push_back({.what = kind::cyclic_wait, .group = d.meetings[m].group});
+    for (std::size_t m = 0; m < d.collectives.size(); ++m)
+      if (!done[m] && p.groups[d.collectives[m].group].size() > 1)
+        found.push_back({.what = kind::cyclic_wait, .group = d.collectives[m].group});
     break;
   }
   return found;

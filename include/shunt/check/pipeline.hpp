@@ -29,7 +29,7 @@ namespace shunt {
 [[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule) {
   validate(job);
-  return detail::schedule_judge(job, schedule).verdict();
+  return detail::schedule_checker(job, schedule).find_violations();
 }
 
 }  // namespace shunt

@@ -32,7 +32,7 @@ namespace shunt {
                                                               pipeline_schedule const& schedule,
                                                               pipeline_actions const& actions) {
   validate(job);
-  return detail::actions_judge(job, schedule, actions).verdict();
+  return detail::actions_checker(job, schedule, actions).find_violations();
 }
 
 /// Returns the schedule that a list of actions computes, for example actions that were read from a

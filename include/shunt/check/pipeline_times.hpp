@@ -28,7 +28,7 @@ namespace shunt {
                                                               pipeline_schedule const& schedule,
                                                               timetable const& table) {
   validate(job);
-  return detail::timetable_judge(job, schedule, table).verdict();
+  return detail::timetable_checker(job, schedule, table).find_violations();
 }
 
 }  // namespace shunt

@@ -46,7 +46,7 @@ inline void check_matches(program const& p, dependencies const& d, program_viola
 }
 
 inline void check_collectives(program const& p, dependencies const& d, program_violations& out) {
-  for (auto const& m : d.meetings) {
+  for (auto const& m : d.collectives) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
     auto const present =

@@ -62,10 +62,10 @@ namespace detail {
 [[nodiscard]] inline bool check_shape(program const& p, program_violations& out) {
   if (!detail::check_tables(p, out)) return false;
   // Each rank's groups and its places in them.
-  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(p.ranks.size());
+  std::vector<std::vector<std::pair<group_id, std::int64_t>>> member_places(p.ranks.size());
   for (group_id const g : ids<group_id>(p.groups.size()))
     for (std::size_t k = 0; k < p.groups[g].size(); ++k)
-      seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
+      member_places[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
 
   bool sound = true;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
@@ -93,14 +93,14 @@ namespace detail {
       }
       std::int64_t members = 1, place = 0;
       if (is_collective(i.code)) {
-        auto const& mine = seats[r.index()];
-        auto const seat =
+        auto const& mine = member_places[r.index()];
+        auto const member =
             std::lower_bound(mine.begin(), mine.end(), std::pair{i.group, std::int64_t{0}});
-        if (seat == mine.end() || seat->first != i.group) {
+        if (member == mine.end() || member->first != i.group) {
           refuse(program_rule::membership, i.group.value());
         } else {
           members = static_cast<std::int64_t>(p.groups[i.group].size());
-          place = seat->second;
+          place = member->second;
         }
       }
       for (auto const w : own.after(i))

@@ -20,18 +20,18 @@ namespace detail {
 /// Calls `visit(earlier, later)`. Ends of batches are numbered from `units` on.
 template <class Visit>
 void each_wait(program const& p, dependencies const& d, std::size_t units, Visit&& visit) {
-  constexpr std::int64_t nobody = -1;
+  constexpr std::int64_t nothing = -1;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
     // The event that the next instruction of a lane, or the next member of a batch, waits for.
     std::array<std::int64_t, 256> before{};
-    before.fill(nobody);
+    before.fill(nothing);
     for (std::size_t n = 0; n < own.instructions.size(); ++n) {
       auto const& i = own.instructions[n];
       auto const first = static_cast<std::size_t>(d.first[r.index()]), self = first + n;
       for (auto const w : own.after(i)) visit(first + static_cast<std::size_t>(w), self);
       auto& last = before[i.lane];
-      if (last != nobody) visit(static_cast<std::size_t>(last), self);
+      if (last != nothing) visit(static_cast<std::size_t>(last), self);
       if (i.batch < 0) {
         last = static_cast<std::int64_t>(self);
         continue;
@@ -70,7 +70,7 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
         events.join(number, static_cast<std::size_t>(partner));
       ++number;
     }
-  for (auto const& m : d.meetings) {
+  for (auto const& m : d.collectives) {
     auto const members = d.members_of(m);
     for (std::size_t k = 1; k < members.size(); ++k)
       if (members[0] != dependencies::none && members[k] != dependencies::none)

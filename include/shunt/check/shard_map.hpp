@@ -71,7 +71,7 @@ struct shard_violation {
                      .wanted = problem.experts});
   for (std::size_t e = 0; e < plan.shards.size(); ++e) {
     std::int64_t covered = 0, index = 0;
-    auto const meets = [&](std::int64_t is, std::int64_t wanted) {
+    auto const require_equal = [&](std::int64_t is, std::int64_t wanted) {
       if (is != wanted)
         found.push_back({.what = is > wanted ? kind::gap : kind::overlap,
                          .expert = e,
@@ -103,11 +103,11 @@ struct shard_violation {
                          .index = index,
                          .found = s.end,
                          .wanted = s.begin + 1});
-      meets(s.begin, covered);
+      require_equal(s.begin, covered);
       covered = s.end;
       ++index;
     }
-    meets(problem.elements, covered);
+    require_equal(problem.elements, covered);
   }
   return found;
 }

@@ -41,10 +41,10 @@ struct building_block {
   /// pipelines share ranks.
   std::vector<block_offsets> stages{};
 
-  [[nodiscard]] block_offsets const& of(worker seat, std::int32_t stages_of_job) const {
+  [[nodiscard]] block_offsets const& of(worker w, std::int32_t stages_of_job) const {
     bool const alike = stages.size() == static_cast<std::size_t>(stages_of_job);
-    return stages[seat.stage.index() +
-                  (alike ? 0 : seat.pipeline.index() * static_cast<std::size_t>(stages_of_job))];
+    return stages[w.stage.index() +
+                  (alike ? 0 : w.pipeline.index() * static_cast<std::size_t>(stages_of_job))];
   }
   bool operator==(building_block const&) const = default;
 };
@@ -74,7 +74,7 @@ namespace detail {
 inline void validate(pipeline_job const& job, building_block const& block) {
   validate(job);
   if (block.stages.size() != static_cast<std::size_t>(job.stages) &&
-      block.stages.size() != static_cast<std::size_t>(job.seats()))
+      block.stages.size() != static_cast<std::size_t>(job.workers()))
     throw invalid_problem("block", "has " + std::to_string(block.stages.size()) + " entries for " +
                                        std::to_string(job.stages) + " stages");
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))

@@ -55,38 +55,38 @@ struct from_block {
       weights_apart[r] = detail::operation_streams(2);
       for (operation const& o : list)
         weights_apart[r][o.kind == op_kind::backward_weight].push_back(o);
-      for (worker const& seat : job.seats_of(r))
+      for (worker const& w : job.workers_of(r))
         for (op_kind const kind :
              {op_kind::forward, op_kind::backward_input, op_kind::backward_weight}) {
           auto& stream = by_kind[r].emplace_back();
           for (operation const& o : list)
-            if (o.kind == kind && o.stage == seat.stage && o.pipeline == seat.pipeline)
+            if (o.kind == kind && o.stage == w.stage && o.pipeline == w.pipeline)
               stream.push_back(o);
         }
       for (stage_id s : job.stages_of(r))
         if (job.alive(r)) list.push_back({.kind = op_kind::step, .stage = s});
     }
-    auto best = judged(job, std::move(schedule));
+    auto best = evaluate(job, std::move(schedule));
     if (!squeeze || !best.has_plan()) return best;
     if (job.memory.rule == stash_cap::kind::none)
       capped.memory = stash_cap::per_rank(block_peak(job, block, period).items());
     for (auto const& streams : {weights_apart, by_kind}) {
       auto merged = detail::merge_streams(capped, streams);
       if (!merged.complete) continue;
-      auto squeezed = judged(job, std::move(merged.schedule));
+      auto squeezed = evaluate(job, std::move(merged.schedule));
       if (squeezed.has_plan() && squeezed.objective < best.objective) best = std::move(squeezed);
     }
     return best;
   }
 
  private:
-  [[nodiscard]] static solution<pipeline_schedule> judged(pipeline_job const& job,
-                                                          pipeline_schedule schedule) {
+  [[nodiscard]] static solution<pipeline_schedule> evaluate(pipeline_job const& job,
+                                                            pipeline_schedule schedule) {
     if (auto const broken = check(job, schedule); !broken.empty())
       return {.plan = std::move(schedule),
               .status = status::infeasible,
               .reason = to_string(broken.front())};
-    return restate(job, std::move(schedule));
+    return evaluated(job, std::move(schedule));
   }
 };
 static_assert(solver_for<from_block, pipeline_job>);

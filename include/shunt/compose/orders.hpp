@@ -69,19 +69,19 @@ struct turn {
 /// Returns the turns as operations of a worker, to be combined with those of other workers of its
 /// rank.
 template <ranges::viewable_range Turns>
-[[nodiscard]] auto at(worker seat, Turns&& turns_of_seat) {
-  return std::forward<Turns>(turns_of_seat) | ranges::views::transform([seat](turn t) {
-           return operation{t.kind, seat.pipeline, seat.stage, t.microbatch};
+[[nodiscard]] auto at(worker w, Turns&& of_worker) {
+  return std::forward<Turns>(of_worker) | ranges::views::transform([w](turn t) {
+           return operation{t.kind, w.pipeline, w.stage, t.microbatch};
          });
 }
 
 /// Returns the concatenation of f(worker) over the workers.
 template <class F>
-[[nodiscard]] auto each_of(std::vector<worker> seats, F f) {
-  auto const count = static_cast<std::int32_t>(seats.size());
+[[nodiscard]] auto each_of(std::vector<worker> workers, F f) {
+  auto const count = static_cast<std::int32_t>(workers.size());
   return ranges::views::iota(0, count) |
-         ranges::views::transform([seats = std::move(seats), f = std::move(f)](std::int32_t i) {
-           return f(seats[static_cast<std::size_t>(i)]);
+         ranges::views::transform([workers = std::move(workers), f = std::move(f)](std::int32_t i) {
+           return f(workers[static_cast<std::size_t>(i)]);
          }) |
          ranges::views::cache1 | ranges::views::join;
 }
@@ -131,14 +131,14 @@ template <class Orders>
   order.resize(static_cast<std::size_t>(job.ranks()));
   for (rank_id const r : ids<rank_id>(job.ranks())) {
     if constexpr (orders_of_turns<Orders>) {
-      if (job.ranks() != job.seats())
+      if (job.ranks() != job.workers())
         throw invalid_problem(
             "layout", "has ranks with several stages: their orders are ranges of operations");
       worker const w = job.worker_of(r);
       auto own = orders(w);
       for (turn const t : own) order[r].push_back({t.kind, w.pipeline, w.stage, t.microbatch});
     } else {
-      auto own = orders(job.seats_of(r));
+      auto own = orders(job.workers_of(r));
       for (operation const o : own) order[r].push_back(o);
     }
     if (job.alive(r))
@@ -167,7 +167,8 @@ struct from_orders {
     if constexpr (std::invocable<Orders const&, pipeline_job const&, worker>)
       return schedule_of(job, [&](worker w) { return orders(job, w); });
     else
-      return schedule_of(job, [&](std::vector<worker> const& seats) { return orders(job, seats); });
+      return schedule_of(job,
+                         [&](std::vector<worker> const& workers) { return orders(job, workers); });
   }
 };
 template <class Orders>

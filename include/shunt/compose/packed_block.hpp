@@ -38,15 +38,15 @@ struct block_pace {
                                                  std::optional<ticks> period = {},
                                                  block_pace const& pace = {}) {
   validate(job);
-  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.seats()))};
+  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.workers()))};
   ticks const step = detail::common_divisor(job);
   for (ticks t = period.value_or(detail::busiest_rank(job));; t += step) {
     indexed<rank_id, std::vector<detail::placed>> taken(static_cast<std::size_t>(job.ranks()));
     bool all = t >= 1;
-    auto const place = [&](worker seat, op_kind kind, ticks ready, ticks& start) {
+    auto const place = [&](worker w, op_kind kind, ticks ready, ticks& start) {
       auto const found =
-          all ? detail::first_place(taken[job.rank_of(seat)], ready,
-                                    cost_of(job, {.kind = kind, .stage = seat.stage}), t)
+          all ? detail::first_place(taken[job.rank_of(w)], ready,
+                                    cost_of(job, {.kind = kind, .stage = w.stage}), t)
               : std::nullopt;
       all = found.has_value();
       start = found.value_or(ready);

@@ -16,18 +16,19 @@ enum class op_kind : std::uint8_t {
   backward,
   backward_input,
   backward_weight,
-  step,             ///< the optimizer's update of the parameters
-  route,            ///< choose experts for this rank's tokens and count them
-  split,            ///< divide the counted tokens over the slots, pack the tokens that are sent
-  expert_forward,   ///< run this rank's slots on the tokens that arrived
-  combine,          ///< put the experts' outputs back in token order
-  uncombine,        ///< pack the gradients of the experts' outputs: the backward pass of combine
-  expert_backward,  ///< both gradients of this rank's slots
-  unsplit,  ///< add the returned gradients to those of their tokens: the backward pass of split
+  step,               ///< the optimizer's update of the parameters
+  route,              ///< choose experts for this rank's tokens and count them
+  dispatch,           ///< divide the counted tokens over the slots, pack the tokens that are sent
+  expert_forward,     ///< run this rank's slots on the tokens that arrived
+  combine,            ///< put the experts' outputs back in token order
+  combine_backward,   ///< pack the gradients of the experts' outputs: the backward pass of combine
+  expert_backward,    ///< both gradients of this rank's slots
+  dispatch_backward,  ///< add the returned gradients to those of their tokens: the backward pass of
+                      ///< split
   /// A stage's part of the norm of all gradients: sum of squares, count of non-finite values.
-  norm,
-  validate,    ///< decide whether a stage's last step stands, from the parts of all stages
-  step_again,  ///< the step of the previous iteration, repeated after it was rolled back
+  gradient_norm,
+  validate_step,  ///< decide whether a stage's last step stands, from the parts of all stages
+  redo_step,      ///< the step of the previous iteration, repeated after it was rolled back
 };
 
 [[nodiscard]] constexpr std::string_view to_string(op_kind k) {
@@ -38,15 +39,15 @@ enum class op_kind : std::uint8_t {
     case op_kind::backward_weight: return "backward_weight";
     case op_kind::step: return "step";
     case op_kind::route: return "route";
-    case op_kind::split: return "split";
+    case op_kind::dispatch: return "split";
     case op_kind::expert_forward: return "expert_forward";
     case op_kind::combine: return "combine";
-    case op_kind::uncombine: return "uncombine";
+    case op_kind::combine_backward: return "uncombine";
     case op_kind::expert_backward: return "expert_backward";
-    case op_kind::unsplit: return "unsplit";
-    case op_kind::norm: return "norm";
-    case op_kind::validate: return "validate";
-    case op_kind::step_again: return "step_again";
+    case op_kind::dispatch_backward: return "unsplit";
+    case op_kind::gradient_norm: return "norm";
+    case op_kind::validate_step: return "validate";
+    case op_kind::redo_step: return "step_again";
   }
   return "unknown";
 }

@@ -28,7 +28,7 @@ class warp_team {
   template <class F>
   [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
     std::int64_t mine = f(lane());
-    for (int apart = 16; apart > 0; apart /= 2) mine += __shfl_xor_sync(everyone, mine, apart);
+    for (int apart = 16; apart > 0; apart /= 2) mine += __shfl_xor_sync(full_mask, mine, apart);
     return mine;
   }
   template <class F>
@@ -36,12 +36,12 @@ class warp_team {
     ranked_key const mine = f(lane());
     auto const high = static_cast<std::uint32_t>(mine.key >> 32),
                low = static_cast<std::uint32_t>(mine.key);
-    std::uint32_t const best_high = __reduce_min_sync(everyone, high);
+    std::uint32_t const best_high = __reduce_min_sync(full_mask, high);
     std::uint32_t const best_low =
-        __reduce_min_sync(everyone, high == best_high ? low : ~std::uint32_t{0});
+        __reduce_min_sync(full_mask, high == best_high ? low : ~std::uint32_t{0});
     bool const best = high == best_high && low == best_low;
     return {std::uint64_t{best_high} << 32 | best_low,
-            __reduce_min_sync(everyone, best ? mine.index : 0x7fffffff)};
+            __reduce_min_sync(full_mask, best ? mine.index : 0x7fffffff)};
   }
   template <class F>
   __device__ void narrow(F const& f) const {
@@ -49,7 +49,7 @@ class warp_team {
   }
 
  private:
-  static constexpr unsigned everyone = 0xffffffff;
+  static constexpr unsigned full_mask = 0xffffffff;
   __device__ static std::int32_t lane() { return static_cast<std::int32_t>(threadIdx.x % 32); }
 };
 

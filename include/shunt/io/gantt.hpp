@@ -99,17 +99,17 @@ inline void find_pairs(gantt& chart) {
 /// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four workers the rest is
 /// counted.
 [[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r,
-                                         std::vector<worker> const& seats) {
-  auto const seat = [&](worker const& w) {
-    return (job.pipelines > 1 || seats.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
-                                                   : std::string()) +
+                                         std::vector<worker> const& workers) {
+  auto const name_of_worker = [&](worker const& w) {
+    return (job.pipelines > 1 || workers.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
+                                                     : std::string()) +
            std::to_string(w.stage.value());
   };
-  if (seats.size() == 1) return seat(seats[0]);
+  if (workers.size() == 1) return name_of_worker(workers[0]);
   std::string name = "rank " + std::to_string(r.value()) + (job.pipelines > 1 ? ": " : ": stages ");
-  for (std::size_t i = 0; i < std::min<std::size_t>(seats.size(), 4); ++i)
-    name += (i > 0 ? ", " : "") + seat(seats[i]);
-  if (seats.size() > 4) name += " + " + std::to_string(seats.size() - 4);
+  for (std::size_t i = 0; i < std::min<std::size_t>(workers.size(), 4); ++i)
+    name += (i > 0 ? ", " : "") + name_of_worker(workers[i]);
+  if (workers.size() > 4) name += " + " + std::to_string(workers.size() - 4);
   return name;
 }
 
@@ -143,11 +143,11 @@ inline void find_pairs(gantt& chart) {
   auto chart = gantt_of(events, transfers);
   chart.rows.clear();
   chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
-  indexed<rank_id, std::vector<worker>> seats(static_cast<std::size_t>(job.ranks()));
+  indexed<rank_id, std::vector<worker>> workers(static_cast<std::size_t>(job.ranks()));
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (stage_id s : ids<stage_id>(job.stages)) seats[job.rank_of({p, s})].push_back({p, s});
+    for (stage_id s : ids<stage_id>(job.stages)) workers[job.rank_of({p, s})].push_back({p, s});
   for (rank_id r : ids<rank_id>(job.ranks())) {
-    chart.rows.push_back({.label = detail::name_of(job, r, seats[r])});
+    chart.rows.push_back({.label = detail::name_of(job, r, workers[r])});
     if (!job.alive(r)) chart.rows.back().dead_from = chart.start;
   }
   std::size_t next = 0;
@@ -156,13 +156,13 @@ inline void find_pairs(gantt& chart) {
     auto& bar = chart.bars[next++];
     bar.row = e.rank.index();
     if (e.code == opcode::compute && e.op.kind < op_kind::step) {
-      auto const& own = seats[e.rank];
-      auto const seat = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
-      bar.rerouted = seat == own.end();
+      auto const& own = workers[e.rank];
+      auto const own_worker = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
+      bar.rerouted = own_worker == own.end();
       auto const host = bar.rerouted
                             ? std::find_if(own.begin(), own.end(),
                                            [&](worker const& w) { return w.stage == e.op.stage; })
-                            : seat;
+                            : own_worker;
       bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
     }
     if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);

@@ -44,13 +44,13 @@ struct paint {
     case op_kind::route: return {colour::yellow, colour::ink};
     case op_kind::backward_weight: return {colour::green, colour::paper};
     case op_kind::step: return {colour::pink, colour::ink};
-    case op_kind::step_again: return {colour::vermilion, colour::paper};
-    case op_kind::norm:
-    case op_kind::validate: return {colour::grey, colour::ink};
-    case op_kind::split:
-    case op_kind::unsplit: return {colour::blue, colour::paper};
+    case op_kind::redo_step: return {colour::vermilion, colour::paper};
+    case op_kind::gradient_norm:
+    case op_kind::validate_step: return {colour::grey, colour::ink};
+    case op_kind::dispatch:
+    case op_kind::dispatch_backward: return {colour::blue, colour::paper};
     case op_kind::combine:
-    case op_kind::uncombine: return {colour::vermilion, colour::paper};
+    case op_kind::combine_backward: return {colour::vermilion, colour::paper};
   }
   return {colour::grey, colour::ink};
 }

@@ -18,7 +18,7 @@
 
 namespace shunt {
 
-inline constexpr int op_kinds = static_cast<int>(op_kind::step_again) + 1;
+inline constexpr int op_kinds = static_cast<int>(op_kind::redo_step) + 1;
 
 /// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
 inline void to_json(nlohmann::json& j, operation const& op) {
@@ -80,9 +80,9 @@ inline void to_json(nlohmann::json& j, stage_layout const& layout) {
     case shape::wave: j = {{to_string(layout.form()), layout.chunks()}}; return;
     case shape::custom: break;
   }
-  auto seats = nlohmann::json::array();
-  for (rank_id const r : layout.custom_seats()) seats.push_back(r.value());
-  j = {{"custom", std::move(seats)}};
+  auto ranks_of_workers = nlohmann::json::array();
+  for (rank_id const r : layout.ranks_of_workers()) ranks_of_workers.push_back(r.value());
+  j = {{"custom", std::move(ranks_of_workers)}};
 }
 inline void read(json_reader const& here, stage_layout& layout) {
   if (here.is_text("linear")) {
@@ -100,9 +100,9 @@ inline void read(json_reader const& here, stage_layout& layout) {
     layout = stage_layout::wave(here["wave"].integer<std::int32_t>());
   } else {
     here.only({"custom"});
-    std::vector<rank_id> seats;
-    here["custom"].each([&](json_reader const& r) { seats.push_back(r.id<rank_id>()); });
-    layout = stage_layout::custom(std::move(seats));
+    std::vector<rank_id> ranks_of_workers;
+    here["custom"].each([&](json_reader const& r) { ranks_of_workers.push_back(r.id<rank_id>()); });
+    layout = stage_layout::custom(std::move(ranks_of_workers));
   }
 }
 

@@ -11,7 +11,7 @@ namespace shunt {
 /// Gradient norms of one or more stages, which decide whether a step stands. Parts of stages are
 /// added element by element in the order of the stages, so that every run decides on the same bits.
 /// All zero: there was no step.
-struct step_verdict {
+struct gradient_norms {
   double not_finite = 0;  ///< values that overflowed, were infinite or not a number
   double squares = 0;     ///< sum of the gradients' squares
   double stages = 0;      ///< number of stages in the sum
@@ -27,19 +27,19 @@ struct step_verdict {
     double const c = most_norm / (std::sqrt(squares) + 1e-6);
     return c < 1 ? c : 1;
   }
-  bool operator==(step_verdict const&) const = default;
+  bool operator==(gradient_norms const&) const = default;
 };
 
 /// Record of a stage's last step. It follows the state in its buffer and is kept with it.
 struct step_record {
-  step_verdict verdict{};    ///< the norms that the step used; complete at the last stage
+  gradient_norms norms{};    ///< the norms that the step used; complete at the last stage
   std::int64_t pending = 0;  ///< 1 until the step was repeated
 
-  static constexpr byte_count bytes = step_verdict::bytes + size_of(element::int64);
+  static constexpr byte_count bytes = gradient_norms::bytes + size_of(element::int64);
   bool operator==(step_record const&) const = default;
 };
 
-static_assert(sizeof(step_verdict) == step_verdict::bytes &&
+static_assert(sizeof(gradient_norms) == gradient_norms::bytes &&
               sizeof(step_record) == step_record::bytes);
 
 }  // namespace shunt

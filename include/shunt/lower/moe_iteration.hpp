@@ -45,15 +45,15 @@ struct moe_shape {
   byte_count dense_bytes = 4;
   /// int64 numbers summed over all ranks: the dense gradient, and counts of the caller.
   std::int64_t sums = 1;
-  optimizer_state experts{};  ///< of one layer
-  token_carriers carriers{};  ///< empty: all ranks live, each with the micro-batch of its number
+  optimizer_state experts{};   ///< of one layer
+  microbatch_owners owners{};  ///< empty: all ranks live, each with the micro-batch of its number
 
   constexpr bool operator==(moe_shape const&) const = default;
 };
 
-/// Returns the owners of the micro-batches of a shape, also where `carriers` is empty.
-[[nodiscard]] constexpr token_carriers carriers_of(moe_shape const& shape) {
-  return shape.carriers.of.empty() ? carriers_without({}, shape.experts.ranks) : shape.carriers;
+/// Returns the owners of the micro-batches of a shape, also where `owners` is empty.
+[[nodiscard]] constexpr microbatch_owners owners_of(moe_shape const& shape) {
+  return shape.owners.of.empty() ? owners_without({}, shape.experts.ranks) : shape.owners;
 }
 
 /// Buffer numbers of a rank in a mixture-of-experts iteration. Travelling data has one part per
@@ -139,24 +139,24 @@ constexpr void validate(moe_shape const& shape) {
 }
 
 /// Throws invalid_problem unless all owners are ranks and no other rank has slots or shards.
-constexpr void validate(token_carriers const& carriers, expert_placement const& placement,
+constexpr void validate(microbatch_owners const& owners, expert_placement const& placement,
                         shard_map const& map) {
-  if (carriers.microbatches() != placement.ranks())
-    throw invalid_problem("carriers", "has " + std::to_string(carriers.microbatches()) +
-                                          " micro-batches for " +
-                                          std::to_string(placement.ranks()) + " ranks");
-  for (std::size_t k = 0; k < carriers.of.size(); ++k)
-    if (carriers.of[k] < 0 || carriers.of[k].value() >= placement.ranks())
-      throw invalid_problem("carriers[" + std::to_string(k) + "]",
-                            "is rank " + std::to_string(carriers.of[k].value()) + " of " +
+  if (owners.microbatches() != placement.ranks())
+    throw invalid_problem("owners", "has " + std::to_string(owners.microbatches()) +
+                                        " micro-batches for " + std::to_string(placement.ranks()) +
+                                        " ranks");
+  for (std::size_t k = 0; k < owners.of.size(); ++k)
+    if (owners.of[k] < 0 || owners.of[k].value() >= placement.ranks())
+      throw invalid_problem("owners[" + std::to_string(k) + "]",
+                            "is rank " + std::to_string(owners.of[k].value()) + " of " +
                                 std::to_string(placement.ranks()));
   for (rank_id r : ids<rank_id>(placement.ranks())) {
-    if (carriers.alive(r)) continue;
+    if (owners.alive(r)) continue;
     bool const slots = placement.first_slot[r.index()] < placement.first_slot[r.index() + 1];
     if (slots || held_elements(map, r) > 0)
-      throw invalid_problem("carriers", "rank " + std::to_string(r.value()) +
-                                            " carries no micro-batch and still has " +
-                                            (slots ? "slots" : "shards"));
+      throw invalid_problem("owners", "rank " + std::to_string(r.value()) +
+                                          " carries no micro-batch and still has " +
+                                          (slots ? "slots" : "shards"));
   }
 }
 
@@ -166,25 +166,24 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
                                    expert_placement const& placement, shard_map const& map) {
   using buffers = moe_buffers;
   auto const word = size_of(element::int64);
-  auto const carriers = carriers_of(shape);
-  validate(carriers, placement, map);
-  auto const live = carriers.live();
-  byte_count const ranks = static_cast<byte_count>(live.size()), carried = carriers.most(),
-                   counts = carried * shape.experts.experts * word;
-  byte_count const parts = ranks * carried * part_tokens(shape, placement) * shape.token_bytes;
+  auto const owners = owners_of(shape);
+  validate(owners, placement, map);
+  auto const live = owners.live();
+  byte_count const ranks = static_cast<byte_count>(live.size()), owned = owners.most(),
+                   counts = owned * shape.experts.experts * word;
+  byte_count const parts = ranks * owned * part_tokens(shape, placement) * shape.token_bytes;
   for (rank_id const r : live) {
     b.buffer(r, buffers::dense, shape.dense_bytes, true);
     b.buffer(r, buffers::sums, shape.sums * word);
-    b.buffer(r, buffers::hidden, carried * shape.hidden_bytes);
+    b.buffer(r, buffers::hidden, owned * shape.hidden_bytes);
     for (buffer_id const all : {buffers::outgoing, buffers::incoming}) b.buffer(r, all, parts);
     for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts})
       b.buffer(r, all, ranks * word);
     for (layer_id l : ids<layer_id>(shape.layers)) {
-      b.buffer(r, buffers::kept(l), carried * shape.kept_bytes);
+      b.buffer(r, buffers::kept(l), owned * shape.kept_bytes);
       b.buffer(r, buffers::counts(l), counts);
       b.buffer(r, buffers::all_counts(l), ranks * counts);
-      b.buffer(r, buffers::shares(l),
-               byte_count{carriers.microbatches()} * placement.slots() * word);
+      b.buffer(r, buffers::shares(l), byte_count{owners.microbatches()} * placement.slots() * word);
       b.buffer(r, buffers::arrived(l), parts);
       b.buffer(r, buffers::answers(l), parts);
       b.buffer(r, buffers::state(l), held_elements(map, r) * shape.experts.state_bytes, true);
@@ -217,8 +216,8 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
 
   program_builder b(placement.ranks());
   detail::declare_moe_buffers(b, shape, placement, map);
-  auto const everyone = carriers_of(shape).live();
-  group_id const all = b.group(everyone);
+  auto const every_rank = owners_of(shape).live();
+  group_id const all = b.group(every_rank);
 
   auto const compute = [&](rank_id r, op_kind kind, std::int32_t layer,
                            std::vector<buffer_id> const& reads,
@@ -234,7 +233,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
                b.all_of(r, to), b.all_of(r, to_counts));
   };
 
-  for (rank_id r : everyone) {
+  for (rank_id r : every_rank) {
     b.fill(r, b.all_of(r, buffers::sums));
     for (std::int32_t l = 0; l < shape.layers; ++l) {
       buffer_id const kept = buffers::kept(l), counts = buffers::counts(l),
@@ -248,7 +247,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
         compute(r, op_kind::route, l, {buffers::dense, buffers::hidden},
                 {buffers::hidden, kept, counts});
       b.all_gather(r, all, b.all_of(r, counts), b.all_of(r, all_counts));
-      compute(r, op_kind::split, l, {kept, all_counts},
+      compute(r, op_kind::dispatch, l, {kept, all_counts},
               {kept, shares, buffers::outgoing, buffers::outgoing_counts});
       exchange(r, arrived, buffers::incoming_counts);
       compute(r, op_kind::expert_forward, l, {arrived, shares, buffers::weights(l)},
@@ -264,7 +263,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
     }
     for (std::int32_t l = shape.layers - 1; l >= 0; --l) {
       buffer_id const kept = buffers::kept(l), shares = buffers::shares(l);
-      compute(r, op_kind::uncombine, l, {buffers::answers(l), shares, buffers::hidden, kept},
+      compute(r, op_kind::combine_backward, l, {buffers::answers(l), shares, buffers::hidden, kept},
               {kept, buffers::outgoing, buffers::outgoing_counts});
       exchange(r, buffers::incoming, buffers::incoming_counts);
       compute(
@@ -272,7 +271,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
           {buffers::arrived(l), buffers::incoming, shares, buffers::weights(l), buffers::sums},
           {buffers::slot_gradients(l), buffers::outgoing, buffers::outgoing_counts, buffers::sums});
       exchange(r, buffers::incoming, buffers::incoming_counts);
-      compute(r, op_kind::unsplit, l,
+      compute(r, op_kind::dispatch_backward, l,
               {buffers::incoming, shares, kept, buffers::hidden, buffers::dense, buffers::sums},
               {buffers::hidden, buffers::sums});
     }
@@ -282,7 +281,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
     how(b, shape.experts, placement, l, map, expert_buffers_of(l));
     ++how.batch;
   }
-  for (rank_id r : everyone) {
+  for (rank_id r : every_rank) {
     for (std::int32_t l = 0; l < shape.layers; ++l)
       compute(r, op_kind::step, l, {buffers::shard_gradients(l), buffers::state(l)},
               {buffers::state(l), buffers::weight_shards(l)});

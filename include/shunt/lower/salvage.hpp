@@ -2,11 +2,10 @@
 /// Continues an interrupted iteration: terms that survivors finished are kept. The unit is a term
 /// of a gradient, one backward_weight of a stage and a micro-batch. Terms are integers, so their
 /// sum doesn't depend on their order. `lower_salvageable` reduces gradients out of place,
-/// `kept_gradients` says which terms survive, and `rest_of` is the schedule of the missing ones.
-/// The rest can be interrupted in turn. Validated steps (lower/step_validation.hpp) are not
-/// supported. See docs/lowering.md.
-/// Reference: after ReCoVer (arXiv 2605.11215) and Unicron (arXiv 2401.00134), which keep finished
-/// micro-batches.
+/// `find_surviving_gradients` says which terms survive, and `rest_of` is the schedule of the
+/// missing ones. The rest can be interrupted in turn. Validated steps (lower/step_validation.hpp)
+/// are not supported. See docs/lowering.md. Reference: after ReCoVer (arXiv 2605.11215) and Unicron
+/// (arXiv 2401.00134), which keep finished micro-batches.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -94,10 +93,10 @@ struct sum_progress {
 /// Throws invalid_program where a gradient is reduced in place.
 /// Requires programs of `lower_salvageable`.
 /// Complexity: O(instructions x stages of a rank).
-[[nodiscard]] inline gradient_ledger kept_gradients(pipeline_job const& job,
-                                                    interrupted_iteration const& at,
-                                                    gradient_ledger const& before = {}) {
-  gradient_ledger all;
+[[nodiscard]] inline surviving_gradients find_surviving_gradients(
+    pipeline_job const& job, interrupted_iteration const& at,
+    surviving_gradients const& before = {}) {
+  surviving_gradients all;
   for (rank_id r : ids<rank_id>(job.ranks())) {
     if (!job.alive(r)) continue;
     auto const &list = at.plan.ranks[r], &next = at.next.ranks[r];
@@ -123,8 +122,8 @@ struct sum_progress {
       }
     }
   }
-  gradient_ledger once;  // no term twice
-  for (kept_gradient const& k : all) {
+  surviving_gradients once;  // no term twice
+  for (surviving_gradient const& k : all) {
     auto const whole = std::find_if(all.begin(), all.end(), [&](auto const& other) {
       return other.stage == k.stage && other.reduced;
     });
@@ -138,10 +137,10 @@ struct sum_progress {
 /// Complexity: O(operations).
 [[nodiscard]] constexpr pipeline_schedule rest_of(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
-                                                  gradient_ledger const& kept) {
+                                                  surviving_gradients const& kept) {
   detail::pipeline_cells const cell(job);
   std::vector<std::uint8_t> there(cell.count, 0);
-  for (kept_gradient const& k : kept)
+  for (surviving_gradient const& k : kept)
     for (operation const& o : k.terms) there[cell(o)] = 1;
 
   // Micro-batches take places in the plan: find the place of each, and the first stage
@@ -203,7 +202,7 @@ struct sum_progress {
 /// every plan of a job.
 [[nodiscard]] constexpr program lower_salvageable(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
-                                                  gradient_ledger const& kept = {},
+                                                  surviving_gradients const& kept = {},
                                                   pipeline_tensors const& tensors = {},
                                                   message_layout const& layout = {}) {
   validate(job);
@@ -215,10 +214,10 @@ struct sum_progress {
   return detail::pipeline_lowering(job, rest, tensors, layout, &kept).lowered();
 }
 
-/// Returns the number of terms kept, out of `job.seats() * job.microbatches`.
-[[nodiscard]] constexpr std::int64_t terms_in(gradient_ledger const& kept) {
+/// Returns the number of terms kept, out of `job.workers() * job.microbatches`.
+[[nodiscard]] constexpr std::int64_t terms_in(surviving_gradients const& kept) {
   std::int64_t sum = 0;
-  for (kept_gradient const& k : kept) sum += static_cast<std::int64_t>(k.terms.size());
+  for (surviving_gradient const& k : kept) sum += static_cast<std::int64_t>(k.terms.size());
   return sum;
 }
 

@@ -3,10 +3,10 @@
 /// norm is within a limit. Stage s steps on the norms of stages 0 .. s. It learns in the next
 /// iteration whether the step stands, and rolls it back otherwise. The regions of the operations:
 ///
-///  * norm: gradient, flag -> norms of the stage (step_verdict)
+///  * norm: gradient, flag -> norms of the stage (gradient_norms)
 ///  * step: gradient, norms so far, state -> state, record (step_record; pending becomes 1)
 ///  * validate: norms, record -> redo, again (int64 each)
-///  * step_again: gradient, norms, state, record -> state, record (pending becomes 0)
+///  * redo_step: gradient, norms, state, record -> state, record (pending becomes 0)
 ///
 /// See docs/lowering.md.
 /// Reference: Qi et al., Zero Bubble (arXiv 2401.10241), section 4 (post-validation).

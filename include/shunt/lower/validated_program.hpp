@@ -14,7 +14,7 @@ enum class validation : std::uint8_t {
 /// The way in which a step is rolled back.
 enum class rollback : std::uint8_t {
   kept_state,  ///< the kept state is copied back: the same bits
-  /// `step_again` reverts the step by the inverse of the optimizer's formulas before it repeats it.
+  /// `redo_step` reverts the step by the inverse of the optimizer's formulas before it repeats it.
   /// That saves a pass over the state but changes bits. The kept state stays, for lost workers.
   inverse,
 };

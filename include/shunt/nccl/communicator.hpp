@@ -26,7 +26,7 @@ namespace shunt {
 namespace detail {
 
 /// Yields to other threads: briefly at first, then for longer.
-class growing_pause {
+class backoff {
  public:
   void operator()() {
     if (++turns_ < 64)
@@ -84,8 +84,8 @@ class nccl_communicator {
       throw std::invalid_argument("rank " + std::to_string(self.value()) +
                                   " is no member of its communicator");
     auto const size = static_cast<int>(members_.size());
-    demand(Api::init(handle_, size, id, place_of(self), config.blocks),
-           "can't join a communicator of " + detail::names_of(members_));
+    require_success(Api::init(handle_, size, id, place_of(self), config.blocks),
+                    "can't join a communicator of " + detail::names_of(members_));
     settle(config, "to join a communicator of " + detail::names_of(members_));
   }
 
@@ -136,14 +136,15 @@ class nccl_communicator {
   void finalize(nccl_config const& config) {
     if (members_.empty()) return;
     try {
-      demand(Api::finalize(handle_), "can't end a communicator of " + detail::names_of(members_));
+      require_success(Api::finalize(handle_),
+                      "can't end a communicator of " + detail::names_of(members_));
       settle(config, "to end a communicator of " + detail::names_of(members_));
     } catch (...) {
       abort();
       throw;
     }
     members_.clear();
-    demand(Api::destroy(std::exchange(handle_, {})), "can't free a communicator");
+    require_success(Api::destroy(std::exchange(handle_, {})), "can't free a communicator");
   }
   /// Ends the communicator at once, with operations in progress.
   void abort() noexcept {
@@ -178,7 +179,7 @@ class nccl_communicator {
   /// Throws nccl_error, and what `watch` throws.
   void settle(nccl_config const& config, std::string const& what) const {
     auto const until = std::chrono::steady_clock::now() + config.patience;
-    for (detail::growing_pause pause;; pause()) {
+    for (detail::backoff pause;; pause()) {
       auto const s = Api::state(handle_);
       if (s == nccl_status::success) return;
       if (s != nccl_status::in_progress) refuse(s, what);
@@ -189,7 +190,7 @@ class nccl_communicator {
                          s);
     }
   }
-  void demand(nccl_status s, std::string const& what) const {
+  void require_success(nccl_status s, std::string const& what) const {
     if (s != nccl_status::success && s != nccl_status::in_progress) refuse(s, what);
   }
 
@@ -201,7 +202,7 @@ class nccl_communicator {
   void make(nccl_communicator& other, bool any, nccl_config const& config, std::string const& what,
             Call const& call) {
     try {
-      demand(call(), "can't " + what);
+      require_success(call(), "can't " + what);
       settle(config, "to " + what);
       if (any) other.settle(config, "to " + what);
     } catch (...) {

@@ -50,13 +50,13 @@ struct nccl_executor {
   Systems systems{};
   nccl_config net{};
   float_order floats = float_order::of_the_group;
-  std::vector<fault> faults{};
+  std::vector<failure_point> failures{};
   /// Time after which the other ranks of this process treat a silent rank as lost.
   std::chrono::milliseconds timeout{50};
   std::optional<rank_id> self{};  ///< the rank of this process; nothing: all ranks
   /// Returns the identity of the next epoch's communicators, the same on all of these ranks. Used
   /// where `self` is set.
-  std::function<typename Api::identity(std::span<rank_id const>)> meet{};
+  std::function<typename Api::identity(std::span<rank_id const>)> share_identity{};
 
   template <class Work>
   [[nodiscard]] nccl_session<Api, Systems, Work> open(Work& w,
@@ -66,7 +66,7 @@ struct nccl_executor {
   template <class Work>
   outcome run(program const& p, Work& w) const {
     auto session = open(w);
-    session.submit(borrowed(p));
+    session.submit(non_owning(p));
     return session.wait();
   }
 };
@@ -84,7 +84,7 @@ class nccl_session {
   nccl_session(nccl_session const&) = delete;
   nccl_session& operator=(nccl_session const&) = delete;
   ~nccl_session() {
-    call_off();
+    cancel();
     close();
     join();
   }
@@ -95,8 +95,8 @@ class nccl_session {
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    if (programs_.empty() || programs_.back() != p) judge(*p);
+    require_equal_ranks(programs_.empty() ? *p : *programs_.front(), *p);
+    if (programs_.empty() || programs_.back() != p) require_runnable(*p);
     programs_.push_back(std::move(p));
     completers_.push_back(0);
     if (ranks_.empty())
@@ -162,11 +162,11 @@ class nccl_session {
   };
   using streams = detail::rank_streams<Api, system, Work>;
 
-  static void judge(program const& p) {
+  static void require_runnable(program const& p) {
     auto const d = find_dependencies(p);
     if (auto const order = serial_order(p, d); order.size() < p.instructions())
-      refuse_circle(p, order);
-    demand_order(p, find_routes(p));
+      throw_deadlock(p, order);
+    require_message_order(p, find_routes(p));
   }
 
   void start() {
@@ -181,19 +181,19 @@ class nccl_session {
         ranks_.push_back(std::make_unique<rank_state>());
         ranks_.back()->rank = r;
       }
-    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { live(state); });
+    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { run_rank(state); });
   }
 
   /// Thread body of one rank. Its enqueued work ends before its communicators, and these before its
   /// streams.
-  void live(rank_state& self) {
+  void run_rank(rank_state& self) {
     bool first = true;
     try {
       auto device = config_.systems(self.rank);
       auto net_config = config_.net;
       net_config.watch = [this] { watch(); };
       std::optional<streams> lists;  // outlives `net`
-      if (config_.self && config_.meet) identity_ = config_.meet(members_);
+      if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
       auto const net =
           std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
       lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
@@ -203,11 +203,11 @@ class nccl_session {
         self.log = lists->log();
       } catch (...) {
         self.log = lists->log();
-        first = !called_off();
-        if (struck(self))
-          fall_silent(self);
+        first = !cancelled();
+        if (fails_now(self))
+          mark_failed(self);
         else
-          call_off();
+          cancel();
         lists->stop();
         net->abort();
         throw;
@@ -215,13 +215,13 @@ class nccl_session {
     } catch (peer_lost const& e) {
       self.noticed.push_back(e.peer());
     } catch (run_aborted const&) {
-      if (!self.silent && struck(self)) fall_silent(self);
+      if (!self.silent && fails_now(self)) mark_failed(self);
     } catch (nccl_error const&) {  // an abort by another rank is no failure of this one
       if (first) self.failure = std::current_exception();
     } catch (...) {
       self.failure = std::current_exception();
     }
-    if (self.failure || !self.noticed.empty()) call_off();
+    if (self.failure || !self.noticed.empty()) cancel();
   }
 
   /// Enqueues programs until the session is closed and all lists have ended.
@@ -240,10 +240,10 @@ class nccl_session {
       bool const makes = fresh && net.must_prepare(*p);
       advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
       if (fresh) lists.prepare(*p);
-      auto const strike = strike_of(config_.faults, *p, self.rank, lists.iteration());
-      lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())),
-                    !strike);
-      if (strike) {
+      auto const fails_before = failure_of(config_.failures, *p, self.rank, lists.iteration());
+      lists.enqueue(p, fails_before.value_or(static_cast<std::int32_t>(own.instructions.size())),
+                    !fails_before);
+      if (fails_before) {
         advance(self, lists, net, [&] { return lists.idle(); });
         throw run_aborted{};
       }
@@ -256,9 +256,9 @@ class nccl_session {
   template <class Condition>
   void advance(rank_state& self, streams& lists, nccl_transport<Api>& net, Condition const& until) {
     auto last = std::chrono::steady_clock::now();
-    for (detail::growing_pause pause;; pause()) {
+    for (detail::backoff pause;; pause()) {
       auto const before = lists.log().done().programs;
-      bool const any = lists.harvest();
+      bool const any = lists.collect_results();
       for (auto k = before; k < lists.log().done().programs; ++k) completed(k);
       if (until()) return;
       net.poll();
@@ -297,19 +297,19 @@ class nccl_session {
   /// Throws where this rank must stop.
   void watch() {
     if (config_.net.watch) config_.net.watch();
-    if (called_off()) throw run_aborted{};
+    if (cancelled()) throw run_aborted{};
   }
   /// Returns whether the rank has reached its injected failure.
-  [[nodiscard]] bool struck(rank_state const& self) const {
+  [[nodiscard]] bool fails_now(rank_state const& self) const {
     std::lock_guard const lock(mutex_);
     auto const done = self.log.done();
     auto const n = static_cast<std::size_t>(done.programs);
     return n < programs_.size() &&
-           strike_of(config_.faults, *programs_[n], self.rank, first_iteration_ + done.programs) ==
-               std::optional(done.instructions);
+           failure_of(config_.failures, *programs_[n], self.rank,
+                      first_iteration_ + done.programs) == std::optional(done.instructions);
   }
   /// Stops without a message; after `timeout` the other ranks treat this rank as lost.
-  void fall_silent(rank_state& self) {
+  void mark_failed(rank_state& self) {
     self.silent = true;
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, config_.timeout, [&] { return over_; });
@@ -324,11 +324,11 @@ class nccl_session {
     completions_.push_back(clock_.now());
     changed_.notify_all();
   }
-  [[nodiscard]] bool called_off() const {
+  [[nodiscard]] bool cancelled() const {
     std::lock_guard const lock(mutex_);
     return over_;
   }
-  void call_off() {
+  void cancel() {
     {
       std::lock_guard const lock(mutex_);
       over_ = true;

@@ -30,7 +30,7 @@
 
 namespace shunt {
 
-struct nccl_meeting {
+struct nccl_rendezvous {
   std::string directory{};                     ///< shared by all ranks, writable, for this run only
   std::chrono::milliseconds patience{30'000};  ///< wait for all members
 };
@@ -39,9 +39,9 @@ struct nccl_meeting {
 /// Throws nccl_error: invalid_usage where a rank or a device is present twice, in_progress where
 /// members do not arrive, system_error where the directory cannot be used.
 template <class Make>
-[[nodiscard]] auto meet(nccl_meeting const& at, std::int32_t epoch,
-                        std::span<rank_id const> members, rank_id self, std::string const& device,
-                        Make const& make) {
+[[nodiscard]] auto rendezvous(nccl_rendezvous const& at, std::int32_t epoch,
+                              std::span<rank_id const> members, rank_id self,
+                              std::string const& device, Make const& make) {
   using identity = std::invoke_result_t<Make const&>;
   static_assert(std::is_trivially_copyable_v<identity>);
   namespace files = std::filesystem;

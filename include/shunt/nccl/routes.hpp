@@ -60,7 +60,7 @@ namespace shunt {
 /// are sent, and with the same sizes, since NCCL has no tags. Batches count in list order.
 /// Throws invalid_program.
 /// Complexity: O(n log n).
-inline void demand_order(program const& p, message_routes const& routes) {
+inline void require_message_order(program const& p, message_routes const& routes) {
   auto const d = find_dependencies(p);
   // Numbers of sends, in list order.
   std::map<std::tuple<communicator_key, rank_id, rank_id>, std::vector<std::int32_t>> sent;
@@ -111,12 +111,12 @@ inline void demand_order(program const& p, message_routes const& routes) {
   auto const need = [&](communicator_key key) {
     if (!key.members.empty() && known.insert(key).second) needed.push_back(std::move(key));
   };
-  std::vector<bool> meets(p.groups.size(), false);
+  std::vector<bool> has_collective(p.groups.size(), false);
   for (auto const& own : p.ranks)
     for (auto const& i : own.instructions)
-      if (is_collective(i.code)) meets[i.group.index()] = true;
+      if (is_collective(i.code)) has_collective[i.group.index()] = true;
   for (group_id const g : ids<group_id>(p.groups.size()))
-    if (meets[g.index()]) need({communicator_key::use::collectives, p.groups[g]});
+    if (has_collective[g.index()]) need({communicator_key::use::collectives, p.groups[g]});
   for (rank_id const r : ids<rank_id>(p.ranks.size()))
     for (auto const& i : p.ranks[r].instructions)
       if (i.code == opcode::send) need(routes.key(r, i.peer, i.channel));

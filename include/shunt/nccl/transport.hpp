@@ -62,7 +62,7 @@ class nccl_transport {
     void close() {
       if (!std::exchange(open_, false)) throw std::logic_error("a group is closed twice");
       net_.group_open_ = false;
-      net_.set_.all().demand(Api::group_end(), "can't submit a group");
+      net_.set_.all().require_success(Api::group_end(), "can't submit a group");
       for (communicator const* c : used_) c->settle(net_.config_, "to submit a group");
     }
 
@@ -71,11 +71,11 @@ class nccl_transport {
     explicit group(nccl_transport& net) : net_(net) {
       if (net_.late_) std::rethrow_exception(std::exchange(net_.late_, nullptr));
       if (net_.group_open_) throw std::logic_error("a group is open already");
-      net_.set_.all().demand(Api::group_start(), "can't open a group");
+      net_.set_.all().require_success(Api::group_start(), "can't open a group");
       open_ = net_.group_open_ = true;
     }
     void add(communicator const& c, nccl_status s, std::string const& what) {
-      c.demand(s, what);
+      c.require_success(s, what);
       if (std::find(used_.begin(), used_.end(), &c) == used_.end()) used_.push_back(&c);
     }
     void room_for_one() {
@@ -115,10 +115,10 @@ class nccl_transport {
   /// Requires that nothing is in progress, unless must_prepare(p) is false.
   void prepare(program const& p, stream s) {
     auto routes = find_routes(p);
-    demand_order(p, routes);
+    require_message_order(p, routes);
     set_.provide(communicators_of(p, routes));
     routes_ = std::move(routes);
-    greet(p, s);
+    warm_up_connections(p, s);
   }
   /// Returns whether `prepare` has anything to make.
   [[nodiscard]] bool must_prepare(program const& p) const {
@@ -150,7 +150,7 @@ class nccl_transport {
   void all_reduce(group& g, std::span<rank_id const> members, element type, reduction how,
                   std::span<std::byte> own, stream s) {
     if (own.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c,
           Api::all_reduce(own.data(), own.data(), nccl_count(own.size(), type), type, how, c.get(),
@@ -160,7 +160,7 @@ class nccl_transport {
   void reduce_scatter(group& g, std::span<rank_id const> members, element type, reduction how,
                       std::span<std::byte const> whole, std::span<std::byte> part, stream s) {
     if (part.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c,
           Api::reduce_scatter(whole.data(), part.data(), nccl_count(part.size(), type), type, how,
@@ -170,7 +170,7 @@ class nccl_transport {
   void all_gather(group& g, std::span<rank_id const> members, std::span<std::byte const> part,
                   std::span<std::byte> whole, stream s) {
     if (part.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c, Api::all_gather(part.data(), whole.data(), part.size(), element::bytes, c.get(), s),
           "all_gather over " + detail::names_of(members));
@@ -180,7 +180,7 @@ class nccl_transport {
   /// itself. Collective. Opens groups of its own, several where one would hold too many operations.
   template <class Out, class In>
   void all_to_all(std::span<rank_id const> members, Out const& out, In const& in, stream s) {
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     auto const n = members.size(), self = static_cast<std::size_t>(c.place_of(self_));
     for (std::size_t begin = 1; begin < n; begin += nccl_group_limit / 2) {
       auto g = open_group();
@@ -242,12 +242,12 @@ class nccl_transport {
           "receive from rank " + std::to_string(from.value()));
   }
 
-  [[nodiscard]] communicator const& meeting_of(std::span<rank_id const> members) const {
+  [[nodiscard]] communicator const& group_communicator(std::span<rank_id const> members) const {
     return set_.find({communicator_key::use::collectives, {members.begin(), members.end()}});
   }
   /// Connects edges by a message of one byte each: one communicator after the other, in the order
   /// of their keys, which is the same on all ranks.
-  void greet(program const& p, stream s) {
+  void warm_up_connections(program const& p, stream s) {
     using edge = detail::connected_edges::edge;
     auto const fresh = edges_.missing(p, routes_, self_);
     if (fresh.empty()) return;

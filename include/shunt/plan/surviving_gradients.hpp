@@ -9,7 +9,7 @@ namespace shunt {
 /// A surviving part of an interrupted iteration: one stage's sum of weight gradients on one live
 /// rank. A micro-batch's term is in at most one sum of its stage. A term that is in no sum must be
 /// computed again.
-struct kept_gradient {
+struct surviving_gradient {
   rank_id rank{};
   stage_id stage{};
   /// The sum is the result of the reduction, with all terms of the stage. No other rank's sum
@@ -18,10 +18,10 @@ struct kept_gradient {
   /// The backward_weights in the sum, also those of fused backwards; ascending.
   std::vector<operation> terms{};
 
-  constexpr bool operator==(kept_gradient const&) const = default;
+  constexpr bool operator==(surviving_gradient const&) const = default;
 };
 
 /// All surviving sums, by rank and then by stage. Empty: nothing survived.
-using gradient_ledger = std::vector<kept_gradient>;
+using surviving_gradients = std::vector<surviving_gradient>;
 
 }  // namespace shunt

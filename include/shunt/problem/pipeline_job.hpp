@@ -33,20 +33,20 @@ struct pipeline_job {
 
   [[nodiscard]] constexpr std::int32_t ranks() const { return layout.ranks(pipelines, stages); }
   /// Number of workers, D x S. Equal to the ranks only where every rank runs one worker.
-  [[nodiscard]] constexpr std::int32_t seats() const { return pipelines * stages; }
-  [[nodiscard]] constexpr std::int32_t microbatches_in_all() const {
+  [[nodiscard]] constexpr std::int32_t workers() const { return pipelines * stages; }
+  [[nodiscard]] constexpr std::int32_t total_microbatches() const {
     return pipelines * microbatches;
   }
   /// Returns the rank of a worker. Ranks are numbered pipeline by pipeline: p * stages + s under a
   /// linear layout.
   [[nodiscard]] constexpr rank_id rank_of(worker w) const { return layout.rank_of(w, stages); }
   /// Returns the workers of a rank, by pipeline and then by stage.
-  [[nodiscard]] constexpr std::vector<worker> seats_of(rank_id r) const {
-    return layout.seats_of(r, pipelines, stages);
+  [[nodiscard]] constexpr std::vector<worker> workers_of(rank_id r) const {
+    return layout.workers_of(r, pipelines, stages);
   }
   /// Returns the first worker of a rank, which names the rank.
   [[nodiscard]] constexpr worker worker_of(rank_id r) const {
-    if (layout.form() == stage_layout::shape::custom) return seats_of(r).front();
+    if (layout.form() == stage_layout::shape::custom) return workers_of(r).front();
     std::int32_t const length = stages / layout.chunks(),
                        share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
     return {r.value() / length * share, r.value() % length};
@@ -54,7 +54,7 @@ struct pipeline_job {
   /// Returns the stages of a rank, ascending, each once. It holds their parameters.
   [[nodiscard]] constexpr std::vector<stage_id> stages_of(rank_id r) const {
     std::vector<stage_id> held;
-    for (worker const& w : seats_of(r)) held.push_back(w.stage);
+    for (worker const& w : workers_of(r)) held.push_back(w.stage);
     std::sort(held.begin(), held.end());
     held.erase(std::unique(held.begin(), held.end()), held.end());
     return held;
@@ -107,10 +107,10 @@ constexpr void validate(pipeline_job const& job) {
   positive("pipelines", job.pipelines);
   positive("stages", job.stages);
   positive("microbatches", job.microbatches);
-  auto const seats = checked_multiply(job.pipelines, job.stages);
-  auto const cells = checked_multiply(*seats, job.microbatches);
+  auto const workers = checked_multiply(job.pipelines, job.stages);
+  auto const cells = checked_multiply(*workers, job.microbatches);
   constexpr std::int64_t most = std::int64_t{1} << 31;
-  if (*seats >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
+  if (*workers >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
   if (!cells || *cells >= most)
     throw invalid_problem("microbatches", "pipelines x stages x microbatches is beyond 32 bits");
   validate(job.layout, job.pipelines, job.stages);
@@ -143,7 +143,7 @@ constexpr void validate(pipeline_job const& job) {
       grow(field, costs[s], costs.size() == 1 ? times * job.stages : times);
     }
   };
-  std::int64_t const all = job.microbatches_in_all();
+  std::int64_t const all = job.total_microbatches();
   check("forward", job.costs.forward, 1, all);
   check("backward_input", job.costs.backward_input, 1, all);
   check("backward_weight", job.costs.backward_weight, 0, all);

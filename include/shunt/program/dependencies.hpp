@@ -25,18 +25,18 @@ struct dependencies {
 
   /// A collective of all ranks of a group: entries [first, first + count) of
   /// `dependencies::members`, in the group's order.
-  struct meeting {
+  struct collective_match {
     group_id group{};
     slice members{};
-    constexpr bool operator==(meeting const&) const = default;
+    constexpr bool operator==(collective_match const&) const = default;
   };
 
   /// One entry per rank, and the number of instructions at the end.
   std::vector<std::int32_t> first{};
-  /// By number: the receive of a send, the send of a receive, the index in `meetings` of a
+  /// By number: the receive of a send, the send of a receive, the index in `collectives` of a
   /// collective; otherwise none.
   std::vector<std::int32_t> partner{};
-  std::vector<meeting> meetings{};
+  std::vector<collective_match> collectives{};
   /// Numbers of the members' instructions; none where a member has no matching collective.
   std::vector<std::int32_t> members{};
 
@@ -47,7 +47,7 @@ struct dependencies {
     auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
     return {r, number - first[static_cast<std::size_t>(r)]};
   }
-  [[nodiscard]] std::span<std::int32_t const> members_of(meeting const& m) const {
+  [[nodiscard]] std::span<std::int32_t const> members_of(collective_match const& m) const {
     return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
                                       static_cast<std::size_t>(m.members.count));
   }
@@ -126,36 +126,38 @@ class dependency_finder {
 
   /// Matches the n-th collectives of all members of a group.
   void match_collectives() {
-    struct seat {
+    struct member_place {
       group_id group{};
       std::int32_t place = 0;
       std::int32_t held = 0;  // collectives of the group seen so far
     };
-    std::vector<std::vector<seat>> seats(program_.ranks.size());
+    std::vector<std::vector<member_place>> member_places(program_.ranks.size());
     for (group_id const g : ids<group_id>(program_.groups.size()))
       for (std::size_t k = 0; k < program_.groups[g].size(); ++k)
-        seats[program_.groups[g][k].index()].push_back({g, static_cast<std::int32_t>(k), 0});
+        member_places[program_.groups[g][k].index()].push_back(
+            {g, static_cast<std::int32_t>(k), 0});
 
     std::vector<std::vector<std::int32_t>> by_group(
         program_.groups.size());  // collectives of each group
     each([&](instruction const& i, rank_id r, std::int32_t number) {
       if (!is_collective(i.code)) return;
-      auto& mine = seats[r.index()];
-      auto const s = std::lower_bound(mine.begin(), mine.end(), i.group,
-                                      [](seat const& x, group_id g) { return x.group < g; });
+      auto& mine = member_places[r.index()];
+      auto const s =
+          std::lower_bound(mine.begin(), mine.end(), i.group,
+                           [](member_place const& x, group_id g) { return x.group < g; });
       if (s == mine.end() || s->group != i.group) return;
       auto& held = by_group[i.group.index()];
       if (static_cast<std::size_t>(s->held) == held.size()) {
         auto const size = static_cast<std::int32_t>(program_.groups[i.group].size());
-        held.push_back(static_cast<std::int32_t>(result_.meetings.size()));
-        result_.meetings.push_back(
+        held.push_back(static_cast<std::int32_t>(result_.collectives.size()));
+        result_.collectives.push_back(
             {i.group, {static_cast<std::int32_t>(result_.members.size()), size}});
         result_.members.resize(result_.members.size() + static_cast<std::size_t>(size),
                                dependencies::none);
       }
       auto const m = held[static_cast<std::size_t>(s->held++)];
       result_.members[static_cast<std::size_t>(
-          result_.meetings[static_cast<std::size_t>(m)].members.first + s->place)] = number;
+          result_.collectives[static_cast<std::size_t>(m)].members.first + s->place)] = number;
       result_.partner[static_cast<std::size_t>(number)] = m;
     });
   }
@@ -194,7 +196,7 @@ class dependency_finder {
   // By number of a send: the rank that waits for it.
   std::vector<rank_id> waiter(d.partner.size(), dependencies::none);
   std::vector<std::int32_t> missing;  // by collective: members that have not arrived yet
-  for (auto const& m : d.meetings) missing.push_back(m.members.count);
+  for (auto const& m : d.collectives) missing.push_back(m.members.count);
   std::vector<rank_id> able;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) able.push_back(r);
 
@@ -214,7 +216,7 @@ class dependency_finder {
       } else if (is_collective(what.code)) {
         if (partner == dependencies::none || --missing[static_cast<std::size_t>(partner)] > 0)
           break;
-        for (auto const member : d.members_of(d.meetings[static_cast<std::size_t>(partner)])) {
+        for (auto const member : d.members_of(d.collectives[static_cast<std::size_t>(partner)])) {
           auto const point = d.point(member);
           order.push_back(point);
           if (point.rank == r) continue;

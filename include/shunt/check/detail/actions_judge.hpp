@@ -18,10 +18,10 @@
 namespace shunt::detail {
 
 /// The rules on a schedule and its messages.
-class actions_judge {
+class actions_checker {
  public:
-  constexpr actions_judge(pipeline_job const& job, pipeline_schedule const& schedule,
-                          pipeline_actions const& actions)
+  constexpr actions_checker(pipeline_job const& job, pipeline_schedule const& schedule,
+                            pipeline_actions const& actions)
       : job_(job),
         schedule_(schedule),
         actions_(actions),
@@ -29,8 +29,8 @@ class actions_judge {
         stages_(static_cast<std::size_t>(job.stages)),
         microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
-  [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
-    auto found = places_.verdict_before_execution();
+  [[nodiscard]] constexpr std::vector<pipeline_violation> find_violations() {
+    auto found = places_.violations_before_execution();
     bool const lists = schedule_.order.size() == static_cast<std::size_t>(job_.ranks());
     if (lists && actions_.lists.size() != schedule_.order.size())
       found_.push_back({.rule = pipeline_rule::lists,
@@ -38,7 +38,7 @@ class actions_judge {
                         .limit = job_.ranks()});
     bool done = false;
     if (lists && found_.empty()) {
-      auto const outputs = 2 * static_cast<std::size_t>(job_.seats()) * microbatches_;
+      auto const outputs = 2 * static_cast<std::size_t>(job_.workers()) * microbatches_;
       some_unknown_ = !found.empty();
       here_.assign(outputs, -1);
       send_.assign(outputs, {});
@@ -212,13 +212,13 @@ class actions_judge {
   /// received before.
   /// Returns whether all lists end.
   [[nodiscard]] constexpr bool run_lists() {
-    constexpr std::int32_t nobody_waits = -1;
+    constexpr std::int32_t none_waiting = -1;
     auto const ranks = actions_.lists.size();
     auto left = before_steps();
     constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> messages(here_.size(), nobody_waits);  // or the rank that waits
-    std::vector<std::int32_t> before_step(left.size(), nobody_waits),
-        next_waiter(ranks, nobody_waits);
+    std::vector<std::int32_t> messages(here_.size(), none_waiting);  // or the rank that waits
+    std::vector<std::int32_t> before_step(left.size(), none_waiting),
+        next_waiter(ranks, none_waiting);
     std::vector<std::size_t> next(ranks, 0);
     std::vector<rank_id> runnable;
     runnable.reserve(ranks);
@@ -238,11 +238,11 @@ class actions_judge {
         }
         if (a.kind == action_kind::send) {
           auto& m = messages[output(a.op)];
-          if (m != nobody_waits) runnable.push_back(m);
+          if (m != none_waiting) runnable.push_back(m);
           m = was_sent;
         } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
           if (--left[g] > 0) continue;
-          for (auto w = before_step[g]; w != nobody_waits;
+          for (auto w = before_step[g]; w != none_waiting;
                w = next_waiter[static_cast<std::size_t>(w)])
             runnable.push_back(w);
         } else if (left[g] > 0) {
@@ -329,7 +329,7 @@ class actions_judge {
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   pipeline_actions const& actions_;
-  schedule_judge places_;
+  schedule_checker places_;
   std::size_t stages_, microbatches_;
   std::vector<std::int32_t> here_{};  // by output: the last rank that made or received it
   std::vector<message> send_{}, receive_{};

@@ -16,10 +16,10 @@ namespace shunt::detail {
 /// each lane since. An instruction ordered after these is ordered after all earlier accesses.
 class buffer_history {
  public:
-  static constexpr std::int32_t nobody = -1, before_start = -2;
+  static constexpr std::int32_t nothing = -1, before_start = -2;
 
   buffer_history(buffer_info const& b, std::size_t lanes) : lanes_(lanes) {
-    if (b.size > 0) parts_[0] = {b.size, b.persistent ? before_start : nobody, {}};
+    if (b.size > 0) parts_[0] = {b.size, b.persistent ? before_start : nothing, {}};
   }
 
   /// Calls `unwritten(region part)` for runs of unwritten bytes, `touched(instruction)` for each
@@ -33,14 +33,14 @@ class buffer_history {
     for (auto at = part_at(r.offset); at != parts_.end() && at->first < r.offset + r.size; ++at) {
       auto& [end, writer, readers] = at->second;
       auto const begin = std::max(at->first, r.offset);
-      if (writer == nobody && hole < 0) hole = begin;
-      if (writer != nobody && hole >= 0) {
+      if (writer == nothing && hole < 0) hole = begin;
+      if (writer != nothing && hole >= 0) {
         unwritten({r.buffer, hole, begin - hole});
         hole = -1;
       }
       if (writer >= 0) touched(writer);
       if (lanes_ > 0) {
-        readers.resize(lanes_, nobody);
+        readers.resize(lanes_, nothing);
         readers[lane] = n;
       }
     }
@@ -61,7 +61,7 @@ class buffer_history {
     }
     if (!sure)
       for (auto at = first; at != last; ++at)
-        if (at->second.writer == nobody) return;  // stays unwritten, so a later read is reported
+        if (at->second.writer == nothing) return;  // stays unwritten, so a later read is reported
     parts_.erase(std::next(first), last);
     first->second = {r.offset + r.size, n, {}};
   }
@@ -69,7 +69,7 @@ class buffer_history {
  private:
   struct part {
     byte_count end = 0;
-    std::int32_t writer = nobody;
+    std::int32_t writer = nothing;
     std::vector<std::int32_t> readers{};  // by lane; empty where there was no read
   };
 

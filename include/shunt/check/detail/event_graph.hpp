@@ -12,7 +12,7 @@ namespace shunt::detail {
 class event_graph {
  public:
   constexpr explicit event_graph(std::size_t things)
-      : joined_(things, nobody), first_(things + 1, 0), done_(things, 0) {}
+      : joined_(things, unjoined), first_(things + 1, 0), done_(things, 0) {}
 
   /// Adds an edge in two passes: announce all edges with `count`, call `counted()`, then insert all
   /// with `wait`. `later` completes after `earlier`.
@@ -30,8 +30,8 @@ class event_graph {
   /// Merges the cyclic lists of a and b.
   /// Requires that they are in different lists.
   constexpr void join(std::size_t a, std::size_t b) {
-    if (joined_[a] == nobody) joined_[a] = a;
-    if (joined_[b] == nobody) joined_[b] = b;
+    if (joined_[a] == unjoined) joined_[a] = a;
+    if (joined_[b] == unjoined) joined_[b] = b;
     std::swap(joined_[a], joined_[b]);
   }
 
@@ -49,11 +49,11 @@ class event_graph {
   [[nodiscard]] constexpr bool happened(std::size_t i) const { return done_[i] != 0; }
 
  private:
-  static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
+  static constexpr std::size_t unjoined = static_cast<std::size_t>(-1);
 
   [[nodiscard]] constexpr bool can_happen(std::size_t i) const {
     if (done_[i] != 0 || waits_[i] > 0) return false;
-    if (joined_[i] == nobody) return true;
+    if (joined_[i] == unjoined) return true;
     for (std::size_t k = joined_[i]; k != i; k = joined_[k])
       if (waits_[k] > 0) return false;
     return true;
@@ -64,7 +64,7 @@ class event_graph {
       done_[k] = 1;
       for (std::size_t e = first_[k]; e < first_[k + 1]; ++e)
         if (--waits_[later_[e]] == 0) able.push_back(later_[e]);
-      k = joined_[k] == nobody ? i : joined_[k];
+      k = joined_[k] == unjoined ? i : joined_[k];
     } while (k != i);
   }
 

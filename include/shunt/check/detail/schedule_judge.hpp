@@ -16,7 +16,7 @@ namespace shunt::detail {
 
 /// Places and dependencies of a schedule's operations, and the rules on them. Operations that the
 /// job doesn't have are ignored.
-class schedule_judge {
+class schedule_checker {
  public:
   using violations = std::vector<pipeline_violation>;
 
@@ -27,21 +27,21 @@ class schedule_judge {
     [[nodiscard]] constexpr bool found() const { return index >= 0; }
   };
 
-  constexpr schedule_judge(pipeline_job const& job, pipeline_schedule const& schedule)
+  constexpr schedule_checker(pipeline_job const& job, pipeline_schedule const& schedule)
       : job_(job),
         schedule_(schedule),
         stages_(static_cast<std::size_t>(job.stages)),
         microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
-  [[nodiscard]] constexpr violations verdict() {
-    auto found = verdict_before_execution();
+  [[nodiscard]] constexpr violations find_violations() {
+    auto found = violations_before_execution();
     if (found.empty() || found.front().rule != pipeline_rule::lists)
       if (auto const waits = execution(); waits.rule == pipeline_rule::cycle)
         found.push_back(waits);
     return found;
   }
   /// Returns the violations of all rules but the last.
-  [[nodiscard]] constexpr violations verdict_before_execution() {
+  [[nodiscard]] constexpr violations violations_before_execution() {
     for (auto const lists :
          {schedule_.order.size(),
           schedule_.overlapped.empty() ? schedule_.order.size() : schedule_.overlapped.size()})
@@ -49,10 +49,10 @@ class schedule_judge {
         return {{.rule = pipeline_rule::lists,
                  .count = static_cast<std::int64_t>(lists),
                  .limit = job_.ranks()}};
-    cells_.resize(static_cast<std::size_t>(job_.seats()) * microbatches_);
+    cells_.resize(static_cast<std::size_t>(job_.workers()) * microbatches_);
     read_lists();
     compare_places();
-    for (rank_id r : ids<rank_id>(schedule_.overlapped.size())) judge_pairs(r);
+    for (rank_id r : ids<rank_id>(schedule_.overlapped.size())) check_pairs(r);
     if (job_.memory.rule != stash_cap::kind::none)
       for (rank_id r : ids<rank_id>(job_.ranks())) count_stashes(r, *job_.stash_limit(r));
     return std::move(found_);
@@ -63,7 +63,7 @@ class schedule_judge {
   /// Returns a violation of `cycle`, or of another rule where there is none.
   [[nodiscard]] constexpr pipeline_violation execution() const {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
-    constexpr std::int32_t nobody = -1;
+    constexpr std::int32_t nothing = -1;
     std::vector<std::size_t> first(ranks, 0);  // number of a rank's first operation
     std::vector<std::size_t> left(schedule_.staggered_step ? stages_ : 1, 0);
     auto const group = [&](operation const& o) {
@@ -77,8 +77,8 @@ class schedule_judge {
       for (operation const& o : list)
         if (o.kind != op_kind::step && known(o)) ++left[group(o)];
     }
-    std::vector<std::int32_t> waiter(operations, nobody), next_waiter(ranks, nobody),
-        before_step(left.size(), nobody), next(ranks, 0);
+    std::vector<std::int32_t> waiter(operations, nothing), next_waiter(ranks, nothing),
+        before_step(left.size(), nothing), next(ranks, 0);
     std::vector<std::size_t> next_pair(ranks, 0);
     std::vector<rank_id> runnable;
     runnable.reserve(ranks);
@@ -88,7 +88,7 @@ class schedule_judge {
       queue = r.value();
     };
     auto const wake = [&](std::int32_t& queue) {
-      for (; queue != nobody; queue = next_waiter[static_cast<std::size_t>(queue)])
+      for (; queue != nothing; queue = next_waiter[static_cast<std::size_t>(queue)])
         runnable.push_back(queue);
     };
     auto const number = [&](place w) {
@@ -202,7 +202,7 @@ class schedule_judge {
   };
 
   template <class Visit>
-  constexpr void each_seat(Visit&& visit) const {
+  constexpr void each_worker(Visit&& visit) const {
     for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
       for (stage_id s : ids<stage_id>(job_.stages)) visit(job_.rank_of({p, s}), s);
   }
@@ -213,11 +213,11 @@ class schedule_judge {
     for (worker const& w : job_.dead) dead[job_.rank_of(w).index()] = 1;
     // The stages of rank r are held[begin[r]] up to held[begin[r + 1]].
     std::vector<std::int32_t> begin(ranks + 1, 0);
-    std::vector<stage_id> held(static_cast<std::size_t>(job_.seats()));
-    each_seat([&](rank_id r, stage_id) { ++begin[r.index() + 1]; });
+    std::vector<stage_id> held(static_cast<std::size_t>(job_.workers()));
+    each_worker([&](rank_id r, stage_id) { ++begin[r.index() + 1]; });
     for (std::size_t r = 0; r < ranks; ++r) begin[r + 1] += begin[r];
     std::vector<std::int32_t> next(begin.begin(), begin.end() - 1);
-    each_seat(
+    each_worker(
         [&](rank_id r, stage_id s) { held[static_cast<std::size_t>(next[r.index()]++)] = s; });
 
     std::vector<stage_state> state(stages_);
@@ -299,7 +299,7 @@ class schedule_judge {
     if (c.weight != c.gradient) behind(c.weight, c.gradient.found() ? c.gradient : c.forward);
   }
 
-  constexpr void judge_pairs(rank_id r) {
+  constexpr void check_pairs(rank_id r) {
     auto const& list = schedule_.order[r];
     auto const length = static_cast<std::int64_t>(list.size());
     std::int64_t free = 0;  // end of the previous pair

@@ -16,16 +16,16 @@
 namespace shunt::detail {
 
 /// The rules on a schedule and its times.
-class timetable_judge {
+class timetable_checker {
  public:
-  using place = schedule_judge::place;
+  using place = schedule_checker::place;
 
-  constexpr timetable_judge(pipeline_job const& job, pipeline_schedule const& schedule,
-                            timetable const& table)
+  constexpr timetable_checker(pipeline_job const& job, pipeline_schedule const& schedule,
+                              timetable const& table)
       : job_(job), schedule_(schedule), table_(table), places_(job, schedule) {}
 
-  [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
-    found_ = places_.verdict();
+  [[nodiscard]] constexpr std::vector<pipeline_violation> find_violations() {
+    found_ = places_.find_violations();
     if (schedule_.order.size() != static_cast<std::size_t>(job_.ranks())) return found_;
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto const operations = schedule_.order[r].size();
@@ -40,11 +40,11 @@ class timetable_judge {
       bool second = false;  // of a pair
       for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
         bool const first = places_.pair_at(r, i, next);
-        judge({r, i}, first, second);
+        check_operation({r, i}, first, second);
         second = first;
       }
     }
-    judge_steps();
+    check_steps();
     return found_;
   }
 
@@ -70,7 +70,7 @@ class timetable_judge {
     }
   }
 
-  constexpr void judge(place w, bool first_of_pair, bool second_of_pair) {
+  constexpr void check_operation(place w, bool first_of_pair, bool second_of_pair) {
     auto const [start, end] = when(w);
     place const before{w.rank, w.index - 1}, after{w.rank, w.index + 1};
     if (second_of_pair) {
@@ -97,7 +97,7 @@ class timetable_judge {
 
   /// Checks every step against the latest operation that it waits for, on the lowest rank where
   /// several end at once.
-  constexpr void judge_steps() {
+  constexpr void check_steps() {
     std::vector<place> latest(schedule_.staggered_step ? static_cast<std::size_t>(job_.stages) : 1);
     auto const each = [&](bool steps, auto&& visit) {
       for (rank_id r : ids<rank_id>(job_.ranks()))
@@ -119,7 +119,7 @@ class timetable_judge {
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   timetable const& table_;
-  schedule_judge places_;
+  schedule_checker places_;
   std::vector<pipeline_violation> found_;
 };
 

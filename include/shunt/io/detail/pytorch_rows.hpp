@@ -42,8 +42,8 @@ namespace shunt::detail {
     if (!job.alive(r))
       throw invalid_problem("dead", name + " of pipeline " + std::to_string(pipeline.value()) +
                                         " is dead: a CSV has no re-routing");
-    for (worker const& seat : job.seats_of(r))
-      if (seat.pipeline != pipeline)
+    for (worker const& w : job.workers_of(r))
+      if (w.pipeline != pipeline)
         throw invalid_problem("layout", name + " holds stages of two pipelines: a CSV has one");
     for (operation const& o : plan.order[r]) {
       if (o.kind == op_kind::step) continue;

@@ -92,7 +92,7 @@ class message_placing {
   struct crossing {
     std::size_t output = 0;
     rank_id peer = none;
-    [[nodiscard]] constexpr bool nobody() const { return peer == none; }
+    [[nodiscard]] constexpr bool has_no_peer() const { return peer == none; }
   };
 
   /// Returns the output of another rank that an operation of rank r needs.
@@ -124,7 +124,7 @@ class message_placing {
     for (rank_id r : ids<rank_id>(sizes.size()))
       for (operation const& o : schedule_.order[r]) {
         auto const m = received(r, o);
-        if (m.nobody()) continue;
+        if (m.has_no_peer()) continue;
         ++sizes[r.index()];
         ++sizes[m.peer.index()];
         auto& with = partner_[m.peer.index()];
@@ -145,7 +145,7 @@ class message_placing {
     for (rank_id r : ids<rank_id>(sizes.size()))
       for (operation const& o : schedule_.order[r]) {
         auto const m = received(r, o);
-        if (m.nobody()) continue;
+        if (m.has_no_peer()) continue;
         ++sizes[r.index()];
         ++sizes[m.peer.index()];
         auto const& starts = o.kind == op_kind::forward ? starts_->forward : starts_->gradient;
@@ -192,7 +192,7 @@ class message_placing {
     }
     auto const take = [&](operation const& o) {
       auto const m = received(r, o);
-      if (m.nobody()) return;
+      if (m.has_no_peer()) return;
       std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
       if (lanes_ == message_lanes::one_per_edge)
         return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
@@ -201,7 +201,7 @@ class message_placing {
         throw invalid_program("the orders of the ranks wait for each other");
     };
     auto const give = [&](operation const& o) {
-      if (auto const m = sent(r, o); !m.nobody())
+      if (auto const m = sent(r, o); !m.has_no_peer())
         end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
     };
     for (std::size_t i = 0; i < list.size(); ++i) {

@@ -34,7 +34,7 @@ class pipeline_lowering {
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   constexpr pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
                               pipeline_tensors const& tensors, message_layout const& layout,
-                              gradient_ledger const* kept = nullptr)
+                              surviving_gradients const* kept = nullptr)
       : job_(job),
         schedule_(schedule),
         tensors_(tensors),

@@ -24,7 +24,7 @@ struct pipeline_cells {
   constexpr explicit pipeline_cells(pipeline_job const& job)
       : stages(static_cast<std::size_t>(job.stages)),
         microbatches(static_cast<std::size_t>(job.microbatches)),
-        count(static_cast<std::size_t>(job.seats()) * microbatches) {}
+        count(static_cast<std::size_t>(job.workers()) * microbatches) {}
 
   [[nodiscard]] constexpr std::size_t operator()(operation const& o) const {
     return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
@@ -58,12 +58,12 @@ class start_finder {
     found_.forward.assign(cell_.count, not_yet);
     found_.gradient.assign(cell_.count, not_yet);
     found_.finished.assign(cell_.stages, 0);
-    waiter_.assign(2 * cell_.count, nobody);
+    waiter_.assign(2 * cell_.count, nothing);
     made_.assign(2 * cell_.count, {});
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
     left_.assign(schedule.staggered_step ? cell_.stages : 1, 0);
     ready_.assign(left_.size(), 0);
-    before_step_.assign(left_.size(), nobody);
+    before_step_.assign(left_.size(), nothing);
     stage_.assign(cell_.stages, {});
   }
 
@@ -89,13 +89,13 @@ class start_finder {
 
  private:
   static constexpr ticks not_yet = -1;
-  static constexpr std::int32_t nobody = -1;
+  static constexpr std::int32_t nothing = -1;
 
   struct rank_state {
     std::int32_t next = 0;
     std::size_t next_pair = 0;
     ticks free = 0;
-    std::int32_t next_waiter = nobody;  // in the queue before a step
+    std::int32_t next_waiter = nothing;  // in the queue before a step
   };
   struct made {
     ticks end = not_yet;
@@ -211,13 +211,13 @@ class start_finder {
     auto const g = group(o);
     ready_[g] = std::max(ready_[g], end);
     if (--left_[g] > 0) return;
-    for (std::int32_t w = before_step_[g]; w != nobody;
+    for (std::int32_t w = before_step_[g]; w != nothing;
          w = ranks_[static_cast<std::size_t>(w)].next_waiter)
       runnable_.push_back(w);
   }
   constexpr void give(rank_id r, std::size_t output, ticks end) {
     made_[output] = {end, r};
-    if (waiter_[output] != nobody) runnable_.push_back(waiter_[output]);
+    if (waiter_[output] != nothing) runnable_.push_back(waiter_[output]);
   }
 
   pipeline_job const& job_;

@@ -41,7 +41,7 @@ class gradient_reductions {
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   constexpr gradient_reductions(pipeline_job const& job, bool staggered_step,
                                 std::vector<std::int32_t> const& finished,
-                                gradient_ledger const* kept, program_builder& builder)
+                                surviving_gradients const* kept, program_builder& builder)
       : staggered_step_(staggered_step), finished_(finished), kept_(kept), builder_(builder) {
     holders_.resize(static_cast<std::size_t>(job.stages));
     group_of_stage_.resize(holders_.size(), group_id{none});
@@ -114,7 +114,7 @@ class gradient_reductions {
 
   /// Returns the last instruction, or `last` where there is none.
   constexpr std::int32_t open_gradient(rank_id r, stage_regions const& of, std::int32_t last) {
-    auto const survived = [&](kept_gradient const& k) {
+    auto const survived = [&](surviving_gradient const& k) {
       return k.rank == r && k.stage == of.stage;
     };
     if (kept_)
@@ -188,7 +188,7 @@ class gradient_reductions {
 
   bool staggered_step_;
   std::vector<std::int32_t> const& finished_;
-  gradient_ledger const* kept_;
+  surviving_gradients const* kept_;
   program_builder& builder_;
   indexed<stage_id, std::vector<rank_id>> holders_{};  // live, ascending
   std::vector<rank_id> live_{};

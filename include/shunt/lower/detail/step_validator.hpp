@@ -48,7 +48,7 @@ class step_validator {
       if (p.ranks[r].instructions.empty()) continue;
       if (auto const up = above(r); up >= 0) ranks_[up.index()].below.push_back(r);
     }
-    if (when == validation::in_next_iteration) find_verdicts();
+    if (when == validation::in_next_iteration) find_norms();
   }
 
   validated_program operator()() && {
@@ -87,7 +87,7 @@ class step_validator {
   };
   struct rank_state {
     std::vector<validated_step> steps{};
-    region verdict{};
+    region norms{};
     std::vector<rank_id> below{};  // ranks that get the verdict from this one where no forwards run
     std::int32_t split = none;     // the first instruction after the verdict
     link from{none, transfers};    // source of the verdict; none: this rank computes it
@@ -107,7 +107,7 @@ class step_validator {
   [[nodiscard]] std::int32_t redo_channel(std::int32_t channel) const {
     return channels_ + channel;
   }
-  [[nodiscard]] std::int32_t verdict_channel() const { return 2 * channels_; }
+  [[nodiscard]] std::int32_t norms_channel() const { return 2 * channels_; }
   [[nodiscard]] std::int32_t prefix_channel() const { return 2 * channels_ + 1; }
 
   /// Returns the worker of stage `other` that corresponds to worker r of the neighbouring stage
@@ -142,7 +142,7 @@ class step_validator {
   }
 
   /// Finds where in its list, and from which rank, each rank gets the verdict.
-  void find_verdicts() {
+  void find_norms() {
     auto const order = serial_order(p_, d_);
     if (order.size() < p_.instructions())
       throw invalid_program("the ranks of the program can't all come to their ends");
@@ -186,30 +186,30 @@ class step_validator {
       list.out.buffers[s.gradient.buffer].persistent = true;
       s.record = list.extend(s.state.buffer, step_record::bytes);
       s.kept_record = list.extend(s.kept.buffer, step_record::bytes);
-      s.share = list.extend(s.flag.buffer, step_verdict::bytes);
-      s.prefix = list.extend(s.flag.buffer, step_verdict::bytes);
+      s.share = list.extend(s.flag.buffer, gradient_norms::bytes);
+      s.prefix = list.extend(s.flag.buffer, gradient_norms::bytes);
       s.words = list.extend(s.flag.buffer, 2 * size_of(element::int64));
     }
-    ranks_[r.index()].verdict =
-        list.extend(ranks_[r.index()].steps.back().flag.buffer, step_verdict::bytes);
+    ranks_[r.index()].norms =
+        list.extend(ranks_[r.index()].steps.back().flag.buffer, gradient_norms::bytes);
   }
 
   /// Receives the verdict and passes it on. `known`: its region on a worker of the last stage.
   /// Returns the instruction that receives or copies it.
-  std::int32_t pass_verdict(list_rewriter& list, rank_id r, link const& from,
-                            std::vector<link> const& to, region const& known,
-                            std::vector<std::int32_t> const& after) {
-    auto const& verdict = ranks_[r.index()].verdict;
+  std::int32_t pass_norms(list_rewriter& list, rank_id r, link const& from,
+                          std::vector<link> const& to, region const& known,
+                          std::vector<std::int32_t> const& after) {
+    auto const& norms = ranks_[r.index()].norms;
     std::int32_t const has = from.rank < 0
-                                 ? list.add({.code = opcode::copy}, {known}, {verdict}, after)
+                                 ? list.add({.code = opcode::copy}, {known}, {norms}, after)
                                  : list.add({.code = opcode::receive,
                                              .lane = from.lane,
-                                             .channel = verdict_channel(),
+                                             .channel = norms_channel(),
                                              .peer = from.rank},
-                                            {}, {verdict}, after);
+                                            {}, {norms}, after);
     for (link const& l : to)
-      list.add({.code = opcode::send, .lane = l.lane, .channel = verdict_channel(), .peer = l.rank},
-               {verdict}, {}, {has});
+      list.add({.code = opcode::send, .lane = l.lane, .channel = norms_channel(), .peer = l.rank},
+               {norms}, {}, {has});
     return has;
   }
 
@@ -219,15 +219,15 @@ class step_validator {
                               std::vector<std::int32_t> const& after) {
     std::int32_t last = none;
     for (auto const& s : ranks_[r.index()].steps)
-      last = list.add({.op = {.kind = op_kind::validate, .stage = s.stage}},
-                      {ranks_[r.index()].verdict, s.record}, {s.words}, after);
+      last = list.add({.op = {.kind = op_kind::validate_step, .stage = s.stage}},
+                      {ranks_[r.index()].norms, s.record}, {s.words}, after);
     for (auto const& s : ranks_[r.index()].steps) {
       if (is_last(s.stage)) continue;
       if (how_ == rollback::kept_state)
         list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
-      last = list.add({.op = {.kind = op_kind::step_again, .stage = s.stage}},
-                      {s.gradient, ranks_[r.index()].verdict, s.state, s.record},
-                      {s.state, s.record}, {}, s.again());
+      last = list.add({.op = {.kind = op_kind::redo_step, .stage = s.stage}},
+                      {s.gradient, ranks_[r.index()].norms, s.state, s.record}, {s.state, s.record},
+                      {}, s.again());
     }
     return last;
   }
@@ -239,7 +239,7 @@ class step_validator {
       if (!clears_gradient(r, n)) list.move(n);
     auto after_warm_up = list.ends_of_other_lanes(0);
     after_warm_up.push_back(
-        pass_verdict(list, r, own.from, own.to, own.steps.back().verdict_of_record(), {}));
+        pass_norms(list, r, own.from, own.to, own.steps.back().norms_of_record(), {}));
     std::int32_t const anchor = lower_rollback(list, r, after_warm_up);
     std::int32_t const redo = list.regions({own.steps.front().redo()}).first;
     std::array<bool, 256> tied{};  // lanes that wait for the rollback
@@ -278,18 +278,18 @@ class step_validator {
   /// Emits norms, prefix sums and steps of a rank, stage by stage.
   void lower_steps(list_rewriter& list, rank_id r) {
     auto const& own = ranks_[r.index()];
-    auto const step = [&](validated_step const& s, region const& verdict, std::int32_t after) {
+    auto const step = [&](validated_step const& s, region const& norms, std::int32_t after) {
       list.move(s.keep, [&](auto&, auto& waits) { waits.push_back(after); });
       list.add({.code = opcode::copy}, {s.record}, {s.kept_record});
       list.move(s.step, [&](instruction& i, auto&) {
-        i.reads = list.regions({s.gradient, verdict, s.state});
+        i.reads = list.regions({s.gradient, norms, s.state});
         i.writes = list.regions({s.state, s.record});
       });
     };
     std::int32_t last = none;
     for (auto const& s : own.steps) {
-      last = list.add({.op = {.kind = op_kind::norm, .stage = s.stage}}, {s.gradient, s.flag},
-                      {s.share}, list.waits_of(s.keep));
+      last = list.add({.op = {.kind = op_kind::gradient_norm, .stage = s.stage}},
+                      {s.gradient, s.flag}, {s.share}, list.waits_of(s.keep));
       if (s.stage > 0) {
         rank_id const from = neighbour(r, s.stage, s.stage.value() - 1);
         region before = s.prefix;
@@ -316,17 +316,17 @@ class step_validator {
     if (when_ == validation::in_next_iteration) return;
     std::vector<link> below;
     for (rank_id const b : own.below) below.push_back({b, transfers});
-    std::int32_t const verdict_at =
-        pass_verdict(list, r, {above(r), transfers}, below, own.steps.back().share, {last});
-    for (auto const& s : own.steps) step(s, own.verdict, verdict_at);
+    std::int32_t const norms_at =
+        pass_norms(list, r, {above(r), transfers}, below, own.steps.back().share, {last});
+    for (auto const& s : own.steps) step(s, own.norms, norms_at);
   }
 
   void lower_closing(list_rewriter& list, rank_id r) {
     std::vector<link> below;
     for (rank_id const b : ranks_[r.index()].below) below.push_back({b, transfers});
     lower_rollback(list, r,
-                   {pass_verdict(list, r, {above(r), transfers}, below,
-                                 ranks_[r.index()].steps.back().verdict_of_record(), {})});
+                   {pass_norms(list, r, {above(r), transfers}, below,
+                               ranks_[r.index()].steps.back().norms_of_record(), {})});
   }
 
   program const& p_;

@@ -20,8 +20,8 @@ struct validated_step {
   region gradient{}, flag{}, state{}, kept{};
   region record{}, kept_record{}, share{}, prefix{}, words{};
 
-  [[nodiscard]] region verdict_of_record() const {
-    return {record.buffer, record.offset, step_verdict::bytes};
+  [[nodiscard]] region norms_of_record() const {
+    return {record.buffer, record.offset, gradient_norms::bytes};
   }
   [[nodiscard]] region redo() const { return {words.buffer, words.offset, 8}; }
   [[nodiscard]] region again() const { return {words.buffer, words.offset + 8, 8}; }

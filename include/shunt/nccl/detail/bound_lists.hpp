@@ -86,7 +86,7 @@ struct list_run {
   using event = typename System::event;
 
   std::shared_ptr<bound_program<System>> what{};
-  std::size_t count = 0, harvested = 0;
+  std::size_t count = 0, collected = 0;
   bool whole = true;
   std::vector<event> started{}, ended{}, ties{};
   std::optional<event> base{}, over{};

@@ -135,7 +135,7 @@ class rank_operations {
         return;
       }
       case opcode::exchange: return exchange(list, i, own, n, guard, stream);
-      default: return meet(b, i, own, n, guard, stream);
+      default: return rendezvous(b, i, own, n, guard, stream);
     }
   }
 
@@ -155,8 +155,8 @@ class rank_operations {
     }
   }
 
-  void meet(bound& b, instruction const& i, rank_program const& own, std::size_t n,
-            std::int64_t const* guard, stream_ref stream) {
+  void rendezvous(bound& b, instruction const& i, rank_program const& own, std::size_t n,
+                  std::int64_t const* guard, stream_ref stream) {
     auto const& members = b.of->groups[i.group];
     std::span<std::byte const> const from = b.buffers[own.reads(i)[0]];
     auto const to = b.buffers[own.writes(i)[0]];
@@ -265,10 +265,10 @@ class rank_operations {
                        .bytes = static_cast<std::int64_t>(width),
                        .count = reinterpret_cast<std::int64_t const*>(length.data()),
                        .count_to = reinterpret_cast<std::int64_t*>(word_of(counts_in, j).data()),
-                       .refused = b.word(b.stage.verdict[n] + static_cast<std::int64_t>(j))});
+                       .refused = b.word(b.stage.overflow[n] + static_cast<std::int64_t>(j))});
     }
     system_.move(stream, parts, guard);
-    auto const at = b.stage.verdict[n], words = static_cast<std::int64_t>(count);
+    auto const at = b.stage.overflow[n], words = static_cast<std::int64_t>(count);
     system_.copy_to_host(stream, b.words_at(at, words), list.words_at(at, words));
   }
 

@@ -112,16 +112,16 @@ class rank_streams {
   /// Collects the instructions that have completed since the last call.
   /// Returns whether there were any.
   /// Throws invalid_program where an exchange's count exceeded its part, and what the work threw.
-  bool harvest() {
+  bool collect_results() {
     bool any = false;
     while (!runs_.empty()) {
       auto& run = runs_.front();
       auto const& own = run.what->of->ranks[net_.rank()];
-      for (; run.harvested < run.count && system_.finished(run.ended[run.harvested]);
-           ++run.harvested, any = true)
-        read(run, own, run.harvested);
+      for (; run.collected < run.count && system_.finished(run.ended[run.collected]);
+           ++run.collected, any = true)
+        read(run, own, run.collected);
       watch_->rethrow();
-      if (run.harvested < run.count || !system_.finished(*run.over)) return any;
+      if (run.collected < run.count || !system_.finished(*run.over)) return any;
       if (!run.whole) return any;
       log_.list_ended();
       any = true;
@@ -135,10 +135,10 @@ class rank_streams {
     if (runs_.empty()) return "nothing";
     auto const& run = runs_.front();
     auto const& list = run.what->of->ranks[net_.rank()].instructions;
-    if (run.harvested >= run.count) return "the end of its list";
-    auto const& i = list[run.harvested];
+    if (run.collected >= run.count) return "the end of its list";
+    auto const& i = list[run.collected];
     auto text =
-        "instruction " + std::to_string(run.harvested) + ", " + std::string(to_string(i.code));
+        "instruction " + std::to_string(run.collected) + ", " + std::string(to_string(i.code));
     if (i.code == opcode::send || i.code == opcode::receive)
       text +=
           (i.code == opcode::send ? " to rank " : " from rank ") + std::to_string(i.peer.value());
@@ -147,7 +147,7 @@ class rank_streams {
   }
   /// Returns whether all enqueued instructions of the oldest list have completed.
   [[nodiscard]] bool idle() const {
-    return runs_.empty() || (runs_.size() == 1 && runs_[0].harvested == runs_[0].count);
+    return runs_.empty() || (runs_.size() == 1 && runs_[0].collected == runs_[0].count);
   }
 
   /// Suppresses the effects of all enqueued instructions. Call it before communicators are aborted.
@@ -223,7 +223,7 @@ class rank_streams {
       auto const width = std::min(own.reads(i)[0].size, own.writes(i)[0].size) /
                          static_cast<byte_count>(members.size());
       for (std::size_t j = 0; j < members.size(); ++j)
-        if (auto const refused = value(stage.verdict[n] + static_cast<std::int64_t>(j));
+        if (auto const refused = value(stage.overflow[n] + static_cast<std::int64_t>(j));
             refused != 0)
           throw invalid_program("exchange on rank " + std::to_string(members[j].value()) +
                                 ": count " + std::to_string(place) + " is " +

@@ -18,9 +18,10 @@ namespace shunt::detail {
 /// instruction needs none.
 struct nccl_staging {
   static constexpr std::int64_t none = -1;
-  std::vector<std::int64_t> place{};    ///< offset in staging memory, in bytes
-  std::vector<std::int64_t> word{};     ///< index of its condition's word
-  std::vector<std::int64_t> verdict{};  ///< of an exchange: index of the first of one word a member
+  std::vector<std::int64_t> place{};  ///< offset in staging memory, in bytes
+  std::vector<std::int64_t> word{};   ///< index of its condition's word
+  std::vector<std::int64_t>
+      overflow{};  ///< of an exchange: index of the first of one word a member
   std::int64_t bytes = 0, words = 0;
 
   /// Rounds a size up to the alignment of device memory.
@@ -54,8 +55,8 @@ struct nccl_staging {
     }
     s.place.push_back(needed > 0 ? std::exchange(s.bytes, s.bytes + needed) : nccl_staging::none);
     s.word.push_back(i.condition >= 0 ? s.words++ : nccl_staging::none);
-    s.verdict.push_back(i.code == opcode::exchange ? std::exchange(s.words, s.words + n)
-                                                   : nccl_staging::none);
+    s.overflow.push_back(i.code == opcode::exchange ? std::exchange(s.words, s.words + n)
+                                                    : nccl_staging::none);
   }
   return s;
 }

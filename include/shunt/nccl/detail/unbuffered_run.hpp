@@ -47,7 +47,7 @@ class unbuffered_run {
   struct unit {
     rank_id rank{};
     std::int32_t first = 0, end = 0;
-    std::set<communicator_key> carriers{};
+    std::set<communicator_key> communicators{};
     bool arrived = false;
   };
   struct in_order {
@@ -56,7 +56,7 @@ class unbuffered_run {
   };
   struct rank_lanes {
     std::map<std::uint8_t, in_order> lanes{};
-    std::map<communicator_key, in_order> carriers{};
+    std::map<communicator_key, in_order> communicators{};
   };
 
   [[nodiscard]] static bool is_message(instruction const& i) {
@@ -76,11 +76,11 @@ class unbuffered_run {
       for (n = u.first; n < u.end; ++n) {
         auto const& k = list[static_cast<std::size_t>(n)];
         if (is_message(k))
-          u.carriers.insert(k.code == opcode::send ? routes_.key(r, k.peer, k.channel)
-                                                   : routes_.key(k.peer, r, k.channel));
+          u.communicators.insert(k.code == opcode::send ? routes_.key(r, k.peer, k.channel)
+                                                        : routes_.key(k.peer, r, k.channel));
       }
       own.lanes[i.lane].units.push_back(units_.size());
-      for (auto const& c : u.carriers) own.carriers[c].units.push_back(units_.size());
+      for (auto const& c : u.communicators) own.communicators[c].units.push_back(units_.size());
       units_.push_back(std::move(u));
     }
   }
@@ -93,8 +93,8 @@ class unbuffered_run {
       return static_cast<std::size_t>(d_.number({u.rank, n}));
     };
     if (!u.arrived) {
-      for (auto const& c : u.carriers) {
-        auto const& queue = own.carriers[c];
+      for (auto const& c : u.communicators) {
+        auto const& queue = own.communicators[c];
         if (&units_[queue.units[queue.next]] != &u) return false;
       }
       for (auto n = u.first; n < u.end; ++n)
@@ -110,11 +110,11 @@ class unbuffered_run {
           (partner == dependencies::none || !arrived_[static_cast<std::size_t>(partner)]))
         return false;
       if (is_collective(i.code))
-        for (auto const m : d_.members_of(d_.meetings[static_cast<std::size_t>(partner)]))
+        for (auto const m : d_.members_of(d_.collectives[static_cast<std::size_t>(partner)]))
           if (m == dependencies::none || !arrived_[static_cast<std::size_t>(m)]) return false;
     }
     for (auto n = u.first; n < u.end; ++n) done_[number(n)] = true;
-    for (auto const& c : u.carriers) ++own.carriers[c].next;
+    for (auto const& c : u.communicators) ++own.communicators[c].next;
     return true;
   }
 

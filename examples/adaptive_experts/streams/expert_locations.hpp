@@ -13,27 +13,27 @@
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
-#include "travel.hpp"
+#include "token_routing.hpp"
 
 namespace example::moe {
 
 /// Where experts and micro-batches are, on the host and as tables on a device.
 template <device Device>
-class places {
+class expert_locations {
  public:
   /// A micro-batch on the rank that carries it, as the rank's `nth`.
-  struct carried {
+  struct owned {
     std::int32_t microbatch = 0;
     std::int32_t nth = 0;
   };
 
   /// Nothing may be running that reads the tables.
   void set(Device& on, shunt::moe_shape const& shape, shunt::expert_placement placement,
-           shunt::token_carriers carriers) {
+           shunt::microbatch_owners owners) {
     placement_ = std::move(placement);
-    carriers_ = std::move(carriers);
-    live_ = carriers_.live();
-    part_rows_ = carriers_.most() * shunt::part_tokens(shape, placement_);
+    owners_ = std::move(owners);
+    live_ = owners_.live();
+    part_rows_ = owners_.most() * shunt::part_tokens(shape, placement_);
 
     std::vector<std::int32_t> all;
     auto const begin = [&](std::size_t& at) { at = all.size(); };
@@ -45,18 +45,17 @@ class places {
     begin(host_of_);
     for (std::int32_t peer = 0; peer < live(); ++peer)
       all.insert(all.end(), static_cast<std::size_t>(slots_of(peer)), peer);
-    begin(first_carried_);
-    std::vector<std::int32_t> carrying,
-        gathered(static_cast<std::size_t>(carriers_.microbatches()));
+    begin(first_owned_);
+    std::vector<std::int32_t> carrying, gathered(static_cast<std::size_t>(owners_.microbatches()));
     for (std::int32_t peer = 0; peer < live(); ++peer) {
       all.push_back(static_cast<std::int32_t>(carrying.size()));
-      for (auto const& c : carried_by(peer)) {
+      for (auto const& c : owned_by(peer)) {
         carrying.push_back(c.microbatch);
-        gathered[static_cast<std::size_t>(c.microbatch)] = peer * carriers_.most() + c.nth;
+        gathered[static_cast<std::size_t>(c.microbatch)] = peer * owners_.most() + c.nth;
       }
     }
-    all.push_back(carriers_.microbatches());
-    begin(carried_);
+    all.push_back(owners_.microbatches());
+    begin(owned_);
     all.insert(all.end(), carrying.begin(), carrying.end());
     begin(gathered_);
     all.insert(all.end(), gathered.begin(), gathered.end());
@@ -68,7 +67,7 @@ class places {
 
   [[nodiscard]] shunt::expert_placement const& placement() const { return placement_; }
   [[nodiscard]] std::int32_t live() const { return static_cast<std::int32_t>(live_.size()); }
-  [[nodiscard]] std::int32_t microbatches() const { return carriers_.microbatches(); }
+  [[nodiscard]] std::int32_t microbatches() const { return owners_.microbatches(); }
   /// A rank's position among the live ones.
   [[nodiscard]] std::int32_t peer_of(shunt::rank_id r) const {
     return static_cast<std::int32_t>(std::lower_bound(live_.begin(), live_.end(), r) -
@@ -78,16 +77,16 @@ class places {
     auto const r = live_[static_cast<std::size_t>(peer)].index();
     return placement_.first_slot[r + 1] - placement_.first_slot[r];
   }
-  [[nodiscard]] std::vector<carried> carried_by(std::int32_t peer) const {
-    std::vector<carried> all;
-    for (auto const k : carriers_.carried_by(live_[static_cast<std::size_t>(peer)]))
+  [[nodiscard]] std::vector<owned> owned_by(std::int32_t peer) const {
+    std::vector<owned> all;
+    for (auto const k : owners_.owned_by(live_[static_cast<std::size_t>(peer)]))
       all.push_back({k, static_cast<std::int32_t>(all.size())});
     return all;
   }
 
   [[nodiscard]] std::int32_t const* first_slot_of_rank() { return table(first_slot_of_rank_); }
-  [[nodiscard]] travel_tables tables(shunt::layer_id l) {
-    return {.microbatches = carriers_.microbatches(),
+  [[nodiscard]] routing_tables tables(shunt::layer_id l) {
+    return {.microbatches = owners_.microbatches(),
             .experts = placement_.experts,
             .slots = placement_.slots(),
             .live = live(),
@@ -95,8 +94,8 @@ class places {
             .first_slot = table(first_slot_),
             .expert_of = table(expert_of_) + l.value() * placement_.slots(),
             .host_of = table(host_of_),
-            .first_carried = table(first_carried_),
-            .carried = table(carried_),
+            .first_owned = table(first_owned_),
+            .owned = table(owned_),
             .gathered_at = table(gathered_)};
   }
 
@@ -106,12 +105,12 @@ class places {
   }
 
   shunt::expert_placement placement_{};
-  shunt::token_carriers carriers_{};
+  shunt::microbatch_owners owners_{};
   std::vector<shunt::rank_id> live_{};
   std::int64_t part_rows_ = 0;
   grown_memory<Device> tables_{};
-  std::size_t first_slot_of_rank_ = 0, first_slot_ = 0, host_of_ = 0, first_carried_ = 0,
-              carried_ = 0, gathered_ = 0, expert_of_ = 0;
+  std::size_t first_slot_of_rank_ = 0, first_slot_ = 0, host_of_ = 0, first_owned_ = 0, owned_ = 0,
+              gathered_ = 0, expert_of_ = 0;
 };
 
 }  // namespace example::moe

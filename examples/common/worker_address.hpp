@@ -10,7 +10,7 @@
 namespace example {
 
 /// Where and how a worker process meets the others.
-struct meeting {
+struct worker_address {
   shunt::gloo_config gloo{};
   shunt::rank_id self{};
   bool joins = false;  ///< comes in the place of a dead worker, when the others ask it to
@@ -18,9 +18,9 @@ struct meeting {
 };
 
 /// SIGKILL, for this process.
-[[noreturn]] inline void strike(meeting const& at, voice const& say) {
+[[noreturn]] inline void kill_self(worker_address const& at, report_pipe const& say) {
   if (!at.waits) std::raise(SIGKILL);
-  for (say(says::strike, {});; ::pause()) {}
+  for (say(report_kind::kill_request, {});; ::pause()) {}
 }
 
 }  // namespace example

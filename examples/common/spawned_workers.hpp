@@ -15,13 +15,13 @@
 #include <utility>
 #include <vector>
 
-#include "crew.hpp"
 #include "messages.hpp"
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "text.hpp"
+#include "worker_processes.hpp"
 
 namespace example {
 
@@ -29,18 +29,18 @@ namespace example {
 ///   hear(rank, message), killed(rank, nanoseconds of the steady clock);
 ///   begun(): iterations that some worker runs at least; ended(rank): it has come to the end.
 template <class Account>
-class own_processes {
+class spawned_workers {
  public:
   using clock = std::chrono::steady_clock;
 
   /// `name(rank)` is what people call a worker. Throws invalid_problem, naming the option, where
   /// they can't meet.
-  own_processes(process_options const& o, command_line started_as, text_bytes const& bytes,
-                Account& heard, std::function<std::string(shunt::rank_id)> name)
+  spawned_workers(process_options const& o, command_line started_as, text_bytes const& bytes,
+                  Account& merger, std::function<std::string(shunt::rank_id)> name)
       : patience_(o.patience),
         place_(o.rendezvous),
         workers_(std::move(started_as)),
-        heard_(heard),
+        merger_(merger),
         name_(std::move(name)) {
     // the same for all, whatever becomes of the file
     if (std::ofstream out(text(), std::ios::binary);
@@ -59,27 +59,27 @@ class own_processes {
     return workers_.start(r, words);
   }
 
-  [[nodiscard]] bool lives(shunt::rank_id r) const {
-    return workers_.members()[latest_.at(r)].lives();
+  [[nodiscard]] bool running(shunt::rank_id r) const {
+    return workers_.members()[latest_.at(r)].running();
   }
-  void kill(shunt::rank_id r) { strike(latest_.at(r)); }
+  void kill(shunt::rank_id r) { kill_process(latest_.at(r)); }
 
   /// Until all have ended: those that don't in time, when others have come to the end, are nobody's
   /// any more. `between()` is called now and then and says for how long it need not be called.
   /// Throws interrupted, and runtime_error where a worker can't begin.
   template <class Between>
   void watch(Between const& between) {
-    auto const hear = [&](std::size_t n, message const& m) {
+    auto const receive = [&](std::size_t n, message const& m) {
       auto const rank = workers_.members()[n].rank;
-      heard_.hear(rank, m);
-      if (m.what == says::strike) strike(n);
-      if (m.what == says::error && heard_.begun() == 0)
+      merger_.receive(rank, m);
+      if (m.what == report_kind::kill_request) kill_process(n);
+      if (m.what == report_kind::error && merger_.begun() == 0)
         throw std::runtime_error(name_(rank) + ": " + m.text);
-      if (m.what == says::end && !ending_) ending_ = clock::now() + patience_;
+      if (m.what == report_kind::end && !ending_) ending_ = clock::now() + patience_;
     };
     auto const gone = [&](std::size_t n) {
       auto const& m = workers_.members()[n];
-      if (heard_.begun() > 0 || heard_.ended(m.rank) || m.killed) return;
+      if (merger_.begun() > 0 || merger_.ended(m.rank) || m.killed) return;
       throw std::runtime_error(
           name_(m.rank) + " ended before training had begun" +
           (WIFSIGNALED(*m.status) ? ", by signal " + std::to_string(WTERMSIG(*m.status)) : ""));
@@ -88,7 +88,7 @@ class own_processes {
       std::chrono::microseconds const wait = between();
       if (ending_ && clock::now() > *ending_)
         for (std::size_t n = 0; n < workers_.members().size(); ++n) workers_.kill(n);
-      if (!workers_.listen(wait, hear, gone)) return;
+      if (!workers_.listen(wait, receive, gone)) return;
     }
   }
   void watch() {
@@ -98,17 +98,17 @@ class own_processes {
 
  private:
   [[nodiscard]] std::string text() const { return place_.path() + "/text"; }
-  void strike(std::size_t n) {
-    heard_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                                  clock::now().time_since_epoch())
-                                                  .count());
+  void kill_process(std::size_t n) {
+    merger_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                   clock::now().time_since_epoch())
+                                                   .count());
     workers_.kill(n);
   }
 
   std::chrono::milliseconds const patience_;
-  meeting_place const place_;
-  crew workers_;
-  Account& heard_;
+  run_directory const place_;
+  worker_processes workers_;
+  Account& merger_;
   std::function<std::string(shunt::rank_id)> const name_;
   std::map<shunt::rank_id, std::size_t> latest_{};  // a rank's process, by number
   std::optional<clock::time_point> ending_{};

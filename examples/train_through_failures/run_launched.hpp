@@ -6,12 +6,12 @@
 #include <iostream>
 #include <string>
 
-#include "account.hpp"
+#include "comparison.hpp"
 #include "launch.hpp"
 #include "options.hpp"
+#include "report_merger.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
-#include "verdict.hpp"
 #include "worker.hpp"
 
 namespace example {
@@ -26,29 +26,29 @@ namespace example {
                                                    " stages need " + std::to_string(job.ranks()));
   auto const bytes = load_text(o.text);
   bool const joins = launched_to_join();
-  launch_place const place(o.meet, as, joins);
+  launch_directory const place(o.process, as, joins);
   shunt::recovery_report report;
   try {
-    report = work_as({.gloo = o.meet.gloo(place.path()), .self = as.rank, .joins = joins}, o,
+    report = work_as({.gloo = o.process.gloo(place.path()), .self = as.rank, .joins = joins}, o,
                      place.say());
-  } catch (shunt::no_mesh const& error) {
+  } catch (shunt::rendezvous_failed const& error) {
     if (!error.absent().empty()) place.clear();  // nobody got any further
     throw;
   }
 
-  std::int32_t speaker = job.stages - 1;
-  while (speaker < job.ranks() &&
-         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(speaker)))
-    speaker += job.stages;
-  if (speaker != as.rank) {
+  std::int32_t reporting_rank = job.stages - 1;
+  while (reporting_rank < job.ranks() &&
+         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
+    reporting_rank += job.stages;
+  if (reporting_rank != as.rank) {
     if (!report.stopped.empty()) std::cerr << "stopped: " << report.stopped << "\n";
     return report.stopped.empty() ? 0 : 1;
   }
-  diary live(std::cout, o);
-  account heard(o, &live);
+  progress_log live(std::cout, o);
+  report_merger merger(o, &live);
   place.read(job.ranks(), report.dead,
-             [&](shunt::rank_id r, message const& m) { heard.hear(r, m); });
-  auto const result = heard.result();
+             [&](shunt::rank_id r, message const& m) { merger.receive(r, m); });
+  auto const result = merger.result();
   place.clear();
   return conclude(std::cout, result, expected_of(train_undisturbed(o.training, bytes)), job);
 }

@@ -14,14 +14,14 @@ namespace example::moe {
 
 /// Where the experts of a layer and the micro-batches are. A live rank is named by its position
 /// among the live ones.
-struct travel_tables {
+struct routing_tables {
   std::int32_t microbatches = 0, experts = 0, slots = 0, live = 0;
-  std::int64_t part_rows = 0;                   ///< of one part
-  std::int32_t const* first_slot = nullptr;     ///< live + 1; ranks that are gone have no slots
-  std::int32_t const* expert_of = nullptr;      ///< slots
-  std::int32_t const* host_of = nullptr;        ///< slots: whose each is
-  std::int32_t const* first_carried = nullptr;  ///< live + 1
-  std::int32_t const* carried = nullptr;        ///< micro-batches, carrier by carrier
+  std::int64_t part_rows = 0;                 ///< of one part
+  std::int32_t const* first_slot = nullptr;   ///< live + 1; ranks that are gone have no slots
+  std::int32_t const* expert_of = nullptr;    ///< slots
+  std::int32_t const* host_of = nullptr;      ///< slots: whose each is
+  std::int32_t const* first_owned = nullptr;  ///< live + 1
+  std::int32_t const* owned = nullptr;        ///< micro-batches, carrier by carrier
   std::int32_t const* gathered_at =
       nullptr;  ///< by micro-batch: its row among the counts of all live ranks
 
@@ -41,7 +41,7 @@ struct travel_tables {
 /// Counts in the order of ranks become counts in the order of micro-batches. Items: micro-batches x
 /// experts.
 struct order_counts {
-  travel_tables to{};
+  routing_tables to{};
   std::int64_t const* gathered = nullptr;
   std::int64_t* counts = nullptr;
 
@@ -52,8 +52,8 @@ struct order_counts {
 };
 
 /// How many bytes go to each live rank, or come from it. An item is a live rank.
-struct count_travelling {
-  travel_tables to{};
+struct count_routed {
+  routing_tables to{};
   std::int64_t const* shares = nullptr;  ///< micro-batches x slots
   std::int32_t self = 0;                 ///< among the live
   bool to_slots = true;                  ///< else from this rank's slots back
@@ -64,22 +64,22 @@ struct count_travelling {
     auto const other = static_cast<std::int32_t>(peer);
     std::int32_t const source = to_slots ? self : other, host = to_slots ? other : self;
     std::int64_t sum = 0;
-    for (std::int32_t k = to.first_carried[source]; k < to.first_carried[source + 1]; ++k)
-      sum += to.sent_to(shares, to.carried[k], host);
+    for (std::int32_t k = to.first_owned[source]; k < to.first_owned[source + 1]; ++k)
+      sum += to.sent_to(shares, to.owned[k], host);
     bytes[peer] = sum * token_bytes;
   }
 };
 
 /// The row of a micro-batch's first token for each slot. An item is a slot.
 struct first_rows {
-  travel_tables to{};
+  routing_tables to{};
   std::int64_t const* shares = nullptr;
   std::int32_t self = 0;
   std::int32_t nth = 0;  ///< of those that this rank carries
   std::int64_t* row = nullptr;
 
   SHUNT_HD void operator()(std::int64_t slot) const {
-    std::int32_t const host = to.host_of[slot], *const own = to.carried + to.first_carried[self];
+    std::int32_t const host = to.host_of[slot], *const own = to.owned + to.first_owned[self];
     std::int64_t at = host * to.part_rows;
     for (std::int32_t k = 0; k < nth; ++k) at += to.sent_to(shares, own[k], host);
     row[slot] =
@@ -148,7 +148,7 @@ struct slot_arrivals {
 
 /// Finds them for all slots of a rank. An item is one of them.
 struct find_arrivals {
-  travel_tables to{};
+  routing_tables to{};
   std::int64_t const* shares = nullptr;
   std::int32_t self = 0;
   std::int64_t* start = nullptr;  ///< own slots x micro-batches
@@ -163,8 +163,8 @@ struct find_arrivals {
     std::int64_t tokens = 0;
     for (std::int32_t peer = 0; peer < to.live; ++peer) {
       std::int64_t row = peer * to.part_rows;
-      for (std::int32_t k = to.first_carried[peer]; k < to.first_carried[peer + 1]; ++k) {
-        std::int64_t const microbatch = to.carried[k];
+      for (std::int32_t k = to.first_owned[peer]; k < to.first_owned[peer + 1]; ++k) {
+        std::int64_t const microbatch = to.owned[k];
         runs.start[k] = row + to.sent(shares, microbatch, first, slot);
         runs.end[k] = tokens += shares[microbatch * to.slots + slot];
         row += to.sent_to(shares, microbatch, self);

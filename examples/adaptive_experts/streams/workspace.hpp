@@ -14,9 +14,9 @@ namespace example::moe {
 
 /// Room of one rank for what an operation computes on its way; nothing in it outlives the
 /// operation. Every array is at a multiple of 64 bytes. Over no memory it only counts.
-struct work_room {
-  work_room() = default;
-  work_room(moe_model const& m, shunt::moe_shape const& shape,
+struct workspace {
+  workspace() = default;
+  workspace(moe_model const& m, shunt::moe_shape const& shape,
             shunt::expert_placement const& placement, std::byte* at)
       : slot_rows(std::min(shape.slot_capacity, shape.tokens * shape.experts.ranks)) {
     auto const take = [&]<class T>(T*& array, std::int64_t count) {

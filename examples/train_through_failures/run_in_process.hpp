@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "comparison.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "training_run.hpp"
-#include "verdict.hpp"
 
 namespace example {
 
@@ -41,7 +41,7 @@ class progress_bar {
 /// One line for every step before `until` that was left out or clipped, and who had to take it
 /// back; `next` is the first not yet said.
 template <class Run>
-void print_steps(Run& run, diary& live, shunt::pipeline_job const& job, std::int64_t& next,
+void print_steps(Run& run, progress_log& live, shunt::pipeline_job const& job, std::int64_t& next,
                  std::int64_t until) {
   if (!run.work().validates()) return;
   for (; next < until; ++next) {
@@ -73,12 +73,12 @@ template <class Run>
 
 /// Trains through the failures and joins that are asked for, and says so on the way.
 template <class Run, class Executor>
-shunt::recovery_report watched(Run& run, options const& o, Executor const& executor,
-                               std::ostream& out = std::cout) {
+shunt::recovery_report run_in_process(Run& run, options const& o, Executor const& executor,
+                                      std::ostream& out = std::cout) {
   auto const& job = o.training.job;
   progress_bar const bar(o.training.iterations);
-  diary live(out, o);
-  std::int64_t steps_said = 0;
+  progress_log live(out, o);
+  std::int64_t steps_printed = 0;
   run.on_plan = [&](planned const& plan, std::int64_t iteration) {
     bar.clear();
     live.plan(iteration, plan.period, plan.job.dead);
@@ -86,14 +86,14 @@ shunt::recovery_report watched(Run& run, options const& o, Executor const& execu
   run.on_iteration = [&](trained_iteration const& i) {
     bar.clear();
     live.iteration(i);
-    print_steps(run, live, job, steps_said, i.iteration);
+    print_steps(run, live, job, steps_printed, i.iteration);
     bar.draw(i.iteration + 1);
   };
   std::vector<shunt::join> joins;
   for (auto const& j : o.joins) joins.push_back({job.rank_of(j.who), j.iteration});
   auto const report = run(executor, joins);
   bar.clear();
-  if (report.stopped.empty()) print_steps(run, live, job, steps_said, o.training.iterations);
+  if (report.stopped.empty()) print_steps(run, live, job, steps_printed, o.training.iterations);
   return report;
 }
 

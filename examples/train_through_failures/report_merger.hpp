@@ -9,26 +9,26 @@
 #include <utility>
 #include <vector>
 
+#include "comparison.hpp"
+#include "merged_losses.hpp"
 #include "messages.hpp"
 #include "options.hpp"
-#include "survivors_losses.hpp"
-#include "verdict.hpp"
 
 namespace example {
 
 /// What the workers of a run say, put together: they agree on what happened, each with times of its
 /// own.
-class account {
+class report_merger {
  public:
-  account(options const& o, diary* live) : job_(o.training.job), live_(live) {}
+  report_merger(options const& o, progress_log* live) : job_(o.training.job), live_(live) {}
 
   /// `killed_at`: when a process of this rank was killed, in nanoseconds of the steady clock.
   void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
 
-  void hear(shunt::rank_id from, message const& m) {
+  void receive(shunt::rank_id from, message const& m) {
     auto const& n = m.numbers;
     switch (m.what) {
-      case says::plan: {
+      case report_kind::plan: {
         std::vector<shunt::worker> dead;
         for (std::size_t i = 3; i < n.size(); ++i)
           dead.push_back(job_.worker_of(shunt::rank_id(n[i])));
@@ -37,9 +37,9 @@ class account {
         };
         if (std::none_of(plans_.begin(), plans_.end(), same))
           plans_.push_back({n.at(0), n.at(1), dead});
-        return tell();
+        return print_progress();
       }
-      case says::iteration: {
+      case report_kind::iteration: {
         trained_iteration i{.iteration = n.at(0),
                             .loss = std::bit_cast<double>(n.at(1)),
                             .live = static_cast<std::int32_t>(n.at(2)),
@@ -54,26 +54,27 @@ class account {
         if (known == iterations_.end())
           iterations_.push_back(i);
         else if (known->loss != i.loss)
-          quarrel_ = format("iteration %lld has loss %.17g for one worker and %.17g for another",
-                            static_cast<long long>(i.iteration), known->loss, i.loss);
-        return tell();
+          disagreement_ =
+              format("iteration %lld has loss %.17g for one worker and %.17g for another",
+                     static_cast<long long>(i.iteration), known->loss, i.loss);
+        return print_progress();
       }
-      case says::loss: return losses_.hear(from, loss_of(n));
-      case says::step:
+      case report_kind::loss: return losses_.receive(from, loss_of(n));
+      case report_kind::step:
         steps_[n.at(0)].seen = {std::bit_cast<double>(n.at(1)), n.at(2) != 0, n.at(3) != 0, false};
         steps_[n.at(0)].taken_back += n.at(4) != 0;
         return;
-      case says::overflow:
+      case report_kind::overflow:
         if (!result_.overflow || n.at(0) < result_.overflow->iteration)
           result_.overflow = {from, n.at(0)};
         return;
-      case says::stopped: result_.stopped = m.text; return;
-      case says::end:
+      case report_kind::stopped: result_.stopped = m.text; return;
+      case report_kind::end:
         result_.hashes[from] = static_cast<std::uint64_t>(n.at(1));
         result_.computing_share =
             std::max(result_.computing_share, static_cast<double>(n.at(2)) * 1e-6);
         return;
-      case says::error:
+      case report_kind::error:
         if (error_.empty()) error_ = m.text;
         return;
       default: return;
@@ -88,7 +89,7 @@ class account {
 
   /// After the last word.
   [[nodiscard]] trained result() {
-    if (!quarrel_.empty()) throw std::runtime_error("the workers disagree: " + quarrel_);
+    if (!disagreement_.empty()) throw std::runtime_error("the workers disagree: " + disagreement_);
     if (live_)
       for (auto const& [iteration, s] : steps_) live_->step(iteration, s.seen, s.taken_back);
     result_.iterations = iterations_;
@@ -113,15 +114,15 @@ class account {
   };
 
   /// In order, though the workers that know the loss may be the last to speak.
-  void tell() {
+  void print_progress() {
     if (!live_) return;
     for (;;) {
-      if (plans_told_ < plans_.size() &&
-          plans_[plans_told_].iteration <= static_cast<std::int64_t>(told_)) {
-        auto const& p = plans_[plans_told_++];
+      if (plans_printed_ < plans_.size() &&
+          plans_[plans_printed_].iteration <= static_cast<std::int64_t>(iterations_printed_)) {
+        auto const& p = plans_[plans_printed_++];
         live_->plan(p.iteration, p.period, p.dead);
-      } else if (told_ < iterations_.size() && plans_told_ > 0) {
-        live_->iteration(iterations_[told_++]);
+      } else if (iterations_printed_ < iterations_.size() && plans_printed_ > 0) {
+        live_->iteration(iterations_[iterations_printed_++]);
       } else {
         return;
       }
@@ -129,15 +130,15 @@ class account {
   }
 
   shunt::pipeline_job const job_;
-  diary* const live_;
+  progress_log* const live_;
   trained result_{};
   std::vector<made_plan> plans_{};
   std::vector<trained_iteration> iterations_{};
-  std::size_t plans_told_ = 0, told_ = 0;
+  std::size_t plans_printed_ = 0, iterations_printed_ = 0;
   std::int64_t begun_ = 0;
-  survivors_losses<shunt::loss> losses_{};
+  merged_losses<shunt::loss> losses_{};
   std::map<std::int64_t, made_step> steps_{};
-  std::string quarrel_{}, error_{};
+  std::string disagreement_{}, error_{};
 };
 
 }  // namespace example

@@ -13,11 +13,11 @@ namespace example {
 /// Losses as the survivors saw them, each with times of its own, put together. Loss: shunt::loss or
 /// what adds to it.
 template <class Loss>
-class survivors_losses {
+class merged_losses {
  public:
   /// `at`: when a process of this rank was killed, in nanoseconds of the steady clock.
   void killed(shunt::rank_id r, shunt::ticks at) { killed_at_[r] = at; }
-  void hear(shunt::rank_id from, Loss l) { seen_[from].push_back(std::move(l)); }
+  void receive(shunt::rank_id from, Loss l) { seen_[from].push_back(std::move(l)); }
 
   /// Phase by phase the longest, of those ranks that count; who was killed from here is noticed
   /// from that moment on.

@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "comparison.hpp"
+#include "merged_losses.hpp"
 #include "messages.hpp"
 #include "outcome.hpp"
 #include "parameters.hpp"
-#include "survivors_losses.hpp"
 #include "training.hpp"
-#include "verdict.hpp"
 
 namespace example {
 
@@ -55,23 +55,23 @@ namespace example {
 
 /// What the processes of a run say, put together, and said on as they go: all of them know the
 /// same, each with times of its own.
-class account {
+class report_merger {
  public:
-  account(training_setup const& setup, std::string const& name)
+  report_merger(training_setup const& setup, std::string const& name)
       : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
     run_.name = name;
   }
-  account(account const&) = delete;
-  account& operator=(account const&) = delete;
+  report_merger(report_merger const&) = delete;
+  report_merger& operator=(report_merger const&) = delete;
 
   /// `at`: when a process of this rank was killed, in nanoseconds of the steady clock.
   void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
 
   /// Throws runtime_error and logic_error where processes disagree.
-  void hear(shunt::rank_id from, message const& m) {
+  void receive(shunt::rank_id from, message const& m) {
     auto const& n = m.numbers;
     switch (m.what) {
-      case says::gone: {
+      case report_kind::gone: {
         auto const iteration = n.at(0);
         std::vector<shunt::rank_id> const lost(n.begin() + 1, n.end());
         if (gone_.insert(lost).second)
@@ -79,7 +79,7 @@ class account {
                     << std::endl;
         return;
       }
-      case says::record: {
+      case report_kind::record: {
         auto record = record_of(setup_.model, n);
         auto const t = static_cast<std::size_t>(n[0]);
         if (t < run_.records.size() && record != run_.records[t])
@@ -90,18 +90,18 @@ class account {
         run_.records.push_back(std::move(record));
         return say_(static_cast<std::int32_t>(t), run_.records.back());
       }
-      case says::loss: return losses_.hear(from, rank_loss{loss_of(n), n.back()});
-      case says::parameters: {
+      case report_kind::loss: return losses_.receive(from, rank_loss{loss_of(n), n.back()});
+      case report_kind::parameters: {
         std::vector<float> values;
         for (std::size_t i = 1; i < n.size(); ++i)
           values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(n[i])));
         return parameters_.add(from, static_cast<std::size_t>(n.at(0)), values);
       }
-      case says::end:
+      case report_kind::end:
         ended_.insert(from);
         run_.seconds = std::max(run_.seconds, static_cast<double>(n.at(0)) * 1e-9);
         return;
-      case says::error:
+      case report_kind::error:
         if (error_.empty()) error_ = m.text;
         return;
       default: return;
@@ -129,9 +129,9 @@ class account {
  private:
   training_setup const& setup_;
   policy_run run_{};
-  spoken const say_;
+  progress_printer const say_;
   gathered_parameters parameters_;
-  survivors_losses<rank_loss> losses_{};
+  merged_losses<rank_loss> losses_{};
   std::set<std::vector<shunt::rank_id>> gone_{};
   std::set<shunt::rank_id> ended_{};
   std::string error_{};

@@ -29,11 +29,11 @@
 namespace example {
 
 /// A directory of this run alone, gone in the end.
-class meeting_place {
+class run_directory {
  public:
   /// In `where`, which is made where it is not there; or with the system's temporary files. Throws
   /// invalid_problem, naming the option.
-  explicit meeting_place(std::string const& where) {
+  explicit run_directory(std::string const& where) {
     namespace files = std::filesystem;
     std::error_code failed;
     auto const parent = where.empty() ? files::temp_directory_path(failed) : files::path(where);
@@ -50,9 +50,9 @@ class meeting_place {
     }
     path_ = pattern;
   }
-  meeting_place(meeting_place const&) = delete;
-  meeting_place& operator=(meeting_place const&) = delete;
-  ~meeting_place() {
+  run_directory(run_directory const&) = delete;
+  run_directory& operator=(run_directory const&) = delete;
+  ~run_directory() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
     if (made_parent_) std::filesystem::remove(parent_, ignored);
@@ -72,11 +72,11 @@ class interrupted : public std::runtime_error {
 
 /// While it lives, signals that ask this program to end are heard between two steps instead of
 /// ending it.
-class signals_heard {
+class signal_guard {
  public:
-  signals_heard() {
+  signal_guard() {
     struct sigaction note{};
-    note.sa_handler = [](int) { heard_ = 1; };
+    note.sa_handler = [](int) { end_requested_ = 1; };
     sigset_t blocked;
     sigemptyset(&blocked);
     for (std::size_t i = 0; i < which.size(); ++i) {
@@ -84,55 +84,56 @@ class signals_heard {
       ::sigaction(which[i], &note, &before_[i]);
     }
     ::sigprocmask(SIG_BLOCK, &blocked, &mask_);
-    heard_ = 0;
+    end_requested_ = 0;
   }
-  signals_heard(signals_heard const&) = delete;
-  signals_heard& operator=(signals_heard const&) = delete;
-  ~signals_heard() {
+  signal_guard(signal_guard const&) = delete;
+  signal_guard& operator=(signal_guard const&) = delete;
+  ~signal_guard() {
     for (std::size_t i = 0; i < which.size(); ++i) ::sigaction(which[i], &before_[i], nullptr);
     ::sigprocmask(SIG_SETMASK, &mask_, nullptr);
   }
   [[nodiscard]] sigset_t const& mask_of_others() const { return mask_; }
   static void check() {
-    if (heard_) throw interrupted();
+    if (end_requested_) throw interrupted();
   }
 
  private:
   static constexpr std::array<int, 3> which{SIGINT, SIGTERM, SIGHUP};
-  static inline std::sig_atomic_t volatile heard_ = 0;
+  static inline std::sig_atomic_t volatile end_requested_ = 0;
   std::array<struct sigaction, 3> before_{};
   sigset_t mask_{};
 };
 
 /// One process, or what is left of it.
-struct crew_member {
+struct worker_process {
   shunt::rank_id rank{};
   pid_t process = -1;
   int pipe = -1;                ///< what it says; -1 once it has ended
-  std::string heard{};          ///< the beginning of a line
+  std::string partial_line{};   ///< the beginning of a line
   bool killed = false;          ///< from here
   std::optional<int> status{};  ///< how it ended, as waitpid says
-  [[nodiscard]] bool lives() const { return !status; }
+  [[nodiscard]] bool running() const { return !status; }
 };
 
 /// Processes that run this program with other arguments, and the lines they say on descriptor 3.
-class crew {
+class worker_processes {
  public:
-  static constexpr int voice_of_member = 3;
+  static constexpr int report_descriptor = 3;
 
-  explicit crew(std::vector<std::string> arguments) : arguments_(std::move(arguments)) {}
-  crew(crew const&) = delete;
-  crew& operator=(crew const&) = delete;
-  ~crew() {
+  explicit worker_processes(std::vector<std::string> arguments)
+      : arguments_(std::move(arguments)) {}
+  worker_processes(worker_processes const&) = delete;
+  worker_processes& operator=(worker_processes const&) = delete;
+  ~worker_processes() {
     for (auto& m : members_)
-      if (m.lives()) ::kill(m.process, SIGKILL);
+      if (m.running()) ::kill(m.process, SIGKILL);
     for (auto& m : members_) {
-      if (m.lives()) ::waitpid(m.process, nullptr, 0);
+      if (m.running()) ::waitpid(m.process, nullptr, 0);
       if (m.pipe >= 0) ::close(m.pipe);
     }
   }
 
-  [[nodiscard]] std::vector<crew_member> const& members() const { return members_; }
+  [[nodiscard]] std::vector<worker_process> const& members() const { return members_; }
 
   /// Starts a process with these arguments added. Throws runtime_error.
   pid_t start(shunt::rank_id rank, std::vector<std::string> const& more) {
@@ -156,10 +157,10 @@ class crew {
       ::sigprocmask(SIG_SETMASK, &signals_.mask_of_others(), nullptr);
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != self) ::_exit(2);  // it ended before it could be tied to
-      if (ends[1] == voice_of_member)
-        ::fcntl(voice_of_member, F_SETFD, 0);
+      if (ends[1] == report_descriptor)
+        ::fcntl(report_descriptor, F_SETFD, 0);
       else
-        ::dup2(ends[1], voice_of_member);
+        ::dup2(ends[1], report_descriptor);
       ::execv("/proc/self/exe", argv.data());
       ::_exit(127);
     }
@@ -169,7 +170,7 @@ class crew {
   }
 
   void kill(std::size_t n) {
-    if (!members_[n].lives()) return;
+    if (!members_[n].running()) return;
     members_[n].killed = true;
     ::kill(members_[n].process, SIGKILL);
   }
@@ -177,8 +178,8 @@ class crew {
   /// Waits until somebody says something or ends, at most so long, and passes it on: hear(number,
   /// message), gone(number). False where nobody is left. Throws interrupted.
   template <class Hear, class Gone>
-  bool listen(std::chrono::microseconds at_most, Hear const& hear, Gone const& gone) {
-    signals_heard::check();
+  bool listen(std::chrono::microseconds at_most, Hear const& receive, Gone const& gone) {
+    signal_guard::check();
     std::vector<pollfd> waiting;
     std::vector<std::size_t> numbers;
     for (std::size_t n = 0; n < members_.size(); ++n)
@@ -189,18 +190,18 @@ class crew {
     if (waiting.empty()) return false;
     timespec const time{at_most.count() / 1'000'000, at_most.count() % 1'000'000 * 1000};
     ::ppoll(waiting.data(), waiting.size(), &time, &signals_.mask_of_others());
-    signals_heard::check();
+    signal_guard::check();
     for (std::size_t i = 0; i < waiting.size(); ++i) {
       if (waiting[i].revents == 0) continue;
       char bytes[4096];
       auto const got = ::read(waiting[i].fd, bytes, sizeof bytes);
       auto const n = numbers[i];
       if (got > 0) {
-        members_[n].heard.append(bytes, static_cast<std::size_t>(got));
-        for (std::size_t end; (end = members_[n].heard.find('\n')) != std::string::npos;) {
-          auto const line = members_[n].heard.substr(0, end);
-          members_[n].heard.erase(0, end + 1);
-          if (auto const m = parse_message(line)) hear(n, *m);
+        members_[n].partial_line.append(bytes, static_cast<std::size_t>(got));
+        for (std::size_t end; (end = members_[n].partial_line.find('\n')) != std::string::npos;) {
+          auto const line = members_[n].partial_line.substr(0, end);
+          members_[n].partial_line.erase(0, end + 1);
+          if (auto const m = parse_message(line)) receive(n, *m);
         }
       } else if (got == 0) {
         ::close(members_[n].pipe);
@@ -215,9 +216,9 @@ class crew {
   }
 
  private:
-  signals_heard const signals_{};
+  signal_guard const signals_{};
   std::vector<std::string> const arguments_;
-  std::vector<crew_member> members_{};
+  std::vector<worker_process> members_{};
 };
 
 }  // namespace example

@@ -55,7 +55,7 @@ inline void print(rank_loss const& l) {
 }
 
 /// What a run prints as it goes.
-struct spoken {
+struct progress_printer {
   training_setup const& setup;
   std::string const& name;
 
@@ -174,9 +174,9 @@ inline void print_bytes(policy_run const& run, char const* phase, char const* fo
 }
 
 /// Files that a run leaves. What can't be written is found before the training.
-class left_files {
+class output_files {
  public:
-  explicit left_files(options const& o) : folder_(o.out) {
+  explicit output_files(options const& o) : folder_(o.out) {
     if (!o.trace.empty()) trace_ = file_for("--trace", o.trace);
     if (!o.out.empty()) make_folder("--out", o.out);
   }
@@ -193,7 +193,7 @@ class left_files {
 /// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be
 /// compared with the first policy's `undisturbed()`.
 template <class Undisturbed>
-[[nodiscard]] int conclude(options const& o, left_files& files, std::vector<policy_run> runs,
+[[nodiscard]] int conclude(options const& o, output_files& files, std::vector<policy_run> runs,
                            bool disturbed, Undisturbed const& undisturbed) {
   files.write(o.setup, runs);
   bool sound = summarise(o.setup, runs);

@@ -14,10 +14,10 @@ namespace example {
 /// Where each kill strikes (those of one worker, where it is named): in the middle of the worker's
 /// list under the plan that its iteration begins with, or as asked.
 template <class Run>
-[[nodiscard]] std::vector<shunt::fault> faults_of(options const& o, Run& run,
-                                                  std::optional<shunt::rank_id> only = {}) {
+[[nodiscard]] std::vector<shunt::failure_point> failures_of(
+    options const& o, Run& run, std::optional<shunt::rank_id> only = {}) {
   auto const& job = o.training.job;
-  std::vector<shunt::fault> all;
+  std::vector<shunt::failure_point> all;
   for (auto const& k : o.kills) {
     if (only && *only != job.rank_of(k.who)) continue;
     std::vector<shunt::rank_id> dead;

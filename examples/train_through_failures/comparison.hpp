@@ -45,7 +45,7 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
   if (losses.empty()) return;
   auto const ms = [](shunt::ticks t) { return static_cast<double>(t) * 1e-6; };
   bool const salvaged =
-      std::any_of(losses.begin(), losses.end(), [](auto const& l) { return l.in_all > 0; });
+      std::any_of(losses.begin(), losses.end(), [](auto const& l) { return l.total > 0; });
   out << "recoveries, in milliseconds:\n"
       << format("%-14s %9s %8s %8s %8s %8s %8s %8s %13s %18s%s\n", "lost", "iteration", "detect",
                 "agree", "restore", "re-plan", "rebuild", "redo", "steps undone",
@@ -57,7 +57,7 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                   ms(l.replan), ms(l.rebuild), ms(l.redo), l.steps_undone,
                   static_cast<long long>(l.instructions_lost),
                   salvaged ? format("%14lld of %3lld", static_cast<long long>(l.kept),
-                                    static_cast<long long>(l.in_all))
+                                    static_cast<long long>(l.total))
                                  .c_str()
                            : "");
 }
@@ -110,9 +110,9 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
 }
 
 /// A line when workers were lost or came, and one for every iteration.
-class diary {
+class progress_log {
  public:
-  diary(std::ostream& out, options const& o)
+  progress_log(std::ostream& out, options const& o)
       : out_(out),
         job_(o.training.job),
         unit_ms_(std::chrono::duration<double, std::milli>(o.training.unit).count()) {}
