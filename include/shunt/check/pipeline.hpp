@@ -2,6 +2,7 @@
 /// Checks a pipeline schedule against its job. Shares no code with solvers or measures.
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/check/detail/schedule_judge.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -26,10 +27,11 @@ namespace shunt {
 /// decide. Empty: the schedule is a plan of the job.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(operations + ranks + micro-batches at stages).
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
-                                                              pipeline_schedule const& schedule) {
-  validate(job);
-  return detail::schedule_checker(job, schedule).find_violations();
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
+                                                              pipeline_schedule const& schedule);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/pipeline.ipp"
+#endif

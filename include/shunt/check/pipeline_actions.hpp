@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/check/detail/actions_judge.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
@@ -28,30 +29,17 @@ namespace shunt {
 /// Returns all broken rules, first those of the schedule, then those of messages.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(actions).
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
-                                                              pipeline_actions const& actions) {
-  validate(job);
-  return detail::actions_checker(job, schedule, actions).find_violations();
-}
+                                                              pipeline_actions const& actions);
 
 /// Returns the schedule that a list of actions computes, for example actions that were read from a
 /// file.
-[[nodiscard]] constexpr pipeline_schedule computing_of(pipeline_actions const& actions,
-                                                       bool staggered_step) {
-  pipeline_schedule schedule{.staggered_step = staggered_step};
-  schedule.order.resize(actions.lists.size());
-  for (rank_id r : ids<rank_id>(actions.lists.size())) {
-    auto const& list = actions.lists[r];
-    for (auto const& a : list) {
-      if (a.kind != action_kind::compute) continue;
-      schedule.order[r].push_back(a.op);
-      if (a.lane != pipeline_lanes::second_of_pair) continue;
-      if (schedule.overlapped.empty()) schedule.overlapped.resize(actions.lists.size());
-      schedule.overlapped[r].push_back(static_cast<std::int32_t>(schedule.order[r].size()) - 2);
-    }
-  }
-  return schedule;
-}
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule computing_of(pipeline_actions const& actions,
+                                                       bool staggered_step);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/pipeline_actions.ipp"
+#endif

@@ -2,6 +2,7 @@
 /// Checks a timetable of a pipeline schedule. Shares no code with solvers or measures.
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/check/detail/timetable_judge.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
@@ -24,11 +25,12 @@ namespace shunt {
 /// Returns all broken rules of the schedule, or, where there is none, those of the times.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(operations).
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
-                                                              timetable const& table) {
-  validate(job);
-  return detail::timetable_checker(job, schedule, table).find_violations();
-}
+                                                              timetable const& table);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/pipeline_times.ipp"
+#endif

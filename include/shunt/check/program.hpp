@@ -17,16 +17,10 @@ namespace shunt {
 /// collectives and deadlock, then rank by rank of order and memory. Empty: the program is valid.
 /// Complexity: O(n log n) in the number of instructions and regions, times the lanes of a rank
 /// where it has several.
-[[nodiscard]] inline program_violations check(program const& p) {
-  program_violations out;
-  if (!check_shape(p, out)) return out;
-  check_messages(p, out);
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
-    lane_order const order(p.ranks[r]);
-    detail::check_unordered(p.ranks[r], r, order, out);
-    check_memory(p.ranks[r], r, order, out);
-  }
-  return out;
-}
+[[nodiscard]] program_violations check(program const& p);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/program.ipp"
+#endif

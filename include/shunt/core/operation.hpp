@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
@@ -31,26 +32,7 @@ enum class op_kind : std::uint8_t {
   redo_step,      ///< the step of the previous iteration, repeated after it was rolled back
 };
 
-[[nodiscard]] constexpr std::string_view to_string(op_kind k) {
-  switch (k) {
-    case op_kind::forward: return "forward";
-    case op_kind::backward: return "backward";
-    case op_kind::backward_input: return "backward_input";
-    case op_kind::backward_weight: return "backward_weight";
-    case op_kind::step: return "step";
-    case op_kind::route: return "route";
-    case op_kind::dispatch: return "split";
-    case op_kind::expert_forward: return "expert_forward";
-    case op_kind::combine: return "combine";
-    case op_kind::combine_backward: return "uncombine";
-    case op_kind::expert_backward: return "expert_backward";
-    case op_kind::dispatch_backward: return "unsplit";
-    case op_kind::gradient_norm: return "norm";
-    case op_kind::validate_step: return "validate";
-    case op_kind::redo_step: return "step_again";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(op_kind k);
 
 /// One operation. In pipelines `pipeline` owns the micro-batch, whichever worker runs the
 /// operation, and `microbatch` counts within that pipeline. In a step, and in mixture-of-experts
@@ -66,3 +48,7 @@ struct operation {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/operation.ipp"
+#endif

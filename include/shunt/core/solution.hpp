@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
 
 namespace shunt {
@@ -14,15 +15,7 @@ enum class status : std::uint8_t {
   limit_reached,  ///< a budget ran out before any valid plan was found
 };
 
-[[nodiscard]] constexpr std::string_view to_string(status s) {
-  switch (s) {
-    case status::optimal: return "optimal";
-    case status::feasible: return "feasible";
-    case status::infeasible: return "infeasible";
-    case status::limit_reached: return "limit_reached";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(status s);
 
 /// A plan, its objective and a lower bound. Both numbers are in the unit of the plan's measure
 /// (ticks of a period, largest over mean load). Lower is better. Integers up to 2^53 are exact.
@@ -43,3 +36,7 @@ struct solution {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/solution.ipp"
+#endif

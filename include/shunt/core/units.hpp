@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt {
 
 /// Time as a whole number of ticks. The caller defines a tick. Scaling all costs by one factor
@@ -12,18 +14,10 @@ using ticks = std::int64_t;
 using byte_count = std::int64_t;
 
 /// Returns the sum, or nothing where it doesn't fit 64 bits.
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b) {
-  std::int64_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) return std::nullopt;
-  return sum;
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b);
 /// Returns the product, or nothing where it doesn't fit 64 bits.
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a,
-                                                                     std::int64_t b) {
-  std::int64_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
-  return product;
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_multiply(std::int64_t a,
+                                                                     std::int64_t b);
 
 /// Returns a / b, rounded up.
 /// Requires a >= 0 and b > 0.
@@ -33,3 +27,7 @@ template <std::integral Integer>
 }
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/units.ipp"
+#endif

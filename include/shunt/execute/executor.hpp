@@ -44,9 +44,7 @@ concept loss_timing_session = session<S> && requires(S const& s) {
 };
 
 /// A handle on a program that outlives the session.
-[[nodiscard]] inline std::shared_ptr<program const> non_owning(program const& p) {
-  return {std::shared_ptr<void const>{}, &p};
-}
+[[nodiscard]] std::shared_ptr<program const> non_owning(program const& p);
 
 /// One program in a session of its own: what every executor's `run` is.
 template <class Executor, work Work>
@@ -75,3 +73,7 @@ concept admitting_executor =
     };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/executor.ipp"
+#endif

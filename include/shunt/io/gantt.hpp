@@ -55,124 +55,37 @@ struct gantt {
 };
 
 /// Returns the events of iterations first..last of a timeline.
-[[nodiscard]] inline timeline iterations_of(timeline const& all, std::int32_t first,
-                                            std::int32_t last) {
-  timeline some{.seconds_per_tick = all.seconds_per_tick};
-  for (auto const& e : all.events)
-    if (e.iteration >= first && e.iteration <= last) some.events.push_back(e);
-  return some;
-}
+[[nodiscard]] timeline iterations_of(timeline const& all, std::int32_t first,
+                                            std::int32_t last);
 
 /// Returns the timeline that a schedule with its times predicts: computations only, in ticks. Its
 /// events get the number `iteration`.
-[[nodiscard]] inline timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
-                                          std::int32_t iteration = 0) {
-  timeline promised;
-  for (rank_id r : ids<rank_id>(plan.order.size()))
-    for (std::size_t i = 0; i < plan.order[r].size(); ++i)
-      promised.events.push_back({.rank = r,
-                                 .iteration = iteration,
-                                 .instruction = static_cast<std::int32_t>(i),
-                                 .op = plan.order[r][i],
-                                 .start = table.times[r][i].start,
-                                 .end = table.times[r][i].end});
-  return promised;
-}
+[[nodiscard]] timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
+                                          std::int32_t iteration = 0);
 
 namespace detail {
-
-/// Marks computations of a row with equal times as overlapped pairs.
-inline void find_pairs(gantt& chart) {
-  for (std::size_t i = 1; i < chart.bars.size(); ++i) {
-    auto &a = chart.bars[i - 1], &b = chart.bars[i];
-    bool const computed = a.code == opcode::compute && b.code == opcode::compute &&
-                          a.op.kind != op_kind::step && b.op.kind != op_kind::step;
-    if (!computed || a.row != b.row || a.start != b.start || a.end != b.end || a.start == a.end ||
-        a.part != gantt::bar::share::whole)
-      continue;
-    a.part = gantt::bar::share::first;
-    b.part = gantt::bar::share::second;
-  }
-}
 
 /// Returns the label of a rank: "0:2" for one worker; "rank 2: stages 2, 5" where it has
 /// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four workers the rest is
 /// counted.
-[[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r,
-                                         std::vector<worker> const& workers) {
-  auto const name_of_worker = [&](worker const& w) {
-    return (job.pipelines > 1 || workers.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
-                                                     : std::string()) +
-           std::to_string(w.stage.value());
-  };
-  if (workers.size() == 1) return name_of_worker(workers[0]);
-  std::string name = "rank " + std::to_string(r.value()) + (job.pipelines > 1 ? ": " : ": stages ");
-  for (std::size_t i = 0; i < std::min<std::size_t>(workers.size(), 4); ++i)
-    name += (i > 0 ? ", " : "") + name_of_worker(workers[i]);
-  if (workers.size() > 4) name += " + " + std::to_string(workers.size() - 4);
-  return name;
-}
+[[nodiscard]] std::string name_of(pipeline_job const& job, rank_id r,
+                                         std::vector<worker> const& workers);
 
 }  // namespace detail
 
 /// Returns a chart with one row a rank that has events. Computations only, unless `transfers`.
-[[nodiscard]] inline gantt gantt_of(timeline const& events, bool transfers = false) {
-  gantt chart{.seconds_per_tick = events.seconds_per_tick};
-  std::map<rank_id, std::size_t> row_of;
-  for (auto const& e : events.events) row_of.try_emplace(e.rank);
-  for (auto& [rank, row] : row_of) {
-    row = chart.rows.size();
-    chart.rows.push_back({.label = "rank " + std::to_string(rank.value())});
-  }
-  bool first = true;
-  for (auto const& e : events.events) {
-    if (e.code != opcode::compute && !transfers) continue;
-    chart.bars.push_back({row_of[e.rank], e.start, e.end, e.code, e.op, e.iteration});
-    chart.start = first ? e.start : std::min(chart.start, e.start);
-    chart.end = first ? e.end : std::max(chart.end, e.end);
-    first = false;
-  }
-  detail::find_pairs(chart);
-  return chart;
-}
+[[nodiscard]] gantt gantt_of(timeline const& events, bool transfers = false);
 
 /// Returns a chart with one row a rank of the job, labelled with its workers. Dead ranks are grey
 /// from the end of their last event on.
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events,
-                                    bool transfers = false) {
-  auto chart = gantt_of(events, transfers);
-  chart.rows.clear();
-  chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
-  indexed<rank_id, std::vector<worker>> workers(static_cast<std::size_t>(job.ranks()));
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (stage_id s : ids<stage_id>(job.stages)) workers[job.rank_of({p, s})].push_back({p, s});
-  for (rank_id r : ids<rank_id>(job.ranks())) {
-    chart.rows.push_back({.label = detail::name_of(job, r, workers[r])});
-    if (!job.alive(r)) chart.rows.back().dead_from = chart.start;
-  }
-  std::size_t next = 0;
-  for (auto const& e : events.events) {
-    if (e.code != opcode::compute && !transfers) continue;
-    auto& bar = chart.bars[next++];
-    bar.row = e.rank.index();
-    if (e.code == opcode::compute && e.op.kind < op_kind::step) {
-      auto const& own = workers[e.rank];
-      auto const own_worker = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
-      bar.rerouted = own_worker == own.end();
-      auto const host = bar.rerouted
-                            ? std::find_if(own.begin(), own.end(),
-                                           [&](worker const& w) { return w.stage == e.op.stage; })
-                            : own_worker;
-      bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
-    }
-    if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);
-  }
-  return chart;
-}
+[[nodiscard]] gantt gantt_of(pipeline_job const& job, timeline const& events,
+                                    bool transfers = false);
 
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
-                                    timetable const& table) {
-  return gantt_of(job, timeline_of(plan, table));
-}
+[[nodiscard]] gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
+                                    timetable const& table);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/gantt.ipp"
+#endif

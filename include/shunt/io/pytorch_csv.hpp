@@ -22,10 +22,8 @@ namespace shunt {
 /// Throws invalid_problem, which names the field, for what a CSV cannot express: dead ranks,
 /// re-routed micro-batches, ranks with stages of two pipelines (bidirectional layouts), forwards of
 /// the last stage out of order (torch would take the loss of another micro-batch).
-inline void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, pipeline_id pipeline = 0) {
-  detail::pytorch_rows(job, plan, detail::pytorch_ranks(job, plan, pipeline)).write(out);
-}
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
+                              pipeline_schedule const& plan, pipeline_id pipeline = 0);
 
 /// Writes the form with comms. `table` has the times of the plan (`times(job, plan)`), which order
 /// the transfers.
@@ -35,12 +33,12 @@ inline void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
 /// REDUCE_GRAD follows the last backward of a stage; without it torch neither scales nor reduces
 /// the gradient.
 /// Throws invalid_problem as above, and where `table` is not the plan's.
-inline void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
                               pipeline_schedule const& plan, timetable const& table,
-                              pipeline_id pipeline = 0) {
-  detail::pytorch_rows rows(job, plan, detail::pytorch_ranks(job, plan, pipeline));
-  rows.add_transfers(table, pipeline);
-  rows.write(out);
-}
+                              pipeline_id pipeline = 0);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/pytorch_csv.ipp"
+#endif

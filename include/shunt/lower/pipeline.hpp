@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <string>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
@@ -34,15 +35,12 @@ namespace shunt {
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp), which may lack
 /// micro-batches, gradients of the first stages and backward_weights.
 /// Complexity: O(operations).
-[[nodiscard]] constexpr program lower(pipeline_job const& job, pipeline_schedule const& schedule,
+[[nodiscard]] SHUNT_CONSTEXPR program lower(pipeline_job const& job, pipeline_schedule const& schedule,
                                       pipeline_tensors const& tensors = {},
-                                      message_layout const& layout = {}) {
-  validate(job);
-  validate(job, tensors);
-  if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
-                          std::to_string(job.ranks()) + " ranks");
-  return detail::pipeline_lowering(job, schedule, tensors, layout).lowered();
-}
+                                      message_layout const& layout = {});
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/pipeline.ipp"
+#endif

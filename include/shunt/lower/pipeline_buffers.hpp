@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
@@ -38,21 +39,11 @@ struct pipeline_buffers {
   static constexpr buffer_id flag(std::int32_t chunk = 0) { return 3 + 4 * chunk; }
 
   /// `held`: number of stages that the rank holds. `set`: number of the buffer set.
-  static constexpr buffer_id input(std::int32_t set, std::int32_t held = 1) {
-    return 4 * held + 5 * set;
-  }
-  static constexpr buffer_id output(std::int32_t set, std::int32_t held = 1) {
-    return 1 + 4 * held + 5 * set;
-  }
-  static constexpr buffer_id stash(std::int32_t set, std::int32_t held = 1) {
-    return 2 + 4 * held + 5 * set;
-  }
-  static constexpr buffer_id output_gradient(std::int32_t set, std::int32_t held = 1) {
-    return 3 + 4 * held + 5 * set;
-  }
-  static constexpr buffer_id input_gradient(std::int32_t set, std::int32_t held = 1) {
-    return 4 + 4 * held + 5 * set;
-  }
+  static SHUNT_CONSTEXPR buffer_id input(std::int32_t set, std::int32_t held = 1);
+  static SHUNT_CONSTEXPR buffer_id output(std::int32_t set, std::int32_t held = 1);
+  static SHUNT_CONSTEXPR buffer_id stash(std::int32_t set, std::int32_t held = 1);
+  static SHUNT_CONSTEXPR buffer_id output_gradient(std::int32_t set, std::int32_t held = 1);
+  static SHUNT_CONSTEXPR buffer_id input_gradient(std::int32_t set, std::int32_t held = 1);
 };
 
 /// Regions of stage s on a rank that holds `held` stages. The first stage's input and the last
@@ -66,82 +57,36 @@ struct stage_regions {
   std::int32_t held = 1;
 
   using at = pipeline_buffers;
-  [[nodiscard]] constexpr region state() const {
-    return {at::state(chunk), 0, tensors.state[stage]};
-  }
-  [[nodiscard]] constexpr region kept() const { return {at::kept(chunk), 0, tensors.state[stage]}; }
-  [[nodiscard]] constexpr region gradient() const {
-    return {at::gradient(chunk), 0, tensors.gradient[stage]};
-  }
-  [[nodiscard]] constexpr region flag() const {
-    return {at::flag(chunk), 0, size_of(element::int64)};
-  }
-  [[nodiscard]] constexpr region flag_of_all() const {
-    return {at::flag(chunk), size_of(element::int64), size_of(element::int64)};
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR region state() const;
+  [[nodiscard]] SHUNT_CONSTEXPR region kept() const { return {at::kept(chunk), 0, tensors.state[stage]}; }
+  [[nodiscard]] SHUNT_CONSTEXPR region gradient() const;
+  [[nodiscard]] SHUNT_CONSTEXPR region flag() const;
+  [[nodiscard]] SHUNT_CONSTEXPR region flag_of_all() const;
   /// Result of a reduction out of place (lower/salvage.hpp), behind its operands: gradient and
   /// flag.
-  [[nodiscard]] constexpr region reduced() const {
-    return {at::gradient(chunk), tensors.gradient[stage], tensors.gradient[stage]};
-  }
-  [[nodiscard]] constexpr region reduced_flag() const {
-    return {at::flag(chunk), 2 * size_of(element::int64), size_of(element::int64)};
-  }
-  [[nodiscard]] constexpr region input(std::int32_t set) const {
-    return {at::input(set, held), 0, arriving()};
-  }
-  [[nodiscard]] constexpr region output(std::int32_t set) const {
-    return {at::output(set, held), 0, leaving()};
-  }
-  [[nodiscard]] constexpr region stash(std::int32_t set) const {
-    return {at::stash(set, held), 0, tensors.stash[stage]};
-  }
-  [[nodiscard]] constexpr region output_gradient(std::int32_t set) const {
-    return {at::output_gradient(set, held), 0, leaving()};
-  }
-  [[nodiscard]] constexpr region input_gradient(std::int32_t set) const {
-    return {at::input_gradient(set, held), 0, arriving()};
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR region reduced() const;
+  [[nodiscard]] SHUNT_CONSTEXPR region reduced_flag() const;
+  [[nodiscard]] SHUNT_CONSTEXPR region input(std::int32_t set) const;
+  [[nodiscard]] SHUNT_CONSTEXPR region output(std::int32_t set) const;
+  [[nodiscard]] SHUNT_CONSTEXPR region stash(std::int32_t set) const;
+  [[nodiscard]] SHUNT_CONSTEXPR region output_gradient(std::int32_t set) const;
+  [[nodiscard]] SHUNT_CONSTEXPR region input_gradient(std::int32_t set) const;
 
-  [[nodiscard]] constexpr byte_count arriving() const {
-    return stage == 0 ? 0 : tensors.activation[stage.value() - 1];
-  }
-  [[nodiscard]] constexpr byte_count leaving() const {
-    return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR byte_count arriving() const;
+  [[nodiscard]] SHUNT_CONSTEXPR byte_count leaving() const;
 };
 
 /// Returns the regions of every stage that a rank holds, stages ascending.
-[[nodiscard]] constexpr std::vector<stage_regions> stages_of(pipeline_job const& job,
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
                                                              pipeline_tensors const& tensors,
-                                                             rank_id r) {
-  auto const held = job.stages_of(r);
-  std::vector<stage_regions> all;
-  for (stage_id const s : held)
-    all.push_back({job, tensors, s, static_cast<std::int32_t>(all.size()),
-                   static_cast<std::int32_t>(held.size())});
-  return all;
-}
+                                                             rank_id r);
 
 /// Throws invalid_problem where a list has another length than the stages, a size is negative, or
 /// the size of a gradient is no multiple of 8.
-constexpr void validate(pipeline_job const& job, pipeline_tensors const& tensors) {
-  auto const check = [&](char const* field, per_stage const& bytes, byte_count multiple) {
-    if (bytes.size() != 1 && bytes.size() != static_cast<std::size_t>(job.stages))
-      throw invalid_problem(std::string("tensors.") + field,
-                            "has " + std::to_string(bytes.size()) + " values for " +
-                                std::to_string(job.stages) + " stages");
-    for (stage_id s : ids<stage_id>(job.stages))
-      if (bytes[s] < 0 || bytes[s] % multiple != 0)
-        throw invalid_problem(std::string("tensors.") + field,
-                              "must be a multiple of " + std::to_string(multiple) +
-                                  " and at least 0, is " + std::to_string(bytes[s]) + " at stage " +
-                                  std::to_string(s.value()));
-  };
-  check("activation", tensors.activation, 1);
-  check("stash", tensors.stash, 1);
-  check("gradient", tensors.gradient, size_of(element::int64));
-  check("state", tensors.state, 1);
-}
+SHUNT_CONSTEXPR void validate(pipeline_job const& job, pipeline_tensors const& tensors);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/pipeline_buffers.ipp"
+#endif

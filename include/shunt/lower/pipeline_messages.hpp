@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/detail/message_placing.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
@@ -35,17 +36,12 @@ struct message_layout {
 /// deadlock, or a rank needs more lanes than there are.
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp).
 /// Complexity: O(operations), times the bytes of the latest start time where edges share lanes.
-[[nodiscard]] constexpr pipeline_actions place_messages(
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_actions place_messages(
     pipeline_job const& job, pipeline_schedule const& schedule,
-    message_lanes lanes = message_lanes::one_per_edge) {
-  validate(job);
-  if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
-                          std::to_string(job.ranks()) + " ranks");
-  if (lanes == message_lanes::one_per_edge)
-    return detail::message_placing(job, schedule, lanes, nullptr).placed();
-  auto starts = detail::starts_of(job, schedule);
-  return detail::message_placing(job, schedule, lanes, &starts).placed();
-}
+    message_lanes lanes = message_lanes::one_per_edge);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/pipeline_messages.ipp"
+#endif

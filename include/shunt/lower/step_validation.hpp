@@ -24,9 +24,11 @@ namespace shunt {
 /// copied before, a stage has no worker, a rank has no step, a backward precedes the first
 /// gradient, or the ranks deadlock.
 /// Complexity: O(n log n) in the number of instructions.
-[[nodiscard]] inline validated_program validated(program const& iteration, validation when,
-                                                 rollback how = rollback::kept_state) {
-  return detail::step_validator(iteration, when, how)();
-}
+[[nodiscard]] validated_program validated(program const& iteration, validation when,
+                                                 rollback how = rollback::kept_state);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/step_validation.ipp"
+#endif

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
@@ -17,26 +18,19 @@ struct expert_placement {
   std::vector<std::int32_t> first_slot{0};
   std::vector<expert_id> expert_of{};  ///< layers x slots, row-major
 
-  [[nodiscard]] constexpr std::int32_t ranks() const {
-    return static_cast<std::int32_t>(first_slot.size()) - 1;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const;
   [[nodiscard]] constexpr std::int32_t slots() const { return first_slot.back(); }
-  [[nodiscard]] constexpr std::span<expert_id const> layer(layer_id l) const {
-    auto const width = static_cast<std::size_t>(slots());
-    return std::span(expert_of).subspan(l.index() * width, width);
-  }
-  [[nodiscard]] constexpr std::span<expert_id> layer(layer_id l) {
-    auto const width = static_cast<std::size_t>(slots());
-    return std::span(expert_of).subspan(l.index() * width, width);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_id const> layer(layer_id l) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_id> layer(layer_id l);
   /// Returns the rank that owns a slot.
   /// Complexity: O(log ranks).
-  [[nodiscard]] constexpr rank_id rank_of(slot_id s) const {
-    return std::upper_bound(first_slot.begin(), first_slot.end(), s.value()) - first_slot.begin() -
-           1;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(slot_id s) const;
 
   constexpr bool operator==(expert_placement const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/expert_placement.ipp"
+#endif

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -17,14 +18,7 @@ enum class message_lanes : std::uint8_t {
   one_per_edge,  ///< the sends to one other rank; the receives from it have their own lane
 };
 
-[[nodiscard]] constexpr std::string_view to_string(message_lanes l) {
-  switch (l) {
-    case message_lanes::one_per_rank: return "one_per_rank";
-    case message_lanes::one_per_peer: return "one_per_peer";
-    case message_lanes::one_per_edge: return "one_per_edge";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(message_lanes l);
 
 /// Lane numbers of a pipeline's ranks.
 struct pipeline_lanes {
@@ -40,14 +34,7 @@ struct pipeline_lanes {
 
 enum class action_kind : std::uint8_t { compute, send, receive };
 
-[[nodiscard]] constexpr std::string_view to_string(action_kind k) {
-  switch (k) {
-    case action_kind::compute: return "compute";
-    case action_kind::send: return "send";
-    case action_kind::receive: return "receive";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(action_kind k);
 
 /// One entry of a rank's list: an operation, or one end of a message. A message is named after the
 /// operation that makes it: a forward, or a backward_input also where the backward is fused.
@@ -71,3 +58,7 @@ struct pipeline_actions {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/pipeline_actions.ipp"
+#endif

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 
@@ -19,9 +20,7 @@ struct shard {
   std::vector<rank_id> mirrors{};
 
   [[nodiscard]] constexpr std::int64_t size() const { return end - begin; }
-  [[nodiscard]] constexpr bool held_by(rank_id r) const {
-    return owner == r || std::find(mirrors.begin(), mirrors.end(), r) != mirrors.end();
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR bool held_by(rank_id r) const;
   constexpr bool operator==(shard const&) const = default;
 };
 
@@ -35,3 +34,7 @@ struct shard_map {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/shard_map.ipp"
+#endif

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
@@ -24,15 +25,13 @@ struct token_quotas {
   std::vector<std::int32_t> first_copy{0};
   std::vector<expert_copy> copies{};
 
-  [[nodiscard]] constexpr std::int32_t layers() const {
-    return static_cast<std::int32_t>(first_copy.size()) - 1;
-  }
-  [[nodiscard]] constexpr std::span<expert_copy const> layer(layer_id l) const {
-    auto const first = static_cast<std::size_t>(first_copy[l.index()]);
-    return std::span(copies).subspan(first,
-                                     static_cast<std::size_t>(first_copy[l.index() + 1]) - first);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t layers() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_copy const> layer(layer_id l) const;
   constexpr bool operator==(token_quotas const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/token_quotas.ipp"
+#endif

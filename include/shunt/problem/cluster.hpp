@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
@@ -19,9 +20,7 @@ struct link {
   std::int64_t bytes_per_tick = unlimited;
 
   /// Returns the ticks during which a message of `bytes` occupies the link, rounded up.
-  [[nodiscard]] constexpr ticks occupancy(byte_count bytes) const {
-    return bytes_per_tick == unlimited ? 0 : ceil_divide(bytes, bytes_per_tick);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks occupancy(byte_count bytes) const;
   constexpr bool operator==(link const&) const = default;
 };
 
@@ -34,29 +33,15 @@ struct cluster {
   link between_nodes{};
 
   [[nodiscard]] constexpr node_id node_of(rank_id r) const { return r.value() / ranks_per_node; }
-  [[nodiscard]] constexpr link const& between(rank_id a, rank_id b) const {
-    return node_of(a) == node_of(b) ? within_node : between_nodes;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR link const& between(rank_id a, rank_id b) const;
   constexpr bool operator==(cluster const&) const = default;
 };
 
 /// Throws invalid_problem where a size or a bandwidth is not positive, or a latency is negative.
-constexpr void validate(cluster const& c) {
-  if (c.ranks < 1)
-    throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(c.ranks));
-  if (c.ranks_per_node < 1)
-    throw invalid_problem("ranks_per_node",
-                          "must be at least 1, is " + std::to_string(c.ranks_per_node));
-  auto const check = [](char const* field, link const& l) {
-    if (l.latency < 0)
-      throw invalid_problem(std::string(field) + ".latency",
-                            "must be at least 0, is " + std::to_string(l.latency));
-    if (l.bytes_per_tick < 1)
-      throw invalid_problem(std::string(field) + ".bytes_per_tick",
-                            "must be at least 1, is " + std::to_string(l.bytes_per_tick));
-  };
-  check("within_node", c.within_node);
-  check("between_nodes", c.between_nodes);
-}
+SHUNT_CONSTEXPR void validate(cluster const& c);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/problem/cluster.ipp"
+#endif

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 
@@ -17,9 +18,7 @@ class per_stage {
   constexpr per_stage(std::initializer_list<ticks> values) : values_(values) {}
   constexpr explicit per_stage(std::vector<ticks> values) : values_(std::move(values)) {}
 
-  [[nodiscard]] constexpr ticks operator[](stage_id s) const {
-    return values_[values_.size() == 1 ? 0 : s.index()];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
   [[nodiscard]] constexpr std::size_t size() const { return values_.size(); }
   [[nodiscard]] constexpr std::vector<ticks> const& values() const { return values_; }
   constexpr bool operator==(per_stage const&) const = default;
@@ -41,9 +40,7 @@ struct stage_costs {
   /// (DualPipe). At most the shorter of the two is gained.
   ticks overlap_gain = 0;
 
-  [[nodiscard]] constexpr ticks microbatch(stage_id s) const {
-    return forward[s] + backward_input[s] + backward_weight[s];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks microbatch(stage_id s) const;
   constexpr bool operator==(stage_costs const&) const = default;
 };
 
@@ -60,12 +57,7 @@ struct transfer_times {
   constexpr transfer_times(ticks within, ticks between, std::int32_t ranks_a_node)
       : within_node(within), between_nodes(between), ranks_per_node(ranks_a_node) {}
 
-  [[nodiscard]] constexpr ticks operator()(rank_id from, rank_id to) const {
-    if (from == to) return 0;
-    if (ranks_per_node == 0 || from.value() / ranks_per_node == to.value() / ranks_per_node)
-      return within_node;
-    return between_nodes;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const;
   constexpr bool operator==(transfer_times const&) const = default;
 };
 
@@ -92,14 +84,14 @@ struct stash_cap {
 
   [[nodiscard]] static constexpr stash_cap none() { return {}; }
   [[nodiscard]] static constexpr stash_cap one_f_one_b() { return {kind::one_f_one_b, 0, {}}; }
-  [[nodiscard]] static constexpr stash_cap per_worker(std::int64_t limit) {
-    return {kind::per_worker, limit, {}};
-  }
-  [[nodiscard]] static constexpr stash_cap per_rank(std::vector<std::int64_t> limits) {
-    return {kind::per_rank, 0, std::move(limits)};
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_worker(std::int64_t limit);
+  [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_rank(std::vector<std::int64_t> limits);
 
   constexpr bool operator==(stash_cap const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/problem/stage_costs.ipp"
+#endif

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -40,21 +41,7 @@ enum class opcode : std::uint8_t {
   exchange,
 };
 
-[[nodiscard]] constexpr std::string_view to_string(opcode c) {
-  switch (c) {
-    case opcode::compute: return "compute";
-    case opcode::send: return "send";
-    case opcode::receive: return "receive";
-    case opcode::copy: return "copy";
-    case opcode::add: return "add";
-    case opcode::fill: return "fill";
-    case opcode::all_reduce: return "all_reduce";
-    case opcode::reduce_scatter: return "reduce_scatter";
-    case opcode::all_gather: return "all_gather";
-    case opcode::exchange: return "exchange";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(opcode c);
 
 [[nodiscard]] constexpr bool is_collective(opcode c) { return c >= opcode::all_reduce; }
 
@@ -62,19 +49,8 @@ enum class opcode : std::uint8_t {
 enum class element : std::uint8_t { bytes, int32, int64, float32, float64 };
 enum class reduction : std::uint8_t { sum, max };
 
-[[nodiscard]] constexpr std::string_view to_string(element e) {
-  switch (e) {
-    case element::bytes: return "bytes";
-    case element::int32: return "int32";
-    case element::int64: return "int64";
-    case element::float32: return "float32";
-    case element::float64: return "float64";
-  }
-  return "unknown";
-}
-[[nodiscard]] constexpr std::string_view to_string(reduction r) {
-  return r == reduction::sum ? "sum" : "max";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(element e);
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(reduction r);
 
 [[nodiscard]] constexpr byte_count size_of(element e) {
   switch (e) {
@@ -136,19 +112,11 @@ struct rank_program {
   std::vector<std::int32_t> waits{};
   indexed<buffer_id, buffer_info> buffers{};
 
-  [[nodiscard]] constexpr std::span<region const> reads(instruction const& i) const {
-    return entries(regions, i.reads);
-  }
-  [[nodiscard]] constexpr std::span<region const> writes(instruction const& i) const {
-    return entries(regions, i.writes);
-  }
-  [[nodiscard]] constexpr std::span<std::int32_t const> after(instruction const& i) const {
-    return entries(waits, i.after);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> reads(instruction const& i) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> writes(instruction const& i) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int32_t const> after(instruction const& i) const;
   /// Returns the region of an instruction's condition, or nothing.
-  [[nodiscard]] constexpr std::span<region const> condition(instruction const& i) const {
-    return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> condition(instruction const& i) const;
 
   constexpr bool operator==(rank_program const&) const = default;
 
@@ -167,12 +135,12 @@ struct program {
   indexed<rank_id, rank_program> ranks{};
   indexed<group_id, std::vector<rank_id>> groups{};
 
-  [[nodiscard]] constexpr std::size_t instructions() const {
-    std::size_t sum = 0;
-    for (auto const& r : ranks) sum += r.instructions.size();
-    return sum;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t instructions() const;
   constexpr bool operator==(program const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/program/program.ipp"
+#endif

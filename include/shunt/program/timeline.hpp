@@ -26,13 +26,7 @@ struct event {
 
 /// Returns the name in traces and profiles: "forward 1:3" for micro-batch 3 of pipeline 1, "step",
 /// "all_reduce".
-[[nodiscard]] inline std::string name_of(opcode code, operation const& op) {
-  if (code != opcode::compute) return std::string(to_string(code));
-  auto name = std::string(to_string(op.kind));
-  if (op.kind < op_kind::step)
-    name += " " + std::to_string(op.pipeline.value()) + ":" + std::to_string(op.microbatch.value());
-  return name;
-}
+[[nodiscard]] std::string name_of(opcode code, operation const& op);
 
 /// Events of a run, measured or predicted, rank by rank and in starting order within a rank. An
 /// instruction that its condition skipped has no event.
@@ -59,3 +53,7 @@ struct outcome {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/program/timeline.ipp"
+#endif

@@ -18,9 +18,7 @@ class buffer_history {
  public:
   static constexpr std::int32_t nothing = -1, before_start = -2;
 
-  buffer_history(buffer_info const& b, std::size_t lanes) : lanes_(lanes) {
-    if (b.size > 0) parts_[0] = {b.size, b.persistent ? before_start : nothing, {}};
-  }
+  buffer_history(buffer_info const& b, std::size_t lanes);
 
   /// Calls `unwritten(region part)` for runs of unwritten bytes, `touched(instruction)` for each
   /// writer of the bytes.
@@ -78,18 +76,14 @@ class buffer_history {
   parts::iterator part_at(byte_count offset) { return std::prev(parts_.upper_bound(offset)); }
 
   /// Splits parts at both ends of the region.
-  void split(region const& r) {
-    for (auto const offset : {r.offset, r.offset + r.size}) {
-      auto const at = part_at(offset);
-      if (at->first == offset || at->second.end <= offset) continue;
-      part right = at->second;
-      at->second.end = offset;
-      parts_.emplace_hint(std::next(at), offset, std::move(right));
-    }
-  }
+  void split(region const& r);
 
   std::size_t lanes_;  // 0: the list is totally ordered, so that readers aren't recorded
   std::map<byte_count, part> parts_{};
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/detail/buffer_history.ipp"
+#endif

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt::detail {
@@ -37,16 +38,10 @@ class buffer_sets {
       : spare_(static_cast<std::size_t>(std::max(spare, 0))) {}
 
   /// Forgets all sets, for the next rank.
-  constexpr void clear() {
-    sets_.clear();
-    free_.clear();
-    first_free_ = 0;
-  }
+  SHUNT_CONSTEXPR void clear();
 
   [[nodiscard]] constexpr std::size_t size() const { return sets_.size(); }
-  [[nodiscard]] constexpr buffer_set& operator[](std::int32_t number) {
-    return sets_[static_cast<std::size_t>(number)];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR buffer_set& operator[](std::int32_t number);
 
   /// A set for a micro-batch at a stage that makes its output at `forward` and its gradient at
   /// `gradient` (below 0: never).
@@ -54,45 +49,15 @@ class buffer_sets {
   /// Returns the set that was freed first among those with all sent outputs taken before these are
   /// made.
   /// Returns a new set where there is none, or where only the spare sets are free.
-  [[nodiscard]] constexpr assignment take(ticks forward, ticks gradient) {
-    auto const taken = [&](buffer_set const& set) {
-      return set.output_taken <= forward && (gradient < 0 || set.gradient_taken <= gradient);
-    };
-    std::size_t k = first_free_;
-    while (k < free_.size() && !taken((*this)[free_[k]])) ++k;
-    assignment found;
-    if (k < free_.size() && free_.size() - first_free_ > spare_) {
-      found.number = free_[k];
-      if (k == first_free_)
-        ++first_free_;
-      else
-        free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(k));
-    } else {
-      found = {static_cast<std::int32_t>(sets_.size()), true};
-      sets_.push_back({});
-    }
-    buffer_set& set = (*this)[found.number];
-    set.in_use = true;
-    set.input_came = set.gradient_came = -1;
-    return found;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR assignment take(ticks forward, ticks gradient);
 
   /// The last operation of the micro-batch that holds the set was placed.
-  constexpr void retire(std::int32_t number) {
-    (*this)[number].in_use = false;
-    release(number);
-  }
+  SHUNT_CONSTEXPR void retire(std::int32_t number);
   /// An output of the set was sent or handed over.
-  constexpr void passed_on(std::int32_t number) {
-    --(*this)[number].to_pass_on;
-    release(number);
-  }
+  SHUNT_CONSTEXPR void passed_on(std::int32_t number);
 
  private:
-  constexpr void release(std::int32_t number) {
-    buffer_set const& set = (*this)[number];
-    if (!set.in_use && set.to_pass_on == 0) free_.push_back(number);
-  }
+  SHUNT_CONSTEXPR void release(std::int32_t number);
 
   std::size_t spare_;
   std::vector<buffer_set> sets_{};
@@ -101,3 +66,7 @@ class buffer_sets {
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/detail/buffer_sets.ipp"
+#endif

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/program/builder.hpp"
 
 namespace shunt::detail {
@@ -16,11 +17,7 @@ struct instruction_waits {
   std::size_t count = 0;
 
   /// Adds an instruction, unless it is `none` or in the list already.
-  constexpr void add(std::int32_t i) {
-    for (std::size_t k = 0; k < count; ++k)
-      if (list[k] == i) return;
-    if (i != none) list[count++] = i;
-  }
+  SHUNT_CONSTEXPR void add(std::int32_t i);
 
   /// Calls `emit(placing)` with these waits on a lane.
   /// Returns its result.
@@ -42,3 +39,7 @@ struct instruction_waits {
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/detail/instruction_waits.ipp"
+#endif

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/layer_slots.hpp"
@@ -38,7 +39,7 @@ struct measured_slot_budget {
   Solver solver{};
   std::int32_t reach = 2;  ///< Slots above and below each dealing that are tried.
 
-  [[nodiscard]] constexpr solution<layer_slots> operator()(expert_layers const& problem) const {
+  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(expert_layers const& problem) const {
     if (reach < 0)
       throw invalid_problem("reach", "must be at least 0, is " + std::to_string(reach));
     auto answer = budget(problem);
@@ -121,7 +122,7 @@ struct measured_slot_budget {
   }
 
   /// Returns a layer with that many slots, dealt to the ranks in proportion to their memory.
-  static constexpr expert_layers layer_with(expert_layers const& problem, layer_id l,
+  static SHUNT_CONSTEXPR expert_layers layer_with(expert_layers const& problem, layer_id l,
                                             std::int64_t slots,
                                             std::vector<std::int64_t> const& memory) {
     auto const share = detail::deal_layers(0, memory, std::vector<std::int64_t>(1, slots));
@@ -137,7 +138,7 @@ struct measured_slot_budget {
   }
 
   /// Returns the tokens of the fullest rank of a layer, -1 without a placement.
-  constexpr double fullest(expert_layers const& layer) const {
+  SHUNT_CONSTEXPR double fullest(expert_layers const& layer) const {
     auto const answer = solver(layer);
     if (!answer.has_plan()) return -1;
     double most = 0;

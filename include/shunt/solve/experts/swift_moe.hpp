@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/host_device.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -131,24 +132,13 @@ SHUNT_HD constexpr void swift_moe_counts(std::int64_t const* loads, std::int32_t
 struct swift_moe {
   static constexpr std::string_view name = "swift_moe";
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    validate(problem);
-    auto answer = unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    auto const experts = static_cast<std::size_t>(problem.experts);
-    std::vector<std::int32_t> counts(experts, 0);
-    std::vector<std::int64_t> scratch(2 * experts, 0);
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      swift_moe_counts(problem.loads_of(l).data(), problem.experts, answer.plan.slots(),
-                       counts.data(), scratch.data());
-      auto at = answer.plan.layer(l).begin();
-      for (std::size_t e = 0; e < experts; ++e)
-        for (std::int32_t k = 0; k < counts[e]; ++k) *at++ = e;
-    }
-    return evaluated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 };
 static_assert(solver_for<swift_moe, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/swift_moe.ipp"
+#endif

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/author/experts.hpp"
@@ -22,19 +23,13 @@ namespace shunt {
 struct uniform {
   static constexpr std::string_view name = "uniform";
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    validate(problem);
-    auto answer = unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const slots = answer.plan.layer(l);
-      for (std::size_t k = 0; k < slots.size(); ++k)
-        slots[k] = k % static_cast<std::size_t>(problem.experts);
-    }
-    return evaluated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 };
 static_assert(solver_for<uniform, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/uniform.ipp"
+#endif

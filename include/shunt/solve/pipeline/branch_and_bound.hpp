@@ -39,75 +39,24 @@ struct branch_and_bound {
 
   /// Returns whether the proof holds for every plan of the job: backwards may be split, and no
   /// micro-batch could run on another rank.
-  [[nodiscard]] bool bounds_every_plan(pipeline_job const& job) const {
-    auto const all = ids<stage_id>(job.stages);
-    return split && std::all_of(all.begin(), all.end(),
-                                [&](stage_id s) { return job.live_holders(s).size() <= 1; });
-  }
+  [[nodiscard]] bool bounds_every_plan(pipeline_job const& job) const;
 
   /// Returns the best plan and its proved bound.
   /// Throws invalid_problem where the job is broken.
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    return (*this)(job, std::stop_token{});
-  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
   /// As above. `stop` ends the search early; the answer is then the best so far.
   /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                       std::stop_token stop) const {
-    validate(job);
-    if (job.pipelines > 1 && detail::pipelines_are_equal(job)) {
-      auto one = (*this)(detail::first_pipeline(job), std::move(stop));
-      one.plan = detail::copied_to_all(job, one.plan);
-      return one;
-    }
-    if (stage_without_worker(job)) return evaluated(job, empty_schedule(job));
-    solution<pipeline_schedule> answer{.status = status::limit_reached,
-                                       .lower_bound =
-                                           static_cast<double>(period_bound(job, stagger)),
-                                       .reason = "too few nodes"};
-    auto const general = answer.lower_bound;
-    detail::exact_period exact(job, split, stagger, rule, most_nodes, std::move(stop));
-    using search_result = detail::exact_period::search_result;
-    auto const any = exact.possible(exact.whole());
-    if (any == search_result::impossible) {
-      answer.status = status::infeasible;
-      answer.reason = "no order fits under the stash cap";
-    }
-    if (any != search_result::found) return answer;
-    answer = improve_order{.reroute = false, .effort = 100'000}(job, exact.plan());
-    auto low = split ? period_bound(job, stagger) : fused_period_bound(job, stagger),
-         high = static_cast<ticks>(answer.objective);
-    while (low < high) {
-      ticks const middle = low + (high - low) / 2;
-      auto const is = exact.possible(middle);
-      if (is == search_result::limit) break;
-      if (is == search_result::impossible) {
-        low = middle + 1;
-      } else {
-        answer.plan = exact.plan();
-        high = period(job, answer.plan);
-      }
-    }
-    answer.objective = static_cast<double>(high);
-    answer.lower_bound = covers(job) ? static_cast<double>(low) : general;
-    answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
-    return answer;
-  }
+                                                       std::stop_token stop) const;
 
  private:
   /// Returns whether the proof holds for every plan with these backwards and routes.
-  [[nodiscard]] bool covers(pipeline_job const& job) const {
-    auto const all = stage_groups(job).all;
-    auto const steps = [&](stage_group const& c) {
-      return std::any_of(c.stages.begin(), c.stages.end(),
-                         [&](stage_id s) { return job.costs.step[s] > 0; });
-    };
-    return job.costs.overlap_gain == 0 &&
-           (!stagger || std::none_of(all.begin(), all.end(), [&](stage_group const& c) {
-             return c.stages.size() > 1 && steps(c);
-           }));
-  }
+  [[nodiscard]] bool covers(pipeline_job const& job) const;
 };
 static_assert(anytime_solver_for<branch_and_bound, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/branch_and_bound.ipp"
+#endif

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/hanayo.hpp"
 #include "shunt/solve/solver.hpp"
@@ -28,49 +29,26 @@ struct chimera {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken, the layout is not bidirectional or the number
   /// of stages is odd.
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not bidirectional or the number of stages is odd.
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::bidirectional);
-    require_even_stages(job, name);
-    auto schedule = empty_schedule(job, 4 * static_cast<std::size_t>(job.microbatches) + 2);
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (stage_id near : ids<stage_id>(job.stages / 2)) {
-        // the stage of the other pipeline on the same rank
-        stage_id const far = job.stages - 1 - near.value();
-        pipeline_id const other = p.value() % 2 == 0 ? p.value() + 1 : p.value() - 1;
-        auto& list = schedule.order[job.rank_of({p, near})];
-        detail::ride_waves(near.value(), job.stages / 2, 2, job.microbatches,
-                           [&](std::int32_t k, std::int32_t m) {
-                             bool const turned = k == 1 || k == 2;
-                             list.push_back({k < 2 ? op_kind::forward : op_kind::backward,
-                                             turned ? other : p, turned ? far : near, m});
-                           });
-        list.push_back({.kind = op_kind::step, .stage = near});
-        list.push_back({.kind = op_kind::step, .stage = far});
-      }
-    return schedule;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long every rank idles within the makespan: (S - 2)(max(F,
   /// B) + (2 M / S - 1) |F - B|), B = I + W.
   /// Requires equal stages, M a multiple of S/2 and no transfer times.
   /// Reference: for M = S/2 the paper's table 2, D - 2 of 2 N + D - 2 where F = B, and of
   /// 3 N / 2 + D - 2 where B = 2 F.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    return detail::slotted_bubble(job, job.stages / 2);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, reached on the middle ranks: min(S, 2 M) micro-batches.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    return std::min(job.stages, 2 * job.microbatches) * job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<chimera, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/chimera.ipp"
+#endif

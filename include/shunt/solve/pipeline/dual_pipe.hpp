@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -34,69 +35,17 @@ class dual_pipe_rank {
       : workers_(workers), there_(microbatches), list_(list), pairs_(pairs) {}
 
   /// Appends all operations of the rank at place h = `place` of H = `places`.
-  constexpr void fill(std::int32_t place, std::int32_t places) {
-    std::int32_t const rest = places - 1 - place;
-    std::int32_t const steady = std::max(there_, 2 * places) - 2 * places + 1 + place;
-    late_.reserve(2 * static_cast<std::size_t>(places));
-    for (std::int32_t i = 0; i < 2 * rest; ++i) forward(near);
-    for (std::int32_t i = 0; i <= place; ++i) {
-      forward(near);
-      forward(far);
-    }
-    for (std::int32_t i = 0; i < rest; ++i) {
-      backward(far, true);
-      weight();
-      forward(far);
-    }
-    for (std::int32_t i = 0; i < steady; ++i) {
-      if (i == 0 && rest == 0) {
-        forward(near);
-        backward(far, false);
-      } else {
-        pair(near);
-      }
-      pair(far);
-    }
-    for (std::int32_t i = 0; i < rest; ++i) {
-      backward(far, false);
-      pair(far);
-    }
-    for (std::int32_t i = 0; i < 2 * (place + 1); ++i) backward(i % 2 == 0 ? far : near, i > place);
-    for (std::int32_t i = 0; i < rest; ++i) {
-      weight();
-      backward(near, true);
-    }
-    for (std::int32_t i = 0; i <= place; ++i) weight();
-  }
+  SHUNT_CONSTEXPR void fill(std::int32_t place, std::int32_t places);
 
  private:
   static constexpr std::size_t near = 0, far = 1;
 
-  constexpr bool forward(std::size_t direction) {
-    return add(op_kind::forward, direction, forwards_[direction]++);
-  }
-  constexpr bool backward(std::size_t direction, bool split) {
-    std::int32_t const m = backwards_[direction]++;
-    if (split)
-      late_.push_back(
-          {op_kind::backward_weight, workers_[direction].pipeline, workers_[direction].stage, m});
-    return add(split ? op_kind::backward_input : op_kind::backward, direction, m);
-  }
+  SHUNT_CONSTEXPR bool forward(std::size_t direction);
+  SHUNT_CONSTEXPR bool backward(std::size_t direction, bool split);
   /// Appends a forward of this worker and a backward of the other one, as a pair.
-  constexpr void pair(std::size_t direction) {
-    auto const at = static_cast<std::int32_t>(list_.size());
-    bool const first = forward(direction), second = backward(1 - direction, false);
-    if (first && second && pairs_ != nullptr) pairs_->push_back(at);
-  }
-  constexpr void weight() {
-    operation const& o = late_[next_late_++];
-    if (o.microbatch < there_) list_.push_back(o);
-  }
-  constexpr bool add(op_kind kind, std::size_t direction, std::int32_t m) {
-    if (m < there_)
-      list_.push_back({kind, workers_[direction].pipeline, workers_[direction].stage, m});
-    return m < there_;
-  }
+  SHUNT_CONSTEXPR void pair(std::size_t direction);
+  SHUNT_CONSTEXPR void weight();
+  SHUNT_CONSTEXPR bool add(op_kind kind, std::size_t direction, std::int32_t m);
 
   std::array<worker, 2> workers_;
   std::int32_t there_;  // micro-batches
@@ -110,7 +59,7 @@ class dual_pipe_rank {
 /// Returns the lists of all ranks. `workers(p, h)` returns the near and the far worker of the rank
 /// that holds stage h < S/2 of pipeline p.
 template <class Workers>
-constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Workers workers) {
+SHUNT_CONSTEXPR pipeline_schedule dual_pipe_order(pipeline_job const& job, Workers workers) {
   std::int32_t const places = job.stages / 2;
   // at most S - 1 backwards are split
   auto const all = 4 * static_cast<std::size_t>(job.microbatches) + 2;
@@ -131,14 +80,7 @@ constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Workers wor
 }
 
 /// Returns how long the busiest of H places idles: a fixed time for each of the other H - 1 places.
-constexpr ticks dual_pipe_bubble(pipeline_job const& job) {
-  ticks const forward = job.costs.forward[0], input = job.costs.backward_input[0],
-              weight = job.costs.backward_weight[0];
-  ticks const gain = std::min({job.costs.overlap_gain, forward, input + weight});
-  ticks const idle = gain > 0 ? 2 * forward + input - weight - gain
-                              : forward - weight + std::max(input, forward - weight);
-  return (job.stages / 2 - 1) * idle;
-}
+SHUNT_CONSTEXPR ticks dual_pipe_bubble(pipeline_job const& job);
 
 }  // namespace detail
 
@@ -149,22 +91,12 @@ struct dual_pipe {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken, the layout is not bidirectional or the number
   /// of stages is odd.
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not bidirectional or the number of stages is odd.
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::bidirectional);
-    require_even_stages(job, name);
-    return detail::dual_pipe_order(job, [&](pipeline_id p, std::int32_t place) {
-      pipeline_id const other = p.value() % 2 == 0 ? p.value() + 1 : p.value() - 1;
-      return std::array<worker, 2>{{{p, place}, {other, job.stages - 1 - place}}};
-    });
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long the middle ranks, which idle most, idle within the makespan:
   /// (S/2 - 1)(F&B + F - 2 W), with F&B = F + I + W - overlap_gain. Where F = I this is
@@ -172,14 +104,14 @@ struct dual_pipe {
   /// (S/2 - 1)(F - W + max(I, F - W)).
   /// Requires equal stages with W <= I <= F, M >= S and no transfer times.
   /// Reference: DeepSeek-V3 technical report, table 2.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    return detail::dual_pipe_bubble(job);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, for M >= S that of every rank: min(S + 1, 2 M) micro-batches.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    return std::min(job.stages + 1, 2 * job.microbatches) * job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<dual_pipe, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/dual_pipe.ipp"
+#endif

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/dual_pipe.hpp"
 #include "shunt/solve/solver.hpp"
@@ -27,33 +28,25 @@ struct dual_pipe_v {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not a wave of two chunks.
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not a wave of two chunks.
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::wave, 2);
-    return detail::dual_pipe_order(job, [&](pipeline_id p, std::int32_t place) {
-      return std::array<worker, 2>{{{p, place}, {p, job.stages - 1 - place}}};
-    });
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long the last rank, which idles most, idles within the makespan:
   /// (P - 1)(F&B + F - 2 W) of a chunk; without a gain (P - 1)(F - W + max(I, F - W)). This is the
   /// formula of dual_pipe with P = S/2.
   /// Requires equal stages with W <= I <= F, M >= S and no transfer times.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    return detail::dual_pipe_bubble(job);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, for M >= S that of every rank: min(2 P + 1, 2 M) chunks.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    return std::min(job.stages + 1, 2 * job.microbatches) * job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<dual_pipe_v, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/dual_pipe_v.ipp"
+#endif

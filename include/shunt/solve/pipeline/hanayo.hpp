@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -50,13 +51,7 @@ constexpr void ride_waves(std::int32_t place, std::int32_t places, std::int32_t 
 
 /// Returns the idle time of this order with groups of P micro-batches, where forwards and backwards
 /// take F and B ticks.
-constexpr ticks slotted_bubble(pipeline_job const& job, std::int32_t places) {
-  ticks const forward = job.costs.forward[0],
-              backward = job.costs.backward_input[0] + job.costs.backward_weight[0];
-  ticks const longer = std::max(forward, backward),
-              difference = longer - std::min(forward, backward);
-  return 2 * (places - 1) * (longer + (job.microbatches / places - 1) * difference);
-}
+SHUNT_CONSTEXPR ticks slotted_bubble(pipeline_job const& job, std::int32_t places);
 
 }  // namespace detail
 
@@ -66,52 +61,25 @@ struct hanayo {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not wave (or linear).
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not wave (or linear).
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::wave);
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
-                                            (2 * static_cast<std::size_t>(job.microbatches) + 1));
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (std::int32_t place = 0; place < places; ++place) {
-        auto& list = schedule.order[job.rank_of({p, place})];
-        auto const stage = [&](std::int32_t chunk) {
-          return chunk * places + (chunk % 2 == 0 ? place : places - 1 - place);
-        };
-        detail::ride_waves(place, places, chunks, job.microbatches,
-                           [&](std::int32_t k, std::int32_t m) {
-                             bool const forward = k < chunks;
-                             list.push_back({forward ? op_kind::forward : op_kind::backward, p,
-                                             stage(forward ? k : 2 * chunks - 1 - k), m});
-                           });
-        for (std::int32_t c = 0; c < chunks; ++c)
-          list.push_back({.kind = op_kind::step, .stage = stage(c)});
-      }
-    return schedule;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long every rank idles within the makespan: 2 (P - 1) (max(F,
   /// B) + (M / P - 1) |F - B|), with F and B = I + W of a chunk; (P - 1)(F + B) with one chunk.
   /// Requires equal stages, M a multiple of P and no transfer times.
   /// Reference: for M = P the paper's formula without communication.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    std::int32_t const places = job.stages / job.layout.chunks();
-    if (job.layout.chunks() == 1) return (places - 1) * job.costs.microbatch(0);
-    return detail::slotted_bubble(job, places);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak: v min(P, M) chunks, in units of a rank's stages as much as 1F1B.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    return job.layout.chunks() * std::min(job.stages / job.layout.chunks(), job.microbatches) *
-           job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<hanayo, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/hanayo.ipp"
+#endif

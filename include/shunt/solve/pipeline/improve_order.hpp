@@ -35,29 +35,17 @@ struct improve_order {
   /// Returns the improved plan, or the given schedule, evaluated.
   /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                       pipeline_schedule schedule) const {
-    validate(job);
-    auto before = evaluated(job, std::move(schedule));
-    if (before.status != status::feasible) return before;
-    auto after = evaluated(job, improved(job, before.plan, static_cast<ticks>(before.lower_bound)));
-    return after.has_plan() && after.objective <= before.objective ? after : before;
-  }
+                                                       pipeline_schedule schedule) const;
 
  private:
   /// Returns the improved plan; copies of one pipeline are improved as one.
   [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan,
-                                           ticks bound) const {
-    if (job.pipelines > 1 && detail::pipelines_are_equal(job)) {
-      auto const ranks = static_cast<std::size_t>(job.ranks() / job.pipelines);
-      auto first = plan;
-      first.order.resize(ranks);
-      if (!first.overlapped.empty()) first.overlapped.resize(ranks);
-      if (detail::copied_to_all(job, first) == plan)
-        return detail::copied_to_all(job, improved(detail::first_pipeline(job), first, bound));
-    }
-    return detail::order_search(job, plan, reroute, effort).best(bound);
-  }
+                                           ticks bound) const;
 };
 static_assert(improver_for<improve_order, pipeline_job, pipeline_schedule>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/improve_order.ipp"
+#endif

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 #include "shunt/solve/solver.hpp"
@@ -29,37 +30,27 @@ struct interleaved_zero_bubble {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not looped (or linear), or
   /// where `group` is neither 0 nor at least P.
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not looped (or linear), or where `group` is neither
   /// 0 nor at least P.
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::looped);
-    return detail::interleave(job, group, 1, true);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long every rank idles within the makespan: (P - 1)(F + I - W), of a chunk.
   /// Requires equal stages with W <= F and W <= I, M a multiple of P (with one chunk M >= P), no
   /// transfer times and `group` 0.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    auto const& c = job.costs;
-    return (detail::loops(job).places - 1) *
-           (c.forward[0] + c.backward_input[0] - c.backward_weight[0]);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak of every rank: min(P + (v - 1) G, v M) chunks. Where P divides M these
   /// are v P chunks, as large as the stash of 1F1B.
   /// Requires `group` 0, and a stash that only backward_weight gives back.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    detail::loops const in(job);
-    return std::min(in.places + (in.chunks - 1) * in.group_size, in.chunks * in.microbatches) *
-           job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<interleaved_zero_bubble, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/interleaved_zero_bubble.ipp"
+#endif

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -24,47 +25,24 @@ struct looped_bfs {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not looped (or linear).
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not looped (or linear).
   /// Requires a valid job.
-  [[nodiscard]] constexpr pipeline_schedule order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::looped);
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
-                                            (2 * static_cast<std::size_t>(job.microbatches) + 1));
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (std::int32_t place = 0; place < places; ++place) {
-        auto& list = schedule.order[job.rank_of({p, place})];
-        for (stage_id s = place; s < job.stages; s = s.value() + places)
-          for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-            list.push_back({op_kind::forward, p, s, m});
-        for (stage_id s = job.stages - places + place; s >= 0; s = s.value() - places)
-          for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-            list.push_back({op_kind::backward, p, s, m});
-        for (stage_id s = place; s < job.stages; s = s.value() + places)
-          list.push_back({.kind = op_kind::step, .stage = s});
-      }
-    return schedule;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long every rank idles within the makespan: (P - 1 + (v - 1) max(0,
   /// P - M)) (F + B), with F and B = I + W of a chunk. For M >= P this is the paper's formula.
   /// Requires equal stages and no transfer times.
-  [[nodiscard]] static constexpr ticks bubble(pipeline_job const& job) {
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    return (places - 1 + (chunks - 1) * std::max(0, places - job.microbatches)) *
-           job.costs.microbatch(0);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak of every rank: v M chunks.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(pipeline_job const& job) {
-    return std::int64_t{job.layout.chunks()} * job.microbatches * job.stash.forward[0];
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<looped_bfs, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/looped_bfs.ipp"
+#endif

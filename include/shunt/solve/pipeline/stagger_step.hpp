@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -20,13 +21,13 @@ struct stagger_step {
 
   /// Returns the schedule with a staggered step, evaluated.
   /// Throws invalid_problem where the job is broken.
-  [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                                 pipeline_schedule schedule) const {
-    validate(job);
-    schedule.staggered_step = true;
-    return evaluated(job, std::move(schedule));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job,
+                                                                 pipeline_schedule schedule) const;
 };
 static_assert(improver_for<stagger_step, pipeline_job, pipeline_schedule>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/stagger_step.ipp"
+#endif

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
@@ -27,23 +28,16 @@ struct v_half {
   /// Returns the stash peak of the fullest of P ranks, in chunks.
   [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) { return ranks + 2; }
   /// Returns b where the makespan is at most 6M + b, F = I = W = 1 for a chunk.
-  [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) {
-    return std::max(ranks - 1, 3 * ranks - 7 + ranks % 2);
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(std::int64_t ranks);
 
   /// Returns the best plan found, or the reason why the job is infeasible.
   /// Throws invalid_problem where the job is broken or its layout is not wave(2).
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    require_layout(job, name, stage_layout::shape::wave, 2);
-    using r = detail::recipe;
-    return detail::planned_within(
-        stash_peak(job.stages / 2), job, stagger, effort,
-        {{r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
-         {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
-         {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 3, r::until_weight}});
-  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<v_half, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/v_half.ipp"
+#endif

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
@@ -27,28 +28,18 @@ struct v_min {
   std::int64_t effort = 150'000;  ///< limit on the operations placed, over all runs after the first
 
   /// Returns the stash peak of the fullest of P ranks, in chunks.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) {
-    return 2 * (ranks / 3 + (ranks % 3 == 2 ? 2 : 1));
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(std::int64_t ranks);
   /// Returns b where the makespan is 6M + b, F = I = W = 1 for a chunk.
-  [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) {
-    return std::max(ranks - 1, 4 * ranks - 5 - (ranks % 3 == 0 ? 2 : ranks % 3 == 2 ? 4 : 0));
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(std::int64_t ranks);
 
   /// Returns the best plan found, or the reason why the job is infeasible.
   /// Throws invalid_problem where the job is broken or its layout is not wave(2).
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    require_layout(job, name, stage_layout::shape::wave, 2);
-    using r = detail::recipe;
-    auto const first = job.stages / 2 % 3 == 1 ? r::shortest_block : r::late_turn_block;
-    auto const second = first == r::shortest_block ? r::late_turn_block : r::shortest_block;
-    return detail::planned_within(
-        stash_peak(job.stages / 2), job, stagger, effort,
-        {{r::equal_costs, first, r::last, r::by_block, 4, r::until_weight},
-         {r::equal_costs, second, r::last, r::by_block, 4, r::until_weight}});
-  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<v_min, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/v_min.ipp"
+#endif

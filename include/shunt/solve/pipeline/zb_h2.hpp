@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
@@ -25,25 +26,19 @@ struct zb_h2 {
   std::int64_t effort = 1'000'000;
 
   /// Returns the stash peak of the fullest of P ranks, in whole stashes.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) {
-    return 2 * ranks - 1;
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(std::int64_t ranks);
   /// Returns the idle ticks of a rank from its first start to the end of all, F = I = W = 1. A
   /// staggered step leaves none.
   [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) { return ranks - 1; }
 
   /// Returns the best plan found, or the reason why the job is infeasible.
   /// Throws invalid_problem where the job is broken or its layout is not linear.
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    require_layout(job, name, stage_layout::shape::linear, 1);
-    using r = detail::recipe;
-    return detail::planned_within(stash_peak(job.stages), job, stagger, effort,
-                                  {{},
-                                   {r::true_costs, r::inputs, r::last, r::fill, 1},
-                                   {r::true_costs, r::inputs, r::last, r::fill_more, 1}});
-  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<zb_h2, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/zb_h2.ipp"
+#endif

@@ -34,19 +34,12 @@ struct zb_v {
 
   /// Returns the best plan found, or the reason why the job is infeasible.
   /// Throws invalid_problem where the job is broken or its layout is not wave(2).
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    require_layout(job, name, stage_layout::shape::wave, 2);
-    using r = detail::recipe;
-    std::vector<r> known{{},
-                         {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
-                         {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
-                         {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2},
-                         {r::light_weights, r::half_block_back, r::with_input, r::unlimited, 1}};
-    if (stagger) known[1] = {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2};
-    return detail::planned_within(stash_peak(job.stages / 2), job, stagger, effort, known);
-  }
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<zb_v, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/zb_v.ipp"
+#endif

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/expert_hosts.hpp"
@@ -23,44 +24,6 @@
 namespace shunt {
 
 namespace detail {
-
-/// Cuts the elements of an expert into one shard per owner, in the order of the owners; sizes
-/// differ by at most one element. If they differ, the owners from `turn` on, cyclically, get one
-/// element more.
-/// Returns the shards; an owner without elements has none.
-/// Requires `owners` not to be empty.
-[[nodiscard]] constexpr std::vector<shard> even_cut(std::int64_t elements,
-                                                    std::vector<rank_id> const& owners,
-                                                    std::int64_t turn = 0) {
-  auto const parts = static_cast<std::int64_t>(owners.size());
-  std::vector<shard> shards;
-  std::int64_t begin = 0;
-  for (std::int64_t k = 0; k < parts; ++k) {
-    std::int64_t const size = elements / parts + ((k - turn + parts) % parts < elements % parts);
-    if (size > 0)
-      shards.push_back(
-          {.owner = owners[static_cast<std::size_t>(k)], .begin = begin, .end = begin + size});
-    begin += size;
-  }
-  return shards;
-}
-
-/// Sets objective, lower bound and status of an answer that has a plan.
-constexpr void rate_by_fullest_rank(optimizer_state const& problem, solution<shard_map>& answer) {
-  indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
-  std::int64_t all = 0;
-  for (auto const& shards : answer.plan.shards)
-    for (shard const& s : shards) {
-      held[s.owner] += s.size();
-      for (rank_id const r : s.mirrors) held[r] += s.size();
-      all += s.size() * static_cast<std::int64_t>(1 + s.mirrors.size());
-    }
-  std::int64_t const most = *std::max_element(held.begin(), held.end()),
-                     least = ceil_divide<std::int64_t>(all, problem.ranks);
-  answer.objective = static_cast<double>(most * problem.state_bytes);
-  answer.lower_bound = static_cast<double>(least * problem.state_bytes);
-  answer.status = most > least ? status::feasible : status::optimal;
-}
 
 }  // namespace detail
 
@@ -75,21 +38,7 @@ constexpr void rate_by_fullest_rank(optimizer_state const& problem, solution<sha
 struct uniform_shards {
   static constexpr std::string_view name = "uniform_shards";
 
-  [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {
-    validate(problem);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::vector<rank_id> every_rank;
-    for (rank_id r : ids<rank_id>(problem.ranks)) every_rank.push_back(r);
-    std::int64_t turn = 0;  // the first rank that gets one element more
-    for (auto& shards : answer.plan.shards) {
-      shards = detail::even_cut(problem.elements, every_rank, turn);
-      turn = (turn + problem.elements % problem.ranks) % problem.ranks;
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
 };
 static_assert(solver_for<uniform_shards, optimizer_state>);
 
@@ -108,23 +57,7 @@ struct mirrored_shards {
 
   std::int32_t copies = 2;  ///< r, including the owner's copy
 
-  [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {
-    if (copies < 1)
-      throw invalid_problem("copies", "must be at least 1, is " + std::to_string(copies));
-    auto answer = uniform_shards{}(problem);
-    if (copies > problem.ranks) {
-      answer.status = status::infeasible;
-      answer.reason =
-          text::of(copies) + " copies need as many ranks, there are " + text::of(problem.ranks);
-      return answer;
-    }
-    for (auto& shards : answer.plan.shards)
-      for (shard& s : shards)
-        for (std::int32_t j = 1; j < copies; ++j)
-          s.mirrors.emplace_back((s.owner.value() + j) % problem.ranks);
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
 };
 static_assert(solver_for<mirrored_shards, optimizer_state>);
 
@@ -142,38 +75,7 @@ struct hierarchical_shards {
 
   std::int32_t ranks_per_node = 8;
 
-  [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {
-    validate(problem);
-    if (ranks_per_node < 1)
-      throw invalid_problem("ranks_per_node",
-                            "must be at least 1, is " + std::to_string(ranks_per_node));
-    std::int32_t const nodes = ceil_divide(problem.ranks, ranks_per_node);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::vector<std::int64_t> on_node(static_cast<std::size_t>(nodes), 0);
-    auto const size_of_node = [&](std::int32_t g) {
-      return std::min(ranks_per_node, problem.ranks - g * ranks_per_node);
-    };
-    for (auto& shards : answer.plan.shards) {
-      // the node with the least state per rank: a / size of a < b / size of b
-      std::int32_t node = 0;
-      for (std::int32_t g = 1; g < nodes; ++g)
-        if (on_node[static_cast<std::size_t>(g)] * size_of_node(node) <
-            on_node[static_cast<std::size_t>(node)] * size_of_node(g))
-          node = g;
-      auto const before = on_node[static_cast<std::size_t>(node)]++;
-      std::vector<rank_id> owners;
-      for (std::int32_t k = 0; k < size_of_node(node); ++k)
-        owners.emplace_back(node * ranks_per_node + k);
-      auto const ranks = static_cast<std::int64_t>(owners.size());
-      shards = detail::even_cut(problem.elements, owners,
-                                // turns within the node
-                                before * (problem.elements % ranks) % ranks);
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
 };
 static_assert(solver_for<hierarchical_shards, optimizer_state>);
 
@@ -191,32 +93,12 @@ struct replica_shards {
   expert_placement placement{};  ///< Every expert needs a slot.
   layer_id layer{0};
 
-  [[nodiscard]] constexpr solution<shard_map> operator()(optimizer_state const& problem) const {
-    validate(problem);
-    auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
-      if (is != wanted)
-        throw invalid_problem(field,
-                              "must be " + std::to_string(wanted) + ", is " + std::to_string(is));
-    };
-    same("placement.ranks", placement.ranks(), problem.ranks);
-    same("placement.experts", placement.experts, problem.experts);
-    if (layer < 0 || layer.value() >= placement.layers)
-      same("layer", layer.value(), placement.layers - 1);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    auto const hosts = hosts_of(placement, layer);
-    for (expert_id e : ids<expert_id>(problem.experts)) {
-      if (hosts[e].empty())
-        throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
-      std::vector<rank_id> owners;
-      for (expert_host const& h : hosts[e]) owners.push_back(h.rank);
-      answer.plan.shards[e] = detail::even_cut(problem.elements, owners);
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
 };
 static_assert(solver_for<replica_shards, optimizer_state>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/shards/cut_shards.ipp"
+#endif

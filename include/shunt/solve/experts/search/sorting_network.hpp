@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt::detail {
 
 /// Sorts Width keys without a branch on the keys, by a network that the compiler unrolls. Made for
@@ -48,16 +50,10 @@ struct sorting_network {
 /// Sorts keys, by a network up to 64 keys.
 /// Requires room behind the keys up to the next power of two, at least 8 and at most 64; it is
 /// filled with the largest key.
-constexpr void sort_keys(std::uint64_t* keys, std::size_t n) {
-  auto const by = [&]<std::size_t Width>(sorting_network<Width>) {
-    for (std::size_t i = n; i < Width; ++i) keys[i] = ~std::uint64_t{0};
-    sorting_network<Width>::sort(keys);
-  };
-  if (n <= 8) return by(sorting_network<8>{});
-  if (n <= 16) return by(sorting_network<16>{});
-  if (n <= 32) return by(sorting_network<32>{});
-  if (n <= 64) return by(sorting_network<64>{});
-  std::sort(keys, keys + n);
-}
+SHUNT_CONSTEXPR void sort_keys(std::uint64_t* keys, std::size_t n);
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/sorting_network.ipp"
+#endif

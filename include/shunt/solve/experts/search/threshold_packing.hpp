@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt::detail {
 
 /// Searches replica counts and ranks for the experts with the largest loads of a layer such that no
@@ -36,7 +38,7 @@ class threshold_packing {
   /// tells whether no packing exists among the choices not skipped.
   /// Requires threshold >= 1.
   template <class Leaf, class Skip>
-  constexpr bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
+  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
                             std::size_t spare, load_type threshold, std::int64_t& steps,
                             std::int64_t effort, Leaf const& leaf, Skip const& skip) {
     weights_ = weights;
@@ -68,20 +70,15 @@ class threshold_packing {
   /// Returns the replicas of the i-th expert.
   [[nodiscard]] constexpr std::size_t copies(std::size_t i) const { return copies_[i]; }
   /// Returns the k-th rank of the i-th expert, k < copies(i).
-  [[nodiscard]] constexpr std::size_t rank(std::size_t i, std::size_t k) const {
-    return static_cast<std::size_t>(
-        states_[i * slots_of_.size() + picked_[i * slots_of_.size() + k]] & 0xffff);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t rank(std::size_t i, std::size_t k) const;
 
  private:
   // a rank with free slots: load, free slots and rank in 32, 16 and 16 bits; states are in
   // ascending order
-  static constexpr load_type load_of(std::uint64_t entry) {
-    return static_cast<load_type>(entry >> 32);
-  }
+  static SHUNT_CONSTEXPR load_type load_of(std::uint64_t entry);
 
   template <class Leaf, class Skip>
-  constexpr bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
+  SHUNT_CONSTEXPR bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
                         Leaf const& leaf, Skip const& skip) {
     if (i == weights_.size()) return leaf(*this);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
@@ -105,7 +102,7 @@ class threshold_packing {
 
   /// Picks `left` more of the ranks before `end`, the fullest first.
   template <class Leaf, class Skip>
-  constexpr bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
+  SHUNT_CONSTEXPR bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
                       std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
                       Skip const& skip) {
     *steps_ += 1;
@@ -126,7 +123,7 @@ class threshold_packing {
   }
 
   template <class Leaf, class Skip>
-  constexpr bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
+  SHUNT_CONSTEXPR bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
                          load_type slack, Leaf const& leaf, Skip const& skip) {
     std::size_t const ranks = slots_of_.size(), chosen = copies_[i];
     std::uint64_t const* const state = states_.data() + i * ranks;
@@ -169,3 +166,7 @@ class threshold_packing {
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/threshold_packing.ipp"
+#endif

@@ -33,58 +33,7 @@ namespace shunt::detail {
 class forward_backward {
  public:
   /// Requires an executable schedule without overlapped pairs.
-  forward_backward(pipeline_job const& job, pipeline_schedule const& schedule)
-      : job_(job), stage_groups_(job), clock_(static_cast<std::size_t>(job.ranks())) {
-    ranks_.resize(static_cast<std::size_t>(job.ranks()));
-    spans_.resize(stage_groups_.all.size());
-    auto const cell = [&](operation const& o, stage_id s) {
-      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) *
-                 static_cast<std::size_t>(job.microbatches) +
-             o.microbatch.index();
-    };
-    auto const cells =
-        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
-    std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto& rank = ranks_[r.index()];
-      rank.stage_group = stage_groups_.of[r];
-      rank.first = static_cast<std::int32_t>(nodes_.size());
-      for (operation const& o : schedule.order[r]) {
-        if (o.kind == op_kind::step) continue;
-        auto const own = static_cast<std::int32_t>(nodes_.size());
-        if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-          gradient[cell(o, o.stage)] = own;
-        nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o)});
-        sequence_.push_back(own);
-      }
-      rank.all = static_cast<std::int32_t>(nodes_.size()) - rank.first;
-      rank.word = static_cast<std::int32_t>(bits_.size());
-      rank.words = (rank.all + 63) / 64;
-      bits_.resize(bits_.size() + static_cast<std::size_t>(rank.words));
-    }
-    for (auto& n : nodes_) {
-      operation const& o = n.what;
-      switch (o.kind) {
-        case op_kind::forward:
-          n.parent = o.stage > 0 ? forward[cell(o, o.stage.value() - 1)] : nowhere;
-          break;
-        case op_kind::backward_weight: n.parent = gradient[cell(o, o.stage)]; break;
-        default:
-          n.parent = o.stage.value() + 1 < job.stages ? gradient[cell(o, o.stage.value() + 1)]
-                                                      : forward[cell(o, o.stage)];
-      }
-      if (n.parent == nowhere) continue;
-      auto& p = nodes_[static_cast<std::size_t>(n.parent)];
-      n.delay = job.transfer(rank_id{p.rank}, rank_id{n.rank});
-      (p.child == nowhere ? p.child : p.second_child) =
-          static_cast<std::int32_t>(&n - nodes_.data());
-    }
-    coming_.resize(nodes_.size());
-    place_.resize(nodes_.size());
-    since_.resize(nodes_.size());
-    missing_.resize(nodes_.size());
-  }
+  forward_backward(pipeline_job const& job, pipeline_schedule const& schedule);
 
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(nodes_.size()); }
   [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
@@ -98,19 +47,7 @@ class forward_backward {
   void backwards(std::vector<ticks> const& end, bool patient) { pass<false>(end, patient); }
 
   /// Returns the orders of the last pass, with the steps.
-  [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
-                           .staggered_step = staggered_step};
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const& from = ranks_[r.index()];
-      for (std::int32_t i = 0; i < from.all; ++i)
-        plan.order[r].push_back(
-            nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])]
-                .what);
-    }
-    append_steps(stage_groups_, plan);
-    return plan;
-  }
+  [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const;
 
  private:
   static constexpr std::int32_t nowhere = -1;
@@ -180,32 +117,12 @@ class forward_backward {
   }
 
   /// Adds an operation to the available ones of its rank.
-  void put(rank_state& r, std::int32_t n) {
-    auto const place = static_cast<std::uint32_t>(place_[static_cast<std::size_t>(n)]);
-    bits_[static_cast<std::size_t>(r.word) + place / 64] |= std::uint64_t{1} << place % 64;
-    ++r.there;
-  }
+  void put(rank_state& r, std::int32_t n);
 
   /// Makes the operations available that have their inputs by `now`.
-  void arrive(rank_state& r, ticks now) {
-    auto* const list = coming_.data() + r.first;
-    for (std::int32_t i = 0; i < r.coming;) {
-      if (since_[static_cast<std::size_t>(list[i])] > now) {
-        ++i;
-        continue;
-      }
-      put(r, list[i]);
-      list[i] = list[--r.coming];
-    }
-  }
+  void arrive(rank_state& r, ticks now);
   /// Returns the next arrival at a rank, or `never`.
-  [[nodiscard]] ticks next_arrival(rank_state const& r) const {
-    ticks least = winner_tree::never;
-    for (std::int32_t i = 0; i < r.coming; ++i)
-      least = std::min(
-          least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
-    return least;
-  }
+  [[nodiscard]] ticks next_arrival(rank_state const& r) const;
 
   /// Starts the most urgent available operation. Returns false where none is started.
   template <bool Forwards>
@@ -265,3 +182,7 @@ class forward_backward {
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/forward_backward.ipp"
+#endif

@@ -22,49 +22,23 @@ class winner_tree {
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
   /// All players start at `never`.
-  explicit winner_tree(std::size_t players) {
-    for (std::size_t width = players; levels_.empty() || width > 1;) {
-      width = (width + 7) / 8;
-      levels_.emplace_back(8 * width, never);
-    }
-  }
+  explicit winner_tree(std::size_t players);
   /// Sets all players to `never`.
-  void clear() {
-    for (auto& level : levels_) std::fill(level.begin(), level.end(), never);
-  }
+  void clear();
   /// Returns the player with the earliest time, the lowest of several.
-  [[nodiscard]] std::int32_t winner() const {
-    std::size_t at = 0;
-    ticks const first = least(levels_.back().data());
-    for (std::size_t l = levels_.size(); l-- > 0;) {
-      ticks const* const c = levels_[l].data() + 8 * at;
-      auto const same = [&](std::size_t i) { return static_cast<unsigned>(c[i] == first) << i; };
-      at = 8 * at + static_cast<unsigned>(std::countr_zero(same(0) | same(1) | same(2) | same(3) |
-                                                           same(4) | same(5) | same(6) | same(7)));
-    }
-    return static_cast<std::int32_t>(at);
-  }
+  [[nodiscard]] std::int32_t winner() const;
   /// Returns the time of a player.
-  [[nodiscard]] ticks operator[](std::int32_t player) const {
-    return levels_[0][static_cast<std::size_t>(player)];
-  }
+  [[nodiscard]] ticks operator[](std::int32_t player) const;
   /// Sets the time of a player.
-  void set(std::int32_t player, ticks when) {
-    auto at = static_cast<std::size_t>(player);
-    for (auto& level : levels_) {
-      if (level[at] == when) return;
-      level[at] = when;
-      at /= 8;
-      when = least(level.data() + 8 * at);
-    }
-  }
+  void set(std::int32_t player, ticks when);
 
  private:
-  static ticks least(ticks const* c) {
-    return std::min(std::min(std::min(c[0], c[1]), std::min(c[2], c[3])),
-                    std::min(std::min(c[4], c[5]), std::min(c[6], c[7])));
-  }
+  static ticks least(ticks const* c);
   std::vector<std::vector<ticks>> levels_{};  // the players, the minima of eight players, and so on
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/winner_tree.ipp"
+#endif
