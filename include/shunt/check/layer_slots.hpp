@@ -10,10 +10,10 @@
 
 namespace shunt {
 
-/// One thing that is wrong with slots dealt to layers. Ids that a kind doesn't speak of are 0.
+/// One error in the division of slots over layers. Ids that a kind doesn't use are 0.
 struct layer_slots_violation {
   enum class kind : std::uint8_t {
-    shape,        ///< ranks, or layers x ranks numbers
+    shape,        ///< number of ranks, or of values (layers x ranks)
     negative,     ///< slots of a rank for a layer
     too_few,      ///< slots of a layer, below its experts
     over_memory,  ///< slots of a rank for all layers
@@ -27,6 +27,7 @@ struct layer_slots_violation {
   constexpr bool operator==(layer_slots_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(layer_slots_violation const& v) {
   std::string const layer = "layer " + std::to_string(v.layer.value()),
                     rank = "rank " + std::to_string(v.rank.value());
@@ -41,9 +42,9 @@ struct layer_slots_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with slots dealt from `memory`, the slots of each rank for all layers
-/// together: the shape and nothing more where that is wrong, then layer by layer, then rank by
-/// rank. Empty: the plan is valid.
+/// Checks slots divided over layers. `memory` is the slots of each rank for all layers.
+/// Returns all errors, layer by layer and then rank by rank, or the wrong shape alone. Empty: the
+/// plan is valid.
 [[nodiscard]] constexpr std::vector<layer_slots_violation> check(
     expert_layers const& problem, layer_slots const& plan, std::span<std::int64_t const> memory) {
   using kind = layer_slots_violation::kind;

@@ -9,51 +9,52 @@
 
 namespace shunt {
 
-/// What a pipeline schedule, or a timetable of one, can break.
+/// Rules of a pipeline schedule, of its messages and of its timetable. Each is described by its
+/// violation.
 enum class pipeline_rule : std::uint8_t {
-  lists,        ///< one list a rank, of operations and of pairs: `count` lists for `limit` ranks
-  unknown,      ///< an operation of no known kind, pipeline, stage or micro-batch
+  /// The lists of operations or of pairs aren't one per rank: `count` lists for `limit` ranks.
+  lists,
+  unknown,      ///< an operation of an unknown kind, pipeline, stage or micro-batch
   dead_worker,  ///< an operation in the list of a dead rank
-  wrong_stage,  ///< an operation of a stage whose parameters the rank doesn't hold
-  repeated,  ///< an operation that stands somewhere else too, or a gradient computed both fused and
-             ///< split
-  missing,   ///< an operation that stands nowhere; `operation` names it, no worker is named
-  stash_elsewhere,   ///< a backward on another rank than its forward (`related`), which holds the
-                     ///< stash
-  before_its_input,  ///< an operation that stands before the one of the same micro-batch and stage
-                     ///< that it needs (`related`)
-  step_missing,      ///< a stage that a live rank holds and never steps
-  step_not_last,     ///< an operation after the step of its stage (`related`), whose gradient would
-                     ///< come too late
-  pair_place,  ///< an overlapped pair at `count` that leaves its list of `limit`, or begins before
-               ///< the pair named before it ends
-  pair_kinds,  ///< an overlapped pair (with `related`) that isn't a forward and a backward or
-               ///< backward_input of different micro-batches
-  memory,   ///< `count` stashed where `limit` is allowed, in the units of the job's stash weights
-  cycle,    ///< the ranks wait for each other: `count` operations can never start, the named one is
-            ///< the first
-  altered,  ///< actions whose computing isn't the schedule's, which has `related` there
-  bad_message,   ///< a message of no output that the job needs elsewhere, from or to itself or no
-                 ///< rank, or on a lane for computing
-  not_received,  ///< an operation whose input is neither made nor received before it on its rank
-  sent_early,    ///< a send of what its rank hasn't made before
-  unmatched,     ///< a send that its peer doesn't receive from here, or a receive that its peer
-                 ///< doesn't send here
-  overtaken,  ///< a message sent as number `count` from one rank to another and received as number
-              ///< `limit`
-  deadlock,  ///< `count` actions wait forever, each lane in order and sends for their receives; the
-             ///< named one is the first
+  wrong_stage,  ///< an operation of a stage that the rank doesn't hold
+  repeated,     ///< an operation that occurs twice, or a gradient both fused and split
+  missing,      ///< an operation that occurs nowhere: `operation`; `worker` isn't set
+  /// A backward on another rank than its forward (`related`), which holds the stash.
+  stash_elsewhere,
+  /// An operation before the one of the same micro-batch and stage that it needs (`related`).
+  before_its_input,
+  step_missing,  ///< a stage that a live rank holds and never steps
+  /// An operation after the step of its stage (`related`): its gradient comes too late.
+  step_not_last,
+  /// An overlapped pair at `count` that exceeds its list of `limit`, or begins before the previous
+  /// pair ends.
+  pair_place,
+  /// An overlapped pair (with `related`) that isn't a forward and a backward or backward_input of
+  /// different micro-batches.
+  pair_kinds,
+  memory,  ///< `count` stashed where `limit` is allowed, in units of the job's stash weights
+  /// The ranks deadlock: `count` operations can never start. The named one is the first.
+  cycle,
+  altered,  ///< a compute that differs from the schedule, which has `related` there
+  /// A message of an output that no other rank needs, from or to itself or no rank, or on a lane
+  /// for computing.
+  bad_message,
+  not_received,  ///< an operation without its input made or received before it on its rank
+  sent_early,    ///< a send of an output that its rank hasn't made before
+  unmatched,     ///< a send without a matching receive, or a receive without a matching send
+  overtaken,     ///< a message sent as number `count` and received as number `limit`
+  /// `count` actions wait forever, each lane in order and each send for its receive. The named one
+  /// is the first.
+  deadlock,
   untimed,   ///< `count` times for `limit` operations of a rank
-  duration,  ///< an operation that takes `count` ticks and should take `limit`
+  duration,  ///< an operation that takes `count` ticks instead of `limit`
   early,     ///< an operation that starts at `count`, before time 0
-  apart,  ///< an operation that starts or ends at `count`, the other one of its pair (`related`) at
-          ///< `limit`
-  overlap,     ///< an operation that starts at `count`, before its predecessor in the list ends at
-               ///< `limit`
-  dependency,  ///< an operation that starts at `count`, before its input (`related`) is there at
-               ///< `limit`
-  early_step,  ///< a step that starts at `count`, before an operation it must wait for (`related`)
-               ///< ends at `limit`
+  /// An operation that starts or ends at `count`, the other one of its pair (`related`) at `limit`.
+  apart,
+  overlap,     ///< an operation that starts at `count`, its predecessor in the list ends at `limit`
+  dependency,  ///< an operation that starts at `count`, its input (`related`) is there at `limit`
+  /// A step that starts at `count`; an operation that it waits for (`related`) ends at `limit`.
+  early_step,
 };
 
 [[nodiscard]] constexpr std::string_view to_string(pipeline_rule rule) {
@@ -90,8 +91,8 @@ enum class pipeline_rule : std::uint8_t {
   return "unknown rule";
 }
 
-/// One broken rule, as data. `worker`, `rank` and `index` say where the operation stands (index -1:
-/// nowhere); what `related`, `count` and `limit` mean, the rule says.
+/// One violation of a rule. `worker`, `rank` and `index` locate the operation (index -1: it is in
+/// no list). The rule defines `related`, `count` and `limit`.
 struct pipeline_violation {
   pipeline_rule rule = pipeline_rule::lists;
   shunt::worker worker{};
@@ -105,7 +106,7 @@ struct pipeline_violation {
   constexpr bool operator==(pipeline_violation const&) const = default;
 };
 
-/// "backward of micro-batch 2:5 at stage 1"
+/// Returns a description, for example "backward of micro-batch 2:5 at stage 1".
 [[nodiscard]] inline std::string describe(operation const& o) {
   std::string text{to_string(o.kind)};
   if (o.kind != op_kind::step)
@@ -114,7 +115,7 @@ struct pipeline_violation {
   return text + " at stage " + std::to_string(o.stage.value());
 }
 
-/// One line a person can act on.
+/// Returns one line that names the place, the rule and the numbers.
 [[nodiscard]] inline std::string to_string(pipeline_violation const& v) {
   auto const number = [](std::int64_t n) { return std::to_string(n); };
   std::string const what = describe(v.operation), related = describe(v.related);

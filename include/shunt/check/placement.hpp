@@ -9,14 +9,15 @@
 
 namespace shunt {
 
-/// One thing that is wrong with an expert placement. Ids that a kind doesn't speak of are 0.
+/// One error in an expert placement. Ids that a kind doesn't use are 0.
 struct placement_violation {
   enum class kind : std::uint8_t {
-    layer_count,     ///< of the plan
-    expert_count,    ///< of the plan
-    slot_count,      ///< of a rank, or of the whole table where `rank` is the number of ranks
+    layer_count,   ///< of the plan
+    expert_count,  ///< of the plan
+    /// Slots of a rank, or of the whole table where `rank` is the number of ranks.
+    slot_count,
     rank_count,      ///< of the plan
-    unknown_expert,  ///< a slot holds an expert that isn't there
+    unknown_expert,  ///< a slot holds an expert that doesn't exist
     no_replica,      ///< an expert has no slot in this layer
   };
   kind what{};
@@ -30,6 +31,7 @@ struct placement_violation {
   constexpr bool operator==(placement_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(placement_violation const& v) {
   auto const counted = [&](std::string const& what) {
     return what + ": found " + std::to_string(v.found) + ", wanted " + std::to_string(v.wanted);
@@ -50,9 +52,9 @@ struct placement_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with a placement: its shape against the problem's, then layer by layer
-/// slots that hold no known expert and experts without a slot. Where the shape is wrong nothing
-/// else is looked at. Empty: the plan is valid.
+/// Checks a placement: its shape, and in each layer that every slot holds an existing expert and
+/// every expert has a slot.
+/// Returns all errors, layer by layer, or those of the shape alone. Empty: the plan is valid.
 [[nodiscard]] constexpr std::vector<placement_violation> check(expert_layers const& problem,
                                                                expert_placement const& plan) {
   using kind = placement_violation::kind;

@@ -10,8 +10,6 @@
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules between ranks: every message and collective finds its counterpart, in one order on all
-/// sides, and nobody waits forever. O(n log n). The program has passed check_shape.
 namespace shunt {
 
 namespace detail {
@@ -48,7 +46,7 @@ inline void check_matches(program const& p, dependencies const& d, program_viola
 }
 
 inline void check_collectives(program const& p, dependencies const& d, program_violations& out) {
-  for (auto const& m : d.meetings) {
+  for (auto const& m : d.collectives) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
     auto const present =
@@ -87,7 +85,7 @@ inline void check_collectives(program const& p, dependencies const& d, program_v
   }
 }
 
-/// One violation for every rank that can't come to its end.
+/// Appends one violation for every rank that can't reach its end.
 inline void check_deadlock(program const& p, dependencies const& d, program_violations& out) {
   auto const order = serial_order(p, d);
   if (order.size() == d.partner.size()) return;
@@ -98,8 +96,8 @@ inline void check_deadlock(program const& p, dependencies const& d, program_viol
       out.push_back({.rule = program_rule::deadlock, .at = {r, reached[r.index()]}});
 }
 
-/// Messages of one channel have no tags, so their order must be sure on both sides; likewise
-/// collectives of one group.
+/// Messages of one channel have no tags, so their order must be fixed on both sides. The same holds
+/// for collectives of one group.
 inline void check_unordered(rank_program const& own, rank_id r, lane_order const& order,
                             program_violations& out) {
   if (order.total()) return;
@@ -122,9 +120,8 @@ inline void check_unordered(rank_program const& own, rank_id r, lane_order const
         std::tie(b.code, b.peer_or_group, b.channel))
       continue;
     auto const batch = own.instructions[static_cast<std::size_t>(a.at)].batch;
-    bool const together =
-        batch >= 0 &&
-        batch == own.instructions[static_cast<std::size_t>(b.at)].batch;  // submitted in list order
+    bool const together =  // submitted in list order
+        batch >= 0 && batch == own.instructions[static_cast<std::size_t>(b.at)].batch;
     if (!together && !order.before(a.at, b.at))
       out.push_back(
           {.rule = program_rule::unordered_messages, .at = {r, b.at}, .other = {r, a.at}});
@@ -133,7 +130,12 @@ inline void check_unordered(rank_program const& own, rank_id r, lane_order const
 
 }  // namespace detail
 
-/// Appends what is wrong between ranks.
+/// Checks the rules between ranks: every message and collective has its counterpart, in the same
+/// order on all sides, and no rank waits forever.
+///
+/// Appends all violations.
+/// Requires a program that passes `check_shape`.
+/// Complexity: O(n log n) in the number of instructions.
 inline void check_messages(program const& p, program_violations& out) {
   auto const d = find_dependencies(p);
   detail::check_matches(p, d, out);

@@ -8,9 +8,9 @@
 
 namespace shunt {
 
-/// Which of a rank's instructions are sure to have ended before which others start: along a lane,
-/// and along `after`. Members of one batch have no order among them. O(n x lanes) time and memory;
-/// one lane without batches takes neither.
+/// Order of a rank's instructions: which ones have certainly ended when another starts, by lanes
+/// and by `after`. Members of one batch are unordered among themselves.
+/// Complexity: O(instructions x lanes) time and memory; constant for one lane without batches.
 class lane_order {
  public:
   explicit lane_order(rank_program const& own) {
@@ -43,13 +43,14 @@ class lane_order {
     }
   }
 
-  /// True where every two instructions are ordered as they stand in the list.
+  /// Whether all instructions are ordered as in the list.
   [[nodiscard]] bool total() const { return total_; }
   [[nodiscard]] std::size_t lanes() const { return lanes_; }
   [[nodiscard]] std::size_t lane(std::int32_t n) const {
     return lane_[static_cast<std::size_t>(n)];
   }
-  /// For a < b in the list.
+  /// Whether a has ended when b starts.
+  /// Requires a < b.
   [[nodiscard]] bool before(std::int32_t a, std::int32_t b) const {
     return total_ || a <= ended_[static_cast<std::size_t>(b) * lanes_ + lane(a)];
   }
@@ -69,8 +70,8 @@ class lane_order {
   std::size_t lanes_ = 0;
   bool total_ = true;
   std::vector<std::size_t> lane_{};
-  std::vector<std::int32_t> ended_{};  // by instruction and lane: the last instruction of that lane
-                                       // sure to have ended before
+  // By instruction and lane: the last instruction of that lane that has certainly ended before.
+  std::vector<std::int32_t> ended_{};
 };
 
 }  // namespace shunt

@@ -3,138 +3,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
-#include <span>
 #include <utility>
 #include <vector>
 
+#include "shunt/check/detail/opcode_shape.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules about one instruction by itself: its ids exist, its regions lie within their buffers and
-/// fit its opcode. O(n log n).
 namespace shunt {
 
 namespace detail {
 
-[[nodiscard]] constexpr bool share_bytes(region const& a, region const& b) {
-  return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
-}
-
-/// Checks one instruction whose regions and group are in range.
-class opcode_shape {
- public:
-  /// `members` is the size of the group, `place` the rank's own in it; only for collectives.
-  opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place,
-               program_violations& out)
-      : i_(own.instructions[static_cast<std::size_t>(at.instruction)]),
-        at_(at),
-        members_(members),
-        place_(place),
-        out_(out),
-        reads_(own.reads(i_)),
-        writes_(own.writes(i_)) {}
-
-  void operator()() const {
-    switch (i_.code) {
-      case opcode::compute: break;
-      case opcode::send: (void)takes(1, 0); break;
-      case opcode::receive:
-      case opcode::fill: (void)takes(0, 1); break;
-      case opcode::copy:
-        if (takes(1, 1)) {
-          same_size(reads_[0], writes_[0].size);
-          apart(reads_[0], writes_[0]);
-        }
-        break;
-      case opcode::add:
-        if (takes(2, 1) && target(reads_[1])) {
-          same_size(reads_[0], writes_[0].size);
-          apart(reads_[0], writes_[0]);
-          aligned(reads_[0]);
-          aligned(writes_[0]);
-        }
-        break;
-      case opcode::all_reduce:
-        if (takes(1, 1) && target(reads_[0])) aligned(writes_[0]);
-        break;
-      case opcode::reduce_scatter:
-        if (takes(1, 1)) {
-          same_size(reads_[0], members_ * writes_[0].size);
-          part_or_apart(writes_[0], reads_[0]);
-          aligned(reads_[0]);
-          aligned(writes_[0]);
-        }
-        break;
-      case opcode::all_gather:
-        if (takes(1, 1)) {
-          same_size(writes_[0], members_ * reads_[0].size);
-          part_or_apart(reads_[0], writes_[0]);
-        }
-        break;
-      case opcode::exchange:
-        if (takes(2, 2)) {
-          constexpr std::int64_t word = 8;
-          same_size(writes_[0], reads_[0].size);
-          same_size(reads_[0], reads_[0].size / members_ * members_);
-          for (region const& counts : {reads_[1], writes_[1]}) {
-            same_size(counts, word * members_);
-            multiple(counts, word);
-          }
-          for (auto const& r : reads_)
-            for (auto const& w : writes_) apart(r, w);
-          apart(writes_[0], writes_[1]);
-        }
-        break;
-    }
-  }
-
- private:
-  [[nodiscard]] bool takes(std::size_t reads, std::size_t writes) const {
-    auto const refuse = [&](std::size_t found, std::size_t expected) {
-      if (found != expected)
-        out_.push_back({.rule = program_rule::shape,
-                        .at = at_,
-                        .found = static_cast<std::int64_t>(found),
-                        .expected = static_cast<std::int64_t>(expected)});
-      return found == expected;
-    };
-    return refuse(reads_.size(), reads) && refuse(writes_.size(), writes);
-  }
-  void same_size(region const& r, byte_count expected) const {
-    if (r.size != expected)
-      out_.push_back({.rule = program_rule::size,
-                      .at = at_,
-                      .where = r,
-                      .found = r.size,
-                      .expected = expected});
-  }
-  /// The region that is read to be changed must be the one that is written.
-  [[nodiscard]] bool target(region const& r) const {
-    if (r != writes_[0]) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = r});
-    return r == writes_[0];
-  }
-  void apart(region const& a, region const& b) const {
-    if (share_bytes(a, b)) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = b});
-  }
-  /// In place is fine: the part exactly at its own place in the whole.
-  void part_or_apart(region const& part, region const& whole) const {
-    if (part != region{whole.buffer, whole.offset + place_ * part.size, part.size})
-      apart(part, whole);
-  }
-  void aligned(region const& r) const { multiple(r, size_of(i_.type)); }
-  void multiple(region const& r, byte_count of) const {
-    if (r.offset % of != 0 || r.size % of != 0)
-      out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
-  }
-
-  instruction const& i_;
-  program_point at_;
-  std::int64_t members_, place_;
-  program_violations& out_;
-  std::span<region const> reads_, writes_;
-};
-
-/// The rules on groups and tables; false where a later rule could not even look things up.
+/// Checks groups and tables.
+/// Returns false where they are too broken for any later rule.
 [[nodiscard]] inline bool check_tables(program const& p, program_violations& out) {
   auto const before = out.size();
   for (group_id const g : ids<group_id>(p.groups.size())) {
@@ -172,21 +53,25 @@ class opcode_shape {
 
 }  // namespace detail
 
-/// Appends what is wrong with instructions by themselves; false where the rules on several
-/// instructions can't be asked.
+/// Checks each instruction alone: its ids exist, its regions lie within their buffers and fit its
+/// opcode.
+///
+/// Appends all violations.
+/// Returns false where the rules on several instructions can't be checked.
+/// Complexity: O(n log n) in the number of instructions.
 [[nodiscard]] inline bool check_shape(program const& p, program_violations& out) {
   if (!detail::check_tables(p, out)) return false;
-  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(
-      p.ranks.size());  // each rank's groups and places in them
+  // Each rank's groups and its places in them.
+  std::vector<std::vector<std::pair<group_id, std::int64_t>>> member_places(p.ranks.size());
   for (group_id const g : ids<group_id>(p.groups.size()))
     for (std::size_t k = 0; k < p.groups[g].size(); ++k)
-      seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
+      member_places[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
 
   bool sound = true;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
-    std::int32_t batch_end = 0;      // where the current batch ended so far
-    std::set<std::int32_t> batches;  // those that began
+    std::int32_t batch_end = 0;      // end of the current batch so far
+    std::set<std::int32_t> batches;  // batches that began
     for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n) {
       auto const& i = own.instructions[static_cast<std::size_t>(n)];
       program_point const at{r, n};
@@ -208,14 +93,14 @@ class opcode_shape {
       }
       std::int64_t members = 1, place = 0;
       if (is_collective(i.code)) {
-        auto const& mine = seats[r.index()];
-        auto const seat =
+        auto const& mine = member_places[r.index()];
+        auto const member =
             std::lower_bound(mine.begin(), mine.end(), std::pair{i.group, std::int64_t{0}});
-        if (seat == mine.end() || seat->first != i.group) {
+        if (member == mine.end() || member->first != i.group) {
           refuse(program_rule::membership, i.group.value());
         } else {
           members = static_cast<std::int64_t>(p.groups[i.group].size());
-          place = seat->second;
+          place = member->second;
         }
       }
       for (auto const w : own.after(i))

@@ -1,13 +1,12 @@
 #pragma once
-/// What a program asks of the transport that carries its messages, beyond what `check` takes for
-/// granted: buffered sends, and channels that are kept apart. Both ask for a program that passes
-/// `check`. O(n log n) in the number of instructions, times a rank's lanes for tags.
+/// Rules for transports that offer less than `check` assumes: sends that aren't buffered, or
+/// channels that aren't separate.
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#include "shunt/check/event_graph.hpp"
+#include "shunt/check/detail/event_graph.hpp"
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/dependencies.hpp"
@@ -16,28 +15,28 @@
 namespace shunt {
 namespace detail {
 
-/// What waits for what where a send ends when its receive does: along lanes and along `after`.
-/// Members of a batch start together, and what follows in their lane waits for all of them. Calls
-/// `visit(earlier, later)`; `units` are numbers from which ends of batches are named.
+/// Visits every wait under sends that end with their receives: along lanes and along `after`.
+/// Members of a batch start together; the next instruction of their lane waits for all of them.
+/// Calls `visit(earlier, later)`. Ends of batches are numbered from `units` on.
 template <class Visit>
 void each_wait(program const& p, dependencies const& d, std::size_t units, Visit&& visit) {
-  constexpr std::int64_t nobody = -1;
+  constexpr std::int64_t nothing = -1;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) {
     rank_program const& own = p.ranks[r];
-    std::array<std::int64_t, 256>
-        before{};  // what the next instruction of a lane, or the next member of a batch, waits for
-    before.fill(nobody);
+    // The event that the next instruction of a lane, or the next member of a batch, waits for.
+    std::array<std::int64_t, 256> before{};
+    before.fill(nothing);
     for (std::size_t n = 0; n < own.instructions.size(); ++n) {
       auto const& i = own.instructions[n];
       auto const first = static_cast<std::size_t>(d.first[r.index()]), self = first + n;
       for (auto const w : own.after(i)) visit(first + static_cast<std::size_t>(w), self);
       auto& last = before[i.lane];
-      if (last != nobody) visit(static_cast<std::size_t>(last), self);
+      if (last != nothing) visit(static_cast<std::size_t>(last), self);
       if (i.batch < 0) {
         last = static_cast<std::int64_t>(self);
         continue;
       }
-      visit(self, units + self);  // the end of the batch is named after its last member
+      visit(self, units + self);  // the end of a batch has the number of its last member
       auto const more = n + 1 < own.instructions.size() && own.instructions[n + 1].batch == i.batch;
       if (more)
         visit(units + self, units + self + 1);
@@ -49,9 +48,12 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
 
 }  // namespace detail
 
-/// Whether a program can be run where every send waits for its receive, each lane in order: the
-/// first instruction of each rank that is never done. Two lanes that cross on two ranks, or a list
-/// that sends before it receives on both, are found here.
+/// Checks whether a program can run where every send waits for its receive, each lane in order. It
+/// can't where two lanes cross on two ranks, or where two ranks both send before they receive.
+///
+/// Returns the first instruction of each rank that never completes.
+/// Requires a program that passes `check`.
+/// Complexity: O(n log n) in the number of instructions.
 [[nodiscard]] inline program_violations check_rendezvous(program const& p) {
   auto const d = find_dependencies(p);
   auto const count = d.partner.size();
@@ -68,7 +70,7 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
         events.join(number, static_cast<std::size_t>(partner));
       ++number;
     }
-  for (auto const& m : d.meetings) {
+  for (auto const& m : d.collectives) {
     auto const members = d.members_of(m);
     for (std::size_t k = 1; k < members.size(); ++k)
       if (members[0] != dependencies::none && members[k] != dependencies::none)
@@ -85,9 +87,13 @@ void each_wait(program const& p, dependencies const& d, std::size_t units, Visit
   return out;
 }
 
-/// Whether a program can be run over a transport that ignores channels: between two ranks messages
-/// must be received in the order in which they are sent, whatever their channels, and that order
-/// must be sure on both sides.
+/// Checks whether a program can run over a transport that ignores channels: between two ranks
+/// messages are received in the order in which they are sent, and that order is fixed on both
+/// sides.
+///
+/// Returns all violations.
+/// Requires a program that passes `check`.
+/// Complexity: O(n log n) in the number of instructions, times the lanes of a rank.
 [[nodiscard]] inline program_violations check_without_tags(program const& p) {
   struct peer {
     rank_id known_to = -1;

@@ -9,18 +9,19 @@
 
 namespace shunt {
 
-/// One thing that is wrong with a shard map. `index` counts the shards of the expert.
+/// One error in a shard map. `index` counts the shards of the expert.
 struct shard_violation {
   enum class kind : std::uint8_t {
     expert_count,   ///< of the plan
     element_count,  ///< of the plan
     unknown_owner,  ///< a shard's owner isn't a rank
     bad_mirror,     ///< a shard's mirror isn't a rank, is its owner, or is named twice
-    empty_shard,    ///< a shard with no element, or that ends before it begins
-    gap,  ///< a shard begins after the one before it ends, or the last ends early (`index` is then
-          ///< their number)
-    overlap,  ///< a shard begins before the one before it ends, or the last ends beyond the
-              ///< elements
+    empty_shard,    ///< a shard without elements, or that ends before it begins
+    /// A shard begins after the previous one ends, or the last ends early (`index` is then the
+    /// number of shards).
+    gap,
+    /// A shard begins before the previous one ends, or the last exceeds the elements.
+    overlap,
   };
   kind what{};
   expert_id expert{};
@@ -31,6 +32,7 @@ struct shard_violation {
   constexpr bool operator==(shard_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(shard_violation const& v) {
   std::string const shard =
       "expert " + std::to_string(v.expert.value()) + ", shard " + std::to_string(v.index);
@@ -53,9 +55,9 @@ struct shard_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with a shard map: the shards of every expert must stand in ascending
-/// order, be owned by a rank, be mirrored by others, each once, and cover the elements exactly.
-/// Empty: the plan is valid.
+/// Checks a shard map: the shards of every expert are ascending, cover its elements exactly, are
+/// owned by a rank and mirrored by other ranks, each once.
+/// Returns all errors. Empty: the plan is valid.
 [[nodiscard]] constexpr std::vector<shard_violation> check(optimizer_state const& problem,
                                                            shard_map const& plan) {
   using kind = shard_violation::kind;
@@ -69,7 +71,7 @@ struct shard_violation {
                      .wanted = problem.experts});
   for (std::size_t e = 0; e < plan.shards.size(); ++e) {
     std::int64_t covered = 0, index = 0;
-    auto const meets = [&](std::int64_t is, std::int64_t wanted) {
+    auto const require_equal = [&](std::int64_t is, std::int64_t wanted) {
       if (is != wanted)
         found.push_back({.what = is > wanted ? kind::gap : kind::overlap,
                          .expert = e,
@@ -101,11 +103,11 @@ struct shard_violation {
                          .index = index,
                          .found = s.end,
                          .wanted = s.begin + 1});
-      meets(s.begin, covered);
+      require_equal(s.begin, covered);
       covered = s.end;
       ++index;
     }
-    meets(problem.elements, covered);
+    require_equal(problem.elements, covered);
   }
   return found;
 }

@@ -10,11 +10,11 @@
 
 namespace shunt {
 
-/// One thing that is wrong with token quotas. Ids that a kind doesn't speak of are 0.
+/// One error in token quotas. Ids that a kind doesn't use are 0.
 struct quota_violation {
   enum class kind : std::uint8_t {
-    shape,         ///< layers, or the copies of a layer aren't the next in the list
-    unknown,       ///< an expert or rank that isn't there, or a dead rank
+    shape,         ///< number of layers, or copies of a layer that don't follow the previous ones
+    unknown,       ///< an expert or rank that doesn't exist, or a dead rank
     not_positive,  ///< a copy without tokens
     at_home,       ///< a copy on the expert's own rank
     twice,         ///< a rank has two copies of an expert
@@ -32,6 +32,7 @@ struct quota_violation {
   constexpr bool operator==(quota_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(quota_violation const& v) {
   std::string const layer = "layer " + std::to_string(v.layer.value()) + ", ",
                     rank = "rank " + std::to_string(v.rank.value()),
@@ -54,9 +55,10 @@ struct quota_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with quotas for a problem whose slots are homes (slot k that of expert
-/// k, or of previous[k]). Every rank may compute numerator / denominator of the mean of the live
-/// ranks, rounded up. Empty: the plan is valid.
+/// Checks quotas for a problem with home slots: slot k is the home of expert k, or of
+/// previous[k]. A rank may compute numerator / denominator of the mean of the live ranks, rounded
+/// up.
+/// Returns all errors. Empty: the plan is valid.
 [[nodiscard]] constexpr std::vector<quota_violation> check(expert_layers const& problem,
                                                            token_quotas const& plan,
                                                            std::int64_t numerator = 1,

@@ -9,14 +9,15 @@
 
 namespace shunt {
 
-/// One thing that is wrong with a token split. Ids that a kind doesn't speak of are 0.
+/// One error in a token split. Ids that a kind doesn't use are 0.
 struct split_violation {
   enum class kind : std::uint8_t {
-    shape,     ///< sources, slots, experts or the length of a table isn't the problem's
-    negative,  ///< a count below zero: of (source, slot), or of (source, expert) where `slot` is -1
-    not_conserved,  ///< tokens sent to the slots of an expert plus tokens dropped aren't the tokens
-                    ///< routed to it
-    over_capacity,  ///< a slot gets more tokens than it takes
+    shape,  ///< sources, slots, experts or the length of a table isn't the problem's
+    /// A count below zero: of (source, slot), or of (source, expert) where `slot` is -1.
+    negative,
+    /// Tokens sent to the slots of an expert plus dropped tokens aren't the tokens routed to it.
+    not_conserved,
+    over_capacity,      ///< a slot gets more tokens than it takes
     dropped_with_room,  ///< an expert drops tokens although one of its slots has room
   };
   kind what{};
@@ -29,6 +30,7 @@ struct split_violation {
   constexpr bool operator==(split_violation const&) const = default;
 };
 
+/// Returns one line that names the place, the error and the numbers.
 [[nodiscard]] inline std::string to_string(split_violation const& v) {
   std::string const source = "source " + std::to_string(v.source.value()),
                     slot = "slot " + std::to_string(v.slot.value()),
@@ -48,10 +50,10 @@ struct split_violation {
   return "unknown violation";
 }
 
-/// Everything that is wrong with a split: its shape (then nothing else is looked at), negative
-/// counts, tokens of a (source, expert) that got lost or were made up, slots over capacity, and
-/// drops while a slot of the expert has room. Empty: the plan is valid. The problem must be one
-/// that validate accepts.
+/// Checks a split: its shape, no negative count, no lost or additional token of a (source, expert),
+/// no slot over capacity, and no drop while a slot of the expert has room.
+/// Returns all errors, or those of the shape alone. Empty: the plan is valid.
+/// Requires a problem that `validate` accepts.
 [[nodiscard]] constexpr std::vector<split_violation> check(routed_tokens const& problem,
                                                            token_split const& plan) {
   using kind = split_violation::kind;

@@ -6,7 +6,7 @@
 
 namespace shunt {
 
-/// What a solver says of its plan.
+/// The status of a solver's plan.
 enum class status : std::uint8_t {
   optimal,        ///< the objective equals a proved lower bound
   feasible,       ///< a valid plan; objective - lower_bound is the gap
@@ -24,9 +24,8 @@ enum class status : std::uint8_t {
   return "unknown";
 }
 
-/// A plan and what is known of it. The objective and its bound are in the unit of the plan's
-/// measure (ticks of a period, largest load over mean load); lower is better. Integers up to 2^53
-/// are held exactly.
+/// A plan, its objective and a lower bound. Both numbers are in the unit of the plan's measure
+/// (ticks of a period, largest over mean load). Lower is better. Integers up to 2^53 are exact.
 template <class Plan>
 struct solution {
   using plan_type = Plan;

@@ -1,4 +1,5 @@
 #pragma once
+/// Axes of charts: numbers to pixels, and round marks.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,11 +11,12 @@
 
 namespace shunt {
 
-/// A number line from `low` to `high` laid over pixels `from` to `to` (which may run downwards),
-/// linear or logarithmic. Its marks are round numbers: 1, 2 or 5 times a power of ten.
+/// Maps the numbers `low` to `high` to the pixels `from` to `to` (which may descend), linearly or
+/// logarithmically. Marks are round numbers: 1, 2 or 5 times a power of ten.
 class axis {
  public:
-  /// A logarithmic axis needs 0 < low. An empty range is widened.
+  /// Widens an empty range.
+  /// Requires 0 < low for a logarithmic axis.
   axis(double low, double high, double from, double to, bool logarithmic = false)
       : low_(low), high_(high), from_(from), to_(to), logarithmic_(logarithmic) {
     if (!(low_ < high_)) {
@@ -29,7 +31,7 @@ class axis {
     return from_ + share * (to_ - from_);
   }
 
-  /// Values at which to write a number, about `count` of them, and their text.
+  /// Returns about `count` marks: values and their text.
   [[nodiscard]] std::vector<std::pair<double, std::string>> marks(int count = 8) const {
     std::vector<std::pair<double, std::string>> found;
     if (logarithmic_) {
@@ -59,7 +61,8 @@ class axis {
       if (f * power >= least * (1 - 1e-9)) return f * power;
     return 10 * power;
   }
-  /// As many decimals as tell neighbours apart; powers of ten beyond a million as 1e7.
+  /// Returns a value with as many decimals as distinguish neighbouring marks; from ten million on
+  /// as 1e7.
   [[nodiscard]] static std::string shown(double value, double step) {
     if (value != 0 && (std::abs(value) >= 1e7 || step < 1e-6)) {
       int const exponent = static_cast<int>(std::floor(std::log10(std::abs(value)) + 1e-12));

@@ -1,4 +1,5 @@
 #pragma once
+/// Line charts as SVG.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,22 +20,22 @@ namespace shunt {
 struct series {
   std::string name{};
   std::vector<std::pair<double, double>> points{};  ///< x, y in drawing order
-  bool dashed = false;  ///< to be seen on top of a line that it coincides with
+  bool dashed = false;  ///< visible on top of a line that it coincides with
 };
 
-/// Lines over one pair of axes. Up to eight lines are named at their right ends, more by a legend
-/// alone.
+/// Lines over one pair of axes. Up to eight lines are labelled at their right ends, more in a
+/// legend.
 struct line_chart {
   std::string title{}, x_label{}, y_label{};
   std::vector<series> lines{};
-  std::vector<std::pair<double, std::string>>
-      events{};  ///< x and name of moments to mark, such as failures
+  /// x and name of events to mark, such as failures.
+  std::vector<std::pair<double, std::string>> events{};
   bool log_x = false, log_y = false;
   bool from_zero = false;            ///< a linear y axis begins at 0
   double width = 800, height = 420;  ///< pixels
 };
 
-/// Draws a line chart.
+/// Writes a line chart as one SVG element.
 inline void write_svg(std::ostream& out, line_chart const& chart) {
   constexpr std::array<std::string_view, 8> colours{colour::blue, colour::vermilion, colour::green,
                                                     colour::pink, colour::sky,       colour::orange,
@@ -69,7 +70,7 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
   double top = chart.title.empty() ? 16 : 40;
   if (!chart.events.empty()) top += 28;
 
-  // The legend first: it takes as many rows as it needs.
+  // The legend comes first, in as many rows as it needs.
   std::vector<std::pair<double, double>> places;
   if (several && !direct) {
     double x = left;
@@ -109,8 +110,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
                drawing::font_size, false, true);
 
   std::array<double, 2> free_from{
-      left - 60,
-      left - 60};  // names of moments stand in two rows above the plot, where there is room
+      // Names of events stand in two rows above the plot, where there is room.
+      left - 60, left - 60};
   for (auto const& [x, name] : chart.events) {
     if (!(x >= low_x && x <= high_x)) continue;
     double const half = drawing::width_of(name, 11) / 2;
@@ -153,8 +154,8 @@ inline void write_svg(std::ostream& out, line_chart const& chart) {
     if (any && direct) labels.push_back({last.second, i});
   }
 
-  // Names at the ends of the lines, pushed apart: downwards in order, then back up from the lower
-  // edge.
+  // Labels at the ends of the lines are pushed apart: downwards in order, then back up from the
+  // lower edge.
   std::sort(labels.begin(), labels.end(), [](label const& a, label const& b) {
     return std::pair(a.y, a.line) < std::pair(b.y, b.line);
   });

@@ -1,4 +1,6 @@
 #pragma once
+/// Timelines as traces for Perfetto and chrome://tracing.
+/// Reference: "Trace Event Format", the Chromium project.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +22,8 @@ namespace shunt {
 
 /// How a timeline becomes a trace.
 struct trace_style {
-  double microseconds_per_tick = 1;       ///< where the timeline's clock was virtual
-  std::vector<std::string> rank_names{};  ///< those beyond its end are "rank 3"
+  double microseconds_per_tick = 1;       ///< for timelines of a virtual clock
+  std::vector<std::string> rank_names{};  ///< ranks beyond the end are named "rank 3"
 };
 
 namespace detail {
@@ -34,13 +36,13 @@ namespace detail {
   return quoted + '"';
 }
 
-/// Calls f(producer, consumer), indices of events, for each forward and input gradient that another
-/// rank made the input for; of several that might have made it (an iteration that ran again) the
-/// last that ended in time.
+/// Calls f(producer, consumer), indices of events, for each forward and backward_input whose input
+/// comes from another rank. Of several possible producers (an iteration that ran again) the last
+/// that ended in time counts.
 template <class F>
 void for_each_handover(timeline const& events, F&& f) {
-  using key = std::tuple<std::int32_t, bool, pipeline_id, std::int32_t,
-                         microbatch_id>;  // iteration, forward, pipeline, stage, micro-batch
+  // Iteration, forward, pipeline, stage, micro-batch.
+  using key = std::tuple<std::int32_t, bool, pipeline_id, std::int32_t, microbatch_id>;
   auto const hands_on = [](event const& e) {
     return e.code == opcode::compute &&
            (e.op.kind == op_kind::forward || e.op.kind == op_kind::backward ||
@@ -68,13 +70,12 @@ void for_each_handover(timeline const& events, F&& f) {
 }
 }  // namespace detail
 
-/// Writes a timeline in the Trace Event Format (JSON, complete events), which Perfetto and
-/// chrome://tracing open: times in microseconds to the nanosecond, one row a rank. The format has
-/// no overlapping events in one row; where lanes of a rank run at once, the later event goes to a
-/// second row of the rank, as does the second operation of an overlapped pair. Arrows go from what
-/// makes an activation or a gradient to what needs it, on another rank. The category is "compute"
-/// or "transfer"; what the event was stands in its arguments. Reference: "Trace Event Format", the
-/// Chromium project.
+/// Writes a timeline in the Trace Event Format (JSON, complete events): times in microseconds to
+/// the nanosecond, one row a rank.
+/// The format has no overlapping events in one row. Where lanes of a rank overlap, the later event
+/// goes to a further row of the rank, as does the second operation of an overlapped pair.
+/// Arrows lead from the producer of an activation or a gradient to its consumer on another rank.
+/// The category is "compute" or "transfer"; arguments name the event.
 inline void write_trace(std::ostream& out, timeline const& events, trace_style const& style = {}) {
   double const scale =
       events.seconds_per_tick > 0 ? events.seconds_per_tick * 1e6 : style.microseconds_per_tick;
@@ -108,8 +109,8 @@ inline void write_trace(std::ostream& out, timeline const& events, trace_style c
           << ", \"microbatch\": " << std::to_string(e.op.microbatch.value());
     out << "}}";
   }
-  // An arrow from each forward and input gradient to the one at the neighbouring stage that needs
-  // its output, where that is another rank.
+  // An arrow from each forward and input gradient to its consumer at the neighbouring stage, on
+  // another rank.
   std::int64_t arrows = 0;
   detail::for_each_handover(events, [&](std::size_t from, std::size_t to) {
     auto const& a = events.events[from];

@@ -1,4 +1,5 @@
 #pragma once
+/// Tables of whole numbers as CSV.
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
@@ -21,7 +22,7 @@ namespace shunt {
 /// expert.
 struct integer_table {
   std::size_t columns = 0;
-  std::vector<std::int64_t> values{};  ///< rows x columns, row by row
+  std::vector<std::int64_t> values{};  ///< rows x columns, row-major
 
   [[nodiscard]] std::size_t rows() const { return columns == 0 ? 0 : values.size() / columns; }
   [[nodiscard]] std::span<std::int64_t const> row(std::size_t r) const {
@@ -30,11 +31,10 @@ struct integer_table {
   bool operator==(integer_table const&) const = default;
 };
 
-/// Reads comma-separated whole numbers without a header; blanks around a number, a carriage return
-/// before the line's end and a missing end of the last line are fine, and nothing else is. Throws
-/// invalid_problem, naming `name`, the row and the column (counted from 1) and what stands there:
-/// nothing at all, an empty row, rows of different lengths, text, a number below `least` or beyond
-/// 64 bits.
+/// Reads comma-separated whole numbers without a header. Accepts blanks around a number, a carriage
+/// return before the line's end and a missing end of the last line.
+/// Throws invalid_problem, which names `name`, row, column (from 1) and text: for an empty file, an
+/// empty row, rows of different lengths, text, a number below `least` or beyond 64 bits.
 [[nodiscard]] inline integer_table read_csv(
     std::istream& in, std::string const& name,
     std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
@@ -77,7 +77,8 @@ struct integer_table {
   return table;
 }
 
-/// The same from a file; a file that can't be opened or read is an invalid_problem too.
+/// Reads a file like read_csv.
+/// Throws invalid_problem also where the file cannot be opened or read.
 [[nodiscard]] inline integer_table read_csv_file(
     std::string const& path, std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
   std::ifstream in(path, std::ios::binary);
@@ -87,7 +88,7 @@ struct integer_table {
   return read_csv(in, path, least);
 }
 
-/// Writes what read_csv reads.
+/// Writes the format of read_csv.
 inline void write_csv(std::ostream& out, integer_table const& table) {
   for (std::size_t r = 0; r < table.rows(); ++r)
     for (std::size_t c = 0; c < table.columns; ++c)

@@ -1,4 +1,5 @@
 #pragma once
+/// SVG pictures, element by element.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -12,8 +13,8 @@
 
 namespace shunt {
 
-/// The shortest decimal text of a number with at most `decimals` digits after the point; the same
-/// under every locale.
+/// Returns the shortest decimal text of a number, with at most `decimals` digits after the point,
+/// independent of the locale.
 [[nodiscard]] inline std::string decimal(double value, int decimals = 2) {
   char text[400];
   auto const end =
@@ -26,8 +27,8 @@ namespace shunt {
   return shown == "-0" ? "0" : shown;
 }
 
-/// Text for XML and HTML, inside elements and attributes. Control characters, which XML can't hold,
-/// become spaces.
+/// Returns text escaped for XML and HTML, in elements and attributes. Control characters, which XML
+/// cannot hold, become spaces.
 [[nodiscard]] inline std::string escaped(std::string_view text) {
   std::string safe;
   for (char const c : text) switch (c) {
@@ -41,12 +42,11 @@ namespace shunt {
   return safe;
 }
 
-/// How text stands at its point.
+/// Position of a text relative to its point.
 enum class anchor : std::uint8_t { start, middle, end };
 
-/// Colours as SVG names them. The palette is Okabe and Ito's, which people with colour-blindness
-/// can tell apart.
 namespace colour {
+// The palette of Okabe and Ito, distinguishable with colour vision deficiency.
 inline constexpr std::string_view ink = "#222222", faint = "#666666", grid = "#dddddd",
                                   paper = "#ffffff", none = "none";
 inline constexpr std::string_view sky = "#56b4e9", orange = "#e69f00", yellow = "#f0e442",
@@ -54,8 +54,7 @@ inline constexpr std::string_view sky = "#56b4e9", orange = "#e69f00", yellow = 
                                   vermilion = "#d55e00", grey = "#999999";
 }  // namespace colour
 
-/// An SVG picture in pixels, written element by element. It uses no ids and no style sheet, so that
-/// several can stand in one page.
+/// An SVG picture in pixels. It uses no ids and no style sheet, so several fit in one page.
 class drawing {
  public:
   static constexpr double font_size = 12;
@@ -81,7 +80,7 @@ class drawing {
     path("M" + decimal(x1) + " " + decimal(y1) + "L" + decimal(x2) + " " + decimal(y2), stroke,
          stroke_width, dashed);
   }
-  /// An open line along SVG path data.
+  /// Adds an open line along SVG path data.
   void path(std::string_view data, std::string_view stroke, double stroke_width = 1,
             bool dashed = false) {
     open("path", {{"d", data},
@@ -96,7 +95,7 @@ class drawing {
          {{"cx", decimal(x)}, {"cy", decimal(y)}, {"r", decimal(radius)}, {"fill", fill}});
     close({}, "circle");
   }
-  /// Text whose base line is at y; `turned` writes it upwards.
+  /// Adds text with its base line at y; `turned` text runs upwards.
   void text(double x, double y, std::string_view what, anchor at = anchor::start,
             std::string_view fill = colour::ink, double size = font_size, bool bold = false,
             bool turned = false) {
@@ -108,25 +107,24 @@ class drawing {
     if (turned) attributes({{"transform", "rotate(-90 " + decimal(x) + " " + decimal(y) + ")"}});
     close(escaped(what), "text");
   }
-  /// Diagonal lines across a rectangle.
+  /// Adds diagonal lines across a rectangle.
   void hatch(double x, double y, double w, double h, std::string_view stroke, double distance = 6) {
     std::string data;
-    for (double k = distance / 2; k < w + h;
-         k +=
-         distance)  // the line x + y = k, from the left or lower edge to the upper or right one
+    // The lines x + y = k, from the left or lower edge to the upper or right one.
+    for (double k = distance / 2; k < w + h; k += distance)
       data += "M" + decimal(x + std::max(0.0, k - h)) + " " + decimal(y + std::min(h, k)) + "L" +
               decimal(x + std::min(w, k)) + " " + decimal(y + std::max(0.0, k - w));
     if (!data.empty()) path(data, stroke, 1);
   }
 
-  /// The width of text, roughly, erring on the wide side.
+  /// Returns the approximate width of a text, rather too wide than too narrow.
   [[nodiscard]] static double width_of(std::string_view what, double size = font_size) {
     auto const letters = std::count_if(what.begin(), what.end(),
                                        [](char c) { return (c & 0xc0) != 0x80; });  // UTF-8
     return 0.57 * size * static_cast<double>(letters);
   }
 
-  /// The document, without an XML declaration, so that it can stand in HTML too.
+  /// Writes the document without an XML declaration, so that it can stand in HTML.
   friend std::ostream& operator<<(std::ostream& out, drawing const& d) {
     auto const w = decimal(d.width_), h = decimal(d.height_);
     return out << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << w << "\" height=\"" << h

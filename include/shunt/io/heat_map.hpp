@@ -1,4 +1,5 @@
 #pragma once
+/// Tables of numbers as colours, as SVG.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,19 +15,18 @@
 
 namespace shunt {
 
-/// A table of numbers as colours, for example the share of each expert (row) in each iteration
-/// (column).
+/// A table of numbers, for example the share of each expert (row) in each iteration (column).
 struct heat_map {
   std::string title{}, x_label{}, y_label{}, value_label{};
   std::size_t columns = 0;
-  std::vector<double> values{};  ///< rows x columns, row by row; what is not finite is left grey
-  double first_column = 0;       ///< what the x axis calls the first column; the next is one more
+  std::vector<double> values{};  ///< rows x columns, row-major; not finite: grey
+  double first_column = 0;       ///< x value of the first column; the next ones follow by 1
   double width = 800;            ///< pixels
-  double row_height = 0;         ///< pixels; 0: fills about 320, between 4 and 24 a row
+  double row_height = 0;         ///< pixels; 0: about 320 in all, between 4 and 24 a row
 };
 
-/// From dark to light in even steps of lightness, so that it is read without seeing colours too:
-/// `share` in 0..1, as #rrggbb.
+/// Returns a colour as #rrggbb, from dark to light with even steps of lightness, so that it is
+/// readable without colour vision. `share` is in 0..1.
 [[nodiscard]] inline std::string shade(double share) {
   constexpr double anchors[][3] = {
       {68, 1, 84}, {59, 82, 139}, {33, 145, 140}, {94, 201, 98}, {253, 231, 37}};
@@ -43,7 +43,7 @@ struct heat_map {
   return text;
 }
 
-/// Draws a heat map, row 0 at the top, and the scale of its colours at the right.
+/// Writes a heat map as one SVG element, row 0 at the top, with the colour scale at the right.
 inline void write_svg(std::ostream& out, heat_map const& map) {
   std::size_t const rows = map.columns == 0 ? 0 : map.values.size() / map.columns;
   double const filling =
@@ -59,8 +59,8 @@ inline void write_svg(std::ostream& out, heat_map const& map) {
   drawing picture(map.width, bottom + 52);
   if (!map.title.empty()) picture.text(left, 22, map.title, anchor::start, colour::ink, 15, true);
 
-  // 64 shades; neighbours of one shade are one rectangle. Each reaches a pixel under the next, lest
-  // the paper shines through between.
+  // 64 shades; neighbours of one shade are one rectangle. Each extends a pixel under the next, so
+  // that no gap shows.
   constexpr int shades = 64;
   auto const shade_of = [&](double v) {
     if (!std::isfinite(v)) return -1;

@@ -1,4 +1,6 @@
 #pragma once
+/// Actions and cells of torch.distributed.pipelining's CSV, parsed and printed.
+/// Reference: PyTorch 2.14, torch/distributed/pipelining/schedules.py, class _Action.
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -15,12 +17,12 @@
 
 namespace shunt {
 
-/// One action of torch.distributed.pipelining, written stage first: "2F0", "1SEND_B3",
-/// "0REDUCE_GRAD". F forward, B fused backward, I backward_input, W backward_weight. A send or
-/// receive names the stage on whose rank it stands: 0SEND_F1 meets 1RECV_F1, 1SEND_B3 meets
-/// 0RECV_B3. UNSHARD, RESHARD (of a stage's parameters) and REDUCE_GRAD (which also scales the
-/// gradient) are of a stage as a whole. Reference: PyTorch 2.14,
-/// torch/distributed/pipelining/schedules.py, class _Action.
+/// One action, written stage first: "2F0", "1SEND_B3", "0REDUCE_GRAD". F forward, B fused backward,
+/// I backward_input, W backward_weight.
+/// A send or receive names the stage on whose rank it stands: 0SEND_F1 matches 1RECV_F1, 1SEND_B3
+/// matches 0RECV_B3.
+/// UNSHARD, RESHARD (of a stage's parameters) and REDUCE_GRAD (which also scales the gradient)
+/// apply to a whole stage.
 struct pytorch_action {
   enum class kind : std::uint8_t {
     forward,
@@ -38,7 +40,7 @@ struct pytorch_action {
 
   kind what = kind::forward;
   stage_id stage{};
-  microbatch_id microbatch = -1;  ///< -1: of the stage as a whole
+  microbatch_id microbatch = -1;  ///< -1: of the whole stage
 
   [[nodiscard]] constexpr bool computes() const { return what <= kind::weight; }
   [[nodiscard]] constexpr bool sends() const {
@@ -48,7 +50,7 @@ struct pytorch_action {
     return what == kind::recv_f || what == kind::recv_b;
   }
   [[nodiscard]] constexpr bool of_whole_stage() const { return what >= kind::unshard; }
-  /// F and B, I, W of an action that computes.
+  /// Returns the operation of an action that computes.
   [[nodiscard]] constexpr op_kind operation() const {
     constexpr std::array kinds{op_kind::forward, op_kind::backward, op_kind::backward_input,
                                op_kind::backward_weight};
@@ -57,8 +59,7 @@ struct pytorch_action {
   constexpr bool operator==(pytorch_action const&) const = default;
 };
 
-/// A cell of a schedule: one action, or a forward and a backward that overlap,
-/// "(0F3;3B1)OVERLAP_F_B".
+/// A cell of a schedule: one action, or an overlapped forward and backward, "(0F3;3B1)OVERLAP_F_B".
 struct pytorch_cell {
   pytorch_action first{};
   std::optional<pytorch_action> second{};
@@ -77,8 +78,8 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
   return text;
 }
 
-/// The number at the start of `text`, which it leaves behind; -1 where there is none or it is
-/// beyond 2^31 - 2.
+/// Removes the number at the start of `text`.
+/// Returns the number; -1 where there is none or it exceeds 2^31 - 2.
 [[nodiscard]] inline std::int32_t take_number(std::string_view& text) {
   std::int32_t value = -1;
   if (text.empty() || text.front() < '0' || text.front() > '9') return -1;
@@ -101,9 +102,9 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
          std::string(detail::pytorch_overlap);
 }
 
-/// Reads one action, all of `text`. Throws invalid_problem with the field `at` and what is wrong:
-/// no stage, an unknown action, a missing or needless micro-batch, anything behind it. (PyTorch
-/// itself takes "2F" and "2F0garbage".)
+/// Parses one action, all of `text`. PyTorch itself accepts "2F" and "2F0garbage".
+/// Throws invalid_problem with the field `at`: no stage, an unknown action, a missing or
+/// superfluous micro-batch, anything behind the action.
 [[nodiscard]] inline pytorch_action parse_pytorch_action(std::string_view text,
                                                          std::string const& at) {
   std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "...\"" : "\"");
@@ -132,8 +133,9 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
   return action;
 }
 
-/// Reads a cell. Throws invalid_problem as parse_pytorch_action does, and where an overlap isn't
-/// one of a forward and a backward.
+/// Parses a cell.
+/// Throws invalid_problem like parse_pytorch_action, and where an overlap is not one of a forward
+/// and a backward.
 [[nodiscard]] inline pytorch_cell parse_pytorch_cell(std::string_view text, std::string const& at) {
   text = detail::trimmed(text);
   if (text.empty() || text.front() != '(') return {parse_pytorch_action(text, at), {}};

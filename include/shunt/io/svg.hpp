@@ -1,4 +1,5 @@
 #pragma once
+/// Gantt charts as SVG.
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -22,7 +23,7 @@ namespace shunt {
 struct gantt_style {
   std::string title{};
   double width = 1100;    ///< of the whole picture, pixels
-  double row_height = 0;  ///< pixels; 0: 24, less where there are more than 40 rows
+  double row_height = 0;  ///< pixels; 0: 24, less for more than 40 rows
 };
 
 namespace detail {
@@ -43,18 +44,18 @@ struct paint {
     case op_kind::route: return {colour::yellow, colour::ink};
     case op_kind::backward_weight: return {colour::green, colour::paper};
     case op_kind::step: return {colour::pink, colour::ink};
-    case op_kind::step_again: return {colour::vermilion, colour::paper};
-    case op_kind::norm:
-    case op_kind::validate: return {colour::grey, colour::ink};
-    case op_kind::split:
-    case op_kind::unsplit: return {colour::blue, colour::paper};
+    case op_kind::redo_step: return {colour::vermilion, colour::paper};
+    case op_kind::gradient_norm:
+    case op_kind::validate_step: return {colour::grey, colour::ink};
+    case op_kind::dispatch:
+    case op_kind::dispatch_backward: return {colour::blue, colour::paper};
     case op_kind::combine:
-    case op_kind::uncombine: return {colour::vermilion, colour::paper};
+    case op_kind::combine_backward: return {colour::vermilion, colour::paper};
   }
   return {colour::grey, colour::ink};
 }
 
-/// A colour mixed with white, for the later chunks of a rank: always lighter, never white.
+/// Returns a colour mixed with white, for later chunks of a rank: always lighter, never white.
 [[nodiscard]] inline std::string tinted(std::string_view fill, std::int32_t chunk) {
   if (chunk == 0 || fill.size() != 7) return std::string(fill);
   double const white = 0.75 * (1 - std::pow(0.45, chunk));
@@ -68,7 +69,7 @@ struct paint {
   return mixed;
 }
 
-/// The outline of a micro-batch that belongs to another pipeline.
+/// Returns the outline of a micro-batch of another pipeline.
 [[nodiscard]] constexpr std::string_view outline_of(pipeline_id owner) {
   constexpr std::array<std::string_view, 6> outlines{"#000000", "#003f7d", "#8c0014",
                                                      "#4a1a78", "#004d38", "#6b3500"};
@@ -82,8 +83,8 @@ struct paint {
   return b.code == opcode::compute && b.op.kind < op_kind::step;
 }
 
-/// What the time axis counts: a unit in which the span has at most five digits before the point,
-/// and ticks in one of it.
+/// Returns the unit of the time axis, in which the span has at most five digits before the point,
+/// and the number of ticks in one unit.
 [[nodiscard]] inline std::pair<std::string, double> unit_of(double seconds_per_tick, double span) {
   if (seconds_per_tick <= 0) return {"ticks", 1};
   double const seconds = span * seconds_per_tick;
@@ -94,10 +95,11 @@ struct paint {
 
 }  // namespace detail
 
-/// Draws a Gantt chart: one row a worker, one colour a kind, the micro-batch's number where there
-/// is room. Re-routed micro-batches are hatched and outlined in the colour of the pipeline that
-/// owns them; later chunks of a rank, and the pipeline that runs from the last rank to the first,
-/// are lighter and marked; overlapped pairs share the height of a row; dead workers are grey.
+/// Writes a Gantt chart as one SVG element: one row a worker, one colour a kind of operation, the
+/// micro-batch's number where there is room.
+/// Re-routed micro-batches are hatched and outlined in the colour of their own pipeline. Later
+/// chunks of a rank, and the pipeline from the last rank to the first, are lighter and marked.
+/// Overlapped pairs share the height of a row. Dead workers are grey.
 inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& style = {}) {
   auto const rows = static_cast<double>(chart.rows.size());
   double const row_height = style.row_height > 0 ? style.row_height
@@ -108,8 +110,7 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   double label_width = drawing::width_of("worker");
   for (auto const& r : chart.rows) label_width = std::max(label_width, drawing::width_of(r.label));
 
-  // What the legend explains, in the order in which kinds are numbered, then the pipelines whose
-  // micro-batches moved.
+  // Entries of the legend, by number of the kind, then the pipelines whose micro-batches moved.
   std::set<std::pair<opcode, op_kind>> kinds;
   std::set<pipeline_id> owners;
   std::set<std::int32_t> chunks;
@@ -165,8 +166,8 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   drawing picture(style.width, bottom + 48);
   if (!style.title.empty())
     picture.text(left, 22, style.title, anchor::start, colour::ink, 15, true);
-  // Besides its lighter shade a later chunk has as many strokes in its upper left corner as chunks
-  // are before it.
+  // Besides its lighter shade a later chunk has one stroke in its upper left corner for each chunk
+  // before it.
   auto const mark_chunk = [&](double from, double at, double w, std::int32_t chunk) {
     for (double k = 0; k < chunk && k < 7 && 2 + 3 * k + 1.5 < w; ++k)
       picture.rectangle(from + 1.5 + 3 * k, at + 1, 1.5, 4, colour::ink);
@@ -210,7 +211,7 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
     ticks const start = std::max(b.start, chart.start), end = std::min(b.end, chart.end);
     if (start >= end || b.row >= chart.rows.size()) continue;
     double const from = at(start), to = at(end);
-    bool const thin = b.code != opcode::compute;  // a transfer: under the row's computations
+    bool const thin = b.code != opcode::compute;  // a transfer stands under the row's computations
     bool const half = b.part != gantt::bar::share::whole;
     double const h =
         thin ? std::max(1.0, (row_height - gap) / 5) : (row_height - gap) / (half ? 2 : 1);
@@ -258,12 +259,12 @@ inline void write_svg(std::ostream& out, gantt const& chart, gantt_style const& 
   out << picture;
 }
 
-/// A schedule with its times, on the workers of its job.
+/// Draws a schedule with its times, on the workers of its job.
 inline void write_svg(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
                       timetable const& table, gantt_style const& style = {}) {
   write_svg(out, gantt_of(job, plan, table), style);
 }
-/// What happened, or is predicted to happen, on the workers of a job; or, without a job, on ranks.
+/// Draws a measured or predicted timeline on the workers of a job or, without a job, on ranks.
 inline void write_svg(std::ostream& out, pipeline_job const& job, timeline const& events,
                       gantt_style const& style = {}) {
   write_svg(out, gantt_of(job, events), style);

@@ -1,4 +1,5 @@
 #pragma once
+/// Gantt charts as text, like the grids in the papers.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -13,8 +14,7 @@ namespace shunt {
 
 namespace detail {
 
-/// F forward, B fused backward, I backward_input, W backward_weight, S step, with the micro-batch;
-/// p:m where pipeline p's was re-routed or runs the other way; b, c ... behind it in a later chunk.
+/// Returns the label of a bar; write_text documents it.
 [[nodiscard]] inline std::string grid_label(gantt::bar const& b, bool bidirectional) {
   if (b.code != opcode::compute) return "-";
   switch (b.op.kind) {
@@ -36,13 +36,14 @@ namespace detail {
 
 }  // namespace detail
 
-/// Draws a chart with letters, like the grids in the papers: one row a worker, time to the right. F
-/// is a forward, B a fused backward, I a backward_input, W a backward_weight, S a step; the number
-/// is the micro-batch, with its pipeline (p:m) where it was re-routed; b, c ... behind the number
-/// say the second, third ... chunk of the rank, F1:0 in a bidirectional layout a micro-batch of the
-/// pipeline that runs from the last rank to the first; F3+B1 is an overlapped pair. '-' goes on
-/// with an operation, '.' is idle, 'x' dead. The scale is a whole number of characters a tick,
-/// enough for every label if `most_columns` allow it; else of ticks a character.
+/// Writes a chart with letters: one row a worker, time to the right. F is a forward, B a fused
+/// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch.
+/// A re-routed micro-batch is named with its pipeline (p:m). b, c ... behind the number stand for
+/// the second, third ... chunk of the rank. F1:0 in a bidirectional layout is a micro-batch of the
+/// pipeline from the last rank to the first. F3+B1 is an overlapped pair. '-' continues an
+/// operation, '.' is idle, 'x' dead.
+/// The scale is a whole number of characters a tick, enough for every label if `most_columns` allow
+/// it; otherwise of ticks a character.
 inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_columns = 200) {
   std::int64_t const span = std::max<ticks>(1, chart.end - chart.start);
   std::vector<std::string> names;
@@ -58,7 +59,7 @@ inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_
           std::max(wanted, ceil_divide<std::int64_t>(static_cast<std::int64_t>(names[i].size()) + 1,
                                                      b.end - b.start));
   std::int64_t const characters =
-      std::clamp<std::int64_t>(most_columns / span, 1, wanted);  // a tick
+      std::clamp<std::int64_t>(most_columns / span, 1, wanted);  // per tick
   std::int64_t const per_character =
       ceil_divide(span, std::max<std::int64_t>(1, most_columns));  // ticks
   auto const column = [&](ticks t) {
@@ -78,8 +79,8 @@ inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_
     auto const& b = chart.bars[i];
     if (b.row >= lines.size()) continue;
     auto const from = column(b.start), to = column(b.end);
-    auto const& label =
-        names[i];  // of a pair the second one's, which is written last and names both
+    // For a pair the label of the second part, which is written last and names both.
+    auto const& label = names[i];
     for (auto c = from; c < to; ++c)
       lines[b.row][c] = c - from < label.size() ? label[c - from] : '-';
   }

@@ -16,17 +16,16 @@
 
 namespace shunt {
 
-/// Where the ranks keep the experts of one layer: one number of a buffer for each kind, the same on
-/// every rank.
+/// Buffers of one layer's experts: one number per kind, the same on every rank.
 struct expert_buffers {
-  buffer_id slot_gradients{
-      0};  ///< the rank's slots in order, all elements of each, gradient_bytes an element
-  buffer_id shard_gradients{1};  ///< the rank's shards, by expert and then by begin, without gaps,
-                                 ///< gradient_bytes an element
-  buffer_id staged_gradients{
-      2};  ///< where parts of gradients arrive that are then added; layers may share it
-  buffer_id slot_weights{3};   ///< like slot_gradients, weight_bytes an element
-  buffer_id shard_weights{4};  ///< like shard_gradients, weight_bytes an element
+  /// The rank's slots in order, all elements of each, gradient_bytes per element.
+  buffer_id slot_gradients{0};
+  /// The rank's shards, by expert and then by begin, without gaps, gradient_bytes per element.
+  buffer_id shard_gradients{1};
+  /// Parts of gradients on arrival, before they are added. Layers may share it.
+  buffer_id staged_gradients{2};
+  buffer_id slot_weights{3};   ///< like slot_gradients, weight_bytes per element
+  buffer_id shard_weights{4};  ///< like shard_gradients, weight_bytes per element
 
   constexpr bool operator==(expert_buffers const&) const = default;
 };
@@ -34,15 +33,15 @@ struct expert_buffers {
 /// A shard on one of the ranks that hold it.
 struct held_shard {
   rank_id holder{};
-  std::int32_t shard = 0;   ///< which of the expert's
-  bool owned = true;        ///< or mirrored
-  std::int64_t offset = 0;  ///< where it begins in its holder's shard buffers, in elements
+  std::int32_t shard = 0;   ///< its number among the expert's shards
+  bool owned = true;        ///< false: mirrored
+  std::int64_t offset = 0;  ///< its begin in the holder's shard buffers, in elements
 
   constexpr bool operator==(held_shard const&) const = default;
 };
 
-/// Every shard of every expert on every rank that holds it, in the order of shards, the owner
-/// before the mirrors.
+/// Returns every shard of every expert on every rank that holds it, in the order of shards, the
+/// owner before the mirrors.
 [[nodiscard]] constexpr indexed<expert_id, std::vector<held_shard>> held_shards(
     shard_map const& map, std::int32_t ranks) {
   indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
@@ -60,7 +59,8 @@ struct held_shard {
   return held;
 }
 
-/// offset[e][k]: where the k-th shard of expert e begins in its owner's shard buffers, in elements.
+/// Returns offset[e][k]: the begin of the k-th shard of expert e in its owner's shard buffers, in
+/// elements.
 [[nodiscard]] constexpr indexed<expert_id, std::vector<std::int64_t>> shard_offsets(
     shard_map const& map, std::int32_t ranks) {
   indexed<expert_id, std::vector<std::int64_t>> offsets(map.shards.size());
@@ -71,8 +71,8 @@ struct held_shard {
   return offsets;
 }
 
-/// Elements of all shards that a rank holds, owned and mirrored: what one of its shard buffers
-/// holds.
+/// Returns the elements of all shards that a rank holds, owned and mirrored: the length of its
+/// shard buffers.
 [[nodiscard]] constexpr std::int64_t held_elements(shard_map const& map, rank_id holder) {
   std::int64_t sum = 0;
   for (auto const& shards : map.shards)
@@ -80,8 +80,10 @@ struct held_shard {
   return sum;
 }
 
-/// Elements for which a holder needs room in staged_gradients whatever the placement: its part of
-/// the expert of which it holds most, once for each slot there is.
+namespace detail {
+
+/// Returns the elements of staged_gradients that a holder needs under any placement: its part of
+/// the expert of which it holds most, times the slots.
 [[nodiscard]] constexpr std::int64_t staged_elements(shard_map const& map, rank_id holder,
                                                      std::int32_t slots) {
   std::int64_t most = 0;
@@ -93,10 +95,8 @@ struct held_shard {
   return most * slots;
 }
 
-namespace detail {
-
-/// Throws invalid_problem unless state, placement and shards speak of the same ranks, experts and
-/// elements, and 62 bits hold the bytes.
+/// Throws invalid_problem unless state, placement and shards have the same ranks, experts and
+/// elements, and the bytes fit 62 bits.
 constexpr void match(optimizer_state const& state, expert_placement const& placement,
                      layer_id layer, shard_map const& map) {
   validate(state);
@@ -118,7 +118,7 @@ constexpr void match(optimizer_state const& state, expert_placement const& place
     throw invalid_problem("elements", "the bytes of all slots are beyond 62 bits");
 }
 
-/// `part` of a slot, in a buffer of slots.
+/// Returns the region of `part` in a slot of a buffer of slots.
 constexpr region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t bytes,
                          std::int32_t slot, shard const& part) {
   return {buffer, (slot * elements + part.begin) * bytes, part.size() * bytes};
@@ -126,8 +126,8 @@ constexpr region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t b
 
 }  // namespace detail
 
-/// Declares what gradient collection needs on every rank. Gradients of slots come from outside the
-/// program, those of shards outlast it.
+/// Declares the buffers of gradient collection on every rank. All but staged_gradients are
+/// persistent: slot gradients are inputs, shard gradients are results.
 constexpr void declare_gradient_buffers(program_builder& b, optimizer_state const& state,
                                         expert_placement const& placement, shard_map const& map,
                                         expert_buffers const& buffers) {
@@ -137,12 +137,12 @@ constexpr void declare_gradient_buffers(program_builder& b, optimizer_state cons
     b.buffer(r, buffers.slot_gradients, slots * state.elements * state.gradient_bytes, true);
     b.buffer(r, buffers.shard_gradients, held_elements(map, r) * state.gradient_bytes, true);
     b.buffer(r, buffers.staged_gradients,
-             staged_elements(map, r, placement.slots()) * state.gradient_bytes);
+             detail::staged_elements(map, r, placement.slots()) * state.gradient_bytes);
   }
 }
 
-/// Declares what weight scatter needs on every rank. Weights of shards come from outside the
-/// program, those of slots outlast it.
+/// Declares the buffers of weight scatter on every rank. They are persistent: shard weights are
+/// inputs, slot weights are results.
 constexpr void declare_weight_buffers(program_builder& b, optimizer_state const& state,
                                       expert_placement const& placement, shard_map const& map,
                                       expert_buffers const& buffers) {

@@ -18,39 +18,39 @@
 
 namespace shunt {
 
-/// How the gradients of an expert's instances come together at the owners of its optimizer shards.
+/// Ways from the gradients of an expert's instances to the owners of its optimizer shards.
 enum class collection_form : std::uint8_t {
-  /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s
-  /// N G bytes in all, the volume that the
-  /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an
-  /// expert.
+  /// Part k of every instance's gradient goes straight to the owner of shard k, which adds them: s
+  /// N G bytes in total, the volume in the paper's model. De-duplicated, a rank first adds its own
+  /// instances and sends one gradient per expert.
   direct,
-  /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts
-  /// of an expert all-reduce, and each owner
-  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Experts that get no
-  /// communicator (`reduction_groups`) go
-  /// the direct way, de-duplicated. All of round 0 is issued before round 1, so that both run in
-  /// parallel along the ranks.
+  /// The paper's way. A rank adds its instances into the first one (section 4.1), the hosts of an
+  /// expert all-reduce, and each owner gets its part from one host (Algorithm 2): E G bytes after
+  /// the reduction. Experts without a communicator (`reduction_groups`) go the direct way,
+  /// de-duplicated. All of round 0 is issued before round 1, so that both run in parallel.
   reduce_then_gather,
 };
 
-/// Gradient collection of one layer: afterwards every rank's shard_gradients hold, for each shard
-/// it owns or mirrors, the sum over all instances of the expert. Not divided by anything: scale by
-/// the global number of tokens, never by replicas. slot_gradients may be overwritten with partial
-/// sums; what was in shard_gradients and staged_gradients is lost.
+/// Gradient collection of one layer. Afterwards every rank's shard_gradients hold, for each shard
+/// that it owns or mirrors, the sum over all instances of the expert. The sum isn't divided: scale
+/// it by the global number of tokens, never by replicas. slot_gradients may be overwritten with
+/// partial sums. The previous content of shard_gradients and staged_gradients is lost.
 ///
-/// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these
-/// two one batch), copies and sums of what arrived. Both ends of a pair walk experts, hosts, slots,
-/// shards in one order, so messages meet by position. Exact and independent of order for integers;
-/// floats are added in ascending order of rank and slot. O(slots x shards of an expert)
-/// instructions. Throws invalid_problem where sizes don't fit each other or an element of `type`
-/// doesn't have gradient_bytes.
+/// Each rank gets, in this order: sums within the rank, collectives, all sends, all receives (one
+/// batch with the sends), copies and sums of arrived parts. Both ends of a pair visit experts,
+/// hosts, slots, shards in one order, so messages match by position. Sums of integers are exact in
+/// any order. Floats are added in ascending order of rank and slot.
+///
+/// Throws invalid_problem where sizes don't fit each other, or an element of `type` hasn't
+/// gradient_bytes.
+/// Complexity: O(slots x shards of an expert) instructions.
+/// Reference: SYMI (arXiv 2504.19925), section 4.
 struct gradient_collection {
   collection_form form = collection_form::direct;
   bool deduplicate = true;  ///< direct only: one message for all instances of an expert on a rank
-  bool balance = true;  ///< reduce_then_gather only: hosts share the sending evenly; otherwise as
-                        ///< Algorithm 2 picks them
-  element type = element::int64;  ///< of gradients; fixed point by default
+  /// reduce_then_gather only: hosts send equally much, see gather_sources.hpp. false: Algorithm 2.
+  bool balance = true;
+  element type = element::int64;  ///< of gradients; the default is fixed point
   std::int32_t channel = 0;       ///< of all messages
   std::int32_t batch = 0;         ///< of all messages
 
@@ -67,7 +67,7 @@ struct gradient_collection {
     bool const reduced = form == collection_form::reduce_then_gather;
     std::vector<reduction_group> groups;
     if (reduced) groups = reduction_groups(placement, layer);
-    indexed<expert_id, char> gathered(hosts.size(), 0);  // each holder gets its part from one host
+    indexed<expert_id, char> gathered(hosts.size(), 0);  // a holder gets its part from one host
     for (expert_id e : ids<expert_id>(hosts.size())) gathered[e] = reduced && hosts[e].size() == 1;
     for (reduction_group const& g : groups) gathered[g.expert] = 1;
     indexed<expert_id, std::vector<rank_id>> sources(hosts.size());
@@ -96,8 +96,8 @@ struct gradient_collection {
         b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
     }
 
-    // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it
-    // the holder's first?)
+    // Calls each(expert, host, slot, index in `held`, whether it is the holder's first part) for
+    // every part that goes from a slot to a holder.
     auto const parts = [&](auto const& each) {
       for (expert_id e : ids<expert_id>(state.experts)) {
         std::vector<bool> begun(held[e].size(), false);
@@ -147,8 +147,9 @@ struct gradient_collection {
   }
 };
 
-/// Gradient collection of all layers as one program. Layer l has the buffers 3 l .. 3 l + 2 (slot,
-/// shard and staged gradients) and batch `how.batch` + l.
+/// Returns the gradient collection of all layers as one program. Layer l uses buffers 3 l .. 3 l +
+/// 2 (slot, shard and staged gradients) and batch `how.batch` + l.
+/// Throws invalid_problem as gradient_collection does.
 [[nodiscard]] constexpr program lower(optimizer_state const& state,
                                       expert_placement const& placement, shard_map const& map,
                                       gradient_collection how) {

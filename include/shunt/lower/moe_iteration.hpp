@@ -1,41 +1,9 @@
 #pragma once
-/// One training iteration of a model with mixture-of-experts layers as a program (SwiftMoE, section
-/// 3): tokens travel to the slots of their experts and back, gradients of tokens travel the same
-/// way, gradients of experts to the owners of the optimizer's shards.
-///
-/// A second program follows it, a weight scatter that fills the slots for the next iteration's
-/// placement, which becomes known when the first one has counted the tokens. Both name the same
-/// buffers, those of `moe_buffers`.
-///
-/// What the operations compute is the caller's: this lowering says which buffers each reads and
-/// writes, in this order.
-///
-///   | operation       | reads                                         | writes |
-///   |-----------------|-----------------------------------------------|---------------------------------------------------|
-///   | route           | dense; hidden but in layer 0                  | hidden, kept, counts | |
-///   split           | kept, all_counts                              | kept, shares, outgoing,
-///   outgoing_counts           | | expert_forward  | arrived, shares, weights | outgoing,
-///   outgoing_counts                         | | combine         | answers, shares, hidden, kept |
-///   hidden, kept                                      | |   last layer    | and dense, sums | and
-///   sums: head, loss, and their backward pass     | | uncombine       | answers, shares, hidden,
-///   kept                 | kept, outgoing, outgoing_counts                   | | expert_backward |
-///   arrived, incoming, shares, weights, sums      | slot_gradients, outgoing, outgoing_counts,
-///   sums   | | unsplit         | incoming, shares, kept, hidden, dense, sums   | hidden, sums | |
-///   step of a layer | shard_gradients, state                        | state, weight_shards | |
-///   step of `layers`| sums, dense                                   | dense |
-///
-/// Between them stand the exchanges, an all_gather of the counts of each layer and one all_reduce
-/// of `sums`; at the start `sums` is filled with zeroes, in the end stand gradient collection and
-/// steps. Everything runs on lane 0. Per rank 13 instructions a layer, three more, and those of the
-/// collection.
-///
-/// Ranks that are gone have empty lists, and live ones carry their micro-batches beside their own
-/// (`moe_shape::carriers`): a rank's operations then work on all that it carries, one after the
-/// other. Collectives and exchanges are over the live ranks, in ascending order; parts and counts
-/// of buffers stand in the same order.
-///
-/// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a
-/// rank that is gone has slots or shards.
+/// Lowers one training iteration of a model with mixture-of-experts layers (SwiftMoE, section 3).
+/// Tokens travel to the slots of their experts and back, gradients of tokens travel the same way,
+/// and gradients of experts travel to the owners of the optimizer's shards. A second program, a
+/// weight scatter, fills the slots for the next placement. Both use the buffers of `moe_buffers`.
+/// The regions of each operation, and how dead ranks are treated, see docs/lowering.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -62,89 +30,77 @@
 
 namespace shunt {
 
-/// Sizes that a MoE iteration has whatever its placement. All micro-batches have equally many
-/// tokens.
+/// Sizes of a mixture-of-experts iteration under any placement. All micro-batches have the same
+/// number of tokens.
 struct moe_shape {
   std::int32_t layers = 1;
   std::int64_t tokens = 1;         ///< of one micro-batch
   std::int64_t slot_capacity = 1;  ///< tokens that a slot takes in one iteration
-  byte_count token_bytes = 4;      ///< a token, an answer and their gradients as they travel
-  byte_count hidden_bytes =
-      4;  ///< what is handed from layer to layer for a micro-batch, forwards and backwards
-  byte_count kept_bytes =
-      4;  ///< what is kept of a micro-batch's routing in a layer until its backward pass
-  byte_count dense_bytes =
-      4;  ///< all but the experts: parameters and optimizer state, the same on every rank
-  std::int64_t sums = 1;  ///< int64 numbers added over all ranks: the dense gradient, and what else
-                          ///< the caller counts
-  optimizer_state experts{};  ///< of one layer
-  token_carriers carriers{};  ///< empty: all ranks live, each with the micro-batch of its number
+  byte_count token_bytes = 4;      ///< a token, an expert's output and their gradients in messages
+  /// Activations passed from layer to layer for a micro-batch, forwards and backwards.
+  byte_count hidden_bytes = 4;
+  /// Routing of a micro-batch in a layer, kept until its backward pass.
+  byte_count kept_bytes = 4;
+  /// All but the experts: parameters and optimizer state, the same on every rank.
+  byte_count dense_bytes = 4;
+  /// int64 numbers summed over all ranks: the dense gradient, and counts of the caller.
+  std::int64_t sums = 1;
+  optimizer_state experts{};   ///< of one layer
+  microbatch_owners owners{};  ///< empty: all ranks live, each with the micro-batch of its number
 
   constexpr bool operator==(moe_shape const&) const = default;
 };
 
-/// The carriers of a shape, in full.
-[[nodiscard]] constexpr token_carriers carriers_of(moe_shape const& shape) {
-  return shape.carriers.of.empty() ? carriers_without({}, shape.experts.ranks) : shape.carriers;
+/// Returns the owners of the micro-batches of a shape, also where `owners` is empty.
+[[nodiscard]] constexpr microbatch_owners owners_of(moe_shape const& shape) {
+  return shape.owners.of.empty() ? owners_without({}, shape.experts.ranks) : shape.owners;
 }
 
-/// The numbers under which a rank of a MoE iteration keeps its buffers. What travels lies in one
-/// part for each live rank, `part_tokens` long for each micro-batch that a rank carries at most.
+/// Buffer numbers of a rank in a mixture-of-experts iteration. Travelling data has one part per
+/// live rank, of `part_tokens` for each of the most micro-batches of a rank.
 struct moe_buffers {
   // of the whole model
   static constexpr buffer_id dense{0};   ///< dense_bytes; persistent
   static constexpr buffer_id sums{1};    ///< int64
-  static constexpr buffer_id hidden{2};  ///< hidden_bytes for each micro-batch carried
-  static constexpr buffer_id outgoing{
-      3};  ///< live ranks x micro-batches x part_tokens x token_bytes
-  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one a live rank
+  static constexpr buffer_id hidden{2};  ///< hidden_bytes per micro-batch of the rank
+  /// live ranks x micro-batches x part_tokens x token_bytes
+  static constexpr buffer_id outgoing{3};
+  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one per live rank
   static constexpr buffer_id incoming{5};         ///< like outgoing
   static constexpr buffer_id incoming_counts{6};  ///< like outgoing_counts
   static constexpr buffer_id staged{7};  ///< parts of gradients on their way into shard_gradients
 
   // of a layer
-  static constexpr buffer_id kept(layer_id l) {
-    return at(l, 0);
-  }  ///< kept_bytes for each micro-batch carried
-  static constexpr buffer_id counts(layer_id l) {
-    return at(l, 1);
-  }  ///< int64 tokens: micro-batches carried x experts
-  static constexpr buffer_id all_counts(layer_id l) {
-    return at(l, 2);
-  }  ///< the same of all live ranks
-  static constexpr buffer_id shares(layer_id l) {
-    return at(l, 3);
-  }  ///< int64 tokens: all micro-batches x slots of all ranks
-  static constexpr buffer_id arrived(layer_id l) {
-    return at(l, 4);
-  }  ///< tokens for this rank's slots, like outgoing
-  static constexpr buffer_id answers(layer_id l) {
-    return at(l, 5);
-  }  ///< answers to this rank's tokens, like outgoing
-  static constexpr buffer_id weights(layer_id l) {
-    return at(l, 6);
-  }  ///< this rank's slots x expert; persistent
-  static constexpr buffer_id slot_gradients(layer_id l) {
-    return at(l, 7);
-  }  ///< this rank's slots x expert
-  static constexpr buffer_id shard_gradients(layer_id l) {
-    return at(l, 8);
-  }  ///< this rank's shards, expert by expert
-  static constexpr buffer_id state(layer_id l) {
-    return at(l, 9);
-  }  ///< what the optimizer keeps of them; persistent
-  static constexpr buffer_id weight_shards(layer_id l) {
-    return at(l, 10);
-  }  ///< updated weights of them; persistent
-  static constexpr buffer_id recovered(layer_id l) {
-    return at(l, 11);
-  }  ///< `state` as a recovery of shards leaves it; in no iteration
+  /// kept_bytes per micro-batch of the rank
+  static constexpr buffer_id kept(layer_id l) { return at(l, 0); }
+  /// int64 tokens: micro-batches of the rank x experts
+  static constexpr buffer_id counts(layer_id l) { return at(l, 1); }
+  /// counts of all live ranks
+  static constexpr buffer_id all_counts(layer_id l) { return at(l, 2); }
+  /// int64 tokens: all micro-batches x slots of all ranks
+  static constexpr buffer_id shares(layer_id l) { return at(l, 3); }
+  /// tokens for this rank's slots, like outgoing
+  static constexpr buffer_id arrived(layer_id l) { return at(l, 4); }
+  /// outputs of the experts for this rank's tokens, like outgoing
+  static constexpr buffer_id answers(layer_id l) { return at(l, 5); }
+  /// this rank's slots x expert; persistent
+  static constexpr buffer_id weights(layer_id l) { return at(l, 6); }
+  /// this rank's slots x expert
+  static constexpr buffer_id slot_gradients(layer_id l) { return at(l, 7); }
+  /// this rank's shards, by expert
+  static constexpr buffer_id shard_gradients(layer_id l) { return at(l, 8); }
+  /// optimizer state of this rank's shards; persistent
+  static constexpr buffer_id state(layer_id l) { return at(l, 9); }
+  /// updated weights of this rank's shards; persistent
+  static constexpr buffer_id weight_shards(layer_id l) { return at(l, 10); }
+  /// `state` after a recovery of shards; not used in iterations
+  static constexpr buffer_id recovered(layer_id l) { return at(l, 11); }
 
  private:
   static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 8 + 12 * l.value() + kind; }
 };
 
-/// The buffers of a layer's experts as collection and scatter know them.
+/// Returns the buffers of a layer's experts for collection and scatter.
 [[nodiscard]] constexpr expert_buffers expert_buffers_of(layer_id l) {
   return {.slot_gradients = moe_buffers::slot_gradients(l),
           .shard_gradients = moe_buffers::shard_gradients(l),
@@ -153,8 +109,8 @@ struct moe_buffers {
           .shard_weights = moe_buffers::weight_shards(l)};
 }
 
-/// Tokens of one micro-batch that go to one rank at most: all there are, or all that the rank's
-/// slots take.
+/// Returns the most tokens of one micro-batch that go to one rank: all tokens, or as many as the
+/// rank's slots take.
 [[nodiscard]] constexpr std::int64_t part_tokens(moe_shape const& shape,
                                                  expert_placement const& placement) {
   std::int64_t slots = 0;
@@ -182,52 +138,52 @@ constexpr void validate(moe_shape const& shape) {
                           "must be at least 0, is " + std::to_string(shape.slot_capacity));
 }
 
-/// Throws invalid_problem unless the carriers are ranks and nothing is left on the others.
-constexpr void validate(token_carriers const& carriers, expert_placement const& placement,
+/// Throws invalid_problem unless all owners are ranks and no other rank has slots or shards.
+constexpr void validate(microbatch_owners const& owners, expert_placement const& placement,
                         shard_map const& map) {
-  if (carriers.microbatches() != placement.ranks())
-    throw invalid_problem("carriers", "has " + std::to_string(carriers.microbatches()) +
-                                          " micro-batches for " +
-                                          std::to_string(placement.ranks()) + " ranks");
-  for (std::size_t k = 0; k < carriers.of.size(); ++k)
-    if (carriers.of[k] < 0 || carriers.of[k].value() >= placement.ranks())
-      throw invalid_problem("carriers[" + std::to_string(k) + "]",
-                            "is rank " + std::to_string(carriers.of[k].value()) + " of " +
+  if (owners.microbatches() != placement.ranks())
+    throw invalid_problem("owners", "has " + std::to_string(owners.microbatches()) +
+                                        " micro-batches for " + std::to_string(placement.ranks()) +
+                                        " ranks");
+  for (std::size_t k = 0; k < owners.of.size(); ++k)
+    if (owners.of[k] < 0 || owners.of[k].value() >= placement.ranks())
+      throw invalid_problem("owners[" + std::to_string(k) + "]",
+                            "is rank " + std::to_string(owners.of[k].value()) + " of " +
                                 std::to_string(placement.ranks()));
   for (rank_id r : ids<rank_id>(placement.ranks())) {
-    if (carriers.alive(r)) continue;
+    if (owners.alive(r)) continue;
     bool const slots = placement.first_slot[r.index()] < placement.first_slot[r.index() + 1];
     if (slots || held_elements(map, r) > 0)
-      throw invalid_problem("carriers", "rank " + std::to_string(r.value()) +
-                                            " carries no micro-batch and still has " +
-                                            (slots ? "slots" : "shards"));
+      throw invalid_problem("owners", "rank " + std::to_string(r.value()) +
+                                          " carries no micro-batch and still has " +
+                                          (slots ? "slots" : "shards"));
   }
 }
 
-/// All buffers of both programs, on every live rank.
+/// Declares all buffers of both programs on every live rank.
+/// Throws invalid_problem where the owners of micro-batches don't fit.
 constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
                                    expert_placement const& placement, shard_map const& map) {
   using buffers = moe_buffers;
   auto const word = size_of(element::int64);
-  auto const carriers = carriers_of(shape);
-  validate(carriers, placement, map);
-  auto const live = carriers.live();
-  byte_count const ranks = static_cast<byte_count>(live.size()), carried = carriers.most(),
-                   counts = carried * shape.experts.experts * word;
-  byte_count const parts = ranks * carried * part_tokens(shape, placement) * shape.token_bytes;
+  auto const owners = owners_of(shape);
+  validate(owners, placement, map);
+  auto const live = owners.live();
+  byte_count const ranks = static_cast<byte_count>(live.size()), owned = owners.most(),
+                   counts = owned * shape.experts.experts * word;
+  byte_count const parts = ranks * owned * part_tokens(shape, placement) * shape.token_bytes;
   for (rank_id const r : live) {
     b.buffer(r, buffers::dense, shape.dense_bytes, true);
     b.buffer(r, buffers::sums, shape.sums * word);
-    b.buffer(r, buffers::hidden, carried * shape.hidden_bytes);
+    b.buffer(r, buffers::hidden, owned * shape.hidden_bytes);
     for (buffer_id const all : {buffers::outgoing, buffers::incoming}) b.buffer(r, all, parts);
     for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts})
       b.buffer(r, all, ranks * word);
     for (layer_id l : ids<layer_id>(shape.layers)) {
-      b.buffer(r, buffers::kept(l), carried * shape.kept_bytes);
+      b.buffer(r, buffers::kept(l), owned * shape.kept_bytes);
       b.buffer(r, buffers::counts(l), counts);
       b.buffer(r, buffers::all_counts(l), ranks * counts);
-      b.buffer(r, buffers::shares(l),
-               byte_count{carriers.microbatches()} * placement.slots() * word);
+      b.buffer(r, buffers::shares(l), byte_count{owners.microbatches()} * placement.slots() * word);
       b.buffer(r, buffers::arrived(l), parts);
       b.buffer(r, buffers::answers(l), parts);
       b.buffer(r, buffers::state(l), held_elements(map, r) * shape.experts.state_bytes, true);
@@ -236,7 +192,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
   for (layer_id l : ids<layer_id>(shape.layers)) {
     declare_gradient_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
     declare_weight_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
-    for (rank_id const r : live)  // both come from this very program
+    for (rank_id const r : live)  // both are made by the program itself
       for (buffer_id const own : {buffers::slot_gradients(l), buffers::shard_gradients(l)})
         b.buffer(r, own, b.all_of(r, own).size, false);
   }
@@ -244,8 +200,11 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
 
 }  // namespace detail
 
-/// The first program: everything from routing to the optimizer's steps, with experts where
-/// `placement` has them.
+/// Returns the first program: from routing to the optimizer's steps, with experts where `placement`
+/// has them. It has 13 instructions per rank and layer, three more per rank, and those of the
+/// collection, all on lane 0.
+/// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a
+/// dead rank has slots or shards.
 [[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& placement,
                                       shard_map const& map, gradient_collection how) {
   using buffers = moe_buffers;
@@ -257,8 +216,8 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
 
   program_builder b(placement.ranks());
   detail::declare_moe_buffers(b, shape, placement, map);
-  auto const everyone = carriers_of(shape).live();
-  group_id const all = b.group(everyone);
+  auto const every_rank = owners_of(shape).live();
+  group_id const all = b.group(every_rank);
 
   auto const compute = [&](rank_id r, op_kind kind, std::int32_t layer,
                            std::vector<buffer_id> const& reads,
@@ -274,7 +233,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
                b.all_of(r, to), b.all_of(r, to_counts));
   };
 
-  for (rank_id r : everyone) {
+  for (rank_id r : every_rank) {
     b.fill(r, b.all_of(r, buffers::sums));
     for (std::int32_t l = 0; l < shape.layers; ++l) {
       buffer_id const kept = buffers::kept(l), counts = buffers::counts(l),
@@ -288,7 +247,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
         compute(r, op_kind::route, l, {buffers::dense, buffers::hidden},
                 {buffers::hidden, kept, counts});
       b.all_gather(r, all, b.all_of(r, counts), b.all_of(r, all_counts));
-      compute(r, op_kind::split, l, {kept, all_counts},
+      compute(r, op_kind::dispatch, l, {kept, all_counts},
               {kept, shares, buffers::outgoing, buffers::outgoing_counts});
       exchange(r, arrived, buffers::incoming_counts);
       compute(r, op_kind::expert_forward, l, {arrived, shares, buffers::weights(l)},
@@ -304,7 +263,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
     }
     for (std::int32_t l = shape.layers - 1; l >= 0; --l) {
       buffer_id const kept = buffers::kept(l), shares = buffers::shares(l);
-      compute(r, op_kind::uncombine, l, {buffers::answers(l), shares, buffers::hidden, kept},
+      compute(r, op_kind::combine_backward, l, {buffers::answers(l), shares, buffers::hidden, kept},
               {kept, buffers::outgoing, buffers::outgoing_counts});
       exchange(r, buffers::incoming, buffers::incoming_counts);
       compute(
@@ -312,7 +271,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
           {buffers::arrived(l), buffers::incoming, shares, buffers::weights(l), buffers::sums},
           {buffers::slot_gradients(l), buffers::outgoing, buffers::outgoing_counts, buffers::sums});
       exchange(r, buffers::incoming, buffers::incoming_counts);
-      compute(r, op_kind::unsplit, l,
+      compute(r, op_kind::dispatch_backward, l,
               {buffers::incoming, shares, kept, buffers::hidden, buffers::dense, buffers::sums},
               {buffers::hidden, buffers::sums});
     }
@@ -322,7 +281,7 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
     how(b, shape.experts, placement, l, map, expert_buffers_of(l));
     ++how.batch;
   }
-  for (rank_id r : everyone) {
+  for (rank_id r : every_rank) {
     for (std::int32_t l = 0; l < shape.layers; ++l)
       compute(r, op_kind::step, l, {buffers::shard_gradients(l), buffers::state(l)},
               {buffers::state(l), buffers::weight_shards(l)});
@@ -331,8 +290,9 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
   return std::move(b).finish();
 }
 
-/// The second program: the updated weights of all layers go where `next` has their experts. Before
-/// the first iteration it brings the initial weights.
+/// Returns the second program: scatters the updated weights of all layers to where `next` has their
+/// experts. Before the first iteration it brings the initial weights.
+/// Throws invalid_problem as the first program does.
 [[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& next,
                                       shard_map const& map, weight_scatter how) {
   detail::validate(shape);
@@ -349,9 +309,11 @@ constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
   return std::move(b).finish();
 }
 
-/// Between two iterations, after a loss of ranks: the optimizer's state of all layers, from `state`
-/// as `before` has it to `recovered` as the recovery wants it. Afterwards the caller puts
-/// `recovered` in the place of `state`, and scatters the weights of its shards anew.
+/// Returns the program that moves the optimizer's state of all layers after a loss of ranks,
+/// between two iterations: from `state` under `before` to `recovered` under the recovery.
+/// Afterwards the caller replaces `state` by `recovered` and scatters the weights of its shards
+/// again.
+/// Throws invalid_problem and invalid_program as state_recovery does.
 [[nodiscard]] constexpr program lower(moe_shape const& shape, shard_map const& before,
                                       shard_recovery const& recovery, state_recovery how) {
   detail::validate(shape);

@@ -1,9 +1,6 @@
 #pragma once
-/// Workers that come back: the program that gives each the state of its stage.
-///
-/// All live ranks that hold a stage have the same state of it between iterations, so the lowest one
-/// sends it (SlipStream's re-join). Only `state` travels: everything else is made anew by the next
-/// iteration.
+/// Re-join of workers: all live ranks that hold a stage have the same state of it between
+/// iterations, so the lowest one sends it. Only `state` travels; the next iteration makes the rest.
 #include <string>
 #include <vector>
 
@@ -14,9 +11,12 @@
 
 namespace shunt {
 
-/// `job` is as it was without the joining ranks: they are among its dead, and one seat names each.
-/// Run it between two iterations. Throws invalid_problem where a joining rank isn't dead, or one of
-/// its stages has no live rank to take the state from.
+/// Returns the program that sends each joining rank the state of its stages. Run it between two
+/// iterations. `job` is the job without the joining ranks: they are among its dead. `joining` names
+/// one worker of each.
+/// Throws invalid_problem where job or tensors are broken, a joining rank isn't dead, or one of its
+/// stages has no live rank.
+/// Reference: SlipStream (arXiv 2405.14009), re-join.
 [[nodiscard]] constexpr program lower_join(pipeline_job const& job,
                                            std::vector<worker> const& joining,
                                            pipeline_tensors const& tensors = {}) {

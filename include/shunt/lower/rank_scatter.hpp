@@ -20,18 +20,19 @@
 
 namespace shunt {
 
-/// Weight scatter of all layers, the list of one rank alone, for ranks that plan every iteration
-/// anew: the very instructions that lower(state, next, map, how) gives this rank. Every rank that
-/// is told the same placement writes its own list, and the lists fit.
+/// Weight scatter of all layers for one rank, for ranks that plan every iteration anew: the same
+/// instructions that lower(state, next, map, how) gives this rank. Ranks that get the same
+/// placement write matching lists.
 ///
-/// Shards, and with them most of every instruction, never change; what a placement changes is who
-/// sends where. Made once for a rank; asking it again allocates nothing once its list was as long
-/// before. O(slots x shards of a rank + own slots x shards of an expert) a layer: with N equal
-/// ranks the N-th part of the whole program.
+/// Shards are fixed, and so is most of every instruction; a placement changes only the peers. Make
+/// it once per rank. A call allocates nothing unless its list is longer than all before.
+///
+/// Complexity: O(slots x shards of a rank + own slots x shards of an expert) per layer: with N
+/// equal ranks the N-th part of the whole program.
 class rank_scatter {
  public:
-  /// `first_slot`: that of all placements to come. Throws invalid_problem where sizes don't fit
-  /// each other or there is no such rank.
+  /// `first_slot`: that of all later placements.
+  /// Throws invalid_problem where sizes don't fit each other or the rank doesn't exist.
   constexpr rank_scatter(optimizer_state const& state, shard_map const& map,
                          std::span<std::int32_t const> first_slot, std::int32_t layers,
                          rank_id self, weight_scatter how = {})
@@ -73,8 +74,8 @@ class rank_scatter {
     }
   }
 
-  /// This rank's list for the placement; it stands until the next call. Throws invalid_problem
-  /// where the placement has other layers, experts or slots than the ones that this was made for.
+  /// Returns this rank's list for a placement, valid until the next call.
+  /// Throws invalid_problem where layers, experts or slots differ from those of the constructor.
   constexpr rank_program const& operator()(expert_placement const& next) {
     if (next.layers != layers_ || next.experts != static_cast<std::int32_t>(parts_.size()) ||
         next.first_slot != first_slot_)
@@ -88,18 +89,19 @@ class rank_scatter {
  private:
   struct part {
     rank_id owner{};
-    byte_count source = 0, begin = 0, size = 0;  ///< in its owner's shards, in the expert
+    byte_count source = 0, begin = 0, size = 0;  ///< offset at its owner, offset in the expert
   };
   struct expert_parts {
     std::vector<part> own{}, others{};
   };
   struct instance {
-    std::int32_t expert = 0, slot = 0,
-                 first = 0;  ///< slots counted over all ranks; the expert's first on that rank
+    std::int32_t expert = 0;
+    std::int32_t slot = 0;   ///< counted over all ranks
+    std::int32_t first = 0;  ///< the expert's first slot on this rank
     rank_id rank{};
   };
 
-  /// Lists what this rank serves or holds, and makes room for exactly the instructions to come.
+  /// Lists the instances that this rank serves or holds, and sizes the tables for the instructions.
   constexpr void count(expert_placement const& next) {
     std::size_t messages = 0, copies = 0, end = 0;
     for (layer_id l : ids<layer_id>(layers_)) {
@@ -122,8 +124,9 @@ class rank_scatter {
     program_.regions.resize(messages + 2 * copies);
   }
 
-  /// The instances of a layer from place `end` on, by expert and then by slot, without those that a
-  /// host copies to by itself; the new end.
+  /// Lists the instances of a layer from place `end` on, by expert and then by slot, without those
+  /// that another host copies by itself.
+  /// Returns the new end.
   constexpr std::size_t list(std::span<expert_id const> expert_of, std::size_t end) {
     std::int32_t const* order = in_order_.data();
     if (!std::is_sorted(expert_of.begin(), expert_of.end())) {
@@ -146,7 +149,7 @@ class rank_scatter {
     return end;
   }
 
-  /// Where the next instruction and its region go.
+  /// Next instruction and region to write.
   struct place {
     instruction* i;
     region* r;
@@ -198,7 +201,7 @@ class rank_scatter {
     return {i, r};
   }
 
-  /// Whether the instance gets its weights by a copy from another slot of its rank.
+  /// Whether the instance is copied from another slot of its rank.
   [[nodiscard]] constexpr bool repeats(instance const& x) const {
     return how_.deduplicate && x.first != x.slot;
   }
@@ -209,14 +212,14 @@ class rank_scatter {
   rank_id self_;
   std::int32_t layers_;
   weight_scatter how_;
-  byte_count whole_;  ///< of an expert's weights
+  byte_count whole_;  ///< bytes of an expert's weights
   std::vector<std::int32_t> first_slot_;
   std::vector<expert_parts> parts_;  ///< by expert
   std::vector<std::int32_t> next_;
-  std::vector<std::int32_t> hosted_{}, in_order_{};  ///< slots by expert; slots as they are
+  std::vector<std::int32_t> hosted_{}, in_order_{};  ///< slots by expert; slots ascending
   std::vector<rank_id> rank_of_{};
   std::vector<instance> listed_{};   ///< layer by layer
-  std::vector<std::size_t> ends_{};  ///< of the layers in it
+  std::vector<std::size_t> ends_{};  ///< ends of the layers in listed_
   rank_program program_{};
 };
 

@@ -13,27 +13,21 @@
 
 namespace shunt {
 
-/// The hosts of an expert reduce its gradient over a communicator of theirs.
+/// A collective in which the hosts of an expert reduce its gradient.
 struct reduction_group {
   expert_id expert{};
-  std::int32_t round = 0;          ///< 0 or 1; groups of a round share no rank
+  std::int32_t round = 0;          ///< 0 or 1; groups of one round share no rank
   std::vector<rank_id> members{};  ///< ascending
 
   constexpr bool operator==(reduction_group const&) const = default;
 };
 
-/// Who reduces over a communicator in a layer, round by round and then by first member.
-///
-/// Communicators are too dear to make while training runs, so there are only those made ahead, one
-/// for every interval of neighbouring ranks (SYMI section 4.2; `interval_groups` says how many).
-/// Hence an expert gets one where its hosts are such an interval and where one of two rounds has
-/// none of them in a group yet: experts are asked by their first hosts, and the earlier round goes
-/// first. A rank is so in two groups at most, and as all ranks go through round 0 before round 1,
-/// nobody waits in a circle nor behind more than one other group.
-///
-/// With contiguous slots on all ranks (swift_moe) every expert of several hosts gets a group: of
-/// those on a rank, one at most came from the left and one goes on to the right. The gradients of
-/// experts without a group travel from rank to rank. O(slots + experts log experts).
+/// Returns the reduction groups of a layer, by round and then by first member. Communicators exist
+/// only for intervals of neighbouring ranks. An expert gets a group where its hosts are such an
+/// interval and a round has none of them in a group yet. A rank is in at most two groups. Experts
+/// are visited by first host, and the earlier round is preferred. See docs/lowering.md.
+/// Complexity: O(slots + experts log experts).
+/// Reference: SYMI (arXiv 2504.19925), section 4.2.
 [[nodiscard]] constexpr std::vector<reduction_group> reduction_groups(
     expert_placement const& placement, layer_id layer) {
   struct neighbours {
@@ -51,7 +45,7 @@ struct reduction_group {
     return a.first < b.first || (a.first == b.first && a.expert < b.expert);
   });
   std::array<std::vector<reduction_group>, 2> rounds;
-  std::array<rank_id, 2> taken{-1, -1};  // by round: up to this rank
+  std::array<rank_id, 2> taken{-1, -1};  // by round: its last member so far
   for (neighbours const& i : intervals)
     for (std::size_t round = 0; round < 2; ++round) {
       if (i.first <= taken[round]) continue;

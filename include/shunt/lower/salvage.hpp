@@ -1,40 +1,11 @@
 #pragma once
-/// An iteration that was stopped is not redone whole: what survivors had finished of it stays
-/// finished.
-///
-/// What counts are the terms of the gradients, one backward_weight for each stage and micro-batch:
-/// integers, whose sum doesn't depend on their order, so that it is right when no term is missing
-/// or twice in it. Everything else of an iteration serves to make them.
-///
-/// 1. Out of place. In a program of `lower_salvageable` a stage's sum (and flag) is copied before
-/// it is reduced, reductions work on the
-///    copy, steps read it, and both persist. So a rank that waits for a dead peer in a reduction
-///    still has its own sum, and one that has gone on has the reduced one until its next reduction.
-///    It costs a copy and as much memory as the gradients take.
-/// 2. Ledger. `kept_gradients` reads from the lists, and from how far each rank came in its own,
-/// what each survivor holds. Where some have
-///    seen a reduction through, they hold the stage's whole sum, with what the dead had put into
-///    it: the lowest of them alone keeps it, and all others begin with zero. Otherwise each keeps
-///    its own sum, with the terms that it had finished, and those of the dead are lost. A rank that
-///    has neither any more (it went through all of the next iteration while another was still in
-///    this one) keeps nothing.
-/// 3. The rest. A micro-batch that misses no term isn't computed. Of others all forwards are,
-/// gradients from the last stage down to the
-///    first that misses its term, and backward_weights that are missing; a fused backward whose
-///    term is there becomes a backward_input. A plan holds whichever micro-batch is called which:
-///    those that are computed take the lines of the first ones of every pipeline, what misses
-///    earlier stages first, for a dead worker's micro-batches were all of one pipeline. What is
-///    left of each list stays in its order, so nobody waits for more than in the plan. Every stage
-///    reduces and steps as ever.
-///
-/// The rest can be interrupted in turn: what it began with is then the ledger `before`. States must
-/// be those of the iteration's beginning, buffers those of the interrupted program; the buffers of
-/// sums are the same under every plan of a job. Linear in the number of instructions, times the
-/// stages of a rank. Steps that are validated (lower/step_validation.hpp) are not known here.
-///
-/// Reference: ReCoVer (arXiv 2605.11215) and Unicron (arXiv 2401.00134) keep finished
-/// micro-batches; terms of single stages, and sums that were reduced before a loss, are this
-/// library's.
+/// Continues an interrupted iteration: terms that survivors finished are kept. The unit is a term
+/// of a gradient, one backward_weight of a stage and a micro-batch. Terms are integers, so their
+/// sum doesn't depend on their order. `lower_salvageable` reduces gradients out of place,
+/// `find_surviving_gradients` says which terms survive, and `rest_of` is the schedule of the
+/// missing ones. The rest can be interrupted in turn. Validated steps (lower/step_validation.hpp)
+/// are not supported. See docs/lowering.md. Reference: after ReCoVer (arXiv 2605.11215) and Unicron
+/// (arXiv 2401.00134), which keep finished micro-batches.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -45,9 +16,11 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/lower/detail/pipeline_lowering.hpp"
+#include "shunt/lower/detail/pipeline_starts.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/lower/pipeline_starts.hpp"
+#include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/plan/surviving_gradients.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -57,21 +30,23 @@
 namespace shunt {
 namespace detail {
 
-/// How far one stage came on one rank, of one list.
+/// Progress of one stage in the list of one rank.
 struct sum_progress {
   bool began = false;     // its sum or its flag was written
-  bool opened = true;     // what they begin with is there
-  bool reducing = false;  // the copies that are reduced were written
-  bool reduced = true;    // copies and reductions have all ended
+  bool opened = true;     // the initial values of both were written
+  bool reducing = false;  // a copy to be reduced was written
+  bool reduced = true;    // all copies and reductions have ended
   std::vector<operation> terms{};
 };
 
-/// `reduced`, `flag`: the regions that the stage's step reads.
+/// Reads the progress of stage s from the instructions that ended. `reduced`, `flag`: the regions
+/// that the stage's step reads.
+/// Throws invalid_program where the gradient is reduced in place.
 [[nodiscard]] inline sum_progress progress_of(rank_program const& list,
                                               std::vector<bool> const& ran, stage_id s,
                                               region const& reduced, region const& flag) {
   auto const& all = list.instructions;
-  std::vector<region> sums;  // what is copied to be reduced
+  std::vector<region> sums;  // regions that are copied to be reduced
   for (instruction const& i : all)
     if (i.code == opcode::copy && (list.writes(i)[0] == reduced || list.writes(i)[0] == flag))
       sums.push_back(list.reads(i)[0]);
@@ -102,7 +77,7 @@ struct sum_progress {
   return p;
 }
 
-/// The backward_weights of a stage, ascending.
+/// Returns all backward_weights of a stage, ascending.
 [[nodiscard]] constexpr std::vector<operation> terms_of(pipeline_job const& job, stage_id s) {
   std::vector<operation> all;
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
@@ -113,13 +88,15 @@ struct sum_progress {
 
 }  // namespace detail
 
-/// What the ranks that live in `job` hold of an iteration that was interrupted under programs of
-/// `lower_salvageable`. `before`: what it began with, where that was the rest of an iteration.
+/// Returns the sums that live ranks hold of an interrupted iteration, by rank and then by stage, no
+/// term twice. `before`: the sums that the iteration began with, where it was itself a rest.
 /// Throws invalid_program where a gradient is reduced in place.
-[[nodiscard]] inline gradient_ledger kept_gradients(pipeline_job const& job,
-                                                    interrupted_iteration const& at,
-                                                    gradient_ledger const& before = {}) {
-  gradient_ledger all;
+/// Requires programs of `lower_salvageable`.
+/// Complexity: O(instructions x stages of a rank).
+[[nodiscard]] inline surviving_gradients find_surviving_gradients(
+    pipeline_job const& job, interrupted_iteration const& at,
+    surviving_gradients const& before = {}) {
+  surviving_gradients all;
   for (rank_id r : ids<rank_id>(job.ranks())) {
     if (!job.alive(r)) continue;
     auto const &list = at.plan.ranks[r], &next = at.next.ranks[r];
@@ -145,8 +122,8 @@ struct sum_progress {
       }
     }
   }
-  gradient_ledger once;  // no term twice
-  for (kept_gradient const& k : all) {
+  surviving_gradients once;  // no term twice
+  for (surviving_gradient const& k : all) {
     auto const whole = std::find_if(all.begin(), all.end(), [&](auto const& other) {
       return other.stage == k.stage && other.reduced;
     });
@@ -155,18 +132,19 @@ struct sum_progress {
   return once;
 }
 
-/// What is left of a plan of one iteration where these gradients are kept. With none it is the
+/// Returns the rest of a plan of one iteration without the terms in `kept`. With none it is the
 /// plan.
+/// Complexity: O(operations).
 [[nodiscard]] constexpr pipeline_schedule rest_of(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
-                                                  gradient_ledger const& kept) {
+                                                  surviving_gradients const& kept) {
   detail::pipeline_cells const cell(job);
   std::vector<std::uint8_t> there(cell.count, 0);
-  for (kept_gradient const& k : kept)
+  for (surviving_gradient const& k : kept)
     for (operation const& o : k.terms) there[cell(o)] = 1;
 
-  // Micro-batches stand in lines of the plan: which takes which line, and from which stage on its
-  // gradients are needed.
+  // Micro-batches take places in the plan: find the place of each, and the first stage
+  // that needs its gradient.
   auto const number = [&](operation const& o) {
     return o.pipeline.index() * cell.microbatches + o.microbatch.index();
   };
@@ -190,7 +168,7 @@ struct sum_progress {
   if (!plan.overlapped.empty()) rest.overlapped.resize(plan.order.size());
   for (rank_id r : ids<rank_id>(plan.order.size())) {
     auto const& list = plan.order[r];
-    std::int32_t last = -2;  // where the operation before stood
+    std::int32_t last = -2;  // index of the previous operation
     std::size_t pair = 0;
     for (std::int32_t n = 0; n < static_cast<std::int32_t>(list.size()); ++n) {
       operation o = list[static_cast<std::size_t>(n)];
@@ -217,11 +195,14 @@ struct sum_progress {
   return rest;
 }
 
-/// As `lower`, for iterations of which something is to be kept if they are interrupted, and for
-/// what is then left of them: `kept` are the gradients it begins with.
+/// Lowers the rest of `plan` without the terms in `kept`, as `lower` does, but with reductions out
+/// of place, so that finished terms survive an interruption.
+/// Throws as `lower` does. Requires, where `kept` isn't empty, the states of the iteration's
+/// beginning and the buffers of the interrupted program. The buffers of sums are the same under
+/// every plan of a job.
 [[nodiscard]] constexpr program lower_salvageable(pipeline_job const& job,
                                                   pipeline_schedule const& plan,
-                                                  gradient_ledger const& kept = {},
+                                                  surviving_gradients const& kept = {},
                                                   pipeline_tensors const& tensors = {},
                                                   message_layout const& layout = {}) {
   validate(job);
@@ -233,10 +214,10 @@ struct sum_progress {
   return detail::pipeline_lowering(job, rest, tensors, layout, &kept).lowered();
 }
 
-/// How many terms are kept, of `job.seats() * job.microbatches`.
-[[nodiscard]] constexpr std::int64_t terms_in(gradient_ledger const& kept) {
+/// Returns the number of terms kept, out of `job.workers() * job.microbatches`.
+[[nodiscard]] constexpr std::int64_t terms_in(surviving_gradients const& kept) {
   std::int64_t sum = 0;
-  for (kept_gradient const& k : kept) sum += static_cast<std::int64_t>(k.terms.size());
+  for (surviving_gradient const& k : kept) sum += static_cast<std::int64_t>(k.terms.size());
   return sum;
 }
 

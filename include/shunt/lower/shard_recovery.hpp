@@ -15,16 +15,18 @@
 
 namespace shunt {
 
-/// The optimizer state of one layer moves from where `before` has it to where a recovery wants it.
-/// Every live rank has two persistent buffers, the state as it was and as it will be; dead ranks
-/// have an empty list and are asked for nothing.
+/// Recovery of one layer's optimizer state: moves it from the shards of `before` to those of a
+/// recovery. Every live rank has two persistent buffers, the old and the new state. Dead ranks have
+/// an empty list.
 ///
-/// A buffer of state is `planes` arrays one after another (parameters, first moments, ...), each
-/// with the rank's shards by expert and then by begin, those it owns and those it mirrors,
-/// state_bytes / planes an element. On every rank: all sends, all receives (one batch), copies of
-/// what it had. O(shards x holders x planes) instructions.
-/// Throws invalid_problem where sizes or cuts don't fit each other, or planes don't divide
-/// state_bytes; invalid_program where the recovery asks a rank for what it doesn't hold.
+/// A buffer of state is `planes` arrays in sequence (parameters, first moments, ...). Each holds
+/// the rank's shards by expert and then by begin, owned and mirrored, state_bytes / planes per
+/// element. Each rank gets all sends, all receives (one batch), then copies of the shards it had.
+///
+/// Throws invalid_problem where sizes or cuts don't fit each other, or state_bytes is no multiple
+/// of planes.
+/// Throws invalid_program where the recovery takes a shard from a rank that doesn't hold it.
+/// Complexity: O(shards x holders x planes) instructions.
 struct state_recovery {
   std::int32_t planes = 1;
   std::int32_t channel = 0;  ///< of all messages
@@ -101,7 +103,8 @@ struct state_recovery {
   }
 };
 
-/// A recovery of one layer as a program: buffer 0 is the state as it was, buffer 1 as it will be.
+/// Returns a recovery of one layer as a program: buffer 0 is the old state, buffer 1 the new one.
+/// Throws as state_recovery does.
 [[nodiscard]] constexpr program lower(optimizer_state const& state, shard_map const& before,
                                       shard_recovery const& recovery, state_recovery how = {}) {
   program_builder b(state.ranks);

@@ -7,16 +7,16 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// The program that brings a rank that comes back all that is persistent of its stages, from the
-/// lowest of its peers: with a validation under way that is state, kept state, gradient and record.
-/// `iteration` is validated, and the rank takes part in it. Throws invalid_program where it
-/// doesn't, or a stage of it has no other worker.
+/// Returns the program that sends a re-joining rank the persistent buffers of its stages from the
+/// lowest of its peers: state, kept state, gradient and record, because a validation is under way.
+/// Throws invalid_program where the rank takes no part in the iteration, a stage of it has no other
+/// worker, or the iteration's steps aren't validated.
 [[nodiscard]] inline program validated_join(program const& iteration, rank_id joining) {
   auto const name = "rank " + std::to_string(joining.value());
   program_builder b(static_cast<std::int32_t>(iteration.ranks.size()));

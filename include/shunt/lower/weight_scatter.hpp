@@ -12,16 +12,19 @@
 
 namespace shunt {
 
-/// Weight scatter of one layer (SYMI section 4.3): the owners of an expert's shards send their
-/// updated weights straight into the slots that the *next* placement gives it. A slot receives W
-/// bytes after every step anyway, so whose they are is free to choose, and what the slots held
-/// before is forgotten. Without de-duplication every slot gets its own messages, s N W bytes in
-/// all; with it the first slot of an expert on a rank does, and the rank copies.
+/// Weight scatter of one layer. The owners of an expert's shards send their updated weights
+/// straight into the slots of the *next* placement. A slot receives W bytes after every step in any
+/// case, so its next expert is free to choose; its previous content is lost. Without de-duplication
+/// every slot gets its own messages, s N W bytes in total. With it only the first slot of an expert
+/// on a rank does, and the rank copies.
 ///
-/// On every rank, in this order: all sends, all receives (these two one batch), copies of shards
-/// within the rank, copies from slot to slot. Both ends of a pair walk experts, hosts, slots,
-/// shards in one order, so messages meet by position. O(slots x shards of an expert) instructions.
+/// Each rank gets, in this order: all sends, all receives (one batch with the sends), copies of
+/// shards within the rank, copies from slot to slot. Both ends of a pair visit experts, hosts,
+/// slots, shards in one order, so messages match by position.
+///
 /// Throws invalid_problem where sizes don't fit each other.
+/// Complexity: O(slots x shards of an expert) instructions.
+/// Reference: SYMI (arXiv 2504.19925), section 4.3.
 struct weight_scatter {
   bool deduplicate = true;   ///< one message for all instances of an expert on a rank
   std::int32_t channel = 0;  ///< of all messages
@@ -37,8 +40,8 @@ struct weight_scatter {
       return detail::in_slot(buffers.slot_weights, state.elements, state.weight_bytes, slot, part);
     };
 
-    // every part that goes from an owner to a slot: each(host, slot, shard, where the shard lies at
-    // its owner)
+    // Calls each(host, slot, shard, region of the shard at its owner) for every part that goes from
+    // an owner to a slot.
     auto const parts = [&](auto const& each) {
       for (expert_id e : ids<expert_id>(state.experts))
         for (expert_host const& h : hosts[e])
@@ -69,8 +72,9 @@ struct weight_scatter {
   }
 };
 
-/// Weight scatter of all layers to the next placement as one program. Layer l has the buffers 2 l
-/// (weights of slots) and 2 l + 1 (of shards) and batch `how.batch` + l.
+/// Returns the weight scatter of all layers to the next placement as one program. Layer l uses
+/// buffers 2 l (weights of slots) and 2 l + 1 (of shards) and batch `how.batch` + l.
+/// Throws invalid_problem as weight_scatter does.
 [[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& next,
                                       shard_map const& map, weight_scatter how) {
   program_builder b(next.ranks());

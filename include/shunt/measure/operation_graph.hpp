@@ -75,7 +75,7 @@ class producers {
                       std::vector<std::int64_t> const& first)
       : job_(job) {
     auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
     forward_.resize(cells, nowhere);
     gradient_.resize(cells, nowhere);
     for (rank_id r : ids<rank_id>(job.ranks())) {

@@ -42,8 +42,8 @@ namespace shunt {
 /// Returns the longest time that a rank spends in its steps, in ticks.
 [[nodiscard]] constexpr ticks longest_step(pipeline_job const& job) {
   ticks longest = 0;
-  columns const in(job);
-  for (column const& c : in.all) {
+  stage_groups const in(job);
+  for (stage_group const& c : in.all) {
     ticks sum = 0;
     for (stage_id s : c.stages) sum += job.costs.step[s];
     longest = std::max(longest, sum);
@@ -58,8 +58,8 @@ namespace shunt {
                                      timetable const& table) {
   if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
   ticks longest = 0;
-  columns const in(job);
-  for (column const& c : in.all) {
+  stage_groups const in(job);
+  for (stage_group const& c : in.all) {
     bool any = false;
     interval span;
     for (rank_id r : c.live)
@@ -83,8 +83,8 @@ namespace shunt {
 [[nodiscard]] constexpr double bubble_share(pipeline_job const& job,
                                             pipeline_schedule const& schedule) {
   double busy = 0, live = 0;
-  columns const in(job);
-  for (column const& c : in.all)
+  stage_groups const in(job);
+  for (stage_group const& c : in.all)
     for (rank_id r : c.live) {
       live += 1;
       auto const& list = schedule.order[r];

@@ -92,14 +92,14 @@ struct stage_paths {
   auto const& cost = job.costs;
   indexed<stage_id, ticks> bounds, load;
   std::vector<std::int64_t> live(static_cast<std::size_t>(job.stages), 0);
-  columns const in(job);
-  for (column const& c : in.all)
+  stage_groups const in(job);
+  for (stage_group const& c : in.all)
     for (stage_id s : c.stages) live[s.index()] += static_cast<std::int64_t>(c.live.size());
   for (stage_id s : ids<stage_id>(job.stages))
-    load.push_back(ceil_divide<std::int64_t>(job.microbatches_in_all(),
+    load.push_back(ceil_divide<std::int64_t>(job.total_microbatches(),
                                              std::max<std::int64_t>(1, live[s.index()])));
   detail::stage_paths const paths(job);
-  auto const all = static_cast<std::size_t>(job.microbatches_in_all());
+  auto const all = static_cast<std::size_t>(job.total_microbatches());
   std::vector<ticks> comes(all, 0),
       finished(all, 0);  // G and B; B of the next stage until it is overwritten
   bounds.resize(load.size());
@@ -138,7 +138,7 @@ struct stage_paths {
       std::int64_t most = 0;
       for (std::size_t k = 0; k < std::min(ranks, all); ++k)
         most += std::max<ticks>(0, length - comes[k]) / (input + weight);
-      return most >= job.microbatches_in_all();
+      return most >= job.total_microbatches();
     };
     ticks most = bound;  // the least length that fits, by bisection
     for (ticks step = 1; !fits(most); step *= 2) most += step;
@@ -163,17 +163,18 @@ struct stage_paths {
 /// where b is the group's last stage: until the first gradient arrives there, only forwards run.
 /// With steps: until all steps of the group have ended; a step may fill the time in which another
 /// stage of its rank waits.
-[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in,
-                                                         bool with_steps) {
+[[nodiscard]] constexpr std::vector<ticks> stage_group_bounds(pipeline_job const& job,
+                                                              stage_groups const& in,
+                                                              bool with_steps) {
   auto const spans = span_bounds(job);
   detail::stage_paths const paths(job);
   std::vector<ticks> bounds;
   // stage groups that hold each stage
   std::vector<std::int32_t> holding(static_cast<std::size_t>(job.stages), 0);
-  for (column const& c : in.all)
+  for (stage_group const& c : in.all)
     if (!c.live.empty())
       for (stage_id s : c.stages) ++holding[s.index()];
-  for (column const& c : in.all) {
+  for (stage_group const& c : in.all) {
     ticks bound = 0, gradients = 0, work = 0, steps = 0;
     bool whole = true;  // no other group can take work of these stages
     for (stage_id s : c.stages) {
@@ -182,9 +183,9 @@ struct stage_paths {
       if (holding[s.index()] <= 1) bound = std::max(bound, spans[s] + step);
       whole = whole && holding[s.index()] <= 1;
       ticks const backward = job.costs.backward_input[s] + job.costs.backward_weight[s];
-      gradients += job.microbatches_in_all() * backward;
-      work += job.microbatches_in_all() * (job.costs.forward[s] + backward -
-                                           std::min(job.costs.overlap_gain, job.costs.forward[s]));
+      gradients += job.total_microbatches() * backward;
+      work += job.total_microbatches() * (job.costs.forward[s] + backward -
+                                          std::min(job.costs.overlap_gain, job.costs.forward[s]));
     }
     if (whole && c.stages.size() > 1 && !c.live.empty()) {
       auto const ranks = static_cast<std::int64_t>(c.live.size());
@@ -205,9 +206,9 @@ struct stage_paths {
 /// Returns the least makespan of any plan, in ticks: the largest span plus the way to its stage,
 /// sum_{k<i} (F_k + c).
 [[nodiscard]] constexpr ticks makespan_bound(pipeline_job const& job) {
-  columns const in(job);
+  stage_groups const in(job);
   auto const spans = span_bounds(job);
-  auto const whole = column_bounds(job, in, false);
+  auto const whole = stage_group_bounds(job, in, false);
   detail::stage_paths const paths(job);
   ticks bound = 0;
   for (stage_id s : ids<stage_id>(job.stages))
@@ -220,8 +221,8 @@ struct stage_paths {
 /// Returns the least period of any plan whose step is staggered, or of any plan whose step is not:
 /// the largest of the stage groups' bounds with steps, or makespan_bound plus the longest steps.
 [[nodiscard]] constexpr ticks period_bound(pipeline_job const& job, bool staggered_step) {
-  columns const in(job);
-  auto const whole = column_bounds(job, in, true);
+  stage_groups const in(job);
+  auto const whole = stage_group_bounds(job, in, true);
   ticks bound = 0, longest = 0;
   for (std::size_t c = 0; c < in.all.size(); ++c) {
     ticks steps = 0;

@@ -16,19 +16,19 @@ namespace shunt {
 /// so end an iteration together. Linear layout: one group per stage. Looped layouts and waves: the
 /// ranks at one place of their pipelines. Bidirectional layout: the ranks at two places equally far
 /// from either end.
-struct column {
+struct stage_group {
   std::vector<stage_id> stages{};  ///< ascending
   std::vector<rank_id> live{};     ///< ascending, may be empty
-  constexpr bool operator==(column const&) const = default;
+  constexpr bool operator==(stage_group const&) const = default;
 };
 
 /// The stage groups of a job in the order of their lowest ranks, and the group of every rank, dead
 /// ranks included.
-struct columns {
-  std::vector<column> all{};
+struct stage_groups {
+  std::vector<stage_group> all{};
   indexed<rank_id, std::int32_t> of{};
 
-  constexpr explicit columns(pipeline_job const& job)
+  constexpr explicit stage_groups(pipeline_job const& job)
       : of(static_cast<std::size_t>(job.ranks()), -1) {
     std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
     for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
@@ -59,8 +59,8 @@ struct columns {
 };
 
 /// Appends the steps of its stages to the list of every live rank.
-constexpr void append_steps(columns const& in, pipeline_schedule& plan) {
-  for (column const& c : in.all)
+constexpr void append_steps(stage_groups const& in, pipeline_schedule& plan) {
+  for (stage_group const& c : in.all)
     for (rank_id r : c.live)
       for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
 }

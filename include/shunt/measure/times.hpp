@@ -27,7 +27,7 @@
 namespace shunt {
 
 /// The ticks at which each stage group may start its first operation; empty: all at 0.
-using column_starts = std::vector<ticks>;
+using stage_group_starts = std::vector<ticks>;
 
 namespace detail {
 
@@ -35,9 +35,9 @@ inline constexpr ticks never = std::numeric_limits<ticks>::min() / 2;
 
 /// Sets the ends of the nodes of a graph. Groups that start `never` take no part, nor do nodes that
 /// depend on no participating node.
-constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
-                   operation_graph const& graph, column_starts const& start,
-                   std::vector<ticks>& end) {
+constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule,
+                   stage_groups const& in, operation_graph const& graph,
+                   stage_group_starts const& start, std::vector<ticks>& end) {
   end.assign(graph.nodes.size(), 0);
   // when the last operation that a stage's step waits for has ended
   std::vector<ticks> ready(static_cast<std::size_t>(job.stages), never);
@@ -64,9 +64,9 @@ constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, c
 }
 
 /// Returns the largest end over the ranks of each stage group, steps included.
-constexpr column_starts column_ends(columns const& in, operation_graph const& graph,
-                                    std::vector<ticks> const& end) {
-  column_starts latest(in.all.size(), never);
+constexpr stage_group_starts stage_group_ends(stage_groups const& in, operation_graph const& graph,
+                                              std::vector<ticks> const& end) {
+  stage_group_starts latest(in.all.size(), never);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto& e = latest[static_cast<std::size_t>(in.of[graph.nodes[i].rank])];
     e = std::max(e, end[i]);
@@ -75,8 +75,8 @@ constexpr column_starts column_ends(columns const& in, operation_graph const& gr
 }
 
 constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
-                             columns const& in, operation_graph const& graph,
-                             column_starts const& start) {
+                             stage_groups const& in, operation_graph const& graph,
+                             stage_group_starts const& start) {
   std::vector<ticks> end;
   run(job, schedule, in, graph, start, end);
   timetable table;
@@ -93,8 +93,9 @@ constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& s
 /// Sets the starts that attain the period theta. path[c][d]: longest path from the start of c to
 /// the end of d.
 /// Returns false if theta is below the least period.
-constexpr bool settles(std::vector<column_starts> const& path, ticks theta, column_starts& start) {
-  start = column_starts(path.size(), 0);
+constexpr bool settles(std::vector<stage_group_starts> const& path, ticks theta,
+                       stage_group_starts& start) {
+  start = stage_group_starts(path.size(), 0);
   for (std::size_t round = 0; round <= path.size(); ++round) {
     bool moved = false;
     for (std::size_t d = 0; d < path.size(); ++d)
@@ -113,8 +114,8 @@ constexpr bool settles(std::vector<column_starts> const& path, ticks theta, colu
 
 /// Returns the least theta in [low, high] that settles, and sets the starts that attain it.
 /// Requires that high settles.
-constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high,
-                            column_starts& start) {
+constexpr ticks least_theta(std::vector<stage_group_starts> const& path, ticks low, ticks high,
+                            stage_group_starts& start) {
   while (low < high) {
     ticks const middle = low + (high - low) / 2;
     if (settles(path, middle, start))
@@ -126,20 +127,21 @@ constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, t
   return high;
 }
 
-constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule,
-                                     columns const& in, operation_graph const& graph) {
+constexpr stage_group_starts steady_start(pipeline_job const& job,
+                                          pipeline_schedule const& schedule, stage_groups const& in,
+                                          operation_graph const& graph) {
   std::vector<ticks> end;
-  std::vector<column_starts> path;
+  std::vector<stage_group_starts> path;
   ticks low = 0, high = 0;  // Theta lies in [low, high]
   for (std::size_t c = 0; c < in.all.size(); ++c) {
-    column_starts only(in.all.size(), never);
+    stage_group_starts only(in.all.size(), never);
     only[c] = 0;
     run(job, schedule, in, graph, only, end);
-    path.push_back(column_ends(in, graph, end));
+    path.push_back(stage_group_ends(in, graph, end));
     low = std::max(low, path.back()[c]);
     for (ticks const e : path.back()) high = std::max(high, e);
   }
-  column_starts start;
+  stage_group_starts start;
   least_theta(path, low, high, start);
   return start;
 }
@@ -159,8 +161,8 @@ constexpr operation_graph executable_graph(pipeline_job const& job,
 /// start at `start[c]`: what an executor does with one program.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
-                                        column_starts const& start = {}) {
-  return detail::table_of(job, schedule, columns(job), detail::executable_graph(job, schedule),
+                                        stage_group_starts const& start = {}) {
+  return detail::table_of(job, schedule, stage_groups(job), detail::executable_graph(job, schedule),
                           start);
 }
 
@@ -170,10 +172,10 @@ constexpr operation_graph executable_graph(pipeline_job const& job,
 /// the ranks of a group to end together, as they do if their steps are last in one order; otherwise
 /// Theta is an upper bound. Theta is an integer, rounded up.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
-[[nodiscard]] constexpr column_starts steady_start(pipeline_job const& job,
-                                                   pipeline_schedule const& schedule) {
-  columns const in(job);
-  if (!schedule.staggered_step) return column_starts(in.all.size(), 0);
+[[nodiscard]] constexpr stage_group_starts steady_start(pipeline_job const& job,
+                                                        pipeline_schedule const& schedule) {
+  stage_groups const in(job);
+  if (!schedule.staggered_step) return stage_group_starts(in.all.size(), 0);
   return detail::steady_start(job, schedule, in, detail::executable_graph(job, schedule));
 }
 
@@ -181,9 +183,9 @@ constexpr operation_graph executable_graph(pipeline_job const& job,
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] constexpr timetable steady_times(pipeline_job const& job,
                                                pipeline_schedule const& schedule) {
-  columns const in(job);
+  stage_groups const in(job);
   auto const graph = detail::executable_graph(job, schedule);
-  column_starts start(in.all.size(), 0);
+  stage_group_starts start(in.all.size(), 0);
   if (schedule.staggered_step) start = detail::steady_start(job, schedule, in, graph);
   return detail::table_of(job, schedule, in, graph, start);
 }

@@ -9,17 +9,18 @@
 
 namespace shunt {
 
-/// A rank with instances of an expert, and where they lie there. The first is the representative:
-/// the slot that others of the same expert on this rank add into or copy from (SYMI section 4.1).
+/// A rank that holds instances of an expert. Its first slot is the representative: the other
+/// instances on the rank add into it or copy from it.
+/// Reference: SYMI (arXiv 2504.19925), section 4.1.
 struct expert_host {
   rank_id rank{};
-  std::vector<std::int32_t> slots{};  ///< counted within the rank, ascending, at least one
+  std::vector<std::int32_t> slots{};  ///< numbers within the rank, ascending, at least one
 
   constexpr bool operator==(expert_host const&) const = default;
 };
 
-/// The hosts of every expert of a layer, in ascending order of ranks, each rank once. O(experts +
-/// slots).
+/// Returns the hosts of every expert of a layer, by rank, each rank once.
+/// Complexity: O(experts + slots).
 [[nodiscard]] constexpr indexed<expert_id, std::vector<expert_host>> hosts_of(
     expert_placement const& placement, layer_id layer) {
   indexed<expert_id, std::vector<expert_host>> hosts(static_cast<std::size_t>(placement.experts));

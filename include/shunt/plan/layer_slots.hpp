@@ -9,7 +9,7 @@
 
 namespace shunt {
 
-/// How the slots that each rank has for all layers together are dealt to the layers.
+/// Division of each rank's slots over the layers.
 struct layer_slots {
   std::int32_t ranks = 0;
   std::vector<std::int32_t> slots{};  ///< layers x ranks
@@ -22,7 +22,8 @@ struct layer_slots {
     auto const width = static_cast<std::size_t>(ranks);
     return std::span(slots).subspan(l.index() * width, width);
   }
-  [[nodiscard]] constexpr std::int32_t of(layer_id l) const {  ///< all ranks together
+  /// Returns the slots of a layer on all ranks.
+  [[nodiscard]] constexpr std::int32_t of(layer_id l) const {
     std::int32_t sum = 0;
     for (auto const s : layer(l)) sum += s;
     return sum;
@@ -30,8 +31,7 @@ struct layer_slots {
   constexpr bool operator==(layer_slots const&) const = default;
 };
 
-/// One layer of a problem, with the ranks' slots as they are there. The previous placement is left
-/// out.
+/// Returns one layer of a problem, with the same slots and without the previous placement.
 [[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem, layer_id l) {
   auto const loads = problem.loads_of(l);
   expert_layers one;
@@ -51,7 +51,8 @@ struct layer_slots {
   return one;
 }
 
-/// The same with the slots that the layer was dealt, for any solver of expert_layers.
+/// Returns one layer of a problem with the slots that `dealt` gives it, for solvers of
+/// expert_layers.
 [[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem,
                                                layer_slots const& dealt, layer_id l) {
   auto const slots = dealt.layer(l);

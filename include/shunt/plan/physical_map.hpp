@@ -14,23 +14,24 @@
 
 namespace shunt {
 
-/// A placement as the arrays that inference engines exchange (EPLB's phy2log, log2phy and logcnt;
-/// the same in vLLM, SGLang and TensorRT-LLM): a physical expert is a slot counted over all ranks,
-/// a logical one an expert of the layer.
+/// A placement as the arrays that inference engines exchange: phy2log, log2phy and logcnt of EPLB,
+/// vLLM, SGLang and TensorRT-LLM. A physical expert is a slot, counted over all ranks. A logical
+/// expert is an expert of the layer.
 struct physical_map {
   std::int32_t layers = 0, experts = 0, slots = 0;
-  std::int32_t most_replicas =
-      0;  ///< of any expert in any layer: the last extent of logical_to_physical
+  /// Most replicas of an expert in a layer: the last extent of logical_to_physical.
+  std::int32_t most_replicas = 0;
   std::vector<std::int32_t> physical_to_logical{};  ///< layers x slots
-  std::vector<std::int32_t> logical_to_physical{};  ///< layers x experts x most_replicas: slots in
-                                                    ///< ascending order, then -1
-  std::vector<std::int32_t> replica_counts{};       ///< layers x experts
+  /// layers x experts x most_replicas: slots, ascending, padded with -1.
+  std::vector<std::int32_t> logical_to_physical{};
+  std::vector<std::int32_t> replica_counts{};  ///< layers x experts
 
   constexpr bool operator==(physical_map const&) const = default;
 };
 
-/// The arrays of a placement whose slots hold experts that are there. O(layers x (slots + experts x
-/// most replicas)).
+/// Returns the arrays of a placement.
+/// Requires that every slot holds an expert of the problem.
+/// Complexity: O(layers x (slots + experts x most replicas)).
 [[nodiscard]] constexpr physical_map physical_map_of(expert_placement const& plan) {
   physical_map map{.layers = plan.layers, .experts = plan.experts, .slots = plan.slots()};
   auto const rows = static_cast<std::size_t>(plan.layers),
@@ -55,10 +56,10 @@ struct physical_map {
   return map;
 }
 
-/// The placement of a map on ranks with these slots. `physical_to_logical` says all; the other two,
-/// where they aren't empty, must agree with it, in any order of slots. Throws invalid_problem,
-/// naming array, layer and place: another number of slots, an expert that isn't there, arrays of
-/// another length, replicas that differ.
+/// Returns the placement of a map on ranks with these slots. `physical_to_logical` determines it.
+/// Each of the other arrays may be empty; otherwise it must agree, in any order of slots.
+/// Throws invalid_problem, which names array, layer and place, where the number of slots differs,
+/// an expert is unknown, an array has a wrong length, or replicas differ.
 [[nodiscard]] constexpr expert_placement placement_of(
     physical_map const& map, std::span<std::int32_t const> slots_per_rank) {
   expert_placement plan{

@@ -7,16 +7,16 @@
 
 namespace shunt {
 
-/// How the tokens of one layer are shared out over its slots: exact counts per (source rank, slot),
-/// and what is dropped.
+/// Division of one layer's tokens over its slots: exact counts per (source rank, slot), and the
+/// dropped tokens.
 struct token_split {
   std::int32_t sources = 0;
   std::int32_t slots = 0;
   std::int32_t experts = 0;
   std::vector<std::int64_t>
       tokens{};  ///< sources x slots: tokens that the source sends to the slot
-  std::vector<std::int64_t>
-      dropped{};  ///< sources x experts: tokens of the source that no slot takes
+  /// sources x experts: tokens of the source that no slot takes.
+  std::vector<std::int64_t> dropped{};
 
   [[nodiscard]] constexpr std::int64_t& sent(rank_id source, slot_id slot) {
     return tokens[source.index() * static_cast<std::size_t>(slots) + slot.index()];

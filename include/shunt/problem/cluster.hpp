@@ -9,8 +9,8 @@
 
 namespace shunt {
 
-/// A link in the alpha-beta model: a message of n bytes occupies it for n / bandwidth ticks and
-/// arrives `latency` ticks after that.
+/// A link in the alpha-beta model. A message of n bytes occupies it for n / bandwidth ticks and
+/// arrives `latency` ticks later.
 struct link {
   static constexpr std::int64_t unlimited =
       std::numeric_limits<std::int64_t>::max();  ///< no cost per byte
@@ -18,15 +18,15 @@ struct link {
   ticks latency = 0;
   std::int64_t bytes_per_tick = unlimited;
 
-  /// Ticks during which a message of `bytes` occupies the link, rounded up.
+  /// Returns the ticks during which a message of `bytes` occupies the link, rounded up.
   [[nodiscard]] constexpr ticks occupancy(byte_count bytes) const {
     return bytes_per_tick == unlimited ? 0 : ceil_divide(bytes, bytes_per_tick);
   }
   constexpr bool operator==(link const&) const = default;
 };
 
-/// Ranks on nodes, dealt node by node: ranks 0 .. ranks_per_node-1 on node 0, and so on; the last
-/// node may hold fewer.
+/// Ranks on nodes. Consecutive ranks share a node: ranks 0 .. ranks_per_node-1 are on node 0, and
+/// so on. The last node may hold fewer.
 struct cluster {
   std::int32_t ranks = 1;
   std::int32_t ranks_per_node = 1;
@@ -40,8 +40,7 @@ struct cluster {
   constexpr bool operator==(cluster const&) const = default;
 };
 
-/// Throws invalid_problem where a size is not positive, a latency negative or a bandwidth not
-/// positive.
+/// Throws invalid_problem where a size or a bandwidth is not positive, or a latency is negative.
 constexpr void validate(cluster const& c) {
   if (c.ranks < 1)
     throw invalid_problem("ranks", "must be at least 1, is " + std::to_string(c.ranks));

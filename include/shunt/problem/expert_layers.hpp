@@ -13,8 +13,8 @@
 
 namespace shunt {
 
-/// Slots dealt over ranks as evenly as possible; where the total doesn't divide, the first ranks
-/// get one more.
+/// Divides slots over ranks as evenly as possible. The first ranks get one more where the total
+/// isn't a multiple of the ranks.
 [[nodiscard]] constexpr std::vector<std::int32_t> deal_slots(std::int32_t slots,
                                                              std::int32_t ranks) {
   std::vector<std::int32_t> dealt(static_cast<std::size_t>(ranks), 0);
@@ -23,27 +23,26 @@ namespace shunt {
   return dealt;
 }
 
-/// Mixture-of-experts layers to place: how many tokens each expert of each layer received, and the
-/// slots that ranks offer. Every layer has the same experts and the same slots; layers are placed
-/// independently of one another.
+/// Mixture-of-experts layers to place: tokens per expert and layer, and the slots of the ranks. All
+/// layers have the same experts and the same slots. Each layer is placed independently.
 struct expert_layers {
   std::int32_t layers = 1;
-  std::int32_t experts = 1;           ///< E, expert classes a layer
-  std::vector<std::int64_t> loads{};  ///< layers x experts, row by row: tokens routed to each
-                                      ///< expert, before any is dropped
-  std::vector<std::int32_t>
-      slots_per_rank{};  ///< one entry a rank, 0 for a dead one; the sum is the paper's s N
-  std::int32_t ranks_per_node =
-      0;  ///< ranks are dealt node by node, the last node may hold fewer; 0: all on one node
-  std::int32_t groups =
-      0;  ///< experts stand in so many groups, dealt in order; the experts of a group stay on one
-          ///< node (EPLB's hierarchical policy, for group-limited routing); 0: they may go anywhere
-  std::vector<expert_id>
-      previous{};  ///< layers x slots: what the slots hold now; empty: nothing that could be kept
-  std::vector<std::int64_t>
-      history{};  ///< windows x layers x experts: loads of earlier windows, the oldest first
-  std::vector<std::int64_t> sources{};  ///< layers x ranks x experts: the loads by the rank whose
-                                        ///< tokens they are; empty: unknown
+  std::int32_t experts = 1;  ///< E, expert classes of a layer
+  /// layers x experts, row-major: tokens routed to each expert, before any is dropped.
+  std::vector<std::int64_t> loads{};
+  /// One entry per rank, 0 for a dead one. The sum is the paper's s N.
+  std::vector<std::int32_t> slots_per_rank{};
+  /// Consecutive ranks share a node, the last node may hold fewer. 0: all on one node.
+  std::int32_t ranks_per_node = 0;
+  /// Number of expert groups, in order and of nearly equal size. The experts of a group stay on one
+  /// node (EPLB's hierarchical policy, for group-limited routing). 0: no restriction.
+  std::int32_t groups = 0;
+  /// layers x slots: the current content of the slots. Empty: there is none.
+  std::vector<expert_id> previous{};
+  /// windows x layers x experts: loads of earlier windows, the oldest first.
+  std::vector<std::int64_t> history{};
+  /// layers x ranks x experts: the loads by the rank that holds the tokens. Empty: unknown.
+  std::vector<std::int64_t> sources{};
 
   [[nodiscard]] constexpr std::int32_t ranks() const {
     return static_cast<std::int32_t>(slots_per_rank.size());
@@ -72,7 +71,8 @@ struct expert_layers {
     auto const width = static_cast<std::size_t>(slots());
     return std::span(previous).subspan(l.index() * width, width);
   }
-  /// The tokens of one rank for each expert of a layer; needs `sources`.
+  /// Returns the tokens of one rank for each expert of a layer.
+  /// Requires `sources`.
   [[nodiscard]] constexpr std::span<std::int64_t const> sources_of(layer_id l,
                                                                    rank_id source) const {
     auto const width = static_cast<std::size_t>(experts);
@@ -87,7 +87,7 @@ struct expert_layers {
 
 namespace detail {
 
-/// A row of loads: none negative, its sum times (slots + experts) below 2^62.
+/// Throws unless no load is negative and the sum times `weight` is below 2^62.
 constexpr void validate_loads(std::span<std::int64_t const> row, std::int64_t weight,
                               auto const& name) {
   std::optional<std::int64_t> sum = 0;
@@ -102,7 +102,7 @@ constexpr void validate_loads(std::span<std::int64_t const> row, std::int64_t we
     throw invalid_problem(name(), "its sum times the slots is beyond 62 bits");
 }
 
-/// Loads by source: none negative, and each expert's add up to its load.
+/// Throws unless no load is negative and the sources of each expert add up to its load.
 constexpr void validate_sources(expert_layers const& p) {
   if (p.sources.empty()) return;
   auto const cells = p.loads.size() * p.slots_per_rank.size();
@@ -139,12 +139,11 @@ constexpr void validate_sources(expert_layers const& p) {
 
 }  // namespace detail
 
-/// Throws invalid_problem, naming field, row and value: sizes that aren't positive, loads of
-/// another length than layers x experts, a negative load, a row whose sum times the slots is beyond
-/// 62 bits, a rank with negative slots, or slots that 31 bits don't count; more groups than
-/// experts, a history of no whole number of windows, loads by source of another shape, negative or
-/// with other sums than the loads, a previous placement of another shape or with unknown experts.
-/// Fewer slots than experts is no broken problem; solvers answer infeasible.
+/// Throws invalid_problem, which names field, row and value, where a size isn't positive, a table
+/// has another shape than documented, a load or a number of slots is negative, `groups` is more
+/// than the experts, `previous` names an unknown expert, `sources` has other sums than `loads`,
+/// slots exceed 31 bits, or the sum of a layer's loads times (slots + experts) exceeds 62 bits.
+/// Fewer slots than experts is no error here: solvers answer infeasible.
 constexpr void validate(expert_layers const& p) {
   if (p.layers < 1)
     throw invalid_problem("layers", "must be at least 1, is " + std::to_string(p.layers));

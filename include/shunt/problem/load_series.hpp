@@ -12,15 +12,15 @@
 
 namespace shunt {
 
-/// Expert loads recorded over a training run: one window after another, the oldest first. A window
-/// is what stands in one snapshot, for example one iteration.
+/// Expert loads recorded over a training run, one window after another, the oldest first. A window
+/// is one snapshot, for example one iteration.
 struct load_series {
   std::int32_t layers = 1;
-  std::int32_t experts = 1;  ///< E, expert classes a layer
-  std::vector<std::int64_t>
-      loads{};  ///< windows x layers x experts: tokens routed to each expert, before any is dropped
-  std::vector<std::int64_t>
-      iterations{};  ///< one entry a window: when it was recorded, ascending; empty: 0, 1, 2 ...
+  std::int32_t experts = 1;  ///< E, expert classes of a layer
+  /// windows x layers x experts: tokens routed to each expert, before any is dropped.
+  std::vector<std::int64_t> loads{};
+  /// The iteration of each window, ascending. Empty: 0, 1, 2 ...
+  std::vector<std::int64_t> iterations{};
 
   [[nodiscard]] constexpr std::size_t cells() const {
     return static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts);
@@ -28,7 +28,7 @@ struct load_series {
   [[nodiscard]] constexpr std::int32_t windows() const {
     return static_cast<std::int32_t>(loads.size() / cells());
   }
-  /// The layers x experts loads of a window.
+  /// Returns the loads of a window, layers x experts.
   [[nodiscard]] constexpr std::span<std::int64_t const> window(std::int32_t w) const {
     return std::span(loads).subspan(static_cast<std::size_t>(w) * cells(), cells());
   }
@@ -39,7 +39,7 @@ struct load_series {
   [[nodiscard]] constexpr std::int64_t iteration(std::int32_t w) const {
     return iterations.empty() ? w : iterations[static_cast<std::size_t>(w)];
   }
-  /// The windows recorded at iterations first .. last, both included.
+  /// Returns the windows recorded at iterations first .. last, both included.
   [[nodiscard]] constexpr load_series between(std::int64_t first, std::int64_t last) const {
     load_series part;
     part.layers = layers;
@@ -54,9 +54,9 @@ struct load_series {
   constexpr bool operator==(load_series const&) const = default;
 };
 
-/// Throws invalid_problem, naming field, window, layer and value: sizes that aren't positive, loads
-/// of no whole number of windows or of none, iterations of another number or not ascending, a
-/// negative load, a layer whose sum is beyond 62 bits.
+/// Throws invalid_problem, which names field, window, layer and value, where a size isn't positive,
+/// there is no window or an incomplete one, iterations differ in number from the windows or don't
+/// ascend, a load is negative, or the sum of a layer exceeds 62 bits.
 constexpr void validate(load_series const& s) {
   if (s.layers < 1)
     throw invalid_problem("layers", "must be at least 1, is " + std::to_string(s.layers));

@@ -10,7 +10,7 @@
 
 namespace shunt {
 
-/// Ranks that are gone, of those that keep the optimizer's state. The others keep their numbers.
+/// Dead ranks among those that hold the optimizer's state. Live ranks keep their numbers.
 struct lost_ranks {
   optimizer_state state{};
   std::vector<rank_id> dead{};
@@ -21,8 +21,8 @@ struct lost_ranks {
   constexpr bool operator==(lost_ranks const&) const = default;
 };
 
-/// Throws invalid_problem where the state is broken, a dead rank isn't one or is named twice, or
-/// nobody is left.
+/// Throws invalid_problem where the state is broken, a dead rank doesn't exist or is named twice,
+/// or no rank is left.
 constexpr void validate(lost_ranks const& lost) {
   validate(lost.state);
   for (std::size_t i = 0; i < lost.dead.size(); ++i) {

@@ -7,23 +7,21 @@
 
 namespace shunt {
 
-/// What the optimizer keeps for the experts of one layer, and how many bytes of each kind an
-/// element takes. The defaults are the exact mode of this library's examples: fixed-point
-/// gradients, single-precision weights and Adam moments.
+/// Size of the optimizer's state of one layer's experts, and bytes per element of each kind. The
+/// defaults are the exact mode of the examples: fixed-point gradients, single-precision weights and
+/// Adam moments.
 struct optimizer_state {
   std::int32_t experts = 1;
-  std::int32_t ranks = 1;           ///< N, ranks over which state is sharded
-  std::int64_t elements = 1;        ///< parameters of one expert; need not divide by the ranks
+  std::int32_t ranks = 1;     ///< N, ranks over which state is sharded
+  std::int64_t elements = 1;  ///< parameters of one expert; any number, not only multiples of N
   std::int32_t gradient_bytes = 8;  ///< per element
   std::int32_t weight_bytes = 4;    ///< per element
-  std::int32_t state_bytes =
-      12;  ///< per element: what the optimizer keeps (master weights, both moments)
+  std::int32_t state_bytes = 12;    ///< per element: master weights and both moments
 
   constexpr bool operator==(optimizer_state const&) const = default;
 };
 
-/// Throws invalid_problem where a size is not positive or the bytes of all experts are beyond 62
-/// bits.
+/// Throws invalid_problem where a size is not positive, or the bytes of all experts exceed 62 bits.
 constexpr void validate(optimizer_state const& o) {
   auto const positive = [](char const* field, std::int64_t value) {
     if (value < 1) throw invalid_problem(field, "must be at least 1, is " + std::to_string(value));

@@ -11,20 +11,21 @@
 
 namespace shunt {
 
-/// No limit to the tokens of a slot: nothing is ever dropped.
+/// A slot capacity without a limit: no token is dropped.
 inline constexpr std::int64_t dropless = std::numeric_limits<std::int64_t>::max();
 
-/// A factor as a fraction, so that capacities are exact.
+/// The capacity factor as a fraction, so that capacities are exact.
 struct capacity_factor {
   std::int64_t numerator = 1;
   std::int64_t denominator = 1;
   constexpr bool operator==(capacity_factor const&) const = default;
 };
 
-/// Tokens that a slot takes: capacity factor x tokens of the layer / (s N), rounded up (SYMI
-/// section 3; an expert's capacity is that times its replicas). Throws invalid_problem where tokens
-/// or the numerator are negative, the denominator is not positive, there is no slot, or 64 bits
-/// don't hold a product.
+/// Returns the tokens that a slot takes: capacity factor x tokens of the layer / (s N), rounded up.
+/// An expert takes that times its replicas.
+/// Throws invalid_problem where tokens or the numerator are negative, the denominator or the slots
+/// are not positive, or a product exceeds 64 bits.
+/// Reference: SYMI (arXiv 2504.19925), section 3.
 [[nodiscard]] constexpr std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slots,
                                                    capacity_factor const& factor = {}) {
   if (tokens < 0)
@@ -43,16 +44,15 @@ struct capacity_factor {
   return ceil_divide(*wanted, *shares);
 }
 
-/// The tokens of one layer after routing, and the slots that can take them: what each rank has for
-/// each expert, which expert each slot holds, and how many tokens a slot takes.
+/// The tokens of one layer after routing, and the slots that can take them.
 struct routed_tokens {
   std::int32_t experts = 1;
-  std::vector<std::int64_t>
-      counts{};  ///< ranks x experts, row by row: tokens of that rank routed to that expert
-  std::vector<std::int32_t> first_slot{
-      0};  ///< ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r
-  std::vector<expert_id> expert_of{};  ///< one entry a slot
-  std::int64_t capacity = dropless;    ///< tokens a slot takes
+  /// ranks x experts, row-major: tokens of the rank that are routed to the expert.
+  std::vector<std::int64_t> counts{};
+  /// ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r.
+  std::vector<std::int32_t> first_slot{0};
+  std::vector<expert_id> expert_of{};  ///< the expert of each slot
+  std::int64_t capacity = dropless;    ///< tokens that a slot takes
 
   [[nodiscard]] constexpr std::int32_t ranks() const {
     return static_cast<std::int32_t>(first_slot.size()) - 1;
@@ -66,9 +66,9 @@ struct routed_tokens {
   constexpr bool operator==(routed_tokens const&) const = default;
 };
 
-/// Throws invalid_problem, naming field, row and value: no rank or expert, slots out of order, an
-/// expert that isn't there, counts of another length than ranks x experts, a negative count or
-/// capacity, an expert with 2^31 tokens or more.
+/// Throws invalid_problem, which names field, row and value, where there is no rank or expert,
+/// `first_slot` doesn't ascend from 0, a slot holds an unknown expert, a table has another shape
+/// than documented, a count or the capacity is negative, or an expert has 2^31 tokens or more.
 constexpr void validate(routed_tokens const& p) {
   auto const at = [](char const* field, auto i) {
     return std::string(field) + "[" + std::to_string(i) + "]";

@@ -10,8 +10,7 @@
 
 namespace shunt {
 
-/// One value for every stage, or one value a stage: `.forward = 3` and `.forward = {3, 3, 4, 2}`
-/// both read as written.
+/// One value for all stages, or one value per stage: `.forward = 3` or `.forward = {3, 3, 4, 2}`.
 class per_stage {
  public:
   constexpr per_stage(ticks every_stage) : values_{every_stage} {}
@@ -29,17 +28,17 @@ class per_stage {
   std::vector<ticks> values_;
 };
 
-/// What the operations of a stage take, in ticks. `backward_input` is the gradient with respect to
-/// the stage's input alone, `backward_weight` the gradient with respect to its parameters; a fused
-/// backward takes the sum of both. forward and backward_input must be positive, the others may be
-/// zero.
+/// Times of a stage's operations, in ticks. `backward_input` is the gradient with respect to the
+/// stage's input alone, `backward_weight` the gradient with respect to its parameters. A fused
+/// backward takes the sum of both. `forward` and `backward_input` are positive, the others at least
+/// 0.
 struct stage_costs {
   per_stage forward = 1;
   per_stage backward_input = 1;
   per_stage backward_weight = 1;
   per_stage step = 0;
-  /// How much less an overlapped pair of a forward and a backward takes than one after the other
-  /// (DualPipe); never more than the shorter of the two takes.
+  /// Ticks that an overlapped pair of a forward and a backward takes less than both in sequence
+  /// (DualPipe). At most the shorter of the two is gained.
   ticks overlap_gain = 0;
 
   [[nodiscard]] constexpr ticks microbatch(stage_id s) const {
@@ -48,9 +47,9 @@ struct stage_costs {
   constexpr bool operator==(stage_costs const&) const = default;
 };
 
-/// From the end of an operation to the moment its output can be used on another rank, by class of
-/// link. One number: the same between all ranks. Nodes are consecutive ranks. On the same rank it
-/// takes no time.
+/// Ticks from the end of an operation until its output can be used on another rank, by class of
+/// link. Consecutive ranks share a node. On the same rank an output can be used at once. One number
+/// converts to the same time between all ranks.
 struct transfer_times {
   ticks within_node = 0;
   ticks between_nodes = 0;
@@ -70,9 +69,8 @@ struct transfer_times {
   constexpr bool operator==(transfer_times const&) const = default;
 };
 
-/// What the stash of a micro-batch weighs, in units of the cap: a forward adds `forward`, a
-/// backward_input gives `backward_input` of it back, a backward_weight the rest, a fused backward
-/// all.
+/// Weight of a micro-batch's stash, in units of the cap. A forward adds `forward`. A backward_input
+/// releases `backward_input`, the backward_weight the rest. A fused backward releases all.
 struct stash_weights {
   per_stage forward = 1;
   per_stage backward_input = 0;
@@ -80,7 +78,7 @@ struct stash_weights {
   constexpr bool operator==(stash_weights const&) const = default;
 };
 
-/// How much a rank may hold stashed at once, in the units of stash_weights.
+/// The most that a rank may stash at once, in the units of stash_weights.
 struct stash_cap {
   enum class kind : std::uint8_t {
     none,         ///< no limit

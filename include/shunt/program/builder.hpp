@@ -11,18 +11,18 @@
 
 namespace shunt {
 
-/// Where an instruction runs and what it waits for on other lanes of its rank.
+/// Lane, batch, waits and condition of an instruction.
 struct placing {
   std::uint8_t lane = 0;
   std::int32_t batch = -1;
-  std::initializer_list<std::int32_t> after =
-      {};                 ///< instruction indices on the same rank, all smaller
-  region condition = {};  ///< an int64: the instruction runs where it isn't 0; of size 0: always
+  /// Indices of instructions on other lanes of the same rank, all smaller than its own.
+  std::initializer_list<std::int32_t> after = {};
+  /// An int64. The instruction runs where it isn't 0. Of size 0: it always runs.
+  region condition = {};
 };
 
-/// Writes programs instruction by instruction; lowerings and hand-made programs use it alike. It
-/// keeps no rules: `check` does. Every call appends to the list of one rank and returns the index
-/// of the new instruction there, unless it says otherwise.
+/// Builds programs instruction by instruction. It checks no rules; `check` does. Each member that
+/// adds an instruction appends it to the list of rank `r` and returns its index there.
 class program_builder {
  public:
   using regions = std::span<region const>;
@@ -38,23 +38,24 @@ class program_builder {
     return static_cast<std::int32_t>(program_.ranks[r].instructions.size());
   }
 
-  /// A new buffer of a rank, under the next free number.
+  /// Adds a buffer of a rank under the next free number.
+  /// Returns the number.
   constexpr buffer_id buffer(rank_id r, byte_count size, bool persistent = false) {
     program_.ranks[r].buffers.push_back({size, persistent});
     return program_.ranks[r].buffers.size() - 1;
   }
-  /// A buffer under a number of the caller's choice; numbers left out in between have size 0.
+  /// Adds a buffer under a given number. Numbers left out in between have size 0.
   constexpr void buffer(rank_id r, buffer_id at, byte_count size, bool persistent = false) {
     auto& table = program_.ranks[r].buffers;
     if (table.size() <= at.index()) table.resize(at.index() + 1);
     table[at] = {size, persistent};
   }
-  /// The whole of a buffer.
+  /// Returns the region of a whole buffer.
   [[nodiscard]] constexpr region all_of(rank_id r, buffer_id b) const {
     return {b, 0, program_.ranks[r].buffers[b].size};
   }
 
-  /// The group of these ranks, in this order; the same list is the same group.
+  /// Returns the group of these ranks in this order. The same list is the same group.
   constexpr group_id group(std::vector<rank_id> members) {
     auto const& known = program_.groups.items();
     if (auto const at = std::find(known.begin(), known.end(), members); at != known.end())
@@ -97,8 +98,8 @@ class program_builder {
   constexpr std::int32_t fill(rank_id r, region const& target, placing const& at = {}) {
     return append(r, {.code = opcode::fill}, {}, one(target), at);
   }
-  /// The part of one member; every member of the group needs its own call, in the same order of
-  /// collectives.
+  /// The part of one member. Every member of the group needs its own call, in the same order of
+  /// collectives. So do the other collectives.
   constexpr std::int32_t all_reduce(rank_id r, group_id g, element type, reduction reduce,
                                     region const& own, placing const& at = {}) {
     instruction i{.code = opcode::all_reduce, .type = type, .reduce = reduce, .group = g};
@@ -124,8 +125,8 @@ class program_builder {
     return append(r, i, out, in, at);
   }
 
-  /// A region of one rank to a region of equal size of another: a send there and a receive here, or
-  /// a copy where the rank is the same.
+  /// Moves a region of one rank to a region of equal size of another: a send and a receive, or a
+  /// copy where both ranks are the same. `at` applies to each instruction.
   constexpr void message(rank_id from, region const& source, rank_id to, region const& target,
                          std::int32_t channel = 0, placing const& at = {}) {
     if (from == to) {

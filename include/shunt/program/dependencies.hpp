@@ -10,7 +10,7 @@
 
 namespace shunt {
 
-/// An instruction by its place.
+/// The place of an instruction.
 struct program_point {
   rank_id rank{};
   std::int32_t instruction = 0;
@@ -18,26 +18,27 @@ struct program_point {
   constexpr auto operator<=>(program_point const&) const = default;
 };
 
-/// What waits for what between the ranks of a program. Instructions are numbered rank by rank:
-/// instruction i of rank r is `first[r] + i`. Made by `find_dependencies`.
+/// Matches between the ranks of a program, made by `find_dependencies`. Instructions are numbered
+/// rank by rank: instruction i of rank r is `first[r] + i`.
 struct dependencies {
   static constexpr std::int32_t none = -1;
 
-  /// A collective as a whole: entries [first, first + count) of `members`, one a member of its
-  /// group, in the group's order.
-  struct meeting {
+  /// A collective of all ranks of a group: entries [first, first + count) of
+  /// `dependencies::members`, in the group's order.
+  struct collective_match {
     group_id group{};
     slice members{};
-    constexpr bool operator==(meeting const&) const = default;
+    constexpr bool operator==(collective_match const&) const = default;
   };
 
-  std::vector<std::int32_t>
-      first{};  ///< one entry a rank, and one at the end: the number of instructions
-  std::vector<std::int32_t> partner{};  ///< by number: the receive of a send, the send of a
-                                        ///< receive, the meeting of a collective; else none
-  std::vector<meeting> meetings{};
-  std::vector<std::int32_t>
-      members{};  ///< numbers of the members' instructions; none where a member doesn't come
+  /// One entry per rank, and the number of instructions at the end.
+  std::vector<std::int32_t> first{};
+  /// By number: the receive of a send, the send of a receive, the index in `collectives` of a
+  /// collective; otherwise none.
+  std::vector<std::int32_t> partner{};
+  std::vector<collective_match> collectives{};
+  /// Numbers of the members' instructions; none where a member has no matching collective.
+  std::vector<std::int32_t> members{};
 
   [[nodiscard]] std::int32_t number(program_point at) const {
     return first[at.rank.index()] + at.instruction;
@@ -46,7 +47,7 @@ struct dependencies {
     auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
     return {r, number - first[static_cast<std::size_t>(r)]};
   }
-  [[nodiscard]] std::span<std::int32_t const> members_of(meeting const& m) const {
+  [[nodiscard]] std::span<std::int32_t const> members_of(collective_match const& m) const {
     return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
                                       static_cast<std::size_t>(m.members.count));
   }
@@ -78,7 +79,7 @@ class dependency_finder {
     constexpr auto operator<=>(arrival const&) const = default;
   };
 
-  /// The n-th send on (sender, receiver, channel) meets the n-th receive.
+  /// Matches the n-th send on (sender, receiver, channel) with the n-th receive.
   void match_messages() {
     auto const ranks = program_.ranks.size();
     std::vector<std::size_t> begin(ranks + 1);  // sends by receiver, in counting order
@@ -93,8 +94,8 @@ class dependency_finder {
       if (i.code == opcode::send) arrivals[at[i.peer.index()]++] = {r, i.channel, number};
     });
 
-    std::vector<std::size_t> head;  // by position in a rank's arrivals: the next unmatched one of
-                                    // the run that begins there
+    // By position in a rank's arrivals: the next unmatched one of the run that begins there.
+    std::vector<std::size_t> head;
     for (rank_id const r : ids<rank_id>(ranks)) {
       auto const mine =
           std::span(arrivals).subspan(begin[r.index()], begin[r.index() + 1] - begin[r.index()]);
@@ -123,39 +124,40 @@ class dependency_finder {
     result_.partner[static_cast<std::size_t>(b)] = a;
   }
 
-  /// The n-th collective of a group is one meeting of all its members' n-th collectives of that
-  /// group.
+  /// Matches the n-th collectives of all members of a group.
   void match_collectives() {
-    struct seat {
+    struct member_place {
       group_id group{};
       std::int32_t place = 0;
       std::int32_t held = 0;  // collectives of the group seen so far
     };
-    std::vector<std::vector<seat>> seats(program_.ranks.size());
+    std::vector<std::vector<member_place>> member_places(program_.ranks.size());
     for (group_id const g : ids<group_id>(program_.groups.size()))
       for (std::size_t k = 0; k < program_.groups[g].size(); ++k)
-        seats[program_.groups[g][k].index()].push_back({g, static_cast<std::int32_t>(k), 0});
+        member_places[program_.groups[g][k].index()].push_back(
+            {g, static_cast<std::int32_t>(k), 0});
 
     std::vector<std::vector<std::int32_t>> by_group(
-        program_.groups.size());  // meetings of each group
+        program_.groups.size());  // collectives of each group
     each([&](instruction const& i, rank_id r, std::int32_t number) {
       if (!is_collective(i.code)) return;
-      auto& mine = seats[r.index()];
-      auto const s = std::lower_bound(mine.begin(), mine.end(), i.group,
-                                      [](seat const& x, group_id g) { return x.group < g; });
+      auto& mine = member_places[r.index()];
+      auto const s =
+          std::lower_bound(mine.begin(), mine.end(), i.group,
+                           [](member_place const& x, group_id g) { return x.group < g; });
       if (s == mine.end() || s->group != i.group) return;
       auto& held = by_group[i.group.index()];
       if (static_cast<std::size_t>(s->held) == held.size()) {
         auto const size = static_cast<std::int32_t>(program_.groups[i.group].size());
-        held.push_back(static_cast<std::int32_t>(result_.meetings.size()));
-        result_.meetings.push_back(
+        held.push_back(static_cast<std::int32_t>(result_.collectives.size()));
+        result_.collectives.push_back(
             {i.group, {static_cast<std::int32_t>(result_.members.size()), size}});
         result_.members.resize(result_.members.size() + static_cast<std::size_t>(size),
                                dependencies::none);
       }
       auto const m = held[static_cast<std::size_t>(s->held++)];
       result_.members[static_cast<std::size_t>(
-          result_.meetings[static_cast<std::size_t>(m)].members.first + s->place)] = number;
+          result_.collectives[static_cast<std::size_t>(m)].members.first + s->place)] = number;
       result_.partner[static_cast<std::size_t>(number)] = m;
     });
   }
@@ -173,26 +175,28 @@ class dependency_finder {
 
 }  // namespace detail
 
-/// Matches messages and collectives, O(n log n) in the number of instructions. Ids must be in range
-/// and the members of a group distinct; what has no match is left without one.
+/// Matches messages and collectives. An instruction without a counterpart has no match.
+/// Requires ids in range and distinct members in each group.
+/// Complexity: O(n log n) in the number of instructions.
 [[nodiscard]] inline dependencies find_dependencies(program const& p) {
   return detail::dependency_finder(p)();
 }
 
-/// An order in which one thread can run all ranks under buffered sends, O(n). It keeps every list's
-/// order, and the members of a collective stand side by side in group order. It is shorter than the
-/// program where ranks wait for each other in a circle or for what never comes. Each rank runs
-/// until it has to wait, ranks in the order in which they became able to go on, so it is always the
-/// same.
+/// Returns an order in which one thread can run all ranks under buffered sends. It keeps the order
+/// of every list. The members of a collective are adjacent, in group order. Each rank runs until it
+/// must wait; ranks continue in the order in which they became able to, so the order is unique.
+/// Returns fewer instructions than the program has where ranks deadlock or a counterpart is
+/// missing.
+/// Complexity: O(n) in the number of instructions.
 [[nodiscard]] inline std::vector<program_point> serial_order(program const& p,
                                                              dependencies const& d) {
   std::vector<program_point> order;
   order.reserve(d.partner.size());
   std::vector<std::int32_t> at(p.ranks.size(), 0);  // each rank's next instruction
-  std::vector<rank_id> waiter(d.partner.size(),
-                              dependencies::none);  // by number of a send: who waits for it
-  std::vector<std::int32_t> missing;  // how many members haven't come to each meeting yet
-  for (auto const& m : d.meetings) missing.push_back(m.members.count);
+  // By number of a send: the rank that waits for it.
+  std::vector<rank_id> waiter(d.partner.size(), dependencies::none);
+  std::vector<std::int32_t> missing;  // by collective: members that have not arrived yet
+  for (auto const& m : d.collectives) missing.push_back(m.members.count);
   std::vector<rank_id> able;
   for (rank_id const r : ids<rank_id>(p.ranks.size())) able.push_back(r);
 
@@ -212,7 +216,7 @@ class dependency_finder {
       } else if (is_collective(what.code)) {
         if (partner == dependencies::none || --missing[static_cast<std::size_t>(partner)] > 0)
           break;
-        for (auto const member : d.members_of(d.meetings[static_cast<std::size_t>(partner)])) {
+        for (auto const member : d.members_of(d.collectives[static_cast<std::size_t>(partner)])) {
           auto const point = d.point(member);
           order.push_back(point);
           if (point.rank == r) continue;

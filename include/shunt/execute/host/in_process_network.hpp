@@ -23,18 +23,18 @@ namespace shunt {
 /// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for
 /// every rank.
 ///
-/// A heartbeat beats by itself until `fall_silent`; `timeout` after that, whoever waits for the
+/// A heartbeat beats by itself until `mark_failed`; `timeout` after that, whoever waits for the
 /// silent rank learns that it is lost. Waiting for a live rank never times out, however long it
-/// takes. `call_off(e)` ends the waiting of everybody in epochs up to e. Every message carries its
+/// takes. `cancel(e)` ends the waiting of everybody in epochs up to e. Every message carries its
 /// sender's epoch: older ones than the receiver's are dropped, so that a rank wrongly believed dead
 /// can't disturb those who went on without it. Sends are buffered; buffers are used again, so that
 /// the steady state allocates nothing.
-class mailboxes {
+class in_process_network {
  public:
   using clock = std::chrono::steady_clock;
 
-  explicit mailboxes(std::int32_t ranks,
-                     std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
+  explicit in_process_network(std::int32_t ranks,
+                              std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
       : timeout_(timeout),
         boxes_(static_cast<std::size_t>(ranks)),
         peers_(static_cast<std::size_t>(ranks)) {}
@@ -44,7 +44,7 @@ class mailboxes {
   /// the peer closed without sending it.
   class endpoint {
    public:
-    endpoint(mailboxes& net, rank_id self, std::int32_t epoch)
+    endpoint(in_process_network& net, rank_id self, std::int32_t epoch)
         : net_(&net), self_(self), epoch_(epoch) {}
 
     [[nodiscard]] rank_id rank() const { return self_; }
@@ -61,8 +61,8 @@ class mailboxes {
     void close() { net_->close(self_); }
 
    private:
-    friend class mailboxes;
-    mailboxes* net_;
+    friend class in_process_network;
+    in_process_network* net_;
     rank_id self_;
     std::int32_t epoch_;
   };
@@ -71,19 +71,19 @@ class mailboxes {
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
 
   /// The heartbeat of a rank stops now.
-  void fall_silent(rank_id rank) {
+  void mark_failed(rank_id rank) {
     peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(),
                                             std::memory_order_release);
     wake_all();
   }
-  void call_off(std::int32_t epoch = 0) {
-    auto known = called_off_.load(std::memory_order_acquire);
+  void cancel(std::int32_t epoch = 0) {
+    auto known = cancelled_.load(std::memory_order_acquire);
     while (known < epoch &&
-           !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
+           !cancelled_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
     wake_all();
   }
-  [[nodiscard]] bool called_off(std::int32_t epoch = 0) const {
-    return called_off_.load(std::memory_order_acquire) >= epoch;
+  [[nodiscard]] bool cancelled(std::int32_t epoch = 0) const {
+    return cancelled_.load(std::memory_order_acquire) >= epoch;
   }
 
  private:
@@ -112,7 +112,7 @@ class mailboxes {
 
   void send(endpoint const& from, rank_id to, std::int32_t channel,
             std::span<std::byte const> out) {
-    if (called_off(from.epoch_)) throw run_aborted{};
+    if (cancelled(from.epoch_)) throw run_aborted{};
     auto& box = boxes_.at(to.index());
     std::list<message> parcel;
     std::unique_lock lock(box.mutex);
@@ -142,7 +142,7 @@ class mailboxes {
       lock.lock();
     }
     for (;;) {
-      if (called_off(at.epoch_)) throw run_aborted{};
+      if (cancelled(at.epoch_)) throw run_aborted{};
       while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_)
         q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
       if (!q.waiting.empty()) break;
@@ -152,7 +152,7 @@ class mailboxes {
         if (clock::now() >= deadline) throw peer_lost(from);
         box.arrived.wait_until(lock, deadline);
       } else if (sender.closed.load(std::memory_order_acquire)) {
-        if (called_off(at.epoch_)) throw run_aborted{};  // that is why it closed
+        if (cancelled(at.epoch_)) throw run_aborted{};  // that is why it closed
         throw invalid_program(name(from, at.self_, channel) + " was never sent");
       } else {
         box.arrived.wait(lock);
@@ -196,9 +196,9 @@ class mailboxes {
   std::chrono::milliseconds timeout_;
   std::vector<inbox> boxes_;
   std::vector<peer> peers_;
-  std::atomic<std::int32_t> called_off_{-1};
+  std::atomic<std::int32_t> cancelled_{-1};
 };
 
-static_assert(transport<mailboxes::endpoint>);
+static_assert(transport<in_process_network::endpoint>);
 
 }  // namespace shunt

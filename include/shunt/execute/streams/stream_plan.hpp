@@ -76,8 +76,8 @@ struct stream_plan {
   byte_count message_bytes = 0;
   std::vector<std::int32_t>
       word_at{};  ///< by number: where its condition is kept, counted in words; else none
-  std::vector<std::int32_t> verdict_at{};  ///< by number: where an exchange keeps one word a part,
-                                           ///< from rank to rank; else none
+  std::vector<std::int32_t> overflow_at{};  ///< by number: where an exchange keeps one word a part,
+                                            ///< from rank to rank; else none
   std::vector<std::int32_t>
       first_word{};  ///< by rank, and one more: the words that its streams write
   constexpr bool operator==(stream_plan const&) const = default;
@@ -138,7 +138,7 @@ inline void require_fit(program const& p, dependencies const& d) {
       auto const& group = p.groups[i.group];
       if (group.size() > most_members_on_streams)
         refuse("a group of " + std::to_string(group.size()) + " ranks on one device");
-      auto const first = d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0];
+      auto const first = d.members_of(d.collectives[static_cast<std::size_t>(partner)])[0];
       if (first == dependencies::none) continue;
       auto const& other = p.ranks[group[0]];
       auto const& j = other.instructions[static_cast<std::size_t>(d.point(first).instruction)];
@@ -172,9 +172,9 @@ class stream_planner {
     for (std::size_t k = 0; k < order_.size();) {
       auto const partner = d_.partner[static_cast<std::size_t>(d_.number(order_[k]))];
       if (is_collective(what(order_[k]).code)) {
-        auto const n =
-            static_cast<std::size_t>(d_.meetings[static_cast<std::size_t>(partner)].members.count);
-        meet(std::span(order_).subspan(k, n));
+        auto const n = static_cast<std::size_t>(
+            d_.collectives[static_cast<std::size_t>(partner)].members.count);
+        run_collective(std::span(order_).subspan(k, n));
         k += n;
       } else {
         single(order_[k], partner);
@@ -240,7 +240,7 @@ class stream_planner {
 
   void place_words() {
     out_.word_at.assign(d_.partner.size(), none);
-    out_.verdict_at.assign(d_.partner.size(), none);
+    out_.overflow_at.assign(d_.partner.size(), none);
     std::int32_t words = 0;
     std::size_t number = 0;
     for (auto const& own : p_.ranks) {
@@ -249,7 +249,7 @@ class stream_planner {
         if (i.condition >= 0) out_.word_at[number] = words++;
         if (i.code == opcode::exchange && leads(number)) {
           auto const n = static_cast<std::int32_t>(p_.groups[i.group].size());
-          out_.verdict_at[number] = words;
+          out_.overflow_at[number] = words;
           words += n * n;
         }
         ++number;
@@ -261,7 +261,7 @@ class stream_planner {
   [[nodiscard]] bool leads(std::size_t number) const {
     auto const partner = d_.partner[number];
     return partner != dependencies::none &&
-           d_.members_of(d_.meetings[static_cast<std::size_t>(partner)])[0] ==
+           d_.members_of(d_.collectives[static_cast<std::size_t>(partner)])[0] ==
                static_cast<std::int32_t>(number);
   }
 
@@ -345,7 +345,7 @@ class stream_planner {
     end(at, stream);
   }
 
-  void meet(std::span<program_point const> members) {
+  void run_collective(std::span<program_point const> members) {
     std::vector<std::int32_t> streams;
     std::vector<mark> arrived;
     for (auto const at : members) {

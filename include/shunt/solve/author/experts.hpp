@@ -38,8 +38,8 @@ namespace shunt {
 /// over the layers. If the two differ by rounding alone (1e-12 of the bound), the status is
 /// optimal.
 /// Complexity: O(layers x (slots + (slots - experts) log experts)).
-[[nodiscard]] constexpr solution<expert_placement> rated(expert_layers const& problem,
-                                                         expert_placement plan) {
+[[nodiscard]] constexpr solution<expert_placement> evaluated(expert_layers const& problem,
+                                                             expert_placement plan) {
   solution<expert_placement> answer;
   answer.objective = mean_max_over_mean(problem, plan);
   for (layer_id l : ids<layer_id>(problem.layers))

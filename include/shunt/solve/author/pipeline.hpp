@@ -64,8 +64,8 @@ constexpr void require_even_stages(pipeline_job const& job, std::string_view sol
 /// Returns the schedule with its period and the lower bound for its kind of step, or with the
 /// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
 /// Requires a valid job.
-[[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job,
-                                                            pipeline_schedule schedule) {
+[[nodiscard]] constexpr solution<pipeline_schedule> evaluated(pipeline_job const& job,
+                                                              pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
   if (auto const stage = stage_without_worker(job)) {
     answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
@@ -90,8 +90,8 @@ constexpr void require_even_stages(pipeline_job const& job, std::string_view sol
     answer.reason = "workers wait for each other";
     return answer;
   }
-  columns const in(job);
-  column_starts start;  // all at 0
+  stage_groups const in(job);
+  stage_group_starts start;  // all at 0
   if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
   answer.objective = static_cast<double>(
       period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));

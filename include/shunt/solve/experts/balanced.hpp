@@ -101,7 +101,7 @@ struct balanced {
       if (now <= before || repeats(answer.plan, l) > repeats(tried, l))
         std::copy(tried.layer(l).begin(), tried.layer(l).end(), answer.plan.layer(l).begin());
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
   /// Returns the slots whose expert is also in an earlier slot of the same rank.

@@ -40,7 +40,7 @@ struct eplb {
     for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;
     for (layer_id l : ids<layer_id>(problem.layers))
       rule(problem.loads_of(l), names, answer.plan.layer(l));
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:
@@ -95,7 +95,7 @@ struct eplb {
         n.rule[0](n.loads, n.names, slots);
       }
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 };
 static_assert(solver_for<eplb, expert_layers>);

@@ -47,7 +47,7 @@ struct exact_placement {
       proved += done ? max_over_mean(problem.loads_of(l), answer.plan, l)
                      : max_over_mean_bound(problem, l);
     }
-    answer = rated(problem, std::move(answer.plan));
+    answer = evaluated(problem, std::move(answer.plan));
     answer.lower_bound =
         std::max(answer.lower_bound, std::min(answer.objective, proved / problem.layers));
     if (whole) {

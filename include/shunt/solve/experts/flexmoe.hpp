@@ -71,7 +71,7 @@ struct flexmoe {
       adjust(layer);
       std::copy(layer.slots().begin(), layer.slots().end(), slots.begin());
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:

@@ -58,10 +58,10 @@ struct incremental {
     validate(problem);
     auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
     if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
-    detail::layer_windows state(problem, std::min(windows, problem.windows() + 1));
+    detail::windowed_placement state(problem, std::min(windows, problem.windows() + 1));
     if (problem.previous.empty()) {
       settle(problem, state, answer.plan);
-      return rated(problem, std::move(answer.plan));
+      return evaluated(problem, std::move(answer.plan));
     }
     answer.plan.expert_of = problem.previous;
     auto fresh = solved_anew(problem, state);  // one or none
@@ -102,7 +102,7 @@ struct incremental {
       if (state.score() + price * moved_experts(before, fresh[0], l) < now)
         std::copy(state.slots().begin(), state.slots().end(), slots.begin());
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:
@@ -120,7 +120,7 @@ struct incremental {
 
   /// Tells whether expert e may come to the rank of slot s.
   struct home_rule {
-    detail::layer_windows const* state;
+    detail::windowed_placement const* state;
     std::vector<node_id> const* homes;
     std::int32_t ranks_per_node;
 
@@ -131,7 +131,7 @@ struct incremental {
   };
 
   /// Changes every layer of a placement with 2 S moves.
-  constexpr void settle(expert_layers const& problem, detail::layer_windows& state,
+  constexpr void settle(expert_layers const& problem, detail::windowed_placement& state,
                         expert_placement& plan) const {
     for (layer_id l : ids<layer_id>(problem.layers)) {
       state.load(problem, l);
@@ -145,7 +145,7 @@ struct incremental {
   }
 
   constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem,
-                                                      detail::layer_windows& state) const {
+                                                      detail::windowed_placement& state) const {
     std::vector<expert_placement> fresh;
     if (moves < fresh_from) return fresh;
     auto answer = first(problem);
@@ -158,8 +158,8 @@ struct incremental {
   /// Makes the best change of at most `left` moves. `may_go(b, s)`: whether slot s may get expert
   /// b; `cost(s, a, b)`: moves of slot s if it gives up expert a for b.
   /// Returns the moves taken, 0 if no change gains more than `price` per move.
-  constexpr std::int32_t change(detail::layer_windows& state, std::int32_t left, auto const& may_go,
-                                auto const& cost) const {
+  constexpr std::int32_t change(detail::windowed_placement& state, std::int32_t left,
+                                auto const& may_go, auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
     double best_gain = price;  // per move
@@ -200,7 +200,7 @@ struct incremental {
   /// What a slot's change from expert a to b adds to the experts moved since the previous
   /// placement, from -1 to 1.
   struct net_cost {
-    detail::layer_windows const& state;
+    detail::windowed_placement const& state;
     std::span<char const> had;  ///< by rank and expert
 
     constexpr std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const {
@@ -212,8 +212,8 @@ struct incremental {
 
   /// Makes changes while one gains and fits; every change lowers the score, and at most 2 S are
   /// made.
-  constexpr void refine(detail::layer_windows& state, std::span<char const> had, auto const& may_go,
-                        std::int32_t left) const {
+  constexpr void refine(detail::windowed_placement& state, std::span<char const> had,
+                        auto const& may_go, std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
       left -= change(state, left, may_go, net_cost{state, had});
@@ -223,7 +223,7 @@ struct incremental {
 
   /// Takes changes back until `cost` is within the budget.
   /// Returns false if no more can be taken back.
-  constexpr bool take_back(detail::layer_windows& state, std::span<char const> had,
+  constexpr bool take_back(detail::windowed_placement& state, std::span<char const> had,
                            auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();
     net_cost const net{state, had};

@@ -33,7 +33,7 @@ struct keep_ranks {
       expert_layers const& problem, expert_placement const& plan) const {
     validate(problem);
     auto kept = plan;
-    if (problem.previous.empty()) return rated(problem, std::move(kept));
+    if (problem.previous.empty()) return evaluated(problem, std::move(kept));
     detail::rank_relabelling relabel(problem);
     auto const ranks = static_cast<std::size_t>(problem.ranks()),
                experts = static_cast<std::size_t>(problem.experts);
@@ -62,7 +62,7 @@ struct keep_ranks {
       for (std::size_t r = 0; r < ranks; ++r)
         settle(row(before, r), row(now, rows[r]), spare, row(kept.layer(l), r));
     }
-    return rated(problem, std::move(kept));
+    return evaluated(problem, std::move(kept));
   }
 
  private:

@@ -93,7 +93,7 @@ struct lazarus {
       auto at = answer.plan.layer(l).begin();
       for (auto const& row : tried[best]) at = std::copy(row.begin(), row.end(), at);
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:

@@ -35,7 +35,7 @@ struct near_sources {
       expert_layers const& problem, expert_placement const& plan) const {
     validate(problem);
     auto moved = plan;
-    if (problem.sources.empty()) return rated(problem, std::move(moved));
+    if (problem.sources.empty()) return evaluated(problem, std::move(moved));
     detail::rank_relabelling relabel(problem);
     auto const ranks = static_cast<std::size_t>(problem.ranks()),
                experts = static_cast<std::size_t>(problem.experts);
@@ -64,7 +64,7 @@ struct near_sources {
       if (local_tokens(problem, moved, l) < local_tokens(problem, plan, l))
         std::copy(now.begin(), now.end(), after.begin());
     }
-    return rated(problem, std::move(moved));
+    return evaluated(problem, std::move(moved));
   }
 };
 static_assert(improver_for<near_sources, expert_layers, expert_placement>);

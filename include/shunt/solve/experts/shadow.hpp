@@ -71,7 +71,7 @@ struct shadow {
       });
       fill(problem, homes, order, shadows(problem, homes, order, loads), answer.plan.layer(l));
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:

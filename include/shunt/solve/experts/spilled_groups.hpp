@@ -68,7 +68,7 @@ struct spilled_groups {
         std::copy(tried.layer(l).begin(), tried.layer(l).end(), slots.begin());
       }
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
  private:

@@ -146,7 +146,7 @@ struct swift_moe {
       for (std::size_t e = 0; e < experts; ++e)
         for (std::int32_t k = 0; k < counts[e]; ++k) *at++ = e;
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 };
 static_assert(solver_for<swift_moe, expert_layers>);

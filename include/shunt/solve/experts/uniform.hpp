@@ -32,7 +32,7 @@ struct uniform {
       for (std::size_t k = 0; k < slots.size(); ++k)
         slots[k] = k % static_cast<std::size_t>(problem.experts);
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 };
 static_assert(solver_for<uniform, expert_layers>);

@@ -60,28 +60,28 @@ struct branch_and_bound {
       one.plan = detail::copied_to_all(job, one.plan);
       return one;
     }
-    if (stage_without_worker(job)) return restate(job, empty_schedule(job));
+    if (stage_without_worker(job)) return evaluated(job, empty_schedule(job));
     solution<pipeline_schedule> answer{.status = status::limit_reached,
                                        .lower_bound =
                                            static_cast<double>(period_bound(job, stagger)),
                                        .reason = "too few nodes"};
     auto const general = answer.lower_bound;
     detail::exact_period exact(job, split, stagger, rule, most_nodes, std::move(stop));
-    using verdict = detail::exact_period::verdict;
+    using search_result = detail::exact_period::search_result;
     auto const any = exact.possible(exact.whole());
-    if (any == verdict::impossible) {
+    if (any == search_result::impossible) {
       answer.status = status::infeasible;
       answer.reason = "no order fits under the stash cap";
     }
-    if (any != verdict::found) return answer;
+    if (any != search_result::found) return answer;
     answer = improve_order{.reroute = false, .effort = 100'000}(job, exact.plan());
     auto low = split ? period_bound(job, stagger) : fused_period_bound(job, stagger),
          high = static_cast<ticks>(answer.objective);
     while (low < high) {
       ticks const middle = low + (high - low) / 2;
       auto const is = exact.possible(middle);
-      if (is == verdict::limit) break;
-      if (is == verdict::impossible) {
+      if (is == search_result::limit) break;
+      if (is == search_result::impossible) {
         low = middle + 1;
       } else {
         answer.plan = exact.plan();
@@ -97,13 +97,13 @@ struct branch_and_bound {
  private:
   /// Returns whether the proof holds for every plan with these backwards and routes.
   [[nodiscard]] bool covers(pipeline_job const& job) const {
-    auto const all = columns(job).all;
-    auto const steps = [&](column const& c) {
+    auto const all = stage_groups(job).all;
+    auto const steps = [&](stage_group const& c) {
       return std::any_of(c.stages.begin(), c.stages.end(),
                          [&](stage_id s) { return job.costs.step[s] > 0; });
     };
     return job.costs.overlap_gain == 0 &&
-           (!stagger || std::none_of(all.begin(), all.end(), [&](column const& c) {
+           (!stagger || std::none_of(all.begin(), all.end(), [&](stage_group const& c) {
              return c.stages.size() > 1 && steps(c);
            }));
   }

@@ -30,7 +30,7 @@ struct chimera {
   /// of stages is odd.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

@@ -29,9 +29,9 @@ namespace detail {
 class dual_pipe_rank {
  public:
   /// Appends to `list`. Marks pairs in `pairs`, unless it is null.
-  constexpr dual_pipe_rank(std::array<worker, 2> seats, std::int32_t microbatches,
+  constexpr dual_pipe_rank(std::array<worker, 2> workers, std::int32_t microbatches,
                            std::vector<operation>& list, std::vector<std::int32_t>* pairs)
-      : seats_(seats), there_(microbatches), list_(list), pairs_(pairs) {}
+      : workers_(workers), there_(microbatches), list_(list), pairs_(pairs) {}
 
   /// Appends all operations of the rank at place h = `place` of H = `places`.
   constexpr void fill(std::int32_t place, std::int32_t places) {
@@ -72,31 +72,33 @@ class dual_pipe_rank {
  private:
   static constexpr std::size_t near = 0, far = 1;
 
-  constexpr bool forward(std::size_t seat) {
-    return add(op_kind::forward, seat, forwards_[seat]++);
+  constexpr bool forward(std::size_t direction) {
+    return add(op_kind::forward, direction, forwards_[direction]++);
   }
-  constexpr bool backward(std::size_t seat, bool split) {
-    std::int32_t const m = backwards_[seat]++;
+  constexpr bool backward(std::size_t direction, bool split) {
+    std::int32_t const m = backwards_[direction]++;
     if (split)
-      late_.push_back({op_kind::backward_weight, seats_[seat].pipeline, seats_[seat].stage, m});
-    return add(split ? op_kind::backward_input : op_kind::backward, seat, m);
+      late_.push_back(
+          {op_kind::backward_weight, workers_[direction].pipeline, workers_[direction].stage, m});
+    return add(split ? op_kind::backward_input : op_kind::backward, direction, m);
   }
   /// Appends a forward of this worker and a backward of the other one, as a pair.
-  constexpr void pair(std::size_t seat) {
+  constexpr void pair(std::size_t direction) {
     auto const at = static_cast<std::int32_t>(list_.size());
-    bool const first = forward(seat), second = backward(1 - seat, false);
+    bool const first = forward(direction), second = backward(1 - direction, false);
     if (first && second && pairs_ != nullptr) pairs_->push_back(at);
   }
   constexpr void weight() {
     operation const& o = late_[next_late_++];
     if (o.microbatch < there_) list_.push_back(o);
   }
-  constexpr bool add(op_kind kind, std::size_t seat, std::int32_t m) {
-    if (m < there_) list_.push_back({kind, seats_[seat].pipeline, seats_[seat].stage, m});
+  constexpr bool add(op_kind kind, std::size_t direction, std::int32_t m) {
+    if (m < there_)
+      list_.push_back({kind, workers_[direction].pipeline, workers_[direction].stage, m});
     return m < there_;
   }
 
-  std::array<worker, 2> seats_;
+  std::array<worker, 2> workers_;
   std::int32_t there_;  // micro-batches
   std::vector<operation>& list_;
   std::vector<std::int32_t>* pairs_;
@@ -105,10 +107,10 @@ class dual_pipe_rank {
   std::size_t next_late_ = 0;
 };
 
-/// Returns the lists of all ranks. `seats(p, h)` returns the near and the far worker of the rank
+/// Returns the lists of all ranks. `workers(p, h)` returns the near and the far worker of the rank
 /// that holds stage h < S/2 of pipeline p.
-template <class Seats>
-constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Seats seats) {
+template <class Workers>
+constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Workers workers) {
   std::int32_t const places = job.stages / 2;
   // at most S - 1 backwards are split
   auto const all = 4 * static_cast<std::size_t>(job.microbatches) + 2;
@@ -118,7 +120,7 @@ constexpr pipeline_schedule dual_pipe_order(pipeline_job const& job, Seats seats
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
     for (std::int32_t place = 0; place < places; ++place) {
       rank_id const r = job.rank_of({p, place});
-      std::array<worker, 2> const held = seats(p, place);
+      std::array<worker, 2> const held = workers(p, place);
       auto* const pairs = paired ? &schedule.overlapped[r] : nullptr;
       if (paired) pairs->reserve(2 * static_cast<std::size_t>(job.microbatches));
       dual_pipe_rank(held, job.microbatches, schedule.order[r], pairs).fill(place, places);
@@ -149,7 +151,7 @@ struct dual_pipe {
   /// of stages is odd.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

@@ -29,7 +29,7 @@ struct dual_pipe_v {
   /// Throws invalid_problem where the job is broken or its layout is not a wave of two chunks.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

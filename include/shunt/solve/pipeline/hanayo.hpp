@@ -68,7 +68,7 @@ struct hanayo {
   /// Throws invalid_problem where the job is broken or its layout is not wave (or linear).
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

@@ -37,9 +37,9 @@ struct improve_order {
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                        pipeline_schedule schedule) const {
     validate(job);
-    auto before = restate(job, std::move(schedule));
+    auto before = evaluated(job, std::move(schedule));
     if (before.status != status::feasible) return before;
-    auto after = restate(job, improved(job, before.plan, static_cast<ticks>(before.lower_bound)));
+    auto after = evaluated(job, improved(job, before.plan, static_cast<ticks>(before.lower_bound)));
     return after.has_plan() && after.objective <= before.objective ? after : before;
   }
 

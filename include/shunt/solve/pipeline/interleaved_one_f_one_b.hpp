@@ -118,7 +118,7 @@ struct interleaved_one_f_one_b {
   /// where `group` is neither 0 nor at least P.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

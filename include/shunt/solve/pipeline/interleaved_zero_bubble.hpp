@@ -31,7 +31,7 @@ struct interleaved_zero_bubble {
   /// where `group` is neither 0 nor at least P.
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

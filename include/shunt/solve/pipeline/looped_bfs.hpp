@@ -26,7 +26,7 @@ struct looped_bfs {
   /// Throws invalid_problem where the job is broken or its layout is not looped (or linear).
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job) const {
     validate(job);
-    return restate(job, order(job));
+    return evaluated(job, order(job));
   }
 
   /// Returns the plan alone.

@@ -32,33 +32,33 @@
 namespace shunt {
 
 /// A worker takes a rank that was dead.
-struct seat_change {
+struct role_change {
   rank_id to{};                   ///< the rank that it takes
   std::optional<rank_id> from{};  ///< the rank that it leaves, dead from then on; nothing: it joins
   rank_id copied_from{};          ///< a live peer of `to`, which stays there
 
-  constexpr bool operator==(seat_change const&) const = default;
+  constexpr bool operator==(role_change const&) const = default;
 };
 
 /// The changes, and the workers that are dead afterwards.
 struct normalized_failures {
-  std::vector<std::int32_t> failures{};  ///< by stage group, in the order of `columns(job)`
-  std::vector<seat_change> changes{};    ///< in the order of `to`; no rank is both left and taken
+  std::vector<std::int32_t> failures{};  ///< by stage group, in the order of `stage_groups(job)`
+  std::vector<role_change> changes{};    ///< in the order of `to`; no rank is both left and taken
   std::vector<worker> dead{};            ///< the first worker of each dead rank, by rank
 
   /// Returns the number of workers that leave a live rank.
   [[nodiscard]] constexpr std::int32_t moves() const {
     return static_cast<std::int32_t>(std::count_if(
-        changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
+        changes.begin(), changes.end(), [](role_change const& c) { return c.from.has_value(); }));
   }
   constexpr bool operator==(normalized_failures const&) const = default;
 };
 
 /// The least time of a stage group with k failures in it and none elsewhere, steps included: the
 /// work of one rank, or all gradients after the first has arrived (the closed forms of slipstream).
-class column_cost {
+class stage_group_cost {
  public:
-  constexpr explicit column_cost(pipeline_job const& job)
+  constexpr explicit stage_group_cost(pipeline_job const& job)
       : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
     for (rank_id r : ids<rank_id>(in_.of.size()))
       for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
@@ -67,7 +67,7 @@ class column_cost {
   /// Returns the time in ticks of stage group `c` with so many failures.
   /// Throws invalid_problem where a stage of the group would have no rank left.
   [[nodiscard]] constexpr ticks operator()(std::size_t c, std::int32_t failures) const {
-    column const& held = in_.all[c];
+    stage_group const& held = in_.all[c];
     ticks work = 0, gradients = 0, steps = 0;
     for (stage_id s : held.stages) {
       if (failures < 0 || failures >= ranks_[s.index()])
@@ -75,7 +75,7 @@ class column_cost {
                                               " at stage " + std::to_string(s.value()) + ", is " +
                                               std::to_string(failures));
       auto const load =
-          ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks_[s.index()] - failures);
+          ceil_divide<std::int64_t>(job_.total_microbatches(), ranks_[s.index()] - failures);
       work += load *
               (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
       gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
@@ -89,7 +89,7 @@ class column_cost {
 
  private:
   pipeline_job job_;
-  columns in_;
+  stage_groups in_;
   detail::stage_paths paths_;
   std::vector<std::int32_t> ranks_;  // by stage
 };
@@ -148,7 +148,8 @@ constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
                               std::vector<std::int32_t> const& now, std::int32_t failures,
                               std::int32_t most_moves) {
   std::vector<ticks> limits;
-  for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
+  for (auto const& stage_group : cost)
+    limits.insert(limits.end(), stage_group.begin(), stage_group.end());
   std::sort(limits.begin(), limits.end());
   limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
   spread best;
@@ -167,7 +168,7 @@ constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
 
 /// Returns cost[c][k] for all counts k that leave a live rank in stage group c.
 template <class Cost>
-constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in,
+constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, stage_groups const& in,
                                                    std::int32_t failures, Cost const& cost) {
   std::vector<std::int32_t> size(in.all.size(), 0);
   for (rank_id r : ids<rank_id>(job.ranks())) ++size[static_cast<std::size_t>(in.of[r])];
@@ -181,9 +182,10 @@ constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, colu
 
 /// A callable that returns the time of a stage group with so many failures, in ticks.
 template <class Cost>
-concept column_cost_for = requires(Cost const& cost, std::size_t column, std::int32_t failures) {
-  { cost(column, failures) } -> std::convertible_to<ticks>;
-};
+concept stage_group_cost_for =
+    requires(Cost const& cost, std::size_t stage_group, std::int32_t failures) {
+      { cost(stage_group, failures) } -> std::convertible_to<ticks>;
+    };
 
 /// Solver: places failures where they hurt least.
 struct normalize_failures {
@@ -193,17 +195,17 @@ struct normalize_failures {
   std::int32_t most_moves = unlimited;  ///< limit on the workers that leave a live rank
   std::int32_t joining = 0;             ///< workers that are back and take dead ranks
 
-  /// Minimises the largest `column_cost`.
+  /// Minimises the largest `stage_group_cost`.
   /// Returns the changes; the objective is the largest cost of a stage group, in ticks.
   /// Throws invalid_problem where the job is broken, or more workers join than are dead.
   [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job) const {
     validate(job);
-    return (*this)(job, column_cost(job));
+    return (*this)(job, stage_group_cost(job));
   }
 
   /// As above, with the caller's cost.
   /// Throws invalid_problem where the job is broken, or more workers join than are dead.
-  template <column_cost_for Cost>
+  template <stage_group_cost_for Cost>
   [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job,
                                                                    Cost const& cost) const {
     validate(job);
@@ -216,7 +218,7 @@ struct normalize_failures {
       answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
       return answer;
     }
-    columns const in(job);
+    stage_groups const in(job);
     std::vector<bool> is_dead(static_cast<std::size_t>(job.ranks()), false);
     for (worker const& w : job.dead) is_dead[job.rank_of(w).index()] = true;
     std::vector<std::int32_t> now(in.all.size(), 0);
@@ -234,14 +236,14 @@ struct normalize_failures {
       answer.reason = "no placement within the limit on moves";
       return answer;
     }
-    answer = {.plan = seated(job, in, is_dead, now, best.failures), .status = status::optimal};
+    answer = {.plan = assigned(job, in, is_dead, now, best.failures), .status = status::optimal};
     answer.objective = answer.lower_bound = static_cast<double>(best.limit);
     return answer;
   }
 
  private:
   /// Returns the lowest rank of a stage group.
-  [[nodiscard]] static constexpr rank_id lowest_of(columns const& in, std::size_t c) {
+  [[nodiscard]] static constexpr rank_id lowest_of(stage_groups const& in, std::size_t c) {
     rank_id r = 0;
     while (in.of[r] != static_cast<std::int32_t>(c)) ++r;
     return r;
@@ -249,11 +251,11 @@ struct normalize_failures {
 
   /// Assigns the changes. Ranks are taken and left lowest first. State comes over the cheapest
   /// link, then from the lowest rank.
-  [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job,
-                                                            columns const& in,
-                                                            std::vector<bool> is_dead,
-                                                            std::vector<std::int32_t> now,
-                                                            std::vector<std::int32_t> failures) {
+  [[nodiscard]] static constexpr normalized_failures assigned(pipeline_job const& job,
+                                                              stage_groups const& in,
+                                                              std::vector<bool> is_dead,
+                                                              std::vector<std::int32_t> now,
+                                                              std::vector<std::int32_t> failures) {
     normalized_failures plan{.failures = std::move(failures)};
     std::vector<rank_id> leavers;
     for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -276,7 +278,7 @@ struct normalize_failures {
            .copied_from = nearest});
       ++next;
     }
-    for (seat_change const& change : plan.changes) {
+    for (role_change const& change : plan.changes) {
       is_dead[change.to.index()] = false;
       if (change.from) is_dead[change.from->index()] = true;
     }

@@ -35,7 +35,7 @@ struct reroute {
   [[nodiscard]] constexpr solution<pipeline_schedule> operator()(pipeline_job const& job,
                                                                  pipeline_schedule schedule) const {
     validate(job);
-    if (job.dead.empty() || stage_without_worker(job)) return restate(job, std::move(schedule));
+    if (job.dead.empty() || stage_without_worker(job)) return evaluated(job, std::move(schedule));
     detail::routes const to(job, rule);
     std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
     for (worker const& w : job.dead) dead[job.rank_of(w).index()] = true;
@@ -55,9 +55,9 @@ struct reroute {
     }
     if (auto merged = detail::merge_streams(job, streams); merged.complete) {
       merged.schedule.staggered_step = schedule.staggered_step;
-      return restate(job, std::move(merged.schedule));
+      return evaluated(job, std::move(merged.schedule));
     }
-    auto answer = restate(job, std::move(schedule));
+    auto answer = evaluated(job, std::move(schedule));
     answer.reason = "the orders of re-routed and own micro-batches don't fit under the stash cap";
     return answer;
   }

@@ -40,7 +40,7 @@ struct normalized_schedule {
   /// [rank of the plan]: the rank that the worker had so far; -1 for a dead rank
   indexed<rank_id, rank_id> played_by{};
   /// workers that change their stage group; `to` is a rank of the plan, `copied_from` a rank so far
-  std::vector<seat_change> changes{};
+  std::vector<role_change> changes{};
   text reason{};
 };
 
@@ -50,7 +50,7 @@ class schedule_store {
  public:
   /// Throws invalid_problem where the job is broken or has dead workers.
   explicit schedule_store(pipeline_job job, Solver solver = {})
-      : job_((validate(job), std::move(job))), solver_(std::move(solver)), columns_(job_) {
+      : job_((validate(job), std::move(job))), solver_(std::move(solver)), stage_groups_(job_) {
     if (!job_.dead.empty())
       throw invalid_problem("dead", "must be empty: a store is told of failures later");
   }
@@ -91,37 +91,37 @@ class schedule_store {
     pipeline_job now = job_;
     now.dead = dead;
     validate(now);
-    columns const in(now);
-    for (column const& c : in.all)
+    stage_groups const in(now);
+    for (stage_group const& c : in.all)
       if (c.live.empty()) {
         found.reason = text("stage ") + text::of(c.stages.front().value()) + " has no live worker";
         return found;
       }
     // evenly() finds a spread: each stage group has a live rank now
     found.schedule = exact(*evenly(static_cast<std::int32_t>(dead.size())));
-    columns const then(found.schedule->job);
+    stage_groups const then(found.schedule->job);
     found.played_by = indexed<rank_id, rank_id>(in.of.size(), -1);
     struct spare {
       rank_id worker;
-      std::size_t column;
+      std::size_t stage_group;
     };
     std::vector<spare> spares;
     std::vector<rank_id> open;
     for (std::size_t c = 0; c < in.all.size(); ++c) {
-      auto workers = in.all[c].live, seats = then.all[c].live;
+      auto workers = in.all[c].live, roles = then.all[c].live;
       std::vector<rank_id> both;  // workers that can keep their rank do
-      std::set_intersection(workers.begin(), workers.end(), seats.begin(), seats.end(),
+      std::set_intersection(workers.begin(), workers.end(), roles.begin(), roles.end(),
                             std::back_inserter(both));
       for (rank_id const r : both) {
         found.played_by[r] = r;
         std::erase(workers, r);
-        std::erase(seats, r);
+        std::erase(roles, r);
       }
       std::size_t i = 0;
-      for (; i < std::min(workers.size(), seats.size()); ++i)
-        found.played_by[seats[i]] = workers[i];
+      for (; i < std::min(workers.size(), roles.size()); ++i)
+        found.played_by[roles[i]] = workers[i];
       for (std::size_t w = i; w < workers.size(); ++w) spares.push_back({workers[w], c});
-      open.insert(open.end(), seats.begin() + static_cast<std::ptrdiff_t>(i), seats.end());
+      open.insert(open.end(), roles.begin() + static_cast<std::ptrdiff_t>(i), roles.end());
     }
     for (std::size_t i = 0; i < open.size(); ++i) {
       rank_id const worker = spares[i].worker;
@@ -144,14 +144,15 @@ class schedule_store {
   /// Returns the dead workers of the normalised plan: counts as in normalize_failures, over
   /// different pipelines as far as possible. Returns nothing where there are too many failures.
   [[nodiscard]] std::optional<std::vector<worker>> evenly(std::int32_t failures) const {
-    auto const cost = detail::costs_of(job_, columns_, failures, column_cost(job_));
-    auto const best = detail::least_spread(cost, std::vector<std::int32_t>(columns_.all.size(), 0),
-                                           failures, normalize_failures::unlimited);
+    auto const cost = detail::costs_of(job_, stage_groups_, failures, stage_group_cost(job_));
+    auto const best =
+        detail::least_spread(cost, std::vector<std::int32_t>(stage_groups_.all.size(), 0), failures,
+                             normalize_failures::unlimited);
     if (!best.found()) return std::nullopt;
     std::vector<worker> dead;
     std::size_t turn = 0;
-    for (std::size_t c = 0; c < columns_.all.size(); ++c) {
-      auto const& ranks = columns_.all[c].live;
+    for (std::size_t c = 0; c < stage_groups_.all.size(); ++c) {
+      auto const& ranks = stage_groups_.all[c].live;
       for (std::int32_t k = 0; k < best.failures[c]; ++k)
         dead.push_back(job_.worker_of(ranks[turn++ % ranks.size()]));
     }
@@ -160,7 +161,7 @@ class schedule_store {
 
   pipeline_job job_;
   Solver solver_;
-  columns columns_;
+  stage_groups stage_groups_;
   mutable std::mutex mutex_{};
   std::map<std::vector<worker>, std::shared_ptr<stored_schedule const>> kept_{};
 };

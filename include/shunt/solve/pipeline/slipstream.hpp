@@ -58,7 +58,7 @@ struct slipstream {
   /// Returns the infeasible answer where no plan exists, else nothing.
   [[nodiscard]] std::optional<solution<pipeline_schedule>> without_plan(
       pipeline_job const& job) const {
-    if (stage_without_worker(job)) return restate(job, empty_schedule(job));
+    if (stage_without_worker(job)) return evaluated(job, empty_schedule(job));
     solution<pipeline_schedule> none{.plan = empty_schedule(job), .status = status::infeasible};
     if (!reroute && !job.dead.empty()) {
       none.reason = text("worker ") + describe(job.dead.front()) +
@@ -101,7 +101,7 @@ struct slipstream {
                 .status = status::optimal,
                 .objective = static_cast<double>(least),
                 .lower_bound = static_cast<double>(least)};
-      keep(best, restate(job, search.schedule()));
+      keep(best, evaluated(job, search.schedule()));
       if (best.objective <= static_cast<double>(bound)) return best;
     }
     if (job.layout.form() == stage_layout::shape::linear) {

@@ -42,10 +42,10 @@ struct split_backward {
       streams[r] = {std::move(urgent), std::move(weights)};
     }
     auto merged = detail::merge_streams(job, streams);
-    auto before = restate(job, std::move(schedule));
+    auto before = evaluated(job, std::move(schedule));
     if (!merged.complete) return before;
     merged.schedule.staggered_step = before.plan.staggered_step;
-    auto after = restate(job, std::move(merged.schedule));
+    auto after = evaluated(job, std::move(merged.schedule));
     bool const better =
         after.has_plan() && (!before.has_plan() || after.objective < before.objective);
     return better ? after : before;

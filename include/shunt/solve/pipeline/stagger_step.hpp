@@ -24,7 +24,7 @@ struct stagger_step {
                                                                  pipeline_schedule schedule) const {
     validate(job);
     schedule.staggered_step = true;
-    return restate(job, std::move(schedule));
+    return evaluated(job, std::move(schedule));
   }
 };
 static_assert(improver_for<stagger_step, pipeline_job, pipeline_schedule>);

@@ -77,15 +77,15 @@ inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger
     zero_bubble_search simple(*alike, stagger, bound(*alike), effort);
     simple.search(known);
     alike_order = simple.sequence();
-    search.judge(alike_order);
+    search.evaluate(alike_order);
   }
   search.search(known);
   auto plan = search.chain().schedule(search.sequence(), stagger);
   // the search judges periods by one pass; exact periods take one pass per stage group
   if (stagger) {
-    answer = restate(job, std::move(plan));
+    answer = evaluated(job, std::move(plan));
     if (alike_order.empty() || answer.status == status::optimal) return answer;
-    auto simple = restate(job, search.chain().schedule(alike_order, stagger));
+    auto simple = evaluated(job, search.chain().schedule(alike_order, stagger));
     return simple.objective < answer.objective ? simple : answer;
   }
   answer.plan = std::move(plan);
@@ -105,12 +105,12 @@ inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline
   validate(job);
   std::vector<std::int64_t> limits;
   for (rank_id r : ids<rank_id>(job.ranks())) {
-    auto const seats = job.seats_of(r);
+    auto const workers = job.workers_of(r);
     std::int64_t all = 0;
-    for (worker const& w : seats) all += job.stash.forward[w.stage];
+    for (worker const& w : workers) all += job.stash.forward[w.stage];
     std::int64_t const room = std::max(
         all, checked_multiply(stashes, all).value_or(std::numeric_limits<std::int64_t>::max()) /
-                 static_cast<std::int64_t>(seats.size()));
+                 static_cast<std::int64_t>(workers.size()));
     limits.push_back(std::min(room, job.stash_limit(r).value_or(room)));
   }
   pipeline_job within = job;

@@ -80,11 +80,11 @@ struct uniform_shards {
     solution<shard_map> answer;
     answer.plan.elements = problem.elements;
     answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::vector<rank_id> everyone;
-    for (rank_id r : ids<rank_id>(problem.ranks)) everyone.push_back(r);
+    std::vector<rank_id> every_rank;
+    for (rank_id r : ids<rank_id>(problem.ranks)) every_rank.push_back(r);
     std::int64_t turn = 0;  // the first rank that gets one element more
     for (auto& shards : answer.plan.shards) {
-      shards = detail::even_cut(problem.elements, everyone, turn);
+      shards = detail::even_cut(problem.elements, every_rank, turn);
       turn = (turn + problem.elements % problem.ranks) % problem.ranks;
     }
     detail::rate_by_fullest_rank(problem, answer);

@@ -479,7 +479,7 @@ class placement_search {
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, fullest_{};
   std::vector<load_type> load_;
-  rank_swaps swaps_;
+  swap_search swaps_;
   threshold_packing packing_;
   std::vector<load_type> large_{};  ///< loads of the experts that packing_ places
   std::vector<std::size_t> best_{}, best_copies_;

@@ -13,11 +13,11 @@ namespace shunt::detail {
 /// two. No rank gets an expert twice. A call allocates nothing.
 /// Ranks keep their experts in order of share, so that two pointers find the partners to try.
 /// Complexity: O(L (s_f + s_r)) per swap for s_r slots of rank r, f the fullest rank.
-class rank_swaps {
+class swap_search {
  public:
   using load_type = std::int64_t;
 
-  constexpr rank_swaps(std::size_t experts, std::span<std::int32_t const> slots_per_rank)
+  constexpr swap_search(std::size_t experts, std::span<std::int32_t const> slots_per_rank)
       : experts_(experts),
         ranks_(slots_per_rank.size()),
         first_(ranks_ + 1, 0),

@@ -15,10 +15,10 @@ namespace shunt::detail {
 /// latest of the history. The score that rates changes is the mean over the windows of max/mean
 /// load under the even split. Loads are scaled so that a window's tokens fill 31 bits; rank
 /// loads are whole numbers. Allocates when it is constructed, not when it is called.
-class layer_windows {
+class windowed_placement {
  public:
   /// Requires `scored` windows, at most one more than the history has.
-  constexpr layer_windows(expert_layers const& problem, std::int32_t scored)
+  constexpr windowed_placement(expert_layers const& problem, std::int32_t scored)
       : windows_(static_cast<std::size_t>(scored)),
         experts_(static_cast<std::size_t>(problem.experts)),
         ranks_(static_cast<std::size_t>(problem.ranks())),

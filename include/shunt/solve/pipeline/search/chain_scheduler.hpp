@@ -30,13 +30,13 @@ namespace shunt::detail {
 
 /// The durations of the operations of a worker, and the transfer times to the next and the previous
 /// worker.
-struct seat_costs {
+struct position_costs {
   ticks forward = 1, input = 1, weight = 1, onward = 0, back = 0;
 };
 
 /// The keys of a worker: micro-batch m has the key `forward + m * slope`, and so on; smaller keys
 /// first.
-struct seat_rule {
+struct position_rule {
   ticks forward = 0, input = 0, weight = 0;
   /// limit on the forwards without a started backward_input
   std::int32_t in_flight = std::numeric_limits<std::int32_t>::max();
@@ -44,7 +44,7 @@ struct seat_rule {
 
 /// The keys of all workers, and the distance of two micro-batches.
 struct chain_rules {
-  std::vector<seat_rule> seats{};
+  std::vector<position_rule> positions{};
   ticks slope = 1;
 };
 
@@ -61,13 +61,13 @@ class chain_scheduler {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
-  /// Workers are numbered rank by rank, in the order of `seats_of`.
+  /// Workers are numbered rank by rank, in the order of `workers_of`.
   /// Requires a valid job without dead ranks.
   explicit chain_scheduler(pipeline_job const& job)
       : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
     auto const ranks = static_cast<std::size_t>(job.ranks()),
-               seats = static_cast<std::size_t>(job.seats());
-    std::vector<std::int32_t> count(ranks + 1, 0), where(seats);
+               positions = static_cast<std::size_t>(job.workers());
+    std::vector<std::int32_t> count(ranks + 1, 0), where(positions);
     auto const cell = [&](std::int32_t p, std::int32_t s) {
       return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) +
              static_cast<std::size_t>(s);
@@ -76,18 +76,18 @@ class chain_scheduler {
       for (std::int32_t s = 0; s < job.stages; ++s) ++count[job.rank_of({p, s}).index() + 1];
     std::partial_sum(count.begin(), count.end(), count.begin());
     first_ = count;
-    seats_.resize(seats);
+    positions_.resize(positions);
     for (std::int32_t p = 0; p < job.pipelines; ++p)
       for (std::int32_t s = 0; s < job.stages; ++s) {
         rank_id const r = job.rank_of({p, s});
         where[cell(p, s)] = count[r.index()]++;
-        auto& q = seats_[static_cast<std::size_t>(where[cell(p, s)])];
+        auto& q = positions_[static_cast<std::size_t>(where[cell(p, s)])];
         q.at = {p, s};
         q.rank = r.value();
         q.whole = job.stash.forward[s];
         q.early = job.stash.backward_input[s];
       }
-    for (auto& q : seats_) {
+    for (auto& q : positions_) {
       std::int32_t const p = q.at.pipeline.value(), s = q.at.stage.value();
       if (s + 1 < job.stages) q.next = where[cell(p, s + 1)];
       if (s > 0) q.previous = where[cell(p, s - 1)];
@@ -100,26 +100,27 @@ class chain_scheduler {
       own.chains = 0;
       std::int64_t alone = 0;
       for (auto q = first_[r]; q < first_[r + 1]; ++q) {
-        bool const begins = q == first_[r] || seat(q).at.pipeline != seat(q - 1).at.pipeline;
-        alone = (begins ? 0 : alone) + seat(q).whole;
+        bool const begins =
+            q == first_[r] || position(q).at.pipeline != position(q - 1).at.pipeline;
+        alone = (begins ? 0 : alone) + position(q).whole;
         own.alone = std::max(own.alone, alone);
         own.chains += begins;
       }
       for (auto q = first_[r + 1], last = q - 1; q-- > first_[r];) {
-        if (seat(q).at.pipeline != seat(last).at.pipeline) last = q;
-        seat(q).last = last;
+        if (position(q).at.pipeline != position(last).at.pipeline) last = q;
+        position(q).last = last;
       }
     }
-    arrival_.resize(seats * microbatches_ * 2);
-    sequence_.reserve(seats * microbatches_ * 3);
+    arrival_.resize(positions * microbatches_ * 2);
+    sequence_.reserve(positions * microbatches_ * 3);
     while (leaves_ < ranks) leaves_ *= 2;
   }
 
-  [[nodiscard]] std::size_t seats() const { return seats_.size(); }
+  [[nodiscard]] std::size_t positions() const { return positions_.size(); }
   [[nodiscard]] std::int64_t operations() const {
-    return static_cast<std::int64_t>(seats_.size() * microbatches_ * 3);
+    return static_cast<std::int64_t>(positions_.size() * microbatches_ * 3);
   }
-  [[nodiscard]] worker const& at(std::size_t q) const { return seats_[q].at; }
+  [[nodiscard]] worker const& at(std::size_t q) const { return positions_[q].at; }
   /// Returns the first rank that cannot stash a single micro-batch, or -1.
   [[nodiscard]] std::int32_t too_small() const {
     for (std::size_t r = 0; r < ranks_.size(); ++r)
@@ -127,28 +128,28 @@ class chain_scheduler {
     return -1;
   }
   [[nodiscard]] std::int64_t room(std::size_t r) const { return ranks_[r].cap; }
-  [[nodiscard]] std::int64_t weight(std::size_t q) const { return seats_[q].whole; }
+  [[nodiscard]] std::int64_t weight(std::size_t q) const { return positions_[q].whole; }
   [[nodiscard]] std::size_t rank_of(std::size_t q) const {
-    return static_cast<std::size_t>(seats_[q].rank);
+    return static_cast<std::size_t>(positions_[q].rank);
   }
-  [[nodiscard]] std::int32_t next(std::size_t q) const { return seats_[q].next; }
-  [[nodiscard]] std::int32_t previous(std::size_t q) const { return seats_[q].previous; }
+  [[nodiscard]] std::int32_t next(std::size_t q) const { return positions_[q].next; }
+  [[nodiscard]] std::int32_t previous(std::size_t q) const { return positions_[q].previous; }
 
   /// Sets the costs of the next runs, one per worker.
-  void use(std::vector<seat_costs> const& costs) {
-    for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].cost = costs[q];
+  void use(std::vector<position_costs> const& costs) {
+    for (std::size_t q = 0; q < positions_.size(); ++q) positions_[q].cost = costs[q];
   }
 
   /// With `whole` the next runs hold the whole stash until the backward_weight, as if a
   /// backward_input gave nothing back.
   void hold_whole(bool whole) {
-    for (auto& q : seats_) q.early = whole ? 0 : job_.stash.backward_input[q.at.stage];
+    for (auto& q : positions_) q.early = whole ? 0 : job_.stash.backward_input[q.at.stage];
   }
 
   /// An idle rank starts the available operation with the smallest key. Completes wherever
   /// `too_small()` is -1.
   void run_listed(chain_rules const& rules) {
-    for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].rule = rules.seats[q];
+    for (std::size_t q = 0; q < positions_.size(); ++q) positions_[q].rule = rules.positions[q];
     slope_ = rules.slope;
     drive([this](std::int32_t r, ticks now) { return listed(r, now); });
   }
@@ -161,13 +162,13 @@ class chain_scheduler {
   bool run_ordered(chain_order const& order, std::int32_t patience) {
     position_.assign(order.first.begin(), order.first.end() - 1);
     drive([&](std::int32_t r, ticks now) { return ordered(order, patience, r, now); });
-    return sequence_.size() == seats_.size() * microbatches_ * 3;
+    return sequence_.size() == positions_.size() * microbatches_ * 3;
   }
 
   /// Returns the last run's order, with or without its backward_weights.
   [[nodiscard]] chain_order order(bool weights = false) {
     chain_order kept{
-        .entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)),
+        .entries = std::vector<std::int32_t>(positions_.size() * microbatches_ * (weights ? 3 : 2)),
         .weights = weights};
     for (std::int32_t const q : first_)
       kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
@@ -188,7 +189,7 @@ class chain_scheduler {
     reset();
     if (&sequence != &sequence_) sequence_ = sequence;
     for (std::int32_t const e : sequence_) {
-      auto& q = seat(e / 4);
+      auto& q = position(e / 4);
       auto& own = ranks_[static_cast<std::size_t>(q.rank)];
       ticks const now = own.end;
       if (e % 4 == 2) {
@@ -225,17 +226,18 @@ class chain_scheduler {
   /// Returns the largest span of a stage group plus its step, where everything before its end runs
   /// as late as possible, and the mean over the ranks. The period is not longer.
   [[nodiscard]] std::pair<ticks, ticks> spans(std::vector<ticks> const& steps) {
-    column_end_.assign(in_.all.size(), 0);
+    stage_group_end_.assign(in_.all.size(), 0);
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
-      auto& end = column_end_[column_of(r)];
+      auto& end = stage_group_end_[stage_group_of(r)];
       end = std::max(end, ranks_[r].end);
     }
-    for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].start = column_end_[column_of(r)];
-    for (auto& q : seats_) q.forwards = q.inputs = job_.microbatches;
+    for (std::size_t r = 0; r < ranks_.size(); ++r)
+      ranks_[r].start = stage_group_end_[stage_group_of(r)];
+    for (auto& q : positions_) q.forwards = q.inputs = job_.microbatches;
     // from here on `arrival` holds the latest start of the consumer
     for (std::size_t i = sequence_.size(); i-- > 0;) {
       std::int32_t const e = sequence_[i];
-      auto& q = seat(e / 4);
+      auto& q = position(e / 4);
       auto& start = ranks_[static_cast<std::size_t>(q.rank)].start;
       if (e % 4 == 2) {
         start -= q.cost.weight;
@@ -253,8 +255,8 @@ class chain_scheduler {
     ticks longest = 0, mean = 0;
     for (std::size_t r = 0; r < ranks_.size(); ++r) {
       ticks step = 0;
-      for (stage_id const s : in_.all[column_of(r)].stages) step += steps[s.index()];
-      ticks const span = column_end_[column_of(r)] - ranks_[r].start + step;
+      for (stage_id const s : in_.all[stage_group_of(r)].stages) step += steps[s.index()];
+      ticks const span = stage_group_end_[stage_group_of(r)] - ranks_[r].start + step;
       longest = std::max(longest, span);
       mean += span / static_cast<ticks>(ranks_.size());
     }
@@ -269,9 +271,9 @@ class chain_scheduler {
     for (std::size_t r = 0; r < ranks_.size(); ++r)
       plan.order[rank_id{r}].reserve(static_cast<std::size_t>(first_[r + 1] - first_[r]) *
                                      (microbatches_ * 3 + 1));
-    for (auto& q : seats_) q.forwards = q.inputs = q.weights = 0;
+    for (auto& q : positions_) q.forwards = q.inputs = q.weights = 0;
     for (std::int32_t const e : sequence) {
-      auto& q = seat(e / 4);
+      auto& q = position(e / 4);
       std::int32_t const m = e % 4 == 0 ? q.forwards++ : e % 4 == 1 ? q.inputs++ : q.weights++;
       op_kind const kind = e % 4 == 0   ? op_kind::forward
                            : e % 4 == 1 ? op_kind::backward_input
@@ -279,19 +281,19 @@ class chain_scheduler {
       plan.order[q.rank].push_back({kind, q.at.pipeline, q.at.stage, m});
     }
     for (std::size_t r = 0; r < ranks_.size(); ++r)
-      for (stage_id const s : in_.all[column_of(r)].stages)
+      for (stage_id const s : in_.all[stage_group_of(r)].stages)
         plan.order[rank_id{r}].push_back({.kind = op_kind::step, .stage = s});
     return plan;
   }
 
  private:
-  struct seat_state {
+  struct position_state {
     std::int32_t forwards = 0, inputs = 0, weights = 0;  // started
     std::int32_t forwards_known = 0, inputs_known = 0;   // with a known arrival
     // last: the last worker of the same pipeline on the rank
     std::int32_t next = -1, previous = -1, rank = 0, last = 0;
-    seat_costs cost{};
-    seat_rule rule{};
+    position_costs cost{};
+    position_rule rule{};
     std::int64_t whole = 1, early = 0;  // stash
     worker at{};
 
@@ -309,19 +311,21 @@ class chain_scheduler {
     std::int64_t held = 0, cap = 0, alone = 0;
   };
 
-  [[nodiscard]] seat_state& seat(std::int32_t q) { return seats_[static_cast<std::size_t>(q)]; }
+  [[nodiscard]] position_state& position(std::int32_t q) {
+    return positions_[static_cast<std::size_t>(q)];
+  }
   [[nodiscard]] ticks& arrival(std::int32_t q, std::int32_t m, bool input) {
     return arrival_[(static_cast<std::size_t>(q) * 2 + input) * microbatches_ +
                     static_cast<std::size_t>(m)];
   }
-  [[nodiscard]] std::size_t column_of(std::size_t r) const {
+  [[nodiscard]] std::size_t stage_group_of(std::size_t r) const {
     return static_cast<std::size_t>(in_.of[rank_id{r}]);
   }
 
   /// Clears the counts of the last run.
   void reset() {
-    for (std::size_t i = 0; i < seats_.size(); ++i) {
-      auto& q = seats_[i];
+    for (std::size_t i = 0; i < positions_.size(); ++i) {
+      auto& q = positions_[i];
       q.forwards = q.inputs = q.weights = q.inputs_known = 0;
       q.forwards_known = q.previous < 0 ? job_.microbatches : 0;
       if (q.previous < 0)
@@ -359,7 +363,7 @@ class chain_scheduler {
       auto const r = static_cast<std::int32_t>(i - leaves_);
       choice const c = choose(r, now);
       auto& own = ranks_[static_cast<std::size_t>(r)];
-      own.waits = c.seat < 0;
+      own.waits = c.position < 0;
       if (own.waits)
         wake(r, c.again);
       else
@@ -368,15 +372,15 @@ class chain_scheduler {
   }
 
   struct choice {
-    std::int32_t seat = -1, kind = 0;
+    std::int32_t position = -1, kind = 0;
     ticks again = never;  // where nothing is started: when to look again
   };
 
   /// Starts the chosen operation.
   void begin(choice const& c, std::int32_t r, ticks now) {
-    auto& q = seat(c.seat);
+    auto& q = position(c.position);
     auto& own = ranks_[static_cast<std::size_t>(r)];
-    sequence_.push_back(c.seat * 4 + c.kind);
+    sequence_.push_back(c.position * 4 + c.kind);
     if (c.kind == 0) {
       own.end = now + q.cost.forward;
       own.held += q.whole;
@@ -384,7 +388,7 @@ class chain_scheduler {
       if (q.next >= 0) {
         post(q.next, m, own.end + q.cost.onward, false);
       } else {
-        arrival(c.seat, m, true) = own.end;  // its own loss
+        arrival(c.position, m, true) = own.end;  // its own loss
         ++q.inputs_known;
       }
     } else if (c.kind == 1) {
@@ -402,7 +406,7 @@ class chain_scheduler {
 
   /// Announces an arrival at a worker.
   void post(std::int32_t to, std::int32_t m, ticks when, bool input) {
-    auto& q = seat(to);
+    auto& q = position(to);
     arrival(to, m, input) = when;
     ++(input ? q.inputs_known : q.forwards_known);
     if (ranks_[static_cast<std::size_t>(q.rank)].waits &&
@@ -424,17 +428,17 @@ class chain_scheduler {
     auto const& own = ranks_[static_cast<std::size_t>(r)];
     std::int32_t const from = first_[static_cast<std::size_t>(r)],
                        to = first_[static_cast<std::size_t>(r) + 1];
-    auto const& only = seat(to - 1);
+    auto const& only = position(to - 1);
     reserve oldest{only.forwards, only.at.pipeline.value(), own.cap - own.alone};
     if (own.chains > 1)
       for (std::int32_t q = from; q < to; ++q)
-        if (auto const& s = seat(q);
+        if (auto const& s = position(q);
             s.last == q && s.older_than(oldest.microbatch, oldest.pipeline)) {
           oldest.microbatch = s.forwards;
           oldest.pipeline = s.at.pipeline.value();
         }
     for (std::int32_t q = from; q < to; ++q) {
-      auto const& s = seat(q);
+      auto const& s = position(q);
       std::int32_t const not_younger =
           oldest.microbatch + (s.at.pipeline.value() <= oldest.pipeline);
       if (s.forwards > not_younger) oldest.room -= (s.forwards - not_younger) * s.whole;
@@ -451,11 +455,11 @@ class chain_scheduler {
     choice best;
     ticks least = never;
     for (std::int32_t i = from; i < to; ++i) {
-      auto& q = seat(i);
+      auto& q = position(i);
       auto const consider = [&](std::int32_t kind, ticks key) {
         if (key >= least) return;
         least = key;
-        best.seat = i;
+        best.position = i;
         best.kind = kind;
       };
       if (q.inputs < q.inputs_known) {
@@ -488,7 +492,7 @@ class chain_scheduler {
     bool full = false;
     if (position_[at] < order.first[at + 1]) {
       std::int32_t const e = order.entries[position_[at]], i = e / 4, kind = e % 4;
-      auto const& q = seat(i);
+      auto const& q = position(i);
       full = kind == 0 && own.held + q.whole > own.cap;
       if (!full && (kind == 0   ? q.forwards < q.forwards_known
                     : kind == 1 ? q.inputs < q.inputs_known
@@ -504,21 +508,22 @@ class chain_scheduler {
     }
     if (order.weights) return next;
     for (std::int32_t i = first_[at], oldest = job_.microbatches; i < first_[at + 1]; ++i)
-      if (auto const& q = seat(i); q.weights < q.inputs && q.weights < oldest) {
+      if (auto const& q = position(i); q.weights < q.inputs && q.weights < oldest) {
         oldest = q.weights;
-        next.seat = i;
+        next.position = i;
         next.kind = 2;
       }
-    if (next.seat < 0 || full || next.again == never) return next;
-    ticks const weight = seat(next.seat).cost.weight;
-    if (next.again - now < weight / 4 * patience + (weight % 4 * patience + 3) / 4) next.seat = -1;
+    if (next.position < 0 || full || next.again == never) return next;
+    ticks const weight = position(next.position).cost.weight;
+    if (next.again - now < weight / 4 * patience + (weight % 4 * patience + 3) / 4)
+      next.position = -1;
     return next;
   }
 
   pipeline_job const& job_;
-  columns in_;
+  stage_groups in_;
   std::size_t microbatches_;
-  std::vector<seat_state> seats_{};
+  std::vector<position_state> positions_{};
   std::vector<rank_state> ranks_{};
   std::vector<std::int32_t> first_{};
   std::vector<ticks> arrival_{};
@@ -527,7 +532,7 @@ class chain_scheduler {
   ticks slope_ = 1;
   std::vector<std::int32_t> sequence_{};
   std::vector<std::size_t> position_{};
-  std::vector<ticks> column_end_{};
+  std::vector<ticks> stage_group_end_{};
 };
 
 }  // namespace shunt::detail

@@ -36,22 +36,23 @@ class exact_period {
         nodes_left_(nodes),
         stop_(std::move(stop)),
         search_(shop_, nodes_left_, stop_) {
-    for (column const& c : in_.all) {
+    for (stage_group const& c : in_.all) {
       ticks sum = 0;
       for (stage_id s : c.stages) sum += job.costs.step[s];
       steps_.push_back(sum);
     }
   }
 
-  using verdict = exact_search::verdict;
+  using search_result = exact_search::search_result;
 
   /// Returns `found` where a plan has at most this period; `plan` then holds it.
-  [[nodiscard]] verdict possible(ticks theta) {
+  [[nodiscard]] search_result possible(ticks theta) {
     std::vector<ticks> length;
     ticks const longest = *std::max_element(steps_.begin(), steps_.end());
     for (ticks const steps : steps_) length.push_back(theta - (stagger_ ? steps : longest));
-    std::vector<box> open{{column_starts(length.size(), stagger_ ? exact_search::never : 0),
-                           column_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
+    std::vector<box> open{
+        {stage_group_starts(length.size(), stagger_ ? exact_search::never : 0),
+         stage_group_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
     open.front().low.front() = open.front().high.front() = 0;
     while (!open.empty()) {
       box b = std::move(open.back());
@@ -59,15 +60,15 @@ class exact_period {
       if (!tighten(b, length)) continue;
       for (std::size_t c = 0; c < length.size(); ++c)
         if (b.low[c] < exact_search::never / 2 || b.high[c] > exact_search::whenever / 2)
-          return verdict::limit;  // no path to the first stage group and back
+          return search_result::limit;  // no path to the first stage group and back
       auto const answer = search_.search();
-      if (answer == verdict::limit) return answer;
-      if (answer == verdict::impossible) continue;
+      if (answer == search_result::limit) return answer;
+      if (answer == search_result::impossible) continue;
       read_plan();
       if (period(job_, plan_) <= theta) return answer;
       cut(b, length, open);
     }
-    return verdict::impossible;
+    return search_result::impossible;
   }
   [[nodiscard]] pipeline_schedule const& plan() const { return plan_; }
   /// Returns the time of all operations one after another. A plan that never idles on all ranks at
@@ -81,11 +82,11 @@ class exact_period {
 
  private:
   struct box {
-    column_starts low{}, high{};
+    stage_group_starts low{}, high{};
   };
 
-  [[nodiscard]] std::size_t column_of(exact_shop::type const& t) const {
-    return static_cast<std::size_t>(shop_.column_of[static_cast<std::size_t>(t.rank)]);
+  [[nodiscard]] std::size_t stage_group_of(exact_shop::type const& t) const {
+    return static_cast<std::size_t>(shop_.stage_group_of[static_cast<std::size_t>(t.rank)]);
   }
 
   /// Sets the windows of the box and removes the starts that heads and tails exclude.
@@ -93,7 +94,7 @@ class exact_period {
   [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length) {
     for (int round = 0; round < 8; ++round) {
       std::vector<ticks> release, deadline;
-      for (std::int32_t const c : shop_.column_of) {
+      for (std::int32_t const c : shop_.stage_group_of) {
         auto const i = static_cast<std::size_t>(c);
         release.push_back(b.low[i]);
         deadline.push_back(std::min(exact_search::whenever, b.high[i] + length[i]));
@@ -101,10 +102,10 @@ class exact_period {
       search_.set_windows(release, deadline);
       if (!stagger_) return true;
       auto const before = b;
-      column_starts earliest(length.size(), exact_search::whenever);
+      stage_group_starts earliest(length.size(), exact_search::whenever);
       for (auto const& t : shop_.types)
         for (std::int32_t k = 0; k < shop_.count(t); ++k) {
-          auto const o = static_cast<std::size_t>(t.first + k), c = column_of(t);
+          auto const o = static_cast<std::size_t>(t.first + k), c = stage_group_of(t);
           earliest[c] = std::min(earliest[c], search_.head(o));
           b.low[c] = std::max(b.low[c], search_.head(o) + t.duration - length[c]);
           b.high[c] = std::min(b.high[c], search_.latest_end(o) - t.duration);
@@ -139,13 +140,13 @@ class exact_period {
   /// Splits the box in two at the stage group that exceeds its window most: it starts by a point
   /// between, or after it.
   void cut(box const& b, std::vector<ticks> const& length, std::vector<box>& open) {
-    column_starts start(length.size(), exact_search::whenever),
+    stage_group_starts start(length.size(), exact_search::whenever),
         end(length.size(), exact_search::never);
     for (auto const& t : shop_.types)
       for (std::int32_t k = 0; k < shop_.count(t); ++k) {
         ticks const e = search_.end(static_cast<std::size_t>(t.first + k));
-        start[column_of(t)] = std::min(start[column_of(t)], e - t.duration);
-        end[column_of(t)] = std::max(end[column_of(t)], e);
+        start[stage_group_of(t)] = std::min(start[stage_group_of(t)], e - t.duration);
+        end[stage_group_of(t)] = std::max(end[stage_group_of(t)], e);
       }
     std::size_t worst = 0;
     for (std::size_t c = 1; c < length.size(); ++c)
@@ -160,7 +161,7 @@ class exact_period {
 
   pipeline_job const& job_;
   bool stagger_;
-  columns in_;
+  stage_groups in_;
   exact_shop shop_;
   std::int64_t nodes_left_;
   std::stop_token stop_;

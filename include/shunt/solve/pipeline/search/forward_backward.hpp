@@ -30,24 +30,24 @@
 namespace shunt::detail {
 
 /// Forward and backward passes over one schedule.
-class justifier {
+class forward_backward {
  public:
   /// Requires an executable schedule without overlapped pairs.
-  justifier(pipeline_job const& job, pipeline_schedule const& schedule)
-      : job_(job), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
+  forward_backward(pipeline_job const& job, pipeline_schedule const& schedule)
+      : job_(job), stage_groups_(job), clock_(static_cast<std::size_t>(job.ranks())) {
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
-    spans_.resize(columns_.all.size());
+    spans_.resize(stage_groups_.all.size());
     auto const cell = [&](operation const& o, stage_id s) {
       return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) *
                  static_cast<std::size_t>(job.microbatches) +
              o.microbatch.index();
     };
     auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
     std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       auto& rank = ranks_[r.index()];
-      rank.column = columns_.of[r];
+      rank.stage_group = stage_groups_.of[r];
       rank.first = static_cast<std::int32_t>(nodes_.size());
       for (operation const& o : schedule.order[r]) {
         if (o.kind == op_kind::step) continue;
@@ -87,7 +87,7 @@ class justifier {
   }
 
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(nodes_.size()); }
-  [[nodiscard]] shunt::columns const& columns() const { return columns_; }
+  [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
   /// Returns the earliest start and latest end of each stage group in the last pass.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
 
@@ -108,7 +108,7 @@ class justifier {
             nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])]
                 .what);
     }
-    append_steps(columns_, plan);
+    append_steps(stage_groups_, plan);
     return plan;
   }
 
@@ -122,7 +122,7 @@ class justifier {
     ticks cost = 0, delay = 0;  // the delay after the parent
   };
   struct rank_state {
-    std::int32_t column = 0, first = 0, all = 0, word = 0, words = 0;
+    std::int32_t stage_group = 0, first = 0, all = 0, word = 0, words = 0;
     std::int32_t done = 0, coming = 0, there = 0;
     ticks idle_from = 0, began = 0;
   };
@@ -144,7 +144,7 @@ class justifier {
         std::int32_t const n = own[i];
         place_[static_cast<std::size_t>(n)] = Forwards ? i : r.all - 1 - i;
       }
-      ticks const at = limit[static_cast<std::size_t>(r.column)];
+      ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
     }
     urgent_ = sequence_;
@@ -158,19 +158,19 @@ class justifier {
     }
     for (auto const& r : ranks_)
       if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
-    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never;
+    for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;
          next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from)
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
                                          : next_arrival(r));
     }
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
       if (!Forwards) std::reverse(sequence_.begin() + r.first, sequence_.begin() + r.first + r.all);
-      auto& span = spans_[static_cast<std::size_t>(r.column)];
+      auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       ticks const from = Forwards ? r.began : shift - r.idle_from,
                   to = Forwards ? r.idle_from : shift - r.began;
       span = {std::min(span.start, from), std::max(span.end, to)};
@@ -200,7 +200,7 @@ class justifier {
   }
   /// Returns the next arrival at a rank, or `never`.
   [[nodiscard]] ticks next_arrival(rank_state const& r) const {
-    ticks least = tournament::never;
+    ticks least = winner_tree::never;
     for (std::int32_t i = 0; i < r.coming; ++i)
       least = std::min(
           least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
@@ -252,8 +252,8 @@ class justifier {
   }
 
   pipeline_job const& job_;
-  shunt::columns columns_;
-  tournament clock_;
+  shunt::stage_groups stage_groups_;
+  winner_tree clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
   // by rank: the order of the last pass, and of the one before

@@ -57,16 +57,16 @@ struct exact_shop {
   std::vector<std::vector<std::int32_t>> of_rank{};
   std::vector<std::int64_t> cap{};
   std::vector<bool> crowded{};  ///< by rank: several forward types meet under a cap
-  std::vector<std::int32_t> column_of{};
+  std::vector<std::int32_t> stage_group_of{};
   std::int32_t operations = 0;
 
   /// Requires a valid job with a live worker at every stage.
   exact_shop(pipeline_job const& job, bool split, routing rule)
       : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
-    columns const in(job);
+    stage_groups const in(job);
     routes const to(job, rule);
     for (rank_id r : ids<rank_id>(job.ranks())) {
-      column_of.push_back(in.of[r]);
+      stage_group_of.push_back(in.of[r]);
       cap.push_back(job.stash_limit(r).value_or(unlimited));
     }
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
@@ -149,7 +149,7 @@ struct exact_shop {
 /// The search. New windows clear its memory of failed states.
 class exact_search {
  public:
-  enum class verdict : std::uint8_t { found, impossible, limit };
+  enum class search_result : std::uint8_t { found, impossible, limit };
 
   exact_search(exact_shop const& shop, std::int64_t& nodes_left, std::stop_token const& stop)
       : shop_(shop), nodes_left_(nodes_left), stop_(stop) {
@@ -176,7 +176,7 @@ class exact_search {
 
   /// Searches the windows that were set last. Returns `limit` where the nodes ran out or a stop was
   /// requested.
-  [[nodiscard]] verdict search() {
+  [[nodiscard]] search_result search() {
     std::fill(done_.begin(), done_.end(), 0);
     std::fill(stash_.begin(), stash_.end(), 0);
     std::fill(held_.begin(), held_.end(), false);
@@ -343,15 +343,15 @@ class exact_search {
   }
 
   /// Searches below the current node.
-  verdict descend() {
-    if (left_ == 0) return verdict::found;
+  search_result descend() {
+    if (left_ == 0) return search_result::found;
     if (nodes_left_ <= 0 || (nodes_left_ % 256 == 0 && stop_.stop_requested()))
-      return verdict::limit;
+      return search_result::limit;
     --nodes_left_;
     find_heads();
-    if (!fits()) return verdict::impossible;
+    if (!fits()) return search_result::impossible;
     auto [key, state] = memory();
-    if (dominated(key, state)) return verdict::impossible;
+    if (dominated(key, state)) return search_result::impossible;
 
     std::int32_t chosen = none;
     ticks first_end = whenever;
@@ -374,24 +374,25 @@ class exact_search {
       if (shop_.crowded[rank] && kind(chosen).kind == op_kind::forward)
         branches.push_back({0, chosen, true});
       for (branch const& b : branches)
-        if (auto const below = b.hold ? hold(b.of) : start(b.of); below != verdict::impossible)
+        if (auto const below = b.hold ? hold(b.of) : start(b.of);
+            below != search_result::impossible)
           return below;
     }
     auto& known = failed_[std::move(key)];
     if (known.size() < 64) known.push_back(std::move(state));
-    return verdict::impossible;
+    return search_result::impossible;
   }
 
   /// Branches: the type waits until another forward of its rank has run.
-  verdict hold(std::int32_t i) {
+  search_result hold(std::int32_t i) {
     held_[at(i)] = true;
     auto const below = descend();
-    if (below == verdict::impossible) held_[at(i)] = false;
+    if (below == search_result::impossible) held_[at(i)] = false;
     return below;
   }
 
   /// Branches: the next operation of the type starts now.
-  verdict start(std::int32_t i) {
+  search_result start(std::int32_t i) {
     type const& t = kind(i);
     auto const rank = at(t.rank);
     ticks const was_free = free_[rank];
@@ -410,7 +411,7 @@ class exact_search {
           freed.push_back(other);
         }
     auto const below = descend();
-    if (below != verdict::impossible) return below;
+    if (below != search_result::impossible) return below;
     for (std::int32_t const other : freed) held_[at(other)] = true;
     order_[rank].pop_back();
     ++left_;

@@ -40,7 +40,7 @@ struct stage_policy {
 
   first prefer = first::input;
   wait patience = wait::never;
-  bool guests_first = false;  ///< re-routed micro-batches before own ones of the same number
+  bool rerouted_first = false;  ///< re-routed micro-batches before own ones of the same number
   std::int32_t in_flight = unlimited;  ///< limit on the forwards without a computed input gradient
   /// from so many stashed micro-batches on, backward_weight before forward
   std::int32_t weight_before = unlimited;
@@ -58,17 +58,20 @@ class list_scheduler {
   /// Requires a live rank at every stage.
   list_scheduler(pipeline_job const& job, bool split, routing rule = routing::by_load,
                  std::int32_t turn = 0)
-      : job_(job), split_(split), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
+      : job_(job),
+        split_(split),
+        stage_groups_(job),
+        clock_(static_cast<std::size_t>(job.ranks())) {
     auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
     ranks_.resize(static_cast<std::size_t>(job.ranks()));
     cells_.resize(cells);
     owners_.resize(cells);
     for (auto* list : {&forward_on_the_way_, &gradient_on_the_way_}) list->resize(cells);
     weights_.resize(cells);
     done_.resize(cells * (split ? 3 : 2));
-    seat_cells(routes(job, rule, turn), rule);
-    spans_.resize(columns_.all.size());
+    place_cells(routes(job, rule, turn), rule);
+    spans_.resize(stage_groups_.all.size());
   }
 
   /// Schedules all micro-batches under these policies. The accessors below describe the latest run.
@@ -77,20 +80,20 @@ class list_scheduler {
     std::fill(bits_.begin(), bits_.end(), 0);
     for (auto& s : spans_) s = {std::numeric_limits<ticks>::max(), 0};
     clock_.clear();
-    for (auto& d : desks_) prepare(d, policies[d.stage]);
+    for (auto& d : rank_stages_) prepare(d, policies[d.stage]);
     for (auto& r : ranks_) prepare(r);
-    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never;
+    for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;
          next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something(r, now)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from)
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
                                          : next_arrival(r));
     }
     for (rank_state const& r : ranks_) {
       if (r.done == r.first_done) continue;
-      auto& span = spans_[static_cast<std::size_t>(r.column)];
+      auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       span = {std::min(span.start, r.began), std::max(span.end, r.idle_from)};
     }
     for (auto& s : spans_)
@@ -100,7 +103,7 @@ class list_scheduler {
   /// Returns false where the caps were too small for these policies.
   [[nodiscard]] bool complete() const { return left_ == 0; }
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(done_.size()); }
-  [[nodiscard]] shunt::columns const& columns() const { return columns_; }
+  [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
   /// Returns the earliest start and latest end of each stage group over its live ranks; [0, 0) for
   /// a group without operations.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
@@ -115,17 +118,17 @@ class list_scheduler {
                            .staggered_step = staggered_step};
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto const& from = ranks_[r.index()];
-      auto const& held = columns_.all[static_cast<std::size_t>(from.column)].stages;
+      auto const& held = stage_groups_.all[static_cast<std::size_t>(from.stage_group)].stages;
       auto& list = plan.order[r];
       if (from.first_done == from.all) continue;
       list.reserve(static_cast<std::size_t>(from.done - from.first_done) + held.size());
       for (std::int32_t i = from.first_done; i < from.done; ++i) {
         auto const [kind, at_cell] = done_[static_cast<std::size_t>(i)];
         auto const& of = owner_of(at_cell);
-        list.push_back({kind, of.pipeline, desk_of(at_cell).stage, of.microbatch});
+        list.push_back({kind, of.pipeline, rank_stage_of(at_cell).stage, of.microbatch});
       }
     }
-    append_steps(columns_, plan);
+    append_steps(stage_groups_, plan);
     return plan;
   }
 
@@ -135,20 +138,20 @@ class list_scheduler {
   /// A micro-batch at a stage. The cells of a desk are sorted by the order in which they go first.
   struct cell {
     // before and after: the cells at the neighbouring stages
-    std::int32_t desk = nowhere, before = nowhere, after = nowhere;
+    std::int32_t rank_stage = nowhere, before = nowhere, after = nowhere;
   };
   struct owner {
     pipeline_id pipeline{};
     microbatch_id microbatch{};
-    std::int32_t guests_first = 0;     // its place when re-routed micro-batches go first
-    std::int32_t at_guests_first = 0;  // the cell that then has the place of this one
+    std::int32_t rerouted_first = 0;     // its place when re-routed micro-batches go first
+    std::int32_t at_rerouted_first = 0;  // the cell that then has the place of this one
   };
   struct arrival {
     ticks when;
     std::int32_t cell;
   };
   /// A stage on a rank.
-  struct desk {
+  struct rank_stage {
     std::int32_t rank = 0;
     stage_id stage{};
     std::int32_t first = 0, cells = 0, first_word = 0, words = 0;
@@ -161,7 +164,7 @@ class list_scheduler {
                  gradients_coming = 0, weights = 0, weighed = 0;
   };
   struct rank_state {
-    std::int32_t first_desk = 0, desks = 0, column = 0, first_done = 0, all = 0;
+    std::int32_t first_rank_stage = 0, rank_stages = 0, stage_group = 0, first_done = 0, all = 0;
     std::int64_t cap = std::numeric_limits<std::int64_t>::max();
     // of this run
     std::int64_t held = 0;
@@ -169,33 +172,35 @@ class list_scheduler {
     ticks idle_from = 0, began = 0;
   };
   struct choice {
-    desk* of = nullptr;
+    rank_stage* of = nullptr;
     std::int32_t place = 0;
     std::int64_t turn = 0;
   };
 
   /// Assigns the cells to ranks and sorts them for both orders of re-routed micro-batches.
-  void seat_cells(routes const& to, routing rule) {
+  void place_cells(routes const& to, routing rule) {
     auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) {
       return (p.index() * static_cast<std::size_t>(job_.stages) + s.index()) *
                  static_cast<std::size_t>(job_.microbatches) +
              m.index();
     };
-    struct guest {
+    struct rerouted_cell {
       microbatch_id microbatch;
       pipeline_id pipeline;
       std::int32_t turn;  // own pipelines first, then those behind it
     };
     // [rank][place of the stage in the stage group]
-    std::vector<std::vector<std::vector<guest>>> at(ranks_.size());
+    std::vector<std::vector<std::vector<rerouted_cell>>> at(ranks_.size());
     for (rank_id r : ids<rank_id>(job_.ranks()))
-      at[r.index()].resize(columns_.all[static_cast<std::size_t>(columns_.of[r])].stages.size());
+      at[r.index()].resize(
+          stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages.size());
     for (stage_id s : ids<stage_id>(job_.stages))
       for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
         for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
           pipeline_id const host = to.host(p, s, m);
           rank_id const r = job_.rank_of({host, s});
-          auto const& held = columns_.all[static_cast<std::size_t>(columns_.of[r])].stages;
+          auto const& held =
+              stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
           auto const place = static_cast<std::size_t>(
               std::lower_bound(held.begin(), held.end(), s) - held.begin());
           at[r.index()][place].push_back(
@@ -208,21 +213,21 @@ class list_scheduler {
     std::int32_t next_cell = 0, next_done = 0, next_word = 0;
     for (rank_id r : ids<rank_id>(job_.ranks())) {
       auto& rank = ranks_[r.index()];
-      rank.column = columns_.of[r];
-      rank.first_desk = static_cast<std::int32_t>(desks_.size());
+      rank.stage_group = stage_groups_.of[r];
+      rank.first_rank_stage = static_cast<std::int32_t>(rank_stages_.size());
       rank.first_done = next_done;
       if (auto const cap = job_.stash_limit(r)) rank.cap = *cap;
-      auto const& held = columns_.all[static_cast<std::size_t>(rank.column)].stages;
+      auto const& held = stage_groups_.all[static_cast<std::size_t>(rank.stage_group)].stages;
       for (std::size_t i = 0; i < held.size(); ++i) {
         auto& list = at[r.index()][i];
         if (list.empty()) continue;
         stage_id const s = held[i];
         auto const& c = job_.costs;
-        desk d{.rank = r.value(),
-               .stage = s,
-               .first = next_cell,
-               .cells = static_cast<std::int32_t>(list.size()),
-               .first_word = next_word};
+        rank_stage d{.rank = r.value(),
+                     .stage = s,
+                     .first = next_cell,
+                     .cells = static_cast<std::int32_t>(list.size()),
+                     .first_word = next_word};
         d.words = (d.cells + 63) / 64;
         d.stash = job_.stash.forward[s];
         d.early = split_ ? job_.stash.backward_input[s] : d.stash;
@@ -230,36 +235,38 @@ class list_scheduler {
         d.input = split_ ? c.backward_input[s] : c.backward_input[s] + c.backward_weight[s];
         d.weight = c.backward_weight[s];
         // re-routed ones first: the own pipeline takes the last turn
-        auto const seat_them = [&](std::int32_t last_turn) {
-          std::sort(list.begin(), list.end(), [&](guest const& a, guest const& b) {
-            auto const turn = [&](guest const& g) { return (g.turn + last_turn) % job_.pipelines; };
+        auto const place_all = [&](std::int32_t last_turn) {
+          std::sort(list.begin(), list.end(), [&](rerouted_cell const& a, rerouted_cell const& b) {
+            auto const turn = [&](rerouted_cell const& g) {
+              return (g.turn + last_turn) % job_.pipelines;
+            };
             return std::pair(a.microbatch, turn(a)) < std::pair(b.microbatch, turn(b));
           });
         };
-        seat_them(0);
-        for (guest const& g : list) {
-          cells_[static_cast<std::size_t>(next_cell)].desk =
-              static_cast<std::int32_t>(desks_.size());
+        place_all(0);
+        for (rerouted_cell const& g : list) {
+          cells_[static_cast<std::size_t>(next_cell)].rank_stage =
+              static_cast<std::int32_t>(rank_stages_.size());
           owners_[static_cast<std::size_t>(next_cell)] = {.pipeline = g.pipeline,
                                                           .microbatch = g.microbatch};
           cell_of[index(g.pipeline, s, g.microbatch)] = next_cell++;
         }
-        seat_them(job_.pipelines - 1);
+        place_all(job_.pipelines - 1);
         for (std::int32_t place = 0; place < d.cells; ++place) {
-          guest const& g = list[static_cast<std::size_t>(place)];
+          rerouted_cell const& g = list[static_cast<std::size_t>(place)];
           std::int32_t const own = cell_of[index(g.pipeline, s, g.microbatch)];
-          owners_[static_cast<std::size_t>(own)].guests_first = place;
-          owners_[static_cast<std::size_t>(d.first + place)].at_guests_first = own;
+          owners_[static_cast<std::size_t>(own)].rerouted_first = place;
+          owners_[static_cast<std::size_t>(d.first + place)].at_rerouted_first = own;
         }
         next_done += d.cells * (split_ ? 3 : 2);
         next_word += 2 * d.words;
-        desks_.push_back(d);
+        rank_stages_.push_back(d);
       }
-      rank.desks = static_cast<std::int32_t>(desks_.size()) - rank.first_desk;
+      rank.rank_stages = static_cast<std::int32_t>(rank_stages_.size()) - rank.first_rank_stage;
       rank.all = next_done;
       std::int64_t room = 0;
-      for (std::int32_t i = rank.desks; i-- > 0;) {
-        auto& d = desks_[static_cast<std::size_t>(rank.first_desk + i)];
+      for (std::int32_t i = rank.rank_stages; i-- > 0;) {
+        auto& d = rank_stages_[static_cast<std::size_t>(rank.first_rank_stage + i)];
         d.room = room += d.stash;
       }
     }
@@ -273,7 +280,7 @@ class list_scheduler {
         }
   }
 
-  void prepare(desk& d, stage_policy const& policy) {
+  void prepare(rank_stage& d, stage_policy const& policy) {
     d.policy = policy;
     d.in_flight = d.stashed = d.forwards = d.inputs = d.forwards_coming = d.gradients_coming =
         d.weights = d.weighed = 0;
@@ -285,25 +292,27 @@ class list_scheduler {
     r.held = 0;
     r.done = r.first_done;
     r.idle_from = 0;
-    for (std::int32_t i = 0; i < r.desks; ++i)
-      r.idle_from =
-          std::max(r.idle_from, desks_[static_cast<std::size_t>(r.first_desk + i)].policy.start);
-    if (r.desks > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
+    for (std::int32_t i = 0; i < r.rank_stages; ++i)
+      r.idle_from = std::max(
+          r.idle_from, rank_stages_[static_cast<std::size_t>(r.first_rank_stage + i)].policy.start);
+    if (r.rank_stages > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
   }
 
-  [[nodiscard]] desk* desks_of(rank_state const& r) { return desks_.data() + r.first_desk; }
+  [[nodiscard]] rank_stage* rank_stages_of(rank_state const& r) {
+    return rank_stages_.data() + r.first_rank_stage;
+  }
   [[nodiscard]] cell const& at(std::int32_t c) const { return cells_[static_cast<std::size_t>(c)]; }
   [[nodiscard]] owner const& owner_of(std::int32_t c) const {
     return owners_[static_cast<std::size_t>(c)];
   }
-  [[nodiscard]] desk const& desk_of(std::int32_t c) const {
-    return desks_[static_cast<std::size_t>(at(c).desk)];
+  [[nodiscard]] rank_stage const& rank_stage_of(std::int32_t c) const {
+    return rank_stages_[static_cast<std::size_t>(at(c).rank_stage)];
   }
 
   /// Sets of cells are bits, lowest place first.
-  void put(desk const& d, std::int32_t word, std::int32_t c) {
-    auto const place =
-        static_cast<std::uint32_t>(d.policy.guests_first ? owner_of(c).guests_first : c - d.first);
+  void put(rank_stage const& d, std::int32_t word, std::int32_t c) {
+    auto const place = static_cast<std::uint32_t>(
+        d.policy.rerouted_first ? owner_of(c).rerouted_first : c - d.first);
     bits_[static_cast<std::size_t>(word) + place / 64] |= std::uint64_t{1} << place % 64;
   }
   [[nodiscard]] std::int32_t lowest(std::int32_t word) const {
@@ -316,13 +325,13 @@ class list_scheduler {
     auto& bits = bits_[static_cast<std::size_t>(word) + static_cast<std::size_t>(place) / 64];
     bits &= bits - 1;
   }
-  [[nodiscard]] std::int32_t cell_at(desk const& d, std::int32_t place) const {
-    return d.policy.guests_first ? owner_of(d.first + place).at_guests_first : d.first + place;
+  [[nodiscard]] std::int32_t cell_at(rank_stage const& d, std::int32_t place) const {
+    return d.policy.rerouted_first ? owner_of(d.first + place).at_rerouted_first : d.first + place;
   }
 
   /// Makes the micro-batches available that have arrived by `now`.
   void arrive(rank_state const& r, ticks now) {
-    auto const take = [&](desk& d, std::vector<arrival>& all, std::int32_t& coming,
+    auto const take = [&](rank_stage& d, std::vector<arrival>& all, std::int32_t& coming,
                           std::int32_t word, std::int32_t& there) {
       arrival* const list = all.data() + d.first;
       for (std::int32_t i = 0; i < coming;) {
@@ -335,21 +344,21 @@ class list_scheduler {
         list[i] = list[--coming];
       }
     };
-    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d) {
+    for (rank_stage* d = rank_stages_of(r); d != rank_stages_of(r) + r.rank_stages; ++d) {
       take(*d, forward_on_the_way_, d->forwards_coming, d->first_word, d->forwards);
       take(*d, gradient_on_the_way_, d->gradients_coming, d->first_word + d->words, d->inputs);
     }
   }
-  [[nodiscard]] static ticks earliest(std::vector<arrival> const& all, desk const& d,
+  [[nodiscard]] static ticks earliest(std::vector<arrival> const& all, rank_stage const& d,
                                       std::int32_t coming) {
-    ticks least = tournament::never;
+    ticks least = winner_tree::never;
     for (std::int32_t i = 0; i < coming; ++i)
       least = std::min(least, all[static_cast<std::size_t>(d.first + i)].when);
     return least;
   }
   [[nodiscard]] ticks next_arrival(rank_state const& r) {
-    ticks least = tournament::never;
-    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
+    ticks least = winner_tree::never;
+    for (rank_stage* d = rank_stages_of(r); d != rank_stages_of(r) + r.rank_stages; ++d)
       least = std::min({least, earliest(forward_on_the_way_, *d, d->forwards_coming),
                         earliest(gradient_on_the_way_, *d, d->gradients_coming)});
     return least;
@@ -357,7 +366,7 @@ class list_scheduler {
   /// Returns whether an input gradient arrives before an operation of this length, started now,
   /// would end.
   [[nodiscard]] bool gradient_within(rank_state const& r, ticks now, ticks length) {
-    for (desk* d = desks_of(r); d != desks_of(r) + r.desks; ++d)
+    for (rank_stage* d = rank_stages_of(r); d != rank_stages_of(r) + r.rank_stages; ++d)
       if (earliest(gradient_on_the_way_, *d, d->gradients_coming) < now + length) return true;
     return false;
   }
@@ -365,10 +374,10 @@ class list_scheduler {
   /// Starts the operation that the policies choose. Returns false where none is started.
   bool start_something(rank_state& r, ticks now) {
     choice input, forward;
-    desk* weight = nullptr;
-    auto const consider = [&](choice& best, desk& d, std::int32_t word) {
+    rank_stage* weight = nullptr;
+    auto const consider = [&](choice& best, rank_stage& d, std::int32_t word) {
       std::int32_t const place = lowest(word);
-      if (r.desks == 1) {
+      if (r.rank_stages == 1) {
         best = {&d, place, 0};
         return;
       }
@@ -376,7 +385,7 @@ class list_scheduler {
           std::int64_t{owner_of(cell_at(d, place)).microbatch.value()} + d.policy.lag;
       if (best.of == nullptr || turn < best.turn) best = {&d, place, turn};
     };
-    for (desk* d = desks_of(r) + r.desks; d-- != desks_of(r);) {
+    for (rank_stage* d = rank_stages_of(r) + r.rank_stages; d-- != rank_stages_of(r);) {
       if (d->inputs > 0) consider(input, *d, d->first_word + d->words);
       if (d->forwards > 0 && d->room <= r.cap - r.held && d->in_flight < d->policy.in_flight)
         consider(forward, *d, d->first_word);
@@ -412,7 +421,7 @@ class list_scheduler {
   }
 
   /// Passes a result on, and wakes the receiving rank where it idles until then.
-  void send(std::vector<arrival>& all, std::int32_t& coming, desk const& d, arrival what) {
+  void send(std::vector<arrival>& all, std::int32_t& coming, rank_stage const& d, arrival what) {
     all[static_cast<std::size_t>(d.first + coming++)] = what;
     if (what.when < clock_[d.rank] &&
         ranks_[static_cast<std::size_t>(d.rank)].idle_from <= what.when)
@@ -420,7 +429,7 @@ class list_scheduler {
   }
 
   bool start_forward(rank_state& r, choice const& what, ticks now) {
-    desk& d = *what.of;
+    rank_stage& d = *what.of;
     drop(d.first_word, what.place);
     --d.forwards;
     std::int32_t const c = cell_at(d, what.place);
@@ -430,7 +439,7 @@ class list_scheduler {
     ++d.stashed;
     ++d.in_flight;
     if (at(c).after != nowhere) {
-      desk& next = desks_[static_cast<std::size_t>(at(at(c).after).desk)];
+      rank_stage& next = rank_stages_[static_cast<std::size_t>(at(at(c).after).rank_stage)];
       send(forward_on_the_way_, next.forwards_coming, next,
            {end + job_.transfer(d.rank, next.rank), at(c).after});
     } else {
@@ -441,7 +450,7 @@ class list_scheduler {
   }
 
   bool start_input(rank_state& r, choice const& what, ticks now) {
-    desk& d = *what.of;
+    rank_stage& d = *what.of;
     drop(d.first_word + d.words, what.place);
     --d.inputs;
     std::int32_t const c = cell_at(d, what.place);
@@ -454,7 +463,7 @@ class list_scheduler {
     else
       --d.stashed;
     if (at(c).before != nowhere) {
-      desk& next = desks_[static_cast<std::size_t>(at(at(c).before).desk)];
+      rank_stage& next = rank_stages_[static_cast<std::size_t>(at(at(c).before).rank_stage)];
       send(gradient_on_the_way_, next.gradients_coming, next,
            {end + job_.transfer(d.rank, next.rank), at(c).before});
     }
@@ -468,10 +477,10 @@ class list_scheduler {
 
   pipeline_job const& job_;
   bool split_;
-  shunt::columns columns_;
-  tournament clock_;
+  shunt::stage_groups stage_groups_;
+  winner_tree clock_;
   std::vector<rank_state> ranks_{};
-  std::vector<desk> desks_{};
+  std::vector<rank_stage> rank_stages_{};
   std::vector<cell> cells_{};
   std::vector<owner> owners_{};  // by cell
   // by desk: the available forwards, then the available input gradients

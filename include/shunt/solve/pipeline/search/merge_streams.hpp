@@ -45,7 +45,7 @@ class stream_merger {
       : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
     auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
     host_.resize(cells, rank_id{-1});
     next_.resize(ranks);
@@ -78,7 +78,7 @@ class stream_merger {
       if (idle_from_[r.index()] <= now) start_something(r, now);
     }
     if (left_ > 0) return {};
-    append_steps(columns(job_), schedule_);
+    append_steps(stage_groups(job_), schedule_);
     return {std::move(schedule_), true};
   }
 

@@ -40,7 +40,7 @@ class order_search {
   [[nodiscard]] pipeline_schedule best(ticks bound) {
     ticks steps = 0;
     if (!staggered_)
-      for (column const& c : columns(job_).all) {
+      for (stage_group const& c : stage_groups(job_).all) {
         ticks sum = 0;
         for (stage_id s : c.stages) sum += job_.costs.step[s];
         steps = std::max(steps, sum);
@@ -68,8 +68,8 @@ class order_search {
   }
 
  private:
-  using score = timed_order::score;
-  static constexpr std::int32_t none = timed_order::none;
+  using score = timed_schedule::score;
+  static constexpr std::int32_t none = timed_schedule::none;
   static constexpr std::int64_t patience = 60;
   static constexpr std::size_t most_moves = 64;
   // with more stage groups, moves are compared at the groups' current starts
@@ -114,8 +114,8 @@ class order_search {
   void find_blocks() {
     blocks_.clear();
     positions();
-    auto const columns_count = staggered_ ? timed_.starts.size() : 0;
-    std::vector<char> seen(std::max<std::size_t>(1, columns_count), 0);
+    auto const stage_group_count = staggered_ ? timed_.starts.size() : 0;
+    std::vector<char> seen(std::max<std::size_t>(1, stage_group_count), 0);
     // start at the longest stage group, on the rank of it that ends last
     std::int32_t last = none;
     ticks longest = never;
@@ -124,20 +124,21 @@ class order_search {
       auto const i = timed_.order[r].back();
       ticks const length =
           timed_.end_of(i) -
-          (staggered_ ? timed_.starts[at(timed_.column_of(static_cast<std::int32_t>(r)))] : 0);
+          (staggered_ ? timed_.starts[at(timed_.stage_group_of(static_cast<std::int32_t>(r)))] : 0);
       if (length > longest) {
         longest = length;
         last = i;
       }
     }
     while (last != none) {
-      std::int32_t const column = trace(last);
+      std::int32_t const stage_group = trace(last);
       last = none;
-      if (!staggered_ || seen[at(column)]) break;
-      seen[at(column)] = 1;
+      if (!staggered_ || seen[at(stage_group)]) break;
+      seen[at(stage_group)] = 1;
       ticks latest = never;
       for (std::size_t r = 0; r < timed_.order.size(); ++r)
-        if (!timed_.order[r].empty() && timed_.column_of(static_cast<std::int32_t>(r)) == column)
+        if (!timed_.order[r].empty() &&
+            timed_.stage_group_of(static_cast<std::int32_t>(r)) == stage_group)
           if (ticks const e = timed_.end_of(timed_.order[r].back()); e > latest) {
             latest = e;
             last = timed_.order[r].back();
@@ -166,12 +167,13 @@ class order_search {
         break;
       }
       blocks_.push_back({rank, first, behind});
-      if (source == none) return timed_.column_of(rank);
+      if (source == none) return timed_.stage_group_of(rank);
       i = source;
     }
   }
   /// Returns the producer of an input that arrives exactly at `start`, or `none`.
-  [[nodiscard]] std::int32_t fed(timed_order::item const& x, std::int32_t rank, ticks start) const {
+  [[nodiscard]] std::int32_t fed(timed_schedule::item const& x, std::int32_t rank,
+                                 ticks start) const {
     for (std::int32_t const p : x.producer)
       if (p != none && timed_.arrival(p, rank) == start) return p;
     return none;
@@ -353,13 +355,13 @@ class order_search {
   }
 
   pipeline_job const& job_;
-  timed_order timed_;
+  timed_schedule timed_;
   bool staggered_, reroute_;
   std::int64_t left_;
   std::int64_t round_ = 1;
   std::uint64_t seed_ = 0;
   score current_{}, best_{};
-  timed_order::lists kept_{};
+  timed_schedule::lists kept_{};
   std::vector<std::int32_t> rank_of_{};
   std::vector<std::int64_t> moved_{};  // by item: the round from which it may move again
   std::vector<std::size_t> position_{};

@@ -46,7 +46,7 @@ class policy_search {
       on_grid(*costs);
     grid = std::gcd(grid, std::gcd(job.transfer.within_node, job.transfer.between_nodes));
     bound_ = ceil_divide(bound, grid) * grid;
-    for (column const& c : scheduler_.columns().all) {
+    for (stage_group const& c : scheduler_.stage_groups().all) {
       steps_.push_back(0);
       for (stage_id s : c.stages) steps_.back() += job.costs.step[s];
     }
@@ -59,7 +59,7 @@ class policy_search {
     if (stagger_) {
       for (auto const& [s, policies] : best_of(seeds_, 6)) delay_starts(policies);
       if (job_.memory.rule == stash_cap::kind::none)
-        for (auto const& [s, policies] : best_of(seeds_, 12)) justify(policies);
+        for (auto const& [s, policies] : best_of(seeds_, 12)) apply_forward_backward(policies);
     }
     if (best_policies_.empty() || !completed_) return;
     climb(best_policies_);
@@ -71,7 +71,7 @@ class policy_search {
   /// Returns the best schedule.
   /// Requires that `best` is not `nothing`, and a single call.
   [[nodiscard]] pipeline_schedule schedule() {
-    if (justified_) return *std::move(justified_);
+    if (improved_) return *std::move(improved_);
     if (last_ != best_policies_) scheduler_.run(best_policies_);
     return scheduler_.schedule(stagger_);
   }
@@ -81,7 +81,7 @@ class policy_search {
 
   [[nodiscard]] bool finished() const { return best_.first <= bound_ || left_ <= 0; }
 
-  [[nodiscard]] score rated(std::vector<interval> const& spans) const {
+  [[nodiscard]] score score_of(std::vector<interval> const& spans) const {
     score now{0, 0};
     for (std::size_t c = 0; c < steps_.size(); ++c) {
       ticks const length = spans[c].end - (stagger_ ? spans[c].start : 0);
@@ -96,11 +96,11 @@ class policy_search {
     scheduler_.run(policies);
     last_ = policies;
     completed_ = completed_ || scheduler_.complete();
-    score const now = scheduler_.complete() ? rated(scheduler_.spans()) : score{nothing, 0};
+    score const now = scheduler_.complete() ? score_of(scheduler_.spans()) : score{nothing, 0};
     if (best_policies_.empty() || now < best_) {
       best_ = now;
       best_policies_ = policies;
-      justified_.reset();
+      improved_.reset();
     }
     return now;
   }
@@ -123,15 +123,15 @@ class policy_search {
     using p = stage_policy;
     auto const stages = static_cast<std::size_t>(job_.stages);
     for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
-      for (bool const guests_first : {false, true})
+      for (bool const rerouted_first : {false, true})
         for (int in_flight = 0; in_flight < 6; ++in_flight)
           for (auto const prefer : {p::first::input, p::first::forward}) {
             if (finished() && !seeds_.empty()) return;
             stage_policies policies(
-                stages, {.prefer = prefer, .patience = patience, .guests_first = guests_first});
+                stages, {.prefer = prefer, .patience = patience, .rerouted_first = rerouted_first});
             bool const limited = in_flight > 0;
             if (!limited && prefer == p::first::forward) continue;  // GPipe
-            if (guests_first && job_.dead.empty()) continue;
+            if (rerouted_first && job_.dead.empty()) continue;
             for (stage_id s : ids<stage_id>(job_.stages)) {
               std::int32_t const behind = job_.stages - s.value();
               std::int32_t const limits[] = {p::unlimited,   behind,     behind + 1,
@@ -154,7 +154,7 @@ class policy_search {
         auto const span = scheduler_.spans()[c];
         if (span.end == 0) continue;  // no live rank, or no operation
         ticks const start = std::max(span.start, span.end + steps_[c] - bound_);
-        for (stage_id s : scheduler_.columns().all[c].stages) policies[s].start = start;
+        for (stage_id s : scheduler_.stage_groups().all[c].stages) policies[s].start = start;
         earliest = std::min(earliest, start);
       }
       for (auto& policy : policies) policy.start -= earliest;
@@ -163,13 +163,13 @@ class policy_search {
 
   /// Step 3: backward passes from the latest ends that the bound allows and forward passes from the
   /// latest starts, in turn.
-  void justify(stage_policies const& policies) {
+  void apply_forward_backward(stage_policies const& policies) {
     for (bool const patient : {false, true}) {
       if (finished()) return;
       run(policies);
       if (!scheduler_.complete()) return;
       left_ -= scheduler_.operations();
-      justifier improved(job_, scheduler_.schedule(true));
+      forward_backward improved(job_, scheduler_.schedule(true));
       auto spans = scheduler_.spans();
       std::vector<ticks> limit(steps_.size());
       for (int round = 0; round < 20 && !finished(); ++round) {
@@ -181,9 +181,9 @@ class policy_search {
         left_ -= scheduler_.operations();
         backwards ? improved.backwards(limit, patient) : improved.forwards(limit, patient);
         spans = improved.spans();
-        if (auto const now = rated(spans); now < best_) {
+        if (auto const now = score_of(spans); now < best_) {
           best_ = now;
-          justified_ = improved.schedule(true);
+          improved_ = improved.schedule(true);
         }
       }
     }
@@ -215,7 +215,7 @@ class policy_search {
         for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
           attempt([&](auto& all) { all[s].patience = patience; });
         if (!job_.dead.empty())
-          attempt([&](auto& all) { all[s].guests_first = !all[s].guests_first; });
+          attempt([&](auto& all) { all[s].rerouted_first = !all[s].rerouted_first; });
         for (std::int32_t const limit :
              {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
           attempt([&](auto& all) { all[s].in_flight = limit; });
@@ -224,7 +224,7 @@ class policy_search {
                    std::min<std::int64_t>(*room / job_.stash.forward[s], p::unlimited));
                std::int32_t const limit : {p::unlimited, most - 1, most - 2, most / 2})
             attempt([&](auto& all) { all[s].weight_before = limit; });
-        if (scheduler_.columns().all.size() < static_cast<std::size_t>(job_.stages))
+        if (scheduler_.stage_groups().all.size() < static_cast<std::size_t>(job_.stages))
           for (std::int32_t const lag : {-job_.stages, -1, 0, 1, job_.stages})
             attempt([&](auto& all) { all[s].lag = lag; });
         if (!stagger_) continue;
@@ -247,7 +247,7 @@ class policy_search {
   stage_policies best_policies_{}, last_{};  // of the best run and of the last one
   bool completed_ = false;                   // at least one run was completed
   // set where it is better than the run of the best policies
-  std::optional<pipeline_schedule> justified_{};
+  std::optional<pipeline_schedule> improved_{};
 };
 
 }  // namespace shunt::detail

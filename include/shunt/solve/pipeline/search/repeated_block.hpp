@@ -34,10 +34,11 @@ struct repeated_block {
   std::vector<ticks> forward{}, input{}, weight{};
 
   repeated_block(pipeline_job const& job, chain_scheduler const& chain, block_shape const& shape) {
-    auto const seats = chain.seats();
+    auto const positions = chain.positions();
     auto const ranks = static_cast<std::size_t>(job.ranks());
     std::vector<std::int32_t> held(ranks, 0);
-    for (std::size_t q = 0; q < seats; ++q) period = std::max(period, 3 * ++held[chain.rank_of(q)]);
+    for (std::size_t q = 0; q < positions; ++q)
+      period = std::max(period, 3 * ++held[chain.rank_of(q)]);
     std::vector<bool> taken(ranks * static_cast<std::size_t>(period), false);
     auto const place = [&](std::size_t q, ticks from) {
       auto const row = chain.rank_of(q) * static_cast<std::size_t>(period);
@@ -45,15 +46,15 @@ struct repeated_block {
       taken[row + static_cast<std::size_t>(from % period)] = true;
       return from;
     };
-    forward.resize(seats);
-    input.resize(seats);
-    weight.resize(seats);
+    forward.resize(positions);
+    input.resize(positions);
+    weight.resize(positions);
     std::int32_t const length = job.stages / job.layout.chunks();
     auto const leg = [&](std::int32_t q) {
       return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length %
                                       2);
     };
-    for (std::size_t begin = 0; begin < seats; ++begin) {
+    for (std::size_t begin = 0; begin < positions; ++begin) {
       if (chain.previous(begin) >= 0) continue;
       auto q = static_cast<std::int32_t>(begin), last = q;
       for (ticks t = 0; q >= 0; q = chain.next(static_cast<std::size_t>(q))) {
@@ -67,7 +68,7 @@ struct repeated_block {
         t += 1 + shape.input[leg(last)];
       }
     }
-    for (std::size_t q = 0; q < seats; ++q) weight[q] = place(q, input[q] + 1);
+    for (std::size_t q = 0; q < positions; ++q) weight[q] = place(q, input[q] + 1);
   }
 
   /// Returns the maximum number of micro-batches between the forward and the end of the

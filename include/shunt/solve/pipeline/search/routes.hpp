@@ -38,7 +38,7 @@ class routes {
   constexpr explicit routes(pipeline_job const& job, routing rule = routing::by_load,
                             std::int32_t turn = 0)
       : job_(job) {
-    host_.resize(static_cast<std::size_t>(job.seats()) *
+    host_.resize(static_cast<std::size_t>(job.workers()) *
                  static_cast<std::size_t>(job.microbatches));
     dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
     busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
@@ -95,14 +95,14 @@ class routes {
     std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()),
                                    0);  // micro-batches of this stage on a rank
     // micro-batches of this stage, by live worker
-    std::vector<std::int64_t> seated(peers, job_.microbatches);
+    std::vector<std::int64_t> placed(peers, job_.microbatches);
     for (pipeline_id const p : live) {
       ranks.push_back(job_.rank_of({p, s}));
       here[ranks.back().index()] += job_.microbatches;
     }
     std::int64_t holders = 0;
     for (std::int64_t const load : here) holders += load > 0;
-    std::int64_t const share = ceil_divide<std::int64_t>(job_.microbatches_in_all(), holders);
+    std::int64_t const share = ceil_divide<std::int64_t>(job_.total_microbatches(), holders);
     bool const links = job_.transfer.within_node != job_.transfer.between_nodes ||
                        job_.layout.form() != stage_layout::shape::linear;
     for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
@@ -121,14 +121,14 @@ class routes {
             if (s.value() + 1 < job_.stages)
               way += job_.transfer(ranks[peer], job_.rank_of({p, s.value() + 1}));
           }
-          rank_of_choice const now{here[r] >= share, way, here[r], seated[peer], busy_[r]};
+          rank_of_choice const now{here[r] >= share, way, here[r], placed[peer], busy_[r]};
           if (best < peers && now >= least) continue;
           least = now;
           best = peer;
         }
         host_[at(p, s, m)] = live[best];
         ++here[ranks[best].index()];
-        ++seated[best];
+        ++placed[best];
         busy_[ranks[best].index()] += job_.costs.microbatch(s);
       }
   }

@@ -27,7 +27,7 @@ namespace shunt::detail {
 
 /// The lists of a plan with their times. An item is an operation or an overlapped pair. Keeps
 /// references to the job and the plan.
-class timed_order {
+class timed_schedule {
  public:
   static constexpr std::int32_t none = -1;
   struct item {
@@ -40,13 +40,13 @@ class timed_order {
   using score = std::pair<ticks, ticks>;
   using lists = std::vector<std::vector<std::int32_t>>;
 
-  timed_order(pipeline_job const& job, pipeline_schedule const& plan)
+  timed_schedule(pipeline_job const& job, pipeline_schedule const& plan)
       : job_(job), plan_(plan), in_(job) {
     lanes_ = plan.staggered_step ? in_.all.size() : 1;
     auto const ranks = static_cast<std::size_t>(job.ranks());
     order.resize(ranks);
     auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
+        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, none);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::size_t next_pair = 0;
@@ -81,7 +81,7 @@ class timed_order {
     next_waiter_.resize(ranks);
     next_.resize(ranks);
     before_step_.resize(at(job.stages));
-    path_.assign(in_.all.size(), column_starts(in_.all.size(), never));
+    path_.assign(in_.all.size(), stage_group_starts(in_.all.size(), never));
   }
 
   lists order{};
@@ -91,7 +91,9 @@ class timed_order {
   [[nodiscard]] std::int64_t work() const {
     return static_cast<std::int64_t>(items.size() * lanes_);
   }
-  [[nodiscard]] std::int32_t column_of(std::int32_t rank) const { return in_.of[rank_id{rank}]; }
+  [[nodiscard]] std::int32_t stage_group_of(std::int32_t rank) const {
+    return in_.of[rank_id{rank}];
+  }
   [[nodiscard]] std::int32_t forward(operation const& o) const {
     return forward_[cell(o, o.stage)];
   }
@@ -144,7 +146,7 @@ class timed_order {
   /// the sum over ranks of the time from the start of the stage group to the end. Where the period
   /// exceeds `worst`, the result may be any value above `worst` (early exit).
   [[nodiscard]] score value(ticks worst = std::numeric_limits<ticks>::max()) {
-    ends_of_columns();
+    find_stage_group_ends();
     if (!plan_.staggered_step) return {*std::max_element(path_[0].begin(), path_[0].end()), sum_};
     ticks low = 0, high = 0;
     for (std::size_t c = 0; c < path_.size(); ++c) {
@@ -157,13 +159,13 @@ class timed_order {
   /// Returns the score of the last run at the current `starts`.
   [[nodiscard]] score value_at_starts() {
     if (!plan_.staggered_step) return value();
-    ends_of_columns();
+    find_stage_group_ends();
     ticks longest = 0;
     for (std::size_t c = 0; c < starts.size(); ++c)
       longest = std::max(longest, path_[0][c] - starts[c]);
     return {longest, sum_};
   }
-  column_starts starts{};  ///< starts of the stage groups, set by `value`
+  stage_group_starts starts{};  ///< starts of the stage groups, set by `value`
   /// Returns the number of starts that a full run times.
   [[nodiscard]] std::size_t lanes() const { return plan_.staggered_step ? in_.all.size() : 1; }
 
@@ -283,9 +285,9 @@ class timed_order {
       std::copy_n(&ends_[at(before) * lanes_], lanes_, end);
     } else {
       std::fill_n(end, lanes_, plan_.staggered_step ? never : 0);
-      auto const column = at(column_of(x.rank));
-      if (plan_.staggered_step && lanes_ == in_.all.size()) end[column] = 0;
-      if (plan_.staggered_step && lanes_ != in_.all.size()) end[0] = starts[column];
+      auto const stage_group = at(stage_group_of(x.rank));
+      if (plan_.staggered_step && lanes_ == in_.all.size()) end[stage_group] = 0;
+      if (plan_.staggered_step && lanes_ != in_.all.size()) end[0] = starts[stage_group];
     }
     auto const after = [&](ticks const* other, ticks delay) {
       for (std::size_t c = 0; c < lanes_; ++c) end[c] = std::max(end[c], other[c] + delay);
@@ -308,13 +310,13 @@ class timed_order {
 
   /// Computes the latest end of each stage group for each start, and the sum of the times from the
   /// start of their stage group to the end over all ranks.
-  void ends_of_columns() {
+  void find_stage_group_ends() {
     for (auto& row : path_) std::fill(row.begin(), row.end(), never);
     sum_ = 0;
     bool const at_starts = plan_.staggered_step && lanes_ != in_.all.size();
     for (std::size_t r = 0; r < order.size(); ++r) {
       if (order[r].empty()) continue;
-      auto const d = at(column_of(static_cast<std::int32_t>(r)));
+      auto const d = at(stage_group_of(static_cast<std::int32_t>(r)));
       ticks const* const end = &ends_[at(order[r].back()) * lanes_];
       for (std::size_t c = 0; c < lanes_; ++c) path_[c][d] = std::max(path_[c][d], end[c]);
       sum_ += lanes_ > 1 ? end[d] : end[0] - (at_starts ? starts[d] : 0);
@@ -323,7 +325,7 @@ class timed_order {
 
   pipeline_job const& job_;
   pipeline_schedule const& plan_;
-  columns in_;
+  stage_groups in_;
   std::size_t lanes_ = 1;
   ticks sum_ = 0;
   std::vector<std::int32_t> forward_{}, gradient_{}, weight_{};  // items by cell
@@ -334,7 +336,7 @@ class timed_order {
   std::vector<std::int64_t> left_{};
   std::vector<ticks> ready_{};
   std::vector<std::vector<std::int32_t>> before_step_{};
-  std::vector<column_starts> path_{};
+  std::vector<stage_group_starts> path_{};
 };
 
 }  // namespace shunt::detail

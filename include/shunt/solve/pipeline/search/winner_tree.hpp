@@ -17,12 +17,12 @@
 namespace shunt::detail {
 
 /// Winner tree over times. A player without a time is at `never`.
-class tournament {
+class winner_tree {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
   /// All players start at `never`.
-  explicit tournament(std::size_t players) {
+  explicit winner_tree(std::size_t players) {
     for (std::size_t width = players; levels_.empty() || width > 1;) {
       width = (width + 7) / 8;
       levels_.emplace_back(8 * width, never);

@@ -81,7 +81,7 @@ class zero_bubble_search {
         divide(cost);
     for (stage_id s : ids<stage_id>(job.stages)) steps_.push_back(job.costs.step[s] / unit_);
     bound_ = ceil_divide(bound, unit_);
-    for (std::size_t q = 0; q < chain_.seats(); ++q) {
+    for (std::size_t q = 0; q < chain_.positions(); ++q) {
       stage_id const s = chain_.at(q).stage;
       auto const link = [&](std::int32_t to) {
         return to < 0
@@ -100,7 +100,7 @@ class zero_bubble_search {
   [[nodiscard]] bool finished() const { return best_ <= bound_ || left_ <= 0; }
 
   /// Takes the order of another plan as a candidate, such as one made for other costs.
-  void judge(std::vector<std::int32_t> const& sequence) {
+  void evaluate(std::vector<std::int32_t> const& sequence) {
     chain_.use(true_);
     chain_.replay(sequence);
     keep();
@@ -242,21 +242,23 @@ class zero_bubble_search {
   }
 
   /// Returns the costs under which a recipe plans.
-  [[nodiscard]] std::vector<seat_costs> costs_of(recipe const& r) const {
+  [[nodiscard]] std::vector<position_costs> costs_of(recipe const& r) const {
     if (r.costs == recipe::true_costs) return true_;
-    return std::vector<seat_costs>(true_.size(),
-                                   {20, 20, r.costs == recipe::equal_costs ? 20 : 19, 0, 0});
+    return std::vector<position_costs>(true_.size(),
+                                       {20, 20, r.costs == recipe::equal_costs ? 20 : 19, 0, 0});
   }
 
   /// Returns the keys and limits of a recipe.
   [[nodiscard]] chain_rules rules_of(recipe const& r) {
-    auto const seats = chain_.seats();
+    auto const positions = chain_.positions();
     auto costs = costs_of(r);
     int shift = 0;  // keys may be inexact, but must fit
     ticks sum = 0;
     for (auto const& c : costs)
-      sum += (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(seats) + 1;
-    while ((sum >> shift) > (ticks{1} << 56) / static_cast<ticks>(seats) / (job_.microbatches + 8))
+      sum +=
+          (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(positions) + 1;
+    while ((sum >> shift) >
+           (ticks{1} << 56) / static_cast<ticks>(positions) / (job_.microbatches + 8))
       ++shift;
     for (auto& c : costs)
       c = {(c.forward >> shift) + 1, (c.input >> shift) + 1, c.weight >> shift, c.onward >> shift,
@@ -264,14 +266,14 @@ class zero_bubble_search {
     if (shift == 0)
       for (auto& c : costs) --c.forward, --c.input;
 
-    chain_rules rules{.seats = std::vector<seat_rule>(seats)};
-    std::vector<ticks> work(static_cast<std::size_t>(job_.ranks()), 0), forward(seats, 0),
-        input(seats, 0);
-    for (std::size_t q = 0; q < seats; ++q)
+    chain_rules rules{.positions = std::vector<position_rule>(positions)};
+    std::vector<ticks> work(static_cast<std::size_t>(job_.ranks()), 0), forward(positions, 0),
+        input(positions, 0);
+    for (std::size_t q = 0; q < positions; ++q)
       work[chain_.rank_of(q)] += costs[q].forward + costs[q].input + costs[q].weight;
     rules.slope = *std::max_element(work.begin(), work.end());
     ticks longest = 0;
-    for (std::size_t begin = 0; begin < seats; ++begin) {
+    for (std::size_t begin = 0; begin < positions; ++begin) {
       if (chain_.previous(begin) >= 0) continue;
       ticks t = 0;
       std::size_t q = begin;
@@ -301,11 +303,11 @@ class zero_bubble_search {
     if (by_block || r.runs_ahead == recipe::by_block) {
       repeated_block const block(job_, chain_,
                                  shapes[by_block ? r.prefers - recipe::shortest_block : 0]);
-      for (std::size_t q = 0; q < seats; ++q) {
+      for (std::size_t q = 0; q < positions; ++q) {
         in_flight.push_back(block.in_flight(q));
         if (!by_block) continue;
-        rules.seats[q].forward = block.forward[q] * rules.slope / block.period;
-        rules.seats[q].input = block.input[q] * rules.slope / block.period;
+        rules.positions[q].forward = block.forward[q] * rules.slope / block.period;
+        rules.positions[q].input = block.input[q] * rules.slope / block.period;
       }
     }
     std::size_t const halves = r.prefers == recipe::way            ? 2
@@ -313,9 +315,9 @@ class zero_bubble_search {
                                : r.prefers == recipe::way_twice    ? 4
                                                                    : 6;
     std::int32_t ahead_of = 0;
-    for (std::size_t q = seats; q-- > 0;) {
-      auto& rule = rules.seats[q];
-      bool const last_of_rank = q + 1 == seats || chain_.rank_of(q) != chain_.rank_of(q + 1);
+    for (std::size_t q = positions; q-- > 0;) {
+      auto& rule = rules.positions[q];
+      bool const last_of_rank = q + 1 == positions || chain_.rank_of(q) != chain_.rank_of(q + 1);
       ahead_of = last_of_rank ? 0 : ahead_of + 1;
       if (r.prefers == recipe::inputs) {
         rule.forward = far + ahead_of;
@@ -336,29 +338,29 @@ class zero_bubble_search {
       case recipe::unlimited: break;
       case recipe::fill:
       case recipe::fill_more:
-        for (std::size_t q = 0; q < seats; ++q)
-          limit(rules.seats[q],
+        for (std::size_t q = 0; q < positions; ++q)
+          limit(rules.positions[q],
                 (input[q] - forward[q]) / costs[q].forward + (r.runs_ahead == recipe::fill_more));
         break;
       case recipe::plain:
-        for (std::size_t q = 0; q < seats; ++q)
-          limit(rules.seats[q], (input[q] - forward[q]) / rules.slope + 1);
+        for (std::size_t q = 0; q < positions; ++q)
+          limit(rules.positions[q], (input[q] - forward[q]) / rules.slope + 1);
         break;
       case recipe::by_block:
-        for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], in_flight[q]);
+        for (std::size_t q = 0; q < positions; ++q) limit(rules.positions[q], in_flight[q]);
         break;
       default: {
         bool const over = r.runs_ahead >= recipe::over_half;
         auto const parts =
             fitting(12 * (r.runs_ahead - (over ? recipe::over_half : recipe::fit_half) + 1), over);
-        for (std::size_t q = 0; q < seats; ++q) limit(rules.seats[q], parts[q]);
+        for (std::size_t q = 0; q < positions; ++q) limit(rules.positions[q], parts[q]);
       }
     }
     return rules;
   }
 
   /// Limits the forwards in flight of a worker.
-  static void limit(seat_rule& rule, std::int64_t most) {
+  static void limit(position_rule& rule, std::int64_t most) {
     rule.in_flight = static_cast<std::int32_t>(
         std::clamp<std::int64_t>(most, 1, std::numeric_limits<std::int32_t>::max()));
   }
@@ -366,7 +368,7 @@ class zero_bubble_search {
   /// Returns the forwards in flight of each worker: k / 24 per stage behind it and `extra` / 24
   /// more, for the largest k that fits the caps. With `over` one more stash is allowed.
   [[nodiscard]] std::vector<std::int64_t> fitting(std::int64_t extra, bool over) const {
-    std::vector<std::int64_t> parts(chain_.seats());
+    std::vector<std::int64_t> parts(chain_.positions());
     for (std::int64_t k = 48; k > 0; --k) {
       std::vector<std::int64_t> room(static_cast<std::size_t>(job_.ranks()));
       for (std::size_t r = 0; r < room.size(); ++r) room[r] = chain_.room(r);
@@ -389,7 +391,7 @@ class zero_bubble_search {
   std::int64_t left_;
   ticks unit_ = 1, bound_ = 0;
   std::vector<ticks> steps_{};
-  std::vector<seat_costs> true_{};
+  std::vector<position_costs> true_{};
   std::vector<recipe> tried_{};
   recipe favourite_{}, planned_{};
   chain_order order_{};
