@@ -57,7 +57,7 @@ function(first_sentence path out)
     string(STRIP "${sentence}" sentence)
     # A sentence ends at a full stop before a blank that no lower-case letter follows.
     string(REPLACE "et al. " "et al.~" sentence "${sentence}")
-    if(sentence MATCHES "[]a-z0-9)'`\"]\\. [^a-z]")
+    if(sentence MATCHES "[]A-Za-z0-9)'`\"]\\. [^a-z]")
       string(FIND "${sentence}" "${CMAKE_MATCH_0}" at)
       math(EXPR length "${at} + 2")
       string(SUBSTRING "${sentence}" 0 ${length} sentence)
