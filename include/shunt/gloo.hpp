@@ -1,9 +1,6 @@
 #pragma once
-#include "shunt/gloo/addresses.hpp"
 #include "shunt/gloo/config.hpp"
-#include "shunt/gloo/connections.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
-#include "shunt/gloo/rendezvous.hpp"

@@ -115,8 +115,8 @@ static_assert(progress_executor_of<executor_of_nothing, least_restorable>);
 }  // namespace archetypes
 
 template class shunt::rank_memory<archetypes::least_work>;
-template class shunt::rank_loop<archetypes::least_transport, archetypes::least_work>;
-template class shunt::detail::all_ranks<archetypes::least_work>;
+template class shunt::rank_interpreter<archetypes::least_transport, archetypes::least_work>;
+template class shunt::detail::in_process_ranks<archetypes::least_work>;
 template class shunt::inline_session<archetypes::least_work>;
 template class shunt::thread_session<archetypes::least_work>;
 template class shunt::simulated_session<archetypes::least_costs, archetypes::least_work>;
@@ -148,8 +148,8 @@ TEST(archetypes, run_one_program_on_every_executor) {
   auto const p = one_rank();
   least_work w;
   EXPECT_EQ(run_once(inline_executor{}, p, w).done[0].programs, 1);
-  EXPECT_EQ(run_once(threads{}, p, w).done[0].programs, 1);
-  EXPECT_EQ(run_once(simulated{least_costs(0)}, p, w).done[0].programs, 1);
+  EXPECT_EQ(run_once(thread_executor{}, p, w).done[0].programs, 1);
+  EXPECT_EQ(run_once(simulated_executor{least_costs(0)}, p, w).done[0].programs, 1);
   EXPECT_EQ(
       run_once(least_executor<least_session<least_work>, least_work>{}, p, w).done[0].programs, 1);
   EXPECT_EQ(w.computed, 4);
@@ -162,7 +162,7 @@ TEST(archetypes, run_one_program_on_every_executor) {
 }
 
 TEST(archetypes, times_of_a_cost_model_are_converted_to_ticks_not_cut) {
-  auto const result = simulated{least_collective_costs(0)}.run(one_rank());
+  auto const result = simulated_executor{least_collective_costs(0)}.run(one_rank());
   ASSERT_EQ(result.timeline.events.size(), 3U);
   EXPECT_EQ(result.timeline.events[1].end, ticks{1} << 40);
   EXPECT_EQ(result.timeline.events[2].end, (ticks{1} << 40) + 5);
@@ -201,7 +201,7 @@ TEST(archetypes, the_recovery_driver_asks_for_a_progress_executor_alone) {
 
 TEST(archetypes, the_recovery_driver_uses_what_an_executor_of_processes_adds) {
   process_like_executor executor;
-  executor.on.faults = {{.rank = 0, .iteration = 2, .instruction = 1}};
+  executor.on.failures = {{.rank = 0, .iteration = 2, .instruction = 1}};
   least_restorable_work w;
   auto const report = run_through_losses(
       executor, w, {.end = 4, .dead = {1}, .joins = {{.rank = 1, .iteration = 1}}}, plan,

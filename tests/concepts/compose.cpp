@@ -72,9 +72,9 @@ struct least_orders_of_operations {
   least_orders_of_operations() = default;
   least_orders_of_operations(least_orders_of_operations const&) = delete;
   least_orders_of_operations& operator=(least_orders_of_operations const&) = delete;
-  least_range<operation> operator()(std::vector<worker> const& seats) const {
-    return least_range<operation>({{op_kind::forward, seats[0].pipeline, seats[0].stage, 0},
-                                   {op_kind::backward, seats[0].pipeline, seats[0].stage, 0}});
+  least_range<operation> operator()(std::vector<worker> const& workers) const {
+    return least_range<operation>({{op_kind::forward, workers[0].pipeline, workers[0].stage, 0},
+                                   {op_kind::backward, workers[0].pipeline, workers[0].stage, 0}});
   }
 };
 static_assert(orders_of_operations<least_orders_of_operations>);

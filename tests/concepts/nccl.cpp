@@ -66,10 +66,10 @@ struct least_systems {
 }  // namespace archetypes
 
 template class shunt::nccl_transport<archetypes::least_library>;
-template class shunt::rank_streams<archetypes::least_library, archetypes::least_calling_system,
-                                   archetypes::least_work>;
-template class shunt::rank_streams<archetypes::least_library, archetypes::least_system,
-                                   archetypes::least_stream_work>;
+template class shunt::detail::rank_streams<
+    archetypes::least_library, archetypes::least_calling_system, archetypes::least_work>;
+template class shunt::detail::rank_streams<archetypes::least_library, archetypes::least_system,
+                                           archetypes::least_stream_work>;
 template class shunt::nccl_session<archetypes::least_library, archetypes::least_systems,
                                    archetypes::least_work>;
 

@@ -133,7 +133,7 @@ struct least_column_cost : moved_only {
   };
   constexpr ticks_alone operator()(std::size_t, std::int32_t) const { return {}; }
 };
-static_assert(column_cost_for<least_column_cost>);
+static_assert(stage_group_cost_for<least_column_cost>);
 
 TEST(archetypes, normalize_failures_takes_any_cost) {
   pipeline_job const job{

@@ -16,11 +16,11 @@ namespace shunt {
 
 /// An injected failure: the rank's heartbeat stops just before it starts this instruction. The
 /// length of the rank's list means: just after the last instruction. The rank sends no notice.
-struct fault {
+struct failure_point {
   rank_id rank{};
   std::int64_t iteration = 0;
   std::int32_t instruction = 0;
-  constexpr bool operator==(fault const&) const = default;
+  constexpr bool operator==(failure_point const&) const = default;
 };
 
 /// A run of iterations under one executor. `submit` never waits: a rank goes on to the next program
@@ -64,7 +64,7 @@ concept loss_timing_session = session<S> && requires(S const& s) {
 
 /// Returns a non-owning handle on a program.
 /// Requires that the program outlives the handle.
-[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) {
+[[nodiscard]] inline std::shared_ptr<program const> non_owning(program const& p) {
   return {std::shared_ptr<void const>{}, &p};
 }
 
@@ -75,7 +75,7 @@ concept loss_timing_session = session<S> && requires(S const& s) {
 template <class Executor, class Work>
 outcome run_once(Executor const& executor, program const& p, Work& w) {
   auto session = executor.open(w, std::int64_t{0});
-  session.submit(borrowed(p));
+  session.submit(non_owning(p));
   return session.wait();
 }
 

@@ -28,7 +28,7 @@ class inline_session;
 /// The clock is the steady one, in nanoseconds. An instruction starts when the one before it ended,
 /// on whichever rank that ran.
 struct inline_executor {
-  std::vector<fault> faults{};  ///< injected failures
+  std::vector<failure_point> failures{};  ///< injected failures
 
   /// Returns a session whose first program is iteration `first_iteration`.
   template <work Work>
@@ -48,7 +48,7 @@ template <work Work>
 class inline_session {
  public:
   inline_session(inline_executor const& config, Work& w, std::int64_t first_iteration)
-      : faults_(config.faults), ranks_(w), first_iteration_(first_iteration) {}
+      : failures_(config.failures), ranks_(w), first_iteration_(first_iteration) {}
 
   /// Appends a program.
   /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
@@ -78,14 +78,14 @@ class inline_session {
     (void)wait_until(submitted_.size());
     submitted_.rethrow_failure();
     std::vector<detail::rank_result> results;
-    for (auto const& s : states_) results.push_back({s.log, s.fate.silent});
+    for (auto const& s : states_) results.push_back({s.log, s.status.silent});
     return detail::collect(results, submitted_.programs(), detail::event_order::list);
   }
 
  private:
   struct rank_state {
     detail::run_log log{};
-    detail::rank_fate fate{};
+    detail::rank_status status{};
   };
 
   void run_next() {
@@ -96,10 +96,10 @@ class inline_session {
       auto const& own = p.ranks[order_[k].rank];
       auto const& what = own.instructions[static_cast<std::size_t>(order_[k].instruction)];
       if (is_collective(what.code)) {
-        k += meet(p,
-                  d_.meetings[static_cast<std::size_t>(
-                      d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])],
-                  k);
+        k += run_collective(p,
+                            d_.collectives[static_cast<std::size_t>(
+                                d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])],
+                            k);
       } else {
         single(own, what, order_[k]);
         ++k;
@@ -119,7 +119,7 @@ class inline_session {
     if (bound_ != &p) {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
-      if (order_.size() < p.instructions()) detail::refuse_circle(p, order_);
+      if (order_.size() < p.instructions()) detail::throw_deadlock(p, order_);
       bound_ = &p;
     }
     // A message that a failed rank never received belongs to no other program.
@@ -127,15 +127,16 @@ class inline_session {
     states_.resize(p.ranks.size());
     for (rank_id const r : ids<rank_id>(states_.size())) {
       auto& s = states_[r.index()];
-      if (!s.fate.runs()) continue;
+      if (!s.status.runs()) continue;
       ranks_.bind(p, r);
-      s.fate.strike = detail::strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
+      s.status.fails_before =
+          detail::failure_of(failures_, p, r, first_iteration_ + ran_).value_or(-1);
       s.log.expect(p.ranks[r].instructions.size());
     }
   }
 
   /// Returns whether the rank can start its next instruction, or end its list.
-  static bool starts(rank_state& s) { return s.fate.starts(s.log.done().instructions); }
+  static bool starts(rank_state& s) { return s.status.starts(s.log.done().instructions); }
 
   void single(rank_program const& own, instruction const& what, program_point at) {
     auto& s = states_[at.rank.index()];
@@ -152,9 +153,9 @@ class inline_session {
       auto& message = messages_[static_cast<std::size_t>(d_.number(at))];
       if (message.empty()) {
         if (std::none_of(states_.begin(), states_.end(),
-                         [](auto const& x) { return x.fate.silent; }))
+                         [](auto const& x) { return x.status.silent; }))
           left_out(at, "send");
-        s.fate.stuck = true;
+        s.status.stuck = true;
         return;
       }
       ranks_.receive(own, at.rank, what, std::move(message));
@@ -167,7 +168,8 @@ class inline_session {
   }
 
   /// Returns the number of members.
-  std::size_t meet(program const& p, dependencies::meeting const& m, std::size_t k) {
+  std::size_t run_collective(program const& p, dependencies::collective_match const& m,
+                             std::size_t k) {
     auto const members = std::span(order_).subspan(k, static_cast<std::size_t>(m.members.count));
     bool const all = std::all_of(members.begin(), members.end(),
                                  [&](auto at) { return starts(states_[at.rank.index()]); });
@@ -186,7 +188,7 @@ class inline_session {
     if (all) {
       for (auto const at : members)
         if (!allowed(at)) left_out(members[0], "other member");
-      ranks_.meet(p, d_, m);
+      ranks_.run_collective(p, d_, m);
       now_ = clock_.now();
     }
     for (auto const at : members) {
@@ -194,7 +196,7 @@ class inline_session {
       if (all)
         s.log.instruction_ended(start, now_);
       else if (starts(s))
-        s.fate.stuck = true;
+        s.status.stuck = true;
     }
     return members.size();
   }
@@ -206,8 +208,8 @@ class inline_session {
                           whose + "'s doesn't");
   }
 
-  std::vector<fault> faults_;
-  detail::all_ranks<Work> ranks_;
+  std::vector<failure_point> failures_;
+  detail::in_process_ranks<Work> ranks_;
   std::int64_t first_iteration_;
   stopwatch clock_{};
   ticks now_ = 0;
@@ -219,7 +221,7 @@ class inline_session {
   program const* bound_ = nullptr;  // the program of the next three
   dependencies d_{};
   std::vector<program_point> order_{};
-  std::vector<typename detail::all_ranks<Work>::message>
+  std::vector<typename detail::in_process_ranks<Work>::message>
       messages_{};  // in flight, by number of the receive
 };
 

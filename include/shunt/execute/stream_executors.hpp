@@ -25,14 +25,14 @@ namespace shunt {
 template <stream_system System>
 struct stream_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};  ///< injected failures
-  bool timed = true;            ///< false: timelines have no events, and no times are taken
+  std::vector<failure_point> failures{};  ///< injected failures
+  bool timed = true;  ///< false: timelines have no events, and no times are taken
 
   /// Returns a session whose first program is iteration `first_iteration`.
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, false> open(Work& w,
                                                          std::int64_t first_iteration = 0) const {
-    return {*system, {faults, timed, 0}, w, first_iteration};
+    return {*system, {failures, timed, 0}, w, first_iteration};
   }
   /// Runs one program in a session of its own.
   /// Throws as the session does.
@@ -51,15 +51,15 @@ struct stream_executor {
 template <graph_system System>
 struct graph_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};  ///< injected failures
-  bool timed = false;           ///< whether timelines have events
-  std::int32_t graphs = 2;      ///< kept at once: a step, and the scatter to a new placement
+  std::vector<failure_point> failures{};  ///< injected failures
+  bool timed = false;                     ///< whether timelines have events
+  std::int32_t graphs = 2;  ///< kept at once: a step, and the scatter to a new placement
 
   /// Returns a session whose first program is iteration `first_iteration`.
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, true> open(Work& w,
                                                         std::int64_t first_iteration = 0) const {
-    return {*system, {faults, timed, graphs}, w, first_iteration};
+    return {*system, {failures, timed, graphs}, w, first_iteration};
   }
   /// Runs one program in a session of its own.
   /// Throws as the session does.

@@ -23,8 +23,8 @@ class thread_session;
 /// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
 /// runs its list in list order, whatever the lanes.
 /// Requires programs that pass `check`: a program that can deadlock does so here.
-struct threads {
-  std::vector<fault> faults{};  ///< injected failures
+struct thread_executor {
+  std::vector<failure_point> failures{};  ///< injected failures
   /// Silence of a rank after which ranks that wait for it take it for lost.
   std::chrono::milliseconds timeout{50};
 
@@ -47,12 +47,12 @@ struct threads {
 template <work Work>
 class thread_session {
  public:
-  thread_session(threads const& config, Work& w, std::int64_t first_iteration)
+  thread_session(thread_executor const& config, Work& w, std::int64_t first_iteration)
       : config_(config), work_(w), first_iteration_(first_iteration) {}
   thread_session(thread_session const&) = delete;
   thread_session& operator=(thread_session const&) = delete;
   ~thread_session() {
-    if (net_) net_->call_off();
+    if (net_) net_->cancel();
     submitted_.close();
     join();
   }
@@ -74,7 +74,7 @@ class thread_session {
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     bool const complete = submitted_.wait_until(programs);
     // A failed rank may keep no other rank waiting; then the session has missed its heartbeat.
-    if (!complete) net_->call_off();
+    if (!complete) net_->cancel();
     return complete;
   }
 
@@ -97,13 +97,13 @@ class thread_session {
   }
 
  private:
-  struct fell_silent {};
+  struct rank_failed {};
 
   struct rank_state {
-    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
+    rank_state(in_process_network::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
         : end(at), loop(end, w, first, clock) {}
-    mailboxes::endpoint end;
-    rank_loop<mailboxes::endpoint, Work> loop;
+    in_process_network::endpoint end;
+    rank_interpreter<in_process_network::endpoint, Work> loop;
     bool silent = false;
     std::exception_ptr failure{};
   };
@@ -113,40 +113,41 @@ class thread_session {
     for (rank_id const r : ids<rank_id>(ranks))
       ranks_.push_back(std::make_unique<rank_state>(net_->at(r), work_, first_iteration_, clock_));
     threads_.reserve(ranks);
-    for (auto& r : ranks_) threads_.emplace_back([this, &state = *r] { live(state); });
+    for (auto& r : ranks_) threads_.emplace_back([this, &state = *r] { run_rank(state); });
   }
 
   /// Thread body of one rank: runs programs until the session closes, a peer fails or the work
   /// throws.
-  void live(rank_state& self) {
+  void run_rank(rank_state& self) {
     rank_id const rank = self.end.rank();
     auto const completed = [&] { return self.loop.log().done().programs; };
     try {
       while (auto const p = submitted_.next(static_cast<std::size_t>(completed()))) {
-        auto const strike = detail::strike_of(config_.faults, *p, rank, self.loop.iteration());
+        auto const fails_before =
+            detail::failure_of(config_.failures, *p, rank, self.loop.iteration());
         auto const length = static_cast<std::int32_t>(p->ranks[rank].instructions.size());
         self.loop.run(*p, [&](std::int32_t i) {
-          if (i == strike) throw fell_silent{};
-          if (i < length && net_->called_off()) throw run_aborted{};
+          if (i == fails_before) throw rank_failed{};
+          if (i < length && net_->cancelled()) throw run_aborted{};
         });
         submitted_.list_completed(completed() - 1, ranks_.size(), clock_);
       }
-    } catch (fell_silent const&) {
+    } catch (rank_failed const&) {
       self.silent = true;
-      net_->fall_silent(rank);
-      submitted_.give_up_at(mailboxes::clock::now() + config_.timeout);
+      net_->mark_failed(rank);
+      submitted_.give_up_at(in_process_network::clock::now() + config_.timeout);
     } catch (peer_lost const&) {
-      call_off();
+      cancel();
     } catch (run_aborted const&) {
     } catch (...) {
       self.failure = std::current_exception();
-      call_off();
+      cancel();
     }
     if (!self.silent) self.end.close();
   }
 
-  void call_off() {
-    net_->call_off();
+  void cancel() {
+    net_->cancel();
     submitted_.cancel();
   }
   void join() {
@@ -154,11 +155,11 @@ class thread_session {
       if (t.joinable()) t.join();
   }
 
-  threads const config_;
+  thread_executor const config_;
   Work& work_;
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
-  std::optional<mailboxes> net_{};
+  std::optional<in_process_network> net_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
   std::vector<std::thread> threads_{};
   detail::shared_submissions submitted_{};

@@ -11,10 +11,10 @@ namespace shunt {
 
 /// Thrown where a network cannot be made: the directory cannot be used, a member did not come, or a
 /// connection could not be made.
-class no_mesh : public std::runtime_error {
+class rendezvous_failed : public std::runtime_error {
  public:
-  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {},
-                   bool unconnected = false)
+  explicit rendezvous_failed(std::string const& why, std::vector<rank_id> absent = {},
+                             bool unconnected = false)
       : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
   /// Returns the ranks that did not come in time.
   [[nodiscard]] std::vector<rank_id> const& absent() const noexcept { return absent_; }

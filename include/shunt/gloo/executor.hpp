@@ -26,7 +26,7 @@
 #include "shunt/execute/host/rank_interpreter.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/host/submissions.hpp"
-#include "shunt/gloo/epoch.hpp"
+#include "shunt/gloo/detail/epoch.hpp"
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
@@ -34,34 +34,34 @@
 namespace shunt {
 
 template <work Work>
-class process_session;
+class gloo_session;
 
 /// The executor of one process. Copies share their epoch. Only one session may be open at a time.
-class gloo_processes {
+class gloo_executor {
  public:
   /// Ends this process at an injected failure, on the thread that runs its programs. It must not
   /// return.
   using end_of_process = std::function<void()>;
 
   /// As rank `self` of 0 .. ranks-1, all of which are members of the first epoch.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self,
-                 std::vector<fault> faults = {}, end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults),
-                       std::move(strike)) {}
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
+                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
+      : gloo_executor(std::move(config), ranks, self, every_rank(ranks), 0, std::move(failures),
+                      std::move(end_process)) {}
 
   /// As a new process in the place of rank `self`, on the members' request.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked,
-                 std::vector<fault> faults = {}, end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch,
-                       std::move(faults), std::move(strike)) {}
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, join_request const& asked,
+                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
+      : gloo_executor(std::move(config), ranks, self, asked.members, asked.epoch,
+                      std::move(failures), std::move(end_process)) {}
 
   /// Meets the other members. After the first epoch, members that do not come in time are lost.
   /// Returns a session whose first program is iteration `first_iteration`.
-  /// Throws no_mesh where no mesh can be made; in the first epoch also where a member does not
-  /// come.
+  /// Throws rendezvous_failed where no mesh can be made; in the first epoch also where a member
+  /// does not come.
   template <work Work>
-  [[nodiscard]] process_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
-    return process_session<Work>(*this, w, first_iteration);
+  [[nodiscard]] gloo_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
+    return gloo_session<Work>(*this, w, first_iteration);
   }
   /// Runs one program in a session of its own.
   /// Throws as `open` and the session.
@@ -72,15 +72,15 @@ class gloo_processes {
 
   /// Makes a lost rank a member of the next epoch and asks a new process to take its place, just
   /// before `iteration`. `dead` are the ranks that are dead until then.
-  /// Throws no_mesh where the directory cannot be used.
+  /// Throws rendezvous_failed where the directory cannot be used.
   /// Requires that all members call it between the same two sessions.
   void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
     auto& members = epoch_state_->members;
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
     if (at != members.end() && *at == joining) return;
     members.insert(at, joining);
-    invite(config_, joining, self_,
-           {epoch_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
+    request_join(config_, joining, self_,
+                 {epoch_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -90,21 +90,21 @@ class gloo_processes {
 
  private:
   template <work Work>
-  friend class process_session;
+  friend class gloo_session;
 
   static void killed() { std::raise(SIGKILL); }
-  static std::vector<rank_id> everyone(std::int32_t ranks) {
+  static std::vector<rank_id> every_rank(std::int32_t ranks) {
     std::vector<rank_id> all;
     for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
     return all;
   }
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
-                 std::int32_t epoch, std::vector<fault> faults, end_of_process strike)
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
+                std::int32_t epoch, std::vector<failure_point> failures, end_of_process end_process)
       : config_(std::move(config)),
         self_(self),
         ranks_(ranks),
-        faults_(std::move(faults)),
-        strike_(std::move(strike)),
+        failures_(std::move(failures)),
+        end_process_(std::move(end_process)),
         epoch_state_(std::make_shared<detail::epoch_state>()) {
     epoch_state_->members = std::move(members);
     epoch_state_->epoch = epoch;
@@ -114,26 +114,26 @@ class gloo_processes {
   gloo_config config_;
   rank_id self_;
   std::int32_t ranks_;
-  std::vector<fault> faults_;  // injected, for tests
-  end_of_process strike_;
+  std::vector<failure_point> failures_;  // injected, for tests
+  end_of_process end_process_;
   std::shared_ptr<detail::epoch_state> epoch_state_;
 };
 
 /// Iterations of this process's rank, on a thread of its own. `submit` may be called from any
 /// thread, all other members from one thread.
 template <work Work>
-class process_session {
+class gloo_session {
  public:
-  process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration)
+  gloo_session(gloo_executor const& of, Work& w, std::int64_t first_iteration)
       : of_(of), epoch_(of.config_, of.self_, of.epoch_state_) {
-    if (!epoch_.meet()) return;
+    if (!epoch_.open()) return;
     net_ = epoch_.mesh();
     loop_.emplace(*net_, w, first_iteration, clock_);
-    runner_ = std::thread([this] { live(); });
+    runner_ = std::thread([this] { run_rank(); });
   }
-  process_session(process_session const&) = delete;
-  process_session& operator=(process_session const&) = delete;
-  ~process_session() {
+  gloo_session(gloo_session const&) = delete;
+  gloo_session& operator=(gloo_session const&) = delete;
+  ~gloo_session() {
     submitted_.close();
     if (runner_.joinable() && net_ && !waited_)
       net_->leave();  // the session was not waited for: to the others this rank is lost
@@ -157,7 +157,7 @@ class process_session {
   /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     submitted_.require_submitted(programs);
-    if (!net_ || !net_->told_by_all(epoch_.before() + programs)) return false;
+    if (!net_ || !net_->all_reached(epoch_.before() + programs)) return false;
     submitted_.all_completed(programs, clock_.now());
     epoch_.all_are_here();
     return true;
@@ -169,7 +169,7 @@ class process_session {
   /// Ends the session on every process and agrees on its outcome.
   /// Returns the outcome, with the events of this process.
   /// Throws what the work threw: to the others this rank is then lost; fenced_off where the others
-  /// took this rank for lost; no_mesh where the directory cannot be used.
+  /// took this rank for lost; rendezvous_failed where the directory cannot be used.
   [[nodiscard]] outcome wait() {
     submitted_.close();
     if (runner_.joinable()) runner_.join();
@@ -192,15 +192,16 @@ class process_session {
 
  private:
   /// Thread body: runs programs until the session closes, a peer fails or the work throws.
-  void live() {
+  void run_rank() {
     auto const done = [&] { return loop_->log().done().programs; };
     try {
       while (auto const p = submitted_.next(static_cast<std::size_t>(done()))) {
-        auto const strike = detail::strike_of(of_.faults_, *p, of_.self_, loop_->iteration());
+        auto const fails_before =
+            detail::failure_of(of_.failures_, *p, of_.self_, loop_->iteration());
         loop_->run(*p, [&](std::int32_t i) {
-          if (i == strike) of_.strike_();
+          if (i == fails_before) of_.end_process_();
         });
-        net_->tell(epoch_.before() + done());
+        net_->publish(epoch_.before() + done());
       }
     } catch (peer_lost const&) {
     } catch (run_aborted const&) {
@@ -210,11 +211,11 @@ class process_session {
     }
   }
 
-  gloo_processes const of_;
+  gloo_executor const of_;
   stopwatch const clock_{};
   detail::process_epoch epoch_;
   std::shared_ptr<gloo_mesh> net_{};
-  std::optional<rank_loop<gloo_mesh, Work>> loop_{};
+  std::optional<rank_interpreter<gloo_mesh, Work>> loop_{};
   std::exception_ptr failure_{};
   bool waited_ = false;
   detail::shared_submissions submitted_{};

@@ -20,18 +20,18 @@
 namespace shunt {
 
 /// A request to join, for one rank.
-struct invitation {
+struct join_request {
   std::int32_t epoch = 0;          ///< the first epoch of the new process
   std::int64_t iteration = 0;      ///< the first iteration after it has its state
   std::vector<rank_id> members{};  ///< of the epoch, with the new one, ascending
   std::vector<rank_id> dead{};     ///< before the join, with the new one, ascending
-  bool operator==(invitation const&) const = default;
+  bool operator==(join_request const&) const = default;
 };
 
 /// Writes a request for rank `joining`, as rank `self`.
-/// Throws no_mesh where it cannot be written.
-inline void invite(gloo_config const& config, rank_id joining, rank_id self,
-                   invitation const& note) {
+/// Throws rendezvous_failed where it cannot be written.
+inline void request_join(gloo_config const& config, rank_id joining, rank_id self,
+                         join_request const& note) {
   namespace files = std::filesystem;
   auto const name = "invitation" + std::to_string(joining.value());
   auto const draft =
@@ -44,20 +44,20 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self,
   out.close();
   std::error_code failed;
   if (out) files::rename(draft, files::path(config.directory) / name, failed);  // atomic
-  if (!out || failed) throw no_mesh(draft.string() + ": can't be written");
+  if (!out || failed) throw rendezvous_failed(draft.string() + ": can't be written");
 }
 
 /// Waits for a request to rank `self`.
 /// Returns the request.
-/// Throws no_mesh where none comes within `patience`.
-[[nodiscard]] inline invitation await_invitation(gloo_config const& config, rank_id self,
-                                                 std::chrono::milliseconds patience) {
+/// Throws rendezvous_failed where none comes within `patience`.
+[[nodiscard]] inline join_request await_join_request(gloo_config const& config, rank_id self,
+                                                     std::chrono::milliseconds patience) {
   namespace files = std::filesystem;
   auto const in = [&](std::string const& name) { return files::path(config.directory) / name; };
   auto const own = std::to_string(self.value());
-  auto const read = [&]() -> std::optional<invitation> {
+  auto const read = [&]() -> std::optional<join_request> {
     std::ifstream file(in("invitation" + own));
-    invitation note;
+    join_request note;
     auto const ranks = [&](std::vector<rank_id>& all) {
       std::size_t count = 0;
       file >> count;
@@ -78,8 +78,8 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self,
   for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
     if (auto const note = read()) return *note;
     if (gloo_mesh::clock::now() > until)
-      throw no_mesh(config.directory + ": nobody asked rank " + own + " to come within " +
-                    std::to_string(patience.count()) + " ms");
+      throw rendezvous_failed(config.directory + ": nobody asked rank " + own + " to come within " +
+                              std::to_string(patience.count()) + " ms");
   }
 }
 

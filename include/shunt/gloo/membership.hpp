@@ -46,7 +46,8 @@ struct survivor {
 /// Agrees on the survivors of an epoch. `lost()` returns the ranks that this rank has lost so far
 /// (`gloo_mesh::lost`). `note` is this rank's number.
 /// Returns the survivors, ascending: the same answer on all of them.
-/// Throws fenced_off where this rank is none of them; no_mesh where the directory cannot be used.
+/// Throws fenced_off where this rank is none of them; rendezvous_failed where the directory cannot
+/// be used.
 template <class Lost>
   requires std::convertible_to<std::invoke_result_t<Lost const&>, std::vector<rank_id>>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
@@ -58,7 +59,7 @@ template <class Lost>
   auto const write = [](files::path const& to, auto const& numbers) {
     std::ofstream out(to);
     for (std::int64_t const n : numbers) out << n << ' ';
-    if (!out.flush()) throw no_mesh(to.string() + ": can't be written");
+    if (!out.flush()) throw rendezvous_failed(to.string() + ": can't be written");
   };
   auto const read = [](files::path const& from) -> std::optional<std::vector<std::int64_t>> {
     std::ifstream in(from);
@@ -119,10 +120,10 @@ template <class Lost>
       std::error_code taken;  // another member may have decided
       files::create_hard_link(draft, decision, taken);
       if (taken && !files::exists(decision))
-        throw no_mesh(decision.string() + ": can't be written: " + taken.message());
+        throw rendezvous_failed(decision.string() + ": can't be written: " + taken.message());
     }
   } catch (files::filesystem_error const& error) {
-    throw no_mesh(config.directory + ": can't agree there: " + error.code().message());
+    throw rendezvous_failed(config.directory + ": can't agree there: " + error.code().message());
   }
 }
 

@@ -31,9 +31,9 @@
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
-#include "shunt/gloo/connections.hpp"
-#include "shunt/gloo/heartbeats.hpp"
-#include "shunt/gloo/rendezvous.hpp"
+#include "shunt/gloo/detail/connections.hpp"
+#include "shunt/gloo/detail/heartbeats.hpp"
+#include "shunt/gloo/detail/rendezvous.hpp"
 
 namespace shunt {
 
@@ -47,8 +47,8 @@ class gloo_mesh {
   /// Meets the other members. All name the same epoch and members (ascending). Ranks keep their
   /// numbers from epoch to epoch. A member that `previous` (the mesh of the previous epoch) has
   /// lost is not waited for.
-  /// Throws no_mesh, naming the directory or the ranks that did not come in time, or where SIGPIPE
-  /// is not ignored; std::invalid_argument where self is no member.
+  /// Throws rendezvous_failed, naming the directory or the ranks that did not come in time, or
+  /// where SIGPIPE is not ignored; std::invalid_argument where self is no member.
   gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
             gloo_mesh const* previous = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
@@ -57,28 +57,28 @@ class gloo_mesh {
                                   " is no member of its mesh");
     struct sigaction pipe{};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
-      throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call "
-                    "std::signal(SIGPIPE, SIG_IGN) first");
-    connections_ = detail::meet(
+      throw rendezvous_failed("SIGPIPE would end this process when it writes to a dead peer: call "
+                              "std::signal(SIGPIPE, SIG_IGN) first");
+    connections_ = detail::rendezvous(
         config_, epoch, members_, self_,
         [previous] { return previous ? previous->lost() : std::vector<rank_id>{}; },
         previous != nullptr);
     beats_ = std::make_unique<detail::heartbeats>(*connections_, members_, index_of(self_),
                                                   config_.silence, [this] { return end_waits(); });
-    reaper_ = std::thread([this] { reap(); });
+    collector_ = std::thread([this] { collect_sends(); });
   }
   gloo_mesh(gloo_mesh const&) = delete;
   gloo_mesh& operator=(gloo_mesh const&) = delete;
   /// Leaves at once; to the others this rank is lost, unless `close` was called.
   ~gloo_mesh() {
     leave();
-    reaper_.join();
+    collector_.join();
   }
 
   /// Leaves at once: no more heartbeats, and a pending wait throws run_aborted.
   void leave() {
     beats_->leave();
-    reap_.notify_all();
+    collect_sends_.notify_all();
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -101,8 +101,9 @@ class gloo_mesh {
     std::lock_guard const lock(beats_->mutex());
     beats_->throw_if_stopped();
     outgoing_.push_back(std::move(message));
-    if (outgoing_.size() == reaped_together)
-      reap_.notify_one();  // not for every message: waking a thread costs more than sending
+    if (outgoing_.size() == collected_together)
+      collect_sends_
+          .notify_one();  // not for every message: waking a thread costs more than sending
   }
 
   /// Waits for the next message.
@@ -166,10 +167,10 @@ class gloo_mesh {
 
   /// Tells all peers a number, at least 0 and never less than before: for example the number of
   /// programs that this rank has completed.
-  void tell(std::int64_t note) { beats_->tell(note); }
+  void publish(std::int64_t note) { beats_->publish(note); }
   /// Waits until every member has told at least this number, or one is lost to any member.
   /// Returns whether all have told it.
-  [[nodiscard]] bool told_by_all(std::int64_t note) const { return beats_->told_by_all(note); }
+  [[nodiscard]] bool all_reached(std::int64_t note) const { return beats_->all_reached(note); }
 
   /// Returns the lost ranks, in the order in which this one noticed.
   [[nodiscard]] std::vector<rank_id> lost() const { return beats_->lost(); }
@@ -181,7 +182,7 @@ class gloo_mesh {
  private:
   using unbound = ::gloo::transport::UnboundBuffer;
 
-  static constexpr std::size_t reaped_together = 64;
+  static constexpr std::size_t collected_together = 64;
 
   [[nodiscard]] static std::uint64_t slot(std::int32_t channel) {
     return static_cast<std::uint32_t>(channel);
@@ -195,7 +196,7 @@ class gloo_mesh {
   /// Requires the lock.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
-    reap_.notify_one();
+    collect_sends_.notify_one();
     beats_->changed().wait(lock,
                            [&] { return (outgoing_.empty() && !sending_) || beats_->stopped(); });
   }
@@ -210,13 +211,13 @@ class gloo_mesh {
   }
 
   /// Thread body: keeps each sent message until it has left.
-  void reap() {
+  void collect_sends() {
     std::unique_lock lock(beats_->mutex());
     for (;;) {
       if (outgoing_.empty()) flushing_ = false, beats_->changed().notify_all();
-      reap_.wait(lock, [&] {
+      collect_sends_.wait(lock, [&] {
         return beats_->over() ||
-               (!beats_->stopped() && (outgoing_.size() >= reaped_together || flushing_));
+               (!beats_->stopped() && (outgoing_.size() >= collected_together || flushing_));
       });
       if (beats_->over()) return;
       auto oldest = std::move(outgoing_.front());
@@ -240,7 +241,7 @@ class gloo_mesh {
   std::unique_ptr<detail::connections const> connections_{};
 
   // Guarded by the mutex of beats_.
-  std::condition_variable reap_{};
+  std::condition_variable collect_sends_{};
   std::deque<std::unique_ptr<detail::in_flight>> outgoing_{};
   std::vector<std::unique_ptr<detail::in_flight>> unfinished_{};  // after a loss
   unbound* waiting_ = nullptr;
@@ -248,7 +249,7 @@ class gloo_mesh {
   bool flushing_ = false;
 
   std::unique_ptr<detail::heartbeats> beats_{};
-  std::thread reaper_{};
+  std::thread collector_{};
 };
 static_assert(transport<gloo_mesh>);
 

@@ -1,16 +1,15 @@
 #pragma once
-/// An executor whose ranks are devices that talk by NCCL: one thread a rank enqueues its lists on
+/// An executor whose ranks are devices connected by NCCL. One thread a rank enqueues its lists on
 /// the streams of its device.
 ///
-/// All ranks may live in this process (one device each), or one of them, and then every process
-/// does what the others do: opens sessions, submits the same programs, waits. A session is an epoch
-/// with communicators of its own, which end with it. A rank that is silent or refuses something
-/// stops all others of its process: first nothing enqueued leaves a trace any more, then
-/// communicators are aborted, so that no kernel waits forever. Ranks of other processes notice by
-/// NCCL's asynchronous errors, by `net.watch`, or by `net.silence`.
-///
-/// Of ranks in other processes the outcome knows only that they have completed what was submitted,
-/// where nothing went wrong, and those that `net.watch` named as lost.
+/// All ranks live in this process (one device each), or one of them; then every process opens the
+/// same sessions, submits the same programs and waits. A session is an epoch with communicators of
+/// its own.
+/// A rank that fails stops all other ranks of its process: first the guard word suppresses all
+/// enqueued effects, then communicators are aborted, so that no kernel waits forever. Ranks of
+/// other processes notice it by NCCL's asynchronous errors, `net.watch` or `net.silence`.
+/// Of ranks in other processes the outcome holds only that they completed all programs (after a run
+/// without failure), and those that `net.watch` reported as lost.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -32,7 +31,7 @@
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/host/submissions.hpp"
 #include "shunt/execute/transport.hpp"
-#include "shunt/nccl/rank_streams.hpp"
+#include "shunt/nccl/detail/rank_streams.hpp"
 #include "shunt/nccl/transport.hpp"
 
 namespace shunt {
@@ -40,7 +39,7 @@ namespace shunt {
 template <nccl_library Api, class Systems, class Work>
 class nccl_session;
 
-/// `systems(rank)` sets the device of the calling thread and returns its streams, a stream_system.
+/// `systems(rank)` sets the device of the calling thread and returns its stream_system.
 template <nccl_library Api, class Systems>
 struct nccl_executor {
   using system = std::invoke_result_t<Systems const&, rank_id>;
@@ -49,27 +48,30 @@ struct nccl_executor {
   Systems systems{};
   nccl_config net{};
   float_order floats = float_order::of_the_group;
-  std::vector<fault> faults{};
-  std::chrono::milliseconds timeout{
-      50};  ///< silence of a rank of this process after which the others give it up as lost
-  std::optional<rank_id> self{};  ///< the one rank that lives here; nothing: all
-  /// Where only one lives here: the identity of the next epoch's communicators, the same for all of
-  /// these ranks.
-  std::function<typename Api::identity(std::span<rank_id const>)> meet{};
+  std::vector<failure_point> failures{};
+  /// Time after which the other ranks of this process treat a silent rank as lost.
+  std::chrono::milliseconds timeout{50};
+  std::optional<rank_id> self{};  ///< the rank of this process; nothing: all ranks
+  /// Returns the identity of the next epoch's communicators, the same on all of these ranks. Used
+  /// where `self` is set.
+  std::function<typename Api::identity(std::span<rank_id const>)> share_identity{};
 
+  /// Returns a session whose first program is iteration `first_iteration`.
   template <class Work>
   [[nodiscard]] nccl_session<Api, Systems, Work> open(Work& w,
                                                       std::int64_t first_iteration = 0) const {
     return nccl_session<Api, Systems, Work>(*this, w, first_iteration);
   }
+  /// Runs one program in a session of its own.
+  /// Throws as the session does.
   template <class Work>
   outcome run(program const& p, Work& w) const {
     return run_once(*this, p, w);
   }
 };
 
-/// Iterations. The first program submitted says how many ranks there are and starts them; the
-/// destructor calls off what still runs.
+/// A session. The first program submitted determines the number of ranks and starts them. The
+/// destructor cancels what still runs.
 template <nccl_library Api, class Systems, class Work>
 class nccl_session {
  public:
@@ -86,14 +88,14 @@ class nccl_session {
     join();
   }
 
-  /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
-  /// where ranks wait for each other in a circle or messages would overtake each other, and
-  /// logic_error after `wait`.
+  /// Appends a program.
+  /// Throws invalid_program unless it has as many ranks as the first, where it has a deadlock or
+  /// where messages would overtake each other; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     auto const check = [&](program const& q) {
       auto const& known = submitted_.list();
       known.require_same_ranks(q);
-      if (known.empty() || known.programs().back() != p) judge(q);
+      if (known.empty() || known.programs().back() != p) require_runnable(q);
     };
     submitted_.append(p, check, [&] {
       if (ranks_.empty()) start(submitted_.list()[0]->ranks.size());
@@ -101,15 +103,18 @@ class nccl_session {
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 
-  /// Waits until all ranks that live here have completed the first `programs` programs; false where
-  /// a rank was lost or failed before that. Throws logic_error where fewer were submitted.
+  /// Waits until all ranks of this process have completed the first `programs` programs.
+  /// Returns false where a rank was lost or failed before that.
+  /// Throws logic_error where fewer were submitted.
   [[nodiscard]] bool wait_until(std::int32_t programs) { return submitted_.wait_until(programs); }
-  /// When all ranks had completed the n-th program (from 1), on the timeline's clock. For n up to
-  /// what wait_until has seen.
+  /// Returns when all ranks had completed the n-th program (from 1), on the timeline's clock.
+  /// Requires that `wait_until` has returned true for n or more.
   [[nodiscard]] ticks completed_at(std::int32_t n) const { return submitted_.completed_at(n); }
 
-  /// Ends the session: returns when every rank has completed all that was submitted or, after a
-  /// loss, has stopped. Rethrows what the work or NCCL threw; of several, the lowest rank's.
+  /// Waits until every rank has completed all submitted programs or, after a loss, has stopped.
+  /// Ends the session.
+  /// Returns the outcome of all programs.
+  /// Throws what the work or NCCL threw; of several, what they threw on the lowest rank.
   [[nodiscard]] outcome wait() {
     submitted_.close();
     join();
@@ -140,13 +145,13 @@ class nccl_session {
     std::exception_ptr failure{};
     std::thread thread{};
   };
-  using streams = rank_streams<Api, system, Work>;
+  using streams = detail::rank_streams<Api, system, Work>;
 
-  static void judge(program const& p) {
+  static void require_runnable(program const& p) {
     auto const d = find_dependencies(p);
     if (auto const order = serial_order(p, d); order.size() < p.instructions())
-      detail::refuse_circle(p, order);
-    demand_order(p, find_routes(p));
+      detail::throw_deadlock(p, order);
+    require_message_order(p, find_routes(p));
   }
 
   void start(std::size_t size) {
@@ -160,18 +165,19 @@ class nccl_session {
         ranks_.push_back(std::make_unique<rank_state>());
         ranks_.back()->rank = r;
       }
-    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { live(state); });
+    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { run_rank(state); });
   }
 
-  /// A rank's life. What it enqueued ends before its communicators, and these before its streams.
-  void live(rank_state& self) {
+  /// Thread body of one rank. Its enqueued work ends before its communicators, and these before its
+  /// streams.
+  void run_rank(rank_state& self) {
     bool first = true;
     try {
       auto device = config_.systems(self.rank);
       auto net_config = config_.net;
       net_config.watch = [this] { watch(); };
       std::optional<streams> lists;  // outlives `net`
-      if (config_.self && config_.meet) identity_ = config_.meet(members_);
+      if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
       auto const net =
           std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
       lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
@@ -182,8 +188,8 @@ class nccl_session {
       } catch (...) {
         self.log = lists->log();
         first = !submitted_.cancelled();
-        if (struck(self))
-          fall_silent(self);
+        if (fails_now(self))
+          mark_failed(self);
         else
           submitted_.cancel();
         lists->stop();
@@ -193,8 +199,8 @@ class nccl_session {
     } catch (peer_lost const& e) {
       self.noticed.push_back(e.peer());
     } catch (run_aborted const&) {
-      if (!self.silent && struck(self)) fall_silent(self);
-    } catch (nccl_error const&) {  // what others have aborted is no failure of this rank
+      if (!self.silent && fails_now(self)) mark_failed(self);
+    } catch (nccl_error const&) {  // an abort by another rank is no failure of this one
       if (first) self.failure = std::current_exception();
     } catch (...) {
       self.failure = std::current_exception();
@@ -202,8 +208,8 @@ class nccl_session {
     if (self.failure || !self.noticed.empty()) submitted_.cancel();
   }
 
-  /// Until the session is closed and everything has ended. Throws what goes wrong, and run_aborted
-  /// where this rank falls silent.
+  /// Enqueues programs until the session is closed and all lists have ended.
+  /// Throws what fails, and run_aborted where this rank's injected failure is reached.
   void enqueue_all(rank_state& self, streams& lists, nccl_transport<Api>& net) {
     std::size_t n = 0;
     for (;;) {
@@ -218,10 +224,11 @@ class nccl_session {
       bool const makes = fresh && net.must_prepare(*p);
       advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
       if (fresh) lists.prepare(*p);
-      auto const strike = detail::strike_of(config_.faults, *p, self.rank, lists.iteration());
-      lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())),
-                    !strike);
-      if (strike) {
+      auto const fails_before =
+          detail::failure_of(config_.failures, *p, self.rank, lists.iteration());
+      lists.enqueue(p, fails_before.value_or(static_cast<std::int32_t>(own.instructions.size())),
+                    !fails_before);
+      if (fails_before) {
         advance(self, lists, net, [&] { return lists.idle(); });
         throw run_aborted{};
       }
@@ -229,13 +236,14 @@ class nccl_session {
     }
   }
 
-  /// Reads what ends until a condition holds. Throws nccl_error where nothing ends for too long.
+  /// Collects what ends until a condition holds.
+  /// Throws nccl_error where nothing ends for `net.silence`.
   template <class Condition>
   void advance(rank_state& self, streams& lists, nccl_transport<Api>& net, Condition const& until) {
     auto last = std::chrono::steady_clock::now();
-    for (detail::growing_pause pause;; pause()) {
+    for (detail::backoff pause;; pause()) {
       auto const before = lists.log().done().programs;
-      bool const any = lists.harvest();
+      bool const any = lists.collect_results();
       for (auto k = before; k < lists.log().done().programs; ++k)
         submitted_.list_completed(k, ranks_.size(), clock_);
       if (until()) return;
@@ -253,28 +261,31 @@ class nccl_session {
     }
   }
 
-  /// The n-th program; nothing where there is none now, and there never will be or `impatient`.
+  /// Returns the n-th program.
+  /// Returns nothing where the session is closed without it, or where it is not there yet and
+  /// `impatient` is set.
+  /// Throws run_aborted where the session is cancelled.
   [[nodiscard]] std::shared_ptr<program const> next(std::size_t n, bool impatient) {
     auto p = impatient ? submitted_.at(n) : submitted_.next(n);
     if (submitted_.cancelled()) throw run_aborted{};
     return p;
   }
 
-  /// Throws where this rank is to stop.
+  /// Throws where this rank must stop.
   void watch() {
     if (config_.net.watch) config_.net.watch();
     if (submitted_.cancelled()) throw run_aborted{};
   }
-  /// Whether the rank has come to where it falls silent.
-  [[nodiscard]] bool struck(rank_state const& self) const {
+  /// Returns whether the rank has reached its injected failure.
+  [[nodiscard]] bool fails_now(rank_state const& self) const {
     auto const done = self.log.done();
     auto const p = submitted_.at(static_cast<std::size_t>(done.programs));
     return p &&
-           detail::strike_of(config_.faults, *p, self.rank, first_iteration_ + done.programs) ==
+           detail::failure_of(config_.failures, *p, self.rank, first_iteration_ + done.programs) ==
                std::optional(done.instructions);
   }
-  /// Says nothing; after a while the others give it up.
-  void fall_silent(rank_state& self) {
+  /// Stops without a message; after `timeout` the other ranks treat this rank as lost.
+  void mark_failed(rank_state& self) {
     self.silent = true;
     submitted_.cancel_after(config_.timeout);
   }

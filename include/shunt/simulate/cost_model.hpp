@@ -60,7 +60,7 @@ class job_costs {
       case op_kind::backward_input: return costs_.backward_input[op.stage];
       case op_kind::backward_weight: return costs_.backward_weight[op.stage];
       case op_kind::step:
-      case op_kind::step_again: return costs_.step[op.stage];
+      case op_kind::redo_step: return costs_.step[op.stage];
       default: return 0;
     }
   }

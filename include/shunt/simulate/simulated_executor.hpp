@@ -17,10 +17,10 @@
 #include "shunt/execute/host/submissions.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/simulate/cost_model.hpp"
-#include "shunt/simulate/event_queue.hpp"
-#include "shunt/simulate/lanes.hpp"
-#include "shunt/simulate/links.hpp"
-#include "shunt/simulate/virtual_run.hpp"
+#include "shunt/simulate/detail/event_queue.hpp"
+#include "shunt/simulate/detail/lanes.hpp"
+#include "shunt/simulate/detail/links.hpp"
+#include "shunt/simulate/detail/virtual_run.hpp"
 
 namespace shunt {
 
@@ -40,9 +40,9 @@ class simulated_session;
 /// e) without work, failures and lanes that share a link, where times do not depend on the order in
 /// which they are computed.
 template <cost_model Cost>
-struct simulated {
+struct simulated_executor {
   Cost cost;
-  std::vector<fault> faults{};  ///< injected failures
+  std::vector<failure_point> failures{};  ///< injected failures
   /// Ticks of silence of a rank after which ranks that wait for it take it for lost. Then all stop.
   ticks timeout = 0;
   /// Whether instructions with a condition run. With a work its memory decides.
@@ -73,7 +73,7 @@ struct simulated {
 template <cost_model Cost, work Work>
 class simulated_session {
  public:
-  simulated_session(simulated<Cost> const& config, Work& w, std::int64_t first_iteration)
+  simulated_session(simulated_executor<Cost> const& config, Work& w, std::int64_t first_iteration)
       : config_(config), first_iteration_(first_iteration), effects_(w) {}
 
   /// Appends a program.
@@ -162,8 +162,8 @@ class simulated_session {
     for (auto const& e : able_.all()) {  // lists that end at this very moment have ended
       auto const& s = ranks_[e.rank.index()];
       if (e.time != stop_at_ || s.silent || e.instruction != length(e.rank)) continue;
-      if (e.instruction == s.strike)
-        fall_silent(e.rank, e.time);
+      if (e.instruction == s.fails_before)
+        mark_failed(e.rank, e.time);
       else
         end_list(e.rank, e.time);
     }
@@ -184,8 +184,8 @@ class simulated_session {
       begin_list(e.rank, e.time);
       return {};
     }
-    if (e.instruction == s.strike) {
-      fall_silent(e.rank, e.time);
+    if (e.instruction == s.fails_before) {
+      mark_failed(e.rank, e.time);
       return {};
     }
     if (e.instruction < length(e.rank))
@@ -203,7 +203,8 @@ class simulated_session {
     if constexpr (real) effects_.bind(p, r);
     s.free_at = now;
     s.remaining = length(r);
-    s.strike = detail::strike_of(config_.faults, p, r, first_iteration_ + s.programs).value_or(-1);
+    s.fails_before =
+        detail::failure_of(config_.failures, p, r, first_iteration_ + s.programs).value_or(-1);
     if (!run.made_of->order.several(r)) return able_.push({now, r, 0});
     auto const first = run.made_of->d.first[r.index()];
     for (std::int32_t i = 0; i < s.remaining; ++i)
@@ -242,8 +243,8 @@ class simulated_session {
     }
     if (is_collective(what.code)) {
       if (partner == dependencies::none) return {};
-      auto const& m = d.meetings[static_cast<std::size_t>(partner)];
-      if (--run.missing[static_cast<std::size_t>(partner)] == 0) return meet(r, run, m);
+      auto const& m = d.collectives[static_cast<std::size_t>(partner)];
+      if (--run.missing[static_cast<std::size_t>(partner)] == 0) return run_collective(r, run, m);
       for (auto const member : missing_in(run, m))
         if (ranks_[member.index()].silent) give_up_on(member, e.time);
       return {};
@@ -291,7 +292,8 @@ class simulated_session {
 
   /// Performs a collective whose members have all arrived, `self` last.
   /// Returns the next entry of `self`, if it is known.
-  std::optional<entry> meet(rank_id self, instance& run, dependencies::meeting const& m) {
+  std::optional<entry> run_collective(rank_id self, instance& run,
+                                      dependencies::collective_match const& m) {
     program const& p = *run.made_of->what;
     auto const& d = run.made_of->d;
     auto const& group = p.groups[m.group];
@@ -304,7 +306,7 @@ class simulated_session {
           own.instructions[static_cast<std::size_t>(numbers[0] - d.first[group[0].index()])];
       end += config_.cost.collective(what.code, group, own.reads(what)[0].size);
     }
-    if constexpr (real) effects_.meet(p, d, m);
+    if constexpr (real) effects_.run_collective(p, d, m);
     std::optional<entry> mine;
     for (std::size_t k = 0; k < group.size(); ++k) {
       auto const next = finish(group[k], numbers[k], end, run);
@@ -338,11 +340,11 @@ class simulated_session {
   }
 
   [[nodiscard]] std::vector<rank_id> missing_in(instance const& run,
-                                                dependencies::meeting const& m) const {
+                                                dependencies::collective_match const& m) const {
     return any_silent_ ? run.missing_members(m) : std::vector<rank_id>{};
   }
 
-  void fall_silent(rank_id r, ticks now) {
+  void mark_failed(rank_id r, ticks now) {
     ranks_[r.index()].silent = any_silent_ = true;
     ranks_[r.index()].silent_at = now;
     for (rank_id const other : ids<rank_id>(ranks_.size())) {
@@ -358,20 +360,20 @@ class simulated_session {
         if (what.code == opcode::receive && what.peer == r) give_up_on(r, run.start[n]);
         if (is_collective(what.code) && d.partner[n] != dependencies::none)
           for (auto const member :
-               missing_in(run, d.meetings[static_cast<std::size_t>(d.partner[n])]))
+               missing_in(run, d.collectives[static_cast<std::size_t>(d.partner[n])]))
             if (member == r) give_up_on(r, run.start[n]);
       }
     }
   }
 
-  simulated<Cost> config_;
+  simulated_executor<Cost> config_;
   std::int64_t first_iteration_;
-  detail::all_ranks<Work> effects_;
+  detail::in_process_ranks<Work> effects_;
 
   std::vector<instance> runs_{};
   std::vector<detail::virtual_rank> ranks_{};
   detail::submissions submitted_{};
-  detail::event_queue able_{real || !config_.faults.empty()};
+  detail::event_queue able_{real || !config_.failures.empty()};
   detail::links links_{};
   ticks stop_at_ = std::numeric_limits<ticks>::max();
   bool any_silent_ = false;

@@ -14,22 +14,22 @@
 
 namespace shunt::detail {
 
-/// Returns the lowest instruction before which `faults` let a rank fail in this iteration, or
+/// Returns the lowest instruction before which `failures` let a rank fail in this iteration, or
 /// nothing. A rank whose list is empty takes no part and cannot fail.
 /// Complexity: O(faults).
-[[nodiscard]] inline std::optional<std::int32_t> strike_of(std::span<fault const> faults,
-                                                           program const& p, rank_id rank,
-                                                           std::int64_t iteration) {
+[[nodiscard]] inline std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+                                                            program const& p, rank_id rank,
+                                                            std::int64_t iteration) {
   std::optional<std::int32_t> first;
   if (p.ranks[rank].instructions.empty()) return first;
-  for (fault const& f : faults)
+  for (failure_point const& f : failures)
     if (f.rank == rank && f.iteration == iteration && (!first || f.instruction < *first))
       first = f.instruction;
   return first;
 }
 
 /// Throws invalid_program unless both programs are for the same number of ranks, at least one.
-inline void same_ranks(program const& first, program const& p) {
+inline void require_equal_ranks(program const& first, program const& p) {
   if (p.ranks.empty()) throw invalid_program("the program is for no ranks");
   if (p.ranks.size() != first.ranks.size())
     throw invalid_program("the program is for " + std::to_string(p.ranks.size()) +
@@ -38,7 +38,7 @@ inline void same_ranks(program const& first, program const& p) {
 
 /// Reports a deadlock. `order` is the serial order of the program, which lacks instructions.
 /// Throws invalid_program, naming the first instruction that is missing.
-[[noreturn]] inline void refuse_circle(program const& p, std::span<program_point const> order) {
+[[noreturn]] inline void throw_deadlock(program const& p, std::span<program_point const> order) {
   std::vector<std::int32_t> reached(p.ranks.size(), 0);
   for (auto const at : order) reached[at.rank.index()] = at.instruction + 1;
   for (rank_id const r : ids<rank_id>(p.ranks.size()))
@@ -51,45 +51,47 @@ inline void same_ranks(program const& first, program const& p) {
 }
 
 /// Whether a rank still runs, has failed, or waits for a rank that has failed.
-struct rank_fate {
-  std::int32_t strike = -1;  ///< instruction of the current program before which it fails; -1: none
-  bool silent = false;       ///< it has failed
-  bool stuck = false;        ///< it waits for a failed rank, or for one that is stuck itself
+struct rank_status {
+  std::int32_t fails_before =
+      -1;               ///< instruction of the current program before which it fails; -1: none
+  bool silent = false;  ///< it has failed
+  bool stuck = false;   ///< it waits for a failed rank, or for one that is stuck itself
   [[nodiscard]] bool runs() const { return !silent && !stuck; }
 
   /// Lets the rank fail where its next instruction is the one of its injected failure. The next
   /// instruction is the length of the list at its end.
   /// Returns whether the rank can start it.
   bool starts(std::int32_t next) {
-    if (runs() && strike == next) silent = true;
+    if (runs() && fails_before == next) silent = true;
     return runs();
   }
 };
 
 /// Finds how far each rank comes when all go on as far as their dependencies let them. Writes into
-/// `fates` which ranks fail and which are stuck. Conditions are not evaluated.
+/// `statuses` which ranks fail and which are stuck. Conditions are not evaluated.
 /// Returns how many instructions of its list each rank completes, by rank.
 /// Requires that `order` is the program's whole serial order.
 /// Complexity: O(instructions).
-[[nodiscard]] inline std::vector<std::int32_t> reach(program const& p, dependencies const& d,
-                                                     std::span<program_point const> order,
-                                                     std::span<rank_fate> fates) {
+[[nodiscard]] inline std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::span<program_point const> order,
+    std::span<rank_status> statuses) {
   std::vector<std::int32_t> done(p.ranks.size(), 0);
-  auto const starts = [&](rank_id r) { return fates[r.index()].starts(done[r.index()]); };
+  auto const starts = [&](rank_id r) { return statuses[r.index()].starts(done[r.index()]); };
   for (std::size_t k = 0; k < order.size();) {
     auto const at = order[k];
     auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
     auto const partner = d.partner[static_cast<std::size_t>(d.number(at))];
     if (is_collective(i.code)) {
       auto const members = order.subspan(
-          k, static_cast<std::size_t>(d.meetings[static_cast<std::size_t>(partner)].members.count));
+          k,
+          static_cast<std::size_t>(d.collectives[static_cast<std::size_t>(partner)].members.count));
       bool const all =
           std::all_of(members.begin(), members.end(), [&](auto m) { return starts(m.rank); });
       for (auto const m : members) {
         if (all)
           ++done[m.rank.index()];
         else if (starts(m.rank))
-          fates[m.rank.index()].stuck = true;
+          statuses[m.rank.index()].stuck = true;
       }
       k += members.size();
       continue;
@@ -97,7 +99,7 @@ struct rank_fate {
     ++k;
     if (!starts(at.rank)) continue;
     if (i.code == opcode::receive && d.point(partner).instruction >= done[i.peer.index()])
-      fates[at.rank.index()].stuck = true;
+      statuses[at.rank.index()].stuck = true;
     else
       ++done[at.rank.index()];
   }

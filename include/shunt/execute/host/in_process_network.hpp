@@ -23,18 +23,18 @@ namespace shunt {
 /// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for
 /// every rank. All members may be called from any thread.
 ///
-/// A heartbeat beats by itself until `fall_silent`. `timeout` after that, a receive from the failed
-/// rank throws peer_lost. A receive from a live rank never times out. `call_off(e)` ends all waits
+/// A heartbeat beats by itself until `mark_failed`. `timeout` after that, a receive from the failed
+/// rank throws peer_lost. A receive from a live rank never times out. `cancel(e)` ends all waits
 /// in epochs up to e. Every message carries its sender's epoch. Messages older than the receiver's
 /// epoch are dropped, so a rank wrongly taken for dead cannot disturb the survivors. Sends are
 /// buffered. Buffers are reused: the steady state allocates nothing.
-class mailboxes {
+class in_process_network {
  public:
   using clock = std::chrono::steady_clock;
 
   /// A network of so many ranks. `timeout` is the silence after which a failed rank is lost.
-  explicit mailboxes(std::int32_t ranks,
-                     std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
+  explicit in_process_network(std::int32_t ranks,
+                              std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
       : timeout_(timeout),
         boxes_(static_cast<std::size_t>(ranks)),
         peers_(static_cast<std::size_t>(ranks)) {}
@@ -44,7 +44,7 @@ class mailboxes {
   /// where a message has another size than expected, or the peer closed without sending it.
   class endpoint {
    public:
-    endpoint(mailboxes& net, rank_id self, std::int32_t epoch)
+    endpoint(in_process_network& net, rank_id self, std::int32_t epoch)
         : net_(&net), self_(self), epoch_(epoch) {}
 
     [[nodiscard]] rank_id rank() const { return self_; }
@@ -61,8 +61,8 @@ class mailboxes {
     void close() { net_->close(self_); }
 
    private:
-    friend class mailboxes;
-    mailboxes* net_;
+    friend class in_process_network;
+    in_process_network* net_;
     rank_id self_;
     std::int32_t epoch_;
   };
@@ -72,21 +72,21 @@ class mailboxes {
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
 
   /// Stops the heartbeat of a rank.
-  void fall_silent(rank_id rank) {
+  void mark_failed(rank_id rank) {
     peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(),
                                             std::memory_order_release);
     wake_all();
   }
   /// Cancels all epochs up to this one.
-  void call_off(std::int32_t epoch = 0) {
-    auto known = called_off_.load(std::memory_order_acquire);
+  void cancel(std::int32_t epoch = 0) {
+    auto known = cancelled_.load(std::memory_order_acquire);
     while (known < epoch &&
-           !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
+           !cancelled_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
     wake_all();
   }
   /// Returns whether an epoch was cancelled.
-  [[nodiscard]] bool called_off(std::int32_t epoch = 0) const {
-    return called_off_.load(std::memory_order_acquire) >= epoch;
+  [[nodiscard]] bool cancelled(std::int32_t epoch = 0) const {
+    return cancelled_.load(std::memory_order_acquire) >= epoch;
   }
 
  private:
@@ -115,7 +115,7 @@ class mailboxes {
 
   void send(endpoint const& from, rank_id to, std::int32_t channel,
             std::span<std::byte const> out) {
-    if (called_off(from.epoch_)) throw run_aborted{};
+    if (cancelled(from.epoch_)) throw run_aborted{};
     auto& box = boxes_.at(to.index());
     std::list<message> parcel;
     std::unique_lock lock(box.mutex);
@@ -144,7 +144,7 @@ class mailboxes {
       lock.lock();
     }
     for (;;) {
-      if (called_off(at.epoch_)) throw run_aborted{};
+      if (cancelled(at.epoch_)) throw run_aborted{};
       while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_)
         q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
       if (!q.waiting.empty()) break;
@@ -154,7 +154,7 @@ class mailboxes {
         if (clock::now() >= deadline) throw peer_lost(from);
         box.arrived.wait_until(lock, deadline);
       } else if (sender.closed.load(std::memory_order_acquire)) {
-        if (called_off(at.epoch_)) throw run_aborted{};  // the reason why it closed
+        if (cancelled(at.epoch_)) throw run_aborted{};  // the reason why it closed
         throw invalid_program(name(from, at.self_, channel) + " was never sent");
       } else {
         box.arrived.wait(lock);
@@ -198,9 +198,9 @@ class mailboxes {
   std::chrono::milliseconds timeout_;
   std::vector<inbox> boxes_;
   std::vector<peer> peers_;
-  std::atomic<std::int32_t> called_off_{-1};
+  std::atomic<std::int32_t> cancelled_{-1};
 };
 
-static_assert(transport<mailboxes::endpoint>);
+static_assert(transport<in_process_network::endpoint>);
 
 }  // namespace shunt

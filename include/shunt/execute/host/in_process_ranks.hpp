@@ -23,9 +23,9 @@ using buffered_message = std::list<std::vector<std::byte>>;
 /// reused, collectives work on the members' memory directly. Arithmetic and order are those of
 /// collectives over a transport, so the bits are the same. The caller keeps dependencies.
 template <work Work>
-class all_ranks {
+class in_process_ranks {
  public:
-  explicit all_ranks(Work& w) : work_(&w) {}
+  explicit in_process_ranks(Work& w) : work_(&w) {}
 
   /// Prepares a rank for its list of a program.
   /// Throws invalid_program where a buffer of the work is too small.
@@ -73,7 +73,8 @@ class all_ranks {
   /// Performs a collective for all its members.
   /// Throws invalid_program where its members differ in opcode or size, or a count of an exchange
   /// is negative or beyond its part.
-  void meet(program const& p, dependencies const& d, dependencies::meeting const& m) {
+  void run_collective(program const& p, dependencies const& d,
+                      dependencies::collective_match const& m) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
     auto const member = [&](std::size_t k) -> instruction const& {

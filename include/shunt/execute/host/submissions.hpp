@@ -44,7 +44,7 @@ class submissions {
 
   /// Throws invalid_program unless the program has as many ranks as the first one.
   void require_same_ranks(program const& p) const {
-    detail::same_ranks(programs_.empty() ? p : *programs_.front(), p);
+    detail::require_equal_ranks(programs_.empty() ? p : *programs_.front(), p);
   }
   /// Throws logic_error where fewer than n programs were submitted.
   void require_submitted(std::int32_t n) const {

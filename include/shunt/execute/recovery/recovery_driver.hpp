@@ -242,7 +242,7 @@ class recovery_driver {
     if (!left) return;
     rest_ = std::make_shared<program const>(std::move(left->rest));
     l.kept = left->kept;
-    l.in_all = left->in_all;
+    l.total = left->total;
   }
 
   Executor const& executor_;

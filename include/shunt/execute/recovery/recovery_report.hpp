@@ -26,8 +26,8 @@ struct join {
 /// The rest of an interrupted iteration. It runs once in place of the whole iteration.
 struct salvaged {
   program rest{};
-  std::int64_t kept = 0;    ///< parts of the iteration that survive; the caller defines a part
-  std::int64_t in_all = 0;  ///< all its parts
+  std::int64_t kept = 0;   ///< parts of the iteration that survive; the caller defines a part
+  std::int64_t total = 0;  ///< all its parts
 };
 
 /// What `run_through_losses` is to run: iterations first .. end-1.
@@ -69,8 +69,8 @@ struct loss {
   std::int32_t steps_undone = 0;  ///< number of survivors that had stepped
   /// Instructions that survivors had completed. They run again, unless their results are kept.
   std::int64_t instructions_lost = 0;
-  std::int64_t kept = 0;    ///< from `salvage`; 0 where the iteration was done again whole
-  std::int64_t in_all = 0;  ///< likewise
+  std::int64_t kept = 0;   ///< from `salvage`; 0 where the iteration was done again whole
+  std::int64_t total = 0;  ///< likewise
   /// When the loss was noticed, on the steady clock, which the processes of one machine share. 0
   /// where no process died.
   ticks noticed = 0;

@@ -23,7 +23,7 @@ class graph_cache {
  public:
   struct kept_graph {
     typename System::graph graph{};
-    std::shared_ptr<runnable<System>> holds{};
+    std::shared_ptr<cached_program<System>> holds{};
     std::int32_t last_launch = 0;
   };
 
@@ -31,14 +31,14 @@ class graph_cache {
   explicit graph_cache(std::int32_t most) : most_(std::max(most, 1)) {}
 
   /// Returns the graph that holds a program, or null.
-  [[nodiscard]] kept_graph* holding(std::shared_ptr<runnable<System>> const& of) {
+  [[nodiscard]] kept_graph* holding(std::shared_ptr<cached_program<System>> const& of) {
     auto const at =
         std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
     return at == graphs_.end() ? nullptr : &*at;
   }
   /// Returns the graph that a program is to be captured into: the one with the same commands, else
   /// a new one, else the one not launched for longest. Later calls may invalidate the reference.
-  [[nodiscard]] kept_graph& replaced_by(std::shared_ptr<runnable<System>> const& of) {
+  [[nodiscard]] kept_graph& replaced_by(std::shared_ptr<cached_program<System>> const& of) {
     auto const& commands = of->bound.plan().commands;
     auto at = std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) {
       return g.holds->bound.plan().commands == commands;

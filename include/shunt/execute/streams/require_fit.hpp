@@ -67,7 +67,7 @@ inline void require_fit(program const& p, dependencies const& d) {
       auto const& group = p.groups[i.group];
       if (group.size() > most_members_on_streams)
         refuse("a group of " + std::to_string(group.size()) + " ranks on one device");
-      auto const first = d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0];
+      auto const first = d.members_of(d.collectives[static_cast<std::size_t>(partner)])[0];
       if (first == dependencies::none) continue;
       auto const& other = p.ranks[group[0]];
       auto const& j = other.instructions[static_cast<std::size_t>(d.point(first).instruction)];

@@ -65,7 +65,7 @@ struct stream_plan {
   std::vector<std::int32_t> word_at{};
   /// By number: index of the first of the n x n words that an exchange of n ranks writes, one a
   /// part, from rank to rank; else none.
-  std::vector<std::int32_t> verdict_at{};
+  std::vector<std::int32_t> overflow_at{};
   /// By rank, and one more: index of the first word that its streams write.
   std::vector<std::int32_t> first_word{};
   constexpr bool operator==(stream_plan const&) const = default;
@@ -96,9 +96,9 @@ class stream_planner {
     for (std::size_t k = 0; k < order_.size();) {
       auto const partner = d_.partner[static_cast<std::size_t>(d_.number(order_[k]))];
       if (is_collective(what(order_[k]).code)) {
-        auto const n =
-            static_cast<std::size_t>(d_.meetings[static_cast<std::size_t>(partner)].members.count);
-        meet(std::span(order_).subspan(k, n));
+        auto const n = static_cast<std::size_t>(
+            d_.collectives[static_cast<std::size_t>(partner)].members.count);
+        run_collective(std::span(order_).subspan(k, n));
         k += n;
       } else {
         single(order_[k], partner);
@@ -164,7 +164,7 @@ class stream_planner {
 
   void place_words() {
     out_.word_at.assign(d_.partner.size(), none);
-    out_.verdict_at.assign(d_.partner.size(), none);
+    out_.overflow_at.assign(d_.partner.size(), none);
     std::int32_t words = 0;
     std::size_t number = 0;
     for (auto const& own : p_.ranks) {
@@ -173,7 +173,7 @@ class stream_planner {
         if (i.condition >= 0) out_.word_at[number] = words++;
         if (i.code == opcode::exchange && leads(number)) {
           auto const n = static_cast<std::int32_t>(p_.groups[i.group].size());
-          out_.verdict_at[number] = words;
+          out_.overflow_at[number] = words;
           words += n * n;
         }
         ++number;
@@ -185,7 +185,7 @@ class stream_planner {
   [[nodiscard]] bool leads(std::size_t number) const {
     auto const partner = d_.partner[number];
     return partner != dependencies::none &&
-           d_.members_of(d_.meetings[static_cast<std::size_t>(partner)])[0] ==
+           d_.members_of(d_.collectives[static_cast<std::size_t>(partner)])[0] ==
                static_cast<std::int32_t>(number);
   }
 
@@ -271,7 +271,7 @@ class stream_planner {
     end(at, stream);
   }
 
-  void meet(std::span<program_point const> members) {
+  void run_collective(std::span<program_point const> members) {
     std::vector<std::int32_t> streams;
     std::vector<mark> arrived;
     for (auto const at : members) {

@@ -25,16 +25,16 @@ namespace shunt::detail {
 /// for messages, words for its conditions and for counts that exchanges refused. It can be enqueued
 /// any number of times. Each run waits for the previous one wherever both use the same memory.
 template <stream_system System>
-class bound_streams {
+class stream_program {
  public:
   using stream_ref = typename System::stream_ref;
 
   /// Throws invalid_program where the program has a deadlock.
-  explicit bound_streams(std::shared_ptr<program const> p)
+  explicit stream_program(std::shared_ptr<program const> p)
       : program_(std::move(p)),
         d_(find_dependencies(*program_)),
         order_(serial_order(*program_, d_)) {
-    if (order_.size() < program_->instructions()) refuse_circle(*program_, order_);
+    if (order_.size() < program_->instructions()) throw_deadlock(*program_, order_);
   }
 
   [[nodiscard]] program const& what() const { return *program_; }
@@ -156,14 +156,15 @@ class bound_streams {
                  guard);
         break;
       }
-      default: meet(s, number, i, guard, stream); break;
+      default: run_collective(s, number, i, guard, stream); break;
     }
   }
 
   /// Enqueues a collective as a whole, from memory to memory of its members.
-  void meet(System& s, std::size_t number, instruction const& i, std::int64_t const* guard,
-            stream_ref stream) {
-    auto const members = d_.members_of(d_.meetings[static_cast<std::size_t>(d_.partner[number])]);
+  void run_collective(System& s, std::size_t number, instruction const& i,
+                      std::int64_t const* guard, stream_ref stream) {
+    auto const members =
+        d_.members_of(d_.collectives[static_cast<std::size_t>(d_.partner[number])]);
     auto const n = members.size();
     std::vector<std::span<std::byte>> read[2], write[2];
     for (auto const member : members) {
@@ -203,7 +204,7 @@ class bound_streams {
         break;
       case opcode::exchange: {
         auto const width = read[0][0].size() / n;
-        std::int64_t* const verdicts = word(plan_.verdict_at[number]);
+        std::int64_t* const overflows = word(plan_.overflow_at[number]);
         for (std::size_t from = 0; from < n; ++from)
           for (std::size_t to = 0; to < n; ++to)
             parts.push_back(
@@ -212,7 +213,7 @@ class bound_streams {
                  .bytes = static_cast<std::int64_t>(width),
                  .count = reinterpret_cast<std::int64_t const*>(read[1][from].data()) + to,
                  .count_to = reinterpret_cast<std::int64_t*>(write[1][to].data()) + from,
-                 .refused = verdicts + from * n + to});
+                 .refused = overflows + from * n + to});
         break;
       }
       default: break;
@@ -234,8 +235,8 @@ class bound_streams {
 /// Throws invalid_program where two conditions that must agree differ, or a count of an exchange
 /// was beyond its part.
 /// Complexity: O(instructions + parts of exchanges).
-inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan,
-                        std::span<std::int64_t const> words) {
+inline void check_overflow_words(program const& p, dependencies const& d, stream_plan const& plan,
+                                 std::span<std::int64_t const> words) {
   auto const allowed = [&](std::int32_t number) {
     auto const at = plan.word_at[static_cast<std::size_t>(number)];
     return at == stream_plan::none || words[static_cast<std::size_t>(at)] != 0;
@@ -257,14 +258,14 @@ inline void judge_words(program const& p, dependencies const& d, stream_plan con
         !allowed(partner))
       refuse(number, "receive");
     if (!is_collective(i.code)) continue;
-    auto const members = d.members_of(d.meetings[static_cast<std::size_t>(partner)]);
+    auto const members = d.members_of(d.collectives[static_cast<std::size_t>(partner)]);
     if (allowed(number) && !std::all_of(members.begin(), members.end(), allowed))
       refuse(number, "other member");
-    auto const verdict = plan.verdict_at[static_cast<std::size_t>(number)];
-    if (verdict == stream_plan::none) continue;
+    auto const overflow = plan.overflow_at[static_cast<std::size_t>(number)];
+    if (overflow == stream_plan::none) continue;
     auto const n = members.size();
     for (std::size_t k = 0; k < n * n; ++k)
-      if (auto const count = words[static_cast<std::size_t>(verdict) + k]; count != 0)
+      if (auto const count = words[static_cast<std::size_t>(overflow) + k]; count != 0)
         throw invalid_program(
             "exchange on rank " + std::to_string(p.groups[i.group][k / n].value()) + ": count " +
             std::to_string(k % n) + " is " + std::to_string(count) + ", its part holds " +

@@ -37,7 +37,7 @@ template <stream_system System, class Work, bool Graphs>
 class stream_session {
  public:
   struct settings {
-    std::vector<fault> faults{};
+    std::vector<failure_point> failures{};
     bool timed = true;
     std::int32_t graphs = 0;
   };
@@ -58,7 +58,7 @@ class stream_session {
   void submit(std::shared_ptr<program const> p) {
     submitted_.append(std::move(p));
     submitted_.guarded([&] {
-      while (!instances_.empty() && over(instances_.front())) harvest();
+      while (!instances_.empty() && over(instances_.front())) collect_results();
       start();
     });
   }
@@ -70,7 +70,7 @@ class stream_session {
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     submitted_.require_submitted(programs);
     submitted_.guarded([&] {
-      while (harvested_ < programs && !instances_.empty()) harvest();
+      while (collected_ < programs && !instances_.empty()) collect_results();
     });
     return submitted_.complete() >= programs;
   }
@@ -88,7 +88,8 @@ class stream_session {
     (void)wait_until(submitted_.size());
     submitted_.rethrow_failure();
     std::vector<detail::rank_result> results;
-    for (std::size_t r = 0; r < logs_.size(); ++r) results.push_back({logs_[r], fates_[r].silent});
+    for (std::size_t r = 0; r < logs_.size(); ++r)
+      results.push_back({logs_[r], statuses_[r].silent});
     return detail::collect(results, submitted_.programs(),
                            settings_.timed ? detail::event_order::start
                                            : detail::event_order::none);
@@ -106,7 +107,7 @@ class stream_session {
   using event_type = typename System::event;
   using lane = stream_plan::lane;
 
-  using runnable = detail::runnable<System>;
+  using cached_program = detail::cached_program<System>;
 
   struct no_graphs {
     explicit no_graphs(std::int32_t) {}
@@ -114,7 +115,7 @@ class stream_session {
 
   /// One submission, until the device has finished it and its results were read.
   struct instance {
-    std::shared_ptr<runnable> of{};
+    std::shared_ptr<cached_program> of{};
     std::optional<event_type> base{};                // when it was submitted
     std::vector<event_type> stamps{};                // of streams
     std::vector<event_type> ended{};                 // one a rank, or one of the graph
@@ -128,7 +129,7 @@ class stream_session {
     std::exception_ptr what{};
   };
 
-  /// Receives what bound_streams enqueues of an instance.
+  /// Receives what stream_program enqueues of an instance.
   struct target {
     stream_session& s;
     instance& run;
@@ -193,19 +194,21 @@ class stream_session {
     for (auto const& list : p.ranks)
       run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
     bool whole = true;
-    for (rank_id const r : ids<rank_id>(fates_.size())) {
-      auto& fate = fates_[r.index()];
-      fate.strike = detail::strike_of(settings_.faults, p, r, first_iteration_ + n).value_or(-1);
-      whole = whole && fate.runs() && fate.strike < 0;
+    for (rank_id const r : ids<rank_id>(statuses_.size())) {
+      auto& status = statuses_[r.index()];
+      status.fails_before =
+          detail::failure_of(settings_.failures, p, r, first_iteration_ + n).value_or(-1);
+      whole = whole && status.runs() && status.fails_before < 0;
     }
     if (!whole) {
-      run.done = detail::reach(p, run.of->bound.links(), run.of->bound.order(), fates_);
+      run.done = detail::completed_instructions(p, run.of->bound.links(), run.of->bound.order(),
+                                                statuses_);
       auto cut = std::make_shared<program>(p);
-      for (rank_id const r : ids<rank_id>(fates_.size()))
+      for (rank_id const r : ids<rank_id>(statuses_.size()))
         cut->ranks[r].instructions.resize(static_cast<std::size_t>(run.done[r.index()]));
-      run.of = std::make_shared<runnable>(std::move(cut));
+      run.of = std::make_shared<cached_program>(std::move(cut));
     }
-    for (auto const& fate : fates_) run.completes.push_back(fate.runs());
+    for (auto const& status : statuses_) run.completes.push_back(status.runs());
     run.of->bound.bind(system_, work_);
     for (auto const& l : run.of->bound.plan().streams) (void)stream_of(l);
     if (auto const words = run.of->bound.words(); !words.empty())
@@ -222,7 +225,7 @@ class stream_session {
 
   void open_ranks(std::size_t ranks) {
     logs_.resize(ranks);
-    fates_.resize(ranks);
+    statuses_.resize(ranks);
     clock_.emplace(system_.make_stream());
     std::vector<std::int64_t> words(ranks + 1, first_iteration_ - 1);
     words.back() = 1;
@@ -275,8 +278,8 @@ class stream_session {
     requires Graphs
   {
     auto const of = run.of;
-    while (settings_.timed && of->harvested < of->runs)
-      harvest();  // its events are about to be reused
+    while (settings_.timed && of->collected < of->runs)
+      collect_results();  // its events are about to be reused
     auto* kept = graphs_.holding(of);
     if (!kept) kept = &capture(run);
     system_.wait(*origin_, *run.base);
@@ -315,8 +318,8 @@ class stream_session {
   }
 
   /// Waits for the oldest instance and reads its results.
-  /// Throws what the work threw, and invalid_program as `judge_words`.
-  void harvest() {
+  /// Throws what the work threw, and invalid_program as `check_overflow_words`.
+  void collect_results() {
     instance run = std::move(instances_.front());
     instances_.pop_front();
     for (auto& e : run.ended) system_.finish(e);
@@ -329,7 +332,7 @@ class stream_session {
                                               : 0);
     if (run.words)
       std::memcpy(words.data(), run.words->bytes().data(), words.size() * sizeof(std::int64_t));
-    detail::judge_words(bound.what(), bound.links(), bound.plan(), words);
+    detail::check_overflow_words(bound.what(), bound.links(), bound.plan(), words);
 
     system_.finish(*run.base);
     base_at_ += last_base_ ? system_.elapsed(*last_base_, *run.base) : 0;
@@ -342,8 +345,8 @@ class stream_session {
       for (auto& e : run.ended) end = std::max(end, time(e));
       submitted_.completed(end);
     }
-    ++harvested_;
-    ++run.of->harvested;
+    ++collected_;
+    ++run.of->collected;
     if (last_base_) pool_.give(std::move(*last_base_));
     last_base_ = std::move(run.base);
     if (run.words) pool_.give(std::move(*run.words));
@@ -359,7 +362,7 @@ class stream_session {
   detail::submissions submitted_{};
   detail::recent_programs<System> known_{};
   detail::stream_pool<System> pool_{system_};
-  std::vector<detail::rank_fate> fates_{};
+  std::vector<detail::rank_status> statuses_{};
   std::shared_ptr<failure_sink> thrown_ = std::make_shared<failure_sink>();
 
   std::optional<typename System::memory> iterations_{};  // one word a rank, and a 1
@@ -372,7 +375,7 @@ class stream_session {
   std::deque<instance> instances_{};  // submitted and not harvested
   std::optional<event_type> last_base_{};
   ticks base_at_ = 0;
-  std::int32_t harvested_ = 0;
+  std::int32_t collected_ = 0;
   std::vector<detail::run_log> logs_{};
 };
 

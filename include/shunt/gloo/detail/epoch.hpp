@@ -1,0 +1,150 @@
+#pragma once
+/// One epoch of a process: from the rendezvous of its members to their agreement on the survivors.
+/// See docs/engines.md.
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/membership.hpp"
+#include "shunt/gloo/mesh.hpp"
+#include "shunt/program/timeline.hpp"
+
+namespace shunt::detail {
+
+/// What a process carries from one epoch to the next.
+struct epoch_state {
+  std::int32_t epoch = 0;
+  std::vector<rank_id> members{};
+  /// Mesh of the last epoch: detects failures until the next epoch has begun.
+  std::shared_ptr<gloo_mesh> before{};
+  bool whole = false;          ///< all agree that it also serves the next epoch of the same members
+  std::int64_t completed = 0;  ///< programs that all have completed over it
+  bool first = true;           ///< the members have not met yet
+};
+
+/// The number with which a member signs in to the end of an epoch: its progress, and whether its
+/// mesh is whole.
+struct exit_status {
+  progress done{};
+  bool whole = false;
+  [[nodiscard]] std::int64_t note() const {
+    return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole;
+  }
+  [[nodiscard]] static exit_status of(std::int64_t note) {
+    return {{static_cast<std::int32_t>(note >> 32),
+             static_cast<std::int32_t>((note >> 1) & 0x7fffffff)},
+            (note & 1) != 0};
+  }
+};
+
+/// One epoch. Not for several threads at once.
+class process_epoch {
+ public:
+  process_epoch(gloo_config config, rank_id self, std::shared_ptr<epoch_state> state)
+      : config_(std::move(config)), self_(self), state_(std::move(state)) {}
+
+  /// Connects to the other members, unless they are still connected.
+  /// Returns false where members are lost before that; then all survivors have agreed on it.
+  /// Throws rendezvous_failed where no mesh can be made.
+  bool open() {
+    constexpr int attempts = 4;
+    auto& state = *state_;
+    if (state.whole && state.before && state.before->members() == state.members) {
+      net_ = state.before;
+      before_ = state.completed;
+      return true;
+    }
+    for (int n = 1;; ++n) try {
+        net_ = std::make_shared<gloo_mesh>(config_, state.epoch, state.members, self_,
+                                           state.before.get());
+        state.first = false;
+        return true;
+      } catch (rendezvous_failed const& error) {
+        if (state.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
+        absent_ = error.absent();
+        settle({});
+        if (!lost_.empty()) return false;
+      }
+  }
+
+  /// Agrees on the survivors and their progress.
+  void settle(progress const& own) {
+    auto& state = *state_;
+    auto const begun = clock::now();
+    auto const missed = [&]() -> std::vector<rank_id> {
+      if (net_) return net_->lost();
+      auto all = absent_;
+      if (clock::now() - begun > config_.patience + 2 * config_.silence) {
+        // No mesh detects failures: a member that has not signed in is lost.
+        all = state.members;
+        std::erase(all, self_);
+      } else if (state.before) {
+        for (rank_id const r : state.before->lost())
+          if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
+      }
+      return all;
+    };
+    auto const* const detector = net_ ? net_.get() : state.before.get();
+    auto const seen = detector ? detector->when_lost() : std::nullopt;
+    auto const noticed = seen && net_ ? seen->noticed : begun;
+
+    exit_status const mine{own, net_ && net_->whole()};
+    left_ = agree(config_, state.epoch, state.members, self_, missed, mine.note());
+    times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
+              .detect = seen ? in_ticks(noticed - seen->heard) : 0,
+              .agree = in_ticks(clock::now() - noticed)};
+    std::vector<rank_id> members;
+    for (survivor const& s : left_) members.push_back(s.rank);
+    lost_.clear();
+    std::set_difference(state.members.begin(), state.members.end(), members.begin(), members.end(),
+                        std::back_inserter(lost_));
+    state.whole = lost_.empty() && mine.whole &&
+                  std::all_of(left_.begin(), left_.end(),
+                              [&](survivor const& s) { return s.note == mine.note(); });
+    state.completed = before_ + own.programs;
+    state.members = std::move(members);
+    state.before = net_;  // where there is none, the previous mesh detects no more losses
+    ++state.epoch;
+  }
+  /// All members are here: the previous mesh is needed no longer.
+  void all_are_here() { state_->before.reset(); }
+
+  /// Returns the mesh, or null where `open` returned false.
+  [[nodiscard]] std::shared_ptr<gloo_mesh> const& mesh() const { return net_; }
+  /// Returns how many programs all had completed over the mesh before this epoch.
+  [[nodiscard]] std::int64_t before() const { return before_; }
+  /// Returns the survivors, as agreed.
+  [[nodiscard]] std::vector<survivor> const& left() const { return left_; }
+  /// Returns the lost ranks, as agreed, ascending.
+  [[nodiscard]] std::vector<rank_id> const& lost() const { return lost_; }
+  /// Returns the times of the loss, as this process measured them.
+  [[nodiscard]] loss_times const& times() const { return times_; }
+
+ private:
+  using clock = gloo_mesh::clock;
+
+  [[nodiscard]] static ticks in_ticks(clock::duration d) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+  }
+
+  gloo_config const config_;
+  rank_id const self_;
+  std::shared_ptr<epoch_state> state_;
+  std::shared_ptr<gloo_mesh> net_{};
+  std::int64_t before_ = 0;
+  std::vector<rank_id> absent_{};  // from the rendezvous, where it failed
+  std::vector<survivor> left_{};
+  std::vector<rank_id> lost_{};
+  loss_times times_{};
+};
+
+}  // namespace shunt::detail
