@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"

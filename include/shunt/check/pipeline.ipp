@@ -1,7 +1,7 @@
 #pragma once
 #include "shunt/check/pipeline.hpp"
 
-#include "shunt/check/detail/schedule_judge.hpp"
+#include "shunt/check/detail/schedule_checker.hpp"
 
 namespace shunt {
 

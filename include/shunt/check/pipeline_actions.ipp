@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "shunt/check/detail/actions_judge.hpp"
+#include "shunt/check/detail/actions_checker.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 #include "shunt/check/pipeline_times.hpp"
 
-#include "shunt/check/detail/timetable_judge.hpp"
+#include "shunt/check/detail/timetable_checker.hpp"
 
 namespace shunt {
 

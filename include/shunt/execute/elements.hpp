@@ -48,15 +48,11 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 /// order. Integers wrap around. The bytes of `element::bytes` are unsigned. `max` keeps its left
 /// operand unless the right one is greater. A sum with a NaN is a NaN, whose bits are unspecified.
 /// Requires that both spans have the same size, a multiple of the element's, and do not overlap.
-inline void accumulate(element type, reduction how, std::span<std::byte> target,
-                       std::span<std::byte const> source) {
-  switch (type) {
-    case element::bytes: return detail::accumulate_as<std::uint8_t>(how, target, source);
-    case element::int32: return detail::accumulate_as<std::int32_t>(how, target, source);
-    case element::int64: return detail::accumulate_as<std::int64_t>(how, target, source);
-    case element::float32: return detail::accumulate_as<float>(how, target, source);
-    case element::float64: return detail::accumulate_as<double>(how, target, source);
-  }
-}
+void accumulate(element type, reduction how, std::span<std::byte> target,
+                std::span<std::byte const> source);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/elements.ipp"
+#endif

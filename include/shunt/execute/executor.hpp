@@ -64,9 +64,7 @@ concept loss_timing_session = session<S> && requires(S const& s) {
 
 /// Returns a non-owning handle on a program.
 /// Requires that the program outlives the handle.
-[[nodiscard]] inline std::shared_ptr<program const> non_owning(program const& p) {
-  return {std::shared_ptr<void const>{}, &p};
-}
+[[nodiscard]] std::shared_ptr<program const> non_owning(program const& p);
 
 /// Runs one program in a session of its own, as iteration 0. The `run` of every executor is this
 /// function.
@@ -108,3 +106,7 @@ concept admitting_executor =
     };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/executor.ipp"
+#endif

@@ -52,21 +52,8 @@ class job_costs {
  public:
   explicit job_costs(pipeline_job const& job) : costs_(job.costs), transfer_(job.transfer) {}
 
-  [[nodiscard]] ticks compute(rank_id, operation const& op) const {
-    switch (op.kind) {
-      case op_kind::forward: return costs_.forward[op.stage];
-      case op_kind::backward:
-        return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
-      case op_kind::backward_input: return costs_.backward_input[op.stage];
-      case op_kind::backward_weight: return costs_.backward_weight[op.stage];
-      case op_kind::step:
-      case op_kind::redo_step: return costs_.step[op.stage];
-      default: return 0;
-    }
-  }
-  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const {
-    return {0, transfer_(from, to)};
-  }
+  [[nodiscard]] ticks compute(rank_id, operation const& op) const;
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const;
 
  private:
   stage_costs costs_;
@@ -79,24 +66,8 @@ static_assert(cost_model<job_costs>);
 /// alpha-beta model. Every member sends its messages of a round one after another. A round ends
 /// when the last message has arrived. `bytes` is the number of bytes that one member reads.
 /// Complexity: O(n^2) for n members.
-[[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code,
-                                             std::span<rank_id const> group, byte_count bytes) {
-  auto const n = static_cast<std::int64_t>(group.size());
-  // Except for all_gather a message is one of n parts of the bytes that a member reads.
-  bool const parts = code != opcode::all_gather;
-  byte_count const message = parts ? ceil_divide(bytes, n) : bytes;
-  ticks round = 0;
-  for (rank_id const from : group) {
-    ticks busy = 0, slowest = 0;
-    for (rank_id const to : group)
-      if (to != from) {
-        busy += net.between(from, to).occupancy(message);
-        slowest = std::max(slowest, net.between(from, to).latency);
-      }
-    round = std::max(round, busy + slowest);
-  }
-  return code == opcode::all_reduce ? 2 * round : round;
-}
+[[nodiscard]] ticks direct_collective(cluster const& net, opcode code,
+                                      std::span<rank_id const> group, byte_count bytes);
 
 /// The links of a cluster in the alpha-beta model, and any function of (rank, operation) for the
 /// ticks of operations.
@@ -129,25 +100,10 @@ class link_costs {
 class measured_costs {
  public:
   /// Complexity: O(n log n) for n events.
-  explicit measured_costs(timeline const& seen, link_cost const& every_link = {})
-      : link_(every_link) {
-    std::map<key, std::vector<ticks>> durations;
-    for (event const& e : seen.events)
-      if (e.code == opcode::compute) durations[{e.op.kind, e.op.stage}].push_back(e.end - e.start);
-    for (auto& [what, d] : durations) {
-      auto const middle = d.begin() + static_cast<std::ptrdiff_t>((d.size() - 1) / 2);
-      std::nth_element(d.begin(), middle, d.end());
-      median_[what] = *middle;
-    }
-  }
+  explicit measured_costs(timeline const& seen, link_cost const& every_link = {});
 
-  [[nodiscard]] ticks compute(rank_id, operation const& op) const {
-    auto const at = median_.find({op.kind, op.stage});
-    return at == median_.end() ? 0 : at->second;
-  }
-  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const {
-    return {link_.occupancy(bytes), link_.latency};
-  }
+  [[nodiscard]] ticks compute(rank_id, operation const& op) const;
+  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const;
 
  private:
   using key = std::pair<op_kind, stage_id>;
@@ -168,3 +124,7 @@ struct no_work {
 static_assert(work<no_work>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/simulate/cost_model.ipp"
+#endif

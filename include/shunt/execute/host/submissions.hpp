@@ -30,9 +30,7 @@ class submissions {
 
   /// Appends a program.
   /// Throws logic_error after `close`; invalid_program unless it has as many ranks as the first.
-  void append(handle p) {
-    append(std::move(p), [this](program const& q) { require_same_ranks(q); });
-  }
+  void append(handle p);
   /// Appends a program after `check(*p)`.
   /// Throws logic_error after `close`, and what `check` throws.
   template <class Check>
@@ -43,13 +41,9 @@ class submissions {
   }
 
   /// Throws invalid_program unless the program has as many ranks as the first one.
-  void require_same_ranks(program const& p) const {
-    detail::require_equal_ranks(programs_.empty() ? p : *programs_.front(), p);
-  }
+  void require_same_ranks(program const& p) const;
   /// Throws logic_error where fewer than n programs were submitted.
-  void require_submitted(std::int32_t n) const {
-    if (n > size()) throw std::logic_error("wait_until: that many were not submitted");
-  }
+  void require_submitted(std::int32_t n) const;
 
   [[nodiscard]] bool empty() const { return programs_.empty(); }
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(programs_.size()); }
@@ -58,14 +52,10 @@ class submissions {
 
   /// Notes that all ranks have completed one more program.
   void completed(ticks at) { completions_.push_back(at); }
-  [[nodiscard]] std::int32_t complete() const {
-    return static_cast<std::int32_t>(completions_.size());
-  }
+  [[nodiscard]] std::int32_t complete() const;
   /// Returns when the n-th program (from 1) was completed.
   /// Throws out_of_range where it was not.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    return completions_.at(static_cast<std::size_t>(n - 1));
-  }
+  [[nodiscard]] ticks completed_at(std::int32_t n) const;
 
   void close() { closed_ = true; }
   [[nodiscard]] bool closed() const { return closed_; }
@@ -83,9 +73,7 @@ class submissions {
     }
   }
   /// Throws what a guarded step has thrown.
-  void rethrow_failure() const {
-    if (failure_) std::rethrow_exception(failure_);
-  }
+  void rethrow_failure() const;
 
  private:
   std::vector<handle> programs_{};
@@ -114,89 +102,34 @@ class shared_submissions {
 
   /// Waits for the n-th program (from 0).
   /// Returns null where the session is closed before it comes, or is cancelled.
-  [[nodiscard]] handle next(std::size_t n) {
-    std::unique_lock lock(mutex_);
-    auto const there = [&] { return n < static_cast<std::size_t>(list_.size()); };
-    submitted_.wait(lock, [&] { return there() || list_.closed() || cancelled_; });
-    return there() && !cancelled_ ? list_[n] : nullptr;
-  }
+  [[nodiscard]] handle next(std::size_t n);
   /// Returns the n-th program (from 0), or null where it was not submitted yet.
-  [[nodiscard]] handle at(std::size_t n) const {
-    std::lock_guard const lock(mutex_);
-    return n < static_cast<std::size_t>(list_.size()) ? list_[n] : nullptr;
-  }
+  [[nodiscard]] handle at(std::size_t n) const;
 
   /// Notes that one of `ranks` ranks has completed the n-th program (from 0).
-  void list_completed(std::int32_t n, std::size_t ranks, stopwatch const& now) {
-    std::lock_guard const lock(mutex_);
-    if (++completers_[static_cast<std::size_t>(n)] < static_cast<std::int32_t>(ranks)) return;
-    list_.completed(now.now());
-    progressed_.notify_all();
-  }
+  void list_completed(std::int32_t n, std::size_t ranks, stopwatch const& now);
   /// Notes that all ranks have completed the first n programs.
-  void all_completed(std::int32_t n, ticks at) {
-    std::lock_guard const lock(mutex_);
-    while (list_.complete() < n) list_.completed(at);
-    progressed_.notify_all();
-  }
+  void all_completed(std::int32_t n, ticks at);
   /// Throws logic_error where fewer than n programs were submitted.
-  void require_submitted(std::int32_t n) const {
-    std::lock_guard const lock(mutex_);
-    list_.require_submitted(n);
-  }
+  void require_submitted(std::int32_t n) const;
   /// Waits until all ranks have completed the first n programs or the session is cancelled. After
   /// `give_up_at` the wait ends at that time and cancels the session.
   /// Returns whether the n programs are completed.
   /// Throws logic_error where fewer were submitted.
-  [[nodiscard]] bool wait_until(std::int32_t n) {
-    std::unique_lock lock(mutex_);
-    list_.require_submitted(n);
-    auto const settled = [&] { return list_.complete() >= n || cancelled_; };
-    progressed_.wait(lock, [&] { return settled() || give_up_at_; });
-    if (!settled() && !progressed_.wait_until(lock, *give_up_at_, settled)) {
-      cancelled_ = true;
-      submitted_.notify_all();
-    }
-    return list_.complete() >= n;
-  }
+  [[nodiscard]] bool wait_until(std::int32_t n);
   /// Returns when the n-th program (from 1) was completed.
   /// Throws out_of_range where it was not.
-  [[nodiscard]] ticks completed_at(std::int32_t n) const {
-    std::lock_guard const lock(mutex_);
-    return list_.completed_at(n);
-  }
+  [[nodiscard]] ticks completed_at(std::int32_t n) const;
 
   /// Ends the waits for completion at this time. Only the first call counts.
-  void give_up_at(clock::time_point when) {
-    std::lock_guard const lock(mutex_);
-    if (!give_up_at_) give_up_at_ = when;
-    progressed_.notify_all();
-  }
+  void give_up_at(clock::time_point when);
   /// No rank starts another program.
-  void cancel() {
-    std::lock_guard const lock(mutex_);
-    cancelled_ = true;
-    submitted_.notify_all();
-    progressed_.notify_all();
-  }
+  void cancel();
   /// Cancels after `pause`, or when another thread has cancelled.
-  void cancel_after(std::chrono::milliseconds pause) {
-    {
-      std::unique_lock lock(mutex_);
-      progressed_.wait_for(lock, pause, [&] { return cancelled_; });
-    }
-    cancel();
-  }
-  [[nodiscard]] bool cancelled() const {
-    std::lock_guard const lock(mutex_);
-    return cancelled_;
-  }
+  void cancel_after(std::chrono::milliseconds pause);
+  [[nodiscard]] bool cancelled() const;
   /// No more programs come.
-  void close() {
-    std::lock_guard const lock(mutex_);
-    list_.close();
-    submitted_.notify_all();
-  }
+  void close();
 
   /// The programs and their completions.
   /// Requires that no other thread uses this object, except from within `append`.
@@ -221,22 +154,11 @@ struct rank_result {
 enum class event_order : std::uint8_t { none, list, start };
 
 /// Returns the outcome of a session, whose clock is the steady one. `ranks` stand in rank order.
-[[nodiscard]] inline outcome collect(std::span<rank_result const> ranks,
-                                     std::span<submissions::handle const> programs,
-                                     event_order order) {
-  outcome all;
-  all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
-  std::size_t events = 0;
-  for (auto const& r : ranks) events += r.log.size();
-  if (order != event_order::none) all.timeline.events.reserve(events);
-  for (rank_id const r : ids<rank_id>(ranks.size())) {
-    auto const& own = ranks[r.index()];
-    if (order == event_order::list) own.log.append_to(all.timeline.events, r, programs);
-    if (order == event_order::start) own.log.append_by_start(all.timeline.events, r, programs);
-    all.done.push_back(own.log.done());
-    if (own.silent) all.lost.push_back(r);
-  }
-  return all;
-}
+[[nodiscard]] outcome collect(std::span<rank_result const> ranks,
+                              std::span<submissions::handle const> programs, event_order order);
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/submissions.ipp"
+#endif

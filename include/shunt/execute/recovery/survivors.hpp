@@ -15,82 +15,36 @@
 namespace shunt::detail {
 
 /// Adds ranks to the dead, which stay ascending and unique.
-inline void add_dead(std::vector<rank_id>& dead, std::vector<rank_id> const& more) {
-  dead.insert(dead.end(), more.begin(), more.end());
-  std::sort(dead.begin(), dead.end());
-  dead.erase(std::unique(dead.begin(), dead.end()), dead.end());
-}
+void add_dead(std::vector<rank_id>& dead, std::vector<rank_id> const& more);
 
 /// Returns the ranks of a session that are not dead, ascending. `dead` is ascending.
-[[nodiscard]] inline std::vector<rank_id> survivors(outcome const& result,
-                                                    std::span<rank_id const> dead) {
-  std::vector<rank_id> live;
-  for (rank_id const r : ids<rank_id>(result.done.size()))
-    if (!std::binary_search(dead.begin(), dead.end(), r)) live.push_back(r);
-  return live;
-}
+[[nodiscard]] std::vector<rank_id> survivors(outcome const& result, std::span<rank_id const> dead);
 
 /// Returns the fewest programs that a survivor has completed. A rank whose list in `plan` is empty
 /// does not count: it may be dead unnoticed, where the caller's `plan` itself ran programs and lost
 /// it.
-[[nodiscard]] inline std::int32_t fewest_programs(outcome const& result,
-                                                  std::span<rank_id const> dead,
-                                                  program const& plan) {
-  auto fewest = std::numeric_limits<std::int32_t>::max();
-  for (rank_id const r : survivors(result, dead))
-    if (!plan.ranks[r].instructions.empty()) fewest = std::min(fewest, result.done[r].programs);
-  return fewest == std::numeric_limits<std::int32_t>::max() ? 0 : fewest;
-}
+[[nodiscard]] std::int32_t fewest_programs(outcome const& result, std::span<rank_id const> dead,
+                                           program const& plan);
 
 /// Returns the whole programs that a rank is ahead of program `back_to`, and one more where it has
 /// stepped in the program `p` in which it was stopped.
-[[nodiscard]] inline std::int32_t steps_to_undo(program const& p, rank_id r, progress const& done,
-                                                std::int32_t back_to) {
-  auto const& list = p.ranks[r].instructions;
-  bool const stepped =
-      std::any_of(list.begin(), list.begin() + done.instructions, [](instruction const& i) {
-        return i.code == opcode::compute && i.op.kind == op_kind::step;
-      });
-  return list.empty() ? 0 : done.programs - back_to + stepped;
-}
+[[nodiscard]] std::int32_t steps_to_undo(program const& p, rank_id r, progress const& done,
+                                         std::int32_t back_to);
 
 /// Returns which instructions of the n-th program `p` of a session the survivors have run, in list
 /// order and, where the timeline has more events, lane by lane.
-[[nodiscard]] inline indexed<rank_id, std::vector<bool>> what_ran(outcome const& result,
-                                                                  std::span<rank_id const> dead,
-                                                                  program const& p,
-                                                                  std::int32_t n) {
-  indexed<rank_id, std::vector<bool>> ran(p.ranks.size());
-  for (rank_id const r : survivors(result, dead)) {
-    auto const& done = result.done[r];
-    auto const length = p.ranks[r].instructions.size();
-    auto const prefix = done.programs > n    ? length
-                        : done.programs == n ? static_cast<std::size_t>(done.instructions)
-                                             : 0;
-    ran[r].assign(length, false);
-    std::fill_n(ran[r].begin(), prefix, true);
-  }
-  for (event const& e : result.timeline.events)
-    if (e.iteration == n && !ran[e.rank].empty())
-      ran[e.rank][static_cast<std::size_t>(e.instruction)] = true;
-  return ran;
-}
+[[nodiscard]] indexed<rank_id, std::vector<bool>> what_ran(outcome const& result,
+                                                           std::span<rank_id const> dead,
+                                                           program const& p, std::int32_t n);
 
 /// Returns the latest end of an instruction of a lost rank, or 0.
-[[nodiscard]] inline ticks silent_since(outcome const& result) {
-  ticks last = 0;
-  for (event const& e : result.timeline.events)
-    if (std::binary_search(result.lost.begin(), result.lost.end(), e.rank))
-      last = std::max(last, e.end);
-  return last;
-}
+[[nodiscard]] ticks silent_since(outcome const& result);
 
 /// Returns the latest end of an instruction of a session's n-th program, or 0.
-[[nodiscard]] inline ticks last_end(outcome const& result, std::int64_t n) {
-  ticks last = 0;
-  for (event const& e : result.timeline.events)
-    if (e.iteration == n) last = std::max(last, e.end);
-  return last;
-}
+[[nodiscard]] ticks last_end(outcome const& result, std::int64_t n);
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/recovery/survivors.ipp"
+#endif

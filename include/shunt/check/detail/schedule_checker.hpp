@@ -97,5 +97,5 @@ class schedule_checker {
 }  // namespace shunt::detail
 
 #ifndef SHUNT_COMPILED
-#include "shunt/check/detail/schedule_judge.ipp"
+#include "shunt/check/detail/schedule_checker.ipp"
 #endif

@@ -1,5 +1,5 @@
 #pragma once
-#include "shunt/check/detail/actions_judge.hpp"
+#include "shunt/check/detail/actions_checker.hpp"
 
 #include "shunt/check/detail/event_graph.hpp"
 

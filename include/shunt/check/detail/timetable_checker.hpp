@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "shunt/check/detail/schedule_judge.hpp"
+#include "shunt/check/detail/schedule_checker.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/config.hpp"
 #include "shunt/core/operation.hpp"
@@ -47,5 +47,5 @@ class timetable_checker {
 }  // namespace shunt::detail
 
 #ifndef SHUNT_COMPILED
-#include "shunt/check/detail/timetable_judge.ipp"
+#include "shunt/check/detail/timetable_checker.ipp"
 #endif

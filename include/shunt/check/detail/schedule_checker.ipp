@@ -1,5 +1,5 @@
 #pragma once
-#include "shunt/check/detail/schedule_judge.hpp"
+#include "shunt/check/detail/schedule_checker.hpp"
 
 #include <utility>
 

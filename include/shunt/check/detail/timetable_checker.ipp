@@ -1,5 +1,5 @@
 #pragma once
-#include "shunt/check/detail/timetable_judge.hpp"
+#include "shunt/check/detail/timetable_checker.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "shunt/check/detail/schedule_judge.hpp"
+#include "shunt/check/detail/schedule_checker.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
@@ -135,5 +135,5 @@ class actions_checker {
 }  // namespace shunt::detail
 
 #ifndef SHUNT_COMPILED
-#include "shunt/check/detail/actions_judge.ipp"
+#include "shunt/check/detail/actions_checker.ipp"
 #endif
