@@ -5,7 +5,7 @@
 
 #include "shunt/check/program.hpp"
 #include "shunt/check/shard_map.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "support/text.hpp"
 
 namespace shunt::tests::shard_map_test {

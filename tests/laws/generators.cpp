@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -185,35 +184,6 @@ TEST(generators, as_long_as_other_generators_plans) {
           {{4, 8, 51, 5060, 9}, {8, 32, 199, 19545, 17}, {16, 64, 399, 39345, 33}});
 }
 
-// DeepSeek-V3, table 2: with an overlapped pair of 3 ticks for F 2, B 2 + 2 (W 2 of them), 8 ranks.
-TEST(generators, dual_pipe_idles_as_its_report_says) {
-  auto job =
-      generator_job(shape::bidirectional, 8, 20, 1,
-                    {.forward = 2, .backward_input = 2, .backward_weight = 2, .overlap_gain = 2});
-  auto const plan = dual_pipe{}.order(job);
-  EXPECT_EQ(idle(job, plan), (8 / 2 - 1) * ((2 + 4 - 2) + 4 - 3 * 2));
-  EXPECT_EQ(worst_stash(job, plan), 8 + 1);
-  EXPECT_EQ(
-      plan.overlapped[3].size(),
-      static_cast<std::size_t>(2 * (20 - 8 + 1 + 3) - 1));  // all of the steady state but the first
-  job.costs.overlap_gain = 0;
-  EXPECT_TRUE(dual_pipe{}.order(job).overlapped.empty());
-}
-
-// Chimera, table 2: with N micro-batches in all on D stages, D - 2 of 2 N + D - 2 where F = B, of 3
-// N / 2 + D - 2 where B = 2 F.
-TEST(generators, chimera_idles_as_its_paper_says) {
-  for (std::int32_t const depth : {4, 6, 8, 16}) {
-    auto const n = depth;  // N = D
-    auto job = generator_job(shape::bidirectional, depth, n / 2, 1,
-                             {.forward = 2, .backward_input = 1, .backward_weight = 1});
-    ticks const work = 4 * n;
-    EXPECT_EQ(makespan(job, chimera{}.order(job)) * 2 * n, work * (2 * n + depth - 2));
-    job.costs = {};
-    EXPECT_EQ(makespan(job, chimera{}.order(job)) * 3 * n, 3 * n * (3 * n + 2 * (depth - 2)));
-  }
-}
-
 TEST(generators, one_chunk_is_the_plain_schedule) {
   for (std::int32_t p = 1; p <= 6; ++p)
     for (std::int32_t m = 1; m <= 13; ++m) {
@@ -259,35 +229,6 @@ TEST(generators, leave_out_what_fills_up_the_last_group) {
     }
 }
 
-TEST(generators, groups_of_a_given_size) {
-  for (std::int32_t const p : {1, 3, 4})
-    for (std::int32_t m = 1; m <= 3 * p + 1; ++m)
-      for (std::int32_t const v : {1, 2, 3})
-        for (std::int32_t const g : {p, p + 1, 2 * p + 1, 1'000'000'000}) {
-          auto const job = generator_job(shape::looped, p, m, v);
-          auto const fused = interleaved_one_f_one_b{.group = g}(job);
-          auto const split = interleaved_zero_bubble{.group = g}(job);
-          EXPECT_EQ(check(job, fused.plan).size(), 0U) << describe_job(job) << " groups of " << g;
-          EXPECT_EQ(check(job, split.plan).size(), 0U) << describe_job(job) << " groups of " << g;
-          if (g != p) continue;
-          EXPECT_LE(worst_stash(job, fused.plan), 2 * (p - 1) + (v - 1) * p + 1)
-              << describe_job(job);
-          EXPECT_LE(worst_stash(job, split.plan), v * p) << describe_job(job);
-        }
-  EXPECT_EQ(worst_stash(generator_job(shape::looped, 8, 15, 2),
-                        interleaved_one_f_one_b{}.order(generator_job(shape::looped, 8, 15, 2))),
-            30);
-  EXPECT_EQ(worst_stash(
-                generator_job(shape::looped, 8, 15, 2),
-                interleaved_one_f_one_b{.group = 8}.order(generator_job(shape::looped, 8, 15, 2))),
-            23);
-  for (std::int32_t const g : {3, 1, -1}) {
-    auto const job = generator_job(shape::looped, 4, 8, 2);
-    EXPECT_THROW(static_cast<void>(interleaved_one_f_one_b{.group = g}(job)), invalid_problem);
-    EXPECT_THROW(static_cast<void>(interleaved_zero_bubble{.group = g}(job)), invalid_problem);
-  }
-}
-
 TEST(generators, plain_schedules_heed_a_cap_in_weights) {
   auto job = generator_job(shape::linear, 4, 9);
   job.stash.forward = 6;
@@ -300,22 +241,6 @@ TEST(generators, plain_schedules_heed_a_cap_in_weights) {
   job.memory = stash_cap::per_worker(5);
   EXPECT_EQ(one_f_one_b{}(job).status, status::infeasible);
   EXPECT_EQ(zb_h1{}(job).status, status::infeasible);
-}
-
-// Every rank of the halved pipe does what the rank at the same place of the whole one does.
-TEST(generators, dual_pipe_v_is_dual_pipe_cut_in_half) {
-  auto const whole = generator_job(shape::bidirectional, 8, 13, 1, {.overlap_gain = 1}),
-             half = generator_job(shape::wave, 4, 13, 2, {.overlap_gain = 1});
-  auto const a = dual_pipe{}.order(whole), b = dual_pipe_v{}.order(half);
-  for (rank_id r : ids<rank_id>(4)) {
-    auto merged = a.order[r];
-    for (operation& o : merged) o.pipeline = 0;
-    EXPECT_EQ(merged, b.order[r]);
-    EXPECT_EQ(a.overlapped[r], b.overlapped[r]);
-    auto mirrored = a.order[7 - r.value()];
-    for (operation& o : mirrored) o.pipeline = 0;
-    EXPECT_EQ(mirrored, b.order[r]);
-  }
 }
 
 TEST(generators, the_same_orders_when_all_costs_are_scaled) {

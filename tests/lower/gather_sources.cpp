@@ -13,7 +13,6 @@
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
 #include "support/collection.hpp"
 #include "support/random_cases.hpp"
 

@@ -20,7 +20,6 @@
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
 #include "support/collection.hpp"
 #include "support/program_machine.hpp"
 #include "support/random_cases.hpp"

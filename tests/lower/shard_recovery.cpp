@@ -12,7 +12,7 @@
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/moved_bytes.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/solve/shards/restore_shards.hpp"
 #include "support/random_cases.hpp"
 #include "support/shards.hpp"

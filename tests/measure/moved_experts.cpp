@@ -5,7 +5,6 @@
 #include <random>
 
 #include "shunt/measure/moved_experts.hpp"
-#include "shunt/measure/received_experts.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "support/expert_policies.hpp"
 

@@ -11,7 +11,6 @@
 #include "shunt/measure/moved_bytes.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "shunt/solve/shards/replica_shards.hpp"
 #include "support/collection.hpp"
 #include "support/random_cases.hpp"
 #include "support/trained_pipeline.hpp"

@@ -15,7 +15,7 @@
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
@@ -30,7 +30,7 @@ class every_order {
   every_order(pipeline_job const& job, bool split, bool stagger)
       : job_(job), split_(split), plan_(empty_schedule(job)) {
     plan_.staggered_step = stagger;
-    routes const to(job);
+    detail::routes const to(job);
     todo_.resize(static_cast<std::size_t>(job.ranks()));
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))

@@ -225,8 +225,8 @@ TEST(improve_order, improves_copies_alike) {
     auto const plan = random_plan(d, one);
     if (!check(one, plan).empty()) continue;
     improve_order const improver{.effort = 20'000};
-    auto const single = improver(one, plan), all = improver(job, copied_to_all(job, plan));
-    EXPECT_EQ(all.plan, copied_to_all(job, single.plan));
+    auto const single = improver(one, plan), all = improver(job, detail::copied_to_all(job, plan));
+    EXPECT_EQ(all.plan, detail::copied_to_all(job, single.plan));
     EXPECT_EQ(all.objective, single.objective);
     better += all.objective < static_cast<double>(period(one, plan));
   }

@@ -185,13 +185,6 @@ TEST(zero_bubble, dead_workers_and_foreign_layouts_are_refused) {
   EXPECT_EQ(field(zero_bubble{}), "microbatches");
 }
 
-TEST(zero_bubble, closed_forms_of_bubble_and_stash_with_equal_costs) {
-  closed_form<zb_h2>(1, true);
-  closed_form<zb_v>(2, true);
-  closed_form<v_half>(2, false);
-  closed_form<v_min>(2, false);
-}
-
 TEST(zero_bubble, named_schedules_are_plans_whatever_the_costs) {
   random_cases d(4);
   for (int round = 0; round < 25; ++round) {

@@ -26,7 +26,7 @@ TEST(placement_search, takes_any_shape) {
     std::vector<std::int64_t> loads;
     for (std::int32_t e = 0; e < experts; ++e)
       loads.push_back(static_cast<std::int64_t>(below(random, i % 3 == 0 ? 3 : 1000)));
-    shunt::placement_search search(experts, slots);
+    placement_search search(experts, slots);
     if (!search(loads, 3'000, 1, 1)) continue;
     std::vector<int> held(static_cast<std::size_t>(experts), 0);
     std::size_t at = 0;
@@ -50,7 +50,7 @@ TEST(placement_search, packs_skewed_layers) {
     for (std::size_t e = 0; e < 32; ++e)
       loads[e] =
           static_cast<std::int64_t>(e < 5 ? 20'000 + below(random, 90'000) : below(random, 40));
-    shunt::placement_search search(32, std::vector<std::int32_t>(16, 4));
+    placement_search search(32, std::vector<std::int32_t>(16, 4));
     ASSERT_TRUE(search(loads, 150'000, 1.0001, 1));
     EXPECT_LT(search.fullest(), 1.06) << "case " << i;
     EXPECT_LE(search.steps(), 250'000);

@@ -23,7 +23,7 @@ TEST(sorting_network, sorts_any_length) {
     auto sorted = keys;
     sorted.resize(n);
     std::sort(sorted.begin(), sorted.end());
-    shunt::detail::sort_keys(keys.data(), n);
+    sort_keys(keys.data(), n);
     keys.resize(n);
     ASSERT_EQ(keys, sorted) << n;
   }

@@ -53,9 +53,9 @@ TEST(threshold_packing, finds_a_packing_where_there_is_one) {
         static_cast<std::int64_t>(below(random, static_cast<std::uint64_t>(total / 4 + 1)));
     std::size_t const spare = sum - weights.size();
 
-    shunt::threshold_packing packing(slots);
+    threshold_packing packing(slots);
     std::int64_t steps = 0;
-    auto const sound = [&](shunt::threshold_packing const& p) {
+    auto const sound = [&](threshold_packing const& p) {
       auto free = slots;
       std::vector<std::int64_t> load(slots.size(), 0);
       std::size_t replicas = 0;
@@ -93,7 +93,7 @@ TEST(threshold_packing, stops_with_its_effort) {
   for (std::int64_t e = 0; e < 20; ++e) weights.push_back(100'000 - 3'571 * e);
   std::int64_t total = 0;
   for (auto const w : weights) total += w;
-  shunt::threshold_packing packing(std::vector<std::int32_t>(8, 5));
+  threshold_packing packing(std::vector<std::int32_t>(8, 5));
   std::int64_t steps = 0;
   EXPECT_FALSE(packing(
       weights, 0, 0, 20, total / 8 + 1, steps, 5'000, [](auto const&) { return false; },

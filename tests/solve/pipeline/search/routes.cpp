@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <map>
 
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 
