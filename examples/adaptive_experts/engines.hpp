@@ -19,6 +19,6 @@ int work_for_others(options const& o, worker_order const& order);
 /// program (engine cuda-graphs). Throws invalid_problem where this build has no CUDA or the machine
 /// no GPU that can be used.
 policy_run train_on_gpu(options const& o, std::string const& name, text_bytes const& text,
-                        std::vector<shunt::fault> const& faults, listener const& say);
+                        std::vector<shunt::failure_point> const& failures, listener const& say);
 
 }  // namespace example

@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "cli.hpp"
+#include "comparison.hpp"
 #include "engines.hpp"
 #include "options.hpp"
 #include "policy_training.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "text.hpp"
-#include "verdict.hpp"
 
 namespace {
 
@@ -27,20 +27,21 @@ using namespace example;
 /// All ranks in this process: on threads, on one thread, or on the streams of a GPU.
 int train_in_one_process(options const& o) {
   auto const text = load_text(o.text);
-  left_files files(o);
+  output_files files(o);
   bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
   auto const trained = [&](std::string const& name, listener const& say) {
-    if (on_gpu) return train_on_gpu(o, name, text, o.faults, say);
+    if (on_gpu) return train_on_gpu(o, name, text, o.failures, say);
     if (o.engine == "inline")
-      return train_here(o.setup, name, text, shunt::inline_executor{.faults = o.faults}, say);
-    return train_here(o.setup, name, text,
-                      shunt::threads{.faults = o.faults,
-                                     .timeout = o.timeout.value_or(std::chrono::milliseconds(50))},
-                      say);
+      return train_here(o.setup, name, text, shunt::inline_executor{.failures = o.failures}, say);
+    return train_here(
+        o.setup, name, text,
+        shunt::thread_executor{.failures = o.failures,
+                               .timeout = o.timeout.value_or(std::chrono::milliseconds(50))},
+        say);
   };
   std::vector<policy_run> runs;
   for (auto const& name : o.policies) {
-    spoken const say{o.setup, name};
+    progress_printer const say{o.setup, name};
     runs.push_back(trained(name, {say, say}));
   }
   bool near_host = true;
@@ -48,10 +49,11 @@ int train_in_one_process(options const& o) {
   beginning.iterations = std::min(beginning.iterations, iterations_compared);
   for (auto const& run : runs)
     if (on_gpu)
-      near_host = near(run, train_here(beginning, run.name, text,
-                                       shunt::inline_executor{.faults = o.faults}, listener{})) &&
-                  near_host;
-  int const status = conclude(o, files, std::move(runs), !o.faults.empty(), [&] {
+      near_host =
+          near(run, train_here(beginning, run.name, text,
+                               shunt::inline_executor{.failures = o.failures}, listener{})) &&
+          near_host;
+  int const status = conclude(o, files, std::move(runs), !o.failures.empty(), [&] {
     return on_gpu ? train_on_gpu(o, o.policies.front(), text, {}, {})
                   : train_undisturbed(o.setup, o.policies.front(), text);
   });
@@ -131,7 +133,7 @@ int main(int argc, char** argv) {
                  "Slurm)")
       ->check(CLI::IsMember({"threads", "inline", "gloo", "cuda", "cuda-graphs"}))
       ->capture_default_str();
-  add_process_options(app, o.meet, order);
+  add_process_options(app, o.process, order);
   app.add_option("--worker-policy", order.policy)
       ->group("");  // what this program tells processes that it starts itself
   app.add_option("--collection", collection,
@@ -169,11 +171,11 @@ int main(int argc, char** argv) {
     setup.collection.deduplicate = setup.scatter.deduplicate = deduplicate;
     validate(setup);
     o.policies = parse_policies(policy);
-    o.faults = parse_kills(setup, killed, kill_at < 0 ? 1 + 10 * setup.model.layers : kill_at);
-    if (o.dropless || (!o.faults.empty() && capacity->count() == 0)) setup.capacity.reset();
-    if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
-    if (o.meet.workers != 0 && o.meet.workers != setup.ranks)
-      throw shunt::invalid_problem("--workers", "is " + std::to_string(o.meet.workers) +
+    o.failures = parse_kills(setup, killed, kill_at < 0 ? 1 + 10 * setup.model.layers : kill_at);
+    if (o.dropless || (!o.failures.empty() && capacity->count() == 0)) setup.capacity.reset();
+    if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
+    if (o.process.workers != 0 && o.process.workers != setup.ranks)
+      throw shunt::invalid_problem("--workers", "is " + std::to_string(o.process.workers) +
                                                     ", there are " + std::to_string(setup.ranks) +
                                                     " ranks");
     if (o.engine != "gloo") return train_in_one_process(o);

@@ -34,7 +34,7 @@ struct moe_model {
 /// `float` or `float const`.
 template <class T>
 struct dense_parameters {
-  dense_parameters(moe_model const& m, dealer<T> from)
+  dense_parameters(moe_model const& m, span_splitter<T> from)
       : embed(from.matrix(m.bytes, m.embedding)),
         project(from.matrix(m.expert.width, std::int64_t{m.context} * m.embedding)),
         head(from.matrix(m.bytes, m.expert.width)),
@@ -56,7 +56,7 @@ struct dense_parameters {
 /// What one layer keeps of one rank's tokens until its backward pass. T as above.
 template <class T>
 struct kept_tokens {
-  kept_tokens(moe_model const& m, std::int64_t tokens, dealer<T> from)
+  kept_tokens(moe_model const& m, std::int64_t tokens, span_splitter<T> from)
       : x(from.matrix(tokens, m.expert.width)),
         probability(from.matrix(tokens, m.experts)),
         inverse_rms(from.matrix(tokens, 1)),

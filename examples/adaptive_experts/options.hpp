@@ -18,12 +18,12 @@ namespace example {
 struct options {
   training_setup setup{};
   std::vector<std::string> policies{};
-  std::vector<shunt::fault> faults{};  ///< ranks that fall silent
+  std::vector<shunt::failure_point> failures{};  ///< ranks that fall silent
   bool dropless = false;  ///< asked for: all runs must have the same losses and parameters
   std::string text{}, trace{}, out{};
   std::string engine = "threads";
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
-  process_options meet{};
+  process_options process{};
 };
 
 /// "1", "1.25": digits with at most six behind the point.
@@ -47,20 +47,20 @@ struct options {
 
 /// "3@5,7@9": rank 3 in iteration 5 and rank 7 in iteration 9, each rank once; before this
 /// instruction of their lists.
-[[nodiscard]] inline std::vector<shunt::fault> parse_kills(training_setup const& setup,
-                                                           std::string const& text,
-                                                           std::int32_t instruction) {
-  std::vector<shunt::fault> kills;
+[[nodiscard]] inline std::vector<shunt::failure_point> parse_kills(training_setup const& setup,
+                                                                   std::string const& text,
+                                                                   std::int32_t instruction) {
+  std::vector<shunt::failure_point> kills;
   for (auto const item : items_of(text)) {
     auto const name = "--kill[" + std::to_string(kills.size()) + "]";
     auto const at = item.find('@');
     if (at == std::string_view::npos)
       throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
-    shunt::fault const k{
+    shunt::failure_point const k{
         parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
         parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1),
         instruction};
-    for (shunt::fault const& other : kills)
+    for (shunt::failure_point const& other : kills)
       if (other.rank == k.rank)
         throw shunt::invalid_problem(name,
                                      "names rank " + std::to_string(k.rank.value()) + " twice");

@@ -43,10 +43,10 @@ struct listener {
 /// end of a list.
 template <class Executor, class Work, class Say>
 void train(moe_training<Executor, Work>& training, std::int32_t iterations,
-           std::vector<shunt::fault> const& faults, Say&& say) {
+           std::vector<shunt::failure_point> const& failures, Say&& say) {
   std::size_t known = 0;
   for (std::int32_t t = 0; t < iterations; ++t) {
-    for (shunt::fault const& f : faults)
+    for (shunt::failure_point const& f : failures)
       if (auto const length = training.iteration_program().ranks[f.rank].instructions.size();
           f.iteration == t && length > 0 && f.instruction > static_cast<std::int64_t>(length))
         throw shunt::invalid_problem("--kill-at", "rank " + std::to_string(f.rank.value()) +
@@ -66,11 +66,11 @@ template <class Work = moe_work, class Executor, class... ForWork>
                                     text_bytes const& text, Executor executor, listener const& say,
                                     ForWork&... for_work) {
   policy_run run{.name = name};
-  auto const faults = executor.faults;
+  auto const failures = executor.failures;
   auto const start = std::chrono::steady_clock::now();
   moe_training<Executor, Work> training(setup, policy_of(setup, name), text, std::move(executor),
                                         {}, for_work...);
-  train(training, setup.iterations, faults,
+  train(training, setup.iterations, failures,
         listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
                    run.records.push_back(r);
                    say(t, r);

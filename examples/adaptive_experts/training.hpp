@@ -343,11 +343,12 @@ class moe_training {
   /// Plans without ranks that are gone, and moves the optimizer's state as planned. Returns what
   /// that cost; nothing where nobody is gone that wasn't before.
   rank_loss* go_on_without(ranks dead) {
-    auto const lost = bury(dead);
+    auto const lost = mark_dead(dead);
     if (lost.empty()) return nullptr;
     auto& cost = cost_of(lost);
     restore(cost, [&] {
-      while (!bury(move_shards(cost)).empty()) {}  // yet others were lost when theirs had moved
+      while (!mark_dead(move_shards(cost)).empty()) {
+      }  // yet others were lost when theirs had moved
     });
     shunt::stopwatch const clock;
     placement_ = placed();
@@ -358,7 +359,7 @@ class moe_training {
 
   /// Those of `dead` that weren't before. From now on they have no slots, carry nothing and
   /// remember nothing.
-  std::vector<shunt::rank_id> bury(ranks dead) {
+  std::vector<shunt::rank_id> mark_dead(ranks dead) {
     std::vector<shunt::rank_id> lost;
     for (shunt::rank_id const r : dead) {
       if (std::find(dead_.begin(), dead_.end(), r) != dead_.end()) continue;
@@ -369,8 +370,8 @@ class moe_training {
     }
     if (lost.empty()) return lost;
     std::sort(dead_.begin(), dead_.end());
-    shape_.carriers = shunt::carriers_without(dead_, setup_.ranks);
-    work_.carry(shape_.carriers);
+    shape_.owners = shunt::owners_without(dead_, setup_.ranks);
+    work_.set_owners(shape_.owners);
     if (on_loss_) on_loss_(lost, t_);
     return lost;
   }
@@ -380,7 +381,7 @@ class moe_training {
   std::vector<shunt::rank_id> move_shards(rank_loss& cost) {
     shunt::shard_recovery to;
     auto const gone = transact(shunt::transfer_iteration, [&](ranks dead) {
-      bury(dead);
+      mark_dead(dead);
       auto answer = shunt::restore_shards{.map = shards_}({.state = shape_.experts, .dead = dead_});
       if (!answer.has_plan())
         throw shunt::invalid_problem("shards", "lost in iteration " + std::to_string(t_) +
@@ -445,7 +446,7 @@ class moe_training {
 
   /// Those whose memory is here.
   [[nodiscard]] std::vector<shunt::rank_id> survivors(ranks dead) const {
-    auto live = shunt::carriers_of(shape_).live();
+    auto live = shunt::owners_of(shape_).live();
     std::erase_if(live, [&](shunt::rank_id r) {
       return !work_.has(r) || std::find(dead.begin(), dead.end(), r) != dead.end();
     });

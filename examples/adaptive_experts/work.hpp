@@ -74,18 +74,18 @@ class moe_work {
     fit(sizes);
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(sizes.ranks.size()))
       if (has(r)) start(r);
-    carry(shunt::carriers_of(config_.shape));
+    set_owners(shunt::owners_of(config_.shape));
   }
 
   /// Says where experts are from the next program on; every rank knows it.
   void place(shunt::expert_placement placement) {
-    part_ = carriers_.most() * shunt::part_tokens(config_.shape, placement);
+    part_ = owners_.most() * shunt::part_tokens(config_.shape, placement);
     placement_ = std::move(placement);
   }
   /// Says who brings which micro-batches from the next placement on.
-  void carry(shunt::token_carriers carriers) {
-    carriers_ = std::move(carriers);
-    live_ = carriers_.live();
+  void set_owners(shunt::microbatch_owners owners) {
+    owners_ = std::move(owners);
+    live_ = owners_.live();
   }
 
   /// Whether this rank has memory here.
@@ -114,12 +114,12 @@ class moe_work {
     shunt::layer_id const layer = task.op.stage.value();
     switch (task.op.kind) {
       case shunt::op_kind::route: return route(on, layer);
-      case shunt::op_kind::split: return split(on, layer);
+      case shunt::op_kind::dispatch: return dispatch(on, layer);
       case shunt::op_kind::expert_forward: return expert_forward(on, layer);
       case shunt::op_kind::combine: return combine(on, layer);
-      case shunt::op_kind::uncombine: return uncombine(on, layer);
+      case shunt::op_kind::combine_backward: return combine_backward(on, layer);
       case shunt::op_kind::expert_backward: return expert_backward(on, layer);
-      case shunt::op_kind::unsplit: return unsplit(on, layer);
+      case shunt::op_kind::dispatch_backward: return dispatch_backward(on, layer);
       case shunt::op_kind::step:
         return layer == config_.model.layers ? step_dense(on) : step(on, layer);
       default:
@@ -139,7 +139,7 @@ class moe_work {
   /// After an iteration, as any live rank knows it: the mean loss over all its tokens, in nats.
   [[nodiscard]] double loss(shunt::rank_id r) {
     auto const sum = values<std::int64_t>(r, buffers::sums)[dense_count_];
-    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(carriers_.microbatches()));
+    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(owners_.microbatches()));
   }
   /// Values of that iteration that did not fit fixed point, or sums that may not be exact.
   [[nodiscard]] std::int64_t misfits(shunt::rank_id r) {
@@ -184,8 +184,8 @@ class moe_work {
 
   void start(shunt::rank_id r) {
     auto const& m = config_.model;
-    dense_parameters<float> p(m,
-                              dealer<float>(values<float>(r, buffers::dense).first(dense_count_)));
+    dense_parameters<float> p(
+        m, span_splitter<float>(values<float>(r, buffers::dense).first(dense_count_)));
     initialise(m, config_.seed, p);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(m.layers)) {
       auto* master = values<float>(r, buffers::state(l)).data();
@@ -207,24 +207,25 @@ class moe_work {
   [[nodiscard]] Eigen::Index width() const { return config_.model.expert.width; }
 
   /// A micro-batch on the rank that carries it, as the rank's `nth`.
-  struct carried {
+  struct owned {
     std::int32_t microbatch = 0;
     std::size_t nth = 0;
   };
-  [[nodiscard]] std::vector<carried> carried_by(shunt::rank_id r) const {
-    std::vector<carried> all;
-    for (auto const k : carriers_.carried_by(r)) all.push_back({k, all.size()});
+  [[nodiscard]] std::vector<owned> owned_by(shunt::rank_id r) const {
+    std::vector<owned> all;
+    for (auto const k : owners_.owned_by(r)) all.push_back({k, all.size()});
     return all;
   }
 
-  [[nodiscard]] windows windows_of(access const& on, carried const& c) const {
+  [[nodiscard]] windows windows_of(access const& on, owned const& c) const {
     windows all(static_cast<std::size_t>(config_.shape.tokens));
     for (std::size_t t = 0; t < all.size(); ++t)
       all[t] = sampler_(on.task.iteration, c.microbatch, static_cast<std::int64_t>(t));
     return all;
   }
   [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
-    return {config_.model, dealer<float const>(on.read<float>(buffers::dense).first(dense_count_))};
+    return {config_.model,
+            span_splitter<float const>(on.read<float>(buffers::dense).first(dense_count_))};
   }
   template <class T>
   [[nodiscard]] matrix_in<T> matrix(std::span<T> values) const {
@@ -232,25 +233,25 @@ class moe_work {
   }
   /// A micro-batch's part of a buffer that holds `bytes` for each that a rank carries.
   template <class T>
-  [[nodiscard]] static std::span<T> part(std::span<T> all, carried const& c,
+  [[nodiscard]] static std::span<T> part(std::span<T> all, owned const& c,
                                          shunt::byte_count bytes) {
     auto const size = static_cast<std::size_t>(bytes) / sizeof(T);
     return all.subspan(c.nth * size, size);
   }
   template <class T>
-  [[nodiscard]] matrix_in<T> hidden(std::span<T> all, carried const& c) const {
+  [[nodiscard]] matrix_in<T> hidden(std::span<T> all, owned const& c) const {
     return matrix_in<T>(part(all, c, config_.shape.hidden_bytes).data(), tokens(), width());
   }
-  [[nodiscard]] kept_tokens<float> kept(access const& on, shunt::layer_id l,
-                                        carried const& c) const {
-    return {config_.model, config_.shape.tokens,
-            dealer<float>(part(on.write<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
-  }
-  [[nodiscard]] kept_tokens<float const> kept_before(access const& on, shunt::layer_id l,
-                                                     carried const& c) const {
+  [[nodiscard]] kept_tokens<float> kept(access const& on, shunt::layer_id l, owned const& c) const {
     return {
         config_.model, config_.shape.tokens,
-        dealer<float const>(part(on.read<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
+        span_splitter<float>(part(on.write<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
+  }
+  [[nodiscard]] kept_tokens<float const> kept_before(access const& on, shunt::layer_id l,
+                                                     owned const& c) const {
+    return {config_.model, config_.shape.tokens,
+            span_splitter<float const>(
+                part(on.read<float>(buffers::kept(l)), c, config_.shape.kept_bytes))};
   }
 
   /// Adds a gradient of the sum of a micro-batch's losses to the sums of its parameters, as the
@@ -282,7 +283,7 @@ class moe_work {
     for (std::size_t peer = 0; peer < live_.size(); ++peer) {
       auto const source = to_slots ? self : live_[peer], host = to_slots ? live_[peer] : self;
       counts[peer] = 0;
-      for (auto const k : carriers_.carried_by(source))
+      for (auto const k : owners_.owned_by(source))
         counts[peer] += sent(shares, k, host) * config_.shape.token_bytes;
     }
   }
@@ -296,7 +297,7 @@ class moe_work {
     std::vector<std::vector<run>> slots(static_cast<std::size_t>(last - first));
     for (std::size_t peer = 0; peer < live_.size(); ++peer) {
       std::int64_t row = static_cast<std::int64_t>(peer) * part_;
-      for (auto const k : carriers_.carried_by(live_[peer]))
+      for (auto const k : owners_.owned_by(live_[peer]))
         for (auto s = first; s < last; ++s) {
           auto const count = shares[static_cast<std::size_t>(k * placement_.slots() + s)];
           if (count > 0) slots[static_cast<std::size_t>(s - first)].push_back({row, count});
@@ -340,7 +341,7 @@ class moe_work {
     auto const experts = static_cast<std::size_t>(config_.model.experts);
     auto const counts = on.write<std::int64_t>(buffers::counts(l));
     std::fill(counts.begin(), counts.end(), 0);
-    for (auto const& c : carried_by(on.rank)) {
+    for (auto const& c : owned_by(on.rank)) {
       auto const above = on.write<float>(buffers::hidden);
       if (l == 0)
         hidden(above, c) =
@@ -352,15 +353,15 @@ class moe_work {
     }
   }
 
-  void split(access const& on, shunt::layer_id l) {
+  void dispatch(access const& on, shunt::layer_id l) {
     auto const experts = static_cast<std::size_t>(config_.model.experts);
     auto const all = on.read<std::int64_t>(buffers::all_counts(l));
-    std::vector<std::int64_t> by_microbatch(static_cast<std::size_t>(carriers_.microbatches()) *
+    std::vector<std::int64_t> by_microbatch(static_cast<std::size_t>(owners_.microbatches()) *
                                             experts);
     for (std::size_t peer = 0; peer < live_.size(); ++peer)
-      for (auto const& c : carried_by(live_[peer])) {
+      for (auto const& c : owned_by(live_[peer])) {
         auto const row = all.subspan(
-            (peer * static_cast<std::size_t>(carriers_.most()) + c.nth) * experts, experts);
+            (peer * static_cast<std::size_t>(owners_.most()) + c.nth) * experts, experts);
         std::copy(row.begin(), row.end(),
                   by_microbatch.begin() + c.microbatch * config_.model.experts);
       }
@@ -374,7 +375,7 @@ class moe_work {
     std::vector<std::int64_t> first_row;  // of the next micro-batch, by live rank
     for (std::size_t peer = 0; peer < live_.size(); ++peer)
       first_row.push_back(static_cast<std::int64_t>(peer) * part_);
-    for (auto const& c : carried_by(on.rank)) {
+    for (auto const& c : owned_by(on.rank)) {
       // the slots that take this micro-batch's tokens of each expert, in order, and the next row of
       // each
       auto const own = shares.subspan(static_cast<std::size_t>(c.microbatch) *
@@ -424,7 +425,7 @@ class moe_work {
 
   void combine(access const& on, shunt::layer_id l) {
     auto const answers = matrix(on.read<float>(buffers::answers(l)));
-    for (auto const& c : carried_by(on.rank)) {
+    for (auto const& c : owned_by(on.rank)) {
       auto const k = kept_before(on, l, c);
       auto above = hidden(on.write<float>(buffers::hidden), c);
       for (Eigen::Index t = 0; t < tokens(); ++t)
@@ -442,10 +443,10 @@ class moe_work {
     }
   }
 
-  void uncombine(access const& on, shunt::layer_id l) {
+  void combine_backward(access const& on, shunt::layer_id l) {
     auto const answers = matrix(on.read<float>(buffers::answers(l)));
     auto outgoing = matrix(on.write<float>(buffers::outgoing));
-    for (auto const& c : carried_by(on.rank)) {
+    for (auto const& c : owned_by(on.rank)) {
       auto k = kept(on, l, c);
       auto const above = hidden(on.read<float>(buffers::hidden), c);
       for (Eigen::Index t = 0; t < tokens(); ++t) {
@@ -482,12 +483,12 @@ class moe_work {
     count_bytes(shares, on.rank, false, on.write<std::int64_t>(buffers::outgoing_counts));
   }
 
-  void unsplit(access const& on, shunt::layer_id l) {
+  void dispatch_backward(access const& on, shunt::layer_id l) {
     auto const& m = config_.model;
     auto const p = parameters(on);
     auto const incoming = matrix(on.read<float>(buffers::incoming));
     auto const sums = on.write<std::int64_t>(buffers::sums);
-    for (auto const& c : carried_by(on.rank)) {
+    for (auto const& c : owned_by(on.rank)) {
       auto const k = kept_before(on, l, c);
       auto above = hidden(on.write<float>(buffers::hidden), c);
       stored_matrix dx = stored_matrix::Zero(tokens(), width());
@@ -520,7 +521,7 @@ class moe_work {
     auto const gradient = on.read<std::int64_t>(buffers::shard_gradients(l));
     auto const state = on.write<float>(buffers::state(l));
     auto const count = gradient.size();
-    auto const all_tokens = config_.shape.tokens * carriers_.microbatches();
+    auto const all_tokens = config_.shape.tokens * owners_.microbatches();
     config_.optimizer(state.first(count), state.subspan(count, count),
                       state.subspan(2 * count, count), gradient, all_tokens, on.task.iteration + 1);
     to_weights(state.first(count), on.write<float>(buffers::weight_shards(l)));
@@ -532,7 +533,7 @@ class moe_work {
     auto const count = dense_count_;
     config_.optimizer(dense.first(count), dense.subspan(count, count),
                       dense.subspan(2 * count, count),
-                      on.read<std::int64_t>(buffers::sums).first(count), carriers_.microbatches(),
+                      on.read<std::int64_t>(buffers::sums).first(count), owners_.microbatches(),
                       on.task.iteration + 1);
   }
 
@@ -540,7 +541,7 @@ class moe_work {
   std::size_t dense_count_;
   sampler sampler_;
   shunt::expert_placement placement_{};
-  shunt::token_carriers carriers_{};
+  shunt::microbatch_owners owners_{};
   std::vector<shunt::rank_id> live_{};  // of the carriers
   std::int64_t part_ = 0;               // rows for each live rank among what travels
   work_memory memory_;

@@ -12,21 +12,21 @@
 #include <string>
 #include <vector>
 
-#include "account.hpp"
-#include "meeting.hpp"
 #include "messages.hpp"
 #include "options.hpp"
 #include "policy_training.hpp"
+#include "report_merger.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "text.hpp"
 #include "training.hpp"
+#include "worker_address.hpp"
 
 namespace example {
 
 /// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is
 /// gone, ascending, also then.
-inline void work_as(meeting const& at, options const& o, std::string const& name, voice const& say,
-                    std::vector<shunt::rank_id>& dead) try {
+inline void work_as(worker_address const& at, options const& o, std::string const& name,
+                    report_pipe const& say, std::vector<shunt::rank_id>& dead) try {
   std::signal(SIGPIPE, SIG_IGN);
   auto setup = o.setup;
   setup.only = at.self;
@@ -35,28 +35,28 @@ inline void work_as(meeting const& at, options const& o, std::string const& name
   auto const on_loss = [&](std::span<shunt::rank_id const> lost, std::int64_t iteration) {
     std::vector<std::int64_t> numbers{iteration};
     for (auto const r : lost) numbers.push_back(r.value());
-    say(says::gone, numbers);
+    say(report_kind::gone, numbers);
     dead.insert(dead.end(), lost.begin(), lost.end());
     std::sort(dead.begin(), dead.end());
   };
-  shunt::gloo_processes const ranks(at.gloo, setup.ranks, at.self, o.faults,
-                                    [&] { strike(at, say); });
-  moe_training<shunt::gloo_processes> training(setup, policy_of(setup, name), text, ranks, on_loss);
-  train(training, setup.iterations, o.faults,
-        listener{[&](rank_loss const& l) { say(says::loss, numbers_of(l)); },
+  shunt::gloo_executor const ranks(at.gloo, setup.ranks, at.self, o.failures,
+                                   [&] { kill_self(at, say); });
+  moe_training<shunt::gloo_executor> training(setup, policy_of(setup, name), text, ranks, on_loss);
+  train(training, setup.iterations, o.failures,
+        listener{[&](rank_loss const& l) { say(report_kind::loss, numbers_of(l)); },
                  [&](std::int32_t t, iteration_record const& r) {
-                   say(says::record, numbers_of(t, r));
+                   say(report_kind::record, numbers_of(t, r));
                  }});
   training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
     std::vector<std::int64_t> numbers{static_cast<std::int64_t>(first)};
     for (float const v : values) numbers.push_back(std::bit_cast<std::uint32_t>(v));
-    say(says::parameters, numbers);
+    say(report_kind::parameters, numbers);
   });
-  say(says::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(
-                      std::chrono::steady_clock::now() - start)
-                      .count()});
+  say(report_kind::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(
+                             std::chrono::steady_clock::now() - start)
+                             .count()});
 } catch (std::exception const& error) {
-  say_and_rethrow(say, error);
+  report_and_rethrow(say, error);
 }
 
 }  // namespace example

@@ -40,19 +40,19 @@ struct language_model {
   [[nodiscard]] std::size_t window() const { return static_cast<std::size_t>(context) + 1; }
   /// Floats of the parameters of a stage, gaps for alignment included (they stay zero).
   [[nodiscard]] std::size_t parameters(shunt::stage_id s) const {
-    dealer<float> count;
+    span_splitter<float> count;
     parameters_of<float>(*this, s, count);
     return count.used();
   }
   /// Floats of the stash of one micro-batch on a stage.
   [[nodiscard]] std::size_t stash(shunt::stage_id s) const {
-    dealer<float> count;
+    span_splitter<float> count;
     stash_of<float>(*this, s, count);
     return count.used();
   }
   /// Floats of an activation or of its gradient.
   [[nodiscard]] std::size_t message() const {
-    dealer<float> count;
+    span_splitter<float> count;
     static_cast<void>(count.matrix(batch, width));
     return count.used();
   }
@@ -61,7 +61,7 @@ struct language_model {
   /// embedding 1), biases zero.
   void initialise(shunt::stage_id s, std::uint64_t seed, std::span<float> parameters) const {
     std::fill(parameters.begin(), parameters.end(), 0.0F);
-    dealer<float> deal(parameters);
+    span_splitter<float> deal(parameters);
     parameters_of<float> p(*this, s, deal);
     std::mt19937_64 random(seed * 1000003 + static_cast<std::uint64_t>(s.value()));
     auto const draw = [&](matrix_in<float>& m, double variance) {
@@ -86,9 +86,9 @@ struct language_model {
   double forward(shunt::stage_id s, std::span<float const> parameters, sampler const& text,
                  std::int64_t iteration, std::int64_t microbatch, std::span<float const> from,
                  std::span<float> stash, std::span<float> to) const {
-    dealer<float const> deal(parameters);
+    span_splitter<float const> deal(parameters);
     parameters_of<float const> const p(*this, s, deal);
-    dealer<float> deal_stash(stash);
+    span_splitter<float> deal_stash(stash);
     stash_of<float> kept(*this, s, deal_stash);
     if (kept.in) {
       for (std::int64_t row = 0; row < batch; ++row) {
@@ -120,9 +120,9 @@ struct language_model {
   void backward_input(shunt::stage_id s, std::span<float const> parameters,
                       std::span<float const> to_slope, std::span<float> stash,
                       std::span<float> from_slope) const {
-    dealer<float const> deal(parameters);
+    span_splitter<float const> deal(parameters);
     parameters_of<float const> const p(*this, s, deal);
-    dealer<float> deal_stash(stash);
+    span_splitter<float> deal_stash(stash);
     stash_of<float> kept(*this, s, deal_stash);
     if (kept.out)
       kept.block.y_slope.noalias() = kept.out->logit_slope * p.out->projection.transpose();
@@ -141,9 +141,9 @@ struct language_model {
   void backward_weight(shunt::stage_id s, sampler const& text, std::int64_t iteration,
                        std::int64_t microbatch, std::span<float const> stash,
                        std::span<float> gradient) const {
-    dealer<float const> deal_stash(stash);
+    span_splitter<float const> deal_stash(stash);
     stash_of<float const> const kept(*this, s, deal_stash);
-    dealer<float> deal(gradient);
+    span_splitter<float> deal(gradient);
     parameters_of<float> g(*this, s, deal);
     example::backward_weight(kept.block, g.block);
     if (kept.in) {
@@ -181,7 +181,7 @@ struct language_model {
     block_parameters<T> block;
     std::optional<output_parameters<T>> out{};
 
-    parameters_of(language_model const& m, shunt::stage_id s, dealer<T>& deal)
+    parameters_of(language_model const& m, shunt::stage_id s, span_splitter<T>& deal)
         : block(deal, m.width, m.hidden) {
       if (m.is_first(s))
         in.emplace(input_parameters<T>{deal.matrix(bytes, m.embedding),
@@ -207,7 +207,7 @@ struct language_model {
     std::optional<input_stash<T>> in{};
     std::optional<output_stash<T>> out{};
 
-    stash_of(language_model const& m, shunt::stage_id s, dealer<T>& deal)
+    stash_of(language_model const& m, shunt::stage_id s, span_splitter<T>& deal)
         : block(deal, m.batch, m.width, m.hidden) {
       auto const joined = m.context * m.embedding;
       if (m.is_first(s))

@@ -51,11 +51,11 @@ struct launch {
 [[nodiscard]] inline bool launched_to_join() { return std::getenv("SHUNT_JOIN") != nullptr; }
 
 /// Where a launcher's workers meet, and where each leaves what it says for the others to read.
-class launch_place {
+class launch_directory {
  public:
   /// Throws invalid_problem, naming the variable, where it can't be used, or this rank is there
   /// already and doesn't join.
-  launch_place(process_options const& o, launch const& as, bool joins)
+  launch_directory(process_options const& o, launch const& as, bool joins)
       : patience_(o.patience), path_(std::filesystem::path(o.rendezvous) / "shunt") {
     namespace files = std::filesystem;
     if (o.rendezvous.empty())
@@ -79,22 +79,23 @@ class launch_place {
                                  "cannot write to " + path() + ": " +
                                      std::error_code(errno, std::generic_category()).message());
   }
-  launch_place(launch_place const&) = delete;
-  launch_place& operator=(launch_place const&) = delete;
-  ~launch_place() { ::close(file_); }
+  launch_directory(launch_directory const&) = delete;
+  launch_directory& operator=(launch_directory const&) = delete;
+  ~launch_directory() { ::close(file_); }
 
   [[nodiscard]] std::string path() const { return path_.string(); }
-  [[nodiscard]] voice say() const { return voice(file_); }
+  [[nodiscard]] report_pipe say() const { return report_pipe(file_); }
 
   /// Passes on what the first `ranks` ranks have said, hear(rank, message), when those that live
   /// have come to the end, or don't in time.
   template <class Hear>
-  void read(std::int32_t ranks, std::vector<shunt::rank_id> const& dead, Hear const& hear) const {
+  void read(std::int32_t ranks, std::vector<shunt::rank_id> const& dead,
+            Hear const& receive) const {
     auto const until = std::chrono::steady_clock::now() + patience_;
     for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(ranks)) {
-      bool const lives = !std::binary_search(dead.begin(), dead.end(), r);
+      bool const running = !std::binary_search(dead.begin(), dead.end(), r);
       for (;; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-        std::vector<message> said;
+        std::vector<message> lines;
         bool ended = false;
         std::error_code failed;
         for (int n = 0; std::filesystem::exists(report_of(r.value(), n), failed); ++n) {
@@ -103,12 +104,12 @@ class launch_place {
                std::getline(in, line) &&
                !in.eof();)  // what ends the file without a line's end is half a line
             if (auto const m = parse_message(line)) {
-              said.push_back(*m);
-              ended = m->what == says::end || m->what == says::error;
+              lines.push_back(*m);
+              ended = m->what == report_kind::end || m->what == report_kind::error;
             }
         }
-        if (lives && !ended && std::chrono::steady_clock::now() < until) continue;
-        for (auto const& m : said) hear(r, m);
+        if (running && !ended && std::chrono::steady_clock::now() < until) continue;
+        for (auto const& m : lines) receive(r, m);
         break;
       }
     }

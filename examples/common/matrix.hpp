@@ -22,10 +22,10 @@ using matrix_in =
 /// Deals a run of floats out to matrices, one after the other, each on a multiple of 64 bytes. Over
 /// no memory it only counts.
 template <class T>
-class dealer {
+class span_splitter {
  public:
-  dealer() = default;
-  explicit dealer(std::span<T> floats) : begin_(floats.data()), size_(floats.size()) {}
+  span_splitter() = default;
+  explicit span_splitter(std::span<T> floats) : begin_(floats.data()), size_(floats.size()) {}
 
   [[nodiscard]] matrix_in<T> matrix(std::int64_t rows, std::int64_t columns) {
     auto const at = used_;

@@ -21,8 +21,8 @@
 namespace example {
 
 /// The first word of a line, and what follows it:
-enum class says {
-  strike,   ///< nothing: it waits to be killed
+enum class report_kind {
+  kill_request,  ///< nothing: it waits to be killed
   loss,     ///< iteration, noticed, detect, agree, restore, re-plan, rebuild, redo, steps undone,
             ///< instructions, kept, in all, number of ranks, these; more
   stopped,  ///< why, as text
@@ -46,11 +46,11 @@ enum class says {
 inline constexpr char const* word_of[] = {"strike", "loss",      "stopped",   "end",  "error",
                                           "plan",   "iteration", "joined",    "step", "overflow",
                                           "gone",   "record",    "parameters"};
-static_assert(std::size(word_of) == static_cast<std::size_t>(says::parameters) + 1);
+static_assert(std::size(word_of) == static_cast<std::size_t>(report_kind::parameters) + 1);
 
 /// One line, taken apart.
 struct message {
-  says what{};
+  report_kind what{};
   std::vector<std::int64_t> numbers{};
   std::string text{};
 };
@@ -62,8 +62,8 @@ struct message {
   in >> word;
   for (std::size_t w = 0; w < std::size(word_of); ++w)
     if (word == word_of[w]) {
-      message m{.what = static_cast<says>(w)};
-      if (m.what == says::stopped || m.what == says::error)
+      message m{.what = static_cast<report_kind>(w)};
+      if (m.what == report_kind::stopped || m.what == report_kind::error)
         std::getline(in >> std::ws, m.text);
       else
         for (std::int64_t n = 0; in >> n;) m.numbers.push_back(n);
@@ -73,12 +73,12 @@ struct message {
 }
 
 /// Where a worker's lines go to.
-class voice {
+class report_pipe {
  public:
-  explicit voice(int file) : file_(file) {}
+  explicit report_pipe(int file) : file_(file) {}
 
   /// Throws runtime_error where the line can't be written.
-  void operator()(says what, std::vector<std::int64_t> const& numbers,
+  void operator()(report_kind what, std::vector<std::int64_t> const& numbers,
                   std::string const& text = {}) const {
     std::string line = word_of[static_cast<std::size_t>(what)];
     for (auto const n : numbers) line += ' ' + std::to_string(n);
@@ -93,10 +93,10 @@ class voice {
 };
 
 /// Says what went wrong, and goes on throwing it: the only thing to do in a handler.
-[[noreturn]] inline void say_and_rethrow(voice const& say, std::exception const& error) {
+[[noreturn]] inline void report_and_rethrow(report_pipe const& say, std::exception const& error) {
   std::string line = error.what();
   std::replace(line.begin(), line.end(), '\n', ' ');
-  say(says::error, {}, line);
+  say(report_kind::error, {}, line);
   throw;
 }
 
@@ -112,7 +112,7 @@ class voice {
                                 l.steps_undone,
                                 l.instructions_lost,
                                 l.kept,
-                                l.in_all,
+                                l.total,
                                 static_cast<std::int64_t>(l.ranks.size())};
   for (auto const r : l.ranks) all.push_back(r.value());
   return all;
@@ -122,7 +122,7 @@ class voice {
                 .steps_undone = static_cast<std::int32_t>(n.at(8)),
                 .instructions_lost = n.at(9),
                 .kept = n.at(10),
-                .in_all = n.at(11),
+                .total = n.at(11),
                 .noticed = n.at(1),
                 .detect = n.at(2),
                 .agree = n.at(3),

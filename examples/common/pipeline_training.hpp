@@ -86,13 +86,13 @@ class pipeline_training {
       };
       refuse("stage", bad.stage.value(), c.job.stages);
       refuse("iteration", bad.iteration, c.iterations);
-      refuse("micro-batch", bad.microbatch, c.job.microbatches_in_all());
+      refuse("micro-batch", bad.microbatch, c.job.total_microbatches());
     }
     if (c.iterations < 1 || c.iterations > most_iterations)
       throw shunt::invalid_problem("iterations", "must be between 1 and " +
                                                      std::to_string(most_iterations) + ", is " +
                                                      std::to_string(c.iterations));
-    if (c.job.microbatches_in_all() > fixed_point::most_terms)
+    if (c.job.total_microbatches() > fixed_point::most_terms)
       throw shunt::invalid_problem("microbatches",
                                    "at most " + std::to_string(fixed_point::most_terms) +
                                        " in all pipelines fit the gradient's fixed point");
@@ -105,7 +105,7 @@ class pipeline_training {
       : config_(checked(c)),
         text_(bytes, c.model.window(), c.seed),
         losses_(static_cast<std::size_t>(c.iterations) *
-                    static_cast<std::size_t>(c.job.microbatches_in_all()),
+                    static_cast<std::size_t>(c.job.total_microbatches()),
                 std::numeric_limits<double>::quiet_NaN()),
         workers_(static_cast<std::size_t>(c.job.ranks())) {
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks())) {
@@ -127,7 +127,7 @@ class pipeline_training {
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages)) {
       auto const parameters = static_cast<shunt::byte_count>(c.model.parameters(s));
       stash.push_back(static_cast<shunt::byte_count>(c.model.stash(s) * sizeof(float)));
-      auto const losses = c.only && c.model.is_last(s) ? c.job.microbatches_in_all() : 0;
+      auto const losses = c.only && c.model.is_last(s) ? c.job.total_microbatches() : 0;
       gradient.push_back((parameters + losses) *
                          static_cast<shunt::byte_count>(sizeof(std::int64_t)));
       state.push_back(3 * parameters * static_cast<shunt::byte_count>(sizeof(float)));
@@ -198,7 +198,7 @@ class pipeline_training {
   /// The mean loss of an iteration in nats a byte: micro-batches are added in their order, whoever
   /// computed them.
   [[nodiscard]] double loss(std::int64_t iteration) const {
-    auto const count = config_.job.microbatches_in_all();
+    auto const count = config_.job.total_microbatches();
     double sum = 0;
     for (std::int64_t g = 0; g < count; ++g)
       sum += losses_[static_cast<std::size_t>(iteration * count + g)];
@@ -290,7 +290,7 @@ class pipeline_training {
       case shunt::op_kind::backward:
         return costs.backward_input[op.stage] + costs.backward_weight[op.stage];
       case shunt::op_kind::step:
-      case shunt::op_kind::step_again: return costs.step[op.stage];
+      case shunt::op_kind::redo_step: return costs.step[op.stage];
       default: return 0;
     }
   }
@@ -330,7 +330,7 @@ class pipeline_training {
     auto const take_losses =
         [&](shunt::region const& gradient) {  // of all peers: the gradient is reduced
           if (!config_.only || !model.is_last(s)) return;
-          for (std::int64_t g = 0; g < config_.job.microbatches_in_all(); ++g)
+          for (std::int64_t g = 0; g < config_.job.total_microbatches(); ++g)
             *loss_of(t.iteration, g) = std::bit_cast<double>(
                 integers(gradient)[own.scratch.size() + static_cast<std::size_t>(g)]);
         };
@@ -347,51 +347,51 @@ class pipeline_training {
       case shunt::op_kind::backward:
         backward_input();
         return backward_weight(t.writes[2], t.writes[3]);
-      case shunt::op_kind::norm: {  // reads: gradient, flag; writes: share of the verdict
-        shunt::step_verdict share{.not_finite = static_cast<double>(integers(t.reads[1])[0]),
-                                  .stages = 1};
+      case shunt::op_kind::gradient_norm: {  // reads: gradient, flag; writes: share of the verdict
+        shunt::gradient_norms share{.not_finite = static_cast<double>(integers(t.reads[1])[0]),
+                                    .stages = 1};
         for (auto const sum : integers(t.reads[0]).first(own.scratch.size())) {
-          double const g = fixed_point::mean(sum, config_.job.microbatches_in_all());
+          double const g = fixed_point::mean(sum, config_.job.total_microbatches());
           share.squares += g * g;
         }
         return store(r, t.writes[0], share);
       }
-      case shunt::op_kind::validate: {  // reads: verdict, record; writes: redo, again
-        bool const redo = !stands(load<shunt::step_verdict>(r, t.reads[0]));
+      case shunt::op_kind::validate_step: {  // reads: verdict, record; writes: redo, again
+        bool const redo = !stands(load<shunt::gradient_norms>(r, t.reads[0]));
         bool const pending = load<shunt::step_record>(r, t.reads[1]).pending != 0;
         integers(t.writes[0])[0] = redo;
         integers(t.writes[0])[1] = redo && pending;
         return;
       }
-      case shunt::op_kind::step_again: {  // reads: gradient, verdict, state, record; writes: state,
-                                          // record
+      case shunt::op_kind::redo_step: {  // reads: gradient, verdict, state, record; writes: state,
+                                         // record
         auto record = load<shunt::step_record>(r, t.reads[3]);
         record.pending = 0;
         if (config_.rollback == shunt::rollback::inverse && own.has_stepped) {
           auto const state = state_of(r);
           config_.optimizer.undo(state.parameters, state.first, state.second, integers(t.reads[0]),
-                                 config_.job.microbatches_in_all(), t.iteration);
+                                 config_.job.total_microbatches(), t.iteration);
         }
-        step(r, t.iteration - 1, integers(t.reads[0]), load<shunt::step_verdict>(r, t.reads[1]),
+        step(r, t.iteration - 1, integers(t.reads[0]), load<shunt::gradient_norms>(r, t.reads[1]),
              own.has_stepped);
         return store(r, t.writes[1], record);
       }
       case shunt::op_kind::step: {  // reads: gradient, flag or verdict so far, state; writes: state
                                     // and, with a verdict, record
         take_losses(t.reads[0]);
-        if (t.reads[1].size == shunt::step_verdict::bytes) {
-          auto const verdict = load<shunt::step_verdict>(r, t.reads[1]);
-          own.has_stepped = stands(verdict);
-          if (verdict.stages == config_.job.stages || own.has_stepped)
-            step(r, t.iteration, integers(t.reads[0]), verdict, false);
-          store(r, t.writes[1], shunt::step_record{verdict, 1});
+        if (t.reads[1].size == shunt::gradient_norms::bytes) {
+          auto const norms = load<shunt::gradient_norms>(r, t.reads[1]);
+          own.has_stepped = stands(norms);
+          if (norms.stages == config_.job.stages || own.has_stepped)
+            step(r, t.iteration, integers(t.reads[0]), norms, false);
+          store(r, t.writes[1], shunt::step_record{norms, 1});
           own.iteration = t.iteration + 1;
           return;
         }
         auto const state = state_of(r);
         if (integers(t.reads[1])[0] == 0)
           config_.optimizer(state.parameters, state.first, state.second, integers(t.reads[0]),
-                            config_.job.microbatches_in_all(), t.iteration + 1);
+                            config_.job.total_microbatches(), t.iteration + 1);
         else if (!own.overflow)
           own.overflow = t.iteration;
         own.iteration = t.iteration + 1;
@@ -403,23 +403,23 @@ class pipeline_training {
   }
 
   [[nodiscard]] double* loss_of(std::int64_t iteration, std::int64_t microbatch) {
-    return &losses_[static_cast<std::size_t>(iteration * config_.job.microbatches_in_all() +
+    return &losses_[static_cast<std::size_t>(iteration * config_.job.total_microbatches() +
                                              microbatch)];
   }
   /// Whether a step under this verdict is the one that would be made without.
-  [[nodiscard]] bool stands(shunt::step_verdict const& v) const {
+  [[nodiscard]] bool stands(shunt::gradient_norms const& v) const {
     return v.finite() && (!config_.clip || v.coefficient(*config_.clip) >= 1);
   }
   /// The step that a verdict asks for.
   void step(shunt::rank_id r, std::int64_t iteration, std::span<std::int64_t const> gradient,
-            shunt::step_verdict const& v, bool taken_back) {
+            shunt::gradient_norms const& v, bool taken_back) {
     double const scale = config_.clip ? v.coefficient(*config_.clip) : 1;
     workers_[r.index()].steps[static_cast<std::size_t>(iteration)] = {
         std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
     if (!v.finite()) return;
     auto const state = state_of(r);
     config_.optimizer(state.parameters, state.first, state.second, gradient,
-                      config_.job.microbatches_in_all(), iteration + 1, static_cast<float>(scale));
+                      config_.job.total_microbatches(), iteration + 1, static_cast<float>(scale));
   }
   template <class T>
   [[nodiscard]] T load(shunt::rank_id r, shunt::region const& at) {

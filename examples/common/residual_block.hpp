@@ -13,7 +13,7 @@ template <class T>
 struct block_parameters {
   matrix_in<T> w1, b1, w2, b2;  ///< width x hidden, 1 x hidden, hidden x width, 1 x width
 
-  block_parameters(dealer<T>& deal, std::int64_t width, std::int64_t hidden)
+  block_parameters(span_splitter<T>& deal, std::int64_t width, std::int64_t hidden)
       : w1(deal.matrix(width, hidden)),
         b1(deal.matrix(1, hidden)),
         w2(deal.matrix(hidden, width)),
@@ -27,7 +27,8 @@ struct block_stash {
   matrix_in<T> y_slope,
       hidden_slope;  ///< set by backward_input: gradients of the output and of x W1 + b1
 
-  block_stash(dealer<T>& deal, std::int64_t batch, std::int64_t width, std::int64_t hidden_width)
+  block_stash(span_splitter<T>& deal, std::int64_t batch, std::int64_t width,
+              std::int64_t hidden_width)
       : x(deal.matrix(batch, width)),
         hidden(deal.matrix(batch, hidden_width)),
         y_slope(deal.matrix(batch, width)),

@@ -25,7 +25,7 @@ struct worker_notes {
 };
 
 /// Makes a gradient not a number where it was asked for. One item.
-struct spoil_gradient {
+struct inject_bad_gradient {
   bad_gradient const* bad = nullptr;
   std::int64_t count = 0;
   shunt::stage_id stage{};
@@ -98,10 +98,10 @@ struct raise_flag {
 };
 
 /// A stage's share of the verdict on a step. One item.
-struct share_verdict {
+struct share_norms {
   double const* squares = nullptr;
   std::int64_t const* flag = nullptr;
-  shunt::step_verdict* share = nullptr;
+  shunt::gradient_norms* share = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
     *share = {static_cast<double>(*flag), *squares, 1};
@@ -113,17 +113,17 @@ struct step_rule {
   double clip = 0;  ///< most norm of a step's gradient; 0: any
   shunt::adam_rule adam{};
 
-  [[nodiscard]] SHUNT_HD double coefficient(shunt::step_verdict const& v) const {
+  [[nodiscard]] SHUNT_HD double coefficient(shunt::gradient_norms const& v) const {
     return clip > 0 ? v.coefficient(clip) : 1;
   }
   /// Whether a step under this verdict is the one that would be made without.
-  [[nodiscard]] SHUNT_HD bool stands(shunt::step_verdict const& v) const {
+  [[nodiscard]] SHUNT_HD bool stands(shunt::gradient_norms const& v) const {
     return v.finite() && coefficient(v) >= 1;
   }
 
   /// The step of an iteration is made as the verdict asks, or left out.
   SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration,
-                      shunt::step_verdict const& v, bool taken_back) const {
+                      shunt::gradient_norms const& v, bool taken_back) const {
     double const scale = coefficient(v);
     steps[iteration] = {std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
     order(notes, iteration, v.finite(), static_cast<float>(scale));
@@ -155,14 +155,14 @@ struct decide_step {
 struct decide_validated_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
-  shunt::step_verdict const* verdict = nullptr;
+  shunt::gradient_norms const* norms = nullptr;
   std::int64_t stages = 1;
   shunt::step_record* record = nullptr;
   validated_step* steps = nullptr;
   worker_notes* notes = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
-    shunt::step_verdict const v = *verdict;
+    shunt::gradient_norms const v = *norms;
     bool const stands = rule.stands(v);
     notes->has_stepped = stands ? 1 : 0;
     notes->act = 0;
@@ -175,14 +175,14 @@ struct decide_validated_step {
 
 /// What the whole verdict means for the step before: to be computed again, to be taken back. One
 /// item.
-struct judge_step {
+struct check_step {
   step_rule rule{};
-  shunt::step_verdict const* verdict = nullptr;
+  shunt::gradient_norms const* norms = nullptr;
   shunt::step_record const* record = nullptr;
   std::int64_t* words = nullptr;  ///< redo, again
 
   SHUNT_HD void operator()(std::int64_t) const {
-    bool const redo = !rule.stands(*verdict);
+    bool const redo = !rule.stands(*norms);
     words[0] = redo ? 1 : 0;
     words[1] = redo && record->pending != 0 ? 1 : 0;
   }
@@ -190,17 +190,17 @@ struct judge_step {
 
 /// The step of the iteration before is made once more, from the kept state, by the whole verdict.
 /// One item.
-struct decide_step_again {
+struct decide_redo_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
-  shunt::step_verdict const* verdict = nullptr;
+  shunt::gradient_norms const* norms = nullptr;
   shunt::step_record* record = nullptr;
   validated_step* steps = nullptr;
   worker_notes* notes = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
     record->pending = 0;
-    rule.order(*notes, steps, *iteration - 1, *verdict, notes->has_stepped != 0);
+    rule.order(*notes, steps, *iteration - 1, *norms, notes->has_stepped != 0);
   }
 };
 

@@ -41,9 +41,9 @@ struct model_pass {
   /// the last, whose loss `note` gets).
   void forward(std::span<float const> parameters, float const* from, std::span<float> stash,
                float* to, note_loss const& note) const {
-    dealer<float const> deal(parameters);
+    span_splitter<float const> deal(parameters);
     language_model::parameters_of<float const> const p(model, stage, deal);
-    dealer<float> deal_stash(stash);
+    span_splitter<float> deal_stash(stash);
     language_model::stash_of<float> kept(model, stage, deal_stash);
     if (kept.in || kept.out) device.each(on, rows(), chosen, nullptr);
     if (kept.in) {
@@ -71,9 +71,9 @@ struct model_pass {
   /// its input (not written on stage 0).
   void backward_input(std::span<float const> parameters, float const* to_slope,
                       std::span<float> stash, float* from_slope) const {
-    dealer<float const> deal(parameters);
+    span_splitter<float const> deal(parameters);
     language_model::parameters_of<float const> const p(model, stage, deal);
-    dealer<float> deal_stash(stash);
+    span_splitter<float> deal_stash(stash);
     language_model::stash_of<float> kept(model, stage, deal_stash);
     if (kept.out) {
       multiply({.rows = rows(), .inner = model.bytes, .columns = model.width, .transpose_b = true},
@@ -98,9 +98,9 @@ struct model_pass {
   /// Overwrites `gradient`, laid out as the parameters are and nobody's but this operation's:
   /// whatever the condition.
   void backward_weight(std::span<float const> stash, std::span<float> gradient) const {
-    dealer<float const> deal_stash(stash);
+    span_splitter<float const> deal_stash(stash);
     language_model::stash_of<float const> const kept(model, stage, deal_stash);
-    dealer<float> deal(gradient);
+    span_splitter<float> deal(gradient);
     language_model::parameters_of<float> g(model, stage, deal);
     layer_gradient(kept.block.x, kept.block.hidden_slope, g.block.w1, g.block.b1);
     layer_gradient(kept.block.hidden, kept.block.y_slope, g.block.w2, g.block.b2);

@@ -58,7 +58,7 @@ class stream_training {
         choice_(sampler(bytes, c.model.window(), c.seed).choice()),
         text_(device.memory(bytes.size())),
         bad_(device.memory(c.inject.size() * sizeof(bad_gradient))),
-        losses_(device.memory(losses_in_all() * sizeof(double))) {
+        losses_(device.memory(total_losses() * sizeof(double))) {
     if (c.only) throw shunt::invalid_problem("only", "workers on streams are all in one process");
     if (c.unit.count() != 0)
       throw shunt::invalid_problem("op-ms", "operations on streams take what they take");
@@ -66,7 +66,7 @@ class stream_training {
       throw shunt::invalid_problem("rollback", "steps on streams go back to the kept state");
     device_.write(std::as_bytes(std::span(bytes)), text_.bytes());
     device_.write(std::as_bytes(std::span(c.inject)), bad_.bytes());
-    std::vector<double> const unknown(losses_in_all(), std::numeric_limits<double>::quiet_NaN());
+    std::vector<double> const unknown(total_losses(), std::numeric_limits<double>::quiet_NaN());
     device_.write(std::as_bytes(std::span(unknown)), losses_.bytes());
     for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks())) {
       auto const s = stage_of(r);
@@ -131,28 +131,27 @@ class stream_training {
         return pass.forward(parameters, at<float>(r, t.reads[1]), all<float>(r, t.writes[1]),
                             at<float>(r, t.writes[0]),
                             {pass.scratch.losses, config_.model.batch, t.iteration, microbatch,
-                             config_.job.microbatches_in_all(),
-                             as<double>(losses_.bytes()).data()});
+                             config_.job.total_microbatches(), as<double>(losses_.bytes()).data()});
       case shunt::op_kind::backward_input: return backward_input();
       case shunt::op_kind::backward_weight:
         return backward_weight(pass, r, t, microbatch, t.writes[0], t.writes[1]);
       case shunt::op_kind::backward:
         backward_input();
         return backward_weight(pass, r, t, microbatch, t.writes[2], t.writes[3]);
-      case shunt::op_kind::norm: return norm(r, t, on);
+      case shunt::op_kind::gradient_norm: return gradient_norm(r, t, on);
       case shunt::op_kind::step: return step(r, t, on);
-      case shunt::op_kind::validate:  // reads: verdict, record; writes: redo, again
+      case shunt::op_kind::validate_step:  // reads: verdict, record; writes: redo, again
         return device_.each(on, 1,
-                            judge_step{rule(), at<shunt::step_verdict>(r, t.reads[0]),
+                            check_step{rule(), at<shunt::gradient_norms>(r, t.reads[0]),
                                        at<shunt::step_record>(r, t.reads[1]),
                                        at<std::int64_t>(r, t.writes[0])},
                             t.condition);
-      case shunt::op_kind::step_again:  // reads: gradient, verdict, state, record; writes: state,
-                                        // record
+      case shunt::op_kind::redo_step:  // reads: gradient, verdict, state, record; writes: state,
+                                       // record
         device_.each(on, 1,
-                     decide_step_again{rule(), t.iteration, at<shunt::step_verdict>(r, t.reads[1]),
-                                       at<shunt::step_record>(r, t.writes[1]), steps_of(r),
-                                       notes_of(r)},
+                     decide_redo_step{rule(), t.iteration, at<shunt::gradient_norms>(r, t.reads[1]),
+                                      at<shunt::step_record>(r, t.writes[1]), steps_of(r),
+                                      notes_of(r)},
                      t.condition);
         return optimise(r, t, on);
       default:
@@ -191,7 +190,7 @@ class stream_training {
   }
   /// Of an iteration that is complete, whatever else is under way.
   [[nodiscard]] double loss(std::int64_t iteration) {
-    auto const count = static_cast<std::size_t>(config_.job.microbatches_in_all());
+    auto const count = static_cast<std::size_t>(config_.job.total_microbatches());
     std::vector<double> terms(count);
     device_.read(
         losses_.bytes().subspan(static_cast<std::size_t>(iteration) * count * sizeof(double),
@@ -256,9 +255,9 @@ class stream_training {
   [[nodiscard]] shunt::stage_id stage_of(shunt::rank_id r) const {
     return config_.job.worker_of(r).stage;
   }
-  [[nodiscard]] std::size_t losses_in_all() const {
+  [[nodiscard]] std::size_t total_losses() const {
     return static_cast<std::size_t>(config_.iterations) *
-           static_cast<std::size_t>(config_.job.microbatches_in_all());
+           static_cast<std::size_t>(config_.job.total_microbatches());
   }
   template <class T>
   [[nodiscard]] std::span<T> all(shunt::rank_id r, shunt::region const& at) {
@@ -325,9 +324,9 @@ class stream_training {
     };
     if (std::any_of(config_.inject.begin(), config_.inject.end(), here))
       device_.each(pass.on, 1,
-                   spoil_gradient{as<bad_gradient>(bad_.bytes()).data(),
-                                  static_cast<std::int64_t>(config_.inject.size()), pass.stage,
-                                  t.iteration, microbatch, mine.data()},
+                   inject_bad_gradient{as<bad_gradient>(bad_.bytes()).data(),
+                                       static_cast<std::int64_t>(config_.inject.size()), pass.stage,
+                                       t.iteration, microbatch, mine.data()},
                    nullptr);
     auto* const unfit = as<std::int64_t>(own.sums.bytes()).data();
     device_.each(pass.on, lanes,
@@ -338,17 +337,17 @@ class stream_training {
                  t.condition);
   }
 
-  void norm(shunt::rank_id r, shunt::stream_task const& t,
-            stream_ref on) {  // reads: gradient, flag; writes: share of the verdict
+  void gradient_norm(shunt::rank_id r, shunt::stream_task const& t,
+                     stream_ref on) {  // reads: gradient, flag; writes: share of the verdict
     auto* const squares = as<double>(workers_[r.index()].sums.bytes()).data();
     device_.each(on, lanes,
                  square_gradient{at<std::int64_t>(r, t.reads[0]),
                                  static_cast<std::int64_t>(config_.model.parameters(stage_of(r))),
-                                 lanes, config_.job.microbatches_in_all(), squares},
+                                 lanes, config_.job.total_microbatches(), squares},
                  nullptr);
     device_.each(on, 1,
-                 share_verdict{summed(on, squares), at<std::int64_t>(r, t.reads[1]),
-                               at<shunt::step_verdict>(r, t.writes[0])},
+                 share_norms{summed(on, squares), at<std::int64_t>(r, t.reads[1]),
+                             at<shunt::gradient_norms>(r, t.writes[0])},
                  t.condition);
   }
 
@@ -364,12 +363,13 @@ class stream_training {
 
   void step(shunt::rank_id r, shunt::stream_task const& t,
             stream_ref on) {  // reads: gradient, flag or verdict so far, state
-    if (t.reads[1].size == shunt::step_verdict::bytes)  // writes: state and, with a verdict, record
+    if (t.reads[1].size ==
+        shunt::gradient_norms::bytes)  // writes: state and, with a verdict, record
       device_.each(on, 1,
                    decide_validated_step{rule(), t.iteration,
-                                         at<shunt::step_verdict>(r, t.reads[1]), config_.job.stages,
-                                         at<shunt::step_record>(r, t.writes[1]), steps_of(r),
-                                         notes_of(r)},
+                                         at<shunt::gradient_norms>(r, t.reads[1]),
+                                         config_.job.stages, at<shunt::step_record>(r, t.writes[1]),
+                                         steps_of(r), notes_of(r)},
                    t.condition);
     else
       device_.each(on, 1,
@@ -388,7 +388,7 @@ class stream_training {
         .elements = size,
         .state = {state, state + size, state + 2 * size},
         .gradient = at<std::int64_t>(r, t.reads[0]),
-        .unit = fixed_point::one * static_cast<double>(config_.job.microbatches_in_all()),
+        .unit = fixed_point::one * static_cast<double>(config_.job.total_microbatches()),
         .clock = &notes->clock,
         .scale = &notes->scale,
         .condition = &notes->act};

@@ -132,11 +132,12 @@ class training_run_of {
   std::optional<shunt::salvaged> rest_without(std::span<shunt::rank_id const> dead,
                                               shunt::interrupted_iteration const& at) {
     auto const& whole = plan_without({dead.begin(), dead.end()});
-    kept_ = shunt::kept_gradients(whole.job, at, at.rest ? kept_ : shunt::gradient_ledger{});
+    kept_ = shunt::find_surviving_gradients(whole.job, at,
+                                            at.rest ? kept_ : shunt::surviving_gradients{});
     auto rest = shunt::lower_salvageable(whole.job, whole.schedule, kept_, work_.tensors());
     work_.fit(rest);
     return shunt::salvaged{std::move(rest), shunt::terms_in(kept_),
-                           std::int64_t{job_.seats()} * job_.microbatches};
+                           std::int64_t{job_.workers()} * job_.microbatches};
   }
 
   /// A program that sends the state of a live peer to a worker that comes back; nothing where it
@@ -163,8 +164,8 @@ class training_run_of {
   Work work_;
   std::map<std::vector<shunt::rank_id>, planned> plans_{};
   std::vector<trained_iteration> iterations_{};
-  std::int64_t next_ = 0;          // the iteration that all live workers run next
-  shunt::gradient_ledger kept_{};  // what the last rest of an iteration began with
+  std::int64_t next_ = 0;              // the iteration that all live workers run next
+  shunt::surviving_gradients kept_{};  // what the last rest of an iteration began with
 };
 
 using training_run = training_run_of<pipeline_training>;

@@ -142,7 +142,7 @@ void write_json(result const& r) {
                        {"end", end}});
       }
       auto stages = json::array();
-      for (shunt::worker const seat : r.job.seats_of(rank)) stages.push_back(seat.stage.value());
+      for (shunt::worker const w : r.job.workers_of(rank)) stages.push_back(w.stage.value());
       json shown{{"pipeline", w.pipeline.value()},
                  {"stage", w.stage.value()},
                  {"stages", std::move(stages)},
@@ -312,8 +312,8 @@ int main(int argc, char** argv) {
       solver = "csv";
     }
     job.memory = parse_memory(memory);
-    auto const seats = shunt::checked_multiply(job.pipelines, job.stages);
-    auto const cells = shunt::checked_multiply(*seats, job.microbatches);
+    auto const workers = shunt::checked_multiply(job.pipelines, job.stages);
+    auto const cells = shunt::checked_multiply(*workers, job.microbatches);
     if (!cells || *cells > most_cells)
       throw shunt::invalid_problem("--microbatches",
                                    "pipelines x stages x microbatches must be at most " +
@@ -332,7 +332,7 @@ int main(int argc, char** argv) {
       for (auto const& broken : shunt::check(job, answer.plan))
         if (broken.rule != shunt::pipeline_rule::memory)
           throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
-      answer = shunt::restate(job, std::move(answer.plan));
+      answer = shunt::evaluated(job, std::move(answer.plan));
     }
 
     result shown{.job = job, .answer = answer, .solver = solver, .microseconds = microseconds};

@@ -21,8 +21,8 @@ int main() {
 
   auto const program =
       shunt::lower(job, answer.plan);  // one list of instructions a rank: what every executor runs
-  auto const outcome =
-      shunt::simulated{shunt::job_costs{job}}.run(program);  // or threads{}.run(program, work)
+  auto const outcome = shunt::simulated_executor{shunt::job_costs{job}}.run(
+      program);  // or thread_executor{}.run(program, work)
   std::ofstream picture("schedule.svg");
   shunt::write_svg(picture, outcome.timeline);
 

@@ -49,7 +49,7 @@ inline constexpr std::int32_t steady_iterations = 7;
   training.iterations = settling_iterations + steady_iterations;
   pipeline_training work(training, bytes);
   work.fit(*plan.program);
-  auto session = shunt::threads{}.open(work);
+  auto session = shunt::thread_executor{}.open(work);
   for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
   if (plan.closing) session.submit(plan.closing);
   auto const count = static_cast<std::int32_t>(training.iterations);

@@ -13,17 +13,17 @@
 
 #include "cli.hpp"
 #include "compare_schedules.hpp"
+#include "comparison.hpp"
 #include "engines.hpp"
-#include "faults.hpp"
+#include "failure_points.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "pictures.hpp"
+#include "run_in_process.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
-#include "verdict.hpp"
-#include "watched.hpp"
 
 namespace {
 
@@ -35,9 +35,9 @@ int train(options const& o) {
   if (!o.out.empty()) out.emplace(o.out);
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   if (o.salvage) run.salvage();
-  auto const report =
-      watched(run, o,
-              shunt::threads{.faults = faults_of(o, run),
+  auto const report = run_in_process(
+      run, o,
+      shunt::thread_executor{.failures = failures_of(o, run),
                              .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
   auto const undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed.losses);
@@ -122,7 +122,7 @@ int program(int argc, char** argv) {
                  "environment variables which of them this one is "
                  "(RANK and WORLD_SIZE, or those of Open MPI, PMI or Slurm)")
       ->group("Engine");
-  add_process_options(app, o.meet, order);
+  add_process_options(app, o.process, order);
   app.add_flag("--joins", order.joins)->group("");
 
   app.add_option("--op-ms", op_ms,
@@ -171,15 +171,15 @@ int program(int argc, char** argv) {
     t.unit = std::chrono::nanoseconds(std::llround(op_ms * 1e6));
     if (timeout < 0 || timeout > 60'000)
       throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
-    if (timeout > 0) o.timeout = o.meet.silence = std::chrono::milliseconds(timeout);
+    if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
     if (engine != "threads" && engine != "gloo" && engine != "cuda" && engine != "cuda-graphs")
       throw shunt::invalid_problem("engine", example::quoted(engine) +
                                                  " is not threads, gloo, cuda or cuda-graphs");
     o.processes = engine == "gloo";
     o.cuda = engine == "cuda" || engine == "cuda-graphs";
     o.graphs = engine == "cuda-graphs";
-    if (o.meet.workers != 0 && o.meet.workers != t.job.ranks())
-      throw shunt::invalid_problem("workers", "is " + std::to_string(o.meet.workers) + ", " +
+    if (o.process.workers != 0 && o.process.workers != t.job.ranks())
+      throw shunt::invalid_problem("workers", "is " + std::to_string(o.process.workers) + ", " +
                                                   std::to_string(t.job.pipelines) +
                                                   " pipelines of " + std::to_string(t.job.stages) +
                                                   " stages need " + std::to_string(t.job.ranks()));

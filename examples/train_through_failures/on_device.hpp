@@ -9,16 +9,16 @@
 #include <ostream>
 #include <vector>
 
-#include "faults.hpp"
+#include "comparison.hpp"
+#include "failure_points.hpp"
 #include "options.hpp"
 #include "pictures.hpp"
+#include "run_in_process.hpp"
 #include "shunt/execute/stream_executors.hpp"
 #include "stream_training.hpp"
 #include "text.hpp"
 #include "training_device.hpp"
 #include "training_run.hpp"
-#include "verdict.hpp"
-#include "watched.hpp"
 
 namespace example {
 
@@ -52,9 +52,9 @@ template <training_device Device>
   auto const train = [&](auto executor) {
     training_run_of<work> run(o.training, {.split = o.split, .stagger = o.stagger}, bytes, device);
     executor.system = &device.streams();
-    executor.faults = faults_of(o, run);
+    executor.failures = failures_of(o, run);
     executor.timed = true;
-    auto const report = watched(run, o, executor, out);
+    auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
     return conclude(out, result_of(run, report, job), expected_of(undisturbed), job);
   };

@@ -33,11 +33,11 @@ struct options {
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
-  bool cuda = false;       ///< workers are streams of one GPU
-  bool graphs = false;     ///< whose iterations are launched as graphs
-  bool processes = false;  ///< workers are processes over Gloo, not threads
-  process_options meet{};  ///< how they meet
-  std::int32_t sweep = 0;  ///< runs, each with other kills
+  bool cuda = false;          ///< workers are streams of one GPU
+  bool graphs = false;        ///< whose iterations are launched as graphs
+  bool processes = false;     ///< workers are processes over Gloo, not threads
+  process_options process{};  ///< how they meet
+  std::int32_t sweep = 0;     ///< runs, each with other kills
 };
 
 /// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3;

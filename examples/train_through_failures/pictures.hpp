@@ -249,7 +249,7 @@ void write_files(out_folder const& folder, options const& o, Run& run,
                                  {"steps_undone", l.steps_undone},
                                  {"instructions_lost", l.instructions_lost},
                                  {"backward_passes_kept", l.kept},
-                                 {"backward_passes", l.in_all}});
+                                 {"backward_passes", l.total}});
   }
   page.section("Recoveries")
       .prose("Milliseconds from the last sign of life to the end of the iteration that was done "

@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "compare_schedules.hpp"
+#include "comparison.hpp"
 #include "options.hpp"
-#include "own_workers.hpp"
+#include "run_spawned.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
-#include "verdict.hpp"
 
 namespace example {
 
@@ -75,7 +75,7 @@ namespace example {
           format(" %s in iteration %lld + %.1f ms", describe(job, {job.rank_of(k.who)}).c_str(),
                  static_cast<long long>(k.iteration), static_cast<double>(k.after.count()) * 1e-3);
     try {
-      auto const run = train_with_crew(o, started_as, bytes, nullptr, kills);
+      auto const run = train_with_spawned(o, started_as, bytes, nullptr, kills);
       landed += run.landed;
       finished += run.result.stopped.empty();
       auto const what = difference(run.result, expected, job);

@@ -10,19 +10,20 @@
 #include <utility>
 #include <vector>
 
-#include "faults.hpp"
-#include "meeting.hpp"
+#include "failure_points.hpp"
 #include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
+#include "worker_address.hpp"
 
 namespace example {
 
 /// Trains as one worker. What goes wrong is the last line it says, and thrown.
-inline shunt::recovery_report work_as(meeting const& at, options const& o, voice const& say) try {
+inline shunt::recovery_report work_as(worker_address const& at, options const& o,
+                                      report_pipe const& say) try {
   std::signal(SIGPIPE, SIG_IGN);
   auto training = o.training;
   training.only = at.self;
@@ -34,41 +35,44 @@ inline shunt::recovery_report work_as(meeting const& at, options const& o, voice
     std::vector<std::int64_t> numbers{iteration, plan.period,
                                       static_cast<std::int64_t>(plan.job.dead.size())};
     for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());
-    say(says::plan, numbers);
+    say(report_kind::plan, numbers);
   };
   run.on_iteration = [&](trained_iteration const& i) {
-    say(says::iteration, {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned,
-                          i.measured_ms ? static_cast<std::int64_t>(*i.measured_ms * 1e6) : -1});
+    say(report_kind::iteration,
+        {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned,
+         i.measured_ms ? static_cast<std::int64_t>(*i.measured_ms * 1e6) : -1});
   };
 
   shunt::recovery plan{.end = training.iterations};
   for (auto const& w : job.dead) plan.dead.push_back(job.rank_of(w));
   for (auto const& j : o.joins) plan.joins.push_back({job.rank_of(j.who), j.iteration});
-  auto const faults = faults_of(o, run, at.self);
-  auto const dies = [&] { strike(at, say); };
-  auto const executor = [&]() -> shunt::gloo_processes {
-    if (!at.joins) return {at.gloo, job.ranks(), at.self, faults, dies};
-    auto const asked = shunt::await_invitation(at.gloo, at.self, std::chrono::minutes(10));
+  auto const failures = failures_of(o, run, at.self);
+  auto const dies = [&] { kill_self(at, say); };
+  auto const executor = [&]() -> shunt::gloo_executor {
+    if (!at.joins) return {at.gloo, job.ranks(), at.self, failures, dies};
+    auto const asked = shunt::await_join_request(at.gloo, at.self, std::chrono::minutes(10));
     plan.first = asked.iteration;
     plan.dead = asked.dead;
-    return {at.gloo, job.ranks(), at.self, asked, faults, dies};
+    return {at.gloo, job.ranks(), at.self, asked, failures, dies};
   }();
   auto const report = run(executor, std::move(plan));
 
-  for (auto const& l : report.losses) say(says::loss, numbers_of(l));
-  for (auto const& j : report.joined) say(says::joined, {j.rank.value(), j.iteration});
+  for (auto const& l : report.losses) say(report_kind::loss, numbers_of(l));
+  for (auto const& j : report.joined) say(report_kind::joined, {j.rank.value(), j.iteration});
   if (run.work().validates())
     for (std::int64_t i = 0; i < report.end; ++i)
       if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
-        say(says::step,
+        say(report_kind::step,
             {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
-  if (auto const overflow = run.work().overflow_of(at.self)) say(says::overflow, {*overflow});
-  if (!report.stopped.empty()) say(says::stopped, {}, report.stopped);
-  say(says::end, {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
-                  static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
+  if (auto const overflow = run.work().overflow_of(at.self))
+    say(report_kind::overflow, {*overflow});
+  if (!report.stopped.empty()) say(report_kind::stopped, {}, report.stopped);
+  say(report_kind::end,
+      {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
+       static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
   return report;
 } catch (std::exception const& error) {
-  say_and_rethrow(say, error);
+  report_and_rethrow(say, error);
 }
 
 }  // namespace example

@@ -1,7 +1,5 @@
 #pragma once
 #include "shunt/check/communicators.hpp"
-#include "shunt/check/event_graph.hpp"
-#include "shunt/check/experts.hpp"
 #include "shunt/check/layer_slots.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_actions.hpp"

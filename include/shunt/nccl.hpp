@@ -1,10 +1,11 @@
 #pragma once
 #include "shunt/nccl/api.hpp"
 #include "shunt/nccl/communicator.hpp"
+#include "shunt/nccl/communicator_ledger.hpp"
+#include "shunt/nccl/config.hpp"
 #include "shunt/nccl/executor.hpp"
 #include "shunt/nccl/library.hpp"
-#include "shunt/nccl/rank_streams.hpp"
+#include "shunt/nccl/message_routes.hpp"
 #include "shunt/nccl/rendezvous.hpp"
 #include "shunt/nccl/routes.hpp"
-#include "shunt/nccl/staging.hpp"
 #include "shunt/nccl/transport.hpp"

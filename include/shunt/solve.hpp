@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/assignment.hpp"
 #include "shunt/solve/author.hpp"
 #include "shunt/solve/experts/balanced.hpp"
@@ -31,7 +32,6 @@
 #include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/normalize_failures.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
-#include "shunt/solve/pipeline/require_layout.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
@@ -45,9 +45,5 @@
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 #include "shunt/solve/portfolio.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "shunt/solve/shards/even_cut.hpp"
-#include "shunt/solve/shards/hierarchical_shards.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
-#include "shunt/solve/shards/replica_shards.hpp"
 #include "shunt/solve/shards/restore_shards.hpp"
 #include "shunt/solve/solver.hpp"

@@ -3,7 +3,7 @@
 # Rooms of device headers (.cuh) keep those out of it, for they need nvcc.
 cmake_minimum_required(VERSION 3.25)
 
-set(machinery "/(search|host|streams|recovery)/")
+set(machinery "/(search|host|streams|recovery|detail)/")
 
 set(wrong 0)
 file(GLOB_RECURSE headers RELATIVE ${TREE}/include ${TREE}/include/shunt/*/*.hpp)

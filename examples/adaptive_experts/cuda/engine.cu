@@ -10,7 +10,7 @@
 namespace example {
 
 policy_run train_on_gpu(options const& o, std::string const& name, text_bytes const& text,
-                        std::vector<shunt::fault> const& faults, listener const& say) {
+                        std::vector<shunt::failure_point> const& failures, listener const& say) {
   auto const gpu = shunt::first_cuda_device(80);
   if (!gpu) throw shunt::invalid_problem("engine", gpu.reason);
   using work = moe::stream_work<moe::cuda_device>;
@@ -18,10 +18,10 @@ policy_run train_on_gpu(options const& o, std::string const& name, text_bytes co
   if (o.engine == "cuda-graphs")
     return train_here<work>(
         o.setup, name, text,
-        shunt::graph_executor<moe::cuda_device::system>{&device.streams(), faults}, say, device);
+        shunt::graph_executor<moe::cuda_device::system>{&device.streams(), failures}, say, device);
   return train_here<work>(
       o.setup, name, text,
-      shunt::stream_executor<moe::cuda_device::system>{&device.streams(), faults}, say, device);
+      shunt::stream_executor<moe::cuda_device::system>{&device.streams(), failures}, say, device);
 }
 
 }  // namespace example

@@ -5,7 +5,7 @@
 namespace example {
 
 policy_run train_on_gpu(options const&, std::string const&, text_bytes const&,
-                        std::vector<shunt::fault> const&, listener const&) {
+                        std::vector<shunt::failure_point> const&, listener const&) {
   throw shunt::invalid_problem("engine", "this build has no CUDA");
 }
 

@@ -9,7 +9,7 @@
 
 #include "../grid.hpp"
 #include "shunt/core/host_device.hpp"
-#include "travel.hpp"
+#include "token_routing.hpp"
 
 namespace example::moe {
 

@@ -11,12 +11,11 @@
 #include "../model.hpp"
 #include "../work.hpp"
 #include "device.hpp"
+#include "expert_locations.hpp"
 #include "experts.hpp"
 #include "fixed_point.hpp"
 #include "memory.hpp"
 #include "model_kernels.hpp"
-#include "places.hpp"
-#include "room.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/device/split_layers.hpp"
 #include "shunt/execute/stream_work.hpp"
@@ -24,8 +23,9 @@
 #include "shunt/lower/moe_iteration.hpp"
 #include "step.hpp"
 #include "text.hpp"
+#include "token_routing.hpp"
 #include "tokens.hpp"
-#include "travel.hpp"
+#include "workspace.hpp"
 
 namespace example::moe {
 
@@ -69,16 +69,16 @@ class stream_work {
         for (auto const b : {buffers::state(l), buffers::weight_shards(l)})
           begin_with(beginning, r, b);
     }
-    carry(shunt::carriers_of(config_.shape));
+    set_owners(shunt::owners_of(config_.shape));
   }
 
   void place(shunt::expert_placement placement) {
-    places_.set(device_, config_.shape, std::move(placement), carriers_);
+    locations_.set(device_, config_.shape, std::move(placement), owners_);
     for (auto& room : rooms_)
-      (void)room.grow(device_,
-                      work_room(config_.model, config_.shape, places_.placement(), nullptr).bytes);
+      (void)room.grow(
+          device_, workspace(config_.model, config_.shape, locations_.placement(), nullptr).bytes);
   }
-  void carry(shunt::token_carriers carriers) { carriers_ = std::move(carriers); }
+  void set_owners(shunt::microbatch_owners owners) { owners_ = std::move(owners); }
 
   void fit(shunt::program const& sizes) { memory_.fit(sizes); }
   void forget(shunt::rank_id r) { memory_.forget(r); }
@@ -90,7 +90,7 @@ class stream_work {
   }
   void adopt(shunt::shard_map shards) {
     config_.shards = std::move(shards);
-    for (shunt::rank_id const r : carriers_.live())
+    for (shunt::rank_id const r : owners_.live())
       for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
         memory_.swap(r, buffers::state(l), buffers::recovered(l));
         memory_.resize(r, buffers::weight_shards(l),
@@ -102,17 +102,17 @@ class stream_work {
 
   void operator()(shunt::rank_id rank, shunt::stream_task const& task, stream_ref on) {
     access const a{*this, rank, task, on,
-                   work_room(config_.model, config_.shape, places_.placement(),
+                   workspace(config_.model, config_.shape, locations_.placement(),
                              rooms_[rank.index()].bytes().data())};
     shunt::layer_id const layer = task.op.stage.value();
     switch (task.op.kind) {
       case shunt::op_kind::route: return route(a, layer);
-      case shunt::op_kind::split: return split(a, layer);
+      case shunt::op_kind::dispatch: return dispatch(a, layer);
       case shunt::op_kind::expert_forward: return expert_forward(a, layer);
       case shunt::op_kind::combine: return combine(a, layer);
-      case shunt::op_kind::uncombine: return uncombine(a, layer);
+      case shunt::op_kind::combine_backward: return combine_backward(a, layer);
       case shunt::op_kind::expert_backward: return expert_backward(a, layer);
-      case shunt::op_kind::unsplit: return unsplit(a, layer);
+      case shunt::op_kind::dispatch_backward: return dispatch_backward(a, layer);
       case shunt::op_kind::step:
         return layer == config_.model.layers ? step_dense(a) : step(a, layer);
       default:
@@ -133,7 +133,7 @@ class stream_work {
 
   [[nodiscard]] double loss(shunt::rank_id r) {
     auto const sum = values<std::int64_t>(r, buffers::sums)[static_cast<std::size_t>(dense_count_)];
-    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(carriers_.microbatches()));
+    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(owners_.microbatches()));
   }
   [[nodiscard]] std::int64_t misfits(shunt::rank_id r) {
     return values<std::int64_t>(r, buffers::sums).back();
@@ -145,12 +145,12 @@ class stream_work {
   }
   [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
     auto all = dense(r);
-    auto const held = shunt::held_shards(config_.shards, carriers_.microbatches());
+    auto const held = shunt::held_shards(config_.shards, owners_.microbatches());
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
       std::vector<std::vector<float>> states;
-      for (shunt::rank_id const holder : shunt::ids<shunt::rank_id>(carriers_.microbatches()))
-        states.push_back(carriers_.alive(holder) ? values<float>(holder, buffers::state(l))
-                                                 : std::vector<float>{});
+      for (shunt::rank_id const holder : shunt::ids<shunt::rank_id>(owners_.microbatches()))
+        states.push_back(owners_.alive(holder) ? values<float>(holder, buffers::state(l))
+                                               : std::vector<float>{});
       for (shunt::expert_id e : shunt::ids<shunt::expert_id>(config_.model.experts))
         for (auto const& h : held[e]) {
           if (!h.owned) continue;
@@ -165,7 +165,7 @@ class stream_work {
 
  private:
   using buffers = shunt::moe_buffers;
-  using carried = typename places<Device>::carried;
+  using owned = typename expert_locations<Device>::owned;
 
   /// One task's way to the device: only the buffers that it declares, only its stream, nothing
   /// where its condition doesn't hold. Products go into the room alone.
@@ -174,7 +174,7 @@ class stream_work {
     shunt::rank_id rank;
     shunt::stream_task const& task;
     stream_ref on;
-    work_room room;
+    workspace room;
 
     template <class T>
     [[nodiscard]] T const* read(shunt::buffer_id b) const {
@@ -244,25 +244,25 @@ class stream_work {
   [[nodiscard]] std::int32_t window() const { return config_.model.context + 1; }
   static constexpr std::int64_t bytes = moe_model::bytes;
 
-  [[nodiscard]] std::vector<carried> carried_by(access const& on) const {
-    return places_.carried_by(places_.peer_of(on.rank));
+  [[nodiscard]] std::vector<owned> owned_by(access const& on) const {
+    return locations_.owned_by(locations_.peer_of(on.rank));
   }
   /// Where the parameters are on the device.
   [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
-    return {config_.model, dealer<float const>({on.template read<float>(buffers::dense),
-                                                static_cast<std::size_t>(dense_count_)})};
+    return {config_.model, span_splitter<float const>({on.template read<float>(buffers::dense),
+                                                       static_cast<std::size_t>(dense_count_)})};
   }
   template <class T>
-  [[nodiscard]] T* hidden(T* all, carried const& c) const {
+  [[nodiscard]] T* hidden(T* all, owned const& c) const {
     return all + c.nth * config_.shape.hidden_bytes / static_cast<std::int64_t>(sizeof(float));
   }
-  [[nodiscard]] kept_arrays kept(access const& on, shunt::layer_id l, carried const& c) const {
+  [[nodiscard]] kept_arrays kept(access const& on, shunt::layer_id l, owned const& c) const {
     auto const size = static_cast<std::size_t>(config_.shape.kept_bytes);
     auto const regions =
-        on.task.op.kind == shunt::op_kind::unsplit ? on.task.reads : on.task.writes;
+        on.task.op.kind == shunt::op_kind::dispatch_backward ? on.task.reads : on.task.writes;
     auto const part = on.declared(regions, buffers::kept(l))
                           .subspan(static_cast<std::size_t>(c.nth) * size, size);
-    kept_tokens<float> const k(config_.model, tokens(), dealer<float>(as<float>(part)));
+    kept_tokens<float> const k(config_.model, tokens(), span_splitter<float>(as<float>(part)));
     return {.experts = experts(),
             .x = const_cast<float*>(k.x.data()),
             .probability = const_cast<float*>(k.probability.data()),
@@ -271,7 +271,7 @@ class stream_work {
             .place = const_cast<float*>(k.place.data()),
             .gate_gradient = const_cast<float*>(k.gate_gradient.data())};
   }
-  void read_text(access const& on, carried const& c) {
+  void read_text(access const& on, owned const& c) {
     on.each(tokens(),
             read_windows{.text = reinterpret_cast<std::uint8_t const*>(text_.bytes().data()),
                          .choice = choice_,
@@ -285,13 +285,13 @@ class stream_work {
                                                config_.model.embedding, on.room.embedded});
   }
   void count_bytes(access const& on, shunt::layer_id l, std::int64_t const* shares, bool to_slots) {
-    on.each(places_.live(),
-            count_travelling{.to = places_.tables(l),
-                             .shares = shares,
-                             .self = places_.peer_of(on.rank),
-                             .to_slots = to_slots,
-                             .token_bytes = config_.shape.token_bytes,
-                             .bytes = on.template write<std::int64_t>(buffers::outgoing_counts)});
+    on.each(locations_.live(),
+            count_routed{.to = locations_.tables(l),
+                         .shares = shares,
+                         .self = locations_.peer_of(on.rank),
+                         .to_slots = to_slots,
+                         .token_bytes = config_.shape.token_bytes,
+                         .bytes = on.template write<std::int64_t>(buffers::outgoing_counts)});
   }
 
   /// Adds a gradient of the sum of a micro-batch's losses, in the room, to the sums of its
@@ -313,7 +313,7 @@ class stream_work {
     auto* const counts = on.template write<std::int64_t>(buffers::counts(l));
     device_.streams().fill(on.on, on.declared(on.task.writes, buffers::counts(l)),
                            on.task.condition);
-    for (auto const& c : carried_by(on)) {
+    for (auto const& c : owned_by(on)) {
       if (l == 0) {
         read_text(on, c);
         embed(on, p);
@@ -334,8 +334,8 @@ class stream_work {
     }
   }
 
-  void split(access const& on, shunt::layer_id l) {
-    auto const to = places_.tables(l);
+  void dispatch(access const& on, shunt::layer_id l) {
+    auto const to = locations_.tables(l);
     auto const& room = on.room;
     auto* const shares = on.template write<std::int64_t>(buffers::shares(l));
     on.each(to.microbatches * experts(),
@@ -345,7 +345,7 @@ class stream_work {
         .experts = to.experts,
         .slots = to.slots,
         .capacity = config_.shape.slot_capacity,
-        .first_slot = places_.first_slot_of_rank(),
+        .first_slot = locations_.first_slot_of_rank(),
         .expert_of = to.expert_of,
         .counts = room.counts,
         .tokens = shares,
@@ -356,11 +356,11 @@ class stream_work {
         .rest = room.rest});
     count_bytes(on, l, shares, true);
     auto* const outgoing = on.template write<float>(buffers::outgoing);
-    for (auto const& c : carried_by(on)) {
+    for (auto const& c : owned_by(on)) {
       auto const k = kept(on, l, c);
       on.each(to.slots, first_rows{.to = to,
                                    .shares = shares,
-                                   .self = places_.peer_of(on.rank),
+                                   .self = locations_.peer_of(on.rank),
                                    .nth = c.nth,
                                    .row = room.row});
       on.each(tokens(), place_token{k, shares + std::int64_t{c.microbatch} * to.slots, room.row,
@@ -374,16 +374,16 @@ class stream_work {
   template <class Each>
   void for_slots(access const& on, shunt::layer_id l, std::int64_t const* shares,
                  Each const& each) {
-    auto const self = places_.peer_of(on.rank);
-    find_arrivals const find{.to = places_.tables(l),
+    auto const self = locations_.peer_of(on.rank);
+    find_arrivals const find{.to = locations_.tables(l),
                              .shares = shares,
                              .self = self,
                              .start = on.room.start,
                              .end = on.room.end};
-    on.each(places_.slots_of(self), find);
+    on.each(locations_.slots_of(self), find);
     auto const elements = config_.model.expert.elements();
     auto const* const weights = on.template read<float>(buffers::weights(l));
-    for (std::int32_t s = 0; s < places_.slots_of(self); ++s) {
+    for (std::int32_t s = 0; s < locations_.slots_of(self); ++s) {
       on.each(elements, take_parameters{weights + s * elements, on.room.parameters});
       each(s, find.of(s));
     }
@@ -416,7 +416,7 @@ class stream_work {
   void combine(access const& on, shunt::layer_id l) {
     auto const* const answers = on.template read<float>(buffers::answers(l));
     auto* const all = on.template write<float>(buffers::hidden);
-    for (auto const& c : carried_by(on)) {
+    for (auto const& c : owned_by(on)) {
       on.each(tokens() * width(),
               combine_answers{kept(on, l, c), answers, width(), hidden(all, c)});
       if (l.value() + 1 == config_.model.layers) predict(on, c, hidden(all, c));
@@ -424,7 +424,7 @@ class stream_work {
   }
   /// Head and loss of a micro-batch; `above` becomes the gradient of the sum of losses with respect
   /// to it.
-  void predict(access const& on, carried const& c, float* above) {
+  void predict(access const& on, owned const& c, float* above) {
     auto const p = parameters(on);
     auto const& room = on.room;
     auto* const sums = on.template write<std::int64_t>(buffers::sums);
@@ -455,11 +455,11 @@ class stream_work {
                                               .dh = above});
   }
 
-  void uncombine(access const& on, shunt::layer_id l) {
+  void combine_backward(access const& on, shunt::layer_id l) {
     auto const* const answers = on.template read<float>(buffers::answers(l));
     auto const* const all = on.template read<float>(buffers::hidden);
     auto* const outgoing = on.template write<float>(buffers::outgoing);
-    for (auto const& c : carried_by(on))
+    for (auto const& c : owned_by(on))
       on.each(tokens(),
               combine_answers_backward{kept(on, l, c), answers, hidden(all, c), width(), outgoing});
     count_bytes(on, l, on.template read<std::int64_t>(buffers::shares(l)), true);
@@ -508,14 +508,14 @@ class stream_work {
     count_bytes(on, l, shares, false);
   }
 
-  void unsplit(access const& on, shunt::layer_id l) {
+  void dispatch_backward(access const& on, shunt::layer_id l) {
     auto const p = parameters(on);
     auto const& room = on.room;
     auto const& router = p.router[l.index()];
     float const* const first = p.embed.data();
     auto const* const incoming = on.template read<float>(buffers::incoming);
     auto* const all = on.template write<float>(buffers::hidden);
-    for (auto const& c : carried_by(on)) {
+    for (auto const& c : owned_by(on)) {
       auto const k = kept(on, l, c);
       float* const above = hidden(all, c);
       on.each(tokens(), choose_expert_backward{k, room.scores});
@@ -567,13 +567,13 @@ class stream_work {
     auto const count = static_cast<std::int64_t>(
         on.declared(on.task.reads, buffers::shard_gradients(l)).size() / sizeof(std::int64_t));
     step(on, buffers::state(l), count, on.template read<std::int64_t>(buffers::shard_gradients(l)),
-         tokens() * carriers_.microbatches());
+         tokens() * owners_.microbatches());
     on.each(count, round_weights{on.template write<float>(buffers::state(l)),
                                  on.template write<float>(buffers::weight_shards(l))});
   }
   void step_dense(access const& on) {
     step(on, buffers::dense, dense_count_, on.template read<std::int64_t>(buffers::sums),
-         carriers_.microbatches());
+         owners_.microbatches());
   }
 
   config config_;
@@ -583,8 +583,8 @@ class stream_work {
   Device& device_;
   typename Device::system::stream stream_;
   grown_memory<Device> text_{};
-  shunt::token_carriers carriers_{};
-  places<Device> places_{};
+  shunt::microbatch_owners owners_{};
+  expert_locations<Device> locations_{};
   stream_memory<Device> memory_;
   std::vector<grown_memory<Device>> rooms_;  // by rank
 };

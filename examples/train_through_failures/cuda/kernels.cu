@@ -36,9 +36,9 @@ struct launchers {
   static inline auto const all = std::tuple(&nvcc_kernels::launch<Items>...);
 };
 template struct launchers<choose_windows, embed_windows, store_product, predict_bytes, note_loss,
-                          sum_columns, sum_embeddings, spoil_gradient, accumulate_gradient,
+                          sum_columns, sum_embeddings, inject_bad_gradient, accumulate_gradient,
                           square_gradient, sum_neighbours<std::int64_t>, sum_neighbours<double>,
-                          raise_flag, share_verdict, decide_step, decide_validated_step, judge_step,
-                          decide_step_again, shunt::adam_step<std::int64_t>>;
+                          raise_flag, share_norms, decide_step, decide_validated_step, check_step,
+                          decide_redo_step, shunt::adam_step<std::int64_t>>;
 
 }  // namespace example

@@ -3,19 +3,19 @@
 #include <string>
 
 #include "../engines.hpp"
-#include "../launched.hpp"
-#include "../own_workers.hpp"
+#include "../run_launched.hpp"
+#include "../run_spawned.hpp"
 #include "../sweep.hpp"
 #include "../worker.hpp"
 
 namespace example {
 
 int train_with_processes(options const& o, command_line const& started_as) {
-  if (o.meet.workers == 0)
+  if (o.process.workers == 0)
     if (auto const as = launch_of_environment()) return train_launched(*as, o);
   auto const bytes = load_text(o.text);
-  diary live(std::cout, o);
-  auto const run = train_with_crew(o, started_as, bytes, &live);
+  progress_log live(std::cout, o);
+  auto const run = train_with_spawned(o, started_as, bytes, &live);
   return conclude(std::cout, run.result, expected_of(train_undisturbed(o.training, bytes)),
                   o.training.job);
 }
@@ -25,13 +25,15 @@ int sweep_with_processes(options const& o, command_line const& started_as) {
 }
 
 int work_for_others(options const& o, worker_order const& order) {
-  voice const say(crew::voice_of_member);
+  report_pipe const say(worker_processes::report_descriptor);
   auto own = o;
   own.text = order.text;
   try {
-    work_as(
-        {.gloo = o.meet.gloo(order.place), .self = order.rank, .joins = order.joins, .waits = true},
-        own, say);
+    work_as({.gloo = o.process.gloo(order.place),
+             .self = order.rank,
+             .joins = order.joins,
+             .waits = true},
+            own, say);
     return 0;
   } catch (std::exception const&) {  // it has said so
     return 2;

@@ -1,7 +1,7 @@
 #pragma once
-/// What the collection of one layer's gradients may ask of communicators (SYMI section 4.2): only
-/// intervals of ranks have one, a rank is in at most two, and two rounds are enough. O(instructions
-/// + collectives x rounds).
+/// Limits of the collectives in one layer's gradient collection: a communicator exists only for an
+/// interval of neighbouring ranks, a rank is in at most two, and two rounds suffice.
+/// Reference: SYMI (arXiv 2504.19925), section 4.2.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,99 +15,41 @@
 
 namespace shunt {
 
-/// One thing that is wrong with the groups of a program, or with the order in which its ranks meet
-/// in them.
+/// One error in the groups of a program, or in the order of its collectives.
 struct communicator_violation {
   enum class kind : std::uint8_t {
-    gap,           ///< of the group: its members are no run of neighbouring ranks
-    crowded_rank,  ///< a rank joins more collectives than it may (found, wanted)
-    late,  ///< a collective of the group begins in a later round than allowed (found, wanted),
-           ///< where each waits for all its members
-    cyclic_wait,  ///< a collective of the group never begins: its members wait for each other in a
-                  ///< circle, or one doesn't come
+    gap,           ///< the members of the group are no interval of neighbouring ranks
+    crowded_rank,  ///< a rank joins more collectives than allowed (found, wanted)
+    /// A collective of the group begins in a later round than allowed (found, wanted), where each
+    /// waits for all its members.
+    late,
+    /// A collective of the group never begins: its members deadlock, or one has no matching
+    /// collective.
+    cyclic_wait,
   };
   kind what{};
   rank_id rank{};    ///< crowded_rank
-  group_id group{};  ///< all others
+  group_id group{};  ///< all other kinds
   std::int64_t found = 0;
   std::int64_t wanted = 0;
 
   constexpr bool operator==(communicator_violation const&) const = default;
 };
 
-[[nodiscard]] inline std::string to_string(communicator_violation const& v) {
-  std::string const group = "group " + std::to_string(v.group.value());
-  std::string const counts =
-      ": found " + std::to_string(v.found) + ", wanted at most " + std::to_string(v.wanted);
-  switch (v.what) {
-    case communicator_violation::kind::gap: return group + " is no run of neighbouring ranks";
-    case communicator_violation::kind::crowded_rank:
-      return "rank " + std::to_string(v.rank.value()) + ", collectives" + counts;
-    case communicator_violation::kind::late:
-      return group + ", rounds before its collective ends" + counts;
-    case communicator_violation::kind::cyclic_wait:
-      return group + ": a collective whose members wait in a circle";
-  }
-  return "unknown violation";
-}
+/// Returns one line that names the place, the error and the numbers.
+[[nodiscard]] std::string to_string(communicator_violation const& v);
 
-/// Everything that is wrong with the collectives over two ranks or more, messages left aside, where
-/// a rank joins them one after another and each begins when all its members have come. `most`
-/// bounds the collectives of a rank as well as the rounds: 2 for the collection of one layer. Asks
-/// for a program that passes `check`.
-[[nodiscard]] inline std::vector<communicator_violation> check_communicators(
-    program const& p, std::int32_t most = 2) {
-  using kind = communicator_violation::kind;
-  std::vector<communicator_violation> found;
-  for (group_id g : ids<group_id>(p.groups.size())) {
-    auto const& members = p.groups[g];
-    bool whole = true;
-    for (std::size_t k = 1; k < members.size(); ++k)
-      whole = whole && members[k].value() == members[k - 1].value() + 1;
-    if (!whole) found.push_back({.what = kind::gap, .group = g});
-  }
-
-  auto const d = find_dependencies(p);
-  indexed<rank_id, std::vector<std::int32_t>> joins(p.ranks.size());  // meetings, in order
-  for (rank_id r : ids<rank_id>(p.ranks.size())) {
-    for (std::size_t n = 0; n < p.ranks[r].instructions.size(); ++n) {
-      auto const& i = p.ranks[r].instructions[n];
-      if (is_collective(i.code) && p.groups[i.group].size() > 1)
-        joins[r].push_back(d.partner[static_cast<std::size_t>(d.first[r.index()]) + n]);
-    }
-    if (auto const count = static_cast<std::int64_t>(joins[r].size()); count > most)
-      found.push_back({.what = kind::crowded_rank, .rank = r, .found = count, .wanted = most});
-  }
-  std::vector<std::int32_t> done(d.meetings.size(), 0);
-  indexed<rank_id, std::size_t> next(p.ranks.size(), 0);
-  std::size_t left = 0;
-  for (auto const& m : d.meetings) left += p.groups[m.group].size() > 1;
-  auto const comes = [&](rank_id r, std::size_t meeting) {
-    return next[r] < joins[r].size() && joins[r][next[r]] == static_cast<std::int32_t>(meeting);
-  };
-  for (std::int64_t round = 1; left > 0; ++round) {
-    std::vector<std::size_t> begin;
-    for (std::size_t m = 0; m < d.meetings.size(); ++m) {
-      auto const& members = p.groups[d.meetings[m].group];
-      if (!done[m] && members.size() > 1 &&
-          std::all_of(members.begin(), members.end(), [&](rank_id r) { return comes(r, m); }))
-        begin.push_back(m);
-    }
-    for (std::size_t const m : begin) {
-      done[m] = 1;
-      for (rank_id const r : p.groups[d.meetings[m].group]) ++next[r];
-      if (round > most)
-        found.push_back(
-            {.what = kind::late, .group = d.meetings[m].group, .found = round, .wanted = most});
-    }
-    left -= begin.size();
-    if (!begin.empty()) continue;
-    for (std::size_t m = 0; m < d.meetings.size(); ++m)
-      if (!done[m] && p.groups[d.meetings[m].group].size() > 1)
-        found.push_back({.what = kind::cyclic_wait, .group = d.meetings[m].group});
-    break;
-  }
-  return found;
-}
+/// Checks the collectives over two ranks or more, without messages. A rank joins them one after
+/// another; each begins when all its members have arrived. `most` bounds the collectives of a rank
+/// and the rounds: 2 for the collection of one layer.
+/// Returns all errors.
+/// Requires a program that passes `check`.
+/// Complexity: O(instructions + collectives x rounds).
+[[nodiscard]] std::vector<communicator_violation> check_communicators(
+    program const& p, std::int32_t most = 2);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/communicators.ipp"
+#endif

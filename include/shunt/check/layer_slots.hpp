@@ -5,15 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt {
 
-/// One thing that is wrong with slots dealt to layers. Ids that a kind doesn't speak of are 0.
+/// One error in the division of slots over layers. Ids that a kind doesn't use are 0.
 struct layer_slots_violation {
   enum class kind : std::uint8_t {
-    shape,        ///< ranks, or layers x ranks numbers
+    shape,        ///< number of ranks, or of values (layers x ranks)
     negative,     ///< slots of a rank for a layer
     too_few,      ///< slots of a layer, below its experts
     over_memory,  ///< slots of a rank for all layers
@@ -27,53 +28,17 @@ struct layer_slots_violation {
   constexpr bool operator==(layer_slots_violation const&) const = default;
 };
 
-[[nodiscard]] inline std::string to_string(layer_slots_violation const& v) {
-  std::string const layer = "layer " + std::to_string(v.layer.value()),
-                    rank = "rank " + std::to_string(v.rank.value());
-  std::string const counts =
-      ": found " + std::to_string(v.found) + ", wanted " + std::to_string(v.wanted);
-  switch (v.what) {
-    case layer_slots_violation::kind::shape: return "slots" + counts;
-    case layer_slots_violation::kind::negative: return layer + ", " + rank + counts;
-    case layer_slots_violation::kind::too_few: return layer + ", slots" + counts;
-    case layer_slots_violation::kind::over_memory: return rank + ", slots of all layers" + counts;
-  }
-  return "unknown violation";
-}
+/// Returns one line that names the place, the error and the numbers.
+[[nodiscard]] std::string to_string(layer_slots_violation const& v);
 
-/// Everything that is wrong with slots dealt from `memory`, the slots of each rank for all layers
-/// together: the shape and nothing more where that is wrong, then layer by layer, then rank by
-/// rank. Empty: the plan is valid.
-[[nodiscard]] constexpr std::vector<layer_slots_violation> check(
-    expert_layers const& problem, layer_slots const& plan, std::span<std::int64_t const> memory) {
-  using kind = layer_slots_violation::kind;
-  std::vector<layer_slots_violation> found;
-  auto const ranks = memory.size(), cells = ranks * static_cast<std::size_t>(problem.layers);
-  if (plan.ranks != static_cast<std::int64_t>(ranks) || plan.slots.size() != cells) {
-    found.push_back({.what = kind::shape,
-                     .found = static_cast<std::int64_t>(plan.slots.size()),
-                     .wanted = static_cast<std::int64_t>(cells)});
-    return found;
-  }
-  std::vector<std::int64_t> used(ranks, 0);
-  for (std::int32_t l = 0; l < problem.layers; ++l) {
-    std::int64_t sum = 0;
-    for (std::size_t r = 0; r < ranks; ++r) {
-      std::int64_t const slots = plan.slots[static_cast<std::size_t>(l) * ranks + r];
-      if (slots < 0)
-        found.push_back(
-            {.what = kind::negative, .layer = l, .rank = r, .found = slots, .wanted = 0});
-      sum += slots;
-      used[r] += slots;
-    }
-    if (sum < problem.experts)
-      found.push_back({.what = kind::too_few, .layer = l, .found = sum, .wanted = problem.experts});
-  }
-  for (std::size_t r = 0; r < ranks; ++r)
-    if (used[r] > memory[r])
-      found.push_back(
-          {.what = kind::over_memory, .rank = r, .found = used[r], .wanted = memory[r]});
-  return found;
-}
+/// Checks slots divided over layers. `memory` is the slots of each rank for all layers.
+/// Returns all errors, layer by layer and then rank by rank, or the wrong shape alone. Empty: the
+/// plan is valid.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<layer_slots_violation> check(
+    expert_layers const& problem, layer_slots const& plan, std::span<std::int64_t const> memory);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/layer_slots.ipp"
+#endif

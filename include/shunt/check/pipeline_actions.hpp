@@ -1,379 +1,45 @@
 #pragma once
-/// Are these actions the schedule with its messages, and can they be executed?
-///
-/// The computing of every rank is the schedule's. Every operation finds what it computes from: made
-/// before it on its rank or received before it. Every output that is sent was made before, and
-/// once; every send has its receive and every receive its send. Between two ranks messages are
-/// received in the order in which they are sent, for some transports ignore tags. And even if every
-/// send waits for its receive, nobody waits forever under the lanes that the actions name. All
-/// broken rules of the schedule come first, then those of messages; what waits forever is asked
-/// only where all messages are in order. Linear in the number of actions. Shares no code with
-/// lowerings.
-#include <algorithm>
-#include <array>
-#include <cstddef>
+/// Checks the messages of a pipeline schedule. Shares no code with lowerings.
 #include <cstdint>
-#include <utility>
 #include <vector>
 
-#include "shunt/check/event_graph.hpp"
+#include "shunt/core/config.hpp"
+#include "shunt/check/detail/actions_judge.hpp"
 #include "shunt/check/pipeline.hpp"
+#include "shunt/check/pipeline_violation.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
-namespace detail {
 
-class actions_judge {
- public:
-  constexpr actions_judge(pipeline_job const& job, pipeline_schedule const& schedule,
-                          pipeline_actions const& actions)
-      : job_(job),
-        schedule_(schedule),
-        actions_(actions),
-        places_(job, schedule),
-        stages_(static_cast<std::size_t>(job.stages)),
-        microbatches_(static_cast<std::size_t>(job.microbatches)) {}
-
-  [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
-    auto found = places_.verdict_before_execution();
-    bool const lists = schedule_.order.size() == static_cast<std::size_t>(job_.ranks());
-    if (lists && actions_.lists.size() != schedule_.order.size())
-      found_.push_back({.rule = pipeline_rule::lists,
-                        .count = static_cast<std::int64_t>(actions_.lists.size()),
-                        .limit = job_.ranks()});
-    bool done = false;
-    if (lists && found_.empty()) {
-      auto const outputs = 2 * static_cast<std::size_t>(job_.seats()) * microbatches_;
-      some_unknown_ = !found.empty();
-      here_.assign(outputs, -1);
-      send_.assign(outputs, {});
-      receive_.assign(outputs, {});
-      partner_.assign(actions_.lists.size(), {});
-      for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
-      if (some_bad_ || send_ != receive_) match();
-      if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
-    }
-    if (!done && lists) {
-      auto const waits = places_.execution();
-      if (waits.rule == pipeline_rule::cycle)
-        found.push_back(waits);
-      else if (found.empty() && found_.empty())
-        found_.push_back(stopped_);
-    }
-    found.insert(found.end(), found_.begin(), found_.end());
-    return found;
-  }
-
- private:
-  static constexpr std::size_t nothing = static_cast<std::size_t>(-1);
-
-  /// A message as one of its ends has it: its place among all from one rank to the other.
-  struct message {
-    rank_id from = -1, to = -1;
-    std::int32_t turn = -1;
-    constexpr bool operator==(message const&) const = default;
-  };
-  /// What the rank being read knows of another.
-  struct partner {
-    rank_id known_to = -1;
-    std::int32_t sent = 0, received = 0;
-    std::uint8_t send_lane = 0, receive_lane = 0;
-  };
-
-  constexpr void report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related = {},
-                        std::int64_t count = 0, std::int64_t limit = 0) {
-    found_.push_back({rule, job_.worker_of(r), r, static_cast<std::int32_t>(i),
-                      actions_.lists[r][i].op, related, count, limit});
-  }
-
-  /// Forward and gradient of a cell, numbered.
-  [[nodiscard]] constexpr std::size_t output(operation const& o) const {
-    std::size_t const c =
-        (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
-    return 2 * c + (o.kind != op_kind::forward);
-  }
-  /// What an operation computes from, but for what its own stage stashed; `own` is its own output.
-  [[nodiscard]] constexpr std::size_t input(operation const& o, std::size_t own) const {
-    if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
-    bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
-    return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
-  }
-
-  /// A message between ranks that exist, of an output that somebody else may need.
-  [[nodiscard]] constexpr bool sound(rank_id r, pipeline_action const& a) const {
-    operation const& o = a.op;
-    bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
-    bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
-    return (forward || gradient) && places_.known(o) && a.peer != r &&
-           actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
-  }
-
-  /// Computing against the schedule, inputs and outputs against what stands before, receives in
-  /// their turn.
-  constexpr void read_list(rank_id r) {
-    auto const& list = actions_.lists[r];
-    auto const& order = schedule_.order[r];
-    std::size_t computed = 0;
-    lane_used_.fill(false);
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      auto const& a = list[i];
-      if (a.kind == action_kind::compute) {
-        if (computed == order.size() || order[computed] != a.op)
-          return report(pipeline_rule::altered, r, i,
-                        computed < order.size() ? order[computed] : operation{});
-        ++computed;
-        steps_ += a.op.kind == op_kind::step;
-        if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
-          continue;
-        std::size_t const own = output(a.op);
-        if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
-          report(pipeline_rule::not_received, r, i);
-        here_[own] = r.value();
-        continue;
-      }
-      if (!sound(r, a)) {
-        report(pipeline_rule::bad_message, r, i);
-        some_bad_ = true;
-        continue;
-      }
-      std::size_t const number = output(a.op);
-      bool const receives = a.kind == action_kind::receive;
-      auto& with = partner_[a.peer.index()];
-      if (with.known_to != r) with = {.known_to = r};
-      own_lane(a, receives ? with.receive_lane : with.send_lane);
-      if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
-      if (receives) here_[number] = r.value();
-      message& end = (receives ? receive_ : send_)[number];
-      if (end.turn >= 0) {
-        report(pipeline_rule::repeated, r, i, a.op);
-        continue;
-      }
-      end.from = receives ? a.peer : r;
-      end.to = receives ? r : a.peer;
-      end.turn = receives ? with.received++ : with.sent++;
-    }
-    if (computed < order.size())
-      found_.push_back({.rule = pipeline_rule::altered,
-                        .worker = job_.worker_of(r),
-                        .rank = r,
-                        .related = order[computed]});
-  }
-
-  /// Whether every edge has one lane and every lane one edge; `lane` is the one that the edge was
-  /// seen on before, 0 if on none.
-  constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane) {
-    if (lane == a.lane) return;
-    edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
-    lane = a.lane;
-    lane_used_[a.lane] = true;
-  }
-
-  /// Says which ends of messages don't fit.
-  constexpr void match() {
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
-        auto const& a = actions_.lists[r][i];
-        if (a.kind == action_kind::compute || !sound(r, a)) continue;
-        message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
-        if (sent.from != received.from || sent.to != received.to)
-          report(pipeline_rule::unmatched, r, i);
-        else if (a.kind == action_kind::send && sent.turn != received.turn)
-          report(pipeline_rule::overtaken, r, i, {}, sent.turn, received.turn);
-      }
-  }
-
-  /// How many operations stand before each step.
-  [[nodiscard]] constexpr std::size_t group(operation const& o) const {
-    return schedule_.staggered_step ? o.stage.index() : 0;
-  }
-  [[nodiscard]] constexpr std::vector<std::int64_t> before_steps() const {
-    std::vector<std::int64_t> left(schedule_.staggered_step ? stages_ : 1, 0);
-    if (schedule_.staggered_step) {
-      for (auto const& list : schedule_.order)
-        for (operation const& o : list) left[o.stage.index()] += o.kind != op_kind::step;
-    } else {
-      for (auto const& list : schedule_.order) left[0] += static_cast<std::int64_t>(list.size());
-      left[0] -= steps_;
-    }
-    return left;
-  }
-
-  constexpr void stop_at(rank_id r, std::size_t i, std::int64_t stuck) {
-    auto const& list = actions_.lists[r];
-    if (stopped_.index < 0)
-      stopped_ = {pipeline_rule::deadlock,
-                  job_.worker_of(r),
-                  r,
-                  static_cast<std::int32_t>(i),
-                  list[i].op,
-                  {},
-                  0,
-                  0};
-    stopped_.count += stuck;
-  }
-
-  /// Every edge has a lane of its own on both sides and one order. Then it is enough that the lists
-  /// can be run as they stand with sends that are buffered: let every send end when its receive
-  /// does; what stands before it in its lane was received before.
-  [[nodiscard]] constexpr bool run_lists() {
-    constexpr std::int32_t nobody_waits = -1;
-    auto const ranks = actions_.lists.size();
-    auto left = before_steps();
-    constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> messages(here_.size(),
-                                       nobody_waits);  // or the rank that waits for it
-    std::vector<std::int32_t> before_step(left.size(), nobody_waits),
-        next_waiter(ranks, nobody_waits);
-    std::vector<std::size_t> next(ranks, 0);
-    std::vector<rank_id> runnable;
-    runnable.reserve(ranks);
-    for (auto r = static_cast<std::int32_t>(ranks); r-- > 0;) runnable.push_back(r);
-    while (!runnable.empty()) {
-      rank_id const r = runnable.back();
-      runnable.pop_back();
-      auto const& list = actions_.lists[r];
-      std::size_t i = next[r.index()];
-      for (; i < list.size(); ++i) {
-        auto const& a = list[i];
-        if (a.kind == action_kind::receive) {
-          auto& m = messages[output(a.op)];
-          if (m == was_sent) continue;
-          m = r.value();
-          break;
-        }
-        if (a.kind == action_kind::send) {
-          auto& m = messages[output(a.op)];
-          if (m != nobody_waits) runnable.push_back(m);
-          m = was_sent;
-        } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
-          if (--left[g] > 0) continue;
-          for (auto w = before_step[g]; w != nobody_waits;
-               w = next_waiter[static_cast<std::size_t>(w)])
-            runnable.push_back(w);
-        } else if (left[g] > 0) {
-          next_waiter[r.index()] = before_step[g];
-          before_step[g] = r.value();
-          break;
-        }
-      }
-      next[r.index()] = i;
-    }
-    for (rank_id r : ids<rank_id>(ranks))
-      if (auto const at = next[r.index()]; at < actions_.lists[r].size())
-        stop_at(r, at, static_cast<std::int64_t>(actions_.lists[r].size() - at));
-    return stopped_.index < 0;
-  }
-
-  /// Lanes that edges share: every lane in order, both ends of a message at once.
-  [[nodiscard]] constexpr bool run_lanes() {
-    std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
-    for (std::size_t r = 0; r < actions_.lists.size(); ++r)
-      first[r + 1] = first[r] + actions_.lists.items()[r].size();
-    std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
-    event_graph events(first.back() + groups);  // and the moments from which steps may be
-    each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
-    events.counted();
-    each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
-    std::vector<std::size_t> other_end(here_.size(), nothing);
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
-        auto const& a = actions_.lists[r][i];
-        if (a.kind == action_kind::compute) continue;
-        auto& other = other_end[output(a.op)];
-        if (other == nothing)
-          other = first[r.index()] + i;
-        else
-          events.join(other, first[r.index()] + i);
-      }
-    events.run();
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i)
-        if (!events.happened(first[r.index()] + i)) stop_at(r, i, 1);
-    return stopped_.index < 0;
-  }
-
-  template <class Visit>
-  constexpr void each_wait(std::vector<std::size_t> const& first, Visit&& visit) const {
-    std::vector<std::size_t> made(
-        here_.size(),
-        nothing);  // on the rank being read: the action that makes or receives an output
-    for (rank_id r : ids<rank_id>(actions_.lists.size())) {
-      auto const& list = actions_.lists[r];
-      std::array<std::size_t, 256> last{};
-      last.fill(nothing);
-      std::size_t earlier_computing = nothing;
-      for (std::size_t i = 0; i < list.size(); ++i) {
-        auto const& a = list[i];
-        std::size_t const self = first[r.index()] + i;
-        bool const computes = a.kind == action_kind::compute;
-        std::size_t& before =
-            computes ? earlier_computing
-                     : last[a.lane];  // the operations of a rank go one after another, or in pairs
-        if (before != nothing) visit(before, self);
-        before = self;
-        if (a.kind == action_kind::receive) {
-          made[output(a.op)] = self;
-        } else if (a.kind == action_kind::send) {
-          visit(made[output(a.op)], self);
-        } else if (a.op.kind == op_kind::step) {
-          visit(first.back() + group(a.op), self);
-        } else {
-          if (auto const need = input(a.op, output(a.op)); need != nothing) {
-            visit(made[need], self);
-            bool const second = a.lane == pipeline_lanes::second_of_pair && i > 0 &&
-                                list[i - 1].kind == action_kind::compute;
-            if (second) visit(made[need], self - 1);  // both wait for the inputs of both
-          }
-          if (a.op.kind != op_kind::backward_weight) made[output(a.op)] = self;
-          visit(self, first.back() + group(a.op));
-        }
-      }
-    }
-  }
-
-  pipeline_job const& job_;
-  pipeline_schedule const& schedule_;
-  pipeline_actions const& actions_;
-  schedule_judge places_;
-  std::size_t stages_, microbatches_;
-  std::vector<std::int32_t>
-      here_{};  // by output: the rank that was last seen to make or receive it
-  std::vector<message> send_{}, receive_{};
-  std::vector<partner> partner_{};
-  std::array<bool, 256> lane_used_{};  // of the rank being read
-  bool edges_alone_ = true, some_bad_ = false, some_unknown_ = false;
-  std::int64_t steps_ = 0;
-  std::vector<pipeline_violation> found_{};
-  pipeline_violation stopped_{};
-};
-
-}  // namespace detail
-
-/// Every rule that the schedule or its messages break.
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+/// Checks a schedule and its messages:
+///
+///  * The computes of every rank are those of the schedule.
+///  * The input of every operation was made or received on its rank before it.
+///  * Every output that is sent was made before, and is sent once. Every send has its receive, and
+///    every receive its send.
+///  * Between two ranks messages are received in the order in which they are sent, because some
+///    transports ignore tags.
+///  * No action waits forever under the lanes that the actions name, even if every send waits for
+///    its receive. This rule is checked only where all messages are in order.
+///
+/// Returns all broken rules, first those of the schedule, then those of messages.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(actions).
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
-                                                              pipeline_actions const& actions) {
-  validate(job);
-  return detail::actions_judge(job, schedule, actions).verdict();
-}
+                                                              pipeline_actions const& actions);
 
-/// The computing of a list of actions, such as one that was read from a file, as a schedule to be
-/// judged with it.
-[[nodiscard]] constexpr pipeline_schedule computing_of(pipeline_actions const& actions,
-                                                       bool staggered_step) {
-  pipeline_schedule schedule{.staggered_step = staggered_step};
-  schedule.order.resize(actions.lists.size());
-  for (rank_id r : ids<rank_id>(actions.lists.size())) {
-    auto const& list = actions.lists[r];
-    for (auto const& a : list) {
-      if (a.kind != action_kind::compute) continue;
-      schedule.order[r].push_back(a.op);
-      if (a.lane != pipeline_lanes::second_of_pair) continue;
-      if (schedule.overlapped.empty()) schedule.overlapped.resize(actions.lists.size());
-      schedule.overlapped[r].push_back(static_cast<std::int32_t>(schedule.order[r].size()) - 2);
-    }
-  }
-  return schedule;
-}
+/// Returns the schedule that a list of actions computes, for example actions that were read from a
+/// file.
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule computing_of(pipeline_actions const& actions,
+                                                       bool staggered_step);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/pipeline_actions.ipp"
+#endif

@@ -1,137 +1,36 @@
 #pragma once
-/// Are these times ones at which a pipeline schedule can run?
-///
-/// Every operation takes what it costs (a fused backward the sum of its two parts, an overlapped
-/// pair what both take less the gain), starts at 0 or later and not before its predecessor in the
-/// list ends, nor before its input is there: at the end of the operation that makes it, plus the
-/// transfer where that stands on another rank. Both of an overlapped pair have the same times. A
-/// step starts after all operations of its stage, or after all operations at all where the step
-/// isn't staggered. Linear in the number of operations. Shares no code with solvers or measures.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
+/// Checks a timetable of a pipeline schedule. Shares no code with solvers or measures.
 #include <vector>
 
+#include "shunt/core/config.hpp"
+#include "shunt/check/detail/timetable_judge.hpp"
 #include "shunt/check/pipeline.hpp"
+#include "shunt/check/pipeline_violation.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
-namespace detail {
 
-class timetable_judge {
- public:
-  using place = schedule_judge::place;
-
-  constexpr timetable_judge(pipeline_job const& job, pipeline_schedule const& schedule,
-                            timetable const& table)
-      : job_(job), schedule_(schedule), table_(table), places_(job, schedule) {}
-
-  [[nodiscard]] constexpr std::vector<pipeline_violation> verdict() {
-    found_ = places_.verdict();
-    if (schedule_.order.size() != static_cast<std::size_t>(job_.ranks())) return found_;
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const operations = schedule_.order[r].size();
-      auto const times = r.index() < table_.times.size() ? table_.times[r].size() : 0;
-      if (times != operations)
-        report(pipeline_rule::untimed, {r, -1}, {}, static_cast<std::int64_t>(times),
-               static_cast<std::int64_t>(operations));
-    }
-    if (!found_.empty()) return found_;  // what times of a broken schedule mean, nobody can say
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      std::size_t next = 0;
-      bool second = false;  // of a pair
-      for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
-        bool const first = places_.pair_at(r, i, next);
-        judge({r, i}, first, second);
-        second = first;
-      }
-    }
-    judge_steps();
-    return found_;
-  }
-
- private:
-  [[nodiscard]] constexpr interval const& when(place w) const {
-    return table_.times[w.rank][static_cast<std::size_t>(w.index)];
-  }
-
-  constexpr void report(pipeline_rule rule, place w, operation const& related, std::int64_t count,
-                        std::int64_t limit) {
-    operation const o = w.index >= 0 ? places_.at(w) : operation{};
-    found_.push_back({rule, job_.worker_of(w.rank), w.rank, w.index, o, related, count, limit});
-  }
-
-  [[nodiscard]] constexpr ticks cost(operation const& o) const {
-    auto const& c = job_.costs;
-    switch (o.kind) {
-      case op_kind::forward: return c.forward[o.stage];
-      case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
-      case op_kind::backward_input: return c.backward_input[o.stage];
-      case op_kind::backward_weight: return c.backward_weight[o.stage];
-      default: return c.step[o.stage];
-    }
-  }
-
-  constexpr void judge(place w, bool first_of_pair, bool second_of_pair) {
-    auto const [start, end] = when(w);
-    place const before{w.rank, w.index - 1}, after{w.rank, w.index + 1};
-    if (second_of_pair) {
-      auto const other = when(before);
-      if (start != other.start)
-        report(pipeline_rule::apart, w, places_.at(before), start, other.start);
-      if (end != other.end) report(pipeline_rule::apart, w, places_.at(before), end, other.end);
-    } else {
-      ticks due = cost(places_.at(w));
-      if (first_of_pair) {
-        ticks const other = cost(places_.at(after));
-        due += other - std::min({job_.costs.overlap_gain, due, other});
-      }
-      if (end - start != due) report(pipeline_rule::duration, w, {}, end - start, due);
-      if (start < 0) report(pipeline_rule::early, w, {}, start, 0);
-      if (w.index > 0 && start < when(before).end)
-        report(pipeline_rule::overlap, w, places_.at(before), start, when(before).end);
-    }
-    place const need = places_.input_of(places_.at(w));
-    if (!need.found()) return;
-    ticks const there = when(need).end + job_.transfer(need.rank, w.rank);
-    if (start < there) report(pipeline_rule::dependency, w, places_.at(need), start, there);
-  }
-
-  /// Every step against the latest operation that it must wait for, the lowest rank's where several
-  /// end at once.
-  constexpr void judge_steps() {
-    std::vector<place> latest(schedule_.staggered_step ? static_cast<std::size_t>(job_.stages) : 1);
-    auto const each = [&](bool steps, auto&& visit) {
-      for (rank_id r : ids<rank_id>(job_.ranks()))
-        for (std::int32_t i = 0; i < static_cast<std::int32_t>(schedule_.order[r].size()); ++i) {
-          operation const& o = places_.at({r, i});
-          if ((o.kind == op_kind::step) == steps)
-            visit(place{r, i}, latest[schedule_.staggered_step ? o.stage.index() : 0]);
-        }
-    };
-    each(false, [&](place w, place& last) {
-      if (!last.found() || when(w).end > when(last).end) last = w;
-    });
-    each(true, [&](place w, place const& last) {
-      if (last.found() && when(w).start < when(last).end)
-        report(pipeline_rule::early_step, w, places_.at(last), when(w).start, when(last).end);
-    });
-  }
-
-  pipeline_job const& job_;
-  pipeline_schedule const& schedule_;
-  timetable const& table_;
-  schedule_judge places_;
-  std::vector<pipeline_violation> found_;
-};
-
-}  // namespace detail
-
-/// Every rule that the schedule breaks, or, if it breaks none, every rule that the times break.
-[[nodiscard]] constexpr std::vector<pipeline_violation> check(pipeline_job const& job,
+/// Checks a schedule, and then the times of its operations:
+///
+///  * Every operation takes its cost: a fused backward the sum of its parts, an overlapped pair the
+///    sum of both less the gain.
+///  * It starts at 0 or later, not before its predecessor in the list ends, and not before its
+///  input
+///    is there: the end of the operation that makes it, plus the transfer from another rank.
+///  * Both operations of an overlapped pair have the same times.
+///  * A step starts after all operations of its stage, or of all stages where the step isn't
+///    staggered.
+///
+/// Returns all broken rules of the schedule, or, where there is none, those of the times.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(operations).
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
                                                               pipeline_schedule const& schedule,
-                                                              timetable const& table) {
-  validate(job);
-  return detail::timetable_judge(job, schedule, table).verdict();
-}
+                                                              timetable const& table);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/pipeline_times.ipp"
+#endif

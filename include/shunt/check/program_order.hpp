@@ -8,69 +8,34 @@
 
 namespace shunt {
 
-/// Which of a rank's instructions are sure to have ended before which others start: along a lane,
-/// and along `after`. Members of one batch have no order among them. O(n x lanes) time and memory;
-/// one lane without batches takes neither.
+/// Order of a rank's instructions: which ones have certainly ended when another starts, by lanes
+/// and by `after`. Members of one batch are unordered among themselves.
+/// Complexity: O(instructions x lanes) time and memory; constant for one lane without batches.
 class lane_order {
  public:
-  explicit lane_order(rank_program const& own) {
-    auto const& list = own.instructions;
-    std::vector<std::int32_t> lane_of_stream(256, -1);
-    bool batches = false;
-    for (auto const& i : list) {
-      if (lane_of_stream[i.lane] < 0) lane_of_stream[i.lane] = static_cast<std::int32_t>(lanes_++);
-      lane_.push_back(static_cast<std::size_t>(lane_of_stream[i.lane]));
-      batches = batches || i.batch >= 0;
-    }
-    total_ = lanes_ <= 1 && !batches;
-    if (total_) return;
-    ended_.assign(list.size() * lanes_, -1);
-    std::vector<std::int32_t> last(lanes_, -1);
-    for (std::size_t n = 0; n < list.size(); ++n) {
-      auto const self = static_cast<std::int32_t>(n);
-      auto const previous = last[lane_[n]];
-      if (previous >= 0) {
-        merge(n, previous);
-        bool const together =
-            list[n].batch >= 0 && list[static_cast<std::size_t>(previous)].batch == list[n].batch;
-        if (!together) know(n, previous);
-      }
-      for (auto const w : own.after(list[n])) {
-        merge(n, w);
-        know(n, w);
-      }
-      last[lane_[n]] = self;
-    }
-  }
+  explicit lane_order(rank_program const& own);
 
-  /// True where every two instructions are ordered as they stand in the list.
+  /// Whether all instructions are ordered as in the list.
   [[nodiscard]] bool total() const { return total_; }
   [[nodiscard]] std::size_t lanes() const { return lanes_; }
-  [[nodiscard]] std::size_t lane(std::int32_t n) const {
-    return lane_[static_cast<std::size_t>(n)];
-  }
-  /// For a < b in the list.
-  [[nodiscard]] bool before(std::int32_t a, std::int32_t b) const {
-    return total_ || a <= ended_[static_cast<std::size_t>(b) * lanes_ + lane(a)];
-  }
+  [[nodiscard]] std::size_t lane(std::int32_t n) const;
+  /// Whether a has ended when b starts.
+  /// Requires a < b.
+  [[nodiscard]] bool before(std::int32_t a, std::int32_t b) const;
 
  private:
-  void merge(std::size_t n, std::int32_t from) {
-    for (std::size_t l = 0; l < lanes_; ++l) {
-      auto& mine = ended_[n * lanes_ + l];
-      mine = std::max(mine, ended_[static_cast<std::size_t>(from) * lanes_ + l]);
-    }
-  }
-  void know(std::size_t n, std::int32_t ended) {
-    auto& mine = ended_[n * lanes_ + lane(ended)];
-    mine = std::max(mine, ended);
-  }
+  void merge(std::size_t n, std::int32_t from);
+  void know(std::size_t n, std::int32_t ended);
 
   std::size_t lanes_ = 0;
   bool total_ = true;
   std::vector<std::size_t> lane_{};
-  std::vector<std::int32_t> ended_{};  // by instruction and lane: the last instruction of that lane
-                                       // sure to have ended before
+  // By instruction and lane: the last instruction of that lane that has certainly ended before.
+  std::vector<std::int32_t> ended_{};
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/program_order.ipp"
+#endif

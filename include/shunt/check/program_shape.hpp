@@ -3,243 +3,29 @@
 #include <cstddef>
 #include <cstdint>
 #include <set>
-#include <span>
 #include <utility>
 #include <vector>
 
+#include "shunt/check/detail/opcode_shape.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
-/// Rules about one instruction by itself: its ids exist, its regions lie within their buffers and
-/// fit its opcode. O(n log n).
 namespace shunt {
 
 namespace detail {
 
-[[nodiscard]] constexpr bool share_bytes(region const& a, region const& b) {
-  return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
-}
-
-/// Checks one instruction whose regions and group are in range.
-class opcode_shape {
- public:
-  /// `members` is the size of the group, `place` the rank's own in it; only for collectives.
-  opcode_shape(rank_program const& own, program_point at, std::int64_t members, std::int64_t place,
-               program_violations& out)
-      : i_(own.instructions[static_cast<std::size_t>(at.instruction)]),
-        at_(at),
-        members_(members),
-        place_(place),
-        out_(out),
-        reads_(own.reads(i_)),
-        writes_(own.writes(i_)) {}
-
-  void operator()() const {
-    switch (i_.code) {
-      case opcode::compute: break;
-      case opcode::send: (void)takes(1, 0); break;
-      case opcode::receive:
-      case opcode::fill: (void)takes(0, 1); break;
-      case opcode::copy:
-        if (takes(1, 1)) {
-          same_size(reads_[0], writes_[0].size);
-          apart(reads_[0], writes_[0]);
-        }
-        break;
-      case opcode::add:
-        if (takes(2, 1) && target(reads_[1])) {
-          same_size(reads_[0], writes_[0].size);
-          apart(reads_[0], writes_[0]);
-          aligned(reads_[0]);
-          aligned(writes_[0]);
-        }
-        break;
-      case opcode::all_reduce:
-        if (takes(1, 1) && target(reads_[0])) aligned(writes_[0]);
-        break;
-      case opcode::reduce_scatter:
-        if (takes(1, 1)) {
-          same_size(reads_[0], members_ * writes_[0].size);
-          part_or_apart(writes_[0], reads_[0]);
-          aligned(reads_[0]);
-          aligned(writes_[0]);
-        }
-        break;
-      case opcode::all_gather:
-        if (takes(1, 1)) {
-          same_size(writes_[0], members_ * reads_[0].size);
-          part_or_apart(reads_[0], writes_[0]);
-        }
-        break;
-      case opcode::exchange:
-        if (takes(2, 2)) {
-          constexpr std::int64_t word = 8;
-          same_size(writes_[0], reads_[0].size);
-          same_size(reads_[0], reads_[0].size / members_ * members_);
-          for (region const& counts : {reads_[1], writes_[1]}) {
-            same_size(counts, word * members_);
-            multiple(counts, word);
-          }
-          for (auto const& r : reads_)
-            for (auto const& w : writes_) apart(r, w);
-          apart(writes_[0], writes_[1]);
-        }
-        break;
-    }
-  }
-
- private:
-  [[nodiscard]] bool takes(std::size_t reads, std::size_t writes) const {
-    auto const refuse = [&](std::size_t found, std::size_t expected) {
-      if (found != expected)
-        out_.push_back({.rule = program_rule::shape,
-                        .at = at_,
-                        .found = static_cast<std::int64_t>(found),
-                        .expected = static_cast<std::int64_t>(expected)});
-      return found == expected;
-    };
-    return refuse(reads_.size(), reads) && refuse(writes_.size(), writes);
-  }
-  void same_size(region const& r, byte_count expected) const {
-    if (r.size != expected)
-      out_.push_back({.rule = program_rule::size,
-                      .at = at_,
-                      .where = r,
-                      .found = r.size,
-                      .expected = expected});
-  }
-  /// The region that is read to be changed must be the one that is written.
-  [[nodiscard]] bool target(region const& r) const {
-    if (r != writes_[0]) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = r});
-    return r == writes_[0];
-  }
-  void apart(region const& a, region const& b) const {
-    if (share_bytes(a, b)) out_.push_back({.rule = program_rule::overlap, .at = at_, .where = b});
-  }
-  /// In place is fine: the part exactly at its own place in the whole.
-  void part_or_apart(region const& part, region const& whole) const {
-    if (part != region{whole.buffer, whole.offset + place_ * part.size, part.size})
-      apart(part, whole);
-  }
-  void aligned(region const& r) const { multiple(r, size_of(i_.type)); }
-  void multiple(region const& r, byte_count of) const {
-    if (r.offset % of != 0 || r.size % of != 0)
-      out_.push_back({.rule = program_rule::alignment, .at = at_, .where = r, .expected = of});
-  }
-
-  instruction const& i_;
-  program_point at_;
-  std::int64_t members_, place_;
-  program_violations& out_;
-  std::span<region const> reads_, writes_;
-};
-
-/// The rules on groups and tables; false where a later rule could not even look things up.
-[[nodiscard]] inline bool check_tables(program const& p, program_violations& out) {
-  auto const before = out.size();
-  for (group_id const g : ids<group_id>(p.groups.size())) {
-    auto sorted = p.groups[g];
-    std::sort(sorted.begin(), sorted.end());
-    bool const twice = std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
-    bool const known =
-        std::all_of(sorted.begin(), sorted.end(), [&](rank_id r) { return p.ranks.contains(r); });
-    if (sorted.empty() || twice || !known)
-      out.push_back(
-          {.rule = program_rule::group, .at = {0, program_violation::whole}, .found = g.value()});
-  }
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
-    rank_program const& own = p.ranks[r];
-    for (buffer_id const b : ids<buffer_id>(own.buffers.size()))
-      if (own.buffers[b].size < 0)
-        out.push_back({.rule = program_rule::table,
-                       .at = {r, program_violation::whole},
-                       .where = {b, 0, own.buffers[b].size}});
-    std::int32_t number = 0;
-    for (auto const& i : own.instructions) {
-      auto const inside = [](slice s, std::size_t size) {
-        return s.first >= 0 && s.count >= 0 &&
-               static_cast<std::size_t>(s.first) + static_cast<std::size_t>(s.count) <= size;
-      };
-      if (!inside(i.reads, own.regions.size()) || !inside(i.writes, own.regions.size()) ||
-          !inside(i.after, own.waits.size()) ||
-          (i.condition != -1 && !inside({i.condition, 1}, own.regions.size())))
-        out.push_back({.rule = program_rule::table, .at = {r, number}});
-      ++number;
-    }
-  }
-  return out.size() == before;
-}
-
 }  // namespace detail
 
-/// Appends what is wrong with instructions by themselves; false where the rules on several
-/// instructions can't be asked.
-[[nodiscard]] inline bool check_shape(program const& p, program_violations& out) {
-  if (!detail::check_tables(p, out)) return false;
-  std::vector<std::vector<std::pair<group_id, std::int64_t>>> seats(
-      p.ranks.size());  // each rank's groups and places in them
-  for (group_id const g : ids<group_id>(p.groups.size()))
-    for (std::size_t k = 0; k < p.groups[g].size(); ++k)
-      seats[p.groups[g][k].index()].emplace_back(g, static_cast<std::int64_t>(k));
-
-  bool sound = true;
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
-    rank_program const& own = p.ranks[r];
-    std::int32_t batch_end = 0;      // where the current batch ended so far
-    std::set<std::int32_t> batches;  // those that began
-    for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n) {
-      auto const& i = own.instructions[static_cast<std::size_t>(n)];
-      program_point const at{r, n};
-      bool fine = true;
-      auto const refuse = [&](program_rule rule, std::int64_t found, region const& where = {}) {
-        out.push_back({.rule = rule, .at = at, .where = where, .found = found});
-        fine = false;
-      };
-      for (auto const regions : {own.reads(i), own.writes(i), own.condition(i)})
-        for (region const& x : regions)
-          if (!own.buffers.contains(x.buffer) || x.offset < 0 || x.size < 0 ||
-              x.offset > own.buffers[x.buffer].size - x.size)
-            refuse(program_rule::region, 0, x);
-      for (region const& word : own.condition(i))
-        if (word.size != 8 || word.offset % 8 != 0) refuse(program_rule::condition, 0, word);
-      if (i.code == opcode::send || i.code == opcode::receive) {
-        if (i.peer == r || !p.ranks.contains(i.peer)) refuse(program_rule::peer, i.peer.value());
-        if (i.channel < 0) refuse(program_rule::channel, i.channel);
-      }
-      std::int64_t members = 1, place = 0;
-      if (is_collective(i.code)) {
-        auto const& mine = seats[r.index()];
-        auto const seat =
-            std::lower_bound(mine.begin(), mine.end(), std::pair{i.group, std::int64_t{0}});
-        if (seat == mine.end() || seat->first != i.group) {
-          refuse(program_rule::membership, i.group.value());
-        } else {
-          members = static_cast<std::int64_t>(p.groups[i.group].size());
-          place = seat->second;
-        }
-      }
-      for (auto const w : own.after(i))
-        if (w < 0 || w >= n) refuse(program_rule::wait, w);
-      if (fine) {
-        auto const known = out.size();
-        detail::opcode_shape(own, at, members, place, out)();
-        fine = std::none_of(out.begin() + static_cast<std::ptrdiff_t>(known), out.end(),
-                            [](auto const& v) { return v.rule == program_rule::shape; });
-      }
-      sound = sound && fine;
-
-      if (i.batch < 0) continue;
-      auto const& previous = own.instructions[static_cast<std::size_t>(std::max(n - 1, 0))];
-      bool const goes_on = n > 0 && batch_end == n && previous.batch == i.batch;
-      bool const communicates =
-          i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
-      bool const apart = !goes_on && !batches.insert(i.batch).second;
-      if (!communicates || apart || (goes_on && previous.lane != i.lane))
-        out.push_back({.rule = program_rule::batch, .at = at, .found = i.batch});
-      batch_end = n + 1;
-    }
-  }
-  return sound;
-}
+/// Checks each instruction alone: its ids exist, its regions lie within their buffers and fit its
+/// opcode.
+///
+/// Appends all violations.
+/// Returns false where the rules on several instructions can't be checked.
+/// Complexity: O(n log n) in the number of instructions.
+[[nodiscard]] bool check_shape(program const& p, program_violations& out);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/program_shape.ipp"
+#endif

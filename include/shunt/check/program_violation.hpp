@@ -4,77 +4,52 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// What can be wrong with a program.
+/// Rules of a program. Each is described by its violation.
 enum class program_rule : std::uint8_t {
-  table,   ///< a slice lies outside its table, a buffer has a negative size
+  table,   ///< a slice exceeds its table, or a buffer has a negative size
   group,   ///< a group is empty, names a rank that doesn't exist, or names one twice
-  region,  ///< a region lies outside its buffer, or its buffer doesn't exist
-  shape,   ///< an instruction has another number of regions than its opcode takes (found, expected)
+  region,  ///< a region exceeds its buffer, or its buffer doesn't exist
+  shape,   ///< wrong number of regions for the opcode (found, expected)
   size,    ///< sizes of an instruction's regions don't fit each other (found, expected; bytes)
-  alignment,   ///< a region doesn't begin and end between elements (expected: the element's size)
-  overlap,     ///< an instruction's source and target share bytes
-  peer,        ///< a message to or from itself or a rank that doesn't exist
-  channel,     ///< a channel below 0; those are reserved for collectives
-  membership,  ///< a collective over a group that doesn't exist or that this rank isn't in
-  wait,        ///< `after` names an instruction that doesn't stand before this one
-  batch,       ///< members of a batch stand apart or on several lanes, or aren't communication
-  unmatched_message,    ///< a send that nobody receives, or a receive that nobody sends to
-  message_size,         ///< a send and its receive differ in size (found: the send's; expected: the
-                        ///< receive's)
-  missing_member,       ///< a collective that `other.rank` never joins
-  collective_mismatch,  ///< members' n-th collective of a group differs in opcode, element,
-                        ///< reduction or size
-  deadlock,  ///< with one thread a rank in list order and buffered sends, this instruction is never
-             ///< reached by all it needs
-  unordered_messages,  ///< two messages of one peer and channel, or two collectives of one group,
-                       ///< whose lanes leave their order open
-  unwritten,           ///< reads bytes that nothing has written before it
-  condition,   ///< a condition isn't an int64, or of a message or a collective one party has a
-               ///< condition and the other has none
-  race,        ///< two instructions whose order is open touch the same bytes, and one writes
-  rendezvous,  ///< where every send waits for its receive, this instruction is never done
-  overtaken,   ///< a message sent as number `found` from one rank to another and received as number
-               ///< `expected`, on another channel
+  /// A region doesn't begin and end between elements (expected: the element's size).
+  alignment,
+  overlap,            ///< source and target of an instruction share bytes
+  peer,               ///< a message to or from its own rank or a rank that doesn't exist
+  channel,            ///< a channel below 0; those are reserved for collectives
+  membership,         ///< a collective over a group that doesn't exist or that lacks this rank
+  wait,               ///< `after` names an instruction that doesn't precede this one
+  batch,              ///< members of a batch are apart, on several lanes, or not communication
+  unmatched_message,  ///< a send without a receive, or a receive without a send
+  message_size,       ///< a send of `found` bytes and its receive of `expected` bytes
+  missing_member,     ///< a collective that `other.rank` never joins
+  /// Members' n-th collectives of a group differ in opcode, element, reduction or size.
+  collective_mismatch,
+  /// With one thread per rank in list order and buffered sends, this instruction never starts.
+  deadlock,
+  /// Two messages of one peer and channel, or two collectives of one group: their lanes leave the
+  /// order open.
+  unordered_messages,
+  unwritten,  ///< reads bytes that no earlier instruction wrote
+  /// A condition isn't an int64, or only one party of a message or a collective has a condition.
+  condition,
+  race,        ///< two instructions without an order access the same bytes, and one writes
+  rendezvous,  ///< this instruction never completes where every send waits for its receive
+  /// A message sent as number `found` and received as number `expected`, on another channel.
+  overtaken,
 };
 
-[[nodiscard]] constexpr std::string_view to_string(program_rule r) {
-  switch (r) {
-    case program_rule::table: return "table";
-    case program_rule::group: return "group";
-    case program_rule::region: return "region";
-    case program_rule::shape: return "shape";
-    case program_rule::size: return "size";
-    case program_rule::alignment: return "alignment";
-    case program_rule::overlap: return "overlap";
-    case program_rule::peer: return "peer";
-    case program_rule::channel: return "channel";
-    case program_rule::membership: return "membership";
-    case program_rule::wait: return "wait";
-    case program_rule::batch: return "batch";
-    case program_rule::unmatched_message: return "unmatched_message";
-    case program_rule::message_size: return "message_size";
-    case program_rule::missing_member: return "missing_member";
-    case program_rule::collective_mismatch: return "collective_mismatch";
-    case program_rule::deadlock: return "deadlock";
-    case program_rule::unordered_messages: return "unordered_messages";
-    case program_rule::unwritten: return "unwritten";
-    case program_rule::condition: return "condition";
-    case program_rule::race: return "race";
-    case program_rule::rendezvous: return "rendezvous";
-    case program_rule::overtaken: return "overtaken";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(program_rule r);
 
-/// One thing that is wrong, and where. Fields that a rule doesn't speak of stay at their defaults.
+/// One violation of a rule, and its place. Fields that a rule doesn't use keep their defaults.
 struct program_violation {
-  static constexpr std::int32_t whole =
-      -1;  ///< instruction: the rank's tables or the program's groups rather than one instruction
+  /// Instruction number of violations in the rank's tables or the program's groups.
+  static constexpr std::int32_t whole = -1;
 
   program_rule rule = program_rule::table;
   program_point at{};
@@ -88,42 +63,12 @@ struct program_violation {
 
 using program_violations = std::vector<program_violation>;
 
-/// One line, for example "rank 1, instruction 5: message_size: 64 instead of 32 (with rank 2,
-/// instruction 7)".
-[[nodiscard]] inline std::string to_string(program_violation const& v) {
-  auto const number = [](auto n) { return std::to_string(n); };
-  auto const place = [&](program_point p) {
-    return "rank " + number(p.rank.value()) +
-           (p.instruction < 0 ? "" : ", instruction " + number(p.instruction));
-  };
-  std::string text = v.rule == program_rule::group ? "group " + number(v.found) : place(v.at);
-  text += ": " + std::string(to_string(v.rule));
-  switch (v.rule) {
-    case program_rule::shape:
-    case program_rule::size:
-    case program_rule::message_size:
-      text += ": " + number(v.found) + " instead of " + number(v.expected);
-      break;
-    case program_rule::overtaken:
-      text += ": sent as number " + number(v.found) + ", received as number " + number(v.expected);
-      break;
-    case program_rule::alignment:
-      text += ": not a multiple of " + number(v.expected) + " bytes";
-      break;
-    case program_rule::peer: text += ": rank " + number(v.found); break;
-    case program_rule::channel:
-    case program_rule::batch:
-    case program_rule::wait: text += ": " + number(v.found); break;
-    case program_rule::membership:
-    case program_rule::missing_member:
-    case program_rule::collective_mismatch: text += ": group " + number(v.found); break;
-    default: break;
-  }
-  if (v.where != region{})
-    text += ": buffer " + number(v.where.buffer.value()) + " [" + number(v.where.offset) + ", +" +
-            number(v.where.size) + ")";
-  if (v.other.rank >= 0) text += " (with " + place(v.other) + ")";
-  return text;
-}
+/// Returns one line, for example "rank 1, instruction 5: message_size: 64 instead of 32 (with rank
+/// 2, instruction 7)".
+[[nodiscard]] std::string to_string(program_violation const& v);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/program_violation.ipp"
+#endif

@@ -4,23 +4,25 @@
 #include <string>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 
 namespace shunt {
 
-/// One thing that is wrong with a shard map. `index` counts the shards of the expert.
+/// One error in a shard map. `index` counts the shards of the expert.
 struct shard_violation {
   enum class kind : std::uint8_t {
     expert_count,   ///< of the plan
     element_count,  ///< of the plan
     unknown_owner,  ///< a shard's owner isn't a rank
     bad_mirror,     ///< a shard's mirror isn't a rank, is its owner, or is named twice
-    empty_shard,    ///< a shard with no element, or that ends before it begins
-    gap,  ///< a shard begins after the one before it ends, or the last ends early (`index` is then
-          ///< their number)
-    overlap,  ///< a shard begins before the one before it ends, or the last ends beyond the
-              ///< elements
+    empty_shard,    ///< a shard without elements, or that ends before it begins
+    /// A shard begins after the previous one ends, or the last ends early (`index` is then the
+    /// number of shards).
+    gap,
+    /// A shard begins before the previous one ends, or the last exceeds the elements.
+    overlap,
   };
   kind what{};
   expert_id expert{};
@@ -31,83 +33,17 @@ struct shard_violation {
   constexpr bool operator==(shard_violation const&) const = default;
 };
 
-[[nodiscard]] inline std::string to_string(shard_violation const& v) {
-  std::string const shard =
-      "expert " + std::to_string(v.expert.value()) + ", shard " + std::to_string(v.index);
-  std::string const counts =
-      ": found " + std::to_string(v.found) + ", wanted " + std::to_string(v.wanted);
-  switch (v.what) {
-    case shard_violation::kind::expert_count: return "experts" + counts;
-    case shard_violation::kind::element_count: return "elements" + counts;
-    case shard_violation::kind::unknown_owner:
-      return shard + ": owner " + std::to_string(v.found) + " of " + std::to_string(v.wanted) +
-             " ranks";
-    case shard_violation::kind::bad_mirror:
-      return shard + ": mirror " + std::to_string(v.found) + " of " + std::to_string(v.wanted) +
-             " ranks isn't one, or holds it already";
-    case shard_violation::kind::empty_shard: return shard + ", end of an empty shard" + counts;
-    case shard_violation::kind::gap: return shard + ", elements left out before it" + counts;
-    case shard_violation::kind::overlap:
-      return shard + ", elements twice or beyond the end" + counts;
-  }
-  return "unknown violation";
-}
+/// Returns one line that names the place, the error and the numbers.
+[[nodiscard]] std::string to_string(shard_violation const& v);
 
-/// Everything that is wrong with a shard map: the shards of every expert must stand in ascending
-/// order, be owned by a rank, be mirrored by others, each once, and cover the elements exactly.
-/// Empty: the plan is valid.
-[[nodiscard]] constexpr std::vector<shard_violation> check(optimizer_state const& problem,
-                                                           shard_map const& plan) {
-  using kind = shard_violation::kind;
-  std::vector<shard_violation> found;
-  if (plan.elements != problem.elements)
-    found.push_back(
-        {.what = kind::element_count, .found = plan.elements, .wanted = problem.elements});
-  if (plan.shards.size() != static_cast<std::size_t>(problem.experts))
-    found.push_back({.what = kind::expert_count,
-                     .found = static_cast<std::int64_t>(plan.shards.size()),
-                     .wanted = problem.experts});
-  for (std::size_t e = 0; e < plan.shards.size(); ++e) {
-    std::int64_t covered = 0, index = 0;
-    auto const meets = [&](std::int64_t is, std::int64_t wanted) {
-      if (is != wanted)
-        found.push_back({.what = is > wanted ? kind::gap : kind::overlap,
-                         .expert = e,
-                         .index = index,
-                         .found = is,
-                         .wanted = wanted});
-    };
-    for (shard const& s : plan.shards[e]) {
-      if (s.owner.value() < 0 || s.owner.value() >= problem.ranks)
-        found.push_back({.what = kind::unknown_owner,
-                         .expert = e,
-                         .index = index,
-                         .found = s.owner.value(),
-                         .wanted = problem.ranks});
-      for (std::size_t i = 0; i < s.mirrors.size(); ++i) {
-        bool again = s.mirrors[i] == s.owner || s.mirrors[i].value() < 0 ||
-                     s.mirrors[i].value() >= problem.ranks;
-        for (std::size_t j = 0; j < i; ++j) again = again || s.mirrors[j] == s.mirrors[i];
-        if (again)
-          found.push_back({.what = kind::bad_mirror,
-                           .expert = e,
-                           .index = index,
-                           .found = s.mirrors[i].value(),
-                           .wanted = problem.ranks});
-      }
-      if (s.end <= s.begin)
-        found.push_back({.what = kind::empty_shard,
-                         .expert = e,
-                         .index = index,
-                         .found = s.end,
-                         .wanted = s.begin + 1});
-      meets(s.begin, covered);
-      covered = s.end;
-      ++index;
-    }
-    meets(problem.elements, covered);
-  }
-  return found;
-}
+/// Checks a shard map: the shards of every expert are ascending, cover its elements exactly, are
+/// owned by a rank and mirrored by other ranks, each once.
+/// Returns all errors. Empty: the plan is valid.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<shard_violation> check(optimizer_state const& problem,
+                                                           shard_map const& plan);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/check/shard_map.ipp"
+#endif

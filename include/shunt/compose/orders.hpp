@@ -1,17 +1,14 @@
 #pragma once
-/// Custom pipeline schedules written as ranges: the order of each worker is a view, for example of
-/// 1F1B
+/// Custom pipeline schedules as ranges: the order of each worker is a view, for example of 1F1B
 ///
 ///     concat(forwards(0, w), alternate(forwards(w, m), backwards(0, m - w)), backwards(m - w, m))
 ///
-/// with warm-up, steady state and cool-down. Where a rank holds several stages its order is a view
-/// over operations of its seats, for example of breadth-first chunks
+/// with warm-up, steady state and cool-down. Where a rank holds several stages, its order is a view
+/// over the operations of its workers, for example of breadth-first chunks
 ///
 ///     concat(each_of(seats, [=](worker seat) { return at(seat, forwards(0, m)); }), ...)
 ///
-/// `schedule_of` turns such orders into a schedule of the job, adds the steps, and judges it: what
-/// breaks a rule comes back as infeasible, with the first broken rule as the reason. Linear in the
-/// number of operations.
+/// Complexity: linear in the number of operations.
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -43,14 +40,15 @@
 
 namespace shunt {
 
-/// One turn of a worker: an operation on one of its own pipeline's micro-batches.
+/// One operation of a worker, on a micro-batch of its own pipeline.
 struct turn {
   op_kind kind = op_kind::forward;
   microbatch_id microbatch{};
   constexpr bool operator==(turn const&) const = default;
 };
 
-/// Turns of one kind on micro-batches first .. last-1, in that order; none where last <= first.
+/// Returns turns of one kind on micro-batches first .. last-1, in that order; none where last <=
+/// first.
 [[nodiscard]] inline auto turns(op_kind kind, std::int32_t first, std::int32_t last) {
   return ranges::views::iota(first, std::max(first, last)) |
          ranges::views::transform([kind](std::int32_t m) { return turn{kind, m}; });
@@ -68,26 +66,27 @@ struct turn {
   return turns(op_kind::backward_weight, first, last);
 }
 
-/// The turns as operations of a seat, to be mixed with those of other seats of its rank.
+/// Returns the turns as operations of a worker, to be combined with those of other workers of its
+/// rank.
 template <ranges::viewable_range Turns>
-[[nodiscard]] auto at(worker seat, Turns&& turns_of_seat) {
-  return std::forward<Turns>(turns_of_seat) | ranges::views::transform([seat](turn t) {
-           return operation{t.kind, seat.pipeline, seat.stage, t.microbatch};
+[[nodiscard]] auto at(worker w, Turns&& of_worker) {
+  return std::forward<Turns>(of_worker) | ranges::views::transform([w](turn t) {
+           return operation{t.kind, w.pipeline, w.stage, t.microbatch};
          });
 }
 
-/// f(seat) of each seat, one range after the other.
+/// Returns the concatenation of f(worker) over the workers.
 template <class F>
-[[nodiscard]] auto each_of(std::vector<worker> seats, F f) {
-  auto const count = static_cast<std::int32_t>(seats.size());
+[[nodiscard]] auto each_of(std::vector<worker> workers, F f) {
+  auto const count = static_cast<std::int32_t>(workers.size());
   return ranges::views::iota(0, count) |
-         ranges::views::transform([seats = std::move(seats), f = std::move(f)](std::int32_t i) {
-           return f(seats[static_cast<std::size_t>(i)]);
+         ranges::views::transform([workers = std::move(workers), f = std::move(f)](std::int32_t i) {
+           return f(workers[static_cast<std::size_t>(i)]);
          }) |
          ranges::views::cache1 | ranges::views::join;
 }
 
-/// One turn, or operation, of each range by turns, as long as all of them last.
+/// Returns one turn, or operation, of each range in rotation, until one of them ends.
 template <class First, class... Others>
   requires(sizeof...(Others) > 0)
 [[nodiscard]] auto alternate(First first, Others... others) {
@@ -103,20 +102,24 @@ template <class First, class... Others>
 
 using ranges::views::concat;
 
-/// `Orders` gives the order of a rank as a range: of turns, asked with the worker that the rank is;
-/// or of operations, asked with the rank's seats, pipelines and then stages ascending.
+/// `Orders` returns the order of a rank as a range of turns, called with the rank's worker.
 template <class Orders>
 concept orders_of_turns =
     ranges::input_range<std::invoke_result_t<Orders const&, worker>> &&
     std::same_as<ranges::range_value_t<std::invoke_result_t<Orders const&, worker>>, turn>;
+/// `Orders` returns the order of a rank as a range of operations, called with the rank's workers,
+/// by pipeline and then stage.
 template <class Orders>
 concept orders_of_operations =
     ranges::input_range<std::invoke_result_t<Orders const&, std::vector<worker>>> &&
     std::same_as<ranges::range_value_t<std::invoke_result_t<Orders const&, std::vector<worker>>>,
                  operation>;
 
-/// Throws invalid_problem where the job is broken, or where a rank of it holds several stages and
-/// the orders are of turns.
+/// Builds the schedule of a job from orders, adds the steps, and checks it.
+/// Returns a solution; a plan that breaks a rule is infeasible, with the first broken rule as the
+/// reason.
+/// Throws invalid_problem where the job is broken, or where the orders are of turns and a rank
+/// holds several stages.
 template <class Orders>
   requires orders_of_turns<Orders> || orders_of_operations<Orders>
 [[nodiscard]] solution<pipeline_schedule> schedule_of(pipeline_job const& job, Orders const& orders,
@@ -128,14 +131,14 @@ template <class Orders>
   order.resize(static_cast<std::size_t>(job.ranks()));
   for (rank_id const r : ids<rank_id>(job.ranks())) {
     if constexpr (orders_of_turns<Orders>) {
-      if (job.ranks() != job.seats())
+      if (job.ranks() != job.workers())
         throw invalid_problem(
             "layout", "has ranks with several stages: their orders are ranges of operations");
       worker const w = job.worker_of(r);
       auto own = orders(w);
       for (turn const t : own) order[r].push_back({t.kind, w.pipeline, w.stage, t.microbatch});
     } else {
-      auto own = orders(job.seats_of(r));
+      auto own = orders(job.workers_of(r));
       for (operation const o : own) order[r].push_back(o);
     }
     if (job.alive(r))
@@ -151,9 +154,9 @@ template <class Orders>
   return answer;
 }
 
-/// A solver made of orders: `from_orders{[](pipeline_job const& job, worker w) { return forwards(0,
-/// job.microbatches); }}` can be followed by transforms with `|`; for ranks with several stages the
-/// second parameter is `std::vector<worker>`.
+/// A solver from orders: `from_orders{[](pipeline_job const& job, worker w) { return forwards(0,
+/// job.microbatches); }}`. Transforms follow it with `|`. For ranks with several stages the second
+/// parameter is `std::vector<worker>`.
 template <class Orders>
 struct from_orders {
   static constexpr std::string_view name = "from_orders";
@@ -164,7 +167,8 @@ struct from_orders {
     if constexpr (std::invocable<Orders const&, pipeline_job const&, worker>)
       return schedule_of(job, [&](worker w) { return orders(job, w); });
     else
-      return schedule_of(job, [&](std::vector<worker> const& seats) { return orders(job, seats); });
+      return schedule_of(job,
+                         [&](std::vector<worker> const& workers) { return orders(job, workers); });
   }
 };
 template <class Orders>

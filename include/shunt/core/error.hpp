@@ -5,9 +5,9 @@
 
 namespace shunt {
 
-/// A problem that no plan can be asked for: a size of zero, a negative cost, a sum beyond 64 bits.
-/// `what()` is one line, "field: what is wrong"; `field()` is the part that is broken, for example
-/// "costs.forward[2]".
+/// Thrown for a problem that no plan can be asked for, such as a size of zero, a negative cost or a
+/// sum beyond 64 bits. `what()` is one line, "field: what is wrong". `field()` is the broken part,
+/// for example "costs.forward[2]".
 class invalid_problem : public std::invalid_argument {
  public:
   invalid_problem(std::string field, std::string const& what)
@@ -19,8 +19,8 @@ class invalid_problem : public std::invalid_argument {
   std::string field_;
 };
 
-/// A program that an executor refuses: made for another number of ranks, or a work without the
-/// buffers it names.
+/// Thrown for a program that cannot be made or run: made for another number of ranks, or with
+/// buffers that the work lacks.
 class invalid_program : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;

@@ -9,7 +9,7 @@
 
 namespace shunt {
 
-/// A vector addressed by one kind of id alone.
+/// A vector indexed by one kind of id only. `operator[]` requires an id in range (asserted).
 template <class Id, class T>
 class indexed {
  public:
@@ -49,7 +49,7 @@ class indexed {
   std::vector<T> items_;
 };
 
-/// The ids 0 .. count-1, to loop over: `for (stage_id s : ids<stage_id>(job.stages))`.
+/// The ids first .. last-1, ascending. Made by `ids`.
 template <class Id>
 class id_range {
  public:
@@ -83,6 +83,7 @@ class id_range {
   Id first_, last_;
 };
 
+/// Returns the ids 0 .. count-1, to loop over: `for (stage_id s : ids<stage_id>(job.stages))`.
 template <class Id>
 [[nodiscard]] constexpr id_range<Id> ids(std::integral auto count) {
   return {Id{0}, Id{count}};

@@ -2,11 +2,12 @@
 #include <cstdint>
 #include <string_view>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
 
 namespace shunt {
 
-/// What a solver says of its plan.
+/// The status of a solver's plan.
 enum class status : std::uint8_t {
   optimal,        ///< the objective equals a proved lower bound
   feasible,       ///< a valid plan; objective - lower_bound is the gap
@@ -14,19 +15,10 @@ enum class status : std::uint8_t {
   limit_reached,  ///< a budget ran out before any valid plan was found
 };
 
-[[nodiscard]] constexpr std::string_view to_string(status s) {
-  switch (s) {
-    case status::optimal: return "optimal";
-    case status::feasible: return "feasible";
-    case status::infeasible: return "infeasible";
-    case status::limit_reached: return "limit_reached";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(status s);
 
-/// A plan and what is known of it. The objective and its bound are in the unit of the plan's
-/// measure (ticks of a period, largest load over mean load); lower is better. Integers up to 2^53
-/// are held exactly.
+/// A plan, its objective and a lower bound. Both numbers are in the unit of the plan's measure
+/// (ticks of a period, largest over mean load). Lower is better. Integers up to 2^53 are exact.
 template <class Plan>
 struct solution {
   using plan_type = Plan;
@@ -44,3 +36,7 @@ struct solution {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/solution.ipp"
+#endif

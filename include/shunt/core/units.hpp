@@ -3,32 +3,31 @@
 #include <cstdint>
 #include <optional>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt {
 
-/// Time as a whole number of ticks. What a tick is, the caller says; plans don't change when all
-/// costs are scaled by one factor, but where a bound that would lie between two ticks is rounded
-/// up.
+/// Time as a whole number of ticks. The caller defines a tick. Scaling all costs by one factor
+/// changes no plan, except where a bound between two ticks is rounded up.
 using ticks = std::int64_t;
 /// A number of bytes.
 using byte_count = std::int64_t;
 
-/// a + b and a * b, or nothing where 64 bits can't hold the result.
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b) {
-  std::int64_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) return std::nullopt;
-  return sum;
-}
-[[nodiscard]] constexpr std::optional<std::int64_t> checked_multiply(std::int64_t a,
-                                                                     std::int64_t b) {
-  std::int64_t product = 0;
-  if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
-  return product;
-}
+/// Returns the sum, or nothing where it doesn't fit 64 bits.
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b);
+/// Returns the product, or nothing where it doesn't fit 64 bits.
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_multiply(std::int64_t a,
+                                                                     std::int64_t b);
 
-/// a / b rounded up, for a >= 0 and b > 0.
+/// Returns a / b, rounded up.
+/// Requires a >= 0 and b > 0.
 template <std::integral Integer>
 [[nodiscard]] constexpr Integer ceil_divide(Integer a, Integer b) {
   return a / b + (a % b != 0);
 }
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/core/units.ipp"
+#endif

@@ -1,4 +1,5 @@
 #pragma once
+/// Owned memory of a CUDA device or of its host.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -11,13 +12,13 @@
 
 namespace shunt {
 
-/// Who can reach a buffer's memory: the device, the host and every device in place (pinned), or
-/// both by pages that move (managed).
+/// Where a buffer's memory lies: on the device; on the host, pinned, in reach of every device; or
+/// managed, in pages that migrate.
 enum class cuda_memory { device, pinned, managed };
 
-/// Memory from the runtime, zeroed, 256-byte aligned. A part of it is a std::span. Taking it and
-/// giving it back may wait for the device. Throws cuda_out_of_memory, naming the size, and
-/// cuda_error.
+/// Memory from the CUDA runtime, zeroed and aligned to 256 bytes. Allocation and release may wait
+/// for the device.
+/// Throws cuda_out_of_memory, which names the size, or cuda_error.
 class cuda_buffer {
  public:
   explicit cuda_buffer(std::size_t size, cuda_memory kind = cuda_memory::device)
@@ -26,8 +27,8 @@ class cuda_buffer {
       std::fill_n(data_.get(), size, std::byte{0});
       return;
     }
-    // On a stream of our own, and to its end: streams that don't wait for the default one must find
-    // the zeroes.
+    // A stream that does not wait for the default one must find the zeroes, so the memset is
+    // completed here.
     cuda_check(cudaMemsetAsync(data_.get(), 0, size, cudaStreamPerThread), "cudaMemsetAsync");
     cuda_check(cudaStreamSynchronize(cudaStreamPerThread), "cudaStreamSynchronize");
   }
@@ -36,7 +37,7 @@ class cuda_buffer {
   [[nodiscard]] std::byte* data() const { return data_.get(); }
   [[nodiscard]] std::size_t size() const { return size_; }
 
-  /// As elements of another type, as many as fit.
+  /// Returns the memory as elements of T, as many as fit.
   template <class T>
   [[nodiscard]] std::span<T> as() const {
     return {reinterpret_cast<T*>(data_.get()), size_ / sizeof(T)};

@@ -1,4 +1,5 @@
 #pragma once
+/// Search for a usable CUDA device, with a reason where there is none.
 #include <cuda_runtime_api.h>
 
 #include <optional>
@@ -7,22 +8,22 @@
 
 namespace shunt {
 
-/// Whether there is a device to run on, and if not why: what a program prints before it does
-/// without, and a test before it skips.
+/// Result of `first_cuda_device`; converts to true where a device was found.
 struct cuda_answer {
-  std::optional<int> device{};  ///< the lowest that can be used
-  std::string reason{};         ///< where there is none
+  std::optional<int> device{};  ///< lowest usable device
+  std::string reason{};         ///< why there is none
   [[nodiscard]] explicit operator bool() const { return device.has_value(); }
 };
 
 namespace detail {
 
-/// "12.4" for 12040.
+/// Returns "12.4" for 12040.
 [[nodiscard]] inline std::string cuda_version(int number) {
   return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
 }
 
-/// What the first calls of the runtime say, in words.
+/// Returns why no device can be used, given the results of the runtime's first calls; empty where
+/// one can.
 [[nodiscard]] inline std::string why_no_device(cudaError_t code, int count, int driver,
                                                int runtime) {
   if (driver == 0) return "there is no CUDA driver";
@@ -39,8 +40,9 @@ namespace detail {
 
 }  // namespace detail
 
-/// Looks for a device whose compute capability is `least` or more (as 10 * major + minor). Throws
-/// nothing, and makes no device current.
+/// Returns the first device whose compute capability (10 * major + minor) is at least `least`, or
+/// the reason why there is none.
+/// Never throws. Makes no device current.
 [[nodiscard]] inline cuda_answer first_cuda_device(int least = 70) {
   int count = 0, driver = 0, runtime = 0;
   (void)cudaDriverGetVersion(&driver);

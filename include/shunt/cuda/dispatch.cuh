@@ -1,4 +1,5 @@
 #pragma once
+/// Token-to-slot dispatch on a device, over a Thrust execution policy.
 #include <thrust/binary_search.h>
 #include <thrust/copy.h>
 #include <thrust/fill.h>
@@ -13,29 +14,29 @@
 
 namespace shunt {
 
-/// Where the tokens of one rank and layer go. A token that goes to several experts counts once for
-/// each: n = tokens x experts a token. Pointers belong to the memory of the policy that
-/// dispatch_tokens is called with.
+/// Arguments and results of `dispatch_tokens` for one rank and layer. n = tokens x experts a token:
+/// a token that goes to several experts counts once for each.
+/// Requires pointers to memory that the policy can access.
 struct token_dispatch {
   std::int32_t n = 0;
   std::int32_t experts = 0;
   std::int64_t rows = 0;                          ///< of the outgoing buffer
-  std::int32_t const* expert_of_token = nullptr;  ///< n; negative: to none
+  std::int32_t const* expert_of_token = nullptr;  ///< n; negative: no expert
   std::int64_t const* tokens = nullptr;      ///< slots: this rank's row of split_layers::tokens
   std::int32_t const* hosted = nullptr;      ///< split_layers::hosted of this layer
   std::int32_t const* hosted_end = nullptr;  ///< split_layers::hosted_end of this layer
   std::int64_t const* first_row = nullptr;   ///< split_layers::first_row of this layer
   std::int32_t* row_of = nullptr;            ///< n, written: the row of each token; -1: dropped
   std::int32_t* token_of = nullptr;          ///< rows, written: the token in each row; -1: empty
-  std::uint32_t* sorted = nullptr;           ///< room for n
-  std::int32_t* order = nullptr;             ///< room for n
-  std::int32_t* first = nullptr;             ///< room for one an expert
+  std::uint32_t* sorted = nullptr;           ///< workspace: n
+  std::int32_t* order = nullptr;             ///< workspace: n
+  std::int32_t* first = nullptr;             ///< workspace: experts
 };
 
 namespace detail {
 
-/// The token at position i of the sorted list takes its place: those of one expert fill its slots,
-/// in order, by the shares of the split.
+/// Assigns a row to the token at position i of the sorted list. Tokens of an expert fill its slots
+/// in order, as many as the split gives each.
 struct take_row {
   token_dispatch d;
 
@@ -60,14 +61,17 @@ struct take_row {
 
 }  // namespace detail
 
-/// Token-to-slot dispatch: which row of the outgoing buffer each token takes (row_of), and which
-/// token each row holds (token_of). The first tokens of an expert go to its first slot until that
-/// has its share, and so on; what is left over is dropped, so the last ones are. Written against a
-/// Thrust execution policy: `thrust::cpp::par` on a host, what on_stream.cuh says on a device. O(n)
-/// radix sort.
+/// Computes the row of the outgoing buffer of each token (row_of) and the token of each row
+/// (token_of).
+/// The first tokens of an expert go to its first slot up to that slot's share, and so on; the last
+/// ones that find no slot are dropped.
+/// `policy` is `thrust::cpp::par` on a host and `on_stream(memory)` (on_stream.cuh) on a device.
+/// Throws what Thrust throws under that policy.
+/// Complexity: O(n), a radix sort.
 template <class Policy>
 void dispatch_tokens(Policy const& policy, token_dispatch const& d) {
-  thrust::copy_n(policy, d.expert_of_token, d.n, d.sorted);  // unsigned: tokens to none come last
+  // As unsigned numbers, tokens without an expert sort last.
+  thrust::copy_n(policy, d.expert_of_token, d.n, d.sorted);
   thrust::sequence(policy, d.order, d.order + d.n);
   thrust::stable_sort_by_key(policy, d.sorted, d.sorted + d.n, d.order);
   thrust::counting_iterator<std::uint32_t> const expert(0);

@@ -1,4 +1,5 @@
 #pragma once
+/// Errors of the CUDA runtime as exceptions.
 #include <cuda_runtime_api.h>
 
 #include <source_location>
@@ -7,8 +8,9 @@
 
 namespace shunt {
 
-/// A call of CUDA's runtime that failed, or the report of work on the device that did. `what()` is
-/// one line: the call, CUDA's name and description of the error, and file:line of the caller.
+/// A failed call of the CUDA runtime, or a failure of earlier work on the device that the call
+/// reported.
+/// `what()` is one line: call, name and description of the error, and file:line of the caller.
 class cuda_error : public std::runtime_error {
  public:
   cuda_error(cudaError_t code, std::string const& call, std::source_location const& where)
@@ -28,18 +30,19 @@ class cuda_error : public std::runtime_error {
   std::source_location where_;
 };
 
-/// There is not as much memory as was asked for; `what()` says how much that was.
+/// An allocation failed; `what()` names its size.
 class cuda_out_of_memory : public cuda_error {
  public:
   using cuda_error::cuda_error;
 };
 
-/// Throws cuda_error unless the call was a success: `cuda_check(cudaEventCreate(&e),
-/// "cudaEventCreate")`.
+/// Checks the result of a call: `cuda_check(cudaEventCreate(&e), "cudaEventCreate")`.
+/// Throws cuda_out_of_memory or cuda_error unless `code` is cudaSuccess.
 inline void cuda_check(cudaError_t code, char const* call,
                        std::source_location const& where = std::source_location::current()) {
   if (code == cudaSuccess) return;
-  (void)cudaGetLastError();  // the error is handed over here; nobody else shall find it
+  // Clears the runtime's error, which the exception now carries.
+  (void)cudaGetLastError();
   if (code == cudaErrorMemoryAllocation) throw cuda_out_of_memory(code, call, where);
   throw cuda_error(code, call, where);
 }

@@ -1,4 +1,5 @@
 #pragma once
+/// CUDA events: a non-owning handle, an owner, and the time between two of them.
 #include <cuda_runtime_api.h>
 
 #include <cmath>
@@ -11,26 +12,25 @@
 
 namespace shunt {
 
-/// Somebody's event. Converts from and to the runtime's handle.
+/// Non-owning event handle; converts to and from cudaEvent_t.
+/// Its members throw cuda_error, also for failures of earlier work on the device.
 class cuda_event_ref {
  public:
   constexpr cuda_event_ref(cudaEvent_t event) : event_(event) {}
   [[nodiscard]] constexpr cudaEvent_t get() const { return event_; }
   constexpr operator cudaEvent_t() const { return event_; }
 
-  // All throw cuda_error, also for what went wrong on the device.
-
-  /// The event is what the stream has been told so far.
+  /// Records all work enqueued on the stream so far.
   void record(cuda_stream_ref on) const {
     cuda_check(cudaEventRecord(event_, on), "cudaEventRecord");
   }
-  /// What the stream is told from now on waits for the last record before this call; without one it
-  /// waits for nothing.
+  /// Makes later work on the stream wait for the latest record of this event; does nothing if it
+  /// was never recorded.
   void hold(cuda_stream_ref stream) const {
     cuda_check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent");
   }
   void synchronize() const { cuda_check(cudaEventSynchronize(event_), "cudaEventSynchronize"); }
-  /// Whether it has happened.
+  /// Returns whether the recorded work has completed.
   [[nodiscard]] bool done() const {
     auto const code = cudaEventQuery(event_);
     if (code != cudaErrorNotReady) cuda_check(code, "cudaEventQuery");
@@ -44,7 +44,8 @@ class cuda_event_ref {
   cudaEvent_t event_;
 };
 
-/// An event of the device that is current when it is made. Throws cuda_error.
+/// An owned event of the device that is current at construction.
+/// Throws cuda_error.
 class cuda_event {
  public:
   enum class kind { ordering, timed };
@@ -70,8 +71,9 @@ class cuda_event {
 static_assert(std::is_trivially_copyable_v<cuda_event_ref> &&
               !std::is_copy_constructible_v<cuda_event>);
 
-/// Nanoseconds between two timed events that have happened. CUDA hands out milliseconds in single
-/// precision, at a resolution of about half a microsecond: beyond some ten seconds it is coarser.
+/// Returns the nanoseconds between two completed timed events.
+/// CUDA reports milliseconds in single precision at a resolution of about half a
+/// microsecond. Beyond about ten seconds the result is coarser.
 /// Throws cuda_error.
 [[nodiscard]] inline ticks elapsed(cuda_event_ref from, cuda_event_ref to) {
   float milliseconds = 0;

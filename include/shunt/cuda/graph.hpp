@@ -1,4 +1,5 @@
 #pragma once
+/// A CUDA graph that can be launched, updated in place where possible.
 #include <cuda_runtime_api.h>
 
 #include <functional>
@@ -12,18 +13,19 @@
 
 namespace shunt {
 
-/// A graph that can be launched, or nothing yet.
+/// An executable graph; empty at construction.
 class cuda_graph {
  public:
-  /// Functions of the host that a graph calls; they must live as long as it may.
+  /// Host functions that a graph calls. They live as long as the graph may call them.
   using calls = std::vector<std::shared_ptr<std::function<void()>>>;
   enum class change { made, updated, remade };
 
   [[nodiscard]] explicit operator bool() const { return exec_ != nullptr; }
 
-  /// What is launched from now on: what was captured, in place of what was there. Where the shape
-  /// is the same only its parameters are exchanged (cudaGraphExecUpdate). Launches under way stay
-  /// as they are. Throws cuda_error.
+  /// Replaces what is launched from now on by a captured graph. A graph of the same shape only
+  /// exchanges parameters (cudaGraphExecUpdate). Launches in progress are not affected.
+  /// Returns how the graph was obtained.
+  /// Throws cuda_error.
   change take(cudaGraph_t captured, calls called = {}) {
     change how = change::made;
     if (exec_) {
@@ -43,12 +45,13 @@ class cuda_graph {
       cuda_check(cudaGraphInstantiate(&made, captured, 0), "cudaGraphInstantiate");
       exec_.reset(made);
     }
-    called_.insert(called_.end(), called.begin(),
-                   called.end());  // earlier ones may still be called by launches under way
+    // Launches in progress may still call earlier functions.
+    called_.insert(called_.end(), called.begin(), called.end());
     return how;
   }
 
-  /// Throws cuda_error, also where there is nothing to launch.
+  /// Enqueues one launch.
+  /// Throws cuda_error, also where the graph is empty.
   void launch(cuda_stream_ref on) const {
     cuda_check(cudaGraphLaunch(exec_.get(), on), "cudaGraphLaunch");
   }

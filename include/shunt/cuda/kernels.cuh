@@ -1,4 +1,8 @@
 #pragma once
+/// Kernels of a stream system: copies with counts on the device, folds over a group, and fills, all
+/// under a guard word that the device reads.
+/// Arguments travel as kernel parameters, so a graph keeps them and an update replaces them.
+/// See docs/device-code.md.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -11,26 +15,24 @@
 #include "shunt/execute/stream_system.hpp"
 #include "shunt/program/program.hpp"
 
-/// Copies with counts that lie on the device, folds over a group, fills; all under a guard that the
-/// device reads. What they are given travels as kernel parameters, so that a graph keeps it and an
-/// update replaces it.
 namespace shunt {
 namespace detail {
 
 inline constexpr unsigned bulk_threads = 256;
 
-/// Blocks for `units` pieces of work, a few each; a grid walks over what is left.
+/// Returns the number of blocks for `units` pieces of work. The kernels loop over the rest with a
+/// grid stride.
 [[nodiscard]] inline unsigned bulk_blocks(std::size_t units) {
   constexpr std::size_t each = bulk_threads * 4, most = 1024;
   return static_cast<unsigned>(std::clamp<std::size_t>((units + each - 1) / each, 1, most));
 }
 
 struct move_batch {
-  static constexpr std::size_t most = 64;  // parameters are at most 4 KB
+  static constexpr std::size_t most = 64;  // kernel parameters are limited to 4 KB
   stream_part parts[most];
 };
 
-/// Row y of the grid moves part y. 16 bytes a thread where both ends allow it.
+/// Row y of the grid moves part y, in accesses of 16 bytes where both ends are aligned.
 template <class Batch>
 __global__ void __launch_bounds__(bulk_threads)
     move_kernel(Batch const __grid_constant__ batch, std::int64_t const* guard) {
@@ -60,8 +62,8 @@ struct fold_batch {
   int from, to;
 };
 
-/// Every thread reads all sources of an element before it writes any target, so targets may be
-/// sources.
+/// Each thread reads all sources of an element before it writes a target, so a target may be a
+/// source.
 template <class T>
 __global__ void __launch_bounds__(bulk_threads)
     fold_kernel(fold_batch const __grid_constant__ batch, reduction how, std::int64_t elements,
@@ -88,7 +90,8 @@ __global__ void __launch_bounds__(bulk_threads)
 
 }  // namespace detail
 
-/// The launchers that basic_cuda_system asks for. They throw cuda_error where a launch is refused.
+/// Launchers for basic_cuda_system.
+/// Throws cuda_error where a launch is refused.
 struct cuda_kernels {
   static void move(cudaStream_t on, std::span<stream_part const> parts, std::int64_t const* guard) {
     for (std::size_t first = 0; first < parts.size(); first += detail::move_batch::most) {

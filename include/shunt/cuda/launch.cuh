@@ -1,4 +1,8 @@
 #pragma once
+/// Teams of CUDA threads, and launchers for the function objects of device/: layers, items, rows.
+/// All launchers enqueue one kernel on `stream`, wait for nothing, can be captured into a graph,
+/// and do not dereference device pointers on the host.
+/// See docs/device-code.md.
 #include <cuda_runtime.h>
 
 #include <cstddef>
@@ -10,7 +14,8 @@
 
 namespace shunt {
 
-/// The 32 threads of a warp as a team. Compute capability 8.0 and up.
+/// The 32 threads of a warp as a team.
+/// Requires compute capability 8.0.
 class warp_team {
  public:
   [[nodiscard]] __device__ std::int32_t size() const { return 32; }
@@ -23,7 +28,7 @@ class warp_team {
   template <class F>
   [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
     std::int64_t mine = f(lane());
-    for (int apart = 16; apart > 0; apart /= 2) mine += __shfl_xor_sync(everyone, mine, apart);
+    for (int apart = 16; apart > 0; apart /= 2) mine += __shfl_xor_sync(full_mask, mine, apart);
     return mine;
   }
   template <class F>
@@ -31,12 +36,12 @@ class warp_team {
     ranked_key const mine = f(lane());
     auto const high = static_cast<std::uint32_t>(mine.key >> 32),
                low = static_cast<std::uint32_t>(mine.key);
-    std::uint32_t const best_high = __reduce_min_sync(everyone, high);
+    std::uint32_t const best_high = __reduce_min_sync(full_mask, high);
     std::uint32_t const best_low =
-        __reduce_min_sync(everyone, high == best_high ? low : ~std::uint32_t{0});
+        __reduce_min_sync(full_mask, high == best_high ? low : ~std::uint32_t{0});
     bool const best = high == best_high && low == best_low;
     return {std::uint64_t{best_high} << 32 | best_low,
-            __reduce_min_sync(everyone, best ? mine.index : 0x7fffffff)};
+            __reduce_min_sync(full_mask, best ? mine.index : 0x7fffffff)};
   }
   template <class F>
   __device__ void narrow(F const& f) const {
@@ -44,12 +49,13 @@ class warp_team {
   }
 
  private:
-  static constexpr unsigned everyone = 0xffffffff;
+  static constexpr unsigned full_mask = 0xffffffff;
   __device__ static std::int32_t lane() { return static_cast<std::int32_t>(threadIdx.x % 32); }
 };
 
-/// The threads of a block as a team; whole warps, 32 at most. `scratch` is shared by the block and
-/// the team's alone.
+/// The threads of a block as a team.
+/// Requires whole warps, at most 32 of them, and `scratch` in the block's shared memory, for this
+/// team only.
 class block_team {
  public:
   struct scratch {
@@ -69,8 +75,8 @@ class block_team {
     f(static_cast<std::int32_t>(threadIdx.x));
     __syncthreads();
   }
-  // Two halves by turns: who writes one knows by the wait in between that everybody has read what
-  // was in it. So one wait is enough.
+  // Double buffer: the barrier of the previous reduction guarantees that all threads have read this
+  // half, so one barrier a reduction suffices.
   template <class F>
   [[nodiscard]] __device__ std::int64_t sum(F const& f) const {
     std::int64_t* const sums = scratch_->sums[turn_ ^= 1];
@@ -138,13 +144,10 @@ __global__ void __launch_bounds__(threads_per_block)
 
 }  // namespace detail
 
-// What the launchers have in common: they enqueue one kernel on `stream`, wait for nothing, may be
-// captured into a graph, and read nothing behind their pointers on the host. They throw cuda_error
-// where the launch is refused.
-
-/// work(team, layer, shared) for 0 .. layers - 1, a block of 256 threads each: swift_moe_layers,
-/// eplb_layers, split_layers. Refused where a layer needs more shared memory than a block can have
-/// (48 KB, with newer GPUs' opt-in up to 227 KB).
+/// Launches work(team, layer, shared) for layers 0 .. layers - 1, with a block of 256 threads each:
+/// swift_moe_layers, eplb_layers, split_layers.
+/// Throws cuda_error where the launch is refused, for example where a layer needs more shared
+/// memory than a block can have (48 KB; up to 227 KB with the opt-in of newer GPUs).
 template <class Layers>
 void run_layers(Layers const& work, std::int32_t layers, cuda_stream_ref stream) {
   if (layers == 0) return;
@@ -159,7 +162,8 @@ void run_layers(Layers const& work, std::int32_t layers, cuda_stream_ref stream)
   cuda_check(cudaGetLastError(), "layers_kernel");
 }
 
-/// work(i) for 0 .. items - 1, one thread each.
+/// Launches work(i) for i = 0 .. items - 1, one thread an item.
+/// Throws cuda_error where the launch is refused.
 template <class Items>
 void run_items(Items const& work, std::int64_t items, cuda_stream_ref stream) {
   if (items == 0) return;
@@ -170,9 +174,10 @@ void run_items(Items const& work, std::int64_t items, cuda_stream_ref stream) {
   cuda_check(cudaGetLastError(), "items_kernel");
 }
 
-/// work(row, thread, threads) for each of `rows` rows: all threads of a row together do what the
-/// row asks for, each its vectors `thread`, `thread + threads`, ... `vectors` is what the longest
-/// row has of them; a thread gets about four.
+/// Launches work(row, thread, threads) for each of `rows` rows. The threads of a row share it: each
+/// handles the vectors `thread`, `thread + threads`, ...
+/// `vectors` is the number of vectors of the longest row; a thread gets about four.
+/// Throws cuda_error where the launch is refused.
 template <class Rows>
 void run_rows(Rows const& work, std::int32_t rows, std::int64_t vectors, cuda_stream_ref stream) {
   if (rows == 0 || vectors == 0) return;

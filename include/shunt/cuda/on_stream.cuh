@@ -1,4 +1,5 @@
 #pragma once
+/// Thrust's algorithms on a CUDA stream without a wait.
 #include <cuda_runtime.h>
 #include <thrust/system/cuda/execution_policy.h>
 
@@ -9,15 +10,16 @@
 
 namespace shunt {
 
-/// Room for what Thrust's algorithms need in passing, taken from and given back to the stream's
-/// memory pool (cudaMallocAsync): nothing waits, and a capture turns it into nodes of the graph.
+/// Allocator of Thrust's temporary memory from the stream's memory pool (cudaMallocAsync). Nothing
+/// waits, and a capture turns allocations into nodes of the graph.
 class stream_memory {
  public:
   using value_type = char;
 
   explicit stream_memory(cuda_stream_ref stream) : stream_(stream) {}
 
-  /// Throws cuda_out_of_memory where the pool has no room, as Thrust's algorithms then do.
+  /// Throws cuda_out_of_memory where the pool has no room; Thrust's algorithms then throw it as
+  /// well.
   [[nodiscard]] char* allocate(std::ptrdiff_t bytes) const {
     void* taken = nullptr;
     cuda_check(cudaMallocAsync(&taken, static_cast<std::size_t>(bytes), stream_),
@@ -32,9 +34,10 @@ class stream_memory {
   cuda_stream_ref stream_;
 };
 
-/// The policy under which Thrust's algorithms enqueue their kernels on a stream and return at once.
-/// `memory` outlives its use: `stream_memory memory(stream); dispatch_tokens(on_stream(memory),
-/// d);`
+/// Returns the policy under which Thrust's algorithms enqueue their kernels on the stream and
+/// return at once:
+/// `stream_memory memory(stream); dispatch_tokens(on_stream(memory), d);`
+/// Requires that `memory` outlives the use of the policy.
 [[nodiscard]] inline auto on_stream(stream_memory& memory) {
   return thrust::cuda::par_nosync(memory).on(memory.stream().get());
 }

@@ -1,4 +1,6 @@
 #pragma once
+/// Number of tokens of each expert, counted on a device.
+/// Reference: SYMI, arXiv 2504.19925, section 3.
 #include <cuda_runtime.h>
 
 #include <cstddef>
@@ -10,21 +12,21 @@
 
 namespace shunt {
 
-/// The popularity of a layer's experts: how many tokens each received, what the next placement
-/// follows (SYMI section 3). A token that goes to several experts counts once for each. Made once
-/// for a size; its histogram is CUB's.
+/// Counts the tokens that each expert of a layer received, with CUB's histogram. A token that goes
+/// to several experts counts once for each. Constructed once for a size.
 class popularity_count {
  public:
-  /// For at most `tokens` tokens a call. Throws cuda_error.
+  /// For at most `tokens` tokens a call.
+  /// Throws cuda_error.
   popularity_count(std::int32_t tokens, std::int32_t experts) : experts_(experts) {
     run(nullptr, nullptr, tokens, nullptr, cudaStream_t{});
   }
 
-  /// Bytes of the workspace that a call needs, on the device.
+  /// Returns the size of the device workspace of a call, in bytes.
   [[nodiscard]] std::size_t workspace_bytes() const { return bytes_; }
 
-  /// counts[e] becomes the number of e among expert_of_token[0 .. tokens), all on the device; other
-  /// values, such as -1, don't count. Enqueues on `stream`, waits for nothing, may be captured.
+  /// Enqueues counts[e] = number of e among expert_of_token[0 .. tokens), all on the device. Other
+  /// values, such as -1, are not counted. Waits for nothing and can be captured.
   /// Throws cuda_error where the launch is refused.
   void operator()(std::int32_t const* expert_of_token, std::int32_t tokens, std::int64_t* counts,
                   void* workspace, cuda_stream_ref stream) {
@@ -34,7 +36,7 @@ class popularity_count {
  private:
   void run(void* workspace, std::int32_t const* expert_of_token, std::int32_t tokens,
            std::int64_t* counts, cuda_stream_ref stream) {
-    static_assert(sizeof(unsigned long long) == sizeof(std::int64_t));  // what CUDA's atomics know
+    static_assert(sizeof(unsigned long long) == sizeof(std::int64_t));  // type of CUDA's atomics
     cuda_check(cub::DeviceHistogram::HistogramEven(workspace, bytes_, expert_of_token,
                                                    reinterpret_cast<unsigned long long*>(counts),
                                                    experts_ + 1, std::int32_t{0}, experts_, tokens,

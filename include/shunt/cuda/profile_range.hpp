@@ -1,13 +1,14 @@
 #pragma once
+/// Named ranges for profilers (NVTX).
 #include <nvtx3/nvtx3.hpp>
 
 #include <string>
 
 namespace shunt {
 
-/// Names what the host enqueues while this lives, for Nsight and other tools that read NVTX, in the
-/// domain "shunt"; without such a tool it costs some nanoseconds. An instruction is named as in
-/// traces of a timeline (`name_of`), so that the profile and the trace agree.
+/// Names what the host enqueues during its lifetime, in the NVTX domain "shunt", for Nsight and
+/// similar tools. Without a tool it costs some nanoseconds.
+/// Instructions have the names of a timeline's trace (`name_of`).
 class profile_range {
  public:
   explicit profile_range(std::string const& name) : range_(name) {}

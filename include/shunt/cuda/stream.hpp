@@ -1,4 +1,5 @@
 #pragma once
+/// CUDA streams: a non-owning handle and an owner.
 #include <cuda_runtime_api.h>
 
 #include <memory>
@@ -8,14 +9,15 @@
 
 namespace shunt {
 
-/// Somebody's stream. Converts from and to the runtime's handle.
+/// Non-owning stream handle; converts to and from cudaStream_t.
 class cuda_stream_ref {
  public:
   constexpr cuda_stream_ref(cudaStream_t stream) : stream_(stream) {}
   [[nodiscard]] constexpr cudaStream_t get() const { return stream_; }
   constexpr operator cudaStream_t() const { return stream_; }
 
-  /// Waits for all that was enqueued. Throws cuda_error, also for what went wrong on the device.
+  /// Waits until all enqueued work has completed.
+  /// Throws cuda_error, also for failures of earlier work on the device.
   void synchronize() const { cuda_check(cudaStreamSynchronize(stream_), "cudaStreamSynchronize"); }
 
   constexpr bool operator==(cuda_stream_ref const&) const = default;
@@ -24,8 +26,9 @@ class cuda_stream_ref {
   cudaStream_t stream_;
 };
 
-/// A stream of the device that is current when it is made; it doesn't wait for the default stream.
-/// Destroying it waits for nothing: what was enqueued still runs. Throws cuda_error.
+/// An owned stream of the device that is current at construction; it does not wait for the default
+/// stream. The destructor does not wait: enqueued work still runs.
+/// Throws cuda_error.
 class cuda_stream {
  public:
   cuda_stream() {

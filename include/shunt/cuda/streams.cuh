@@ -1,4 +1,5 @@
 #pragma once
+/// A CUDA device as the system of stream_executor and graph_executor.
 #include "shunt/cuda/kernels.cuh"
 #include "shunt/cuda/system.hpp"
 #include "shunt/execute/stream_executors.hpp"
@@ -6,7 +7,7 @@
 
 namespace shunt {
 
-/// The executors of execute/stream_executors.hpp on a CUDA device:
+/// The stream system of one CUDA device:
 /// `cuda_system gpu; auto const done = stream_executor{.system = &gpu}.run(program, work);`
 using cuda_system = basic_cuda_system<cuda_kernels>;
 

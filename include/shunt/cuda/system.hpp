@@ -1,4 +1,6 @@
 #pragma once
+/// A CUDA device as a stream_system and graph_system, apart from its kernels.
+/// See docs/device-code.md.
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
@@ -22,14 +24,13 @@
 
 namespace shunt {
 
-/// One CUDA device as a stream_system. `Kernels` launches what the runtime has no call for
-/// (`cuda_kernels` in kernels.cuh, which needs nvcc); everything else is written here. The
-/// constructor makes the device current for the calling thread, which is the one to use the system.
-/// With memory of its own in managed memory (`cuda_memory::managed`) works of the host can be run
-/// as calls of the streams.
-///
-/// Throws cuda_error: no device, a driver that is too old, no memory left, and whatever went wrong
-/// on the device, at the first call that learns of it.
+/// One CUDA device. `Kernels` launches what the runtime has no call for (cuda_kernels in
+/// kernels.cuh, which needs nvcc).
+/// The constructor makes the device current for the calling thread.
+/// With managed memory (`cuda_memory::managed`) a host work can run as calls of the streams.
+/// Throws cuda_error: no device, a driver that is too old, no memory left, or a failure on the
+/// device, at the first call that reports it.
+/// Requires that only the constructing thread uses the system.
 template <class Kernels>
 class basic_cuda_system {
  public:
@@ -41,8 +42,8 @@ class basic_cuda_system {
 
   explicit basic_cuda_system(int device = 0, cuda_memory own = cuda_memory::device) : own_(own) {
     cuda_check(cudaSetDevice(device), "cudaSetDevice");
-    cuda_check(cudaFree(nullptr),
-               "cudaFree");  // starts CUDA here rather than in the first measured call
+    // Starts CUDA here rather than in the first measured call.
+    cuda_check(cudaFree(nullptr), "cudaFree");
   }
 
   [[nodiscard]] stream make_stream() { return {}; }
@@ -78,7 +79,7 @@ class basic_cuda_system {
   void copy_to_device(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
     cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
                "cudaMemcpyAsync");
-    on.synchronize();  // the source may go away
+    on.synchronize();  // the source may be destroyed
   }
 
   void record(event& e, stream_ref on) { cuda_event_ref(e).record(on); }
@@ -113,7 +114,7 @@ class basic_cuda_system {
     }
   }
 
-  /// Only this thread's calls are watched for what a capture forbids; other threads may go on.
+  /// Watches only this thread's calls for what a capture forbids. Other threads are not restricted.
   void begin_capture(stream_ref on) {
     called_.clear();
     cuda_check(cudaStreamBeginCapture(on, cudaStreamCaptureModeThreadLocal),
@@ -148,7 +149,7 @@ class basic_cuda_system {
     void operator()(cudaGraph_t g) const noexcept { (void)cudaGraphDestroy(g); }
   };
   cuda_memory own_;
-  graph::calls called_{};  // those of the capture under way
+  graph::calls called_{};  // functions of the capture in progress
 };
 
 }  // namespace shunt

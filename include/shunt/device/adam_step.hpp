@@ -1,4 +1,7 @@
 #pragma once
+/// Adam on a rank's shards, with a rollback to the bit.
+/// See docs/device-code.md.
+/// Reference: Kingma and Ba, arXiv 1412.6980, Algorithm 1.
 #include <cmath>
 #include <cstdint>
 
@@ -7,15 +10,13 @@
 
 namespace shunt {
 
-/// The optimizer's step of a rank's shards: Adam (Kingma and Ba, arXiv 1412.6980, Algorithm 1),
-/// element by element, with the state kept so that the step can be taken back to the bit.
+/// Hyperparameters of Adam. For gradient g, moments m and v, weights w and the t-th update:
 ///
 ///     m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
 ///     w <- w - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
 ///
-/// Every operation is rounded on its own, nothing is contracted, so that a GPU and a host (compiled
-/// without contraction) give the same bits. What changes from update to update stands in device
-/// memory (the clock, the scale, the condition): a captured graph can be launched again and again.
+/// Every operation is rounded on its own and none is contracted.
+/// A GPU and a host (compiled without contraction) therefore compute the same bits.
 struct adam_rule {
   float rate = 1e-3F;
   float beta1 = 0.9F;
@@ -23,14 +24,15 @@ struct adam_rule {
   float epsilon = 1e-8F;
 };
 
-/// Parameters and moments of a number of elements; arrays aligned to 16 bytes.
+/// Parameters and moments, one entry an element. Arrays are aligned to 16 bytes.
 struct adam_state {
   float* weights = nullptr;
   float* first = nullptr;
   float* second = nullptr;
 };
 
-/// Which update is next made, counted from 1, and what follows from it. Starts as it stands here.
+/// Number of the update in progress, from 1 (0 before the first), and its bias corrections. Lies in
+/// device memory.
 struct adam_clock {
   std::int64_t update = 0;
   float correct1 = 0;  ///< 1 / (1 - beta1^update)
@@ -41,7 +43,7 @@ namespace detail {
 
 SHUNT_HD inline float product(float a, float b) {
 #if defined(__CUDA_ARCH__)
-  return __fmul_rn(a, b);  // never contracted
+  return __fmul_rn(a, b);  // is never contracted
 #else
   return a * b;
 #endif
@@ -61,7 +63,8 @@ SHUNT_HD inline float root(float a) {
 #endif
 }
 
-/// base^n by squaring: the same operations everywhere, which pow() doesn't promise.
+/// Returns base^n by squaring. Uses the same operations on host and device, which pow() does not
+/// promise.
 SHUNT_HD inline double power(double base, std::int64_t n) {
   double result = 1;
   for (; n > 0; n /= 2) {
@@ -78,12 +81,12 @@ SHUNT_HD inline double power(double base, std::int64_t n) {
 
 }  // namespace detail
 
-/// Moves the clock by one update, or back after a step that was taken back. One item.
+/// Advances the clock by `by` updates; by -1 after a step that was rolled back. One item.
 struct adam_tick {
   adam_rule rule{};
   adam_clock* clock = nullptr;
   std::int64_t by = 1;
-  std::int64_t const* condition = nullptr;  ///< does nothing where this is 0; nullptr: always acts
+  std::int64_t const* condition = nullptr;  ///< 0: does nothing; nullptr: always acts
 
   SHUNT_HD void operator()(std::int64_t) const {
     if (condition != nullptr && *condition == 0) return;
@@ -96,21 +99,21 @@ struct adam_tick {
   }
 };
 
-/// The step itself, after the clock's tick. Gradient is float, or int64 for fixed point. An item is
-/// four elements; `items()` of them.
+/// One update of all elements, after the clock's tick. An item is four elements. `Gradient` is
+/// float, or int64 for fixed point.
 template <class Gradient>
 struct adam_step {
   adam_rule rule{};
   std::int64_t elements = 0;
   adam_state state{};
   Gradient const* gradient = nullptr;  ///< sums; aligned to 16 bytes
-  double unit = 1;                     ///< a gradient is its sum over this: 2^fraction bits x terms
+  double unit = 1;                     ///< divisor of a sum: 2^fraction bits x number of terms
   adam_clock const* clock = nullptr;
-  float const* scale = nullptr;  ///< gradients count so many times (clipping); nullptr: once
-  adam_state kept{};             ///< gets the state as it was; null pointers: nothing is kept
-  float* sent =
-      nullptr;  ///< gets the new weights once more, for the weight scatter; nullptr: not wanted
-  std::int64_t const* condition = nullptr;  ///< does nothing where this is 0; nullptr: always acts
+  float const* scale = nullptr;  ///< factor of all gradients (clipping); nullptr: 1
+  adam_state kept{};  ///< receives the state before the update; null pointers: nothing is kept
+  /// Receives the new weights as well, for the weight scatter; nullptr: not wanted.
+  float* sent = nullptr;
+  std::int64_t const* condition = nullptr;  ///< 0: does nothing; nullptr: always acts
 
   [[nodiscard]] constexpr std::int64_t items() const { return (elements + 3) / 4; }
 
@@ -141,7 +144,7 @@ struct adam_step {
     for (std::int64_t i = first; i < elements; ++i) element(i);
   }
 
-  /// One element alone, the condition left aside: for arrays that aren't aligned to 16 bytes.
+  /// Updates one element and ignores the condition. For arrays that are not aligned to 16 bytes.
   SHUNT_HD void element(std::int64_t i) const {
     if (kept.weights != nullptr) {
       kept.weights[i] = state.weights[i];
@@ -164,14 +167,14 @@ struct adam_step {
   }
 };
 
-/// Takes a step back: what was kept becomes the state. Four elements an item; tick the clock by -1
-/// under the same condition.
+/// Rolls a step back: the kept state becomes the state. An item is four elements. The clock must be
+/// ticked by -1 under the same condition.
 struct adam_rollback {
   std::int64_t elements = 0;
   adam_state kept{};
   adam_state state{};
-  float* sent = nullptr;                    ///< as in the step
-  std::int64_t const* condition = nullptr;  ///< does nothing where this is 0; nullptr: always acts
+  float* sent = nullptr;                    ///< as in adam_step
+  std::int64_t const* condition = nullptr;  ///< 0: does nothing; nullptr: always acts
 
   [[nodiscard]] constexpr std::int64_t items() const { return (elements + 3) / 4; }
 

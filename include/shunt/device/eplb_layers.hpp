@@ -1,4 +1,7 @@
 #pragma once
+/// EPLB's placement of many layers on a device, one team of threads a layer.
+/// Results equal those of solve/experts/eplb.hpp to the bit.
+/// See docs/device-code.md.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
@@ -6,41 +9,32 @@
 
 namespace shunt {
 
-/// EPLB's placement of many layers, one team of threads a layer: to the bit what
-/// solve/experts/eplb.hpp answers, over all ranks or, where groups bind experts to one of several
-/// nodes, within each node.
-///
-/// Replicate: "the next replica goes to the largest w_e / c_e" S - E times takes the S - E largest
-/// of all w_e / k, k = 1, 2, .., ties to the highest e: no two of one expert are equal, as doubles
-/// tell k from k + 1 up to 2^31. So they are found at once, by bisection over the bits of doubles
-/// from W / (S - E) down to W / S: fewer than S - E of them lie above the former, at least S - E
-/// above the latter. Place: experts sorted by w_e / c_e (ties: the lowest), then one replica after
-/// the other goes to the rank with the least load that has a free slot (ties: the lowest); that is
-/// what takes the time, S comparisons of a warp over N ranks.
-///
-/// Needs 1 <= experts <= slots and a problem that problem/expert_layers.hpp calls valid; nothing
-/// checks that on a device. A layer with a group that finds no node gets -1 in all its slots; the
-/// host calls such a problem infeasible.
+/// Places experts over all ranks or, where groups bind experts to nodes, within each node.
+/// A layer with a group that fits on no node gets -1 in all its slots (the host: infeasible).
+/// Requires 1 <= experts <= slots and a problem that problem/expert_layers.hpp accepts; a device
+/// does not check this.
+/// Complexity: bisection for the replica counts, then S comparisons of a warp over N ranks.
 struct eplb_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;
   std::int32_t ranks = 0;
   std::int32_t slots = 0;  ///< of a layer, over all ranks
-  std::int32_t const* first_slot =
-      nullptr;  ///< ranks + 1: slots first_slot[r] .. first_slot[r + 1] - 1 belong to rank r
+  /// ranks + 1 entries: slots first_slot[r] .. first_slot[r + 1] - 1 belong to rank r.
+  std::int32_t const* first_slot = nullptr;
   std::int32_t* expert_of = nullptr;  ///< layers x slots, written
   std::int32_t* replicas = nullptr;   ///< layers x experts, written; nullptr: not wanted
   std::int32_t groups = 0;            ///< as in expert_layers
   std::int32_t ranks_per_node = 0;    ///< as in expert_layers
 
-  /// Bytes that the threads of a team share.
+  /// Returns the bytes of shared memory of a team.
   [[nodiscard]] constexpr std::int64_t shared_bytes() const {
     std::int64_t const flat = 12 * std::int64_t{detail::power_of_two_from(experts)} +
                               16 * std::int64_t{ranks} + 8 * std::int64_t{experts};
     return grouped() ? flat + 16 * (std::int64_t{nodes()} + groups) + 16 : flat;
   }
 
-  /// Places one layer. `shared` is aligned to 8 bytes.
+  /// Places one layer.
+  /// Requires `shared` aligned to 8 bytes.
   template <class Team>
   SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer,
                                      unsigned char* shared) const {
@@ -68,7 +62,7 @@ struct eplb_layers {
     std::uint64_t *shares, *rank_load;  // bits of doubles
     std::int32_t *order, *next, *end, *counts, *names;
   };
-  static constexpr std::uint64_t full = ~std::uint64_t{0};  ///< beyond the bits of any number
+  static constexpr std::uint64_t full = ~std::uint64_t{0};  ///< above the bits of any number
 
   [[nodiscard]] SHUNT_HD constexpr std::int32_t nodes() const {
     return ranks_per_node == 0 ? 1 : (ranks + ranks_per_node - 1) / ranks_per_node;
@@ -82,7 +76,7 @@ struct eplb_layers {
     return node == nodes() ? ranks : node * ranks_per_node;
   }
 
-  // of numbers that are not negative the bits are ordered as they are
+  // Bits of non-negative doubles are ordered like the numbers.
   SHUNT_HD static constexpr std::uint64_t bits_of(double x) {
     return __builtin_bit_cast(std::uint64_t, x);
   }
@@ -93,8 +87,8 @@ struct eplb_layers {
     return static_cast<double>(load) / static_cast<double>(copies);
   }
 
-  /// Groups in descending order of load, each to the node with the least load that may take it;
-  /// then the rule in each node.
+  /// Assigns groups in descending order of load, each to the least loaded node with room, then
+  /// solves each node.
   template <class Team>
   SHUNT_HD constexpr void by_nodes(Team const& team, memory const& m,
                                    detail::shared_cutter cut) const {
@@ -103,7 +97,7 @@ struct eplb_layers {
     auto* const order = cut.template take<std::int32_t>(groups);
     auto* const node_of = cut.template take<std::int32_t>(groups);
     auto* const held = cut.template take<std::int32_t>(nodes());
-    auto* const taken = cut.template take<std::int32_t>(nodes());  // experts
+    auto* const taken = cut.template take<std::int32_t>(nodes());  // counts experts
     auto* const failed = cut.template take<std::int32_t>(1);
 
     team.each([&](std::int32_t t) {
@@ -160,8 +154,8 @@ struct eplb_layers {
     std::int32_t first = 0;
     for (std::int32_t n = 0; n < nodes(); first += taken[n++])
       if (taken[n] > 0) solve(team, m, first, taken[n], first_rank(n), first_rank(n + 1));
-    for (std::int32_t n = 0; n < nodes();
-         ++n) {  // more nodes than groups: nothing to hold but copies of the first expert
+    // A node without a group (more nodes than groups) holds copies of expert 0 only.
+    for (std::int32_t n = 0; n < nodes(); ++n) {
       if (taken[n] > 0) continue;
       team.each([&](std::int32_t t) {
         if (t == 0 && m.replicas != nullptr) m.replicas[0] += slots_of(n);
@@ -175,19 +169,19 @@ struct eplb_layers {
     return first_slot[first_rank(node + 1)] - first_slot[first_rank(node)];
   }
 
-  /// The rule for the `n` experts m.names[first ..) on the ranks [from, to).
+  /// Solves for the `n` experts m.names[first ..) on the ranks [from, to).
   template <class Team>
   SHUNT_HD constexpr void solve(Team const& team, memory const& m, std::int32_t first,
                                 std::int32_t n, std::int32_t from, std::int32_t to) const {
     std::int32_t const* const names = m.names + first;
     replicate(team, m, names, n, std::int64_t{first_slot[to]} - first_slot[from]);
     std::int32_t const sorted = detail::power_of_two_from(n);
-    detail::each_item(
-        team, sorted, [&](std::int32_t i) {  // ascending, so the bits of shares are turned round
-          m.shares[i] = i < n ? ~bits_of(share_of(m.load[names[i]], m.counts[i])) : full;
-          m.order[i] = i;
-          if (m.replicas != nullptr && i < n) m.replicas[names[i]] = m.counts[i];
-        });
+    // The sort is ascending, so the bits of the shares are inverted.
+    detail::each_item(team, sorted, [&](std::int32_t i) {
+      m.shares[i] = i < n ? ~bits_of(share_of(m.load[names[i]], m.counts[i])) : full;
+      m.order[i] = i;
+      if (m.replicas != nullptr && i < n) m.replicas[names[i]] = m.counts[i];
+    });
     detail::sort_keys(team, sorted, m.shares, m.order);
     detail::each_item(team, to - from, [&](std::int32_t r) {
       m.next[r] = first_slot[from + r];
@@ -201,7 +195,7 @@ struct eplb_layers {
     });
   }
 
-  /// How many of load / 1, load / 2, .. are at least `least` > 0, but no more than `most`.
+  /// Returns how many of load / 1, load / 2, .. are at least `least` > 0, at most `most`.
   SHUNT_HD static constexpr std::int64_t shares_from(std::int64_t load, double least,
                                                      std::int64_t most) {
     double const about = static_cast<double>(load) / least;
@@ -224,12 +218,13 @@ struct eplb_layers {
       });
       return;
     }
-    double const margin = 0x1p-40;  // more than what rounding moves a share
+    double const margin = 0x1p-40;  // exceeds the rounding error of a share
     std::uint64_t const above =
         bits_of(static_cast<double>(total) / static_cast<double>(spare) * (1 + margin));
     std::uint64_t const below =
         bits_of(static_cast<double>(total) / static_cast<double>(all) * (1 - margin));
-    // elements are experts from the last to the first, values how far a share lies below `above`
+    // Elements are experts from the last to the first; values are distances of a share below
+    // `above`.
     auto const taken = [&](std::int32_t i, std::int64_t down) {
       return shares_from(m.load[names[n - 1 - i]],
                          number_of(above - static_cast<std::uint64_t>(down)), spare);
@@ -241,7 +236,7 @@ struct eplb_layers {
     });
   }
 
-  /// Puts one replica on its rank; the thread that looks after a rank keeps its books.
+  /// Places one replica. The thread that owns a rank updates that rank's state.
   template <class Team>
   SHUNT_HD constexpr void place(Team const& team, memory const& m, std::int32_t count,
                                 std::int32_t expert, double share) const {

@@ -1,11 +1,12 @@
 #pragma once
+/// Copies of rows by the threads of a device, and rows by a permutation.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
 
 namespace shunt {
 
-/// Bytes that go from one place to another; they don't overlap. Nothing where `bytes` is 0.
+/// A copy between two ranges that do not overlap. Does nothing where `bytes` is 0.
 struct row_copy {
   unsigned char const* from = nullptr;
   unsigned char* to = nullptr;
@@ -14,14 +15,14 @@ struct row_copy {
 
 namespace detail {
 
-/// 16 bytes that a GPU loads and stores at once.
+/// 16 bytes that a GPU loads and stores in one access.
 template <class T>
 struct alignas(16) vector_of {
   static constexpr std::int32_t size = 16 / sizeof(T);
   T at[size];
 };
 
-/// The vectors `thread`, `thread + threads`, .. of n; four are on their way at a time.
+/// Copies the vectors `thread`, `thread + threads`, .. of n, four in flight at a time.
 template <class Vector>
 SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::int64_t n,
                            std::int64_t thread, std::int64_t threads) {
@@ -39,8 +40,8 @@ SHUNT_HD void copy_vectors(unsigned char const* from, unsigned char* to, std::in
   for (; i < n; i += threads) target[i] = source[i];
 }
 
-/// One thread's part of a copy that `threads` make together, in vectors as wide as both ends and
-/// the size allow.
+/// Copies one thread's part of a row that `threads` threads share, in the widest vectors that
+/// alignment and size allow.
 SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int64_t threads) {
   auto const odd = reinterpret_cast<std::uintptr_t>(row.from) |
                    reinterpret_cast<std::uintptr_t>(row.to) |
@@ -55,9 +56,10 @@ SHUNT_HD inline void copy_row(row_copy const& row, std::int64_t thread, std::int
 
 }  // namespace detail
 
-/// Rows of a matrix brought into the order of a permutation: the row `source_of[i] / copies`
-/// becomes row i, a row without a source (-1) stays as it is. For tokens on their way to slots:
-/// `source_of` is dispatch_tokens' permutation, `copies` the experts a token goes to.
+/// Permutes rows: row `source_of[i] / copies` becomes row i. A row without a source (-1) stays as
+/// it is.
+/// For token dispatch `source_of` is dispatch_tokens' permutation and `copies` the number of
+/// experts a token.
 struct gather_rows {
   unsigned char const* from = nullptr;
   unsigned char* to = nullptr;

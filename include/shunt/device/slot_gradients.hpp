@@ -1,4 +1,6 @@
 #pragma once
+/// Sum of the gradients of a rank's replicas of an expert.
+/// Reference: SYMI, arXiv 2504.19925, section 4.1.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
@@ -6,18 +8,18 @@
 
 namespace shunt {
 
-/// Local slot-gradient sum (SYMI section 4.1): a rank adds the gradients of all its instances of an
-/// expert into the first of them, in ascending order of slots. What stands in the other instances
-/// is left as it is. Exact for integers; for floats the order is the program's
-/// (lower/gradient_collection.hpp), so the bits are, too.
-///
-/// A row is a slot; rows of slots that are nobody's first do nothing. Reads each gradient once,
-/// writes one an expert that has several.
+/// Adds the gradients of all replicas of an expert on a rank into the first of them, in ascending
+/// order of slots.
+/// The other replicas' gradients stay as they are. A row is a slot; a row that is not its expert's
+/// first does nothing.
+/// Sums are exact for integers. For floats the order is the program's
+/// (lower/gradient_collection.hpp), and so are the bits.
+/// Complexity: one read a gradient, one write an expert with several replicas.
 template <class T>
 struct sum_slot_gradients {
   T* gradients = nullptr;  ///< slots x elements, aligned to 16 bytes
   std::int64_t elements = 0;
-  std::int32_t const* expert_of = nullptr;  ///< of this rank's slots alone
+  std::int32_t const* expert_of = nullptr;  ///< this rank's slots
   std::int32_t slots = 0;
 
   SHUNT_HD void operator()(std::int32_t slot, std::int64_t thread, std::int64_t threads) const {

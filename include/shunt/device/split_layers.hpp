@@ -1,4 +1,7 @@
 #pragma once
+/// Exact token split of many layers on a device, one team of threads a layer.
+/// Results equal those of solve/experts/capacity_split.hpp to the bit; the rule stands there.
+/// See docs/device-code.md.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
@@ -7,39 +10,38 @@
 
 namespace shunt {
 
-/// The exact token split of many layers, one team of threads a layer: to the bit what
-/// solve/experts/capacity_split.hpp answers, whose comment says the rule. And what a rank needs to
-/// send its tokens off by that split: the slots of each expert, and the rows where tokens for each
-/// slot lie in its outgoing buffer, which has a part of `part_rows` rows for every rank.
-///
-/// Experts don't touch each other's tokens, nor do slots: a thread an expert shares out drops and
-/// room, a thread a slot fills it. O(ranks x replicas) for the thread of an expert. Without a
-/// capacity a token whose expert has no slot is dropped; the host calls that infeasible. Needs
-/// counts as problem/routed_tokens.hpp asks them.
+/// Splits tokens over slots, lists each expert's slots, and lays out the outgoing buffer of rank
+/// `self`.
+/// That buffer has a part of `part_rows` rows for every rank; a slot's tokens lie in consecutive
+/// rows.
+/// Without a capacity a token whose expert has no slot is dropped (the host: infeasible).
+/// Requires counts that problem/routed_tokens.hpp accepts.
+/// Complexity: O(ranks x replicas) for the thread of an expert.
 struct split_layers {
   std::int32_t ranks = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;          ///< tokens a slot takes
+  std::int64_t capacity = dropless;          ///< most tokens of a slot
   std::int32_t const* first_slot = nullptr;  ///< ranks + 1
   std::int32_t const* expert_of = nullptr;   ///< layers x slots
-  std::int64_t const* counts =
-      nullptr;  ///< layers x ranks x experts: tokens of each rank routed to each expert
+  /// layers x ranks x experts: tokens of each rank routed to each expert.
+  std::int64_t const* counts = nullptr;
   std::int64_t* tokens = nullptr;   ///< layers x ranks x slots, written
   std::int64_t* dropped = nullptr;  ///< layers x ranks x experts, written
-  std::int32_t* hosted =
-      nullptr;  ///< layers x slots, written: the slots of expert 0, of expert 1, .., each ascending
-  std::int32_t* hosted_end =
-      nullptr;            ///< layers x experts, written: where each one's slots end in `hosted`
-  std::int32_t self = 0;  ///< whose tokens `first_row` is about
+  /// layers x slots, written: the slots of expert 0, of expert 1, .., each ascending.
+  std::int32_t* hosted = nullptr;
+  /// layers x experts, written: end of each expert's slots in `hosted`.
+  std::int32_t* hosted_end = nullptr;
+  std::int32_t self = 0;              ///< rank whose outgoing buffer `first_row` describes
   std::int64_t part_rows = 0;         ///< of the outgoing buffer
   std::int64_t* first_row = nullptr;  ///< layers x slots, written
-  std::int32_t* rest = nullptr;       ///< room for layers x ranks x experts
+  std::int32_t* rest = nullptr;       ///< workspace: layers x ranks x experts
 
-  /// Bytes that the threads of a team share.
+  /// Returns the bytes of shared memory of a team.
   [[nodiscard]] constexpr std::int64_t shared_bytes() const {
     return 8 * std::int64_t{experts} + 12 * std::int64_t{slots};
   }
 
-  /// Splits one layer. `shared` is aligned to 8 bytes.
+  /// Splits one layer.
+  /// Requires `shared` aligned to 8 bytes.
   template <class Team>
   SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer,
                                      unsigned char* shared) const {
@@ -47,11 +49,11 @@ struct split_layers {
     auto* const counted = cut.template take<std::int32_t>(experts);
     auto* const other = cut.template take<std::int32_t>(experts);
     auto* const room = cut.template take<std::int32_t>(
-        slots);  // of the k-th hosted slot; then the end of what it has open
+        slots);  // of the k-th hosted slot; then the end of its open interval
     auto* const share =
         cut.template take<std::uint32_t>(slots);  // of its expert's room, times 2^31
     auto* const rank_of = cut.template take<std::int32_t>(slots);      // of the k-th hosted slot
-    std::int64_t const cells = std::int64_t{layer} * ranks * experts;  // where the layer begins
+    std::int64_t const cells = std::int64_t{layer} * ranks * experts;  // begin of the layer
     std::int32_t const* const expert = expert_of + std::int64_t{layer} * slots;
     std::int32_t* const own = hosted + std::int64_t{layer} * slots;
     std::int64_t* const sent = tokens + std::int64_t{layer} * ranks * slots;
@@ -74,29 +76,28 @@ struct split_layers {
       hosted_end[std::int64_t{layer} * experts + e] = at;
       share_out(e, cells, begin(e), at, own, rank_of, sent, room, share);
     });
-    detail::each_item(team, slots,
-                      [&](std::int32_t k) {  // in proportion to the room left, rounded down
-                        std::int32_t const e = expert[own[k]];
-                        for (std::int32_t i = 0; i < ranks; ++i) {
-                          std::int32_t const part =
-                              part_of(rest[cells + std::int64_t{i} * experts + e], share[k]);
-                          sent[std::int64_t{i} * slots + own[k]] += part;
-                          room[k] -= part;
-                        }
-                      });
-    detail::each_item(team, experts,
-                      [&](std::int32_t e) {  // what rounding left, as ends of intervals
-                        std::int32_t left = 0, open = 0;
-                        for (std::int32_t i = 0; i < ranks; ++i) {
-                          std::int32_t& mine = rest[cells + std::int64_t{i} * experts + e];
-                          std::int32_t taken = 0;
-                          for (std::int32_t k = begin(e); k < ends[e]; ++k)
-                            taken += part_of(mine, share[k]);
-                          mine = left += mine - taken;
-                        }
-                        for (std::int32_t k = begin(e); k < ends[e]; ++k) room[k] = open += room[k];
-                      });
-    detail::each_item(team, slots, [&](std::int32_t k) {  // fills what is still open
+    // In proportion to the room left, rounded down.
+    detail::each_item(team, slots, [&](std::int32_t k) {
+      std::int32_t const e = expert[own[k]];
+      for (std::int32_t i = 0; i < ranks; ++i) {
+        std::int32_t const part = part_of(rest[cells + std::int64_t{i} * experts + e], share[k]);
+        sent[std::int64_t{i} * slots + own[k]] += part;
+        room[k] -= part;
+      }
+    });
+    // What rounding left, as ends of intervals.
+    detail::each_item(team, experts, [&](std::int32_t e) {
+      std::int32_t left = 0, open = 0;
+      for (std::int32_t i = 0; i < ranks; ++i) {
+        std::int32_t& mine = rest[cells + std::int64_t{i} * experts + e];
+        std::int32_t taken = 0;
+        for (std::int32_t k = begin(e); k < ends[e]; ++k) taken += part_of(mine, share[k]);
+        mine = left += mine - taken;
+      }
+      for (std::int32_t k = begin(e); k < ends[e]; ++k) room[k] = open += room[k];
+    });
+    // Fills the intervals that are still open.
+    detail::each_item(team, slots, [&](std::int32_t k) {
       std::int32_t const e = expert[own[k]], from = k == begin(e) ? 0 : room[k - 1], to = room[k];
       std::int32_t low = 0;
       for (std::int32_t i = 0; i < ranks; ++i) {
@@ -120,7 +121,8 @@ struct split_layers {
     return static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest)} * share >> 31);
   }
 
-  /// What an expert's sources drop, what goes to their own slots, which rest and room that leaves.
+  /// Computes an expert's drops, the tokens for slots on their own rank, and the tokens and room
+  /// that remain.
   SHUNT_HD constexpr void share_out(std::int32_t e, std::int64_t cells, std::int32_t begin,
                                     std::int32_t end, std::int32_t const* own,
                                     std::int32_t const* rank_of, std::int64_t* sent,

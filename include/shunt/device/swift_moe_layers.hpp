@@ -1,4 +1,8 @@
 #pragma once
+/// SwiftMoE's placement of many layers on a device, one team of threads a layer.
+/// Results equal those of solve/experts/swift_moe.hpp to the bit; that header explains the closed
+/// form of the counts.
+/// Reference: SYMI, arXiv 2504.19925, Algorithm 1.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
@@ -6,14 +10,11 @@
 
 namespace shunt {
 
-/// SwiftMoE's placement of many layers (SYMI, arXiv 2504.19925, Algorithm 1), one team of threads a
-/// layer: to the bit what solve/experts/swift_moe.hpp answers, whose comment says why the counts
-/// can be had without the paper's loop. Selection is a bisection over the values here, a sum of the
-/// team a step.
-///
-/// Needs 1 <= experts <= slots, loads >= 0 and, a layer, (their sum) x (slots + experts) < 2^62;
-/// nothing checks that on a device. At most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6
-/// phases.
+/// Places the experts of each layer; selection is a bisection over values, one sum of the team a
+/// step.
+/// Requires 1 <= experts <= slots, loads >= 0 and, per layer, (sum of loads) x (slots + experts) <
+/// 2^62; a device does not check this.
+/// Complexity: at most 62 + 2 log2 E + 9 sums of E numbers, and log2 E + 6 phases.
 struct swift_moe_layers {
   std::int64_t const* loads = nullptr;  ///< layers x experts
   std::int32_t experts = 0;
@@ -21,10 +22,11 @@ struct swift_moe_layers {
   std::int32_t* expert_of = nullptr;  ///< layers x slots, written
   std::int32_t* replicas = nullptr;   ///< layers x experts, written; nullptr: not wanted
 
-  /// Bytes that the threads of a team share.
+  /// Returns the bytes of shared memory of a team.
   [[nodiscard]] constexpr std::int64_t shared_bytes() const { return 16 * std::int64_t{experts}; }
 
-  /// Places one layer. `shared` is aligned to 8 bytes.
+  /// Places one layer.
+  /// Requires `shared` aligned to 8 bytes.
   template <class Team>
   SHUNT_HD constexpr void operator()(Team const& team, std::int32_t layer,
                                      unsigned char* shared) const {
@@ -67,8 +69,8 @@ struct swift_moe_layers {
         detail::sum_of(team, experts, [&](std::int32_t e) { return std::int64_t{counts[e]}; }) -
         slots;
     bool const fewer = wanted > 0;
-    if (fewer) {  // whole rounds first, each takes one replica from every expert that has more than
-                  // one
+    // Whole rounds first: each takes one replica from every expert that has more than one.
+    if (fewer) {
       auto const spared = [&](std::int64_t rounds) {
         return detail::sum_of(team, experts, [&](std::int32_t e) {
           return counts[e] - 1 < rounds ? counts[e] - 1 : rounds;

@@ -1,4 +1,7 @@
 #pragma once
+/// Teams of threads: algorithms that run on a block or a warp of a GPU and, with the same code, on
+/// a host.
+/// See docs/device-code.md.
 #include <concepts>
 #include <cstdint>
 
@@ -6,7 +9,7 @@
 
 namespace shunt {
 
-/// What a team compares: a key, and an index where keys are equal.
+/// Key of a team's comparison; equal keys compare by index.
 struct ranked_key {
   std::uint64_t key = ~std::uint64_t{0};
   std::int32_t index = 0x7fffffff;
@@ -16,18 +19,16 @@ struct ranked_key {
   }
 };
 
-/// Threads that work on one thing together: a block or a warp of a GPU (team.cuh), or a loop that
-/// takes the threads' turns one after the other (emulated_team below). An algorithm over a team is
-/// a row of phases, each one call of
+/// Threads that compute together: a block or a warp of a GPU (cuda/launch.cuh), or `emulated_team`.
+/// An algorithm is a sequence of phases, each one call of
 ///
-///     t.each(f)    f(0) .. f(t.size() - 1), then all wait for all
-///     t.sum(f)     and the sum of what they return, int64, known to all
-///     t.least(f)   and the least ranked_key of what they return, known to all
-///     t.narrow(f)  f(a team of at most 32 of these threads), the others wait
+///     t.each(f)    f(0) .. f(t.size() - 1), then a barrier
+///     t.sum(f)     also returns to all threads the sum of the results, int64
+///     t.least(f)   also returns to all threads the least ranked_key of the results
+///     t.narrow(f)  f(a team of at most 32 of these threads); the others wait
 ///
-/// Within a phase a thread reads nothing that another one writes; what outlives a phase lies in
-/// memory that all share, and what decides which phase is next is the same for all. So the loop
-/// computes what the GPU computes, and tests run a kernel's very code on the host.
+/// Requires that within a phase no thread reads what another one writes, that data which outlives a
+/// phase lies in shared memory, and that all threads choose the same next phase.
 template <class T>
 concept team_of_threads =
     requires(T const& t, void (*each)(std::int32_t), std::int64_t (*count)(std::int32_t),
@@ -38,8 +39,9 @@ concept team_of_threads =
       { t.least(key) } -> std::same_as<ranked_key>;
     };
 
-/// A team on the host: each phase is a loop over its threads. `turn` chooses who goes first: 0 in
-/// order, others other orders; an algorithm whose answer depends on it has a race.
+/// A team on the host: each phase is a loop over its threads. `turn` selects the order of the
+/// threads (0: ascending).
+/// An algorithm whose result depends on `turn` has a race.
 class emulated_team {
  public:
   constexpr explicit emulated_team(std::int32_t size, std::uint32_t turn = 0)
@@ -84,7 +86,7 @@ static_assert(team_of_threads<emulated_team>);
 
 namespace detail {
 
-/// f(0) .. f(n - 1), dealt over the threads; one phase.
+/// Calls f(0) .. f(n - 1), distributed over the threads; one phase.
 template <class Team, class F>
 SHUNT_HD constexpr void each_item(Team const& team, std::int32_t n, F const& f) {
   team.each([&](std::int32_t t) {
@@ -92,7 +94,7 @@ SHUNT_HD constexpr void each_item(Team const& team, std::int32_t n, F const& f) 
   });
 }
 
-/// The sum of f(0) .. f(n - 1).
+/// Returns the sum of f(0) .. f(n - 1); one phase.
 template <class Team, class F>
 [[nodiscard]] SHUNT_HD constexpr std::int64_t sum_of(Team const& team, std::int32_t n, F const& f) {
   return team.sum([&](std::int32_t t) {
@@ -102,13 +104,15 @@ template <class Team, class F>
   });
 }
 
-/// The least x of (low, high] with count(x) >= wanted, for a count that never falls; it is reached
-/// at `high` and not at `low`. A shorter way out: the first x that is met with exactly `wanted`;
-/// `exact` says so. One sum a bit of high - low.
+/// Result of `least_with`.
 struct least_count {
   std::int64_t at = 0;
   bool exact = false;
 };
+/// Returns the least x of (low, high] with count(x) >= wanted, by bisection. Stops early at the
+/// first x with count(x) == wanted and then sets `exact`; such an x need not be the least.
+/// Requires that count never falls, count(low) < wanted and count(high) >= wanted.
+/// Complexity: log2(high - low) calls of count.
 template <class Count>
 [[nodiscard]] SHUNT_HD constexpr least_count least_with(std::int64_t low, std::int64_t high,
                                                         std::int64_t wanted, Count const& count) {
@@ -121,10 +125,7 @@ template <class Count>
   return {high, false};
 }
 
-/// Where n elements bring values, which are the `wanted` least of them all? Ties go to the lowest
-/// element. `count_of(i, x)` says how many of element i's values are at most x, no two of them
-/// equal. From element i are chosen count_of(i, value) where i <= last, and count_of(i, value - 1)
-/// otherwise. `low` and `high` as in least_with.
+/// Result of `choose_least`: the largest selected value, and the last element that contributes it.
 struct cutoff {
   std::int64_t value = 0;
   std::int32_t last = 0;
@@ -133,6 +134,10 @@ struct cutoff {
     return i <= last ? value : value - 1;
   }
 };
+/// Selects the `wanted` least of the values of n elements; ties go to the lowest element.
+/// count_of(i, x) is the number of element i's values that are at most x; no two values of one
+/// element are equal. `low` and `high` are those of least_with.
+/// Returns the cutoff: element i contributes count_of(i, cutoff.of(i)) values.
 template <class Team, class CountOf>
 [[nodiscard]] SHUNT_HD constexpr cutoff choose_least(Team const& team, std::int32_t n,
                                                      std::int64_t wanted, std::int64_t low,
@@ -149,8 +154,9 @@ template <class Team, class CountOf>
   return {found.at, static_cast<std::int32_t>(least_with(-1, n - 1, wanted, with_ties).at)};
 }
 
-/// values[i] becomes values[0] + .. + values[i]. `other` has room for as many; the sums stand in
-/// the one that is returned. O(n log n).
+/// Prefix sums: values[i] becomes values[0] + .. + values[i]. `other` has room for n values.
+/// Returns the one of both arrays that holds the sums.
+/// Complexity: O(n log n).
 template <class Team>
 [[nodiscard]] SHUNT_HD constexpr std::int32_t* running_sums(Team const& team, std::int32_t n,
                                                             std::int32_t* values,
@@ -165,8 +171,9 @@ template <class Team>
   return values;
 }
 
-/// Sorts n keys, a power of two of them, and their indices; bitonic, log2(n) (log2(n) + 1) / 2
-/// phases.
+/// Sorts n keys and their indices (bitonic sort).
+/// Requires that n is a power of two.
+/// Complexity: log2(n) (log2(n) + 1) / 2 phases.
 template <class Team>
 SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_t* keys,
                                   std::int32_t* indices) {
@@ -183,15 +190,15 @@ SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_
       });
 }
 
-/// The least power of two that is n or more.
+/// Returns the least power of two that is at least n.
 [[nodiscard]] SHUNT_HD constexpr std::int32_t power_of_two_from(std::int32_t n) {
   std::int32_t power = 1;
   while (power < n) power *= 2;
   return power;
 }
 
-/// The owner of position `at`, where `ends` are running sums and the last is beyond `at`: the first
-/// one whose end is.
+/// Returns the first index whose end exceeds `at`, where `ends` are ascending running sums.
+/// Requires ends[n - 1] > at.
 [[nodiscard]] SHUNT_HD constexpr std::int32_t owner_of(std::int32_t const* ends, std::int32_t n,
                                                        std::int32_t at) {
   std::int32_t low = 0, high = n - 1;
@@ -205,7 +212,7 @@ SHUNT_HD constexpr void sort_keys(Team const& team, std::int32_t n, std::uint64_
   return low;
 }
 
-/// Cuts shared memory into arrays, each at a multiple of its element.
+/// Cuts shared memory into arrays, each aligned to its element.
 class shared_cutter {
  public:
   SHUNT_HD constexpr explicit shared_cutter(unsigned char* memory) : memory_(memory) {}

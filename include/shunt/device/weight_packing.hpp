@@ -1,4 +1,10 @@
 #pragma once
+/// Weight scatter as one exchange, planned on the device from the next placement, which the host
+/// need not know.
+/// `scatter_rows` assigns rows, `pack_weights` fills the parts to send, `unpack_weights` fills the
+/// slots.
+/// See docs/device-code.md.
+/// Reference: SYMI, arXiv 2504.19925, section 4.3.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -13,31 +19,18 @@
 
 namespace shunt {
 
-/// Weight scatter as one exchange (SYMI section 4.3), planned on the device from the next
-/// placement, which the host need not know yet.
-///
-/// Every rank packs, for each rank and each expert that this one will hold, its part of the
-/// expert's weights into a row; what goes to a rank lies together, part after part. Rows and parts
-/// have a fixed capacity, so that buffers and graphs stay the same whatever the placement; how many
-/// rows are used is a word a rank. An expert goes to a rank once: the receiver puts it into all its
-/// slots that hold it.
-///
-///     scatter_rows   layers x ranks items       where each slot's row is, and how many rows each
-///     rank gets pack_weights   a row a slot of all ranks  shards -> parts to send unpack_weights a
-///     row a (slot of this rank, owner)   parts that arrived -> slots
-
-/// Which bytes of each expert a rank keeps, as tables of ranks x experts. `offset` is where they
+/// The bytes of each expert that a rank owns, as tables of ranks x experts. `offset` is where they
 /// begin in the owner's shard buffer.
 struct shard_parts {
   std::vector<std::int64_t> begin{}, bytes{}, offset{};
-  std::int64_t longest = 0;  ///< of `bytes`
+  std::int64_t longest = 0;  ///< largest of `bytes`
 
   constexpr bool operator==(shard_parts const&) const = default;
 };
 
-/// Mirrors are left out, for only owners send weights; where they are held they take room in the
-/// buffers of shards nevertheless. Throws invalid_problem where an owner keeps two parts of one
-/// expert.
+/// Returns the owned parts of all shards. Mirrors send nothing and have no entry, but they take
+/// room in the shard buffers of their ranks.
+/// Throws invalid_problem where an owner has two parts of one expert.
 [[nodiscard]] inline shard_parts parts_of(shard_map const& map, std::int32_t ranks,
                                           std::int32_t weight_bytes) {
   std::size_t const experts = map.shards.size(), cells = experts * static_cast<std::size_t>(ranks);
@@ -60,16 +53,17 @@ struct shard_parts {
   return parts;
 }
 
-/// The row of each slot's expert within its rank's part, and the rows that each rank gets. Items:
-/// layers x ranks.
+/// Computes the row of each slot's expert within its rank's part, and the number of rows of each
+/// rank. Items: layers x ranks.
 struct scatter_rows {
   std::int32_t ranks = 0;
   std::int32_t slots = 0;                    ///< of a layer, over all ranks
   std::int32_t const* first_slot = nullptr;  ///< ranks + 1
   std::int32_t const* expert_of = nullptr;   ///< layers x slots
-  std::int32_t* row_of = nullptr;  ///< layers x slots, written: the row; its complement (negative)
-                                   ///< where an earlier slot of the rank has it already
-  std::int64_t* rows = nullptr;    ///< layers x ranks, written
+  /// layers x slots, written: the row; its complement (negative) where an earlier slot of the rank
+  /// has the same expert.
+  std::int32_t* row_of = nullptr;
+  std::int64_t* rows = nullptr;  ///< layers x ranks, written
 
   SHUNT_HD void operator()(std::int64_t item) const {
     std::int64_t const layer = item / ranks, rank = item % ranks;
@@ -85,16 +79,16 @@ struct scatter_rows {
   }
 };
 
-/// Packs one layer's shards for all ranks. A row is a slot of all ranks.
+/// Packs one layer's shards for all ranks. A row of the launch is a slot of all ranks.
 struct pack_weights {
   unsigned char const* shards = nullptr;       ///< this rank's weights of shards
   std::int64_t const* offset = nullptr;        ///< this rank's row of shard_parts::offset
   std::int64_t const* bytes = nullptr;         ///< this rank's row of shard_parts::bytes
-  std::int32_t const* expert_of = nullptr;     ///< slots
-  std::int32_t const* row_of = nullptr;        ///< slots: scatter_rows
-  std::int32_t const* rank_of_slot = nullptr;  ///< slots
-  std::int64_t part_rows = 0;                  ///< rows of a part: the most slots that a rank has
-  std::int64_t row_bytes = 0;  ///< at least the longest part of an expert; a multiple of 16 is fast
+  std::int32_t const* expert_of = nullptr;     ///< one a slot
+  std::int32_t const* row_of = nullptr;        ///< one a slot, from scatter_rows
+  std::int32_t const* rank_of_slot = nullptr;  ///< one a slot
+  std::int64_t part_rows = 0;      ///< rows of a part: the largest number of slots of a rank
+  std::int64_t row_bytes = 0;      ///< at least shard_parts::longest; a multiple of 16 is fast
   unsigned char* parts = nullptr;  ///< ranks x part_rows x row_bytes
 
   SHUNT_HD void operator()(std::int32_t slot, std::int64_t thread, std::int64_t threads) const {
@@ -106,19 +100,19 @@ struct pack_weights {
   }
 };
 
-/// Fills this rank's slots of one layer from the parts that arrived, part o from owner o. Rows:
-/// this rank's slots x ranks.
+/// Fills this rank's slots of one layer from the received parts, part o from owner o. Rows: this
+/// rank's slots x ranks.
 struct unpack_weights {
   unsigned char const* parts = nullptr;     ///< as packed, ranks x part_rows x row_bytes
   std::int64_t const* begin = nullptr;      ///< shard_parts::begin, ranks x experts
   std::int64_t const* bytes = nullptr;      ///< shard_parts::bytes, ranks x experts
-  std::int32_t const* expert_of = nullptr;  ///< of this rank's slots alone
-  std::int32_t const* row_of = nullptr;     ///< of this rank's slots alone: scatter_rows
+  std::int32_t const* expert_of = nullptr;  ///< this rank's slots
+  std::int32_t const* row_of = nullptr;     ///< this rank's slots, from scatter_rows
   std::int32_t ranks = 0;
   std::int32_t experts = 0;
   std::int64_t part_rows = 0;
   std::int64_t row_bytes = 0;
-  std::int64_t expert_bytes = 0;   ///< a slot
+  std::int64_t expert_bytes = 0;   ///< size of a slot
   unsigned char* slots = nullptr;  ///< this rank's slots
 
   SHUNT_HD void operator()(std::int32_t row, std::int64_t thread, std::int64_t threads) const {

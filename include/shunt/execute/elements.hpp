@@ -49,15 +49,11 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 }  // namespace detail
 
 /// Both spans have the same size, a multiple of the element's, and don't overlap.
-inline void accumulate(element type, reduction how, std::span<std::byte> target,
-                       std::span<std::byte const> source) {
-  switch (type) {
-    case element::bytes: return detail::accumulate_as<std::uint8_t>(how, target, source);
-    case element::int32: return detail::accumulate_as<std::int32_t>(how, target, source);
-    case element::int64: return detail::accumulate_as<std::int64_t>(how, target, source);
-    case element::float32: return detail::accumulate_as<float>(how, target, source);
-    case element::float64: return detail::accumulate_as<double>(how, target, source);
-  }
-}
+void accumulate(element type, reduction how, std::span<std::byte> target,
+                       std::span<std::byte const> source);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/elements.ipp"
+#endif

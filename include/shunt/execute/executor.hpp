@@ -13,11 +13,11 @@ namespace shunt {
 
 /// A worker that falls silent just before it starts an instruction (or, at the length of its list,
 /// just after the last one). It tells nobody; its heartbeat stops.
-struct fault {
+struct failure_point {
   rank_id rank{};
   std::int64_t iteration = 0;
   std::int32_t instruction = 0;
-  constexpr bool operator==(fault const&) const = default;
+  constexpr bool operator==(failure_point const&) const = default;
 };
 
 /// A run of iterations under one executor. `submit` never waits: a rank goes on to the next program
@@ -44,15 +44,13 @@ concept loss_timing_session = session<S> && requires(S const& s) {
 };
 
 /// A handle on a program that outlives the session.
-[[nodiscard]] inline std::shared_ptr<program const> borrowed(program const& p) {
-  return {std::shared_ptr<void const>{}, &p};
-}
+[[nodiscard]] std::shared_ptr<program const> non_owning(program const& p);
 
 /// One program in a session of its own: what every executor's `run` is.
 template <class Executor, work Work>
 outcome run_once(Executor const& executor, program const& p, Work& w) {
   auto session = executor.open(w);
-  session.submit(borrowed(p));
+  session.submit(non_owning(p));
   return session.wait();
 }
 
@@ -75,3 +73,7 @@ concept admitting_executor =
     };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/executor.ipp"
+#endif

@@ -29,7 +29,7 @@ class inline_session;
 /// can reach. The clock is the steady one, in nanoseconds; an instruction starts when the one
 /// before it ended, whichever rank's that was.
 struct inline_executor {
-  std::vector<fault> faults{};
+  std::vector<failure_point> failures{};
 
   template <work Work>
   [[nodiscard]] inline_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
@@ -46,13 +46,13 @@ template <work Work>
 class inline_session {
  public:
   inline_session(inline_executor const& config, Work& w, std::int64_t first_iteration)
-      : faults_(config.faults), ranks_(w), first_iteration_(first_iteration) {}
+      : failures_(config.failures), ranks_(w), first_iteration_(first_iteration) {}
 
   /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
   /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
+    require_equal_ranks(programs_.empty() ? *p : *programs_.front(), *p);
     programs_.push_back(std::move(p));
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
@@ -100,7 +100,8 @@ class inline_session {
  private:
   struct rank_state {
     run_log log{};
-    std::int32_t strike = -1;  // instruction of the current program before which it falls silent
+    std::int32_t fails_before =
+        -1;  // instruction of the current program before which it falls silent
     bool silent = false;
     bool stuck = false;  // waits for a silent rank, or for one that is stuck itself
     [[nodiscard]] bool runs() const { return !silent && !stuck; }
@@ -114,10 +115,10 @@ class inline_session {
       auto const& own = p.ranks[order_[k].rank];
       auto const& what = own.instructions[static_cast<std::size_t>(order_[k].instruction)];
       if (is_collective(what.code)) {
-        k += meet(p,
-                  d_.meetings[static_cast<std::size_t>(
-                      d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])],
-                  k);
+        k += run_collective(p,
+                            d_.collectives[static_cast<std::size_t>(
+                                d_.partner[static_cast<std::size_t>(d_.number(order_[k]))])],
+                            k);
       } else {
         single(own, what, order_[k]);
         ++k;
@@ -137,7 +138,7 @@ class inline_session {
     if (bound_ != &p) {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
-      if (order_.size() < p.instructions()) refuse_circle(p, order_);
+      if (order_.size() < p.instructions()) throw_deadlock(p, order_);
       bound_ = &p;
     }
     messages_.assign(d_.partner.size(),
@@ -147,14 +148,14 @@ class inline_session {
       auto& s = states_[r.index()];
       if (!s.runs()) continue;
       ranks_.bind(p, r);
-      s.strike = strike_of(faults_, p, r, first_iteration_ + ran_).value_or(-1);
+      s.fails_before = failure_of(failures_, p, r, first_iteration_ + ran_).value_or(-1);
       s.log.expect(p.ranks[r].instructions.size());
     }
   }
 
   /// True where the rank is able to start its next instruction, or to end its list.
   [[nodiscard]] bool starts(rank_state& s) const {
-    if (s.runs() && s.strike == s.log.done().instructions) s.silent = true;
+    if (s.runs() && s.fails_before == s.log.done().instructions) s.silent = true;
     return s.runs();
   }
 
@@ -187,7 +188,8 @@ class inline_session {
   }
 
   /// Returns the number of members.
-  std::size_t meet(program const& p, dependencies::meeting const& m, std::size_t k) {
+  std::size_t run_collective(program const& p, dependencies::collective_match const& m,
+                             std::size_t k) {
     auto const members = std::span(order_).subspan(k, static_cast<std::size_t>(m.members.count));
     bool const all = std::all_of(members.begin(), members.end(),
                                  [&](auto at) { return starts(states_[at.rank.index()]); });
@@ -206,7 +208,7 @@ class inline_session {
     if (all) {
       for (auto const at : members)
         if (!allowed(at)) left_out(members[0], "other member");
-      ranks_.meet(p, d_, m);
+      ranks_.run_collective(p, d_, m);
       now_ = clock_.now();
     }
     for (auto const at : members) {
@@ -226,8 +228,8 @@ class inline_session {
                           whose + "'s doesn't");
   }
 
-  std::vector<fault> faults_;
-  all_ranks<Work> ranks_;
+  std::vector<failure_point> failures_;
+  in_process_ranks<Work> ranks_;
   std::int64_t first_iteration_;
   stopwatch clock_{};
   ticks now_ = 0;
@@ -242,7 +244,7 @@ class inline_session {
   program const* bound_ = nullptr;  // what the next three belong to
   dependencies d_{};
   std::vector<program_point> order_{};
-  std::vector<typename all_ranks<Work>::message>
+  std::vector<typename in_process_ranks<Work>::message>
       messages_{};  // by number of the receive: a message under way
 };
 

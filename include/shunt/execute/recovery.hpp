@@ -51,8 +51,8 @@ struct join {
 /// What is left of an interrupted iteration: runs once in place of the whole.
 struct salvaged {
   program rest{};
-  std::int64_t kept = 0, in_all = 0;  ///< parts of the iteration that need not be done again, and
-                                      ///< all there are, as the caller counts them
+  std::int64_t kept = 0, total = 0;  ///< parts of the iteration that need not be done again, and
+                                     ///< all there are, as the caller counts them
 };
 
 /// Iterations first .. end-1.
@@ -93,7 +93,7 @@ struct loss {
   std::int64_t instructions_lost =
       0;  ///< that survivors had completed and, unless what they came to is kept, do again
   std::int64_t kept = 0,
-               in_all = 0;  ///< as `salvage` said; 0 of 0 where the iteration was done again whole
+               total = 0;  ///< as `salvage` said; 0 of 0 where the iteration was done again whole
   ticks noticed = 0;  ///< when, on the steady clock, which processes of one machine share; 0 where
                       ///< no process died
   /// From the lost rank's last sign of life, its last instruction where that is known. In one
@@ -348,7 +348,7 @@ class recovery_driver {
     if (!left) return;
     rest_ = std::make_shared<program const>(std::move(left->rest));
     l.kept = left->kept;
-    l.in_all = left->in_all;
+    l.total = left->total;
   }
   /// Which instructions of the n-th program the survivors have run: in list order, or lane by lane
   /// where the timeline says so.

@@ -25,19 +25,19 @@ namespace shunt {
 template <stream_system System>
 struct stream_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};
+  std::vector<failure_point> failures{};
   bool timed =
       true;  ///< without, a timeline has no events, and an instruction needs none for its times
 
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, false> open(Work& w,
                                                          std::int64_t first_iteration = 0) const {
-    return {*system, {faults, timed, 0}, w, first_iteration};
+    return {*system, {failures, timed, 0}, w, first_iteration};
   }
   template <work_on_streams<System> Work>
   outcome run(program const& p, Work& w) const {
     auto session = open(w);
-    session.submit(borrowed(p));
+    session.submit(non_owning(p));
     return session.wait();
   }
 };
@@ -50,19 +50,19 @@ struct stream_executor {
 template <graph_system System>
 struct graph_executor {
   System* system = nullptr;
-  std::vector<fault> faults{};
+  std::vector<failure_point> failures{};
   bool timed = false;
   std::int32_t graphs = 2;  ///< kept at once: a step, and the scatter to a new placement
 
   template <work_on_streams<System> Work>
   [[nodiscard]] stream_session<System, Work, true> open(Work& w,
                                                         std::int64_t first_iteration = 0) const {
-    return {*system, {faults, timed, graphs}, w, first_iteration};
+    return {*system, {failures, timed, graphs}, w, first_iteration};
   }
   template <work_on_streams<System> Work>
   outcome run(program const& p, Work& w) const {
     auto session = open(w);
-    session.submit(borrowed(p));
+    session.submit(non_owning(p));
     return session.wait();
   }
 };

@@ -25,8 +25,8 @@ class thread_session;
 /// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
 /// runs its list in list order, whatever the lanes; programs are expected to pass `check`, for a
 /// program that can deadlock does so here.
-struct threads {
-  std::vector<fault> faults{};
+struct thread_executor {
+  std::vector<failure_point> failures{};
   std::chrono::milliseconds timeout{
       50};  ///< silence of a rank after which those who wait for it give it up as lost
 
@@ -45,12 +45,12 @@ struct threads {
 template <work Work>
 class thread_session {
  public:
-  thread_session(threads const& config, Work& w, std::int64_t first_iteration)
+  thread_session(thread_executor const& config, Work& w, std::int64_t first_iteration)
       : config_(config), work_(w), first_iteration_(first_iteration) {}
   thread_session(thread_session const&) = delete;
   thread_session& operator=(thread_session const&) = delete;
   ~thread_session() {
-    if (net_) net_->call_off();
+    if (net_) net_->cancel();
     close();
     join();
   }
@@ -60,7 +60,7 @@ class thread_session {
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
+    require_equal_ranks(programs_.empty() ? *p : *programs_.front(), *p);
     programs_.push_back(std::move(p));
     completers_.push_back(0);
     if (threads_.empty())
@@ -81,7 +81,7 @@ class thread_session {
     if (!settled() && !progressed_.wait_until(lock, *silent_at_ + config_.timeout, settled)) {
       over_ =
           true;  // perhaps no rank waits for the silent one, but the session misses its heartbeat
-      net_->call_off();
+      net_->cancel();
     }
     return complete() >= programs;
   }
@@ -114,13 +114,13 @@ class thread_session {
   }
 
  private:
-  struct fell_silent {};
+  struct rank_failed {};
 
   struct rank_state {
-    rank_state(mailboxes::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
+    rank_state(in_process_network::endpoint at, Work& w, std::int64_t first, stopwatch const& clock)
         : end(at), loop(end, w, first, clock) {}
-    mailboxes::endpoint end;
-    rank_loop<mailboxes::endpoint, Work> loop;
+    in_process_network::endpoint end;
+    rank_interpreter<in_process_network::endpoint, Work> loop;
     bool silent = false;
     std::exception_ptr failure{};
   };
@@ -131,33 +131,33 @@ class thread_session {
     for (rank_id const r : ids<rank_id>(ranks))
       ranks_.push_back(std::make_unique<rank_state>(net_->at(r), work_, first_iteration_, clock_));
     threads_.reserve(ranks);
-    for (auto& r : ranks_) threads_.emplace_back([this, &state = *r] { live(state); });
+    for (auto& r : ranks_) threads_.emplace_back([this, &state = *r] { run_rank(state); });
   }
 
   /// A rank's life.
-  void live(rank_state& self) {
+  void run_rank(rank_state& self) {
     rank_id const rank = self.end.rank();
     try {
       while (auto const p = next(self)) {
-        auto const strike = strike_of(config_.faults, *p, rank, self.loop.iteration());
+        auto const fails_before = failure_of(config_.failures, *p, rank, self.loop.iteration());
         auto const length = static_cast<std::int32_t>(p->ranks[rank].instructions.size());
         self.loop.run(*p, [&](std::int32_t i) {
-          if (i == strike) throw fell_silent{};
-          if (i < length && net_->called_off()) throw run_aborted{};
+          if (i == fails_before) throw rank_failed{};
+          if (i < length && net_->cancelled()) throw run_aborted{};
         });
         completed(self);
       }
-    } catch (fell_silent const&) {
+    } catch (rank_failed const&) {
       self.silent = true;
-      net_->fall_silent(rank);
+      net_->mark_failed(rank);
       std::lock_guard const lock(mutex_);
-      if (!silent_at_) silent_at_ = mailboxes::clock::now();
+      if (!silent_at_) silent_at_ = in_process_network::clock::now();
     } catch (peer_lost const&) {
-      call_off();
+      cancel();
     } catch (run_aborted const&) {
     } catch (...) {
       self.failure = std::current_exception();
-      call_off();
+      cancel();
     }
     if (!self.silent) self.end.close();
     progressed_.notify_all();
@@ -179,8 +179,8 @@ class thread_session {
     progressed_.notify_all();
   }
 
-  void call_off() {
-    net_->call_off();
+  void cancel() {
+    net_->cancel();
     {
       std::lock_guard const lock(mutex_);
       over_ = true;
@@ -202,11 +202,11 @@ class thread_session {
     return static_cast<std::int32_t>(completions_.size());
   }
 
-  threads const config_;
+  thread_executor const config_;
   Work& work_;
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
-  std::optional<mailboxes> net_{};
+  std::optional<in_process_network> net_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
   std::vector<std::thread> threads_{};
 
@@ -215,7 +215,7 @@ class thread_session {
   std::vector<std::shared_ptr<program const>> programs_{};
   std::vector<std::int32_t> completers_{};  // how many ranks have completed each program
   std::vector<ticks> completions_{};        // when the last of them had
-  std::optional<mailboxes::clock::time_point> silent_at_{};
+  std::optional<in_process_network::clock::time_point> silent_at_{};
   bool closed_ = false;
   bool over_ = false;
 };

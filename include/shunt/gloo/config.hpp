@@ -11,10 +11,10 @@ namespace shunt {
 
 /// A network that could not be made: the directory can't be used, somebody did not come, or no
 /// connection was possible.
-class no_mesh : public std::runtime_error {
+class rendezvous_failed : public std::runtime_error {
  public:
-  explicit no_mesh(std::string const& why, std::vector<rank_id> absent = {},
-                   bool unconnected = false)
+  explicit rendezvous_failed(std::string const& why, std::vector<rank_id> absent = {},
+                             bool unconnected = false)
       : std::runtime_error(why), absent_(std::move(absent)), unconnected_(unconnected) {}
   [[nodiscard]] std::vector<rank_id> const& absent() const noexcept {
     return absent_;

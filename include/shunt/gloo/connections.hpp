@@ -27,11 +27,11 @@ class connections {
  public:
   /// As member `place` of `size`: leaves its addresses in `store`, finds the others' there, and
   /// connects to all. Gives up on a connection after five times `patience`, and on all once
-  /// `in_vain()` is true. Throws what Gloo throws, or runtime_error.
-  template <class InVain>
+  /// `should_stop_waiting()` is true. Throws what Gloo throws, or runtime_error.
+  template <class ShouldStop>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
               ::gloo::rendezvous::Store& store, int place, int size,
-              std::chrono::milliseconds patience, InVain const& in_vain)
+              std::chrono::milliseconds patience, ShouldStop const& should_stop_waiting)
       : place_(place), size_(size), context_(device->createContext(place, size)) {
     context_->setTimeout(patience);
     std::vector<char> own;
@@ -67,7 +67,7 @@ class connections {
         });
       }
       for (; left > 0 && !failed(); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-        if (in_vain()) throw std::runtime_error("a peer died");
+        if (should_stop_waiting()) throw std::runtime_error("a peer died");
     } catch (...) {
       failed(std::current_exception());
     }

@@ -44,62 +44,63 @@
 namespace shunt {
 
 template <work Work>
-class process_session;
+class gloo_session;
 
 /// Copies share their epoch. Only one session may be open at a time.
-class gloo_processes {
+class gloo_executor {
  public:
-  /// What a fault of `faults` does to this process, on the thread that runs its programs: it
+  /// What a fault of `failures` does to this process, on the thread that runs its programs: it
   /// doesn't come back from there.
   using end_of_process = std::function<void()>;
 
   /// Rank `self` of 0 .. ranks-1, all of which take part in the first epoch.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self,
-                 std::vector<fault> faults = {}, end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, everyone(ranks), 0, std::move(faults),
-                       std::move(strike)) {}
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
+                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
+      : gloo_executor(std::move(config), ranks, self, every_rank(ranks), 0, std::move(failures),
+                      std::move(end_process)) {}
 
   /// A new process in the place of rank `self`, which the others have asked to come.
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, invitation const& asked,
-                 std::vector<fault> faults = {}, end_of_process strike = killed)
-      : gloo_processes(std::move(config), ranks, self, asked.members, asked.epoch,
-                       std::move(faults), std::move(strike)) {}
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, join_request const& asked,
+                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
+      : gloo_executor(std::move(config), ranks, self, asked.members, asked.epoch,
+                      std::move(failures), std::move(end_process)) {}
 
-  /// Meets the others. Throws no_mesh where that can't be: in the first epoch also where somebody
-  /// does not come; later members that don't come in time are lost.
+  /// Meets the others. Throws rendezvous_failed where that can't be: in the first epoch also where
+  /// somebody does not come; later members that don't come in time are lost.
   template <work Work>
-  [[nodiscard]] process_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
-    return process_session<Work>(*this, w, first_iteration);
+  [[nodiscard]] gloo_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
+    return gloo_session<Work>(*this, w, first_iteration);
   }
   template <work Work>
   outcome run(program const& p, Work& w) const {
     auto session = open(w);
-    session.submit(borrowed(p));
+    session.submit(non_owning(p));
     return session.wait();
   }
 
   /// Makes a lost rank a member of the next epoch, and asks a new process to come in its place just
   /// before `iteration`; `dead` are the ranks that are dead until then. All members do this,
-  /// between the same two sessions. Throws no_mesh where the directory can't be used.
+  /// between the same two sessions. Throws rendezvous_failed where the directory can't be used.
   void admit(rank_id joining, std::int64_t iteration, std::span<rank_id const> dead) const {
-    auto& members = life_->members;
+    auto& members = process_state_->members;
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
     if (at != members.end() && *at == joining) return;
     members.insert(at, joining);
-    invite(config_, joining, self_, {life_->epoch, iteration, members, {dead.begin(), dead.end()}});
+    request_join(config_, joining, self_,
+                 {process_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
-  [[nodiscard]] std::int32_t epoch() const { return life_->epoch; }
+  [[nodiscard]] std::int32_t epoch() const { return process_state_->epoch; }
   [[nodiscard]] std::vector<rank_id> const& members() const {
-    return life_->members;
+    return process_state_->members;
   }  ///< those that live, as far as agreed
 
  private:
   template <work Work>
-  friend class process_session;
+  friend class gloo_session;
 
-  struct life {
+  struct process_state {
     std::int32_t epoch = 0;
     std::vector<rank_id> members{};
     std::shared_ptr<gloo_mesh>
@@ -111,45 +112,45 @@ class gloo_processes {
   };
 
   static void killed() { std::raise(SIGKILL); }
-  static std::vector<rank_id> everyone(std::int32_t ranks) {
+  static std::vector<rank_id> every_rank(std::int32_t ranks) {
     std::vector<rank_id> all;
     for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
     return all;
   }
-  gloo_processes(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
-                 std::int32_t epoch, std::vector<fault> faults, end_of_process strike)
+  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
+                std::int32_t epoch, std::vector<failure_point> failures, end_of_process end_process)
       : config_(std::move(config)),
         self_(self),
         ranks_(ranks),
-        faults_(std::move(faults)),
-        strike_(std::move(strike)),
-        life_(std::make_shared<life>()) {
-    life_->members = std::move(members);
-    life_->epoch = epoch;
-    life_->first = epoch == 0;
+        failures_(std::move(failures)),
+        end_process_(std::move(end_process)),
+        process_state_(std::make_shared<process_state>()) {
+    process_state_->members = std::move(members);
+    process_state_->epoch = epoch;
+    process_state_->first = epoch == 0;
   }
 
   gloo_config config_;
   rank_id self_;
   std::int32_t ranks_;
-  std::vector<fault> faults_;  // of this process, for tests
-  end_of_process strike_;
-  std::shared_ptr<life> life_;
+  std::vector<failure_point> failures_;  // of this process, for tests
+  end_of_process end_process_;
+  std::shared_ptr<process_state> process_state_;
 };
 
 /// Iterations of this process's rank, on a thread of its own.
 template <work Work>
-class process_session {
+class gloo_session {
  public:
-  process_session(gloo_processes const& of, Work& w, std::int64_t first_iteration)
+  gloo_session(gloo_executor const& of, Work& w, std::int64_t first_iteration)
       : of_(of), first_iteration_(first_iteration) {
-    if (!meet()) return;
+    if (!rendezvous()) return;
     loop_.emplace(*net_, w, first_iteration, clock_);
-    runner_ = std::thread([this] { live(); });
+    runner_ = std::thread([this] { run_rank(); });
   }
-  process_session(process_session const&) = delete;
-  process_session& operator=(process_session const&) = delete;
-  ~process_session() {
+  gloo_session(gloo_session const&) = delete;
+  gloo_session& operator=(gloo_session const&) = delete;
+  ~gloo_session() {
     close();
     if (runner_.joinable() && net_ && !waited_)
       net_->leave();  // nobody waits for the end: to the others this rank is lost
@@ -174,9 +175,9 @@ class process_session {
   [[nodiscard]] bool wait_until(std::int32_t programs) {
     if (programs > static_cast<std::int32_t>(programs_.size()))
       throw std::logic_error("wait_until: that many were not submitted");
-    if (!net_ || !net_->told_by_all(before_ + programs)) return false;
+    if (!net_ || !net_->all_reached(before_ + programs)) return false;
     completions_.resize(static_cast<std::size_t>(programs), clock_.now());
-    of_.life_->before.reset();  // everybody is here
+    of_.process_state_->before.reset();  // everybody is here
     return true;
   }
   /// When this process knew that all had completed the n-th program (from 1).
@@ -196,7 +197,7 @@ class process_session {
     outcome all;
     all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
     all.done.resize(static_cast<std::size_t>(of_.ranks_));
-    for (survivor const& s : left_) all.done[s.rank] = farewell::of(s.note).done;
+    for (survivor const& s : left_) all.done[s.rank] = exit_status::of(s.note).done;
     all.lost = lost_;
     if (loop_) loop_->log().append_to(all.timeline.events, of_.self_, programs_);
     return all;
@@ -210,13 +211,13 @@ class process_session {
 
   /// What a member signs in to the end of an epoch with: how far it came, and whether its mesh is
   /// whole.
-  struct farewell {
+  struct exit_status {
     progress done{};
     bool whole = false;
     [[nodiscard]] std::int64_t note() const {
       return (std::int64_t{done.programs} << 32) + (std::int64_t{done.instructions} << 1) + whole;
     }
-    [[nodiscard]] static farewell of(std::int64_t note) {
+    [[nodiscard]] static exit_status of(std::int64_t note) {
       return {{static_cast<std::int32_t>(note >> 32),
                static_cast<std::int32_t>((note >> 1) & 0x7fffffff)},
               (note & 1) != 0};
@@ -225,21 +226,24 @@ class process_session {
 
   /// Connects to the other members, unless they still are connected; false where some are lost
   /// before that, on which all have agreed then.
-  bool meet() {
+  bool rendezvous() {
     constexpr int attempts = 4;
-    auto& life = *of_.life_;
-    if (life.whole && life.before && life.before->members() == life.members) {
-      net_ = life.before;
-      before_ = life.completed;
+    auto& process_state = *of_.process_state_;
+    if (process_state.whole && process_state.before &&
+        process_state.before->members() == process_state.members) {
+      net_ = process_state.before;
+      before_ = process_state.completed;
       return true;
     }
     for (int n = 1;; ++n) try {
-        net_ = std::make_shared<gloo_mesh>(of_.config_, life.epoch, life.members, of_.self_,
-                                           life.before.get());
-        life.first = false;
+        net_ = std::make_shared<gloo_mesh>(of_.config_, process_state.epoch, process_state.members,
+                                           of_.self_, process_state.before.get());
+        process_state.first = false;
         return true;
-      } catch (no_mesh const& error) {
-        if (life.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
+      } catch (rendezvous_failed const& error) {
+        if (process_state.first || n == attempts ||
+            (error.absent().empty() && !error.unconnected()))
+          throw;
         absent_ = error.absent();
         settle({});
         if (!lost_.empty()) return false;
@@ -248,7 +252,7 @@ class process_session {
 
   /// Agrees on who is left, and how far all have come.
   void settle(progress const& own) {
-    auto& life = *of_.life_;
+    auto& process_state = *of_.process_state_;
     auto const begun = clock::now();
     auto const missed = [&]() -> std::vector<rank_id> {
       if (net_) return net_->lost();
@@ -256,49 +260,50 @@ class process_session {
       if (clock::now() - begun >
           of_.config_.patience +
               2 * of_.config_.silence) {  // nobody watches over them: who has not signed in is lost
-        all = life.members;
+        all = process_state.members;
         std::erase(all, of_.self_);
-      } else if (life.before) {
-        for (rank_id const r : life.before->lost())
+      } else if (process_state.before) {
+        for (rank_id const r : process_state.before->lost())
           if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
       }
       return all;
     };
-    auto const* const witness = net_ ? net_.get() : life.before.get();
-    auto const seen = witness ? witness->when_lost() : std::nullopt;
+    auto const* const previous_mesh = net_ ? net_.get() : process_state.before.get();
+    auto const seen = previous_mesh ? previous_mesh->when_lost() : std::nullopt;
     auto const noticed = seen && net_ ? seen->noticed : begun;
 
-    farewell const mine{own, net_ && net_->whole()};
-    left_ = agree(of_.config_, life.epoch, life.members, of_.self_, missed, mine.note());
+    exit_status const mine{own, net_ && net_->whole()};
+    left_ = agree(of_.config_, process_state.epoch, process_state.members, of_.self_, missed,
+                  mine.note());
     times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
               .detect = seen ? in_ticks(noticed - seen->heard) : 0,
               .agree = in_ticks(clock::now() - noticed)};
     std::vector<rank_id> members;
     for (survivor const& s : left_) members.push_back(s.rank);
     lost_.clear();
-    std::set_difference(life.members.begin(), life.members.end(), members.begin(), members.end(),
-                        std::back_inserter(lost_));
-    life.whole = lost_.empty() && mine.whole &&
-                 std::all_of(left_.begin(), left_.end(),
-                             [&](survivor const& s) { return s.note == mine.note(); });
-    life.completed = before_ + own.programs;
-    life.members = std::move(members);
-    life.before = net_;  // without one, whoever has one lets go of the mesh before it: it is no
-                         // witness any more
-    ++life.epoch;
+    std::set_difference(process_state.members.begin(), process_state.members.end(), members.begin(),
+                        members.end(), std::back_inserter(lost_));
+    process_state.whole = lost_.empty() && mine.whole &&
+                          std::all_of(left_.begin(), left_.end(),
+                                      [&](survivor const& s) { return s.note == mine.note(); });
+    process_state.completed = before_ + own.programs;
+    process_state.members = std::move(members);
+    process_state.before = net_;  // without one, whoever has one lets go of the mesh before it: it
+                                  // is no witness any more
+    ++process_state.epoch;
   }
   [[nodiscard]] static ticks in_ticks(clock::duration d) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
   }
 
-  void live() {
+  void run_rank() {
     try {
       while (auto const p = next()) {
-        auto const strike = strike_of(of_.faults_, *p, of_.self_, loop_->iteration());
+        auto const fails_before = failure_of(of_.failures_, *p, of_.self_, loop_->iteration());
         loop_->run(*p, [&](std::int32_t i) {
-          if (i == strike) of_.strike_();
+          if (i == fails_before) of_.end_process_();
         });
-        net_->tell(before_ + loop_->log().done().programs);
+        net_->publish(before_ + loop_->log().done().programs);
       }
     } catch (peer_lost const&) {
     } catch (run_aborted const&) {
@@ -323,13 +328,13 @@ class process_session {
     submitted_.notify_all();
   }
 
-  gloo_processes const of_;
+  gloo_executor const of_;
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
   std::shared_ptr<gloo_mesh> net_{};
   std::int64_t before_ = 0;        // programs completed over it before this session
   std::vector<rank_id> absent_{};  // from the meeting, where there is no mesh
-  std::optional<rank_loop<gloo_mesh, Work>> loop_{};
+  std::optional<rank_interpreter<gloo_mesh, Work>> loop_{};
   std::vector<ticks> completions_{};
   std::exception_ptr failure_{};
   bool waited_ = false;

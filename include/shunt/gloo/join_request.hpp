@@ -22,17 +22,18 @@
 
 namespace shunt {
 
-struct invitation {
+struct join_request {
   std::int32_t epoch = 0;          ///< that the new process is to take part in first
   std::int64_t iteration = 0;      ///< that runs after it has its state
   std::vector<rank_id> members{};  ///< of the epoch, the new one among them, ascending
   std::vector<rank_id> dead{};     ///< before it came, itself among them, ascending
-  bool operator==(invitation const&) const = default;
+  bool operator==(join_request const&) const = default;
 };
 
-/// Leaves a note for rank `joining`, as rank `self`. Throws no_mesh where that can't be written.
-inline void invite(gloo_config const& config, rank_id joining, rank_id self,
-                   invitation const& note) {
+/// Leaves a note for rank `joining`, as rank `self`. Throws rendezvous_failed where that can't be
+/// written.
+inline void request_join(gloo_config const& config, rank_id joining, rank_id self,
+                         join_request const& note) {
   namespace files = std::filesystem;
   auto const name = "invitation" + std::to_string(joining.value());
   auto const draft =
@@ -47,18 +48,18 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self,
   if (out)
     files::rename(draft, files::path(config.directory) / name,
                   failed);  // appears whole or not at all
-  if (!out || failed) throw no_mesh(draft.string() + ": can't be written");
+  if (!out || failed) throw rendezvous_failed(draft.string() + ": can't be written");
 }
 
-/// Waits for a note to rank `self`. Throws no_mesh where none comes within `patience`.
-[[nodiscard]] inline invitation await_invitation(gloo_config const& config, rank_id self,
-                                                 std::chrono::milliseconds patience) {
+/// Waits for a note to rank `self`. Throws rendezvous_failed where none comes within `patience`.
+[[nodiscard]] inline join_request await_join_request(gloo_config const& config, rank_id self,
+                                                     std::chrono::milliseconds patience) {
   namespace files = std::filesystem;
   auto const in = [&](std::string const& name) { return files::path(config.directory) / name; };
   auto const own = std::to_string(self.value());
-  auto const read = [&]() -> std::optional<invitation> {
+  auto const read = [&]() -> std::optional<join_request> {
     std::ifstream file(in("invitation" + own));
-    invitation note;
+    join_request note;
     auto const ranks = [&](std::vector<rank_id>& all) {
       std::size_t count = 0;
       file >> count;
@@ -79,8 +80,8 @@ inline void invite(gloo_config const& config, rank_id joining, rank_id self,
   for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
     if (auto const note = read()) return *note;
     if (gloo_mesh::clock::now() > until)
-      throw no_mesh(config.directory + ": nobody asked rank " + own + " to come within " +
-                    std::to_string(patience.count()) + " ms");
+      throw rendezvous_failed(config.directory + ": nobody asked rank " + own + " to come within " +
+                              std::to_string(patience.count()) + " ms");
   }
 }
 

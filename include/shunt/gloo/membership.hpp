@@ -47,7 +47,7 @@ struct survivor {
 
 /// The survivors of an epoch, ascending: the same answer for all of them. `lost()` is what this
 /// rank has noticed so far (`gloo_mesh::lost`). Throws fenced_off where this rank is none of them,
-/// no_mesh where the directory can't be used.
+/// rendezvous_failed where the directory can't be used.
 template <class Lost>
   requires std::convertible_to<std::invoke_result_t<Lost const&>, std::vector<rank_id>>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
@@ -59,7 +59,7 @@ template <class Lost>
   auto const write = [](files::path const& to, auto const& numbers) {
     std::ofstream out(to);
     for (std::int64_t const n : numbers) out << n << ' ';
-    if (!out.flush()) throw no_mesh(to.string() + ": can't be written");
+    if (!out.flush()) throw rendezvous_failed(to.string() + ": can't be written");
   };
   auto const read = [](files::path const& from) -> std::optional<std::vector<std::int64_t>> {
     std::ifstream in(from);
@@ -120,10 +120,10 @@ template <class Lost>
       std::error_code taken;  // somebody else may have decided
       files::create_hard_link(draft, decision, taken);
       if (taken && !files::exists(decision))
-        throw no_mesh(decision.string() + ": can't be written: " + taken.message());
+        throw rendezvous_failed(decision.string() + ": can't be written: " + taken.message());
     }
   } catch (files::filesystem_error const& error) {
-    throw no_mesh(config.directory + ": can't agree there: " + error.code().message());
+    throw rendezvous_failed(config.directory + ": can't agree there: " + error.code().message());
   }
 }
 

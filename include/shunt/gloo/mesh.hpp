@@ -2,13 +2,13 @@
 /// Gloo as a transport: processes on one machine or many, each of which is one rank.
 ///
 /// The members of an epoch meet in a shared directory, connect to each other over TCP, and run
-/// programs with `rank_loop`. A peer whose connection closes (it crashed, or was killed) is lost at
-/// once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is lost then.
-/// Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank that
-/// has lost a peer tells the others, who may not have noticed anything (two that lost only each
-/// other, for example): they are called off. After a loss the mesh is of no more use: survivors
-/// agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one is the
-/// witness of who dies meanwhile.
+/// programs with `rank_interpreter`. A peer whose connection closes (it crashed, or was killed) is
+/// lost at once; one that sends no heartbeat for `silence` (it was stopped, or cut off) is lost
+/// then. Whoever waits for anybody in that moment learns of it as peer_lost; nobody hangs. A rank
+/// that has lost a peer tells the others, who may not have noticed anything (two that lost only
+/// each other, for example): they are called off. After a loss the mesh is of no more use:
+/// survivors agree who is left (see agreement.hpp) and make the mesh of the next epoch; the old one
+/// is the witness of who dies meanwhile.
 ///
 /// Threads: one a peer that waits for its heartbeat, one that sends heartbeats, one that waits for
 /// sends to end, and Gloo's own.
@@ -48,23 +48,24 @@ class gloo_mesh {
   using clock = std::chrono::steady_clock;
 
   /// Meets the other members; they all name the same epoch and members (ascending). Ranks keep
-  /// their numbers from epoch to epoch. For a member that `witness` (the mesh of the epoch before)
-  /// has lost nobody waits. Throws no_mesh, naming the directory or the ranks that did not come in
-  /// time, or where SIGPIPE isn't ignored, and std::invalid_argument where self is no member.
+  /// their numbers from epoch to epoch. For a member that `previous_mesh` (the mesh of the epoch
+  /// before) has lost nobody waits. Throws rendezvous_failed, naming the directory or the ranks
+  /// that did not come in time, or where SIGPIPE isn't ignored, and std::invalid_argument where
+  /// self is no member.
   gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
-            gloo_mesh const* witness = nullptr)
+            gloo_mesh const* previous_mesh = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
     if (index_of(self) == members_.size())
       throw std::invalid_argument("rank " + std::to_string(self.value()) +
                                   " is no member of its mesh");
     struct sigaction pipe{};
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
-      throw no_mesh("SIGPIPE would end this process when it writes to a dead peer: call "
-                    "std::signal(SIGPIPE, SIG_IGN) first");
-    connections_ = detail::meet(
+      throw rendezvous_failed("SIGPIPE would end this process when it writes to a dead peer: call "
+                              "std::signal(SIGPIPE, SIG_IGN) first");
+    connections_ = detail::rendezvous(
         config_, epoch, members_, self_,
-        [witness] { return witness ? witness->lost() : std::vector<rank_id>{}; },
-        witness != nullptr);
+        [previous_mesh] { return previous_mesh ? previous_mesh->lost() : std::vector<rank_id>{}; },
+        previous_mesh != nullptr);
     peers_.resize(members_.size());
     for (std::size_t i = 0; i < members_.size(); ++i) {
       peers_[i].heard = clock::now();
@@ -73,7 +74,7 @@ class gloo_mesh {
     for (std::size_t i = 0; i < members_.size(); ++i)
       if (members_[i] != self_) threads_.emplace_back([this, i] { listen(i); });
     threads_.emplace_back([this] { beat(); });
-    reaper_ = std::thread([this] { reap(); });
+    collector_ = std::thread([this] { collect_sends(); });
   }
   gloo_mesh(gloo_mesh const&) = delete;
   gloo_mesh& operator=(gloo_mesh const&) = delete;
@@ -81,7 +82,7 @@ class gloo_mesh {
   ~gloo_mesh() {
     leave();
     for (auto& t : threads_) t.join();
-    reaper_.join();
+    collector_.join();
   }
 
   /// Leaves at once, from any thread: no more heartbeats, and whoever waits here throws
@@ -93,7 +94,7 @@ class gloo_mesh {
       end_waits();
     }
     changed_.notify_all();
-    reap_.notify_all();
+    collect_sends_.notify_all();
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -115,8 +116,9 @@ class gloo_mesh {
     std::lock_guard const lock(mutex_);
     refuse_after_loss();
     outgoing_.push_back(std::move(message));
-    if (outgoing_.size() == reaped_together)
-      reap_.notify_one();  // not for every message: waking a thread costs more than sending
+    if (outgoing_.size() == collected_together)
+      collect_sends_
+          .notify_one();  // not for every message: waking a thread costs more than sending
   }
 
   /// Throws peer_lost, naming the first rank that was lost, whether or not it is `from`;
@@ -176,14 +178,14 @@ class gloo_mesh {
     changed_.notify_all();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] {
-      return over_ || (goodbye_said_ && std::none_of(peers_.begin(), peers_.end(),
-                                                     [](neighbour const& p) { return p.there; }));
+      return over_ || (leave_sent_ && std::none_of(peers_.begin(), peers_.end(),
+                                                   [](neighbour const& p) { return p.there; }));
     });
   }
 
   /// Tells all others a number, at least 0 and never less than before: how many programs this rank
   /// has completed, for example.
-  void tell(std::int64_t note) {
+  void publish(std::int64_t note) {
     {
       std::lock_guard const lock(mutex_);
       note_ = std::max(note_, note);
@@ -192,14 +194,14 @@ class gloo_mesh {
   }
   /// Waits until every member has told at least this number: true; or until one is lost, to this
   /// rank or to another: false.
-  [[nodiscard]] bool told_by_all(std::int64_t note) const {
+  [[nodiscard]] bool all_reached(std::int64_t note) const {
     std::unique_lock lock(mutex_);
     bool all = false;
     changed_.wait(lock, [&] {
       all = note_ >= note;
       for (std::size_t i = 0; i < peers_.size(); ++i)
         all = all && (members_[i] == self_ || peers_[i].note >= note);
-      return all || !lost_.empty() || called_off_ || over_;
+      return all || !lost_.empty() || cancelled_ || over_;
     });
     return all;
   }
@@ -213,7 +215,7 @@ class gloo_mesh {
   /// Whether nobody is lost, to this rank or to another that has said so.
   [[nodiscard]] bool whole() const {
     std::lock_guard const lock(mutex_);
-    return lost_.empty() && !called_off_ && !over_;
+    return lost_.empty() && !cancelled_ && !over_;
   }
 
   struct first_loss {
@@ -230,10 +232,10 @@ class gloo_mesh {
   using unbound = ::gloo::transport::UnboundBuffer;
 
   static constexpr auto forever = std::chrono::hours{24 * 365};
-  static constexpr std::uint64_t heart_slot = std::uint64_t{1} << 40;
-  static constexpr std::int64_t goodbye = -1,
-                                alarm = -2;  // any other heartbeat is its sender's note
-  static constexpr std::size_t reaped_together = 64;
+  static constexpr std::uint64_t heartbeat_slot = std::uint64_t{1} << 40;
+  static constexpr std::int64_t leave_notice = -1,
+                                failure_notice = -2;  // any other heartbeat is its sender's note
+  static constexpr std::size_t collected_together = 64;
 
   static constexpr std::size_t most_unread = 64;
 
@@ -256,7 +258,7 @@ class gloo_mesh {
     std::int64_t beats = 0,
                  read_there = 0;  // heartbeats that came from it; those of ours that it has had
     clock::time_point heard{};
-    unbound* heart = nullptr;
+    unbound* heartbeat_buffer = nullptr;
   };
 
   [[nodiscard]] static std::uint64_t slot(std::int32_t channel) {
@@ -270,15 +272,15 @@ class gloo_mesh {
   /// With the mutex held.
   void refuse_after_loss() const {
     if (!lost_.empty()) throw peer_lost(lost_.front());
-    if (called_off_ || over_) throw run_aborted();
+    if (cancelled_ || over_) throw run_aborted();
   }
 
   /// With the mutex held.
   void wait_for_sends(std::unique_lock<std::mutex>& lock) {
     flushing_ = !outgoing_.empty();
-    reap_.notify_one();
+    collect_sends_.notify_one();
     changed_.wait(lock, [&] {
-      return (outgoing_.empty() && !sending_) || !lost_.empty() || called_off_ || over_;
+      return (outgoing_.empty() && !sending_) || !lost_.empty() || cancelled_ || over_;
     });
   }
 
@@ -306,8 +308,8 @@ class gloo_mesh {
       any = any || buffer;
     };
     for (auto& p : peers_)
-      if (over_ || !p.there) end(p.heart, &unbound::abortWaitRecv);
-    if (over_ || called_off_ || !lost_.empty()) {
+      if (over_ || !p.there) end(p.heartbeat_buffer, &unbound::abortWaitRecv);
+    if (over_ || cancelled_ || !lost_.empty()) {
       end(waiting_, &unbound::abortWaitRecv);
       end(sending_, &unbound::abortWaitSend);
     }
@@ -326,24 +328,24 @@ class gloo_mesh {
   /// Waits for one peer's heartbeats until it says goodbye, or is lost.
   void listen(std::size_t i) {
     heartbeat beat;
-    std::unique_ptr<unbound> heart;  // outlives `peers_[i].heart`
+    std::unique_ptr<unbound> heartbeat_buffer;  // outlives `peers_[i].heartbeat_buffer`
     try {
-      heart = connections_->buffer(&beat, sizeof beat);
+      heartbeat_buffer = connections_->buffer(&beat, sizeof beat);
       {
         std::lock_guard const lock(mutex_);
         if (over_) return;
-        peers_[i].heart = heart.get();
+        peers_[i].heartbeat_buffer = heartbeat_buffer.get();
       }
-      while (beat.what != goodbye) {
-        heart->recv(static_cast<int>(i), heart_slot);
-        bool const heard = heart->waitRecv(nullptr, forever);
+      while (beat.what != leave_notice) {
+        heartbeat_buffer->recv(static_cast<int>(i), heartbeat_slot);
+        bool const heard = heartbeat_buffer->waitRecv(nullptr, forever);
         std::lock_guard const lock(mutex_);
         if (!heard || over_) break;
         peers_[i].heard = clock::now();
         ++peers_[i].beats;
         peers_[i].read_there = beat.read;
-        if (beat.what == alarm && !called_off_) {
-          called_off_ = true;
+        if (beat.what == failure_notice && !cancelled_) {
+          cancelled_ = true;
           end_waits();
           changed_.notify_all();
         }
@@ -353,12 +355,12 @@ class gloo_mesh {
         }
       }
       std::lock_guard const lock(mutex_);
-      peers_[i].heart = nullptr;
-      if (beat.what == goodbye) peers_[i].there = false;
+      peers_[i].heartbeat_buffer = nullptr;
+      if (beat.what == leave_notice) peers_[i].there = false;
     } catch (std::exception const&) {
       {
         std::lock_guard const lock(mutex_);
-        peers_[i].heart = nullptr;
+        peers_[i].heartbeat_buffer = nullptr;
       }
       lose(i);
     }
@@ -369,7 +371,7 @@ class gloo_mesh {
   void beat() {
     std::vector<std::deque<in_flight>> unread(members_.size());
     std::vector<std::int64_t> read(members_.size(), 0);  // heartbeats that are no longer kept
-    auto const tell = [&](std::int64_t what, bool wait_for_readers = false) {
+    auto const publish = [&](std::int64_t what, bool wait_for_readers = false) {
       for (std::size_t i = 0; i < members_.size(); ++i) {
         heartbeat beat{.what = what};
         {
@@ -384,29 +386,29 @@ class gloo_mesh {
           auto& last = unread[i].emplace_back(sizeof beat);
           std::memcpy(last.bytes.get(), &beat, sizeof beat);
           last.buffer = connections_->buffer(last.bytes.get(), sizeof beat);
-          last.buffer->send(static_cast<int>(i), heart_slot);
+          last.buffer->send(static_cast<int>(i), heartbeat_slot);
         } catch (std::exception const&) {
           lose(i);
         }
       }
     };
     auto next = clock::now();
-    std::int64_t told = 0;
-    bool alarmed = false;
+    std::int64_t sent_note = 0;
+    bool failure_sent = false;
     for (;;) {
       bool const due = clock::now() >= next;
-      tell(told, !due);
+      publish(sent_note, !due);
       if (due) next = clock::now() + config_.silence / 4;
       std::unique_lock lock(mutex_);
-      auto const alarming = [&] { return !alarmed && (called_off_ || !lost_.empty()); };
-      rest(lock, next, [&] { return leaving_ || note_ > told || alarming(); });
+      auto const failure_unsent = [&] { return !failure_sent && (cancelled_ || !lost_.empty()); };
+      rest(lock, next, [&] { return leaving_ || note_ > sent_note || failure_unsent(); });
       if (over_) return;
       if (leaving_) break;
-      told = note_;
-      if (alarming()) {
-        alarmed = true;
+      sent_note = note_;
+      if (failure_unsent()) {
+        failure_sent = true;
         lock.unlock();
-        tell(alarm);
+        publish(failure_notice);
         lock.lock();
       }
       auto const now = clock::now();
@@ -416,14 +418,14 @@ class gloo_mesh {
       lock.unlock();
       for (std::size_t const i : silent) lose(i);
     }
-    tell(goodbye);
+    publish(leave_notice);
     for (auto& mine : unread)
       if (!mine.empty()) try {
           mine.back().buffer->waitSend(nullptr, config_.silence);
         } catch (std::exception const&) {  // then it is lost, and needs no goodbye
         }
     std::unique_lock lock(mutex_);
-    goodbye_said_ = true;
+    leave_sent_ = true;
     for (;;) {  // until the others have said theirs, they may still fall silent
       changed_.notify_all();
       rest(lock, clock::now() + config_.silence / 4, [] { return false; });
@@ -439,13 +441,13 @@ class gloo_mesh {
   }
 
   /// Keeps what was sent until it has left.
-  void reap() {
+  void collect_sends() {
     std::unique_lock lock(mutex_);
     for (;;) {
       if (outgoing_.empty()) flushing_ = false, changed_.notify_all();
-      reap_.wait(lock, [&] {
-        return over_ || (lost_.empty() && !called_off_ &&
-                         (outgoing_.size() >= reaped_together || flushing_));
+      collect_sends_.wait(lock, [&] {
+        return over_ || (lost_.empty() && !cancelled_ &&
+                         (outgoing_.size() >= collected_together || flushing_));
       });
       if (over_) return;
       auto oldest = std::move(outgoing_.front());
@@ -470,7 +472,7 @@ class gloo_mesh {
 
   std::mutex mutable mutex_{};  // guards all below
   std::condition_variable mutable changed_{};
-  std::condition_variable reap_{};
+  std::condition_variable collect_sends_{};
   std::int64_t note_ = 0;
   std::vector<neighbour> peers_{};
   std::vector<rank_id> lost_{};
@@ -479,11 +481,11 @@ class gloo_mesh {
   std::vector<std::unique_ptr<in_flight>> unfinished_{};  // after a loss
   unbound* waiting_ = nullptr;
   unbound* sending_ = nullptr;
-  bool flushing_ = false, leaving_ = false, goodbye_said_ = false, over_ = false;
-  bool called_off_ = false;  // somebody else has lost a peer
+  bool flushing_ = false, leaving_ = false, leave_sent_ = false, over_ = false;
+  bool cancelled_ = false;  // somebody else has lost a peer
 
   std::vector<std::thread> threads_{};
-  std::thread reaper_{};
+  std::thread collector_{};
 };
 static_assert(transport<gloo_mesh>);
 

@@ -26,12 +26,13 @@
 namespace shunt::detail {
 
 /// A connected mesh, whose ranks are places among the members. `lost()` says who is known to be
-/// lost from the epoch before, where anybody knows (`witnessed`): nobody waits for them. Throws
-/// no_mesh.
+/// lost from the epoch before, where anybody knows (`has_previous_mesh`): nobody waits for them.
+/// Throws rendezvous_failed.
 template <class Lost>
-[[nodiscard]] std::unique_ptr<connections> meet(gloo_config const& config, std::int32_t epoch,
-                                                std::vector<rank_id> const& members, rank_id self,
-                                                Lost const& lost, bool witnessed) {
+[[nodiscard]] std::unique_ptr<connections> rendezvous(gloo_config const& config, std::int32_t epoch,
+                                                      std::vector<rank_id> const& members,
+                                                      rank_id self, Lost const& lost,
+                                                      bool has_previous_mesh) {
   namespace files = std::filesystem;
   using clock = std::chrono::steady_clock;
   std::string const prefix = "epoch" + std::to_string(epoch);
@@ -54,16 +55,17 @@ template <class Lost>
       auto const gone = lost();  // before looking: who has signed in may have left the old mesh
       std::erase_if(missing, condition);
       if (missing.empty()) return;
-      bool const in_vain =
+      bool const should_stop_waiting =
           std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(gone, r); });
-      if (!in_vain && clock::now() <= until) continue;
+      if (!should_stop_waiting && clock::now() <= until) continue;
       std::string names;
       for (rank_id const r : missing)
         names += (names.empty() ? "" : ", ") + std::to_string(r.value());
-      auto const after = in_vain ? "" : "after " + std::to_string(config.patience.count()) + " ms ";
-      throw no_mesh(config.directory + ": " + after + "these ranks did not " + what + " " + prefix +
-                        ": " + names,
-                    missing);
+      auto const after =
+          should_stop_waiting ? "" : "after " + std::to_string(config.patience.count()) + " ms ";
+      throw rendezvous_failed(config.directory + ": " + after + "these ranks did not " + what +
+                                  " " + prefix + ": " + names,
+                              missing);
     }
   };
 
@@ -73,7 +75,7 @@ template <class Lost>
     // once all have come connecting takes milliseconds, and where it fails though all are there
     // they try again in the next epoch
     auto const patience =
-        witnessed ? std::min(config.patience, config.silence / 4) : config.patience;
+        has_previous_mesh ? std::min(config.patience, config.silence / 4) : config.patience;
     if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0)
       return "no network interface " + config.interface;
     try {
@@ -81,16 +83,16 @@ template <class Lost>
       attributes.iface = config.interface;
       if (config.interface.empty()) attributes.hostname = config.hostname;
       auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-      auto const somebody_died = [&] {
+      auto const peer_died = [&] {
         auto const gone = lost();
         return std::any_of(gone.begin(), gone.end(), [&](rank_id r) { return among(members, r); });
       };
-      addresses all(config.directory, patience, somebody_died);
+      addresses all(config.directory, patience, peer_died);
       ::gloo::rendezvous::PrefixStore store(prefix, all);
       auto const place = std::find(members.begin(), members.end(), self) - members.begin();
       connected =
           std::make_unique<connections>(device, store, static_cast<int>(place),
-                                        static_cast<int>(members.size()), patience, somebody_died);
+                                        static_cast<int>(members.size()), patience, peer_died);
       return {};
     } catch (std::exception const& error) {
       return error.what();
@@ -100,25 +102,25 @@ template <class Lost>
   try {
     files::create_directories(config.directory);
     if (!files::create_directory(sign(self, "rank")))  // atomic: whoever makes it is the one
-      throw no_mesh(config.directory + ": rank " + std::to_string(self.value()) +
-                    " is there already, in " + prefix +
-                    "; is the directory left over from another run?");
+      throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
+                              " is there already, in " + prefix +
+                              "; is the directory left over from another run?");
     wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
     std::string const failure = connect();
     files::create_directory(sign(self, failure.empty() ? "ready" : "failed"));
     wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); },
              "connect in");
     if (!failure.empty())
-      throw no_mesh(config.directory + ": rank " + std::to_string(self.value()) +
-                        " can't connect in " + prefix + ": " + failure,
-                    {}, true);
+      throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
+                                  " can't connect in " + prefix + ": " + failure,
+                              {}, true);
     for (rank_id const r : members)
       if (signed_as(r, "failed"))
-        throw no_mesh(config.directory + ": rank " + std::to_string(r.value()) +
-                          " could not connect in " + prefix,
-                      {}, true);
+        throw rendezvous_failed(config.directory + ": rank " + std::to_string(r.value()) +
+                                    " could not connect in " + prefix,
+                                {}, true);
   } catch (files::filesystem_error const& error) {
-    throw no_mesh(config.directory + ": can't meet there: " + error.code().message());
+    throw rendezvous_failed(config.directory + ": can't meet there: " + error.code().message());
   }
   return connected;
 }

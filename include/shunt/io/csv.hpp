@@ -1,4 +1,5 @@
 #pragma once
+/// Tables of whole numbers as CSV.
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
@@ -21,78 +22,31 @@ namespace shunt {
 /// expert.
 struct integer_table {
   std::size_t columns = 0;
-  std::vector<std::int64_t> values{};  ///< rows x columns, row by row
+  std::vector<std::int64_t> values{};  ///< rows x columns, row-major
 
   [[nodiscard]] std::size_t rows() const { return columns == 0 ? 0 : values.size() / columns; }
-  [[nodiscard]] std::span<std::int64_t const> row(std::size_t r) const {
-    return std::span(values).subspan(r * columns, columns);
-  }
+  [[nodiscard]] std::span<std::int64_t const> row(std::size_t r) const;
   bool operator==(integer_table const&) const = default;
 };
 
-/// Reads comma-separated whole numbers without a header; blanks around a number, a carriage return
-/// before the line's end and a missing end of the last line are fine, and nothing else is. Throws
-/// invalid_problem, naming `name`, the row and the column (counted from 1) and what stands there:
-/// nothing at all, an empty row, rows of different lengths, text, a number below `least` or beyond
-/// 64 bits.
-[[nodiscard]] inline integer_table read_csv(
+/// Reads comma-separated whole numbers without a header. Accepts blanks around a number, a carriage
+/// return before the line's end and a missing end of the last line.
+/// Throws invalid_problem, which names `name`, row, column (from 1) and text: for an empty file, an
+/// empty row, rows of different lengths, text, a number below `least` or beyond 64 bits.
+[[nodiscard]] integer_table read_csv(
     std::istream& in, std::string const& name,
-    std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
-  integer_table table;
-  std::string line;
-  std::size_t row = 0;
-  while (std::getline(in, line)) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    std::string const at = name + " row " + std::to_string(++row);
-    if (line.find_first_not_of(" \t") == std::string::npos) throw invalid_problem(at, "is empty");
-    std::size_t column = 0;
-    for (std::size_t begin = 0; begin <= line.size(); ++column) {
-      std::size_t const end = std::min(line.find(',', begin), line.size());
-      std::string_view item = std::string_view(line).substr(begin, end - begin);
-      begin = end + 1;
-      while (!item.empty() && (item.front() == ' ' || item.front() == '\t')) item.remove_prefix(1);
-      while (!item.empty() && (item.back() == ' ' || item.back() == '\t')) item.remove_suffix(1);
-      auto const refuse = [&](std::string const& why) {
-        throw invalid_problem(at + ", column " + std::to_string(column + 1), why);
-      };
-      if (item.empty()) refuse("is empty");
-      std::int64_t value = 0;
-      auto const [stop, error] = std::from_chars(item.data(), item.data() + item.size(), value);
-      std::string shown(item.substr(0, 40));
-      for (char& c : shown)
-        if (static_cast<unsigned char>(c) < ' ') c = ' ';
-      if (error == std::errc::invalid_argument || stop != item.data() + item.size())
-        refuse('"' + shown + "\" is not a whole number");
-      if (error == std::errc::result_out_of_range) refuse(shown + " is beyond 64 bits");
-      if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown);
-      table.values.push_back(value);
-    }
-    if (row == 1) table.columns = column;
-    if (column != table.columns)
-      throw invalid_problem(at, "has " + std::to_string(column) + " values, the first row has " +
-                                    std::to_string(table.columns));
-  }
-  if (in.bad()) throw invalid_problem(name, "can't be read");
-  if (row == 0) throw invalid_problem(name, "is empty");
-  return table;
-}
+    std::int64_t least = std::numeric_limits<std::int64_t>::min());
 
-/// The same from a file; a file that can't be opened or read is an invalid_problem too.
-[[nodiscard]] inline integer_table read_csv_file(
-    std::string const& path, std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw invalid_problem(path, "can't be opened");
-  if (in.peek() == std::ifstream::traits_type::eof() && in.bad())
-    throw invalid_problem(path, "can't be read");
-  return read_csv(in, path, least);
-}
+/// Reads a file like read_csv.
+/// Throws invalid_problem also where the file cannot be opened or read.
+[[nodiscard]] integer_table read_csv_file(
+    std::string const& path, std::int64_t least = std::numeric_limits<std::int64_t>::min());
 
-/// Writes what read_csv reads.
-inline void write_csv(std::ostream& out, integer_table const& table) {
-  for (std::size_t r = 0; r < table.rows(); ++r)
-    for (std::size_t c = 0; c < table.columns; ++c)
-      out << (c == 0 ? "" : ",") << std::to_string(table.row(r)[c])
-          << (c + 1 == table.columns ? "\n" : "");
-}
+/// Writes the format of read_csv.
+void write_csv(std::ostream& out, integer_table const& table);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/csv.ipp"
+#endif

@@ -1,4 +1,6 @@
 #pragma once
+/// Gantt charts as data: plans with their times, and timelines.
+/// Plans and measurements become the same chart. For a comparison to scale both need the same span.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -17,13 +19,11 @@
 
 namespace shunt {
 
-/// A Gantt chart before it is drawn: who was busy with what from when to when. Plans and
-/// measurements become the same chart, so they look alike side by side; to compare them to scale,
-/// give both the same span.
+/// Bars of operations on rows of workers, before drawing.
 struct gantt {
   struct row {
     std::string label{};
-    std::optional<ticks> dead_from{};  ///< greyed from here on
+    std::optional<ticks> dead_from{};  ///< grey from here on
     constexpr bool operator==(row const&) const = default;
   };
   struct bar {
@@ -33,145 +33,59 @@ struct gantt {
     opcode code = opcode::compute;
     operation op{};
     std::int32_t iteration = 0;
-    bool rerouted = false;   ///< the micro-batch belongs to another pipeline, op.pipeline
-    std::int32_t chunk = 0;  ///< which of its rank's seats computes, counted from 0: a later chunk
-                             ///< of the model, or the other direction
+    bool rerouted = false;  ///< the micro-batch belongs to another pipeline, op.pipeline
+    /// Number of the bar's worker on its rank, from 0: a later chunk of the model, or the other
+    /// direction.
+    std::int32_t chunk = 0;
     enum class share : std::uint8_t {
       whole,
       first,
       second
-    } part = share::whole;  ///< of an overlapped pair, which follow each other
+    } part = share::whole;  ///< part of an overlapped pair; both parts follow each other
     constexpr bool operator==(bar const&) const = default;
   };
 
   std::vector<row> rows{};
   std::vector<bar> bars{};
-  bool bidirectional = false;  ///< chunks are directions: pipelines that share their ranks
+  bool bidirectional = false;  ///< chunks are directions: pipelines share their ranks
   ticks start = 0;
   ticks end = 0;                ///< the time axis runs from start to end and counts from start
   double seconds_per_tick = 0;  ///< 0: the axis counts ticks
   bool operator==(gantt const&) const = default;
 };
 
-/// The events of iterations first..last of a timeline.
-[[nodiscard]] inline timeline iterations_of(timeline const& all, std::int32_t first,
-                                            std::int32_t last) {
-  timeline some{.seconds_per_tick = all.seconds_per_tick};
-  for (auto const& e : all.events)
-    if (e.iteration >= first && e.iteration <= last) some.events.push_back(e);
-  return some;
-}
+/// Returns the events of iterations first..last of a timeline.
+[[nodiscard]] timeline iterations_of(timeline const& all, std::int32_t first,
+                                            std::int32_t last);
 
-/// The timeline that a schedule with its times promises: computations alone, in ticks. `iteration`
-/// is what its events say.
-[[nodiscard]] inline timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
-                                          std::int32_t iteration = 0) {
-  timeline promised;
-  for (rank_id r : ids<rank_id>(plan.order.size()))
-    for (std::size_t i = 0; i < plan.order[r].size(); ++i)
-      promised.events.push_back({.rank = r,
-                                 .iteration = iteration,
-                                 .instruction = static_cast<std::int32_t>(i),
-                                 .op = plan.order[r][i],
-                                 .start = table.times[r][i].start,
-                                 .end = table.times[r][i].end});
-  return promised;
-}
+/// Returns the timeline that a schedule with its times predicts: computations only, in ticks. Its
+/// events get the number `iteration`.
+[[nodiscard]] timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
+                                          std::int32_t iteration = 0);
 
 namespace detail {
 
-/// Computations of a row that take the same time are an overlapped pair.
-inline void find_pairs(gantt& chart) {
-  for (std::size_t i = 1; i < chart.bars.size(); ++i) {
-    auto &a = chart.bars[i - 1], &b = chart.bars[i];
-    bool const computed = a.code == opcode::compute && b.code == opcode::compute &&
-                          a.op.kind != op_kind::step && b.op.kind != op_kind::step;
-    if (!computed || a.row != b.row || a.start != b.start || a.end != b.end || a.start == a.end ||
-        a.part != gantt::bar::share::whole)
-      continue;
-    a.part = gantt::bar::share::first;
-    b.part = gantt::bar::share::second;
-  }
-}
-
-/// What a row is called: "0:2", seat by seat, where a rank has one; "rank 2: stages 2, 5" where it
-/// has chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four seats the rest is
+/// Returns the label of a rank: "0:2" for one worker; "rank 2: stages 2, 5" where it has
+/// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four workers the rest is
 /// counted.
-[[nodiscard]] inline std::string name_of(pipeline_job const& job, rank_id r,
-                                         std::vector<worker> const& seats) {
-  auto const seat = [&](worker const& w) {
-    return (job.pipelines > 1 || seats.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
-                                                   : std::string()) +
-           std::to_string(w.stage.value());
-  };
-  if (seats.size() == 1) return seat(seats[0]);
-  std::string name = "rank " + std::to_string(r.value()) + (job.pipelines > 1 ? ": " : ": stages ");
-  for (std::size_t i = 0; i < std::min<std::size_t>(seats.size(), 4); ++i)
-    name += (i > 0 ? ", " : "") + seat(seats[i]);
-  if (seats.size() > 4) name += " + " + std::to_string(seats.size() - 4);
-  return name;
-}
+[[nodiscard]] std::string name_of(pipeline_job const& job, rank_id r,
+                                         std::vector<worker> const& workers);
 
 }  // namespace detail
 
-/// One row a rank that has events. Computations only, unless `transfers`.
-[[nodiscard]] inline gantt gantt_of(timeline const& events, bool transfers = false) {
-  gantt chart{.seconds_per_tick = events.seconds_per_tick};
-  std::map<rank_id, std::size_t> row_of;
-  for (auto const& e : events.events) row_of.try_emplace(e.rank);
-  for (auto& [rank, row] : row_of) {
-    row = chart.rows.size();
-    chart.rows.push_back({.label = "rank " + std::to_string(rank.value())});
-  }
-  bool first = true;
-  for (auto const& e : events.events) {
-    if (e.code != opcode::compute && !transfers) continue;
-    chart.bars.push_back({row_of[e.rank], e.start, e.end, e.code, e.op, e.iteration});
-    chart.start = first ? e.start : std::min(chart.start, e.start);
-    chart.end = first ? e.end : std::max(chart.end, e.end);
-    first = false;
-  }
-  detail::find_pairs(chart);
-  return chart;
-}
+/// Returns a chart with one row a rank that has events. Computations only, unless `transfers`.
+[[nodiscard]] gantt gantt_of(timeline const& events, bool transfers = false);
 
-/// One row a rank of the job, labelled with its seats; dead ones are grey from the end of their
-/// last event on.
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, timeline const& events,
-                                    bool transfers = false) {
-  auto chart = gantt_of(events, transfers);
-  chart.rows.clear();
-  chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
-  indexed<rank_id, std::vector<worker>> seats(static_cast<std::size_t>(job.ranks()));
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (stage_id s : ids<stage_id>(job.stages)) seats[job.rank_of({p, s})].push_back({p, s});
-  for (rank_id r : ids<rank_id>(job.ranks())) {
-    chart.rows.push_back({.label = detail::name_of(job, r, seats[r])});
-    if (!job.alive(r)) chart.rows.back().dead_from = chart.start;
-  }
-  std::size_t next = 0;
-  for (auto const& e : events.events) {
-    if (e.code != opcode::compute && !transfers) continue;
-    auto& bar = chart.bars[next++];
-    bar.row = e.rank.index();
-    if (e.code == opcode::compute && e.op.kind < op_kind::step) {
-      auto const& own = seats[e.rank];
-      auto const seat = std::find(own.begin(), own.end(), worker{e.op.pipeline, e.op.stage});
-      bar.rerouted = seat == own.end();
-      auto const host = bar.rerouted
-                            ? std::find_if(own.begin(), own.end(),
-                                           [&](worker const& w) { return w.stage == e.op.stage; })
-                            : seat;
-      bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
-    }
-    if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);
-  }
-  return chart;
-}
+/// Returns a chart with one row a rank of the job, labelled with its workers. Dead ranks are grey
+/// from the end of their last event on.
+[[nodiscard]] gantt gantt_of(pipeline_job const& job, timeline const& events,
+                                    bool transfers = false);
 
-[[nodiscard]] inline gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
-                                    timetable const& table) {
-  return gantt_of(job, timeline_of(plan, table));
-}
+[[nodiscard]] gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
+                                    timetable const& table);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/gantt.ipp"
+#endif

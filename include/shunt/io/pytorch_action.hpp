@@ -1,4 +1,6 @@
 #pragma once
+/// Actions and cells of torch.distributed.pipelining's CSV, parsed and printed.
+/// Reference: PyTorch 2.14, torch/distributed/pipelining/schedules.py, class _Action.
 #include <array>
 #include <charconv>
 #include <cstddef>
@@ -9,18 +11,19 @@
 #include <string_view>
 #include <system_error>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 
 namespace shunt {
 
-/// One action of torch.distributed.pipelining, written stage first: "2F0", "1SEND_B3",
-/// "0REDUCE_GRAD". F forward, B fused backward, I backward_input, W backward_weight. A send or
-/// receive names the stage on whose rank it stands: 0SEND_F1 meets 1RECV_F1, 1SEND_B3 meets
-/// 0RECV_B3. UNSHARD, RESHARD (of a stage's parameters) and REDUCE_GRAD (which also scales the
-/// gradient) are of a stage as a whole. Reference: PyTorch 2.14,
-/// torch/distributed/pipelining/schedules.py, class _Action.
+/// One action, written stage first: "2F0", "1SEND_B3", "0REDUCE_GRAD". F forward, B fused backward,
+/// I backward_input, W backward_weight.
+/// A send or receive names the stage on whose rank it stands: 0SEND_F1 matches 1RECV_F1, 1SEND_B3
+/// matches 0RECV_B3.
+/// UNSHARD, RESHARD (of a stage's parameters) and REDUCE_GRAD (which also scales the gradient)
+/// apply to a whole stage.
 struct pytorch_action {
   enum class kind : std::uint8_t {
     forward,
@@ -38,27 +41,18 @@ struct pytorch_action {
 
   kind what = kind::forward;
   stage_id stage{};
-  microbatch_id microbatch = -1;  ///< -1: of the stage as a whole
+  microbatch_id microbatch = -1;  ///< -1: of the whole stage
 
   [[nodiscard]] constexpr bool computes() const { return what <= kind::weight; }
-  [[nodiscard]] constexpr bool sends() const {
-    return what == kind::send_f || what == kind::send_b;
-  }
-  [[nodiscard]] constexpr bool receives() const {
-    return what == kind::recv_f || what == kind::recv_b;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR bool sends() const;
+  [[nodiscard]] SHUNT_CONSTEXPR bool receives() const;
   [[nodiscard]] constexpr bool of_whole_stage() const { return what >= kind::unshard; }
-  /// F and B, I, W of an action that computes.
-  [[nodiscard]] constexpr op_kind operation() const {
-    constexpr std::array kinds{op_kind::forward, op_kind::backward, op_kind::backward_input,
-                               op_kind::backward_weight};
-    return kinds[static_cast<std::size_t>(what)];
-  }
+  /// Returns the operation of an action that computes.
+  [[nodiscard]] SHUNT_CONSTEXPR op_kind operation() const;
   constexpr bool operator==(pytorch_action const&) const = default;
 };
 
-/// A cell of a schedule: one action, or a forward and a backward that overlap,
-/// "(0F3;3B1)OVERLAP_F_B".
+/// A cell of a schedule: one action, or an overlapped forward and backward, "(0F3;3B1)OVERLAP_F_B".
 struct pytorch_cell {
   pytorch_action first{};
   std::optional<pytorch_action> second{};
@@ -71,91 +65,26 @@ inline constexpr std::array<std::string_view, 11> pytorch_names{
     "SEND_B", "RECV_B", "UNSHARD", "RESHARD", "REDUCE_GRAD"};
 inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
 
-[[nodiscard]] constexpr std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view trimmed(std::string_view text);
 
-/// The number at the start of `text`, which it leaves behind; -1 where there is none or it is
-/// beyond 2^31 - 2.
-[[nodiscard]] inline std::int32_t take_number(std::string_view& text) {
-  std::int32_t value = -1;
-  if (text.empty() || text.front() < '0' || text.front() > '9') return -1;
-  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || value == std::numeric_limits<std::int32_t>::max()) return -1;
-  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-  return value;
-}
 }  // namespace detail
 
-[[nodiscard]] inline std::string to_string(pytorch_action const& a) {
-  std::string text = std::to_string(a.stage.value());
-  text += detail::pytorch_names[static_cast<std::size_t>(a.what)];
-  if (a.microbatch >= 0) text += std::to_string(a.microbatch.value());
-  return text;
-}
-[[nodiscard]] inline std::string to_string(pytorch_cell const& c) {
-  if (!c.second) return to_string(c.first);
-  return "(" + to_string(c.first) + ";" + to_string(*c.second) + ")" +
-         std::string(detail::pytorch_overlap);
-}
+[[nodiscard]] std::string to_string(pytorch_action const& a);
+[[nodiscard]] std::string to_string(pytorch_cell const& c);
 
-/// Reads one action, all of `text`. Throws invalid_problem with the field `at` and what is wrong:
-/// no stage, an unknown action, a missing or needless micro-batch, anything behind it. (PyTorch
-/// itself takes "2F" and "2F0garbage".)
-[[nodiscard]] inline pytorch_action parse_pytorch_action(std::string_view text,
-                                                         std::string const& at) {
-  std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "...\"" : "\"");
-  for (char& c : shown)
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  auto const refuse = [&](std::string const& why) { throw invalid_problem(at, shown + " " + why); };
-  auto rest = text;
-  auto const stage = detail::take_number(rest);
-  if (stage < 0) refuse("doesn't begin with a stage, as 2F0 does");
-  std::string_view const letters =
-      rest.substr(0, rest.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_"));
-  std::size_t kind = 0;
-  while (kind < detail::pytorch_names.size() && detail::pytorch_names[kind] != letters) ++kind;
-  if (kind == detail::pytorch_names.size()) refuse("is no action that is known here");
-  pytorch_action action{.what = static_cast<pytorch_action::kind>(kind), .stage = stage};
-  rest.remove_prefix(letters.size());
-  if (!action.of_whole_stage()) {
-    if (rest.empty()) refuse("names no micro-batch");
-    auto const microbatch = detail::take_number(rest);
-    if (microbatch < 0) refuse("names no micro-batch");
-    action.microbatch = microbatch;
-  } else if (!rest.empty()) {
-    refuse("is of a stage as a whole and ends after its name");
-  }
-  if (!rest.empty()) refuse("has more after its micro-batch");
-  return action;
-}
+/// Parses one action, all of `text`. PyTorch itself accepts "2F" and "2F0garbage".
+/// Throws invalid_problem with the field `at`: no stage, an unknown action, a missing or
+/// superfluous micro-batch, anything behind the action.
+[[nodiscard]] pytorch_action parse_pytorch_action(std::string_view text,
+                                                         std::string const& at);
 
-/// Reads a cell. Throws invalid_problem as parse_pytorch_action does, and where an overlap isn't
-/// one of a forward and a backward.
-[[nodiscard]] inline pytorch_cell parse_pytorch_cell(std::string_view text, std::string const& at) {
-  text = detail::trimmed(text);
-  if (text.empty() || text.front() != '(') return {parse_pytorch_action(text, at), {}};
-  auto const refuse = [&] {
-    throw invalid_problem(at, '"' + std::string(text.substr(0, 60)) +
-                                  "\" is no overlap as (0F3;3B1)OVERLAP_F_B");
-  };
-  auto const close = text.find(')'), middle = text.find(';');
-  if (close == text.npos || middle == text.npos || middle > close ||
-      text.substr(close + 1) != detail::pytorch_overlap)
-    refuse();
-  pytorch_cell const cell{
-      parse_pytorch_action(detail::trimmed(text.substr(1, middle - 1)), at),
-      parse_pytorch_action(detail::trimmed(text.substr(middle + 1, close - middle - 1)), at)};
-  auto const forward = pytorch_action::kind::forward;
-  auto const gradient = [](pytorch_action const& a) {
-    return a.what == pytorch_action::kind::backward || a.what == pytorch_action::kind::input;
-  };
-  if (!(cell.first.what == forward && gradient(*cell.second)) &&
-      !(gradient(cell.first) && cell.second->what == forward))
-    refuse();
-  return cell;
-}
+/// Parses a cell.
+/// Throws invalid_problem like parse_pytorch_action, and where an overlap is not one of a forward
+/// and a backward.
+[[nodiscard]] pytorch_cell parse_pytorch_cell(std::string_view text, std::string const& at);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/pytorch_action.ipp"
+#endif

@@ -1,232 +1,44 @@
 #pragma once
-/// Pipeline schedules as torch.distributed.pipelining reads and writes them: comma-separated, one
-/// row a rank, in the order of its list.
+/// Writes schedules in the CSV of torch.distributed.pipelining: one row a rank, in the order of its
+/// list.
 ///
-///     compute only    0F0,0F1,0I0,0W0, ...                              torch adds the transfers
-///     when it loads the file with comms      0F0,0SEND_F0,1RECV_F0,1F0, ...,0REDUCE_GRAD taken as
-///     it stands, hardly checked there
+///     compute only    0F0,0F1,0I0,0W0, ...                  torch adds the transfers on loading
+///     with comms      0F0,0SEND_F0,1RECV_F0, ...,0REDUCE_GRAD      taken as it stands
 ///
-/// Transfers here stand in one order on all ranks, that of the moments at which their contents are
-/// ready: so they can't deadlock, not even where each rank has a single stream and a send waits for
-/// its receive; and between two ranks sends and receives have the same order, on which transports
-/// that ignore tags (NCCL) depend. A receive is posted when its send is, never earlier. REDUCE_GRAD
-/// follows the last backward of a stage: without it torch neither scales nor reduces the gradient.
-/// A CSV knows neither the step nor pipelines, re-routing or times; see docs/pytorch.md. O(n log n)
-/// for n operations. Reference: PyTorch 2.14, torch/distributed/pipelining/schedules.py, _load_csv
-/// and _dump_csv.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <limits>
+/// A CSV has no step, pipelines, re-routing or times. See docs/pytorch.md.
+/// Complexity: O(n log n) for n operations.
+/// Reference: PyTorch 2.14, torch/distributed/pipelining/schedules.py, _load_csv and _dump_csv.
 #include <ostream>
-#include <string>
-#include <tuple>
-#include <utility>
-#include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/io/pytorch_action.hpp"
+#include "shunt/io/detail/pytorch_rows.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
 
-namespace detail {
+/// Writes one pipeline of a plan that passes `check`, compute only. Its ranks, ascending, are the
+/// rows. Steps are left out.
+/// Throws invalid_problem, which names the field, for what a CSV cannot express: dead ranks,
+/// re-routed micro-batches, ranks with stages of two pipelines (bidirectional layouts), forwards of
+/// the last stage out of order (torch would take the loss of another micro-batch).
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
+                              pipeline_schedule const& plan, pipeline_id pipeline = 0);
 
-/// The ranks of one pipeline, which are the rows of its file. Throws invalid_problem, naming the
-/// field, where a CSV can't say the plan.
-[[nodiscard]] inline std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
-                                                        pipeline_schedule const& plan,
-                                                        pipeline_id pipeline) {
-  validate(job);
-  if (pipeline < 0 || pipeline >= job.pipelines)
-    throw invalid_problem("pipeline", std::to_string(pipeline.value()) + " is none of " +
-                                          std::to_string(job.pipelines));
-  if (plan.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_problem("plan", "has " + std::to_string(plan.order.size()) + " lists for " +
-                                      std::to_string(job.ranks()) + " ranks");
-  std::vector<rank_id> ranks;
-  for (stage_id s : ids<stage_id>(job.stages)) ranks.push_back(job.rank_of({pipeline, s}));
-  std::sort(ranks.begin(), ranks.end());
-  ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
-  std::int32_t last_forward = -1;
-  for (rank_id const r : ranks) {
-    auto const name = "rank " + std::to_string(r.value());
-    if (!job.alive(r))
-      throw invalid_problem("dead", name + " of pipeline " + std::to_string(pipeline.value()) +
-                                        " is dead: a CSV has no re-routing");
-    for (worker const& seat : job.seats_of(r))
-      if (seat.pipeline != pipeline)
-        throw invalid_problem("layout", name + " holds stages of two pipelines: a CSV has one");
-    for (operation const& o : plan.order[r]) {
-      if (o.kind == op_kind::step) continue;
-      if (o.pipeline != pipeline)
-        throw invalid_problem("plan", name + " computes for pipeline " +
-                                          std::to_string(o.pipeline.value()) +
-                                          ": a CSV has no re-routing");
-      if (o.kind > op_kind::step || o.stage < 0 || o.stage >= job.stages || o.microbatch < 0 ||
-          o.microbatch >= job.microbatches)
-        throw invalid_problem("plan", name + " has an operation that the job doesn't know");
-      if (o.kind != op_kind::forward || o.stage.value() + 1 < job.stages) continue;
-      if (o.microbatch.value() < last_forward)
-        throw invalid_problem("plan", "the last stage runs the forward of micro-batch " +
-                                          std::to_string(o.microbatch.value()) + " after that of " +
-                                          std::to_string(last_forward) +
-                                          ": torch numbers losses in the order of these forwards");
-      last_forward = o.microbatch.value();
-    }
-  }
-  return ranks;
-}
-
-[[nodiscard]] inline pytorch_action pytorch_action_of(operation const& o) {
-  return {static_cast<pytorch_action::kind>(o.kind), o.stage, o.microbatch};
-}
-
-/// The rows of a file: what stands before, at and after each operation of each rank's list.
-class pytorch_rows {
- public:
-  using kind = pytorch_action::kind;
-
-  pytorch_rows(pipeline_job const& job, pipeline_schedule const& plan, std::vector<rank_id> ranks)
-      : job_(job), plan_(plan), ranks_(std::move(ranks)) {}
-
-  /// With sends and receives where `table` has their contents ready, and reductions.
-  void add_transfers(timetable const& table, pipeline_id pipeline) {
-    if (table.times.size() != plan_.order.size())
-      throw invalid_problem("table", "has times for another number of ranks");
-    auto const cells =
-        static_cast<std::size_t>(job_.stages) * static_cast<std::size_t>(job_.microbatches);
-    indexed<rank_id, std::vector<std::int32_t>> left(
-        plan_.order.size(), std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
-    std::vector<std::int32_t> forward(cells, -1),
-        gradient(cells, -1);  // where they stand in their lists
-    auto const cell = [&](stage_id s, microbatch_id m) {
-      return s.index() * static_cast<std::size_t>(job_.microbatches) + m.index();
-    };
-    for (rank_id const r : ranks_) {
-      if (table.times[r].size() != plan_.order[r].size())
-        throw invalid_problem("table", "has times for another number of operations on rank " +
-                                           std::to_string(r.value()));
-      for (std::size_t i = 0; i < plan_.order[r].size(); ++i) {
-        operation const& o = plan_.order[r][i];
-        if (o.kind == op_kind::forward)
-          forward[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-          gradient[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
-        left[r][o.stage.index()] +=
-            o.kind == op_kind::backward || o.kind == op_kind::backward_weight;
-      }
-    }
-    for (rank_id const r : ranks_) {
-      auto const& list = plan_.order[r];
-      for (std::size_t i = 0; i < list.size(); ++i) {
-        operation const& o = list[i];
-        auto const after = static_cast<std::int32_t>(i) + 1 + starts_pair(r, i);
-        if ((o.kind == op_kind::backward || o.kind == op_kind::backward_weight) &&
-            --left[r][o.stage.index()] == 0)
-          extras_.push_back(
-              {r, after, std::numeric_limits<ticks>::max(), 0, {kind::reduce_grad, o.stage}});
-        bool const up = o.kind == op_kind::forward;
-        if (!up && o.kind != op_kind::backward && o.kind != op_kind::backward_input) continue;
-        auto const to = o.stage.value() + (up ? 1 : -1);
-        if (to < 0 || to >= job_.stages) continue;
-        rank_id const peer = job_.rank_of({pipeline, to});
-        if (peer == r) continue;
-        auto const consumer = (up ? forward : gradient)[cell(to, o.microbatch)];
-        auto const ready = table.times[r][i].end;
-        auto const& starts = table.times[peer];
-        auto const at = std::partition_point(starts.begin(), starts.end(),
-                                             [&](interval const& t) { return t.start < ready; }) -
-                        starts.begin();
-        if (consumer < 0 || at > consumer)
-          throw invalid_problem("table", "what " + to_string(pytorch_action_of(o)) +
-                                             " makes is not ready when it is needed");
-        auto const message = static_cast<std::int64_t>(extras_.size());
-        extras_.push_back(
-            {r, after, ready, message, {up ? kind::send_f : kind::send_b, o.stage, o.microbatch}});
-        extras_.push_back({peer,
-                           static_cast<std::int32_t>(at),
-                           ready,
-                           message,
-                           {up ? kind::recv_f : kind::recv_b, to, o.microbatch}});
-      }
-    }
-    std::sort(extras_.begin(), extras_.end());
-  }
-
-  void write(std::ostream& out) const {
-    for (rank_id const r : ranks_) {
-      char const* separator = "";
-      auto const put = [&](auto const& action) {
-        out << separator << to_string(action);
-        separator = ",";
-      };
-      auto next = std::partition_point(extras_.begin(), extras_.end(),
-                                       [&](auto const& e) { return e.rank < r; });
-      auto const& list = plan_.order[r];
-      for (std::size_t i = 0; i <= list.size(); ++i) {
-        for (; next != extras_.end() && next->rank == r &&
-               next->before <= static_cast<std::int32_t>(i);
-             ++next)
-          put(next->action);
-        if (i == list.size() || list[i].kind == op_kind::step) continue;
-        pytorch_cell one{.first = pytorch_action_of(list[i])};
-        if (starts_pair(r, i)) one.second = pytorch_action_of(list[++i]);
-        put(one);
-      }
-      out << '\n';
-    }
-  }
-
- private:
-  /// An action that is no operation; it stands before the `before`th one.
-  struct extra {
-    rank_id rank;
-    std::int32_t before;
-    ticks ready;  ///< of reductions: the largest, they come last
-    std::int64_t message;
-    pytorch_action action;
-    bool operator<(extra const& other) const {
-      return std::tie(rank, before, ready, message) <
-             std::tie(other.rank, other.before, other.ready, other.message);
-    }
-  };
-  [[nodiscard]] bool starts_pair(rank_id r, std::size_t i) const {
-    return !plan_.overlapped.empty() &&
-           std::binary_search(plan_.overlapped[r].begin(), plan_.overlapped[r].end(),
-                              static_cast<std::int32_t>(i));
-  }
-
-  pipeline_job const& job_;
-  pipeline_schedule const& plan_;
-  std::vector<rank_id> ranks_;
-  std::vector<extra> extras_{};
-};
-
-}  // namespace detail
-
-/// Writes one pipeline of a plan that passes `check`, compute only; its ranks, ascending, are the
-/// rows. Steps are left out. Throws invalid_problem, naming the field, where a CSV can't say it:
-/// dead ranks, re-routed micro-batches, ranks that hold stages of two pipelines (bidirectional
-/// layouts), forwards of the last stage out of order (torch would take the loss of another
-/// micro-batch).
-inline void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, pipeline_id pipeline = 0) {
-  detail::pytorch_rows(job, plan, detail::pytorch_ranks(job, plan, pipeline)).write(out);
-}
-
-/// The same with comms. `table` has the times of the plan (`times(job, plan)`), which order the
-/// transfers; throws invalid_problem where they aren't its times.
-inline void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
+/// Writes the form with comms. `table` has the times of the plan (`times(job, plan)`), which order
+/// the transfers.
+/// All ranks have the transfers in one order, by the time at which their contents are ready. They
+/// cannot deadlock, even where each rank has a single stream and a send waits for its receive, and
+/// they suit transports without tags (NCCL). A receive is posted with its send, never earlier.
+/// REDUCE_GRAD follows the last backward of a stage; without it torch neither scales nor reduces
+/// the gradient.
+/// Throws invalid_problem as above, and where `table` is not the plan's.
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
                               pipeline_schedule const& plan, timetable const& table,
-                              pipeline_id pipeline = 0) {
-  detail::pytorch_rows rows(job, plan, detail::pytorch_ranks(job, plan, pipeline));
-  rows.add_transfers(table, pipeline);
-  rows.write(out);
-}
+                              pipeline_id pipeline = 0);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/pytorch_csv.ipp"
+#endif

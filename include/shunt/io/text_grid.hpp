@@ -1,4 +1,5 @@
 #pragma once
+/// Gantt charts as text, like the grids in the papers.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -13,90 +14,20 @@ namespace shunt {
 
 namespace detail {
 
-/// F forward, B fused backward, I backward_input, W backward_weight, S step, with the micro-batch;
-/// p:m where pipeline p's was re-routed or runs the other way; b, c ... behind it in a later chunk.
-[[nodiscard]] inline std::string grid_label(gantt::bar const& b, bool bidirectional) {
-  if (b.code != opcode::compute) return "-";
-  switch (b.op.kind) {
-    case op_kind::step: return "S";
-    case op_kind::forward:
-    case op_kind::backward:
-    case op_kind::backward_input:
-    case op_kind::backward_weight: break;
-    default: return std::string(to_string(b.op.kind)).substr(0, 3);
-  }
-  constexpr char letters[] = "FBIW";
-  bool const owned = b.rerouted || (bidirectional && b.chunk > 0);
-  std::string label = letters[static_cast<std::size_t>(b.op.kind)] +
-                      (owned ? std::to_string(b.op.pipeline.value()) + ":" : std::string()) +
-                      std::to_string(b.op.microbatch.value());
-  if (!bidirectional && b.chunk > 0) label += static_cast<char>('a' + b.chunk % 26);
-  return label;
-}
-
 }  // namespace detail
 
-/// Draws a chart with letters, like the grids in the papers: one row a worker, time to the right. F
-/// is a forward, B a fused backward, I a backward_input, W a backward_weight, S a step; the number
-/// is the micro-batch, with its pipeline (p:m) where it was re-routed; b, c ... behind the number
-/// say the second, third ... chunk of the rank, F1:0 in a bidirectional layout a micro-batch of the
-/// pipeline that runs from the last rank to the first; F3+B1 is an overlapped pair. '-' goes on
-/// with an operation, '.' is idle, 'x' dead. The scale is a whole number of characters a tick,
-/// enough for every label if `most_columns` allow it; else of ticks a character.
-inline void write_text(std::ostream& out, gantt const& chart, std::int64_t most_columns = 200) {
-  std::int64_t const span = std::max<ticks>(1, chart.end - chart.start);
-  std::vector<std::string> names;
-  for (auto const& b : chart.bars) {
-    names.push_back(detail::grid_label(b, chart.bidirectional));
-    if (b.part == gantt::bar::share::second && names.size() > 1)
-      names.back() = names[names.size() - 2] + "+" + names.back();
-  }
-  std::int64_t wanted = 1;
-  for (std::size_t i = 0; i < chart.bars.size(); ++i)
-    if (auto const& b = chart.bars[i]; b.end > b.start)
-      wanted =
-          std::max(wanted, ceil_divide<std::int64_t>(static_cast<std::int64_t>(names[i].size()) + 1,
-                                                     b.end - b.start));
-  std::int64_t const characters =
-      std::clamp<std::int64_t>(most_columns / span, 1, wanted);  // a tick
-  std::int64_t const per_character =
-      ceil_divide(span, std::max<std::int64_t>(1, most_columns));  // ticks
-  auto const column = [&](ticks t) {
-    return static_cast<std::size_t>((std::clamp(t, chart.start, chart.end) - chart.start) *
-                                    characters / per_character);
-  };
-  auto const width = column(chart.end) + (span * characters % per_character != 0);
-
-  std::vector<std::string> lines(chart.rows.size(), std::string(width, '.'));
-  std::size_t labels = 4;
-  for (std::size_t r = 0; r < lines.size(); ++r) {
-    if (auto const dead = chart.rows[r].dead_from)
-      std::fill(lines[r].begin() + static_cast<std::ptrdiff_t>(column(*dead)), lines[r].end(), 'x');
-    labels = std::max(labels, chart.rows[r].label.size());
-  }
-  for (std::size_t i = 0; i < chart.bars.size(); ++i) {
-    auto const& b = chart.bars[i];
-    if (b.row >= lines.size()) continue;
-    auto const from = column(b.start), to = column(b.end);
-    auto const& label =
-        names[i];  // of a pair the second one's, which is written last and names both
-    for (auto c = from; c < to; ++c)
-      lines[b.row][c] = c - from < label.size() ? label[c - from] : '-';
-  }
-
-  auto const row = [&](std::string_view label, std::string_view cells) {
-    out << std::string(labels - label.size(), ' ') << label << " |" << cells << "|\n";
-  };
-  std::string ruler(width, ' ');
-  std::int64_t step = 5;
-  while (step * characters / per_character < 8) step *= 2;
-  for (std::int64_t t = 0; t <= span; t += step) {
-    auto const text = std::to_string(t);
-    auto const at = column(chart.start + t);
-    if (at + text.size() <= width) ruler.replace(at, text.size(), text);
-  }
-  row("time", ruler);
-  for (std::size_t r = 0; r < lines.size(); ++r) row(chart.rows[r].label, lines[r]);
-}
+/// Writes a chart with letters: one row a worker, time to the right. F is a forward, B a fused
+/// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch.
+/// A re-routed micro-batch is named with its pipeline (p:m). b, c ... behind the number stand for
+/// the second, third ... chunk of the rank. F1:0 in a bidirectional layout is a micro-batch of the
+/// pipeline from the last rank to the first. F3+B1 is an overlapped pair. '-' continues an
+/// operation, '.' is idle, 'x' dead.
+/// The scale is a whole number of characters a tick, enough for every label if `most_columns` allow
+/// it; otherwise of ticks a character.
+void write_text(std::ostream& out, gantt const& chart, std::int64_t most_columns = 200);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/io/text_grid.ipp"
+#endif

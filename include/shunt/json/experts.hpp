@@ -1,4 +1,7 @@
 #pragma once
+/// Expert layers, placements, token splits and shard maps as JSON. Tables are lists of rows.
+/// What was written reads back equal.
+/// Throws (read) invalid_problem, which names the path of what does not fit.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -15,14 +18,11 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 
-/// Expert layers, placements, token splits and shard maps as JSON, as `json/pipeline.hpp` does it
-/// for pipelines: what was written reads back equal, and invalid_problem names the path of what
-/// doesn't fit. Tables are lists of rows.
 namespace shunt {
 
 namespace detail {
 
-/// rows x columns values, row by row, as a list of rows.
+/// Returns rows x columns values, row-major, as a list of rows.
 template <class T, class F>
 [[nodiscard]] nlohmann::json rows_of(std::vector<T> const& values, std::int32_t columns, F&& f) {
   auto rows = nlohmann::json::array();
@@ -34,7 +34,7 @@ template <class T, class F>
   return rows;
 }
 
-/// Reads it back; every row must have as many values.
+/// Reads rows x columns values. Every row must have the same length.
 template <class T, class F>
 void read_rows(json_reader const& here, std::int32_t rows, std::int32_t columns,
                std::vector<T>& values, F&& f) {
@@ -51,7 +51,7 @@ void read_rows(json_reader const& here, std::int32_t rows, std::int32_t columns,
     here.refuse("has " + std::to_string(found) + " rows, must have " + std::to_string(rows));
 }
 
-/// Tables of rows x columns values, one after another.
+/// Returns tables of rows x columns values as a list of tables.
 [[nodiscard]] inline nlohmann::json tables_of(std::vector<std::int64_t> const& values,
                                               std::int32_t rows, std::int32_t columns) {
   auto tables = nlohmann::json::array();
@@ -64,7 +64,8 @@ void read_rows(json_reader const& here, std::int32_t rows, std::int32_t columns,
   return tables;
 }
 
-/// Reads them back; how many there are.
+/// Reads tables of rows x columns values.
+/// Returns the number of tables.
 inline std::int32_t read_tables(json_reader const& here, std::int32_t rows, std::int32_t columns,
                                 std::vector<std::int64_t>& values) {
   values.clear();

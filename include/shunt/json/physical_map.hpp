@@ -1,4 +1,5 @@
 #pragma once
+/// Placements as EPLB's arrays, in JSON under EPLB's names.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +13,6 @@
 #include "shunt/json/reader.hpp"
 #include "shunt/plan/physical_map.hpp"
 
-/// Placements as EPLB's arrays in JSON, under EPLB's names.
 namespace shunt {
 
 /// {"phy2log": layers x slots, "log2phy": layers x experts x most replicas, -1 where there is none,
@@ -32,9 +32,10 @@ inline void to_json(nlohmann::json& j, physical_map const& map) {
        {"logcnt", detail::rows_of(map.replica_counts, map.experts, detail::same)}};
 }
 
-/// "log2phy" and "logcnt" may be missing, and the number of experts then is one more than the
-/// largest in "phy2log". What the arrays say isn't compared here: placement_of does that. Throws
-/// invalid_problem, naming the path: no list, rows of different lengths, no whole number.
+/// "log2phy" and "logcnt" may be missing; the number of experts then is one more than the largest
+/// in "phy2log". `placement_of`, not `read`, compares the arrays.
+/// Throws invalid_problem, which names the path: no list, rows of different lengths, no whole
+/// number.
 inline void read(json_reader const& here, physical_map& map) {
   here.only({"phy2log", "log2phy", "logcnt"});
   map = {};

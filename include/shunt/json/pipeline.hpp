@@ -1,4 +1,9 @@
 #pragma once
+/// Pipeline jobs and schedules as JSON: `nlohmann::json document = job;` and
+/// `document.get<shunt::pipeline_job>()`.
+/// What was written reads back equal. Reading checks the form only; `validate` and `check` judge
+/// the content.
+/// Throws (read) invalid_problem, which names the path in the document.
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -11,13 +16,9 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-/// Pipeline jobs and schedules as JSON: `nlohmann::json document = job;` and
-/// `document.get<shunt::pipeline_job>()`, which throws invalid_problem, naming the path in the
-/// document. What was written reads back equal. Reading checks the form alone; `validate` and
-/// `check` judge the content.
 namespace shunt {
 
-inline constexpr int op_kinds = static_cast<int>(op_kind::step_again) + 1;
+inline constexpr int op_kinds = static_cast<int>(op_kind::redo_step) + 1;
 
 /// {"kind": "forward", "pipeline": 0, "stage": 1, "microbatch": 2}
 inline void to_json(nlohmann::json& j, operation const& op) {
@@ -32,7 +33,7 @@ inline void read(json_reader const& here, operation& op) {
         here["stage"].id<stage_id>(), here["microbatch"].id<microbatch_id>()};
 }
 
-/// One number, or a list of one a stage.
+/// A number, or a list with one number a stage.
 inline void to_json(nlohmann::json& j, per_stage const& costs) {
   if (costs.size() == 1)
     j = costs[0];
@@ -49,8 +50,7 @@ inline void read(json_reader const& here, per_stage& costs) {
   costs = per_stage(std::move(values));
 }
 
-/// The same number between all ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node":
-/// 8}.
+/// A number for all pairs of ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8}.
 inline void to_json(nlohmann::json& j, transfer_times const& t) {
   if (t == transfer_times(t.within_node))
     j = t.within_node;
@@ -70,7 +70,7 @@ inline void read(json_reader const& here, transfer_times& t) {
 }
 
 /// "linear", "bidirectional", {"looped": chunks}, {"wave": chunks} or {"custom": [rank of each
-/// seat]}.
+/// worker]}.
 inline void to_json(nlohmann::json& j, stage_layout const& layout) {
   using shape = stage_layout::shape;
   switch (layout.form()) {
@@ -80,9 +80,9 @@ inline void to_json(nlohmann::json& j, stage_layout const& layout) {
     case shape::wave: j = {{to_string(layout.form()), layout.chunks()}}; return;
     case shape::custom: break;
   }
-  auto seats = nlohmann::json::array();
-  for (rank_id const r : layout.custom_seats()) seats.push_back(r.value());
-  j = {{"custom", std::move(seats)}};
+  auto ranks_of_workers = nlohmann::json::array();
+  for (rank_id const r : layout.ranks_of_workers()) ranks_of_workers.push_back(r.value());
+  j = {{"custom", std::move(ranks_of_workers)}};
 }
 inline void read(json_reader const& here, stage_layout& layout) {
   if (here.is_text("linear")) {
@@ -100,13 +100,14 @@ inline void read(json_reader const& here, stage_layout& layout) {
     layout = stage_layout::wave(here["wave"].integer<std::int32_t>());
   } else {
     here.only({"custom"});
-    std::vector<rank_id> seats;
-    here["custom"].each([&](json_reader const& r) { seats.push_back(r.id<rank_id>()); });
-    layout = stage_layout::custom(std::move(seats));
+    std::vector<rank_id> ranks_of_workers;
+    here["custom"].each([&](json_reader const& r) { ranks_of_workers.push_back(r.id<rank_id>()); });
+    layout = stage_layout::custom(std::move(ranks_of_workers));
   }
 }
 
-/// A worker is [pipeline, stage]; memory is "none", "1f1b", a number or a list of one a rank.
+/// A worker is [pipeline, stage]; memory is "none", "1f1b", a number, or a list with one number a
+/// rank.
 inline void to_json(nlohmann::json& j, pipeline_job const& job) {
   auto dead = nlohmann::json::array();
   for (worker const w : job.dead) dead.push_back({w.pipeline.value(), w.stage.value()});
@@ -129,7 +130,7 @@ inline void to_json(nlohmann::json& j, pipeline_job const& job) {
        {"memory", std::move(memory)},
        {"dead", std::move(dead)}};
 }
-/// Whatever follows the three sizes may be left out; they then have their defaults.
+/// Everything after the three sizes may be missing and then has its default.
 inline void read(json_reader const& here, pipeline_job& job) {
   here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash",
              "memory", "dead"});

@@ -1,4 +1,8 @@
 #pragma once
+/// Programs and timelines as JSON. Regions are [buffer, offset, size], slices [first, count]; an
+/// instruction lists what differs from the default.
+/// What was written reads back equal.
+/// Throws (read) invalid_problem, which names the path of what does not fit.
 #include <cstddef>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -11,9 +15,6 @@
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
-/// Programs and what came of running them as JSON: what was written reads back equal, and
-/// invalid_problem names the path of what doesn't fit. Regions are [buffer, offset, size], slices
-/// [first, count]; an instruction names what differs from the default.
 namespace shunt {
 
 inline constexpr int opcodes = static_cast<int>(opcode::exchange) + 1;
@@ -78,7 +79,8 @@ inline void to_json(nlohmann::json& j, rank_program const& rank) {
        {"waits", rank.waits},
        {"buffers", std::move(buffers)}};
 }
-/// Refuses slices that leave their tables, so that `reads`, `writes` and `after` are safe to call.
+/// Refuses slices beyond their tables, so that `reads`, `writes` and `after` are safe to call.
+/// Throws invalid_problem.
 inline void read(json_reader const& here, rank_program& rank) {
   here.only({"instructions", "regions", "waits", "buffers"});
   rank = {};

@@ -1,4 +1,5 @@
 #pragma once
+/// Reading JSON with errors that name the path in the document.
 #include <algorithm>
 #include <cmath>
 #include <concepts>
@@ -17,9 +18,9 @@
 
 namespace shunt {
 
-/// A place in a JSON document that knows its path there, "plan.order[3][2].kind". Whatever doesn't
-/// fit throws invalid_problem, naming the path and what stands there. Keys that nobody asked about
-/// are refused by `only`.
+/// A value in a JSON document with its path, such as "plan.order[3][2].kind".
+/// All readers throw invalid_problem, which names the path and the text, where the value does not
+/// fit. `only` refuses unknown keys.
 class json_reader {
  public:
   explicit json_reader(nlohmann::json const& document, std::string path = {})
@@ -28,7 +29,7 @@ class json_reader {
   [[nodiscard]] std::string path() const { return path_.empty() ? "document" : path_; }
   [[noreturn]] void refuse(std::string const& why) const { throw invalid_problem(path(), why); }
 
-  /// A key that must be there; `has` asks whether it is.
+  /// Returns the value of a required key; `has` tests for an optional one.
   [[nodiscard]] json_reader operator[](std::string_view key) const {
     auto const found = object().find(std::string(key));
     if (found == here_->end()) throw invalid_problem(under(key), "is missing");
@@ -48,7 +49,7 @@ class json_reader {
     for (std::size_t i = 0; i < here_->size(); ++i)
       f(json_reader((*here_)[i], path_ + "[" + std::to_string(i) + "]"));
   }
-  /// An element of a list that must have `size` elements.
+  /// Returns an element of a list that must have `size` elements.
   [[nodiscard]] json_reader item(std::size_t i, std::size_t size) const {
     if (!here_->is_array() || here_->size() != size)
       refuse("must be a list of " + std::to_string(size) + " values, is " + shown());
@@ -76,7 +77,7 @@ class json_reader {
   [[nodiscard]] Id id() const {
     return integer<std::int32_t>();
   }
-  /// A number, or "inf", "-inf", "nan", which JSON itself can't write.
+  /// Returns a number; also from "inf", "-inf" and "nan", which are no JSON numbers.
   [[nodiscard]] double number() const {
     if (here_->is_number()) return here_->get<double>();
     if (*here_ == "inf") return std::numeric_limits<double>::infinity();
@@ -92,7 +93,7 @@ class json_reader {
     if (!here_->is_string()) refuse("must be text, is " + shown());
     return here_->get<std::string>();
   }
-  /// The enumerator among 0 .. count-1 whose to_string is the text here.
+  /// Returns the enumerator among 0 .. count-1 whose to_string is the text here.
   template <class Enum>
   [[nodiscard]] Enum name(int count) const {
     auto const text = string();
@@ -120,21 +121,21 @@ class json_reader {
   std::string path_;
 };
 
-/// A number for JSON, read back by json_reader::number.
+/// Returns a number as JSON for json_reader::number.
 [[nodiscard]] inline nlohmann::json json_number(double value) {
   if (std::isfinite(value)) return value;
   return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-/// What nlohmann's library calls for `document.get<T>()`, for every T of this library that has a
-/// `read`.
+/// Called by nlohmann's library for `document.get<T>()`, for every T of this library with a `read`.
 template <class T>
   requires requires(json_reader const& here, T& value) { read(here, value); }
 void from_json(nlohmann::json const& document, T& value) {
   read(json_reader(document), value);
 }
 
-/// Reads one document; text that is no JSON is an invalid_problem as well.
+/// Reads one document.
+/// Throws invalid_problem, also for text that is no JSON.
 template <class T>
 [[nodiscard]] T read_json(std::istream& in, std::string const& name = "document") {
   nlohmann::json document;

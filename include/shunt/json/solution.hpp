@@ -1,10 +1,10 @@
 #pragma once
+/// A solver's solution as JSON, for every plan that has a JSON form.
 #include <nlohmann/json.hpp>
 
 #include "shunt/core/solution.hpp"
 #include "shunt/json/reader.hpp"
 
-/// What a solver answered as JSON, for every plan that has a JSON form.
 namespace shunt {
 
 /// {"plan": ..., "status": "feasible", "objective": 30, "lower_bound": 27, "reason": ""}

@@ -1,160 +1,40 @@
 #pragma once
-/// Which host of an expert sends its gradient on, once all hosts hold the same sum.
-///
-/// A holder of a shard that hosts the expert is its own source. Every other holder is given one of
-/// the hosts. SYMI's Algorithm 2 takes hosts[holder mod |hosts|], which leaves ranks that host
-/// several experts, or experts with few hosts, with more to send than others. `balanced_sources`
-/// minimises the most messages that any rank sends: a semi-matching, optimal as no rank of those
-/// that send most can pass a message on, along whatever chain of shared experts, to one that sends
-/// at least two fewer (Harvey, Ladner, Lovasz and Tamir, Journal of Algorithms 59, 2006).
-/// O(messages x hosts of an expert + shifts x slots).
+/// Selects the host of an expert that sends its reduced gradient to each holder of a shard.
+/// See docs/lowering.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/lower/detail/source_balance.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/plan/expert_hosts.hpp"
 
 namespace shunt {
 
-/// The rank that sends an expert's gradient to `target`: itself where it is a host, otherwise
-/// hosts[target mod |hosts|]. `hosts` is ascending and not empty. SYMI Algorithm 2 (appendix A.4).
-[[nodiscard]] constexpr rank_id gradient_source(std::span<expert_host const> hosts,
-                                                rank_id target) {
-  for (expert_host const& h : hosts)
-    if (h.rank == target) return target;
-  return hosts[target.index() % hosts.size()].rank;
-}
+/// Returns the rank that sends an expert's gradient to `target`: itself where it is a host,
+/// otherwise hosts[target mod |hosts|].
+/// Requires that `hosts` is ascending and not empty.
+/// Reference: SYMI (arXiv 2504.19925), Algorithm 2, appendix A.4.
+[[nodiscard]] SHUNT_CONSTEXPR rank_id gradient_source(std::span<expert_host const> hosts,
+                                                rank_id target);
 
-namespace detail {
-
-/// Shares the messages of some experts out over their hosts.
-class source_balance {
- public:
-  using host_table = indexed<expert_id, std::vector<expert_host>>;
-
-  constexpr source_balance(host_table const& hosts, std::int32_t ranks)
-      : hosts_(hosts),
-        sends_(static_cast<std::size_t>(ranks), 0),
-        hosted_(static_cast<std::size_t>(ranks)) {
-    for (expert_id e : ids<expert_id>(hosts.size())) {
-      served_.push_back(std::vector<std::int64_t>(hosts[e].size(), 0));
-      for (std::size_t h = 0; h < hosts[e].size(); ++h) hosted_[hosts[e][h].rank].push_back({e, h});
-    }
-  }
-
-  /// Messages that a rank sends whatever is chosen.
-  constexpr void sends(rank_id r, std::int64_t messages) { sends_[r] += messages; }
-
-  /// One more message of an expert: from the host that sends least, the first of several.
-  constexpr void one_more(expert_id e) {
-    std::size_t least = 0;
-    for (std::size_t h = 1; h < hosts_[e].size(); ++h)
-      if (sends_[hosts_[e][h].rank] < sends_[hosts_[e][least].rank]) least = h;
-    ++served_[e][least];
-    ++sends_[hosts_[e][least].rank];
-  }
-
-  /// Passes a message on from the rank that sends most, along the shortest chain; false where no
-  /// chain helps.
-  constexpr bool shift() {
-    rank_id const fullest = std::max_element(sends_.begin(), sends_.end()) - sends_.begin();
-    indexed<rank_id, step> reached(sends_.size());
-    indexed<expert_id, char> seen(hosts_.size(), 0);
-    std::vector<rank_id> queue(1, fullest);
-    reached[fullest].known = true;
-    for (std::size_t next = 0; next < queue.size(); ++next)
-      for (auto const& [e, giver] : hosted_[queue[next]]) {
-        if (seen[e] || served_[e][giver] == 0) continue;
-        seen[e] = 1;
-        for (std::size_t taker = 0; taker < hosts_[e].size(); ++taker) {
-          rank_id const r = hosts_[e][taker].rank;
-          if (reached[r].known) continue;
-          reached[r] = {e, giver, taker, true};
-          queue.push_back(r);
-          if (sends_[r] + 1 >= sends_[fullest]) continue;
-          for (rank_id at = r; at != fullest;) {
-            auto const& s = reached[at];
-            --served_[s.expert][s.giver];
-            ++served_[s.expert][s.taker];
-            at = hosts_[s.expert][s.giver].rank;
-          }
-          ++sends_[r];
-          --sends_[fullest];
-          return true;
-        }
-      }
-    return false;
-  }
-
-  /// How many messages of an expert each of its hosts sends.
-  [[nodiscard]] constexpr std::vector<std::int64_t> const& served(expert_id e) const {
-    return served_[e];
-  }
-
- private:
-  struct hosted {
-    expert_id expert{};
-    std::size_t place = 0;  // among the expert's hosts
-    constexpr bool operator==(hosted const&) const = default;
-  };
-  struct step {
-    expert_id expert{};
-    std::size_t giver = 0, taker = 0;  // among the expert's hosts
-    bool known = false;
-    constexpr bool operator==(step const&) const = default;
-  };
-
-  host_table const& hosts_;
-  indexed<rank_id, std::int64_t> sends_;
-  indexed<rank_id, std::vector<hosted>> hosted_;
-  indexed<expert_id, std::vector<std::int64_t>> served_{};
-};
-
-}  // namespace detail
-
-/// The source of each shard held, source[e][k] for held[e][k], of the experts that `gathered`
-/// names; for others all hosts send all that they have, and their entries are empty.
-[[nodiscard]] constexpr indexed<expert_id, std::vector<rank_id>> balanced_sources(
+/// Selects sources so that the most messages sent by any rank are fewest, for the experts in
+/// `gathered`. All hosts of the other experts send all parts that they have.
+/// Returns source[e][k] for held[e][k]; empty for experts outside `gathered`.
+/// Complexity: O(messages x hosts of an expert + shifts x slots).
+/// Reference: Harvey, Ladner, Lovasz and Tamir, Journal of Algorithms 59, 2006 (semi-matchings).
+[[nodiscard]] SHUNT_CONSTEXPR indexed<expert_id, std::vector<rank_id>> balanced_sources(
     indexed<expert_id, std::vector<expert_host>> const& hosts,
     indexed<expert_id, std::vector<held_shard>> const& held,
-    indexed<expert_id, char> const& gathered, std::int32_t ranks) {
-  auto const hosted_by = [&](expert_id e, rank_id r) {
-    return std::any_of(hosts[e].begin(), hosts[e].end(),
-                       [r](expert_host const& h) { return h.rank == r; });
-  };
-  detail::source_balance balance(hosts, ranks);
-  std::vector<expert_id> order;  // those with fewest hosts first, for they have the least choice
-  for (expert_id e : ids<expert_id>(hosts.size())) {
-    if (gathered[e]) order.push_back(e);
-    if (!gathered[e])
-      for (expert_host const& h : hosts[e])
-        for (held_shard const& s : held[e]) balance.sends(h.rank, s.holder != h.rank);
-  }
-  std::sort(order.begin(), order.end(), [&](expert_id a, expert_id b) {
-    return hosts[a].size() < hosts[b].size() || (hosts[a].size() == hosts[b].size() && a < b);
-  });
-  for (expert_id const e : order)
-    for (held_shard const& s : held[e])
-      if (!hosted_by(e, s.holder)) balance.one_more(e);
-  while (balance.shift()) {}
-
-  indexed<expert_id, std::vector<rank_id>> source(hosts.size());
-  for (expert_id const e : order) {
-    auto left = balance.served(e);
-    std::size_t h = 0;
-    for (held_shard const& s : held[e]) {
-      bool const own = hosted_by(e, s.holder);
-      while (!own && left[h] == 0) ++h;
-      source[e].push_back(own ? s.holder : hosts[e][h].rank);
-      if (!own) --left[h];
-    }
-  }
-  return source;
-}
+    indexed<expert_id, char> const& gathered, std::int32_t ranks);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/gather_sources.ipp"
+#endif

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/lower/gather_sources.hpp"
@@ -18,151 +19,56 @@
 
 namespace shunt {
 
-/// How the gradients of an expert's instances come together at the owners of its optimizer shards.
+/// Ways from the gradients of an expert's instances to the owners of its optimizer shards.
 enum class collection_form : std::uint8_t {
-  /// Part k of every instance's gradient goes straight to the owner of shard k, who adds them up: s
-  /// N G bytes in all, the volume that the
-  /// paper models. De-duplicated, a rank first adds up its own instances and sends one gradient an
-  /// expert.
+  /// Part k of every instance's gradient goes straight to the owner of shard k, which adds them: s
+  /// N G bytes in total, the volume in the paper's model. De-duplicated, a rank first adds its own
+  /// instances and sends one gradient per expert.
   direct,
-  /// What the paper does: a rank adds its instances into the first of them (section 4.1), the hosts
-  /// of an expert all-reduce, and each owner
-  /// gets its part from one host (Algorithm 2): E G bytes after the reduction. Experts that get no
-  /// communicator (`reduction_groups`) go
-  /// the direct way, de-duplicated. All of round 0 is issued before round 1, so that both run in
-  /// parallel along the ranks.
+  /// The paper's way. A rank adds its instances into the first one (section 4.1), the hosts of an
+  /// expert all-reduce, and each owner gets its part from one host (Algorithm 2): E G bytes after
+  /// the reduction. Experts without a communicator (`reduction_groups`) go the direct way,
+  /// de-duplicated. All of round 0 is issued before round 1, so that both run in parallel.
   reduce_then_gather,
 };
 
-/// Gradient collection of one layer: afterwards every rank's shard_gradients hold, for each shard
-/// it owns or mirrors, the sum over all instances of the expert. Not divided by anything: scale by
-/// the global number of tokens, never by replicas. slot_gradients may be overwritten with partial
-/// sums; what was in shard_gradients and staged_gradients is lost.
+/// Gradient collection of one layer. Afterwards every rank's shard_gradients hold, for each shard
+/// that it owns or mirrors, the sum over all instances of the expert. The sum isn't divided: scale
+/// it by the global number of tokens, never by replicas. slot_gradients may be overwritten with
+/// partial sums. The previous content of shard_gradients and staged_gradients is lost.
 ///
-/// On every rank, in this order: sums within the rank, collectives, all sends, all receives (these
-/// two one batch), copies and sums of what arrived. Both ends of a pair walk experts, hosts, slots,
-/// shards in one order, so messages meet by position. Exact and independent of order for integers;
-/// floats are added in ascending order of rank and slot. O(slots x shards of an expert)
-/// instructions. Throws invalid_problem where sizes don't fit each other or an element of `type`
-/// doesn't have gradient_bytes.
+/// Each rank gets, in this order: sums within the rank, collectives, all sends, all receives (one
+/// batch with the sends), copies and sums of arrived parts. Both ends of a pair visit experts,
+/// hosts, slots, shards in one order, so messages match by position. Sums of integers are exact in
+/// any order. Floats are added in ascending order of rank and slot.
+///
+/// Throws invalid_problem where sizes don't fit each other, or an element of `type` hasn't
+/// gradient_bytes.
+/// Complexity: O(slots x shards of an expert) instructions.
+/// Reference: SYMI (arXiv 2504.19925), section 4.
 struct gradient_collection {
   collection_form form = collection_form::direct;
   bool deduplicate = true;  ///< direct only: one message for all instances of an expert on a rank
-  bool balance = true;  ///< reduce_then_gather only: hosts share the sending evenly; otherwise as
-                        ///< Algorithm 2 picks them
-  element type = element::int64;  ///< of gradients; fixed point by default
+  /// reduce_then_gather only: hosts send equally much, see gather_sources.hpp. false: Algorithm 2.
+  bool balance = true;
+  element type = element::int64;  ///< of gradients; the default is fixed point
   std::int32_t channel = 0;       ///< of all messages
   std::int32_t batch = 0;         ///< of all messages
 
-  constexpr void operator()(program_builder& b, optimizer_state const& state,
+  SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
                             expert_placement const& placement, layer_id layer, shard_map const& map,
-                            expert_buffers const& buffers) const {
-    detail::match(state, placement, layer, map);
-    if (size_of(type) != state.gradient_bytes)
-      throw invalid_problem("gradient_bytes", "must be the " + std::to_string(size_of(type)) +
-                                                  " of the element type, is " +
-                                                  std::to_string(state.gradient_bytes));
-    auto const hosts = hosts_of(placement, layer);
-    auto const held = held_shards(map, state.ranks);
-    bool const reduced = form == collection_form::reduce_then_gather;
-    std::vector<reduction_group> groups;
-    if (reduced) groups = reduction_groups(placement, layer);
-    indexed<expert_id, char> gathered(hosts.size(), 0);  // each holder gets its part from one host
-    for (expert_id e : ids<expert_id>(hosts.size())) gathered[e] = reduced && hosts[e].size() == 1;
-    for (reduction_group const& g : groups) gathered[g.expert] = 1;
-    indexed<expert_id, std::vector<rank_id>> sources(hosts.size());
-    if (reduced && balance) sources = balanced_sources(hosts, held, gathered, state.ranks);
-    auto const source = [&](expert_id e, std::size_t k) {
-      return balance ? sources[e][k] : gradient_source(hosts[e], held[e][k].holder);
-    };
-    shard const whole{.owner = 0, .begin = 0, .end = state.elements};
-    auto const in_slot = [&](std::int32_t slot, shard const& part) {
-      return detail::in_slot(buffers.slot_gradients, state.elements, state.gradient_bytes, slot,
-                             part);
-    };
-
-    auto const part_of = [&](expert_id e, std::size_t k) -> shard const& {
-      return map.shards[e][static_cast<std::size_t>(held[e][k].shard)];
-    };
-
-    if (reduced || deduplicate)
-      for (auto const& of_expert : hosts)
-        for (expert_host const& h : of_expert)
-          for (std::size_t k = 1; k < h.slots.size(); ++k)
-            b.add(h.rank, type, in_slot(h.slots[k], whole), in_slot(h.slots[0], whole));
-    for (reduction_group const& g : groups) {
-      group_id const group = b.group(g.members);
-      for (expert_host const& h : hosts[g.expert])
-        b.all_reduce(h.rank, group, type, reduction::sum, in_slot(h.slots[0], whole));
-    }
-
-    // every part that goes from a slot to a holder: each(expert, host, slot, index in `held`, is it
-    // the holder's first?)
-    auto const parts = [&](auto const& each) {
-      for (expert_id e : ids<expert_id>(state.experts)) {
-        std::vector<bool> begun(held[e].size(), false);
-        for (expert_host const& h : hosts[e]) {
-          std::size_t const sending = reduced || deduplicate ? 1 : h.slots.size();
-          for (std::size_t i = 0; i < sending; ++i)
-            for (std::size_t k = 0; k < held[e].size(); ++k) {
-              if (gathered[e] && source(e, k) != h.rank) continue;
-              each(e, h.rank, h.slots[i], k, !begun[k]);
-              begun[k] = true;
-            }
-        }
-      }
-    };
-    placing const together{.batch = batch};
-    parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool) {
-      rank_id const holder = held[e][k].holder;
-      if (holder != host) b.send(host, holder, in_slot(slot, part_of(e, k)), channel, together);
-    });
-    struct folding {
-      rank_id holder;
-      region source, target;
-      bool first;
-    };
-    std::vector<folding> rest;
-    indexed<rank_id, byte_count> staged(static_cast<std::size_t>(state.ranks));
-    parts([&](expert_id e, rank_id host, std::int32_t slot, std::size_t k, bool first) {
-      rank_id const holder = held[e][k].holder;
-      byte_count const size = part_of(e, k).size() * state.gradient_bytes;
-      region const target{buffers.shard_gradients, held[e][k].offset * state.gradient_bytes, size};
-      if (holder == host) {
-        rest.push_back({holder, in_slot(slot, part_of(e, k)), target, first});
-      } else if (first) {
-        b.receive(holder, host, target, channel, together);
-      } else {
-        region const arrival{buffers.staged_gradients, staged[holder], size};
-        staged[holder] += size;
-        b.receive(holder, host, arrival, channel, together);
-        rest.push_back({holder, arrival, target, false});
-      }
-    });
-    for (folding const& f : rest)
-      if (f.first)
-        b.copy(f.holder, f.source, f.target);
-      else
-        b.add(f.holder, type, f.source, f.target);
-  }
+                            expert_buffers const& buffers) const;
 };
 
-/// Gradient collection of all layers as one program. Layer l has the buffers 3 l .. 3 l + 2 (slot,
-/// shard and staged gradients) and batch `how.batch` + l.
-[[nodiscard]] constexpr program lower(optimizer_state const& state,
+/// Returns the gradient collection of all layers as one program. Layer l uses buffers 3 l .. 3 l +
+/// 2 (slot, shard and staged gradients) and batch `how.batch` + l.
+/// Throws invalid_problem as gradient_collection does.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state,
                                       expert_placement const& placement, shard_map const& map,
-                                      gradient_collection how) {
-  program_builder b(placement.ranks());
-  for (layer_id l : ids<layer_id>(placement.layers)) {
-    detail::match(state, placement, l, map);
-    expert_buffers const buffers{.slot_gradients = 3 * l.value(),
-                                 .shard_gradients = 3 * l.value() + 1,
-                                 .staged_gradients = 3 * l.value() + 2};
-    declare_gradient_buffers(b, state, placement, map, buffers);
-    how(b, state, placement, l, map, buffers);
-    ++how.batch;
-  }
-  return std::move(b).finish();
-}
+                                      gradient_collection how);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/gradient_collection.ipp"
+#endif

@@ -1,41 +1,9 @@
 #pragma once
-/// One training iteration of a model with mixture-of-experts layers as a program (SwiftMoE, section
-/// 3): tokens travel to the slots of their experts and back, gradients of tokens travel the same
-/// way, gradients of experts to the owners of the optimizer's shards.
-///
-/// A second program follows it, a weight scatter that fills the slots for the next iteration's
-/// placement, which becomes known when the first one has counted the tokens. Both name the same
-/// buffers, those of `moe_buffers`.
-///
-/// What the operations compute is the caller's: this lowering says which buffers each reads and
-/// writes, in this order.
-///
-///   | operation       | reads                                         | writes |
-///   |-----------------|-----------------------------------------------|---------------------------------------------------|
-///   | route           | dense; hidden but in layer 0                  | hidden, kept, counts | |
-///   split           | kept, all_counts                              | kept, shares, outgoing,
-///   outgoing_counts           | | expert_forward  | arrived, shares, weights | outgoing,
-///   outgoing_counts                         | | combine         | answers, shares, hidden, kept |
-///   hidden, kept                                      | |   last layer    | and dense, sums | and
-///   sums: head, loss, and their backward pass     | | uncombine       | answers, shares, hidden,
-///   kept                 | kept, outgoing, outgoing_counts                   | | expert_backward |
-///   arrived, incoming, shares, weights, sums      | slot_gradients, outgoing, outgoing_counts,
-///   sums   | | unsplit         | incoming, shares, kept, hidden, dense, sums   | hidden, sums | |
-///   step of a layer | shard_gradients, state                        | state, weight_shards | |
-///   step of `layers`| sums, dense                                   | dense |
-///
-/// Between them stand the exchanges, an all_gather of the counts of each layer and one all_reduce
-/// of `sums`; at the start `sums` is filled with zeroes, in the end stand gradient collection and
-/// steps. Everything runs on lane 0. Per rank 13 instructions a layer, three more, and those of the
-/// collection.
-///
-/// Ranks that are gone have empty lists, and live ones carry their micro-batches beside their own
-/// (`moe_shape::carriers`): a rank's operations then work on all that it carries, one after the
-/// other. Collectives and exchanges are over the live ranks, in ascending order; parts and counts
-/// of buffers stand in the same order.
-///
-/// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a
-/// rank that is gone has slots or shards.
+/// Lowers one training iteration of a model with mixture-of-experts layers (SwiftMoE, section 3).
+/// Tokens travel to the slots of their experts and back, gradients of tokens travel the same way,
+/// and gradients of experts travel to the owners of the optimizer's shards. A second program, a
+/// weight scatter, fills the slots for the next placement. Both use the buffers of `moe_buffers`.
+/// The regions of each operation, and how dead ranks are treated, see docs/lowering.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -62,305 +31,116 @@
 
 namespace shunt {
 
-/// Sizes that a MoE iteration has whatever its placement. All micro-batches have equally many
-/// tokens.
+/// Sizes of a mixture-of-experts iteration under any placement. All micro-batches have the same
+/// number of tokens.
 struct moe_shape {
   std::int32_t layers = 1;
   std::int64_t tokens = 1;         ///< of one micro-batch
   std::int64_t slot_capacity = 1;  ///< tokens that a slot takes in one iteration
-  byte_count token_bytes = 4;      ///< a token, an answer and their gradients as they travel
-  byte_count hidden_bytes =
-      4;  ///< what is handed from layer to layer for a micro-batch, forwards and backwards
-  byte_count kept_bytes =
-      4;  ///< what is kept of a micro-batch's routing in a layer until its backward pass
-  byte_count dense_bytes =
-      4;  ///< all but the experts: parameters and optimizer state, the same on every rank
-  std::int64_t sums = 1;  ///< int64 numbers added over all ranks: the dense gradient, and what else
-                          ///< the caller counts
-  optimizer_state experts{};  ///< of one layer
-  token_carriers carriers{};  ///< empty: all ranks live, each with the micro-batch of its number
+  byte_count token_bytes = 4;      ///< a token, an expert's output and their gradients in messages
+  /// Activations passed from layer to layer for a micro-batch, forwards and backwards.
+  byte_count hidden_bytes = 4;
+  /// Routing of a micro-batch in a layer, kept until its backward pass.
+  byte_count kept_bytes = 4;
+  /// All but the experts: parameters and optimizer state, the same on every rank.
+  byte_count dense_bytes = 4;
+  /// int64 numbers summed over all ranks: the dense gradient, and counts of the caller.
+  std::int64_t sums = 1;
+  optimizer_state experts{};   ///< of one layer
+  microbatch_owners owners{};  ///< empty: all ranks live, each with the micro-batch of its number
 
   constexpr bool operator==(moe_shape const&) const = default;
 };
 
-/// The carriers of a shape, in full.
-[[nodiscard]] constexpr token_carriers carriers_of(moe_shape const& shape) {
-  return shape.carriers.of.empty() ? carriers_without({}, shape.experts.ranks) : shape.carriers;
-}
+/// Returns the owners of the micro-batches of a shape, also where `owners` is empty.
+[[nodiscard]] SHUNT_CONSTEXPR microbatch_owners owners_of(moe_shape const& shape);
 
-/// The numbers under which a rank of a MoE iteration keeps its buffers. What travels lies in one
-/// part for each live rank, `part_tokens` long for each micro-batch that a rank carries at most.
+/// Buffer numbers of a rank in a mixture-of-experts iteration. Travelling data has one part per
+/// live rank, of `part_tokens` for each of the most micro-batches of a rank.
 struct moe_buffers {
   // of the whole model
   static constexpr buffer_id dense{0};   ///< dense_bytes; persistent
   static constexpr buffer_id sums{1};    ///< int64
-  static constexpr buffer_id hidden{2};  ///< hidden_bytes for each micro-batch carried
-  static constexpr buffer_id outgoing{
-      3};  ///< live ranks x micro-batches x part_tokens x token_bytes
-  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one a live rank
+  static constexpr buffer_id hidden{2};  ///< hidden_bytes per micro-batch of the rank
+  /// live ranks x micro-batches x part_tokens x token_bytes
+  static constexpr buffer_id outgoing{3};
+  static constexpr buffer_id outgoing_counts{4};  ///< int64 bytes, one per live rank
   static constexpr buffer_id incoming{5};         ///< like outgoing
   static constexpr buffer_id incoming_counts{6};  ///< like outgoing_counts
   static constexpr buffer_id staged{7};  ///< parts of gradients on their way into shard_gradients
 
   // of a layer
-  static constexpr buffer_id kept(layer_id l) {
-    return at(l, 0);
-  }  ///< kept_bytes for each micro-batch carried
-  static constexpr buffer_id counts(layer_id l) {
-    return at(l, 1);
-  }  ///< int64 tokens: micro-batches carried x experts
-  static constexpr buffer_id all_counts(layer_id l) {
-    return at(l, 2);
-  }  ///< the same of all live ranks
-  static constexpr buffer_id shares(layer_id l) {
-    return at(l, 3);
-  }  ///< int64 tokens: all micro-batches x slots of all ranks
-  static constexpr buffer_id arrived(layer_id l) {
-    return at(l, 4);
-  }  ///< tokens for this rank's slots, like outgoing
-  static constexpr buffer_id answers(layer_id l) {
-    return at(l, 5);
-  }  ///< answers to this rank's tokens, like outgoing
-  static constexpr buffer_id weights(layer_id l) {
-    return at(l, 6);
-  }  ///< this rank's slots x expert; persistent
-  static constexpr buffer_id slot_gradients(layer_id l) {
-    return at(l, 7);
-  }  ///< this rank's slots x expert
-  static constexpr buffer_id shard_gradients(layer_id l) {
-    return at(l, 8);
-  }  ///< this rank's shards, expert by expert
-  static constexpr buffer_id state(layer_id l) {
-    return at(l, 9);
-  }  ///< what the optimizer keeps of them; persistent
-  static constexpr buffer_id weight_shards(layer_id l) {
-    return at(l, 10);
-  }  ///< updated weights of them; persistent
-  static constexpr buffer_id recovered(layer_id l) {
-    return at(l, 11);
-  }  ///< `state` as a recovery of shards leaves it; in no iteration
+  /// kept_bytes per micro-batch of the rank
+  static constexpr buffer_id kept(layer_id l) { return at(l, 0); }
+  /// int64 tokens: micro-batches of the rank x experts
+  static constexpr buffer_id counts(layer_id l) { return at(l, 1); }
+  /// counts of all live ranks
+  static constexpr buffer_id all_counts(layer_id l) { return at(l, 2); }
+  /// int64 tokens: all micro-batches x slots of all ranks
+  static constexpr buffer_id shares(layer_id l) { return at(l, 3); }
+  /// tokens for this rank's slots, like outgoing
+  static constexpr buffer_id arrived(layer_id l) { return at(l, 4); }
+  /// outputs of the experts for this rank's tokens, like outgoing
+  static constexpr buffer_id answers(layer_id l) { return at(l, 5); }
+  /// this rank's slots x expert; persistent
+  static constexpr buffer_id weights(layer_id l) { return at(l, 6); }
+  /// this rank's slots x expert
+  static constexpr buffer_id slot_gradients(layer_id l) { return at(l, 7); }
+  /// this rank's shards, by expert
+  static constexpr buffer_id shard_gradients(layer_id l) { return at(l, 8); }
+  /// optimizer state of this rank's shards; persistent
+  static constexpr buffer_id state(layer_id l) { return at(l, 9); }
+  /// updated weights of this rank's shards; persistent
+  static constexpr buffer_id weight_shards(layer_id l) { return at(l, 10); }
+  /// `state` after a recovery of shards; not used in iterations
+  static constexpr buffer_id recovered(layer_id l) { return at(l, 11); }
 
  private:
   static constexpr buffer_id at(layer_id l, std::int32_t kind) { return 8 + 12 * l.value() + kind; }
 };
 
-/// The buffers of a layer's experts as collection and scatter know them.
-[[nodiscard]] constexpr expert_buffers expert_buffers_of(layer_id l) {
-  return {.slot_gradients = moe_buffers::slot_gradients(l),
-          .shard_gradients = moe_buffers::shard_gradients(l),
-          .staged_gradients = moe_buffers::staged,
-          .slot_weights = moe_buffers::weights(l),
-          .shard_weights = moe_buffers::weight_shards(l)};
-}
+/// Returns the buffers of a layer's experts for collection and scatter.
+[[nodiscard]] SHUNT_CONSTEXPR expert_buffers expert_buffers_of(layer_id l);
 
-/// Tokens of one micro-batch that go to one rank at most: all there are, or all that the rank's
-/// slots take.
-[[nodiscard]] constexpr std::int64_t part_tokens(moe_shape const& shape,
-                                                 expert_placement const& placement) {
-  std::int64_t slots = 0;
-  for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
-    slots = std::max<std::int64_t>(slots, placement.first_slot[r + 1] - placement.first_slot[r]);
-  if (slots == 0 || shape.slot_capacity >= shape.tokens) return shape.tokens;
-  return std::min(shape.tokens, slots * shape.slot_capacity);
-}
+/// Returns the most tokens of one micro-batch that go to one rank: all tokens, or as many as the
+/// rank's slots take.
+[[nodiscard]] SHUNT_CONSTEXPR std::int64_t part_tokens(moe_shape const& shape,
+                                                 expert_placement const& placement);
 
 namespace detail {
 
-constexpr void validate(moe_shape const& shape) {
-  auto const positive = [](char const* field, std::int64_t value) {
-    if (value < 1) throw invalid_problem(field, "must be at least 1, is " + std::to_string(value));
-  };
-  positive("layers", shape.layers);
-  positive("tokens", shape.tokens);
-  positive("token_bytes", shape.token_bytes);
-  positive("hidden_bytes", shape.hidden_bytes);
-  positive("kept_bytes", shape.kept_bytes);
-  positive("dense_bytes", shape.dense_bytes);
-  positive("sums", shape.sums);
-  if (shape.slot_capacity < 0)
-    throw invalid_problem("slot_capacity",
-                          "must be at least 0, is " + std::to_string(shape.slot_capacity));
-}
+SHUNT_CONSTEXPR void validate(moe_shape const& shape);
 
-/// Throws invalid_problem unless the carriers are ranks and nothing is left on the others.
-constexpr void validate(token_carriers const& carriers, expert_placement const& placement,
-                        shard_map const& map) {
-  if (carriers.microbatches() != placement.ranks())
-    throw invalid_problem("carriers", "has " + std::to_string(carriers.microbatches()) +
-                                          " micro-batches for " +
-                                          std::to_string(placement.ranks()) + " ranks");
-  for (std::size_t k = 0; k < carriers.of.size(); ++k)
-    if (carriers.of[k] < 0 || carriers.of[k].value() >= placement.ranks())
-      throw invalid_problem("carriers[" + std::to_string(k) + "]",
-                            "is rank " + std::to_string(carriers.of[k].value()) + " of " +
-                                std::to_string(placement.ranks()));
-  for (rank_id r : ids<rank_id>(placement.ranks())) {
-    if (carriers.alive(r)) continue;
-    bool const slots = placement.first_slot[r.index()] < placement.first_slot[r.index() + 1];
-    if (slots || held_elements(map, r) > 0)
-      throw invalid_problem("carriers", "rank " + std::to_string(r.value()) +
-                                            " carries no micro-batch and still has " +
-                                            (slots ? "slots" : "shards"));
-  }
-}
-
-/// All buffers of both programs, on every live rank.
-constexpr void declare_moe_buffers(program_builder& b, moe_shape const& shape,
-                                   expert_placement const& placement, shard_map const& map) {
-  using buffers = moe_buffers;
-  auto const word = size_of(element::int64);
-  auto const carriers = carriers_of(shape);
-  validate(carriers, placement, map);
-  auto const live = carriers.live();
-  byte_count const ranks = static_cast<byte_count>(live.size()), carried = carriers.most(),
-                   counts = carried * shape.experts.experts * word;
-  byte_count const parts = ranks * carried * part_tokens(shape, placement) * shape.token_bytes;
-  for (rank_id const r : live) {
-    b.buffer(r, buffers::dense, shape.dense_bytes, true);
-    b.buffer(r, buffers::sums, shape.sums * word);
-    b.buffer(r, buffers::hidden, carried * shape.hidden_bytes);
-    for (buffer_id const all : {buffers::outgoing, buffers::incoming}) b.buffer(r, all, parts);
-    for (buffer_id const all : {buffers::outgoing_counts, buffers::incoming_counts})
-      b.buffer(r, all, ranks * word);
-    for (layer_id l : ids<layer_id>(shape.layers)) {
-      b.buffer(r, buffers::kept(l), carried * shape.kept_bytes);
-      b.buffer(r, buffers::counts(l), counts);
-      b.buffer(r, buffers::all_counts(l), ranks * counts);
-      b.buffer(r, buffers::shares(l),
-               byte_count{carriers.microbatches()} * placement.slots() * word);
-      b.buffer(r, buffers::arrived(l), parts);
-      b.buffer(r, buffers::answers(l), parts);
-      b.buffer(r, buffers::state(l), held_elements(map, r) * shape.experts.state_bytes, true);
-    }
-  }
-  for (layer_id l : ids<layer_id>(shape.layers)) {
-    declare_gradient_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
-    declare_weight_buffers(b, shape.experts, placement, map, expert_buffers_of(l));
-    for (rank_id const r : live)  // both come from this very program
-      for (buffer_id const own : {buffers::slot_gradients(l), buffers::shard_gradients(l)})
-        b.buffer(r, own, b.all_of(r, own).size, false);
-  }
-}
+/// Throws invalid_problem unless all owners are ranks and no other rank has slots or shards.
+SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement const& placement,
+                        shard_map const& map);
 
 }  // namespace detail
 
-/// The first program: everything from routing to the optimizer's steps, with experts where
-/// `placement` has them.
-[[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& placement,
-                                      shard_map const& map, gradient_collection how) {
-  using buffers = moe_buffers;
-  detail::validate(shape);
-  if (placement.layers != shape.layers)
-    throw invalid_problem("placement.layers", "must be " + std::to_string(shape.layers) + ", is " +
-                                                  std::to_string(placement.layers));
-  for (layer_id l : ids<layer_id>(shape.layers)) detail::match(shape.experts, placement, l, map);
+/// Returns the first program: from routing to the optimizer's steps, with experts where `placement`
+/// has them. It has 13 instructions per rank and layer, three more per rank, and those of the
+/// collection, all on lane 0.
+/// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a
+/// dead rank has slots or shards.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& placement,
+                                      shard_map const& map, gradient_collection how);
 
-  program_builder b(placement.ranks());
-  detail::declare_moe_buffers(b, shape, placement, map);
-  auto const everyone = carriers_of(shape).live();
-  group_id const all = b.group(everyone);
+/// Returns the second program: scatters the updated weights of all layers to where `next` has their
+/// experts. Before the first iteration it brings the initial weights.
+/// Throws invalid_problem as the first program does.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& next,
+                                      shard_map const& map, weight_scatter how);
 
-  auto const compute = [&](rank_id r, op_kind kind, std::int32_t layer,
-                           std::vector<buffer_id> const& reads,
-                           std::vector<buffer_id> const& writes) {
-    std::vector<region> in, out;
-    for (buffer_id const x : reads) in.push_back(b.all_of(r, x));
-    for (buffer_id const x : writes) out.push_back(b.all_of(r, x));
-    b.compute(r, {.kind = kind, .stage = layer}, program_builder::regions(in),
-              program_builder::regions(out));
-  };
-  auto const exchange = [&](rank_id r, buffer_id to, buffer_id to_counts) {
-    b.exchange(r, all, b.all_of(r, buffers::outgoing), b.all_of(r, buffers::outgoing_counts),
-               b.all_of(r, to), b.all_of(r, to_counts));
-  };
-
-  for (rank_id r : everyone) {
-    b.fill(r, b.all_of(r, buffers::sums));
-    for (std::int32_t l = 0; l < shape.layers; ++l) {
-      buffer_id const kept = buffers::kept(l), counts = buffers::counts(l),
-                      all_counts = buffers::all_counts(l);
-      buffer_id const shares = buffers::shares(l), arrived = buffers::arrived(l),
-                      answers = buffers::answers(l);
-      bool const last = l + 1 == shape.layers;
-      if (l == 0)
-        compute(r, op_kind::route, l, {buffers::dense}, {buffers::hidden, kept, counts});
-      else
-        compute(r, op_kind::route, l, {buffers::dense, buffers::hidden},
-                {buffers::hidden, kept, counts});
-      b.all_gather(r, all, b.all_of(r, counts), b.all_of(r, all_counts));
-      compute(r, op_kind::split, l, {kept, all_counts},
-              {kept, shares, buffers::outgoing, buffers::outgoing_counts});
-      exchange(r, arrived, buffers::incoming_counts);
-      compute(r, op_kind::expert_forward, l, {arrived, shares, buffers::weights(l)},
-              {buffers::outgoing, buffers::outgoing_counts});
-      exchange(r, answers, buffers::incoming_counts);
-      if (last)
-        compute(r, op_kind::combine, l,
-                {answers, shares, buffers::hidden, kept, buffers::dense, buffers::sums},
-                {buffers::hidden, kept, buffers::sums});
-      else
-        compute(r, op_kind::combine, l, {answers, shares, buffers::hidden, kept},
-                {buffers::hidden, kept});
-    }
-    for (std::int32_t l = shape.layers - 1; l >= 0; --l) {
-      buffer_id const kept = buffers::kept(l), shares = buffers::shares(l);
-      compute(r, op_kind::uncombine, l, {buffers::answers(l), shares, buffers::hidden, kept},
-              {kept, buffers::outgoing, buffers::outgoing_counts});
-      exchange(r, buffers::incoming, buffers::incoming_counts);
-      compute(
-          r, op_kind::expert_backward, l,
-          {buffers::arrived(l), buffers::incoming, shares, buffers::weights(l), buffers::sums},
-          {buffers::slot_gradients(l), buffers::outgoing, buffers::outgoing_counts, buffers::sums});
-      exchange(r, buffers::incoming, buffers::incoming_counts);
-      compute(r, op_kind::unsplit, l,
-              {buffers::incoming, shares, kept, buffers::hidden, buffers::dense, buffers::sums},
-              {buffers::hidden, buffers::sums});
-    }
-    b.all_reduce(r, all, element::int64, reduction::sum, b.all_of(r, buffers::sums));
-  }
-  for (layer_id l : ids<layer_id>(shape.layers)) {
-    how(b, shape.experts, placement, l, map, expert_buffers_of(l));
-    ++how.batch;
-  }
-  for (rank_id r : everyone) {
-    for (std::int32_t l = 0; l < shape.layers; ++l)
-      compute(r, op_kind::step, l, {buffers::shard_gradients(l), buffers::state(l)},
-              {buffers::state(l), buffers::weight_shards(l)});
-    compute(r, op_kind::step, shape.layers, {buffers::sums, buffers::dense}, {buffers::dense});
-  }
-  return std::move(b).finish();
-}
-
-/// The second program: the updated weights of all layers go where `next` has their experts. Before
-/// the first iteration it brings the initial weights.
-[[nodiscard]] constexpr program lower(moe_shape const& shape, expert_placement const& next,
-                                      shard_map const& map, weight_scatter how) {
-  detail::validate(shape);
-  if (next.layers != shape.layers)
-    throw invalid_problem("placement.layers", "must be " + std::to_string(shape.layers) + ", is " +
-                                                  std::to_string(next.layers));
-  program_builder b(next.ranks());
-  for (layer_id l : ids<layer_id>(shape.layers)) detail::match(shape.experts, next, l, map);
-  detail::declare_moe_buffers(b, shape, next, map);
-  for (layer_id l : ids<layer_id>(shape.layers)) {
-    how(b, shape.experts, next, l, map, expert_buffers_of(l));
-    ++how.batch;
-  }
-  return std::move(b).finish();
-}
-
-/// Between two iterations, after a loss of ranks: the optimizer's state of all layers, from `state`
-/// as `before` has it to `recovered` as the recovery wants it. Afterwards the caller puts
-/// `recovered` in the place of `state`, and scatters the weights of its shards anew.
-[[nodiscard]] constexpr program lower(moe_shape const& shape, shard_map const& before,
-                                      shard_recovery const& recovery, state_recovery how) {
-  detail::validate(shape);
-  program_builder b(shape.experts.ranks);
-  for (layer_id l : ids<layer_id>(shape.layers)) {
-    how(b, shape.experts, before, recovery, moe_buffers::state(l), moe_buffers::recovered(l));
-    ++how.batch;
-  }
-  return std::move(b).finish();
-}
+/// Returns the program that moves the optimizer's state of all layers after a loss of ranks,
+/// between two iterations: from `state` under `before` to `recovered` under the recovery.
+/// Afterwards the caller replaces `state` by `recovered` and scatters the weights of its shards
+/// again.
+/// Throws invalid_problem and invalid_program as state_recovery does.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, shard_map const& before,
+                                      shard_recovery const& recovery, state_recovery how);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/moe_iteration.ipp"
+#endif

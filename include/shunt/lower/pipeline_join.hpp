@@ -1,12 +1,10 @@
 #pragma once
-/// Workers that come back: the program that gives each the state of its stage.
-///
-/// All live ranks that hold a stage have the same state of it between iterations, so the lowest one
-/// sends it (SlipStream's re-join). Only `state` travels: everything else is made anew by the next
-/// iteration.
+/// Re-join of workers: all live ranks that hold a stage have the same state of it between
+/// iterations, so the lowest one sends it. Only `state` travels; the next iteration makes the rest.
 #include <string>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -14,41 +12,18 @@
 
 namespace shunt {
 
-/// `job` is as it was without the joining ranks: they are among its dead, and one seat names each.
-/// Run it between two iterations. Throws invalid_problem where a joining rank isn't dead, or one of
-/// its stages has no live rank to take the state from.
-[[nodiscard]] constexpr program lower_join(pipeline_job const& job,
+/// Returns the program that sends each joining rank the state of its stages. Run it between two
+/// iterations. `job` is the job without the joining ranks: they are among its dead. `joining` names
+/// one worker of each.
+/// Throws invalid_problem where job or tensors are broken, a joining rank isn't dead, or one of its
+/// stages has no live rank.
+/// Reference: SlipStream (arXiv 2405.14009), re-join.
+[[nodiscard]] SHUNT_CONSTEXPR program lower_join(pipeline_job const& job,
                                            std::vector<worker> const& joining,
-                                           pipeline_tensors const& tensors = {}) {
-  validate(job);
-  validate(job, tensors);
-  program_builder builder(job.ranks());
-  auto const of = [&](rank_id r, stage_id s) {
-    for (stage_regions const& held : stages_of(job, tensors, r))
-      if (held.stage == s) return held;
-    return stage_regions{job, tensors, s};
-  };
-  auto const declare = [&](rank_id r, stage_regions const& held) {
-    builder.buffer(r, held.state().buffer, held.state().size, true);
-    builder.buffer(r, held.kept().buffer, held.kept().size, true);
-  };
-  for (worker const& w : joining) {
-    rank_id const to = job.rank_of(w);
-    for (stage_id const s : job.stages_of(to)) {
-      auto const refuse = [&](char const* why) {
-        throw invalid_problem("joining", "worker " + std::to_string(w.pipeline.value()) + ":" +
-                                             std::to_string(w.stage.value()) + why);
-      };
-      if (job.alive(to)) refuse(" isn't dead");
-      auto const holders = job.live_holders(s);
-      if (holders.empty()) refuse(" has no live peer to take the state from");
-      auto const source = of(holders.front(), s), target = of(to, s);
-      declare(holders.front(), source);
-      declare(to, target);
-      builder.message(holders.front(), source.state(), to, target.state());
-    }
-  }
-  return std::move(builder).finish();
-}
+                                           pipeline_tensors const& tensors = {});
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/pipeline_join.ipp"
+#endif

@@ -1,331 +1,47 @@
 #pragma once
-/// Puts the messages of a pipeline schedule in place: which rank sends and receives what, in which
-/// order, on which lanes.
-///
-/// Messages stand in every lane in the order in which they are needed: a receive right before the
-/// operation that needs it, a send as soon as its operation and all that go before it in its lane
-/// have been. With a lane an edge, needed means by the order of the receiver's list; where an edge
-/// shares its lane with others, by the times at which operations start when nothing delays them
-/// (`pipeline_starts`).
-///
-/// So no layout can deadlock, even if every send waits for its receive. Number messages by the
-/// start of the operation that needs them. The message of the lowest number that was not taken yet
-/// was made, for its producer started earlier and needs lower numbers alone, and heads its lane on
-/// both sides. With a lane an edge: whatever stands before a message on its edge is needed earlier
-/// by the same receiver, so the queue delays nothing that could have started. Between two ranks
-/// messages are sent and received in one order in every layout: a transport may ignore tags. With
-/// transfers that take no time no layout delays any operation; with others one_per_edge delays
-/// none, one_per_peer and one_per_rank those whose messages cross.
-///
-/// Linear in the number of operations (times the bytes of a start's ticks where lanes are shared).
-/// Asks for a schedule that passes `check`, or for what is left of one (lower/salvage.hpp): a
-/// gradient that the stage before doesn't need isn't sent. Throws invalid_program where a
-/// micro-batch is computed at one stage and not at the next, where ranks wait for each other, or
-/// where a rank needs more lanes than there are.
-#include <algorithm>
-#include <array>
+/// Places the messages of a pipeline schedule: sends and receives of each rank, in order, on lanes.
+/// Every lane has its messages in the order in which they are needed, so that no layout can
+/// deadlock, even if every send waits for its receive. See docs/lowering.md.
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <utility>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/lower/pipeline_starts.hpp"
+#include "shunt/lower/detail/message_placing.hpp"
+#include "shunt/lower/detail/pipeline_starts.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
-namespace detail {
 
-/// Items of equal key keep their order. Linear: a byte at a time.
-template <class Item>
-constexpr void sort_by_key(std::vector<Item>& items, ticks largest) {
-  std::vector<Item> sorted(items.size());
-  for (int shift = 0; shift < 64 && (largest >> shift) > 0; shift += 8) {
-    auto const digit = [&](Item const& i) {
-      return static_cast<std::size_t>((i.key >> shift) & 255);
-    };
-    std::array<std::size_t, 257> begin{};
-    for (Item const& i : items) ++begin[digit(i) + 1];
-    for (std::size_t d = 0; d < 256; ++d) begin[d + 1] += begin[d];
-    for (Item const& i : items) sorted[begin[digit(i)]++] = i;
-    items.swap(sorted);
-  }
-}
+/// Layout of messages.
+struct message_layout {
+  message_lanes lanes = message_lanes::one_per_edge;
+  /// Sets of buffers beyond those that a rank's plan needs at once. None are needed where sends are
+  /// buffered. Where every send waits for its receive, one spare set lets messages travel ahead.
+  std::int32_t spare_sets = 0;
 
-class message_placing {
- public:
-  constexpr message_placing(pipeline_job const& job, pipeline_schedule const& schedule,
-                            message_lanes lanes, pipeline_starts const* starts)
-      : job_(job), schedule_(schedule), lanes_(lanes), starts_(starts), cell_(job) {}
-
-  [[nodiscard]] constexpr pipeline_actions placed() && {
-    auto const ranks = static_cast<std::size_t>(job_.ranks());
-    host_.assign(cell_.count, rank_id{none});
-    takes_gradient_.assign(cell_.count, 0);
-    next_.assign((lanes_ == message_lanes::one_per_edge ? 2 : 4) * cell_.count, none);
-    state_.assign(2 * cell_.count, 0);
-    partner_.assign(ranks, {});
-    actions_.lanes = lanes_;
-    actions_.lists.resize(ranks);
-    for (rank_id r : ids<rank_id>(ranks))
-      for (operation const& o : schedule_.order[r])
-        if (o.kind == op_kind::forward)
-          host_[cell_(o)] = r;
-        else if (makes_gradient(o.kind))
-          takes_gradient_[cell_(o)] = 1;
-    std::vector<std::size_t> sizes(ranks, 0);
-    for (rank_id r : ids<rank_id>(ranks)) sizes[r.index()] = schedule_.order[r].size();
-    if (lanes_ == message_lanes::one_per_edge)
-      queue_edges(sizes);
-    else
-      queue_by_start(sizes);
-    for (auto& p : partner_) p = {};
-    for (rank_id r : ids<rank_id>(ranks)) {
-      actions_.lists[r].resize(sizes[r.index()]);
-      out_ = actions_.lists[r].data();
-      write(r);
-    }
-    return std::move(actions_);
-  }
-
- private:
-  static constexpr std::int32_t none = -1;
-  // What is known of the two ends of a message, the sender's one bit below the receiver's.
-  static constexpr std::uint8_t ready = 1, behind = 4, placed_ = 16;
-
-  /// What the rank being looked at knows of another.
-  struct partner {
-    rank_id known_to = none;
-    std::int32_t last = none;  // the message before
-    std::uint8_t send_lane = 0, receive_lane = 0;
-  };
-  struct keyed {
-    ticks key = 0;
-    std::int32_t message = 0;
-    rank_id from{}, to{};
-  };
-
-  /// An output, as numbered by pipeline_cells, that goes to or comes from another rank; nobody:
-  /// there is none.
-  struct crossing {
-    std::size_t output = 0;
-    rank_id peer = none;
-    [[nodiscard]] constexpr bool nobody() const { return peer == none; }
-  };
-
-  /// What an operation of rank r needs from another rank.
-  [[nodiscard]] constexpr crossing received(rank_id r, operation const& o) const {
-    bool const forward = o.kind == op_kind::forward;
-    if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
-      return {};
-    std::size_t const c = forward ? cell_(o) - cell_.microbatches : cell_(o) + cell_.microbatches;
-    return between(r, host_[c], 2 * c + !forward);
-  }
-  /// What it makes for another rank.
-  [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o) const {
-    bool const forward = o.kind == op_kind::forward;
-    if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
-      return {};
-    std::size_t const c = cell_(o);
-    if (!forward && takes_gradient_[c - cell_.microbatches] == 0) return {};
-    return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches],
-                   2 * c + !forward);
-  }
-  [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer, std::size_t output) {
-    if (peer == none)
-      throw invalid_program("a micro-batch is computed at one stage and not at the next");
-    return peer == r ? crossing{} : crossing{output, peer};
-  }
-
-  /// Of each edge the sends in the order of the receiver's list.
-  constexpr void queue_edges(std::vector<std::size_t>& sizes) {
-    for (rank_id r : ids<rank_id>(sizes.size()))
-      for (operation const& o : schedule_.order[r]) {
-        auto const m = received(r, o);
-        if (m.nobody()) continue;
-        ++sizes[r.index()];
-        ++sizes[m.peer.index()];
-        auto& with = partner_[m.peer.index()];
-        if (with.known_to != r) with = {.known_to = r};
-        if (with.last != none) {
-          next_[static_cast<std::size_t>(with.last)] = static_cast<std::int32_t>(m.output);
-          state_[m.output] = behind;
-        }
-        with.last = static_cast<std::int32_t>(m.output);
-      }
-  }
-
-  /// Of each rank or pair of ranks the sends and receives by the start of the operations that need
-  /// them.
-  constexpr void queue_by_start(std::vector<std::size_t>& sizes) {
-    std::vector<keyed> messages;
-    messages.reserve(2 * cell_.count);
-    for (rank_id r : ids<rank_id>(sizes.size()))
-      for (operation const& o : schedule_.order[r]) {
-        auto const m = received(r, o);
-        if (m.nobody()) continue;
-        ++sizes[r.index()];
-        ++sizes[m.peer.index()];
-        auto const& starts = o.kind == op_kind::forward ? starts_->forward : starts_->gradient;
-        messages.push_back({starts[cell_(o)], static_cast<std::int32_t>(m.output), m.peer, r});
-      }
-    sort_by_key(messages, starts_->latest);
-    std::vector<std::size_t> begin(sizes.size() + 1,
-                                   0);  // the messages of each rank, in that order
-    for (keyed const& m : messages) {
-      ++begin[m.from.index() + 1];
-      ++begin[m.to.index() + 1];
-    }
-    for (std::size_t r = 0; r < sizes.size(); ++r) begin[r + 1] += begin[r];
-    std::vector<std::int32_t> of_rank(begin.back());
-    auto at = begin;
-    for (std::size_t k = 0; k < messages.size(); ++k)
-      for (rank_id const r : {messages[k].from, messages[k].to})
-        of_rank[at[r.index()]++] = static_cast<std::int32_t>(k);
-    for (rank_id r : ids<rank_id>(sizes.size())) {
-      std::int32_t last_of_rank = none;
-      for (std::size_t k = begin[r.index()]; k < begin[r.index() + 1]; ++k) {
-        keyed const& m = messages[static_cast<std::size_t>(of_rank[k])];
-        auto& with = partner_[(m.from == r ? m.to : m.from).index()];
-        if (with.known_to != r) with = {.known_to = r};
-        std::int32_t const end = 2 * m.message + (m.to == r);
-        std::int32_t& last = lanes_ == message_lanes::one_per_rank ? last_of_rank : with.last;
-        if (last != none) {
-          next_[static_cast<std::size_t>(last)] = end;
-          state_[static_cast<std::size_t>(m.message)] |=
-              static_cast<std::uint8_t>(behind << (end & 1));
-        }
-        last = end;
-      }
-    }
-  }
-
-  constexpr void write(rank_id r) {
-    auto const& list = schedule_.order[r];
-    used_lanes_ = pipeline_lanes::first_of_messages;
-    std::int32_t const* pair = nullptr;
-    std::int32_t const* no_more = nullptr;
-    if (!schedule_.overlapped.empty()) {
-      pair = schedule_.overlapped[r].data();
-      no_more = pair + schedule_.overlapped[r].size();
-    }
-    auto const take = [&](operation const& o) {
-      auto const m = received(r, o);
-      if (m.nobody()) return;
-      std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
-      if (lanes_ == message_lanes::one_per_edge)
-        return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
-      end_is_ready(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);
-      if ((state_[m.output] & placed_ << 1) == 0)
-        throw invalid_program("the orders of the ranks wait for each other");
-    };
-    auto const give = [&](operation const& o) {
-      if (auto const m = sent(r, o); !m.nobody())
-        end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
-    };
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      bool const two = pair != no_more && *pair == static_cast<std::int32_t>(i);
-      take(list[i]);
-      if (two) take(list[i + 1]);
-      (out_++)->op = list[i];
-      if (two) {
-        out_->op = list[i + 1];
-        (out_++)->lane = pipeline_lanes::second_of_pair;
-      }
-      give(list[i]);
-      if (!two) continue;
-      give(list[++i]);
-      ++pair;
-    }
-  }
-
-  /// Marks one end of a message as able to go (0: its send, 1: its receive), and places it and what
-  /// follows in its lane as far as that can.
-  constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s,
-                              microbatch_id b) {
-    state_[m.output] |= static_cast<std::uint8_t>(ready << side);
-    bool const edges = lanes_ == message_lanes::one_per_edge;
-    while ((state_[m.output] & (ready | behind) << side) == ready << side) {
-      state_[m.output] |= static_cast<std::uint8_t>(placed_ << side);
-      put(r, m, side, p, s, b);
-      std::int32_t const next = next_[edges ? m.output : 2 * m.output + side];
-      if (next == none) return;
-      m.output = static_cast<std::size_t>(edges ? next : next / 2);
-      if (!edges) side = static_cast<std::size_t>(next % 2);
-      state_[m.output] &= static_cast<std::uint8_t>(~(behind << side));
-      if ((state_[m.output] & ready << side) == 0) return;
-      operation const made_by = cell_.output(m.output);
-      p = made_by.pipeline;
-      s = made_by.stage;
-      b = made_by.microbatch;
-      std::size_t const c = m.output / 2;
-      m.peer = host_[side == 1           ? c
-                     : m.output % 2 == 0 ? c + cell_.microbatches
-                                         : c - cell_.microbatches];
-    }
-  }
-
-  constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s,
-                     microbatch_id b) {
-    pipeline_action& a = *out_++;  // part by part: a whole would be put together elsewhere first
-    a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
-    a.op.pipeline = p;
-    a.op.stage = s;
-    a.op.microbatch = b;
-    a.peer = m.peer;
-    a.kind = side == 1 ? action_kind::receive : action_kind::send;
-    a.lane = lane(r, m.peer, side);
-  }
-
-  [[nodiscard]] constexpr std::uint8_t lane(rank_id r, rank_id peer, std::size_t side) {
-    if (lanes_ == message_lanes::one_per_rank) return pipeline_lanes::first_of_messages;
-    auto& with = partner_[peer.index()];
-    if (with.known_to != r) with = {.known_to = r};
-    std::uint8_t& own =
-        side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
-    if (own == 0) {
-      if (used_lanes_ == pipeline_lanes::most)
-        throw invalid_program("rank " + std::to_string(r.value()) +
-                              " talks to more ranks than it has lanes");
-      own = static_cast<std::uint8_t>(used_lanes_++);
-    }
-    return own;
-  }
-
-  pipeline_job const& job_;
-  pipeline_schedule const& schedule_;
-  message_lanes lanes_;
-  pipeline_starts const* starts_;
-  pipeline_cells cell_;
-  pipeline_actions actions_{};
-  std::vector<rank_id> host_{};                 // by cell: who computes it
-  std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
-  std::vector<std::int32_t>
-      next_{};  // by output, or by end (2 x output + side): what follows in the lane
-  std::vector<std::uint8_t> state_{};  // by output
-  std::vector<partner> partner_{};     // by rank
-  pipeline_action* out_ = nullptr;     // the next action of the rank being written
-  std::int32_t used_lanes_ = 0;
+  constexpr message_layout() = default;
+  constexpr message_layout(message_lanes l, std::int32_t spare = 0) : lanes(l), spare_sets(spare) {}
+  constexpr bool operator==(message_layout const&) const = default;
 };
 
-}  // namespace detail
-
-/// The schedule with its messages. Throws invalid_problem where the job is broken, invalid_program
-/// as said above.
-[[nodiscard]] constexpr pipeline_actions place_messages(
+/// Returns the schedule with its messages. A gradient that the previous stage doesn't need isn't
+/// sent. Between two ranks messages are received in the order in which they are sent.
+///
+/// Throws invalid_problem where the job is broken.
+/// Throws invalid_program where a micro-batch is computed at one stage and not at the next, ranks
+/// deadlock, or a rank needs more lanes than there are.
+/// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp).
+/// Complexity: O(operations), times the bytes of the latest start time where edges share lanes.
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_actions place_messages(
     pipeline_job const& job, pipeline_schedule const& schedule,
-    message_lanes lanes = message_lanes::one_per_edge) {
-  validate(job);
-  if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
-                          std::to_string(job.ranks()) + " ranks");
-  if (lanes == message_lanes::one_per_edge)
-    return detail::message_placing(job, schedule, lanes, nullptr).placed();
-  auto starts = detail::starts_of(job, schedule);
-  return detail::message_placing(job, schedule, lanes, &starts).placed();
-}
+    message_lanes lanes = message_lanes::one_per_edge);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/pipeline_messages.ipp"
+#endif

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_hosts.hpp"
@@ -13,55 +14,26 @@
 
 namespace shunt {
 
-/// The hosts of an expert reduce its gradient over a communicator of theirs.
+/// A collective in which the hosts of an expert reduce its gradient.
 struct reduction_group {
   expert_id expert{};
-  std::int32_t round = 0;          ///< 0 or 1; groups of a round share no rank
+  std::int32_t round = 0;          ///< 0 or 1; groups of one round share no rank
   std::vector<rank_id> members{};  ///< ascending
 
   constexpr bool operator==(reduction_group const&) const = default;
 };
 
-/// Who reduces over a communicator in a layer, round by round and then by first member.
-///
-/// Communicators are too dear to make while training runs, so there are only those made ahead, one
-/// for every interval of neighbouring ranks (SYMI section 4.2; `interval_groups` says how many).
-/// Hence an expert gets one where its hosts are such an interval and where one of two rounds has
-/// none of them in a group yet: experts are asked by their first hosts, and the earlier round goes
-/// first. A rank is so in two groups at most, and as all ranks go through round 0 before round 1,
-/// nobody waits in a circle nor behind more than one other group.
-///
-/// With contiguous slots on all ranks (swift_moe) every expert of several hosts gets a group: of
-/// those on a rank, one at most came from the left and one goes on to the right. The gradients of
-/// experts without a group travel from rank to rank. O(slots + experts log experts).
-[[nodiscard]] constexpr std::vector<reduction_group> reduction_groups(
-    expert_placement const& placement, layer_id layer) {
-  struct neighbours {
-    rank_id first, last;
-    expert_id expert;
-  };
-  auto const hosts = hosts_of(placement, layer);
-  std::vector<neighbours> intervals;
-  for (expert_id e : ids<expert_id>(hosts.size())) {
-    if (hosts[e].size() < 2) continue;
-    neighbours const i{hosts[e].front().rank, hosts[e].back().rank, e};
-    if (i.last.index() - i.first.index() + 1 == hosts[e].size()) intervals.push_back(i);
-  }
-  std::sort(intervals.begin(), intervals.end(), [](neighbours const& a, neighbours const& b) {
-    return a.first < b.first || (a.first == b.first && a.expert < b.expert);
-  });
-  std::array<std::vector<reduction_group>, 2> rounds;
-  std::array<rank_id, 2> taken{-1, -1};  // by round: up to this rank
-  for (neighbours const& i : intervals)
-    for (std::size_t round = 0; round < 2; ++round) {
-      if (i.first <= taken[round]) continue;
-      taken[round] = i.last;
-      rounds[round].push_back({i.expert, static_cast<std::int32_t>(round), {}});
-      for (expert_host const& h : hosts[i.expert]) rounds[round].back().members.push_back(h.rank);
-      break;
-    }
-  rounds[0].insert(rounds[0].end(), rounds[1].begin(), rounds[1].end());
-  return std::move(rounds[0]);
-}
+/// Returns the reduction groups of a layer, by round and then by first member. Communicators exist
+/// only for intervals of neighbouring ranks. An expert gets a group where its hosts are such an
+/// interval and a round has none of them in a group yet. A rank is in at most two groups. Experts
+/// are visited by first host, and the earlier round is preferred. See docs/lowering.md.
+/// Complexity: O(slots + experts log experts).
+/// Reference: SYMI (arXiv 2504.19925), section 4.2.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<reduction_group> reduction_groups(
+    expert_placement const& placement, layer_id layer);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/reduction_groups.ipp"
+#endif

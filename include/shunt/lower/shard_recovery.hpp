@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/plan/shard_map.hpp"
@@ -15,98 +16,35 @@
 
 namespace shunt {
 
-/// The optimizer state of one layer moves from where `before` has it to where a recovery wants it.
-/// Every live rank has two persistent buffers, the state as it was and as it will be; dead ranks
-/// have an empty list and are asked for nothing.
+/// Recovery of one layer's optimizer state: moves it from the shards of `before` to those of a
+/// recovery. Every live rank has two persistent buffers, the old and the new state. Dead ranks have
+/// an empty list.
 ///
-/// A buffer of state is `planes` arrays one after another (parameters, first moments, ...), each
-/// with the rank's shards by expert and then by begin, those it owns and those it mirrors,
-/// state_bytes / planes an element. On every rank: all sends, all receives (one batch), copies of
-/// what it had. O(shards x holders x planes) instructions.
-/// Throws invalid_problem where sizes or cuts don't fit each other, or planes don't divide
-/// state_bytes; invalid_program where the recovery asks a rank for what it doesn't hold.
+/// A buffer of state is `planes` arrays in sequence (parameters, first moments, ...). Each holds
+/// the rank's shards by expert and then by begin, owned and mirrored, state_bytes / planes per
+/// element. Each rank gets all sends, all receives (one batch), then copies of the shards it had.
+///
+/// Throws invalid_problem where sizes or cuts don't fit each other, or state_bytes is no multiple
+/// of planes.
+/// Throws invalid_program where the recovery takes a shard from a rank that doesn't hold it.
+/// Complexity: O(shards x holders x planes) instructions.
 struct state_recovery {
   std::int32_t planes = 1;
   std::int32_t channel = 0;  ///< of all messages
   std::int32_t batch = 0;    ///< of all messages
 
-  constexpr void operator()(program_builder& b, optimizer_state const& state,
+  SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
                             shard_map const& before, shard_recovery const& recovery, buffer_id from,
-                            buffer_id to) const {
-    validate(state);
-    if (planes < 1 || state.state_bytes % planes != 0)
-      throw invalid_problem("planes", std::to_string(planes) + " don't divide " +
-                                          std::to_string(state.state_bytes) + " bytes of state");
-    for (shard_map const* map : {&before, &recovery.map})
-      if (map->elements != state.elements ||
-          map->shards.size() != static_cast<std::size_t>(state.experts))
-        throw invalid_problem("shards", "speak of other experts than the optimizer's state");
-    for (expert_id e : ids<expert_id>(state.experts)) {
-      auto const& was = before.shards[e];
-      if (!std::equal(
-              was.begin(), was.end(), recovery.map.shards[e].begin(), recovery.map.shards[e].end(),
-              [](shard const& x, shard const& y) { return x.begin == y.begin && x.end == y.end; }))
-        throw invalid_problem("shards[" + std::to_string(e.value()) + "]",
-                              "are cut otherwise after the recovery");
-    }
-    auto const old_places = held_shards(before, state.ranks),
-               new_places = held_shards(recovery.map, state.ranks);
-    indexed<rank_id, std::int64_t> old_size, new_size;
-    for (rank_id r : ids<rank_id>(state.ranks)) {
-      old_size.push_back(held_elements(before, r));
-      new_size.push_back(held_elements(recovery.map, r));
-    }
-    std::int64_t const width = state.state_bytes / planes;
-    auto const place = [&](auto const& places, auto const& sizes, buffer_id buffer, expert_id e,
-                           std::size_t k, rank_id r, std::int64_t size,
-                           std::int32_t plane) -> region {
-      for (held_shard const& h : places[e])
-        if (h.holder == r && static_cast<std::size_t>(h.shard) == k)
-          return {buffer, (plane * sizes[r] + h.offset) * width, size * width};
-      throw invalid_program("rank " + std::to_string(r.value()) + " doesn't hold shard " +
-                            std::to_string(k) + " of expert " + std::to_string(e.value()));
-    };
-    auto const shard_of = [&](shard_copy const& c) {
-      auto const& shards = before.shards[c.expert];
-      for (std::size_t k = 0; k < shards.size(); ++k)
-        if (shards[k].begin == c.begin && shards[k].end == c.end) return k;
-      throw invalid_program("a copy of something else than a shard of expert " +
-                            std::to_string(c.expert.value()));
-    };
-    for (rank_id r : ids<rank_id>(state.ranks)) {
-      if (new_size[r] == 0) continue;
-      b.buffer(r, from, old_size[r] * state.state_bytes, true);
-      b.buffer(r, to, new_size[r] * state.state_bytes, true);
-    }
-    placing const together{.batch = batch};
-    for (shard_copy const& c : recovery.copies)
-      for (std::int32_t q = 0; q < planes; ++q)
-        b.send(c.from, c.to,
-               place(old_places, old_size, from, c.expert, shard_of(c), c.from, c.end - c.begin, q),
-               channel, together);
-    for (shard_copy const& c : recovery.copies)
-      for (std::int32_t q = 0; q < planes; ++q)
-        b.receive(c.to, c.from,
-                  place(new_places, new_size, to, c.expert, shard_of(c), c.to, c.end - c.begin, q),
-                  channel, together);
-    for (expert_id e : ids<expert_id>(state.experts))
-      for (held_shard const& h : new_places[e]) {
-        auto const k = static_cast<std::size_t>(h.shard);
-        if (!before.shards[e][k].held_by(h.holder)) continue;
-        std::int64_t const size = before.shards[e][k].size();
-        for (std::int32_t q = 0; q < planes; ++q)
-          b.copy(h.holder, place(old_places, old_size, from, e, k, h.holder, size, q),
-                 place(new_places, new_size, to, e, k, h.holder, size, q));
-      }
-  }
+                            buffer_id to) const;
 };
 
-/// A recovery of one layer as a program: buffer 0 is the state as it was, buffer 1 as it will be.
-[[nodiscard]] constexpr program lower(optimizer_state const& state, shard_map const& before,
-                                      shard_recovery const& recovery, state_recovery how = {}) {
-  program_builder b(state.ranks);
-  how(b, state, before, recovery, 0, 1);
-  return std::move(b).finish();
-}
+/// Returns a recovery of one layer as a program: buffer 0 is the old state, buffer 1 the new one.
+/// Throws as state_recovery does.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state, shard_map const& before,
+                                      shard_recovery const& recovery, state_recovery how = {});
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/shard_recovery.ipp"
+#endif

@@ -7,54 +7,20 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// The program that brings a rank that comes back all that is persistent of its stages, from the
-/// lowest of its peers: with a validation under way that is state, kept state, gradient and record.
-/// `iteration` is validated, and the rank takes part in it. Throws invalid_program where it
-/// doesn't, or a stage of it has no other worker.
-[[nodiscard]] inline program validated_join(program const& iteration, rank_id joining) {
-  auto const name = "rank " + std::to_string(joining.value());
-  program_builder b(static_cast<std::int32_t>(iteration.ranks.size()));
-  auto const declare = [&](rank_id r) {
-    auto const& table = iteration.ranks[r].buffers;
-    for (buffer_id const n : ids<buffer_id>(table.size()))
-      if (table[n].persistent) b.buffer(r, n, table[n].size, true);
-  };
-  auto const records = [&](rank_id r, detail::validated_step const& s) {
-    auto const& own = iteration.ranks[r];
-    auto const step = own.writes(own.instructions[static_cast<std::size_t>(s.step)]);
-    if (step.size() < 2)
-      throw invalid_program(name + " joins an iteration whose steps aren't validated");
-    return step[1];
-  };
-  auto const mine = detail::steps_of(iteration.ranks[joining], joining);
-  if (mine.empty()) throw invalid_program(name + " takes no part in the iteration that it joins");
-  declare(joining);
-  std::vector<bool> declared(iteration.ranks.size(), false);
-  for (auto const& s : mine) {
-    bool found = false;
-    for (rank_id r : ids<rank_id>(iteration.ranks.size())) {
-      if (r == joining || found) continue;
-      for (auto const& peer : detail::steps_of(iteration.ranks[r], r)) {
-        if (peer.stage != s.stage) continue;
-        if (!declared[r.index()]) declare(r);
-        declared[r.index()] = found = true;
-        b.message(r, peer.state, joining, s.state);
-        b.message(r, peer.kept, joining, s.kept);
-        b.message(r, peer.gradient, joining, s.gradient);
-        b.message(r, records(r, peer), joining, records(joining, s));
-      }
-    }
-    if (!found)
-      throw invalid_program(name + " has no peer at stage " + std::to_string(s.stage.value()) +
-                            " to take the state from");
-  }
-  return std::move(b).finish();
-}
+/// Returns the program that sends a re-joining rank the persistent buffers of its stages from the
+/// lowest of its peers: state, kept state, gradient and record, because a validation is under way.
+/// Throws invalid_program where the rank takes no part in the iteration, a stage of it has no other
+/// worker, or the iteration's steps aren't validated.
+[[nodiscard]] program validated_join(program const& iteration, rank_id joining);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/validated_join.ipp"
+#endif

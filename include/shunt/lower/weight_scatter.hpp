@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -12,76 +13,37 @@
 
 namespace shunt {
 
-/// Weight scatter of one layer (SYMI section 4.3): the owners of an expert's shards send their
-/// updated weights straight into the slots that the *next* placement gives it. A slot receives W
-/// bytes after every step anyway, so whose they are is free to choose, and what the slots held
-/// before is forgotten. Without de-duplication every slot gets its own messages, s N W bytes in
-/// all; with it the first slot of an expert on a rank does, and the rank copies.
+/// Weight scatter of one layer. The owners of an expert's shards send their updated weights
+/// straight into the slots of the *next* placement. A slot receives W bytes after every step in any
+/// case, so its next expert is free to choose; its previous content is lost. Without de-duplication
+/// every slot gets its own messages, s N W bytes in total. With it only the first slot of an expert
+/// on a rank does, and the rank copies.
 ///
-/// On every rank, in this order: all sends, all receives (these two one batch), copies of shards
-/// within the rank, copies from slot to slot. Both ends of a pair walk experts, hosts, slots,
-/// shards in one order, so messages meet by position. O(slots x shards of an expert) instructions.
+/// Each rank gets, in this order: all sends, all receives (one batch with the sends), copies of
+/// shards within the rank, copies from slot to slot. Both ends of a pair visit experts, hosts,
+/// slots, shards in one order, so messages match by position.
+///
 /// Throws invalid_problem where sizes don't fit each other.
+/// Complexity: O(slots x shards of an expert) instructions.
+/// Reference: SYMI (arXiv 2504.19925), section 4.3.
 struct weight_scatter {
   bool deduplicate = true;   ///< one message for all instances of an expert on a rank
   std::int32_t channel = 0;  ///< of all messages
   std::int32_t batch = 0;    ///< of all messages
 
-  constexpr void operator()(program_builder& b, optimizer_state const& state,
+  SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
                             expert_placement const& next, layer_id layer, shard_map const& map,
-                            expert_buffers const& buffers) const {
-    detail::match(state, next, layer, map);
-    auto const hosts = hosts_of(next, layer);
-    auto const offsets = shard_offsets(map, state.ranks);
-    auto const in_slot = [&](std::int32_t slot, shard const& part) {
-      return detail::in_slot(buffers.slot_weights, state.elements, state.weight_bytes, slot, part);
-    };
-
-    // every part that goes from an owner to a slot: each(host, slot, shard, where the shard lies at
-    // its owner)
-    auto const parts = [&](auto const& each) {
-      for (expert_id e : ids<expert_id>(state.experts))
-        for (expert_host const& h : hosts[e])
-          for (std::size_t i = 0; i < (deduplicate ? 1 : h.slots.size()); ++i)
-            for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
-              shard const& s = map.shards[e][k];
-              each(h.rank, h.slots[i], s,
-                   region{buffers.shard_weights, offsets[e][k] * state.weight_bytes,
-                          s.size() * state.weight_bytes});
-            }
-    };
-    placing const together{.batch = batch};
-    parts([&](rank_id host, std::int32_t, shard const& s, region const& source) {
-      if (s.owner != host) b.send(s.owner, host, source, channel, together);
-    });
-    parts([&](rank_id host, std::int32_t slot, shard const& s, region const&) {
-      if (s.owner != host) b.receive(host, s.owner, in_slot(slot, s), channel, together);
-    });
-    parts([&](rank_id host, std::int32_t slot, shard const& s, region const& source) {
-      if (s.owner == host) b.copy(host, source, in_slot(slot, s));
-    });
-    if (!deduplicate) return;
-    shard const whole{.owner = 0, .begin = 0, .end = state.elements};
-    for (auto const& of_expert : hosts)
-      for (expert_host const& h : of_expert)
-        for (std::size_t i = 1; i < h.slots.size(); ++i)
-          b.copy(h.rank, in_slot(h.slots[0], whole), in_slot(h.slots[i], whole));
-  }
+                            expert_buffers const& buffers) const;
 };
 
-/// Weight scatter of all layers to the next placement as one program. Layer l has the buffers 2 l
-/// (weights of slots) and 2 l + 1 (of shards) and batch `how.batch` + l.
-[[nodiscard]] constexpr program lower(optimizer_state const& state, expert_placement const& next,
-                                      shard_map const& map, weight_scatter how) {
-  program_builder b(next.ranks());
-  for (layer_id l : ids<layer_id>(next.layers)) {
-    detail::match(state, next, l, map);
-    expert_buffers const buffers{.slot_weights = 2 * l.value(), .shard_weights = 2 * l.value() + 1};
-    declare_weight_buffers(b, state, next, map, buffers);
-    how(b, state, next, l, map, buffers);
-    ++how.batch;
-  }
-  return std::move(b).finish();
-}
+/// Returns the weight scatter of all layers to the next placement as one program. Layer l uses
+/// buffers 2 l (weights of slots) and 2 l + 1 (of shards) and batch `how.batch` + l.
+/// Throws invalid_problem as weight_scatter does.
+[[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state, expert_placement const& next,
+                                      shard_map const& map, weight_scatter how);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/weight_scatter.ipp"
+#endif

@@ -6,93 +6,28 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt {
 
-/// The least number of tokens that the fullest rank of a layer can have, when an expert's tokens
-/// may go to its replicas in any whole shares: what the exact token split of a placement reaches,
-/// where the even split gives max_over_mean. -1 where an expert has tokens but no replica.
-///
-/// M tokens a rank suffice iff no set A of experts has more than M |N(A)| tokens, N(A) the ranks
-/// that hold any of A (Hall; a flow from experts to ranks). From M = ceil(W / L) on: fill the flow
-/// along shortest augmenting paths; where tokens are left over, the experts reached from there are
-/// a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's method,
-/// never too high). Few candidates; O(paths x E N) each.
-[[nodiscard]] constexpr std::int64_t exact_split_load(std::span<std::int64_t const> loads,
+/// Returns the least possible number of tokens on the fullest rank of a layer if an expert's tokens
+/// may go to its replicas in any whole shares: the optimum of the exact token split, where
+/// max_over_mean rates the even split. Returns -1 if an expert has tokens but no replica.
+/// M tokens per rank suffice if and only if no set A of experts has more than M |N(A)| tokens, N(A)
+/// the ranks that hold any expert of A (Hall; a flow from experts to ranks). Starting at M = ceil(W
+/// / L), shortest augmenting paths fill the flow. If tokens remain, the experts reached from there
+/// form a set A that is too large, and M = ceil(w(A) / |N(A)|) is the next candidate (Newton's
+/// method, never too high).
+/// Complexity: few candidates, O(paths x E N) each.
+[[nodiscard]] SHUNT_CONSTEXPR std::int64_t exact_split_load(std::span<std::int64_t const> loads,
                                                       expert_placement const& placement,
-                                                      layer_id layer) {
-  std::size_t const experts = loads.size(), ranks = static_cast<std::size_t>(placement.ranks());
-  auto const slots = placement.layer(layer);
-  std::vector<char> has(experts * ranks, 0);
-  std::int64_t total = 0, live = 0;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    live += placement.first_slot[r + 1] > placement.first_slot[r];
-    for (auto s = placement.first_slot[r]; s < placement.first_slot[r + 1]; ++s)
-      has[slots[static_cast<std::size_t>(s)].index() * ranks + r] = 1;
-  }
-  for (auto const load : loads) total += load;
-  if (total == 0) return 0;
-
-  constexpr std::size_t nowhere = std::numeric_limits<std::size_t>::max();
-  std::vector<std::int64_t> sent(experts * ranks, 0), left(loads.begin(), loads.end()),
-      room(ranks, 0);
-  std::vector<std::size_t> from_rank(experts, nowhere), from_expert(ranks, nowhere), queue;
-  std::vector<char> reached(experts, 0);
-  std::int64_t most = live == 0 ? 0 : ceil_divide(total, live);
-  room.assign(ranks, most);
-  for (std::size_t source = 0; source < experts;) {
-    if (left[source] == 0) {
-      ++source;
-      continue;
-    }
-    // breadth first from the expert with tokens left: over ranks that hold it, back to experts that
-    // send there
-    reached.assign(experts, 0);
-    from_expert.assign(ranks, nowhere);
-    queue.assign(1, source);
-    reached[source] = 1;
-    std::size_t end = nowhere;
-    for (std::size_t at = 0; at < queue.size() && end == nowhere; ++at) {
-      std::size_t const e = queue[at];
-      for (std::size_t r = 0; r < ranks && end == nowhere; ++r) {
-        if (!has[e * ranks + r] || from_expert[r] != nowhere) continue;
-        from_expert[r] = e;
-        if (room[r] > 0) end = r;
-        for (std::size_t other = 0; other < experts && end == nowhere; ++other) {
-          if (reached[other] || sent[other * ranks + r] == 0) continue;
-          reached[other] = 1;
-          from_rank[other] = r;
-          queue.push_back(other);
-        }
-      }
-    }
-    if (end == nowhere) {
-      std::int64_t tokens = 0, held = 0;
-      for (std::size_t const e : queue) tokens += loads[e];
-      for (std::size_t r = 0; r < ranks; ++r) held += from_expert[r] != nowhere;
-      if (held == 0) return -1;
-      std::int64_t const more = ceil_divide(tokens, held);
-      for (auto& x : room) x += more - most;  // what flows already still fits
-      most = more;
-      continue;
-    }
-    std::int64_t moved = std::min(left[source], room[end]);
-    for (std::size_t e = from_expert[end]; e != source; e = from_expert[from_rank[e]])
-      moved = std::min(moved, sent[e * ranks + from_rank[e]]);
-    left[source] -= moved;
-    room[end] -= moved;
-    for (std::size_t r = end;;) {
-      std::size_t const e = from_expert[r];
-      sent[e * ranks + r] += moved;
-      if (e == source) break;
-      r = from_rank[e];
-      sent[e * ranks + r] -= moved;
-    }
-  }
-  return most;
-}
+                                                      layer_id layer);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/exact_split.ipp"
+#endif

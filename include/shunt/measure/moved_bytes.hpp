@@ -3,84 +3,42 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// Bytes that a program moves, all ranks together.
+/// Bytes that a program moves, summed over all ranks.
 struct moved_bytes {
-  byte_count network = 0;  ///< between ranks: messages, and collectives as rings move them
-  byte_count local = 0;    ///< copied or added from one buffer of a rank to another, but not what
-                           ///< just arrived and is then added
-  byte_count within = 0;   ///< copied or added inside one buffer: a rank's instances of an expert
-                           ///< summed up or filled from one of them
+  byte_count network = 0;  ///< Between ranks: messages, and collectives as rings move them.
+  /// Copied or added between two buffers of a rank, except additions of data just received.
+  byte_count local = 0;
+  /// Copied or added inside one buffer: a rank's instances of an expert summed or filled.
+  byte_count within = 0;
 
-  /// What passes between the holders of data, whether or not they share a rank: s N G and s N W in
-  /// SYMI's phases, and as many G and W as there are distinct (rank, expert) pairs where messages
-  /// are de-duplicated.
+  /// Returns the bytes between holders of data, on one rank or two: s N G and s N W in SYMI's
+  /// phases; G and W times the distinct (rank, expert) pairs if messages are de-duplicated.
   [[nodiscard]] constexpr byte_count logical() const { return network + local; }
   constexpr bool operator==(moved_bytes const&) const = default;
 };
 
-/// Counted from the instructions. A group of k moves 2 (k-1) X in an all_reduce of X bytes a
-/// member, (k-1) X in a reduce_scatter or all_gather whose whole is X. An exchange is left out:
-/// what it moves is known only when it runs. An addition's source just arrived if the last
-/// instruction before it that wrote any of its bytes is a receive. O(instructions + the sum over
-/// additions of the receives before them).
-[[nodiscard]] constexpr moved_bytes bytes_moved(program const& p) {
-  moved_bytes sum;
-  for (rank_id r : ids<rank_id>(p.ranks.size())) {
-    auto const& rank = p.ranks[r];
-    struct written {
-      region where;
-      bool received;
-    };
-    std::vector<written> writes;
-    auto const arrived = [&](region const& source) {
-      for (auto at = writes.rbegin(); at != writes.rend(); ++at)
-        if (at->where.buffer == source.buffer && at->where.offset < source.offset + source.size &&
-            source.offset < at->where.offset + at->where.size)
-          return at->received;
-      return false;
-    };
-    for (auto const& i : rank.instructions) {
-      auto const own = rank.reads(i);
-      byte_count const size = own.empty() ? 0 : own[0].size;
-      auto const others = [&] { return static_cast<byte_count>(p.groups[i.group].size()) - 1; };
-      bool const leads = is_collective(i.code) && p.groups[i.group].front() == r;
-      switch (i.code) {
-        case opcode::send: sum.network += size; break;
-        case opcode::copy:
-        case opcode::add: {
-          bool const inside = own[0].buffer == rank.writes(i)[0].buffer;
-          bool const counted = i.code == opcode::add && arrived(own[0]);
-          (inside ? sum.within : sum.local) += counted ? 0 : size;
-          break;
-        }
-        case opcode::all_reduce: sum.network += leads ? 2 * others() * size : 0; break;
-        case opcode::reduce_scatter: sum.network += leads ? others() * size : 0; break;
-        case opcode::all_gather: sum.network += others() * size; break;
-        case opcode::compute:
-        case opcode::receive:
-        case opcode::fill:
-        case opcode::exchange: break;
-      }
-      for (region const& w : rank.writes(i)) writes.push_back({w, i.code == opcode::receive});
-    }
-  }
-  return sum;
-}
+/// Returns the bytes that the instructions of p move. A group of k ranks moves 2 (k-1) X in an
+/// all_reduce of X bytes per member, and (k-1) X in a reduce_scatter or all_gather of X bytes in
+/// total. Exchanges are not counted: their sizes are known only at run time. The source of an
+/// addition was just received if the latest earlier instruction that wrote any of its bytes is a
+/// receive.
+/// Complexity: O(instructions + the sum over additions of the instructions before them on the
+/// rank).
+[[nodiscard]] SHUNT_CONSTEXPR moved_bytes bytes_moved(program const& p);
 
-/// Bytes that messages carry over each link: entry `from` x ranks + `to`. Collectives and exchanges
-/// are left out, for which links they take is up to the executor. O(instructions).
-[[nodiscard]] constexpr std::vector<byte_count> message_bytes(program const& p) {
-  std::vector<byte_count> bytes(p.ranks.size() * p.ranks.size(), 0);
-  for (rank_id r : ids<rank_id>(p.ranks.size()))
-    for (auto const& i : p.ranks[r].instructions)
-      if (i.code == opcode::send)
-        bytes[r.index() * p.ranks.size() + i.peer.index()] += p.ranks[r].reads(i)[0].size;
-  return bytes;
-}
+/// Returns the bytes that messages carry over each link, in entry `from` x ranks + `to`.
+/// Collectives and exchanges are not counted: the executor chooses their links.
+/// Complexity: O(instructions).
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<byte_count> message_bytes(program const& p);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/moved_bytes.ipp"
+#endif

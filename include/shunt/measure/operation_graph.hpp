@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -13,197 +14,54 @@
 
 namespace shunt {
 
-/// Ticks that an operation of a pipeline takes; a fused backward takes the sum of its two parts.
-[[nodiscard]] constexpr ticks cost_of(pipeline_job const& job, operation const& o) {
-  auto const& c = job.costs;
-  switch (o.kind) {
-    case op_kind::forward: return c.forward[o.stage];
-    case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
-    case op_kind::backward_input: return c.backward_input[o.stage];
-    case op_kind::backward_weight: return c.backward_weight[o.stage];
-    case op_kind::step: return c.step[o.stage];
-    default: return 0;
-  }
-}
+/// Returns the ticks that an operation takes; a fused backward takes the sum of its two parts.
+[[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o);
 
-/// Ticks that an overlapped pair takes.
-[[nodiscard]] constexpr ticks cost_of(pipeline_job const& job, operation const& a,
-                                      operation const& b) {
-  ticks const first = cost_of(job, a), second = cost_of(job, b);
-  return first + second - std::min({job.costs.overlap_gain, first, second});
-}
+/// Returns the ticks that an overlapped pair takes.
+[[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
+                                      operation const& b);
 
-/// The operations of a schedule in an order in which they can run: each after its predecessor in
-/// the list and after the operation of the neighbouring stage that makes its input, a step after
-/// all operations of its stage (of all stages, where it isn't staggered). An overlapped pair is one
-/// node. What the schedule does to a single micro-batch at a single rank (forward before backward
-/// before backward_weight) is taken for granted.
+/// The operations of a schedule in an executable order: each after its predecessor in the rank's
+/// list and after the operation of the neighbouring stage that produces its input; a step after all
+/// operations of its stage (of all stages, if the step is not staggered). An overlapped pair is one
+/// node. The order forward, backward, backward_weight of one micro-batch on one rank is assumed.
 struct operation_graph {
   static constexpr std::int32_t none = -1;
 
   struct node {
     rank_id rank{};
-    std::int32_t index = 0;        ///< in the rank's list; of a pair the first
-    std::int32_t before = none;    ///< the node before it in the list
-    std::int32_t producer = none;  ///< the node that makes its input
-    std::int32_t second_producer =
-        none;  ///< in a pair: the node that makes the input of the second operation
+    std::int32_t index = 0;        ///< In the rank's list; of a pair, the first.
+    std::int32_t before = none;    ///< The previous node in the list.
+    std::int32_t producer = none;  ///< The node that produces the input.
+    /// In a pair: the node that produces the input of the second operation.
+    std::int32_t second_producer = none;
     bool pair = false;
     bool is_step = false;
-    ticks delay = 0;  ///< from the producer's end to the moment its output is there
+    ticks delay = 0;  ///< From the producer's end to the arrival of its output, in ticks.
     ticks second_delay = 0;
     ticks duration = 0;
   };
   std::vector<node> nodes{};
-  std::size_t operations = 0;  ///< in all lists
-  std::size_t reached = 0;  ///< fewer than there are: the others never start, for the orders of the
-                            ///< ranks wait for each other
+  std::size_t operations = 0;  ///< In all lists.
+  /// Fewer than `operations` if the orders of the ranks wait for each other: the rest never starts.
+  std::size_t reached = 0;
 
+  /// Returns whether every operation can start.
   [[nodiscard]] constexpr bool executable() const { return reached == operations; }
 };
 
 namespace detail {
 
-/// Where the operations stand that make the inputs of others.
-class producers {
- public:
-  static constexpr std::int64_t nowhere = -1;
-
-  /// `first[r]`: where the operations of a worker begin when all are counted through.
-  constexpr producers(pipeline_job const& job, pipeline_schedule const& schedule,
-                      std::vector<std::int64_t> const& first)
-      : job_(job) {
-    auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
-    forward_.resize(cells, nowhere);
-    gradient_.resize(cells, nowhere);
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      std::int64_t at = first[r.index()];
-      for (operation const& o : schedule.order[r]) {
-        if (o.kind == op_kind::forward) forward_[cell(o, o.stage)] = at;
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-          gradient_[cell(o, o.stage)] = at;
-        ++at;
-      }
-    }
-  }
-
-  /// The operation at the neighbouring stage that makes the input of this one.
-  [[nodiscard]] constexpr std::int64_t of(operation const& o) const {
-    if (o.kind == op_kind::forward && o.stage > 0) return forward_[cell(o, o.stage.value() - 1)];
-    bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
-    if (gradient && o.stage.value() + 1 < job_.stages)
-      return gradient_[cell(o, o.stage.value() + 1)];
-    return nowhere;
-  }
-
- private:
-  [[nodiscard]] constexpr std::size_t cell(operation const& o, stage_id s) const {
-    auto const stages = static_cast<std::size_t>(job_.stages),
-               microbatches = static_cast<std::size_t>(job_.microbatches);
-    return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
-  }
-  pipeline_job const& job_;
-  std::vector<std::int64_t> forward_{}, gradient_{};
-};
-
 }  // namespace detail
 
-/// Linear in the number of operations. The schedule has one list a rank and names only operations
-/// of the job.
-[[nodiscard]] constexpr operation_graph graph_of(pipeline_job const& job,
-                                                 pipeline_schedule const& schedule) {
-  constexpr std::int32_t none = operation_graph::none;
-  auto const ranks = static_cast<std::size_t>(job.ranks());
-  std::vector<std::int64_t> first(ranks + 1, 0);
-  for (std::size_t r = 0; r < ranks; ++r)
-    first[r + 1] = first[r] + static_cast<std::int64_t>(schedule.order.items()[r].size());
-  detail::producers const producer(job, schedule, first);
-
-  operation_graph graph;
-  auto const all = static_cast<std::size_t>(first[ranks]);
-  graph.operations = all;
-  graph.nodes.reserve(all);
-  std::vector<std::int32_t> node_of(all, none), waiter(all, none), next_waiter(ranks, none),
-      next(ranks, 0), last(ranks, none);
-  std::vector<std::size_t> next_pair(ranks, 0);
-
-  // Operations that a step waits for, by stage; where steps aren't staggered all count as stage 0.
-  std::vector<std::int64_t> left(static_cast<std::size_t>(job.stages), 0);
-  std::vector<std::vector<std::int32_t>> before_step(static_cast<std::size_t>(job.stages));
-  auto const reduced_with = [&](operation const& o) {
-    return schedule.staggered_step ? o.stage.index() : std::size_t{0};
-  };
-  for (auto const& list : schedule.order)
-    for (operation const& o : list) left[reduced_with(o)] += o.kind != op_kind::step;
-
-  std::vector<std::int32_t> runnable;
-  for (std::int32_t r = job.ranks(); r-- > 0;) runnable.push_back(r);
-  while (!runnable.empty()) {
-    rank_id const r = runnable.back();
-    runnable.pop_back();
-    auto const& list = schedule.order[r];
-    bool const has_pairs = !schedule.overlapped.empty();
-    for (std::int32_t& i = next[r.index()]; i < static_cast<std::int32_t>(list.size()); ++i) {
-      operation const& o = list[static_cast<std::size_t>(i)];
-      auto const own = static_cast<std::int32_t>(graph.nodes.size());
-      operation_graph::node node{.rank = r, .index = i, .before = last[r.index()]};
-      if (o.kind == op_kind::step) {
-        if (left[reduced_with(o)] > 0) {
-          before_step[reduced_with(o)].push_back(r.value());
-          break;
-        }
-        node.is_step = true;
-        node.duration = cost_of(job, o);
-        graph.nodes.push_back(node);
-        ++graph.reached;
-        last[r.index()] = own;
-        continue;
-      }
-      std::int64_t blocked = detail::producers::nowhere;
-      auto const input = [&](operation const& of, std::int32_t& made, ticks& delay) {
-        auto const need = producer.of(of);
-        if (need == detail::producers::nowhere) return;
-        made = node_of[static_cast<std::size_t>(need)];
-        if (made == none)
-          blocked = need;
-        else
-          delay = job.transfer(graph.nodes[static_cast<std::size_t>(made)].rank, r);
-      };
-      input(o, node.producer, node.delay);
-      node.duration = cost_of(job, o);
-      node.pair = has_pairs && next_pair[r.index()] < schedule.overlapped[r].size() &&
-                  schedule.overlapped[r][next_pair[r.index()]] == i;
-      if (node.pair && blocked == detail::producers::nowhere) {
-        operation const& second = list[static_cast<std::size_t>(i) + 1];
-        input(second, node.second_producer, node.second_delay);
-        node.duration = cost_of(job, o, second);
-      }
-      if (blocked != detail::producers::nowhere) {
-        auto const at =
-            static_cast<std::size_t>(blocked);  // one more rank waits for this operation
-        next_waiter[r.index()] = waiter[at];
-        waiter[at] = r.value();
-        break;
-      }
-      graph.nodes.push_back(node);
-      last[r.index()] = own;
-      next_pair[r.index()] += node.pair;
-      for (std::int32_t part = 0; part <= static_cast<std::int32_t>(node.pair); ++part) {
-        auto const at =
-            static_cast<std::size_t>(first[r.index()]) + static_cast<std::size_t>(i + part);
-        node_of[at] = own;
-        ++graph.reached;
-        for (std::int32_t w = waiter[at]; w != none; w = next_waiter[static_cast<std::size_t>(w)])
-          runnable.push_back(w);
-        auto const group = reduced_with(list[static_cast<std::size_t>(i + part)]);
-        if (--left[group] == 0)
-          for (std::int32_t const w : before_step[group]) runnable.push_back(w);
-      }
-      i += node.pair;
-    }
-  }
-  return graph;
-}
+/// Returns the graph of a schedule.
+/// Requires one list per rank and only operations of the job.
+/// Complexity: linear in the number of operations.
+[[nodiscard]] SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
+                                                 pipeline_schedule const& schedule);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/operation_graph.ipp"
+#endif

@@ -1,33 +1,11 @@
 #pragma once
-/// What no plan of a pipeline job can beat.
-///
-/// D pipelines, S stages, M micro-batches each, N = D M in all; F, I, W forward, backward_input and
-/// backward_weight of a stage, L its live ranks, c the transfer, K how many micro-batches a rank
-/// can stash. Times count from the earliest forward of stage i. The (m+1)-th input gradient to be
-/// finished at stage i, whichever it is, is finished no earlier than B_i(m), and comes no earlier
-/// than G_i(m):
-///
-///     G_i(m) = max((m / L_i + 1) F_i + tail_i,          some rank has run as many forwards; tail_i
-///     = sum over k > i of F_k + I_k + 2 c
-///                  F_i + c + B_{i+1}(m) + c)             and the next stage as many gradients
-///     B_i(m) = max(G_i(m) + I_i,   B_i(m - L_i) + I_i,   no more than L_i of them at once
-///                  (m / L_i + 1) (F_i + I_i),            some rank has run as many of both
-///                  (m / L_i / K) (F_i + tail_i + I_i + W_i) + F_i + tail_i + I_i)       a stash
-///                  lives that long
-///
-/// From the earliest start of stage i over its live ranks to the latest end there passes at least
-///
-///     ceil(N / L_i) (F_i + I_i + W_i)                    the work of one rank
-///     G_i(m) + ceil((N - m) / L_i) (I_i + W_i)           the gradients that come from G_i(m) on
-///     B_i(N - 1) + W_i                                   the last one
-///     the least T with  sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N:      each
-///     rank's first gradient is another
-///
-/// The period of a staggered step is at least the largest of these plus the stage's step; the
-/// makespan is at least the largest plus the way there, sum_{k<i} (F_k + c). Reference:
-/// SlipStream's load and path bounds, extended to unequal costs, to caps and to the crowding at
-/// stages with fewer live ranks than their neighbours have. O(N S log T). A stage without a live
-/// rank counts as having one.
+/// Lower bounds that hold for every plan of a pipeline job: SlipStream's load and path bounds,
+/// extended to unequal costs, stash caps and stages with fewer live ranks than their neighbours.
+/// D pipelines, S stages, M micro-batches per pipeline, N = D M. Per stage: F, I, W the ticks of
+/// forward, backward_input and backward_weight, L the live ranks, c the transfer, K the
+/// micro-batches that a rank can stash. A stage without a live rank counts as having one.
+/// Complexity: O(N S log T).
+/// Reference: SlipStream, arXiv 2405.14009.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
@@ -43,204 +22,73 @@
 
 namespace shunt {
 
-/// The least that a message of a micro-batch takes from stage s to s + 1, or back: over the live
-/// ranks that may compute it there and here.
-[[nodiscard]] constexpr ticks least_transfer(pipeline_job const& job, stage_id s) {
-  ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
-  if (within == 0 && between == 0) return 0;
-  bool const together =
-      job.layout.form() != stage_layout::shape::linear;  // two stages may share a rank
-  if (!together && (within == between || job.transfer.ranks_per_node == 0)) return within;
-  ticks least = std::max(within, between);
-  auto const here = job.live_holders(s), there = job.live_holders(s.value() + 1);
-  if (here.empty() || there.empty()) return 0;
-  auto const node = [&](rank_id r) { return r.value() / std::max(1, job.transfer.ranks_per_node); };
-  if (node(here.front()) != node(there.back()) || node(here.back()) != node(there.front()))
-    least = std::min(least, between);
-  std::size_t next = 0;  // both ascend, and so do nodes
-  for (rank_id const a : here) {
-    while (next < there.size() && node(there[next]) < node(a)) ++next;
-    for (std::size_t i = next; i < there.size() && node(there[i]) == node(a); ++i)
-      least = std::min(least, job.transfer(a, there[i]));
-  }
-  return least;
-}
+/// Returns the least ticks that a message of a micro-batch takes between stages s and s + 1, over
+/// the live ranks that may compute them.
+[[nodiscard]] SHUNT_CONSTEXPR ticks least_transfer(pipeline_job const& job, stage_id s);
 
 namespace detail {
 
-/// The least times between stages: F, I, c and what follows from them.
+/// The least times between stages, from F, I and c.
 struct stage_paths {
-  std::vector<ticks> way{};   ///< [s]: from the start of an iteration to the first input of stage s
-  std::vector<ticks> tail{};  ///< [s]: sum over k > s of F_k + I_k + 2 c_{k-1}: from the end of a
-                              ///< forward at s to its gradient's arrival
+  std::vector<ticks> way{};  ///< [s]: from the start of an iteration to the first input of stage s
+  /// [s]: from the end of a forward at s to the arrival of its gradient, sum over k > s of F_k +
+  /// I_k + 2 c_{k-1}.
+  std::vector<ticks> tail{};
 
-  constexpr explicit stage_paths(pipeline_job const& job)
-      : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
-    for (std::size_t s = way.size(); s-- > 1;) {
-      auto const at = static_cast<std::int32_t>(s);
-      ticks const c = least_transfer(job, at - 1);
-      tail[s - 1] = tail[s] + job.costs.forward[at] + job.costs.backward_input[at] + 2 * c;
-      way[s] = c;
-    }
-    for (std::size_t s = 1; s < way.size(); ++s)
-      way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
-  }
+  SHUNT_CONSTEXPR explicit stage_paths(pipeline_job const& job);
 };
 
 }  // namespace detail
 
-/// The least time from the earliest start to the latest end of each stage over its live ranks,
-/// whatever the plan.
-[[nodiscard]] constexpr indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
-  auto const& cost = job.costs;
-  indexed<stage_id, ticks> bounds, load;
-  std::vector<std::int64_t> live(static_cast<std::size_t>(job.stages), 0);
-  columns const in(job);
-  for (column const& c : in.all)
-    for (stage_id s : c.stages) live[s.index()] += static_cast<std::int64_t>(c.live.size());
-  for (stage_id s : ids<stage_id>(job.stages))
-    load.push_back(ceil_divide<std::int64_t>(job.microbatches_in_all(),
-                                             std::max<std::int64_t>(1, live[s.index()])));
-  detail::stage_paths const paths(job);
-  auto const all = static_cast<std::size_t>(job.microbatches_in_all());
-  std::vector<ticks> comes(all, 0),
-      finished(all, 0);  // G and B; B of the stage behind, until it is overwritten
-  bounds.resize(load.size());
-  for (stage_id i = job.stages - 1; i >= 0; --i) {
-    ticks const forward = cost.forward[i], input = cost.backward_input[i],
-                weight = cost.backward_weight[i], tail = paths.tail[i.index()];
-    ticks const gain = std::min({cost.overlap_gain, forward, input + weight});
-    auto const ranks = static_cast<std::size_t>(std::max<std::int64_t>(1, live[i.index()]));
-    ticks const there_and_back = i.value() + 1 < job.stages ? tail - paths.tail[i.index() + 1] -
-                                                                  cost.forward[i.value() + 1] -
-                                                                  cost.backward_input[i.value() + 1]
-                                                            : 0;
-    std::int64_t stashes =
-        std::numeric_limits<std::int64_t>::max();  // that a rank of this stage can hold at once
-    if (job.memory.rule != stash_cap::kind::none) {
-      stashes = 1;
-      for (rank_id r : job.live_holders(i))
-        stashes = std::max(stashes, *job.stash_limit(r) / job.stash.forward[i]);
-    }
-    ticks const stashed_for =
-        forward + tail + input + (job.stash.backward_input[i] == 0 ? weight : 0);
-    ticks bound = std::max(load[i] * (forward + input + weight - gain),
-                           (load[i] - 1) / stashes * stashed_for + forward + tail + input + weight);
-    for (std::size_t m = 0; m < all; ++m) {
-      auto const before = static_cast<std::int64_t>(m / ranks);  // on some rank
-      comes[m] = std::max((before + 1) * forward + tail,
-                          i.value() + 1 < job.stages ? forward + there_and_back + finished[m] : 0);
-      finished[m] = std::max({comes[m] + input, (before + 1) * (forward + input - gain),
-                              before / stashes * stashed_for + forward + tail + input});
-      if (m >= ranks) finished[m] = std::max(finished[m], finished[m - ranks] + input);
-      bound = std::max(bound, comes[m] + static_cast<ticks>((all - m + ranks - 1) / ranks) *
-                                             (input + weight));
-    }
-    bound = std::max(bound, finished.back() + weight);
-    auto const fits = [&](ticks length) {
-      std::int64_t most = 0;
-      for (std::size_t k = 0; k < std::min(ranks, all); ++k)
-        most += std::max<ticks>(0, length - comes[k]) / (input + weight);
-      return most >= job.microbatches_in_all();
-    };
-    ticks most = bound;  // the least length that fits, by bisection
-    for (ticks step = 1; !fits(most); step *= 2) most += step;
-    while (bound < most) {
-      ticks const middle = bound + (most - bound) / 2;
-      if (fits(middle))
-        most = middle;
-      else
-        bound = middle + 1;
-    }
-    bounds[i] = bound;
-  }
-  return bounds;
-}
-
-/// The same for the columns of a job: besides what its stages take by themselves, the work of all
-/// of them,
+/// Returns for each stage the least ticks from its earliest start to its latest end over its live
+/// ranks, for every plan.
+/// Times count from the earliest forward of stage i. The (m+1)-th input gradient to arrive at stage
+/// i arrives no earlier than G_i(m) and is finished no earlier than B_i(m):
 ///
-///     sum_t N (F_t + I_t + W_t) / ranks,                          and until the first gradient
-///     comes to the last of its stages, b, from the trip(first stage .. S-1 .. b) + sum_t N (I_t +
-///     W_t) / ranks     first forward on, only forwards run.
-/// With steps: until all of its steps have ended as well. A step may fill the time in which another
+///     G_i(m) = max((m / L_i + 1) F_i + tail_i,       some rank has run as many forwards
+///                  F_i + c + B_{i+1}(m) + c)         the next stage has finished as many
+///     B_i(m) = max(G_i(m) + I_i,
+///                  B_i(m - L_i) + I_i,               at most L_i of them run at once
+///                  (m / L_i + 1) (F_i + I_i),        some rank has run as many of both
+///                  (m / L_i / K) (F_i + tail_i + I_i + W_i) + F_i + tail_i + I_i)  a stash's life
+///     tail_i = sum over k > i of F_k + I_k + 2 c
+///
+/// The span of stage i is at least the largest of
+///
+///     ceil(N / L_i) (F_i + I_i + W_i)                the work of one rank
+///     G_i(m) + ceil((N - m) / L_i) (I_i + W_i)       the gradients from G_i(m) on
+///     B_i(N - 1) + W_i                               the last gradient
+///     the least T with sum over k < L_i of floor((T - G_i(k)) / (I_i + W_i)) >= N,
+///                                                    each rank's first gradient is another
+[[nodiscard]] SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job);
+
+/// Returns the bounds of span_bounds for stage groups: for each, the largest over its stages, and
+/// the work of all its stages,
+///
+///     sum_t N (F_t + I_t + W_t) / ranks,
+///     trip(first stage .. S-1 .. b) + sum_t N (I_t + W_t) / ranks,
+///
+/// where b is the group's last stage: until the first gradient arrives there, only forwards run.
+/// With steps: until all steps of the group have ended; a step may fill the time in which another
 /// stage of its rank waits.
-[[nodiscard]] constexpr std::vector<ticks> column_bounds(pipeline_job const& job, columns const& in,
-                                                         bool with_steps) {
-  auto const spans = span_bounds(job);
-  detail::stage_paths const paths(job);
-  std::vector<ticks> bounds;
-  std::vector<std::int32_t> holding(static_cast<std::size_t>(job.stages),
-                                    0);  // columns that hold a stage
-  for (column const& c : in.all)
-    if (!c.live.empty())
-      for (stage_id s : c.stages) ++holding[s.index()];
-  for (column const& c : in.all) {
-    ticks bound = 0, gradients = 0, work = 0, steps = 0;
-    bool whole = true;  // nobody else can take work of these stages
-    for (stage_id s : c.stages) {
-      ticks const step = with_steps ? job.costs.step[s] : 0;
-      steps += step;
-      if (holding[s.index()] <= 1) bound = std::max(bound, spans[s] + step);
-      whole = whole && holding[s.index()] <= 1;
-      ticks const backward = job.costs.backward_input[s] + job.costs.backward_weight[s];
-      gradients += job.microbatches_in_all() * backward;
-      work += job.microbatches_in_all() * (job.costs.forward[s] + backward -
-                                           std::min(job.costs.overlap_gain, job.costs.forward[s]));
-    }
-    if (whole && c.stages.size() > 1 && !c.live.empty()) {
-      auto const ranks = static_cast<std::int64_t>(c.live.size());
-      stage_id const first = c.stages.front(), last = c.stages.back();
-      ticks const turn = paths.way.back() + job.costs.forward[job.stages - 1] -
-                         paths.way[first.index()] +  // F of first .. S-1
-                         paths.tail[last.index()] -
-                         (paths.way.back() + job.costs.forward[job.stages - 1] -
-                          paths.way[last.index()] - job.costs.forward[last]);
-      bound = std::max({bound, ceil_divide<ticks>(work, ranks) + steps,
-                        turn + ceil_divide<ticks>(gradients, ranks) + steps});
-    }
-    bounds.push_back(bound);
-  }
-  return bounds;
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
+                                                              stage_groups const& in,
+                                                              bool with_steps);
 
-/// The least makespan of any plan.
-[[nodiscard]] constexpr ticks makespan_bound(pipeline_job const& job) {
-  columns const in(job);
-  auto const spans = span_bounds(job);
-  auto const whole = column_bounds(job, in, false);
-  detail::stage_paths const paths(job);
-  ticks bound = 0;
-  for (stage_id s : ids<stage_id>(job.stages))
-    bound = std::max(bound, paths.way[s.index()] + spans[s]);
-  for (std::size_t c = 0; c < in.all.size(); ++c)
-    bound = std::max(bound, paths.way[in.all[c].stages.front().index()] + whole[c]);
-  return bound;
-}
+/// Returns the least makespan of any plan, in ticks: the largest span plus the way to its stage,
+/// sum_{k<i} (F_k + c).
+[[nodiscard]] SHUNT_CONSTEXPR ticks makespan_bound(pipeline_job const& job);
 
-/// The least period of any plan whose step is staggered, or of any whose step isn't.
-[[nodiscard]] constexpr ticks period_bound(pipeline_job const& job, bool staggered_step) {
-  columns const in(job);
-  auto const whole = column_bounds(job, in, true);
-  ticks bound = 0, longest = 0;
-  for (std::size_t c = 0; c < in.all.size(); ++c) {
-    ticks steps = 0;
-    for (stage_id s : in.all[c].stages) steps += job.costs.step[s];
-    bound = std::max(bound, whole[c]);
-    longest = std::max(longest, steps);
-  }
-  return staggered_step ? bound : makespan_bound(job) + longest;
-}
+/// Returns the least period of any plan whose step is staggered, or of any plan whose step is not:
+/// the largest of the stage groups' bounds with steps, or makespan_bound plus the longest steps.
+[[nodiscard]] SHUNT_CONSTEXPR ticks period_bound(pipeline_job const& job, bool staggered_step);
 
-/// The same of plans whose backwards are all fused: a backward_input that takes as long as both.
-[[nodiscard]] constexpr ticks fused_period_bound(pipeline_job const& job, bool staggered_step) {
-  pipeline_job fused = job;
-  std::vector<ticks> both;
-  for (stage_id s : ids<stage_id>(job.stages))
-    both.push_back(job.costs.backward_input[s] + job.costs.backward_weight[s]);
-  fused.costs.backward_input = per_stage(std::move(both));
-  fused.costs.backward_weight = 0;
-  return period_bound(fused, staggered_step);
-}
+/// Returns period_bound for plans that fuse all backwards: a backward_input that takes as long as
+/// both parts.
+[[nodiscard]] SHUNT_CONSTEXPR ticks fused_period_bound(pipeline_job const& job, bool staggered_step);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/pipeline_bounds.ipp"
+#endif

@@ -5,93 +5,38 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt {
 
-/// No placement of a layer has a fullest rank below this share of its tokens, in units of the mean:
-/// the least t, at least 1, for which counts c_e exist with sum S, c_e >= 1 and w_e / min(c_e, L)
-/// <= t W / L. S slots lie on L live ranks, W is the sum of the loads w.
-///
-/// An expert with c replicas, split evenly, lies on d <= min(c, L) ranks and the fullest of those
-/// has at least w / d of it, however often the expert stands there; so no rank load is below max
-/// w_e / min(c_e, L). Giving the next replica to the largest w / c minimises that maximum (EPLB's
-/// rule), and where the rule would go beyond L copies, w / L is the largest of all and stands. The
-/// mean is no more than the maximum. Whether t = 1 holds is one pass, O(E); else O((S - E) log E).
-/// 1 where there are no tokens or fewer slots than experts.
-[[nodiscard]] constexpr double max_over_mean_bound(std::span<std::int64_t const> loads,
-                                                   std::int32_t slots, std::int32_t live) {
-  std::int64_t total = 0;
-  for (auto const load : loads) total += load;
-  auto const experts = static_cast<std::int32_t>(loads.size());
-  if (total == 0 || slots < experts || live < 1) return 1;
+/// Returns a lower bound of max_over_mean for every placement of a layer: the least t >= 1 for
+/// which counts c_e >= 1 with sum S exist such that w_e / min(c_e, L) <= t W / L. S slots lie on L
+/// live ranks, W is the sum of the loads w. Returns 1 if there are no tokens or fewer slots than
+/// experts.
+/// An expert with c replicas, split evenly, lies on d <= min(c, L) ranks, and the fullest of those
+/// has at least w / d of it; so no rank load is below max w_e / min(c_e, L). Giving the next
+/// replica to the largest w / c minimises that maximum (EPLB's rule); if the rule would exceed L
+/// copies, w / L is the largest of all and is the bound.
+/// Complexity: O(E) if t = 1 holds, otherwise O((S - E) log E).
+[[nodiscard]] SHUNT_CONSTEXPR double max_over_mean_bound(std::span<std::int64_t const> loads,
+                                                   std::int32_t slots, std::int32_t live);
 
-  // t = 1: ceil(w L / W) replicas an expert, w <= W always, and is w L <= W for most
-  std::int64_t needed = 0;
-  for (auto const load : loads)
-    needed += load * live <= total ? 1 : ceil_divide(load * live, total);
-  if (needed <= slots) return 1;
+/// Returns the bound in whole tokens for every number of slots from E to `most` (at least E): entry
+/// k, for E + k slots, is max(ceil(W / L), min max ceil(w_e / c_e)). Entries do not increase; after
+/// the last one more slots do not lower the bound. At most L + 1 entries; one entry, W, if `live`
+/// is 0.
+/// Complexity: O(E log E).
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> fullest_rank_bounds(
+    std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live);
 
-  // only experts above the mean share of a slot can get a second replica before all others are at
-  // most that large
-  struct entry {
-    double share;  ///< load / copies
-    std::int64_t load;
-    std::int32_t copies;
-    constexpr bool operator<(entry const& other) const { return share < other.share; }
-  };
-  std::vector<entry> heap;
-  for (auto const load : loads)
-    if (load * slots > total) heap.push_back({static_cast<double>(load), load, 1});
-  std::make_heap(heap.begin(), heap.end());
-  for (std::int32_t spare = slots - experts; spare > 0 && heap.front().copies < live; --spare) {
-    std::pop_heap(heap.begin(), heap.end());
-    auto& [share, load, copies] = heap.back();
-    share = static_cast<double>(load) / ++copies;
-    std::push_heap(heap.begin(), heap.end());
-  }
-  return std::max(1.0, heap.front().share * live / static_cast<double>(total));
-}
-
-/// The same in whole tokens, for every number of slots from E to `most` (at least E) at once: entry
-/// k holds for E + k slots, max(ceil(W / L), min max ceil(w_e / c_e)). Not increasing, and flat
-/// after the last entry, where more slots don't lower it any further; at most L + 1 entries. One
-/// entry where `live` is 0: W. O(E log E).
-[[nodiscard]] constexpr std::vector<std::int64_t> fullest_rank_bounds(
-    std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live) {
-  std::int64_t total = 0;
-  for (auto const load : loads) total += load;
-  struct entry {
-    std::int64_t share, load, copies;  ///< share: load / copies, rounded up
-    constexpr bool operator<(entry const& other) const { return share < other.share; }
-  };
-  std::vector<entry> heap;
-  for (auto const load : loads) heap.push_back({load, load, 1});
-  std::make_heap(heap.begin(), heap.end());
-  std::int64_t const least = live < 1 ? total : ceil_divide<std::int64_t>(total, live);
-  std::vector<std::int64_t> bounds(1, std::max(least, heap.front().share));
-  auto const experts = static_cast<std::int64_t>(loads.size());
-  for (std::int64_t slots = experts;
-       slots < most && heap.front().share > least && heap.front().copies < live; ++slots) {
-    std::pop_heap(heap.begin(), heap.end());
-    auto& [share, load, copies] = heap.back();
-    share = ceil_divide(load, ++copies);
-    std::push_heap(heap.begin(), heap.end());
-    bounds.push_back(std::max(least, heap.front().share));
-  }
-  return bounds;
-}
-
-/// max_over_mean_bound for a layer of a problem; ranks without slots are dead and don't count.
-[[nodiscard]] constexpr double max_over_mean_bound(expert_layers const& problem, layer_id layer) {
-  std::int32_t live = 0, slots = 0;
-  for (auto const s : problem.slots_per_rank) {
-    live += s > 0;
-    slots += s;
-  }
-  return max_over_mean_bound(problem.loads_of(layer), slots, live);
-}
+/// Returns the bound for a layer of a problem; ranks without slots are dead and are not counted.
+[[nodiscard]] SHUNT_CONSTEXPR double max_over_mean_bound(expert_layers const& problem, layer_id layer);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/placement_bounds.ipp"
+#endif

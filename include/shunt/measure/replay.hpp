@@ -8,12 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/received_experts.hpp"
+#include "shunt/measure/moved_experts.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -23,60 +24,58 @@
 
 namespace shunt {
 
-/// On what a series of loads is replayed.
+/// How a series of loads is replayed.
 struct replay_options {
   std::vector<std::int32_t> slots_per_rank{};
-  std::int32_t ranks_per_node = 0;  ///< as in expert_layers
-  std::int32_t groups = 0;          ///< as in expert_layers
-  std::int32_t every = 1;  ///< windows from one re-placement to the next; 0: only before the first
-  std::int32_t history = 0;  ///< earlier windows that the policy sees, at most
-  std::int32_t first =
-      0;  ///< the first window that a placement is made after; those before it are history alone
-  capacity_factor
-      capacity{};  ///< for drops; an expert with r slots takes r times what a slot takes
+  std::int32_t ranks_per_node = 0;  ///< As in expert_layers.
+  std::int32_t groups = 0;          ///< As in expert_layers.
+  /// Windows between two re-placements; 0: one placement, before the first step.
+  std::int32_t every = 1;
+  std::int32_t history = 0;  ///< Most earlier windows that the policy sees.
+  /// The window after which the first placement is made; earlier ones are history alone.
+  std::int32_t first = 0;
+  /// For drops; an expert with r slots takes r slot capacities.
+  capacity_factor capacity{};
 };
 
-/// How a placement policy did over a series: window w is what it knew last, w+1 what then came.
+/// Result of a placement policy on a series. Window w is the last that the policy knew, w+1 the
+/// window that followed. Means are over steps and layers.
 struct replay_result {
-  std::int32_t steps = 0;         ///< windows after the first one
-  std::int32_t replacements = 0;  ///< times the policy was asked, the first included
-  double fitted =
-      0;  ///< max/mean load on window w of the placement made after it, mean over steps and layers
-  double next_window =
-      0;  ///< max/mean load on window w+1 of that placement, mean over steps and layers
-  double worst_next = 0;  ///< the largest of these
-  double exact_next =
-      0;  ///< the same mean with the best split of whole tokens over replicas (exact_split_load)
-  double drop_rate =
-      0;  ///< tokens of windows w+1 that their expert's slots don't take, over all tokens of these
-  double rank_drop_rate =
-      0;  ///< the same where the slots of a rank share their room: what is beyond a rank's capacity
-  double moved =
-      0;  ///< experts that ranks newly received, a layer and re-placement after the first
-  double moved_per_step = 0;  ///< the same a layer and step, steps without re-placement included
-  double spilled =
-      0;  ///< replicas away from their group's node (spilled_replicas), a layer and step
-  double copies = 0;  ///< distinct (rank, expert) pairs beyond one an expert, a layer and step
-  double most_received = 0;  ///< of moved_per_step, what the rank that received most did: the
-                             ///< critical path of a migration
+  std::int32_t steps = 0;         ///< Windows that were placed for.
+  std::int32_t replacements = 0;  ///< Calls of the policy, including the first.
+  /// max/mean load on window w of the placement made after it, mean.
+  double fitted = 0;
+  /// max/mean load on window w+1 of the same placement, mean.
+  double next_window = 0;
+  double worst_next = 0;  ///< The largest of these.
+  /// The mean next_window under the best split of whole tokens over replicas (exact_split_load).
+  double exact_next = 0;
+  /// Share of the tokens of windows w+1 beyond the capacity of their expert's slots.
+  double drop_rate = 0;
+  /// The same if the slots of a rank share their capacity: tokens beyond a rank's capacity.
+  double rank_drop_rate = 0;
+  /// Experts that ranks newly received, per layer and re-placement after the first.
+  double moved = 0;
+  double moved_per_step = 0;  ///< The same per layer and step.
+  /// Replicas away from their group's node (spilled_replicas), per layer and step.
+  double spilled = 0;
+  double copies = 0;  ///< Distinct (rank, expert) pairs beyond one per expert, per layer and step.
+  /// Experts that the busiest rank received, per layer and step: the critical path of a migration.
+  double most_received = 0;
 };
 
 /// Replays a series: after window w the policy places experts for w+1, from the loads that
-/// `predict` expects there and the placement in force. `policy` takes expert_layers and returns a
-/// solution<expert_placement>; `predict` takes all loads so far and the loads a window. The first
-/// placement moves nothing.
-///
-/// Two drop rates, as there are two ways to hold tokens. SYMI gives every slot a buffer of its own,
-/// so that an expert with r slots takes r slot capacities however empty the rank is: replicas in
-/// proportion to loads drop least, even if their ranks are badly balanced. Where the slots of a
-/// rank share one buffer (grouped matrix products), a rank drops what is beyond its slots x the
-/// capacity, and a well balanced rank may hold one hot and three cold slots. Placements made for
-/// balanced ranks are made for the second way and lose in the first.
-///
-/// Throws what validate and the policy throw; invalid_problem("loads") where no window comes after
-/// `first`, ("every"), ("history") or
-/// ("first") below 0; a policy that finds no plan is an invalid_problem naming its status, reason
-/// and the window.
+/// `predict` expects and the placement in force. `policy` maps expert_layers to
+/// solution<expert_placement>; `predict` maps all loads so far and the number of loads per window
+/// to the loads of the next window. The first placement moves nothing.
+/// drop_rate models slots with a buffer each (SYMI): an expert with r slots takes r slot
+/// capacities, however empty its ranks are, so replicas in proportion to loads drop least.
+/// rank_drop_rate models slots of a rank that share a buffer (grouped matrix products): a rank
+/// drops what exceeds its slots x the capacity, so balanced ranks drop least.
+/// Returns the means over all steps.
+/// Throws what validate, `policy` and `predict` throw; invalid_problem("loads") if no window
+/// follows `first`; invalid_problem ("every", "history" or "first") if that option is below 0;
+/// invalid_problem("policy") with window, status and reason if the policy finds no plan.
 template <class Policy, class Predictor>
 [[nodiscard]] replay_result replay(load_series const& series, Policy const& policy,
                                    Predictor const& predict, replay_options const& options) {
@@ -164,7 +163,8 @@ template <class Policy, class Predictor>
   return result;
 }
 
-/// The same where the next window is expected to be like the last.
+/// Replays a series with the latest window as the prediction of the next.
+/// Throws as above.
 template <class Policy>
 [[nodiscard]] replay_result replay(load_series const& series, Policy const& policy,
                                    replay_options const& options) {
@@ -175,61 +175,42 @@ template <class Policy>
   return replay(series, policy, last, options);
 }
 
-/// What a policy moves between ranks in a layer and step, by the formulas of SYMI (arXiv
-/// 2504.19925): gradients to the optimizer and weights back, which each slot needs whatever the
-/// placement, and what re-placement adds.
+/// What a policy moves between ranks per layer and step: gradients to the optimizer and weights
+/// back, which every slot needs under any placement, and the additional bytes of re-placement.
+/// Reference: SYMI, arXiv 2504.19925.
 struct replacement_traffic {
   double phase_bytes = 0;  ///< D_G + D_W = s N (G + W)
-  double moved_bytes = 0;  ///< moved experts x (W + O) where state is tied to the instances, else 0
-  double phase_seconds = 0;  ///< T_G + T_W of a rank
-  double moved_seconds = 0;  ///< what the rank that receives most waits for, / BW_net
+  /// Moved experts x (W + O) if state is tied to the instances, otherwise 0.
+  double moved_bytes = 0;
+  double phase_seconds = 0;  ///< T_G + T_W of a rank.
+  double moved_seconds = 0;  ///< What the rank that receives most waits for, / BW_net.
 
+  /// Returns all bytes.
   [[nodiscard]] constexpr double bytes() const { return phase_bytes + moved_bytes; }
+  /// Returns all seconds.
   [[nodiscard]] constexpr double seconds() const { return phase_seconds + moved_seconds; }
   constexpr bool operator==(replacement_traffic const&) const = default;
 };
 
-/// Where optimizer state lives: sharded over all ranks once and for all (SwiftMoE); with the
-/// instances, so that an expert that comes to a rank brings weights and state along (static
-/// replication, FlexMoE, Lazarus, and every planner of placements alone); or at each expert's home,
-/// which sends weights to the other hosts and gets gradients back in every iteration (FasterMoE).
+/// Where optimizer state lives. decoupled: sharded over all ranks for good (SwiftMoE). tied: with
+/// the instances, so that an expert brings weights and state to a new rank (static replication,
+/// FlexMoE, Lazarus, and planners of placements alone). at_home: at each expert's home, which sends
+/// weights to the other hosts and receives gradients in every iteration (FasterMoE).
 enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
 
-[[nodiscard]] constexpr std::string_view to_string(optimizer_place where) {
-  switch (where) {
-    case optimizer_place::decoupled: return "decoupled";
-    case optimizer_place::tied: return "tied";
-    case optimizer_place::at_home: return "at_home";
-  }
-  return "unknown";
-}
+/// Returns the enumerator's name, "unknown" for other values.
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(optimizer_place where);
 
-/// `most_received` of the replay stands for the critical path; static_time, made for equal replica
-/// counts, for the phases of tied state. At home copies x (G + W) bytes pass between ranks, evenly
-/// over them as a broadcast by trees does.
-[[nodiscard]] constexpr replacement_traffic traffic(replay_result const& run,
+/// Returns the bytes and seconds of a replayed policy under SYMI's cost model. Tied:
+/// `most_received` is the critical path, and static_time, made for equal replica counts, is the
+/// time of the phases. At home: copies x (G + W) bytes pass between ranks, evenly over them, as
+/// broadcast trees send them.
+[[nodiscard]] SHUNT_CONSTEXPR replacement_traffic traffic(replay_result const& run,
                                                     expert_traffic const& model,
-                                                    optimizer_place where) {
-  replacement_traffic sum{.phase_bytes = model.gradient_volume() + model.weight_volume()};
-  if (where == optimizer_place::at_home) {
-    double const both = model.gradient_bytes + model.weight_bytes;
-    sum.phase_bytes = run.copies * both;
-    sum.phase_seconds =
-        (model.experts / model.host_bandwidth + run.copies / model.network_bandwidth) * both /
-        model.ranks;
-    return sum;
-  }
-  if (where == optimizer_place::decoupled) {
-    sum.phase_seconds =
-        model.decoupled_time(model.gradient_bytes) + model.decoupled_time(model.weight_bytes);
-    return sum;
-  }
-  double const instance = model.weight_bytes + model.state_bytes;
-  sum.phase_seconds =
-      model.static_time(model.gradient_bytes) + model.static_time(model.weight_bytes);
-  sum.moved_bytes = run.moved_per_step * instance;
-  sum.moved_seconds = run.most_received * instance / model.network_bandwidth;
-  return sum;
-}
+                                                    optimizer_place where);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/replay.ipp"
+#endif

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -12,57 +13,30 @@
 
 namespace shunt {
 
-/// Ranks that hold the same stages. They reduce their gradients with each other and so end an
-/// iteration together. Under a linear layout a column is a stage, under looped ones and waves the
-/// ranks at one place of their pipelines, under bidirectional ones those at two places as far from
-/// either end.
-struct column {
+/// A stage group: ranks that hold the same stages. They reduce their gradients with each other and
+/// so end an iteration together. Linear layout: one group per stage. Looped layouts and waves: the
+/// ranks at one place of their pipelines. Bidirectional layout: the ranks at two places equally far
+/// from either end.
+struct stage_group {
   std::vector<stage_id> stages{};  ///< ascending
-  std::vector<rank_id> live{};     ///< ascending; may be empty
-  constexpr bool operator==(column const&) const = default;
+  std::vector<rank_id> live{};     ///< ascending, may be empty
+  constexpr bool operator==(stage_group const&) const = default;
 };
 
-/// The columns of a job, by the lowest rank that belongs to them, and the column of every rank,
-/// dead ones included.
-struct columns {
-  std::vector<column> all{};
+/// The stage groups of a job in the order of their lowest ranks, and the group of every rank, dead
+/// ranks included.
+struct stage_groups {
+  std::vector<stage_group> all{};
   indexed<rank_id, std::int32_t> of{};
 
-  constexpr explicit columns(pipeline_job const& job)
-      : of(static_cast<std::size_t>(job.ranks()), -1) {
-    std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
-    for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
-    indexed<rank_id, std::vector<stage_id>> held(static_cast<std::size_t>(job.ranks()));
-    for (stage_id s : ids<stage_id>(job.stages))
-      for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-        auto& stages = held[job.rank_of({p, s})];
-        if (stages.empty() || stages.back() != s) stages.push_back(s);
-      }
-    std::vector<std::vector<std::int32_t>> starting_with(
-        static_cast<std::size_t>(job.stages));  // columns by their first stage
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto& known = starting_with[held[r].front().index()];
-      auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) {
-        return all[static_cast<std::size_t>(c)].stages == held[r];
-      });
-      if (same != known.end()) {
-        of[r] = *same;
-      } else {
-        of[r] = static_cast<std::int32_t>(all.size());
-        known.push_back(of[r]);
-        all.emplace_back();
-        all.back().stages = held[r];
-      }
-      if (!dead[r.index()]) all[static_cast<std::size_t>(of[r])].live.push_back(r);
-    }
-  }
+  SHUNT_CONSTEXPR explicit stage_groups(pipeline_job const& job);
 };
 
-/// Ends the list of every live rank with the steps of its stages.
-constexpr void append_steps(columns const& in, pipeline_schedule& plan) {
-  for (column const& c : in.all)
-    for (rank_id r : c.live)
-      for (stage_id s : c.stages) plan.order[r].push_back({.kind = op_kind::step, .stage = s});
-}
+/// Appends the steps of its stages to the list of every live rank.
+SHUNT_CONSTEXPR void append_steps(stage_groups const& in, pipeline_schedule& plan);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/stage_groups.ipp"
+#endif

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -14,131 +15,39 @@
 
 namespace shunt {
 
-/// Ranks that together hold all instances of some expert: if all of them fail, the expert is lost.
-/// Ascending.
+/// The ranks that host an expert, ascending. If all of them fail, the expert is lost.
 using host_set = std::vector<rank_id>;
 
-/// The host sets of a layer that contain no other one, sorted: a set of failures loses an expert
-/// exactly if it contains one of these. O(experts^2 x slots of an expert).
-[[nodiscard]] constexpr std::vector<host_set> minimal_host_sets(expert_placement const& placement,
-                                                                layer_id layer) {
-  std::vector<host_set> sets;
-  for (auto const& hosts : hosts_of(placement, layer)) {
-    host_set set;
-    for (auto const& h : hosts) set.push_back(h.rank);
-    sets.push_back(std::move(set));
-  }
-  auto const before = [](host_set const& a, host_set const& b) {
-    return a.size() < b.size() || (a.size() == b.size() && a < b);
-  };
-  std::sort(sets.begin(), sets.end(), before);
-  std::vector<host_set> minimal;
-  for (auto const& set : sets)
-    if (std::none_of(minimal.begin(), minimal.end(), [&](host_set const& m) {
-          return std::includes(set.begin(), set.end(), m.begin(), m.end());
-        }))
-      minimal.push_back(set);
-  return minimal;
-}
+/// Returns the host sets of a layer that contain no other host set, sorted. A set of failures loses
+/// an expert if and only if it contains one of these.
+/// Complexity: O(experts^2 x slots of an expert).
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<host_set> minimal_host_sets(expert_placement const& placement,
+                                                                layer_id layer);
 
 namespace detail {
 
-/// p * q as polynomials.
-constexpr std::vector<double> product(std::vector<double> const& p, std::vector<double> const& q) {
-  std::vector<double> r(p.size() + q.size() - 1, 0);
-  for (std::size_t i = 0; i < p.size(); ++i)
-    for (std::size_t j = 0; j < q.size(); ++j) r[i + j] += p[i] * q[j];
-  return r;
-}
-
-/// Entry k: sets of k ranks out of `ranks` that contain none of the sets, where these name only
-/// those ranks.
-constexpr std::vector<double> sets_avoiding(std::vector<host_set> sets, std::size_t ranks) {
-  if (!sets.empty() && sets.front().empty()) return std::vector<double>(ranks + 1, 0);
-  // sets inside others say all that those say
-  std::sort(sets.begin(), sets.end(), [](host_set const& a, host_set const& b) {
-    return a.size() < b.size() || (a.size() == b.size() && a < b);
-  });
-  std::vector<host_set> minimal;
-  std::vector<std::pair<rank_id, std::size_t>> uses;  // of a rank, in how many sets
-  for (auto const& set : sets) {
-    if (std::any_of(minimal.begin(), minimal.end(), [&](host_set const& m) {
-          return std::includes(set.begin(), set.end(), m.begin(), m.end());
-        }))
-      continue;
-    minimal.push_back(set);
-    for (rank_id const r : set) {
-      auto const at =
-          std::find_if(uses.begin(), uses.end(), [&](auto const& u) { return u.first == r; });
-      if (at == uses.end())
-        uses.emplace_back(r, 1);
-      else
-        ++at->second;
-    }
-  }
-  auto const most = std::max_element(uses.begin(), uses.end(), [](auto const& a, auto const& b) {
-    return a.second < b.second || (a.second == b.second && a.first > b.first);
-  });
-  if (most == uses.end() ||
-      most->second == 1) {  // no two sets meet: they are avoided independently
-    std::vector<double> all(1, 1.0);
-    std::size_t left = ranks;
-    std::vector<double> const one_rank(2, 1.0);
-    for (auto const& set : minimal) {
-      std::vector<double> part(1, 1.0);
-      for (std::size_t i = 0; i < set.size(); ++i) part = product(part, one_rank);
-      part.back() = 0;
-      all = product(all, part);
-      left -= set.size();
-    }
-    for (; left > 0; --left) all = product(all, one_rank);
-    return all;
-  }
-  rank_id const r = most->first;
-  std::vector<host_set> lives, fails;  // what is left to avoid if r lives, and if it fails
-  for (auto const& set : minimal) {
-    host_set without = set;
-    std::erase(without, r);
-    if (without.size() == set.size()) lives.push_back(set);
-    fails.push_back(std::move(without));
-  }
-  if (std::any_of(fails.begin(), fails.end(), [](host_set const& s) { return s.empty(); }))
-    fails.assign(1, host_set{});
-  auto sum = sets_avoiding(std::move(lives), ranks - 1);
-  auto const failed = sets_avoiding(std::move(fails), ranks - 1);
-  sum.push_back(0);
-  for (std::size_t k = 0; k < failed.size(); ++k) sum[k + 1] += failed[k];
-  return sum;
-}
+/// Returns the product of two polynomials.
+SHUNT_CONSTEXPR std::vector<double> product(std::vector<double> const& p, std::vector<double> const& q);
 
 }  // namespace detail
 
-/// Entry k: how many sets of k live ranks can fail together so that every expert of the layer keeps
-/// an instance, k = 0 .. live ranks (those with slots). Exact up to 2^53. Host sets that don't meet
-/// multiply; where they do, a rank of most of them is tried dead and alive, so that the cost
-/// doubles, at worst, with every rank that stands in several of them: made for up to some twenty of
-/// those.
-[[nodiscard]] constexpr std::vector<double> survivable_failures(expert_placement const& placement,
-                                                                layer_id layer) {
-  std::size_t live = 0;
-  for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
-    live += placement.first_slot[r] < placement.first_slot[r + 1];
-  return detail::sets_avoiding(minimal_host_sets(placement, layer), live);
-}
+/// Returns in entry k, k = 0 .. live ranks (those with slots), how many sets of k live ranks can
+/// fail together so that every expert of the layer keeps an instance. Exact up to 2^53.
+/// Complexity: disjoint host sets multiply; otherwise the algorithm branches on a rank of most
+/// sets, alive or failed, which at worst doubles the cost with every rank that is in several sets.
+/// Practical for up to about twenty such ranks.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<double> survivable_failures(expert_placement const& placement,
+                                                                layer_id layer);
 
-/// The chance that a layer loses no expert when `failed` of its live ranks, any with the same
-/// chance, fail together (Lazarus, arXiv 2407.04656: the probability of recovery). Throws
-/// invalid_problem where there aren't so many live ranks.
-[[nodiscard]] constexpr double survival_chance(expert_placement const& placement, layer_id layer,
-                                               std::int32_t failed) {
-  auto const survived = survivable_failures(placement, layer);
-  auto const live = static_cast<std::int32_t>(survived.size()) - 1;
-  if (failed < 0 || failed > live)
-    throw invalid_problem("failed", "must be from 0 to " + std::to_string(live) +
-                                        " live ranks, is " + std::to_string(failed));
-  double all = 1;
-  for (std::int32_t i = 0; i < failed; ++i) all = all * (live - i) / (i + 1);
-  return survived[static_cast<std::size_t>(failed)] / all;
-}
+/// Returns the probability that a layer loses no expert if `failed` of its live ranks, chosen
+/// uniformly, fail together.
+/// Throws invalid_problem if `failed` is not from 0 to the number of live ranks.
+/// Reference: Lazarus, arXiv 2407.04656, the probability of recovery.
+[[nodiscard]] SHUNT_CONSTEXPR double survival_chance(expert_placement const& placement, layer_id layer,
+                                               std::int32_t failed);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/survival.ipp"
+#endif

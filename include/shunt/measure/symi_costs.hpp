@@ -2,12 +2,15 @@
 #include <cstdint>
 #include <limits>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt {
 
-/// The cost model of SYMI (arXiv 2504.19925, section 4 and appendix A.2): an MoE layer on N ranks,
-/// one rank a node. Sizes in any unit of bytes, bandwidths in that unit per second; times come out
-/// in seconds. An infinite `host_bandwidth` keeps the optimizer in device memory (appendix A.5). X
-/// stands for G in the gradient phase and for W in the weight phase.
+/// SYMI's cost model of an MoE layer on N ranks, one rank per node. Sizes are in any unit of bytes,
+/// bandwidths in that unit per second, times in seconds. An infinite `host_bandwidth` models an
+/// optimizer in device memory (appendix A.5). X is G in the gradient phase and W in the weight
+/// phase.
+/// Reference: SYMI, arXiv 2504.19925, section 4 and appendix A.2.
 struct expert_traffic {
   double ranks = 1;              ///< N
   double slots_per_rank = 1;     ///< s
@@ -19,44 +22,37 @@ struct expert_traffic {
   double host_bandwidth =
       std::numeric_limits<double>::infinity();  ///< BW_pci, between host and device
 
-  /// D_G = s N G and D_W = s N W: bytes that a phase moves over all ranks, whatever the placement,
-  /// each slot counted on its own.
-  [[nodiscard]] constexpr double gradient_volume() const {
-    return slots_per_rank * ranks * gradient_bytes;
-  }
-  [[nodiscard]] constexpr double weight_volume() const {
-    return slots_per_rank * ranks * weight_bytes;
-  }
+  /// Return D_G = s N G and D_W = s N W: the bytes that a phase moves over all ranks under any
+  /// placement, each slot counted on its own.
+  [[nodiscard]] SHUNT_CONSTEXPR double gradient_volume() const;
+  [[nodiscard]] SHUNT_CONSTEXPR double weight_volume() const;
 
-  /// E O / N: optimizer state on a rank, decoupled from the placement. All ranks together hold E O,
-  /// as they do with static replication.
+  /// Returns E O / N, the optimizer state on a rank, decoupled from the placement. All ranks
+  /// together hold E O, as with static replication.
   [[nodiscard]] constexpr double state_per_rank() const { return experts * state_bytes / ranks; }
 
-  /// Seconds a rank spends in the phase that moves X a slot, with optimizer state tied to s N / E
-  /// static replicas of every expert: (E/N) X / BW_pci + ((s N - E) / N) X / BW_net.
-  [[nodiscard]] constexpr double static_time(double x) const { return time(x, experts); }
-  /// The same with every expert's state sharded over all ranks: (E/N) X / BW_pci + ((s N - s) / N)
-  /// X / BW_net.
-  [[nodiscard]] constexpr double decoupled_time(double x) const { return time(x, slots_per_rank); }
+  /// Returns the seconds of a rank in the phase that moves X per slot if optimizer state is tied to
+  /// s N / E static replicas of every expert: (E/N) X / BW_pci + ((s N - E) / N) X / BW_net.
+  [[nodiscard]] SHUNT_CONSTEXPR double static_time(double x) const { return time(x, experts); }
+  /// Returns the same if every expert's state is sharded over all ranks: (E/N) X / BW_pci + ((s N -
+  /// s) / N) X / BW_net.
+  [[nodiscard]] SHUNT_CONSTEXPR double decoupled_time(double x) const { return time(x, slots_per_rank); }
 
-  /// (T_decoupled - T_static) / T_static = (E - s) / (s N - E (1 - BW_net / BW_pci)), the same in
-  /// both phases.
-  [[nodiscard]] constexpr double overhead() const {
-    return (experts - slots_per_rank) /
-           (slots_per_rank * ranks - experts * (1 - network_bandwidth / host_bandwidth));
-  }
+  /// Returns (T_decoupled - T_static) / T_static = (E - s) / (s N - E (1 - BW_net / BW_pci)), equal
+  /// in both phases.
+  [[nodiscard]] SHUNT_CONSTEXPR double overhead() const;
 
  private:
-  [[nodiscard]] constexpr double time(double x, double kept) const {
-    return experts / ranks * x / host_bandwidth +
-           (slots_per_rank * ranks - kept) / ranks * x / network_bandwidth;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR double time(double x, double kept) const;
 };
 
-/// N (N - 1) / 2: the groups of two or more neighbouring ranks, all that contiguous placements can
-/// need (SYMI section 4.2).
-[[nodiscard]] constexpr std::int64_t interval_groups(std::int64_t ranks) {
-  return ranks * (ranks - 1) / 2;
-}
+/// Returns N (N - 1) / 2, the number of groups of two or more neighbouring ranks: all groups that
+/// contiguous placements can need.
+/// Reference: SYMI, section 4.2.
+[[nodiscard]] SHUNT_CONSTEXPR std::int64_t interval_groups(std::int64_t ranks);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/symi_costs.ipp"
+#endif

@@ -1,20 +1,14 @@
 #pragma once
-/// When does everything in a pipeline schedule start and end?
-///
-/// An operation starts as soon as its predecessor in the list has ended and its input is there,
-/// both of an overlapped pair when both may. A step starts when the last operation of its stage has
-/// ended on all live ranks, or every operation where the step isn't staggered.
-///
-/// In a run of many iterations a rank starts its next list when its own has ended. With a staggered
-/// step the columns (ranks that hold the same stages) therefore drift apart: column c starts
-/// `steady_start[c]` after the earliest one, in every iteration, and the distance of iterations
-/// settles at the least Theta for which starts r exist with   r_c + Theta >= end of column c when
-/// columns start at r   for every column: the largest cycle mean of A[c][d], the longest path from
-/// the start of column c to the end of column d, steps included. That takes the ranks of a column
-/// to end together, as they do where their steps stand last in one order; otherwise Theta is a
-/// bound from above. Linear in the number of operations n; `steady_start` takes one such pass for
-/// each of the C columns and then bisects: O(C n + C^3 log Theta) and C^2 memory. Integers: Theta
-/// is rounded up.
+/// Start and end of every operation of a pipeline schedule.
+/// An operation starts as soon as its predecessor in the list has ended and its input has arrived,
+/// an overlapped pair as soon as both operations may. A step starts when the last operation of its
+/// stage has ended on all live ranks, or every operation if the step is not staggered.
+/// Over many iterations a rank starts its next list when its own has ended. With a staggered step,
+/// stage groups then drift apart until group c starts r_c after the earliest one in every
+/// iteration. The distance of iterations settles at the least Theta for which starts r exist with
+/// r_c + Theta >= end of group c, steps included.
+/// Complexity: linear in the operations n; `steady_start` takes O(C n + C^3 log Theta) and C^2
+/// memory for C stage groups.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +16,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
@@ -32,159 +27,62 @@
 
 namespace shunt {
 
-/// When each column of ranks may start its first operation, in ticks; empty: all at 0.
-using column_starts = std::vector<ticks>;
+/// The ticks at which each stage group may start its first operation; empty: all at 0.
+using stage_group_starts = std::vector<ticks>;
 
 namespace detail {
 
 inline constexpr ticks never = std::numeric_limits<ticks>::min() / 2;
 
-/// Ends of the nodes of a graph; columns that start `never` take no part, nor does what depends on
-/// no other.
-constexpr void run(pipeline_job const& job, pipeline_schedule const& schedule, columns const& in,
-                   operation_graph const& graph, column_starts const& start,
-                   std::vector<ticks>& end) {
-  end.assign(graph.nodes.size(), 0);
-  std::vector<ticks> ready(static_cast<std::size_t>(job.stages),
-                           never);  // what a stage's step waits for
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    auto const& n = graph.nodes[i];
-    operation const& o = schedule.order[n.rank][static_cast<std::size_t>(n.index)];
-    std::size_t const reduced_with = schedule.staggered_step ? o.stage.index() : 0;
-    ticks at = start.empty() ? 0 : start[static_cast<std::size_t>(in.of[n.rank])];
-    if (n.before >= 0) at = std::max(at, end[static_cast<std::size_t>(n.before)]);
-    if (n.producer >= 0) at = std::max(at, end[static_cast<std::size_t>(n.producer)] + n.delay);
-    if (n.second_producer >= 0)
-      at = std::max(at, end[static_cast<std::size_t>(n.second_producer)] + n.second_delay);
-    if (n.is_step) at = std::max(at, ready[reduced_with]);
-    end[i] = at < 0 ? never : at + n.duration;
-    if (n.is_step) continue;
-    ready[reduced_with] = std::max(ready[reduced_with], end[i]);
-    if (!n.pair) continue;
-    std::size_t const other =
-        schedule.staggered_step
-            ? schedule.order[n.rank][static_cast<std::size_t>(n.index) + 1].stage.index()
-            : 0;
-    ready[other] = std::max(ready[other], end[i]);
-  }
-}
+/// Sets the ends of the nodes of a graph. Groups that start `never` take no part, nor do nodes that
+/// depend on no participating node.
+SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& schedule,
+                   stage_groups const& in, operation_graph const& graph,
+                   stage_group_starts const& start, std::vector<ticks>& end);
 
-/// The largest end over the ranks of each column, steps included.
-constexpr column_starts column_ends(columns const& in, operation_graph const& graph,
-                                    std::vector<ticks> const& end) {
-  column_starts latest(in.all.size(), never);
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    auto& e = latest[static_cast<std::size_t>(in.of[graph.nodes[i].rank])];
-    e = std::max(e, end[i]);
-  }
-  return latest;
-}
+SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
+                             stage_groups const& in, operation_graph const& graph,
+                             stage_group_starts const& start);
 
-constexpr timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
-                             columns const& in, operation_graph const& graph,
-                             column_starts const& start) {
-  std::vector<ticks> end;
-  run(job, schedule, in, graph, start, end);
-  timetable table;
-  table.times.resize(schedule.order.size());
-  for (rank_id r : ids<rank_id>(job.ranks())) table.times[r].resize(schedule.order[r].size());
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    auto const& n = graph.nodes[i];
-    for (std::int32_t part = 0; part <= static_cast<std::int32_t>(n.pair); ++part)
-      table.times[n.rank][static_cast<std::size_t>(n.index + part)] = {end[i] - n.duration, end[i]};
-  }
-  return table;
-}
+/// Sets the starts that attain the period theta. path[c][d]: longest path from the start of c to
+/// the end of d.
+/// Returns false if theta is below the least period.
+SHUNT_CONSTEXPR bool settles(std::vector<stage_group_starts> const& path, ticks theta,
+                       stage_group_starts& start);
 
-/// The starts that attain the least Theta, or nothing where Theta is less than that. path[c][d]:
-/// from the start of c to the end of d.
-constexpr bool settles(std::vector<column_starts> const& path, ticks theta, column_starts& start) {
-  start = column_starts(path.size(), 0);
-  for (std::size_t round = 0; round <= path.size(); ++round) {
-    bool moved = false;
-    for (std::size_t d = 0; d < path.size(); ++d)
-      for (std::size_t c = 0; c < path.size(); ++c) {
-        if (path[c][d] < 0) continue;
-        ticks const least = start[c] + path[c][d] - theta;
-        if (least > start[d]) {
-          start[d] = least;
-          moved = true;
-        }
-      }
-    if (!moved) return true;
-  }
-  return false;
-}
+/// Returns the least theta in [low, high] that settles, and sets the starts that attain it.
+/// Requires that high settles.
+SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low, ticks high,
+                            stage_group_starts& start);
 
-/// The least Theta in [low, high], where high is known to settle, and the starts that attain it.
-constexpr ticks least_theta(std::vector<column_starts> const& path, ticks low, ticks high,
-                            column_starts& start) {
-  while (low < high) {
-    ticks const middle = low + (high - low) / 2;
-    if (settles(path, middle, start))
-      high = middle;
-    else
-      low = middle + 1;
-  }
-  settles(path, high, start);
-  return high;
-}
-
-constexpr column_starts steady_start(pipeline_job const& job, pipeline_schedule const& schedule,
-                                     columns const& in, operation_graph const& graph) {
-  std::vector<ticks> end;
-  std::vector<column_starts> path;
-  ticks low = 0, high = 0;  // Theta lies in [low, high]
-  for (std::size_t c = 0; c < in.all.size(); ++c) {
-    column_starts only(in.all.size(), never);
-    only[c] = 0;
-    run(job, schedule, in, graph, only, end);
-    path.push_back(column_ends(in, graph, end));
-    low = std::max(low, path.back()[c]);
-    for (ticks const e : path.back()) high = std::max(high, e);
-  }
-  column_starts start;
-  least_theta(path, low, high, start);
-  return start;
-}
-
-constexpr operation_graph executable_graph(pipeline_job const& job,
-                                           pipeline_schedule const& schedule) {
-  auto graph = graph_of(job, schedule);
-  if (!graph.executable())
-    throw std::invalid_argument(
-        "a schedule that can't be executed: its workers wait for each other");
-  return graph;
-}
+SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
+                                          pipeline_schedule const& schedule, stage_groups const& in,
+                                          operation_graph const& graph);
 
 }  // namespace detail
 
-/// One iteration by itself, when column c of `columns(job)` may start at `start[c]`: what an
-/// executor does with a single program. Throws std::invalid_argument where the orders of the ranks
-/// wait for each other.
-[[nodiscard]] constexpr timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
-                                        column_starts const& start = {}) {
-  return detail::table_of(job, schedule, columns(job), detail::executable_graph(job, schedule),
-                          start);
-}
+/// Returns the timetable of a single iteration in which stage group c of `stage_groups(job)` may
+/// start at `start[c]`: what an executor does with one program.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
+[[nodiscard]] SHUNT_CONSTEXPR timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
+                                        stage_group_starts const& start = {});
 
-/// When the columns start in the steady state of many iterations, the earliest at 0. All 0 where
-/// the step isn't staggered.
-[[nodiscard]] constexpr column_starts steady_start(pipeline_job const& job,
-                                                   pipeline_schedule const& schedule) {
-  columns const in(job);
-  if (!schedule.staggered_step) return column_starts(in.all.size(), 0);
-  return detail::steady_start(job, schedule, in, detail::executable_graph(job, schedule));
-}
+/// Returns the starts of the stage groups in the steady state of many iterations, the earliest at
+/// 0; all 0 if the step is not staggered. They attain the least period Theta, the largest cycle
+/// mean of A[c][d], the longest path from the start of group c to the end of group d. This requires
+/// the ranks of a group to end together, as they do if their steps are last in one order; otherwise
+/// Theta is an upper bound. Theta is an integer, rounded up.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
+[[nodiscard]] SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
+                                                        pipeline_schedule const& schedule);
 
-/// One iteration in the steady state.
-[[nodiscard]] constexpr timetable steady_times(pipeline_job const& job,
-                                               pipeline_schedule const& schedule) {
-  columns const in(job);
-  auto const graph = detail::executable_graph(job, schedule);
-  column_starts start(in.all.size(), 0);
-  if (schedule.staggered_step) start = detail::steady_start(job, schedule, in, graph);
-  return detail::table_of(job, schedule, in, graph, start);
-}
+/// Returns the timetable of one iteration in the steady state.
+/// Throws std::invalid_argument if the ranks' orders wait for each other.
+[[nodiscard]] SHUNT_CONSTEXPR timetable steady_times(pipeline_job const& job,
+                                               pipeline_schedule const& schedule);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/times.ipp"
+#endif

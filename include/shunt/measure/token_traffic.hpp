@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -14,79 +15,41 @@
 
 namespace shunt {
 
-/// Where the tokens of a layer are computed, seen from the ranks that routed them. Each remote
-/// token crosses the network twice in a forward pass, there and back, with as many bytes as its
-/// activations have.
+/// Numbers of tokens of a layer by the distance between the rank that routed them and the rank that
+/// computes them. In a forward pass each remote token crosses the network twice, there and back,
+/// with the bytes of its activations.
 struct token_traffic {
-  std::int64_t local = 0;          ///< on their own rank
+  std::int64_t local = 0;          ///< on the routing rank
   std::int64_t within_nodes = 0;   ///< on another rank of the same node
   std::int64_t between_nodes = 0;  ///< on another node
-  std::int64_t most_sent =
-      0;  ///< by one rank to others: with most_received what an all-to-all waits for
+  /// By one rank to others: with most_received the critical path of an all-to-all.
+  std::int64_t most_sent = 0;
   std::int64_t most_received = 0;  ///< by one rank from others
 
+  /// Returns the tokens computed on another rank than their own.
   [[nodiscard]] constexpr std::int64_t remote() const { return within_nodes + between_nodes; }
   constexpr bool operator==(token_traffic const&) const = default;
 };
 
-/// Counted from a split of the tokens over the placement's slots; dropped tokens count nowhere.
-/// `ranks_per_node` as in expert_layers. Needs the same ranks and slots in both. O(sources x
-/// slots).
-[[nodiscard]] constexpr token_traffic traffic_of(token_split const& split,
+/// Returns the traffic of a split of the tokens over the placement's slots. Dropped tokens are not
+/// counted. `ranks_per_node` as in expert_layers.
+/// Requires the same ranks and slots in both.
+/// Complexity: O(sources x slots).
+[[nodiscard]] SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
                                                  expert_placement const& placement,
-                                                 std::int32_t ranks_per_node) {
-  token_traffic sum;
-  indexed<rank_id, std::int64_t> received(static_cast<std::size_t>(placement.ranks()));
-  auto const node_of = [&](rank_id r) {
-    return ranks_per_node == 0 ? 0 : r.value() / ranks_per_node;
-  };
-  for (rank_id i : ids<rank_id>(placement.ranks())) {
-    std::int64_t sent = 0;
-    for (rank_id r : ids<rank_id>(placement.ranks())) {
-      std::int64_t tokens = 0;
-      for (std::int32_t s = placement.first_slot[r.index()];
-           s < placement.first_slot[r.index() + 1]; ++s)
-        tokens += split.sent(i, s);
-      if (i == r) {
-        sum.local += tokens;
-        continue;
-      }
-      (node_of(i) == node_of(r) ? sum.within_nodes : sum.between_nodes) += tokens;
-      sent += tokens;
-      received[r] += tokens;
-    }
-    sum.most_sent = std::max(sum.most_sent, sent);
-  }
-  for (auto const tokens : received) sum.most_received = std::max(sum.most_received, tokens);
-  return sum;
-}
+                                                 std::int32_t ranks_per_node);
 
-/// Tokens of a layer that stay on their rank when every expert's w tokens are split evenly over its
-/// r slots, w / r each and one more for the first w mod r of them, and a rank's tokens go to its
-/// own slots first, as capacity_split does where nothing is dropped. Needs `sources`. O(ranks x
-/// experts + slots).
-[[nodiscard]] constexpr std::int64_t local_tokens(expert_layers const& problem,
+/// Returns the tokens of a layer that stay on their rank if every expert's w tokens are split
+/// evenly over its r slots (w / r each, one more for the first w mod r) and a rank's tokens go to
+/// its own slots first, as capacity_split does if nothing is dropped.
+/// Requires `sources`.
+/// Complexity: O(ranks x experts + slots).
+[[nodiscard]] SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
                                                   expert_placement const& placement,
-                                                  layer_id layer) {
-  auto const slots = placement.layer(layer);
-  auto const loads = problem.loads_of(layer);
-  auto const experts = static_cast<std::size_t>(problem.experts);
-  std::vector<std::int64_t> replicas(experts, 0), found(experts, 0), room(experts, 0);
-  for (expert_id const e : slots) ++replicas[e.index()];
-  std::int64_t local = 0;
-  for (rank_id r : ids<rank_id>(placement.ranks())) {
-    auto const own = slots.subspan(static_cast<std::size_t>(placement.first_slot[r.index()]),
-                                   static_cast<std::size_t>(placement.first_slot[r.index() + 1] -
-                                                            placement.first_slot[r.index()]));
-    auto const here = problem.sources_of(layer, r);
-    for (expert_id const e : own) {
-      std::size_t const i = e.index();
-      room[i] += loads[i] / replicas[i] + (found[i]++ < loads[i] % replicas[i]);
-    }
-    for (expert_id const e : own)
-      local += std::min(here[e.index()], std::exchange(room[e.index()], 0));
-  }
-  return local;
-}
+                                                  layer_id layer);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/measure/token_traffic.ipp"
+#endif

@@ -1,6 +1,6 @@
 #pragma once
-/// NCCL itself: the functions of `nccl_library`, forwarded. The only header of this room that names
-/// nccl.h.
+/// NCCL itself: forwards the functions of `nccl_library`. The only header of this room that
+/// includes nccl.h.
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
@@ -16,7 +16,7 @@
 
 namespace shunt {
 
-/// `element::bytes` adds as unsigned.
+/// Returns NCCL's name of an element type. `element::bytes` is added as unsigned.
 [[nodiscard]] constexpr ncclDataType_t nccl_type(element e) {
   switch (e) {
     case element::bytes: return ncclUint8;
@@ -36,9 +36,9 @@ static_assert(static_cast<int>(nccl_status::success) == ncclSuccess &&
               static_cast<int>(nccl_status::remote_error) == ncclRemoteError &&
               static_cast<int>(nccl_status::in_progress) == ncclInProgress);
 
-/// The calling thread's device, by a name that no other has: this machine since it was started, and
-/// where the device sits on its bus. For `meet`, before NCCL finds two ranks on one device. Throws
-/// nccl_error where there is no device.
+/// Returns a unique name of the calling thread's device: the boot id of the machine and the
+/// device's bus id. `meet` compares these names before NCCL reports two ranks on one device.
+/// Throws nccl_error where there is no device.
 [[nodiscard]] inline std::string nccl_device_name() {
   int device = 0;
   char bus[32] = {};
@@ -57,7 +57,7 @@ struct nccl_api {
   using stream = cudaStream_t;
   using identity = ncclUniqueId;
 
-  /// Otherwise survivors abort and make a new communicator.
+  /// Without ncclCommShrink the surviving ranks abort and make a new communicator.
 #if NCCL_VERSION_CODE >= NCCL_VERSION(2, 27, 3)
   static constexpr bool has_shrink = true;
 #else
@@ -76,8 +76,8 @@ struct nccl_api {
     if (blocks > 0) config.maxCTAs = blocks;
     return of(ncclCommInitRankConfig(&made, size, id, rank, &config));
   }
-  /// The new one inherits what the parent was made with; it shares nothing with it, so that both
-  /// run side by side.
+  /// The new communicator inherits the parent's configuration and shares no resources with it, so
+  /// both run concurrently.
   static nccl_status split(communicator parent, int colour, int order, communicator& made) {
     return of(
         ncclCommSplit(parent, colour < 0 ? NCCL_SPLIT_NOCOLOR : colour, order, &made, nullptr));

@@ -1,16 +1,15 @@
 #pragma once
-/// One rank's part in one communicator: made, split, shrunk and ended without ever waiting forever.
+/// One rank's membership in one communicator, made, split, shrunk and ended without an unbounded
+/// wait.
 ///
-/// Every communicator is non-blocking: a call returns at once and its state is polled until it is
-/// settled, for `patience` at most. It ends in one of two ways: `finalize` (all members together,
-/// when nothing is under way) or abort, which asks nobody; the destructor aborts. A communicator
-/// must end before the streams that it was used on. Fails with nccl_error where NCCL refuses (two
-/// ranks on one device, for example), where somebody does not come in time (a rank that is missing
-/// or there twice), and with whatever `watch` throws.
+/// Every communicator is non-blocking: a call returns at once, and its state is polled until it is
+/// settled, for `nccl_config::patience` at most. A communicator ends by `finalize` (collective,
+/// with no operation in progress) or by `abort` (local, also in the destructor).
+/// Throws nccl_error where NCCL refuses (for example two ranks on one device) or a member does not
+/// arrive in time (a rank that is missing or present twice), and what `nccl_config::watch` throws.
+/// Requires that a communicator ends before the streams on which it was used.
 #include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <functional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -19,27 +18,15 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/nccl/config.hpp"
 #include "shunt/nccl/library.hpp"
 
 namespace shunt {
 
-struct nccl_config {
-  std::chrono::milliseconds patience{
-      30'000};  ///< for all members to come where something is made, connected or ended
-  std::chrono::milliseconds silence{30'000};  ///< after which a rank whose streams complete nothing
-                                              ///< gives up; longer than any instruction
-  std::int32_t communicators =
-      64;  ///< that a rank keeps beside the one of all ranks; each takes device memory
-  std::int32_t blocks = 0;  ///< of the GPU that a communicator may use at once; 0: as NCCL likes
-  /// Asked while something is waited for; what it throws ends the wait: peer_lost where a detector
-  /// of failures names a rank, run_aborted.
-  std::function<void()> watch{};
-};
-
 namespace detail {
 
-/// Lets others run: for a moment at first, then for longer.
-class growing_pause {
+/// Yields to other threads: briefly at first, then for longer.
+class backoff {
  public:
   void operator()() {
     if (++turns_ < 64)
@@ -60,12 +47,13 @@ class growing_pause {
 
 }  // namespace detail
 
+/// A move-only communicator with its members' ranks.
 template <nccl_library Api>
 class nccl_communicator {
  public:
   using handle = typename Api::communicator;
 
-  /// Of no ranks.
+  /// An empty communicator, of no ranks.
   nccl_communicator() = default;
   nccl_communicator(nccl_communicator&& other) noexcept
       : handle_(std::exchange(other.handle_, {})),
@@ -82,26 +70,30 @@ class nccl_communicator {
   }
   ~nccl_communicator() { abort(); }
 
-  /// All of these ranks together, of which this is `self`; they name the same identity. Throws
-  /// std::invalid_argument where self is none of them.
+  /// Joins a communicator of these ranks, as `self`. All members pass the same identity.
+  /// Collective.
+  /// Throws std::invalid_argument where self is no member, and nccl_error.
+  // The delegated constructor makes the destructor abort what fails half-way; until then NCCL may
+  // write to the handle.
   nccl_communicator(typename Api::identity const& id, std::vector<rank_id> members, rank_id self,
                     nccl_config const& config)
-      : nccl_communicator() {  // from here on the destructor aborts what fails half-way: NCCL still
-                               // writes to the handle until then
+      : nccl_communicator() {
     members_ = std::move(members);
     self_ = self;
     if (!contains(self))
       throw std::invalid_argument("rank " + std::to_string(self.value()) +
                                   " is no member of its communicator");
     auto const size = static_cast<int>(members_.size());
-    demand(Api::init(handle_, size, id, place_of(self), config.blocks),
-           "can't join a communicator of " + detail::names_of(members_));
+    require_success(Api::init(handle_, size, id, place_of(self), config.blocks),
+                    "can't join a communicator of " + detail::names_of(members_));
     settle(config, "to join a communicator of " + detail::names_of(members_));
   }
 
-  /// Parts of this communicator, no two of which share a rank: every member calls it with the same
-  /// parts and has the part that it is in, or one of no ranks. Nothing may be under way here. Where
-  /// it throws, this communicator is gone as well.
+  /// Splits this communicator into parts, no two of which share a rank. Collective: every member
+  /// passes the same parts.
+  /// Returns the part that this rank is in, or a communicator of no ranks.
+  /// Throws nccl_error; this communicator is then aborted as well.
+  /// Requires that no operation is in progress here.
   [[nodiscard]] nccl_communicator split(std::span<std::vector<rank_id> const> parts,
                                         nccl_config const& config) {
     nccl_communicator part;
@@ -120,8 +112,10 @@ class nccl_communicator {
     return part;
   }
 
-  /// The others without these; whatever is under way here comes to an end, and this communicator is
-  /// of no more use. All that are left call it.
+  /// Makes a communicator of the members that are not `dead`. Operations in progress here end, and
+  /// this communicator cannot be used any more. Collective over the surviving members.
+  /// Returns the new communicator.
+  /// Throws nccl_error.
   [[nodiscard]] nccl_communicator shrunk(std::span<rank_id const> dead, nccl_config const& config) {
     nccl_communicator rest;
     rest.self_ = self_;
@@ -136,21 +130,23 @@ class nccl_communicator {
     return rest;
   }
 
-  /// All members together, when nothing is under way any more. Throws where one does not come; the
-  /// communicator is gone then as well.
+  /// Ends the communicator. Collective over all members.
+  /// Throws nccl_error where a member does not arrive; the communicator is then aborted.
+  /// Requires that no operation is in progress.
   void finalize(nccl_config const& config) {
     if (members_.empty()) return;
     try {
-      demand(Api::finalize(handle_), "can't end a communicator of " + detail::names_of(members_));
+      require_success(Api::finalize(handle_),
+                      "can't end a communicator of " + detail::names_of(members_));
       settle(config, "to end a communicator of " + detail::names_of(members_));
     } catch (...) {
       abort();
       throw;
     }
     members_.clear();
-    demand(Api::destroy(std::exchange(handle_, {})), "can't free a communicator");
+    require_success(Api::destroy(std::exchange(handle_, {})), "can't free a communicator");
   }
-  /// At once, and whatever is under way.
+  /// Ends the communicator at once, with operations in progress.
   void abort() noexcept {
     if (handle_ != handle{}) (void)Api::abort(std::exchange(handle_, {}));
     members_.clear();
@@ -161,7 +157,8 @@ class nccl_communicator {
   [[nodiscard]] bool contains(rank_id r) const {
     return std::find(members_.begin(), members_.end(), r) != members_.end();
   }
-  /// What NCCL calls the rank here. Throws std::invalid_argument where it is no member.
+  /// Returns NCCL's number of a rank in this communicator.
+  /// Throws std::invalid_argument where the rank is no member.
   [[nodiscard]] int place_of(rank_id r) const {
     auto const at = std::find(members_.begin(), members_.end(), r);
     if (at == members_.end())
@@ -170,16 +167,19 @@ class nccl_communicator {
     return static_cast<int>(at - members_.begin());
   }
 
-  /// Throws what went wrong since the last call; nothing is waited for.
+  /// Checks for an asynchronous error since the last call, without a wait. `what` describes the
+  /// operation in the error's text.
+  /// Throws nccl_error.
   void check(std::string const& what) const {
     if (auto const s = Api::state(handle_);
         s != nccl_status::success && s != nccl_status::in_progress)
       refuse(s, what);
   }
-  /// Waits until the last call is through.
+  /// Waits until the last call is settled, at most `patience`.
+  /// Throws nccl_error, and what `watch` throws.
   void settle(nccl_config const& config, std::string const& what) const {
     auto const until = std::chrono::steady_clock::now() + config.patience;
-    for (detail::growing_pause pause;; pause()) {
+    for (detail::backoff pause;; pause()) {
       auto const s = Api::state(handle_);
       if (s == nccl_status::success) return;
       if (s != nccl_status::in_progress) refuse(s, what);
@@ -190,18 +190,19 @@ class nccl_communicator {
                          s);
     }
   }
-  void demand(nccl_status s, std::string const& what) const {
+  void require_success(nccl_status s, std::string const& what) const {
     if (s != nccl_status::success && s != nccl_status::in_progress) refuse(s, what);
   }
 
  private:
-  /// Lets this one make another. NCCL writes the new handle when it is done, at whatever time: so
-  /// after a failure this one is aborted, which ends that, before the other goes.
+  /// Makes another communicator from this one. NCCL writes the new handle at an unknown time until
+  /// the call completes. After a failure this communicator is therefore aborted, which completes
+  /// the call, before `other` is destroyed.
   template <class Call>
   void make(nccl_communicator& other, bool any, nccl_config const& config, std::string const& what,
             Call const& call) {
     try {
-      demand(call(), "can't " + what);
+      require_success(call(), "can't " + what);
       settle(config, "to " + what);
       if (any) other.settle(config, "to " + what);
     } catch (...) {

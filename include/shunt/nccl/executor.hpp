@@ -1,16 +1,15 @@
 #pragma once
-/// An executor whose ranks are devices that talk by NCCL: one thread a rank enqueues its lists on
+/// An executor whose ranks are devices connected by NCCL. One thread a rank enqueues its lists on
 /// the streams of its device.
 ///
-/// All ranks may live in this process (one device each), or one of them, and then every process
-/// does what the others do: opens sessions, submits the same programs, waits. A session is an epoch
-/// with communicators of its own, which end with it. A rank that is silent or refuses something
-/// stops all others of its process: first nothing enqueued leaves a trace any more, then
-/// communicators are aborted, so that no kernel waits forever. Ranks of other processes notice by
-/// NCCL's asynchronous errors, by `net.watch`, or by `net.silence`.
-///
-/// Of ranks in other processes the outcome knows only that they have completed what was submitted,
-/// where nothing went wrong, and those that `net.watch` named as lost.
+/// All ranks live in this process (one device each), or one of them; then every process opens the
+/// same sessions, submits the same programs and waits. A session is an epoch with communicators of
+/// its own.
+/// A rank that fails stops all other ranks of its process: first the guard word suppresses all
+/// enqueued effects, then communicators are aborted, so that no kernel waits forever. Ranks of
+/// other processes notice it by NCCL's asynchronous errors, `net.watch` or `net.silence`.
+/// Of ranks in other processes the outcome holds only that they completed all programs (after a run
+/// without failure), and those that `net.watch` reported as lost.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -34,7 +33,7 @@
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/transport.hpp"
-#include "shunt/nccl/rank_streams.hpp"
+#include "shunt/nccl/detail/rank_streams.hpp"
 #include "shunt/nccl/transport.hpp"
 
 namespace shunt {
@@ -42,7 +41,7 @@ namespace shunt {
 template <nccl_library Api, class Systems, class Work>
 class nccl_session;
 
-/// `systems(rank)` sets the device of the calling thread and returns its streams, a stream_system.
+/// `systems(rank)` sets the device of the calling thread and returns its stream_system.
 template <nccl_library Api, class Systems>
 struct nccl_executor {
   using system = std::invoke_result_t<Systems const&, rank_id>;
@@ -51,13 +50,13 @@ struct nccl_executor {
   Systems systems{};
   nccl_config net{};
   float_order floats = float_order::of_the_group;
-  std::vector<fault> faults{};
-  std::chrono::milliseconds timeout{
-      50};  ///< silence of a rank of this process after which the others give it up as lost
-  std::optional<rank_id> self{};  ///< the one rank that lives here; nothing: all
-  /// Where only one lives here: the identity of the next epoch's communicators, the same for all of
-  /// these ranks.
-  std::function<typename Api::identity(std::span<rank_id const>)> meet{};
+  std::vector<failure_point> failures{};
+  /// Time after which the other ranks of this process treat a silent rank as lost.
+  std::chrono::milliseconds timeout{50};
+  std::optional<rank_id> self{};  ///< the rank of this process; nothing: all ranks
+  /// Returns the identity of the next epoch's communicators, the same on all of these ranks. Used
+  /// where `self` is set.
+  std::function<typename Api::identity(std::span<rank_id const>)> share_identity{};
 
   template <class Work>
   [[nodiscard]] nccl_session<Api, Systems, Work> open(Work& w,
@@ -67,13 +66,13 @@ struct nccl_executor {
   template <class Work>
   outcome run(program const& p, Work& w) const {
     auto session = open(w);
-    session.submit(borrowed(p));
+    session.submit(non_owning(p));
     return session.wait();
   }
 };
 
-/// Iterations. The first program submitted says how many ranks there are and starts them; the
-/// destructor calls off what still runs.
+/// A session. The first program submitted determines the number of ranks and starts them. The
+/// destructor cancels what still runs.
 template <nccl_library Api, class Systems, class Work>
 class nccl_session {
  public:
@@ -85,7 +84,7 @@ class nccl_session {
   nccl_session(nccl_session const&) = delete;
   nccl_session& operator=(nccl_session const&) = delete;
   ~nccl_session() {
-    call_off();
+    cancel();
     close();
     join();
   }
@@ -96,8 +95,8 @@ class nccl_session {
   void submit(std::shared_ptr<program const> p) {
     std::lock_guard const lock(mutex_);
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
-    if (programs_.empty() || programs_.back() != p) judge(*p);
+    require_equal_ranks(programs_.empty() ? *p : *programs_.front(), *p);
+    if (programs_.empty() || programs_.back() != p) require_runnable(*p);
     programs_.push_back(std::move(p));
     completers_.push_back(0);
     if (ranks_.empty())
@@ -161,13 +160,13 @@ class nccl_session {
     std::exception_ptr failure{};
     std::thread thread{};
   };
-  using streams = rank_streams<Api, system, Work>;
+  using streams = detail::rank_streams<Api, system, Work>;
 
-  static void judge(program const& p) {
+  static void require_runnable(program const& p) {
     auto const d = find_dependencies(p);
     if (auto const order = serial_order(p, d); order.size() < p.instructions())
-      refuse_circle(p, order);
-    demand_order(p, find_routes(p));
+      throw_deadlock(p, order);
+    require_message_order(p, find_routes(p));
   }
 
   void start() {
@@ -182,18 +181,19 @@ class nccl_session {
         ranks_.push_back(std::make_unique<rank_state>());
         ranks_.back()->rank = r;
       }
-    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { live(state); });
+    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { run_rank(state); });
   }
 
-  /// A rank's life. What it enqueued ends before its communicators, and these before its streams.
-  void live(rank_state& self) {
+  /// Thread body of one rank. Its enqueued work ends before its communicators, and these before its
+  /// streams.
+  void run_rank(rank_state& self) {
     bool first = true;
     try {
       auto device = config_.systems(self.rank);
       auto net_config = config_.net;
       net_config.watch = [this] { watch(); };
       std::optional<streams> lists;  // outlives `net`
-      if (config_.self && config_.meet) identity_ = config_.meet(members_);
+      if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
       auto const net =
           std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
       lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
@@ -203,11 +203,11 @@ class nccl_session {
         self.log = lists->log();
       } catch (...) {
         self.log = lists->log();
-        first = !called_off();
-        if (struck(self))
-          fall_silent(self);
+        first = !cancelled();
+        if (fails_now(self))
+          mark_failed(self);
         else
-          call_off();
+          cancel();
         lists->stop();
         net->abort();
         throw;
@@ -215,17 +215,17 @@ class nccl_session {
     } catch (peer_lost const& e) {
       self.noticed.push_back(e.peer());
     } catch (run_aborted const&) {
-      if (!self.silent && struck(self)) fall_silent(self);
-    } catch (nccl_error const&) {  // what others have aborted is no failure of this rank
+      if (!self.silent && fails_now(self)) mark_failed(self);
+    } catch (nccl_error const&) {  // an abort by another rank is no failure of this one
       if (first) self.failure = std::current_exception();
     } catch (...) {
       self.failure = std::current_exception();
     }
-    if (self.failure || !self.noticed.empty()) call_off();
+    if (self.failure || !self.noticed.empty()) cancel();
   }
 
-  /// Until the session is closed and everything has ended. Throws what goes wrong, and run_aborted
-  /// where this rank falls silent.
+  /// Enqueues programs until the session is closed and all lists have ended.
+  /// Throws what fails, and run_aborted where this rank's injected failure is reached.
   void enqueue_all(rank_state& self, streams& lists, nccl_transport<Api>& net) {
     std::size_t n = 0;
     for (;;) {
@@ -240,10 +240,10 @@ class nccl_session {
       bool const makes = fresh && net.must_prepare(*p);
       advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
       if (fresh) lists.prepare(*p);
-      auto const strike = strike_of(config_.faults, *p, self.rank, lists.iteration());
-      lists.enqueue(p, strike.value_or(static_cast<std::int32_t>(own.instructions.size())),
-                    !strike);
-      if (strike) {
+      auto const fails_before = failure_of(config_.failures, *p, self.rank, lists.iteration());
+      lists.enqueue(p, fails_before.value_or(static_cast<std::int32_t>(own.instructions.size())),
+                    !fails_before);
+      if (fails_before) {
         advance(self, lists, net, [&] { return lists.idle(); });
         throw run_aborted{};
       }
@@ -251,13 +251,14 @@ class nccl_session {
     }
   }
 
-  /// Reads what ends until a condition holds. Throws nccl_error where nothing ends for too long.
+  /// Collects what ends until a condition holds.
+  /// Throws nccl_error where nothing ends for `net.silence`.
   template <class Condition>
   void advance(rank_state& self, streams& lists, nccl_transport<Api>& net, Condition const& until) {
     auto last = std::chrono::steady_clock::now();
-    for (detail::growing_pause pause;; pause()) {
+    for (detail::backoff pause;; pause()) {
       auto const before = lists.log().done().programs;
-      bool const any = lists.harvest();
+      bool const any = lists.collect_results();
       for (auto k = before; k < lists.log().done().programs; ++k) completed(k);
       if (until()) return;
       net.poll();
@@ -274,7 +275,9 @@ class nccl_session {
     }
   }
 
-  /// The n-th program; nothing where there is none now, and there never will be or `impatient`.
+  /// Returns the n-th program. Returns nothing where the session is closed without it, or where it
+  /// is not there yet and `impatient` is set.
+  /// Throws run_aborted where the session is cancelled.
   [[nodiscard]] std::shared_ptr<program const> next(std::size_t n, bool impatient) {
     std::unique_lock lock(mutex_);
     if (!impatient) changed_.wait(lock, [&] { return n < programs_.size() || closed_ || over_; });
@@ -291,22 +294,22 @@ class nccl_session {
     return programs_[a] != programs_[b];
   }
 
-  /// Throws where this rank is to stop.
+  /// Throws where this rank must stop.
   void watch() {
     if (config_.net.watch) config_.net.watch();
-    if (called_off()) throw run_aborted{};
+    if (cancelled()) throw run_aborted{};
   }
-  /// Whether the rank has come to where it falls silent.
-  [[nodiscard]] bool struck(rank_state const& self) const {
+  /// Returns whether the rank has reached its injected failure.
+  [[nodiscard]] bool fails_now(rank_state const& self) const {
     std::lock_guard const lock(mutex_);
     auto const done = self.log.done();
     auto const n = static_cast<std::size_t>(done.programs);
     return n < programs_.size() &&
-           strike_of(config_.faults, *programs_[n], self.rank, first_iteration_ + done.programs) ==
-               std::optional(done.instructions);
+           failure_of(config_.failures, *programs_[n], self.rank,
+                      first_iteration_ + done.programs) == std::optional(done.instructions);
   }
-  /// Says nothing; after a while the others give it up.
-  void fall_silent(rank_state& self) {
+  /// Stops without a message; after `timeout` the other ranks treat this rank as lost.
+  void mark_failed(rank_state& self) {
     self.silent = true;
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, config_.timeout, [&] { return over_; });
@@ -321,11 +324,11 @@ class nccl_session {
     completions_.push_back(clock_.now());
     changed_.notify_all();
   }
-  [[nodiscard]] bool called_off() const {
+  [[nodiscard]] bool cancelled() const {
     std::lock_guard const lock(mutex_);
     return over_;
   }
-  void call_off() {
+  void cancel() {
     {
       std::lock_guard const lock(mutex_);
       over_ = true;
@@ -355,7 +358,7 @@ class nccl_session {
   std::vector<rank_id> members_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
 
-  std::mutex mutable mutex_{};  // guards all below
+  std::mutex mutable mutex_{};  // guards all members below
   std::condition_variable changed_{};
   std::vector<std::shared_ptr<program const>> programs_{};
   std::vector<std::int32_t> completers_{};

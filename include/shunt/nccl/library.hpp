@@ -1,22 +1,7 @@
 #pragma once
-/// What of NCCL the rest of this room asks for, as functions of a type. `nccl_api` forwards them to
-/// the library; a test double that knows NCCL's rules has the same ones, so that order and grouping
-/// are tested where there is no GPU. Nothing here needs a vendor's header.
-///
-/// NCCL's rules, as far as order is concerned:
-///   - Messages have no tags: between two ranks of a communicator the n-th send meets the n-th
-///   receive.
-///   - What is submitted to one communicator runs in the order of submission on every rank,
-///   whatever the streams, and a send ends with its
-///     receive. So two ranks that both send before they receive wait forever.
-///   - What stands between group_start and group_end is submitted together and runs at once: inside
-///   a group no circle can form.
-///   - All members of a communicator submit its collectives in one order, with equal counts.
-///   - Making, splitting, shrinking and finalizing are collective too, and nothing may be under way
-///   on the parent meanwhile.
-///   - At most 2048 operations stand in a group, and no two ranks of a communicator on one device.
-///   - The first operation between two ranks may keep `state` at in_progress until the other one
-///   has submitted its part.
+/// The functions of NCCL that this room uses, as static functions of a type. `nccl_api` forwards
+/// them to NCCL; a test double keeps NCCL's rules, so order and grouping are tested without a GPU.
+/// Nothing here includes a vendor's header. See docs/device-code.md for NCCL's rules of order.
 /// Reference: NCCL 2.28 user guide, "Group calls", "Point-to-point communication", "Creating a
 /// communicator", "Fault tolerance".
 #include <concepts>
@@ -27,11 +12,12 @@
 #include <string>
 #include <string_view>
 
+#include "shunt/core/error.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-/// ncclResult_t, number by number.
+/// Values of ncclResult_t, with its numbers.
 enum class nccl_status : std::uint8_t {
   success,
   cuda_error,
@@ -57,25 +43,35 @@ enum class nccl_status : std::uint8_t {
   return "unknown";
 }
 
-/// NCCL refused something, or did not do it in time. `what()` names the rank, what it wanted, and
-/// why not.
+/// NCCL refused an operation or did not complete it in time. `what()` names the rank, the operation
+/// and the reason.
 class nccl_error : public std::runtime_error {
  public:
   nccl_error(std::string const& what, nccl_status status)
       : std::runtime_error(what), status_(status) {}
-  /// in_progress: it took too long.
+  /// Returns NCCL's status; in_progress after a timeout.
   [[nodiscard]] nccl_status status() const noexcept { return status_; }
 
  private:
   nccl_status status_;
 };
 
-/// Operations that one group may hold.
+/// Largest number of operations in one group.
 inline constexpr std::size_t nccl_group_limit = 2048;
 
-/// NCCL for one rank on the calling thread, whose device is set. Every communicator is
-/// non-blocking: `state` says whether its last call is still in progress, and nothing else may be
-/// called on it until that ends. Counts are elements.
+/// Returns the number of elements in a number of bytes.
+/// Throws invalid_program where it is not whole.
+[[nodiscard]] inline std::size_t nccl_count(std::size_t bytes, element type) {
+  auto const width = static_cast<std::size_t>(size_of(type));
+  if (bytes % width != 0)
+    throw invalid_program(std::to_string(bytes) + " bytes are no whole number of elements of " +
+                          std::to_string(width));
+  return bytes / width;
+}
+
+/// NCCL for one rank, on the calling thread, whose device is set. Counts are elements.
+/// Every communicator is non-blocking: `state` tells whether its last call is in progress. No other
+/// function may be called on a communicator until that ends.
 template <class A>
 concept nccl_library =
     requires(typename A::communicator c, typename A::communicator& made, typename A::stream s,
@@ -85,14 +81,17 @@ concept nccl_library =
       { A::has_shrink } -> std::convertible_to<bool>;
       { A::new_identity() } -> std::same_as<typename A::identity>;  // throws nccl_error
       {
+        // Arguments: size, identity, own rank in it, most blocks of the GPU (0: NCCL's choice).
         A::init(made, n, id, n, n)
-      } -> std::same_as<nccl_status>;  // size, identity, own place, most blocks of the GPU (0: any)
+      } -> std::same_as<nccl_status>;
       {
+        // Arguments: colour (-1: none), order, the new communicator.
         A::split(c, n, n, made)
-      } -> std::same_as<nccl_status>;  // colour (-1: none), order, what comes of it
+      } -> std::same_as<nccl_status>;
       {
+        // Leaves out these ranks of the communicator; ends operations in progress on the parent.
         A::shrink(c, ranks, made)
-      } -> std::same_as<nccl_status>;  // places left out; ends what is under way on the parent
+      } -> std::same_as<nccl_status>;
       { A::finalize(c) } -> std::same_as<nccl_status>;
       { A::destroy(c) } -> std::same_as<nccl_status>;
       { A::abort(c) } -> std::same_as<nccl_status>;
@@ -105,14 +104,17 @@ concept nccl_library =
       { A::send(from, count, type, n, c, s) } -> std::same_as<nccl_status>;
       { A::receive(to, count, type, n, c, s) } -> std::same_as<nccl_status>;
       {
+        // `count` of the whole buffer.
         A::all_reduce(from, to, count, type, how, c, s)
-      } -> std::same_as<nccl_status>;  // count of the whole
+      } -> std::same_as<nccl_status>;
       {
+        // `count` of a part.
         A::reduce_scatter(from, to, count, type, how, c, s)
-      } -> std::same_as<nccl_status>;  // count of a part
+      } -> std::same_as<nccl_status>;
       {
+        // `count` of a part.
         A::all_gather(from, to, count, type, c, s)
-      } -> std::same_as<nccl_status>;  // count of a part
+      } -> std::same_as<nccl_status>;
     };
 
 }  // namespace shunt

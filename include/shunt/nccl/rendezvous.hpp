@@ -1,12 +1,12 @@
 #pragma once
-/// How processes that each hold one rank come to name the same communicator: they sign in to a
-/// directory that all of them see.
+/// Rendezvous of processes that each hold one rank: they agree on the identity of a communicator
+/// through a shared directory.
 ///
-/// Each member of an epoch signs with the name of its device; the lowest one leaves the identity
-/// that NCCL made. What NCCL would let hang or report from the wrong end is told here at once, by
-/// name: a rank that is there twice, two ranks on one device, ranks that don't come in time. The
-/// directory belongs to one run and is the caller's to remove. Nothing is sent here but the
-/// identity.
+/// Each member of an epoch registers with the name of its device; the lowest member stores the
+/// identity that NCCL made. Errors that NCCL would report late or at another rank are reported here
+/// at once, by rank: a rank that is present twice, two ranks on one device, ranks that do not
+/// arrive in time. Only the identity is exchanged. The directory belongs to one run, and the caller
+/// removes it.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -30,18 +30,18 @@
 
 namespace shunt {
 
-struct nccl_meeting {
-  std::string directory{};                     ///< shared by all, writable, of this run alone
-  std::chrono::milliseconds patience{30'000};  ///< for all members to come
+struct nccl_rendezvous {
+  std::string directory{};                     ///< shared by all ranks, writable, for this run only
+  std::chrono::milliseconds patience{30'000};  ///< wait for all members
 };
 
-/// The identity of an epoch's communicator; `make` is called by the lowest member. Throws
-/// nccl_error: invalid_usage where a rank or a device is there twice, in_progress where members
-/// don't come, system_error where the directory can't be used.
+/// Returns the identity of an epoch's communicator; the lowest member makes it by `make()`.
+/// Throws nccl_error: invalid_usage where a rank or a device is present twice, in_progress where
+/// members do not arrive, system_error where the directory cannot be used.
 template <class Make>
-[[nodiscard]] auto meet(nccl_meeting const& at, std::int32_t epoch,
-                        std::span<rank_id const> members, rank_id self, std::string const& device,
-                        Make const& make) {
+[[nodiscard]] auto rendezvous(nccl_rendezvous const& at, std::int32_t epoch,
+                              std::span<rank_id const> members, rank_id self,
+                              std::string const& device, Make const& make) {
   using identity = std::invoke_result_t<Make const&>;
   static_assert(std::is_trivially_copyable_v<identity>);
   namespace files = std::filesystem;
@@ -49,8 +49,8 @@ template <class Make>
     return files::path(at.directory) / ("epoch" + std::to_string(epoch) + "." + end);
   };
   auto const sign = [&](rank_id r) { return named("rank" + std::to_string(r.value())); };
-  auto const leave = [&](files::path const& to,
-                         std::string_view what) {  // appears whole or not at all
+  // Writes a draft and renames it, so that readers see the whole file or none.
+  auto const leave = [&](files::path const& to, std::string_view what) {
     auto const draft = files::path(to.string() + ".draft");
     std::ofstream out(draft, std::ios::binary);
     out << what;
@@ -67,7 +67,8 @@ template <class Make>
   auto const of_directory = [&](std::string const& what) { return at.directory + ": " + what; };
   try {
     files::create_directories(at.directory);
-    if (!files::create_directory(sign(self)))  // whoever makes it is the one
+    // Creating the directory is atomic: one process succeeds.
+    if (!files::create_directory(sign(self)))
       throw nccl_error(of_directory("rank " + std::to_string(self.value()) +
                                     " is there already, in epoch " + std::to_string(epoch) +
                                     "; is the directory left over from another run?"),

@@ -2,26 +2,18 @@
 /// NCCL as a stream transport: one rank's end of a communicator of all ranks and of others split
 /// from it.
 ///
-/// The group guard comes first, closing it submits: a message can't be enqueued outside a group, so
-/// a send and a receive that belong together can't wait for each other by accident. `close` returns
-/// when NCCL has put the group on its streams; what is enqueued there later comes after it. Which
-/// communicator carries what is found by `routes.hpp` from the program that `prepare` was given;
-/// without one, messages run in the communicator of all ranks and there are no groups for
-/// collectives.
-///
-/// The first message between two ranks makes them wait for each other on the host, so `prepare`
-/// greets: every pair that the program uses sends itself a byte, all in one order. After that no
-/// call waits for a peer but the first collective of a group.
-///
-/// Throws nccl_error (also where a peer is too late for `patience`), and what `watch` throws. After
-/// an error only abort, shrink, rebuild and the destructor may be called. Streams must outlive the
-/// communicators used on them.
+/// Messages are enqueued within a group, and closing the group submits it; a send and a receive
+/// that belong together thus never wait for each other. `close` returns when NCCL has put the group
+/// on its streams. The routes of the program given to `prepare` (routes.hpp) select communicators.
+/// Without `prepare`, messages use the communicator of all ranks, and collectives are not possible.
+/// Throws nccl_error (also after `patience`), and what `watch` throws. After an error only abort,
+/// shrink, rebuild and the destructor may be called.
+/// Requires that streams outlive the communicators used on them.
+/// See docs/device-code.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <map>
-#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -29,11 +21,14 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/execute/stream_transport.hpp"
 #include "shunt/nccl/communicator.hpp"
+#include "shunt/nccl/config.hpp"
+#include "shunt/nccl/detail/communicator_set.hpp"
+#include "shunt/nccl/detail/connected_edges.hpp"
 #include "shunt/nccl/library.hpp"
+#include "shunt/nccl/message_routes.hpp"
 #include "shunt/nccl/routes.hpp"
 #include "shunt/program/program.hpp"
 
@@ -46,7 +41,8 @@ class nccl_transport {
  public:
   using stream = typename Api::stream;
 
-  /// What is submitted together. At most nccl_group_limit operations.
+  /// Operations that are submitted together, at most nccl_group_limit. The destructor closes the
+  /// group; an error then is thrown when the next group is opened.
   class group {
    public:
     group(group const&) = delete;
@@ -60,11 +56,13 @@ class nccl_transport {
       }
     }
 
-    /// Submits. Throws what NCCL refuses; the group is over in any case.
+    /// Submits the group and ends it.
+    /// Throws nccl_error where NCCL refuses, and std::logic_error where the group is closed
+    /// already.
     void close() {
       if (!std::exchange(open_, false)) throw std::logic_error("a group is closed twice");
       net_.group_open_ = false;
-      net_.all_.demand(Api::group_end(), "can't submit a group");
+      net_.set_.all().require_success(Api::group_end(), "can't submit a group");
       for (communicator const* c : used_) c->settle(net_.config_, "to submit a group");
     }
 
@@ -73,11 +71,11 @@ class nccl_transport {
     explicit group(nccl_transport& net) : net_(net) {
       if (net_.late_) std::rethrow_exception(std::exchange(net_.late_, nullptr));
       if (net_.group_open_) throw std::logic_error("a group is open already");
-      net_.all_.demand(Api::group_start(), "can't open a group");
+      net_.set_.all().require_success(Api::group_start(), "can't open a group");
       open_ = net_.group_open_ = true;
     }
     void add(communicator const& c, nccl_status s, std::string const& what) {
-      c.demand(s, what);
+      c.require_success(s, what);
       if (std::find(used_.begin(), used_.end(), &c) == used_.end()) used_.push_back(&c);
     }
     void room_for_one() {
@@ -92,113 +90,97 @@ class nccl_transport {
     bool open_ = false;
   };
 
-  /// Meets the other members, on the device that is set. All of them name the same identity, from
-  /// one call of Api::new_identity.
+  /// Joins the communicator of all ranks, on the device that is set. All members pass the same
+  /// identity, from one call of Api::new_identity.
+  /// Throws nccl_error.
   nccl_transport(typename Api::identity const& id, std::vector<rank_id> members, rank_id self,
                  nccl_config config)
-      : config_(std::move(config)),
-        self_(self),
-        ledger_(config_.communicators),
-        all_(id, std::move(members), self, config_) {}
+      : config_(std::move(config)), self_(self), set_(id, std::move(members), self, config_) {}
   nccl_transport(nccl_transport const&) = delete;
   nccl_transport& operator=(nccl_transport const&) = delete;
-  /// Leaves at once, without a word to the others, unless `close` was called.
+  /// Aborts unless `close` was called. The other members are not told.
   ~nccl_transport() { abort(); }
 
   [[nodiscard]] rank_id rank() const { return self_; }
-  [[nodiscard]] std::int32_t size() const {
-    return static_cast<std::int32_t>(all_.members().size());
-  }
-  [[nodiscard]] std::vector<rank_id> const& members() const { return all_.members(); }
-  /// How the messages of the program prepared last travel.
+  [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members().size()); }
+  [[nodiscard]] std::vector<rank_id> const& members() const { return set_.all().members(); }
+  /// Returns the routes of the program prepared last.
   [[nodiscard]] message_routes const& routes() const { return routes_; }
-  [[nodiscard]] std::size_t communicators() const {
-    return others_.size() + (all_.members().empty() ? 0 : 1);
-  }
+  [[nodiscard]] std::size_t communicators() const { return set_.size(); }
 
-  /// Makes what a program needs: all members call it with the same programs in the same order.
-  /// Whether anything has to be made can be asked before; nothing may be under way then. Throws
-  /// invalid_program where messages would overtake each other, and where the bound is too small.
+  /// Makes the communicators that a program needs, and connects its pairs. Collective: all members
+  /// prepare the same programs in the same order.
+  /// Throws invalid_program where messages would be received in another order than sent, or where a
+  /// rank needs too many communicators; and nccl_error.
+  /// Requires that nothing is in progress, unless must_prepare(p) is false.
   void prepare(program const& p, stream s) {
     auto routes = find_routes(p);
-    demand_order(p, routes);
-    auto const change = ledger_.provide(communicators_of(p, routes));
-    for (auto const& key : change.dropped)
-      if (auto const known = others_.find(key); known != others_.end()) {
-        known->second.finalize(config_);
-        others_.erase(known);
-        std::erase(made_, key);
-      }
-    for (auto const& split : change.splits) {
-      std::vector<std::vector<rank_id>> parts;
-      for (auto const& key : split) parts.push_back(key.members);
-      auto made = all_.split(parts, config_);
-      for (auto const& key : split)
-        if (key.contains(self_)) {
-          others_.emplace(key, std::move(made));
-          made_.push_back(key);
-        }
-    }
+    require_message_order(p, routes);
+    set_.provide(communicators_of(p, routes));
     routes_ = std::move(routes);
-    greet(p, s);
+    warm_up_connections(p, s);
   }
-  /// False where `prepare` has nothing to do, so that it need not wait until nothing is under way.
+  /// Returns whether `prepare` has anything to make.
   [[nodiscard]] bool must_prepare(program const& p) const {
     auto const routes = find_routes(p);
     auto const needed = communicators_of(p, routes);
     return routes != routes_ ||
            !std::all_of(needed.begin(), needed.end(),
-                        [&](auto const& key) { return ledger_.knows(key); }) ||
-           !ungreeted(p, routes).empty();
+                        [&](auto const& key) { return set_.knows(key); }) ||
+           !edges_.missing(p, routes, self_).empty();
   }
 
+  /// Throws std::logic_error where a group is open, and the error of one that was not closed.
   [[nodiscard]] group open_group() { return group(*this); }
+
+  // Enqueue a message or collective in a group; collectives are called by all members in one order.
+  // Throw nccl_error; invalid_program where bytes are no whole number of elements.
 
   void send(group& g, std::span<std::byte const> out, rank_id to, stream s,
             std::int32_t channel = 0) {
-    auto const& c = carrier(routes_.key(self_, to, channel));
+    auto const& c = set_.find(routes_.key(self_, to, channel));
     send_in(g, c, out, to, s);
   }
   void receive(group& g, std::span<std::byte> in, rank_id from, stream s,
                std::int32_t channel = 0) {
-    auto const& c = carrier(routes_.key(from, self_, channel));
+    auto const& c = set_.find(routes_.key(from, self_, channel));
     receive_in(g, c, in, from, s);
   }
 
   void all_reduce(group& g, std::span<rank_id const> members, element type, reduction how,
                   std::span<std::byte> own, stream s) {
     if (own.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c,
-          Api::all_reduce(own.data(), own.data(), count(own.size(), type), type, how, c.get(), s),
+          Api::all_reduce(own.data(), own.data(), nccl_count(own.size(), type), type, how, c.get(),
+                          s),
           "all_reduce over " + detail::names_of(members));
   }
   void reduce_scatter(group& g, std::span<rank_id const> members, element type, reduction how,
                       std::span<std::byte const> whole, std::span<std::byte> part, stream s) {
     if (part.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c,
-          Api::reduce_scatter(whole.data(), part.data(), count(part.size(), type), type, how,
+          Api::reduce_scatter(whole.data(), part.data(), nccl_count(part.size(), type), type, how,
                               c.get(), s),
           "reduce_scatter over " + detail::names_of(members));
   }
   void all_gather(group& g, std::span<rank_id const> members, std::span<std::byte const> part,
                   std::span<std::byte> whole, stream s) {
     if (part.empty()) return;
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     g.room_for_one();
     g.add(c, Api::all_gather(part.data(), whole.data(), part.size(), element::bytes, c.get(), s),
           "all_gather over " + detail::names_of(members));
   }
 
   /// Every member sends out(j) to member j and receives in(j) from it, spans of bytes; not to
-  /// itself. Members call it in one order with their collectives. Takes groups of its own, several
-  /// where one would hold too many operations.
+  /// itself. Collective. Opens groups of its own, several where one would hold too many operations.
   template <class Out, class In>
   void all_to_all(std::span<rank_id const> members, Out const& out, In const& in, stream s) {
-    auto const& c = meeting_of(members);
+    auto const& c = group_communicator(members);
     auto const n = members.size(), self = static_cast<std::size_t>(c.place_of(self_));
     for (std::size_t begin = 1; begin < n; begin += nccl_group_limit / 2) {
       auto g = open_group();
@@ -211,52 +193,40 @@ class nccl_transport {
     }
   }
 
-  /// Throws what NCCL has noticed meanwhile (a peer that is gone, for example), and what `watch`
-  /// throws. Never waits.
+  /// Checks for asynchronous errors, such as a lost peer. Never waits.
+  /// Throws nccl_error, and what `watch` throws.
   void poll() const {
     if (config_.watch) config_.watch();
-    all_.check("while it ran");
-    for (auto const& [key, c] : others_) c.check("while it ran");
+    set_.check("while it ran");
   }
 
-  /// Goes on without these ranks, by ncclCommShrink: whatever is under way comes to an end. All
-  /// that are left call it, with the same list.
+  /// Continues without these ranks, by ncclCommShrink; operations in progress end. Collective over
+  /// the surviving members, with the same list.
   void shrink(std::span<rank_id const> dead)
     requires(Api::has_shrink)
   {
     forget();
-    auto rest = all_.shrunk(dead, config_);
-    all_ = std::move(rest);
+    set_.shrink(dead);
   }
-  /// Goes on with these ranks alone, by new communicators; whatever is under way comes to an end.
+  /// Continues with these ranks only, by a new communicator; operations in progress end.
   void rebuild(typename Api::identity const& id, std::vector<rank_id> members) {
     abort();
-    all_ = communicator(id, std::move(members), self_, config_);
+    set_.rebuild(id, std::move(members));
   }
 
-  /// Ends all communicators, together with all other members, when nothing is under way any more:
-  /// those made last first.
+  /// Finalizes all communicators, the one made last first. Collective.
+  /// Requires that nothing is in progress.
   void close() {
-    for (auto at = made_.rbegin(); at != made_.rend(); ++at)
-      if (auto const known = others_.find(*at); known != others_.end())
-        known->second.finalize(config_);
-    others_.clear();
-    made_.clear();
-    ledger_.clear();
-    all_.finalize(config_);
+    set_.close();
     release_scratch();
   }
   void abort() noexcept {
     forget();
-    all_.abort();
+    set_.abort();
     release_scratch();
   }
 
  private:
-  /// A pair of ranks, the sender first, in a communicator; that of all ranks has no members in its
-  /// key.
-  using edge = std::tuple<communicator_key, rank_id, rank_id>;
-
   void send_in(group& g, communicator const& c, std::span<std::byte const> out, rank_id to,
                stream s) {
     if (out.empty()) return;
@@ -272,42 +242,14 @@ class nccl_transport {
           "receive from rank " + std::to_string(from.value()));
   }
 
-  [[nodiscard]] communicator const& carrier(communicator_key const& key) const {
-    if (key.members.empty()) return all_;
-    auto const known = others_.find(key);
-    if (known == others_.end())
-      throw nccl_error("no communicator of " + detail::names_of(key.members) +
-                           ": the program was not prepared",
-                       nccl_status::invalid_usage);
-    return known->second;
+  [[nodiscard]] communicator const& group_communicator(std::span<rank_id const> members) const {
+    return set_.find({communicator_key::use::collectives, {members.begin(), members.end()}});
   }
-  [[nodiscard]] communicator const& meeting_of(std::span<rank_id const> members) const {
-    return carrier({communicator_key::use::collectives, {members.begin(), members.end()}});
-  }
-  [[nodiscard]] static std::size_t count(std::size_t bytes, element type) {
-    auto const width = static_cast<std::size_t>(size_of(type));
-    if (bytes % width != 0)
-      throw invalid_program(std::to_string(bytes) + " bytes are no whole number of elements of " +
-                            std::to_string(width));
-    return bytes / width;
-  }
-
-  /// The edges of a program that this rank is an end of and that were not used yet.
-  [[nodiscard]] std::set<edge> ungreeted(program const& p, message_routes const& routes) const {
-    std::set<edge> fresh;
-    for (auto const& i : p.ranks[self_].instructions) {
-      if (i.code != opcode::send && i.code != opcode::receive) continue;
-      auto const from = i.code == opcode::send ? self_ : i.peer,
-                 to = i.code == opcode::send ? i.peer : self_;
-      if (edge e{routes.key(from, to, i.channel), from, to}; !greeted_.contains(e))
-        fresh.insert(std::move(e));
-    }
-    return fresh;
-  }
-
-  /// One communicator after the other, in the order of their keys, which is the same on all ranks.
-  void greet(program const& p, stream s) {
-    auto const fresh = ungreeted(p, routes_);
+  /// Connects edges by a message of one byte each: one communicator after the other, in the order
+  /// of their keys, which is the same on all ranks.
+  void warm_up_connections(program const& p, stream s) {
+    using edge = detail::connected_edges::edge;
+    auto const fresh = edges_.missing(p, routes_, self_);
     if (fresh.empty()) return;
     if (scratch_ == nullptr) scratch_ = static_cast<std::byte*>(Api::allocate(2));
     auto const places = static_cast<std::int32_t>(p.ranks.size());
@@ -325,22 +267,19 @@ class nccl_transport {
           if (apart(*e) < begin || apart(*e) >= begin + most) continue;
           auto const [ignored, from, to] = *e;
           if (from == self_)
-            send_in(g, carrier(key), {scratch_, 1}, to, s);
+            send_in(g, set_.find(key), {scratch_, 1}, to, s);
           else
-            receive_in(g, carrier(key), {scratch_ + 1, 1}, from, s);
+            receive_in(g, set_.find(key), {scratch_ + 1, 1}, from, s);
         }
         g.close();
       }
       at = end;
     }
-    greeted_.insert(fresh.begin(), fresh.end());
+    edges_.insert(fresh);
   }
 
   void forget() noexcept {
-    others_.clear();
-    made_.clear();
-    ledger_.clear();
-    greeted_.clear();
+    edges_.clear();
     routes_ = {};
   }
   void release_scratch() noexcept {
@@ -349,13 +288,10 @@ class nccl_transport {
 
   nccl_config const config_;
   rank_id const self_;
-  communicator_ledger ledger_;
-  communicator all_;
-  std::map<communicator_key, communicator> others_{};
-  std::vector<communicator_key> made_{};  // in this order
+  detail::communicator_set<Api> set_;
   message_routes routes_{};
-  std::set<edge> greeted_{};
-  std::byte* scratch_ = nullptr;  // [0] is sent in greetings, [1] received
+  detail::connected_edges edges_{};
+  std::byte* scratch_ = nullptr;  // [0] is sent to connect, [1] received
   std::exception_ptr late_{};
   bool group_open_ = false;
 };

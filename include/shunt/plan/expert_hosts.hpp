@@ -3,36 +3,30 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt {
 
-/// A rank with instances of an expert, and where they lie there. The first is the representative:
-/// the slot that others of the same expert on this rank add into or copy from (SYMI section 4.1).
+/// A rank that holds instances of an expert. Its first slot is the representative: the other
+/// instances on the rank add into it or copy from it.
+/// Reference: SYMI (arXiv 2504.19925), section 4.1.
 struct expert_host {
   rank_id rank{};
-  std::vector<std::int32_t> slots{};  ///< counted within the rank, ascending, at least one
+  std::vector<std::int32_t> slots{};  ///< numbers within the rank, ascending, at least one
 
   constexpr bool operator==(expert_host const&) const = default;
 };
 
-/// The hosts of every expert of a layer, in ascending order of ranks, each rank once. O(experts +
-/// slots).
-[[nodiscard]] constexpr indexed<expert_id, std::vector<expert_host>> hosts_of(
-    expert_placement const& placement, layer_id layer) {
-  indexed<expert_id, std::vector<expert_host>> hosts(static_cast<std::size_t>(placement.experts));
-  auto const slots = placement.layer(layer);
-  for (rank_id r : ids<rank_id>(placement.ranks())) {
-    std::int32_t const first = placement.first_slot[r.index()];
-    for (std::int32_t s = first; s < placement.first_slot[r.index() + 1]; ++s) {
-      auto& known = hosts[slots[static_cast<std::size_t>(s)]];
-      if (known.empty() || known.back().rank != r) known.push_back({.rank = r, .slots = {}});
-      known.back().slots.push_back(s - first);
-    }
-  }
-  return hosts;
-}
+/// Returns the hosts of every expert of a layer, by rank, each rank once.
+/// Complexity: O(experts + slots).
+[[nodiscard]] SHUNT_CONSTEXPR indexed<expert_id, std::vector<expert_host>> hosts_of(
+    expert_placement const& placement, layer_id layer);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/expert_hosts.ipp"
+#endif

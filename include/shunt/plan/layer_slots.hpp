@@ -4,60 +4,34 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt {
 
-/// How the slots that each rank has for all layers together are dealt to the layers.
+/// Division of each rank's slots over the layers.
 struct layer_slots {
   std::int32_t ranks = 0;
   std::vector<std::int32_t> slots{};  ///< layers x ranks
 
-  [[nodiscard]] constexpr std::int32_t layers() const {
-    return ranks == 0 ? 0
-                      : static_cast<std::int32_t>(slots.size() / static_cast<std::size_t>(ranks));
-  }
-  [[nodiscard]] constexpr std::span<std::int32_t const> layer(layer_id l) const {
-    auto const width = static_cast<std::size_t>(ranks);
-    return std::span(slots).subspan(l.index() * width, width);
-  }
-  [[nodiscard]] constexpr std::int32_t of(layer_id l) const {  ///< all ranks together
-    std::int32_t sum = 0;
-    for (auto const s : layer(l)) sum += s;
-    return sum;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t layers() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int32_t const> layer(layer_id l) const;
+  /// Returns the slots of a layer on all ranks.
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t of(layer_id l) const;
   constexpr bool operator==(layer_slots const&) const = default;
 };
 
-/// One layer of a problem, with the ranks' slots as they are there. The previous placement is left
-/// out.
-[[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem, layer_id l) {
-  auto const loads = problem.loads_of(l);
-  expert_layers one;
-  one.experts = problem.experts;
-  one.loads.assign(loads.begin(), loads.end());
-  one.slots_per_rank = problem.slots_per_rank;
-  one.ranks_per_node = problem.ranks_per_node;
-  one.groups = problem.groups;
-  for (std::int32_t w = 0; w < problem.windows(); ++w) {
-    auto const earlier = problem.loads_of(l, w);
-    one.history.insert(one.history.end(), earlier.begin(), earlier.end());
-  }
-  for (rank_id r : ids<rank_id>(problem.sources.empty() ? 0 : problem.ranks())) {
-    auto const here = problem.sources_of(l, r);
-    one.sources.insert(one.sources.end(), here.begin(), here.end());
-  }
-  return one;
-}
+/// Returns one layer of a problem, with the same slots and without the previous placement.
+[[nodiscard]] SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem, layer_id l);
 
-/// The same with the slots that the layer was dealt, for any solver of expert_layers.
-[[nodiscard]] constexpr expert_layers layer_of(expert_layers const& problem,
-                                               layer_slots const& dealt, layer_id l) {
-  auto const slots = dealt.layer(l);
-  auto one = layer_of(problem, l);
-  one.slots_per_rank.assign(slots.begin(), slots.end());
-  return one;
-}
+/// Returns one layer of a problem with the slots that `dealt` gives it, for solvers of
+/// expert_layers.
+[[nodiscard]] SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem,
+                                               layer_slots const& dealt, layer_id l);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/layer_slots.ipp"
+#endif

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -14,110 +15,35 @@
 
 namespace shunt {
 
-/// A placement as the arrays that inference engines exchange (EPLB's phy2log, log2phy and logcnt;
-/// the same in vLLM, SGLang and TensorRT-LLM): a physical expert is a slot counted over all ranks,
-/// a logical one an expert of the layer.
+/// A placement as the arrays that inference engines exchange: phy2log, log2phy and logcnt of EPLB,
+/// vLLM, SGLang and TensorRT-LLM. A physical expert is a slot, counted over all ranks. A logical
+/// expert is an expert of the layer.
 struct physical_map {
   std::int32_t layers = 0, experts = 0, slots = 0;
-  std::int32_t most_replicas =
-      0;  ///< of any expert in any layer: the last extent of logical_to_physical
+  /// Most replicas of an expert in a layer: the last extent of logical_to_physical.
+  std::int32_t most_replicas = 0;
   std::vector<std::int32_t> physical_to_logical{};  ///< layers x slots
-  std::vector<std::int32_t> logical_to_physical{};  ///< layers x experts x most_replicas: slots in
-                                                    ///< ascending order, then -1
-  std::vector<std::int32_t> replica_counts{};       ///< layers x experts
+  /// layers x experts x most_replicas: slots, ascending, padded with -1.
+  std::vector<std::int32_t> logical_to_physical{};
+  std::vector<std::int32_t> replica_counts{};  ///< layers x experts
 
   constexpr bool operator==(physical_map const&) const = default;
 };
 
-/// The arrays of a placement whose slots hold experts that are there. O(layers x (slots + experts x
-/// most replicas)).
-[[nodiscard]] constexpr physical_map physical_map_of(expert_placement const& plan) {
-  physical_map map{.layers = plan.layers, .experts = plan.experts, .slots = plan.slots()};
-  auto const rows = static_cast<std::size_t>(plan.layers),
-             experts = static_cast<std::size_t>(plan.experts);
-  map.replica_counts.resize(rows * experts, 0);
-  for (std::size_t l = 0; l < rows; ++l)
-    for (expert_id const e : plan.layer(l)) {
-      map.physical_to_logical.push_back(e.value());
-      map.most_replicas =
-          std::max(map.most_replicas, ++map.replica_counts[l * experts + e.index()]);
-    }
-  auto const depth = static_cast<std::size_t>(map.most_replicas);
-  map.logical_to_physical.resize(rows * experts * depth, -1);
-  std::vector<std::size_t> known(rows * experts, 0);
-  for (std::size_t l = 0; l < rows; ++l) {
-    auto const slots = plan.layer(l);
-    for (std::size_t s = 0; s < slots.size(); ++s) {
-      std::size_t const row = l * experts + slots[s].index();
-      map.logical_to_physical[row * depth + known[row]++] = static_cast<std::int32_t>(s);
-    }
-  }
-  return map;
-}
+/// Returns the arrays of a placement.
+/// Requires that every slot holds an expert of the problem.
+/// Complexity: O(layers x (slots + experts x most replicas)).
+[[nodiscard]] SHUNT_CONSTEXPR physical_map physical_map_of(expert_placement const& plan);
 
-/// The placement of a map on ranks with these slots. `physical_to_logical` says all; the other two,
-/// where they aren't empty, must agree with it, in any order of slots. Throws invalid_problem,
-/// naming array, layer and place: another number of slots, an expert that isn't there, arrays of
-/// another length, replicas that differ.
-[[nodiscard]] constexpr expert_placement placement_of(
-    physical_map const& map, std::span<std::int32_t const> slots_per_rank) {
-  expert_placement plan{
-      .layers = map.layers, .experts = map.experts, .first_slot = {0}, .expert_of = {}};
-  for (auto const s : slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);
-  auto const at = [](char const* array, std::size_t i, std::size_t width) {
-    return std::string(array) + "[" + std::to_string(i / width) + "][" + std::to_string(i % width) +
-           "]";
-  };
-  auto const slots = static_cast<std::size_t>(map.slots),
-             experts = static_cast<std::size_t>(map.experts);
-  if (map.slots != plan.slots())
-    throw invalid_problem("phy2log", "has " + std::to_string(map.slots) +
-                                         " slots a layer, the ranks have " +
-                                         std::to_string(plan.slots()));
-  if (map.physical_to_logical.size() != static_cast<std::size_t>(map.layers) * slots)
-    throw invalid_problem("phy2log", "has " + std::to_string(map.physical_to_logical.size()) +
-                                         " values for " + std::to_string(map.layers) +
-                                         " layers x " + std::to_string(map.slots) + " slots");
-  for (std::size_t i = 0; i < map.physical_to_logical.size(); ++i) {
-    auto const e = map.physical_to_logical[i];
-    if (e < 0 || e >= map.experts)
-      throw invalid_problem(at("phy2log", i, slots), "must be an expert below " +
-                                                         std::to_string(map.experts) + ", is " +
-                                                         std::to_string(e));
-    plan.expert_of.emplace_back(e);
-  }
-  auto const made = physical_map_of(plan);
-  if (!map.replica_counts.empty()) {
-    if (map.replica_counts.size() != made.replica_counts.size())
-      throw invalid_problem("logcnt", "has " + std::to_string(map.replica_counts.size()) +
-                                          " values for " + std::to_string(map.layers) +
-                                          " layers x " + std::to_string(map.experts) + " experts");
-    for (std::size_t i = 0; i < made.replica_counts.size(); ++i)
-      if (map.replica_counts[i] != made.replica_counts[i])
-        throw invalid_problem(at("logcnt", i, experts),
-                              "is " + std::to_string(map.replica_counts[i]) + ", phy2log has " +
-                                  std::to_string(made.replica_counts[i]) + " replicas");
-  }
-  if (map.logical_to_physical.empty()) return plan;
-  auto const depth = static_cast<std::size_t>(map.most_replicas),
-             own = static_cast<std::size_t>(made.most_replicas);
-  if (map.logical_to_physical.size() != made.replica_counts.size() * depth)
-    throw invalid_problem(
-        "log2phy", "has " + std::to_string(map.logical_to_physical.size()) + " values for " +
-                       std::to_string(map.layers) + " layers x " + std::to_string(map.experts) +
-                       " experts x " + std::to_string(map.most_replicas) + " replicas");
-  for (std::size_t i = 0; i < made.replica_counts.size(); ++i) {
-    std::vector<std::int32_t> named, wanted;
-    for (auto const s : std::span(map.logical_to_physical).subspan(i * depth, depth))
-      if (s != -1) named.push_back(s);
-    for (auto const s : std::span(made.logical_to_physical).subspan(i * own, own))
-      if (s != -1) wanted.push_back(s);
-    std::sort(named.begin(), named.end());
-    if (named != wanted)
-      throw invalid_problem(at("log2phy", i, experts),
-                            "doesn't name the slots where phy2log has that expert");
-  }
-  return plan;
-}
+/// Returns the placement of a map on ranks with these slots. `physical_to_logical` determines it.
+/// Each of the other arrays may be empty; otherwise it must agree, in any order of slots.
+/// Throws invalid_problem, which names array, layer and place, where the number of slots differs,
+/// an expert is unknown, an array has a wrong length, or replicas differ.
+[[nodiscard]] SHUNT_CONSTEXPR expert_placement placement_of(
+    physical_map const& map, std::span<std::int32_t const> slots_per_rank);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/physical_map.ipp"
+#endif

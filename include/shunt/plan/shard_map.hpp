@@ -4,14 +4,15 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
-/// Elements [begin, end) of one expert's parameters, whose optimizer state `owner` keeps. Mirrors
-/// keep the same state: they get the same gradient and step it alike, but only the owner sends
-/// weights on.
+/// Elements [begin, end) of one expert's parameters. `owner` holds their optimizer state. Mirrors
+/// hold the same state, get the same gradient and apply the same step. Only the owner sends
+/// weights.
 struct shard {
   rank_id owner{};
   std::int64_t begin = 0;
@@ -19,14 +20,12 @@ struct shard {
   std::vector<rank_id> mirrors{};
 
   [[nodiscard]] constexpr std::int64_t size() const { return end - begin; }
-  [[nodiscard]] constexpr bool held_by(rank_id r) const {
-    return owner == r || std::find(mirrors.begin(), mirrors.end(), r) != mirrors.end();
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR bool held_by(rank_id r) const;
   constexpr bool operator==(shard const&) const = default;
 };
 
-/// Who keeps which part of each expert's optimizer state. The shards of an expert, in ascending
-/// order of `begin`, cover its elements exactly; empty shards are left out.
+/// Division of each expert's optimizer state over ranks. The shards of an expert are ascending in
+/// `begin` and cover its elements exactly. There are no empty shards.
 struct shard_map {
   std::int64_t elements = 0;  ///< parameters of one expert
   indexed<expert_id, std::vector<shard>> shards{};
@@ -35,3 +34,7 @@ struct shard_map {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/shard_map.ipp"
+#endif

@@ -6,21 +6,22 @@
 
 namespace shunt {
 
-/// What survives of an iteration that was stopped: one stage's sum of weight gradients on one live
-/// rank. A micro-batch's term is in one sum of its stage at most; what is in none has to be
+/// A surviving part of an interrupted iteration: one stage's sum of weight gradients on one live
+/// rank. A micro-batch's term is in at most one sum of its stage. A term that is in no sum must be
 /// computed again.
-struct kept_gradient {
+struct surviving_gradient {
   rank_id rank{};
   stage_id stage{};
-  bool reduced = false;  ///< the rank has it as the reduction left it, all terms of the stage, and
-                         ///< no other rank's sum counts
-  std::vector<operation>
-      terms{};  ///< the backward_weights that it holds, also those of fused backwards; ascending
+  /// The sum is the result of the reduction, with all terms of the stage. No other rank's sum
+  /// counts.
+  bool reduced = false;
+  /// The backward_weights in the sum, also those of fused backwards; ascending.
+  std::vector<operation> terms{};
 
-  constexpr bool operator==(kept_gradient const&) const = default;
+  constexpr bool operator==(surviving_gradient const&) const = default;
 };
 
-/// By rank, then by stage. Empty: everything is lost.
-using gradient_ledger = std::vector<kept_gradient>;
+/// All surviving sums, by rank and then by stage. Empty: nothing survived.
+using surviving_gradients = std::vector<surviving_gradient>;
 
 }  // namespace shunt

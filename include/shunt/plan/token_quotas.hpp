@@ -4,11 +4,12 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
 
-/// A copy of an expert for one micro-batch, and how many of the expert's tokens are computed there.
+/// A copy of an expert for one micro-batch, and the number of the expert's tokens computed by it.
 struct expert_copy {
   expert_id expert{};
   rank_id rank{};  ///< not the expert's home
@@ -17,22 +18,20 @@ struct expert_copy {
   constexpr bool operator==(expert_copy const&) const = default;
 };
 
-/// Which experts are copied where for one micro-batch, layer by layer. What an expert's copies
-/// don't take stays on its home rank.
+/// Copies of experts for one micro-batch, layer by layer. Tokens beyond those of an expert's copies
+/// stay on its home rank.
 struct token_quotas {
-  std::vector<std::int32_t> first_copy{
-      0};  ///< layers + 1 entries: copies first_copy[l] .. first_copy[l+1]-1 belong to layer l
+  /// layers + 1 entries: copies first_copy[l] .. first_copy[l+1]-1 belong to layer l.
+  std::vector<std::int32_t> first_copy{0};
   std::vector<expert_copy> copies{};
 
-  [[nodiscard]] constexpr std::int32_t layers() const {
-    return static_cast<std::int32_t>(first_copy.size()) - 1;
-  }
-  [[nodiscard]] constexpr std::span<expert_copy const> layer(layer_id l) const {
-    auto const first = static_cast<std::size_t>(first_copy[l.index()]);
-    return std::span(copies).subspan(first,
-                                     static_cast<std::size_t>(first_copy[l.index() + 1]) - first);
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t layers() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_copy const> layer(layer_id l) const;
   constexpr bool operator==(token_quotas const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/token_quotas.ipp"
+#endif

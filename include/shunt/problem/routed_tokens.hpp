@@ -5,110 +5,54 @@
 #include <string>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt {
 
-/// No limit to the tokens of a slot: nothing is ever dropped.
+/// A slot capacity without a limit: no token is dropped.
 inline constexpr std::int64_t dropless = std::numeric_limits<std::int64_t>::max();
 
-/// A factor as a fraction, so that capacities are exact.
+/// The capacity factor as a fraction, so that capacities are exact.
 struct capacity_factor {
   std::int64_t numerator = 1;
   std::int64_t denominator = 1;
   constexpr bool operator==(capacity_factor const&) const = default;
 };
 
-/// Tokens that a slot takes: capacity factor x tokens of the layer / (s N), rounded up (SYMI
-/// section 3; an expert's capacity is that times its replicas). Throws invalid_problem where tokens
-/// or the numerator are negative, the denominator is not positive, there is no slot, or 64 bits
-/// don't hold a product.
-[[nodiscard]] constexpr std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slots,
-                                                   capacity_factor const& factor = {}) {
-  if (tokens < 0)
-    throw invalid_problem("tokens", "must be at least 0, is " + std::to_string(tokens));
-  if (slots < 1) throw invalid_problem("slots", "must be at least 1, is " + std::to_string(slots));
-  if (factor.numerator < 0)
-    throw invalid_problem("numerator",
-                          "must be at least 0, is " + std::to_string(factor.numerator));
-  if (factor.denominator < 1)
-    throw invalid_problem("denominator",
-                          "must be at least 1, is " + std::to_string(factor.denominator));
-  auto const wanted = checked_multiply(tokens, factor.numerator);
-  auto const shares = checked_multiply(slots, factor.denominator);
-  if (!wanted || !shares)
-    throw invalid_problem("tokens", "times the capacity factor is beyond 64 bits");
-  return ceil_divide(*wanted, *shares);
-}
+/// Returns the tokens that a slot takes: capacity factor x tokens of the layer / (s N), rounded up.
+/// An expert takes that times its replicas.
+/// Throws invalid_problem where tokens or the numerator are negative, the denominator or the slots
+/// are not positive, or a product exceeds 64 bits.
+/// Reference: SYMI (arXiv 2504.19925), section 3.
+[[nodiscard]] SHUNT_CONSTEXPR std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slots,
+                                                   capacity_factor const& factor = {});
 
-/// The tokens of one layer after routing, and the slots that can take them: what each rank has for
-/// each expert, which expert each slot holds, and how many tokens a slot takes.
+/// The tokens of one layer after routing, and the slots that can take them.
 struct routed_tokens {
   std::int32_t experts = 1;
-  std::vector<std::int64_t>
-      counts{};  ///< ranks x experts, row by row: tokens of that rank routed to that expert
-  std::vector<std::int32_t> first_slot{
-      0};  ///< ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r
-  std::vector<expert_id> expert_of{};  ///< one entry a slot
-  std::int64_t capacity = dropless;    ///< tokens a slot takes
+  /// ranks x experts, row-major: tokens of the rank that are routed to the expert.
+  std::vector<std::int64_t> counts{};
+  /// ranks + 1 entries: slots first_slot[r] .. first_slot[r+1]-1 belong to rank r.
+  std::vector<std::int32_t> first_slot{0};
+  std::vector<expert_id> expert_of{};  ///< the expert of each slot
+  std::int64_t capacity = dropless;    ///< tokens that a slot takes
 
-  [[nodiscard]] constexpr std::int32_t ranks() const {
-    return static_cast<std::int32_t>(first_slot.size()) - 1;
-  }
-  [[nodiscard]] constexpr std::int32_t slots() const {
-    return static_cast<std::int32_t>(expert_of.size());
-  }
-  [[nodiscard]] constexpr std::int64_t count(rank_id source, expert_id e) const {
-    return counts[source.index() * static_cast<std::size_t>(experts) + e.index()];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t slots() const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::int64_t count(rank_id source, expert_id e) const;
   constexpr bool operator==(routed_tokens const&) const = default;
 };
 
-/// Throws invalid_problem, naming field, row and value: no rank or expert, slots out of order, an
-/// expert that isn't there, counts of another length than ranks x experts, a negative count or
-/// capacity, an expert with 2^31 tokens or more.
-constexpr void validate(routed_tokens const& p) {
-  auto const at = [](char const* field, auto i) {
-    return std::string(field) + "[" + std::to_string(i) + "]";
-  };
-  if (p.experts < 1)
-    throw invalid_problem("experts", "must be at least 1, is " + std::to_string(p.experts));
-  if (p.first_slot.size() < 2) throw invalid_problem("first_slot", "names no rank");
-  if (p.first_slot.front() != 0)
-    throw invalid_problem("first_slot[0]", "must be 0, is " + std::to_string(p.first_slot.front()));
-  for (std::size_t r = 1; r < p.first_slot.size(); ++r)
-    if (p.first_slot[r] < p.first_slot[r - 1])
-      throw invalid_problem(at("first_slot", r), "must not be below the entry before it, is " +
-                                                     std::to_string(p.first_slot[r]));
-  if (p.expert_of.size() != static_cast<std::size_t>(p.first_slot.back()))
-    throw invalid_problem("expert_of", "has " + std::to_string(p.expert_of.size()) +
-                                           " values for " + std::to_string(p.first_slot.back()) +
-                                           " slots");
-  for (std::size_t s = 0; s < p.expert_of.size(); ++s)
-    if (p.expert_of[s] < expert_id{0} || p.expert_of[s] >= expert_id{p.experts})
-      throw invalid_problem(at("expert_of", s), "must be an expert below " +
-                                                    std::to_string(p.experts) + ", is " +
-                                                    std::to_string(p.expert_of[s].value()));
-  if (p.capacity < 0)
-    throw invalid_problem("capacity", "must be at least 0, is " + std::to_string(p.capacity));
-  if (p.counts.size() != static_cast<std::size_t>(p.ranks()) * static_cast<std::size_t>(p.experts))
-    throw invalid_problem("counts", "has " + std::to_string(p.counts.size()) + " values for " +
-                                        std::to_string(p.ranks()) + " ranks x " +
-                                        std::to_string(p.experts) + " experts");
-  for (std::int32_t e = 0; e < p.experts; ++e) {
-    std::int64_t sum = 0;
-    for (std::int32_t r = 0; r < p.ranks(); ++r) {
-      std::int64_t const count = p.count(r, e);
-      if (count < 0 || count >= (std::int64_t{1} << 31))
-        throw invalid_problem(at("counts", r) + "[" + std::to_string(e) + "]",
-                              "must be at least 0 and below 2^31, is " + std::to_string(count));
-      sum += count;
-      if (sum >= (std::int64_t{1} << 31))
-        throw invalid_problem("counts", "expert " + std::to_string(e) + " has 2^31 tokens or more");
-    }
-  }
-}
+/// Throws invalid_problem, which names field, row and value, where there is no rank or expert,
+/// `first_slot` doesn't ascend from 0, a slot holds an unknown expert, a table has another shape
+/// than documented, a count or the capacity is negative, or an expert has 2^31 tokens or more.
+SHUNT_CONSTEXPR void validate(routed_tokens const& p);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/problem/routed_tokens.ipp"
+#endif

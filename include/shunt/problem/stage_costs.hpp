@@ -5,22 +5,20 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt {
 
-/// One value for every stage, or one value a stage: `.forward = 3` and `.forward = {3, 3, 4, 2}`
-/// both read as written.
+/// One value for all stages, or one value per stage: `.forward = 3` or `.forward = {3, 3, 4, 2}`.
 class per_stage {
  public:
   constexpr per_stage(ticks every_stage) : values_{every_stage} {}
   constexpr per_stage(std::initializer_list<ticks> values) : values_(values) {}
   constexpr explicit per_stage(std::vector<ticks> values) : values_(std::move(values)) {}
 
-  [[nodiscard]] constexpr ticks operator[](stage_id s) const {
-    return values_[values_.size() == 1 ? 0 : s.index()];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
   [[nodiscard]] constexpr std::size_t size() const { return values_.size(); }
   [[nodiscard]] constexpr std::vector<ticks> const& values() const { return values_; }
   constexpr bool operator==(per_stage const&) const = default;
@@ -29,28 +27,26 @@ class per_stage {
   std::vector<ticks> values_;
 };
 
-/// What the operations of a stage take, in ticks. `backward_input` is the gradient with respect to
-/// the stage's input alone, `backward_weight` the gradient with respect to its parameters; a fused
-/// backward takes the sum of both. forward and backward_input must be positive, the others may be
-/// zero.
+/// Times of a stage's operations, in ticks. `backward_input` is the gradient with respect to the
+/// stage's input alone, `backward_weight` the gradient with respect to its parameters. A fused
+/// backward takes the sum of both. `forward` and `backward_input` are positive, the others at least
+/// 0.
 struct stage_costs {
   per_stage forward = 1;
   per_stage backward_input = 1;
   per_stage backward_weight = 1;
   per_stage step = 0;
-  /// How much less an overlapped pair of a forward and a backward takes than one after the other
-  /// (DualPipe); never more than the shorter of the two takes.
+  /// Ticks that an overlapped pair of a forward and a backward takes less than both in sequence
+  /// (DualPipe). At most the shorter of the two is gained.
   ticks overlap_gain = 0;
 
-  [[nodiscard]] constexpr ticks microbatch(stage_id s) const {
-    return forward[s] + backward_input[s] + backward_weight[s];
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks microbatch(stage_id s) const;
   constexpr bool operator==(stage_costs const&) const = default;
 };
 
-/// From the end of an operation to the moment its output can be used on another rank, by class of
-/// link. One number: the same between all ranks. Nodes are consecutive ranks. On the same rank it
-/// takes no time.
+/// Ticks from the end of an operation until its output can be used on another rank, by class of
+/// link. Consecutive ranks share a node. On the same rank an output can be used at once. One number
+/// converts to the same time between all ranks.
 struct transfer_times {
   ticks within_node = 0;
   ticks between_nodes = 0;
@@ -61,18 +57,12 @@ struct transfer_times {
   constexpr transfer_times(ticks within, ticks between, std::int32_t ranks_a_node)
       : within_node(within), between_nodes(between), ranks_per_node(ranks_a_node) {}
 
-  [[nodiscard]] constexpr ticks operator()(rank_id from, rank_id to) const {
-    if (from == to) return 0;
-    if (ranks_per_node == 0 || from.value() / ranks_per_node == to.value() / ranks_per_node)
-      return within_node;
-    return between_nodes;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(rank_id from, rank_id to) const;
   constexpr bool operator==(transfer_times const&) const = default;
 };
 
-/// What the stash of a micro-batch weighs, in units of the cap: a forward adds `forward`, a
-/// backward_input gives `backward_input` of it back, a backward_weight the rest, a fused backward
-/// all.
+/// Weight of a micro-batch's stash, in units of the cap. A forward adds `forward`. A backward_input
+/// releases `backward_input`, the backward_weight the rest. A fused backward releases all.
 struct stash_weights {
   per_stage forward = 1;
   per_stage backward_input = 0;
@@ -80,7 +70,7 @@ struct stash_weights {
   constexpr bool operator==(stash_weights const&) const = default;
 };
 
-/// How much a rank may hold stashed at once, in the units of stash_weights.
+/// The most that a rank may stash at once, in the units of stash_weights.
 struct stash_cap {
   enum class kind : std::uint8_t {
     none,         ///< no limit
@@ -94,14 +84,14 @@ struct stash_cap {
 
   [[nodiscard]] static constexpr stash_cap none() { return {}; }
   [[nodiscard]] static constexpr stash_cap one_f_one_b() { return {kind::one_f_one_b, 0, {}}; }
-  [[nodiscard]] static constexpr stash_cap per_worker(std::int64_t limit) {
-    return {kind::per_worker, limit, {}};
-  }
-  [[nodiscard]] static constexpr stash_cap per_rank(std::vector<std::int64_t> limits) {
-    return {kind::per_rank, 0, std::move(limits)};
-  }
+  [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_worker(std::int64_t limit);
+  [[nodiscard]] static SHUNT_CONSTEXPR stash_cap per_rank(std::vector<std::int64_t> limits);
 
   constexpr bool operator==(stash_cap const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/problem/stage_costs.ipp"
+#endif

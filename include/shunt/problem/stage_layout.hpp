@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
 
-/// A seat: stage `stage` of pipeline `pipeline`. Where every rank holds one stage, seats, workers
-/// and ranks are the same.
+/// A worker: the pair of a pipeline and a stage. A rank runs one or more workers.
 struct worker {
   pipeline_id pipeline{};
   stage_id stage{};
@@ -23,42 +23,28 @@ struct worker {
   constexpr bool operator==(worker const&) const = default;
 };
 
-/// Which rank holds which stage of which pipeline. A rank that holds several stages of a pipeline
-/// holds several chunks of the model. All seats of a stage, whichever pipeline they belong to, hold
-/// the same parameters. With P ranks in a pipeline of S stages:
+/// Maps workers to ranks. A rank with several stages of a pipeline holds several chunks of the
+/// model. All workers of a stage hold the same parameters. With P ranks per pipeline of S stages:
 ///
-///     linear          P = S       stage s on its rank s
-///     looped(v)       P = S / v   stage s on its rank s mod P                 (interleaved 1F1B)
-///     wave(v)         P = S / v   there and back: 0 .. P-1, P-1 .. 0, ...     (Hanayo; v = 2 is
-///     the V of ZB-V and DualPipeV) bidirectional   P = S       pipelines 2k and 2k+1 share their
-///     ranks, the second one from the last rank to the first
-///                                                                             (Chimera, DualPipe:
-///                                                                             two replicas of the
-///                                                                             model)
-///     custom          one rank a seat, by any rule
+///  * linear: P = S, stage s on rank s of its pipeline.
+///  * looped(v): P = S / v, stage s on rank s mod P (interleaved 1F1B).
+///  * wave(v): P = S / v, back and forth: 0 .. P-1, P-1 .. 0, ... (Hanayo; v = 2 is the V of ZB-V
+///    and DualPipeV).
+///  * bidirectional: P = S, pipelines 2k and 2k+1 share their ranks, and the second one runs from
+///    the last rank to the first (Chimera, DualPipe: two replicas of the model).
+///  * custom: any rank for each worker.
 class stage_layout {
  public:
   enum class shape : std::uint8_t { linear, looped, wave, bidirectional, custom };
 
   [[nodiscard]] static constexpr stage_layout linear() { return {}; }
-  [[nodiscard]] static constexpr stage_layout looped(std::int32_t chunks) {
-    return {shape::looped, chunks};
-  }
-  [[nodiscard]] static constexpr stage_layout wave(std::int32_t chunks) {
-    return {shape::wave, chunks};
-  }
-  [[nodiscard]] static constexpr stage_layout v_shaped() { return wave(2); }
+  [[nodiscard]] static SHUNT_CONSTEXPR stage_layout looped(std::int32_t chunks);
+  [[nodiscard]] static SHUNT_CONSTEXPR stage_layout wave(std::int32_t chunks);
+  [[nodiscard]] static SHUNT_CONSTEXPR stage_layout v_shaped() { return wave(2); }
   [[nodiscard]] static constexpr stage_layout bidirectional() { return {shape::bidirectional, 1}; }
-  /// `ranks_of_seats[p * S + s]` holds stage s of pipeline p. Ranks are 0 .. largest, each with a
-  /// seat.
-  [[nodiscard]] static constexpr stage_layout custom(std::vector<rank_id> ranks_of_seats) {
-    stage_layout layout{shape::custom, 1};
-    for (rank_id const r : ranks_of_seats)
-      if (r.value() >= layout.ranks_)
-        layout.ranks_ = std::min(r.value(), std::numeric_limits<std::int32_t>::max() - 1) + 1;
-    layout.seats_ = std::move(ranks_of_seats);
-    return layout;
-  }
+  /// `ranks_of_workers[p * S + s]` is the rank of stage s of pipeline p. Every rank from 0 to the
+  /// largest has a worker.
+  [[nodiscard]] static SHUNT_CONSTEXPR stage_layout custom(std::vector<rank_id> ranks_of_workers);
 
   [[nodiscard]] friend constexpr std::string_view to_string(shape s) {
     switch (s) {
@@ -72,48 +58,15 @@ class stage_layout {
   }
 
   [[nodiscard]] constexpr shape form() const { return form_; }
-  /// Stages of a pipeline on each of its ranks; 1 for custom layouts, which may be uneven.
+  /// Stages of a pipeline on each of its ranks. 1 for custom layouts, which may be uneven.
   [[nodiscard]] constexpr std::int32_t chunks() const { return chunks_; }
-  [[nodiscard]] constexpr std::vector<rank_id> const& custom_seats() const { return seats_; }
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<rank_id> const& ranks_of_workers() const;
 
-  [[nodiscard]] constexpr std::int32_t ranks(std::int32_t pipelines, std::int32_t stages) const {
-    switch (form_) {
-      case shape::bidirectional: return pipelines / 2 * stages;
-      case shape::custom: return ranks_;
-      default: return pipelines * (stages / chunks_);
-    }
-  }
-  [[nodiscard]] constexpr rank_id rank_of(worker w, std::int32_t stages) const {
-    std::int32_t const p = w.pipeline.value(), s = w.stage.value();
-    switch (form_) {
-      case shape::linear: return p * stages + s;
-      case shape::looped: return p * (stages / chunks_) + s % (stages / chunks_);
-      case shape::wave: {
-        std::int32_t const length = stages / chunks_, at = s % length;
-        return p * length + (s / length % 2 == 0 ? at : length - 1 - at);
-      }
-      case shape::bidirectional: return p / 2 * stages + (p % 2 == 0 ? s : stages - 1 - s);
-      case shape::custom:
-        return seats_[static_cast<std::size_t>(p) * static_cast<std::size_t>(stages) +
-                      static_cast<std::size_t>(s)];
-    }
-    return -1;
-  }
-  /// The seats of a rank, pipelines and then stages ascending.
-  [[nodiscard]] constexpr std::vector<worker> seats_of(rank_id r, std::int32_t pipelines,
-                                                       std::int32_t stages) const {
-    std::vector<worker> seats;
-    std::int32_t first = 0, last = pipelines;
-    if (form_ != shape::custom) {
-      std::int32_t const length = stages / chunks_, share = form_ == shape::bidirectional ? 2 : 1;
-      first = r.value() / length * share;
-      last = first + share;
-    }
-    for (std::int32_t p = first; p < last; ++p)
-      for (std::int32_t s = 0; s < stages; ++s)
-        if (rank_of({p, s}, stages) == r) seats.push_back({p, s});
-    return seats;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks(std::int32_t pipelines, std::int32_t stages) const;
+  [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w, std::int32_t stages) const;
+  /// Returns the workers of a rank, by pipeline and then by stage.
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<worker> workers_of(rank_id r, std::int32_t pipelines,
+                                                         std::int32_t stages) const;
 
   constexpr bool operator==(stage_layout const&) const = default;
 
@@ -124,40 +77,17 @@ class stage_layout {
   shape form_ = shape::linear;
   std::int32_t chunks_ = 1;
   std::int32_t ranks_ = 0;
-  std::vector<rank_id> seats_{};
+  std::vector<rank_id> ranks_of_workers_{};
 };
 
-/// Throws invalid_problem, naming `layout`, where a layout doesn't fit D pipelines of S stages: no
-/// chunk, stages that don't divide into the chunks, an odd number of pipelines under a
-/// bidirectional layout, or a custom one with another number of seats, a negative rank or a rank
-/// without a seat.
-constexpr void validate(stage_layout const& layout, std::int32_t pipelines, std::int32_t stages) {
-  auto const refuse = [](std::string const& why) { throw invalid_problem("layout", why); };
-  if (layout.chunks() < 1)
-    refuse("must have at least 1 chunk a rank, has " + std::to_string(layout.chunks()));
-  if (stages % layout.chunks() != 0)
-    refuse(std::to_string(stages) + " stages don't divide into " + std::to_string(layout.chunks()) +
-           " chunks a rank");
-  if (layout.form() == stage_layout::shape::bidirectional && pipelines % 2 != 0)
-    refuse("is bidirectional and needs an even number of pipelines, has " +
-           std::to_string(pipelines));
-  if (layout.form() != stage_layout::shape::custom) return;
-  auto const& seats = layout.custom_seats();
-  if (seats.size() != static_cast<std::size_t>(pipelines) * static_cast<std::size_t>(stages))
-    refuse("has " + std::to_string(seats.size()) + " seats for " + std::to_string(pipelines) +
-           " pipelines x " + std::to_string(stages) + " stages");
-  std::int32_t const ranks = layout.ranks(pipelines, stages);
-  if (static_cast<std::size_t>(ranks) > seats.size())
-    refuse("names rank " + std::to_string(std::max_element(seats.begin(), seats.end())->value()) +
-           ", more than there are seats");
-  std::vector<char> seated(static_cast<std::size_t>(ranks), 0);
-  for (std::size_t i = 0; i < seats.size(); ++i) {
-    if (seats[i] < 0)
-      refuse("seat " + std::to_string(i) + " names rank " + std::to_string(seats[i].value()));
-    seated[seats[i].index()] = 1;
-  }
-  for (std::size_t r = 0; r < seated.size(); ++r)
-    if (!seated[r]) refuse("rank " + std::to_string(r) + " has no seat");
-}
+/// Throws invalid_problem, which names `layout`, where the layout doesn't fit D pipelines of S
+/// stages: no chunk, stages that aren't a multiple of the chunks, an odd number of pipelines under
+/// a bidirectional layout, or a custom layout with another number of workers, a negative rank or a
+/// rank without a worker.
+SHUNT_CONSTEXPR void validate(stage_layout const& layout, std::int32_t pipelines, std::int32_t stages);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/problem/stage_layout.ipp"
+#endif

@@ -10,7 +10,7 @@
 
 namespace shunt {
 
-/// An instruction by its place.
+/// The place of an instruction.
 struct program_point {
   rank_id rank{};
   std::int32_t instruction = 0;
@@ -18,214 +18,53 @@ struct program_point {
   constexpr auto operator<=>(program_point const&) const = default;
 };
 
-/// What waits for what between the ranks of a program. Instructions are numbered rank by rank:
-/// instruction i of rank r is `first[r] + i`. Made by `find_dependencies`.
+/// Matches between the ranks of a program, made by `find_dependencies`. Instructions are numbered
+/// rank by rank: instruction i of rank r is `first[r] + i`.
 struct dependencies {
   static constexpr std::int32_t none = -1;
 
-  /// A collective as a whole: entries [first, first + count) of `members`, one a member of its
-  /// group, in the group's order.
-  struct meeting {
+  /// A collective of all ranks of a group: entries [first, first + count) of
+  /// `dependencies::members`, in the group's order.
+  struct collective_match {
     group_id group{};
     slice members{};
-    constexpr bool operator==(meeting const&) const = default;
+    constexpr bool operator==(collective_match const&) const = default;
   };
 
-  std::vector<std::int32_t>
-      first{};  ///< one entry a rank, and one at the end: the number of instructions
-  std::vector<std::int32_t> partner{};  ///< by number: the receive of a send, the send of a
-                                        ///< receive, the meeting of a collective; else none
-  std::vector<meeting> meetings{};
-  std::vector<std::int32_t>
-      members{};  ///< numbers of the members' instructions; none where a member doesn't come
+  /// One entry per rank, and the number of instructions at the end.
+  std::vector<std::int32_t> first{};
+  /// By number: the receive of a send, the send of a receive, the index in `collectives` of a
+  /// collective; otherwise none.
+  std::vector<std::int32_t> partner{};
+  std::vector<collective_match> collectives{};
+  /// Numbers of the members' instructions; none where a member has no matching collective.
+  std::vector<std::int32_t> members{};
 
-  [[nodiscard]] std::int32_t number(program_point at) const {
-    return first[at.rank.index()] + at.instruction;
-  }
-  [[nodiscard]] program_point point(std::int32_t number) const {
-    auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
-    return {r, number - first[static_cast<std::size_t>(r)]};
-  }
-  [[nodiscard]] std::span<std::int32_t const> members_of(meeting const& m) const {
-    return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
-                                      static_cast<std::size_t>(m.members.count));
-  }
+  [[nodiscard]] std::int32_t number(program_point at) const;
+  [[nodiscard]] program_point point(std::int32_t number) const;
+  [[nodiscard]] std::span<std::int32_t const> members_of(collective_match const& m) const;
 };
 
 namespace detail {
 
-class dependency_finder {
- public:
-  explicit dependency_finder(program const& p) : program_(p) {
-    result_.first.push_back(0);
-    for (auto const& r : p.ranks)
-      result_.first.push_back(result_.first.back() +
-                              static_cast<std::int32_t>(r.instructions.size()));
-    result_.partner.assign(static_cast<std::size_t>(result_.first.back()), dependencies::none);
-  }
-
-  dependencies operator()() && {
-    match_messages();
-    match_collectives();
-    return std::move(result_);
-  }
-
- private:
-  struct arrival {
-    rank_id from{};
-    std::int32_t channel = 0;
-    std::int32_t number = 0;
-    constexpr auto operator<=>(arrival const&) const = default;
-  };
-
-  /// The n-th send on (sender, receiver, channel) meets the n-th receive.
-  void match_messages() {
-    auto const ranks = program_.ranks.size();
-    std::vector<std::size_t> begin(ranks + 1);  // sends by receiver, in counting order
-    each([&](instruction const& i, rank_id, std::int32_t) {
-      begin[i.code == opcode::send ? i.peer.index() + 1 : 0] += 1;
-    });
-    begin[0] = 0;
-    for (std::size_t r = 0; r < ranks; ++r) begin[r + 1] += begin[r];
-    std::vector<arrival> arrivals(begin.back());
-    auto at = begin;
-    each([&](instruction const& i, rank_id r, std::int32_t number) {
-      if (i.code == opcode::send) arrivals[at[i.peer.index()]++] = {r, i.channel, number};
-    });
-
-    std::vector<std::size_t> head;  // by position in a rank's arrivals: the next unmatched one of
-                                    // the run that begins there
-    for (rank_id const r : ids<rank_id>(ranks)) {
-      auto const mine =
-          std::span(arrivals).subspan(begin[r.index()], begin[r.index() + 1] - begin[r.index()]);
-      if (!std::is_sorted(mine.begin(), mine.end())) std::sort(mine.begin(), mine.end());
-      head.assign(mine.size(), 0);
-      auto number = result_.first[r.index()];
-      for (auto const& i : program_.ranks[r].instructions) {
-        if (i.code == opcode::receive) {
-          auto const run = static_cast<std::size_t>(
-              std::lower_bound(mine.begin(), mine.end(), arrival{i.peer, i.channel, 0}) -
-              mine.begin());
-          if (run < mine.size())
-            if (auto const k = run + head[run];
-                k < mine.size() && mine[k].from == i.peer && mine[k].channel == i.channel) {
-              ++head[run];
-              pair(number, mine[k].number);
-            }
-        }
-        ++number;
-      }
-    }
-  }
-
-  void pair(std::int32_t a, std::int32_t b) {
-    result_.partner[static_cast<std::size_t>(a)] = b;
-    result_.partner[static_cast<std::size_t>(b)] = a;
-  }
-
-  /// The n-th collective of a group is one meeting of all its members' n-th collectives of that
-  /// group.
-  void match_collectives() {
-    struct seat {
-      group_id group{};
-      std::int32_t place = 0;
-      std::int32_t held = 0;  // collectives of the group seen so far
-    };
-    std::vector<std::vector<seat>> seats(program_.ranks.size());
-    for (group_id const g : ids<group_id>(program_.groups.size()))
-      for (std::size_t k = 0; k < program_.groups[g].size(); ++k)
-        seats[program_.groups[g][k].index()].push_back({g, static_cast<std::int32_t>(k), 0});
-
-    std::vector<std::vector<std::int32_t>> by_group(
-        program_.groups.size());  // meetings of each group
-    each([&](instruction const& i, rank_id r, std::int32_t number) {
-      if (!is_collective(i.code)) return;
-      auto& mine = seats[r.index()];
-      auto const s = std::lower_bound(mine.begin(), mine.end(), i.group,
-                                      [](seat const& x, group_id g) { return x.group < g; });
-      if (s == mine.end() || s->group != i.group) return;
-      auto& held = by_group[i.group.index()];
-      if (static_cast<std::size_t>(s->held) == held.size()) {
-        auto const size = static_cast<std::int32_t>(program_.groups[i.group].size());
-        held.push_back(static_cast<std::int32_t>(result_.meetings.size()));
-        result_.meetings.push_back(
-            {i.group, {static_cast<std::int32_t>(result_.members.size()), size}});
-        result_.members.resize(result_.members.size() + static_cast<std::size_t>(size),
-                               dependencies::none);
-      }
-      auto const m = held[static_cast<std::size_t>(s->held++)];
-      result_.members[static_cast<std::size_t>(
-          result_.meetings[static_cast<std::size_t>(m)].members.first + s->place)] = number;
-      result_.partner[static_cast<std::size_t>(number)] = m;
-    });
-  }
-
-  template <class Visit>
-  void each(Visit&& visit) const {
-    std::int32_t number = 0;
-    for (rank_id const r : ids<rank_id>(program_.ranks.size()))
-      for (auto const& i : program_.ranks[r].instructions) visit(i, r, number++);
-  }
-
-  program const& program_;
-  dependencies result_{};
-};
-
 }  // namespace detail
 
-/// Matches messages and collectives, O(n log n) in the number of instructions. Ids must be in range
-/// and the members of a group distinct; what has no match is left without one.
-[[nodiscard]] inline dependencies find_dependencies(program const& p) {
-  return detail::dependency_finder(p)();
-}
+/// Matches messages and collectives. An instruction without a counterpart has no match.
+/// Requires ids in range and distinct members in each group.
+/// Complexity: O(n log n) in the number of instructions.
+[[nodiscard]] dependencies find_dependencies(program const& p);
 
-/// An order in which one thread can run all ranks under buffered sends, O(n). It keeps every list's
-/// order, and the members of a collective stand side by side in group order. It is shorter than the
-/// program where ranks wait for each other in a circle or for what never comes. Each rank runs
-/// until it has to wait, ranks in the order in which they became able to go on, so it is always the
-/// same.
-[[nodiscard]] inline std::vector<program_point> serial_order(program const& p,
-                                                             dependencies const& d) {
-  std::vector<program_point> order;
-  order.reserve(d.partner.size());
-  std::vector<std::int32_t> at(p.ranks.size(), 0);  // each rank's next instruction
-  std::vector<rank_id> waiter(d.partner.size(),
-                              dependencies::none);  // by number of a send: who waits for it
-  std::vector<std::int32_t> missing;  // how many members haven't come to each meeting yet
-  for (auto const& m : d.meetings) missing.push_back(m.members.count);
-  std::vector<rank_id> able;
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) able.push_back(r);
-
-  for (std::size_t next = 0; next < able.size(); ++next) {
-    rank_id const r = able[next];
-    auto const& list = p.ranks[r].instructions;
-    for (auto& i = at[r.index()]; i < static_cast<std::int32_t>(list.size()); ++i) {
-      auto const& what = list[static_cast<std::size_t>(i)];
-      auto const number = static_cast<std::size_t>(d.number({r, i}));
-      auto const partner = d.partner[number];
-      if (what.code == opcode::receive) {
-        if (partner == dependencies::none) break;
-        if (partner - d.first[what.peer.index()] >= at[what.peer.index()]) {
-          waiter[static_cast<std::size_t>(partner)] = r;
-          break;
-        }
-      } else if (is_collective(what.code)) {
-        if (partner == dependencies::none || --missing[static_cast<std::size_t>(partner)] > 0)
-          break;
-        for (auto const member : d.members_of(d.meetings[static_cast<std::size_t>(partner)])) {
-          auto const point = d.point(member);
-          order.push_back(point);
-          if (point.rank == r) continue;
-          ++at[point.rank.index()];
-          able.push_back(point.rank);
-        }
-        continue;
-      }
-      order.push_back({r, i});
-      if (what.code == opcode::send && waiter[number] >= 0) able.push_back(waiter[number]);
-    }
-  }
-  return order;
-}
+/// Returns an order in which one thread can run all ranks under buffered sends. It keeps the order
+/// of every list. The members of a collective are adjacent, in group order. Each rank runs until it
+/// must wait; ranks continue in the order in which they became able to, so the order is unique.
+/// Returns fewer instructions than the program has where ranks deadlock or a counterpart is
+/// missing.
+/// Complexity: O(n) in the number of instructions.
+[[nodiscard]] std::vector<program_point> serial_order(program const& p,
+                                                             dependencies const& d);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/program/dependencies.ipp"
+#endif

@@ -7,14 +7,14 @@
 
 namespace shunt {
 
-/// How far an iteration came that not all survivors completed. Ranks may be ahead: they have begun
-/// the next one.
+/// Progress of an iteration that not all survivors completed. Some ranks may have begun the next
+/// iteration.
 struct interrupted_iteration {
   program const& plan;
   program const& next;  ///< of the iteration after it
-  bool rest = false;    ///< `plan` was itself the rest of an iteration that had been interrupted
-  indexed<rank_id, std::vector<bool>>
-      ran{};  ///< of `plan`, by instruction: those that ended; none of lost ranks
+  bool rest = false;    ///< `plan` was itself the rest of an interrupted iteration
+  /// By rank and instruction of `plan`: whether it ended. Empty for lost ranks.
+  indexed<rank_id, std::vector<bool>> ran{};
   indexed<rank_id, std::vector<bool>> ran_next{};  ///< the same of `next`
 };
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -12,7 +13,7 @@
 
 namespace shunt {
 
-/// Bytes [offset, offset + size) of one buffer of the rank whose instruction names it.
+/// Bytes [offset, offset + size) of one buffer of the instruction's rank.
 struct region {
   buffer_id buffer{};
   byte_count offset = 0;
@@ -20,60 +21,36 @@ struct region {
   constexpr bool operator==(region const&) const = default;
 };
 
-/// What a rank can be told to do. Under each: its regions, in order (reads -> writes).
+/// The kinds of instructions. Each is followed by its regions in order, reads -> writes.
 enum class opcode : std::uint8_t {
-  compute,         ///< an operation of the user's work: any -> any
-  send,            ///< one message to `peer` on `channel`: the message ->
-  receive,         ///< the next message from `peer` on `channel`: -> the message
-  copy,            ///< source -> target of equal size on this rank
-  add,             ///< target += source, elementwise: source, target -> target
-  fill,            ///< zeroes: -> target
-  all_reduce,      ///< elementwise over `group`, in place: own -> the same region
-  reduce_scatter,  ///< member i of `group` gets the reduction of all i-th parts: whole -> own part;
-                   ///< parts are equal
-  all_gather,      ///< member i contributes part i: own part -> whole; parts are equal
-  /// All-to-all over `group` whose capacities are fixed and whose counts are known only at run
-  /// time. Member i sends the first counts[j] bytes of the j-th part of its payload to member j:
-  /// payload, counts (int64 bytes, one a member) -> payload, counts. Parts are equal; what lies in
-  /// a part beyond its count is left as it is.
+  compute,     ///< an operation of the user's work: any -> any
+  send,        ///< one message to `peer` on `channel`: the message ->
+  receive,     ///< the next message from `peer` on `channel`: -> the message
+  copy,        ///< source -> target of equal size on this rank
+  add,         ///< target += source, elementwise: source, target -> target
+  fill,        ///< zeroes: -> target
+  all_reduce,  ///< elementwise over `group`, in place: own -> the same region
+  /// Member i of `group` gets the reduction of all i-th parts, which are equal in size: whole ->
+  /// own part.
+  reduce_scatter,
+  all_gather,  ///< member i contributes part i; parts are equal in size: own part -> whole
+  /// All-to-all over `group` with capacities fixed at planning and counts known at run time. Member
+  /// i sends the first counts[j] bytes of the j-th part of its payload to member j. Parts are equal
+  /// in size. Bytes of a part beyond its count stay unchanged. Payload, counts (int64 bytes, one
+  /// per member) -> payload, counts.
   exchange,
 };
 
-[[nodiscard]] constexpr std::string_view to_string(opcode c) {
-  switch (c) {
-    case opcode::compute: return "compute";
-    case opcode::send: return "send";
-    case opcode::receive: return "receive";
-    case opcode::copy: return "copy";
-    case opcode::add: return "add";
-    case opcode::fill: return "fill";
-    case opcode::all_reduce: return "all_reduce";
-    case opcode::reduce_scatter: return "reduce_scatter";
-    case opcode::all_gather: return "all_gather";
-    case opcode::exchange: return "exchange";
-  }
-  return "unknown";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(opcode c);
 
 [[nodiscard]] constexpr bool is_collective(opcode c) { return c >= opcode::all_reduce; }
 
-/// The elements that add and the reductions work on.
+/// The element types of add and of the reductions.
 enum class element : std::uint8_t { bytes, int32, int64, float32, float64 };
 enum class reduction : std::uint8_t { sum, max };
 
-[[nodiscard]] constexpr std::string_view to_string(element e) {
-  switch (e) {
-    case element::bytes: return "bytes";
-    case element::int32: return "int32";
-    case element::int64: return "int64";
-    case element::float32: return "float32";
-    case element::float64: return "float64";
-  }
-  return "unknown";
-}
-[[nodiscard]] constexpr std::string_view to_string(reduction r) {
-  return r == reduction::sum ? "sum" : "max";
-}
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(element e);
+[[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(reduction r);
 
 [[nodiscard]] constexpr byte_count size_of(element e) {
   switch (e) {
@@ -86,7 +63,7 @@ enum class reduction : std::uint8_t { sum, max };
   return 1;
 }
 
-/// A run of entries in one of the tables of a rank_program.
+/// Consecutive entries in a table of a rank_program.
 struct slice {
   std::int32_t first = 0;
   std::int32_t count = 0;
@@ -98,26 +75,28 @@ struct instruction {
   opcode code = opcode::compute;
   element type = element::bytes;      ///< add, all_reduce, reduce_scatter
   reduction reduce = reduction::sum;  ///< all_reduce, reduce_scatter
-  std::uint8_t lane = 0;     ///< stream; instructions of one lane run in list order. 0 computes,
-                             ///< others carry transfers
-  std::int32_t channel = 0;  ///< send, receive: messages of one (sender, receiver, channel) stay in
-                             ///< order and have no tags
-  std::int32_t batch =
-      -1;            ///< neighbours of one batch are submitted together (an NCCL group); -1: alone
-  rank_id peer{};    ///< send, receive
-  group_id group{};  ///< collectives
-  operation op{};    ///< compute
+  /// Stream. Instructions of one lane run in list order. Lane 0 computes, the others carry
+  /// transfers.
+  std::uint8_t lane = 0;
+  /// send, receive: messages of one (sender, receiver, channel) stay in order and have no tags.
+  std::int32_t channel = 0;
+  /// Neighbours of one batch are submitted together (an NCCL group). -1: no batch.
+  std::int32_t batch = -1;
+  rank_id peer{};           ///< send, receive
+  group_id group{};         ///< collectives
+  operation op{};           ///< compute
   slice reads{}, writes{};  ///< into rank_program::regions
-  slice after{};  ///< into rank_program::waits: instructions of other lanes that must end first
-  /// Into rank_program::regions: an int64 that is read when the instruction would start, which ends
-  /// at once, without any effect, where it is 0. -1: no condition. Whoever sends and whoever
-  /// receives a message, and all members of a collective, must find the same answer.
+  /// Into rank_program::waits: instructions of other lanes that must end first.
+  slice after{};
+  /// Index in rank_program::regions of an int64, or -1 for no condition. It is read when the
+  /// instruction would start; where it is 0 the instruction ends at once without effect. Sender and
+  /// receiver of a message, and all members of a collective, must read the same decision.
   std::int32_t condition = -1;
 
   constexpr bool operator==(instruction const&) const = default;
 };
 
-/// A buffer that a rank needs. A persistent one holds its content from one program to the next and
+/// A buffer of a rank. A persistent buffer keeps its content from one program to the next and
 /// counts as written at the start.
 struct buffer_info {
   byte_count size = 0;
@@ -125,27 +104,19 @@ struct buffer_info {
   constexpr bool operator==(buffer_info const&) const = default;
 };
 
-/// What one rank does in one iteration. The order of the list is an order in which one thread can
-/// run it: no instruction stands before one that it waits for.
+/// Instructions of one rank in one iteration. One thread can run the list in order: no instruction
+/// precedes one that it waits for.
 struct rank_program {
   std::vector<instruction> instructions{};
   std::vector<region> regions{};
   std::vector<std::int32_t> waits{};
   indexed<buffer_id, buffer_info> buffers{};
 
-  [[nodiscard]] constexpr std::span<region const> reads(instruction const& i) const {
-    return entries(regions, i.reads);
-  }
-  [[nodiscard]] constexpr std::span<region const> writes(instruction const& i) const {
-    return entries(regions, i.writes);
-  }
-  [[nodiscard]] constexpr std::span<std::int32_t const> after(instruction const& i) const {
-    return entries(waits, i.after);
-  }
-  /// The word that an instruction's condition is read from: one region, or none.
-  [[nodiscard]] constexpr std::span<region const> condition(instruction const& i) const {
-    return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> reads(instruction const& i) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> writes(instruction const& i) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int32_t const> after(instruction const& i) const;
+  /// Returns the region of an instruction's condition, or nothing.
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<region const> condition(instruction const& i) const;
 
   constexpr bool operator==(rank_program const&) const = default;
 
@@ -157,19 +128,19 @@ struct rank_program {
   }
 };
 
-/// One iteration of all ranks: the only thing executors know. Whatever passes between ranks passes
-/// by its instructions. The n-th send on (sender, receiver, channel) meets the n-th receive; all
-/// members of a group issue its collectives in one order.
+/// One iteration of all ranks, the input of every executor. Ranks exchange data only by
+/// instructions. The n-th send on (sender, receiver, channel) matches the n-th receive. All members
+/// of a group issue its collectives in the same order.
 struct program {
   indexed<rank_id, rank_program> ranks{};
   indexed<group_id, std::vector<rank_id>> groups{};
 
-  [[nodiscard]] constexpr std::size_t instructions() const {
-    std::size_t sum = 0;
-    for (auto const& r : ranks) sum += r.instructions.size();
-    return sum;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t instructions() const;
   constexpr bool operator==(program const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/program/program.ipp"
+#endif

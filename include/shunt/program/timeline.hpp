@@ -11,8 +11,8 @@
 
 namespace shunt {
 
-/// One instruction as it ran, or as it is predicted to run. A receive or collective starts when its
-/// rank begins to wait for it.
+/// One instruction as measured or predicted. A receive or collective starts when its rank begins to
+/// wait for it.
 struct event {
   rank_id rank{};
   std::int32_t iteration = 0;    ///< counted from the session's first
@@ -24,25 +24,19 @@ struct event {
   constexpr bool operator==(event const&) const = default;
 };
 
-/// What traces and profiles call it: "forward 1:3" for micro-batch 3 of pipeline 1, "step",
+/// Returns the name in traces and profiles: "forward 1:3" for micro-batch 3 of pipeline 1, "step",
 /// "all_reduce".
-[[nodiscard]] inline std::string name_of(opcode code, operation const& op) {
-  if (code != opcode::compute) return std::string(to_string(code));
-  auto name = std::string(to_string(op.kind));
-  if (op.kind < op_kind::step)
-    name += " " + std::to_string(op.pipeline.value()) + ":" + std::to_string(op.microbatch.value());
-  return name;
-}
+[[nodiscard]] std::string name_of(opcode code, operation const& op);
 
-/// What happened when. Prediction and measurement have this one type. Events stand rank by rank,
-/// and in starting order within a rank. An instruction that its condition left out is no event.
+/// Events of a run, measured or predicted, rank by rank and in starting order within a rank. An
+/// instruction that its condition skipped has no event.
 struct timeline {
   std::vector<event> events{};
   double seconds_per_tick = 0;  ///< 1e-9 where a clock measured; 0 where the clock was virtual
   bool operator==(timeline const&) const = default;
 };
 
-/// How far a rank came: programs completed, then instructions completed of the next one.
+/// Progress of a rank: programs completed, then instructions completed of the next program.
 struct progress {
   std::int32_t programs = 0;
   std::int32_t instructions = 0;
@@ -50,12 +44,16 @@ struct progress {
   constexpr auto operator<=>(progress const&) const = default;
 };
 
-/// What a session came to. Without a loss every rank has completed every program submitted.
+/// The result of a session. Without a loss every rank has completed every submitted program.
 struct outcome {
   shunt::timeline timeline{};
-  std::vector<rank_id> lost{};  ///< ranks that fell silent, ascending
+  std::vector<rank_id> lost{};  ///< failed ranks, ascending
   indexed<rank_id, progress> done{};
   bool operator==(outcome const&) const = default;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/program/timeline.ipp"
+#endif

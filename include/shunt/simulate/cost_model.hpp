@@ -49,21 +49,8 @@ class job_costs {
  public:
   explicit job_costs(pipeline_job const& job) : costs_(job.costs), transfer_(job.transfer) {}
 
-  [[nodiscard]] ticks compute(rank_id, operation const& op) const {
-    switch (op.kind) {
-      case op_kind::forward: return costs_.forward[op.stage];
-      case op_kind::backward:
-        return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
-      case op_kind::backward_input: return costs_.backward_input[op.stage];
-      case op_kind::backward_weight: return costs_.backward_weight[op.stage];
-      case op_kind::step:
-      case op_kind::step_again: return costs_.step[op.stage];
-      default: return 0;
-    }
-  }
-  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const {
-    return {0, transfer_(from, to)};
-  }
+  [[nodiscard]] ticks compute(rank_id, operation const& op) const;
+  [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const;
 
  private:
   stage_costs costs_;
@@ -75,24 +62,8 @@ static_assert(cost_model<job_costs>);
 /// What the direct collectives of `execute/host/collectives.hpp` take in the alpha-beta model:
 /// every member sends its messages of a round one after another, and a round ends when the last has
 /// arrived.
-[[nodiscard]] inline ticks direct_collective(cluster const& net, opcode code,
-                                             std::span<rank_id const> group, byte_count bytes) {
-  auto const n = static_cast<std::int64_t>(group.size());
-  bool const parts =
-      code != opcode::all_gather;  // each message is one of n parts of what a member reads
-  byte_count const message = parts ? ceil_divide(bytes, n) : bytes;
-  ticks round = 0;
-  for (rank_id const from : group) {
-    ticks busy = 0, slowest = 0;
-    for (rank_id const to : group)
-      if (to != from) {
-        busy += net.between(from, to).occupancy(message);
-        slowest = std::max(slowest, net.between(from, to).latency);
-      }
-    round = std::max(round, busy + slowest);
-  }
-  return code == opcode::all_reduce ? 2 * round : round;
-}
+[[nodiscard]] ticks direct_collective(cluster const& net, opcode code,
+                                             std::span<rank_id const> group, byte_count bytes);
 
 /// Links of a cluster in the alpha-beta model around any function of (rank, operation) → ticks.
 template <std::invocable<rank_id, operation const&> Compute>
@@ -122,24 +93,10 @@ class link_costs {
 /// Messages take one link's time.
 class measured_costs {
  public:
-  explicit measured_costs(timeline const& seen, link const& every_link = {}) : link_(every_link) {
-    std::map<key, std::vector<ticks>> durations;
-    for (event const& e : seen.events)
-      if (e.code == opcode::compute) durations[{e.op.kind, e.op.stage}].push_back(e.end - e.start);
-    for (auto& [what, d] : durations) {
-      auto const middle = d.begin() + static_cast<std::ptrdiff_t>((d.size() - 1) / 2);
-      std::nth_element(d.begin(), middle, d.end());
-      median_[what] = *middle;
-    }
-  }
+  explicit measured_costs(timeline const& seen, link const& every_link = {});
 
-  [[nodiscard]] ticks compute(rank_id, operation const& op) const {
-    auto const at = median_.find({op.kind, op.stage});
-    return at == median_.end() ? 0 : at->second;
-  }
-  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const {
-    return {link_.occupancy(bytes), link_.latency};
-  }
+  [[nodiscard]] ticks compute(rank_id, operation const& op) const;
+  [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count bytes) const;
 
  private:
   using key = std::pair<op_kind, stage_id>;
@@ -150,3 +107,7 @@ class measured_costs {
 static_assert(cost_model<measured_costs>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/simulate/cost_model.ipp"
+#endif

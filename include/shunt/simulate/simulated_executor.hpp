@@ -41,9 +41,9 @@ class simulated_session;
 /// faults and lanes that share a link times don't depend on the order of computing them, and it
 /// takes O(n + e), rank after rank as far as each can go.
 template <cost_model Cost>
-struct simulated {
+struct simulated_executor {
   Cost cost;
-  std::vector<fault> faults{};
+  std::vector<failure_point> failures{};
   ticks timeout = 0;  ///< silence of a rank after which those who wait for it give it up as lost,
                       ///< and all others stop at once
   bool conditions =
@@ -68,14 +68,14 @@ struct simulated {
 template <cost_model Cost, work Work>
 class simulated_session {
  public:
-  simulated_session(simulated<Cost> const& config, Work& w, std::int64_t first_iteration)
+  simulated_session(simulated_executor<Cost> const& config, Work& w, std::int64_t first_iteration)
       : config_(config), first_iteration_(first_iteration), effects_(w) {}
 
   /// Appends a program. Throws invalid_program where it has another number of ranks than the first,
   /// logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(runs_.empty() ? *p : *runs_.front().made_of->what, *p);
+    require_equal_ranks(runs_.empty() ? *p : *runs_.front().made_of->what, *p);
     auto const n = static_cast<std::int32_t>(runs_.size());
     auto const known = std::find_if(runs_.begin(), runs_.end(),
                                     [&](auto const& r) { return r.made_of->what == p; });
@@ -152,7 +152,7 @@ class simulated_session {
         waits{};  // by number: ends it still waits for; only where a rank has several lanes
     std::vector<ticks> ready{};           // by number: the latest of those ends; likewise
     std::vector<std::int32_t> missing{};  // members that haven't come to each meeting
-    std::vector<typename all_ranks<Work>::message> messages{};  // by number of the receive
+    std::vector<typename in_process_ranks<Work>::message> messages{};  // by number of the receive
     std::int32_t ranks_done = 0;
     ticks ended_at = 0;
     bool begun = false;
@@ -164,7 +164,7 @@ class simulated_session {
       end.assign(n, not_yet);
       waits = made_of->order.waits();
       ready.assign(waits.size(), 0);
-      for (auto const& m : made_of->d.meetings) missing.push_back(m.members.count);
+      for (auto const& m : made_of->d.collectives) missing.push_back(m.members.count);
       if constexpr (real) messages.resize(n);
     }
   };
@@ -173,7 +173,8 @@ class simulated_session {
     std::int32_t programs = 0;   // completed
     std::int32_t remaining = 0;  // instructions of the current one that haven't ended
     ticks free_at = 0;           // the latest end so far
-    std::int32_t strike = -1;    // instruction of the current program before which it falls silent
+    std::int32_t fails_before =
+        -1;  // instruction of the current program before which it falls silent
     bool silent = false;
     ticks silent_at = 0;
   };
@@ -228,8 +229,8 @@ class simulated_session {
     for (auto const& e : able_) {  // lists that end at this very moment have ended
       auto const& s = ranks_[e.rank.index()];
       if (e.time != stop_at_ || s.silent || e.instruction != length(e.rank)) continue;
-      if (e.instruction == s.strike)
-        fall_silent(e.rank, e.time);
+      if (e.instruction == s.fails_before)
+        mark_failed(e.rank, e.time);
       else
         end_list(e.rank, e.time);
     }
@@ -249,8 +250,8 @@ class simulated_session {
       begin_list(e.rank, e.time);
       return {};
     }
-    if (e.instruction == s.strike) {
-      fall_silent(e.rank, e.time);
+    if (e.instruction == s.fails_before) {
+      mark_failed(e.rank, e.time);
       return {};
     }
     if (e.instruction < length(e.rank))
@@ -268,7 +269,7 @@ class simulated_session {
     if constexpr (real) effects_.bind(p, r);
     s.free_at = now;
     s.remaining = length(r);
-    s.strike = strike_of(config_.faults, p, r, first_iteration_ + s.programs).value_or(-1);
+    s.fails_before = failure_of(config_.failures, p, r, first_iteration_ + s.programs).value_or(-1);
     if (!run.made_of->order.several(r)) return push({now, r, 0});
     auto const first = run.made_of->d.first[r.index()];
     for (std::int32_t i = 0; i < s.remaining; ++i)
@@ -307,8 +308,8 @@ class simulated_session {
     }
     if (is_collective(what.code)) {
       if (partner == dependencies::none) return {};
-      auto const& m = d.meetings[static_cast<std::size_t>(partner)];
-      if (--run.missing[static_cast<std::size_t>(partner)] == 0) return meet(r, run, m);
+      auto const& m = d.collectives[static_cast<std::size_t>(partner)];
+      if (--run.missing[static_cast<std::size_t>(partner)] == 0) return run_collective(r, run, m);
       for (auto const member : missing_in(run, m))
         if (ranks_[member.index()].silent) give_up_on(member, e.time);
       return {};
@@ -358,7 +359,8 @@ class simulated_session {
   }
 
   /// All members have come; the last of them is `self`.
-  std::optional<entry> meet(rank_id self, instance& run, dependencies::meeting const& m) {
+  std::optional<entry> run_collective(rank_id self, instance& run,
+                                      dependencies::collective_match const& m) {
     program const& p = *run.made_of->what;
     auto const& d = run.made_of->d;
     auto const& group = p.groups[m.group];
@@ -371,7 +373,7 @@ class simulated_session {
           own.instructions[static_cast<std::size_t>(numbers[0] - d.first[group[0].index()])];
       end += config_.cost.collective(what.code, group, own.reads(what)[0].size);
     }
-    if constexpr (real) effects_.meet(p, d, m);
+    if constexpr (real) effects_.run_collective(p, d, m);
     std::optional<entry> mine;
     for (std::size_t k = 0; k < group.size(); ++k) {
       auto const next = finish(group[k], numbers[k], end, run);
@@ -404,7 +406,7 @@ class simulated_session {
         std::min(stop_at_, std::max(since, ranks_[silent.index()].silent_at + config_.timeout));
   }
 
-  void fall_silent(rank_id r, ticks now) {
+  void mark_failed(rank_id r, ticks now) {
     ranks_[r.index()].silent = any_silent_ = true;
     ranks_[r.index()].silent_at = now;
     for (rank_id const other : ids<rank_id>(ranks_.size())) {
@@ -420,14 +422,14 @@ class simulated_session {
         if (what.code == opcode::receive && what.peer == r) give_up_on(r, run.start[n]);
         if (is_collective(what.code) && d.partner[n] != dependencies::none)
           for (auto const member :
-               missing_in(run, d.meetings[static_cast<std::size_t>(d.partner[n])]))
+               missing_in(run, d.collectives[static_cast<std::size_t>(d.partner[n])]))
             if (member == r) give_up_on(r, run.start[n]);
       }
     }
   }
 
   [[nodiscard]] std::vector<rank_id> missing_in(instance const& run,
-                                                dependencies::meeting const& m) const {
+                                                dependencies::collective_match const& m) const {
     std::vector<rank_id> missing;
     if (!any_silent_) return missing;
     auto const& group = run.made_of->what->groups[m.group];
@@ -473,14 +475,14 @@ class simulated_session {
     return done;
   }
 
-  simulated<Cost> config_;
+  simulated_executor<Cost> config_;
   std::int64_t first_iteration_;
-  all_ranks<Work> effects_;
+  in_process_ranks<Work> effects_;
 
   std::vector<instance> runs_{};
   std::vector<rank_state> ranks_{};
   std::vector<entry> able_{};  // a heap by time, or in no order
-  bool by_time_ = real || !config_.faults.empty();
+  bool by_time_ = real || !config_.failures.empty();
   std::map<std::pair<rank_id, rank_id>, ticks> links_{};  // when each is free again
   std::int32_t complete_ = 0;
   ticks stop_at_ = std::numeric_limits<ticks>::max();

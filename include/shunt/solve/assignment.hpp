@@ -6,69 +6,24 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt {
 
-/// The assignment problem: n rows and n columns, every row gets a column of its own, and the sum of
-/// g(row, column) is to be largest.
-///
-/// Shortest augmenting paths with potentials (Kuhn 1955; Jonker and Volgenant 1987): rows are added
-/// one by one, the path that frees a column is found by Dijkstra's algorithm over the reduced
-/// costs. O(n^3). Exact in 64 bits where n x (largest - smallest gain) is below 2^62. Ties fall to
-/// the lowest column. Made once, asked again and again without allocating once it has seen the
-/// largest n.
+/// Solves the assignment problem: gives each of n rows a column of its own such that the sum of
+/// gain(row, column) is largest. Exact. Ties go to the lowest column.
+/// Shortest augmenting paths with potentials: rows are added one by one, and Dijkstra's algorithm
+/// over the reduced costs finds the path that frees a column. A call allocates only if n is larger
+/// than in all calls before.
+/// Requires n x (largest - smallest gain) below 2^62.
+/// Complexity: O(n^3).
+/// Reference: Kuhn 1955; Jonker and Volgenant 1987.
 class assignment {
  public:
-  /// `gains` has n x n values, row by row. The column of each row, valid until asked again.
-  constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> gains,
-                                                    std::size_t n) {
-    assert(gains.size() == n * n);
-    constexpr auto far = std::numeric_limits<std::int64_t>::max();
-    std::size_t const none = n;
-    row_price_.assign(n, 0);
-    column_price_.assign(n + 1, 0);
-    row_of_.assign(n + 1, n);  // row_of_[n]: the row that is being added
-    column_of_.assign(n, n);
-    came_from_.assign(n, n);
-    for (std::size_t added = 0; added < n; ++added) {
-      distance_.assign(n + 1, far);
-      done_.assign(n + 1, 0);
-      std::size_t at = none;
-      for (row_of_[at] = added; row_of_[at] != none;) {
-        done_[at] = 1;
-        std::size_t const row = row_of_[at];
-        std::int64_t least = far;
-        std::size_t nearest = none;
-        for (std::size_t c = 0; c < n; ++c) {
-          if (done_[c]) continue;
-          std::int64_t const reduced = -gains[row * n + c] - row_price_[row] - column_price_[c];
-          if (reduced < distance_[c]) {
-            distance_[c] = reduced;
-            came_from_[c] = at;
-          }
-          if (distance_[c] < least) {
-            least = distance_[c];
-            nearest = c;
-          }
-        }
-        for (std::size_t c = 0; c <= n; ++c) {
-          if (done_[c]) {
-            row_price_[row_of_[c]] += least;
-            column_price_[c] -= least;
-          } else {
-            distance_[c] -= least;
-          }
-        }
-        at = nearest;
-      }
-      while (at != none) {  // everyone on the path moves one column up
-        std::size_t const before = came_from_[at];
-        row_of_[at] = row_of_[before];
-        at = before;
-      }
-    }
-    for (std::size_t c = 0; c < n; ++c) column_of_[row_of_[c]] = c;
-    return column_of_;
-  }
+  /// Solves for `gains`, n x n values, row by row.
+  /// Returns the column of each row, valid until the next call.
+  SHUNT_CONSTEXPR std::span<std::size_t const> operator()(std::span<std::int64_t const> gains,
+                                                    std::size_t n);
 
  private:
   std::vector<std::int64_t> row_price_{}, column_price_{}, distance_{};
@@ -77,3 +32,7 @@ class assignment {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/assignment.ipp"
+#endif

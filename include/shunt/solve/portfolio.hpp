@@ -1,16 +1,6 @@
 #pragma once
-/// Several solvers on one problem: the best of their plans, under the best of their bounds.
-///
-///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{.most_nodes =
-///     20'000}))
-///
-/// The parts run in order until one has a plan that is proved optimal. The least objective wins,
-/// ties go to the earlier part. The bound is the largest that any part with a plan has proved, so
-/// that a plan of one part may be optimal by the bound of another. A part that says of itself that
-/// its bound isn't one of every plan (`bounds_every_plan(problem)` is false) adds its plan alone,
-/// and so does one whose plans have another kind of step than the best. Where no part has a plan,
-/// the answer of the first. A stop is handed to the parts that can be stopped and keeps later ones
-/// from starting; the first always runs. Throws what its parts throw.
+/// Runs several solvers on one problem and returns the best of their plans with the best of their
+/// bounds.
 #include <algorithm>
 #include <cstddef>
 #include <stop_token>
@@ -20,10 +10,22 @@
 #include <utility>
 
 #include "shunt/core/solution.hpp"
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
 
+/// Runs the parts in order until one has a plan that is proved optimal.
+///
+///     solve(job, portfolio(slipstream{} | improve_order{}, branch_and_bound{}))
+///
+/// The least objective wins, ties go to the earlier part. The lower bound is the largest that a
+/// part with a plan has proved, so that the bound of one part may prove the plan of another
+/// optimal. A part adds its plan without its bound if `bounds_every_plan(problem)` is false, or if
+/// its plan has another kind of step (staggered or not) than the best. If no part has a plan, the
+/// answer is that of the first part. A stop is passed to the parts that accept one and keeps later
+/// parts from starting; the first part always runs.
+/// Throws what its parts throw.
 template <named First, named... Others>
 class portfolio {
  public:
@@ -39,6 +41,7 @@ class portfolio {
     return best(problem, [&](auto const& part) { return part(problem); }, [] { return false; });
   }
 
+  /// Stops with the best answer so far when `stop` is requested.
   template <class Problem>
     requires(solver_for<First, Problem> && ... && solver_for<Others, Problem>)
   [[nodiscard]] auto operator()(Problem const& problem, std::stop_token stop) const {

@@ -105,16 +105,8 @@ void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
 
 /// The j-th of the counts in a buffer of int64. Throws invalid_program unless it lies in 0 ..
 /// capacity.
-[[nodiscard]] inline std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
-                                          std::size_t capacity, rank_id rank) {
-  std::int64_t count = 0;
-  std::memcpy(&count, counts.data() + j * sizeof count, sizeof count);
-  if (count < 0 || static_cast<std::size_t>(count) > capacity)
-    throw invalid_program("exchange on rank " + std::to_string(rank.value()) + ": count " +
-                          std::to_string(j) + " is " + std::to_string(count) + ", its part holds " +
-                          std::to_string(capacity) + " bytes");
-  return static_cast<std::size_t>(count);
-}
+[[nodiscard]] std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
+                                          std::size_t capacity, rank_id rank);
 
 /// The first counts_out[j] bytes of part j of `out` go to the part of this member in member j's
 /// `in`; counts_in says how many came from whom. Throws invalid_program, before anything is sent,
@@ -147,3 +139,7 @@ void exchange(membership<Transport> const& m, std::span<std::byte const> out,
 }
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/collectives.ipp"
+#endif

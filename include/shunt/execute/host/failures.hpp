@@ -16,88 +16,37 @@
 /// What every executor's session does alike.
 namespace shunt {
 
-/// The instruction before which a rank falls silent in this iteration: the lowest that `faults`
+/// The instruction before which a rank falls silent in this iteration: the lowest that `failures`
 /// names. A rank whose list is empty takes no part and can't fall silent.
-[[nodiscard]] inline std::optional<std::int32_t> strike_of(std::span<fault const> faults,
-                                                           program const& p, rank_id rank,
-                                                           std::int64_t iteration) {
-  std::optional<std::int32_t> first;
-  if (p.ranks[rank].instructions.empty()) return first;
-  for (fault const& f : faults)
-    if (f.rank == rank && f.iteration == iteration && (!first || f.instruction < *first))
-      first = f.instruction;
-  return first;
-}
+[[nodiscard]] std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+                                                            program const& p, rank_id rank,
+                                                            std::int64_t iteration);
 
 /// Throws invalid_program unless both programs are for the same number of ranks, at least one.
-inline void same_ranks(program const& first, program const& p) {
-  if (p.ranks.empty()) throw invalid_program("the program is for no ranks");
-  if (p.ranks.size() != first.ranks.size())
-    throw invalid_program("the program is for " + std::to_string(p.ranks.size()) +
-                          " ranks, the session for " + std::to_string(first.ranks.size()));
-}
+void require_equal_ranks(program const& first, program const& p);
 
 /// Throws invalid_program, naming the first instruction that `order` leaves out, the serial order
 /// of a program that has no whole one.
-[[noreturn]] inline void refuse_circle(program const& p, std::span<program_point const> order) {
-  std::vector<std::int32_t> reached(p.ranks.size(), 0);
-  for (auto const at : order) reached[at.rank.index()] = at.instruction + 1;
-  for (rank_id const r : ids<rank_id>(p.ranks.size()))
-    if (auto const i = static_cast<std::size_t>(reached[r.index()]);
-        i < p.ranks[r].instructions.size())
-      throw invalid_program(
-          "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(i) + ": this " +
-          std::string(to_string(p.ranks[r].instructions[i].code)) + " would wait forever");
-  throw invalid_program("ranks wait for each other");
-}
+[[noreturn]] void throw_deadlock(program const& p, std::span<program_point const> order);
 
 /// A rank on its way through a session: until it falls silent, or is stuck waiting for one that is.
-struct rank_fate {
-  std::int32_t strike = -1;  ///< instruction of the current program before which it falls silent
+struct rank_status {
+  std::int32_t fails_before =
+      -1;  ///< instruction of the current program before which it falls silent
   bool silent = false;
   bool stuck = false;
   [[nodiscard]] bool runs() const { return !silent && !stuck; }
 };
 
 /// How many instructions of its list each rank completes, when all go on as far as their
-/// dependencies let them; says in `fates` what becomes of the ranks. `order` is the program's whole
-/// serial order. Conditions are not looked at.
-[[nodiscard]] inline std::vector<std::int32_t> reach(program const& p, dependencies const& d,
-                                                     std::span<program_point const> order,
-                                                     std::span<rank_fate> fates) {
-  std::vector<std::int32_t> done(p.ranks.size(), 0);
-  auto const starts = [&](rank_id r) {
-    auto& own = fates[r.index()];
-    if (own.runs() && own.strike == done[r.index()]) own.silent = true;
-    return own.runs();
-  };
-  for (std::size_t k = 0; k < order.size();) {
-    auto const at = order[k];
-    auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
-    auto const partner = d.partner[static_cast<std::size_t>(d.number(at))];
-    if (is_collective(i.code)) {
-      auto const members = order.subspan(
-          k, static_cast<std::size_t>(d.meetings[static_cast<std::size_t>(partner)].members.count));
-      bool const all =
-          std::all_of(members.begin(), members.end(), [&](auto m) { return starts(m.rank); });
-      for (auto const m : members) {
-        if (all)
-          ++done[m.rank.index()];
-        else if (starts(m.rank))
-          fates[m.rank.index()].stuck = true;
-      }
-      k += members.size();
-      continue;
-    }
-    ++k;
-    if (!starts(at.rank)) continue;
-    if (i.code == opcode::receive && d.point(partner).instruction >= done[i.peer.index()])
-      fates[at.rank.index()].stuck = true;
-    else
-      ++done[at.rank.index()];
-  }
-  for (rank_id const r : ids<rank_id>(p.ranks.size())) (void)starts(r);
-  return done;
-}
+/// dependencies let them; says in `statuses` what becomes of the ranks. `order` is the program's
+/// whole serial order. Conditions are not looked at.
+[[nodiscard]] std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::span<program_point const> order,
+    std::span<rank_status> statuses);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/failures.ipp"
+#endif

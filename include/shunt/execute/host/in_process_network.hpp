@@ -23,46 +23,37 @@ namespace shunt {
 /// A network inside one process: a queue for every (sender, receiver, channel), and a heartbeat for
 /// every rank.
 ///
-/// A heartbeat beats by itself until `fall_silent`; `timeout` after that, whoever waits for the
+/// A heartbeat beats by itself until `mark_failed`; `timeout` after that, whoever waits for the
 /// silent rank learns that it is lost. Waiting for a live rank never times out, however long it
-/// takes. `call_off(e)` ends the waiting of everybody in epochs up to e. Every message carries its
+/// takes. `cancel(e)` ends the waiting of everybody in epochs up to e. Every message carries its
 /// sender's epoch: older ones than the receiver's are dropped, so that a rank wrongly believed dead
 /// can't disturb those who went on without it. Sends are buffered; buffers are used again, so that
 /// the steady state allocates nothing.
-class mailboxes {
+class in_process_network {
  public:
   using clock = std::chrono::steady_clock;
 
-  explicit mailboxes(std::int32_t ranks,
-                     std::chrono::milliseconds timeout = std::chrono::milliseconds{50})
-      : timeout_(timeout),
-        boxes_(static_cast<std::size_t>(ranks)),
-        peers_(static_cast<std::size_t>(ranks)) {}
+  explicit in_process_network(std::int32_t ranks,
+                              std::chrono::milliseconds timeout = std::chrono::milliseconds{50});
 
   /// One rank's end; models `transport`. It throws run_aborted once its epoch was called off or its
   /// peer is in a newer one, and invalid_program where a message has another size than awaited or
   /// the peer closed without sending it.
   class endpoint {
    public:
-    endpoint(mailboxes& net, rank_id self, std::int32_t epoch)
+    endpoint(in_process_network& net, rank_id self, std::int32_t epoch)
         : net_(&net), self_(self), epoch_(epoch) {}
 
     [[nodiscard]] rank_id rank() const { return self_; }
-    [[nodiscard]] std::int32_t size() const {
-      return static_cast<std::int32_t>(net_->boxes_.size());
-    }
-    void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
-      net_->send(*this, to, channel, out);
-    }
-    void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
-      net_->receive(*this, from, channel, in);
-    }
+    [[nodiscard]] std::int32_t size() const;
+    void send(rank_id to, std::int32_t channel, std::span<std::byte const> out);
+    void receive(rank_id from, std::int32_t channel, std::span<std::byte> in);
     void flush() {}
     void close() { net_->close(self_); }
 
    private:
-    friend class mailboxes;
-    mailboxes* net_;
+    friend class in_process_network;
+    in_process_network* net_;
     rank_id self_;
     std::int32_t epoch_;
   };
@@ -71,20 +62,9 @@ class mailboxes {
   [[nodiscard]] std::chrono::milliseconds timeout() const { return timeout_; }
 
   /// The heartbeat of a rank stops now.
-  void fall_silent(rank_id rank) {
-    peers_[rank.index()].silent_since.store(clock::now().time_since_epoch().count(),
-                                            std::memory_order_release);
-    wake_all();
-  }
-  void call_off(std::int32_t epoch = 0) {
-    auto known = called_off_.load(std::memory_order_acquire);
-    while (known < epoch &&
-           !called_off_.compare_exchange_weak(known, epoch, std::memory_order_acq_rel)) {}
-    wake_all();
-  }
-  [[nodiscard]] bool called_off(std::int32_t epoch = 0) const {
-    return called_off_.load(std::memory_order_acquire) >= epoch;
-  }
+  void mark_failed(rank_id rank);
+  void cancel(std::int32_t epoch = 0);
+  [[nodiscard]] bool cancelled(std::int32_t epoch = 0) const;
 
  private:
   static constexpr int yields = 8;  // before a receiver goes to sleep: being woken costs more than
@@ -111,94 +91,28 @@ class mailboxes {
   };
 
   void send(endpoint const& from, rank_id to, std::int32_t channel,
-            std::span<std::byte const> out) {
-    if (called_off(from.epoch_)) throw run_aborted{};
-    auto& box = boxes_.at(to.index());
-    std::list<message> parcel;
-    std::unique_lock lock(box.mutex);
-    auto& q = box.queues[{from.self_, channel}];
-    if (q.unused.empty())
-      parcel.emplace_back();
-    else
-      parcel.splice(parcel.begin(), q.unused, q.unused.begin());
-    lock.unlock();  // others may use the inbox while the bytes are copied; this queue has only this
-                    // sender
-    parcel.front().epoch = from.epoch_;
-    parcel.front().bytes.assign(out.begin(), out.end());
-    lock.lock();
-    q.waiting.splice(q.waiting.end(), parcel);
-    lock.unlock();
-    box.arrived.notify_one();
-  }
+            std::span<std::byte const> out);
 
-  void receive(endpoint const& at, rank_id from, std::int32_t channel, std::span<std::byte> in) {
-    auto& box = boxes_[at.self_.index()];
-    auto& sender = peers_.at(from.index());
-    std::unique_lock lock(box.mutex);
-    auto& q = box.queues[{from, channel}];
-    for (int n = 0; n < yields && q.waiting.empty(); ++n) {
-      lock.unlock();
-      std::this_thread::yield();
-      lock.lock();
-    }
-    for (;;) {
-      if (called_off(at.epoch_)) throw run_aborted{};
-      while (!q.waiting.empty() && q.waiting.front().epoch < at.epoch_)
-        q.unused.splice(q.unused.begin(), q.waiting, q.waiting.begin());
-      if (!q.waiting.empty()) break;
-      if (auto const since = sender.silent_since.load(std::memory_order_acquire);
-          since != peer::beating) {
-        auto const deadline = clock::time_point(clock::duration(since)) + timeout_;
-        if (clock::now() >= deadline) throw peer_lost(from);
-        box.arrived.wait_until(lock, deadline);
-      } else if (sender.closed.load(std::memory_order_acquire)) {
-        if (called_off(at.epoch_)) throw run_aborted{};  // that is why it closed
-        throw invalid_program(name(from, at.self_, channel) + " was never sent");
-      } else {
-        box.arrived.wait(lock);
-      }
-    }
-    if (q.waiting.front().epoch > at.epoch_) throw run_aborted{};
-    std::list<message> parcel;
-    parcel.splice(parcel.begin(), q.waiting, q.waiting.begin());
-    lock.unlock();
-    auto const& bytes = parcel.front().bytes;
-    bool const fits = bytes.size() == in.size();
-    if (!fits)
-      throw invalid_program(name(from, at.self_, channel) + " has " + std::to_string(bytes.size()) +
-                            " bytes, not " + std::to_string(in.size()));
-    if (!bytes.empty()) std::memcpy(in.data(), bytes.data(), bytes.size());
-    lock.lock();
-    q.unused.splice(q.unused.begin(), parcel);
-  }
+  void receive(endpoint const& at, rank_id from, std::int32_t channel, std::span<std::byte> in);
 
-  void close(rank_id rank) {
-    peers_[rank.index()].closed.store(true, std::memory_order_release);
-    wake_all();
-  }
+  void close(rank_id rank);
 
   /// Taking each mutex first makes sure that nobody is between looking at a flag and going to
   /// sleep.
-  void wake_all() {
-    for (auto& box : boxes_) {
-      {
-        std::lock_guard const lock(box.mutex);
-      }
-      box.arrived.notify_all();
-    }
-  }
+  void wake_all();
 
-  [[nodiscard]] static std::string name(rank_id from, rank_id to, std::int32_t channel) {
-    return "the message from rank " + std::to_string(from.value()) + " to rank " +
-           std::to_string(to.value()) + " on channel " + std::to_string(channel);
-  }
+  [[nodiscard]] static std::string name(rank_id from, rank_id to, std::int32_t channel);
 
   std::chrono::milliseconds timeout_;
   std::vector<inbox> boxes_;
   std::vector<peer> peers_;
-  std::atomic<std::int32_t> called_off_{-1};
+  std::atomic<std::int32_t> cancelled_{-1};
 };
 
-static_assert(transport<mailboxes::endpoint>);
+static_assert(transport<in_process_network::endpoint>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/in_process_network.ipp"
+#endif

@@ -19,9 +19,9 @@ namespace shunt {
 /// again, collectives work on the members' memory directly. The same arithmetic in the same order
 /// as over a transport, so the same bits. The caller keeps dependencies.
 template <work Work>
-class all_ranks {
+class in_process_ranks {
  public:
-  explicit all_ranks(Work& w) : work_(&w) {}
+  explicit in_process_ranks(Work& w) : work_(&w) {}
 
   /// Prepares a rank for its list of a program.
   void bind(program const& p, rank_id r) {
@@ -61,7 +61,8 @@ class all_ranks {
   }
 
   /// All members of a meeting at once.
-  void meet(program const& p, dependencies const& d, dependencies::meeting const& m) {
+  void run_collective(program const& p, dependencies const& d,
+                      dependencies::collective_match const& m) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
     auto const member = [&](std::size_t k) -> instruction const& {

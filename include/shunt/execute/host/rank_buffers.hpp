@@ -40,19 +40,17 @@ class rank_buffers {
     bound_ = &p;
   }
 
-  [[nodiscard]] std::span<std::byte> operator[](region const& r) const {
-    return buffers_[r.buffer.index()].subspan(static_cast<std::size_t>(r.offset),
-                                              static_cast<std::size_t>(r.size));
-  }
+  [[nodiscard]] std::span<std::byte> operator[](region const& r) const;
 
  private:
-  [[noreturn]] static void refuse(rank_id rank, buffer_id b, std::string const& why) {
-    throw invalid_program("rank " + std::to_string(rank.value()) + ", buffer " +
-                          std::to_string(b.value()) + ": " + why);
-  }
+  [[noreturn]] static void refuse(rank_id rank, buffer_id b, std::string const& why);
 
   rank_program const* bound_ = nullptr;
   std::vector<std::span<std::byte>> buffers_{};
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/rank_buffers.ipp"
+#endif

@@ -21,9 +21,9 @@ namespace shunt {
 /// order on the calling thread, and keeps what happened. Collectives of group g run on the reserved
 /// channel -1 - g; programs use channels from 0.
 template <transport Transport, work Work>
-class rank_loop {
+class rank_interpreter {
  public:
-  rank_loop(Transport& net, Work& w, std::int64_t first_iteration, stopwatch const& clock)
+  rank_interpreter(Transport& net, Work& w, std::int64_t first_iteration, stopwatch const& clock)
       : net_(net), memory_(w, net.rank()), first_iteration_(first_iteration), clock_(clock) {}
 
   /// The iteration that the next program will be.

@@ -19,31 +19,15 @@ class run_log {
   [[nodiscard]] std::size_t size() const { return times_.size(); }
 
   /// Makes room for one more list.
-  void expect(std::size_t instructions) {
-    if (auto const all = times_.size() + instructions; all > times_.capacity())
-      times_.reserve(std::max(all, 2 * times_.capacity()));
-  }
-  void instruction_ended(ticks start, ticks end) {
-    times_.push_back({start, end});
-    ++done_.instructions;
-  }
+  void expect(std::size_t instructions);
+  void instruction_ended(ticks start, ticks end);
   /// The next instruction's condition left it out.
   void instruction_left_out() { instruction_ended(left_out, left_out); }
   void list_ended() { done_ = {done_.programs + 1, 0}; }
 
   /// Appends the rank's events; `programs` are the session's, in order.
   void append_to(std::vector<event>& events, rank_id r,
-                 std::span<std::shared_ptr<program const> const> programs) const {
-    std::size_t at = 0;
-    for (std::int32_t n = 0; at < times_.size(); ++n) {
-      auto const& list = programs[static_cast<std::size_t>(n)]->ranks[r].instructions;
-      auto const count = std::min(list.size(), times_.size() - at);
-      for (std::size_t i = 0; i < count; ++i, ++at)
-        if (times_[at].end != left_out)
-          events.push_back({r, n, static_cast<std::int32_t>(i), list[i].code, list[i].op,
-                            times_[at].start, times_[at].end});
-    }
-  }
+                 std::span<std::shared_ptr<program const> const> programs) const;
 
  private:
   static constexpr ticks left_out = -1;  // in place of both times
@@ -56,3 +40,7 @@ class run_log {
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/run_log.ipp"
+#endif

@@ -10,14 +10,14 @@ class stopwatch {
  public:
   static constexpr double seconds_per_tick = 1e-9;
 
-  [[nodiscard]] ticks now() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
-                                                                start_)
-        .count();
-  }
+  [[nodiscard]] ticks now() const;
 
  private:
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/host/stopwatch.ipp"
+#endif

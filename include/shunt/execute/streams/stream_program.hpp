@@ -26,17 +26,17 @@ namespace shunt {
 /// can be enqueued any number of times; each time waits for the one before wherever both use the
 /// same memory.
 template <stream_system System>
-class bound_streams {
+class stream_program {
  public:
   using stream_ref = typename System::stream_ref;
 
   /// Throws invalid_program where ranks wait for each other in a circle, and what plan_streams
   /// throws.
-  explicit bound_streams(std::shared_ptr<program const> p)
+  explicit stream_program(std::shared_ptr<program const> p)
       : program_(std::move(p)),
         d_(find_dependencies(*program_)),
         order_(serial_order(*program_, d_)) {
-    if (order_.size() < program_->instructions()) refuse_circle(*program_, order_);
+    if (order_.size() < program_->instructions()) throw_deadlock(*program_, order_);
   }
 
   [[nodiscard]] program const& what() const { return *program_; }
@@ -156,14 +156,15 @@ class bound_streams {
                  guard);
         break;
       }
-      default: meet(s, number, i, guard, stream); break;
+      default: run_collective(s, number, i, guard, stream); break;
     }
   }
 
   /// A collective as a whole, from memory to memory of its members.
-  void meet(System& s, std::size_t number, instruction const& i, std::int64_t const* guard,
-            stream_ref stream) {
-    auto const members = d_.members_of(d_.meetings[static_cast<std::size_t>(d_.partner[number])]);
+  void run_collective(System& s, std::size_t number, instruction const& i,
+                      std::int64_t const* guard, stream_ref stream) {
+    auto const members =
+        d_.members_of(d_.collectives[static_cast<std::size_t>(d_.partner[number])]);
     auto const n = members.size();
     std::vector<std::span<std::byte>> read[2], write[2];
     for (auto const member : members) {
@@ -203,7 +204,7 @@ class bound_streams {
         break;
       case opcode::exchange: {
         auto const width = read[0][0].size() / n;
-        std::int64_t* const verdicts = word(plan_.verdict_at[number]);
+        std::int64_t* const overflows = word(plan_.overflow_at[number]);
         for (std::size_t from = 0; from < n; ++from)
           for (std::size_t to = 0; to < n; ++to)
             parts.push_back(
@@ -212,7 +213,7 @@ class bound_streams {
                  .bytes = static_cast<std::int64_t>(width),
                  .count = reinterpret_cast<std::int64_t const*>(read[1][from].data()) + to,
                  .count_to = reinterpret_cast<std::int64_t*>(write[1][to].data()) + from,
-                 .refused = verdicts + from * n + to});
+                 .refused = overflows + from * n + to});
         break;
       }
       default: break;
@@ -232,43 +233,11 @@ class bound_streams {
 
 /// Throws invalid_program where the words that a run has left say that conditions which should
 /// agree didn't, or that an exchange's count went beyond its part. `words` is a copy on the host.
-inline void judge_words(program const& p, dependencies const& d, stream_plan const& plan,
-                        std::span<std::int64_t const> words) {
-  auto const allowed = [&](std::int32_t number) {
-    auto const at = plan.word_at[static_cast<std::size_t>(number)];
-    return at == stream_plan::none || words[static_cast<std::size_t>(at)] != 0;
-  };
-  auto const refuse = [&](std::int32_t number, std::string const& whose) {
-    auto const at = d.point(number);
-    throw invalid_program("rank " + std::to_string(at.rank.value()) + ", instruction " +
-                          std::to_string(at.instruction) + ": its condition lets it run and its " +
-                          whose + "'s doesn't");
-  };
-  for (std::int32_t number = 0; number < static_cast<std::int32_t>(d.partner.size()); ++number) {
-    auto const at = d.point(number);
-    auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
-    auto const partner = d.partner[static_cast<std::size_t>(number)];
-    if (i.code == opcode::receive && partner != dependencies::none && allowed(number) &&
-        !allowed(partner))
-      refuse(number, "send");
-    if (i.code == opcode::send && partner != dependencies::none && allowed(number) &&
-        !allowed(partner))
-      refuse(number, "receive");
-    if (!is_collective(i.code)) continue;
-    auto const members = d.members_of(d.meetings[static_cast<std::size_t>(partner)]);
-    if (allowed(number) && !std::all_of(members.begin(), members.end(), allowed))
-      refuse(number, "other member");
-    auto const verdict = plan.verdict_at[static_cast<std::size_t>(number)];
-    if (verdict == stream_plan::none) continue;
-    auto const n = members.size();
-    for (std::size_t k = 0; k < n * n; ++k)
-      if (auto const count = words[static_cast<std::size_t>(verdict) + k]; count != 0)
-        throw invalid_program(
-            "exchange on rank " + std::to_string(p.groups[i.group][k / n].value()) + ": count " +
-            std::to_string(k % n) + " is " + std::to_string(count) + ", its part holds " +
-            std::to_string(p.ranks[at.rank].reads(i)[0].size / static_cast<byte_count>(n)) +
-            " bytes");
-  }
-}
+void check_overflow_words(program const& p, dependencies const& d, stream_plan const& plan,
+                                 std::span<std::int64_t const> words);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/execute/streams/stream_program.ipp"
+#endif

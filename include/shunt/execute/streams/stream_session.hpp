@@ -45,7 +45,7 @@ template <stream_system System, class Work, bool Graphs>
 class stream_session {
  public:
   struct settings {
-    std::vector<fault> faults{};
+    std::vector<failure_point> failures{};
     bool timed = true;
     std::int32_t graphs = 0;
   };
@@ -65,10 +65,10 @@ class stream_session {
   /// first, logic_error after `wait`. What else goes wrong is kept for `wait`.
   void submit(std::shared_ptr<program const> p) {
     if (closed_) throw std::logic_error("submit: the session was waited for and is over");
-    same_ranks(programs_.empty() ? *p : *programs_.front(), *p);
+    require_equal_ranks(programs_.empty() ? *p : *programs_.front(), *p);
     programs_.push_back(std::move(p));
     guarded([&] {
-      while (!instances_.empty() && over(instances_.front())) harvest();
+      while (!instances_.empty() && over(instances_.front())) collect_results();
       start();
     });
   }
@@ -80,7 +80,7 @@ class stream_session {
     if (programs > static_cast<std::int32_t>(programs_.size()))
       throw std::logic_error("wait_until: that many were not submitted");
     guarded([&] {
-      while (harvested_ < programs && !instances_.empty()) harvest();
+      while (collected_ < programs && !instances_.empty()) collect_results();
     });
     return static_cast<std::int32_t>(completions_.size()) >= programs;
   }
@@ -108,7 +108,7 @@ class stream_session {
                std::tie(b.start, b.iteration, b.instruction);
       });
       all.done.push_back(logs_[r.index()].done());
-      if (fates_[r.index()].silent) all.lost.push_back(r);
+      if (statuses_[r.index()].silent) all.lost.push_back(r);
     }
     return all;
   }
@@ -135,22 +135,22 @@ class stream_session {
   };
 
   /// A program that was bound once.
-  struct runnable {
-    explicit runnable(std::shared_ptr<program const> p) : bound(std::move(p)) {}
-    bound_streams<System> bound;
+  struct cached_program {
+    explicit cached_program(std::shared_ptr<program const> p) : bound(std::move(p)) {}
+    stream_program<System> bound;
     std::vector<event_type> stamps{};  // of a graph, which has its own
-    std::int32_t runs = 0, harvested = 0;
+    std::int32_t runs = 0, collected = 0;
   };
 
   struct kept_graph {
     typename graph_of<System, Graphs>::type graph{};
-    std::shared_ptr<runnable> holds{};
+    std::shared_ptr<cached_program> holds{};
     std::int32_t last_launch = 0;
   };
 
   /// One submission, until the device is done with it and its results were read.
   struct instance {
-    std::shared_ptr<runnable> of{};
+    std::shared_ptr<cached_program> of{};
     std::optional<event_type> base{};                // when it was submitted
     std::vector<event_type> stamps{};                // of streams
     std::vector<event_type> ended{};                 // one a rank, or one of the graph
@@ -164,7 +164,7 @@ class stream_session {
     std::exception_ptr what{};
   };
 
-  /// Where bound_streams enqueues an instance.
+  /// Where stream_program enqueues an instance.
   struct target {
     stream_session& s;
     instance& run;
@@ -240,19 +240,19 @@ class stream_session {
     for (auto const& list : p.ranks)
       run.done.push_back(static_cast<std::int32_t>(list.instructions.size()));
     bool whole = true;
-    for (rank_id const r : ids<rank_id>(fates_.size())) {
-      auto& fate = fates_[r.index()];
-      fate.strike = strike_of(settings_.faults, p, r, first_iteration_ + n).value_or(-1);
-      whole = whole && fate.runs() && fate.strike < 0;
+    for (rank_id const r : ids<rank_id>(statuses_.size())) {
+      auto& status = statuses_[r.index()];
+      status.fails_before = failure_of(settings_.failures, p, r, first_iteration_ + n).value_or(-1);
+      whole = whole && status.runs() && status.fails_before < 0;
     }
     if (!whole) {
-      run.done = reach(p, run.of->bound.links(), run.of->bound.order(), fates_);
+      run.done = completed_instructions(p, run.of->bound.links(), run.of->bound.order(), statuses_);
       auto cut = std::make_shared<program>(p);
-      for (rank_id const r : ids<rank_id>(fates_.size()))
+      for (rank_id const r : ids<rank_id>(statuses_.size()))
         cut->ranks[r].instructions.resize(static_cast<std::size_t>(run.done[r.index()]));
-      run.of = std::make_shared<runnable>(std::move(cut));
+      run.of = std::make_shared<cached_program>(std::move(cut));
     }
-    for (auto const& fate : fates_) run.completes.push_back(fate.runs());
+    for (auto const& status : statuses_) run.completes.push_back(status.runs());
     run.of->bound.bind(system_, work_);
     for (auto const& l : run.of->bound.plan().streams) (void)stream_of(l);
     if (auto const words = run.of->bound.words(); !words.empty())
@@ -269,7 +269,7 @@ class stream_session {
 
   void open_ranks(std::size_t ranks) {
     logs_.resize(ranks);
-    fates_.resize(ranks);
+    statuses_.resize(ranks);
     clock_.emplace(system_.make_stream());
     std::vector<std::int64_t> words(ranks + 1, first_iteration_ - 1);
     words.back() = 1;
@@ -306,13 +306,13 @@ class stream_session {
   }
 
   /// The program, planned before or now.
-  std::shared_ptr<runnable> known(std::shared_ptr<program const> const& p) {
+  std::shared_ptr<cached_program> known(std::shared_ptr<program const> const& p) {
     constexpr std::size_t most = 8;
     auto const at = std::find_if(known_.begin(), known_.end(),
                                  [&](auto const& q) { return q->bound.handle() == p; });
     if (at != known_.end()) return *at;
     if (known_.size() == most) known_.pop_front();
-    known_.push_back(std::make_shared<runnable>(p));
+    known_.push_back(std::make_shared<cached_program>(p));
     return known_.back();
   }
 
@@ -350,8 +350,8 @@ class stream_session {
     requires Graphs
   {
     auto const of = run.of;
-    while (settings_.timed && of->harvested < of->runs)
-      harvest();  // its events are about to be used again
+    while (settings_.timed && of->collected < of->runs)
+      collect_results();  // its events are about to be used again
     auto at =
         std::find_if(graphs_.begin(), graphs_.end(), [&](auto const& g) { return g.holds == of; });
     if (at == graphs_.end()) at = capture(run);
@@ -406,7 +406,7 @@ class stream_session {
   }
 
   /// Waits for the oldest instance and reads what it came to.
-  void harvest() {
+  void collect_results() {
     instance run = std::move(instances_.front());
     instances_.pop_front();
     for (auto& e : run.ended) system_.finish(e);
@@ -419,7 +419,7 @@ class stream_session {
                                               : 0);
     if (run.words)
       std::memcpy(words.data(), run.words->bytes().data(), words.size() * sizeof(std::int64_t));
-    judge_words(bound.what(), bound.links(), bound.plan(), words);
+    check_overflow_words(bound.what(), bound.links(), bound.plan(), words);
 
     system_.finish(*run.base);
     base_at_ += last_base_ ? system_.elapsed(*last_base_, *run.base) : 0;
@@ -430,8 +430,8 @@ class stream_session {
       for (auto& e : run.ended) end = std::max(end, time(e));
       completions_.push_back(end);
     }
-    ++harvested_;
-    ++run.of->harvested;
+    ++collected_;
+    ++run.of->collected;
     if (last_base_) unused_.push_back(std::move(*last_base_));
     last_base_ = std::move(run.base);
     if (run.words) unused_words_.push_back(std::move(*run.words));
@@ -470,8 +470,8 @@ class stream_session {
   std::int64_t first_iteration_;
 
   std::vector<std::shared_ptr<program const>> programs_{};
-  std::deque<std::shared_ptr<runnable>> known_{};
-  std::vector<rank_fate> fates_{};
+  std::deque<std::shared_ptr<cached_program>> known_{};
+  std::vector<rank_status> statuses_{};
   bool closed_ = false;
   std::exception_ptr failure_{};
   std::shared_ptr<failure_sink> thrown_ = std::make_shared<failure_sink>();
@@ -489,7 +489,7 @@ class stream_session {
   std::vector<typename System::memory> unused_words_{};
   std::optional<event_type> last_base_{};
   ticks base_at_ = 0;
-  std::int32_t harvested_ = 0;
+  std::int32_t collected_ = 0;
   std::vector<ticks> completions_{};
   std::vector<run_log> logs_{};
 };

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -12,43 +13,21 @@
 
 namespace shunt {
 
-/// The answer that there is no placement, as every expert of a layer needs a slot; `status` is
-/// infeasible in that case and feasible otherwise, with a plan of the right shape whose slots all
-/// hold expert 0.
-[[nodiscard]] constexpr solution<expert_placement> unplaced(expert_layers const& problem) {
-  solution<expert_placement> answer;
-  if (problem.slots() < problem.experts) {
-    answer.status = status::infeasible;
-    answer.reason = "slots_per_rank: " + std::to_string(problem.slots()) + " slots for " +
-                    std::to_string(problem.experts) + " experts";
-    return answer;
-  }
-  answer.plan.layers = problem.layers;
-  answer.plan.experts = problem.experts;
-  answer.plan.first_slot.resize(problem.slots_per_rank.size() + 1);
-  std::partial_sum(problem.slots_per_rank.begin(), problem.slots_per_rank.end(),
-                   answer.plan.first_slot.begin() + 1);
-  answer.plan.expert_of.resize(static_cast<std::size_t>(problem.layers) *
-                               static_cast<std::size_t>(problem.slots()));
-  return answer;
-}
+/// Returns an empty answer for the problem. If it has fewer slots than experts: status infeasible
+/// with a reason. Otherwise: status feasible and a plan of the right shape whose slots all hold
+/// expert 0.
+[[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> unplaced(expert_layers const& problem);
 
-/// A valid placement with what is known of it: objective mean_max_over_mean, lower bound the mean
-/// of max_over_mean_bound. Where the two differ by rounding alone (1e-12 of the bound) the plan
-/// counts as optimal.
-[[nodiscard]] constexpr solution<expert_placement> rated(expert_layers const& problem,
-                                                         expert_placement plan) {
-  solution<expert_placement> answer;
-  answer.objective = mean_max_over_mean(problem, plan);
-  for (layer_id l : ids<layer_id>(problem.layers))
-    answer.lower_bound += max_over_mean_bound(problem, l);
-  answer.lower_bound /= problem.layers;
-  if (answer.objective <= answer.lower_bound * (1 + 1e-12)) {
-    answer.objective = answer.lower_bound;
-    answer.status = status::optimal;
-  }
-  answer.plan = std::move(plan);
-  return answer;
-}
+/// Evaluates a valid placement.
+/// Returns it with objective mean_max_over_mean and as lower bound the mean of max_over_mean_bound
+/// over the layers. If the two differ by rounding alone (1e-12 of the bound), the status is
+/// optimal.
+/// Complexity: O(layers x (slots + (slots - experts) log experts)).
+[[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> evaluated(expert_layers const& problem,
+                                                             expert_placement plan);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/author/experts.ipp"
+#endif

@@ -1,8 +1,15 @@
 #pragma once
+/// What authors of pipeline solvers share: layout checks, texts, empty schedules and the evaluation
+/// of a finished schedule.
 #include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
@@ -14,61 +21,39 @@
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
-/// "1:2"
-[[nodiscard]] constexpr text describe(worker w) {
-  return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
-}
+/// Returns "pipeline:stage" of a worker, such as "1:2".
+[[nodiscard]] SHUNT_CONSTEXPR text describe(worker w);
 
-/// What is to be said of a schedule that has every operation of every micro-batch: its period
-/// against the bound of its kind of step, or why it is no plan. It is none where a stage has no
-/// live worker, where a dead worker has operations, where a worker stashes more than the cap, or
-/// where workers wait for each other. The bound is that of all plans, with fused and split
-/// backwards alike.
-[[nodiscard]] constexpr solution<pipeline_schedule> restate(pipeline_job const& job,
-                                                            pipeline_schedule schedule) {
-  solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
-  if (auto const stage = stage_without_worker(job)) {
-    answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
-    return answer;
-  }
-  answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
-  for (worker const& w : job.dead)
-    if (!answer.plan.order[job.rank_of(w)].empty()) {
-      answer.reason =
-          text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
-      return answer;
-    }
-  auto const peak = stash_peak(job, answer.plan);
-  for (rank_id r : ids<rank_id>(job.ranks()))
-    if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
-      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " +
-                      text::of(peak[r]) + ", the cap is " + text::of(*cap);
-      return answer;
-    }
-  auto const graph = graph_of(job, answer.plan);
-  if (!graph.executable()) {
-    answer.reason = "workers wait for each other";
-    return answer;
-  }
-  columns const in(job);
-  column_starts start;  // all at 0
-  if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
-  answer.objective = static_cast<double>(
-      period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
-  return answer;
-}
+/// Checks the layout for a solver that supports one shape. With one chunk, linear, looped and wave
+/// layouts are the same.
+/// Throws invalid_problem, naming `layout`, where the job has another shape, or a number of stages
+/// per rank other than `chunks` (0: any number).
+SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view solver,
+                              stage_layout::shape wanted, std::int32_t chunks = 0);
 
-/// A schedule with one empty list a rank, each with room for so many operations.
-[[nodiscard]] constexpr pipeline_schedule empty_schedule(pipeline_job const& job,
-                                                         std::size_t room = 0) {
-  pipeline_schedule schedule{
-      .order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
-  for (auto& list : schedule.order) list.reserve(room);
-  return schedule;
-}
+/// Checks the number of stages for a solver that folds the pipeline in the middle.
+/// Throws invalid_problem, naming `stages`, where the number is odd.
+SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_view solver);
+
+/// Evaluates a schedule that has every operation of every micro-batch.
+/// The schedule is infeasible where a stage has no live worker, where a dead worker has operations,
+/// where a worker stashes more than its cap, or where workers wait for each other.
+/// Returns the schedule with its period and the lower bound for its kind of step, or with the
+/// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
+/// Requires a valid job.
+[[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
+                                                              pipeline_schedule schedule);
+
+/// Returns a schedule with one empty list per rank, each with capacity for `room` operations.
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job,
+                                                         std::size_t room = 0);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/author/pipeline.ipp"
+#endif

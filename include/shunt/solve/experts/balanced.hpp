@@ -9,10 +9,12 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/anytime.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
@@ -21,48 +23,42 @@
 
 namespace shunt {
 
-/// Replica counts and placement searched together for the least max/mean load (placement_search
-/// says how), and never worse than `eplb`.
-///
-/// Hard rule: no rank holds an expert twice. It can't hold where a rank has more slots than there
-/// are experts; such a rank holds every expert, and its further slots hold copies of the one with
-/// the least load. And it is given up, in favour of eplb's placement, where no counts fit unequal
-/// slots. With equal slots, at most one an expert, it always holds. Dead ranks are left out.
-/// Experts in groups stay on one node: whole groups are packed as group_packing does, then swapped
-/// between nodes while that lowers the fullest node; each node is searched by itself, the fullest
-/// first, and the others only until they are no fuller.
-///
-/// Pure: effort is counted in steps, not in time, so that every platform and every run finds the
-/// same. Asked with a stop_token it returns the best so far: layers not reached are placed as eplb
-/// places them. Infeasible: fewer slots than experts, or groups that no node has slots for. Throws
-/// what validate throws, and invalid_problem where the configuration is negative.
+/// Searches replica counts and placement together for the least max/mean load; never worse than
+/// `eplb`.
+/// No rank holds an expert twice. Exceptions: a rank with more slots than there are experts holds
+/// every expert, and copies of the one with the least load in its further slots; if no counts fit
+/// unequal slots, the answer is eplb's placement. With equal slots, at most one per expert, there
+/// is no exception. Dead ranks are left out. Groups of experts stay on one node.
+/// Effort is counted in steps, not in time, so that every platform and every run finds the same
+/// placement. With a stop_token the answer is the best so far: layers not reached are placed as by
+/// eplb. Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem if `effort` or `tolerance` is negative.
+/// Complexity: `effort` steps per layer and node.
 struct balanced {
   static constexpr std::string_view name = "balanced";
 
-  std::int64_t effort = 150'000;  ///< steps a layer, each a visit of a (rank, replica) pair: about
-                                  ///< a millisecond on one core of 2023
-  double tolerance = 1e-4;  ///< the search stops where max/mean is within this of the layer's lower
-                            ///< bound; dispatch varies more
-  std::uint64_t seed =
-      1;  ///< of the walk over counts; another one finds another, about equally good placement
+  /// Steps per layer, each a visit of a (rank, replica) pair; the default takes about a millisecond
+  /// on one core of 2023.
+  std::int64_t effort = 150'000;
+  /// The search stops if max/mean is within this of the layer's lower bound; dispatch varies more.
+  double tolerance = 1e-4;
+  /// Of the walk over counts; another seed finds another, about equally good placement.
+  std::uint64_t seed = 1;
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    return search(problem, [] { return false; });
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
   [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem,
-                                                      std::stop_token const& stop) const {
-    return search(problem, [&] { return stop.stop_requested(); });
-  }
+                                                      std::stop_token const& stop) const;
 
  private:
-  /// The ranks of a node that are live, and a search made for as many experts as the node has.
+  /// The live ranks of a node, and a search constructed for the node's number of experts.
   struct node {
     std::size_t first_rank = 0;
     std::vector<std::int32_t> slots{};  ///< of its ranks
     std::vector<std::int64_t> loads{};
     std::vector<expert_id> names{};
-    std::vector<placement_search> made{};  ///< at most one
+    std::vector<detail::placement_search> made{};  ///< at most one
     std::size_t made_for = 0;
     std::int64_t total = 0;
     std::int32_t live = 0;
@@ -84,8 +80,8 @@ struct balanced {
       nodes.back().slots.push_back(problem.slots_per_rank[r]);
       nodes.back().live += problem.slots_per_rank[r] > 0;
     }
-    std::vector<group_packing> packing;  // at most one
-    if (grouped) packing.push_back(group_packing(problem));
+    std::vector<detail::group_packing> packing;  // at most one
+    if (grouped) packing.push_back(detail::group_packing(problem));
     std::vector<std::size_t> node_of(grouped ? static_cast<std::size_t>(problem.groups) : 0, 0);
 
     expert_placement tried = answer.plan;
@@ -102,119 +98,30 @@ struct balanced {
       if (now <= before || repeats(answer.plan, l) > repeats(tried, l))
         std::copy(tried.layer(l).begin(), tried.layer(l).end(), answer.plan.layer(l).begin());
     }
-    return rated(problem, std::move(answer.plan));
+    return evaluated(problem, std::move(answer.plan));
   }
 
-  /// Slots that hold an expert which their rank holds already.
-  static constexpr std::int32_t repeats(expert_placement const& plan, layer_id l) {
-    return plan.slots() - hosted_pairs(plan, l);
-  }
+  /// Returns the slots whose expert is also in an earlier slot of the same rank.
+  static SHUNT_CONSTEXPR std::int32_t repeats(expert_placement const& plan, layer_id l);
 
-  /// Swaps groups of equal size between the fullest node and another while the fuller of the two
-  /// gets less full, best swap first.
-  static constexpr void even_out(group_packing const& packing, std::span<node const> nodes,
-                                 std::span<std::size_t> node_of) {
-    auto const groups = node_of.size();
-    std::vector<double> fill(nodes.size(), 0);
-    auto const weight = [&](std::size_t g, std::size_t n) {
-      return static_cast<double>(packing.group_loads()[g]) / nodes[n].live;
-    };
-    for (;;) {
-      std::fill(fill.begin(), fill.end(), 0.0);
-      for (std::size_t g = 0; g < groups; ++g) fill[node_of[g]] += weight(g, node_of[g]);
-      auto const fullest =
-          static_cast<std::size_t>(std::max_element(fill.begin(), fill.end()) - fill.begin());
-      double least = fill[fullest] * (1 - 1e-12);
-      std::size_t out = groups, in = groups;
-      for (std::size_t g = 0; g < groups; ++g)
-        for (std::size_t h = 0; node_of[g] == fullest && h < groups; ++h) {
-          std::size_t const n = node_of[h];
-          if (n == fullest || packing.sizes()[g] != packing.sizes()[h]) continue;
-          double const after = std::max(fill[fullest] - weight(g, fullest) + weight(h, fullest),
-                                        fill[n] + weight(g, n) - weight(h, n));
-          if (after < least) {
-            least = after;
-            out = g;
-            in = h;
-          }
-        }
-      if (out == groups) return;
-      std::swap(node_of[out], node_of[in]);
-    }
-  }
+  /// Swaps groups of equal size between the fullest node and another, best swap first, while the
+  /// fuller of the two becomes less full.
+  static SHUNT_CONSTEXPR void even_out(detail::group_packing const& packing, std::span<node const> nodes,
+                                 std::span<std::size_t> node_of);
 
-  constexpr bool place_layer(expert_layers const& problem, layer_id l,
-                             std::span<group_packing const> packing,
+  SHUNT_CONSTEXPR bool place_layer(expert_layers const& problem, layer_id l,
+                             std::span<detail::group_packing const> packing,
                              std::span<std::size_t const> node_of, std::span<node> nodes,
-                             expert_placement& plan) const {
-    auto const loads = problem.loads_of(l);
-    for (node& n : nodes) {
-      n.loads.clear();
-      n.names.clear();
-      n.total = 0;
-    }
-    std::int64_t total = 0;
-    std::int32_t live = 0;
-    for (std::size_t e = 0; e < loads.size(); ++e) {
-      node& n = nodes[packing.empty() ? 0 : node_of[packing[0].group_of(e)]];
-      n.loads.push_back(loads[e]);
-      n.names.push_back(e);
-      n.total += loads[e];
-      total += loads[e];
-    }
-    std::vector<std::size_t> order(nodes.size());
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      order[i] = i;
-      live += nodes[i].live;
-    }
-    auto const fill = [&](std::size_t i) {
-      return nodes[i].live == 0 ? 0 : static_cast<double>(nodes[i].total) / nodes[i].live;
-    };
-    std::sort(order.begin(), order.end(),
-              [&](auto a, auto b) { return fill(a) > fill(b) || (fill(a) == fill(b) && a < b); });
-    double enough = (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) /
-                    live;  // tokens of a rank
-    for (std::size_t const i : order) {
-      node& n = nodes[i];
-      if (n.names.empty()) continue;  // keeps what eplb put there
-      auto const [found, fullest] = place_node(n, plan, l, enough);
-      if (!found) return false;
-      enough = std::max(enough, fullest);
-    }
-    return true;
-  }
+                             expert_placement& plan) const;
 
-  /// Whether there was a placement, and the tokens of the node's fullest rank.
-  constexpr std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
-                                               double enough) const {
-    auto const experts = static_cast<std::int32_t>(n.names.size());
-    if (n.made.empty() || n.made_for != n.names.size()) {
-      std::vector<std::int32_t> usable;
-      std::int32_t sum = 0;
-      for (auto const s : n.slots)
-        if (s > 0) sum += usable.emplace_back(std::min(s, experts));
-      if (sum < experts) return {false, 0};
-      n.made.assign(1, placement_search(experts, usable));
-      n.made_for = n.names.size();
-    }
-    auto& search = n.made[0];
-    double const mean = n.total == 0 ? 1 : static_cast<double>(n.total) / n.live;
-    double const bound =
-        max_over_mean_bound(n.loads, static_cast<std::int32_t>(search.placed().size()), n.live);
-    if (!search(n.loads, effort, std::max(bound * (1 + tolerance), enough / mean), seed))
-      return {false, 0};
-    auto const coldest = static_cast<std::size_t>(std::min_element(n.loads.begin(), n.loads.end()) -
-                                                  n.loads.begin());
-    auto const slots = plan.layer(l);
-    std::size_t next = 0;
-    for (std::size_t r = 0; r < n.slots.size(); ++r)
-      for (std::int32_t k = 0; k < n.slots[r]; ++k) {
-        auto const slot = static_cast<std::size_t>(plan.first_slot[n.first_rank + r] + k);
-        slots[slot] = n.names[k < experts ? search.placed()[next++] : coldest];
-      }
-    return {true, search.fullest() * mean};
-  }
+  /// Returns whether a placement was found, and the tokens of the node's fullest rank.
+  SHUNT_CONSTEXPR std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
+                                               double enough) const;
 };
 static_assert(anytime_solver_for<balanced, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/balanced.ipp"
+#endif

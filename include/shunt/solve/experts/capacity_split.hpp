@@ -1,306 +1,51 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/host_device.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
+#include "shunt/solve/experts/search/split_rule.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
 
-/// One layer's tokens as plain pointers, for host and device: what routed_tokens holds, and where
-/// the answer goes.
-struct token_split_arrays {
-  std::int32_t sources = 0, experts = 0, slots = 0;
-  std::int64_t capacity = dropless;  ///< tokens a slot takes
-  std::int64_t const* counts =
-      nullptr;  ///< sources x experts; those of an expert add up below 2^31
-  expert_id const* expert_of = nullptr;   ///< slots
-  std::int32_t const* rank_of = nullptr;  ///< slots: the source whose slot it is, ascending
-  std::int64_t* tokens = nullptr;         ///< sources x slots
-  std::int64_t* dropped = nullptr;        ///< sources x experts
-  std::int32_t* totals = nullptr;         ///< experts: their tokens, also an answer
-  std::int32_t* scratch = nullptr;        ///< split_scratch(sources, experts, slots)
-  double* inverse = nullptr;              ///< experts
-};
-
-namespace detail {
-
-/// Sources, rounded up so that rows of them fill vector registers.
-SHUNT_HD constexpr std::int64_t row_width(std::int32_t sources) {
-  return (std::int64_t{sources} + 7) / 8 * 8;
-}
-
-/// floor(n / d) by a guess and its correction; n < 2^62, the quotient below 2^31.
-SHUNT_HD constexpr std::int64_t floor_of(std::int64_t n, std::int64_t d, double inverse) {
-  auto const guess = static_cast<std::int64_t>(static_cast<double>(n) * inverse);
-  std::int64_t const rest = n - guess * d;
-  return guess + (rest >= d) - (rest < 0);
-}
-
-/// What a slot with `share` 2^-31 of an expert's room gets of each source's rest, rounded down; the
-/// sum. `left` is what remains.
-SHUNT_HD constexpr std::int32_t take_shares(std::int64_t width, std::int32_t const* __restrict rest,
-                                            std::int32_t* __restrict left,
-                                            std::int32_t* __restrict cells, std::uint32_t share) {
-  std::int32_t sum = 0;
-  for (std::int64_t i = 0; i < width; ++i) {
-    auto const part =
-        static_cast<std::int32_t>(std::uint64_t{static_cast<std::uint32_t>(rest[i])} * share >> 31);
-    cells[i] = part;
-    left[i] -= part;
-    sum += part;
-  }
-  return sum;
-}
-
-/// Adds what the sources' intervals [low, high) have in common with the slot's [from, to).
-SHUNT_HD constexpr void fill_up(std::int64_t width, std::int32_t const* __restrict low,
-                                std::int32_t const* __restrict high, std::int32_t* __restrict cells,
-                                std::int32_t from, std::int32_t to) {
-  for (std::int64_t i = 0; i < width; ++i) {
-    std::int32_t const begin = low[i] > from ? low[i] : from, end = high[i] < to ? high[i] : to;
-    cells[i] += end > begin ? end - begin : 0;
-  }
-}
-
-}  // namespace detail
-
-/// Entries of token_split_arrays::scratch.
-SHUNT_HD constexpr std::int64_t split_scratch(std::int32_t sources, std::int32_t experts,
-                                              std::int32_t slots) {
-  std::int64_t const width = detail::row_width(sources);
-  return 4 * experts * width + slots * (width + 5) + 4 * std::int64_t{experts} + 1;
-}
-
-/// Splits the tokens of one layer by the rule of capacity_split. O(sources x (experts + slots)), of
-/// which all but the sums over sources is the same few instructions for every (source, slot),
-/// without a branch or a division.
-SHUNT_HD constexpr void split_layer(token_split_arrays const& a) {
-  std::int32_t const sources = a.sources, experts = a.experts, slots = a.slots;
-  std::int64_t const width = detail::row_width(sources);
-  std::int32_t *next = a.scratch, *const rest = next + experts + 1,
-               *const left = rest + experts * width, *const low = left + experts * width,
-               *const high = low + experts * width, *const cells = high + experts * width,
-               *const hosted = cells + slots * width, *const expert_at = hosted + slots,
-               *const room = expert_at + slots, *const own = room + slots,
-               *const open = own + slots, *const total = a.totals, *const each = open + slots,
-               *const more = each + experts, *const away = more + experts;
-
-  // slots by expert, ascending; `next` ends where the expert's last slot stands
-  for (std::int32_t e = 0; e <= experts; ++e) next[e] = 0;
-  bool in_order = true;
-  for (std::int32_t s = 0; s < slots; ++s) {
-    ++next[a.expert_of[s].value() + 1];
-    in_order &= s == 0 || a.expert_of[s - 1].value() <= a.expert_of[s].value();
-  }
-  for (std::int32_t e = 0; e < experts; ++e) {
-    each[e] = next[e + 1];  // replicas
-    next[e + 1] += next[e];
-    more[e] = next[e];  // the first of its slots
-  }
-  for (std::int32_t s = 0; s < slots; ++s) {
-    std::int32_t const e = a.expert_of[s].value(), at = in_order ? s : next[e]++;
-    hosted[at] = s;
-    expert_at[at] = e;
-  }
-
-  // what each slot takes, what each source drops
-  for (std::int32_t e = 0; e < experts; ++e) total[e] = 0;
-  for (std::int64_t x = 0; x < experts * width; ++x) rest[x] = 0;
-  for (std::int32_t i = 0; i < sources; ++i)
-    for (std::int32_t e = 0; e < experts; ++e) {
-      auto const count = static_cast<std::int32_t>(a.counts[std::int64_t{i} * experts + e]);
-      total[e] += count;
-      rest[e * width + i] = count;
-      a.dropped[std::int64_t{i} * experts + e] = 0;
-    }
-  for (std::int32_t e = 0; e < experts; ++e) {
-    std::int32_t const replicas = each[e];
-    std::int64_t kept = 0;
-    std::int32_t extra = 0;
-    if (replicas > 0) {
-      kept = total[e];
-      each[e] = total[e] / replicas;
-      extra = total[e] % replicas;
-      if (a.capacity < each[e] + (extra > 0)) {
-        each[e] = static_cast<std::int32_t>(a.capacity);
-        extra = 0;
-        kept = a.capacity * replicas;
-      }
-    }
-    more[e] += extra;
-    away[e] = 0;
-    if (std::int64_t const excess = total[e] - kept; excess > 0) {
-      double const inverse = 1.0 / total[e];
-      std::int64_t before = 0, gone = 0;
-      for (std::int32_t i = 0; i < sources; ++i) {
-        before += rest[e * width + i];
-        std::int64_t const drop = detail::floor_of(excess * before, total[e], inverse) - gone;
-        a.dropped[std::int64_t{i} * experts + e] = drop;
-        rest[e * width + i] -= static_cast<std::int32_t>(drop);
-        gone += drop;
-      }
-    }
-  }
-
-  // a rank's own slots come first
-  for (std::int32_t k = 0; k < slots; ++k) {
-    std::int32_t const e = expert_at[k], takes = each[e] + (k < more[e]);
-    std::int32_t& mine = rest[e * width + a.rank_of[hosted[k]]];
-    own[k] = mine < takes ? mine : takes;
-    mine -= own[k];
-    room[k] = takes - own[k];
-    away[e] += room[k];
-  }
-
-  // the rest in proportion to the room left, rounded down (by 2^-50 more, so that no rounding of a
-  // double ever makes a share too large)
-  for (std::int32_t e = 0; e < experts; ++e)
-    a.inverse[e] = 0x1p31 * (1 - 0x1p-50) / (away[e] > 0 ? away[e] : 1);
-  for (std::int64_t x = 0; x < experts * width; ++x) left[x] = rest[x];
-  for (std::int32_t k = 0; k < slots; ++k) {
-    std::int64_t const row = expert_at[k] * width;
-    auto const share = static_cast<std::uint32_t>(room[k] * a.inverse[expert_at[k]]);
-    open[k] =
-        room[k] - detail::take_shares(width, rest + row, left + row, cells + k * width, share);
-  }
-
-  // what rounding left fills what is still open, source by source and slot by slot; an expert's
-  // sources leave what its slots have open, so that one pass over all experts will do
-  std::int32_t at = 0;
-  for (std::int64_t x = 0; x < experts * width; ++x) {
-    low[x] = at;
-    at += left[x];
-    high[x] = at;
-  }
-  for (std::int32_t k = 0, from = 0; k < slots; from += open[k++]) {
-    std::int64_t const row = expert_at[k] * width;
-    detail::fill_up(width, low + row, high + row, cells + k * width, from, from + open[k]);
-    cells[k * width + a.rank_of[hosted[k]]] += own[k];
-  }
-  for (std::int32_t i = 0; i < sources; ++i) {
-    std::int64_t* __restrict const to = a.tokens + std::int64_t{i} * slots;
-    if (in_order)
-      for (std::int32_t k = 0; k < slots; ++k) to[k] = cells[k * width + i];
-    else
-      for (std::int32_t k = 0; k < slots; ++k) to[hosted[k]] = cells[k * width + i];
-  }
-}
-
-/// Token splits for one set of ranks and experts, made once, asked without allocating.
-class split_rule {
- public:
-  constexpr split_rule(std::span<std::int32_t const> first_slot, std::int32_t experts)
-      : experts_(experts),
-        sources_(static_cast<std::int32_t>(first_slot.size()) - 1),
-        rank_of_(static_cast<std::size_t>(first_slot.back()), 0),
-        totals_(static_cast<std::size_t>(experts), 0),
-        scratch_(static_cast<std::size_t>(split_scratch(sources_, experts, first_slot.back())), 0),
-        inverse_(static_cast<std::size_t>(experts), 0.0) {
-    for (std::size_t r = 0; r + 1 < first_slot.size(); ++r)
-      std::fill(rank_of_.begin() + first_slot[r], rank_of_.begin() + first_slot[r + 1],
-                static_cast<std::int32_t>(r));
-  }
-
-  /// counts: ranks x experts. Needs what validate(routed_tokens) asks for. A plan of the same shape
-  /// keeps its memory.
-  constexpr void operator()(std::span<std::int64_t const> counts,
-                            std::span<expert_id const> expert_of, std::int64_t capacity,
-                            token_split& plan) {
-    auto const slots = static_cast<std::int32_t>(rank_of_.size());
-    plan.sources = sources_;
-    plan.slots = slots;
-    plan.experts = experts_;
-    plan.tokens.resize(static_cast<std::size_t>(sources_) * rank_of_.size(), 0);
-    plan.dropped.resize(static_cast<std::size_t>(sources_) * static_cast<std::size_t>(experts_), 0);
-    split_layer({.sources = sources_,
-                 .experts = experts_,
-                 .slots = slots,
-                 .capacity = capacity,
-                 .counts = counts.data(),
-                 .expert_of = expert_of.data(),
-                 .rank_of = rank_of_.data(),
-                 .tokens = plan.tokens.data(),
-                 .dropped = plan.dropped.data(),
-                 .totals = totals_.data(),
-                 .scratch = scratch_.data(),
-                 .inverse = inverse_.data()});
-  }
-
-  /// The tokens of every expert in the counts last given.
-  [[nodiscard]] constexpr std::span<std::int32_t const> totals() const { return totals_; }
-
- private:
-  std::int32_t experts_, sources_;
-  std::vector<std::int32_t> rank_of_, totals_, scratch_;
-  std::vector<double> inverse_;
-};
-
-/// The exact token split over replicas: SYMI leaves it open, the rule is that of Lazarus'
-/// dispatcher (arXiv 2407.04656) in integers.
-///
-/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them, and each of its
-/// slots takes K/r, the first K mod r one more. Drops (T - K) are shared out over the sources in
-/// proportion to their tokens: the first i sources together drop the floor of their share. A rank's
-/// tokens go to its own slots first, in order of slots; the rest goes to the other slots in
-/// proportion to the room they have left, rounded down, and what rounding leaves fills what is
-/// still open, source by source and slot by slot, so that every sum is exact. Which tokens of a
-/// rank drop is the caller's choice; in order, the last ones.
-///
-/// Objective: tokens dropped; the lower bound, sum of T - K, is always met. Of all splits with
-/// these sums per slot and these drops none keeps more tokens on their own rank. O(ranks x (slots +
-/// experts)). Every quantity is below 2^62 since validate holds an expert's tokens below 2^31.
-/// Infeasible: without a capacity, an expert that has tokens but no slot. Throws what validate
-/// throws.
+/// Splits tokens exactly over the replicas of their experts. SYMI leaves the rule open; this is the
+/// rule of Lazarus' dispatcher in integers.
+/// An expert with T tokens and r slots of capacity C keeps K = min(T, r C) of them; each slot takes
+/// K/r, the first K mod r one more. The T - K drops are shared by the sources in proportion to
+/// their tokens: the first i sources together drop the floor of their share. A rank's tokens go to
+/// its own slots first; the rest goes to the other slots in proportion to their remaining room. The
+/// caller chooses which tokens of a rank drop; in order, the last ones.
+/// Objective: tokens dropped; the lower bound, the sum of T - K, is always met. No split with these
+/// sums per slot and these drops keeps more tokens on their own rank. Infeasible: without a
+/// capacity, an expert that has tokens but no slot.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws.
+/// Complexity: O(ranks x (slots + experts)).
+/// Reference: Lazarus, arXiv 2407.04656.
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 
-  [[nodiscard]] constexpr solution<token_split> operator()(routed_tokens const& problem) const {
-    validate(problem);
-    solution<token_split> answer;
-    split_rule rule(problem.first_slot, problem.experts);
-    rule(problem.counts, problem.expert_of, problem.capacity, answer.plan);
-    std::int64_t all = 0;
-    for (expert_id e : ids<expert_id>(problem.experts)) {
-      std::int64_t dropped = 0;
-      for (rank_id r : ids<rank_id>(problem.ranks())) dropped += answer.plan.drops(r, e);
-      all += dropped;
-      if (dropped > 0 && problem.capacity == dropless) {
-        answer.plan = {};
-        answer.status = status::infeasible;
-        answer.reason = "expert_of: expert " + std::to_string(e.value()) + " has " +
-                        std::to_string(dropped) + " tokens and no slot";
-        return answer;
-      }
-    }
-    answer.objective = answer.lower_bound = static_cast<double>(all);
-    answer.status = status::optimal;
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<token_split> operator()(routed_tokens const& problem) const;
 };
 static_assert(solver_for<capacity_split, routed_tokens>);
 
-/// The tokens of one layer with the slots of a placement: `counts` is ranks x experts, row by row.
-[[nodiscard]] constexpr routed_tokens routed(expert_placement const& placement, layer_id layer,
+/// Returns the routed tokens of one layer on the slots of a placement. `counts` is ranks x experts,
+/// row by row.
+[[nodiscard]] SHUNT_CONSTEXPR routed_tokens routed(expert_placement const& placement, layer_id layer,
                                              std::vector<std::int64_t> counts,
-                                             std::int64_t capacity = dropless) {
-  auto const slots = placement.layer(layer);
-  return {.experts = placement.experts,
-          .counts = std::move(counts),
-          .first_slot = placement.first_slot,
-          .expert_of = std::vector<expert_id>(slots.begin(), slots.end()),
-          .capacity = capacity};
-}
+                                             std::int64_t capacity = dropless);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/capacity_split.ipp"
+#endif

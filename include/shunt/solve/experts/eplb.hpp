@@ -1,406 +1,46 @@
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/author/experts.hpp"
+#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
-#include "shunt/solve/experts/search/sorting_network.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
 
-/// EPLB's rule for one set of experts and ranks, with the memory it needs: made once, asked layer
-/// by layer without allocating.
-///
-/// w_e are the loads, c_e the replicas, S the slots. Replicate: all have one replica; the next goes
-/// to the largest w_e / c_e (ties: the highest index) until there are S. Place: replicas in
-/// descending order of w_e / c_e (ties: the lowest index), each on the rank with the least load
-/// that has a free slot (ties: the lowest rank), in its next free slot. That is what TensorRT-LLM's
-/// doReplication and doPlacement do, in doubles, and where loads are below 2^24, which its floats
-/// hold, the result is the same to the bit.
-///
-/// Three things make it fast. Experts are sorted once, and the replicas are merged from the singles
-/// and the few that were replicated. Counts start from the number of k with w_e / k above a
-/// threshold T, which is what the rule gives before it gives any w_e / k up to T; T is guessed so
-/// that few replicas are missing or too many. And ranks stay sorted by load: they are served in
-/// turn until one that was served is below the next, mostly for a whole round; then all are sorted
-/// again, without branches (sorting_network). O(E + (S - E) log E + S N log N) at worst, near O(E +
-/// S log N) in practice.
-class eplb_rule {
- public:
-  /// Throws nothing; needs 1 <= experts <= sum of slots.
-  constexpr eplb_rule(std::int32_t experts, std::span<std::int32_t const> slots_per_rank)
-      : experts_(static_cast<std::size_t>(experts)),
-        index_bits_(static_cast<std::uint64_t>(std::bit_width(experts_ - 1))),
-        index_mask_((std::uint64_t{1} << index_bits_) - 1),
-        rank_mask_(std::bit_ceil(slots_per_rank.size()) - 1),
-        loads_(experts_, 0),
-        copies_(experts_, 0),
-        order_(room(experts_), 0),
-        other_(order_),
-        heap_(experts_),
-        load_(slots_per_rank.size(), 0),
-        keys_(room(std::max(experts_, load_.size())), 0),
-        first_(1, 0),
-        next_(load_.size(), 0) {
-    for (auto const s : slots_per_rank) first_.push_back(slots_ += s);
-    share_.resize(static_cast<std::size_t>(slots_), 0);
-    name_.resize(share_.size(), expert_id{});
-  }
-
-  /// Where load e of the list comes from and which expert it is stays with the caller: `names[e]`
-  /// is written into the slots. `placed` has one entry a slot, rank by rank.
-  constexpr void operator()(std::span<std::int64_t const> loads, std::span<expert_id const> names,
-                            std::span<expert_id> placed) {
-    for (std::size_t e = 0; e < experts_; ++e) loads_[e] = static_cast<double>(loads[e]);
-    replicate();
-    place(names, placed);
-  }
-
-  /// c_e of the layer asked last.
-  [[nodiscard]] constexpr std::span<std::int32_t const> copies() const { return copies_; }
-
- private:
-  struct entry {
-    double share = 0;  ///< load over replicas
-    std::int32_t index = 0;
-  };
-  static constexpr std::uint64_t full =
-      ~std::uint64_t{0};  ///< key of a rank without free slots, and of none
-
-  /// order_: experts by descending load, ties by index, in a key of both; by radix, of the bits
-  /// that occur, where they are many.
-  constexpr void sort_experts() {
-    std::uint64_t most = 0;
-    for (std::size_t e = 0; e < experts_; ++e) {
-      auto const load = static_cast<std::uint64_t>(loads_[e]);
-      most |= load;
-      order_[e] = load << index_bits_ | (index_mask_ - e);
-    }
-    if (experts_ <= 64) {
-      for (std::size_t e = 0; e < experts_; ++e) order_[e] = ~order_[e];
-      detail::sort_keys(order_.data(), experts_);
-      for (std::size_t e = 0; e < experts_; ++e) order_[e] = ~order_[e];
-      return;
-    }
-    int const bits = static_cast<int>(std::bit_width(most)), passes = (bits + 7) / 8,
-              width = passes == 0 ? 0 : (bits + passes - 1) / passes;
-    std::size_t const digits = std::size_t{1} << width;
-    for (int shift = static_cast<int>(index_bits_), pass = 0; pass < passes;
-         ++pass, shift += width) {
-      std::uint32_t start[257] = {};
-      for (std::size_t e = 0; e < experts_; ++e)
-        ++start[digits - (order_[e] >> shift & (digits - 1))];
-      for (std::size_t d = 1; d < digits; ++d) start[d] += start[d - 1];
-      for (std::size_t e = 0; e < experts_; ++e)
-        other_[start[digits - 1 - (order_[e] >> shift & (digits - 1))]++] = order_[e];
-      order_.swap(other_);
-    }
-  }
-  constexpr std::int32_t expert_at(std::size_t i) const {
-    return static_cast<std::int32_t>(index_mask_ - (order_[i] & index_mask_));
-  }
-  constexpr double load_at(std::size_t i) const {
-    return static_cast<double>(static_cast<std::int64_t>(order_[i] >> index_bits_));
-  }
-
-  constexpr void replicate() {
-    sort_experts();
-    auto const experts = static_cast<std::int32_t>(experts_);
-    std::int32_t spare = slots_ - experts;
-    std::fill(copies_.begin(), copies_.end(), 1);
-    replicated_ = 0;
-    if (spare == 0) return;
-    if (load_at(0) == 0) {
-      for (std::int32_t e = 0; e < experts; ++e) {
-        copies_[static_cast<std::size_t>(e)] = slots_ / experts + (e < slots_ % experts);
-        heap_[replicated_++] = {0, e};
-      }
-      return;
-    }
-
-    double const least = nearly_least_share(spare), inverse = 1 / least;
-    while (replicated_ < experts_ && load_at(replicated_) > least) ++replicated_;
-    for (std::size_t i = 0; i < replicated_; ++i) {
-      double const load = load_at(i);
-      auto more = static_cast<std::int32_t>(
-          load * inverse);  // the number of k with load / k > T, or next to it
-      more -= more > 0 && load / more <= least;
-      more += load / (more + 1) > least;
-      spare -= more;
-      std::int32_t const e = expert_at(i);
-      copies_[static_cast<std::size_t>(e)] += more;
-      heap_[i] = {load / (more + 1), e};
-    }
-    if (spare > 0) give_more(spare);
-    if (spare < 0) take_back(-spare);
-  }
-
-  /// T for which the number of w_e / k above T is about `spare`: an expert above T has about w / T
-  /// - 1/2 of them, and at least one.
-  constexpr double nearly_least_share(std::int32_t spare) const {
-    std::size_t const most = std::min(experts_, static_cast<std::size_t>(spare));
-    double sum = 0, wanted = spare;
-    std::size_t above = 0;
-    do {
-      sum += load_at(above++);
-      wanted += 0.5;
-    } while (above < most && load_at(above) * wanted > sum);
-    return above < experts_ ? std::max(sum / wanted, load_at(above)) : sum / wanted;
-  }
-
-  constexpr auto heap_end() { return heap_.begin() + static_cast<std::ptrdiff_t>(replicated_); }
-
-  constexpr void give_more(std::int32_t many) {
-    auto const later = [](entry const& a, entry const& b) {
-      return a.share < b.share || (a.share == b.share && a.index < b.index);
-    };
-    std::make_heap(heap_.begin(), heap_end(), later);
-    for (; many > 0; --many) {
-      // of the singles the first of the order is the largest; among equal ones the rule wants the
-      // highest index
-      if (replicated_ < experts_ && (replicated_ == 0 || load_at(replicated_) >= heap_[0].share)) {
-        std::size_t last = replicated_;
-        while (last + 1 < experts_ && load_at(last + 1) == load_at(replicated_)) ++last;
-        entry const single{load_at(last), expert_at(last)};
-        if (replicated_ == 0 || later(heap_[0], single)) {
-          auto const at = order_.begin() + static_cast<std::ptrdiff_t>(replicated_);
-          std::rotate(at, order_.begin() + static_cast<std::ptrdiff_t>(last),
-                      order_.begin() + static_cast<std::ptrdiff_t>(last) + 1);
-          ++copies_[static_cast<std::size_t>(single.index)];
-          heap_[replicated_++] = {share_of(single.index), single.index};
-          std::push_heap(heap_.begin(), heap_end(), later);
-          continue;
-        }
-      }
-      std::pop_heap(heap_.begin(), heap_end(), later);
-      entry& item = heap_[replicated_ - 1];
-      ++copies_[static_cast<std::size_t>(item.index)];
-      item.share = share_of(item.index);
-      std::push_heap(heap_.begin(), heap_end(), later);
-    }
-  }
-
-  constexpr void take_back(std::int32_t many) {
-    // what was given last: the least w / (c - 1), among equal ones the lowest index
-    auto const sooner = [](entry const& a, entry const& b) {
-      return a.share > b.share || (a.share == b.share && a.index > b.index);
-    };
-    auto const last_given = [&](std::int32_t e) {
-      std::int32_t const c = copies_[static_cast<std::size_t>(e)];
-      return c > 1 ? loads_[static_cast<std::size_t>(e)] / (c - 1)
-                   : std::numeric_limits<double>::infinity();
-    };
-    for (std::size_t i = 0; i < replicated_; ++i) heap_[i].share = last_given(heap_[i].index);
-    std::make_heap(heap_.begin(), heap_end(), sooner);
-    for (; many > 0; --many) {
-      std::pop_heap(heap_.begin(), heap_end(), sooner);
-      entry& item = heap_[replicated_ - 1];
-      --copies_[static_cast<std::size_t>(item.index)];
-      item.share = last_given(item.index);
-      std::push_heap(heap_.begin(), heap_end(), sooner);
-    }
-    for (std::size_t i = 0; i < replicated_; ++i) heap_[i].share = share_of(heap_[i].index);
-  }
-
-  constexpr double share_of(std::int32_t e) const {
-    return loads_[static_cast<std::size_t>(e)] / copies_[static_cast<std::size_t>(e)];
-  }
-
-  /// The replicated ones in the order they are placed.
-  constexpr void sort_replicated() {
-    for (std::size_t i = 0; i < replicated_; ++i)
-      keys_[i] = (~std::bit_cast<std::uint64_t>(heap_[i].share) & ~index_mask_) |
-                 static_cast<std::uint64_t>(heap_[i].index);
-    detail::sort_keys(keys_.data(), replicated_);
-    for (std::size_t i = 0; i < replicated_; ++i) {
-      auto const e = static_cast<std::int32_t>(keys_[i] & index_mask_);
-      entry const item{share_of(e), e};
-      std::size_t at = i;
-      for (; at > 0 && heap_[at - 1].share < item.share; --at) heap_[at] = heap_[at - 1];
-      heap_[at] = item;
-    }
-  }
-
-  /// share_, name_: all replicas in the order they are placed.
-  constexpr void list_replicas(std::span<expert_id const> names) {
-    sort_replicated();
-    std::size_t to = 0, single = replicated_;
-    auto const list_singles = [&](auto const& before) {
-      for (; single < experts_; ++single) {
-        auto const load = load_at(single);
-        auto const e = expert_at(single);
-        if (!before(load, e)) return;
-        share_[to] = load;
-        name_[to++] = names[static_cast<std::size_t>(e)];
-      }
-    };
-    for (std::size_t i = 0; i < replicated_; ++i) {
-      entry const item = heap_[i];
-      list_singles([&](double load, std::int32_t e) {
-        return load > item.share || (load == item.share && e < item.index);
-      });
-      for (std::int32_t k = copies_[static_cast<std::size_t>(item.index)]; k > 0; --k) {
-        share_[to] = item.share;
-        name_[to++] = names[static_cast<std::size_t>(item.index)];
-      }
-    }
-    list_singles([](double, std::int32_t) { return true; });
-  }
-
-  /// A key is a rank's load, rounded down to what leaves room for the rank in one word; load_ has
-  /// all of it. Loads are never negative, so that their bits are ordered as they are.
-  constexpr void place(std::span<expert_id const> names, std::span<expert_id> placed) {
-    list_replicas(names);
-    std::size_t const ranks = next_.size();
-    std::fill_n(keys_.begin(), ranks + 1, full);
-    for (std::size_t r = 0, live = 0; r < ranks; ++r) {
-      next_[r] = first_[r];
-      load_[r] = 0;
-      if (first_[r] < first_[r + 1]) keys_[live++] = r;
-    }
-    auto const count = static_cast<std::size_t>(slots_);
-    for (std::size_t i = 0; i < count; line_up()) {
-      std::uint64_t least = full;  // of those served
-      std::uint64_t* key = keys_.data();
-      double* const load = load_.data();
-      std::int32_t* const next = next_.data();
-      for (; *key < least; ++key, ++i) {
-        auto const r = static_cast<std::size_t>(*key & rank_mask_);
-        std::int32_t const slot = next[r]++;
-        placed[static_cast<std::size_t>(slot)] = name_[i];
-        load[r] += share_[i];
-        std::uint64_t const rounded =
-            slot + 1 == first_[r + 1] ? full : std::bit_cast<std::uint64_t>(load[r]) & ~rank_mask_;
-        *key = rounded | r;
-        least = rounded < least ? rounded : least;
-      }
-    }
-  }
-
-  /// keys_ sorted; where two are equal but for the rank, by all of the load.
-  constexpr void line_up() {
-    std::size_t const ranks = next_.size();
-    detail::sort_keys(keys_.data(), ranks);
-    keys_[ranks] = full;
-    auto const load = [&](std::size_t i) {
-      return load_[static_cast<std::size_t>(keys_[i] & rank_mask_)];
-    };
-    for (std::size_t i = 1; i < ranks; ++i)
-      if ((keys_[i] ^ keys_[i - 1]) <= rank_mask_ && keys_[i] != full)
-        for (std::size_t k = i; k > 0 && load(k) < load(k - 1); --k)
-          std::swap(keys_[k], keys_[k - 1]);
-  }
-
-  static constexpr std::size_t room(std::size_t n) { return std::max<std::size_t>(64, n) + 1; }
-
-  std::size_t experts_;
-  std::int32_t slots_ = 0;
-  std::uint64_t index_bits_, index_mask_, rank_mask_;
-  std::vector<double> loads_;
-  std::vector<std::int32_t> copies_;
-  std::vector<std::uint64_t> order_,
-      other_;                ///< experts by load; from replicated_ on those with one replica
-  std::vector<entry> heap_;  ///< the replicated ones
-  std::size_t replicated_ = 0;
-  std::vector<double> load_;  ///< of a rank
-  std::vector<std::uint64_t> keys_;
-  std::vector<double> share_{};  ///< of a replica, in the order they are placed
-  std::vector<expert_id> name_{};
-  std::vector<std::int32_t> first_, next_;
-};
-
-/// EPLB (DeepSeek), as TensorRT-LLM computes it: eplb_rule over all ranks, or, where the problem
-/// binds experts to groups and has several nodes, whole groups packed on nodes first and the rule
-/// within each node (EPLB's hierarchical policy; within a node ties are as above, counted in
-/// ascending order of experts). Slots may differ from rank to rank and divide nothing.
-///
-/// It knows no ban on two replicas of an expert on one rank and wastes slots by it; `balanced`
-/// doesn't. Infeasible: fewer slots than experts, or groups that no node has slots for. Throws what
-/// validate throws.
+/// EPLB (DeepSeek) as TensorRT-LLM computes it (detail::eplb_rule has the rule). If the problem
+/// binds experts to groups and has several nodes, whole groups are packed on nodes first and the
+/// rule runs within each node (EPLB's hierarchical policy; ties in ascending order of experts).
+/// Slots may differ between ranks and need no divisibility.
+/// The rule may put two replicas of an expert on one rank, which wastes slots; `balanced` does not.
+/// Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// Throws what validate throws.
+/// Complexity: near O(E + S log N) per layer.
 struct eplb {
   static constexpr std::string_view name = "eplb";
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    validate(problem);
-    auto answer = unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    if (problem.groups > 0 && problem.nodes() > 1) return hierarchical(problem, std::move(answer));
-    eplb_rule rule(problem.experts, problem.slots_per_rank);
-    std::vector<expert_id> names(static_cast<std::size_t>(problem.experts));
-    for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;
-    for (layer_id l : ids<layer_id>(problem.layers))
-      rule(problem.loads_of(l), names, answer.plan.layer(l));
-    return rated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 
  private:
-  static constexpr solution<expert_placement> hierarchical(expert_layers const& problem,
-                                                           solution<expert_placement> answer) {
-    group_packing packing(problem);
-    struct node {
-      std::int32_t experts = 0;
-      std::vector<eplb_rule> rule{};  // at most one
-      std::vector<std::int64_t> loads{};
-      std::vector<expert_id> names{};
-    };
-    std::vector<node> nodes(static_cast<std::size_t>(problem.nodes()));
-    auto const per_node = static_cast<std::size_t>(problem.ranks_per_node);
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const loads = problem.loads_of(l);
-      auto const node_of = packing(loads);
-      if (node_of.empty()) {
-        answer.plan = {};
-        answer.status = status::infeasible;
-        answer.reason =
-            "groups: no node has slots for a whole group of layer " + std::to_string(l.value());
-        return answer;
-      }
-      for (node& n : nodes) {
-        n.loads.clear();
-        n.names.clear();
-      }
-      for (std::size_t e = 0; e < loads.size(); ++e) {
-        node& n = nodes[node_of[packing.group_of(e)]];
-        n.loads.push_back(loads[e]);
-        n.names.push_back(e);
-      }
-      for (std::size_t i = 0; i < nodes.size(); ++i) {
-        node& n = nodes[i];
-        auto const ranks =
-            std::span(problem.slots_per_rank)
-                .subspan(i * per_node,
-                         std::min(per_node, problem.slots_per_rank.size() - i * per_node));
-        auto const first = static_cast<std::size_t>(answer.plan.first_slot[i * per_node]);
-        auto const slots =
-            answer.plan.layer(l).subspan(first, static_cast<std::size_t>(packing.slots()[i]));
-        if (n.names.empty()) {  // more nodes than groups: nothing to hold but copies of the first
-                                // expert
-          std::fill(slots.begin(), slots.end(), expert_id{0});
-          continue;
-        }
-        if (n.rule.empty() || n.experts != static_cast<std::int32_t>(n.names.size())) {
-          n.experts = static_cast<std::int32_t>(n.names.size());
-          n.rule.assign(1, eplb_rule(n.experts, ranks));
-        }
-        n.rule[0](n.loads, n.names, slots);
-      }
-    }
-    return rated(problem, std::move(answer.plan));
-  }
+  static SHUNT_CONSTEXPR solution<expert_placement> hierarchical(expert_layers const& problem,
+                                                           solution<expert_placement> answer);
 };
 static_assert(solver_for<eplb, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/eplb.ipp"
+#endif

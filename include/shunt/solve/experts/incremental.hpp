@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
@@ -21,157 +22,63 @@
 
 namespace shunt {
 
-/// Re-placement with few moves: the previous placement changed by at most `moves` experts a layer,
-/// to be good in the windows to come.
-///
-/// A change is a slot given to another expert (one move) or two experts on two ranks swapped (two
-/// moves). All are tried; the one that lowers the score most a move is made, as long as it lowers
-/// it by more than `price` a move and moves are left. The score is the mean of max/mean over the
-/// current loads and the last `windows` - 1 of the history: what fits several windows drifts out of
-/// balance more slowly than what fits one. No change puts an expert on a rank twice or takes an
-/// expert's last replica. Slots that don't change keep their expert. Then changes go on by what
-/// they really cost, for an expert that returns to where it was moves nothing.
-///
-/// Small changes end where no single one helps. So budgets of `fresh_from` moves or more also start
-/// from the other end: a layer solved anew by `first` and changed as above without a budget, its
-/// rows matched to the previous ones by `keep_ranks` (an assignment problem), then changes are
-/// taken back, the one first that raises the score least a move saved, until the budget holds. The
-/// better of both ends stands, at `price` a move.
-///
-/// O(moves x windows x S (E N + S)) a layer, and `first` where that is asked. Without a previous
-/// placement the problem is solved by `first` and that, with a history, changed as above with 2 S
-/// moves. Where groups of experts stand on nodes, a replica only goes to the node that has most of
-/// its group. Objective and bound are those of every placement, for the current loads. Infeasible:
-/// as `first`, or a previous placement that lacks an expert. Throws what validate throws, and
-/// invalid_problem where a setting is out of range.
+/// Changes the previous placement by at most `moves` experts per layer such that it stays balanced
+/// in the windows to come.
+/// A change gives a slot to another expert (one move) or swaps two experts on two ranks (two
+/// moves). The change that lowers the score most per move is made while it gains more than `price`
+/// per move and moves are left. The score is the mean of max/mean over the current loads and the
+/// last `windows` - 1 of the history. No change puts an expert on a rank twice or removes an
+/// expert's last replica. Budgets of `fresh_from` moves or more also try a fresh solution by
+/// `first`, changed back until the budget holds; the better one stands.
+/// Without a previous placement `first` solves the problem and, with a history, its placement is
+/// changed with 2 S moves. If groups of experts stay on nodes, a replica only goes to the node that
+/// has most of its group. Infeasible: as `first`, or a previous placement that lacks an expert.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem if a setting is out of range.
+/// Complexity: O(moves x windows x S (E N + S)) per layer, plus that of `first` if it runs.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
-  std::int32_t moves = 2;  ///< a layer at most: experts that a rank must newly receive
-  std::int32_t windows =
-      6;  ///< that the score looks at, the current one included; what the history lacks is left out
-  double price = 0;  ///< of a move, in max/mean: a change must gain more than this a move
-  std::int32_t fresh_from =
-      8;  ///< moves; fewer leave little of a fresh solution, which costs ten times as much
+  std::int32_t moves = 2;  ///< Most experts per layer that ranks newly receive.
+  /// Windows in the score, the current one included; windows that the history lacks are left out.
+  std::int32_t windows = 6;
+  double price = 0;  ///< Per move, in max/mean: the least gain of a change.
+  /// Moves; a smaller budget keeps little of a fresh solution, which costs ten times as much.
+  std::int32_t fresh_from = 8;
   balanced first{};
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    if (moves < 0)
-      throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
-    if (windows < 1)
-      throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
-    if (!(price >= 0)) throw invalid_problem("price", "must be at least 0");
-    if (fresh_from < 0)
-      throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
-    validate(problem);
-    auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
-    if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
-    layer_windows state(problem, std::min(windows, problem.windows() + 1));
-    if (problem.previous.empty()) {
-      settle(problem, state, answer.plan);
-      return rated(problem, std::move(answer.plan));
-    }
-    answer.plan.expert_of = problem.previous;
-    auto fresh = solved_anew(problem, state);  // one or none
-    std::vector<char> had;
-    std::vector<node_id> homes;
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      state.load(problem, l);
-      auto const before = problem.previous_of(l);
-      if (!state.place(before)) {
-        answer.plan = {};
-        answer.status = status::infeasible;
-        answer.reason = "previous[" + std::to_string(l.value()) + "]: lacks an expert";
-        return answer;
-      }
-      had.assign(state.experts() * problem.slots_per_rank.size(), 0);
-      for (std::size_t s = 0; s < before.size(); ++s)
-        had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
-      homes = homes_of(problem, answer.plan, l);
-      home_rule const may_go{&state, &homes, problem.ranks_per_node};
-      for (std::int32_t left = moves; left > 0;) {
-        std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
-        if (used == 0) break;
-        left -= used;
-      }
-      auto const slots = answer.plan.layer(l);
-      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-      refine(state, had, may_go, moves - moved_experts(before, answer.plan, l));
-      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-      if (fresh.empty()) continue;
-      double const now = state.score() + price * moved_experts(before, answer.plan, l);
-      state.place(fresh[0].layer(l));
-      std::int32_t cost = moved_experts(before, fresh[0], l);
-      auto const anew = homes_of(problem, fresh[0], l);
-      if (cost > moves && (anew != homes || !take_back(state, had, may_go, cost))) continue;
-      homes = anew;  // may_go goes by them
-      refine(state, had, may_go, moves - cost);
-      std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
-      if (state.score() + price * moved_experts(before, fresh[0], l) < now)
-        std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-    }
-    return rated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 
  private:
-  /// The node of each expert's group, or nothing where experts may go anywhere.
-  static constexpr std::vector<node_id> homes_of(expert_layers const& problem,
-                                                 expert_placement const& plan, layer_id l) {
-    std::vector<node_id> homes;
-    if (problem.groups == 0 || problem.nodes() == 1) return homes;
-    auto const of_groups = group_homes(problem, plan, l);
-    auto const sizes = deal_slots(problem.experts, problem.groups);
-    for (std::size_t g = 0; g < of_groups.size(); ++g)
-      homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
-    return homes;
-  }
+  /// Returns the node of each expert's group, or nothing if experts may go anywhere.
+  static SHUNT_CONSTEXPR std::vector<node_id> homes_of(expert_layers const& problem,
+                                                 expert_placement const& plan, layer_id l);
 
-  /// Whether expert e may come to the rank of slot s.
+  /// Tells whether expert e may come to the rank of slot s.
   struct home_rule {
-    layer_windows const* state;
+    detail::windowed_placement const* state;
     std::vector<node_id> const* homes;
     std::int32_t ranks_per_node;
 
-    constexpr bool operator()(std::size_t e, std::size_t s) const {
-      return homes->empty() ||
-             (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
-    }
+    SHUNT_CONSTEXPR bool operator()(std::size_t e, std::size_t s) const;
   };
 
   /// Changes every layer of a placement with 2 S moves.
-  constexpr void settle(expert_layers const& problem, layer_windows& state,
-                        expert_placement& plan) const {
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      state.load(problem, l);
-      state.place(plan.layer(l));
-      auto const homes = homes_of(problem, plan, l);
-      home_rule const may_go{&state, &homes, problem.ranks_per_node};
-      for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
-        used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
-      std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
-    }
-  }
+  SHUNT_CONSTEXPR void settle(expert_layers const& problem, detail::windowed_placement& state,
+                        expert_placement& plan) const;
 
-  constexpr std::vector<expert_placement> solved_anew(expert_layers const& problem,
-                                                      layer_windows& state) const {
-    std::vector<expert_placement> fresh;
-    if (moves < fresh_from) return fresh;
-    auto answer = first(problem);
-    if (!answer.has_plan()) return fresh;
-    settle(problem, state, answer.plan);
-    fresh.push_back(keep_ranks{}(problem, answer.plan).plan);
-    return fresh;
-  }
+  SHUNT_CONSTEXPR std::vector<expert_placement> solved_anew(expert_layers const& problem,
+                                                      detail::windowed_placement& state) const;
 
-  /// Makes the best change of at most `left` moves; how many it took, 0 where none gains more than
-  /// `price` a move. `may_go(b, s)`: whether slot s may get expert b; `cost(s, a, b)`: moves of
-  /// slot s that gives up expert a for b.
-  constexpr std::int32_t change(layer_windows& state, std::int32_t left, auto const& may_go,
-                                auto const& cost) const {
+  /// Makes the best change of at most `left` moves. `may_go(b, s)`: whether slot s may get expert
+  /// b; `cost(s, a, b)`: moves of slot s if it gives up expert a for b.
+  /// Returns the moves taken, 0 if no change gains more than `price` per move.
+  constexpr std::int32_t change(detail::windowed_placement& state, std::int32_t left,
+                                auto const& may_go, auto const& cost) const {
     auto const slots = state.slots();
     double const now = state.score();
-    double best_gain = price;  // a move
+    double best_gain = price;  // per move
     std::size_t slot = slots.size(), other = 0;
     bool swapped = false;
     std::int32_t taken = 0;
@@ -207,21 +114,18 @@ struct incremental {
   }
 
   /// What a slot's change from expert a to b adds to the experts moved since the previous
-  /// placement, -1 .. 1.
+  /// placement, from -1 to 1.
   struct net_cost {
-    layer_windows const& state;
+    detail::windowed_placement const& state;
     std::span<char const> had;  ///< by rank and expert
 
-    constexpr std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const {
-      std::size_t const r = state.rank_of(s);
-      std::int32_t const saved = state.held(a, r) == 1 && !had[r * state.experts() + a];
-      return (had[r * state.experts() + b] ? 0 : 1) - saved;
-    }
+    SHUNT_CONSTEXPR std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const;
   };
 
-  /// Goes on while something gains and fits; every change lowers the score, 2 S of them at most.
-  constexpr void refine(layer_windows& state, std::span<char const> had, auto const& may_go,
-                        std::int32_t left) const {
+  /// Makes changes while one gains and fits; every change lowers the score, and at most 2 S are
+  /// made.
+  constexpr void refine(detail::windowed_placement& state, std::span<char const> had,
+                        auto const& may_go, std::int32_t left) const {
     for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
       double const before = state.score();
       left -= change(state, left, may_go, net_cost{state, had});
@@ -229,9 +133,10 @@ struct incremental {
     }
   }
 
-  /// Takes changes back until `cost` is within the budget; false where no more can be.
-  constexpr bool take_back(layer_windows& state, std::span<char const> had, auto const& may_go,
-                           std::int32_t& cost) const {
+  /// Takes changes back until `cost` is within the budget.
+  /// Returns false if no more can be taken back.
+  constexpr bool take_back(detail::windowed_placement& state, std::span<char const> had,
+                           auto const& may_go, std::int32_t& cost) const {
     auto const slots = state.slots();
     net_cost const net{state, had};
     while (cost > moves) {
@@ -275,3 +180,7 @@ struct incremental {
 static_assert(solver_for<incremental, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/incremental.ipp"
+#endif

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -16,74 +17,32 @@
 
 namespace shunt {
 
-/// A placement with its rows dealt to the ranks so that the most experts stay where the previous
-/// placement has them: the assignment problem that EPLB's author advises (deepseek-ai/EPLB#25) and
-/// FlashLB solves. moved_experts is least among all dealings that rank_relabelling allows, hence
-/// never more than before, and the balance is the same. What stays on a rank keeps its slot there.
-///
-/// `eplb{} | keep_ranks{}`, after any solver. O(N^2 s + N^3) a layer for N ranks of s slots.
-/// Without a previous placement nothing changes. Throws what validate throws; needs a plan that
-/// check accepts.
+/// Deals the rows of a placement (the slots of one rank each) to the ranks such that the most
+/// experts stay on their rank of the previous placement. Among all dealings of rank_relabelling
+/// moved_experts is least, so it is never more than before; the balance stays the same. An expert
+/// that stays on a rank keeps its slot.
+/// `eplb{} | keep_ranks{}` follows any solver. Without a previous placement nothing changes.
+/// Throws what validate throws.
+/// Requires a plan that check accepts.
+/// Complexity: O(N^2 s + N^3) per layer for N ranks of s slots.
+/// Reference: deepseek-ai/EPLB#25 advises this assignment problem; FlashLB solves it.
 struct keep_ranks {
   static constexpr std::string_view name = "keep_ranks";
   static constexpr bool improves = true;
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem, expert_placement const& plan) const {
-    validate(problem);
-    auto kept = plan;
-    if (problem.previous.empty()) return rated(problem, std::move(kept));
-    rank_relabelling relabel(problem);
-    auto const ranks = static_cast<std::size_t>(problem.ranks()),
-               experts = static_cast<std::size_t>(problem.experts);
-    auto const row = [&](auto slots, std::size_t r) {
-      auto const first = static_cast<std::size_t>(plan.first_slot[r]);
-      return slots.subspan(first, static_cast<std::size_t>(plan.first_slot[r + 1]) - first);
-    };
-    std::vector<char> had(ranks * experts, 0);
-    std::vector<std::size_t> seen(experts, ranks);
-    std::vector<std::int32_t> spare(experts, 0);
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const before = problem.previous_of(l);
-      auto const now = plan.layer(l);
-      std::fill(had.begin(), had.end(), char{0});
-      for (std::size_t r = 0; r < ranks; ++r)
-        for (expert_id const e : row(before, r)) had[r * experts + e.index()] = 1;
-      auto const rows = relabel([&](std::size_t from, std::size_t to) {
-        std::int64_t stay = 0;
-        std::fill(seen.begin(), seen.end(), ranks);
-        for (expert_id const e : row(now, from)) {
-          stay += had[to * experts + e.index()] != 0 && seen[e.index()] != from;
-          seen[e.index()] = from;
-        }
-        return stay;
-      });
-      for (std::size_t r = 0; r < ranks; ++r)
-        settle(row(before, r), row(now, rows[r]), spare, row(kept.layer(l), r));
-    }
-    return rated(problem, std::move(kept));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem, expert_placement const& plan) const;
 
  private:
-  /// Fills a rank's slots: what is held anyway keeps its slot, the rest takes the other slots, in
-  /// ascending order. `spare` is all 0, before and after.
-  static constexpr void settle(std::span<expert_id const> before, std::span<expert_id const> now,
-                               std::vector<std::int32_t>& spare, std::span<expert_id> slots) {
-    for (expert_id const e : now) ++spare[e.index()];
-    std::vector<std::size_t> open;
-    for (std::size_t s = 0; s < slots.size(); ++s) {
-      if (spare[before[s].index()] > 0)
-        --spare[(slots[s] = before[s]).index()];
-      else
-        open.push_back(s);
-    }
-    std::vector<expert_id> rest;
-    for (expert_id const e : now)
-      for (; spare[e.index()] > 0; --spare[e.index()]) rest.push_back(e);
-    std::sort(rest.begin(), rest.end());
-    for (std::size_t i = 0; i < open.size(); ++i) slots[open[i]] = rest[i];
-  }
+  /// Fills a rank's slots: experts that stay keep their slots, the others take the remaining slots
+  /// in ascending order. `spare` is all 0 before and after.
+  static SHUNT_CONSTEXPR void settle(std::span<expert_id const> before, std::span<expert_id const> now,
+                               std::vector<std::int32_t>& spare, std::span<expert_id> slots);
 };
 static_assert(improver_for<keep_ranks, expert_layers, expert_placement>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/keep_ranks.ipp"
+#endif

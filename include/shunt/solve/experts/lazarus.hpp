@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -20,198 +21,58 @@
 
 namespace shunt {
 
-/// Replica counts of Lazarus (arXiv 2407.04656, section 4.1): experts in ascending order of load
-/// t_e, ties by index, each r_e = max(floor(t_e / sum_{e' >= e} t_e' x slots left), f); the last
-/// one gets what is left, so that they add up to `slots`. The floor f is lowered to slots / experts
-/// where it doesn't fit; with no tokens left slots are dealt evenly. Needs 1 <= experts <= slots, f
-/// >= 1 and (sum of loads) x slots < 2^62.
-[[nodiscard]] constexpr std::vector<std::int32_t> lazarus_counts(
-    std::span<std::int64_t const> loads, std::int32_t slots, std::int32_t floor) {
-  std::vector<std::size_t> order(loads.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return loads[a] < loads[b] || (loads[a] == loads[b] && a < b);
-  });
-  std::int64_t tokens = 0;
-  for (auto const load : loads) tokens += load;
-  auto experts = static_cast<std::int32_t>(loads.size());
-  std::int32_t const least = std::min(floor, slots / experts);
-  std::vector<std::int32_t> counts(loads.size(), 0);
-  for (std::size_t const e : order) {
-    std::int64_t const share = tokens == 0 ? slots / experts : loads[e] * slots / tokens;
-    counts[e] = std::max(static_cast<std::int32_t>(share), least);
-    slots -= counts[e];
-    tokens -= loads[e];
-    --experts;
-  }
-  return counts;
-}
+/// Returns Lazarus' replica counts, which sum to `slots`. Experts in ascending order of load t_e,
+/// ties by index, get r_e = max(floor(t_e / sum_{e' >= e} t_e' x slots left), f); the last one gets
+/// the rest. If the floor f does not fit, it is slots / experts; without tokens slots are dealt
+/// evenly.
+/// Requires 1 <= experts <= slots, f >= 1 and (sum of loads) x slots < 2^62.
+/// Complexity: O(E log E).
+/// Reference: Lazarus, arXiv 2407.04656, section 4.1.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int32_t> lazarus_counts(
+    std::span<std::int64_t const> loads, std::int32_t slots, std::int32_t floor);
 
-/// Lazarus (arXiv 2407.04656): replicas by load with at least f of each expert, placed by maximum
-/// rank overlap, which maximises the chance that every expert keeps an instance when ranks fail at
-/// random (`survival_chance` measures it).
-///
+/// Lazarus: replica counts by load with at least f of each expert (lazarus_counts), placed by
+/// maximum rank overlap, which maximises the probability that every expert keeps an instance if
+/// random ranks fail (`survival_chance` measures it).
 /// Maximum rank overlap: experts in ascending order of replicas form groups of c neighbours, c the
-/// slots of a rank; the r ranks of a group's first expert hold the whole group, so that whatever
-/// failures spare that expert spare them all; what replicas are left fill the vacant slots, on
-/// ranks without that expert where there are any. The paper proves it for equal slots and whole
-/// groups. Where a group falls short or slots differ (each group then takes the ranks with the most
-/// slots, and is as large as the least of them) its short group may come last or first, and plain
-/// spreading may beat both: of the three the one is taken with the largest smallest host set, then
-/// the fewest of that size (the leading term of the chance to lose an expert), in this order.
-///
-/// With a previous placement of the same shape, ranks of equal slots are renamed greedily, largest
-/// overlap first, so that fewer experts move (the paper's reconfiguration). O(N S + E^2 S / N) a
-/// layer. Objective: max/mean load, as for all placements. Infeasible: fewer slots than experts.
-/// Throws what validate throws, and invalid_problem("floor") below 1.
+/// slots of a rank; the r ranks of a group's first expert hold the whole group. The remaining
+/// replicas fill the vacant slots, on ranks without that expert if possible. Three variants are
+/// compared and the safest is taken. With a previous placement of the same shape, ranks of equal
+/// slots are renamed greedily, largest overlap first, so that fewer experts move.
+/// Objective: max/mean load. Infeasible: fewer slots than experts.
+/// See docs/expert-solvers.md.
+/// Throws what validate throws, and invalid_problem("floor") if it is below 1.
+/// Complexity: O(N S + E^2 S / N) per layer.
+/// Reference: arXiv 2407.04656.
 struct lazarus {
   static constexpr std::string_view name = "lazarus";
 
-  std::int32_t floor = 2;  ///< f, least replicas of an expert; the paper's evaluation uses 2
+  std::int32_t floor = 2;  ///< f, the least replicas of an expert; the paper's evaluation uses 2.
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    validate(problem);
-    if (floor < 1)
-      throw invalid_problem("floor", "must be at least 1, is " + std::to_string(floor));
-    auto answer = unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    std::vector<std::size_t> ranks;  // live ones, most slots first
-    for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r)
-      if (problem.slots_per_rank[r] > 0) ranks.push_back(r);
-    std::sort(ranks.begin(), ranks.end(), [&](std::size_t a, std::size_t b) {
-      auto const x = problem.slots_per_rank[a], y = problem.slots_per_rank[b];
-      return x > y || (x == y && a < b);
-    });
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const counts = lazarus_counts(problem.loads_of(l), problem.slots(), floor);
-      std::vector<rows> tried;
-      std::size_t best = 0;
-      for (auto const form : {groups::short_last, groups::short_first, groups::none}) {
-        tried.push_back(lay_out(problem, ranks, counts, form));
-        if (safer(tried.back(), tried[best], problem.experts)) best = tried.size() - 1;
-      }
-      if (!problem.previous.empty()) keep_near(problem, l, tried[best]);
-      auto at = answer.plan.layer(l).begin();
-      for (auto const& row : tried[best]) at = std::copy(row.begin(), row.end(), at);
-    }
-    return rated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 
  private:
-  using rows = std::vector<std::vector<expert_id>>;  ///< what each rank holds
+  using rows = std::vector<std::vector<expert_id>>;  ///< experts of each rank
   enum class groups : std::uint8_t { short_last, short_first, none };
 
-  static constexpr bool holds(std::vector<expert_id> const& row, expert_id e) {
-    return std::find(row.begin(), row.end(), e) != row.end();
-  }
+  static SHUNT_CONSTEXPR bool holds(std::vector<expert_id> const& row, expert_id e);
 
-  static constexpr rows lay_out(expert_layers const& problem, std::span<std::size_t const> ranks,
-                                std::vector<std::int32_t> left, groups form) {
-    auto const& slots = problem.slots_per_rank;
-    rows held(slots.size());
-    std::vector<std::size_t> order(left.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return left[a] < left[b] || (left[a] == left[b] && a < b);
-    });
+  static SHUNT_CONSTEXPR rows lay_out(expert_layers const& problem, std::span<std::size_t const> ranks,
+                                std::vector<std::int32_t> left, groups form);
 
-    std::size_t at = 0, used = 0;
-    while (form != groups::none && at < order.size() && used < ranks.size()) {
-      auto const hosts = std::min(static_cast<std::size_t>(left[order[at]]), ranks.size() - used);
-      auto size = static_cast<std::size_t>(slots[ranks[used + hosts - 1]]);
-      if (at == 0 && form == groups::short_first && order.size() % size != 0)
-        size = order.size() % size;
-      size = std::min(size, order.size() - at);
-      for (std::size_t i = at; i < at + size; ++i) {
-        for (std::size_t r = used; r < used + hosts; ++r) held[ranks[r]].push_back(order[i]);
-        left[order[i]] -= static_cast<std::int32_t>(hosts);
-      }
-      at += size;
-      used += hosts;
-    }
+  /// Returns whether `a` has a larger smallest host set than `b`, or as large a one and fewer of
+  /// that size.
+  static SHUNT_CONSTEXPR bool safer(rows const& a, rows const& b, std::int32_t experts);
 
-    // what is left: experts that stand nowhere yet come first, then the ones with most replicas
-    std::sort(order.begin(), order.end(),
-              [&, first = std::vector<std::size_t>(order.begin() + static_cast<std::ptrdiff_t>(at),
-                                                   order.end())](std::size_t a, std::size_t b) {
-                bool const x = std::find(first.begin(), first.end(), a) != first.end(),
-                           y = std::find(first.begin(), first.end(), b) != first.end();
-                if (x != y) return x;
-                return left[a] > left[b] || (left[a] == left[b] && a < b);
-              });
-    for (std::size_t const e : order)
-      for (; left[e] > 0; --left[e]) {
-        std::size_t target = slots.size();
-        std::int32_t most = 0;
-        for (bool const anywhere : {false, true})
-          for (std::size_t r = 0; r < slots.size() && (target == slots.size() || !anywhere); ++r) {
-            std::int32_t const vacant = slots[r] - static_cast<std::int32_t>(held[r].size());
-            if (vacant <= most || (!anywhere && holds(held[r], e))) continue;
-            most = vacant;
-            target = r;
-          }
-        held[target].push_back(e);
-      }
-    for (auto& row : held) std::sort(row.begin(), row.end());
-    return held;
-  }
-
-  /// Whether `a` is safer than `b`.
-  static constexpr bool safer(rows const& a, rows const& b, std::int32_t experts) {
-    auto const leading = [&](rows const& held) {
-      std::vector<host_set> sets(static_cast<std::size_t>(experts));
-      for (std::size_t r = 0; r < held.size(); ++r)
-        for (expert_id const e : held[r])
-          if (sets[e.index()].empty() || sets[e.index()].back() != rank_id{r})
-            sets[e.index()].push_back(r);
-      std::size_t least = sets[0].size();
-      for (auto const& set : sets) least = std::min(least, set.size());
-      std::erase_if(sets, [&](host_set const& set) { return set.size() > least; });
-      std::sort(sets.begin(), sets.end());
-      return std::pair(
-          least, static_cast<std::size_t>(std::unique(sets.begin(), sets.end()) - sets.begin()));
-    };
-    auto const x = leading(a), y = leading(b);
-    return x.first > y.first || (x.first == y.first && x.second < y.second);
-  }
-
-  /// Gives rows to ranks of as many slots, the pair with the most experts in common first (ties:
-  /// lowest rank, then lowest row).
-  static constexpr void keep_near(expert_layers const& problem, layer_id l, rows& held) {
-    auto const before = problem.previous_of(l);
-    std::vector<std::size_t> first(held.size() + 1, 0);
-    for (std::size_t r = 0; r < held.size(); ++r) first[r + 1] = first[r] + held[r].size();
-    struct pair {
-      std::int32_t common = 0;
-      std::size_t rank = 0, row = 0;
-    };
-    std::vector<pair> pairs;
-    for (std::size_t r = 0; r < held.size(); ++r)
-      for (std::size_t row = 0; row < held.size(); ++row) {
-        if (held[r].size() != held[row].size()) continue;
-        std::int32_t common = 0;
-        auto const old = before.subspan(first[r], first[r + 1] - first[r]);
-        for (std::size_t i = 0; i < held[row].size(); ++i) {
-          if (i > 0 && held[row][i] == held[row][i - 1]) continue;
-          common += std::find(old.begin(), old.end(), held[row][i]) != old.end();
-        }
-        pairs.push_back({common, r, row});
-      }
-    std::sort(pairs.begin(), pairs.end(), [](pair const& a, pair const& b) {
-      return a.common > b.common ||
-             (a.common == b.common && (a.rank < b.rank || (a.rank == b.rank && a.row < b.row)));
-    });
-    rows kept(held.size());
-    std::vector<char> rank_done(held.size(), 0), row_done(held.size(), 0);
-    for (auto const& p : pairs) {
-      if (rank_done[p.rank] != 0 || row_done[p.row] != 0) continue;
-      rank_done[p.rank] = row_done[p.row] = 1;
-      kept[p.rank] = held[p.row];
-    }
-    held = std::move(kept);
-  }
+  /// Gives rows to ranks of as many slots, the pair with the most common experts first (ties: the
+  /// lowest rank, then the lowest row).
+  static SHUNT_CONSTEXPR void keep_near(expert_layers const& problem, layer_id l, rows& held);
 };
 static_assert(solver_for<lazarus, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/lazarus.ipp"
+#endif

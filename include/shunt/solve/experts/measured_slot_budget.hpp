@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/layer_slots.hpp"
@@ -19,26 +20,26 @@
 
 namespace shunt {
 
-/// `slot_budget` by what a solver makes of the slots, where the bound is flat and only placements
-/// differ: every layer is placed with the slots of an even dealing, with those of `budget`, and
-/// with up to `reach` more and fewer than either; the dynamic program then chooses among these. Of
-/// its dealing, the even one and that of `budget` the one with the least sum of fullest ranks
-/// stands: never worse than dealing evenly. About 4 `reach` + 2 calls of the solver a layer.
-///
-/// Objective: the sum over layers of the fullest rank's tokens under the even split, of the
-/// placements that `place_layers` makes with the same solver; lower bound: that of `budget` less
-/// what rounding to whole tokens adds to it, or an even share of all tokens. Infeasible: as
-/// `budget`, or where the solver places no layer in any of the three dealings. Throws what `budget`
-/// and the solver throw, and invalid_problem("reach") below 0.
+/// Chooses the slots of each layer by the placements that a solver makes, where slot_budget chooses
+/// by a bound that may be flat. Every layer is placed with the slots of an even dealing, with those
+/// of `budget`, and with up to `reach` more and fewer than either; a dynamic program chooses among
+/// these. Of its dealing, the even one and that of `budget`, the one with the least sum of fullest
+/// ranks is the answer, so it is never worse than dealing evenly.
+/// Objective: the sum over layers of the fullest rank's tokens under the even split, as
+/// `place_layers` places them with the same solver. Lower bound: that of `budget` less what
+/// rounding to whole tokens adds, or an even share of all tokens. Infeasible: as `budget`, or if
+/// the solver finds no placement of a layer in any of the three dealings.
+/// Throws what `budget` and the solver throw, and invalid_problem("reach") if it is below 0.
+/// Complexity: about 4 `reach` + 2 calls of the solver per layer.
 template <solver_for<expert_layers> Solver = balanced>
 struct measured_slot_budget {
   static constexpr std::string_view name = "measured_slot_budget";
 
   slot_budget budget{};
   Solver solver{};
-  std::int32_t reach = 2;  ///< slots
+  std::int32_t reach = 2;  ///< Slots above and below each dealing that are tried.
 
-  [[nodiscard]] constexpr solution<layer_slots> operator()(expert_layers const& problem) const {
+  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(expert_layers const& problem) const {
     if (reach < 0)
       throw invalid_problem("reach", "must be at least 0, is " + std::to_string(reach));
     auto answer = budget(problem);
@@ -51,7 +52,7 @@ struct measured_slot_budget {
     for (std::size_t l = 0; l < layers; ++l)
       even[l] = spare / problem.layers + (static_cast<std::int64_t>(l) < spare % problem.layers);
 
-    // in parts of a token, as small as 62 bits hold; with one slot an expert a layer has at most
+    // in parts of a token, as small as 62 bits hold; with one slot per expert a layer has at most
     // all its tokens on a rank
     std::uint64_t most_tokens = 1;
     for (auto const load : problem.loads)
@@ -93,7 +94,7 @@ struct measured_slot_budget {
     }
     if (least >= 0) {
       // `budget` bounds whole tokens: w / c of them on c of the live ranks L, rounded up, are up to
-      // (L - 1) / L more than an even split
+      // (L - 1) / L above an even split
       auto const live = static_cast<double>(
           std::count_if(memory.begin(), memory.end(), [](auto m) { return m > 0; }));
       double all = 0;
@@ -112,7 +113,7 @@ struct measured_slot_budget {
   }
 
  private:
-  /// The even dealing is among what the program may choose, so that it has an answer.
+  /// Returns whether the program may choose the even dealing, so that it has an answer.
   static constexpr bool fits(std::vector<std::vector<std::int64_t>> const& tokens,
                              std::vector<std::int64_t> const& even) {
     for (std::size_t l = 0; l < even.size(); ++l)
@@ -120,8 +121,8 @@ struct measured_slot_budget {
     return true;
   }
 
-  /// A layer with so many slots, dealt to the ranks in proportion to their memory.
-  static constexpr expert_layers layer_with(expert_layers const& problem, layer_id l,
+  /// Returns a layer with that many slots, dealt to the ranks in proportion to their memory.
+  static SHUNT_CONSTEXPR expert_layers layer_with(expert_layers const& problem, layer_id l,
                                             std::int64_t slots,
                                             std::vector<std::int64_t> const& memory) {
     auto const share = detail::deal_layers(0, memory, std::vector<std::int64_t>(1, slots));
@@ -136,8 +137,8 @@ struct measured_slot_budget {
                             (static_cast<double>(static_cast<std::int64_t>(tokens)) < tokens);
   }
 
-  /// The tokens of the fullest rank of a layer; -1 without a placement.
-  constexpr double fullest(expert_layers const& layer) const {
+  /// Returns the tokens of the fullest rank of a layer, -1 without a placement.
+  SHUNT_CONSTEXPR double fullest(expert_layers const& layer) const {
     auto const answer = solver(layer);
     if (!answer.has_plan()) return -1;
     double most = 0;

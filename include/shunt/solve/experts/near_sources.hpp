@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/token_traffic.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -17,55 +18,27 @@
 
 namespace shunt {
 
-/// A placement with its rows dealt to the ranks so that the most tokens find their expert on the
-/// rank that routed them: by `sources` of the problem, an even split over replicas and local tokens
-/// first. The balance is the same, local_tokens of a layer never fewer. Of what rank_relabelling
-/// allows it is the best up to the tokens that don't divide over an expert's replicas. Which ranks
-/// hold an expert together isn't changed, and on what is held before it doesn't look: `keep_ranks`
-/// does, and undoes this.
-///
-/// O(N^2 s + N^3) a layer for N ranks of s slots. Without sources nothing changes. Throws what
-/// validate throws; needs a plan that check accepts.
+/// Deals the rows of a placement (the slots of one rank each) to the ranks such that the most
+/// tokens find their expert on the rank that routed them, given `sources` of the problem, an even
+/// split over replicas and local tokens first. The balance stays the same, and local_tokens of a
+/// layer never falls. Among the dealings of rank_relabelling it is the best up to the tokens that
+/// do not divide over an expert's replicas. Experts that share a rank keep sharing one. The
+/// previous placement is ignored; `keep_ranks` considers it and undoes this improver. Without
+/// sources nothing changes.
+/// Throws what validate throws.
+/// Requires a plan that check accepts.
+/// Complexity: O(N^2 s + N^3) per layer for N ranks of s slots.
 struct near_sources {
   static constexpr std::string_view name = "near_sources";
   static constexpr bool improves = true;
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem, expert_placement const& plan) const {
-    validate(problem);
-    auto moved = plan;
-    if (problem.sources.empty()) return rated(problem, std::move(moved));
-    rank_relabelling relabel(problem);
-    auto const ranks = static_cast<std::size_t>(problem.ranks()),
-               experts = static_cast<std::size_t>(problem.experts);
-    auto const row = [&](auto slots, std::size_t r) {
-      auto const first = static_cast<std::size_t>(plan.first_slot[r]);
-      return slots.subspan(first, static_cast<std::size_t>(plan.first_slot[r + 1]) - first);
-    };
-    std::vector<std::int64_t> replicas(experts, 0), room(experts, 0);
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const now = plan.layer(l);
-      auto const loads = problem.loads_of(l);
-      std::fill(replicas.begin(), replicas.end(), 0);
-      for (expert_id const e : now) ++replicas[e.index()];
-      auto const rows = relabel([&](std::size_t from, std::size_t to) {
-        std::int64_t local = 0;
-        auto const here = problem.sources_of(l, to);
-        for (expert_id const e : row(now, from))
-          room[e.index()] += loads[e.index()] / replicas[e.index()];
-        for (expert_id const e : row(now, from))
-          local += std::min(here[e.index()], std::exchange(room[e.index()], 0));
-        return local;
-      });
-      auto const after = moved.layer(l);
-      for (std::size_t r = 0; r < ranks; ++r)
-        std::copy(row(now, rows[r]).begin(), row(now, rows[r]).end(), row(after, r).begin());
-      if (local_tokens(problem, moved, l) < local_tokens(problem, plan, l))
-        std::copy(now.begin(), now.end(), after.begin());
-    }
-    return rated(problem, std::move(moved));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem, expert_placement const& plan) const;
 };
 static_assert(improver_for<near_sources, expert_layers, expert_placement>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/near_sources.ipp"
+#endif

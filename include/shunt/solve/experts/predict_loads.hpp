@@ -1,4 +1,6 @@
 #pragma once
+/// Predictors of the loads of the next window from the recorded ones. All arithmetic is in
+/// integers, rounded half up, so that every rank predicts the same loads.
 #include <algorithm>
 #include <bit>
 #include <concepts>
@@ -9,16 +11,15 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/problem/load_series.hpp"
 #include "shunt/solve/solver.hpp"
 
-/// The loads of the next window from those recorded so far. All in integers, rounded half up, so
-/// that every rank predicts the same.
 namespace shunt {
 
-/// Predicts a window: `history` holds whole windows of `cells` loads each, the oldest first, at
-/// least one; so does the answer.
+/// Predicts a window of loads: `p(history, cells)` returns `cells` loads. `history` holds one or
+/// more whole windows of `cells` loads each, the oldest first.
 template <class P>
 concept load_predictor =
     named<P> && requires(P const& p, std::span<std::int64_t const> history, std::size_t cells) {
@@ -27,128 +28,67 @@ concept load_predictor =
 
 namespace detail {
 
-/// The last `most` windows of a history.
-[[nodiscard]] constexpr std::span<std::int64_t const> last_windows(
-    std::span<std::int64_t const> history, std::size_t cells, std::int32_t most) {
-  if (cells == 0 || history.empty() || history.size() % cells != 0)
-    throw invalid_problem("history", "has " + std::to_string(history.size()) +
-                                         " loads, no whole number of windows of " +
-                                         std::to_string(cells));
-  if (most < 1) throw invalid_problem("windows", "must be at least 1, is " + std::to_string(most));
-  return history.last(std::min(history.size(), cells * static_cast<std::size_t>(most)));
-}
-
 }  // namespace detail
 
-/// The next window is like the last: what SwiftMoE does (SYMI section 3). Throws
-/// invalid_problem("history"), as all of these do.
+/// Predicts the latest window, as SwiftMoE does.
+/// Throws invalid_problem("history") if it holds no whole number of windows.
+/// Reference: SYMI, arXiv 2504.19925, section 3.
 struct last_window {
   static constexpr std::string_view name = "last";
 
-  [[nodiscard]] constexpr std::vector<std::int64_t> operator()(
-      std::span<std::int64_t const> history, std::size_t cells) const {
-    auto const last = detail::last_windows(history, cells, 1);
-    return {last.begin(), last.end()};
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> operator()(
+      std::span<std::int64_t const> history, std::size_t cells) const;
 };
 static_assert(load_predictor<last_window>);
 
-/// The mean of the last n windows, or of as many as there are.
+/// Predicts the mean of the last n windows, or of all if there are fewer.
+/// Throws invalid_problem("history") as last_window, and invalid_problem("windows") if n is below
+/// 1.
 struct window_mean {
   static constexpr std::string_view name = "mean";
 
-  std::int32_t windows = 5;  ///< n; Hecate (arXiv 2502.02581) averages 5 iterations
+  std::int32_t windows = 5;  ///< n; Hecate (arXiv 2502.02581) averages 5 iterations.
 
-  [[nodiscard]] constexpr std::vector<std::int64_t> operator()(
-      std::span<std::int64_t const> history, std::size_t cells) const {
-    auto const recent = detail::last_windows(history, cells, windows);
-    auto const n = static_cast<std::int64_t>(recent.size() / cells);
-    std::vector<std::int64_t> sum(cells, 0),
-        rest(cells, n / 2);  // of the quotients, and of what division by n leaves
-    for (std::size_t i = 0; i < recent.size(); ++i) {
-      sum[i % cells] += recent[i] / n;
-      rest[i % cells] += recent[i] % n;
-    }
-    for (std::size_t c = 0; c < cells; ++c) sum[c] += rest[c] / n;
-    return sum;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> operator()(
+      std::span<std::int64_t const> history, std::size_t cells) const;
 };
 static_assert(load_predictor<window_mean>);
 
-/// Exponential smoothing: x <- x + (w - x) a / d from the first window on. Kept with as many binary
-/// places, up to 16, as 62 bits hold.
+/// Predicts by exponential smoothing: x <- x + (w - x) a / d from the first window on, with as many
+/// binary places, up to 16, as 62 bits hold.
+/// Throws invalid_problem("history") as last_window, and invalid_problem("numerator") if a / d is
+/// not in (0, 1].
 struct exponential_mean {
   static constexpr std::string_view name = "exponential";
 
-  std::int32_t numerator = 1;    ///< a, the weight of the newest window
-  std::int32_t denominator = 2;  ///< d; a half follows drift and still damps noise
+  std::int32_t numerator = 1;    ///< a, the weight of the newest window.
+  std::int32_t denominator = 2;  ///< d; a half follows drift and still damps noise.
 
-  /// Throws invalid_problem also where the weight isn't in (0, 1].
-  [[nodiscard]] constexpr std::vector<std::int64_t> operator()(
-      std::span<std::int64_t const> history, std::size_t cells) const {
-    auto const all = detail::last_windows(
-        history, cells, static_cast<std::int32_t>(std::min<std::size_t>(history.size(), 1u << 30)));
-    if (numerator < 1 || denominator < numerator)
-      throw invalid_problem("numerator", "must be from 1 to the denominator, " +
-                                             std::to_string(denominator) + ", is " +
-                                             std::to_string(numerator));
-    std::int64_t most = 0;
-    for (auto const load : all) most = std::max(most, load);
-    int const places =
-        std::clamp(61 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(most))), 0, 16);
-    std::vector<std::int64_t> x(cells, 0);
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      std::int64_t const w = all[i] << places;
-      if (i < cells) {
-        x[i] = w;
-        continue;
-      }
-      std::int64_t const gap = w - x[i % cells];
-      x[i % cells] += gap / denominator * numerator + gap % denominator * numerator / denominator;
-    }
-    for (auto& value : x)
-      value = (value >> places) + (places > 0 ? (value >> (places - 1) & 1) : 0);
-    return x;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> operator()(
+      std::span<std::int64_t const> history, std::size_t cells) const;
 };
 static_assert(load_predictor<exponential_mean>);
 
-/// The straight line through the last n windows with the least squares, one window further, and not
-/// below 0: sum over i of y_i 2 (3 i - n + 1) / (n (n - 1)), i counted from 0 at the oldest.
+/// Predicts by the least-squares line through the last n windows, extended by one window, at least
+/// 0: the sum over i of y_i 2 (3 i - n + 1) / (n (n - 1)), i counted from 0 at the oldest.
+/// Throws invalid_problem("history") as last_window, and invalid_problem("windows") if n is below
+/// 1.
 struct linear_trend {
   static constexpr std::string_view name = "linear";
 
-  std::int32_t windows = 5;  ///< n; a line through fewer follows noise
+  std::int32_t windows = 5;  ///< n; a line through fewer windows follows noise.
 
-  [[nodiscard]] constexpr std::vector<std::int64_t> operator()(
-      std::span<std::int64_t const> history, std::size_t cells) const {
-    auto const recent = detail::last_windows(history, cells, std::min(windows, 1 << 15));
-    auto const n = static_cast<std::int64_t>(recent.size() / cells);
-    if (n == 1) return {recent.begin(), recent.end()};
-    std::int64_t const whole = n * (n - 1);
-    std::vector<std::int64_t> sum(cells, 0), rest(cells, whole / 2);
-    for (std::int64_t i = 0; i < n; ++i)
-      for (std::size_t c = 0; c < cells; ++c) {
-        std::int64_t const y = recent[static_cast<std::size_t>(i) * cells + c],
-                           weight = 2 * (3 * i - n + 1);
-        sum[c] += y / whole * weight;
-        rest[c] += y % whole * weight;
-      }
-    for (std::size_t c = 0; c < cells; ++c) {
-      std::int64_t const floor = rest[c] >= 0 ? rest[c] / whole : -((-rest[c] + whole - 1) / whole);
-      sum[c] = std::max<std::int64_t>(0, sum[c] + floor);
-    }
-    return sum;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> operator()(
+      std::span<std::int64_t const> history, std::size_t cells) const;
 };
 static_assert(load_predictor<linear_trend>);
 
-/// How far a predictor is off on a series: the sum of |predicted - actual| over all windows but the
-/// first, over the tokens of these windows. 0 is perfect; predicting nothing scores 1. Every window
-/// is predicted from all before it. Throws what validate throws, and invalid_problem("loads") for a
-/// single window.
+/// Returns the error of a predictor on a series: the sum of |predicted - actual| over all windows
+/// but the first, over the tokens of these windows. 0 is perfect; predicting 0 scores 1. Every
+/// window is predicted from all windows before it.
+/// Throws what validate and the predictor throw, and invalid_problem("loads") for a single window.
 template <load_predictor Predictor>
-[[nodiscard]] constexpr double prediction_error(load_series const& series,
+[[nodiscard]] SHUNT_CONSTEXPR double prediction_error(load_series const& series,
                                                 Predictor const& predict) {
   validate(series);
   if (series.windows() < 2) throw invalid_problem("loads", "has one window and nothing to predict");
@@ -168,3 +108,7 @@ template <load_predictor Predictor>
 }
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/predict_loads.ipp"
+#endif

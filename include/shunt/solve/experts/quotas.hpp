@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/quotas.hpp"
 #include "shunt/plan/token_quotas.hpp"
@@ -17,53 +18,31 @@
 
 namespace shunt {
 
-/// Exact token shares for one layer of one micro-batch, made once, asked without allocating.
-///
-/// Rank r is home to some experts and has w_r tokens for them; no rank is to compute more than C. A
-/// rank above C is a source with surplus w_r - C, one below a receiver with room C - w_r. A copy
-/// takes tokens of one expert from a source to a receiver. If every copy closes a rank, that is
-/// brings it to C exactly, there are at most R - 1 copies, as the last closes two. So the roomiest
-/// receiver is served from (a) the largest surplus that has an expert to fill the room and needs
-/// not go below C for it; else, if it hosts nothing yet, (b) the largest surplus below its room
-/// that a single expert covers, which closes the source and leaves a smaller room; else (c) the
-/// largest surplus that has an expert to fill the room, which then goes below C and becomes a
-/// receiver (MoonEP's move); else (d) the source with the largest expert, of which the receiver
-/// gets what both can take: the only copies that close nothing. A rank hosts at most two copies
-/// unless (d) occurs where it hosts one. O(E + R copies). R - 1 is no theorem: 16 ranks with 8
-/// equal experts each and 16 empty ones need 64 copies.
+/// Exact token shares of one layer of one micro-batch. Allocates when it is constructed, not when
+/// it is called.
+/// Rank r is home to some experts and has w_r tokens for them; no rank may compute more than C. A
+/// rank above C is a source with surplus w_r - C, a rank below C a receiver with room C - w_r. A
+/// copy takes tokens of one expert from a source to a receiver. If every copy brings a rank to
+/// exactly C, there are at most R - 1 copies. The rule prefers such copies; the last resort closes
+/// no rank. A rank hosts at most two copies unless the last resort occurs. R - 1 is no theorem: 16
+/// ranks with 8 equal experts each and 16 empty ones need 64 copies.
+/// See docs/expert-solvers.md.
+/// Complexity: O(E + R copies).
 class quota_rule {
  public:
-  /// Homes of experts: one rank an expert, below ranks.
-  constexpr quota_rule(std::int32_t ranks, std::span<rank_id const> homes,
-                       std::span<char const> live)
-      : homes_(homes.begin(), homes.end()),
-        live_(live.begin(), live.end()),
-        first_(static_cast<std::size_t>(ranks) + 1, 0),
-        list_(homes.size(), 0),
-        tokens_(static_cast<std::size_t>(ranks), 0),
-        left_(homes.size(), 0) {
-    for (auto const r : homes_) ++first_[r.index() + 1];
-    for (std::size_t r = 0; r + 1 < first_.size(); ++r) first_[r + 1] += first_[r];
-    auto next = first_;
-    for (std::size_t e = 0; e < homes_.size(); ++e) list_[next[homes_[e].index()]++] = e;
-    sources_.reserve(tokens_.size());
-    receivers_.reserve(tokens_.size());
-    copies_.reserve(homes_.size() + tokens_.size());
-  }
+  /// Requires one home per expert, below `ranks`.
+  SHUNT_CONSTEXPR quota_rule(std::int32_t ranks, std::span<rank_id const> homes,
+                       std::span<char const> live);
 
-  /// `cap` times the live ranks must hold all tokens.
-  constexpr std::span<expert_copy const> operator()(std::span<std::int64_t const> loads,
-                                                    std::int64_t cap) {
-    std::fill(tokens_.begin(), tokens_.end(), 0);
-    for (std::size_t e = 0; e < loads.size(); ++e) tokens_[homes_[e].index()] += loads[e];
-    fill(loads, cap);
-    return copies_;
-  }
+  /// Returns the copies, valid until the next call.
+  /// Requires `cap` times the live ranks to hold all tokens.
+  SHUNT_CONSTEXPR std::span<expert_copy const> operator()(std::span<std::int64_t const> loads,
+                                                    std::int64_t cap);
 
  private:
   struct source {
-    std::size_t rank = 0, expert = 0;  ///< its largest expert by what is left at home
-    std::int64_t left = 0;             ///< of that expert
+    std::size_t rank = 0, expert = 0;  ///< the largest expert by tokens left at home
+    std::int64_t left = 0;             ///< tokens of that expert
     std::int64_t surplus = 0;
   };
   struct receiver {
@@ -72,118 +51,41 @@ class quota_rule {
     std::int32_t hosts = 0;
   };
 
-  constexpr void refresh(source& s) const {
-    s.expert = list_[first_[s.rank]];
-    for (std::size_t i = first_[s.rank] + 1; i < first_[s.rank + 1]; ++i)
-      if (left_[list_[i]] > left_[s.expert]) s.expert = list_[i];
-    s.left = left_[s.expert];
-  }
+  SHUNT_CONSTEXPR void refresh(source& s) const;
 
-  constexpr void fill(std::span<std::int64_t const> loads, std::int64_t cap) {
-    copies_.clear();
-    sources_.clear();
-    receivers_.clear();
-    std::copy(loads.begin(), loads.end(), left_.begin());
-    for (std::size_t r = 0; r < tokens_.size(); ++r) {
-      std::int64_t const surplus = tokens_[r] - (live_[r] ? cap : 0);
-      if (surplus > 0) refresh(sources_.emplace_back(source{.rank = r, .surplus = surplus}));
-      if (surplus < 0) receivers_.push_back({.room = -surplus, .rank = r});
-    }
-    while (!sources_.empty()) {
-      auto const to = std::max_element(receivers_.begin(), receivers_.end(),
-                                       [](auto& a, auto& b) { return a.room < b.room; });
-      // which of (a) .. (d), 3 .. 0, and by what the best of them is chosen
-      std::size_t from = 0;
-      std::pair<int, std::int64_t> best{-1, 0};
-      for (std::size_t i = 0; i < sources_.size(); ++i) {
-        auto const& s = sources_[i];
-        std::pair<int, std::int64_t> rank{0, s.left};
-        if (s.left >= to->room) rank = {s.surplus >= to->room ? 3 : 1, s.surplus};
-        if (to->hosts == 0 && s.surplus <= s.left && s.surplus < to->room) rank = {2, s.surplus};
-        if (rank > best) {
-          best = rank;
-          from = i;
-        }
-      }
-      auto& s = sources_[from];
-      std::int64_t moved = to->room;
-      if (best.first == 2) moved = s.surplus;
-      if (best.first == 0) moved = std::min(s.left, s.surplus);
-      copies_.push_back({.expert = s.expert, .rank = to->rank, .tokens = moved});
-      left_[s.expert] -= moved;
-      s.surplus -= moved;
-      to->room -= moved;
-      ++to->hosts;
-      if (to->room == 0) {
-        *to = receivers_.back();
-        receivers_.pop_back();
-      }
-      if (s.surplus > 0) {
-        refresh(s);
-        continue;
-      }
-      if (s.surplus < 0) receivers_.push_back({.room = -s.surplus, .rank = s.rank});
-      s = sources_.back();
-      sources_.pop_back();
-    }
-  }
+  SHUNT_CONSTEXPR void fill(std::span<std::int64_t const> loads, std::int64_t cap);
 
   std::vector<rank_id> homes_;
   std::vector<char> live_;
   std::vector<std::size_t> first_, list_;  ///< experts by home
   std::vector<std::int64_t> tokens_;
-  std::vector<std::int64_t> left_;  ///< tokens of an expert still at home
+  std::vector<std::int64_t> left_;  ///< tokens of each expert still at home
   std::vector<source> sources_{};
   std::vector<receiver> receivers_{};
   std::vector<expert_copy> copies_{};
 };
 
-/// Experts stay at home, and for this very micro-batch a few are copied so that no rank computes
-/// more than `cap` x tokens / live ranks, rounded up: the planner of MoonEP, LLEP and UltraEP,
-/// exact. The problem's slots are the homes: as many as experts, slot k is the home of expert k, or
-/// of previous[k] where the problem has a previous placement.
-///
-/// Objective: copies, summed over layers; lower bound: copies_bound. The balance is a constraint
-/// and always met, with cap {1, 1} every rank has at most ceil(tokens / ranks). A looser cap needs
-/// fewer copies: the balance-copies front. Throws what validate throws, and invalid_problem where
-/// slots aren't as many as experts, a home is named twice, or cap is below 1.
+/// Leaves experts at home and copies a few for one micro-batch such that no rank computes more than
+/// `cap` x tokens / live ranks, rounded up: an exact planner for the problem of MoonEP, LLEP and
+/// UltraEP. The slots of the problem are the homes, as many as experts: slot k is the home of
+/// expert k, or of previous[k] if the problem has a previous placement.
+/// Objective: the number of copies, summed over layers; lower bound: copies_bound. The balance is a
+/// constraint and always met; with cap 1 every rank has at most ceil(tokens / ranks) tokens. A
+/// looser cap needs fewer copies.
+/// Throws what validate throws, and invalid_problem if the number of slots differs from that of the
+/// experts, a home is named twice, or cap is below 1.
+/// Complexity: O(E + R copies) per layer.
 struct quotas {
   static constexpr std::string_view name = "quotas";
 
-  capacity_factor cap{};  ///< of the mean, at least 1
+  capacity_factor cap{};  ///< Of the mean, at least 1.
 
-  [[nodiscard]] constexpr solution<token_quotas> operator()(expert_layers const& problem) const {
-    auto const homes = home_ranks(problem);
-    if (cap.denominator < 1 || cap.numerator < cap.denominator)
-      throw invalid_problem("cap", "must be at least 1, is " + std::to_string(cap.numerator) + "/" +
-                                       std::to_string(cap.denominator));
-    auto const experts = static_cast<std::size_t>(problem.experts);
-    std::vector<char> live;
-    std::int32_t alive = 0;
-    for (auto const s : problem.slots_per_rank) alive += live.emplace_back(s > 0);
-    solution<token_quotas> answer;
-    answer.plan.copies.reserve(static_cast<std::size_t>(problem.layers) *
-                               problem.slots_per_rank.size());
-    std::vector<quota_rule> rule;  // one, or one a layer where homes differ
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const loads = problem.loads_of(l);
-      auto const at_home = std::span(homes).subspan(l.index() * experts, experts);
-      std::int64_t total = 0;
-      for (auto const load : loads) total += load;
-      if (rule.empty() || !problem.previous.empty())
-        rule.assign(1, quota_rule(problem.ranks(), at_home, live));
-      auto const cap_tokens = slot_capacity(total, alive, cap);
-      auto const copies = rule[0](loads, cap_tokens);
-      answer.plan.copies.insert(answer.plan.copies.end(), copies.begin(), copies.end());
-      answer.plan.first_copy.push_back(static_cast<std::int32_t>(answer.plan.copies.size()));
-      answer.lower_bound +=
-          static_cast<double>(copies_bound(loads, at_home, problem.ranks(), live, cap_tokens));
-    }
-    answer.objective = static_cast<double>(answer.plan.copies.size());
-    answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<token_quotas> operator()(expert_layers const& problem) const;
 };
 static_assert(solver_for<quotas, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/quotas.ipp"
+#endif

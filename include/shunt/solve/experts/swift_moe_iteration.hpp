@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -14,130 +15,53 @@
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
-#include "shunt/solve/experts/capacity_split.hpp"
+#include "shunt/solve/experts/search/split_rule.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 
 namespace shunt {
 
-/// What SwiftMoE decides in an iteration once the tokens are counted, for all layers in one call:
-/// how the tokens are split over the slots under the placement that holds, and where the experts go
-/// next (SYMI, arXiv 2504.19925, Algorithm 1 on the loads of this iteration).
-///
-/// Splits are those of capacity_split, placements those of swift_moe. Every rank that is given the
-/// same counts decides the same, so that nothing but the counts travels. Made once; asking it again
-/// allocates nothing. O(layers x ranks x (slots + experts)).
+/// The decisions of SwiftMoE in an iteration, for all layers in one call: from the counted tokens,
+/// the split of the tokens over the slots of the current placement (capacity_split) and the next
+/// placement (swift_moe). Every rank that has the same counts decides the same, so that only the
+/// counts are exchanged. Allocates when it is constructed, not when it is called.
+/// Complexity: O(layers x ranks x (slots + experts)) per call.
+/// Reference: SYMI, arXiv 2504.19925, Algorithm 1.
 class swift_moe_iteration {
  public:
-  /// `now`: the placement of the first iteration, of any solver. `capacity`: tokens that a slot
-  /// takes. Throws invalid_problem where the placement has no layer, expert or rank, an expert has
-  /// no slot, or the capacity is negative.
-  constexpr explicit swift_moe_iteration(expert_placement now, std::int64_t capacity = dropless)
-      : capacity_(capacity),
-        loads_(checked(now, capacity), 0),
-        replicas_(loads_.size(), 0),
-        scratch_(2 * loads_.size(), 0),
-        split_(now.first_slot, now.experts),
-        splits_(static_cast<std::size_t>(now.layers)),
-        placement_(std::move(now)) {}
+  /// Starts with the placement `now` of any solver; a slot takes `capacity` tokens.
+  /// Throws invalid_problem if the placement has no layer, expert or rank, an expert has no slot,
+  /// or the capacity is negative.
+  SHUNT_CONSTEXPR explicit swift_moe_iteration(expert_placement now, std::int64_t capacity = dropless);
 
-  /// counts: layers x ranks x experts, tokens of that rank routed to that expert. Throws
-  /// invalid_problem where there are more or fewer, one is negative, or an expert has 2^31 tokens
-  /// or more; nothing is changed then but splits().
-  constexpr void operator()(std::span<std::int64_t const> counts) {
-    auto const experts = loads_.size(), ranks = static_cast<std::size_t>(placement_.ranks());
-    std::size_t const width = ranks * experts, wanted = width * splits_.size();
-    if (counts.size() != wanted)
-      throw invalid_problem("counts", "has " + std::to_string(counts.size()) + " values for " +
-                                          std::to_string(splits_.size()) + " layers x " +
-                                          std::to_string(ranks) + " ranks x " +
-                                          std::to_string(experts) + " experts");
-    for (std::size_t l = 0; l < splits_.size(); ++l)
-      require_small(counts.subspan(l * width, width), l);
-    for (layer_id l : ids<layer_id>(splits_.size())) {
-      auto const row = counts.subspan(l.index() * width, width);
-      split_(row, placement_.layer(l), capacity_, splits_[l.index()]);
-      std::copy(split_.totals().begin(), split_.totals().end(), loads_.begin());
-      swift_moe_counts(loads_.data(), placement_.experts, placement_.slots(), replicas_.data(),
-                       scratch_.data());
-      auto slot = placement_.layer(l).begin();
-      for (std::size_t e = 0; e < experts; ++e)
-        for (std::int32_t k = 0; k < replicas_[e]; ++k) *slot++ = e;
-    }
-  }
+  /// Decides from `counts`, layers x ranks x experts: the tokens of that rank routed to that
+  /// expert.
+  /// Throws invalid_problem if the number of counts differs, one is negative, or an expert has 2^31
+  /// tokens or more. Then only splits() may have changed.
+  SHUNT_CONSTEXPR void operator()(std::span<std::int64_t const> counts);
 
-  /// One entry a layer: the split of the counts last given, over the slots of the placement that
-  /// held then.
+  /// Returns one split per layer: the latest counts over the slots of the placement before them.
   [[nodiscard]] constexpr std::span<token_split const> splits() const { return splits_; }
-  /// Where the experts are next, and what the next counts are split over.
+  /// Returns the placement that the next counts are split over.
   [[nodiscard]] constexpr expert_placement const& placement() const { return placement_; }
 
  private:
-  /// The experts, where everything is as it has to be.
-  static constexpr std::size_t checked(expert_placement const& now, std::int64_t capacity) {
-    if (now.layers < 1)
-      throw invalid_problem("placement.layers",
-                            "must be at least 1, is " + std::to_string(now.layers));
-    if (now.experts < 1)
-      throw invalid_problem("placement.experts",
-                            "must be at least 1, is " + std::to_string(now.experts));
-    if (now.first_slot.size() < 2) throw invalid_problem("placement.first_slot", "names no rank");
-    auto const cells =
-        static_cast<std::size_t>(now.ranks()) * static_cast<std::size_t>(now.experts);
-    routed_tokens const none{.experts = now.experts,
-                             .counts = std::vector<std::int64_t>(cells, 0),
-                             .first_slot = now.first_slot,
-                             .expert_of = {},
-                             .capacity = capacity};
-    if (now.expert_of.size() !=
-        static_cast<std::size_t>(now.layers) * static_cast<std::size_t>(now.slots()))
-      throw invalid_problem("placement.expert_of", "has " + std::to_string(now.expert_of.size()) +
-                                                       " values for " + std::to_string(now.layers) +
-                                                       " layers x " + std::to_string(now.slots()) +
-                                                       " slots");
-    for (layer_id l : ids<layer_id>(now.layers)) {
-      auto layer = none;
-      auto const slots = now.layer(l);
-      layer.expert_of.assign(slots.begin(), slots.end());
-      validate(layer);
-      std::vector<char> has(static_cast<std::size_t>(now.experts), 0);
-      for (expert_id const e : slots) has[e.index()] = 1;
-      for (std::size_t e = 0; e < has.size(); ++e)
-        if (!has[e])
-          throw invalid_problem("placement[" + std::to_string(l.value()) + "]",
-                                "expert " + std::to_string(e) + " has no slot");
-    }
-    if (std::int64_t{now.experts} * (std::int64_t{now.slots()} + now.experts) >=
-        (std::int64_t{1} << 31))
-      throw invalid_problem("placement.experts", "times slots and experts is beyond 31 bits");
-    return static_cast<std::size_t>(now.experts);
-  }
+  /// Returns the number of experts.
+  /// Throws as the constructor.
+  static SHUNT_CONSTEXPR std::size_t checked(expert_placement const& now, std::int64_t capacity);
 
-  constexpr void require_small(std::span<std::int64_t const> row, std::size_t l) {
-    std::uint64_t bits = 0;  // all of them together: a negative count has the highest
-    for (auto const count : row) bits |= static_cast<std::uint64_t>(count);
-    if (bits * (row.size() / loads_.size()) < (std::uint64_t{1} << 31) &&
-        bits < (std::uint64_t{1} << 31))
-      return;
-    auto const at = "counts[" + std::to_string(l) + "]";
-    for (std::size_t i = 0; i < row.size(); ++i)
-      if (row[i] < 0 || row[i] >= (std::int64_t{1} << 31))
-        throw invalid_problem(at + "[" + std::to_string(i / loads_.size()) + "][" +
-                                  std::to_string(i % loads_.size()) + "]",
-                              "must be at least 0 and below 2^31, is " + std::to_string(row[i]));
-    std::fill(loads_.begin(), loads_.end(), 0);
-    for (std::size_t i = 0; i < row.size(); ++i) loads_[i % loads_.size()] += row[i];
-    for (std::size_t e = 0; e < loads_.size(); ++e)
-      if (loads_[e] >= (std::int64_t{1} << 31))
-        throw invalid_problem(at, "expert " + std::to_string(e) + " has 2^31 tokens or more");
-  }
+  SHUNT_CONSTEXPR void require_small(std::span<std::int64_t const> row, std::size_t l);
 
   std::int64_t capacity_;
   std::vector<std::int64_t> loads_;
   std::vector<std::int32_t> replicas_;
   std::vector<std::int64_t> scratch_;
-  split_rule split_;
+  detail::split_rule split_;
   std::vector<token_split> splits_;
   expert_placement placement_;
 };
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/swift_moe_iteration.ipp"
+#endif

@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "shunt/core/config.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/author/experts.hpp"
@@ -11,30 +12,24 @@
 namespace shunt {
 
 /// Static expert parallelism, the placement of DeepSpeed-MoE: slot k, counted over all ranks, holds
-/// expert k mod E, whatever the loads.
-///
-/// Where each of N ranks has s slots, s divides E and E/s divides N, that is DeepSpeed's rule:
-/// consecutive ranks form groups of E/s, every group holds each expert once and in the same order,
+/// expert k mod E, independent of the loads.
+/// If each of N ranks has s slots, s divides E and E/s divides N, this is DeepSpeed's rule:
+/// consecutive ranks form groups of E/s, each group holds every expert once and in the same order,
 /// and an expert's replicas are E/s ranks apart. In general every expert has floor(S/E) or
 /// ceil(S/E) of the S slots, the first experts one more, and no rank holds an expert twice unless
-/// it has more than E slots. O(layers x S). Infeasible: fewer slots than experts. Throws what
-/// validate throws.
+/// it has more than E slots. Infeasible: fewer slots than experts.
+/// Throws what validate throws.
+/// Complexity: O(layers x S).
 struct uniform {
   static constexpr std::string_view name = "uniform";
 
-  [[nodiscard]] constexpr solution<expert_placement> operator()(
-      expert_layers const& problem) const {
-    validate(problem);
-    auto answer = unplaced(problem);
-    if (!answer.has_plan()) return answer;
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      auto const slots = answer.plan.layer(l);
-      for (std::size_t k = 0; k < slots.size(); ++k)
-        slots[k] = k % static_cast<std::size_t>(problem.experts);
-    }
-    return rated(problem, std::move(answer.plan));
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
+      expert_layers const& problem) const;
 };
 static_assert(solver_for<uniform, expert_layers>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/uniform.ipp"
+#endif

@@ -1,406 +1,51 @@
 #pragma once
-/// Local search over the orders of ranks: takes any plan of any layout and never returns a worse
-/// one.
+/// Local search over the orders of ranks: takes any plan of any layout, never returns a worse one.
 ///
-/// What is minimised is the period, then the sum over columns of the time from their start to their
-/// end. The longest path of a schedule runs through blocks, stretches without idling on one rank; a
-/// shorter one needs some operation of a block before its first or behind its last (the
-/// neighbourhood N6 of job shops: Balas, Vazacopoulos 1998; Nowicki, Smutnicki 1996 for N5). With a
-/// staggered step the path goes round: from the end of a column to its start one period earlier,
-/// and on from there. Each round tries all such moves, and for a micro-batch of a dead rank every
-/// other live rank of its stage; takes the best, even a worse one; and leaves what it moved in
-/// place for a while (tabu search). After many rounds without gain it goes back to the best plan
-/// and shakes it.
-///
-/// Where all pipelines are copies of the first, it alone is improved.
-///
-/// One evaluation is linear in the operations, times the number of columns where the step is
-/// staggered. Stops at the bound, or when `effort` operations have been timed. Caps are kept;
-/// overlapped pairs stay together. Where the plan is none the answer says why. Throws
-/// invalid_problem where the job is broken.
-#include <algorithm>
+/// Minimises the period, then the sum over ranks of the time from the start of the stage group to
+/// the end. Each round tries moves that take an operation of a block of the longest path before the
+/// block's first or behind its last operation, or a micro-batch of a dead rank to another live rank
+/// (tabu search). Stops at the bound, or when `effort` operations have been timed. Keeps caps and
+/// overlapped pairs. Copies of one pipeline are improved as one. Where the schedule is no plan, the
+/// answer says why. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: an evaluation is linear in the operations, times the number of stage groups where
+/// the step is staggered.
+/// Reference: Balas, Vazacopoulos 1998 (N6); Nowicki, Smutnicki 1996 (N5).
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include "shunt/measure/stage_groups.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/search/equal_pipelines.hpp"
-#include "shunt/solve/pipeline/search/timed_schedule.hpp"
+#include "shunt/solve/pipeline/search/order_search.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
-namespace detail {
 
-/// Tabu search from one plan.
-class order_search {
- public:
-  order_search(pipeline_job const& job, pipeline_schedule const& plan, bool reroute,
-               std::int64_t effort)
-      : job_(job),
-        timed_(job, plan),
-        staggered_(plan.staggered_step),
-        reroute_(reroute && !job.dead.empty()),
-        left_(effort) {
-    moved_.resize(timed_.items.size(), 0);
-    for (auto const& x : timed_.items) rank_of_.push_back(x.rank);
-  }
-
-  /// The best plan found on the way, at or above the bound of the period.
-  [[nodiscard]] pipeline_schedule best(ticks bound) {
-    ticks steps = 0;
-    if (!staggered_)
-      for (column const& c : columns(job_).all) {
-        ticks sum = 0;
-        for (stage_id s : c.stages) sum += job_.costs.step[s];
-        steps = std::max(steps, sum);
-      }
-    timed_.run();
-    current_ = best_ = timed_.value();
-    keep();
-    std::int64_t stalled = 0;
-    for (round_ = 1; best_.first + steps > bound && left_ > 0; ++round_) {
-      if (!step()) {
-        if (!shake()) break;
-        continue;
-      }
-      if (current_ < best_) {
-        best_ = current_;
-        keep();
-        stalled = 0;
-      } else if (++stalled > patience) {
-        stalled = 0;
-        if (!shake()) break;
-      }
-    }
-    recall();
-    return timed_.plan();
-  }
-
- private:
-  using score = timed_order::score;
-  static constexpr std::int32_t none = timed_order::none;
-  static constexpr std::int64_t patience = 60;
-  static constexpr std::size_t most_moves = 64;
-  static constexpr std::size_t most_lanes =
-      4;  // beyond, moves are compared at the starts that the columns have now
-
-  struct move {
-    std::int32_t item = none;
-    std::int32_t to_rank = none;   // another rank, or
-    std::size_t from = 0, to = 0;  // positions in its own
-  };
-
-  template <class Integer>
-  [[nodiscard]] static std::size_t at(Integer i) {
-    return static_cast<std::size_t>(i);
-  }
-
-  void keep() {
-    kept_ = timed_.order;
-    for (std::size_t i = 0; i < rank_of_.size(); ++i) rank_of_[i] = timed_.items[i].rank;
-  }
-  void recall() {
-    timed_.order = kept_;
-    for (std::size_t i = 0; i < rank_of_.size(); ++i) timed_.items[i].rank = rank_of_[i];
-  }
-
-  std::uint64_t random() {
-    seed_ += 0x9e3779b97f4a7c15u;
-    std::uint64_t z = seed_;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-
-  /// The longest path as blocks: [first, last] of positions on a rank.
-  struct block {
-    std::int32_t rank;
-    std::size_t first, last;
-  };
-  void find_blocks() {
-    blocks_.clear();
-    positions();
-    auto const columns_count = staggered_ ? timed_.starts.size() : 0;
-    std::vector<char> seen(std::max<std::size_t>(1, columns_count), 0);
-    // the column that takes longest, and its rank that ends last
-    std::int32_t last = none;
-    ticks longest = never;
-    for (std::size_t r = 0; r < timed_.order.size(); ++r) {
-      if (timed_.order[r].empty()) continue;
-      auto const i = timed_.order[r].back();
-      ticks const length =
-          timed_.end_of(i) -
-          (staggered_ ? timed_.starts[at(timed_.column_of(static_cast<std::int32_t>(r)))] : 0);
-      if (length > longest) {
-        longest = length;
-        last = i;
-      }
-    }
-    while (last != none) {
-      std::int32_t const column = trace(last);
-      last = none;
-      if (!staggered_ || seen[at(column)]) break;
-      seen[at(column)] = 1;
-      ticks latest = never;
-      for (std::size_t r = 0; r < timed_.order.size(); ++r)
-        if (!timed_.order[r].empty() && timed_.column_of(static_cast<std::int32_t>(r)) == column)
-          if (ticks const e = timed_.end_of(timed_.order[r].back()); e > latest) {
-            latest = e;
-            last = timed_.order[r].back();
-          }
-    }
-  }
-
-  /// Back from an item to the start of a column, which it returns.
-  std::int32_t trace(std::int32_t i) {
-    for (;;) {
-      auto const rank = timed_.items[at(i)].rank;
-      auto const& list = timed_.order[at(rank)];
-      std::size_t const behind = position_[at(i)];
-      std::size_t first = behind;
-      std::int32_t source = none;
-      for (;; --first) {
-        auto const& x = timed_.items[at(list[first])];
-        ticks const start = timed_.end_of(list[first]) - x.duration;
-        bool const joined = first > 0 && timed_.end_of(list[first - 1]) == start;
-        if (joined && !(first < behind && random() % 8 == 0 && fed(x, rank, start) != none))
-          continue;
-        source = fed(x, rank, start);
-        if (source == none && x.step) source = last_of_stage(x.first.stage, start);
-        break;
-      }
-      blocks_.push_back({rank, first, behind});
-      if (source == none) return timed_.column_of(rank);
-      i = source;
-    }
-  }
-  [[nodiscard]] std::int32_t fed(timed_order::item const& x, std::int32_t rank, ticks start) const {
-    for (std::int32_t const p : x.producer)
-      if (p != none && timed_.arrival(p, rank) == start) return p;
-    return none;
-  }
-  [[nodiscard]] std::int32_t last_of_stage(stage_id s, ticks end) const {
-    for (std::size_t i = 0; i < timed_.items.size(); ++i) {
-      auto const& x = timed_.items[i];
-      if (!x.step && (x.first.stage == s || (x.pair && x.second.stage == s)) &&
-          timed_.end_of(static_cast<std::int32_t>(i)) == end)
-        return static_cast<std::int32_t>(i);
-    }
-    return none;
-  }
-
-  void positions() {
-    position_.resize(timed_.items.size());
-    for (auto const& list : timed_.order)
-      for (std::size_t k = 0; k < list.size(); ++k) position_[at(list[k])] = k;
-  }
-
-  void find_moves() {
-    moves_.clear();
-    find_blocks();
-    for (block const& b : blocks_) {
-      auto const& list = timed_.order[at(b.rank)];
-      for (std::size_t k = b.first; k <= b.last; ++k) {
-        auto const& x = timed_.items[at(list[k])];
-        std::size_t left = k, right = k;
-        while (left > b.first && !timed_.must_precede(timed_.items[at(list[left - 1])], x)) --left;
-        while (right < b.last && !timed_.must_precede(x, timed_.items[at(list[right + 1])]))
-          ++right;
-        if (left < k) moves_.push_back({.item = list[k], .from = k, .to = left});
-        if (left + 1 < k) moves_.push_back({.item = list[k], .from = k, .to = k - 1});
-        if (right > k) moves_.push_back({.item = list[k], .from = k, .to = right});
-        if (right > k + 1) moves_.push_back({.item = list[k], .from = k, .to = k + 1});
-        if (reroute_ && !x.step && !x.pair && !job_.alive(worker{x.first.pipeline, x.first.stage}))
-          for (rank_id const q : job_.live_holders(x.first.stage))
-            if (q != b.rank) moves_.push_back({.item = list[k], .to_rank = q.value()});
-      }
-    }
-  }
-
-  static void shift(std::vector<std::int32_t>& list, std::size_t from, std::size_t to) {
-    auto const first = list.begin() + static_cast<std::ptrdiff_t>(std::min(from, to)),
-               last = list.begin() + static_cast<std::ptrdiff_t>(std::max(from, to)) + 1;
-    if (from < to)
-      std::rotate(first, first + 1, last);
-    else
-      std::rotate(first, last - 1, last);
-  }
-
-  /// The three operations of a micro-batch at a stage go to another rank, each where it would start
-  /// now.
-  bool rehost(move const& m) {
-    operation const o = timed_.items[at(m.item)].first;
-    auto& target = timed_.order[at(m.to_rank)];
-    auto& source = timed_.order[at(timed_.items[at(m.item)].rank)];
-    std::size_t least = 0;
-    for (std::int32_t const i : {timed_.forward(o), timed_.gradient(o), timed_.weight(o)}) {
-      if (i == none) continue;
-      auto& x = timed_.items[at(i)];
-      if (x.pair) return false;
-      ticks const start = when_[at(i)] - x.duration;
-      std::size_t to = least;
-      while (to < target.size() &&
-             when_[at(target[to])] - timed_.items[at(target[to])].duration < start &&
-             !timed_.items[at(target[to])].step)
-        ++to;
-      source.erase(std::find(source.begin(), source.end(), i));
-      target.insert(target.begin() + static_cast<std::ptrdiff_t>(to), i);
-      x.rank = m.to_rank;
-      least = to + 1;
-    }
-    return true;
-  }
-
-  /// Makes the move; false where it breaks a cap.
-  bool make(move const& m) {
-    auto const rank = timed_.items[at(m.item)].rank;
-    if (m.to_rank != none) {
-      saved_ = {timed_.order[at(rank)], timed_.order[at(m.to_rank)]};
-      return rehost(m) && timed_.keeps_cap(m.to_rank) && timed_.keeps_cap(rank);
-    }
-    shift(timed_.order[at(rank)], m.from, m.to);
-    return timed_.keeps_cap(rank);
-  }
-  void undo(move const& m, std::int32_t rank) {
-    if (m.to_rank == none) return shift(timed_.order[at(rank)], m.to, m.from);
-    timed_.order[at(rank)] = std::move(saved_.first);
-    timed_.order[at(m.to_rank)] = std::move(saved_.second);
-    operation const o = timed_.items[at(m.item)].first;
-    for (std::int32_t const i : {timed_.forward(o), timed_.gradient(o), timed_.weight(o)})
-      if (i != none && !timed_.items[at(i)].pair) timed_.items[at(i)].rank = rank;
-  }
-
-  void remember_times() {
-    if (!reroute_) return;
-    when_.resize(timed_.items.size());
-    for (std::size_t i = 0; i < when_.size(); ++i)
-      when_[i] = timed_.end_of(static_cast<std::int32_t>(i));
-  }
-
-  /// At most so many moves, any of them.
-  void sample() {
-    if (moves_.size() <= most_moves) return;
-    for (std::size_t k = 0; k < most_moves; ++k)
-      std::swap(moves_[k], moves_[k + random() % (moves_.size() - k)]);
-    moves_.resize(most_moves);
-  }
-
-  /// The best of all moves that isn't forbidden; false where there is none.
-  bool step() {
-    find_moves();
-    remember_times();
-    sample();
-    bool const rough = timed_.lanes() > most_lanes;
-    std::size_t chosen = moves_.size();
-    score least{};
-    for (std::size_t k = 0; k < moves_.size() && left_ > 0; ++k) {
-      move const& m = moves_[k];
-      auto const rank = timed_.items[at(m.item)].rank;
-      if (make(m)) {
-        bool const works = rough ? timed_.run_at_starts() : timed_.run();
-        left_ -= timed_.work();
-        if (works) {
-          score const now =
-              rough ? timed_.value_at_starts()
-                    : timed_.value(chosen < moves_.size() ? least.first
-                                                          : std::numeric_limits<ticks>::max());
-          bool const allowed = moved_[at(m.item)] <= round_ || now < best_;
-          if (allowed && (chosen == moves_.size() || now < least)) {
-            least = now;
-            chosen = k;
-          }
-        }
-      }
-      undo(m, rank);
-    }
-    if (chosen == moves_.size()) return false;
-    make(moves_[chosen]);
-    moved_[at(moves_[chosen].item)] = round_ + 8 + static_cast<std::int64_t>(random() % 10);
-    timed_.run();
-    current_ = timed_.value();
-    return true;
-  }
-
-  /// Back to the best plan, and a few moves of its longest path at random.
-  bool shake() {
-    recall();
-    std::fill(moved_.begin(), moved_.end(), 0);
-    timed_.run();
-    current_ = timed_.value();
-    bool any = false;
-    for (std::uint64_t kicks = 4 + random() % 12; kicks > 0 && left_ > 0; --kicks) {
-      find_moves();
-      remember_times();
-      if (moves_.empty()) break;
-      move const m = moves_[random() % moves_.size()];
-      auto const rank = timed_.items[at(m.item)].rank;
-      left_ -= timed_.work();
-      if (make(m) && timed_.run()) {
-        current_ = timed_.value();
-        any = true;
-      } else {
-        undo(m, rank);
-        timed_.run();
-        current_ = timed_.value();
-      }
-    }
-    return any || !moves_.empty();
-  }
-
-  pipeline_job const& job_;
-  timed_order timed_;
-  bool staggered_, reroute_;
-  std::int64_t left_;
-  std::int64_t round_ = 1;
-  std::uint64_t seed_ = 0;
-  score current_{}, best_{};
-  timed_order::lists kept_{};
-  std::vector<std::int32_t> rank_of_{};
-  std::vector<std::int64_t> moved_{};  // the round from which an item may move again
-  std::vector<std::size_t> position_{};
-  std::vector<ticks> when_{};
-  std::vector<block> blocks_{};
-  std::vector<move> moves_{};
-  std::pair<std::vector<std::int32_t>, std::vector<std::int32_t>> saved_{};
-};
-
-}  // namespace detail
-
+/// Improver for any layout: local search over the orders.
 struct improve_order {
   static constexpr std::string_view name = "improve_order";
   static constexpr bool improves = true;
 
   bool reroute = true;  ///< micro-batches of dead ranks may move to other live ranks
-  std::int64_t effort =
-      2'000'000;  ///< operations to time at most, once for each column where the step is staggered
+  /// limit on the operations timed; a staggered step counts them once per stage group
+  std::int64_t effort = 2'000'000;
 
+  /// Returns the improved plan, or the given schedule, evaluated.
+  /// Throws invalid_problem where the job is broken.
   [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                       pipeline_schedule schedule) const {
-    validate(job);
-    auto before = restate(job, std::move(schedule));
-    if (before.status != status::feasible) return before;
-    auto after = restate(job, improved(job, before.plan, static_cast<ticks>(before.lower_bound)));
-    return after.has_plan() && after.objective <= before.objective ? after : before;
-  }
+                                                       pipeline_schedule schedule) const;
 
  private:
+  /// Returns the improved plan; copies of one pipeline are improved as one.
   [[nodiscard]] pipeline_schedule improved(pipeline_job const& job, pipeline_schedule const& plan,
-                                           ticks bound) const {
-    if (job.pipelines > 1 && pipelines_are_equal(job)) {
-      auto const ranks = static_cast<std::size_t>(job.ranks() / job.pipelines);
-      auto first = plan;
-      first.order.resize(ranks);
-      if (!first.overlapped.empty()) first.overlapped.resize(ranks);
-      if (copied_to_all(job, first) == plan)
-        return copied_to_all(job, improved(first_pipeline(job), first, bound));
-    }
-    return detail::order_search(job, plan, reroute, effort).best(bound);
-  }
+                                           ticks bound) const;
 };
 static_assert(improver_for<improve_order, pipeline_job, pipeline_schedule>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/improve_order.ipp"
+#endif

@@ -1,22 +1,16 @@
 #pragma once
-/// Failure normalization (SlipStream, arXiv 2405.14009): which live workers change their seat so
-/// that n failures hurt least.
+/// Failure normalization: chooses the live workers that change rank so that n failures hurt least.
 ///
-/// All workers of a column (ranks that hold the same stages) hold the same parameters, so any live
-/// one may take a dead one's seat in another column: it copies the state from a live peer there,
-/// and its old seat counts as failed. Column c has a_c failures now and n_c afterwards, with sum
-/// n_c = sum a_c - workers that join, n_c below the size of the column; moves: sum max(0, n_c -
-/// a_c).
-///
-///     least  max_c cost_c(n_c)  with at most `most_moves` moves; then the fewest moves; then the
-///     least  sum_c cost_c(n_c)
-///
-/// For one limit on the cost a dynamic program over columns finds the fewest moves, best[c][n] =
-/// min over k of best[c-1][n-k] + moves of (c, k); the limit is bisected over the values of cost.
-/// With C columns of D ranks, n failures: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs.
-/// Alike stages end up evenly hit, ceil(n / S) at most, as in the paper. Workers that join are
-/// seated by the same rule. Infeasible where a stage has no live worker: nobody has its state.
-/// Throws invalid_problem where the job is broken, or where more workers join than are dead.
+/// A stage group c has a_c failures now and n_c afterwards, with sum n_c = sum a_c - workers that
+/// join and n_c below the group's size. The moves are sum max(0, n_c - a_c).
+///     least max_c cost_c(n_c) with at most `most_moves` moves; then the fewest moves; then least
+///     sum_c cost_c(n_c)
+/// Alike stages end up evenly hit, at most ceil(n / S) each, as in the paper. Infeasible where a
+/// stage has no live worker: its state is lost. See docs/pipeline-solvers.md.
+/// Throws invalid_problem where the job is broken, or more workers join than are dead.
+/// Complexity: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs, for n failures and C stage
+/// groups of D ranks.
+/// Reference: SlipStream, arXiv 2405.14009.
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
@@ -28,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/stage_groups.hpp"
@@ -37,72 +32,47 @@
 
 namespace shunt {
 
-/// A worker takes a seat that was dead.
-struct seat_change {
-  rank_id to{};                   ///< the seat it takes
-  std::optional<rank_id> from{};  ///< the seat it leaves, from then on dead; nothing: it joins
+/// A worker takes a rank that was dead.
+struct role_change {
+  rank_id to{};                   ///< the rank that it takes
+  std::optional<rank_id> from{};  ///< the rank that it leaves, dead from then on; nothing: it joins
   rank_id copied_from{};          ///< a live peer of `to`, which stays there
 
-  constexpr bool operator==(seat_change const&) const = default;
+  constexpr bool operator==(role_change const&) const = default;
 };
 
-/// Who changes seats, and what is dead afterwards.
+/// The changes, and the workers that are dead afterwards.
 struct normalized_failures {
-  std::vector<std::int32_t> failures{};  ///< of each column of `columns(job)`
-  std::vector<seat_change> changes{};    ///< in the order of `to`; no seat is both left and taken
-  std::vector<worker> dead{};            ///< the first seats of the dead ranks, by rank
+  std::vector<std::int32_t> failures{};  ///< by stage group, in the order of `stage_groups(job)`
+  std::vector<role_change> changes{};    ///< in the order of `to`; no rank is both left and taken
+  std::vector<worker> dead{};            ///< the first worker of each dead rank, by rank
 
-  /// Workers that leave a live seat.
-  [[nodiscard]] constexpr std::int32_t moves() const {
-    return static_cast<std::int32_t>(std::count_if(
-        changes.begin(), changes.end(), [](seat_change const& c) { return c.from.has_value(); }));
-  }
+  /// Returns the number of workers that leave a live rank.
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t moves() const;
   constexpr bool operator==(normalized_failures const&) const = default;
 };
 
-/// What a column takes at least with k failures and none elsewhere, its steps included: the work of
-/// one rank, or all gradients after the first has come (slipstream's closed forms). Throws
-/// invalid_problem where no rank of a stage of the column would be left.
-class column_cost {
+/// The least time of a stage group with k failures in it and none elsewhere, steps included: the
+/// work of one rank, or all gradients after the first has arrived (the closed forms of slipstream).
+class stage_group_cost {
  public:
-  constexpr explicit column_cost(pipeline_job const& job)
-      : job_(job), in_(job), paths_(job), ranks_(static_cast<std::size_t>(job.stages), 0) {
-    for (rank_id r : ids<rank_id>(in_.of.size()))
-      for (stage_id s : in_.all[static_cast<std::size_t>(in_.of[r])].stages) ++ranks_[s.index()];
-  }
+  SHUNT_CONSTEXPR explicit stage_group_cost(pipeline_job const& job);
 
-  [[nodiscard]] constexpr ticks operator()(std::size_t c, std::int32_t failures) const {
-    column const& held = in_.all[c];
-    ticks work = 0, gradients = 0, steps = 0;
-    for (stage_id s : held.stages) {
-      if (failures < 0 || failures >= ranks_[s.index()])
-        throw invalid_problem("failures", "must be 0 to " + std::to_string(ranks_[s.index()] - 1) +
-                                              " at stage " + std::to_string(s.value()) + ", is " +
-                                              std::to_string(failures));
-      auto const load =
-          ceil_divide<std::int64_t>(job_.microbatches_in_all(), ranks_[s.index()] - failures);
-      work += load *
-              (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
-      gradients += load * (job_.costs.backward_input[s] + job_.costs.backward_weight[s]);
-      steps += job_.costs.step[s];
-    }
-    stage_id const last = held.stages.back();
-    ticks const trip =
-        held.stages.size() == 1 ? job_.costs.forward[last] + paths_.tail[last.index()] : 0;
-    return std::max(work, trip + gradients) + steps;
-  }
+  /// Returns the time in ticks of stage group `c` with so many failures.
+  /// Throws invalid_problem where a stage of the group would have no rank left.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks operator()(std::size_t c, std::int32_t failures) const;
 
  private:
   pipeline_job job_;
-  columns in_;
+  stage_groups in_;
   detail::stage_paths paths_;
   std::vector<std::int32_t> ranks_;  // by stage
 };
 
 namespace detail {
 
-/// Counts n_c for a limit on cost: fewest moves from `now`, then least sum of costs; where there
-/// are none, no failures and -1 moves.
+/// Counts n_c under a limit on cost: fewest moves from `now`, then the least sum of costs. Without
+/// such counts `failures` is empty and `moves` is -1.
 struct spread {
   ticks limit = 0;
   std::vector<std::int32_t> failures{};
@@ -110,67 +80,14 @@ struct spread {
 
   [[nodiscard]] constexpr bool found() const { return moves >= 0; }
 };
-constexpr spread spread_failures(std::vector<std::vector<ticks>> const& cost,
-                                 std::vector<std::int32_t> const& now, std::int32_t failures,
-                                 ticks limit) {
-  using value = std::pair<std::int32_t, ticks>;
-  constexpr value impossible{std::numeric_limits<std::int32_t>::max(), 0};
-  auto const width = static_cast<std::size_t>(failures) + 1;
-  std::vector<value> best(width, impossible);
-  best[0] = {0, 0};
-  std::vector<std::vector<std::int32_t>> chosen(cost.size(), std::vector<std::int32_t>(width, 0));
-  for (std::size_t c = 0; c < cost.size(); ++c) {
-    std::vector<value> next(width, impossible);
-    for (std::size_t k = 0; k < std::min(width, cost[c].size()); ++k) {
-      if (cost[c][k] > limit) continue;
-      auto const moves = std::max(0, static_cast<std::int32_t>(k) - now[c]);
-      for (std::size_t n = k; n < width; ++n) {
-        if (best[n - k] == impossible) continue;
-        value const v{best[n - k].first + moves, best[n - k].second + cost[c][k]};
-        if (v >= next[n]) continue;
-        next[n] = v;
-        chosen[c][n] = static_cast<std::int32_t>(k);
-      }
-    }
-    best = std::move(next);
-  }
-  if (best.back() == impossible) return {};
-  spread found{.limit = limit,
-               .failures = std::vector<std::int32_t>(cost.size(), 0),
-               .moves = best.back().first};
-  std::size_t left = width - 1;
-  for (std::size_t c = cost.size(); c-- > 0;) {
-    found.failures[c] = chosen[c][left];
-    left -= static_cast<std::size_t>(found.failures[c]);
-  }
-  return found;
-}
-
-/// The least limit on cost for which there is a spread with at most so many moves.
-constexpr spread least_spread(std::vector<std::vector<ticks>> const& cost,
+/// Returns the spread of the least limit on cost that needs at most `most_moves` moves.
+SHUNT_CONSTEXPR spread least_spread(std::vector<std::vector<ticks>> const& cost,
                               std::vector<std::int32_t> const& now, std::int32_t failures,
-                              std::int32_t most_moves) {
-  std::vector<ticks> limits;
-  for (auto const& column : cost) limits.insert(limits.end(), column.begin(), column.end());
-  std::sort(limits.begin(), limits.end());
-  limits.erase(std::unique(limits.begin(), limits.end()), limits.end());
-  spread best;
-  for (std::size_t low = 0, high = limits.size(); low < high;) {
-    std::size_t const middle = low + (high - low) / 2;
-    auto found = spread_failures(cost, now, failures, limits[middle]);
-    if (found.found() && found.moves <= most_moves) {
-      best = std::move(found);
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return best;
-}
+                              std::int32_t most_moves);
 
-/// cost[c][k] for all counts that leave a live rank.
+/// Returns cost[c][k] for all counts k that leave a live rank in stage group c.
 template <class Cost>
-constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, columns const& in,
+SHUNT_CONSTEXPR std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, stage_groups const& in,
                                                    std::int32_t failures, Cost const& cost) {
   std::vector<std::int32_t> size(in.all.size(), 0);
   for (rank_id r : ids<rank_id>(job.ranks())) ++size[static_cast<std::size_t>(in.of[r])];
@@ -182,27 +99,30 @@ constexpr std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, colu
 
 }  // namespace detail
 
-/// What a column takes with so many failures, in ticks.
+/// A callable that returns the time of a stage group with so many failures, in ticks.
 template <class Cost>
-concept column_cost_for = requires(Cost const& cost, std::size_t column, std::int32_t failures) {
-  { cost(column, failures) } -> std::convertible_to<ticks>;
-};
+concept stage_group_cost_for =
+    requires(Cost const& cost, std::size_t stage_group, std::int32_t failures) {
+      { cost(stage_group, failures) } -> std::convertible_to<ticks>;
+    };
 
+/// Solver: places failures where they hurt least.
 struct normalize_failures {
   static constexpr std::string_view name = "normalize_failures";
   static constexpr std::int32_t unlimited = std::numeric_limits<std::int32_t>::max();
 
-  std::int32_t most_moves = unlimited;  ///< workers that leave a live seat, at most
-  std::int32_t joining = 0;             ///< workers that are back and take dead seats
+  std::int32_t most_moves = unlimited;  ///< limit on the workers that leave a live rank
+  std::int32_t joining = 0;             ///< workers that are back and take dead ranks
 
-  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job) const {
-    validate(job);
-    return (*this)(job, column_cost(job));
-  }
+  /// Minimises the largest `stage_group_cost`.
+  /// Returns the changes; the objective is the largest cost of a stage group, in ticks.
+  /// Throws invalid_problem where the job is broken, or more workers join than are dead.
+  [[nodiscard]] SHUNT_CONSTEXPR solution<normalized_failures> operator()(pipeline_job const& job) const;
 
-  /// With a cost of the caller's: the objective is the largest of the columns'.
-  template <column_cost_for Cost>
-  [[nodiscard]] constexpr solution<normalized_failures> operator()(pipeline_job const& job,
+  /// As above, with the caller's cost.
+  /// Throws invalid_problem where the job is broken, or more workers join than are dead.
+  template <stage_group_cost_for Cost>
+  [[nodiscard]] SHUNT_CONSTEXPR solution<normalized_failures> operator()(pipeline_job const& job,
                                                                    Cost const& cost) const {
     validate(job);
     auto const dead = static_cast<std::int32_t>(job.dead.size());
@@ -214,7 +134,7 @@ struct normalize_failures {
       answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
       return answer;
     }
-    columns const in(job);
+    stage_groups const in(job);
     std::vector<bool> is_dead(static_cast<std::size_t>(job.ranks()), false);
     for (worker const& w : job.dead) is_dead[job.rank_of(w).index()] = true;
     std::vector<std::int32_t> now(in.all.size(), 0);
@@ -228,60 +148,31 @@ struct normalize_failures {
       }
     auto const best = detail::least_spread(detail::costs_of(job, in, dead, cost), now,
                                            dead - joining, most_moves);
-    if (!best.found()) {  // never without a limit: the failures may stay where they are
+    if (!best.found()) {  // only with a limit: without one the failures may stay
       answer.reason = "no placement within the limit on moves";
       return answer;
     }
-    answer = {.plan = seated(job, in, is_dead, now, best.failures), .status = status::optimal};
+    answer = {.plan = assigned(job, in, is_dead, now, best.failures), .status = status::optimal};
     answer.objective = answer.lower_bound = static_cast<double>(best.limit);
     return answer;
   }
 
  private:
-  [[nodiscard]] static constexpr rank_id lowest_of(columns const& in, std::size_t c) {
-    rank_id r = 0;
-    while (in.of[r] != static_cast<std::int32_t>(c)) ++r;
-    return r;
-  }
+  /// Returns the lowest rank of a stage group.
+  [[nodiscard]] static SHUNT_CONSTEXPR rank_id lowest_of(stage_groups const& in, std::size_t c);
 
-  /// Seats are taken and left lowest rank first; state comes over the cheapest link, then from the
-  /// lowest rank.
-  [[nodiscard]] static constexpr normalized_failures seated(pipeline_job const& job,
-                                                            columns const& in,
-                                                            std::vector<bool> is_dead,
-                                                            std::vector<std::int32_t> now,
-                                                            std::vector<std::int32_t> failures) {
-    normalized_failures plan{.failures = std::move(failures)};
-    std::vector<rank_id> leavers;
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto const c = static_cast<std::size_t>(in.of[r]);
-      if (is_dead[r.index()] || now[c] >= plan.failures[c]) continue;
-      leavers.push_back(r);
-      ++now[c];
-    }
-    std::size_t next = 0;
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto const c = static_cast<std::size_t>(in.of[r]);
-      if (!is_dead[r.index()] || now[c] <= plan.failures[c]) continue;
-      --now[c];
-      rank_id nearest = in.all[c].live.front();
-      for (rank_id const peer : in.all[c].live)
-        if (job.transfer(peer, r) < job.transfer(nearest, r)) nearest = peer;
-      plan.changes.push_back(
-          {.to = r,
-           .from = next < leavers.size() ? std::optional(leavers[next]) : std::nullopt,
-           .copied_from = nearest});
-      ++next;
-    }
-    for (seat_change const& change : plan.changes) {
-      is_dead[change.to.index()] = false;
-      if (change.from) is_dead[change.from->index()] = true;
-    }
-    for (rank_id r : ids<rank_id>(job.ranks()))
-      if (is_dead[r.index()]) plan.dead.push_back(job.worker_of(r));
-    return plan;
-  }
+  /// Assigns the changes. Ranks are taken and left lowest first. State comes over the cheapest
+  /// link, then from the lowest rank.
+  [[nodiscard]] static SHUNT_CONSTEXPR normalized_failures assigned(pipeline_job const& job,
+                                                              stage_groups const& in,
+                                                              std::vector<bool> is_dead,
+                                                              std::vector<std::int32_t> now,
+                                                              std::vector<std::int32_t> failures);
 };
 static_assert(solver_for<normalize_failures, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/normalize_failures.ipp"
+#endif

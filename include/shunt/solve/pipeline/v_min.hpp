@@ -1,49 +1,45 @@
 #pragma once
-/// V-Min: two chunks a rank in a V, the least stash: a third of 1F1B's (Qi et al., Pipeline
-/// Parallelism with Controllable Memory, arXiv 2405.15362, section 3).
+/// V-Min: two chunks a rank in a V, the least stash: a third of 1F1B's.
 ///
-/// The building block that goes from seat to seat without a slot's delay. A rank stashes up to 2
-/// floor(P / 3) + 2 chunks, 2 more where P mod 3 = 2; in stages of a linear layout half of that.
-/// Equal costs, M >= 2P: makespan 6M + 4P - 5, where P mod 3 is 0 or 2 with 2 or 4 less. What equal
-/// costs leave open, `effort` looks for, as in `zero_bubble`; a tighter cap of the job holds, too.
-/// Layout wave(2). Infeasible with dead workers or a cap below one micro-batch. Throws
-/// invalid_problem where the job is broken or has another layout.
+/// Its building block goes from worker to worker without a slot's delay. A rank stashes up to 2
+/// floor(P / 3) + 2 chunks, 2 more where P mod 3 = 2, each half a stage of a linear layout. With
+/// equal costs and M >= 2P the makespan is 6M + 4P - 5, less 2 where P mod 3 = 0, less 4 where P
+/// mod 3 = 2. Takes the layout wave(2). Where costs differ, `effort` bounds a search as in
+/// `zero_bubble`. A tighter cap of the job holds, too. Infeasible with dead workers or a cap below
+/// one micro-batch.
+/// Throws invalid_problem where the job is broken or has another layout.
+/// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362, section
+/// 3.
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
 
-#include "shunt/solve/pipeline/require_layout.hpp"
+#include "shunt/core/config.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
 namespace shunt {
 
+/// Solver for wave layouts of two chunks: a third of the stash of 1F1B.
 struct v_min {
   static constexpr std::string_view name = "v_min";
 
-  bool stagger = false;  ///< the step may be staggered: the period counts instead of the makespan
-  std::int64_t effort = 150'000;  ///< operations to place at most, over all runs, after the first
+  bool stagger = false;  ///< minimises the period of a staggered step instead of the makespan
+  std::int64_t effort = 150'000;  ///< limit on the operations placed, over all runs after the first
 
-  /// Stashes on the fullest of P ranks, in chunks.
-  [[nodiscard]] static constexpr std::int64_t stash_peak(std::int64_t ranks) {
-    return 2 * (ranks / 3 + (ranks % 3 == 2 ? 2 : 1));
-  }
-  /// The makespan is 6M and this, F = I = W = 1 for a chunk.
-  [[nodiscard]] static constexpr ticks bubble(std::int64_t ranks) {
-    return std::max(ranks - 1, 4 * ranks - 5 - (ranks % 3 == 0 ? 2 : ranks % 3 == 2 ? 4 : 0));
-  }
+  /// Returns the stash peak of the fullest of P ranks, in chunks.
+  [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(std::int64_t ranks);
+  /// Returns b where the makespan is 6M + b, F = I = W = 1 for a chunk.
+  [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(std::int64_t ranks);
 
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    validate(job);
-    require_layout(job, name, stage_layout::shape::wave, 2);
-    using r = detail::recipe;
-    auto const first = job.stages / 2 % 3 == 1 ? r::shortest_block : r::late_turn_block;
-    auto const second = first == r::shortest_block ? r::late_turn_block : r::shortest_block;
-    return detail::planned_within(
-        stash_peak(job.stages / 2), job, stagger, effort,
-        {{r::equal_costs, first, r::last, r::by_block, 4, r::until_weight},
-         {r::equal_costs, second, r::last, r::by_block, 4, r::until_weight}});
-  }
+  /// Returns the best plan found, or the reason why the job is infeasible.
+  /// Throws invalid_problem where the job is broken or its layout is not wave(2).
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<v_min, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/v_min.ipp"
+#endif

@@ -1,15 +1,15 @@
 #pragma once
-/// Zero bubble for any layout, costs, transfer times and caps (after Qi et al., Zero Bubble
-/// Pipeline Parallelism, arXiv 2401.10241, section 3.1 and Pipeline Parallelism with Controllable
-/// Memory, arXiv 2405.15362): backwards are split, and a cap decides how little a rank idles.
+/// Zero bubble for any layout, costs, transfer times and caps: backwards are split.
 ///
-/// Minimises makespan + step, or the period where the step is staggered. Never over the cap; stops
+/// Minimises makespan + step, or the period where the step is staggered. Never exceeds a cap. Stops
 /// at the lower bound of `period_bound`, or when `effort` operations have been placed. Where stages
-/// differ, the plan for stages that all cost the median is a candidate: knowing the true costs
-/// never makes the plan worse. Scaling all costs changes nothing. O(effort log ranks), after one
-/// run in any case. Infeasible on a job with dead workers (`slipstream` plans around them), and
-/// where a rank's cap is below the stash of one micro-batch. Throws invalid_problem where the job
-/// is broken.
+/// differ, the plan for stages of median cost is a candidate: true costs never make the plan worse.
+/// Scaling all costs changes nothing. Infeasible on a job with dead workers (`slipstream` plans
+/// around them), and where a rank's cap is below the stash of one micro-batch.
+/// Throws invalid_problem where the job is broken.
+/// Complexity: O(effort log ranks), at least one run.
+/// Reference: after Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 3.1;
+/// Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -27,127 +27,38 @@
 namespace shunt {
 namespace detail {
 
-/// The same job with stages that all cost the median, or nothing where they cost the same as it is.
-inline std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
-  bool differ = false;
-  auto const median = [&](per_stage const& costs) {
-    auto sorted = costs.values();
-    std::sort(sorted.begin(), sorted.end());
-    differ = differ || sorted.front() != sorted.back();
-    return per_stage(sorted[sorted.size() / 2]);
-  };
-  pipeline_job alike = job;
-  alike.costs.forward = median(job.costs.forward);
-  alike.costs.backward_input = median(job.costs.backward_input);
-  alike.costs.backward_weight = median(job.costs.backward_weight);
-  alike.costs.step = median(job.costs.step);
-  return differ ? std::optional(alike) : std::nullopt;
-}
+/// Searches from the recipes `known`.
+/// Returns the best plan, or the reason why the job is infeasible.
+/// Throws invalid_problem where the job is broken.
+solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
+                                           std::int64_t effort, std::vector<recipe> const& known);
 
-inline solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
-                                           std::int64_t effort, std::vector<recipe> const& known) {
-  validate(job);
-  solution<pipeline_schedule> answer{.status = status::infeasible};
-  answer.plan = empty_schedule(job);
-  answer.plan.staggered_step = stagger;
-  if (auto const stage = stage_without_worker(job)) {
-    answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
-    return answer;
-  }
-  if (!job.dead.empty()) {
-    answer.reason = text("worker ") + describe(job.dead.front()) +
-                    " is dead and its micro-batches are not re-routed";
-    return answer;
-  }
-  auto const bound = [&](pipeline_job const& of) {
-    return stagger ? period_bound(of, true) : makespan_bound(of);
-  };
-  ticks const least = bound(job);
-  zero_bubble_search search(job, stagger, least, effort);
-  if (auto const r = search.chain().too_small(); r >= 0) {
-    answer.reason = text("rank ") + text::of(r) + " can't stash one micro-batch, the cap is " +
-                    text::of(*job.stash_limit(r));
-    return answer;
-  }
-  std::vector<std::int32_t> alike_order;
-  if (auto const alike = with_median_costs(job)) {
-    zero_bubble_search simple(*alike, stagger, bound(*alike), effort);
-    simple.search(known);
-    alike_order = simple.sequence();
-    search.judge(alike_order);
-  }
-  search.search(known);
-  auto plan = search.chain().schedule(search.sequence(), stagger);
-  if (stagger) {  // the search judges periods by one pass; what they are takes one for each column
-    answer = restate(job, std::move(plan));
-    if (alike_order.empty() || answer.status == status::optimal) return answer;
-    auto simple = restate(job, search.chain().schedule(alike_order, stagger));
-    return simple.objective < answer.objective ? simple : answer;
-  }
-  answer.plan = std::move(plan);
-  answer.objective = static_cast<double>(search.best() + longest_step(job));
-  answer.lower_bound = static_cast<double>(least + longest_step(job));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
-  return answer;
-}
-
-/// Plans with no more room on a rank than `stashes` whole ones of its stages, their mean where they
-/// differ; the bound stays that of the job.
-inline solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
+/// Searches plans that hold at most `stashes` whole stashes of the stages of a rank, of their mean
+/// where they differ. The lower bound stays that of the job.
+/// Returns the best plan, or the reason why the job is infeasible.
+/// Throws invalid_problem where the job is broken.
+solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
                                                   bool stagger, std::int64_t effort,
-                                                  std::vector<recipe> const& known) {
-  validate(job);
-  std::vector<std::int64_t> limits;
-  for (rank_id r : ids<rank_id>(job.ranks())) {
-    auto const seats = job.seats_of(r);
-    std::int64_t all = 0;
-    for (worker const& w : seats) all += job.stash.forward[w.stage];
-    std::int64_t const room = std::max(
-        all, checked_multiply(stashes, all).value_or(std::numeric_limits<std::int64_t>::max()) /
-                 static_cast<std::int64_t>(seats.size()));
-    limits.push_back(std::min(room, job.stash_limit(r).value_or(room)));
-  }
-  pipeline_job within = job;
-  within.memory = stash_cap::per_rank(std::move(limits));
-  auto answer = planned(within, stagger, effort, known);
-  if (!answer.has_plan()) return answer;
-  answer.lower_bound = static_cast<double>(period_bound(job, stagger));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
-  return answer;
-}
+                                                  std::vector<recipe> const& known);
 
 }  // namespace detail
 
+/// Solver for any layout: searches orders of split backwards.
 struct zero_bubble {
   static constexpr std::string_view name = "zero_bubble";
 
-  bool stagger = false;  ///< the step may be staggered: the period counts instead of the makespan
-  std::int64_t effort = 2'000'000;  ///< operations to place at most, over all runs: about a tenth
-                                    ///< of a microsecond each
+  bool stagger = false;  ///< minimises the period of a staggered step instead of the makespan
+  /// limit on the operations placed, over all runs; about 0.1 us each
+  std::int64_t effort = 2'000'000;
 
-  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const {
-    using r = detail::recipe;
-    std::vector<r> known{
-        {},
-        {r::true_costs, r::inputs, r::last, r::fill, 1},
-        {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
-        {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
-        {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
-        {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
-        {r::true_costs, r::inputs, r::last, r::fill_more, 1},
-        {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
-        {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
-    if (stagger) {
-      known.insert(known.begin() + 2,
-                   {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
-      known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited,
-                                       2, r::until_weight});
-      known.insert(known.begin() + 5,
-                   {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
-    }
-    return detail::planned(job, stagger, effort, known);
-  }
+  /// Returns the best plan found, or the reason why the job is infeasible.
+  /// Throws invalid_problem where the job is broken.
+  [[nodiscard]] solution<pipeline_schedule> operator()(pipeline_job const& job) const;
 };
 static_assert(solver_for<zero_bubble, pipeline_job>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/zero_bubble.ipp"
+#endif

@@ -1,18 +1,5 @@
 #pragma once
-/// After a loss of ranks: who keeps which shard of the optimizer's state, and who sends what to
-/// whom.
-///
-/// The cuts of `map` stay. A shard whose owner is gone passes to a mirror of it. Then ownership,
-/// and with it the work of the step, is evened out along chains of mirrors: as long as the rank
-/// that owns most can hand a shard to a mirror of it, that one another shard on, and so on, and
-/// none of them becomes as full as the first one was, they do; under chained declustering every
-/// survivor so takes an equal part of a lost rank's work. Ownership moves without a byte sent. At
-/// last every shard gets as many copies again as it had, as far as there are ranks, on the ranks
-/// that hold least. Objective: the most elements owned by a rank; bound: an even share. Infeasible
-/// where all holders of a shard are gone: the reason names the ranks and all that is lost with
-/// them, experts and elements. O((E K + N) (1 + shifts)) for K shards an expert, shifts at most E K
-/// N. Throws invalid_problem where the loss is broken or the map speaks of other experts or
-/// elements.
+/// After a loss of ranks: chooses the new holders of every shard and the copies to send.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
@@ -29,62 +17,29 @@
 
 namespace shunt {
 
+/// Keeps the cuts of `map` and restores owners and mirrors in three steps.
+/// 1. A shard whose owner is lost passes to one of its mirrors.
+/// 2. Ownership, and with it the work of the step, is evened out along chains of mirrors: the rank
+///    that owns most hands a shard to a mirror of it, that rank hands on another shard, and so on,
+///    as long as none of them becomes as full as the first one was. No byte is sent. Under chained
+///    declustering every survivor thus takes an equal part of a lost rank's work.
+/// 3. Every shard gets its former number of copies again, if enough ranks are live, on the ranks
+///    that hold least.
+///
+/// Objective: the most elements that a rank owns; lower bound: an even share. Infeasible if all
+/// holders of a shard are lost: the reason names the ranks, experts and elements.
+/// Throws invalid_problem if the loss is broken or the map has other experts or elements.
+/// Complexity: O((E K + N) (1 + shifts)) for K shards per expert, shifts at most E K N.
 struct restore_shards {
   static constexpr std::string_view name = "restore_shards";
 
   shard_map map{};  ///< before the loss
 
-  [[nodiscard]] constexpr solution<shard_recovery> operator()(lost_ranks const& lost) const {
-    validate(lost);
-    if (map.elements != lost.state.elements ||
-        map.shards.size() != static_cast<std::size_t>(lost.state.experts))
-      throw invalid_problem("map", "has " + std::to_string(map.shards.size()) + " experts of " +
-                                       std::to_string(map.elements) +
-                                       " elements, the optimizer's state " +
-                                       std::to_string(lost.state.experts) + " of " +
-                                       std::to_string(lost.state.elements));
-    solution<shard_recovery> answer{.plan = {.map = map, .copies = {}},
-                                    .status = status::infeasible};
-    auto& after = answer.plan.map;
-    answer.reason = reason(lost);
-    if (!answer.reason.empty()) return answer;
-    for (auto& shards : after.shards)
-      for (shard& s : shards) {
-        std::erase_if(s.mirrors, [&](rank_id r) { return !lost.alive(r); });
-        if (lost.alive(s.owner)) continue;
-        s.owner = s.mirrors.front();
-        s.mirrors.erase(s.mirrors.begin());
-      }
-    auto owned = even_out(lost.state.ranks, after);
-    copy_again(lost, answer.plan);
-    auto const live =
-        static_cast<std::int64_t>(lost.state.ranks) - static_cast<std::int64_t>(lost.dead.size());
-    std::int64_t const most = *std::max_element(owned.begin(), owned.end());
-    std::int64_t const least =
-        ceil_divide<std::int64_t>(lost.state.elements * lost.state.experts, live);
-    answer.objective = static_cast<double>(most);
-    answer.lower_bound = static_cast<double>(least);
-    answer.status = most > least ? status::feasible : status::optimal;
-    return answer;
-  }
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_recovery> operator()(lost_ranks const& lost) const;
 
  private:
-  /// What is lost for good, in words; empty where nothing is.
-  [[nodiscard]] constexpr text reason(lost_ranks const& lost) const {
-    text words;
-    auto const several = [](std::int64_t first, std::int64_t last) {
-      return last > first ? text("s ") + text::of(first) + " to " + text::of(last)
-                          : text(" ") + text::of(first);
-    };
-    for (lost_state const& piece : state_lost_with(lost, map))
-      words += text(words.empty() ? "" : "; ") + "element" + several(piece.begin, piece.end - 1) +
-               " of expert" + several(piece.first.value(), piece.last.value());
-    if (words.empty()) return words;
-    text ranks;
-    for (rank_id const r : lost.dead)
-      ranks += text(ranks.empty() ? "" : ", ") + text::of(r.value());
-    return text("no live rank holds the optimizer's state of ") + words + " (dead: " + ranks + ")";
-  }
+  /// Returns a text that names the state lost for good; empty if none is.
+  [[nodiscard]] SHUNT_CONSTEXPR text reason(lost_ranks const& lost) const;
 
   struct step {
     rank_id from{-1};
@@ -92,75 +47,18 @@ struct restore_shards {
     constexpr bool operator==(step const&) const = default;
   };
 
-  /// Shifts ownership until the rank that owns most can't get rid of any; returns what every rank
-  /// owns.
-  static constexpr indexed<rank_id, std::int64_t> even_out(std::int32_t ranks, shard_map& map) {
-    indexed<rank_id, std::int64_t> owned(static_cast<std::size_t>(ranks), 0);
-    for (auto const& shards : map.shards)
-      for (shard const& s : shards) owned[s.owner] += s.size();
-    while (shift(map, owned)) {}
-    return owned;
-  }
+  /// Shifts ownership until the rank that owns most cannot hand over a shard.
+  /// Returns the elements that each rank owns.
+  static SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> even_out(std::int32_t ranks, shard_map& map);
 
-  static constexpr bool shift(shard_map& map, indexed<rank_id, std::int64_t>& owned) {
-    rank_id const fullest = std::max_element(owned.begin(), owned.end()) - owned.begin();
-    std::int64_t const most = owned[fullest];
-    indexed<rank_id, std::vector<shard*>> of(owned.size());
-    for (auto& shards : map.shards)
-      for (shard& s : shards) of[s.owner].push_back(&s);
-    indexed<rank_id, step> reached(
-        owned.size());  // breadth first from the fullest rank: who hands which shard over
-    std::vector<rank_id> queue{fullest};
-    reached[fullest].from = fullest;
-    for (std::size_t next = 0; next < queue.size(); ++next) {
-      rank_id const giver = queue[next];
-      for (shard* const s : of[giver])
-        for (rank_id const taker : s->mirrors) {
-          if (reached[taker].from >= 0) continue;
-          // a rank on the way hands on something else than what it got: it may not become one of
-          // the fullest; the last one ends with more
-          std::int64_t const got = giver == fullest ? 0 : reached[giver].what->size();
-          if (giver != fullest && owned[giver] + got - s->size() > std::max(owned[giver], most - 1))
-            continue;
-          reached[taker] = {giver, s};
-          if (owned[taker] + s->size() < most) {
-            for (rank_id at = taker; at != fullest; at = reached[at].from) {
-              shard& moved = *reached[at].what;
-              owned[moved.owner] -= moved.size();
-              owned[at] += moved.size();
-              std::replace(moved.mirrors.begin(), moved.mirrors.end(), at, moved.owner);
-              moved.owner = at;
-            }
-            return true;
-          }
-          queue.push_back(taker);
-        }
-    }
-    return false;
-  }
+  static SHUNT_CONSTEXPR bool shift(shard_map& map, indexed<rank_id, std::int64_t>& owned);
 
-  constexpr void copy_again(lost_ranks const& lost, shard_recovery& plan) const {
-    indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(lost.state.ranks), 0);
-    for (auto const& shards : plan.map.shards)
-      for (shard const& s : shards) {
-        held[s.owner] += s.size();
-        for (rank_id const r : s.mirrors) held[r] += s.size();
-      }
-    auto const live = static_cast<std::size_t>(lost.state.ranks) - lost.dead.size();
-    for (expert_id e : ids<expert_id>(map.shards.size()))
-      for (std::size_t k = 0; k < map.shards[e].size(); ++k) {
-        shard& s = plan.map.shards[e][k];
-        while (s.mirrors.size() < map.shards[e][k].mirrors.size() && s.mirrors.size() + 1 < live) {
-          rank_id least = -1;
-          for (rank_id r : ids<rank_id>(lost.state.ranks))
-            if (lost.alive(r) && !s.held_by(r) && (least < 0 || held[r] < held[least])) least = r;
-          plan.copies.push_back({e, s.begin, s.end, s.owner, least});
-          s.mirrors.push_back(least);
-          held[least] += s.size();
-        }
-      }
-  }
+  SHUNT_CONSTEXPR void copy_again(lost_ranks const& lost, shard_recovery& plan) const;
 };
 static_assert(solver_for<restore_shards, lost_ranks>);
 
 }  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/shards/restore_shards.ipp"
+#endif

@@ -6,72 +6,31 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// Whole groups of experts packed on nodes, the first step of EPLB's hierarchical policy: groups in
-/// descending order of load (ties: the lowest index), each to the node with the least load (ties:
-/// the lowest) among those that hold fewer than ceil(groups / nodes) groups and have slots for all
-/// its experts. Made once, asked layer by layer without allocating; O(groups (log groups + nodes))
-/// a layer.
+/// Packs whole groups of experts on nodes: the first step of EPLB's hierarchical policy. Groups in
+/// descending order of load (ties: the lowest index) go each to the node with the least load (ties:
+/// the lowest) among the nodes that hold fewer than ceil(groups / nodes) groups and have slots for
+/// all experts of the group.
+/// Allocates when it is constructed, not when it is called.
+/// Complexity: O(groups (log groups + nodes)) per layer.
 class group_packing {
  public:
-  constexpr explicit group_packing(expert_layers const& problem)
-      : nodes_(static_cast<std::size_t>(problem.nodes())),
-        sizes_(deal_slots(problem.experts, problem.groups)),
-        order_(sizes_.size()),
-        group_load_(sizes_.size()),
-        load_(nodes_),
-        held_(nodes_),
-        experts_(nodes_),
-        node_of_(sizes_.size()) {
-    for (std::int32_t r = 0; r < problem.ranks(); ++r) {
-      auto const node =
-          static_cast<std::size_t>(problem.ranks_per_node == 0 ? 0 : r / problem.ranks_per_node);
-      if (node >= slots_.size()) slots_.resize(node + 1, 0);
-      slots_[node] += problem.slots_per_rank[static_cast<std::size_t>(r)];
-    }
-    std::size_t group = 0;
-    for (auto const size : sizes_)
-      group_of_.insert(group_of_.end(), static_cast<std::size_t>(size), group++);
-  }
+  SHUNT_CONSTEXPR explicit group_packing(expert_layers const& problem);
 
-  /// The node of each group, or nothing where a group finds no node with enough slots.
-  constexpr std::span<std::size_t const> operator()(std::span<std::int64_t const> loads) {
-    std::fill(group_load_.begin(), group_load_.end(), 0);
-    for (std::size_t e = 0; e < loads.size(); ++e) group_load_[group_of_[e]] += loads[e];
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-      return group_load_[a] > group_load_[b] || (group_load_[a] == group_load_[b] && a < b);
-    });
-    std::fill(load_.begin(), load_.end(), 0);
-    std::fill(held_.begin(), held_.end(), 0);
-    std::fill(experts_.begin(), experts_.end(), 0);
-    std::size_t const most = ceil_divide(sizes_.size(), nodes_);
-    for (std::size_t const g : order_) {
-      std::size_t best = nodes_;
-      for (std::size_t n = 0; n < nodes_; ++n)
-        if (held_[n] < most && experts_[n] + sizes_[g] <= slots_[n] &&
-            (best == nodes_ || load_[n] < load_[best]))
-          best = n;
-      if (best == nodes_) return {};
-      node_of_[g] = best;
-      load_[best] += group_load_[g];
-      ++held_[best];
-      experts_[best] += sizes_[g];
-    }
-    return node_of_;
-  }
+  /// Returns the node of each group, or nothing if a group finds no node with enough slots.
+  SHUNT_CONSTEXPR std::span<std::size_t const> operator()(std::span<std::int64_t const> loads);
 
   [[nodiscard]] constexpr std::size_t group_of(expert_id e) const { return group_of_[e.index()]; }
   [[nodiscard]] constexpr std::span<std::int64_t const> group_loads() const { return group_load_; }
   [[nodiscard]] constexpr std::span<std::int32_t const> sizes() const { return sizes_; }
-  [[nodiscard]] constexpr std::span<std::int32_t const> slots() const {
-    return slots_;
-  }  ///< of each node
+  /// Returns the slots of each node.
+  [[nodiscard]] constexpr std::span<std::int32_t const> slots() const { return slots_; }
 
  private:
   std::size_t nodes_;
@@ -83,4 +42,8 @@ class group_packing {
   std::vector<std::size_t> node_of_;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/group_packing.ipp"
+#endif

@@ -7,490 +7,138 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/solve/experts/search/swap_search.hpp"
 #include "shunt/solve/experts/search/threshold_packing.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// Replica counts and placement of one layer searched together, never two replicas of an expert on
-/// a rank. Made once for a number of experts and the slots of the live ranks, asked layer by layer
-/// without allocating.
-///
+/// Searches replica counts and placement of one layer together. No rank gets two replicas of an
+/// expert. Constructed for a number of experts and the slots of the live ranks; a call allocates
+/// nothing.
 /// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform
-/// finds the same. One try: counts c_e in 1 .. L with sum S; experts in descending order of w_e /
-/// c_e, each put on the c_e ranks with the least load that have a free slot. Those ranks stay in
-/// order when all get the same, so that a try is a chain of merges, O(E + S + moved ranks). A rank
-/// that needs all experts that are left gets each of them; a try that still finds too few ranks, or
-/// a rank too full to be of use, is void.
-///
-/// The search starts from the counts of EPLB's greedy, capped at L, and improves by swaps that
-/// relieve the fullest rank (rank_swaps). Three quarters of the effort go to packing the large
-/// experts below one threshold after the other (threshold_packing), where that packs anything: few
-/// large experts, as trained routers have them. What is left goes to counts: all those of the two
-/// hottest experts for a quarter of it, then a walk. Once or twice one to four replicas go from an
-/// expert to another, half the time to one of the fullest rank; the try is kept unless it is worse
-/// than the last kept by more than a threshold that falls from 1/64 to zero (threshold accepting,
-/// Dueck and Scheuer 1990); tries within 1/64 of the best are improved by swaps as well, within
-/// 1/512 by swaps of two. Effort is counted in steps, visits of a (rank, replica) pair.
+/// finds the same placement. Effort is counted in steps: visits of a (rank, replica) pair.
+/// The search starts from the counts of EPLB's greedy rule, capped at L, and improves by swaps that
+/// relieve the fullest rank (swap_search). Three quarters of the effort pack the large experts
+/// below a falling threshold (threshold_packing). The rest tries counts: all counts of the two
+/// hottest experts, then a walk by threshold accepting.
+/// See docs/expert-solvers.md.
+/// Reference: threshold accepting, Dueck and Scheuer 1990.
 class placement_search {
  public:
   using load_type = std::int64_t;
 
-  /// Needs 1 <= experts <= sum of slots and no rank with more slots than experts or without slots.
-  constexpr placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank)
-      : experts_(static_cast<std::size_t>(experts)),
-        ranks_(slots_per_rank.size()),
-        slots_of_(std::move(slots_per_rank)),
-        weight_(experts_, 0),
-        share_(experts_, 0),
-        copies_(experts_, 0),
-        order_(experts_, 0),
-        position_(experts_, 0),
-        host_first_(experts_, 0),
-        queue_(ranks_, 0),
-        moved_(ranks_, 0),
-        free_(ranks_, 0),
-        first_(ranks_ + 1, 0),
-        load_(ranks_, 0),
-        swaps_(experts_, slots_of_),
-        packing_(slots_of_),
-        best_copies_(experts_, 0) {
-    for (std::size_t r = 0; r < ranks_; ++r)
-      first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
-    for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
-    hosts_.resize(first_[ranks_]);
-    best_.resize(first_[ranks_]);
-    fullest_.reserve(most_slots_);
-    large_.reserve(experts_);
-  }
+  /// Requires 1 <= experts <= sum of slots, and 1 to `experts` slots on each rank.
+  SHUNT_CONSTEXPR placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank);
 
-  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean. True
-  /// where a placement without duplicates was found: placed() then has it.
-  constexpr bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
-                            std::uint64_t seed) {
-    load_type total = 0;
-    for (auto const w : loads) total += w;
-    int const shift =
-        total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
-    load_type sum = 0;
-    for (std::size_t e = 0; e < experts_; ++e)
-      sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
-    enough_ =
-        static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
-    best_load_ = none;
-    steps_ = 0;
-    random_ = seed;
-    std::size_t const spare = first_[ranks_] - experts_;
-    greedy_counts();
-    order_all();
-    if (attempt(none - 1) == none && !ordered_by_counts()) return false;
-    keep_if_best(improve());
-    if (spare == 0 || best_load_ <= enough_) return true;
-    pack(effort / 4 * 3);
-    if (best_load_ <= enough_) return true;
-    pin_hottest(steps_ + (effort - steps_) / 4);
-    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
-    order_all();
-    if (attempt(none - 1) == none) {
-      ordered_by_counts();
-      order_all();
-    }
-    walk(effort);
-    return true;
-  }
+  /// Searches for `effort` steps, or until no rank has more than `enough` times the mean load.
+  /// Returns whether a placement without duplicates was found; placed() then holds it.
+  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
+                            std::uint64_t seed);
 
-  [[nodiscard]] constexpr std::span<std::size_t const> placed() const {
-    return best_;
-  }  ///< the expert of each slot, rank by rank
-  /// The load of the fullest rank over the mean, as accurate as the scale of the loads, about 1e-7.
-  [[nodiscard]] constexpr double fullest() const {
-    load_type sum = 0;
-    for (auto const w : weight_) sum += w;
-    return sum == 0 ? 1
-                    : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
-                          static_cast<double>(sum);
-  }
-  [[nodiscard]] constexpr std::int64_t steps() const {
-    return steps_;
-  }  ///< that the last search took
+  /// Returns the expert of each slot, rank by rank.
+  [[nodiscard]] constexpr std::span<std::size_t const> placed() const { return best_; }
+  /// Returns the load of the fullest rank over the mean, accurate to about 1e-7, the scale of the
+  /// loads.
+  [[nodiscard]] SHUNT_CONSTEXPR double fullest() const;
+  /// Returns the steps that the latest search took.
+  [[nodiscard]] constexpr std::int64_t steps() const { return steps_; }
 
  private:
   static constexpr load_type none = std::numeric_limits<load_type>::max();
-  using queued = std::uint64_t;  ///< load and rank of a rank with free slots, in 32 bits each, so
-                                 ///< that one comparison orders both
+  /// A rank with free slots: its load and its number in 32 bits each, so that one comparison orders
+  /// both.
+  using queued = std::uint64_t;
 
-  constexpr std::uint64_t below(
-      std::uint64_t bound) {  // SplitMix64 (Steele, Lea, Flood 2014), upper half times bound
-    std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return ((z ^ z >> 31) >> 32) * bound >> 32;
-  }
+  // Returns a number below `bound`: SplitMix64 (Steele, Lea, Flood 2014), upper half times bound.
+  SHUNT_CONSTEXPR std::uint64_t below(std::uint64_t bound);
 
-  constexpr void set_copies(std::size_t e, std::size_t copies) {
-    copies_[e] = copies;
-    share_[e] = weight_[e] / static_cast<load_type>(copies);
-  }
+  SHUNT_CONSTEXPR void set_copies(std::size_t e, std::size_t copies);
 
-  /// EPLB's counts, capped at L, for all experts but `pinned`, which have theirs. False where slots
-  /// are left over.
-  constexpr bool greedy_counts(std::span<std::size_t const> pinned = {}) {
-    std::size_t spare = first_[ranks_] - experts_;
-    for (std::size_t const e : pinned) spare -= copies_[e] - 1;
-    auto const free = [&](std::size_t e) {
-      return std::find(pinned.begin(), pinned.end(), e) == pinned.end();
-    };
-    for (std::size_t e = 0; e < experts_; ++e)
-      if (free(e)) set_copies(e, 1);
-    for (; spare > 0; --spare) {
-      std::size_t best = experts_;
-      for (std::size_t e = 0; e < experts_; ++e)
-        if (copies_[e] < ranks_ && free(e) &&
-            (best == experts_ || share_[e] > share_[best] ||
-             (share_[e] == share_[best] && copies_[e] < copies_[best])))
-          best = e;
-      if (best == experts_) return false;
-      set_copies(best, copies_[best] + 1);
-    }
-    steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);  // cheap ones
-    return true;
-  }
+  /// Sets EPLB's counts, capped at L, for all experts but `pinned`, which keep theirs.
+  /// Returns false if slots are left over.
+  SHUNT_CONSTEXPR bool greedy_counts(std::span<std::size_t const> pinned = {});
 
-  /// Tries the counts of the two hottest experts, most first, greedy for the others.
-  constexpr void pin_hottest(std::int64_t effort) {
-    if (experts_ < 3) return;
-    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
-    order_all();
-    std::size_t const hot[2] = {order_[0], order_[1]};
-    std::size_t const spare = first_[ranks_] - experts_;
-    for (std::size_t a = std::min(ranks_, spare + 1); a >= 1; --a)
-      for (std::size_t b = std::min(ranks_, spare + 2 - a); b >= 1; --b) {
-        if (steps_ >= effort || best_load_ <= enough_) return;
-        steps_ += 4;
-        load_type const limit = best_load_ + best_load_ / 16;
-        if (weight_[hot[0]] > limit * static_cast<load_type>(a) ||
-            weight_[hot[1]] > limit * static_cast<load_type>(b))
-          continue;
-        set_copies(hot[0], a);
-        set_copies(hot[1], b);
-        if (!greedy_counts(hot)) continue;
-        order_all();
-        if (attempt(limit) < best_load_ + best_load_ / 32) keep_if_best(improve());
-      }
-  }
+  /// Tries the counts of the two hottest experts, the largest counts first; the other experts get
+  /// greedy counts.
+  SHUNT_CONSTEXPR void pin_hottest(std::int64_t effort);
 
-  /// Packs the large experts, those above 1/32 of a rank's mean, below one threshold after the
-  /// other, each halfway between the best load and the highest threshold given up. When the two
-  /// have met it starts again from the highest threshold known to be too low, now skipping a choice
-  /// in twelve. Gives up where a sixteenth of the effort has packed nothing: then walks over counts
-  /// find more.
-  constexpr void pack(std::int64_t effort) {
-    if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
-    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
-      return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
-    });
-    load_type rest = 0;
-    for (auto const w : weight_) rest += w;
-    auto const mean = rest / static_cast<load_type>(ranks_);
-    large_.clear();
-    for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[order_[i]] > mean / 32; ++i) {
-      rest -= weight_[order_[i]];
-      large_.push_back(weight_[order_[i]]);
-    }
-    by_weight_ = order_;
-    load_type too_low = enough_, given_up = too_low, threshold = too_low;
-    bool found = false, restarted = false;
-    auto const leaf = [&](threshold_packing const&) {
-      load_type const limit = threshold + mean / 64;
-      if (complete(limit) <= limit) keep_if_best(improve());
-      return best_load_ <= threshold;
-    };
-    auto const skip = [&] { return restarted && below(12) == 0; };
-    for (std::int64_t const trial = effort / 16;
-         steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
-      if (best_load_ - given_up <= mean / 1024) {
-        given_up = too_low;
-        restarted = true;
-      }
-      if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
-      auto const until = std::min(effort, steps_ + 700);
-      if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
-                   steps_, until, leaf, skip)) {
-        found = true;
-      } else {
-        given_up = threshold + 1;
-        if (!restarted && packing_.exhausted()) too_low = given_up;
-      }
-    }
-  }
+  /// Packs the large experts (above 1/32 of a rank's mean) below a falling threshold. Each
+  /// threshold is halfway between the best load and the highest threshold given up. When the two
+  /// meet, the search restarts from the highest threshold not refuted and now skips one choice in
+  /// twelve. Stops when a sixteenth of the effort has packed nothing: walks over counts then find
+  /// more.
+  SHUNT_CONSTEXPR void pack(std::int64_t effort);
 
-  /// Puts the large experts where packing_ has them, and the others into the slots that are left:
-  /// one each, what is left to the smallest; where that doesn't go all in turn, which always does.
-  /// The largest rank load.
-  constexpr load_type complete(load_type limit) {
-    std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
-    std::size_t const many = large_.size(), others = experts_ - many;
-    std::size_t host = 0, waiting = 0;
-    load_type most = 0;
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
-    for (std::size_t i = 0; i < many; ++i) {
-      std::size_t const e = order_[i];
-      set_copies(e, packing_.copies(i));
-      host_first_[e] = host;
-      for (std::size_t k = 0; k < copies_[e]; ++k) {
-        std::size_t const r = hosts_[host++] = packing_.rank(i, k);
-        --free_[r];
-        most = std::max(most, load_[r] += share_[e]);
-      }
-    }
-    for (std::size_t r = 0; r < ranks_; ++r)
-      if (free_[r] > 0) queue_[waiting++] = static_cast<queued>(load_[r]) << 32 | r;
-    auto const by_share = [&](auto a, auto b) { return goes_first(a, b); };
-    std::size_t const left = first_[ranks_] - host;
-    std::size_t spare = left - others;
-    for (std::size_t i = experts_; i-- > many;) {
-      std::size_t const more = std::min(spare, waiting - 1);
-      set_copies(order_[i], 1 + more);
-      spare -= more;
-    }
-    steps_ += static_cast<std::int64_t>(ranks_);
-    if (spare == 0) {
-      std::sort(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(waiting));
-      std::sort(order_.begin() + static_cast<std::ptrdiff_t>(many), order_.end(), by_share);
-      load_type const load = attempt_from(many, host, waiting, most, limit);
-      if (load != none) return load;
-      std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
-      for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
-    }
-    for (std::size_t i = 0; i < others;
-         ++i) {  // the i-th of them gets the replicas i, i + others, ...
-      std::size_t const e = order_[experts_ - 1 - i];
-      set_copies(e, (left - i + others - 1) / others);
-      host_first_[e] = host;
-      host += copies_[e];
-    }
-    std::size_t replica = 0;
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      for (std::int32_t k = 0; k < free_[r]; ++k, ++replica) {
-        std::size_t const e = order_[experts_ - 1 - replica % others];
-        hosts_[host_first_[e] + replica / others] = r;
-        load_[r] += share_[e];
-      }
-      most = std::max(most, load_[r]);
-    }
-    return most;
-  }
+  /// Places the large experts as packed, one replica of each other expert, and spare replicas of
+  /// the smallest. If that exceeds `limit`, deals the others round robin, which always succeeds.
+  /// Returns the largest rank load.
+  SHUNT_CONSTEXPR load_type complete(load_type limit);
 
-  constexpr bool goes_first(std::size_t a, std::size_t b) const {
-    return share_[a] > share_[b] || (share_[a] == share_[b] && a < b);
-  }
+  SHUNT_CONSTEXPR bool goes_first(std::size_t a, std::size_t b) const;
 
-  /// Moves an expert whose share changed to its place in order_.
-  constexpr void reorder(std::size_t e) {
-    std::size_t at = position_[e];
-    for (; at > 0 && goes_first(e, order_[at - 1]); --at)
-      position_[order_[at] = order_[at - 1]] = at;
-    for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at)
-      position_[order_[at] = order_[at + 1]] = at;
-    position_[order_[at] = e] = at;
-  }
+  /// Moves an expert with a changed share to its place in order_.
+  SHUNT_CONSTEXPR void reorder(std::size_t e);
 
-  constexpr void order_all() {
-    for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return goes_first(a, b); });
-    for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
-  }
+  SHUNT_CONSTEXPR void order_all();
 
-  /// Places the counts; the largest rank load, or none where it would be above `limit` or a replica
-  /// finds no rank.
-  constexpr load_type attempt(load_type limit) {
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      queue_[r] = r;
-      free_[r] = slots_of_[r];
-    }
-    return attempt_from(0, 0, ranks_, 0, limit);
-  }
+  /// Places the current counts.
+  /// Returns the largest rank load, or none if it exceeds `limit` or a replica finds no rank.
+  SHUNT_CONSTEXPR load_type attempt(load_type limit);
 
-  /// The same from the i-th expert of the order on, after `host` replicas, with `waiting` ranks in
-  /// the queue, none of which has too much.
-  constexpr load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
-                                   load_type most, load_type limit) {
-    for (; i < experts_; ++i) {
-      std::size_t const e = order_[i], wanted = copies_[e], left = experts_ - i;
-      bool const forced = left <= most_slots_;
-      if (wanted > waiting || (forced && !force(waiting, wanted, left))) return none;
-      auto const share = static_cast<queued>(share_[e]) << 32;
-      host_first_[e] = host;
-      std::size_t moved = 0;
-      for (std::size_t k = 0; k < wanted; ++k) {
-        queued const q = queue_[k] + share;
-        auto const r = static_cast<std::uint32_t>(q);
-        hosts_[host++] = r;
-        most = std::max(most, static_cast<load_type>(q >> 32));
-        moved_[moved] = q;
-        moved += --free_[r] > 0;
-      }
-      if (most > limit) return none;
-      if (forced) std::sort(moved_.begin(), moved_.begin() + static_cast<std::ptrdiff_t>(moved));
-      std::size_t to = 0, from = wanted;
-      for (std::size_t k = 0; k < moved;)
-        queue_[to++] = from < waiting && queue_[from] < moved_[k] ? queue_[from++] : moved_[k++];
-      if (to != from)
-        for (; from < waiting; ++from) queue_[to++] = queue_[from];
-      else
-        to = waiting;
-      waiting = to;
-      steps_ += 1 + static_cast<std::int64_t>(wanted);
-    }
-    return most;
-  }
+  /// Continues an attempt at the i-th expert of the order, after `host` replicas. `waiting` ranks
+  /// are queued, none above the limit.
+  SHUNT_CONSTEXPR load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
+                                   load_type most, load_type limit);
 
-  /// Brings the ranks that need each of the `left` experts to the front. False where they are more
-  /// than `wanted`.
-  constexpr bool force(std::size_t waiting, std::size_t wanted, std::size_t left) {
-    std::size_t front = 0;
-    for (std::size_t k = 0; k < waiting; ++k) {
-      auto const free = static_cast<std::size_t>(free_[static_cast<std::uint32_t>(queue_[k])]);
-      if (free < left) continue;
-      if (free > left || front == wanted) return false;
-      std::rotate(queue_.begin() + static_cast<std::ptrdiff_t>(front),
-                  queue_.begin() + static_cast<std::ptrdiff_t>(k),
-                  queue_.begin() + static_cast<std::ptrdiff_t>(k) + 1);
-      ++front;
-    }
-    return true;
-  }
+  /// Moves the ranks that need each of the `left` experts to the front.
+  /// Returns false if there are more than `wanted` such ranks.
+  SHUNT_CONSTEXPR bool force(std::size_t waiting, std::size_t wanted, std::size_t left);
 
-  /// Experts by descending counts, each on the ranks with most free slots: finds a placement of
-  /// these counts where there is one (Gale and Ryser 1957). Where there is none replicas go from
-  /// the most to the least replicated expert, one by one.
-  constexpr bool ordered_by_counts() {
-    for (;;) {
-      for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-      std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
-        return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b);
-      });
-      for (std::size_t r = 0; r < ranks_; ++r) {
-        queue_[r] = r;
-        free_[r] = slots_of_[r];
-      }
-      std::size_t host = 0;
-      bool fits = true;
-      for (std::size_t i = 0; fits && i < experts_; ++i) {
-        std::size_t const e = order_[i];
-        std::sort(queue_.begin(), queue_.end(), [&](queued a, queued b) {
-          return free_[a] > free_[b] || (free_[a] == free_[b] && a < b);
-        });
-        host_first_[e] = host;
-        for (std::size_t k = 0; fits && k < copies_[e]; ++k) {
-          fits = free_[queue_[k]]-- > 0;
-          if (fits) hosts_[host++] = queue_[k];
-        }
-      }
-      if (fits) return true;
-      std::size_t const from = order_.front(), to = order_.back();
-      if (copies_[from] <= copies_[to] + 1) return false;
-      set_copies(from, copies_[from] - 1);
-      set_copies(to, copies_[to] + 1);
-    }
-  }
+  /// Places experts by descending count, each on the ranks with the most free slots: this finds a
+  /// placement of the counts if one exists (Gale and Ryser 1957). Otherwise replicas move from the
+  /// most to the least replicated expert, one by one.
+  SHUNT_CONSTEXPR bool ordered_by_counts();
 
-  /// Swaps from the placement of the last attempt on. The largest rank load.
-  constexpr load_type improve() {
-    swaps_.clear();
-    for (std::size_t const e : order_)
-      for (std::size_t k = 0; k < copies_[e]; ++k)
-        swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
-    return swaps_(share_, enough_, best_load_, steps_);
-  }
+  /// Improves the placement of the latest attempt by swaps.
+  /// Returns the largest rank load.
+  SHUNT_CONSTEXPR load_type improve();
 
-  constexpr void keep_if_best(load_type load) {
-    if (load >= best_load_) return;
-    best_load_ = load;
-    std::copy(swaps_.held().begin(), swaps_.held().end(), best_.begin());
-    std::copy(copies_.begin(), copies_.end(), best_copies_.begin());
-  }
+  SHUNT_CONSTEXPR void keep_if_best(load_type load);
 
-  /// fullest_: the experts on the fullest rank as hosts_ has it, the best ones to replicate more.
-  constexpr void note_fullest() {
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    for (std::size_t e = 0; e < experts_; ++e)
-      for (std::size_t k = 0; k < copies_[e]; ++k) load_[hosts_[host_first_[e] + k]] += share_[e];
-    auto const fullest =
-        static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
-    fullest_.clear();
-    for (std::size_t e = 0; e < experts_; ++e)
-      for (std::size_t k = 0; k < copies_[e]; ++k)
-        if (hosts_[host_first_[e] + k] == fullest) fullest_.push_back(e);
-    steps_ += static_cast<std::int64_t>(first_[ranks_]);
-  }
+  /// Fills fullest_ with the experts on the fullest rank of hosts_: the best candidates for more
+  /// replicas.
+  SHUNT_CONSTEXPR void note_fullest();
 
-  constexpr void walk(std::int64_t effort) {
-    struct change {
-      std::size_t from, to, many;
-    };
-    load_type kept = best_load_;
-    note_fullest();
-    while (steps_ < effort && best_load_ > enough_) {
-      load_type const slack = kept / 64 * (effort - steps_) / effort;
-      load_type const near = best_load_ + best_load_ / 64, limit = std::max(kept + slack, near);
-      change done[2] = {};
-      std::size_t changes = 0;
-      std::size_t const wanted = 1 + below(2);
-      for (std::size_t k = 0; k < wanted; ++k) {
-        std::size_t const from =
-                              below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
-                          to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
-        std::size_t const many = std::min(
-            {1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
-        if (from == to || many == 0 ||
-            weight_[from] > limit * static_cast<load_type>(copies_[from] - many))
-          continue;
-        give(from, to, many);
-        done[changes++] = {from, to, many};
-      }
-      steps_ += 4;
-      if (changes == 0) continue;
-      load_type load = attempt(limit);
-      if (load < near) keep_if_best(load = improve());
-      if (load <= kept + slack) {
-        kept = load;
-        note_fullest();
-      } else {
-        while (changes-- > 0) give(done[changes].to, done[changes].from, done[changes].many);
-      }
-    }
-  }
+  SHUNT_CONSTEXPR void walk(std::int64_t effort);
 
-  constexpr void give(std::size_t from, std::size_t to, std::size_t many) {
-    set_copies(from, copies_[from] - many);
-    reorder(from);
-    set_copies(to, copies_[to] + many);
-    reorder(to);
-  }
+  SHUNT_CONSTEXPR void give(std::size_t from, std::size_t to, std::size_t many);
 
   std::size_t experts_, ranks_;
   std::vector<std::int32_t> slots_of_;
   std::size_t most_slots_ = 0;
   std::vector<load_type> weight_, share_;
-  std::vector<std::size_t> copies_, order_,
-      position_;  ///< c_e; experts by descending share; where each stands there
+  /// c_e; experts by descending share; the position of each expert in order_.
+  std::vector<std::size_t> copies_, order_, position_;
   std::vector<std::size_t> by_weight_{};  ///< experts by descending load
-  std::vector<std::size_t> host_first_,
-      hosts_{};  ///< ranks of an expert: hosts_[host_first_[e]] and the c_e - 1 after it
+  /// Ranks of expert e: hosts_[host_first_[e]] and the c_e - 1 entries after it.
+  std::vector<std::size_t> host_first_, hosts_{};
   std::vector<queued> queue_, moved_;
   std::vector<std::int32_t> free_;
   std::vector<std::size_t> first_, fullest_{};
   std::vector<load_type> load_;
-  rank_swaps swaps_;
+  swap_search swaps_;
   threshold_packing packing_;
-  std::vector<load_type> large_{};  ///< loads of the experts that packing_ decides about
+  std::vector<load_type> large_{};  ///< loads of the experts that packing_ places
   std::vector<std::size_t> best_{}, best_copies_;
   load_type best_load_ = none, enough_ = 0;
   std::int64_t steps_ = 0;
   std::uint64_t random_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/placement_search.ipp"
+#endif

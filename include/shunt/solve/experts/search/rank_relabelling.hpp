@@ -5,43 +5,30 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/assignment.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// What the ranks of a layer hold, dealt anew among them: which rank's row of slots goes to which
-/// rank, for the largest sum of a gain. No rank load changes but by place, so balance stays what it
-/// is.
-///
-/// A row only goes to a rank with as many slots; where the problem binds experts to groups and has
-/// several nodes, the rows of a node stay together and go to a node with the same slots. One
-/// assignment a number of slots, O(N^3) for N ranks; with nodes of n ranks first all pairs of
-/// nodes, O(N^2 n), then the nodes. Where nothing gains, everything stays.
+/// Deals the rows of a layer's placement (the slots of one rank each) anew among the ranks so that
+/// the sum of a gain is largest. Rank loads only change places, so the balance stays the same.
+/// A row only goes to a rank with as many slots. If the problem binds experts to groups and has
+/// several nodes, the rows of a node stay together and go to a node with the same slots. If no
+/// exchange gains, all rows stay.
+/// Complexity: O(N^3) for N ranks, one assignment per number of slots; with nodes of n ranks, first
+/// O(N^2 n) for all pairs of nodes, then one assignment of the nodes.
 class rank_relabelling {
  public:
-  constexpr explicit rank_relabelling(expert_layers const& problem)
-      : slots_(problem.slots_per_rank) {
-    bool const grouped = problem.groups > 0 && problem.nodes() > 1;
-    std::size_t const per_node =
-        grouped ? static_cast<std::size_t>(problem.ranks_per_node) : slots_.size();
-    for (std::size_t r = 0; r < slots_.size(); ++r) {
-      if (r % per_node == 0) nodes_.emplace_back();
-      nodes_.back().push_back(r);
-      row_of_.push_back(r);
-    }
-    for (auto& node : nodes_)
-      std::sort(node.begin(), node.end(), [&](auto a, auto b) {
-        return slots_[a] > slots_[b] || (slots_[a] == slots_[b] && a < b);
-      });
-  }
+  SHUNT_CONSTEXPR explicit rank_relabelling(expert_layers const& problem);
 
-  /// `gain(row, rank)`: of the rank getting what rank `row` holds, at least 0; sums times the ranks
-  /// below 2^62. The row of each rank.
+  /// Maximises the sum of `gain(row, rank)`, the gain of `rank` receiving the row of rank `row`.
+  /// Returns the row of each rank.
+  /// Requires gains of at least 0 and sums times the number of ranks below 2^62.
   template <class Gain>
-  constexpr std::span<std::size_t const> operator()(Gain const& gain) {
+  SHUNT_CONSTEXPR std::span<std::size_t const> operator()(Gain const& gain) {
     std::size_t const n = nodes_.size();
-    std::vector<char> given(n, 0);  // nodes whose shape was seen
+    std::vector<char> given(n, 0);  // nodes of a shape already handled
     for (std::size_t first = 0; first < n; ++first) {
       if (given[first]) continue;
       std::vector<std::size_t> alike;
@@ -62,30 +49,17 @@ class rank_relabelling {
   }
 
  private:
-  constexpr bool same_shape(std::span<std::size_t const> a, std::span<std::size_t const> b) const {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                      [&](auto x, auto y) { return slots_[x] == slots_[y]; });
-  }
+  SHUNT_CONSTEXPR bool same_shape(std::span<std::size_t const> a, std::span<std::size_t const> b) const;
 
-  /// The best assignment, or everything in its place where that is as good.
-  static constexpr std::vector<std::size_t> better(assignment& solver,
+  /// Returns the best assignment, or the identity if it is as good.
+  static SHUNT_CONSTEXPR std::vector<std::size_t> better(assignment& solver,
                                                    std::span<std::int64_t const> gains,
-                                                   std::size_t n) {
-    std::vector<std::size_t> columns(n, 0);
-    std::int64_t stay = 0, best = 0;
-    for (std::size_t i = 0; i < n; ++i) {
-      columns[i] = i;
-      stay += gains[i * n + i];
-    }
-    auto const found = solver(gains, n);
-    for (std::size_t i = 0; i < n; ++i) best += gains[i * n + found[i]];
-    if (best > stay) columns.assign(found.begin(), found.end());
-    return columns;
-  }
+                                                   std::size_t n);
 
-  /// Deals the rows of `from` to the ranks of `to`, of the same shape; the gain.
+  /// Deals the rows of `from` to the ranks of `to`, which has the same shape.
+  /// Returns the gain.
   template <class Gain>
-  constexpr std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to,
+  SHUNT_CONSTEXPR std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to,
                                Gain const& gain) {
     std::int64_t sum = 0;
     for (std::size_t begin = 0, end = 0; begin < from.size(); begin = end) {
@@ -105,10 +79,14 @@ class rank_relabelling {
   }
 
   std::vector<std::int32_t> slots_;
-  std::vector<std::vector<std::size_t>> nodes_{};  ///< ranks of a node, those with most slots first
+  std::vector<std::vector<std::size_t>> nodes_{};  ///< Ranks of each node, most slots first.
   assignment within_node_{}, between_nodes_{};
   std::vector<std::int64_t> gains_{}, node_gains_{};
   std::vector<std::size_t> row_of_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/rank_relabelling.ipp"
+#endif

@@ -3,11 +3,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shunt/core/config.hpp"
+
 namespace shunt::detail {
 
-/// Sorts without a branch on the keys: Batcher's odd-even merge sort (1968), its comparisons laid
-/// out by the compiler. For short lists whose order can't be guessed, where a mispredicted branch
-/// costs more than the comparisons it saves. Width is a power of two.
+/// Sorts Width keys without a branch on the keys, by a network that the compiler unrolls. Made for
+/// short lists in unpredictable order, where a mispredicted branch costs more than the comparisons
+/// that it saves. Width is a power of two.
+/// Reference: odd-even merge sort, Batcher 1968.
 template <std::size_t Width>
 struct sorting_network {
   static_assert(Width > 0 && (Width & (Width - 1)) == 0);
@@ -30,7 +33,7 @@ struct sorting_network {
     b = y < x ? x : y;
   }
 
-  /// Every Apart-th key, whose first and second half are sorted.
+  /// Merges every Apart-th key; the two halves of these keys are sorted.
   template <std::size_t Apart>
   static constexpr void merge(std::uint64_t* keys) {
     if constexpr (2 * Apart < Width) {
@@ -44,18 +47,13 @@ struct sorting_network {
   }
 };
 
-/// Keys sorted, by a network up to 64. They are followed by room up to the next power of two, which
-/// is filled with the largest key.
-constexpr void sort_keys(std::uint64_t* keys, std::size_t n) {
-  auto const by = [&]<std::size_t Width>(sorting_network<Width>) {
-    for (std::size_t i = n; i < Width; ++i) keys[i] = ~std::uint64_t{0};
-    sorting_network<Width>::sort(keys);
-  };
-  if (n <= 8) return by(sorting_network<8>{});
-  if (n <= 16) return by(sorting_network<16>{});
-  if (n <= 32) return by(sorting_network<32>{});
-  if (n <= 64) return by(sorting_network<64>{});
-  std::sort(keys, keys + n);
-}
+/// Sorts keys, by a network up to 64 keys.
+/// Requires room behind the keys up to the next power of two, at least 8 and at most 64; it is
+/// filled with the largest key.
+SHUNT_CONSTEXPR void sort_keys(std::uint64_t* keys, std::size_t n);
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/sorting_network.ipp"
+#endif

@@ -6,170 +6,57 @@
 #include <utility>
 #include <vector>
 
-namespace shunt {
+#include "shunt/core/config.hpp"
 
-/// The experts that ranks hold, with swaps that relieve the fullest rank: the best swap of one of
-/// its experts with one of another rank, where there is none the best swap of two with two; no rank
-/// gets an expert twice. Ranks have their experts in order of share, so that the partners worth a
-/// look are found by two pointers: O(L (s_f + s_r)) a step for s_r slots of a rank. Made once, no
-/// allocation later.
-class rank_swaps {
+namespace shunt::detail {
+
+/// The experts on the ranks of one layer, improved by swaps that relieve the fullest rank: the best
+/// swap of one of its experts with one of another rank; if none helps, the best swap of two with
+/// two. No rank gets an expert twice. A call allocates nothing.
+/// Ranks keep their experts in order of share, so that two pointers find the partners to try.
+/// Complexity: O(L (s_f + s_r)) per swap for s_r slots of rank r, f the fullest rank.
+class swap_search {
  public:
   using load_type = std::int64_t;
 
-  constexpr rank_swaps(std::size_t experts, std::span<std::int32_t const> slots_per_rank)
-      : experts_(experts),
-        ranks_(slots_per_rank.size()),
-        first_(ranks_ + 1, 0),
-        end_(ranks_, 0),
-        load_(ranks_, 0),
-        has_(ranks_ * experts_, 0) {
-    for (std::size_t r = 0; r < ranks_; ++r)
-      first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_per_rank[r]);
-    held_.resize(first_[ranks_]);
-    for (auto const s : slots_per_rank)
-      most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
-    theirs_.reserve(most_slots_);
-  }
+  SHUNT_CONSTEXPR swap_search(std::size_t experts, std::span<std::int32_t const> slots_per_rank);
 
-  constexpr void clear() {
-    std::fill(has_.begin(), has_.end(), char{0});
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    std::copy(first_.begin(), first_.end() - 1, end_.begin());
-  }
-  constexpr void put(std::size_t rank, std::size_t expert, load_type share) {
-    held_[end_[rank]++] = expert;
-    load_[rank] += share;
-    has_[rank * experts_ + expert] = 1;
-  }
-  [[nodiscard]] constexpr std::span<std::size_t const> held() const {
-    return held_;
-  }  ///< rank by rank
+  /// Empties all slots.
+  SHUNT_CONSTEXPR void clear();
+  /// Fills the next free slot of the rank.
+  SHUNT_CONSTEXPR void put(std::size_t rank, std::size_t expert, load_type share);
+  /// Returns the expert of each slot, rank by rank.
+  [[nodiscard]] constexpr std::span<std::size_t const> held() const { return held_; }
 
-  /// Swaps until the fullest rank has at most `enough` or can't be relieved; two with two only
-  /// where it is within 1/512 of `best`. Every slot was put. The load of the fullest rank; adds its
-  /// visits of (rank, replica) pairs to `steps`.
-  constexpr load_type operator()(std::span<load_type const> share, load_type enough, load_type best,
-                                 std::int64_t& steps) {
-    share_ = share;
-    steps_ = &steps;
-    for (std::size_t r = 0; r < ranks_; ++r) sort_rank(r);
-    for (;;) {
-      std::size_t const fullest =
-          static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
-      load_type const top = load_[fullest];
-      if (top <= enough) return top;
-      load_type least = top;
-      std::size_t best_rank = ranks_, out = 0, in = 0;
-      auto const emptiest =
-          static_cast<std::size_t>(std::min_element(load_.begin(), load_.end()) - load_.begin());
-      for (std::size_t k = 0; k < ranks_;
-           ++k) {  // the emptiest first: the best swap with it rules most others out
-        std::size_t const q = k == 0 ? emptiest : k <= emptiest ? k - 1 : k;
-        load_type const gap = top - load_[q];
-        if (gap <= 1 || top - gap / 2 >= least) continue;
-        std::size_t j = first_[q];
-        for (std::size_t i = first_[fullest]; i < first_[fullest + 1]; ++i) {
-          std::size_t const a = held_[i];
-          if (has_[q * experts_ + a]) continue;
-          load_type const wish = share_[a] - gap / 2;
-          while (j + 1 < first_[q + 1] && share_[held_[j]] > wish) ++j;
-          for (std::size_t m = j > first_[q] ? j - 1 : j; m <= j; ++m) {
-            std::size_t const b = held_[m];
-            load_type const d = share_[a] - share_[b];
-            load_type const after = std::max(top - d, load_[q] + d);
-            if (after < least && !has_[fullest * experts_ + b]) {
-              least = after;
-              best_rank = q;
-              out = i;
-              in = m;
-            }
-          }
-        }
-        *steps_ += static_cast<std::int64_t>(first_[fullest + 1] - first_[fullest] + first_[q + 1] -
-                                             first_[q]);
-      }
-      if (best_rank != ranks_)
-        swap(fullest, out, best_rank, in);
-      else if (top - best > best / 512 || !swap_two(fullest))
-        return top;
-    }
-  }
+  /// Swaps until the fullest rank has at most `enough` or cannot be relieved; two with two only if
+  /// its load is within 1/512 of `best`. Adds its visits of (rank, replica) pairs to `steps`.
+  /// Returns the load of the fullest rank.
+  /// Requires every slot to be filled by put().
+  SHUNT_CONSTEXPR load_type operator()(std::span<load_type const> share, load_type enough, load_type best,
+                                 std::int64_t& steps);
 
  private:
-  /// Swaps two experts of the fullest rank with two of another, the best such swap. False where
-  /// none relieves it.
-  constexpr bool swap_two(std::size_t fullest) {
-    struct pair {
-      std::size_t rank, out[2], in[2];
-    };
-    load_type const top = load_[fullest];
-    load_type least = top;
-    pair best{};
-    for (std::size_t q = 0; q < ranks_; ++q) {
-      load_type const gap = top - load_[q];
-      if (gap <= 1 || top - gap / 2 >= least) continue;
-      theirs_.clear();
-      for (std::size_t k = first_[q]; k < first_[q + 1]; ++k)
-        if (!has_[fullest * experts_ + held_[k]]) theirs_.push_back(k);
-      for (std::size_t i = first_[fullest]; i < first_[fullest + 1]; ++i) {
-        if (has_[q * experts_ + held_[i]]) continue;
-        for (std::size_t j = i + 1; j < first_[fullest + 1]; ++j) {
-          if (has_[q * experts_ + held_[j]]) continue;
-          load_type const mine = share_[held_[i]] + share_[held_[j]];
-          for (std::size_t k = 0; k < theirs_.size(); ++k)
-            for (std::size_t m = k + 1; m < theirs_.size(); ++m) {
-              load_type const d = mine - share_[held_[theirs_[k]]] - share_[held_[theirs_[m]]];
-              load_type const after = std::max(top - d, load_[q] + d);
-              if (after >= least) continue;
-              least = after;
-              best = {q, {i, j}, {theirs_[k], theirs_[m]}};
-            }
-          *steps_ += static_cast<std::int64_t>(theirs_.size() * theirs_.size() / 4);
-        }
-      }
-    }
-    if (least == top) return false;
-    std::size_t const a = held_[best.out[1]], b = held_[best.in[1]];
-    swap(fullest, best.out[0], best.rank, best.in[0]);
-    swap(fullest, where(fullest, a), best.rank, where(best.rank, b));
-    return true;
-  }
+  /// Makes the best swap of two experts of the fullest rank with two of another rank.
+  /// Returns false if none relieves the fullest rank.
+  SHUNT_CONSTEXPR bool swap_two(std::size_t fullest);
 
-  constexpr std::size_t where(std::size_t r, std::size_t e) const {
-    std::size_t at = first_[r];
-    while (held_[at] != e) ++at;
-    return at;
-  }
+  SHUNT_CONSTEXPR std::size_t where(std::size_t r, std::size_t e) const;
 
-  constexpr void swap(std::size_t r, std::size_t i, std::size_t q, std::size_t k) {
-    std::size_t const a = held_[i], b = held_[k];
-    load_type const d = share_[a] - share_[b];
-    load_[r] -= d;
-    load_[q] += d;
-    has_[r * experts_ + a] = has_[q * experts_ + b] = 0;
-    has_[r * experts_ + b] = has_[q * experts_ + a] = 1;
-    std::swap(held_[i], held_[k]);
-    sort_rank(r);
-    sort_rank(q);
-  }
+  SHUNT_CONSTEXPR void swap(std::size_t r, std::size_t i, std::size_t q, std::size_t k);
 
-  constexpr void sort_rank(std::size_t r) {
-    for (std::size_t i = first_[r] + 1; i < first_[r + 1]; ++i) {
-      std::size_t const e = held_[i];
-      std::size_t at = i;
-      for (; at > first_[r] && share_[held_[at - 1]] < share_[e]; --at) held_[at] = held_[at - 1];
-      held_[at] = e;
-    }
-  }
+  SHUNT_CONSTEXPR void sort_rank(std::size_t r);
 
   std::size_t experts_, ranks_, most_slots_ = 0;
   std::span<load_type const> share_{};
   std::int64_t* steps_ = nullptr;
-  std::vector<std::size_t> first_, end_, held_{},
-      theirs_{};  ///< held_: experts of a rank by descending share
+  /// held_: experts of each rank by descending share.
+  std::vector<std::size_t> first_, end_, held_{}, theirs_{};
   std::vector<load_type> load_;
   std::vector<char> has_;  ///< ranks x experts
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/swap_search.ipp"
+#endif

@@ -5,34 +5,40 @@
 #include <span>
 #include <vector>
 
-namespace shunt {
+#include "shunt/core/config.hpp"
 
-/// Replica counts and ranks for the experts with the largest loads of a layer, such that no rank
-/// has more than a threshold T: depth first over experts in descending order of load w, counts c in
-/// ascending order from ceil(w / T), ranks from the fullest on which the share w / c still fits.
-/// Ranks alike in load and free slots are told apart by their number alone. A branch ends where the
-/// ranks without free slots waste more than L T - W, or where the roomiest ranks, one a replica
-/// that may still come, don't hold what is left.
-///
-/// Exponential, but where few experts have most of the load some hundred nodes settle most
-/// thresholds, and a search that skips some choices at random, started over and over, most others
-/// (Gomes, Selman and Kautz 1998). Made once for the slots of the live ranks, asked without
-/// allocating once it has seen as many experts. Weights below 2^31.
+namespace shunt::detail {
+
+/// Searches replica counts and ranks for the experts with the largest loads of a layer such that no
+/// rank exceeds a threshold T. Depth first over experts in descending order of load w, counts c in
+/// ascending order from ceil(w / T), ranks from the fullest that the share w / c still fits. Ranks
+/// with equal load and free slots are interchangeable. A branch ends if the ranks without free
+/// slots waste more than L T - W, or if the roomiest ranks, one per replica still possible, cannot
+/// hold the remaining load.
+/// Constructed for the slots of the live ranks; a call allocates only when it has more experts than
+/// before.
+/// Requires weights below 2^31.
+/// Complexity: exponential. If few experts have most of the load, some hundred nodes settle most
+/// thresholds; randomised restarts settle most others.
+/// Reference: restarts, Gomes, Selman and Kautz 1998.
 class threshold_packing {
  public:
   using load_type = std::int64_t;
-  static constexpr std::size_t most = 0xffff;  ///< ranks, and slots of a rank
+  static constexpr std::size_t most = 0xffff;  ///< of ranks, and of slots of a rank
 
   constexpr explicit threshold_packing(std::span<std::int32_t const> slots_per_rank)
       : slots_of_(slots_per_rank.begin(), slots_per_rank.end()) {}
 
-  /// Experts with `weights`, descending, are placed, with `spare` replicas more than experts at
-  /// most; the `others`, with the load `rest`, are not, but keep a slot each. The threshold is at
-  /// least 1. Each packing is shown to leaf(packing), which says whether it will do; skip() says
-  /// whether to pass over a choice. False where none did before `steps` reached `effort`;
-  /// exhausted() then says whether there is none, of those not passed over.
+  /// Places experts with the given `weights` (descending) with at most `spare` replicas more than
+  /// experts. The `others`, with the total load `rest`, are not placed but keep one slot each.
+  /// Shows each packing to leaf(packing), which returns whether to accept it; skip() returns
+  /// whether to skip a choice.
+
+  /// Returns false if no packing was accepted before `steps` reached `effort`; exhausted() then
+  /// tells whether no packing exists among the choices not skipped.
+  /// Requires threshold >= 1.
   template <class Leaf, class Skip>
-  constexpr bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
+  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
                             std::size_t spare, load_type threshold, std::int64_t& steps,
                             std::int64_t effort, Leaf const& leaf, Skip const& skip) {
     weights_ = weights;
@@ -49,7 +55,7 @@ class threshold_packing {
     }
     to_come_[weights.size()] = rest;
     for (std::size_t i = weights.size(); i-- > 0;) to_come_[i] = to_come_[i + 1] + weights[i];
-    // shares are rounded down, by less than one a replica beyond the first
+    // shares are rounded down, by less than one per replica beyond the first
     load_type const slack =
         threshold * static_cast<load_type>(ranks) - to_come_[0] + static_cast<load_type>(spare);
     if (slack < 0) return false;
@@ -59,23 +65,20 @@ class threshold_packing {
     return decide(0, ranks, spare, slack, leaf, skip);
   }
 
+  /// Returns whether the latest search ended before its effort did.
   [[nodiscard]] constexpr bool exhausted() const { return *steps_ < effort_; }
+  /// Returns the replicas of the i-th expert.
   [[nodiscard]] constexpr std::size_t copies(std::size_t i) const { return copies_[i]; }
-  /// The k-th rank of the i-th expert, k below its copies.
-  [[nodiscard]] constexpr std::size_t rank(std::size_t i, std::size_t k) const {
-    return static_cast<std::size_t>(
-        states_[i * slots_of_.size() + picked_[i * slots_of_.size() + k]] & 0xffff);
-  }
+  /// Returns the k-th rank of the i-th expert, k < copies(i).
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t rank(std::size_t i, std::size_t k) const;
 
  private:
-  // a rank with free slots: load, free slots, rank in 32, 16 and 16 bits; a state has them in
+  // a rank with free slots: load, free slots and rank in 32, 16 and 16 bits; states are in
   // ascending order
-  static constexpr load_type load_of(std::uint64_t entry) {
-    return static_cast<load_type>(entry >> 32);
-  }
+  static SHUNT_CONSTEXPR load_type load_of(std::uint64_t entry);
 
   template <class Leaf, class Skip>
-  constexpr bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
+  SHUNT_CONSTEXPR bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
                         Leaf const& leaf, Skip const& skip) {
     if (i == weights_.size()) return leaf(*this);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
@@ -99,7 +102,7 @@ class threshold_packing {
 
   /// Picks `left` more of the ranks before `end`, the fullest first.
   template <class Leaf, class Skip>
-  constexpr bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
+  SHUNT_CONSTEXPR bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
                       std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
                       Skip const& skip) {
     *steps_ += 1;
@@ -120,7 +123,7 @@ class threshold_packing {
   }
 
   template <class Leaf, class Skip>
-  constexpr bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
+  SHUNT_CONSTEXPR bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
                          load_type slack, Leaf const& leaf, Skip const& skip) {
     std::size_t const ranks = slots_of_.size(), chosen = copies_[i];
     std::uint64_t const* const state = states_.data() + i * ranks;
@@ -154,7 +157,7 @@ class threshold_packing {
   std::span<load_type const> weights_{};
   std::vector<load_type> to_come_{};     ///< load of this expert and all after it
   std::vector<std::size_t> copies_{};    ///< by depth
-  std::vector<std::uint32_t> picked_{};  ///< by depth, places in the state, ascending
+  std::vector<std::uint32_t> picked_{};  ///< by depth: positions in the state, ascending
   std::vector<std::uint64_t> states_{};
   std::size_t others_ = 0;
   load_type threshold_ = 0;
@@ -162,4 +165,8 @@ class threshold_packing {
   std::int64_t effort_ = 0;
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/experts/search/threshold_packing.ipp"
+#endif

@@ -1,21 +1,15 @@
 #pragma once
-/// List scheduling of pipelines whose micro-batches stay on their own seats: any layout, any costs,
-/// any caps; the fast engine of `zero_bubble`.
+/// List scheduler for pipelines in which micro-batches stay on their own workers: any layout, costs
+/// and caps; the fast engine of `zero_bubble`.
 ///
-/// A micro-batch runs forward through its seats and back, with a backward_weight hanging on each.
-/// On every seat micro-batches keep their order, so all there is to know of a seat is how many
-/// forwards, backward_inputs and backward_weights it has started. Two ways of running:
-///
-///     listed    an idle rank starts, of what is there, the operation with the smallest key of
-///     `chain_rules` ordered   operations start in a given order; if that names no
-///     backward_weights, these fill the time in which a rank waits for the
-///               next of the others, or give back the stash that it needs
-///
-/// Never over the cap and never stuck: a rank starts the forward of a micro-batch younger than the
-/// oldest one that still has a forward to do there only as long as that one finds room for all its
-/// forwards. So every job is planned whose caps hold one micro-batch alone. O(n (log P + seats of a
-/// rank)) for n operations on P ranks: the ranks wait in a tournament tree; memory is kept from run
-/// to run.
+/// A micro-batch runs forward through its workers and back, with a backward_weight on each. Every
+/// worker keeps the order of its micro-batches, so its state is the number of forwards,
+/// backward_inputs and backward_weights that it has started. `run_listed` starts the available
+/// operation with the smallest key of `chain_rules`; `run_ordered` follows a given order. Never
+/// exceeds a cap and never deadlocks: it plans every job with caps that hold one micro-batch alone.
+/// See docs/pipeline-solvers.md.
+/// Complexity: O(n (log P + workers of a rank)) for n operations on P ranks, which wait in a winner
+/// tree. Memory is kept from run to run.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -34,314 +28,129 @@
 
 namespace shunt::detail {
 
-/// What the operations of a seat take, and the transfers to the seats before and behind it.
-struct seat_costs {
+/// The durations of the operations of a worker, and the transfer times to the next and the previous
+/// worker.
+struct position_costs {
   ticks forward = 1, input = 1, weight = 1, onward = 0, back = 0;
 };
 
-/// What is started first on a seat, and how far ahead it runs: the key of micro-batch m is `forward
-/// + m * slope`, and so on; smaller first.
-struct seat_rule {
+/// The keys of a worker: micro-batch m has the key `forward + m * slope`, and so on; smaller keys
+/// first.
+struct position_rule {
   ticks forward = 0, input = 0, weight = 0;
-  std::int32_t in_flight =
-      std::numeric_limits<std::int32_t>::max();  ///< the most forwards whose backward_input hasn't
-                                                 ///< started yet
+  /// limit on the forwards without a started backward_input
+  std::int32_t in_flight = std::numeric_limits<std::int32_t>::max();
 };
 
+/// The keys of all workers, and the distance of two micro-batches.
 struct chain_rules {
-  std::vector<seat_rule> seats{};
+  std::vector<position_rule> positions{};
   ticks slope = 1;
 };
 
-/// The operations of all ranks, rank by rank, with or without backward_weights; an entry is 4 *
-/// seat + 0, 1 or 2 for a forward, backward_input or backward_weight.
+/// The operations of all ranks, rank by rank, with or without backward_weights. An entry is
+/// 4 * worker + 0, 1 or 2 for a forward, backward_input or backward_weight.
 struct chain_order {
   std::vector<std::int32_t> entries{};
-  std::vector<std::size_t> first{};  ///< ranks + 1
+  std::vector<std::size_t> first{};  ///< first entry of each rank; ranks + 1 values
   bool weights = false;
 };
 
+/// The scheduler. Keeps a reference to the job.
 class chain_scheduler {
  public:
   static constexpr ticks never = std::numeric_limits<ticks>::max();
 
-  /// The job is valid and has no dead ranks. Seats are counted rank by rank, in the order of
-  /// `seats_of`.
-  explicit chain_scheduler(pipeline_job const& job)
-      : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
-    auto const ranks = static_cast<std::size_t>(job.ranks()),
-               seats = static_cast<std::size_t>(job.seats());
-    std::vector<std::int32_t> count(ranks + 1, 0), where(seats);
-    auto const cell = [&](std::int32_t p, std::int32_t s) {
-      return static_cast<std::size_t>(p) * static_cast<std::size_t>(job.stages) +
-             static_cast<std::size_t>(s);
-    };
-    for (std::int32_t p = 0; p < job.pipelines; ++p)
-      for (std::int32_t s = 0; s < job.stages; ++s) ++count[job.rank_of({p, s}).index() + 1];
-    std::partial_sum(count.begin(), count.end(), count.begin());
-    first_ = count;
-    seats_.resize(seats);
-    for (std::int32_t p = 0; p < job.pipelines; ++p)
-      for (std::int32_t s = 0; s < job.stages; ++s) {
-        rank_id const r = job.rank_of({p, s});
-        where[cell(p, s)] = count[r.index()]++;
-        auto& q = seats_[static_cast<std::size_t>(where[cell(p, s)])];
-        q.at = {p, s};
-        q.rank = r.value();
-        q.whole = job.stash.forward[s];
-        q.early = job.stash.backward_input[s];
-      }
-    for (auto& q : seats_) {
-      std::int32_t const p = q.at.pipeline.value(), s = q.at.stage.value();
-      if (s + 1 < job.stages) q.next = where[cell(p, s + 1)];
-      if (s > 0) q.previous = where[cell(p, s - 1)];
-    }
-    ranks_.resize(ranks);
-    for (std::size_t r = 0; r < ranks; ++r) {
-      auto& own = ranks_[r];
-      own.cap = job.stash_limit(static_cast<std::int32_t>(r))
-                    .value_or(std::numeric_limits<std::int64_t>::max() / 2);
-      own.chains = 0;
-      std::int64_t alone = 0;
-      for (auto q = first_[r]; q < first_[r + 1]; ++q) {
-        bool const begins = q == first_[r] || seat(q).at.pipeline != seat(q - 1).at.pipeline;
-        alone = (begins ? 0 : alone) + seat(q).whole;
-        own.alone = std::max(own.alone, alone);
-        own.chains += begins;
-      }
-      for (auto q = first_[r + 1], last = q - 1; q-- > first_[r];) {
-        if (seat(q).at.pipeline != seat(last).at.pipeline) last = q;
-        seat(q).last = last;
-      }
-    }
-    arrival_.resize(seats * microbatches_ * 2);
-    sequence_.reserve(seats * microbatches_ * 3);
-    while (leaves_ < ranks) leaves_ *= 2;
-  }
+  /// Workers are numbered rank by rank, in the order of `workers_of`.
+  /// Requires a valid job without dead ranks.
+  explicit chain_scheduler(pipeline_job const& job);
 
-  [[nodiscard]] std::size_t seats() const { return seats_.size(); }
-  [[nodiscard]] std::int64_t operations() const {
-    return static_cast<std::int64_t>(seats_.size() * microbatches_ * 3);
-  }
-  [[nodiscard]] worker const& at(std::size_t q) const { return seats_[q].at; }
-  /// The first rank that can't hold a single micro-batch, or none: -1.
-  [[nodiscard]] std::int32_t too_small() const {
-    for (std::size_t r = 0; r < ranks_.size(); ++r)
-      if (ranks_[r].alone > ranks_[r].cap) return static_cast<std::int32_t>(r);
-    return -1;
-  }
+  [[nodiscard]] std::size_t positions() const { return positions_.size(); }
+  [[nodiscard]] std::int64_t operations() const;
+  [[nodiscard]] worker const& at(std::size_t q) const { return positions_[q].at; }
+  /// Returns the first rank that cannot stash a single micro-batch, or -1.
+  [[nodiscard]] std::int32_t too_small() const;
   [[nodiscard]] std::int64_t room(std::size_t r) const { return ranks_[r].cap; }
-  [[nodiscard]] std::int64_t weight(std::size_t q) const { return seats_[q].whole; }
-  [[nodiscard]] std::size_t rank_of(std::size_t q) const {
-    return static_cast<std::size_t>(seats_[q].rank);
-  }
-  [[nodiscard]] std::int32_t next(std::size_t q) const { return seats_[q].next; }
-  [[nodiscard]] std::int32_t previous(std::size_t q) const { return seats_[q].previous; }
+  [[nodiscard]] std::int64_t weight(std::size_t q) const { return positions_[q].whole; }
+  [[nodiscard]] std::size_t rank_of(std::size_t q) const;
+  [[nodiscard]] std::int32_t next(std::size_t q) const { return positions_[q].next; }
+  [[nodiscard]] std::int32_t previous(std::size_t q) const { return positions_[q].previous; }
 
-  /// The costs of the next runs, one a seat.
-  void use(std::vector<seat_costs> const& costs) {
-    for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].cost = costs[q];
-  }
+  /// Sets the costs of the next runs, one per worker.
+  void use(std::vector<position_costs> const& costs);
 
-  /// Whether the next runs hold the whole stash until the backward_weight, as if a backward_input
-  /// gave nothing of it back.
-  void hold_whole(bool whole) {
-    for (auto& q : seats_) q.early = whole ? 0 : job_.stash.backward_input[q.at.stage];
-  }
+  /// With `whole` the next runs hold the whole stash until the backward_weight, as if a
+  /// backward_input gave nothing back.
+  void hold_whole(bool whole);
 
-  /// Always runs to the end.
-  void run_listed(chain_rules const& rules) {
-    for (std::size_t q = 0; q < seats_.size(); ++q) seats_[q].rule = rules.seats[q];
-    slope_ = rules.slope;
-    drive([this](std::int32_t r, ticks now) { return listed(r, now); });
-  }
+  /// An idle rank starts the available operation with the smallest key. Completes wherever
+  /// `too_small()` is -1.
+  void run_listed(chain_rules const& rules);
 
-  /// `patience` / 4: a rank rather waits than starts a backward_weight, when the next of its order
-  /// comes within that part of it. False where the order can't be kept under the caps.
-  bool run_ordered(chain_order const& order, std::int32_t patience) {
-    position_.assign(order.first.begin(), order.first.end() - 1);
-    drive([&](std::int32_t r, ticks now) { return ordered(order, patience, r, now); });
-    return sequence_.size() == seats_.size() * microbatches_ * 3;
-  }
+  /// Operations start in the given order. If it has no backward_weights, these fill the time in
+  /// which a rank waits for its next operation, or give back the stash that it needs. A rank waits
+  /// instead of starting a backward_weight where its next operation arrives within `patience` / 4
+  /// of the backward_weight's duration.
+  /// Returns false where the order cannot be kept under the caps.
+  bool run_ordered(chain_order const& order, std::int32_t patience);
 
-  /// The last run's order, with or without its backward_weights.
-  [[nodiscard]] chain_order order(bool weights = false) {
-    chain_order kept{
-        .entries = std::vector<std::int32_t>(seats_.size() * microbatches_ * (weights ? 3 : 2)),
-        .weights = weights};
-    for (std::int32_t const q : first_)
-      kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
-    position_.assign(kept.first.begin(), kept.first.end() - 1);
-    for (std::int32_t const e : sequence_)
-      if (weights || e % 4 < 2)
-        kept.entries[position_[rank_of(static_cast<std::size_t>(e / 4))]++] = e;
-    return kept;
-  }
+  /// Returns the last run's order, with or without its backward_weights.
+  [[nodiscard]] chain_order order(bool weights = false);
 
-  /// All operations of the last run as they started: 4 * seat + 0, 1 or 2 for forward,
-  /// backward_input or backward_weight.
+  /// Returns all operations of the last run in the order of their starts, as entries of
+  /// `chain_order`.
   [[nodiscard]] std::vector<std::int32_t> const& sequence() const { return sequence_; }
 
-  /// Keeps the order of every rank in `sequence`, a run under whatever costs, and starts everything
+  /// Keeps the order of every rank in `sequence`, a run under any costs, and starts every operation
   /// as early as that allows.
-  void replay(std::vector<std::int32_t> const& sequence) {
-    reset();
-    if (&sequence != &sequence_) sequence_ = sequence;
-    for (std::int32_t const e : sequence_) {
-      auto& q = seat(e / 4);
-      auto& own = ranks_[static_cast<std::size_t>(q.rank)];
-      ticks const now = own.end;
-      if (e % 4 == 2) {
-        own.end = now + q.cost.weight;
-        continue;
-      }
-      if (e % 4 == 0) {
-        std::int32_t const m = q.forwards++;
-        own.end = std::max(now, arrival(e / 4, m, false)) + q.cost.forward;
-        if (q.next >= 0)
-          arrival(q.next, m, false) = own.end + q.cost.onward;
-        else
-          arrival(e / 4, m, true) = own.end;
-      } else {
-        std::int32_t const m = q.inputs++;
-        own.end = std::max(now, arrival(e / 4, m, true)) + q.cost.input;
-        if (q.previous >= 0) arrival(q.previous, m, true) = own.end + q.cost.back;
-      }
-    }
-  }
+  void replay(std::vector<std::int32_t> const& sequence);
 
-  [[nodiscard]] ticks makespan() const {
-    ticks last = 0;
-    for (auto const& r : ranks_) last = std::max(last, r.end);
-    return last;
-  }
-  /// Mean end of the ranks.
-  [[nodiscard]] ticks mean_end() const {
-    ticks sum = 0;
-    for (auto const& r : ranks_) sum += r.end / static_cast<ticks>(ranks_.size());
-    return sum;
-  }
-  /// With a staggered step: the largest span of a column of ranks plus its step, when everything
-  /// before its end runs as late as it can, and the mean over the ranks. The period is no longer.
-  /// `steps` in the unit of the costs in use, a stage.
-  [[nodiscard]] std::pair<ticks, ticks> spans(std::vector<ticks> const& steps) {
-    column_end_.assign(in_.all.size(), 0);
-    for (std::size_t r = 0; r < ranks_.size(); ++r) {
-      auto& end = column_end_[column_of(r)];
-      end = std::max(end, ranks_[r].end);
-    }
-    for (std::size_t r = 0; r < ranks_.size(); ++r) ranks_[r].start = column_end_[column_of(r)];
-    for (auto& q : seats_) q.forwards = q.inputs = job_.microbatches;
-    for (std::size_t i = sequence_.size();
-         i-- > 0;) {  // `arrival` now holds the latest start of what needs it
-      std::int32_t const e = sequence_[i];
-      auto& q = seat(e / 4);
-      auto& start = ranks_[static_cast<std::size_t>(q.rank)].start;
-      if (e % 4 == 2) {
-        start -= q.cost.weight;
-      } else if (e % 4 == 1) {
-        std::int32_t const m = --q.inputs;
-        if (q.previous >= 0) start = std::min(start, arrival(q.previous, m, true) - q.cost.back);
-        arrival(e / 4, m, true) = start -= q.cost.input;
-      } else {
-        std::int32_t const m = --q.forwards;
-        start = std::min(start, q.next >= 0 ? arrival(q.next, m, false) - q.cost.onward
-                                            : arrival(e / 4, m, true));
-        arrival(e / 4, m, false) = start -= q.cost.forward;
-      }
-    }
-    ticks longest = 0, mean = 0;
-    for (std::size_t r = 0; r < ranks_.size(); ++r) {
-      ticks step = 0;
-      for (stage_id const s : in_.all[column_of(r)].stages) step += steps[s.index()];
-      ticks const span = column_end_[column_of(r)] - ranks_[r].start + step;
-      longest = std::max(longest, span);
-      mean += span / static_cast<ticks>(ranks_.size());
-    }
-    return {longest, mean};
-  }
+  [[nodiscard]] ticks makespan() const;
+  /// Returns the mean end of the ranks.
+  [[nodiscard]] ticks mean_end() const;
+  /// For a staggered step. `steps`: by stage, in the unit of the costs in use.
+  /// Returns the largest span of a stage group plus its step, where everything before its end runs
+  /// as late as possible, and the mean over the ranks. The period is not longer.
+  [[nodiscard]] std::pair<ticks, ticks> spans(std::vector<ticks> const& steps);
 
-  /// A sequence as a schedule, with the steps.
+  /// Returns a sequence as a schedule, with the steps.
   [[nodiscard]] pipeline_schedule schedule(std::vector<std::int32_t> const& sequence,
-                                           bool staggered_step) {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
-                           .staggered_step = staggered_step};
-    for (std::size_t r = 0; r < ranks_.size(); ++r)
-      plan.order[rank_id{r}].reserve(static_cast<std::size_t>(first_[r + 1] - first_[r]) *
-                                     (microbatches_ * 3 + 1));
-    for (auto& q : seats_) q.forwards = q.inputs = q.weights = 0;
-    for (std::int32_t const e : sequence) {
-      auto& q = seat(e / 4);
-      std::int32_t const m = e % 4 == 0 ? q.forwards++ : e % 4 == 1 ? q.inputs++ : q.weights++;
-      op_kind const kind = e % 4 == 0   ? op_kind::forward
-                           : e % 4 == 1 ? op_kind::backward_input
-                                        : op_kind::backward_weight;
-      plan.order[q.rank].push_back({kind, q.at.pipeline, q.at.stage, m});
-    }
-    for (std::size_t r = 0; r < ranks_.size(); ++r)
-      for (stage_id const s : in_.all[column_of(r)].stages)
-        plan.order[rank_id{r}].push_back({.kind = op_kind::step, .stage = s});
-    return plan;
-  }
+                                           bool staggered_step);
 
  private:
-  struct seat_state {
+  struct position_state {
     std::int32_t forwards = 0, inputs = 0, weights = 0;  // started
-    std::int32_t forwards_known = 0, inputs_known = 0;   // whose arrival is known
-    std::int32_t next = -1, previous = -1, rank = 0,
-                 last = 0;  // last: the last seat of the same pipeline on the rank
-    seat_costs cost{};
-    seat_rule rule{};
+    std::int32_t forwards_known = 0, inputs_known = 0;   // with a known arrival
+    // last: the last worker of the same pipeline on the rank
+    std::int32_t next = -1, previous = -1, rank = 0, last = 0;
+    position_costs cost{};
+    position_rule rule{};
     std::int64_t whole = 1, early = 0;  // stash
     worker at{};
 
-    /// Its next forward is of an older micro-batch; pipelines count within a micro-batch.
-    [[nodiscard]] bool older_than(std::int32_t m, std::int32_t p) const {
-      return forwards < m || (forwards == m && at.pipeline < p);
-    }
+    /// Returns whether its next forward is of an older micro-batch; pipelines count within a
+    /// micro-batch.
+    [[nodiscard]] bool older_than(std::int32_t m, std::int32_t p) const;
   };
   struct rank_state {
-    ticks end = 0;  // of what it does, or did last
+    ticks end = 0;  // of the current or last operation
     ticks start = 0;
     bool waits = true;
-    std::int32_t chains = 1;  // pipelines with a seat here
+    std::int32_t chains = 1;  // pipelines with a worker on this rank
     std::int64_t held = 0, cap = 0, alone = 0;
   };
 
-  [[nodiscard]] seat_state& seat(std::int32_t q) { return seats_[static_cast<std::size_t>(q)]; }
-  [[nodiscard]] ticks& arrival(std::int32_t q, std::int32_t m, bool input) {
-    return arrival_[(static_cast<std::size_t>(q) * 2 + input) * microbatches_ +
-                    static_cast<std::size_t>(m)];
-  }
-  [[nodiscard]] std::size_t column_of(std::size_t r) const {
-    return static_cast<std::size_t>(in_.of[rank_id{r}]);
-  }
+  [[nodiscard]] position_state& position(std::int32_t q);
+  [[nodiscard]] ticks& arrival(std::int32_t q, std::int32_t m, bool input);
+  [[nodiscard]] std::size_t stage_group_of(std::size_t r) const;
 
-  void reset() {
-    for (std::size_t i = 0; i < seats_.size(); ++i) {
-      auto& q = seats_[i];
-      q.forwards = q.inputs = q.weights = q.inputs_known = 0;
-      q.forwards_known = q.previous < 0 ? job_.microbatches : 0;
-      if (q.previous < 0)
-        for (std::int32_t m = 0; m < job_.microbatches; ++m)
-          arrival(static_cast<std::int32_t>(i), m, false) = 0;
-    }
-    for (auto& r : ranks_) {
-      r.end = 0;
-      r.held = 0;
-      r.waits = true;
-    }
-  }
+  /// Clears the counts of the last run.
+  void reset();
 
-  void wake(std::int32_t r, ticks when) {
-    auto i = leaves_ + static_cast<std::size_t>(r);
-    tree_[i] = when;
-    while (i > 1) {
-      i /= 2;
-      tree_[i] = std::min(tree_[2 * i], tree_[2 * i + 1]);
-    }
-  }
+  /// Sets the time at which rank `r` looks for work.
+  void wake(std::int32_t r, ticks when);
 
+  /// Runs until no rank is due; `choose` picks the next operation of a rank.
   template <class Choose>
   void drive(Choose const& choose) {
     reset();
@@ -355,7 +164,7 @@ class chain_scheduler {
       auto const r = static_cast<std::int32_t>(i - leaves_);
       choice const c = choose(r, now);
       auto& own = ranks_[static_cast<std::size_t>(r)];
-      own.waits = c.seat < 0;
+      own.waits = c.position < 0;
       if (own.waits)
         wake(r, c.again);
       else
@@ -364,152 +173,37 @@ class chain_scheduler {
   }
 
   struct choice {
-    std::int32_t seat = -1, kind = 0;
-    ticks again = never;  // when nothing is started: when to look again
+    std::int32_t position = -1, kind = 0;
+    ticks again = never;  // where nothing is started: when to look again
   };
 
-  void begin(choice const& c, std::int32_t r, ticks now) {
-    auto& q = seat(c.seat);
-    auto& own = ranks_[static_cast<std::size_t>(r)];
-    sequence_.push_back(c.seat * 4 + c.kind);
-    if (c.kind == 0) {
-      own.end = now + q.cost.forward;
-      own.held += q.whole;
-      std::int32_t const m = q.forwards++;
-      if (q.next >= 0) {
-        post(q.next, m, own.end + q.cost.onward, false);
-      } else {
-        arrival(c.seat, m, true) = own.end;  // its own loss
-        ++q.inputs_known;
-      }
-    } else if (c.kind == 1) {
-      own.end = now + q.cost.input;
-      own.held -= q.early;
-      std::int32_t const m = q.inputs++;
-      if (q.previous >= 0) post(q.previous, m, own.end + q.cost.back, true);
-    } else {
-      own.end = now + q.cost.weight;
-      own.held -= q.whole - q.early;
-      ++q.weights;
-    }
-    wake(r, own.end);
-  }
+  /// Starts the chosen operation.
+  void begin(choice const& c, std::int32_t r, ticks now);
 
-  void post(std::int32_t to, std::int32_t m, ticks when, bool input) {
-    auto& q = seat(to);
-    arrival(to, m, input) = when;
-    ++(input ? q.inputs_known : q.forwards_known);
-    if (ranks_[static_cast<std::size_t>(q.rank)].waits &&
-        tree_[leaves_ + static_cast<std::size_t>(q.rank)] > when)
-      wake(q.rank, when);
-  }
+  /// Announces an arrival at a worker.
+  void post(std::int32_t to, std::int32_t m, ticks when, bool input);
 
-  /// What the rank may stash more for micro-batches younger than its oldest one with a forward to
-  /// do, and which that is.
+  /// The stash that a rank may still use for micro-batches younger than its oldest one with an open
+  /// forward, and that oldest one.
   struct reserve {
     std::int32_t microbatch, pipeline;
     std::int64_t room;
-    [[nodiscard]] bool younger(std::int32_t m, std::int32_t p) const {
-      return m > microbatch || (m == microbatch && p > pipeline);
-    }
+    [[nodiscard]] bool younger(std::int32_t m, std::int32_t p) const;
   };
-  [[nodiscard]] reserve reserve_of(std::int32_t r) {
-    auto const& own = ranks_[static_cast<std::size_t>(r)];
-    std::int32_t const from = first_[static_cast<std::size_t>(r)],
-                       to = first_[static_cast<std::size_t>(r) + 1];
-    auto const& only = seat(to - 1);
-    reserve oldest{only.forwards, only.at.pipeline.value(), own.cap - own.alone};
-    if (own.chains > 1)
-      for (std::int32_t q = from; q < to; ++q)
-        if (auto const& s = seat(q);
-            s.last == q && s.older_than(oldest.microbatch, oldest.pipeline)) {
-          oldest.microbatch = s.forwards;
-          oldest.pipeline = s.at.pipeline.value();
-        }
-    for (std::int32_t q = from; q < to; ++q) {
-      auto const& s = seat(q);
-      std::int32_t const not_younger =
-          oldest.microbatch + (s.at.pipeline.value() <= oldest.pipeline);
-      if (s.forwards > not_younger) oldest.room -= (s.forwards - not_younger) * s.whole;
-    }
-    return oldest;
-  }
+  /// Returns the reserve of a rank.
+  [[nodiscard]] reserve reserve_of(std::int32_t r);
 
-  [[nodiscard]] choice listed(std::int32_t r, ticks now) {
-    auto const& own = ranks_[static_cast<std::size_t>(r)];
-    std::int32_t const from = first_[static_cast<std::size_t>(r)],
-                       to = first_[static_cast<std::size_t>(r) + 1];
-    auto const kept = reserve_of(r);
-    choice best;
-    ticks least = never;
-    for (std::int32_t i = from; i < to; ++i) {
-      auto& q = seat(i);
-      auto const consider = [&](std::int32_t kind, ticks key) {
-        if (key >= least) return;
-        least = key;
-        best.seat = i;
-        best.kind = kind;
-      };
-      if (q.inputs < q.inputs_known) {
-        ticks const there = arrival(i, q.inputs, true);
-        if (there <= now)
-          consider(1, q.rule.input + q.inputs * slope_);
-        else
-          best.again = std::min(best.again, there);
-      }
-      if (q.forwards < q.forwards_known && q.forwards - q.inputs < q.rule.in_flight &&
-          own.held + q.whole <= own.cap &&
-          (!kept.younger(q.forwards, q.at.pipeline.value()) || q.whole <= kept.room)) {
-        ticks const there = arrival(i, q.forwards, false);
-        if (there <= now)
-          consider(0, q.rule.forward + q.forwards * slope_);
-        else
-          best.again = std::min(best.again, there);
-      }
-      if (q.weights < q.inputs) consider(2, q.rule.weight + q.weights * slope_);
-    }
-    return best;
-  }
+  /// Chooses by the smallest key.
+  [[nodiscard]] choice listed(std::int32_t r, ticks now);
 
+  /// Chooses by the given order.
   [[nodiscard]] choice ordered(chain_order const& order, std::int32_t patience, std::int32_t r,
-                               ticks now) {
-    auto const at = static_cast<std::size_t>(r);
-    auto const& own = ranks_[at];
-    choice next;
-    bool full = false;
-    if (position_[at] < order.first[at + 1]) {
-      std::int32_t const e = order.entries[position_[at]], i = e / 4, kind = e % 4;
-      auto const& q = seat(i);
-      full = kind == 0 && own.held + q.whole > own.cap;
-      if (!full && (kind == 0   ? q.forwards < q.forwards_known
-                    : kind == 1 ? q.inputs < q.inputs_known
-                                : q.weights < q.inputs)) {
-        ticks const there =
-            kind == 2 ? now : arrival(i, kind == 1 ? q.inputs : q.forwards, kind == 1);
-        if (there <= now) {
-          ++position_[at];
-          return {i, kind, never};
-        }
-        next.again = there;
-      }
-    }
-    if (order.weights) return next;
-    for (std::int32_t i = first_[at], oldest = job_.microbatches; i < first_[at + 1]; ++i)
-      if (auto const& q = seat(i); q.weights < q.inputs && q.weights < oldest) {
-        oldest = q.weights;
-        next.seat = i;
-        next.kind = 2;
-      }
-    if (next.seat < 0 || full || next.again == never) return next;
-    ticks const weight = seat(next.seat).cost.weight;
-    if (next.again - now < weight / 4 * patience + (weight % 4 * patience + 3) / 4) next.seat = -1;
-    return next;
-  }
+                               ticks now);
 
   pipeline_job const& job_;
-  columns in_;
+  stage_groups in_;
   std::size_t microbatches_;
-  std::vector<seat_state> seats_{};
+  std::vector<position_state> positions_{};
   std::vector<rank_state> ranks_{};
   std::vector<std::int32_t> first_{};
   std::vector<ticks> arrival_{};
@@ -518,7 +212,11 @@ class chain_scheduler {
   ticks slope_ = 1;
   std::vector<std::int32_t> sequence_{};
   std::vector<std::size_t> position_{};
-  std::vector<ticks> column_end_{};
+  std::vector<ticks> stage_group_end_{};
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/chain_scheduler.ipp"
+#endif

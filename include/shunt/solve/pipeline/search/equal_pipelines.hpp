@@ -1,48 +1,32 @@
 #pragma once
-/// Pipelines that are each other's copies: one is planned for all.
+/// Pipelines that are copies of each other: one is planned for all.
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-/// No rank is dead, no two pipelines share one, and caps and links are the same for all: then a
-/// plan of one pipeline is one of each, and no plan that keeps micro-batches on their own ranks has
-/// a smaller period than the best of one.
-[[nodiscard]] constexpr bool pipelines_are_equal(pipeline_job const& job) {
-  auto const shape = job.layout.form();
-  bool const apart = shape == stage_layout::shape::linear || shape == stage_layout::shape::looped ||
-                     shape == stage_layout::shape::wave;
-  bool const equal_links =
-      job.transfer.ranks_per_node == 0 || job.transfer.within_node == job.transfer.between_nodes;
-  return job.dead.empty() && apart && equal_links && job.memory.rule != stash_cap::kind::per_rank;
-}
+/// Returns whether no rank is dead, no two pipelines share a rank, and caps and links are the same
+/// for all pipelines. Then a plan of one pipeline is a plan of each. No plan that keeps
+/// micro-batches on their own ranks has a smaller period than the best plan of one.
+[[nodiscard]] SHUNT_CONSTEXPR bool pipelines_are_equal(pipeline_job const& job);
 
-/// The job with its first pipeline alone.
-[[nodiscard]] constexpr pipeline_job first_pipeline(pipeline_job job) {
-  job.pipelines = 1;
-  return job;
-}
+/// Returns the job with its first pipeline alone.
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_job first_pipeline(pipeline_job job);
 
-/// A plan of the first pipeline, for all.
-[[nodiscard]] constexpr pipeline_schedule copied_to_all(pipeline_job const& job,
-                                                        pipeline_schedule const& first) {
-  pipeline_schedule all{.staggered_step = first.staggered_step};
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-    for (auto list : first.order) {
-      for (operation& o : list)
-        if (o.kind != op_kind::step) o.pipeline = p;
-      all.order.push_back(std::move(list));
-    }
-    for (auto const& pairs : first.overlapped) all.overlapped.push_back(pairs);
-  }
-  return all;
-}
+/// Returns the plan of the first pipeline, copied to all pipelines of the job.
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule copied_to_all(pipeline_job const& job,
+                                                        pipeline_schedule const& first);
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/equal_pipelines.ipp"
+#endif

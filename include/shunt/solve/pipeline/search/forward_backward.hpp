@@ -1,14 +1,14 @@
 #pragma once
-/// Forward-backward improvement of a pipeline schedule (justification: Li and Willis 1992; Valls,
-/// Ballestin, Quintanilla 2005), for spans.
+/// Forward-backward improvement (justification) of a pipeline schedule, for spans.
 ///
-/// Backwards: every rank runs its operations from the last to the first as late as the ends of the
-/// columns allow; forwards: from the first to the last as soon as the starts allow. Whoever is free
-/// takes what is there, and of several operations the one that the pass before ran earlier (later):
-/// so each pass keeps what was urgent and closes the gaps that the one before left. Before each
-/// pass the columns whose span is too long for the period that is aimed at get a later start, or an
-/// earlier end. Caps are not looked at. O(n (log R + n / (64 R))) a pass for n operations on R
-/// ranks.
+/// A backward pass runs the operations of every rank from the last to the first, as late as the
+/// ends of the stage groups allow. A forward pass runs them from the first to the last, as early as
+/// the starts allow. A free rank takes an operation that is available; of several it takes the one
+/// that the previous pass ran earlier (later). So each pass keeps the urgency and closes the gaps
+/// of the previous one. Before each pass the stage groups with a span too long for the target
+/// period get a later start or an earlier end. Ignores caps.
+/// Complexity: O(n (log R + n / (64 R))) a pass for n operations on R ranks.
+/// Reference: Li and Willis 1992; Valls, Ballestin, Quintanilla 2005.
 #include <algorithm>
 #include <bit>
 #include <cstddef>
@@ -27,88 +27,27 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/winner_tree.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
-class justifier {
+/// Forward and backward passes over one schedule.
+class forward_backward {
  public:
-  /// Any schedule that can be executed, without overlapped pairs.
-  justifier(pipeline_job const& job, pipeline_schedule const& schedule)
-      : job_(job), columns_(job), clock_(static_cast<std::size_t>(job.ranks())) {
-    ranks_.resize(static_cast<std::size_t>(job.ranks()));
-    spans_.resize(columns_.all.size());
-    auto const cell = [&](operation const& o, stage_id s) {
-      return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) *
-                 static_cast<std::size_t>(job.microbatches) +
-             o.microbatch.index();
-    };
-    auto const cells =
-        static_cast<std::size_t>(job.seats()) * static_cast<std::size_t>(job.microbatches);
-    std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto& rank = ranks_[r.index()];
-      rank.column = columns_.of[r];
-      rank.first = static_cast<std::int32_t>(nodes_.size());
-      for (operation const& o : schedule.order[r]) {
-        if (o.kind == op_kind::step) continue;
-        auto const own = static_cast<std::int32_t>(nodes_.size());
-        if (o.kind == op_kind::forward) forward[cell(o, o.stage)] = own;
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-          gradient[cell(o, o.stage)] = own;
-        nodes_.push_back({.what = o, .rank = r.value(), .cost = cost_of(job, o)});
-        sequence_.push_back(own);
-      }
-      rank.all = static_cast<std::int32_t>(nodes_.size()) - rank.first;
-      rank.word = static_cast<std::int32_t>(bits_.size());
-      rank.words = (rank.all + 63) / 64;
-      bits_.resize(bits_.size() + static_cast<std::size_t>(rank.words));
-    }
-    for (auto& n : nodes_) {
-      operation const& o = n.what;
-      switch (o.kind) {
-        case op_kind::forward:
-          n.parent = o.stage > 0 ? forward[cell(o, o.stage.value() - 1)] : nowhere;
-          break;
-        case op_kind::backward_weight: n.parent = gradient[cell(o, o.stage)]; break;
-        default:
-          n.parent = o.stage.value() + 1 < job.stages ? gradient[cell(o, o.stage.value() + 1)]
-                                                      : forward[cell(o, o.stage)];
-      }
-      if (n.parent == nowhere) continue;
-      auto& p = nodes_[static_cast<std::size_t>(n.parent)];
-      n.delay = job.transfer(rank_id{p.rank}, rank_id{n.rank});
-      (p.child == nowhere ? p.child : p.second_child) =
-          static_cast<std::int32_t>(&n - nodes_.data());
-    }
-    coming_.resize(nodes_.size());
-    place_.resize(nodes_.size());
-    since_.resize(nodes_.size());
-    missing_.resize(nodes_.size());
-  }
+  /// Requires an executable schedule without overlapped pairs.
+  forward_backward(pipeline_job const& job, pipeline_schedule const& schedule);
 
   [[nodiscard]] std::int64_t operations() const { return static_cast<std::int64_t>(nodes_.size()); }
-  [[nodiscard]] shunt::columns const& columns() const { return columns_; }
-  /// Earliest start and latest end of each column in the last pass.
+  [[nodiscard]] shunt::stage_groups const& stage_groups() const { return stage_groups_; }
+  /// Returns the earliest start and latest end of each stage group in the last pass.
   [[nodiscard]] std::vector<interval> const& spans() const { return spans_; }
 
-  /// As soon as possible where columns may start at `start`, or as late as possible where they must
-  /// end by `end`. `patient`: a free rank waits for something more urgent that is known to come
-  /// before what it could start would end.
+  /// Runs everything as early as possible, stage groups from `start` on. With `patient` a free rank
+  /// waits for a more urgent operation that is known to arrive before the available one would end.
   void forwards(std::vector<ticks> const& start, bool patient) { pass<true>(start, patient); }
+  /// As `forwards`, but as late as possible; stage groups end by `end`.
   void backwards(std::vector<ticks> const& end, bool patient) { pass<false>(end, patient); }
 
-  [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const {
-    pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
-                           .staggered_step = staggered_step};
-    for (rank_id r : ids<rank_id>(job_.ranks())) {
-      auto const& from = ranks_[r.index()];
-      for (std::int32_t i = 0; i < from.all; ++i)
-        plan.order[r].push_back(
-            nodes_[static_cast<std::size_t>(sequence_[static_cast<std::size_t>(from.first + i)])]
-                .what);
-    }
-    append_steps(columns_, plan);
-    return plan;
-  }
+  /// Returns the orders of the last pass, with the steps.
+  [[nodiscard]] pipeline_schedule schedule(bool staggered_step) const;
 
  private:
   static constexpr std::int32_t nowhere = -1;
@@ -120,18 +59,19 @@ class justifier {
     ticks cost = 0, delay = 0;  // the delay after the parent
   };
   struct rank_state {
-    std::int32_t column = 0, first = 0, all = 0, word = 0, words = 0;
+    std::int32_t stage_group = 0, first = 0, all = 0, word = 0, words = 0;
     std::int32_t done = 0, coming = 0, there = 0;
     ticks idle_from = 0, began = 0;
   };
 
+  /// One pass in either direction. `limit`: the start or end of each stage group.
   template <bool Forwards>
   void pass(std::vector<ticks> const& limit, bool patient) {
     clock_.clear();
     std::fill(bits_.begin(), bits_.end(), 0);
     for (auto& s : spans_)
       s = {std::numeric_limits<ticks>::max(), std::numeric_limits<ticks>::min()};
-    // the order of the pass before, in the direction of this one, says what is urgent
+    // the order of the previous pass, in this pass's direction, gives the urgency
     ticks shift = 0;  // clocks run from 0 upwards
     if (!Forwards) shift = *std::max_element(limit.begin(), limit.end());
     for (auto& r : ranks_) {
@@ -141,7 +81,7 @@ class justifier {
         std::int32_t const n = own[i];
         place_[static_cast<std::size_t>(n)] = Forwards ? i : r.all - 1 - i;
       }
-      ticks const at = limit[static_cast<std::size_t>(r.column)];
+      ticks const at = limit[static_cast<std::size_t>(r.stage_group)];
       r.idle_from = Forwards ? at : shift - at;
     }
     urgent_ = sequence_;
@@ -155,19 +95,19 @@ class justifier {
     }
     for (auto const& r : ranks_)
       if (r.all > 0) clock_.set(static_cast<std::int32_t>(&r - ranks_.data()), r.idle_from);
-    for (std::int32_t next = clock_.winner(); clock_[next] != tournament::never;
+    for (std::int32_t next = clock_.winner(); clock_[next] != winner_tree::never;
          next = clock_.winner()) {
       ticks const now = clock_[next];
       rank_state& r = ranks_[static_cast<std::size_t>(next)];
       arrive(r, now);
       while (r.idle_from <= now && start_something<Forwards>(r, now, patient)) continue;
-      clock_.set(next, r.idle_from > now ? (r.done == r.all ? tournament::never : r.idle_from)
+      clock_.set(next, r.idle_from > now ? (r.done == r.all ? winner_tree::never : r.idle_from)
                                          : next_arrival(r));
     }
     for (auto& r : ranks_) {
       if (r.all == 0) continue;
       if (!Forwards) std::reverse(sequence_.begin() + r.first, sequence_.begin() + r.first + r.all);
-      auto& span = spans_[static_cast<std::size_t>(r.column)];
+      auto& span = spans_[static_cast<std::size_t>(r.stage_group)];
       ticks const from = Forwards ? r.began : shift - r.idle_from,
                   to = Forwards ? r.idle_from : shift - r.began;
       span = {std::min(span.start, from), std::max(span.end, to)};
@@ -176,31 +116,15 @@ class justifier {
       if (s.start > s.end) s = {};
   }
 
-  void put(rank_state& r, std::int32_t n) {
-    auto const place = static_cast<std::uint32_t>(place_[static_cast<std::size_t>(n)]);
-    bits_[static_cast<std::size_t>(r.word) + place / 64] |= std::uint64_t{1} << place % 64;
-    ++r.there;
-  }
+  /// Adds an operation to the available ones of its rank.
+  void put(rank_state& r, std::int32_t n);
 
-  void arrive(rank_state& r, ticks now) {
-    auto* const list = coming_.data() + r.first;
-    for (std::int32_t i = 0; i < r.coming;) {
-      if (since_[static_cast<std::size_t>(list[i])] > now) {
-        ++i;
-        continue;
-      }
-      put(r, list[i]);
-      list[i] = list[--r.coming];
-    }
-  }
-  [[nodiscard]] ticks next_arrival(rank_state const& r) const {
-    ticks least = tournament::never;
-    for (std::int32_t i = 0; i < r.coming; ++i)
-      least = std::min(
-          least, since_[static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)])]);
-    return least;
-  }
+  /// Makes the operations available that have their inputs by `now`.
+  void arrive(rank_state& r, ticks now);
+  /// Returns the next arrival at a rank, or `never`.
+  [[nodiscard]] ticks next_arrival(rank_state const& r) const;
 
+  /// Starts the most urgent available operation. Returns false where none is started.
   template <bool Forwards>
   bool start_something(rank_state& r, ticks now, bool patient) {
     if (r.there == 0) return false;
@@ -211,7 +135,7 @@ class justifier {
     auto const own = static_cast<std::size_t>(
         urgent_[static_cast<std::size_t>(r.first + (Forwards ? place : r.all - 1 - place))]);
     node const& n = nodes_[own];
-    if (patient)  // something more urgent comes before this would end
+    if (patient)  // a more urgent operation arrives before this one would end
       for (std::int32_t i = 0; i < r.coming; ++i) {
         auto const other = static_cast<std::size_t>(coming_[static_cast<std::size_t>(r.first + i)]);
         if (place_[other] < place && since_[other] < now + n.cost) return false;
@@ -245,16 +169,20 @@ class justifier {
   }
 
   pipeline_job const& job_;
-  shunt::columns columns_;
-  tournament clock_;
+  shunt::stage_groups stage_groups_;
+  winner_tree clock_;
   std::vector<rank_state> ranks_{};
   std::vector<node> nodes_{};
-  std::vector<std::int32_t> sequence_{},
-      urgent_{};  // of each rank the order of the last pass, and of the one before
+  // by rank: the order of the last pass, and of the one before
+  std::vector<std::int32_t> sequence_{}, urgent_{};
   std::vector<std::int32_t> coming_{}, place_{}, missing_{};
   std::vector<ticks> since_{};
   std::vector<std::uint64_t> bits_{};
   std::vector<interval> spans_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/forward_backward.ipp"
+#endif

@@ -1,20 +1,15 @@
 #pragma once
-/// Is there a schedule of a pipeline job in which every rank keeps its release and its deadline?
+/// Decides whether a pipeline job has a schedule in which every rank keeps its release and
+/// deadline.
 ///
-/// Depth-first over active schedules (Giffler, Thompson 1960): of all that can start, the operation
-/// that would end first; one of those of its rank that could start before that end comes next,
-/// latest start first. Cut off where a rank's work doesn't fit between heads and deadlines
-/// (Jackson's preemptive schedule; Carlier 1982), or where the same operations were done no later
-/// in a branch that failed (dominance; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer 2012).
-///   caps       an active schedule is enough where a rank has one type of forward, for nothing else
-///   adds to its stash; where forwards of
-///              several pipelines or stages meet under a cap, each may also be held back until
-///              another one has run
-///   symmetry   micro-batches that visit the same ranks run in order of their index: sorting what
-///   each type of operation has done keeps every
-///              dependency, for durations are equal and the k-th smallest end comes before the k-th
-///              smallest start
-/// Exponential. What is open at a node is linear in the operations.
+/// Depth-first search over active schedules. It branches on the operation that would end first: one
+/// of the operations of its rank that could start before that end comes next, latest start first.
+/// It prunes where a rank's work does not fit between heads and deadlines (Jackson's preemptive
+/// schedule), or where the same operations were done no later in a branch that failed (dominance).
+/// Caps and symmetry: docs/pipeline-solvers.md.
+/// Complexity: exponential; the open state of a node is linear in the operations.
+/// Reference: Giffler, Thompson 1960; Carlier 1982; Gromicho, van Hoorn, Saldanha-da-Gama, Timmer
+/// 2012.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -32,23 +27,23 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 
-namespace shunt {
-namespace detail {
+namespace shunt::detail {
 
-/// Micro-batches with the same ranks as one chain of operation types; the k-th operation of a type
-/// is of the k-th micro-batch.
+/// The job as chains of operation types. Micro-batches with the same ranks form a group; the k-th
+/// operation of a type belongs to the k-th micro-batch of its group.
 struct exact_shop {
   static constexpr std::int32_t none = -1;
   struct type {
     op_kind kind = op_kind::forward;
     stage_id stage{};
     std::int32_t rank = 0, group = 0;
-    std::int32_t before = none;  ///< the type that makes its input
+    std::int32_t before = none;  ///< the type that produces its input
     ticks delay = 0, duration = 0;
-    std::int64_t stash = 0;  ///< what it adds to the rank's stash
+    std::int64_t stash = 0;  ///< added to the rank's stash
     std::int32_t first = 0;  ///< number of its first operation
+    /// types of its rank that make room for it under the cap, where the rank has one forward type
     std::int32_t after_input = none,
                  after_weight = none;  ///< types of its rank that make room for it under the cap,
                                        ///< where only one forward is there
@@ -57,133 +52,49 @@ struct exact_shop {
     std::vector<rank_id> hosts{};  ///< by stage
     std::vector<std::pair<pipeline_id, microbatch_id>> members{};
   };
-  std::vector<type> types{};  ///< of a group together, each after the one that makes its input
+  std::vector<type> types{};  ///< group by group, each after the type that produces its input
   std::vector<group> groups{};
   std::vector<std::vector<std::int32_t>> of_rank{};
   std::vector<std::int64_t> cap{};
-  std::vector<bool> crowded{};  ///< several forward types meet under a cap
-  std::vector<std::int32_t> column_of{};
+  std::vector<bool> crowded{};  ///< by rank: several forward types meet under a cap
+  std::vector<std::int32_t> stage_group_of{};
   std::int32_t operations = 0;
 
-  exact_shop(pipeline_job const& job, bool split, routing rule)
-      : of_rank(static_cast<std::size_t>(job.ranks())), crowded(of_rank.size(), false) {
-    columns const in(job);
-    routes const to(job, rule);
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      column_of.push_back(in.of[r]);
-      cap.push_back(job.stash_limit(r).value_or(unlimited));
-    }
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
-        std::vector<rank_id> hosts;
-        for (stage_id s : ids<stage_id>(job.stages))
-          hosts.push_back(job.rank_of({to.host(p, s, m), s}));
-        auto same = std::find_if(groups.begin(), groups.end(),
-                                 [&](group const& g) { return g.hosts == hosts; });
-        if (same == groups.end()) same = groups.insert(groups.end(), {.hosts = std::move(hosts)});
-        same->members.emplace_back(p, m);
-      }
-    for (std::size_t g = 0; g < groups.size(); ++g)
-      add_types(job, static_cast<std::int32_t>(g), split);
-    for (std::size_t r = 0; r < of_rank.size(); ++r) limit(r);
-  }
+  /// Requires a valid job with a live worker at every stage.
+  exact_shop(pipeline_job const& job, bool split, routing rule);
 
-  [[nodiscard]] std::int32_t count(type const& t) const {
-    return static_cast<std::int32_t>(groups[static_cast<std::size_t>(t.group)].members.size());
-  }
-  [[nodiscard]] operation operation_of(type const& t, std::int32_t k) const {
-    auto const& [p, m] =
-        groups[static_cast<std::size_t>(t.group)].members[static_cast<std::size_t>(k)];
-    return {t.kind, p, t.stage, m};
-  }
+  /// Returns the number of operations of a type.
+  [[nodiscard]] std::int32_t count(type const& t) const;
+  /// Returns the k-th operation of a type.
+  [[nodiscard]] operation operation_of(type const& t, std::int32_t k) const;
 
   static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max() / 2;
 
  private:
-  void add_types(pipeline_job const& job, std::int32_t g, bool split) {
-    auto const& own = groups[static_cast<std::size_t>(g)];
-    auto const add = [&](op_kind kind, stage_id s, std::int32_t before, std::int64_t stash) {
-      rank_id const here = own.hosts[s.index()];
-      type t{.kind = kind,
-             .stage = s,
-             .rank = here.value(),
-             .group = g,
-             .before = before,
-             .stash = stash,
-             .first = operations};
-      t.duration = cost_of(job, operation{.kind = kind, .stage = s});
-      if (before != none)
-        t.delay = job.transfer(rank_id{types[static_cast<std::size_t>(before)].rank}, here);
-      of_rank[here.index()].push_back(static_cast<std::int32_t>(types.size()));
-      operations += static_cast<std::int32_t>(own.members.size());
-      types.push_back(t);
-      return static_cast<std::int32_t>(types.size()) - 1;
-    };
-    std::int32_t last = none;
-    for (stage_id s : ids<stage_id>(job.stages))
-      last = add(op_kind::forward, s, last, job.stash.forward[s]);
-    for (std::int32_t s = job.stages; s-- > 0;) {
-      auto const whole = job.stash.forward[s], early = job.stash.backward_input[s];
-      last = add(split ? op_kind::backward_input : op_kind::backward, s, last,
-                 split ? -early : -whole);
-      if (split) add(op_kind::backward_weight, s, last, early - whole);
-    }
-  }
+  /// Adds the types of group `g`.
+  void add_types(pipeline_job const& job, std::int32_t g, bool split);
 
-  void limit(std::size_t r) {
-    if (cap[r] == unlimited) return;
-    std::vector<std::int32_t> forwards;
-    for (std::int32_t const t : of_rank[r])
-      if (types[static_cast<std::size_t>(t)].kind == op_kind::forward) forwards.push_back(t);
-    crowded[r] = forwards.size() > 1;
-    if (forwards.size() != 1) return;
-    auto& forward = types[static_cast<std::size_t>(forwards.front())];
-    for (std::int32_t const t : of_rank[r]) {
-      auto const kind = types[static_cast<std::size_t>(t)].kind;
-      if (kind == op_kind::backward_weight) forward.after_weight = t;
-      if (kind == op_kind::backward || kind == op_kind::backward_input) forward.after_input = t;
-    }
-  }
+  /// Notes the types that make room under the cap of rank `r`.
+  void limit(std::size_t r);
 };
 
-/// The search; its windows change, its memory of failures with them.
+/// The search. New windows clear its memory of failed states.
 class exact_search {
  public:
-  enum class verdict : std::uint8_t { found, impossible, limit };
+  enum class search_result : std::uint8_t { found, impossible, limit };
 
-  exact_search(exact_shop const& shop, std::int64_t& nodes_left, std::stop_token const& stop)
-      : shop_(shop), nodes_left_(nodes_left), stop_(stop) {
-    auto const all = static_cast<std::size_t>(shop.operations);
-    for (auto* list : {&end_, &head_, &latest_}) list->resize(all, 0);
-    done_.resize(shop.types.size(), 0);
-    held_.resize(shop.types.size(), false);
-    order_.resize(shop.of_rank.size());
-    free_.resize(shop.of_rank.size(), 0);
-    stash_.resize(shop.of_rank.size(), 0);
-  }
+  exact_search(exact_shop const& shop, std::int64_t& nodes_left, std::stop_token const& stop);
 
-  /// Heads and latest ends under the releases and deadlines of ranks; `never` and `whenever` stand
-  /// for none.
-  void set_windows(std::vector<ticks> const& release, std::vector<ticks> const& deadline) {
-    failed_.clear();
-    std::fill(done_.begin(), done_.end(), 0);
-    free_ = release;
-    find_heads();
-    find_latest_ends(deadline);
-  }
+  /// Computes heads and latest ends from the releases and deadlines of the ranks; `never` and
+  /// `whenever` stand for none.
+  void set_windows(std::vector<ticks> const& release, std::vector<ticks> const& deadline);
   [[nodiscard]] ticks head(std::size_t o) const { return head_[o]; }
   [[nodiscard]] ticks latest_end(std::size_t o) const { return latest_[o]; }
 
-  /// Searches the windows set last.
-  [[nodiscard]] verdict search() {
-    std::fill(done_.begin(), done_.end(), 0);
-    std::fill(stash_.begin(), stash_.end(), 0);
-    std::fill(held_.begin(), held_.end(), false);
-    for (auto& list : order_) list.clear();
-    left_ = shop_.operations;
-    return descend();
-  }
-  /// The operations of each rank in order, as types; of a schedule that was found.
+  /// Searches the windows that were set last. Returns `limit` where the nodes ran out or a stop was
+  /// requested.
+  [[nodiscard]] search_result search();
+  /// Returns the operations of each rank in order, as types, of the schedule that was found.
   [[nodiscard]] std::vector<std::vector<std::int32_t>> const& order() const { return order_; }
   [[nodiscard]] ticks end(std::size_t o) const { return end_[o]; }
 
@@ -201,249 +112,41 @@ class exact_search {
 
   [[nodiscard]] static std::size_t at(std::int32_t i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] type const& kind(std::int32_t t) const { return shop_.types[at(t)]; }
-  /// How many of the input gradients and weight gradients of a rank must be done before forward k
-  /// fits under the cap; exact where only one forward type is there.
+  /// Returns how many input gradients and weight gradients of a rank must be done before forward k
+  /// fits under the cap. Exact where the rank has one forward type.
   [[nodiscard]] std::pair<std::int32_t, std::int32_t> room_before(type const& f,
-                                                                  std::int32_t k) const {
-    auto const whole = f.stash, most = shop_.cap[at(f.rank)];
-    auto const needed = (k + 1) * whole - most;
-    if (needed <= 0) return {0, 0};
-    auto const inputs = ceil_divide<std::int64_t>(needed, whole);
-    std::int64_t weights = 0;
-    if (f.after_weight != none) {
-      auto const late = -kind(f.after_weight).stash, early = whole - late;
-      if (late > 0 && needed > early * k)
-        weights = ceil_divide<std::int64_t>(needed - early * k, late);
-    }
-    return {static_cast<std::int32_t>(inputs), static_cast<std::int32_t>(weights)};
-  }
+                                                                  std::int32_t k) const;
 
-  /// Earliest starts of what isn't done yet.
-  void find_heads() {
-    for (std::size_t g = 0, first = 0; g < shop_.groups.size(); ++g) {
-      std::size_t last = first;
-      while (last < shop_.types.size() && at(shop_.types[last].group) == g) ++last;
-      auto const count = static_cast<std::int32_t>(shop_.groups[g].members.size());
-      auto const ended = [&](std::int32_t t, std::int32_t k) {
-        auto const o = at(kind(t).first + k);
-        return k < done_[at(t)] ? end_[o] : head_[o] + kind(t).duration;
-      };
-      for (std::int32_t k = 0; k < count; ++k)
-        for (std::size_t i = first; i < last; ++i) {
-          if (k < done_[i]) continue;
-          type const& t = shop_.types[i];
-          ticks h = free_[at(t.rank)];
-          if (k > 0) h = std::max(h, ended(static_cast<std::int32_t>(i), k - 1));
-          if (t.before != none) h = std::max(h, ended(t.before, k) + t.delay);
-          if (t.after_input != none || t.after_weight != none) {
-            auto const [inputs, weights] = room_before(t, k);
-            if (inputs > 0)
-              h = std::max(h, inputs > k ? whenever : ended(t.after_input, inputs - 1));
-            if (weights > 0)
-              h = std::max(h, weights > k ? whenever : ended(t.after_weight, weights - 1));
-          }
-          head_[at(t.first + k)] = h;
-        }
-      first = last;
-    }
-  }
+  /// Computes the earliest starts of the open operations.
+  void find_heads();
 
-  /// When each operation must have ended, whatever is done: by its rank's deadline and in time for
-  /// what follows.
-  void find_latest_ends(std::vector<ticks> const& deadline) {
-    for (type const& t : shop_.types)
-      for (std::int32_t k = 0; k < shop_.count(t); ++k)
-        latest_[at(t.first + k)] = deadline[at(t.rank)];
-    for (std::size_t g = 0, first = 0; g < shop_.groups.size(); ++g) {
-      std::size_t last = first;
-      while (last < shop_.types.size() && at(shop_.types[last].group) == g) ++last;
-      auto const count = static_cast<std::int32_t>(shop_.groups[g].members.size());
-      for (std::int32_t k = count; k-- > 0;)
-        for (std::size_t i = last; i-- > first;) {
-          type const& t = shop_.types[i];
-          auto const own = at(t.first + k);
-          if (k + 1 < count) latest_[own] = std::min(latest_[own], latest_[own + 1] - t.duration);
-          // what must follow on the same rank
-          ticks behind = 0;
-          for (std::int32_t const other : shop_.of_rank[at(t.rank)]) {
-            type const& u = kind(other);
-            if (u.group != t.group || u.stage != t.stage) continue;
-            bool const later = place(u.kind) > place(t.kind);
-            behind += (count - k - (later ? 0 : 1)) *
-                      (later || other == static_cast<std::int32_t>(i) ? u.duration : 0);
-          }
-          latest_[own] = std::min(latest_[own], deadline[at(t.rank)] - behind);
-          ticks const start = latest_[own] - t.duration;
-          if (t.before != none) lower(at(kind(t.before).first + k), start - t.delay);
-          if (t.after_input != none || t.after_weight != none) {
-            auto const [inputs, weights] = room_before(t, k);
-            if (inputs > 0 && inputs <= k) lower(at(kind(t.after_input).first + inputs - 1), start);
-            if (weights > 0 && weights <= k)
-              lower(at(kind(t.after_weight).first + weights - 1), start);
-          }
-        }
-      first = last;
-    }
-  }
+  /// Computes the latest end of each operation, independent of the operations done: by its rank's
+  /// deadline and in time for its successors.
+  void find_latest_ends(std::vector<ticks> const& deadline);
   void lower(std::size_t o, ticks to) { latest_[o] = std::min(latest_[o], to); }
-  static int place(op_kind k) {
-    return k == op_kind::forward ? 0 : k == op_kind::backward_weight ? 2 : 1;
-  }
+  static int place(op_kind k);
 
-  /// Jackson's preemptive schedule of what each rank has left: earliest deadline first.
-  [[nodiscard]] bool fits() {
-    for (std::size_t r = 0; r < shop_.of_rank.size(); ++r) {
-      waiting_.clear();
-      for (std::int32_t const i : shop_.of_rank[r]) {
-        type const& t = kind(i);
-        for (std::int32_t k = done_[at(i)]; k < shop_.count(t); ++k) {
-          auto const o = at(t.first + k);
-          if (head_[o] + t.duration > latest_[o]) return false;
-          waiting_.push_back({head_[o], latest_[o], t.duration});
-        }
-      }
-      std::sort(waiting_.begin(), waiting_.end(),
-                [](piece const& a, piece const& b) { return a.head < b.head; });
-      auto const later = [](piece const& a, piece const& b) { return a.latest > b.latest; };
-      ready_.clear();
-      ticks now = 0;
-      for (std::size_t next = 0; next < waiting_.size() || !ready_.empty();) {
-        if (ready_.empty()) now = waiting_[next].head;
-        for (; next < waiting_.size() && waiting_[next].head <= now; ++next) {
-          ready_.push_back(waiting_[next]);
-          std::push_heap(ready_.begin(), ready_.end(), later);
-        }
-        std::pop_heap(ready_.begin(), ready_.end(), later);
-        piece& first = ready_.back();
-        ticks const until = next < waiting_.size() ? std::min(waiting_[next].head, now + first.left)
-                                                   : now + first.left;
-        first.left -= until - now;
-        now = until;
-        if (now + first.left > first.latest) return false;
-        if (first.left == 0)
-          ready_.pop_back();
-        else
-          std::push_heap(ready_.begin(), ready_.end(), later);
-      }
-    }
-    return true;
-  }
+  /// Returns whether the open work of each rank fits: Jackson's preemptive schedule, earliest
+  /// deadline first.
+  [[nodiscard]] bool fits();
 
-  [[nodiscard]] std::optional<ticks> start_of(std::int32_t i) const {
-    type const& t = kind(i);
-    std::int32_t const k = done_[at(i)];
-    if (k == shop_.count(t) || held_[at(i)]) return std::nullopt;
-    if (t.before != none && done_[at(t.before)] <= k) return std::nullopt;
-    if (t.stash > 0 && stash_[at(t.rank)] + t.stash > shop_.cap[at(t.rank)]) return std::nullopt;
-    ticks const input = t.before == none ? never : end_[at(kind(t.before).first + k)] + t.delay;
-    return std::max(input, free_[at(t.rank)]);
-  }
+  /// Returns when the next operation of a type can start, or nothing where it cannot.
+  [[nodiscard]] std::optional<ticks> start_of(std::int32_t i) const;
 
-  verdict descend() {
-    if (left_ == 0) return verdict::found;
-    if (nodes_left_ <= 0 || (nodes_left_ % 256 == 0 && stop_.stop_requested()))
-      return verdict::limit;
-    --nodes_left_;
-    find_heads();
-    if (!fits()) return verdict::impossible;
-    auto [key, state] = memory();
-    if (dominated(key, state)) return verdict::impossible;
+  /// Searches below the current node.
+  search_result descend();
 
-    std::int32_t chosen = none;
-    ticks first_end = whenever;
-    for (std::size_t i = 0; i < shop_.types.size(); ++i)
-      if (auto const start = start_of(static_cast<std::int32_t>(i));
-          start && *start + shop_.types[i].duration < first_end) {
-        first_end = *start + shop_.types[i].duration;
-        chosen = static_cast<std::int32_t>(i);
-      }
-    if (chosen != none) {
-      auto const rank = at(kind(chosen).rank);
-      std::vector<branch> branches;
-      for (std::int32_t const i : shop_.of_rank[rank])
-        if (auto const start = start_of(i); start && (i == chosen || *start < first_end))
-          branches.push_back(
-              {latest_[at(kind(i).first + done_[at(i)])] - kind(i).duration, i, false});
-      std::sort(branches.begin(), branches.end(), [](branch const& a, branch const& b) {
-        return std::pair(a.latest_start, a.of) < std::pair(b.latest_start, b.of);
-      });
-      if (shop_.crowded[rank] && kind(chosen).kind == op_kind::forward)
-        branches.push_back({0, chosen, true});
-      for (branch const& b : branches)
-        if (auto const below = b.hold ? hold(b.of) : start(b.of); below != verdict::impossible)
-          return below;
-    }
-    auto& known = failed_[std::move(key)];
-    if (known.size() < 64) known.push_back(std::move(state));
-    return verdict::impossible;
-  }
+  /// Branches: the type waits until another forward of its rank has run.
+  search_result hold(std::int32_t i);
 
-  verdict hold(std::int32_t i) {
-    held_[at(i)] = true;
-    auto const below = descend();
-    if (below == verdict::impossible) held_[at(i)] = false;
-    return below;
-  }
+  /// Branches: the next operation of the type starts now.
+  search_result start(std::int32_t i);
 
-  verdict start(std::int32_t i) {
-    type const& t = kind(i);
-    auto const rank = at(t.rank);
-    ticks const was_free = free_[rank];
-    auto const o = at(t.first + done_[at(i)]);
-    end_[o] = *start_of(i) + t.duration;
-    free_[rank] = end_[o];
-    stash_[rank] += t.stash;
-    ++done_[at(i)];
-    --left_;
-    order_[rank].push_back(i);
-    std::vector<std::int32_t> freed;
-    if (t.kind == op_kind::forward && shop_.crowded[rank])
-      for (std::int32_t const other : shop_.of_rank[rank])
-        if (held_[at(other)]) {
-          held_[at(other)] = false;
-          freed.push_back(other);
-        }
-    auto const below = descend();
-    if (below != verdict::impossible) return below;
-    for (std::int32_t const other : freed) held_[at(other)] = true;
-    order_[rank].pop_back();
-    ++left_;
-    --done_[at(i)];
-    stash_[rank] -= t.stash;
-    free_[rank] = was_free;
-    return below;
-  }
-
-  /// What was done, and when what is left may start on account of it.
-  [[nodiscard]] std::pair<std::string, std::vector<ticks>> memory() const {
-    std::string key;
-    std::vector<ticks> state;
-    for (std::size_t i = 0; i < shop_.types.size(); ++i) {
-      type const& t = shop_.types[i];
-      auto const count = done_[i];
-      key.push_back(static_cast<char>(count % 127 + (held_[i] ? 127 : 0)));
-      if (shop_.count(t) > 126) key.push_back(static_cast<char>(count / 127));
-      if (t.before == none) continue;
-      for (std::int32_t k = count; k < done_[at(t.before)]; ++k)
-        state.push_back(std::max(free_[at(t.rank)], end_[at(kind(t.before).first + k)] + t.delay));
-    }
-    for (std::size_t r = 0; r < free_.size(); ++r) {
-      bool const busy =
-          std::any_of(shop_.of_rank[r].begin(), shop_.of_rank[r].end(),
-                      [&](std::int32_t i) { return done_[at(i)] < shop_.count(kind(i)); });
-      if (busy) state.push_back(free_[r]);
-    }
-    return {std::move(key), std::move(state)};
-  }
-  [[nodiscard]] bool dominated(std::string const& key, std::vector<ticks> const& state) const {
-    auto const known = failed_.find(key);
-    if (known == failed_.end()) return false;
-    return std::any_of(known->second.begin(), known->second.end(),
-                       [&](std::vector<ticks> const& earlier) {
-                         return std::equal(earlier.begin(), earlier.end(), state.begin(),
-                                           [](ticks a, ticks b) { return a <= b; });
-                       });
-  }
+  /// Returns the number of operations done by type as a key, and the earliest starts that they
+  /// allow for the open ones.
+  [[nodiscard]] std::pair<std::string, std::vector<ticks>> memory() const;
+  /// Returns whether a failed state with this key was no later anywhere.
+  [[nodiscard]] bool dominated(std::string const& key, std::vector<ticks> const& state) const;
 
   struct piece {
     ticks head, latest, left;
@@ -462,5 +165,8 @@ class exact_search {
   std::unordered_map<std::string, std::vector<std::vector<ticks>>> failed_{};
 };
 
-}  // namespace detail
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/job_shop.ipp"
+#endif

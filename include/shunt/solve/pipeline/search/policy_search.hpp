@@ -1,16 +1,15 @@
 #pragma once
-/// The order of a pipeline job under a given routing: a list scheduler run under many policies,
-/// each run a few microseconds.
+/// Orders a pipeline job under a given routing: runs the list scheduler under many policies.
 ///
-///   1. one policy for all stages, over the order of kinds, the forwards in flight, the order of
-///   guests and patience;
-///   2. with a staggered step, again and again with later starts for the stages whose span is too
-///   long;
-///   3. without a cap, the best of these backwards and forwards (justify.hpp);
-///   4. hill climbing: one stage's policy changed at a time.
-/// Stops at the bound, or when `effort` operations have been placed, after one run in any case.
-/// O(effort log n). Ties go to the earlier candidate. Reference: SlipStream (arXiv 2405.14009)
-/// plans with a MILP instead.
+///   1. one policy for all stages: order of kinds, forwards in flight, order of re-routed
+///   micro-batches and patience;
+///   2. with a staggered step, repeated runs with later starts for the stages with too long a span;
+///   3. without a cap, the best of these backwards and forwards (forward_backward.hpp);
+///   4. hill climbing: one policy of one stage changes at a time.
+/// Stops at the bound, or when `effort` operations have been placed. Ties go to the earlier
+/// candidate.
+/// Complexity: O(effort log n), at least one run; a run takes a few microseconds.
+/// Reference: SlipStream, arXiv 2405.14009, plans with a MILP instead.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -23,223 +22,74 @@
 #include "shunt/solve/pipeline/search/forward_backward.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
 
-namespace shunt {
+namespace shunt::detail {
 
+/// One search over the policies of a job. Keeps a reference to the job.
 class policy_search {
  public:
-  /// What is minimised: the period as far as the run's own times tell, then the time that all spans
-  /// take together.
+  /// The minimised value: the period as given by the times of the run, then the sum of all spans.
   using score = std::pair<ticks, ticks>;
-  static constexpr ticks nothing =
-      std::numeric_limits<ticks>::max();  ///< the period where no run came to an end
+  /// The period where no run was completed.
+  static constexpr ticks nothing = std::numeric_limits<ticks>::max();
 
-  /// Every stage has a live rank. `bound`: no period is below.
+  /// `bound`: no period is below.
+  /// Requires a live rank at every stage.
   policy_search(pipeline_job const& job, bool split, bool stagger, ticks bound, std::int64_t effort,
-                routing rule)
-      : job_(job), scheduler_(job, split, rule), stagger_(stagger), left_(effort) {
-    ticks grid = 0;  // all times are multiples of it
-    auto const on_grid = [&](per_stage const& costs) {
-      for (ticks const c : costs.values()) grid = std::gcd(grid, c);
-    };
-    for (auto const* costs : {&job.costs.forward, &job.costs.backward_input,
-                              &job.costs.backward_weight, &job.costs.step})
-      on_grid(*costs);
-    grid = std::gcd(grid, std::gcd(job.transfer.within_node, job.transfer.between_nodes));
-    bound_ = ceil_divide(bound, grid) * grid;
-    for (column const& c : scheduler_.columns().all) {
-      steps_.push_back(0);
-      for (stage_id s : c.stages) steps_.back() += job.costs.step[s];
-    }
-    step_ = *std::max_element(steps_.begin(), steps_.end());
-  }
+                routing rule);
 
-  void search() {
-    try_seeds();
-    if (stagger_) {
-      for (auto const& [s, policies] : best_of(seeds_, 6)) delay_starts(policies);
-      if (job_.memory.rule == stash_cap::kind::none)
-        for (auto const& [s, policies] : best_of(seeds_, 12)) justify(policies);
-    }
-    if (best_policies_.empty() || !completed_) return;
-    climb(best_policies_);
-  }
+  /// Runs the steps above until the bound or the end of the effort.
+  void search();
+  /// Returns the best period, or `nothing`.
   [[nodiscard]] ticks best() const { return best_.first; }
-  [[nodiscard]] std::int64_t left() const { return left_; }  ///< of the effort
-  [[nodiscard]] pipeline_schedule schedule() {
-    if (justified_) return *std::move(justified_);
-    if (last_ != best_policies_) scheduler_.run(best_policies_);
-    return scheduler_.schedule(stagger_);
-  }
+  /// Returns the effort that is left.
+  [[nodiscard]] std::int64_t left() const { return left_; }
+  /// Returns the best schedule.
+  /// Requires that `best` is not `nothing`, and a single call.
+  [[nodiscard]] pipeline_schedule schedule();
 
  private:
   using candidate = std::pair<score, stage_policies>;
 
   [[nodiscard]] bool finished() const { return best_.first <= bound_ || left_ <= 0; }
 
-  [[nodiscard]] score rated(std::vector<interval> const& spans) const {
-    score now{0, 0};
-    for (std::size_t c = 0; c < steps_.size(); ++c) {
-      ticks const length = spans[c].end - (stagger_ ? spans[c].start : 0);
-      now = {std::max(now.first, length + (stagger_ ? steps_[c] : step_)), now.second + length};
-    }
-    return now;
-  }
+  [[nodiscard]] score score_of(std::vector<interval> const& spans) const;
 
-  score run(stage_policies const& policies) {
-    left_ -= scheduler_.operations();
-    scheduler_.run(policies);
-    last_ = policies;
-    completed_ = completed_ || scheduler_.complete();
-    score const now = scheduler_.complete() ? rated(scheduler_.spans()) : score{nothing, 0};
-    if (best_policies_.empty() || now < best_) {
-      best_ = now;
-      best_policies_ = policies;
-      justified_.reset();
-    }
-    return now;
-  }
+  /// Runs the policies and keeps them where they are the best so far.
+  score run(stage_policies const& policies);
 
-  static std::vector<candidate> best_of(std::vector<candidate> const& all, std::size_t most) {
-    std::vector<std::size_t> order(all.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-      return std::pair(all[a].first, a) < std::pair(all[b].first, b);
-    });
-    std::vector<candidate> best;
-    for (std::size_t i : order)
-      if (best.size() < most) best.push_back(all[i]);
-    return best;
-  }
+  /// Returns the `most` best candidates, best first.
+  static std::vector<candidate> best_of(std::vector<candidate> const& all, std::size_t most);
 
-  void try_seeds() {
-    using p = stage_policy;
-    auto const stages = static_cast<std::size_t>(job_.stages);
-    for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
-      for (bool const guests_first : {false, true})
-        for (int in_flight = 0; in_flight < 6; ++in_flight)
-          for (auto const prefer : {p::first::input, p::first::forward}) {
-            if (finished() && !seeds_.empty()) return;
-            stage_policies policies(
-                stages, {.prefer = prefer, .patience = patience, .guests_first = guests_first});
-            bool const limited = in_flight > 0;
-            if (!limited && prefer == p::first::forward) continue;  // GPipe
-            if (guests_first && job_.dead.empty()) continue;
-            for (stage_id s : ids<stage_id>(job_.stages)) {
-              std::int32_t const behind = job_.stages - s.value();
-              std::int32_t const limits[] = {p::unlimited,   behind,     behind + 1,
-                                             2 * behind - 1, 2 * behind, job_.stages};
-              policies[s].in_flight = limits[in_flight];
-            }
-            seeds_.emplace_back(run(policies), policies);
-            if (stagger_ && seeds_.size() == 1)
-              delay_starts(policies);  // on large jobs this is all there is time for
-          }
-  }
+  /// Step 1.
+  void try_seeds();
 
-  /// Later starts for stages whose span is too long, until nothing more is gained.
-  void delay_starts(stage_policies policies) {
-    for (int round = 0; round < 12 && !finished(); ++round) {
-      if (policies != last_) run(policies);
-      if (finished() || !scheduler_.complete()) return;
-      ticks earliest = nothing;
-      for (std::size_t c = 0; c < steps_.size(); ++c) {
-        auto const span = scheduler_.spans()[c];
-        if (span.end == 0) continue;  // nobody there, or nothing to do
-        ticks const start = std::max(span.start, span.end + steps_[c] - bound_);
-        for (stage_id s : scheduler_.columns().all[c].stages) policies[s].start = start;
-        earliest = std::min(earliest, start);
-      }
-      for (auto& policy : policies) policy.start -= earliest;
-    }
-  }
+  /// Step 2: later starts for stages with too long a span, until there is no gain.
+  void delay_starts(stage_policies policies);
 
-  /// Backwards from the latest ends that the bound allows, forwards from the latest starts, in
-  /// turn.
-  void justify(stage_policies const& policies) {
-    for (bool const patient : {false, true}) {
-      if (finished()) return;
-      run(policies);
-      if (!scheduler_.complete()) return;
-      left_ -= scheduler_.operations();
-      justifier improved(job_, scheduler_.schedule(true));
-      auto spans = scheduler_.spans();
-      std::vector<ticks> limit(steps_.size());
-      for (int round = 0; round < 20 && !finished(); ++round) {
-        bool const backwards = round % 2 == 0;
-        for (std::size_t c = 0; c < limit.size(); ++c) {
-          ticks const room = bound_ - steps_[c];
-          limit[c] = backwards ? spans[c].start + room : spans[c].end - room;
-        }
-        left_ -= scheduler_.operations();
-        backwards ? improved.backwards(limit, patient) : improved.forwards(limit, patient);
-        spans = improved.spans();
-        if (auto const now = rated(spans); now < best_) {
-          best_ = now;
-          justified_ = improved.schedule(true);
-        }
-      }
-    }
-  }
+  /// Step 3: backward passes from the latest ends that the bound allows and forward passes from the
+  /// latest starts, in turn.
+  void apply_forward_backward(stage_policies const& policies);
 
-  /// Changes one policy of one stage at a time and keeps what is better.
-  void climb(stage_policies current) {
-    using p = stage_policy;
-    if (finished()) return;
-    auto value = run(current);
-    bool moved = true;
-    while (moved && !finished()) {
-      moved = false;
-      for (stage_id s : ids<stage_id>(job_.stages)) {
-        std::int32_t const behind = job_.stages - s.value();
-        auto const attempt = [&](auto const& change) {
-          if (finished()) return;
-          auto changed = current;
-          change(changed);
-          if (changed == current) return;
-          auto const now = run(changed);
-          if (now >= value) return;
-          current = std::move(changed);
-          value = now;
-          moved = true;
-        };
-        for (auto const prefer : {p::first::input, p::first::forward})
-          attempt([&](auto& all) { all[s].prefer = prefer; });
-        for (auto const patience : {p::wait::never, p::wait::forward, p::wait::weight})
-          attempt([&](auto& all) { all[s].patience = patience; });
-        if (!job_.dead.empty())
-          attempt([&](auto& all) { all[s].guests_first = !all[s].guests_first; });
-        for (std::int32_t const limit :
-             {p::unlimited, behind, behind + 1, behind + 2, 2 * behind - 1})
-          attempt([&](auto& all) { all[s].in_flight = limit; });
-        if (auto const room = job_.stash_limit(job_.live_holders(s).front()))
-          for (auto const most = static_cast<std::int32_t>(
-                   std::min<std::int64_t>(*room / job_.stash.forward[s], p::unlimited));
-               std::int32_t const limit : {p::unlimited, most - 1, most - 2, most / 2})
-            attempt([&](auto& all) { all[s].weight_before = limit; });
-        if (scheduler_.columns().all.size() < static_cast<std::size_t>(job_.stages))
-          for (std::int32_t const lag : {-job_.stages, -1, 0, 1, job_.stages})
-            attempt([&](auto& all) { all[s].lag = lag; });
-        if (!stagger_) continue;
-        ticks const unit = job_.costs.microbatch(s);
-        for (ticks const later : {-unit, -job_.costs.forward[s], job_.costs.forward[s], unit})
-          attempt([&](auto& all) { all[s].start = std::max<ticks>(0, all[s].start + later); });
-      }
-    }
-  }
+  /// Step 4: changes one policy of one stage at a time and keeps improvements.
+  void climb(stage_policies current);
 
   pipeline_job const& job_;
   list_scheduler scheduler_;
   bool stagger_;
   ticks bound_ = 0;
   std::int64_t left_;
-  std::vector<ticks> steps_{};  // of a column
+  std::vector<ticks> steps_{};  // by stage group
   ticks step_ = 0;              // the longest
   std::vector<candidate> seeds_{};
   score best_{nothing, 0};
   stage_policies best_policies_{}, last_{};  // of the best run and of the last one
-  bool completed_ = false;                   // some run came to an end
-  std::optional<pipeline_schedule>
-      justified_{};  // where it is better than the run of the best policies
+  bool completed_ = false;                   // at least one run was completed
+  // set where it is better than the run of the best policies
+  std::optional<pipeline_schedule> improved_{};
 };
 
-}  // namespace shunt
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/policy_search.ipp"
+#endif

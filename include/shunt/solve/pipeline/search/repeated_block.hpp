@@ -1,13 +1,13 @@
 #pragma once
-/// Building blocks: one micro-batch's way through the pipeline, repeated at a fixed distance (Qi et
-/// al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362).
+/// Building blocks: the way of one micro-batch through the pipeline, repeated at a fixed distance.
 ///
-/// Every operation takes one slot; the block repeats every T slots, three for each seat of the
-/// fullest rank, so that no rank idles between repetitions. The micro-batch goes from seat to seat
-/// as soon as the next rank has its slot free modulo T, or a few slots later: the way of a V's leg,
-/// there or back, has one such delay for each chunk. How long a micro-batch lives on a seat is how
-/// many of them the seat stashes: the shortest block is V-min, one with half of 1F1B's stash
-/// V-half. O(seats * T).
+/// Every operation takes one slot. The block repeats every T slots, three per worker of the fullest
+/// rank, so that no rank idles between repetitions. The micro-batch moves to the next worker as
+/// soon as its rank has a slot free modulo T, or a few slots later: each leg of a V, there or back,
+/// has one such delay per chunk. The life of a micro-batch on a worker gives the worker's stash.
+/// The shortest block is V-min; one with half of 1F1B's stash is V-half.
+/// Complexity: O(workers * T).
+/// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -19,8 +19,8 @@
 
 namespace shunt::detail {
 
-/// Extra slots: before each hop of a forward (of an even chunk, of an odd one) and of a
-/// backward_input, and at the turns.
+/// Extra slots: before each hop of a forward or a backward_input, [0] of an even chunk, [1] of an
+/// odd one; and at the turn.
 struct block_shape {
   std::int32_t forward[2] = {0, 0};
   std::int32_t input[2] = {0, 0};
@@ -28,52 +28,20 @@ struct block_shape {
   constexpr bool operator==(block_shape const&) const = default;
 };
 
-/// The slots of a block, a seat.
+/// The slots of a block, by worker in the numbering of `chain_scheduler`. `period` is T.
 struct repeated_block {
   std::int32_t period = 1;
   std::vector<ticks> forward{}, input{}, weight{};
 
-  repeated_block(pipeline_job const& job, chain_scheduler const& chain, block_shape const& shape) {
-    auto const seats = chain.seats();
-    auto const ranks = static_cast<std::size_t>(job.ranks());
-    std::vector<std::int32_t> held(ranks, 0);
-    for (std::size_t q = 0; q < seats; ++q) period = std::max(period, 3 * ++held[chain.rank_of(q)]);
-    std::vector<bool> taken(ranks * static_cast<std::size_t>(period), false);
-    auto const place = [&](std::size_t q, ticks from) {
-      auto const row = chain.rank_of(q) * static_cast<std::size_t>(period);
-      while (taken[row + static_cast<std::size_t>(from % period)]) ++from;
-      taken[row + static_cast<std::size_t>(from % period)] = true;
-      return from;
-    };
-    forward.resize(seats);
-    input.resize(seats);
-    weight.resize(seats);
-    std::int32_t const length = job.stages / job.layout.chunks();
-    auto const leg = [&](std::int32_t q) {
-      return static_cast<std::size_t>(chain.at(static_cast<std::size_t>(q)).stage.value() / length %
-                                      2);
-    };
-    for (std::size_t begin = 0; begin < seats; ++begin) {
-      if (chain.previous(begin) >= 0) continue;
-      auto q = static_cast<std::int32_t>(begin), last = q;
-      for (ticks t = 0; q >= 0; q = chain.next(static_cast<std::size_t>(q))) {
-        forward[static_cast<std::size_t>(q)] = t = place(static_cast<std::size_t>(q), t);
-        t += 1 + shape.forward[leg(q)];
-        last = q;
-      }
-      for (ticks t = forward[static_cast<std::size_t>(last)] + 1 + shape.turn; last >= 0;
-           last = chain.previous(static_cast<std::size_t>(last))) {
-        input[static_cast<std::size_t>(last)] = t = place(static_cast<std::size_t>(last), t);
-        t += 1 + shape.input[leg(last)];
-      }
-    }
-    for (std::size_t q = 0; q < seats; ++q) weight[q] = place(q, input[q] + 1);
-  }
+  repeated_block(pipeline_job const& job, chain_scheduler const& chain, block_shape const& shape);
 
-  /// Micro-batches between their forward and the end of their backward_input on a seat, at most.
-  [[nodiscard]] std::int32_t in_flight(std::size_t q) const {
-    return static_cast<std::int32_t>((input[q] - forward[q] + period) / period);
-  }
+  /// Returns the maximum number of micro-batches between the forward and the end of the
+  /// backward_input on a worker.
+  [[nodiscard]] std::int32_t in_flight(std::size_t q) const;
 };
 
 }  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/repeated_block.ipp"
+#endif

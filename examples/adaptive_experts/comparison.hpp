@@ -1,0 +1,209 @@
+#pragma once
+/// What the program says, whichever engine runs it.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "files.hpp"
+#include "options.hpp"
+#include "outcome.hpp"
+#include "policy_training.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/io/drawing.hpp"
+#include "text.hpp"
+#include "training.hpp"
+
+namespace example {
+
+/// All digits of a number: it reads back as the same bits.
+[[nodiscard]] inline std::string digits(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+[[nodiscard]] inline std::string percent(double share) {
+  return shunt::decimal(100 * share, 1) + " %";
+}
+
+[[nodiscard]] inline std::string milliseconds(shunt::ticks nanoseconds) {
+  return shunt::decimal(static_cast<double>(nanoseconds) * 1e-6, 2) + " ms";
+}
+
+/// "3, 4"
+[[nodiscard]] inline std::string describe(std::vector<shunt::rank_id> const& ranks) {
+  std::string words;
+  for (auto const r : ranks) words += (words.empty() ? "" : ", ") + std::to_string(r.value());
+  return words;
+}
+
+/// The phases of a recovery; where ranks are processes, the longest that any survivor saw.
+inline void print(rank_loss const& l) {
+  std::cout << "recovery from "
+            << (l.ranks.empty() ? "broken connections" : "rank " + describe(l.ranks))
+            << " in iteration " << l.iteration << ": detect " << milliseconds(l.detect)
+            << ", agree " << milliseconds(l.agree) << ", re-plan " << milliseconds(l.replan)
+            << ", restore " << milliseconds(l.restore) << " (" << l.steps_undone
+            << " steps undone, " << l.state_bytes << " bytes of optimizer state copied), rebuild "
+            << milliseconds(l.rebuild) << ", redo " << milliseconds(l.redo) << " ("
+            << l.instructions_lost << " instructions lost)" << std::endl;
+}
+
+/// What a run prints as it goes.
+struct progress_printer {
+  training_setup const& setup;
+  std::string const& name;
+
+  void operator()(rank_loss const& l) const { print(l); }
+  void operator()(std::int32_t t, iteration_record const& r) const {
+    auto const hot = hottest(setup, r);
+    std::cout << name << " iteration " << t << " loss " << digits(r.loss) << " dropped "
+              << percent(dropped_share(setup, r)) << " hottest expert " << hot.expert
+              << " of layer " << hot.layer << " with " << percent(hot.share) << std::endl;
+  }
+};
+
+/// Over how many iterations a device's losses are compared with the host's, and the largest
+/// relative difference that rounding explains. Outside of the experts, whose arithmetic is exact, a
+/// device sums in another order than the host. That shows in the eighth digit of a loss until a
+/// token's two best experts are so close that it goes to the other one; then loads, placements and
+/// drops may part, too (4e-4 where products were sums in ascending order on the host, after 55
+/// iterations with 1,024 tokens each).
+inline constexpr std::int32_t iterations_compared = 50;
+inline constexpr double loss_tolerance = 1e-2;
+
+/// Are the first losses of a device as near to the host's as they should be?
+[[nodiscard]] inline bool near(policy_run const& found, policy_run const& host) {
+  auto const worst = largest_difference(found, host);
+  bool const good = worst.relative <= loss_tolerance;
+  std::cout << (good ? "near" : "too far from") << " the host's losses: " << found.name
+            << " at most " << digits(worst.relative) << " of a loss away in the first "
+            << host.records.size() << " iterations, in iteration " << worst.iteration << "; "
+            << digits(loss_tolerance) << " allowed\n";
+  return good;
+}
+
+/// Where nothing was dropped, losses and parameters don't depend on where experts were, nor on who
+/// was lost.
+[[nodiscard]] inline bool compare(std::vector<policy_run> const& runs) {
+  for (auto const& run : runs)
+    if (drops_tokens(run)) {
+      std::cout << "not compared: " << run.name
+                << " dropped tokens, and then bits depend on where experts are\n";
+      return true;
+    }
+  for (std::size_t i = 1; i < runs.size(); ++i)
+    if (auto const found = difference(runs[0], runs[i])) {
+      std::cout << *found << '\n';
+      return false;
+    }
+  std::cout << "identical: " << runs[0].records.size() << " losses and "
+            << runs[0].parameters.size() << " parameters of " << runs[0].name;
+  for (std::size_t i = 1; i < runs.size(); ++i)
+    std::cout << (i + 1 < runs.size() ? ", " : " and ") << runs[i].name;
+  std::cout << '\n';
+  return true;
+}
+
+inline void print_bytes(policy_run const& run, char const* phase, char const* formula,
+                        phase_bytes const& sum) {
+  auto const iterations = static_cast<shunt::byte_count>(run.records.size());
+  auto const each = [&](shunt::byte_count bytes) {
+    return shunt::decimal(static_cast<double>(bytes) / static_cast<double>(iterations), 0);
+  };
+  std::cout << "  " << phase << " formula " << formula << " " << each(sum.formula) << ", counted "
+            << each(sum.counted) << "; between ranks " << each(sum.plain) << ", de-duplicated "
+            << each(sum.deduplicated) << ", this run " << each(sum.moved) << '\n';
+}
+
+/// What the runs show; the answer says whether bytes are as the formulas say.
+[[nodiscard]] inline bool summarise(training_setup const& setup,
+                                    std::vector<policy_run> const& runs) {
+  bool sound = true;
+  std::size_t skewed = 0;
+  bool always_skewed = true;
+  for (auto const& run : runs) {
+    auto const from = skewed_from(setup, run);
+    always_skewed = always_skewed && from;
+    skewed = std::max(skewed, from.value_or(0));
+  }
+  if (!always_skewed) skewed = 0;
+  if (always_skewed)
+    std::cout
+        << "\nRouting is skewed (an expert of every layer has twice the mean load) from iteration "
+        << skewed << " on; drops are means from there on.\n";
+  else
+    std::cout << "\nRouting never became skewed; drops are means over the whole run.\n";
+  double const target = smoothed_losses(runs.back()).back();
+  std::vector<double> drops;
+  for (auto const& run : runs) {
+    drops.push_back(dropped_share(setup, run, skewed));
+    auto const needed = iterations_to(run, target);
+    auto const iterations = static_cast<double>(run.records.size());
+    std::cout << run.name << ": dropped " << percent(drops.back()) << ", loss "
+              << shunt::decimal(smoothed_losses(run).back(), 4) << " at the end (mean of "
+              << smoothing_window << "), at most " << shunt::decimal(target, 4) << " after "
+              << (needed ? std::to_string(*needed)
+                         : "more than " + std::to_string(run.records.size()))
+              << " iterations; " << shunt::decimal(run.seconds / iterations, 3)
+              << " s an iteration\n";
+    std::cout << "  bytes of an iteration, all ranks and layers:\n";
+    print_bytes(run, "gradients", setup.copies > 1 ? "sNG a copy" : "sNG",
+                total(run, &iteration_record::gradients));
+    print_bytes(run, "weights  ", "sNW", total(run, &iteration_record::weights));
+    std::int64_t misfits = 0;
+    for (auto const& r : run.records) misfits += r.misfits;
+    if (misfits > 0)
+      std::cout << "  warning: " << misfits
+                << " values did not fit fixed point: sums may not be exact\n";
+    if (!bytes_hold(run)) {
+      sound = false;
+      std::cout << "  differ: bytes are not what the formulas say\n";
+    }
+  }
+  if (runs.size() == 2 && drops.back() > 0)
+    std::cout << runs[0].name << " drops " << percent(std::abs(1 - drops[0] / drops[1]))
+              << (drops[0] > drops[1] ? " more" : " fewer") << " tokens than " << runs[1].name
+              << '\n';
+  return sound;
+}
+
+/// Files that a run leaves. What can't be written is found before the training.
+class output_files {
+ public:
+  explicit output_files(options const& o) : folder_(o.out) {
+    if (!o.trace.empty()) trace_ = file_for("--trace", o.trace);
+    if (!o.out.empty()) make_folder("--out", o.out);
+  }
+  void write(training_setup const& setup, std::vector<policy_run> const& runs) {
+    if (trace_.is_open()) write_trace(trace_, setup, runs.front());
+    if (!folder_.empty()) write_files(folder_, setup, runs);
+  }
+
+ private:
+  std::ofstream trace_{};
+  std::string folder_;
+};
+
+/// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be
+/// compared with the first policy's `undisturbed()`.
+template <class Undisturbed>
+[[nodiscard]] int conclude(options const& o, output_files& files, std::vector<policy_run> runs,
+                           bool disturbed, Undisturbed const& undisturbed) {
+  files.write(o.setup, runs);
+  bool sound = summarise(o.setup, runs);
+  if (!disturbed && !(o.dropless && runs.size() > 1)) return sound ? 0 : 1;
+  if (disturbed && std::none_of(runs.begin(), runs.end(), drops_tokens)) {
+    runs.push_back(undisturbed());
+    runs.back().name += " without losses";
+  }
+  sound = compare(runs) && sound;
+  return sound ? 0 : 1;
+}
+
+}  // namespace example

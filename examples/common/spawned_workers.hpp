@@ -1,0 +1,117 @@
+#pragma once
+/// Workers that are processes which this program starts, watches, kills where asked to, and clears
+/// away.
+#include <sys/types.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <cstddef>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "messages.hpp"
+#include "process_options.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "text.hpp"
+#include "worker_processes.hpp"
+
+namespace example {
+
+/// An account is told what workers say and when they are killed, and knows how far they are:
+///   hear(rank, message), killed(rank, nanoseconds of the steady clock);
+///   begun(): iterations that some worker runs at least; ended(rank): it has come to the end.
+template <class Account>
+class spawned_workers {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// `name(rank)` is what people call a worker. Throws invalid_problem, naming the option, where
+  /// they can't meet.
+  spawned_workers(process_options const& o, command_line started_as, text_bytes const& bytes,
+                  Account& merger, std::function<std::string(shunt::rank_id)> name)
+      : patience_(o.patience),
+        place_(o.rendezvous),
+        workers_(std::move(started_as)),
+        merger_(merger),
+        name_(std::move(name)) {
+    // the same for all, whatever becomes of the file
+    if (std::ofstream out(text(), std::ios::binary);
+        !out.write(reinterpret_cast<char const*>(bytes.data()),
+                   static_cast<std::streamsize>(bytes.size()))
+             .flush())
+      throw shunt::invalid_problem("rendezvous", "cannot write to " + place_.path());
+  }
+
+  /// Starts a rank's process, or another one in its place, with these arguments added.
+  pid_t start(shunt::rank_id r, std::vector<std::string> const& more = {}) {
+    std::vector<std::string> words{"--as-worker", std::to_string(r.value()), "--meet",
+                                   place_.path(), "--worker-text",           text()};
+    words.insert(words.end(), more.begin(), more.end());
+    latest_[r] = workers_.members().size();
+    return workers_.start(r, words);
+  }
+
+  [[nodiscard]] bool running(shunt::rank_id r) const {
+    return workers_.members()[latest_.at(r)].running();
+  }
+  void kill(shunt::rank_id r) { kill_process(latest_.at(r)); }
+
+  /// Until all have ended: those that don't in time, when others have come to the end, are nobody's
+  /// any more. `between()` is called now and then and says for how long it need not be called.
+  /// Throws interrupted, and runtime_error where a worker can't begin.
+  template <class Between>
+  void watch(Between const& between) {
+    auto const receive = [&](std::size_t n, message const& m) {
+      auto const rank = workers_.members()[n].rank;
+      merger_.receive(rank, m);
+      if (m.what == report_kind::kill_request) kill_process(n);
+      if (m.what == report_kind::error && merger_.begun() == 0)
+        throw std::runtime_error(name_(rank) + ": " + m.text);
+      if (m.what == report_kind::end && !ending_) ending_ = clock::now() + patience_;
+    };
+    auto const gone = [&](std::size_t n) {
+      auto const& m = workers_.members()[n];
+      if (merger_.begun() > 0 || merger_.ended(m.rank) || m.killed) return;
+      throw std::runtime_error(
+          name_(m.rank) + " ended before training had begun" +
+          (WIFSIGNALED(*m.status) ? ", by signal " + std::to_string(WTERMSIG(*m.status)) : ""));
+    };
+    for (;;) {
+      std::chrono::microseconds const wait = between();
+      if (ending_ && clock::now() > *ending_)
+        for (std::size_t n = 0; n < workers_.members().size(); ++n) workers_.kill(n);
+      if (!workers_.listen(wait, receive, gone)) return;
+    }
+  }
+  void watch() {
+    watch([] { return longest_wait; });
+  }
+  static constexpr std::chrono::microseconds longest_wait{200'000};
+
+ private:
+  [[nodiscard]] std::string text() const { return place_.path() + "/text"; }
+  void kill_process(std::size_t n) {
+    merger_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                   clock::now().time_since_epoch())
+                                                   .count());
+    workers_.kill(n);
+  }
+
+  std::chrono::milliseconds const patience_;
+  run_directory const place_;
+  worker_processes workers_;
+  Account& merger_;
+  std::function<std::string(shunt::rank_id)> const name_;
+  std::map<shunt::rank_id, std::size_t> latest_{};  // a rank's process, by number
+  std::optional<clock::time_point> ending_{};
+};
+
+}  // namespace example

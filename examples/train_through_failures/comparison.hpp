@@ -1,0 +1,159 @@
+#pragma once
+/// What a run came to, whichever engine ran it, and whether it is what an undisturbed run comes to.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "options.hpp"
+#include "parameters.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "training_run.hpp"
+
+namespace example {
+
+/// A run through failures.
+struct trained {
+  std::vector<trained_iteration> iterations{};
+  std::vector<shunt::loss> losses{};
+  std::map<shunt::rank_id, std::uint64_t>
+      hashes{};           ///< of the parameters of the workers that are alive
+  std::string stopped{};  ///< why it ended early
+  double computing_share = 0;
+  std::optional<pipeline_training::overflow> overflow{};
+};
+
+/// Losses and the hash of each stage's parameters.
+struct expected_training {
+  std::vector<double> losses{};
+  std::vector<std::uint64_t> hashes{};
+};
+[[nodiscard]] inline expected_training expected_of(training_result const& undisturbed) {
+  expected_training all{.losses = undisturbed.losses};
+  for (auto const& parameters : undisturbed.parameters) all.hashes.push_back(hash_of(parameters));
+  return all;
+}
+
+/// The phases of every recovery; where workers are processes, the longest that any survivor saw.
+inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
+                             std::vector<shunt::loss> const& losses) {
+  if (losses.empty()) return;
+  auto const ms = [](shunt::ticks t) { return static_cast<double>(t) * 1e-6; };
+  bool const salvaged =
+      std::any_of(losses.begin(), losses.end(), [](auto const& l) { return l.total > 0; });
+  out << "recoveries, in milliseconds:\n"
+      << format("%-14s %9s %8s %8s %8s %8s %8s %8s %13s %18s%s\n", "lost", "iteration", "detect",
+                "agree", "restore", "re-plan", "rebuild", "redo", "steps undone",
+                "instructions lost", salvaged ? "  backward passes kept" : "");
+  for (auto const& l : losses)
+    out << format("%-14s %9lld %8.2f %8.2f %8.2f %8.2f %8.2f %8.2f %13d %18lld%s\n",
+                  l.ranks.empty() ? "nobody" : describe(job, l.ranks).c_str(),
+                  static_cast<long long>(l.iteration), ms(l.detect), ms(l.agree), ms(l.restore),
+                  ms(l.replan), ms(l.rebuild), ms(l.redo), l.steps_undone,
+                  static_cast<long long>(l.instructions_lost),
+                  salvaged ? format("%14lld of %3lld", static_cast<long long>(l.kept),
+                                    static_cast<long long>(l.total))
+                                 .c_str()
+                           : "");
+}
+
+/// What differs from the undisturbed run; nothing where it is the same to the last bit.
+[[nodiscard]] inline std::optional<std::string> difference(trained const& run,
+                                                           expected_training const& undisturbed,
+                                                           shunt::pipeline_job const& job) {
+  if (!run.stopped.empty())
+    return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
+                  undisturbed.losses.size());
+  for (auto const& [rank, hash] : run.hashes)
+    if (hash != undisturbed.hashes[job.worker_of(rank).stage.index()])
+      return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
+  if (run.hashes.empty()) return "differ: nobody is left";
+  for (std::size_t i = 0; i < undisturbed.losses.size(); ++i) {
+    if (i >= run.iterations.size())
+      return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
+                    undisturbed.losses.size());
+    if (run.iterations[i].loss != undisturbed.losses[i])  // a NaN differs too
+      return format("differ: iteration %zu has loss %.17g, %.17g without failures", i,
+                    run.iterations[i].loss, undisturbed.losses[i]);
+  }
+  return std::nullopt;
+}
+
+/// All there is to say at the end of a run; the exit status.
+[[nodiscard]] inline int conclude(std::ostream& out, trained const& run,
+                                  expected_training const& undisturbed,
+                                  shunt::pipeline_job const& job) {
+  print_recoveries(out, job, run.losses);
+  if (run.computing_share > 0.04)
+    out << format("warning: real computation takes %.1f %% of the time of operations, more than 4 "
+                  "%%; raise --op-ms\n",
+                  100 * run.computing_share);
+  if (run.overflow)
+    out << "warning: a gradient of worker " << shunt::describe(job.worker_of(run.overflow->rank))
+        << " in iteration " << run.overflow->iteration
+        << " was not finite or beyond 64, and its step was left out; lower --lr\n";
+  if (!run.stopped.empty()) out << "stopped: " << run.stopped << "\n";
+  if (auto const what = difference(run, undisturbed, job)) {
+    out << *what << "\n";
+    return 1;
+  }
+  out << format("parameters identical: all workers of %zu stages, hash %016llx\n",
+                undisturbed.hashes.size(),
+                static_cast<unsigned long long>(hash_of(undisturbed.hashes)))
+      << format("identical: %zu losses\n", undisturbed.losses.size());
+  return 0;
+}
+
+/// A line when workers were lost or came, and one for every iteration.
+class progress_log {
+ public:
+  progress_log(std::ostream& out, options const& o)
+      : out_(out),
+        job_(o.training.job),
+        unit_ms_(std::chrono::duration<double, std::milli>(o.training.unit).count()) {}
+
+  void plan(std::int64_t iteration, shunt::ticks period, std::vector<shunt::worker> const& dead) {
+    for (auto const w : dead)
+      if (std::find(dead_.begin(), dead_.end(), w) == dead_.end())
+        out_ << "worker " << shunt::describe(w) << " fell silent: iteration " << iteration
+             << " is done again without it\n";
+    for (auto const w : dead_)
+      if (std::find(dead.begin(), dead.end(), w) == dead.end())
+        out_ << "worker " << shunt::describe(w) << " joins with a copy of a peer's state\n";
+    dead_ = dead;
+    out_ << format("plan for %d of %d workers: period %s",
+                   job_.ranks() - static_cast<std::int32_t>(dead.size()), job_.ranks(),
+                   in_time(period).c_str())
+         << std::endl;
+  }
+  void iteration(trained_iteration const& i) {
+    out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",
+                   static_cast<long long>(i.iteration), i.loss, i.live, in_time(i.planned).c_str(),
+                   i.measured_ms ? format("%.1f ms", *i.measured_ms).c_str() : "-")
+         << std::endl;
+  }
+  void step(std::int64_t iteration, pipeline_training::validated_step const& seen, int taken_back) {
+    out_ << format("step of iteration %lld: ", static_cast<long long>(iteration))
+         << (seen.left_out ? std::string("left out, a gradient was not finite")
+                           : format("gradients clipped, their norm was %.6g", seen.norm))
+         << format("; %d workers had stepped and rolled back", taken_back) << std::endl;
+  }
+
+ private:
+  [[nodiscard]] std::string in_time(shunt::ticks t) const {
+    return unit_ms_ > 0 ? format("%.1f ms", static_cast<double>(t) * unit_ms_)
+                        : format("%lld units", static_cast<long long>(t));
+  }
+
+  std::ostream& out_;
+  shunt::pipeline_job const job_;
+  double const unit_ms_;
+  std::vector<shunt::worker> dead_{};
+};
+
+}  // namespace example

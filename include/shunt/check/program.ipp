@@ -1,0 +1,26 @@
+#pragma once
+#include "shunt/check/program.hpp"
+
+#include "shunt/check/program_memory.hpp"
+#include "shunt/check/program_messages.hpp"
+#include "shunt/check/program_order.hpp"
+#include "shunt/check/program_shape.hpp"
+#include "shunt/check/program_violation.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt {
+
+SHUNT_INLINE program_violations check(program const& p) {
+  program_violations out;
+  if (!check_shape(p, out)) return out;
+  check_messages(p, out);
+  for (rank_id const r : ids<rank_id>(p.ranks.size())) {
+    lane_order const order(p.ranks[r]);
+    detail::check_unordered(p.ranks[r], r, order, out);
+    check_memory(p.ranks[r], r, order, out);
+  }
+  return out;
+}
+
+}  // namespace shunt

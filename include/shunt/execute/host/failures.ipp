@@ -1,0 +1,90 @@
+#pragma once
+#include "shunt/execute/host/failures.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/program/dependencies.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt {
+
+SHUNT_INLINE std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
+                                                            program const& p, rank_id rank,
+                                                            std::int64_t iteration) {
+  std::optional<std::int32_t> first;
+  if (p.ranks[rank].instructions.empty()) return first;
+  for (failure_point const& f : failures)
+    if (f.rank == rank && f.iteration == iteration && (!first || f.instruction < *first))
+      first = f.instruction;
+  return first;
+}
+
+SHUNT_INLINE void require_equal_ranks(program const& first, program const& p) {
+  if (p.ranks.empty()) throw invalid_program("the program is for no ranks");
+  if (p.ranks.size() != first.ranks.size())
+    throw invalid_program("the program is for " + std::to_string(p.ranks.size()) +
+                          " ranks, the session for " + std::to_string(first.ranks.size()));
+}
+
+SHUNT_INLINE void throw_deadlock(program const& p, std::span<program_point const> order) {
+  std::vector<std::int32_t> reached(p.ranks.size(), 0);
+  for (auto const at : order) reached[at.rank.index()] = at.instruction + 1;
+  for (rank_id const r : ids<rank_id>(p.ranks.size()))
+    if (auto const i = static_cast<std::size_t>(reached[r.index()]);
+        i < p.ranks[r].instructions.size())
+      throw invalid_program(
+          "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(i) + ": this " +
+          std::string(to_string(p.ranks[r].instructions[i].code)) + " would wait forever");
+  throw invalid_program("ranks wait for each other");
+}
+
+SHUNT_INLINE std::vector<std::int32_t> completed_instructions(
+    program const& p, dependencies const& d, std::span<program_point const> order,
+    std::span<rank_status> statuses) {
+  std::vector<std::int32_t> done(p.ranks.size(), 0);
+  auto const starts = [&](rank_id r) {
+    auto& own = statuses[r.index()];
+    if (own.runs() && own.fails_before == done[r.index()]) own.silent = true;
+    return own.runs();
+  };
+  for (std::size_t k = 0; k < order.size();) {
+    auto const at = order[k];
+    auto const& i = p.ranks[at.rank].instructions[static_cast<std::size_t>(at.instruction)];
+    auto const partner = d.partner[static_cast<std::size_t>(d.number(at))];
+    if (is_collective(i.code)) {
+      auto const members = order.subspan(
+          k,
+          static_cast<std::size_t>(d.collectives[static_cast<std::size_t>(partner)].members.count));
+      bool const all =
+          std::all_of(members.begin(), members.end(), [&](auto m) { return starts(m.rank); });
+      for (auto const m : members) {
+        if (all)
+          ++done[m.rank.index()];
+        else if (starts(m.rank))
+          statuses[m.rank.index()].stuck = true;
+      }
+      k += members.size();
+      continue;
+    }
+    ++k;
+    if (!starts(at.rank)) continue;
+    if (i.code == opcode::receive && d.point(partner).instruction >= done[i.peer.index()])
+      statuses[at.rank.index()].stuck = true;
+    else
+      ++done[at.rank.index()];
+  }
+  for (rank_id const r : ids<rank_id>(p.ranks.size())) (void)starts(r);
+  return done;
+}
+
+}  // namespace shunt

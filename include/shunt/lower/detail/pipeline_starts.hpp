@@ -1,0 +1,59 @@
+#pragma once
+/// Earliest start times of a schedule's operations, and the order in which stages finish. Lowerings
+/// break ties and order queues by these times, so that waits point back in time however messages
+/// are delayed.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+namespace shunt::detail {
+
+/// Numbers of micro-batches at stages (cells). Each has one forward and one gradient.
+struct pipeline_cells {
+  std::size_t stages, microbatches, count;
+
+  constexpr explicit pipeline_cells(pipeline_job const& job)
+      : stages(static_cast<std::size_t>(job.stages)),
+        microbatches(static_cast<std::size_t>(job.microbatches)),
+        count(static_cast<std::size_t>(job.workers()) * microbatches) {}
+
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t operator()(operation const& o) const;
+  /// Forward and backward_input of cell c are outputs 2c and 2c + 1.
+  [[nodiscard]] SHUNT_CONSTEXPR operation output(std::size_t number) const;
+};
+
+[[nodiscard]] SHUNT_CONSTEXPR bool makes_gradient(op_kind k);
+
+/// Results of `starts_of`.
+struct pipeline_starts {
+  /// By cell: start of the forward, and of the backward or backward_input; -1: there is none.
+  std::vector<ticks> forward{}, gradient{};
+  /// By stage: its number in the order in which all ranks have finished its operations, from 0.
+  std::vector<std::int32_t> finished{};
+  ticks latest = 0;
+};
+
+/// Returns the earliest start times. An operation waits for its predecessor in the list and for its
+/// input, plus the transfer from another rank; an overlapped pair for the inputs of both; a step
+/// for all operations of its stage, or of all stages where it isn't staggered.
+/// Throws invalid_program where ranks deadlock.
+/// Requires that the schedule has only operations of the job, each at most once.
+/// Complexity: O(operations).
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,
+                                                  pipeline_schedule const& schedule);
+
+}  // namespace shunt::detail
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/detail/pipeline_starts.ipp"
+#endif

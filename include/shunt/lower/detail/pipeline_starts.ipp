@@ -1,0 +1,224 @@
+#pragma once
+#include "shunt/lower/detail/pipeline_starts.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt::detail {
+
+SHUNT_CONSTEXPR std::size_t pipeline_cells::operator()(operation const& o) const {
+    return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
+  }
+
+SHUNT_CONSTEXPR operation pipeline_cells::output(std::size_t number) const {
+    std::size_t const c = number / 2, row = c / microbatches;
+    return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages,
+            row % stages, c % microbatches};
+  }
+
+SHUNT_CONSTEXPR bool makes_gradient(op_kind k) {
+  return k == op_kind::backward || k == op_kind::backward_input;
+}
+
+// Runs every rank as far as its inputs allow.
+class start_finder {
+ public:
+  SHUNT_CONSTEXPR start_finder(pipeline_job const& job, pipeline_schedule const& schedule)
+      : job_(job), schedule_(schedule), cell_(job) {
+    found_.forward.assign(cell_.count, not_yet);
+    found_.gradient.assign(cell_.count, not_yet);
+    found_.finished.assign(cell_.stages, 0);
+    waiter_.assign(2 * cell_.count, nothing);
+    made_.assign(2 * cell_.count, {});
+    ranks_.resize(static_cast<std::size_t>(job.ranks()));
+    left_.assign(schedule.staggered_step ? cell_.stages : 1, 0);
+    ready_.assign(left_.size(), 0);
+    before_step_.assign(left_.size(), nothing);
+    stage_.assign(cell_.stages, {});
+  }
+
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_starts operator()() && {
+    for (auto const& list : schedule_.order)
+      for (operation const& o : list)
+        if (o.kind != op_kind::step) {
+          ++stage_[o.stage.index()].left;
+          ++left_[group(o)];
+        }
+    for (std::int32_t r = job_.ranks(); r-- > 0;) runnable_.push_back(r);
+    while (!runnable_.empty()) {
+      rank_id const r = runnable_.back();
+      runnable_.pop_back();
+      run(r);
+    }
+    order_stages();
+    for (rank_id r : ids<rank_id>(job_.ranks()))
+      if (ranks_[r.index()].next < static_cast<std::int32_t>(schedule_.order[r].size()))
+        throw invalid_program("the orders of the ranks wait for each other");
+    return std::move(found_);
+  }
+
+ private:
+  static constexpr ticks not_yet = -1;
+  static constexpr std::int32_t nothing = -1;
+
+  struct rank_state {
+    std::int32_t next = 0;
+    std::size_t next_pair = 0;
+    ticks free = 0;
+    std::int32_t next_waiter = nothing;  // in the queue before a step
+  };
+  struct made {
+    ticks end = not_yet;
+    rank_id where{};
+  };
+
+  struct stage_state {
+    std::int64_t left = 0;  // operations to come
+    ticks end = 0;
+    std::int32_t turn = 0;  // when its last operation ran, in the order of running
+  };
+
+  // Orders stages by the end of their last operations. Operations may take no time: stages that
+  // end together are in the order of running. Stages without operations are first.
+  SHUNT_CONSTEXPR void order_stages() {
+    std::vector<std::size_t> order(stage_.size(), 0);
+    for (std::size_t s = 0; s < order.size(); ++s) order[s] = s;
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      if (stage_[a].end != stage_[b].end) return stage_[a].end < stage_[b].end;
+      return stage_[a].turn != stage_[b].turn ? stage_[a].turn < stage_[b].turn : a < b;
+    });
+    for (std::size_t k = 0; k < order.size(); ++k)
+      found_.finished[order[k]] = static_cast<std::int32_t>(k);
+  }
+
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t group(operation const& o) const {
+    return schedule_.staggered_step ? o.stage.index() : 0;
+  }
+
+  [[nodiscard]] SHUNT_CONSTEXPR ticks cost(operation const& o) const {
+    auto const& c = job_.costs;
+    switch (o.kind) {
+      case op_kind::forward: return c.forward[o.stage];
+      case op_kind::backward: return c.backward_input[o.stage] + c.backward_weight[o.stage];
+      case op_kind::backward_input: return c.backward_input[o.stage];
+      case op_kind::backward_weight: return c.backward_weight[o.stage];
+      default: return c.step[o.stage];
+    }
+  }
+
+  // Delays `start` until the input of an operation is there.
+  // Returns false where the input isn't made yet; the rank is then woken when it is.
+  [[nodiscard]] SHUNT_CONSTEXPR bool input(rank_id r, operation const& o, ticks& start) {
+    std::size_t from = 0;
+    if (o.kind == op_kind::forward && o.stage > 0)
+      from = 2 * (cell_(o) - cell_.microbatches);
+    else if (makes_gradient(o.kind) && o.stage.index() + 1 < cell_.stages)
+      from = 2 * (cell_(o) + cell_.microbatches) + 1;
+    else
+      return true;
+    made const& m = made_[from];
+    if (m.end == not_yet) {
+      waiter_[from] = r.value();
+      return false;
+    }
+    start = std::max(start, m.end + job_.transfer(m.where, r));
+    return true;
+  }
+
+  SHUNT_CONSTEXPR void run(rank_id r) {
+    auto const& list = schedule_.order[r];
+    auto& own = ranks_[r.index()];
+    while (own.next < static_cast<std::int32_t>(list.size())) {
+      operation const& o = list[static_cast<std::size_t>(own.next)];
+      ticks start = own.free;
+      if (o.kind == op_kind::step) {
+        auto const g = group(o);
+        if (left_[g] > 0) {
+          own.next_waiter = before_step_[g];
+          before_step_[g] = r.value();
+          return;
+        }
+        own.free = std::max(start, ready_[g]) + cost(o);
+        ++own.next;
+        continue;
+      }
+      operation const* const second = pair(r, own);
+      if (!input(r, o, start) || (second != nullptr && !input(r, *second, start))) return;
+      ticks end = start + cost(o);
+      if (second != nullptr)
+        end += cost(*second) - std::min({job_.costs.overlap_gain, cost(o), cost(*second)});
+      own.free = end;
+      ++own.next;
+      finish(r, o, start, end);
+      if (second == nullptr) continue;
+      ++own.next;
+      finish(r, *second, start, end);
+    }
+  }
+
+  // Returns the second operation where the next one begins an overlapped pair, or null.
+  [[nodiscard]] SHUNT_CONSTEXPR operation const* pair(rank_id r, rank_state& own) const {
+    if (schedule_.overlapped.empty()) return nullptr;
+    auto const& pairs = schedule_.overlapped[r];
+    while (own.next_pair < pairs.size() && pairs[own.next_pair] < own.next) ++own.next_pair;
+    bool const begins = own.next_pair < pairs.size() && pairs[own.next_pair] == own.next;
+    return begins ? &schedule_.order[r][static_cast<std::size_t>(own.next) + 1] : nullptr;
+  }
+
+  SHUNT_CONSTEXPR void finish(rank_id r, operation const& o, ticks start, ticks end) {
+    auto const c = cell_(o);
+    if (o.kind == op_kind::forward) {
+      found_.forward[c] = start;
+      give(r, 2 * c, end);
+    } else if (makes_gradient(o.kind)) {
+      found_.gradient[c] = start;
+      give(r, 2 * c + 1, end);
+    }
+    found_.latest = std::max(found_.latest, end);
+    auto& stage = stage_[o.stage.index()];
+    stage.end = std::max(stage.end, end);
+    if (--stage.left == 0) stage.turn = stages_finished_++;
+    auto const g = group(o);
+    ready_[g] = std::max(ready_[g], end);
+    if (--left_[g] > 0) return;
+    for (std::int32_t w = before_step_[g]; w != nothing;
+         w = ranks_[static_cast<std::size_t>(w)].next_waiter)
+      runnable_.push_back(w);
+  }
+  SHUNT_CONSTEXPR void give(rank_id r, std::size_t output, ticks end) {
+    made_[output] = {end, r};
+    if (waiter_[output] != nothing) runnable_.push_back(waiter_[output]);
+  }
+
+  pipeline_job const& job_;
+  pipeline_schedule const& schedule_;
+  pipeline_cells cell_;
+  pipeline_starts found_{};
+  std::vector<std::int32_t> waiter_{};  // by output
+  std::vector<made> made_{};            // by output
+  std::vector<rank_state> ranks_{};
+  std::vector<rank_id> runnable_{};
+  std::vector<std::int64_t> left_{};  // operations to come before a step
+  std::vector<stage_state> stage_{};
+  std::vector<ticks> ready_{};
+  std::vector<std::int32_t> before_step_{};
+  std::int32_t stages_finished_ = 0;
+};
+
+SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,
+                                                  pipeline_schedule const& schedule) {
+  return start_finder(job, schedule)();
+}
+
+}  // namespace shunt::detail

@@ -1,0 +1,114 @@
+#pragma once
+#include "shunt/measure/pipeline.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/measure/stage_groups.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt {
+
+SHUNT_CONSTEXPR ticks makespan(pipeline_schedule const& schedule, timetable const& table) {
+  ticks last = 0;
+  for (rank_id r : ids<rank_id>(schedule.order.size()))
+    for (std::size_t i = 0; i < schedule.order[r].size(); ++i)
+      if (schedule.order[r][i].kind != op_kind::step) last = std::max(last, table.times[r][i].end);
+  return last;
+}
+
+SHUNT_CONSTEXPR ticks makespan(pipeline_job const& job, pipeline_schedule const& schedule) {
+  return makespan(schedule, times(job, schedule));
+}
+
+SHUNT_CONSTEXPR ticks longest_step(pipeline_job const& job) {
+  ticks longest = 0;
+  stage_groups const in(job);
+  for (stage_group const& c : in.all) {
+    ticks sum = 0;
+    for (stage_id s : c.stages) sum += job.costs.step[s];
+    longest = std::max(longest, sum);
+  }
+  return longest;
+}
+
+SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
+                                     timetable const& table) {
+  if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
+  ticks longest = 0;
+  stage_groups const in(job);
+  for (stage_group const& c : in.all) {
+    bool any = false;
+    interval span;
+    for (rank_id r : c.live)
+      for (auto const& [start, end] : table.times[r]) {
+        span = any ? interval{std::min(span.start, start), std::max(span.end, end)}
+                   : interval{start, end};
+        any = true;
+      }
+    longest = std::max(longest, span.end - span.start);
+  }
+  return longest;
+}
+
+SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule) {
+  return period(job, schedule, steady_times(job, schedule));
+}
+
+SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
+                                            pipeline_schedule const& schedule) {
+  double busy = 0, live = 0;
+  stage_groups const in(job);
+  for (stage_group const& c : in.all)
+    for (rank_id r : c.live) {
+      live += 1;
+      auto const& list = schedule.order[r];
+      for (operation const& o : list) busy += static_cast<double>(cost_of(job, o));
+      if (schedule.overlapped.empty()) continue;
+      for (std::int32_t const i : schedule.overlapped[r]) {
+        operation const &a = list[static_cast<std::size_t>(i)],
+                        &b = list[static_cast<std::size_t>(i) + 1];
+        busy -= static_cast<double>(cost_of(job, a) + cost_of(job, b) - cost_of(job, a, b));
+      }
+    }
+  double const available = live * static_cast<double>(period(job, schedule));
+  return available > 0 ? 1 - busy / available : 0;
+}
+
+SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> stash_peak(
+    pipeline_job const& job, pipeline_schedule const& schedule) {
+  indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
+  for (rank_id r : ids<rank_id>(schedule.order.size())) {
+    std::int64_t held = 0;
+    auto const& list = schedule.order[r];
+    std::size_t next_pair = 0;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      bool const pair = !schedule.overlapped.empty() && next_pair < schedule.overlapped[r].size() &&
+                        schedule.overlapped[r][next_pair] == static_cast<std::int32_t>(i) &&
+                        i + 1 < list.size();
+      if (pair) {
+        ++next_pair;
+        if (list[i + 1].kind == op_kind::forward)
+          peak[r] = std::max(peak[r], held + job.stash.forward[list[i + 1].stage]);
+      }
+      operation const& o = list[i];
+      if (o.kind == op_kind::step) continue;
+      auto const whole = job.stash.forward[o.stage], early = job.stash.backward_input[o.stage];
+      if (o.kind == op_kind::forward) peak[r] = std::max(peak[r], held += whole);
+      if (o.kind == op_kind::backward) held -= whole;
+      if (o.kind == op_kind::backward_input) held -= early;
+      if (o.kind == op_kind::backward_weight) held -= whole - early;
+    }
+  }
+  return peak;
+}
+
+}  // namespace shunt

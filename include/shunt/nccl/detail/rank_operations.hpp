@@ -1,0 +1,283 @@
+#pragma once
+/// Enqueues the effects of a rank's instructions: work, copies, messages, collectives, exchanges.
+///
+/// NCCL cannot skip an operation when the device reads a 0. A message or collective with a
+/// condition therefore always runs, into staging memory, and is copied to its place where the word
+/// allows it. An exchange sends whole parts and copies as much of each as its count says. Float
+/// reductions are exchanged by parts and folded in the group's order, unless float_order::of_nccl
+/// is set.
+/// See docs/device-code.md.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+#include "shunt/execute/stream_executors.hpp"
+#include "shunt/execute/stream_system.hpp"
+#include "shunt/execute/stream_work.hpp"
+#include "shunt/execute/work.hpp"
+#include "shunt/nccl/config.hpp"
+#include "shunt/nccl/detail/bound_lists.hpp"
+#include "shunt/nccl/detail/failure_watch.hpp"
+#include "shunt/nccl/detail/staging.hpp"
+#include "shunt/nccl/library.hpp"
+#include "shunt/nccl/transport.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt::detail {
+
+template <nccl_library Api, stream_system System, work_on_streams<System> Work>
+class rank_operations {
+ public:
+  using stream_ref = typename System::stream_ref;
+  using bound = bound_program<System>;
+
+  rank_operations(System& system, nccl_transport<Api>& net, Work& w, failure_watch<System>& watch,
+                  float_order floats)
+      : system_(system), net_(net), work_(w), watch_(watch), floats_(floats) {}
+
+  /// Enqueues a copy; none where the ends are equal.
+  void move(stream_ref stream, std::span<std::byte const> from, std::span<std::byte> to,
+            std::int64_t const* guard) {
+    stream_part const one{
+        .from = from.data(), .to = to.data(), .bytes = static_cast<std::int64_t>(from.size())};
+    if (!from.empty() && from.data() != to.data()) system_.move(stream, {&one, 1}, guard);
+  }
+
+  /// Enqueues instructions [n, end): one, or a batch. Messages of a batch share a group;
+  /// collectives have one each.
+  void perform(list_run<System>& list, rank_program const& own, std::size_t n, std::size_t end,
+               stream_ref stream) {
+    auto& b = *list.what;
+    [[maybe_unused]] auto const range =
+        system_.range(std::string(to_string(own.instructions[n].code)));
+    auto const is_message = [](instruction const& i) {
+      return i.code == opcode::send || i.code == opcode::receive;
+    };
+    for (auto k = n; k < end;) {
+      if (!is_message(own.instructions[k])) {
+        single(list, own, k, stream);
+        ++k;
+        continue;
+      }
+      auto const from = k;
+      if (own.instructions[k].code == opcode::send && net_.routes().buffered) {
+        post(b, own.instructions[k], b.buffers[own.reads(own.instructions[k])[0]], k, stream);
+        ++k;
+        continue;
+      }
+      auto g = net_.open_group();
+      for (; k < end && is_message(own.instructions[k]); ++k) {
+        auto const& i = own.instructions[k];
+        if (i.code == opcode::send && net_.routes().buffered) break;
+        if (i.code == opcode::send) {
+          net_.send(g, b.buffers[own.reads(i)[0]], i.peer, stream, i.channel);
+        } else {
+          auto const target = b.buffers[own.writes(i)[0]];
+          net_.receive(g, i.condition < 0 ? target : b.staged(k, 0, target.size()), i.peer, stream,
+                       i.channel);
+        }
+      }
+      g.close();
+      for (auto at = from; at < k; ++at)
+        if (auto const& i = own.instructions[at]; i.code == opcode::receive && i.condition >= 0) {
+          auto const target = b.buffers[own.writes(i)[0]];
+          move(stream, b.staged(at, 0, target.size()), target, b.word(b.stage.word[at]));
+        }
+    }
+  }
+
+ private:
+  /// Copies a message to staging memory and sends the copy on a stream of its peer.
+  void post(bound& b, instruction const& i, std::span<std::byte const> message, std::size_t n,
+            stream_ref stream) {
+    if (message.empty()) return;
+    auto at = posts_.find(i.peer);
+    if (at == posts_.end()) at = posts_.emplace(i.peer, system_.make_stream()).first;
+    if (b.sent[n])
+      system_.wait(stream, *b.sent[n]);  // the previous copy has left
+    else
+      b.sent[n].emplace(system_.make_event());
+    stream_ref const away = at->second;
+    auto const copy = b.staged(n, 0, message.size());
+    move(stream, message, copy, watch_.guard());
+    system_.record(*b.sent[n], stream);
+    system_.wait(away, *b.sent[n]);
+    auto g = net_.open_group();
+    net_.send(g, copy, i.peer, away, i.channel);
+    g.close();
+    system_.record(*b.sent[n], away);
+  }
+
+  void single(list_run<System>& list, rank_program const& own, std::size_t n, stream_ref stream) {
+    auto& b = *list.what;
+    auto const& i = own.instructions[n];
+    auto const reads = own.reads(i), writes = own.writes(i);
+    std::int64_t const* const guard = i.condition < 0 ? watch_.guard() : b.word(b.stage.word[n]);
+    switch (i.code) {
+      case opcode::compute:
+        return compute({i.op, watch_.iteration(), guard, reads, writes}, stream);
+      case opcode::copy: return move(stream, b.buffers[reads[0]], b.buffers[writes[0]], guard);
+      case opcode::fill:
+        if (writes[0].size > 0) system_.fill(stream, b.buffers[writes[0]], guard);
+        return;
+      case opcode::add: {
+        auto const target = b.buffers[writes[0]];
+        std::byte const* const sources[] = {target.data(), b.buffers[reads[0]].data()};
+        if (auto* const to = target.data(); !target.empty())
+          system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
+        return;
+      }
+      case opcode::exchange: return exchange(list, i, own, n, guard, stream);
+      default: return rendezvous(b, i, own, n, guard, stream);
+    }
+  }
+
+  void compute(stream_task const& t, stream_ref stream) {
+    if constexpr (stream_work<Work, stream_ref>) {
+      work_(net_.rank(), t, stream);
+    } else {
+      system_.call(stream, [w = &work_, r = net_.rank(), t, sink = watch_.sink()] {
+        std::lock_guard const one_at_a_time(sink->mutex);
+        if (sink->what || *t.condition == 0) return;
+        try {
+          (*w)(r, task{t.op, *t.iteration, t.reads, t.writes});
+        } catch (...) {
+          sink->what = std::current_exception();
+        }
+      });
+    }
+  }
+
+  void rendezvous(bound& b, instruction const& i, rank_program const& own, std::size_t n,
+                  std::int64_t const* guard, stream_ref stream) {
+    auto const& members = b.of->groups[i.group];
+    std::span<std::byte const> const from = b.buffers[own.reads(i)[0]];
+    auto const to = b.buffers[own.writes(i)[0]];
+    bool const aside = i.condition >= 0;
+    auto const target = aside ? b.staged(n, 0, to.size()) : to;
+    auto const used =
+        aside
+            ? static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(to.size())))
+            : 0;
+    if (aside && i.code == opcode::all_reduce) move(stream, from, target, nullptr);
+    bool const folds = floats_ == float_order::of_the_group && i.code != opcode::all_gather &&
+                       (i.type == element::float32 || i.type == element::float64);
+    if (folds) {
+      fold_by_parts(b, i, members,
+                    i.code == opcode::all_reduce ? std::span<std::byte const>(target) : from,
+                    target, n, used, stream);
+    } else {
+      auto g = net_.open_group();
+      switch (i.code) {
+        case opcode::all_reduce:
+          net_.all_reduce(g, members, i.type, i.reduce, target, stream);
+          break;
+        case opcode::reduce_scatter:
+          net_.reduce_scatter(g, members, i.type, i.reduce, from, target, stream);
+          break;
+        default:
+          net_.all_gather(g, members, from, target.first(from.size() * members.size()), stream);
+          break;
+      }
+      g.close();
+    }
+    if (aside) move(stream, target, to, guard);
+  }
+
+  /// Reduces by a left fold in the group's order; every member folds one part. In an all_reduce
+  /// `whole` is `target`, parts differ by at most one element, and are exchanged in the end.
+  void fold_by_parts(bound& b, instruction const& i, std::span<rank_id const> members,
+                     std::span<std::byte const> whole, std::span<std::byte> target, std::size_t n,
+                     std::size_t used, stream_ref stream) {
+    auto const width = static_cast<std::size_t>(size_of(i.type)), count = members.size();
+    auto const elements = whole.size() / width;
+    auto const begin = [&](std::size_t j) {
+      return (elements / count * j + std::min(j, elements % count)) * width;
+    };
+    auto const self = static_cast<std::size_t>(
+        std::find(members.begin(), members.end(), net_.rank()) - members.begin());
+    auto const size_of_part = [&](std::size_t j) { return begin(j + 1) - begin(j); };
+    auto const mine = size_of_part(self);
+    auto const came = [&](std::size_t j) { return b.staged(n, used + j * mine, mine); };
+    net_.all_to_all(
+        members, [&](std::size_t j) { return whole.subspan(begin(j), size_of_part(j)); }, came,
+        stream);
+    auto const result = i.code == opcode::all_reduce ? target.subspan(begin(self), mine) : target;
+    if (mine > 0) {
+      std::vector<std::byte const*> sources;
+      for (std::size_t j = 0; j < count; ++j)
+        sources.push_back(j == self ? whole.data() + begin(self) : came(j).data());
+      // The sources must not change before all are folded.
+      auto* const sum = count > 1 ? came(self).data() : result.data();
+      for (std::size_t from = 0; from < count;) {
+        auto const more = std::min(count - from, most_members_on_streams - 1);
+        std::vector<std::byte const*> some(sources.begin() + static_cast<std::ptrdiff_t>(from),
+                                           sources.begin() +
+                                               static_cast<std::ptrdiff_t>(from + more));
+        if (from > 0) some.insert(some.begin(), sum);
+        system_.fold(stream, i.type, i.reduce, some, {&sum, 1}, mine, watch_.guard());
+        from += more;
+      }
+      move(stream, {sum, mine}, result, watch_.guard());
+    }
+    if (i.code == opcode::all_reduce)
+      net_.all_to_all(
+          members, [&](std::size_t) { return std::span<std::byte const>(result); },
+          [&](std::size_t j) { return target.subspan(begin(j), size_of_part(j)); }, stream);
+  }
+
+  void exchange(list_run<System>& list, instruction const& i, rank_program const& own,
+                std::size_t n, std::int64_t const* guard, stream_ref stream) {
+    auto& b = *list.what;
+    auto const& members = b.of->groups[i.group];
+    auto const count = members.size();
+    auto const self = static_cast<std::size_t>(
+        std::find(members.begin(), members.end(), net_.rank()) - members.begin());
+    auto const out = b.buffers[own.reads(i)[0]], counts_out = b.buffers[own.reads(i)[1]];
+    auto const in = b.buffers[own.writes(i)[0]], counts_in = b.buffers[own.writes(i)[1]];
+    auto const from = out.size() / count, to = in.size() / count, width = std::min(from, to);
+    auto const behind =
+        static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(out.size())));
+    auto const part = [&](std::size_t j) { return b.staged(n, j * width, width); };
+    auto const counted = [&](std::size_t j) {
+      return b.staged(n, behind + j * word_size, word_size);
+    };
+    auto const word_of = [](std::span<std::byte> s, std::size_t j) {
+      return s.subspan(j * word_size, word_size);
+    };
+    net_.all_to_all(
+        members, [&](std::size_t j) { return word_of(counts_out, j); }, counted, stream);
+    net_.all_to_all(
+        members, [&](std::size_t j) { return out.subspan(j * from, width); }, part, stream);
+    std::vector<stream_part> parts;
+    for (std::size_t j = 0; j < count; ++j) {
+      auto const source = j == self ? out.subspan(j * from, width) : part(j);
+      auto const length = j == self ? word_of(counts_out, j) : counted(j);
+      parts.push_back({.from = source.data(),
+                       .to = in.data() + j * to,
+                       .bytes = static_cast<std::int64_t>(width),
+                       .count = reinterpret_cast<std::int64_t const*>(length.data()),
+                       .count_to = reinterpret_cast<std::int64_t*>(word_of(counts_in, j).data()),
+                       .refused = b.word(b.stage.overflow[n] + static_cast<std::int64_t>(j))});
+    }
+    system_.move(stream, parts, guard);
+    auto const at = b.stage.overflow[n], words = static_cast<std::int64_t>(count);
+    system_.copy_to_host(stream, b.words_at(at, words), list.words_at(at, words));
+  }
+
+  System& system_;
+  nccl_transport<Api>& net_;
+  Work& work_;
+  failure_watch<System>& watch_;
+  float_order floats_;
+  std::map<rank_id, typename System::stream> posts_{};  // of buffered sends, by peer
+};
+
+}  // namespace shunt::detail

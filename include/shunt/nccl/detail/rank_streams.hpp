@@ -1,0 +1,268 @@
+#pragma once
+/// One rank's part of a program on its device: lanes as streams, dependencies as events, batches as
+/// groups of the transport.
+///
+/// A list is enqueued in its own order, so every event is recorded before a wait for it, and every
+/// communicator sees its operations in the order of the list. A list begins on the main stream
+/// (lane 0) when the previous list has ended on all lanes.
+/// Complexity: O(instructions) events.
+/// See docs/device-code.md.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/execute/host/run_log.hpp"
+#include "shunt/execute/stream_system.hpp"
+#include "shunt/execute/stream_work.hpp"
+#include "shunt/nccl/communicator.hpp"
+#include "shunt/nccl/config.hpp"
+#include "shunt/nccl/detail/bound_lists.hpp"
+#include "shunt/nccl/detail/failure_watch.hpp"
+#include "shunt/nccl/detail/rank_operations.hpp"
+#include "shunt/nccl/library.hpp"
+#include "shunt/nccl/transport.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt::detail {
+
+template <nccl_library Api, stream_system System, work_on_streams<System> Work>
+class rank_streams {
+ public:
+  using stream_ref = typename System::stream_ref;
+  using event = typename System::event;
+
+  rank_streams(System& system, nccl_transport<Api>& net, Work& w, std::int64_t first_iteration,
+               float_order floats, ticks began)
+      : system_(system),
+        net_(net),
+        work_(w),
+        iteration_(first_iteration),
+        floats_(floats),
+        base_at_(began) {
+    lanes_.emplace(std::uint8_t{0}, system_.make_stream());
+    watch_.emplace(system_, lanes_.at(0), first_iteration);
+    operations_.emplace(system_, net_, work_, *watch_, floats_);
+  }
+
+  rank_streams(rank_streams const&) = delete;
+  rank_streams& operator=(rank_streams const&) = delete;
+  /// Waits until the device has completed all enqueued work.
+  /// Requires that the communicators have ended.
+  ~rank_streams() {
+    try {
+      system_.synchronize();
+    } catch (...) {  // the device has failed, so nothing runs any more
+    }
+  }
+
+  [[nodiscard]] run_log const& log() const { return log_; }
+  [[nodiscard]] std::int64_t iteration() const { return iteration_; }
+  /// Returns the number of enqueued lists that have not ended.
+  [[nodiscard]] std::size_t outstanding() const { return runs_.size(); }
+
+  /// Makes the communicators of a program.
+  /// Requires that all lists have ended where `net.must_prepare` returns true.
+  void prepare(program const& p) {
+    stream_ref const main = lanes_.at(0);
+    net_.prepare(p, main);
+  }
+
+  /// Enqueues the first `count` instructions of this rank's list. A list that is not `whole` never
+  /// ends.
+  void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole) {
+    runs_.push_back(
+        {.what = programs_.bind(system_, work_, p, net_.rank(), net_.routes().buffered, floats_)});
+    auto& run = runs_.back();
+    auto const& own = p->ranks[net_.rank()];
+    auto const list = std::span(own.instructions).first(static_cast<std::size_t>(count));
+    run.whole = whole;
+    run.count = list.size();
+    log_.expect(list.size());
+    begin(run);
+    for (std::size_t n = 0; n < list.size();) {
+      std::size_t end = n + 1;
+      while (list[n].batch >= 0 && end < list.size() && list[end].batch == list[n].batch) ++end;
+      for (auto k = n; k < end; ++k) arrive(run, own, k);
+      operations_->perform(run, own, n, end, stream_of(list[n].lane));
+      for (auto k = n; k < end; ++k) system_.record(run.ended[k], stream_of(list[k].lane));
+      n = end;
+    }
+    for (auto& [lane, stream] : lanes_)
+      if (lane != 0) {  // the main stream joins all lanes
+        run.ties.push_back(take());
+        system_.record(run.ties.back(), stream);
+        system_.wait(lanes_.at(0), run.ties.back());
+      }
+    run.over.emplace(take());
+    system_.record(*run.over, lanes_.at(0));
+    ++iteration_;
+  }
+
+  /// Collects the instructions that have completed since the last call.
+  /// Returns whether there were any.
+  /// Throws invalid_program where an exchange's count exceeded its part, and what the work threw.
+  bool collect_results() {
+    bool any = false;
+    while (!runs_.empty()) {
+      auto& run = runs_.front();
+      auto const& own = run.what->of->ranks[net_.rank()];
+      for (; run.collected < run.count && system_.finished(run.ended[run.collected]);
+           ++run.collected, any = true)
+        read(run, own, run.collected);
+      watch_->rethrow();
+      if (run.collected < run.count || !system_.finished(*run.over)) return any;
+      if (!run.whole) return any;
+      log_.list_ended();
+      any = true;
+      drop(std::move(run));
+      runs_.pop_front();
+    }
+    return any;
+  }
+  /// Returns the next instruction to complete, as text: "instruction 7, receive from rank 2".
+  [[nodiscard]] std::string awaited() const {
+    if (runs_.empty()) return "nothing";
+    auto const& run = runs_.front();
+    auto const& list = run.what->of->ranks[net_.rank()].instructions;
+    if (run.collected >= run.count) return "the end of its list";
+    auto const& i = list[run.collected];
+    auto text =
+        "instruction " + std::to_string(run.collected) + ", " + std::string(to_string(i.code));
+    if (i.code == opcode::send || i.code == opcode::receive)
+      text +=
+          (i.code == opcode::send ? " to rank " : " from rank ") + std::to_string(i.peer.value());
+    if (is_collective(i.code)) text += " over " + names_of(run.what->of->groups[i.group]);
+    return text;
+  }
+  /// Returns whether all enqueued instructions of the oldest list have completed.
+  [[nodiscard]] bool idle() const {
+    return runs_.empty() || (runs_.size() == 1 && runs_[0].collected == runs_[0].count);
+  }
+
+  /// Suppresses the effects of all enqueued instructions. Call it before communicators are aborted.
+  void stop() { watch_->stop(); }
+
+ private:
+  [[nodiscard]] event take() {
+    if (unused_.empty()) return system_.make_timed_event();
+    event e = std::move(unused_.back());
+    unused_.pop_back();
+    return e;
+  }
+  [[nodiscard]] stream_ref stream_of(std::uint8_t lane) {
+    auto at = lanes_.find(lane);
+    if (at == lanes_.end()) {
+      at = lanes_.emplace(lane, system_.make_stream()).first;
+      system_.wait(at->second, *runs_.back().base);
+    }
+    return at->second;
+  }
+
+  void begin(list_run<System>& run) {
+    auto& b = *run.what;
+    watch_->next_iteration(lanes_.at(0));
+    if (b.words) {
+      system_.fill(lanes_.at(0), b.words->bytes(), nullptr);
+      run.words.emplace(system_.make_host_memory(b.words->bytes().size()));
+    }
+    run.base.emplace(take());
+    system_.record(*run.base, lanes_.at(0));
+    for (auto& [lane, stream] : lanes_)
+      if (lane != 0) system_.wait(stream, *run.base);
+    for (std::size_t n = 0; n < run.count; ++n) {
+      run.started.push_back(take());
+      run.ended.push_back(take());
+    }
+  }
+
+  /// Enqueues an instruction's waits, its start event, and the copy of its condition.
+  void arrive(list_run<System>& run, rank_program const& own, std::size_t n) {
+    auto const& i = own.instructions[n];
+    auto const stream = stream_of(i.lane);
+    for (auto const w : own.after(i))
+      if (own.instructions[static_cast<std::size_t>(w)].lane != i.lane)
+        system_.wait(stream, run.ended[static_cast<std::size_t>(w)]);
+    system_.record(run.started[n], stream);
+    if (i.condition < 0) return;
+    auto& b = *run.what;
+    auto const at = b.stage.word[n];
+    operations_->move(stream, b.buffers[own.condition(i)[0]], b.words_at(at), watch_->guard());
+    system_.copy_to_host(stream, b.words_at(at), run.words_at(at));
+  }
+
+  /// Reads the results of a completed instruction: exchange counts, its condition and its times.
+  void read(list_run<System>& run, rank_program const& own, std::size_t n) {
+    auto const& i = own.instructions[n];
+    auto const& stage = run.what->stage;
+    auto const value = [&](std::int64_t at) {
+      std::int64_t v = 0;
+      std::memcpy(&v, run.words_at(at).data(), word_size);
+      return v;
+    };
+    if (n == 0) {
+      if (last_base_) {
+        base_at_ += system_.elapsed(*last_base_, *run.base);
+        unused_.push_back(std::move(*last_base_));
+      }
+      last_base_.reset();
+    }
+    if (i.code == opcode::exchange) {
+      auto const& members = run.what->of->groups[i.group];
+      auto const place = std::find(members.begin(), members.end(), net_.rank()) - members.begin();
+      auto const width = std::min(own.reads(i)[0].size, own.writes(i)[0].size) /
+                         static_cast<byte_count>(members.size());
+      for (std::size_t j = 0; j < members.size(); ++j)
+        if (auto const refused = value(stage.overflow[n] + static_cast<std::int64_t>(j));
+            refused != 0)
+          throw invalid_program("exchange on rank " + std::to_string(members[j].value()) +
+                                ": count " + std::to_string(place) + " is " +
+                                std::to_string(refused) + ", its part holds " +
+                                std::to_string(width) + " bytes");
+    }
+    if (i.condition >= 0 && value(stage.word[n]) == 0)
+      log_.instruction_left_out();
+    else
+      log_.instruction_ended(base_at_ + system_.elapsed(*run.base, run.started[n]),
+                             base_at_ + system_.elapsed(*run.base, run.ended[n]));
+  }
+
+  /// Returns a list's events to the pool, except its base, the origin of the next list's times.
+  void drop(list_run<System>&& run) {
+    if (run.count == 0 && last_base_) {
+      base_at_ += system_.elapsed(*last_base_, *run.base);
+      unused_.push_back(std::move(*last_base_));
+    }
+    last_base_ = std::move(run.base);
+    for (auto* const events : {&run.started, &run.ended, &run.ties})
+      for (auto& e : *events) unused_.push_back(std::move(e));
+    unused_.push_back(std::move(*run.over));
+  }
+
+  System& system_;
+  nccl_transport<Api>& net_;
+  Work& work_;
+  std::int64_t iteration_;
+  float_order floats_;
+  std::optional<failure_watch<System>> watch_{};
+  std::map<std::uint8_t, typename System::stream> lanes_{};
+  std::optional<rank_operations<Api, System, Work>> operations_{};
+  bound_programs<System> programs_{};
+  std::deque<list_run<System>> runs_{};
+  std::vector<event> unused_{};
+  std::optional<event> last_base_{};
+  ticks base_at_ = 0;
+  run_log log_{};
+};
+
+}  // namespace shunt::detail

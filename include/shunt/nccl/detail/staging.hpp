@@ -1,0 +1,64 @@
+#pragma once
+/// Device memory that a rank's list needs besides the work's buffers, since NCCL moves whole
+/// messages of fixed size and reduces in its own order: exchanges need n x part, conditional
+/// operations what they receive, float reductions what is folded, buffered sends their copy. Every
+/// instruction has its own place, so nothing waits for memory within a list.
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/nccl/config.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt::detail {
+
+/// Places of one rank's list in staging memory and among its words, by instruction; `none` where an
+/// instruction needs none.
+struct nccl_staging {
+  static constexpr std::int64_t none = -1;
+  std::vector<std::int64_t> place{};  ///< offset in staging memory, in bytes
+  std::vector<std::int64_t> word{};   ///< index of its condition's word
+  std::vector<std::int64_t>
+      overflow{};  ///< of an exchange: index of the first of one word a member
+  std::int64_t bytes = 0, words = 0;
+
+  /// Rounds a size up to the alignment of device memory.
+  [[nodiscard]] static constexpr std::int64_t aligned(std::int64_t bytes) {
+    return (bytes + 255) / 256 * 256;
+  }
+};
+
+/// Returns the places of rank r's list. `buffered`: sends are buffered (message_routes).
+[[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered,
+                                        float_order floats) {
+  auto const& own = p.ranks[r];
+  nccl_staging s;
+  for (auto const& i : own.instructions) {
+    auto const n = is_collective(i.code) ? static_cast<std::int64_t>(p.groups[i.group].size()) : 1;
+    std::int64_t needed = 0;
+    auto const take = [&](std::int64_t bytes) { needed += nccl_staging::aligned(bytes); };
+    if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
+    bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
+    bool const folds = reduces && floats == float_order::of_the_group &&
+                       (i.type == element::float32 || i.type == element::float64);
+    if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) &&
+        i.code != opcode::exchange)
+      take(own.writes(i)[0].size);
+    if (folds)
+      take(n * (i.code == opcode::all_reduce ? ceil_divide(own.writes(i)[0].size, n) + 8
+                                             : own.writes(i)[0].size));
+    if (i.code == opcode::exchange) {
+      take(own.reads(i)[0].size);
+      take(n * 8);
+    }
+    s.place.push_back(needed > 0 ? std::exchange(s.bytes, s.bytes + needed) : nccl_staging::none);
+    s.word.push_back(i.condition >= 0 ? s.words++ : nccl_staging::none);
+    s.overflow.push_back(i.code == opcode::exchange ? std::exchange(s.words, s.words + n)
+                                                    : nccl_staging::none);
+  }
+  return s;
+}
+
+}  // namespace shunt::detail

@@ -1,0 +1,193 @@
+#pragma once
+#include "shunt/problem/pipeline_job.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt {
+
+SHUNT_CONSTEXPR std::int32_t pipeline_job::total_microbatches() const {
+    return pipelines * microbatches;
+  }
+
+SHUNT_CONSTEXPR std::vector<worker> pipeline_job::workers_of(rank_id r) const {
+    return layout.workers_of(r, pipelines, stages);
+  }
+
+SHUNT_CONSTEXPR worker pipeline_job::worker_of(rank_id r) const {
+    if (layout.form() == stage_layout::shape::custom) return workers_of(r).front();
+    std::int32_t const length = stages / layout.chunks(),
+                       share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
+    return {r.value() / length * share, r.value() % length};
+  }
+
+SHUNT_CONSTEXPR std::vector<stage_id> pipeline_job::stages_of(rank_id r) const {
+    std::vector<stage_id> held;
+    for (worker const& w : workers_of(r)) held.push_back(w.stage);
+    std::sort(held.begin(), held.end());
+    held.erase(std::unique(held.begin(), held.end()), held.end());
+    return held;
+  }
+
+SHUNT_CONSTEXPR bool pipeline_job::alive(rank_id r) const {
+    return std::none_of(dead.begin(), dead.end(), [&](worker const& w) { return rank_of(w) == r; });
+  }
+
+SHUNT_CONSTEXPR std::vector<pipeline_id> pipeline_job::live_peers(stage_id s) const {
+    std::vector<pipeline_id> live;
+    for (std::int32_t p = 0; p < pipelines; ++p)
+      if (alive(worker{p, s})) live.push_back(p);
+    return live;
+  }
+
+SHUNT_CONSTEXPR std::vector<rank_id> pipeline_job::live_holders(stage_id s) const {
+    std::vector<rank_id> live;
+    for (pipeline_id p : live_peers(s)) live.push_back(rank_of({p, s}));
+    std::sort(live.begin(), live.end());
+    live.erase(std::unique(live.begin(), live.end()), live.end());
+    return live;
+  }
+
+SHUNT_CONSTEXPR std::optional<std::int64_t> pipeline_job::stash_limit(rank_id r) const {
+    switch (memory.rule) {
+      case stash_cap::kind::none: return std::nullopt;
+      case stash_cap::kind::one_f_one_b:
+        return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
+      case stash_cap::kind::per_worker: return memory.limit;
+      case stash_cap::kind::per_rank: return memory.limits[r.index()];
+    }
+    return std::nullopt;
+  }
+
+SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
+  auto const positive = [](char const* field, std::int64_t value) {
+    if (value < 1) throw invalid_problem(field, "must be at least 1, is " + std::to_string(value));
+  };
+  positive("pipelines", job.pipelines);
+  positive("stages", job.stages);
+  positive("microbatches", job.microbatches);
+  auto const workers = checked_multiply(job.pipelines, job.stages);
+  auto const cells = checked_multiply(*workers, job.microbatches);
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  if (*workers >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
+  if (!cells || *cells >= most)
+    throw invalid_problem("microbatches", "pipelines x stages x microbatches is beyond 32 bits");
+  validate(job.layout, job.pipelines, job.stages);
+
+  // The work of every stage for every micro-batch, with transfers: the longest schedule without
+  // idle time.
+  std::int64_t busiest = 0;
+  auto const grow = [&](auto const& field, std::int64_t cost, std::int64_t times) {
+    auto const product = checked_multiply(cost, times);
+    auto const sum = product ? checked_add(busiest, *product) : std::nullopt;
+    if (!sum || *sum >= (std::int64_t{1} << 62))
+      throw invalid_problem(field(), "is " + std::to_string(cost) +
+                                         ": the times of one iteration add up beyond 62 bits");
+    busiest = *sum;
+  };
+  auto const check = [&](char const* kind, per_stage const& costs, ticks least,
+                         std::int64_t times) {
+    if (costs.size() != 1 && costs.size() != static_cast<std::size_t>(job.stages))
+      throw invalid_problem(std::string("costs.") + kind,
+                            "has " + std::to_string(costs.size()) + " values for " +
+                                std::to_string(job.stages) + " stages");
+    for (std::int32_t s = 0; s < static_cast<std::int32_t>(costs.size()); ++s) {
+      auto const field = [&] {
+        std::string const whole = std::string("costs.") + kind;
+        return costs.size() == 1 ? whole : whole + "[" + std::to_string(s) + "]";
+      };
+      if (costs[s] < least)
+        throw invalid_problem(field(), "must be at least " + std::to_string(least) + ", is " +
+                                           std::to_string(costs[s]));
+      grow(field, costs[s], costs.size() == 1 ? times * job.stages : times);
+    }
+  };
+  std::int64_t const all = job.total_microbatches();
+  check("forward", job.costs.forward, 1, all);
+  check("backward_input", job.costs.backward_input, 1, all);
+  check("backward_weight", job.costs.backward_weight, 0, all);
+  check("step", job.costs.step, 0, 1);
+  if (job.costs.overlap_gain < 0)
+    throw invalid_problem("costs.overlap_gain",
+                          "must be at least 0, is " + std::to_string(job.costs.overlap_gain));
+  ticks const within = job.transfer.within_node, between = job.transfer.between_nodes;
+  if (within < 0 || between < 0)
+    throw invalid_problem("transfer",
+                          "must be at least 0, is " + std::to_string(std::min(within, between)));
+  if (job.transfer.ranks_per_node < 0)
+    throw invalid_problem("transfer.ranks_per_node",
+                          "must be at least 0, is " + std::to_string(job.transfer.ranks_per_node));
+  if (within != between && job.transfer.ranks_per_node == 0)
+    throw invalid_problem("transfer.ranks_per_node",
+                          "must be given where links within and between nodes differ");
+  grow([] { return "transfer"; }, std::max(within, between), 2 * *cells);
+
+  auto const weigh = [&](char const* kind, per_stage const& weights, ticks least) {
+    auto const field = [&] { return std::string("stash.") + kind; };
+    if (weights.size() != 1 && weights.size() != static_cast<std::size_t>(job.stages))
+      throw invalid_problem(field(), "has " + std::to_string(weights.size()) + " values for " +
+                                         std::to_string(job.stages) + " stages");
+    for (ticks const w : weights.values())
+      if (w < least || w > (std::int64_t{1} << 31))
+        throw invalid_problem(field(), "must be " + std::to_string(least) + " to 2^31, is " +
+                                           std::to_string(w));
+  };
+  weigh("forward", job.stash.forward, 1);
+  weigh("backward_input", job.stash.backward_input, 0);
+  for (std::int32_t s = 0; s < job.stages; ++s)
+    if (job.stash.backward_input[s] > job.stash.forward[s])
+      throw invalid_problem("stash.backward_input",
+                            "gives back " + std::to_string(job.stash.backward_input[s]) + " of " +
+                                std::to_string(job.stash.forward[s]) + " at stage " +
+                                std::to_string(s));
+  switch (job.memory.rule) {
+    case stash_cap::kind::none: break;
+    case stash_cap::kind::one_f_one_b:
+      if (job.layout.form() != stage_layout::shape::linear)
+        throw invalid_problem("memory", "1f1b is for linear layouts");
+      break;
+    case stash_cap::kind::per_worker: positive("memory", job.memory.limit); break;
+    case stash_cap::kind::per_rank:
+      if (job.memory.limits.size() != static_cast<std::size_t>(job.ranks()))
+        throw invalid_problem("memory", "has " + std::to_string(job.memory.limits.size()) +
+                                            " limits for " + std::to_string(job.ranks()) +
+                                            " ranks");
+      for (std::int64_t const limit : job.memory.limits) positive("memory", limit);
+      break;
+  }
+  for (std::size_t i = 0; i < job.dead.size(); ++i) {
+    worker const w = job.dead[i];
+    auto const refuse = [&](std::string const& why) {
+      throw invalid_problem("dead[" + std::to_string(i) + "]",
+                            "worker " + std::to_string(w.pipeline.value()) + ":" +
+                                std::to_string(w.stage.value()) + " " + why);
+    };
+    if (w.pipeline < 0 || w.pipeline >= job.pipelines || w.stage < 0 || w.stage >= job.stages)
+      refuse("is not one of " + std::to_string(job.pipelines) + " pipelines x " +
+             std::to_string(job.stages) + " stages");
+    if (std::any_of(job.dead.begin(), job.dead.begin() + static_cast<std::ptrdiff_t>(i),
+                    [&](worker const& other) { return job.rank_of(other) == job.rank_of(w); }))
+      refuse("is named twice");
+  }
+}
+
+SHUNT_CONSTEXPR std::optional<stage_id> stage_without_worker(pipeline_job const& job) {
+  for (std::int32_t s = 0; s < job.stages; ++s)
+    if (job.live_peers(s).empty()) return stage_id{s};
+  return std::nullopt;
+}
+
+}  // namespace shunt

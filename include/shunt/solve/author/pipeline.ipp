@@ -1,0 +1,98 @@
+#pragma once
+#include "shunt/solve/author/pipeline.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/measure/operation_graph.hpp"
+#include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/measure/stage_groups.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/core/config.hpp"
+
+namespace shunt {
+
+SHUNT_CONSTEXPR text describe(worker w) {
+  return text::of(w.pipeline.value()) + ":" + text::of(w.stage.value());
+}
+
+SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view solver,
+                              stage_layout::shape wanted, std::int32_t chunks) {
+  using shape = stage_layout::shape;
+  auto const there = job.layout.form();
+  auto const straight = [](shape form) {
+    return form == shape::linear || form == shape::looped || form == shape::wave;
+  };
+  bool const same =
+      there == wanted || (job.layout.chunks() == 1 && straight(there) && straight(wanted));
+  if (same && (chunks == 0 || job.layout.chunks() == chunks)) return;
+  std::string const count = chunks == 0 ? "" : " with " + std::to_string(chunks) + " chunks a rank";
+  throw invalid_problem("layout", "is " + std::string(to_string(there)) + "(" +
+                                      std::to_string(job.layout.chunks()) + "), " +
+                                      std::string(solver) + " is for " +
+                                      std::string(to_string(wanted)) + " layouts" + count);
+}
+
+SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_view solver) {
+  if (job.stages % 2 != 0)
+    throw invalid_problem("stages", "must be even for " + std::string(solver) + ", is " +
+                                        std::to_string(job.stages));
+}
+
+SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
+                                                              pipeline_schedule schedule) {
+  solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
+  if (auto const stage = stage_without_worker(job)) {
+    answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
+    return answer;
+  }
+  answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
+  for (worker const& w : job.dead)
+    if (!answer.plan.order[job.rank_of(w)].empty()) {
+      answer.reason =
+          text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
+      return answer;
+    }
+  auto const peak = stash_peak(job, answer.plan);
+  for (rank_id r : ids<rank_id>(job.ranks()))
+    if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
+      answer.reason = text("worker ") + describe(job.worker_of(r)) + " stashes " +
+                      text::of(peak[r]) + ", the cap is " + text::of(*cap);
+      return answer;
+    }
+  auto const graph = graph_of(job, answer.plan);
+  if (!graph.executable()) {
+    answer.reason = "workers wait for each other";
+    return answer;
+  }
+  stage_groups const in(job);
+  stage_group_starts start;  // all at 0
+  if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
+  answer.objective = static_cast<double>(
+      period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
+  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  return answer;
+}
+
+SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job,
+                                                         std::size_t room) {
+  pipeline_schedule schedule{
+      .order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
+  for (auto& list : schedule.order) list.reserve(room);
+  return schedule;
+}
+
+}  // namespace shunt

@@ -1,0 +1,62 @@
+#pragma once
+/// Route table: the workers that compute the micro-batches of dead workers.
+///
+/// See docs/pipeline-solvers.md for the rules.
+#include <cstddef>
+#include <cstdint>
+#include <tuple>
+#include <vector>
+
+#include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
+
+namespace shunt {
+
+/// How the micro-batches of dead workers are dealt over live workers.
+enum class routing : std::uint8_t {
+  /// In turn over micro-batches, each to the cheapest links among workers with room, then to the
+  /// worker with the least work.
+  by_load,
+  /// Pipeline by pipeline, to one live worker after another: the paper's rule.
+  round_robin,
+  /// Micro-batches of live workers are dealt as well: the live workers of a stage take all of its
+  /// micro-batches in turn, so that none waits long.
+  pooled,
+};
+
+namespace detail {
+
+/// The worker of every micro-batch at every stage. Keeps a reference to the job.
+class routes {
+ public:
+  /// Deals the micro-batches of all stages. Dealing starts with the `turn`-th live worker of a
+  /// stage.
+  /// Requires a live worker at every stage.
+  SHUNT_CONSTEXPR explicit routes(pipeline_job const& job, routing rule = routing::by_load,
+                            std::int32_t turn = 0);
+  /// Returns the pipeline that computes micro-batch `m` of pipeline `p` at stage `s`. This is `p`
+  /// itself where its worker is alive, unless the rule is `pooled`.
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_id host(pipeline_id p, stage_id s, microbatch_id m) const;
+
+ private:
+  [[nodiscard]] SHUNT_CONSTEXPR std::size_t at(pipeline_id p, stage_id s, microbatch_id m) const;
+
+  /// Deals the micro-batches of stage `s`.
+  SHUNT_CONSTEXPR void deal(stage_id s, routing rule, std::int32_t turn);
+
+  pipeline_job const& job_;
+  std::vector<pipeline_id> host_{};
+  std::vector<char> dead_{};
+  std::vector<ticks> busy_{};  // by rank: time of all its operations
+};
+
+}  // namespace detail
+}  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/solve/pipeline/search/routes.ipp"
+#endif
