@@ -10,6 +10,8 @@
 
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/compose/building_block.hpp"
+#include "shunt/compose/from_block.hpp"
+#include "shunt/compose/packed_block.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "support/random_cases.hpp"
 
@@ -38,7 +40,7 @@ pipeline_job random_job(random_cases& d) {
 
 /// A block of the job with random waits; operations may overlap.
 building_block random_block(pipeline_job const& job, random_cases& d) {
-  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.seats()))};
+  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.workers()))};
   for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
     auto const at = [&](std::int32_t s) -> block_offsets& {
       return block.stages[static_cast<std::size_t>(p.value() * job.stages + s)];
@@ -63,16 +65,16 @@ bool overlap_somewhere(pipeline_job const& job, building_block const& block, tic
                        std::int64_t copies) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
     std::vector<interval> busy;
-    for (worker const& seat : job.seats_of(r))
+    for (worker const& w : job.workers_of(r))
       for (std::int64_t m = 0; m < copies; ++m) {
-        auto const& o = block.of(seat, job.stages);
+        auto const& o = block.of(w, job.stages);
         busy.push_back(
-            {o.forward + m * period, o.forward + m * period + job.costs.forward[seat.stage]});
+            {o.forward + m * period, o.forward + m * period + job.costs.forward[w.stage]});
         busy.push_back({o.backward_input + m * period,
-                        o.backward_input + m * period + job.costs.backward_input[seat.stage]});
-        if (job.costs.backward_weight[seat.stage] > 0)
+                        o.backward_input + m * period + job.costs.backward_input[w.stage]});
+        if (job.costs.backward_weight[w.stage] > 0)
           busy.push_back({o.backward_weight + m * period,
-                          o.backward_weight + m * period + job.costs.backward_weight[seat.stage]});
+                          o.backward_weight + m * period + job.costs.backward_weight[w.stage]});
       }
     std::sort(busy.begin(), busy.end(), [](interval a, interval b) {
       return a.start != b.start ? a.start < b.start : a.end < b.end;

@@ -64,12 +64,12 @@ TEST(orders, several_stages_a_rank) {
   // Depth first on two ranks of two chunks: each micro-batch runs through all before the next one
   // starts.
   auto const depth_first =
-      from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
+      from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
         return concat(
-            each_of(seats, [&job](worker seat) { return at(seat, forwards(0, job.microbatches)); }),
-            alternate(at(seats[1], backward_inputs(0, job.microbatches)),
-                      at(seats[1], backward_weights(0, job.microbatches))),
-            at(seats[0], backwards(0, job.microbatches)));
+            each_of(workers, [&job](worker w) { return at(w, forwards(0, job.microbatches)); }),
+            alternate(at(workers[1], backward_inputs(0, job.microbatches)),
+                      at(workers[1], backward_weights(0, job.microbatches))),
+            at(workers[0], backwards(0, job.microbatches)));
       }};
   static_assert(solver_for<decltype(depth_first), pipeline_job>);
   for (auto const& layout :
@@ -91,11 +91,12 @@ TEST(orders, several_stages_a_rank) {
 }
 
 TEST(orders, both_directions_of_shared_ranks) {
-  auto const by_turns = from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
-    auto const m = job.microbatches;
-    return concat(alternate(at(seats[0], forwards(0, m)), at(seats[1], forwards(0, m))),
-                  alternate(at(seats[0], backwards(0, m)), at(seats[1], backwards(0, m))));
-  }};
+  auto const by_turns =
+      from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
+        auto const m = job.microbatches;
+        return concat(alternate(at(workers[0], forwards(0, m)), at(workers[1], forwards(0, m))),
+                      alternate(at(workers[0], backwards(0, m)), at(workers[1], backwards(0, m))));
+      }};
   pipeline_job const job{
       .pipelines = 2, .stages = 4, .microbatches = 3, .layout = stage_layout::bidirectional()};
   auto const answer = by_turns(job);

@@ -10,7 +10,7 @@ namespace {
 
 TEST(operation, kinds_have_names_of_their_own) {
   std::set<std::string_view> names;
-  for (int k = 0; k <= static_cast<int>(op_kind::step_again); ++k)
+  for (int k = 0; k <= static_cast<int>(op_kind::redo_step); ++k)
     names.insert(to_string(static_cast<op_kind>(k)));
   EXPECT_EQ(names.size(), 15u);
   EXPECT_FALSE(names.contains("unknown"));

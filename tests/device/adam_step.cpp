@@ -7,18 +7,9 @@
 #include <vector>
 
 #include "shunt/device/adam_step.hpp"
-#include "support/emulated_kernels.hpp"
-#include "support/small_schedules.hpp"
-#include "support/trained_pipeline.hpp"
 
 namespace shunt::tests::adam_step_test {
 namespace {
-
-using namespace emulated_kernels;
-
-using namespace small_schedules;
-
-using namespace trained_pipeline;
 
 template <class T>
 struct aligned_array {

@@ -20,17 +20,12 @@
 #include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
-#include "support/collection.hpp"
 #include "support/generators.hpp"
-#include "support/json.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
-#include "support/trained_pipeline.hpp"
 
 namespace shunt::tests::generators_test {
 namespace {
-
-using namespace trained_pipeline;
 
 TEST(generators, every_plan_passes_the_check) {
   with_all_generators([]<class Generator>(Generator generator, family const& all) {

@@ -14,13 +14,10 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "support/pipeline_jobs.hpp"
-#include "support/small_schedules.hpp"
 #include "support/text.hpp"
 
 namespace shunt::tests::golden_schedules_test {
 namespace {
-
-using namespace small_schedules;
 
 // A schedule as drawn: times from slot 1 become times from 0; what stands after the step is another
 // iteration.

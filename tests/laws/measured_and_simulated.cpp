@@ -30,7 +30,7 @@ TEST(measured_and_simulated, messages_are_there_when_needed) {
       timetable found;
       found.times.resize(plan.order.size());
       for (auto const& e :
-           simulated{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
+           simulated_executor{job_costs(job)}.run(lower(job, plan, {}, lanes)).timeline.events)
         if (e.code == opcode::compute) found.times[e.rank].push_back({e.start, e.end});
       if (plan.overlapped.empty()) {
         EXPECT_EQ(found, expected) << seed;
@@ -55,7 +55,7 @@ TEST(measured_and_simulated, run_at_the_times_that_are_measured) {
       auto const expected = times(job, plan);
       timetable found;
       found.times.resize(plan.order.size());
-      for (auto const& e : simulated{job_costs(job)}.run(program).timeline.events)
+      for (auto const& e : simulated_executor{job_costs(job)}.run(program).timeline.events)
         if (e.code == opcode::compute) found.times[e.rank].push_back({e.start, e.end});
       EXPECT_EQ(found, expected);
     }
@@ -67,7 +67,7 @@ TEST(measured_and_simulated, repeat_at_the_period_that_is_measured_exhaustive) {
   for (auto const& job : random_linear_jobs()) {
     for (auto const& plan : plans_of(job)) {
       no_work none;
-      auto session = simulated{job_costs(job)}.open(none);
+      auto session = simulated_executor{job_costs(job)}.open(none);
       auto const program = std::make_shared<shunt::program const>(lower(job, plan));
       for (int i = 0; i < iterations; ++i) session.submit(program);
       std::vector<ticks> stepped(iterations, 0);

@@ -30,7 +30,7 @@ namespace {
 
 // What holds for every answer.
 template <class Solver>
-solution<pipeline_schedule> judged(pipeline_job const& job, Solver const& solver) {
+solution<pipeline_schedule> checked(pipeline_job const& job, Solver const& solver) {
   SCOPED_TRACE(std::string(Solver::name));
   auto const answer = solve(job, solver);
   EXPECT_EQ(answer, solve(job, solver));
@@ -58,17 +58,17 @@ TEST(pipeline_solvers, every_solver_on_random_jobs) {
   for (int round = 0; round < 80; ++round) {
     auto const job = random_linear_job(d, 4, 5, 7);
     SCOPED_TRACE(describe_job(job));
-    judged(job, gpipe{});
-    judged(job, zb_h1{});
-    judged(job, gpipe{} | reroute{} | split_backward{});
-    judged(job, zb_h1{} | reroute{} | stagger_step{});
+    checked(job, gpipe{});
+    checked(job, zb_h1{});
+    checked(job, gpipe{} | reroute{} | split_backward{});
+    checked(job, zb_h1{} | reroute{} | stagger_step{});
     bool const hope = !stage_without_worker(job);
     for (bool const split : {false, true})
       for (bool const stagger : {false, true}) {
         auto const found =
-            judged(job, slipstream{.split = split, .stagger = stagger, .effort = 100'000});
+            checked(job, slipstream{.split = split, .stagger = stagger, .effort = 100'000});
         EXPECT_EQ(found.has_plan(), hope);
-        auto const coupled = judged(job, one_f_one_b{} | reroute{});
+        auto const coupled = checked(job, one_f_one_b{} | reroute{});
         auto composed = coupled;
         if (split && composed.has_plan()) composed = split_backward{}(job, composed.plan);
         if (stagger && composed.has_plan()) composed = stagger_step{}(job, composed.plan);
@@ -77,7 +77,7 @@ TEST(pipeline_solvers, every_solver_on_random_jobs) {
           EXPECT_LE(found.objective, composed.objective);
         }
         if (job.dead.empty() && !split && !stagger) {
-          EXPECT_LE(found.objective, judged(job, one_f_one_b{}).objective);
+          EXPECT_LE(found.objective, checked(job, one_f_one_b{}).objective);
         }
       }
     auto const without = solve(job, slipstream{.reroute = false, .effort = 100'000});
@@ -130,7 +130,7 @@ class every_plan {
 
   // The micro-batches of all stages, one after another, to any live worker.
   void route(std::int32_t item) {
-    std::int32_t const per_stage_items = job_.microbatches_in_all();
+    std::int32_t const per_stage_items = job_.total_microbatches();
     if (item == per_stage_items * job_.stages) return order(0);
     stage_id const s = item / per_stage_items;
     std::int32_t const g = item % per_stage_items;

@@ -31,7 +31,7 @@ TEST(salvaged_plans, what_is_left_of_any_plan_is_sound) {
           return std::find(at.begin(), at.end(), a) < std::find(at.begin(), at.end(), b);
         });
       std::mt19937_64 engine(seed);
-      gradient_ledger kept;
+      surviving_gradients kept;
       auto const odds = 1 + engine() % 9;  // of 10: how many terms survive
       for (stage_id s : ids<stage_id>(job.stages)) {
         kept.push_back({job.live_holders(s).back(), s, false, {}});

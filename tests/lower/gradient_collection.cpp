@@ -24,12 +24,9 @@
 #include "support/program_machine.hpp"
 #include "support/random_cases.hpp"
 #include "support/shards.hpp"
-#include "support/trained_pipeline.hpp"
 
 namespace shunt::tests::gradient_collection_test {
 namespace {
-
-using namespace trained_pipeline;
 
 TEST(gradient_collection, gives_every_owner_the_sum_over_its_experts_instances) {
   std::mt19937_64 random(1);

@@ -97,8 +97,8 @@ TEST(pipeline, train_alike_under_every_layout) {
         }
       };
       trained(inline_executor{});
-      trained(simulated{job_costs(job)});
-      if (seed % 8 == 0) trained(threads{});
+      trained(simulated_executor{job_costs(job)});
+      if (seed % 8 == 0) trained(thread_executor{});
     }
   }
   EXPECT_GT(pairs, 20U);

@@ -36,8 +36,8 @@ TEST(pipeline_join, joining_workers_get_the_state_of_the_lowest_live_peer) {
 TEST(pipeline_join, ranks_with_several_stages_come_back) {
   pipeline_job whole{
       .pipelines = 2, .stages = 6, .microbatches = 3, .layout = stage_layout::wave(2)};
-  auto wounded = whole;
-  wounded.dead = {{1, 2}, {0, 5}};  // ranks 5 and 0
+  auto with_dead_ranks = whole;
+  with_dead_ranks.dead = {{1, 2}, {0, 5}};  // ranks 5 and 0
   toy_model model(whole);
   std::int64_t iteration = 0;
   auto const run = [&](pipeline_job const& job, std::uint64_t seed) {
@@ -46,12 +46,12 @@ TEST(pipeline_join, ranks_with_several_stages_come_back) {
     EXPECT_TRUE(session.wait().lost.empty());
   };
   run(whole, 1);
-  run(wounded, 2);
-  for (worker const& w : wounded.dead)
+  run(with_dead_ranks, 2);
+  for (worker const& w : with_dead_ranks.dead)
     for (std::int32_t chunk : {0, 1})
       model.set(whole.rank_of(w), pipeline_buffers::state(chunk), 0);
   auto session = inline_executor{}.open(model);
-  session.submit(lower_join(wounded, wounded.dead, tensors));
+  session.submit(lower_join(with_dead_ranks, with_dead_ranks.dead, tensors));
   EXPECT_TRUE(session.wait().lost.empty());
   run(whole, 3);
   auto const expected = undisturbed(whole, 3);
@@ -63,21 +63,22 @@ TEST(pipeline_join, ranks_with_several_stages_come_back) {
 
 TEST(pipeline_join, workers_die_and_come_back_between_iterations) {
   pipeline_job whole{.pipelines = 3, .stages = 4, .microbatches = 5};
-  auto wounded = whole;
-  wounded.dead = {{1, 2}, {0, 0}, {2, 2}};
+  auto with_dead_ranks = whole;
+  with_dead_ranks.dead = {{1, 2}, {0, 0}, {2, 2}};
   toy_model model(whole);
   std::int64_t iteration = 0;
   auto const run = [&](pipeline_job const& job) {
-    auto session = threads{}.open(model, iteration++);
+    auto session = thread_executor{}.open(model, iteration++);
     session.submit(lower(job, slipstream{}(job).plan, tensors));
     EXPECT_TRUE(session.wait().lost.empty());
   };
   run(whole);
-  run(wounded);
-  run(wounded);
-  for (worker const& w : wounded.dead) model.set(whole.rank_of(w), pipeline_buffers::state(), 0);
+  run(with_dead_ranks);
+  run(with_dead_ranks);
+  for (worker const& w : with_dead_ranks.dead)
+    model.set(whole.rank_of(w), pipeline_buffers::state(), 0);
   auto session = inline_executor{}.open(model);
-  session.submit(lower_join(wounded, wounded.dead, tensors));
+  session.submit(lower_join(with_dead_ranks, with_dead_ranks.dead, tensors));
   EXPECT_TRUE(session.wait().lost.empty());
   run(whole);
   auto const expected = undisturbed(whole, 4);

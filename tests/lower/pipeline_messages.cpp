@@ -40,7 +40,7 @@ pipeline_schedule staggered(pipeline_job const& job) {
 
 ticks last_computed(program const& p, pipeline_job const& job) {
   ticks end = 0;
-  for (auto const& e : simulated{job_costs(job)}.run(p).timeline.events)
+  for (auto const& e : simulated_executor{job_costs(job)}.run(p).timeline.events)
     if (e.code == opcode::compute && e.op.kind != op_kind::step) end = std::max(end, e.end);
   return end;
 }

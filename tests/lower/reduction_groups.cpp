@@ -13,12 +13,9 @@
 #include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "support/collection.hpp"
-#include "support/small_schedules.hpp"
 
 namespace shunt::tests::reduction_groups_test {
 namespace {
-
-using namespace small_schedules;
 
 TEST(reduction_groups, are_intervals_of_hosts_two_at_most_on_a_rank_and_two_rounds) {
   std::mt19937_64 random(6);

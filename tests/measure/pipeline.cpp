@@ -64,8 +64,8 @@ TEST(pipeline, the_period_is_the_distance_of_iterations_in_a_long_run) {
       if (!answer.has_plan()) continue;
       constexpr int iterations = 240,
                     lap = 60;  // lap: a multiple of every possible cycle of stages
-      column_starts start(static_cast<std::size_t>(job.stages), 0);
-      std::vector<column_starts> history;
+      stage_group_starts start(static_cast<std::size_t>(job.stages), 0);
+      std::vector<stage_group_starts> history;
       for (int i = 0; i < iterations; ++i) {
         history.push_back(start);
         auto const table = times(job, answer.plan, start);
@@ -73,7 +73,7 @@ TEST(pipeline, the_period_is_the_distance_of_iterations_in_a_long_run) {
           if (job.alive(job.worker_of(r)))
             start[job.worker_of(r).stage.index()] = table.times[r].back().end;
       }
-      drifted += history.back() != column_starts(start.size(), history.back()[0]);
+      drifted += history.back() != stage_group_starts(start.size(), history.back()[0]);
       ticks const distance = history[iterations - 1][0] - history[iterations - 1 - lap][0];
       ticks const promised = period(job, answer.plan);
       EXPECT_LE(distance, promised * lap);
@@ -113,7 +113,7 @@ TEST(pipeline, the_period_holds_where_stages_wait_in_circles) {
     }
     ASSERT_EQ(lines(check(job, plan)), "");
     constexpr int iterations = 60, lap = 2;
-    std::vector<column_starts> history{column_starts(2, 0)};
+    std::vector<stage_group_starts> history{stage_group_starts(2, 0)};
     for (int i = 0; i < iterations; ++i) {
       auto const table = times(job, plan, history.back());
       history.push_back({table.times[job.rank_of({0, 0})].back().end,

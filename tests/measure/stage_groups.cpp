@@ -10,7 +10,7 @@ namespace {
 
 TEST(stage_groups, ranks_with_the_same_stages_belong_together) {
   pipeline_job const linear{.pipelines = 2, .stages = 2, .microbatches = 1, .dead = {{1, 0}}};
-  columns const in(linear);
+  stage_groups const in(linear);
   ASSERT_EQ(in.all.size(), 2u);
   EXPECT_EQ(in.all[0].live, (std::vector<rank_id>{0}));
   EXPECT_EQ(in.all[1].live, (std::vector<rank_id>{1, 3}));
@@ -20,7 +20,7 @@ TEST(stage_groups, ranks_with_the_same_stages_belong_together) {
 TEST(stage_groups, ends_of_a_bidirectional_pipeline_hold_the_same_stages) {
   pipeline_job const both{
       .pipelines = 2, .stages = 4, .microbatches = 1, .layout = stage_layout::bidirectional()};
-  columns const in(both);
+  stage_groups const in(both);
   ASSERT_EQ(in.all.size(), 2u);
   EXPECT_EQ(in.all[0].stages, (std::vector<stage_id>{0, 3}));
   EXPECT_EQ(in.all[0].live, (std::vector<rank_id>{0, 3}));
@@ -31,7 +31,7 @@ TEST(stage_groups, every_live_rank_steps_each_of_its_stages) {
   pipeline_job const job{
       .stages = 4, .microbatches = 1, .dead = {{0, 0}}, .layout = stage_layout::v_shaped()};
   auto plan = empty_schedule(job);
-  append_steps(columns(job), plan);
+  append_steps(stage_groups(job), plan);
   EXPECT_TRUE(plan.order[0].empty());
   EXPECT_EQ(plan.order[1], (std::vector<operation>{{.kind = op_kind::step, .stage = 1},
                                                    {.kind = op_kind::step, .stage = 2}}));

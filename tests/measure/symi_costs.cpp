@@ -13,12 +13,9 @@
 #include "shunt/solve/shards/cut_shards.hpp"
 #include "support/collection.hpp"
 #include "support/random_cases.hpp"
-#include "support/trained_pipeline.hpp"
 
 namespace shunt::tests::symi_costs_test {
 namespace {
-
-using namespace trained_pipeline;
 
 // (X / N) (s N - s) into every rank for gradients and out of every rank for weights, X E / N
 // between host and device: SYMI appendix A.2.

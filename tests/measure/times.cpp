@@ -38,7 +38,7 @@ TEST(times, agree_with_a_slow_clock_on_any_layout_exhaustive) {
     EXPECT_EQ(makespan(job, plan), last);
     EXPECT_GE(last, makespan_bound(job));
     EXPECT_GE(period(job, plan), period_bound(job, plan.staggered_step));
-    chunks += job.ranks() < job.seats();
+    chunks += job.ranks() < job.workers();
     for (auto const& list : plan.overlapped) pairs += !list.empty();
   }
   EXPECT_GT(pairs, 20);

@@ -17,7 +17,6 @@
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "support/expert_problems.hpp"
-#include "support/json.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::expert_layers_test {

@@ -13,7 +13,6 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
-#include "support/json.hpp"
 
 namespace shunt::tests::pipeline_job_test {
 namespace {

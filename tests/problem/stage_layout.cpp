@@ -33,7 +33,7 @@ TEST(stage_layout, the_stages_of_a_rank_are_those_that_name_it) {
                              stage_layout::custom({0, 1, 2, 0, 1, 2, 2, 1, 0, 3, 3, 3})}) {
     std::size_t found = 0;
     for (std::int32_t r = 0; r < layout.ranks(2, 6); ++r)
-      for (worker const& w : layout.seats_of(r, 2, 6)) {
+      for (worker const& w : layout.workers_of(r, 2, 6)) {
         EXPECT_EQ(layout.rank_of(w, 6), r) << to_string(layout.form());
         ++found;
       }

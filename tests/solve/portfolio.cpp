@@ -15,12 +15,9 @@
 #include "shunt/solve/portfolio.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
-#include "support/small_schedules.hpp"
 
 namespace shunt::tests::portfolio_test {
 namespace {
-
-using namespace small_schedules;
 
 TEST(portfolio, is_never_worse_than_its_parts) {
   random_cases d(5);

@@ -40,11 +40,11 @@ inline pipeline_job random_job_of_any_layout(random_cases& d) {
       break;
     default: {
       job.stages = d.roll(2, 4);
-      std::vector<rank_id> seats;
-      std::int32_t const ranks = d.roll(1, job.seats());
-      for (std::int32_t i = 0; i < job.seats(); ++i)
-        seats.emplace_back(i < ranks ? i : d.roll(0, ranks - 1));
-      job.layout = stage_layout::custom(std::move(seats));
+      std::vector<rank_id> workers;
+      std::int32_t const ranks = d.roll(1, job.workers());
+      for (std::int32_t i = 0; i < job.workers(); ++i)
+        workers.emplace_back(i < ranks ? i : d.roll(0, ranks - 1));
+      job.layout = stage_layout::custom(std::move(workers));
     }
   }
   auto const costs = [&](std::int32_t low, std::int32_t high) {

@@ -226,14 +226,14 @@ inline std::vector<pipeline_job> random_jobs_of_all_layouts() {
         job.layout = stage_layout::bidirectional();
         break;
       default: {
-        std::int32_t const ranks = roll(1, job.seats());
-        std::vector<rank_id> seats;
-        for (std::int32_t k = 0; k < job.seats(); ++k)
-          seats.push_back(k < ranks ? k : roll(0, ranks - 1));
-        for (std::size_t k = seats.size(); k > 1; --k)
-          std::swap(seats[k - 1],
-                    seats[static_cast<std::size_t>(roll(0, static_cast<std::int32_t>(k) - 1))]);
-        job.layout = stage_layout::custom(seats);
+        std::int32_t const ranks = roll(1, job.workers());
+        std::vector<rank_id> workers;
+        for (std::int32_t k = 0; k < job.workers(); ++k)
+          workers.push_back(k < ranks ? k : roll(0, ranks - 1));
+        for (std::size_t k = workers.size(); k > 1; --k)
+          std::swap(workers[k - 1],
+                    workers[static_cast<std::size_t>(roll(0, static_cast<std::int32_t>(k) - 1))]);
+        job.layout = stage_layout::custom(workers);
       }
     }
     for (rank_id r : ids<rank_id>(job.ranks()))
@@ -259,9 +259,9 @@ inline pipeline_schedule plan_by_chance(pipeline_job const& job, std::uint64_t s
     bool split = false;
   };
   std::vector<progress> work;  // by micro-batch; host by stage
-  for (std::int32_t k = 0; k < job.microbatches_in_all(); ++k)
+  for (std::int32_t k = 0; k < job.total_microbatches(); ++k)
     work.push_back({.split = below(2) == 0});
-  std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), job.microbatches_in_all());
+  std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), job.total_microbatches());
   std::vector<operation> steps;
   std::vector<rank_id> steppers;
   auto const finish = [&](stage_id s) {
@@ -270,8 +270,8 @@ inline pipeline_schedule plan_by_chance(pipeline_job const& job, std::uint64_t s
       steppers.push_back(r);
     }
   };
-  std::size_t to_do = static_cast<std::size_t>(job.microbatches_in_all()) *
-                      static_cast<std::size_t>(job.stages) * 3;
+  std::size_t to_do =
+      static_cast<std::size_t>(job.total_microbatches()) * static_cast<std::size_t>(job.stages) * 3;
   while (to_do > 0 || !steps.empty()) {
     if (!steps.empty() && (to_do == 0 || (plan.staggered_step && below(4) == 0))) {
       auto const k = static_cast<std::ptrdiff_t>(below(steps.size()));

@@ -34,7 +34,7 @@ inline per_stage random_costs(random_cases& d, std::int32_t stages, std::int32_t
 }
 
 template <class Solver>
-solution<pipeline_schedule> judged(pipeline_job const& job, Solver const& solver) {
+solution<pipeline_schedule> checked(pipeline_job const& job, Solver const& solver) {
   auto answer = solve(job, solver);
   EXPECT_TRUE(answer.has_plan()) << answer.reason;
   EXPECT_EQ(lines(check(job, answer.plan)), "");

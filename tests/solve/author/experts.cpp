@@ -22,12 +22,12 @@ TEST(author_experts, the_shape_of_a_placement_is_that_of_the_slots) {
 TEST(author_experts, a_placement_at_its_bound_is_optimal) {
   expert_layers const p{.experts = 2, .loads = {3, 1}, .slots_per_rank = {1, 1}};
   auto const apart =
-      rated(p, {.layers = 1, .experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}});
+      evaluated(p, {.layers = 1, .experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}});
   EXPECT_EQ(apart.status, status::optimal);
   EXPECT_DOUBLE_EQ(apart.objective, 1.5);
   expert_layers const even{.experts = 2, .loads = {1, 1}, .slots_per_rank = {2, 2}};
-  auto const lopsided =
-      rated(even, {.layers = 1, .experts = 2, .first_slot = {0, 2, 4}, .expert_of = {0, 0, 0, 1}});
+  auto const lopsided = evaluated(
+      even, {.layers = 1, .experts = 2, .first_slot = {0, 2, 4}, .expert_of = {0, 0, 0, 1}});
   EXPECT_EQ(lopsided.status, status::feasible);
   EXPECT_DOUBLE_EQ(lopsided.lower_bound, 1);
   EXPECT_NEAR(lopsided.objective, 4.0 / 3, 1e-12);

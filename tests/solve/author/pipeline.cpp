@@ -9,7 +9,7 @@ namespace {
 
 TEST(author_pipeline, an_evaluated_plan_has_its_period_and_bound) {
   pipeline_job const job{.stages = 4, .microbatches = 8, .costs = {.step = 2}};
-  auto const answer = restate(job, one_f_one_b{}.order(job));
+  auto const answer = evaluated(job, one_f_one_b{}.order(job));
   EXPECT_EQ(answer.objective, (8 + 4 - 1) * 3 + 2);
   EXPECT_EQ(answer.lower_bound, static_cast<double>(period_bound(job, false)));
   EXPECT_EQ(answer.status,
@@ -20,19 +20,19 @@ TEST(author_pipeline, why_an_order_is_no_plan) {
   pipeline_job job{.pipelines = 2, .stages = 2, .microbatches = 3};
   auto const plan = one_f_one_b{}.order(job);
   job.dead = {{1, 0}};
-  EXPECT_EQ(restate(job, plan).reason,
+  EXPECT_EQ(evaluated(job, plan).reason,
             "worker 1:0 is dead and its micro-batches are not re-routed");
   job.dead = {{0, 1}, {1, 1}};
-  EXPECT_EQ(restate(job, plan).reason, "stage 1 has no live worker");
+  EXPECT_EQ(evaluated(job, plan).reason, "stage 1 has no live worker");
   job.dead = {};
   job.memory = stash_cap::per_worker(1);
-  EXPECT_EQ(restate(job, plan).reason, "worker 0:0 stashes 2, the cap is 1");
+  EXPECT_EQ(evaluated(job, plan).reason, "worker 0:0 stashes 2, the cap is 1");
   job.memory = {};
   auto crossed = plan;
   std::swap(crossed.order[0][1], crossed.order[0][2]);
   std::swap(crossed.order[1][1], crossed.order[1][2]);
-  EXPECT_EQ(restate(job, crossed).reason, "workers wait for each other");
-  EXPECT_EQ(restate(job, crossed).status, status::infeasible);
+  EXPECT_EQ(evaluated(job, crossed).reason, "workers wait for each other");
+  EXPECT_EQ(evaluated(job, crossed).status, status::infeasible);
 }
 
 TEST(author_pipeline, layouts_are_required_by_name) {

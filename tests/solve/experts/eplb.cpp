@@ -15,12 +15,9 @@
 #include "shunt/solve/experts/eplb.hpp"
 #include "support/expert_problems.hpp"
 #include "support/random_cases.hpp"
-#include "support/small_schedules.hpp"
 
 namespace shunt::tests::eplb_test {
 namespace {
-
-using namespace small_schedules;
 
 // ---- eplb ----
 

@@ -11,12 +11,9 @@
 #include "shunt/solve/pipeline/normalize_failures.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
-#include "support/small_schedules.hpp"
 
 namespace shunt::tests::normalize_failures_test {
 namespace {
-
-using namespace small_schedules;
 
 // All ways to place so many failures.
 template <class Visit>
@@ -42,7 +39,7 @@ TEST(normalize_failures, normalized_ones_hurt_least) {
     job.dead.clear();
     kill_some(d, job, 2);
     SCOPED_TRACE(describe_job(job));
-    columns const in(job);
+    stage_groups const in(job);
     auto const dead = static_cast<std::int32_t>(job.dead.size());
     normalize_failures const solver{.most_moves = d.roll(0, 3),
                                     .joining = d.roll(0, std::min(2, dead))};
@@ -50,7 +47,7 @@ TEST(normalize_failures, normalized_ones_hurt_least) {
         table;  // of any shape, and not the same way up everywhere
     auto const cost = [&](std::size_t c, std::int32_t k) {
       auto const [at, fresh] = table.emplace(std::pair(c, k), d.roll(1, 30));
-      return round % 2 == 0 ? at->second : column_cost(job)(c, k);
+      return round % 2 == 0 ? at->second : stage_group_cost(job)(c, k);
     };
     std::vector<std::int32_t> size(in.all.size(), 0), now(in.all.size(), 0), most;
     for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -79,9 +76,9 @@ TEST(normalize_failures, normalized_ones_hurt_least) {
     ASSERT_NO_THROW(validate(after));
     EXPECT_FALSE(stage_without_worker(after));
     for (std::size_t c = 0; c < in.all.size(); ++c)
-      EXPECT_EQ(static_cast<std::int32_t>(columns(after).all[c].live.size()),
+      EXPECT_EQ(static_cast<std::int32_t>(stage_groups(after).all[c].live.size()),
                 size[c] - answer.plan.failures[c]);
-    for (seat_change const& change : answer.plan.changes) {
+    for (role_change const& change : answer.plan.changes) {
       EXPECT_FALSE(job.alive(change.to));
       EXPECT_TRUE(after.alive(change.to));
       EXPECT_TRUE(job.alive(change.copied_from) && after.alive(change.copied_from));
@@ -107,9 +104,9 @@ TEST(normalize_failures, alike_stages_are_hit_evenly) {
   EXPECT_EQ(limited.plan.moves(), 1);
   EXPECT_THROW((void)solve(job, normalize_failures{.joining = 6}), invalid_problem);
   EXPECT_THROW((void)solve(job, normalize_failures{.joining = -1}), invalid_problem);
-  EXPECT_EQ(column_cost(job)(0, 5), column_cost(job)(2, 5));
-  EXPECT_THROW((void)column_cost(job)(0, 6), invalid_problem);  // nobody left
-  EXPECT_THROW((void)column_cost(job)(0, -1), invalid_problem);
+  EXPECT_EQ(stage_group_cost(job)(0, 5), stage_group_cost(job)(2, 5));
+  EXPECT_THROW((void)stage_group_cost(job)(0, 6), invalid_problem);  // nobody left
+  EXPECT_THROW((void)stage_group_cost(job)(0, -1), invalid_problem);
 }
 
 }  // namespace

@@ -33,19 +33,19 @@ TEST(schedule_store, has_the_plans_and_says_who_sits_where) {
     ASSERT_NE(spread.schedule, nullptr) << spread.reason;
     auto const& then = spread.schedule->job;
     EXPECT_EQ(then.dead.size(), broken.dead.size());
-    std::set<rank_id> seated;
+    std::set<rank_id> assigned;
     std::size_t moved = 0;
-    columns const in(job);
-    for (rank_id seat : ids<rank_id>(job.ranks())) {
-      rank_id const who = spread.played_by[seat];
-      EXPECT_EQ(who >= 0, then.alive(seat));
+    stage_groups const in(job);
+    for (rank_id role : ids<rank_id>(job.ranks())) {
+      rank_id const who = spread.played_by[role];
+      EXPECT_EQ(who >= 0, then.alive(role));
       if (who < 0) continue;
       EXPECT_TRUE(broken.alive(who));
-      EXPECT_TRUE(seated.insert(who).second);
-      moved += in.of[who] != in.of[seat];
+      EXPECT_TRUE(assigned.insert(who).second);
+      moved += in.of[who] != in.of[role];
     }
     EXPECT_EQ(moved, spread.changes.size());
-    for (seat_change const& change : spread.changes) {
+    for (role_change const& change : spread.changes) {
       EXPECT_EQ(spread.played_by[change.to], *change.from);
       EXPECT_EQ(in.of[change.copied_from], in.of[change.to]);
       EXPECT_TRUE(broken.alive(change.copied_from));

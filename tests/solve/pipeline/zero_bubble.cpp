@@ -33,10 +33,10 @@ pipeline_job random_job_with_caps(random_cases& d) {
       break;
     default: {
       job.stages = ranks + 1;
-      std::vector<rank_id> seats;
-      for (std::int32_t i = 0; i < job.seats(); ++i)
-        seats.push_back(i < ranks ? i : d.roll(0, ranks - 1));
-      job.layout = stage_layout::custom(std::move(seats));
+      std::vector<rank_id> workers;
+      for (std::int32_t i = 0; i < job.workers(); ++i)
+        workers.push_back(i < ranks ? i : d.roll(0, ranks - 1));
+      job.layout = stage_layout::custom(std::move(workers));
     }
   }
   job.costs = {.forward = random_costs(d, job.stages, 1, 9),
@@ -51,7 +51,7 @@ pipeline_job random_job_with_caps(random_cases& d) {
     std::vector<std::int64_t> limits;
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::vector<std::int64_t> alone(static_cast<std::size_t>(job.pipelines), 0);
-      for (worker const& w : job.seats_of(r))
+      for (worker const& w : job.workers_of(r))
         alone[w.pipeline.index()] += job.stash.forward[w.stage];
       limits.push_back(*std::max_element(alone.begin(), alone.end()) + std::max(0, d.roll(-4, 8)));
     }
@@ -80,8 +80,8 @@ TEST(zero_bubble, every_layout_with_unequal_costs_links_weights_and_caps) {
     SCOPED_TRACE("round " + std::to_string(round) + " " +
                  std::string(to_string(job.layout.form())));
     for (bool const stagger : {false, true}) {
-      auto const found = judged(job, zero_bubble{.stagger = stagger, .effort = 6'000});
-      auto const quick = judged(job, zero_bubble{.stagger = stagger, .effort = 0});
+      auto const found = checked(job, zero_bubble{.stagger = stagger, .effort = 6'000});
+      auto const quick = checked(job, zero_bubble{.stagger = stagger, .effort = 0});
       if (!stagger) {
         EXPECT_LE(found.objective, quick.objective);
       }
@@ -153,7 +153,7 @@ TEST(zero_bubble, caps_that_hold_a_single_micro_batch_are_enough) {
   for (auto const& layout : {stage_layout::wave(2), stage_layout::looped(2)}) {
     pipeline_job job{
         .stages = 8, .microbatches = 5, .memory = stash_cap::per_worker(2), .layout = layout};
-    judged(job, zero_bubble{.effort = 10'000});
+    checked(job, zero_bubble{.effort = 10'000});
     job.memory = stash_cap::per_worker(1);
     auto const none = zero_bubble{}(job);
     EXPECT_EQ(none.status, status::infeasible);
@@ -200,7 +200,7 @@ TEST(zero_bubble, named_schedules_are_plans_whatever_the_costs) {
       if (d.roll(0, 1) == 0) job.memory = stash_cap::per_worker(d.roll(chunks, 2 * ranks + 2));
       bool const stagger = d.roll(0, 1) == 0;
       auto const within = [&](auto const& solver) {
-        auto const peak = stash_peak(job, judged(job, solver).plan);
+        auto const peak = stash_peak(job, checked(job, solver).plan);
         EXPECT_LE(*std::max_element(peak.begin(), peak.end()),
                   std::max<std::int64_t>(chunks, solver.stash_peak(ranks)));
       };
@@ -230,7 +230,7 @@ TEST(zero_bubble, real_costs_are_never_above_the_best_of_others_at_the_same_stas
     job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
     job.transfer = 1;
     job.memory = stash_cap::per_worker(best.cap);
-    auto const answer = judged(job, zero_bubble{.effort = 150'000});
+    auto const answer = checked(job, zero_bubble{.effort = 150'000});
     EXPECT_LE(answer.objective, 20 * best.makespan + 0.5)
         << best.ranks << " ranks, cap " << best.cap;
   }
@@ -247,13 +247,13 @@ TEST(zero_bubble, real_costs_with_a_staggered_step) {
     job.transfer = 1;
     job.stash = {.forward = 2, .backward_input = 1};
     job.memory = stash_cap::per_worker(best.cap);
-    auto const answer = judged(job, zero_bubble{.stagger = true, .effort = 250'000});
+    auto const answer = checked(job, zero_bubble{.stagger = true, .effort = 250'000});
     EXPECT_LE(answer.objective, 20 * best.makespan + 1) << best.ranks << " ranks, cap " << best.cap;
   }
   auto job = unit_job(4, 8, 2);
   job.costs = {.forward = 20, .backward_input = 21, .backward_weight = 17};
   job.transfer = 1;
-  EXPECT_LE(judged(job, zb_v{.stagger = true}).objective, 20 * 47.90 + 0.5);
+  EXPECT_LE(checked(job, zb_v{.stagger = true}).objective, 20 * 47.90 + 0.5);
 }
 
 }  // namespace

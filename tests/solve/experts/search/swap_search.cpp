@@ -25,7 +25,7 @@ TEST(swap_search, never_make_the_fullest_fuller_and_keep_every_replica) {
     std::vector<std::int64_t> share, load(slots.size(), 0);
     for (std::size_t e = 0; e < experts; ++e)
       share.push_back(static_cast<std::int64_t>(below(random, 1000)));
-    rank_swaps swaps(experts, slots);
+    swap_search swaps(experts, slots);
     swaps.clear();
     std::vector<std::size_t> before;
     for (std::size_t r = 0; r < slots.size(); ++r) {

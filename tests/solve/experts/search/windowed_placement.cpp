@@ -19,7 +19,7 @@ TEST(windowed_placement, scores_changes_as_they_turn_out) {
                   .loads = {6, 12, 60, 18},
                   .slots_per_rank = {2, 2, 3},
                   .history = {24, 6, 6, 60}};
-  layer_windows layer(p, 2);
+  windowed_placement layer(p, 2);
   layer.load(p, 0);
   std::vector<expert_id> const slots{0, 1, 2, 3, 2, 1, 0};
   ASSERT_TRUE(layer.place(slots));
@@ -42,7 +42,7 @@ TEST(windowed_placement, scores_changes_as_they_turn_out) {
 TEST(windowed_placement, the_score_is_the_mean_of_max_over_mean) {
   expert_layers const p{
       .experts = 2, .loads = {30, 10}, .slots_per_rank = {1, 1}, .history = {20, 20}};
-  layer_windows layer(p, 2);
+  windowed_placement layer(p, 2);
   layer.load(p, 0);
   ASSERT_TRUE(layer.place(std::vector<expert_id>{0, 1}));
   EXPECT_NEAR(layer.score(), (30.0 / 20 + 1) / 2, 1e-6);

@@ -34,13 +34,13 @@ TEST(chain_scheduler, a_replayed_order_has_the_makespan_of_its_schedule) {
                                      .backward_weight = {1, 3, 0, 2}},
                            .memory = stash_cap::per_worker(cap)};
     chain_scheduler chain(job);
-    std::vector<seat_costs> costs;
+    std::vector<position_costs> costs;
     for (stage_id s : ids<stage_id>(4))
       costs.push_back(
           {job.costs.forward[s], job.costs.backward_input[s], job.costs.backward_weight[s], 0, 0});
     chain.use(costs);
     chain_rules rules;
-    rules.seats.resize(4, {.forward = 0, .input = -1, .weight = 1});
+    rules.positions.resize(4, {.forward = 0, .input = -1, .weight = 1});
     chain.run_listed(rules);
     auto const sequence = chain.sequence();
     chain.replay(sequence);

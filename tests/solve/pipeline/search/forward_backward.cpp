@@ -28,9 +28,9 @@ TEST(forward_backward, a_column_without_a_live_rank_has_no_span) {
   list_scheduler scheduler(job, true);
   scheduler.run(stage_policies(2));
   ASSERT_TRUE(scheduler.complete());
-  justifier improved(job, scheduler.schedule(true));
-  columns const in(job);
-  improved.backwards(column_starts(in.all.size(), 100), false);
+  forward_backward improved(job, scheduler.schedule(true));
+  stage_groups const in(job);
+  improved.backwards(stage_group_starts(in.all.size(), 100), false);
   int empty = 0;
   for (std::size_t c = 0; c < in.all.size(); ++c) {
     EXPECT_EQ(scheduler.spans()[c] == interval{}, in.all[c].live.empty());
@@ -53,10 +53,10 @@ TEST(forward_backward, justified_schedules_are_plans_and_keep_their_limits) {
     list_scheduler scheduler(job, round % 3 > 0);
     scheduler.run(stage_policies(static_cast<std::size_t>(job.stages)));
     auto const first = scheduler.makespan();
-    auto const all = scheduler.columns().all.size();
-    justifier passes(job, scheduler.schedule(true));
+    auto const all = scheduler.stage_groups().all.size();
+    forward_backward passes(job, scheduler.schedule(true));
     for (bool const patient : {false, true}) {
-      passes.backwards(column_starts(all, first), patient);
+      passes.backwards(stage_group_starts(all, first), patient);
       EXPECT_EQ(lines(check(job, passes.schedule(true))), "");
       ticks earliest = first;
       for (auto const& span : passes.spans()) {
@@ -64,7 +64,7 @@ TEST(forward_backward, justified_schedules_are_plans_and_keep_their_limits) {
         earliest = std::min(earliest, span.start);
       }
       EXPECT_LE(makespan(job, passes.schedule(true)), first - earliest);
-      passes.forwards(column_starts(all, 0), patient);
+      passes.forwards(stage_group_starts(all, 0), patient);
       EXPECT_EQ(lines(check(job, passes.schedule(true))), "");
       ticks last = 0;
       for (auto const& span : passes.spans()) last = std::max(last, span.end);

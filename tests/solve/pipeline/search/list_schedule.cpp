@@ -26,7 +26,7 @@ TEST(list_schedule, the_list_schedulers_own_times_are_the_measured_ones) {
     for (auto& p : policies) {
       p.prefer = d.roll(0, 1) == 0 ? stage_policy::first::input : stage_policy::first::forward;
       p.in_flight = d.roll(1, 9);
-      p.guests_first = d.roll(0, 1) == 0;
+      p.rerouted_first = d.roll(0, 1) == 0;
       p.lag = d.roll(-2, 2);
     }
     for (bool const patient : {false, true}) {

@@ -32,7 +32,7 @@ TEST(routes, no_live_rank_gets_more_than_its_share) {
             ++load[job.rank_of({host, s})];
           }
         if (job.layout.form() == stage_layout::shape::custom) continue;  // may hold a stage twice
-        auto const share = ceil_divide(job.microbatches_in_all(),
+        auto const share = ceil_divide(job.total_microbatches(),
                                        static_cast<std::int32_t>(job.live_holders(s).size()));
         for (auto const& [rank, count] : load) EXPECT_LE(count, share);
       }

@@ -19,7 +19,7 @@ TEST(timed_schedule, scores_a_plan_as_the_measure_does) {
     if (stage_without_worker(job)) continue;
     auto plan = random_order(job, d);
     if (!graph_of(job, plan).executable()) continue;
-    timed_order timed(job, plan);
+    timed_schedule timed(job, plan);
     ASSERT_TRUE(timed.run());
     ++timed_plans;
     if (!plan.staggered_step) {
@@ -34,7 +34,7 @@ TEST(timed_schedule, scores_a_plan_as_the_measure_does) {
 TEST(timed_schedule, the_orders_come_back_as_a_plan) {
   pipeline_job const job{.stages = 3, .microbatches = 4, .memory = stash_cap::per_worker(3)};
   auto const plan = one_f_one_b{}(job).plan;
-  timed_order timed(job, plan);
+  timed_schedule timed(job, plan);
   EXPECT_EQ(timed.plan(), plan);
   EXPECT_TRUE(timed.keeps_cap(0));
   auto const& first =
