@@ -2,15 +2,11 @@
 /// Limits of the collectives in one layer's gradient collection: a communicator exists only for an
 /// interval of neighbouring ranks, a rank is in at most two, and two rounds suffice.
 /// Reference: SYMI (arXiv 2504.19925), section 4.2.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -45,8 +41,8 @@ struct communicator_violation {
 /// Returns all errors.
 /// Requires a program that passes `check`.
 /// Complexity: O(instructions + collectives x rounds).
-[[nodiscard]] std::vector<communicator_violation> check_communicators(
-    program const& p, std::int32_t most = 2);
+[[nodiscard]] std::vector<communicator_violation> check_communicators(program const& p,
+                                                                      std::int32_t most = 2);
 
 }  // namespace shunt
 

@@ -3,15 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
 
-#include "shunt/core/id.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -31,8 +26,8 @@ SHUNT_INLINE std::string to_string(communicator_violation const& v) {
   return "unknown violation";
 }
 
-SHUNT_INLINE std::vector<communicator_violation> check_communicators(
-    program const& p, std::int32_t most) {
+SHUNT_INLINE std::vector<communicator_violation> check_communicators(program const& p,
+                                                                     std::int32_t most) {
   using kind = communicator_violation::kind;
   std::vector<communicator_violation> found;
   for (group_id g : ids<group_id>(p.groups.size())) {

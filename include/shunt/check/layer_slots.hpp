@@ -1,11 +1,11 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/problem/expert_layers.hpp"
 

@@ -2,14 +2,6 @@
 #include "shunt/check/layer_slots.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <span>
-#include <string>
-#include <vector>
-
-#include "shunt/plan/layer_slots.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -27,8 +19,9 @@ SHUNT_INLINE std::string to_string(layer_slots_violation const& v) {
   return "unknown violation";
 }
 
-SHUNT_CONSTEXPR std::vector<layer_slots_violation> check(
-    expert_layers const& problem, layer_slots const& plan, std::span<std::int64_t const> memory) {
+SHUNT_CONSTEXPR std::vector<layer_slots_violation> check(expert_layers const& problem,
+                                                         layer_slots const& plan,
+                                                         std::span<std::int64_t const> memory) {
   using kind = layer_slots_violation::kind;
   std::vector<layer_slots_violation> found;
   auto const ranks = memory.size(), cells = ranks * static_cast<std::size_t>(problem.layers);

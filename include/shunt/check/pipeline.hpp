@@ -2,9 +2,8 @@
 /// Checks a pipeline schedule against its job. Shares no code with solvers or measures.
 #include <vector>
 
-#include "shunt/core/config.hpp"
-#include "shunt/check/detail/schedule_judge.hpp"
 #include "shunt/check/pipeline_violation.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -27,8 +26,8 @@ namespace shunt {
 /// decide. Empty: the schedule is a plan of the job.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(operations + ranks + micro-batches at stages).
-[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
-                                                              pipeline_schedule const& schedule);
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(
+    pipeline_job const& job, pipeline_schedule const& schedule);
 
 }  // namespace shunt
 

@@ -1,14 +1,9 @@
 #pragma once
 /// Checks the messages of a pipeline schedule. Shares no code with lowerings.
-#include <cstdint>
 #include <vector>
 
-#include "shunt/core/config.hpp"
-#include "shunt/check/detail/actions_judge.hpp"
-#include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -29,14 +24,13 @@ namespace shunt {
 /// Returns all broken rules, first those of the schedule, then those of messages.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(actions).
-[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
-                                                              pipeline_schedule const& schedule,
-                                                              pipeline_actions const& actions);
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(
+    pipeline_job const& job, pipeline_schedule const& schedule, pipeline_actions const& actions);
 
 /// Returns the schedule that a list of actions computes, for example actions that were read from a
 /// file.
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule computing_of(pipeline_actions const& actions,
-                                                       bool staggered_step);
+                                                             bool staggered_step);
 
 }  // namespace shunt
 

@@ -2,29 +2,22 @@
 #include "shunt/check/pipeline_actions.hpp"
 
 #include <cstdint>
-#include <vector>
 
 #include "shunt/check/detail/actions_judge.hpp"
-#include "shunt/check/pipeline.hpp"
-#include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/plan/pipeline_actions.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
-                                                              pipeline_schedule const& schedule,
-                                                              pipeline_actions const& actions) {
+                                                      pipeline_schedule const& schedule,
+                                                      pipeline_actions const& actions) {
   validate(job);
   return detail::actions_checker(job, schedule, actions).find_violations();
 }
 
 SHUNT_CONSTEXPR pipeline_schedule computing_of(pipeline_actions const& actions,
-                                                       bool staggered_step) {
+                                               bool staggered_step) {
   pipeline_schedule schedule{.staggered_step = staggered_step};
   schedule.order.resize(actions.lists.size());
   for (rank_id r : ids<rank_id>(actions.lists.size())) {

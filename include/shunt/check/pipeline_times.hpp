@@ -2,10 +2,8 @@
 /// Checks a timetable of a pipeline schedule. Shares no code with solvers or measures.
 #include <vector>
 
-#include "shunt/core/config.hpp"
-#include "shunt/check/detail/timetable_judge.hpp"
-#include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -25,9 +23,8 @@ namespace shunt {
 /// Returns all broken rules of the schedule, or, where there is none, those of the times.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(operations).
-[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(pipeline_job const& job,
-                                                              pipeline_schedule const& schedule,
-                                                              timetable const& table);
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> check(
+    pipeline_job const& job, pipeline_schedule const& schedule, timetable const& table);
 
 }  // namespace shunt
 

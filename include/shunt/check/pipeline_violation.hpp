@@ -6,7 +6,7 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 

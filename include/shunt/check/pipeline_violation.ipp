@@ -1,15 +1,6 @@
 #pragma once
 #include "shunt/check/pipeline_violation.hpp"
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(pipeline_rule rule) {

@@ -1,10 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -39,7 +39,7 @@ struct placement_violation {
 /// every expert has a slot.
 /// Returns all errors, layer by layer, or those of the shape alone. Empty: the plan is valid.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<placement_violation> check(expert_layers const& problem,
-                                                               expert_placement const& plan);
+                                                                     expert_placement const& plan);
 
 }  // namespace shunt
 

@@ -2,13 +2,6 @@
 #include "shunt/check/placement.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -33,7 +26,7 @@ SHUNT_INLINE std::string to_string(placement_violation const& v) {
 }
 
 SHUNT_CONSTEXPR std::vector<placement_violation> check(expert_layers const& problem,
-                                                               expert_placement const& plan) {
+                                                       expert_placement const& plan) {
   using kind = placement_violation::kind;
   std::vector<placement_violation> found;
   auto const expect = [&](kind what, rank_id rank, std::int64_t is, std::int64_t wanted) {

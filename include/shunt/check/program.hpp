@@ -1,8 +1,4 @@
 #pragma once
-#include "shunt/check/program_memory.hpp"
-#include "shunt/check/program_messages.hpp"
-#include "shunt/check/program_order.hpp"
-#include "shunt/check/program_shape.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 

@@ -5,9 +5,9 @@
 #include "shunt/check/program_messages.hpp"
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_shape.hpp"
-#include "shunt/check/program_violation.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 

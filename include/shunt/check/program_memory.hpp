@@ -1,11 +1,7 @@
 #pragma once
-#include <algorithm>
-#include <cstdint>
-#include <vector>
-
-#include "shunt/check/detail/buffer_history.hpp"
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_violation.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -18,7 +14,7 @@ namespace shunt {
 /// Requires a program that passes `check_shape`.
 /// Complexity: O(m log m) in the number of regions, times the lanes where there are several.
 void check_memory(rank_program const& own, rank_id r, lane_order const& order,
-                         program_violations& out);
+                  program_violations& out);
 
 }  // namespace shunt
 

@@ -2,19 +2,17 @@
 #include "shunt/check/program_memory.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "shunt/check/detail/buffer_history.hpp"
-#include "shunt/check/program_order.hpp"
-#include "shunt/check/program_violation.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE void check_memory(rank_program const& own, rank_id r, lane_order const& order,
-                         program_violations& out) {
+                               program_violations& out) {
   std::vector<detail::buffer_history> histories;
   histories.reserve(own.buffers.size());
   for (auto const& b : own.buffers) histories.emplace_back(b, order.total() ? 0 : order.lanes());

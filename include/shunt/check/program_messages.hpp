@@ -1,13 +1,7 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <tuple>
-#include <vector>
-
 #include "shunt/check/program_order.hpp"
 #include "shunt/check/program_violation.hpp"
-#include "shunt/program/dependencies.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -17,7 +11,7 @@ namespace detail {
 /// Messages of one channel have no tags, so their order must be fixed on both sides. The same holds
 /// for collectives of one group.
 void check_unordered(rank_program const& own, rank_id r, lane_order const& order,
-                            program_violations& out);
+                     program_violations& out);
 
 }  // namespace detail
 

@@ -7,11 +7,9 @@
 #include <tuple>
 #include <vector>
 
-#include "shunt/check/program_order.hpp"
-#include "shunt/check/program_violation.hpp"
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/program/dependencies.hpp"
 
 namespace shunt::detail {
 
@@ -46,7 +44,8 @@ SHUNT_INLINE void check_matches(program const& p, dependencies const& d, program
   }
 }
 
-SHUNT_INLINE void check_collectives(program const& p, dependencies const& d, program_violations& out) {
+SHUNT_INLINE void check_collectives(program const& p, dependencies const& d,
+                                    program_violations& out) {
   for (auto const& m : d.collectives) {
     auto const& group = p.groups[m.group];
     auto const numbers = d.members_of(m);
@@ -98,7 +97,7 @@ SHUNT_INLINE void check_deadlock(program const& p, dependencies const& d, progra
 }
 
 SHUNT_INLINE void check_unordered(rank_program const& own, rank_id r, lane_order const& order,
-                            program_violations& out) {
+                                  program_violations& out) {
   if (order.total()) return;
   struct item {
     opcode code;  // all collectives count as one

@@ -1,20 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <set>
-#include <utility>
-#include <vector>
-
-#include "shunt/check/detail/opcode_shape.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Checks each instruction alone: its ids exist, its regions lie within their buffers and fit its
 /// opcode.

@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "shunt/check/detail/opcode_shape.hpp"
-#include "shunt/check/program_violation.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/program/dependencies.hpp"
 
 namespace shunt::detail {
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "shunt/check/detail/event_graph.hpp"
-#include "shunt/check/program_order.hpp"
 #include "shunt/check/program_violation.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 

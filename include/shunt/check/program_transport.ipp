@@ -1,16 +1,8 @@
 #pragma once
 #include "shunt/check/program_transport.hpp"
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <vector>
-
 #include "shunt/check/detail/event_graph.hpp"
 #include "shunt/check/program_order.hpp"
-#include "shunt/check/program_violation.hpp"
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {

@@ -1,15 +1,6 @@
 #pragma once
 #include "shunt/check/program_violation.hpp"
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(program_rule r) {

@@ -1,10 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 
@@ -40,7 +40,7 @@ struct shard_violation {
 /// owned by a rank and mirrored by other ranks, each once.
 /// Returns all errors. Empty: the plan is valid.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<shard_violation> check(optimizer_state const& problem,
-                                                           shard_map const& plan);
+                                                                 shard_map const& plan);
 
 }  // namespace shunt
 

@@ -2,13 +2,6 @@
 #include "shunt/check/shard_map.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "shunt/plan/shard_map.hpp"
-#include "shunt/problem/optimizer_state.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -35,7 +28,7 @@ SHUNT_INLINE std::string to_string(shard_violation const& v) {
 }
 
 SHUNT_CONSTEXPR std::vector<shard_violation> check(optimizer_state const& problem,
-                                                           shard_map const& plan) {
+                                                   shard_map const& plan) {
   using kind = shard_violation::kind;
   std::vector<shard_violation> found;
   if (plan.elements != problem.elements)

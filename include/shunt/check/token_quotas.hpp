@@ -1,11 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/units.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/token_quotas.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -41,9 +40,9 @@ struct quota_violation {
 /// up.
 /// Returns all errors. Empty: the plan is valid.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<quota_violation> check(expert_layers const& problem,
-                                                           token_quotas const& plan,
-                                                           std::int64_t numerator = 1,
-                                                           std::int64_t denominator = 1);
+                                                                 token_quotas const& plan,
+                                                                 std::int64_t numerator = 1,
+                                                                 std::int64_t denominator = 1);
 
 }  // namespace shunt
 

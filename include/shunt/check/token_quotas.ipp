@@ -2,14 +2,8 @@
 #include "shunt/check/token_quotas.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
 
 #include "shunt/core/units.hpp"
-#include "shunt/plan/token_quotas.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -36,9 +30,8 @@ SHUNT_INLINE std::string to_string(quota_violation const& v) {
 }
 
 SHUNT_CONSTEXPR std::vector<quota_violation> check(expert_layers const& problem,
-                                                           token_quotas const& plan,
-                                                           std::int64_t numerator,
-                                                           std::int64_t denominator) {
+                                                   token_quotas const& plan, std::int64_t numerator,
+                                                   std::int64_t denominator) {
   using kind = quota_violation::kind;
   std::vector<quota_violation> found;
   if (plan.layers() != problem.layers) {

@@ -1,10 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 
@@ -39,7 +39,7 @@ struct split_violation {
 /// Returns all errors, or those of the shape alone. Empty: the plan is valid.
 /// Requires a problem that `validate` accepts.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<split_violation> check(routed_tokens const& problem,
-                                                           token_split const& plan);
+                                                                 token_split const& plan);
 
 }  // namespace shunt
 

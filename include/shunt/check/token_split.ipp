@@ -2,13 +2,6 @@
 #include "shunt/check/token_split.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "shunt/plan/token_split.hpp"
-#include "shunt/problem/routed_tokens.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -32,7 +25,7 @@ SHUNT_INLINE std::string to_string(split_violation const& v) {
 }
 
 SHUNT_CONSTEXPR std::vector<split_violation> check(routed_tokens const& problem,
-                                                           token_split const& plan) {
+                                                   token_split const& plan) {
   using kind = split_violation::kind;
   std::vector<split_violation> found;
   auto const sources = problem.first_slot.size() - 1, slots = problem.expert_of.size(),

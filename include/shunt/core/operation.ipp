@@ -1,13 +1,6 @@
 #pragma once
 #include "shunt/core/operation.hpp"
 
-#include <compare>
-#include <cstdint>
-#include <string_view>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(op_kind k) {

@@ -1,12 +1,6 @@
 #pragma once
 #include "shunt/core/solution.hpp"
 
-#include <cstdint>
-#include <string_view>
-
-#include "shunt/core/text.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(status s) {

@@ -14,10 +14,11 @@ using ticks = std::int64_t;
 using byte_count = std::int64_t;
 
 /// Returns the sum, or nothing where it doesn't fit 64 bits.
-[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b);
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a,
+                                                                      std::int64_t b);
 /// Returns the product, or nothing where it doesn't fit 64 bits.
 [[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> checked_multiply(std::int64_t a,
-                                                                     std::int64_t b);
+                                                                           std::int64_t b);
 
 /// Returns a / b, rounded up.
 /// Requires a >= 0 and b > 0.

@@ -1,12 +1,6 @@
 #pragma once
 #include "shunt/core/units.hpp"
 
-#include <concepts>
-#include <cstdint>
-#include <optional>
-
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a, std::int64_t b) {
@@ -15,8 +9,7 @@ SHUNT_CONSTEXPR std::optional<std::int64_t> checked_add(std::int64_t a, std::int
   return sum;
 }
 
-SHUNT_CONSTEXPR std::optional<std::int64_t> checked_multiply(std::int64_t a,
-                                                                     std::int64_t b) {
+SHUNT_CONSTEXPR std::optional<std::int64_t> checked_multiply(std::int64_t a, std::int64_t b) {
   std::int64_t product = 0;
   if (__builtin_mul_overflow(a, b, &product)) return std::nullopt;
   return product;

@@ -1,7 +1,6 @@
 #pragma once
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <span>
 #include <type_traits>
@@ -50,7 +49,7 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 
 /// Both spans have the same size, a multiple of the element's, and don't overlap.
 void accumulate(element type, reduction how, std::span<std::byte> target,
-                       std::span<std::byte const> source);
+                std::span<std::byte const> source);
 
 }  // namespace shunt
 

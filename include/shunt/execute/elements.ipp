@@ -1,21 +1,14 @@
 #pragma once
 #include "shunt/execute/elements.hpp"
 
-#include <concepts>
-#include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <span>
-#include <type_traits>
 
-#include "shunt/core/host_device.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE void accumulate(element type, reduction how, std::span<std::byte> target,
-                       std::span<std::byte const> source) {
+                             std::span<std::byte const> source) {
   switch (type) {
     case element::bytes: return detail::accumulate_as<std::uint8_t>(how, target, source);
     case element::int32: return detail::accumulate_as<std::int32_t>(how, target, source);

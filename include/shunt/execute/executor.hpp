@@ -3,8 +3,9 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"

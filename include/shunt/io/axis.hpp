@@ -1,13 +1,9 @@
 #pragma once
 /// Axes of charts: numbers to pixels, and round marks.
-#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include "shunt/io/drawing.hpp"
 
 namespace shunt {
 

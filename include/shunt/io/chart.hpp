@@ -1,18 +1,10 @@
 #pragma once
 /// Line charts as SVG.
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstddef>
-#include <limits>
 #include <ostream>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
-
-#include "shunt/io/axis.hpp"
-#include "shunt/io/drawing.hpp"
 
 namespace shunt {
 

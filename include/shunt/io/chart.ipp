@@ -3,18 +3,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <limits>
-#include <ostream>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/io/axis.hpp"
 #include "shunt/io/drawing.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 

@@ -1,21 +1,17 @@
 #pragma once
 /// Timelines as traces for Perfetto and chrome://tracing.
 /// Reference: "Trace Event Format", the Chromium project.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <ostream>
 #include <string>
-#include <string_view>
 #include <tuple>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/io/drawing.hpp"
+#include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
 namespace shunt {

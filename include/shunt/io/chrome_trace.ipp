@@ -2,22 +2,12 @@
 #include "shunt/io/chrome_trace.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <map>
-#include <ostream>
-#include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/io/drawing.hpp"
-#include "shunt/program/timeline.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 

@@ -1,20 +1,13 @@
 #pragma once
 /// Tables of whole numbers as CSV.
-#include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <istream>
 #include <limits>
 #include <ostream>
 #include <span>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <vector>
-
-#include "shunt/core/error.hpp"
 
 namespace shunt {
 
@@ -33,9 +26,8 @@ struct integer_table {
 /// return before the line's end and a missing end of the last line.
 /// Throws invalid_problem, which names `name`, row, column (from 1) and text: for an empty file, an
 /// empty row, rows of different lengths, text, a number below `least` or beyond 64 bits.
-[[nodiscard]] integer_table read_csv(
-    std::istream& in, std::string const& name,
-    std::int64_t least = std::numeric_limits<std::int64_t>::min());
+[[nodiscard]] integer_table read_csv(std::istream& in, std::string const& name,
+                                     std::int64_t least = std::numeric_limits<std::int64_t>::min());
 
 /// Reads a file like read_csv.
 /// Throws invalid_problem also where the file cannot be opened or read.

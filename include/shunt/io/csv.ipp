@@ -3,30 +3,21 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstddef>
-#include <cstdint>
 #include <fstream>
-#include <istream>
-#include <limits>
-#include <ostream>
-#include <span>
-#include <string>
+#include <ios>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE std::span<std::int64_t const> integer_table::row(std::size_t r) const {
-    return std::span(values).subspan(r * columns, columns);
-  }
+  return std::span(values).subspan(r * columns, columns);
+}
 
-SHUNT_INLINE integer_table read_csv(
-    std::istream& in, std::string const& name,
-    std::int64_t least) {
+SHUNT_INLINE integer_table read_csv(std::istream& in, std::string const& name, std::int64_t least) {
   integer_table table;
   std::string line;
   std::size_t row = 0;
@@ -66,8 +57,7 @@ SHUNT_INLINE integer_table read_csv(
   return table;
 }
 
-SHUNT_INLINE integer_table read_csv_file(
-    std::string const& path, std::int64_t least) {
+SHUNT_INLINE integer_table read_csv_file(std::string const& path, std::int64_t least) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw invalid_problem(path, "can't be opened");
   if (in.peek() == std::ifstream::traits_type::eof() && in.bad())

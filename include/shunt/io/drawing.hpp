@@ -1,9 +1,6 @@
 #pragma once
 /// SVG pictures, element by element.
-#include <algorithm>
-#include <charconv>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <ostream>
 #include <string>

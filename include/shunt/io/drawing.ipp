@@ -3,14 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <ostream>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 
@@ -42,87 +35,86 @@ SHUNT_INLINE std::string escaped(std::string_view text) {
 }
 
 SHUNT_INLINE drawing::drawing(double width, double height) : width_(width), height_(height) {
-    rectangle(0, 0, width, height, colour::paper);
-  }
+  rectangle(0, 0, width, height, colour::paper);
+}
 
 SHUNT_INLINE void drawing::rectangle(double x, double y, double w, double h, std::string_view fill,
-                 std::string_view stroke, double stroke_width,
-                 std::string_view tip) {
-    open("rect", {{"x", decimal(x)},
-                  {"y", decimal(y)},
-                  {"width", decimal(w)},
-                  {"height", decimal(h)},
-                  {"fill", fill}});
-    if (stroke != colour::none)
-      attributes({{"stroke", stroke}, {"stroke-width", decimal(stroke_width)}});
-    close(tip.empty() ? std::string() : "<title>" + escaped(tip) + "</title>", "rect");
-  }
+                                     std::string_view stroke, double stroke_width,
+                                     std::string_view tip) {
+  open("rect", {{"x", decimal(x)},
+                {"y", decimal(y)},
+                {"width", decimal(w)},
+                {"height", decimal(h)},
+                {"fill", fill}});
+  if (stroke != colour::none)
+    attributes({{"stroke", stroke}, {"stroke-width", decimal(stroke_width)}});
+  close(tip.empty() ? std::string() : "<title>" + escaped(tip) + "</title>", "rect");
+}
 
 SHUNT_INLINE void drawing::line(double x1, double y1, double x2, double y2, std::string_view stroke,
-            double stroke_width, bool dashed) {
-    path("M" + decimal(x1) + " " + decimal(y1) + "L" + decimal(x2) + " " + decimal(y2), stroke,
-         stroke_width, dashed);
-  }
+                                double stroke_width, bool dashed) {
+  path("M" + decimal(x1) + " " + decimal(y1) + "L" + decimal(x2) + " " + decimal(y2), stroke,
+       stroke_width, dashed);
+}
 
 SHUNT_INLINE void drawing::path(std::string_view data, std::string_view stroke, double stroke_width,
-            bool dashed) {
-    open("path", {{"d", data},
-                  {"fill", "none"},
-                  {"stroke", stroke},
-                  {"stroke-width", decimal(stroke_width)}});
-    if (dashed) attributes({{"stroke-dasharray", "6 4"}});
-    close({}, "path");
-  }
+                                bool dashed) {
+  open(
+      "path",
+      {{"d", data}, {"fill", "none"}, {"stroke", stroke}, {"stroke-width", decimal(stroke_width)}});
+  if (dashed) attributes({{"stroke-dasharray", "6 4"}});
+  close({}, "path");
+}
 
 SHUNT_INLINE void drawing::dot(double x, double y, double radius, std::string_view fill) {
-    open("circle",
-         {{"cx", decimal(x)}, {"cy", decimal(y)}, {"r", decimal(radius)}, {"fill", fill}});
-    close({}, "circle");
-  }
+  open("circle", {{"cx", decimal(x)}, {"cy", decimal(y)}, {"r", decimal(radius)}, {"fill", fill}});
+  close({}, "circle");
+}
 
 SHUNT_INLINE void drawing::text(double x, double y, std::string_view what, anchor at,
-            std::string_view fill, double size, bool bold,
-            bool turned) {
-    constexpr std::string_view anchors[] = {"start", "middle", "end"};
-    open("text",
-         {{"x", decimal(x)}, {"y", decimal(y)}, {"fill", fill}, {"font-size", decimal(size)}});
-    if (at != anchor::start) attributes({{"text-anchor", anchors[static_cast<std::size_t>(at)]}});
-    if (bold) attributes({{"font-weight", "bold"}});
-    if (turned) attributes({{"transform", "rotate(-90 " + decimal(x) + " " + decimal(y) + ")"}});
-    close(escaped(what), "text");
-  }
+                                std::string_view fill, double size, bool bold, bool turned) {
+  constexpr std::string_view anchors[] = {"start", "middle", "end"};
+  open("text",
+       {{"x", decimal(x)}, {"y", decimal(y)}, {"fill", fill}, {"font-size", decimal(size)}});
+  if (at != anchor::start) attributes({{"text-anchor", anchors[static_cast<std::size_t>(at)]}});
+  if (bold) attributes({{"font-weight", "bold"}});
+  if (turned) attributes({{"transform", "rotate(-90 " + decimal(x) + " " + decimal(y) + ")"}});
+  close(escaped(what), "text");
+}
 
-SHUNT_INLINE void drawing::hatch(double x, double y, double w, double h, std::string_view stroke, double distance) {
-    std::string data;
-    // The lines x + y = k, from the left or lower edge to the upper or right one.
-    for (double k = distance / 2; k < w + h; k += distance)
-      data += "M" + decimal(x + std::max(0.0, k - h)) + " " + decimal(y + std::min(h, k)) + "L" +
-              decimal(x + std::min(w, k)) + " " + decimal(y + std::max(0.0, k - w));
-    if (!data.empty()) path(data, stroke, 1);
-  }
+SHUNT_INLINE void drawing::hatch(double x, double y, double w, double h, std::string_view stroke,
+                                 double distance) {
+  std::string data;
+  // The lines x + y = k, from the left or lower edge to the upper or right one.
+  for (double k = distance / 2; k < w + h; k += distance)
+    data += "M" + decimal(x + std::max(0.0, k - h)) + " " + decimal(y + std::min(h, k)) + "L" +
+            decimal(x + std::min(w, k)) + " " + decimal(y + std::max(0.0, k - w));
+  if (!data.empty()) path(data, stroke, 1);
+}
 
 SHUNT_INLINE double drawing::width_of(std::string_view what, double size) {
-    auto const letters = std::count_if(what.begin(), what.end(),
-                                       [](char c) { return (c & 0xc0) != 0x80; });  // UTF-8
-    return 0.57 * size * static_cast<double>(letters);
-  }
+  auto const letters =
+      std::count_if(what.begin(), what.end(), [](char c) { return (c & 0xc0) != 0x80; });  // UTF-8
+  return 0.57 * size * static_cast<double>(letters);
+}
 
-SHUNT_INLINE void drawing::open(std::string_view name,
-            std::vector<std::pair<std::string_view, std::string_view>> const& list) {
-    body_.append("<").append(name);
-    attributes(list);
-  }
+SHUNT_INLINE void drawing::open(
+    std::string_view name, std::vector<std::pair<std::string_view, std::string_view>> const& list) {
+  body_.append("<").append(name);
+  attributes(list);
+}
 
-SHUNT_INLINE void drawing::attributes(std::vector<std::pair<std::string_view, std::string_view>> const& list) {
-    for (auto const& [key, value] : list)
-      body_.append(" ").append(key).append("=\"").append(value).append("\"");
-  }
+SHUNT_INLINE void drawing::attributes(
+    std::vector<std::pair<std::string_view, std::string_view>> const& list) {
+  for (auto const& [key, value] : list)
+    body_.append(" ").append(key).append("=\"").append(value).append("\"");
+}
 
 SHUNT_INLINE void drawing::close(std::string const& content, std::string_view name) {
-    if (content.empty())
-      body_.append("/>\n");
-    else
-      body_.append(">").append(content).append("</").append(name).append(">\n");
-  }
+  if (content.empty())
+    body_.append("/>\n");
+  else
+    body_.append(">").append(content).append("</").append(name).append(">\n");
+}
 
 }  // namespace shunt

@@ -1,20 +1,19 @@
 #pragma once
 /// Gantt charts as data: plans with their times, and timelines.
 /// Plans and measurements become the same chart. For a comparison to scale both need the same span.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
 namespace shunt {
@@ -55,13 +54,12 @@ struct gantt {
 };
 
 /// Returns the events of iterations first..last of a timeline.
-[[nodiscard]] timeline iterations_of(timeline const& all, std::int32_t first,
-                                            std::int32_t last);
+[[nodiscard]] timeline iterations_of(timeline const& all, std::int32_t first, std::int32_t last);
 
 /// Returns the timeline that a schedule with its times predicts: computations only, in ticks. Its
 /// events get the number `iteration`.
 [[nodiscard]] timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
-                                          std::int32_t iteration = 0);
+                                   std::int32_t iteration = 0);
 
 namespace detail {
 
@@ -69,7 +67,7 @@ namespace detail {
 /// chunks of the only pipeline; "rank 2: 0:2, 1:5" otherwise. After four workers the rest is
 /// counted.
 [[nodiscard]] std::string name_of(pipeline_job const& job, rank_id r,
-                                         std::vector<worker> const& workers);
+                                  std::vector<worker> const& workers);
 
 }  // namespace detail
 
@@ -79,10 +77,10 @@ namespace detail {
 /// Returns a chart with one row a rank of the job, labelled with its workers. Dead ranks are grey
 /// from the end of their last event on.
 [[nodiscard]] gantt gantt_of(pipeline_job const& job, timeline const& events,
-                                    bool transfers = false);
+                             bool transfers = false);
 
 [[nodiscard]] gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
-                                    timetable const& table);
+                             timetable const& table);
 
 }  // namespace shunt
 

@@ -2,26 +2,14 @@
 #include "shunt/io/gantt.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
 #include <map>
-#include <optional>
-#include <string>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/timeline.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
-SHUNT_INLINE timeline iterations_of(timeline const& all, std::int32_t first,
-                                            std::int32_t last) {
+SHUNT_INLINE timeline iterations_of(timeline const& all, std::int32_t first, std::int32_t last) {
   timeline some{.seconds_per_tick = all.seconds_per_tick};
   for (auto const& e : all.events)
     if (e.iteration >= first && e.iteration <= last) some.events.push_back(e);
@@ -29,7 +17,7 @@ SHUNT_INLINE timeline iterations_of(timeline const& all, std::int32_t first,
 }
 
 SHUNT_INLINE timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
-                                          std::int32_t iteration) {
+                                  std::int32_t iteration) {
   timeline promised;
   for (rank_id r : ids<rank_id>(plan.order.size()))
     for (std::size_t i = 0; i < plan.order[r].size(); ++i)
@@ -61,7 +49,7 @@ SHUNT_INLINE void find_pairs(gantt& chart) {
 }
 
 SHUNT_INLINE std::string name_of(pipeline_job const& job, rank_id r,
-                                         std::vector<worker> const& workers) {
+                                 std::vector<worker> const& workers) {
   auto const name_of_worker = [&](worker const& w) {
     return (job.pipelines > 1 || workers.size() == 1 ? std::to_string(w.pipeline.value()) + ":"
                                                      : std::string()) +
@@ -99,8 +87,7 @@ SHUNT_INLINE gantt gantt_of(timeline const& events, bool transfers) {
   return chart;
 }
 
-SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events,
-                                    bool transfers) {
+SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events, bool transfers) {
   auto chart = gantt_of(events, transfers);
   chart.rows.clear();
   chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
@@ -132,7 +119,7 @@ SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events,
 }
 
 SHUNT_INLINE gantt gantt_of(pipeline_job const& job, pipeline_schedule const& plan,
-                                    timetable const& table) {
+                            timetable const& table) {
   return gantt_of(job, timeline_of(plan, table));
 }
 

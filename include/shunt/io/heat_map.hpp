@@ -1,17 +1,10 @@
 #pragma once
 /// Tables of numbers as colours, as SVG.
-#include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <limits>
 #include <ostream>
 #include <string>
 #include <vector>
-
-#include "shunt/io/axis.hpp"
-#include "shunt/io/drawing.hpp"
 
 namespace shunt {
 

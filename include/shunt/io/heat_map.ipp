@@ -2,18 +2,11 @@
 #include "shunt/io/heat_map.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <ostream>
-#include <string>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/io/axis.hpp"
 #include "shunt/io/drawing.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 

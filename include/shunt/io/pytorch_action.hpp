@@ -2,17 +2,12 @@
 /// Actions and cells of torch.distributed.pipelining's CSV, parsed and printed.
 /// Reference: PyTorch 2.14, torch/distributed/pipelining/schedules.py, class _Action.
 #include <array>
-#include <charconv>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 
@@ -75,8 +70,7 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
 /// Parses one action, all of `text`. PyTorch itself accepts "2F" and "2F0garbage".
 /// Throws invalid_problem with the field `at`: no stage, an unknown action, a missing or
 /// superfluous micro-batch, anything behind the action.
-[[nodiscard]] pytorch_action parse_pytorch_action(std::string_view text,
-                                                         std::string const& at);
+[[nodiscard]] pytorch_action parse_pytorch_action(std::string_view text, std::string const& at);
 
 /// Parses a cell.
 /// Throws invalid_problem like parse_pytorch_action, and where an overlap is not one of a forward

@@ -1,36 +1,28 @@
 #pragma once
 #include "shunt/io/pytorch_action.hpp"
 
-#include <array>
 #include <charconv>
 #include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <system_error>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR bool pytorch_action::sends() const {
-    return what == kind::send_f || what == kind::send_b;
-  }
+  return what == kind::send_f || what == kind::send_b;
+}
 
 SHUNT_CONSTEXPR bool pytorch_action::receives() const {
-    return what == kind::recv_f || what == kind::recv_b;
-  }
+  return what == kind::recv_f || what == kind::recv_b;
+}
 
 SHUNT_CONSTEXPR op_kind pytorch_action::operation() const {
-    constexpr std::array kinds{op_kind::forward, op_kind::backward, op_kind::backward_input,
-                               op_kind::backward_weight};
-    return kinds[static_cast<std::size_t>(what)];
-  }
+  constexpr std::array kinds{op_kind::forward, op_kind::backward, op_kind::backward_input,
+                             op_kind::backward_weight};
+  return kinds[static_cast<std::size_t>(what)];
+}
 
 }  // namespace shunt
 
@@ -70,8 +62,7 @@ SHUNT_INLINE std::string to_string(pytorch_cell const& c) {
          std::string(detail::pytorch_overlap);
 }
 
-SHUNT_INLINE pytorch_action parse_pytorch_action(std::string_view text,
-                                                         std::string const& at) {
+SHUNT_INLINE pytorch_action parse_pytorch_action(std::string_view text, std::string const& at) {
   std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "...\"" : "\"");
   for (char& c : shown)
     if (static_cast<unsigned char>(c) < ' ') c = ' ';

@@ -11,7 +11,6 @@
 #include <ostream>
 
 #include "shunt/core/id.hpp"
-#include "shunt/io/detail/pytorch_rows.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -22,8 +21,8 @@ namespace shunt {
 /// Throws invalid_problem, which names the field, for what a CSV cannot express: dead ranks,
 /// re-routed micro-batches, ranks with stages of two pipelines (bidirectional layouts), forwards of
 /// the last stage out of order (torch would take the loss of another micro-batch).
-void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, pipeline_id pipeline = 0);
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
+                       pipeline_id pipeline = 0);
 
 /// Writes the form with comms. `table` has the times of the plan (`times(job, plan)`), which order
 /// the transfers.
@@ -33,9 +32,8 @@ void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
 /// REDUCE_GRAD follows the last backward of a stage; without it torch neither scales nor reduces
 /// the gradient.
 /// Throws invalid_problem as above, and where `table` is not the plan's.
-void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, timetable const& table,
-                              pipeline_id pipeline = 0);
+void write_pytorch_csv(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
+                       timetable const& table, pipeline_id pipeline = 0);
 
 }  // namespace shunt
 

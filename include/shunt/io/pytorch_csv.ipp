@@ -1,24 +1,19 @@
 #pragma once
 #include "shunt/io/pytorch_csv.hpp"
 
-#include <ostream>
-
-#include "shunt/core/id.hpp"
-#include "shunt/io/detail/pytorch_rows.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/io/detail/pytorch_rows.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, pipeline_id pipeline) {
+                                    pipeline_schedule const& plan, pipeline_id pipeline) {
   detail::pytorch_rows(job, plan, detail::pytorch_ranks(job, plan, pipeline)).write(out);
 }
 
 SHUNT_INLINE void write_pytorch_csv(std::ostream& out, pipeline_job const& job,
-                              pipeline_schedule const& plan, timetable const& table,
-                              pipeline_id pipeline) {
+                                    pipeline_schedule const& plan, timetable const& table,
+                                    pipeline_id pipeline) {
   detail::pytorch_rows rows(job, plan, detail::pytorch_ranks(job, plan, pipeline));
   rows.add_transfers(table, pipeline);
   rows.write(out);

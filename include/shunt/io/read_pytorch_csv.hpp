@@ -9,20 +9,10 @@
 /// Skipped: UNSHARD, RESHARD, REDUCE_GRAD after the last backward of its stage, and empty (idle)
 /// cells where there are no transfers; with transfers torch refuses them, and so does this.
 /// Complexity: O(n log n) for n actions.
-#include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <istream>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/io/detail/pytorch_table.hpp"
-#include "shunt/io/detail/pytorch_transfers.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -39,9 +29,7 @@ struct pytorch_plan {
   pytorch_form form = pytorch_form::compute_only;
 };
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Reads a schedule of the `wanted` form.
 /// Throws invalid_problem, which names `name`, row and column (from 1) and the text: for an unknown
@@ -49,12 +37,12 @@ namespace detail {
 /// stage on two rows, a row that computes nothing, a transfer that is missing, duplicate, misplaced
 /// or in another order than at the other end, ranks that wait for each other, another form.
 [[nodiscard]] pytorch_plan read_pytorch_csv(std::istream& in, std::string const& name,
-                                                   pytorch_form wanted = pytorch_form::any);
+                                            pytorch_form wanted = pytorch_form::any);
 
 /// Reads a file like read_pytorch_csv.
 /// Throws invalid_problem also where the file cannot be opened or read.
 [[nodiscard]] pytorch_plan read_pytorch_csv_file(std::string const& path,
-                                                        pytorch_form wanted = pytorch_form::any);
+                                                 pytorch_form wanted = pytorch_form::any);
 
 }  // namespace shunt
 

@@ -1,23 +1,18 @@
 #pragma once
 #include "shunt/io/read_pytorch_csv.hpp"
 
-#include <cstddef>
-#include <cstdint>
 #include <fstream>
-#include <istream>
-#include <string>
+#include <ios>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/io/detail/pytorch_table.hpp"
 #include "shunt/io/detail/pytorch_transfers.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -54,7 +49,7 @@ SHUNT_INLINE pytorch_plan plan_of(pytorch_table const& table) {
 namespace shunt {
 
 SHUNT_INLINE pytorch_plan read_pytorch_csv(std::istream& in, std::string const& name,
-                                                   pytorch_form wanted) {
+                                           pytorch_form wanted) {
   detail::pytorch_table table(in, name);
   auto const& comms = table.first_transfer();
   if (wanted == pytorch_form::compute_only && table.first_other())
@@ -69,8 +64,7 @@ SHUNT_INLINE pytorch_plan read_pytorch_csv(std::istream& in, std::string const& 
   return detail::plan_of(table);
 }
 
-SHUNT_INLINE pytorch_plan read_pytorch_csv_file(std::string const& path,
-                                                        pytorch_form wanted) {
+SHUNT_INLINE pytorch_plan read_pytorch_csv_file(std::string const& path, pytorch_form wanted) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw invalid_problem(path, "can't be opened");
   if (in.peek() == std::ifstream::traits_type::eof() && in.bad())

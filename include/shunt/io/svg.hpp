@@ -1,21 +1,15 @@
 #pragma once
 /// Gantt charts as SVG.
-#include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <ostream>
-#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "shunt/io/axis.hpp"
-#include "shunt/io/drawing.hpp"
 #include "shunt/io/gantt.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/timeline.hpp"
 
 namespace shunt {
 
@@ -43,10 +37,10 @@ void write_svg(std::ostream& out, gantt const& chart, gantt_style const& style =
 
 /// Draws a schedule with its times, on the workers of its job.
 void write_svg(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
-                      timetable const& table, gantt_style const& style = {});
+               timetable const& table, gantt_style const& style = {});
 /// Draws a measured or predicted timeline on the workers of a job or, without a job, on ranks.
 void write_svg(std::ostream& out, pipeline_job const& job, timeline const& events,
-                      gantt_style const& style = {});
+               gantt_style const& style = {});
 void write_svg(std::ostream& out, timeline const& events, gantt_style const& style = {});
 
 }  // namespace shunt

@@ -4,20 +4,18 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
 #include <cstddef>
-#include <cstdint>
-#include <ostream>
 #include <set>
-#include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/io/axis.hpp"
 #include "shunt/io/drawing.hpp"
-#include "shunt/io/gantt.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt::detail {
 
@@ -249,13 +247,14 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
   out << picture;
 }
 
-SHUNT_INLINE void write_svg(std::ostream& out, pipeline_job const& job, pipeline_schedule const& plan,
-                      timetable const& table, gantt_style const& style) {
+SHUNT_INLINE void write_svg(std::ostream& out, pipeline_job const& job,
+                            pipeline_schedule const& plan, timetable const& table,
+                            gantt_style const& style) {
   write_svg(out, gantt_of(job, plan, table), style);
 }
 
 SHUNT_INLINE void write_svg(std::ostream& out, pipeline_job const& job, timeline const& events,
-                      gantt_style const& style) {
+                            gantt_style const& style) {
   write_svg(out, gantt_of(job, events), style);
 }
 

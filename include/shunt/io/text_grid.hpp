@@ -1,20 +1,13 @@
 #pragma once
 /// Gantt charts as text, like the grids in the papers.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <ostream>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "shunt/io/gantt.hpp"
 
 namespace shunt {
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Writes a chart with letters: one row a worker, time to the right. F is a forward, B a fused
 /// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch.

@@ -3,14 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "shunt/io/gantt.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt::detail {
 

@@ -1,19 +1,15 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt {
 
@@ -60,25 +56,25 @@ namespace detail {
 /// Throws invalid_problem unless state, placement and shards have the same ranks, experts and
 /// elements, and the bytes fit 62 bits.
 SHUNT_CONSTEXPR void match(optimizer_state const& state, expert_placement const& placement,
-                     layer_id layer, shard_map const& map);
+                           layer_id layer, shard_map const& map);
 
 /// Returns the region of `part` in a slot of a buffer of slots.
 SHUNT_CONSTEXPR region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t bytes,
-                         std::int32_t slot, shard const& part);
+                               std::int32_t slot, shard const& part);
 
 }  // namespace detail
 
 /// Declares the buffers of gradient collection on every rank. All but staged_gradients are
 /// persistent: slot gradients are inputs, shard gradients are results.
 SHUNT_CONSTEXPR void declare_gradient_buffers(program_builder& b, optimizer_state const& state,
-                                        expert_placement const& placement, shard_map const& map,
-                                        expert_buffers const& buffers);
+                                              expert_placement const& placement,
+                                              shard_map const& map, expert_buffers const& buffers);
 
 /// Declares the buffers of weight scatter on every rank. They are persistent: shard weights are
 /// inputs, slot weights are results.
 SHUNT_CONSTEXPR void declare_weight_buffers(program_builder& b, optimizer_state const& state,
-                                      expert_placement const& placement, shard_map const& map,
-                                      expert_buffers const& buffers);
+                                            expert_placement const& placement, shard_map const& map,
+                                            expert_buffers const& buffers);
 
 }  // namespace shunt
 

@@ -3,24 +3,15 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/shard_map.hpp"
-#include "shunt/problem/optimizer_state.hpp"
-#include "shunt/program/builder.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR indexed<expert_id, std::vector<held_shard>> held_shards(
-    shard_map const& map, std::int32_t ranks) {
+SHUNT_CONSTEXPR indexed<expert_id, std::vector<held_shard>> held_shards(shard_map const& map,
+                                                                        std::int32_t ranks) {
   indexed<rank_id, std::int64_t> end(static_cast<std::size_t>(ranks));
   indexed<expert_id, std::vector<held_shard>> held(map.shards.size());
   for (expert_id e : ids<expert_id>(map.shards.size()))
@@ -36,8 +27,8 @@ SHUNT_CONSTEXPR indexed<expert_id, std::vector<held_shard>> held_shards(
   return held;
 }
 
-SHUNT_CONSTEXPR indexed<expert_id, std::vector<std::int64_t>> shard_offsets(
-    shard_map const& map, std::int32_t ranks) {
+SHUNT_CONSTEXPR indexed<expert_id, std::vector<std::int64_t>> shard_offsets(shard_map const& map,
+                                                                            std::int32_t ranks) {
   indexed<expert_id, std::vector<std::int64_t>> offsets(map.shards.size());
   auto const held = held_shards(map, ranks);
   for (expert_id e : ids<expert_id>(map.shards.size()))
@@ -60,7 +51,7 @@ namespace shunt::detail {
 // Returns the elements of staged_gradients that a holder needs under any placement: its part of
 // the expert of which it holds most, times the slots.
 SHUNT_CONSTEXPR std::int64_t staged_elements(shard_map const& map, rank_id holder,
-                                                     std::int32_t slots) {
+                                             std::int32_t slots) {
   std::int64_t most = 0;
   for (auto const& shards : map.shards) {
     std::int64_t of_expert = 0;
@@ -71,7 +62,7 @@ SHUNT_CONSTEXPR std::int64_t staged_elements(shard_map const& map, rank_id holde
 }
 
 SHUNT_CONSTEXPR void match(optimizer_state const& state, expert_placement const& placement,
-                     layer_id layer, shard_map const& map) {
+                           layer_id layer, shard_map const& map) {
   validate(state);
   auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
     if (is != wanted)
@@ -92,7 +83,7 @@ SHUNT_CONSTEXPR void match(optimizer_state const& state, expert_placement const&
 }
 
 SHUNT_CONSTEXPR region in_slot(buffer_id buffer, std::int64_t elements, std::int32_t bytes,
-                         std::int32_t slot, shard const& part) {
+                               std::int32_t slot, shard const& part) {
   return {buffer, (slot * elements + part.begin) * bytes, part.size() * bytes};
 }
 
@@ -101,8 +92,8 @@ SHUNT_CONSTEXPR region in_slot(buffer_id buffer, std::int64_t elements, std::int
 namespace shunt {
 
 SHUNT_CONSTEXPR void declare_gradient_buffers(program_builder& b, optimizer_state const& state,
-                                        expert_placement const& placement, shard_map const& map,
-                                        expert_buffers const& buffers) {
+                                              expert_placement const& placement,
+                                              shard_map const& map, expert_buffers const& buffers) {
   for (rank_id r : ids<rank_id>(placement.ranks())) {
     std::int64_t const slots =
         placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];
@@ -114,8 +105,8 @@ SHUNT_CONSTEXPR void declare_gradient_buffers(program_builder& b, optimizer_stat
 }
 
 SHUNT_CONSTEXPR void declare_weight_buffers(program_builder& b, optimizer_state const& state,
-                                      expert_placement const& placement, shard_map const& map,
-                                      expert_buffers const& buffers) {
+                                            expert_placement const& placement, shard_map const& map,
+                                            expert_buffers const& buffers) {
   for (rank_id r : ids<rank_id>(placement.ranks())) {
     std::int64_t const slots =
         placement.first_slot[r.index() + 1] - placement.first_slot[r.index()];

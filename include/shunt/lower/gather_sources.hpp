@@ -1,8 +1,6 @@
 #pragma once
 /// Selects the host of an expert that sends its reduced gradient to each holder of a shard.
 /// See docs/lowering.md.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -10,7 +8,6 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/lower/detail/source_balance.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/plan/expert_hosts.hpp"
 
@@ -21,7 +18,7 @@ namespace shunt {
 /// Requires that `hosts` is ascending and not empty.
 /// Reference: SYMI (arXiv 2504.19925), Algorithm 2, appendix A.4.
 [[nodiscard]] SHUNT_CONSTEXPR rank_id gradient_source(std::span<expert_host const> hosts,
-                                                rank_id target);
+                                                      rank_id target);
 
 /// Selects sources so that the most messages sent by any rank are fewest, for the experts in
 /// `gathered`. All hosts of the other experts send all parts that they have.

@@ -3,21 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <span>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/lower/detail/source_balance.hpp"
-#include "shunt/lower/expert_buffers.hpp"
-#include "shunt/plan/expert_hosts.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR rank_id gradient_source(std::span<expert_host const> hosts,
-                                                rank_id target) {
+SHUNT_CONSTEXPR rank_id gradient_source(std::span<expert_host const> hosts, rank_id target) {
   for (expert_host const& h : hosts)
     if (h.rank == target) return target;
   return hosts[target.index() % hosts.size()].rank;

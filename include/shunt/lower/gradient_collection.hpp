@@ -1,21 +1,14 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/lower/expert_buffers.hpp"
-#include "shunt/lower/gather_sources.hpp"
-#include "shunt/lower/reduction_groups.hpp"
-#include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt {
 
@@ -56,16 +49,16 @@ struct gradient_collection {
   std::int32_t batch = 0;         ///< of all messages
 
   SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
-                            expert_placement const& placement, layer_id layer, shard_map const& map,
-                            expert_buffers const& buffers) const;
+                                  expert_placement const& placement, layer_id layer,
+                                  shard_map const& map, expert_buffers const& buffers) const;
 };
 
 /// Returns the gradient collection of all layers as one program. Layer l uses buffers 3 l .. 3 l +
 /// 2 (slot, shard and staged gradients) and batch `how.batch` + l.
 /// Throws invalid_problem as gradient_collection does.
 [[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state,
-                                      expert_placement const& placement, shard_map const& map,
-                                      gradient_collection how);
+                                            expert_placement const& placement, shard_map const& map,
+                                            gradient_collection how);
 
 }  // namespace shunt
 

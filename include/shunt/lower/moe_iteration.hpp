@@ -4,18 +4,10 @@
 /// and gradients of experts travel to the owners of the optimizer's shards. A second program, a
 /// weight scatter, fills the slots for the next placement. Both use the buffers of `moe_buffers`.
 /// The regions of each operation, and how dead ranks are treated, see docs/lowering.md.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/expert_buffers.hpp"
 #include "shunt/lower/gradient_collection.hpp"
@@ -26,7 +18,6 @@
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
 #include "shunt/problem/optimizer_state.hpp"
-#include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -105,7 +96,7 @@ struct moe_buffers {
 /// Returns the most tokens of one micro-batch that go to one rank: all tokens, or as many as the
 /// rank's slots take.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t part_tokens(moe_shape const& shape,
-                                                 expert_placement const& placement);
+                                                       expert_placement const& placement);
 
 namespace detail {
 
@@ -113,7 +104,7 @@ SHUNT_CONSTEXPR void validate(moe_shape const& shape);
 
 /// Throws invalid_problem unless all owners are ranks and no other rank has slots or shards.
 SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement const& placement,
-                        shard_map const& map);
+                              shard_map const& map);
 
 }  // namespace detail
 
@@ -122,14 +113,15 @@ SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement 
 /// collection, all on lane 0.
 /// Throws invalid_problem where a size is not positive, ranks, experts or elements don't fit, or a
 /// dead rank has slots or shards.
-[[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& placement,
-                                      shard_map const& map, gradient_collection how);
+[[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape,
+                                            expert_placement const& placement, shard_map const& map,
+                                            gradient_collection how);
 
 /// Returns the second program: scatters the updated weights of all layers to where `next` has their
 /// experts. Before the first iteration it brings the initial weights.
 /// Throws invalid_problem as the first program does.
 [[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& next,
-                                      shard_map const& map, weight_scatter how);
+                                            shard_map const& map, weight_scatter how);
 
 /// Returns the program that moves the optimizer's state of all layers after a loss of ranks,
 /// between two iterations: from `state` under `before` to `recovered` under the recovery.
@@ -137,7 +129,7 @@ SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement 
 /// again.
 /// Throws invalid_problem and invalid_program as state_recovery does.
 [[nodiscard]] SHUNT_CONSTEXPR program lower(moe_shape const& shape, shard_map const& before,
-                                      shard_recovery const& recovery, state_recovery how);
+                                            shard_recovery const& recovery, state_recovery how);
 
 }  // namespace shunt
 

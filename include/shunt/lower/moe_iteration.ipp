@@ -3,28 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/lower/expert_buffers.hpp"
-#include "shunt/lower/gradient_collection.hpp"
-#include "shunt/lower/shard_recovery.hpp"
-#include "shunt/lower/weight_scatter.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/microbatch_owners.hpp"
-#include "shunt/plan/shard_map.hpp"
-#include "shunt/plan/shard_recovery.hpp"
-#include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -41,7 +27,7 @@ SHUNT_CONSTEXPR expert_buffers expert_buffers_of(layer_id l) {
 }
 
 SHUNT_CONSTEXPR std::int64_t part_tokens(moe_shape const& shape,
-                                                 expert_placement const& placement) {
+                                         expert_placement const& placement) {
   std::int64_t slots = 0;
   for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
     slots = std::max<std::int64_t>(slots, placement.first_slot[r + 1] - placement.first_slot[r]);
@@ -70,7 +56,7 @@ SHUNT_CONSTEXPR void validate(moe_shape const& shape) {
 }
 
 SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement const& placement,
-                        shard_map const& map) {
+                              shard_map const& map) {
   if (owners.microbatches() != placement.ranks())
     throw invalid_problem("owners", "has " + std::to_string(owners.microbatches()) +
                                         " micro-batches for " + std::to_string(placement.ranks()) +
@@ -93,7 +79,7 @@ SHUNT_CONSTEXPR void validate(microbatch_owners const& owners, expert_placement 
 // Declares all buffers of both programs on every live rank.
 // Throws invalid_problem where the owners of micro-batches don't fit.
 SHUNT_CONSTEXPR void declare_moe_buffers(program_builder& b, moe_shape const& shape,
-                                   expert_placement const& placement, shard_map const& map) {
+                                         expert_placement const& placement, shard_map const& map) {
   using buffers = moe_buffers;
   auto const word = size_of(element::int64);
   auto const owners = owners_of(shape);
@@ -133,7 +119,7 @@ SHUNT_CONSTEXPR void declare_moe_buffers(program_builder& b, moe_shape const& sh
 namespace shunt {
 
 SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& placement,
-                                      shard_map const& map, gradient_collection how) {
+                              shard_map const& map, gradient_collection how) {
   using buffers = moe_buffers;
   detail::validate(shape);
   if (placement.layers != shape.layers)
@@ -218,7 +204,7 @@ SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& pl
 }
 
 SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& next,
-                                      shard_map const& map, weight_scatter how) {
+                              shard_map const& map, weight_scatter how) {
   detail::validate(shape);
   if (next.layers != shape.layers)
     throw invalid_problem("placement.layers", "must be " + std::to_string(shape.layers) + ", is " +
@@ -234,7 +220,7 @@ SHUNT_CONSTEXPR program lower(moe_shape const& shape, expert_placement const& ne
 }
 
 SHUNT_CONSTEXPR program lower(moe_shape const& shape, shard_map const& before,
-                                      shard_recovery const& recovery, state_recovery how) {
+                              shard_recovery const& recovery, state_recovery how) {
   detail::validate(shape);
   program_builder b(shape.experts.ranks);
   for (layer_id l : ids<layer_id>(shape.layers)) {

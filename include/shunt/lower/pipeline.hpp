@@ -9,12 +9,7 @@
 ///  * step: gradient, flag, state -> state
 ///
 /// See docs/lowering.md.
-#include <cstddef>
-#include <string>
-
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/lower/detail/pipeline_lowering.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -35,9 +30,10 @@ namespace shunt {
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp), which may lack
 /// micro-batches, gradients of the first stages and backward_weights.
 /// Complexity: O(operations).
-[[nodiscard]] SHUNT_CONSTEXPR program lower(pipeline_job const& job, pipeline_schedule const& schedule,
-                                      pipeline_tensors const& tensors = {},
-                                      message_layout const& layout = {});
+[[nodiscard]] SHUNT_CONSTEXPR program lower(pipeline_job const& job,
+                                            pipeline_schedule const& schedule,
+                                            pipeline_tensors const& tensors = {},
+                                            message_layout const& layout = {});
 
 }  // namespace shunt
 

@@ -6,18 +6,11 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
-#include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/lower/pipeline_messages.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR program lower(pipeline_job const& job, pipeline_schedule const& schedule,
-                                      pipeline_tensors const& tensors,
-                                      message_layout const& layout) {
+                              pipeline_tensors const& tensors, message_layout const& layout) {
   validate(job);
   validate(job, tensors);
   if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))

@@ -1,13 +1,12 @@
 #pragma once
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -58,7 +57,9 @@ struct stage_regions {
 
   using at = pipeline_buffers;
   [[nodiscard]] SHUNT_CONSTEXPR region state() const;
-  [[nodiscard]] SHUNT_CONSTEXPR region kept() const { return {at::kept(chunk), 0, tensors.state[stage]}; }
+  [[nodiscard]] SHUNT_CONSTEXPR region kept() const {
+    return {at::kept(chunk), 0, tensors.state[stage]};
+  }
   [[nodiscard]] SHUNT_CONSTEXPR region gradient() const;
   [[nodiscard]] SHUNT_CONSTEXPR region flag() const;
   [[nodiscard]] SHUNT_CONSTEXPR region flag_of_all() const;
@@ -78,8 +79,8 @@ struct stage_regions {
 
 /// Returns the regions of every stage that a rank holds, stages ascending.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
-                                                             pipeline_tensors const& tensors,
-                                                             rank_id r);
+                                                                   pipeline_tensors const& tensors,
+                                                                   rank_id r);
 
 /// Throws invalid_problem where a list has another length than the stages, a size is negative, or
 /// the size of a gradient is no multiple of 8.

@@ -1,94 +1,88 @@
 #pragma once
 #include "shunt/lower/pipeline_buffers.hpp"
 
-#include <cstdint>
+#include <cstddef>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR buffer_id pipeline_buffers::input(std::int32_t set, std::int32_t held) {
-    return 4 * held + 5 * set;
-  }
+  return 4 * held + 5 * set;
+}
 
 SHUNT_CONSTEXPR buffer_id pipeline_buffers::output(std::int32_t set, std::int32_t held) {
-    return 1 + 4 * held + 5 * set;
-  }
+  return 1 + 4 * held + 5 * set;
+}
 
 SHUNT_CONSTEXPR buffer_id pipeline_buffers::stash(std::int32_t set, std::int32_t held) {
-    return 2 + 4 * held + 5 * set;
-  }
+  return 2 + 4 * held + 5 * set;
+}
 
 SHUNT_CONSTEXPR buffer_id pipeline_buffers::output_gradient(std::int32_t set, std::int32_t held) {
-    return 3 + 4 * held + 5 * set;
-  }
+  return 3 + 4 * held + 5 * set;
+}
 
 SHUNT_CONSTEXPR buffer_id pipeline_buffers::input_gradient(std::int32_t set, std::int32_t held) {
-    return 4 + 4 * held + 5 * set;
-  }
+  return 4 + 4 * held + 5 * set;
+}
 
 SHUNT_CONSTEXPR region stage_regions::state() const {
-    return {at::state(chunk), 0, tensors.state[stage]};
-  }
+  return {at::state(chunk), 0, tensors.state[stage]};
+}
 
 SHUNT_CONSTEXPR region stage_regions::gradient() const {
-    return {at::gradient(chunk), 0, tensors.gradient[stage]};
-  }
+  return {at::gradient(chunk), 0, tensors.gradient[stage]};
+}
 
 SHUNT_CONSTEXPR region stage_regions::flag() const {
-    return {at::flag(chunk), 0, size_of(element::int64)};
-  }
+  return {at::flag(chunk), 0, size_of(element::int64)};
+}
 
 SHUNT_CONSTEXPR region stage_regions::flag_of_all() const {
-    return {at::flag(chunk), size_of(element::int64), size_of(element::int64)};
-  }
+  return {at::flag(chunk), size_of(element::int64), size_of(element::int64)};
+}
 
 SHUNT_CONSTEXPR region stage_regions::reduced() const {
-    return {at::gradient(chunk), tensors.gradient[stage], tensors.gradient[stage]};
-  }
+  return {at::gradient(chunk), tensors.gradient[stage], tensors.gradient[stage]};
+}
 
 SHUNT_CONSTEXPR region stage_regions::reduced_flag() const {
-    return {at::flag(chunk), 2 * size_of(element::int64), size_of(element::int64)};
-  }
+  return {at::flag(chunk), 2 * size_of(element::int64), size_of(element::int64)};
+}
 
 SHUNT_CONSTEXPR region stage_regions::input(std::int32_t set) const {
-    return {at::input(set, held), 0, arriving()};
-  }
+  return {at::input(set, held), 0, arriving()};
+}
 
 SHUNT_CONSTEXPR region stage_regions::output(std::int32_t set) const {
-    return {at::output(set, held), 0, leaving()};
-  }
+  return {at::output(set, held), 0, leaving()};
+}
 
 SHUNT_CONSTEXPR region stage_regions::stash(std::int32_t set) const {
-    return {at::stash(set, held), 0, tensors.stash[stage]};
-  }
+  return {at::stash(set, held), 0, tensors.stash[stage]};
+}
 
 SHUNT_CONSTEXPR region stage_regions::output_gradient(std::int32_t set) const {
-    return {at::output_gradient(set, held), 0, leaving()};
-  }
+  return {at::output_gradient(set, held), 0, leaving()};
+}
 
 SHUNT_CONSTEXPR region stage_regions::input_gradient(std::int32_t set) const {
-    return {at::input_gradient(set, held), 0, arriving()};
-  }
+  return {at::input_gradient(set, held), 0, arriving()};
+}
 
 SHUNT_CONSTEXPR byte_count stage_regions::arriving() const {
-    return stage == 0 ? 0 : tensors.activation[stage.value() - 1];
-  }
+  return stage == 0 ? 0 : tensors.activation[stage.value() - 1];
+}
 
 SHUNT_CONSTEXPR byte_count stage_regions::leaving() const {
-    return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage];
-  }
+  return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage];
+}
 
 SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
-                                                             pipeline_tensors const& tensors,
-                                                             rank_id r) {
+                                                     pipeline_tensors const& tensors, rank_id r) {
   auto const held = job.stages_of(r);
   std::vector<stage_regions> all;
   for (stage_id const s : held)

@@ -1,14 +1,13 @@
 #pragma once
 /// Re-join of workers: all live ranks that hold a stage have the same state of it between
 /// iterations, so the lowest one sends it. Only `state` travels; the next iteration makes the rest.
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/builder.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt {
 
@@ -19,8 +18,8 @@ namespace shunt {
 /// stages has no live rank.
 /// Reference: SlipStream (arXiv 2405.14009), re-join.
 [[nodiscard]] SHUNT_CONSTEXPR program lower_join(pipeline_job const& job,
-                                           std::vector<worker> const& joining,
-                                           pipeline_tensors const& tensors = {});
+                                                 std::vector<worker> const& joining,
+                                                 pipeline_tensors const& tensors = {});
 
 }  // namespace shunt
 

@@ -2,19 +2,16 @@
 #include "shunt/lower/pipeline_join.hpp"
 
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "shunt/core/error.hpp"
-#include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR program lower_join(pipeline_job const& job,
-                                           std::vector<worker> const& joining,
-                                           pipeline_tensors const& tensors) {
+SHUNT_CONSTEXPR program lower_join(pipeline_job const& job, std::vector<worker> const& joining,
+                                   pipeline_tensors const& tensors) {
   validate(job);
   validate(job, tensors);
   program_builder builder(job.ranks());

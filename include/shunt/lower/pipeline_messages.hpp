@@ -2,14 +2,9 @@
 /// Places the messages of a pipeline schedule: sends and receives of each rank, in order, on lanes.
 /// Every lane has its messages in the order in which they are needed, so that no layout can
 /// deadlock, even if every send waits for its receive. See docs/lowering.md.
-#include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/lower/detail/message_placing.hpp"
-#include "shunt/lower/detail/pipeline_starts.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -36,9 +31,9 @@ struct message_layout {
 /// deadlock, or a rank needs more lanes than there are.
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp).
 /// Complexity: O(operations), times the bytes of the latest start time where edges share lanes.
-[[nodiscard]] SHUNT_CONSTEXPR pipeline_actions place_messages(
-    pipeline_job const& job, pipeline_schedule const& schedule,
-    message_lanes lanes = message_lanes::one_per_edge);
+[[nodiscard]] SHUNT_CONSTEXPR pipeline_actions
+place_messages(pipeline_job const& job, pipeline_schedule const& schedule,
+               message_lanes lanes = message_lanes::one_per_edge);
 
 }  // namespace shunt
 

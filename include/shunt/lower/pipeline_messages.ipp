@@ -2,22 +2,17 @@
 #include "shunt/lower/pipeline_messages.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <string>
 
 #include "shunt/core/error.hpp"
 #include "shunt/lower/detail/message_placing.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
-#include "shunt/plan/pipeline_actions.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR pipeline_actions place_messages(
-    pipeline_job const& job, pipeline_schedule const& schedule,
-    message_lanes lanes) {
+SHUNT_CONSTEXPR pipeline_actions place_messages(pipeline_job const& job,
+                                                pipeline_schedule const& schedule,
+                                                message_lanes lanes) {
   validate(job);
   if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
     throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +

@@ -1,18 +1,12 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/lower/expert_buffers.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
@@ -35,8 +29,8 @@ class rank_scatter {
   /// `first_slot`: that of all later placements.
   /// Throws invalid_problem where sizes don't fit each other or the rank doesn't exist.
   SHUNT_CONSTEXPR rank_scatter(optimizer_state const& state, shard_map const& map,
-                         std::span<std::int32_t const> first_slot, std::int32_t layers,
-                         rank_id self, weight_scatter how = {});
+                               std::span<std::int32_t const> first_slot, std::int32_t layers,
+                               rank_id self, weight_scatter how = {});
 
   /// Returns this rank's list for a placement, valid until the next call.
   /// Throws invalid_problem where layers, experts or slots differ from those of the constructor.

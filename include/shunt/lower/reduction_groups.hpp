@@ -1,15 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt {

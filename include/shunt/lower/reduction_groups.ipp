@@ -4,20 +4,15 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_hosts.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR std::vector<reduction_group> reduction_groups(
-    expert_placement const& placement, layer_id layer) {
+SHUNT_CONSTEXPR std::vector<reduction_group> reduction_groups(expert_placement const& placement,
+                                                              layer_id layer) {
   struct neighbours {
     rank_id first, last;
     expert_id expert;

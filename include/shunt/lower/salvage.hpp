@@ -6,20 +6,12 @@
 /// missing ones. The rest can be interrupted in turn. Validated steps (lower/step_validation.hpp)
 /// are not supported. See docs/lowering.md. Reference: after ReCoVer (arXiv 2605.11215) and Unicron
 /// (arXiv 2401.00134), which keep finished micro-batches.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/lower/detail/pipeline_lowering.hpp"
-#include "shunt/lower/detail/pipeline_starts.hpp"
-#include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -41,16 +33,16 @@ namespace detail {
 /// Throws invalid_program where a gradient is reduced in place.
 /// Requires programs of `lower_salvageable`.
 /// Complexity: O(instructions x stages of a rank).
-[[nodiscard]] surviving_gradients find_surviving_gradients(
-    pipeline_job const& job, interrupted_iteration const& at,
-    surviving_gradients const& before = {});
+[[nodiscard]] surviving_gradients find_surviving_gradients(pipeline_job const& job,
+                                                           interrupted_iteration const& at,
+                                                           surviving_gradients const& before = {});
 
 /// Returns the rest of a plan of one iteration without the terms in `kept`. With none it is the
 /// plan.
 /// Complexity: O(operations).
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job,
-                                                  pipeline_schedule const& plan,
-                                                  surviving_gradients const& kept);
+                                                        pipeline_schedule const& plan,
+                                                        surviving_gradients const& kept);
 
 /// Lowers the rest of `plan` without the terms in `kept`, as `lower` does, but with reductions out
 /// of place, so that finished terms survive an interruption.
@@ -58,10 +50,10 @@ namespace detail {
 /// beginning and the buffers of the interrupted program. The buffers of sums are the same under
 /// every plan of a job.
 [[nodiscard]] SHUNT_CONSTEXPR program lower_salvageable(pipeline_job const& job,
-                                                  pipeline_schedule const& plan,
-                                                  surviving_gradients const& kept = {},
-                                                  pipeline_tensors const& tensors = {},
-                                                  message_layout const& layout = {});
+                                                        pipeline_schedule const& plan,
+                                                        surviving_gradients const& kept = {},
+                                                        pipeline_tensors const& tensors = {},
+                                                        message_layout const& layout = {});
 
 /// Returns the number of terms kept, out of `job.workers() * job.microbatches`.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t terms_in(surviving_gradients const& kept);

@@ -3,25 +3,13 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
-#include "shunt/lower/pipeline.hpp"
-#include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/lower/pipeline_messages.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/plan/surviving_gradients.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/interrupted.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -37,9 +25,8 @@ struct sum_progress {
 // Reads the progress of stage s from the instructions that ended. `reduced`, `flag`: the regions
 // that the stage's step reads.
 // Throws invalid_program where the gradient is reduced in place.
-SHUNT_INLINE sum_progress progress_of(rank_program const& list,
-                                              std::vector<bool> const& ran, stage_id s,
-                                              region const& reduced, region const& flag) {
+SHUNT_INLINE sum_progress progress_of(rank_program const& list, std::vector<bool> const& ran,
+                                      stage_id s, region const& reduced, region const& flag) {
   auto const& all = list.instructions;
   std::vector<region> sums;  // regions that are copied to be reduced
   for (instruction const& i : all)
@@ -84,9 +71,9 @@ SHUNT_CONSTEXPR std::vector<operation> terms_of(pipeline_job const& job, stage_i
 
 namespace shunt {
 
-SHUNT_INLINE surviving_gradients find_surviving_gradients(
-    pipeline_job const& job, interrupted_iteration const& at,
-    surviving_gradients const& before) {
+SHUNT_INLINE surviving_gradients find_surviving_gradients(pipeline_job const& job,
+                                                          interrupted_iteration const& at,
+                                                          surviving_gradients const& before) {
   surviving_gradients all;
   for (rank_id r : ids<rank_id>(job.ranks())) {
     if (!job.alive(r)) continue;
@@ -123,9 +110,8 @@ SHUNT_INLINE surviving_gradients find_surviving_gradients(
   return once;
 }
 
-SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job,
-                                                  pipeline_schedule const& plan,
-                                                  surviving_gradients const& kept) {
+SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job, pipeline_schedule const& plan,
+                                          surviving_gradients const& kept) {
   detail::pipeline_cells const cell(job);
   std::vector<std::uint8_t> there(cell.count, 0);
   for (surviving_gradient const& k : kept)
@@ -183,11 +169,10 @@ SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job,
   return rest;
 }
 
-SHUNT_CONSTEXPR program lower_salvageable(pipeline_job const& job,
-                                                  pipeline_schedule const& plan,
-                                                  surviving_gradients const& kept,
-                                                  pipeline_tensors const& tensors,
-                                                  message_layout const& layout) {
+SHUNT_CONSTEXPR program lower_salvageable(pipeline_job const& job, pipeline_schedule const& plan,
+                                          surviving_gradients const& kept,
+                                          pipeline_tensors const& tensors,
+                                          message_layout const& layout) {
   validate(job);
   validate(job, tensors);
   if (plan.order.size() != static_cast<std::size_t>(job.ranks()))

@@ -1,18 +1,13 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/lower/expert_buffers.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt {
 
@@ -34,14 +29,15 @@ struct state_recovery {
   std::int32_t batch = 0;    ///< of all messages
 
   SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
-                            shard_map const& before, shard_recovery const& recovery, buffer_id from,
-                            buffer_id to) const;
+                                  shard_map const& before, shard_recovery const& recovery,
+                                  buffer_id from, buffer_id to) const;
 };
 
 /// Returns a recovery of one layer as a program: buffer 0 is the old state, buffer 1 the new one.
 /// Throws as state_recovery does.
 [[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state, shard_map const& before,
-                                      shard_recovery const& recovery, state_recovery how = {});
+                                            shard_recovery const& recovery,
+                                            state_recovery how = {});
 
 }  // namespace shunt
 

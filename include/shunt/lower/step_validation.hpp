@@ -10,8 +10,6 @@
 ///
 /// See docs/lowering.md.
 /// Reference: Qi et al., Zero Bubble (arXiv 2401.10241), section 4 (post-validation).
-#include "shunt/lower/detail/step_validator.hpp"
-#include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/validated_program.hpp"
 #include "shunt/program/program.hpp"
 
@@ -25,7 +23,7 @@ namespace shunt {
 /// gradient, or the ranks deadlock.
 /// Complexity: O(n log n) in the number of instructions.
 [[nodiscard]] validated_program validated(program const& iteration, validation when,
-                                                 rollback how = rollback::kept_state);
+                                          rollback how = rollback::kept_state);
 
 }  // namespace shunt
 

@@ -1,14 +1,5 @@
 #pragma once
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
-
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/lower/detail/validated_step.hpp"
-#include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {

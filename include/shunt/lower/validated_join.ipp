@@ -7,12 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/program/builder.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 

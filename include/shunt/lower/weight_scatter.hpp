@@ -1,15 +1,14 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/lower/expert_buffers.hpp"
-#include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/program/builder.hpp"
+#include "shunt/program/program.hpp"
 
 namespace shunt {
 
@@ -32,15 +31,16 @@ struct weight_scatter {
   std::int32_t batch = 0;    ///< of all messages
 
   SHUNT_CONSTEXPR void operator()(program_builder& b, optimizer_state const& state,
-                            expert_placement const& next, layer_id layer, shard_map const& map,
-                            expert_buffers const& buffers) const;
+                                  expert_placement const& next, layer_id layer,
+                                  shard_map const& map, expert_buffers const& buffers) const;
 };
 
 /// Returns the weight scatter of all layers to the next placement as one program. Layer l uses
 /// buffers 2 l (weights of slots) and 2 l + 1 (of shards) and batch `how.batch` + l.
 /// Throws invalid_problem as weight_scatter does.
-[[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state, expert_placement const& next,
-                                      shard_map const& map, weight_scatter how);
+[[nodiscard]] SHUNT_CONSTEXPR program lower(optimizer_state const& state,
+                                            expert_placement const& next, shard_map const& map,
+                                            weight_scatter how);
 
 }  // namespace shunt
 

@@ -1,14 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt {
@@ -23,8 +18,8 @@ namespace shunt {
 /// method, never too high).
 /// Complexity: few candidates, O(paths x E N) each.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t exact_split_load(std::span<std::int64_t const> loads,
-                                                      expert_placement const& placement,
-                                                      layer_id layer);
+                                                            expert_placement const& placement,
+                                                            layer_id layer);
 
 }  // namespace shunt
 

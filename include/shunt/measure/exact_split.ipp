@@ -3,21 +3,15 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::int64_t exact_split_load(std::span<std::int64_t const> loads,
-                                                      expert_placement const& placement,
-                                                      layer_id layer) {
+                                              expert_placement const& placement, layer_id layer) {
   std::size_t const experts = loads.size(), ranks = static_cast<std::size_t>(placement.ranks());
   auto const slots = placement.layer(layer);
   std::vector<char> has(experts * ranks, 0);

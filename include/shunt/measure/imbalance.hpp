@@ -1,14 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/measure/placement_bounds.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -22,47 +18,49 @@ namespace shunt {
 /// proportional to it. At most min(s N, N + E - 1) if the slots of each expert are neighbours, N
 /// the ranks that have slots (SYMI notes).
 [[nodiscard]] SHUNT_CONSTEXPR std::int32_t hosted_pairs(expert_placement const& placement,
-                                                  layer_id layer);
+                                                        layer_id layer);
 
 namespace detail {
 
 /// Sets share[e] to the expert's load over its replicas.
 /// Returns the tokens of all experts that have a replica.
 SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
-                                 std::span<expert_id const> slots,
-                                 indexed<expert_id, double>& share);
+                                       std::span<expert_id const> slots,
+                                       indexed<expert_id, double>& share);
 
-SHUNT_CONSTEXPR double rank_load(expert_placement const& placement, std::span<expert_id const> slots,
-                           rank_id r, indexed<expert_id, double> const& share);
+SHUNT_CONSTEXPR double rank_load(expert_placement const& placement,
+                                 std::span<expert_id const> slots, rank_id r,
+                                 indexed<expert_id, double> const& share);
 
 SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
-                               expert_placement const& placement, layer_id layer,
-                               indexed<expert_id, double>& share);
+                                     expert_placement const& placement, layer_id layer,
+                                     indexed<expert_id, double>& share);
 
 }  // namespace detail
 
 /// Returns the tokens that each rank computes if every expert's load is split evenly over its
 /// replicas and nothing is dropped. `loads` has one entry per expert; tokens of an expert without a
 /// replica are not counted.
-[[nodiscard]] SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads,
-                                                            expert_placement const& placement,
-                                                            layer_id layer);
+[[nodiscard]] SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(
+    std::span<std::int64_t const> loads, expert_placement const& placement, layer_id layer);
 
 /// Returns the largest rank load over the mean of the ranks that have slots, under the even split:
 /// 1 is perfect balance, also for a layer without tokens.
 [[nodiscard]] SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
-                                             expert_placement const& placement, layer_id layer);
+                                                   expert_placement const& placement,
+                                                   layer_id layer);
 
 /// Returns the mean of max_over_mean over the layers: the objective of placements.
 /// Complexity: O(layers x slots).
 [[nodiscard]] SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
-                                                  expert_placement const& placement);
+                                                        expert_placement const& placement);
 
 /// Returns the tokens of a layer that are dropped if each slot takes `capacity` tokens: the sum
 /// over experts of load beyond replicas x capacity.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t drops_under_capacity(std::span<std::int64_t const> loads,
-                                                          expert_placement const& placement,
-                                                          layer_id layer, std::int64_t capacity);
+                                                                expert_placement const& placement,
+                                                                layer_id layer,
+                                                                std::int64_t capacity);
 
 }  // namespace shunt
 

@@ -3,28 +3,19 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <span>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/placement_bounds.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR indexed<expert_id, std::int32_t> replica_counts(
-    expert_placement const& placement, layer_id layer) {
+SHUNT_CONSTEXPR indexed<expert_id, std::int32_t> replica_counts(expert_placement const& placement,
+                                                                layer_id layer) {
   indexed<expert_id, std::int32_t> counts(static_cast<std::size_t>(placement.experts));
   for (expert_id const e : placement.layer(layer)) ++counts[e];
   return counts;
 }
 
-SHUNT_CONSTEXPR std::int32_t hosted_pairs(expert_placement const& placement,
-                                                  layer_id layer) {
+SHUNT_CONSTEXPR std::int32_t hosted_pairs(expert_placement const& placement, layer_id layer) {
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(placement.experts), -1);
   auto const slots = placement.layer(layer);
   std::int32_t pairs = 0;
@@ -44,8 +35,8 @@ SHUNT_CONSTEXPR std::int32_t hosted_pairs(expert_placement const& placement,
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
-                                 std::span<expert_id const> slots,
-                                 indexed<expert_id, double>& share) {
+                                       std::span<expert_id const> slots,
+                                       indexed<expert_id, double>& share) {
   for (double& x : share) x = 0;
   for (expert_id const e : slots) ++share[e];
   std::int64_t total = 0;
@@ -57,8 +48,9 @@ SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
   return total;
 }
 
-SHUNT_CONSTEXPR double rank_load(expert_placement const& placement, std::span<expert_id const> slots,
-                           rank_id r, indexed<expert_id, double> const& share) {
+SHUNT_CONSTEXPR double rank_load(expert_placement const& placement,
+                                 std::span<expert_id const> slots, rank_id r,
+                                 indexed<expert_id, double> const& share) {
   double sum = 0;
   for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1];
        ++s)
@@ -67,8 +59,8 @@ SHUNT_CONSTEXPR double rank_load(expert_placement const& placement, std::span<ex
 }
 
 SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
-                               expert_placement const& placement, layer_id layer,
-                               indexed<expert_id, double>& share) {
+                                     expert_placement const& placement, layer_id layer,
+                                     indexed<expert_id, double>& share) {
   auto const slots = placement.layer(layer);
   std::int64_t const total = share_out(loads, slots, share);
   if (total == 0) return 1;
@@ -86,8 +78,8 @@ SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
 namespace shunt {
 
 SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads,
-                                                            expert_placement const& placement,
-                                                            layer_id layer) {
+                                                    expert_placement const& placement,
+                                                    layer_id layer) {
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   detail::share_out(loads, placement.layer(layer), share);
   indexed<rank_id, double> sums(static_cast<std::size_t>(placement.ranks()));
@@ -97,13 +89,13 @@ SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(std::span<std::int64_t const
 }
 
 SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
-                                             expert_placement const& placement, layer_id layer) {
+                                     expert_placement const& placement, layer_id layer) {
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   return detail::max_over_mean(loads, placement, layer, share);
 }
 
 SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
-                                                  expert_placement const& placement) {
+                                          expert_placement const& placement) {
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   double sum = 0;
   for (layer_id l : ids<layer_id>(problem.layers))
@@ -112,8 +104,8 @@ SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
 }
 
 SHUNT_CONSTEXPR std::int64_t drops_under_capacity(std::span<std::int64_t const> loads,
-                                                          expert_placement const& placement,
-                                                          layer_id layer, std::int64_t capacity) {
+                                                  expert_placement const& placement, layer_id layer,
+                                                  std::int64_t capacity) {
   auto const replicas = replica_counts(placement, layer);
   std::int64_t dropped = 0;
   for (expert_id e : ids<expert_id>(placement.experts)) {

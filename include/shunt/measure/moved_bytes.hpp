@@ -1,6 +1,4 @@
 #pragma once
-#include <cstddef>
-#include <cstdint>
 #include <vector>
 
 #include "shunt/core/config.hpp"

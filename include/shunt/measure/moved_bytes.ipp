@@ -1,13 +1,8 @@
 #pragma once
 #include "shunt/measure/moved_bytes.hpp"
 
-#include <cstddef>
-#include <cstdint>
-#include <vector>
-
-#include "shunt/core/units.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 

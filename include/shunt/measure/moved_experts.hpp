@@ -1,5 +1,4 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -15,7 +14,8 @@ namespace shunt {
 /// copies on the same rank cost nothing.
 /// Complexity: O(slots + experts).
 [[nodiscard]] SHUNT_CONSTEXPR std::int32_t moved_experts(std::span<expert_id const> before,
-                                                   expert_placement const& plan, layer_id layer);
+                                                         expert_placement const& plan,
+                                                         layer_id layer);
 
 /// Returns the experts that each rank must newly receive when a layer goes from one placement to
 /// another, as `moved_experts` counts them.

@@ -2,18 +2,11 @@
 #include "shunt/measure/moved_experts.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <span>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::int32_t moved_experts(std::span<expert_id const> before,
-                                                   expert_placement const& plan, layer_id layer) {
+                                           expert_placement const& plan, layer_id layer) {
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(plan.experts), -1);
   auto const slots = plan.layer(layer);
   std::int32_t moved = 0;
@@ -29,8 +22,9 @@ SHUNT_CONSTEXPR std::int32_t moved_experts(std::span<expert_id const> before,
   return moved;
 }
 
-SHUNT_CONSTEXPR indexed<rank_id, std::int32_t> received_experts(
-    expert_placement const& before, expert_placement const& after, layer_id layer) {
+SHUNT_CONSTEXPR indexed<rank_id, std::int32_t> received_experts(expert_placement const& before,
+                                                                expert_placement const& after,
+                                                                layer_id layer) {
   indexed<rank_id, std::int32_t> received(static_cast<std::size_t>(after.ranks()));
   indexed<expert_id, std::int32_t> seen(static_cast<std::size_t>(after.experts),
                                         -1);  // the latest rank known to hold it

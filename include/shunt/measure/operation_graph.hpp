@@ -1,12 +1,10 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -19,7 +17,7 @@ namespace shunt {
 
 /// Returns the ticks that an overlapped pair takes.
 [[nodiscard]] SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
-                                      operation const& b);
+                                            operation const& b);
 
 /// The operations of a schedule in an executable order: each after its predecessor in the rank's
 /// list and after the operation of the neighbouring stage that produces its input; a step after all
@@ -50,15 +48,13 @@ struct operation_graph {
   [[nodiscard]] constexpr bool executable() const { return reached == operations; }
 };
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Returns the graph of a schedule.
 /// Requires one list per rank and only operations of the job.
 /// Complexity: linear in the number of operations.
 [[nodiscard]] SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
-                                                 pipeline_schedule const& schedule);
+                                                       pipeline_schedule const& schedule);
 
 }  // namespace shunt
 

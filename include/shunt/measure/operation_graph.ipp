@@ -2,17 +2,8 @@
 #include "shunt/measure/operation_graph.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -28,8 +19,7 @@ SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& o) {
   }
 }
 
-SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a,
-                                      operation const& b) {
+SHUNT_CONSTEXPR ticks cost_of(pipeline_job const& job, operation const& a, operation const& b) {
   ticks const first = cost_of(job, a), second = cost_of(job, b);
   return first + second - std::min({job.costs.overlap_gain, first, second});
 }
@@ -46,7 +36,7 @@ class producers {
   // `first[r]`: the number of rank r's first operation when the operations of all ranks are
   // numbered in sequence.
   SHUNT_CONSTEXPR producers(pipeline_job const& job, pipeline_schedule const& schedule,
-                      std::vector<std::int64_t> const& first)
+                            std::vector<std::int64_t> const& first)
       : job_(job) {
     auto const cells =
         static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
@@ -88,7 +78,7 @@ class producers {
 namespace shunt {
 
 SHUNT_CONSTEXPR operation_graph graph_of(pipeline_job const& job,
-                                                 pipeline_schedule const& schedule) {
+                                         pipeline_schedule const& schedule) {
   constexpr std::int32_t none = operation_graph::none;
   auto const ranks = static_cast<std::size_t>(job.ranks());
   std::vector<std::int64_t> first(ranks + 1, 0);

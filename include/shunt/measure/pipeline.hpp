@@ -10,27 +10,24 @@
 /// Complexity: linear in the number of operations; period and bubble of a staggered schedule cost
 /// as much as `steady_start`.
 /// Reference: SlipStream, figure 3.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/stage_groups.hpp"
-#include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
 
 /// Returns the makespan that a timetable gives, in ticks.
-[[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_schedule const& schedule, timetable const& table);
+[[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_schedule const& schedule,
+                                             timetable const& table);
 /// Returns the makespan of a single iteration, in ticks.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
-[[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_job const& job, pipeline_schedule const& schedule);
+[[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_job const& job,
+                                             pipeline_schedule const& schedule);
 
 /// Returns the longest time that a rank spends in its steps, in ticks.
 [[nodiscard]] SHUNT_CONSTEXPR ticks longest_step(pipeline_job const& job);
@@ -38,16 +35,18 @@ namespace shunt {
 /// Returns the period that a timetable gives. Staggered: the largest over stage groups of (latest
 /// end - earliest start over the group's live ranks, steps included). Otherwise: makespan + the
 /// longest step.
-[[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
-                                     timetable const& table);
+[[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job,
+                                           pipeline_schedule const& schedule,
+                                           timetable const& table);
 /// Returns the period at the starts of `steady_start`, the least of any times of the schedule.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
-[[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule);
+[[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job,
+                                           pipeline_schedule const& schedule);
 
 /// Returns the bubble share of a schedule, from 0 to 1.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
-                                            pipeline_schedule const& schedule);
+                                                  pipeline_schedule const& schedule);
 
 /// Returns the stash peak of each rank, in units of the job's stash weights (micro-batches by
 /// default). In an overlapped pair the forward counts before the backward.

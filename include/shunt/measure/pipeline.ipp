@@ -3,17 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
+#include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/times.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -41,7 +35,7 @@ SHUNT_CONSTEXPR ticks longest_step(pipeline_job const& job) {
 }
 
 SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
-                                     timetable const& table) {
+                             timetable const& table) {
   if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
   ticks longest = 0;
   stage_groups const in(job);
@@ -63,8 +57,7 @@ SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& s
   return period(job, schedule, steady_times(job, schedule));
 }
 
-SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
-                                            pipeline_schedule const& schedule) {
+SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule) {
   double busy = 0, live = 0;
   stage_groups const in(job);
   for (stage_group const& c : in.all)
@@ -83,8 +76,8 @@ SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
   return available > 0 ? 1 - busy / available : 0;
 }
 
-SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> stash_peak(
-    pipeline_job const& job, pipeline_schedule const& schedule) {
+SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> stash_peak(pipeline_job const& job,
+                                                          pipeline_schedule const& schedule) {
   indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
   for (rank_id r : ids<rank_id>(schedule.order.size())) {
     std::int64_t held = 0;

@@ -6,11 +6,6 @@
 /// micro-batches that a rank can stash. A stage without a live rank counts as having one.
 /// Complexity: O(N S log T).
 /// Reference: SlipStream, arXiv 2405.14009.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <limits>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
@@ -72,8 +67,8 @@ struct stage_paths {
 /// With steps: until all steps of the group have ended; a step may fill the time in which another
 /// stage of its rank waits.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
-                                                              stage_groups const& in,
-                                                              bool with_steps);
+                                                                    stage_groups const& in,
+                                                                    bool with_steps);
 
 /// Returns the least makespan of any plan, in ticks: the largest span plus the way to its stage,
 /// sum_{k<i} (F_k + c).
@@ -85,7 +80,8 @@ struct stage_paths {
 
 /// Returns period_bound for plans that fuse all backwards: a backward_input that takes as long as
 /// both parts.
-[[nodiscard]] SHUNT_CONSTEXPR ticks fused_period_bound(pipeline_job const& job, bool staggered_step);
+[[nodiscard]] SHUNT_CONSTEXPR ticks fused_period_bound(pipeline_job const& job,
+                                                       bool staggered_step);
 
 }  // namespace shunt
 

@@ -6,14 +6,9 @@
 #include <cstdint>
 #include <limits>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/measure/stage_groups.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
@@ -42,16 +37,17 @@ SHUNT_CONSTEXPR ticks least_transfer(pipeline_job const& job, stage_id s) {
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR stage_paths::stage_paths(pipeline_job const& job) : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
-    for (std::size_t s = way.size(); s-- > 1;) {
-      auto const at = static_cast<std::int32_t>(s);
-      ticks const c = least_transfer(job, at - 1);
-      tail[s - 1] = tail[s] + job.costs.forward[at] + job.costs.backward_input[at] + 2 * c;
-      way[s] = c;
-    }
-    for (std::size_t s = 1; s < way.size(); ++s)
-      way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
+SHUNT_CONSTEXPR stage_paths::stage_paths(pipeline_job const& job)
+    : way(static_cast<std::size_t>(job.stages), 0), tail(way) {
+  for (std::size_t s = way.size(); s-- > 1;) {
+    auto const at = static_cast<std::int32_t>(s);
+    ticks const c = least_transfer(job, at - 1);
+    tail[s - 1] = tail[s] + job.costs.forward[at] + job.costs.backward_input[at] + 2 * c;
+    way[s] = c;
   }
+  for (std::size_t s = 1; s < way.size(); ++s)
+    way[s] += way[s - 1] + job.costs.forward[static_cast<std::int32_t>(s) - 1];
+}
 
 }  // namespace shunt::detail
 
@@ -124,8 +120,7 @@ SHUNT_CONSTEXPR indexed<stage_id, ticks> span_bounds(pipeline_job const& job) {
 }
 
 SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
-                                                              stage_groups const& in,
-                                                              bool with_steps) {
+                                                      stage_groups const& in, bool with_steps) {
   auto const spans = span_bounds(job);
   detail::stage_paths const paths(job);
   std::vector<ticks> bounds;

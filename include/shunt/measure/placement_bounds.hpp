@@ -1,13 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt {
@@ -22,7 +19,7 @@ namespace shunt {
 /// copies, w / L is the largest of all and is the bound.
 /// Complexity: O(E) if t = 1 holds, otherwise O((S - E) log E).
 [[nodiscard]] SHUNT_CONSTEXPR double max_over_mean_bound(std::span<std::int64_t const> loads,
-                                                   std::int32_t slots, std::int32_t live);
+                                                         std::int32_t slots, std::int32_t live);
 
 /// Returns the bound in whole tokens for every number of slots from E to `most` (at least E): entry
 /// k, for E + k slots, is max(ceil(W / L), min max ceil(w_e / c_e)). Entries do not increase; after
@@ -33,7 +30,8 @@ namespace shunt {
     std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live);
 
 /// Returns the bound for a layer of a problem; ranks without slots are dead and are not counted.
-[[nodiscard]] SHUNT_CONSTEXPR double max_over_mean_bound(expert_layers const& problem, layer_id layer);
+[[nodiscard]] SHUNT_CONSTEXPR double max_over_mean_bound(expert_layers const& problem,
+                                                         layer_id layer);
 
 }  // namespace shunt
 

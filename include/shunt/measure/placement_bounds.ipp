@@ -2,20 +2,13 @@
 #include "shunt/measure/placement_bounds.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-#include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR double max_over_mean_bound(std::span<std::int64_t const> loads,
-                                                   std::int32_t slots, std::int32_t live) {
+SHUNT_CONSTEXPR double max_over_mean_bound(std::span<std::int64_t const> loads, std::int32_t slots,
+                                           std::int32_t live) {
   std::int64_t total = 0;
   for (auto const load : loads) total += load;
   auto const experts = static_cast<std::int32_t>(loads.size());
@@ -48,8 +41,9 @@ SHUNT_CONSTEXPR double max_over_mean_bound(std::span<std::int64_t const> loads,
   return std::max(1.0, heap.front().share * live / static_cast<double>(total));
 }
 
-SHUNT_CONSTEXPR std::vector<std::int64_t> fullest_rank_bounds(
-    std::span<std::int64_t const> loads, std::int64_t most, std::int32_t live) {
+SHUNT_CONSTEXPR std::vector<std::int64_t> fullest_rank_bounds(std::span<std::int64_t const> loads,
+                                                              std::int64_t most,
+                                                              std::int32_t live) {
   std::int64_t total = 0;
   for (auto const load : loads) total += load;
   struct entry {

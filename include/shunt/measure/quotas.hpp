@@ -1,16 +1,11 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/plan/token_quotas.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -36,9 +31,10 @@ namespace shunt {
 /// each.
 /// Complexity: O(E log E).
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t copies_bound(std::span<std::int64_t const> loads,
-                                                  std::span<rank_id const> homes,
-                                                  std::int32_t ranks, std::span<char const> live,
-                                                  std::int64_t cap);
+                                                        std::span<rank_id const> homes,
+                                                        std::int32_t ranks,
+                                                        std::span<char const> live,
+                                                        std::int64_t cap);
 
 }  // namespace shunt
 

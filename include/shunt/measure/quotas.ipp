@@ -3,18 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/plan/token_quotas.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -42,9 +34,10 @@ SHUNT_CONSTEXPR std::vector<rank_id> home_ranks(expert_layers const& problem) {
   return homes;
 }
 
-SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> quota_loads(
-    std::span<std::int64_t const> loads, std::span<rank_id const> homes, std::int32_t ranks,
-    std::span<expert_copy const> copies) {
+SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> quota_loads(std::span<std::int64_t const> loads,
+                                                           std::span<rank_id const> homes,
+                                                           std::int32_t ranks,
+                                                           std::span<expert_copy const> copies) {
   indexed<rank_id, std::int64_t> sums(static_cast<std::size_t>(ranks), 0);
   for (std::size_t e = 0; e < loads.size(); ++e) sums[homes[e]] += loads[e];
   for (auto const& c : copies) {
@@ -55,9 +48,8 @@ SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> quota_loads(
 }
 
 SHUNT_CONSTEXPR std::int64_t copies_bound(std::span<std::int64_t const> loads,
-                                                  std::span<rank_id const> homes,
-                                                  std::int32_t ranks, std::span<char const> live,
-                                                  std::int64_t cap) {
+                                          std::span<rank_id const> homes, std::int32_t ranks,
+                                          std::span<char const> live, std::int64_t cap) {
   std::vector<std::int64_t> surplus(static_cast<std::size_t>(ranks), 0), rooms;
   for (std::size_t e = 0; e < loads.size(); ++e) surplus[homes[e].index()] += loads[e];
   std::int64_t all = 0;

@@ -11,6 +11,7 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
@@ -206,8 +207,8 @@ enum class optimizer_place : std::uint8_t { decoupled, tied, at_home };
 /// time of the phases. At home: copies x (G + W) bytes pass between ranks, evenly over them, as
 /// broadcast trees send them.
 [[nodiscard]] SHUNT_CONSTEXPR replacement_traffic traffic(replay_result const& run,
-                                                    expert_traffic const& model,
-                                                    optimizer_place where);
+                                                          expert_traffic const& model,
+                                                          optimizer_place where);
 
 }  // namespace shunt
 

@@ -1,29 +1,6 @@
 #pragma once
 #include "shunt/measure/replay.hpp"
 
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/solution.hpp"
-#include "shunt/measure/exact_split.hpp"
-#include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/moved_experts.hpp"
-#include "shunt/measure/spilled_replicas.hpp"
-#include "shunt/measure/symi_costs.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/problem/load_series.hpp"
-#include "shunt/problem/routed_tokens.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(optimizer_place where) {
@@ -35,9 +12,8 @@ SHUNT_CONSTEXPR std::string_view to_string(optimizer_place where) {
   return "unknown";
 }
 
-SHUNT_CONSTEXPR replacement_traffic traffic(replay_result const& run,
-                                                    expert_traffic const& model,
-                                                    optimizer_place where) {
+SHUNT_CONSTEXPR replacement_traffic traffic(replay_result const& run, expert_traffic const& model,
+                                            optimizer_place where) {
   replacement_traffic sum{.phase_bytes = model.gradient_volume() + model.weight_volume()};
   if (where == optimizer_place::at_home) {
     double const both = model.gradient_bytes + model.weight_bytes;

@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,15 +13,15 @@ namespace shunt {
 /// group, ties to the lowest.
 /// Requires groups > 0.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<node_id> group_homes(expert_layers const& problem,
-                                                         expert_placement const& placement,
-                                                         layer_id layer);
+                                                               expert_placement const& placement,
+                                                               layer_id layer);
 
 /// Returns the slots of a layer that hold an expert away from its group's home: the price that
 /// group-limited routing pays for a better balance. 0 for one node or without groups.
 /// Complexity: O(slots + groups x nodes).
 [[nodiscard]] SHUNT_CONSTEXPR std::int32_t spilled_replicas(expert_layers const& problem,
-                                                      expert_placement const& placement,
-                                                      layer_id layer);
+                                                            expert_placement const& placement,
+                                                            layer_id layer);
 
 }  // namespace shunt
 

@@ -3,19 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::vector<node_id> group_homes(expert_layers const& problem,
-                                                         expert_placement const& placement,
-                                                         layer_id layer) {
+                                                 expert_placement const& placement,
+                                                 layer_id layer) {
   auto const groups = static_cast<std::size_t>(problem.groups),
              nodes = static_cast<std::size_t>(problem.nodes());
   auto const sizes = deal_slots(problem.experts, problem.groups);
@@ -40,8 +33,7 @@ SHUNT_CONSTEXPR std::vector<node_id> group_homes(expert_layers const& problem,
 }
 
 SHUNT_CONSTEXPR std::int32_t spilled_replicas(expert_layers const& problem,
-                                                      expert_placement const& placement,
-                                                      layer_id layer) {
+                                              expert_placement const& placement, layer_id layer) {
   if (problem.groups == 0 || problem.nodes() == 1) return 0;
   auto const homes = group_homes(problem, placement, layer);
   auto const sizes = deal_slots(problem.experts, problem.groups);

@@ -3,45 +3,40 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR stage_groups::stage_groups(pipeline_job const& job) : of(static_cast<std::size_t>(job.ranks()), -1) {
-    std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
-    for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
-    indexed<rank_id, std::vector<stage_id>> held(static_cast<std::size_t>(job.ranks()));
-    for (stage_id s : ids<stage_id>(job.stages))
-      for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
-        auto& stages = held[job.rank_of({p, s})];
-        if (stages.empty() || stages.back() != s) stages.push_back(s);
-      }
-    // stage groups by their first stage
-    std::vector<std::vector<std::int32_t>> starting_with(static_cast<std::size_t>(job.stages));
-    for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto& known = starting_with[held[r].front().index()];
-      auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) {
-        return all[static_cast<std::size_t>(c)].stages == held[r];
-      });
-      if (same != known.end()) {
-        of[r] = *same;
-      } else {
-        of[r] = static_cast<std::int32_t>(all.size());
-        known.push_back(of[r]);
-        all.emplace_back();
-        all.back().stages = held[r];
-      }
-      if (!dead[r.index()]) all[static_cast<std::size_t>(of[r])].live.push_back(r);
+SHUNT_CONSTEXPR stage_groups::stage_groups(pipeline_job const& job)
+    : of(static_cast<std::size_t>(job.ranks()), -1) {
+  std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
+  for (worker const& w : job.dead) dead[job.rank_of(w).index()] = 1;
+  indexed<rank_id, std::vector<stage_id>> held(static_cast<std::size_t>(job.ranks()));
+  for (stage_id s : ids<stage_id>(job.stages))
+    for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
+      auto& stages = held[job.rank_of({p, s})];
+      if (stages.empty() || stages.back() != s) stages.push_back(s);
     }
+  // stage groups by their first stage
+  std::vector<std::vector<std::int32_t>> starting_with(static_cast<std::size_t>(job.stages));
+  for (rank_id r : ids<rank_id>(job.ranks())) {
+    auto& known = starting_with[held[r].front().index()];
+    auto const same = std::find_if(known.begin(), known.end(), [&](std::int32_t c) {
+      return all[static_cast<std::size_t>(c)].stages == held[r];
+    });
+    if (same != known.end()) {
+      of[r] = *same;
+    } else {
+      of[r] = static_cast<std::int32_t>(all.size());
+      known.push_back(of[r]);
+      all.emplace_back();
+      all.back().stages = held[r];
+    }
+    if (!dead[r.index()]) all[static_cast<std::size_t>(of[r])].live.push_back(r);
   }
+}
 
 SHUNT_CONSTEXPR void append_steps(stage_groups const& in, pipeline_schedule& plan) {
   for (stage_group const& c : in.all)

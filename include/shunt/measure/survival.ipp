@@ -3,22 +3,16 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_hosts.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::vector<host_set> minimal_host_sets(expert_placement const& placement,
-                                                                layer_id layer) {
+                                                        layer_id layer) {
   std::vector<host_set> sets;
   for (auto const& hosts : hosts_of(placement, layer)) {
     host_set set;
@@ -42,7 +36,8 @@ SHUNT_CONSTEXPR std::vector<host_set> minimal_host_sets(expert_placement const& 
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR std::vector<double> product(std::vector<double> const& p, std::vector<double> const& q) {
+SHUNT_CONSTEXPR std::vector<double> product(std::vector<double> const& p,
+                                            std::vector<double> const& q) {
   std::vector<double> r(p.size() + q.size() - 1, 0);
   for (std::size_t i = 0; i < p.size(); ++i)
     for (std::size_t j = 0; j < q.size(); ++j) r[i + j] += p[i] * q[j];
@@ -115,7 +110,7 @@ SHUNT_CONSTEXPR std::vector<double> sets_avoiding(std::vector<host_set> sets, st
 namespace shunt {
 
 SHUNT_CONSTEXPR std::vector<double> survivable_failures(expert_placement const& placement,
-                                                                layer_id layer) {
+                                                        layer_id layer) {
   std::size_t live = 0;
   for (std::size_t r = 0; r + 1 < placement.first_slot.size(); ++r)
     live += placement.first_slot[r] < placement.first_slot[r + 1];
@@ -123,7 +118,7 @@ SHUNT_CONSTEXPR std::vector<double> survivable_failures(expert_placement const& 
 }
 
 SHUNT_CONSTEXPR double survival_chance(expert_placement const& placement, layer_id layer,
-                                               std::int32_t failed) {
+                                       std::int32_t failed) {
   auto const survived = survivable_failures(placement, layer);
   auto const live = static_cast<std::int32_t>(survived.size()) - 1;
   if (failed < 0 || failed > live)

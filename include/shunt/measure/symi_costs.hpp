@@ -36,7 +36,9 @@ struct expert_traffic {
   [[nodiscard]] SHUNT_CONSTEXPR double static_time(double x) const { return time(x, experts); }
   /// Returns the same if every expert's state is sharded over all ranks: (E/N) X / BW_pci + ((s N -
   /// s) / N) X / BW_net.
-  [[nodiscard]] SHUNT_CONSTEXPR double decoupled_time(double x) const { return time(x, slots_per_rank); }
+  [[nodiscard]] SHUNT_CONSTEXPR double decoupled_time(double x) const {
+    return time(x, slots_per_rank);
+  }
 
   /// Returns (T_decoupled - T_static) / T_static = (E - s) / (s N - E (1 - BW_net / BW_pci)), equal
   /// in both phases.

@@ -9,16 +9,10 @@
 /// r_c + Theta >= end of group c, steps included.
 /// Complexity: linear in the operations n; `steady_start` takes O(C n + C^3 log Theta) and C^2
 /// memory for C stage groups.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <stdexcept>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
@@ -32,40 +26,42 @@ using stage_group_starts = std::vector<ticks>;
 
 namespace detail {
 
-inline constexpr ticks never = std::numeric_limits<ticks>::min() / 2;
+inline constexpr ticks no_start = std::numeric_limits<ticks>::min() / 2;
 
-/// Sets the ends of the nodes of a graph. Groups that start `never` take no part, nor do nodes that
-/// depend on no participating node.
+/// Sets the ends of the nodes of a graph. Groups that start `no_start` take no part, nor do nodes
+/// that depend on no participating node.
 SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& schedule,
-                   stage_groups const& in, operation_graph const& graph,
-                   stage_group_starts const& start, std::vector<ticks>& end);
+                         stage_groups const& in, operation_graph const& graph,
+                         stage_group_starts const& start, std::vector<ticks>& end);
 
 SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
-                             stage_groups const& in, operation_graph const& graph,
-                             stage_group_starts const& start);
+                                   stage_groups const& in, operation_graph const& graph,
+                                   stage_group_starts const& start);
 
 /// Sets the starts that attain the period theta. path[c][d]: longest path from the start of c to
 /// the end of d.
 /// Returns false if theta is below the least period.
 SHUNT_CONSTEXPR bool settles(std::vector<stage_group_starts> const& path, ticks theta,
-                       stage_group_starts& start);
+                             stage_group_starts& start);
 
 /// Returns the least theta in [low, high] that settles, and sets the starts that attain it.
 /// Requires that high settles.
-SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low, ticks high,
-                            stage_group_starts& start);
+SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low,
+                                  ticks high, stage_group_starts& start);
 
 SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
-                                          pipeline_schedule const& schedule, stage_groups const& in,
-                                          operation_graph const& graph);
+                                                pipeline_schedule const& schedule,
+                                                stage_groups const& in,
+                                                operation_graph const& graph);
 
 }  // namespace detail
 
 /// Returns the timetable of a single iteration in which stage group c of `stage_groups(job)` may
 /// start at `start[c]`: what an executor does with one program.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
-[[nodiscard]] SHUNT_CONSTEXPR timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
-                                        stage_group_starts const& start = {});
+[[nodiscard]] SHUNT_CONSTEXPR timetable times(pipeline_job const& job,
+                                              pipeline_schedule const& schedule,
+                                              stage_group_starts const& start = {});
 
 /// Returns the starts of the stage groups in the steady state of many iterations, the earliest at
 /// 0; all 0 if the step is not staggered. They attain the least period Theta, the largest cycle
@@ -74,12 +70,12 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
 /// Theta is an upper bound. Theta is an integer, rounded up.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
-                                                        pipeline_schedule const& schedule);
+                                                              pipeline_schedule const& schedule);
 
 /// Returns the timetable of one iteration in the steady state.
 /// Throws std::invalid_argument if the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR timetable steady_times(pipeline_job const& job,
-                                               pipeline_schedule const& schedule);
+                                                     pipeline_schedule const& schedule);
 
 }  // namespace shunt
 

@@ -4,27 +4,20 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <stdexcept>
-#include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/measure/operation_graph.hpp"
-#include "shunt/measure/stage_groups.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/core/operation.hpp"
 
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& schedule,
-                   stage_groups const& in, operation_graph const& graph,
-                   stage_group_starts const& start, std::vector<ticks>& end) {
+                         stage_groups const& in, operation_graph const& graph,
+                         stage_group_starts const& start, std::vector<ticks>& end) {
   end.assign(graph.nodes.size(), 0);
   // when the last operation that a stage's step waits for has ended
-  std::vector<ticks> ready(static_cast<std::size_t>(job.stages), never);
+  std::vector<ticks> ready(static_cast<std::size_t>(job.stages), no_start);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto const& n = graph.nodes[i];
     operation const& o = schedule.order[n.rank][static_cast<std::size_t>(n.index)];
@@ -35,7 +28,7 @@ SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& sched
     if (n.second_producer >= 0)
       at = std::max(at, end[static_cast<std::size_t>(n.second_producer)] + n.second_delay);
     if (n.is_step) at = std::max(at, ready[reduced_with]);
-    end[i] = at < 0 ? never : at + n.duration;
+    end[i] = at < 0 ? no_start : at + n.duration;
     if (n.is_step) continue;
     ready[reduced_with] = std::max(ready[reduced_with], end[i]);
     if (!n.pair) continue;
@@ -48,9 +41,10 @@ SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& sched
 }
 
 // Returns the largest end over the ranks of each stage group, steps included.
-SHUNT_CONSTEXPR stage_group_starts stage_group_ends(stage_groups const& in, operation_graph const& graph,
-                                              std::vector<ticks> const& end) {
-  stage_group_starts latest(in.all.size(), never);
+SHUNT_CONSTEXPR stage_group_starts stage_group_ends(stage_groups const& in,
+                                                    operation_graph const& graph,
+                                                    std::vector<ticks> const& end) {
+  stage_group_starts latest(in.all.size(), no_start);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     auto& e = latest[static_cast<std::size_t>(in.of[graph.nodes[i].rank])];
     e = std::max(e, end[i]);
@@ -59,8 +53,8 @@ SHUNT_CONSTEXPR stage_group_starts stage_group_ends(stage_groups const& in, oper
 }
 
 SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
-                             stage_groups const& in, operation_graph const& graph,
-                             stage_group_starts const& start) {
+                                   stage_groups const& in, operation_graph const& graph,
+                                   stage_group_starts const& start) {
   std::vector<ticks> end;
   run(job, schedule, in, graph, start, end);
   timetable table;
@@ -75,7 +69,7 @@ SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule co
 }
 
 SHUNT_CONSTEXPR bool settles(std::vector<stage_group_starts> const& path, ticks theta,
-                       stage_group_starts& start) {
+                             stage_group_starts& start) {
   start = stage_group_starts(path.size(), 0);
   for (std::size_t round = 0; round <= path.size(); ++round) {
     bool moved = false;
@@ -93,8 +87,8 @@ SHUNT_CONSTEXPR bool settles(std::vector<stage_group_starts> const& path, ticks 
   return false;
 }
 
-SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low, ticks high,
-                            stage_group_starts& start) {
+SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, ticks low,
+                                  ticks high, stage_group_starts& start) {
   while (low < high) {
     ticks const middle = low + (high - low) / 2;
     if (settles(path, middle, start))
@@ -107,13 +101,14 @@ SHUNT_CONSTEXPR ticks least_theta(std::vector<stage_group_starts> const& path, t
 }
 
 SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
-                                          pipeline_schedule const& schedule, stage_groups const& in,
-                                          operation_graph const& graph) {
+                                                pipeline_schedule const& schedule,
+                                                stage_groups const& in,
+                                                operation_graph const& graph) {
   std::vector<ticks> end;
   std::vector<stage_group_starts> path;
   ticks low = 0, high = 0;  // Theta lies in [low, high]
   for (std::size_t c = 0; c < in.all.size(); ++c) {
-    stage_group_starts only(in.all.size(), never);
+    stage_group_starts only(in.all.size(), no_start);
     only[c] = 0;
     run(job, schedule, in, graph, only, end);
     path.push_back(stage_group_ends(in, graph, end));
@@ -126,7 +121,7 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
 }
 
 SHUNT_CONSTEXPR operation_graph executable_graph(pipeline_job const& job,
-                                           pipeline_schedule const& schedule) {
+                                                 pipeline_schedule const& schedule) {
   auto graph = graph_of(job, schedule);
   if (!graph.executable())
     throw std::invalid_argument(
@@ -139,20 +134,19 @@ SHUNT_CONSTEXPR operation_graph executable_graph(pipeline_job const& job,
 namespace shunt {
 
 SHUNT_CONSTEXPR timetable times(pipeline_job const& job, pipeline_schedule const& schedule,
-                                        stage_group_starts const& start) {
+                                stage_group_starts const& start) {
   return detail::table_of(job, schedule, stage_groups(job), detail::executable_graph(job, schedule),
                           start);
 }
 
 SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
-                                                        pipeline_schedule const& schedule) {
+                                                pipeline_schedule const& schedule) {
   stage_groups const in(job);
   if (!schedule.staggered_step) return stage_group_starts(in.all.size(), 0);
   return detail::steady_start(job, schedule, in, detail::executable_graph(job, schedule));
 }
 
-SHUNT_CONSTEXPR timetable steady_times(pipeline_job const& job,
-                                               pipeline_schedule const& schedule) {
+SHUNT_CONSTEXPR timetable steady_times(pipeline_job const& job, pipeline_schedule const& schedule) {
   stage_groups const in(job);
   auto const graph = detail::executable_graph(job, schedule);
   stage_group_starts start(in.all.size(), 0);

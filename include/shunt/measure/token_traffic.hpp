@@ -1,14 +1,8 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -36,8 +30,8 @@ struct token_traffic {
 /// Requires the same ranks and slots in both.
 /// Complexity: O(sources x slots).
 [[nodiscard]] SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
-                                                 expert_placement const& placement,
-                                                 std::int32_t ranks_per_node);
+                                                       expert_placement const& placement,
+                                                       std::int32_t ranks_per_node);
 
 /// Returns the tokens of a layer that stay on their rank if every expert's w tokens are split
 /// evenly over its r slots (w / r each, one more for the first w mod r) and a rank's tokens go to
@@ -45,8 +39,8 @@ struct token_traffic {
 /// Requires `sources`.
 /// Complexity: O(ranks x experts + slots).
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
-                                                  expert_placement const& placement,
-                                                  layer_id layer);
+                                                        expert_placement const& placement,
+                                                        layer_id layer);
 
 }  // namespace shunt
 

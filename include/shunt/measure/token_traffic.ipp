@@ -3,23 +3,17 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/token_split.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
-                                                 expert_placement const& placement,
-                                                 std::int32_t ranks_per_node) {
+                                         expert_placement const& placement,
+                                         std::int32_t ranks_per_node) {
   token_traffic sum;
   indexed<rank_id, std::int64_t> received(static_cast<std::size_t>(placement.ranks()));
   auto const node_of = [&](rank_id r) {
@@ -47,8 +41,7 @@ SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
 }
 
 SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
-                                                  expert_placement const& placement,
-                                                  layer_id layer) {
+                                          expert_placement const& placement, layer_id layer) {
   auto const slots = placement.layer(layer);
   auto const loads = problem.loads_of(layer);
   auto const experts = static_cast<std::size_t>(problem.experts);

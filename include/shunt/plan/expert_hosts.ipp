@@ -2,13 +2,6 @@
 #include "shunt/plan/expert_hosts.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 

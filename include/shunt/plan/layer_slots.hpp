@@ -1,5 +1,4 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -28,7 +27,7 @@ struct layer_slots {
 /// Returns one layer of a problem with the slots that `dealt` gives it, for solvers of
 /// expert_layers.
 [[nodiscard]] SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem,
-                                               layer_slots const& dealt, layer_id l);
+                                                     layer_slots const& dealt, layer_id l);
 
 }  // namespace shunt
 

@@ -2,31 +2,25 @@
 #include "shunt/plan/layer_slots.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <span>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::int32_t layer_slots::layers() const {
-    return ranks == 0 ? 0
-                      : static_cast<std::int32_t>(slots.size() / static_cast<std::size_t>(ranks));
-  }
+  return ranks == 0 ? 0 : static_cast<std::int32_t>(slots.size() / static_cast<std::size_t>(ranks));
+}
 
 SHUNT_CONSTEXPR std::span<std::int32_t const> layer_slots::layer(layer_id l) const {
-    auto const width = static_cast<std::size_t>(ranks);
-    return std::span(slots).subspan(l.index() * width, width);
-  }
+  auto const width = static_cast<std::size_t>(ranks);
+  return std::span(slots).subspan(l.index() * width, width);
+}
 
 SHUNT_CONSTEXPR std::int32_t layer_slots::of(layer_id l) const {
-    std::int32_t sum = 0;
-    for (auto const s : layer(l)) sum += s;
-    return sum;
-  }
+  std::int32_t sum = 0;
+  for (auto const s : layer(l)) sum += s;
+  return sum;
+}
 
 SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem, layer_id l) {
   auto const loads = problem.loads_of(l);
@@ -47,8 +41,8 @@ SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem, layer_id l)
   return one;
 }
 
-SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem,
-                                               layer_slots const& dealt, layer_id l) {
+SHUNT_CONSTEXPR expert_layers layer_of(expert_layers const& problem, layer_slots const& dealt,
+                                       layer_id l) {
   auto const slots = dealt.layer(l);
   auto one = layer_of(problem, l);
   one.slots_per_rank.assign(slots.begin(), slots.end());

@@ -1,14 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
@@ -37,7 +32,7 @@ struct microbatch_owners {
 /// rank that has fewest at that moment, ties to the lowest.
 /// Throws invalid_problem where there is no rank, a dead rank doesn't exist, or all are dead.
 [[nodiscard]] SHUNT_CONSTEXPR microbatch_owners owners_without(std::vector<rank_id> const& dead,
-                                                         std::int32_t ranks);
+                                                               std::int32_t ranks);
 
 }  // namespace shunt
 

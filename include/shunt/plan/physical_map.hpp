@@ -1,16 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt {
@@ -39,8 +32,8 @@ struct physical_map {
 /// Each of the other arrays may be empty; otherwise it must agree, in any order of slots.
 /// Throws invalid_problem, which names array, layer and place, where the number of slots differs,
 /// an expert is unknown, an array has a wrong length, or replicas differ.
-[[nodiscard]] SHUNT_CONSTEXPR expert_placement placement_of(
-    physical_map const& map, std::span<std::int32_t const> slots_per_rank);
+[[nodiscard]] SHUNT_CONSTEXPR expert_placement
+placement_of(physical_map const& map, std::span<std::int32_t const> slots_per_rank);
 
 }  // namespace shunt
 

@@ -3,17 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -41,8 +34,8 @@ SHUNT_CONSTEXPR physical_map physical_map_of(expert_placement const& plan) {
   return map;
 }
 
-SHUNT_CONSTEXPR expert_placement placement_of(
-    physical_map const& map, std::span<std::int32_t const> slots_per_rank) {
+SHUNT_CONSTEXPR expert_placement placement_of(physical_map const& map,
+                                              std::span<std::int32_t const> slots_per_rank) {
   expert_placement plan{
       .layers = map.layers, .experts = map.experts, .first_slot = {0}, .expert_of = {}};
   for (auto const s : slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);

@@ -1,15 +1,6 @@
 #pragma once
 #include "shunt/plan/pipeline_actions.hpp"
 
-#include <cstdint>
-#include <string_view>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(message_lanes l) {

@@ -1,11 +1,9 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/lost_ranks.hpp"
 
@@ -47,7 +45,7 @@ struct lost_state {
 /// Returns nothing where live ranks hold a copy of every shard.
 /// Complexity: O(shards x holders x dead ranks).
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<lost_state> state_lost_with(lost_ranks const& lost,
-                                                                shard_map const& map);
+                                                                      shard_map const& map);
 
 }  // namespace shunt
 

@@ -2,19 +2,13 @@
 #include "shunt/plan/shard_recovery.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/plan/shard_map.hpp"
-#include "shunt/problem/lost_ranks.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::vector<lost_state> state_lost_with(lost_ranks const& lost,
-                                                                shard_map const& map) {
+                                                        shard_map const& map) {
   std::vector<lost_state> all;          // pieces that end before the current expert
   std::vector<lost_state> before, now;  // pieces of the previous and of the current expert
   for (expert_id e : ids<expert_id>(map.shards.size())) {

@@ -1,10 +1,8 @@
 #pragma once
 #include <cstdint>
 #include <limits>
-#include <string>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 

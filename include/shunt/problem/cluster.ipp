@@ -1,24 +1,19 @@
 #pragma once
 #include "shunt/problem/cluster.hpp"
 
-#include <cstdint>
-#include <limits>
 #include <string>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR ticks link::occupancy(byte_count bytes) const {
-    return bytes_per_tick == unlimited ? 0 : ceil_divide(bytes, bytes_per_tick);
-  }
+  return bytes_per_tick == unlimited ? 0 : ceil_divide(bytes, bytes_per_tick);
+}
 
 SHUNT_CONSTEXPR link const& cluster::between(rank_id a, rank_id b) const {
-    return node_of(a) == node_of(b) ? within_node : between_nodes;
-  }
+  return node_of(a) == node_of(b) ? within_node : between_nodes;
+}
 
 SHUNT_CONSTEXPR void validate(cluster const& c) {
   if (c.ranks < 1)

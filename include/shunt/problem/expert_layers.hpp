@@ -9,7 +9,6 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 
 namespace shunt {
@@ -17,7 +16,7 @@ namespace shunt {
 /// Divides slots over ranks as evenly as possible. The first ranks get one more where the total
 /// isn't a multiple of the ranks.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int32_t> deal_slots(std::int32_t slots,
-                                                             std::int32_t ranks);
+                                                                   std::int32_t ranks);
 
 /// Mixture-of-experts layers to place: tokens per expert and layer, and the slots of the ranks. All
 /// layers have the same experts and the same slots. Each layer is placed independently.
@@ -45,12 +44,12 @@ struct expert_layers {
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> loads_of(layer_id l) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t windows() const;
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> loads_of(layer_id l,
-                                                                 std::int32_t window) const;
+                                                                       std::int32_t window) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::span<expert_id const> previous_of(layer_id l) const;
   /// Returns the tokens of one rank for each expert of a layer.
   /// Requires `sources`.
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> sources_of(layer_id l,
-                                                                   rank_id source) const;
+                                                                         rank_id source) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t nodes() const;
   constexpr bool operator==(expert_layers const&) const = default;
 };

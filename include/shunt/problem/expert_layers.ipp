@@ -1,23 +1,11 @@
 #pragma once
 #include "shunt/problem/expert_layers.hpp"
 
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <span>
-#include <string>
-#include <vector>
-
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
-SHUNT_CONSTEXPR std::vector<std::int32_t> deal_slots(std::int32_t slots,
-                                                             std::int32_t ranks) {
+SHUNT_CONSTEXPR std::vector<std::int32_t> deal_slots(std::int32_t slots, std::int32_t ranks) {
   std::vector<std::int32_t> dealt(static_cast<std::size_t>(ranks), 0);
   for (std::int32_t r = 0; r < ranks; ++r)
     dealt[static_cast<std::size_t>(r)] = slots / ranks + (r < slots % ranks);
@@ -25,48 +13,47 @@ SHUNT_CONSTEXPR std::vector<std::int32_t> deal_slots(std::int32_t slots,
 }
 
 SHUNT_CONSTEXPR std::int32_t expert_layers::ranks() const {
-    return static_cast<std::int32_t>(slots_per_rank.size());
-  }
+  return static_cast<std::int32_t>(slots_per_rank.size());
+}
 
 SHUNT_CONSTEXPR std::int32_t expert_layers::slots() const {
-    std::int32_t sum = 0;
-    for (auto const s : slots_per_rank) sum += s;
-    return sum;
-  }
+  std::int32_t sum = 0;
+  for (auto const s : slots_per_rank) sum += s;
+  return sum;
+}
 
 SHUNT_CONSTEXPR std::span<std::int64_t const> expert_layers::loads_of(layer_id l) const {
-    auto const width = static_cast<std::size_t>(experts);
-    return std::span(loads).subspan(l.index() * width, width);
-  }
+  auto const width = static_cast<std::size_t>(experts);
+  return std::span(loads).subspan(l.index() * width, width);
+}
 
 SHUNT_CONSTEXPR std::int32_t expert_layers::windows() const {
-    return static_cast<std::int32_t>(
-        history.size() / (static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts)));
-  }
+  return static_cast<std::int32_t>(
+      history.size() / (static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts)));
+}
 
 SHUNT_CONSTEXPR std::span<std::int64_t const> expert_layers::loads_of(layer_id l,
-                                                                 std::int32_t window) const {
-    auto const width = static_cast<std::size_t>(experts);
-    auto const row =
-        static_cast<std::size_t>(window) * static_cast<std::size_t>(layers) + l.index();
-    return std::span(history).subspan(row * width, width);
-  }
+                                                                      std::int32_t window) const {
+  auto const width = static_cast<std::size_t>(experts);
+  auto const row = static_cast<std::size_t>(window) * static_cast<std::size_t>(layers) + l.index();
+  return std::span(history).subspan(row * width, width);
+}
 
 SHUNT_CONSTEXPR std::span<expert_id const> expert_layers::previous_of(layer_id l) const {
-    auto const width = static_cast<std::size_t>(slots());
-    return std::span(previous).subspan(l.index() * width, width);
-  }
+  auto const width = static_cast<std::size_t>(slots());
+  return std::span(previous).subspan(l.index() * width, width);
+}
 
 SHUNT_CONSTEXPR std::span<std::int64_t const> expert_layers::sources_of(layer_id l,
-                                                                   rank_id source) const {
-    auto const width = static_cast<std::size_t>(experts);
-    return std::span(sources).subspan((l.index() * slots_per_rank.size() + source.index()) * width,
-                                      width);
-  }
+                                                                        rank_id source) const {
+  auto const width = static_cast<std::size_t>(experts);
+  return std::span(sources).subspan((l.index() * slots_per_rank.size() + source.index()) * width,
+                                    width);
+}
 
 SHUNT_CONSTEXPR std::int32_t expert_layers::nodes() const {
-    return ranks_per_node == 0 ? 1 : ceil_divide(ranks(), ranks_per_node);
-  }
+  return ranks_per_node == 0 ? 1 : ceil_divide(ranks(), ranks_per_node);
+}
 
 }  // namespace shunt
 

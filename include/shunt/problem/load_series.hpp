@@ -2,14 +2,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/problem/expert_layers.hpp"
 
 namespace shunt {
 
@@ -27,7 +23,8 @@ struct load_series {
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t windows() const;
   /// Returns the loads of a window, layers x experts.
   [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> window(std::int32_t w) const;
-  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> loads_of(std::int32_t w, layer_id l) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::span<std::int64_t const> loads_of(std::int32_t w,
+                                                                       layer_id l) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::int64_t iteration(std::int32_t w) const;
   /// Returns the windows recorded at iterations first .. last, both included.
   [[nodiscard]] SHUNT_CONSTEXPR load_series between(std::int64_t first, std::int64_t last) const;

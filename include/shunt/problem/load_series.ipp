@@ -1,52 +1,47 @@
 #pragma once
 #include "shunt/problem/load_series.hpp"
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::size_t load_series::cells() const {
-    return static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts);
-  }
+  return static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts);
+}
 
 SHUNT_CONSTEXPR std::int32_t load_series::windows() const {
-    return static_cast<std::int32_t>(loads.size() / cells());
-  }
+  return static_cast<std::int32_t>(loads.size() / cells());
+}
 
 SHUNT_CONSTEXPR std::span<std::int64_t const> load_series::window(std::int32_t w) const {
-    return std::span(loads).subspan(static_cast<std::size_t>(w) * cells(), cells());
-  }
+  return std::span(loads).subspan(static_cast<std::size_t>(w) * cells(), cells());
+}
 
-SHUNT_CONSTEXPR std::span<std::int64_t const> load_series::loads_of(std::int32_t w, layer_id l) const {
-    auto const width = static_cast<std::size_t>(experts);
-    return window(w).subspan(l.index() * width, width);
-  }
+SHUNT_CONSTEXPR std::span<std::int64_t const> load_series::loads_of(std::int32_t w,
+                                                                    layer_id l) const {
+  auto const width = static_cast<std::size_t>(experts);
+  return window(w).subspan(l.index() * width, width);
+}
 
 SHUNT_CONSTEXPR std::int64_t load_series::iteration(std::int32_t w) const {
-    return iterations.empty() ? w : iterations[static_cast<std::size_t>(w)];
-  }
+  return iterations.empty() ? w : iterations[static_cast<std::size_t>(w)];
+}
 
 SHUNT_CONSTEXPR load_series load_series::between(std::int64_t first, std::int64_t last) const {
-    load_series part;
-    part.layers = layers;
-    part.experts = experts;
-    for (std::int32_t w = 0; w < windows(); ++w) {
-      if (iteration(w) < first || iteration(w) > last) continue;
-      part.loads.insert(part.loads.end(), window(w).begin(), window(w).end());
-      part.iterations.push_back(iteration(w));
-    }
-    return part;
+  load_series part;
+  part.layers = layers;
+  part.experts = experts;
+  for (std::int32_t w = 0; w < windows(); ++w) {
+    if (iteration(w) < first || iteration(w) > last) continue;
+    part.loads.insert(part.loads.end(), window(w).begin(), window(w).end());
+    part.iterations.push_back(iteration(w));
   }
+  return part;
+}
 
 SHUNT_CONSTEXPR void validate(load_series const& s) {
   if (s.layers < 1)

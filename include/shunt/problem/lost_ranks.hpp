@@ -1,11 +1,7 @@
 #pragma once
-#include <algorithm>
-#include <cstdint>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 

@@ -2,20 +2,16 @@
 #include "shunt/problem/lost_ranks.hpp"
 
 #include <algorithm>
-#include <cstdint>
+#include <cstddef>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/problem/optimizer_state.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR bool lost_ranks::alive(rank_id r) const {
-    return std::find(dead.begin(), dead.end(), r) == dead.end();
-  }
+  return std::find(dead.begin(), dead.end(), r) == dead.end();
+}
 
 SHUNT_CONSTEXPR void validate(lost_ranks const& lost) {
   validate(lost.state);

@@ -1,10 +1,7 @@
 #pragma once
 #include <cstdint>
-#include <string>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/units.hpp"
 
 namespace shunt {
 

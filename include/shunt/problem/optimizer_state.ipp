@@ -1,12 +1,11 @@
 #pragma once
 #include "shunt/problem/optimizer_state.hpp"
 
-#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 

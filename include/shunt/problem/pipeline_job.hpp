@@ -1,17 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -32,13 +25,17 @@ struct pipeline_job {
   stage_layout layout = stage_layout::linear();
   stash_weights stash{};
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const { return layout.ranks(pipelines, stages); }
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks() const {
+    return layout.ranks(pipelines, stages);
+  }
   /// Number of workers, D x S. Equal to the ranks only where every rank runs one worker.
   [[nodiscard]] constexpr std::int32_t workers() const { return pipelines * stages; }
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t total_microbatches() const;
   /// Returns the rank of a worker. Ranks are numbered pipeline by pipeline: p * stages + s under a
   /// linear layout.
-  [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w) const { return layout.rank_of(w, stages); }
+  [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w) const {
+    return layout.rank_of(w, stages);
+  }
   /// Returns the workers of a rank, by pipeline and then by stage.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<worker> workers_of(rank_id r) const;
   /// Returns the first worker of a rank, which names the rank.

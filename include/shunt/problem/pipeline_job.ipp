@@ -3,74 +3,65 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <initializer_list>
-#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/problem/stage_costs.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::int32_t pipeline_job::total_microbatches() const {
-    return pipelines * microbatches;
-  }
+  return pipelines * microbatches;
+}
 
 SHUNT_CONSTEXPR std::vector<worker> pipeline_job::workers_of(rank_id r) const {
-    return layout.workers_of(r, pipelines, stages);
-  }
+  return layout.workers_of(r, pipelines, stages);
+}
 
 SHUNT_CONSTEXPR worker pipeline_job::worker_of(rank_id r) const {
-    if (layout.form() == stage_layout::shape::custom) return workers_of(r).front();
-    std::int32_t const length = stages / layout.chunks(),
-                       share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
-    return {r.value() / length * share, r.value() % length};
-  }
+  if (layout.form() == stage_layout::shape::custom) return workers_of(r).front();
+  std::int32_t const length = stages / layout.chunks(),
+                     share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
+  return {r.value() / length * share, r.value() % length};
+}
 
 SHUNT_CONSTEXPR std::vector<stage_id> pipeline_job::stages_of(rank_id r) const {
-    std::vector<stage_id> held;
-    for (worker const& w : workers_of(r)) held.push_back(w.stage);
-    std::sort(held.begin(), held.end());
-    held.erase(std::unique(held.begin(), held.end()), held.end());
-    return held;
-  }
+  std::vector<stage_id> held;
+  for (worker const& w : workers_of(r)) held.push_back(w.stage);
+  std::sort(held.begin(), held.end());
+  held.erase(std::unique(held.begin(), held.end()), held.end());
+  return held;
+}
 
 SHUNT_CONSTEXPR bool pipeline_job::alive(rank_id r) const {
-    return std::none_of(dead.begin(), dead.end(), [&](worker const& w) { return rank_of(w) == r; });
-  }
+  return std::none_of(dead.begin(), dead.end(), [&](worker const& w) { return rank_of(w) == r; });
+}
 
 SHUNT_CONSTEXPR std::vector<pipeline_id> pipeline_job::live_peers(stage_id s) const {
-    std::vector<pipeline_id> live;
-    for (std::int32_t p = 0; p < pipelines; ++p)
-      if (alive(worker{p, s})) live.push_back(p);
-    return live;
-  }
+  std::vector<pipeline_id> live;
+  for (std::int32_t p = 0; p < pipelines; ++p)
+    if (alive(worker{p, s})) live.push_back(p);
+  return live;
+}
 
 SHUNT_CONSTEXPR std::vector<rank_id> pipeline_job::live_holders(stage_id s) const {
-    std::vector<rank_id> live;
-    for (pipeline_id p : live_peers(s)) live.push_back(rank_of({p, s}));
-    std::sort(live.begin(), live.end());
-    live.erase(std::unique(live.begin(), live.end()), live.end());
-    return live;
-  }
+  std::vector<rank_id> live;
+  for (pipeline_id p : live_peers(s)) live.push_back(rank_of({p, s}));
+  std::sort(live.begin(), live.end());
+  live.erase(std::unique(live.begin(), live.end()), live.end());
+  return live;
+}
 
 SHUNT_CONSTEXPR std::optional<std::int64_t> pipeline_job::stash_limit(rank_id r) const {
-    switch (memory.rule) {
-      case stash_cap::kind::none: return std::nullopt;
-      case stash_cap::kind::one_f_one_b:
-        return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
-      case stash_cap::kind::per_worker: return memory.limit;
-      case stash_cap::kind::per_rank: return memory.limits[r.index()];
-    }
-    return std::nullopt;
+  switch (memory.rule) {
+    case stash_cap::kind::none: return std::nullopt;
+    case stash_cap::kind::one_f_one_b:
+      return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
+    case stash_cap::kind::per_worker: return memory.limit;
+    case stash_cap::kind::per_rank: return memory.limits[r.index()];
   }
+  return std::nullopt;
+}
 
 SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   auto const positive = [](char const* field, std::int64_t value) {

@@ -1,14 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 
 namespace shunt {
 
@@ -28,7 +24,7 @@ struct capacity_factor {
 /// are not positive, or a product exceeds 64 bits.
 /// Reference: SYMI (arXiv 2504.19925), section 3.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slots,
-                                                   capacity_factor const& factor = {});
+                                                         capacity_factor const& factor = {});
 
 /// The tokens of one layer after routing, and the slots that can take them.
 struct routed_tokens {

@@ -2,20 +2,15 @@
 #include "shunt/problem/routed_tokens.hpp"
 
 #include <cstddef>
-#include <cstdint>
-#include <limits>
 #include <string>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slots,
-                                                   capacity_factor const& factor) {
+                                           capacity_factor const& factor) {
   if (tokens < 0)
     throw invalid_problem("tokens", "must be at least 0, is " + std::to_string(tokens));
   if (slots < 1) throw invalid_problem("slots", "must be at least 1, is " + std::to_string(slots));
@@ -33,16 +28,16 @@ SHUNT_CONSTEXPR std::int64_t slot_capacity(std::int64_t tokens, std::int32_t slo
 }
 
 SHUNT_CONSTEXPR std::int32_t routed_tokens::ranks() const {
-    return static_cast<std::int32_t>(first_slot.size()) - 1;
-  }
+  return static_cast<std::int32_t>(first_slot.size()) - 1;
+}
 
 SHUNT_CONSTEXPR std::int32_t routed_tokens::slots() const {
-    return static_cast<std::int32_t>(expert_of.size());
-  }
+  return static_cast<std::int32_t>(expert_of.size());
+}
 
 SHUNT_CONSTEXPR std::int64_t routed_tokens::count(rank_id source, expert_id e) const {
-    return counts[source.index() * static_cast<std::size_t>(experts) + e.index()];
-  }
+  return counts[source.index() * static_cast<std::size_t>(experts) + e.index()];
+}
 
 SHUNT_CONSTEXPR void validate(routed_tokens const& p) {
   auto const at = [](char const* field, auto i) {

@@ -1,15 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 
 namespace shunt {
@@ -62,11 +56,12 @@ class stage_layout {
   [[nodiscard]] constexpr std::int32_t chunks() const { return chunks_; }
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<rank_id> const& ranks_of_workers() const;
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks(std::int32_t pipelines, std::int32_t stages) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t ranks(std::int32_t pipelines,
+                                                   std::int32_t stages) const;
   [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w, std::int32_t stages) const;
   /// Returns the workers of a rank, by pipeline and then by stage.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<worker> workers_of(rank_id r, std::int32_t pipelines,
-                                                         std::int32_t stages) const;
+                                                               std::int32_t stages) const;
 
   constexpr bool operator==(stage_layout const&) const = default;
 
@@ -84,7 +79,8 @@ class stage_layout {
 /// stages: no chunk, stages that aren't a multiple of the chunks, an odd number of pipelines under
 /// a bidirectional layout, or a custom layout with another number of workers, a negative rank or a
 /// rank without a worker.
-SHUNT_CONSTEXPR void validate(stage_layout const& layout, std::int32_t pipelines, std::int32_t stages);
+SHUNT_CONSTEXPR void validate(stage_layout const& layout, std::int32_t pipelines,
+                              std::int32_t stages);
 
 }  // namespace shunt
 

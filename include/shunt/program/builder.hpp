@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cassert>
 #include <cstdint>
 #include <initializer_list>
@@ -8,6 +7,9 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -44,37 +46,38 @@ class program_builder {
   /// Returns the group of these ranks in this order. The same list is the same group.
   SHUNT_CONSTEXPR group_id group(std::vector<rank_id> members);
 
-  SHUNT_CONSTEXPR std::int32_t compute(rank_id r, operation const& op, regions reads, regions writes,
-                                 placing const& at = {});
+  SHUNT_CONSTEXPR std::int32_t compute(rank_id r, operation const& op, regions reads,
+                                       regions writes, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t compute(rank_id r, operation const& op,
-                                 std::initializer_list<region> reads,
-                                 std::initializer_list<region> writes, placing const& at = {});
+                                       std::initializer_list<region> reads,
+                                       std::initializer_list<region> writes,
+                                       placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t send(rank_id r, rank_id to, region const& message,
-                              std::int32_t channel = 0, placing const& at = {});
+                                    std::int32_t channel = 0, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t receive(rank_id r, rank_id from, region const& message,
-                                 std::int32_t channel = 0, placing const& at = {});
+                                       std::int32_t channel = 0, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t copy(rank_id r, region const& source, region const& target,
-                              placing const& at = {});
-  SHUNT_CONSTEXPR std::int32_t add(rank_id r, element type, region const& source, region const& target,
-                             placing const& at = {});
+                                    placing const& at = {});
+  SHUNT_CONSTEXPR std::int32_t add(rank_id r, element type, region const& source,
+                                   region const& target, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t fill(rank_id r, region const& target, placing const& at = {});
   /// The part of one member. Every member of the group needs its own call, in the same order of
   /// collectives. So do the other collectives.
   SHUNT_CONSTEXPR std::int32_t all_reduce(rank_id r, group_id g, element type, reduction reduce,
-                                    region const& own, placing const& at = {});
+                                          region const& own, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t reduce_scatter(rank_id r, group_id g, element type, reduction reduce,
-                                        region const& whole, region const& part,
-                                        placing const& at = {});
-  SHUNT_CONSTEXPR std::int32_t all_gather(rank_id r, group_id g, region const& part, region const& whole,
-                                    placing const& at = {});
+                                              region const& whole, region const& part,
+                                              placing const& at = {});
+  SHUNT_CONSTEXPR std::int32_t all_gather(rank_id r, group_id g, region const& part,
+                                          region const& whole, placing const& at = {});
   SHUNT_CONSTEXPR std::int32_t exchange(rank_id r, group_id g, region const& payload_out,
-                                  region const& counts_out, region const& payload_in,
-                                  region const& counts_in, placing const& at = {});
+                                        region const& counts_out, region const& payload_in,
+                                        region const& counts_in, placing const& at = {});
 
   /// Moves a region of one rank to a region of equal size of another: a send and a receive, or a
   /// copy where both ranks are the same. `at` applies to each instruction.
   SHUNT_CONSTEXPR void message(rank_id from, region const& source, rank_id to, region const& target,
-                         std::int32_t channel = 0, placing const& at = {});
+                               std::int32_t channel = 0, placing const& at = {});
 
   [[nodiscard]] constexpr program const& peek() const { return program_; }
   [[nodiscard]] constexpr program finish() && { return std::move(program_); }
@@ -85,7 +88,7 @@ class program_builder {
   static SHUNT_CONSTEXPR slice put(std::vector<region>& table, regions items);
 
   SHUNT_CONSTEXPR std::int32_t append(rank_id r, instruction i, regions reads, regions writes,
-                                placing const& at);
+                                      placing const& at);
 
   program program_;
 };

@@ -1,11 +1,9 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
+#include "shunt/core/id.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {
@@ -45,9 +43,7 @@ struct dependencies {
   [[nodiscard]] std::span<std::int32_t const> members_of(collective_match const& m) const;
 };
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Matches messages and collectives. An instruction without a counterpart has no match.
 /// Requires ids in range and distinct members in each group.
@@ -60,8 +56,7 @@ namespace detail {
 /// Returns fewer instructions than the program has where ranks deadlock or a counterpart is
 /// missing.
 /// Complexity: O(n) in the number of instructions.
-[[nodiscard]] std::vector<program_point> serial_order(program const& p,
-                                                             dependencies const& d);
+[[nodiscard]] std::vector<program_point> serial_order(program const& p, dependencies const& d);
 
 }  // namespace shunt
 

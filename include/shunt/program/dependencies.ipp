@@ -3,29 +3,27 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <span>
 #include <utility>
-#include <vector>
 
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE std::int32_t dependencies::number(program_point at) const {
-    return first[at.rank.index()] + at.instruction;
-  }
+  return first[at.rank.index()] + at.instruction;
+}
 
 SHUNT_INLINE program_point dependencies::point(std::int32_t number) const {
-    auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
-    return {r, number - first[static_cast<std::size_t>(r)]};
-  }
+  auto const r = std::upper_bound(first.begin(), first.end(), number) - first.begin() - 1;
+  return {r, number - first[static_cast<std::size_t>(r)]};
+}
 
-SHUNT_INLINE std::span<std::int32_t const> dependencies::members_of(collective_match const& m) const {
-    return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
-                                      static_cast<std::size_t>(m.members.count));
-  }
+SHUNT_INLINE std::span<std::int32_t const> dependencies::members_of(
+    collective_match const& m) const {
+  return std::span(members).subspan(static_cast<std::size_t>(m.members.first),
+                                    static_cast<std::size_t>(m.members.count));
+}
 
 }  // namespace shunt
 
@@ -157,8 +155,7 @@ SHUNT_INLINE dependencies find_dependencies(program const& p) {
   return detail::dependency_finder(p)();
 }
 
-SHUNT_INLINE std::vector<program_point> serial_order(program const& p,
-                                                             dependencies const& d) {
+SHUNT_INLINE std::vector<program_point> serial_order(program const& p, dependencies const& d) {
   std::vector<program_point> order;
   order.reserve(d.partner.size());
   std::vector<std::int32_t> at(p.ranks.size(), 0);  // each rank's next instruction

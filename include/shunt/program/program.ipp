@@ -1,18 +1,6 @@
 #pragma once
 #include "shunt/program/program.hpp"
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
-#include <string_view>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(opcode c) {
@@ -47,25 +35,25 @@ SHUNT_CONSTEXPR std::string_view to_string(reduction r) {
 }
 
 SHUNT_CONSTEXPR std::span<region const> rank_program::reads(instruction const& i) const {
-    return entries(regions, i.reads);
-  }
+  return entries(regions, i.reads);
+}
 
 SHUNT_CONSTEXPR std::span<region const> rank_program::writes(instruction const& i) const {
-    return entries(regions, i.writes);
-  }
+  return entries(regions, i.writes);
+}
 
 SHUNT_CONSTEXPR std::span<std::int32_t const> rank_program::after(instruction const& i) const {
-    return entries(waits, i.after);
-  }
+  return entries(waits, i.after);
+}
 
 SHUNT_CONSTEXPR std::span<region const> rank_program::condition(instruction const& i) const {
-    return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
-  }
+  return i.condition < 0 ? std::span<region const>{} : entries(regions, {i.condition, 1});
+}
 
 SHUNT_CONSTEXPR std::size_t program::instructions() const {
-    std::size_t sum = 0;
-    for (auto const& r : ranks) sum += r.instructions.size();
-    return sum;
-  }
+  std::size_t sum = 0;
+  for (auto const& r : ranks) sum += r.instructions.size();
+  return sum;
+}
 
 }  // namespace shunt

@@ -1,15 +1,6 @@
 #pragma once
 #include "shunt/program/timeline.hpp"
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {

@@ -1,18 +1,16 @@
 #pragma once
 #include <algorithm>
 #include <concepts>
-#include <cstddef>
-#include <cstdint>
 #include <map>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 
@@ -63,7 +61,7 @@ static_assert(cost_model<job_costs>);
 /// every member sends its messages of a round one after another, and a round ends when the last has
 /// arrived.
 [[nodiscard]] ticks direct_collective(cluster const& net, opcode code,
-                                             std::span<rank_id const> group, byte_count bytes);
+                                      std::span<rank_id const> group, byte_count bytes);
 
 /// Links of a cluster in the alpha-beta model around any function of (rank, operation) → ticks.
 template <std::invocable<rank_id, operation const&> Compute>

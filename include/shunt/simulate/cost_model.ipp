@@ -1,45 +1,33 @@
 #pragma once
 #include "shunt/simulate/cost_model.hpp"
 
-#include <algorithm>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <span>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/problem/cluster.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/program/timeline.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE ticks job_costs::compute(rank_id, operation const& op) const {
-    switch (op.kind) {
-      case op_kind::forward: return costs_.forward[op.stage];
-      case op_kind::backward:
-        return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
-      case op_kind::backward_input: return costs_.backward_input[op.stage];
-      case op_kind::backward_weight: return costs_.backward_weight[op.stage];
-      case op_kind::step:
-      case op_kind::redo_step: return costs_.step[op.stage];
-      default: return 0;
-    }
+  switch (op.kind) {
+    case op_kind::forward: return costs_.forward[op.stage];
+    case op_kind::backward:
+      return costs_.backward_input[op.stage] + costs_.backward_weight[op.stage];
+    case op_kind::backward_input: return costs_.backward_input[op.stage];
+    case op_kind::backward_weight: return costs_.backward_weight[op.stage];
+    case op_kind::step:
+    case op_kind::redo_step: return costs_.step[op.stage];
+    default: return 0;
   }
+}
 
 SHUNT_INLINE transfer_time job_costs::transfer(rank_id from, rank_id to, byte_count) const {
-    return {0, transfer_(from, to)};
-  }
+  return {0, transfer_(from, to)};
+}
 
 SHUNT_INLINE ticks direct_collective(cluster const& net, opcode code,
-                                             std::span<rank_id const> group, byte_count bytes) {
+                                     std::span<rank_id const> group, byte_count bytes) {
   auto const n = static_cast<std::int64_t>(group.size());
   bool const parts =
       code != opcode::all_gather;  // each message is one of n parts of what a member reads
@@ -57,24 +45,25 @@ SHUNT_INLINE ticks direct_collective(cluster const& net, opcode code,
   return code == opcode::all_reduce ? 2 * round : round;
 }
 
-SHUNT_INLINE measured_costs::measured_costs(timeline const& seen, link const& every_link) : link_(every_link) {
-    std::map<key, std::vector<ticks>> durations;
-    for (event const& e : seen.events)
-      if (e.code == opcode::compute) durations[{e.op.kind, e.op.stage}].push_back(e.end - e.start);
-    for (auto& [what, d] : durations) {
-      auto const middle = d.begin() + static_cast<std::ptrdiff_t>((d.size() - 1) / 2);
-      std::nth_element(d.begin(), middle, d.end());
-      median_[what] = *middle;
-    }
+SHUNT_INLINE measured_costs::measured_costs(timeline const& seen, link const& every_link)
+    : link_(every_link) {
+  std::map<key, std::vector<ticks>> durations;
+  for (event const& e : seen.events)
+    if (e.code == opcode::compute) durations[{e.op.kind, e.op.stage}].push_back(e.end - e.start);
+  for (auto& [what, d] : durations) {
+    auto const middle = d.begin() + static_cast<std::ptrdiff_t>((d.size() - 1) / 2);
+    std::nth_element(d.begin(), middle, d.end());
+    median_[what] = *middle;
   }
+}
 
 SHUNT_INLINE ticks measured_costs::compute(rank_id, operation const& op) const {
-    auto const at = median_.find({op.kind, op.stage});
-    return at == median_.end() ? 0 : at->second;
-  }
+  auto const at = median_.find({op.kind, op.stage});
+  return at == median_.end() ? 0 : at->second;
+}
 
 SHUNT_INLINE transfer_time measured_costs::transfer(rank_id, rank_id, byte_count bytes) const {
-    return {link_.occupancy(bytes), link_.latency};
-  }
+  return {link_.occupancy(bytes), link_.latency};
+}
 
 }  // namespace shunt

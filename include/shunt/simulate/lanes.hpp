@@ -1,11 +1,11 @@
 #pragma once
 #include <array>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "shunt/program/dependencies.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {

@@ -2,7 +2,6 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <vector>
 
@@ -23,7 +22,7 @@ class assignment {
   /// Solves for `gains`, n x n values, row by row.
   /// Returns the column of each row, valid until the next call.
   SHUNT_CONSTEXPR std::span<std::size_t const> operator()(std::span<std::int64_t const> gains,
-                                                    std::size_t n);
+                                                          std::size_t n);
 
  private:
   std::vector<std::int64_t> row_price_{}, column_price_{}, distance_{};

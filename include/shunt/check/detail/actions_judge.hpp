@@ -2,13 +2,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/config.hpp"
-#include "shunt/check/detail/event_graph.hpp"
 #include "shunt/check/detail/schedule_judge.hpp"
 #include "shunt/check/pipeline_violation.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -22,7 +20,7 @@ namespace shunt::detail {
 class actions_checker {
  public:
   SHUNT_CONSTEXPR actions_checker(pipeline_job const& job, pipeline_schedule const& schedule,
-                            pipeline_actions const& actions);
+                                  pipeline_actions const& actions);
 
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> find_violations();
 
@@ -42,8 +40,9 @@ class actions_checker {
     std::uint8_t send_lane = 0, receive_lane = 0;
   };
 
-  SHUNT_CONSTEXPR void report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related = {},
-                        std::int64_t count = 0, std::int64_t limit = 0);
+  SHUNT_CONSTEXPR void report(pipeline_rule rule, rank_id r, std::size_t i,
+                              operation const& related = {}, std::int64_t count = 0,
+                              std::int64_t limit = 0);
 
   /// Number of an output: forward and gradient of each cell.
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t output(operation const& o) const;

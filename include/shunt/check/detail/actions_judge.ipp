@@ -1,261 +1,249 @@
 #pragma once
 #include "shunt/check/detail/actions_judge.hpp"
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <utility>
-#include <vector>
-
 #include "shunt/check/detail/event_graph.hpp"
-#include "shunt/check/detail/schedule_judge.hpp"
-#include "shunt/check/pipeline_violation.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/plan/pipeline_actions.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR actions_checker::actions_checker(pipeline_job const& job, pipeline_schedule const& schedule,
-                            pipeline_actions const& actions) : job_(job),
-        schedule_(schedule),
-        actions_(actions),
-        places_(job, schedule),
-        stages_(static_cast<std::size_t>(job.stages)),
-        microbatches_(static_cast<std::size_t>(job.microbatches)) {}
+SHUNT_CONSTEXPR actions_checker::actions_checker(pipeline_job const& job,
+                                                 pipeline_schedule const& schedule,
+                                                 pipeline_actions const& actions)
+    : job_(job),
+      schedule_(schedule),
+      actions_(actions),
+      places_(job, schedule),
+      stages_(static_cast<std::size_t>(job.stages)),
+      microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
 SHUNT_CONSTEXPR std::vector<pipeline_violation> actions_checker::find_violations() {
-    auto found = places_.violations_before_execution();
-    bool const lists = schedule_.order.size() == static_cast<std::size_t>(job_.ranks());
-    if (lists && actions_.lists.size() != schedule_.order.size())
-      found_.push_back({.rule = pipeline_rule::lists,
-                        .count = static_cast<std::int64_t>(actions_.lists.size()),
-                        .limit = job_.ranks()});
-    bool done = false;
-    if (lists && found_.empty()) {
-      auto const outputs = 2 * static_cast<std::size_t>(job_.workers()) * microbatches_;
-      some_unknown_ = !found.empty();
-      here_.assign(outputs, -1);
-      send_.assign(outputs, {});
-      receive_.assign(outputs, {});
-      partner_.assign(actions_.lists.size(), {});
-      for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
-      if (some_bad_ || send_ != receive_) match();
-      if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
-    }
-    if (!done && lists) {
-      auto const waits = places_.execution();
-      if (waits.rule == pipeline_rule::cycle)
-        found.push_back(waits);
-      else if (found.empty() && found_.empty())
-        found_.push_back(stopped_);
-    }
-    found.insert(found.end(), found_.begin(), found_.end());
-    return found;
+  auto found = places_.violations_before_execution();
+  bool const lists = schedule_.order.size() == static_cast<std::size_t>(job_.ranks());
+  if (lists && actions_.lists.size() != schedule_.order.size())
+    found_.push_back({.rule = pipeline_rule::lists,
+                      .count = static_cast<std::int64_t>(actions_.lists.size()),
+                      .limit = job_.ranks()});
+  bool done = false;
+  if (lists && found_.empty()) {
+    auto const outputs = 2 * static_cast<std::size_t>(job_.workers()) * microbatches_;
+    some_unknown_ = !found.empty();
+    here_.assign(outputs, -1);
+    send_.assign(outputs, {});
+    receive_.assign(outputs, {});
+    partner_.assign(actions_.lists.size(), {});
+    for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
+    if (some_bad_ || send_ != receive_) match();
+    if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
   }
+  if (!done && lists) {
+    auto const waits = places_.execution();
+    if (waits.rule == pipeline_rule::cycle)
+      found.push_back(waits);
+    else if (found.empty() && found_.empty())
+      found_.push_back(stopped_);
+  }
+  found.insert(found.end(), found_.begin(), found_.end());
+  return found;
+}
 
-SHUNT_CONSTEXPR void actions_checker::report(pipeline_rule rule, rank_id r, std::size_t i, operation const& related,
-                        std::int64_t count, std::int64_t limit) {
-    found_.push_back({rule, job_.worker_of(r), r, static_cast<std::int32_t>(i),
-                      actions_.lists[r][i].op, related, count, limit});
-  }
+SHUNT_CONSTEXPR void actions_checker::report(pipeline_rule rule, rank_id r, std::size_t i,
+                                             operation const& related, std::int64_t count,
+                                             std::int64_t limit) {
+  found_.push_back({rule, job_.worker_of(r), r, static_cast<std::int32_t>(i),
+                    actions_.lists[r][i].op, related, count, limit});
+}
 
 SHUNT_CONSTEXPR std::size_t actions_checker::output(operation const& o) const {
-    std::size_t const c =
-        (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
-    return 2 * c + (o.kind != op_kind::forward);
-  }
+  std::size_t const c =
+      (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
+  return 2 * c + (o.kind != op_kind::forward);
+}
 
 SHUNT_CONSTEXPR std::size_t actions_checker::input(operation const& o, std::size_t own) const {
-    if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
-    bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
-    return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
-  }
+  if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
+  bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
+  return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
+}
 
 SHUNT_CONSTEXPR bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
-    operation const& o = a.op;
-    bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
-    bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
-    return (forward || gradient) && places_.known(o) && a.peer != r &&
-           actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
-  }
+  operation const& o = a.op;
+  bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
+  bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
+  return (forward || gradient) && places_.known(o) && a.peer != r &&
+         actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
+}
 
 SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
-    auto const& list = actions_.lists[r];
-    auto const& order = schedule_.order[r];
-    std::size_t computed = 0;
-    lane_used_.fill(false);
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      auto const& a = list[i];
-      if (a.kind == action_kind::compute) {
-        if (computed == order.size() || order[computed] != a.op)
-          return report(pipeline_rule::altered, r, i,
-                        computed < order.size() ? order[computed] : operation{});
-        ++computed;
-        steps_ += a.op.kind == op_kind::step;
-        if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
-          continue;
-        std::size_t const own = output(a.op);
-        if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
-          report(pipeline_rule::not_received, r, i);
-        here_[own] = r.value();
+  auto const& list = actions_.lists[r];
+  auto const& order = schedule_.order[r];
+  std::size_t computed = 0;
+  lane_used_.fill(false);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto const& a = list[i];
+    if (a.kind == action_kind::compute) {
+      if (computed == order.size() || order[computed] != a.op)
+        return report(pipeline_rule::altered, r, i,
+                      computed < order.size() ? order[computed] : operation{});
+      ++computed;
+      steps_ += a.op.kind == op_kind::step;
+      if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
         continue;
-      }
-      if (!sound(r, a)) {
-        report(pipeline_rule::bad_message, r, i);
-        some_bad_ = true;
-        continue;
-      }
-      std::size_t const number = output(a.op);
-      bool const receives = a.kind == action_kind::receive;
-      auto& with = partner_[a.peer.index()];
-      if (with.known_to != r) with = {.known_to = r};
-      own_lane(a, receives ? with.receive_lane : with.send_lane);
-      if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
-      if (receives) here_[number] = r.value();
-      message& end = (receives ? receive_ : send_)[number];
-      if (end.turn >= 0) {
-        report(pipeline_rule::repeated, r, i, a.op);
-        continue;
-      }
-      end.from = receives ? a.peer : r;
-      end.to = receives ? r : a.peer;
-      end.turn = receives ? with.received++ : with.sent++;
+      std::size_t const own = output(a.op);
+      if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
+        report(pipeline_rule::not_received, r, i);
+      here_[own] = r.value();
+      continue;
     }
-    if (computed < order.size())
-      found_.push_back({.rule = pipeline_rule::altered,
-                        .worker = job_.worker_of(r),
-                        .rank = r,
-                        .related = order[computed]});
+    if (!sound(r, a)) {
+      report(pipeline_rule::bad_message, r, i);
+      some_bad_ = true;
+      continue;
+    }
+    std::size_t const number = output(a.op);
+    bool const receives = a.kind == action_kind::receive;
+    auto& with = partner_[a.peer.index()];
+    if (with.known_to != r) with = {.known_to = r};
+    own_lane(a, receives ? with.receive_lane : with.send_lane);
+    if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
+    if (receives) here_[number] = r.value();
+    message& end = (receives ? receive_ : send_)[number];
+    if (end.turn >= 0) {
+      report(pipeline_rule::repeated, r, i, a.op);
+      continue;
+    }
+    end.from = receives ? a.peer : r;
+    end.to = receives ? r : a.peer;
+    end.turn = receives ? with.received++ : with.sent++;
   }
+  if (computed < order.size())
+    found_.push_back({.rule = pipeline_rule::altered,
+                      .worker = job_.worker_of(r),
+                      .rank = r,
+                      .related = order[computed]});
+}
 
 SHUNT_CONSTEXPR void actions_checker::own_lane(pipeline_action const& a, std::uint8_t& lane) {
-    if (lane == a.lane) return;
-    edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
-    lane = a.lane;
-    lane_used_[a.lane] = true;
-  }
+  if (lane == a.lane) return;
+  edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
+  lane = a.lane;
+  lane_used_[a.lane] = true;
+}
 
 SHUNT_CONSTEXPR void actions_checker::match() {
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
-        auto const& a = actions_.lists[r][i];
-        if (a.kind == action_kind::compute || !sound(r, a)) continue;
-        message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
-        if (sent.from != received.from || sent.to != received.to)
-          report(pipeline_rule::unmatched, r, i);
-        else if (a.kind == action_kind::send && sent.turn != received.turn)
-          report(pipeline_rule::overtaken, r, i, {}, sent.turn, received.turn);
-      }
-  }
+  for (rank_id r : ids<rank_id>(actions_.lists.size()))
+    for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
+      auto const& a = actions_.lists[r][i];
+      if (a.kind == action_kind::compute || !sound(r, a)) continue;
+      message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
+      if (sent.from != received.from || sent.to != received.to)
+        report(pipeline_rule::unmatched, r, i);
+      else if (a.kind == action_kind::send && sent.turn != received.turn)
+        report(pipeline_rule::overtaken, r, i, {}, sent.turn, received.turn);
+    }
+}
 
 SHUNT_CONSTEXPR std::size_t actions_checker::group(operation const& o) const {
-    return schedule_.staggered_step ? o.stage.index() : 0;
-  }
+  return schedule_.staggered_step ? o.stage.index() : 0;
+}
 
 SHUNT_CONSTEXPR std::vector<std::int64_t> actions_checker::before_steps() const {
-    std::vector<std::int64_t> left(schedule_.staggered_step ? stages_ : 1, 0);
-    if (schedule_.staggered_step) {
-      for (auto const& list : schedule_.order)
-        for (operation const& o : list) left[o.stage.index()] += o.kind != op_kind::step;
-    } else {
-      for (auto const& list : schedule_.order) left[0] += static_cast<std::int64_t>(list.size());
-      left[0] -= steps_;
-    }
-    return left;
+  std::vector<std::int64_t> left(schedule_.staggered_step ? stages_ : 1, 0);
+  if (schedule_.staggered_step) {
+    for (auto const& list : schedule_.order)
+      for (operation const& o : list) left[o.stage.index()] += o.kind != op_kind::step;
+  } else {
+    for (auto const& list : schedule_.order) left[0] += static_cast<std::int64_t>(list.size());
+    left[0] -= steps_;
   }
+  return left;
+}
 
 SHUNT_CONSTEXPR void actions_checker::stop_at(rank_id r, std::size_t i, std::int64_t stuck) {
-    auto const& list = actions_.lists[r];
-    if (stopped_.index < 0)
-      stopped_ = {pipeline_rule::deadlock,
-                  job_.worker_of(r),
-                  r,
-                  static_cast<std::int32_t>(i),
-                  list[i].op,
-                  {},
-                  0,
-                  0};
-    stopped_.count += stuck;
-  }
+  auto const& list = actions_.lists[r];
+  if (stopped_.index < 0)
+    stopped_ = {pipeline_rule::deadlock,
+                job_.worker_of(r),
+                r,
+                static_cast<std::int32_t>(i),
+                list[i].op,
+                {},
+                0,
+                0};
+  stopped_.count += stuck;
+}
 
 SHUNT_CONSTEXPR bool actions_checker::run_lists() {
-    constexpr std::int32_t none_waiting = -1;
-    auto const ranks = actions_.lists.size();
-    auto left = before_steps();
-    constexpr std::int32_t was_sent = -2;
-    std::vector<std::int32_t> messages(here_.size(), none_waiting);  // or the rank that waits
-    std::vector<std::int32_t> before_step(left.size(), none_waiting),
-        next_waiter(ranks, none_waiting);
-    std::vector<std::size_t> next(ranks, 0);
-    std::vector<rank_id> runnable;
-    runnable.reserve(ranks);
-    for (auto r = static_cast<std::int32_t>(ranks); r-- > 0;) runnable.push_back(r);
-    while (!runnable.empty()) {
-      rank_id const r = runnable.back();
-      runnable.pop_back();
-      auto const& list = actions_.lists[r];
-      std::size_t i = next[r.index()];
-      for (; i < list.size(); ++i) {
-        auto const& a = list[i];
-        if (a.kind == action_kind::receive) {
-          auto& m = messages[output(a.op)];
-          if (m == was_sent) continue;
-          m = r.value();
-          break;
-        }
-        if (a.kind == action_kind::send) {
-          auto& m = messages[output(a.op)];
-          if (m != none_waiting) runnable.push_back(m);
-          m = was_sent;
-        } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
-          if (--left[g] > 0) continue;
-          for (auto w = before_step[g]; w != none_waiting;
-               w = next_waiter[static_cast<std::size_t>(w)])
-            runnable.push_back(w);
-        } else if (left[g] > 0) {
-          next_waiter[r.index()] = before_step[g];
-          before_step[g] = r.value();
-          break;
-        }
+  constexpr std::int32_t none_waiting = -1;
+  auto const ranks = actions_.lists.size();
+  auto left = before_steps();
+  constexpr std::int32_t was_sent = -2;
+  std::vector<std::int32_t> messages(here_.size(), none_waiting);  // or the rank that waits
+  std::vector<std::int32_t> before_step(left.size(), none_waiting),
+      next_waiter(ranks, none_waiting);
+  std::vector<std::size_t> next(ranks, 0);
+  std::vector<rank_id> runnable;
+  runnable.reserve(ranks);
+  for (auto r = static_cast<std::int32_t>(ranks); r-- > 0;) runnable.push_back(r);
+  while (!runnable.empty()) {
+    rank_id const r = runnable.back();
+    runnable.pop_back();
+    auto const& list = actions_.lists[r];
+    std::size_t i = next[r.index()];
+    for (; i < list.size(); ++i) {
+      auto const& a = list[i];
+      if (a.kind == action_kind::receive) {
+        auto& m = messages[output(a.op)];
+        if (m == was_sent) continue;
+        m = r.value();
+        break;
       }
-      next[r.index()] = i;
+      if (a.kind == action_kind::send) {
+        auto& m = messages[output(a.op)];
+        if (m != none_waiting) runnable.push_back(m);
+        m = was_sent;
+      } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
+        if (--left[g] > 0) continue;
+        for (auto w = before_step[g]; w != none_waiting;
+             w = next_waiter[static_cast<std::size_t>(w)])
+          runnable.push_back(w);
+      } else if (left[g] > 0) {
+        next_waiter[r.index()] = before_step[g];
+        before_step[g] = r.value();
+        break;
+      }
     }
-    for (rank_id r : ids<rank_id>(ranks))
-      if (auto const at = next[r.index()]; at < actions_.lists[r].size())
-        stop_at(r, at, static_cast<std::int64_t>(actions_.lists[r].size() - at));
-    return stopped_.index < 0;
+    next[r.index()] = i;
   }
+  for (rank_id r : ids<rank_id>(ranks))
+    if (auto const at = next[r.index()]; at < actions_.lists[r].size())
+      stop_at(r, at, static_cast<std::int64_t>(actions_.lists[r].size() - at));
+  return stopped_.index < 0;
+}
 
 SHUNT_CONSTEXPR bool actions_checker::run_lanes() {
-    std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
-    for (std::size_t r = 0; r < actions_.lists.size(); ++r)
-      first[r + 1] = first[r] + actions_.lists.items()[r].size();
-    std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
-    event_graph events(first.back() + groups);  // actions, then the moments that allow steps
-    each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
-    events.counted();
-    each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
-    std::vector<std::size_t> other_end(here_.size(), nothing);
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
-        auto const& a = actions_.lists[r][i];
-        if (a.kind == action_kind::compute) continue;
-        auto& other = other_end[output(a.op)];
-        if (other == nothing)
-          other = first[r.index()] + i;
-        else
-          events.join(other, first[r.index()] + i);
-      }
-    events.run();
-    for (rank_id r : ids<rank_id>(actions_.lists.size()))
-      for (std::size_t i = 0; i < actions_.lists[r].size(); ++i)
-        if (!events.happened(first[r.index()] + i)) stop_at(r, i, 1);
-    return stopped_.index < 0;
-  }
+  std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
+  for (std::size_t r = 0; r < actions_.lists.size(); ++r)
+    first[r + 1] = first[r] + actions_.lists.items()[r].size();
+  std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
+  event_graph events(first.back() + groups);  // actions, then the moments that allow steps
+  each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
+  events.counted();
+  each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
+  std::vector<std::size_t> other_end(here_.size(), nothing);
+  for (rank_id r : ids<rank_id>(actions_.lists.size()))
+    for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
+      auto const& a = actions_.lists[r][i];
+      if (a.kind == action_kind::compute) continue;
+      auto& other = other_end[output(a.op)];
+      if (other == nothing)
+        other = first[r.index()] + i;
+      else
+        events.join(other, first[r.index()] + i);
+    }
+  events.run();
+  for (rank_id r : ids<rank_id>(actions_.lists.size()))
+    for (std::size_t i = 0; i < actions_.lists[r].size(); ++i)
+      if (!events.happened(first[r.index()] + i)) stop_at(r, i, 1);
+  return stopped_.index < 0;
+}
 
 }  // namespace shunt::detail

@@ -1,12 +1,10 @@
 #pragma once
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/config.hpp"
 #include "shunt/check/pipeline_violation.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
@@ -55,11 +53,13 @@ class schedule_checker {
   };
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t index(operation const& o) const;
-  [[nodiscard]] SHUNT_CONSTEXPR cell const& of(operation const& o) const { return cells_[index(o)]; }
+  [[nodiscard]] SHUNT_CONSTEXPR cell const& of(operation const& o) const {
+    return cells_[index(o)];
+  }
 
   SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& o,
-                        operation const& related = {}, std::int64_t count = 0,
-                        std::int64_t limit = 0);
+                              operation const& related = {}, std::int64_t count = 0,
+                              std::int64_t limit = 0);
 
   /// A stage of the rank being read.
   struct stage_state {

@@ -1,14 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#include "shunt/core/config.hpp"
 #include "shunt/check/detail/schedule_judge.hpp"
 #include "shunt/check/pipeline_violation.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
+#include "shunt/core/config.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -22,7 +18,7 @@ class timetable_checker {
   using place = schedule_checker::place;
 
   SHUNT_CONSTEXPR timetable_checker(pipeline_job const& job, pipeline_schedule const& schedule,
-                              timetable const& table)
+                                    timetable const& table)
       : job_(job), schedule_(schedule), table_(table), places_(job, schedule) {}
 
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<pipeline_violation> find_violations();
@@ -30,8 +26,8 @@ class timetable_checker {
  private:
   [[nodiscard]] SHUNT_CONSTEXPR interval const& when(place w) const;
 
-  SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& related, std::int64_t count,
-                        std::int64_t limit);
+  SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& related,
+                              std::int64_t count, std::int64_t limit);
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks cost(operation const& o) const;
 

@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/transport.hpp"
+#include "shunt/program/program.hpp"
 
 /// Collectives over any transport, made of its sends and receives. With n members and b bytes each:
 /// all_reduce sends 2b(n-1)/n bytes a member in two rounds, reduce_scatter and all_gather b(n-1)/n
@@ -106,7 +106,7 @@ void all_gather(membership<Transport> const& m, std::span<std::byte const> part,
 /// The j-th of the counts in a buffer of int64. Throws invalid_program unless it lies in 0 ..
 /// capacity.
 [[nodiscard]] std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
-                                          std::size_t capacity, rank_id rank);
+                                   std::size_t capacity, rank_id rank);
 
 /// The first counts_out[j] bytes of part j of `out` go to the part of this member in member j's
 /// `in`; counts_in says how many came from whom. Throws invalid_program, before anything is sent,

@@ -1,23 +1,15 @@
 #pragma once
 #include "shunt/execute/host/collectives.hpp"
 
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <span>
 #include <string>
-#include <vector>
 
-#include "shunt/core/error.hpp"
-#include "shunt/execute/elements.hpp"
-#include "shunt/execute/transport.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE std::size_t count_at(std::span<std::byte const> counts, std::size_t j,
-                                          std::size_t capacity, rank_id rank) {
+                                  std::size_t capacity, rank_id rank) {
   std::int64_t count = 0;
   std::memcpy(&count, counts.data() + j * sizeof count, sizeof count);
   if (count < 0 || static_cast<std::size_t>(count) > capacity)

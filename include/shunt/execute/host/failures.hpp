@@ -1,14 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <vector>
 
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
@@ -19,8 +15,8 @@ namespace shunt {
 /// The instruction before which a rank falls silent in this iteration: the lowest that `failures`
 /// names. A rank whose list is empty takes no part and can't fall silent.
 [[nodiscard]] std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
-                                                            program const& p, rank_id rank,
-                                                            std::int64_t iteration);
+                                                     program const& p, rank_id rank,
+                                                     std::int64_t iteration);
 
 /// Throws invalid_program unless both programs are for the same number of ranks, at least one.
 void require_equal_ranks(program const& first, program const& p);
@@ -41,9 +37,10 @@ struct rank_status {
 /// How many instructions of its list each rank completes, when all go on as far as their
 /// dependencies let them; says in `statuses` what becomes of the ranks. `order` is the program's
 /// whole serial order. Conditions are not looked at.
-[[nodiscard]] std::vector<std::int32_t> completed_instructions(
-    program const& p, dependencies const& d, std::span<program_point const> order,
-    std::span<rank_status> statuses);
+[[nodiscard]] std::vector<std::int32_t> completed_instructions(program const& p,
+                                                               dependencies const& d,
+                                                               std::span<program_point const> order,
+                                                               std::span<rank_status> statuses);
 
 }  // namespace shunt
 

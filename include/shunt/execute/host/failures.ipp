@@ -3,24 +3,17 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
 #include <string>
-#include <vector>
 
-#include "shunt/core/error.hpp"
-#include "shunt/execute/executor.hpp"
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
-                                                            program const& p, rank_id rank,
-                                                            std::int64_t iteration) {
+                                                    program const& p, rank_id rank,
+                                                    std::int64_t iteration) {
   std::optional<std::int32_t> first;
   if (p.ranks[rank].instructions.empty()) return first;
   for (failure_point const& f : failures)
@@ -48,9 +41,10 @@ SHUNT_INLINE void throw_deadlock(program const& p, std::span<program_point const
   throw invalid_program("ranks wait for each other");
 }
 
-SHUNT_INLINE std::vector<std::int32_t> completed_instructions(
-    program const& p, dependencies const& d, std::span<program_point const> order,
-    std::span<rank_status> statuses) {
+SHUNT_INLINE std::vector<std::int32_t> completed_instructions(program const& p,
+                                                              dependencies const& d,
+                                                              std::span<program_point const> order,
+                                                              std::span<rank_status> statuses) {
   std::vector<std::int32_t> done(p.ranks.size(), 0);
   auto const starts = [&](rank_id r) {
     auto& own = statuses[r.index()];

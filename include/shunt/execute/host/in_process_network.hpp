@@ -11,11 +11,10 @@
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
 
 namespace shunt {
@@ -90,8 +89,7 @@ class in_process_network {
     std::atomic<bool> closed{false};
   };
 
-  void send(endpoint const& from, rank_id to, std::int32_t channel,
-            std::span<std::byte const> out);
+  void send(endpoint const& from, rank_id to, std::int32_t channel, std::span<std::byte const> out);
 
   void receive(endpoint const& at, rank_id from, std::int32_t channel, std::span<std::byte> in);
 

@@ -1,12 +1,11 @@
 #pragma once
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt {

@@ -1,11 +1,11 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 

@@ -1,17 +1,14 @@
 #pragma once
 #include "shunt/execute/host/stopwatch.hpp"
 
-#include <chrono>
-
-#include "shunt/core/units.hpp"
 #include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE ticks stopwatch::now() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
-                                                                start_)
-        .count();
-  }
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() -
+                                                              start_)
+      .count();
+}
 
 }  // namespace shunt

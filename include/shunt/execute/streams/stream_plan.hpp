@@ -16,18 +16,11 @@
 /// performed by its group's first member once all have arrived, and all others wait for it.
 ///
 /// O(n s) time and memory for n instructions and s streams.
-#include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/execute/stream_system.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 
@@ -83,15 +76,13 @@ struct stream_plan {
   constexpr bool operator==(stream_plan const&) const = default;
 };
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Turns a program into commands on streams. `order` is the program's whole serial order. A message
 /// whose receive never comes is sent all the same. Throws invalid_program where sizes that must be
 /// equal differ, or a device could not address the elements.
 [[nodiscard]] stream_plan plan_streams(program const& p, dependencies const& d,
-                                              std::vector<program_point> const& order);
+                                       std::vector<program_point> const& order);
 
 }  // namespace shunt
 

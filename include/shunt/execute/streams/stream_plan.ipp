@@ -4,18 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/error.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/execute/stream_system.hpp"
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/execute/stream_system.hpp"
 
 namespace shunt::detail {
 
@@ -348,7 +344,7 @@ class stream_planner {
 namespace shunt {
 
 SHUNT_INLINE stream_plan plan_streams(program const& p, dependencies const& d,
-                                              std::vector<program_point> const& order) {
+                                      std::vector<program_point> const& order) {
   detail::require_fit(p, d);
   return detail::stream_planner(p, d, order)();
 }

@@ -1,15 +1,14 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/host/failures.hpp"
 #include "shunt/execute/host/rank_buffers.hpp"
 #include "shunt/execute/stream_system.hpp"
@@ -234,7 +233,7 @@ class stream_program {
 /// Throws invalid_program where the words that a run has left say that conditions which should
 /// agree didn't, or that an exchange's count went beyond its part. `words` is a copy on the host.
 void check_overflow_words(program const& p, dependencies const& d, stream_plan const& plan,
-                                 std::span<std::int64_t const> words);
+                          std::span<std::int64_t const> words);
 
 }  // namespace shunt
 

@@ -2,30 +2,17 @@
 #include "shunt/execute/streams/stream_program.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <memory>
-#include <optional>
-#include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
-#include "shunt/core/error.hpp"
-#include "shunt/execute/host/failures.hpp"
-#include "shunt/execute/host/rank_buffers.hpp"
-#include "shunt/execute/stream_system.hpp"
-#include "shunt/execute/stream_work.hpp"
-#include "shunt/execute/streams/stream_plan.hpp"
-#include "shunt/program/dependencies.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/program/timeline.hpp"
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
 
 namespace shunt {
 
-SHUNT_INLINE void check_overflow_words(program const& p, dependencies const& d, stream_plan const& plan,
-                                 std::span<std::int64_t const> words) {
+SHUNT_INLINE void check_overflow_words(program const& p, dependencies const& d,
+                                       stream_plan const& plan,
+                                       std::span<std::int64_t const> words) {
   auto const allowed = [&](std::int32_t number) {
     auto const at = plan.word_at[static_cast<std::size_t>(number)];
     return at == stream_plan::none || words[static_cast<std::size_t>(at)] != 0;

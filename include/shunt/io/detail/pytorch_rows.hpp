@@ -1,19 +1,13 @@
 #pragma once
 /// Rows of the CSV of torch.distributed.pipelining, from a plan.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <ostream>
-#include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -23,8 +17,8 @@ namespace shunt::detail {
 /// Returns the ranks of one pipeline, which are the rows of its file.
 /// Throws invalid_problem, which names the field, where a CSV cannot express the plan.
 [[nodiscard]] std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
-                                                        pipeline_schedule const& plan,
-                                                        pipeline_id pipeline);
+                                                 pipeline_schedule const& plan,
+                                                 pipeline_id pipeline);
 
 /// The rows of a file: each rank's operations, and the actions between them.
 class pytorch_rows {

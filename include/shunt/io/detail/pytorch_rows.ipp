@@ -2,29 +2,21 @@
 #include "shunt/io/detail/pytorch_rows.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
 #include <limits>
-#include <ostream>
 #include <string>
 #include <tuple>
-#include <utility>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/io/pytorch_action.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
 
 SHUNT_INLINE std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
-                                                        pipeline_schedule const& plan,
-                                                        pipeline_id pipeline) {
+                                                pipeline_schedule const& plan,
+                                                pipeline_id pipeline) {
   validate(job);
   if (pipeline < 0 || pipeline >= job.pipelines)
     throw invalid_problem("pipeline", std::to_string(pipeline.value()) + " is none of " +
@@ -71,101 +63,100 @@ SHUNT_INLINE pytorch_action pytorch_action_of(operation const& o) {
 }
 
 SHUNT_INLINE void pytorch_rows::add_transfers(timetable const& table, pipeline_id pipeline) {
-    if (table.times.size() != plan_.order.size())
-      throw invalid_problem("table", "has times for another number of ranks");
-    auto const cells =
-        static_cast<std::size_t>(job_.stages) * static_cast<std::size_t>(job_.microbatches);
-    indexed<rank_id, std::vector<std::int32_t>> left(
-        plan_.order.size(), std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
-    // Positions in their lists.
-    std::vector<std::int32_t> forward(cells, -1), gradient(cells, -1);
-    auto const cell = [&](stage_id s, microbatch_id m) {
-      return s.index() * static_cast<std::size_t>(job_.microbatches) + m.index();
-    };
-    for (rank_id const r : ranks_) {
-      if (table.times[r].size() != plan_.order[r].size())
-        throw invalid_problem("table", "has times for another number of operations on rank " +
-                                           std::to_string(r.value()));
-      for (std::size_t i = 0; i < plan_.order[r].size(); ++i) {
-        operation const& o = plan_.order[r][i];
-        if (o.kind == op_kind::forward)
-          forward[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
-        if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
-          gradient[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
-        left[r][o.stage.index()] +=
-            o.kind == op_kind::backward || o.kind == op_kind::backward_weight;
-      }
+  if (table.times.size() != plan_.order.size())
+    throw invalid_problem("table", "has times for another number of ranks");
+  auto const cells =
+      static_cast<std::size_t>(job_.stages) * static_cast<std::size_t>(job_.microbatches);
+  indexed<rank_id, std::vector<std::int32_t>> left(
+      plan_.order.size(), std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
+  // Positions in their lists.
+  std::vector<std::int32_t> forward(cells, -1), gradient(cells, -1);
+  auto const cell = [&](stage_id s, microbatch_id m) {
+    return s.index() * static_cast<std::size_t>(job_.microbatches) + m.index();
+  };
+  for (rank_id const r : ranks_) {
+    if (table.times[r].size() != plan_.order[r].size())
+      throw invalid_problem("table", "has times for another number of operations on rank " +
+                                         std::to_string(r.value()));
+    for (std::size_t i = 0; i < plan_.order[r].size(); ++i) {
+      operation const& o = plan_.order[r][i];
+      if (o.kind == op_kind::forward)
+        forward[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
+      if (o.kind == op_kind::backward || o.kind == op_kind::backward_input)
+        gradient[cell(o.stage, o.microbatch)] = static_cast<std::int32_t>(i);
+      left[r][o.stage.index()] += o.kind == op_kind::backward || o.kind == op_kind::backward_weight;
     }
-    for (rank_id const r : ranks_) {
-      auto const& list = plan_.order[r];
-      for (std::size_t i = 0; i < list.size(); ++i) {
-        operation const& o = list[i];
-        auto const after = static_cast<std::int32_t>(i) + 1 + starts_pair(r, i);
-        if ((o.kind == op_kind::backward || o.kind == op_kind::backward_weight) &&
-            --left[r][o.stage.index()] == 0)
-          extras_.push_back(
-              {r, after, std::numeric_limits<ticks>::max(), 0, {kind::reduce_grad, o.stage}});
-        bool const up = o.kind == op_kind::forward;
-        if (!up && o.kind != op_kind::backward && o.kind != op_kind::backward_input) continue;
-        auto const to = o.stage.value() + (up ? 1 : -1);
-        if (to < 0 || to >= job_.stages) continue;
-        rank_id const peer = job_.rank_of({pipeline, to});
-        if (peer == r) continue;
-        auto const consumer = (up ? forward : gradient)[cell(to, o.microbatch)];
-        auto const ready = table.times[r][i].end;
-        auto const& starts = table.times[peer];
-        auto const at = std::partition_point(starts.begin(), starts.end(),
-                                             [&](interval const& t) { return t.start < ready; }) -
-                        starts.begin();
-        if (consumer < 0 || at > consumer)
-          throw invalid_problem("table", "what " + to_string(pytorch_action_of(o)) +
-                                             " makes is not ready when it is needed");
-        auto const message = static_cast<std::int64_t>(extras_.size());
-        extras_.push_back(
-            {r, after, ready, message, {up ? kind::send_f : kind::send_b, o.stage, o.microbatch}});
-        extras_.push_back({peer,
-                           static_cast<std::int32_t>(at),
-                           ready,
-                           message,
-                           {up ? kind::recv_f : kind::recv_b, to, o.microbatch}});
-      }
-    }
-    std::sort(extras_.begin(), extras_.end());
   }
+  for (rank_id const r : ranks_) {
+    auto const& list = plan_.order[r];
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      operation const& o = list[i];
+      auto const after = static_cast<std::int32_t>(i) + 1 + starts_pair(r, i);
+      if ((o.kind == op_kind::backward || o.kind == op_kind::backward_weight) &&
+          --left[r][o.stage.index()] == 0)
+        extras_.push_back(
+            {r, after, std::numeric_limits<ticks>::max(), 0, {kind::reduce_grad, o.stage}});
+      bool const up = o.kind == op_kind::forward;
+      if (!up && o.kind != op_kind::backward && o.kind != op_kind::backward_input) continue;
+      auto const to = o.stage.value() + (up ? 1 : -1);
+      if (to < 0 || to >= job_.stages) continue;
+      rank_id const peer = job_.rank_of({pipeline, to});
+      if (peer == r) continue;
+      auto const consumer = (up ? forward : gradient)[cell(to, o.microbatch)];
+      auto const ready = table.times[r][i].end;
+      auto const& starts = table.times[peer];
+      auto const at = std::partition_point(starts.begin(), starts.end(),
+                                           [&](interval const& t) { return t.start < ready; }) -
+                      starts.begin();
+      if (consumer < 0 || at > consumer)
+        throw invalid_problem("table", "what " + to_string(pytorch_action_of(o)) +
+                                           " makes is not ready when it is needed");
+      auto const message = static_cast<std::int64_t>(extras_.size());
+      extras_.push_back(
+          {r, after, ready, message, {up ? kind::send_f : kind::send_b, o.stage, o.microbatch}});
+      extras_.push_back({peer,
+                         static_cast<std::int32_t>(at),
+                         ready,
+                         message,
+                         {up ? kind::recv_f : kind::recv_b, to, o.microbatch}});
+    }
+  }
+  std::sort(extras_.begin(), extras_.end());
+}
 
 SHUNT_INLINE void pytorch_rows::write(std::ostream& out) const {
-    for (rank_id const r : ranks_) {
-      char const* separator = "";
-      auto const put = [&](auto const& action) {
-        out << separator << to_string(action);
-        separator = ",";
-      };
-      auto next = std::partition_point(extras_.begin(), extras_.end(),
-                                       [&](auto const& e) { return e.rank < r; });
-      auto const& list = plan_.order[r];
-      for (std::size_t i = 0; i <= list.size(); ++i) {
-        for (; next != extras_.end() && next->rank == r &&
-               next->before <= static_cast<std::int32_t>(i);
-             ++next)
-          put(next->action);
-        if (i == list.size() || list[i].kind == op_kind::step) continue;
-        pytorch_cell one{.first = pytorch_action_of(list[i])};
-        if (starts_pair(r, i)) one.second = pytorch_action_of(list[++i]);
-        put(one);
-      }
-      out << '\n';
+  for (rank_id const r : ranks_) {
+    char const* separator = "";
+    auto const put = [&](auto const& action) {
+      out << separator << to_string(action);
+      separator = ",";
+    };
+    auto next = std::partition_point(extras_.begin(), extras_.end(),
+                                     [&](auto const& e) { return e.rank < r; });
+    auto const& list = plan_.order[r];
+    for (std::size_t i = 0; i <= list.size(); ++i) {
+      for (;
+           next != extras_.end() && next->rank == r && next->before <= static_cast<std::int32_t>(i);
+           ++next)
+        put(next->action);
+      if (i == list.size() || list[i].kind == op_kind::step) continue;
+      pytorch_cell one{.first = pytorch_action_of(list[i])};
+      if (starts_pair(r, i)) one.second = pytorch_action_of(list[++i]);
+      put(one);
     }
+    out << '\n';
   }
+}
 
 SHUNT_INLINE bool pytorch_rows::extra::operator<(extra const& other) const {
-      return std::tie(rank, before, ready, message) <
-             std::tie(other.rank, other.before, other.ready, other.message);
-    }
+  return std::tie(rank, before, ready, message) <
+         std::tie(other.rank, other.before, other.ready, other.message);
+}
 
 SHUNT_INLINE bool pytorch_rows::starts_pair(rank_id r, std::size_t i) const {
-    return !plan_.overlapped.empty() &&
-           std::binary_search(plan_.overlapped[r].begin(), plan_.overlapped[r].end(),
-                              static_cast<std::int32_t>(i));
-  }
+  return !plan_.overlapped.empty() &&
+         std::binary_search(plan_.overlapped[r].begin(), plan_.overlapped[r].end(),
+                            static_cast<std::int32_t>(i));
+}
 
 }  // namespace shunt::detail

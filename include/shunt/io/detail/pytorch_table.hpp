@@ -1,22 +1,16 @@
 #pragma once
 /// The CSV of torch.distributed.pipelining as a table: rows, stages, and the place of each action.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <istream>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/io/pytorch_action.hpp"
-#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
 

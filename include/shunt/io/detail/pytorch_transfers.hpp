@@ -1,17 +1,12 @@
 #pragma once
 /// Checks of the transfers in a CSV of torch.distributed.pipelining.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/io/detail/pytorch_table.hpp"
-#include "shunt/io/pytorch_action.hpp"
 
 namespace shunt::detail {
 

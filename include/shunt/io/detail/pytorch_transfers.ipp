@@ -2,92 +2,87 @@
 #include "shunt/io/detail/pytorch_transfers.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/io/detail/pytorch_table.hpp"
 #include "shunt/io/pytorch_action.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
 SHUNT_INLINE pytorch_transfers::pytorch_transfers(pytorch_table const& table) : table_(table) {
-    for (auto const& row : table.rows()) sender_.emplace_back(row.size());
-  }
+  for (auto const& row : table.rows()) sender_.emplace_back(row.size());
+}
 
 SHUNT_INLINE void pytorch_transfers::check() {
-    all_transferred();
-    run();
-  }
+  all_transferred();
+  run();
+}
 
-SHUNT_INLINE void pytorch_transfers::message(place made, place send, place recv, place used, char const* direction) {
-    auto const spelled = [&](char const* what, pytorch_action const& a) {
-      return std::to_string(a.stage.value()) + what + direction +
-             std::to_string(a.microbatch.value());
-    };
-    bool const needed = made.row != used.row;
-    for (place const& p : {send, recv})
-      if (!needed && p.found()) table_.refuse(p, "goes from a rank to itself");
-    if (!needed) return;
-    if (!send.found())
-      table_.refuse(made,
-                    "is never sent on: " + spelled("SEND_", table_[made].action) + " is missing");
-    if (!recv.found())
-      table_.refuse(used, "never gets its input: " + spelled("RECV_", table_[used].action) +
-                              " is missing");
-    if (send.index < made.index) table_.refuse(send, "stands before what it sends");
-    if (recv.index > used.index) table_.refuse(recv, "stands behind what needs it");
-    sender_[recv.row][static_cast<std::size_t>(recv.index)] = send;
-    sent_[{made.row, used.row}].emplace_back(send.index, recv.index);
-  }
+SHUNT_INLINE void pytorch_transfers::message(place made, place send, place recv, place used,
+                                             char const* direction) {
+  auto const spelled = [&](char const* what, pytorch_action const& a) {
+    return std::to_string(a.stage.value()) + what + direction +
+           std::to_string(a.microbatch.value());
+  };
+  bool const needed = made.row != used.row;
+  for (place const& p : {send, recv})
+    if (!needed && p.found()) table_.refuse(p, "goes from a rank to itself");
+  if (!needed) return;
+  if (!send.found())
+    table_.refuse(made,
+                  "is never sent on: " + spelled("SEND_", table_[made].action) + " is missing");
+  if (!recv.found())
+    table_.refuse(used,
+                  "never gets its input: " + spelled("RECV_", table_[used].action) + " is missing");
+  if (send.index < made.index) table_.refuse(send, "stands before what it sends");
+  if (recv.index > used.index) table_.refuse(recv, "stands behind what needs it");
+  sender_[recv.row][static_cast<std::size_t>(recv.index)] = send;
+  sent_[{made.row, used.row}].emplace_back(send.index, recv.index);
+}
 
 SHUNT_INLINE void pytorch_transfers::all_transferred() {
-    for (stage_id s : ids<stage_id>(table_.stages()))
-      for (microbatch_id m : ids<microbatch_id>(table_.microbatches())) {
-        pytorch_table::cell const& here = table_.of(s, m);
-        if (s.value() == 0 && here.recv_f.found())
-          table_.refuse(here.recv_f, "has nobody to receive from");
-        if (s.value() == 0 && here.send_b.found())
-          table_.refuse(here.send_b, "has nobody to send to");
-        if (s.value() + 1 == table_.stages()) {
-          if (here.send_f.found()) table_.refuse(here.send_f, "has nobody to send to");
-          if (here.recv_b.found()) table_.refuse(here.recv_b, "has nobody to receive from");
-          continue;
-        }
-        pytorch_table::cell const& next = table_.of(s.value() + 1, m);
-        message(here.forward, here.send_f, next.recv_f, next.forward, "F");
-        message(next.gradient, next.send_b, here.recv_b, here.gradient, "B");
+  for (stage_id s : ids<stage_id>(table_.stages()))
+    for (microbatch_id m : ids<microbatch_id>(table_.microbatches())) {
+      pytorch_table::cell const& here = table_.of(s, m);
+      if (s.value() == 0 && here.recv_f.found())
+        table_.refuse(here.recv_f, "has nobody to receive from");
+      if (s.value() == 0 && here.send_b.found())
+        table_.refuse(here.send_b, "has nobody to send to");
+      if (s.value() + 1 == table_.stages()) {
+        if (here.send_f.found()) table_.refuse(here.send_f, "has nobody to send to");
+        if (here.recv_b.found()) table_.refuse(here.recv_b, "has nobody to receive from");
+        continue;
       }
-    for (auto& [pair, messages] : sent_) {
-      std::sort(messages.begin(), messages.end());
-      for (std::size_t i = 1; i < messages.size(); ++i)
-        if (messages[i].second < messages[i - 1].second)
-          table_.refuse({pair.second, messages[i].second},
-                        "is received before another message that row " +
-                            std::to_string(pair.first + 1) + " sends earlier");
+      pytorch_table::cell const& next = table_.of(s.value() + 1, m);
+      message(here.forward, here.send_f, next.recv_f, next.forward, "F");
+      message(next.gradient, next.send_b, here.recv_b, here.gradient, "B");
     }
+  for (auto& [pair, messages] : sent_) {
+    std::sort(messages.begin(), messages.end());
+    for (std::size_t i = 1; i < messages.size(); ++i)
+      if (messages[i].second < messages[i - 1].second)
+        table_.refuse({pair.second, messages[i].second},
+                      "is received before another message that row " +
+                          std::to_string(pair.first + 1) + " sends earlier");
   }
+}
 
 SHUNT_INLINE void pytorch_transfers::run() {
-    std::vector<std::int64_t> next(sender_.size(), 0);
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (std::size_t row = 0; row < sender_.size(); ++row)
-        for (auto& i = next[row]; i < static_cast<std::int64_t>(sender_[row].size());
-             ++i, moved = true)
-          if (auto const& sender = sender_[row][static_cast<std::size_t>(i)];
-              sender.found() && next[sender.row] <= sender.index)
-            break;
-    }
+  std::vector<std::int64_t> next(sender_.size(), 0);
+  for (bool moved = true; moved;) {
+    moved = false;
     for (std::size_t row = 0; row < sender_.size(); ++row)
-      if (next[row] < static_cast<std::int64_t>(sender_[row].size()))
-        table_.refuse({row, next[row]}, "waits forever: the ranks wait for each other");
+      for (auto& i = next[row]; i < static_cast<std::int64_t>(sender_[row].size());
+           ++i, moved = true)
+        if (auto const& sender = sender_[row][static_cast<std::size_t>(i)];
+            sender.found() && next[sender.row] <= sender.index)
+          break;
   }
+  for (std::size_t row = 0; row < sender_.size(); ++row)
+    if (next[row] < static_cast<std::int64_t>(sender_[row].size()))
+      table_.refuse({row, next[row]}, "waits forever: the ranks wait for each other");
+}
 
 }  // namespace shunt::detail

@@ -2,7 +2,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "shunt/core/config.hpp"
 #include "shunt/program/builder.hpp"

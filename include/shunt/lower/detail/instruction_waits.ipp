@@ -1,20 +1,12 @@
 #pragma once
 #include "shunt/lower/detail/instruction_waits.hpp"
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-#include <utility>
-
-#include "shunt/program/builder.hpp"
-#include "shunt/core/config.hpp"
-
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR void instruction_waits::add(std::int32_t i) {
-    for (std::size_t k = 0; k < count; ++k)
-      if (list[k] == i) return;
-    if (i != none) list[count++] = i;
-  }
+  for (std::size_t k = 0; k < count; ++k)
+    if (list[k] == i) return;
+  if (i != none) list[count++] = i;
+}
 
 }  // namespace shunt::detail

@@ -2,14 +2,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
@@ -72,7 +68,8 @@ class message_placing {
   [[nodiscard]] SHUNT_CONSTEXPR crossing received(rank_id r, operation const& o) const;
   /// Returns the output of an operation that another rank needs.
   [[nodiscard]] SHUNT_CONSTEXPR crossing sent(rank_id r, operation const& o) const;
-  [[nodiscard]] static SHUNT_CONSTEXPR crossing between(rank_id r, rank_id peer, std::size_t output);
+  [[nodiscard]] static SHUNT_CONSTEXPR crossing between(rank_id r, rank_id peer,
+                                                        std::size_t output);
 
   /// Queues the sends of each edge in the order of the receiver's list.
   SHUNT_CONSTEXPR void queue_edges(std::vector<std::size_t>& sizes);
@@ -85,11 +82,11 @@ class message_placing {
 
   /// Marks one end of a message as ready (0: its send, 1: its receive). Places it, and the
   /// following ends of its lane as far as they are ready.
-  SHUNT_CONSTEXPR void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p, stage_id s,
-                              microbatch_id b);
+  SHUNT_CONSTEXPR void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p,
+                                    stage_id s, microbatch_id b);
 
-  SHUNT_CONSTEXPR void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p, stage_id s,
-                     microbatch_id b);
+  SHUNT_CONSTEXPR void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p,
+                           stage_id s, microbatch_id b);
 
   [[nodiscard]] SHUNT_CONSTEXPR std::uint8_t lane(rank_id r, rank_id peer, std::size_t side);
 

@@ -1,20 +1,15 @@
 #pragma once
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/lower/detail/buffer_sets.hpp"
 #include "shunt/lower/detail/instruction_waits.hpp"
-#include "shunt/lower/detail/message_placing.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
 #include "shunt/lower/detail/reductions.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
@@ -34,8 +29,8 @@ class pipeline_lowering {
  public:
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   SHUNT_CONSTEXPR pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
-                              pipeline_tensors const& tensors, message_layout const& layout,
-                              surviving_gradients const* kept = nullptr);
+                                    pipeline_tensors const& tensors, message_layout const& layout,
+                                    surviving_gradients const* kept = nullptr);
 
   [[nodiscard]] SHUNT_CONSTEXPR program lowered() &&;
 
@@ -59,7 +54,7 @@ class pipeline_lowering {
   SHUNT_CONSTEXPR void compute_pair(rank_id r, operation const& first, operation const& second);
 
   SHUNT_CONSTEXPR std::int32_t compute(rank_id r, operation const& o, std::uint8_t lane,
-                                 instruction_waits const& after);
+                                       instruction_waits const& after);
 
   /// Before a forward that receives no message: takes its buffer set, and copies its input where
   /// its own rank made it.

@@ -2,263 +2,249 @@
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
-#include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/lower/detail/buffer_sets.hpp"
-#include "shunt/lower/detail/instruction_waits.hpp"
 #include "shunt/lower/detail/message_placing.hpp"
-#include "shunt/lower/detail/pipeline_starts.hpp"
-#include "shunt/lower/detail/reductions.hpp"
-#include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/lower/pipeline_messages.hpp"
-#include "shunt/plan/pipeline_actions.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/plan/surviving_gradients.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/program/builder.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
-                              pipeline_tensors const& tensors, message_layout const& layout,
-                              surviving_gradients const* kept) : job_(job),
-        schedule_(schedule),
-        tensors_(tensors),
-        builder_(job.ranks()),
-        cell_(job),
-        starts_(starts_of(job, schedule)),
-        reductions_(job, schedule.staggered_step, starts_.finished, kept, builder_),
-        sets_(layout.spare_sets) {
-    actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
-    set_of_.assign(cell_.count, none);
-    host_.assign(cell_.count, rank_id{none});
-    to_come_.assign(cell_.count, 0);
-    for (rank_id r : ids<rank_id>(job.ranks()))
-      for (operation const& o : schedule.order[r]) {
-        if (o.kind == op_kind::forward) host_[cell_(o)] = r;
-        if (o.kind != op_kind::step) ++to_come_[cell_(o)];
-      }
-  }
+SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(pipeline_job const& job,
+                                                     pipeline_schedule const& schedule,
+                                                     pipeline_tensors const& tensors,
+                                                     message_layout const& layout,
+                                                     surviving_gradients const* kept)
+    : job_(job),
+      schedule_(schedule),
+      tensors_(tensors),
+      builder_(job.ranks()),
+      cell_(job),
+      starts_(starts_of(job, schedule)),
+      reductions_(job, schedule.staggered_step, starts_.finished, kept, builder_),
+      sets_(layout.spare_sets) {
+  actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
+  set_of_.assign(cell_.count, none);
+  host_.assign(cell_.count, rank_id{none});
+  to_come_.assign(cell_.count, 0);
+  for (rank_id r : ids<rank_id>(job.ranks()))
+    for (operation const& o : schedule.order[r]) {
+      if (o.kind == op_kind::forward) host_[cell_(o)] = r;
+      if (o.kind != op_kind::step) ++to_come_[cell_(o)];
+    }
+}
 
 SHUNT_CONSTEXPR program pipeline_lowering::lowered() && {
-    for (rank_id r : reductions_.live()) lower_list(r);
-    return std::move(builder_).finish();
-  }
+  for (rank_id r : reductions_.live()) lower_list(r);
+  return std::move(builder_).finish();
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
-    held_.clear();
-    sets_.clear();
-    largest_ = {};
-    tail_ = {};
-    for (stage_regions const& of : stages_of(job_, tensors_, r)) {
-      held_.push_back({.of = of});
-      builder_.buffer(r, of.state().buffer, of.state().size, true);
-      builder_.buffer(r, of.kept().buffer, of.kept().size, true);
-      reductions_.declare(r, of);
-      largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
-                  std::max(largest_[2], tensors_.stash[of.stage])};
-    }
-    reductions_.open(r, held_, tail_);
-    auto const& list = actions_.lists[r];
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      auto const& a = list[i];
-      if (a.kind == action_kind::receive) {
-        receive(r, a);
-      } else if (a.kind == action_kind::send) {
-        send(r, a);
-      } else if (a.op.kind == op_kind::step) {
-        reductions_.step(r, held_, held(a.op.stage), a.op, tail_);
-      } else if (i + 1 < list.size() && list[i + 1].lane == pipeline_lanes::second_of_pair) {
-        compute_pair(r, a.op, list[i + 1].op);
-        ++i;
-      } else {
-        hand_over_input(r, a.op);
-        instruction_waits after = inputs_of(a.op);
-        after.add(std::exchange(tail_.beside, none));
-        compute(r, a.op, pipeline_lanes::compute, after);
-        hand_over_gradient(r, a.op);
-      }
+  held_.clear();
+  sets_.clear();
+  largest_ = {};
+  tail_ = {};
+  for (stage_regions const& of : stages_of(job_, tensors_, r)) {
+    held_.push_back({.of = of});
+    builder_.buffer(r, of.state().buffer, of.state().size, true);
+    builder_.buffer(r, of.kept().buffer, of.kept().size, true);
+    reductions_.declare(r, of);
+    largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
+                std::max(largest_[2], tensors_.stash[of.stage])};
+  }
+  reductions_.open(r, held_, tail_);
+  auto const& list = actions_.lists[r];
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto const& a = list[i];
+    if (a.kind == action_kind::receive) {
+      receive(r, a);
+    } else if (a.kind == action_kind::send) {
+      send(r, a);
+    } else if (a.op.kind == op_kind::step) {
+      reductions_.step(r, held_, held(a.op.stage), a.op, tail_);
+    } else if (i + 1 < list.size() && list[i + 1].lane == pipeline_lanes::second_of_pair) {
+      compute_pair(r, a.op, list[i + 1].op);
+      ++i;
+    } else {
+      hand_over_input(r, a.op);
+      instruction_waits after = inputs_of(a.op);
+      after.add(std::exchange(tail_.beside, none));
+      compute(r, a.op, pipeline_lanes::compute, after);
+      hand_over_gradient(r, a.op);
     }
   }
+}
 
 SHUNT_CONSTEXPR held_stage& pipeline_lowering::held(stage_id s) {
-    auto const at = std::find_if(held_.begin(), held_.end(),
-                                 [&](held_stage const& h) { return h.of.stage == s; });
-    if (at == held_.end())
-      throw invalid_program("stage " + std::to_string(s.value()) +
-                            " is computed where it isn't held");
-    return *at;
-  }
+  auto const at = std::find_if(held_.begin(), held_.end(),
+                               [&](held_stage const& h) { return h.of.stage == s; });
+  if (at == held_.end())
+    throw invalid_program("stage " + std::to_string(s.value()) +
+                          " is computed where it isn't held");
+  return *at;
+}
 
 SHUNT_CONSTEXPR buffer_set& pipeline_lowering::set_of(std::size_t cell) {
-    if (set_of_[cell] == none)
-      throw invalid_program("a gradient is computed where its forward is not");
-    return sets_[set_of_[cell]];
-  }
+  if (set_of_[cell] == none)
+    throw invalid_program("a gradient is computed where its forward is not");
+  return sets_[set_of_[cell]];
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::receive(rank_id r, pipeline_action const& a) {
-    bool const activation = a.op.kind == op_kind::forward;
-    operation const arriving{a.op.kind, a.op.pipeline, a.op.stage.value() + (activation ? 1 : -1),
-                             a.op.microbatch};
-    auto const c = cell_(arriving);
-    auto const& of = held(arriving.stage).of;
-    if (activation) take_set(r, c);
-    auto& set = set_of(c);
-    instruction_waits after;
-    after.add(activation ? set.used : set.forward);
-    region const target = activation ? of.input(set_of_[c]) : of.output_gradient(set_of_[c]);
-    (activation ? set.input_came : set.gradient_came) = after.place(a.lane, [&](placing const& at) {
-      return builder_.receive(r, a.peer, target, activation ? activations : gradients, at);
-    });
-  }
+  bool const activation = a.op.kind == op_kind::forward;
+  operation const arriving{a.op.kind, a.op.pipeline, a.op.stage.value() + (activation ? 1 : -1),
+                           a.op.microbatch};
+  auto const c = cell_(arriving);
+  auto const& of = held(arriving.stage).of;
+  if (activation) take_set(r, c);
+  auto& set = set_of(c);
+  instruction_waits after;
+  after.add(activation ? set.used : set.forward);
+  region const target = activation ? of.input(set_of_[c]) : of.output_gradient(set_of_[c]);
+  (activation ? set.input_came : set.gradient_came) = after.place(a.lane, [&](placing const& at) {
+    return builder_.receive(r, a.peer, target, activation ? activations : gradients, at);
+  });
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::send(rank_id r, pipeline_action const& a) {
-    bool const activation = a.op.kind == op_kind::forward;
-    auto const c = cell_(a.op);
-    auto const& of = held(a.op.stage).of;
-    auto& set = set_of(c);
-    instruction_waits after;
-    after.add(activation ? set.forward : set.backward);
-    region const source = activation ? of.output(set_of_[c]) : of.input_gradient(set_of_[c]);
-    (activation ? set.output_sent : set.gradient_sent) =
-        after.place(a.lane, [&](placing const& at) {
-          return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
-        });
-    if (activation)
-      set.output_taken = starts_.forward[c + cell_.microbatches];
-    else
-      set.gradient_taken = starts_.gradient[c - cell_.microbatches];
-    sets_.passed_on(set_of_[c]);
-  }
+  bool const activation = a.op.kind == op_kind::forward;
+  auto const c = cell_(a.op);
+  auto const& of = held(a.op.stage).of;
+  auto& set = set_of(c);
+  instruction_waits after;
+  after.add(activation ? set.forward : set.backward);
+  region const source = activation ? of.output(set_of_[c]) : of.input_gradient(set_of_[c]);
+  (activation ? set.output_sent : set.gradient_sent) = after.place(a.lane, [&](placing const& at) {
+    return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
+  });
+  if (activation)
+    set.output_taken = starts_.forward[c + cell_.microbatches];
+  else
+    set.gradient_taken = starts_.gradient[c - cell_.microbatches];
+  sets_.passed_on(set_of_[c]);
+}
 
 SHUNT_CONSTEXPR instruction_waits pipeline_lowering::inputs_of(operation const& o) {
-    auto& set = set_of(cell_(o));
-    instruction_waits after;
-    if (o.kind == op_kind::forward) {
-      after.add(set.input_came);
-      after.add(set.output_sent);
-    } else if (makes_gradient(o.kind)) {
-      after.add(set.gradient_came);
-      after.add(set.gradient_sent);
-    }
-    return after;
+  auto& set = set_of(cell_(o));
+  instruction_waits after;
+  if (o.kind == op_kind::forward) {
+    after.add(set.input_came);
+    after.add(set.output_sent);
+  } else if (makes_gradient(o.kind)) {
+    after.add(set.gradient_came);
+    after.add(set.gradient_sent);
   }
+  return after;
+}
 
-SHUNT_CONSTEXPR void pipeline_lowering::compute_pair(rank_id r, operation const& first, operation const& second) {
-    hand_over_input(r, first);
-    hand_over_input(r, second);
-    instruction_waits after = inputs_of(first);
-    instruction_waits const others = inputs_of(second);
-    for (std::size_t k = 0; k < others.count; ++k) after.add(others.list[k]);
-    after.add(std::exchange(tail_.beside, none));
-    instruction_waits after_beside = after;
-    after_beside.add(tail_.last);
-    compute(r, first, pipeline_lanes::compute, after);
-    tail_.beside = compute(r, second, pipeline_lanes::second_of_pair, after_beside);
-    hand_over_gradient(r, first);
-    hand_over_gradient(r, second);
-  }
+SHUNT_CONSTEXPR void pipeline_lowering::compute_pair(rank_id r, operation const& first,
+                                                     operation const& second) {
+  hand_over_input(r, first);
+  hand_over_input(r, second);
+  instruction_waits after = inputs_of(first);
+  instruction_waits const others = inputs_of(second);
+  for (std::size_t k = 0; k < others.count; ++k) after.add(others.list[k]);
+  after.add(std::exchange(tail_.beside, none));
+  instruction_waits after_beside = after;
+  after_beside.add(tail_.last);
+  compute(r, first, pipeline_lanes::compute, after);
+  tail_.beside = compute(r, second, pipeline_lanes::second_of_pair, after_beside);
+  hand_over_gradient(r, first);
+  hand_over_gradient(r, second);
+}
 
-SHUNT_CONSTEXPR std::int32_t pipeline_lowering::compute(rank_id r, operation const& o, std::uint8_t lane,
-                                 instruction_waits const& after) {
-    auto& stage = held(o.stage);
-    auto const& of = stage.of;
-    std::size_t const c = cell_(o);
-    std::int32_t const number = set_of_[c];
-    auto& set = set_of(c);
-    if (host_[c] != r) throw invalid_program("a gradient is computed where its forward is not");
-    region const state = of.state(), input = of.input(number), stash = of.stash(number),
-                 output_gradient = of.output_gradient(number);
-    std::int32_t const own = after.place(lane, [&](placing const& at) {
-      switch (o.kind) {
-        case op_kind::forward:
-          return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
-        case op_kind::backward_input:
-          return builder_.compute(r, o, {state, input, stash, output_gradient},
-                                  {of.input_gradient(number), stash}, at);
-        case op_kind::backward_weight:
-          return builder_.compute(r, o,
-                                  {state, input, stash, output_gradient, of.gradient(), of.flag()},
-                                  {of.gradient(), of.flag()}, at);
-        default:
-          return builder_.compute(r, o,
-                                  {state, input, stash, output_gradient, of.gradient(), of.flag()},
-                                  {of.input_gradient(number), stash, of.gradient(), of.flag()}, at);
-      }
-    });
-    set.used = own;
-    if (lane == pipeline_lanes::compute)
-      tail_.last = stage.last = own;
-    else
-      stage.last_beside = own;
-    if (o.kind == op_kind::forward) {
-      set.forward = own;
-      set.to_pass_on += o.stage.index() + 1 < cell_.stages;
+SHUNT_CONSTEXPR std::int32_t pipeline_lowering::compute(rank_id r, operation const& o,
+                                                        std::uint8_t lane,
+                                                        instruction_waits const& after) {
+  auto& stage = held(o.stage);
+  auto const& of = stage.of;
+  std::size_t const c = cell_(o);
+  std::int32_t const number = set_of_[c];
+  auto& set = set_of(c);
+  if (host_[c] != r) throw invalid_program("a gradient is computed where its forward is not");
+  region const state = of.state(), input = of.input(number), stash = of.stash(number),
+               output_gradient = of.output_gradient(number);
+  std::int32_t const own = after.place(lane, [&](placing const& at) {
+    switch (o.kind) {
+      case op_kind::forward:
+        return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
+      case op_kind::backward_input:
+        return builder_.compute(r, o, {state, input, stash, output_gradient},
+                                {of.input_gradient(number), stash}, at);
+      case op_kind::backward_weight:
+        return builder_.compute(r, o,
+                                {state, input, stash, output_gradient, of.gradient(), of.flag()},
+                                {of.gradient(), of.flag()}, at);
+      default:
+        return builder_.compute(r, o,
+                                {state, input, stash, output_gradient, of.gradient(), of.flag()},
+                                {of.input_gradient(number), stash, of.gradient(), of.flag()}, at);
     }
-    if (makes_gradient(o.kind)) {
-      set.backward = own;
-      set.to_pass_on += gradient_is_needed(o);
-    }
-    if (--to_come_[c] == 0) sets_.retire(number);
-    return own;
+  });
+  set.used = own;
+  if (lane == pipeline_lanes::compute)
+    tail_.last = stage.last = own;
+  else
+    stage.last_beside = own;
+  if (o.kind == op_kind::forward) {
+    set.forward = own;
+    set.to_pass_on += o.stage.index() + 1 < cell_.stages;
   }
+  if (makes_gradient(o.kind)) {
+    set.backward = own;
+    set.to_pass_on += gradient_is_needed(o);
+  }
+  if (--to_come_[c] == 0) sets_.retire(number);
+  return own;
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::hand_over_input(rank_id r, operation const& o) {
-    if (o.kind != op_kind::forward) return;
-    std::size_t const c = cell_(o);
-    if (o.stage > 0 && host_[c - cell_.microbatches] != r) return;
-    take_set(r, c);
-    if (o.stage == 0) return;
-    hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]),
-              held(o.stage).of.input(set_of_[c]));
-    sets_.passed_on(set_of_[c - cell_.microbatches]);
-  }
+  if (o.kind != op_kind::forward) return;
+  std::size_t const c = cell_(o);
+  if (o.stage > 0 && host_[c - cell_.microbatches] != r) return;
+  take_set(r, c);
+  if (o.stage == 0) return;
+  hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]),
+            held(o.stage).of.input(set_of_[c]));
+  sets_.passed_on(set_of_[c - cell_.microbatches]);
+}
 
 SHUNT_CONSTEXPR bool pipeline_lowering::gradient_is_needed(operation const& o) const {
-    return o.stage > 0 && starts_.gradient[cell_(o) - cell_.microbatches] >= 0;
-  }
+  return o.stage > 0 && starts_.gradient[cell_(o) - cell_.microbatches] >= 0;
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::hand_over_gradient(rank_id r, operation const& o) {
-    if (!makes_gradient(o.kind) || !gradient_is_needed(o)) return;
-    std::size_t const c = cell_(o);
-    if (host_[c - cell_.microbatches] != r) return;
-    (void)set_of(c - cell_.microbatches);
-    auto const& before = held(o.stage.value() - 1).of;
-    set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]),
-                               before.output_gradient(set_of_[c - cell_.microbatches]));
-    sets_.passed_on(set_of_[c]);
-  }
+  if (!makes_gradient(o.kind) || !gradient_is_needed(o)) return;
+  std::size_t const c = cell_(o);
+  if (host_[c - cell_.microbatches] != r) return;
+  (void)set_of(c - cell_.microbatches);
+  auto const& before = held(o.stage.value() - 1).of;
+  set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]),
+                             before.output_gradient(set_of_[c - cell_.microbatches]));
+  sets_.passed_on(set_of_[c]);
+}
 
-SHUNT_CONSTEXPR std::int32_t pipeline_lowering::hand_over(rank_id r, region const& from, region const& to) {
-    instruction_waits after;
-    after.add(std::exchange(tail_.beside, none));
-    return tail_.last = after.place(pipeline_lanes::compute, [&](placing const& at) {
-      return builder_.copy(r, from, to, at);
-    });
-  }
+SHUNT_CONSTEXPR std::int32_t pipeline_lowering::hand_over(rank_id r, region const& from,
+                                                          region const& to) {
+  instruction_waits after;
+  after.add(std::exchange(tail_.beside, none));
+  return tail_.last = after.place(pipeline_lanes::compute, [&](placing const& at) {
+    return builder_.copy(r, from, to, at);
+  });
+}
 
 SHUNT_CONSTEXPR void pipeline_lowering::take_set(rank_id r, std::size_t cell) {
-    auto const [number, added] = sets_.take(starts_.forward[cell], starts_.gradient[cell]);
-    set_of_[cell] = number;
-    if (!added) return;
-    auto const held = static_cast<std::int32_t>(held_.size());
-    using at = pipeline_buffers;
-    builder_.buffer(r, at::input(number, held), largest_[0]);
-    builder_.buffer(r, at::output(number, held), largest_[1]);
-    builder_.buffer(r, at::stash(number, held), largest_[2]);
-    builder_.buffer(r, at::output_gradient(number, held), largest_[1]);
-    builder_.buffer(r, at::input_gradient(number, held), largest_[0]);
-  }
+  auto const [number, added] = sets_.take(starts_.forward[cell], starts_.gradient[cell]);
+  set_of_[cell] = number;
+  if (!added) return;
+  auto const held = static_cast<std::int32_t>(held_.size());
+  using at = pipeline_buffers;
+  builder_.buffer(r, at::input(number, held), largest_[0]);
+  builder_.buffer(r, at::output(number, held), largest_[1]);
+  builder_.buffer(r, at::stash(number, held), largest_[2]);
+  builder_.buffer(r, at::output_gradient(number, held), largest_[1]);
+  builder_.buffer(r, at::input_gradient(number, held), largest_[0]);
+}
 
 }  // namespace shunt::detail

@@ -2,15 +2,11 @@
 /// Earliest start times of a schedule's operations, and the order in which stages finish. Lowerings
 /// break ties and order queues by these times, so that waits point back in time however messages
 /// are delayed.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -50,7 +46,7 @@ struct pipeline_starts {
 /// Requires that the schedule has only operations of the job, each at most once.
 /// Complexity: O(operations).
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,
-                                                  pipeline_schedule const& schedule);
+                                                        pipeline_schedule const& schedule);
 
 }  // namespace shunt::detail
 

@@ -2,30 +2,23 @@
 #include "shunt/lower/detail/pipeline_starts.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <vector>
+#include <utility>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR std::size_t pipeline_cells::operator()(operation const& o) const {
-    return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
-  }
+  return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
+}
 
 SHUNT_CONSTEXPR operation pipeline_cells::output(std::size_t number) const {
-    std::size_t const c = number / 2, row = c / microbatches;
-    return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages,
-            row % stages, c % microbatches};
-  }
+  std::size_t const c = number / 2, row = c / microbatches;
+  return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages, row % stages,
+          c % microbatches};
+}
 
 SHUNT_CONSTEXPR bool makes_gradient(op_kind k) {
   return k == op_kind::backward || k == op_kind::backward_input;
@@ -217,7 +210,7 @@ class start_finder {
 };
 
 SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,
-                                                  pipeline_schedule const& schedule) {
+                                          pipeline_schedule const& schedule) {
   return start_finder(job, schedule)();
 }
 

@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -8,9 +6,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/lower/detail/instruction_waits.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/surviving_gradients.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/builder.hpp"
@@ -41,8 +37,8 @@ class gradient_reductions {
   /// `finished`: by stage, its place in the order in which stages finish (`pipeline_starts`).
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
   SHUNT_CONSTEXPR gradient_reductions(pipeline_job const& job, bool staggered_step,
-                                std::vector<std::int32_t> const& finished,
-                                surviving_gradients const* kept, program_builder& builder);
+                                      std::vector<std::int32_t> const& finished,
+                                      surviving_gradients const* kept, program_builder& builder);
 
   /// The live ranks, ascending.
   [[nodiscard]] constexpr std::vector<rank_id> const& live() const { return live_; }
@@ -58,7 +54,7 @@ class gradient_reductions {
   /// of all stages that finish no later than this one on any rank, or of all stages where the step
   /// isn't staggered.
   SHUNT_CONSTEXPR void step(rank_id r, std::vector<held_stage>& held, held_stage& own,
-                      operation const& step, compute_tail& tail);
+                            operation const& step, compute_tail& tail);
 
  private:
   static constexpr std::int32_t none = -1;
@@ -76,15 +72,17 @@ class gradient_reductions {
   SHUNT_CONSTEXPR std::int32_t reduce(rank_id r, held_stage const& h, compute_tail const& tail);
 
   /// Reduces a copy of the flag over all live ranks, which makes all of them wait for each other.
-  SHUNT_CONSTEXPR void reduce_flag_of_all(rank_id r, stage_regions const& of, compute_tail const& tail);
+  SHUNT_CONSTEXPR void reduce_flag_of_all(rank_id r, stage_regions const& of,
+                                          compute_tail const& tail);
 
-  [[nodiscard]] SHUNT_CONSTEXPR group_id group(group_id& known, std::vector<rank_id> const& members);
+  [[nodiscard]] SHUNT_CONSTEXPR group_id group(group_id& known,
+                                               std::vector<rank_id> const& members);
 
   /// Keeps the state and steps, both after instruction `reduced` of another lane (-1: at once).
   /// The copy also waits: a peer that waits for the reduction may still have to go back to the
   /// state kept so far.
   SHUNT_CONSTEXPR void keep_and_step(rank_id r, stage_regions const& of, operation const& step,
-                               std::int32_t reduced);
+                                     std::int32_t reduced);
 
   bool staggered_step_;
   std::vector<std::int32_t> const& finished_;

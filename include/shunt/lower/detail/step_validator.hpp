@@ -1,20 +1,11 @@
 #pragma once
-#include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstdint>
-#include <iterator>
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/lower/detail/list_rewriter.hpp"
 #include "shunt/lower/detail/validated_step.hpp"
-#include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/validated_program.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"

@@ -1,14 +1,8 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
-#include "shunt/lower/gradient_norms.hpp"
 #include "shunt/program/program.hpp"
 
 namespace shunt::detail {

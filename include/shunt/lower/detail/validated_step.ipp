@@ -3,22 +3,18 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <vector>
 
+#include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/lower/gradient_norms.hpp"
-#include "shunt/program/program.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
 SHUNT_INLINE region validated_step::norms_of_record() const {
-    return {record.buffer, record.offset, gradient_norms::bytes};
-  }
+  return {record.buffer, record.offset, gradient_norms::bytes};
+}
 
 SHUNT_INLINE std::vector<validated_step> steps_of(rank_program const& own, rank_id r) {
   std::vector<validated_step> all;

@@ -1,13 +1,6 @@
 #pragma once
-#include <cstddef>
-#include <cstdint>
-#include <numeric>
-#include <string>
-#include <utility>
-
 #include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -24,7 +17,7 @@ namespace shunt {
 /// optimal.
 /// Complexity: O(layers x (slots + (slots - experts) log experts)).
 [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> evaluated(expert_layers const& problem,
-                                                             expert_placement plan);
+                                                                   expert_placement plan);
 
 }  // namespace shunt
 

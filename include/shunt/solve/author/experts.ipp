@@ -2,16 +2,14 @@
 #include "shunt/solve/author/experts.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <numeric>
 #include <string>
 #include <utility>
 
-#include "shunt/core/solution.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/measure/imbalance.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/measure/placement_bounds.hpp"
 
 namespace shunt {
 
@@ -34,7 +32,7 @@ SHUNT_CONSTEXPR solution<expert_placement> unplaced(expert_layers const& problem
 }
 
 SHUNT_CONSTEXPR solution<expert_placement> evaluated(expert_layers const& problem,
-                                                             expert_placement plan) {
+                                                     expert_placement plan) {
   solution<expert_placement> answer;
   answer.objective = mean_max_over_mean(problem, plan);
   for (layer_id l : ids<layer_id>(problem.layers))

@@ -3,22 +3,11 @@
 /// of a finished schedule.
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/core/text.hpp"
-#include "shunt/measure/operation_graph.hpp"
-#include "shunt/measure/pipeline.hpp"
-#include "shunt/measure/pipeline_bounds.hpp"
-#include "shunt/measure/stage_groups.hpp"
-#include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
@@ -33,7 +22,7 @@ namespace shunt {
 /// Throws invalid_problem, naming `layout`, where the job has another shape, or a number of stages
 /// per rank other than `chunks` (0: any number).
 SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view solver,
-                              stage_layout::shape wanted, std::int32_t chunks = 0);
+                                    stage_layout::shape wanted, std::int32_t chunks = 0);
 
 /// Checks the number of stages for a solver that folds the pipeline in the middle.
 /// Throws invalid_problem, naming `stages`, where the number is odd.
@@ -46,11 +35,11 @@ SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_vi
 /// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
 /// Requires a valid job.
 [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
-                                                              pipeline_schedule schedule);
+                                                                    pipeline_schedule schedule);
 
 /// Returns a schedule with one empty list per rank, each with capacity for `room` operations.
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job,
-                                                         std::size_t room = 0);
+                                                               std::size_t room = 0);
 
 }  // namespace shunt
 

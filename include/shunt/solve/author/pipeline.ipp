@@ -1,27 +1,19 @@
 #pragma once
 #include "shunt/solve/author/pipeline.hpp"
 
-#include <cstddef>
-#include <cstdint>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/solution.hpp"
-#include "shunt/core/text.hpp"
+#include "shunt/core/operation.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/times.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_layout.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
@@ -30,7 +22,7 @@ SHUNT_CONSTEXPR text describe(worker w) {
 }
 
 SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view solver,
-                              stage_layout::shape wanted, std::int32_t chunks) {
+                                    stage_layout::shape wanted, std::int32_t chunks) {
   using shape = stage_layout::shape;
   auto const there = job.layout.form();
   auto const straight = [](shape form) {
@@ -53,7 +45,7 @@ SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_vi
 }
 
 SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
-                                                              pipeline_schedule schedule) {
+                                                      pipeline_schedule schedule) {
   solution<pipeline_schedule> answer{.plan = std::move(schedule), .status = status::infeasible};
   if (auto const stage = stage_without_worker(job)) {
     answer.reason = text("stage ") + text::of(stage->value()) + " has no live worker";
@@ -87,8 +79,7 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
   return answer;
 }
 
-SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job,
-                                                         std::size_t room) {
+SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job, std::size_t room) {
   pipeline_schedule schedule{
       .order = indexed<rank_id, std::vector<operation>>(static_cast<std::size_t>(job.ranks()))};
   for (auto& list : schedule.order) list.reserve(room);

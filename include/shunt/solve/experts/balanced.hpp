@@ -10,6 +10,9 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -19,7 +22,6 @@
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
 #include "shunt/solve/experts/search/placement_search.hpp"
-#include "shunt/solve/solver.hpp"
 
 namespace shunt {
 
@@ -106,17 +108,17 @@ struct balanced {
 
   /// Swaps groups of equal size between the fullest node and another, best swap first, while the
   /// fuller of the two becomes less full.
-  static SHUNT_CONSTEXPR void even_out(detail::group_packing const& packing, std::span<node const> nodes,
-                                 std::span<std::size_t> node_of);
+  static SHUNT_CONSTEXPR void even_out(detail::group_packing const& packing,
+                                       std::span<node const> nodes, std::span<std::size_t> node_of);
 
   SHUNT_CONSTEXPR bool place_layer(expert_layers const& problem, layer_id l,
-                             std::span<detail::group_packing const> packing,
-                             std::span<std::size_t const> node_of, std::span<node> nodes,
-                             expert_placement& plan) const;
+                                   std::span<detail::group_packing const> packing,
+                                   std::span<std::size_t const> node_of, std::span<node> nodes,
+                                   expert_placement& plan) const;
 
   /// Returns whether a placement was found, and the tokens of the node's fullest rank.
   SHUNT_CONSTEXPR std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
-                                               double enough) const;
+                                                     double enough) const;
 };
 static_assert(anytime_solver_for<balanced, expert_layers>);
 

@@ -1,18 +1,14 @@
 #pragma once
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
-#include "shunt/solve/experts/search/split_rule.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -34,15 +30,16 @@ namespace shunt {
 struct capacity_split {
   static constexpr std::string_view name = "capacity_split";
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<token_split> operator()(routed_tokens const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<token_split> operator()(
+      routed_tokens const& problem) const;
 };
 static_assert(solver_for<capacity_split, routed_tokens>);
 
 /// Returns the routed tokens of one layer on the slots of a placement. `counts` is ranks x experts,
 /// row by row.
-[[nodiscard]] SHUNT_CONSTEXPR routed_tokens routed(expert_placement const& placement, layer_id layer,
-                                             std::vector<std::int64_t> counts,
-                                             std::int64_t capacity = dropless);
+[[nodiscard]] SHUNT_CONSTEXPR routed_tokens routed(expert_placement const& placement,
+                                                   layer_id layer, std::vector<std::int64_t> counts,
+                                                   std::int64_t capacity = dropless);
 
 }  // namespace shunt
 

@@ -1,20 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <span>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/search/eplb_rule.hpp"
-#include "shunt/solve/experts/search/group_packing.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -35,7 +25,7 @@ struct eplb {
 
  private:
   static SHUNT_CONSTEXPR solution<expert_placement> hierarchical(expert_layers const& problem,
-                                                           solution<expert_placement> answer);
+                                                                 solution<expert_placement> answer);
 };
 static_assert(solver_for<eplb, expert_layers>);
 

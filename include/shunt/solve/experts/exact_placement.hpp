@@ -1,18 +1,14 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -1,23 +1,16 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/search/flexmoe_layer.hpp"
-#include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -55,7 +48,7 @@ struct flexmoe {
 
  private:
   static SHUNT_CONSTEXPR void require_all(std::span<expert_id const> slots, std::int32_t experts,
-                                    layer_id l);
+                                          layer_id l);
 
   struct change {
     std::size_t slot = 0, other = 0;  ///< may be equal
@@ -72,12 +65,12 @@ struct flexmoe {
   };
 
   SHUNT_CONSTEXPR void offer(detail::flexmoe_layer& layer, costs const& c, change step,
-                       change& best) const;
+                             change& best) const;
 
   SHUNT_CONSTEXPR void adjust(detail::flexmoe_layer& layer) const;
 
   SHUNT_CONSTEXPR void expand_and_shrink(detail::flexmoe_layer& layer, costs const& c,
-                                   change& best) const;
+                                         change& best) const;
 
   SHUNT_CONSTEXPR void migrate(detail::flexmoe_layer& layer, costs const& c, change& best) const;
 };

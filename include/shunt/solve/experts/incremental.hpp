@@ -3,20 +3,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/moved_experts.hpp"
-#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
-#include "shunt/solve/experts/keep_ranks.hpp"
 #include "shunt/solve/experts/search/windowed_placement.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -53,7 +48,7 @@ struct incremental {
  private:
   /// Returns the node of each expert's group, or nothing if experts may go anywhere.
   static SHUNT_CONSTEXPR std::vector<node_id> homes_of(expert_layers const& problem,
-                                                 expert_placement const& plan, layer_id l);
+                                                       expert_placement const& plan, layer_id l);
 
   /// Tells whether expert e may come to the rank of slot s.
   struct home_rule {
@@ -66,10 +61,10 @@ struct incremental {
 
   /// Changes every layer of a placement with 2 S moves.
   SHUNT_CONSTEXPR void settle(expert_layers const& problem, detail::windowed_placement& state,
-                        expert_placement& plan) const;
+                              expert_placement& plan) const;
 
-  SHUNT_CONSTEXPR std::vector<expert_placement> solved_anew(expert_layers const& problem,
-                                                      detail::windowed_placement& state) const;
+  SHUNT_CONSTEXPR std::vector<expert_placement> solved_anew(
+      expert_layers const& problem, detail::windowed_placement& state) const;
 
   /// Makes the best change of at most `left` moves. `may_go(b, s)`: whether slot s may get expert
   /// b; `cost(s, a, b)`: moves of slot s if it gives up expert a for b.

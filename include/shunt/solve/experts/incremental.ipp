@@ -1,132 +1,123 @@
 #pragma once
 #include "shunt/solve/experts/incremental.hpp"
 
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/solution.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
-#include "shunt/solve/experts/search/windowed_placement.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR solution<expert_placement> incremental::operator()(
-      expert_layers const& problem) const {
-    if (moves < 0)
-      throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
-    if (windows < 1)
-      throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
-    if (!(price >= 0)) throw invalid_problem("price", "must be at least 0");
-    if (fresh_from < 0)
-      throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
-    validate(problem);
-    auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
-    if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
-    detail::windowed_placement state(problem, std::min(windows, problem.windows() + 1));
-    if (problem.previous.empty()) {
-      settle(problem, state, answer.plan);
-      return evaluated(problem, std::move(answer.plan));
-    }
-    answer.plan.expert_of = problem.previous;
-    auto fresh = solved_anew(problem, state);  // one or none
-    std::vector<char> had;
-    std::vector<node_id> homes;
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      state.load(problem, l);
-      auto const before = problem.previous_of(l);
-      if (!state.place(before)) {
-        answer.plan = {};
-        answer.status = status::infeasible;
-        answer.reason = "previous[" + std::to_string(l.value()) + "]: lacks an expert";
-        return answer;
-      }
-      had.assign(state.experts() * problem.slots_per_rank.size(), 0);
-      for (std::size_t s = 0; s < before.size(); ++s)
-        had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
-      homes = homes_of(problem, answer.plan, l);
-      home_rule const may_go{&state, &homes, problem.ranks_per_node};
-      for (std::int32_t left = moves; left > 0;) {
-        std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
-        if (used == 0) break;
-        left -= used;
-      }
-      auto const slots = answer.plan.layer(l);
-      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-      refine(state, had, may_go, moves - moved_experts(before, answer.plan, l));
-      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-      if (fresh.empty()) continue;
-      double const now = state.score() + price * moved_experts(before, answer.plan, l);
-      state.place(fresh[0].layer(l));
-      std::int32_t cost = moved_experts(before, fresh[0], l);
-      auto const anew = homes_of(problem, fresh[0], l);
-      if (cost > moves && (anew != homes || !take_back(state, had, may_go, cost))) continue;
-      homes = anew;  // may_go refers to homes
-      refine(state, had, may_go, moves - cost);
-      std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
-      if (state.score() + price * moved_experts(before, fresh[0], l) < now)
-        std::copy(state.slots().begin(), state.slots().end(), slots.begin());
-    }
+    expert_layers const& problem) const {
+  if (moves < 0) throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
+  if (windows < 1)
+    throw invalid_problem("windows", "must be at least 1, is " + std::to_string(windows));
+  if (!(price >= 0)) throw invalid_problem("price", "must be at least 0");
+  if (fresh_from < 0)
+    throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
+  validate(problem);
+  auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
+  if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
+  detail::windowed_placement state(problem, std::min(windows, problem.windows() + 1));
+  if (problem.previous.empty()) {
+    settle(problem, state, answer.plan);
     return evaluated(problem, std::move(answer.plan));
   }
+  answer.plan.expert_of = problem.previous;
+  auto fresh = solved_anew(problem, state);  // one or none
+  std::vector<char> had;
+  std::vector<node_id> homes;
+  for (layer_id l : ids<layer_id>(problem.layers)) {
+    state.load(problem, l);
+    auto const before = problem.previous_of(l);
+    if (!state.place(before)) {
+      answer.plan = {};
+      answer.status = status::infeasible;
+      answer.reason = "previous[" + std::to_string(l.value()) + "]: lacks an expert";
+      return answer;
+    }
+    had.assign(state.experts() * problem.slots_per_rank.size(), 0);
+    for (std::size_t s = 0; s < before.size(); ++s)
+      had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
+    homes = homes_of(problem, answer.plan, l);
+    home_rule const may_go{&state, &homes, problem.ranks_per_node};
+    for (std::int32_t left = moves; left > 0;) {
+      std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
+      if (used == 0) break;
+      left -= used;
+    }
+    auto const slots = answer.plan.layer(l);
+    std::copy(state.slots().begin(), state.slots().end(), slots.begin());
+    refine(state, had, may_go, moves - moved_experts(before, answer.plan, l));
+    std::copy(state.slots().begin(), state.slots().end(), slots.begin());
+    if (fresh.empty()) continue;
+    double const now = state.score() + price * moved_experts(before, answer.plan, l);
+    state.place(fresh[0].layer(l));
+    std::int32_t cost = moved_experts(before, fresh[0], l);
+    auto const anew = homes_of(problem, fresh[0], l);
+    if (cost > moves && (anew != homes || !take_back(state, had, may_go, cost))) continue;
+    homes = anew;  // may_go refers to homes
+    refine(state, had, may_go, moves - cost);
+    std::copy(state.slots().begin(), state.slots().end(), fresh[0].layer(l).begin());
+    if (state.score() + price * moved_experts(before, fresh[0], l) < now)
+      std::copy(state.slots().begin(), state.slots().end(), slots.begin());
+  }
+  return evaluated(problem, std::move(answer.plan));
+}
 
 SHUNT_CONSTEXPR std::vector<node_id> incremental::homes_of(expert_layers const& problem,
-                                                 expert_placement const& plan, layer_id l) {
-    std::vector<node_id> homes;
-    if (problem.groups == 0 || problem.nodes() == 1) return homes;
-    auto const of_groups = group_homes(problem, plan, l);
-    auto const sizes = deal_slots(problem.experts, problem.groups);
-    for (std::size_t g = 0; g < of_groups.size(); ++g)
-      homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
-    return homes;
-  }
+                                                           expert_placement const& plan,
+                                                           layer_id l) {
+  std::vector<node_id> homes;
+  if (problem.groups == 0 || problem.nodes() == 1) return homes;
+  auto const of_groups = group_homes(problem, plan, l);
+  auto const sizes = deal_slots(problem.experts, problem.groups);
+  for (std::size_t g = 0; g < of_groups.size(); ++g)
+    homes.insert(homes.end(), static_cast<std::size_t>(sizes[g]), of_groups[g]);
+  return homes;
+}
 
 SHUNT_CONSTEXPR bool incremental::home_rule::operator()(std::size_t e, std::size_t s) const {
-      return homes->empty() ||
-             (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
-    }
+  return homes->empty() ||
+         (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
+}
 
-SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem, detail::windowed_placement& state,
-                        expert_placement& plan) const {
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      state.load(problem, l);
-      state.place(plan.layer(l));
-      auto const homes = homes_of(problem, plan, l);
-      home_rule const may_go{&state, &homes, problem.ranks_per_node};
-      for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
-        used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
-      std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
-    }
+SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem,
+                                         detail::windowed_placement& state,
+                                         expert_placement& plan) const {
+  for (layer_id l : ids<layer_id>(problem.layers)) {
+    state.load(problem, l);
+    state.place(plan.layer(l));
+    auto const homes = homes_of(problem, plan, l);
+    home_rule const may_go{&state, &homes, problem.ranks_per_node};
+    for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
+      used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
+    std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
   }
+}
 
-SHUNT_CONSTEXPR std::vector<expert_placement> incremental::solved_anew(expert_layers const& problem,
-                                                      detail::windowed_placement& state) const {
-    std::vector<expert_placement> fresh;
-    if (moves < fresh_from) return fresh;
-    auto answer = first(problem);
-    if (!answer.has_plan()) return fresh;
-    settle(problem, state, answer.plan);
-    fresh.push_back(keep_ranks{}(problem, answer.plan).plan);
-    return fresh;
-  }
+SHUNT_CONSTEXPR std::vector<expert_placement> incremental::solved_anew(
+    expert_layers const& problem, detail::windowed_placement& state) const {
+  std::vector<expert_placement> fresh;
+  if (moves < fresh_from) return fresh;
+  auto answer = first(problem);
+  if (!answer.has_plan()) return fresh;
+  settle(problem, state, answer.plan);
+  fresh.push_back(keep_ranks{}(problem, answer.plan).plan);
+  return fresh;
+}
 
-SHUNT_CONSTEXPR std::int32_t incremental::net_cost::operator()(std::size_t s, std::size_t a, std::size_t b) const {
-      std::size_t const r = state.rank_of(s);
-      std::int32_t const saved = state.held(a, r) == 1 && !had[r * state.experts() + a];
-      return (had[r * state.experts() + b] ? 0 : 1) - saved;
-    }
+SHUNT_CONSTEXPR std::int32_t incremental::net_cost::operator()(std::size_t s, std::size_t a,
+                                                               std::size_t b) const {
+  std::size_t const r = state.rank_of(s);
+  std::int32_t const saved = state.held(a, r) == 1 && !had[r * state.experts() + a];
+  return (had[r * state.experts() + b] ? 0 : 1) - saved;
+}
 
 }  // namespace shunt

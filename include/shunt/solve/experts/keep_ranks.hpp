@@ -1,18 +1,14 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/search/rank_relabelling.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -36,8 +32,9 @@ struct keep_ranks {
  private:
   /// Fills a rank's slots: experts that stay keep their slots, the others take the remaining slots
   /// in ascending order. `spare` is all 0 before and after.
-  static SHUNT_CONSTEXPR void settle(std::span<expert_id const> before, std::span<expert_id const> now,
-                               std::vector<std::int32_t>& spare, std::span<expert_id> slots);
+  static SHUNT_CONSTEXPR void settle(std::span<expert_id const> before,
+                                     std::span<expert_id const> now,
+                                     std::vector<std::int32_t>& spare, std::span<expert_id> slots);
 };
 static_assert(improver_for<keep_ranks, expert_layers, expert_placement>);
 

@@ -1,22 +1,15 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/measure/survival.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -58,8 +51,9 @@ struct lazarus {
 
   static SHUNT_CONSTEXPR bool holds(std::vector<expert_id> const& row, expert_id e);
 
-  static SHUNT_CONSTEXPR rows lay_out(expert_layers const& problem, std::span<std::size_t const> ranks,
-                                std::vector<std::int32_t> left, groups form);
+  static SHUNT_CONSTEXPR rows lay_out(expert_layers const& problem,
+                                      std::span<std::size_t const> ranks,
+                                      std::vector<std::int32_t> left, groups form);
 
   /// Returns whether `a` has a larger smallest host set than `b`, or as large a one and fewer of
   /// that size.

@@ -39,7 +39,8 @@ struct measured_slot_budget {
   Solver solver{};
   std::int32_t reach = 2;  ///< Slots above and below each dealing that are tried.
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(expert_layers const& problem) const {
+  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(
+      expert_layers const& problem) const {
     if (reach < 0)
       throw invalid_problem("reach", "must be at least 0, is " + std::to_string(reach));
     auto answer = budget(problem);
@@ -123,8 +124,8 @@ struct measured_slot_budget {
 
   /// Returns a layer with that many slots, dealt to the ranks in proportion to their memory.
   static SHUNT_CONSTEXPR expert_layers layer_with(expert_layers const& problem, layer_id l,
-                                            std::int64_t slots,
-                                            std::vector<std::int64_t> const& memory) {
+                                                  std::int64_t slots,
+                                                  std::vector<std::int64_t> const& memory) {
     auto const share = detail::deal_layers(0, memory, std::vector<std::int64_t>(1, slots));
     auto one = layer_of(problem, l);
     one.slots_per_rank = share.slots;

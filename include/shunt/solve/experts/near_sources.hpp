@@ -1,19 +1,10 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <span>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/token_traffic.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/search/rank_relabelling.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

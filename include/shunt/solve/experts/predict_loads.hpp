@@ -1,8 +1,6 @@
 #pragma once
 /// Predictors of the loads of the next window from the recorded ones. All arithmetic is in
 /// integers, rounded half up, so that every rank predicts the same loads.
-#include <algorithm>
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -26,9 +24,7 @@ concept load_predictor =
       { p(history, cells) } -> std::same_as<std::vector<std::int64_t>>;
     };
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Predicts the latest window, as SwiftMoE does.
 /// Throws invalid_problem("history") if it holds no whole number of windows.
@@ -89,7 +85,7 @@ static_assert(load_predictor<linear_trend>);
 /// Throws what validate and the predictor throw, and invalid_problem("loads") for a single window.
 template <load_predictor Predictor>
 [[nodiscard]] SHUNT_CONSTEXPR double prediction_error(load_series const& series,
-                                                Predictor const& predict) {
+                                                      Predictor const& predict) {
   validate(series);
   if (series.windows() < 2) throw invalid_problem("loads", "has one window and nothing to predict");
   double off = 0, tokens = 0;

@@ -1,16 +1,13 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/quotas.hpp"
 #include "shunt/plan/token_quotas.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/routed_tokens.hpp"
@@ -32,12 +29,12 @@ class quota_rule {
  public:
   /// Requires one home per expert, below `ranks`.
   SHUNT_CONSTEXPR quota_rule(std::int32_t ranks, std::span<rank_id const> homes,
-                       std::span<char const> live);
+                             std::span<char const> live);
 
   /// Returns the copies, valid until the next call.
   /// Requires `cap` times the live ranks to hold all tokens.
   SHUNT_CONSTEXPR std::span<expert_copy const> operator()(std::span<std::int64_t const> loads,
-                                                    std::int64_t cap);
+                                                          std::int64_t cap);
 
  private:
   struct source {
@@ -80,7 +77,8 @@ struct quotas {
 
   capacity_factor cap{};  ///< Of the mean, at least 1.
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<token_quotas> operator()(expert_layers const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<token_quotas> operator()(
+      expert_layers const& problem) const;
 };
 static_assert(solver_for<quotas, expert_layers>);
 

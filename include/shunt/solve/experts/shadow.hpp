@@ -1,23 +1,15 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <numeric>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -30,7 +22,7 @@ namespace shunt {
 /// per second.
 /// Reference: FasterMoE, PPoPP 2022, section 4.2.
 [[nodiscard]] SHUNT_CONSTEXPR double shadow_cost(double hidden, double alpha, double bytes,
-                                           double bandwidth, double throughput);
+                                                 double bandwidth, double throughput);
 
 /// FasterMoE's dynamic shadowing: every expert has one home that never changes; the hottest experts
 /// are sent to all ranks for one iteration if that pays.
@@ -59,13 +51,14 @@ struct shadow {
   static SHUNT_CONSTEXPR std::vector<std::size_t> homes_of(expert_layers const& problem);
 
   /// Returns how many experts of `order` pay as shadows.
-  SHUNT_CONSTEXPR std::size_t shadows(expert_layers const& problem, std::span<std::size_t const> homes,
-                                std::span<std::size_t const> order,
-                                std::span<std::int64_t const> loads) const;
+  SHUNT_CONSTEXPR std::size_t shadows(expert_layers const& problem,
+                                      std::span<std::size_t const> homes,
+                                      std::span<std::size_t const> order,
+                                      std::span<std::int64_t const> loads) const;
 
   static SHUNT_CONSTEXPR void fill(expert_layers const& problem, std::span<std::size_t const> homes,
-                             std::span<std::size_t const> order, std::size_t shadows,
-                             std::span<expert_id> placed);
+                                   std::span<std::size_t const> order, std::size_t shadows,
+                                   std::span<expert_id> placed);
 };
 static_assert(solver_for<shadow, expert_layers>);
 

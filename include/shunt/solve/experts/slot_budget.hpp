@@ -1,18 +1,14 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/placement_bounds.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/problem/expert_layers.hpp"
@@ -35,8 +31,8 @@ inline constexpr std::int64_t unknown = std::numeric_limits<std::int64_t>::max()
 /// Returns E + more[l] slots of each layer dealt to ranks, layer by layer in proportion to the rest
 /// of their memory.
 [[nodiscard]] SHUNT_CONSTEXPR layer_slots deal_layers(std::int32_t experts,
-                                                std::vector<std::int64_t> left,
-                                                std::span<std::int64_t const> more);
+                                                      std::vector<std::int64_t> left,
+                                                      std::span<std::int64_t const> more);
 
 }  // namespace detail
 
@@ -62,7 +58,8 @@ struct slot_budget {
   /// M_r, slots of each rank for all layers together; empty: slots_per_rank times the layers.
   std::vector<std::int32_t> memory{};
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(expert_layers const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<layer_slots> operator()(
+      expert_layers const& problem) const;
 
   /// Returns M_r.
   /// Throws invalid_problem("memory").
@@ -75,7 +72,7 @@ struct slot_budget {
   /// Gives `rest` slots to the layers with the largest shares, while an expert has fewer replicas
   /// than there are ranks.
   static SHUNT_CONSTEXPR void give_the_rest(expert_layers const& problem, std::int32_t live,
-                                      std::int64_t rest, std::vector<std::int64_t>& more);
+                                            std::int64_t rest, std::vector<std::int64_t>& more);
 };
 static_assert(solver_for<slot_budget, expert_layers>);
 

@@ -1,21 +1,15 @@
 #pragma once
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
-#include "shunt/measure/imbalance.hpp"
-#include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -50,7 +44,8 @@ struct spilled_groups {
    public:
     SHUNT_CONSTEXPR explicit layer_state(expert_layers const& problem);
 
-    SHUNT_CONSTEXPR void place(expert_layers const& problem, expert_placement const& plan, layer_id l);
+    SHUNT_CONSTEXPR void place(expert_layers const& problem, expert_placement const& plan,
+                               layer_id l);
 
     [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
 
@@ -72,10 +67,10 @@ struct spilled_groups {
     SHUNT_CONSTEXPR bool allowed(std::int32_t more, std::int32_t most) const;
 
     SHUNT_CONSTEXPR void consider_gift(std::size_t s, std::size_t b, std::size_t fullest,
-                                 std::int32_t most);
+                                       std::int32_t most);
 
     SHUNT_CONSTEXPR void consider_swap(std::size_t s, std::size_t t, std::size_t fullest,
-                                 std::int32_t most);
+                                       std::int32_t most);
 
     SHUNT_CONSTEXPR std::size_t set(std::size_t s, std::size_t e);
 

@@ -1,15 +1,12 @@
 #pragma once
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

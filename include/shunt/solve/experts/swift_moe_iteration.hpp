@@ -1,22 +1,14 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/solve/experts/search/split_rule.hpp"
-#include "shunt/solve/experts/swift_moe.hpp"
 
 namespace shunt {
 
@@ -31,7 +23,8 @@ class swift_moe_iteration {
   /// Starts with the placement `now` of any solver; a slot takes `capacity` tokens.
   /// Throws invalid_problem if the placement has no layer, expert or rank, an expert has no slot,
   /// or the capacity is negative.
-  SHUNT_CONSTEXPR explicit swift_moe_iteration(expert_placement now, std::int64_t capacity = dropless);
+  SHUNT_CONSTEXPR explicit swift_moe_iteration(expert_placement now,
+                                               std::int64_t capacity = dropless);
 
   /// Decides from `counts`, layers x ranks x experts: the tokens of that rank routed to that
   /// expert.

@@ -1,12 +1,10 @@
 #pragma once
-#include <cstddef>
 #include <string_view>
-#include <utility>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -11,20 +11,15 @@
 /// ranks, equal pipelines are solved once. See docs/pipeline-solvers.md.
 /// Throws invalid_problem where the job is broken.
 /// Complexity: exponential; at most `most_nodes` nodes of a few microseconds each.
-#include <algorithm>
 #include <cstdint>
 #include <stop_token>
 #include <string_view>
-#include <utility>
 
-#include "shunt/measure/stage_groups.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/anytime.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/improve_order.hpp"
-#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
-#include "shunt/solve/pipeline/search/exact_period.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
-#include "shunt/solve/solver.hpp"
 
 namespace shunt {
 

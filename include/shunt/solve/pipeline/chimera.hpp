@@ -10,14 +10,14 @@
 /// Throws invalid_problem where the job is broken, has another layout or an odd number of stages.
 /// Complexity: linear in the number of operations.
 /// Reference: Li and Hoefler, arXiv 2107.06925.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/hanayo.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -29,7 +29,8 @@ struct chimera {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken, the layout is not bidirectional or the number
   /// of stages is odd.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not bidirectional or the number of stages is odd.

@@ -19,6 +19,14 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -91,7 +99,8 @@ struct dual_pipe {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken, the layout is not bidirectional or the number
   /// of stages is odd.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not bidirectional or the number of stages is odd.

@@ -10,14 +10,14 @@
 /// Throws invalid_problem where the job is broken or has another layout.
 /// Complexity: linear in the number of operations.
 /// Reference: Sea AI Lab, "Cut-in-half"; github.com/deepseek-ai/DualPipe.
-#include <algorithm>
-#include <array>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/dual_pipe.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -28,7 +28,8 @@ struct dual_pipe_v {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not a wave of two chunks.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not a wave of two chunks.

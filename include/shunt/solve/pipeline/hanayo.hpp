@@ -11,13 +11,14 @@
 /// Throws invalid_problem where the job is broken or has another layout.
 /// Complexity: linear in the number of operations.
 /// Reference: Liu et al., Hanayo, arXiv 2308.15762.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -61,7 +62,8 @@ struct hanayo {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not wave (or linear).
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not wave (or linear).

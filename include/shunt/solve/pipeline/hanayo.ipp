@@ -3,12 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <string_view>
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -25,42 +25,42 @@ SHUNT_CONSTEXPR ticks slotted_bubble(pipeline_job const& job, std::int32_t place
 namespace shunt {
 
 SHUNT_CONSTEXPR solution<pipeline_schedule> hanayo::operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  validate(job);
+  return evaluated(job, order(job));
+}
 
 SHUNT_CONSTEXPR pipeline_schedule hanayo::order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::wave);
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
-                                            (2 * static_cast<std::size_t>(job.microbatches) + 1));
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (std::int32_t place = 0; place < places; ++place) {
-        auto& list = schedule.order[job.rank_of({p, place})];
-        auto const stage = [&](std::int32_t chunk) {
-          return chunk * places + (chunk % 2 == 0 ? place : places - 1 - place);
-        };
-        detail::ride_waves(place, places, chunks, job.microbatches,
-                           [&](std::int32_t k, std::int32_t m) {
-                             bool const forward = k < chunks;
-                             list.push_back({forward ? op_kind::forward : op_kind::backward, p,
-                                             stage(forward ? k : 2 * chunks - 1 - k), m});
-                           });
-        for (std::int32_t c = 0; c < chunks; ++c)
-          list.push_back({.kind = op_kind::step, .stage = stage(c)});
-      }
-    return schedule;
-  }
+  require_layout(job, name, stage_layout::shape::wave);
+  std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
+  auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
+                                          (2 * static_cast<std::size_t>(job.microbatches) + 1));
+  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+    for (std::int32_t place = 0; place < places; ++place) {
+      auto& list = schedule.order[job.rank_of({p, place})];
+      auto const stage = [&](std::int32_t chunk) {
+        return chunk * places + (chunk % 2 == 0 ? place : places - 1 - place);
+      };
+      detail::ride_waves(place, places, chunks, job.microbatches,
+                         [&](std::int32_t k, std::int32_t m) {
+                           bool const forward = k < chunks;
+                           list.push_back({forward ? op_kind::forward : op_kind::backward, p,
+                                           stage(forward ? k : 2 * chunks - 1 - k), m});
+                         });
+      for (std::int32_t c = 0; c < chunks; ++c)
+        list.push_back({.kind = op_kind::step, .stage = stage(c)});
+    }
+  return schedule;
+}
 
 SHUNT_CONSTEXPR ticks hanayo::bubble(pipeline_job const& job) {
-    std::int32_t const places = job.stages / job.layout.chunks();
-    if (job.layout.chunks() == 1) return (places - 1) * job.costs.microbatch(0);
-    return detail::slotted_bubble(job, places);
-  }
+  std::int32_t const places = job.stages / job.layout.chunks();
+  if (job.layout.chunks() == 1) return (places - 1) * job.costs.microbatch(0);
+  return detail::slotted_bubble(job, places);
+}
 
 SHUNT_CONSTEXPR std::int64_t hanayo::stash_peak(pipeline_job const& job) {
-    return job.layout.chunks() * std::min(job.stages / job.layout.chunks(), job.microbatches) *
-           job.stash.forward[0];
-  }
+  return job.layout.chunks() * std::min(job.stages / job.layout.chunks(), job.microbatches) *
+         job.stash.forward[0];
+}
 
 }  // namespace shunt

@@ -11,14 +11,13 @@
 /// Complexity: an evaluation is linear in the operations, times the number of stage groups where
 /// the step is staggered.
 /// Reference: Balas, Vazacopoulos 1998 (N6); Nowicki, Smutnicki 1996 (N5).
-#include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <utility>
 
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
-#include "shunt/solve/pipeline/search/order_search.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -10,16 +10,15 @@
 /// Complexity: linear in the number of operations.
 /// Reference: Narayanan et al., Efficient Large-Scale Language Model Training, arXiv 2104.04473,
 /// section 2.2.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/error.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -46,7 +45,7 @@ struct loops {
 /// chunks late.
 /// Throws invalid_problem, naming `group`, where it is neither 0 nor at least P.
 SHUNT_CONSTEXPR pipeline_schedule interleave(pipeline_job const& job, std::int32_t group,
-                                       std::int32_t per_hop, bool split);
+                                             std::int32_t per_hop, bool split);
 
 }  // namespace detail
 
@@ -60,7 +59,8 @@ struct interleaved_one_f_one_b {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not looped (or linear), or
   /// where `group` is neither 0 nor at least P.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not looped (or linear), or where `group` is neither

@@ -9,13 +9,14 @@
 /// Throws invalid_problem where the job is broken, has another layout or `group` is below P.
 /// Complexity: linear in the number of operations.
 /// Reference: PyTorch's ScheduleInterleavedZeroBubble; Qi et al., arXiv 2401.10241.
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -30,7 +31,8 @@ struct interleaved_zero_bubble {
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not looped (or linear), or
   /// where `group` is neither 0 nor at least P.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not looped (or linear), or where `group` is neither

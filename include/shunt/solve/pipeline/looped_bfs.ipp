@@ -3,48 +3,48 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
-#include <string_view>
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR solution<pipeline_schedule> looped_bfs::operator()(pipeline_job const& job) const {
-    validate(job);
-    return evaluated(job, order(job));
-  }
+  validate(job);
+  return evaluated(job, order(job));
+}
 
 SHUNT_CONSTEXPR pipeline_schedule looped_bfs::order(pipeline_job const& job) const {
-    require_layout(job, name, stage_layout::shape::looped);
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
-                                            (2 * static_cast<std::size_t>(job.microbatches) + 1));
-    for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (std::int32_t place = 0; place < places; ++place) {
-        auto& list = schedule.order[job.rank_of({p, place})];
-        for (stage_id s = place; s < job.stages; s = s.value() + places)
-          for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-            list.push_back({op_kind::forward, p, s, m});
-        for (stage_id s = job.stages - places + place; s >= 0; s = s.value() - places)
-          for (microbatch_id m : ids<microbatch_id>(job.microbatches))
-            list.push_back({op_kind::backward, p, s, m});
-        for (stage_id s = place; s < job.stages; s = s.value() + places)
-          list.push_back({.kind = op_kind::step, .stage = s});
-      }
-    return schedule;
-  }
+  require_layout(job, name, stage_layout::shape::looped);
+  std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
+  auto schedule = empty_schedule(job, static_cast<std::size_t>(chunks) *
+                                          (2 * static_cast<std::size_t>(job.microbatches) + 1));
+  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+    for (std::int32_t place = 0; place < places; ++place) {
+      auto& list = schedule.order[job.rank_of({p, place})];
+      for (stage_id s = place; s < job.stages; s = s.value() + places)
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+          list.push_back({op_kind::forward, p, s, m});
+      for (stage_id s = job.stages - places + place; s >= 0; s = s.value() - places)
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+          list.push_back({op_kind::backward, p, s, m});
+      for (stage_id s = place; s < job.stages; s = s.value() + places)
+        list.push_back({.kind = op_kind::step, .stage = s});
+    }
+  return schedule;
+}
 
 SHUNT_CONSTEXPR ticks looped_bfs::bubble(pipeline_job const& job) {
-    std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
-    return (places - 1 + (chunks - 1) * std::max(0, places - job.microbatches)) *
-           job.costs.microbatch(0);
-  }
+  std::int32_t const chunks = job.layout.chunks(), places = job.stages / chunks;
+  return (places - 1 + (chunks - 1) * std::max(0, places - job.microbatches)) *
+         job.costs.microbatch(0);
+}
 
 SHUNT_CONSTEXPR std::int64_t looped_bfs::stash_peak(pipeline_job const& job) {
-    return std::int64_t{job.layout.chunks()} * job.microbatches * job.stash.forward[0];
-  }
+  return std::int64_t{job.layout.chunks()} * job.microbatches * job.stash.forward[0];
+}
 
 }  // namespace shunt

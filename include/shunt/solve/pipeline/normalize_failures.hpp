@@ -11,7 +11,6 @@
 /// Complexity: O(C n min(n, D) log(C D)) and C min(n + 1, D) costs, for n failures and C stage
 /// groups of D ranks.
 /// Reference: SlipStream, arXiv 2405.14009.
-#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -19,15 +18,19 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -82,13 +85,14 @@ struct spread {
 };
 /// Returns the spread of the least limit on cost that needs at most `most_moves` moves.
 SHUNT_CONSTEXPR spread least_spread(std::vector<std::vector<ticks>> const& cost,
-                              std::vector<std::int32_t> const& now, std::int32_t failures,
-                              std::int32_t most_moves);
+                                    std::vector<std::int32_t> const& now, std::int32_t failures,
+                                    std::int32_t most_moves);
 
 /// Returns cost[c][k] for all counts k that leave a live rank in stage group c.
 template <class Cost>
-SHUNT_CONSTEXPR std::vector<std::vector<ticks>> costs_of(pipeline_job const& job, stage_groups const& in,
-                                                   std::int32_t failures, Cost const& cost) {
+SHUNT_CONSTEXPR std::vector<std::vector<ticks>> costs_of(pipeline_job const& job,
+                                                         stage_groups const& in,
+                                                         std::int32_t failures, Cost const& cost) {
   std::vector<std::int32_t> size(in.all.size(), 0);
   for (rank_id r : ids<rank_id>(job.ranks())) ++size[static_cast<std::size_t>(in.of[r])];
   std::vector<std::vector<ticks>> all(in.all.size());
@@ -117,13 +121,14 @@ struct normalize_failures {
   /// Minimises the largest `stage_group_cost`.
   /// Returns the changes; the objective is the largest cost of a stage group, in ticks.
   /// Throws invalid_problem where the job is broken, or more workers join than are dead.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<normalized_failures> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<normalized_failures> operator()(
+      pipeline_job const& job) const;
 
   /// As above, with the caller's cost.
   /// Throws invalid_problem where the job is broken, or more workers join than are dead.
   template <stage_group_cost_for Cost>
   [[nodiscard]] SHUNT_CONSTEXPR solution<normalized_failures> operator()(pipeline_job const& job,
-                                                                   Cost const& cost) const {
+                                                                         Cost const& cost) const {
     validate(job);
     auto const dead = static_cast<std::int32_t>(job.dead.size());
     if (joining < 0 || joining > dead)
@@ -163,11 +168,9 @@ struct normalize_failures {
 
   /// Assigns the changes. Ranks are taken and left lowest first. State comes over the cheapest
   /// link, then from the lowest rank.
-  [[nodiscard]] static SHUNT_CONSTEXPR normalized_failures assigned(pipeline_job const& job,
-                                                              stage_groups const& in,
-                                                              std::vector<bool> is_dead,
-                                                              std::vector<std::int32_t> now,
-                                                              std::vector<std::int32_t> failures);
+  [[nodiscard]] static SHUNT_CONSTEXPR normalized_failures
+  assigned(pipeline_job const& job, stage_groups const& in, std::vector<bool> is_dead,
+           std::vector<std::int32_t> now, std::vector<std::int32_t> failures);
 };
 static_assert(solver_for<normalize_failures, pipeline_job>);
 

@@ -8,12 +8,14 @@
 /// Throws invalid_problem where the job is broken or has another layout.
 /// Complexity: linear in the number of operations.
 /// Reference: PipeDream-flush, Narayanan et al., arXiv 2006.09503.
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -24,7 +26,8 @@ struct one_f_one_b {
 
   /// Returns the plan of `order` with its period and lower bound.
   /// Throws invalid_problem where the job is broken or its layout is not linear.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job) const;
 
   /// Returns the plan alone.
   /// Throws invalid_problem where the layout is not linear.

@@ -11,14 +11,12 @@
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(n (log n + D)) for n operations.
 /// Reference: SlipStream, arXiv 2405.14009, section on re-routing.
-#include <cstddef>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/search/merge_streams.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -33,8 +31,8 @@ struct reroute {
   /// Returns the re-routed schedule with its period and bound. Without dead workers, or with a
   /// stage without live workers, returns the given schedule, evaluated.
   /// Throws invalid_problem where the job is broken.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                                 pipeline_schedule schedule) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job, pipeline_schedule schedule) const;
 };
 static_assert(transform_for<reroute, pipeline_job, pipeline_schedule>);
 

@@ -11,21 +11,14 @@
 /// Throws invalid_problem where the job is broken.
 /// Complexity: O(effort log n) for n operations, at least one run.
 /// Reference: arXiv 2405.14009.
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <utility>
-#include <vector>
 
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/improve_order.hpp"
-#include "shunt/solve/pipeline/one_f_one_b.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
-#include "shunt/solve/pipeline/search/equal_pipelines.hpp"
-#include "shunt/solve/pipeline/search/policy_search.hpp"
-#include "shunt/solve/pipeline/split_backward.hpp"
-#include "shunt/solve/pipeline/stagger_step.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {

@@ -2,12 +2,17 @@
 #include "shunt/solve/pipeline/slipstream.hpp"
 
 #include <algorithm>
-#include <cstdint>
-#include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
@@ -16,82 +21,81 @@
 #include "shunt/solve/pipeline/search/policy_search.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt {
 
 SHUNT_INLINE solution<pipeline_schedule> slipstream::operator()(pipeline_job const& job) const {
-    validate(job);
-    if (auto hopeless = without_plan(job)) return *std::move(hopeless);
-    if (job.pipelines == 1 || !detail::pipelines_are_equal(job)) return planned(job);
-    auto answer = planned(detail::first_pipeline(job));
-    answer.plan = detail::copied_to_all(job, answer.plan);
-    return answer;
-  }
+  validate(job);
+  if (auto hopeless = without_plan(job)) return *std::move(hopeless);
+  if (job.pipelines == 1 || !detail::pipelines_are_equal(job)) return planned(job);
+  auto answer = planned(detail::first_pipeline(job));
+  answer.plan = detail::copied_to_all(job, answer.plan);
+  return answer;
+}
 
 SHUNT_INLINE std::optional<solution<pipeline_schedule>> slipstream::without_plan(
-      pipeline_job const& job) const {
-    if (stage_without_worker(job)) return evaluated(job, empty_schedule(job));
-    solution<pipeline_schedule> none{.plan = empty_schedule(job), .status = status::infeasible};
-    if (!reroute && !job.dead.empty()) {
-      none.reason = text("worker ") + describe(job.dead.front()) +
-                    " is dead and its micro-batches are not re-routed";
-      return none;
-    }
-    for (stage_id s : ids<stage_id>(job.stages)) {
-      auto const live = job.live_holders(s);
-      if (std::any_of(live.begin(), live.end(), [&](rank_id r) {
-            return job.stash_limit(r).value_or(job.stash.forward[s]) >= job.stash.forward[s];
-          }))
-        continue;
-      none.reason = text("stage ") + text::of(s.value()) + " stashes " +
-                    text::of(job.stash.forward[s]) +
-                    " a micro-batch, more than the cap of its live workers";
-      return none;
-    }
-    return std::nullopt;
+    pipeline_job const& job) const {
+  if (stage_without_worker(job)) return evaluated(job, empty_schedule(job));
+  solution<pipeline_schedule> none{.plan = empty_schedule(job), .status = status::infeasible};
+  if (!reroute && !job.dead.empty()) {
+    none.reason = text("worker ") + describe(job.dead.front()) +
+                  " is dead and its micro-batches are not re-routed";
+    return none;
   }
+  for (stage_id s : ids<stage_id>(job.stages)) {
+    auto const live = job.live_holders(s);
+    if (std::any_of(live.begin(), live.end(), [&](rank_id r) {
+          return job.stash_limit(r).value_or(job.stash.forward[s]) >= job.stash.forward[s];
+        }))
+      continue;
+    none.reason = text("stage ") + text::of(s.value()) + " stashes " +
+                  text::of(job.stash.forward[s]) +
+                  " a micro-batch, more than the cap of its live workers";
+    return none;
+  }
+  return std::nullopt;
+}
 
 SHUNT_INLINE solution<pipeline_schedule> slipstream::planned(pipeline_job const& job) const {
-    ticks const least = period_bound(job, stagger),
-                bound = split ? least : fused_period_bound(job, stagger);
-    bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
-    solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
-    best.reason = "no order found under the stash cap";
-    std::int64_t left = effort;
-    for (int routes = 0; routes <= static_cast<int>(twice); ++routes) {
-      std::int64_t const share = routes == 0 && twice                       ? effort / 6
-                                 : job.memory.rule == stash_cap::kind::none ? left
-                                                                            : left / 4;
-      detail::policy_search search(job, split, stagger, bound, share,
-                                   routes == 0 ? rule : routing::pooled);
-      search.search();
-      left -= share - search.left();
-      if (search.best() == detail::policy_search::nothing) continue;
-      if (search.best() == least)
-        return {.plan = search.schedule(),
-                .status = status::optimal,
-                .objective = static_cast<double>(least),
-                .lower_bound = static_cast<double>(least)};
-      keep(best, evaluated(job, search.schedule()));
-      if (best.objective <= static_cast<double>(bound)) return best;
-    }
-    if (job.layout.form() == stage_layout::shape::linear) {
-      auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
-      if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
-      if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
-      keep(best, std::move(simple));
-    }
-    if (best.has_plan() && left > 0)
-      keep(best,
-           improve_order{.reroute = rule != routing::round_robin, .effort = left}(job, best.plan));
-    return best;
+  ticks const least = period_bound(job, stagger),
+              bound = split ? least : fused_period_bound(job, stagger);
+  bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
+  solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
+  best.reason = "no order found under the stash cap";
+  std::int64_t left = effort;
+  for (int routes = 0; routes <= static_cast<int>(twice); ++routes) {
+    std::int64_t const share = routes == 0 && twice                       ? effort / 6
+                               : job.memory.rule == stash_cap::kind::none ? left
+                                                                          : left / 4;
+    detail::policy_search search(job, split, stagger, bound, share,
+                                 routes == 0 ? rule : routing::pooled);
+    search.search();
+    left -= share - search.left();
+    if (search.best() == detail::policy_search::nothing) continue;
+    if (search.best() == least)
+      return {.plan = search.schedule(),
+              .status = status::optimal,
+              .objective = static_cast<double>(least),
+              .lower_bound = static_cast<double>(least)};
+    keep(best, evaluated(job, search.schedule()));
+    if (best.objective <= static_cast<double>(bound)) return best;
   }
+  if (job.layout.form() == stage_layout::shape::linear) {
+    auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
+    if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
+    if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
+    keep(best, std::move(simple));
+  }
+  if (best.has_plan() && left > 0)
+    keep(best,
+         improve_order{.reroute = rule != routing::round_robin, .effort = left}(job, best.plan));
+  return best;
+}
 
-SHUNT_INLINE void slipstream::keep(solution<pipeline_schedule>& best, solution<pipeline_schedule> found) {
-    if (found.has_plan() && (!best.has_plan() || found.objective < best.objective))
-      best = std::move(found);
-  }
+SHUNT_INLINE void slipstream::keep(solution<pipeline_schedule>& best,
+                                   solution<pipeline_schedule> found) {
+  if (found.has_plan() && (!best.has_plan() || found.objective < best.objective))
+    best = std::move(found);
+}
 
 }  // namespace shunt

@@ -10,12 +10,11 @@
 /// Complexity: O(n log n) for n operations.
 /// Reference: SlipStream, arXiv 2405.14009; Zero Bubble, arXiv 2401.10241.
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/search/merge_streams.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -27,8 +26,8 @@ struct split_backward {
 
   /// Returns the split schedule where its period is shorter, else the given schedule, evaluated.
   /// Throws invalid_problem where the job is broken.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                                 pipeline_schedule schedule) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job, pipeline_schedule schedule) const;
 };
 static_assert(improver_for<split_backward, pipeline_job, pipeline_schedule>);
 

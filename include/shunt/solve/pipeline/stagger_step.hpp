@@ -6,10 +6,11 @@
 /// Throws invalid_problem where the job is broken.
 /// Reference: SlipStream, arXiv 2405.14009.
 #include <string_view>
-#include <utility>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -21,8 +22,8 @@ struct stagger_step {
 
   /// Returns the schedule with a staggered step, evaluated.
   /// Throws invalid_problem where the job is broken.
-  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(pipeline_job const& job,
-                                                                 pipeline_schedule schedule) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
+      pipeline_job const& job, pipeline_schedule schedule) const;
 };
 static_assert(improver_for<stagger_step, pipeline_job, pipeline_schedule>);
 

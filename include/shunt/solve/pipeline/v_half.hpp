@@ -8,13 +8,15 @@
 /// Throws invalid_problem where the job is broken or has another layout.
 /// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362, section
 /// 3.
-#include <algorithm>
 #include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/zero_bubble.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/solver.hpp"
 
 namespace shunt {
 

@@ -12,8 +12,11 @@
 #include <string_view>
 
 #include "shunt/core/config.hpp"
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/zero_bubble.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/solver.hpp"
 
 namespace shunt {
 

@@ -11,10 +11,12 @@
 /// 3; Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 6.
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
-#include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/zero_bubble.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/solve/solver.hpp"
 
 namespace shunt {
 

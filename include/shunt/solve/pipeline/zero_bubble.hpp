@@ -10,17 +10,13 @@
 /// Complexity: O(effort log ranks), at least one run.
 /// Reference: after Qi et al., Zero Bubble Pipeline Parallelism, arXiv 2401.10241, section 3.1;
 /// Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
-#include <algorithm>
 #include <cstdint>
-#include <limits>
-#include <optional>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "shunt/measure/pipeline.hpp"
-#include "shunt/measure/pipeline_bounds.hpp"
-#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/zero_bubble_search.hpp"
 #include "shunt/solve/solver.hpp"
 
@@ -30,16 +26,16 @@ namespace detail {
 /// Searches from the recipes `known`.
 /// Returns the best plan, or the reason why the job is infeasible.
 /// Throws invalid_problem where the job is broken.
-solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
-                                           std::int64_t effort, std::vector<recipe> const& known);
+solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger, std::int64_t effort,
+                                    std::vector<recipe> const& known);
 
 /// Searches plans that hold at most `stashes` whole stashes of the stages of a rank, of their mean
 /// where they differ. The lower bound stays that of the job.
 /// Returns the best plan, or the reason why the job is infeasible.
 /// Throws invalid_problem where the job is broken.
 solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
-                                                  bool stagger, std::int64_t effort,
-                                                  std::vector<recipe> const& known);
+                                           bool stagger, std::int64_t effort,
+                                           std::vector<recipe> const& known);
 
 }  // namespace detail
 

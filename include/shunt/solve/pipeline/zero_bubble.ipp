@@ -2,19 +2,20 @@
 #include "shunt/solve/pipeline/zero_bubble.hpp"
 
 #include <algorithm>
-#include <cstdint>
 #include <limits>
 #include <optional>
-#include <string_view>
 #include <utility>
-#include <vector>
 
+#include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/search/zero_bubble_search.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -36,7 +37,8 @@ SHUNT_INLINE std::optional<pipeline_job> with_median_costs(pipeline_job const& j
 }
 
 SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool stagger,
-                                           std::int64_t effort, std::vector<recipe> const& known) {
+                                                 std::int64_t effort,
+                                                 std::vector<recipe> const& known) {
   validate(job);
   solution<pipeline_schedule> answer{.status = status::infeasible};
   answer.plan = empty_schedule(job);
@@ -83,9 +85,10 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
   return answer;
 }
 
-SHUNT_INLINE solution<pipeline_schedule> planned_within(std::int64_t stashes, pipeline_job const& job,
-                                                  bool stagger, std::int64_t effort,
-                                                  std::vector<recipe> const& known) {
+SHUNT_INLINE solution<pipeline_schedule> planned_within(std::int64_t stashes,
+                                                        pipeline_job const& job, bool stagger,
+                                                        std::int64_t effort,
+                                                        std::vector<recipe> const& known) {
   validate(job);
   std::vector<std::int64_t> limits;
   for (rank_id r : ids<rank_id>(job.ranks())) {
@@ -111,26 +114,26 @@ SHUNT_INLINE solution<pipeline_schedule> planned_within(std::int64_t stashes, pi
 namespace shunt {
 
 SHUNT_INLINE solution<pipeline_schedule> zero_bubble::operator()(pipeline_job const& job) const {
-    using r = detail::recipe;
-    std::vector<r> known{
-        {},
-        {r::true_costs, r::inputs, r::last, r::fill, 1},
-        {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
-        {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
-        {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
-        {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
-        {r::true_costs, r::inputs, r::last, r::fill_more, 1},
-        {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
-        {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
-    if (stagger) {
-      known.insert(known.begin() + 2,
-                   {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
-      known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited,
-                                       2, r::until_weight});
-      known.insert(known.begin() + 5,
-                   {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
-    }
-    return detail::planned(job, stagger, effort, known);
+  using r = detail::recipe;
+  std::vector<r> known{
+      {},
+      {r::true_costs, r::inputs, r::last, r::fill, 1},
+      {r::light_weights, r::way_thrice, r::with_input, r::unlimited, 2},
+      {r::light_weights, r::way_thrice, r::one_later, r::over_one_and_half, 3, r::until_weight},
+      {r::equal_costs, r::shortest_block, r::last, r::by_block, 4, r::until_weight},
+      {r::light_weights, r::way_thrice, r::with_input, r::fit_half, 3, r::until_weight},
+      {r::true_costs, r::inputs, r::last, r::fill_more, 1},
+      {r::equal_costs, r::way_thrice, r::two_later, r::unlimited, 1},
+      {r::light_weights, r::late_turn_block, r::one_later, r::by_block, 4, r::until_weight}};
+  if (stagger) {
+    known.insert(known.begin() + 2,
+                 {r::equal_costs, r::way_thrice, r::half_later, r::unlimited, 2});
+    known.insert(known.begin() + 4, {r::light_weights, r::way_thrice, r::with_input, r::unlimited,
+                                     2, r::until_weight});
+    known.insert(known.begin() + 5,
+                 {r::light_weights, r::way_thrice, r::with_input, r::fit_one, 2});
   }
+  return detail::planned(job, stagger, effort, known);
+}
 
 }  // namespace shunt

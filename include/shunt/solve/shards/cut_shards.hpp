@@ -5,17 +5,12 @@
 /// E experts of `elements` elements each lie on N ranks. Objective of all four: the most bytes of
 /// optimizer state on a rank, mirrors included. Lower bound: an even share of all bytes.
 /// See docs/expert-solvers.md.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/text.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/plan/expert_hosts.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/problem/optimizer_state.hpp"
@@ -23,9 +18,7 @@
 
 namespace shunt {
 
-namespace detail {
-
-}  // namespace detail
+namespace detail {}  // namespace detail
 
 /// Cuts every expert's optimizer state into N shards; rank k owns shard k of every expert for good.
 /// Experts may then move between slots while their optimizer state stays.
@@ -38,7 +31,8 @@ namespace detail {
 struct uniform_shards {
   static constexpr std::string_view name = "uniform_shards";
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(
+      optimizer_state const& problem) const;
 };
 static_assert(solver_for<uniform_shards, optimizer_state>);
 
@@ -57,7 +51,8 @@ struct mirrored_shards {
 
   std::int32_t copies = 2;  ///< r, including the owner's copy
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(
+      optimizer_state const& problem) const;
 };
 static_assert(solver_for<mirrored_shards, optimizer_state>);
 
@@ -75,7 +70,8 @@ struct hierarchical_shards {
 
   std::int32_t ranks_per_node = 8;
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(
+      optimizer_state const& problem) const;
 };
 static_assert(solver_for<hierarchical_shards, optimizer_state>);
 
@@ -93,7 +89,8 @@ struct replica_shards {
   expert_placement placement{};  ///< Every expert needs a slot.
   layer_id layer{0};
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(optimizer_state const& problem) const;
+  [[nodiscard]] SHUNT_CONSTEXPR solution<shard_map> operator()(
+      optimizer_state const& problem) const;
 };
 static_assert(solver_for<replica_shards, optimizer_state>);
 

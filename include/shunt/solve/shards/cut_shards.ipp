@@ -3,19 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/expert_hosts.hpp"
-#include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/shard_map.hpp"
-#include "shunt/problem/optimizer_state.hpp"
-#include "shunt/solve/solver.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -25,8 +20,8 @@ namespace shunt::detail {
 // Returns the shards; an owner without elements has none.
 // Requires `owners` not to be empty.
 SHUNT_CONSTEXPR std::vector<shard> even_cut(std::int64_t elements,
-                                                    std::vector<rank_id> const& owners,
-                                                    std::int64_t turn = 0) {
+                                            std::vector<rank_id> const& owners,
+                                            std::int64_t turn = 0) {
   auto const parts = static_cast<std::int64_t>(owners.size());
   std::vector<shard> shards;
   std::int64_t begin = 0;
@@ -41,7 +36,8 @@ SHUNT_CONSTEXPR std::vector<shard> even_cut(std::int64_t elements,
 }
 
 // Sets objective, lower bound and status of an answer that has a plan.
-SHUNT_CONSTEXPR void rate_by_fullest_rank(optimizer_state const& problem, solution<shard_map>& answer) {
+SHUNT_CONSTEXPR void rate_by_fullest_rank(optimizer_state const& problem,
+                                          solution<shard_map>& answer) {
   indexed<rank_id, std::int64_t> held(static_cast<std::size_t>(problem.ranks), 0);
   std::int64_t all = 0;
   for (auto const& shards : answer.plan.shards)
@@ -61,97 +57,101 @@ SHUNT_CONSTEXPR void rate_by_fullest_rank(optimizer_state const& problem, soluti
 
 namespace shunt {
 
-SHUNT_CONSTEXPR solution<shard_map> uniform_shards::operator()(optimizer_state const& problem) const {
-    validate(problem);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::vector<rank_id> every_rank;
-    for (rank_id r : ids<rank_id>(problem.ranks)) every_rank.push_back(r);
-    std::int64_t turn = 0;  // the first rank that gets one element more
-    for (auto& shards : answer.plan.shards) {
-      shards = detail::even_cut(problem.elements, every_rank, turn);
-      turn = (turn + problem.elements % problem.ranks) % problem.ranks;
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
+SHUNT_CONSTEXPR solution<shard_map> uniform_shards::operator()(
+    optimizer_state const& problem) const {
+  validate(problem);
+  solution<shard_map> answer;
+  answer.plan.elements = problem.elements;
+  answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
+  std::vector<rank_id> every_rank;
+  for (rank_id r : ids<rank_id>(problem.ranks)) every_rank.push_back(r);
+  std::int64_t turn = 0;  // the first rank that gets one element more
+  for (auto& shards : answer.plan.shards) {
+    shards = detail::even_cut(problem.elements, every_rank, turn);
+    turn = (turn + problem.elements % problem.ranks) % problem.ranks;
   }
+  detail::rate_by_fullest_rank(problem, answer);
+  return answer;
+}
 
-SHUNT_CONSTEXPR solution<shard_map> mirrored_shards::operator()(optimizer_state const& problem) const {
-    if (copies < 1)
-      throw invalid_problem("copies", "must be at least 1, is " + std::to_string(copies));
-    auto answer = uniform_shards{}(problem);
-    if (copies > problem.ranks) {
-      answer.status = status::infeasible;
-      answer.reason =
-          text::of(copies) + " copies need as many ranks, there are " + text::of(problem.ranks);
-      return answer;
-    }
-    for (auto& shards : answer.plan.shards)
-      for (shard& s : shards)
-        for (std::int32_t j = 1; j < copies; ++j)
-          s.mirrors.emplace_back((s.owner.value() + j) % problem.ranks);
-    detail::rate_by_fullest_rank(problem, answer);
+SHUNT_CONSTEXPR solution<shard_map> mirrored_shards::operator()(
+    optimizer_state const& problem) const {
+  if (copies < 1)
+    throw invalid_problem("copies", "must be at least 1, is " + std::to_string(copies));
+  auto answer = uniform_shards{}(problem);
+  if (copies > problem.ranks) {
+    answer.status = status::infeasible;
+    answer.reason =
+        text::of(copies) + " copies need as many ranks, there are " + text::of(problem.ranks);
     return answer;
   }
+  for (auto& shards : answer.plan.shards)
+    for (shard& s : shards)
+      for (std::int32_t j = 1; j < copies; ++j)
+        s.mirrors.emplace_back((s.owner.value() + j) % problem.ranks);
+  detail::rate_by_fullest_rank(problem, answer);
+  return answer;
+}
 
-SHUNT_CONSTEXPR solution<shard_map> hierarchical_shards::operator()(optimizer_state const& problem) const {
-    validate(problem);
-    if (ranks_per_node < 1)
-      throw invalid_problem("ranks_per_node",
-                            "must be at least 1, is " + std::to_string(ranks_per_node));
-    std::int32_t const nodes = ceil_divide(problem.ranks, ranks_per_node);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    std::vector<std::int64_t> on_node(static_cast<std::size_t>(nodes), 0);
-    auto const size_of_node = [&](std::int32_t g) {
-      return std::min(ranks_per_node, problem.ranks - g * ranks_per_node);
-    };
-    for (auto& shards : answer.plan.shards) {
-      // the node with the least state per rank: a / size of a < b / size of b
-      std::int32_t node = 0;
-      for (std::int32_t g = 1; g < nodes; ++g)
-        if (on_node[static_cast<std::size_t>(g)] * size_of_node(node) <
-            on_node[static_cast<std::size_t>(node)] * size_of_node(g))
-          node = g;
-      auto const before = on_node[static_cast<std::size_t>(node)]++;
-      std::vector<rank_id> owners;
-      for (std::int32_t k = 0; k < size_of_node(node); ++k)
-        owners.emplace_back(node * ranks_per_node + k);
-      auto const ranks = static_cast<std::int64_t>(owners.size());
-      shards = detail::even_cut(problem.elements, owners,
-                                // turns within the node
-                                before * (problem.elements % ranks) % ranks);
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
+SHUNT_CONSTEXPR solution<shard_map> hierarchical_shards::operator()(
+    optimizer_state const& problem) const {
+  validate(problem);
+  if (ranks_per_node < 1)
+    throw invalid_problem("ranks_per_node",
+                          "must be at least 1, is " + std::to_string(ranks_per_node));
+  std::int32_t const nodes = ceil_divide(problem.ranks, ranks_per_node);
+  solution<shard_map> answer;
+  answer.plan.elements = problem.elements;
+  answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
+  std::vector<std::int64_t> on_node(static_cast<std::size_t>(nodes), 0);
+  auto const size_of_node = [&](std::int32_t g) {
+    return std::min(ranks_per_node, problem.ranks - g * ranks_per_node);
+  };
+  for (auto& shards : answer.plan.shards) {
+    // the node with the least state per rank: a / size of a < b / size of b
+    std::int32_t node = 0;
+    for (std::int32_t g = 1; g < nodes; ++g)
+      if (on_node[static_cast<std::size_t>(g)] * size_of_node(node) <
+          on_node[static_cast<std::size_t>(node)] * size_of_node(g))
+        node = g;
+    auto const before = on_node[static_cast<std::size_t>(node)]++;
+    std::vector<rank_id> owners;
+    for (std::int32_t k = 0; k < size_of_node(node); ++k)
+      owners.emplace_back(node * ranks_per_node + k);
+    auto const ranks = static_cast<std::int64_t>(owners.size());
+    shards = detail::even_cut(problem.elements, owners,
+                              // turns within the node
+                              before * (problem.elements % ranks) % ranks);
   }
+  detail::rate_by_fullest_rank(problem, answer);
+  return answer;
+}
 
-SHUNT_CONSTEXPR solution<shard_map> replica_shards::operator()(optimizer_state const& problem) const {
-    validate(problem);
-    auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
-      if (is != wanted)
-        throw invalid_problem(field,
-                              "must be " + std::to_string(wanted) + ", is " + std::to_string(is));
-    };
-    same("placement.ranks", placement.ranks(), problem.ranks);
-    same("placement.experts", placement.experts, problem.experts);
-    if (layer < 0 || layer.value() >= placement.layers)
-      same("layer", layer.value(), placement.layers - 1);
-    solution<shard_map> answer;
-    answer.plan.elements = problem.elements;
-    answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
-    auto const hosts = hosts_of(placement, layer);
-    for (expert_id e : ids<expert_id>(problem.experts)) {
-      if (hosts[e].empty())
-        throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
-      std::vector<rank_id> owners;
-      for (expert_host const& h : hosts[e]) owners.push_back(h.rank);
-      answer.plan.shards[e] = detail::even_cut(problem.elements, owners);
-    }
-    detail::rate_by_fullest_rank(problem, answer);
-    return answer;
+SHUNT_CONSTEXPR solution<shard_map> replica_shards::operator()(
+    optimizer_state const& problem) const {
+  validate(problem);
+  auto const same = [](char const* field, std::int64_t is, std::int64_t wanted) {
+    if (is != wanted)
+      throw invalid_problem(field,
+                            "must be " + std::to_string(wanted) + ", is " + std::to_string(is));
+  };
+  same("placement.ranks", placement.ranks(), problem.ranks);
+  same("placement.experts", placement.experts, problem.experts);
+  if (layer < 0 || layer.value() >= placement.layers)
+    same("layer", layer.value(), placement.layers - 1);
+  solution<shard_map> answer;
+  answer.plan.elements = problem.elements;
+  answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
+  auto const hosts = hosts_of(placement, layer);
+  for (expert_id e : ids<expert_id>(problem.experts)) {
+    if (hosts[e].empty())
+      throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
+    std::vector<rank_id> owners;
+    for (expert_host const& h : hosts[e]) owners.push_back(h.rank);
+    answer.plan.shards[e] = detail::even_cut(problem.elements, owners);
   }
+  detail::rate_by_fullest_rank(problem, answer);
+  return answer;
+}
 
 }  // namespace shunt

@@ -1,14 +1,12 @@
 #pragma once
 /// After a loss of ranks: chooses the new holders of every shard and the copies to send.
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
@@ -49,7 +47,8 @@ struct restore_shards {
 
   /// Shifts ownership until the rank that owns most cannot hand over a shard.
   /// Returns the elements that each rank owns.
-  static SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> even_out(std::int32_t ranks, shard_map& map);
+  static SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> even_out(std::int32_t ranks,
+                                                                 shard_map& map);
 
   static SHUNT_CONSTEXPR bool shift(shard_map& map, indexed<rank_id, std::int64_t>& owned);
 

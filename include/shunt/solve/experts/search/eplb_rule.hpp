@@ -1,16 +1,12 @@
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/solve/experts/search/sorting_network.hpp"
 
 namespace shunt::detail {
 
@@ -31,8 +27,8 @@ class eplb_rule {
 
   /// Computes one layer. Load e of the list belongs to the expert `names[e]`, which is written into
   /// the slots of its replicas. `placed` has one entry per slot, rank by rank.
-  SHUNT_CONSTEXPR void operator()(std::span<std::int64_t const> loads, std::span<expert_id const> names,
-                            std::span<expert_id> placed);
+  SHUNT_CONSTEXPR void operator()(std::span<std::int64_t const> loads,
+                                  std::span<expert_id const> names, std::span<expert_id> placed);
 
   /// Returns c_e of the latest layer.
   [[nodiscard]] constexpr std::span<std::int32_t const> copies() const { return copies_; }

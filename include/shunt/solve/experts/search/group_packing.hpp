@@ -1,14 +1,11 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
 #include <span>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt::detail {

@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -8,7 +6,6 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/solve/experts/search/swap_search.hpp"
 #include "shunt/solve/experts/search/threshold_packing.hpp"
 
@@ -34,8 +31,8 @@ class placement_search {
 
   /// Searches for `effort` steps, or until no rank has more than `enough` times the mean load.
   /// Returns whether a placement without duplicates was found; placed() then holds it.
-  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
-                            std::uint64_t seed);
+  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> loads, std::int64_t effort,
+                                  double enough, std::uint64_t seed);
 
   /// Returns the expert of each slot, rank by rank.
   [[nodiscard]] constexpr std::span<std::size_t const> placed() const { return best_; }
@@ -90,7 +87,7 @@ class placement_search {
   /// Continues an attempt at the i-th expert of the order, after `host` replicas. `waiting` ranks
   /// are queued, none above the limit.
   SHUNT_CONSTEXPR load_type attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
-                                   load_type most, load_type limit);
+                                         load_type most, load_type limit);
 
   /// Moves the ranks that need each of the `left` experts to the front.
   /// Returns false if there are more than `wanted` such ranks.

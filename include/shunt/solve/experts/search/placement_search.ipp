@@ -3,412 +3,404 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstddef>
-#include <cstdint>
-#include <limits>
-#include <span>
-#include <vector>
-
-#include "shunt/core/id.hpp"
-#include "shunt/solve/experts/search/swap_search.hpp"
-#include "shunt/solve/experts/search/threshold_packing.hpp"
-#include "shunt/core/config.hpp"
+#include <utility>
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR placement_search::placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank) : experts_(static_cast<std::size_t>(experts)),
-        ranks_(slots_per_rank.size()),
-        slots_of_(std::move(slots_per_rank)),
-        weight_(experts_, 0),
-        share_(experts_, 0),
-        copies_(experts_, 0),
-        order_(experts_, 0),
-        position_(experts_, 0),
-        host_first_(experts_, 0),
-        queue_(ranks_, 0),
-        moved_(ranks_, 0),
-        free_(ranks_, 0),
-        first_(ranks_ + 1, 0),
-        load_(ranks_, 0),
-        swaps_(experts_, slots_of_),
-        packing_(slots_of_),
-        best_copies_(experts_, 0) {
-    for (std::size_t r = 0; r < ranks_; ++r)
-      first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
-    for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
-    hosts_.resize(first_[ranks_]);
-    best_.resize(first_[ranks_]);
-    fullest_.reserve(most_slots_);
-    large_.reserve(experts_);
-  }
+SHUNT_CONSTEXPR placement_search::placement_search(std::int32_t experts,
+                                                   std::vector<std::int32_t> slots_per_rank)
+    : experts_(static_cast<std::size_t>(experts)),
+      ranks_(slots_per_rank.size()),
+      slots_of_(std::move(slots_per_rank)),
+      weight_(experts_, 0),
+      share_(experts_, 0),
+      copies_(experts_, 0),
+      order_(experts_, 0),
+      position_(experts_, 0),
+      host_first_(experts_, 0),
+      queue_(ranks_, 0),
+      moved_(ranks_, 0),
+      free_(ranks_, 0),
+      first_(ranks_ + 1, 0),
+      load_(ranks_, 0),
+      swaps_(experts_, slots_of_),
+      packing_(slots_of_),
+      best_copies_(experts_, 0) {
+  for (std::size_t r = 0; r < ranks_; ++r)
+    first_[r + 1] = first_[r] + static_cast<std::size_t>(slots_of_[r]);
+  for (auto const s : slots_of_) most_slots_ = std::max(most_slots_, static_cast<std::size_t>(s));
+  hosts_.resize(first_[ranks_]);
+  best_.resize(first_[ranks_]);
+  fullest_.reserve(most_slots_);
+  large_.reserve(experts_);
+}
 
-SHUNT_CONSTEXPR bool placement_search::operator()(std::span<load_type const> loads, std::int64_t effort, double enough,
-                            std::uint64_t seed) {
-    load_type total = 0;
-    for (auto const w : loads) total += w;
-    int const shift =
-        total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
-    load_type sum = 0;
-    for (std::size_t e = 0; e < experts_; ++e)
-      sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
-    enough_ =
-        static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
-    best_load_ = none;
-    steps_ = 0;
-    random_ = seed;
-    std::size_t const spare = first_[ranks_] - experts_;
-    greedy_counts();
+SHUNT_CONSTEXPR bool placement_search::operator()(std::span<load_type const> loads,
+                                                  std::int64_t effort, double enough,
+                                                  std::uint64_t seed) {
+  load_type total = 0;
+  for (auto const w : loads) total += w;
+  int const shift =
+      total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
+  load_type sum = 0;
+  for (std::size_t e = 0; e < experts_; ++e)
+    sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+  enough_ = static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
+  best_load_ = none;
+  steps_ = 0;
+  random_ = seed;
+  std::size_t const spare = first_[ranks_] - experts_;
+  greedy_counts();
+  order_all();
+  if (attempt(none - 1) == none && !ordered_by_counts()) return false;
+  keep_if_best(improve());
+  if (spare == 0 || best_load_ <= enough_) return true;
+  pack(effort / 4 * 3);
+  if (best_load_ <= enough_) return true;
+  pin_hottest(steps_ + (effort - steps_) / 4);
+  for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
+  order_all();
+  if (attempt(none - 1) == none) {
+    ordered_by_counts();
     order_all();
-    if (attempt(none - 1) == none && !ordered_by_counts()) return false;
-    keep_if_best(improve());
-    if (spare == 0 || best_load_ <= enough_) return true;
-    pack(effort / 4 * 3);
-    if (best_load_ <= enough_) return true;
-    pin_hottest(steps_ + (effort - steps_) / 4);
-    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
-    order_all();
-    if (attempt(none - 1) == none) {
-      ordered_by_counts();
-      order_all();
-    }
-    walk(effort);
-    return true;
   }
+  walk(effort);
+  return true;
+}
 
 SHUNT_CONSTEXPR double placement_search::fullest() const {
-    load_type sum = 0;
-    for (auto const w : weight_) sum += w;
-    return sum == 0 ? 1
-                    : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
-                          static_cast<double>(sum);
-  }
+  load_type sum = 0;
+  for (auto const w : weight_) sum += w;
+  return sum == 0 ? 1
+                  : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
+                        static_cast<double>(sum);
+}
 
 SHUNT_CONSTEXPR std::uint64_t placement_search::below(std::uint64_t bound) {
-    std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return ((z ^ z >> 31) >> 32) * bound >> 32;
-  }
+  std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return ((z ^ z >> 31) >> 32) * bound >> 32;
+}
 
 SHUNT_CONSTEXPR void placement_search::set_copies(std::size_t e, std::size_t copies) {
-    copies_[e] = copies;
-    share_[e] = weight_[e] / static_cast<load_type>(copies);
-  }
+  copies_[e] = copies;
+  share_[e] = weight_[e] / static_cast<load_type>(copies);
+}
 
 SHUNT_CONSTEXPR bool placement_search::greedy_counts(std::span<std::size_t const> pinned) {
-    std::size_t spare = first_[ranks_] - experts_;
-    for (std::size_t const e : pinned) spare -= copies_[e] - 1;
-    auto const free = [&](std::size_t e) {
-      return std::find(pinned.begin(), pinned.end(), e) == pinned.end();
-    };
+  std::size_t spare = first_[ranks_] - experts_;
+  for (std::size_t const e : pinned) spare -= copies_[e] - 1;
+  auto const free = [&](std::size_t e) {
+    return std::find(pinned.begin(), pinned.end(), e) == pinned.end();
+  };
+  for (std::size_t e = 0; e < experts_; ++e)
+    if (free(e)) set_copies(e, 1);
+  for (; spare > 0; --spare) {
+    std::size_t best = experts_;
     for (std::size_t e = 0; e < experts_; ++e)
-      if (free(e)) set_copies(e, 1);
-    for (; spare > 0; --spare) {
-      std::size_t best = experts_;
-      for (std::size_t e = 0; e < experts_; ++e)
-        if (copies_[e] < ranks_ && free(e) &&
-            (best == experts_ || share_[e] > share_[best] ||
-             (share_[e] == share_[best] && copies_[e] < copies_[best])))
-          best = e;
-      if (best == experts_) return false;
-      set_copies(best, copies_[best] + 1);
-    }
-    // these steps are cheap
-    steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);
-    return true;
+      if (copies_[e] < ranks_ && free(e) &&
+          (best == experts_ || share_[e] > share_[best] ||
+           (share_[e] == share_[best] && copies_[e] < copies_[best])))
+        best = e;
+    if (best == experts_) return false;
+    set_copies(best, copies_[best] + 1);
   }
+  // these steps are cheap
+  steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);
+  return true;
+}
 
 SHUNT_CONSTEXPR void placement_search::pin_hottest(std::int64_t effort) {
-    if (experts_ < 3) return;
-    for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
-    order_all();
-    std::size_t const hot[2] = {order_[0], order_[1]};
-    std::size_t const spare = first_[ranks_] - experts_;
-    for (std::size_t a = std::min(ranks_, spare + 1); a >= 1; --a)
-      for (std::size_t b = std::min(ranks_, spare + 2 - a); b >= 1; --b) {
-        if (steps_ >= effort || best_load_ <= enough_) return;
-        steps_ += 4;
-        load_type const limit = best_load_ + best_load_ / 16;
-        if (weight_[hot[0]] > limit * static_cast<load_type>(a) ||
-            weight_[hot[1]] > limit * static_cast<load_type>(b))
-          continue;
-        set_copies(hot[0], a);
-        set_copies(hot[1], b);
-        if (!greedy_counts(hot)) continue;
-        order_all();
-        if (attempt(limit) < best_load_ + best_load_ / 32) keep_if_best(improve());
-      }
-  }
+  if (experts_ < 3) return;
+  for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
+  order_all();
+  std::size_t const hot[2] = {order_[0], order_[1]};
+  std::size_t const spare = first_[ranks_] - experts_;
+  for (std::size_t a = std::min(ranks_, spare + 1); a >= 1; --a)
+    for (std::size_t b = std::min(ranks_, spare + 2 - a); b >= 1; --b) {
+      if (steps_ >= effort || best_load_ <= enough_) return;
+      steps_ += 4;
+      load_type const limit = best_load_ + best_load_ / 16;
+      if (weight_[hot[0]] > limit * static_cast<load_type>(a) ||
+          weight_[hot[1]] > limit * static_cast<load_type>(b))
+        continue;
+      set_copies(hot[0], a);
+      set_copies(hot[1], b);
+      if (!greedy_counts(hot)) continue;
+      order_all();
+      if (attempt(limit) < best_load_ + best_load_ / 32) keep_if_best(improve());
+    }
+}
 
 SHUNT_CONSTEXPR void placement_search::pack(std::int64_t effort) {
-    if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
-    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
-      return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
-    });
-    load_type rest = 0;
-    for (auto const w : weight_) rest += w;
-    auto const mean = rest / static_cast<load_type>(ranks_);
-    large_.clear();
-    for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[order_[i]] > mean / 32; ++i) {
-      rest -= weight_[order_[i]];
-      large_.push_back(weight_[order_[i]]);
+  if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
+  std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
+    return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
+  });
+  load_type rest = 0;
+  for (auto const w : weight_) rest += w;
+  auto const mean = rest / static_cast<load_type>(ranks_);
+  large_.clear();
+  for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[order_[i]] > mean / 32; ++i) {
+    rest -= weight_[order_[i]];
+    large_.push_back(weight_[order_[i]]);
+  }
+  by_weight_ = order_;
+  load_type too_low = enough_, given_up = too_low, threshold = too_low;
+  bool found = false, restarted = false;
+  auto const leaf = [&](threshold_packing const&) {
+    load_type const limit = threshold + mean / 64;
+    if (complete(limit) <= limit) keep_if_best(improve());
+    return best_load_ <= threshold;
+  };
+  auto const skip = [&] { return restarted && below(12) == 0; };
+  for (std::int64_t const trial = effort / 16;
+       steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
+    if (best_load_ - given_up <= mean / 1024) {
+      given_up = too_low;
+      restarted = true;
     }
-    by_weight_ = order_;
-    load_type too_low = enough_, given_up = too_low, threshold = too_low;
-    bool found = false, restarted = false;
-    auto const leaf = [&](threshold_packing const&) {
-      load_type const limit = threshold + mean / 64;
-      if (complete(limit) <= limit) keep_if_best(improve());
-      return best_load_ <= threshold;
-    };
-    auto const skip = [&] { return restarted && below(12) == 0; };
-    for (std::int64_t const trial = effort / 16;
-         steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
-      if (best_load_ - given_up <= mean / 1024) {
-        given_up = too_low;
-        restarted = true;
-      }
-      if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
-      auto const until = std::min(effort, steps_ + 700);
-      if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
-                   steps_, until, leaf, skip)) {
-        found = true;
-      } else {
-        given_up = threshold + 1;
-        if (!restarted && packing_.exhausted()) too_low = given_up;
-      }
+    if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
+    auto const until = std::min(effort, steps_ + 700);
+    if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
+                 steps_, until, leaf, skip)) {
+      found = true;
+    } else {
+      given_up = threshold + 1;
+      if (!restarted && packing_.exhausted()) too_low = given_up;
     }
   }
+}
 
 SHUNT_CONSTEXPR placement_search::load_type placement_search::complete(load_type limit) {
-    std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
-    std::size_t const many = large_.size(), others = experts_ - many;
-    std::size_t host = 0, waiting = 0;
-    load_type most = 0;
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
-    for (std::size_t i = 0; i < many; ++i) {
-      std::size_t const e = order_[i];
-      set_copies(e, packing_.copies(i));
-      host_first_[e] = host;
-      for (std::size_t k = 0; k < copies_[e]; ++k) {
-        std::size_t const r = hosts_[host++] = packing_.rank(i, k);
-        --free_[r];
-        most = std::max(most, load_[r] += share_[e]);
-      }
+  std::copy(by_weight_.begin(), by_weight_.end(), order_.begin());
+  std::size_t const many = large_.size(), others = experts_ - many;
+  std::size_t host = 0, waiting = 0;
+  load_type most = 0;
+  std::fill(load_.begin(), load_.end(), load_type{0});
+  std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
+  for (std::size_t i = 0; i < many; ++i) {
+    std::size_t const e = order_[i];
+    set_copies(e, packing_.copies(i));
+    host_first_[e] = host;
+    for (std::size_t k = 0; k < copies_[e]; ++k) {
+      std::size_t const r = hosts_[host++] = packing_.rank(i, k);
+      --free_[r];
+      most = std::max(most, load_[r] += share_[e]);
     }
-    for (std::size_t r = 0; r < ranks_; ++r)
-      if (free_[r] > 0) queue_[waiting++] = static_cast<queued>(load_[r]) << 32 | r;
-    auto const by_share = [&](auto a, auto b) { return goes_first(a, b); };
-    std::size_t const left = first_[ranks_] - host;
-    std::size_t spare = left - others;
-    for (std::size_t i = experts_; i-- > many;) {
-      std::size_t const more = std::min(spare, waiting - 1);
-      set_copies(order_[i], 1 + more);
-      spare -= more;
-    }
-    steps_ += static_cast<std::int64_t>(ranks_);
-    if (spare == 0) {
-      std::sort(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(waiting));
-      std::sort(order_.begin() + static_cast<std::ptrdiff_t>(many), order_.end(), by_share);
-      load_type const load = attempt_from(many, host, waiting, most, limit);
-      if (load != none) return load;
-      std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
-      for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
-    }
-    // the i-th of the others gets the replicas i, i + others, ...
-    for (std::size_t i = 0; i < others; ++i) {
-      std::size_t const e = order_[experts_ - 1 - i];
-      set_copies(e, (left - i + others - 1) / others);
-      host_first_[e] = host;
-      host += copies_[e];
-    }
-    std::size_t replica = 0;
-    for (std::size_t r = 0; r < ranks_; ++r) {
-      for (std::int32_t k = 0; k < free_[r]; ++k, ++replica) {
-        std::size_t const e = order_[experts_ - 1 - replica % others];
-        hosts_[host_first_[e] + replica / others] = r;
-        load_[r] += share_[e];
-      }
-      most = std::max(most, load_[r]);
-    }
-    return most;
   }
+  for (std::size_t r = 0; r < ranks_; ++r)
+    if (free_[r] > 0) queue_[waiting++] = static_cast<queued>(load_[r]) << 32 | r;
+  auto const by_share = [&](auto a, auto b) { return goes_first(a, b); };
+  std::size_t const left = first_[ranks_] - host;
+  std::size_t spare = left - others;
+  for (std::size_t i = experts_; i-- > many;) {
+    std::size_t const more = std::min(spare, waiting - 1);
+    set_copies(order_[i], 1 + more);
+    spare -= more;
+  }
+  steps_ += static_cast<std::int64_t>(ranks_);
+  if (spare == 0) {
+    std::sort(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(waiting));
+    std::sort(order_.begin() + static_cast<std::ptrdiff_t>(many), order_.end(), by_share);
+    load_type const load = attempt_from(many, host, waiting, most, limit);
+    if (load != none) return load;
+    std::copy(slots_of_.begin(), slots_of_.end(), free_.begin());
+    for (std::size_t k = 0; k < host; ++k) --free_[hosts_[k]];
+  }
+  // the i-th of the others gets the replicas i, i + others, ...
+  for (std::size_t i = 0; i < others; ++i) {
+    std::size_t const e = order_[experts_ - 1 - i];
+    set_copies(e, (left - i + others - 1) / others);
+    host_first_[e] = host;
+    host += copies_[e];
+  }
+  std::size_t replica = 0;
+  for (std::size_t r = 0; r < ranks_; ++r) {
+    for (std::int32_t k = 0; k < free_[r]; ++k, ++replica) {
+      std::size_t const e = order_[experts_ - 1 - replica % others];
+      hosts_[host_first_[e] + replica / others] = r;
+      load_[r] += share_[e];
+    }
+    most = std::max(most, load_[r]);
+  }
+  return most;
+}
 
 SHUNT_CONSTEXPR bool placement_search::goes_first(std::size_t a, std::size_t b) const {
-    return share_[a] > share_[b] || (share_[a] == share_[b] && a < b);
-  }
+  return share_[a] > share_[b] || (share_[a] == share_[b] && a < b);
+}
 
 SHUNT_CONSTEXPR void placement_search::reorder(std::size_t e) {
-    std::size_t at = position_[e];
-    for (; at > 0 && goes_first(e, order_[at - 1]); --at)
-      position_[order_[at] = order_[at - 1]] = at;
-    for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at)
-      position_[order_[at] = order_[at + 1]] = at;
-    position_[order_[at] = e] = at;
-  }
+  std::size_t at = position_[e];
+  for (; at > 0 && goes_first(e, order_[at - 1]); --at) position_[order_[at] = order_[at - 1]] = at;
+  for (; at + 1 < experts_ && goes_first(order_[at + 1], e); ++at)
+    position_[order_[at] = order_[at + 1]] = at;
+  position_[order_[at] = e] = at;
+}
 
 SHUNT_CONSTEXPR void placement_search::order_all() {
-    for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return goes_first(a, b); });
-    for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
-  }
+  for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
+  std::sort(order_.begin(), order_.end(), [&](auto a, auto b) { return goes_first(a, b); });
+  for (std::size_t i = 0; i < experts_; ++i) position_[order_[i]] = i;
+}
 
 SHUNT_CONSTEXPR placement_search::load_type placement_search::attempt(load_type limit) {
+  for (std::size_t r = 0; r < ranks_; ++r) {
+    queue_[r] = r;
+    free_[r] = slots_of_[r];
+  }
+  return attempt_from(0, 0, ranks_, 0, limit);
+}
+
+SHUNT_CONSTEXPR placement_search::load_type placement_search::attempt_from(
+    std::size_t i, std::size_t host, std::size_t waiting, load_type most, load_type limit) {
+  for (; i < experts_; ++i) {
+    std::size_t const e = order_[i], wanted = copies_[e], left = experts_ - i;
+    bool const forced = left <= most_slots_;
+    if (wanted > waiting || (forced && !force(waiting, wanted, left))) return none;
+    auto const share = static_cast<queued>(share_[e]) << 32;
+    host_first_[e] = host;
+    std::size_t moved = 0;
+    for (std::size_t k = 0; k < wanted; ++k) {
+      queued const q = queue_[k] + share;
+      auto const r = static_cast<std::uint32_t>(q);
+      hosts_[host++] = r;
+      most = std::max(most, static_cast<load_type>(q >> 32));
+      moved_[moved] = q;
+      moved += --free_[r] > 0;
+    }
+    if (most > limit) return none;
+    if (forced) std::sort(moved_.begin(), moved_.begin() + static_cast<std::ptrdiff_t>(moved));
+    std::size_t to = 0, from = wanted;
+    for (std::size_t k = 0; k < moved;)
+      queue_[to++] = from < waiting && queue_[from] < moved_[k] ? queue_[from++] : moved_[k++];
+    if (to != from)
+      for (; from < waiting; ++from) queue_[to++] = queue_[from];
+    else
+      to = waiting;
+    waiting = to;
+    steps_ += 1 + static_cast<std::int64_t>(wanted);
+  }
+  return most;
+}
+
+SHUNT_CONSTEXPR bool placement_search::force(std::size_t waiting, std::size_t wanted,
+                                             std::size_t left) {
+  std::size_t front = 0;
+  for (std::size_t k = 0; k < waiting; ++k) {
+    auto const free = static_cast<std::size_t>(free_[static_cast<std::uint32_t>(queue_[k])]);
+    if (free < left) continue;
+    if (free > left || front == wanted) return false;
+    std::rotate(queue_.begin() + static_cast<std::ptrdiff_t>(front),
+                queue_.begin() + static_cast<std::ptrdiff_t>(k),
+                queue_.begin() + static_cast<std::ptrdiff_t>(k) + 1);
+    ++front;
+  }
+  return true;
+}
+
+SHUNT_CONSTEXPR bool placement_search::ordered_by_counts() {
+  for (;;) {
+    for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
+    std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
+      return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b);
+    });
     for (std::size_t r = 0; r < ranks_; ++r) {
       queue_[r] = r;
       free_[r] = slots_of_[r];
     }
-    return attempt_from(0, 0, ranks_, 0, limit);
-  }
-
-SHUNT_CONSTEXPR placement_search::load_type placement_search::attempt_from(std::size_t i, std::size_t host, std::size_t waiting,
-                                   load_type most, load_type limit) {
-    for (; i < experts_; ++i) {
-      std::size_t const e = order_[i], wanted = copies_[e], left = experts_ - i;
-      bool const forced = left <= most_slots_;
-      if (wanted > waiting || (forced && !force(waiting, wanted, left))) return none;
-      auto const share = static_cast<queued>(share_[e]) << 32;
-      host_first_[e] = host;
-      std::size_t moved = 0;
-      for (std::size_t k = 0; k < wanted; ++k) {
-        queued const q = queue_[k] + share;
-        auto const r = static_cast<std::uint32_t>(q);
-        hosts_[host++] = r;
-        most = std::max(most, static_cast<load_type>(q >> 32));
-        moved_[moved] = q;
-        moved += --free_[r] > 0;
-      }
-      if (most > limit) return none;
-      if (forced) std::sort(moved_.begin(), moved_.begin() + static_cast<std::ptrdiff_t>(moved));
-      std::size_t to = 0, from = wanted;
-      for (std::size_t k = 0; k < moved;)
-        queue_[to++] = from < waiting && queue_[from] < moved_[k] ? queue_[from++] : moved_[k++];
-      if (to != from)
-        for (; from < waiting; ++from) queue_[to++] = queue_[from];
-      else
-        to = waiting;
-      waiting = to;
-      steps_ += 1 + static_cast<std::int64_t>(wanted);
-    }
-    return most;
-  }
-
-SHUNT_CONSTEXPR bool placement_search::force(std::size_t waiting, std::size_t wanted, std::size_t left) {
-    std::size_t front = 0;
-    for (std::size_t k = 0; k < waiting; ++k) {
-      auto const free = static_cast<std::size_t>(free_[static_cast<std::uint32_t>(queue_[k])]);
-      if (free < left) continue;
-      if (free > left || front == wanted) return false;
-      std::rotate(queue_.begin() + static_cast<std::ptrdiff_t>(front),
-                  queue_.begin() + static_cast<std::ptrdiff_t>(k),
-                  queue_.begin() + static_cast<std::ptrdiff_t>(k) + 1);
-      ++front;
-    }
-    return true;
-  }
-
-SHUNT_CONSTEXPR bool placement_search::ordered_by_counts() {
-    for (;;) {
-      for (std::size_t e = 0; e < experts_; ++e) order_[e] = e;
-      std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
-        return copies_[a] > copies_[b] || (copies_[a] == copies_[b] && a < b);
+    std::size_t host = 0;
+    bool fits = true;
+    for (std::size_t i = 0; fits && i < experts_; ++i) {
+      std::size_t const e = order_[i];
+      std::sort(queue_.begin(), queue_.end(), [&](queued a, queued b) {
+        return free_[a] > free_[b] || (free_[a] == free_[b] && a < b);
       });
-      for (std::size_t r = 0; r < ranks_; ++r) {
-        queue_[r] = r;
-        free_[r] = slots_of_[r];
+      host_first_[e] = host;
+      for (std::size_t k = 0; fits && k < copies_[e]; ++k) {
+        fits = free_[queue_[k]]-- > 0;
+        if (fits) hosts_[host++] = queue_[k];
       }
-      std::size_t host = 0;
-      bool fits = true;
-      for (std::size_t i = 0; fits && i < experts_; ++i) {
-        std::size_t const e = order_[i];
-        std::sort(queue_.begin(), queue_.end(), [&](queued a, queued b) {
-          return free_[a] > free_[b] || (free_[a] == free_[b] && a < b);
-        });
-        host_first_[e] = host;
-        for (std::size_t k = 0; fits && k < copies_[e]; ++k) {
-          fits = free_[queue_[k]]-- > 0;
-          if (fits) hosts_[host++] = queue_[k];
-        }
-      }
-      if (fits) return true;
-      std::size_t const from = order_.front(), to = order_.back();
-      if (copies_[from] <= copies_[to] + 1) return false;
-      set_copies(from, copies_[from] - 1);
-      set_copies(to, copies_[to] + 1);
     }
+    if (fits) return true;
+    std::size_t const from = order_.front(), to = order_.back();
+    if (copies_[from] <= copies_[to] + 1) return false;
+    set_copies(from, copies_[from] - 1);
+    set_copies(to, copies_[to] + 1);
   }
+}
 
 SHUNT_CONSTEXPR placement_search::load_type placement_search::improve() {
-    swaps_.clear();
-    for (std::size_t const e : order_)
-      for (std::size_t k = 0; k < copies_[e]; ++k)
-        swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
-    return swaps_(share_, enough_, best_load_, steps_);
-  }
+  swaps_.clear();
+  for (std::size_t const e : order_)
+    for (std::size_t k = 0; k < copies_[e]; ++k)
+      swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
+  return swaps_(share_, enough_, best_load_, steps_);
+}
 
 SHUNT_CONSTEXPR void placement_search::keep_if_best(load_type load) {
-    if (load >= best_load_) return;
-    best_load_ = load;
-    std::copy(swaps_.held().begin(), swaps_.held().end(), best_.begin());
-    std::copy(copies_.begin(), copies_.end(), best_copies_.begin());
-  }
+  if (load >= best_load_) return;
+  best_load_ = load;
+  std::copy(swaps_.held().begin(), swaps_.held().end(), best_.begin());
+  std::copy(copies_.begin(), copies_.end(), best_copies_.begin());
+}
 
 SHUNT_CONSTEXPR void placement_search::note_fullest() {
-    std::fill(load_.begin(), load_.end(), load_type{0});
-    for (std::size_t e = 0; e < experts_; ++e)
-      for (std::size_t k = 0; k < copies_[e]; ++k) load_[hosts_[host_first_[e] + k]] += share_[e];
-    auto const fullest =
-        static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
-    fullest_.clear();
-    for (std::size_t e = 0; e < experts_; ++e)
-      for (std::size_t k = 0; k < copies_[e]; ++k)
-        if (hosts_[host_first_[e] + k] == fullest) fullest_.push_back(e);
-    steps_ += static_cast<std::int64_t>(first_[ranks_]);
-  }
+  std::fill(load_.begin(), load_.end(), load_type{0});
+  for (std::size_t e = 0; e < experts_; ++e)
+    for (std::size_t k = 0; k < copies_[e]; ++k) load_[hosts_[host_first_[e] + k]] += share_[e];
+  auto const fullest =
+      static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
+  fullest_.clear();
+  for (std::size_t e = 0; e < experts_; ++e)
+    for (std::size_t k = 0; k < copies_[e]; ++k)
+      if (hosts_[host_first_[e] + k] == fullest) fullest_.push_back(e);
+  steps_ += static_cast<std::int64_t>(first_[ranks_]);
+}
 
 SHUNT_CONSTEXPR void placement_search::walk(std::int64_t effort) {
-    struct change {
-      std::size_t from, to, many;
-    };
-    load_type kept = best_load_;
-    note_fullest();
-    while (steps_ < effort && best_load_ > enough_) {
-      load_type const slack = kept / 64 * (effort - steps_) / effort;
-      load_type const near = best_load_ + best_load_ / 64, limit = std::max(kept + slack, near);
-      change done[2] = {};
-      std::size_t changes = 0;
-      std::size_t const wanted = 1 + below(2);
-      for (std::size_t k = 0; k < wanted; ++k) {
-        std::size_t const from =
-                              below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
-                          to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
-        std::size_t const many = std::min(
-            {1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
-        if (from == to || many == 0 ||
-            weight_[from] > limit * static_cast<load_type>(copies_[from] - many))
-          continue;
-        give(from, to, many);
-        done[changes++] = {from, to, many};
-      }
-      steps_ += 4;
-      if (changes == 0) continue;
-      load_type load = attempt(limit);
-      if (load < near) keep_if_best(load = improve());
-      if (load <= kept + slack) {
-        kept = load;
-        note_fullest();
-      } else {
-        while (changes-- > 0) give(done[changes].to, done[changes].from, done[changes].many);
-      }
+  struct change {
+    std::size_t from, to, many;
+  };
+  load_type kept = best_load_;
+  note_fullest();
+  while (steps_ < effort && best_load_ > enough_) {
+    load_type const slack = kept / 64 * (effort - steps_) / effort;
+    load_type const near = best_load_ + best_load_ / 64, limit = std::max(kept + slack, near);
+    change done[2] = {};
+    std::size_t changes = 0;
+    std::size_t const wanted = 1 + below(2);
+    for (std::size_t k = 0; k < wanted; ++k) {
+      std::size_t const from = below(2) == 0 ? swaps_.held()[below(best_.size())] : below(experts_),
+                        to = below(2) == 0 ? fullest_[below(fullest_.size())] : below(experts_);
+      std::size_t const many = std::min(
+          {1 + static_cast<std::size_t>(below(4)), copies_[from] - 1, ranks_ - copies_[to]});
+      if (from == to || many == 0 ||
+          weight_[from] > limit * static_cast<load_type>(copies_[from] - many))
+        continue;
+      give(from, to, many);
+      done[changes++] = {from, to, many};
+    }
+    steps_ += 4;
+    if (changes == 0) continue;
+    load_type load = attempt(limit);
+    if (load < near) keep_if_best(load = improve());
+    if (load <= kept + slack) {
+      kept = load;
+      note_fullest();
+    } else {
+      while (changes-- > 0) give(done[changes].to, done[changes].from, done[changes].many);
     }
   }
+}
 
 SHUNT_CONSTEXPR void placement_search::give(std::size_t from, std::size_t to, std::size_t many) {
-    set_copies(from, copies_[from] - many);
-    reorder(from);
-    set_copies(to, copies_[to] + many);
-    reorder(to);
-  }
+  set_copies(from, copies_[from] - many);
+  reorder(from);
+  set_copies(to, copies_[to] + many);
+  reorder(to);
+}
 
 }  // namespace shunt::detail

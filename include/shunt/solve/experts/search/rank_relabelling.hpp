@@ -1,5 +1,4 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -49,18 +48,19 @@ class rank_relabelling {
   }
 
  private:
-  SHUNT_CONSTEXPR bool same_shape(std::span<std::size_t const> a, std::span<std::size_t const> b) const;
+  SHUNT_CONSTEXPR bool same_shape(std::span<std::size_t const> a,
+                                  std::span<std::size_t const> b) const;
 
   /// Returns the best assignment, or the identity if it is as good.
   static SHUNT_CONSTEXPR std::vector<std::size_t> better(assignment& solver,
-                                                   std::span<std::int64_t const> gains,
-                                                   std::size_t n);
+                                                         std::span<std::int64_t const> gains,
+                                                         std::size_t n);
 
   /// Deals the rows of `from` to the ranks of `to`, which has the same shape.
   /// Returns the gain.
   template <class Gain>
-  SHUNT_CONSTEXPR std::int64_t match(std::span<std::size_t const> from, std::span<std::size_t const> to,
-                               Gain const& gain) {
+  SHUNT_CONSTEXPR std::int64_t match(std::span<std::size_t const> from,
+                                     std::span<std::size_t const> to, Gain const& gain) {
     std::int64_t sum = 0;
     for (std::size_t begin = 0, end = 0; begin < from.size(); begin = end) {
       while (end < from.size() && slots_[from[end]] == slots_[from[begin]]) ++end;

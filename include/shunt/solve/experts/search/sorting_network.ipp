@@ -2,10 +2,6 @@
 #include "shunt/solve/experts/search/sorting_network.hpp"
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
-
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 

@@ -1,6 +1,4 @@
 #pragma once
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -199,8 +197,8 @@ class split_rule {
   /// Splits `counts`, ranks x experts. A plan of the same shape keeps its memory.
   /// Requires what validate(routed_tokens) checks.
   SHUNT_CONSTEXPR void operator()(std::span<std::int64_t const> counts,
-                            std::span<expert_id const> expert_of, std::int64_t capacity,
-                            token_split& plan);
+                                  std::span<expert_id const> expert_of, std::int64_t capacity,
+                                  token_split& plan);
 
   /// Returns the tokens of every expert in the latest counts.
   [[nodiscard]] constexpr std::span<std::int32_t const> totals() const { return totals_; }

@@ -1,9 +1,7 @@
 #pragma once
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
@@ -32,8 +30,8 @@ class swap_search {
   /// its load is within 1/512 of `best`. Adds its visits of (rank, replica) pairs to `steps`.
   /// Returns the load of the fullest rank.
   /// Requires every slot to be filled by put().
-  SHUNT_CONSTEXPR load_type operator()(std::span<load_type const> share, load_type enough, load_type best,
-                                 std::int64_t& steps);
+  SHUNT_CONSTEXPR load_type operator()(std::span<load_type const> share, load_type enough,
+                                       load_type best, std::int64_t& steps);
 
  private:
   /// Makes the best swap of two experts of the fullest rank with two of another rank.

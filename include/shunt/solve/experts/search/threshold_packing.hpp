@@ -38,9 +38,10 @@ class threshold_packing {
   /// tells whether no packing exists among the choices not skipped.
   /// Requires threshold >= 1.
   template <class Leaf, class Skip>
-  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> weights, load_type rest, std::size_t others,
-                            std::size_t spare, load_type threshold, std::int64_t& steps,
-                            std::int64_t effort, Leaf const& leaf, Skip const& skip) {
+  SHUNT_CONSTEXPR bool operator()(std::span<load_type const> weights, load_type rest,
+                                  std::size_t others, std::size_t spare, load_type threshold,
+                                  std::int64_t& steps, std::int64_t effort, Leaf const& leaf,
+                                  Skip const& skip) {
     weights_ = weights;
     others_ = others;
     threshold_ = threshold;
@@ -79,7 +80,7 @@ class threshold_packing {
 
   template <class Leaf, class Skip>
   SHUNT_CONSTEXPR bool decide(std::size_t i, std::size_t open, std::size_t spare, load_type slack,
-                        Leaf const& leaf, Skip const& skip) {
+                              Leaf const& leaf, Skip const& skip) {
     if (i == weights_.size()) return leaf(*this);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
     std::size_t many = std::min(open, spare + weights_.size() - i + others_);
@@ -103,8 +104,8 @@ class threshold_packing {
   /// Picks `left` more of the ranks before `end`, the fullest first.
   template <class Leaf, class Skip>
   SHUNT_CONSTEXPR bool pick(std::size_t i, std::size_t open, std::size_t end, std::size_t left,
-                      std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
-                      Skip const& skip) {
+                            std::size_t spare, load_type share, load_type slack, Leaf const& leaf,
+                            Skip const& skip) {
     *steps_ += 1;
     if (left == 0) return descend(i, open, spare, share, slack, leaf, skip);
     std::uint64_t const* const state = states_.data() + i * slots_of_.size();
@@ -124,7 +125,7 @@ class threshold_packing {
 
   template <class Leaf, class Skip>
   SHUNT_CONSTEXPR bool descend(std::size_t i, std::size_t open, std::size_t spare, load_type share,
-                         load_type slack, Leaf const& leaf, Skip const& skip) {
+                               load_type slack, Leaf const& leaf, Skip const& skip) {
     std::size_t const ranks = slots_of_.size(), chosen = copies_[i];
     std::uint64_t const* const state = states_.data() + i * ranks;
     std::uint64_t* const next = states_.data() + (i + 1) * ranks;

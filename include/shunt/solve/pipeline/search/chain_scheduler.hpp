@@ -10,21 +10,17 @@
 /// See docs/pipeline-solvers.md.
 /// Complexity: O(n (log P + workers of a rank)) for n operations on P ranks, which wait in a winner
 /// tree. Memory is kept from run to run.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
 

@@ -1,13 +1,6 @@
 #pragma once
 /// Pipelines that are copies of each other: one is planned for all.
-#include <cstddef>
-#include <cstdint>
-#include <utility>
-#include <vector>
-
 #include "shunt/core/config.hpp"
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -23,7 +16,7 @@ namespace shunt::detail {
 
 /// Returns the plan of the first pipeline, copied to all pipelines of the job.
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule copied_to_all(pipeline_job const& job,
-                                                        pipeline_schedule const& first);
+                                                              pipeline_schedule const& first);
 
 }  // namespace shunt::detail
 

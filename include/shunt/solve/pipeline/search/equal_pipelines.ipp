@@ -1,16 +1,14 @@
 #pragma once
 #include "shunt/solve/pipeline/search/equal_pipelines.hpp"
 
-#include <cstddef>
-#include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
 
@@ -29,7 +27,7 @@ SHUNT_CONSTEXPR pipeline_job first_pipeline(pipeline_job job) {
 }
 
 SHUNT_CONSTEXPR pipeline_schedule copied_to_all(pipeline_job const& job,
-                                                        pipeline_schedule const& first) {
+                                                pipeline_schedule const& first) {
   pipeline_schedule all{.staggered_step = first.staggered_step};
   for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
     for (auto list : first.order) {

@@ -4,21 +4,16 @@
 /// Searches a box of starts of the stage groups as a job shop and cuts the box in two where the
 /// plan found exceeds its own window. See docs/pipeline-solvers.md.
 /// Complexity: exponential.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <stop_token>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/stage_groups.hpp"
+#include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/search/job_shop.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
 

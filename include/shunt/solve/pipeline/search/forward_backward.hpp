@@ -14,14 +14,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"

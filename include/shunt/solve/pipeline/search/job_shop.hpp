@@ -24,8 +24,6 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/operation_graph.hpp"
-#include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
 

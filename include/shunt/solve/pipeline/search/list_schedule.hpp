@@ -9,12 +9,9 @@
 /// incomplete only where the stages of a rank do not fit under its cap together (`complete()`).
 /// Complexity: O(n (log R + n / (64 R) + operations on the way to a rank)) for n operations on R
 /// ranks. Memory is kept from run to run.
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"

@@ -8,22 +8,12 @@
 /// micro-batch, the lowest pipeline. A forward that would exceed the stash cap waits. A deadlock
 /// occurs only where streams that fit together do not fit under the cap.
 /// Complexity: O(n (log n + streams a worker)) for n operations.
-#include <algorithm>
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <optional>
-#include <tuple>
-#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/measure/operation_graph.hpp"
-#include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
@@ -40,8 +30,8 @@ struct merged_streams {
 
 /// Returns the merged schedule of the streams of every rank.
 /// Requires a valid job.
-[[nodiscard]] SHUNT_CONSTEXPR merged_streams merge_streams(
-    pipeline_job const& job, indexed<rank_id, operation_streams> const& streams);
+[[nodiscard]] SHUNT_CONSTEXPR merged_streams
+merge_streams(pipeline_job const& job, indexed<rank_id, operation_streams> const& streams);
 
 }  // namespace shunt::detail
 

@@ -8,17 +8,10 @@
 #include <optional>
 #include <tuple>
 #include <utility>
-#include <vector>
 
-#include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
@@ -26,7 +19,7 @@ namespace shunt::detail {
 class stream_merger {
  public:
   SHUNT_CONSTEXPR stream_merger(pipeline_job const& job,
-                          indexed<rank_id, operation_streams> const& streams)
+                                indexed<rank_id, operation_streams> const& streams)
       : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
     auto const cells =
@@ -153,8 +146,8 @@ class stream_merger {
   pipeline_schedule schedule_{};
 };
 
-SHUNT_CONSTEXPR merged_streams merge_streams(
-    pipeline_job const& job, indexed<rank_id, operation_streams> const& streams) {
+SHUNT_CONSTEXPR merged_streams merge_streams(pipeline_job const& job,
+                                             indexed<rank_id, operation_streams> const& streams) {
   return stream_merger(job, streams).merged();
 }
 

@@ -5,17 +5,13 @@
 /// Complexity: an evaluation is linear in the operations, times the number of stage groups where
 /// the step is staggered.
 /// Reference: Balas, Vazacopoulos 1998 (N6); Nowicki, Smutnicki 1996 (N5).
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/stage_groups.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/timed_schedule.hpp"

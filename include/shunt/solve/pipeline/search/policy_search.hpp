@@ -10,17 +10,18 @@
 /// candidate.
 /// Complexity: O(effort log n), at least one run; a run takes a few microseconds.
 /// Reference: SlipStream, arXiv 2405.14009, plans with a MILP instead.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "shunt/solve/pipeline/search/forward_backward.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 
 namespace shunt::detail {
 

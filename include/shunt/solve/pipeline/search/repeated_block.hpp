@@ -8,7 +8,6 @@
 /// The shortest block is V-min; one with half of 1F1B's stash is V-half.
 /// Complexity: O(workers * T).
 /// Reference: Qi et al., Pipeline Parallelism with Controllable Memory, arXiv 2405.15362.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>

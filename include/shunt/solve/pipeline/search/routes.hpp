@@ -4,15 +4,12 @@
 /// See docs/pipeline-solvers.md for the rules.
 #include <cstddef>
 #include <cstdint>
-#include <tuple>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
@@ -37,7 +34,7 @@ class routes {
   /// stage.
   /// Requires a live worker at every stage.
   SHUNT_CONSTEXPR explicit routes(pipeline_job const& job, routing rule = routing::by_load,
-                            std::int32_t turn = 0);
+                                  std::int32_t turn = 0);
   /// Returns the pipeline that computes micro-batch `m` of pipeline `p` at stage `s`. This is `p`
   /// itself where its worker is alive, unless the rule is `pooled`.
   [[nodiscard]] SHUNT_CONSTEXPR pipeline_id host(pipeline_id p, stage_id s, microbatch_id m) const;

@@ -1,112 +1,104 @@
 #pragma once
 #include "shunt/solve/pipeline/search/routes.hpp"
 
-#include <cstddef>
-#include <cstdint>
 #include <tuple>
-#include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
-#include "shunt/core/units.hpp"
-#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
-#include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR routes::routes(pipeline_job const& job, routing rule,
-                            std::int32_t turn) : job_(job) {
-    host_.resize(static_cast<std::size_t>(job.workers()) *
-                 static_cast<std::size_t>(job.microbatches));
-    dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
-    busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
-    for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = 1;
-    for (stage_id s : ids<stage_id>(job.stages)) deal(s, rule, turn);
-  }
+SHUNT_CONSTEXPR routes::routes(pipeline_job const& job, routing rule, std::int32_t turn)
+    : job_(job) {
+  host_.resize(static_cast<std::size_t>(job.workers()) *
+               static_cast<std::size_t>(job.microbatches));
+  dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
+  busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
+  for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = 1;
+  for (stage_id s : ids<stage_id>(job.stages)) deal(s, rule, turn);
+}
 
 SHUNT_CONSTEXPR pipeline_id routes::host(pipeline_id p, stage_id s, microbatch_id m) const {
-    return host_[at(p, s, m)];
-  }
+  return host_[at(p, s, m)];
+}
 
 SHUNT_CONSTEXPR std::size_t routes::at(pipeline_id p, stage_id s, microbatch_id m) const {
-    auto const stages = static_cast<std::size_t>(job_.stages),
-               microbatches = static_cast<std::size_t>(job_.microbatches);
-    return (p.index() * stages + s.index()) * microbatches + m.index();
-  }
+  auto const stages = static_cast<std::size_t>(job_.stages),
+             microbatches = static_cast<std::size_t>(job_.microbatches);
+  return (p.index() * stages + s.index()) * microbatches + m.index();
+}
 
 SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
-    std::vector<pipeline_id> live, lost;
-    auto const able = [&](pipeline_id p, bool roomy) {
-      rank_id const r = job_.rank_of({p, s});
-      return !dead_[r.index()] && (!roomy || job_.stash_limit(r).value_or(job_.stash.forward[s]) >=
-                                                 job_.stash.forward[s]);
-    };
-    bool roomy = false;  // skips workers with a cap below one micro-batch, unless all are such
-    for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) roomy = roomy || able(p, true);
-    for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
-      bool const alive = able(p, roomy);
-      (alive ? live : lost).push_back(p);
-      for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) host_[at(p, s, m)] = p;
-      if (alive)
-        busy_[job_.rank_of({p, s}).index()] += job_.microbatches * job_.costs.microbatch(s);
-    }
-    auto const peers = live.size(), first = static_cast<std::size_t>(turn) % peers;
-    if (rule == routing::pooled) {
-      auto next = first;
-      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
-        for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-          host_[at(p, s, m)] = live[next++ % peers];
-      return;
-    }
-    if (rule == routing::round_robin) {
-      std::size_t next = first;
-      for (pipeline_id const p : lost)
-        for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
-          host_[at(p, s, m)] = live[next++ % peers];
-      return;
-    }
-    std::vector<rank_id> ranks;  // of the live workers
-    // micro-batches of this stage, by rank
-    std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()),
-                                   0);  // micro-batches of this stage on a rank
-    // micro-batches of this stage, by live worker
-    std::vector<std::int64_t> placed(peers, job_.microbatches);
-    for (pipeline_id const p : live) {
-      ranks.push_back(job_.rank_of({p, s}));
-      here[ranks.back().index()] += job_.microbatches;
-    }
-    std::int64_t holders = 0;
-    for (std::int64_t const load : here) holders += load > 0;
-    std::int64_t const share = ceil_divide<std::int64_t>(job_.total_microbatches(), holders);
-    bool const links = job_.transfer.within_node != job_.transfer.between_nodes ||
-                       job_.layout.form() != stage_layout::shape::linear;
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
-      for (pipeline_id const p : lost) {
-        using rank_of_choice = std::tuple<bool, ticks, std::int64_t, std::int64_t, ticks>;
-        rank_of_choice least{};
-        std::size_t best = peers;
-        for (std::size_t i = 0; i < peers; ++i) {
-          std::size_t const peer = (first + i) % peers;
-          auto const r = ranks[peer].index();
-          ticks way = 0;
-          if (links) {
-            if (s > 0)
-              way += job_.transfer(job_.rank_of({host_[at(p, s.value() - 1, m)], s.value() - 1}),
-                                   ranks[peer]);
-            if (s.value() + 1 < job_.stages)
-              way += job_.transfer(ranks[peer], job_.rank_of({p, s.value() + 1}));
-          }
-          rank_of_choice const now{here[r] >= share, way, here[r], placed[peer], busy_[r]};
-          if (best < peers && now >= least) continue;
-          least = now;
-          best = peer;
-        }
-        host_[at(p, s, m)] = live[best];
-        ++here[ranks[best].index()];
-        ++placed[best];
-        busy_[ranks[best].index()] += job_.costs.microbatch(s);
-      }
+  std::vector<pipeline_id> live, lost;
+  auto const able = [&](pipeline_id p, bool roomy) {
+    rank_id const r = job_.rank_of({p, s});
+    return !dead_[r.index()] &&
+           (!roomy || job_.stash_limit(r).value_or(job_.stash.forward[s]) >= job_.stash.forward[s]);
+  };
+  bool roomy = false;  // skips workers with a cap below one micro-batch, unless all are such
+  for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) roomy = roomy || able(p, true);
+  for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+    bool const alive = able(p, roomy);
+    (alive ? live : lost).push_back(p);
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) host_[at(p, s, m)] = p;
+    if (alive) busy_[job_.rank_of({p, s}).index()] += job_.microbatches * job_.costs.microbatch(s);
   }
+  auto const peers = live.size(), first = static_cast<std::size_t>(turn) % peers;
+  if (rule == routing::pooled) {
+    auto next = first;
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+      for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
+        host_[at(p, s, m)] = live[next++ % peers];
+    return;
+  }
+  if (rule == routing::round_robin) {
+    std::size_t next = first;
+    for (pipeline_id const p : lost)
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+        host_[at(p, s, m)] = live[next++ % peers];
+    return;
+  }
+  std::vector<rank_id> ranks;  // of the live workers
+  // micro-batches of this stage, by rank
+  std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()),
+                                 0);  // micro-batches of this stage on a rank
+  // micro-batches of this stage, by live worker
+  std::vector<std::int64_t> placed(peers, job_.microbatches);
+  for (pipeline_id const p : live) {
+    ranks.push_back(job_.rank_of({p, s}));
+    here[ranks.back().index()] += job_.microbatches;
+  }
+  std::int64_t holders = 0;
+  for (std::int64_t const load : here) holders += load > 0;
+  std::int64_t const share = ceil_divide<std::int64_t>(job_.total_microbatches(), holders);
+  bool const links = job_.transfer.within_node != job_.transfer.between_nodes ||
+                     job_.layout.form() != stage_layout::shape::linear;
+  for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+    for (pipeline_id const p : lost) {
+      using rank_of_choice = std::tuple<bool, ticks, std::int64_t, std::int64_t, ticks>;
+      rank_of_choice least{};
+      std::size_t best = peers;
+      for (std::size_t i = 0; i < peers; ++i) {
+        std::size_t const peer = (first + i) % peers;
+        auto const r = ranks[peer].index();
+        ticks way = 0;
+        if (links) {
+          if (s > 0)
+            way += job_.transfer(job_.rank_of({host_[at(p, s.value() - 1, m)], s.value() - 1}),
+                                 ranks[peer]);
+          if (s.value() + 1 < job_.stages)
+            way += job_.transfer(ranks[peer], job_.rank_of({p, s.value() + 1}));
+        }
+        rank_of_choice const now{here[r] >= share, way, here[r], placed[peer], busy_[r]};
+        if (best < peers && now >= least) continue;
+        least = now;
+        best = peer;
+      }
+      host_[at(p, s, m)] = live[best];
+      ++here[ranks[best].index()];
+      ++placed[best];
+      busy_[ranks[best].index()] += job_.costs.microbatch(s);
+    }
+}
 
 }  // namespace shunt::detail

@@ -6,7 +6,6 @@
 /// period.
 /// Complexity: linear in the operations, times the stage groups. Allocates no memory after the
 /// first run.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -14,10 +13,8 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"

@@ -5,8 +5,6 @@
 /// A tree of minimum times with eight children a node.
 /// Complexity: O(log_8 n) to set a time, less where an ancestor does not change, and O(log_8 n) to
 /// find the winner.
-#include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>

@@ -8,20 +8,16 @@
 /// that are known to suit a schedule and changes one ingredient of the best at a time. The
 /// remaining effort moves single operations a few places within their rank. Effort counts
 /// operations placed, so the answer is the same on any platform.
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <numeric>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/chain_scheduler.hpp"
-#include "shunt/solve/pipeline/search/repeated_block.hpp"
 
 namespace shunt::detail {
 
