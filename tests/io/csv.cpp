@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include "shunt/core/error.hpp"
 #include "shunt/io/csv.hpp"
 
 namespace shunt::tests::csv_test {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "shunt/io/chart.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/svg.hpp"
 #include "support/charts.hpp"

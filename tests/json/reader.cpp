@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "shunt/json/reader.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt::tests::reader_test {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/solve/pipeline/chimera.hpp"

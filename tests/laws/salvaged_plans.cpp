@@ -8,6 +8,7 @@
 #include "shunt/check/pipeline_actions.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
+#include "shunt/lower/detail/pipeline_starts.hpp"
 #include "shunt/lower/salvage.hpp"
 #include "support/trained_pipeline.hpp"
 

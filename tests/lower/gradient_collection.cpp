@@ -19,6 +19,7 @@
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
+#include "shunt/plan/expert_hosts.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
 #include "support/collection.hpp"
 #include "support/program_machine.hpp"

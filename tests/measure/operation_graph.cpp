@@ -1,7 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"

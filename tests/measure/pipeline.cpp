@@ -11,6 +11,8 @@
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/check/program.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"

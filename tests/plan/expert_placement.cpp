@@ -1,7 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "shunt/plan/expert_placement.hpp"
 
 namespace shunt::tests::expert_placement_test {

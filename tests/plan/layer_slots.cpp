@@ -1,8 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cstdint>
-#include <vector>
-
 #include "shunt/plan/layer_slots.hpp"
 #include "support/expert_problems.hpp"
 

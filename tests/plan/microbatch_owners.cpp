@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
 #include "support/random_cases.hpp"
 

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <stop_token>
+#include <string_view>
 
 #include "shunt/core/solution.hpp"
 #include "shunt/solve/anytime.hpp"

@@ -1,5 +1,6 @@
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "shunt/core/id.hpp"

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <vector>
+
 #include "shunt/solve/author/experts.hpp"
 
 namespace shunt::tests::author_experts_test {

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <utility>
+
+#include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "support/refusals.hpp"

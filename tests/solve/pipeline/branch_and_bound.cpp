@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shunt/check/pipeline.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"

@@ -4,6 +4,7 @@
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 #include "shunt/solve/pipeline/interleaved_zero_bubble.hpp"
 #include "support/generators.hpp"

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/error.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/solve/pipeline/v_half.hpp"
 #include "shunt/solve/pipeline/v_min.hpp"

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
+#include <random>
 #include <vector>
 
 #include "shunt/solve/experts/search/rank_relabelling.hpp"

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <cstdint>
+#include <cstddef>
+#include <random>
 #include <vector>
 
 #include "shunt/measure/imbalance.hpp"

@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cstdint>
 #include <stop_token>
 
 #include "shunt/check/pipeline.hpp"

@@ -5,6 +5,7 @@
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
 #include "shunt/solve/pipeline/search/forward_backward.hpp"
 #include "shunt/solve/pipeline/search/list_schedule.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"

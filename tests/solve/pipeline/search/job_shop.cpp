@@ -2,8 +2,6 @@
 
 #include <cstdint>
 #include <stop_token>
-#include <type_traits>
-#include <vector>
 
 #include "shunt/solve/pipeline/search/job_shop.hpp"
 

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
 #include "shunt/solve/pipeline/search/repeated_block.hpp"
 
 namespace shunt::tests::repeated_block_test {
