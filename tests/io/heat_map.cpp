@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "shunt/io/drawing.hpp"
 #include "shunt/io/heat_map.hpp"
 
 #include "support/charts.hpp"

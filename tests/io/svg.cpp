@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "shunt/io/chart.hpp"
+#include "shunt/io/drawing.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/svg.hpp"
 #include "support/charts.hpp"

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "shunt/json/pipeline.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 

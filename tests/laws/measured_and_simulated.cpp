@@ -7,6 +7,7 @@
 
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 #include "support/trained_pipeline.hpp"
 

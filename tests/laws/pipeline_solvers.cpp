@@ -14,6 +14,8 @@
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"

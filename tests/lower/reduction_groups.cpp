@@ -12,6 +12,7 @@
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/weight_scatter.hpp"
+#include "shunt/plan/expert_hosts.hpp"
 #include "support/collection.hpp"
 
 namespace shunt::tests::reduction_groups_test {

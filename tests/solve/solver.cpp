@@ -4,6 +4,7 @@
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_times.hpp"
+#include "shunt/measure/times.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"

@@ -15,6 +15,7 @@
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
+#include "support/expert_problems.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
 

@@ -13,6 +13,7 @@
 #include "shunt/measure/operation_graph.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"

@@ -9,6 +9,7 @@
 #include "shunt/check/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/pipeline_bounds.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/search/equal_pipelines.hpp"
