@@ -1,69 +1,59 @@
-// Building blocks against brute force: the least period, the peak of memory, squeezing, and what is
-// refused.
-#include "shunt/compose/building_block.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <numeric>
-#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/check/pipeline_times.hpp"
+#include "shunt/compose/building_block.hpp"
+#include "shunt/compose/from_block.hpp"
+#include "shunt/compose/packed_block.hpp"
 #include "shunt/measure/pipeline.hpp"
-#include "shunt/measure/times.hpp"
+#include "support/random_cases.hpp"
 
+namespace shunt::tests::building_block_test {
 namespace {
 
-using namespace shunt;
-
-struct dice {
-  std::mt19937_64 bits;
-  std::int64_t operator()(std::int64_t low, std::int64_t high) {
-    return low + static_cast<std::int64_t>(bits() % static_cast<std::uint64_t>(high - low + 1));
-  }
-};
-
 /// Jobs of all layouts, with small unequal costs.
-pipeline_job random_job(dice& roll) {
-  std::int32_t const ranks = static_cast<std::int32_t>(roll(1, 4)),
-                     chunks = static_cast<std::int32_t>(roll(1, 3));
-  pipeline_job job{
-      .pipelines = 1, .stages = ranks, .microbatches = static_cast<std::int32_t>(roll(1, 9))};
-  switch (roll(0, 3)) {
+pipeline_job random_job(random_cases& d) {
+  std::int32_t const ranks = d.roll(1, 4), chunks = d.roll(1, 3);
+  pipeline_job job{.pipelines = 1, .stages = ranks, .microbatches = d.roll(1, 9)};
+  switch (d.roll(0, 3)) {
     case 0: break;
     case 1: job.layout = stage_layout::looped(chunks), job.stages = ranks * chunks; break;
     case 2: job.layout = stage_layout::wave(chunks), job.stages = ranks * chunks; break;
     default: job.layout = stage_layout::bidirectional(), job.pipelines = 2; break;
   }
-  auto const list = [&](ticks low, ticks high) {
+  auto const list = [&](std::int32_t low, std::int32_t high) {
     std::vector<ticks> values;
-    for (std::int32_t s = 0; s < job.stages; ++s) values.push_back(roll(low, high));
+    for (std::int32_t s = 0; s < job.stages; ++s) values.push_back(d.roll(low, high));
     return per_stage(values);
   };
   job.costs = {.forward = list(1, 4), .backward_input = list(1, 4), .backward_weight = list(0, 4)};
-  job.transfer = roll(0, 2);
+  job.transfer = d.roll(0, 2);
   return job;
 }
 
 /// A block of the job with random waits; operations may overlap.
-building_block random_block(pipeline_job const& job, dice& roll) {
-  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.seats()))};
+building_block random_block(pipeline_job const& job, random_cases& d) {
+  building_block block{std::vector<block_offsets>(static_cast<std::size_t>(job.workers()))};
   for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
     auto const at = [&](std::int32_t s) -> block_offsets& {
       return block.stages[static_cast<std::size_t>(p.value() * job.stages + s)];
     };
-    ticks now = roll(0, 3);
+    ticks now = d.roll(0, 3);
     for (std::int32_t s = 0; s < job.stages; ++s) {
-      at(s).forward = now + roll(0, 3);
+      at(s).forward = now + d.roll(0, 3);
       now = at(s).forward + job.costs.forward[s] + job.transfer.within_node;
     }
     for (std::int32_t s = job.stages; s-- > 0;) {
-      at(s).backward_input = now + roll(0, 3);
+      at(s).backward_input = now + d.roll(0, 3);
       now = at(s).backward_input + job.costs.backward_input[s] + job.transfer.within_node;
-      at(s).backward_weight = at(s).backward_input + job.costs.backward_input[s] + roll(0, 6);
+      at(s).backward_weight = at(s).backward_input + job.costs.backward_input[s] + d.roll(0, 6);
     }
   }
   return block;
@@ -75,16 +65,16 @@ bool overlap_somewhere(pipeline_job const& job, building_block const& block, tic
                        std::int64_t copies) {
   for (rank_id r : ids<rank_id>(job.ranks())) {
     std::vector<interval> busy;
-    for (worker const& seat : job.seats_of(r))
+    for (worker const& w : job.workers_of(r))
       for (std::int64_t m = 0; m < copies; ++m) {
-        auto const& o = block.of(seat, job.stages);
+        auto const& o = block.of(w, job.stages);
         busy.push_back(
-            {o.forward + m * period, o.forward + m * period + job.costs.forward[seat.stage]});
+            {o.forward + m * period, o.forward + m * period + job.costs.forward[w.stage]});
         busy.push_back({o.backward_input + m * period,
-                        o.backward_input + m * period + job.costs.backward_input[seat.stage]});
-        if (job.costs.backward_weight[seat.stage] > 0)
+                        o.backward_input + m * period + job.costs.backward_input[w.stage]});
+        if (job.costs.backward_weight[w.stage] > 0)
           busy.push_back({o.backward_weight + m * period,
-                          o.backward_weight + m * period + job.costs.backward_weight[seat.stage]});
+                          o.backward_weight + m * period + job.costs.backward_weight[w.stage]});
       }
     std::sort(busy.begin(), busy.end(), [](interval a, interval b) {
       return a.start != b.start ? a.start < b.start : a.end < b.end;
@@ -95,12 +85,12 @@ bool overlap_somewhere(pipeline_job const& job, building_block const& block, tic
   return false;
 }
 
-TEST(BuildingBlock, LeastPeriodAgreesWithTryingAll) {
-  dice roll{std::mt19937_64(5)};
+TEST(building_block, least_period_agrees_with_trying_all) {
+  random_cases d(5);
   int repeatable = 0;
   for (int round = 0; round < 200; ++round) {
-    auto const job = random_job(roll);
-    auto const block = random_block(job, roll);
+    auto const job = random_job(d);
+    auto const block = random_block(job, d);
     if (overlap_somewhere(job, block, 1000, 1)) {
       EXPECT_THROW(static_cast<void>(least_period(job, block)), invalid_problem);
       continue;
@@ -121,12 +111,12 @@ TEST(BuildingBlock, LeastPeriodAgreesWithTryingAll) {
   EXPECT_GT(repeatable, 50);
 }
 
-TEST(BuildingBlock, PeakIsWhatManyMicrobatchesHold) {
-  dice roll{std::mt19937_64(6)};
+TEST(building_block, peak_is_what_many_microbatches_hold) {
+  random_cases d(6);
   for (int round = 0; round < 200; ++round) {
-    auto job = random_job(roll);
+    auto job = random_job(d);
     job.microbatches = 60;
-    job.stash = {.forward = roll(2, 5), .backward_input = roll(0, 2)};
+    job.stash = {.forward = d.roll(2, 5), .backward_input = d.roll(0, 2)};
     auto const block = packed_block(job);
     auto const period = least_period(job, block);
     auto const plan = from_block{block, false}(job);
@@ -135,11 +125,11 @@ TEST(BuildingBlock, PeakIsWhatManyMicrobatchesHold) {
   }
 }
 
-TEST(BuildingBlock, PlansPassTheJudgeAndAreNoLongerThanTheBlock) {
-  dice roll{std::mt19937_64(7)};
+TEST(building_block, plans_pass_the_judge_and_are_no_longer_than_the_block) {
+  random_cases d(7);
   for (int round = 0; round < 150; ++round) {
-    auto const job = random_job(roll);
-    block_pace const pace{{roll(0, 3), roll(0, 3)}, {roll(0, 3)}};
+    auto const job = random_job(d);
+    block_pace const pace{{d.roll(0, 3), d.roll(0, 3)}, {d.roll(0, 3)}};
     auto const block = packed_block(job, {}, pace);
     auto const period = least_period(job, block);
     auto const plain = from_block{block, false}(job), squeezed = from_block{block}(job);
@@ -161,10 +151,10 @@ TEST(BuildingBlock, PlansPassTheJudgeAndAreNoLongerThanTheBlock) {
   }
 }
 
-TEST(BuildingBlock, ScalingAllTimesChangesNothing) {
-  dice roll{std::mt19937_64(8)};
+TEST(building_block, scaling_all_times_changes_nothing) {
+  random_cases d(8);
   for (int round = 0; round < 100; ++round) {
-    auto const job = random_job(roll);
+    auto const job = random_job(d);
     auto scaled = job;
     for (auto* costs :
          {&scaled.costs.forward, &scaled.costs.backward_input, &scaled.costs.backward_weight}) {
@@ -179,7 +169,7 @@ TEST(BuildingBlock, ScalingAllTimesChangesNothing) {
   }
 }
 
-TEST(BuildingBlock, PackedVsOnUnitCostsAreVMin) {
+TEST(building_block, packed_vs_on_unit_costs_are_v_min) {
   // Makespans and peaks (in stages of a rank) that the authors' V-Min reaches at (p, m), unit
   // costs.
   struct row {
@@ -198,7 +188,7 @@ TEST(BuildingBlock, PackedVsOnUnitCostsAreVMin) {
   }
 }
 
-TEST(BuildingBlock, ByHandAPlainZeroBubbleBlock) {
+TEST(building_block, by_hand_a_plain_zero_bubble_block) {
   // Three stages, one chunk each: down, back, weights as soon as there is room. Every rank works 3
   // of every 3 ticks.
   pipeline_job const job{.stages = 3, .microbatches = 6};
@@ -209,7 +199,7 @@ TEST(BuildingBlock, ByHandAPlainZeroBubbleBlock) {
   EXPECT_TRUE(check(job, answer.plan).empty());
 }
 
-TEST(BuildingBlock, CapsDeadWorkersAndBrokenBlocks) {
+TEST(building_block, caps_dead_workers_and_broken_blocks) {
   pipeline_job job{.stages = 2, .microbatches = 4};
   auto const block = packed_block(job);
   auto const why = [](auto const& what) {
@@ -250,3 +240,4 @@ TEST(BuildingBlock, CapsDeadWorkersAndBrokenBlocks) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::building_block_test

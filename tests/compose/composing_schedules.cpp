@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "shunt/compose.hpp"
@@ -11,6 +12,9 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
+
+namespace shunt::tests::composing_schedules_test {
+namespace {
 
 // docs/composing-schedules.md {
 /// 1F1B that starts two micro-batches before its first backward even on the last stage.
@@ -49,17 +53,13 @@ struct packed_wave {
 static_assert(shunt::solver_for<packed_wave, shunt::pipeline_job>);
 // }
 
-namespace {
-
-using namespace shunt;
-
 /// The largest stash of a rank.
 std::int64_t peak_of(pipeline_job const& job, pipeline_schedule const& plan) {
   auto const peaks = stash_peak(job, plan);
   return *std::max_element(peaks.begin(), peaks.end());
 }
 
-TEST(ComposingSchedules, TwoAheadHidesTransfersAtOneMoreStash) {
+TEST(composing_schedules, two_ahead_hides_transfers_at_one_more_stash) {
   pipeline_job const job{.stages = 4, .microbatches = 12, .transfer = 1};
   auto const answer = two_ahead(job);
   ASSERT_TRUE(answer.has_plan()) << answer.reason;
@@ -73,7 +73,7 @@ TEST(ComposingSchedules, TwoAheadHidesTransfersAtOneMoreStash) {
   EXPECT_LT(staggered.objective, answer.objective);
 }
 
-TEST(ComposingSchedules, BreadthFirstIsLoopedBfs) {
+TEST(composing_schedules, breadth_first_is_looped_bfs) {
   for (std::int32_t const chunks : {1, 2, 3}) {
     pipeline_job const job{
         .stages = 4 * chunks, .microbatches = 6, .layout = stage_layout::looped(chunks)};
@@ -83,7 +83,7 @@ TEST(ComposingSchedules, BreadthFirstIsLoopedBfs) {
 }
 
 /// The table of the document: makespan in ticks of a sixth of a stage, largest stash in chunks.
-TEST(ComposingSchedules, SixChunksTakeNoMoreMemoryThanVMinAndIdleLess) {
+TEST(composing_schedules, six_chunks_take_no_more_memory_than_v_min_and_idle_less) {
   struct row {
     std::int32_t ranks, microbatches;
     ticks six_chunks, two_chunks;                   // makespans, each in its own chunks' ticks
@@ -108,3 +108,4 @@ TEST(ComposingSchedules, SixChunksTakeNoMoreMemoryThanVMinAndIdleLess) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::composing_schedules_test

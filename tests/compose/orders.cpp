@@ -1,5 +1,3 @@
-#include "shunt/compose/orders.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,23 +7,21 @@
 
 #include <range/v3/range/conversion.hpp>
 
+#include "shunt/compose/orders.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
-#include "shunt/solve/pipeline/reroute.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
 
+namespace shunt::tests::orders_test {
 namespace {
-
-using namespace shunt;
 
 auto const one_f_one_b_by_hand = [](pipeline_job const& job, worker w) {
   std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value() - 1, m);
   return concat(forwards(0, warm_up), alternate(forwards(warm_up, m), backwards(0, m - warm_up)),
                 backwards(m - warm_up, m));
 };
-static_assert(solver_for<from_orders<decltype(one_f_one_b_by_hand)>, pipeline_job>);
 
-TEST(Orders, OneForwardOneBackwardByHandIsTheGenerators) {
+TEST(orders, one_forward_one_backward_by_hand_is_the_generators) {
   for (std::int32_t stages = 1; stages <= 5; ++stages)
     for (std::int32_t microbatches = 1; microbatches <= 7; ++microbatches) {
       pipeline_job const job{.pipelines = 2, .stages = stages, .microbatches = microbatches};
@@ -34,7 +30,7 @@ TEST(Orders, OneForwardOneBackwardByHandIsTheGenerators) {
     }
 }
 
-TEST(Orders, AScheduleByHandTakesTransforms) {
+TEST(orders, a_schedule_by_hand_takes_transforms) {
   pipeline_job const job{.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {.step = 3}};
   auto const staggered = from_orders{one_f_one_b_by_hand} | split_backward{} | stagger_step{};
   auto const answer = staggered(job);
@@ -43,7 +39,7 @@ TEST(Orders, AScheduleByHandTakesTransforms) {
   EXPECT_LE(answer.objective, 30);
 }
 
-TEST(Orders, AlternateEndsWithItsShortestRange) {
+TEST(orders, alternate_ends_with_its_shortest_range) {
   auto const turns = ranges::to<std::vector>(
       alternate(forwards(0, 3), backward_inputs(0, 2), backward_weights(0, 5)));
   std::vector<turn> const expected{{op_kind::forward, 0},         {op_kind::backward_input, 0},
@@ -52,7 +48,7 @@ TEST(Orders, AlternateEndsWithItsShortestRange) {
   EXPECT_EQ(turns, expected);
 }
 
-TEST(Orders, ABrokenOrderIsInfeasibleAndSaysWhy) {
+TEST(orders, a_broken_order_is_infeasible_and_says_why) {
   pipeline_job const job{.stages = 2, .microbatches = 3};
   auto const forgetful =
       schedule_of(job, [](worker) { return concat(forwards(0, 3), backwards(0, 2)); });
@@ -64,16 +60,16 @@ TEST(Orders, ABrokenOrderIsInfeasibleAndSaysWhy) {
   EXPECT_NE(reversed.reason.find("before_its_input"), std::string::npos) << reversed.reason;
 }
 
-TEST(Orders, SeveralStagesARank) {
+TEST(orders, several_stages_a_rank) {
   // Depth first on two ranks of two chunks: each micro-batch runs through all before the next one
   // starts.
   auto const depth_first =
-      from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
+      from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
         return concat(
-            each_of(seats, [&job](worker seat) { return at(seat, forwards(0, job.microbatches)); }),
-            alternate(at(seats[1], backward_inputs(0, job.microbatches)),
-                      at(seats[1], backward_weights(0, job.microbatches))),
-            at(seats[0], backwards(0, job.microbatches)));
+            each_of(workers, [&job](worker w) { return at(w, forwards(0, job.microbatches)); }),
+            alternate(at(workers[1], backward_inputs(0, job.microbatches)),
+                      at(workers[1], backward_weights(0, job.microbatches))),
+            at(workers[0], backwards(0, job.microbatches)));
       }};
   static_assert(solver_for<decltype(depth_first), pipeline_job>);
   for (auto const& layout :
@@ -94,12 +90,13 @@ TEST(Orders, SeveralStagesARank) {
                invalid_problem);
 }
 
-TEST(Orders, BothDirectionsOfSharedRanks) {
-  auto const by_turns = from_orders{[](pipeline_job const& job, std::vector<worker> const& seats) {
-    auto const m = job.microbatches;
-    return concat(alternate(at(seats[0], forwards(0, m)), at(seats[1], forwards(0, m))),
-                  alternate(at(seats[0], backwards(0, m)), at(seats[1], backwards(0, m))));
-  }};
+TEST(orders, both_directions_of_shared_ranks) {
+  auto const by_turns =
+      from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
+        auto const m = job.microbatches;
+        return concat(alternate(at(workers[0], forwards(0, m)), at(workers[1], forwards(0, m))),
+                      alternate(at(workers[0], backwards(0, m)), at(workers[1], backwards(0, m))));
+      }};
   pipeline_job const job{
       .pipelines = 2, .stages = 4, .microbatches = 3, .layout = stage_layout::bidirectional()};
   auto const answer = by_turns(job);
@@ -108,3 +105,4 @@ TEST(Orders, BothDirectionsOfSharedRanks) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::orders_test

@@ -1,13 +1,16 @@
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <nlohmann/json.hpp>
+#include <cstdint>
 #include <sstream>
 #include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "shunt/json/physical_map.hpp"
 #include "shunt/plan/physical_map.hpp"
 
+namespace shunt::tests::physical_map_test {
 namespace {
 
 std::string refused(std::string const& text) {
@@ -20,7 +23,7 @@ std::string refused(std::string const& text) {
   return "nothing thrown";
 }
 
-TEST(PhysicalMap, ReadsBackEqual) {
+TEST(physical_map, reads_back_equal) {
   shunt::expert_placement const plan{
       .layers = 2, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 2, 0, 1, 1, 1, 2, 0}};
   auto const map = shunt::physical_map_of(plan);
@@ -36,7 +39,7 @@ TEST(PhysicalMap, ReadsBackEqual) {
   EXPECT_EQ(shunt::placement_of(least, std::vector<std::int32_t>{2, 2}), plan);
 }
 
-TEST(PhysicalMap, WhatDoesntFitIsNamed) {
+TEST(physical_map, what_doesnt_fit_is_named) {
   EXPECT_EQ(refused("{}"), "phy2log: is missing");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1],[0]]})"), "phy2log[1]: has 1 values, the first has 2");
   EXPECT_EQ(refused(R"({"phy2log": [[0,-1]]})"), "phy2log[0][1]: must be at least 0, is -1");
@@ -51,3 +54,4 @@ TEST(PhysicalMap, WhatDoesntFitIsNamed) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::physical_map_test

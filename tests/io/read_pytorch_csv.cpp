@@ -1,0 +1,185 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "shunt/check/pipeline.hpp"
+#include "shunt/io/pytorch_action.hpp"
+#include "shunt/io/read_pytorch_csv.hpp"
+#include "shunt/solve/pipeline/dual_pipe_v.hpp"
+#include "shunt/solve/pipeline/gpipe.hpp"
+#include "shunt/solve/pipeline/hanayo.hpp"
+#include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+#include "support/pytorch.hpp"
+
+namespace shunt::tests::read_pytorch_csv_test {
+namespace {
+
+TEST(read_pytorch_csv, round_trips) {
+  for (std::int32_t ranks = 2; ranks <= 5; ++ranks)
+    for (std::int32_t m : {1, 3, 5, 8}) {
+      auto const name = std::to_string(ranks) + " ranks, " + std::to_string(m) + " micro-batches";
+      pipeline_job job{.stages = ranks,
+                       .microbatches = m,
+                       .costs = {.forward = 20, .backward_input = 21, .backward_weight = 17},
+                       .transfer = 1};
+      expect_round_trip(job, gpipe{}(job).plan, "gpipe " + name);
+      expect_round_trip(job, one_f_one_b{}(job).plan, "1f1b " + name);
+      expect_round_trip(job, zb_h1{}(job).plan, "zb_h1 " + name);
+      for (std::int32_t const v : {2, 3, 4}) {
+        job.stages = v * ranks;
+        job.layout = stage_layout::looped(v);
+        if (m % std::max(1, m / ranks) == 0)
+          expect_round_trip(job, interleaved_one_f_one_b{}(job).plan, "interleaved " + name);
+        job.layout = stage_layout::wave(v);
+        expect_round_trip(job, hanayo{}(job).plan, "hanayo " + name);
+      }
+    }
+}
+
+TEST(read_pytorch_csv, overlapped_pairs_round_trip) {
+  pipeline_job const job{.stages = 8,
+                         .microbatches = 10,
+                         .costs = {.overlap_gain = 1},
+                         .layout = stage_layout::v_shaped()};
+  auto const answer = dual_pipe_v{}(job);
+  ASSERT_FALSE(answer.plan.overlapped.empty());
+  EXPECT_NE(compute_only(job, answer.plan).find(")OVERLAP_F_B"), std::string::npos);
+  expect_round_trip(job, answer.plan, "dual_pipe_v");
+}
+
+TEST(read_pytorch_csv, custom_layouts_round_trip) {
+  auto const back = read_pytorch("0F0,0F1,3F0,3B0,3F1,3B1,0B0,0B1\n"
+                                 "1F0,2F0,1F1,2F1,2B0,1B0,2B1,1B1\n");
+  EXPECT_EQ(back.job.layout, stage_layout::v_shaped());  // recognised
+  EXPECT_TRUE(check(back.job, back.schedule).empty());
+  auto const odd = read_pytorch("0F0,2F0,2B0,0B0\n1F0,1B0\n");
+  EXPECT_EQ(odd.job.layout, stage_layout::custom({0, 1, 0}));
+  EXPECT_TRUE(check(odd.job, odd.schedule).empty());
+  EXPECT_EQ(compute_only(odd.job, odd.schedule), "0F0,2F0,2B0,0B0\n1F0,1B0\n");
+  EXPECT_EQ(with_comms(odd.job, odd.schedule),
+            "0F0,0SEND_F0,2RECV_F0,2F0,2B0,2SEND_B0,0RECV_B0,2REDUCE_GRAD,0B0,0REDUCE_GRAD\n"
+            "1RECV_F0,1F0,1SEND_F0,1RECV_B0,1B0,1SEND_B0,1REDUCE_GRAD\n");
+}
+
+TEST(read_pytorch_csv, what_torch_writes_reads) {
+  // As csv.writer does it: carriage returns, idle cells; UNSHARD and RESHARD where parameters are
+  // sharded.
+  auto const plain = read_pytorch("0F0,0F1,,,0B0,0B1\r\n,1F0,1B0,1F1,1B1,\r\n");
+  EXPECT_TRUE(check(plain.job, plain.schedule).empty());
+  EXPECT_EQ(compute_only(plain.job, plain.schedule), "0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
+  auto const sharded = read_pytorch("0UNSHARD,0F0,0SEND_F0,0RECV_B0,0B0,0RESHARD,0REDUCE_GRAD\r\n"
+                                    "1UNSHARD,1RECV_F0,1F0,1B0,1SEND_B0,1RESHARD,1REDUCE_GRAD\r\n");
+  EXPECT_EQ(sharded.schedule, read_pytorch("0F0,0B0\n1F0,1B0\n").schedule);
+  EXPECT_EQ(sharded.form, pytorch_form::with_comms);
+  auto const reduced =
+      read_pytorch("0F0,0B0,0REDUCE_GRAD\n1F0,1B0,1REDUCE_GRAD\n");  // its GPipe and 1F1B
+  EXPECT_EQ(reduced.form, pytorch_form::compute_only);
+  EXPECT_EQ(reduced.schedule, sharded.schedule);
+  EXPECT_EQ(refused_pytorch("0F0,0B0,0REDUCE_GRAD\n", pytorch_form::compute_only),
+            "x.csv row 1, column 3: \"0REDUCE_GRAD\" is no computation, and the file should have "
+            "nothing else");
+}
+
+TEST(read_pytorch_csv, whatever_is_missing_is_named) {
+  // The last rank of PyTorch 2.14's Schedule1F1B runs F1 .. Fm.
+  EXPECT_EQ(
+      refused_pytorch("0F0,0F1,0B0,0B1\n1F1,1B0,1F2,1B1\n"),
+      "x.csv row 1: has no forward of micro-batch 2 at stage 0, which row 2, column 3 computes");
+  EXPECT_EQ(
+      refused_pytorch("0F0,0F1,0B0,0B1\n1F1,1B0,1F1,1B1\n"),
+      "x.csv row 2: has no forward of micro-batch 0 at stage 1, which row 1, column 1 computes");
+  EXPECT_EQ(refused_pytorch("0F0,0F2,0B0,0B2\n"),
+            "x.csv row 1: has no forward of micro-batch 1 at stage 0");
+  EXPECT_EQ(refused_pytorch("0F0,0F1,0B0\n"),
+            "x.csv row 1: has no backward of micro-batch 1 at stage 0");
+  EXPECT_EQ(refused_pytorch("0F0,0I0\n"),
+            "x.csv row 1: has no backward_weight of micro-batch 0 at stage 0");
+  EXPECT_EQ(refused_pytorch("0F0,0W0\n"),
+            "x.csv row 1: has no backward of micro-batch 0 at stage 0");
+  EXPECT_EQ(refused_pytorch("0F0,0B0\n2F0,2B0\n"), "x.csv: has no row for stage 1");
+  EXPECT_EQ(refused_pytorch("0F0,0B0\n1F0,0B0\n"),
+            "x.csv row 2, column 2: \"0B0\" is of a stage that row 1 holds");
+  EXPECT_EQ(refused_pytorch("0F0,0B0\n0UNSHARD\n"), "x.csv row 2: computes nothing");
+  EXPECT_EQ(refused_pytorch("0F0,0B0,1UNSHARD\n1F0,1B0\n"),
+            "x.csv row 1, column 3: \"1UNSHARD\" is of a stage that this row doesn't compute");
+  EXPECT_EQ(refused_pytorch("0F0,0B0,7RESHARD\n"),
+            "x.csv row 1, column 3: \"7RESHARD\" is of a stage that this row doesn't compute");
+}
+
+TEST(read_pytorch_csv, check_judges_the_rest) {
+  auto const first_rule = [](std::string const& text) {
+    auto const back = read_pytorch(text);
+    auto const broken = check(back.job, back.schedule);
+    return broken.empty() ? std::string() : std::string(to_string(broken.front().rule));
+  };
+  EXPECT_EQ(first_rule("0F0,0F0,0B0\n"), "repeated");
+  EXPECT_EQ(first_rule("0F0,0B0,0B0\n"), "repeated");
+  EXPECT_EQ(first_rule("0F0,0B0,0I0,0W0\n"), "repeated");
+  EXPECT_EQ(first_rule("0B0,0F0\n"), "before_its_input");
+  EXPECT_EQ(first_rule("0F0,0W0,0I0\n"), "before_its_input");
+  EXPECT_EQ(first_rule("0F0,0F1,0B0,0B1\n1F1,1B1,1F0,1B0\n"), "");
+  EXPECT_EQ(first_rule("0F0,0B0,0F1,0B1\n1F0,1F1,1B0,1B1\n"), "cycle");
+}
+
+TEST(read_pytorch_csv, transfers_are_checked) {
+  // Good: 0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1 and
+  // 1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1
+  std::string const zero = "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n",
+                    one = "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n";
+  EXPECT_EQ(refused_pytorch(zero + one), "");
+  EXPECT_EQ(refused_pytorch("0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one),
+            "x.csv row 1, column 1: \"0F0\" is never sent on: 0SEND_F0 is missing");
+  EXPECT_EQ(refused_pytorch(zero + "1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 1: \"1F0\" never gets its input: 1RECV_F0 is missing");
+  EXPECT_EQ(refused_pytorch(zero + "1RECV_F0,1F0,1B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 3: \"1B0\" is never sent on: 1SEND_B0 is missing");
+  EXPECT_EQ(refused_pytorch("0SEND_F0,0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one),
+            "x.csv row 1, column 1: \"0SEND_F0\" stands before what it sends");
+  EXPECT_EQ(refused_pytorch(zero + "1F0,1RECV_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 2: \"1RECV_F0\" stands behind what needs it");
+  EXPECT_EQ(
+      refused_pytorch(zero + "1RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+      "x.csv row 2, column 2: \"1RECV_F0\" stands twice");
+  EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1,0SEND_B1\n" + one),
+            "x.csv row 1, column 9: \"0SEND_B1\" has nobody to send to");
+  EXPECT_EQ(
+      refused_pytorch(zero + "1RECV_F0,1F0,1SEND_F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+      "x.csv row 2, column 3: \"1SEND_F0\" has nobody to send to");
+  EXPECT_EQ(
+      refused_pytorch(zero + "1RECV_F7,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+      "x.csv row 2, column 1: \"1RECV_F7\" is of a micro-batch that is never computed");
+  EXPECT_EQ(
+      refused_pytorch(zero + "0RECV_F0,1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+      "x.csv row 2, column 1: \"0RECV_F0\" is of a stage that this row doesn't compute");
+  // Ranks with transports that ignore tags would get each other's contents: the order on the other
+  // side is another one.
+  EXPECT_EQ(refused_pytorch(zero + "1RECV_F1,1RECV_F0,1F0,1B0,1SEND_B0,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 1: \"1RECV_F1\" is received before another message that row 1 "
+            "sends earlier");
+  // Complete, in order, and yet nobody moves: each waits for what the other sends later.
+  EXPECT_EQ(
+      refused_pytorch("0F0,0SEND_F0,0RECV_B0,0B0,0F1,0SEND_F1,0RECV_B1,0B1\n1RECV_F0,1F0,1RECV_F1,"
+                      "1F1,1B0,1SEND_B0,1B1,1SEND_B1\n"),
+      "x.csv row 1, column 3: \"0RECV_B0\" waits forever: the ranks wait for each other");
+  EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,1RECV_F0,1F0,1B0,0B0\n"),
+            "x.csv row 1, column 2: \"0SEND_F0\" goes from a rank to itself");
+  EXPECT_EQ(refused_pytorch("0F0,0REDUCE_GRAD,0B0\n"),
+            "x.csv row 1, column 2: \"0REDUCE_GRAD\" stands before the last backward of its stage");
+  EXPECT_EQ(
+      refused_pytorch("0F0,0B0,0REDUCE_GRAD,0REDUCE_GRAD\n"),
+      "x.csv row 1, column 4: \"0REDUCE_GRAD\" stands twice: the gradient would be scaled twice");
+  EXPECT_EQ(refused_pytorch(zero + "1RECV_F0,1F0,,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 2, column 3: is empty, which torch refuses in a schedule with comms");
+  EXPECT_EQ(refused_pytorch(zero + one, pytorch_form::compute_only),
+            "x.csv row 1, column 2: \"0SEND_F0\" is no computation, and the file should have "
+            "nothing else");
+  EXPECT_EQ(refused_pytorch("0F0,0B0\n1F0,1B0\n", pytorch_form::with_comms),
+            "x.csv: has no sends and receives");
+}
+
+}  // namespace
+}  // namespace shunt::tests::read_pytorch_csv_test

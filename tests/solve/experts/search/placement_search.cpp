@@ -1,0 +1,61 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+#include "shunt/solve/experts/search/placement_search.hpp"
+#include "support/random_cases.hpp"
+
+namespace shunt::tests::placement_search_test {
+namespace {
+
+using namespace detail;
+
+TEST(placement_search, takes_any_shape) {
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 300; ++i) {
+    auto const experts = 1 + static_cast<std::int32_t>(below(random, 9));
+    std::vector<std::int32_t> slots;
+    std::int32_t sum = 0;
+    while (sum < experts || below(random, 3) != 0)
+      sum += slots.emplace_back(
+          1 + static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(experts))));
+    std::vector<std::int64_t> loads;
+    for (std::int32_t e = 0; e < experts; ++e)
+      loads.push_back(static_cast<std::int64_t>(below(random, i % 3 == 0 ? 3 : 1000)));
+    placement_search search(experts, slots);
+    if (!search(loads, 3'000, 1, 1)) continue;
+    std::vector<int> held(static_cast<std::size_t>(experts), 0);
+    std::size_t at = 0;
+    for (auto const s : slots) {
+      std::vector<std::size_t> rank(search.placed().begin() + static_cast<std::ptrdiff_t>(at),
+                                    search.placed().begin() + static_cast<std::ptrdiff_t>(at) + s);
+      at += rank.size();
+      for (auto const e : rank) ++held[e];
+      std::sort(rank.begin(), rank.end());
+      ASSERT_TRUE(std::adjacent_find(rank.begin(), rank.end()) == rank.end());
+    }
+    ASSERT_GE(*std::min_element(held.begin(), held.end()), 1);
+  }
+}
+
+/// Five large experts and 27 that got next to nothing: swaps and walks alone stay up to 1.3.
+TEST(placement_search, packs_skewed_layers) {
+  std::mt19937_64 random(4);
+  for (int i = 0; i < 20; ++i) {
+    std::vector<std::int64_t> loads(32, 0);
+    for (std::size_t e = 0; e < 32; ++e)
+      loads[e] =
+          static_cast<std::int64_t>(e < 5 ? 20'000 + below(random, 90'000) : below(random, 40));
+    placement_search search(32, std::vector<std::int32_t>(16, 4));
+    ASSERT_TRUE(search(loads, 150'000, 1.0001, 1));
+    EXPECT_LT(search.fullest(), 1.06) << "case " << i;
+    EXPECT_LE(search.steps(), 250'000);
+  }
+}
+
+}  // namespace
+}  // namespace shunt::tests::placement_search_test

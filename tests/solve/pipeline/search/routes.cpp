@@ -1,0 +1,55 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+
+#include "shunt/solve/pipeline/search/routes.hpp"
+#include "support/pipeline_jobs.hpp"
+#include "support/random_cases.hpp"
+
+namespace shunt::tests::routes_test {
+namespace {
+
+using namespace detail;
+
+TEST(routes, no_live_rank_gets_more_than_its_share) {
+  random_cases d(12);
+  for (int round = 0; round < 300; ++round) {
+    auto job = random_job_with_failures(d, round % 2 == 1);
+    job.memory = stash_cap::none();
+    SCOPED_TRACE(describe_job(job));
+    for (auto const rule : {routing::by_load, routing::round_robin, routing::pooled}) {
+      routes const to(job, rule, d.roll(0, 3));
+      for (stage_id s : ids<stage_id>(job.stages)) {
+        std::map<rank_id, std::int32_t> load;
+        for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+          for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
+            pipeline_id const host = to.host(p, s, m);
+            EXPECT_TRUE(job.alive(worker{host, s}));
+            if (job.alive(worker{p, s}) && rule != routing::pooled) {
+              EXPECT_EQ(host, p);
+            }
+            ++load[job.rank_of({host, s})];
+          }
+        if (job.layout.form() == stage_layout::shape::custom) continue;  // may hold a stage twice
+        auto const share = ceil_divide(job.total_microbatches(),
+                                       static_cast<std::int32_t>(job.live_holders(s).size()));
+        for (auto const& [rank, count] : load) EXPECT_LE(count, share);
+      }
+    }
+  }
+}
+
+TEST(routes, by_load_prefers_the_cheaper_links) {
+  // two nodes of two pipelines each: those next to the dead worker have room for half of its
+  // micro-batches
+  pipeline_job const job{
+      .pipelines = 4, .stages = 2, .microbatches = 6, .transfer = {1, 50, 4}, .dead = {{0, 1}}};
+  routes const to(job);
+  int near = 0;
+  for (microbatch_id m : ids<microbatch_id>(job.microbatches)) near += to.host(0, 1, m) == 1;
+  EXPECT_EQ(near, 2);  // ceil(24 / 3) - 6 of its own
+}
+
+}  // namespace
+}  // namespace shunt::tests::routes_test

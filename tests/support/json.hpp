@@ -1,0 +1,33 @@
+#pragma once
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "shunt/core/error.hpp"
+#include "shunt/json/reader.hpp"
+
+namespace shunt::tests {
+
+template <class T>
+void expect_round_trip(T const& value) {
+  nlohmann::json const document = value;
+  EXPECT_EQ(document.get<T>(), value) << document.dump();
+  std::istringstream text(document.dump());
+  EXPECT_EQ(read_json<T>(text), value) << document.dump();
+}
+
+/// The path and the complaint with which a document is refused, or "" where it is not.
+template <class T>
+std::string refusal(nlohmann::json const& document) {
+  try {
+    static_cast<void>(document.get<T>());
+    return "";
+  } catch (invalid_problem const& error) {
+    return error.what();
+  }
+}
+
+}  // namespace shunt::tests
