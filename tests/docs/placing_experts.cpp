@@ -21,6 +21,8 @@
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
 
+namespace shunt::tests::placing_experts_test {
+
 // docs/placing-experts.md {
 /// EPLB's rebalance_experts(weight, 288, 8, 4, 32), searched further: 256 experts in 8 groups, 288
 /// slots on 32 GPUs of 4 machines. weight: layers x 256 tokens, row by row.
@@ -131,3 +133,4 @@ TEST(PlacingExperts, EveryRankPlansAlike) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::placing_experts_test
