@@ -1,6 +1,7 @@
 // Thrust's algorithms over its host system: what is written against a policy needs no GPU to be
 // tested.
 #include <gtest/gtest.h>
+#include <thrust/system/cpp/execution_policy.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -18,7 +18,7 @@ set(failed 0)
 foreach(header IN LISTS HEADERS)
   set(units -include ${header})
   string(REGEX REPLACE "\\.hpp$" ".ipp" implementation ${header})
-  if(EXISTS ${INCLUDE}/${implementation} AND "-DSHUNT_COMPILED=1" IN_LIST OPTIONS)
+  if(EXISTS ${INCLUDE}/${implementation} AND "-DSHUNT_COMPILED" IN_LIST OPTIONS)
     list(APPEND units -include ${implementation})
   endif()
   execute_process(RESULT_VARIABLE status OUTPUT_VARIABLE text ERROR_VARIABLE text

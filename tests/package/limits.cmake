@@ -9,4 +9,3 @@ set(limit_long_headers 0)          # headers over limit_header_lines
 set(limit_long_ipps 0)             # implementations over limit_ipp_lines
 set(limit_long_openings 0)         # headers over limit_opening_lines
 set(limit_words 0)                 # comments of include/ with a word of the list in text.sh
-set(limit_include_ratio 2.5)       # shunt.hpp, compiled mode, to the 43 standard headers
