@@ -4,7 +4,7 @@
 # out of their umbrellas, for they need nvcc.
 cmake_minimum_required(VERSION 3.25)
 
-set(machinery "/(detail|search|host|streams|recovery)/")
+set(machinery "/(search|host|streams|recovery|detail)/")
 
 set(wrong 0)
 file(GLOB_RECURSE headers RELATIVE ${TREE}/include ${TREE}/include/shunt/*/*.hpp)
