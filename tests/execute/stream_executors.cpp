@@ -138,24 +138,6 @@ TEST(stream_executors, name_what_they_enqueue_as_timelines_do) {
   EXPECT_NE(std::find(names.begin(), names.end(), "forward 2:3"), names.end());
 }
 
-TEST(stream_executors, find_conditions_that_disagree) {
-  program_builder b(2);
-  for (rank_id const r : {rank_id{0}, rank_id{1}}) {
-    b.buffer(r, 8, true);
-    b.buffer(r, 8, true);
-  }
-  placing const when{.condition = {1, 0, 8}};
-  b.send(0, 1, {0, 0, 8}, 0, when);
-  b.receive(1, 0, {0, 0, 8}, 0, when);
-  for (int const one : {0, 1}) {
-    mixing_work w(b.peek());
-    std::int64_t const yes = 1;
-    std::memcpy(w.buffer(one, 1).data(), &yes, sizeof yes);
-    EXPECT_THROW((void)on_host_streams(1).run(b.peek(), w), invalid_program);
-    EXPECT_THROW((void)as_host_graphs(1).run(b.peek(), w), invalid_program);
-  }
-}
-
 /// The double notices what a forgotten wait does to the bits. Others keep an order that the program
 /// asks for and no byte happens to need.
 TEST(stream_executors, need_the_events_they_have) {

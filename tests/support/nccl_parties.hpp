@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "shunt/nccl/communicator.hpp"
-#include "shunt/nccl/routes.hpp"
+#include "shunt/nccl/message_routes.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "support/nccl_double.hpp"
 

@@ -71,33 +71,5 @@ TEST(stream_plan, a_message_waits_for_its_place_unless_the_sender_knows_it_is_fr
   expect_same_bits(repeated(b.peek(), 5), "ping-pong", 9);
 }
 
-TEST(stream_plan, refuses_what_a_device_can_not_address) {
-  auto const refused = [](program const& p, std::string const& why) {
-    mixing_work w(p);
-    try {
-      (void)on_host_streams(1).run(p, w);
-      ADD_FAILURE() << "not refused";
-    } catch (invalid_program const& e) {
-      EXPECT_NE(std::string(e.what()).find(why), std::string::npos) << e.what();
-    }
-  };
-  program_builder b(1);
-  b.buffer(0, 32, true);
-  b.buffer(0, 32, true);
-  b.add(0, element::float64, {0, 4, 16}, {1, 0, 16});
-  refused(
-      b.peek(),
-      "rank 0, instruction 0: a device can't address bytes [4, +16) of buffer 0 as elements of 8");
-  program_builder c(1);
-  c.buffer(0, 32, true);
-  c.fill(0, {0, 16, 16}, {.condition = {0, 4, 8}});
-  refused(c.peek(), "bytes [4, +8) of buffer 0 as elements of 8");
-  program_builder d(1);
-  d.buffer(0, 32, true);
-  d.buffer(0, 32, true);
-  d.copy(0, {0, 0, 16}, {1, 0, 8});
-  refused(d.peek(), "source and target differ in size");
-}
-
 }  // namespace
 }  // namespace shunt::tests::streams_stream_plan_test

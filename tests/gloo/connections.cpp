@@ -1,4 +1,4 @@
-#include "shunt/gloo/addresses.hpp"
+#include "shunt/gloo/connections.hpp"
 
 #include <gtest/gtest.h>
 
@@ -9,19 +9,19 @@
 
 #include "support/scratch_directory.hpp"
 
-namespace shunt::tests::addresses_test {
+namespace shunt::tests::connections_test {
 namespace {
 
 using namespace std::chrono_literals;
 
-TEST(addresses, are_found_once_they_are_left) {
+TEST(connections, addresses_are_found_once_they_are_left) {
   scratch_directory const here;
   detail::addresses store(here.path, 10s, [] { return false; });
   store.set("peer", std::vector<char>{'a', 'b'});
   EXPECT_EQ(store.get("peer"), (std::vector<char>{'a', 'b'}));
 }
 
-TEST(addresses, are_not_waited_for_longer_than_patience_or_in_vain) {
+TEST(connections, addresses_are_not_waited_for_longer_than_patience_or_in_vain) {
   scratch_directory const here;
   detail::addresses impatient(here.path, 5ms, [] { return false; });
   try {
@@ -37,4 +37,4 @@ TEST(addresses, are_not_waited_for_longer_than_patience_or_in_vain) {
 }
 
 }  // namespace
-}  // namespace shunt::tests::addresses_test
+}  // namespace shunt::tests::connections_test

@@ -1,4 +1,4 @@
-#include "shunt/nccl/staging.hpp"
+#include "shunt/nccl/detail/staging.hpp"
 
 #include <gtest/gtest.h>
 
@@ -45,7 +45,7 @@ TEST(staging, floats_that_the_group_folds_and_exchanges_have_a_place) {
   auto const folded = stage(b.peek(), 0, false, float_order::of_the_group);
   EXPECT_EQ(folded.place, (places{0, none, 512}));  // 2 x (200 + 8) bytes are 416
   EXPECT_EQ(folded.bytes, 512 + 768 + 256);
-  EXPECT_EQ(folded.verdict, (places{none, none, 0}));
+  EXPECT_EQ(folded.overflow, (places{none, none, 0}));
   EXPECT_EQ(folded.words, 2);
   EXPECT_EQ(stage(b.peek(), 0, false, float_order::of_nccl).place, (places{none, none, 0}));
 }
