@@ -3,11 +3,15 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/simulate/cost_model.hpp"
+#include "shunt/simulate/simulated_executor.hpp"
+#include "support/sample_programs.hpp"
 
 namespace shunt::tests::cost_model_test {
 namespace {
@@ -54,6 +58,18 @@ TEST(cost_model, measured_costs_are_medians) {
   EXPECT_EQ(costs.compute(0, {.kind = op_kind::backward, .stage = 1}), 6);
   EXPECT_EQ(costs.compute(0, {.kind = op_kind::forward}), 0);
   EXPECT_EQ(costs.transfer(0, 1, 9), (transfer_time{3, 2}));
+}
+
+TEST(cost_model, no_work_is_enough_for_times_and_for_programs_without_buffers) {
+  program_builder with_buffer(1), without(1);
+  with_buffer.buffer(0, 8, true);
+  with_buffer.compute(0, {.microbatch = 2}, {}, {{0, 0, 8}});
+  without.compute(0, {.microbatch = 2}, {}, {});
+  no_work none;
+  simulated const clock{.cost = uneven_costs{}};
+  EXPECT_EQ(clock.run(with_buffer.peek(), none), clock.run(with_buffer.peek()));
+  EXPECT_EQ(inline_executor{}.run(without.peek(), none).done[0], (progress{1, 0}));
+  EXPECT_THROW((void)inline_executor{}.run(with_buffer.peek(), none), invalid_program);
 }
 
 }  // namespace

@@ -14,7 +14,6 @@
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/simulate/cost_model.hpp"
-#include "shunt/simulate/no_work.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 #include "support/random_choices.hpp"
 #include "support/sample_programs.hpp"
