@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/check/experts.hpp"
+#include "shunt/check/placement.hpp"
 #include "shunt/lower/rank_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_experts.hpp"

@@ -13,8 +13,6 @@
 namespace shunt::tests::host_in_process_network_test {
 namespace {
 
-using namespace detail;
-
 using namespace std::chrono_literals;
 
 std::vector<std::byte> bytes_of(std::int32_t value) {

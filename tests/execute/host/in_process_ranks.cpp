@@ -60,7 +60,7 @@ TEST(in_process_ranks, members_of_a_collective_must_call_for_the_same) {
     all_ranks<mixing_work> ranks(w);
     for (rank_id const r : {rank_id{0}, rank_id{1}}) ranks.bind(p, r);
     auto const d = find_dependencies(p);
-    ranks.meet(p, d, d.meetings[0]);
+    ranks.run_collective(p, d, d.meetings[0]);
   }
   EXPECT_EQ(*number(w, 0), 42);
   EXPECT_EQ(*number(w, 1), 42);
@@ -68,7 +68,7 @@ TEST(in_process_ranks, members_of_a_collective_must_call_for_the_same) {
   all_ranks<mixing_work> ranks(w);
   for (rank_id const r : {rank_id{0}, rank_id{1}}) ranks.bind(p, r);
   auto const d = find_dependencies(p);
-  EXPECT_THROW(ranks.meet(p, d, d.meetings[0]), invalid_program);
+  EXPECT_THROW(ranks.run_collective(p, d, d.meetings[0]), invalid_program);
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 namespace shunt::tests::stopwatch_test {
 namespace {
 
-using namespace detail;
-
 TEST(stopwatch, counts_nanoseconds_since_it_was_made) {
   stopwatch const watch;
   auto const before = watch.now();

@@ -76,7 +76,7 @@ TEST(stream_program, words_that_a_run_has_left_are_judged) {
             std::string::npos);
   words[static_cast<std::size_t>(plan.word_at[1])] = 1;
   EXPECT_EQ(refusal(), "");
-  for (auto const at : plan.verdict_at)
+  for (auto const at : plan.overflow_at)
     if (at != stream_plan::none) words[static_cast<std::size_t>(at) + 1] = 17;  // member 0 to 1
   EXPECT_NE(refusal().find("exchange on rank 1: count 1 is 17, its part holds 16 bytes"),
             std::string::npos);
