@@ -1,4 +1,5 @@
-# The test of include/shunt/<room>/<header> stands in tests/<room>/<header>.cpp:
+# The test of include/shunt/<room>/<header> stands in tests/<room>/<header>.cpp; what needs a GPU to
+# run stands in tests/gpu/<header>.cu for include/shunt/cuda/<header>:
 # cmake -D TREE=<repository> -P test_addresses.cmake
 # Lists the headers that have none. Their number may only fall: see limits.cmake.
 cmake_minimum_required(VERSION 3.25)
@@ -9,7 +10,8 @@ file(GLOB_RECURSE headers RELATIVE ${TREE}/include/shunt
 set(without "")
 foreach(header IN LISTS headers)
   string(REGEX REPLACE "\\.[a-z]+$" "" address ${header})
-  if(NOT EXISTS ${TREE}/tests/${address}.cpp AND NOT EXISTS ${TREE}/tests/${address}.cu)
+  string(REGEX REPLACE "^cuda/" "gpu/" on_gpu ${address})
+  if(NOT EXISTS ${TREE}/tests/${address}.cpp AND NOT EXISTS ${TREE}/tests/${on_gpu}.cu)
     list(APPEND without ${header})
   endif()
 endforeach()
