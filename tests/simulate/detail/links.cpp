@@ -1,4 +1,4 @@
-#include "shunt/simulate/links.hpp"
+#include "shunt/simulate/detail/links.hpp"
 
 #include <gtest/gtest.h>
 

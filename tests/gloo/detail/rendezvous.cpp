@@ -7,7 +7,7 @@
 
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/mesh.hpp"
-#include "shunt/gloo/rendezvous.hpp"
+#include "shunt/gloo/detail/rendezvous.hpp"
 #include "support/scratch_directory.hpp"
 
 namespace shunt::tests::rendezvous_test {

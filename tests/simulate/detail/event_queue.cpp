@@ -1,4 +1,4 @@
-#include "shunt/simulate/event_queue.hpp"
+#include "shunt/simulate/detail/event_queue.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shunt/gloo/connections.hpp"
+#include "shunt/gloo/detail/connections.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shunt/simulate/lanes.hpp"
+#include "shunt/simulate/detail/lanes.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "shunt/gloo/heartbeats.hpp"
+#include "shunt/gloo/detail/heartbeats.hpp"
 
 #include <gtest/gtest.h>
 
