@@ -12,6 +12,7 @@
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_shape.hpp"
 #include "shunt/check/program_violation.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"

@@ -5,6 +5,7 @@
 
 #include "shunt/check/program_messages.hpp"
 #include "shunt/check/program_violation.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 #include "support/program_violations.hpp"

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/pipeline.hpp"

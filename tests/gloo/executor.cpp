@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/host/rank_interpreter.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/transport.hpp"

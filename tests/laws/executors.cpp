@@ -17,6 +17,7 @@
 
 #include "shunt/check/program.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/stream_executors.hpp"

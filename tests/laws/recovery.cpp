@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/salvage.hpp"

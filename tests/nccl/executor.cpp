@@ -18,6 +18,7 @@
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/transport.hpp"

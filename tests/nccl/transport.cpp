@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/stream_transport.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/nccl/library.hpp"

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"

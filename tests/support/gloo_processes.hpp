@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/gloo/mesh.hpp"
 
 namespace shunt::tests::gloo_ranks {

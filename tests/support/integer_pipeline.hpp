@@ -12,6 +12,7 @@
 
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline.hpp"

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/nccl/communicator.hpp"
 #include "shunt/nccl/message_routes.hpp"
 #include "shunt/nccl/transport.hpp"

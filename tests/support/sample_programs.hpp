@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/program/builder.hpp"

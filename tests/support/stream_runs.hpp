@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shunt/check/program.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline.hpp"

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/builder.hpp"

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/pipeline.hpp"

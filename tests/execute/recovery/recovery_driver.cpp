@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/program/builder.hpp"

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/membership.hpp"
