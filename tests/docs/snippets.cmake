@@ -1,7 +1,7 @@
 # The code in the documents is the code that is compiled:
 # cmake -D SOURCE=<repository> -P snippets.cmake
-# In a source, what stands between `// <document> {` and `// }` must stand in that document letter by
-# letter; the README holds the whole of examples/quick_start.
+# In a source, what stands between `// <document> {` and `// }` must stand in that document letter
+# by letter; the README holds the whole of examples/quick_start.
 cmake_minimum_required(VERSION 3.25)
 
 function(expect_in document code origin)

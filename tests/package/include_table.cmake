@@ -25,7 +25,8 @@ set(table
   "cuda     | core problem plan solve program execute device | \
 (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
   "nccl     | core problem plan solve program execute device cuda | nccl\\.h cuda_runtime_api\\.h"
-  "shunt    | version core problem plan program lower measure check io solve execute simulate device |")
+  "shunt    | version core problem plan program lower measure check io solve execute simulate \
+device |")
 
 foreach(row IN LISTS table)
   string(REGEX MATCH "^([a-z]+) *\\|([^|]*)\\|(.*)$" row "${row}")
