@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "shunt/check/experts.hpp"
+#include "shunt/check/placement.hpp"
 #include "shunt/lower/rank_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_experts.hpp"
@@ -20,6 +20,8 @@
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
+
+namespace shunt::tests::placing_experts_test {
 
 // docs/placing-experts.md {
 /// EPLB's rebalance_experts(weight, 288, 8, 4, 32), searched further: 256 experts in 8 groups, 288
@@ -131,3 +133,4 @@ TEST(PlacingExperts, EveryRankPlansAlike) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::placing_experts_test

@@ -9,6 +9,8 @@
 #include "shunt/problem.hpp"
 #include "shunt/solve.hpp"
 
+namespace shunt::tests::writing_a_solver_test {
+
 // docs/writing-a-solver.md {
 /// 1F1B with more micro-batches in flight than its S - s, to hide the transfer between stages.
 struct eager_one_f_one_b {
@@ -44,8 +46,6 @@ static_assert(shunt::solver_for<eager_one_f_one_b, shunt::pipeline_job>);
 
 namespace {
 
-using namespace shunt;
-
 TEST(WritingASolver, HidesTransfers) {
   pipeline_job const job{.pipelines = 2, .stages = 4, .microbatches = 12, .transfer = 1};
   auto const plain = solve(job, one_f_one_b{});
@@ -70,3 +70,4 @@ TEST(WritingASolver, SaysWhyACapCannotHold) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::writing_a_solver_test

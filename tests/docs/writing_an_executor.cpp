@@ -12,6 +12,8 @@
 #include "shunt/execute.hpp"
 #include "shunt/program.hpp"
 
+namespace shunt::tests::writing_an_executor_test {
+
 // docs/writing-an-executor.md {
 /// Any transport, and how many bytes this rank has sent to each peer over it.
 template <shunt::transport Net>
@@ -42,8 +44,6 @@ static_assert(shunt::transport<metered<shunt::mailboxes::endpoint>>);
 // }
 
 namespace {
-
-using namespace shunt;
 
 /// Two ranks with one number each.
 struct numbers {
@@ -77,3 +77,4 @@ TEST(WritingAnExecutor, TheRankLoopRunsOverAnyTransport) {
 }
 
 }  // namespace
+}  // namespace shunt::tests::writing_an_executor_test

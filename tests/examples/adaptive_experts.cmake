@@ -1,10 +1,12 @@
-# adaptive_experts as a user runs it: engines agree line by line, swift_moe drops far fewer tokens, random placements and lost ranks change no
-# bit where nothing is dropped, files are written, bad input is refused.
+# adaptive_experts as a user runs it: engines agree line by line, swift_moe drops far fewer tokens,
+# random placements and lost ranks change no bit where nothing is dropped, files are written, bad
+# input is refused.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P adaptive_experts.cmake
 cmake_minimum_required(VERSION 3.25)
 
 macro(run)
-  execute_process(COMMAND ${PROGRAMS}/adaptive_experts ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${PROGRAMS}/adaptive_experts ${ARGN} RESULT_VARIABLE status
+    OUTPUT_VARIABLE out ERROR_VARIABLE err)
 endmacro()
 
 function(fail why)
@@ -14,14 +16,16 @@ endfunction()
 # refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
 function(refused pattern)
   run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$" OR NOT err MATCHES "${pattern}")
+  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
+    OR NOT err MATCHES "${pattern}")
     fail("${ARGN}: should be refused with ${pattern}")
   endif()
 endfunction()
 
 # A text that no edit of this project changes.
 set(text ${SCRATCH}/text)
-set(words the rank keeps a slot "for one" expert and tokens travel to it every "time," because routing is skewed)
+set(words the rank keeps a slot "for one" expert and tokens travel to it every "time," because
+  routing is skewed)
 set(seed 1)
 foreach(i RANGE 1500)
   math(EXPR seed "(${seed} * 1103515245 + 12345) % 2147483648")
@@ -39,11 +43,14 @@ if(NOT status EQUAL 0 OR NOT err STREQUAL "")
   fail("a run on threads")
 endif()
 string(REGEX MATCHALL "${loss}" threads "${out}")
-if(NOT out MATCHES "swift_moe drops ([0-9]+)[.0-9]* % fewer tokens than uniform" OR CMAKE_MATCH_1 LESS 40)
+if(NOT out MATCHES "swift_moe drops ([0-9]+)[.0-9]* % fewer tokens than uniform"
+  OR CMAKE_MATCH_1 LESS 40)
   fail("swift_moe should drop at least 40 % fewer tokens in so short a run")
 endif()
-if(NOT out MATCHES "formula sNG 147456, counted 147456" OR NOT out MATCHES "formula sNW 73728, counted 73728")
-  fail("bytes should be those of the formulas: 64 slots x 2 layers x 144 parameters x 8 and 4 bytes")
+if(NOT out MATCHES "formula sNG 147456, counted 147456" OR NOT out MATCHES
+  "formula sNW 73728, counted 73728")
+  fail("bytes should be those of the formulas: 64 slots x 2 layers x 144 parameters x 8 and 4 \
+bytes")
 endif()
 list(LENGTH threads lines)
 if(NOT lines EQUAL 24)
@@ -64,7 +71,8 @@ endif()
 
 # Shows: random re-placement at every step against a fixed placement, nothing dropped
 run(${sizes} --iterations 10 --dropless --policy random,uniform)
-if(NOT status EQUAL 0 OR NOT out MATCHES "identical: 10 losses and [0-9]+ parameters of random and uniform\n$")
+if(NOT status EQUAL 0 OR NOT out MATCHES
+  "identical: 10 losses and [0-9]+ parameters of random and uniform\n$")
   fail("random placements should change no bit")
 endif()
 run(${sizes} --iterations 3 --policy both --kill 3@1 --shards mirrored --capacity-factor 1)
@@ -72,29 +80,43 @@ if(NOT status EQUAL 0 OR NOT out MATCHES "not compared: swift_moe dropped tokens
   fail("nothing should be claimed where tokens are dropped")
 endif()
 
-# Shows: ranks lost, one after another and two in one iteration; what one run prints is what the other does
-set(cost "detect [0-9.]+ ms, agree [0-9.]+ ms, re-plan [0-9.]+ ms, restore [0-9.]+ ms \\([0-9]+ steps undone, [1-9][0-9]* bytes of optimizer state copied\\), rebuild [0-9.]+ ms, redo [0-9.]+ ms \\([0-9]+ instructions lost\\)")
+# Shows: ranks lost, one after another and two in one iteration; what one run prints is what the
+# other does
+set(cost "detect [0-9.]+ ms, agree [0-9.]+ ms, re-plan [0-9.]+ ms, restore [0-9.]+ ms \\([0-9]+ \
+steps undone, [1-9][0-9]* bytes of optimizer state copied\\), rebuild [0-9.]+ ms, redo [0-9.]+ ms \
+\\([0-9]+ instructions lost\\)")
 foreach(engine IN ITEMS threads inline)
-  run(${sizes} --iterations 8 --policy swift_moe --shards mirrored --kill 3@2,4@4,0@5 --engine ${engine})
-  if(NOT status EQUAL 0 OR NOT out MATCHES "recovery from rank 3 in iteration 2: ${cost}\n.*recovery from rank 4 in iteration 4: ${cost}\n.*recovery from rank 0 in iteration 5: ${cost}\n.*identical: 8 losses and [0-9]+ parameters of swift_moe and swift_moe without losses\n$")
+  run(${sizes} --iterations 8 --policy swift_moe --shards mirrored --kill 3@2,4@4,0@5 --engine
+    ${engine})
+  if(NOT status EQUAL 0 OR NOT out MATCHES
+    "recovery from rank 3 in iteration 2: ${cost}\n.*recovery from rank 4 in iteration 4: \
+${cost}\n.*recovery from rank 0 in iteration 5: ${cost}\n.*identical: 8 losses and [0-9]+ \
+parameters of swift_moe and swift_moe without losses\n$")
     fail("mirrors should survive three ranks, one after another, on ${engine}")
   endif()
 endforeach()
-run(${sizes} --iterations 5 --policy swift_moe,random --shards mirrored --copies 3 --kill 7@2,8@2 --kill-at 40)
-if(NOT status EQUAL 0 OR NOT out MATCHES "identical: 5 losses and [0-9]+ parameters of swift_moe, random and swift_moe without losses\n$")
+run(${sizes} --iterations 5 --policy swift_moe,random --shards mirrored --copies 3 --kill 7@2,8@2
+  --kill-at 40)
+if(NOT status EQUAL 0 OR NOT out MATCHES
+  "identical: 5 losses and [0-9]+ parameters of swift_moe, random and swift_moe without losses\n$")
   fail("three copies should survive two neighbours")
 endif()
-# lost(<pattern> <argument>...): iterations until the loss, then status 2 and one line that says what is lost
+# lost(<pattern> <argument>...): iterations until the loss, then status 2 and one line that says
+# what is lost
 function(lost pattern)
   run(${sizes} --iterations 6 --policy swift_moe ${ARGN})
-  if(NOT status EQUAL 2 OR NOT out MATCHES "^swift_moe iteration 0 [^\n]+\nswift_moe iteration 1 [^\n]+\n$" OR NOT err MATCHES "^error: shards: lost in iteration 2, in each of 2 layers: no live rank holds the optimizer's state of ${pattern}\n$")
+  if(NOT status EQUAL 2 OR NOT out MATCHES
+    "^swift_moe iteration 0 [^\n]+\nswift_moe iteration 1 [^\n]+\n$"
+    OR NOT err MATCHES "^error: shards: lost in iteration 2, in each of 2 layers: no live rank \
+holds the optimizer's state of ${pattern}\n$")
     fail("${ARGN}: should say that ${pattern} is lost")
   endif()
 endfunction()
 lost("elements 27 to 35 of experts 0 to 15 \\(dead: 3\\)" --kill 3@2)
 lost("elements 27 to 35 of experts 0 to 15 \\(dead: 3, 4\\)" --kill 3@2,4@2 --shards mirrored)
 
-foreach(file IN ITEMS loss.svg drops.svg experts_swift_moe_layer0.svg experts_swift_moe_layer1.svg experts_uniform_layer0.svg)
+foreach(file IN ITEMS loss.svg drops.svg experts_swift_moe_layer0.svg experts_swift_moe_layer1.svg
+  experts_uniform_layer0.svg)
   file(READ ${SCRATCH}/out/${file} picture)
   if(NOT picture MATCHES "<svg.*</svg>")
     fail("${file} is no picture")
@@ -108,7 +130,8 @@ endif()
 file(STRINGS ${SCRATCH}/trace.csv rows)
 list(LENGTH rows count)
 list(GET rows 0 head)
-if(NOT count EQUAL 25 OR NOT head STREQUAL "iteration,layer,e0,e1,e2,e3,e4,e5,e6,e7,e8,e9,e10,e11,e12,e13,e14,e15")
+if(NOT count EQUAL 25 OR NOT head STREQUAL
+  "iteration,layer,e0,e1,e2,e3,e4,e5,e6,e7,e8,e9,e10,e11,e12,e13,e14,e15")
   fail("trace.csv: ${count} rows, ${head}")
 endif()
 

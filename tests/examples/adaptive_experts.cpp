@@ -24,8 +24,9 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "small_experts.hpp"
+#include "support/small_experts.hpp"
 
+namespace example::tests::adaptive_experts_test {
 namespace {
 
 using namespace small_experts;
@@ -760,3 +761,4 @@ TEST(moe_outcome, numbers_of_a_run) {
 }
 
 }  // namespace
+}  // namespace example::tests::adaptive_experts_test

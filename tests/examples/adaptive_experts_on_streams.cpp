@@ -17,11 +17,12 @@
 #include "../../examples/adaptive_experts/outcome.hpp"
 #include "../../examples/adaptive_experts/streams/work.hpp"
 #include "../../examples/adaptive_experts/training.hpp"
-#include "device_on_host.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/stream_executors.hpp"
-#include "small_experts.hpp"
+#include "support/device_on_host.hpp"
+#include "support/small_experts.hpp"
 
+namespace example::tests::adaptive_experts_on_streams_test {
 namespace {
 
 using namespace small_experts;
@@ -29,11 +30,11 @@ using shunt::rank_id;
 using buffers = shunt::moe_buffers;
 
 /// And products of doubles, and teams whose threads get their turns in one of several orders.
-class host_device : public toys::device_on_host {
+class host_device : public shunt::tests::device_on_host {
  public:
-  using toys::device_on_host::device_on_host;
+  using shunt::tests::device_on_host::device_on_host;
 
-  using toys::device_on_host::multiply;
+  using shunt::tests::device_on_host::multiply;
   void multiply(stream_ref on, product_shape const& s, double const* a, double const* b,
                 double* c) {
     streams().call(on, [=] {
@@ -62,7 +63,7 @@ class host_device : public toys::device_on_host {
 };
 static_assert(moe::device<host_device>);
 using host_work = moe::stream_work<host_device>;
-static_assert(shunt::stream_work<host_work, toys::host_streams::stream_ref> &&
+static_assert(shunt::stream_work<host_work, shunt::tests::host_streams::stream_ref> &&
               shunt::restorable<host_work>);
 
 training_setup mirrored() {
@@ -93,15 +94,15 @@ outcome_of_run run(Training& training, std::int32_t iterations) {
 }
 template <class Executor>
 using on_streams = moe_training<Executor, host_work>;
-using stream_executor = shunt::stream_executor<toys::host_streams>;
-using graph_executor = shunt::graph_executor<toys::host_streams>;
+using stream_executor = shunt::stream_executor<shunt::tests::host_streams>;
+using graph_executor = shunt::graph_executor<shunt::tests::host_streams>;
 
 template <class Executor>
 outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed,
                    std::int32_t iterations, std::vector<shunt::fault> faults = {}) {
-  host_device device(seed, seed == 0   ? toys::host_streams::temper::eager
-                           : seed == 1 ? toys::host_streams::temper::lazy
-                                       : toys::host_streams::temper::random);
+  host_device device(seed, seed == 0   ? shunt::tests::host_streams::temper::eager
+                           : seed == 1 ? shunt::tests::host_streams::temper::lazy
+                                       : shunt::tests::host_streams::temper::random);
   on_streams<Executor> training(s, place, words(),
                                 Executor{.system = &device.streams(), .faults = std::move(faults)},
                                 {}, device);
@@ -334,3 +335,4 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
 }
 
 }  // namespace
+}  // namespace example::tests::adaptive_experts_on_streams_test

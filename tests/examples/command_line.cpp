@@ -12,9 +12,8 @@
 #include "json_lines.hpp"
 #include "report.hpp"
 
+namespace example::tests::command_line_test {
 namespace {
-
-using namespace example;
 
 template <class F>
 std::string refusal(F&& f) {
@@ -100,3 +99,4 @@ TEST(report_page, escapes_text_and_keeps_pictures) {
 }
 
 }  // namespace
+}  // namespace example::tests::command_line_test

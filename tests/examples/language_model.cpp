@@ -18,9 +18,9 @@
 #include "shunt/core/indexed.hpp"
 #include "text.hpp"
 
+namespace example::tests::language_model_test {
 namespace {
 
-using namespace example;
 using shunt::stage_id;
 using floats = std::vector<float, aligned_allocator<float>>;
 
@@ -255,3 +255,4 @@ TEST(text, bad_files_are_named) {
 TEST(text, the_sources_are_text) { EXPECT_GT(load_text("").size(), 50'000U); }
 
 }  // namespace
+}  // namespace example::tests::language_model_test

@@ -21,12 +21,12 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
-#include "small_training.hpp"
+#include "support/small_training.hpp"
 #include "training_run.hpp"
 
+namespace example::tests::pipeline_training_test {
 namespace {
 
-using namespace example;
 using namespace small_training;
 using shunt::rank_id;
 
@@ -462,3 +462,4 @@ TEST(validated_training, bad_input_is_refused) {
 }
 
 }  // namespace
+}  // namespace example::tests::pipeline_training_test

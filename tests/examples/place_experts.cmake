@@ -1,10 +1,12 @@
-# place_experts beyond planners.cmake: every solver by name, nodes and groups, previous placements, EPLB's arrays, and replays of a series.
+# place_experts beyond planners.cmake: every solver by name, nodes and groups, previous placements,
+# EPLB's arrays, and replays of a series.
 # cmake -D PROGRAMS=<directory> -D DATA=<tests/data> -D SCRATCH=<directory> -P place_experts.cmake
 cmake_minimum_required(VERSION 3.25)
 
 # run(<argument>...) leaves status, out, err.
 macro(run)
-  execute_process(COMMAND ${PROGRAMS}/place_experts ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${PROGRAMS}/place_experts ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE
+    out ERROR_VARIABLE err)
 endmacro()
 
 function(fail why)
@@ -22,7 +24,8 @@ endmacro()
 # refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
 function(refused pattern)
   run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$" OR NOT err MATCHES "${pattern}")
+  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
+    OR NOT err MATCHES "${pattern}")
     fail("place_experts ${ARGN}: should be refused with ${pattern}")
   endif()
 endfunction()
@@ -40,7 +43,8 @@ endfunction()
 set(loads ${SCRATCH}/loads.csv)
 file(WRITE ${loads} "70,20,6,4\n10,10,10,10\n")
 set(usual --loads ${loads} --ranks 4 --slots 8)
-foreach(solver IN ITEMS swift_moe uniform eplb balanced spilled_groups incremental lazarus flexmoe shadow exact_placement)
+foreach(solver IN ITEMS swift_moe uniform eplb balanced spilled_groups incremental lazarus flexmoe
+  shadow exact_placement)
   works(${usual} --solver ${solver})
   json_is(${solver} solver)
   string(JSON slots LENGTH "${out}" layers 1 slots)
@@ -62,7 +66,8 @@ json_is("[2,2,2,2]" layers 0 replicas)
 works(${usual} --nodes 2 --groups 2 --solver eplb)
 string(JSON slots GET "${out}" layers 0 slots)
 string(REGEX REPLACE "[] \n[]" "" slots "${slots}")
-if(NOT slots MATCHES "^[01],[01],[01],[01],[23],[23],[23],[23]$" AND NOT slots MATCHES "^[23],[23],[23],[23],[01],[01],[01],[01]$")
+if(NOT slots MATCHES "^[01],[01],[01],[01],[23],[23],[23],[23]$"
+  AND NOT slots MATCHES "^[23],[23],[23],[23],[01],[01],[01],[01]$")
   fail("groups: ${slots}")
 endif()
 
@@ -80,8 +85,10 @@ if(NOT balance_1 LESS balance_0 OR NOT balance_2 LESS_EQUAL balance_1)
   fail("--spill: ${balance_0} ${balance_1} ${balance_2}")
 endif()
 
-# Tokens by rank: two layers on four ranks, each rank's tokens for one expert. Every expert goes where its tokens are.
-file(WRITE ${SCRATCH}/sources.csv "0,0,0,9\n0,0,9,0\n0,9,0,0\n9,0,0,0\n5,0,0,0\n0,5,0,0\n0,0,5,0\n0,0,0,5\n")
+# Tokens by rank: two layers on four ranks, each rank's tokens for one expert. Every expert goes
+# where its tokens are.
+file(WRITE ${SCRATCH}/sources.csv
+  "0,0,0,9\n0,0,9,0\n0,9,0,0\n9,0,0,0\n5,0,0,0\n0,5,0,0\n0,0,5,0\n0,0,0,5\n")
 set(by_rank --sources ${SCRATCH}/sources.csv --ranks 4 --slots 4)
 works(${by_rank} --solver uniform)
 json_is("[0,1,2,3]" layers 0 slots)
@@ -95,7 +102,8 @@ works(${by_rank} --solver uniform --near-sources --format text)
 if(NOT out MATCHES "layer 0, largest over mean 1, 36 tokens local: 3 . 2 . 1 . 0\n")
   fail("--sources as text")
 endif()
-refused("sources.csv row 8: ends within a layer of 3 ranks" --sources ${SCRATCH}/sources.csv --ranks 3 --slots 4)
+refused("sources.csv row 8: ends within a layer of 3 ranks" --sources ${SCRATCH}/sources.csv --ranks
+  3 --slots 4)
 refused("--near-sources: needs --sources" ${usual} --near-sources)
 refused("--keep-ranks: needs --previous" ${usual} --keep-ranks)
 refused("excludes" ${usual} --sources ${SCRATCH}/sources.csv)
@@ -143,7 +151,8 @@ if(NOT tokens LESS_EQUAL evenly OR tokens LESS at_best)
   fail("--slot-budget: ${tokens} tokens, at best ${at_best}, evenly ${evenly}")
 endif()
 works(--loads ${loads} --ranks 4 --slot-budget 14 --solver eplb --format text)
-if(NOT out MATCHES "^eplb, [a-z]+: tokens of the fullest ranks, all layers: [0-9.]+, at best [0-9.]+, with as many slots for every layer [0-9.]+\nlayer 0, [0-9]+ slots")
+if(NOT out MATCHES "^eplb, [a-z]+: tokens of the fullest ranks, all layers: [0-9.]+, at best \
+[0-9.]+, with as many slots for every layer [0-9.]+\nlayer 0, [0-9]+ slots")
   fail("--slot-budget as text")
 endif()
 run(--loads ${loads} --ranks 4 --slot-budget 7)
@@ -189,12 +198,16 @@ endfunction()
 previous("0,1,2,3,0,1,2\n" "bad row 1: has 7 slots, the ranks have 8")
 previous("0,1,2,3,0,1,2,3\n0,1,2,3,0,1,2\n" "bad row 2: has 7 values, the first row has 8")
 previous("0,1,2,3,0,1,2,3\n" "bad row 1: is the last of 1 layers, the loads have 2")
-previous("0,1,2,3,0,1,2,3\n0,1,2,3,0,1,4,3\n" "bad row 2, column 7: must be an expert below 4, is 4")
+previous("0,1,2,3,0,1,2,3\n0,1,2,3,0,1,4,3\n"
+  "bad row 2, column 7: must be an expert below 4, is 4")
 previous("0,1,2,3,0,1,2,3\n0,1,2,3,0,1,-1,3\n" "bad row 2, column 7: .* is -1")
 previous("{\"phy2log\": [[0,1,2,3,0,1,2,3]]}" "bad: phy2log: has 1 layers, the loads 2")
-previous("{\"phy2log\": [[0,1,2,3],[0,1,2,3]]}" "bad: phy2log: has 4 slots a layer, the ranks have 8")
-previous("{\"phy2log\": [[0,1,2,3,0,1,2,3],[0,1,2,3,0,1,2,4]]}" "bad: phy2log: knows 5 experts, the loads 4")
-previous("{\"phy2log\": [[0,1,2,3,0,1,2,3],[0,1,2,3,0,1,2,3]], \"logcnt\": [[2,2,2,2],[2,2,3,1]]}" "bad: logcnt\\[1\\]\\[2\\]: is 3, phy2log has 2")
+previous("{\"phy2log\": [[0,1,2,3],[0,1,2,3]]}"
+  "bad: phy2log: has 4 slots a layer, the ranks have 8")
+previous("{\"phy2log\": [[0,1,2,3,0,1,2,3],[0,1,2,3,0,1,2,4]]}"
+  "bad: phy2log: knows 5 experts, the loads 4")
+previous("{\"phy2log\": [[0,1,2,3,0,1,2,3],[0,1,2,3,0,1,2,3]], \"logcnt\": [[2,2,2,2],[2,2,3,1]]}"
+  "bad: logcnt\\[1\\]\\[2\\]: is 3, phy2log has 2")
 previous("{\"layers\": [{\"slots\": [0,1]}]}" "bad: layers\\[0\\].slots: has 2 slots")
 previous("{\"layers\"" "bad: is no JSON")
 previous("" "bad: is empty")
@@ -215,30 +228,37 @@ foreach(i RANGE 1 ${policies})
   math(EXPR i "${i} - 1")
   string(JSON name GET "${out}" policies ${i} policy)
   string(REGEX REPLACE "[^a-z_]+" "_" name "${name}")
-  foreach(key IN ITEMS fitted next_window worst_next exact_next moved drop_rate rank_drop_rate moved_bytes phase_seconds)
+  foreach(key IN ITEMS fitted next_window worst_next exact_next moved drop_rate rank_drop_rate
+    moved_bytes phase_seconds)
     string(JSON ${key}_of_${name} GET "${out}" policies ${i} ${key})
   endforeach()
 endforeach()
-if(NOT next_window_of_swift_moe LESS next_window_of_uniform OR NOT drop_rate_of_swift_moe LESS drop_rate_of_uniform)
+if(NOT next_window_of_swift_moe LESS next_window_of_uniform
+  OR NOT drop_rate_of_swift_moe LESS drop_rate_of_uniform)
   fail("swift_moe balances better and drops less than uniform")
 endif()
 if(NOT fitted_of_balanced LESS fitted_of_eplb OR NOT moved_of_incremental LESS moved_of_eplb)
   fail("balanced fits better, incremental moves less than eplb")
 endif()
-if(NOT moved_of_incremental LESS_EQUAL 2 OR NOT moved_of_uniform EQUAL 0 OR NOT moved_bytes_of_swift_moe EQUAL 0)
+if(NOT moved_of_incremental LESS_EQUAL 2 OR NOT moved_of_uniform EQUAL 0
+  OR NOT moved_bytes_of_swift_moe EQUAL 0)
   fail("moves: incremental ${moved_of_incremental}, uniform ${moved_of_uniform}")
 endif()
-if(NOT moved_of_eplb_keep_ranks LESS moved_of_eplb OR NOT next_window_of_eplb_keep_ranks EQUAL next_window_of_eplb)
+if(NOT moved_of_eplb_keep_ranks LESS moved_of_eplb OR NOT next_window_of_eplb_keep_ranks EQUAL
+  next_window_of_eplb)
   fail("matched rows move less and balance alike")
 endif()
-if(NOT rank_drop_rate_of_balanced LESS rank_drop_rate_of_swift_moe OR NOT rank_drop_rate_of_balanced LESS drop_rate_of_balanced)
+if(NOT rank_drop_rate_of_balanced LESS rank_drop_rate_of_swift_moe
+  OR NOT rank_drop_rate_of_balanced LESS drop_rate_of_balanced)
   fail("balanced ranks drop little where slots share their buffers: ${rank_drop_rate_of_balanced}")
 endif()
 works(${trace} --from 30 --nodes 4 --groups 4 --format csv)
-if(NOT out MATCHES "\nspilled_groups,[0-9.]+" OR NOT out MATCHES "\neplb_keep_ranks,[0-9.]+" OR NOT out MATCHES "\nincremental_exact,[0-9.]+")
+if(NOT out MATCHES "\nspilled_groups,[0-9.]+" OR NOT out MATCHES "\neplb_keep_ranks,[0-9.]+"
+  OR NOT out MATCHES "\nincremental_exact,[0-9.]+")
   fail("a replay with groups")
 endif()
-works(${trace} --from 10 --to 19 --predict mean --every 3 --capacity-factor 1.5 --solver swift_moe --format csv)
+works(${trace} --from 10 --to 19 --predict mean --every 3 --capacity-factor 1.5 --solver swift_moe
+  --format csv)
 if(NOT out MATCHES "^policy,fitted,.*\nswift_moe,[^\n]*,decoupled,[^\n]*\n$")
   fail("one policy as CSV")
 endif()
@@ -246,7 +266,10 @@ endif()
 works(${trace} --from 30 --format json)
 json_is(10 windows)
 works(${trace} --from 30)
-if(NOT out MATCHES "10 windows \\(iterations 30 to 39\\) of 2 layers x 16 experts; 64 slots on 16 ranks, placed anew every window, expecting the last loads; 8 earlier windows known" OR NOT out MATCHES "\neplb . keep_ranks +[0-9.]+" OR NOT out MATCHES "\nflexmoe +[0-9.]+ +[0-9.]+")
+if(NOT out MATCHES "10 windows \\(iterations 30 to 39\\) of 2 layers x 16 experts; 64 slots on 16 \
+ranks, placed anew every window, expecting the last loads; 8 earlier windows known"
+  OR NOT out MATCHES "\neplb . keep_ranks +[0-9.]+" OR NOT out MATCHES
+  "\nflexmoe +[0-9.]+ +[0-9.]+")
   fail("the table")
 endif()
 
@@ -254,7 +277,8 @@ endif()
 file(WRITE ${SCRATCH}/plain.csv "1,2,3\n4,5,6\n2,2,2\n5,5,5\n")
 works(--series ${SCRATCH}/plain.csv --layers 2 --ranks 2 --slots 4 --format json)
 json_is(2 windows)
-file(WRITE ${SCRATCH}/labelled.csv "task,sequence,layer,e0,e1\nlaw,0,1,1,2\nlaw,0,2,3,4\r\nlaw,1,1,5,6\nlaw,1,2,7,8")
+file(WRITE ${SCRATCH}/labelled.csv
+  "task,sequence,layer,e0,e1\nlaw,0,1,1,2\nlaw,0,2,3,4\r\nlaw,1,1,5,6\nlaw,1,2,7,8")
 works(--series ${SCRATCH}/labelled.csv --ranks 2 --slots 4 --format json)
 json_is(2 layers)
 json_is(2 windows)
@@ -268,11 +292,14 @@ series("${head}0,0,1,2\n1,0,1,-2\n" "bad.csv row 3, column 4: must be at least 0
 series("${head}0,0,1,2\n1,0,1,2.5\n" "bad.csv row 3, column 4: \"2.5\" is not a whole number")
 series("${head}0,0,1,2\n1,0,1\n" "bad.csv row 3: has 3 values, the first row has 4")
 series("${head}0,0,1,2\n\n" "bad.csv row 3: is empty")
-series("${head}0,0,1,2\n1,0,4611686018427387000,1000\n" "bad.csv row 3, column 4: .* beyond 62 bits")
-series("${head}0,0,1,2\n1,0,1,99999999999999999999\n" "bad.csv row 3, column 4: .* 99999999999999999999")
+series("${head}0,0,1,2\n1,0,4611686018427387000,1000\n"
+  "bad.csv row 3, column 4: .* beyond 62 bits")
+series("${head}0,0,1,2\n1,0,1,99999999999999999999\n"
+  "bad.csv row 3, column 4: .* 99999999999999999999")
 series("${head}0,0,1,2\n1,1,1,2\n" "bad.csv row 3, column 1: must be iteration 0")
 series("${head}0,0,1,2\n0,2,1,2\n" "bad.csv row 3, column 2: must be layer 1, is 2")
-series("${head}0,0,1,2\n0,1,1,2\n1,0,1,2\n2,0,1,2\n" "bad.csv row 5, column 2: begins a window after 1 of 2 layers")
+series("${head}0,0,1,2\n0,1,1,2\n1,0,1,2\n2,0,1,2\n"
+  "bad.csv row 5, column 2: begins a window after 1 of 2 layers")
 series("${head}0,0,1,2\n0,1,1,2\n1,0,1,2\n" "bad.csv row 4: ends within a window of 2 layers")
 series("${head}5,0,1,2\n5,0,1,2\n" "bad.csv row 3, column 1: must be after iteration 5, is 5")
 series("${head}" "bad.csv: has no loads")

@@ -1,20 +1,24 @@
-# plan_pipeline and place_experts as scripts use them: answers, keys, and one clear line with exit status 2 for bad input.
+# plan_pipeline and place_experts as scripts use them: answers, keys, and one clear line with exit
+# status 2 for bad input.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P planners.cmake
 cmake_minimum_required(VERSION 3.25)
 
 # run(<program> <argument>...) leaves status, out, err.
 macro(run program)
-  execute_process(COMMAND ${PROGRAMS}/${program} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${PROGRAMS}/${program} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out
+    ERROR_VARIABLE err)
 endmacro()
 
 function(fail why)
   message(SEND_ERROR "${why}\nstatus ${status}\nout: ${out}\nerr: ${err}")
 endfunction()
 
-# refused(<pattern> <program> <argument>...): status 2, nothing but one line on standard error that matches.
+# refused(<pattern> <program> <argument>...): status 2, nothing but one line on standard error that
+# matches.
 function(refused pattern program)
   run(${program} ${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$" OR NOT err MATCHES "${pattern}")
+  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
+    OR NOT err MATCHES "${pattern}")
     fail("${program} ${ARGN}: should be refused with ${pattern}")
   endif()
 endfunction()
@@ -27,9 +31,11 @@ function(json_is expected)
   endif()
 endfunction()
 
-set(job --pipelines 3 --stages 4 --microbatches 6 --forward 1 --backward-input 1 --backward-weight 1 --step 3)
+set(job --pipelines 3 --stages 4 --microbatches 6 --forward 1 --backward-input 1 --backward-weight 1
+  --step 3)
 
-# plans(<makespan> <period> <argument>...): an answer with all keys; -1 where a value is not looked at.
+# plans(<makespan> <period> <argument>...): an answer with all keys; -1 where a value is not looked
+# at.
 macro(plans makespan period)
   run(plan_pipeline ${job} ${ARGN})
   if(NOT status EQUAL 0 OR NOT err STREQUAL "")
@@ -74,13 +80,15 @@ string(JSON none LENGTH "${out}" workers 6 ops)
 if(NOT none EQUAL 0)
   fail("dead workers compute nothing")
 endif()
-run(plan_pipeline --pipelines 2 --stages 4 --microbatches 6 --solver zb_h1 --forward 1,2,3,4 --comm 2 --memory 1f1b)
+run(plan_pipeline --pipelines 2 --stages 4 --microbatches 6 --solver zb_h1 --forward 1,2,3,4 --comm
+  2 --memory 1f1b)
 json_is(I workers 3 ops 1 kind)
 json_is(12 workers 3 ops 0 start) # 1 + 2 + 3 of the stages before, three transfers of 2
 json_is(16 workers 3 ops 0 end)
 
 # One pipeline of four stages, unit costs, no cap.
-foreach(show IN ITEMS "6|0|19|--step;0" "6|0|22|--step;3" "6|21|21|--no-stagger" "6|21|24|--no-stagger;--step;3" "8|0|24|--step;0" "8|0|27|--step;3"
+foreach(show IN ITEMS "6|0|19|--step;0" "6|0|22|--step;3" "6|21|21|--no-stagger"
+  "6|21|24|--no-stagger;--step;3" "8|0|24|--step;0" "8|0|27|--step;3"
     "8|27|27|--no-stagger" "8|27|30|--no-stagger;--step;3")
   string(REGEX MATCH "^([0-9]+)\\|([0-9]+)\\|([0-9]+)\\|(.*)$" show "${show}")
   set(makespan ${CMAKE_MATCH_2})
@@ -94,8 +102,10 @@ foreach(show IN ITEMS "6|0|19|--step;0" "6|0|22|--step;3" "6|21|21|--no-stagger"
   endif()
 endforeach()
 
-# Every solver by its name, the layout as it needs it; six stages of each chunk would not divide, eight stages do.
-foreach(solver IN ITEMS gpipe one_f_one_b zb_h1 zb_h2 zero_bubble interleaved_one_f_one_b interleaved_zero_bubble looped_bfs dual_pipe_v zb_v v_half v_min
+# Every solver by its name, the layout as it needs it; six stages of each chunk would not divide,
+# eight stages do.
+foreach(solver IN ITEMS gpipe one_f_one_b zb_h1 zb_h2 zero_bubble interleaved_one_f_one_b
+  interleaved_zero_bubble looped_bfs dual_pipe_v zb_v v_half v_min
     hanayo slipstream)
   run(plan_pipeline --stages 8 --microbatches 8 --solver ${solver} --format text)
   if(NOT status EQUAL 0 OR NOT out MATCHES "^${solver}: 1 pipelines x 8 stages x 8 micro-batches")
@@ -107,7 +117,8 @@ foreach(solver IN ITEMS dual_pipe chimera)
   if(NOT status EQUAL 0 OR NOT out MATCHES "rank 0: 0:0, 1:3 |")
     fail("--solver ${solver}")
   endif()
-  refused("layout: is bidirectional and needs an even number of pipelines, has 1" plan_pipeline --solver ${solver})
+  refused("layout: is bidirectional and needs an even number of pipelines, has 1" plan_pipeline
+    --solver ${solver})
 endforeach()
 run(plan_pipeline --solver branch_and_bound --stages 2 --microbatches 3 --memory 2)
 json_is(optimal status)
@@ -119,7 +130,8 @@ json_is(4 workers 0 stash_peak)
 run(plan_pipeline --solver v_min --stages 8 --stash 3)
 json_is(12 workers 0 stash_peak)
 run(plan_pipeline --solver hanayo --stages 8 --format text)
-if(NOT out MATCHES "rank 0: stages 0, 7 \\|F0[^\n]*F0b" OR NOT out MATCHES "F0b is in the second chunk")
+if(NOT out MATCHES "rank 0: stages 0, 7 \\|F0[^\n]*F0b" OR NOT out MATCHES
+  "F0b is in the second chunk")
   fail("chunks have letters")
 endif()
 run(plan_pipeline --solver dual_pipe_v --stages 8 --overlap-gain 1 --format text)
@@ -147,13 +159,18 @@ foreach(solver IN ITEMS one_f_one_b dual_pipe_v hanayo zb_v slipstream)
   endforeach()
   json_is(csv solver)
 endforeach()
-refused("dead: rank 2 of pipeline 0 is dead" plan_pipeline --pipelines 2 --dead 0:2 --csv-out ${SCRATCH}/no.csv)
-refused("--csv-out: ${SCRATCH}/no/such.csv can't be opened" plan_pipeline --csv-out ${SCRATCH}/no/such.csv)
+refused("dead: rank 2 of pipeline 0 is dead" plan_pipeline --pipelines 2 --dead 0:2 --csv-out
+  ${SCRATCH}/no.csv)
+refused("--csv-out: ${SCRATCH}/no/such.csv can't be opened" plan_pipeline --csv-out
+  ${SCRATCH}/no/such.csv)
 refused("excludes" plan_pipeline --csv-in ${SCRATCH}/only.csv --stages 8)
 refused("can't be opened" plan_pipeline --csv-in ${SCRATCH}/no-such.csv)
-foreach(bad IN ITEMS "0F0,0B0garbage\n@row 1, column 2: \"0B0garbage\" has more after its micro-batch" "0F0,0B\n@row 1, column 2: \"0B\" names no micro-batch"
-    "0F0,0X0\n@row 1, column 2: \"0X0\" is no action" "0F0,0F2,0B0,0B2\n@row 1: has no forward of micro-batch 1 at stage 0"
-    "0B0,0F0\n@is no plan: before_its_input" "0F0,0F0,0B0\n@is no plan: repeated" "0F0,0SEND_F0,0B0\n1F0,1B0\n@row 2, column 1: \"1F0\" never gets its input")
+foreach(bad IN ITEMS "0F0,0B0garbage\n@row 1, column 2: \"0B0garbage\" has more after its \
+micro-batch" "0F0,0B\n@row 1, column 2: \"0B\" names no micro-batch"
+    "0F0,0X0\n@row 1, column 2: \"0X0\" is no action"
+    "0F0,0F2,0B0,0B2\n@row 1: has no forward of micro-batch 1 at stage 0"
+    "0B0,0F0\n@is no plan: before_its_input" "0F0,0F0,0B0\n@is no plan: repeated"
+    "0F0,0SEND_F0,0B0\n1F0,1B0\n@row 2, column 1: \"1F0\" never gets its input")
   string(REGEX MATCH "^(.*)@(.*)$" bad "${bad}")
   set(pattern "${CMAKE_MATCH_2}")
   file(WRITE ${SCRATCH}/bad.csv "${CMAKE_MATCH_1}")
@@ -161,18 +178,21 @@ foreach(bad IN ITEMS "0F0,0B0garbage\n@row 1, column 2: \"0B0garbage\" has more 
 endforeach()
 refused("--chunks: is 2 under --layout v, not 3" plan_pipeline --layout v --chunks 3 --solver zb_v)
 refused("--layout: spiral" plan_pipeline --layout spiral)
-refused("layout: 9 stages don't divide into 2 chunks a rank" plan_pipeline --stages 9 --solver looped_bfs)
+refused("layout: 9 stages don't divide into 2 chunks a rank" plan_pipeline --stages 9 --solver
+  looped_bfs)
 refused("memory: has 3 limits for 4 ranks" plan_pipeline --memory 1,2,3)
 refused("stash.backward_input: gives back 3 of 2" plan_pipeline --stash 2 --stash-input 3)
 refused("stash.forward: must be 1 to" plan_pipeline --stash 0)
 refused("transfer.ranks_per_node: must be given" plan_pipeline --comm 1 --comm-between 2)
 refused("--overlap-gain: must be at least 0, is -1" plan_pipeline --overlap-gain -1)
 
-# No plan is an answer: status 0, the reason in it and on standard error; a picture of it is not to be had.
+# No plan is an answer: status 0, the reason in it and on standard error; a picture of it is not to
+# be had.
 run(plan_pipeline ${job} --dead 1:2 --solver slipstream --no-reroute)
 json_is(infeasible status)
 string(JSON reason GET "${out}" reason)
-if(NOT status EQUAL 0 OR NOT reason MATCHES "1:2" OR NOT err MATCHES "^infeasible: [^\n]*1:2[^\n]*\n$")
+if(NOT status EQUAL 0 OR NOT reason MATCHES "1:2" OR NOT err MATCHES
+  "^infeasible: [^\n]*1:2[^\n]*\n$")
   fail("--no-reroute is infeasible, naming the dead worker")
 endif()
 run(plan_pipeline --stages 2 --dead 0:1)
@@ -202,9 +222,11 @@ endif()
 refused("--pipelines: must be at least 1, is 0" plan_pipeline --pipelines 0)
 refused("--stages: must be at least 1, is -4" plan_pipeline --stages -4)
 refused("--microbatches: \"six\"" plan_pipeline --microbatches six)
-refused("--microbatches: .* at most" plan_pipeline --pipelines 100000 --stages 100 --microbatches 100000)
+refused("--microbatches: .* at most" plan_pipeline --pipelines 100000 --stages 100 --microbatches
+  100000)
 refused("costs.forward: must be at least 1, is 0" plan_pipeline --forward 0)
-refused("costs.backward_input\\[2\\]: must be at least 1, is 0" plan_pipeline --backward-input 1,1,0,1)
+refused("costs.backward_input\\[2\\]: must be at least 1, is 0" plan_pipeline --backward-input
+  1,1,0,1)
 refused("costs.backward_weight: must be at least 0, is -1" plan_pipeline --backward-weight -1)
 refused("costs.step: has 3 values for 4 stages" plan_pipeline --step 1,2,3)
 refused("costs.step: .* beyond 62 bits" plan_pipeline --step 4611686018427387904)
@@ -225,12 +247,14 @@ function(loads text)
   file(WRITE ${SCRATCH}/loads.csv "${text}")
 endfunction()
 macro(places solver slots ranks total replicas)
-  run(place_experts --loads ${SCRATCH}/loads.csv --ranks ${ranks} --slots ${total} --solver ${solver})
+  run(place_experts --loads ${SCRATCH}/loads.csv --ranks ${ranks} --slots ${total} --solver
+    ${solver})
   string(JSON found_slots ERROR_VARIABLE error GET "${out}" layers 0 slots)
   string(JSON found_replicas ERROR_VARIABLE error GET "${out}" layers 0 replicas)
   string(REGEX REPLACE "[] \n[]" "" found_slots "${found_slots}")
   string(REGEX REPLACE "[] \n[]" "" found_replicas "${found_replicas}")
-  if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT found_slots STREQUAL "${slots}" OR NOT found_replicas STREQUAL "${replicas}")
+  if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT found_slots STREQUAL "${slots}"
+    OR NOT found_replicas STREQUAL "${replicas}")
     fail("place_experts: slots ${found_slots}, replicas ${found_replicas}")
   endif()
   foreach(key IN ITEMS solver mean_max_over_mean solve_us_per_layer)
@@ -261,13 +285,16 @@ if(NOT status EQUAL 0 OR NOT err MATCHES "5 slots for 6 experts")
   fail("fewer slots than experts is infeasible, with both numbers")
 endif()
 run(place_experts --loads ${SCRATCH}/loads.csv --ranks 3 --slots 6 --format text)
-if(NOT status EQUAL 0 OR NOT out MATCHES "layer 0, largest over mean [0-9.]+: 0 1 \\| 2 3 \\| 4 5\n")
+if(NOT status EQUAL 0 OR NOT out MATCHES
+  "layer 0, largest over mean [0-9.]+: 0 1 \\| 2 3 \\| 4 5\n")
   fail("--format text")
 endif()
 
 set(usual --ranks 4 --slots 8)
-foreach(bad IN ITEMS "|: is empty" "1,2\n3\n|row 2: has 1 values" "1,x\n|row 1, column 2: \"x\"" "1,-2\n|row 1, column 2: .* is -2"
-    "1,\n|row 1, column 2: is empty" "1,2\n\n3,4\n|row 2: is empty" "99999999999999999999\n|row 1, column 1: .* 64 bits"
+foreach(bad IN ITEMS "|: is empty" "1,2\n3\n|row 2: has 1 values" "1,x\n|row 1, column 2: \"x\""
+  "1,-2\n|row 1, column 2: .* is -2"
+    "1,\n|row 1, column 2: is empty" "1,2\n\n3,4\n|row 2: is empty"
+    "99999999999999999999\n|row 1, column 1: .* 64 bits"
     "9000000000000000000,1\n|loads\\[0\\]: .* 62 bits" "0,0\n0,0\n|no tokens at all")
   string(REGEX MATCH "^([^|]*)\\|(.*)$" bad "${bad}")
   set(pattern "${CMAKE_MATCH_2}")
@@ -277,8 +304,10 @@ endforeach()
 loads("1,2\n")
 refused("no-such.csv: can't be opened" place_experts --loads ${SCRATCH}/no-such.csv ${usual})
 refused("can't be read" place_experts --loads ${SCRATCH} ${usual})
-refused("--ranks: must be at least 1, is 0" place_experts --loads ${SCRATCH}/loads.csv --ranks 0 --slots 8)
-refused("--slots: must be at least 1, is -8" place_experts --loads ${SCRATCH}/loads.csv --ranks 4 --slots -8)
+refused("--ranks: must be at least 1, is 0" place_experts --loads ${SCRATCH}/loads.csv --ranks 0
+  --slots 8)
+refused("--slots: must be at least 1, is -8" place_experts --loads ${SCRATCH}/loads.csv --ranks 4
+  --slots -8)
 refused("--slots" place_experts --loads ${SCRATCH}/loads.csv --ranks 4 --slots 4294967296)
 refused("--solver: magic" place_experts --loads ${SCRATCH}/loads.csv ${usual} --solver magic)
 refused("--loads is required" place_experts ${usual})

@@ -13,7 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include "device_on_host.hpp"
 #include "pipeline_training.hpp"
 #include "planning.hpp"
 #include "shunt/execute/inline_executor.hpp"
@@ -22,17 +21,18 @@
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
-#include "small_training.hpp"
 #include "stream_training.hpp"
+#include "support/device_on_host.hpp"
+#include "support/small_training.hpp"
 #include "training_run.hpp"
 
+namespace example::tests::stream_training_test {
 namespace {
 
-using namespace example;
 using namespace small_training;
 using shunt::rank_id;
-using toys::device_on_host;
-using toys::host_streams;
+using shunt::tests::device_on_host;
+using shunt::tests::host_streams;
 using work_on_host = stream_training<device_on_host>;
 using run_on_host = training_run_of<work_on_host>;
 using streams = shunt::stream_executor<host_streams>;
@@ -339,3 +339,4 @@ TEST(stream_training, refuses_what_it_cannot_do) {
 }
 
 }  // namespace
+}  // namespace example::tests::stream_training_test

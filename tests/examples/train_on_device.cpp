@@ -5,14 +5,13 @@
 #include <string>
 
 #include "../../examples/train_through_failures/on_device.hpp"
-#include "device_on_host.hpp"
+#include "support/device_on_host.hpp"
 
+namespace example::tests::train_on_device_test {
 namespace {
 
-using namespace example;
-
 std::string said(options const& o, int expected_status) {
-  toys::device_on_host device(4);
+  shunt::tests::device_on_host device(4);
   std::ostringstream out;
   EXPECT_EQ(train_on_device(o, device, out), expected_status);
   return out.str();
@@ -56,7 +55,7 @@ TEST(train_on_device, steps_are_validated) {
 }
 
 TEST(train_on_device, losses_too_far_from_the_hosts_are_found) {
-  constexpr double tolerance = stream_training<toys::device_on_host>::tolerance;
+  constexpr double tolerance = stream_training<shunt::tests::device_on_host>::tolerance;
   EXPECT_LT(largest_difference({2, 1.0001}, {2, 1}, 100), tolerance);
   EXPECT_GT(largest_difference({2, 1.01}, {2, 1}, 100), tolerance);
   EXPECT_EQ(largest_difference({2, 1.01}, {2, 1}, 1), 0);
@@ -72,3 +71,4 @@ TEST(train_on_device, a_run_that_stops_early_differs) {
 }
 
 }  // namespace
+}  // namespace example::tests::train_on_device_test

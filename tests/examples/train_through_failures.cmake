@@ -1,9 +1,11 @@
-# train_through_failures: losses with failures are the same bits as without, the files it writes, and one clear line with exit status 2
-# for bad input. cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P train_through_failures.cmake
+# train_through_failures: losses with failures are the same bits as without, the files it writes,
+# and one clear line with exit status 2 for bad input. cmake -D PROGRAMS=<directory> -D
+# SCRATCH=<directory> -P train_through_failures.cmake
 cmake_minimum_required(VERSION 3.25)
 
 macro(run)
-  execute_process(COMMAND ${PROGRAMS}/train_through_failures ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${PROGRAMS}/train_through_failures ${ARGN} RESULT_VARIABLE status
+    OUTPUT_VARIABLE out ERROR_VARIABLE err)
 endmacro()
 
 function(fail why)
@@ -13,9 +15,11 @@ endfunction()
 # trains(<losses> <argument>...): exit status 0, a line for every iteration, and the last line.
 macro(trains losses)
   run(${ARGN})
-  string(REGEX MATCHALL "(^|\n)iteration [0-9]+ loss [0-9.e+-]+ live [0-9]+ planned [0-9.]+ (ms|units) measured " lines "${out}")
+  string(REGEX MATCHALL "(^|\n)iteration [0-9]+ loss [0-9.e+-]+ live [0-9]+ planned [0-9.]+ \
+(ms|units) measured " lines "${out}")
   list(LENGTH lines count)
-  if(NOT status EQUAL 0 OR NOT count EQUAL ${losses} OR NOT out MATCHES "\nidentical: ${losses} losses\n$" OR NOT err STREQUAL "")
+  if(NOT status EQUAL 0 OR NOT count EQUAL ${losses} OR NOT out MATCHES
+    "\nidentical: ${losses} losses\n$" OR NOT err STREQUAL "")
     fail("${ARGN}: ${count} iterations")
   endif()
 endmacro()
@@ -23,7 +27,8 @@ endmacro()
 # refused(<pattern> <argument>...): status 2, nothing but one line on standard error that matches.
 function(refused pattern)
   run(${ARGN})
-  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$" OR NOT err MATCHES "${pattern}")
+  if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES "^error: [^\n]+\n$"
+    OR NOT err MATCHES "${pattern}")
     fail("${ARGN}: should be refused with ${pattern}")
   endif()
 endfunction()
@@ -31,13 +36,16 @@ endfunction()
 set(small --width 16 --hidden 24 --batch 8 --timeout 10)
 
 trains(10 ${small} --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8 --out ${SCRATCH}/out)
-foreach(pattern IN ITEMS "worker 1:2 fell silent: iteration 3 is done again" "\n0:1 +6 +[0-9.]+ +[0-9.]+ "
-    "worker 1:2 joins" "iteration 2 loss [0-9.]+ live 12 " "iteration 7 loss [0-9.]+ live 10 " "iteration 9 loss [0-9.]+ live 11 ")
+foreach(pattern IN ITEMS "worker 1:2 fell silent: iteration 3 is done again"
+  "\n0:1 +6 +[0-9.]+ +[0-9.]+ "
+    "worker 1:2 joins" "iteration 2 loss [0-9.]+ live 12 " "iteration 7 loss [0-9.]+ live 10 "
+    "iteration 9 loss [0-9.]+ live 11 ")
   if(NOT out MATCHES "${pattern}")
     fail("no ${pattern}")
   endif()
 endforeach()
-foreach(file IN ITEMS loss.svg losses.csv trace.json train.json train.html planned_0_0_dead.svg measured_0_0_dead.svg
+foreach(file IN ITEMS loss.svg losses.csv trace.json train.json train.html planned_0_0_dead.svg
+  measured_0_0_dead.svg
     measured_0_0_dead_lost.svg)
   if(NOT EXISTS ${SCRATCH}/out/${file})
     fail("no file ${file}")
@@ -50,26 +58,33 @@ if(NOT same STREQUAL ON OR NOT undone STREQUAL "0:1")
   fail("train.json: ${json}")
 endif()
 
-trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kill 0:2@2 --kill-at 0 --no-split --no-stagger)
+trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kill 0:2@2 --kill-at 0
+  --no-split --no-stagger)
 trains(6 ${small} --iterations 6 --pipelines 3 --stages 1 --kill 0:0@2,2:0@2 --memory-1f1b)
 trains(4 ${small} --iterations 4 --op-ms 0.2 --kill 2:3@1)
 
 # Only what is missing of an iteration is done again.
 foreach(kind IN ITEMS "" --no-split --no-stagger "--no-split;--no-stagger" "--kill-at;5")
   trains(10 ${small} --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8 --salvage ${kind})
-  if(NOT out MATCHES "backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* [1-9][0-9]? of +72\n")
+  if(NOT out MATCHES "backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* \
+[1-9][0-9]? of +72\n")
     fail("${kind}: nothing is said of what was kept")
   endif()
 endforeach()
 
-# Steps that are validated: clipped, left out and rolled back, with and without a staggered step and losses on the way.
+# Steps that are validated: clipped, left out and rolled back, with and without a staggered step and
+# losses on the way.
 string(REPEAT "for (auto const r : ranks) sum += r; // and so on, 2718281828\n" 200 lines)
 file(WRITE ${SCRATCH}/text.txt "${lines}")
-set(unsteady --text ${SCRATCH}/text.txt --clip 2 --inject-nan 2@3:4,0@5 --kill 1:2@3,0:1@6 --join 1:2@8)
+set(unsteady --text ${SCRATCH}/text.txt --clip 2 --inject-nan 2@3:4,0@5 --kill 1:2@3,0:1@6 --join
+  1:2@8)
 trains(10 ${small} --iterations 10 ${unsteady})
-foreach(pattern IN ITEMS "step of iteration 0: gradients clipped, their norm was 2[.][0-9]+; [1-9] workers had stepped and rolled back"
-    "step of iteration 3: left out, a gradient was not finite; [1-9] workers had stepped and rolled back"
-    "step of iteration 5: left out, a gradient was not finite; 0 workers" "\nparameters identical: all workers of 4 stages, hash [0-9a-f]+\n")
+foreach(pattern IN ITEMS "step of iteration 0: gradients clipped, their norm was 2[.][0-9]+; [1-9] \
+workers had stepped and rolled back"
+    "step of iteration 3: left out, a gradient was not finite; [1-9] workers had stepped and \
+rolled back"
+    "step of iteration 5: left out, a gradient was not finite; 0 workers"
+    "\nparameters identical: all workers of 4 stages, hash [0-9a-f]+\n")
   if(NOT out MATCHES "${pattern}")
     fail("no ${pattern}")
   endif()
@@ -102,7 +117,8 @@ file(WRITE ${SCRATCH}/short.txt "abc")
 refused("text: has 3 bytes, a sample needs 9" --text ${SCRATCH}/short.txt)
 refused("pipelines: must be at least 1" --pipelines 0)
 refused("iterations: must be between 1 and 1000000, is 0" --iterations 0)
-refused("iterations: must be between 1 and 1000000, is 1000000000000000000" --iterations 1000000000000000000)
+refused("iterations: must be between 1 and 1000000, is 1000000000000000000" --iterations
+  1000000000000000000)
 refused("width: must be at least 1" --width -3)
 refused("costs.forward: must be at least 1" --forward 0)
 refused("costs.step: has 2 values for 4 stages" --step 1,2)
@@ -112,5 +128,6 @@ refused("engine: .spam. is not threads, gloo, cuda or cuda-graphs" --engine spam
 refused("compare-schedules: needs --engine threads" --engine cuda --compare-schedules)
 refused("sweep: needs --engine gloo" --engine cuda --sweep 2)
 set(ENV{CUDA_VISIBLE_DEVICES} "")
-refused("engine: (this build has no CUDA|there is no CUDA driver|there is no CUDA device)" --engine cuda-graphs)
+refused("engine: (this build has no CUDA|there is no CUDA driver|there is no CUDA device)" --engine
+  cuda-graphs)
 refused("out: cannot create" --iterations 1 --out ${SCRATCH}/empty.txt/inside)

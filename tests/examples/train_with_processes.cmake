@@ -1,5 +1,6 @@
-# train_through_failures --engine gloo: processes that are really killed, by the program, by hand and at random moments; under a launcher;
-# and what can be wrong with where they meet. Whatever happens, no process and no file is left behind.
+# train_through_failures --engine gloo: processes that are really killed, by the program, by hand
+# and at random moments; under a launcher; and what can be wrong with where they meet. Whatever
+# happens, no process and no file is left behind.
 # cmake -D PROGRAMS=<directory> -D SCRATCH=<directory> -P train_with_processes.cmake
 cmake_minimum_required(VERSION 3.25)
 
@@ -9,7 +10,8 @@ list(JOIN small " " small_words)
 include(${CMAKE_CURRENT_LIST_DIR}/processes/script.cmake)
 
 macro(run)
-  execute_process(COMMAND ${program} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND ${program} ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE out
+    ERROR_VARIABLE err)
 endmacro()
 
 run(--engine gloo --pipelines 1 --stages 1 --iterations 1 ${small})
@@ -18,7 +20,8 @@ if(err MATCHES "this build has no Gloo")
   return()
 endif()
 
-# Loses two workers, which may be an iteration ahead of others, and takes one back: losses and parameters of the threads, to the last bit.
+# Loses two workers, which may be an iteration ahead of others, and takes one back: losses and
+# parameters of the threads, to the last bit.
 set(losses --iterations 10 --kill 1:2@3,0:1@6 --join 1:2@8)
 run(--engine threads ${small} ${losses})
 string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" with_threads "${out}")
@@ -26,10 +29,12 @@ string(REGEX MATCH "hash [0-9a-f]+" hash "${out}")
 run(--engine gloo ${small} ${losses})
 string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" with_processes "${out}")
 list(LENGTH with_processes count)
-if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT count EQUAL 10 OR NOT with_processes STREQUAL with_threads)
+if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT count EQUAL 10
+  OR NOT with_processes STREQUAL with_threads)
   fail("processes train otherwise than threads")
 endif()
-says("worker 1:2 fell silent: iteration [23] is done again" "worker 1:2 joins with a copy" "\n1:2 +[23] +[0-9.]+ +[0-9.]+ " "\n0:1 +[56] "
+says("worker 1:2 fell silent: iteration [23] is done again" "worker 1:2 joins with a copy"
+  "\n1:2 +[23] +[0-9.]+ +[0-9.]+ " "\n0:1 +[56] "
   "${hash}\nidentical: 10 losses\n$")
 nothing_is_left(${place})
 
@@ -39,18 +44,21 @@ string(REGEX MATCHALL "iteration [0-9]+ loss [0-9.]+" salvaged "${out}")
 if(NOT status EQUAL 0 OR NOT err STREQUAL "" OR NOT salvaged STREQUAL with_threads)
   fail("what is salvaged trains otherwise")
 endif()
-says("backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* [0-9]+ of +72\n" "${hash}\nidentical: 10 losses\n$")
+says("backward passes kept\n1:2 +[23] [^\n]* [0-9]+ of +72\n0:1 +[56] [^\n]* [0-9]+ of +72\n"
+  "${hash}\nidentical: 10 losses\n$")
 nothing_is_left(${place})
 
 # Steps that are validated, on processes.
-run(--engine gloo ${small} --pipelines 2 --stages 2 --iterations 6 --clip 2 --inject-nan 1@3 --kill 0:0@3)
+run(--engine gloo ${small} --pipelines 2 --stages 2 --iterations 6 --clip 2 --inject-nan 1@3 --kill
+  0:0@3)
 if(NOT status EQUAL 0 OR NOT err STREQUAL "")
   fail("validated steps")
 endif()
 says("step of iteration 3: left out, a gradient was not finite" "identical: 6 losses\n$")
 
 # kill -9 from another shell, of whichever process.
-shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > by_hand.txt & run=$!
+shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > \
+by_hand.txt & run=$!
   until grep -qs '^iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
   kill -9 $(sed -n 's/^worker 1:0 is process //p' by_hand.txt)
   wait $run; status=$?; cat by_hand.txt; exit $status")
@@ -77,11 +85,13 @@ endif()
 says("\nsweep: 3 runs of 4 workers, 3 finished, 3 identical; ")
 nothing_is_left(${place})
 
-# launched(<ranks> <argument>...): under a launcher, in ${SCRATCH}/meet. Sets `statuses`, one a rank of the list.
+# launched(<ranks> <argument>...): under a launcher, in ${SCRATCH}/meet. Sets `statuses`, one a rank
+# of the list.
 function(launched ranks)
   list(JOIN ARGN " " words)
   shell("rm -rf launched; mkdir launched; n=0; for r in ${ranks}; do n=$((n+1))
-      (RANK=$r WORLD_SIZE=4 SHUNT_RENDEZVOUS=${SCRATCH}/meet SHUNT_INTERFACE=lo ${program} --engine gloo --pipelines 2 --stages 2 ${words} \
+      (RANK=$r WORLD_SIZE=4 SHUNT_RENDEZVOUS=${SCRATCH}/meet SHUNT_INTERFACE=lo ${program} \
+--engine gloo --pipelines 2 --stages 2 ${words} \
         > launched/out$n 2> launched/err$n; echo $? > launched/status$n) 2> /dev/null &
     done; wait; cd launched; cat out*; cat err* >&2; cat status* | tr '\\n' ' ' > status")
   file(READ ${SCRATCH}/launched/status statuses)
@@ -98,22 +108,27 @@ says("worker 1:1 fell silent: iteration [23] " "\n1:1 +[23] +[0-9.]+ " "identica
 nothing_is_left(${SCRATCH}/meet)
 
 launched("0 1 3" ${small} --iterations 8 --patience 1500)
-if(NOT statuses STREQUAL "2 2 2 " OR NOT out STREQUAL "" OR NOT err MATCHES "^(error: [^\n]*after 1500 ms these ranks did not come to epoch0: [^\n]*2\n)+$")
+if(NOT statuses STREQUAL "2 2 2 " OR NOT out STREQUAL ""
+  OR NOT err MATCHES "^(error: [^\n]*after 1500 ms these ranks did not come to epoch0: \
+[^\n]*2\n)+$")
   fail("one never starts: ${statuses}")
 endif()
 nothing_is_left(${SCRATCH}/meet)
 
 # Once and again the same rank: the second is refused and the others go on.
 launched("0 1 2 3 1" ${small} --iterations 8)
-if(NOT out MATCHES "identical: 8 losses\n$" OR NOT err MATCHES "^error: RANK: 1 is in [^\n]* already: two processes have this rank[^\n]*\n$")
+if(NOT out MATCHES "identical: 8 losses\n$" OR NOT err MATCHES
+  "^error: RANK: 1 is in [^\n]* already: two processes have this rank[^\n]*\n$")
   fail("one comes twice: ${statuses}")
 endif()
 nothing_is_left(${SCRATCH}/meet)
 
 # Late, and still in time.
 shell("rm -rf late; mkdir late; for r in 0 1 2 3; do
-    (n=0; [ $r = 2 ] && until [ -d meet/shunt/epoch0.rank0 ] || [ $n = 200 ]; do sleep 0.05; n=$((n+1)); done
-     RANK=$r WORLD_SIZE=4 SHUNT_RENDEZVOUS=meet ${program} --engine gloo --pipelines 2 --stages 2 ${small_words} --iterations 4) &
+    (n=0; [ $r = 2 ] && until [ -d meet/shunt/epoch0.rank0 ] || [ $n = 200 ]; do sleep 0.05; \
+n=$((n+1)); done
+     RANK=$r WORLD_SIZE=4 SHUNT_RENDEZVOUS=meet ${program} --engine gloo --pipelines 2 --stages 2 \
+${small_words} --iterations 4) &
   done; wait")
 if(NOT status EQUAL 0 OR NOT err STREQUAL "")
   fail("one starts late")
@@ -129,7 +144,8 @@ function(refused pattern)
   nothing_is_left(${place})
 endfunction()
 refused("rendezvous: cannot create /proc/nowhere" --rendezvous /proc/nowhere)
-refused("rendezvous: cannot create [^\n]*text.txt/inside: Not a directory" --rendezvous ${SCRATCH}/text.txt/inside)
+refused("rendezvous: cannot create [^\n]*text.txt/inside: Not a directory" --rendezvous
+  ${SCRATCH}/text.txt/inside)
 refused("worker [0-9]:[0-9]: [^\n]*no network interface nonsense" --interface nonsense ${small})
 refused("workers: is 3, 3 pipelines of 4 stages need 12" --workers 3)
 refused("out: needs --engine threads" --out ${SCRATCH}/out)
@@ -146,7 +162,8 @@ file(MAKE_DIRECTORY ${SCRATCH}/stale/shunt)
 file(WRITE ${SCRATCH}/stale/shunt/report1 "")
 set(ENV{WORLD_SIZE} 12)
 set(ENV{SHUNT_RENDEZVOUS} ${SCRATCH}/stale)
-refused("RANK: 1 is in [^\n]*stale/shunt already: two processes have this rank, or the directory is left over from another run" ${small})
+refused("RANK: 1 is in [^\n]*stale/shunt already: two processes have this rank, or the directory \
+is left over from another run" ${small})
 set(ENV{SHUNT_RENDEZVOUS} /proc/nowhere)
 refused("SHUNT_RENDEZVOUS: cannot create /proc/nowhere")
 foreach(variable IN ITEMS RANK WORLD_SIZE SHUNT_RENDEZVOUS)
@@ -154,12 +171,14 @@ foreach(variable IN ITEMS RANK WORLD_SIZE SHUNT_RENDEZVOUS)
 endforeach()
 file(REMOVE_RECURSE ${SCRATCH}/stale ${SCRATCH}/meet)
 
-# A full directory, where this machine lets us make one: no room for the text, none for the files by which processes meet.
+# A full directory, where this machine lets us make one: no room for the text, none for the files by
+# which processes meet.
 shell("unshare -rm sh -c 'mount -t tmpfs -o size=64k tmpfs ${place}' 2> /dev/null")
 if(status EQUAL 0)
   foreach(inodes IN ITEMS 2 8)
     shell("unshare -rm sh -c 'mount -t tmpfs -o size=64k,nr_inodes=${inodes} tmpfs ${place} && \
-      ${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --patience 2000; s=$?; ls ${place}; exit $s'")
+      ${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --patience 2000; s=$?; ls \
+${place}; exit $s'")
     if(NOT status EQUAL 2 OR NOT err MATCHES "^error: [^\n]+\n$" OR out MATCHES "shunt[.]")
       fail("a full directory, ${inodes} inodes")
     endif()

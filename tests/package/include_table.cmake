@@ -1,28 +1,32 @@
-# Holds every header of include/shunt to the table of rooms: cmake -D TREE=<repository> -P include_table.cmake
-# A room is a directory of include/shunt together with its umbrella, include/shunt/<room>.hpp. Prints file:line of each offence.
+# Holds every header of include/shunt to the table of rooms:
+# cmake -D TREE=<repository> -P include_table.cmake
+# A room is a directory of include/shunt together with its umbrella, include/shunt/<room>.hpp.
+# Prints file:line of each offence.
 cmake_minimum_required(VERSION 3.25)
 
-# room            | the rooms that it may include, beside itself          | the other project's headers that it may name
+# room     | the rooms that it may include, beside itself | other projects' headers that it may name
 set(table
-  "version        |                                                       |"
-  "core           |                                                       |"
-  "problem        | core                                                  |"
-  "plan           | core problem                                          |"
-  "program        | core                                                  |"
-  "lower          | core problem plan program                             |"
-  "measure        | core problem plan program                             |"
-  "check          | core problem plan program                             |"
-  "io             | core problem plan program                             |"
-  "json           | core problem plan program                             | nlohmann/"
-  "solve          | core problem plan measure                             |"
-  "execute        | core program                                          |"
-  "simulate       | core problem program execute                          |"
-  "compose        | core problem plan measure solve check                 | range/v3/"
-  "device         | core problem plan                                     |"
-  "gloo           | core program execute                                  | gloo/ net/if\\.h"
-  "cuda           | core problem plan solve program execute device        | (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
-  "nccl           | core problem plan solve program execute device cuda   | nccl\\.h cuda_runtime_api\\.h"
-  "shunt          | version core problem plan program lower measure check io solve execute simulate device |")
+  "version  ||"
+  "core     ||"
+  "problem  | core |"
+  "plan     | core problem |"
+  "program  | core |"
+  "lower    | core problem plan program |"
+  "measure  | core problem plan program |"
+  "check    | core problem plan program |"
+  "io       | core problem plan program |"
+  "json     | core problem plan program | nlohmann/"
+  "solve    | core problem plan measure |"
+  "execute  | core program |"
+  "simulate | core problem program execute |"
+  "compose  | core problem plan measure solve check | range/v3/"
+  "device   | core problem plan |"
+  "gloo     | core program execute | gloo/ net/if\\.h"
+  "cuda     | core problem plan solve program execute device | \
+(cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
+  "nccl     | core problem plan solve program execute device cuda | nccl\\.h cuda_runtime_api\\.h"
+  "shunt    | version core problem plan program lower measure check io solve execute simulate \
+device |")
 
 foreach(row IN LISTS table)
   string(REGEX MATCH "^([a-z]+) *\\|([^|]*)\\|(.*)$" row "${row}")
@@ -64,7 +68,8 @@ foreach(path IN LISTS paths)
       if(NOT CMAKE_MATCH_1 IN_LIST rooms_of_${room})
         offence("${room} may not include ${CMAKE_MATCH_1} (${header})")
       endif()
-    elseif(header MATCHES "[./]" AND NOT (foreign_of_${room} AND header MATCHES "^(${foreign_of_${room}})"))
+    elseif(header MATCHES "[./]" AND NOT (foreign_of_${room}
+      AND header MATCHES "^(${foreign_of_${room}})"))
       offence("${room} may not name another project's header (${header})")
     endif()
   endforeach()

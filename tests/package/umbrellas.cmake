@@ -1,6 +1,7 @@
-# Every door of a room stands in the room's umbrella and no machinery does: cmake -D TREE=<repository> -P umbrellas.cmake
-# Machinery stands in a folder of one of these names below its room.
-# Rooms of device headers (.cuh) keep those out of it, for they need nvcc.
+# Every door of a room stands in the room's umbrella and no machinery does:
+# cmake -D TREE=<repository> -P umbrellas.cmake
+# Machinery stands in a folder of one of the names below. Rooms of device headers (.cuh) keep those
+# out of their umbrellas, for they need nvcc.
 cmake_minimum_required(VERSION 3.25)
 
 set(machinery "/(search|host|streams|recovery|detail)/")
@@ -14,7 +15,8 @@ foreach(header IN LISTS headers)
   if(header MATCHES "${machinery}" AND "#include \"${header}\"" IN_LIST lines)
     message("${umbrella} includes machinery: ${header}")
     math(EXPR wrong "${wrong} + 1")
-  elseif(NOT header MATCHES "${machinery}|^shunt/solve/author/" AND NOT "#include \"${header}\"" IN_LIST lines)
+  elseif(NOT header MATCHES "${machinery}|^shunt/solve/author/"
+    AND NOT "#include \"${header}\"" IN_LIST lines)
     message("${umbrella} leaves out ${header}")
     math(EXPR wrong "${wrong} + 1")
   endif()

@@ -1,12 +1,15 @@
-# For scripts that run example programs with worker processes: a place of their own among the temporary files of SCRATCH, no launcher, a
-# text to train on, and what is asked of each run, whose result stands in status, out and err.
+# For scripts that run example programs with worker processes: a place of their own among the
+# temporary files of SCRATCH, no launcher, a text to train on, and what is asked of each run, whose
+# result stands in status, out and err.
 
-set(ENV{TSAN_OPTIONS} ignore_noninstrumented_modules=1) # Gloo is not built for ThreadSanitizer, where that is what runs
+# Gloo is not built for ThreadSanitizer, where that is what runs
+set(ENV{TSAN_OPTIONS} ignore_noninstrumented_modules=1)
 set(place ${SCRATCH}/tmp)
 file(REMOVE_RECURSE ${place})
 file(MAKE_DIRECTORY ${place})
 set(ENV{TMPDIR} ${place})
-foreach(variable IN ITEMS RANK WORLD_SIZE OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK PMI_SIZE SLURM_PROCID SLURM_NTASKS
+foreach(variable IN ITEMS RANK WORLD_SIZE OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE PMI_RANK
+  PMI_SIZE SLURM_PROCID SLURM_NTASKS
     SHUNT_RENDEZVOUS SHUNT_INTERFACE SHUNT_JOIN)
   unset(ENV{${variable}})
 endforeach()
@@ -18,7 +21,8 @@ function(fail why)
 endfunction()
 
 macro(shell script)
-  execute_process(COMMAND sh -c "${script}" WORKING_DIRECTORY ${SCRATCH} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  execute_process(COMMAND sh -c "${script}" WORKING_DIRECTORY ${SCRATCH} RESULT_VARIABLE status
+    OUTPUT_VARIABLE out ERROR_VARIABLE err)
 endmacro()
 
 function(nothing_is_left where)

@@ -1,0 +1,40 @@
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "shunt/core/error.hpp"
+#include "shunt/execute/thread_executor.hpp"
+#include "shunt/execute/work.hpp"
+#include "shunt/program/builder.hpp"
+#include "shunt/program/timeline.hpp"
+#include "support/sample_programs.hpp"
+
+namespace shunt::tests::thread_executor_test {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(thread_executor, wait_for_a_live_rank_however_long_it_takes) {
+  program_builder b(2);
+  for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 8, true);
+  b.compute(0, {}, {}, {});
+  b.send(0, 1, {0, 0, 8});
+  b.receive(1, 0, {0, 0, 8});
+  mixing_work w(b.peek());
+  w.before = [](rank_id, task const&) { std::this_thread::sleep_for(25ms); };
+  auto const o = threads{.timeout = 1ms}.run(b.peek(), w);
+  EXPECT_TRUE(o.lost.empty());
+  EXPECT_EQ(o.done[1], (progress{1, 0}));
+}
+
+TEST(thread_executor, find_a_message_that_is_never_sent) {
+  program_builder b(2);
+  for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 8, true);
+  b.receive(1, 0, {0, 0, 8}, 3);
+  mixing_work w(b.peek());
+  EXPECT_THROW((void)threads{}.run(b.peek(), w), invalid_program);
+}
+
+}  // namespace
+}  // namespace shunt::tests::thread_executor_test

@@ -1,0 +1,50 @@
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "shunt/nccl/rendezvous.hpp"
+#include "support/nccl_parties.hpp"
+#include "support/scratch_directory.hpp"
+
+namespace shunt::tests::rendezvous_test {
+namespace {
+
+using namespace detail;
+using namespace nccl_parties;
+
+TEST(rendezvous, names_one_identity_and_whoever_is_missing_or_double) {
+  scratch_directory const here;
+  nccl_meeting const at{.directory = here.path, .patience = 50ms};
+  auto const all = everybody(3);
+  auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) {
+    return meet(at, epoch, all, self, device, [&] { return 77 + self.value(); });
+  };
+  auto const name = [](rank_id r) { return "device " + std::to_string(r.value()); };
+  EXPECT_EQ(together(3,
+                     [&](rank_id r) {
+                       EXPECT_EQ(meet(nccl_meeting{here.path}, 0, all, r, name(r),
+                                      [&] { return 77 + r.value(); }),
+                                 77);
+                     }),
+            nothing(3));
+  auto errors = together(3, [&](rank_id r) { (void)come(0, r, name(r)); });
+  EXPECT_TRUE(
+      contains(errors[2],
+               "rank 2 is there already, in epoch 0; is the directory left over from another run?"))
+      << errors[2];
+  errors = together(2, [&](rank_id r) { (void)come(1, r, name(r)); });
+  for (auto const& e : errors)
+    EXPECT_TRUE(contains(e, "after 50 ms rank 2 did not come to epoch 1")) << e;
+  errors = together(3, [&](rank_id r) { (void)come(2, r, name(r.value() / 2)); });
+  EXPECT_TRUE(contains(errors[0], "ranks 0 and 1 use the same device, device 0")) << errors[0];
+  EXPECT_TRUE(contains(together(1,
+                                [&](rank_id r) {
+                                  (void)meet(nccl_meeting{"/proc/no/such"}, 0, all, r, "",
+                                             [] { return 1; });
+                                })[0],
+                       "can't meet there"));
+}
+
+}  // namespace
+}  // namespace shunt::tests::rendezvous_test

@@ -1,0 +1,37 @@
+#pragma once
+/// A mixture of experts small enough to be trained by the hundred.
+#include <cstdint>
+#include <random>
+
+#include "../../examples/adaptive_experts/training.hpp"
+#include "text.hpp"
+
+namespace example::tests::small_experts {
+
+inline text_bytes const& words() {
+  static text_bytes const all = [] {
+    text_bytes bytes;
+    std::mt19937_64 random(7);
+    char const* const list[] = {"the ",       "rank ",  "keeps ",  "a slot ",  "for ",
+                                "one expert", ", and ", "tokens ", "travel.\n"};
+    while (bytes.size() < 4000)
+      for (char const* at = list[random() % 9]; *at; ++at)
+        bytes.push_back(static_cast<std::uint8_t>(*at));
+    return bytes;
+  }();
+  return all;
+}
+
+/// Small enough for thousands of evaluations; nothing divides evenly.
+inline training_setup small() {
+  training_setup s;
+  s.model = {
+      .context = 3, .embedding = 5, .layers = 2, .experts = 5, .expert = {.width = 6, .hidden = 7}};
+  s.ranks = 4;
+  s.slots_per_rank = 2;
+  s.tokens = 12;
+  s.capacity.reset();
+  return s;
+}
+
+}  // namespace example::tests::small_experts
