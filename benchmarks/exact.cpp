@@ -18,7 +18,7 @@ namespace {
 
 using namespace shunt;
 
-struct dice {
+struct random_cases {
   std::mt19937_64 engine;
   std::int32_t roll(std::int32_t low, std::int32_t high) {
     return low + static_cast<std::int32_t>(engine() % static_cast<std::uint64_t>(high - low + 1));
@@ -46,7 +46,7 @@ struct sample {
   explicit sample(prices kind) {
     auto const* const wished = std::getenv("SHUNT_BENCHMARK_JOBS");
     drawn = wished != nullptr ? std::atoi(wished) : 20;
-    dice d{std::mt19937_64(77 + static_cast<std::uint64_t>(kind))};
+    random_cases d{std::mt19937_64(77 + static_cast<std::uint64_t>(kind))};
     for (int i = 0; i < drawn; ++i) {
       pipeline_job job{
           .pipelines = d.roll(1, 3), .stages = d.roll(2, 4), .microbatches = d.roll(2, 6)};

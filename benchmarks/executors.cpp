@@ -72,13 +72,13 @@ void inline_messages(benchmark::State& state) {
   run_sessions(state, inline_executor{}, idle::messages(5000, state.range(0)));
 }
 void threads_computes(benchmark::State& state) {
-  run_sessions(state, threads{}, idle::computes(1, 10000));
+  run_sessions(state, thread_executor{}, idle::computes(1, 10000));
 }
 void threads_messages(benchmark::State& state) {
-  run_sessions(state, threads{}, idle::messages(5000, state.range(0)));
+  run_sessions(state, thread_executor{}, idle::messages(5000, state.range(0)));
 }
 void threads_ping_pong(benchmark::State& state) {
-  run_sessions(state, threads{}, idle::ping_pong(500), 4);
+  run_sessions(state, thread_executor{}, idle::ping_pong(500), 4);
 }
 
 /// Workers, each with about 200 instructions on one or two lanes.
@@ -86,7 +86,7 @@ void simulate_pipelines(benchmark::State& state) {
   auto const p =
       chains(static_cast<std::int32_t>(state.range(0)) / 16, 16, 68, state.range(1) == 2);
   for (auto _ : state) {
-    auto const o = simulated{unit_costs{}}.run(*p);
+    auto const o = simulated_executor{unit_costs{}}.run(*p);
     benchmark::DoNotOptimize(o.timeline.events.data());
   }
   state.counters["instructions"] = static_cast<double>(p->instructions());

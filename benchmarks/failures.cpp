@@ -29,9 +29,9 @@ namespace {
 
 using namespace shunt;
 
-class dice {
+class random_cases {
  public:
-  explicit dice(std::uint64_t seed) : engine_(seed) {}
+  explicit random_cases(std::uint64_t seed) : engine_(seed) {}
   std::int32_t roll(std::int32_t low, std::int32_t high) {
     return low + static_cast<std::int32_t>(engine_() % static_cast<std::uint64_t>(high - low + 1));
   }
@@ -52,7 +52,7 @@ enum class family {
 };  // costs 1; 80 to 120 and transfer 5; 1 to 20 and transfer 1 to 10
 
 // D and S in 2..8, M in 4..32, up to two dead workers a stage and a live one.
-pipeline_job random_job(dice& d, family of) {
+pipeline_job random_job(random_cases& d, family of) {
   pipeline_job job{
       .pipelines = d.roll(2, 8), .stages = d.roll(2, 8), .microbatches = d.roll(4, 32)};
   auto const costs = [&](std::int32_t low, std::int32_t high) {
@@ -84,7 +84,7 @@ pipeline_job random_job(dice& d, family of) {
 // Counters in percent: plans at the bound, the same where M >= 2 S, mean gap to the bound; the time
 // is that of all jobs.
 void at_the_bound(benchmark::State& state) {
-  dice d(100 + static_cast<std::uint64_t>(state.range(0)));
+  random_cases d(100 + static_cast<std::uint64_t>(state.range(0)));
   std::vector<pipeline_job> all;
   for (int i = 0; i < jobs(); ++i)
     all.push_back(random_job(d, static_cast<family>(state.range(0))));
@@ -151,7 +151,7 @@ struct losses_of_one {
     std::int64_t kept = 0;
   };
   // Nothing where the loss interrupts no iteration.
-  std::optional<redone> after(fault const& struck, ticks timeout, bool salvage) {
+  std::optional<redone> after(failure_point const& failure, ticks timeout, bool salvage) {
     idle_work w;
     bool interrupted = false;
     std::optional<redone> answer;
@@ -165,16 +165,16 @@ struct losses_of_one {
       interrupted = true;
       if (!salvage) return std::nullopt;
       auto const& [without, found] = around(dead);
-      auto const kept = kept_gradients(without, at);
+      auto const kept = find_surviving_gradients(without, at);
       return salvaged{lower_salvageable(without, found, kept, tensors()), terms_in(kept),
-                      job.seats() * job.microbatches};
+                      job.workers() * job.microbatches};
     };
-    auto const hear = [&](completed_iteration const& c) {
+    auto const on_completed = [&](completed_iteration const& c) {
       if (!c.dead.empty() && !answer) answer = redone{c.ended_at};
     };
     auto const report = run_through_losses(
-        simulated{.cost = job_costs(job), .faults = {struck}, .timeout = timeout}, w, config, plan,
-        hear);
+        simulated_executor{.cost = job_costs(job), .failures = {failure}, .timeout = timeout}, w,
+        config, plan, on_completed);
     if (!interrupted || !answer) return std::nullopt;
     answer->kept = report.losses.front().kept;
     return answer;
@@ -206,7 +206,7 @@ void redo_after_a_loss(benchmark::State& state) {
   state.counters["whole"] = whole / count;
   state.counters["salvaged"] = rest / count;
   state.counters["ratio"] = rest / whole;
-  state.counters["kept_percent"] = 100 * kept / (count * all.job.seats() * all.job.microbatches);
+  state.counters["kept_percent"] = 100 * kept / (count * all.job.workers() * all.job.microbatches);
 }
 BENCHMARK(redo_after_a_loss)
     ->Unit(benchmark::kMillisecond)
@@ -224,7 +224,7 @@ pipeline_job large_job(std::int32_t pipelines, std::int32_t stages, int dead) {
       .microbatches = 64,
       .costs = {.forward = 100, .backward_input = 105, .backward_weight = 85, .step = 50},
       .transfer = 5};
-  dice d(7);
+  random_cases d(7);
   while (static_cast<int>(job.dead.size()) < dead)
     if (worker const w{d.roll(0, pipelines - 1), d.roll(0, stages - 1)}; job.alive(w))
       job.dead.push_back(w);
@@ -273,7 +273,7 @@ void simulate_iteration(benchmark::State& state) {
   auto const job = large_job(static_cast<std::int32_t>(state.range(0)),
                              static_cast<std::int32_t>(state.range(1)), 0);
   auto const program = lower(job, steady_plan(job));
-  for (auto _ : state) benchmark::DoNotOptimize(simulated{job_costs(job)}.run(program));
+  for (auto _ : state) benchmark::DoNotOptimize(simulated_executor{job_costs(job)}.run(program));
   state.counters["instructions"] = static_cast<double>(program.instructions());
 }
 void workers(benchmark::internal::Benchmark* b) {

@@ -22,13 +22,13 @@ using namespace shunt;
 /// both are there, to that of the last.
 ticks time_of_session(program const& p, int programs) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
-  if (mkdtemp(directory.data()) == nullptr) throw no_mesh(directory + ": can't be made");
+  if (mkdtemp(directory.data()) == nullptr) throw rendezvous_failed(directory + ": can't be made");
   auto const run = [&](rank_id self) {
     std::signal(SIGPIPE, SIG_IGN);
     idle::work w(2);
-    gloo_processes const here({.directory = directory}, 2, self);
+    gloo_executor const here({.directory = directory}, 2, self);
     auto session = here.open(w);
-    for (int n = 0; n <= programs; ++n) session.submit(borrowed(p));
+    for (int n = 0; n <= programs; ++n) session.submit(non_owning(p));
     return session.wait();
   };
   pid_t const child = fork();

@@ -142,8 +142,7 @@ void write_json(result const& r) {
                        {"end", end}});
       }
       auto stages = json::array();
-      for (shunt::worker const held : r.job.workers_of(rank))
-        stages.push_back(held.stage.value());
+      for (shunt::worker const held : r.job.workers_of(rank)) stages.push_back(held.stage.value());
       json shown{{"pipeline", w.pipeline.value()},
                  {"stage", w.stage.value()},
                  {"stages", std::move(stages)},

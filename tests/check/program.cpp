@@ -136,8 +136,8 @@ TEST(program, agrees_with_brute_force_and_with_the_executors) {
     ++clean;  // any order that the lanes and the times allow gives the same bytes
     mixing_work reference(p), early(p), late(p);
     (void)inline_executor{}.run(p, reference);
-    (void)simulated{uneven_costs{}}.run(p, early);
-    (void)simulated{uneven_costs{17}}.run(p, late);
+    (void)simulated_executor{uneven_costs{}}.run(p, early);
+    (void)simulated_executor{uneven_costs{17}}.run(p, late);
     EXPECT_TRUE(reference == early && reference == late) << "program " << round;
   }
   EXPECT_GT(clean, 100);

@@ -27,18 +27,16 @@ auto const two_ahead = shunt::from_orders{[](shunt::pipeline_job const& job, shu
 }};
 
 /// Every rank runs its chunks breadth first, and its last chunk's backwards first.
-auto const breadth_first =
-    shunt::from_orders{[](shunt::pipeline_job const& job, std::vector<shunt::worker> const& seats) {
-      auto const m = job.microbatches;
-      auto deepest_first = seats;
-      std::reverse(deepest_first.begin(), deepest_first.end());
-      return shunt::concat(
-          shunt::each_of(
-              seats, [m](shunt::worker seat) { return shunt::at(seat, shunt::forwards(0, m)); }),
-          shunt::each_of(deepest_first, [m](shunt::worker seat) {
-            return shunt::at(seat, shunt::backwards(0, m));
-          }));
-    }};
+auto const breadth_first = shunt::from_orders{[](shunt::pipeline_job const& job,
+                                                 std::vector<shunt::worker> const& workers) {
+  auto const m = job.microbatches;
+  auto deepest_first = workers;
+  std::reverse(deepest_first.begin(), deepest_first.end());
+  return shunt::concat(
+      shunt::each_of(workers, [m](shunt::worker w) { return shunt::at(w, shunt::forwards(0, m)); }),
+      shunt::each_of(deepest_first,
+                     [m](shunt::worker w) { return shunt::at(w, shunt::backwards(0, m)); }));
+}};
 
 /// A micro-batch runs up and down all ranks three times, each operation as early as the steady
 /// state has room for it.

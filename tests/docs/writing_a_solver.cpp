@@ -38,7 +38,7 @@ struct eager_one_f_one_b {
       }
       list.push_back({.kind = shunt::op_kind::step, .stage = s});
     }
-    return shunt::restate(job, std::move(schedule));
+    return shunt::evaluated(job, std::move(schedule));
   }
 };
 static_assert(shunt::solver_for<eager_one_f_one_b, shunt::pipeline_job>);

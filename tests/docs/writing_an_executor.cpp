@@ -40,7 +40,7 @@ class metered {
   Net net_;
   shunt::indexed<shunt::rank_id, shunt::byte_count> sent_;
 };
-static_assert(shunt::transport<metered<shunt::mailboxes::endpoint>>);
+static_assert(shunt::transport<metered<shunt::in_process_network::endpoint>>);
 // }
 
 namespace {
@@ -62,14 +62,14 @@ TEST(WritingAnExecutor, TheRankLoopRunsOverAnyTransport) {
   build.compute(1, {.kind = op_kind::forward}, {build.all_of(1, 0)}, {build.all_of(1, 0)});
   auto const program = std::move(build).finish();
 
-  mailboxes net(2);
+  in_process_network net(2);
   numbers work{.values = {40, 0}};
   std::array ends{metered(net.at(0)), metered(net.at(1))};
   {
     std::vector<std::jthread> threads;
     for (auto& end : ends)
       threads.emplace_back(
-          [&] { rank_loop(end, work, 0, stopwatch{}).run(program, [](std::int32_t) {}); });
+          [&] { rank_interpreter(end, work, 0, stopwatch{}).run(program, [](std::int32_t) {}); });
   }
   EXPECT_EQ(work.values[1], 42);
   EXPECT_EQ(ends[0].sent_to(1), 8);

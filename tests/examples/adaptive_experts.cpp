@@ -182,7 +182,7 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
   plain_model plain{.s = s,
                     .dense = {parameters.begin(), parameters.begin() + dense_count(s.model)},
                     .experts = {},
-                    .at = {s.model, dealer<float>(parameters)}};
+                    .at = {s.model, span_splitter<float>(parameters)}};
   for (std::int32_t l = 0; l < s.model.layers; ++l)
     for (std::int32_t e = 0; e < s.model.experts; ++e) {
       auto const w = initial_expert(s.model, s.seed, l, e);
@@ -193,8 +193,8 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
   auto const all = gradients_of(s, training);
   auto const drops = [&](std::int32_t layer, std::int64_t token) {
     auto const kept = training.work().values<float>(token / s.tokens, buffers::kept(layer));
-    return kept_tokens<float>(s.model, s.tokens, dealer<float>(kept)).place(token % s.tokens, 0) <
-           0;
+    return kept_tokens<float>(s.model, s.tokens, span_splitter<float>(kept))
+               .place(token % s.tokens, 0) < 0;
   };
   EXPECT_NEAR(record.loss, plain.loss(drops), 2e-5);
 
@@ -281,7 +281,7 @@ TEST(moe_model, executors_agree) {
   auto s = small();
   s.capacity = shunt::capacity_factor{};
   moe_training<shunt::inline_executor> one(s, shunt::swift_moe{}, words(), {});
-  moe_training<shunt::threads> other(s, shunt::swift_moe{}, words(), {});
+  moe_training<shunt::thread_executor> other(s, shunt::swift_moe{}, words(), {});
   for (int t = 0; t < 8; ++t) EXPECT_EQ(one(), other()) << t;
 }
 
@@ -375,14 +375,14 @@ training_setup mirrored() {
 TEST(moe_losses, leave_the_bits_of_a_run_without_them_wherever_they_strike) {
   auto const s = mirrored();
   auto const wanted = undisturbed(s, 4);
-  std::int32_t undone = 0, begun_anew = 0, strikes = 0;
-  for (bool strikes_again = true; strikes_again;
-       ++strikes) {  // before every instruction, and after the last one
-    shunt::fault const one{strikes % s.ranks, 1, strikes};
+  std::int32_t undone = 0, begun_anew = 0, instruction = 0;
+  for (bool fails_again = true; fails_again;
+       ++instruction) {  // before every instruction, and after the last one
+    shunt::failure_point const one{instruction % s.ranks, 1, instruction};
     moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(),
-                                                  {.faults = {one}});
-    EXPECT_EQ(run(training, 4), wanted) << "instruction " << strikes;
-    strikes_again = !training.dead().empty() || strikes < 60;
+                                                  {.failures = {one}});
+    EXPECT_EQ(run(training, 4), wanted) << "instruction " << instruction;
+    fails_again = !training.dead().empty() || instruction < 60;
     if (training.dead().empty()) continue;
     EXPECT_EQ(training.dead(), (std::vector<rank_id>{one.rank}));
     expect_complete(s, training);
@@ -395,7 +395,7 @@ TEST(moe_losses, leave_the_bits_of_a_run_without_them_wherever_they_strike) {
   }
   EXPECT_GT(undone, 0);
   EXPECT_GT(begun_anew, 30);
-  EXPECT_LT(begun_anew, strikes - 1);  // some strike when the iteration is complete
+  EXPECT_LT(begun_anew, instruction - 1);  // some strike when the iteration is complete
 }
 
 TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
@@ -405,7 +405,7 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
   auto const wanted = undisturbed(s, 8);
   using training_of = moe_training<shunt::inline_executor>;
   auto const scatter = training_of::scatter_before(5), transfer = shunt::transfer_iteration;
-  std::vector<std::vector<shunt::fault>> const cases{
+  std::vector<std::vector<shunt::failure_point>> const cases{
       {{1, 2, 20}, {4, 5, 30}},                         // one after another
       {{1, 2, 20}, {2, 2, 20}},                         // neighbours in one iteration
       {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},  // the first rank and most of the others
@@ -416,7 +416,7 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
       {{6, training_of::scatter_before(0), 0}},  // before anything was trained
   };
   for (std::size_t i = 0; i < cases.size(); ++i) {
-    training_of training(s, shunt::swift_moe{}, words(), {.faults = cases[i]});
+    training_of training(s, shunt::swift_moe{}, words(), {.failures = cases[i]});
     EXPECT_EQ(run(training, 8), wanted) << "case " << i;
     EXPECT_EQ(training.dead().size(), cases[i].size()) << "case " << i;
     expect_complete(s, training);
@@ -424,7 +424,7 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
   for (auto const form :
        {shunt::collection_form::direct, shunt::collection_form::reduce_then_gather}) {
     s.collection.form = form;
-    training_of training(s, random_placement(11), words(), {.faults = cases[2]});
+    training_of training(s, random_placement(11), words(), {.failures = cases[2]});
     EXPECT_EQ(run(training, 8), wanted);
     expect_complete(s, training);
   }
@@ -433,9 +433,9 @@ TEST(moe_losses, of_several_ranks_are_survived_as_long_as_mirrors_are) {
 TEST(moe_losses, are_survived_on_threads) {
   auto const s = mirrored();
   auto const wanted = undisturbed(s, 6);
-  shunt::threads const executor{.faults = {{2, 1, 25}, {0, 4, 31}},
-                                .timeout = std::chrono::milliseconds(20)};
-  moe_training<shunt::threads> training(s, shunt::swift_moe{}, words(), executor);
+  shunt::thread_executor const executor{.failures = {{2, 1, 25}, {0, 4, 31}},
+                                        .timeout = std::chrono::milliseconds(20)};
+  moe_training<shunt::thread_executor> training(s, shunt::swift_moe{}, words(), executor);
   EXPECT_EQ(run(training, 6), wanted);
   EXPECT_EQ(training.dead(), (std::vector<rank_id>{0, 2}));
   expect_complete(s, training);
@@ -445,7 +445,7 @@ TEST(moe_losses, are_survived_on_threads) {
 /// that they have completed it.
 struct breaking {
   int nth = 1;
-  std::vector<shunt::fault> faults{};
+  std::vector<shunt::failure_point> failures{};
   std::shared_ptr<int> opened = std::make_shared<int>(0);
 
   struct session {
@@ -466,7 +466,7 @@ struct breaking {
     [[nodiscard]] shunt::loss_times times_of_loss() const { return {}; }
   };
   [[nodiscard]] session open(moe_work& w, std::int64_t first = 0) const {
-    return {{shunt::inline_executor{.faults = faults}, w, first}, ++*opened == nth};
+    return {{shunt::inline_executor{.failures = failures}, w, first}, ++*opened == nth};
   }
   shunt::outcome run(shunt::program const& p, moe_work& w) const {
     return shunt::run_once(*this, p, w);
@@ -488,7 +488,7 @@ TEST(moe_losses, of_connections_alone_cost_no_rank) {
   for (int nth = 5; nth <= 9; ++nth) {  // while a rank is lost: its iteration, shards, weights, the
                                         // iteration again, the next weights
     moe_training<breaking> training(s, shunt::swift_moe{}, words(),
-                                    {.nth = nth, .faults = {{1, 1, 20}}});
+                                    {.nth = nth, .failures = {{1, 1, 20}}});
     EXPECT_EQ(run(training, 4), wanted) << nth;
     EXPECT_EQ(training.dead(), (std::vector<rank_id>{1}));
     expect_complete(s, training);
@@ -496,10 +496,11 @@ TEST(moe_losses, of_connections_alone_cost_no_rank) {
 }
 
 TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
-  auto const why = [](training_setup const& s, std::vector<shunt::fault> faults) -> std::string {
+  auto const why = [](training_setup const& s,
+                      std::vector<shunt::failure_point> failures) -> std::string {
     try {
       moe_training<shunt::inline_executor> training(s, shunt::swift_moe{}, words(),
-                                                    {.faults = std::move(faults)});
+                                                    {.failures = std::move(failures)});
       (void)run(training, 4);
     } catch (shunt::invalid_problem const& e) {
       return e.what();
@@ -525,7 +526,7 @@ TEST(moe_losses, that_leave_a_shard_without_a_copy_say_what_is_lost) {
   for (std::int32_t const at :
        {20, 1000}) {  // amid the iteration and, cut to the lengths of their lists, after it
     moe_training<shunt::inline_executor> const lengths(s, shunt::swift_moe{}, words(), {});
-    std::vector<shunt::fault> all;
+    std::vector<shunt::failure_point> all;
     for (rank_id r : shunt::ids<rank_id>(s.ranks))
       all.push_back({r, 0,
                      std::min(at, static_cast<std::int32_t>(
@@ -557,9 +558,9 @@ TEST(moe_model, an_operation_reaches_no_buffer_that_it_does_not_declare) {
   (void)training();
   std::vector<shunt::region> const none;
   for (auto const kind :
-       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward,
-        shunt::op_kind::combine, shunt::op_kind::uncombine, shunt::op_kind::expert_backward,
-        shunt::op_kind::unsplit, shunt::op_kind::step})
+       {shunt::op_kind::route, shunt::op_kind::dispatch, shunt::op_kind::expert_forward,
+        shunt::op_kind::combine, shunt::op_kind::combine_backward, shunt::op_kind::expert_backward,
+        shunt::op_kind::dispatch_backward, shunt::op_kind::step})
     EXPECT_THROW(
         training.work()(0, {.op = {.kind = kind}, .iteration = 0, .reads = none, .writes = none}),
         shunt::invalid_program);
@@ -647,19 +648,19 @@ TEST(moe_shape, broken_sizes_are_named) {
   broken.experts.ranks = 5;
   EXPECT_EQ(field(broken, placement), "placement.ranks");
   broken = shape;
-  broken.carriers.of = {0, 1, 2};
-  EXPECT_EQ(field(broken, placement), "carriers");
-  broken.carriers.of = {0, 1, 2, 4};
-  EXPECT_EQ(field(broken, placement), "carriers[3]");
-  broken.carriers.of = {0, 1, 2, 0};  // rank 3 carries nothing and has slots
-  EXPECT_EQ(field(broken, placement), "carriers");
+  broken.owners.of = {0, 1, 2};
+  EXPECT_EQ(field(broken, placement), "owners");
+  broken.owners.of = {0, 1, 2, 4};
+  EXPECT_EQ(field(broken, placement), "owners[3]");
+  broken.owners.of = {0, 1, 2, 0};  // rank 3 carries nothing and has slots
+  EXPECT_EQ(field(broken, placement), "owners");
 }
 
 TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many) {
   auto const s = small();
   auto shape = shape_of(s.model, s.ranks, s.tokens, 4);
-  shape.carriers = shunt::carriers_without({1, 2}, 4);
-  EXPECT_EQ(shape.carriers.of, (std::vector<rank_id>{0, 0, 3, 3}));
+  shape.owners = shunt::owners_without({1, 2}, 4);
+  EXPECT_EQ(shape.owners.of, (std::vector<rank_id>{0, 0, 3, 3}));
   auto const all_alive = shunt::mirrored_shards{.copies = 3}(shape.experts).plan;
   auto const shards =
       shunt::restore_shards{.map = all_alive}({.state = shape.experts, .dead = {1, 2}}).plan.map;

@@ -99,13 +99,13 @@ using graph_executor = shunt::graph_executor<shunt::tests::host_streams>;
 
 template <class Executor>
 outcome_of_run run(training_setup const& s, policy const& place, std::uint64_t seed,
-                   std::int32_t iterations, std::vector<shunt::fault> faults = {}) {
+                   std::int32_t iterations, std::vector<shunt::failure_point> failures = {}) {
   host_device device(seed, seed == 0   ? shunt::tests::host_streams::temper::eager
                            : seed == 1 ? shunt::tests::host_streams::temper::lazy
                                        : shunt::tests::host_streams::temper::random);
-  on_streams<Executor> training(s, place, words(),
-                                Executor{.system = &device.streams(), .faults = std::move(faults)},
-                                {}, device);
+  on_streams<Executor> training(
+      s, place, words(), Executor{.system = &device.streams(), .failures = std::move(failures)}, {},
+      device);
   return run(training, iterations);
 }
 
@@ -162,7 +162,7 @@ TEST(moe_on_streams, has_the_same_bits_when_ranks_are_lost) {
   std::int32_t lost = 0, undone = 0;
   for (std::int32_t instruction = 0; instruction < 250;
        instruction += 7) {  // amid everything, and after the last one
-    std::vector<shunt::fault> const one{{instruction % s.ranks, 1, instruction}};
+    std::vector<shunt::failure_point> const one{{instruction % s.ranks, 1, instruction}};
     auto const seed = static_cast<std::uint64_t>(instruction);
     auto const found = instruction % 2 == 0
                            ? run<graph_executor>(s, shunt::swift_moe{}, seed, 4, one)
@@ -178,7 +178,7 @@ TEST(moe_on_streams, has_the_same_bits_when_ranks_are_lost) {
   s.copies = 3;
   wanted = run<stream_executor>(s, shunt::uniform{}, 0, 7);
   using training = on_streams<stream_executor>;
-  std::vector<std::vector<shunt::fault>> const cases{
+  std::vector<std::vector<shunt::failure_point>> const cases{
       {{0, 2, 20}, {1, 2, 50}, {2, 4, 3}, {3, 6, 12}},  // one after another, two in one iteration
       {{3, training::scatter_before(5), 1}},            // while weights travel
       {{6, 3, 20}, {0, shunt::transfer_iteration, 2}},  // while shards travel
@@ -238,9 +238,9 @@ TEST(moe_on_streams, reaches_no_buffer_that_an_operation_does_not_declare) {
   auto const stream = device.streams().make_stream();
   std::int64_t const iteration = 0;
   for (auto const kind :
-       {shunt::op_kind::route, shunt::op_kind::split, shunt::op_kind::expert_forward,
-        shunt::op_kind::combine, shunt::op_kind::uncombine, shunt::op_kind::expert_backward,
-        shunt::op_kind::unsplit, shunt::op_kind::step, shunt::op_kind::backward})
+       {shunt::op_kind::route, shunt::op_kind::dispatch, shunt::op_kind::expert_forward,
+        shunt::op_kind::combine, shunt::op_kind::combine_backward, shunt::op_kind::expert_backward,
+        shunt::op_kind::dispatch_backward, shunt::op_kind::step, shunt::op_kind::backward})
     EXPECT_THROW(training.work()(0, {.op = {.kind = kind}, .iteration = &iteration}, stream),
                  shunt::invalid_program);
 }
@@ -268,10 +268,10 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
   // two runs that lie apart, in a slot with room for more
   auto const shape = shape_of(model, 2, 40, shunt::dropless);
   shunt::expert_placement placement{.experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
-  std::vector<std::uint64_t> memory(moe::work_room(model, shape, placement, nullptr).bytes / 8 + 8,
+  std::vector<std::uint64_t> memory(moe::workspace(model, shape, placement, nullptr).bytes / 8 + 8,
                                     0xa5a5a5a5a5a5a5a5);
   auto const shift = (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
-  moe::work_room const room(model, shape, placement,
+  moe::workspace const room(model, shape, placement,
                             reinterpret_cast<std::byte*>(memory.data()) + shift);
   ASSERT_EQ(room.slot_rows, 80);
   room.start[0] = 3, room.end[0] = 40, room.start[1] = 50, room.end[1] = count;

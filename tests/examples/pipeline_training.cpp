@@ -47,18 +47,18 @@ TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
   auto const c = small(3, 3, 4, 4);
   auto const reference = train(shunt::inline_executor{}, shunt::gpipe{}, c, c.job);
   EXPECT_LT(reference.losses[3], reference.losses[0]);
-  EXPECT_EQ(train(shunt::threads{}, shunt::gpipe{}, c, c.job), reference);
-  EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, c.job), reference);
-  EXPECT_EQ(train(shunt::threads{}, shunt::zb_h1{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::gpipe{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::one_f_one_b{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::zb_h1{}, c, c.job), reference);
   for (auto const& dead : std::vector<std::vector<shunt::worker>>{
            {}, {{1, 2}}, {{0, 0}}, {{0, 1}, {1, 2}}, {{0, 1}, {2, 1}}}) {
     auto job = c.job;
     job.dead = dead;
     for (bool const split : {false, true})
       for (bool const stagger : {false, true})
-        EXPECT_EQ(
-            train(shunt::threads{}, shunt::slipstream{.split = split, .stagger = stagger}, c, job),
-            reference)
+        EXPECT_EQ(train(shunt::thread_executor{},
+                        shunt::slipstream{.split = split, .stagger = stagger}, c, job),
+                  reference)
             << dead.size();
   }
 }
@@ -66,13 +66,13 @@ TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
 TEST(pipeline_training, losses_do_not_depend_on_the_number_of_pipelines) {
   auto const one = small(1, 2, 12), three = small(3, 2, 4), six = small(6, 2, 2);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, one, one.job);
-  EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, three, three.job), reference);
-  EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, six, six.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::one_f_one_b{}, three, three.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{}, six, six.job), reference);
 }
 
 TEST(pipeline_training, a_single_stage_trains) {
   auto const c = small(2, 1, 3, 30);
-  auto const all = train(shunt::threads{}, shunt::slipstream{}, c, c.job);
+  auto const all = train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job);
   EXPECT_LT(all.losses.back(), 0.8 * all.losses.front());
 }
 
@@ -82,7 +82,7 @@ TEST(pipeline_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
   pipeline_training work(c, some_text());
   auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
   work.fit(*plan.program);
-  auto session = shunt::threads{}.open(work);
+  auto session = shunt::thread_executor{}.open(work);
   for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
   static_cast<void>(session.wait());
   ASSERT_TRUE(work.first_overflow());
@@ -93,18 +93,18 @@ TEST(pipeline_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
 /// What a sweep of kills saw.
 struct sweep {
   std::int64_t runs = 0, steps_undone = 0;
-  std::vector<std::int32_t> struck_at_kind =
+  std::vector<std::int32_t> failed_at_kind =
       std::vector<std::int32_t>(32, 0);  ///< by the opcode that the worker didn't come to
-  std::int64_t struck_at_step = 0;
+  std::int64_t failed_at_step = 0;
   std::int64_t kept = 0;  ///< backward passes
 };
 
 /// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an
 /// undisturbed one.
 template <class MakeExecutor>
-void strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
-                       rank_id rank, trained const& reference, MakeExecutor const& make,
-                       sweep& seen, bool salvage = false) {
+void fail_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
+                     rank_id rank, trained const& reference, MakeExecutor const& make, sweep& seen,
+                     bool salvage = false) {
   std::vector<shunt::instruction> list;
   {
     training_run run(c, solver, some_text());
@@ -117,7 +117,7 @@ void strike_everywhere(pipeline_training::config const& c, shunt::slipstream con
     SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
     training_run run(c, solver, some_text());
     if (salvage) run.salvage();
-    auto const report = run(make(shunt::fault{rank, 1, at}));
+    auto const report = run(make(shunt::failure_point{rank, 1, at}));
     ASSERT_EQ(report.losses.size(), 1U);
     ASSERT_EQ(report.losses[0].ranks, std::vector<rank_id>{rank});
     ASSERT_EQ(report.end, c.iterations) << report.stopped;
@@ -131,17 +131,17 @@ void strike_everywhere(pipeline_training::config const& c, shunt::slipstream con
     seen.kept += report.losses[0].kept;
     if (at < static_cast<std::int32_t>(list.size())) {
       auto const& i = list[static_cast<std::size_t>(at)];
-      ++seen.struck_at_kind[static_cast<std::size_t>(i.code)];
-      seen.struck_at_step += i.code == shunt::opcode::compute && i.op.kind == shunt::op_kind::step;
+      ++seen.failed_at_kind[static_cast<std::size_t>(i.code)];
+      seen.failed_at_step += i.code == shunt::opcode::compute && i.op.kind == shunt::op_kind::step;
     }
   }
 }
 
-auto const on_threads = [](shunt::fault const& f) {
-  return shunt::threads{.faults = {f}, .timeout = std::chrono::milliseconds(5)};
+auto const on_threads = [](shunt::failure_point const& f) {
+  return shunt::thread_executor{.failures = {f}, .timeout = std::chrono::milliseconds(5)};
 };
-auto const on_one_thread = [](shunt::fault const& f) {
-  return shunt::inline_executor{.faults = {f}};
+auto const on_one_thread = [](shunt::failure_point const& f) {
+  return shunt::inline_executor{.failures = {f}};
 };
 
 TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
@@ -150,12 +150,12 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
   for (bool const stagger : {true, false}) {
     sweep seen;
     for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
-      strike_everywhere(c, {.split = stagger, .stagger = stagger}, r, reference, on_threads, seen);
+      fail_everywhere(c, {.split = stagger, .stagger = stagger}, r, reference, on_threads, seen);
     EXPECT_GT(seen.runs, 60);
-    EXPECT_GE(seen.struck_at_step, 4);
+    EXPECT_GE(seen.failed_at_step, 4);
     for (auto const code : {shunt::opcode::fill, shunt::opcode::send, shunt::opcode::receive,
                             shunt::opcode::all_reduce, shunt::opcode::copy})
-      EXPECT_GE(seen.struck_at_kind[static_cast<std::size_t>(code)], 4) << to_string(code);
+      EXPECT_GE(seen.failed_at_kind[static_cast<std::size_t>(code)], 4) << to_string(code);
     if (stagger) {
       EXPECT_GT(seen.steps_undone, 0);
     }
@@ -167,8 +167,8 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) 
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   sweep threads, one_thread;
   for (shunt::stage_id s : shunt::ids<shunt::stage_id>(3)) {
-    strike_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_threads, threads);
-    strike_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_one_thread, one_thread);
+    fail_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_threads, threads);
+    fail_everywhere(c, {}, c.job.rank_of({1, s}), reference, on_one_thread, one_thread);
   }
   EXPECT_GT(threads.steps_undone, 0);
   EXPECT_EQ(one_thread.runs, threads.runs);
@@ -181,9 +181,8 @@ TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
     sweep threads, one_thread;
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(3)) {
       shunt::slipstream const solver{.split = !together, .stagger = !together};
-      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_threads, threads, true);
-      strike_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_one_thread, one_thread,
-                        true);
+      fail_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_threads, threads, true);
+      fail_everywhere(c, solver, c.job.rank_of({1, s}), reference, on_one_thread, one_thread, true);
     }
     EXPECT_GT(threads.kept, threads.runs);
     EXPECT_GT(one_thread.kept, 5 * one_thread.runs);
@@ -211,10 +210,11 @@ TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
   sweep seen;
   for (rank_id const slow : shunt::ids<rank_id>(c.job.ranks()))
     for (rank_id const killed : shunt::ids<rank_id>(c.job.ranks()))
-      strike_everywhere(
+      fail_everywhere(
           c, {}, killed, reference,
-          [&](shunt::fault const& f) {
-            return shunt::simulated<slow_step>{.cost = {slow}, .faults = {f}, .timeout = 10};
+          [&](shunt::failure_point const& f) {
+            return shunt::simulated_executor<slow_step>{
+                .cost = {slow}, .failures = {f}, .timeout = 10};
           },
           seen);
   EXPECT_GT(seen.steps_undone, 0);
@@ -232,8 +232,9 @@ TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) 
       return all;
     };
     auto const reference = bits(train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job));
-    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{}, c, c.job)), reference) << seed;
-    EXPECT_EQ(bits(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job)),
+    EXPECT_EQ(bits(train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job)), reference)
+        << seed;
+    EXPECT_EQ(bits(train(shunt::thread_executor{}, shunt::slipstream{.stagger = false}, c, c.job)),
               reference)
         << seed;
 
@@ -276,11 +277,11 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
   training_run run(c, {}, some_text());
-  shunt::threads const executor{.faults = {{rank({1, 1}), 1, 9},
-                                           {rank({0, 0}), 2, 12},
-                                           {rank({2, 0}), 2, 4},
-                                           {rank({1, 1}), 6, 5}},
-                                .timeout = std::chrono::milliseconds(5)};
+  shunt::thread_executor const executor{.failures = {{rank({1, 1}), 1, 9},
+                                                     {rank({0, 0}), 2, 12},
+                                                     {rank({2, 0}), 2, 4},
+                                                     {rank({1, 1}), 6, 5}},
+                                        .timeout = std::chrono::milliseconds(5)};
   auto const report =
       run(executor, {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
   EXPECT_EQ(report.end, 9) << report.stopped;
@@ -292,8 +293,8 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
 TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
   auto const c = small(2, 2, 2, 5);
   training_run run(c, {}, some_text());
-  auto const report = run(
-      shunt::threads{.faults = {{0, 1, 3}, {2, 3, 3}}, .timeout = std::chrono::milliseconds(5)});
+  auto const report = run(shunt::thread_executor{.failures = {{0, 1, 3}, {2, 3, 3}},
+                                                 .timeout = std::chrono::milliseconds(5)});
   EXPECT_EQ(report.end, 3);
   EXPECT_FALSE(report.stopped.empty());
   EXPECT_EQ(run.iterations().size(), 3U);
@@ -308,18 +309,19 @@ TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {
     auto whole = c.job;
     whole.dead.clear();
     auto const reference = train(shunt::inline_executor{}, shunt::gpipe{}, c, whole);
-    EXPECT_EQ(train(shunt::threads{}, shunt::one_f_one_b{}, c, whole), reference);
-    EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{.stagger = false}, c, c.job), reference);
+    EXPECT_EQ(train(shunt::thread_executor{}, shunt::one_f_one_b{}, c, whole), reference);
+    EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{.stagger = false}, c, c.job),
+              reference);
     EXPECT_EQ(train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job), reference);
-    EXPECT_EQ(
-        train(shunt::simulated{.cost = shunt::job_costs(c.job)}, shunt::slipstream{}, c, c.job),
-        reference);
-    EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+    EXPECT_EQ(train(shunt::simulated_executor{.cost = shunt::job_costs(c.job)}, shunt::slipstream{},
+                    c, c.job),
+              reference);
+    EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job), reference);
 
     pipeline_training work(c, some_text());
     auto const plan = plan_iteration(shunt::slipstream{}, c.job, work.tensors(), true);
     work.fit(*plan.program);
-    auto session = shunt::threads{}.open(work);
+    auto session = shunt::thread_executor{}.open(work);
     for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
     session.submit(plan.closing);
     (void)session.wait();
@@ -333,11 +335,11 @@ TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {
 
 TEST(validated_training, a_limit_that_nothing_exceeds_changes_nothing) {
   auto c = small(2, 3, 3, 4);
-  auto const reference = train(shunt::threads{}, shunt::slipstream{}, c, c.job);
+  auto const reference = train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job);
   c.clip = 1e9;
-  EXPECT_EQ(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+  EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job), reference);
   c.clip = 1;
-  EXPECT_NE(train(shunt::threads{}, shunt::slipstream{}, c, c.job), reference);
+  EXPECT_NE(train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job), reference);
 }
 
 TEST(validated_training, through_losses_and_joins) {
@@ -351,19 +353,20 @@ TEST(validated_training, through_losses_and_joins) {
     c.job.dead.clear();
     if (c.job.pipelines == 1) continue;
     auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
-    std::vector<shunt::fault> faults;
+    std::vector<shunt::failure_point> failures;
     std::vector<shunt::join> joins;
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages)) {
       rank_id const r = c.job.rank_of({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
       auto const when = below(5);
-      if (below(3) > 0) faults.push_back({r, when, below(40)});
+      if (below(3) > 0) failures.push_back({r, when, below(40)});
       if (below(2) > 0) joins.push_back({r, when + 1});
     }
     training_run run(c, {.stagger = n % 4 != 3}, some_text());
-    auto const report =
-        n % 2 == 0
-            ? run(shunt::threads{.faults = faults, .timeout = std::chrono::milliseconds(5)}, joins)
-            : run(shunt::inline_executor{.faults = faults}, joins);
+    auto const report = n % 2 == 0
+                            ? run(shunt::thread_executor{.failures = failures,
+                                                         .timeout = std::chrono::milliseconds(5)},
+                                  joins)
+                            : run(shunt::inline_executor{.failures = failures}, joins);
     ASSERT_EQ(report.stopped, "");
     auto job = c.job;
     for (auto const r : report.dead) job.dead.push_back(job.worker_of(r));
@@ -422,7 +425,7 @@ TEST(validated_training, rolling_back_by_the_inverse_comes_close) {
       shunt::validated(shunt::lower(c.job, shunt::slipstream{}(c.job).plan, work.tensors()),
                        shunt::validation::in_next_iteration, c.rollback);
   work.fit(both.iteration);
-  auto session = shunt::threads{}.open(work);
+  auto session = shunt::thread_executor{}.open(work);
   for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(both.iteration);
   session.submit(both.closing);
   (void)session.wait();

@@ -111,8 +111,8 @@ TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
 /// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took
 /// back.
 template <class Executor>
-std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
-                               rank_id rank, trained const& reference) {
+std::int64_t fail_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
+                             rank_id rank, trained const& reference) {
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   std::int64_t undone = 0;
@@ -122,7 +122,7 @@ std::int64_t strike_everywhere(pipeline_training::config const& c, shunt::slipst
     run_on_host run(c, solver, some_text(), device);
     length =
         static_cast<std::int32_t>(run.plan_without({}).program->ranks[rank].instructions.size());
-    auto const report = run(Executor{.system = &device.streams(), .faults = {{rank, 1, at}}});
+    auto const report = run(Executor{.system = &device.streams(), .failures = {{rank, 1, at}}});
     EXPECT_EQ(report.losses.size(), 1U);
     EXPECT_EQ(report.end, c.iterations) << report.stopped;
     EXPECT_EQ(run.iterations().size(), static_cast<std::size_t>(c.iterations));
@@ -140,12 +140,12 @@ TEST(stream_training, a_kill_at_every_instruction) {
   auto const reference = train<streams>(shunt::one_f_one_b{}, c, c.job);
   std::int64_t on_streams = 0, as_graphs = 0;
   for (rank_id r : shunt::ids<rank_id>(c.job.ranks())) {
-    on_streams += strike_everywhere<streams>(c, {}, r, reference);
-    as_graphs += strike_everywhere<graphs>(c, {}, r, reference);
+    on_streams += fail_everywhere<streams>(c, {}, r, reference);
+    as_graphs += fail_everywhere<graphs>(c, {}, r, reference);
   }
   EXPECT_GT(on_streams, 0);
   EXPECT_EQ(as_graphs, on_streams);
-  EXPECT_EQ(strike_everywhere<streams>(c, {.stagger = false}, 3, reference), 0);
+  EXPECT_EQ(fail_everywhere<streams>(c, {.stagger = false}, 3, reference), 0);
 }
 
 TEST(stream_training, workers_that_come_back_hold_their_peers_state) {
@@ -157,10 +157,10 @@ TEST(stream_training, workers_that_come_back_hold_their_peers_state) {
     run_on_host run(c, {}, some_text(), device);
     auto const report =
         run(Executor{.system = &device.streams(),
-                     .faults = {{rank({1, 1}), 1, 9},
-                                {rank({0, 0}), 2, 12},
-                                {rank({2, 0}), 2, 4},
-                                {rank({1, 1}), 6, 5}}},
+                     .failures = {{rank({1, 1}), 1, 9},
+                                  {rank({0, 0}), 2, 12},
+                                  {rank({2, 0}), 2, 4},
+                                  {rank({1, 1}), 6, 5}}},
             {{rank({1, 1}), 4}, {rank({0, 0}), 5}, {rank({2, 0}), 5}, {rank({1, 1}), 8}});
     EXPECT_EQ(report.end, 9) << report.stopped;
     EXPECT_EQ(report.joined.size(), 4U);
@@ -216,19 +216,19 @@ TEST(stream_training, validated_steps_through_losses_and_joins) {
     c.job.dead.clear();
     if (c.job.pipelines == 1) continue;
     auto const reference = train<streams>(shunt::one_f_one_b{}, c, c.job);
-    std::vector<shunt::fault> faults;
+    std::vector<shunt::failure_point> failures;
     std::vector<shunt::join> joins;
     for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages)) {
       rank_id const r = c.job.rank_of({below(static_cast<std::uint64_t>(c.job.pipelines)), s});
       auto const when = below(5);
-      if (below(3) > 0) faults.push_back({r, when, below(40)});
+      if (below(3) > 0) failures.push_back({r, when, below(40)});
       if (below(2) > 0) joins.push_back({r, when + 1});
     }
     auto device = next_device();
     run_on_host run(c, {.stagger = n % 4 != 3}, some_text(), device);
     auto const report = n % 2 == 0
-                            ? run(streams{.system = &device.streams(), .faults = faults}, joins)
-                            : run(graphs{.system = &device.streams(), .faults = faults}, joins);
+                            ? run(streams{.system = &device.streams(), .failures = failures}, joins)
+                            : run(graphs{.system = &device.streams(), .failures = failures}, joins);
     ASSERT_EQ(report.stopped, "");
     auto job = c.job;
     for (auto const r : report.dead) job.dead.push_back(job.worker_of(r));

@@ -11,7 +11,7 @@ namespace {
 
 TEST(executor, a_borrowed_program_is_not_owned) {
   program const p;
-  auto const handle = borrowed(p);
+  auto const handle = non_owning(p);
   EXPECT_EQ(handle.get(), &p);
   EXPECT_EQ(handle.use_count(), 0);
 }

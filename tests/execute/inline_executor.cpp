@@ -18,7 +18,7 @@ TEST(inline_executor, refuses_a_circle) {
   }
   mixing_work w(b.peek());
   EXPECT_THROW((void)inline_executor{}.run(b.peek(), w), invalid_program);
-  simulated const in_virtual_time{.cost = uneven_costs{}, .timeout = 3};
+  simulated_executor const in_virtual_time{.cost = uneven_costs{}, .timeout = 3};
   EXPECT_THROW((void)in_virtual_time.run(b.peek(), w), invalid_program);
 }
 

@@ -62,9 +62,9 @@ static_assert(loss_timing_session<flaky::session>);
 
 TEST(recovery, goes_on_where_connections_break_and_nobody_is_lost) {
   toy_training w, calm;
-  auto const hear = [](completed_iteration const&) {};
-  (void)run_through_losses(inline_executor{}, calm, {.end = 6}, plan, hear);
-  auto const report = run_through_losses(flaky{}, w, {.end = 6}, plan, hear);
+  auto const on_completed = [](completed_iteration const&) {};
+  (void)run_through_losses(inline_executor{}, calm, {.end = 6}, plan, on_completed);
+  auto const report = run_through_losses(flaky{}, w, {.end = 6}, plan, on_completed);
   EXPECT_EQ(report.end, 6);
   ASSERT_EQ(report.losses.size(), 1u);
   EXPECT_EQ(report.losses[0].ranks, std::vector<rank_id>{});
@@ -89,10 +89,10 @@ TEST(recovery, waits_for_nobody_who_is_asked_for_nothing) {
 
 TEST(recovery, brings_the_state_again_where_connections_break) {
   toy_training w, calm;
-  auto const hear = [](completed_iteration const&) {};
-  (void)run_through_losses(inline_executor{}, calm, {.end = 4}, plan, hear);
+  auto const on_completed = [](completed_iteration const&) {};
+  (void)run_through_losses(inline_executor{}, calm, {.end = 4}, plan, on_completed);
   recovery const config{.end = 4, .dead = {1}, .joins = {{1, 2}}};
-  auto const report = run_through_losses(flaky{.nth = 2}, w, config, plan, hear, transfer);
+  auto const report = run_through_losses(flaky{.nth = 2}, w, config, plan, on_completed, transfer);
   EXPECT_EQ(report.joined, (std::vector<join>{{1, 2}}));
   ASSERT_EQ(report.losses.size(), 1u);
   EXPECT_EQ(report.losses[0].iteration, 2);
@@ -103,10 +103,10 @@ TEST(recovery, brings_the_state_again_where_connections_break) {
 TEST(recovery, does_not_try_for_ever) {
   toy_training w;
   recovery const config{.end = 4, .dead = {1}, .joins = {{1, 2}}};
-  auto const hear = [](completed_iteration const&) {};
-  EXPECT_THROW(
-      (void)run_through_losses(flaky{.nth = 2, .always = true}, w, config, plan, hear, transfer),
-      invalid_program);
+  auto const on_completed = [](completed_iteration const&) {};
+  EXPECT_THROW((void)run_through_losses(flaky{.nth = 2, .always = true}, w, config, plan,
+                                        on_completed, transfer),
+               invalid_program);
 }
 
 }  // namespace

@@ -128,9 +128,9 @@ TEST(stream_executors, name_what_they_enqueue_as_timelines_do) {
   auto const d = find_dependencies(p);
   for (auto const& e : o.timeline.events) {
     auto const partner = d.partner[static_cast<std::size_t>(d.number({e.rank, e.instruction}))];
-    bool const follows =
-        is_collective(e.code) && d.members_of(d.meetings[static_cast<std::size_t>(partner)])[0] !=
-                                     d.number({e.rank, e.instruction});
+    bool const follows = is_collective(e.code) &&
+                         d.members_of(d.collectives[static_cast<std::size_t>(partner)])[0] !=
+                             d.number({e.rank, e.instruction});
     if (!follows) expected.push_back(name_of(e.code, e.op));
   }
   std::sort(names.begin(), names.end());

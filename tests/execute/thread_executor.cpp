@@ -23,7 +23,7 @@ TEST(thread_executor, wait_for_a_live_rank_however_long_it_takes) {
   b.receive(1, 0, {0, 0, 8});
   mixing_work w(b.peek());
   w.before = [](rank_id, task const&) { std::this_thread::sleep_for(25ms); };
-  auto const o = threads{.timeout = 1ms}.run(b.peek(), w);
+  auto const o = thread_executor{.timeout = 1ms}.run(b.peek(), w);
   EXPECT_TRUE(o.lost.empty());
   EXPECT_EQ(o.done[1], (progress{1, 0}));
 }
@@ -33,7 +33,7 @@ TEST(thread_executor, find_a_message_that_is_never_sent) {
   for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 8, true);
   b.receive(1, 0, {0, 0, 8}, 3);
   mixing_work w(b.peek());
-  EXPECT_THROW((void)threads{}.run(b.peek(), w), invalid_program);
+  EXPECT_THROW((void)thread_executor{}.run(b.peek(), w), invalid_program);
 }
 
 }  // namespace

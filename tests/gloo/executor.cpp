@@ -92,9 +92,9 @@ std::optional<program> plan(std::span<rank_id const> dead) {
   for (std::int32_t m = 0; m < microbatches; ++m)
     b.compute(live[static_cast<std::size_t>(m) % live.size()],
               {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
-  auto const everyone = b.group(live);
+  auto const every_rank = b.group(live);
   for (rank_id const r : live) {
-    if (live.size() > 1) b.all_reduce(r, everyone, element::int64, reduction::sum, sum);
+    if (live.size() > 1) b.all_reduce(r, every_rank, element::int64, reduction::sum, sum);
     b.compute(r, {.kind = op_kind::step}, {sum, weights}, {weights});
   }
   return std::move(b).finish();
@@ -109,7 +109,7 @@ std::int64_t expected() {
   return w.number(0);
 }
 
-struct life {
+struct process_state {
   pid_t process = 0;
   int status() const {
     int how = 0;
@@ -119,8 +119,8 @@ struct life {
 };
 
 /// What a test does to its processes, and what it expects of them.
-struct story {
-  std::vector<fault> faults{};
+struct scenario {
+  std::vector<failure_point> failures{};
   std::vector<join> joins{};
   std::vector<rank_id> dead{};  ///< in the end
   std::vector<std::vector<rank_id>>
@@ -142,7 +142,7 @@ std::optional<program> transfer(rank_id joining, std::span<rank_id const> dead) 
 }
 
 /// A work that kills its process when it is asked to go back.
-struct mortal : counting {
+struct killed_work : counting {
   void restore(rank_id r, std::int64_t iteration) {
     if (dies && r == self) std::raise(SIGKILL);
     counting::restore(r, iteration);
@@ -152,17 +152,17 @@ struct mortal : counting {
 };
 
 /// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
-int train(std::string const& directory, rank_id self, story const& what, std::int64_t wanted,
+int train(std::string const& directory, rank_id self, scenario const& what, std::int64_t wanted,
           bool joins = false) {
   std::signal(SIGPIPE, SIG_IGN);
-  mortal w;
+  killed_work w;
   w.self = self;
   w.dies = what.dies_in_recovery == self;
   gloo_config const config{.directory = directory, .silence = 3000ms, .patience = 60'000ms};
   recovery plan_of_run{.end = iterations, .joins = what.joins};
-  auto const here = [&]() -> gloo_processes {
-    if (!joins) return {config, ranks, self, what.faults};
-    auto const asked = await_invitation(config, self, 60'000ms);
+  auto const here = [&]() -> gloo_executor {
+    if (!joins) return {config, ranks, self, what.failures};
+    auto const asked = await_join_request(config, self, 60'000ms);
     plan_of_run.first = asked.iteration;
     plan_of_run.dead = asked.dead;
     return {config, ranks, self, asked};
@@ -209,11 +209,11 @@ int train(std::string const& directory, rank_id self, story const& what, std::in
 
 /// Exit statuses by rank, then those of the processes that joined; minus the signal where one ended
 /// it.
-std::vector<int> run(story const& what) {
+std::vector<int> run(scenario const& what) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   std::int64_t const wanted = expected();
-  std::vector<life> all;
+  std::vector<process_state> all;
   auto const start = [&](rank_id r, bool joins) {
     pid_t const child = fork();
     if (child == 0) {
@@ -230,7 +230,7 @@ std::vector<int> run(story const& what) {
   for (rank_id const r : ids<rank_id>(ranks)) start(r, false);
   for (join const& j : what.joins) start(j.rank, true);
   std::vector<int> statuses;
-  for (life const& l : all) statuses.push_back(l.status());
+  for (process_state const& l : all) statuses.push_back(l.status());
   std::filesystem::remove_all(directory);
   return statuses;
 }
@@ -240,24 +240,24 @@ TEST(executor, train_undisturbed) { EXPECT_EQ(run({}), (std::vector<int>{0, 0, 0
 TEST(executor, go_on_when_one_dies) {
   std::mt19937_64 random(5);
   for (rank_id const r : {rank_id{0}, rank_id{3}}) {
-    fault const f{r, static_cast<std::int64_t>(random() % iterations),
-                  static_cast<std::int32_t>(random() % 5)};
+    failure_point const f{r, static_cast<std::int64_t>(random() % iterations),
+                          static_cast<std::int32_t>(random() % 5)};
     SCOPED_TRACE("rank " + std::to_string(r.value()) + " iteration " + std::to_string(f.iteration));
     std::vector<int> statuses(4, 0);
     statuses[r.index()] = -SIGKILL;
-    EXPECT_EQ(run({.faults = {f}, .dead = {r}, .losses = {{r}}}), statuses);
+    EXPECT_EQ(run({.failures = {f}, .dead = {r}, .losses = {{r}}}), statuses);
   }
 }
 
 TEST(executor, go_on_when_one_after_another_dies) {
-  EXPECT_EQ(run({.faults = {{2, 3, 1}, {0, 17, 4}, {3, 39, 2}},
+  EXPECT_EQ(run({.failures = {{2, 3, 1}, {0, 17, 4}, {3, 39, 2}},
                  .dead = {0, 2, 3},
                  .losses = {{2}, {0}, {3}}}),
             (std::vector<int>{-SIGKILL, 0, -SIGKILL, -SIGKILL}));
 }
 
 TEST(executor, go_on_when_two_die_at_once) {
-  EXPECT_EQ(run({.faults = {{1, 11, 2}, {2, 11, 2}}, .dead = {1, 2}}),
+  EXPECT_EQ(run({.failures = {{1, 11, 2}, {2, 11, 2}}, .dead = {1, 2}}),
             (std::vector<int>{0, -SIGKILL, -SIGKILL, 0}));
 }
 
@@ -265,7 +265,7 @@ TEST(executor, go_on_when_two_die_at_once) {
 // for the second that dies.
 TEST(executor, go_on_when_one_dies_while_others_recover) {
   auto const begun = std::chrono::steady_clock::now();
-  EXPECT_EQ(run({.faults = {{1, 11, 2}},
+  EXPECT_EQ(run({.failures = {{1, 11, 2}},
                  .dead = {1, 2},
                  .losses = {{1}, {2}},
                  .dies_in_recovery = rank_id{2}}),
@@ -278,19 +278,19 @@ TEST(executor, go_on_when_one_dies_while_others_recover) {
 // by the next.
 TEST(executor, go_on_from_session_to_session) {
   EXPECT_EQ(run({.one_by_one = true}), (std::vector<int>{0, 0, 0, 0}));
-  EXPECT_EQ(run({.faults = {{2, 7, 1}, {0, 20, 3}},
+  EXPECT_EQ(run({.failures = {{2, 7, 1}, {0, 20, 3}},
                  .dead = {0, 2},
                  .losses = {{2}, {0}},
                  .one_by_one = true}),
             (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0}));
   for (std::int32_t i = 0; i < 6; ++i)  // at every instruction, and after the last
-    EXPECT_EQ(run({.faults = {{1, 3, i}}, .dead = {1}, .one_by_one = true}),
+    EXPECT_EQ(run({.failures = {{1, 3, i}}, .dead = {1}, .one_by_one = true}),
               (std::vector<int>{0, -SIGKILL, 0, 0}))
         << i;
 }
 
 TEST(executor, a_new_one_comes_in_a_dead_ones_place) {
-  EXPECT_EQ(run({.faults = {{2, 7, 1}}, .joins = {{2, 20}}, .losses = {{2}}}),
+  EXPECT_EQ(run({.failures = {{2, 7, 1}}, .joins = {{2, 20}}, .losses = {{2}}}),
             (std::vector<int>{0, 0, -SIGKILL, 0, 0}));
 }
 
@@ -298,7 +298,7 @@ TEST(executor, a_new_one_comes_in_a_dead_ones_place) {
 // whoever is the lowest then.
 TEST(executor, new_ones_come_again_and_again) {
   EXPECT_EQ(
-      run({.faults = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
+      run({.failures = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
       (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0, 0}));
 }
 
@@ -307,11 +307,11 @@ TEST(executor, say_who_is_missing_at_the_start) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   counting w;
-  gloo_processes const here({.directory = directory, .patience = 50ms}, ranks, 1);
+  gloo_executor const here({.directory = directory, .patience = 50ms}, ranks, 1);
   try {
     (void)here.open(w);
     ADD_FAILURE() << "began without the others";
-  } catch (no_mesh const& error) {
+  } catch (rendezvous_failed const& error) {
     EXPECT_EQ(error.absent(), (std::vector<rank_id>{0, 2, 3}));
   }
   std::filesystem::remove_all(directory);
@@ -322,7 +322,7 @@ TEST(executor, refuse_programs_for_others) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   counting w;
-  gloo_processes const here({.directory = directory}, 1, 0);
+  gloo_executor const here({.directory = directory}, 1, 0);
   {
     auto session = here.open(w);
     EXPECT_THROW(session.submit(*plan({})), invalid_program);

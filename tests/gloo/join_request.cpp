@@ -19,18 +19,18 @@ TEST(join_request, is_for_one_epoch) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   gloo_config const config{.directory = directory};
-  EXPECT_THROW((void)await_invitation(config, 2, 20ms), no_mesh);
-  invitation const note{3, 17, {0, 1, 2}, {2, 3}};
-  invite(config, 2, 0, note);
-  invite(config, 2, 1, note);  // all members say the same
-  EXPECT_EQ(await_invitation(config, 2, 0ms), note);
-  EXPECT_THROW((void)await_invitation(config, 1, 20ms), no_mesh);
+  EXPECT_THROW((void)await_join_request(config, 2, 20ms), rendezvous_failed);
+  join_request const note{3, 17, {0, 1, 2}, {2, 3}};
+  request_join(config, 2, 0, note);
+  request_join(config, 2, 1, note);  // all members say the same
+  EXPECT_EQ(await_join_request(config, 2, 0ms), note);
+  EXPECT_THROW((void)await_join_request(config, 1, 20ms), rendezvous_failed);
   std::filesystem::create_directory(directory + "/epoch3.rank2");  // somebody has come
-  EXPECT_THROW((void)await_invitation(config, 2, 20ms), no_mesh);
-  invite(config, 2, 0, {5, 20, {0, 2}, {1, 2, 3}});
-  EXPECT_EQ(await_invitation(config, 2, 0ms).epoch, 5);
+  EXPECT_THROW((void)await_join_request(config, 2, 20ms), rendezvous_failed);
+  request_join(config, 2, 0, {5, 20, {0, 2}, {1, 2, 3}});
+  EXPECT_EQ(await_join_request(config, 2, 0ms).epoch, 5);
   std::filesystem::remove_all(directory);
-  EXPECT_THROW(invite(config, 2, 0, note), no_mesh);
+  EXPECT_THROW(request_join(config, 2, 0, note), rendezvous_failed);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST(membership, survivors_agree_and_go_on) {
     scratch_directory const at;
     processes all(ranks, [&](rank_id self) {
       gloo_config const config{.directory = at.path, .silence = 1500ms};
-      auto members = everyone(ranks);
+      auto members = every_rank(ranks);
       std::int64_t rounds = 0;
       for (std::int32_t epoch = 0; epoch < 2; ++epoch) {
         gloo_mesh net(config, epoch, members, self);

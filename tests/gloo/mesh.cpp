@@ -44,8 +44,8 @@ TEST(mesh, programs_give_what_the_reference_gives) {
     auto const ranks = static_cast<std::int32_t>(p.ranks.size());
     processes all(ranks, [&](rank_id r) {
       mixing_work own(p);
-      gloo_mesh net({.directory = at.path}, 0, everyone(ranks), r);
-      rank_loop<gloo_mesh, mixing_work> loop(net, own, 0, stopwatch{});
+      gloo_mesh net({.directory = at.path}, 0, every_rank(ranks), r);
+      rank_interpreter<gloo_mesh, mixing_work> loop(net, own, 0, stopwatch{});
       loop.run(p, [](std::int32_t) {});
       net.close();
       if (!net.lost().empty()) return 2;
@@ -62,19 +62,19 @@ TEST(mesh, programs_give_what_the_reference_gives) {
 TEST(mesh, a_peer_may_be_slow_to_read) {
   scratch_directory const at;
   processes all(2, [&](rank_id self) {
-    gloo_mesh net({.directory = at.path, .silence = 10'000ms}, 0, everyone(2), self);
+    gloo_mesh net({.directory = at.path, .silence = 10'000ms}, 0, every_rank(2), self);
     pass_round(net, 0);
     if (self == 1) raise(SIGSTOP);
     for (std::int64_t n = 1; self == 0 && n <= 300; ++n, std::this_thread::sleep_for(1ms)) {
-      net.tell(n);
+      net.publish(n);
       net.send(1, 5, std::as_bytes(std::span(&n, 1)));
     }
     for (std::int64_t n = 1, got = 0; self == 1 && n <= 300; ++n) {
       net.receive(0, 5, std::as_writable_bytes(std::span(&got, 1)));
       if (got != n) return 2;
     }
-    net.tell(300);
-    if (!net.told_by_all(300)) return 3;
+    net.publish(300);
+    if (!net.all_reached(300)) return 3;
     for (std::int64_t n = 0; n < 100; ++n) pass_round(net, n);
     net.close();
     return net.lost().empty() ? 0 : 4;

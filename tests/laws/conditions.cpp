@@ -74,8 +74,8 @@ void runs_or_leaves_out(Executor const& executor) {
 
 TEST(conditions, run_or_leave_out_on_every_executor) {
   runs_or_leaves_out(inline_executor{});
-  runs_or_leaves_out(threads{});
-  runs_or_leaves_out(simulated{.cost = uneven_costs{}});
+  runs_or_leaves_out(thread_executor{});
+  runs_or_leaves_out(simulated_executor{.cost = uneven_costs{}});
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     runs_or_leaves_out(on_host_streams(seed));
     runs_or_leaves_out(as_host_graphs(seed));
@@ -84,7 +84,8 @@ TEST(conditions, run_or_leave_out_on_every_executor) {
 
 TEST(conditions, without_work_the_simulator_is_told) {
   auto const p = conditional();
-  simulated const never{.cost = uneven_costs{}}, always{.cost = uneven_costs{}, .conditions = true};
+  simulated_executor const never{.cost = uneven_costs{}},
+      always{.cost = uneven_costs{}, .conditions = true};
   EXPECT_EQ(never.run(p).timeline.events.size(), 2U);
   EXPECT_EQ(always.run(p).timeline.events.size(), p.instructions());
 }
@@ -101,9 +102,9 @@ TEST(conditions, a_rank_may_fall_silent_at_what_is_left_out) {
         EXPECT_EQ(result.lost, std::vector<rank_id>(1, 0));
         EXPECT_EQ(result.done[0], (progress{0, at}));
       };
-      fault const f{0, 0, at};
-      run(inline_executor{.faults = {f}});
-      run(threads{.faults = {f}, .timeout = std::chrono::milliseconds(1)});
+      failure_point const f{0, 0, at};
+      run(inline_executor{.failures = {f}});
+      run(thread_executor{.failures = {f}, .timeout = std::chrono::milliseconds(1)});
     }
 }
 
@@ -117,7 +118,7 @@ TEST(conditions, disagreement_is_found) {
     } catch (invalid_program const& error) {
       EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
     }
-    EXPECT_THROW((void)simulated{.cost = uneven_costs{}}.run(p, w), invalid_program);
+    EXPECT_THROW((void)simulated_executor{.cost = uneven_costs{}}.run(p, w), invalid_program);
   };
   refused(conditional(), false, true,
           "rank 1, instruction 0: its condition lets it run and its send's doesn't");

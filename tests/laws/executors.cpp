@@ -39,38 +39,39 @@ namespace {
 using namespace std::chrono_literals;
 
 static_assert(executor_of<inline_executor, mixing_work>);
-static_assert(executor_of<threads, mixing_work>);
-static_assert(executor_of<simulated<uneven_costs>, mixing_work>);
+static_assert(executor_of<thread_executor, mixing_work>);
+static_assert(executor_of<simulated_executor<uneven_costs>, mixing_work>);
 static_assert(executor_of<stream_executor<host_streams>, mixing_work> &&
               executor_of<graph_executor<host_streams>, mixing_work>);
 static_assert(session<inline_session<mixing_work>> && session<thread_session<mixing_work>>);
 static_assert(session<simulated_session<uneven_costs, mixing_work>>);
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults = {}) {
-    return inline_executor{.faults = std::move(faults)};
+  static auto with(std::vector<failure_point> failures = {}) {
+    return inline_executor{.failures = std::move(failures)};
   }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults = {}) {
-    return threads{.faults = std::move(faults), .timeout = 4ms};
+  static auto with(std::vector<failure_point> failures = {}) {
+    return thread_executor{.failures = std::move(failures), .timeout = 4ms};
   }
 };
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults = {}) {
-    return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 3};
+  static auto with(std::vector<failure_point> failures = {}) {
+    return simulated_executor{
+        .cost = uneven_costs{}, .failures = std::move(failures), .timeout = 3};
   }
 };
 
 struct on_streams {
-  static auto with(std::vector<fault> faults = {}) {
-    return on_host_streams(++seed, std::move(faults));
+  static auto with(std::vector<failure_point> failures = {}) {
+    return on_host_streams(++seed, std::move(failures));
   }
   static inline std::uint64_t seed = 0;
 };
 struct as_graphs {
-  static auto with(std::vector<fault> faults = {}) {
-    return as_host_graphs(++seed, std::move(faults));
+  static auto with(std::vector<failure_point> failures = {}) {
+    return as_host_graphs(++seed, std::move(failures));
   }
   static inline std::uint64_t seed = 0;
 };
@@ -78,9 +79,9 @@ struct as_graphs {
 struct over_nccl {
   static constexpr bool sends_wait =
       true;  // for their receives, where the program gets along with that
-  static auto with(std::vector<fault> faults = {}) {
+  static auto with(std::vector<failure_point> failures = {}) {
     nccl_double::world().reset({.seed = ++seed});
-    return nccl_executor<nccl_double::api, nccl_double::devices>{.faults = std::move(faults),
+    return nccl_executor<nccl_double::api, nccl_double::devices>{.failures = std::move(failures),
                                                                  .timeout = 4ms};
   }
   static inline std::uint64_t seed = 0;
@@ -396,7 +397,8 @@ TYPED_TEST(executors, notice_a_silent_rank_wherever_it_falls) {
     for (rank_id const victim : ids<rank_id>(p.ranks.size())) {
       auto const length = static_cast<std::int32_t>(p.ranks[victim].instructions.size());
       for (std::int32_t at = 0; at <= length; ++at) {
-        std::vector<fault> const faults{{.rank = victim, .iteration = 1, .instruction = at}};
+        std::vector<failure_point> const failures{
+            {.rank = victim, .iteration = 1, .instruction = at}};
         auto const run = [&](auto const& executor) {
           mixing_work w(p);
           auto session = executor.open(w);
@@ -404,7 +406,7 @@ TYPED_TEST(executors, notice_a_silent_rank_wherever_it_falls) {
           EXPECT_EQ(session.wait_until(2), length == 0);
           return session.wait();
         };
-        auto const most = run(on_one_thread::with(faults)), o = run(TypeParam::with(faults));
+        auto const most = run(on_one_thread::with(failures)), o = run(TypeParam::with(failures));
         if (length == 0) {  // takes no part
           EXPECT_TRUE(o.lost.empty());
           continue;

@@ -32,26 +32,27 @@ using namespace sum_training;
 using namespace std::chrono_literals;
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults) {
-    return inline_executor{.faults = std::move(faults)};
+  static auto with(std::vector<failure_point> failures) {
+    return inline_executor{.failures = std::move(failures)};
   }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults) {
-    return threads{.faults = std::move(faults), .timeout = 2ms};
+  static auto with(std::vector<failure_point> failures) {
+    return thread_executor{.failures = std::move(failures), .timeout = 2ms};
   }
 };
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults) {
-    return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = 5};
+  static auto with(std::vector<failure_point> failures) {
+    return simulated_executor{
+        .cost = uneven_costs{}, .failures = std::move(failures), .timeout = 5};
   }
 };
 
 /// With one type for each callable, to be compiled once an executor.
 template <class Maker>
-recovery_report recovered(std::vector<fault> faults, toy_training& w, recovery const& config,
-                          planner const& make, listener const& hear) {
-  return run_through_losses(Maker::with(std::move(faults)), w, config, make, hear, transfer);
+recovery_report recovered(std::vector<failure_point> failures, toy_training& w,
+                          recovery const& config, planner const& make, listener const& hear) {
+  return run_through_losses(Maker::with(std::move(failures)), w, config, make, hear, transfer);
 }
 
 template <class Maker>
@@ -68,13 +69,13 @@ class recovery_on : public testing::Test {
   }
 
   /// Runs with these faults and joins; all survivors must end as if nothing had happened.
-  static recovery_report survive(std::vector<fault> faults, std::vector<join> joins = {},
+  static recovery_report survive(std::vector<failure_point> failures, std::vector<join> joins = {},
                                  std::vector<rank_id> dead = {}) {
     toy_training w;
     std::vector<std::int64_t> announced;
     recovery const config{.end = iterations, .dead = std::move(dead), .joins = std::move(joins)};
     auto const report =
-        recovered<Maker>(std::move(faults), w, config, plan,
+        recovered<Maker>(std::move(failures), w, config, plan,
                          [&](completed_iteration const& c) { announced.push_back(c.iteration); });
     EXPECT_EQ(report.end, iterations);
     EXPECT_EQ(report.stopped, "");

@@ -38,19 +38,20 @@ using namespace integer_pipeline;
 using namespace std::chrono_literals;
 
 struct on_one_thread {
-  static auto with(std::vector<fault> faults) {
-    return inline_executor{.faults = std::move(faults)};
+  static auto with(std::vector<failure_point> failures) {
+    return inline_executor{.failures = std::move(failures)};
   }
 };
 struct on_threads {
-  static auto with(std::vector<fault> faults) {
-    return threads{.faults = std::move(faults), .timeout = 2ms};
+  static auto with(std::vector<failure_point> failures) {
+    return thread_executor{.failures = std::move(failures), .timeout = 2ms};
   }
 };
 template <ticks Timeout>
 struct in_virtual_time {
-  static auto with(std::vector<fault> faults) {
-    return simulated{.cost = uneven_costs{}, .faults = std::move(faults), .timeout = Timeout};
+  static auto with(std::vector<failure_point> failures) {
+    return simulated_executor{
+        .cost = uneven_costs{}, .failures = std::move(failures), .timeout = Timeout};
   }
 };
 
@@ -60,8 +61,8 @@ struct slow_sends {
   [[nodiscard]] transfer_time transfer(rank_id from, rank_id to, byte_count) const {
     return {.occupancy = from > to ? 12 : 0};
   }
-  static auto with(std::vector<fault> faults) {
-    return simulated{.cost = slow_sends{}, .faults = std::move(faults), .timeout = 20};
+  static auto with(std::vector<failure_point> failures) {
+    return simulated_executor{.cost = slow_sends{}, .failures = std::move(failures), .timeout = 20};
   }
 };
 
@@ -72,36 +73,37 @@ struct slow_steps {
     return o.kind == op_kind::step && r == slow ? 1000 : 1;
   }
   [[nodiscard]] transfer_time transfer(rank_id, rank_id, byte_count) const { return {}; }
-  static auto with(std::vector<fault> faults) {
-    return simulated{.cost = slow_steps{}, .faults = std::move(faults), .timeout = 10};
+  static auto with(std::vector<failure_point> failures) {
+    return simulated_executor{.cost = slow_steps{}, .failures = std::move(failures), .timeout = 10};
   }
 };
 
 /// An executor whose n-th session has its own faults.
 template <class Maker>
 struct in_turn {
-  std::vector<std::vector<fault>> faults{};
+  std::vector<std::vector<failure_point>> failures{};
   std::shared_ptr<std::size_t> opened = std::make_shared<std::size_t>(0);
 
   [[nodiscard]] auto open(toy_pipeline& w, std::int64_t first = 0) const {
     auto const n = (*opened)++;
-    return Maker::with(n < faults.size() ? faults[n] : std::vector<fault>{}).open(w, first);
+    return Maker::with(n < failures.size() ? failures[n] : std::vector<failure_point>{})
+        .open(w, first);
   }
   outcome run(program const& p, toy_pipeline& w) const { return run_once(*this, p, w); }
 };
 
 struct survived {
   recovery_report report{};
-  std::int64_t kept = 0, in_all = 0;  ///< terms, over all losses
+  std::int64_t kept = 0, total = 0;  ///< terms, over all losses
 };
 
 /// Trains through faults, one list of them a session, and compares the end.
 template <class Maker>
-survived survive(planner& plans, std::vector<std::vector<fault>> faults,
+survived survive(planner& plans, std::vector<std::vector<failure_point>> failures,
                  std::vector<std::vector<number>> const& expected) {
   auto const& job = plans.job();
   toy_pipeline w(job);
-  gradient_ledger kept;
+  surviving_gradients kept;
   survived all;
   auto const plan = [&](dead_ranks dead) -> std::optional<program> {
     if (stage_without_worker(plans.without(dead))) return std::nullopt;
@@ -113,7 +115,7 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults,
   config.salvage = [&](dead_ranks dead,
                        interrupted_iteration const& at) -> std::optional<salvaged> {
     auto const alone = plans.without(dead);
-    kept = kept_gradients(alone, at, at.rest ? kept : gradient_ledger{});
+    kept = find_surviving_gradients(alone, at, at.rest ? kept : surviving_gradients{});
     std::vector<operation> terms;
     for (auto const& k : kept) {
       EXPECT_TRUE(alone.alive(k.rank));
@@ -127,7 +129,7 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults,
     sound(rest);
     auto const whole = lower_salvageable(alone, plans.plan(dead), {}, tensors).instructions();
     EXPECT_LE(rest.instructions(), whole);
-    std::size_t left = static_cast<std::size_t>(job.seats() * job.microbatches) - terms.size();
+    std::size_t left = static_cast<std::size_t>(job.workers() * job.microbatches) - terms.size();
     for (rank_id r : ids<rank_id>(job.ranks()))
       for (auto const& i : rest.ranks[r].instructions)
         if (i.code == opcode::compute &&
@@ -140,12 +142,12 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults,
     EXPECT_EQ(left, 0U);
     w.fit(rest);
     all.kept += terms_in(kept);
-    all.in_all += job.seats() * job.microbatches;
-    return salvaged{std::move(rest), terms_in(kept), job.seats() * job.microbatches};
+    all.total += job.workers() * job.microbatches;
+    return salvaged{std::move(rest), terms_in(kept), job.workers() * job.microbatches};
   };
   std::int64_t heard = 0;
   auto const hear = [&](completed_iteration const& c) { EXPECT_EQ(c.iteration, heard++); };
-  all.report = run_through_losses(in_turn<Maker>{std::move(faults)}, w, config, plan, hear);
+  all.report = run_through_losses(in_turn<Maker>{std::move(failures)}, w, config, plan, hear);
   EXPECT_EQ(all.report.stopped, "");
   EXPECT_EQ(all.report.end, iterations);
   EXPECT_EQ(heard, iterations);
@@ -162,7 +164,7 @@ survived survive(planner& plans, std::vector<std::vector<fault>> faults,
 
 /// Every rank falls silent before every `every`-th instruction of iteration 1.
 template <class Maker>
-survived strike_everywhere(planner& plans, std::int32_t every = 1) {
+survived fail_everywhere(planner& plans, std::int32_t every = 1) {
   auto const expected = undisturbed(plans, iterations);
   auto const p = lower_salvageable(plans.job(), plans.plan({}), {}, tensors);
   sound(p);
@@ -174,10 +176,10 @@ survived strike_everywhere(planner& plans, std::int32_t every = 1) {
       auto const one = survive<Maker>(plans, {{{r, 1, at}}}, expected);
       EXPECT_EQ(one.report.losses.size(), 1U);
       all.kept += one.kept;
-      all.in_all += one.in_all;
+      all.total += one.total;
     }
   EXPECT_GT(all.kept, 0);
-  EXPECT_LT(all.kept, all.in_all);
+  EXPECT_LT(all.kept, all.total);
   return all;
 }
 
@@ -186,9 +188,9 @@ TEST(salvage, every_instruction_of_every_rank_may_be_the_last) {
     SCOPED_TRACE(std::string(v.split ? "split" : "fused") +
                  (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(2, 3, 4, v);
-    strike_everywhere<on_one_thread>(plans);
-    strike_everywhere<in_virtual_time<0>>(plans);
-    strike_everywhere<in_virtual_time<12>>(plans);
+    fail_everywhere<on_one_thread>(plans);
+    fail_everywhere<in_virtual_time<0>>(plans);
+    fail_everywhere<in_virtual_time<12>>(plans);
   }
 }
 
@@ -197,22 +199,22 @@ TEST(salvage, of_larger_jobs_exhaustive) {
     SCOPED_TRACE(std::string(v.split ? "split" : "fused") +
                  (v.stagger ? ", staggered" : ", all together"));
     auto plans = slipstreams(3, 4, 6, v);
-    strike_everywhere<on_one_thread>(plans, 2);
-    strike_everywhere<in_virtual_time<3>>(plans, 5);
+    fail_everywhere<on_one_thread>(plans, 2);
+    fail_everywhere<in_virtual_time<3>>(plans, 5);
   }
 }
 
 TEST(salvage, on_threads_exhaustive) {
   for (auto const v : variants) {
     auto plans = slipstreams(2, 3, 4, v);
-    strike_everywhere<on_threads>(plans, 3);
+    fail_everywhere<on_threads>(plans, 3);
   }
 }
 
 TEST(salvage, of_what_lanes_have_run_out_of_order) {
   planner plans({.pipelines = 2, .stages = 3, .microbatches = 4, .costs = {1, 1, 1, 3}},
                 [](pipeline_job const& job) { return (zb_h1{} | reroute{})(job); });
-  strike_everywhere<slow_sends>(plans);
+  fail_everywhere<slow_sends>(plans);
 }
 
 TEST(salvage, while_others_are_an_iteration_ahead_exhaustive) {
@@ -221,7 +223,7 @@ TEST(salvage, while_others_are_an_iteration_ahead_exhaustive) {
     for (rank_id r : ids<rank_id>(plans.job().ranks())) {
       SCOPED_TRACE("slow rank " + std::to_string(r.value()));
       slow_steps::slow = r;
-      strike_everywhere<slow_steps>(plans, 2);
+      fail_everywhere<slow_steps>(plans, 2);
     }
   }
 }
@@ -243,8 +245,8 @@ TEST(salvage, ranks_with_several_stages) {
   });
   planner fused(with(stage_layout::looped(2)), solve_by(interleaved_one_f_one_b{}));
   for (planner* p : {&looped, &wave, &fused}) {
-    strike_everywhere<on_one_thread>(*p, 2);
-    strike_everywhere<in_virtual_time<5>>(*p, 3);
+    fail_everywhere<on_one_thread>(*p, 2);
+    fail_everywhere<in_virtual_time<5>>(*p, 3);
   }
 }
 
@@ -260,17 +262,18 @@ TEST(salvage, ends_twice_exhaustive) {
       for (std::int32_t at = 1; at <= static_cast<std::int32_t>(p.ranks[first].instructions.size());
            at += 3)
         for (rank_id second : {rank_id(1), rank_id(2), rank_id(5)}) {
-          bool struck = true;
-          for (std::int32_t then = 0; struck; ++then) {  // until it is past the end of the list
+          bool failed_once = true;
+          for (std::int32_t then = 0; failed_once;
+               ++then) {  // until it is past the end of the list
             SCOPED_TRACE("rank " + std::to_string(first.value()) + " at " + std::to_string(at) +
                          ", " + std::to_string(second.value()) + " at " + std::to_string(then));
-            std::vector<fault> twice;
+            std::vector<failure_point> twice;
             for (std::int64_t k : {0, 1, 2})
               twice.push_back({second, k, then});  // whichever is done again
             auto const one = survive<on_one_thread>(plans, {{{first, 1, at}}, twice}, expected);
-            struck = one.report.losses.size() == 2;
-            kept += struck ? one.report.losses[1].kept : 0;
-            both += struck;
+            failed_once = one.report.losses.size() == 2;
+            kept += failed_once ? one.report.losses[1].kept : 0;
+            both += failed_once;
           }
         }
     EXPECT_GT(both, 100);
@@ -281,7 +284,7 @@ TEST(salvage, ends_twice_exhaustive) {
 /// Nobody is lost, and yet a session ends: everything that was done is kept.
 struct breaking {
   std::int32_t nth = 1;
-  std::vector<fault> fault_there{};
+  std::vector<failure_point> failure_there{};
   std::shared_ptr<int> opened = std::make_shared<int>(0);
 
   struct session {
@@ -299,7 +302,8 @@ struct breaking {
   };
   [[nodiscard]] session open(toy_pipeline& w, std::int64_t first = 0) const {
     bool const breaks = ++*opened == nth;
-    return {{inline_executor{.faults = breaks ? fault_there : std::vector<fault>{}}, w, first},
+    return {{inline_executor{.failures = breaks ? failure_there : std::vector<failure_point>{}}, w,
+             first},
             breaks};
   }
   outcome run(program const& p, toy_pipeline& w) const { return run_once(*this, p, w); }
@@ -321,7 +325,7 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
         recovery config{.end = iterations};
         config.salvage = [&](dead_ranks,
                              interrupted_iteration const& was) -> std::optional<salvaged> {
-          auto const kept = kept_gradients(plans.job(), was);
+          auto const kept = find_surviving_gradients(plans.job(), was);
           for (rank_id ahead : ids<rank_id>(p.ranks.size()))
             for (std::size_t n = 0; n < was.ran_next[ahead].size(); ++n) {
               auto const& i = was.next.ranks[ahead].instructions[n];
@@ -335,13 +339,13 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
           return salvaged{std::move(rest)};
         };
         auto const report = run_through_losses(
-            breaking{.fault_there = {{r, 1, at}}}, w, config,
+            breaking{.failure_there = {{r, 1, at}}}, w, config,
             [&](dead_ranks) { return std::optional(p); }, [](completed_iteration const&) {});
         EXPECT_EQ(report.losses.size(), 1U);
         EXPECT_EQ(states_of(w, plans.job()), expected);
         std::int64_t computed = 0;
         for (auto const& [term, times] : w.computed) computed += times;
-        EXPECT_EQ(computed - again, iterations * plans.job().seats() * plans.job().microbatches)
+        EXPECT_EQ(computed - again, iterations * plans.job().workers() * plans.job().microbatches)
             << "rank " << r.value() << " at " << at;
       }
   }

@@ -61,16 +61,16 @@ void train_staggered_and_waiting(int jobs) {
       return std::pair(w.rolled_back.load(), w.forwards.load());
     };
     EXPECT_EQ(on(inline_executor{}, waiting).first, 0);
-    if (n % 4 == 0) on(threads{}, waiting);
-    on(simulated{.cost = job_costs(e.job)}, waiting);
+    if (n % 4 == 0) on(thread_executor{}, waiting);
+    on(simulated_executor{.cost = job_costs(e.job)}, waiting);
     auto const seen = on(inline_executor{}, staggered);
     if (n % 3 == 0) {
-      EXPECT_EQ(on(threads{}, staggered), seen);
+      EXPECT_EQ(on(thread_executor{}, staggered), seen);
     }
-    EXPECT_EQ(on(simulated{.cost = job_costs(e.job)}, staggered), seen);
-    EXPECT_EQ(on(simulated{.cost = uneven_costs{}}, staggered), seen);
+    EXPECT_EQ(on(simulated_executor{.cost = job_costs(e.job)}, staggered), seen);
+    EXPECT_EQ(on(simulated_executor{.cost = uneven_costs{}}, staggered), seen);
     rolled_back += seen.first;
-    int const once = static_cast<int>(e.iterations) * e.job.microbatches_in_all() * e.job.stages;
+    int const once = static_cast<int>(e.iterations) * e.job.total_microbatches() * e.job.stages;
     if (bad == 0) {
       EXPECT_EQ(seen, (std::pair(0, once)));
       ++steady_jobs;
@@ -123,8 +123,9 @@ void train_on_layout(Solver const& solver, stage_layout const& layout, std::int3
         for (auto const& v : check(p.closing)) ADD_FAILURE() << to_string(v);
         toy_work one(e.what, e.job), many(e.what, e.job), timed(e.what, e.job);
         EXPECT_EQ(run(inline_executor{}, p, e.job, one, e.iterations), expected);
-        EXPECT_EQ(run(threads{}, p, e.job, many, e.iterations), expected);
-        EXPECT_EQ(run(simulated{.cost = uneven_costs{}}, p, e.job, timed, e.iterations), expected);
+        EXPECT_EQ(run(thread_executor{}, p, e.job, many, e.iterations), expected);
+        EXPECT_EQ(run(simulated_executor{.cost = uneven_costs{}}, p, e.job, timed, e.iterations),
+                  expected);
         rolled_back += one.rolled_back;
       }
     }
@@ -198,7 +199,7 @@ void expect_trained(example_job const& e, toy_work& w, recovery_report const& re
 }
 
 template <class Executor>
-int strike_everywhere(example_job const& e, std::int64_t iteration, Executor const& with) {
+int fail_everywhere(example_job const& e, std::int64_t iteration, Executor const& with) {
   int rolled_back = 0;
   auto const p = planned(e.job, true);
   for (rank_id const victim : ids<rank_id>(e.job.ranks())) {
@@ -217,8 +218,10 @@ int strike_everywhere(example_job const& e, std::int64_t iteration, Executor con
   return rolled_back;
 }
 
-auto const on_one_thread = [](fault const& f) { return inline_executor{.faults = {f}}; };
-auto const on_threads = [](fault const& f) { return threads{.faults = {f}, .timeout = 2ms}; };
+auto const on_one_thread = [](failure_point const& f) { return inline_executor{.failures = {f}}; };
+auto const on_threads = [](failure_point const& f) {
+  return thread_executor{.failures = {f}, .timeout = 2ms};
+};
 /// One rank after another is slow, so that the others are far ahead.
 struct slow_rank {
   rank_id slow{};
@@ -244,20 +247,20 @@ TEST(step_validation, a_loss_at_every_instruction) {
   (void)trained(e.what, e.iterations, &rejected);
   EXPECT_GE(rejected, 3);
   for (std::int64_t const iteration : {std::int64_t{1}, std::int64_t{2}, e.iterations})
-    EXPECT_GT(strike_everywhere(e, iteration, on_one_thread), 0);
-  EXPECT_GT(strike_everywhere(e, 2, on_threads), 0);
+    EXPECT_GT(fail_everywhere(e, iteration, on_one_thread), 0);
+  EXPECT_GT(fail_everywhere(e, 2, on_threads), 0);
   for (rank_id const slow : ids<rank_id>(e.job.ranks()))
-    EXPECT_GT(strike_everywhere(e, 2,
-                                [&](fault const& f) {
-                                  return simulated<slow_rank>{
-                                      .cost = {slow}, .faults = {f}, .timeout = 10};
-                                }),
+    EXPECT_GT(fail_everywhere(e, 2,
+                              [&](failure_point const& f) {
+                                return simulated_executor<slow_rank>{
+                                    .cost = {slow}, .failures = {f}, .timeout = 10};
+                              }),
               0);
 }
 
 TEST(step_validation, a_loss_at_every_instruction_of_more_stages) {
   auto const e = unsteady(3, 3);
-  EXPECT_GT(strike_everywhere(e, 2, on_one_thread), 0);
+  EXPECT_GT(fail_everywhere(e, 2, on_one_thread), 0);
 }
 
 void lose_and_join(int jobs) {
@@ -269,21 +272,23 @@ void lose_and_join(int jobs) {
     e.job.dead.clear();
     e.job.pipelines = e.what.pipelines = 2 + d.below(2);
     e.iterations += 3;
-    std::vector<fault> faults;
+    std::vector<failure_point> failures;
     std::vector<join> joins;
     for (stage_id s : ids<stage_id>(e.job.stages)) {
       if (d.below(3) == 0) continue;
       rank_id const victim = e.job.rank_of({d.below(e.job.pipelines), s});
       auto const when = d.below(e.iterations - 1);
-      faults.push_back({victim, when, d.below(30)});
+      failures.push_back({victim, when, d.below(30)});
       if (d.coin()) joins.push_back({victim, when + 1 + d.below(e.iterations - when - 1)});
     }
     toy_work w(e.what, e.job);
     auto const report =
-        n % 3 == 0   ? recovered(threads{.faults = faults, .timeout = 2ms}, e, w, joins)
-        : n % 3 == 1 ? recovered(inline_executor{.faults = faults}, e, w, joins)
-                     : recovered(simulated{.cost = uneven_costs{}, .faults = faults, .timeout = 5},
-                                 e, w, joins);
+        n % 3 == 0 ? recovered(thread_executor{.failures = failures, .timeout = 2ms}, e, w, joins)
+        : n % 3 == 1
+            ? recovered(inline_executor{.failures = failures}, e, w, joins)
+            : recovered(
+                  simulated_executor{.cost = uneven_costs{}, .failures = failures, .timeout = 5}, e,
+                  w, joins);
     expect_trained(e, w, report);
     rolled_back += w.rolled_back;
     joined += static_cast<int>(report.joined.size());

@@ -9,22 +9,22 @@ namespace shunt::tests::gradient_norms_test {
 namespace {
 
 TEST(gradient_norms, a_step_may_be_made_where_all_values_are_finite) {
-  EXPECT_TRUE((step_verdict{0, 25, 3}).finite());
-  EXPECT_FALSE((step_verdict{1, 25, 3}).finite());
-  EXPECT_FALSE((step_verdict{0, std::numeric_limits<double>::infinity(), 3}).finite());
-  EXPECT_FALSE((step_verdict{0, std::nan(""), 3}).finite());
+  EXPECT_TRUE((gradient_norms{0, 25, 3}).finite());
+  EXPECT_FALSE((gradient_norms{1, 25, 3}).finite());
+  EXPECT_FALSE((gradient_norms{0, std::numeric_limits<double>::infinity(), 3}).finite());
+  EXPECT_FALSE((gradient_norms{0, std::nan(""), 3}).finite());
 }
 
 TEST(gradient_norms, gradients_are_scaled_down_to_the_norm_and_never_up) {
-  step_verdict const five{0, 25, 1};
+  gradient_norms const five{0, 25, 1};
   EXPECT_EQ(five.coefficient(10), 1);
   EXPECT_EQ(five.coefficient(5), 5 / (5 + 1e-6));
   EXPECT_EQ(five.coefficient(1), 1 / (5 + 1e-6));
-  EXPECT_EQ((step_verdict{}).coefficient(1), 1);
+  EXPECT_EQ((gradient_norms{}).coefficient(1), 1);
 }
 
 TEST(gradient_norms, as_shares_are_added_the_coefficient_only_falls) {
-  step_verdict sum;
+  gradient_norms sum;
   double last = 1;
   for (int share = 1; share <= 20; ++share) {
     sum.squares += share * 0.7;

@@ -66,12 +66,12 @@ TEST(salvage, any_ledger_will_do) {
     for (int round = 0; round < 60; ++round) {
       SCOPED_TRACE("case " + std::to_string(c) + ", round " + std::to_string(round));
       auto const odds = 1 + d.below(6);  // of 6: how many terms are kept
-      gradient_ledger kept;
+      surviving_gradients kept;
       for (rank_id r : ids<rank_id>(job.ranks()))
         if (job.alive(r))
           for (stage_id s : job.stages_of(r)) kept.push_back({r, s, false, {}});
       for (stage_id s : ids<stage_id>(job.stages)) {
-        std::vector<kept_gradient*> holders;
+        std::vector<surviving_gradient*> holders;
         for (auto& k : kept)
           if (k.stage == s) holders.push_back(&k);
         if (d.below(6) == 0) {
@@ -118,7 +118,7 @@ TEST(salvage, any_ledger_will_do) {
           EXPECT_EQ(states_of(w, job, gone), states_of(reference, job, gone));
         };
         ends_alike(inline_executor{});
-        ends_alike(simulated{job_costs(job)});
+        ends_alike(simulated_executor{job_costs(job)});
       }
     }
   }
@@ -130,7 +130,7 @@ TEST(salvage, of_a_whole_plan_is_the_plan) {
     auto plans = slipstreams(3, 4, 6, v);
     rank_id const dead[] = {6};
     EXPECT_EQ(rest_of(plans.without(dead), plans.plan(dead), {}), plans.plan(dead));
-    gradient_ledger all;
+    surviving_gradients all;
     for (stage_id s : ids<stage_id>(4))
       all.push_back({s.value(), s, true, detail::terms_of(plans.job(), s)});
     auto const rest = rest_of(plans.without(dead), plans.plan(dead), all);
@@ -146,7 +146,7 @@ TEST(salvage, asks_for_reductions_out_of_place) {
   at.ran.resize(p.ranks.size());
   at.ran_next.resize(p.ranks.size());
   try {
-    (void)kept_gradients(plans.job(), at);
+    (void)find_surviving_gradients(plans.job(), at);
     FAIL();
   } catch (invalid_program const& e) {
     EXPECT_NE(std::string(e.what()).find("stage 0 reduces its gradient in place"),

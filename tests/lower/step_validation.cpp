@@ -24,7 +24,7 @@ using namespace validated_toy;
 ticks steady_distance(pipeline_job const& job, program const& p, bool conditions = false) {
   constexpr std::int32_t settled = 20, measured = 10;
   no_work none;
-  auto session = simulated{.cost = job_costs(job), .conditions = conditions}.open(none);
+  auto session = simulated_executor{.cost = job_costs(job), .conditions = conditions}.open(none);
   auto const iteration = std::make_shared<program const>(p);
   for (std::int32_t k = 0; k < settled + measured; ++k) session.submit(iteration);
   EXPECT_TRUE(session.wait_until(settled + measured));
@@ -55,7 +55,7 @@ TEST(step_validation, a_rollback_in_virtual_time) {
   EXPECT_EQ(steady_distance(job, staggered.iteration, true),
             31);  // every iteration: once more the step and the first stage's six forwards
 
-  simulated const calm{.cost = job_costs(job)},
+  simulated_executor const calm{.cost = job_costs(job)},
       rolls_back{.cost = job_costs(job), .conditions = true};
   auto const count = [&](auto const& executor, op_kind kind) {
     auto const all = executor.run(staggered.iteration).timeline.events;
@@ -65,9 +65,9 @@ TEST(step_validation, a_rollback_in_virtual_time) {
       if (e.code == opcode::compute && e.op.kind == kind) ++events, spent += e.end - e.start;
     return std::pair(events, spent);
   };
-  EXPECT_EQ(count(calm, op_kind::validate), (std::pair<std::int64_t, ticks>(4, 0)));
-  EXPECT_EQ(count(calm, op_kind::step_again).first, 0);
-  EXPECT_EQ(count(rolls_back, op_kind::step_again), (std::pair<std::int64_t, ticks>(3, 9)));
+  EXPECT_EQ(count(calm, op_kind::validate_step), (std::pair<std::int64_t, ticks>(4, 0)));
+  EXPECT_EQ(count(calm, op_kind::redo_step).first, 0);
+  EXPECT_EQ(count(rolls_back, op_kind::redo_step), (std::pair<std::int64_t, ticks>(3, 9)));
   EXPECT_EQ(count(calm, op_kind::forward).first, 24);
   EXPECT_GT(count(rolls_back, op_kind::forward).first, 24);
 }

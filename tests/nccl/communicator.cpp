@@ -18,14 +18,14 @@ using namespace nccl_parties;
 TEST(communicator, members_that_do_not_come_leave_nothing_behind) {
   world().reset();
   auto errors = together(
-      1, [&](rank_id) { nccl_communicator<api>(api::new_identity(), everybody(2), 0, quick); });
+      1, [&](rank_id) { nccl_communicator<api>(api::new_identity(), every_rank(2), 0, quick); });
   EXPECT_EQ(errors[0], "rank 0 waited 300 ms to join a communicator of ranks 0 1");
   EXPECT_EQ(world().live_communicators(), 0U);
 
   for (bool const shrinks : {false, true}) {
     int const identity = api::new_identity();
     errors = together(2, [&](rank_id r) {
-      nccl_communicator<api> c(identity, everybody(2), r, patient);
+      nccl_communicator<api> c(identity, every_rank(2), r, patient);
       if (r == 1) return;
       std::vector<std::vector<rank_id>> const parts{{0, 1}};
       EXPECT_THROW((void)(shrinks ? c.shrunk({}, quick) : c.split(parts, quick)), nccl_error);

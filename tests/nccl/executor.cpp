@@ -290,11 +290,11 @@ program pair_of_messages() {
 }
 
 /// Rank `self` of processes that meet in a directory, as one thread.
-on_nccl process(nccl_meeting const& at, rank_id self, nccl_config net = {}) {
+on_nccl process(nccl_rendezvous const& at, rank_id self, nccl_config net = {}) {
   on_nccl e{.net = std::move(net), .self = self};
-  e.meet = [at, self](std::span<rank_id const> members) {
-    return meet(at, 0, members, self, "device " + std::to_string(self.value()),
-                [] { return nccl_double::api::new_identity(); });
+  e.share_identity = [at, self](std::span<rank_id const> members) {
+    return rendezvous(at, 0, members, self, "device " + std::to_string(self.value()),
+                      [] { return nccl_double::api::new_identity(); });
   };
   return e;
 }
@@ -302,7 +302,7 @@ on_nccl process(nccl_meeting const& at, rank_id self, nccl_config net = {}) {
 TEST(executor, processes_hold_one_rank_each) {
   world().reset();
   scratch_directory const here;
-  nccl_meeting const at{.directory = here.path};
+  nccl_rendezvous const at{.directory = here.path};
   auto const p = pair_of_messages();
   mixing_work w(p), expected(p);
   (void)inline_executor{}.run(p, expected);
@@ -337,14 +337,14 @@ TEST(executor, processes_say_who_is_missing_and_refuse_other_programs) {
 TEST(executor, processes_time_out_and_name_what_they_wait_for) {
   world().reset({.notices_death = false});
   scratch_directory const here;
-  nccl_meeting const at{.directory = here.path};
+  nccl_rendezvous const at{.directory = here.path};
   auto const p = pair_of_messages();
   mixing_work w(p);
   std::vector<std::string> errors(2);
   auto const run = [&](rank_id self, bool stops) {
     try {
       auto executor = process(at, self, {.silence = 60ms});
-      if (stops) executor.faults = {{.rank = self}};
+      if (stops) executor.failures = {{.rank = self}};
       if (stops) executor.timeout = 300ms;
       (void)executor.run(p, w);
     } catch (std::exception const& e) {
@@ -362,14 +362,14 @@ TEST(executor, processes_time_out_and_name_what_they_wait_for) {
 TEST(executor, processes_learn_of_a_loss_from_a_detector) {
   world().reset({.notices_death = false});
   scratch_directory const here;
-  nccl_meeting const at{.directory = here.path};
+  nccl_rendezvous const at{.directory = here.path};
   auto const p = pair_of_messages();
   mixing_work w(p);
   outcome seen;
   std::atomic<bool> gone = false;
   std::thread other([&] {
     auto executor = process(at, 0);
-    executor.faults = {{.rank = 0}};
+    executor.failures = {{.rank = 0}};
     (void)executor.run(p, w);
     gone = true;  // it had met rank 1 before
   });

@@ -15,16 +15,16 @@ using namespace nccl_parties;
 
 TEST(rendezvous, names_one_identity_and_whoever_is_missing_or_double) {
   scratch_directory const here;
-  nccl_meeting const at{.directory = here.path, .patience = 50ms};
-  auto const all = everybody(3);
+  nccl_rendezvous const at{.directory = here.path, .patience = 50ms};
+  auto const all = every_rank(3);
   auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) {
-    return meet(at, epoch, all, self, device, [&] { return 77 + self.value(); });
+    return rendezvous(at, epoch, all, self, device, [&] { return 77 + self.value(); });
   };
   auto const name = [](rank_id r) { return "device " + std::to_string(r.value()); };
   EXPECT_EQ(together(3,
                      [&](rank_id r) {
-                       EXPECT_EQ(meet(nccl_meeting{here.path}, 0, all, r, name(r),
-                                      [&] { return 77 + r.value(); }),
+                       EXPECT_EQ(rendezvous(nccl_rendezvous{here.path}, 0, all, r, name(r),
+                                            [&] { return 77 + r.value(); }),
                                  77);
                      }),
             nothing(3));
@@ -40,8 +40,8 @@ TEST(rendezvous, names_one_identity_and_whoever_is_missing_or_double) {
   EXPECT_TRUE(contains(errors[0], "ranks 0 and 1 use the same device, device 0")) << errors[0];
   EXPECT_TRUE(contains(together(1,
                                 [&](rank_id r) {
-                                  (void)meet(nccl_meeting{"/proc/no/such"}, 0, all, r, "",
-                                             [] { return 1; });
+                                  (void)rendezvous(nccl_rendezvous{"/proc/no/such"}, 0, all, r, "",
+                                                   [] { return 1; });
                                 })[0],
                        "can't meet there"));
 }

@@ -56,7 +56,7 @@ TEST(routes, refuse_messages_that_overtake_each_other) {
   EXPECT_TRUE(check(p).empty());
   EXPECT_FALSE(check_without_tags(p).empty());
   try {
-    demand_order(p, find_routes(p));
+    require_message_order(p, find_routes(p));
     FAIL();
   } catch (invalid_program const& e) {
     EXPECT_STREQ(e.what(), "rank 1, instruction 0: the message from rank 0 on channel 1 is "

@@ -67,7 +67,7 @@ TEST(transport, groups_a_circle_across_groups_is_found_and_named) {
   world().reset();
   int const identity = api::new_identity();
   std::vector<std::string> stuck;
-  std::barrier all_said(2);
+  std::barrier all_done(2);
   auto const errors = together(2, [&](rank_id r) {
     party me(identity, 2, r, quick);
     {
@@ -85,10 +85,10 @@ TEST(transport, groups_a_circle_across_groups_is_found_and_named) {
       g.close();
     }
     EXPECT_FALSE(ends(me.system, me.stream, 40ms));
-    all_said.arrive_and_wait();
+    all_done.arrive_and_wait();
     if (r == 0) stuck = world().stuck();
     EXPECT_EQ(me.came, -1);
-    all_said.arrive_and_wait();
+    all_done.arrive_and_wait();
   });
   EXPECT_EQ(stuck,
             (std::vector<std::string>{"rank 0 of communicator 0 waits for rank 1 to receive",
@@ -190,7 +190,7 @@ TEST(transport, counts_beyond_two_to_the_31_reach_the_library_whole) {
 std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& step,
                                  std::string& named) {
   int const identity = api::new_identity();
-  std::barrier all_said(2);
+  std::barrier all_done(2);
   return together(2, [&](rank_id r) {
     party me(identity, 2, r, quick);
     step(me, r);
@@ -204,7 +204,7 @@ std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& ste
     }
     if (r == 0 && !refused)
       for (auto const& line : world().stuck()) named += line + "; ";
-    all_said.arrive_and_wait();
+    all_done.arrive_and_wait();
     if (refused) std::rethrow_exception(refused);
   });
 }
@@ -257,7 +257,7 @@ TEST(transport, mistakes_the_wrong_peer) {
 
 TEST(transport, mistakes_collectives_in_another_order_or_missing) {
   program_builder b(2);
-  auto const both = b.group(everybody(2));
+  auto const both = b.group(every_rank(2));
   for (rank_id const r : {rank_id{0}, rank_id{1}}) {
     b.buffer(r, 8, true);
     b.all_reduce(r, both, element::int64, reduction::sum, {0, 0, 8});
@@ -302,11 +302,11 @@ TEST(transport, members_that_never_come_or_come_twice_are_an_error) {
   EXPECT_EQ(errors[1], "rank 1 waited 300 ms to join a communicator of ranks 0 1 2");
   identity = api::new_identity();
   errors = together(2, [&](rank_id r) {
-    nccl_transport<api> net(identity, everybody(2), 1, quick);
+    nccl_transport<api> net(identity, every_rank(2), 1, quick);
     (void)r;
   });
   EXPECT_EQ(errors[0], "rank 1 waited 300 ms to join a communicator of ranks 0 1");
-  EXPECT_THROW((nccl_transport<api>(identity, everybody(2), 2, quick)), std::invalid_argument);
+  EXPECT_THROW((nccl_transport<api>(identity, every_rank(2), 2, quick)), std::invalid_argument);
 }
 
 TEST(transport, members_on_one_device_are_refused) {
@@ -314,7 +314,7 @@ TEST(transport, members_on_one_device_are_refused) {
   int const identity = api::new_identity();
   for (auto const& e : together(2, [&](rank_id r) {
          nccl_double::device() = 5;
-         nccl_transport<api> net(identity, everybody(2), r, patient);
+         nccl_transport<api> net(identity, every_rank(2), r, patient);
        }))
     EXPECT_TRUE(
         contains(e, "can't join") ||

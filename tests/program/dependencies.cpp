@@ -41,7 +41,7 @@ TEST(dependencies, match_in_order_and_can_be_run) {
         EXPECT_EQ(found.partner[static_cast<std::size_t>(partner)], number);
       }
       if (is_collective(i.code)) {
-        auto const& m = found.meetings[static_cast<std::size_t>(partner)];
+        auto const& m = found.collectives[static_cast<std::size_t>(partner)];
         EXPECT_EQ(m.group, i.group);
         auto const numbers = found.members_of(m);
         auto const place = std::find(numbers.begin(), numbers.end(), number);
@@ -83,7 +83,7 @@ TEST(dependencies, number_instructions_rank_by_rank) {
   auto const d = find_dependencies(p);
   EXPECT_EQ(d.first, (std::vector<std::int32_t>{0, 3, 6}));
   EXPECT_EQ(d.partner, (std::vector<std::int32_t>{3, 0, 5, 0, 0, 2}));
-  ASSERT_EQ(d.meetings.size(), 1U);
+  ASSERT_EQ(d.collectives.size(), 1U);
   EXPECT_EQ(d.members, (std::vector<std::int32_t>{4, 1}));  // the group has rank 1 first
   EXPECT_EQ(d.number({1, 2}), 5);
   EXPECT_EQ(d.point(2), (program_point{0, 2}));

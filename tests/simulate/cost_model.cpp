@@ -66,7 +66,7 @@ TEST(cost_model, no_work_is_enough_for_times_and_for_programs_without_buffers) {
   with_buffer.compute(0, {.microbatch = 2}, {}, {{0, 0, 8}});
   without.compute(0, {.microbatch = 2}, {}, {});
   no_work none;
-  simulated const clock{.cost = uneven_costs{}};
+  simulated_executor const clock{.cost = uneven_costs{}};
   EXPECT_EQ(clock.run(with_buffer.peek(), none), clock.run(with_buffer.peek()));
   EXPECT_EQ(inline_executor{}.run(without.peek(), none).done[0], (progress{1, 0}));
   EXPECT_THROW((void)inline_executor{}.run(with_buffer.peek(), none), invalid_program);

@@ -67,7 +67,7 @@ TEST(simulated_executor, a_message_holds_its_lane_then_travels) {
   b.receive(1, 0, {0, 0, 40});
   wait_for(b, 1, 20);
   b.receive(1, 0, {0, 0, 20});
-  auto const o = simulated{plain_costs{}}.run(b.peek());
+  auto const o = simulated_executor{plain_costs{}}.run(b.peek());
   EXPECT_EQ(o.timeline.seconds_per_tick, 0);
   EXPECT_EQ(spans_of(o, 0), (spans{{0, 5}, {5, 9}, {9, 10}, {10, 12}}));
   EXPECT_EQ(spans_of(o, 1), (spans{{0, 2}, {2, 12}, {12, 32}, {32, 32}}));
@@ -84,7 +84,7 @@ TEST(simulated_executor, lanes_run_side_by_side_and_share_links) {
   b.receive(1, 0, {0, 0, 50});
   b.receive(1, 0, {0, 0, 30}, 1);
   b.receive(2, 0, {0, 0, 30});
-  auto const o = simulated{plain_costs{}}.run(b.peek());
+  auto const o = simulated_executor{plain_costs{}}.run(b.peek());
   EXPECT_EQ(spans_of(o, 0), (spans{{0, 4}, {0, 5}, {0, 8}, {0, 3}, {4, 5}, {8, 18}}));
   EXPECT_EQ(spans_of(o, 1), (spans{{0, 8}, {8, 11}}));
   EXPECT_EQ(spans_of(o, 2), (spans{{0, 6}}));
@@ -100,10 +100,10 @@ TEST(simulated_executor, a_collective_ends_for_all_at_once) {
     b.all_reduce(r, g, element::int64, reduction::sum, {0, 0, 80});
     wait_for(b, r, 1);
   }
-  auto const waiting = simulated{plain_costs{}}.run(b.peek());
+  auto const waiting = simulated_executor{plain_costs{}}.run(b.peek());
   EXPECT_EQ(spans_of(waiting, 0), (spans{{0, 7}, {7, 7}, {7, 8}}));
   EXPECT_EQ(spans_of(waiting, 2), (spans{{0, 4}, {4, 7}, {7, 8}}));
-  auto const costly = simulated{with_collectives{}}.run(b.peek());
+  auto const costly = simulated_executor{with_collectives{}}.run(b.peek());
   EXPECT_EQ(spans_of(costly, 0), (spans{{0, 7}, {7, 287}, {287, 288}}));
   EXPECT_EQ(spans_of(costly, 2), (spans{{0, 4}, {4, 287}, {287, 288}}));
 }
@@ -115,7 +115,7 @@ TEST(simulated_executor, a_rank_goes_on_as_soon_as_its_own_list_ends) {
   b.receive(1, 0, {0, 0, 0});
   wait_for(b, 1, 10);
   no_work none;
-  simulated const clock{plain_costs{}};
+  simulated_executor const clock{plain_costs{}};
   auto session = clock.open(none);
   for (int n = 0; n < 3; ++n) session.submit(b.peek());
   EXPECT_TRUE(session.wait_until(2));
@@ -134,8 +134,8 @@ TEST(simulated_executor, silence_is_noticed_after_the_timeout) {
   b.receive(1, 0, {0, 0, 0});
   wait_for(b, 1, 1);
   for (int n = 0; n < 5; ++n) wait_for(b, 2, 3);
-  simulated const clock{
-      .cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 1}}, .timeout = 3};
+  simulated_executor const clock{
+      .cost = plain_costs{}, .failures = {{.rank = 0, .instruction = 1}}, .timeout = 3};
   auto const o = clock.run(b.peek());  // rank 1 waits from 1 on, all stop at 7
   EXPECT_EQ(o.lost, std::vector<rank_id>{0});
   EXPECT_EQ(o.done[0], (progress{0, 1}));
@@ -143,8 +143,8 @@ TEST(simulated_executor, silence_is_noticed_after_the_timeout) {
   EXPECT_EQ(o.done[2], (progress{0, 3}));
   EXPECT_EQ(spans_of(o, 2), (spans{{0, 3}, {3, 6}, {6, 9}}));  // what has begun is finished
 
-  simulated const unnoticed{
-      .cost = plain_costs{}, .faults = {{.rank = 0, .instruction = 2}}, .timeout = 3};
+  simulated_executor const unnoticed{
+      .cost = plain_costs{}, .failures = {{.rank = 0, .instruction = 2}}, .timeout = 3};
   auto const last = unnoticed.run(b.peek());  // nobody needs it any more
   EXPECT_EQ(last.lost, std::vector<rank_id>{0});
   EXPECT_EQ(last.done[2], (progress{1, 0}));
@@ -177,7 +177,7 @@ spans relaxed(program const& p, uneven_costs const& costs) {
           end = std::max(end, t[partner].second +
                                   costs.transfer(i.peer, r, own.writes(i)[0].size).latency);
         if (is_collective(i.code))
-          for (auto const m : d.members_of(d.meetings[partner]))
+          for (auto const m : d.members_of(d.collectives[partner]))
             end = std::max(end, t[static_cast<std::size_t>(m)].first);
         if (t[number] != std::pair(start, end)) {
           t[number] = {start, end};
@@ -200,16 +200,17 @@ TEST(simulated_executor, agrees_with_relaxation) {
     ASSERT_TRUE(check(p).empty());
     auto const expected = relaxed(p, {});
     auto const d2 = find_dependencies(p);
-    auto const o = simulated{uneven_costs{}}.run(p);
+    auto const o = simulated_executor{uneven_costs{}}.run(p);
     ASSERT_EQ(o.timeline.events.size(), expected.size());
     for (event const& e : o.timeline.events)
       EXPECT_EQ(std::pair(e.start, e.end),
                 expected[static_cast<std::size_t>(d2.number({e.rank, e.instruction}))]);
-    simulated const by_time{.cost = uneven_costs{},
-                            .faults = {{.rank = 0, .iteration = 99}}};  // never strikes, but could
+    simulated_executor const by_time{
+        .cost = uneven_costs{},
+        .failures = {{.rank = 0, .iteration = 99}}};  // never strikes, but could
     EXPECT_EQ(by_time.run(p), o);
     mixing_work w(p);
-    EXPECT_EQ(simulated{uneven_costs{}}.run(p, w), o);
+    EXPECT_EQ(simulated_executor{uneven_costs{}}.run(p, w), o);
   }
 }
 
@@ -217,8 +218,8 @@ TEST(simulated_executor, scaling_all_costs_scales_all_times) {
   random_choices d(29);
   for (int round = 0; round < 20; ++round) {
     auto const p = random_program(d, 3);
-    auto const once = simulated{uneven_costs{}}.run(p),
-               often = simulated{uneven_costs{1000}}.run(p);
+    auto const once = simulated_executor{uneven_costs{}}.run(p),
+               often = simulated_executor{uneven_costs{1000}}.run(p);
     ASSERT_EQ(once.timeline.events.size(), often.timeline.events.size());
     for (std::size_t k = 0; k < once.timeline.events.size(); ++k) {
       auto expected = once.timeline.events[k];

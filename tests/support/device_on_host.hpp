@@ -18,7 +18,7 @@ class device_on_host {
   using stream_ref = host_streams::stream_ref;
 
   explicit device_on_host(std::uint64_t seed, host_streams::temper t = host_streams::temper::random)
-      : streams_(seed, t), dice_(seed + 1) {}
+      : streams_(seed, t), random_cases_(seed + 1) {}
 
   [[nodiscard]] host_streams& streams() { return streams_; }
   void settle() { streams_.synchronize(); }
@@ -35,8 +35,8 @@ class device_on_host {
 
   template <class Items>
   void each(stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
-    std::int64_t const first = dice_.below(n);
-    bool const backwards = dice_.coin();
+    std::int64_t const first = random_cases_.below(n);
+    bool const backwards = random_cases_.coin();
     streams_.call(on, [=] {
       if (condition && *condition == 0) return;
       for (std::int64_t k = 0; k < n; ++k) {
@@ -62,7 +62,7 @@ class device_on_host {
 
  private:
   host_streams streams_;
-  random_choices dice_;
+  random_choices random_cases_;
 };
 
 static_assert(example::training_device<device_on_host>);

@@ -18,7 +18,7 @@
 
 namespace shunt::tests::gloo_ranks {
 
-inline std::vector<rank_id> everyone(std::int32_t ranks) {
+inline std::vector<rank_id> every_rank(std::int32_t ranks) {
   std::vector<rank_id> all;
   for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
   return all;

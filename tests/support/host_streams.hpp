@@ -31,7 +31,7 @@ class host_streams {
   enum class temper { eager, lazy, random };  ///< at once, only when the host waits, or by lot
 
   explicit host_streams(std::uint64_t seed, temper t = temper::random)
-      : dice_(seed), temper_(t), favours_(dice_.below(3)) {}
+      : random_cases_(seed), temper_(t), favours_(random_cases_.below(3)) {}
   host_streams(host_streams const&) = delete;
   host_streams& operator=(host_streams const&) = delete;
 
@@ -300,16 +300,16 @@ class host_streams {
   }
   void loiter() {
     if (capture_ || temper_ == temper::lazy) return;
-    auto const steps = temper_ == temper::eager ? std::int32_t{1} << 20
-                       : dice_.below(4) == 0    ? dice_.below(12)
-                                                : 0;
+    auto const steps = temper_ == temper::eager      ? std::int32_t{1} << 20
+                       : random_cases_.below(4) == 0 ? random_cases_.below(12)
+                                                     : 0;
     for (std::int32_t k = 0; k < steps && step(); ++k) {}
   }
   std::size_t pick(std::size_t n) {
     switch (favours_) {
       case 0: return n - 1;
       case 1: return 0;
-      default: return static_cast<std::size_t>(dice_.below(static_cast<std::int64_t>(n)));
+      default: return static_cast<std::size_t>(random_cases_.below(static_cast<std::int64_t>(n)));
     }
   }
   /// Runs one thing at the head of a stream; false where nothing is able to run.
@@ -318,7 +318,7 @@ class host_streams {
     for (std::size_t q = 0; q < queues_.size(); ++q)
       if (!queues_[q].empty() && queues_[q].front().able()) able.push_back(q);
     if (able.empty()) return false;
-    if (dice_.below(16) == 0) favours_ = dice_.below(3);
+    if (random_cases_.below(16) == 0) favours_ = random_cases_.below(3);
     auto& queue = queues_[able[pick(able.size())]];
     auto const now = std::move(queue.front());
     queue.pop_front();
@@ -327,7 +327,7 @@ class host_streams {
     return true;
   }
 
-  random_choices dice_;
+  random_choices random_cases_;
   temper temper_;
   std::int32_t favours_;  // the last, the first, or any that is able
   std::deque<std::deque<entry>> queues_{};
@@ -354,17 +354,19 @@ struct with_streams {
   }
 };
 
-[[nodiscard]] inline auto on_host_streams(std::uint64_t seed, std::vector<fault> faults = {},
+[[nodiscard]] inline auto on_host_streams(std::uint64_t seed,
+                                          std::vector<failure_point> failures = {},
                                           host_streams::temper t = host_streams::temper::random) {
   auto system = std::make_shared<host_streams>(seed, t);
   return with_streams<stream_executor<host_streams>>{
-      system, {.system = system.get(), .faults = std::move(faults)}};
+      system, {.system = system.get(), .failures = std::move(failures)}};
 }
-[[nodiscard]] inline auto as_host_graphs(std::uint64_t seed, std::vector<fault> faults = {},
+[[nodiscard]] inline auto as_host_graphs(std::uint64_t seed,
+                                         std::vector<failure_point> failures = {},
                                          host_streams::temper t = host_streams::temper::random) {
   auto system = std::make_shared<host_streams>(seed, t);
   return with_streams<graph_executor<host_streams>>{
-      system, {.system = system.get(), .faults = std::move(faults), .timed = true}};
+      system, {.system = system.get(), .failures = std::move(failures), .timed = true}};
 }
 
 }  // namespace shunt::tests

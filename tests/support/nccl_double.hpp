@@ -119,7 +119,7 @@ struct member {
   std::shared_ptr<communicator_state> of{};  // null until a split has told
   int place = 0, device = 0;
   bool twice = false, aborted = false, finalizing = false, destroyed = false, dead = false,
-       nobody = false;
+       is_null = false;
   std::size_t splits = 0;
   bool waits_for_split = false, waits_for_shrink = false;
   int polls = 0;                                     // at least so often it is still in progress
@@ -144,7 +144,7 @@ class machine {
     engine_.seed(s.seed);
     streams_.clear();
     members_.clear();
-    meetings_.clear();
+    rendezvous_of_.clear();
     mistakes_.clear();
     records_.clear();
     groups_ = numbers_ = 0;
@@ -189,7 +189,7 @@ class machine {
     std::lock_guard const lock(mutex_);
     return static_cast<std::size_t>(
         std::count_if(members_.begin(), members_.end(), [](auto const& m) {
-          return !m->aborted && !m->destroyed && !m->dead && !m->nobody;
+          return !m->aborted && !m->destroyed && !m->dead && !m->is_null;
         }));
   }
 
@@ -245,14 +245,14 @@ class machine {
   nccl_status init(member*& made, int size, int identity, int place, int device) {
     std::lock_guard const lock(mutex_);
     if (size < 1 || place < 0 || place >= size) return nccl_status::invalid_argument;
-    auto& meeting = meetings_[identity];
-    if (!meeting) meeting = new_communicator(size);
+    auto& rendezvous = rendezvous_of_[identity];
+    if (!rendezvous) rendezvous = new_communicator(size);
     made = new_member(device);
-    made->of = meeting;
+    made->of = rendezvous;
     made->place = place;
-    auto& seat = meeting->members[static_cast<std::size_t>(place)];
-    made->twice = seat != nullptr;  // the others wait for a rank that never comes
-    if (!seat) join(*meeting, *made);
+    auto& member = rendezvous->members[static_cast<std::size_t>(place)];
+    made->twice = member != nullptr;  // the others wait for a rank that never comes
+    if (!member) join(*rendezvous, *made);
     return nccl_status::in_progress;
   }
   nccl_status split(member* parent, int colour, int order, member*& made) {
@@ -263,7 +263,7 @@ class machine {
     while (splits.size() <= parent->splits) splits.emplace_back();
     auto& d = splits[parent->splits++];
     made = new_member(parent->device);
-    made->nobody = colour < 0;
+    made->is_null = colour < 0;
     d.calls[parent->place] = {colour, made};
     d.orders[parent->place] = order;
     parent->waits_for_split = true;
@@ -669,7 +669,7 @@ class machine {
   bool running_ = false;
   std::vector<std::unique_ptr<stream_state>> streams_{};
   std::vector<std::unique_ptr<member>> members_{};
-  std::map<int, std::shared_ptr<communicator_state>> meetings_{};
+  std::map<int, std::shared_ptr<communicator_state>> rendezvous_of_{};
   std::vector<std::string> mistakes_{};
   std::vector<record> records_{};
   int identities_ = 0, groups_ = 0, numbers_ = 0;

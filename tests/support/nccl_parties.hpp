@@ -52,7 +52,7 @@ inline bool contains(std::string const& text, std::string const& part) {
   return text.find(part) != std::string::npos;
 }
 
-inline std::vector<rank_id> everybody(std::int32_t ranks) {
+inline std::vector<rank_id> every_rank(std::int32_t ranks) {
   std::vector<rank_id> all;
   for (rank_id const r : ids<rank_id>(ranks)) all.push_back(r);
   return all;
@@ -81,7 +81,7 @@ struct party {
   explicit party(int identity, std::int32_t ranks, rank_id self, nccl_config config = patient)
       : system(self.value()),
         stream(system.make_stream()),
-        net(identity, everybody(ranks), self, std::move(config)),
+        net(identity, every_rank(ranks), self, std::move(config)),
         mine(100 + self.value()) {}
   nccl_double::system system;
   nccl_double::system::stream stream;

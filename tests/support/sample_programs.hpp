@@ -85,7 +85,7 @@ static_assert(cost_model<uneven_costs>);
 /// lanes that touch its bytes, use its channel or belong to its group.
 inline void tie_lanes(program& p) {
   auto const conflict = [](rank_program const& own, instruction const& a, instruction const& b) {
-    auto const meet = [](auto const& xs, auto const& ys) {
+    auto const overlap = [](auto const& xs, auto const& ys) {
       for (region const& x : xs)
         for (region const& y : ys)
           if (x.buffer == y.buffer && x.offset < y.offset + y.size && y.offset < x.offset + x.size)
@@ -95,8 +95,8 @@ inline void tie_lanes(program& p) {
     bool const message = (a.code == opcode::send || a.code == opcode::receive) && a.code == b.code;
     if (message && a.peer == b.peer && a.channel == b.channel) return true;
     if (is_collective(a.code) && is_collective(b.code) && a.group == b.group) return true;
-    return meet(own.writes(a), own.writes(b)) || meet(own.reads(a), own.writes(b)) ||
-           meet(own.writes(a), own.reads(b));
+    return overlap(own.writes(a), own.writes(b)) || overlap(own.reads(a), own.writes(b)) ||
+           overlap(own.writes(a), own.reads(b));
   };
   for (auto& own : p.ranks)
     for (std::size_t n = 0; n < own.instructions.size(); ++n) {

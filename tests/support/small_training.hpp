@@ -68,7 +68,7 @@ inline pipeline_training::config unsteady(std::mt19937_64& engine, std::int64_t 
   for (int n = below(3); n > 0; --n)
     c.inject.push_back({below(static_cast<std::uint64_t>(c.job.stages)),
                         below(static_cast<std::uint64_t>(iterations)),
-                        below(static_cast<std::uint64_t>(c.job.microbatches_in_all()))});
+                        below(static_cast<std::uint64_t>(c.job.total_microbatches()))});
   for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
     if (c.job.pipelines > 1 && below(3) == 0)
       c.job.dead.push_back({below(static_cast<std::uint64_t>(c.job.pipelines)), s});

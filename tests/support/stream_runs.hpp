@@ -43,7 +43,7 @@ class lawful_work : public mixing_work {
 
   void operator()(rank_id r, task const& t) {
     mixing_work::operator()(r, t);
-    if (t.op.kind == op_kind::validate) {  // verdict, record -> redo, again
+    if (t.op.kind == op_kind::validate_step) {  // verdict, record -> redo, again
       std::uint64_t sum = 0;
       for (auto const byte : bytes(r, t.reads[0]))
         sum = sum * 31 + std::to_integer<std::uint64_t>(byte);

@@ -90,9 +90,9 @@ inline std::optional<program> plan(dead_ranks dead) {
   for (std::int32_t m = 0; m < microbatches; ++m)
     b.compute(live[static_cast<std::size_t>(m) % live.size()],
               {.kind = op_kind::backward, .microbatch = m}, {weights, sum}, {sum});
-  auto const everyone = b.group(live);
+  auto const every_rank = b.group(live);
   for (rank_id const r : live) {
-    b.all_reduce(r, everyone, element::int64, reduction::sum, sum);
+    b.all_reduce(r, every_rank, element::int64, reduction::sum, sum);
     b.compute(r, {.kind = op_kind::step}, {sum, weights}, {weights});
   }
   return std::move(b).finish();

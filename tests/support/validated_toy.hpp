@@ -52,12 +52,12 @@ struct toy {
     return mixed(input, output_gradient) % 211 - 105;
   }
   /// What a whole verdict makes of a step; nothing where it is left out.
-  [[nodiscard]] number stepped(number state, number gradient, step_verdict const& v) const {
+  [[nodiscard]] number stepped(number state, number gradient, gradient_norms const& v) const {
     if (!v.finite()) return state;
     return state +
            static_cast<number>(static_cast<double>(gradient) * v.coefficient(most_norm) * 1024);
   }
-  [[nodiscard]] bool stands(step_verdict const& v) const {
+  [[nodiscard]] bool stands(gradient_norms const& v) const {
     return v.finite() && v.coefficient(most_norm) >= 1;
   }
 };
@@ -125,29 +125,29 @@ class toy_work {
         backward_weight(2, g);
         break;
       }
-      case op_kind::norm: {
-        step_verdict v{.not_finite = static_cast<double>(read(1)), .stages = 1};
+      case op_kind::gradient_norm: {
+        gradient_norms v{.not_finite = static_cast<double>(read(1)), .stages = 1};
         v.squares = static_cast<double>(read(0)) * static_cast<double>(read(0));
         store(r, t.writes[0], v);
         break;
       }
       case op_kind::step: {
-        auto const v = load<step_verdict>(r, t.reads[1]);
+        auto const v = load<gradient_norms>(r, t.reads[1]);
         bool const whole = v.stages == toy_.stages;
         if (whole || toy_.stands(v)) write(0, toy_.stepped(read(2), read(0), v));
         store(r, t.writes[1], step_record{v, 1});
         next_[r.index()] = t.iteration + 1;
         break;
       }
-      case op_kind::validate: {
-        auto const v = load<step_verdict>(r, t.reads[0]);
+      case op_kind::validate_step: {
+        auto const v = load<gradient_norms>(r, t.reads[0]);
         bool const redo = !toy_.stands(v);
         write(0, redo, 0);
         write(0, redo && load<step_record>(r, t.reads[1]).pending != 0, 1);
         break;
       }
-      case op_kind::step_again: {
-        auto const v = load<step_verdict>(r, t.reads[1]);
+      case op_kind::redo_step: {
+        auto const v = load<gradient_norms>(r, t.reads[1]);
         EXPECT_EQ(v.stages, toy_.stages);
         write(0, toy_.stepped(read(2), read(0), v));
         auto record = load<step_record>(r, t.reads[3]);
@@ -233,7 +233,7 @@ inline std::vector<number> trained(toy const& t, std::int64_t iterations, int* u
           g = toy::input_gradient(state[s], input[s], g);
         }
       }
-    step_verdict v;
+    gradient_norms v;
     for (std::size_t s = 0; s < state.size(); ++s) {
       bool const bad = t.bad.contains({static_cast<std::int32_t>(s), k});
       double const square = static_cast<double>(gradient[s]) * static_cast<double>(gradient[s]);

@@ -21,7 +21,7 @@ using numbers = std::vector<std::int64_t>;
 
 /// One rank's end of a network that counts the bytes that it sends.
 struct counting_end {
-  mailboxes::endpoint net;
+  in_process_network::endpoint net;
   std::size_t sent = 0;
 
   [[nodiscard]] rank_id rank() const { return net.rank(); }
@@ -41,7 +41,7 @@ struct counting_end {
 /// bytes that each place has sent.
 template <class F>
 std::vector<std::size_t> on_three(F const& f) {
-  mailboxes net(3);
+  in_process_network net(3);
   std::vector<rank_id> const members{2, 0, 1};
   std::vector<std::size_t> sent(3);
   std::vector<std::jthread> running;

@@ -31,20 +31,20 @@ program chain() {
 
 TEST(failures, the_lowest_instruction_that_is_named_counts) {
   auto const p = chain();
-  std::vector<fault> const faults{{1, 5, 2}, {1, 5, 1}, {1, 6, 0}, {3, 5, 0}};
-  EXPECT_EQ(strike_of(faults, p, 1, 5), 1);
-  EXPECT_EQ(strike_of(faults, p, 1, 4), std::nullopt);
-  EXPECT_EQ(strike_of(faults, p, 3, 5), std::nullopt);  // its list is empty
+  std::vector<failure_point> const failures{{1, 5, 2}, {1, 5, 1}, {1, 6, 0}, {3, 5, 0}};
+  EXPECT_EQ(failure_of(failures, p, 1, 5), 1);
+  EXPECT_EQ(failure_of(failures, p, 1, 4), std::nullopt);
+  EXPECT_EQ(failure_of(failures, p, 3, 5), std::nullopt);  // its list is empty
 }
 
 TEST(failures, programs_of_a_session_are_for_the_same_ranks) {
   program three, four;
   three.ranks.resize(3);
   four.ranks.resize(4);
-  EXPECT_NO_THROW(same_ranks(three, three));
-  EXPECT_THROW(same_ranks(three, program{}), invalid_program);
+  EXPECT_NO_THROW(require_equal_ranks(three, three));
+  EXPECT_THROW(require_equal_ranks(three, program{}), invalid_program);
   try {
-    same_ranks(three, four);
+    require_equal_ranks(three, four);
     FAIL();
   } catch (invalid_program const& e) {
     EXPECT_STREQ(e.what(), "the program is for 4 ranks, the session for 3");
@@ -56,7 +56,7 @@ TEST(failures, a_circle_is_refused_by_the_first_instruction_that_is_left_out) {
   p.ranks[1].instructions.pop_back();
   auto const d = find_dependencies(p);
   try {
-    refuse_circle(p, serial_order(p, d));
+    throw_deadlock(p, serial_order(p, d));
   } catch (invalid_program const& e) {
     EXPECT_STREQ(e.what(), "rank 0, instruction 1: this all_reduce would wait forever");
   }
@@ -66,13 +66,13 @@ TEST(failures, ranks_go_on_as_far_as_their_dependencies_let_them) {
   auto const p = chain();
   auto const d = find_dependencies(p);
   auto const order = serial_order(p, d);
-  std::vector<rank_fate> fates(4);
-  EXPECT_EQ(reach(p, d, order, fates), (std::vector<std::int32_t>{2, 2, 2, 0}));
-  fates[1].strike = 1;  // between its receive and its send
-  EXPECT_EQ(reach(p, d, order, fates), (std::vector<std::int32_t>{1, 1, 0, 0}));
-  EXPECT_TRUE(fates[1].silent);
-  EXPECT_TRUE(fates[0].stuck && fates[2].stuck);
-  EXPECT_TRUE(fates[3].runs());
+  std::vector<rank_status> statuses(4);
+  EXPECT_EQ(completed_instructions(p, d, order, statuses), (std::vector<std::int32_t>{2, 2, 2, 0}));
+  statuses[1].fails_before = 1;  // between its receive and its send
+  EXPECT_EQ(completed_instructions(p, d, order, statuses), (std::vector<std::int32_t>{1, 1, 0, 0}));
+  EXPECT_TRUE(statuses[1].silent);
+  EXPECT_TRUE(statuses[0].stuck && statuses[2].stuck);
+  EXPECT_TRUE(statuses[3].runs());
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ std::vector<std::byte> bytes_of(std::int32_t value) {
 }
 
 TEST(in_process_network, keep_pairs_and_channels_apart_and_in_order) {
-  mailboxes net(3);
+  in_process_network net(3);
   auto a = net.at(0), b = net.at(1), c = net.at(2);
   a.send(2, 0, bytes_of(1)), a.send(2, 5, bytes_of(2)), b.send(2, 0, bytes_of(3)),
       a.send(2, 0, bytes_of(4));
@@ -38,7 +38,7 @@ TEST(in_process_network, keep_pairs_and_channels_apart_and_in_order) {
 }
 
 TEST(in_process_network, drop_what_an_older_epoch_sent) {
-  mailboxes net(2);
+  in_process_network net(2);
   auto zombie = net.at(0, 1);
   auto sender = net.at(0, 2), receiver = net.at(1, 2);
   zombie.send(1, 0, bytes_of(1));
@@ -54,9 +54,9 @@ TEST(in_process_network, drop_what_an_older_epoch_sent) {
   receiver.receive(0, 0, in);
   EXPECT_EQ(in, bytes_of(4));
 
-  net.call_off(1);
-  EXPECT_TRUE(net.called_off(1));
-  EXPECT_FALSE(net.called_off(2));
+  net.cancel(1);
+  EXPECT_TRUE(net.cancelled(1));
+  EXPECT_FALSE(net.cancelled(2));
   EXPECT_THROW(zombie.send(1, 0, bytes_of(5)), run_aborted);
   sender.send(1, 0, bytes_of(6));
   receiver.receive(0, 0, in);
@@ -64,11 +64,11 @@ TEST(in_process_network, drop_what_an_older_epoch_sent) {
 }
 
 TEST(in_process_network, name_the_peer_that_is_gone) {
-  mailboxes net(3, 2ms);
+  in_process_network net(3, 2ms);
   auto in = bytes_of(0);
   auto left = net.at(0), gone = net.at(1), live = net.at(2);
   gone.send(0, 0, bytes_of(1));
-  net.fall_silent(1);
+  net.mark_failed(1);
   left.receive(1, 0, in);  // what it had sent before still arrives
   EXPECT_EQ(in, bytes_of(1));
   try {
@@ -81,12 +81,12 @@ TEST(in_process_network, name_the_peer_that_is_gone) {
     auto mine = bytes_of(0);
     EXPECT_THROW(live.receive(0, 0, mine), run_aborted);
   });
-  net.call_off();
+  net.cancel();
   waiting.join();
 }
 
 TEST(in_process_network, refuse_another_size) {
-  mailboxes net(2);
+  in_process_network net(2);
   auto a = net.at(0), b = net.at(1);
   a.send(1, 0, bytes_of(1));
   std::vector<std::byte> in(5);

@@ -27,7 +27,7 @@ TEST(in_process_ranks, a_message_waits_in_a_buffer_until_it_is_received) {
   b.receive(1, 0, {0, 0, 16});
   auto const& p = b.peek();
   mixing_work w(p);
-  all_ranks<mixing_work> ranks(w);
+  in_process_ranks<mixing_work> ranks(w);
   for (rank_id const r : {rank_id{0}, rank_id{1}}) ranks.bind(p, r);
   auto const& sender = p.ranks[0];
   auto const& receiver = p.ranks[1];
@@ -57,18 +57,18 @@ TEST(in_process_ranks, members_of_a_collective_must_call_for_the_same) {
   *number(w, 0) = 40;
   *number(w, 1) = 2;
   {
-    all_ranks<mixing_work> ranks(w);
+    in_process_ranks<mixing_work> ranks(w);
     for (rank_id const r : {rank_id{0}, rank_id{1}}) ranks.bind(p, r);
     auto const d = find_dependencies(p);
-    ranks.run_collective(p, d, d.meetings[0]);
+    ranks.run_collective(p, d, d.collectives[0]);
   }
   EXPECT_EQ(*number(w, 0), 42);
   EXPECT_EQ(*number(w, 1), 42);
   for (region& x : p.ranks[1].regions) x.size = 16;
-  all_ranks<mixing_work> ranks(w);
+  in_process_ranks<mixing_work> ranks(w);
   for (rank_id const r : {rank_id{0}, rank_id{1}}) ranks.bind(p, r);
   auto const d = find_dependencies(p);
-  EXPECT_THROW(ranks.run_collective(p, d, d.meetings[0]), invalid_program);
+  EXPECT_THROW(ranks.run_collective(p, d, d.collectives[0]), invalid_program);
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ TEST(rank_interpreter, asks_before_every_instruction_and_at_the_end) {
   mixing_work w(p);
   std::vector<std::int64_t> iterations;
   w.before = [&](rank_id, task const& t) { iterations.push_back(t.iteration); };
-  mailboxes net(2);
+  in_process_network net(2);
   auto end = net.at(0);
-  rank_loop<mailboxes::endpoint, mixing_work> loop(end, w, 5, stopwatch{});
+  rank_interpreter<in_process_network::endpoint, mixing_work> loop(end, w, 5, stopwatch{});
   EXPECT_EQ(loop.iteration(), 5);
   std::vector<std::int32_t> asked;
   loop.run(p, [&](std::int32_t i) { asked.push_back(i); });
@@ -46,9 +46,9 @@ TEST(rank_interpreter, asks_before_every_instruction_and_at_the_end) {
 TEST(rank_interpreter, ends_where_it_is_told_to) {
   auto const p = alone();
   mixing_work w(p);
-  mailboxes net(2);
+  in_process_network net(2);
   auto end = net.at(0);
-  rank_loop<mailboxes::endpoint, mixing_work> loop(end, w, 0, stopwatch{});
+  rank_interpreter<in_process_network::endpoint, mixing_work> loop(end, w, 0, stopwatch{});
   EXPECT_THROW(loop.run(p,
                         [](std::int32_t i) {
                           if (i == 1) throw std::runtime_error("enough");
@@ -63,9 +63,9 @@ TEST(rank_interpreter, refuses_a_group_that_its_rank_is_not_in) {
   auto const others = b.group({1});
   b.all_reduce(0, others, element::int64, reduction::sum, {0, 0, 8});
   mixing_work w(b.peek());
-  mailboxes net(2);
+  in_process_network net(2);
   auto end = net.at(0);
-  rank_loop<mailboxes::endpoint, mixing_work> loop(end, w, 0, stopwatch{});
+  rank_interpreter<in_process_network::endpoint, mixing_work> loop(end, w, 0, stopwatch{});
   try {
     loop.run(b.peek(), [](std::int32_t) {});
     FAIL();

@@ -32,7 +32,7 @@ TEST(recovery_driver, refuses_to_undo_two_steps) {
   };
   toy_training w;
   try {  // rank 1 waits for rank 2, rank 0 runs to the end
-    (void)run_through_losses(inline_executor{.faults = {{2, 1, 0}}}, w, {.end = 6}, untied,
+    (void)run_through_losses(inline_executor{.failures = {{2, 1, 0}}}, w, {.end = 6}, untied,
                              [](completed_iteration const&) {});
     FAIL();
   } catch (invalid_program const& e) {

@@ -34,7 +34,7 @@ TEST(stream_program, refuses_ranks_that_wait_for_each_other) {
     b.receive(r, 1 - r.value(), {0, 0, 8});
     b.send(r, 1 - r.value(), {0, 0, 8});
   }
-  EXPECT_THROW(bound_streams<host_streams>(std::make_shared<program const>(b.peek())),
+  EXPECT_THROW(stream_program<host_streams>(std::make_shared<program const>(b.peek())),
                invalid_program);
 }
 
@@ -42,7 +42,7 @@ TEST(stream_program, is_bound_once) {
   auto const p = exchange_of_two();
   mixing_work w(*p);
   host_streams system(1);
-  bound_streams<host_streams> streams(p);
+  stream_program<host_streams> streams(p);
   EXPECT_TRUE(streams.words().empty());
   streams.bind(system, w);
   auto const* const words = streams.words().data();
@@ -57,13 +57,13 @@ TEST(stream_program, words_that_a_run_has_left_are_judged) {
   auto const p = exchange_of_two();
   mixing_work w(*p);
   host_streams system(1);
-  bound_streams<host_streams> streams(p);
+  stream_program<host_streams> streams(p);
   streams.bind(system, w);
   auto const& plan = streams.plan();
   std::vector<std::int64_t> words(static_cast<std::size_t>(plan.first_word.back()), 0);
   auto const refusal = [&] {
     try {
-      judge_words(*p, streams.links(), plan, words);
+      check_overflow_words(*p, streams.links(), plan, words);
       return std::string();
     } catch (invalid_program const& e) {
       return std::string(e.what());

@@ -34,14 +34,14 @@ TEST(heartbeats, who_lost_nobody_is_called_off_by_who_did) {
   scratch_directory const at;
   processes all(3, [&](rank_id self) {
     gloo_config const config{.directory = at.path, .silence = self == 1 ? 200ms : 8000ms};
-    gloo_mesh net(config, 0, everyone(3), self);
+    gloo_mesh net(config, 0, every_rank(3), self);
     std::atomic<bool> over = false;
     std::thread talk([&] {  // rank 2 is heard of all the time
       for (std::int64_t n = 1; self == 2 && !over; ++n, std::this_thread::sleep_for(5ms))
-        net.tell(n);
+        net.publish(n);
     });
     auto const begun = std::chrono::steady_clock::now();
-    bool const all_told = net.told_by_all(1'000'000);
+    bool const reached = net.all_reached(1'000'000);
     bool const soon = std::chrono::steady_clock::now() - begun < 4s;
     int aborted = self == 1;
     if (self != 1) try {
@@ -55,14 +55,14 @@ TEST(heartbeats, who_lost_nobody_is_called_off_by_who_did) {
     std::vector<survivor> left{{1, 7}, {2, 7}};
     bool late = false;
     try {
-      left = agree(config, 0, everyone(3), self, [&] { return net.lost(); }, 7);
+      left = agree(config, 0, every_rank(3), self, [&] { return net.lost(); }, 7);
     } catch (fenced_off const&) {
       late = self == 0;
     }
     over = true;
     talk.join();
     std::vector<survivor> const three{{0, 7}, {1, 7}, {2, 7}}, two{{1, 7}, {2, 7}};
-    return all_told                                                ? 1
+    return reached                                                 ? 1
            : !soon                                                 ? 2
            : !aborted                                              ? 3
            : left == three || (left == two && (self != 0 || late)) ? 0

@@ -11,8 +11,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "support/device_array.hpp"
 #include "cuda/products.hpp"
+#include "support/device_array.hpp"
 
 namespace {
 

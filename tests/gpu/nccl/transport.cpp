@@ -95,7 +95,7 @@ void finish(net const& n, cudaStream_t s) {
   }
 }
 
-std::vector<rank_id> everybody(std::int32_t ranks) {
+std::vector<rank_id> every_rank(std::int32_t ranks) {
   std::vector<rank_id> all;
   for (rank_id const r : ids<rank_id>(ranks)) all.push_back(r);
   return all;
@@ -104,7 +104,7 @@ std::vector<rank_id> everybody(std::int32_t ranks) {
 /// A program in which all ranks meet and each sends to the next.
 program neighbours(std::int32_t ranks) {
   program_builder b(ranks);
-  auto const all = b.group(everybody(ranks));
+  auto const all = b.group(every_rank(ranks));
   for (rank_id const r : ids<rank_id>(ranks)) {
     b.buffer(r, 64, true);
     b.all_reduce(r, all, element::int64, reduction::sum, {0, 0, 64});
@@ -138,7 +138,7 @@ TEST_F(nccl_on_one_device, one_rank_sends_to_itself_and_meets_itself) {
   EXPECT_FALSE(nccl_device_name().empty());
   stream s;
   words out({1, 2, 3}), in({0, 0, 0}), sum({4, 5, 6});
-  net n(nccl_api::new_identity(), everybody(1), 0, {});
+  net n(nccl_api::new_identity(), every_rank(1), 0, {});
   auto const p = neighbours(1);
   n.prepare(p, s);
   EXPECT_EQ(n.communicators(), 2U);
@@ -165,10 +165,10 @@ TEST_F(nccl_on_one_device, an_aborted_communicator_leaves_the_device_usable) {
   stream s;
   words in({7});
   {
-    net n(nccl_api::new_identity(), everybody(1), 0, {});
+    net n(nccl_api::new_identity(), every_rank(1), 0, {});
     n.abort();
   }
-  net n(nccl_api::new_identity(), everybody(1), 0, {});
+  net n(nccl_api::new_identity(), every_rank(1), 0, {});
   auto g = n.open_group();
   n.send(g, in.bytes(), 0, s);
   n.receive(g, in.bytes(), 0, s);
@@ -180,7 +180,7 @@ TEST_F(nccl_on_one_device, an_aborted_communicator_leaves_the_device_usable) {
 TEST_F(nccl_on_one_device, a_rank_that_never_comes_is_a_time_out) {
   ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
   try {
-    net n(nccl_api::new_identity(), everybody(2), 0, {.patience = 2s});
+    net n(nccl_api::new_identity(), every_rank(2), 0, {.patience = 2s});
     FAIL();
   } catch (nccl_error const& e) {
     EXPECT_NE(std::string(e.what()).find("waited 2000 ms to join a communicator of ranks 0 1"),
@@ -193,7 +193,7 @@ TEST_F(nccl_on_one_device, two_ranks_on_one_device_are_refused) {
   auto const id = nccl_api::new_identity();
   for (auto const& e : together(2, [&](rank_id r) {
          if (cudaSetDevice(0) != cudaSuccess) throw std::runtime_error("cudaSetDevice");
-         net n(id, everybody(2), r, {.patience = 20s});
+         net n(id, every_rank(2), r, {.patience = 20s});
        }))
     EXPECT_NE(e.find("join a communicator of ranks 0 1"), std::string::npos) << e;
 }
@@ -204,7 +204,7 @@ TEST_F(nccl_on_two_devices, two_ranks_reduce_and_exchange) {
                      [&](rank_id r) {
                        stream s;
                        words memory(std::vector<std::int64_t>(8, 1 + r.value()));
-                       net n(id, everybody(2), r, {});
+                       net n(id, every_rank(2), r, {});
                        auto const p = neighbours(2);
                        n.prepare(p, s);
                        rank_id const both[] = {0, 1};
@@ -231,7 +231,7 @@ TEST_F(nccl_on_three_devices, survivors_go_on_without_a_rank) {
                      [&](rank_id r) {
                        stream s;
                        words memory({1 + r.value()});
-                       net n(first, everybody(3), r, {});
+                       net n(first, every_rank(3), r, {});
                        if (r == 1) return;  // leaves without a word
                        rank_id const dead[] = {1};
                        if constexpr (nccl_api::has_shrink)
