@@ -35,7 +35,7 @@
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
-#include "shunt/solve/shards/mirrored_shards.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/solve/shards/restore_shards.hpp"
 #include "text.hpp"
 #include "work.hpp"

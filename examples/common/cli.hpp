@@ -17,6 +17,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 
 namespace example {
 

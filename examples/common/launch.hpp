@@ -25,6 +25,7 @@
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 
 namespace example {
 

@@ -11,6 +11,7 @@
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/salvage.hpp"
 #include "shunt/lower/step_validation.hpp"
+#include "shunt/lower/validated_program.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"

@@ -4,6 +4,7 @@
 
 #include "fixed_point.hpp"
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/device/adam_step.hpp"
 #include "shunt/lower/gradient_norms.hpp"
 #include "training_notes.hpp"

@@ -9,6 +9,9 @@
 
 #include "files.hpp"
 #include "json_lines.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/problem/expert_layers.hpp"

@@ -14,6 +14,8 @@
 
 #include "cli.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/io/csv.hpp"
 #include "shunt/json/physical_map.hpp"

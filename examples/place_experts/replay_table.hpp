@@ -16,6 +16,13 @@
 #include "shunt/io/drawing.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/symi_costs.hpp"
+#include "shunt/problem/expert_layers.hpp"
+#include "shunt/problem/load_series.hpp"
+#include "shunt/solve/experts/balanced.hpp"
+#include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/lazarus.hpp"
+#include "shunt/solve/experts/shadow.hpp"
 #include "solvers.hpp"
 
 namespace place_experts {

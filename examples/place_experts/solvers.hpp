@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "shunt/core/error.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/plan/expert_placement.hpp"
@@ -25,6 +26,7 @@
 #include "shunt/solve/experts/spilled_groups.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "shunt/solve/solver.hpp"
 
 namespace place_experts {
 

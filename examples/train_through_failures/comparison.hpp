@@ -12,7 +12,12 @@
 
 #include "options.hpp"
 #include "parameters.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "training_run.hpp"
 
 namespace example {

@@ -7,7 +7,9 @@
 
 #include "options.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/execute/executor.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 
 namespace example {
 

@@ -20,8 +20,10 @@
 #include "parameters.hpp"
 #include "pictures.hpp"
 #include "run_in_process.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/problem/stage_costs.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 

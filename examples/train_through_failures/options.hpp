@@ -14,7 +14,9 @@
 #include "pipeline_training.hpp"
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 
 namespace example {

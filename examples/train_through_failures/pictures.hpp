@@ -23,12 +23,18 @@
 #include "planning.hpp"
 #include "report.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/io/chart.hpp"
 #include "shunt/io/chrome_trace.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/svg.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/timeline.hpp"
+#include "shunt/solve/author/pipeline.hpp"
 #include "training_run.hpp"
 
 namespace example {

@@ -14,6 +14,11 @@
 #include "messages.hpp"
 #include "options.hpp"
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
+
 namespace example {
 
 /// What the workers of a run say, put together: they agree on what happened, each with times of its

@@ -12,7 +12,10 @@
 #include "comparison.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "training_run.hpp"
 
 namespace example {

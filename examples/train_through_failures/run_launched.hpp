@@ -14,6 +14,10 @@
 #include "training_run.hpp"
 #include "worker.hpp"
 
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/gloo/config.hpp"
+
 namespace example {
 
 /// Trains as the worker that a launcher made this process; the exit status.

@@ -16,6 +16,11 @@
 #include "spawned_workers.hpp"
 #include "text.hpp"
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+
 namespace example {
 
 /// SIGKILL for a worker's process, some time after an iteration has begun somewhere.

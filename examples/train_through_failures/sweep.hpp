@@ -11,7 +11,11 @@
 #include "comparison.hpp"
 #include "options.hpp"
 #include "run_spawned.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 

@@ -15,6 +15,7 @@
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/gloo/executor.hpp"
+#include "shunt/gloo/join_request.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 #include "worker_address.hpp"

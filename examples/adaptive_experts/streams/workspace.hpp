@@ -8,6 +8,7 @@
 #include "experts.hpp"
 #include "shunt/device/adam_step.hpp"
 #include "shunt/lower/moe_iteration.hpp"
+#include "shunt/plan/expert_placement.hpp"
 #include "tokens.hpp"
 
 namespace example::moe {
