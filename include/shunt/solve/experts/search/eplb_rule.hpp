@@ -60,8 +60,11 @@ class eplb_rule {
     place(placed.data());
   }
 
-  /// Returns the load of each rank in the latest layer, summed in the order of its slots.
+  /// Return the sum of the latest layer's loads, the load of each rank, summed in the order of its
+  /// slots, and the largest w_e / c_e.
+  [[nodiscard]] constexpr std::int64_t total() const { return total_; }
   [[nodiscard]] constexpr std::span<double const> rank_loads() const { return load_; }
+  [[nodiscard]] constexpr double largest_share() const { return share_[0]; }
 
  private:
   struct replicated {
@@ -76,14 +79,13 @@ class eplb_rule {
   /// Fills order_: experts by descending load, ties by index. A key is the load, all of its bits
   /// inverted, before the index. Above 64 experts by radix sort over the bits that occur.
   constexpr void sort_experts(std::int64_t const* loads) {
-    std::uint64_t most = 0, also = 0;
-    std::size_t e = 0;
-    for (; e + 1 < experts_; e += 2) {
-      most |= static_cast<std::uint64_t>(loads[e]);
-      also |= static_cast<std::uint64_t>(loads[e + 1]);
+    std::uint64_t ones = 0;
+    total_ = 0;
+    for (std::size_t e = 0; e < experts_; ++e) {
+      ones |= static_cast<std::uint64_t>(loads[e]);
+      total_ += loads[e];
     }
-    if (e < experts_) most |= static_cast<std::uint64_t>(loads[e]);
-    int const bits = static_cast<int>(std::bit_width(most | also));
+    int const bits = static_cast<int>(std::bit_width(ones));
     inverse_ = (std::uint64_t{1} << bits) - 1;
     std::uint64_t* from = order_.data();
     auto const key = [&](std::size_t i) {
@@ -431,6 +433,7 @@ class eplb_rule {
   std::int32_t slots_ = 0;
   bool alike_ = false;  ///< whether all ranks have the same number of slots
   std::uint64_t index_bits_, index_mask_, rank_mask_, inverse_ = 0;
+  std::int64_t total_ = 0;
   /// Experts by load; from replicated_ on those with one replica. other_ is scratch of the sort.
   std::vector<std::uint64_t> order_, other_;
   std::vector<replicated> hot_;    ///< the replicated experts, as in order_
