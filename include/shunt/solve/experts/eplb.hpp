@@ -60,8 +60,8 @@ struct eplb {
   // What `rated` finds, to the bit, from what the rule knows of its latest layer.
   static constexpr double max_over_mean_of(detail::eplb_rule const& rule, std::int32_t live) {
     if (rule.total() == 0) return 1;
-    return std::max(
-        1.0, std::ranges::max(rule.rank_loads()) * live / static_cast<double>(rule.total()));
+    return std::max(1.0,
+                    std::ranges::max(rule.rank_loads()) * live / static_cast<double>(rule.total()));
   }
   static constexpr double bound_of(detail::eplb_rule const& rule, expert_layers const& problem,
                                    layer_id l, std::int32_t live) {

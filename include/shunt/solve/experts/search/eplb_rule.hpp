@@ -96,8 +96,8 @@ class eplb_rule {
       detail::sort_keys(from, experts_);
       return;
     }
-    // Every pass counts the digits of the next one. The keys are taken from both ends, so that equal
-    // digits wait half as often for each other's counter.
+    // Every pass counts the digits of the next one. The keys are taken from both ends, so that
+    // equal digits wait half as often for each other's counter.
     int const passes = std::max(1, (bits + 7) / 8), width = (bits + passes - 1) / passes;
     std::size_t const digits = std::size_t{1} << width, last = experts_ - 1, half = experts_ / 2;
     std::uint32_t front[256], back[256], start[256], end[256];
@@ -137,12 +137,11 @@ class eplb_rule {
     return static_cast<std::int32_t>(order_[i] & index_mask_);
   }
   constexpr double load_at(std::size_t i) const {
-    return static_cast<double>(
-        static_cast<std::int64_t>(inverse_ ^ (order_[i] >> index_bits_)));
+    return static_cast<double>(static_cast<std::int64_t>(inverse_ ^ (order_[i] >> index_bits_)));
   }
 
-  /// Finds the replicated experts: the first replicated_ of order_, with their loads, replica counts
-  /// and shares in that order.
+  /// Finds the replicated experts: the first replicated_ of order_, with their loads, replica
+  /// counts and shares in that order.
   constexpr void replicate() {
     auto const experts = static_cast<std::int32_t>(experts_);
     std::int32_t spare = slots_ - experts;
@@ -172,14 +171,17 @@ class eplb_rule {
   }
 
   /// Returns T such that about `spare` of the values w_e / k lie above T: an expert above T has
-  /// about w_e / T - 1/2 of them, and at least one.
+  /// about w_e / T - 1/2 of them, and at least one. Where the n experts above T have few each, more
+  /// of them lie close above T, which makes it about n / (6 spare) more.
   constexpr double nearly_least_share(std::int32_t spare) const {
     std::size_t const most = std::min(experts_, static_cast<std::size_t>(spare));
-    double sum = 0, wanted = spare;
+    double const close = 1.0 / (6.0 * spare);
+    double sum = 0, wanted = 0, n = 0;
     std::size_t above = 0;
     do {
       sum += load_at(above++);
-      wanted += 0.5;
+      n += 1;
+      wanted = spare + n * (0.5 - n * close);
     } while (above < most && load_at(above) * wanted > sum);
     return above < experts_ ? std::max(sum / wanted, load_at(above)) : sum / wanted;
   }
@@ -228,7 +230,8 @@ class eplb_rule {
         return false;
       auto const at = order_.begin();
       std::rotate(at + static_cast<std::ptrdiff_t>(replicated_),
-                  at + static_cast<std::ptrdiff_t>(last), at + static_cast<std::ptrdiff_t>(last + 1));
+                  at + static_cast<std::ptrdiff_t>(last),
+                  at + static_cast<std::ptrdiff_t>(last + 1));
       hot_[replicated_++] = {load / 2, load, 2};
       return true;
     };
@@ -267,9 +270,8 @@ class eplb_rule {
       return x > y || (x == y && expert_at(a & index_mask_) < expert_at(b & index_mask_));
     };
     for (std::size_t i = 1; i < replicated_; ++i)
-      for (std::size_t k = i; k > 0 && (keys[k] ^ keys[k - 1]) <= index_mask_ &&
-                              before(keys[k], keys[k - 1]);
-           --k)
+      for (std::size_t k = i;
+           k > 0 && (keys[k] ^ keys[k - 1]) <= index_mask_ && before(keys[k], keys[k - 1]); --k)
         std::swap(keys[k], keys[k - 1]);
   }
 
@@ -377,8 +379,7 @@ class eplb_rule {
         placed[slot] = name_[i];
         load_[r] += share_[i];
         std::uint64_t const rounded =
-            slot + 1 == first_[r + 1] ? full
-                                      : std::bit_cast<std::uint64_t>(load_[r]) & ~rank_mask_;
+            slot + 1 == first_[r + 1] ? full : std::bit_cast<std::uint64_t>(load_[r]) & ~rank_mask_;
         keys[served] = rounded | r;
         least = rounded < least ? rounded : least;
       }
@@ -390,7 +391,8 @@ class eplb_rule {
       }
     }
   }
-  /// Sorts the keys of live ranks; keys that differ in the rank alone are ordered by the exact load.
+  /// Sorts the keys of live ranks; keys that differ in the rank alone are ordered by the exact
+  /// load.
   constexpr void line_up() {
     std::uint64_t* const keys = keys_.data();
     detail::sort_keys(keys, live_);
