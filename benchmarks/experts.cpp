@@ -12,6 +12,7 @@
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
 #include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
@@ -78,7 +79,7 @@ shunt::expert_layers skewed_layers(benchmark::State const& state) {
 /// Counts and slots alone, as the peers' functions are timed.
 void eplb_rule(benchmark::State& state) {
   auto const p = skewed_layers(state);
-  shunt::eplb_rule rule(p.experts, p.slots_per_rank);
+  shunt::detail::eplb_rule rule(p.experts, p.slots_per_rank);
   std::vector<shunt::expert_id> names(static_cast<std::size_t>(p.experts)),
       placed(static_cast<std::size_t>(p.slots()));
   for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;

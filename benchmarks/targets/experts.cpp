@@ -26,6 +26,7 @@
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/flexmoe.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/lazarus.hpp"
@@ -100,7 +101,7 @@ void swift_moe_rule(State& state, expert_layers const& p) {
 }
 
 void eplb_rule(State& state, expert_layers const& p) {
-  shunt::eplb_rule rule(p.experts, p.slots_per_rank);
+  shunt::detail::eplb_rule rule(p.experts, p.slots_per_rank);
   std::vector<shunt::expert_id> names(static_cast<std::size_t>(p.experts)),
       placed(static_cast<std::size_t>(p.slots()));
   for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;

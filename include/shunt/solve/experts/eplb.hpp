@@ -1,10 +1,13 @@
 #pragma once
+#include <cstdint>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
+#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
@@ -24,6 +27,12 @@ struct eplb {
       expert_layers const& problem) const;
 
  private:
+  // What `evaluated` finds, to the bit, from what the rule knows of its latest layer.
+  static SHUNT_CONSTEXPR double max_over_mean_of(detail::eplb_rule const& rule, std::int32_t live);
+  static SHUNT_CONSTEXPR double bound_of(detail::eplb_rule const& rule,
+                                         expert_layers const& problem, layer_id l,
+                                         std::int32_t live);
+
   static SHUNT_CONSTEXPR solution<expert_placement> hierarchical(expert_layers const& problem,
                                                                  solution<expert_placement> answer);
 };

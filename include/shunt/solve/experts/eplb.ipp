@@ -3,16 +3,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/measure/placement_bounds.hpp"
 #include "shunt/solve/author/experts.hpp"
-#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
 
 namespace shunt {
@@ -25,9 +23,33 @@ SHUNT_CONSTEXPR solution<expert_placement> eplb::operator()(expert_layers const&
   detail::eplb_rule rule(problem.experts, problem.slots_per_rank);
   std::vector<expert_id> names(static_cast<std::size_t>(problem.experts));
   for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;
-  for (layer_id l : ids<layer_id>(problem.layers))
+  auto const live = static_cast<std::int32_t>(
+      std::ranges::count_if(problem.slots_per_rank, [](std::int32_t s) { return s > 0; }));
+  for (layer_id l : ids<layer_id>(problem.layers)) {
     rule(problem.loads_of(l), names, answer.plan.layer(l));
-  return evaluated(problem, std::move(answer.plan));
+    answer.objective += max_over_mean_of(rule, live);
+    answer.lower_bound += bound_of(rule, problem, l, live);
+  }
+  answer.objective /= problem.layers;
+  answer.lower_bound /= problem.layers;
+  if (answer.objective <= answer.lower_bound * (1 + 1e-12)) {
+    answer.objective = answer.lower_bound;
+    answer.status = status::optimal;
+  }
+  return answer;
+}
+
+SHUNT_CONSTEXPR double eplb::max_over_mean_of(detail::eplb_rule const& rule, std::int32_t live) {
+  if (rule.total() == 0) return 1;
+  return std::max(1.0,
+                  std::ranges::max(rule.rank_loads()) * live / static_cast<double>(rule.total()));
+}
+
+SHUNT_CONSTEXPR double eplb::bound_of(detail::eplb_rule const& rule, expert_layers const& problem,
+                                      layer_id l, std::int32_t live) {
+  // no share is above the mean rank load, by more than what was rounded
+  if (rule.largest_share() * live < static_cast<double>(rule.total()) * (1 - 1e-9)) return 1;
+  return max_over_mean_bound(problem.loads_of(l), problem.slots(), live);
 }
 
 SHUNT_CONSTEXPR solution<expert_placement> eplb::hierarchical(expert_layers const& problem,

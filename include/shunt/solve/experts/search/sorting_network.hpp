@@ -1,20 +1,22 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "shunt/core/config.hpp"
 
 namespace shunt::detail {
 
-/// Sorts Width keys without a branch on the keys, by a network that the compiler unrolls. Made for
+/// Sorts Width keys without a branch on the keys, by a network without a loop or a call. Made for
 /// short lists in unpredictable order, where a mispredicted branch costs more than the comparisons
-/// that it saves. Width is a power of two.
+/// that it saves. Width is a power of two. The functions are inlined by attribute: at -O2 compilers
+/// leave calls in the network, which then takes twice the time.
 /// Reference: odd-even merge sort, Batcher 1968.
 template <std::size_t Width>
 struct sorting_network {
   static_assert(Width > 0 && (Width & (Width - 1)) == 0);
 
-  static constexpr void sort(std::uint64_t* keys) {
+  [[gnu::always_inline]] static constexpr void sort(std::uint64_t* keys) {
     if constexpr (Width > 1) {
       sorting_network<Width / 2>::sort(keys);
       sorting_network<Width / 2>::sort(keys + Width / 2);
@@ -26,20 +28,25 @@ struct sorting_network {
   template <std::size_t>
   friend struct sorting_network;
 
-  static constexpr void order(std::uint64_t& a, std::uint64_t& b) {
-    std::uint64_t const x = a, y = b;
-    a = y < x ? y : x;
-    b = y < x ? x : y;
+  [[gnu::always_inline]] static constexpr void order(std::uint64_t& a, std::uint64_t& b) {
+    std::uint64_t const both = a ^ b;
+    a = b < a ? b : a;
+    b = both ^ a;
+  }
+
+  template <std::size_t Apart, std::size_t... N>
+  [[gnu::always_inline]] static constexpr void order_between(std::uint64_t* keys,
+                                                             std::index_sequence<N...>) {
+    (order(keys[(2 * N + 1) * Apart], keys[(2 * N + 2) * Apart]), ...);
   }
 
   /// Merges every Apart-th key; the two halves of these keys are sorted.
   template <std::size_t Apart>
-  static constexpr void merge(std::uint64_t* keys) {
+  [[gnu::always_inline]] static constexpr void merge(std::uint64_t* keys) {
     if constexpr (2 * Apart < Width) {
       merge<2 * Apart>(keys);
       merge<2 * Apart>(keys + Apart);
-      for (std::size_t i = Apart; i + Apart < Width; i += 2 * Apart)
-        order(keys[i], keys[i + Apart]);
+      order_between<Apart>(keys, std::make_index_sequence<Width / (2 * Apart) - 1>{});
     } else {
       order(keys[0], keys[Apart]);
     }
