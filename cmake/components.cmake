@@ -84,7 +84,8 @@ function(shunt_compiled)
   message(STATUS "shunt: compiled on")
 endfunction()
 
-# shunt_component(<name> PACKAGE <package> LINK <target> [NEEDS <component>] [COMPILE_OPTIONS <option>...])
+# shunt_component(<name> PACKAGE <package> LINK <target> [NEEDS <component>]
+#   [COMPILE_OPTIONS <option>...])
 # A component is on where it is asked for and its package is found. Says which in one line. The
 # headers of one that is off are installed all the same.
 function(shunt_component name)

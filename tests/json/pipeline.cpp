@@ -185,7 +185,8 @@ TEST(pipeline, refusals_name_the_path) {
   EXPECT_EQ(refusal<pipeline_job>(json(3)), "document: must be an object, is 3");
   EXPECT_EQ(refusal<pipeline_schedule>(json::parse(
                 R"({"staggered_step": false, "order": [[], [{"kind": "forward", "pipeline": 0,
-                "stage": 0, "microbatch": 0}, {"kind": "dance", "pipeline": 0, "stage": 0, "microbatch": 0}]]})")),
+                "stage": 0, "microbatch": 0},
+                {"kind": "dance", "pipeline": 0, "stage": 0, "microbatch": 0}]]})")),
             "order[1][1].kind: \"dance\" is none of its names");
   EXPECT_EQ(refusal<solution<pipeline_schedule>>(
                 json::parse(R"({"plan": {"staggered_step": 1, "order": []}, "status": "optimal",

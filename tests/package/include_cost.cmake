@@ -1,10 +1,13 @@
 # What the library costs to include, as ratios of user CPU time in one run, medians of RUNS. Fails
-# above a limit.
-# cmake -D COMPILER=<c++> -D TREE=<repository> [-D RUNS=3] [-D BEFORE=<older checkout>] -P include_cost.cmake
+# above a limit. A program is compiled once a mode, or RUNS times where RUNS is given.
+# cmake -D COMPILER=<c++> -D TREE=<repository> [-D RUNS=<n>] [-D BEFORE=<older checkout>]
+#   -P include_cost.cmake
 # BEFORE adds the rows that compare with an older checkout; these only print.
 cmake_minimum_required(VERSION 3.25)
+set(programs ${RUNS})
 if(NOT RUNS)
   set(RUNS 3)
+  set(programs 1)
 endif()
 set(scratch ${CMAKE_CURRENT_BINARY_DIR}/include_cost)
 file(MAKE_DIRECTORY ${scratch})
@@ -23,9 +26,11 @@ foreach(header IN ITEMS shunt solve plan solve/pipeline/slipstream solve/experts
 endforeach()
 set(quick_start ${TREE}/examples/quick_start/main.cpp)
 
-# cost(<variable> <compiler's arguments>...): adds the user milliseconds of one compilation to the list.
+# cost(<variable> <compiler's arguments>...): adds the user milliseconds of one compilation to the
+# list of that name.
 function(cost variable)
-  execute_process(COMMAND bash -c "TIMEFORMAT=%3U; time \"$@\" 2>/dev/null" bash ${COMPILER} -std=c++20 ${ARGN}
+  execute_process(COMMAND bash -c "TIMEFORMAT=%3U; time \"$@\" 2>/dev/null" bash
+      ${COMPILER} -std=c++20 ${ARGN}
     ERROR_VARIABLE seconds RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "does not compile: ${ARGN}")
@@ -35,6 +40,7 @@ function(cost variable)
 endfunction()
 
 set(check -fsyntax-only)
+set(object -O2 -c -o ${scratch}/out.o)
 set(old "")
 if(BEFORE)
   set(old -I${BEFORE}/include)
@@ -45,13 +51,17 @@ foreach(run RANGE 1 ${RUNS})
     cost(compiled_${header} ${check} -DSHUNT_COMPILED -I${TREE}/include ${scratch}/${header}.cpp)
   endforeach()
   cost(header_only_shunt ${check} -I${TREE}/include ${scratch}/shunt.cpp)
-  cost(compiled_quick_start -O2 -c -o ${scratch}/out.o -DSHUNT_COMPILED -I${TREE}/include ${quick_start})
-  cost(header_only_quick_start -O2 -c -o ${scratch}/out.o -I${TREE}/include ${quick_start})
   if(BEFORE)
     foreach(header IN ITEMS shunt solve_pipeline_slipstream solve_experts_swift_moe)
       cost(before_${header} ${check} ${old} ${scratch}/${header}.cpp)
     endforeach()
-    cost(before_quick_start -O2 -c -o ${scratch}/out.o ${old} ${BEFORE}/examples/quick_start/main.cpp)
+  endif()
+endforeach()
+foreach(run RANGE 1 ${programs})
+  cost(compiled_quick_start ${object} -DSHUNT_COMPILED -I${TREE}/include ${quick_start})
+  cost(header_only_quick_start ${object} -I${TREE}/include ${quick_start})
+  if(BEFORE)
+    cost(before_quick_start ${object} ${old} ${BEFORE}/examples/quick_start/main.cpp)
   endif()
 endforeach()
 
@@ -84,12 +94,15 @@ row("shunt.hpp, compiled mode / its standard headers" compiled_shunt standard_he
 row("shunt.hpp, header-only / the same" header_only_shunt standard_headers 1000)
 row("solve.hpp, compiled mode / the same" compiled_solve standard_headers -)
 row("plan.hpp, compiled mode / the same" compiled_plan standard_headers -)
-row("quick start at -O2, compiled mode / header-only" compiled_quick_start header_only_quick_start 25)
+row("quick start at -O2, compiled mode / header-only"
+  compiled_quick_start header_only_quick_start 25)
 if(BEFORE)
   row("shunt.hpp, header-only / before" header_only_shunt before_shunt -)
   row("quick start at -O2, compiled mode / before" compiled_quick_start before_quick_start -)
-  row("slipstream.hpp, compiled mode / before" compiled_solve_pipeline_slipstream before_solve_pipeline_slipstream -)
-  row("swift_moe.hpp, compiled mode / before" compiled_solve_experts_swift_moe before_solve_experts_swift_moe -)
+  row("slipstream.hpp, compiled mode / before"
+    compiled_solve_pipeline_slipstream before_solve_pipeline_slipstream -)
+  row("swift_moe.hpp, compiled mode / before"
+    compiled_solve_experts_swift_moe before_solve_experts_swift_moe -)
 endif()
 if(missed)
   message(FATAL_ERROR "${missed} ratios above their limit")

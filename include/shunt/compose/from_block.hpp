@@ -25,10 +25,10 @@ namespace shunt {
 
 /// A solver from a block: repeated with its least period for the job's micro-batches, then
 /// squeezed. Squeezing keeps the order of a rank's forwards and input gradients, of each chunk, and
-/// starts whatever is ready first, under the job's caps or, without caps, under the block's own
-/// peak. It fills the idle times at both ends. The plan is the better of both orders: never longer
-/// than the block, never above the caps. A plan that breaks a rule is infeasible, with the rule as
-/// reason.
+/// starts the operation that is ready first, under the job's caps or, without caps, under the
+/// block's own peak. It fills the idle times at both ends. The plan is the better of both orders:
+/// never longer than the block, never above the caps. A plan that breaks a rule is infeasible, with
+/// the rule as reason.
 struct from_block {
   static constexpr std::string_view name = "from_block";
 

@@ -6,7 +6,7 @@
 /// with warm-up, steady state and cool-down. Where a rank holds several stages, its order is a view
 /// over the operations of its workers, for example of breadth-first chunks
 ///
-///     concat(each_of(seats, [=](worker seat) { return at(seat, forwards(0, m)); }), ...)
+///     concat(each_of(workers, [=](worker w) { return at(w, forwards(0, m)); }), ...)
 ///
 /// Complexity: linear in the number of operations.
 #include <algorithm>

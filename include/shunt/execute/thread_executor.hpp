@@ -21,7 +21,7 @@ template <work Work>
 class thread_session;
 
 /// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
-/// runs its list in list order, whatever the lanes.
+/// runs its list in list order and ignores the lanes.
 /// Requires programs that pass `check`: a program that can deadlock does so here.
 struct thread_executor {
   std::vector<failure_point> failures{};  ///< injected failures

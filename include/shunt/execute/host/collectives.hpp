@@ -59,7 +59,7 @@ void fold_part(Membership const& m, element type, reduction how, std::span<std::
 }
 
 /// Makes every member's `own` the reduction of all of them. Member j reduces the j-th of n parts,
-/// whose sizes differ by at most one element.
+/// of sizes that differ by at most one element.
 template <transport Transport>
 void all_reduce(membership<Transport> const& m, element type, reduction how,
                 std::span<std::byte> own) {

@@ -30,8 +30,8 @@ namespace shunt {
 /// Shadows take a slot on every rank but the home. With k shadows a layer takes T(k) = max over
 /// ranks of tokens + k x broadcast_cost, in tokens. Experts are added hottest first (ties: the
 /// lowest index) while T falls and every rank has a free slot. An unused slot holds another
-/// instance of the rank's coldest home (of the coldest shadowed home if all its homes are shadows),
-/// whose tokens stay on that rank. So an expert has one host or all.
+/// instance of the rank's coldest home (of the coldest shadowed home if all its homes are shadows);
+/// tokens of that home stay on the rank. So an expert has one host or all.
 /// Objective: max/mean load without the broadcasts. Infeasible: fewer slots than experts.
 /// Throws what validate throws, and invalid_problem("broadcast_cost") if it is below 0.
 /// Complexity: O(E log E + shadows (E + N)) per layer.
