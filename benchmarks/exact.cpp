@@ -9,8 +9,14 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
+#include "shunt/solve/pipeline/search/routes.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/portfolio.hpp"
 

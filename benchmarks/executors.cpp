@@ -9,10 +9,15 @@
 
 #include "idle_programs.hpp"
 #include "shunt/check/program.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/program/builder.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 
 namespace {

@@ -16,12 +16,28 @@
 #include <utility>
 #include <vector>
 
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/operation.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/execute/executor.hpp"
 #include "shunt/execute/recovery.hpp"
+#include "shunt/execute/work.hpp"
 #include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/salvage.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/program/interrupted.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
+#include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/search/merge_streams.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 

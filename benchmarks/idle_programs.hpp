@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/execute/work.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"

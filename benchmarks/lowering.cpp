@@ -22,6 +22,10 @@
 #include "shunt/check/program.hpp"
 #include "shunt/check/program_transport.hpp"
 #include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/pipeline_messages.hpp"
+#include "shunt/plan/pipeline_actions.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/pipeline/interleaved_one_f_one_b.hpp"
 
 namespace {

@@ -6,8 +6,13 @@
 #include <array>
 
 #include "shunt/check/pipeline.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/times.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"

@@ -12,7 +12,14 @@
 #include <string>
 
 #include "../idle_programs.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/execute/transport.hpp"
+#include "shunt/gloo/config.hpp"
 #include "shunt/gloo/executor.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/program/timeline.hpp"
 
 namespace {
 
