@@ -30,7 +30,9 @@ SHUNT_CONSTEXPR std::vector<placement_violation> check(expert_layers const& prob
   using kind = placement_violation::kind;
   std::vector<placement_violation> found;
   auto const expect = [&](kind what, rank_id rank, std::int64_t is, std::int64_t wanted) {
-    if (is != wanted) found.push_back({.what = what, .rank = rank, .found = is, .wanted = wanted});
+    if (is == wanted) return;
+    placement_violation const v{.what = what, .rank = rank, .found = is, .wanted = wanted};
+    found.push_back(v);
   };
   expect(kind::layer_count, 0, plan.layers, problem.layers);
   expect(kind::expert_count, 0, plan.experts, problem.experts);
