@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing of the Debian packages that shunt's tests, examples and benchmarks are built with.
+# Installs what is missing of the Debian packages that shunt's tests, examples and benchmarks are
+# built with.
 #   bash cmake/bootstrap.sh         for the presets test and demo
-#   bash cmake/bootstrap.sh --all   and for clang-debug and asan
+#   bash cmake/bootstrap.sh --all   and for the other presets and the formatter
 set -euo pipefail
 
-packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nlohmann-json3-dev libcli11-dev librange-v3-dev libgloo-dev)
+packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nlohmann-json3-dev
+  libcli11-dev librange-v3-dev libgloo-dev)
 case "${1-}" in
   '') ;;
-  --all) packages+=(clang-19 libclang-rt-19-dev) ;;
+  --all) packages+=(clang-19 libclang-rt-19-dev clang-14 clang-format-19) ;;
   *) echo "bootstrap: unknown argument '$1'; there is only --all" >&2; exit 2 ;;
 esac
 

@@ -28,10 +28,8 @@ TEST(physical_map, reads_back_equal) {
       .layers = 2, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 2, 0, 1, 1, 1, 2, 0}};
   auto const map = shunt::physical_map_of(plan);
   nlohmann::json const written = map;
-  EXPECT_EQ(
-      written.dump(),
-      R"({"log2phy":[[[0,2],[3,-1],[1,-1]],[[3,-1],[0,1],[2,-1]]],)"
-      R"("logcnt":[[2,1,1],[1,2,1]],"phy2log":[[0,2,0,1],[1,1,2,0]]})");
+  EXPECT_EQ(written.dump(), R"({"log2phy":[[[0,2],[3,-1],[1,-1]],[[3,-1],[0,1],[2,-1]]],)"
+                            R"("logcnt":[[2,1,1],[1,2,1]],"phy2log":[[0,2,0,1],[1,1,2,0]]})");
   std::istringstream in(written.dump());
   EXPECT_EQ(shunt::read_json<shunt::physical_map>(in), map);
   std::istringstream alone(R"({"phy2log": [[0,2,0,1],[1,1,2,0]]})");

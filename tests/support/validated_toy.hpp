@@ -15,9 +15,9 @@
 
 #include "shunt/core/indexed.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/pipeline.hpp"
-#include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"

@@ -93,7 +93,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, line_chart const& chart) {
     if (!(x >= low_x && x <= high_x)) continue;
     double const half = drawing::width_of(name, 11) / 2;
     auto const room = std::find_if(free_from.begin(), free_from.end(),
-                                   [&](double f) { return f <= across(x) - half; });
+                                   [&, at = across(x)](double f) { return f <= at - half; });
     auto const row = static_cast<std::size_t>(room - free_from.begin());
     bool const named = row < free_from.size();
     picture.line(across(x), top - (named ? 4 + 13 * static_cast<double>(row) : 0), across(x),

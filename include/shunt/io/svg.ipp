@@ -172,7 +172,10 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
   auto const span = static_cast<double>(std::max<ticks>(1, chart.end - chart.start));
   auto const [unit, unit_ticks] = detail::unit_of(chart.seconds_per_tick, span);
   axis const time(0, span / unit_ticks, left, right);
-  auto const at = [&](ticks t) { return time(static_cast<double>(t - chart.start) / unit_ticks); };
+  // clang 14 captures no structured binding.
+  auto const at = [&, per = unit_ticks](ticks t) {
+    return time(static_cast<double>(t - chart.start) / per);
+  };
 
   auto const label_every = static_cast<std::size_t>(std::max(1.0, 11 / row_height + 0.99));
   for (std::size_t r = 0; r < chart.rows.size(); ++r) {

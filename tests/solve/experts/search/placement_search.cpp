@@ -22,7 +22,7 @@ TEST(placement_search, takes_any_shape) {
     std::int32_t sum = 0;
     while (sum < experts || below(random, 3) != 0)
       sum += slots.emplace_back(
-          1 + static_cast<std::int32_t>(below(random, static_cast<std::uint64_t>(experts))));
+          1 + static_cast<std::int32_t>(below(random, static_cast<std::int64_t>(experts))));
     std::vector<std::int64_t> loads;
     for (std::int32_t e = 0; e < experts; ++e)
       loads.push_back(static_cast<std::int64_t>(below(random, i % 3 == 0 ? 3 : 1000)));

@@ -19,7 +19,8 @@ TEST(sorting_network, sorts_any_length) {
   for (int i = 0; i < 2000; ++i) {
     auto const n = static_cast<std::size_t>(below(random, 90));
     std::vector<std::uint64_t> keys(std::max<std::size_t>(n, 64));
-    for (std::size_t k = 0; k < n; ++k) keys[k] = i % 3 == 0 ? below(random, 5) : random();
+    for (std::size_t k = 0; k < n; ++k)
+      keys[k] = i % 3 == 0 ? static_cast<std::uint64_t>(below(random, 5)) : random();
     auto sorted = keys;
     sorted.resize(n);
     std::sort(sorted.begin(), sorted.end());

@@ -29,7 +29,7 @@ TEST(swap_search, never_make_the_fullest_fuller_and_keep_every_replica) {
     swaps.clear();
     std::vector<std::size_t> before;
     for (std::size_t r = 0; r < slots.size(); ++r) {
-      auto e = static_cast<std::size_t>(below(random, experts));
+      auto e = static_cast<std::size_t>(below(random, static_cast<std::int64_t>(experts)));
       for (std::int32_t k = 0; k < slots[r]; ++k, e = (e + 1) % experts) {
         swaps.put(r, e, share[e]);
         load[r] += share[e];

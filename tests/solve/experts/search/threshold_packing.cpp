@@ -44,13 +44,15 @@ TEST(threshold_packing, finds_a_packing_where_there_is_one) {
       sum += static_cast<std::size_t>(slots.emplace_back(1 + below(random, 3)));
     std::vector<std::int64_t> weights;
     std::int64_t total = 0;
-    for (auto experts = 1 + below(random, std::min<std::uint64_t>(sum, 5)); experts > 0; --experts)
+    for (auto experts =
+             1 + below(random, static_cast<std::int64_t>(std::min<std::uint64_t>(sum, 5)));
+         experts > 0; --experts)
       total += weights.emplace_back(below(random, 1000));
     std::sort(weights.begin(), weights.end(), std::greater<>{});
     auto const ranks = static_cast<std::int64_t>(slots.size());
     std::int64_t const threshold =
         1 + total / ranks +
-        static_cast<std::int64_t>(below(random, static_cast<std::uint64_t>(total / 4 + 1)));
+        static_cast<std::int64_t>(below(random, static_cast<std::int64_t>(total / 4 + 1)));
     std::size_t const spare = sum - weights.size();
 
     threshold_packing packing(slots);
