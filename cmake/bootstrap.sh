@@ -9,7 +9,8 @@ packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nloh
   libcli11-dev librange-v3-dev libgloo-dev)
 case "${1-}" in
   '') ;;
-  --all) packages+=(clang-19 libclang-rt-19-dev clang-14 clang-format-19) ;;
+  --all) packages+=(clang-19 libclang-rt-19-dev clang-14 clang-format-19
+    clang-tidy-19) ;;
   *) echo "bootstrap: unknown argument '$1'; there is only --all" >&2; exit 2 ;;
 esac
 
