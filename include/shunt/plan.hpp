@@ -3,6 +3,7 @@
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/layer_slots.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
+#include "shunt/plan/mismatch.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"

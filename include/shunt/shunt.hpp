@@ -1,8 +1,8 @@
 #pragma once
-/// Everything that needs nothing but a C++20 compiler.
+/// Everything on the host that needs nothing but a C++20 compiler. Code that runs on a device
+/// includes shunt/device.hpp.
 #include "shunt/check.hpp"
 #include "shunt/core.hpp"
-#include "shunt/device.hpp"
 #include "shunt/execute.hpp"
 #include "shunt/io.hpp"
 #include "shunt/lower.hpp"

@@ -75,9 +75,6 @@ struct pipeline_violation {
   constexpr bool operator==(pipeline_violation const&) const = default;
 };
 
-/// Returns a description, for example "backward of micro-batch 2:5 at stage 1".
-[[nodiscard]] std::string describe(operation const& o);
-
 /// Returns one line that names the place, the rule and the numbers.
 [[nodiscard]] std::string to_string(pipeline_violation const& v);
 

@@ -37,14 +37,6 @@ SHUNT_CONSTEXPR std::string_view to_string(pipeline_rule rule) {
   return "unknown rule";
 }
 
-SHUNT_INLINE std::string describe(operation const& o) {
-  std::string text{to_string(o.kind)};
-  if (o.kind != op_kind::step)
-    text += " of micro-batch " + std::to_string(o.pipeline.value()) + ":" +
-            std::to_string(o.microbatch.value());
-  return text + " at stage " + std::to_string(o.stage.value());
-}
-
 SHUNT_INLINE std::string to_string(pipeline_violation const& v) {
   auto const number = [](std::int64_t n) { return std::to_string(n); };
   std::string const what = describe(v.operation), related = describe(v.related);

@@ -150,7 +150,7 @@ template <class Orders>
   }
   answer.objective = static_cast<double>(period(job, answer.plan));
   answer.lower_bound = static_cast<double>(period_bound(job, staggered_step));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
 }
 

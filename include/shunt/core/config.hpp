@@ -4,6 +4,8 @@
 /// By default a header includes its implementation at its foot and the library is header-only.
 /// With SHUNT_COMPILED, which the target shunt::compiled defines, headers are contracts alone and
 /// the target's library holds the implementations; functions are then not constexpr.
+/// Implementations of templates, and of rooms that name a vendor's header, are included in both
+/// modes.
 #ifdef SHUNT_COMPILED
 #define SHUNT_INLINE
 #define SHUNT_CONSTEXPR

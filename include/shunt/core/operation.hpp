@@ -4,6 +4,7 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/text.hpp"
 
 namespace shunt {
 
@@ -45,6 +46,9 @@ struct operation {
   constexpr bool operator==(operation const&) const = default;
   constexpr auto operator<=>(operation const&) const = default;
 };
+
+/// Returns a description, for example "backward of micro-batch 2:5 at stage 1".
+[[nodiscard]] SHUNT_CONSTEXPR text describe(operation const& o);
 
 }  // namespace shunt
 

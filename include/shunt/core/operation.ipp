@@ -24,4 +24,12 @@ SHUNT_CONSTEXPR std::string_view to_string(op_kind k) {
   return "unknown";
 }
 
+SHUNT_CONSTEXPR text describe(operation const& o) {
+  text what(to_string(o.kind));
+  if (o.kind != op_kind::step)
+    what = what + " of micro-batch " + text::of(o.pipeline.value()) + ":" +
+           text::of(o.microbatch.value());
+  return what + " at stage " + text::of(o.stage.value());
+}
+
 }  // namespace shunt

@@ -30,8 +30,10 @@ concept work = requires(W& w, rank_id rank, task const& t, buffer_id buffer) {
   { w.buffer(rank, buffer) } -> std::convertible_to<std::span<std::byte>>;
 };
 
-/// State that can be rolled back: `restore(rank, iteration)` puts the state that steps have changed
-/// on that rank back to its value before `iteration` began. At most one step is ever undone.
+/// State that can be rolled back: `restore(rank, iteration)` puts all state of that rank back to
+/// its value before `iteration` began. It is called only where the rank has stepped in `iteration`,
+/// at least for one of its stages. In programs of `lower` the kept copies of all its stages then
+/// hold that value, so copying every one of them over its state is enough.
 ///
 /// Threads: called by the recovery driver while no session is open.
 template <class W>

@@ -58,6 +58,7 @@ struct gantt {
 
 /// Returns the timeline that a schedule with its times predicts: computations only, in ticks. Its
 /// events get the number `iteration`.
+/// Throws std::invalid_argument where the timetable is not one of the schedule.
 [[nodiscard]] timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
                                    std::int32_t iteration = 0);
 
@@ -76,6 +77,7 @@ namespace detail {
 
 /// Returns a chart with one row a rank of the job, labelled with its workers. Dead ranks are grey
 /// from the end of their last event on.
+/// Throws std::invalid_argument where an event is of a rank that the job doesn't have.
 [[nodiscard]] gantt gantt_of(pipeline_job const& job, timeline const& events,
                              bool transfers = false);
 

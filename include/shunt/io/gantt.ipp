@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
@@ -18,6 +20,7 @@ SHUNT_INLINE timeline iterations_of(timeline const& all, std::int32_t first, std
 
 SHUNT_INLINE timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
                                   std::int32_t iteration) {
+  if (auto const wrong = mismatch(plan, table)) throw std::invalid_argument(*wrong);
   timeline promised;
   for (rank_id r : ids<rank_id>(plan.order.size()))
     for (std::size_t i = 0; i < plan.order[r].size(); ++i)
@@ -89,6 +92,10 @@ SHUNT_INLINE gantt gantt_of(timeline const& events, bool transfers) {
 
 SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events, bool transfers) {
   auto chart = gantt_of(events, transfers);
+  for (auto const& e : events.events)
+    if (e.rank.value() < 0 || e.rank.value() >= job.ranks())
+      throw std::invalid_argument("an event of rank " + std::to_string(e.rank.value()) +
+                                  ", the job has " + std::to_string(job.ranks()));
   chart.rows.clear();
   chart.bidirectional = job.layout.form() == stage_layout::shape::bidirectional;
   indexed<rank_id, std::vector<worker>> workers(static_cast<std::size_t>(job.ranks()));

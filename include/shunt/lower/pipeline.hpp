@@ -25,8 +25,9 @@ namespace shunt {
 /// operations of a rank.
 ///
 /// Throws invalid_problem where job or tensors are broken.
-/// Throws invalid_program where the lists aren't one per rank, the input of an operation is made
-/// nowhere, ranks deadlock, or a rank needs more lanes than there are.
+/// Throws invalid_program where the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), the input of an operation is made nowhere, ranks deadlock, or a rank needs
+/// more lanes than there are.
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp), which may lack
 /// micro-batches, gradients of the first stages and backward_weights.
 /// Complexity: O(operations).

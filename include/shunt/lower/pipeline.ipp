@@ -1,11 +1,9 @@
 #pragma once
 #include "shunt/lower/pipeline.hpp"
 
-#include <cstddef>
-#include <string>
-
 #include "shunt/core/error.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
@@ -13,9 +11,7 @@ SHUNT_CONSTEXPR program lower(pipeline_job const& job, pipeline_schedule const& 
                               pipeline_tensors const& tensors, message_layout const& layout) {
   validate(job);
   validate(job, tensors);
-  if (schedule.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(schedule.order.size()) + " lists of operations for " +
-                          std::to_string(job.ranks()) + " ranks");
+  if (auto const wrong = mismatch(job, schedule, extent::part)) throw invalid_program(*wrong);
   return detail::pipeline_lowering(job, schedule, tensors, layout).lowered();
 }
 

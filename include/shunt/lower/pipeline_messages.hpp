@@ -27,7 +27,8 @@ struct message_layout {
 /// sent. Between two ranks messages are received in the order in which they are sent.
 ///
 /// Throws invalid_problem where the job is broken.
-/// Throws invalid_program where a micro-batch is computed at one stage and not at the next, ranks
+/// Throws invalid_program where the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), a micro-batch is computed at one stage and not at the next, ranks
 /// deadlock, or a rank needs more lanes than there are.
 /// Requires a schedule that passes `check`, or the rest of one (lower/salvage.hpp).
 /// Complexity: O(operations), times the bytes of the latest start time where edges share lanes.

@@ -39,7 +39,8 @@ namespace detail {
 
 /// Returns the rest of a plan of one iteration without the terms in `kept`. With none it is the
 /// plan.
-/// Complexity: O(operations).
+/// Throws invalid_program where the plan is not one of the job (plan/mismatch.hpp).
+/// Requires a valid job. Complexity: O(operations).
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job,
                                                         pipeline_schedule const& plan,
                                                         surviving_gradients const& kept);

@@ -10,6 +10,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 #include "shunt/lower/detail/pipeline_starts.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt::detail {
 
@@ -112,6 +113,7 @@ SHUNT_INLINE surviving_gradients find_surviving_gradients(pipeline_job const& jo
 
 SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job, pipeline_schedule const& plan,
                                           surviving_gradients const& kept) {
+  if (auto const wrong = mismatch(job, plan)) throw invalid_program(*wrong);
   detail::pipeline_cells const cell(job);
   std::vector<std::uint8_t> there(cell.count, 0);
   for (surviving_gradient const& k : kept)
@@ -175,9 +177,6 @@ SHUNT_CONSTEXPR program lower_salvageable(pipeline_job const& job, pipeline_sche
                                           message_layout const& layout) {
   validate(job);
   validate(job, tensors);
-  if (plan.order.size() != static_cast<std::size_t>(job.ranks()))
-    throw invalid_program(std::to_string(plan.order.size()) + " lists of operations for " +
-                          std::to_string(job.ranks()) + " ranks");
   auto const rest = rest_of(job, plan, kept);
   return detail::pipeline_lowering(job, rest, tensors, layout, &kept).lowered();
 }

@@ -22,10 +22,12 @@
 namespace shunt {
 
 /// Returns the makespan that a timetable gives, in ticks.
+/// Throws std::invalid_argument if the timetable is not one of the schedule.
 [[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_schedule const& schedule,
                                              timetable const& table);
 /// Returns the makespan of a single iteration, in ticks.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR ticks makespan(pipeline_job const& job,
                                              pipeline_schedule const& schedule);
 
@@ -35,21 +37,26 @@ namespace shunt {
 /// Returns the period that a timetable gives. Staggered: the largest over stage groups of (latest
 /// end - earliest start over the group's live ranks, steps included). Otherwise: makespan + the
 /// longest step.
+/// Throws std::invalid_argument if the timetable is not one of the schedule, or the schedule of
+/// another number of ranks than the job.
 [[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job,
                                            pipeline_schedule const& schedule,
                                            timetable const& table);
 /// Returns the period at the starts of `steady_start`, the least of any times of the schedule.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR ticks period(pipeline_job const& job,
                                            pipeline_schedule const& schedule);
 
 /// Returns the bubble share of a schedule, from 0 to 1.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job,
                                                   pipeline_schedule const& schedule);
 
 /// Returns the stash peak of each rank, in units of the job's stash weights (micro-batches by
 /// default). In an overlapped pair the forward counts before the backward.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one.
 [[nodiscard]] SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> stash_peak(
     pipeline_job const& job, pipeline_schedule const& schedule);
 

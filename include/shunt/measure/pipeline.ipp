@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <stdexcept>
 
 #include "shunt/core/operation.hpp"
 #include "shunt/measure/operation_graph.hpp"
@@ -12,6 +13,7 @@
 namespace shunt {
 
 SHUNT_CONSTEXPR ticks makespan(pipeline_schedule const& schedule, timetable const& table) {
+  detail::require_match(schedule, table);
   ticks last = 0;
   for (rank_id r : ids<rank_id>(schedule.order.size()))
     for (std::size_t i = 0; i < schedule.order[r].size(); ++i)
@@ -36,7 +38,10 @@ SHUNT_CONSTEXPR ticks longest_step(pipeline_job const& job) {
 
 SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& schedule,
                              timetable const& table) {
+  detail::require_match(schedule, table);
   if (!schedule.staggered_step) return makespan(schedule, table) + longest_step(job);
+  if (table.times.size() != static_cast<std::size_t>(job.ranks()))
+    throw std::invalid_argument("a schedule of another number of ranks than the job");
   ticks longest = 0;
   stage_groups const in(job);
   for (stage_group const& c : in.all) {
@@ -58,6 +63,7 @@ SHUNT_CONSTEXPR ticks period(pipeline_job const& job, pipeline_schedule const& s
 }
 
 SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule const& schedule) {
+  double const length = static_cast<double>(period(job, schedule));
   double busy = 0, live = 0;
   stage_groups const in(job);
   for (stage_group const& c : in.all)
@@ -72,12 +78,13 @@ SHUNT_CONSTEXPR double bubble_share(pipeline_job const& job, pipeline_schedule c
         busy -= static_cast<double>(cost_of(job, a) + cost_of(job, b) - cost_of(job, a, b));
       }
     }
-  double const available = live * static_cast<double>(period(job, schedule));
+  double const available = live * length;
   return available > 0 ? 1 - busy / available : 0;
 }
 
 SHUNT_CONSTEXPR indexed<rank_id, std::int64_t> stash_peak(pipeline_job const& job,
                                                           pipeline_schedule const& schedule) {
+  detail::require_match(job, schedule);
   indexed<rank_id, std::int64_t> peak(schedule.order.size(), 0);
   for (rank_id r : ids<rank_id>(schedule.order.size())) {
     std::int64_t held = 0;

@@ -34,6 +34,11 @@ SHUNT_CONSTEXPR void run(pipeline_job const& job, pipeline_schedule const& sched
                          stage_groups const& in, operation_graph const& graph,
                          stage_group_starts const& start, std::vector<ticks>& end);
 
+/// Throws std::invalid_argument where the schedule is not one of the job, nor a part of one.
+SHUNT_CONSTEXPR void require_match(pipeline_job const& job, pipeline_schedule const& schedule);
+/// Throws std::invalid_argument where the timetable is not one of the schedule.
+SHUNT_CONSTEXPR void require_match(pipeline_schedule const& schedule, timetable const& table);
+
 SHUNT_CONSTEXPR timetable table_of(pipeline_job const& job, pipeline_schedule const& schedule,
                                    stage_groups const& in, operation_graph const& graph,
                                    stage_group_starts const& start);
@@ -58,7 +63,8 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
 
 /// Returns the timetable of a single iteration in which stage group c of `stage_groups(job)` may
 /// start at `start[c]`: what an executor does with one program.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR timetable times(pipeline_job const& job,
                                               pipeline_schedule const& schedule,
                                               stage_group_starts const& start = {});
@@ -68,12 +74,14 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
 /// mean of A[c][d], the longest path from the start of group c to the end of group d. This requires
 /// the ranks of a group to end together, as they do if their steps are last in one order; otherwise
 /// Theta is an upper bound. Theta is an integer, rounded up.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
                                                               pipeline_schedule const& schedule);
 
 /// Returns the timetable of one iteration in the steady state.
-/// Throws std::invalid_argument if the ranks' orders wait for each other.
+/// Throws std::invalid_argument if the schedule is not one of the job, nor a part of one
+/// (plan/mismatch.hpp), or the ranks' orders wait for each other.
 [[nodiscard]] SHUNT_CONSTEXPR timetable steady_times(pipeline_job const& job,
                                                      pipeline_schedule const& schedule);
 

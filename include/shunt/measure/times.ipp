@@ -9,6 +9,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt::detail {
 
@@ -120,8 +121,17 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
   return start;
 }
 
+SHUNT_CONSTEXPR void require_match(pipeline_job const& job, pipeline_schedule const& schedule) {
+  if (auto const wrong = mismatch(job, schedule, extent::part)) throw std::invalid_argument(*wrong);
+}
+
+SHUNT_CONSTEXPR void require_match(pipeline_schedule const& schedule, timetable const& table) {
+  if (auto const wrong = mismatch(schedule, table)) throw std::invalid_argument(*wrong);
+}
+
 SHUNT_CONSTEXPR operation_graph executable_graph(pipeline_job const& job,
                                                  pipeline_schedule const& schedule) {
+  require_match(job, schedule);
   auto graph = graph_of(job, schedule);
   if (!graph.executable())
     throw std::invalid_argument(

@@ -10,7 +10,6 @@
 /// other processes notice it by NCCL's asynchronous errors, `net.watch` or `net.silence`.
 /// Of ranks in other processes the outcome holds only that they completed all programs (after a run
 /// without failure), and those that `net.watch` reported as lost.
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,7 +17,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -115,26 +113,7 @@ class nccl_session {
   /// Ends the session.
   /// Returns the outcome of all programs.
   /// Throws what the work or NCCL threw; of several, what they threw on the lowest rank.
-  [[nodiscard]] outcome wait() {
-    submitted_.close();
-    join();
-    for (auto const& r : ranks_)
-      if (r->failure) std::rethrow_exception(r->failure);
-    outcome all;
-    all.timeline.seconds_per_tick = stopwatch::seconds_per_tick;
-    auto const& known = submitted_.list();
-    all.done.resize(known.empty() ? 0 : known[0]->ranks.size(),
-                    submitted_.cancelled() ? progress{} : progress{known.size(), 0});
-    for (auto const& r : ranks_) {
-      r->log.append_by_start(all.timeline.events, r->rank, known.programs());
-      all.done[r->rank] = r->log.done();
-      if (r->silent) all.lost.push_back(r->rank);
-      for (rank_id const lost : r->noticed) all.lost.push_back(lost);
-    }
-    std::sort(all.lost.begin(), all.lost.end());
-    all.lost.erase(std::unique(all.lost.begin(), all.lost.end()), all.lost.end());
-    return all;
-  }
+  [[nodiscard]] outcome wait();
 
  private:
   struct rank_state {
@@ -147,119 +126,22 @@ class nccl_session {
   };
   using streams = detail::rank_streams<Api, system, Work>;
 
-  static void require_runnable(program const& p) {
-    auto const d = find_dependencies(p);
-    if (auto const order = serial_order(p, d); order.size() < p.instructions())
-      detail::throw_deadlock(p, order);
-    require_message_order(p, find_routes(p));
-  }
+  static void require_runnable(program const& p);
 
-  void start(std::size_t size) {
-    for (rank_id const r : ids<rank_id>(size)) members_.push_back(r);
-    if (config_.self && config_.self->index() >= size)
-      throw invalid_program("the program is for " + std::to_string(size) + " ranks, this is rank " +
-                            std::to_string(config_.self->value()));
-    if (!config_.self) identity_ = Api::new_identity();
-    for (rank_id const r : members_)
-      if (!config_.self || *config_.self == r) {
-        ranks_.push_back(std::make_unique<rank_state>());
-        ranks_.back()->rank = r;
-      }
-    for (auto& r : ranks_) r->thread = std::thread([this, &state = *r] { run_rank(state); });
-  }
+  void start(std::size_t size);
 
   /// Thread body of one rank. Its enqueued work ends before its communicators, and these before its
   /// streams.
-  void run_rank(rank_state& self) {
-    bool first = true;
-    try {
-      auto device = config_.systems(self.rank);
-      auto net_config = config_.net;
-      net_config.watch = [this] { watch(); };
-      std::optional<streams> lists;  // outlives `net`
-      if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
-      auto const net =
-          std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
-      lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
-      try {
-        enqueue_all(self, *lists, *net);
-        net->close();
-        self.log = lists->log();
-      } catch (...) {
-        self.log = lists->log();
-        first = !submitted_.cancelled();
-        if (fails_now(self))
-          mark_failed(self);
-        else
-          submitted_.cancel();
-        lists->stop();
-        net->abort();
-        throw;
-      }
-    } catch (peer_lost const& e) {
-      self.noticed.push_back(e.peer());
-    } catch (run_aborted const&) {
-      if (!self.silent && fails_now(self)) mark_failed(self);
-    } catch (nccl_error const&) {  // an abort by another rank is no failure of this one
-      if (first) self.failure = std::current_exception();
-    } catch (...) {
-      self.failure = std::current_exception();
-    }
-    if (self.failure || !self.noticed.empty()) submitted_.cancel();
-  }
+  void run_rank(rank_state& self);
 
   /// Enqueues programs until the session is closed and all lists have ended.
   /// Throws what fails, and run_aborted where this rank's injected failure is reached.
-  void enqueue_all(rank_state& self, streams& lists, nccl_transport<Api>& net) {
-    std::size_t n = 0;
-    for (;;) {
-      auto const p = next(n, lists.outstanding() > 0);
-      if (!p && lists.outstanding() == 0) return;
-      if (!p) {
-        advance(self, lists, net, [&] { return lists.outstanding() == 0 || submitted_.at(n); });
-        continue;
-      }
-      auto const& own = (*p).ranks[self.rank];
-      bool const fresh = n == 0 || submitted_.at(n - 1) != p;
-      bool const makes = fresh && net.must_prepare(*p);
-      advance(self, lists, net, [&] { return lists.outstanding() < (makes ? 1U : 2U); });
-      if (fresh) lists.prepare(*p);
-      auto const fails_before =
-          detail::failure_of(config_.failures, *p, self.rank, lists.iteration());
-      lists.enqueue(p, fails_before.value_or(static_cast<std::int32_t>(own.instructions.size())),
-                    !fails_before);
-      if (fails_before) {
-        advance(self, lists, net, [&] { return lists.idle(); });
-        throw run_aborted{};
-      }
-      ++n;
-    }
-  }
+  void enqueue_all(rank_state& self, streams& lists, nccl_transport<Api>& net);
 
   /// Collects what ends until a condition holds.
   /// Throws nccl_error where nothing ends for `net.silence`.
   template <class Condition>
-  void advance(rank_state& self, streams& lists, nccl_transport<Api>& net, Condition const& until) {
-    auto last = std::chrono::steady_clock::now();
-    for (detail::backoff pause;; pause()) {
-      auto const before = lists.log().done().programs;
-      bool const any = lists.collect_results();
-      for (auto k = before; k < lists.log().done().programs; ++k)
-        submitted_.list_completed(k, ranks_.size(), clock_);
-      if (until()) return;
-      net.poll();
-      auto const now = std::chrono::steady_clock::now();
-      if (any) {
-        last = now;
-        pause = {};
-      } else if (now - last > config_.net.silence) {
-        throw nccl_error("rank " + std::to_string(self.rank.value()) + " completed nothing for " +
-                             std::to_string(config_.net.silence.count()) + " ms, waiting for " +
-                             lists.awaited(),
-                         nccl_status::in_progress);
-      }
-    }
-  }
+  void advance(rank_state& self, streams& lists, nccl_transport<Api>& net, Condition const& until);
 
   /// Returns the n-th program.
   /// Returns nothing where the session is closed without it, or where it is not there yet and
@@ -277,13 +159,7 @@ class nccl_session {
     if (submitted_.cancelled()) throw run_aborted{};
   }
   /// Returns whether the rank has reached its injected failure.
-  [[nodiscard]] bool fails_now(rank_state const& self) const {
-    auto const done = self.log.done();
-    auto const p = submitted_.at(static_cast<std::size_t>(done.programs));
-    return p &&
-           detail::failure_of(config_.failures, *p, self.rank, first_iteration_ + done.programs) ==
-               std::optional(done.instructions);
-  }
+  [[nodiscard]] bool fails_now(rank_state const& self) const;
   /// Stops without a message; after `timeout` the other ranks treat this rank as lost.
   void mark_failed(rank_state& self) {
     self.silent = true;
@@ -306,3 +182,5 @@ class nccl_session {
 };
 
 }  // namespace shunt
+
+#include "shunt/nccl/executor.ipp"

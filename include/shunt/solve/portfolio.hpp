@@ -81,7 +81,7 @@ class portfolio {
       bool const both = answer.has_plan() && same_kind(answer.plan, other.plan);
       if (wins) answer = std::move(other);
       if (both) answer.lower_bound = std::max(answer.lower_bound, bound);
-      if (answer.objective <= answer.lower_bound) answer.status = status::optimal;
+      if (answer.objective == answer.lower_bound) answer.status = status::optimal;
     };
     std::apply([&](First const&, Others const&... others) { (join(others), ...); }, parts_);
     return answer;

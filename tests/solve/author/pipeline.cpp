@@ -4,7 +4,11 @@
 
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/split_backward.hpp"
+#include "shunt/solve/pipeline/stagger_step.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::author_pipeline_test {
@@ -36,6 +40,28 @@ TEST(author_pipeline, why_an_order_is_no_plan) {
   std::swap(crossed.order[1][1], crossed.order[1][2]);
   EXPECT_EQ(evaluated(job, crossed).reason, "workers wait for each other");
   EXPECT_EQ(evaluated(job, crossed).status, status::infeasible);
+}
+
+TEST(author_pipeline, a_schedule_that_lacks_operations_is_no_plan) {
+  pipeline_job const job{.stages = 2, .microbatches = 3};
+  auto const whole = one_f_one_b{}.order(job);
+  auto lacking = whole;
+  lacking.order[0].erase(lacking.order[0].begin());
+  auto const answer = evaluated(job, lacking);
+  EXPECT_EQ(answer.status, status::infeasible);
+  EXPECT_EQ(answer.reason, "rank 0, operation 1: backward of micro-batch 0:0 at stage 0 has no "
+                           "forward before it in the list");
+  auto empty = whole;
+  empty.order[1].clear();
+  EXPECT_EQ(evaluated(job, empty).reason, "rank 1 does not step stage 1");
+  auto of_fewer_ranks = whole;
+  of_fewer_ranks.order.resize(1);
+  EXPECT_EQ(evaluated(job, of_fewer_ranks).reason, "1 lists of operations for 2 ranks");
+  pipeline_job const larger{.stages = 2, .microbatches = 4};
+  for (auto const& other : {lacking, empty, of_fewer_ranks, one_f_one_b{}.order(larger)})
+    for (auto const& transformed : {split_backward{}(job, other), stagger_step{}(job, other),
+                                    reroute{}(job, other), improve_order{}(job, other)})
+      EXPECT_EQ(transformed.status, status::infeasible);
 }
 
 TEST(author_pipeline, layouts_are_required_by_name) {

@@ -203,6 +203,7 @@ class recovery_driver {
     while (report_.end < first + back_to)
       announce(dead_before, last_end(result, report_.end - first), std::nullopt);
     l.iteration = report_.end;
+    std::vector<rank_id> stepped;
     for (rank_id const r : survivors(result, report_.dead)) {
       auto const steps =
           steps_to_undo(*program_of(result.done[r].programs), r, result.done[r], back_to);
@@ -211,15 +212,16 @@ class recovery_driver {
                               std::to_string(steps) + " steps to go back to iteration " +
                               std::to_string(l.iteration) +
                               ": nothing in the program ties it to the slowest rank");
-      l.steps_undone += steps;
+      if (steps > 0) stepped.push_back(r);
     }
+    l.steps_undone = static_cast<std::int32_t>(stepped.size());
     for (event const& e : result.timeline.events)
       l.instructions_lost += e.iteration >= back_to &&
                              !std::binary_search(report_.dead.begin(), report_.dead.end(), e.rank);
 
     if (report_.end < config_.end) {
       auto const agreed = clock.now();
-      for (rank_id const r : survivors(result, report_.dead)) work_.restore(r, report_.end);
+      for (rank_id const r : stepped) work_.restore(r, report_.end);
       l.restore = clock.now() - agreed;
       replan();
       if (current_ && config_.salvage && report_.end < stop) salvage_what_ran(back_to, l);

@@ -8,15 +8,11 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <deque>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include <gloo/transport/unbound_buffer.h>
@@ -53,21 +49,7 @@ class heartbeats {
   /// lost. `end_waits` aborts the caller's pending waits on messages and returns whether there were
   /// any; it is called with `mutex()` held, after a loss and at the end.
   heartbeats(connections const& network, std::vector<rank_id> members, std::size_t self,
-             std::chrono::milliseconds silence, std::function<bool()> end_waits)
-      : network_(network),
-        members_(std::move(members)),
-        self_(self),
-        silence_(silence),
-        end_message_waits_(std::move(end_waits)),
-        peers_(members_.size()) {
-    for (std::size_t i = 0; i < peers_.size(); ++i) {
-      peers_[i].heard = clock::now();
-      peers_[i].there = i != self_;
-    }
-    for (std::size_t i = 0; i < peers_.size(); ++i)
-      if (i != self_) threads_.emplace_back([this, i] { listen(i); });
-    threads_.emplace_back([this] { beat(); });
-  }
+             std::chrono::milliseconds silence, std::function<bool()> end_waits);
   heartbeats(heartbeats const&) = delete;
   heartbeats& operator=(heartbeats const&) = delete;
   /// Leaves, and joins the threads.
@@ -100,17 +82,7 @@ class heartbeats {
 
   /// Takes a peer for lost. After `announce_shutdown` has begun, the end of a peer is no loss, even
   /// if its own announcement was overtaken.
-  void lose(std::size_t peer) {
-    {
-      std::lock_guard const lock(mutex_);
-      if (!peers_[peer].there || over_) return;
-      peers_[peer].there = false;
-      if (!leaving_) lost_.push_back(members_[peer]);
-      if (!leaving_ && !when_lost_) when_lost_ = {peers_[peer].heard, clock::now()};
-      end_waits();
-    }
-    changed_.notify_all();
-  }
+  void lose(std::size_t peer);
 
   /// Stops at once: no more heartbeats, and all waits end.
   void leave() {
@@ -125,14 +97,7 @@ class heartbeats {
   /// Requires mutex().
   void begin_shutdown() { leaving_ = true; }
   /// Announces the end and waits until every peer has announced its own or is lost.
-  void announce_shutdown() {
-    changed_.notify_all();
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] {
-      return over_ || (shutdown_sent_ && std::none_of(peers_.begin(), peers_.end(),
-                                                      [](neighbour const& p) { return p.there; }));
-    });
-  }
+  void announce_shutdown();
 
   /// Tells all peers a number, at least 0 and never less than before.
   void publish(std::int64_t note) {
@@ -144,17 +109,7 @@ class heartbeats {
   }
   /// Waits until every member has told at least this number, or one is lost to any member.
   /// Returns whether all have told it.
-  [[nodiscard]] bool all_reached(std::int64_t note) const {
-    std::unique_lock lock(mutex_);
-    bool all = false;
-    changed_.wait(lock, [&] {
-      all = note_ >= note;
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        all = all && (i == self_ || peers_[i].note >= note);
-      return all || stopped();
-    });
-    return all;
-  }
+  [[nodiscard]] bool all_reached(std::int64_t note) const;
 
   /// Returns the lost ranks, in the order in which this rank noticed.
   [[nodiscard]] std::vector<rank_id> lost() const {
@@ -197,16 +152,7 @@ class heartbeats {
   /// that comes just before its wait.
   /// Returns whether any is pending.
   /// Requires mutex().
-  bool end_waits() {
-    bool any = false;
-    for (auto& p : peers_)
-      if ((over_ || !p.there) && p.heartbeat_buffer) {
-        p.heartbeat_buffer->abortWaitRecv();
-        any = true;
-      }
-    if (stopped() && end_message_waits_()) any = true;
-    return any;
-  }
+  bool end_waits();
   /// Waits until a time, or until this rank has left or `other()` is true.
   /// Requires mutex().
   template <class Other>
@@ -218,119 +164,10 @@ class heartbeats {
   }
 
   /// Thread body: receives one peer's heartbeats until its shutdown or its loss.
-  void listen(std::size_t i) {
-    heartbeat beat;
-    std::unique_ptr<unbound> heartbeat_buffer;  // outlives `peers_[i].heartbeat_buffer`
-    try {
-      heartbeat_buffer = network_.buffer(&beat, sizeof beat);
-      {
-        std::lock_guard const lock(mutex_);
-        if (over_) return;
-        peers_[i].heartbeat_buffer = heartbeat_buffer.get();
-      }
-      while (beat.what != shutdown_beat) {
-        heartbeat_buffer->recv(static_cast<int>(i), heartbeat_slot);
-        bool const arrived = heartbeat_buffer->waitRecv(nullptr, forever);
-        std::lock_guard const lock(mutex_);
-        if (!arrived || over_) break;
-        peers_[i].heard = clock::now();
-        ++peers_[i].beats;
-        peers_[i].read_there = beat.read;
-        if (beat.what == loss_beat && !cancelled_) {
-          cancelled_ = true;
-          end_waits();
-          changed_.notify_all();
-        }
-        if (beat.what > peers_[i].note) {
-          peers_[i].note = beat.what;
-          changed_.notify_all();
-        }
-      }
-      std::lock_guard const lock(mutex_);
-      peers_[i].heartbeat_buffer = nullptr;
-      if (beat.what == shutdown_beat) peers_[i].there = false;
-    } catch (std::exception const&) {
-      {
-        std::lock_guard const lock(mutex_);
-        peers_[i].heartbeat_buffer = nullptr;
-      }
-      lose(i);
-    }
-    changed_.notify_all();
-  }
+  void listen(std::size_t i);
 
   /// Thread body: sends heartbeats, and detects peers that send none.
-  void beat() {
-    std::vector<std::deque<in_flight>> unread(members_.size());
-    std::vector<std::int64_t> read(members_.size(), 0);  // heartbeats that are no longer kept
-    auto const publish = [&](std::int64_t what, bool wait_for_readers = false) {
-      for (std::size_t i = 0; i < members_.size(); ++i) {
-        heartbeat beat{.what = what};
-        {
-          std::lock_guard const lock(mutex_);
-          if (!peers_[i].there) continue;
-          beat.read = peers_[i].beats;
-          for (; read[i] < peers_[i].read_there; ++read[i]) unread[i].pop_front();
-        }
-        if (wait_for_readers && unread[i].size() >= most_unread)
-          continue;  // the next regular heartbeat tells it
-        try {
-          auto& last = unread[i].emplace_back(sizeof beat);
-          std::memcpy(last.bytes.get(), &beat, sizeof beat);
-          last.buffer = network_.buffer(last.bytes.get(), sizeof beat);
-          last.buffer->send(static_cast<int>(i), heartbeat_slot);
-        } catch (std::exception const&) {
-          lose(i);
-        }
-      }
-    };
-    auto next = clock::now();
-    std::int64_t sent_note = 0;
-    bool reported = false;
-    for (;;) {
-      bool const due = clock::now() >= next;
-      publish(sent_note, !due);
-      if (due) next = clock::now() + silence_ / 4;
-      std::unique_lock lock(mutex_);
-      auto const must_report = [&] { return !reported && (cancelled_ || !lost_.empty()); };
-      rest(lock, next, [&] { return leaving_ || note_ > sent_note || must_report(); });
-      if (over_) return;
-      if (leaving_) break;
-      sent_note = note_;
-      if (must_report()) {
-        reported = true;
-        lock.unlock();
-        publish(loss_beat);
-        lock.lock();
-      }
-      auto const now = clock::now();
-      std::vector<std::size_t> silent;
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        if (peers_[i].there && now - peers_[i].heard > silence_) silent.push_back(i);
-      lock.unlock();
-      for (std::size_t const i : silent) lose(i);
-    }
-    publish(shutdown_beat);
-    for (auto& mine : unread)
-      if (!mine.empty()) try {
-          mine.back().buffer->waitSend(nullptr, silence_);
-        } catch (std::exception const&) {  // the peer is lost and needs no announcement
-        }
-    std::unique_lock lock(mutex_);
-    shutdown_sent_ = true;
-    for (;;) {  // peers may still fail until their own shutdown
-      changed_.notify_all();
-      rest(lock, clock::now() + silence_ / 4, [] { return false; });
-      if (over_) return;
-      auto const now = clock::now();
-      for (std::size_t i = 0; i < peers_.size(); ++i)
-        if (peers_[i].there && now - peers_[i].heard > silence_) {
-          lock.unlock();
-          lose(i);
-          lock.lock();
-        }
-    }
-  }
+  void beat();
 
   connections const& network_;
   std::vector<rank_id> const members_;
@@ -351,3 +188,5 @@ class heartbeats {
 };
 
 }  // namespace shunt::detail
+
+#include "shunt/gloo/detail/heartbeats.ipp"

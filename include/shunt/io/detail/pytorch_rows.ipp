@@ -10,6 +10,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/plan/mismatch.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
@@ -55,6 +56,7 @@ SHUNT_INLINE std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
       last_forward = o.microbatch.value();
     }
   }
+  if (auto const wrong = mismatch(job, plan)) throw invalid_problem("plan", *wrong);
   return ranks;
 }
 

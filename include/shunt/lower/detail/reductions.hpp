@@ -52,7 +52,9 @@ class gradient_reductions {
 
   /// Places a step where it stands in the list, after the reductions that are due. Due are those
   /// of all stages that finish no later than this one on any rank, or of all stages where the step
-  /// isn't staggered.
+  /// isn't staggered. Before the first step of the list the state of all stages is kept, so that
+  /// the kept copies are of one iteration whenever the rank stops. They, too, wait for the
+  /// reductions: a peer that waits for these may still have to go back to the state kept so far.
   SHUNT_CONSTEXPR void step(rank_id r, std::vector<held_stage>& held, held_stage& own,
                             operation const& step, compute_tail& tail);
 
@@ -77,12 +79,6 @@ class gradient_reductions {
 
   [[nodiscard]] SHUNT_CONSTEXPR group_id group(group_id& known,
                                                std::vector<rank_id> const& members);
-
-  /// Keeps the state and steps, both after instruction `reduced` of another lane (-1: at once).
-  /// The copy also waits: a peer that waits for the reduction may still have to go back to the
-  /// state kept so far.
-  SHUNT_CONSTEXPR void keep_and_step(rank_id r, stage_regions const& of, operation const& step,
-                                     std::int32_t reduced);
 
   bool staggered_step_;
   std::vector<std::int32_t> const& finished_;

@@ -58,9 +58,16 @@ SHUNT_CONSTEXPR void gradient_reductions::step(rank_id r, std::vector<held_stage
   }
   bool const wait_for_all = !staggered_step_ && live_.size() > 1;
   if (wait_for_all && !stepping_) reduce_flag_of_all(r, held.front().of, tail);
+  std::int32_t reduced = wait_for_all ? all_ : own.reduction;
+  if (reduced == none) reduced = tail.beside;
+  auto const emit = [&](placing const& at) {
+    if (!stepping_)
+      for (held_stage const& h : held) builder_.copy(r, h.of.state(), h.of.kept(), at);
+    builder_.compute(r, step, {summed_gradient(own.of), summed_flag(own.of), own.of.state()},
+                     {own.of.state()}, at);
+  };
+  reduced == none ? emit({}) : emit({.after = {reduced}});
   stepping_ = true;
-  std::int32_t const reduced = wait_for_all ? all_ : own.reduction;
-  keep_and_step(r, own.of, step, reduced == none ? tail.beside : reduced);
   tail = {.last = builder_.size(r) - 1};
 }
 
@@ -134,16 +141,6 @@ SHUNT_CONSTEXPR group_id gradient_reductions::group(group_id& known,
                                                     std::vector<rank_id> const& members) {
   if (known == none) known = builder_.group(members);
   return known;
-}
-
-SHUNT_CONSTEXPR void gradient_reductions::keep_and_step(rank_id r, stage_regions const& of,
-                                                        operation const& step,
-                                                        std::int32_t reduced) {
-  auto const emit = [&](placing const& at) {
-    builder_.copy(r, of.state(), of.kept(), at);
-    builder_.compute(r, step, {summed_gradient(of), summed_flag(of), of.state()}, {of.state()}, at);
-  };
-  reduced == none ? emit({}) : emit({.after = {reduced}});
 }
 
 }  // namespace shunt::detail

@@ -28,14 +28,21 @@ SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view so
 /// Throws invalid_problem, naming `stages`, where the number is odd.
 SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_view solver);
 
-/// Evaluates a schedule that has every operation of every micro-batch.
-/// The schedule is infeasible where a stage has no live worker, where a dead worker has operations,
-/// where a worker stashes more than its cap, or where workers wait for each other.
+/// Evaluates a schedule. It is infeasible where a stage has no live worker, where a dead worker has
+/// operations, where it is not a whole schedule of the job (plan/mismatch.hpp), where a worker
+/// stashes more than its cap, or where workers wait for each other.
 /// Returns the schedule with its period and the lower bound for its kind of step, or with the
 /// reason why it is infeasible. The bound holds for all plans, with fused and with split backwards.
 /// Requires a valid job.
 [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
                                                                     pipeline_schedule schedule);
+
+namespace detail {
+
+/// Returns whether a schedule has operations that the job doesn't have, with all its ranks alive.
+[[nodiscard]] SHUNT_CONSTEXPR bool is_foreign(pipeline_job job, pipeline_schedule const& schedule);
+
+}  // namespace detail
 
 /// Returns a schedule with one empty list per rank, each with capacity for `room` operations.
 [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job,

@@ -14,6 +14,7 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
@@ -53,11 +54,16 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
   }
   answer.lower_bound = static_cast<double>(period_bound(job, answer.plan.staggered_step));
   for (worker const& w : job.dead)
-    if (!answer.plan.order[job.rank_of(w)].empty()) {
+    if (rank_id const r = job.rank_of(w);
+        r.index() < answer.plan.order.size() && !answer.plan.order[r].empty()) {
       answer.reason =
           text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
       return answer;
     }
+  if (auto const wrong = mismatch(job, answer.plan)) {
+    answer.reason = *wrong;
+    return answer;
+  }
   auto const peak = stash_peak(job, answer.plan);
   for (rank_id r : ids<rank_id>(job.ranks()))
     if (auto const cap = job.stash_limit(r); cap && peak[r] > *cap) {
@@ -75,8 +81,13 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
   if (answer.plan.staggered_step) start = detail::steady_start(job, answer.plan, in, graph);
   answer.objective = static_cast<double>(
       period(job, answer.plan, detail::table_of(job, answer.plan, in, graph, start)));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
+}
+
+SHUNT_CONSTEXPR bool detail::is_foreign(pipeline_job job, pipeline_schedule const& schedule) {
+  job.dead.clear();
+  return mismatch(job, schedule, extent::part).has_value();
 }
 
 SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job, std::size_t room) {

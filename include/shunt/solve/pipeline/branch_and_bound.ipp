@@ -66,7 +66,7 @@ SHUNT_INLINE solution<pipeline_schedule> branch_and_bound::operator()(pipeline_j
   }
   answer.objective = static_cast<double>(high);
   answer.lower_bound = covers(job) ? static_cast<double>(low) : general;
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
 }
 

@@ -17,7 +17,8 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<pipeline_schedule> reroute::operator()(pipeline_job const& job,
                                                                 pipeline_schedule schedule) const {
   validate(job);
-  if (job.dead.empty() || stage_without_worker(job)) return evaluated(job, std::move(schedule));
+  if (job.dead.empty() || stage_without_worker(job) || detail::is_foreign(job, schedule))
+    return evaluated(job, std::move(schedule));
   detail::routes const to(job, rule);
   std::vector<char> dead(static_cast<std::size_t>(job.ranks()), 0);
   for (worker const& w : job.dead) dead[job.rank_of(w).index()] = true;

@@ -16,6 +16,7 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<pipeline_schedule> split_backward::operator()(
     pipeline_job const& job, pipeline_schedule schedule) const {
   validate(job);
+  if (detail::is_foreign(job, schedule)) return evaluated(job, std::move(schedule));
   indexed<rank_id, detail::operation_streams> streams(static_cast<std::size_t>(job.ranks()));
   for (rank_id r : ids<rank_id>(job.ranks())) {
     std::vector<operation> urgent, weights;

@@ -81,7 +81,7 @@ SHUNT_INLINE solution<pipeline_schedule> planned(pipeline_job const& job, bool s
   answer.plan = std::move(plan);
   answer.objective = static_cast<double>(search.best() + longest_step(job));
   answer.lower_bound = static_cast<double>(least + longest_step(job));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
 }
 
@@ -105,7 +105,7 @@ SHUNT_INLINE solution<pipeline_schedule> planned_within(std::int64_t stashes,
   auto answer = planned(within, stagger, effort, known);
   if (!answer.has_plan()) return answer;
   answer.lower_bound = static_cast<double>(period_bound(job, stagger));
-  answer.status = answer.objective > answer.lower_bound ? status::feasible : status::optimal;
+  answer.status = answer.objective == answer.lower_bound ? status::optimal : status::feasible;
   return answer;
 }
 

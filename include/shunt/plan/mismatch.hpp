@@ -1,0 +1,37 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "shunt/core/config.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+
+namespace shunt {
+
+/// How much of an iteration a schedule must have.
+enum class extent : std::uint8_t {
+  whole,  ///< every operation of every micro-batch, and the steps
+  part,   ///< any operations whose forward stands before them in the same list
+};
+
+/// Returns the first reason why a schedule is not one of a job: lists that aren't one per rank; an
+/// operation that the job doesn't have, that stands twice, in the list of a dead rank or of one
+/// that doesn't hold its stage, without its forward before it in the list, or after the step of its
+/// stage; a pair outside of its list; and, of a whole iteration, what is missing.
+/// Returns nothing where there is none. Ranks may still wait for each other.
+/// Requires a valid job. Complexity: O(operations + workers x micro-batches).
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_job const& job,
+                                                           pipeline_schedule const& schedule,
+                                                           extent wanted = extent::whole);
+
+/// Returns the first reason why a timetable is not one of a schedule: its lists aren't one per rank
+/// or have another length. Returns nothing where there is none.
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
+                                                           timetable const& table);
+
+}  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/plan/mismatch.ipp"
+#endif
