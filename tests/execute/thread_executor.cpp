@@ -28,7 +28,7 @@ TEST(thread_executor, wait_for_a_live_rank_however_long_it_takes) {
   EXPECT_EQ(o.done[1], (progress{1, 0}));
 }
 
-TEST(thread_executor, find_a_message_that_is_never_sent) {
+TEST(thread_executor, refuse_a_message_that_is_never_sent) {
   program_builder b(2);
   for (rank_id const r : {rank_id{0}, rank_id{1}}) b.buffer(r, 8, true);
   b.receive(1, 0, {0, 0, 8}, 3);

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -495,6 +496,27 @@ TYPED_TEST(executors, pass_on_what_the_work_throws) {
     again.submit(b.peek());
     EXPECT_EQ(again.wait().done[0], (progress{1, 0}));
   }
+}
+
+TYPED_TEST(executors, refuse_ranks_that_wait_for_each_other_before_they_start) {
+  program_builder b(2);
+  for (rank_id const r : {rank_id{0}, rank_id{1}}) {
+    auto const all = region{b.buffer(r, 8, true), 0, 8};
+    b.compute(r, {}, {}, {});
+    b.receive(r, 1 - r.value(), all);
+    b.send(r, 1 - r.value(), all);
+  }
+  mixing_work w(b.peek());
+  std::atomic<int> computed = 0;
+  w.before = [&](rank_id, task const&) { ++computed; };
+  try {
+    (void)TypeParam::with().run(b.peek(), w);
+    FAIL();
+  } catch (invalid_program const& e) {
+    EXPECT_STREQ(e.what(), "ranks wait for each other: rank 0, instruction 1 (receive) for rank 1, "
+                           "instruction 1 (receive) for rank 0");
+  }
+  EXPECT_EQ(computed, 0);
 }
 
 TYPED_TEST(executors, refuse_what_does_not_fit) {

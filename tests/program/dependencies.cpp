@@ -14,6 +14,7 @@
 #include "shunt/program/dependencies.hpp"
 #include "shunt/program/program.hpp"
 #include "support/random_choices.hpp"
+#include "support/refusals.hpp"
 #include "support/sample_programs.hpp"
 
 namespace shunt::tests::dependencies_test {
@@ -103,6 +104,58 @@ TEST(dependencies, what_never_comes_has_no_partner_and_no_place_in_the_order) {
   EXPECT_EQ(d.partner[1], dependencies::none);  // the receive
   EXPECT_EQ(d.members, (std::vector<std::int32_t>{3, dependencies::none}));
   EXPECT_EQ(serial_order(p, d), (std::vector<program_point>{{0, 0}, {1, 0}}));
+}
+
+TEST(dependencies, a_program_that_would_wait_forever_names_its_circle) {
+  auto const refused = [](program const& p) { return thrown_by([&] { require_runnable(p); }); };
+  program_builder b(3);
+  for (rank_id const r : ids<rank_id>(3)) b.buffer(r, 8, true);
+  region const all{0, 0, 8};
+  auto const g = b.group({0, 1});
+  auto const none = b;
+  b.receive(0, 2, all, 0);
+  b.send(0, 1, all, 0);
+  b.receive(1, 0, all, 0);
+  b.send(1, 2, all, 0);
+  b.receive(2, 1, all, 0);
+  b.send(2, 0, all, 0);
+  EXPECT_EQ(refused(std::move(b).finish()),
+            "ranks wait for each other: rank 0, instruction 0 (receive) for rank 2, instruction 0 "
+            "(receive) for rank 1, instruction 0 (receive) for rank 0");
+  auto never_sent = none;
+  never_sent.fill(1, all);
+  never_sent.receive(1, 2, all, 0);
+  EXPECT_EQ(refused(std::move(never_sent).finish()),
+            "rank 1, instruction 1 (receive) would wait forever: it has no counterpart");
+  auto alone = none;
+  alone.all_reduce(1, g, element::int64, reduction::sum, all);
+  EXPECT_EQ(refused(std::move(alone).finish()),
+            "rank 1, instruction 0 (all_reduce) would wait forever: it has no counterpart");
+  auto crossed = none;  // the circle does not hold the rank that is found first
+  crossed.receive(0, 1, all, 0);
+  crossed.receive(1, 2, all, 0);
+  crossed.send(1, 0, all, 0);
+  crossed.receive(2, 1, all, 0);
+  crossed.send(2, 1, all, 0);
+  crossed.send(1, 2, all, 0);
+  EXPECT_EQ(refused(std::move(crossed).finish()),
+            "ranks wait for each other: rank 1, instruction 0 (receive) for rank 2, instruction 0 "
+            "(receive) for rank 1");
+}
+
+TEST(dependencies, a_circle_of_many_is_cut_short) {
+  program_builder b(9);
+  region const all{0, 0, 8};
+  for (rank_id const r : ids<rank_id>(9)) {
+    b.buffer(r, 8, true);
+    b.receive(r, (r.value() + 1) % 9, all, 0);
+    b.send(r, (r.value() + 8) % 9, all, 0);
+  }
+  EXPECT_EQ(thrown_by([&] { require_runnable(std::move(b).finish()); }),
+            "ranks wait for each other: rank 0, instruction 0 (receive) for rank 1, instruction 0 "
+            "(receive) for rank 2, instruction 0 (receive) for rank 3, instruction 0 (receive) for "
+            "rank 4, instruction 0 (receive) for rank 5, instruction 0 (receive) for 3 more, and "
+            "these for rank 0");
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #pragma once
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -17,11 +18,14 @@ inline std::string field_of(std::function<void()> const& call, std::string* text
   return "nothing thrown";
 }
 
-/// Returns the text of the call's invalid_problem.
+/// Returns the text of what the call throws.
 inline std::string thrown_by(std::function<void()> const& call) {
-  std::string text = "nothing thrown";
-  field_of(call, &text);
-  return text;
+  try {
+    call();
+  } catch (std::exception const& e) {
+    return e.what();
+  }
+  return "nothing thrown";
 }
 
 }  // namespace shunt::tests

@@ -119,7 +119,7 @@ class inline_session {
     if (bound_ != &p) {
       d_ = find_dependencies(p);
       order_ = serial_order(p, d_);
-      if (order_.size() < p.instructions()) detail::throw_deadlock(p, order_);
+      require_runnable(p, d_, order_);
       bound_ = &p;
     }
     // A message that a failed rank never received belongs to no other program.

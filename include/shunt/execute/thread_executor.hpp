@@ -14,6 +14,7 @@
 #include "shunt/execute/host/rank_interpreter.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/host/submissions.hpp"
+#include "shunt/program/dependencies.hpp"
 
 namespace shunt {
 
@@ -22,7 +23,6 @@ class thread_session;
 
 /// One thread a rank over an in-process network, timed by the steady clock in nanoseconds. A rank
 /// runs its list in list order and ignores the lanes.
-/// Requires programs that pass `check`: a program that can deadlock does so here.
 struct thread_executor {
   std::vector<failure_point> failures{};  ///< injected failures
   /// Silence of a rank after which ranks that wait for it take it for lost.
@@ -58,13 +58,16 @@ class thread_session {
   }
 
   /// Appends a program.
-  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
+  /// Throws invalid_program unless it has as many ranks as the first, and where ranks would wait
+  /// forever; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
-    submitted_.append(
-        std::move(p), [&](program const& q) { submitted_.list().require_same_ranks(q); },
-        [&] {
-          if (threads_.empty()) start(submitted_.list()[0]->ranks.size());
-        });
+    auto const check = [&](program const& q) {
+      submitted_.list().require_same_ranks(q);
+      if (!submitted_.list().repeats(q)) require_runnable(q);
+    };
+    submitted_.append(std::move(p), check, [&] {
+      if (threads_.empty()) start(submitted_.list()[0]->ranks.size());
+    });
   }
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 

@@ -30,6 +30,7 @@
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
+#include "shunt/program/dependencies.hpp"
 
 namespace shunt {
 
@@ -141,12 +142,14 @@ class gloo_session {
   }
 
   /// Appends a program.
-  /// Throws invalid_program where it is for another number of ranks; logic_error after `wait`.
+  /// Throws invalid_program where it is for another number of ranks, and where ranks would wait
+  /// forever; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p) {
     auto const check = [&](program const& q) {
       if (q.ranks.size() != static_cast<std::size_t>(of_.ranks_))
         throw invalid_program(std::to_string(q.ranks.size()) + " lists for " +
                               std::to_string(of_.ranks_) + " processes");
+      if (!submitted_.list().repeats(q)) require_runnable(q);
     };
     submitted_.append(std::move(p), check, [] {});
   }

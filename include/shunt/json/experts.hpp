@@ -108,7 +108,7 @@ inline void read(json_reader const& here, expert_layers& p) {
        .experts = here["experts"].integer<std::int32_t>(0)};
   detail::read_rows(here["loads"], p.layers, p.experts, p.loads, detail::whole);
   here["slots_per_rank"].each(
-      [&](json_reader const& item) { p.slots_per_rank.push_back(item.integer<std::int32_t>()); });
+      [&](json_reader const& item) { p.slots_per_rank.push_back(item.integer<std::int32_t>(0)); });
   if (here.has("ranks_per_node"))
     p.ranks_per_node = here["ranks_per_node"].integer<std::int32_t>(0);
   if (here.has("groups")) p.groups = here["groups"].integer<std::int32_t>(0);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <tuple>
@@ -37,6 +38,7 @@ inline void to_json(nlohmann::json& j, physical_map const& map) {
 /// Throws invalid_problem, which names the path: no list, rows of different lengths, no whole
 /// number.
 inline void read(json_reader const& here, physical_map& map) {
+  constexpr auto most_experts = std::numeric_limits<std::int32_t>::max();
   here.only({"phy2log", "log2phy", "logcnt"});
   map = {};
   auto const table = [](json_reader const& list, std::vector<std::int32_t>& values,
@@ -45,7 +47,7 @@ inline void read(json_reader const& here, physical_map& map) {
     list.each([&](json_reader const& row) {
       std::int32_t found = 0;
       row.each([&](json_reader const& item) {
-        values.push_back(item.integer<std::int32_t>(least)), ++found;
+        values.push_back(item.integer(least, most_experts - 1)), ++found;
       });
       if (rows++ > 0 && found != width)
         row.refuse("has " + std::to_string(found) + " values, the first has " +

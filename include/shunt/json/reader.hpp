@@ -63,13 +63,14 @@ class json_reader {
   }
 
   template <std::integral Integer>
-  [[nodiscard]] Integer integer(Integer least = std::numeric_limits<Integer>::min()) const {
+  [[nodiscard]] Integer integer(Integer least = std::numeric_limits<Integer>::min(),
+                                Integer most = std::numeric_limits<Integer>::max()) const {
     if (!here_->is_number_integer()) refuse("must be a whole number, is " + shown());
     bool const fits = here_->is_number_unsigned()
                           ? std::in_range<Integer>(here_->get<std::uint64_t>())
                           : std::in_range<Integer>(here_->get<std::int64_t>());
-    if (!fits) refuse(shown() + " is out of range");
-    auto const value = here_->get<Integer>();
+    auto const value = fits ? here_->get<Integer>() : Integer{};
+    if (!fits || value > most) refuse(shown() + " is out of range");
     if (value < least) refuse("must be at least " + std::to_string(least) + ", is " + shown());
     return value;
   }

@@ -93,7 +93,9 @@ class nccl_session {
     auto const check = [&](program const& q) {
       auto const& known = submitted_.list();
       known.require_same_ranks(q);
-      if (known.empty() || known.programs().back() != p) require_runnable(q);
+      if (known.repeats(q)) return;
+      require_runnable(q);
+      require_message_order(q, find_routes(q));
     };
     submitted_.append(p, check, [&] {
       if (ranks_.empty()) start(submitted_.list()[0]->ranks.size());
@@ -125,8 +127,6 @@ class nccl_session {
     std::thread thread{};
   };
   using streams = detail::rank_streams<Api, system, Work>;
-
-  static void require_runnable(program const& p);
 
   void start(std::size_t size);
 
@@ -184,3 +184,4 @@ class nccl_session {
 }  // namespace shunt
 
 #include "shunt/nccl/executor.ipp"
+#include "shunt/program/dependencies.hpp"

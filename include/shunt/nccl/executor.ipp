@@ -36,14 +36,6 @@ outcome nccl_session<Api, Systems, Work>::wait() {
 }
 
 template <nccl_library Api, class Systems, class Work>
-void nccl_session<Api, Systems, Work>::require_runnable(program const& p) {
-  auto const d = find_dependencies(p);
-  if (auto const order = serial_order(p, d); order.size() < p.instructions())
-    detail::throw_deadlock(p, order);
-  require_message_order(p, find_routes(p));
-}
-
-template <nccl_library Api, class Systems, class Work>
 void nccl_session<Api, Systems, Work>::start(std::size_t size) {
   for (rank_id const r : ids<rank_id>(size)) members_.push_back(r);
   if (config_.self && config_.self->index() >= size)

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "shunt/core/error.hpp"
@@ -38,7 +40,14 @@ SHUNT_CONSTEXPR expert_placement placement_of(physical_map const& map,
                                               std::span<std::int32_t const> slots_per_rank) {
   expert_placement plan{
       .layers = map.layers, .experts = map.experts, .first_slot = {0}, .expert_of = {}};
-  for (auto const s : slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);
+  for (std::size_t r = 0; r < slots_per_rank.size(); ++r) {
+    auto const sum = std::int64_t{plan.first_slot.back()} + slots_per_rank[r];
+    if (slots_per_rank[r] < 0 || sum > std::numeric_limits<std::int32_t>::max())
+      throw invalid_problem("slots_per_rank[" + std::to_string(r) + "]",
+                            "is " + std::to_string(slots_per_rank[r]) + " after " +
+                                std::to_string(plan.first_slot.back()) + " slots");
+    plan.first_slot.push_back(static_cast<std::int32_t>(sum));
+  }
   auto const at = [](char const* array, std::size_t i, std::size_t width) {
     return std::string(array) + "[" + std::to_string(i / width) + "][" + std::to_string(i % width) +
            "]";
@@ -49,6 +58,10 @@ SHUNT_CONSTEXPR expert_placement placement_of(physical_map const& map,
     throw invalid_problem("phy2log", "has " + std::to_string(map.slots) +
                                          " slots a layer, the ranks have " +
                                          std::to_string(plan.slots()));
+  if (map.layers < 0 || map.experts > map.slots)
+    throw invalid_problem("phy2log", "has " + std::to_string(map.layers) + " layers of " +
+                                         std::to_string(map.slots) + " slots for " +
+                                         std::to_string(map.experts) + " experts");
   if (map.physical_to_logical.size() != static_cast<std::size_t>(map.layers) * slots)
     throw invalid_problem("phy2log", "has " + std::to_string(map.physical_to_logical.size()) +
                                          " values for " + std::to_string(map.layers) +

@@ -17,9 +17,9 @@ SHUNT_CONSTEXPR std::int32_t expert_layers::ranks() const {
 }
 
 SHUNT_CONSTEXPR std::int32_t expert_layers::slots() const {
-  std::int32_t sum = 0;
+  std::int64_t sum = 0;  // before validation it may be anything
   for (auto const s : slots_per_rank) sum += s;
-  return sum;
+  return static_cast<std::int32_t>(sum);
 }
 
 SHUNT_CONSTEXPR std::span<std::int64_t const> expert_layers::loads_of(layer_id l) const {

@@ -49,6 +49,7 @@ struct pipeline_job {
   /// Returns the live ranks that hold stage s, ascending, each once: they reduce its gradient.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<rank_id> live_holders(stage_id s) const;
   /// Returns the most that a rank may stash, in the units of `stash`, or nothing without a limit.
+  /// Limits above 2^61 count as 2^61, which no rank reaches.
   [[nodiscard]] SHUNT_CONSTEXPR std::optional<std::int64_t> stash_limit(rank_id r) const;
 
   constexpr bool operator==(pipeline_job const&) const = default;

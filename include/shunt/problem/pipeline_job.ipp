@@ -53,12 +53,14 @@ SHUNT_CONSTEXPR std::vector<rank_id> pipeline_job::live_holders(stage_id s) cons
 }
 
 SHUNT_CONSTEXPR std::optional<std::int64_t> pipeline_job::stash_limit(rank_id r) const {
+  // More than any rank can stash, and small enough to be added to.
+  constexpr std::int64_t most = std::int64_t{1} << 61;
   switch (memory.rule) {
     case stash_cap::kind::none: return std::nullopt;
     case stash_cap::kind::one_f_one_b:
       return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
-    case stash_cap::kind::per_worker: return memory.limit;
-    case stash_cap::kind::per_rank: return memory.limits[r.index()];
+    case stash_cap::kind::per_worker: return std::min(memory.limit, most);
+    case stash_cap::kind::per_rank: return std::min(memory.limits[r.index()], most);
   }
   return std::nullopt;
 }

@@ -43,8 +43,6 @@ struct dependencies {
   [[nodiscard]] std::span<std::int32_t const> members_of(collective_match const& m) const;
 };
 
-namespace detail {}  // namespace detail
-
 /// Matches messages and collectives. An instruction without a counterpart has no match.
 /// Requires ids in range and distinct members in each group.
 /// Complexity: O(n log n) in the number of instructions.
@@ -57,6 +55,14 @@ namespace detail {}  // namespace detail
 /// missing.
 /// Complexity: O(n) in the number of instructions.
 [[nodiscard]] std::vector<program_point> serial_order(program const& p, dependencies const& d);
+
+/// Refuses a program whose ranks would wait forever. `order` is its `serial_order`.
+/// Throws invalid_program, which names the instructions that wait for each other, or the one
+/// without a counterpart.
+void require_runnable(program const& p, dependencies const& d,
+                      std::span<program_point const> order);
+/// The same, where the caller needs neither dependencies nor order.
+void require_runnable(program const& p);
 
 }  // namespace shunt
 

@@ -3,9 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 
 namespace shunt {
@@ -196,6 +199,85 @@ SHUNT_INLINE std::vector<program_point> serial_order(program const& p, dependenc
     }
   }
   return order;
+}
+
+}  // namespace shunt
+
+namespace shunt::detail {
+
+/// Says why ranks wait forever.
+class deadlock_report {
+ public:
+  deadlock_report(program const& p, dependencies const& d, std::span<program_point const> order)
+      : program_(p), d_(d), at_(p.ranks.size(), 0) {
+    for (auto const point : order) at_[point.rank.index()] = point.instruction + 1;
+  }
+
+  /// Requires a rank that has not ended.
+  [[nodiscard]] std::string operator()() const {
+    std::vector<rank_id> path;
+    for (rank_id const r : ids<rank_id>(at_.size()))
+      if (path.empty() && !ended(r)) path.push_back(r);
+    std::optional<rank_id> next;
+    for (;; path.push_back(*next)) {
+      next = awaited(path.back());
+      if (!next) return name(path.back()) + " would wait forever: it has no counterpart";
+      if (std::find(path.begin(), path.end(), *next) != path.end()) break;
+    }
+    auto const seen = std::find(path.begin(), path.end(), *next);
+    std::string circle = "ranks wait for each other: ";
+    constexpr std::ptrdiff_t most = 6;
+    auto const length = path.end() - seen;
+    for (auto at = seen; at != path.end(); ++at)
+      if (at - seen < most) circle += name(*at) + " for ";
+    if (length > most) circle += std::to_string(length - most) + " more, and these for ";
+    return circle + "rank " + number(*seen);
+  }
+
+ private:
+  static std::string number(rank_id r) { return std::to_string(r.value()); }
+  [[nodiscard]] bool ended(rank_id r) const {
+    return at_[r.index()] == static_cast<std::int32_t>(program_.ranks[r].instructions.size());
+  }
+  [[nodiscard]] instruction const& waiting(rank_id r) const {
+    return program_.ranks[r].instructions[static_cast<std::size_t>(at_[r.index()])];
+  }
+  [[nodiscard]] std::string name(rank_id r) const {
+    return "rank " + number(r) + ", instruction " + std::to_string(at_[r.index()]) + " (" +
+           std::string(to_string(waiting(r).code)) + ")";
+  }
+  /// Returns the rank for whose instruction a rank waits, or nothing where there is no such
+  /// instruction.
+  [[nodiscard]] std::optional<rank_id> awaited(rank_id r) const {
+    auto const partner = d_.partner[static_cast<std::size_t>(d_.number({r, at_[r.index()]}))];
+    if (partner == dependencies::none) return {};
+    if (waiting(r).code == opcode::receive) return waiting(r).peer;
+    for (auto const member : d_.members_of(d_.collectives[static_cast<std::size_t>(partner)])) {
+      if (member == dependencies::none) return {};
+      auto const point = d_.point(member);
+      if (at_[point.rank.index()] != point.instruction) return point.rank;
+    }
+    return {};
+  }
+
+  program const& program_;
+  dependencies const& d_;
+  std::vector<std::int32_t> at_;  // by rank: the instruction that it waits at, or the length
+};
+
+}  // namespace shunt::detail
+
+namespace shunt {
+
+SHUNT_INLINE void require_runnable(program const& p, dependencies const& d,
+                                   std::span<program_point const> order) {
+  if (order.size() < p.instructions())
+    throw invalid_program(detail::deadlock_report(p, d, order)());
+}
+
+SHUNT_INLINE void require_runnable(program const& p) {
+  auto const d = find_dependencies(p);
+  require_runnable(p, d, serial_order(p, d));
 }
 
 }  // namespace shunt

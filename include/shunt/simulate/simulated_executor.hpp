@@ -76,7 +76,8 @@ class simulated_session {
       : config_(config), first_iteration_(first_iteration), effects_(w) {}
 
   /// Appends a program.
-  /// Throws invalid_program unless it has as many ranks as the first; logic_error after `wait`.
+  /// Throws invalid_program unless it has as many ranks as the first, and where ranks would wait
+  /// forever; logic_error after `wait`.
   void submit(std::shared_ptr<program const> p);
   void submit(program p) { submit(std::make_shared<program const>(std::move(p))); }
 

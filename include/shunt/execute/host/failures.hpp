@@ -24,10 +24,6 @@ namespace shunt::detail {
 /// Throws invalid_program unless both programs are for the same number of ranks, at least one.
 void require_equal_ranks(program const& first, program const& p);
 
-/// Reports a deadlock. `order` is the serial order of the program, which lacks instructions.
-/// Throws invalid_program, naming the first instruction that is missing.
-[[noreturn]] void throw_deadlock(program const& p, std::span<program_point const> order);
-
 /// Whether a rank still runs, has failed, or waits for a rank that has failed.
 struct rank_status {
   std::int32_t fails_before =

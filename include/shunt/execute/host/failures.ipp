@@ -35,18 +35,6 @@ SHUNT_INLINE void require_equal_ranks(program const& first, program const& p) {
                           " ranks, the session for " + std::to_string(first.ranks.size()));
 }
 
-SHUNT_INLINE void throw_deadlock(program const& p, std::span<program_point const> order) {
-  std::vector<std::int32_t> reached(p.ranks.size(), 0);
-  for (auto const at : order) reached[at.rank.index()] = at.instruction + 1;
-  for (rank_id const r : ids<rank_id>(p.ranks.size()))
-    if (auto const i = static_cast<std::size_t>(reached[r.index()]);
-        i < p.ranks[r].instructions.size())
-      throw invalid_program(
-          "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(i) + ": this " +
-          std::string(to_string(p.ranks[r].instructions[i].code)) + " would wait forever");
-  throw invalid_program("ranks wait for each other");
-}
-
 SHUNT_INLINE bool rank_status::starts(std::int32_t next) {
   if (runs() && fails_before == next) silent = true;
   return runs();

@@ -42,6 +42,8 @@ class submissions {
 
   /// Throws invalid_program unless the program has as many ranks as the first one.
   void require_same_ranks(program const& p) const;
+  /// Returns whether the program is the one submitted last, which was checked then.
+  [[nodiscard]] bool repeats(program const& p) const;
   /// Throws logic_error where fewer than n programs were submitted.
   void require_submitted(std::int32_t n) const;
 

@@ -32,6 +32,10 @@ SHUNT_INLINE void submissions::require_same_ranks(program const& p) const {
   detail::require_equal_ranks(programs_.empty() ? p : *programs_.front(), p);
 }
 
+SHUNT_INLINE bool submissions::repeats(program const& p) const {
+  return !programs_.empty() && programs_.back().get() == &p;
+}
+
 SHUNT_INLINE void submissions::require_submitted(std::int32_t n) const {
   if (n > size()) throw std::logic_error("wait_until: that many were not submitted");
 }

@@ -34,7 +34,7 @@ class stream_program {
       : program_(std::move(p)),
         d_(find_dependencies(*program_)),
         order_(serial_order(*program_, d_)) {
-    if (order_.size() < program_->instructions()) throw_deadlock(*program_, order_);
+    require_runnable(*program_, d_, order_);
   }
 
   [[nodiscard]] program const& what() const { return *program_; }

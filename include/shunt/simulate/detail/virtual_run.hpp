@@ -16,10 +16,12 @@
 
 namespace shunt::detail {
 
-/// A program, prepared once for all its submissions.
+/// A program, prepared once for all its submissions. Refuses those whose ranks would wait forever.
 struct prepared_program {
   explicit prepared_program(std::shared_ptr<program const> p)
-      : what(std::move(p)), d(find_dependencies(*what)), order(*what) {}
+      : what(std::move(p)), d(find_dependencies(*what)), order(*what) {
+    require_runnable(*what, d, serial_order(*what, d));
+  }
   std::shared_ptr<program const> what;
   dependencies d;
   lanes order;
