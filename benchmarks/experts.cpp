@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "expert_loads.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
@@ -27,7 +28,6 @@
 #include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "targets/expert_loads.hpp"
 
 // Sizes: {experts, slots} with 4 slots a rank, or {experts, slots, ranks}. Loads are log-normal
 // (sigma 1), 65,536 tokens a layer, 512 different layers, in every 64th of which one expert has

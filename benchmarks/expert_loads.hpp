@@ -62,7 +62,7 @@ inline shunt::expert_layers one_has_all(std::int32_t layers, std::int32_t expert
 }
 
 inline std::string own_folder() {
-  return (std::filesystem::path(__FILE__).parent_path() / "../../tests/data").string();
+  return (std::filesystem::path(__FILE__).parent_path() / "../tests/data").string();
 }
 inline std::string given_folder() {
   char const* const folder = std::getenv("SHUNT_EXPERT_LOADS");
