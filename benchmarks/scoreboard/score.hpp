@@ -24,17 +24,17 @@ struct contest {
 enum class counted : clockid_t { thread = CLOCK_THREAD_CPUTIME_ID, clock = CLOCK_MONOTONIC };
 
 struct row {
-  std::string name;  ///< of the benchmark
-  std::string what, reference;
-  double target;      ///< the least ratio of the reference's time to ours
-  std::string peers;  ///< their own figures, and on which machine
+  std::string name{};  ///< of the benchmark
+  std::string what{}, reference{};
+  double target = 0;    ///< the least ratio of the reference's time to ours
+  std::string peers{};  ///< their own figures, and on which machine
   /// Builds the inputs. Throws where the two passes do not give the same.
-  std::function<contest()> prepare;
+  std::function<contest()> prepare{};
   counted time = counted::thread;
 
-  std::vector<double> ours{}, theirs{}, ratios{};  ///< of each pair of passes, in nanoseconds
-
-  [[nodiscard]] bool ran() const { return !ratios.empty(); }
+  std::vector<double> ours{}, theirs{};  ///< of each pair of passes, in nanoseconds
+  std::vector<double> ratios{};          ///< of each pair; empty where the row failed
+  bool ran = false;
 };
 
 inline constexpr int pairs = 40;
@@ -45,7 +45,7 @@ inline double median(std::vector<double> values) {
   return *middle;
 }
 
-inline bool met(row const& r) { return r.ran() && median(r.ratios) >= r.target; }
+inline bool met(row const& r) { return !r.ratios.empty() && median(r.ratios) >= r.target; }
 
 /// "12.3 us", "4.56 ms"
 inline std::string shown(double nanoseconds) {
@@ -60,6 +60,7 @@ inline std::string shown(double nanoseconds) {
 /// Measures a row: one pair without a clock, then one pair an iteration, of which ours and the
 /// reference come first in turn.
 inline void measure(benchmark::State& state, row& r) try {
+  r.ran = true;
   auto const [ours, reference, parts] = r.prepare();
   auto const timed = [&](std::function<void()> const& pass) {
     auto const now = [&] {
@@ -84,6 +85,7 @@ inline void measure(benchmark::State& state, row& r) try {
   }
   state.counters["ratio"] = median(r.ratios);
 } catch (std::exception const& error) {
+  r.ratios.clear();
   state.SkipWithError(error.what());
 }
 
@@ -92,34 +94,29 @@ inline void print(std::vector<row> const& rows) {
   std::printf("\n| what | ours | reference | | ratio | target | | peers |\n"
               "|---|---|---|---|---|---|---|---|\n");
   for (row const& r : rows)
-    if (r.ran())
-      std::printf("| %s | %s | %s | %s | %.3g | %.3g | %s | %s |\n", r.what.c_str(),
+    if (!r.ratios.empty())
+      std::printf("| %s | %s | %s | %s | %.2f | %g | %s | %s |\n", r.what.c_str(),
                   shown(median(r.ours)).c_str(), r.reference.c_str(),
                   shown(median(r.theirs)).c_str(), median(r.ratios), r.target,
                   met(r) ? "met" : "missed", r.peers.c_str());
 }
 
-/// main of a scoreboard. `--strict` makes the status 1 where a row that was to run is missed.
+/// main of a scoreboard. With `--strict` the status is 1 where a row that ran is missed or failed.
 inline int run(int argc, char** argv, std::vector<row> rows) {
   char** const end = std::remove(argv + 1, argv + argc, std::string("--strict"));
   bool const strict = end != argv + argc;
   argc = static_cast<int>(end - argv);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  std::size_t entered = 0;
   for (row& r : rows)
     benchmark::RegisterBenchmark(r.name.c_str(),
-                                 [&](benchmark::State& state) {
-                                   ++entered;
-                                   measure(state, r);
-                                 })
+                                 [&r](benchmark::State& state) { measure(state, r); })
         ->Iterations(pairs)
         ->UseManualTime();
   benchmark::RunSpecifiedBenchmarks();
-  if (entered == 0) return 0;
-  print(rows);
-  auto const good = static_cast<std::size_t>(std::count_if(rows.begin(), rows.end(), met));
-  return strict && good < entered ? 1 : 0;
+  if (std::ranges::any_of(rows, &row::ran)) print(rows);
+  auto const missed = [](row const& r) { return r.ran && !met(r); };
+  return strict && std::ranges::any_of(rows, missed) ? 1 : 0;
 }
 
 }  // namespace score

@@ -13,7 +13,7 @@ namespace textbook {
 /// Reference: Narayanan et al., arXiv 2104.04473, section 2.2.
 class interleaved_pipeline {
  public:
-  /// Requires a number of micro-batches that is a multiple of the ranks, of which there are two.
+  /// Requires at least two ranks, and a multiple of them as micro-batches.
   interleaved_pipeline(int ranks, int chunks, int microbatches)
       : ranks_(ranks), chunks_(chunks), microbatches_(microbatches) {}
 
@@ -45,7 +45,7 @@ class interleaved_pipeline {
   /// Runs the lists against each other with buffered sends. Returns whether every operation runs
   /// once, after what it needs, and every message is received in the order of its sends.
   [[nodiscard]] bool check(lists const& all) const {
-    auto const cells = static_cast<std::size_t>(2 * last_stage() + 2) * microbatches_;
+    auto const cells = static_cast<std::size_t>(2 * (last_stage() + 1) * microbatches_);
     std::vector<char> done(cells), received(cells);
     std::map<std::pair<int, int>, std::queue<std::size_t>> sent;
     auto const cell = [&](bool backward, int stage, int microbatch) {
