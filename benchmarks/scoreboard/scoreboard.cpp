@@ -1,6 +1,8 @@
 // This library beside plain references, in one table whose ratios hold on any machine: EPLB's rule
 // with heaps, a textbook generator of pipelines with a plain check, a copy, a bare hand-over
 // between two threads. Every ratio is the median of pairs of passes in turn.
+#include <benchmark/benchmark.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
