@@ -1,15 +1,19 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "expert_loads.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/gradient_collection.hpp"
+#include "shunt/lower/rank_scatter.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/measure/exact_split.hpp"
 #include "shunt/measure/imbalance.hpp"
@@ -25,9 +29,10 @@
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/search/eplb_rule.hpp"
+#include "shunt/solve/experts/spilled_groups.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
+#include "shunt/solve/experts/swift_moe_iteration.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
-#include "targets/expert_loads.hpp"
 
 // Sizes: {experts, slots} with 4 slots a rank, or {experts, slots, ranks}. Loads are log-normal
 // (sigma 1), 65,536 tokens a layer, 512 different layers, in every 64th of which one expert has
@@ -145,8 +150,9 @@ void quotas(benchmark::State& state) {
 }
 BENCHMARK(quotas)->Args({256, 256, 32})->Args({64, 64, 16})->Unit(benchmark::kMicrosecond);
 
-void solve_and_rate(benchmark::State& state, shunt::expert_layers const& p,
-                    shunt::balanced const& solver, char const* peers) {
+template <class Solver>
+void solve_and_rate(benchmark::State& state, shunt::expert_layers const& p, Solver const& solver,
+                    char const* peers) {
   if (p.layers == 0) {
     state.SkipWithError("no such file in SHUNT_EXPERT_LOADS");
     return;
@@ -166,15 +172,21 @@ void solve_and_rate(benchmark::State& state, shunt::expert_layers const& p,
   state.SetLabel(peers);
 }
 
-void balanced(benchmark::State& state, bool given, char const* file, std::int32_t slots,
-              std::int32_t ranks, std::int64_t effort, std::int32_t ranks_per_node,
-              char const* peers) {
+shunt::expert_layers recorded(bool given, char const* file, std::int32_t slots, std::int32_t ranks,
+                              std::int32_t ranks_per_node) {
   auto p = expert_loads::recorded(given ? expert_loads::given_folder()
                                         : expert_loads::own_folder() + "/expert_loads",
                                   file, slots, ranks);
   p.ranks_per_node = ranks_per_node;
   p.groups = ranks_per_node > 0 ? 8 : 0;
-  solve_and_rate(state, p, {.effort = effort}, peers);
+  return p;
+}
+
+void balanced(benchmark::State& state, bool given, char const* file, std::int32_t slots,
+              std::int32_t ranks, std::int64_t effort, std::int32_t ranks_per_node,
+              char const* peers) {
+  solve_and_rate(state, recorded(given, file, slots, ranks, ranks_per_node),
+                 shunt::balanced{.effort = effort}, peers);
 }
 #define BALANCED(...) BENCHMARK_CAPTURE(balanced, __VA_ARGS__)->Unit(benchmark::kMillisecond)
 BALANCED(zipf12_64x16, false, "zipf12.csv", 64, 16, 150'000, 0,
@@ -194,11 +206,19 @@ BALANCED(ds_norm03_288x32_4_nodes, true, "case_ds_norm03.csv", 288, 32, 30'000, 
          "EPLB 1.0262, best packing of groups 1.0120");
 #undef BALANCED
 
+void spilled_groups(benchmark::State& state, char const* file, char const* peers) {
+  solve_and_rate(state, recorded(true, file, 288, 32, 8), shunt::spilled_groups{}, peers);
+}
+#define SPILLED(...) BENCHMARK_CAPTURE(spilled_groups, __VA_ARGS__)->Unit(benchmark::kMillisecond)
+SPILLED(ds_logn10_288x32_4_nodes, "case_ds_logn10.csv", "best packing of groups 1.0613");
+SPILLED(ds_norm03_288x32_4_nodes, "case_ds_norm03.csv", "best packing of groups 1.0120");
+#undef SPILLED
+
 void balanced_smartmoe(benchmark::State& state) {
   auto const p = expert_loads::as_layers(
       expert_loads::read_series(expert_loads::given_folder(), smartmoe, 1001, 5001, 200),
       static_cast<std::int32_t>(state.range(0)), 16);
-  solve_and_rate(state, p, {},
+  solve_and_rate(state, p, shunt::balanced{},
                  "24-layer snapshots: EPLB = TensorRT-LLM 1.10-1.25, FlashLB 1.024-1.076");
 }
 BENCHMARK(balanced_smartmoe)->Arg(64)->Arg(48)->Unit(benchmark::kMillisecond);
@@ -278,6 +298,33 @@ void capacity_split(benchmark::State& state) {
   }
 }
 BENCHMARK(capacity_split)->Args({16, 64})->Args({256, 288})->Unit(benchmark::kMicrosecond);
+
+/// What a rank decides between two iterations: the split of 16 ranks' tokens, the next placement,
+/// its own scatter list. Argument: the tokens that a slot takes, or 0 for no limit.
+void iteration(benchmark::State& state) {
+  constexpr std::int32_t moe_layers = 24, ranks = 16, experts = 16, iterations = 24;
+  auto const loads = expert_loads::skewed(moe_layers * iterations, experts, 64, ranks);
+  std::vector<std::int64_t> counts;
+  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(loads.layers))
+    for (std::int32_t r = 0; r < ranks; ++r)
+      for (auto const load : loads.loads_of(l)) counts.push_back(load * (92 + r) / 100 / ranks);
+  auto first = loads;
+  first.layers = moe_layers;
+  first.loads.resize(static_cast<std::size_t>(moe_layers * experts));
+  auto const placement = shunt::swift_moe{}(first).plan;
+  shunt::optimizer_state const optimizer{.experts = experts, .ranks = ranks, .elements = 1 << 20};
+  shunt::swift_moe_iteration decide(placement,
+                                    state.range(0) == 0 ? shunt::dropless : state.range(0));
+  shunt::rank_scatter scatter(optimizer, shunt::uniform_shards{}(optimizer).plan,
+                              placement.first_slot, moe_layers, 7);
+  std::size_t at = 0;
+  constexpr std::size_t width = moe_layers * ranks * experts;
+  for (auto _ : state) {
+    decide(std::span(counts).subspan(at++ % iterations * width, width));
+    benchmark::DoNotOptimize(scatter(decide.placement()).instructions.data());
+  }
+}
+BENCHMARK(iteration)->Arg(0)->Arg(1024)->Unit(benchmark::kMicrosecond);
 
 template <class Lowering>
 void lowering(benchmark::State& state) {

@@ -23,22 +23,29 @@ namespace idle {
 
 using shunt::rank_id;
 
+inline constexpr shunt::byte_count least = 4096;  ///< of a rank's buffer
+
 struct work {
   struct alignas(64) line {
-    std::byte bytes[4096];
+    std::byte bytes[64];
   };
-  explicit work(std::size_t ranks) : memory(ranks) {}
+  explicit work(std::size_t ranks, shunt::byte_count bytes = least)
+      : each(static_cast<std::size_t>(bytes) / sizeof(line)), memory(ranks * each) {}
   void operator()(rank_id, shunt::task const&) const {}
-  std::span<std::byte> buffer(rank_id r, shunt::buffer_id) { return memory[r.index()].bytes; }
+  std::span<std::byte> buffer(rank_id r, shunt::buffer_id) {
+    return std::as_writable_bytes(std::span(memory).subspan(r.index() * each, each));
+  }
+  std::size_t each;
   std::vector<line> memory;
 };
 static_assert(shunt::work<work>);
 
 /// One empty buffer a rank, and what `write(builder)` adds.
 template <class Write>
-std::shared_ptr<shunt::program const> program_of(std::int32_t ranks, Write const& write) {
+std::shared_ptr<shunt::program const> program_of(std::int32_t ranks, Write const& write,
+                                                 shunt::byte_count bytes = least) {
   shunt::program_builder b(ranks);
-  for (rank_id const r : shunt::ids<rank_id>(ranks)) b.buffer(r, 4096, true);
+  for (rank_id const r : shunt::ids<rank_id>(ranks)) b.buffer(r, bytes, true);
   write(b);
   return std::make_shared<shunt::program const>(std::move(b).finish());
 }
@@ -58,13 +65,15 @@ inline std::shared_ptr<shunt::program const> messages(std::int32_t count, shunt:
 }
 
 /// There and back.
-inline std::shared_ptr<shunt::program const> ping_pong(std::int32_t rounds) {
-  return program_of(2, [&](shunt::program_builder& b) {
+inline std::shared_ptr<shunt::program const> ping_pong(std::int32_t rounds,
+                                                       shunt::byte_count bytes = 64) {
+  auto const write = [&](shunt::program_builder& b) {
     for (std::int32_t n = 0; n < rounds; ++n) {
-      b.message(0, {0, 0, 64}, 1, {0, 64, 64});
-      b.message(1, {0, 64, 64}, 0, {0, 0, 64});
+      b.message(0, {0, 0, bytes}, 1, {0, bytes, bytes});
+      b.message(1, {0, bytes, bytes}, 0, {0, 0, bytes});
     }
-  });
+  };
+  return program_of(2, write, std::max(2 * bytes, least));
 }
 
 /// Nanoseconds that this process and those of its children that have ended have computed.

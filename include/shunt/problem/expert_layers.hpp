@@ -1,7 +1,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -9,7 +8,6 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/units.hpp"
 
 namespace shunt {
 
@@ -59,16 +57,14 @@ namespace detail {
 /// Throws unless no load is negative and the sum times `weight` is below 2^62.
 constexpr void validate_loads(std::span<std::int64_t const> row, std::int64_t weight,
                               auto const& name) {
-  std::optional<std::int64_t> sum = 0;
-  for (std::size_t e = 0; e < row.size() && sum; ++e) {
+  std::int64_t left = ((std::int64_t{1} << 62) - 1) / weight;
+  for (std::size_t e = 0; e < row.size(); ++e) {
     if (row[e] < 0)
       throw invalid_problem(name() + "[" + std::to_string(e) + "]",
                             "must be at least 0, is " + std::to_string(row[e]));
-    sum = checked_add(*sum, row[e]);
+    if (row[e] > left) throw invalid_problem(name(), "its sum times the slots is beyond 62 bits");
+    left -= row[e];
   }
-  auto const scaled = sum ? checked_multiply(*sum, weight) : std::nullopt;
-  if (!scaled || *scaled >= (std::int64_t{1} << 62))
-    throw invalid_problem(name(), "its sum times the slots is beyond 62 bits");
 }
 
 }  // namespace detail

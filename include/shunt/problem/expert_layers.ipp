@@ -2,6 +2,7 @@
 #include "shunt/problem/expert_layers.hpp"
 
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/units.hpp"
 
 namespace shunt {
 

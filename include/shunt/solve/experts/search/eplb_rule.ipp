@@ -84,14 +84,15 @@ SHUNT_CONSTEXPR void eplb_rule::sort_experts(std::int64_t const* loads) {
       front[d] = back[d] = 0;
     }
     std::uint64_t* const to = other_.data();
+    bool const more = pass + 1 < passes;
     for (std::size_t i = 0; i <= last - half; ++i) {
       std::uint64_t const first = from[i];
       to[start[first >> shift & (digits - 1)]++] = first;
-      ++front[first >> (shift + width) & (digits - 1)];
+      if (more) ++front[first >> (shift + width) & (digits - 1)];
       if (i == half) break;
       std::uint64_t const second = from[last - i];
       to[--end[second >> shift & (digits - 1)]] = second;
-      ++back[second >> (shift + width) & (digits - 1)];
+      if (more) ++back[second >> (shift + width) & (digits - 1)];
     }
     order_.swap(other_);
     from = order_.data();

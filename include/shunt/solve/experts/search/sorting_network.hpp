@@ -29,9 +29,9 @@ struct sorting_network {
   friend struct sorting_network;
 
   [[gnu::always_inline]] static constexpr void order(std::uint64_t& a, std::uint64_t& b) {
-    std::uint64_t const both = a ^ b;
-    a = b < a ? b : a;
-    b = both ^ a;
+    std::uint64_t const less = b < a ? b : a, more = b < a ? a : b;
+    a = less;
+    b = more;
   }
 
   template <std::size_t Apart, std::size_t... N>

@@ -49,20 +49,8 @@ inline shunt::expert_layers skewed(std::int32_t layers, std::int32_t experts, st
   return p;
 }
 
-/// Layers whose tokens all went to one expert, another one from layer to layer.
-inline shunt::expert_layers one_has_all(std::int32_t layers, std::int32_t experts,
-                                        std::int32_t slots, std::int32_t ranks) {
-  auto p = skewed(1, experts, slots, ranks);
-  p.layers = layers;
-  p.loads.assign(static_cast<std::size_t>(layers) * static_cast<std::size_t>(experts), 0);
-  for (std::int32_t l = 0; l < layers; ++l)
-    p.loads[static_cast<std::size_t>(l) * static_cast<std::size_t>(experts) +
-            static_cast<std::size_t>(l % experts)] = 65536 + l;
-  return p;
-}
-
 inline std::string own_folder() {
-  return (std::filesystem::path(__FILE__).parent_path() / "../../tests/data").string();
+  return (std::filesystem::path(__FILE__).parent_path() / "../tests/data").string();
 }
 inline std::string given_folder() {
   char const* const folder = std::getenv("SHUNT_EXPERT_LOADS");
