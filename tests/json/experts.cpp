@@ -87,6 +87,8 @@ TEST(experts, refusals_of_layers_name_the_path) {
   EXPECT_EQ(refusal_of("/slots_per_rank/2", 2), "previous[0]: has 4 values, must have 5");
   EXPECT_EQ(refusal_of("/slots_per_rank", json::array({2147483647, 2147483647})),
             "slots_per_rank: adds up to 4294967294");
+  EXPECT_EQ(refusal_of("/slots_per_rank", json::array({2147483647, 1, -5})),
+            "slots_per_rank[2]: must be at least 0, is -5");
   EXPECT_EQ(refusal_of("/history/1/0", json::array({1, 2})),
             "history[1][0]: has 2 values, must have 3");
   EXPECT_EQ(refusal_of("/history/0", json::array({json::array({1, 2, 3})})),

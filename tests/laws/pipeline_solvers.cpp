@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
+#include "shunt/solve/pipeline/zb_h2.hpp"
+#include "shunt/solve/pipeline/zero_bubble.hpp"
 #include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 #include "support/text.hpp"
@@ -88,6 +91,30 @@ TEST(pipeline_solvers, every_solver_on_random_jobs) {
   }
   EXPECT_GT(planned, 40);
   EXPECT_GT(hopeless, 5);
+}
+
+TEST(pipeline_solvers, a_cap_that_no_rank_reaches_changes_nothing) {
+  random_cases d(17);
+  auto const same = [](pipeline_job job, auto const& solver) {
+    SCOPED_TRACE(std::string(std::decay_t<decltype(solver)>::name));
+    job.memory = stash_cap::per_worker(1'000'000);
+    auto const with_a_large_one = solver(job);
+    job.memory = stash_cap::per_worker(std::numeric_limits<std::int64_t>::max());
+    EXPECT_EQ(solver(job), with_a_large_one);
+    job.memory = stash_cap::per_rank(std::vector<std::int64_t>(
+        static_cast<std::size_t>(job.ranks()), std::numeric_limits<std::int64_t>::max()));
+    EXPECT_EQ(solver(job).objective, with_a_large_one.objective);
+  };
+  for (int round = 0; round < 20; ++round) {
+    auto job = random_linear_job(d, 3, 4, 6);
+    same(job, slipstream{.effort = 20'000});
+    job.dead.clear();
+    same(job, gpipe{});
+    same(job, one_f_one_b{});
+    same(job, zb_h1{});
+    same(job, zb_h2{.effort = 20'000});
+    same(job, zero_bubble{.effort = 20'000});
+  }
 }
 
 TEST(pipeline_solvers, plans_do_not_change_when_costs_are_scaled) {

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <random>
 #include <utility>
+#include <vector>
 
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/solve/experts/eplb.hpp"
@@ -46,6 +48,17 @@ TEST(physical_map, arrays_as_eplb_has_them) {
     auto const any = shunt::eplb{}(p).plan;
     EXPECT_EQ(shunt::placement_of(shunt::physical_map_of(any), p.slots_per_rank), any);
   }
+}
+
+TEST(physical_map, refuses_what_no_ranks_have) {
+  physical_map const far{
+      .layers = 1, .experts = 2147483647, .slots = 2, .physical_to_logical = {0, 2147483646}};
+  auto const placed = [](physical_map const& map, std::vector<std::int32_t> slots) {
+    return thrown_by([&] { (void)placement_of(map, slots); });
+  };
+  EXPECT_EQ(placed(far, {1, 1}), "phy2log: has 1 layers of 2 slots for 2147483647 experts");
+  EXPECT_EQ(placed(far, {2147483647, 1}), "slots_per_rank[1]: is 1 after 2147483647 slots");
+  EXPECT_EQ(placed(far, {3, -1}), "slots_per_rank[1]: is -1 after 3 slots");
 }
 
 }  // namespace
