@@ -45,12 +45,12 @@ class actions_checker {
                               std::int64_t limit = 0);
 
   /// Number of an output: forward and gradient of each cell.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t output(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t output(operation const& o) const;
   /// The output that an operation needs beside its own stage's stash. `own`: its own output.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t input(operation const& o, std::size_t own) const;
+  [[nodiscard]] constexpr std::size_t input(operation const& o, std::size_t own) const;
 
   /// Whether a message is between ranks that exist, of an output that another rank may need.
-  [[nodiscard]] SHUNT_CONSTEXPR bool sound(rank_id r, pipeline_action const& a) const;
+  [[nodiscard]] constexpr bool sound(rank_id r, pipeline_action const& a) const;
 
   /// Compares computes with the schedule, inputs and outputs with earlier actions, and numbers
   /// messages.
@@ -58,13 +58,13 @@ class actions_checker {
 
   /// Records whether every edge has one lane and every lane one edge. `lane`: the lane of the edge
   /// so far, or 0.
-  SHUNT_CONSTEXPR void own_lane(pipeline_action const& a, std::uint8_t& lane);
+  constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane);
 
   /// Reports ends of messages without a counterpart or out of order.
   SHUNT_CONSTEXPR void match();
 
   /// The group of operations that a step waits for, and the sizes of all groups.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t group(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t group(operation const& o) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> before_steps() const;
 
   SHUNT_CONSTEXPR void stop_at(rank_id r, std::size_t i, std::int64_t stuck);

@@ -52,19 +52,19 @@ SHUNT_CONSTEXPR void actions_checker::report(pipeline_rule rule, rank_id r, std:
                     actions_.lists[r][i].op, related, count, limit});
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::output(operation const& o) const {
+constexpr std::size_t actions_checker::output(operation const& o) const {
   std::size_t const c =
       (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
   return 2 * c + (o.kind != op_kind::forward);
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::input(operation const& o, std::size_t own) const {
+constexpr std::size_t actions_checker::input(operation const& o, std::size_t own) const {
   if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
   bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
   return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
 }
 
-SHUNT_CONSTEXPR bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
+constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
   operation const& o = a.op;
   bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
   bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
@@ -121,7 +121,7 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
                       .related = order[computed]});
 }
 
-SHUNT_CONSTEXPR void actions_checker::own_lane(pipeline_action const& a, std::uint8_t& lane) {
+constexpr void actions_checker::own_lane(pipeline_action const& a, std::uint8_t& lane) {
   if (lane == a.lane) return;
   edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
   lane = a.lane;
@@ -141,7 +141,7 @@ SHUNT_CONSTEXPR void actions_checker::match() {
     }
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::group(operation const& o) const {
+constexpr std::size_t actions_checker::group(operation const& o) const {
   return schedule_.staggered_step ? o.stage.index() : 0;
 }
 

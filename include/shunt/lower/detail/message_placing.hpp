@@ -65,30 +65,30 @@ class message_placing {
   };
 
   /// Returns the output of another rank that an operation of rank r needs.
-  [[nodiscard]] SHUNT_CONSTEXPR crossing received(rank_id r, operation const& o) const;
+  [[nodiscard]] constexpr crossing received(rank_id r, operation const& o) const;
   /// Returns the output of an operation that another rank needs.
-  [[nodiscard]] SHUNT_CONSTEXPR crossing sent(rank_id r, operation const& o) const;
-  [[nodiscard]] static SHUNT_CONSTEXPR crossing between(rank_id r, rank_id peer,
+  [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o) const;
+  [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer,
                                                         std::size_t output);
 
   /// Queues the sends of each edge in the order of the receiver's list.
-  SHUNT_CONSTEXPR void queue_edges(std::vector<std::size_t>& sizes);
+  constexpr void queue_edges(std::vector<std::size_t>& sizes);
 
   /// Queues the messages of each rank or pair of ranks by the start of the operations that need
   /// them.
-  SHUNT_CONSTEXPR void queue_by_start(std::vector<std::size_t>& sizes);
+  constexpr void queue_by_start(std::vector<std::size_t>& sizes);
 
-  SHUNT_CONSTEXPR void write(rank_id r);
+  constexpr void write(rank_id r);
 
   /// Marks one end of a message as ready (0: its send, 1: its receive). Places it, and the
   /// following ends of its lane as far as they are ready.
-  SHUNT_CONSTEXPR void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p,
+  constexpr void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p,
                                     stage_id s, microbatch_id b);
 
-  SHUNT_CONSTEXPR void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p,
+  constexpr void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p,
                            stage_id s, microbatch_id b);
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::uint8_t lane(rank_id r, rank_id peer, std::size_t side);
+  [[nodiscard]] constexpr std::uint8_t lane(rank_id r, rank_id peer, std::size_t side);
 
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;

@@ -39,7 +39,7 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   return std::move(actions_);
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::received(rank_id r,
+constexpr message_placing::crossing message_placing::received(rank_id r,
                                                                     operation const& o) const {
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
@@ -48,7 +48,7 @@ SHUNT_CONSTEXPR message_placing::crossing message_placing::received(rank_id r,
   return between(r, host_[c], 2 * c + !forward);
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::sent(rank_id r,
+constexpr message_placing::crossing message_placing::sent(rank_id r,
                                                                 operation const& o) const {
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
@@ -59,14 +59,14 @@ SHUNT_CONSTEXPR message_placing::crossing message_placing::sent(rank_id r,
                  2 * c + !forward);
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::between(rank_id r, rank_id peer,
+constexpr message_placing::crossing message_placing::between(rank_id r, rank_id peer,
                                                                    std::size_t output) {
   if (peer == none)
     throw invalid_program("a micro-batch is computed at one stage and not at the next");
   return peer == r ? crossing{} : crossing{output, peer};
 }
 
-SHUNT_CONSTEXPR void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
+constexpr void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
   for (rank_id r : ids<rank_id>(sizes.size()))
     for (operation const& o : schedule_.order[r]) {
       auto const m = received(r, o);
@@ -83,7 +83,7 @@ SHUNT_CONSTEXPR void message_placing::queue_edges(std::vector<std::size_t>& size
     }
 }
 
-SHUNT_CONSTEXPR void message_placing::queue_by_start(std::vector<std::size_t>& sizes) {
+constexpr void message_placing::queue_by_start(std::vector<std::size_t>& sizes) {
   std::vector<keyed> messages;
   messages.reserve(2 * cell_.count);
   for (rank_id r : ids<rank_id>(sizes.size()))
@@ -125,7 +125,7 @@ SHUNT_CONSTEXPR void message_placing::queue_by_start(std::vector<std::size_t>& s
   }
 }
 
-SHUNT_CONSTEXPR void message_placing::write(rank_id r) {
+constexpr void message_placing::write(rank_id r) {
   auto const& list = schedule_.order[r];
   used_lanes_ = pipeline_lanes::first_of_messages;
   std::int32_t const* pair = nullptr;
@@ -164,7 +164,7 @@ SHUNT_CONSTEXPR void message_placing::write(rank_id r) {
   }
 }
 
-SHUNT_CONSTEXPR void message_placing::end_is_ready(rank_id r, crossing m, std::size_t side,
+constexpr void message_placing::end_is_ready(rank_id r, crossing m, std::size_t side,
                                                    pipeline_id p, stage_id s, microbatch_id b) {
   state_[m.output] |= static_cast<std::uint8_t>(ready << side);
   bool const edges = lanes_ == message_lanes::one_per_edge;
@@ -188,7 +188,7 @@ SHUNT_CONSTEXPR void message_placing::end_is_ready(rank_id r, crossing m, std::s
   }
 }
 
-SHUNT_CONSTEXPR void message_placing::put(rank_id r, crossing const& m, std::size_t side,
+constexpr void message_placing::put(rank_id r, crossing const& m, std::size_t side,
                                           pipeline_id p, stage_id s, microbatch_id b) {
   pipeline_action& a = *out_++;  // assigned by member, which is faster than as a whole
   a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
@@ -200,7 +200,7 @@ SHUNT_CONSTEXPR void message_placing::put(rank_id r, crossing const& m, std::siz
   a.lane = lane(r, m.peer, side);
 }
 
-SHUNT_CONSTEXPR std::uint8_t message_placing::lane(rank_id r, rank_id peer, std::size_t side) {
+constexpr std::uint8_t message_placing::lane(rank_id r, rank_id peer, std::size_t side) {
   if (lanes_ == message_lanes::one_per_rank) return pipeline_lanes::first_of_messages;
   auto& with = partner_[peer.index()];
   if (with.known_to != r) with = {.known_to = r};

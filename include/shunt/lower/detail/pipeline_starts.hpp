@@ -23,12 +23,16 @@ struct pipeline_cells {
         microbatches(static_cast<std::size_t>(job.microbatches)),
         count(static_cast<std::size_t>(job.workers()) * microbatches) {}
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t operator()(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t operator()(operation const& o) const {
+    return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
+  }
   /// Forward and backward_input of cell c are outputs 2c and 2c + 1.
   [[nodiscard]] SHUNT_CONSTEXPR operation output(std::size_t number) const;
 };
 
-[[nodiscard]] SHUNT_CONSTEXPR bool makes_gradient(op_kind k);
+[[nodiscard]] constexpr bool makes_gradient(op_kind k) {
+  return k == op_kind::backward || k == op_kind::backward_input;
+}
 
 /// Results of `starts_of`.
 struct pipeline_starts {

@@ -10,18 +10,10 @@
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR std::size_t pipeline_cells::operator()(operation const& o) const {
-  return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
-}
-
 SHUNT_CONSTEXPR operation pipeline_cells::output(std::size_t number) const {
   std::size_t const c = number / 2, row = c / microbatches;
   return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages, row % stages,
           c % microbatches};
-}
-
-SHUNT_CONSTEXPR bool makes_gradient(op_kind k) {
-  return k == op_kind::backward || k == op_kind::backward_input;
 }
 
 // Runs every rank as far as its inputs allow.
