@@ -41,9 +41,7 @@ pipeline_job job_of(benchmark::State const& state) {
 
 // n: instructions, which all of this should be linear in.
 void count(benchmark::State& state, pipeline_job const& job) {
-  std::size_t n = 0;
-  for (auto const& list : place_messages(job, interleaved_one_f_one_b{}.order(job)).lists)
-    n += list.size();
+  auto const n = place_messages(job, interleaved_one_f_one_b{}.order(job)).lists.items().size();
   state.SetComplexityN(static_cast<benchmark::IterationCount>(n));
   state.counters["n"] = static_cast<double>(n);
 }

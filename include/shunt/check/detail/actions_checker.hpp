@@ -84,7 +84,7 @@ class actions_checker {
     // On the rank being read: the action that makes or receives an output.
     std::vector<std::size_t> made(here_.size(), nothing);
     for (rank_id r : ids<rank_id>(actions_.lists.size())) {
-      auto const& list = actions_.lists[r];
+      auto const list = actions_.lists[r];
       std::array<std::size_t, 256> last{};
       last.fill(nothing);
       std::size_t earlier_computing = nothing;

@@ -73,7 +73,7 @@ constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const
 }
 
 SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
-  auto const& list = actions_.lists[r];
+  auto const list = actions_.lists[r];
   auto const& order = schedule_.order[r];
   std::size_t computed = 0;
   lane_used_.fill(false);
@@ -158,7 +158,7 @@ SHUNT_CONSTEXPR std::vector<std::int64_t> actions_checker::before_steps() const 
 }
 
 SHUNT_CONSTEXPR void actions_checker::stop_at(rank_id r, std::size_t i, std::int64_t stuck) {
-  auto const& list = actions_.lists[r];
+  auto const list = actions_.lists[r];
   if (stopped_.index < 0)
     stopped_ = {pipeline_rule::deadlock,
                 job_.worker_of(r),
@@ -186,7 +186,7 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
   while (!runnable.empty()) {
     rank_id const r = runnable.back();
     runnable.pop_back();
-    auto const& list = actions_.lists[r];
+    auto const list = actions_.lists[r];
     std::size_t i = next[r.index()];
     for (; i < list.size(); ++i) {
       auto const& a = list[i];
@@ -221,8 +221,8 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
 
 SHUNT_CONSTEXPR bool actions_checker::run_lanes() {
   std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
-  for (std::size_t r = 0; r < actions_.lists.size(); ++r)
-    first[r + 1] = first[r] + actions_.lists.items()[r].size();
+  for (rank_id r : ids<rank_id>(actions_.lists.size()))
+    first[r.index() + 1] = first[r.index()] + actions_.lists[r].size();
   std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
   event_graph events(first.back() + groups);  // actions, then the moments that allow steps
   each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });

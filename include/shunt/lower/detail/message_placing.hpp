@@ -101,7 +101,6 @@ class message_placing {
   std::vector<std::int32_t> next_{};   // by output or end (2 x output + side): the next in its lane
   std::vector<std::uint8_t> state_{};  // by output
   std::vector<partner> partner_{};     // by rank
-  pipeline_action* out_ = nullptr;     // the next action of the rank being written
   std::int32_t used_lanes_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/lower/detail/message_placing.hpp"
 
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -17,7 +18,6 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   state_.assign(2 * cell_.count, 0);
   partner_.assign(ranks, {});
   actions_.lanes = lanes_;
-  actions_.lists.resize(ranks);
   for (rank_id r : ids<rank_id>(ranks))
     for (operation const& o : schedule_.order[r])
       if (o.kind == op_kind::forward)
@@ -31,9 +31,9 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   else
     queue_by_start(sizes);
   for (auto& p : partner_) p = {};
+  actions_.lists.reserve(ranks, std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
   for (rank_id r : ids<rank_id>(ranks)) {
-    actions_.lists[r].resize(sizes[r.index()]);
-    out_ = actions_.lists[r].data();
+    actions_.lists.begin_list();
     write(r);
   }
   return std::move(actions_);
@@ -152,10 +152,11 @@ constexpr void message_placing::write(rank_id r) {
     bool const two = pair != no_more && *pair == static_cast<std::int32_t>(i);
     take(list[i]);
     if (two) take(list[i + 1]);
-    (out_++)->op = list[i];
+    actions_.lists.add().op = list[i];
     if (two) {
-      out_->op = list[i + 1];
-      (out_++)->lane = pipeline_lanes::second_of_pair;
+      pipeline_action& second = actions_.lists.add();
+      second.op = list[i + 1];
+      second.lane = pipeline_lanes::second_of_pair;
     }
     give(list[i]);
     if (!two) continue;
@@ -190,7 +191,7 @@ constexpr void message_placing::end_is_ready(rank_id r, crossing m, std::size_t 
 
 constexpr void message_placing::put(rank_id r, crossing const& m, std::size_t side,
                                           pipeline_id p, stage_id s, microbatch_id b) {
-  pipeline_action& a = *out_++;  // assigned by member, which is faster than as a whole
+  pipeline_action& a = actions_.lists.add();  // assigned by member, which is faster than as a whole
   a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
   a.op.pipeline = p;
   a.op.stage = s;

@@ -54,7 +54,7 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
                 std::max(largest_[2], tensors_.stash[of.stage])};
   }
   reductions_.open(r, held_, tail_);
-  auto const& list = actions_.lists[r];
+  auto const list = actions_.lists[r];
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto const& a = list[i];
     if (a.kind == action_kind::receive) {
