@@ -33,6 +33,12 @@ class actions_checker {
     std::int32_t turn = -1;
     constexpr bool operator==(message const&) const = default;
   };
+  /// What the lists read so far say of an output: its message, and the last rank that made or
+  /// received it.
+  struct output_state {
+    message sent{}, received{};
+    rank_id here = -1;
+  };
   /// State of another rank while a rank's list is read.
   struct partner {
     rank_id known_to = -1;
@@ -82,7 +88,7 @@ class actions_checker {
   template <class Visit>
   SHUNT_CONSTEXPR void each_wait(std::vector<std::size_t> const& first, Visit&& visit) const {
     // On the rank being read: the action that makes or receives an output.
-    std::vector<std::size_t> made(here_.size(), nothing);
+    std::vector<std::size_t> made(outputs_.size(), nothing);
     for (rank_id r : ids<rank_id>(actions_.lists.size())) {
       auto const list = actions_.lists[r];
       std::array<std::size_t, 256> last{};
@@ -122,8 +128,7 @@ class actions_checker {
   pipeline_actions const& actions_;
   schedule_checker places_;
   std::size_t stages_, microbatches_;
-  std::vector<std::int32_t> here_{};  // by output: the last rank that made or received it
-  std::vector<message> send_{}, receive_{};
+  std::vector<output_state> outputs_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read
   bool edges_alone_ = true, some_bad_ = false, some_unknown_ = false;

@@ -1,6 +1,8 @@
 #pragma once
 #include "shunt/check/detail/actions_checker.hpp"
 
+#include <algorithm>
+
 #include "shunt/check/detail/event_graph.hpp"
 
 namespace shunt::detail {
@@ -24,14 +26,13 @@ SHUNT_CONSTEXPR std::vector<pipeline_violation> actions_checker::find_violations
                       .limit = job_.ranks()});
   bool done = false;
   if (lists && found_.empty()) {
-    auto const outputs = 2 * static_cast<std::size_t>(job_.workers()) * microbatches_;
     some_unknown_ = !found.empty();
-    here_.assign(outputs, -1);
-    send_.assign(outputs, {});
-    receive_.assign(outputs, {});
+    outputs_.resize(2 * static_cast<std::size_t>(job_.workers()) * microbatches_);
     partner_.assign(actions_.lists.size(), {});
     for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
-    if (some_bad_ || send_ != receive_) match();
+    if (some_bad_ || std::any_of(outputs_.begin(), outputs_.end(),
+                                 [](auto const& o) { return o.sent != o.received; }))
+      match();
     if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
   }
   if (!done && lists) {
@@ -88,9 +89,9 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
         continue;
       std::size_t const own = output(a.op);
-      if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
+      if (auto const need = input(a.op, own); need != nothing && outputs_[need].here != r)
         report(pipeline_rule::not_received, r, i);
-      here_[own] = r.value();
+      outputs_[own].here = r;
       continue;
     }
     if (!sound(r, a)) {
@@ -98,14 +99,14 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       some_bad_ = true;
       continue;
     }
-    std::size_t const number = output(a.op);
+    output_state& of = outputs_[output(a.op)];
     bool const receives = a.kind == action_kind::receive;
     auto& with = partner_[a.peer.index()];
     if (with.known_to != r) with = {.known_to = r};
     own_lane(a, receives ? with.receive_lane : with.send_lane);
-    if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
-    if (receives) here_[number] = r.value();
-    message& end = (receives ? receive_ : send_)[number];
+    if (!receives && of.here != r) report(pipeline_rule::sent_early, r, i);
+    if (receives) of.here = r;
+    message& end = receives ? of.received : of.sent;
     if (end.turn >= 0) {
       report(pipeline_rule::repeated, r, i, a.op);
       continue;
@@ -133,7 +134,7 @@ SHUNT_CONSTEXPR void actions_checker::match() {
     for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
       auto const& a = actions_.lists[r][i];
       if (a.kind == action_kind::compute || !sound(r, a)) continue;
-      message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
+      auto const& [sent, received, here] = outputs_[output(a.op)];
       if (sent.from != received.from || sent.to != received.to)
         report(pipeline_rule::unmatched, r, i);
       else if (a.kind == action_kind::send && sent.turn != received.turn)
@@ -175,8 +176,8 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
   constexpr std::int32_t none_waiting = -1;
   auto const ranks = actions_.lists.size();
   auto left = before_steps();
-  constexpr std::int32_t was_sent = -2;
-  std::vector<std::int32_t> messages(here_.size(), none_waiting);  // or the rank that waits
+  enum class progress : std::uint8_t { none, awaited, sent };
+  std::vector<progress> messages(outputs_.size(), progress::none);
   std::vector<std::int32_t> before_step(left.size(), none_waiting),
       next_waiter(ranks, none_waiting);
   std::vector<std::size_t> next(ranks, 0);
@@ -192,14 +193,14 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
       auto const& a = list[i];
       if (a.kind == action_kind::receive) {
         auto& m = messages[output(a.op)];
-        if (m == was_sent) continue;
-        m = r.value();
+        if (m == progress::sent) continue;
+        m = progress::awaited;
         break;
       }
       if (a.kind == action_kind::send) {
         auto& m = messages[output(a.op)];
-        if (m != none_waiting) runnable.push_back(m);
-        m = was_sent;
+        if (m == progress::awaited) runnable.push_back(a.peer);
+        m = progress::sent;
       } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
         if (--left[g] > 0) continue;
         for (auto w = before_step[g]; w != none_waiting;
@@ -228,7 +229,7 @@ SHUNT_CONSTEXPR bool actions_checker::run_lanes() {
   each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
   events.counted();
   each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
-  std::vector<std::size_t> other_end(here_.size(), nothing);
+  std::vector<std::size_t> other_end(outputs_.size(), nothing);
   for (rank_id r : ids<rank_id>(actions_.lists.size()))
     for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
       auto const& a = actions_.lists[r][i];
