@@ -12,12 +12,12 @@ using lists = indexed_lists<rank_id, int>;
 TEST(indexed_lists, are_filled_one_after_another) {
   lists filled;
   filled.reserve(3, 3);
-  filled.begin_list();
-  filled.add() = 5;
-  filled.add() = 6;
-  filled.begin_list();
-  filled.begin_list();
-  filled.add() = 7;
+  auto const first = filled.add(2);
+  EXPECT_EQ(first.size(), 2);
+  EXPECT_TRUE(filled.add(0).empty());
+  filled.add(1).front() = 7;
+  first[0] = 5;
+  first[1] = 6;
   EXPECT_EQ(filled, lists({{5, 6}, {}, {7}}));
   EXPECT_NE(filled, lists({{5, 6}, {7}, {}}));
   EXPECT_EQ(filled.items(), (std::vector{5, 6, 7}));

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <span>
@@ -10,17 +11,13 @@
 namespace shunt {
 
 /// A list of T for each id of one kind, all in one block of memory: many lists cost one allocation.
-/// Lists are filled one after another and then keep their lengths. `operator[]` requires an id in
-/// range (asserted).
+/// A list keeps its length. `operator[]` requires an id in range (asserted).
 template <class Id, class T>
 class indexed_lists {
  public:
   constexpr indexed_lists() = default;
   constexpr explicit indexed_lists(indexed<Id, std::vector<T>> const& lists) {
-    for (auto const& list : lists) {
-      begin_list();
-      items_.insert(items_.end(), list.begin(), list.end());
-    }
+    for (auto const& list : lists) std::copy(list.begin(), list.end(), add(list.size()).begin());
   }
 
   [[nodiscard]] constexpr std::span<T> operator[](Id i) {
@@ -44,11 +41,14 @@ class indexed_lists {
     begins_.reserve(lists);
     items_.reserve(items);
   }
-  /// Begins the list of the next id.
-  constexpr void begin_list() { begins_.push_back(items_.size()); }
-  /// Appends an item T{} to the last list.
-  /// Returns the item.
-  constexpr T& add() { return items_.emplace_back(); }
+  /// Adds the list of the next id, with `length` items T{}. Spans of the other lists stay valid
+  /// within the reserved number of items.
+  /// Returns the list.
+  constexpr std::span<T> add(std::size_t length) {
+    begins_.push_back(items_.size());
+    items_.resize(items_.size() + length);
+    return {items_.data() + begins_.back(), length};
+  }
 
   constexpr bool operator==(indexed_lists const&) const = default;
 
