@@ -2,6 +2,7 @@
 #include "shunt/check/detail/actions_checker.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include "shunt/check/detail/event_graph.hpp"
 
@@ -14,6 +15,7 @@ SHUNT_CONSTEXPR actions_checker::actions_checker(pipeline_job const& job,
       schedule_(schedule),
       actions_(actions),
       places_(job, schedule),
+      pipelines_(static_cast<std::size_t>(job.pipelines)),
       stages_(static_cast<std::size_t>(job.stages)),
       microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
@@ -67,15 +69,17 @@ constexpr std::size_t actions_checker::input(operation const& o, std::size_t own
 
 constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
   operation const& o = a.op;
-  bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
-  bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
-  return (forward || gradient) && places_.known(o) && a.peer != r &&
-         actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
+  bool const forward = o.kind == op_kind::forward && o.stage.index() < stages_ - 1;
+  bool const gradient =
+      o.kind == op_kind::backward_input && o.stage > 0 && o.stage.index() < stages_;
+  return (forward || gradient) && o.pipeline.index() < pipelines_ &&
+         o.microbatch.index() < microbatches_ && a.peer != r &&
+         a.peer.index() < partner_.size() && a.lane >= pipeline_lanes::first_of_messages;
 }
 
 SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
   auto const list = actions_.lists[r];
-  auto const& order = schedule_.order[r];
+  std::span<operation const> const order = schedule_.order[r];
   std::size_t computed = 0;
   lane_used_.fill(false);
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -88,9 +92,8 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       steps_ += a.op.kind == op_kind::step;
       if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
         continue;
-      std::size_t const own = output(a.op);
-      if (auto const need = input(a.op, own); need != nothing && outputs_[need].here != r)
-        report(pipeline_rule::not_received, r, i);
+      std::size_t const own = output(a.op), need = input(a.op, own);
+      if (need != nothing && outputs_[need].here != r) report(pipeline_rule::not_received, r, i);
       outputs_[own].here = r;
       continue;
     }
@@ -100,12 +103,14 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       continue;
     }
     output_state& of = outputs_[output(a.op)];
-    bool const receives = a.kind == action_kind::receive;
     auto& with = partner_[a.peer.index()];
     if (with.known_to != r) with = {.known_to = r};
+    bool const receives = a.kind == action_kind::receive;
     own_lane(a, receives ? with.receive_lane : with.send_lane);
-    if (!receives && of.here != r) report(pipeline_rule::sent_early, r, i);
-    if (receives) of.here = r;
+    if (receives)
+      of.here = r;
+    else if (of.here != r)
+      report(pipeline_rule::sent_early, r, i);
     message& end = receives ? of.received : of.sent;
     if (end.turn >= 0) {
       report(pipeline_rule::repeated, r, i, a.op);
