@@ -3,7 +3,8 @@
 ///
 /// By default a header includes its implementation at its foot and the library is header-only.
 /// With SHUNT_COMPILED, which the target shunt::compiled defines, headers are contracts alone and
-/// the target's library holds the implementations; functions are then not constexpr.
+/// the target's library holds the implementations; functions are then not constexpr. A private
+/// function that is called for every operation is `constexpr` in both modes: so it can be inlined.
 #ifdef SHUNT_COMPILED
 #define SHUNT_INLINE
 #define SHUNT_CONSTEXPR

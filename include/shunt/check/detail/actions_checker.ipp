@@ -73,8 +73,8 @@ constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const
   bool const gradient =
       o.kind == op_kind::backward_input && o.stage > 0 && o.stage.index() < stages_;
   return (forward || gradient) && o.pipeline.index() < pipelines_ &&
-         o.microbatch.index() < microbatches_ && a.peer != r &&
-         a.peer.index() < partner_.size() && a.lane >= pipeline_lanes::first_of_messages;
+         o.microbatch.index() < microbatches_ && a.peer != r && actions_.lists.contains(a.peer) &&
+         a.lane >= pipeline_lanes::first_of_messages;
 }
 
 SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {

@@ -53,9 +53,7 @@ class schedule_checker {
   };
 
   [[nodiscard]] constexpr std::size_t index(operation const& o) const;
-  [[nodiscard]] constexpr cell const& of(operation const& o) const {
-    return cells_[index(o)];
-  }
+  [[nodiscard]] constexpr cell const& of(operation const& o) const { return cells_[index(o)]; }
 
   SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& o,
                               operation const& related = {}, std::int64_t count = 0,

@@ -235,7 +235,7 @@ SHUNT_CONSTEXPR void schedule_checker::compare_places() {
 }
 
 constexpr void schedule_checker::compare(cell const& c, pipeline_id p, stage_id s,
-                                               microbatch_id m) {
+                                         microbatch_id m) {
   auto const missing = [&](op_kind kind) {
     found_.push_back({.rule = pipeline_rule::missing, .operation = {kind, p, s, m}});
   };

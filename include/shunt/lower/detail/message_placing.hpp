@@ -82,16 +82,16 @@ class message_placing {
   }
 
   /// Queues the sends of each edge in the order of the receiver's list.
-  constexpr void queue_edges(std::vector<std::size_t>& sizes);
+  SHUNT_CONSTEXPR void queue_edges(std::vector<std::size_t>& sizes);
 
   /// Queues the messages of each rank or pair of ranks by the start of the operations that need
   /// them.
-  constexpr void queue_by_start(std::vector<std::size_t>& sizes);
+  SHUNT_CONSTEXPR void queue_by_start(std::vector<std::size_t>& sizes);
 
   /// Puts an end behind the last one of its queue.
   constexpr void put_behind(std::int32_t& last, std::size_t end);
 
-  constexpr void write(rank_id r);
+  SHUNT_CONSTEXPR void write(rank_id r);
 
   /// Marks one end of a message as ready. Places it, and the following ends of its lane, as far as
   /// they are ready. `o`: an operation of its pipeline and micro-batch.
@@ -113,7 +113,7 @@ class message_placing {
   std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
   std::vector<queued> queue_{};                 // by end
   std::vector<partner> partner_{};              // by rank
-  pipeline_action* out_ = nullptr;  // the next action of the rank being written
+  pipeline_action* out_ = nullptr;              // the next action of the rank being written
   std::int32_t used_lanes_ = 0;
 };
 

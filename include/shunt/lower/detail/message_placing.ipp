@@ -14,7 +14,7 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   auto const ranks = static_cast<std::size_t>(job_.ranks());
   host_.assign(cell_.count, rank_id{none});
   takes_gradient_.assign(cell_.count, 0);
-  queue_.resize(end(2 * cell_.count, 0));
+  queue_.resize(end(2 * cell_.count, 0));  // all ends
   partner_.assign(ranks, {});
   actions_.lanes = lanes_;
   for (rank_id r : ids<rank_id>(ranks))
@@ -64,7 +64,7 @@ constexpr message_placing::crossing message_placing::between(rank_id r, rank_id 
   return peer == r ? crossing{} : crossing{output, peer, stage};
 }
 
-constexpr void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
+SHUNT_CONSTEXPR void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
   for (rank_id r : ids<rank_id>(sizes.size()))
     for (operation const& o : schedule_.order[r]) {
       auto const m = received(r, o, cell_(o));
@@ -77,7 +77,7 @@ constexpr void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
     }
 }
 
-constexpr void message_placing::queue_by_start(std::vector<std::size_t>& sizes) {
+SHUNT_CONSTEXPR void message_placing::queue_by_start(std::vector<std::size_t>& sizes) {
   std::vector<keyed> messages;
   messages.reserve(2 * cell_.count);
   for (rank_id r : ids<rank_id>(sizes.size()))
@@ -113,7 +113,7 @@ constexpr void message_placing::queue_by_start(std::vector<std::size_t>& sizes) 
   }
 }
 
-constexpr void message_placing::write(rank_id r) {
+SHUNT_CONSTEXPR void message_placing::write(rank_id r) {
   auto const& list = schedule_.order[r];
   used_lanes_ = pipeline_lanes::first_of_messages;
   std::int32_t const* pair = nullptr;
@@ -162,15 +162,15 @@ constexpr void message_placing::put_behind(std::int32_t& last, std::size_t end) 
 
 constexpr bool message_placing::end_is_ready(rank_id r, crossing m, std::size_t side,
                                              operation const& o) {
-  queued const* own = &queue_[end(m.output, side)];
-  queue_[end(m.output, side)].ready = true;
-  if (own->behind) return false;
+  queued* last = &queue_[end(m.output, side)];
+  last->ready = true;
+  if (last->behind) return false;
   place(r, m, side, o);
-  while (own->next != none) {
-    auto const at = static_cast<std::size_t>(own->next);
-    own = &queue_[at];
-    queue_[at].behind = false;
-    if (!own->ready) break;
+  while (last->next != none) {
+    auto const at = static_cast<std::size_t>(last->next);
+    last = &queue_[at];
+    last->behind = false;
+    if (!last->ready) break;
     bool const edges = lanes_ == message_lanes::one_per_edge;
     std::size_t const output = edges ? at : at / 2, c = output / 2;
     operation const made_by = cell_.output(output);
@@ -182,8 +182,7 @@ constexpr bool message_placing::end_is_ready(rank_id r, crossing m, std::size_t 
   return true;
 }
 
-constexpr void message_placing::place(rank_id r, crossing m, std::size_t side,
-                                      operation const& o) {
+constexpr void message_placing::place(rank_id r, crossing m, std::size_t side, operation const& o) {
   pipeline_action& a = *out_++;  // assigned by member, which is faster than as a whole
   a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
   a.op.pipeline = o.pipeline;
