@@ -4,6 +4,7 @@
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/indexed_lists.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/core/text.hpp"

@@ -10,6 +10,8 @@
 #include "shunt/check/pipeline_actions.hpp"
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/check/program_transport.hpp"
+#include "shunt/core/indexed.hpp"
+#include "shunt/core/indexed_lists.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_messages.hpp"
 #include "support/small_schedules.hpp"
@@ -19,15 +21,24 @@ namespace {
 
 using namespace small_schedules;
 
+// Actions whose lists can change their lengths.
+struct editable_actions {
+  indexed<rank_id, std::vector<pipeline_action>> lists;
+};
+
 // Messages. The V above with its messages in place, changed.
-std::vector<rule> v_messages(std::function<void(pipeline_actions&)> const& edit,
+std::vector<rule> v_messages(std::function<void(editable_actions&)> const& edit,
                              message_lanes lanes = message_lanes::one_per_edge) {
   auto actions = place_messages(v_job(), v_plan(), lanes);
-  edit(actions);
+  editable_actions edited;
+  for (rank_id r : ids<rank_id>(actions.lists.size()))
+    edited.lists.push_back({actions.lists[r].begin(), actions.lists[r].end()});
+  edit(edited);
+  actions.lists = indexed_lists(edited.lists);
   return rules(check(v_job(), v_plan(), actions));
 }
 
-std::size_t find(pipeline_actions const& a, rank_id r, action_kind kind, operation const& o) {
+std::size_t find(auto const& a, rank_id r, action_kind kind, operation const& o) {
   auto const& list = a.lists[r];
   return static_cast<std::size_t>(
       std::find_if(list.begin(), list.end(),
@@ -148,7 +159,7 @@ TEST(pipeline_actions, messages_that_wait_for_each_other_on_shared_lanes) {
     for (rank_id r :
          {0,
           1}) {  // what comes naturally: a send right after its operation, a receive right before
-      auto& list = actions.lists[r];
+      auto const list = actions.lists[r];
       auto const send = find(actions, r, sends, {F, r.value(), 0, 0}),
                  receive = find(actions, r, receives, {F, 1 - r.value(), 0, 0});
       if (receive < send) std::swap(list[send], list[receive]);

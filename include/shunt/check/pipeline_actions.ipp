@@ -21,7 +21,7 @@ SHUNT_CONSTEXPR pipeline_schedule computing_of(pipeline_actions const& actions,
   pipeline_schedule schedule{.staggered_step = staggered_step};
   schedule.order.resize(actions.lists.size());
   for (rank_id r : ids<rank_id>(actions.lists.size())) {
-    auto const& list = actions.lists[r];
+    auto const list = actions.lists[r];
     for (auto const& a : list) {
       if (a.kind != action_kind::compute) continue;
       schedule.order[r].push_back(a.op);

@@ -21,8 +21,7 @@ namespace shunt {
 /// Returns the program of one iteration. Every rank zeroes its sums, computes its list, reduces
 /// gradient and flag of a stage over the live ranks that hold it, keeps a copy of the state and
 /// steps. Dead ranks have an empty list. A schedule that `check` accepts has a program that can't
-/// deadlock, even if every send waits for its receive, provided that steps follow all other
-/// operations of a rank.
+/// deadlock, even if every send waits for its receive.
 ///
 /// Throws invalid_problem where job or tensors are broken.
 /// Throws invalid_program where the schedule is not one of the job, nor a part of one

@@ -1,11 +1,10 @@
 #pragma once
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/core/indexed.hpp"
+#include "shunt/core/indexed_lists.hpp"
 #include "shunt/core/operation.hpp"
 
 namespace shunt {
@@ -51,7 +50,7 @@ struct pipeline_action {
 /// starts when its input was received or computed earlier in the list, a send when its operation
 /// has ended, and each as soon as its lane is free. Data that stays on a rank is no message.
 struct pipeline_actions {
-  indexed<rank_id, std::vector<pipeline_action>> lists{};
+  indexed_lists<rank_id, pipeline_action> lists{};
   message_lanes lanes = message_lanes::one_per_edge;
 
   constexpr bool operator==(pipeline_actions const&) const = default;

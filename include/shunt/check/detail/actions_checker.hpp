@@ -33,6 +33,12 @@ class actions_checker {
     std::int32_t turn = -1;
     constexpr bool operator==(message const&) const = default;
   };
+  /// What the lists read so far say of an output: its message, and the last rank that made or
+  /// received it.
+  struct output_state {
+    message sent{}, received{};
+    rank_id here = -1;
+  };
   /// State of another rank while a rank's list is read.
   struct partner {
     rank_id known_to = -1;
@@ -45,12 +51,12 @@ class actions_checker {
                               std::int64_t limit = 0);
 
   /// Number of an output: forward and gradient of each cell.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t output(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t output(operation const& o) const;
   /// The output that an operation needs beside its own stage's stash. `own`: its own output.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t input(operation const& o, std::size_t own) const;
+  [[nodiscard]] constexpr std::size_t input(operation const& o, std::size_t own) const;
 
   /// Whether a message is between ranks that exist, of an output that another rank may need.
-  [[nodiscard]] SHUNT_CONSTEXPR bool sound(rank_id r, pipeline_action const& a) const;
+  [[nodiscard]] constexpr bool sound(rank_id r, pipeline_action const& a) const;
 
   /// Compares computes with the schedule, inputs and outputs with earlier actions, and numbers
   /// messages.
@@ -58,13 +64,13 @@ class actions_checker {
 
   /// Records whether every edge has one lane and every lane one edge. `lane`: the lane of the edge
   /// so far, or 0.
-  SHUNT_CONSTEXPR void own_lane(pipeline_action const& a, std::uint8_t& lane);
+  constexpr void own_lane(pipeline_action const& a, std::uint8_t& lane);
 
   /// Reports ends of messages without a counterpart or out of order.
   SHUNT_CONSTEXPR void match();
 
   /// The group of operations that a step waits for, and the sizes of all groups.
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t group(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t group(operation const& o) const;
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> before_steps() const;
 
   SHUNT_CONSTEXPR void stop_at(rank_id r, std::size_t i, std::int64_t stuck);
@@ -82,9 +88,9 @@ class actions_checker {
   template <class Visit>
   SHUNT_CONSTEXPR void each_wait(std::vector<std::size_t> const& first, Visit&& visit) const {
     // On the rank being read: the action that makes or receives an output.
-    std::vector<std::size_t> made(here_.size(), nothing);
+    std::vector<std::size_t> made(outputs_.size(), nothing);
     for (rank_id r : ids<rank_id>(actions_.lists.size())) {
-      auto const& list = actions_.lists[r];
+      auto const list = actions_.lists[r];
       std::array<std::size_t, 256> last{};
       last.fill(nothing);
       std::size_t earlier_computing = nothing;
@@ -121,9 +127,8 @@ class actions_checker {
   pipeline_schedule const& schedule_;
   pipeline_actions const& actions_;
   schedule_checker places_;
-  std::size_t stages_, microbatches_;
-  std::vector<std::int32_t> here_{};  // by output: the last rank that made or received it
-  std::vector<message> send_{}, receive_{};
+  std::size_t pipelines_, stages_, microbatches_;
+  std::vector<output_state> outputs_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read
   bool edges_alone_ = true, some_bad_ = false, some_unknown_ = false;

@@ -1,6 +1,9 @@
 #pragma once
 #include "shunt/check/detail/actions_checker.hpp"
 
+#include <algorithm>
+#include <span>
+
 #include "shunt/check/detail/event_graph.hpp"
 
 namespace shunt::detail {
@@ -12,6 +15,7 @@ SHUNT_CONSTEXPR actions_checker::actions_checker(pipeline_job const& job,
       schedule_(schedule),
       actions_(actions),
       places_(job, schedule),
+      pipelines_(static_cast<std::size_t>(job.pipelines)),
       stages_(static_cast<std::size_t>(job.stages)),
       microbatches_(static_cast<std::size_t>(job.microbatches)) {}
 
@@ -24,14 +28,13 @@ SHUNT_CONSTEXPR std::vector<pipeline_violation> actions_checker::find_violations
                       .limit = job_.ranks()});
   bool done = false;
   if (lists && found_.empty()) {
-    auto const outputs = 2 * static_cast<std::size_t>(job_.workers()) * microbatches_;
     some_unknown_ = !found.empty();
-    here_.assign(outputs, -1);
-    send_.assign(outputs, {});
-    receive_.assign(outputs, {});
+    outputs_.resize(2 * static_cast<std::size_t>(job_.workers()) * microbatches_);
     partner_.assign(actions_.lists.size(), {});
     for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
-    if (some_bad_ || send_ != receive_) match();
+    if (some_bad_ || std::any_of(outputs_.begin(), outputs_.end(),
+                                 [](auto const& o) { return o.sent != o.received; }))
+      match();
     if (found.empty() && found_.empty()) done = edges_alone_ ? run_lists() : run_lanes();
   }
   if (!done && lists) {
@@ -52,29 +55,31 @@ SHUNT_CONSTEXPR void actions_checker::report(pipeline_rule rule, rank_id r, std:
                     actions_.lists[r][i].op, related, count, limit});
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::output(operation const& o) const {
+constexpr std::size_t actions_checker::output(operation const& o) const {
   std::size_t const c =
       (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
   return 2 * c + (o.kind != op_kind::forward);
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::input(operation const& o, std::size_t own) const {
+constexpr std::size_t actions_checker::input(operation const& o, std::size_t own) const {
   if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
   bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
   return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
 }
 
-SHUNT_CONSTEXPR bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
+constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
   operation const& o = a.op;
-  bool const forward = o.kind == op_kind::forward && o.stage.index() + 1 < stages_;
-  bool const gradient = o.kind == op_kind::backward_input && o.stage > 0;
-  return (forward || gradient) && places_.known(o) && a.peer != r &&
-         actions_.lists.contains(a.peer) && a.lane >= pipeline_lanes::first_of_messages;
+  bool const forward = o.kind == op_kind::forward && o.stage.index() < stages_ - 1;
+  bool const gradient =
+      o.kind == op_kind::backward_input && o.stage > 0 && o.stage.index() < stages_;
+  return (forward || gradient) && o.pipeline.index() < pipelines_ &&
+         o.microbatch.index() < microbatches_ && a.peer != r && actions_.lists.contains(a.peer) &&
+         a.lane >= pipeline_lanes::first_of_messages;
 }
 
 SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
-  auto const& list = actions_.lists[r];
-  auto const& order = schedule_.order[r];
+  auto const list = actions_.lists[r];
+  std::span<operation const> const order = schedule_.order[r];
   std::size_t computed = 0;
   lane_used_.fill(false);
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -87,10 +92,9 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       steps_ += a.op.kind == op_kind::step;
       if (a.op.kind >= op_kind::backward_weight || (some_unknown_ && !places_.known(a.op)))
         continue;
-      std::size_t const own = output(a.op);
-      if (auto const need = input(a.op, own); need != nothing && here_[need] != r.value())
-        report(pipeline_rule::not_received, r, i);
-      here_[own] = r.value();
+      std::size_t const own = output(a.op), need = input(a.op, own);
+      if (need != nothing && outputs_[need].here != r) report(pipeline_rule::not_received, r, i);
+      outputs_[own].here = r;
       continue;
     }
     if (!sound(r, a)) {
@@ -98,14 +102,16 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
       some_bad_ = true;
       continue;
     }
-    std::size_t const number = output(a.op);
-    bool const receives = a.kind == action_kind::receive;
+    output_state& of = outputs_[output(a.op)];
     auto& with = partner_[a.peer.index()];
     if (with.known_to != r) with = {.known_to = r};
+    bool const receives = a.kind == action_kind::receive;
     own_lane(a, receives ? with.receive_lane : with.send_lane);
-    if (!receives && here_[number] != r.value()) report(pipeline_rule::sent_early, r, i);
-    if (receives) here_[number] = r.value();
-    message& end = (receives ? receive_ : send_)[number];
+    if (receives)
+      of.here = r;
+    else if (of.here != r)
+      report(pipeline_rule::sent_early, r, i);
+    message& end = receives ? of.received : of.sent;
     if (end.turn >= 0) {
       report(pipeline_rule::repeated, r, i, a.op);
       continue;
@@ -121,7 +127,7 @@ SHUNT_CONSTEXPR void actions_checker::read_list(rank_id r) {
                       .related = order[computed]});
 }
 
-SHUNT_CONSTEXPR void actions_checker::own_lane(pipeline_action const& a, std::uint8_t& lane) {
+constexpr void actions_checker::own_lane(pipeline_action const& a, std::uint8_t& lane) {
   if (lane == a.lane) return;
   edges_alone_ = edges_alone_ && lane == 0 && !lane_used_[a.lane];
   lane = a.lane;
@@ -133,7 +139,7 @@ SHUNT_CONSTEXPR void actions_checker::match() {
     for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
       auto const& a = actions_.lists[r][i];
       if (a.kind == action_kind::compute || !sound(r, a)) continue;
-      message const &sent = send_[output(a.op)], &received = receive_[output(a.op)];
+      auto const& [sent, received, here] = outputs_[output(a.op)];
       if (sent.from != received.from || sent.to != received.to)
         report(pipeline_rule::unmatched, r, i);
       else if (a.kind == action_kind::send && sent.turn != received.turn)
@@ -141,7 +147,7 @@ SHUNT_CONSTEXPR void actions_checker::match() {
     }
 }
 
-SHUNT_CONSTEXPR std::size_t actions_checker::group(operation const& o) const {
+constexpr std::size_t actions_checker::group(operation const& o) const {
   return schedule_.staggered_step ? o.stage.index() : 0;
 }
 
@@ -158,7 +164,7 @@ SHUNT_CONSTEXPR std::vector<std::int64_t> actions_checker::before_steps() const 
 }
 
 SHUNT_CONSTEXPR void actions_checker::stop_at(rank_id r, std::size_t i, std::int64_t stuck) {
-  auto const& list = actions_.lists[r];
+  auto const list = actions_.lists[r];
   if (stopped_.index < 0)
     stopped_ = {pipeline_rule::deadlock,
                 job_.worker_of(r),
@@ -175,8 +181,8 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
   constexpr std::int32_t none_waiting = -1;
   auto const ranks = actions_.lists.size();
   auto left = before_steps();
-  constexpr std::int32_t was_sent = -2;
-  std::vector<std::int32_t> messages(here_.size(), none_waiting);  // or the rank that waits
+  enum class progress : std::uint8_t { none, awaited, sent };
+  std::vector<progress> messages(outputs_.size(), progress::none);
   std::vector<std::int32_t> before_step(left.size(), none_waiting),
       next_waiter(ranks, none_waiting);
   std::vector<std::size_t> next(ranks, 0);
@@ -186,20 +192,20 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
   while (!runnable.empty()) {
     rank_id const r = runnable.back();
     runnable.pop_back();
-    auto const& list = actions_.lists[r];
+    auto const list = actions_.lists[r];
     std::size_t i = next[r.index()];
     for (; i < list.size(); ++i) {
       auto const& a = list[i];
       if (a.kind == action_kind::receive) {
         auto& m = messages[output(a.op)];
-        if (m == was_sent) continue;
-        m = r.value();
+        if (m == progress::sent) continue;
+        m = progress::awaited;
         break;
       }
       if (a.kind == action_kind::send) {
         auto& m = messages[output(a.op)];
-        if (m != none_waiting) runnable.push_back(m);
-        m = was_sent;
+        if (m == progress::awaited) runnable.push_back(a.peer);
+        m = progress::sent;
       } else if (auto const g = group(a.op); a.op.kind != op_kind::step) {
         if (--left[g] > 0) continue;
         for (auto w = before_step[g]; w != none_waiting;
@@ -221,14 +227,14 @@ SHUNT_CONSTEXPR bool actions_checker::run_lists() {
 
 SHUNT_CONSTEXPR bool actions_checker::run_lanes() {
   std::vector<std::size_t> first(actions_.lists.size() + 1, 0);
-  for (std::size_t r = 0; r < actions_.lists.size(); ++r)
-    first[r + 1] = first[r] + actions_.lists.items()[r].size();
+  for (rank_id r : ids<rank_id>(actions_.lists.size()))
+    first[r.index() + 1] = first[r.index()] + actions_.lists[r].size();
   std::size_t const groups = schedule_.staggered_step ? stages_ : 1;
   event_graph events(first.back() + groups);  // actions, then the moments that allow steps
   each_wait(first, [&](std::size_t earlier, std::size_t) { events.count(earlier); });
   events.counted();
   each_wait(first, [&](std::size_t earlier, std::size_t later) { events.wait(earlier, later); });
-  std::vector<std::size_t> other_end(here_.size(), nothing);
+  std::vector<std::size_t> other_end(outputs_.size(), nothing);
   for (rank_id r : ids<rank_id>(actions_.lists.size()))
     for (std::size_t i = 0; i < actions_.lists[r].size(); ++i) {
       auto const& a = actions_.lists[r][i];

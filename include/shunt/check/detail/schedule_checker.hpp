@@ -37,14 +37,14 @@ class schedule_checker {
   /// Returns a violation of `cycle`, or of another rule where there is none.
   [[nodiscard]] SHUNT_CONSTEXPR pipeline_violation execution() const;
 
-  [[nodiscard]] SHUNT_CONSTEXPR operation const& at(place w) const;
+  [[nodiscard]] constexpr operation const& at(place w) const;
   /// Returns the place of the operation that makes the input of `o`. Not found: it needs none, or
   /// the one it needs is missing.
-  [[nodiscard]] SHUNT_CONSTEXPR place input_of(operation const& o) const;
-  [[nodiscard]] SHUNT_CONSTEXPR bool known(operation const& o) const;
+  [[nodiscard]] constexpr place input_of(operation const& o) const;
+  [[nodiscard]] constexpr bool known(operation const& o) const;
   /// Whether operations i and i + 1 of a list are an overlapped pair.
   /// Requires ascending i between calls, and a counter `next` that starts at 0.
-  [[nodiscard]] SHUNT_CONSTEXPR bool pair_at(rank_id r, std::int32_t i, std::size_t& next) const;
+  [[nodiscard]] constexpr bool pair_at(rank_id r, std::int32_t i, std::size_t& next) const;
 
  private:
   /// Places of one micro-batch at one stage. A fused backward is both gradient and weight.
@@ -52,10 +52,8 @@ class schedule_checker {
     place forward{}, gradient{}, weight{};
   };
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t index(operation const& o) const;
-  [[nodiscard]] SHUNT_CONSTEXPR cell const& of(operation const& o) const {
-    return cells_[index(o)];
-  }
+  [[nodiscard]] constexpr std::size_t index(operation const& o) const;
+  [[nodiscard]] constexpr cell const& of(operation const& o) const { return cells_[index(o)]; }
 
   SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& o,
                               operation const& related = {}, std::int64_t count = 0,
@@ -77,11 +75,11 @@ class schedule_checker {
 
   SHUNT_CONSTEXPR void read_list(rank_id r, bool alive, std::vector<stage_state>& state);
 
-  SHUNT_CONSTEXPR void enter(operation const& o, place here);
+  constexpr void enter(operation const& o, place here);
 
   SHUNT_CONSTEXPR void compare_places();
 
-  SHUNT_CONSTEXPR void compare(cell const& c, pipeline_id p, stage_id s, microbatch_id m);
+  constexpr void compare(cell const& c, pipeline_id p, stage_id s, microbatch_id m);
 
   SHUNT_CONSTEXPR void check_pairs(rank_id r);
 

@@ -124,11 +124,11 @@ SHUNT_CONSTEXPR pipeline_violation schedule_checker::execution() const {
           0};
 }
 
-SHUNT_CONSTEXPR operation const& schedule_checker::at(place w) const {
+constexpr operation const& schedule_checker::at(place w) const {
   return schedule_.order[w.rank][static_cast<std::size_t>(w.index)];
 }
 
-SHUNT_CONSTEXPR schedule_checker::place schedule_checker::input_of(operation const& o) const {
+constexpr schedule_checker::place schedule_checker::input_of(operation const& o) const {
   switch (o.kind) {
     case op_kind::forward: return o.stage > 0 ? (&of(o) - microbatches_)->forward : place{};
     case op_kind::backward:
@@ -139,14 +139,14 @@ SHUNT_CONSTEXPR schedule_checker::place schedule_checker::input_of(operation con
   }
 }
 
-SHUNT_CONSTEXPR bool schedule_checker::known(operation const& o) const {
+constexpr bool schedule_checker::known(operation const& o) const {
   if (o.kind > op_kind::step || o.stage.index() >= stages_) return false;
   if (o.kind == op_kind::step) return o.pipeline == 0 && o.microbatch == 0;
   return o.pipeline.index() < static_cast<std::size_t>(job_.pipelines) &&
          o.microbatch.index() < microbatches_;
 }
 
-SHUNT_CONSTEXPR bool schedule_checker::pair_at(rank_id r, std::int32_t i, std::size_t& next) const {
+constexpr bool schedule_checker::pair_at(rank_id r, std::int32_t i, std::size_t& next) const {
   if (schedule_.overlapped.empty()) return false;
   auto const& pairs = schedule_.overlapped[r];
   while (next < pairs.size() && pairs[next] < i) ++next;
@@ -154,7 +154,7 @@ SHUNT_CONSTEXPR bool schedule_checker::pair_at(rank_id r, std::int32_t i, std::s
          static_cast<std::size_t>(i) + 1 < schedule_.order[r].size();
 }
 
-SHUNT_CONSTEXPR std::size_t schedule_checker::index(operation const& o) const {
+constexpr std::size_t schedule_checker::index(operation const& o) const {
   return (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
 }
 
@@ -216,7 +216,7 @@ SHUNT_CONSTEXPR void schedule_checker::read_list(rank_id r, bool alive,
   }
 }
 
-SHUNT_CONSTEXPR void schedule_checker::enter(operation const& o, place here) {
+constexpr void schedule_checker::enter(operation const& o, place here) {
   cell& c = cells_[index(o)];
   place* const own = o.kind == op_kind::forward           ? &c.forward
                      : o.kind == op_kind::backward_weight ? &c.weight
@@ -234,8 +234,8 @@ SHUNT_CONSTEXPR void schedule_checker::compare_places() {
       for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) compare(*c++, p, s, m);
 }
 
-SHUNT_CONSTEXPR void schedule_checker::compare(cell const& c, pipeline_id p, stage_id s,
-                                               microbatch_id m) {
+constexpr void schedule_checker::compare(cell const& c, pipeline_id p, stage_id s,
+                                         microbatch_id m) {
   auto const missing = [&](op_kind kind) {
     found_.push_back({.rule = pipeline_rule::missing, .operation = {kind, p, s, m}});
   };

@@ -42,13 +42,11 @@ class message_placing {
 
  private:
   static constexpr std::int32_t none = -1;
-  // State of both ends of a message; the sender's bits are one below the receiver's.
-  static constexpr std::uint8_t ready = 1, behind = 4, placed_ = 16;
 
   /// State of another rank while a rank is processed.
   struct partner {
     rank_id known_to = none;
-    std::int32_t last = none;  // the previous message
+    std::int32_t last = none;  // the previous end in its queue
     std::uint8_t send_lane = 0, receive_lane = 0;
   };
   struct keyed {
@@ -56,20 +54,32 @@ class message_placing {
     std::int32_t message = 0;
     rank_id from{}, to{};
   };
+  /// One end of a message in the queue of its lane.
+  struct queued {
+    std::int32_t next = none;
+    bool ready = false, behind = false;  // behind: an earlier end isn't placed yet
+  };
 
   /// An output, numbered as in pipeline_cells, that goes to or comes from another rank.
   struct crossing {
     std::size_t output = 0;
     rank_id peer = none;
+    stage_id stage{};  // that makes it
     [[nodiscard]] constexpr bool has_no_peer() const { return peer == none; }
   };
 
-  /// Returns the output of another rank that an operation of rank r needs.
-  [[nodiscard]] SHUNT_CONSTEXPR crossing received(rank_id r, operation const& o) const;
+  /// Returns the output of another rank that an operation of rank r needs. `c`: its cell.
+  [[nodiscard]] constexpr crossing received(rank_id r, operation const& o, std::size_t c) const;
   /// Returns the output of an operation that another rank needs.
-  [[nodiscard]] SHUNT_CONSTEXPR crossing sent(rank_id r, operation const& o) const;
-  [[nodiscard]] static SHUNT_CONSTEXPR crossing between(rank_id r, rank_id peer,
-                                                        std::size_t output);
+  [[nodiscard]] constexpr crossing sent(rank_id r, operation const& o, std::size_t c) const;
+  [[nodiscard]] static constexpr crossing between(rank_id r, rank_id peer, std::size_t output,
+                                                  stage_id stage);
+
+  /// Number of an end in `queue_` (side 0: send, 1: receive). With a lane for each edge only sends
+  /// are queued.
+  [[nodiscard]] constexpr std::size_t end(std::size_t output, std::size_t side) const {
+    return lanes_ == message_lanes::one_per_edge ? output : 2 * output + side;
+  }
 
   /// Queues the sends of each edge in the order of the receiver's list.
   SHUNT_CONSTEXPR void queue_edges(std::vector<std::size_t>& sizes);
@@ -78,17 +88,20 @@ class message_placing {
   /// them.
   SHUNT_CONSTEXPR void queue_by_start(std::vector<std::size_t>& sizes);
 
+  /// Puts an end behind the last one of its queue.
+  constexpr void put_behind(std::int32_t& last, std::size_t end);
+
   SHUNT_CONSTEXPR void write(rank_id r);
 
-  /// Marks one end of a message as ready (0: its send, 1: its receive). Places it, and the
-  /// following ends of its lane as far as they are ready.
-  SHUNT_CONSTEXPR void end_is_ready(rank_id r, crossing m, std::size_t side, pipeline_id p,
-                                    stage_id s, microbatch_id b);
+  /// Marks one end of a message as ready. Places it, and the following ends of its lane, as far as
+  /// they are ready. `o`: an operation of its pipeline and micro-batch.
+  /// Returns whether it is placed.
+  constexpr bool end_is_ready(rank_id r, crossing m, std::size_t side, operation const& o);
 
-  SHUNT_CONSTEXPR void put(rank_id r, crossing const& m, std::size_t side, pipeline_id p,
-                           stage_id s, microbatch_id b);
+  constexpr void place(rank_id r, crossing m, std::size_t side, operation const& o);
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::uint8_t lane(rank_id r, rank_id peer, std::size_t side);
+  [[nodiscard]] constexpr std::uint8_t lane(rank_id r, rank_id peer, std::size_t side);
+  [[nodiscard]] SHUNT_CONSTEXPR std::uint8_t new_lane(rank_id r);
 
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
@@ -98,10 +111,9 @@ class message_placing {
   pipeline_actions actions_{};
   std::vector<rank_id> host_{};                 // by cell: the rank that computes it
   std::vector<std::uint8_t> takes_gradient_{};  // by cell: whether its gradient is computed
-  std::vector<std::int32_t> next_{};   // by output or end (2 x output + side): the next in its lane
-  std::vector<std::uint8_t> state_{};  // by output
-  std::vector<partner> partner_{};     // by rank
-  pipeline_action* out_ = nullptr;     // the next action of the rank being written
+  std::vector<queued> queue_{};                 // by end
+  std::vector<partner> partner_{};              // by rank
+  pipeline_action* out_ = nullptr;              // the next action of the rank being written
   std::int32_t used_lanes_ = 0;
 };
 

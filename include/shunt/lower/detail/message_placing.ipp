@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/lower/detail/message_placing.hpp"
 
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -13,11 +14,9 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   auto const ranks = static_cast<std::size_t>(job_.ranks());
   host_.assign(cell_.count, rank_id{none});
   takes_gradient_.assign(cell_.count, 0);
-  next_.assign((lanes_ == message_lanes::one_per_edge ? 2 : 4) * cell_.count, none);
-  state_.assign(2 * cell_.count, 0);
+  queue_.resize(end(2 * cell_.count, 0));  // all ends
   partner_.assign(ranks, {});
   actions_.lanes = lanes_;
-  actions_.lists.resize(ranks);
   for (rank_id r : ids<rank_id>(ranks))
     for (operation const& o : schedule_.order[r])
       if (o.kind == op_kind::forward)
@@ -31,55 +30,50 @@ SHUNT_CONSTEXPR pipeline_actions message_placing::placed() && {
   else
     queue_by_start(sizes);
   for (auto& p : partner_) p = {};
+  actions_.lists.reserve(ranks, std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}));
   for (rank_id r : ids<rank_id>(ranks)) {
-    actions_.lists[r].resize(sizes[r.index()]);
-    out_ = actions_.lists[r].data();
+    out_ = actions_.lists.add(sizes[r.index()]).data();
     write(r);
   }
   return std::move(actions_);
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::received(rank_id r,
-                                                                    operation const& o) const {
+constexpr message_placing::crossing message_placing::received(rank_id r, operation const& o,
+                                                              std::size_t c) const {
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
     return {};
-  std::size_t const c = forward ? cell_(o) - cell_.microbatches : cell_(o) + cell_.microbatches;
-  return between(r, host_[c], 2 * c + !forward);
+  std::size_t const from = forward ? c - cell_.microbatches : c + cell_.microbatches;
+  return between(r, host_[from], 2 * from + !forward, o.stage.value() + (forward ? -1 : 1));
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::sent(rank_id r,
-                                                                operation const& o) const {
+constexpr message_placing::crossing message_placing::sent(rank_id r, operation const& o,
+                                                          std::size_t c) const {
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
     return {};
-  std::size_t const c = cell_(o);
-  if (!forward && takes_gradient_[c - cell_.microbatches] == 0) return {};
-  return between(r, host_[forward ? c + cell_.microbatches : c - cell_.microbatches],
-                 2 * c + !forward);
+  std::size_t const to = forward ? c + cell_.microbatches : c - cell_.microbatches;
+  if (!forward && takes_gradient_[to] == 0) return {};
+  return between(r, host_[to], 2 * c + !forward, o.stage);
 }
 
-SHUNT_CONSTEXPR message_placing::crossing message_placing::between(rank_id r, rank_id peer,
-                                                                   std::size_t output) {
+constexpr message_placing::crossing message_placing::between(rank_id r, rank_id peer,
+                                                             std::size_t output, stage_id stage) {
   if (peer == none)
     throw invalid_program("a micro-batch is computed at one stage and not at the next");
-  return peer == r ? crossing{} : crossing{output, peer};
+  return peer == r ? crossing{} : crossing{output, peer, stage};
 }
 
 SHUNT_CONSTEXPR void message_placing::queue_edges(std::vector<std::size_t>& sizes) {
   for (rank_id r : ids<rank_id>(sizes.size()))
     for (operation const& o : schedule_.order[r]) {
-      auto const m = received(r, o);
+      auto const m = received(r, o, cell_(o));
       if (m.has_no_peer()) continue;
       ++sizes[r.index()];
       ++sizes[m.peer.index()];
       auto& with = partner_[m.peer.index()];
       if (with.known_to != r) with = {.known_to = r};
-      if (with.last != none) {
-        next_[static_cast<std::size_t>(with.last)] = static_cast<std::int32_t>(m.output);
-        state_[m.output] = behind;
-      }
-      with.last = static_cast<std::int32_t>(m.output);
+      put_behind(with.last, m.output);
     }
 }
 
@@ -88,7 +82,7 @@ SHUNT_CONSTEXPR void message_placing::queue_by_start(std::vector<std::size_t>& s
   messages.reserve(2 * cell_.count);
   for (rank_id r : ids<rank_id>(sizes.size()))
     for (operation const& o : schedule_.order[r]) {
-      auto const m = received(r, o);
+      auto const m = received(r, o, cell_(o));
       if (m.has_no_peer()) continue;
       ++sizes[r.index()];
       ++sizes[m.peer.index()];
@@ -113,14 +107,8 @@ SHUNT_CONSTEXPR void message_placing::queue_by_start(std::vector<std::size_t>& s
       keyed const& m = messages[static_cast<std::size_t>(of_rank[k])];
       auto& with = partner_[(m.from == r ? m.to : m.from).index()];
       if (with.known_to != r) with = {.known_to = r};
-      std::int32_t const end = 2 * m.message + (m.to == r);
-      std::int32_t& last = lanes_ == message_lanes::one_per_rank ? last_of_rank : with.last;
-      if (last != none) {
-        next_[static_cast<std::size_t>(last)] = end;
-        state_[static_cast<std::size_t>(m.message)] |=
-            static_cast<std::uint8_t>(behind << (end & 1));
-      }
-      last = end;
+      put_behind(lanes_ == message_lanes::one_per_rank ? last_of_rank : with.last,
+                 end(static_cast<std::size_t>(m.message), m.to == r));
     }
   }
 }
@@ -134,85 +122,92 @@ SHUNT_CONSTEXPR void message_placing::write(rank_id r) {
     pair = schedule_.overlapped[r].data();
     no_more = pair + schedule_.overlapped[r].size();
   }
-  auto const take = [&](operation const& o) {
-    auto const m = received(r, o);
+  auto const take = [&](operation const& o, std::size_t c) {
+    auto const m = received(r, o, c);
     if (m.has_no_peer()) return;
-    std::int32_t const from = o.kind == op_kind::forward ? -1 : 1;
-    if (lanes_ == message_lanes::one_per_edge)
-      return put(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);  // in this order
-    end_is_ready(r, m, 1, o.pipeline, o.stage.value() + from, o.microbatch);
-    if ((state_[m.output] & placed_ << 1) == 0)
+    if (lanes_ == message_lanes::one_per_edge) return place(r, m, 1, o);  // in this order
+    if (!end_is_ready(r, m, 1, o))
       throw invalid_program("the orders of the ranks wait for each other");
   };
-  auto const give = [&](operation const& o) {
-    if (auto const m = sent(r, o); !m.has_no_peer())
-      end_is_ready(r, m, 0, o.pipeline, o.stage, o.microbatch);
+  auto const give = [&](operation const& o, std::size_t c) {
+    if (auto const m = sent(r, o, c); !m.has_no_peer()) (void)end_is_ready(r, m, 0, o);
   };
   for (std::size_t i = 0; i < list.size(); ++i) {
-    bool const two = pair != no_more && *pair == static_cast<std::int32_t>(i);
-    take(list[i]);
-    if (two) take(list[i + 1]);
-    (out_++)->op = list[i];
-    if (two) {
-      out_->op = list[i + 1];
+    operation const& o = list[i];
+    std::size_t const c = cell_(o);
+    take(o, c);
+    if (pair != no_more && *pair == static_cast<std::int32_t>(i)) {
+      operation const& second = list[++i];
+      ++pair;
+      take(second, cell_(second));
+      (out_++)->op = o;
+      out_->op = second;
       (out_++)->lane = pipeline_lanes::second_of_pair;
+      give(o, c);
+      give(second, cell_(second));
+    } else {
+      (out_++)->op = o;
+      give(o, c);
     }
-    give(list[i]);
-    if (!two) continue;
-    give(list[++i]);
-    ++pair;
   }
 }
 
-SHUNT_CONSTEXPR void message_placing::end_is_ready(rank_id r, crossing m, std::size_t side,
-                                                   pipeline_id p, stage_id s, microbatch_id b) {
-  state_[m.output] |= static_cast<std::uint8_t>(ready << side);
-  bool const edges = lanes_ == message_lanes::one_per_edge;
-  while ((state_[m.output] & (ready | behind) << side) == ready << side) {
-    state_[m.output] |= static_cast<std::uint8_t>(placed_ << side);
-    put(r, m, side, p, s, b);
-    std::int32_t const next = next_[edges ? m.output : 2 * m.output + side];
-    if (next == none) return;
-    m.output = static_cast<std::size_t>(edges ? next : next / 2);
-    if (!edges) side = static_cast<std::size_t>(next % 2);
-    state_[m.output] &= static_cast<std::uint8_t>(~(behind << side));
-    if ((state_[m.output] & ready << side) == 0) return;
-    operation const made_by = cell_.output(m.output);
-    p = made_by.pipeline;
-    s = made_by.stage;
-    b = made_by.microbatch;
-    std::size_t const c = m.output / 2;
-    m.peer = host_[side == 1           ? c
-                   : m.output % 2 == 0 ? c + cell_.microbatches
-                                       : c - cell_.microbatches];
+constexpr void message_placing::put_behind(std::int32_t& last, std::size_t end) {
+  if (last != none) {
+    queue_[static_cast<std::size_t>(last)].next = static_cast<std::int32_t>(end);
+    queue_[end].behind = true;
   }
+  last = static_cast<std::int32_t>(end);
 }
 
-SHUNT_CONSTEXPR void message_placing::put(rank_id r, crossing const& m, std::size_t side,
-                                          pipeline_id p, stage_id s, microbatch_id b) {
+constexpr bool message_placing::end_is_ready(rank_id r, crossing m, std::size_t side,
+                                             operation const& o) {
+  queued* last = &queue_[end(m.output, side)];
+  last->ready = true;
+  if (last->behind) return false;
+  place(r, m, side, o);
+  while (last->next != none) {
+    auto const at = static_cast<std::size_t>(last->next);
+    last = &queue_[at];
+    last->behind = false;
+    if (!last->ready) break;
+    bool const edges = lanes_ == message_lanes::one_per_edge;
+    std::size_t const output = edges ? at : at / 2, c = output / 2;
+    operation const made_by = cell_.output(output);
+    rank_id const peer = host_[!edges && at % 2 == 1              ? c
+                               : made_by.kind == op_kind::forward ? c + cell_.microbatches
+                                                                  : c - cell_.microbatches];
+    place(r, {output, peer, made_by.stage}, edges ? 0 : at % 2, made_by);
+  }
+  return true;
+}
+
+constexpr void message_placing::place(rank_id r, crossing m, std::size_t side, operation const& o) {
   pipeline_action& a = *out_++;  // assigned by member, which is faster than as a whole
   a.op.kind = m.output % 2 == 0 ? op_kind::forward : op_kind::backward_input;
-  a.op.pipeline = p;
-  a.op.stage = s;
-  a.op.microbatch = b;
+  a.op.pipeline = o.pipeline;
+  a.op.stage = m.stage;
+  a.op.microbatch = o.microbatch;
   a.peer = m.peer;
   a.kind = side == 1 ? action_kind::receive : action_kind::send;
   a.lane = lane(r, m.peer, side);
 }
 
-SHUNT_CONSTEXPR std::uint8_t message_placing::lane(rank_id r, rank_id peer, std::size_t side) {
+constexpr std::uint8_t message_placing::lane(rank_id r, rank_id peer, std::size_t side) {
   if (lanes_ == message_lanes::one_per_rank) return pipeline_lanes::first_of_messages;
   auto& with = partner_[peer.index()];
   if (with.known_to != r) with = {.known_to = r};
   std::uint8_t& own =
       side == 1 && lanes_ == message_lanes::one_per_edge ? with.receive_lane : with.send_lane;
-  if (own == 0) {
-    if (used_lanes_ == pipeline_lanes::most)
-      throw invalid_program("rank " + std::to_string(r.value()) +
-                            " talks to more ranks than it has lanes");
-    own = static_cast<std::uint8_t>(used_lanes_++);
-  }
+  if (own == 0) own = new_lane(r);
   return own;
+}
+
+SHUNT_CONSTEXPR std::uint8_t message_placing::new_lane(rank_id r) {
+  if (used_lanes_ == pipeline_lanes::most)
+    throw invalid_program("rank " + std::to_string(r.value()) +
+                          " talks to more ranks than it has lanes");
+  return static_cast<std::uint8_t>(used_lanes_++);
 }
 
 }  // namespace shunt::detail

@@ -2,6 +2,7 @@
 #include "shunt/lower/detail/pipeline_lowering.hpp"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -54,9 +55,16 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
                 std::max(largest_[2], tensors_.stash[of.stage])};
   }
   reductions_.open(r, held_, tail_);
-  auto const& list = actions_.lists[r];
+  std::span<reduction_place const> early;
+  if (!starts_.reductions.empty()) early = starts_.reductions[r];
+  std::int32_t computed = 0;
+  auto const list = actions_.lists[r];
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto const& a = list[i];
+    if (a.kind != action_kind::send)
+      for (; !early.empty() && early.front().index <= computed; early = early.subspan(1))
+        reductions_.reduce_early(r, held(early.front().stage), tail_);
+    computed += a.kind == action_kind::compute;
     if (a.kind == action_kind::receive) {
       receive(r, a);
     } else if (a.kind == action_kind::send) {
@@ -66,6 +74,7 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
     } else if (i + 1 < list.size() && list[i + 1].lane == pipeline_lanes::second_of_pair) {
       compute_pair(r, a.op, list[i + 1].op);
       ++i;
+      ++computed;
     } else {
       hand_over_input(r, a.op);
       instruction_waits after = inputs_of(a.op);

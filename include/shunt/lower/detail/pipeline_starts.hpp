@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -23,12 +25,22 @@ struct pipeline_cells {
         microbatches(static_cast<std::size_t>(job.microbatches)),
         count(static_cast<std::size_t>(job.workers()) * microbatches) {}
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::size_t operator()(operation const& o) const;
+  [[nodiscard]] constexpr std::size_t operator()(operation const& o) const {
+    return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
+  }
   /// Forward and backward_input of cell c are outputs 2c and 2c + 1.
   [[nodiscard]] SHUNT_CONSTEXPR operation output(std::size_t number) const;
 };
 
-[[nodiscard]] SHUNT_CONSTEXPR bool makes_gradient(op_kind k);
+[[nodiscard]] constexpr bool makes_gradient(op_kind k) {
+  return k == op_kind::backward || k == op_kind::backward_input;
+}
+
+/// A place for the reduction of a stage in the list of a rank: before operation `index`.
+struct reduction_place {
+  std::int32_t index = 0;
+  stage_id stage{};
+};
 
 /// Results of `starts_of`.
 struct pipeline_starts {
@@ -37,6 +49,12 @@ struct pipeline_starts {
   /// By stage: its number in the order in which all ranks have finished its operations, from 0.
   std::vector<std::int32_t> finished{};
   ticks latest = 0;
+  /// By rank, in the order of the list: where reductions stand among the operations, where a rank
+  /// steps a stage before operations of another one; otherwise empty, and reductions stand before
+  /// the steps. A reduction stands before the first operation that starts later than the stage
+  /// ends on all ranks, in the order of running where they start at one time. So all waits point
+  /// back in this order.
+  indexed<rank_id, std::vector<reduction_place>> reductions{};
 };
 
 /// Returns the earliest start times. An operation waits for its predecessor in the list and for its

@@ -10,18 +10,10 @@
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR std::size_t pipeline_cells::operator()(operation const& o) const {
-  return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
-}
-
 SHUNT_CONSTEXPR operation pipeline_cells::output(std::size_t number) const {
   std::size_t const c = number / 2, row = c / microbatches;
   return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages, row % stages,
           c % microbatches};
-}
-
-SHUNT_CONSTEXPR bool makes_gradient(op_kind k) {
-  return k == op_kind::backward || k == op_kind::backward_input;
 }
 
 // Runs every rank as far as its inputs allow.
@@ -42,12 +34,18 @@ class start_finder {
   }
 
   [[nodiscard]] SHUNT_CONSTEXPR pipeline_starts operator()() && {
-    for (auto const& list : schedule_.order)
+    for (auto const& list : schedule_.order) {
+      bool stepped = false;
       for (operation const& o : list)
         if (o.kind != op_kind::step) {
           ++stage_[o.stage.index()].left;
           ++left_[group(o)];
+          steps_amid_ = steps_amid_ || stepped;
+        } else {
+          stepped = true;
         }
+    }
+    if (steps_amid_) turns_.resize(ranks_.size());
     for (std::int32_t r = job_.ranks(); r-- > 0;) runnable_.push_back(r);
     while (!runnable_.empty()) {
       rank_id const r = runnable_.back();
@@ -58,6 +56,7 @@ class start_finder {
     for (rank_id r : ids<rank_id>(job_.ranks()))
       if (ranks_[r.index()].next < static_cast<std::int32_t>(schedule_.order[r].size()))
         throw invalid_program("the orders of the ranks wait for each other");
+    if (steps_amid_) place_reductions();
     return std::move(found_);
   }
 
@@ -76,10 +75,17 @@ class start_finder {
     rank_id where{};
   };
 
+  // When an operation starts, and its number in the order of running, from 1. Both ascend along
+  // all waits.
+  struct turn {
+    ticks start = 0;
+    std::int32_t number = 0;
+    std::int32_t index = 0;  // in the list
+  };
   struct stage_state {
     std::int64_t left = 0;  // operations to come
     ticks end = 0;
-    std::int32_t turn = 0;  // when its last operation ran, in the order of running
+    std::int32_t turn = 0;  // number of its last operation
   };
 
   // Orders stages by the end of their last operations. Operations may take no time: stages that
@@ -93,6 +99,31 @@ class start_finder {
     });
     for (std::size_t k = 0; k < order.size(); ++k)
       found_.finished[order[k]] = static_cast<std::int32_t>(k);
+  }
+
+  SHUNT_CONSTEXPR void place_reductions() {
+    found_.reductions.resize(ranks_.size());
+    for (rank_id const r : ids<rank_id>(job_.ranks())) {
+      auto const& turns = turns_[r.index()];
+      auto& places = found_.reductions[r];
+      for (operation const& o : schedule_.order[r]) {
+        if (o.kind != op_kind::step) continue;
+        stage_state const& own = stage_[o.stage.index()];
+        auto const later = std::partition_point(turns.begin(), turns.end(), [&](turn const& t) {
+          return t.start < own.end || (t.start == own.end && t.number <= own.turn);
+        });
+        places.push_back({later->index, o.stage});  // the step at the latest
+      }
+      std::sort(places.begin(), places.end(), [&](auto const& a, auto const& b) {
+        return found_.finished[a.stage.index()] < found_.finished[b.stage.index()];
+      });
+    }
+  }
+
+  // Notes that the next operation of a rank, or the next pair, starts.
+  SHUNT_CONSTEXPR void take_turn(rank_id r, ticks start) {
+    ++turn_;
+    if (steps_amid_) turns_[r.index()].push_back({start, turn_, ranks_[r.index()].next});
   }
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t group(operation const& o) const {
@@ -142,7 +173,9 @@ class start_finder {
           before_step_[g] = r.value();
           return;
         }
-        own.free = std::max(start, ready_[g]) + cost(o);
+        start = std::max(start, ready_[g]);
+        take_turn(r, start);
+        own.free = start + cost(o);
         ++own.next;
         continue;
       }
@@ -151,6 +184,7 @@ class start_finder {
       ticks end = start + cost(o);
       if (second != nullptr)
         end += cost(*second) - std::min({job_.costs.overlap_gain, cost(o), cost(*second)});
+      take_turn(r, start);
       own.free = end;
       ++own.next;
       finish(r, o, start, end);
@@ -181,7 +215,7 @@ class start_finder {
     found_.latest = std::max(found_.latest, end);
     auto& stage = stage_[o.stage.index()];
     stage.end = std::max(stage.end, end);
-    if (--stage.left == 0) stage.turn = stages_finished_++;
+    if (--stage.left == 0) stage.turn = turn_;
     auto const g = group(o);
     ready_[g] = std::max(ready_[g], end);
     if (--left_[g] > 0) return;
@@ -206,7 +240,9 @@ class start_finder {
   std::vector<stage_state> stage_{};
   std::vector<ticks> ready_{};
   std::vector<std::int32_t> before_step_{};
-  std::int32_t stages_finished_ = 0;
+  std::int32_t turn_ = 0;
+  bool steps_amid_ = false;                 // operations of another stage stand behind a step
+  std::vector<std::vector<turn>> turns_{};  // by rank; empty unless steps_amid_
 };
 
 SHUNT_CONSTEXPR pipeline_starts starts_of(pipeline_job const& job,

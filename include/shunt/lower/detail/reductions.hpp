@@ -50,6 +50,9 @@ class gradient_reductions {
   /// surviving terms.
   SHUNT_CONSTEXPR void open(rank_id r, std::vector<held_stage>& held, compute_tail& tail);
 
+  /// Places the reduction of a stage here, before its step.
+  SHUNT_CONSTEXPR void reduce_early(rank_id r, held_stage& h, compute_tail const& tail);
+
   /// Places a step where it stands in the list, after the reductions that are due. Due are those
   /// of all stages that finish no later than this one on any rank, or of all stages where the step
   /// isn't staggered. Before the first step of the list the state of all stages is kept, so that

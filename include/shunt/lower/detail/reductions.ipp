@@ -44,6 +44,12 @@ SHUNT_CONSTEXPR void gradient_reductions::open(rank_id r, std::vector<held_stage
   for (held_stage& h : held) tail.last = h.last = open_gradient(r, h.of, tail.last);
 }
 
+SHUNT_CONSTEXPR void gradient_reductions::reduce_early(rank_id r, held_stage& h,
+                                                       compute_tail const& tail) {
+  h.reduced = true;
+  h.reduction = reduce(r, h, tail);
+}
+
 SHUNT_CONSTEXPR void gradient_reductions::step(rank_id r, std::vector<held_stage>& held,
                                                held_stage& own, operation const& step,
                                                compute_tail& tail) {
@@ -52,10 +58,7 @@ SHUNT_CONSTEXPR void gradient_reductions::step(rank_id r, std::vector<held_stage
   for (held_stage& h : held)
     if (!h.reduced && (!staggered_step_ || order(&h) <= order(&own))) due.push_back(&h);
   std::sort(due.begin(), due.end(), [&](auto* a, auto* b) { return order(a) < order(b); });
-  for (held_stage* h : due) {
-    h->reduced = true;
-    h->reduction = reduce(r, *h, tail);
-  }
+  for (held_stage* h : due) reduce_early(r, *h, tail);
   bool const wait_for_all = !staggered_step_ && live_.size() > 1;
   if (wait_for_all && !stepping_) reduce_flag_of_all(r, held.front().of, tail);
   std::int32_t reduced = wait_for_all ? all_ : own.reduction;
