@@ -8,13 +8,7 @@ namespace shunt::detail {
 SHUNT_CONSTEXPR void event_graph::counted() {
   for (std::size_t i = 1; i < first_.size(); ++i) first_[i] += first_[i - 1];
   later_.resize(first_.back());
-  at_.assign(first_.begin(), first_.end() - 1);
   waits_.assign(joined_.size(), 0);
-}
-
-SHUNT_CONSTEXPR void event_graph::wait(std::size_t earlier, std::size_t later) {
-  later_[at_[earlier]++] = later;
-  ++waits_[later];
 }
 
 SHUNT_CONSTEXPR void event_graph::join(std::size_t a, std::size_t b) {
@@ -34,7 +28,7 @@ SHUNT_CONSTEXPR void event_graph::run() {
   }
 }
 
-SHUNT_CONSTEXPR bool event_graph::can_happen(std::size_t i) const {
+constexpr bool event_graph::can_happen(std::size_t i) const {
   if (done_[i] != 0 || waits_[i] > 0) return false;
   if (joined_[i] == unjoined) return true;
   for (std::size_t k = joined_[i]; k != i; k = joined_[k])
@@ -42,7 +36,7 @@ SHUNT_CONSTEXPR bool event_graph::can_happen(std::size_t i) const {
   return true;
 }
 
-SHUNT_CONSTEXPR void event_graph::happen(std::size_t i, std::vector<std::size_t>& able) {
+constexpr void event_graph::happen(std::size_t i, std::vector<std::size_t>& able) {
   std::size_t k = i;
   do {
     done_[k] = 1;
