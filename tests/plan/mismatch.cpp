@@ -1,15 +1,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
+#include "shunt/check/placement.hpp"
 #include "shunt/measure/times.hpp"
+#include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/mismatch.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
@@ -100,6 +104,57 @@ TEST(mismatch, a_timetable_has_a_time_for_every_operation) {
   EXPECT_EQ(mismatch(plan, table), text("rank 2 has 4 times for 5 operations"));
   table.times.resize(3);
   EXPECT_EQ(mismatch(plan, table), text("3 lists of times for 4 ranks"));
+}
+
+TEST(mismatch, a_placement_is_of_its_layers) {
+  expert_layers const two{
+      .layers = 2, .experts = 3, .loads = {1, 2, 3, 4, 5, 6}, .slots_per_rank = {2, 2}};
+  expert_placement const plan{
+      .layers = 2, .experts = 3, .first_slot = {0, 2, 4}, .expert_of = {0, 1, 2, 2, 0, 1, 1, 2}};
+  EXPECT_EQ(mismatch(two, plan), std::nullopt);
+  auto const with = [&](auto change, extent wanted = extent::whole) {
+    auto other = plan;
+    change(other);
+    auto const wrong = mismatch(two, other, wanted);
+    return wrong ? std::string(*wrong) : "";
+  };
+  auto const lacking = [](expert_placement& p) { p.expert_of[1] = 0; };
+  EXPECT_EQ(with(lacking), "layer 0 has no slot for expert 1");
+  EXPECT_EQ(with(lacking, extent::part), "");
+  EXPECT_EQ(with([](auto& p) { p.layers = 1; }), "the placement has 1 layers, the layers have 2");
+  EXPECT_EQ(with([](auto& p) { p.experts = 4; }), "the placement has 4 experts, the layers have 3");
+  EXPECT_EQ(with([](auto& p) { p.first_slot = {0, 4}; }),
+            "the placement has 1 ranks, the layers have 2");
+  EXPECT_EQ(with([](auto& p) { p.first_slot = {0, 1, 4}; }),
+            "rank 0 has 1 slots in the placement, 2 in the layers");
+  EXPECT_EQ(with([](auto& p) { p.expert_of.pop_back(); }),
+            "the placement has 7 slots in all, the layers have 8");
+  EXPECT_EQ(with([](auto& p) { p.expert_of[5] = 3; }), "layer 1, slot 1 holds expert 3 of 3");
+  EXPECT_EQ(with([](auto& p) { p.expert_of[5] = -1; }, extent::part),
+            "layer 1, slot 1 holds expert -1 of 3");
+}
+
+TEST(mismatch, of_placements_agrees_with_the_judge) {
+  random_cases d(72);
+  int foreign = 0, same = 0;
+  for (int n = 0; n < 4000; ++n) {
+    expert_layers layers{.layers = d.roll(1, 3), .experts = d.roll(1, 4)};
+    layers.loads.assign(static_cast<std::size_t>(layers.layers * layers.experts), 1);
+    for (int r = d.roll(1, 3); r-- > 0;) layers.slots_per_rank.push_back(d.roll(0, 3));
+    expert_placement plan{.layers = layers.layers + (d.roll(0, 19) == 0),
+                          .experts = layers.experts + (d.roll(0, 19) == 0)};
+    for (auto const s : layers.slots_per_rank)
+      plan.first_slot.push_back(plan.first_slot.back() + s + (d.roll(0, 29) == 0));
+    for (int s = plan.layers * plan.slots() + (d.roll(0, 19) == 0); s-- > 0;)
+      plan.expert_of.push_back(d.roll(0, 59) == 0 ? d.roll(-1, 5)
+                                                  : s % std::max(1, layers.experts));
+    auto const wrong = mismatch(layers, plan);
+    EXPECT_EQ(wrong.has_value(), !check(layers, plan).empty())
+        << (wrong ? std::string(*wrong) : to_string(check(layers, plan).front()));
+    ++(wrong ? foreign : same);
+  }
+  EXPECT_GT(foreign, 500);
+  EXPECT_GT(same, 500);
 }
 
 /// The judge, which shares no code with it, finds a violation wherever it finds a mismatch, and

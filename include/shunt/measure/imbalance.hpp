@@ -22,6 +22,10 @@ namespace shunt {
 
 namespace detail {
 
+/// Throws std::invalid_argument unless there is one load an expert, and the layer.
+SHUNT_CONSTEXPR void require_loads_of(std::span<std::int64_t const> loads,
+                                      expert_placement const& placement, layer_id layer);
+
 /// Sets share[e] to the expert's load over its replicas.
 /// Returns the tokens of all experts that have a replica.
 SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
@@ -41,22 +45,27 @@ SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
 /// Returns the tokens that each rank computes if every expert's load is split evenly over its
 /// replicas and nothing is dropped. `loads` has one entry per expert; tokens of an expert without a
 /// replica are not counted.
+/// Throws std::invalid_argument unless `loads` has one entry an expert and the placement the layer.
 [[nodiscard]] SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(
     std::span<std::int64_t const> loads, expert_placement const& placement, layer_id layer);
 
 /// Returns the largest rank load over the mean of the ranks that have slots, under the even split:
 /// 1 is perfect balance, also for a layer without tokens.
+/// Throws std::invalid_argument unless `loads` has one entry an expert and the placement the layer.
 [[nodiscard]] SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
                                                    expert_placement const& placement,
                                                    layer_id layer);
 
 /// Returns the mean of max_over_mean over the layers: the objective of placements.
+/// Throws std::invalid_argument where the placement is not one of the layers (plan/mismatch.hpp);
+/// experts may lack slots.
 /// Complexity: O(layers x slots).
 [[nodiscard]] SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
                                                         expert_placement const& placement);
 
 /// Returns the tokens of a layer that are dropped if each slot takes `capacity` tokens: the sum
 /// over experts of load beyond replicas x capacity.
+/// Throws std::invalid_argument unless `loads` has one entry an expert and the placement the layer.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t drops_under_capacity(std::span<std::int64_t const> loads,
                                                                 expert_placement const& placement,
                                                                 layer_id layer,

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <stdexcept>
+#include <string>
 
 #include "shunt/core/units.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
@@ -33,6 +36,16 @@ SHUNT_CONSTEXPR std::int32_t hosted_pairs(expert_placement const& placement, lay
 }  // namespace shunt
 
 namespace shunt::detail {
+
+SHUNT_CONSTEXPR void require_loads_of(std::span<std::int64_t const> loads,
+                                      expert_placement const& placement, layer_id layer) {
+  if (loads.size() != static_cast<std::size_t>(placement.experts))
+    throw std::invalid_argument(std::to_string(loads.size()) + " loads for a placement of " +
+                                std::to_string(placement.experts) + " experts");
+  if (layer.value() < 0 || layer.value() >= placement.layers)
+    throw std::invalid_argument("layer " + std::to_string(layer.value()) + " of a placement of " +
+                                std::to_string(placement.layers) + " layers");
+}
 
 SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
                                        std::span<expert_id const> slots,
@@ -80,6 +93,7 @@ namespace shunt {
 SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(std::span<std::int64_t const> loads,
                                                     expert_placement const& placement,
                                                     layer_id layer) {
+  detail::require_loads_of(loads, placement, layer);
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   detail::share_out(loads, placement.layer(layer), share);
   indexed<rank_id, double> sums(static_cast<std::size_t>(placement.ranks()));
@@ -90,12 +104,15 @@ SHUNT_CONSTEXPR indexed<rank_id, double> rank_loads(std::span<std::int64_t const
 
 SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
                                      expert_placement const& placement, layer_id layer) {
+  detail::require_loads_of(loads, placement, layer);
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   return detail::max_over_mean(loads, placement, layer, share);
 }
 
 SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
                                           expert_placement const& placement) {
+  if (auto const wrong = mismatch(problem, placement, extent::part))
+    throw std::invalid_argument(*wrong);
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   double sum = 0;
   for (layer_id l : ids<layer_id>(problem.layers))
@@ -106,6 +123,7 @@ SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
 SHUNT_CONSTEXPR std::int64_t drops_under_capacity(std::span<std::int64_t const> loads,
                                                   expert_placement const& placement, layer_id layer,
                                                   std::int64_t capacity) {
+  detail::require_loads_of(loads, placement, layer);
   auto const replicas = replica_counts(placement, layer);
   std::int64_t dropped = 0;
   for (expert_id e : ids<expert_id>(placement.experts)) {

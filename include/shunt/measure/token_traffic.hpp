@@ -27,7 +27,7 @@ struct token_traffic {
 
 /// Returns the traffic of a split of the tokens over the placement's slots. Dropped tokens are not
 /// counted. `ranks_per_node` as in expert_layers.
-/// Requires the same ranks and slots in both.
+/// Throws std::invalid_argument unless both have the same ranks and slots.
 /// Complexity: O(sources x slots).
 [[nodiscard]] SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
                                                        expert_placement const& placement,
@@ -36,7 +36,8 @@ struct token_traffic {
 /// Returns the tokens of a layer that stay on their rank if every expert's w tokens are split
 /// evenly over its r slots (w / r each, one more for the first w mod r) and a rank's tokens go to
 /// its own slots first, as capacity_split does if nothing is dropped.
-/// Requires `sources`.
+/// Throws std::invalid_argument without `sources`, and where the placement is not one of the layers
+/// (plan/mismatch.hpp).
 /// Complexity: O(ranks x experts + slots).
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
                                                         expert_placement const& placement,

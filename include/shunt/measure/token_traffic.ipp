@@ -4,16 +4,24 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/indexed.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
 SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
                                          expert_placement const& placement,
                                          std::int32_t ranks_per_node) {
+  if (split.sources != placement.ranks() || split.slots != placement.slots())
+    throw std::invalid_argument("a split over " + std::to_string(split.sources) + " ranks and " +
+                                std::to_string(split.slots) + " slots, a placement over " +
+                                std::to_string(placement.ranks()) + " and " +
+                                std::to_string(placement.slots()));
   token_traffic sum;
   indexed<rank_id, std::int64_t> received(static_cast<std::size_t>(placement.ranks()));
   auto const node_of = [&](rank_id r) {
@@ -42,6 +50,9 @@ SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
 
 SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
                                           expert_placement const& placement, layer_id layer) {
+  if (auto const wrong = mismatch(problem, placement, extent::part))
+    throw std::invalid_argument(*wrong);
+  if (problem.sources.empty()) throw std::invalid_argument("the layers have no sources");
   auto const slots = placement.layer(layer);
   auto const loads = problem.loads_of(layer);
   auto const experts = static_cast<std::size_t>(problem.experts);

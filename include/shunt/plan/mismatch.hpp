@@ -4,15 +4,18 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
+#include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
 
-/// How much of an iteration a schedule must have.
+/// How much a plan must have.
 enum class extent : std::uint8_t {
-  whole,  ///< every operation of every micro-batch, and the steps
-  part,   ///< any operations whose forward stands before them in the same list
+  /// Every operation of every micro-batch, and the steps; a slot for every expert of every layer.
+  whole,
+  part,  ///< any operations whose forward stands before them in the same list; any experts
 };
 
 /// Returns the first reason why a schedule is not one of a job: lists that aren't one per rank; an
@@ -29,6 +32,14 @@ enum class extent : std::uint8_t {
 /// or have another length. Returns nothing where there is none.
 [[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
                                                            timetable const& table);
+
+/// Returns the first reason why a placement is not one of these layers: another number of layers,
+/// experts, ranks or slots of a rank, an unknown expert, and, of a whole one, an expert without a
+/// slot. Returns nothing where there is none. Groups may be spread.
+/// Requires valid layers. Complexity: O(layers x (slots + experts)).
+[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(expert_layers const& problem,
+                                                           expert_placement const& placement,
+                                                           extent wanted = extent::whole);
 
 }  // namespace shunt
 

@@ -151,4 +151,46 @@ SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
   return {};
 }
 
+SHUNT_CONSTEXPR std::optional<text> mismatch(expert_layers const& problem,
+                                             expert_placement const& placement, extent wanted) {
+  auto const differ = [](char const* what, std::int64_t there, std::int64_t right) {
+    return text("the placement has ") + text::of(there) + " " + what + ", the layers have " +
+           text::of(right);
+  };
+  if (placement.layers != problem.layers) return differ("layers", placement.layers, problem.layers);
+  if (placement.experts != problem.experts)
+    return differ("experts", placement.experts, problem.experts);
+  auto const ranks = problem.slots_per_rank.size();
+  if (placement.first_slot.size() != ranks + 1)
+    return differ("ranks", static_cast<std::int64_t>(placement.first_slot.size()) - 1,
+                  static_cast<std::int64_t>(ranks));
+  for (std::size_t r = 0; r < ranks; ++r)
+    if (auto const slots = std::int64_t{placement.first_slot[r + 1]} - placement.first_slot[r];
+        slots != problem.slots_per_rank[r])
+      return text("rank ") + text::of(static_cast<std::int64_t>(r)) + " has " + text::of(slots) +
+             " slots in the placement, " + text::of(problem.slots_per_rank[r]) + " in the layers";
+  auto const width = static_cast<std::size_t>(problem.slots());
+  if (auto const right = static_cast<std::size_t>(problem.layers) * width;
+      placement.first_slot[0] != 0 || placement.expert_of.size() != right)
+    return differ("slots in all", static_cast<std::int64_t>(placement.expert_of.size()),
+                  static_cast<std::int64_t>(right));
+  std::vector<std::uint8_t> placed;
+  for (layer_id const l : ids<layer_id>(problem.layers)) {
+    auto const in_layer = [&] { return text("layer ") + text::of(l.value()); };
+    placed.assign(static_cast<std::size_t>(problem.experts), 0);
+    auto const slots = placement.layer(l);
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (slots[s].value() < 0 || slots[s].value() >= problem.experts)
+        return in_layer() + ", slot " + text::of(static_cast<std::int64_t>(s)) + " holds expert " +
+               text::of(slots[s].value()) + " of " + text::of(problem.experts);
+      placed[slots[s].index()] = 1;
+    }
+    if (wanted == extent::part) continue;
+    for (std::size_t e = 0; e < placed.size(); ++e)
+      if (!placed[e])
+        return in_layer() + " has no slot for expert " + text::of(static_cast<std::int64_t>(e));
+  }
+  return {};
+}
+
 }  // namespace shunt

@@ -11,7 +11,8 @@ namespace shunt {
 /// expert 0.
 [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> unplaced(expert_layers const& problem);
 
-/// Evaluates a valid placement.
+/// Evaluates a placement. It is infeasible where it is not one of the layers, or an expert has no
+/// slot (plan/mismatch.hpp).
 /// Returns it with objective mean_max_over_mean and as lower bound the mean of max_over_mean_bound
 /// over the layers. If the two differ by rounding alone (1e-12 of the bound), the status is
 /// optimal.

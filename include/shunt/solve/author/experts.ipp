@@ -10,6 +10,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/placement_bounds.hpp"
+#include "shunt/plan/mismatch.hpp"
 
 namespace shunt {
 
@@ -34,11 +35,19 @@ SHUNT_CONSTEXPR solution<expert_placement> unplaced(expert_layers const& problem
 SHUNT_CONSTEXPR solution<expert_placement> evaluated(expert_layers const& problem,
                                                      expert_placement plan) {
   solution<expert_placement> answer;
+  if (auto const wrong = mismatch(problem, plan)) {
+    answer.status = status::infeasible;
+    answer.reason = *wrong;
+    answer.plan = std::move(plan);
+    return answer;
+  }
   answer.objective = mean_max_over_mean(problem, plan);
   for (layer_id l : ids<layer_id>(problem.layers))
     answer.lower_bound += max_over_mean_bound(problem, l);
   answer.lower_bound /= problem.layers;
-  if (answer.objective <= answer.lower_bound * (1 + 1e-12)) {
+  auto const rounding = answer.lower_bound * 1e-12;
+  if (answer.objective <= answer.lower_bound + rounding &&
+      answer.objective >= answer.lower_bound - rounding) {
     answer.objective = answer.lower_bound;
     answer.status = status::optimal;
   }
