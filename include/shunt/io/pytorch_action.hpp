@@ -62,6 +62,9 @@ inline constexpr std::string_view pytorch_overlap = "OVERLAP_F_B";
 
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view trimmed(std::string_view text);
 
+/// Returns the beginning of a text in quotes, on one line.
+[[nodiscard]] std::string shown(std::string_view text);
+
 }  // namespace detail
 
 [[nodiscard]] std::string to_string(pytorch_action const& a);

@@ -62,11 +62,18 @@ SHUNT_INLINE std::string to_string(pytorch_cell const& c) {
          std::string(detail::pytorch_overlap);
 }
 
-SHUNT_INLINE pytorch_action parse_pytorch_action(std::string_view text, std::string const& at) {
+// Returns the beginning of a text in quotes, on one line.
+SHUNT_INLINE std::string detail::shown(std::string_view text) {
   std::string shown = '"' + std::string(text.substr(0, 40)) + (text.size() > 40 ? "...\"" : "\"");
   for (char& c : shown)
     if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  auto const refuse = [&](std::string const& why) { throw invalid_problem(at, shown + " " + why); };
+  return shown;
+}
+
+SHUNT_INLINE pytorch_action parse_pytorch_action(std::string_view text, std::string const& at) {
+  auto const refuse = [&](std::string const& why) {
+    throw invalid_problem(at, detail::shown(text) + " " + why);
+  };
   auto rest = text;
   auto const stage = detail::take_number(rest);
   if (stage < 0) refuse("doesn't begin with a stage, as 2F0 does");
@@ -93,8 +100,7 @@ SHUNT_INLINE pytorch_cell parse_pytorch_cell(std::string_view text, std::string 
   text = detail::trimmed(text);
   if (text.empty() || text.front() != '(') return {parse_pytorch_action(text, at), {}};
   auto const refuse = [&] {
-    throw invalid_problem(at, '"' + std::string(text.substr(0, 60)) +
-                                  "\" is no overlap as (0F3;3B1)OVERLAP_F_B");
+    throw invalid_problem(at, detail::shown(text) + " is no overlap as (0F3;3B1)OVERLAP_F_B");
   };
   auto const close = text.find(')'), middle = text.find(';');
   if (close == text.npos || middle == text.npos || middle > close ||

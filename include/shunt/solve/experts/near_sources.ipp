@@ -11,6 +11,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/measure/token_traffic.hpp"
+#include "shunt/plan/mismatch.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/search/rank_relabelling.hpp"
 
@@ -19,6 +20,7 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<expert_placement> near_sources::operator()(
     expert_layers const& problem, expert_placement const& plan) const {
   validate(problem);
+  if (mismatch(problem, plan, extent::part)) return evaluated(problem, plan);
   auto moved = plan;
   if (problem.sources.empty()) return evaluated(problem, std::move(moved));
   detail::rank_relabelling relabel(problem);
