@@ -25,7 +25,11 @@ class event_queue {
   explicit event_queue(bool by_time) : by_time_(by_time) {}
 
   [[nodiscard]] bool by_time() const { return by_time_; }
-  void order_by_time();
+  void order_by_time() {
+    if (by_time_) return;
+    by_time_ = true;
+    std::make_heap(ready_.begin(), ready_.end(), later);
+  }
 
   [[nodiscard]] bool empty() const { return ready_.empty(); }
   /// Returns the next one.
@@ -34,10 +38,18 @@ class event_queue {
   /// Returns all of them, in no particular order.
   [[nodiscard]] std::vector<ready_rank> const& all() const { return ready_; }
 
-  void push(ready_rank const& e);
+  void push(ready_rank const& e) {
+    ready_.push_back(e);
+    if (by_time_) std::push_heap(ready_.begin(), ready_.end(), later);
+  }
   /// Removes the next one.
   /// Requires that the queue is not empty.
-  ready_rank pop();
+  ready_rank pop() {
+    if (by_time_) std::pop_heap(ready_.begin(), ready_.end(), later);
+    ready_rank const e = ready_.back();
+    ready_.pop_back();
+    return e;
+  }
 
  private:
   // Makes a heap with the earliest on top.
@@ -48,7 +60,3 @@ class event_queue {
 };
 
 }  // namespace shunt::detail
-
-#ifndef SHUNT_COMPILED
-#include "shunt/simulate/detail/event_queue.ipp"
-#endif
