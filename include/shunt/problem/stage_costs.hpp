@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,17 +15,27 @@ namespace shunt {
 /// One value for all stages, or one value per stage: `.forward = 3` or `.forward = {3, 3, 4, 2}`.
 class per_stage {
  public:
-  constexpr per_stage(ticks every_stage) : values_{every_stage} {}
-  constexpr per_stage(std::initializer_list<ticks> values) : values_(values) {}
-  constexpr explicit per_stage(std::vector<ticks> values) : values_(std::move(values)) {}
+  constexpr per_stage(ticks every_stage) : one_(every_stage) {}
+  constexpr per_stage(std::initializer_list<ticks> values)
+      : per_stage(std::vector<ticks>(values)) {}
+  constexpr explicit per_stage(std::vector<ticks> values)
+      : single_(values.size() == 1), one_(single_ ? values[0] : 0) {
+    if (!single_) list_ = std::move(values);
+  }
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
-  [[nodiscard]] constexpr std::size_t size() const { return values_.size(); }
-  [[nodiscard]] constexpr std::vector<ticks> const& values() const { return values_; }
+  [[nodiscard]] constexpr std::size_t size() const { return values().size(); }
+  /// Returns the only value, or one value per stage.
+  [[nodiscard]] constexpr std::span<ticks const> values() const {
+    return single_ ? std::span(&one_, 1) : std::span(list_);
+  }
   constexpr bool operator==(per_stage const&) const = default;
 
  private:
-  std::vector<ticks> values_;
+  // One value needs no memory: jobs are made and copied often.
+  bool single_ = true;
+  ticks one_ = 0;
+  std::vector<ticks> list_{};
 };
 
 /// Times of a stage's operations, in ticks. `backward_input` is the gradient with respect to the

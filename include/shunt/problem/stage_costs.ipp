@@ -4,7 +4,7 @@
 namespace shunt {
 
 SHUNT_CONSTEXPR ticks per_stage::operator[](stage_id s) const {
-  return values_[values_.size() == 1 ? 0 : s.index()];
+  return single_ ? one_ : list_[s.index()];
 }
 
 SHUNT_CONSTEXPR ticks stage_costs::microbatch(stage_id s) const {
