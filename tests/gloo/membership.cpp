@@ -50,7 +50,7 @@ TEST(membership, survivors_agree_and_go_on) {
           if (epoch == 0 && self == 1) raise(how);  // before it can agree
           std::vector<survivor> left;
           try {
-            left = agree(config, epoch, members, self, [&] { return net.lost(); }, rounds);
+            left = agree(config, epoch, members, self, [&] { return net.losses(); }, rounds);
           } catch (fenced_off const&) {
             return 5;
           }

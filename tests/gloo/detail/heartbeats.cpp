@@ -55,7 +55,7 @@ TEST(heartbeats, who_lost_nobody_is_called_off_by_who_did) {
     std::vector<survivor> left{{1, 7}, {2, 7}};
     bool late = false;
     try {
-      left = agree(config, 0, every_rank(3), self, [&] { return net.lost(); }, 7);
+      left = agree(config, 0, every_rank(3), self, [&] { return net.losses(); }, 7);
     } catch (fenced_off const&) {
       late = self == 0;
     }
