@@ -20,6 +20,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/gloo/process_end.hpp"
 #include "text.hpp"
 #include "worker_processes.hpp"
 
@@ -56,6 +57,7 @@ class spawned_workers {
                                    place_.path(), "--worker-text",           text()};
     words.insert(words.end(), more.begin(), more.end());
     latest_[r] = workers_.members().size();
+    shunt::report_start(place_.path(), r);
     return workers_.start(r, words);
   }
 
@@ -66,9 +68,10 @@ class spawned_workers {
 
   /// Until all have ended: those that don't in time, when others have come to the end, are nobody's
   /// any more. `between()` is called now and then and says for how long it need not be called.
-  /// Throws interrupted, and runtime_error where a worker can't begin.
-  template <class Between>
-  void watch(Between const& between) {
+  /// `comes_again(rank)` says whether another process is still to come in a rank's place. Throws
+  /// interrupted, and runtime_error where a worker can't begin.
+  template <class Between, class ComesAgain>
+  void watch(Between const& between, ComesAgain const& comes_again) {
     auto const receive = [&](std::size_t n, message const& m) {
       auto const rank = workers_.members()[n].rank;
       merger_.receive(rank, m);
@@ -79,6 +82,8 @@ class spawned_workers {
     };
     auto const gone = [&](std::size_t n) {
       auto const& m = workers_.members()[n];
+      if (latest_.at(m.rank) == n && !comes_again(m.rank))
+        shunt::report_end(place_.path(), m.rank);  // nobody need wait for it
       if (merger_.begun() > 0 || merger_.ended(m.rank) || m.killed) return;
       throw std::runtime_error(
           name_(m.rank) + " ended before training had begun" +
@@ -92,7 +97,7 @@ class spawned_workers {
     }
   }
   void watch() {
-    watch([] { return longest_wait; });
+    watch([] { return longest_wait; }, [](shunt::rank_id) { return false; });
   }
   static constexpr std::chrono::microseconds longest_wait{200'000};
 

@@ -68,6 +68,19 @@ endif()
 says("worker 1:0 fell silent" "\n1:0 +[0-9]+ +[0-9.]+ " "identical: 300 losses\n$")
 nothing_is_left(${place})
 
+# A process that comes in a dead one's place and dies at once: nobody waits for it for a minute.
+shell("${program} --engine gloo ${small_words} --iterations 60 --kill 1:2@3 --join 1:2@30 --patience \
+60000 > joiner.txt & run=$!
+  until grep -qs 'process [0-9]* from now on' joiner.txt; do kill -0 $run || exit 9; sleep 0.01; done
+  kill -9 $(grep 'from now on' joiner.txt | cut -d ' ' -f 5)
+  begun=$(date +%s); wait $run; status=$?; cat joiner.txt
+  [ $(($(date +%s) - begun)) -lt 50 ] || exit 8; exit $status")
+if(NOT status EQUAL 0)
+  fail("who joins dies at once")
+endif()
+says("identical: 60 losses\n$")
+nothing_is_left(${place})
+
 # Asked to end in the middle.
 shell("${program} --engine gloo ${small_words} --iterations 100000 > ended.txt & run=$!
   until grep -qs '^iteration 1 ' ended.txt; do kill -0 $run || exit 9; sleep 0.05; done

@@ -24,6 +24,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/connections.hpp"
+#include "shunt/gloo/detail/loopback_address.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 #include "shunt/gloo/process_end.hpp"
 
@@ -105,7 +106,9 @@ template <class Lost>
     try {
       ::gloo::transport::tcp::attr attributes;
       attributes.iface = config.interface;
-      if (config.interface.empty()) attributes.hostname = config.hostname;
+      if (config.interface.empty())
+        attributes.hostname =
+            config.hostname == gloo_config{}.hostname ? loopback_address() : config.hostname;
       auto device = ::gloo::transport::tcp::CreateDevice(attributes);
       auto const in_vain = [&] {
         auto const ended = gone();
