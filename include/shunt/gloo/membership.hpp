@@ -7,7 +7,7 @@
 /// itself; the members that have signed in by then survive. The decision is one file, made by an
 /// atomic link, so there is never a second one. There is no time-out for members that are heard:
 /// the mesh of the old epoch stays up and detects failures. Who does not decide does so after
-/// `patience`.
+/// `patience`. A directory that somebody has removed meanwhile is made again.
 /// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
@@ -26,6 +26,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/heartbeats.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
@@ -60,10 +61,15 @@ template <class Losses>
   namespace files = std::filesystem;
   files::path const base = files::path(config.directory) / ("epoch" + std::to_string(epoch));
   auto const named = [&](std::string const& end) { return files::path(base.string() + end); };
-  auto const write = [](files::path const& to, auto const& numbers) {
-    std::ofstream out(to);
-    for (std::int64_t const n : numbers) out << n << ' ';
-    if (!out.flush()) throw rendezvous_failed(to.string() + ": can't be written");
+  auto const write = [&](files::path const& to, auto const& numbers) {
+    for (bool const first : {true, false}) {
+      std::ofstream out(to);
+      for (std::int64_t const n : numbers) out << n << ' ';
+      if (out.flush()) return;
+      std::string why = "can't be written";
+      if (first) why = detail::own_directory(config.directory);  // somebody may have removed it
+      if (!why.empty()) throw rendezvous_failed(to.string() + ": " + why);
+    }
   };
   auto const read = [](files::path const& from) -> std::optional<std::vector<std::int64_t>> {
     std::ifstream in(from);
@@ -98,7 +104,7 @@ template <class Losses>
       // Of those that are not certainly dead, it must hear half.
       bool const decider = mine.silent.size() + mine.ranks.size() <= members.size() ||
                            waited.passed() > config.patience;
-      if (decider != signed_as_decider) {
+      if (decider != signed_as_decider || !files::exists(named(".view" + own))) {
         write(draft, std::vector<std::int64_t>{note, decider});
         files::rename(draft, named(".view" + own));  // atomic
         signed_as_decider = decider;

@@ -25,6 +25,7 @@
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/connections.hpp"
 #include "shunt/gloo/detail/loopback_address.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 #include "shunt/gloo/process_end.hpp"
 
@@ -128,7 +129,8 @@ template <class Lost>
   };
 
   try {
-    files::create_directories(config.directory);
+    if (auto const why = own_directory(config.directory); !why.empty())
+      throw rendezvous_failed(config.directory + ": can't meet there: " + why);
     if (!files::create_directory(sign(self, "rank")))  // atomic: one process makes it
       throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
                               " is there already, in " + prefix +
