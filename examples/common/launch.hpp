@@ -4,6 +4,7 @@
 /// _SIZE, or SLURM_PROCID and SLURM_NTASKS. All meet in SHUNT_RENDEZVOUS, a directory that all can
 /// write to, over the network interface SHUNT_INTERFACE.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +27,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
 
 namespace example {
 
@@ -54,18 +56,23 @@ struct launch {
 /// Where a launcher's workers meet, and where each leaves what it says for the others to read.
 class launch_directory {
  public:
-  /// Throws invalid_problem, naming the variable, where it can't be used, or this rank is there
-  /// already and doesn't join.
+  /// Throws invalid_problem, naming the variable, where it can't be used, where somebody else could
+  /// meddle with it, or where this rank is there already and doesn't join.
   launch_directory(process_options const& o, launch const& as, bool joins)
       : patience_(o.patience), path_(std::filesystem::path(o.rendezvous) / "shunt") {
     namespace files = std::filesystem;
     if (o.rendezvous.empty())
       throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "names no directory to meet in");
-    std::error_code failed;
-    files::create_directories(path_, failed);
-    if (failed)
+    if (auto const why = shunt::detail::own_directory(path()); !why.empty())
+      throw shunt::invalid_problem("SHUNT_RENDEZVOUS", "cannot meet in " + path() + ": " + why);
+    struct stat above{};  // who may rename what is in it
+    if (::stat(o.rendezvous.c_str(), &above) == 0 &&
+        ((above.st_uid != ::geteuid() && above.st_uid != 0) ||
+         (above.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH))
       throw shunt::invalid_problem("SHUNT_RENDEZVOUS",
-                                   "cannot create " + path() + ": " + failed.message());
+                                   o.rendezvous +
+                                       " belongs to another user, or everybody can write to it");
+    std::error_code failed;
     int nth = 0;
     if (joins)
       while (files::exists(report_of(as.rank, nth), failed)) ++nth;

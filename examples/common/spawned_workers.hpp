@@ -6,12 +6,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -20,6 +22,8 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/gloo/process_end.hpp"
 #include "text.hpp"
 #include "worker_processes.hpp"
 
@@ -33,20 +37,17 @@ class spawned_workers {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// `name(rank)` is what people call a worker. Throws invalid_problem, naming the option, where
-  /// they can't meet.
+  /// `name(rank)` is what people call a worker. `bytes` must outlive this. Throws invalid_problem,
+  /// naming the option, where they can't meet.
   spawned_workers(process_options const& o, command_line started_as, text_bytes const& bytes,
                   Account& merger, std::function<std::string(shunt::rank_id)> name)
       : patience_(o.patience),
         place_(o.rendezvous),
         workers_(std::move(started_as)),
         merger_(merger),
-        name_(std::move(name)) {
-    // the same for all, whatever becomes of the file
-    if (std::ofstream out(text(), std::ios::binary);
-        !out.write(reinterpret_cast<char const*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()))
-             .flush())
+        name_(std::move(name)),
+        bytes_(bytes) {
+    if (!keep_text())
       throw shunt::invalid_problem("rendezvous", "cannot write to " + place_.path());
   }
 
@@ -56,6 +57,8 @@ class spawned_workers {
                                    place_.path(), "--worker-text",           text()};
     words.insert(words.end(), more.begin(), more.end());
     latest_[r] = workers_.members().size();
+    static_cast<void>(keep_text());  // without it the worker says so
+    shunt::report_start(place_.path(), r);
     return workers_.start(r, words);
   }
 
@@ -66,9 +69,10 @@ class spawned_workers {
 
   /// Until all have ended: those that don't in time, when others have come to the end, are nobody's
   /// any more. `between()` is called now and then and says for how long it need not be called.
-  /// Throws interrupted, and runtime_error where a worker can't begin.
-  template <class Between>
-  void watch(Between const& between) {
+  /// `comes_again(rank)` says whether another process is still to come in a rank's place. Throws
+  /// interrupted, and runtime_error where a worker can't begin.
+  template <class Between, class ComesAgain>
+  void watch(Between const& between, ComesAgain const& comes_again) {
     auto const receive = [&](std::size_t n, message const& m) {
       auto const rank = workers_.members()[n].rank;
       merger_.receive(rank, m);
@@ -79,6 +83,8 @@ class spawned_workers {
     };
     auto const gone = [&](std::size_t n) {
       auto const& m = workers_.members()[n];
+      if (latest_.at(m.rank) == n && !comes_again(m.rank))
+        shunt::report_end(place_.path(), m.rank);  // nobody need wait for it
       if (merger_.begun() > 0 || merger_.ended(m.rank) || m.killed) return;
       throw std::runtime_error(
           name_(m.rank) + " ended before training had begun" +
@@ -92,12 +98,22 @@ class spawned_workers {
     }
   }
   void watch() {
-    watch([] { return longest_wait; });
+    watch([] { return longest_wait; }, [](shunt::rank_id) { return false; });
   }
   static constexpr std::chrono::microseconds longest_wait{200'000};
 
  private:
   [[nodiscard]] std::string text() const { return place_.path() + "/text"; }
+  /// The same for all, whatever becomes of the file that it was read from, or of this one.
+  /// Returns whether it is there.
+  [[nodiscard]] bool keep_text() const {
+    if (std::error_code no; std::filesystem::exists(text(), no)) return true;
+    if (!shunt::detail::own_directory(place_.path()).empty()) return false;
+    std::ofstream out(text(), std::ios::binary);
+    out.write(reinterpret_cast<char const*>(bytes_.data()),
+              static_cast<std::streamsize>(bytes_.size()));
+    return static_cast<bool>(out.flush());
+  }
   void kill_process(std::size_t n) {
     merger_.killed(workers_.members()[n].rank, std::chrono::duration_cast<std::chrono::nanoseconds>(
                                                    clock::now().time_since_epoch())
@@ -110,6 +126,7 @@ class spawned_workers {
   worker_processes workers_;
   Account& merger_;
   std::function<std::string(shunt::rank_id)> const name_;
+  text_bytes const& bytes_;
   std::map<shunt::rank_id, std::size_t> latest_{};  // a rank's process, by number
   std::optional<clock::time_point> ending_{};
 };

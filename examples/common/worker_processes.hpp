@@ -3,6 +3,7 @@
 /// it ends.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,7 +29,9 @@
 
 namespace example {
 
-/// A directory of this run alone, gone in the end.
+/// A directory of this run alone, gone in the end. A run that was killed leaves its own behind: the
+/// next one there removes it. Whose run lives is known by a lock on the file `owner`, which ends
+/// with its process.
 class run_directory {
  public:
   /// In `where`, which is made where it is not there; or with the system's temporary files. Throws
@@ -42,6 +45,7 @@ class run_directory {
       throw shunt::invalid_problem("rendezvous",
                                    "cannot create " + parent.string() + ": " + failed.message());
     parent_ = parent.string();
+    sweep();
     std::string pattern = (parent / "shunt.XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) {
       auto const why = std::error_code(errno, std::generic_category()).message();
@@ -49,19 +53,49 @@ class run_directory {
       throw shunt::invalid_problem("rendezvous", "cannot write to " + parent.string() + ": " + why);
     }
     path_ = pattern;
+    auto const owner = path_ + "/owner";
+    owner_ = ::open((owner + ".draft").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (owner_ >= 0 && ::flock(owner_, LOCK_EX | LOCK_NB) == 0)
+      files::rename(owner + ".draft", owner, failed);  // nobody sees it without its lock
+    if (owner_ < 0) {
+      auto const why = std::error_code(errno, std::generic_category()).message();
+      remove();
+      throw shunt::invalid_problem("rendezvous", "cannot write to " + path_ + ": " + why);
+    }
   }
   run_directory(run_directory const&) = delete;
   run_directory& operator=(run_directory const&) = delete;
   ~run_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-    if (made_parent_) std::filesystem::remove(parent_, ignored);
+    remove();
+    ::close(owner_);
   }
   [[nodiscard]] std::string const& path() const { return path_; }
 
  private:
+  void remove() const {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+    if (made_parent_) std::filesystem::remove(parent_, ignored);
+  }
+  /// Removes the directories of runs that have been killed.
+  void sweep() const {
+    namespace files = std::filesystem;
+    std::error_code failed;
+    for (files::directory_iterator at(parent_, failed), end; !failed && at != end;
+         at.increment(failed)) {
+      auto const name = at->path().filename().string();
+      std::error_code no;
+      if (!name.starts_with("shunt.") || name.size() != 12 || at->is_symlink(no)) continue;
+      int const owner = ::open((at->path() / "owner").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+      if (owner < 0) continue;  // it is just being made, or somebody else's
+      if (::flock(owner, LOCK_EX | LOCK_NB) == 0) files::remove_all(at->path(), no);
+      ::close(owner);
+    }
+  }
+
   std::string parent_{}, path_{};
   bool made_parent_ = false;
+  int owner_ = -1;
 };
 
 /// Somebody asked this program to end (Ctrl-C).

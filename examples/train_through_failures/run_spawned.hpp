@@ -60,7 +60,7 @@ struct spawned_run {
   spawned_run all;
   std::vector<clock::time_point> due(kills.size());
   std::vector<bool> kill_sent(kills.size()), joined(o.joins.size());
-  workers.watch([&] {
+  auto const between = [&] {
     auto wait = workers.longest_wait;
     auto const now = clock::now();
     for (std::size_t k = 0; k < kills.size(); ++k) {
@@ -86,6 +86,11 @@ struct spawned_run {
       start(o.joins[j].who, true);
     }
     return wait;
+  };
+  workers.watch(between, [&](shunt::rank_id r) {
+    for (std::size_t j = 0; j < o.joins.size(); ++j)
+      if (!joined[j] && job.rank_of(o.joins[j].who) == r) return true;
+    return false;
   });
   all.result = merger.result();
   if (all.result.hashes.empty())

@@ -51,7 +51,9 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
   auto const dies = [&] { kill_self(at, say); };
   auto const executor = [&]() -> shunt::gloo_executor {
     if (!at.joins) return {at.gloo, job.ranks(), at.self, failures, dies};
-    auto const asked = shunt::await_join_request(at.gloo, at.self, std::chrono::minutes(10));
+    // A launcher may start it long before it is asked: for so many iterations as take the time for
+    // which the others would wait for it, and then some.
+    auto const asked = shunt::await_join_request(at.gloo, at.self, 20 * at.gloo.patience);
     plan.first = asked.iteration;
     plan.dead = asked.dead;
     return {at.gloo, job.ranks(), at.self, asked, failures, dies};

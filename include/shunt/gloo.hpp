@@ -4,3 +4,4 @@
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
+#include "shunt/gloo/process_end.hpp"

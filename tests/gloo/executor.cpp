@@ -141,23 +141,11 @@ std::optional<program> transfer(rank_id joining, std::span<rank_id const> dead) 
   return std::nullopt;
 }
 
-/// A work that kills its process when it is asked to go back.
-struct killed_work : counting {
-  void restore(rank_id r, std::int64_t iteration) {
-    if (dies && r == self) std::raise(SIGKILL);
-    counting::restore(r, iteration);
-  }
-  rank_id self{};
-  bool dies = false;
-};
-
 /// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
 int train(std::string const& directory, rank_id self, scenario const& what, std::int64_t wanted,
           bool joins = false) {
   std::signal(SIGPIPE, SIG_IGN);
-  killed_work w;
-  w.self = self;
-  w.dies = what.dies_in_recovery == self;
+  counting w;
   gloo_config const config{.directory = directory, .silence = 3000ms, .patience = 60'000ms};
   recovery plan_of_run{.end = iterations, .joins = what.joins};
   auto const here = [&]() -> gloo_executor {
@@ -167,10 +155,14 @@ int train(std::string const& directory, rank_id self, scenario const& what, std:
     plan_of_run.dead = asked.dead;
     return {config, ranks, self, asked};
   }();
+  auto const plan_or_die = [&](std::span<rank_id const> dead) {
+    if (what.dies_in_recovery == self && !dead.empty()) std::raise(SIGKILL);
+    return plan(dead);
+  };
   std::int64_t heard = plan_of_run.first;
   auto const go_on = [&] {
     return run_through_losses(
-        here, w, plan_of_run, plan,
+        here, w, plan_of_run, plan_or_die,
         [&](completed_iteration const& done) {
           if (done.iteration != heard++)
             throw std::logic_error("an iteration was announced out of turn");

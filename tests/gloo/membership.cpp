@@ -5,6 +5,8 @@
 #include <csignal>
 #include <cstdint>
 #include <exception>
+#include <future>
+#include <thread>
 #include <vector>
 
 #include "shunt/execute/transport.hpp"
@@ -50,7 +52,7 @@ TEST(membership, survivors_agree_and_go_on) {
           if (epoch == 0 && self == 1) raise(how);  // before it can agree
           std::vector<survivor> left;
           try {
-            left = agree(config, epoch, members, self, [&] { return net.lost(); }, rounds);
+            left = agree(config, epoch, members, self, [&] { return net.losses(); }, rounds);
           } catch (fenced_off const&) {
             return 5;
           }
@@ -73,6 +75,43 @@ TEST(membership, survivors_agree_and_go_on) {
       EXPECT_EQ(all.status(r), how == SIGKILL ? -SIGKILL : 5) << "rank " << r.value();
     }
   }
+}
+
+/// Agrees as these ranks, of five, at once and each with what it has lost.
+std::vector<std::vector<survivor>> agreed(std::vector<rank_id> const& who,
+                                          std::vector<known_losses> const& losses,
+                                          std::chrono::milliseconds patience) {
+  scratch_directory const at;
+  gloo_config const config{.directory = at.path, .patience = patience};
+  std::vector<std::future<std::vector<survivor>>> answers;
+  for (std::size_t i = 0; i < who.size(); ++i)
+    answers.push_back(std::async(std::launch::async, [&, i] {
+      if (i > 0) std::this_thread::sleep_for(200ms);  // the first has time to decide alone
+      return agree(config, 0, every_rank(5), who[i], [&] { return losses[i]; }, 7);
+    }));
+  std::vector<std::vector<survivor>> all;
+  for (auto& answer : answers) all.push_back(answer.get());
+  return all;
+}
+
+// It was stalled itself, and the others are all there.
+TEST(membership, who_misses_most_by_silence_waits_for_who_decides) {
+  std::vector<rank_id> const others{1, 2, 3, 4};
+  std::vector<survivor> const all{{0, 7}, {1, 7}, {2, 7}, {3, 7}, {4, 7}};
+  for (auto const& answer : agreed(every_rank(5), {{others, others}, {}, {}, {}, {}}, 60s))
+    EXPECT_EQ(answer, all);
+}
+
+TEST(membership, who_misses_most_for_certain_decides) {
+  auto const begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(agreed({3, 4}, {{{0, 1, 2}, {}}, {{0, 1, 2}, {}}}, 60s)[0],
+            (std::vector<survivor>{{3, 7}, {4, 7}}));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST(membership, who_misses_most_for_long_decides) {
+  std::vector<rank_id> const others{0, 1, 3, 4};
+  EXPECT_EQ(agreed({2}, {{others, others}}, 50ms)[0], (std::vector<survivor>{{2, 7}}));
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ TEST(mesh, alone_needs_nobody) {
   net.flush();
   net.close();
   EXPECT_EQ(agree(
-                {.directory = at.path}, 0, {3}, 3, [] { return std::vector<rank_id>{}; }, 8),
+                {.directory = at.path}, 0, {3}, 3, [] { return known_losses{}; }, 8),
             (std::vector<survivor>{{3, 8}}));
 }
 

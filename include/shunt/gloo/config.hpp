@@ -30,8 +30,9 @@ class rendezvous_failed : public std::runtime_error {
 struct gloo_config {
   std::string directory{};  ///< of the rendezvous: shared by all, writable, for this run alone
   std::string interface{};  ///< network interface to listen on; empty: by host name
-  std::string hostname = "127.0.0.1";          ///< address to listen on where no interface is named
-  std::chrono::milliseconds silence{1000};     ///< a peer without a heartbeat for so long is lost
+  std::string hostname = "127.0.0.1";       ///< address to listen on where no interface is named;
+                                            ///< this one: a random address of 127.0.0.0/8
+  std::chrono::milliseconds silence{1000};  ///< a peer without a heartbeat for so long is lost
   std::chrono::milliseconds patience{10'000};  ///< for all members to come, and to connect
 };
 

@@ -15,7 +15,8 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/mesh.hpp"
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
 
@@ -74,10 +75,10 @@ inline void request_join(gloo_config const& config, rank_id joining, rank_id sel
       return std::nullopt;
     return note;
   };
-  auto const until = gloo_mesh::clock::now() + patience;
+  detail::waiting_time waited;
   for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
     if (auto const note = read()) return *note;
-    if (gloo_mesh::clock::now() > until)
+    if (waited.passed() > patience)
       throw rendezvous_failed(config.directory + ": nobody asked rank " + own + " to come within " +
                               std::to_string(patience.count()) + " ms");
   }

@@ -1,11 +1,13 @@
 #pragma once
 /// The members of an epoch agree on the survivors, and on a number of each (its progress).
 ///
-/// Each member signs in to the end of the epoch with the ranks that it has lost and its number.
-/// When every member has signed in or is lost to one that has, the lowest of them decides: the
-/// members that have signed in survive. The decision is one file, made by an atomic link, so there
-/// is never a second one. There is no time-out: the mesh of the old epoch stays up and detects
-/// failures.
+/// Each member signs in to the end of the epoch with its number, and says whether it decides: not
+/// where it misses most of the members and knows no more than that they are silent, for then it is
+/// probably its own fault. The lowest member that decides waits for all whom it does not miss
+/// itself; the members that have signed in by then survive. The decision is one file, made by an
+/// atomic link, so there is never a second one. There is no time-out for members that are heard:
+/// the mesh of the old epoch stays up and detects failures. Who does not decide does so after
+/// `patience`. A directory that somebody has removed meanwhile is made again.
 /// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
@@ -22,7 +24,10 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/mesh.hpp"
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/heartbeats.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
 
@@ -43,23 +48,28 @@ struct survivor {
   constexpr bool operator==(survivor const&) const = default;
 };
 
-/// Agrees on the survivors of an epoch. `lost()` returns the ranks that this rank has lost so far
-/// (`gloo_mesh::lost`). `note` is this rank's number.
+/// Agrees on the survivors of an epoch. `losses()` returns the ranks that this rank has lost so far
+/// (`gloo_mesh::losses`). `note` is this rank's number.
 /// Returns the survivors, ascending: the same answer on all of them.
 /// Throws fenced_off where this rank is none of them; rendezvous_failed where the directory cannot
 /// be used.
-template <class Lost>
-  requires std::convertible_to<std::invoke_result_t<Lost const&>, std::vector<rank_id>>
+template <class Losses>
+  requires std::convertible_to<std::invoke_result_t<Losses const&>, known_losses>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
                                           std::vector<rank_id> const& members, rank_id self,
-                                          Lost const& lost, std::int64_t note) {
+                                          Losses const& losses, std::int64_t note) {
   namespace files = std::filesystem;
   files::path const base = files::path(config.directory) / ("epoch" + std::to_string(epoch));
   auto const named = [&](std::string const& end) { return files::path(base.string() + end); };
-  auto const write = [](files::path const& to, auto const& numbers) {
-    std::ofstream out(to);
-    for (std::int64_t const n : numbers) out << n << ' ';
-    if (!out.flush()) throw rendezvous_failed(to.string() + ": can't be written");
+  auto const write = [&](files::path const& to, auto const& numbers) {
+    for (bool const first : {true, false}) {
+      std::ofstream out(to);
+      for (std::int64_t const n : numbers) out << n << ' ';
+      if (out.flush()) return;
+      std::string why = "can't be written";
+      if (first) why = detail::own_directory(config.directory);  // somebody may have removed it
+      if (!why.empty()) throw rendezvous_failed(to.string() + ": " + why);
+    }
   };
   auto const read = [](files::path const& from) -> std::optional<std::vector<std::int64_t>> {
     std::ifstream in(from);
@@ -73,7 +83,8 @@ template <class Lost>
   auto const gone = [](std::vector<rank_id> const& ranks, rank_id r) {
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
   };
-  std::optional<std::vector<rank_id>> signed_with;
+  std::optional<bool> signed_as_decider;
+  detail::waiting_time waited;
   try {
     for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
       if (auto const decided = read(decision)) {
@@ -89,28 +100,28 @@ template <class Lost>
           files::remove(earlier.string() + what + own);  // all have read that decision
         return answer;
       }
-      if (std::vector<rank_id> now = lost(); now != signed_with) {
-        std::vector<std::int64_t> view{note};
-        for (rank_id const r : now) view.push_back(r.value());
-        write(draft, view);
+      known_losses const mine = losses();
+      // Of those that are not certainly dead, it must hear half.
+      bool const decider = mine.silent.size() + mine.ranks.size() <= members.size() ||
+                           waited.passed() > config.patience;
+      if (decider != signed_as_decider || !files::exists(named(".view" + own))) {
+        write(draft, std::vector<std::int64_t>{note, decider});
         files::rename(draft, named(".view" + own));  // atomic
-        signed_with = std::move(now);
+        signed_as_decider = decider;
       }
       std::vector<survivor> here;
-      std::vector<rank_id> missed;
+      std::optional<rank_id> decides;
       for (rank_id const r : members)
         if (auto const seen = read(named(".view" + std::to_string(r.value())));
-            seen && !seen->empty()) {
+            seen && seen->size() == 2) {
           here.push_back({r, seen->front()});
-          for (std::size_t i = 1; i < seen->size(); ++i) missed.emplace_back((*seen)[i]);
+          if (!decides && seen->back() != 0 && !gone(mine.ranks, r)) decides = r;
         }
       bool const complete = std::all_of(members.begin(), members.end(), [&](rank_id r) {
-        return gone(missed, r) || std::any_of(here.begin(), here.end(),
-                                              [&](survivor const& s) { return s.rank == r; });
+        return gone(mine.ranks, r) || std::any_of(here.begin(), here.end(),
+                                                  [&](survivor const& s) { return s.rank == r; });
       });
-      auto const decides = std::find_if(
-          here.begin(), here.end(), [&](survivor const& s) { return !gone(*signed_with, s.rank); });
-      if (!complete || decides == here.end() || decides->rank != self) continue;
+      if (!complete || decides != self) continue;
       std::vector<std::int64_t> all;
       for (survivor const& s : here) {
         all.push_back(s.rank.value());

@@ -46,7 +46,7 @@ class gloo_mesh {
 
   /// Meets the other members. All name the same epoch and members (ascending). Ranks keep their
   /// numbers from epoch to epoch. A member that `previous` (the mesh of the previous epoch) has
-  /// lost is not waited for.
+  /// lost and not forgiven is not waited for.
   /// Throws rendezvous_failed, naming the directory or the ranks that did not come in time, or
   /// where SIGPIPE is not ignored; std::invalid_argument where self is no member.
   gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
@@ -61,7 +61,7 @@ class gloo_mesh {
                               "std::signal(SIGPIPE, SIG_IGN) first");
     connections_ = detail::rendezvous(
         config_, epoch, members_, self_,
-        [previous] { return previous ? previous->lost() : std::vector<rank_id>{}; },
+        [previous] { return previous ? previous->losses().ranks : std::vector<rank_id>{}; },
         previous != nullptr);
     beats_ = std::make_unique<detail::heartbeats>(*connections_, members_, index_of(self_),
                                                   config_.silence, [this] { return end_waits(); });
@@ -174,6 +174,11 @@ class gloo_mesh {
 
   /// Returns the lost ranks, in the order in which this one noticed.
   [[nodiscard]] std::vector<rank_id> lost() const { return beats_->lost(); }
+  /// Returns the lost ranks that are not forgiven, and which of them are merely silent.
+  [[nodiscard]] known_losses losses() const { return beats_->losses(); }
+  /// These ranks are members of the next epoch although this mesh has lost them: `losses` names
+  /// them no more. Of their end this mesh hears nothing.
+  void forgive(std::vector<rank_id> const& members) { beats_->forgive(members); }
   /// Returns whether no rank is lost, to this rank or to one that has said so.
   [[nodiscard]] bool whole() const { return beats_->whole(); }
   /// Returns when the first loss was noticed, or nothing.

@@ -55,7 +55,7 @@ TEST(heartbeats, who_lost_nobody_is_called_off_by_who_did) {
     std::vector<survivor> left{{1, 7}, {2, 7}};
     bool late = false;
     try {
-      left = agree(config, 0, every_rank(3), self, [&] { return net.lost(); }, 7);
+      left = agree(config, 0, every_rank(3), self, [&] { return net.losses(); }, 7);
     } catch (fenced_off const&) {
       late = self == 0;
     }
@@ -69,6 +69,26 @@ TEST(heartbeats, who_lost_nobody_is_called_off_by_who_did) {
                                                                    : 4;
   });
   for (rank_id const r : ids<rank_id>(3)) EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
+}
+
+// As a whole machine is paused: who wakes up finds the others silent for longer than it may last.
+TEST(heartbeats, who_are_stalled_together_lose_nobody) {
+  scratch_directory const at;
+  processes all(4, [&](rank_id self) {
+    gloo_config const config{.directory = at.path, .silence = 2000ms};
+    gloo_mesh net(config, 0, every_rank(4), self);
+    for (std::int64_t n = 0; n < 250; ++n, std::this_thread::sleep_for(10ms)) pass_round(net, n);
+    net.close();
+    return net.lost().empty() ? 0 : 1;
+  });
+  for (int n = 0; n < 2; ++n) {
+    std::this_thread::sleep_for(700ms);
+    for (int const what : {SIGSTOP, SIGCONT}) {
+      for (rank_id const r : ids<rank_id>(4)) all.signal(r, what);
+      if (what == SIGSTOP) std::this_thread::sleep_for(3500ms);
+    }
+  }
+  for (rank_id const r : ids<rank_id>(4)) EXPECT_EQ(all.status(r), 0) << "rank " << r.value();
 }
 
 }  // namespace

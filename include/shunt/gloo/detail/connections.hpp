@@ -23,6 +23,8 @@
 #include <gloo/transport/pair.h>
 #include <gloo/transport/unbound_buffer.h>
 
+#include "shunt/gloo/detail/waiting_time.hpp"
+
 namespace shunt::detail {
 
 /// The members' addresses, for each other: Gloo's store of files with a bounded wait. Gloo itself
@@ -38,9 +40,9 @@ class addresses : public ::gloo::rendezvous::FileStore {
   /// Waits until all keys are there.
   /// Throws runtime_error where they do not come in time.
   void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
-    auto const until = std::chrono::steady_clock::now() + patience_;
+    waiting_time waited;
     for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-      if (std::chrono::steady_clock::now() > until || should_stop_())
+      if (waited.passed() > patience_ || should_stop_())
         throw std::runtime_error("a peer left no address");
   }
 
@@ -49,18 +51,22 @@ class addresses : public ::gloo::rendezvous::FileStore {
   std::function<bool()> const should_stop_;
 };
 
-/// Connections to all other members.
+/// Connections to all other members. Those that were made stay open until the destructor, even
+/// where others could not be made.
 class connections {
  public:
   /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
   /// and connects to all. Gives up on a connection after five times `patience`, and on all once
   /// `should_stop()` is true.
-  /// Throws what Gloo throws, or runtime_error.
+  /// Throws what Gloo throws where it can't begin.
   template <class ShouldStop>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
               ::gloo::rendezvous::Store& store, int place, int size,
               std::chrono::milliseconds patience, ShouldStop const& should_stop)
-      : place_(place), size_(size), context_(device->createContext(place, size)) {
+      : place_(place),
+        size_(size),
+        context_(device->createContext(place, size)),
+        waits_(static_cast<std::size_t>(size)) {
     context_->setTimeout(patience);
     std::vector<char> own;
     for (int i = 0; i < size_; ++i) {
@@ -70,43 +76,37 @@ class connections {
     }
     store.set(std::to_string(place_), own);
 
-    std::atomic<int> left = size_ - 1;
-    std::mutex one_at_a_time;
-    std::exception_ptr failure;
-    auto const failed = [&](std::exception_ptr why = {}) {
-      std::lock_guard const lock(one_at_a_time);
-      if (why && !failure) failure = why;
-      return static_cast<bool>(failure);
-    };
-    std::vector<std::jthread> making;
+    left_ = size_ - 1;
     try {
       for (int i = 0; i < size_; ++i) {
         if (i == place_) continue;
         auto const addresses = store.get(std::to_string(i));  // waits for it
         auto const length = static_cast<std::ptrdiff_t>(addresses.size()) / (size_ - 1);
         auto const begin = addresses.begin() + (place_ > i ? place_ - 1 : place_) * length;
-        making.emplace_back([&, i, address = std::vector<char>(begin, begin + length)] {
-          try {
-            context_->getPair(i)->connect(address);
-          } catch (...) {
-            failed(std::current_exception());
-          }
-          --left;
-        });
+        making_.emplace_back(
+            [this, i, address = std::vector<char>(begin, begin + length)] { connect(i, address); });
       }
-      for (; left > 0 && !failed(); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-        if (should_stop()) throw std::runtime_error("a peer died");
-    } catch (...) {
-      failed(std::current_exception());
+      for (; left_ > 0 && failure().empty();
+           std::this_thread::sleep_for(std::chrono::milliseconds{1}))
+        if (should_stop()) throw std::runtime_error("the others have given it up");
+    } catch (std::exception const& error) {
+      fail(error.what());
     }
-    if (failed()) at_once([this](int i) { context_->getPair(i)->close(); });  // ends all waiting
-    making.clear();
-    if (failure) std::rethrow_exception(failure);
+    if (failure().empty()) making_.clear();
   }
   connections(connections const&) = delete;
   connections& operator=(connections const&) = delete;
   ~connections() {
+    for (int i = 0; i < size_; ++i)
+      if (waits_[static_cast<std::size_t>(i)]) context_->getPair(i)->close();  // ends the wait
+    making_.clear();
     at_once([this](int i) { context_->getPair(i).reset(); });
+  }
+
+  /// Returns why not all connections could be made; empty: all are.
+  [[nodiscard]] std::string failure() const {
+    std::lock_guard const lock(mutex_);
+    return failure_;
   }
 
   /// Returns a handle with which these bytes can be sent or received.
@@ -130,8 +130,30 @@ class connections {
     }
   }
 
+  /// Thread body: makes one connection.
+  void connect(int i, std::vector<char> const& address) {
+    auto& waits = waits_[static_cast<std::size_t>(i)];
+    waits = true;
+    try {
+      context_->getPair(i)->connect(address);
+    } catch (std::exception const& error) {
+      fail(error.what());
+    }
+    waits = false;
+    --left_;
+  }
+  void fail(std::string const& why) {
+    std::lock_guard const lock(mutex_);
+    if (failure_.empty()) failure_ = why.empty() ? "for a reason without a name" : why;
+  }
+
   int const place_, size_;
   std::shared_ptr<::gloo::transport::Context> const context_;
+  std::vector<std::atomic<bool>> waits_;  // by place
+  std::atomic<int> left_ = 0;             // connections that are neither made nor failed
+  std::mutex mutable mutex_{};
+  std::string failure_{};
+  std::vector<std::jthread> making_{};
 };
 
 }  // namespace shunt::detail

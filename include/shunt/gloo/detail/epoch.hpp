@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -14,8 +17,10 @@
 #include "shunt/core/units.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/waiting_time.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
+#include "shunt/gloo/process_end.hpp"
 #include "shunt/program/timeline.hpp"
 
 namespace shunt::detail {
@@ -80,25 +85,18 @@ class process_epoch {
   void settle(progress const& own) {
     auto& state = *state_;
     auto const begun = clock::now();
-    auto const missed = [&]() -> std::vector<rank_id> {
-      if (net_) return net_->lost();
-      auto all = absent_;
-      if (clock::now() - begun > config_.patience + 2 * config_.silence) {
-        // No mesh detects failures: a member that has not signed in is lost.
-        all = state.members;
-        std::erase(all, self_);
-      } else if (state.before) {
-        for (rank_id const r : state.before->lost())
-          if (std::find(all.begin(), all.end(), r) == all.end()) all.push_back(r);
-      }
-      return all;
-    };
-    auto const* const detector = net_ ? net_.get() : state.before.get();
+    auto* const detector = net_ ? net_.get() : state.before.get();
     auto const seen = detector ? detector->when_lost() : std::nullopt;
     auto const noticed = seen && net_ ? seen->noticed : begun;
 
+    waiting_time waited;
+    known_losses missed;
+    auto const losses = [&] {
+      missed = losses_of(detector, waited.passed());
+      return missed;
+    };
     exit_status const mine{own, net_ && net_->whole()};
-    left_ = agree(config_, state.epoch, state.members, self_, missed, mine.note());
+    left_ = agree(config_, state.epoch, state.members, self_, losses, mine.note());
     times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
               .detect = seen ? in_ticks(noticed - seen->heard) : 0,
               .agree = in_ticks(clock::now() - noticed)};
@@ -110,6 +108,12 @@ class process_epoch {
     state.whole = lost_.empty() && mine.whole &&
                   std::all_of(left_.begin(), left_.end(),
                               [&](survivor const& s) { return s.note == mine.note(); });
+    if (detector) {
+      std::erase_if(missed.ranks, [&](rank_id r) {
+        return !std::binary_search(members.begin(), members.end(), r);
+      });
+      detector->forgive(missed.ranks);
+    }
     state.completed = before_ + own.programs;
     state.members = std::move(members);
     state.before = net_;  // where there is none, the previous mesh detects no more losses
@@ -134,6 +138,42 @@ class process_epoch {
 
   [[nodiscard]] static ticks in_ticks(clock::duration d) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
+  }
+
+  /// Returns the members that are lost, after this process has waited so long for the others to
+  /// agree.
+  [[nodiscard]] known_losses losses_of(gloo_mesh const* detector, clock::duration waited) const {
+    known_losses all = detector ? detector->losses() : known_losses{};
+    auto const is_in = [](std::vector<rank_id> const& ranks, rank_id r) {
+      return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
+    };
+    auto const watched = [&](rank_id r) {  // forgiven ranks are not
+      return detector && is_in(detector->members(), r) && !is_in(detector->lost(), r);
+    };
+    for (rank_id const r : state_->members) {
+      if (r == self_) continue;
+      if (has_ended(config_.directory, r)) {
+        std::erase(all.silent, r);
+        if (!is_in(all.ranks, r)) all.ranks.push_back(r);
+        continue;
+      }
+      // Without a mesh, who came and is still there signs in at once; another may still come.
+      bool const is_late =
+          !net_ && (is_in(absent_, r) || waited > config_.patience + 2 * config_.silence ||
+                    (!watched(r) && waited > 2 * config_.silence && has_signed(r, "rank") &&
+                     !has_signed(r, "view")));
+      if (!is_late || is_in(all.ranks, r)) continue;
+      all.ranks.push_back(r);
+      all.silent.push_back(r);
+    }
+    return all;
+  }
+  [[nodiscard]] bool has_signed(rank_id r, char const* what) const {
+    std::error_code ignored;
+    return std::filesystem::exists(
+        std::filesystem::path(config_.directory) /
+            ("epoch" + std::to_string(state_->epoch) + "." + what + std::to_string(r.value())),
+        ignored);
   }
 
   gloo_config const config_;

@@ -1,8 +1,8 @@
 #pragma once
 /// Failure detection of one member of a mesh: it sends heartbeats to its peers and listens to
-/// theirs. A peer is lost where its connection closes or its heartbeats stop. One thread a peer
-/// listens, one thread sends.
-/// See docs/engines.md.
+/// theirs. A peer is lost where its connection closes or its heartbeats stop. A member that itself
+/// stood still (stopped, or paused with its whole machine) takes nobody for lost for that: it
+/// begins to listen anew. One thread a peer listens, one thread sends. See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -20,6 +20,16 @@
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/detail/connections.hpp"
+
+namespace shunt {
+
+/// The ranks that a member has lost.
+struct known_losses {
+  std::vector<rank_id> ranks{};   ///< all, in the order in which it noticed
+  std::vector<rank_id> silent{};  ///< those of them that were only not heard: they may live
+};
+
+}  // namespace shunt
 
 namespace shunt::detail {
 
@@ -80,9 +90,12 @@ class heartbeats {
   /// Requires mutex().
   void heard(std::size_t peer) { peers_[peer].heard = clock::now(); }
 
-  /// Takes a peer for lost. After `announce_shutdown` has begun, the end of a peer is no loss, even
-  /// if its own announcement was overtaken.
-  void lose(std::size_t peer);
+  /// Takes a peer for lost: for dead, or (`silent`) because it was not heard. After
+  /// `announce_shutdown` has begun, the end of a peer is no loss, even if its own announcement was
+  /// overtaken.
+  void lose(std::size_t peer, bool silent = false);
+  /// The next epoch has these members although this one has lost them: `losses` names them no more.
+  void forgive(std::vector<rank_id> const& members);
 
   /// Stops at once: no more heartbeats, and all waits end.
   void leave() {
@@ -116,6 +129,8 @@ class heartbeats {
     std::lock_guard const lock(mutex_);
     return lost_;
   }
+  /// Returns the lost ranks that are not forgiven.
+  [[nodiscard]] known_losses losses() const;
   /// Returns whether no rank is lost, to this rank or to one that has said so.
   [[nodiscard]] bool whole() const {
     std::lock_guard const lock(mutex_);
@@ -168,6 +183,10 @@ class heartbeats {
 
   /// Thread body: sends heartbeats, and detects peers that send none.
   void beat();
+  /// Takes the peers for lost that were not heard for `silence`. Where the last look is much longer
+  /// ago than `beat` looks, this process stood still and could not hear: then nobody is lost, and
+  /// everybody has `silence` from now.
+  void lose_silent();
 
   connections const& network_;
   std::vector<rank_id> const members_;
@@ -179,7 +198,8 @@ class heartbeats {
   std::condition_variable mutable changed_{};
   std::int64_t note_ = 0;
   std::vector<neighbour> peers_;
-  std::vector<rank_id> lost_{};
+  std::vector<rank_id> lost_{}, silent_{}, forgiven_{};
+  clock::time_point looked_ = clock::now();  // for silent peers, the last time
   std::optional<first_loss> when_lost_{};
   bool leaving_ = false, shutdown_sent_ = false, over_ = false;
   bool cancelled_ = false;  // another member has lost a peer

@@ -34,16 +34,32 @@ inline heartbeats::heartbeats(connections const& network, std::vector<rank_id> m
   threads_.emplace_back([this] { beat(); });
 }
 
-inline void heartbeats::lose(std::size_t peer) {
+inline void heartbeats::lose(std::size_t peer, bool silent) {
   {
     std::lock_guard const lock(mutex_);
     if (!peers_[peer].there || over_) return;
     peers_[peer].there = false;
     if (!leaving_) lost_.push_back(members_[peer]);
+    if (!leaving_ && silent) silent_.push_back(members_[peer]);
     if (!leaving_ && !when_lost_) when_lost_ = {peers_[peer].heard, clock::now()};
     end_waits();
   }
   changed_.notify_all();
+}
+
+inline void heartbeats::forgive(std::vector<rank_id> const& members) {
+  std::lock_guard const lock(mutex_);
+  forgiven_.insert(forgiven_.end(), members.begin(), members.end());
+}
+
+inline known_losses heartbeats::losses() const {
+  std::lock_guard const lock(mutex_);
+  known_losses all{lost_, silent_};
+  for (auto* const ranks : {&all.ranks, &all.silent})
+    std::erase_if(*ranks, [&](rank_id r) {
+      return std::find(forgiven_.begin(), forgiven_.end(), r) != forgiven_.end();
+    });
+  return all;
 }
 
 inline void heartbeats::announce_shutdown() {
@@ -162,12 +178,8 @@ inline void heartbeats::beat() {
       publish(loss_beat);
       lock.lock();
     }
-    auto const now = clock::now();
-    std::vector<std::size_t> silent;
-    for (std::size_t i = 0; i < peers_.size(); ++i)
-      if (peers_[i].there && now - peers_[i].heard > silence_) silent.push_back(i);
     lock.unlock();
-    for (std::size_t const i : silent) lose(i);
+    lose_silent();
   }
   publish(shutdown_beat);
   for (auto& mine : unread)
@@ -181,14 +193,25 @@ inline void heartbeats::beat() {
     changed_.notify_all();
     rest(lock, clock::now() + silence_ / 4, [] { return false; });
     if (over_) return;
-    auto const now = clock::now();
-    for (std::size_t i = 0; i < peers_.size(); ++i)
-      if (peers_[i].there && now - peers_[i].heard > silence_) {
-        lock.unlock();
-        lose(i);
-        lock.lock();
-      }
+    lock.unlock();
+    lose_silent();
+    lock.lock();
   }
+}
+
+inline void heartbeats::lose_silent() {
+  std::vector<std::size_t> silent;
+  {
+    std::lock_guard const lock(mutex_);
+    auto const now = clock::now();
+    bool const stood_still = now - std::exchange(looked_, now) > silence_ / 2;
+    for (std::size_t i = 0; i < peers_.size(); ++i)
+      if (stood_still)
+        peers_[i].heard = now;
+      else if (peers_[i].there && now - peers_[i].heard > silence_)
+        silent.push_back(i);
+  }
+  for (std::size_t const i : silent) lose(i, true);
 }
 
 }  // namespace shunt::detail

@@ -1,6 +1,8 @@
 #pragma once
 /// The rendezvous of the members of an epoch. All sign in to the shared directory, connect to each
-/// other over TCP, and report success or failure there. No member starts before all are connected.
+/// other over TCP, and report success or failure there. No member starts before all are connected,
+/// and none closes a connection before all have reported: Gloo ends a process whose peer resets a
+/// connection while it is made.
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -8,6 +10,7 @@
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -21,11 +24,16 @@
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/connections.hpp"
+#include "shunt/gloo/detail/loopback_address.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/gloo/detail/waiting_time.hpp"
+#include "shunt/gloo/process_end.hpp"
 
 namespace shunt::detail {
 
 /// Connects the members of an epoch. `lost()` returns the ranks that the mesh of the previous epoch
-/// knows to be lost, if there is one (`has_previous`): no member waits for them.
+/// knows to be lost, if there is one (`has_previous`): no member waits for them, nor for those that
+/// `has_ended`.
 /// Returns the connections; a rank's index is its place among the members.
 /// Throws rendezvous_failed.
 template <class Lost>
@@ -34,7 +42,6 @@ template <class Lost>
                                                       rank_id self, Lost const& lost,
                                                       bool has_previous) {
   namespace files = std::filesystem;
-  using clock = std::chrono::steady_clock;
   std::string const prefix = "epoch" + std::to_string(epoch);
   auto const sign = [&](rank_id r, char const* what) {
     return files::path(config.directory) / (prefix + "." + what + std::to_string(r.value()));
@@ -47,17 +54,37 @@ template <class Lost>
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
   };
 
+  // The members that are certain not to come.
+  auto const gone = [&] {
+    auto all = lost();
+    for (rank_id const r : members)
+      if (r != self && has_ended(config.directory, r)) all.push_back(r);
+    return all;
+  };
+  // A member that could not connect, or has given this epoch up, calls it off for all.
+  auto const called_off = [&] {
+    return std::any_of(members.begin(), members.end(), [&](rank_id r) {
+      return r != self && (signed_as(r, "failed") || signed_as(r, "view"));
+    });
+  };
+
   // Waits until all members meet a condition. Members that do not within `patience`, or are lost,
-  // are absent.
-  auto const wait_for = [&](auto const& condition, std::string const& what) {
-    auto const until = clock::now() + config.patience;
+  // are absent. Once the epoch is called off, nobody is, and the wait ends after `grace`: those
+  // that live have noticed it by then.
+  auto const wait_for = [&](auto const& condition, std::string const& what,
+                            std::chrono::milliseconds grace) {
+    waiting_time waited;
+    std::optional<waiting_time> waited_off;
     for (auto missing = members;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
-      auto const gone = lost();  // first: a rank that has signed in may leave the old mesh
+      auto const ended = gone();  // first: a rank that has signed in may leave the old mesh
       std::erase_if(missing, condition);
       if (missing.empty()) return;
       bool const all_missing_are_lost =
-          std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(gone, r); });
-      if (!all_missing_are_lost && clock::now() <= until) continue;
+          std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(ended, r); });
+      if (!waited_off && called_off()) waited_off.emplace();
+      if (waited_off && (all_missing_are_lost || waited_off->passed() >= grace))
+        throw rendezvous_failed(config.directory + ": " + prefix + " was called off", {}, true);
+      if (!all_missing_are_lost && waited.passed() <= config.patience) continue;
       std::string names;
       for (rank_id const r : missing)
         names += (names.empty() ? "" : ", ") + std::to_string(r.value());
@@ -80,35 +107,39 @@ template <class Lost>
     try {
       ::gloo::transport::tcp::attr attributes;
       attributes.iface = config.interface;
-      if (config.interface.empty()) attributes.hostname = config.hostname;
+      if (config.interface.empty())
+        attributes.hostname =
+            config.hostname == gloo_config{}.hostname ? loopback_address() : config.hostname;
       auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-      auto const peer_died = [&] {
-        auto const gone = lost();
-        return std::any_of(gone.begin(), gone.end(), [&](rank_id r) { return among(members, r); });
+      auto const in_vain = [&] {
+        auto const ended = gone();
+        return called_off() || std::any_of(ended.begin(), ended.end(),
+                                           [&](rank_id r) { return among(members, r); });
       };
-      addresses all(config.directory, patience, peer_died);
+      addresses all(config.directory, patience, in_vain);
       ::gloo::rendezvous::PrefixStore store(prefix, all);
       auto const place = std::find(members.begin(), members.end(), self) - members.begin();
       connected =
           std::make_unique<connections>(device, store, static_cast<int>(place),
-                                        static_cast<int>(members.size()), patience, peer_died);
-      return {};
+                                        static_cast<int>(members.size()), patience, in_vain);
+      return connected->failure();
     } catch (std::exception const& error) {
       return error.what();
     }
   };
 
   try {
-    files::create_directories(config.directory);
+    if (auto const why = own_directory(config.directory); !why.empty())
+      throw rendezvous_failed(config.directory + ": can't meet there: " + why);
     if (!files::create_directory(sign(self, "rank")))  // atomic: one process makes it
       throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
                               " is there already, in " + prefix +
                               "; is the directory left over from another run?");
-    wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to");
+    wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to", {});
     std::string const failure = connect();
     files::create_directory(sign(self, failure.empty() ? "ready" : "failed"));
     wait_for([&](rank_id r) { return signed_as(r, "ready") || signed_as(r, "failed"); },
-             "connect in");
+             "connect in", 2 * config.silence);  // until then all connections stay open
     if (!failure.empty())
       throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
                                   " can't connect in " + prefix + ": " + failure,
