@@ -90,7 +90,7 @@ TEST(incremental, an_unlimited_budget_is_as_good_as_a_fresh_solution) {
   for (int i = 0; i < 100; ++i) {
     auto p = random_migration(random, 9, 6);
     p.history.clear();
-    shunt::balanced const first{.effort = 5000};
+    shunt::balanced const first{.effort = 5000, .repeats = false};
     auto const free = incremental{.moves = p.slots(), .fresh_from = 0, .first = first}(p);
     EXPECT_LE(free.objective, first(p).objective + 1e-6);
     auto const kept = (first | shunt::keep_ranks{})(p);
@@ -149,7 +149,7 @@ TEST(incremental, groups_stay_together) {
     old.previous.clear();
     old.history.clear();
     for (auto& load : old.loads) load = below(random, 500);
-    auto const packed = shunt::eplb{}(old);
+    auto const packed = shunt::eplb{.keep_groups = true}(old);
     if (!packed.has_plan()) continue;
     p.previous = packed.plan.expert_of;
     for (std::int32_t const fresh_from : {0, 1000}) {
@@ -199,7 +199,7 @@ TEST(incremental, keeps_its_budget_and_never_gets_worse) {
       return rows;
     };
     p.loads = draw();
-    p.previous = shunt::balanced{.effort = 1000}(p).plan.expert_of;
+    p.previous = shunt::balanced{.effort = 1000, .repeats = false}(p).plan.expert_of;
     auto const before = p.previous;
     p.loads = draw();
     std::int32_t const moves = static_cast<std::int32_t>(below(random, 5));
