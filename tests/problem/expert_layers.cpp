@@ -120,9 +120,9 @@ TEST(expert_layers, a_bad_previous_placement_is_named) {
   EXPECT_EQ(refusal([](auto& p) { p.slots_per_rank = {2, 2, 1}; }),
             "previous: has 12 values for 2 layers x 5 slots");
   EXPECT_EQ(refusal([](auto& p) { p.previous[8] = 3; }),
-            "previous[1][2]: must be an expert below 3, is 3");
-  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = -1; }),
-            "previous[1][2]: must be an expert below 3, is -1");
+            "previous[1][2]: must be an expert below 3, or -1 for an empty slot, is 3");
+  EXPECT_EQ(refusal([](auto& p) { p.previous[8] = -2; }),
+            "previous[1][2]: must be an expert below 3, or -1 for an empty slot, is -2");
 }
 
 TEST(expert_layers, fewer_slots_than_experts_is_no_plan_and_says_why) {

@@ -77,6 +77,7 @@ SHUNT_CONSTEXPR std::vector<quota_violation> check(expert_layers const& problem,
     std::int64_t total = 0;
     for (std::size_t k = 0; k < experts; ++k) {
       std::size_t const e = problem.previous.empty() ? k : problem.previous[row + k].index();
+      if (e >= experts) continue;  // an empty slot is no home
       home[e] = rank_of[k];
       load[home[e]] += problem.loads[row + e];
       total += problem.loads[row + e];

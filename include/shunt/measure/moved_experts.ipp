@@ -13,7 +13,8 @@ SHUNT_CONSTEXPR std::int32_t moved_experts(std::span<expert_id const> before,
   for (std::int32_t r = 0; r < plan.ranks(); ++r) {
     auto const first = static_cast<std::size_t>(plan.first_slot[static_cast<std::size_t>(r)]);
     auto const last = static_cast<std::size_t>(plan.first_slot[static_cast<std::size_t>(r) + 1]);
-    for (std::size_t s = first; s < last; ++s) seen[before[s]] = r;
+    for (std::size_t s = first; s < last; ++s)
+      if (before[s] != expert_id{-1}) seen[before[s]] = r;
     for (std::size_t s = first; s < last; ++s) {
       moved += seen[slots[s]] != r;
       seen[slots[s]] = r;
@@ -34,7 +35,8 @@ SHUNT_CONSTEXPR indexed<rank_id, std::int32_t> received_experts(expert_placement
         first, static_cast<std::size_t>(plan.first_slot[r.index() + 1]) - first);
   };
   for (rank_id r : ids<rank_id>(after.ranks())) {
-    for (expert_id const e : held(before, r)) seen[e] = r.value();
+    for (expert_id const e : held(before, r))
+      if (e != expert_id{-1}) seen[e] = r.value();
     for (expert_id const e : held(after, r)) {
       received[r] += seen[e] != r.value();
       seen[e] = r.value();

@@ -24,6 +24,10 @@ SHUNT_CONSTEXPR std::vector<rank_id> home_ranks(expert_layers const& problem) {
   for (layer_id l : ids<layer_id>(problem.layers))
     for (std::size_t k = 0; k < experts; ++k) {
       std::size_t const e = problem.previous.empty() ? k : problem.previous_of(l)[k].index();
+      if (e >= experts)
+        throw invalid_problem("previous[" + std::to_string(l.value()) + "][" + std::to_string(k) +
+                                  "]",
+                              "is empty: every expert needs a home");
       rank_id& home = homes[l.index() * experts + e];
       if (home != rank_id{-1})
         throw invalid_problem("previous[" + std::to_string(l.value()) + "][" + std::to_string(k) +

@@ -28,7 +28,8 @@ SHUNT_CONSTEXPR std::vector<node_id> group_homes(expert_layers const& problem,
         static_cast<std::size_t>(problem.ranks_per_node == 0 ? 0 : r / problem.ranks_per_node);
     for (auto s = placement.first_slot[static_cast<std::size_t>(r)];
          s < placement.first_slot[static_cast<std::size_t>(r) + 1]; ++s)
-      ++held[group_of[slots[static_cast<std::size_t>(s)].index()] * nodes + node];
+      if (auto const e = slots[static_cast<std::size_t>(s)]; e != expert_id{-1})
+        ++held[group_of[e.index()] * nodes + node];
   }
   std::vector<node_id> homes;
   for (std::size_t g = 0; g < groups; ++g) {

@@ -30,7 +30,8 @@ struct expert_layers {
   /// Number of expert groups, in order and of nearly equal size. The experts of a group stay on one
   /// node (EPLB's hierarchical policy, for group-limited routing). 0: no restriction.
   std::int32_t groups = 0;
-  /// layers x slots: the current content of the slots. Empty: there is none.
+  /// layers x slots: the current content of the slots, -1 for a slot that holds nothing yet. Empty:
+  /// there is none.
   std::vector<expert_id> previous{};
   /// windows x layers x experts: loads of earlier windows, the oldest first.
   std::vector<std::int64_t> history{};

@@ -144,10 +144,11 @@ SHUNT_CONSTEXPR void validate(expert_layers const& p) {
                                           std::to_string(p.layers) + " layers x " +
                                           std::to_string(slots) + " slots");
   for (std::size_t s = 0; s < p.previous.size(); ++s)
-    if (p.previous[s] < expert_id{0} || p.previous[s] >= expert_id{p.experts})
+    if (p.previous[s] < expert_id{-1} || p.previous[s] >= expert_id{p.experts})
       throw invalid_problem("previous[" + std::to_string(s / static_cast<std::size_t>(slots)) +
                                 "][" + std::to_string(s % static_cast<std::size_t>(slots)) + "]",
-                            "must be an expert below " + std::to_string(p.experts) + ", is " +
+                            "must be an expert below " + std::to_string(p.experts) +
+                                ", or -1 for an empty slot, is " +
                                 std::to_string(p.previous[s].value()));
 }
 

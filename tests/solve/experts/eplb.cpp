@@ -180,8 +180,33 @@ TEST(eplb, says_when_groups_find_no_node) {
                         .ranks_per_node = 1,
                         .groups = 2};
   EXPECT_EQ(shunt::eplb{}(p).status, status::infeasible);
-  EXPECT_EQ(shunt::eplb{}(p).reason, "groups: no node has slots for a whole group of layer 0");
+  EXPECT_EQ(
+      shunt::eplb{}(p).reason,
+      "groups: no node has slots for a whole group of layer 0; without groups, experts may go to "
+      "any node");
   EXPECT_EQ(shunt::balanced{}(p).status, status::infeasible);
+}
+
+/// The loads of EPLB's README; its answers where the nodes do not divide the groups.
+TEST(eplb, takes_the_global_policy_where_nodes_do_not_divide_groups) {
+  expert_layers p{.layers = 2,
+                  .experts = 12,
+                  .loads = {90, 132, 40,  61, 104, 165, 39,  4,   73,  56, 183, 86,
+                            20, 107, 104, 64, 19,  197, 187, 157, 172, 86, 16,  27},
+                  .slots_per_rank = shunt::deal_slots(16, 8)};
+  auto const global = shunt::eplb{}(p);
+  EXPECT_NEAR(shunt::max_over_mean(p.loads_of(0), global.plan, 0), 1.0726, 5e-5);
+  EXPECT_NEAR(shunt::max_over_mean(p.loads_of(1), global.plan, 1), 1.1903, 5e-5);
+  for (auto const& [nodes, groups] : {std::pair(2, 1), std::pair(2, 3), std::pair(4, 2)}) {
+    p.ranks_per_node = 8 / nodes;
+    p.groups = groups;
+    EXPECT_EQ(shunt::eplb{}(p), global) << nodes << ' ' << groups;
+    EXPECT_EQ(shunt::eplb{.keep_groups = true}(p).has_plan(), groups == 3);
+  }
+  p.ranks_per_node = 2;
+  p.groups = 4;
+  EXPECT_NEAR(shunt::max_over_mean(p.loads_of(0), shunt::eplb{}(p).plan, 0), 1.3746, 5e-5);
+  EXPECT_EQ(shunt::eplb{.keep_groups = true}(p), shunt::eplb{}(p));
 }
 
 }  // namespace

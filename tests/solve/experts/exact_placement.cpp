@@ -52,7 +52,16 @@ TEST(exact_placement, stops_at_its_effort) {
       .layers = 1, .experts = 12, .loads = {}, .slots_per_rank = shunt::deal_slots(30, 10)};
   for (std::int64_t e = 0; e < 12; ++e) p.loads.push_back(100 + 37 * e % 91);
   auto const answer = shunt::exact_placement{.effort = 2000}(p);
-  EXPECT_EQ(answer.status, status::feasible);
+  EXPECT_EQ(answer.status, status::limit_reached);
+  EXPECT_EQ(answer.reason,
+            "effort: 2000 nodes ended the search of layer 0; the plan is the best one known");
+  EXPECT_LE(answer.objective, shunt::balanced{}(p).objective);
+  double best = answer.objective;
+  for (std::int64_t const effort : {3'000, 20'000, 100'000}) {
+    double const now = shunt::exact_placement{.effort = effort}(p).objective;
+    EXPECT_LE(now, best);
+    best = now;
+  }
   EXPECT_TRUE(shunt::check(p, answer.plan).empty());
   EXPECT_LE(answer.lower_bound, answer.objective);
 }

@@ -15,6 +15,7 @@
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
+#include "shunt/solve/experts/lazarus.hpp"
 #include "support/expert_problems.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
@@ -90,7 +91,7 @@ TEST(incremental, an_unlimited_budget_is_as_good_as_a_fresh_solution) {
   for (int i = 0; i < 100; ++i) {
     auto p = random_migration(random, 9, 6);
     p.history.clear();
-    shunt::balanced const first{.effort = 5000};
+    shunt::balanced const first{.effort = 5000, .repeats = false};
     auto const free = incremental{.moves = p.slots(), .fresh_from = 0, .first = first}(p);
     EXPECT_LE(free.objective, first(p).objective + 1e-6);
     auto const kept = (first | shunt::keep_ranks{})(p);
@@ -149,7 +150,7 @@ TEST(incremental, groups_stay_together) {
     old.previous.clear();
     old.history.clear();
     for (auto& load : old.loads) load = below(random, 500);
-    auto const packed = shunt::eplb{}(old);
+    auto const packed = shunt::eplb{.keep_groups = true}(old);
     if (!packed.has_plan()) continue;
     p.previous = packed.plan.expert_of;
     for (std::int32_t const fresh_from : {0, 1000}) {
@@ -201,7 +202,7 @@ TEST(incremental, keeps_its_budget_and_never_gets_worse) {
       return rows;
     };
     p.loads = draw();
-    p.previous = shunt::balanced{.effort = 1000}(p).plan.expert_of;
+    p.previous = shunt::balanced{.effort = 1000, .repeats = false}(p).plan.expert_of;
     auto const before = p.previous;
     p.loads = draw();
     std::int32_t const moves = static_cast<std::int32_t>(below(random, 5));
@@ -256,8 +257,63 @@ TEST(incremental, bad_input_is_named) {
   bad.ranks_per_node = -1;
   EXPECT_EQ(field_of([&] { (void)shunt::eplb{}(bad); }), "ranks_per_node");
   good.previous = {0, 0};
-  EXPECT_EQ(shunt::incremental{}(good).status, status::infeasible);
-  EXPECT_EQ(shunt::incremental{}(good).reason, "previous[0]: lacks an expert");
+  EXPECT_EQ(shunt::incremental{.moves = 0}(good).plan.expert_of, (std::vector<expert_id>{1, 0}));
+}
+
+/// A rank was lost with the only replica of expert 5; a rank joined whose slots hold nothing yet.
+TEST(incremental, places_lost_experts_again_and_fills_empty_slots) {
+  expert_layers lost{.experts = 8,
+                     .loads = {900, 100, 200, 300, 800, 50, 60, 70},
+                     .slots_per_rank = {2, 2, 0, 2, 2},
+                     .previous = {0, 1, 2, 3, 6, 7, 0, 4}};
+  for (std::int32_t const moves : {0, 1, 2}) {
+    auto const answer = incremental{.moves = moves}(lost);
+    ASSERT_TRUE(answer.has_plan());
+    EXPECT_TRUE(shunt::check(lost, answer.plan).empty());
+    EXPECT_LE(shunt::moved_experts(lost.previous_of(0), answer.plan, 0), std::max(1, moves));
+  }
+  auto joined = lost;
+  joined.slots_per_rank = {2, 2, 2, 2, 2};
+  joined.previous = {0, 1, 2, 3, 4, 5, 6, 7, -1, -1};
+  for (std::int32_t const moves : {0, 1, 2}) {
+    auto const answer = incremental{.moves = moves}(joined);
+    EXPECT_TRUE(shunt::check(joined, answer.plan).empty());
+    for (std::size_t s = 0; s < 8; ++s) EXPECT_EQ(answer.plan.expert_of[s], joined.previous[s]);
+    EXPECT_EQ(shunt::moved_experts(joined.previous_of(0), answer.plan, 0), 2);
+  }
+  EXPECT_LT((incremental{.moves = 4}(joined).objective), 2);
+}
+
+TEST(incremental, completes_any_damaged_placement) {
+  std::mt19937_64 random(45);
+  int lacking = 0;
+  for (int i = 0; i < 300; ++i) {
+    auto p = random_migration(random, 9, 6);
+    if (i % 3 == 0) {
+      p.ranks_per_node = static_cast<std::int32_t>(1 + below(random, 3));
+      p.groups = static_cast<std::int32_t>(1 + below(random, p.experts));
+    }
+    std::int32_t damaged = 0;
+    for (auto& e : p.previous) {
+      auto const what = below(random, 4);
+      if (what < 2) e = what == 0 ? expert_id{-1} : expert_id{below(random, p.experts)};
+      damaged += what == 0;
+    }
+    auto const budget = static_cast<std::int32_t>(below(random, 10));
+    auto const answer = incremental{.moves = budget, .first = {.effort = 2000}}(p);
+    if (!answer.has_plan()) continue;
+    EXPECT_EQ(shunt::check(p, answer.plan), std::vector<shunt::placement_violation>{});
+    for (layer_id l : shunt::ids<layer_id>(p.layers)) {
+      auto const before = p.previous_of(l);
+      auto const least = static_cast<std::int32_t>(std::count(before.begin(), before.end(), -1));
+      EXPECT_LE(shunt::moved_experts(before, answer.plan, l), std::max(budget, least + p.experts));
+    }
+    lacking += damaged > 0;
+    auto const kept = (shunt::eplb{} | shunt::keep_ranks{})(p);
+    EXPECT_TRUE(!kept.has_plan() || shunt::check(p, kept.plan).empty());
+    EXPECT_TRUE(shunt::check(p, shunt::lazarus{}(p).plan).empty());
+  }
+  EXPECT_GT(lacking, 100);
 }
 
 }  // namespace

@@ -25,15 +25,19 @@
 
 namespace shunt {
 
-/// Searches replica counts and placement together for the least max/mean load; never worse than
-/// `eplb`.
-/// No rank holds an expert twice. Exceptions: a rank with more slots than there are experts holds
-/// every expert, and copies of the one with the least load in its further slots; if no counts fit
-/// unequal slots, the answer is eplb's placement. With equal slots, at most one per expert, there
-/// is no exception. Dead ranks are left out. Groups of experts stay on one node.
+/// Searches replica counts and placement together for the least max/mean load. Each layer gets the
+/// best of the search, `eplb` and `swift_moe`, so it is never worse than those; groups of experts
+/// stay on one node, and then only `eplb` with `keep_groups` is compared. More effort is never
+/// worse by more than the tolerance.
+/// The search puts no expert on a rank twice; on up to 16 slots branch and bound comes first, which
+/// may. Exceptions: a rank with more slots than there are
+/// experts holds every expert, and copies of the one with the least load in its further slots; if
+/// no counts fit unequal slots, the search has no placement. The other solvers repeat experts;
+/// that may balance better: set `repeats` to false where no rank may hold
+/// an expert twice. Dead ranks are left out.
 /// Effort is counted in steps, not in time, so that every platform and every run finds the same
 /// placement. With a stop_token the answer is the best so far: layers not reached are placed as by
-/// eplb. Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// the other solvers. Infeasible: fewer slots than experts, or groups that no node has slots for.
 /// See docs/expert-solvers.md.
 /// Throws what validate throws, and invalid_problem if `effort` or `tolerance` is negative.
 /// Complexity: `effort` steps per layer and node.
@@ -47,6 +51,9 @@ struct balanced {
   double tolerance = 1e-4;
   /// Of the walk over counts; another seed finds another, about equally good placement.
   std::uint64_t seed = 1;
+  /// Whether a rank may hold an expert twice where that balances better. Without, the search's
+  /// placement stands unless another one repeats no more and balances better.
+  bool repeats = true;
 
   [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
       expert_layers const& problem) const;
@@ -54,6 +61,9 @@ struct balanced {
                                                       std::stop_token const& stop) const;
 
  private:
+  /// Up to so many slots of a node, half of the effort goes to branch and bound.
+  static constexpr std::int32_t exact_slots = 16;
+
   /// The live ranks of a node, and a search constructed for the node's number of experts.
   struct node {
     std::size_t first_rank = 0;
@@ -71,7 +81,7 @@ struct balanced {
     if (effort < 0)
       throw invalid_problem("effort", "must be at least 0, is " + std::to_string(effort));
     if (!(tolerance >= 0)) throw invalid_problem("tolerance", "must be at least 0");
-    auto answer = eplb{}(problem);
+    auto answer = quick(problem);
     if (!answer.has_plan()) return answer;
     bool const grouped = problem.groups > 0 && problem.nodes() > 1;
     auto const per_node =
@@ -94,31 +104,35 @@ struct balanced {
         node_of.assign(packed.begin(), packed.end());
         even_out(packing[0], nodes, node_of);
       }
-      if (!place_layer(problem, l, packing, node_of, nodes, tried)) continue;
-      double const now = max_over_mean(problem.loads_of(l), tried, l),
-                   before = max_over_mean(problem.loads_of(l), answer.plan, l);
-      if (now <= before || repeats(answer.plan, l) > repeats(tried, l))
-        std::copy(tried.layer(l).begin(), tried.layer(l).end(), answer.plan.layer(l).begin());
+      double const known = max_over_mean(problem.loads_of(l), answer.plan, l);
+      if (!place_layer(problem, l, known, packing, node_of, nodes, tried)) continue;
+      take_better(problem, l, tried, answer.plan);
     }
     return evaluated(problem, std::move(answer.plan));
   }
 
-  /// Returns the slots whose expert is also in an earlier slot of the same rank.
-  static SHUNT_CONSTEXPR std::int32_t repeats(expert_placement const& plan, layer_id l);
+  /// Returns the best placement of each layer by eplb and, without groups, swift_moe.
+  SHUNT_CONSTEXPR solution<expert_placement> quick(expert_layers const& problem) const;
+
+  /// Copies a layer of `tried` if it is better.
+  SHUNT_CONSTEXPR void take_better(expert_layers const& problem, layer_id l,
+                                   expert_placement const& tried, expert_placement& best) const;
 
   /// Swaps groups of equal size between the fullest node and another, best swap first, while the
   /// fuller of the two becomes less full.
   static SHUNT_CONSTEXPR void even_out(detail::group_packing const& packing,
                                        std::span<node const> nodes, std::span<std::size_t> node_of);
 
-  SHUNT_CONSTEXPR bool place_layer(expert_layers const& problem, layer_id l,
+  /// Aims below `known`, the max/mean of the other solvers.
+  SHUNT_CONSTEXPR bool place_layer(expert_layers const& problem, layer_id l, double known,
                                    std::span<detail::group_packing const> packing,
                                    std::span<std::size_t const> node_of, std::span<node> nodes,
                                    expert_placement& plan) const;
 
+  /// `known` and `enough` are tokens of a rank.
   /// Returns whether a placement was found, and the tokens of the node's fullest rank.
   SHUNT_CONSTEXPR std::pair<bool, double> place_node(node& n, expert_placement& plan, layer_id l,
-                                                     double enough) const;
+                                                     double known, double enough) const;
 };
 static_assert(anytime_solver_for<balanced, expert_layers>);
 

@@ -1,7 +1,11 @@
 #pragma once
 #include "shunt/solve/experts/balanced.hpp"
 
+#include <limits>
+
 #include "shunt/measure/placement_bounds.hpp"
+#include "shunt/solve/experts/search/exact_search.hpp"
+#include "shunt/solve/experts/swift_moe.hpp"
 
 namespace shunt {
 
@@ -15,8 +19,24 @@ SHUNT_INLINE solution<expert_placement> balanced::operator()(expert_layers const
   return search(problem, [&] { return stop.stop_requested(); });
 }
 
-SHUNT_CONSTEXPR std::int32_t balanced::repeats(expert_placement const& plan, layer_id l) {
-  return plan.slots() - hosted_pairs(plan, l);
+SHUNT_CONSTEXPR solution<expert_placement> balanced::quick(expert_layers const& problem) const {
+  auto answer = eplb{.keep_groups = true}(problem);
+  bool const grouped = problem.groups > 0 && problem.nodes() > 1;
+  if (!answer.has_plan() || grouped || !repeats) return answer;
+  auto const other = swift_moe{}(problem).plan;
+  for (layer_id l : ids<layer_id>(problem.layers)) take_better(problem, l, other, answer.plan);
+  return answer;
+}
+
+SHUNT_CONSTEXPR void balanced::take_better(expert_layers const& problem, layer_id l,
+                                           expert_placement const& tried,
+                                           expert_placement& best) const {
+  auto const loads = problem.loads_of(l);
+  double const now = max_over_mean(loads, tried, l), before = max_over_mean(loads, best, l);
+  std::int32_t const more = hosted_pairs(tried, l) - hosted_pairs(best, l);
+  if (repeats ? now < before || (now == before && more > 0)
+              : more > 0 || (more == 0 && now <= before))
+    std::copy(tried.layer(l).begin(), tried.layer(l).end(), best.layer(l).begin());
 }
 
 SHUNT_CONSTEXPR void balanced::even_out(detail::group_packing const& packing,
@@ -51,7 +71,7 @@ SHUNT_CONSTEXPR void balanced::even_out(detail::group_packing const& packing,
   }
 }
 
-SHUNT_CONSTEXPR bool balanced::place_layer(expert_layers const& problem, layer_id l,
+SHUNT_CONSTEXPR bool balanced::place_layer(expert_layers const& problem, layer_id l, double known,
                                            std::span<detail::group_packing const> packing,
                                            std::span<std::size_t const> node_of,
                                            std::span<node> nodes, expert_placement& plan) const {
@@ -80,13 +100,14 @@ SHUNT_CONSTEXPR bool balanced::place_layer(expert_layers const& problem, layer_i
   };
   std::sort(order.begin(), order.end(),
             [&](auto a, auto b) { return fill(a) > fill(b) || (fill(a) == fill(b) && a < b); });
-  // tokens of a rank
-  double enough =
-      (1 + tolerance) * max_over_mean_bound(problem, l) * static_cast<double>(total) / live;
+  double const mean = static_cast<double>(total) / live, bound = max_over_mean_bound(problem, l);
+  // below the other solvers' by more than what scaling rounds, lest their repeats stand
+  known = std::max(bound, known * (1 - 1e-6)) * mean;
+  double enough = std::min((1 + tolerance) * bound * mean, known);  // tokens of a rank
   for (std::size_t const i : order) {
     node& n = nodes[i];
-    if (n.names.empty()) continue;  // keeps eplb's slots
-    auto const [found, fullest] = place_node(n, plan, l, enough);
+    if (n.names.empty()) continue;  // keeps the slots of eplb
+    auto const [found, fullest] = place_node(n, plan, l, known, enough);
     if (!found) return false;
     enough = std::max(enough, fullest);
   }
@@ -94,32 +115,51 @@ SHUNT_CONSTEXPR bool balanced::place_layer(expert_layers const& problem, layer_i
 }
 
 SHUNT_CONSTEXPR std::pair<bool, double> balanced::place_node(node& n, expert_placement& plan,
-                                                             layer_id l, double enough) const {
+                                                             layer_id l, double known,
+                                                             double enough) const {
   auto const experts = static_cast<std::int32_t>(n.names.size());
+  std::int32_t sum = 0, slots = 0;
+  for (auto const s : n.slots) {
+    slots += s;
+    sum += std::min(s, experts);
+  }
+  double const mean = n.total == 0 ? 1 : static_cast<double>(n.total) / n.live;
+  double const bound = max_over_mean_bound(n.loads, slots, n.live),
+               goal = std::max(bound, std::min(bound * (1 + tolerance), known / mean));
+  auto const put = [&](std::size_t r, std::int32_t k, std::size_t e) {
+    plan.layer(l)[static_cast<std::size_t>(plan.first_slot[n.first_rank + r] + k)] = n.names[e];
+  };
+
+  double fullest = std::numeric_limits<double>::infinity();
+  if (slots >= experts && slots <= exact_slots) {
+    detail::exact_search exact(n.loads, n.slots, repeats);
+    exact(fullest, std::max(goal * mean, enough), effort / 2);
+    std::size_t next = 0;
+    for (std::size_t r = 0; r < n.slots.size() && !exact.found().empty(); ++r)
+      for (std::int32_t k = 0; k < n.slots[r]; ++k) put(r, k, exact.found()[next++]);
+    fullest = exact.best();
+    if (exact.finished() && !exact.found().empty()) return {true, fullest};
+  }
+
+  if (sum < experts) return {false, 0};
   if (n.made.empty() || n.made_for != n.names.size()) {
     std::vector<std::int32_t> usable;
-    std::int32_t sum = 0;
     for (auto const s : n.slots)
-      if (s > 0) sum += usable.emplace_back(std::min(s, experts));
-    if (sum < experts) return {false, 0};
+      if (s > 0) usable.push_back(std::min(s, experts));
     n.made.assign(1, detail::placement_search(experts, usable));
     n.made_for = n.names.size();
   }
   auto& search = n.made[0];
-  double const mean = n.total == 0 ? 1 : static_cast<double>(n.total) / n.live;
-  double const bound =
-      max_over_mean_bound(n.loads, static_cast<std::int32_t>(search.placed().size()), n.live);
-  if (!search(n.loads, effort, std::max(bound * (1 + tolerance), enough / mean), seed))
-    return {false, 0};
+  if (!search(n.loads, slots <= exact_slots ? effort - effort / 2 : effort, goal, enough / mean,
+              seed))
+    return {fullest < std::numeric_limits<double>::infinity(), fullest};
+  if (search.fullest() * mean >= fullest) return {true, fullest};
   auto const coldest =
       static_cast<std::size_t>(std::min_element(n.loads.begin(), n.loads.end()) - n.loads.begin());
-  auto const slots = plan.layer(l);
   std::size_t next = 0;
   for (std::size_t r = 0; r < n.slots.size(); ++r)
-    for (std::int32_t k = 0; k < n.slots[r]; ++k) {
-      auto const slot = static_cast<std::size_t>(plan.first_slot[n.first_rank + r] + k);
-      slots[slot] = n.names[k < experts ? search.placed()[next++] : coldest];
-    }
+    for (std::int32_t k = 0; k < n.slots[r]; ++k)
+      put(r, k, k < experts ? search.placed()[next++] : coldest);
   return {true, search.fullest() * mean};
 }
 

@@ -13,15 +13,21 @@
 namespace shunt {
 
 /// EPLB (DeepSeek) as TensorRT-LLM computes it (detail::eplb_rule has the rule). If the problem
-/// binds experts to groups and has several nodes, whole groups are packed on nodes first and the
-/// rule runs within each node (EPLB's hierarchical policy; ties in ascending order of experts).
+/// binds experts to groups and has several nodes that divide the groups, whole groups are packed on
+/// nodes first and the rule runs within each node (EPLB's hierarchical policy; ties in ascending
+/// order of experts). Where the nodes do not divide the groups, EPLB takes its global policy, and
+/// so does this: groups are then ignored, unless `keep_groups` is set.
 /// Slots may differ between ranks and need no divisibility.
-/// The rule may put two replicas of an expert on one rank, which wastes slots; `balanced` does not.
+/// The rule may put two replicas of an expert on one rank, which wastes slots; `balanced` does so
+/// only where it pays.
 /// Infeasible: fewer slots than experts, or groups that no node has slots for.
 /// Throws what validate throws.
 /// Complexity: near O(E + S log N) per layer.
 struct eplb {
   static constexpr std::string_view name = "eplb";
+
+  /// Whether whole groups stay on one node even if the nodes do not divide them.
+  bool keep_groups = false;
 
   [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
       expert_layers const& problem) const;

@@ -19,7 +19,9 @@ SHUNT_CONSTEXPR solution<expert_placement> eplb::operator()(expert_layers const&
   validate(problem);
   auto answer = unplaced(problem);
   if (!answer.has_plan()) return answer;
-  if (problem.groups > 0 && problem.nodes() > 1) return hierarchical(problem, std::move(answer));
+  if (problem.groups > 0 && problem.nodes() > 1 &&
+      (keep_groups || problem.groups % problem.nodes() == 0))
+    return hierarchical(problem, std::move(answer));
   detail::eplb_rule rule(problem.experts, problem.slots_per_rank);
   std::vector<expert_id> names(static_cast<std::size_t>(problem.experts));
   for (std::size_t e = 0; e < names.size(); ++e) names[e] = e;
@@ -69,8 +71,8 @@ SHUNT_CONSTEXPR solution<expert_placement> eplb::hierarchical(expert_layers cons
     if (node_of.empty()) {
       answer.plan = {};
       answer.status = status::infeasible;
-      answer.reason =
-          "groups: no node has slots for a whole group of layer " + std::to_string(l.value());
+      answer.reason = "groups: no node has slots for a whole group of layer " +
+                      std::to_string(l.value()) + "; without groups, experts may go to any node";
       return answer;
     }
     for (node& n : nodes) {

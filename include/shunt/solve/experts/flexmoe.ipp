@@ -39,7 +39,11 @@ SHUNT_CONSTEXPR solution<expert_placement> flexmoe::operator()(expert_layers con
 SHUNT_CONSTEXPR void flexmoe::require_all(std::span<expert_id const> slots, std::int32_t experts,
                                           layer_id l) {
   std::vector<char> seen(static_cast<std::size_t>(experts), 0);
-  for (expert_id const e : slots) seen[e.index()] = 1;
+  for (expert_id const e : slots) {
+    if (e == expert_id{-1})
+      throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has an empty slot");
+    seen[e.index()] = 1;
+  }
   for (std::size_t e = 0; e < seen.size(); ++e)
     if (seen[e] == 0)
       throw invalid_problem("previous[" + std::to_string(l.value()) + "]",

@@ -23,11 +23,13 @@ namespace shunt {
 /// moves). The change that lowers the score most per move is made while it gains more than `price`
 /// per move and moves are left. The score is the mean of max/mean over the current loads and the
 /// last `windows` - 1 of the history. No change puts an expert on a rank twice or removes an
-/// expert's last replica. Budgets of `fresh_from` moves or more also try a fresh solution by
+/// expert's last replica. Where ranks were lost or have joined, experts without a slot get one and
+/// empty slots of the previous placement (-1) are filled first, one move each, and even beyond the
+/// budget. Budgets of `fresh_from` moves or more also try a fresh solution by
 /// `first`, changed back until the budget holds; the better one stands.
 /// Without a previous placement `first` solves the problem and, with a history, its placement is
 /// changed with 2 S moves. If groups of experts stay on nodes, a replica only goes to the node that
-/// has most of its group. Infeasible: as `first`, or a previous placement that lacks an expert.
+/// has most of its group. Infeasible: as `first`.
 /// See docs/expert-solvers.md.
 /// Throws what validate throws, and invalid_problem if a setting is out of range.
 /// Complexity: O(moves x windows x S (E N + S)) per layer, plus that of `first` if it runs.
@@ -58,6 +60,11 @@ struct incremental {
 
     SHUNT_CONSTEXPR bool operator()(std::size_t e, std::size_t s) const;
   };
+
+  /// Gives each expert without a slot one, then fills the empty slots.
+  /// Returns the slots given.
+  static SHUNT_CONSTEXPR std::int32_t complete(detail::windowed_placement& state,
+                                               home_rule const& may_go);
 
   /// Changes every layer of a placement with 2 S moves.
   SHUNT_CONSTEXPR void settle(expert_layers const& problem, detail::windowed_placement& state,

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/solve/experts/incremental.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -36,18 +37,15 @@ SHUNT_CONSTEXPR solution<expert_placement> incremental::operator()(
   for (layer_id l : ids<layer_id>(problem.layers)) {
     state.load(problem, l);
     auto const before = problem.previous_of(l);
-    if (!state.place(before)) {
-      answer.plan = {};
-      answer.status = status::infeasible;
-      answer.reason = "previous[" + std::to_string(l.value()) + "]: lacks an expert";
-      return answer;
-    }
     had.assign(state.experts() * problem.slots_per_rank.size(), 0);
     for (std::size_t s = 0; s < before.size(); ++s)
-      had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
+      if (before[s] != expert_id{-1})
+        had[state.rank_of(s) * state.experts() + before[s].index()] = 1;
     homes = homes_of(problem, answer.plan, l);
     home_rule const may_go{&state, &homes, problem.ranks_per_node};
-    for (std::int32_t left = moves; left > 0;) {
+    std::int32_t left = moves;
+    if (!state.place(before)) left -= complete(state, may_go);
+    while (left > 0) {
       std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
       if (used == 0) break;
       left -= used;
@@ -86,6 +84,54 @@ SHUNT_CONSTEXPR std::vector<node_id> incremental::homes_of(expert_layers const& 
 SHUNT_CONSTEXPR bool incremental::home_rule::operator()(std::size_t e, std::size_t s) const {
   return homes->empty() ||
          (*homes)[e].index() == state->rank_of(s) / static_cast<std::size_t>(ranks_per_node);
+}
+
+SHUNT_CONSTEXPR std::int32_t incremental::complete(detail::windowed_placement& state,
+                                                   home_rule const& may_go) {
+  std::size_t const many = state.slots().size();
+  std::int32_t filled = 0;
+  auto const give = [&](std::size_t s, std::size_t b) {
+    state.give(s, b);
+    ++filled;
+  };
+  // the lost experts, the most loaded first, each where the score gets least: in empty slots, else
+  // in place of a replica
+  std::vector<std::size_t> lost;
+  for (std::size_t e = 0; e < state.experts(); ++e)
+    if (state.copies(e) == 0) lost.push_back(e);
+  std::sort(lost.begin(), lost.end(), [&](std::size_t a, std::size_t b) {
+    return state.load_of(a) > state.load_of(b) || (state.load_of(a) == state.load_of(b) && a < b);
+  });
+  for (std::size_t const b : lost) {
+    std::size_t best = many;
+    int best_class = 4;
+    double least = 0;
+    for (std::size_t s = 0; s < many; ++s) {
+      int const its_class = (may_go(b, s) ? 0 : 2) + (state.is_empty(s) ? 0 : 1);
+      if (state.copies(state.slots()[s].index()) == 1 || its_class > best_class) continue;
+      double const score = state.score_with(s, b);
+      if (its_class == best_class && score >= least) continue;
+      best = s;
+      best_class = its_class;
+      least = score;
+    }
+    give(best, b);
+  }
+  // the other empty slots: the largest share among the experts that their rank has not
+  for (std::size_t s = 0; s < many; ++s) {
+    if (!state.is_empty(s)) continue;
+    auto const share = [&](std::size_t e) { return state.load_of(e) / state.copies(e); };
+    std::size_t best = state.experts();
+    for (int const its_class : {0, 1, 2})
+      for (std::size_t e = 0; e < state.experts() && (its_class == 0 || best == state.experts());
+           ++e) {
+        bool const fits = (its_class > 0 || may_go(e, s)) &&
+                          (its_class > 1 || state.held(e, state.rank_of(s)) == 0);
+        if (fits && (best == state.experts() || share(e) > share(best))) best = e;
+      }
+    give(s, best);
+  }
+  return filled;
 }
 
 SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem,

@@ -33,7 +33,8 @@ SHUNT_CONSTEXPR solution<expert_placement> keep_ranks::operator()(
     auto const now = plan.layer(l);
     std::fill(had.begin(), had.end(), char{0});
     for (std::size_t r = 0; r < ranks; ++r)
-      for (expert_id const e : row(before, r)) had[r * experts + e.index()] = 1;
+      for (expert_id const e : row(before, r))
+        if (e != expert_id{-1}) had[r * experts + e.index()] = 1;
     auto const rows = relabel([&](std::size_t from, std::size_t to) {
       std::int64_t stay = 0;
       std::fill(seen.begin(), seen.end(), ranks);
@@ -56,7 +57,7 @@ SHUNT_CONSTEXPR void keep_ranks::settle(std::span<expert_id const> before,
   for (expert_id const e : now) ++spare[e.index()];
   std::vector<std::size_t> open;
   for (std::size_t s = 0; s < slots.size(); ++s) {
-    if (spare[before[s].index()] > 0)
+    if (before[s] != expert_id{-1} && spare[before[s].index()] > 0)
       --spare[(slots[s] = before[s]).index()];
     else
       open.push_back(s);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -38,7 +39,7 @@ TEST(swap_search, never_make_the_fullest_fuller_and_keep_every_replica) {
     }
     auto const most = *std::max_element(load.begin(), load.end());
     std::int64_t steps = 0;
-    auto const top = swaps(share, 0, most, steps);
+    auto const top = swaps(share, 0, most, steps, std::numeric_limits<std::int64_t>::max());
     std::vector<std::size_t> after(swaps.held().begin(), swaps.held().end());
     std::int64_t fullest = 0;
     std::size_t at = 0;

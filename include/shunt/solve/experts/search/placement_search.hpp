@@ -17,9 +17,11 @@ namespace shunt::detail {
 /// Loads w_e are scaled to 31 bits in all, so that w_e / c_e is a whole number and every platform
 /// finds the same placement. Effort is counted in steps: visits of a (rank, replica) pair.
 /// The search starts from the counts of EPLB's greedy rule, capped at L, and improves by swaps that
-/// relieve the fullest rank (swap_search). Three quarters of the effort pack the large experts
-/// below a falling threshold (threshold_packing). The rest tries counts: all counts of the two
-/// hottest experts, then a walk by threshold accepting.
+/// relieve the fullest rank (swap_search). Then it parks spare slots on the least loaded experts.
+/// Rounds follow, each with five times the steps of all before it: three quarters pack the large
+/// experts below a falling threshold (threshold_packing), an eighth tries counts of the two hottest
+/// experts, the rest walks over counts by threshold accepting; the first round does not walk. What
+/// the search tries does not depend on the effort, which only ends it: more effort is never worse.
 /// See docs/expert-solvers.md.
 /// Reference: threshold accepting, Dueck and Scheuer 1990.
 class placement_search {
@@ -30,9 +32,10 @@ class placement_search {
   SHUNT_CONSTEXPR placement_search(std::int32_t experts, std::vector<std::int32_t> slots_per_rank);
 
   /// Searches for `effort` steps, or until no rank has more than `enough` times the mean load.
+  /// Aims at `goal` times the mean, at most `enough`: the bound of the layer.
   /// Returns whether a placement without duplicates was found; placed() then holds it.
   SHUNT_CONSTEXPR bool operator()(std::span<load_type const> loads, std::int64_t effort,
-                                  double enough, std::uint64_t seed);
+                                  double goal, double enough, std::uint64_t seed);
 
   /// Returns the expert of each slot, rank by rank.
   [[nodiscard]] constexpr std::span<std::size_t const> placed() const { return best_; }
@@ -48,6 +51,18 @@ class placement_search {
   /// both.
   using queued = std::uint64_t;
 
+  /// The last step of the first round; and of the longest, so that no product overflows.
+  static constexpr std::int64_t first_round = 30'000, longest_round = std::int64_t{1} << 35;
+
+  /// Returns `factor` times the mean load, at most the sum of all.
+  SHUNT_CONSTEXPR load_type times_mean(double factor) const;
+  constexpr load_type mean() const { return sum_ / static_cast<load_type>(ranks_); }
+
+  /// Runs the phases in rounds until the effort or the search ends.
+  SHUNT_CONSTEXPR void search();
+  SHUNT_CONSTEXPR void begin_phases();
+  SHUNT_CONSTEXPR void start_from_best();
+
   // Returns a number below `bound`: SplitMix64 (Steele, Lea, Flood 2014), upper half times bound.
   SHUNT_CONSTEXPR std::uint64_t below(std::uint64_t bound);
 
@@ -57,16 +72,24 @@ class placement_search {
   /// Returns false if slots are left over.
   SHUNT_CONSTEXPR bool greedy_counts(std::span<std::size_t const> pinned = {});
 
-  /// Tries the counts of the two hottest experts, the largest counts first; the other experts get
-  /// greedy counts.
-  SHUNT_CONSTEXPR void pin_hottest(std::int64_t effort);
+  /// Gives each expert the fewest replicas that keep its share at the goal; spare slots are parked
+  /// as further replicas of the least loaded experts. Tries these counts, then gives one parked
+  /// slot after another to the largest share.
+  SHUNT_CONSTEXPR void park_spare();
+
+  /// Tries the counts of the two hottest experts, those near the greedy counts first; the other
+  /// experts get greedy counts.
+  SHUNT_CONSTEXPR void pin_hottest(std::int64_t end);
+
+  /// Attempts the current counts and improves what is near the best.
+  SHUNT_CONSTEXPR void try_counts();
 
   /// Packs the large experts (above 1/32 of a rank's mean) below a falling threshold. Each
   /// threshold is halfway between the best load and the highest threshold given up. When the two
   /// meet, the search restarts from the highest threshold not refuted and now skips one choice in
-  /// twelve. Stops when a sixteenth of the effort has packed nothing: walks over counts then find
+  /// twelve. Stops when a sixteenth of a round has packed nothing: walks over counts then find
   /// more.
-  SHUNT_CONSTEXPR void pack(std::int64_t effort);
+  SHUNT_CONSTEXPR void pack(std::int64_t end);
 
   /// Places the large experts as packed, one replica of each other expert, and spare replicas of
   /// the smallest. If that exceeds `limit`, deals the others round robin, which always succeeds.
@@ -98,7 +121,7 @@ class placement_search {
   /// most to the least replicated expert, one by one.
   SHUNT_CONSTEXPR bool ordered_by_counts();
 
-  /// Improves the placement of the latest attempt by swaps.
+  /// Improves the placement of the latest attempt by swaps, which may end later than the effort.
   /// Returns the largest rank load.
   SHUNT_CONSTEXPR load_type improve();
 
@@ -108,7 +131,7 @@ class placement_search {
   /// replicas.
   SHUNT_CONSTEXPR void note_fullest();
 
-  SHUNT_CONSTEXPR void walk(std::int64_t effort);
+  SHUNT_CONSTEXPR void walk(std::int64_t end);
 
   SHUNT_CONSTEXPR void give(std::size_t from, std::size_t to, std::size_t many);
 
@@ -118,7 +141,7 @@ class placement_search {
   std::vector<load_type> weight_, share_;
   /// c_e; experts by descending share; the position of each expert in order_.
   std::vector<std::size_t> copies_, order_, position_;
-  std::vector<std::size_t> by_weight_{};  ///< experts by descending load
+  std::vector<std::size_t> by_weight_{}, heap_{};  ///< experts by descending load; scratch
   /// Ranks of expert e: hosts_[host_first_[e]] and the c_e - 1 entries after it.
   std::vector<std::size_t> host_first_, hosts_{};
   std::vector<queued> queue_, moved_;
@@ -129,8 +152,12 @@ class placement_search {
   threshold_packing packing_;
   std::vector<load_type> large_{};  ///< loads of the experts that packing_ places
   std::vector<std::size_t> best_{}, best_copies_;
-  load_type best_load_ = none, enough_ = 0;
-  std::int64_t steps_ = 0;
+  load_type sum_ = 0, goal_ = 0, enough_ = 0, best_load_ = none;
+  std::int64_t steps_ = 0, effort_ = 0;
+  // where pack and pin_hottest go on in the next round
+  load_type rest_ = 0, too_low_ = 0, given_up_ = 0;
+  bool packed_ = false, restarted_ = false;
+  std::size_t pins_ = 0, pinned_[2] = {1, 1};
   std::uint64_t random_ = 0;
 };
 

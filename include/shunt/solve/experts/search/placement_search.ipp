@@ -33,47 +33,85 @@ SHUNT_CONSTEXPR placement_search::placement_search(std::int32_t experts,
   best_.resize(first_[ranks_]);
   fullest_.reserve(most_slots_);
   large_.reserve(experts_);
+  heap_.reserve(experts_);
+  by_weight_.reserve(experts_);
 }
 
 SHUNT_CONSTEXPR bool placement_search::operator()(std::span<load_type const> loads,
-                                                  std::int64_t effort, double enough,
+                                                  std::int64_t effort, double goal, double enough,
                                                   std::uint64_t seed) {
   load_type total = 0;
   for (auto const w : loads) total += w;
   int const shift =
       total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
-  load_type sum = 0;
+  sum_ = 0;
   for (std::size_t e = 0; e < experts_; ++e)
-    sum += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
-  enough_ = static_cast<load_type>(static_cast<double>(sum) / static_cast<double>(ranks_) * enough);
+    sum_ += weight_[e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+  goal_ = times_mean(goal);
+  enough_ = std::max(goal_, times_mean(enough));
   best_load_ = none;
   steps_ = 0;
+  effort_ = effort;
   random_ = seed;
-  std::size_t const spare = first_[ranks_] - experts_;
   greedy_counts();
   order_all();
   if (attempt(none - 1) == none && !ordered_by_counts()) return false;
   keep_if_best(improve());
-  if (spare == 0 || best_load_ <= enough_) return true;
-  pack(effort / 4 * 3);
-  if (best_load_ <= enough_) return true;
-  pin_hottest(steps_ + (effort - steps_) / 4);
-  for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
-  order_all();
-  if (attempt(none - 1) == none) {
-    ordered_by_counts();
-    order_all();
-  }
-  walk(effort);
+  if (best_load_ > enough_) search();
   return true;
 }
 
+SHUNT_CONSTEXPR placement_search::load_type placement_search::times_mean(double factor) const {
+  double const load = static_cast<double>(sum_) / static_cast<double>(ranks_) * factor;
+  return load < static_cast<double>(sum_) ? static_cast<load_type>(load) : sum_;
+}
+
+SHUNT_CONSTEXPR void placement_search::search() {
+  bool const spare = first_[ranks_] > experts_;
+  begin_phases();
+  if (spare) park_spare();
+  for (std::int64_t end = first_round; steps_ < effort_ && best_load_ > enough_;
+       end = end < longest_round ? end * 5 : end + longest_round) {
+    if (steps_ >= end) continue;
+    std::int64_t const begin = steps_;
+    pack(begin + (end - begin) / 4 * 3);
+    if (!spare && steps_ == begin) return;
+    if (!spare) continue;
+    pin_hottest(end == first_round ? end : steps_ + (end - steps_) / 2);
+    start_from_best();
+    walk(end);
+  }
+}
+
+SHUNT_CONSTEXPR void placement_search::begin_phases() {
+  by_weight_ = order_;
+  std::sort(by_weight_.begin(), by_weight_.end(), [&](auto a, auto b) {
+    return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
+  });
+  large_.clear();
+  rest_ = sum_;
+  for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[by_weight_[i]] > mean() / 32; ++i) {
+    rest_ -= weight_[by_weight_[i]];
+    large_.push_back(weight_[by_weight_[i]]);
+  }
+  too_low_ = given_up_ = goal_;
+  packed_ = restarted_ = false;
+  pins_ = 0;
+  for (std::size_t i = 0; i < 2 && i < experts_; ++i) pinned_[i] = copies_[by_weight_[i]];
+}
+
+SHUNT_CONSTEXPR void placement_search::start_from_best() {
+  for (std::size_t e = 0; e < experts_; ++e) set_copies(e, best_copies_[e]);
+  order_all();
+  if (attempt(none - 1) != none) return;
+  ordered_by_counts();
+  order_all();
+}
+
 SHUNT_CONSTEXPR double placement_search::fullest() const {
-  load_type sum = 0;
-  for (auto const w : weight_) sum += w;
-  return sum == 0 ? 1
-                  : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
-                        static_cast<double>(sum);
+  return sum_ == 0 ? 1
+                   : static_cast<double>(best_load_) * static_cast<double>(ranks_) /
+                         static_cast<double>(sum_);
 }
 
 SHUNT_CONSTEXPR std::uint64_t placement_search::below(std::uint64_t bound) {
@@ -91,84 +129,124 @@ SHUNT_CONSTEXPR void placement_search::set_copies(std::size_t e, std::size_t cop
 SHUNT_CONSTEXPR bool placement_search::greedy_counts(std::span<std::size_t const> pinned) {
   std::size_t spare = first_[ranks_] - experts_;
   for (std::size_t const e : pinned) spare -= copies_[e] - 1;
-  auto const free = [&](std::size_t e) {
-    return std::find(pinned.begin(), pinned.end(), e) == pinned.end();
-  };
-  for (std::size_t e = 0; e < experts_; ++e)
-    if (free(e)) set_copies(e, 1);
-  for (; spare > 0; --spare) {
-    std::size_t best = experts_;
-    for (std::size_t e = 0; e < experts_; ++e)
-      if (copies_[e] < ranks_ && free(e) &&
-          (best == experts_ || share_[e] > share_[best] ||
-           (share_[e] == share_[best] && copies_[e] < copies_[best])))
-        best = e;
-    if (best == experts_) return false;
-    set_copies(best, copies_[best] + 1);
+  heap_.clear();
+  for (std::size_t e = 0; e < experts_; ++e) {
+    if (std::find(pinned.begin(), pinned.end(), e) != pinned.end()) continue;
+    set_copies(e, 1);
+    heap_.push_back(e);
   }
-  // these steps are cheap
-  steps_ += static_cast<std::int64_t>((first_[ranks_] - experts_) * experts_ / 8);
+  steps_ += static_cast<std::int64_t>(experts_ / 4 + spare);  // these steps are cheap
+  auto const after = [&](std::size_t a, std::size_t b) {
+    return share_[a] != share_[b]     ? share_[a] < share_[b]
+           : copies_[a] != copies_[b] ? copies_[a] > copies_[b]
+                                      : a > b;
+  };
+  if (spare > 0) std::make_heap(heap_.begin(), heap_.end(), after);
+  for (; spare > 0; --spare) {
+    while (!heap_.empty() && copies_[heap_.front()] == ranks_) {
+      std::pop_heap(heap_.begin(), heap_.end(), after);
+      heap_.pop_back();
+    }
+    if (heap_.empty()) return false;
+    std::pop_heap(heap_.begin(), heap_.end(), after);
+    set_copies(heap_.back(), copies_[heap_.back()] + 1);
+    std::push_heap(heap_.begin(), heap_.end(), after);
+  }
   return true;
 }
 
-SHUNT_CONSTEXPR void placement_search::pin_hottest(std::int64_t effort) {
-  if (experts_ < 3) return;
-  for (std::size_t e = 0; e < experts_; ++e) set_copies(e, 1);
+SHUNT_CONSTEXPR void placement_search::park_spare() {
+  std::size_t parked = first_[ranks_] - experts_;
+  for (std::size_t e = 0; e < experts_; ++e) {
+    auto const fewest = static_cast<std::size_t>(
+        std::clamp<load_type>((weight_[e] + goal_ - 1) / std::max<load_type>(1, goal_), 1,
+                              static_cast<load_type>(ranks_)));
+    if (fewest - 1 > parked) return;
+    set_copies(e, fewest);
+    parked -= fewest - 1;
+  }
+  std::size_t at = experts_;  // by_weight_[at] has the copy parked last
+  for (std::size_t left = parked; left > 0;) {
+    std::size_t const e = by_weight_[--at], more = std::min(left, ranks_ - copies_[e]);
+    set_copies(e, copies_[e] + more);
+    left -= more;
+    if (at == 0 && left > 0) return;
+  }
   order_all();
-  std::size_t const hot[2] = {order_[0], order_[1]};
-  std::size_t const spare = first_[ranks_] - experts_;
-  for (std::size_t a = std::min(ranks_, spare + 1); a >= 1; --a)
-    for (std::size_t b = std::min(ranks_, spare + 2 - a); b >= 1; --b) {
-      if (steps_ >= effort || best_load_ <= enough_) return;
-      steps_ += 4;
-      load_type const limit = best_load_ + best_load_ / 16;
-      if (weight_[hot[0]] > limit * static_cast<load_type>(a) ||
-          weight_[hot[1]] > limit * static_cast<load_type>(b))
-        continue;
-      set_copies(hot[0], a);
-      set_copies(hot[1], b);
-      if (!greedy_counts(hot)) continue;
-      order_all();
-      if (attempt(limit) < best_load_ + best_load_ / 32) keep_if_best(improve());
-    }
+  for (; steps_ < effort_ && best_load_ > enough_; --parked) {
+    try_counts();
+    while (at < experts_ && copies_[by_weight_[at]] == 1) ++at;
+    std::size_t const hot = order_[0];
+    if (parked == 0 || at == experts_ || copies_[hot] == ranks_ || hot == by_weight_[at]) return;
+    give(by_weight_[at], hot, 1);
+  }
 }
 
-SHUNT_CONSTEXPR void placement_search::pack(std::int64_t effort) {
-  if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
-  std::sort(order_.begin(), order_.end(), [&](auto a, auto b) {
-    return weight_[a] > weight_[b] || (weight_[a] == weight_[b] && a < b);
-  });
-  load_type rest = 0;
-  for (auto const w : weight_) rest += w;
-  auto const mean = rest / static_cast<load_type>(ranks_);
-  large_.clear();
-  for (std::size_t i = 0; i + most_slots_ < experts_ && weight_[order_[i]] > mean / 32; ++i) {
-    rest -= weight_[order_[i]];
-    large_.push_back(weight_[order_[i]]);
+SHUNT_CONSTEXPR void placement_search::try_counts() {
+  steps_ += 4;
+  if (attempt(best_load_ + best_load_ / 16) < best_load_ + best_load_ / 32) keep_if_best(improve());
+}
+
+SHUNT_CONSTEXPR void placement_search::pin_hottest(std::int64_t end) {
+  if (experts_ < 3) return;
+  end = std::min(end, effort_);
+  std::size_t const hot[2] = {by_weight_[0], by_weight_[1]};
+  std::size_t const spare = first_[ranks_] - experts_, most = std::min(ranks_, spare + 1);
+  // the k-th count tried: 0, 1 more, 1 less, 2 more .. than the greedy one; 0 where there is none
+  auto const count = [&](std::size_t i, std::size_t k) {
+    std::size_t const more = pinned_[i] + (k + 1) / 2, less = k / 2;
+    std::size_t const c = k % 2 == 1 ? more : pinned_[i] > less ? pinned_[i] - less : 0;
+    return c <= most ? c : 0;
+  };
+  std::size_t ring = 0;
+  while ((ring + 1) * (ring + 1) <= pins_) ++ring;
+  for (; ring <= 2 * most; ++pins_) {
+    if (steps_ >= end || best_load_ <= enough_) return;
+    steps_ += 1;
+    std::size_t const k = pins_ - ring * ring;
+    std::size_t const a = count(0, k <= ring ? ring : k - ring - 1),
+                      b = count(1, k <= ring ? k : ring);
+    ring += k == 2 * ring;
+    load_type const limit = best_load_ + best_load_ / 16;
+    if (a == 0 || b == 0 || a + b > spare + 2 ||
+        weight_[hot[0]] > limit * static_cast<load_type>(a) ||
+        weight_[hot[1]] > limit * static_cast<load_type>(b))
+      continue;
+    set_copies(hot[0], a);
+    set_copies(hot[1], b);
+    if (!greedy_counts(hot)) continue;
+    order_all();
+    try_counts();
   }
-  by_weight_ = order_;
-  load_type too_low = enough_, given_up = too_low, threshold = too_low;
-  bool found = false, restarted = false;
+}
+
+SHUNT_CONSTEXPR void placement_search::pack(std::int64_t end) {
+  if (std::max(ranks_, most_slots_) > threshold_packing::most) return;
+  load_type threshold = goal_;
   auto const leaf = [&](threshold_packing const&) {
-    load_type const limit = threshold + mean / 64;
+    load_type const limit = threshold + mean() / 64;
     if (complete(limit) <= limit) keep_if_best(improve());
     return best_load_ <= threshold;
   };
-  auto const skip = [&] { return restarted && below(12) == 0; };
-  for (std::int64_t const trial = effort / 16;
-       steps_ < effort && (found || steps_ < trial) && best_load_ - too_low > mean / 4096;) {
-    if (best_load_ - given_up <= mean / 1024) {
-      given_up = too_low;
-      restarted = true;
+  auto const skip = [&] { return restarted_ && below(12) == 0; };
+  std::int64_t const trial = steps_ + (end - steps_) / 16,
+                     one = std::max<std::int64_t>(
+                         700, static_cast<std::int64_t>(large_.size() * ranks_));
+  end = std::min(end, effort_);
+  while (steps_ < end && (packed_ || steps_ < trial) && best_load_ > enough_ &&
+         best_load_ - too_low_ > mean() / 4096) {
+    if (best_load_ - given_up_ <= mean() / 1024) {
+      given_up_ = too_low_;
+      restarted_ = true;
     }
-    if (given_up > enough_ || restarted) threshold = given_up + (best_load_ - given_up) / 2;
-    auto const until = std::min(effort, steps_ + 700);
-    if (packing_(large_, rest, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
+    if (given_up_ > goal_ || restarted_) threshold = given_up_ + (best_load_ - given_up_) / 2;
+    auto const until = std::min(end, ++steps_ + one);
+    if (packing_(large_, rest_, experts_ - large_.size(), first_[ranks_] - experts_, threshold,
                  steps_, until, leaf, skip)) {
-      found = true;
+      packed_ = true;
     } else {
-      given_up = threshold + 1;
-      if (!restarted && packing_.exhausted()) too_low = given_up;
+      given_up_ = threshold + 1;
+      if (!restarted_ && packing_.exhausted()) too_low_ = given_up_;
     }
   }
 }
@@ -337,7 +415,7 @@ SHUNT_CONSTEXPR placement_search::load_type placement_search::improve() {
   for (std::size_t const e : order_)
     for (std::size_t k = 0; k < copies_[e]; ++k)
       swaps_.put(hosts_[host_first_[e] + k], e, share_[e]);
-  return swaps_(share_, enough_, best_load_, steps_);
+  return swaps_(share_, enough_, best_load_, steps_, effort_ > none / 8 ? none : 8 * effort_);
 }
 
 SHUNT_CONSTEXPR void placement_search::keep_if_best(load_type load) {
@@ -360,14 +438,15 @@ SHUNT_CONSTEXPR void placement_search::note_fullest() {
   steps_ += static_cast<std::int64_t>(first_[ranks_]);
 }
 
-SHUNT_CONSTEXPR void placement_search::walk(std::int64_t effort) {
+SHUNT_CONSTEXPR void placement_search::walk(std::int64_t end) {
+  std::int64_t const begin = steps_;
   struct change {
     std::size_t from, to, many;
   };
   load_type kept = best_load_;
   note_fullest();
-  while (steps_ < effort && best_load_ > enough_) {
-    load_type const slack = kept / 64 * (effort - steps_) / effort;
+  while (steps_ < std::min(end, effort_) && best_load_ > enough_) {
+    load_type const slack = kept / 64 * (end - steps_) / (end - begin);
     load_type const near = best_load_ + best_load_ / 64, limit = std::max(kept + slack, near);
     change done[2] = {};
     std::size_t changes = 0;

@@ -27,11 +27,12 @@ class swap_search {
   [[nodiscard]] constexpr std::span<std::size_t const> held() const { return held_; }
 
   /// Swaps until the fullest rank has at most `enough` or cannot be relieved; two with two only if
-  /// its load is within 1/512 of `best`. Adds its visits of (rank, replica) pairs to `steps`.
+  /// its load is within 1/512 of `best`. Adds its visits of (rank, replica) pairs to `steps` and
+  /// ends when they reach `effort`.
   /// Returns the load of the fullest rank.
   /// Requires every slot to be filled by put().
   SHUNT_CONSTEXPR load_type operator()(std::span<load_type const> share, load_type enough,
-                                       load_type best, std::int64_t& steps);
+                                       load_type best, std::int64_t& steps, std::int64_t effort);
 
  private:
   /// Makes the best swap of two experts of the fullest rank with two of another rank.
@@ -47,6 +48,7 @@ class swap_search {
   std::size_t experts_, ranks_, most_slots_ = 0;
   std::span<load_type const> share_{};
   std::int64_t* steps_ = nullptr;
+  std::int64_t effort_ = 0;
   /// held_: experts of each rank by descending share.
   std::vector<std::size_t> first_, end_, held_{}, theirs_{};
   std::vector<load_type> load_;

@@ -36,15 +36,17 @@ SHUNT_CONSTEXPR void swap_search::put(std::size_t rank, std::size_t expert, load
 
 SHUNT_CONSTEXPR swap_search::load_type swap_search::operator()(std::span<load_type const> share,
                                                                load_type enough, load_type best,
-                                                               std::int64_t& steps) {
+                                                               std::int64_t& steps,
+                                                               std::int64_t effort) {
   share_ = share;
   steps_ = &steps;
+  effort_ = effort;
   for (std::size_t r = 0; r < ranks_; ++r) sort_rank(r);
   for (;;) {
     std::size_t const fullest =
         static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
     load_type const top = load_[fullest];
-    if (top <= enough) return top;
+    if (top <= enough || steps >= effort) return top;
     load_type least = top;
     std::size_t best_rank = ranks_, out = 0, in = 0;
     auto const emptiest =
@@ -91,7 +93,7 @@ SHUNT_CONSTEXPR bool swap_search::swap_two(std::size_t fullest) {
   pair best{};
   for (std::size_t q = 0; q < ranks_; ++q) {
     load_type const gap = top - load_[q];
-    if (gap <= 1 || top - gap / 2 >= least) continue;
+    if (gap <= 1 || top - gap / 2 >= least || *steps_ >= effort_) continue;
     theirs_.clear();
     for (std::size_t k = first_[q]; k < first_[q + 1]; ++k)
       if (!has_[fullest * experts_ + held_[k]]) theirs_.push_back(k);
@@ -109,6 +111,7 @@ SHUNT_CONSTEXPR bool swap_search::swap_two(std::size_t fullest) {
             best = {q, {i, j}, {theirs_[k], theirs_[m]}};
           }
         *steps_ += static_cast<std::int64_t>(theirs_.size() * theirs_.size() / 4);
+        if (*steps_ >= effort_) break;
       }
     }
   }

@@ -22,8 +22,9 @@ class windowed_placement {
   /// Takes the loads of layer l.
   SHUNT_CONSTEXPR void load(expert_layers const& problem, layer_id l);
 
-  /// Takes the placement of the layer.
-  /// Returns false if an expert has no slot.
+  /// Takes the placement of the layer. Slots may hold nothing (-1); until they are filled, slots()
+  /// has expert E there, which has no load.
+  /// Returns false if an expert has no slot or a slot is empty.
   SHUNT_CONSTEXPR bool place(std::span<expert_id const> slots);
 
   [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
@@ -32,6 +33,12 @@ class windowed_placement {
   /// Returns the replicas of expert e on the rank.
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t held(std::size_t e, std::size_t rank) const;
   [[nodiscard]] constexpr std::int64_t copies(std::size_t e) const { return copies_[e]; }
+
+  [[nodiscard]] constexpr bool is_empty(std::size_t s) const {
+    return slots_[s].index() == experts_;
+  }
+  /// Returns the sum over the windows of the expert's scaled load.
+  [[nodiscard]] SHUNT_CONSTEXPR std::int64_t load_of(std::size_t e) const;
 
   /// Returns the mean over the windows of max/mean load.
   [[nodiscard]] SHUNT_CONSTEXPR double score() const;
@@ -64,6 +71,7 @@ class windowed_placement {
   std::vector<std::int64_t> weight_, load_;  ///< windows x experts, windows x ranks
   std::vector<std::int32_t> has_;            ///< experts x ranks: replicas
   std::vector<std::int64_t> copies_;
+  std::int64_t empty_ = 0;
   std::vector<top> tops_;
   std::vector<std::size_t> rank_of_{};
   std::vector<expert_id> slots_{};

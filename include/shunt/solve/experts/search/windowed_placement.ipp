@@ -11,10 +11,10 @@ SHUNT_CONSTEXPR windowed_placement::windowed_placement(expert_layers const& prob
     : windows_(static_cast<std::size_t>(scored)),
       experts_(static_cast<std::size_t>(problem.experts)),
       ranks_(static_cast<std::size_t>(problem.ranks())),
-      weight_(windows_ * experts_, 0),
+      weight_(windows_ * (experts_ + 1), 0),
       load_(windows_ * ranks_, 0),
-      has_(experts_ * ranks_, 0),
-      copies_(experts_, 0),
+      has_((experts_ + 1) * ranks_, 0),
+      copies_(experts_ + 1, 0),
       tops_(windows_) {
   for (std::size_t r = 0; r < ranks_; ++r) {
     rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(problem.slots_per_rank[r]), r);
@@ -34,21 +34,23 @@ SHUNT_CONSTEXPR void windowed_placement::load(expert_layers const& problem, laye
         total == 0 ? 0 : 31 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(total)));
     std::int64_t sum = 0;
     for (std::size_t e = 0; e < experts_; ++e)
-      sum += weight_[w * experts_ + e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
+      sum += weight_[w * (experts_ + 1) + e] = shift >= 0 ? loads[e] << shift : loads[e] >> -shift;
     tops_[w].mean = std::max<std::int64_t>(1, sum / std::max(1, live_));
   }
 }
 
 SHUNT_CONSTEXPR bool windowed_placement::place(std::span<expert_id const> slots) {
-  std::copy(slots.begin(), slots.end(), slots_.begin());
+  std::replace_copy(slots.begin(), slots.end(), slots_.begin(), expert_id{-1}, expert_id{experts_});
   std::fill(has_.begin(), has_.end(), 0);
   std::fill(copies_.begin(), copies_.end(), 0);
   for (std::size_t s = 0; s < slots_.size(); ++s) {
     ++has_[slots_[s].index() * ranks_ + rank_of_[s]];
     ++copies_[slots_[s].index()];
   }
+  empty_ = copies_[experts_];
+  copies_[experts_] += 2;  // so that any of them may go
   add_up();
-  return std::count(copies_.begin(), copies_.end(), 0) == 0;
+  return empty_ == 0 && std::count(copies_.begin(), copies_.end(), 0) == 0;
 }
 
 SHUNT_CONSTEXPR std::int32_t windowed_placement::held(std::size_t e, std::size_t rank) const {
@@ -67,9 +69,9 @@ SHUNT_CONSTEXPR double windowed_placement::score_with(std::size_t s, std::size_t
   std::size_t const a = slots_[s].index(), r = rank_of_[s];
   double sum = 0;
   for (std::size_t w = 0; w < windows_; ++w) {
-    std::int64_t const wa = weight_[w * experts_ + a], wb = weight_[w * experts_ + b];
+    std::int64_t const wa = weight_[w * (experts_ + 1) + a], wb = weight_[w * (experts_ + 1) + b];
     std::int64_t const more = wa / (copies_[a] - 1) - wa / copies_[a], now = wb / (copies_[b] + 1),
-                       less = wb / copies_[b] - now;
+                       less = copies_[b] == 0 ? 0 : wb / copies_[b] - now;
     auto const* const load = load_.data() + w * ranks_;
     auto const *const has_a = has_.data() + a * ranks_, *const has_b = has_.data() + b * ranks_;
     std::int64_t most = load[r] + (has_a[r] - 1) * more - wa / copies_[a] + now;
@@ -85,7 +87,7 @@ SHUNT_CONSTEXPR double windowed_placement::score_swapped(std::size_t s, std::siz
   double sum = 0;
   for (std::size_t w = 0; w < windows_; ++w) {
     std::int64_t const d =
-        weight_[w * experts_ + a] / copies_[a] - weight_[w * experts_ + b] / copies_[b];
+        weight_[w * (experts_ + 1) + a] / copies_[a] - weight_[w * (experts_ + 1) + b] / copies_[b];
     auto const* const load = load_.data() + w * ranks_;
     std::int64_t most = std::max(load[r] - d, load[q] + d);
     for (auto const k : tops_[w].rank)
@@ -93,6 +95,12 @@ SHUNT_CONSTEXPR double windowed_placement::score_swapped(std::size_t s, std::siz
     sum += static_cast<double>(most) / static_cast<double>(tops_[w].mean);
   }
   return sum / static_cast<double>(windows_);
+}
+
+SHUNT_CONSTEXPR std::int64_t windowed_placement::load_of(std::size_t e) const {
+  std::int64_t sum = 0;
+  for (std::size_t w = 0; w < windows_; ++w) sum += weight_[w * (experts_ + 1) + e];
+  return sum;
 }
 
 SHUNT_CONSTEXPR void windowed_placement::give(std::size_t s, std::size_t b) {
@@ -109,6 +117,7 @@ SHUNT_CONSTEXPR std::size_t windowed_placement::set(std::size_t s, std::size_t e
   std::size_t const old = slots_[s].index();
   --has_[old * ranks_ + rank_of_[s]];
   --copies_[old];
+  empty_ -= old == experts_;
   ++has_[e * ranks_ + rank_of_[s]];
   ++copies_[e];
   slots_[s] = e;
@@ -120,7 +129,7 @@ SHUNT_CONSTEXPR void windowed_placement::add_up() {
   for (std::size_t w = 0; w < windows_; ++w) {
     auto* const load = load_.data() + w * ranks_;
     for (std::size_t s = 0; s < slots_.size(); ++s)
-      load[rank_of_[s]] += weight_[w * experts_ + slots_[s].index()] /
+      load[rank_of_[s]] += weight_[w * (experts_ + 1) + slots_[s].index()] /
                            std::max<std::int64_t>(1, copies_[slots_[s].index()]);
     auto& rank = tops_[w].rank;
     std::size_t found = 0;
