@@ -3,15 +3,16 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli.hpp"
 #include "json_lines.hpp"
+#include "output_file.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/error.hpp"
@@ -85,14 +86,27 @@ shunt::stash_cap parse_memory(std::string const& text) {
   return shunt::stash_cap::per_worker(example::parse_integer("--memory", text, 1));
 }
 
-/// Where a file is written. Throws invalid_problem where it can't be.
-template <class Write>
-void write_file(std::string const& option, std::string const& path, Write const& write) {
-  if (path.empty()) return;
-  std::ofstream out(path, std::ios::binary);
-  if (!out) throw shunt::invalid_problem(option, path + " can't be opened");
-  write(out);
-  if (!out.flush()) throw shunt::invalid_problem(option, path + " can't be written");
+/// What --csv-out and --csv-comms ask for: all is rendered before anything is written. Throws
+/// invalid_problem, which names the option, where the plan is none for a CSV or a file can't be
+/// written.
+void write_files(shunt::pipeline_job const& job, planned const& answer,
+                 shunt::timetable const& table, std::string const& plain,
+                 std::string const& with_comms) {
+  std::vector<std::pair<example::output_file, std::string>> files;
+  auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
+    if (path.empty()) return;
+    try {
+      files.emplace_back(example::output_file(option, path), example::rendered(write));
+    } catch (shunt::invalid_problem const& refused) {
+      if (refused.field() == option) throw;
+      throw shunt::invalid_problem(option, refused.what());
+    }
+  };
+  add("--csv-out", plain,
+      [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
+  add("--csv-comms", with_comms,
+      [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan, table); });
+  for (auto const& [file, content] : files) file.write(content);
 }
 
 char letter(shunt::op_kind kind) {
@@ -351,11 +365,7 @@ int main(int argc, char** argv) {
     result shown{.job = job, .answer = answer, .solver = solver, .microseconds = microseconds};
     if (answer.has_plan()) {
       shown.table = shunt::steady_times(job, answer.plan);
-      write_file("--csv-out", csv_out,
-                 [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
-      write_file("--csv-comms", csv_comms, [&](std::ostream& out) {
-        shunt::write_pytorch_csv(out, job, answer.plan, shown.table);
-      });
+      write_files(job, answer, shown.table, csv_out, csv_comms);
     } else {
       std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
     }

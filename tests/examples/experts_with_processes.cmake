@@ -140,7 +140,7 @@ refused("--workers: is 3, there are 4 ranks" --workers 3)
 refused("patience: must be at least 1, is 0" --patience 0)
 refused("--kill-at: rank 3 has [0-9]+ instructions in iteration 1" --kill 3@1 --kill-at 100000
   --policy uniform)
-refused("--trace: can't write" --trace ${SCRATCH}/nowhere/trace.csv)
+refused("--trace: [^\n]*trace.csv can't be opened" --trace ${SCRATCH}/nowhere/trace.csv)
 set(ENV{RANK} 1)
 refused("WORLD_SIZE: is not set")
 set(ENV{WORLD_SIZE} 5)

@@ -163,6 +163,34 @@ refused("dead: rank 2 of pipeline 0 is dead" plan_pipeline --pipelines 2 --dead 
   ${SCRATCH}/no.csv)
 refused("--csv-out: ${SCRATCH}/no/such.csv can't be opened" plan_pipeline --csv-out
   ${SCRATCH}/no/such.csv)
+# What was there before stays where a plan is none for a CSV, or the content can't be written whole.
+file(REMOVE_RECURSE ${SCRATCH}/kept)
+file(MAKE_DIRECTORY ${SCRATCH}/kept)
+file(WRITE ${SCRATCH}/kept/plan.csv "kept")
+function(kept_alone)
+  file(READ ${SCRATCH}/kept/plan.csv kept)
+  file(GLOB beside ${SCRATCH}/kept/*)
+  if(NOT kept STREQUAL "kept" OR NOT beside STREQUAL "${SCRATCH}/kept/plan.csv")
+    fail("${SCRATCH}/kept/plan.csv: ${kept}, beside it ${beside}")
+  endif()
+endfunction()
+refused("--csv-out: plan: rank 1 computes for pipeline 1" plan_pipeline --pipelines 2 --dead 1:1
+  --csv-out ${SCRATCH}/kept/plan.csv)
+kept_alone()
+refused("--csv-comms: [^ ]*/no/such.csv can't be opened" plan_pipeline --csv-out
+  ${SCRATCH}/kept/plan.csv --csv-comms ${SCRATCH}/no/such.csv)
+kept_alone()
+execute_process(COMMAND sh -c "trap '' XFSZ; ulimit -f 0
+    exec \"$0\" --microbatches 400 --csv-out \"$1\" >/dev/null"
+    ${PROGRAMS}/plan_pipeline ${SCRATCH}/kept/plan.csv RESULT_VARIABLE status ERROR_VARIABLE err)
+if(NOT status EQUAL 2 OR NOT err MATCHES "^error: --csv-out: [^\n]* can't be written: [^\n]*\n$")
+  fail("a file that can't be written whole")
+endif()
+kept_alone()
+run(plan_pipeline --solver gpipe --stages 2 --microbatches 1 --csv-out /dev/stdout --format text)
+if(NOT status EQUAL 0 OR NOT out MATCHES "0F0,0B0\n1F0,1B0\n")
+  fail("--csv-out /dev/stdout")
+endif()
 refused("excludes" plan_pipeline --csv-in ${SCRATCH}/only.csv --stages 8)
 refused("can't be opened" plan_pipeline --csv-in ${SCRATCH}/no-such.csv)
 foreach(bad IN ITEMS "0F0,0B0garbage\n@row 1, column 2: \"0B0garbage\" has more after its \

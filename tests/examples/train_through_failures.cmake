@@ -130,4 +130,4 @@ refused("sweep: needs --engine gloo" --engine cuda --sweep 2)
 set(ENV{CUDA_VISIBLE_DEVICES} "")
 refused("engine: (this build has no CUDA|there is no CUDA driver|there is no CUDA device)" --engine
   cuda-graphs)
-refused("out: cannot create" --iterations 1 --out ${SCRATCH}/empty.txt/inside)
+refused("out: can't make" --iterations 1 --out ${SCRATCH}/empty.txt/inside)
