@@ -72,7 +72,11 @@ place_experts::settings settings_of(options const& o) {
 
 shunt::expert_layers layers_of(options const& o) {
   auto const& path = o.loads.empty() ? o.sources : o.loads;
-  auto table = shunt::read_csv_file(path, 0);
+  auto table =
+      place_experts::read_loads(path, o.loads.empty() ? "--sources wants one row a layer "
+                                                        "and rank, one column an expert"
+                                                      : "--loads wants one row a layer, one "
+                                                        "column an expert");
   auto const rows = static_cast<std::int64_t>(table.rows());
   if (o.loads.empty() && rows % o.ranks != 0)
     throw shunt::invalid_problem(path + " row " + std::to_string(rows),
@@ -325,7 +329,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(place_experts::solver_names()));
   app.add_option("--previous", o.previous,
                  "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
-                 "json, eplb or csv wrote")
+                 "json, eplb or csv wrote,\n"
+                 "or JSON with physical_to_logical_map, as vLLM and SGLang name it")
       ->type_name("FILE");
   auto* const keep = app.add_flag("--keep-ranks", o.keep_ranks,
                                   "deal the rows of the placement to the ranks so that the most "
