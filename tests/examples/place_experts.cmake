@@ -156,7 +156,7 @@ if(NOT out MATCHES "^eplb, [a-z]+: tokens of the fullest ranks, all layers: [0-9
   fail("--slot-budget as text")
 endif()
 run(--loads ${loads} --ranks 4 --slot-budget 7)
-if(NOT status EQUAL 0 OR NOT err MATCHES "memory: 7 slots for 2 layers x 4 experts")
+if(NOT status EQUAL 1 OR NOT err MATCHES "memory: 7 slots for 2 layers x 4 experts")
   fail("too small a slot budget is infeasible")
 endif()
 refused("--slots is required" --loads ${loads} --ranks 4)
