@@ -101,7 +101,8 @@ if(NOT status EQUAL 0 OR NOT out MATCHES
   "identical: 5 losses and [0-9]+ parameters of swift_moe, random and swift_moe without losses\n$")
   fail("three copies should survive two neighbours")
 endif()
-# lost(<pattern> <argument>...): no iteration, but status 2 and one line that says what would be lost
+# lost(<pattern> <argument>...): no iteration, but status 2 and one line that says what would be
+# lost
 function(lost pattern)
   run(${sizes} --iterations 6 --policy swift_moe ${ARGN})
   if(NOT status EQUAL 2 OR NOT out STREQUAL ""

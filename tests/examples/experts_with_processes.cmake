@@ -69,7 +69,9 @@ run(--engine gloo --iterations 5 --policy uniform --shards mirrored --copies 3 -
 succeeds("\nidentical: 5 losses and [0-9]+ parameters of uniform and uniform without losses\n$")
 nothing_is_left(${place})
 
-# kill -9 from another shell, of whichever process.
+# kill -9 from another shell, of whichever process. What another run of this script has written
+# names processes that are not ours.
+file(REMOVE ${SCRATCH}/by_hand.txt ${SCRATCH}/ended.txt ${SCRATCH}/lost.txt)
 shell("${program} --engine gloo ${small_words} --iterations 40 --policy swift_moe --dropless \
 --shards mirrored > by_hand.txt & run=$!
   until grep -qs '^swift_moe iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
@@ -150,7 +152,7 @@ refused("rank [0-9]: [^\n]*no network interface nonsense" --interface nonsense)
 refused("--workers: is 3, there are 4 ranks" --workers 3)
 refused("patience: must be at least 1, is 0" --patience 0)
 refused("--kill-at: rank 3 has [0-9]+ instructions in iteration 1" --kill 3@1 --kill-at 100000
-  --policy uniform)
+  --policy uniform --shards mirrored)
 refused("--trace: [^\n]*trace.csv can't be opened" --trace ${SCRATCH}/nowhere/trace.csv)
 set(ENV{RANK} 1)
 refused("WORLD_SIZE: is not set")
