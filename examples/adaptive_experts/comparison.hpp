@@ -5,14 +5,15 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "files.hpp"
 #include "options.hpp"
 #include "outcome.hpp"
+#include "output_file.hpp"
 #include "policy_training.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/io/drawing.hpp"
@@ -176,25 +177,27 @@ inline void print_bytes(policy_run const& run, char const* phase, char const* fo
 /// Files that a run leaves. What can't be written is found before the training.
 class output_files {
  public:
-  explicit output_files(options const& o) : folder_(o.out) {
-    if (!o.trace.empty()) trace_ = file_for("--trace", o.trace);
-    if (!o.out.empty()) make_folder("--out", o.out);
+  explicit output_files(options const& o) {
+    if (!o.trace.empty()) trace_.emplace("--trace", o.trace);
+    if (!o.out.empty()) folder_.emplace("--out", o.out);
   }
-  void write(training_setup const& setup, std::vector<policy_run> const& runs) {
-    if (trace_.is_open()) write_trace(trace_, setup, runs.front());
-    if (!folder_.empty()) write_files(folder_, setup, runs);
+  void write(training_setup const& setup, std::vector<policy_run> const& runs) const {
+    if (trace_)
+      trace_->write(rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
+    if (folder_) write_files(*folder_, setup, runs);
   }
 
  private:
-  std::ofstream trace_{};
-  std::string folder_;
+  std::optional<output_file> trace_{};
+  std::optional<output_folder> folder_{};
 };
 
 /// All there is to say at the end, and to write; the exit status. `disturbed`: runs are to be
 /// compared with the first policy's `undisturbed()`.
 template <class Undisturbed>
-[[nodiscard]] int conclude(options const& o, output_files& files, std::vector<policy_run> runs,
-                           bool disturbed, Undisturbed const& undisturbed) {
+[[nodiscard]] int conclude(options const& o, output_files const& files,
+                           std::vector<policy_run> runs, bool disturbed,
+                           Undisturbed const& undisturbed) {
   files.write(o.setup, runs);
   bool sound = summarise(o.setup, runs);
   if (!disturbed && !(o.dropless && runs.size() > 1)) return sound ? 0 : 1;

@@ -2,27 +2,18 @@
 /// The files that a run leaves: curves, heat maps and tables.
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <ostream>
+#include <sstream>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "outcome.hpp"
-#include "shunt/core/error.hpp"
+#include "output_file.hpp"
 #include "shunt/io/chart.hpp"
 #include "shunt/io/drawing.hpp"
 #include "shunt/io/heat_map.hpp"
 
 namespace example {
-
-/// A file to write. Throws invalid_problem, naming the option, where it can't be opened.
-inline std::ofstream file_for(std::string const& option, std::filesystem::path const& path) {
-  std::ofstream out(path, std::ios::binary);
-  if (!out) throw shunt::invalid_problem(option, "can't write " + path.string());
-  return out;
-}
 
 /// Expert loads, one row for each iteration and layer: iteration, layer, tokens of each expert.
 inline void write_trace(std::ostream& out, training_setup const& s, policy_run const& run) {
@@ -67,17 +58,9 @@ inline shunt::heat_map loads_of(training_setup const& s, policy_run const& run,
 
 }  // namespace detail
 
-/// Makes a folder that isn't there. Throws invalid_problem, naming the option, where it can't.
-inline void make_folder(std::string const& option, std::filesystem::path const& folder) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed || !std::filesystem::is_directory(folder, failed))
-    throw shunt::invalid_problem(option, "can't make " + folder.string());
-}
-
 /// Into a folder: loss.svg, drops.svg, experts_<policy>_layer<l>.svg, iterations.csv.
 /// Throws invalid_problem where they can't be written.
-inline void write_files(std::filesystem::path const& folder, training_setup const& s,
+inline void write_files(output_folder const& folder, training_setup const& s,
                         std::vector<policy_run> const& runs) {
   shunt::line_chart loss{.title =
                              "Loss, mean of " + std::to_string(smoothing_window) + " iterations",
@@ -87,7 +70,7 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
                           .x_label = "iteration",
                           .y_label = "share of tokens, %",
                           .from_zero = true};
-  auto table = file_for("--out", folder / "iterations.csv");
+  std::ostringstream table;
   table << "policy,iteration,loss,smoothed_loss,dropped_percent,hottest_layer,hottest_expert,"
            "hottest_percent,"
            "gradient_bytes,weight_bytes\n";
@@ -107,15 +90,13 @@ inline void write_files(std::filesystem::path const& folder, training_setup cons
     loss.lines.push_back(detail::line(run, smooth));
     drops.lines.push_back(detail::line(run, dropped));
     for (std::int32_t l = 0; l < s.model.layers; ++l) {
-      auto map = file_for("--out",
-                          folder / ("experts_" + run.name + "_layer" + std::to_string(l) + ".svg"));
-      write_svg(map, detail::loads_of(s, run, l));
+      folder.file("experts_" + run.name + "_layer" + std::to_string(l) + ".svg",
+                  [&](std::ostream& out) { write_svg(out, detail::loads_of(s, run, l)); });
     }
   }
-  auto curves = file_for("--out", folder / "loss.svg");
-  write_svg(curves, loss);
-  auto shares = file_for("--out", folder / "drops.svg");
-  write_svg(shares, drops);
+  folder.text("iterations.csv", table.str());
+  folder.file("loss.svg", [&](std::ostream& out) { write_svg(out, loss); });
+  folder.file("drops.svg", [&](std::ostream& out) { write_svg(out, drops); });
 }
 
 }  // namespace example

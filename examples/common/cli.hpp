@@ -4,18 +4,25 @@
 /// on standard error, "error: field: what is wrong", and exit status 2.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <initializer_list>
 #include <iostream>
 #include <limits>
 #include <new>
+#include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -81,6 +88,39 @@ struct worker_at {
   return values;
 }
 
+/// "512", or "8G": K, M, G and T behind a number stand for 2^10, 2^20, 2^30 and 2^40. Throws
+/// invalid_problem, naming the field and the text.
+[[nodiscard]] inline std::int64_t parse_size(
+    std::string const& field, std::string_view text,
+    std::int64_t least = std::numeric_limits<std::int64_t>::min()) {
+  constexpr std::string_view units = "KMGT";
+  auto const unit = text.empty() ? std::string_view::npos : units.find(text.back());
+  auto const digits = text.substr(0, text.size() - (unit == std::string_view::npos ? 0 : 1));
+  if (digits.empty() || digits.find_first_not_of("+-0123456789") != std::string_view::npos)
+    throw shunt::invalid_problem(
+        field, quoted(text) + " is not a whole number, with K, M, G or T behind it or without");
+  if (unit == std::string_view::npos) return parse_integer(field, text, least);
+  auto const scale = std::int64_t{1} << (10 * (unit + 1));
+  auto const size = shunt::checked_multiply(parse_integer(field, digits), scale);
+  if (!size) throw shunt::invalid_problem(field, "must be below 2^63, is " + std::string(text));
+  if (*size < least)
+    throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
+                                            std::string(text));
+  return *size;
+}
+
+/// "8G" or "8G,8G,4G". Throws invalid_problem, naming the field and the item.
+[[nodiscard]] inline std::vector<std::int64_t> parse_sizes(std::string const& field,
+                                                           std::string_view text) {
+  auto const items = items_of(text);
+  if (items.empty()) throw shunt::invalid_problem(field, "is empty");
+  std::vector<std::int64_t> values;
+  for (std::size_t i = 0; i < items.size(); ++i)
+    values.push_back(
+        parse_size(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
+  return values;
+}
+
 /// "1:2": stage 2 of pipeline 1.
 [[nodiscard]] inline shunt::worker parse_worker(std::string const& field, std::string_view text) {
   auto const colon = text.find(':');
@@ -128,6 +168,65 @@ CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target
       ->default_str(std::to_string(target));
 }
 
+/// A field of the library and the option that it comes from.
+using option_of_field = std::pair<std::string_view, std::string_view>;
+
+/// Returns what `body` returns. An invalid_problem that it throws names the option in place of the
+/// field, "--forward[2]" for "costs.forward[2]".
+template <class Options = std::initializer_list<option_of_field>, class Body>
+decltype(auto) naming_options(Options const& options, Body&& body) {
+  try {
+    return body();
+  } catch (shunt::invalid_problem const& error) {
+    std::string_view const field = error.field();
+    auto const whole = field.substr(0, field.find('['));
+    for (auto const& [name, option] : options)
+      if (name == whole)
+        throw shunt::invalid_problem(std::string(option) + std::string(field.substr(whole.size())),
+                                     std::string(error.what()).substr(field.size() + 2));
+    throw;
+  }
+}
+
+/// How many letters have to be changed, put in or left out to make one text of the other.
+[[nodiscard]] inline std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j)
+      diagonal = std::exchange(
+          row[j + 1], std::min({row[j] + 1, row[j + 1] + 1, diagonal + (a[i] == b[j] ? 0 : 1)}));
+  }
+  return row.back();
+}
+
+/// What to say of the first argument that looks like an option and is none, with the option that it
+/// resembles most; nothing where there is no such argument.
+[[nodiscard]] inline std::optional<std::string> unknown_option(CLI::App const& app) {
+  for (auto const& argument : app.remaining()) {
+    if (argument.size() < 2 || argument[0] != '-' || argument == "--") continue;
+    auto const name = argument.substr(0, argument.find('='));
+    auto const bare = name.substr(std::min(name.find_first_not_of('-'), name.size()));
+    if (bare.empty() || std::isdigit(static_cast<unsigned char>(bare[0]))) continue;
+    std::string nearest;
+    std::size_t least = 1 + bare.size() / 3;
+    for (auto const* option : app.get_options()) {
+      if (option->get_group().empty()) continue;  // hidden
+      for (auto const& known : option->get_lnames()) {
+        bool const begun = bare.size() > 2 && known.starts_with(bare);
+        if (auto const distance = begun ? 0 : edit_distance(bare, known); distance < least) {
+          nearest = known;
+          least = distance;
+        }
+      }
+    }
+    return name + ": is no option here" +
+           (nearest.empty() ? "; --help lists all" : ", did you mean --" + nearest + "?");
+  }
+  return std::nullopt;
+}
+
 /// Runs `body`, which returns the exit status; any exception, and output that can't be written,
 /// becomes one line on standard error and status 2.
 template <class Body>
@@ -159,6 +258,9 @@ template <class Body>
       app.parse(argc, argv);
     } catch (CLI::Success const& asked) {
       return app.exit(asked);
+    } catch (CLI::ParseError const&) {
+      if (auto const unknown = unknown_option(app)) throw std::invalid_argument(*unknown);
+      throw;
     }
     return body();
   });

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli.hpp"
+#include "output_file.hpp"
 #include "report.hpp"
 #include "shunt/core/error.hpp"
 
@@ -146,10 +147,8 @@ int main(int argc, char** argv) {
     show_training(page, dir / "train");
     show_schedules(page, dir / "schedules");
     show_experts(page, dir / "experts", dir / "experts.txt");
-    std::ofstream out(dir / "report.html", std::ios::binary);
-    out << page;
-    out.flush();
-    if (!out) throw shunt::invalid_problem((dir / "report.html").string(), "cannot be written");
+    example::output_file("DIR", dir / "report.html")
+        .write(example::rendered([&](std::ostream& out) { out << page; }));
     std::cout << "wrote " << (dir / "report.html").string() << "\n";
     return 0;
   });

@@ -16,8 +16,10 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/io/csv.hpp"
+#include "shunt/io/csv_fields.hpp"
 #include "shunt/json/physical_map.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/measure/moved_experts.hpp"
@@ -28,17 +30,6 @@
 
 namespace place_experts {
 
-/// A file to read; one that is compressed is refused with the command that unpacks it.
-[[nodiscard]] inline std::ifstream open(std::string const& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw shunt::invalid_problem(path, "can't be opened");
-  if (in.peek() == std::ifstream::traits_type::eof())
-    throw shunt::invalid_problem(path, in.bad() ? "can't be read" : "is empty");
-  if (in.peek() == 0x1f)
-    throw shunt::invalid_problem(path, "is compressed; unpack it first: gunzip -k " + path);
-  return in;
-}
-
 namespace detail {
 
 /// One row of loads behind `labels` other columns.
@@ -47,7 +38,7 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   std::int64_t sum = 0;
   for (std::size_t c = labels; c < items.size(); ++c) {
     auto const place = at + ", column " + std::to_string(c + 1);
-    loads.push_back(example::parse_integer(place, items[c], 0));
+    loads.push_back(shunt::parse_whole_number(items[c], place, 0));
     auto const more = shunt::checked_add(sum, loads.back());
     if (!more || *more >= (std::int64_t{1} << 62))
       throw shunt::invalid_problem(place, "takes the sum of the row beyond 62 bits");
@@ -62,17 +53,18 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
 /// `iteration` numbers the windows, other columns before `layer` aren't looked at. Or, without a
 /// header, windows of `layers` rows each. Throws invalid_problem, naming the file, row and column.
 [[nodiscard]] inline shunt::load_series read_series(std::string const& path, std::int32_t layers) {
-  auto in = open(path);
+  auto in = shunt::open_text(path);
+  shunt::line_reader lines(in, path);
   shunt::load_series series{.layers = 0, .experts = 0};
   std::string line;
   std::size_t labels = 0, columns = 0;
   bool header = false, numbered = false;
-  std::int64_t row = 0, layer = 0, base = 0;
-  while (std::getline(in, line)) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    auto const at = path + " row " + std::to_string(++row);
+  std::int64_t layer = 0, base = 0;
+  while (lines.next(line)) {
+    auto const at = lines.at();
+    auto const row = lines.row();
     if (line.empty()) throw shunt::invalid_problem(at, "is empty");
-    auto const items = example::items_of(line);
+    auto const items = shunt::csv_fields(line, at);
     if (row == 1) {
       columns = items.size();
       auto const found = std::find(items.begin(), items.end(), "layer");
@@ -90,8 +82,9 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
                                            " values, the first row has " + std::to_string(columns));
     if (header) {
       auto const place = at + ", column " + std::to_string(labels);
-      auto const given = example::parse_integer(place, items[labels - 1], 0,
-                                                std::numeric_limits<std::int32_t>::max());
+      auto const given = shunt::parse_whole_number(items[labels - 1], place, 0);
+      if (given > std::numeric_limits<std::int32_t>::max())
+        throw shunt::invalid_problem(place, "must be a layer, is " + std::to_string(given));
       if (row == 2) base = given;
       bool const next_window = given == base && row > 2;
       if (next_window && series.layers == 0) series.layers = static_cast<std::int32_t>(layer);
@@ -106,14 +99,14 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
                 std::to_string(base + (series.layers > 0 && layer >= series.layers ? 0 : layer)) +
                 ", is " + std::to_string(given));
       if (numbered && layer == 0) {
-        series.iterations.push_back(example::parse_integer(at + ", column 1", items[0], 0));
+        series.iterations.push_back(shunt::parse_whole_number(items[0], at + ", column 1", 0));
         if (series.iterations.size() > 1 &&
             series.iterations.back() <= *(series.iterations.end() - 2))
           throw shunt::invalid_problem(at + ", column 1",
                                        "must be after iteration " +
                                            std::to_string(*(series.iterations.end() - 2)) +
                                            ", is " + std::string(items[0].substr(0, 40)));
-      } else if (numbered && example::parse_integer(at + ", column 1", items[0], 0) !=
+      } else if (numbered && shunt::parse_whole_number(items[0], at + ", column 1", 0) !=
                                  series.iterations.back()) {
         throw shunt::invalid_problem(
             at + ", column 1", "must be iteration " + std::to_string(series.iterations.back()) +
@@ -124,13 +117,28 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
     }
     detail::append_loads(items, labels, at, series.loads);
   }
+  if (lines.row() == 0) throw shunt::invalid_problem(path, "is empty");
   if (series.loads.empty()) throw shunt::invalid_problem(path, "has no loads");
   if (series.layers == 0) series.layers = header ? static_cast<std::int32_t>(layer) : layers;
   if (series.loads.size() % series.cells() != 0)
-    throw shunt::invalid_problem(path + " row " + std::to_string(row),
-                                 "ends within a window of " + std::to_string(series.layers) +
-                                     " layers");
+    throw shunt::invalid_problem(lines.at(), "ends within a window of " +
+                                                 std::to_string(series.layers) + " layers");
   return series;
+}
+
+/// Reads a table of loads. Throws invalid_problem, naming the file, row and column; where it has a
+/// header also the form that is `wanted`.
+[[nodiscard]] inline shunt::integer_table read_loads(std::string const& path,
+                                                     std::string const& wanted) {
+  auto in = shunt::open_text(path);
+  try {
+    return shunt::read_csv(in, path, 0);
+  } catch (shunt::invalid_problem const& refused) {
+    std::string const what = refused.what();
+    if (what.find(" row 1: is a header ") == std::string::npos) throw;
+    throw shunt::invalid_problem(refused.field(),
+                                 what.substr(refused.field().size() + 2) + ": " + wanted);
+  }
 }
 
 /// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws
@@ -151,11 +159,11 @@ inline void add_sources(std::string const& path, shunt::integer_table table,
   layers.sources = std::move(table.values);
 }
 
-/// Reads a placement on these ranks: what --format json, eplb or csv wrote. Throws invalid_problem,
-/// naming the file and the place.
+/// Reads a placement on these ranks: what --format json, eplb or csv wrote, or EPLB's arrays under
+/// the names of vLLM and SGLang. Throws invalid_problem, naming the file and the place.
 [[nodiscard]] inline std::vector<shunt::expert_id> read_previous(
     std::string const& path, shunt::expert_layers const& layers) {
-  auto in = open(path);
+  auto in = shunt::open_text(path);
   shunt::physical_map map;
   auto const slots = layers.slots();
   if ((in >> std::ws).peek() != '{') {
@@ -176,17 +184,16 @@ inline void add_sources(std::string const& path, shunt::integer_table table,
                                        " layers, the loads have " + std::to_string(layers.layers));
     return {table.values.begin(), table.values.end()};
   }
-  nlohmann::json document;
-  try {
-    in >> document;
-  } catch (nlohmann::json::exception const& error) {
-    throw shunt::invalid_problem(path, std::string("is no JSON: ") + error.what());
-  }
+  auto const document = shunt::parse_json(in, path);
   try {
     shunt::json_reader const here(document);
-    if (here.has("phy2log")) {
+    if (here.has("phy2log") || here.has("physical_to_logical_map")) {
       read(here, map);
     } else {
+      if (!here.has("layers"))
+        here.refuse(
+            "has none of the keys layers (of --format json), phy2log (of --format eplb) and "
+            "physical_to_logical_map");
       here["layers"].each([&](shunt::json_reader const& layer) {
         std::int32_t found = 0;
         layer["slots"].each([&](shunt::json_reader const& item) {
@@ -215,7 +222,11 @@ inline void add_sources(std::string const& path, shunt::integer_table table,
                                                   std::to_string(layers.layers));
     return placement_of(map, layers.slots_per_rank).expert_of;
   } catch (shunt::invalid_problem const& error) {
-    throw shunt::invalid_problem(path, error.what());
+    // Under the name that the file has for the array.
+    std::string what = error.what();
+    if (document.contains("physical_to_logical_map") && what.starts_with("phy2log"))
+      what.replace(0, std::string_view("phy2log").size(), "physical_to_logical_map");
+    throw shunt::invalid_problem(path, what);
   }
 }
 

@@ -72,7 +72,11 @@ place_experts::settings settings_of(options const& o) {
 
 shunt::expert_layers layers_of(options const& o) {
   auto const& path = o.loads.empty() ? o.sources : o.loads;
-  auto table = shunt::read_csv_file(path, 0);
+  auto table =
+      place_experts::read_loads(path, o.loads.empty() ? "--sources wants one row a layer "
+                                                        "and rank, one column an expert"
+                                                      : "--loads wants one row a layer, one "
+                                                        "column an expert");
   auto const rows = static_cast<std::int64_t>(table.rows());
   if (o.loads.empty() && rows % o.ranks != 0)
     throw shunt::invalid_problem(path + " row " + std::to_string(rows),
@@ -160,10 +164,10 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
                                                     {.with = &solver, .set = settings_of(o)});
   if (!answer.slots.has_plan())
     std::cerr << to_string(answer.slots.status) << ": " << answer.slots.reason << std::endl;
-  if (!answer.slots.has_plan() && o.format == "text") return 2;
+  if (!answer.slots.has_plan() && o.format == "text") return 1;
   place_experts::write_budgeted(std::cout, o.format != "text", layers, answer,
                                 std::string(solver.name));
-  return 0;
+  return answer.slots.has_plan() ? 0 : 1;
 }
 
 int place(options const& o) {
@@ -186,9 +190,9 @@ int place(options const& o) {
   std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
   if (format == "json") {
     write_json(layers, answer, name, taken.count());
-    return 0;
+    return answer.has_plan() ? 0 : 1;
   }
-  if (!answer.has_plan()) return 2;
+  if (!answer.has_plan()) return 1;
   if (format == "text") write_text(layers, answer, name, taken.count());
   auto const map = physical_map_of(answer.plan);
   if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
@@ -325,7 +329,8 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(place_experts::solver_names()));
   app.add_option("--previous", o.previous,
                  "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
-                 "json, eplb or csv wrote")
+                 "json, eplb or csv wrote,\n"
+                 "or JSON with physical_to_logical_map, as vLLM and SGLang name it")
       ->type_name("FILE");
   auto* const keep = app.add_flag("--keep-ranks", o.keep_ranks,
                                   "deal the rows of the placement to the ranks so that the most "
@@ -377,9 +382,9 @@ int main(int argc, char** argv) {
       "--groups spilled: replicas away from their\n"
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
       "slots_per_rank, reason.\n"
-      "Exit status: 0 for an answer, which may be that there is no placement (status infeasible, "
+      "Exit status: 0 for a placement; 1 where there is none (status infeasible or limit_reached, "
       "the reason also on standard\n"
-      "error; 2 where another format has nothing to show); 2 for bad input.\n\n"
+      "error, nothing on standard output in another format than json); 2 for bad input.\n\n"
       "With --slot-budget: layers (slots_per_rank, replicas, slots, max_over_mean, "
       "fullest_rank_tokens), tokens (the fullest ranks' of all\n"
       "layers together), tokens_at_best (what no dealing of the slots is below), "

@@ -3,15 +3,16 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli.hpp"
 #include "json_lines.hpp"
+#include "output_file.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/error.hpp"
@@ -76,23 +77,37 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks,
 shunt::stash_cap parse_memory(std::string const& text) {
   if (text == "none") return shunt::stash_cap::none();
   if (text == "1f1b") return shunt::stash_cap::one_f_one_b();
-  if (text.find_first_not_of("+-0123456789,") != std::string::npos || text.empty())
+  if (text.find_first_not_of("+-0123456789,KMGT") != std::string::npos || text.empty())
     throw shunt::invalid_problem("--memory",
                                  example::quoted(text) +
-                                     " is none of none, 1f1b, a number and a list of one a rank");
-  auto limits = example::parse_integers("--memory", text);
+                                     " is none of none, 1f1b, a number such as 4, 512M or 8G, and "
+                                     "a list of one a rank");
+  auto limits = example::parse_sizes("--memory", text);
   if (limits.size() > 1) return shunt::stash_cap::per_rank(std::move(limits));
-  return shunt::stash_cap::per_worker(example::parse_integer("--memory", text, 1));
+  return shunt::stash_cap::per_worker(example::parse_size("--memory", text, 1));
 }
 
-/// Where a file is written. Throws invalid_problem where it can't be.
-template <class Write>
-void write_file(std::string const& option, std::string const& path, Write const& write) {
-  if (path.empty()) return;
-  std::ofstream out(path, std::ios::binary);
-  if (!out) throw shunt::invalid_problem(option, path + " can't be opened");
-  write(out);
-  if (!out.flush()) throw shunt::invalid_problem(option, path + " can't be written");
+/// What --csv-out and --csv-comms ask for: all is rendered before anything is written. Throws
+/// invalid_problem, which names the option, where the plan is none for a CSV or a file can't be
+/// written.
+void write_files(shunt::pipeline_job const& job, planned const& answer,
+                 shunt::timetable const& table, std::string const& plain,
+                 std::string const& with_comms) {
+  std::vector<std::pair<example::output_file, std::string>> files;
+  auto const add = [&](std::string const& option, std::string const& path, auto const& write) {
+    if (path.empty()) return;
+    try {
+      files.emplace_back(example::output_file(option, path), example::rendered(write));
+    } catch (shunt::invalid_problem const& refused) {
+      if (refused.field() == option) throw;
+      throw shunt::invalid_problem(option, refused.what());
+    }
+  };
+  add("--csv-out", plain,
+      [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
+  add("--csv-comms", with_comms,
+      [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan, table); });
+  for (auto const& [file, content] : files) file.write(content);
 }
 
 char letter(shunt::op_kind kind) {
@@ -218,25 +233,29 @@ int main(int argc, char** argv) {
       app, "--chunks", chunks,
       "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
   chunk->default_str("");
-  auto const add_costs = [&](std::string const& name, shunt::per_stage& costs,
-                             std::string const& help) {
-    return app
-        .add_option_function<std::string>(
-            name,
-            [&costs, name](std::string const& text) {
-              costs = shunt::per_stage(example::parse_integers(name, text));
-            },
-            help)
-        ->type_name("T[,T...]")
-        ->default_str(std::to_string(costs[0]));
-  };
+  auto const add_costs =
+      [&](std::string const& name, shunt::per_stage& costs, std::string const& help,
+          std::vector<std::int64_t> (*parse)(std::string const&, std::string_view)) {
+        return app
+            .add_option_function<std::string>(
+                name,
+                [&costs, name, parse](std::string const& text) {
+                  costs = shunt::per_stage(parse(name, text));
+                },
+                help)
+            ->type_name("T[,T...]")
+            ->default_str(std::to_string(costs[0]));
+      };
   add_costs("--forward", job.costs.forward,
-            "ticks of a forward, at least 1; one value, or one a stage");
+            "ticks of a forward, at least 1; one value, or one a stage", example::parse_integers);
   add_costs("--backward-input", job.costs.backward_input,
-            "ticks of the gradient of a stage's input, at least 1; likewise");
+            "ticks of the gradient of a stage's input, at least 1; likewise",
+            example::parse_integers);
   add_costs("--backward-weight", job.costs.backward_weight,
-            "ticks of the gradient of its parameters, 0 or more; likewise");
-  add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise");
+            "ticks of the gradient of its parameters, 0 or more; likewise",
+            example::parse_integers);
+  add_costs("--step", job.costs.step, "ticks of the optimizer's step, 0 or more; likewise",
+            example::parse_integers);
   example::add_integer(
       app, "--comm", comm,
       "ticks from the end of an operation to its output's use on another worker, 0 or more", 0);
@@ -251,10 +270,11 @@ int main(int argc, char** argv) {
                        0);
   add_costs(
       "--stash", job.stash.forward,
-      "what a forward adds to a rank's stash, in units of --memory; one value, or one a stage")
+      "what a forward adds to a rank's stash, in units of --memory; one value, or one a stage",
+      example::parse_sizes)
       ->type_name("U[,U...]");
   add_costs("--stash-input", job.stash.backward_input,
-            "what of it a backward-input gives back already; likewise")
+            "what of it a backward-input gives back already; likewise", example::parse_sizes)
       ->type_name("U[,U...]");
   auto* const dead_option =
       app.add_option("--dead", dead, "dead workers, pipeline:stage counted from 0")
@@ -263,7 +283,8 @@ int main(int argc, char** argv) {
                  "the most that a rank stashes, from forward to backward (or backward_weight), in "
                  "units of --stash, that is micro-batches "
                  "where that is left out: none (no limit), 1f1b (S - s at stage s), a number, or "
-                 "one a rank")
+                 "one a rank; K, M, G, T behind it stand for 2^10, 2^20, 2^30, 2^40, of --stash "
+                 "too")
       ->type_name("none|1f1b|N[,N...]")
       ->capture_default_str();
   auto* const solvers =
@@ -303,9 +324,9 @@ int main(int argc, char** argv) {
              "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
              "are those of one iteration in the\n"
              "steady state of many.\n"
-             "Exit status: 0 for an answer, which may be that there is no plan (status infeasible, "
-             "the reason also on standard error;\n"
-             "2 where a picture was asked for); 2 for bad input.\n\n"
+             "Exit status: 0 for a plan; 1 where there is none (status infeasible or "
+             "limit_reached, the reason also on standard error,\n"
+             "nothing on standard output where a picture was asked for); 2 for bad input.\n\n"
              "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 "
              "--solver slipstream --format text");
 
@@ -332,16 +353,20 @@ int main(int argc, char** argv) {
                                    "pipelines x stages x microbatches must be at most " +
                                        std::to_string(most_cells));
 
+    if (comm_between >= 0 && comm_between != comm && job.transfer.ranks_per_node == 0)
+      throw shunt::invalid_problem("--comm-between",
+                                   "differs from --comm, which needs --ranks-per-node");
+    example::naming_options(plan_pipeline::options_of_fields, [&] { shunt::validate(job); });
     if (csv_in.empty()) {
       shunt::slipstream const slipstream{
           .reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
       auto const start = std::chrono::steady_clock::now();
-      answer = plan(job, solver, slipstream);
+      answer = example::naming_options(plan_pipeline::options_of_fields,
+                                       [&] { return plan(job, solver, slipstream); });
       microseconds =
           std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
               .count();
     } else {
-      shunt::validate(job);
       for (auto const& broken : shunt::check(job, answer.plan))
         if (broken.rule != shunt::pipeline_rule::memory)
           throw shunt::invalid_problem(csv_in, "is no plan: " + to_string(broken));
@@ -351,19 +376,15 @@ int main(int argc, char** argv) {
     result shown{.job = job, .answer = answer, .solver = solver, .microseconds = microseconds};
     if (answer.has_plan()) {
       shown.table = shunt::steady_times(job, answer.plan);
-      write_file("--csv-out", csv_out,
-                 [&](std::ostream& out) { shunt::write_pytorch_csv(out, job, answer.plan); });
-      write_file("--csv-comms", csv_comms, [&](std::ostream& out) {
-        shunt::write_pytorch_csv(out, job, answer.plan, shown.table);
-      });
+      write_files(job, answer, shown.table, csv_out, csv_comms);
     } else {
       std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
     }
     if (format == "json") {
       write_json(shown);
-      return 0;
+      return answer.has_plan() ? 0 : 1;
     }
-    if (!answer.has_plan()) return 2;
+    if (!answer.has_plan()) return 1;
     write(shown, format);
     return 0;
   });

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -68,5 +69,24 @@ inline constexpr std::array solvers{
   all.emplace_back(shunt::slipstream::name);
   return all;
 }
+
+/// Fields of a job and the options that set them.
+inline constexpr std::array options_of_fields = std::to_array<example::option_of_field>({
+    {"pipelines", "--pipelines"},
+    {"stages", "--stages"},
+    {"microbatches", "--microbatches"},
+    {"layout", "--layout"},
+    {"costs.forward", "--forward"},
+    {"costs.backward_input", "--backward-input"},
+    {"costs.backward_weight", "--backward-weight"},
+    {"costs.step", "--step"},
+    {"costs.overlap_gain", "--overlap-gain"},
+    {"transfer", "--comm"},
+    {"transfer.ranks_per_node", "--ranks-per-node"},
+    {"stash.forward", "--stash"},
+    {"stash.backward_input", "--stash-input"},
+    {"memory", "--memory"},
+    {"dead", "--dead"},
+});
 
 }  // namespace plan_pipeline

@@ -17,6 +17,7 @@
 #include "engines.hpp"
 #include "failure_points.hpp"
 #include "options.hpp"
+#include "output_file.hpp"
 #include "parameters.hpp"
 #include "pictures.hpp"
 #include "run_in_process.hpp"
@@ -33,18 +34,19 @@ using namespace example;
 
 int train(options const& o) {
   auto const bytes = load_text(o.text);
-  std::optional<out_folder> out;
-  if (!o.out.empty()) out.emplace(o.out);
+  std::optional<output_folder> out;
+  if (!o.out.empty()) out.emplace("out", o.out);
   training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
   if (o.salvage) run.salvage();
   auto const report = run_in_process(
       run, o,
       shunt::thread_executor{.failures = failures_of(o, run),
                              .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
-  auto const undisturbed = train_undisturbed(o.training, bytes);
-  if (out) write_files(*out, o, run, report, undisturbed.losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), expected_of(undisturbed),
-                  o.training.job);
+  std::optional<training_result> undisturbed;
+  if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
+  if (out) write_files(*out, o, run, report, undisturbed->losses);
+  return conclude(std::cout, result_of(run, report, o.training.job), o.training.iterations,
+                  o.training.job, [&] { return expected_of(*undisturbed); });
 }
 
 int program(int argc, char** argv) {
@@ -211,8 +213,8 @@ int program(int argc, char** argv) {
     if (t.unit.count() == 0)
       throw shunt::invalid_problem("op-ms", "must be above 0 to compare schedules, 10 for example");
     auto const bytes = load_text(o.text);
-    std::optional<out_folder> out;
-    if (!o.out.empty()) out.emplace(o.out);
+    std::optional<output_folder> out;
+    if (!o.out.empty()) out.emplace("out", o.out);
     auto const variants = compare_schedules(o, bytes);
     if (out) write_files(*out, o, variants);
     return print(std::cout, variants, t.unit) ? 0 : 1;

@@ -12,6 +12,7 @@
 #include "comparison.hpp"
 #include "failure_points.hpp"
 #include "options.hpp"
+#include "output_file.hpp"
 #include "pictures.hpp"
 #include "run_in_process.hpp"
 #include "shunt/execute/stream_executors.hpp"
@@ -39,8 +40,8 @@ template <training_device Device>
 [[nodiscard]] int train_on_device(options const& o, Device& device, std::ostream& out) {
   using work = stream_training<Device>;
   auto const bytes = load_text(o.text);
-  std::optional<out_folder> files;
-  if (!o.out.empty()) files.emplace(o.out);
+  std::optional<output_folder> files;
+  if (!o.out.empty()) files.emplace("out", o.out);
   auto const& job = o.training.job;
 
   using system = typename Device::system;
@@ -56,7 +57,8 @@ template <training_device Device>
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, job), expected_of(undisturbed), job);
+    return conclude(out, result_of(run, report, job), o.training.iterations, job,
+                    [&] { return expected_of(undisturbed); });
   };
   int const status =
       o.graphs ? train(shunt::graph_executor<system>{}) : train(shunt::stream_executor<system>{});

@@ -136,7 +136,11 @@ inline void validate(options const& o) {
       }
     }
   };
-  validate(o.training.job);
+  naming_options({{"costs.forward", "forward"},
+                  {"costs.backward_input", "backward-input"},
+                  {"costs.backward_weight", "backward-weight"},
+                  {"costs.step", "step"}},
+                 [&] { validate(o.training.job); });
   validate(o.training.model);
   if (o.salvage && o.training.validates())
     throw shunt::invalid_problem("salvage", "can't be together with --clip or --inject-nan: the "

@@ -5,12 +5,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <limits>
 #include <sstream>
 #include <string>
-#include <system_error>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -20,9 +17,9 @@
 #include "compare_schedules.hpp"
 #include "json_lines.hpp"
 #include "options.hpp"
+#include "output_file.hpp"
 #include "planning.hpp"
 #include "report.hpp"
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
@@ -38,32 +35,6 @@
 #include "training_run.hpp"
 
 namespace example {
-
-/// A folder that files are written into. Throws invalid_problem, naming --out, where that fails.
-class out_folder {
- public:
-  explicit out_folder(std::filesystem::path where) : where_(std::move(where)) {
-    std::error_code failed;
-    std::filesystem::create_directories(where_, failed);
-    if (failed)
-      throw shunt::invalid_problem("out",
-                                   "cannot create " + where_.string() + ": " + failed.message());
-  }
-  /// `write(stream)` fills the file.
-  template <class Write>
-  void file(std::string const& name, Write&& write) const {
-    std::ofstream out(where_ / name, std::ios::binary);
-    write(out);
-    out.flush();
-    if (!out) throw shunt::invalid_problem("out", "cannot write " + (where_ / name).string());
-  }
-  void text(std::string const& name, std::string const& content) const {
-    file(name, [&](std::ostream& out) { out << content; });
-  }
-
- private:
-  std::filesystem::path where_;
-};
 
 inline constexpr std::int32_t iterations_shown =
     2;  ///< of a steady state: enough to see how one meets the next
@@ -169,7 +140,7 @@ template <class Run>
 
 /// The files of a training run; `undisturbed` are the losses without failures.
 template <class Run>
-void write_files(out_folder const& folder, options const& o, Run& run,
+void write_files(output_folder const& folder, options const& o, Run& run,
                  shunt::recovery_report const& result, std::vector<double> const& undisturbed) {
   auto const& job = o.training.job;
   double const unit_ms = std::chrono::duration<double, std::milli>(o.training.unit).count();
@@ -277,7 +248,7 @@ void write_files(out_folder const& folder, options const& o, Run& run,
 }
 
 /// The files of a comparison of schedules.
-inline void write_files(out_folder const& folder, options const& o,
+inline void write_files(output_folder const& folder, options const& o,
                         std::vector<measured_variant> const& all) {
   report page("Planned and measured periods");
   nlohmann::ordered_json summary{

@@ -8,4 +8,5 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/core/text.hpp"
+#include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"

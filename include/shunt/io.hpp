@@ -3,6 +3,7 @@
 #include "shunt/io/chart.hpp"
 #include "shunt/io/chrome_trace.hpp"
 #include "shunt/io/csv.hpp"
+#include "shunt/io/csv_fields.hpp"
 #include "shunt/io/drawing.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/heat_map.hpp"

@@ -3,6 +3,7 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"
 #include "shunt/problem/lost_ranks.hpp"
+#include "shunt/problem/measured_costs.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/routed_tokens.hpp"

@@ -188,9 +188,46 @@ TEST(pipeline, cycle) {
   EXPECT_EQ(found[0].operation, (operation{B, 0, 0, 0}));
   EXPECT_EQ(found[0].count,
             14);  // six of each worker, their steps and, not being staggered, those of all others
-  EXPECT_EQ(to_string(found[0]), "cycle: worker 0:0, operation 1 (backward of micro-batch 0:0 at "
-                                 "stage 0): can't start, nor can 13 others: "
-                                 "workers wait for each other");
+  EXPECT_EQ(to_string(found[0]),
+            "cycle: worker 0:0, operation 1 (backward of micro-batch 0:0 at "
+            "stage 0): can't start, nor can 13 others: "
+            "workers wait for each other: it needs the backward of "
+            "micro-batch 0:0 at stage 1, which stands behind the forward of "
+            "micro-batch 0:1 at stage 1 of worker 0:1, which needs the forward "
+            "of micro-batch 0:1 at stage 0, which stands behind the backward "
+            "of micro-batch 0:0 at stage 0 of worker 0:0");
+  EXPECT_EQ(found[0].cycle, (std::vector<pipeline_wait>{{{0, 0}, {B, 0, 0, 0}, {B, 0, 1, 0}},
+                                                        {{0, 1}, {F, 0, 1, 1}, {F, 0, 0, 1}}}));
+}
+
+// 1F1B whose even ranks warm up with two more forwards: rank 0 waits for the cycle of ranks 1 and 2
+// and is no part of it.
+TEST(pipeline, a_cycle_is_named_without_those_who_wait_for_it) {
+  pipeline_job const job{.stages = 4, .microbatches = 6};
+  auto plan = one_f_one_b{}(job).plan;
+  for (rank_id const r : {rank_id{0}, rank_id{2}}) {
+    auto& list = plan.order[r];
+    for (int more = 0; more < 2; ++more) {
+      auto const is = [&](op_kind kind) {
+        return [kind](operation const& o) { return o.kind == kind; };
+      };
+      auto const at = std::find_if(list.begin(), list.end(), is(B));
+      auto const from = std::find_if(at, list.end(), is(F));
+      std::rotate(at, from, from + 1);
+    }
+  }
+  auto const found = check(job, plan);
+  ASSERT_EQ(rules(found), std::vector{rule::cycle});
+  EXPECT_EQ(found[0].rank, rank_id{1});
+  EXPECT_EQ(found[0].cycle, (std::vector<pipeline_wait>{{{0, 1}, {B, 0, 1, 0}, {B, 0, 2, 0}},
+                                                        {{0, 2}, {F, 0, 2, 3}, {F, 0, 1, 3}}}));
+  // A step that waits for what stands behind it.
+  auto early = one_f_one_b{}(job).plan;
+  early.staggered_step = true;
+  std::swap(early.order[rank_id{3}][11], early.order[rank_id{3}][12]);
+  auto const steps = check(job, early);
+  EXPECT_EQ(steps.back().cycle, (std::vector<pipeline_wait>{
+                                    {{0, 3}, {.kind = op_kind::step, .stage = 3}, {B, 0, 3, 5}}}));
 }
 
 std::vector<pipeline_violation> v_after(change const& edit, pipeline_job const& job = v_job()) {

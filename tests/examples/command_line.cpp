@@ -2,6 +2,9 @@
 // page.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
@@ -58,6 +61,59 @@ TEST(command_line, refusals_name_field_and_value) {
             "--kill[0]: \"1:2\" is not pipeline:stage@iteration");
   EXPECT_EQ(refusal([] { return parse_workers_at("--kill", "1:2@-1"); }),
             "--kill[0] (iteration): must be at least 0, is -1");
+}
+
+TEST(command_line, sizes_have_units) {
+  EXPECT_EQ(parse_size("--memory", "8"), 8);
+  EXPECT_EQ(parse_size("--memory", "3K"), 3072);
+  EXPECT_EQ(parse_size("--memory", "8G"), std::int64_t{8} << 30);
+  EXPECT_EQ(parse_sizes("--memory", "1M,2T"),
+            (std::vector<std::int64_t>{1 << 20, std::int64_t{2} << 40}));
+  for (char const* text : {"", "G", "8g", "8GB", "1.5G", "8 G"})
+    EXPECT_EQ(refusal([&] { return parse_size("--memory", text); }),
+              "--memory: \"" + std::string(text) +
+                  "\" is not a whole number, with K, M, G or T behind it or without");
+  EXPECT_EQ(refusal([] { return parse_size("--memory", "-1K", 1); }),
+            "--memory: must be at least 1, is -1K");
+  EXPECT_EQ(refusal([] { return parse_size("--memory", "8388608T", 1); }),
+            "--memory: must be below 2^63, is 8388608T");
+}
+
+TEST(command_line, options_stand_for_fields) {
+  auto const refuse = [](std::string const& field) {
+    return refusal([&] {
+      return naming_options({{"costs.forward", "--forward"}, {"memory", "--memory"}},
+                            [&]() -> int { throw shunt::invalid_problem(field, "is wrong"); });
+    });
+  };
+  EXPECT_EQ(refuse("costs.forward"), "--forward: is wrong");
+  EXPECT_EQ(refuse("costs.forward[2]"), "--forward[2]: is wrong");
+  EXPECT_EQ(refuse("costs.forwards"), "costs.forwards: is wrong");
+}
+
+TEST(command_line, unknown_options_are_told_the_nearest) {
+  EXPECT_EQ(edit_distance("", "abc"), 3u);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(edit_distance("microbatch", "microbatches"), 2u);
+  CLI::App app;
+  std::int32_t n = 0, secret = 0;
+  add_integer(app, "--microbatches,--batches", n, "", 0);
+  add_integer(app, "--comm", n, "", 0);
+  add_integer(app, "--secret", secret, "", 0)->group("");
+  auto const said = [&](std::vector<std::string> arguments) {
+    std::reverse(arguments.begin(), arguments.end());
+    try {
+      app.parse(arguments);
+    } catch (std::exception const&) {}
+    return unknown_option(app).value_or("nothing");
+  };
+  EXPECT_EQ(said({"--microbatch", "3"}),
+            "--microbatch: is no option here, did you mean --microbatches?");
+  EXPECT_EQ(said({"--batch=3"}), "--batch: is no option here, did you mean --batches?");
+  EXPECT_EQ(said({"--com", "3"}), "--com: is no option here, did you mean --comm?");
+  EXPECT_EQ(said({"--secre", "3"}), "--secre: is no option here; --help lists all");
+  EXPECT_EQ(said({"--comm", "x"}), "nothing");
+  EXPECT_EQ(said({"3", "-4"}), "nothing");
 }
 
 TEST(command_line, errors_are_one_line_and_status_2) {

@@ -156,7 +156,7 @@ if(NOT out MATCHES "^eplb, [a-z]+: tokens of the fullest ranks, all layers: [0-9
   fail("--slot-budget as text")
 endif()
 run(--loads ${loads} --ranks 4 --slot-budget 7)
-if(NOT status EQUAL 0 OR NOT err MATCHES "memory: 7 slots for 2 layers x 4 experts")
+if(NOT status EQUAL 1 OR NOT err MATCHES "memory: 7 slots for 2 layers x 4 experts")
   fail("too small a slot budget is infeasible")
 endif()
 refused("--slots is required" --loads ${loads} --ranks 4)
@@ -295,7 +295,7 @@ series("${head}0,0,1,2\n\n" "bad.csv row 3: is empty")
 series("${head}0,0,1,2\n1,0,4611686018427387000,1000\n"
   "bad.csv row 3, column 4: .* beyond 62 bits")
 series("${head}0,0,1,2\n1,0,1,99999999999999999999\n"
-  "bad.csv row 3, column 4: .* 99999999999999999999")
+  "bad.csv row 3, column 4: 99999999999999999999 is beyond 64 bits")
 series("${head}0,0,1,2\n1,1,1,2\n" "bad.csv row 3, column 1: must be iteration 0")
 series("${head}0,0,1,2\n0,2,1,2\n" "bad.csv row 3, column 2: must be layer 1, is 2")
 series("${head}0,0,1,2\n0,1,1,2\n1,0,1,2\n2,0,1,2\n"
@@ -317,3 +317,57 @@ refused("excludes" --series ${SCRATCH}/bad.csv ${usual})
 string(ASCII 31 gzip)
 file(WRITE ${SCRATCH}/packed.csv.gz "${gzip}...")
 refused("gunzip -k .*packed.csv.gz" --series ${SCRATCH}/packed.csv.gz --ranks 2 --slots 4)
+refused("gunzip -k .*packed.csv.gz" --loads ${SCRATCH}/packed.csv.gz --ranks 2 --slots 4)
+refused("gunzip -k .*packed.csv.gz" --sources ${SCRATCH}/packed.csv.gz --ranks 2 --slots 4)
+refused("gunzip -k .*packed.csv.gz" ${usual} --solver incremental --previous
+  ${SCRATCH}/packed.csv.gz)
+
+# A byte-order mark, carriage returns, quotes and decimal numbers change nothing.
+string(ASCII 239 187 191 mark)
+works(${usual})
+string(JSON plain GET "${out}" layers)
+foreach(text IN ITEMS "${mark}70,20,6,4\r\n10,10,10,10\r\n"
+  "\"70\",\"20\",\"6\",\"4\"\n10, 10,10 ,10"
+    "7.000000000000000000e+01,2e1,6.0,4\n1.0E+1,10,10,10\n")
+  file(WRITE ${SCRATCH}/other.csv "${text}")
+  works(--loads ${SCRATCH}/other.csv --ranks 4 --slots 8)
+  string(JSON found GET "${out}" layers)
+  if(NOT found STREQUAL plain)
+    fail("${text} reads like plain loads")
+  endif()
+endforeach()
+set(replayed --ranks 2 --slots 4 --solver uniform --from 1003 --format csv)
+set(windows "1001,0,5,1\n1002,0,5,2\n1003,0,5,3\n1004,0,5,4\n")
+file(WRITE ${SCRATCH}/plain.csv "iteration,layer,e0,e1\n${windows}")
+works(--series ${SCRATCH}/plain.csv ${replayed})
+set(plain "${out}")
+string(REPLACE "\n" "\r\n" windows "\"iteration\",\"layer\",e0,e1\n${windows}")
+file(WRITE ${SCRATCH}/marked.csv "${mark}${windows}")
+works(--series ${SCRATCH}/marked.csv ${replayed})
+if(NOT out STREQUAL plain)
+  fail("a series with a mark reads like the same without")
+endif()
+file(WRITE ${SCRATCH}/long.csv "layer_id,expert_id,count\n3,0,24990\n3,1,120\n")
+refused("long.csv row 1: is a header .*--loads wants one row a layer, one column an expert" --loads
+  ${SCRATCH}/long.csv --ranks 2 --slots 6)
+
+# Placements in force, as serving systems name them; nothing may stand behind a document.
+file(WRITE ${SCRATCH}/two.csv "5,1\n")
+set(two --loads ${SCRATCH}/two.csv --ranks 2 --slots 4 --solver incremental --previous
+  ${SCRATCH}/force.json)
+foreach(text IN ITEMS "{\"physical_to_logical_map\": [[1, 1, 0, 0]]}"
+  "${mark}{\"physical_to_logical_map\": [[1, 1, 0, 0]]}\r\n" "{\"phy2log\": [[1, 1, 0, 0]]}"
+    "1,1,0,0\n" "${mark}1,1,0,0\n" "{\"layers\": [{\"slots\": [1, 1, 0, 0]}]}")
+  file(WRITE ${SCRATCH}/force.json "${text}")
+  works(${two} --budget 0)
+  json_is([1,1,0,0] layers 0 slots)
+endforeach()
+foreach(bad IN ITEMS "{\"phy2log\": [[1, 1, 0, 0]]} 1@has more after its end"
+  "{\"map\": [[1, 1, 0, 0]]}@has none of the keys layers .* phy2log .* physical_to_logical_map"
+    "{\"physical_to_logical_map\": [[1, 1, 0]]}@physical_to_logical_map: has 3 slots a layer"
+    "{\"phy2log\": [[0]], \"physical_to_logical_map\": [[0]]}@is phy2log under another name")
+  string(REGEX MATCH "^(.*)@(.*)$" bad "${bad}")
+  set(pattern "${CMAKE_MATCH_2}")
+  file(WRITE ${SCRATCH}/force.json "${CMAKE_MATCH_1}")
+  refused("force.json: .*${pattern}" ${two})
+endforeach()

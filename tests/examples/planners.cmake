@@ -117,7 +117,7 @@ foreach(solver IN ITEMS dual_pipe chimera)
   if(NOT status EQUAL 0 OR NOT out MATCHES "rank 0: 0:0, 1:3 |")
     fail("--solver ${solver}")
   endif()
-  refused("layout: is bidirectional and needs an even number of pipelines, has 1" plan_pipeline
+  refused("--layout: is bidirectional and needs an even number of pipelines, has 1" plan_pipeline
     --solver ${solver})
 endforeach()
 run(plan_pipeline --solver branch_and_bound --stages 2 --microbatches 3 --memory 2)
@@ -163,12 +163,44 @@ refused("dead: rank 2 of pipeline 0 is dead" plan_pipeline --pipelines 2 --dead 
   ${SCRATCH}/no.csv)
 refused("--csv-out: ${SCRATCH}/no/such.csv can't be opened" plan_pipeline --csv-out
   ${SCRATCH}/no/such.csv)
+# What was there before stays where a plan is none for a CSV, or the content can't be written whole.
+file(REMOVE_RECURSE ${SCRATCH}/kept)
+file(MAKE_DIRECTORY ${SCRATCH}/kept)
+file(WRITE ${SCRATCH}/kept/plan.csv "kept")
+function(kept_alone)
+  file(READ ${SCRATCH}/kept/plan.csv kept)
+  file(GLOB beside ${SCRATCH}/kept/*)
+  if(NOT kept STREQUAL "kept" OR NOT beside STREQUAL "${SCRATCH}/kept/plan.csv")
+    fail("${SCRATCH}/kept/plan.csv: ${kept}, beside it ${beside}")
+  endif()
+endfunction()
+refused("--csv-out: plan: rank 1 computes for pipeline 1" plan_pipeline --pipelines 2 --dead 1:1
+  --csv-out ${SCRATCH}/kept/plan.csv)
+kept_alone()
+refused("--csv-comms: [^ ]*/no/such.csv can't be opened" plan_pipeline --csv-out
+  ${SCRATCH}/kept/plan.csv --csv-comms ${SCRATCH}/no/such.csv)
+kept_alone()
+execute_process(COMMAND sh -c "trap '' XFSZ; ulimit -f 0
+    exec \"$0\" --microbatches 400 --csv-out \"$1\" >/dev/null"
+    ${PROGRAMS}/plan_pipeline ${SCRATCH}/kept/plan.csv RESULT_VARIABLE status ERROR_VARIABLE err)
+if(NOT status EQUAL 2 OR NOT err MATCHES "^error: --csv-out: [^\n]* can't be written: [^\n]*\n$")
+  fail("a file that can't be written whole")
+endif()
+kept_alone()
+run(plan_pipeline --solver gpipe --stages 2 --microbatches 1 --csv-out /dev/stdout --format text)
+if(NOT status EQUAL 0 OR NOT out MATCHES "0F0,0B0\n1F0,1B0\n")
+  fail("--csv-out /dev/stdout")
+endif()
 refused("excludes" plan_pipeline --csv-in ${SCRATCH}/only.csv --stages 8)
 refused("can't be opened" plan_pipeline --csv-in ${SCRATCH}/no-such.csv)
 foreach(bad IN ITEMS "0F0,0B0garbage\n@row 1, column 2: \"0B0garbage\" has more after its \
 micro-batch" "0F0,0B\n@row 1, column 2: \"0B\" names no micro-batch"
     "0F0,0X0\n@row 1, column 2: \"0X0\" is no action"
     "0F0,0F2,0B0,0B2\n@row 1: has no forward of micro-batch 1 at stage 0"
+    "0F0,0B0,0F1,0B1\n1F0,1F1,1B0,1B1\n@is no plan: cycle: .* it needs the backward of \
+micro-batch 0:0 at stage 1, which stands behind the forward of micro-batch 0:1 at stage 1 of \
+worker 0:1, which needs the forward of micro-batch 0:1 at stage 0, which stands behind the \
+backward of micro-batch 0:0 at stage 0"
     "0B0,0F0\n@is no plan: before_its_input" "0F0,0F0,0B0\n@is no plan: repeated"
     "0F0,0SEND_F0,0B0\n1F0,1B0\n@row 2, column 1: \"1F0\" never gets its input")
   string(REGEX MATCH "^(.*)@(.*)$" bad "${bad}")
@@ -178,20 +210,21 @@ micro-batch" "0F0,0B\n@row 1, column 2: \"0B\" names no micro-batch"
 endforeach()
 refused("--chunks: is 2 under --layout v, not 3" plan_pipeline --layout v --chunks 3 --solver zb_v)
 refused("--layout: spiral" plan_pipeline --layout spiral)
-refused("layout: 9 stages don't divide into 2 chunks a rank" plan_pipeline --stages 9 --solver
+refused("--layout: 9 stages don't divide into 2 chunks a rank" plan_pipeline --stages 9 --solver
   looped_bfs)
-refused("memory: has 3 limits for 4 ranks" plan_pipeline --memory 1,2,3)
-refused("stash.backward_input: gives back 3 of 2" plan_pipeline --stash 2 --stash-input 3)
-refused("stash.forward: must be 1 to" plan_pipeline --stash 0)
-refused("transfer.ranks_per_node: must be given" plan_pipeline --comm 1 --comm-between 2)
+refused("--memory: has 3 limits for 4 ranks" plan_pipeline --memory 1,2,3)
+refused("--stash-input: gives back 3 of 2" plan_pipeline --stash 2 --stash-input 3)
+refused("--stash: must be at least 1, is 0" plan_pipeline --stash 0)
+refused("--comm-between: differs from --comm, which needs --ranks-per-node" plan_pipeline
+  --comm 1 --comm-between 2)
 refused("--overlap-gain: must be at least 0, is -1" plan_pipeline --overlap-gain -1)
 
-# No plan is an answer: status 0, the reason in it and on standard error; a picture of it is not to
-# be had.
+# Without a plan: status 1, the reason in the answer and on standard error; a picture of it is not
+# to be had.
 run(plan_pipeline ${job} --dead 1:2 --solver slipstream --no-reroute)
 json_is(infeasible status)
 string(JSON reason GET "${out}" reason)
-if(NOT status EQUAL 0 OR NOT reason MATCHES "1:2" OR NOT err MATCHES
+if(NOT status EQUAL 1 OR NOT reason MATCHES "1:2" OR NOT err MATCHES
   "^infeasible: [^\n]*1:2[^\n]*\n$")
   fail("--no-reroute is infeasible, naming the dead worker")
 endif()
@@ -201,7 +234,7 @@ if(NOT err MATCHES "stage 1")
   fail("a stage without a live worker is named")
 endif()
 run(plan_pipeline --stages 2 --dead 0:1 --format svg)
-if(NOT status EQUAL 2 OR NOT out STREQUAL "")
+if(NOT status EQUAL 1 OR NOT out STREQUAL "")
   fail("no picture without a plan")
 endif()
 
@@ -224,23 +257,41 @@ refused("--stages: must be at least 1, is -4" plan_pipeline --stages -4)
 refused("--microbatches: \"six\"" plan_pipeline --microbatches six)
 refused("--microbatches: .* at most" plan_pipeline --pipelines 100000 --stages 100 --microbatches
   100000)
-refused("costs.forward: must be at least 1, is 0" plan_pipeline --forward 0)
-refused("costs.backward_input\\[2\\]: must be at least 1, is 0" plan_pipeline --backward-input
+refused("--forward: must be at least 1, is 0" plan_pipeline --forward 0)
+refused("--backward-input\\[2\\]: must be at least 1, is 0" plan_pipeline --backward-input
   1,1,0,1)
-refused("costs.backward_weight: must be at least 0, is -1" plan_pipeline --backward-weight -1)
-refused("costs.step: has 3 values for 4 stages" plan_pipeline --step 1,2,3)
-refused("costs.step: .* beyond 62 bits" plan_pipeline --step 4611686018427387904)
+refused("--backward-weight: must be at least 0, is -1" plan_pipeline --backward-weight -1)
+refused("--step: has 3 values for 4 stages" plan_pipeline --step 1,2,3)
+refused("--step: .* beyond 62 bits" plan_pipeline --step 4611686018427387904)
 refused("--step: .* 99999999999999999999" plan_pipeline --step 99999999999999999999)
 refused("--forward\\[1\\]: \"\"" plan_pipeline --forward 1,,1,1)
 refused("--comm: must be at least 0, is -1" plan_pipeline --comm -1)
-refused("worker 5:0" plan_pipeline --dead 5:0)
-refused("worker 0:0 is named twice" plan_pipeline --dead 0:0,0:0)
+refused("--dead\\[0\\]: worker 5:0" plan_pipeline --dead 5:0)
+refused("--dead\\[1\\]: worker 0:0 is named twice" plan_pipeline --dead 0:0,0:0)
 refused("--dead\\[1\\]: \"x\" is not pipeline:stage" plan_pipeline --dead 0:0,x)
 refused("--memory: \"all\"" plan_pipeline --memory all)
 refused("--memory: must be at least 1, is 0" plan_pipeline --memory 0)
 refused("--solver: magic" plan_pipeline --solver magic)
 refused("--format: pdf" plan_pipeline --format pdf)
-refused("--frobnicate" plan_pipeline --frobnicate)
+refused("--frobnicate: is no option here; --help lists all" plan_pipeline --frobnicate)
+refused("--microbatch: is no option here, did you mean --microbatches\\?" plan_pipeline
+  --microbatch 3)
+refused("--pipeline: is no option here, did you mean --pipelines\\?" plan_pipeline --pipeline=2)
+refused("--transfer: is no option here; --help" plan_pipeline --transfer 3)
+refused("--rank: is no option here, did you mean --ranks\\?" place_experts --rank 2 --slots 4)
+
+# Bytes: two micro-batches of 3 GB under 8 GiB.
+run(plan_pipeline --stash 3000000000 --memory 8G --solver zero_bubble)
+json_is(6000000000 workers 0 stash_peak)
+run(plan_pipeline --stash 2G --stash-input 512M --memory 4G,8G,8G,1T --solver zero_bubble)
+json_is(4294967296 workers 0 stash_peak)
+refused("--memory: \"8X\" is none of none, 1f1b, a number such as 4, 512M or 8G" plan_pipeline
+  --memory 8X)
+refused("--memory: \"8GG\" is not a whole number, with K, M, G or T" plan_pipeline --memory 8GG)
+refused("--memory: must be at least 1, is 0G" plan_pipeline --memory 0G)
+refused("--memory: must be below 2.63, is 9999999999T" plan_pipeline --memory 9999999999T)
+refused("--stash: is [0-9]*: the stashes of one iteration add up beyond 61 bits" plan_pipeline
+  --stash 1000000T)
 
 # place_experts
 function(loads text)
@@ -281,7 +332,7 @@ json_is(2 slots_per_rank 2)
 
 run(place_experts --loads ${SCRATCH}/loads.csv --ranks 3 --slots 5)
 json_is(infeasible status)
-if(NOT status EQUAL 0 OR NOT err MATCHES "5 slots for 6 experts")
+if(NOT status EQUAL 1 OR NOT err MATCHES "5 slots for 6 experts")
   fail("fewer slots than experts is infeasible, with both numbers")
 endif()
 run(place_experts --loads ${SCRATCH}/loads.csv --ranks 3 --slots 6 --format text)

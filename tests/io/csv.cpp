@@ -7,6 +7,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/io/csv.hpp"
+#include "support/refusals.hpp"
 
 namespace shunt::tests::csv_test {
 namespace {
@@ -41,7 +42,8 @@ TEST(csv, refusals_name_row_column_and_value) {
   EXPECT_EQ(refusal("1,2\n\n3,4\n"), "loads.csv row 2: is empty");
   EXPECT_EQ(refusal("1,2\n3\n"), "loads.csv row 2: has 1 values, the first row has 2");
   EXPECT_EQ(refusal("1,2\n3,4,5\n"), "loads.csv row 2: has 3 values, the first row has 2");
-  EXPECT_EQ(refusal("a,b\n"), "loads.csv row 1, column 1: \"a\" is not a whole number");
+  EXPECT_EQ(refusal("a\n"), "loads.csv row 1, column 1: \"a\" is not a whole number");
+  EXPECT_EQ(refusal("1,b\n"), "loads.csv row 1, column 2: \"b\" is not a whole number");
   EXPECT_EQ(refusal("1,2.5\n"), "loads.csv row 1, column 2: \"2.5\" is not a whole number");
   EXPECT_EQ(refusal("1,2\n3,\n"), "loads.csv row 2, column 2: is empty");
   EXPECT_EQ(refusal("1,2\n3,-4\n"), "loads.csv row 2, column 2: must be at least 0, is -4");
@@ -51,6 +53,26 @@ TEST(csv, refusals_name_row_column_and_value) {
             "loads.csv row 1, column 1: \"1 \" is not a whole number");
   EXPECT_THROW(static_cast<void>(read_csv_file("/no/such/file.csv")), invalid_problem);
   EXPECT_THROW(static_cast<void>(read_csv_file("/")), invalid_problem);
+}
+
+TEST(csv, marks_quotes_and_decimal_numbers_read_like_plain_ones) {
+  integer_table const table{2, {24990, 120, 3, 4}};
+  EXPECT_EQ(read_text("24990,120\n3,4\n"), table);
+  EXPECT_EQ(read_text("\xef\xbb\xbf"
+                      "24990,120\r\n3,4\r\n"),
+            table);
+  EXPECT_EQ(read_text("\"24990\",\"120\"\n\"3\", 4"), table);
+  EXPECT_EQ(read_text("2.499000000000000000e+04,1.2e+02\n3.0,4\n"), table);
+}
+
+TEST(csv, a_header_and_what_is_no_text_are_named) {
+  auto const refused = [](std::string const& text) {
+    return thrown_by([&] { static_cast<void>(read_text(text, 0)); });
+  };
+  EXPECT_EQ(refused("layer_id,expert_id,count\n3,0,24990\n"),
+            "loads.csv row 1: is a header that begins with \"layer_id\"; wanted are whole numbers "
+            "alone, in rows of equal length");
+  EXPECT_EQ(refused("\x1f\x8b"), "loads.csv: is compressed; unpack it first: gunzip -k loads.csv");
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ TEST(pytorch_action, cells_are_refused_by_place_and_text) {
             "x.csv row 1, column 1: \"2147483647F0\" doesn't begin with a stage, as 2F0 does");
   EXPECT_EQ(refused_pytorch("2147483646F2147483646\n"),
             "x.csv: has 1 computations for 2147483647 stages x 2147483647 micro-batches");
-  EXPECT_EQ(refused_pytorch("\"0F0\",0B0\n"),
-            "x.csv row 1, column 1: \"\"0F0\"\" doesn't begin with a stage, as 2F0 does");
+  EXPECT_EQ(refused_pytorch("'0F0',0B0\n"),
+            "x.csv row 1, column 1: \"'0F0'\" doesn't begin with a stage, as 2F0 does");
   EXPECT_EQ(refused_pytorch("(0F0;0B0)OVERLAP\n"),
             "x.csv row 1, column 1: \"(0F0;0B0)OVERLAP\" is no overlap as (0F3;3B1)OVERLAP_F_B");
   EXPECT_EQ(

@@ -84,6 +84,21 @@ TEST(read_pytorch_csv, what_torch_writes_reads) {
             "nothing else");
 }
 
+TEST(read_pytorch_csv, marks_and_quotes_read_like_plain_text) {
+  auto const plain = read_pytorch("0F0,0F1,0B0,0B1\n1F0,1B0,1F1,1B1\n");
+  EXPECT_EQ(read_pytorch("\xef\xbb\xbf"
+                         "0F0,0F1,,,0B0,0B1\r\n1F0,1B0,1F1,1B1,,\r\n")
+                .schedule,
+            plain.schedule);
+  // As csv.writer with QUOTE_ALL does it, which csv.reader reads.
+  EXPECT_EQ(
+      read_pytorch("\"0F0\",\"0F1\",\"0B0\",\"0B1\"\n\"1F0\",\"1B0\",\"1F1\",\"1B1\"\n").schedule,
+      plain.schedule);
+  EXPECT_EQ(refused_pytorch("0F0,\"0B0\n"),
+            "x.csv row 1, column 2: begins with a quote that has no end");
+  EXPECT_EQ(refused_pytorch("\x1f\x8b"), "x.csv: is compressed; unpack it first: gunzip -k x.csv");
+}
+
 TEST(read_pytorch_csv, whatever_is_missing_is_named) {
   // The last rank of PyTorch 2.14's Schedule1F1B runs F1 .. Fm.
   EXPECT_EQ(
@@ -126,9 +141,9 @@ TEST(read_pytorch_csv, check_judges_the_rest) {
 }
 
 TEST(read_pytorch_csv, transfers_are_checked) {
-  // Good: 0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1 and
+  // Good: 0F0,0SEND_F0,0F1,0RECV_B0,0SEND_F1,0B0,0RECV_B1,0B1 and
   // 1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1
-  std::string const zero = "0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n",
+  std::string const zero = "0F0,0SEND_F0,0F1,0RECV_B0,0SEND_F1,0B0,0RECV_B1,0B1\n",
                     one = "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n";
   EXPECT_EQ(refused_pytorch(zero + one), "");
   EXPECT_EQ(refused_pytorch("0F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n" + one),
@@ -164,7 +179,8 @@ TEST(read_pytorch_csv, transfers_are_checked) {
   EXPECT_EQ(
       refused_pytorch("0F0,0SEND_F0,0RECV_B0,0B0,0F1,0SEND_F1,0RECV_B1,0B1\n1RECV_F0,1F0,1RECV_F1,"
                       "1F1,1B0,1SEND_B0,1B1,1SEND_B1\n"),
-      "x.csv row 1, column 3: \"0RECV_B0\" waits forever: the ranks wait for each other");
+      "x.csv row 1, column 3: \"0RECV_B0\" waits forever: it needs 1SEND_B0, which stands behind "
+      "\"1RECV_F1\" (row 2, column 3), which needs 0SEND_F1, which stands behind \"0RECV_B0\"");
   EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,1RECV_F0,1F0,1B0,0B0\n"),
             "x.csv row 1, column 2: \"0SEND_F0\" goes from a rank to itself");
   EXPECT_EQ(refused_pytorch("0F0,0REDUCE_GRAD,0B0\n"),
@@ -179,6 +195,47 @@ TEST(read_pytorch_csv, transfers_are_checked) {
             "nothing else");
   EXPECT_EQ(refused_pytorch("0F0,0B0\n1F0,1B0\n", pytorch_form::with_comms),
             "x.csv: has no sends and receives");
+}
+
+// One stream a rank, on which a transfer ends with its other end, as batch_isend_irecv has it over
+// NCCL.
+TEST(read_pytorch_csv, sends_that_wait_for_each_other_are_refused) {
+  // Stages 0 and 2 on one rank, 1 and 3 on the other: both send before they receive.
+  std::string const two_sends =
+      "0F0,0SEND_F0,0F1,0SEND_F1,2RECV_F0,2F0,2SEND_F0,2RECV_F1,2F1,2SEND_F1,2RECV_B0,2B0,"
+      "2SEND_B0,2RECV_B1,2B1,2SEND_B1,0RECV_B0,0B0,0RECV_B1,0B1\n"
+      "1RECV_F0,1F0,1SEND_F0,1RECV_F1,1F1,1SEND_F1,3RECV_F0,3F0,3B0,3SEND_B0,3RECV_F1,3F1,3B1,"
+      "3SEND_B1,1RECV_B0,1B0,1SEND_B0,1RECV_B1,1B1,1SEND_B1\n";
+  EXPECT_FALSE(ends_under_rendezvous(two_sends));
+  EXPECT_EQ(refused_pytorch(two_sends),
+            "x.csv row 1, column 4: \"0SEND_F1\" waits forever where a send waits for its receive: "
+            "it needs 1RECV_F1, which stands behind \"1SEND_F0\" (row 2, column 3), which needs "
+            "2RECV_F0, which stands behind \"0SEND_F1\"");
+  // One rank receives before it sends: both end, in the order of PyTorch's own lowering.
+  EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,0F1,0RECV_B0,0SEND_F1,0B0,0RECV_B1,0B1\n"
+                            "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "");
+  // 1F1B whose ranks both send first.
+  EXPECT_EQ(refused_pytorch("0F0,0SEND_F0,0F1,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n"
+                            "1RECV_F0,1F0,1B0,1SEND_B0,1RECV_F1,1F1,1B1,1SEND_B1\n"),
+            "x.csv row 1, column 4: \"0SEND_F1\" waits forever where a send waits for its receive: "
+            "it needs 1RECV_F1, which stands behind \"1SEND_B0\" (row 2, column 4), which needs "
+            "0RECV_B0, which stands behind \"0SEND_F1\"");
+}
+
+// Stages 1 and 4 on one rank. Row 1 only waits for the cycle of the others.
+TEST(read_pytorch_csv, a_cycle_of_three_is_named_without_those_who_wait_for_it) {
+  EXPECT_EQ(
+      refused_pytorch("0F0,0F1,0SEND_F0,0SEND_F1,0RECV_B0,0B0,0RECV_B1,0B1\n"
+                      "1RECV_F0,1F0,1SEND_F0,4RECV_F0,4F0,1RECV_F1,1F1,1SEND_F1,4RECV_F1,4F1,4B0,"
+                      "4SEND_B0,4B1,4SEND_B1,1RECV_B0,1B0,1SEND_B0,1RECV_B1,1B1,1SEND_B1\n"
+                      "2RECV_F0,2F0,2SEND_F0,2RECV_F1,2F1,2SEND_F1,2RECV_B0,2B0,2SEND_B0,2RECV_B1,"
+                      "2B1,2SEND_B1\n"
+                      "3RECV_F0,3F0,3RECV_F1,3F1,3SEND_F0,3SEND_F1,3RECV_B0,3B0,3SEND_B0,3RECV_B1,"
+                      "3B1,3SEND_B1\n"),
+      "x.csv row 2, column 4: \"4RECV_F0\" waits forever: it needs 3SEND_F0, which stands behind "
+      "\"3RECV_F1\" (row 4, column 3), which needs 2SEND_F1, which stands behind \"2RECV_F1\" "
+      "(row 3, column 4), which needs 1SEND_F1, which stands behind \"4RECV_F0\"");
 }
 
 }  // namespace

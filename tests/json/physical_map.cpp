@@ -38,6 +38,23 @@ TEST(physical_map, reads_back_equal) {
   EXPECT_EQ(shunt::placement_of(least, std::vector<std::int32_t>{2, 2}), plan);
 }
 
+TEST(physical_map, names_of_serving_systems_are_read) {
+  std::istringstream eplb(
+      R"({"phy2log": [[0,1,0]], "log2phy": [[[0,2],[1,-1]]], "logcnt": [[2,1]]})");
+  auto const map = shunt::read_json<shunt::physical_map>(eplb);
+  for (char const* text : {R"({"physical_to_logical_map": [[0,1,0]], "logical_to_physical_map":
+                               [[[0,2],[1,-1]]], "logical_replica_count": [[2,1]]})",
+                           R"({"physical_to_logical_map": [[0,1,0]], "logical_to_all_physical_map":
+                               [[[0,2],[1,-1]]], "logcnt": [[2,1]]})"}) {
+    std::istringstream in(text);
+    EXPECT_EQ(shunt::read_json<shunt::physical_map>(in), map);
+  }
+  EXPECT_EQ(refused(R"({"phy2log": [[0]], "physical_to_logical_map": [[0]]})"),
+            "physical_to_logical_map: is phy2log under another name");
+  EXPECT_EQ(refused(R"({"physical_to_logical_map": [[0,1],[0]]})"),
+            "physical_to_logical_map[1]: has 1 values, the first has 2");
+}
+
 TEST(physical_map, what_doesnt_fit_is_named) {
   EXPECT_EQ(refused("{}"), "phy2log: is missing");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1],[0]]})"), "phy2log[1]: has 1 values, the first has 2");

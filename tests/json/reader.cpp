@@ -1,12 +1,14 @@
 #include <gtest/gtest.h>
 
 #include <sstream>
+#include <string>
 
 #include <nlohmann/json.hpp>
 
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "support/refusals.hpp"
 
 namespace shunt::tests::reader_test {
 namespace {
@@ -19,6 +21,17 @@ TEST(reader, text_that_is_no_json) {
     EXPECT_THROW(static_cast<void>(read_json<pipeline_job>(in, "job.json")), invalid_problem)
         << text;
   }
+}
+
+TEST(reader, marks_are_read_past_and_what_stands_behind_is_refused) {
+  auto const read = [](std::string const& text) {
+    std::istringstream in(text);
+    return parse_json(in, "x.json");
+  };
+  EXPECT_EQ(read("\xef\xbb\xbf{\"a\": 1}\r\n"), json({{"a", 1}}));
+  EXPECT_EQ(thrown_by([&] { static_cast<void>(read("{} 1")); }), "x.json: has more after its end");
+  EXPECT_EQ(thrown_by([&] { static_cast<void>(read("\x1f\x8b")); }),
+            "x.json: is compressed; unpack it first: gunzip -k x.json");
 }
 
 }  // namespace

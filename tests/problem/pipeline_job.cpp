@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -9,10 +10,12 @@
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/lower/pipeline.hpp"
+#include "shunt/measure/pipeline.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
+#include "shunt/solve/pipeline/zero_bubble.hpp"
 
 namespace shunt::tests::pipeline_job_test {
 namespace {
@@ -47,6 +50,11 @@ TEST(pipeline_job, broken_jobs_are_told_what_is_wrong) {
       {with([&](auto& j) { j.costs.forward = huge; }), "costs.forward", "62 bits"},
       {with([&](auto& j) { j.transfer = huge; }), "transfer", "62 bits"},
       {with([](auto& j) { j.memory = stash_cap::per_worker(0); }), "memory", "is 0"},
+      {with([](auto& j) { j.stash.forward = 0; }), "stash.forward", "at least 1, is 0"},
+      {with([](auto& j) { j.stash.backward_input = -1; }), "stash.backward_input", "is -1"},
+      {with([](auto& j) { j.stash.forward = ticks{1} << 57; }), "stash.forward", "61 bits"},
+      {with([](auto& j) { j.stash.forward = std::numeric_limits<ticks>::max(); }), "stash.forward",
+       "61 bits"},
       {with([](auto& j) { j.dead = {{0, 0}, {2, 1}}; }), "dead[1]", "worker 2:1 is not one of"},
       {with([](auto& j) { j.dead = {{1, 1}, {1, 1}}; }), "dead[1]", "worker 1:1 is named twice"},
   };
@@ -72,6 +80,21 @@ TEST(pipeline_job, zero_costs_that_are_allowed) {
       .stages = 3, .microbatches = 4, .costs = {.backward_weight = 0, .step = 0}};
   auto const plan = zb_h1{}(job).plan;
   EXPECT_TRUE(check(job, plan, times(job, plan)).empty());
+}
+
+// Two micro-batches of 3 GB under a cap of 8 GiB: plans hold two at once.
+TEST(pipeline_job, stashes_are_weighed_in_bytes) {
+  pipeline_job const job{.stages = 4,
+                         .microbatches = 6,
+                         .memory = stash_cap::per_worker(ticks{8} << 30),
+                         .stash = {.forward = 3'000'000'000, .backward_input = 1'000'000'000}};
+  auto const plan = zero_bubble{}(job).plan;
+  EXPECT_TRUE(check(job, plan).empty());
+  auto const peaks = stash_peak(job, plan).items();
+  EXPECT_EQ(*std::max_element(peaks.begin(), peaks.end()), 8'000'000'000);
+  auto tight = job;
+  tight.memory = stash_cap::per_worker(2'999'999'999);
+  EXPECT_FALSE(zero_bubble{}(tight).has_plan());
 }
 
 }  // namespace

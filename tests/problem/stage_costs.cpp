@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "shunt/problem/stage_costs.hpp"
@@ -17,6 +18,13 @@ TEST(stage_costs, one_value_stands_for_every_stage) {
   EXPECT_EQ(costs.microbatch(0), 111);
   EXPECT_EQ(costs.microbatch(1), 212);
 }
+
+// A fraction would be cut off.
+static_assert(!std::is_convertible_v<double, per_stage>);
+static_assert(!std::is_constructible_v<per_stage, float>);
+static_assert(std::is_convertible_v<int, per_stage>);
+static_assert(!std::is_convertible_v<double, transfer_times>);
+static_assert(std::is_convertible_v<int, transfer_times>);
 
 TEST(stage_costs, transfers_know_nodes) {
   transfer_times const links(1, 7, 2);

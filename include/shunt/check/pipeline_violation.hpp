@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
@@ -34,7 +35,7 @@ enum class pipeline_rule : std::uint8_t {
   /// different micro-batches.
   pair_kinds,
   memory,  ///< `count` stashed where `limit` is allowed, in units of the job's stash weights
-  /// The ranks deadlock: `count` operations can never start. The named one is the first.
+  /// The ranks deadlock: `count` operations can never start. The named one is the first of `cycle`.
   cycle,
   altered,  ///< a compute that differs from the schedule, which has `related` there
   /// A message of an output that no other rank needs, from or to itself or no rank, or on a lane
@@ -60,6 +61,15 @@ enum class pipeline_rule : std::uint8_t {
 
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(pipeline_rule rule);
 
+/// An operation that waits for `needs`, which no rank can start.
+struct pipeline_wait {
+  shunt::worker worker{};  ///< names the rank of the operation
+  shunt::operation operation{};
+  shunt::operation needs{};
+
+  constexpr bool operator==(pipeline_wait const&) const = default;
+};
+
 /// One violation of a rule. `worker`, `rank` and `index` locate the operation (index -1: it is in
 /// no list). The rule defines `related`, `count` and `limit`.
 struct pipeline_violation {
@@ -71,11 +81,14 @@ struct pipeline_violation {
   shunt::operation related{};
   std::int64_t count = 0;
   std::int64_t limit = 0;
+  /// Rule `cycle`: what each operation needs is the next operation or stands behind it in its list.
+  /// The last one leads back to the first. From the lowest rank on.
+  std::vector<pipeline_wait> cycle{};
 
   constexpr bool operator==(pipeline_violation const&) const = default;
 };
 
-/// Returns one line that names the place, the rule and the numbers.
+/// Returns one line that names the place, the rule and the numbers, and every wait of a cycle.
 [[nodiscard]] std::string to_string(pipeline_violation const& v);
 
 }  // namespace shunt

@@ -1,6 +1,8 @@
 #pragma once
 #include "shunt/check/pipeline_violation.hpp"
 
+#include <cstddef>
+
 namespace shunt {
 
 SHUNT_CONSTEXPR std::string_view to_string(pipeline_rule rule) {
@@ -39,10 +41,13 @@ SHUNT_CONSTEXPR std::string_view to_string(pipeline_rule rule) {
 
 SHUNT_INLINE std::string to_string(pipeline_violation const& v) {
   auto const number = [](std::int64_t n) { return std::to_string(n); };
+  auto const name = [&](shunt::worker const& w) {
+    return "worker " + number(w.pipeline.value()) + ":" + number(w.stage.value());
+  };
   std::string const what = describe(v.operation), related = describe(v.related);
   std::string text = std::string(to_string(v.rule)) + ": ";
   if (v.rule != pipeline_rule::lists && v.rule != pipeline_rule::missing) {
-    text += "worker " + number(v.worker.pipeline.value()) + ":" + number(v.worker.stage.value());
+    text += name(v.worker);
     if (v.index >= 0) text += ", operation " + number(v.index) + " (" + what + ")";
     text += ": ";
   }
@@ -67,8 +72,17 @@ SHUNT_INLINE std::string to_string(pipeline_violation const& v) {
     case pipeline_rule::memory:
       return text + number(v.count) + " stashed, the cap is " + number(v.limit);
     case pipeline_rule::cycle:
-      return text + "can't start, nor can " + number(v.count - 1) +
-             " others: workers wait for each other";
+      text +=
+          "can't start, nor can " + number(v.count - 1) + " others: workers wait for each other";
+      for (std::size_t i = 0; i < v.cycle.size(); ++i) {
+        auto const& next = v.cycle[(i + 1) % v.cycle.size()];
+        text += (i == 0 ? ": it needs the " : ", which needs the ") +
+                std::string(describe(v.cycle[i].needs));
+        if (next.operation != v.cycle[i].needs)
+          text += ", which stands behind the " + std::string(describe(next.operation));
+        text += " of " + name(next.worker);
+      }
+      return text;
     case pipeline_rule::altered: return text + "the schedule has the " + related + " there";
     case pipeline_rule::bad_message: return text + "no message of this job";
     case pipeline_rule::not_received:

@@ -22,10 +22,10 @@ struct integer_table {
   bool operator==(integer_table const&) const = default;
 };
 
-/// Reads comma-separated whole numbers without a header. Accepts blanks around a number, a carriage
-/// return before the line's end and a missing end of the last line.
-/// Throws invalid_problem, which names `name`, row, column (from 1) and text: for an empty file, an
-/// empty row, rows of different lengths, text, a number below `least` or beyond 64 bits.
+/// Reads comma-separated whole numbers without a header. Accepts lines like line_reader, fields
+/// like csv_fields and numbers like parse_whole_number. Throws invalid_problem, which names `name`,
+/// row, column (from 1) and text: for an empty file, an empty row, rows of different lengths, a
+/// header, text, a number below `least` or beyond 64 bits, and like begin_text and line_reader.
 [[nodiscard]] integer_table read_csv(std::istream& in, std::string const& name,
                                      std::int64_t least = std::numeric_limits<std::int64_t>::min());
 

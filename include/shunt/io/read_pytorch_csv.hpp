@@ -29,8 +29,6 @@ struct pytorch_plan {
   pytorch_form form = pytorch_form::compute_only;
 };
 
-namespace detail {}  // namespace detail
-
 /// Reads a schedule of the `wanted` form.
 /// Throws invalid_problem, which names `name`, row and column (from 1) and the text: for an unknown
 /// action, text behind an action, an operation without a micro-batch, a missing micro-batch, a

@@ -2,7 +2,6 @@
 #include "shunt/io/read_pytorch_csv.hpp"
 
 #include <fstream>
-#include <ios>
 #include <utility>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
+#include "shunt/core/text_input.hpp"
 #include "shunt/io/detail/pytorch_table.hpp"
 #include "shunt/io/detail/pytorch_transfers.hpp"
 
@@ -65,10 +65,7 @@ SHUNT_INLINE pytorch_plan read_pytorch_csv(std::istream& in, std::string const& 
 }
 
 SHUNT_INLINE pytorch_plan read_pytorch_csv_file(std::string const& path, pytorch_form wanted) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw invalid_problem(path, "can't be opened");
-  if (in.peek() == std::ifstream::traits_type::eof() && in.bad())
-    throw invalid_problem(path, "can't be read");
+  auto in = open_text(path);
   return read_pytorch_csv(in, path, wanted);
 }
 

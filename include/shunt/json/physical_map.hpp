@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -34,12 +36,26 @@ inline void to_json(nlohmann::json& j, physical_map const& map) {
 }
 
 /// "log2phy" and "logcnt" may be missing; the number of experts then is one more than the largest
-/// in "phy2log". `placement_of`, not `read`, compares the arrays.
-/// Throws invalid_problem, which names the path: no list, rows of different lengths, no whole
-/// number.
+/// in "phy2log". `placement_of`, not `read`, compares the arrays. The names of vLLM and SGLang are
+/// read, too: "physical_to_logical_map", "logical_to_physical_map" or
+/// "logical_to_all_physical_map", "logical_replica_count". Throws invalid_problem, which names the
+/// path: no list, rows of different lengths, no whole number, an array under two names.
 inline void read(json_reader const& here, physical_map& map) {
   constexpr auto most_experts = std::numeric_limits<std::int32_t>::max();
-  here.only({"phy2log", "log2phy", "logcnt"});
+  here.only({"phy2log", "log2phy", "logcnt", "physical_to_logical_map", "logical_to_physical_map",
+             "logical_to_all_physical_map", "logical_replica_count"});
+  auto const named = [&](std::initializer_list<std::string_view> names) {
+    std::string_view found;
+    for (auto const name : names) {
+      if (!here.has(name)) continue;
+      if (!found.empty()) here[name].refuse("is " + std::string(found) + " under another name");
+      found = name;
+    }
+    return found;
+  };
+  auto const physical = named({"phy2log", "physical_to_logical_map"}),
+             logical = named({"log2phy", "logical_to_physical_map", "logical_to_all_physical_map"}),
+             counts = named({"logcnt", "logical_replica_count"});
   map = {};
   auto const table = [](json_reader const& list, std::vector<std::int32_t>& values,
                         std::int32_t least) {
@@ -56,18 +72,19 @@ inline void read(json_reader const& here, physical_map& map) {
     });
     return std::pair(rows, std::max(width, 0));
   };
-  std::tie(map.layers, map.slots) = table(here["phy2log"], map.physical_to_logical, 0);
+  std::tie(map.layers, map.slots) =
+      table(here[physical.empty() ? "phy2log" : physical], map.physical_to_logical, 0);
   for (auto const e : map.physical_to_logical) map.experts = std::max(map.experts, e + 1);
-  if (here.has("logcnt")) {
-    auto const [rows, experts] = table(here["logcnt"], map.replica_counts, 0);
+  if (!counts.empty()) {
+    auto const [rows, experts] = table(here[counts], map.replica_counts, 0);
     if (rows != map.layers)
-      here["logcnt"].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
-                            std::to_string(map.layers));
+      here[counts].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
+                          std::to_string(map.layers));
     map.experts = std::max(map.experts, experts);
   }
-  if (!here.has("log2phy")) return;
+  if (logical.empty()) return;
   std::int32_t rows = 0;
-  here["log2phy"].each([&](json_reader const& layer) {
+  here[logical].each([&](json_reader const& layer) {
     auto const [experts, depth] = table(layer, map.logical_to_physical, -1);
     if (rows++ == 0) {
       map.most_replicas = depth;
@@ -81,8 +98,8 @@ inline void read(json_reader const& here, physical_map& map) {
                    std::to_string(map.experts));
   });
   if (rows != map.layers)
-    here["log2phy"].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
-                           std::to_string(map.layers));
+    here[logical].refuse("has " + std::to_string(rows) + " layers, phy2log has " +
+                         std::to_string(map.layers));
 }
 
 }  // namespace shunt

@@ -15,6 +15,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/text_input.hpp"
 
 namespace shunt {
 
@@ -135,17 +136,27 @@ void from_json(nlohmann::json const& document, T& value) {
   read(json_reader(document), value);
 }
 
-/// Reads one document.
-/// Throws invalid_problem, also for text that is no JSON.
-template <class T>
-[[nodiscard]] T read_json(std::istream& in, std::string const& name = "document") {
+/// Parses one document. The text begins like that of begin_text.
+/// Throws invalid_problem, which names `name`, also for text that is no JSON or has more behind its
+/// end.
+[[nodiscard]] inline nlohmann::json parse_json(std::istream& in,
+                                               std::string const& name = "document") {
+  begin_text(in, name);
   nlohmann::json document;
   try {
     in >> document;
-    if (!(in >> std::ws).eof()) throw invalid_problem(name, "has more after its end");
   } catch (nlohmann::json::exception const& error) {
     throw invalid_problem(name, std::string("is no JSON: ") + error.what());
   }
+  if (!(in >> std::ws).eof()) throw invalid_problem(name, "has more after its end");
+  return document;
+}
+
+/// Reads one document.
+/// Throws invalid_problem like parse_json, and for what the value's reader refuses.
+template <class T>
+[[nodiscard]] T read_json(std::istream& in, std::string const& name = "document") {
+  auto const document = parse_json(in, name);
   T value;
   read(json_reader(document), value);
   return value;

@@ -60,8 +60,9 @@ struct pipeline_job {
 /// `backward_input` is below 1, another cost, a transfer time or the gain is negative, transfer
 /// times within and between nodes differ without `ranks_per_node`, stash weights don't add up, a
 /// cap is below 1, the caps aren't one per rank, a dead worker doesn't exist or its rank is named
-/// twice, or the times of one iteration exceed 62 bits in sum. A stage without a live worker is no
-/// error here: solvers answer infeasible.
+/// twice, the times of one iteration exceed 62 bits in sum, or all its stashes, each as heavy as
+/// the heaviest, 61 bits. A stage without a live worker is no error here: solvers answer
+/// infeasible.
 SHUNT_CONSTEXPR void validate(pipeline_job const& job);
 
 /// Returns the first stage without a live worker, if there is one. Such a job has no plan.

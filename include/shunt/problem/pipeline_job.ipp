@@ -133,10 +133,15 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
     if (weights.size() != 1 && weights.size() != static_cast<std::size_t>(job.stages))
       throw invalid_problem(field(), "has " + std::to_string(weights.size()) + " values for " +
                                          std::to_string(job.stages) + " stages");
-    for (ticks const w : weights.values())
-      if (w < least || w > (std::int64_t{1} << 31))
-        throw invalid_problem(field(), "must be " + std::to_string(least) + " to 2^31, is " +
+    for (std::int64_t const w : weights.values()) {
+      if (w < least)
+        throw invalid_problem(field(), "must be at least " + std::to_string(least) + ", is " +
                                            std::to_string(w));
+      auto const sum = checked_multiply(w, *cells);
+      if (!sum || *sum > (std::int64_t{1} << 61))
+        throw invalid_problem(field(), "is " + std::to_string(w) +
+                                           ": the stashes of one iteration add up beyond 61 bits");
+    }
   };
   weigh("forward", job.stash.forward, 1);
   weigh("backward_input", job.stash.backward_input, 0);

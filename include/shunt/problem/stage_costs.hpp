@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -13,8 +14,11 @@
 namespace shunt {
 
 /// One value for all stages, or one value per stage: `.forward = 3` or `.forward = {3, 3, 4, 2}`.
+/// Measured seconds become ticks with costs_from_seconds (problem/measured_costs.hpp), which
+/// rounds.
 class per_stage {
  public:
+  per_stage(std::floating_point auto every_stage) = delete;
   constexpr per_stage(ticks every_stage) : one_(every_stage) {}
   constexpr per_stage(std::initializer_list<ticks> values)
       : per_stage(std::vector<ticks>(values)) {}
@@ -64,6 +68,7 @@ struct transfer_times {
   std::int32_t ranks_per_node = 0;  ///< 0: all ranks on one node
 
   constexpr transfer_times() = default;
+  transfer_times(std::floating_point auto everywhere) = delete;
   constexpr transfer_times(ticks everywhere) : within_node(everywhere), between_nodes(everywhere) {}
   constexpr transfer_times(ticks within, ticks between, std::int32_t ranks_a_node)
       : within_node(within), between_nodes(between), ranks_per_node(ranks_a_node) {}

@@ -55,6 +55,10 @@ class schedule_checker {
   [[nodiscard]] constexpr std::size_t index(operation const& o) const;
   [[nodiscard]] constexpr cell const& of(operation const& o) const { return cells_[index(o)]; }
 
+  /// Returns the violation of ranks that stand at `next` in their lists and cannot go on.
+  [[nodiscard]] SHUNT_CONSTEXPR pipeline_violation
+  deadlock(std::vector<std::int32_t> const& next) const;
+
   SHUNT_CONSTEXPR void report(pipeline_rule rule, place w, operation const& o,
                               operation const& related = {}, std::int64_t count = 0,
                               std::int64_t limit = 0);

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/check/detail/schedule_checker.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "shunt/problem/stage_costs.hpp"
@@ -104,24 +105,52 @@ SHUNT_CONSTEXPR pipeline_violation schedule_checker::execution() const {
       }
     }
   }
-  place stopped;
+  return deadlock(next);
+}
+
+SHUNT_CONSTEXPR pipeline_violation
+schedule_checker::deadlock(std::vector<std::int32_t> const& next) const {
+  auto const open = [&](place w) { return w.found() && next[w.rank.index()] <= w.index; };
+  auto const group = [&](operation const& o) {
+    return schedule_.staggered_step ? o.stage.index() : std::size_t{0};
+  };
+  std::vector<place> before_step(schedule_.staggered_step ? stages_ : 1);  // first open operation
+  rank_id first = -1;
   std::int64_t stuck = 0;
   for (rank_id r : ids<rank_id>(job_.ranks())) {
-    auto const rest = static_cast<std::int64_t>(schedule_.order[r].size()) - next[r.index()];
-    if (rest > 0 && !stopped.found()) stopped = {r, next[r.index()]};
-    stuck += rest;
+    auto const end = static_cast<std::int32_t>(schedule_.order[r].size());
+    if (first < 0 && next[r.index()] < end) first = r;
+    for (place w{r, next[r.index()]}; w.index < end; ++w.index, ++stuck)
+      if (operation const& o = at(w); o.kind != op_kind::step && known(o))
+        if (auto& known_one = before_step[group(o)]; !known_one.found()) known_one = w;
   }
   if (stuck == 0) return {};
-  place const need = input_of(at(stopped));
-  operation const related = need.found() ? at(need) : operation{};
-  return {pipeline_rule::cycle,
-          job_.worker_of(stopped.rank),
-          stopped.rank,
-          stopped.index,
-          at(stopped),
-          related,
-          stuck,
-          0};
+  // The operation at which a rank stands, the second one of a pair too, and what it needs.
+  auto const wait_of = [&](rank_id r) {
+    place w{r, next[r.index()]};
+    std::size_t pair = 0;
+    for (auto const last = w.index + pair_at(r, w.index, pair);; ++w.index) {
+      operation const& o = at(w);
+      place const need = o.kind == op_kind::step ? before_step[group(o)] : input_of(o);
+      if ((known(o) && open(need)) || w.index == last) return std::pair{w, need};
+    }
+  };
+  // What a rank waits for stands on a rank that waits: after as many steps as ranks this goes
+  // round.
+  auto const after = [&](rank_id r) { return wait_of(r).second.rank; };
+  for (std::int32_t i = 0; i < job_.ranks(); ++i) first = after(first);
+  rank_id const somewhere = first;
+  for (auto r = after(somewhere); r != somewhere; r = after(r)) first = std::min(first, r);
+  auto const [w, need] = wait_of(first);
+  pipeline_violation found{
+      pipeline_rule::cycle, job_.worker_of(first), first, w.index, at(w), at(need), stuck, 0};
+  auto r = first;
+  do {
+    auto const [here, needs] = wait_of(r);
+    found.cycle.push_back({job_.worker_of(r), at(here), at(needs)});
+    r = needs.rank;
+  } while (r != first);
+  return found;
 }
 
 constexpr operation const& schedule_checker::at(place w) const {
@@ -282,10 +311,13 @@ SHUNT_CONSTEXPR void schedule_checker::check_pairs(rank_id r) {
 
 SHUNT_CONSTEXPR void schedule_checker::count_stashes(rank_id r, std::int64_t limit) {
   auto const& list = schedule_.order[r];
+  // A list with repeated operations may hold more than any plan.
+  constexpr std::int64_t most = std::int64_t{1} << 62;
   std::int64_t held = 0;
   auto const count = [&](std::int32_t i) {
     operation const& o = list[static_cast<std::size_t>(i)];
     if (!known(o)) return;
+    held = std::clamp(held, -most, most);
     auto const whole = [&] { return job_.stash.forward[o.stage]; };
     auto const early = [&] { return job_.stash.backward_input[o.stage]; };
     switch (o.kind) {

@@ -2,12 +2,13 @@
 #include "shunt/io/detail/pytorch_table.hpp"
 
 #include <algorithm>
-#include <string_view>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/io/csv_fields.hpp"
 
 namespace shunt::detail {
 
@@ -62,15 +63,13 @@ SHUNT_INLINE stage_layout pytorch_table::layout() const {
 }
 
 SHUNT_INLINE void pytorch_table::read_rows(std::istream& in) {
-  for (std::string line; std::getline(in, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
+  line_reader lines(in, name_);
+  for (std::string line; lines.next(line);) {
     std::size_t const row = rows_.size();
     auto& entries = rows_.emplace_back();
-    std::size_t column = 0;
-    for (std::size_t begin = 0; begin <= line.size(); ++column) {
-      std::size_t const end = std::min(line.find(',', begin), line.size());
-      auto const text = trimmed(std::string_view(line).substr(begin, end - begin));
-      begin = end + 1;
+    auto const fields = csv_fields(line, lines.at());
+    for (std::size_t column = 0; column < fields.size(); ++column) {
+      auto const text = fields[column];
       if (text.empty()) {
         if (!idle_) idle_ = {row, column};
         continue;
@@ -84,7 +83,6 @@ SHUNT_INLINE void pytorch_table::read_rows(std::istream& in) {
     }
     if (entries.empty()) throw invalid_problem(row_name(row), "has no action");
   }
-  if (in.bad()) throw invalid_problem(name_, "can't be read");
   if (rows_.empty()) throw invalid_problem(name_, "is empty");
 }
 

@@ -17,8 +17,10 @@ class pytorch_transfers {
   explicit pytorch_transfers(pytorch_table const& table);
 
   /// Checks that every transfer is there, in its place and in the same order at both ends, and that
-  /// ranks which wait at each receive reach the end.
-  /// Throws invalid_problem, which names row and column.
+  /// all ranks reach the end: where each receive waits for its send, and also where each send waits
+  /// for its receive.
+  /// Throws invalid_problem, which names row and column; for ranks that wait for each other all
+  /// transfers of the cycle.
   void check();
 
  private:
@@ -27,11 +29,16 @@ class pytorch_transfers {
 
   void all_transferred();
 
-  /// Runs each row up to a receive whose send has not run, until no row advances.
-  void run();
+  /// Runs each row up to a transfer whose other end has not been reached, until no row advances. A
+  /// send waits for its receive only where `rendezvous` says so.
+  void run(bool rendezvous) const;
+
+  /// Refuses the cycle of rows that wait for each other; `next` has the place that each has
+  /// reached.
+  [[noreturn]] void refuse_cycle(std::vector<std::int64_t> const& next, bool rendezvous) const;
 
   pytorch_table const& table_;
-  std::vector<std::vector<place>> sender_{};  // of each receive
+  std::vector<std::vector<place>> other_end_{};  // of each send and receive
   /// Positions of send and receive of each message between two rows.
   std::map<std::pair<std::size_t, std::size_t>, std::vector<std::pair<std::int64_t, std::int64_t>>>
       sent_{};

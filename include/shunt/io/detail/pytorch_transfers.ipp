@@ -12,12 +12,13 @@
 namespace shunt::detail {
 
 SHUNT_INLINE pytorch_transfers::pytorch_transfers(pytorch_table const& table) : table_(table) {
-  for (auto const& row : table.rows()) sender_.emplace_back(row.size());
+  for (auto const& row : table.rows()) other_end_.emplace_back(row.size());
 }
 
 SHUNT_INLINE void pytorch_transfers::check() {
   all_transferred();
-  run();
+  run(false);
+  run(true);
 }
 
 SHUNT_INLINE void pytorch_transfers::message(place made, place send, place recv, place used,
@@ -38,7 +39,8 @@ SHUNT_INLINE void pytorch_transfers::message(place made, place send, place recv,
                   "never gets its input: " + spelled("RECV_", table_[used].action) + " is missing");
   if (send.index < made.index) table_.refuse(send, "stands before what it sends");
   if (recv.index > used.index) table_.refuse(recv, "stands behind what needs it");
-  sender_[recv.row][static_cast<std::size_t>(recv.index)] = send;
+  other_end_[recv.row][static_cast<std::size_t>(recv.index)] = send;
+  other_end_[send.row][static_cast<std::size_t>(send.index)] = recv;
   sent_[{made.row, used.row}].emplace_back(send.index, recv.index);
 }
 
@@ -69,20 +71,59 @@ SHUNT_INLINE void pytorch_transfers::all_transferred() {
   }
 }
 
-SHUNT_INLINE void pytorch_transfers::run() {
-  std::vector<std::int64_t> next(sender_.size(), 0);
+SHUNT_INLINE void pytorch_transfers::run(bool rendezvous) const {
+  std::vector<std::int64_t> next(other_end_.size(), 0);
   for (bool moved = true; moved;) {
     moved = false;
-    for (std::size_t row = 0; row < sender_.size(); ++row)
-      for (auto& i = next[row]; i < static_cast<std::int64_t>(sender_[row].size());
-           ++i, moved = true)
-        if (auto const& sender = sender_[row][static_cast<std::size_t>(i)];
-            sender.found() && next[sender.row] <= sender.index)
+    for (std::size_t row = 0; row < other_end_.size(); ++row)
+      for (auto& i = next[row]; i < static_cast<std::int64_t>(other_end_[row].size());
+           ++i, moved = true) {
+        place const other = other_end_[row][static_cast<std::size_t>(i)];
+        if (!other.found()) continue;
+        auto& reached = next[other.row];
+        if (rendezvous) {
+          if (reached < other.index) break;
+          ++reached;  // both ends at once
+        } else if (table_[{row, i}].action.receives() && reached <= other.index) {
           break;
+        }
+      }
   }
-  for (std::size_t row = 0; row < sender_.size(); ++row)
-    if (next[row] < static_cast<std::int64_t>(sender_[row].size()))
-      table_.refuse({row, next[row]}, "waits forever: the ranks wait for each other");
+  for (std::size_t row = 0; row < other_end_.size(); ++row)
+    if (next[row] < static_cast<std::int64_t>(other_end_[row].size()))
+      refuse_cycle(next, rendezvous);
+}
+
+SHUNT_INLINE void pytorch_transfers::refuse_cycle(std::vector<std::int64_t> const& next,
+                                                  bool rendezvous) const {
+  auto const rows = other_end_.size();
+  auto const stuck_at = [&](std::size_t row) {
+    return other_end_[row][static_cast<std::size_t>(next[row])];
+  };
+  std::size_t first = 0;
+  while (next[first] == static_cast<std::int64_t>(other_end_[first].size())) ++first;
+  // A row that is stuck waits for one that is stuck; after as many steps as rows it is on the
+  // cycle.
+  for (std::size_t i = 0; i < rows; ++i) first = stuck_at(first).row;
+  std::size_t lowest = first;
+  for (auto row = stuck_at(first).row; row != first; row = stuck_at(row).row)
+    lowest = std::min(lowest, row);
+  first = lowest;
+  std::string why = "waits forever";
+  if (rendezvous) why += " where a send waits for its receive";
+  why += ": it";
+  auto row = first;
+  do {
+    place const other = stuck_at(row), before{other.row, next[other.row]};
+    auto const& [action, column, pair] = table_[before];
+    why += (row == first ? " needs " : ", which needs ") + to_string(table_[other].action) +
+           ", which stands behind \"" + to_string(action) + '"';
+    if (other.row != first)
+      why +=
+          " (row " + std::to_string(other.row + 1) + ", column " + std::to_string(column + 1) + ")";
+    row = other.row;
+  } while (row != first);
+  table_.refuse({first, next[first]}, why);
 }
 
 }  // namespace shunt::detail
