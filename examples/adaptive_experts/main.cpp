@@ -172,6 +172,7 @@ int main(int argc, char** argv) {
     validate(setup);
     o.policies = parse_policies(policy);
     o.failures = parse_kills(setup, killed, kill_at < 0 ? 1 + 10 * setup.model.layers : kill_at);
+    require_survivors(setup, o.failures);
     if (o.dropless || (!o.failures.empty() && capacity->count() == 0)) setup.capacity.reset();
     if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
     if (o.process.workers != 0 && o.process.workers != setup.ranks)

@@ -1,15 +1,20 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cli.hpp"
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
+#include "shunt/solve/shards/cut_shards.hpp"
+#include "shunt/solve/shards/restore_shards.hpp"
 #include "training.hpp"
 
 namespace example {
@@ -67,6 +72,36 @@ struct options {
     kills.push_back(k);
   }
   return kills;
+}
+
+/// Throws invalid_problem where the others can't go on without the ranks that are killed: all that
+/// keep a shard of the optimizer's state are killed before it can be copied again, which is within
+/// one iteration, or too few slots are left.
+inline void require_survivors(training_setup const& s,
+                              std::vector<shunt::failure_point> const& kills) {
+  auto const state = shape_of(s.model, s.ranks, s.tokens, s.slot_capacity()).experts;
+  auto shards = shunt::mirrored_shards{.copies = s.copies}(state);
+  if (!shards.has_plan()) throw shunt::invalid_problem("copies", shards.reason);
+  std::map<std::int64_t, std::vector<shunt::rank_id>> of_iteration;
+  for (auto const& k : kills) of_iteration[k.iteration].push_back(k.rank);
+  std::vector<shunt::rank_id> dead;
+  for (auto const& [iteration, ranks] : of_iteration) {
+    auto const when = " in iteration " + std::to_string(iteration);
+    dead.insert(dead.end(), ranks.begin(), ranks.end());
+    std::sort(dead.begin(), dead.end());
+    auto const live = s.ranks - static_cast<std::int32_t>(dead.size());
+    if (live == 0) throw shunt::invalid_problem("--kill", "leaves no rank" + when);
+    auto restored = shunt::restore_shards{.map = shards.plan}({.state = state, .dead = dead});
+    if (!restored.has_plan())
+      throw shunt::invalid_problem("--kill", "loses shards" + when + ", in each of " +
+                                                 std::to_string(s.model.layers) +
+                                                 " layers: " + std::string(restored.reason));
+    if (live * s.slots_per_rank < s.model.experts)
+      throw shunt::invalid_problem("--kill", "leaves " + std::to_string(live * s.slots_per_rank) +
+                                                 " slots for " + std::to_string(s.model.experts) +
+                                                 " experts" + when);
+    shards.plan = std::move(restored.plan.map);
+  }
 }
 
 [[nodiscard]] inline std::vector<std::string> parse_policies(std::string const& text) {

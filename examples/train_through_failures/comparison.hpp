@@ -67,6 +67,17 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                            : "");
 }
 
+/// Why a run ended early, with the stage that no live worker holds; empty where it didn't.
+[[nodiscard]] inline std::string reason_to_stop(shunt::recovery_report const& report,
+                                                shunt::pipeline_job job) {
+  if (report.stopped.empty()) return {};
+  job.dead.clear();
+  for (shunt::rank_id const r : report.dead) job.dead.push_back(job.worker_of(r));
+  auto const stage = stage_without_worker(job);
+  return report.stopped +
+         (stage ? ": stage " + std::to_string(stage->value()) + " has no live worker" : "");
+}
+
 /// What differs from the undisturbed run; nothing where it is the same to the last bit.
 [[nodiscard]] inline std::optional<std::string> difference(trained const& run,
                                                            expected_training const& undisturbed,
@@ -89,10 +100,11 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
   return std::nullopt;
 }
 
-/// All there is to say at the end of a run; the exit status.
-[[nodiscard]] inline int conclude(std::ostream& out, trained const& run,
-                                  expected_training const& undisturbed,
-                                  shunt::pipeline_job const& job) {
+/// All there is to say at the end of a run of so many iterations; the exit status. `undisturbed()`
+/// is what it should have come to, which takes as long; a run that ended early doesn't ask for it.
+template <class Undisturbed>
+[[nodiscard]] int conclude(std::ostream& out, trained const& run, std::int64_t iterations,
+                           shunt::pipeline_job const& job, Undisturbed const& undisturbed) {
   print_recoveries(out, job, run.losses);
   if (run.computing_share > 0.04)
     out << format("warning: real computation takes %.1f %% of the time of operations, more than 4 "
@@ -102,15 +114,20 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
     out << "warning: a gradient of worker " << shunt::describe(job.worker_of(run.overflow->rank))
         << " in iteration " << run.overflow->iteration
         << " was not finite or beyond 64, and its step was left out; lower --lr\n";
-  if (!run.stopped.empty()) out << "stopped: " << run.stopped << "\n";
-  if (auto const what = difference(run, undisturbed, job)) {
+  if (!run.stopped.empty()) {
+    out << "stopped: " << run.stopped << "\n"
+        << format("differ: %zu of %lld iterations were trained\n", run.iterations.size(),
+                  static_cast<long long>(iterations));
+    return 1;
+  }
+  expected_training const expected = undisturbed();
+  if (auto const what = difference(run, expected, job)) {
     out << *what << "\n";
     return 1;
   }
   out << format("parameters identical: all workers of %zu stages, hash %016llx\n",
-                undisturbed.hashes.size(),
-                static_cast<unsigned long long>(hash_of(undisturbed.hashes)))
-      << format("identical: %zu losses\n", undisturbed.losses.size());
+                expected.hashes.size(), static_cast<unsigned long long>(hash_of(expected.hashes)))
+      << format("identical: %zu losses\n", expected.losses.size());
   return 0;
 }
 

@@ -42,10 +42,11 @@ int train(options const& o) {
       run, o,
       shunt::thread_executor{.failures = failures_of(o, run),
                              .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
-  auto const undisturbed = train_undisturbed(o.training, bytes);
-  if (out) write_files(*out, o, run, report, undisturbed.losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), expected_of(undisturbed),
-                  o.training.job);
+  std::optional<training_result> undisturbed;
+  if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
+  if (out) write_files(*out, o, run, report, undisturbed->losses);
+  return conclude(std::cout, result_of(run, report, o.training.job), o.training.iterations,
+                  o.training.job, [&] { return expected_of(*undisturbed); });
 }
 
 int program(int argc, char** argv) {

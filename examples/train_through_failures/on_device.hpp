@@ -57,7 +57,8 @@ template <training_device Device>
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, job), expected_of(undisturbed), job);
+    return conclude(out, result_of(run, report, job), o.training.iterations, job,
+                    [&] { return expected_of(undisturbed); });
   };
   int const status =
       o.graphs ? train(shunt::graph_executor<system>{}) : train(shunt::stream_executor<system>{});

@@ -65,7 +65,7 @@ template <class Run>
                                 shunt::pipeline_job const& job) {
   trained all{.iterations = run.iterations(),
               .losses = report.losses,
-              .stopped = report.stopped,
+              .stopped = reason_to_stop(report, job),
               .computing_share = run.work().computing_share(),
               .overflow = run.work().first_overflow()};
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))

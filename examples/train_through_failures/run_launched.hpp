@@ -45,7 +45,7 @@ namespace example {
          std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
     reporting_rank += job.stages;
   if (reporting_rank != as.rank) {
-    if (!report.stopped.empty()) std::cerr << "stopped: " << report.stopped << "\n";
+    if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
     return report.stopped.empty() ? 0 : 1;
   }
   progress_log live(std::cout, o);
@@ -54,7 +54,8 @@ namespace example {
              [&](shunt::rank_id r, message const& m) { merger.receive(r, m); });
   auto const result = merger.result();
   place.clear();
-  return conclude(std::cout, result, expected_of(train_undisturbed(o.training, bytes)), job);
+  return conclude(std::cout, result, o.training.iterations, job,
+                  [&] { return expected_of(train_undisturbed(o.training, bytes)); });
 }
 
 }  // namespace example

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 
@@ -34,6 +36,16 @@ struct spawned_run {
   trained result{};
   int landed = 0;  ///< timed kills that struck a process before it had ended
 };
+
+/// The first stage whose processes have all ended before the end of training.
+[[nodiscard]] inline std::optional<shunt::stage_id> stage_alone(
+    shunt::pipeline_job job, spawned_workers<report_merger> const& workers,
+    report_merger const& merger) {
+  job.dead.clear();
+  for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
+    if (!workers.running(r) && !merger.ended(r)) job.dead.push_back(job.worker_of(r));
+  return stage_without_worker(job);
+}
 
 /// Trains with worker processes. Throws runtime_error, with what the first of them said, where none
 /// comes to an end; interrupted.
@@ -60,6 +72,7 @@ struct spawned_run {
   spawned_run all;
   std::vector<clock::time_point> due(kills.size());
   std::vector<bool> kill_sent(kills.size()), joined(o.joins.size());
+  std::optional<shunt::stage_id> alone;  // once there is a stage without a live worker
   workers.watch([&] {
     auto wait = workers.longest_wait;
     auto const now = clock::now();
@@ -85,6 +98,8 @@ struct spawned_run {
       joined[j] = true;
       start(o.joins[j].who, true);
     }
+    if (live && !alone && (alone = stage_alone(job, workers, merger)))
+      std::cout << "stage " << alone->value() << " has no live worker: training stops" << std::endl;
     return wait;
   });
   all.result = merger.result();

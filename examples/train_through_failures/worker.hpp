@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "comparison.hpp"
 #include "failure_points.hpp"
 #include "messages.hpp"
 #include "options.hpp"
@@ -67,7 +68,7 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
             {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
   if (auto const overflow = run.work().overflow_of(at.self))
     say(report_kind::overflow, {*overflow});
-  if (!report.stopped.empty()) say(report_kind::stopped, {}, report.stopped);
+  if (!report.stopped.empty()) say(report_kind::stopped, {}, reason_to_stop(report, job));
   say(report_kind::end,
       {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
        static_cast<std::int64_t>(run.work().computing_share() * 1e6)});

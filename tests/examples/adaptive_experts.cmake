@@ -101,19 +101,29 @@ if(NOT status EQUAL 0 OR NOT out MATCHES
   "identical: 5 losses and [0-9]+ parameters of swift_moe, random and swift_moe without losses\n$")
   fail("three copies should survive two neighbours")
 endif()
-# lost(<pattern> <argument>...): iterations until the loss, then status 2 and one line that says
-# what is lost
+# lost(<pattern> <argument>...): no iteration, but status 2 and one line that says what would be
+# lost
 function(lost pattern)
   run(${sizes} --iterations 6 --policy swift_moe ${ARGN})
-  if(NOT status EQUAL 2 OR NOT out MATCHES
-    "^swift_moe iteration 0 [^\n]+\nswift_moe iteration 1 [^\n]+\n$"
-    OR NOT err MATCHES "^error: shards: lost in iteration 2, in each of 2 layers: no live rank \
-holds the optimizer's state of ${pattern}\n$")
+  if(NOT status EQUAL 2 OR NOT out STREQUAL ""
+    OR NOT err MATCHES "^error: --kill: loses shards in iteration 2, in each of 2 layers: no live \
+rank holds the optimizer's state of ${pattern}\n$")
     fail("${ARGN}: should say that ${pattern} is lost")
   endif()
 endfunction()
 lost("elements 27 to 35 of experts 0 to 15 \\(dead: 3\\)" --kill 3@2)
 lost("elements 27 to 35 of experts 0 to 15 \\(dead: 3, 4\\)" --kill 3@2,4@2 --shards mirrored)
+run(--iterations 40 --ranks 4 --slots 2 --experts 4 --shards mirrored --policy swift_moe --kill
+  1@30,2@30)
+if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES
+  "^error: --kill: loses shards in iteration 30, .* \\(dead: 1, 2\\)\n$")
+  fail("both holders of a shard, killed in one iteration, are refused before training")
+endif()
+run(--iterations 4 --ranks 3 --slots 2 --experts 4 --shards mirrored --kill 0@1,1@2)
+if(NOT status EQUAL 2 OR NOT out STREQUAL "" OR NOT err MATCHES
+  "^error: --kill: leaves 2 slots for 4 experts in iteration 2\n$")
+  fail("too few slots are refused before training")
+endif()
 
 foreach(file IN ITEMS loss.svg drops.svg experts_swift_moe_layer0.svg experts_swift_moe_layer1.svg
   experts_uniform_layer0.svg)

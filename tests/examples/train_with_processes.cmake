@@ -56,7 +56,9 @@ if(NOT status EQUAL 0 OR NOT err STREQUAL "")
 endif()
 says("step of iteration 3: left out, a gradient was not finite" "identical: 6 losses\n$")
 
-# kill -9 from another shell, of whichever process.
+# kill -9 from another shell, of whichever process. What another run of this script has written
+# names processes that are not ours.
+file(REMOVE ${SCRATCH}/by_hand.txt ${SCRATCH}/ended.txt ${SCRATCH}/alone.txt)
 shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > \
 by_hand.txt & run=$!
   until grep -qs '^iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
@@ -66,6 +68,21 @@ if(NOT status EQUAL 0)
   fail("killed by hand")
 endif()
 says("worker 1:0 fell silent" "\n1:0 +[0-9]+ +[0-9.]+ " "identical: 300 losses\n$")
+nothing_is_left(${place})
+
+# A stage without a live worker: said at once, and no run to compare with is computed, which here
+# would take longer than the test.
+shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 1000000 > \
+alone.txt & run=$!
+  until grep -qs '^iteration 3 ' alone.txt; do kill -0 $run || exit 9; sleep 0.05; done
+  kill -9 $(sed -n 's/^worker [01]:1 is process //p' alone.txt)
+  wait $run; status=$?; cat alone.txt; exit $status")
+if(NOT status EQUAL 1)
+  fail("a stage without a live worker")
+endif()
+says("\nstage 1 has no live worker: training stops\n"
+  "\nstopped: no plan for iteration [0-9]+ without ranks 1 3: stage 1 has no live worker\n"
+  "\ndiffer: [0-9]+ of 1000000 iterations were trained\n$")
 nothing_is_left(${place})
 
 # Asked to end in the middle.
