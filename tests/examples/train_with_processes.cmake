@@ -58,7 +58,9 @@ says("step of iteration 3: left out, a gradient was not finite" "identical: 6 lo
 
 # kill -9 from another shell, of whichever process. What another run of this script has written
 # names processes that are not ours.
-file(REMOVE ${SCRATCH}/by_hand.txt ${SCRATCH}/ended.txt ${SCRATCH}/alone.txt)
+foreach(log IN ITEMS by_hand ended alone joiner vanished killed) # numbers of processes are read from them
+  file(REMOVE ${SCRATCH}/${log}.txt)
+endforeach()
 shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > \
 by_hand.txt & run=$!
   until grep -qs '^iteration 3 ' by_hand.txt; do kill -0 $run || exit 9; sleep 0.05; done
