@@ -56,9 +56,8 @@ class addresses : public ::gloo::rendezvous::FileStore {
 class connections {
  public:
   /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
-  /// and connects to all. Gives up on a connection after five times `patience`, and on all once
-  /// `should_stop()` is true.
-  /// Throws what Gloo throws where it can't begin.
+  /// and connects to all. Gives up on a connection after `patience`, and on all once
+  /// `should_stop()` is true. Throws what Gloo throws where it can't begin.
   template <class ShouldStop>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
               ::gloo::rendezvous::Store& store, int place, int size,
@@ -67,7 +66,8 @@ class connections {
         size_(size),
         context_(device->createContext(place, size)),
         waits_(static_cast<std::size_t>(size)) {
-    context_->setTimeout(patience);
+    context_->setTimeout(patience / 5 +
+                         std::chrono::milliseconds{1});  // Gloo waits 5 times so long
     std::vector<char> own;
     for (int i = 0; i < size_; ++i) {
       if (i == place_) continue;
