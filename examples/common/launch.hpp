@@ -71,7 +71,7 @@ class launch_directory {
          (above.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH))
       throw shunt::invalid_problem("SHUNT_RENDEZVOUS",
                                    o.rendezvous +
-                                       " belongs to another user, or everybody can write to it");
+                                       " belongs to another user, or all users can write to it");
     std::error_code failed;
     int nth = 0;
     if (joins)

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,7 +89,10 @@ class run_directory {
       if (!name.starts_with("shunt.") || name.size() != 12 || at->is_symlink(no)) continue;
       int const owner = ::open((at->path() / "owner").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
       if (owner < 0) continue;  // it is just being made, or somebody else's
-      if (::flock(owner, LOCK_EX | LOCK_NB) == 0) files::remove_all(at->path(), no);
+      struct stat mine{};
+      if (::fstat(owner, &mine) == 0 && mine.st_uid == ::geteuid() &&
+          ::flock(owner, LOCK_EX | LOCK_NB) == 0)
+        files::remove_all(at->path(), no);
       ::close(owner);
     }
   }

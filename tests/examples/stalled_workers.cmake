@@ -26,8 +26,8 @@ macro(pick_worker)
   list(APPEND taken ${who})
 endmacro()
 
-# stalled(<seconds> <workers>...): one after another these are stopped for so long. `[0-9]:[0-9]` are
-# all of them at once.
+# stalled(<seconds> <workers>...): one after another these are stopped for so long. A pattern stands
+# for several at once.
 function(stalled pause)
   shell("rm -f stalled.txt
     ${program} --engine gloo --width 8 --hidden 16 --batch 4 --text text.txt --iterations 120 \

@@ -73,9 +73,9 @@ says("worker 1:0 fell silent" "\n1:0 +[0-9]+ +[0-9.]+ " "identical: 300 losses\n
 nothing_is_left(${place})
 
 # A process that comes in a dead one's place and dies at once: nobody waits for it for a minute.
-shell("${program} --engine gloo ${small_words} --iterations 60 --kill 1:2@3 --join 1:2@30 --patience \
-60000 > joiner.txt & run=$!
-  until grep -qs 'process [0-9]* from now on' joiner.txt; do kill -0 $run || exit 9; sleep 0.01; done
+shell("${program} --engine gloo ${small_words} --iterations 60 --patience 60000 \
+--kill 1:2@3 --join 1:2@30 > joiner.txt & run=$!
+  until grep -qs 'from now on' joiner.txt; do kill -0 $run || exit 9; sleep 0.01; done
   kill -9 $(grep 'from now on' joiner.txt | cut -d ' ' -f 5)
   begun=$(date +%s); wait $run; status=$?; cat joiner.txt
   [ $(($(date +%s) - begun)) -lt 50 ] || exit 8; exit $status")
@@ -86,7 +86,8 @@ says("identical: 60 losses\n$")
 nothing_is_left(${place})
 
 # Somebody removes the directory where they met, long before one dies.
-shell("${program} --engine gloo ${small_words} --iterations 300 --kill 0:1@250 > vanished.txt & run=$!
+shell("${program} --engine gloo ${small_words} --iterations 300 --kill 0:1@250 \
+> vanished.txt & run=$!
   until grep -qs '^iteration 3 ' vanished.txt; do kill -0 $run || exit 9; sleep 0.02; done
   rm -rf ${place}/shunt.*
   wait $run; status=$?; cat vanished.txt; exit $status")
@@ -101,7 +102,8 @@ shell("${program} --engine gloo ${small_words} --iterations 100000 > killed.txt 
   until grep -qs '^iteration 1 ' killed.txt; do kill -0 $run || exit 9; sleep 0.02; done
   kill -9 $run; wait $run; [ -f ${place}/shunt.*/owner ] || exit 8
   mkdir ${place}/shunt.living ${place}/shunt.young; touch ${place}/shunt.living/owner
-  flock ${place}/shunt.living/owner ${program} --engine gloo ${small_words} --iterations 2 > next.txt
+  flock ${place}/shunt.living/owner \
+${program} --engine gloo ${small_words} --iterations 2 > next.txt
   status=$?; cat next.txt; rmdir ${place}/shunt.young && rm -r ${place}/shunt.living || exit 7
   exit $status")
 if(NOT status EQUAL 0)
@@ -222,13 +224,13 @@ refused("RANK: 1 is in [^\n]*stale/shunt already: two processes have this rank, 
 is left over from another run" ${small})
 set(ENV{SHUNT_RENDEZVOUS} /proc/nowhere)
 refused("SHUNT_RENDEZVOUS: cannot meet in /proc/nowhere")
-foreach(everybodys IN ITEMS "" /shunt)
+foreach(open IN ITEMS "" /shunt)
   file(REMOVE_RECURSE ${SCRATCH}/open)
   file(MAKE_DIRECTORY ${SCRATCH}/open/shunt)
-  file(CHMOD ${SCRATCH}/open${everybodys} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE
+  file(CHMOD ${SCRATCH}/open${open} PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE
     WORLD_READ WORLD_WRITE WORLD_EXECUTE)
   set(ENV{SHUNT_RENDEZVOUS} ${SCRATCH}/open)
-  refused("SHUNT_RENDEZVOUS: [^\n]*everybody can write to it" ${small})
+  refused("SHUNT_RENDEZVOUS: [^\n]*all users can write to it" ${small})
 endforeach()
 foreach(variable IN ITEMS RANK WORLD_SIZE SHUNT_RENDEZVOUS)
   unset(ENV{${variable}})

@@ -30,7 +30,10 @@ TEST(join_request, is_for_one_epoch) {
   request_join(config, 2, 0, {5, 20, {0, 2}, {1, 2, 3}});
   EXPECT_EQ(await_join_request(config, 2, 0ms).epoch, 5);
   std::filesystem::remove_all(directory);
-  EXPECT_THROW(request_join(config, 2, 0, note), rendezvous_failed);
+  request_join(config, 2, 0, note);  // it is made again
+  EXPECT_EQ(await_join_request(config, 2, 0ms), note);
+  std::filesystem::remove_all(directory);
+  EXPECT_THROW(request_join({.directory = "/proc/nowhere"}, 2, 0, note), rendezvous_failed);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 #include <future>
 #include <thread>
 #include <vector>
@@ -107,6 +108,14 @@ TEST(membership, who_misses_most_for_certain_decides) {
   EXPECT_EQ(agreed({3, 4}, {{{0, 1, 2}, {}}, {{0, 1, 2}, {}}}, 60s)[0],
             (std::vector<survivor>{{3, 7}, {4, 7}}));
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
+}
+
+TEST(membership, a_directory_that_has_vanished_is_made_again) {
+  scratch_directory const at;
+  std::filesystem::remove_all(at.path);
+  EXPECT_EQ(agree(
+                {.directory = at.path}, 3, {4}, 4, [] { return known_losses{}; }, 7),
+            (std::vector<survivor>{{4, 7}}));
 }
 
 TEST(membership, who_misses_most_for_long_decides) {

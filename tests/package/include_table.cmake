@@ -21,7 +21,7 @@ set(table
   "simulate | core problem program execute |"
   "compose  | core problem plan measure solve check | range/v3/"
   "device   | core problem plan |"
-  "gloo     | core program execute | gloo/ net/if\\.h"
+  "gloo     | core program execute | gloo/ net/if\\.h sys/stat\\.h unistd\\.h"
   "cuda     | core problem plan solve program execute device | \
 (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
   "nccl     | core problem plan solve program execute device cuda | nccl\\.h cuda_runtime_api\\.h"

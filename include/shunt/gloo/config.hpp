@@ -28,7 +28,7 @@ class rendezvous_failed : public std::runtime_error {
 
 /// How processes find each other, and when a peer is lost.
 struct gloo_config {
-  std::string directory{};  ///< of the rendezvous: shared by all, writable, for this run alone
+  std::string directory{};  ///< of the rendezvous: shared by all, for this run and its user alone
   std::string interface{};  ///< network interface to listen on; empty: by host name
   std::string hostname = "127.0.0.1";       ///< address to listen on where no interface is named;
                                             ///< this one: a random address of 127.0.0.0/8

@@ -16,6 +16,7 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/own_directory.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
@@ -34,6 +35,8 @@ struct join_request {
 inline void request_join(gloo_config const& config, rank_id joining, rank_id self,
                          join_request const& note) {
   namespace files = std::filesystem;
+  if (auto const why = detail::own_directory(config.directory); !why.empty())
+    throw rendezvous_failed(config.directory + ": can't meet there: " + why);
   auto const name = "invitation" + std::to_string(joining.value());
   auto const draft =
       files::path(config.directory) / (name + ".draft" + std::to_string(self.value()));

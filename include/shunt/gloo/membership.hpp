@@ -7,7 +7,7 @@
 /// itself; the members that have signed in by then survive. The decision is one file, made by an
 /// atomic link, so there is never a second one. There is no time-out for members that are heard:
 /// the mesh of the old epoch stays up and detects failures. Who does not decide does so after
-/// `patience`. A directory that somebody has removed meanwhile is made again.
+/// `patience`. A directory that was removed meanwhile is made again.
 /// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
@@ -67,7 +67,7 @@ template <class Losses>
       for (std::int64_t const n : numbers) out << n << ' ';
       if (out.flush()) return;
       std::string why = "can't be written";
-      if (first) why = detail::own_directory(config.directory);  // somebody may have removed it
+      if (first) why = detail::own_directory(config.directory);  // it may have been removed
       if (!why.empty()) throw rendezvous_failed(to.string() + ": " + why);
     }
   };

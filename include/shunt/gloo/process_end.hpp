@@ -1,7 +1,7 @@
 #pragma once
-/// Whoever starts the processes says in the rendezvous directory when one has ended. The others
-/// notice by themselves the end of a process that they have met; for one that ended on its way to
-/// them they would wait.
+/// The program that starts the processes says in the rendezvous directory when one has ended. The
+/// others notice by themselves the end of a process that they have met; for one that ended on its
+/// way to them they would wait.
 #include <string>
 
 #include "shunt/core/id.hpp"
@@ -15,7 +15,7 @@ void report_end(std::string const& directory, rank_id r);
 /// Says that a process of this rank is about to start.
 void report_start(std::string const& directory, rank_id r);
 
-/// Returns whether somebody has said that the latest process of this rank has ended.
+/// Returns whether the latest process of this rank has ended, by `report_end`.
 [[nodiscard]] bool has_ended(std::string const& directory, rank_id r);
 
 }  // namespace shunt

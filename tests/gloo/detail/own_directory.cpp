@@ -21,13 +21,13 @@ TEST(own_directory, is_made_for_nobody_else) {
   EXPECT_EQ(own_directory(at.path + "/a/b"), "");
 }
 
-TEST(own_directory, may_not_be_everybodys_or_no_directory) {
+TEST(own_directory, may_not_be_open_to_all_users_or_no_directory) {
   scratch_directory const at;
   files::permissions(at.path, files::perms::group_all | files::perms::others_read,
                      files::perm_options::add);
   EXPECT_EQ(own_directory(at.path), "");
   files::permissions(at.path, files::perms::others_write, files::perm_options::add);
-  EXPECT_EQ(own_directory(at.path), "everybody can write to it");
+  EXPECT_EQ(own_directory(at.path), "all users can write to it");
   std::ofstream(at.path + "/file") << 1;
   EXPECT_NE(own_directory(at.path + "/file"), "");
   EXPECT_NE(own_directory(at.path + "/file/inside"), "");

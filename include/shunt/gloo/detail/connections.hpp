@@ -56,8 +56,7 @@ class addresses : public ::gloo::rendezvous::FileStore {
 class connections {
  public:
   /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
-  /// and connects to all. Gives up on a connection after five times `patience`, and on all once
-  /// `should_stop()` is true.
+  /// and connects to all. Gives up on one after `patience`, on all once `should_stop()` is true.
   /// Throws what Gloo throws where it can't begin.
   template <class ShouldStop>
   connections(std::shared_ptr<::gloo::transport::Device> const& device,
@@ -67,7 +66,8 @@ class connections {
         size_(size),
         context_(device->createContext(place, size)),
         waits_(static_cast<std::size_t>(size)) {
-    context_->setTimeout(patience);
+    // Gloo waits for a connection 5 times so long.
+    context_->setTimeout(patience / 5 + std::chrono::milliseconds{1});
     std::vector<char> own;
     for (int i = 0; i < size_; ++i) {
       if (i == place_) continue;
@@ -83,6 +83,7 @@ class connections {
         auto const addresses = store.get(std::to_string(i));  // waits for it
         auto const length = static_cast<std::ptrdiff_t>(addresses.size()) / (size_ - 1);
         auto const begin = addresses.begin() + (place_ > i ? place_ - 1 : place_) * length;
+        waits_[static_cast<std::size_t>(i)] = true;
         making_.emplace_back(
             [this, i, address = std::vector<char>(begin, begin + length)] { connect(i, address); });
       }
@@ -97,8 +98,9 @@ class connections {
   connections(connections const&) = delete;
   connections& operator=(connections const&) = delete;
   ~connections() {
-    for (int i = 0; i < size_; ++i)
+    at_once([this](int i) {
       if (waits_[static_cast<std::size_t>(i)]) context_->getPair(i)->close();  // ends the wait
+    });
     making_.clear();
     at_once([this](int i) { context_->getPair(i).reset(); });
   }
@@ -132,14 +134,12 @@ class connections {
 
   /// Thread body: makes one connection.
   void connect(int i, std::vector<char> const& address) {
-    auto& waits = waits_[static_cast<std::size_t>(i)];
-    waits = true;
     try {
       context_->getPair(i)->connect(address);
     } catch (std::exception const& error) {
       fail(error.what());
     }
-    waits = false;
+    waits_[static_cast<std::size_t>(i)] = false;
     --left_;
   }
   void fail(std::string const& why) {

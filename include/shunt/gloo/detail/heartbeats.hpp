@@ -1,8 +1,9 @@
 #pragma once
 /// Failure detection of one member of a mesh: it sends heartbeats to its peers and listens to
-/// theirs. A peer is lost where its connection closes or its heartbeats stop. A member that itself
-/// stood still (stopped, or paused with its whole machine) takes nobody for lost for that: it
-/// begins to listen anew. One thread a peer listens, one thread sends. See docs/engines.md.
+/// theirs. A peer is lost where its connection closes or its heartbeats stop. A member that stood
+/// still itself (stopped, or paused with its whole machine) loses no peer for that. One thread a
+/// peer listens, one thread sends.
+/// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -184,8 +185,8 @@ class heartbeats {
   /// Thread body: sends heartbeats, and detects peers that send none.
   void beat();
   /// Takes the peers for lost that were not heard for `silence`. Where the last look is much longer
-  /// ago than `beat` looks, this process stood still and could not hear: then nobody is lost, and
-  /// everybody has `silence` from now.
+  /// ago than `beat` looks, this process stood still and could not hear: then no peer is lost, and
+  /// each has `silence` from now.
   void lose_silent();
 
   connections const& network_;

@@ -3,9 +3,9 @@
 
 namespace shunt::detail {
 
-/// Makes a directory that nobody else can enter, where there is none.
+/// Makes a directory that other users cannot enter, where there is none.
 /// Returns why processes must not meet there; empty: they may. They must not in a directory of
-/// another user or one that everybody can write to, for who writes there decides who lives.
+/// another user or one that all users can write to: a writer decides which processes survive.
 [[nodiscard]] std::string own_directory(std::string const& path);
 
 }  // namespace shunt::detail

@@ -27,7 +27,7 @@ inline std::string own_directory(std::string const& path) {
   }
   if (!S_ISDIR(found.st_mode)) return because(ENOTDIR);
   if (found.st_uid != ::geteuid() && found.st_uid != 0) return "it belongs to another user";
-  if ((found.st_mode & S_IWOTH) != 0) return "everybody can write to it";
+  if ((found.st_mode & S_IWOTH) != 0) return "all users can write to it";
   return {};
 }
 

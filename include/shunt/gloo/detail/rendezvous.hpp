@@ -61,29 +61,29 @@ template <class Lost>
       if (r != self && has_ended(config.directory, r)) all.push_back(r);
     return all;
   };
-  // A member that could not connect, or has given this epoch up, calls it off for all.
-  auto const called_off = [&] {
+  // A member that could not connect, or has signed in to its end, gives this epoch up for all.
+  auto const given_up = [&] {
     return std::any_of(members.begin(), members.end(), [&](rank_id r) {
       return r != self && (signed_as(r, "failed") || signed_as(r, "view"));
     });
   };
 
   // Waits until all members meet a condition. Members that do not within `patience`, or are lost,
-  // are absent. Once the epoch is called off, nobody is, and the wait ends after `grace`: those
-  // that live have noticed it by then.
+  // are absent. Once the epoch is given up, none is absent, and the wait ends after `grace`: the
+  // members that live have noticed it by then.
   auto const wait_for = [&](auto const& condition, std::string const& what,
                             std::chrono::milliseconds grace) {
     waiting_time waited;
-    std::optional<waiting_time> waited_off;
+    std::optional<waiting_time> since_given_up;
     for (auto missing = members;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
       auto const ended = gone();  // first: a rank that has signed in may leave the old mesh
       std::erase_if(missing, condition);
       if (missing.empty()) return;
       bool const all_missing_are_lost =
           std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(ended, r); });
-      if (!waited_off && called_off()) waited_off.emplace();
-      if (waited_off && (all_missing_are_lost || waited_off->passed() >= grace))
-        throw rendezvous_failed(config.directory + ": " + prefix + " was called off", {}, true);
+      if (!since_given_up && given_up()) since_given_up.emplace();
+      if (since_given_up && (all_missing_are_lost || since_given_up->passed() >= grace))
+        throw rendezvous_failed(config.directory + ": " + prefix + " was given up", {}, true);
       if (!all_missing_are_lost && waited.passed() <= config.patience) continue;
       std::string names;
       for (rank_id const r : missing)
@@ -101,7 +101,7 @@ template <class Lost>
   auto const connect = [&]() -> std::string {
     // Once all have come, connecting takes milliseconds. A failure is retried in the next epoch.
     auto const patience =
-        has_previous ? std::min(config.patience, config.silence / 4) : config.patience;
+        has_previous ? std::min(config.patience, 5 * config.silence / 4) : config.patience;
     if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0)
       return "no network interface " + config.interface;
     try {
@@ -111,17 +111,17 @@ template <class Lost>
         attributes.hostname =
             config.hostname == gloo_config{}.hostname ? loopback_address() : config.hostname;
       auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-      auto const in_vain = [&] {
+      auto const hopeless = [&] {
         auto const ended = gone();
-        return called_off() || std::any_of(ended.begin(), ended.end(),
-                                           [&](rank_id r) { return among(members, r); });
+        return given_up() || std::any_of(ended.begin(), ended.end(),
+                                         [&](rank_id r) { return among(members, r); });
       };
-      addresses all(config.directory, patience, in_vain);
+      addresses all(config.directory, patience, hopeless);
       ::gloo::rendezvous::PrefixStore store(prefix, all);
       auto const place = std::find(members.begin(), members.end(), self) - members.begin();
       connected =
           std::make_unique<connections>(device, store, static_cast<int>(place),
-                                        static_cast<int>(members.size()), patience, in_vain);
+                                        static_cast<int>(members.size()), patience, hopeless);
       return connected->failure();
     } catch (std::exception const& error) {
       return error.what();
