@@ -9,10 +9,11 @@ namespace shunt {
 
 /// The status of a solver's plan.
 enum class status : std::uint8_t {
-  optimal,        ///< the objective equals a proved lower bound
-  feasible,       ///< a valid plan; objective - lower_bound is the gap
-  infeasible,     ///< the problem is sound but has no plan; `reason` says why
-  limit_reached,  ///< a budget ran out before any valid plan was found
+  optimal,     ///< the objective equals a proved lower bound
+  feasible,    ///< a valid plan; objective - lower_bound is the gap
+  infeasible,  ///< the problem is sound but has no plan; `reason` says why
+  /// a budget ran out; `reason` says which, and the solver whether `plan` is valid
+  limit_reached,
 };
 
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(status s);

@@ -316,5 +316,25 @@ TEST(incremental, completes_any_damaged_placement) {
   EXPECT_GT(lacking, 100);
 }
 
+/// Ten thousand experts on 128 ranks are answered at once; a million on 1,024 are refused by name.
+TEST(incremental, large_layers) {
+  expert_layers p{.experts = 10'000, .loads = {}, .slots_per_rank = shunt::deal_slots(11'000, 128)};
+  std::mt19937_64 random(46);
+  for (std::int32_t e = 0; e < p.experts; ++e)
+    p.loads.push_back(1 + 1'000'000 / (1 + below(random, 10'000)));
+  p.previous = shunt::eplb{}(p).plan.expert_of;
+  for (auto& load : p.loads) load = load * (50 + below(random, 100)) / 100 + 1;
+  auto const answer = incremental{}(p);
+  ASSERT_TRUE(answer.has_plan());
+  EXPECT_TRUE(shunt::check(p, answer.plan).empty());
+  EXPECT_LE(shunt::moved_experts(p.previous_of(0), answer.plan, 0), 2);
+  EXPECT_TRUE(shunt::balanced{}(p).has_plan());
+  EXPECT_TRUE(shunt::lazarus{}(p).has_plan());
+  expert_layers const beyond{.experts = 1'000'000,
+                             .loads = std::vector<std::int64_t>(1'000'000, 1),
+                             .slots_per_rank = shunt::deal_slots(1 << 20, 1024)};
+  EXPECT_EQ(field_of([&] { (void)incremental{}(beyond); }), "experts");
+}
+
 }  // namespace
 }  // namespace shunt::tests::incremental_test

@@ -37,7 +37,8 @@ namespace shunt {
 /// an expert twice. Dead ranks are left out.
 /// Effort is counted in steps, not in time, so that every platform and every run finds the same
 /// placement. With a stop_token the answer is the best so far: layers not reached are placed as by
-/// the other solvers. Infeasible: fewer slots than experts, or groups that no node has slots for.
+/// the other solvers. Nodes of more than 2^27 pairs of an expert and a rank are
+/// not searched. Infeasible: fewer slots than experts, or groups that no node has slots for.
 /// See docs/expert-solvers.md.
 /// Throws what validate throws, and invalid_problem if `effort` or `tolerance` is negative.
 /// Complexity: `effort` steps per layer and node.
@@ -63,6 +64,9 @@ struct balanced {
  private:
   /// Up to so many slots of a node, half of the effort goes to branch and bound.
   static constexpr std::int32_t exact_slots = 16;
+
+  /// Pairs of an expert and a rank of a node up to which it is searched, 128 MiB of them.
+  static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
   /// The live ranks of a node, and a search constructed for the node's number of experts.
   struct node {

@@ -141,7 +141,7 @@ SHUNT_CONSTEXPR std::pair<bool, double> balanced::place_node(node& n, expert_pla
     if (exact.finished() && !exact.found().empty()) return {true, fullest};
   }
 
-  if (sum < experts) return {false, 0};
+  if (sum < experts || std::int64_t{experts} * n.live > most_pairs) return {false, 0};
   if (n.made.empty() || n.made_for != n.names.size()) {
     std::vector<std::int32_t> usable;
     for (auto const s : n.slots)

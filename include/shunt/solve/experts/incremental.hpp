@@ -31,8 +31,11 @@ namespace shunt {
 /// changed with 2 S moves. If groups of experts stay on nodes, a replica only goes to the node that
 /// has most of its group. Infeasible: as `first`.
 /// See docs/expert-solvers.md.
-/// Throws what validate throws, and invalid_problem if a setting is out of range.
-/// Complexity: O(moves x windows x S (E N + S)) per layer, plus that of `first` if it runs.
+/// Ends after some 2^31 visits of a (change, rank, window) triple per layer.
+/// Throws what validate throws, and invalid_problem if a setting is out of range or the layer has
+/// more than 2^27 pairs of an expert and a rank.
+/// Complexity: for s slots of a rank O(moves x windows^2 x s (E N + S)) per layer at worst, plus
+/// that of `first` if it runs.
 struct incremental {
   static constexpr std::string_view name = "incremental";
 
@@ -48,6 +51,9 @@ struct incremental {
       expert_layers const& problem) const;
 
  private:
+  /// Pairs of an expert and a rank, 512 MiB of them.
+  static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
+
   /// Returns the node of each expert's group, or nothing if experts may go anywhere.
   static SHUNT_CONSTEXPR std::vector<node_id> homes_of(expert_layers const& problem,
                                                        expert_placement const& plan, layer_id l);
@@ -78,6 +84,7 @@ struct incremental {
   /// Returns the moves taken, 0 if no change gains more than `price` per move.
   constexpr std::int32_t change(detail::windowed_placement& state, std::int32_t left,
                                 auto const& may_go, auto const& cost) const {
+    if (!state.may_search()) return 0;
     auto const slots = state.slots();
     double const now = state.score();
     double best_gain = price;  // per move
@@ -94,15 +101,24 @@ struct incremental {
       swapped = swaps;
       taken = moved;
     };
+    // what lowers the score relieves the fullest rank of a window
+    auto const& near = state.mark_fullest();
     for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (!state.may_search()) break;
       std::size_t const a = slots[s].index(), r = state.rank_of(s);
-      for (std::size_t b = 0; b < state.experts(); ++b) {
+      bool const full = near.rank[r] != 0;
+      for (std::size_t i = 0; i < (full ? state.experts() : near.experts.size()); ++i) {
+        std::size_t const b = full ? i : near.experts[i];
         if (state.held(b, r) > 0 || state.copies(a) == 1 || !may_go(b, s)) continue;
         std::int32_t const moved = cost(s, a, b);
-        if (moved <= left) consider(moved, state.score_with(s, b), s, b, false);
+        if (moved > left || now - state.least_with(s, b) <= best_gain * std::max(1, moved))
+          continue;
+        state.visit(state.ranks());
+        consider(moved, state.score_with(s, b), s, b, false);
       }
-      for (std::size_t t = s + 1; t < slots.size(); ++t) {
-        std::size_t const b = slots[t].index();
+      std::size_t const from = full ? 0 : near.after(s);
+      for (std::size_t i = from; i < (full ? slots.size() - s - 1 : near.slots.size()); ++i) {
+        std::size_t const t = full ? s + 1 + i : near.slots[i], b = slots[t].index();
         if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) ||
             !may_go(a, t))
           continue;
@@ -142,6 +158,11 @@ struct incremental {
     auto const slots = state.slots();
     net_cost const net{state, had};
     while (cost > moves) {
+      std::size_t fresh = 0;
+      for (std::size_t s = 0; s < slots.size(); ++s)
+        fresh += !had[state.rank_of(s) * state.experts() + slots[s].index()];
+      state.visit(fresh * (state.experts() + slots.size()));
+      if (!state.may_search()) return false;
       double least = 0;
       std::size_t slot = slots.size(), other = 0;
       bool swapped = false;

@@ -23,6 +23,10 @@ SHUNT_CONSTEXPR solution<expert_placement> incremental::operator()(
   if (fresh_from < 0)
     throw invalid_problem("fresh_from", "must be at least 0, is " + std::to_string(fresh_from));
   validate(problem);
+  if (std::int64_t{problem.experts} * problem.ranks() > most_pairs)
+    throw invalid_problem("experts", std::to_string(problem.experts) + " on " +
+                                         std::to_string(problem.ranks()) +
+                                         " ranks: incremental is made for up to 2^27 pairs");
   auto answer = problem.previous.empty() ? first(problem) : unplaced(problem);
   if (!answer.has_plan() || (problem.previous.empty() && problem.windows() == 0)) return answer;
   detail::windowed_placement state(problem, std::min(windows, problem.windows() + 1));
@@ -46,7 +50,9 @@ SHUNT_CONSTEXPR solution<expert_placement> incremental::operator()(
     std::int32_t left = moves;
     if (!state.place(before)) left -= complete(state, may_go);
     while (left > 0) {
-      std::int32_t const used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
+      std::int32_t const used =
+          change(state, static_cast<std::int32_t>(std::min<std::int64_t>(left, problem.slots())),
+                 may_go, [](auto, auto, auto) { return 1; });
       if (used == 0) break;
       left -= used;
     }
@@ -142,7 +148,8 @@ SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem,
     state.place(plan.layer(l));
     auto const homes = homes_of(problem, plan, l);
     home_rule const may_go{&state, &homes, problem.ranks_per_node};
-    for (std::int32_t left = 2 * problem.slots(), used = 1; left > 0 && used > 0; left -= used)
+    for (std::int64_t left = 2 * std::int64_t{problem.slots()}, used = 1; left > 0 && used > 0;
+         left -= used)
       used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
     std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
   }

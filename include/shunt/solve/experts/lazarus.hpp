@@ -35,7 +35,7 @@ namespace shunt {
 /// Objective: max/mean load. Infeasible: fewer slots than experts.
 /// See docs/expert-solvers.md.
 /// Throws what validate throws, and invalid_problem("floor") if it is below 1.
-/// Complexity: O(N S + E^2 S / N) per layer.
+/// Complexity: O(E log E + S^2 / N + N S) per layer.
 /// Reference: arXiv 2407.04656.
 struct lazarus {
   static constexpr std::string_view name = "lazarus";

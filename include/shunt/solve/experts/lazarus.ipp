@@ -92,28 +92,53 @@ SHUNT_CONSTEXPR lazarus::rows lazarus::lay_out(expert_layers const& problem,
     used += hosts;
   }
 
-  // the rest: unplaced experts first, then those with the most replicas
-  std::sort(order.begin(), order.end(),
-            [&, first = std::vector<std::size_t>(order.begin() + static_cast<std::ptrdiff_t>(at),
-                                                 order.end())](std::size_t a, std::size_t b) {
-              bool const x = std::find(first.begin(), first.end(), a) != first.end(),
-                         y = std::find(first.begin(), first.end(), b) != first.end();
-              if (x != y) return x;
-              return left[a] > left[b] || (left[a] == left[b] && a < b);
-            });
-  for (std::size_t const e : order)
+  // the rest: unplaced experts first, then those with the most replicas, each on the rank with the
+  // most vacant slots
+  std::vector<char> unplaced(left.size(), 0);
+  for (; at < order.size(); ++at) unplaced[order[at]] = 1;
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    if (unplaced[a] != unplaced[b]) return unplaced[a] > unplaced[b];
+    return left[a] > left[b] || (left[a] == left[b] && a < b);
+  });
+  auto const vacant = [&](std::size_t r) {
+    return slots[r] - static_cast<std::int32_t>(held[r].size());
+  };
+  auto const after = [&](std::size_t a, std::size_t b) {
+    return vacant(a) < vacant(b) || (vacant(a) == vacant(b) && a > b);
+  };
+  std::vector<std::size_t> open, passed;  // open is a heap
+  for (std::size_t r = 0; r < slots.size(); ++r)
+    if (vacant(r) > 0) open.push_back(r);
+  std::make_heap(open.begin(), open.end(), after);
+  auto const pop = [&] {
+    std::pop_heap(open.begin(), open.end(), after);
+    std::size_t const r = open.back();
+    open.pop_back();
+    return r;
+  };
+  auto const push = [&](std::size_t r) {
+    open.push_back(r);
+    std::push_heap(open.begin(), open.end(), after);
+  };
+  for (std::size_t const e : order) {
+    passed.clear();  // the ranks that hold e, in the order of the heap
     for (; left[e] > 0; --left[e]) {
-      std::size_t target = slots.size();
-      std::int32_t most = 0;
-      for (bool const anywhere : {false, true})
-        for (std::size_t r = 0; r < slots.size() && (target == slots.size() || !anywhere); ++r) {
-          std::int32_t const vacant = slots[r] - static_cast<std::int32_t>(held[r].size());
-          if (vacant <= most || (!anywhere && holds(held[r], e))) continue;
-          most = vacant;
-          target = r;
-        }
+      while (!open.empty() && holds(held[open.front()], e)) passed.push_back(pop());
+      if (open.empty()) break;
+      std::size_t const target = pop();
       held[target].push_back(e);
+      passed.push_back(target);
     }
+    for (std::size_t const r : passed)
+      if (vacant(r) > 0) push(r);
+    if (left[e] == 0) continue;
+    for (; left[e] > 0; --left[e]) {  // a second time on the first rank with room
+      auto const first = std::min_element(open.begin(), open.end());
+      held[*first].push_back(e);
+      if (vacant(*first) == 0) open.erase(first);
+    }
+    std::make_heap(open.begin(), open.end(), after);
+  }
   for (auto& row : held) std::sort(row.begin(), row.end());
   return held;
 }
@@ -145,17 +170,18 @@ SHUNT_CONSTEXPR void lazarus::keep_near(expert_layers const& problem, layer_id l
     std::size_t rank = 0, row = 0;
   };
   std::vector<pair> pairs;
-  for (std::size_t r = 0; r < held.size(); ++r)
+  std::vector<std::size_t> had(static_cast<std::size_t>(problem.experts), held.size());
+  for (std::size_t r = 0; r < held.size(); ++r) {
+    for (expert_id const e : before.subspan(first[r], first[r + 1] - first[r]))
+      if (e != expert_id{-1}) had[e.index()] = r;
     for (std::size_t row = 0; row < held.size(); ++row) {
       if (held[r].size() != held[row].size()) continue;
       std::int32_t common = 0;
-      auto const old = before.subspan(first[r], first[r + 1] - first[r]);
-      for (std::size_t i = 0; i < held[row].size(); ++i) {
-        if (i > 0 && held[row][i] == held[row][i - 1]) continue;
-        common += std::find(old.begin(), old.end(), held[row][i]) != old.end();
-      }
+      for (std::size_t i = 0; i < held[row].size(); ++i)
+        common += had[held[row][i].index()] == r && (i == 0 || held[row][i] != held[row][i - 1]);
       pairs.push_back({common, r, row});
     }
+  }
   std::sort(pairs.begin(), pairs.end(), [](pair const& a, pair const& b) {
     return a.common > b.common ||
            (a.common == b.common && (a.rank < b.rank || (a.rank == b.rank && a.row < b.row)));

@@ -25,6 +25,8 @@ namespace shunt {
 /// first; one more replica spills if there is none of these. If the placement of `first` without
 /// groups spills no more than the limit, the better one is the answer. Without groups or with one
 /// node the answer is that of `first`. Infeasible as `first`.
+/// Ends after some 2^31 visits of a (slot, rank) pair, which layers of more than 10^5 experts on
+/// 1,000 ranks reach at once: they get the better of the two placements of `first`.
 /// Throws what validate and `first` throw, and invalid_problem("limit") if it is below 0.
 /// Complexity: O(S s R + s E R) per change for S slots on R ranks of s, some S changes.
 struct spilled_groups {
@@ -38,6 +40,11 @@ struct spilled_groups {
       expert_layers const& problem) const;
 
  private:
+  static constexpr std::int64_t most_visits = std::int64_t{1} << 31;
+
+  /// Returns the visits of one change if ranks have about as many slots each.
+  static SHUNT_CONSTEXPR std::int64_t visits_of_a_change(expert_layers const& problem);
+
   /// One layer. Loads are scaled so that all its tokens are below 2^31 and the sum of squared rank
   /// loads fits 64 bits.
   class layer_state {
@@ -85,6 +92,7 @@ struct spilled_groups {
     std::vector<expert_id> slots_{};
     std::int32_t spilled_ = 0;
     std::size_t changes_ = 0;
+    std::int64_t visits_ = 0;
     candidate best_{};
   };
 };

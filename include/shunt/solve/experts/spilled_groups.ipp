@@ -23,16 +23,22 @@ SHUNT_CONSTEXPR solution<expert_placement> spilled_groups::operator()(
   auto free = problem;
   free.groups = 0;
   auto const everywhere = first(free);
-  layer_state state(problem);
+  bool const small = visits_of_a_change(problem) < most_visits;
+  std::vector<layer_state> states;  // at most one
+  if (small) states.emplace_back(problem);
   for (layer_id l : ids<layer_id>(problem.layers)) {
     double least = max_over_mean(problem.loads_of(l), answer.plan, l);
     auto const slots = answer.plan.layer(l);
-    state.place(problem, answer.plan, l);
     std::int32_t const most = spilled_replicas(problem, answer.plan, l) + limit;
-    while (state.relieve(0) || state.relieve(most)) {}
+    for (auto& state : states) {
+      state.place(problem, answer.plan, l);
+      while (state.relieve(0) || state.relieve(most)) {}
+    }
     auto tried = everywhere.plan;
     for (bool const searched : {true, false}) {
-      if (searched) std::copy(state.slots().begin(), state.slots().end(), tried.layer(l).begin());
+      if (searched && !small) continue;
+      if (searched)
+        std::copy(states[0].slots().begin(), states[0].slots().end(), tried.layer(l).begin());
       if (!searched)
         std::copy(everywhere.plan.layer(l).begin(), everywhere.plan.layer(l).end(),
                   tried.layer(l).begin());
@@ -43,6 +49,15 @@ SHUNT_CONSTEXPR solution<expert_placement> spilled_groups::operator()(
     }
   }
   return evaluated(problem, std::move(answer.plan));
+}
+
+SHUNT_CONSTEXPR std::int64_t spilled_groups::visits_of_a_change(expert_layers const& problem) {
+  std::int64_t most = 0;
+  for (auto const s : problem.slots_per_rank) most = std::max<std::int64_t>(most, s);
+  std::int64_t const slots = problem.slots(), ranks = problem.ranks();
+  if (most * ranks >= most_visits || (slots * most + problem.experts) >= most_visits / ranks)
+    return most_visits;
+  return (slots * most + problem.experts) * ranks;
 }
 
 SHUNT_CONSTEXPR spilled_groups::layer_state::layer_state(expert_layers const& problem)
@@ -83,13 +98,17 @@ SHUNT_CONSTEXPR void spilled_groups::layer_state::place(expert_layers const& pro
     spilled_ += away(slots_[s].index(), rank_of_[s]);
   }
   changes_ = 0;
+  visits_ = 0;
   add_up();
 }
 
 SHUNT_CONSTEXPR bool spilled_groups::layer_state::relieve(std::int32_t most) {
-  if (changes_ >= 8 * slots_.size()) return false;
+  if (changes_ >= 8 * slots_.size() || visits_ >= most_visits) return false;
   auto const fullest =
       static_cast<std::size_t>(std::max_element(load_.begin(), load_.end()) - load_.begin());
+  auto const fullest_slots = std::ranges::count(rank_of_, fullest);
+  visits_ += static_cast<std::int64_t>(slots_.size() * ranks_) * fullest_slots +
+             static_cast<std::int64_t>(experts_ * ranks_) * fullest_slots;
   best_ = {.squares = squares(load_), .slot = slots_.size()};
   for (std::size_t s = 0; s < slots_.size(); ++s) {
     std::size_t const r = rank_of_[s], a = slots_[s].index();

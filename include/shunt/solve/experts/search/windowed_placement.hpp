@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -29,6 +30,7 @@ class windowed_placement {
 
   [[nodiscard]] constexpr std::span<expert_id const> slots() const { return slots_; }
   [[nodiscard]] constexpr std::size_t experts() const { return experts_; }
+  [[nodiscard]] constexpr std::size_t ranks() const { return ranks_; }
   [[nodiscard]] constexpr std::size_t rank_of(std::size_t s) const { return rank_of_[s]; }
   /// Returns the replicas of expert e on the rank.
   [[nodiscard]] SHUNT_CONSTEXPR std::int32_t held(std::size_t e, std::size_t rank) const;
@@ -51,6 +53,29 @@ class windowed_placement {
   /// Returns the score after slots s and t, on two ranks, are swapped.
   /// Complexity: O(windows).
   [[nodiscard]] SHUNT_CONSTEXPR double score_swapped(std::size_t s, std::size_t t) const;
+
+  /// Returns a lower bound of score_with(s, b): the loads of the fullest three ranks.
+  /// Complexity: O(windows).
+  [[nodiscard]] SHUNT_CONSTEXPR double least_with(std::size_t s, std::size_t b) const;
+
+  /// The fullest rank of each window: whether a rank is one, their slots and experts, ascending.
+  struct fullest_ranks {
+    std::vector<char> rank;
+    std::vector<std::size_t> slots{}, experts{};
+    /// Returns the position of the first of the slots after s.
+    [[nodiscard]] constexpr std::size_t after(std::size_t s) const {
+      return static_cast<std::size_t>(std::upper_bound(slots.begin(), slots.end(), s) -
+                                      slots.begin());
+    }
+  };
+  /// Finds them and counts the visits of one search for a change.
+  SHUNT_CONSTEXPR fullest_ranks const& mark_fullest();
+  /// Adds to the visits of this layer.
+  constexpr void visit(std::size_t many) {
+    visits_ += static_cast<std::int64_t>(many) * static_cast<std::int64_t>(windows_);
+  }
+  /// Returns whether the layer has visits left.
+  [[nodiscard]] constexpr bool may_search() const { return visits_ < std::int64_t{1} << 31; }
 
   /// Gives slot s to expert b.
   SHUNT_CONSTEXPR void give(std::size_t s, std::size_t b);
@@ -76,6 +101,8 @@ class windowed_placement {
   std::vector<std::size_t> rank_of_{};
   std::vector<expert_id> slots_{};
   std::int32_t live_ = 0;
+  fullest_ranks near_;
+  std::int64_t visits_ = 0;
 };
 
 }  // namespace shunt::detail

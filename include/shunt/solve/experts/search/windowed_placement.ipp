@@ -15,7 +15,8 @@ SHUNT_CONSTEXPR windowed_placement::windowed_placement(expert_layers const& prob
       load_(windows_ * ranks_, 0),
       has_((experts_ + 1) * ranks_, 0),
       copies_(experts_ + 1, 0),
-      tops_(windows_) {
+      tops_(windows_),
+      near_{.rank = std::vector<char>(ranks_, 0)} {
   for (std::size_t r = 0; r < ranks_; ++r) {
     rank_of_.insert(rank_of_.end(), static_cast<std::size_t>(problem.slots_per_rank[r]), r);
     live_ += problem.slots_per_rank[r] > 0;
@@ -24,6 +25,7 @@ SHUNT_CONSTEXPR windowed_placement::windowed_placement(expert_layers const& prob
 }
 
 SHUNT_CONSTEXPR void windowed_placement::load(expert_layers const& problem, layer_id l) {
+  visits_ = 0;
   for (std::size_t w = 0; w < windows_; ++w) {
     auto const loads = w == 0
                            ? problem.loads_of(l)
@@ -80,6 +82,38 @@ SHUNT_CONSTEXPR double windowed_placement::score_with(std::size_t s, std::size_t
     sum += static_cast<double>(most) / static_cast<double>(tops_[w].mean);
   }
   return sum / static_cast<double>(windows_);
+}
+
+SHUNT_CONSTEXPR double windowed_placement::least_with(std::size_t s, std::size_t b) const {
+  std::size_t const a = slots_[s].index(), r = rank_of_[s];
+  double sum = 0;
+  for (std::size_t w = 0; w < windows_; ++w) {
+    std::int64_t const wa = weight_[w * (experts_ + 1) + a], wb = weight_[w * (experts_ + 1) + b];
+    std::int64_t const more = wa / (copies_[a] - 1) - wa / copies_[a], now = wb / (copies_[b] + 1),
+                       less = copies_[b] == 0 ? 0 : wb / copies_[b] - now;
+    auto const* const load = load_.data() + w * ranks_;
+    std::int64_t most = load[r] + (held(a, r) - 1) * more - wa / copies_[a] + now;
+    for (auto const q : tops_[w].rank)
+      if (q != r) most = std::max(most, load[q] + held(a, q) * more - held(b, q) * less);
+    sum += static_cast<double>(most) / static_cast<double>(tops_[w].mean);
+  }
+  return sum / static_cast<double>(windows_);
+}
+
+SHUNT_CONSTEXPR windowed_placement::fullest_ranks const& windowed_placement::mark_fullest() {
+  std::fill(near_.rank.begin(), near_.rank.end(), char{0});
+  near_.slots.clear();
+  near_.experts.clear();
+  for (auto const& t : tops_) near_.rank[t.rank[0]] = 1;
+  for (std::size_t s = 0; s < slots_.size(); ++s)
+    if (near_.rank[rank_of_[s]] != 0) {
+      near_.slots.push_back(s);
+      near_.experts.push_back(slots_[s].index());
+    }
+  std::sort(near_.experts.begin(), near_.experts.end());
+  near_.experts.erase(std::unique(near_.experts.begin(), near_.experts.end()), near_.experts.end());
+  visit(4 * near_.slots.size() * (experts_ + 2 * slots_.size()));  // far apart in memory
+  return near_;
 }
 
 SHUNT_CONSTEXPR double windowed_placement::score_swapped(std::size_t s, std::size_t t) const {
