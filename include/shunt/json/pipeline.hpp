@@ -38,7 +38,7 @@ inline void to_json(nlohmann::json& j, per_stage const& costs) {
   if (costs.size() == 1)
     j = costs[0];
   else
-    j = std::vector(costs.values().begin(), costs.values().end());
+    j = costs.values();
 }
 inline void read(json_reader const& here, per_stage& costs) {
   if (!here.is_list()) {

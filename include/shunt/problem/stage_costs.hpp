@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -28,10 +27,10 @@ class per_stage {
   }
 
   [[nodiscard]] SHUNT_CONSTEXPR ticks operator[](stage_id s) const;
-  [[nodiscard]] constexpr std::size_t size() const { return values().size(); }
+  [[nodiscard]] constexpr std::size_t size() const { return single_ ? 1 : list_.size(); }
   /// Returns the only value, or one value per stage.
-  [[nodiscard]] constexpr std::span<ticks const> values() const {
-    return single_ ? std::span(&one_, 1) : std::span(list_);
+  [[nodiscard]] constexpr std::vector<ticks> values() const {
+    return single_ ? std::vector<ticks>{one_} : list_;
   }
   constexpr bool operator==(per_stage const&) const = default;
 

@@ -24,7 +24,7 @@ namespace shunt::detail {
 SHUNT_INLINE std::optional<pipeline_job> with_median_costs(pipeline_job const& job) {
   bool differ = false;
   auto const median = [&](per_stage const& costs) {
-    std::vector sorted(costs.values().begin(), costs.values().end());
+    auto sorted = costs.values();
     std::sort(sorted.begin(), sorted.end());
     differ = differ || sorted.front() != sorted.back();
     return per_stage(sorted[sorted.size() / 2]);
