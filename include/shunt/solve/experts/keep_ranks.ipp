@@ -26,7 +26,7 @@ SHUNT_CONSTEXPR solution<expert_placement> keep_ranks::operator()(
     return slots.subspan(first, static_cast<std::size_t>(plan.first_slot[r + 1]) - first);
   };
   std::vector<char> had(ranks * experts, 0);
-  std::vector<std::size_t> seen(experts, ranks);
+  std::vector<std::size_t> seen(experts, ranks * ranks);
   std::vector<std::int32_t> spare(experts, 0);
   for (layer_id l : ids<layer_id>(problem.layers)) {
     auto const before = problem.previous_of(l);
@@ -35,12 +35,13 @@ SHUNT_CONSTEXPR solution<expert_placement> keep_ranks::operator()(
     for (std::size_t r = 0; r < ranks; ++r)
       for (expert_id const e : row(before, r))
         if (e != expert_id{-1}) had[r * experts + e.index()] = 1;
+    std::fill(seen.begin(), seen.end(), ranks * ranks);
     auto const rows = relabel([&](std::size_t from, std::size_t to) {
       std::int64_t stay = 0;
-      std::fill(seen.begin(), seen.end(), ranks);
+      std::size_t const asked = from * ranks + to;
       for (expert_id const e : row(now, from)) {
-        stay += had[to * experts + e.index()] != 0 && seen[e.index()] != from;
-        seen[e.index()] = from;
+        stay += had[to * experts + e.index()] != 0 && seen[e.index()] != asked;
+        seen[e.index()] = asked;
       }
       return stay;
     });

@@ -112,7 +112,9 @@ SHUNT_CONSTEXPR windowed_placement::fullest_ranks const& windowed_placement::mar
     }
   std::sort(near_.experts.begin(), near_.experts.end());
   near_.experts.erase(std::unique(near_.experts.begin(), near_.experts.end()), near_.experts.end());
-  visit(4 * near_.slots.size() * (experts_ + 2 * slots_.size()));  // far apart in memory
+  // in a large table every visit waits for memory
+  std::size_t const cost = has_.size() > std::size_t{1} << 22 ? 32 : 2;
+  visit(cost * near_.slots.size() * (experts_ + 2 * slots_.size()));
   return near_;
 }
 
