@@ -30,7 +30,8 @@ class per_stage {
   [[nodiscard]] constexpr std::size_t size() const { return single_ ? 1 : list_.size(); }
   /// Returns the only value, or one value per stage.
   [[nodiscard]] constexpr std::vector<ticks> values() const {
-    return single_ ? std::vector<ticks>{one_} : list_;
+    if (single_) return {one_};
+    return list_;
   }
   constexpr bool operator==(per_stage const&) const = default;
 
