@@ -17,7 +17,8 @@ class schedule_reader {
   SHUNT_CONSTEXPR schedule_reader(pipeline_job const& job, pipeline_schedule const& schedule)
       : job_(job),
         schedule_(schedule),
-        seen_(static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches)),
+        seen_(static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches),
+              0),
         forward_on_(seen_.size(), -1) {}
 
   SHUNT_CONSTEXPR std::optional<text> first_mismatch(extent wanted) {

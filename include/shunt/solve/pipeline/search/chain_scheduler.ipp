@@ -43,8 +43,7 @@ SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job)
   ranks_.resize(ranks);
   for (std::size_t r = 0; r < ranks; ++r) {
     auto& own = ranks_[r];
-    own.cap = job.stash_limit(static_cast<std::int32_t>(r))
-                  .value_or(std::int64_t{1} << 61);
+    own.cap = job.stash_limit(static_cast<std::int32_t>(r)).value_or(std::int64_t{1} << 61);
     own.chains = 0;
     std::int64_t alone = 0;
     for (auto q = first_[r]; q < first_[r + 1]; ++q) {
