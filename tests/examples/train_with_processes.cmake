@@ -58,7 +58,7 @@ says("step of iteration 3: left out, a gradient was not finite" "identical: 6 lo
 
 # kill -9 from another shell, of whichever process. What another run of this script has written
 # names processes that are not ours.
-foreach(log IN ITEMS by_hand ended alone joiner vanished killed) # numbers of processes are read from them
+foreach(log IN ITEMS by_hand ended alone joiner vanished killed)
   file(REMOVE ${SCRATCH}/${log}.txt)
 endforeach()
 shell("${program} --engine gloo ${small_words} --pipelines 2 --stages 2 --iterations 300 > \
