@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "shunt/measure/placement_bounds.hpp"
-#include "shunt/solve/experts/search/exact_search.hpp"
+#include "shunt/solve/experts/search/exact_layer.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 
 namespace shunt {
@@ -132,7 +132,7 @@ SHUNT_CONSTEXPR std::pair<bool, double> balanced::place_node(node& n, expert_pla
 
   double fullest = std::numeric_limits<double>::infinity();
   if (slots >= experts && slots <= exact_slots) {
-    detail::exact_search exact(n.loads, n.slots, repeats);
+    detail::exact_layer exact(n.loads, n.slots, repeats);
     exact(fullest, std::max(goal * mean, enough), effort / 2);
     std::size_t next = 0;
     for (std::size_t r = 0; r < n.slots.size() && !exact.found().empty(); ++r)

@@ -10,7 +10,7 @@
 namespace shunt {
 
 /// Finds and proves the least max/mean load of small layers: branch and bound over replica counts
-/// and placements (detail::exact_search has the rules), those with two replicas of an expert on a
+/// and placements (detail::exact_layer has the rules), those with two replicas of an expert on a
 /// rank included. Groups and nodes are ignored. Starts from the placement of `balanced`.
 /// If `effort` runs out in a layer, the status is limit_reached and `reason` names the layer.
 /// `plan` is then the best placement known, valid and no worse than that of `balanced`;

@@ -11,7 +11,7 @@
 #include "shunt/measure/placement_bounds.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/balanced.hpp"
-#include "shunt/solve/experts/search/exact_search.hpp"
+#include "shunt/solve/experts/search/exact_layer.hpp"
 
 namespace shunt {
 
@@ -31,7 +31,7 @@ SHUNT_INLINE solution<expert_placement> exact_placement::operator()(
     for (auto const x : loads) total += static_cast<double>(x);
     double const known = max_over_mean(loads, answer.plan, l),
                  bound = max_over_mean_bound(problem, l);
-    detail::exact_search search(loads, problem.slots_per_rank, true);
+    detail::exact_layer search(loads, problem.slots_per_rank, true);
     search(known * total / live, bound * total / live, effort);
     std::copy(search.found().begin(), search.found().end(), answer.plan.layer(l).begin());
     proved += search.finished() ? max_over_mean(loads, answer.plan, l) : bound;

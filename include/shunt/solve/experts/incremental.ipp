@@ -143,6 +143,7 @@ SHUNT_CONSTEXPR std::int32_t incremental::complete(detail::windowed_placement& s
 SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem,
                                          detail::windowed_placement& state,
                                          expert_placement& plan) const {
+  constexpr std::int64_t most = std::numeric_limits<std::int32_t>::max();
   for (layer_id l : ids<layer_id>(problem.layers)) {
     state.load(problem, l);
     state.place(plan.layer(l));
@@ -150,7 +151,8 @@ SHUNT_CONSTEXPR void incremental::settle(expert_layers const& problem,
     home_rule const may_go{&state, &homes, problem.ranks_per_node};
     for (std::int64_t left = 2 * std::int64_t{problem.slots()}, used = 1; left > 0 && used > 0;
          left -= used)
-      used = change(state, left, may_go, [](auto, auto, auto) { return 1; });
+      used = change(state, static_cast<std::int32_t>(std::min(left, most)), may_go,
+                    [](auto, auto, auto) { return 1; });
     std::copy(state.slots().begin(), state.slots().end(), plan.layer(l).begin());
   }
 }

@@ -1,11 +1,10 @@
 #pragma once
-#include "shunt/solve/experts/search/exact_search.hpp"
+#include "shunt/solve/experts/search/exact_layer.hpp"
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR exact_search::exact_search(std::span<std::int64_t const> loads,
-                                           std::span<std::int32_t const> slots_per_rank,
-                                           bool repeats)
+SHUNT_CONSTEXPR exact_layer::exact_layer(std::span<std::int64_t const> loads,
+                                         std::span<std::int32_t const> slots_per_rank, bool repeats)
     : loads_(loads),
       spare_(-static_cast<std::int32_t>(loads.size())),
       repeats_(repeats),
@@ -20,7 +19,7 @@ SHUNT_CONSTEXPR exact_search::exact_search(std::span<std::int64_t const> loads,
   }
 }
 
-SHUNT_CONSTEXPR void exact_search::operator()(double best, double target, std::int64_t effort) {
+SHUNT_CONSTEXPR void exact_layer::operator()(double best, double target, std::int64_t effort) {
   best_ = best;
   target_ = target;
   effort_ = effort;
@@ -28,7 +27,7 @@ SHUNT_CONSTEXPR void exact_search::operator()(double best, double target, std::i
   count(0, spare_);
 }
 
-SHUNT_CONSTEXPR void exact_search::count(std::size_t e, std::int32_t spare) {
+SHUNT_CONSTEXPR void exact_layer::count(std::size_t e, std::int32_t spare) {
   if (over()) return;
   --effort_;
   auto const weight = static_cast<double>(loads_[e]);
@@ -48,7 +47,7 @@ SHUNT_CONSTEXPR void exact_search::count(std::size_t e, std::int32_t spare) {
   }
 }
 
-SHUNT_CONSTEXPR void exact_search::place(std::size_t i, std::size_t r, std::int32_t left) {
+SHUNT_CONSTEXPR void exact_layer::place(std::size_t i, std::size_t r, std::int32_t left) {
   if (over()) return;
   --effort_;
   std::size_t const ranks = load_.size();

@@ -16,11 +16,11 @@ namespace shunt::detail {
 /// its copies; ranks with equal load and free slots get them in descending order. A branch ends if
 /// a rank is no better than the best.
 /// Complexity: exponential; for up to about 16 slots.
-class exact_search {
+class exact_layer {
  public:
   /// Requires as many slots as experts, at least.
-  SHUNT_CONSTEXPR exact_search(std::span<std::int64_t const> loads,
-                               std::span<std::int32_t const> slots_per_rank, bool repeats);
+  SHUNT_CONSTEXPR exact_layer(std::span<std::int64_t const> loads,
+                              std::span<std::int32_t const> slots_per_rank, bool repeats);
 
   /// Searches a placement whose fullest rank has fewer tokens than `best`, and then a better one.
   /// Ends when there is none, when a placement has at most `target`, or after `effort` nodes.
@@ -66,5 +66,5 @@ class exact_search {
 }  // namespace shunt::detail
 
 #ifndef SHUNT_COMPILED
-#include "shunt/solve/experts/search/exact_search.ipp"
+#include "shunt/solve/experts/search/exact_layer.ipp"
 #endif
