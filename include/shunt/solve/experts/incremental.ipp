@@ -2,6 +2,8 @@
 #include "shunt/solve/experts/incremental.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
