@@ -102,7 +102,8 @@ class report_merger {
         run_.seconds = std::max(run_.seconds, static_cast<double>(n.at(0)) * 1e-9);
         return;
       case report_kind::error:
-        if (error_.empty()) error_ = m.text;
+        // Who gives up a meeting says why; the others say only that it was given up.
+        if (error_.empty() || error_.ends_with("was given up")) error_ = m.text;
         return;
       default: return;
     }

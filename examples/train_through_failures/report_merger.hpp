@@ -80,7 +80,8 @@ class report_merger {
             std::max(result_.computing_share, static_cast<double>(n.at(2)) * 1e-6);
         return;
       case report_kind::error:
-        if (error_.empty()) error_ = m.text;
+        // Who gives up a meeting says why; the others say only that it was given up.
+        if (error_.empty() || error_.ends_with("was given up")) error_ = m.text;
         return;
       default: return;
     }

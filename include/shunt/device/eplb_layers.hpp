@@ -67,7 +67,10 @@ struct eplb_layers {
   [[nodiscard]] SHUNT_HD constexpr std::int32_t nodes() const {
     return ranks_per_node == 0 ? 1 : (ranks + ranks_per_node - 1) / ranks_per_node;
   }
-  [[nodiscard]] SHUNT_HD constexpr bool grouped() const { return groups > 0 && nodes() > 1; }
+  /// Returns whether groups bind experts to nodes: as EPLB's rule has it, where nodes divide them.
+  [[nodiscard]] SHUNT_HD constexpr bool grouped() const {
+    return groups > 0 && nodes() > 1 && groups % nodes() == 0;
+  }
   [[nodiscard]] SHUNT_HD constexpr std::int32_t first_of_group(std::int32_t g) const {
     std::int32_t const larger = experts % groups;
     return g * (experts / groups) + (g < larger ? g : larger);

@@ -51,7 +51,8 @@ SHUNT_CONSTEXPR std::int64_t share_out(std::span<std::int64_t const> loads,
                                        std::span<expert_id const> slots,
                                        indexed<expert_id, double>& share) {
   for (double& x : share) x = 0;
-  for (expert_id const e : slots) ++share[e];
+  for (expert_id const e : slots)
+    if (e != expert_id{-1}) ++share[e];  // -1: an empty slot
   std::int64_t total = 0;
   for (expert_id e : ids<expert_id>(share.size()))
     if (share[e] > 0) {
@@ -67,7 +68,7 @@ SHUNT_CONSTEXPR double rank_load(expert_placement const& placement,
   double sum = 0;
   for (std::int32_t s = placement.first_slot[r.index()]; s < placement.first_slot[r.index() + 1];
        ++s)
-    sum += share[slots[static_cast<std::size_t>(s)]];
+    if (auto const e = slots[static_cast<std::size_t>(s)]; e != expert_id{-1}) sum += share[e];
   return sum;
 }
 

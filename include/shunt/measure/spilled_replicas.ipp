@@ -53,7 +53,8 @@ SHUNT_CONSTEXPR std::int32_t spilled_replicas(expert_layers const& problem,
     node_id const node = r / problem.ranks_per_node;
     for (auto s = placement.first_slot[static_cast<std::size_t>(r)];
          s < placement.first_slot[static_cast<std::size_t>(r) + 1]; ++s)
-      spilled += home[slots[static_cast<std::size_t>(s)].index()] != node;
+      if (auto const e = slots[static_cast<std::size_t>(s)]; e != expert_id{-1})
+        spilled += home[e.index()] != node;
   }
   return spilled;
 }

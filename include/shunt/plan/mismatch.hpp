@@ -15,7 +15,9 @@ namespace shunt {
 enum class extent : std::uint8_t {
   /// Every operation of every micro-batch, and the steps; a slot for every expert of every layer.
   whole,
-  part,  ///< any operations whose forward stands before them in the same list; any experts
+  /// Any operations whose forward stands before them in the same list; any experts, -1 in a slot
+  /// that holds none.
+  part,
 };
 
 /// Returns the first reason why a schedule is not one of a job: lists that aren't one per rank; an

@@ -181,6 +181,7 @@ SHUNT_CONSTEXPR std::optional<text> mismatch(expert_layers const& problem,
     placed.assign(static_cast<std::size_t>(problem.experts), 0);
     auto const slots = placement.layer(l);
     for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (wanted == extent::part && slots[s] == expert_id{-1}) continue;
       if (slots[s].value() < 0 || slots[s].value() >= problem.experts)
         return in_layer() + ", slot " + text::of(static_cast<std::int64_t>(s)) + " holds expert " +
                text::of(slots[s].value()) + " of " + text::of(problem.experts);
