@@ -163,7 +163,7 @@ TEST(mismatch, of_placements_agrees_with_the_judge) {
 TEST(mismatch, agrees_with_the_judge) {
   random_cases d(71);
   int foreign = 0, same = 0;
-  for (int n = 0; n < 3000; ++n) {
+  for (int n = 0; n < 1000; ++n) {
     auto job = random_job_with_failures(d, true);
     auto plan = slipstream{.effort = 1000}(job).plan;
     if (stage_without_worker(job)) continue;
@@ -190,8 +190,8 @@ TEST(mismatch, agrees_with_the_judge) {
     EXPECT_EQ(!wrong, sound) << (wrong ? std::string(*wrong) : to_string(violations.front()));
     ++(wrong ? foreign : same);
   }
-  EXPECT_GT(foreign, 500);
-  EXPECT_GT(same, 500);
+  EXPECT_GT(foreign, 150);
+  EXPECT_GT(same, 150);
 }
 
 }  // namespace
