@@ -41,9 +41,9 @@ void run(tests::fuzz::bytes& in) {
     return v.rule == pipeline_rule::memory || v.rule == pipeline_rule::cycle ||
            v.rule == pipeline_rule::pair_kinds;
   };
-  require(!wrong == std::all_of(violations.begin(), violations.end(), other_kind),
+  require(wrong.empty() == std::all_of(violations.begin(), violations.end(), other_kind),
           "mismatch agrees with the judge",
-          wrong                ? std::string(*wrong)
+          !wrong.empty()       ? std::string(wrong)
           : violations.empty() ? ""
                                : to_string(violations.front()));
   auto const answer = evaluated(job, plan);

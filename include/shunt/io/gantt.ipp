@@ -20,7 +20,7 @@ SHUNT_INLINE timeline iterations_of(timeline const& all, std::int32_t first, std
 
 SHUNT_INLINE timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
                                   std::int32_t iteration) {
-  if (auto const wrong = mismatch(plan, table)) throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(plan, table); !wrong.empty()) throw std::invalid_argument(wrong);
   timeline promised;
   for (rank_id r : ids<rank_id>(plan.order.size()))
     for (std::size_t i = 0; i < plan.order[r].size(); ++i)

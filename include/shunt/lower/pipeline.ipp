@@ -11,7 +11,8 @@ SHUNT_CONSTEXPR program lower(pipeline_job const& job, pipeline_schedule const& 
                               pipeline_tensors const& tensors, message_layout const& layout) {
   validate(job);
   validate(job, tensors);
-  if (auto const wrong = mismatch(job, schedule, extent::part)) throw invalid_program(*wrong);
+  if (auto const wrong = mismatch(job, schedule, extent::part); !wrong.empty())
+    throw invalid_program(wrong);
   return detail::pipeline_lowering(job, schedule, tensors, layout).lowered();
 }
 

@@ -113,7 +113,7 @@ SHUNT_INLINE surviving_gradients find_surviving_gradients(pipeline_job const& jo
 
 SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job, pipeline_schedule const& plan,
                                           surviving_gradients const& kept) {
-  if (auto const wrong = mismatch(job, plan)) throw invalid_program(*wrong);
+  if (auto const wrong = mismatch(job, plan); !wrong.empty()) throw invalid_program(wrong);
   detail::pipeline_cells const cell(job);
   std::vector<std::uint8_t> there(cell.count, 0);
   for (surviving_gradient const& k : kept)

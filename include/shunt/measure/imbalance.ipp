@@ -112,8 +112,8 @@ SHUNT_CONSTEXPR double max_over_mean(std::span<std::int64_t const> loads,
 
 SHUNT_CONSTEXPR double mean_max_over_mean(expert_layers const& problem,
                                           expert_placement const& placement) {
-  if (auto const wrong = mismatch(problem, placement, extent::part))
-    throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(problem, placement, extent::part); !wrong.empty())
+    throw std::invalid_argument(wrong);
   indexed<expert_id, double> share(static_cast<std::size_t>(placement.experts));
   double sum = 0;
   for (layer_id l : ids<layer_id>(problem.layers))

@@ -12,8 +12,8 @@ namespace shunt {
 SHUNT_CONSTEXPR std::vector<node_id> group_homes(expert_layers const& problem,
                                                  expert_placement const& placement,
                                                  layer_id layer) {
-  if (auto const wrong = mismatch(problem, placement, extent::part))
-    throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(problem, placement, extent::part); !wrong.empty())
+    throw std::invalid_argument(wrong);
   if (problem.groups < 1) throw std::invalid_argument("the layers have no groups");
   auto const groups = static_cast<std::size_t>(problem.groups),
              nodes = static_cast<std::size_t>(problem.nodes());

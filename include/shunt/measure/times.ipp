@@ -122,11 +122,13 @@ SHUNT_CONSTEXPR stage_group_starts steady_start(pipeline_job const& job,
 }
 
 SHUNT_CONSTEXPR void require_match(pipeline_job const& job, pipeline_schedule const& schedule) {
-  if (auto const wrong = mismatch(job, schedule, extent::part)) throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(job, schedule, extent::part); !wrong.empty())
+    throw std::invalid_argument(wrong);
 }
 
 SHUNT_CONSTEXPR void require_match(pipeline_schedule const& schedule, timetable const& table) {
-  if (auto const wrong = mismatch(schedule, table)) throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(schedule, table); !wrong.empty())
+    throw std::invalid_argument(wrong);
 }
 
 SHUNT_CONSTEXPR operation_graph executable_graph(pipeline_job const& job,

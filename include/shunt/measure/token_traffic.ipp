@@ -50,7 +50,8 @@ SHUNT_CONSTEXPR token_traffic traffic_of(token_split const& split,
 
 SHUNT_CONSTEXPR std::int64_t local_tokens(expert_layers const& problem,
                                           expert_placement const& placement, layer_id layer) {
-  if (auto const wrong = mismatch(problem, placement)) throw std::invalid_argument(*wrong);
+  if (auto const wrong = mismatch(problem, placement); !wrong.empty())
+    throw std::invalid_argument(wrong);
   if (problem.sources.empty()) throw std::invalid_argument("the layers have no sources");
   auto const slots = placement.layer(layer);
   auto const loads = problem.loads_of(layer);

@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/text.hpp"
@@ -24,24 +23,24 @@ enum class extent : std::uint8_t {
 /// operation that the job doesn't have, that stands twice, in the list of a dead rank or of one
 /// that doesn't hold its stage, without its forward before it in the list, or after the step of its
 /// stage; a pair outside of its list; and, of a whole iteration, what is missing.
-/// Returns nothing where there is none. Ranks may still wait for each other.
+/// Returns an empty text where there is none. Ranks may still wait for each other.
 /// Requires a valid job. Complexity: O(operations + workers x micro-batches).
-[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_job const& job,
-                                                           pipeline_schedule const& schedule,
-                                                           extent wanted = extent::whole);
+[[nodiscard]] SHUNT_CONSTEXPR text mismatch(pipeline_job const& job,
+                                            pipeline_schedule const& schedule,
+                                            extent wanted = extent::whole);
 
 /// Returns the first reason why a timetable is not one of a schedule: its lists aren't one per rank
-/// or have another length. Returns nothing where there is none.
-[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
-                                                           timetable const& table);
+/// or have another length. Returns an empty text where there is none.
+[[nodiscard]] SHUNT_CONSTEXPR text mismatch(pipeline_schedule const& schedule,
+                                            timetable const& table);
 
 /// Returns the first reason why a placement is not one of these layers: another number of layers,
 /// experts, ranks or slots of a rank, an unknown expert, and, of a whole one, an expert without a
-/// slot. Returns nothing where there is none. Groups may be spread.
+/// slot. Returns an empty text where there is none. Groups may be spread.
 /// Requires valid layers. Complexity: O(layers x (slots + experts)).
-[[nodiscard]] SHUNT_CONSTEXPR std::optional<text> mismatch(expert_layers const& problem,
-                                                           expert_placement const& placement,
-                                                           extent wanted = extent::whole);
+[[nodiscard]] SHUNT_CONSTEXPR text mismatch(expert_layers const& problem,
+                                            expert_placement const& placement,
+                                            extent wanted = extent::whole);
 
 }  // namespace shunt
 

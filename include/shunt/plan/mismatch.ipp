@@ -21,13 +21,13 @@ class schedule_reader {
               0),
         forward_on_(seen_.size(), -1) {}
 
-  SHUNT_CONSTEXPR std::optional<text> first_mismatch(extent wanted) {
+  SHUNT_CONSTEXPR text first_mismatch(extent wanted) {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
     auto const& [order, staggered, pairs] = schedule_;
     if (order.size() != ranks) return lists(order.size(), "of operations");
     if (!pairs.empty() && pairs.size() != ranks) return lists(pairs.size(), "of pairs");
     for (rank_id const r : ids<rank_id>(ranks)) {
-      if (auto wrong = read(r, wanted)) return wrong;
+      if (auto wrong = read(r, wanted); !wrong.empty()) return wrong;
       if (pairs.empty()) continue;
       std::int64_t free = 0;  // end of the previous pair
       for (std::int32_t const i : pairs[r]) {
@@ -37,7 +37,7 @@ class schedule_reader {
         free = i + std::int64_t{2};
       }
     }
-    return wanted == extent::whole ? missing() : std::nullopt;
+    return wanted == extent::whole ? missing() : text();
   }
 
  private:
@@ -65,7 +65,7 @@ class schedule_reader {
     return below(o.pipeline, job_.pipelines) && below(o.microbatch, job_.microbatches);
   }
 
-  SHUNT_CONSTEXPR std::optional<text> read(rank_id r, extent wanted) {
+  SHUNT_CONSTEXPR text read(rank_id r, extent wanted) {
     auto const& list = schedule_.order[r];
     if (!list.empty() && !job_.alive(r))
       return of_rank(r) + " is dead and its list has " +
@@ -111,7 +111,7 @@ class schedule_reader {
     return nullptr;
   }
 
-  [[nodiscard]] SHUNT_CONSTEXPR std::optional<text> missing() const {
+  [[nodiscard]] SHUNT_CONSTEXPR text missing() const {
     std::size_t c = 0;
     for (pipeline_id const p : ids<pipeline_id>(job_.pipelines))
       for (stage_id const s : ids<stage_id>(job_.stages))
@@ -134,13 +134,12 @@ class schedule_reader {
 
 }  // namespace detail
 
-SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_job const& job,
-                                             pipeline_schedule const& schedule, extent wanted) {
+SHUNT_CONSTEXPR text mismatch(pipeline_job const& job, pipeline_schedule const& schedule,
+                              extent wanted) {
   return detail::schedule_reader(job, schedule).first_mismatch(wanted);
 }
 
-SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
-                                             timetable const& table) {
+SHUNT_CONSTEXPR text mismatch(pipeline_schedule const& schedule, timetable const& table) {
   auto const number = [](std::size_t n) { return text::of(static_cast<std::int64_t>(n)); };
   auto const ranks = schedule.order.size();
   if (table.times.size() != ranks)
@@ -152,8 +151,8 @@ SHUNT_CONSTEXPR std::optional<text> mismatch(pipeline_schedule const& schedule,
   return {};
 }
 
-SHUNT_CONSTEXPR std::optional<text> mismatch(expert_layers const& problem,
-                                             expert_placement const& placement, extent wanted) {
+SHUNT_CONSTEXPR text mismatch(expert_layers const& problem, expert_placement const& placement,
+                              extent wanted) {
   auto const differ = [](char const* what, std::int64_t there, std::int64_t right) {
     return text("the placement has ") + text::of(there) + " " + what + ", the layers have " +
            text::of(right);

@@ -56,7 +56,7 @@ SHUNT_INLINE std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
       last_forward = o.microbatch.value();
     }
   }
-  if (auto const wrong = mismatch(job, plan)) throw invalid_problem("plan", *wrong);
+  if (auto const wrong = mismatch(job, plan); !wrong.empty()) throw invalid_problem("plan", wrong);
   return ranks;
 }
 

@@ -35,9 +35,9 @@ SHUNT_CONSTEXPR solution<expert_placement> unplaced(expert_layers const& problem
 SHUNT_CONSTEXPR solution<expert_placement> evaluated(expert_layers const& problem,
                                                      expert_placement plan) {
   solution<expert_placement> answer;
-  if (auto const wrong = mismatch(problem, plan)) {
+  if (auto const wrong = mismatch(problem, plan); !wrong.empty()) {
     answer.status = status::infeasible;
-    answer.reason = *wrong;
+    answer.reason = wrong;
     answer.plan = std::move(plan);
     return answer;
   }

@@ -60,8 +60,8 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
           text("worker ") + describe(w) + " is dead and its micro-batches are not re-routed";
       return answer;
     }
-  if (auto const wrong = mismatch(job, answer.plan)) {
-    answer.reason = *wrong;
+  if (auto const wrong = mismatch(job, answer.plan); !wrong.empty()) {
+    answer.reason = wrong;
     return answer;
   }
   auto const peak = stash_peak(job, answer.plan);
@@ -87,7 +87,7 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> evaluated(pipeline_job const& job,
 
 SHUNT_CONSTEXPR bool detail::is_foreign(pipeline_job job, pipeline_schedule const& schedule) {
   job.dead.clear();
-  return mismatch(job, schedule, extent::part).has_value();
+  return !mismatch(job, schedule, extent::part).empty();
 }
 
 SHUNT_CONSTEXPR pipeline_schedule empty_schedule(pipeline_job const& job, std::size_t room) {

@@ -15,7 +15,7 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<expert_placement> keep_ranks::operator()(
     expert_layers const& problem, expert_placement const& plan) const {
   validate(problem);
-  if (mismatch(problem, plan)) return evaluated(problem, plan);
+  if (!mismatch(problem, plan).empty()) return evaluated(problem, plan);
   auto kept = plan;
   if (problem.previous.empty()) return evaluated(problem, std::move(kept));
   detail::rank_relabelling relabel(problem);

@@ -20,7 +20,7 @@ namespace shunt {
 SHUNT_CONSTEXPR solution<expert_placement> near_sources::operator()(
     expert_layers const& problem, expert_placement const& plan) const {
   validate(problem);
-  if (mismatch(problem, plan)) return evaluated(problem, plan);
+  if (!mismatch(problem, plan).empty()) return evaluated(problem, plan);
   auto moved = plan;
   if (problem.sources.empty()) return evaluated(problem, std::move(moved));
   detail::rank_relabelling relabel(problem);
