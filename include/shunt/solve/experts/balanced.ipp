@@ -132,7 +132,10 @@ SHUNT_CONSTEXPR std::pair<bool, double> balanced::place_node(node& n, expert_pla
 
   double fullest = std::numeric_limits<double>::infinity();
   if (slots >= experts && slots <= exact_slots) {
-    detail::exact_layer exact(n.loads, n.slots, repeats);
+    // In a vector: nvcc does not take the class for a literal type.
+    std::vector<detail::exact_layer> searches;
+    searches.emplace_back(n.loads, n.slots, repeats);
+    auto& exact = searches.front();
     exact(fullest, std::max(goal * mean, enough), effort / 2);
     std::size_t next = 0;
     for (std::size_t r = 0; r < n.slots.size() && !exact.found().empty(); ++r)
