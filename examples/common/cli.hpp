@@ -76,16 +76,25 @@ struct worker_at {
   return items;
 }
 
-/// "3" or "3,3,4,2". Throws invalid_problem, naming the field and the item.
-[[nodiscard]] inline std::vector<std::int64_t> parse_integers(std::string const& field,
-                                                              std::string_view text) {
+/// The items of a list, each by `parse(field, text)`. Throws invalid_problem, naming the field and
+/// the item.
+template <class Parse>
+[[nodiscard]] std::vector<std::int64_t> parse_list(std::string const& field, std::string_view text,
+                                                   Parse&& parse) {
   auto const items = items_of(text);
   if (items.empty()) throw shunt::invalid_problem(field, "is empty");
   std::vector<std::int64_t> values;
   for (std::size_t i = 0; i < items.size(); ++i)
     values.push_back(
-        parse_integer(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
+        parse(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
   return values;
+}
+
+/// "3" or "3,3,4,2". Throws invalid_problem, naming the field and the item.
+[[nodiscard]] inline std::vector<std::int64_t> parse_integers(std::string const& field,
+                                                              std::string_view text) {
+  return parse_list(field, text,
+                    [](auto const& name, auto item) { return parse_integer(name, item); });
 }
 
 /// "512", or "8G": K, M, G and T behind a number stand for 2^10, 2^20, 2^30 and 2^40. Throws
@@ -112,13 +121,8 @@ struct worker_at {
 /// "8G" or "8G,8G,4G". Throws invalid_problem, naming the field and the item.
 [[nodiscard]] inline std::vector<std::int64_t> parse_sizes(std::string const& field,
                                                            std::string_view text) {
-  auto const items = items_of(text);
-  if (items.empty()) throw shunt::invalid_problem(field, "is empty");
-  std::vector<std::int64_t> values;
-  for (std::size_t i = 0; i < items.size(); ++i)
-    values.push_back(
-        parse_size(items.size() == 1 ? field : field + "[" + std::to_string(i) + "]", items[i]));
-  return values;
+  return parse_list(field, text,
+                    [](auto const& name, auto item) { return parse_size(name, item); });
 }
 
 /// "1:2": stage 2 of pipeline 1.
