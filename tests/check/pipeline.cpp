@@ -379,6 +379,19 @@ TEST(pipeline, pairs_need_both_inputs_when_they_start) {
   EXPECT_EQ(rules(check(v_job(), plan)), std::vector{rule::cycle});
 }
 
+TEST(pipeline, an_unknown_operation_in_a_pair_that_waits) {
+  auto const found = after([](auto& p) {
+    auto& list = p.order[first];  // its backward comes first and waits for the other rank
+    auto const at = std::find(list.begin(), list.end(), operation{B, 0, 0, 0});
+    std::rotate(list.begin(), at, at + 1);
+    p.order[second].insert(p.order[second].begin(), {F, -9999, 1, 0});
+    p.overlapped.resize(p.order.size());
+    p.overlapped[second] = {0};
+  });
+  EXPECT_EQ(rules(found),
+            (std::vector{rule::unknown, rule::before_its_input, rule::pair_kinds, rule::cycle}));
+}
+
 // Schedules that a field's validators were seen to accept.
 TEST(pipeline, lists_of_operations_seen_elsewhere) {
   // the last rank emits micro-batches 1 .. M instead of 0 .. M - 1

@@ -22,7 +22,8 @@ enum class extent : std::uint8_t {
 /// Returns the first reason why a schedule is not one of a job: lists that aren't one per rank; an
 /// operation that the job doesn't have, that stands twice, in the list of a dead rank or of one
 /// that doesn't hold its stage, without its forward before it in the list, or after the step of its
-/// stage; a pair outside of its list; and, of a whole iteration, what is missing.
+/// stage; a pair outside of its list, or of other operations than a forward and a backward or
+/// backward_input of two micro-batches; and, of a whole iteration, what is missing.
 /// Returns an empty text where there is none. Ranks may still wait for each other.
 /// Requires a valid job. Complexity: O(operations + workers x micro-batches).
 [[nodiscard]] SHUNT_CONSTEXPR text mismatch(pipeline_job const& job,

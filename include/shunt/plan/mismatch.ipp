@@ -29,13 +29,7 @@ class schedule_reader {
     for (rank_id const r : ids<rank_id>(ranks)) {
       if (auto wrong = read(r, wanted); !wrong.empty()) return wrong;
       if (pairs.empty()) continue;
-      std::int64_t free = 0;  // end of the previous pair
-      for (std::int32_t const i : pairs[r]) {
-        if (i < free || static_cast<std::size_t>(i) + 1 >= order[r].size())
-          return of_rank(r) + ": the pair at " + text::of(i) +
-                 " is not in its list, or not behind " + "the pair before it";
-        free = i + std::int64_t{2};
-      }
+      if (auto wrong = read_pairs(r); !wrong.empty()) return wrong;
     }
     return wanted == extent::whole ? missing() : text();
   }
@@ -82,6 +76,32 @@ class schedule_reader {
         if (stage[s.index()] != stepped)
           return of_rank(r) + " does not step stage " + text::of(s.value());
     return {};
+  }
+
+  [[nodiscard]] SHUNT_CONSTEXPR text read_pairs(rank_id r) const {
+    auto const& list = schedule_.order[r];
+    std::int64_t free = 0;  // end of the previous pair
+    for (std::int32_t const i : schedule_.overlapped[r]) {
+      if (i < free || static_cast<std::size_t>(i) + 1 >= list.size())
+        return of_rank(r) + ": the pair at " + text::of(i) +
+               " is not in its list, or not behind the pair before it";
+      operation const &first = list[static_cast<std::size_t>(i)],
+                      &second = list[static_cast<std::size_t>(i) + 1];
+      if (!can_overlap(first, second))
+        return of_rank(r) + ": the pair at " + text::of(i) + " is the " + describe(first) +
+               " and the " + describe(second);
+      free = i + std::int64_t{2};
+    }
+    return {};
+  }
+  /// Returns whether two operations are a forward and a gradient of two micro-batches.
+  static SHUNT_CONSTEXPR bool can_overlap(operation const& a, operation const& b) {
+    auto const makes_gradient = [](operation const& o) {
+      return o.kind == op_kind::backward || o.kind == op_kind::backward_input;
+    };
+    return ((a.kind == op_kind::forward && makes_gradient(b)) ||
+            (makes_gradient(a) && b.kind == op_kind::forward)) &&
+           (a.pipeline != b.pipeline || a.microbatch != b.microbatch);
   }
 
   /// Returns what is wrong with the next operation of a rank's list, or null.

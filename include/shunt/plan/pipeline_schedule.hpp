@@ -19,8 +19,9 @@ struct pipeline_schedule {
   /// live workers have reduced their gradients (SlipStream's staggered optimizer).
   bool staggered_step = false;
   /// Overlapped pairs (DualPipe): `i` in `overlapped[rank]` means that operations i and i + 1 of
-  /// the list start and end together. They are a forward and a backward or backward_input, in
-  /// either order. Ascending; pairs share no operation. Empty: there is no pair on any rank.
+  /// the list start and end together. They are a forward and a backward or backward_input of two
+  /// micro-batches, in either order. Ascending; pairs share no operation. Empty: there is no pair
+  /// on any rank.
   indexed<rank_id, std::vector<std::int32_t>> overlapped{};
 
   constexpr bool operator==(pipeline_schedule const&) const = default;

@@ -131,8 +131,10 @@ schedule_checker::deadlock(std::vector<std::int32_t> const& next) const {
     std::size_t pair = 0;
     for (auto const last = w.index + pair_at(r, w.index, pair);; ++w.index) {
       operation const& o = at(w);
-      place const need = o.kind == op_kind::step ? before_step[group(o)] : input_of(o);
-      if ((known(o) && open(need)) || w.index == last) return std::pair{w, need};
+      place const need = !known(o)                 ? place{}
+                         : o.kind == op_kind::step ? before_step[group(o)]
+                                                   : input_of(o);
+      if (open(need) || w.index == last) return std::pair{w, need};
     }
   };
   // What a rank waits for stands on a rank that waits: after as many steps as ranks this goes
