@@ -146,7 +146,9 @@ class thread_session {
       self.failure = std::current_exception();
       cancel();
     }
-    if (!self.silent) self.end.close();
+    if (self.silent) return;
+    if (submitted_.cancelled()) net_->cancel();  // others may wait for what it does not send
+    self.end.close();
   }
 
   void cancel() {
