@@ -10,7 +10,7 @@ packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nloh
 case "${1-}" in
   '') ;;
   --all) packages+=(clang-19 libclang-rt-19-dev clang-14 clang-format-19
-    clang-tidy-19) ;;
+    clang-tidy-19 stress-ng) ;;
   *) echo "bootstrap: unknown argument '$1'; there is only --all" >&2; exit 2 ;;
 esac
 

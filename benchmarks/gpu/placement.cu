@@ -2,12 +2,11 @@
 // launch, swift_moe in at most 50 us and eplb in at most 150 us on an H100.
 #include <benchmark/benchmark.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
-#include <numbers>
-#include <random>
 #include <vector>
 
+#include "../expert_loads.hpp"
 #include "device_time.hpp"
 #include "shunt/cuda/dispatch.cuh"
 #include "shunt/cuda/launch.cuh"
@@ -23,26 +22,11 @@ using shunt_benchmark::no_gpu;
 using shunt_benchmark::on_device;
 using shunt_benchmark::time_on_device;
 
-/// Log-normal loads (sigma 1) that add up to 65,536 tokens a layer, as in benchmarks/experts.cpp;
-/// or 16 tokens for every expert.
+/// 65,536 tokens a layer, or 16 for every expert.
 std::vector<std::int64_t> loads_of(std::int32_t layers, std::int32_t experts, bool tied) {
-  std::mt19937_64 random(7);
-  auto const fraction = [&] {
-    return (static_cast<double>(random() >> 11) + 0.5) / 9007199254740992.0;
-  };
-  std::vector<std::int64_t> loads;
-  for (std::int32_t l = 0; l < layers; ++l) {
-    std::vector<double> row;
-    double sum = 0;
-    for (std::int32_t e = 0; e < experts; ++e) {
-      row.push_back(std::exp(std::sqrt(-2 * std::log(fraction())) *
-                             std::cos(2 * std::numbers::pi * fraction())));
-      sum += row.back();
-    }
-    for (double const x : row)
-      loads.push_back(tied ? 16 : static_cast<std::int64_t>(x / sum * 65536));
-  }
-  return loads;
+  auto all = expert_loads::skewed(layers, experts, experts, 1).loads;
+  if (tied) std::ranges::fill(all, 16);
+  return all;
 }
 
 std::vector<std::int32_t> first_slots(std::int32_t slots, std::int32_t ranks) {

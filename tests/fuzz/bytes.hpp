@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include "shunt/core/error.hpp"
 #include <vector>
 
 namespace shunt::tests::fuzz {
@@ -53,6 +55,16 @@ inline void require(bool holds, std::string_view law, std::string const& why = "
   if (holds) return;
   std::fprintf(stderr, "broken: %.*s: %s\n", static_cast<int>(law.size()), law.data(), why.c_str());
   std::abort();
+}
+
+/// Runs a harness on an input; what it calls may refuse a problem.
+template <class Run>
+int one_input(std::uint8_t const* data, std::size_t size, Run const& run) {
+  bytes in(data, size);
+  try {
+    run(in);
+  } catch (invalid_problem const&) {}
+  return 0;
 }
 
 }  // namespace shunt::tests::fuzz

@@ -100,9 +100,5 @@ void run(tests::fuzz::bytes& in) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  tests::fuzz::bytes in(data, size);
-  try {
-    run(in);
-  } catch (invalid_problem const&) {}
-  return 0;
+  return tests::fuzz::one_input(data, size, run);
 }
