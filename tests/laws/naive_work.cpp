@@ -122,7 +122,7 @@ void fail_everywhere(planner& plans, std::int32_t every = 1) {
   auto const p = lower(plans.job(), plans.plan({}), tensors);
   std::int32_t wrong = 0, runs = 0;
   for (rank_id const r : ids<rank_id>(p.ranks.size()))
-    for (auto at = r.value() % every;
+    for (auto at = 37 * r.value() % every;  // early ones and late ones
          at <= static_cast<std::int32_t>(p.ranks[r].instructions.size()); at += every) {
       wrong += !ends_as<Maker>(plans, {{{r, 1, at}}}, expected);
       ++runs;
@@ -155,11 +155,11 @@ std::vector<planner> jobs() {
 TEST(naive_work, here_and_there) {
   auto all = jobs();
   auto& plans = all.front();
-  fail_everywhere<on_one_thread>(plans, 13);
-  fail_everywhere<on_threads>(plans, 41);
-  fail_everywhere<in_virtual_time>(plans, 13);
-  fail_everywhere<on_streams>(plans, 29);
-  fail_everywhere<in_graphs>(plans, 31);
+  fail_everywhere<on_one_thread>(plans, 41);
+  fail_everywhere<on_threads>(plans, 89);
+  fail_everywhere<in_virtual_time>(plans, 43);
+  fail_everywhere<on_streams>(plans, 97);
+  fail_everywhere<in_graphs>(plans, 101);
 }
 
 TEST(naive_work, on_one_thread_exhaustive) {
