@@ -45,6 +45,26 @@ TEST(slipstream, plans_any_job_with_a_live_rank_at_each_stage) {
 }
 
 // Whatever the effort, one order is tried.
+TEST(slipstream, four_times_the_effort_is_never_worse) {
+  random_cases d(5);
+  int better = 0;
+  for (int round = 0; round < 60; ++round) {
+    auto const job = random_job_with_failures(d, true);
+    if (stage_without_worker(job)) continue;
+    SCOPED_TRACE(describe_job(job));
+    for (std::int64_t const start : {1, 700}) {
+      auto last = slipstream{.effort = start}(job);
+      for (std::int64_t effort = 4 * start; effort <= 60'000; effort *= 4) {
+        auto const answer = slipstream{.effort = effort}(job);
+        ASSERT_LE(answer.objective, last.objective) << effort;
+        better += answer.objective < last.objective;
+        last = answer;
+      }
+    }
+  }
+  EXPECT_GT(better, 20);
+}
+
 TEST(slipstream, without_effort_has_a_plan) {
   random_cases d(21);
   for (int round = 0; round < 30; ++round) {

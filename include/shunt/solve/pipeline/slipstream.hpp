@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "shunt/core/solution.hpp"
+#include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/search/routes.hpp"
@@ -33,7 +34,8 @@ struct slipstream {
   routing rule = routing::by_load;  ///< how the micro-batches of dead workers are dealt
   /// re-routes micro-batches of live workers as well where the bound is not reached without
   bool pool = true;
-  /// limit on the operations placed, over all runs; 120,000 take at most 10 ms
+  /// limit on the operations placed, over all runs; four times as many are never worse; 120,000
+  /// take at most 10 ms
   std::int64_t effort = 2'000'000;
 
   /// Returns the best plan found, or the reason why there is none.
@@ -45,8 +47,13 @@ struct slipstream {
   [[nodiscard]] std::optional<solution<pipeline_schedule>> without_plan(
       pipeline_job const& job) const;
 
-  /// Plans a job that may have a plan: searches, plain transforms, then local search.
+  /// Plans a job that may have a plan: three quarters of the effort for one attempt and, where that
+  /// ends above the bound, the last quarter as a whole effort of its own.
   [[nodiscard]] solution<pipeline_schedule> planned(pipeline_job const& job) const;
+  /// One attempt: searches, plain transforms, then local search. It ends early at `bound`, the
+  /// least period with or without split backwards; `least` is the bound of all plans.
+  [[nodiscard]] solution<pipeline_schedule> attempt(pipeline_job const& job, ticks least,
+                                                    ticks bound, std::int64_t within) const;
   /// Replaces `best` where `found` is a plan with a smaller period.
   static void keep(solution<pipeline_schedule>& best, solution<pipeline_schedule> found);
 };

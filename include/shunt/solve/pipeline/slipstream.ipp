@@ -59,12 +59,25 @@ SHUNT_INLINE std::optional<solution<pipeline_schedule>> slipstream::without_plan
 SHUNT_INLINE solution<pipeline_schedule> slipstream::planned(pipeline_job const& job) const {
   ticks const least = period_bound(job, stagger),
               bound = split ? least : fused_period_bound(job, stagger);
+  std::int64_t const one_run = std::int64_t{job.total_microbatches()} * job.stages * 2;
+  auto left = effort;
+  auto best = attempt(job, least, bound, left - left / 4);
+  for (left /= 4; left >= one_run; left /= 4) {
+    if (best.has_plan() && best.objective <= static_cast<double>(bound)) break;
+    keep(best, attempt(job, least, bound, left - left / 4));
+  }
+  return best;
+}
+
+SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const& job, ticks least,
+                                                             ticks bound,
+                                                             std::int64_t within) const {
   bool const twice = pool && !job.dead.empty() && rule != routing::pooled;
   solution<pipeline_schedule> best{.plan = empty_schedule(job), .status = status::limit_reached};
   best.reason = "no order found under the stash cap";
-  std::int64_t left = effort;
+  std::int64_t left = within;
   for (int routes = 0; routes <= static_cast<int>(twice); ++routes) {
-    std::int64_t const share = routes == 0 && twice                       ? effort / 6
+    std::int64_t const share = routes == 0 && twice                       ? within / 6
                                : job.memory.rule == stash_cap::kind::none ? left
                                                                           : left / 4;
     detail::policy_search search(job, split, stagger, bound, share,
