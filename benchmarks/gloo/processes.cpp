@@ -4,9 +4,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <gloo/rendezvous/prefix_store.h>
-#include <gloo/transport/tcp/device.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -29,7 +26,6 @@
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/connections.hpp"
-#include "shunt/gloo/detail/loopback_address.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
@@ -80,13 +76,8 @@ ticks time_of_session(program const& p) {
 /// the sender has many of them under way.
 ticks time_of_gloo(std::int32_t messages, std::size_t bytes, bool there_and_back) {
   return on_two_processes([&](rank_id self, std::string const& directory) {
-    ::gloo::transport::tcp::attr attributes;
-    attributes.hostname = detail::loopback_address();
-    auto device = ::gloo::transport::tcp::CreateDevice(attributes);
-    detail::addresses all(directory, std::chrono::seconds{10}, [] { return false; });
-    ::gloo::rendezvous::PrefixStore store("bare", all);
-    detail::connections const network(device, store, self.value(), 2, std::chrono::seconds{10},
-                                      [] { return false; });
+    detail::connections const network({.directory = directory}, "bare", self.value(), 2,
+                                      std::chrono::seconds{10}, [] { return false; });
     if (!network.failure().empty()) throw std::runtime_error(network.failure());
 
     constexpr std::size_t under_way = 64;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <fstream>
 #include <future>
 #include <thread>
 #include <vector>
@@ -101,6 +102,35 @@ TEST(membership, who_misses_most_by_silence_waits_for_who_decides) {
   std::vector<survivor> const all{{0, 7}, {1, 7}, {2, 7}, {3, 7}, {4, 7}};
   for (auto const& answer : agreed(every_rank(5), {{others, others}, {}, {}, {}, {}}, 60s))
     EXPECT_EQ(answer, all);
+}
+
+// It has lost one, and hears two others no more: soon it will miss most.
+TEST(membership, who_hears_too_few_waits_for_who_decides) {
+  std::vector<survivor> const all{{0, 7}, {1, 7}, {2, 7}, {3, 7}, {4, 7}};
+  for (auto const& answer : agreed(every_rank(5), {{{1}, {1}, {2, 3}}, {}, {}, {}, {}}, 60s))
+    EXPECT_EQ(answer, all);
+}
+
+// The lowest member has signed in and decides no more; no mesh says that it is dead.
+TEST(membership, another_decides_where_the_lowest_does_not) {
+  scratch_directory const at;
+  std::ofstream(at.path + "/epoch3.view0") << "5 1 ";
+  auto const begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(agree(
+                {.directory = at.path, .silence = 50ms, .patience = 60s}, 3, {0, 4}, 4,
+                [] { return known_losses{}; }, 7),
+            (std::vector<survivor>{{0, 5}, {4, 7}}));
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 100ms);
+}
+
+TEST(membership, who_cannot_be_reached_is_left_out) {
+  scratch_directory const at;
+  std::ofstream(at.path + "/epoch3.view0") << "5 0 ";
+  std::ofstream(at.path + "/epoch3.view1") << "5 0 ";
+  std::ofstream(at.path + "/epoch3.failed0") << "1 4 ";
+  EXPECT_EQ(agree(
+                {.directory = at.path}, 3, {0, 1, 4}, 4, [] { return known_losses{}; }, 7),
+            (std::vector<survivor>{{1, 5}, {4, 7}}));
 }
 
 TEST(membership, who_misses_most_for_certain_decides) {

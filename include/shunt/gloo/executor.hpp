@@ -16,7 +16,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -27,6 +26,7 @@
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/host/submissions.hpp"
 #include "shunt/gloo/detail/epoch.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/join_request.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
@@ -34,35 +34,37 @@
 
 namespace shunt {
 
-template <work Work>
+template <work Work, detail::platform Platform = detail::host_platform>
 class gloo_session;
 
 /// The executor of one process. Copies share their epoch. Only one session may be open at a time.
-class gloo_executor {
+template <detail::platform Platform = detail::host_platform>
+class basic_gloo_executor {
  public:
   /// Ends this process at an injected failure, on the thread that runs its programs. It must not
   /// return.
   using end_of_process = std::function<void()>;
 
   /// As rank `self` of 0 .. ranks-1, all of which are members of the first epoch.
-  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
-                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
-      : gloo_executor(std::move(config), ranks, self, every_rank(ranks), 0, std::move(failures),
-                      std::move(end_process)) {}
+  basic_gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
+                      std::vector<failure_point> failures = {}, end_of_process end_process = killed)
+      : basic_gloo_executor(std::move(config), ranks, self, every_rank(ranks), 0,
+                            std::move(failures), std::move(end_process)) {}
 
   /// As a new process in the place of rank `self`, on the members' request.
-  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, join_request const& asked,
-                std::vector<failure_point> failures = {}, end_of_process end_process = killed)
-      : gloo_executor(std::move(config), ranks, self, asked.members, asked.epoch,
-                      std::move(failures), std::move(end_process)) {}
+  basic_gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
+                      join_request const& asked, std::vector<failure_point> failures = {},
+                      end_of_process end_process = killed)
+      : basic_gloo_executor(std::move(config), ranks, self, asked.members, asked.epoch,
+                            std::move(failures), std::move(end_process)) {}
 
   /// Meets the other members. After the first epoch, members that do not come in time are lost.
   /// Returns a session whose first program is iteration `first_iteration`.
   /// Throws rendezvous_failed where no mesh can be made; in the first epoch also where a member
   /// does not come.
   template <work Work>
-  [[nodiscard]] gloo_session<Work> open(Work& w, std::int64_t first_iteration = 0) const {
-    return gloo_session<Work>(*this, w, first_iteration);
+  [[nodiscard]] gloo_session<Work, Platform> open(Work& w, std::int64_t first_iteration = 0) const {
+    return gloo_session<Work, Platform>(*this, w, first_iteration);
   }
   /// Runs one program in a session of its own.
   /// Throws as `open` and the session.
@@ -80,8 +82,10 @@ class gloo_executor {
     auto const at = std::lower_bound(members.begin(), members.end(), joining);
     if (at != members.end() && *at == joining) return;
     members.insert(at, joining);
-    request_join(config_, joining, self_,
-                 {epoch_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
+    // The mesh may have lost an earlier process of this rank.
+    if (epoch_state_->before) epoch_state_->before->forgive({joining});
+    request_join<Platform>(config_, joining, self_,
+                           {epoch_state_->epoch, iteration, members, {dead.begin(), dead.end()}});
   }
 
   [[nodiscard]] rank_id rank() const { return self_; }
@@ -90,7 +94,7 @@ class gloo_executor {
   [[nodiscard]] std::vector<rank_id> const& members() const { return epoch_state_->members; }
 
  private:
-  template <work Work>
+  template <work Work, detail::platform On>
   friend class gloo_session;
 
   static void killed() { std::raise(SIGKILL); }
@@ -99,14 +103,15 @@ class gloo_executor {
     for (std::int32_t r = 0; r < ranks; ++r) all.emplace_back(r);
     return all;
   }
-  gloo_executor(gloo_config config, std::int32_t ranks, rank_id self, std::vector<rank_id> members,
-                std::int32_t epoch, std::vector<failure_point> failures, end_of_process end_process)
+  basic_gloo_executor(gloo_config config, std::int32_t ranks, rank_id self,
+                      std::vector<rank_id> members, std::int32_t epoch,
+                      std::vector<failure_point> failures, end_of_process end_process)
       : config_(std::move(config)),
         self_(self),
         ranks_(ranks),
         failures_(std::move(failures)),
         end_process_(std::move(end_process)),
-        epoch_state_(std::make_shared<detail::epoch_state>()) {
+        epoch_state_(std::make_shared<detail::epoch_state<Platform>>()) {
     epoch_state_->members = std::move(members);
     epoch_state_->epoch = epoch;
     epoch_state_->first = epoch == 0;
@@ -117,20 +122,23 @@ class gloo_executor {
   std::int32_t ranks_;
   std::vector<failure_point> failures_;  // injected, for tests
   end_of_process end_process_;
-  std::shared_ptr<detail::epoch_state> epoch_state_;
+  std::shared_ptr<detail::epoch_state<Platform>> epoch_state_;
 };
+
+/// The executor of one process.
+using gloo_executor = basic_gloo_executor<>;
 
 /// Iterations of this process's rank, on a thread of its own. `submit` may be called from any
 /// thread, all other members from one thread.
-template <work Work>
+template <work Work, detail::platform Platform>
 class gloo_session {
  public:
-  gloo_session(gloo_executor const& of, Work& w, std::int64_t first_iteration)
+  gloo_session(basic_gloo_executor<Platform> const& of, Work& w, std::int64_t first_iteration)
       : of_(of), epoch_(of.config_, of.self_, of.epoch_state_) {
     if (!epoch_.open()) return;
     net_ = epoch_.mesh();
     loop_.emplace(*net_, w, first_iteration, clock_);
-    runner_ = std::thread([this] { run_rank(); });
+    runner_ = typename Platform::thread([this] { run_rank(); });
   }
   gloo_session(gloo_session const&) = delete;
   gloo_session& operator=(gloo_session const&) = delete;
@@ -214,15 +222,16 @@ class gloo_session {
     }
   }
 
-  gloo_executor const of_;
+  basic_gloo_executor<Platform> const of_;
   stopwatch const clock_{};
-  detail::process_epoch epoch_;
-  std::shared_ptr<gloo_mesh> net_{};
-  std::optional<rank_interpreter<gloo_mesh, Work>> loop_{};
+  detail::process_epoch<Platform> epoch_;
+  std::shared_ptr<basic_gloo_mesh<Platform>> net_{};
+  std::optional<rank_interpreter<basic_gloo_mesh<Platform>, Work>> loop_{};
   std::exception_ptr failure_{};
   bool waited_ = false;
-  detail::shared_submissions submitted_{};
-  std::thread runner_{};
+  detail::basic_shared_submissions<typename Platform::mutex, typename Platform::condition>
+      submitted_{};
+  typename Platform::thread runner_{};
 };
 
 }  // namespace shunt

@@ -7,16 +7,15 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
-#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/detail/insist.hpp"
+#include "shunt/gloo/detail/number_files.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
@@ -32,54 +31,52 @@ struct join_request {
 
 /// Writes a request for rank `joining`, as rank `self`.
 /// Throws rendezvous_failed where it cannot be written.
-inline void request_join(gloo_config const& config, rank_id joining, rank_id self,
-                         join_request const& note) {
-  namespace files = std::filesystem;
-  if (auto const why = detail::own_directory(config.directory); !why.empty())
-    throw rendezvous_failed(config.directory + ": can't meet there: " + why);
-  auto const name = "invitation" + std::to_string(joining.value());
-  auto const draft =
-      files::path(config.directory) / (name + ".draft" + std::to_string(self.value()));
-  std::ofstream out(draft);
-  out << note.epoch << ' ' << note.iteration << ' ' << note.members.size();
-  for (rank_id const r : note.members) out << ' ' << r.value();
-  out << ' ' << note.dead.size();
-  for (rank_id const r : note.dead) out << ' ' << r.value();
-  out.close();
-  std::error_code failed;
-  if (out) files::rename(draft, files::path(config.directory) / name, failed);  // atomic
-  if (!out || failed) throw rendezvous_failed(draft.string() + ": can't be written");
+template <detail::platform Platform = detail::host_platform>
+void request_join(gloo_config const& config, rank_id joining, rank_id self,
+                  join_request const& note) {
+  auto const name = config.directory + "/invitation" + std::to_string(joining.value());
+  auto const draft = name + ".draft" + std::to_string(self.value());
+  std::vector<std::int64_t> numbers{note.epoch, note.iteration};
+  for (auto const* const ranks : {&note.members, &note.dead}) {
+    numbers.push_back(static_cast<std::int64_t>(ranks->size()));
+    for (rank_id const r : *ranks) numbers.push_back(r.value());
+  }
+  detail::insist<Platform>(config, [&] {
+    auto const failed = detail::write_numbers<Platform>(draft, numbers);
+    return failed ? failed : Platform::rename(draft, name);  // atomic
+  });
 }
 
 /// Waits for a request to rank `self`.
 /// Returns the request.
 /// Throws rendezvous_failed where none comes within `patience`.
-[[nodiscard]] inline join_request await_join_request(gloo_config const& config, rank_id self,
-                                                     std::chrono::milliseconds patience) {
-  namespace files = std::filesystem;
-  auto const in = [&](std::string const& name) { return files::path(config.directory) / name; };
+template <detail::platform Platform = detail::host_platform>
+[[nodiscard]] join_request await_join_request(gloo_config const& config, rank_id self,
+                                              std::chrono::milliseconds patience) {
+  auto const in = [&](std::string const& name) { return config.directory + "/" + name; };
   auto const own = std::to_string(self.value());
   auto const read = [&]() -> std::optional<join_request> {
-    std::ifstream file(in("invitation" + own));
-    join_request note;
-    auto const ranks = [&](std::vector<rank_id>& all) {
-      std::size_t count = 0;
-      file >> count;
-      for (std::int32_t r = 0; all.size() < count && file >> r;) all.emplace_back(r);
-    };
-    file >> note.epoch >> note.iteration;
-    ranks(note.members);
-    ranks(note.dead);
-    if (!file) return std::nullopt;
+    auto const numbers = detail::read_numbers<Platform>(in("invitation" + own));
+    if (!numbers || numbers->size() < 2) return std::nullopt;
+    join_request note{.epoch = static_cast<std::int32_t>((*numbers)[0]),
+                      .iteration = (*numbers)[1]};
+    std::size_t at = 2;
+    for (auto* const ranks : {&note.members, &note.dead}) {
+      if (at == numbers->size()) return std::nullopt;
+      auto const count = static_cast<std::size_t>((*numbers)[at++]);
+      if (count > numbers->size() - at) return std::nullopt;
+      for (std::size_t const end = at + count; at < end; ++at)
+        ranks->emplace_back(static_cast<std::int32_t>((*numbers)[at]));
+    }
     auto const epoch = "epoch" + std::to_string(note.epoch);
-    std::error_code ignored;
-    if (files::exists(in(epoch + ".next"), ignored) ||
-        files::exists(in(epoch + ".rank" + own), ignored))
+    if (Platform::exists(in(epoch + ".next")) || Platform::exists(in(epoch + ".rank" + own)))
       return std::nullopt;
+    // A directory that has vanished meanwhile knows nothing of its epochs.
+    if (detail::read_numbers<Platform>(in("invitation" + own)) != numbers) return std::nullopt;
     return note;
   };
-  detail::waiting_time waited;
-  for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
+  detail::waiting_time<Platform> waited;
+  for (;; Platform::sleep(std::chrono::milliseconds{1})) {
     if (auto const note = read()) return *note;
     if (waited.passed() > patience)
       throw rendezvous_failed(config.directory + ": nobody asked rank " + own + " to come within " +

@@ -13,12 +13,10 @@
 #include <chrono>
 #include <concepts>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -26,7 +24,10 @@
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/heartbeats.hpp"
-#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/detail/insist.hpp"
+#include "shunt/gloo/detail/number_files.hpp"
+#include "shunt/gloo/detail/unreached.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt {
@@ -53,88 +54,83 @@ struct survivor {
 /// Returns the survivors, ascending: the same answer on all of them.
 /// Throws fenced_off where this rank is none of them; rendezvous_failed where the directory cannot
 /// be used.
-template <class Losses>
+template <detail::platform Platform = detail::host_platform, class Losses>
   requires std::convertible_to<std::invoke_result_t<Losses const&>, known_losses>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
                                           std::vector<rank_id> const& members, rank_id self,
                                           Losses const& losses, std::int64_t note) {
-  namespace files = std::filesystem;
-  files::path const base = files::path(config.directory) / ("epoch" + std::to_string(epoch));
-  auto const named = [&](std::string const& end) { return files::path(base.string() + end); };
-  auto const write = [&](files::path const& to, auto const& numbers) {
-    for (bool const first : {true, false}) {
-      std::ofstream out(to);
-      for (std::int64_t const n : numbers) out << n << ' ';
-      if (out.flush()) return;
-      std::string why = "can't be written";
-      if (first) why = detail::own_directory(config.directory);  // it may have been removed
-      if (!why.empty()) throw rendezvous_failed(to.string() + ": " + why);
-    }
-  };
-  auto const read = [](files::path const& from) -> std::optional<std::vector<std::int64_t>> {
-    std::ifstream in(from);
-    if (!in) return std::nullopt;
-    std::vector<std::int64_t> numbers;
-    for (std::int64_t n = 0; in >> n;) numbers.push_back(n);
-    return numbers;
-  };
+  auto const named = [base = config.directory + "/epoch" +
+                             std::to_string(epoch)](std::string const& end) { return base + end; };
   std::string const own = std::to_string(self.value());
-  files::path const decision = named(".next"), draft = named(".draft" + own);
+  std::string const decision = named(".next"), draft = named(".draft" + own);
   auto const gone = [](std::vector<rank_id> const& ranks, rank_id r) {
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
   };
   std::optional<bool> signed_as_decider;
-  detail::waiting_time waited;
-  try {
-    for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
-      if (auto const decided = read(decision)) {
-        std::vector<survivor> answer;
-        for (std::size_t i = 0; i + 1 < decided->size(); i += 2)
-          answer.push_back({(*decided)[i], (*decided)[i + 1]});
-        if (std::none_of(answer.begin(), answer.end(),
-                         [&](survivor const& s) { return s.rank == self; }))
-          throw fenced_off(self, epoch);
-        files::path const earlier =
-            files::path(config.directory) / ("epoch" + std::to_string(epoch - 1));
-        for (auto const* const what : {".view", ".draft"})
-          files::remove(earlier.string() + what + own);  // all have read that decision
-        return answer;
-      }
-      known_losses const mine = losses();
-      // Of those that are not certainly dead, it must hear half.
-      bool const decider = mine.silent.size() + mine.ranks.size() <= members.size() ||
-                           waited.passed() > config.patience;
-      if (decider != signed_as_decider || !files::exists(named(".view" + own))) {
-        write(draft, std::vector<std::int64_t>{note, decider});
-        files::rename(draft, named(".view" + own));  // atomic
-        signed_as_decider = decider;
-      }
-      std::vector<survivor> here;
-      std::optional<rank_id> decides;
-      for (rank_id const r : members)
-        if (auto const seen = read(named(".view" + std::to_string(r.value())));
-            seen && seen->size() == 2) {
-          here.push_back({r, seen->front()});
-          if (!decides && seen->back() != 0 && !gone(mine.ranks, r)) decides = r;
-        }
-      bool const complete = std::all_of(members.begin(), members.end(), [&](rank_id r) {
-        return gone(mine.ranks, r) || std::any_of(here.begin(), here.end(),
-                                                  [&](survivor const& s) { return s.rank == r; });
-      });
-      if (!complete || decides != self) continue;
-      std::vector<std::int64_t> all;
-      for (survivor const& s : here) {
-        all.push_back(s.rank.value());
-        all.push_back(s.note);
-      }
-      write(draft, all);
-      std::error_code taken;  // another member may have decided
-      files::create_hard_link(draft, decision, taken);
-      if (taken && !files::exists(decision))
-        throw rendezvous_failed(decision.string() + ": can't be written: " + taken.message());
+  std::optional<detail::waiting_time<Platform>> undecided;  // since all are here
+  detail::waiting_time<Platform> waited;
+  for (;; Platform::sleep(std::chrono::milliseconds{1})) {
+    if (auto const decided = detail::read_numbers<Platform>(decision)) {
+      std::vector<survivor> answer;
+      for (std::size_t i = 0; i + 1 < decided->size(); i += 2)
+        answer.push_back({static_cast<std::int32_t>((*decided)[i]), (*decided)[i + 1]});
+      if (std::none_of(answer.begin(), answer.end(),
+                       [&](survivor const& s) { return s.rank == self; }))
+        throw fenced_off(self, epoch);
+      auto const earlier = config.directory + "/epoch" + std::to_string(epoch - 1);
+      for (auto const* const what : {".view", ".draft"})
+        Platform::remove(earlier + what + own);  // all have read that decision
+      return answer;
     }
-  } catch (files::filesystem_error const& error) {
-    throw rendezvous_failed(config.directory + ": can't agree there: " + error.code().message());
+    known_losses const mine = losses();
+    // Of those that are not certainly dead, it must hear half.
+    bool const decider =
+        mine.silent.size() + mine.ranks.size() + 2 * mine.quiet.size() <= members.size() ||
+        waited.passed() > config.patience;
+    if (decider != signed_as_decider || !Platform::exists(named(".view" + own))) {
+      std::vector<std::int64_t> const mine_now{note, decider};
+      detail::insist<Platform>(config, [&] {
+        auto const failed = detail::write_numbers<Platform>(draft, mine_now);
+        return failed ? failed : Platform::rename(draft, named(".view" + own));  // atomic
+      });
+      signed_as_decider = decider;
+    }
+    std::vector<survivor> here;
+    std::optional<rank_id> decides;
+    for (rank_id const r : members)
+      if (auto const seen =
+              detail::read_numbers<Platform>(named(".view" + std::to_string(r.value())));
+          seen && seen->size() == 2) {
+        here.push_back({r, seen->front()});
+        if (!decides && seen->back() != 0 && !gone(mine.ranks, r)) decides = r;
+      }
+    bool const complete = std::all_of(members.begin(), members.end(), [&](rank_id r) {
+      return gone(mine.ranks, r) ||
+             std::any_of(here.begin(), here.end(), [&](survivor const& s) { return s.rank == r; });
+    });
+    if (!complete || !decides) {
+      undecided.reset();
+      continue;
+    }
+    if (!undecided) undecided.emplace();
+    // The member that should decide may have died, where no mesh watches it: then others do.
+    bool const in_its_place = decider && undecided->passed() > 2 * config.silence;
+    if (decides != self && !in_its_place) continue;
+    std::vector<rank_id> signed_in;
+    for (survivor const& s : here) signed_in.push_back(s.rank);
+    auto const left_out = detail::unreached<Platform>(config, epoch, std::move(signed_in));
+    std::vector<std::int64_t> all;
+    for (survivor const& s : here) {
+      if (gone(left_out, s.rank)) continue;
+      all.push_back(s.rank.value());
+      all.push_back(s.note);
+    }
+    detail::insist<Platform>(config, [&] {
+      if (auto const failed = detail::write_numbers<Platform>(draft, all)) return failed;
+      auto const failed = Platform::link(draft, decision);
+      // Another member may have decided.
+      return failed == std::errc::file_exists ? std::error_code{} : failed;
+    });
   }
 }
 

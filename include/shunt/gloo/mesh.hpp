@@ -9,7 +9,6 @@
 /// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -22,24 +21,23 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
-
-#include <gloo/transport/unbound_buffer.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/connections.hpp"
 #include "shunt/gloo/detail/heartbeats.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/detail/rendezvous.hpp"
 
 namespace shunt {
 
 /// One rank's end of the mesh of one epoch; models `transport`. `send`, `receive` and `flush` come
 /// from one thread at a time, all other members from any thread.
-class gloo_mesh {
+template <detail::platform Platform = detail::host_platform>
+class basic_gloo_mesh {
  public:
   using clock = std::chrono::steady_clock;
   using first_loss = detail::first_loss;
@@ -49,8 +47,8 @@ class gloo_mesh {
   /// lost and not forgiven is not waited for.
   /// Throws rendezvous_failed, naming the directory or the ranks that did not come in time, or
   /// where SIGPIPE is not ignored; std::invalid_argument where self is no member.
-  gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members, rank_id self,
-            gloo_mesh const* previous = nullptr)
+  basic_gloo_mesh(gloo_config config, std::int32_t epoch, std::vector<rank_id> members,
+                  rank_id self, basic_gloo_mesh const* previous = nullptr)
       : config_(std::move(config)), members_(std::move(members)), self_(self) {
     if (index_of(self) == members_.size())
       throw std::invalid_argument("rank " + std::to_string(self.value()) +
@@ -59,18 +57,18 @@ class gloo_mesh {
     if (sigaction(SIGPIPE, nullptr, &pipe) == 0 && pipe.sa_handler == SIG_DFL)
       throw rendezvous_failed("SIGPIPE would end this process when it writes to a dead peer: call "
                               "std::signal(SIGPIPE, SIG_IGN) first");
-    connections_ = detail::rendezvous(
+    connections_ = detail::rendezvous<Platform>(
         config_, epoch, members_, self_,
         [previous] { return previous ? previous->losses().ranks : std::vector<rank_id>{}; },
         previous != nullptr);
-    beats_ = std::make_unique<detail::heartbeats>(*connections_, members_, index_of(self_),
-                                                  config_.silence, [this] { return end_waits(); });
-    collector_ = std::thread([this] { collect_sends(); });
+    beats_ = std::make_unique<heartbeats>(*connections_, members_, index_of(self_), config_.silence,
+                                          [this] { return end_waits(); });
+    collector_ = typename Platform::thread([this] { collect_sends(); });
   }
-  gloo_mesh(gloo_mesh const&) = delete;
-  gloo_mesh& operator=(gloo_mesh const&) = delete;
+  basic_gloo_mesh(basic_gloo_mesh const&) = delete;
+  basic_gloo_mesh& operator=(basic_gloo_mesh const&) = delete;
   /// Leaves at once; to the others this rank is lost, unless `close` was called.
-  ~gloo_mesh() {
+  ~basic_gloo_mesh() {
     leave();
     collector_.join();
   }
@@ -89,7 +87,7 @@ class gloo_mesh {
   /// Throws peer_lost, naming the first rank that was lost, whether or not it is `to`; run_aborted
   /// where only other members have lost one.
   void send(rank_id to, std::int32_t channel, std::span<std::byte const> out) {
-    auto message = std::make_unique<detail::in_flight>(out.size());
+    auto message = std::make_unique<detail::in_flight<Platform>>(out.size());
     if (!out.empty()) std::memcpy(message->bytes.get(), out.data(), out.size());
     std::size_t const peer = index_of(to);
     try {
@@ -99,6 +97,7 @@ class gloo_mesh {
       beats_->lose(peer);
     }
     std::lock_guard const lock(beats_->mutex());
+    if (beats_->stopped()) unfinished_.push_back(std::move(message));  // it may still leave
     beats_->throw_if_stopped();
     outgoing_.push_back(std::move(message));
     if (outgoing_.size() == collected_together)
@@ -112,7 +111,7 @@ class gloo_mesh {
   void receive(rank_id from, std::int32_t channel, std::span<std::byte> in) {
     std::size_t const peer = index_of(from);
     // A buffer of its own: a cancelled message may still arrive.
-    auto message = std::make_unique<detail::in_flight>(in.size());
+    auto message = std::make_unique<detail::in_flight<Platform>>(in.size());
     try {
       message->buffer = connections_->buffer(message->bytes.get(), in.size());
       {
@@ -121,7 +120,7 @@ class gloo_mesh {
         waiting_ = message->buffer.get();
       }
       message->buffer->recv(static_cast<int>(peer), slot(channel));
-      bool const arrived = message->buffer->waitRecv(nullptr, detail::heartbeats::forever);
+      bool const arrived = message->buffer->waitRecv(nullptr, heartbeats::forever);
       std::lock_guard const lock(beats_->mutex());
       waiting_ = nullptr;
       if (!arrived) {
@@ -185,7 +184,8 @@ class gloo_mesh {
   [[nodiscard]] std::optional<first_loss> when_lost() const { return beats_->when_lost(); }
 
  private:
-  using unbound = ::gloo::transport::UnboundBuffer;
+  using heartbeats = detail::heartbeats<Platform>;
+  using unbound = typename Platform::connections::message;
 
   static constexpr std::size_t collected_together = 64;
 
@@ -199,7 +199,7 @@ class gloo_mesh {
 
   /// Waits until all sent messages have left, or the mesh has stopped.
   /// Requires the lock.
-  void wait_for_sends(std::unique_lock<std::mutex>& lock) {
+  void wait_for_sends(std::unique_lock<typename Platform::mutex>& lock) {
     flushing_ = !outgoing_.empty();
     collect_sends_.notify_one();
     beats_->changed().wait(lock,
@@ -231,7 +231,7 @@ class gloo_mesh {
       bool sent = false;
       lock.unlock();
       try {
-        sent = oldest->buffer->waitSend(nullptr, detail::heartbeats::forever);
+        sent = oldest->buffer->waitSend(nullptr, heartbeats::forever);
       } catch (std::exception const&) {  // its peer is lost; the thread that listens to it notices
       }
       lock.lock();
@@ -243,19 +243,22 @@ class gloo_mesh {
   gloo_config const config_;
   std::vector<rank_id> const members_;
   rank_id const self_;
-  std::unique_ptr<detail::connections const> connections_{};
+  std::unique_ptr<typename Platform::connections const> connections_{};
 
   // Guarded by the mutex of beats_.
-  std::condition_variable collect_sends_{};
-  std::deque<std::unique_ptr<detail::in_flight>> outgoing_{};
-  std::vector<std::unique_ptr<detail::in_flight>> unfinished_{};  // after a loss
+  typename Platform::condition collect_sends_{};
+  std::deque<std::unique_ptr<detail::in_flight<Platform>>> outgoing_{};
+  std::vector<std::unique_ptr<detail::in_flight<Platform>>> unfinished_{};  // after a loss
   unbound* waiting_ = nullptr;
   unbound* sending_ = nullptr;
   bool flushing_ = false;
 
-  std::unique_ptr<detail::heartbeats> beats_{};
-  std::thread collector_{};
+  std::unique_ptr<heartbeats> beats_{};
+  typename Platform::thread collector_{};
 };
+
+/// The mesh of processes.
+using gloo_mesh = basic_gloo_mesh<>;
 static_assert(transport<gloo_mesh>);
 
 }  // namespace shunt

@@ -85,8 +85,10 @@ class submissions {
 };
 
 /// The programs of a session whose ranks run on threads of their own. Every member may be called
-/// from any thread, unless it says otherwise.
-class shared_submissions {
+/// from any thread, unless it says otherwise. The mutex and the condition are used as those of the
+/// standard library are.
+template <class Mutex, class Condition>
+class basic_shared_submissions {
  public:
   using handle = submissions::handle;
   using clock = std::chrono::steady_clock;
@@ -138,13 +140,107 @@ class shared_submissions {
   [[nodiscard]] submissions const& list() const { return list_; }
 
  private:
-  std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable submitted_{}, progressed_{};
+  Mutex mutable mutex_{};  // guards all below
+  Condition submitted_{}, progressed_{};
   submissions list_{};
   std::vector<std::int32_t> completers_{};  // ranks that have completed each program
   std::optional<clock::time_point> give_up_at_{};
   bool cancelled_ = false;
 };
+
+using shared_submissions = basic_shared_submissions<std::mutex, std::condition_variable>;
+
+template <class Mutex, class Condition>
+submissions::handle basic_shared_submissions<Mutex, Condition>::next(std::size_t n) {
+  std::unique_lock lock(mutex_);
+  auto const there = [&] { return n < static_cast<std::size_t>(list_.size()); };
+  submitted_.wait(lock, [&] { return there() || list_.closed() || cancelled_; });
+  return there() && !cancelled_ ? list_[n] : nullptr;
+}
+
+template <class Mutex, class Condition>
+submissions::handle basic_shared_submissions<Mutex, Condition>::at(std::size_t n) const {
+  std::lock_guard const lock(mutex_);
+  return n < static_cast<std::size_t>(list_.size()) ? list_[n] : nullptr;
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::list_completed(std::int32_t n, std::size_t ranks,
+                                                                stopwatch const& now) {
+  std::lock_guard const lock(mutex_);
+  if (++completers_[static_cast<std::size_t>(n)] < static_cast<std::int32_t>(ranks)) return;
+  list_.completed(now.now());
+  progressed_.notify_all();
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::all_completed(std::int32_t n, ticks at) {
+  std::lock_guard const lock(mutex_);
+  while (list_.complete() < n) list_.completed(at);
+  progressed_.notify_all();
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::require_submitted(std::int32_t n) const {
+  std::lock_guard const lock(mutex_);
+  list_.require_submitted(n);
+}
+
+template <class Mutex, class Condition>
+bool basic_shared_submissions<Mutex, Condition>::wait_until(std::int32_t n) {
+  std::unique_lock lock(mutex_);
+  list_.require_submitted(n);
+  auto const settled = [&] { return list_.complete() >= n || cancelled_; };
+  progressed_.wait(lock, [&] { return settled() || give_up_at_; });
+  if (!settled() && !progressed_.wait_until(lock, *give_up_at_, settled)) {
+    cancelled_ = true;
+    submitted_.notify_all();
+  }
+  return list_.complete() >= n;
+}
+
+template <class Mutex, class Condition>
+ticks basic_shared_submissions<Mutex, Condition>::completed_at(std::int32_t n) const {
+  std::lock_guard const lock(mutex_);
+  return list_.completed_at(n);
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::give_up_at(clock::time_point when) {
+  std::lock_guard const lock(mutex_);
+  if (!give_up_at_) give_up_at_ = when;
+  progressed_.notify_all();
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::cancel() {
+  std::lock_guard const lock(mutex_);
+  cancelled_ = true;
+  submitted_.notify_all();
+  progressed_.notify_all();
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::cancel_after(std::chrono::milliseconds pause) {
+  {
+    std::unique_lock lock(mutex_);
+    progressed_.wait_for(lock, pause, [&] { return cancelled_; });
+  }
+  cancel();
+}
+
+template <class Mutex, class Condition>
+bool basic_shared_submissions<Mutex, Condition>::cancelled() const {
+  std::lock_guard const lock(mutex_);
+  return cancelled_;
+}
+
+template <class Mutex, class Condition>
+void basic_shared_submissions<Mutex, Condition>::close() {
+  std::lock_guard const lock(mutex_);
+  list_.close();
+  submitted_.notify_all();
+}
 
 /// What one rank has come to in a session.
 struct rank_result {

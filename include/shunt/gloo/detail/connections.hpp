@@ -16,13 +16,19 @@
 #include <utility>
 #include <vector>
 
+#include <net/if.h>
+
 #include <gloo/rendezvous/file_store.h>
-#include <gloo/rendezvous/store.h>
+#include <gloo/rendezvous/prefix_store.h>
 #include <gloo/transport/context.h>
 #include <gloo/transport/device.h>
 #include <gloo/transport/pair.h>
+#include <gloo/transport/tcp/device.h>
 #include <gloo/transport/unbound_buffer.h>
 
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/detail/loopback_address.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt::detail {
@@ -40,7 +46,7 @@ class addresses : public ::gloo::rendezvous::FileStore {
   /// Waits until all keys are there.
   /// Throws runtime_error where they do not come in time.
   void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
-    waiting_time waited;
+    waiting_time<host_platform> waited;
     for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
       if (waited.passed() > patience_ || should_stop_())
         throw std::runtime_error("a peer left no address");
@@ -55,17 +61,24 @@ class addresses : public ::gloo::rendezvous::FileStore {
 /// where others could not be made.
 class connections {
  public:
-  /// Connects as member `place` of `size`: writes its addresses into `store`, reads the others',
-  /// and connects to all. Gives up on one after `patience`, on all once `should_stop()` is true.
-  /// Throws what Gloo throws where it can't begin.
+  /// A message that is sent or received: its `send`, `recv`, `waitSend`, `waitRecv`,
+  /// `abortWaitSend` and `abortWaitRecv` are those of Gloo.
+  using message = ::gloo::transport::UnboundBuffer;
+
+  /// Connects as member `place` of `size`: writes its addresses into the directory, reads the
+  /// others' there, and connects to all. Gives up on one after `patience`, on all once
+  /// `should_stop()` is true. Files of one epoch begin with `prefix`.
+  /// Throws what Gloo throws where it can't begin; runtime_error where there is no such interface.
   template <class ShouldStop>
-  connections(std::shared_ptr<::gloo::transport::Device> const& device,
-              ::gloo::rendezvous::Store& store, int place, int size,
+  connections(gloo_config const& config, std::string const& prefix, int place, int size,
               std::chrono::milliseconds patience, ShouldStop const& should_stop)
       : place_(place),
         size_(size),
-        context_(device->createContext(place, size)),
-        waits_(static_cast<std::size_t>(size)) {
+        context_(device_of(config)->createContext(place, size)),
+        waits_(static_cast<std::size_t>(size)),
+        made_(static_cast<std::size_t>(size)) {
+    addresses all(config.directory, patience, should_stop);
+    ::gloo::rendezvous::PrefixStore store(prefix, all);
     // Gloo waits for a connection 5 times so long.
     context_->setTimeout(patience / 5 + std::chrono::milliseconds{1});
     std::vector<char> own;
@@ -80,10 +93,11 @@ class connections {
     try {
       for (int i = 0; i < size_; ++i) {
         if (i == place_) continue;
-        auto const addresses = store.get(std::to_string(i));  // waits for it
-        auto const length = static_cast<std::ptrdiff_t>(addresses.size()) / (size_ - 1);
-        auto const begin = addresses.begin() + (place_ > i ? place_ - 1 : place_) * length;
+        auto const theirs = store.get(std::to_string(i));  // waits for it
+        auto const length = static_cast<std::ptrdiff_t>(theirs.size()) / (size_ - 1);
+        auto const begin = theirs.begin() + (place_ > i ? place_ - 1 : place_) * length;
         waits_[static_cast<std::size_t>(i)] = true;
+        tried_.push_back(i);
         making_.emplace_back(
             [this, i, address = std::vector<char>(begin, begin + length)] { connect(i, address); });
       }
@@ -111,13 +125,32 @@ class connections {
     return failure_;
   }
 
+  /// Returns the places of those whose address was there, and which could not be connected to.
+  [[nodiscard]] std::vector<int> unreached() const {
+    std::vector<int> all;
+    for (int const i : tried_)
+      if (!made_[static_cast<std::size_t>(i)]) all.push_back(i);
+    return all;
+  }
+
   /// Returns a handle with which these bytes can be sent or received.
-  [[nodiscard]] std::unique_ptr<::gloo::transport::UnboundBuffer> buffer(void* bytes,
-                                                                         std::size_t size) const {
+  [[nodiscard]] std::unique_ptr<message> buffer(void* bytes, std::size_t size) const {
     return context_->createUnboundBuffer(bytes, size);
   }
 
  private:
+  [[nodiscard]] static std::shared_ptr<::gloo::transport::Device> device_of(
+      gloo_config const& config) {
+    if (!config.interface.empty() && if_nametoindex(config.interface.c_str()) == 0)
+      throw std::runtime_error("no network interface " + config.interface);
+    ::gloo::transport::tcp::attr attributes;
+    attributes.iface = config.interface;
+    if (config.interface.empty())
+      attributes.hostname =
+          config.hostname == gloo_config{}.hostname ? loopback_address() : config.hostname;
+    return ::gloo::transport::tcp::CreateDevice(attributes);
+  }
+
   /// Does something with every connection, on a thread each as far as there are threads.
   template <class Do>
   void at_once(Do const& what) const {
@@ -136,6 +169,7 @@ class connections {
   void connect(int i, std::vector<char> const& address) {
     try {
       context_->getPair(i)->connect(address);
+      made_[static_cast<std::size_t>(i)] = true;
     } catch (std::exception const& error) {
       fail(error.what());
     }
@@ -149,8 +183,9 @@ class connections {
 
   int const place_, size_;
   std::shared_ptr<::gloo::transport::Context> const context_;
-  std::vector<std::atomic<bool>> waits_;  // by place
-  std::atomic<int> left_ = 0;             // connections that are neither made nor failed
+  std::vector<std::atomic<bool>> waits_, made_;  // by place
+  std::vector<int> tried_{};
+  std::atomic<int> left_ = 0;  // connections that are neither made nor failed
   std::mutex mutable mutex_{};
   std::string failure_{};
   std::vector<std::jthread> making_{};

@@ -4,12 +4,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -17,6 +15,7 @@
 #include "shunt/core/units.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 #include "shunt/gloo/membership.hpp"
 #include "shunt/gloo/mesh.hpp"
@@ -26,11 +25,12 @@
 namespace shunt::detail {
 
 /// What a process carries from one epoch to the next.
+template <platform Platform = host_platform>
 struct epoch_state {
   std::int32_t epoch = 0;
   std::vector<rank_id> members{};
   /// Mesh of the last epoch: detects failures until the next epoch has begun.
-  std::shared_ptr<gloo_mesh> before{};
+  std::shared_ptr<basic_gloo_mesh<Platform>> before{};
   bool whole = false;          ///< all agree that it also serves the next epoch of the same members
   std::int64_t completed = 0;  ///< programs that all have completed over it
   bool first = true;           ///< the members have not met yet
@@ -52,16 +52,19 @@ struct exit_status {
 };
 
 /// One epoch. Not for several threads at once.
+template <platform Platform = host_platform>
 class process_epoch {
  public:
-  process_epoch(gloo_config config, rank_id self, std::shared_ptr<epoch_state> state)
+  using mesh_type = basic_gloo_mesh<Platform>;
+
+  process_epoch(gloo_config config, rank_id self, std::shared_ptr<epoch_state<Platform>> state)
       : config_(std::move(config)), self_(self), state_(std::move(state)) {}
 
   /// Connects to the other members, unless they are still connected.
   /// Returns false where members are lost before that; then all survivors have agreed on it.
   /// Throws rendezvous_failed where no mesh can be made.
   bool open() {
-    constexpr int attempts = 4;
+    constexpr int attempts = 6;
     auto& state = *state_;
     if (state.whole && state.before && state.before->members() == state.members) {
       net_ = state.before;
@@ -69,7 +72,7 @@ class process_epoch {
       return true;
     }
     for (int n = 1;; ++n) try {
-        net_ = std::make_shared<gloo_mesh>(config_, state.epoch, state.members, self_,
+        net_ = std::make_shared<mesh_type>(config_, state.epoch, state.members, self_,
                                            state.before.get());
         state.first = false;
         return true;
@@ -84,22 +87,22 @@ class process_epoch {
   /// Agrees on the survivors and their progress.
   void settle(progress const& own) {
     auto& state = *state_;
-    auto const begun = clock::now();
+    auto const begun = Platform::now();
     auto* const detector = net_ ? net_.get() : state.before.get();
     auto const seen = detector ? detector->when_lost() : std::nullopt;
     auto const noticed = seen && net_ ? seen->noticed : begun;
 
-    waiting_time waited;
+    waiting_time<Platform> waited;
     known_losses missed;
     auto const losses = [&] {
       missed = losses_of(detector, waited.passed());
       return missed;
     };
     exit_status const mine{own, net_ && net_->whole()};
-    left_ = agree(config_, state.epoch, state.members, self_, losses, mine.note());
+    left_ = agree<Platform>(config_, state.epoch, state.members, self_, losses, mine.note());
     times_ = {.noticed = in_ticks(noticed.time_since_epoch()),
               .detect = seen ? in_ticks(noticed - seen->heard) : 0,
-              .agree = in_ticks(clock::now() - noticed)};
+              .agree = in_ticks(Platform::now() - noticed)};
     std::vector<rank_id> members;
     for (survivor const& s : left_) members.push_back(s.rank);
     lost_.clear();
@@ -108,7 +111,7 @@ class process_epoch {
     state.whole = lost_.empty() && mine.whole &&
                   std::all_of(left_.begin(), left_.end(),
                               [&](survivor const& s) { return s.note == mine.note(); });
-    if (detector) {
+    if (detector && !state.whole) {  // a mesh that is kept must go on to know who has died
       std::erase_if(missed.ranks, [&](rank_id r) {
         return !std::binary_search(members.begin(), members.end(), r);
       });
@@ -123,7 +126,7 @@ class process_epoch {
   void all_are_here() { state_->before.reset(); }
 
   /// Returns the mesh, or null where `open` returned false.
-  [[nodiscard]] std::shared_ptr<gloo_mesh> const& mesh() const { return net_; }
+  [[nodiscard]] std::shared_ptr<mesh_type> const& mesh() const { return net_; }
   /// Returns how many programs all had completed over the mesh before this epoch.
   [[nodiscard]] std::int64_t before() const { return before_; }
   /// Returns the survivors, as agreed.
@@ -134,7 +137,7 @@ class process_epoch {
   [[nodiscard]] loss_times const& times() const { return times_; }
 
  private:
-  using clock = gloo_mesh::clock;
+  using clock = std::chrono::steady_clock;
 
   [[nodiscard]] static ticks in_ticks(clock::duration d) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(d).count();
@@ -142,7 +145,7 @@ class process_epoch {
 
   /// Returns the members that are lost, after this process has waited so long for the others to
   /// agree.
-  [[nodiscard]] known_losses losses_of(gloo_mesh const* detector, clock::duration waited) const {
+  [[nodiscard]] known_losses losses_of(mesh_type const* detector, clock::duration waited) const {
     known_losses all = detector ? detector->losses() : known_losses{};
     auto const is_in = [](std::vector<rank_id> const& ranks, rank_id r) {
       return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
@@ -152,34 +155,34 @@ class process_epoch {
     };
     for (rank_id const r : state_->members) {
       if (r == self_) continue;
-      if (has_ended(config_.directory, r)) {
+      if (detector && !is_in(detector->members(), r)) all.quiet.push_back(r);  // a new process
+      if (has_ended<Platform>(config_.directory, r)) {
+        std::erase(all.quiet, r);
         std::erase(all.silent, r);
         if (!is_in(all.ranks, r)) all.ranks.push_back(r);
         continue;
       }
       // Without a mesh, who came and is still there signs in at once; another may still come.
       bool const is_late =
-          !net_ && (is_in(absent_, r) || waited > config_.patience + 2 * config_.silence ||
-                    (!watched(r) && waited > 2 * config_.silence && has_signed(r, "rank") &&
-                     !has_signed(r, "view")));
+          !net_ && (is_in(absent_, r) || (waited > 3 * config_.silence && !has_signed(r, "view") &&
+                                          (waited > config_.patience + 3 * config_.silence ||
+                                           (!watched(r) && has_signed(r, "rank")))));
       if (!is_late || is_in(all.ranks, r)) continue;
+      std::erase(all.quiet, r);
       all.ranks.push_back(r);
       all.silent.push_back(r);
     }
     return all;
   }
   [[nodiscard]] bool has_signed(rank_id r, char const* what) const {
-    std::error_code ignored;
-    return std::filesystem::exists(
-        std::filesystem::path(config_.directory) /
-            ("epoch" + std::to_string(state_->epoch) + "." + what + std::to_string(r.value())),
-        ignored);
+    return Platform::exists(config_.directory + "/epoch" + std::to_string(state_->epoch) + "." +
+                            what + std::to_string(r.value()));
   }
 
   gloo_config const config_;
   rank_id const self_;
-  std::shared_ptr<epoch_state> state_;
-  std::shared_ptr<gloo_mesh> net_{};
+  std::shared_ptr<epoch_state<Platform>> state_;
+  std::shared_ptr<mesh_type> net_{};
   std::int64_t before_ = 0;
   std::vector<rank_id> absent_{};  // from the rendezvous, where it failed
   std::vector<survivor> left_{};

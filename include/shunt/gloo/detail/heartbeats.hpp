@@ -6,21 +6,17 @@
 /// See docs/engines.md.
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <vector>
-
-#include <gloo/transport/unbound_buffer.h>
 
 #include "shunt/core/id.hpp"
 #include "shunt/execute/transport.hpp"
-#include "shunt/gloo/detail/connections.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
 
 namespace shunt {
 
@@ -28,6 +24,7 @@ namespace shunt {
 struct known_losses {
   std::vector<rank_id> ranks{};   ///< all, in the order in which it noticed
   std::vector<rank_id> silent{};  ///< those of them that were only not heard: they may live
+  std::vector<rank_id> quiet{};   ///< not lost, and not heard for more than half of `silence`
 };
 
 }  // namespace shunt
@@ -36,10 +33,11 @@ namespace shunt::detail {
 
 /// A message that Gloo was asked to send or receive. It must stay until that is done, even where
 /// the caller stopped waiting: Gloo stops a connection at an operation whose buffer is gone.
+template <platform Platform>
 struct in_flight {
   explicit in_flight(std::size_t size) : bytes(std::make_unique_for_overwrite<std::byte[]>(size)) {}
   std::unique_ptr<std::byte[]> bytes;
-  std::unique_ptr<::gloo::transport::UnboundBuffer> buffer{};
+  std::unique_ptr<typename Platform::connections::message> buffer{};
 };
 
 /// The first loss that a member noticed.
@@ -50,9 +48,13 @@ struct first_loss {
 
 /// What one member knows of its peers. Every member function may be called from any thread. Those
 /// that say so require `mutex()` to be held.
+template <platform Platform = host_platform>
 class heartbeats {
  public:
   using clock = std::chrono::steady_clock;
+  using connections = typename Platform::connections;
+  using mutex_type = typename Platform::mutex;
+  using condition = typename Platform::condition;
 
   static constexpr auto forever = std::chrono::hours{24 * 365};
 
@@ -70,9 +72,9 @@ class heartbeats {
   }
 
   /// Guards everything here, and what the owner shares with `end_waits`.
-  [[nodiscard]] std::mutex& mutex() const { return mutex_; }
+  [[nodiscard]] mutex_type& mutex() const { return mutex_; }
   /// Notified after every change.
-  [[nodiscard]] std::condition_variable& changed() const { return changed_; }
+  [[nodiscard]] condition& changed() const { return changed_; }
 
   /// Returns whether a peer is lost, to this rank or another, or this rank has left.
   /// Requires mutex().
@@ -89,7 +91,7 @@ class heartbeats {
   }
   /// Notes a sign of life of a peer.
   /// Requires mutex().
-  void heard(std::size_t peer) { peers_[peer].heard = clock::now(); }
+  void heard(std::size_t peer) { peers_[peer].heard = Platform::now(); }
 
   /// Takes a peer for lost: for dead, or (`silent`) because it was not heard. After
   /// `announce_shutdown` has begun, the end of a peer is no loss, even if its own announcement was
@@ -144,7 +146,8 @@ class heartbeats {
   }
 
  private:
-  using unbound = ::gloo::transport::UnboundBuffer;
+  using unbound = typename connections::message;
+  using sent_beat = in_flight<Platform>;
 
   static constexpr std::uint64_t heartbeat_slot = std::uint64_t{1} << 40;
   // Any other heartbeat is its sender's note.
@@ -156,7 +159,8 @@ class heartbeats {
     std::int64_t read = 0;  // number of the receiver's heartbeats that its sender has received
   };
   struct neighbour {
-    bool there = false;  // neither lost nor gone
+    bool there = false;   // neither lost nor gone
+    bool closed = false;  // its connection is over; one that is only silent may live and still hear
     std::int64_t note = 0;
     std::int64_t beats = 0;       // heartbeats received from it
     std::int64_t read_there = 0;  // heartbeats of this rank that it has received
@@ -172,10 +176,10 @@ class heartbeats {
   /// Waits until a time, or until this rank has left or `other()` is true.
   /// Requires mutex().
   template <class Other>
-  void rest(std::unique_lock<std::mutex>& lock, clock::time_point until, Other const& other) {
+  void rest(std::unique_lock<mutex_type>& lock, clock::time_point until, Other const& other) {
     constexpr std::chrono::milliseconds soon{5};
-    while (!over_ && !other() && clock::now() < until)
-      changed_.wait_until(lock, end_waits() ? std::min(until, clock::now() + soon) : until);
+    while (!over_ && !other() && Platform::now() < until)
+      changed_.wait_until(lock, end_waits() ? std::min(until, Platform::now() + soon) : until);
     while (over_ && end_waits()) changed_.wait_for(lock, soon);
   }
 
@@ -195,17 +199,17 @@ class heartbeats {
   std::chrono::milliseconds const silence_;
   std::function<bool()> const end_message_waits_;
 
-  std::mutex mutable mutex_{};  // guards all below
-  std::condition_variable mutable changed_{};
+  mutex_type mutable mutex_{};  // guards all below
+  condition mutable changed_{};
   std::int64_t note_ = 0;
   std::vector<neighbour> peers_;
   std::vector<rank_id> lost_{}, silent_{}, forgiven_{};
-  clock::time_point looked_ = clock::now();  // for silent peers, the last time
+  clock::time_point looked_ = Platform::now();  // for silent peers, the last time
   std::optional<first_loss> when_lost_{};
   bool leaving_ = false, shutdown_sent_ = false, over_ = false;
   bool cancelled_ = false;  // another member has lost a peer
 
-  std::vector<std::thread> threads_{};
+  std::vector<typename Platform::thread> threads_{};
 };
 
 }  // namespace shunt::detail

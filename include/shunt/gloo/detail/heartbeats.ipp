@@ -16,9 +16,10 @@
 
 namespace shunt::detail {
 
-inline heartbeats::heartbeats(connections const& network, std::vector<rank_id> members,
-                              std::size_t self, std::chrono::milliseconds silence,
-                              std::function<bool()> end_waits)
+template <platform Platform>
+heartbeats<Platform>::heartbeats(connections const& network, std::vector<rank_id> members,
+                                 std::size_t self, std::chrono::milliseconds silence,
+                                 std::function<bool()> end_waits)
     : network_(network),
       members_(std::move(members)),
       self_(self),
@@ -26,43 +27,54 @@ inline heartbeats::heartbeats(connections const& network, std::vector<rank_id> m
       end_message_waits_(std::move(end_waits)),
       peers_(members_.size()) {
   for (std::size_t i = 0; i < peers_.size(); ++i) {
-    peers_[i].heard = clock::now();
+    peers_[i].heard = Platform::now();
     peers_[i].there = i != self_;
+    peers_[i].closed = i == self_;
   }
   for (std::size_t i = 0; i < peers_.size(); ++i)
     if (i != self_) threads_.emplace_back([this, i] { listen(i); });
   threads_.emplace_back([this] { beat(); });
 }
 
-inline void heartbeats::lose(std::size_t peer, bool silent) {
+template <platform Platform>
+void heartbeats<Platform>::lose(std::size_t peer, bool silent) {
   {
     std::lock_guard const lock(mutex_);
+    peers_[peer].closed = peers_[peer].closed || !silent;
     if (!peers_[peer].there || over_) return;
     peers_[peer].there = false;
     if (!leaving_) lost_.push_back(members_[peer]);
     if (!leaving_ && silent) silent_.push_back(members_[peer]);
-    if (!leaving_ && !when_lost_) when_lost_ = {peers_[peer].heard, clock::now()};
+    if (!leaving_ && !when_lost_) when_lost_ = {peers_[peer].heard, Platform::now()};
     end_waits();
   }
   changed_.notify_all();
 }
 
-inline void heartbeats::forgive(std::vector<rank_id> const& members) {
+template <platform Platform>
+void heartbeats<Platform>::forgive(std::vector<rank_id> const& members) {
   std::lock_guard const lock(mutex_);
   forgiven_.insert(forgiven_.end(), members.begin(), members.end());
 }
 
-inline known_losses heartbeats::losses() const {
+template <platform Platform>
+known_losses heartbeats<Platform>::losses() const {
   std::lock_guard const lock(mutex_);
-  known_losses all{lost_, silent_};
+  known_losses all{lost_, silent_, {}};
   for (auto* const ranks : {&all.ranks, &all.silent})
     std::erase_if(*ranks, [&](rank_id r) {
       return std::find(forgiven_.begin(), forgiven_.end(), r) != forgiven_.end();
     });
+  auto const now = Platform::now();
+  for (std::size_t i = 0; i < peers_.size(); ++i)
+    if (i != self_ && (peers_[i].closed || now - peers_[i].heard > silence_ / 2) &&
+        std::find(all.ranks.begin(), all.ranks.end(), members_[i]) == all.ranks.end())
+      all.quiet.push_back(members_[i]);
   return all;
 }
 
-inline void heartbeats::announce_shutdown() {
+template <platform Platform>
+void heartbeats<Platform>::announce_shutdown() {
   changed_.notify_all();
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] {
@@ -71,7 +83,8 @@ inline void heartbeats::announce_shutdown() {
   });
 }
 
-inline bool heartbeats::all_reached(std::int64_t note) const {
+template <platform Platform>
+bool heartbeats<Platform>::all_reached(std::int64_t note) const {
   std::unique_lock lock(mutex_);
   bool all = false;
   changed_.wait(lock, [&] {
@@ -83,10 +96,11 @@ inline bool heartbeats::all_reached(std::int64_t note) const {
   return all;
 }
 
-inline bool heartbeats::end_waits() {
+template <platform Platform>
+bool heartbeats<Platform>::end_waits() {
   bool any = false;
   for (auto& p : peers_)
-    if ((over_ || !p.there) && p.heartbeat_buffer) {
+    if ((over_ || p.closed) && p.heartbeat_buffer) {
       p.heartbeat_buffer->abortWaitRecv();
       any = true;
     }
@@ -94,7 +108,8 @@ inline bool heartbeats::end_waits() {
   return any;
 }
 
-inline void heartbeats::listen(std::size_t i) {
+template <platform Platform>
+void heartbeats<Platform>::listen(std::size_t i) {
   heartbeat beat;
   std::unique_ptr<unbound> heartbeat_buffer;  // outlives `peers_[i].heartbeat_buffer`
   try {
@@ -109,7 +124,7 @@ inline void heartbeats::listen(std::size_t i) {
       bool const arrived = heartbeat_buffer->waitRecv(nullptr, forever);
       std::lock_guard const lock(mutex_);
       if (!arrived || over_) break;
-      peers_[i].heard = clock::now();
+      peers_[i].heard = Platform::now();
       ++peers_[i].beats;
       peers_[i].read_there = beat.read;
       if (beat.what == loss_beat && !cancelled_) {
@@ -124,7 +139,7 @@ inline void heartbeats::listen(std::size_t i) {
     }
     std::lock_guard const lock(mutex_);
     peers_[i].heartbeat_buffer = nullptr;
-    if (beat.what == shutdown_beat) peers_[i].there = false;
+    if (beat.what == shutdown_beat) peers_[i].there = false, peers_[i].closed = true;
   } catch (std::exception const&) {
     {
       std::lock_guard const lock(mutex_);
@@ -135,19 +150,22 @@ inline void heartbeats::listen(std::size_t i) {
   changed_.notify_all();
 }
 
-inline void heartbeats::beat() {
-  std::vector<std::deque<in_flight>> unread(members_.size());
+template <platform Platform>
+void heartbeats<Platform>::beat() {
+  std::vector<std::deque<sent_beat>> unread(members_.size());
   std::vector<std::int64_t> read(members_.size(), 0);  // heartbeats that are no longer kept
   auto const publish = [&](std::int64_t what, bool wait_for_readers = false) {
     for (std::size_t i = 0; i < members_.size(); ++i) {
       heartbeat beat{.what = what};
+      bool patient = wait_for_readers;
       {
         std::lock_guard const lock(mutex_);
-        if (!peers_[i].there) continue;
+        if (peers_[i].closed) continue;
+        patient = patient || !peers_[i].there;
         beat.read = peers_[i].beats;
         for (; read[i] < peers_[i].read_there; ++read[i]) unread[i].pop_front();
       }
-      if (wait_for_readers && unread[i].size() >= most_unread)
+      if (patient && unread[i].size() >= most_unread)
         continue;  // the next regular heartbeat tells it
       try {
         auto& last = unread[i].emplace_back(sizeof beat);
@@ -159,13 +177,13 @@ inline void heartbeats::beat() {
       }
     }
   };
-  auto next = clock::now();
+  auto next = Platform::now();
   std::int64_t sent_note = 0;
   bool reported = false;
   for (;;) {
-    bool const due = clock::now() >= next;
+    bool const due = Platform::now() >= next;
     publish(sent_note, !due);
-    if (due) next = clock::now() + silence_ / 4;
+    if (due) next = Platform::now() + silence_ / 4;
     std::unique_lock lock(mutex_);
     auto const must_report = [&] { return !reported && (cancelled_ || !lost_.empty()); };
     rest(lock, next, [&] { return leaving_ || note_ > sent_note || must_report(); });
@@ -191,7 +209,7 @@ inline void heartbeats::beat() {
   shutdown_sent_ = true;
   for (;;) {  // peers may still fail until their own shutdown
     changed_.notify_all();
-    rest(lock, clock::now() + silence_ / 4, [] { return false; });
+    rest(lock, Platform::now() + silence_ / 4, [] { return false; });
     if (over_) return;
     lock.unlock();
     lose_silent();
@@ -199,17 +217,18 @@ inline void heartbeats::beat() {
   }
 }
 
-inline void heartbeats::lose_silent() {
+template <platform Platform>
+void heartbeats<Platform>::lose_silent() {
   std::vector<std::size_t> silent;
   {
     std::lock_guard const lock(mutex_);
-    auto const now = clock::now();
+    auto const now = Platform::now();
     bool const stood_still = now - std::exchange(looked_, now) > silence_ / 2;
     for (std::size_t i = 0; i < peers_.size(); ++i)
       if (stood_still)
         peers_[i].heard = now;
-      else if (peers_[i].there && now - peers_[i].heard > silence_)
-        silent.push_back(i);
+      else if (peers_[i].there && now - peers_[i].heard > (peers_[i].beats ? 1 : 2) * silence_)
+        silent.push_back(i);  // the first heartbeat may take longer: members start one by one
   }
   for (std::size_t const i : silent) lose(i, true);
 }

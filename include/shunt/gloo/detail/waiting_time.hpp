@@ -3,11 +3,14 @@
 #include <chrono>
 #include <utility>
 
+#include "shunt/gloo/detail/host_platform.hpp"
+
 namespace shunt::detail {
 
 /// How long a process has waited that looks now and then. Time in which it stood still (stopped, or
 /// paused with its whole machine) is not its waiting: from one look to the next counts a tenth of a
 /// second at most.
+template <platform Platform = host_platform>
 class waiting_time {
  public:
   using clock = std::chrono::steady_clock;
@@ -15,7 +18,7 @@ class waiting_time {
   /// Looks at the clock.
   /// Returns the time since the construction.
   [[nodiscard]] clock::duration passed() {
-    auto const now = clock::now();
+    auto const now = Platform::now();
     passed_ += std::min<clock::duration>(now - std::exchange(looked_, now), longest_step);
     return passed_;
   }
@@ -23,7 +26,7 @@ class waiting_time {
  private:
   static constexpr std::chrono::milliseconds longest_step{100};
 
-  clock::time_point looked_ = clock::now();
+  clock::time_point looked_ = Platform::now();
   clock::duration passed_{};
 };
 

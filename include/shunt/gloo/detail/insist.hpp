@@ -1,0 +1,28 @@
+#pragma once
+#include <chrono>
+#include <string>
+#include <system_error>
+
+#include "shunt/gloo/config.hpp"
+#include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/detail/waiting_time.hpp"
+
+namespace shunt::detail {
+
+/// Changes the directory of the rendezvous: repeats `change()`, which returns an error code, until
+/// it succeeds. The disk may be full for a while. A directory that was removed is made again.
+/// Throws rendezvous_failed where it fails for longer than `patience`, and at once where the
+/// directory cannot be used.
+template <platform Platform, class Change>
+void insist(gloo_config const& config, Change const& change) {
+  for (waiting_time<Platform> waited;; Platform::sleep(std::chrono::milliseconds{1})) {
+    if (auto const why = Platform::own_directory(config.directory); !why.empty())
+      throw rendezvous_failed(config.directory + ": can't meet there: " + why);
+    std::error_code const failed = change();
+    if (!failed) return;
+    if (waited.passed() > config.patience)
+      throw rendezvous_failed(config.directory + ": can't be written: " + failed.message());
+  }
+}
+
+}  // namespace shunt::detail
