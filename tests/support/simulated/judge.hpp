@@ -177,9 +177,7 @@ class judge {
         if (short_one) return std::nullopt;
         ranks one, other;  // new processes are cut off like those before them
         for (std::int32_t r = 0; r < h_.ranks(); ++r) (struck.contains(r) ? one : other).insert(r);
-        // Without other faults it is clear who hears most of the others.
-        if (seen_.faults.size() == 1 && one.size() != other.size())
-          return one.size() < other.size() ? cost{one, one.size()} : cost{other, other.size()};
+        // Of two that do not hear each other either may go: so many as the smaller side has.
         auto const most = std::min(one.size(), other.size());
         one.insert(other.begin(), other.end());
         return cost{one, most};

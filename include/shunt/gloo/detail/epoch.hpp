@@ -61,7 +61,8 @@ class process_epoch {
       : config_(std::move(config)), self_(self), state_(std::move(state)) {}
 
   /// Connects to the other members, unless they are still connected.
-  /// Returns false where members are lost before that; then all survivors have agreed on it.
+  /// Returns false where members are lost before that, or others have begun without this one; then
+  /// all survivors have agreed on it.
   /// Throws rendezvous_failed where no mesh can be made.
   bool open() {
     constexpr int attempts = 6;
@@ -80,7 +81,9 @@ class process_epoch {
         if (state.first || n == attempts || (error.absent().empty() && !error.unconnected())) throw;
         absent_ = error.absent();
         settle({});
-        if (!lost_.empty()) return false;
+        // Others may have met in this epoch and begun: then it is a session of all.
+        auto const has_begun = [](survivor const& s) { return s.note != 0; };
+        if (!lost_.empty() || std::any_of(left_.begin(), left_.end(), has_begun)) return false;
       }
   }
 
