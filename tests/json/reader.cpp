@@ -34,5 +34,16 @@ TEST(reader, marks_are_read_past_and_what_stands_behind_is_refused) {
             "x.json: is compressed; unpack it first: gunzip -k x.json");
 }
 
+TEST(reader, unknown_names_are_shown_in_one_line) {
+  auto const refusal = [](json const& document) {
+    return thrown_by([&] { json_reader(document, "x").only({"known"}); });
+  };
+  EXPECT_EQ(refusal({{"knwon", 1}}), "x.knwon: is not known here");
+  EXPECT_EQ(refusal({{"r\nks", 1}}), "x.\"r\\nks\": is not known here");
+  EXPECT_EQ(refusal({{"\x1b[2J\xc3\xa4", 1}}), "x.\"\\u001b[2J\\u00e4\": is not known here");
+  EXPECT_EQ(refusal({{std::string(1000, 'k'), 1}}),
+            "x.\"" + std::string(39, 'k') + "...: is not known here");
+}
+
 }  // namespace
 }  // namespace shunt::tests::reader_test

@@ -40,7 +40,7 @@ class json_reader {
   void only(std::initializer_list<std::string_view> keys) const {
     for (auto const& [key, value] : object().items())
       if (std::find(keys.begin(), keys.end(), key) == keys.end())
-        throw invalid_problem(under(key), "is not known here");
+        throw invalid_problem(under(in_one_line(key)), "is not known here");
   }
 
   /// Calls f with a reader of each element, in order.
@@ -115,8 +115,17 @@ class json_reader {
   [[nodiscard]] std::string shown() const {
     if (here_->is_structured())
       return (here_->is_array() ? "a list of " : "an object of ") + std::to_string(here_->size());
-    auto text = here_->dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return in_one_line(*here_);
+  }
+  /// Returns a value as JSON, cut to one short line of ASCII; a name as it is where it is plain.
+  [[nodiscard]] static std::string in_one_line(nlohmann::json const& value) {
+    auto text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
     return text.size() > 40 ? text.substr(0, 40) + "..." : text;
+  }
+  [[nodiscard]] static std::string in_one_line(std::string const& name) {
+    bool const plain = name.size() <= 40 && std::all_of(name.begin(), name.end(),
+                                                        [](char c) { return c > ' ' && c <= '~'; });
+    return plain ? name : in_one_line(nlohmann::json(name));
   }
 
   nlohmann::json const* here_;
