@@ -67,12 +67,14 @@ template <platform Platform, class Lost>
     waiting_time<Platform> waited;
     std::optional<waiting_time<Platform>> since_given_up;
     for (auto missing = members;; Platform::sleep(std::chrono::milliseconds{1})) {
-      auto const ended = gone();  // first: a rank that has signed in may leave the old mesh
+      // First: a rank that has signed in may leave the old mesh, or give the epoch up.
+      auto const ended = gone();
+      bool const over = given_up();
       std::erase_if(missing, condition);
       if (missing.empty()) return;
       bool const all_missing_are_lost =
           std::all_of(missing.begin(), missing.end(), [&](rank_id r) { return among(ended, r); });
-      if (!since_given_up && given_up()) since_given_up.emplace();
+      if (!since_given_up && over) since_given_up.emplace();
       if (since_given_up && (all_missing_are_lost || since_given_up->passed() >= grace))
         throw rendezvous_failed(config.directory + ": " + prefix + " was given up", {}, true);
       if (!all_missing_are_lost && waited.passed() <= longest) continue;
@@ -150,11 +152,15 @@ template <platform Platform, class Lost>
   else
     sign_failed();
   // Until then all connections stay open. Who has signed in to the end connects no more.
-  wait_for(
-      [&](rank_id r) {
-        return signed_as(r, "ready") || signed_as(r, "failed") || signed_as(r, "view");
-      },
-      "connect in", config.patience + config.silence, 2 * config.silence);
+  try {
+    wait_for(
+        [&](rank_id r) {
+          return signed_as(r, "ready") || signed_as(r, "failed") || signed_as(r, "view");
+        },
+        "connect in", config.patience + config.silence, 2 * config.silence);
+  } catch (rendezvous_failed const& given_up_by_others) {
+    if (failure.empty() || !given_up_by_others.absent().empty()) throw;  // else why it gave up
+  }
   if (!failure.empty())
     throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
                                 " can't connect in " + prefix + ": " + failure,
