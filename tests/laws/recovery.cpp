@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -181,10 +182,13 @@ TYPED_TEST(recovery_on, stops_where_there_is_no_plan) {
   int completed = 0;
   auto const report = recovered<TypeParam>({{0, 1, 2}, {2, 3, 3}}, w, {.end = 6}, needs_two,
                                            [&](completed_iteration const&) { ++completed; });
-  EXPECT_EQ(report.end, 3);
-  EXPECT_EQ(completed, 3);
-  EXPECT_EQ(report.stopped, "no plan for iteration 3 without ranks 0 2");
-  EXPECT_EQ(w.words(1), this->undisturbed(3));  // the survivor stands where iteration 3 can begin
+  EXPECT_GE(report.end, 2);  // a slow survivor may be called off before it has completed 2
+  EXPECT_LE(report.end, 3);
+  EXPECT_EQ(completed, report.end);
+  EXPECT_EQ(report.stopped,
+            "no plan for iteration " + std::to_string(report.end) + " without ranks 0 2");
+  // The survivor stands where that iteration can begin.
+  EXPECT_EQ(w.words(1), this->undisturbed(report.end));
 }
 
 TYPED_TEST(recovery_on, passes_on_what_the_work_throws) {
