@@ -19,14 +19,15 @@ offences() {
   [[ $count -le $(limit "$1") ]] || status=1
 }
 
+files=$(mktemp)
+trap 'rm -f "$files"' EXIT
 find include tests examples benchmarks -type f \
   \( -name '*.hpp' -o -name '*.ipp' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \
-  -o -name '*.cmake' -o -name CMakeLists.txt \) | sort >/tmp/shunt.text.$$
-trap 'rm -f /tmp/shunt.text.$$' EXIT
+  -o -name '*.cmake' -o -name CMakeLists.txt \) | sort >"$files"
 
 columns=$(limit columns)
 offences long_lines "lines over $columns columns" \
-  < <(xargs grep -nE "^.{$((columns + 1)),}" </tmp/shunt.text.$$ | cut -c1-120)
+  < <(xargs grep -nE "^.{$((columns + 1)),}" <"$files" | cut -c1-120)
 
 # long <lines> <pattern>: files of include/ with more lines
 long() {

@@ -41,10 +41,7 @@ void request_join(gloo_config const& config, rank_id joining, rank_id self,
     numbers.push_back(static_cast<std::int64_t>(ranks->size()));
     for (rank_id const r : *ranks) numbers.push_back(r.value());
   }
-  detail::insist<Platform>(config, [&] {
-    auto const failed = detail::write_numbers<Platform>(draft, numbers);
-    return failed ? failed : Platform::rename(draft, name);  // atomic
-  });
+  detail::replace_numbers<Platform>(config, draft, name, numbers);
 }
 
 /// Waits for a request to rank `self`.
@@ -68,8 +65,8 @@ template <detail::platform Platform = detail::host_platform>
       for (std::size_t const end = at + count; at < end; ++at)
         ranks->emplace_back(static_cast<std::int32_t>((*numbers)[at]));
     }
-    auto const epoch = "epoch" + std::to_string(note.epoch);
-    if (Platform::exists(in(epoch + ".next")) || Platform::exists(in(epoch + ".rank" + own)))
+    if (Platform::exists(in("epoch" + std::to_string(note.epoch) + ".next")) ||
+        Platform::exists(detail::epoch_file(config, note.epoch, "rank", self)))
       return std::nullopt;
     // A directory that has vanished meanwhile knows nothing of its epochs.
     if (detail::read_numbers<Platform>(in("invitation" + own)) != numbers) return std::nullopt;

@@ -59,10 +59,9 @@ template <detail::platform Platform = detail::host_platform, class Losses>
 [[nodiscard]] std::vector<survivor> agree(gloo_config const& config, std::int32_t epoch,
                                           std::vector<rank_id> const& members, rank_id self,
                                           Losses const& losses, std::int64_t note) {
-  auto const named = [base = config.directory + "/epoch" +
-                             std::to_string(epoch)](std::string const& end) { return base + end; };
-  std::string const own = std::to_string(self.value());
-  std::string const decision = named(".next"), draft = named(".draft" + own);
+  auto const view_of = [&](rank_id r) { return detail::epoch_file(config, epoch, "view", r); };
+  auto const decision = config.directory + "/epoch" + std::to_string(epoch) + ".next",
+             draft = detail::epoch_file(config, epoch, "draft", self);
   auto const gone = [](std::vector<rank_id> const& ranks, rank_id r) {
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
   };
@@ -77,9 +76,8 @@ template <detail::platform Platform = detail::host_platform, class Losses>
       if (std::none_of(answer.begin(), answer.end(),
                        [&](survivor const& s) { return s.rank == self; }))
         throw fenced_off(self, epoch);
-      auto const earlier = config.directory + "/epoch" + std::to_string(epoch - 1);
-      for (auto const* const what : {".view", ".draft"})
-        Platform::remove(earlier + what + own);  // all have read that decision
+      for (auto const* const what : {"view", "draft"})  // all have read the earlier decision
+        Platform::remove(detail::epoch_file(config, epoch - 1, what, self));
       return answer;
     }
     known_losses const mine = losses();
@@ -87,20 +85,15 @@ template <detail::platform Platform = detail::host_platform, class Losses>
     bool const decider =
         mine.silent.size() + mine.ranks.size() + 2 * mine.quiet.size() <= members.size() ||
         waited.passed() > config.patience;
-    if (decider != signed_as_decider || !Platform::exists(named(".view" + own))) {
+    if (decider != signed_as_decider || !Platform::exists(view_of(self))) {
       std::vector<std::int64_t> const mine_now{note, decider};
-      detail::insist<Platform>(config, [&] {
-        auto const failed = detail::write_numbers<Platform>(draft, mine_now);
-        return failed ? failed : Platform::rename(draft, named(".view" + own));  // atomic
-      });
+      detail::replace_numbers<Platform>(config, draft, view_of(self), mine_now);
       signed_as_decider = decider;
     }
     std::vector<survivor> here;
     std::optional<rank_id> decides;
     for (rank_id const r : members)
-      if (auto const seen =
-              detail::read_numbers<Platform>(named(".view" + std::to_string(r.value())));
-          seen && seen->size() == 2) {
+      if (auto const seen = detail::read_numbers<Platform>(view_of(r)); seen && seen->size() == 2) {
         here.push_back({r, seen->front()});
         if (!decides && seen->back() != 0 && !gone(mine.ranks, r)) decides = r;
       }

@@ -14,8 +14,7 @@ namespace shunt {
 enum class extent : std::uint8_t {
   /// Every operation of every micro-batch, and the steps; a slot for every expert of every layer.
   whole,
-  /// Any operations whose forward stands before them in the same list; any experts, -1 in a slot
-  /// that holds none.
+  /// Any operations, each behind its forward in the same list; any experts, -1 in an empty slot.
   part,
 };
 

@@ -125,7 +125,7 @@ class connections {
     return failure_;
   }
 
-  /// Returns the places of those whose address was there, and which could not be connected to.
+  /// Returns the places of members whose address is known and whose connection failed.
   [[nodiscard]] std::vector<int> unreached() const {
     std::vector<int> all;
     for (int const i : tried_)

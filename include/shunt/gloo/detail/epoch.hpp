@@ -114,7 +114,7 @@ class process_epoch {
     state.whole = lost_.empty() && mine.whole &&
                   std::all_of(left_.begin(), left_.end(),
                               [&](survivor const& s) { return s.note == mine.note(); });
-    if (detector && !state.whole) {  // a mesh that is kept must go on to know who has died
+    if (detector && !state.whole) {  // a kept mesh continues to report deaths
       std::erase_if(missed.ranks, [&](rank_id r) {
         return !std::binary_search(members.begin(), members.end(), r);
       });
@@ -178,8 +178,7 @@ class process_epoch {
     return all;
   }
   [[nodiscard]] bool has_signed(rank_id r, char const* what) const {
-    return Platform::exists(config_.directory + "/epoch" + std::to_string(state_->epoch) + "." +
-                            what + std::to_string(r.value()));
+    return Platform::exists(epoch_file(config_, state_->epoch, what, r));
   }
 
   gloo_config const config_;

@@ -1,10 +1,13 @@
 #pragma once
 #include <chrono>
+#include <cstdint>
+#include <span>
 #include <string>
 #include <system_error>
 
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/detail/number_files.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
 
 namespace shunt::detail {
@@ -23,6 +26,17 @@ void insist(gloo_config const& config, Change const& change) {
     if (waited.passed() > config.patience)
       throw rendezvous_failed(config.directory + ": can't be written: " + failed.message());
   }
+}
+
+/// Makes or replaces a file of numbers, written whole and renamed, as `insist` does. No other
+/// process may use the same draft.
+template <platform Platform>
+void replace_numbers(gloo_config const& config, std::string const& draft, std::string const& name,
+                     std::span<std::int64_t const> numbers) {
+  insist<Platform>(config, [&] {
+    auto const failed = write_numbers<Platform>(draft, numbers);
+    return failed ? failed : Platform::rename(draft, name);  // atomic
+  });
 }
 
 }  // namespace shunt::detail

@@ -7,9 +7,18 @@
 #include <system_error>
 #include <vector>
 
+#include "shunt/core/id.hpp"
+#include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/host_platform.hpp"
 
 namespace shunt::detail {
+
+/// Returns the name of a member's file of an epoch.
+[[nodiscard]] inline std::string epoch_file(gloo_config const& config, std::int32_t epoch,
+                                            std::string const& what, rank_id r) {
+  return config.directory + "/epoch" + std::to_string(epoch) + "." + what +
+         std::to_string(r.value());
+}
 
 /// Writes numbers into a file, not atomically.
 template <platform Platform = host_platform>

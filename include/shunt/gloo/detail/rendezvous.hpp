@@ -35,9 +35,7 @@ template <platform Platform, class Lost>
     gloo_config const& config, std::int32_t epoch, std::vector<rank_id> const& members,
     rank_id self, Lost const& lost, bool has_previous) {
   std::string const prefix = "epoch" + std::to_string(epoch);
-  auto const sign = [&](rank_id r, char const* what) {
-    return config.directory + "/" + prefix + "." + what + std::to_string(r.value());
-  };
+  auto const sign = [&](rank_id r, char const* what) { return epoch_file(config, epoch, what, r); };
   auto const signed_as = [&](rank_id r, char const* what) {
     return Platform::exists(sign(r, what));
   };
@@ -139,10 +137,7 @@ template <platform Platform, class Lost>
     std::vector<std::int64_t> numbers;
     for (rank_id const r : unreached) numbers.push_back(r.value());
     auto const name = failed_sign(config, epoch, self);
-    insist<Platform>(config, [&] {
-      auto const failed = write_numbers<Platform>(name + ".draft", numbers);
-      return failed ? failed : Platform::rename(name + ".draft", name);  // atomic
-    });
+    replace_numbers<Platform>(config, name + ".draft", name, numbers);
   };
   sign_in("rank");
   wait_for([&](rank_id r) { return signed_as(r, "rank"); }, "come to", config.patience, {});

@@ -1,6 +1,7 @@
 #pragma once
-/// Members of an epoch that cannot reach each other, although all can use the directory. Each that
-/// could not connect names the others in its sign; who decides leaves out as many as it must.
+/// Members of an epoch that cannot reach each other, although all can use the directory. A member
+/// that could not connect names the others in its sign; the deciding member leaves
+/// members out until all others reach each other.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -20,8 +21,7 @@ namespace shunt::detail {
 /// which members it could not reach.
 [[nodiscard]] inline std::string failed_sign(gloo_config const& config, std::int32_t epoch,
                                              rank_id r) {
-  return config.directory + "/epoch" + std::to_string(epoch) + ".failed" +
-         std::to_string(r.value());
+  return epoch_file(config, epoch, "failed", r);
 }
 
 /// Returns the members, ascending, that are to be left out so that all others reach each other: one
