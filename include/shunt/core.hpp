@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/float16.hpp"
 #include "shunt/core/host_device.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"

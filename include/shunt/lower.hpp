@@ -4,6 +4,7 @@
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/moe_iteration.hpp"
+#include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/pipeline_join.hpp"

@@ -1,6 +1,6 @@
 #pragma once
-/// Everything on the host that needs nothing but a C++20 compiler. Code that runs on a device
-/// includes shunt/device.hpp.
+/// Everything that plans and runs on the host and needs nothing but a C++20 compiler. Training runs
+/// are in shunt/train.hpp, what kernels compute in shunt/device.hpp.
 #include "shunt/check.hpp"
 #include "shunt/core.hpp"
 #include "shunt/execute.hpp"

@@ -20,10 +20,11 @@ TEST(program, the_last_four_opcodes_are_collectives) {
 
 TEST(program, elements_have_a_size_and_a_name) {
   std::string all;
-  for (auto const e :
-       {element::bytes, element::int32, element::int64, element::float32, element::float64})
+  for (auto const e : {element::bytes, element::int32, element::int64, element::float32,
+                       element::float64, element::bfloat16, element::float16})
     all += std::string(to_string(e)) + " " + std::to_string(size_of(e)) + ", ";
-  EXPECT_EQ(all, "bytes 1, int32 4, int64 8, float32 4, float64 8, ");
+  EXPECT_EQ(all, "bytes 1, int32 4, int64 8, float32 4, float64 8, "
+                 "bfloat16 2, float16 2, ");
   EXPECT_EQ(to_string(reduction::max), "max");
 }
 

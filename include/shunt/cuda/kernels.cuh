@@ -129,6 +129,8 @@ struct cuda_kernels {
       case element::int64: launch(std::int64_t{}); break;
       case element::float32: launch(float{}); break;
       case element::float64: launch(double{}); break;
+      case element::bfloat16: launch(bfloat16{}); break;
+      case element::float16: launch(float16{}); break;
     }
     cuda_check(cudaGetLastError(), "fold_kernel");
   }

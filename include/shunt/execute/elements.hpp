@@ -45,9 +45,10 @@ void accumulate_as(reduction how, std::span<std::byte> target, std::span<std::by
 
 /// Adds or reduces elements: target[i] = target[i] (+ or max) source[i]. All executors use this
 /// arithmetic, so they give the same bits. A reduction over a group is a left fold in the group's
-/// order. Integers wrap around. The bytes of `element::bytes` are unsigned. `max` keeps its left
-/// operand unless the right one is greater. A sum with a NaN is a NaN, whose bits are unspecified.
-/// Requires that both spans have the same size, a multiple of the element's, and do not overlap.
+/// order. Integers wrap around. Numbers of 16 bits are added as floats and rounded once. The bytes
+/// of `element::bytes` are unsigned. `max` keeps its left operand unless the right one is greater.
+/// A sum with a NaN is a NaN, whose bits are unspecified. Requires that both spans have the same
+/// size, a multiple of the element's, and do not overlap.
 void accumulate(element type, reduction how, std::span<std::byte> target,
                 std::span<std::byte const> source);
 

@@ -55,7 +55,7 @@ inline void read(json_reader const& here, instruction& i) {
       target = {at.item(0, 2).integer<std::int32_t>(0), at.item(1, 2).integer<std::int32_t>(0)};
     };
   };
-  get("type", [&](json_reader const& at) { i.type = at.name<element>(5); });
+  get("type", [&](json_reader const& at) { i.type = at.name<element>(7); });
   get("reduce", [&](json_reader const& at) { i.reduce = at.name<reduction>(2); });
   get("lane", [&](json_reader const& at) { i.lane = at.integer<std::uint8_t>(); });
   get("channel", [&](json_reader const& at) { i.channel = at.integer<std::int32_t>(); });

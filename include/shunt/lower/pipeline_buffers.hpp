@@ -11,13 +11,21 @@
 
 namespace shunt {
 
-/// Bytes of a stage's tensors: one value for all stages, or one value per stage.
+/// Sizes of a stage's tensors, in bytes: one value for all stages, or one value per stage.
 struct pipeline_tensors {
   /// Output of stage s for one micro-batch, sent to s + 1, and its gradient. Unused for the last.
   per_stage activation = 8;
   per_stage stash = 8;     ///< kept by a forward for the gradients of its micro-batch
-  per_stage gradient = 8;  ///< sum of the parameters' gradients, int64 fixed point: a multiple of 8
-  per_stage state = 8;     ///< parameters and optimizer state; the kept copy has the same size
+  /// Sum of the parameters' gradients, elements of `gradient_type`.
+  per_stage gradient = 8;
+  per_stage state = 8;  ///< parameters and optimizer state; the kept copy has the same size
+  /// Numbers of the user's beside the flag, such as losses: int64, not bytes. They are zeroed and
+  /// summed as the flag is.
+  per_stage sums = 0;
+  /// Elements of gradients in memory and in messages. int64 is meant for fixed point: sums don't
+  /// depend on their order, so results have the same bits under every plan. Sums of floating-point
+  /// elements depend on the plan and on who is alive, not on the executor.
+  element gradient_type = element::int64;
 
   constexpr bool operator==(pipeline_tensors const&) const = default;
 };
@@ -33,8 +41,8 @@ struct pipeline_buffers {
   static constexpr buffer_id kept(std::int32_t chunk = 0) { return 1 + 4 * chunk; }
   /// Zero at the start of an iteration.
   static constexpr buffer_id gradient(std::int32_t chunk = 0) { return 2 + 4 * chunk; }
-  /// Two int64, 0 at the start. Above 0: a value overflowed or wasn't finite, in this stage and (no
-  /// staggered step, first chunk) in any stage.
+  /// int64, 0 at the start: the flag of this stage, its sums, and (no staggered step, first chunk)
+  /// the flag of all stages. Above 0: a value overflowed or wasn't finite.
   static constexpr buffer_id flag(std::int32_t chunk = 0) { return 3 + 4 * chunk; }
 
   /// `held`: number of stages that the rank holds. `set`: number of the buffer set.
@@ -61,6 +69,7 @@ struct stage_regions {
     return {at::kept(chunk), 0, tensors.state[stage]};
   }
   [[nodiscard]] SHUNT_CONSTEXPR region gradient() const;
+  /// The flag and the sums.
   [[nodiscard]] SHUNT_CONSTEXPR region flag() const;
   [[nodiscard]] SHUNT_CONSTEXPR region flag_of_all() const;
   /// Result of a reduction out of place (lower/salvage.hpp), behind its operands: gradient and

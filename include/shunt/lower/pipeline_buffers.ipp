@@ -38,11 +38,11 @@ SHUNT_CONSTEXPR region stage_regions::gradient() const {
 }
 
 SHUNT_CONSTEXPR region stage_regions::flag() const {
-  return {at::flag(chunk), 0, size_of(element::int64)};
+  return {at::flag(chunk), 0, (1 + tensors.sums[stage]) * size_of(element::int64)};
 }
 
 SHUNT_CONSTEXPR region stage_regions::flag_of_all() const {
-  return {at::flag(chunk), size_of(element::int64), size_of(element::int64)};
+  return {at::flag(chunk), flag().size, size_of(element::int64)};
 }
 
 SHUNT_CONSTEXPR region stage_regions::reduced() const {
@@ -50,7 +50,7 @@ SHUNT_CONSTEXPR region stage_regions::reduced() const {
 }
 
 SHUNT_CONSTEXPR region stage_regions::reduced_flag() const {
-  return {at::flag(chunk), 2 * size_of(element::int64), size_of(element::int64)};
+  return {at::flag(chunk), flag().size + flag_of_all().size, flag().size};
 }
 
 SHUNT_CONSTEXPR region stage_regions::input(std::int32_t set) const {
@@ -106,8 +106,9 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job, pipeline_tensors const& t
   };
   check("activation", tensors.activation, 1);
   check("stash", tensors.stash, 1);
-  check("gradient", tensors.gradient, size_of(element::int64));
+  check("gradient", tensors.gradient, size_of(tensors.gradient_type));
   check("state", tensors.state, 1);
+  check("sums", tensors.sums, 1);
 }
 
 }  // namespace shunt

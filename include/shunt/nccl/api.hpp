@@ -24,6 +24,8 @@ namespace shunt {
     case element::int64: return ncclInt64;
     case element::float32: return ncclFloat32;
     case element::float64: return ncclFloat64;
+    case element::bfloat16: return ncclBfloat16;
+    case element::float16: return ncclFloat16;
   }
   return ncclUint8;
 }

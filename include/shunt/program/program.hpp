@@ -46,7 +46,7 @@ enum class opcode : std::uint8_t {
 [[nodiscard]] constexpr bool is_collective(opcode c) { return c >= opcode::all_reduce; }
 
 /// The element types of add and of the reductions.
-enum class element : std::uint8_t { bytes, int32, int64, float32, float64 };
+enum class element : std::uint8_t { bytes, int32, int64, float32, float64, bfloat16, float16 };
 enum class reduction : std::uint8_t { sum, max };
 
 [[nodiscard]] SHUNT_CONSTEXPR std::string_view to_string(element e);
@@ -59,9 +59,14 @@ enum class reduction : std::uint8_t { sum, max };
     case element::int64: return 8;
     case element::float32: return 4;
     case element::float64: return 8;
+    case element::bfloat16: return 2;
+    case element::float16: return 2;
   }
   return 1;
 }
+
+/// Whether a sum of these elements depends on its order.
+[[nodiscard]] constexpr bool is_floating(element e) { return e >= element::float32; }
 
 /// Consecutive entries in a table of a rank_program.
 struct slice {

@@ -26,6 +26,8 @@ SHUNT_CONSTEXPR std::string_view to_string(element e) {
     case element::int64: return "int64";
     case element::float32: return "float32";
     case element::float64: return "float64";
+    case element::bfloat16: return "bfloat16";
+    case element::float16: return "float16";
   }
   return "unknown";
 }

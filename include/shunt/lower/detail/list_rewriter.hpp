@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/program/program.hpp"
 
@@ -32,7 +34,17 @@ class list_rewriter {
   std::int32_t add(instruction i, std::initializer_list<region> reads,
                    std::initializer_list<region> writes,
                    std::vector<std::int32_t> const& after = {}, region const& condition = {});
-  slice regions(std::initializer_list<region> items);
+  /// Appends a compute instruction with named operands (lower/operands.hpp).
+  /// Returns its place.
+  template <class Operands>
+  std::int32_t compute(operation const& op, Operands const& on,
+                       std::vector<std::int32_t> const& after, region const& condition = {}) {
+    instruction i{.op = op};
+    i.reads = regions(on.reads());
+    i.writes = regions(on.writes());
+    return add(i, after, condition);
+  }
+  slice regions(std::span<region const> items);
   /// Enlarges a buffer by `size` bytes at a multiple of 8.
   /// Returns the region of these bytes.
   region extend(buffer_id b, byte_count size);
@@ -46,6 +58,7 @@ class list_rewriter {
   rank_program out{};
 
  private:
+  std::int32_t add(instruction i, std::vector<std::int32_t> const& after, region const& condition);
   std::int32_t put(instruction& i, std::vector<std::int32_t> const& after);
 
   rank_program const& old_;

@@ -20,13 +20,18 @@ SHUNT_INLINE std::int32_t list_rewriter::add(instruction i, std::initializer_lis
                                              std::initializer_list<region> writes,
                                              std::vector<std::int32_t> const& after,
                                              region const& condition) {
-  i.reads = regions(reads);
-  i.writes = regions(writes);
-  if (condition.size > 0) i.condition = regions({condition}).first;
+  i.reads = regions({reads.begin(), reads.size()});
+  i.writes = regions({writes.begin(), writes.size()});
+  return add(i, after, condition);
+}
+
+SHUNT_INLINE std::int32_t list_rewriter::add(instruction i, std::vector<std::int32_t> const& after,
+                                             region const& condition) {
+  if (condition.size > 0) i.condition = regions({&condition, 1}).first;
   return put(i, after);
 }
 
-SHUNT_INLINE slice list_rewriter::regions(std::initializer_list<region> items) {
+SHUNT_INLINE slice list_rewriter::regions(std::span<region const> items) {
   slice const s{static_cast<std::int32_t>(out.regions.size()),
                 static_cast<std::int32_t>(items.size())};
   out.regions.insert(out.regions.end(), items.begin(), items.end());

@@ -9,6 +9,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/lower/detail/message_placing.hpp"
+#include "shunt/lower/operands.hpp"
 
 namespace shunt::detail {
 
@@ -23,7 +24,8 @@ SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(pipeline_job const& job,
       builder_(job.ranks()),
       cell_(job),
       starts_(starts_of(job, schedule)),
-      reductions_(job, schedule.staggered_step, starts_.finished, kept, builder_),
+      reductions_(job, schedule.staggered_step, starts_.finished, kept, tensors.gradient_type,
+                  builder_),
       sets_(layout.spare_sets) {
   actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
   set_of_.assign(cell_.count, none);
@@ -175,20 +177,20 @@ SHUNT_CONSTEXPR std::int32_t pipeline_lowering::compute(rank_id r, operation con
   region const state = of.state(), input = of.input(number), stash = of.stash(number),
                output_gradient = of.output_gradient(number);
   std::int32_t const own = after.place(lane, [&](placing const& at) {
+    auto const emit = [&](auto const& operands) {
+      return builder_.compute(r, o, operands.reads(), operands.writes(), at);
+    };
     switch (o.kind) {
-      case op_kind::forward:
-        return builder_.compute(r, o, {state, input}, {of.output(number), stash}, at);
+      case op_kind::forward: return emit(forward_operands{state, input, of.output(number), stash});
       case op_kind::backward_input:
-        return builder_.compute(r, o, {state, input, stash, output_gradient},
-                                {of.input_gradient(number), stash}, at);
+        return emit(backward_input_operands{state, input, stash, output_gradient,
+                                            of.input_gradient(number)});
       case op_kind::backward_weight:
-        return builder_.compute(r, o,
-                                {state, input, stash, output_gradient, of.gradient(), of.flag()},
-                                {of.gradient(), of.flag()}, at);
+        return emit(backward_weight_operands{state, input, stash, output_gradient, of.gradient(),
+                                             of.flag()});
       default:
-        return builder_.compute(r, o,
-                                {state, input, stash, output_gradient, of.gradient(), of.flag()},
-                                {of.input_gradient(number), stash, of.gradient(), of.flag()}, at);
+        return emit(backward_operands{state, input, stash, output_gradient, of.gradient(),
+                                      of.flag(), of.input_gradient(number)});
     }
   });
   set.used = own;

@@ -35,10 +35,12 @@ struct compute_tail {
 class gradient_reductions {
  public:
   /// `finished`: by stage, its place in the order in which stages finish (`pipeline_starts`).
-  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
+  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null. `type`:
+  /// the elements of gradients.
   SHUNT_CONSTEXPR gradient_reductions(pipeline_job const& job, bool staggered_step,
                                       std::vector<std::int32_t> const& finished,
-                                      surviving_gradients const* kept, program_builder& builder);
+                                      surviving_gradients const* kept, element type,
+                                      program_builder& builder);
 
   /// The live ranks, ascending.
   [[nodiscard]] constexpr std::vector<rank_id> const& live() const { return live_; }
@@ -86,6 +88,7 @@ class gradient_reductions {
   bool staggered_step_;
   std::vector<std::int32_t> const& finished_;
   surviving_gradients const* kept_;
+  element gradient_type_;
   program_builder& builder_;
   indexed<stage_id, std::vector<rank_id>> holders_{};  // live, ascending
   std::vector<rank_id> live_{};

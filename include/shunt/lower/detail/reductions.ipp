@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "shunt/lower/detail/instruction_waits.hpp"
+#include "shunt/lower/operands.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -14,8 +15,12 @@ SHUNT_CONSTEXPR gradient_reductions::gradient_reductions(pipeline_job const& job
                                                          bool staggered_step,
                                                          std::vector<std::int32_t> const& finished,
                                                          surviving_gradients const* kept,
-                                                         program_builder& builder)
-    : staggered_step_(staggered_step), finished_(finished), kept_(kept), builder_(builder) {
+                                                         element type, program_builder& builder)
+    : staggered_step_(staggered_step),
+      finished_(finished),
+      kept_(kept),
+      gradient_type_(type),
+      builder_(builder) {
   holders_.resize(static_cast<std::size_t>(job.stages));
   group_of_stage_.resize(holders_.size(), group_id{none});
   std::vector<std::uint8_t> dead(static_cast<std::size_t>(job.ranks()), 0);
@@ -66,8 +71,8 @@ SHUNT_CONSTEXPR void gradient_reductions::step(rank_id r, std::vector<held_stage
   auto const emit = [&](placing const& at) {
     if (!stepping_)
       for (held_stage const& h : held) builder_.copy(r, h.of.state(), h.of.kept(), at);
-    builder_.compute(r, step, {summed_gradient(own.of), summed_flag(own.of), own.of.state()},
-                     {own.of.state()}, at);
+    step_operands const on{summed_gradient(own.of), summed_flag(own.of), own.of.state()};
+    builder_.compute(r, step, on.reads(), on.writes(), at);
   };
   reduced == none ? emit({}) : emit({.after = {reduced}});
   stepping_ = true;
@@ -121,10 +126,10 @@ SHUNT_CONSTEXPR std::int32_t gradient_reductions::reduce(rank_id r, held_stage c
   if (holders.size() < 2) return last;
   auto const g = group(group_of_stage_[h.of.stage], holders);
   beside_computing([&](placing const& at) {
-    return builder_.all_reduce(r, g, element::int64, reduction::sum, summed_gradient(h.of), at);
+    return builder_.all_reduce(r, g, gradient_type_, reduction::sum, summed_gradient(h.of), at);
   });
   return beside_computing([&](placing const& at) {
-    return builder_.all_reduce(r, g, element::int64, reduction::max, summed_flag(h.of), at);
+    return builder_.all_reduce(r, g, element::int64, reduction::sum, summed_flag(h.of), at);
   });
 }
 
@@ -134,7 +139,9 @@ SHUNT_CONSTEXPR void gradient_reductions::reduce_flag_of_all(rank_id r, stage_re
   after.add(tail.last);
   after.add(tail.beside);
   after.place(pipeline_lanes::reductions, [&](placing const& at) {
-    return builder_.copy(r, summed_flag(of), of.flag_of_all(), at);
+    region flag = summed_flag(of);
+    flag.size = of.flag_of_all().size;  // without the sums
+    return builder_.copy(r, flag, of.flag_of_all(), at);
   });
   all_ = builder_.all_reduce(r, group(all_group_, live_), element::int64, reduction::max,
                              of.flag_of_all(), {.lane = pipeline_lanes::reductions});

@@ -12,6 +12,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/lower/gradient_norms.hpp"
+#include "shunt/lower/operands.hpp"
 
 namespace shunt::detail {
 
@@ -181,15 +182,15 @@ SHUNT_INLINE std::int32_t step_validator::lower_rollback(list_rewriter& list, ra
                                                          std::vector<std::int32_t> const& after) {
   std::int32_t last = none;
   for (auto const& s : ranks_[r.index()].steps)
-    last = list.add({.op = {.kind = op_kind::validate_step, .stage = s.stage}},
-                    {ranks_[r.index()].norms, s.record}, {s.words}, after);
+    last = list.compute({.kind = op_kind::validate_step, .stage = s.stage},
+                        validate_step_operands{ranks_[r.index()].norms, s.record, s.words}, after);
   for (auto const& s : ranks_[r.index()].steps) {
     if (is_last(s.stage)) continue;
     if (how_ == rollback::kept_state)
       list.add({.code = opcode::copy}, {s.kept}, {s.state}, {}, s.again());
-    last = list.add({.op = {.kind = op_kind::redo_step, .stage = s.stage}},
-                    {s.gradient, ranks_[r.index()].norms, s.state, s.record}, {s.state, s.record},
-                    {}, s.again());
+    last = list.compute({.kind = op_kind::redo_step, .stage = s.stage},
+                        redo_step_operands{s.gradient, ranks_[r.index()].norms, s.state, s.record},
+                        {}, s.again());
   }
   return last;
 }
@@ -202,7 +203,7 @@ SHUNT_INLINE void step_validator::lower_opening(list_rewriter& list, rank_id r) 
   after_warm_up.push_back(
       pass_norms(list, r, own.from, own.to, own.steps.back().norms_of_record(), {}));
   std::int32_t const anchor = lower_rollback(list, r, after_warm_up);
-  std::int32_t const redo = list.regions({own.steps.front().redo()}).first;
+  std::int32_t const redo = list.regions(std::array{own.steps.front().redo()}).first;
   std::array<bool, 256> tied{};  // lanes that wait for the rollback
   tied[0] = true;
   auto const repeat = [&](instruction& i, std::vector<std::int32_t>& after) {
@@ -242,14 +243,15 @@ SHUNT_INLINE void step_validator::lower_steps(list_rewriter& list, rank_id r) {
     list.move(s.keep, [&](auto&, auto& waits) { waits.push_back(after); });
     list.add({.code = opcode::copy}, {s.record}, {s.kept_record});
     list.move(s.step, [&](instruction& i, auto&) {
-      i.reads = list.regions({s.gradient, norms, s.state});
-      i.writes = list.regions({s.state, s.record});
+      validated_step_operands const on{s.gradient, norms, s.state, s.record};
+      i.reads = list.regions(on.reads());
+      i.writes = list.regions(on.writes());
     });
   };
   std::int32_t last = none;
   for (auto const& s : own.steps) {
-    last = list.add({.op = {.kind = op_kind::gradient_norm, .stage = s.stage}},
-                    {s.gradient, s.flag}, {s.share}, list.waits_of(s.keep));
+    last = list.compute({.kind = op_kind::gradient_norm, .stage = s.stage},
+                        gradient_norm_operands{s.gradient, s.flag, s.share}, list.waits_of(s.keep));
     if (s.stage > 0) {
       rank_id const from = neighbour(r, s.stage, s.stage.value() - 1);
       region before = s.prefix;

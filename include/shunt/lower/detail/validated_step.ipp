@@ -9,6 +9,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/lower/gradient_norms.hpp"
+#include "shunt/lower/operands.hpp"
 
 namespace shunt::detail {
 
@@ -25,12 +26,13 @@ SHUNT_INLINE std::vector<validated_step> steps_of(rank_program const& own, rank_
   for (std::int32_t n = 0; n < static_cast<std::int32_t>(own.instructions.size()); ++n) {
     auto const& i = own.instructions[static_cast<std::size_t>(n)];
     if (i.code != opcode::compute || i.op.kind != op_kind::step) continue;
-    if (own.reads(i).size() != 3 || own.writes(i).empty())
+    if (own.reads(i).size() != step_operands{}.reads().size() || own.writes(i).empty())
       refuse(n, "doesn't read gradient, flag and state");
+    auto const on = step_operands::of(own.reads(i), own.writes(i));
     validated_step s{.stage = i.op.stage, .step = n};
-    s.gradient = own.reads(i)[0];
-    s.flag = own.reads(i)[1];
-    s.state = own.reads(i)[2];
+    s.gradient = on.gradient;
+    s.flag = on.flag;
+    s.state = on.state;
     for (std::int32_t k = n - 1; k >= 0 && s.keep < 0; --k)
       if (auto const& c = own.instructions[static_cast<std::size_t>(k)];
           c.code == opcode::copy && own.reads(c)[0] == s.state) {

@@ -168,7 +168,7 @@ class rank_operations {
             : 0;
     if (aside && i.code == opcode::all_reduce) move(stream, from, target, nullptr);
     bool const folds = floats_ == float_order::of_the_group && i.code != opcode::all_gather &&
-                       (i.type == element::float32 || i.type == element::float64);
+                       is_floating(i.type);
     if (folds) {
       fold_by_parts(b, i, members,
                     i.code == opcode::all_reduce ? std::span<std::byte const>(target) : from,

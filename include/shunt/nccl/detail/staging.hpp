@@ -42,7 +42,7 @@ struct nccl_staging {
     if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
     bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
     bool const folds = reduces && floats == float_order::of_the_group &&
-                       (i.type == element::float32 || i.type == element::float64);
+                       is_floating(i.type);
     if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) &&
         i.code != opcode::exchange)
       take(own.writes(i)[0].size);

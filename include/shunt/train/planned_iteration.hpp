@@ -1,0 +1,58 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "shunt/core/config.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/validated_program.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt {
+
+/// A schedule for a job, and its programs.
+struct planned_iteration {
+  pipeline_job job{};
+  pipeline_schedule schedule{};
+  ticks period = 0;  ///< time from one iteration to the next, as planned
+  std::shared_ptr<program const> iteration{};
+  /// Validates the last step of a run. Null where steps aren't validated.
+  std::shared_ptr<program const> closing{};
+};
+
+/// The form of an iteration's program.
+enum class iteration_form : std::uint8_t {
+  plain,
+  validated,    ///< steps are validated (lower/step_validation.hpp)
+  salvageable,  ///< gradients survive a loss of ranks (lower/salvage.hpp)
+};
+
+/// Checks and lowers a schedule of a job. `how`: of validated steps.
+/// Throws invalid_problem where job or tensors are broken, and invalid_program where the schedule
+/// breaks a rule of the job.
+[[nodiscard]] planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,
+                                        pipeline_tensors const& tensors,
+                                        iteration_form form = iteration_form::plain,
+                                        rollback how = rollback::kept_state);
+
+/// Plans, checks and lowers an iteration.
+/// Throws invalid_problem, with the solver's reason, where there is no plan; and as above.
+template <class Solver>
+[[nodiscard]] planned_iteration plan_iteration(Solver const& solver, pipeline_job const& job,
+                                               pipeline_tensors const& tensors,
+                                               iteration_form form = iteration_form::plain,
+                                               rollback how = rollback::kept_state) {
+  auto answer = solver(job);
+  if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
+  return planned(job, std::move(answer.plan), tensors, form, how);
+}
+
+}  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/train/planned_iteration.ipp"
+#endif

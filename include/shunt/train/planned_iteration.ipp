@@ -1,0 +1,33 @@
+#pragma once
+#include "shunt/train/planned_iteration.hpp"
+
+#include <string>
+
+#include "shunt/check/pipeline.hpp"
+#include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/salvage.hpp"
+#include "shunt/lower/step_validation.hpp"
+#include "shunt/measure/pipeline.hpp"
+
+namespace shunt {
+
+SHUNT_INLINE planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,
+                                       pipeline_tensors const& tensors, iteration_form form,
+                                       rollback how) {
+  if (auto const broken = check(job, schedule); !broken.empty())
+    throw invalid_program("the schedule breaks a rule: " + to_string(broken.front()));
+  planned_iteration all{.job = job, .period = period(job, schedule)};
+  auto p = form == iteration_form::salvageable ? lower_salvageable(job, schedule, {}, tensors)
+                                               : lower(job, schedule, tensors);
+  if (form == iteration_form::validated) {
+    auto both = validated(
+        p, schedule.staggered_step ? validation::in_next_iteration : validation::before_step, how);
+    p = std::move(both.iteration);
+    all.closing = std::make_shared<program const>(std::move(both.closing));
+  }
+  all.iteration = std::make_shared<program const>(std::move(p));
+  all.schedule = std::move(schedule);
+  return all;
+}
+
+}  // namespace shunt
