@@ -15,7 +15,7 @@ namespace shunt {
 struct pipeline_tensors {
   /// Output of stage s for one micro-batch, sent to s + 1, and its gradient. Unused for the last.
   per_stage activation = 8;
-  per_stage stash = 8;     ///< kept by a forward for the gradients of its micro-batch
+  per_stage stash = 8;  ///< kept by a forward for the gradients of its micro-batch
   /// Sum of the parameters' gradients, elements of `gradient_type`.
   per_stage gradient = 8;
   per_stage state = 8;  ///< parameters and optimizer state; the kept copy has the same size

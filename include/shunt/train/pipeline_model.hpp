@@ -19,7 +19,7 @@ struct stage_sizes {
 };
 
 /// A stage's forward of one micro-batch. Micro-batches count over all pipelines: pipeline x
-/// microbatches + micro-batch of the pipeline, on whatever rank.
+/// microbatches + micro-batch of the pipeline, on any rank.
 struct forward_pass {
   stage_id stage{};
   std::int64_t iteration = 0, microbatch = 0;
