@@ -3,6 +3,8 @@
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/id.hpp"
+#include "training_notes.hpp"
 #include "window_choice.hpp"
 
 /// What the kernels of the language model compute between its matrix products. Each is a function
@@ -101,18 +103,33 @@ struct predict_bytes {
   }
 };
 
-/// The mean of the rows' losses, to its place among those of all iterations. One item.
-struct note_loss {
+/// The mean of the rows' losses. One item.
+struct mean_loss {
   double const* rows = nullptr;
   std::int64_t batch = 0;
-  std::int64_t const* iteration = nullptr;
-  std::int64_t microbatch = 0, microbatches = 0;  ///< of all pipelines
-  double* losses = nullptr;                       ///< iterations x microbatches
+  double* loss = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
     double sum = 0;
     for (std::int64_t row = 0; row < batch; ++row) sum += rows[row];
-    losses[*iteration * microbatches + microbatch] = sum / static_cast<double>(batch);
+    *loss = sum / static_cast<double>(batch);
+  }
+};
+
+/// Makes a gradient not a number where it was asked for. One item.
+struct inject_bad_gradient {
+  bad_gradient const* bad = nullptr;
+  std::int64_t count = 0;
+  shunt::stage_id stage{};
+  std::int64_t const* iteration = nullptr;
+  std::int64_t microbatch = 0;
+  float* gradient = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t) const {
+    for (std::int64_t n = 0; n < count; ++n)
+      if (bad[n].stage == stage && bad[n].iteration == *iteration &&
+          bad[n].microbatch == microbatch)
+        gradient[0] = NAN;
   }
 };
 

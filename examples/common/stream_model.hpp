@@ -1,24 +1,48 @@
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "language_model.hpp"
+#include "language_training.hpp"
 #include "model_kernels.hpp"
+#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/train/aligned_bytes.hpp"
+#include "shunt/train/stream_pipeline_model.hpp"
+#include "shunt/train/stream_pipeline_work.hpp"
+#include "text.hpp"
 #include "training_device.hpp"
+#include "training_notes.hpp"
 
 namespace example {
 
-/// Memory of a device that one operation after the other uses in passing.
+/// Memory of a device that the operations of a rank use one after the other.
 struct pass_scratch {
   float* product = nullptr;        ///< batch x the widest matrix
   std::int64_t* starts = nullptr;  ///< batch
   double* losses = nullptr;        ///< batch
 
-  [[nodiscard]] static std::int64_t product_size(language_model const& m) {
-    return m.batch * std::max<std::int64_t>(
-                         {m.width, m.hidden, std::int64_t{m.context} * m.embedding, m.bytes});
+  pass_scratch(language_model const& m, std::byte* at)
+      : product(reinterpret_cast<float*>(at + 2 * row_bytes(m))),
+        starts(reinterpret_cast<std::int64_t*>(at)),
+        losses(reinterpret_cast<double*>(at + row_bytes(m))) {}
+
+  [[nodiscard]] static std::size_t bytes(language_model const& m) {
+    auto const widest =
+        std::max<std::int64_t>({m.width, m.hidden, std::int64_t{m.context} * m.embedding, m.bytes});
+    return 2 * row_bytes(m) + static_cast<std::size_t>(m.batch * widest) * sizeof(float);
+  }
+
+ private:
+  // of a number a row
+  [[nodiscard]] static std::size_t row_bytes(language_model const& m) {
+    return static_cast<std::size_t>(
+        shunt::aligned(m.batch * static_cast<shunt::byte_count>(sizeof(double))));
   }
 };
 
@@ -33,14 +57,14 @@ struct model_pass {
   std::int64_t const* condition = nullptr;
   language_model const& model;
   shunt::stage_id stage{};
-  pass_scratch scratch{};
+  pass_scratch scratch;
   std::uint8_t const* text = nullptr;
   choose_windows chosen{};  ///< of this micro-batch; starts in scratch
 
   /// `from` is the previous stage's output (not read on stage 0), `to` this stage's (not written on
-  /// the last, whose loss `note` gets).
+  /// the last, which writes the loss).
   void forward(std::span<float const> parameters, float const* from, std::span<float> stash,
-               float* to, note_loss const& note) const {
+               float* to, double* loss) const {
     span_splitter<float const> deal(parameters);
     language_model::parameters_of<float const> const p(model, stage, deal);
     span_splitter<float> deal_stash(stash);
@@ -64,7 +88,7 @@ struct model_pass {
     multiply({rows(), model.width, model.bytes}, kept.out->y, p.out->projection);
     each(rows(), predict_bytes{windows(), model.context, rows(), scratch.product,
                                p.out->bias.data(), kept.out->logit_slope.data(), scratch.losses});
-    each(1, note);
+    each(1, mean_loss{scratch.losses, model.batch, loss});
   }
 
   /// `to_slope` is the gradient of this stage's output (not read on the last), `from_slope` that of
@@ -147,6 +171,100 @@ struct model_pass {
     device.each(on, y_slope.cols(), sum_columns{y_slope.data(), rows(), y_slope.cols(), b.data()},
                 nullptr);
   }
+};
+
+/// The model and the text that it reads on a device, as the library trains it.
+template <training_device Device>
+class language_model_on_streams {
+ public:
+  using place = shunt::stream_place<Device>;
+
+  /// Throws invalid_problem where the training is broken, the text is too short, or operations are
+  /// to take a time of their own, which needs threads.
+  language_model_on_streams(language_training const& t, text_bytes const& bytes, Device& device)
+      : host_(checked(t), bytes),
+        model_(t.model),
+        inject_(t.inject),
+        choice_(sampler(bytes, t.model.window(), t.seed).choice()),
+        text_(std::make_shared<memory>(device.memory(bytes.size()))),
+        bad_(std::make_shared<memory>(device.memory(t.inject.size() * sizeof(bad_gradient)))) {
+    if (t.unit.count() != 0)
+      throw shunt::invalid_problem("op-ms", "operations on streams take what they take");
+    device.write(std::as_bytes(std::span(bytes)), text_->bytes());
+    device.write(std::as_bytes(std::span(t.inject)), bad_->bytes());
+  }
+
+  [[nodiscard]] std::int32_t stages() const { return model_.stages; }
+  [[nodiscard]] shunt::stage_sizes sizes(shunt::stage_id s) const { return host_.sizes(s); }
+  [[nodiscard]] std::size_t scratch_bytes() const { return pass_scratch::bytes(model_); }
+  void initialise(shunt::stage_id s, std::span<float> parameters) const {
+    host_.initialise(s, parameters);
+  }
+  void forward(place const& at, shunt::stream_forward_pass const& p, double* loss) const {
+    pass_of(at, p).forward(p.parameters, p.input.data(), p.stash, p.output.data(), loss);
+  }
+  void backward_input(place const& at, shunt::stream_backward_input_pass const& p) const {
+    pass_of(at, p).backward_input(p.parameters, p.output_gradient.data(), p.stash,
+                                  p.input_gradient.data());
+  }
+  void backward_weight(place const& at, shunt::stream_backward_weight_pass const& p) const {
+    pass_of(at, p).backward_weight(p.stash, p.gradient);
+    auto const here = [&](bad_gradient const& b) {
+      return b.stage == p.stage && b.microbatch == p.microbatch;
+    };
+    if (std::any_of(inject_.begin(), inject_.end(), here))
+      at.device.each(at.on, 1,
+                     inject_bad_gradient{shunt::as<bad_gradient>(bad_->bytes()).data(),
+                                         static_cast<std::int64_t>(inject_.size()), p.stage,
+                                         p.iteration, p.microbatch, p.gradient.data()},
+                     nullptr);
+  }
+
+ private:
+  using memory = typename Device::system::memory;
+
+  template <class Pass>
+  [[nodiscard]] model_pass<Device> pass_of(place const& at, Pass const& p) const {
+    pass_scratch const scratch(model_, at.scratch.data());
+    return {at.device,
+            at.on,
+            at.condition,
+            model_,
+            p.stage,
+            scratch,
+            shunt::as<std::uint8_t>(text_->bytes()).data(),
+            {choice_, p.iteration, p.microbatch, scratch.starts}};
+  }
+
+  language_model_on_text host_;
+  language_model model_;
+  std::vector<bad_gradient> inject_;
+  window_choice choice_;
+  std::shared_ptr<memory> text_, bad_;
+};
+
+/// language_work on the streams of one device. Losses differ from the host's by rounding.
+template <training_device Device>
+class stream_language_work
+    : public shunt::stream_pipeline_work<Device, language_model_on_streams<Device>> {
+  using base = shunt::stream_pipeline_work<Device, language_model_on_streams<Device>>;
+
+ public:
+  /// Most relative difference of a loss from the host's in the first `compared` iterations.
+  /// Differences of 1e-8 stay what they are until one of them turns a unit of a ReLU on or off;
+  /// later the two trainings part, as any two do that round differently.
+  static constexpr double tolerance = 1e-3;
+  static constexpr std::size_t compared = 100;
+
+  stream_language_work(language_training const& t, text_bytes const& bytes, Device& device)
+      : base(device, {t, bytes, device}, t.settings(), t.optimizer) {}
+
+  using base::parameters;
+  /// The parameters of a worker.
+  [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
+    return parameters(r, base::training().job.worker_of(r).stage);
+  }
+  [[nodiscard]] double computing_share() const { return 0; }  // operations don't wait
 };
 
 }  // namespace example

@@ -14,13 +14,4 @@ struct bad_gradient {
   bool operator==(bad_gradient const&) const = default;
 };
 
-/// What became of a worker's step, where steps are validated.
-struct validated_step {
-  double norm = 0;        ///< of the gradient, over all stages; what is not finite counts as 0
-  bool left_out = false;  ///< somewhere the gradient was not finite
-  bool clipped = false;
-  bool taken_back = false;  ///< the worker had stepped before it knew
-  bool operator==(validated_step const&) const = default;
-};
-
 }  // namespace example

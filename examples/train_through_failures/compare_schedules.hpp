@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "language_training.hpp"
 #include "options.hpp"
-#include "pipeline_training.hpp"
-#include "planning.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/io/gantt.hpp"
@@ -17,6 +16,7 @@
 #include "shunt/program/timeline.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/planned_iteration.hpp"
 
 namespace example {
 
@@ -24,7 +24,7 @@ namespace example {
 /// 10 to 25).
 struct measured_variant {
   std::string name{};
-  planned plan{};
+  shunt::planned_iteration plan{};
   double predicted_ms = 0;
   double measured_ms = 0;        ///< median distance of the ends of iterations
   double slowest_ms = 0;         ///< the largest of them
@@ -46,14 +46,14 @@ inline constexpr std::int32_t steady_iterations = 7;
 }
 
 /// Trains with one schedule from the start, without a failure on the way, and times its iterations.
-[[nodiscard]] inline measured_variant measure_variant(std::string name,
-                                                      pipeline_training::config training,
-                                                      planned plan, text_bytes const& bytes) {
+[[nodiscard]] inline measured_variant measure_variant(std::string name, language_training training,
+                                                      shunt::planned_iteration plan,
+                                                      text_bytes const& bytes) {
   training.iterations = settling_iterations + steady_iterations;
-  pipeline_training work(training, bytes);
-  work.fit(*plan.program);
+  language_work work(training, bytes);
+  work.fit(*plan.iteration);
   auto session = shunt::thread_executor{}.open(work);
-  for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.program);
+  for (std::int64_t i = 0; i < training.iterations; ++i) session.submit(plan.iteration);
   if (plan.closing) session.submit(plan.closing);
   auto const count = static_cast<std::int32_t>(training.iterations);
   if (!session.wait_until(count))
@@ -80,10 +80,12 @@ inline constexpr std::int32_t steady_iterations = 7;
 /// invalid_problem where that leaves a stage without a worker.
 [[nodiscard]] inline std::vector<measured_variant> compare_schedules(options const& o,
                                                                      text_bytes const& bytes) {
-  auto const tensors = pipeline_training(o.training, bytes).tensors();
+  auto const tensors = language_work(o.training, bytes).tensors();
+  auto const form =
+      o.training.validates() ? shunt::iteration_form::validated : shunt::iteration_form::plain;
   auto job = o.training.job;
   std::vector<measured_variant> all;
-  auto const whole = plan_iteration(shunt::one_f_one_b{}, job, tensors, o.training.validates());
+  auto const whole = shunt::plan_iteration(shunt::one_f_one_b{}, job, tensors, form);
   for (auto const& k : o.kills)
     if (job.alive(k.who)) job.dead.push_back(k.who);
   if (job.dead.empty())
@@ -94,8 +96,8 @@ inline constexpr std::int32_t steady_iterations = 7;
                                                           " without a live worker");
   all.push_back(measure_variant("no failure, 1F1B", o.training, whole, bytes));
   auto const add = [&](char const* name, shunt::slipstream const& solver) {
-    all.push_back(measure_variant(
-        name, o.training, plan_iteration(solver, job, tensors, o.training.validates()), bytes));
+    all.push_back(measure_variant(name, o.training,
+                                  shunt::plan_iteration(solver, job, tensors, form), bytes));
   };
   job.memory = shunt::stash_cap::one_f_one_b();
   add("re-routed", {.split = false, .stagger = false});

@@ -1,6 +1,7 @@
 #pragma once
 /// What a run came to, whichever engine ran it, and whether it is what an undisturbed run comes to.
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iostream>
@@ -10,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "language_training.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/core/id.hpp"
@@ -18,19 +20,23 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "training_run.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/pipeline_training.hpp"
 
 namespace example {
 
+/// Of nanoseconds.
+[[nodiscard]] inline double milliseconds(shunt::ticks t) { return static_cast<double>(t) * 1e-6; }
+
 /// A run through failures.
 struct trained {
-  std::vector<trained_iteration> iterations{};
+  std::vector<shunt::trained_iteration> iterations{};
   std::vector<shunt::loss> losses{};
   std::map<shunt::rank_id, std::uint64_t>
       hashes{};           ///< of the parameters of the workers that are alive
   std::string stopped{};  ///< why it ended early
   double computing_share = 0;
-  std::optional<pipeline_training::overflow> overflow{};
+  std::optional<language_work::overflow> overflow{};
 };
 
 /// Losses and the hash of each stage's parameters.
@@ -48,7 +54,7 @@ struct expected_training {
 inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                              std::vector<shunt::loss> const& losses) {
   if (losses.empty()) return;
-  auto const ms = [](shunt::ticks t) { return static_cast<double>(t) * 1e-6; };
+  auto const ms = milliseconds;
   bool const salvaged =
       std::any_of(losses.begin(), losses.end(), [](auto const& l) { return l.total > 0; });
   out << "recoveries, in milliseconds:\n"
@@ -100,11 +106,28 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
   return std::nullopt;
 }
 
-/// All there is to say at the end of a run of so many iterations; the exit status. `undisturbed()`
+/// The largest relative difference of a loss from the exact run's that other gradients may make.
+inline constexpr double most_difference = 0.01;
+
+/// Whether the last loss of a run whose gradients are not exact is near that of the exact run.
+[[nodiscard]] inline bool near_exact(std::ostream& out, trained const& run,
+                                     expected_training const& exact, shunt::element gradients) {
+  if (run.iterations.size() != exact.losses.size()) return false;
+  double const off = std::abs(run.iterations.back().loss / exact.losses.back() - 1);
+  bool const near = off <= most_difference;
+  out << (near ? "near" : "too far from")
+      << format(" the exact run without failures: with %s gradients the last loss is %.3g %% off, "
+                "%g %% allowed\n",
+                std::string(to_string(gradients)).c_str(), 100 * off, 100 * most_difference);
+  return near;
+}
+
+/// All there is to say at the end of a run; the exit status. `undisturbed()`
 /// is what it should have come to, which takes as long; a run that ended early doesn't ask for it.
 template <class Undisturbed>
-[[nodiscard]] int conclude(std::ostream& out, trained const& run, std::int64_t iterations,
-                           shunt::pipeline_job const& job, Undisturbed const& undisturbed) {
+[[nodiscard]] int conclude(std::ostream& out, trained const& run, language_training const& training,
+                           Undisturbed const& undisturbed) {
+  auto const& job = training.job;
   print_recoveries(out, job, run.losses);
   if (run.computing_share > 0.04)
     out << format("warning: real computation takes %.1f %% of the time of operations, more than 4 "
@@ -117,10 +140,12 @@ template <class Undisturbed>
   if (!run.stopped.empty()) {
     out << "stopped: " << run.stopped << "\n"
         << format("differ: %zu of %lld iterations were trained\n", run.iterations.size(),
-                  static_cast<long long>(iterations));
+                  static_cast<long long>(training.iterations));
     return 1;
   }
   expected_training const expected = undisturbed();
+  if (training.gradient_type != shunt::element::int64)
+    return near_exact(out, run, expected, training.gradient_type) ? 0 : 1;
   if (auto const what = difference(run, expected, job)) {
     out << *what << "\n";
     return 1;
@@ -153,13 +178,13 @@ class progress_log {
                    in_time(period).c_str())
          << std::endl;
   }
-  void iteration(trained_iteration const& i) {
+  void iteration(shunt::trained_iteration const& i) {
     out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",
                    static_cast<long long>(i.iteration), i.loss, i.live, in_time(i.planned).c_str(),
-                   i.measured_ms ? format("%.1f ms", *i.measured_ms).c_str() : "-")
+                   i.took ? format("%.1f ms", milliseconds(*i.took)).c_str() : "-")
          << std::endl;
   }
-  void step(std::int64_t iteration, pipeline_training::validated_step const& seen, int taken_back) {
+  void step(std::int64_t iteration, shunt::step_outcome const& seen, int taken_back) {
     out_ << format("step of iteration %lld: ", static_cast<long long>(iteration))
          << (seen.left_out ? std::string("left out, a gradient was not finite")
                            : format("gradients clipped, their norm was %.6g", seen.norm))

@@ -26,7 +26,7 @@ template <class Run>
     for (auto const w : dead_in(o, k.iteration, false)) dead.push_back(job.rank_of(w));
     std::sort(dead.begin(), dead.end());
     auto const length = static_cast<std::int32_t>(
-        run.plan_without(dead).program->ranks[job.rank_of(k.who)].instructions.size());
+        run.plan_without(dead).iteration->ranks[job.rank_of(k.who)].instructions.size());
     if (o.kill_at.value_or(0) > length)
       throw shunt::invalid_problem(
           "kill-at", "worker " + shunt::describe(k.who) + " has " + std::to_string(length) +

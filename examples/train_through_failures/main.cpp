@@ -16,6 +16,7 @@
 #include "comparison.hpp"
 #include "engines.hpp"
 #include "failure_points.hpp"
+#include "language_training.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "parameters.hpp"
@@ -25,8 +26,9 @@
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/problem/stage_costs.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/pipeline_run.hpp"
 #include "text.hpp"
-#include "training_run.hpp"
 
 namespace {
 
@@ -36,7 +38,8 @@ int train(options const& o) {
   auto const bytes = load_text(o.text);
   std::optional<output_folder> out;
   if (!o.out.empty()) out.emplace("out", o.out);
-  training_run run(o.training, {.split = o.split, .stagger = o.stagger}, bytes);
+  language_work work(o.training, bytes);
+  shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});
   if (o.salvage) run.salvage();
   auto const report = run_in_process(
       run, o,
@@ -45,8 +48,8 @@ int train(options const& o) {
   std::optional<training_result> undisturbed;
   if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed->losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), o.training.iterations,
-                  o.training.job, [&] { return expected_of(*undisturbed); });
+  return conclude(std::cout, result_of(run, report, o.training.job), o.training,
+                  [&] { return expected_of(*undisturbed); });
 }
 
 int program(int argc, char** argv) {
@@ -56,7 +59,7 @@ int program(int argc, char** argv) {
   std::int32_t kill_at = -1;
   double op_ms = 0, clip = 0;
   std::int64_t timeout = 0;
-  std::string engine = "threads";
+  std::string engine = "threads", gradients = "int64";
   worker_order order;
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
@@ -87,6 +90,11 @@ int program(int argc, char** argv) {
   app.add_option("--hidden", t.model.hidden, "width inside a block")->group("Model");
   app.add_option("--batch", t.model.batch, "predicted bytes of a micro-batch")->group("Model");
   app.add_option("--lr", t.optimizer.rate, "Adam's step size")->group("Model");
+  app.add_option(
+         "--gradients", gradients,
+         "elements of gradients in memory and in messages: int64 (exact, the same bits under "
+         "every plan), float32, float16 or bfloat16")
+      ->group("Model");
 
   auto* const clipped = app.add_option(
       "--clip", clip,
@@ -167,6 +175,7 @@ int program(int argc, char** argv) {
       t.validate = true;
       if (clip > 0) t.clip = clip;
     }
+    t.gradient_type = parse_gradients(gradients);
     if (kill_at < -1)
       throw shunt::invalid_problem("kill-at", "must be at least -1, is " + std::to_string(kill_at));
     if (kill_at >= 0) o.kill_at = kill_at;

@@ -11,15 +11,17 @@
 
 #include "comparison.hpp"
 #include "failure_points.hpp"
+#include "language_training.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "pictures.hpp"
 #include "run_in_process.hpp"
 #include "shunt/execute/stream_executors.hpp"
-#include "stream_training.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "stream_model.hpp"
 #include "text.hpp"
 #include "training_device.hpp"
-#include "training_run.hpp"
 
 namespace example {
 
@@ -38,7 +40,7 @@ namespace example {
 /// The exit status.
 template <training_device Device>
 [[nodiscard]] int train_on_device(options const& o, Device& device, std::ostream& out) {
-  using work = stream_training<Device>;
+  using work = stream_language_work<Device>;
   auto const bytes = load_text(o.text);
   std::optional<output_folder> files;
   if (!o.out.empty()) files.emplace("out", o.out);
@@ -47,17 +49,18 @@ template <training_device Device>
   using system = typename Device::system;
   work alone(o.training, bytes,
              device);  // on streams, also for graphs: what a capture must not load is loaded then
-  auto const undisturbed = train_undisturbed(
-      o.training, alone, shunt::stream_executor<system>{.system = &device.streams()});
+  auto const undisturbed =
+      train_undisturbed(alone, shunt::stream_executor<system>{.system = &device.streams()});
 
   auto const train = [&](auto executor) {
-    training_run_of<work> run(o.training, {.split = o.split, .stagger = o.stagger}, bytes, device);
+    work disturbed(o.training, bytes, device);
+    shunt::pipeline_run run(disturbed, shunt::slipstream{.split = o.split, .stagger = o.stagger});
     executor.system = &device.streams();
     executor.failures = failures_of(o, run);
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, job), o.training.iterations, job,
+    return conclude(out, result_of(run, report, job), o.training,
                     [&] { return expected_of(undisturbed); });
   };
   int const status =

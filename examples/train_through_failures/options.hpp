@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cli.hpp"
-#include "pipeline_training.hpp"
+#include "language_training.hpp"
 #include "process_options.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
@@ -23,7 +23,7 @@ namespace example {
 
 /// The command line of train_through_failures.
 struct options {
-  pipeline_training::config training{
+  language_training training{
       .job = {.pipelines = 3, .stages = 4, .microbatches = 6, .costs = {1, 1, 1, 3}},
       .iterations = 12};
   std::string text{}, out{};
@@ -44,9 +44,9 @@ struct options {
 
 /// "2@5,0@7:3": stage 2 in iteration 5, micro-batch 0, and stage 0 in iteration 7, micro-batch 3;
 /// the empty text is the empty list.
-[[nodiscard]] inline std::vector<pipeline_training::bad_gradient> parse_bad_gradients(
-    std::string const& field, std::string_view text) {
-  std::vector<pipeline_training::bad_gradient> all;
+[[nodiscard]] inline std::vector<bad_gradient> parse_bad_gradients(std::string const& field,
+                                                                   std::string_view text) {
+  std::vector<bad_gradient> all;
   for (auto const item : items_of(text)) {
     auto const name = field + "[" + std::to_string(all.size()) + "]";
     auto const at = item.find('@');
@@ -63,6 +63,15 @@ struct options {
                        : parse_integer(name + " (micro-batch)", when.substr(colon + 1), 0)});
   }
   return all;
+}
+
+/// The elements of --gradients.
+[[nodiscard]] inline shunt::element parse_gradients(std::string const& name) {
+  for (auto const e : {shunt::element::int64, shunt::element::float32, shunt::element::float16,
+                       shunt::element::bfloat16})
+    if (name == to_string(e)) return e;
+  throw shunt::invalid_problem("gradients", example::quoted(name) +
+                                                " is not int64, float32, float16 or bfloat16");
 }
 
 /// printf into a string.

@@ -18,7 +18,6 @@
 #include "json_lines.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
-#include "planning.hpp"
 #include "report.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -32,7 +31,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "training_run.hpp"
+#include "shunt/train/planned_iteration.hpp"
 
 namespace example {
 
@@ -40,7 +39,8 @@ inline constexpr std::int32_t iterations_shown =
     2;  ///< of a steady state: enough to see how one meets the next
 
 /// What a plan promises for some iterations of its steady state.
-[[nodiscard]] inline shunt::gantt promised_chart(planned const& p, std::chrono::nanoseconds unit) {
+[[nodiscard]] inline shunt::gantt promised_chart(shunt::planned_iteration const& p,
+                                                 std::chrono::nanoseconds unit) {
   auto const one = shunt::timeline_of(p.schedule, shunt::steady_times(p.job, p.schedule));
   shunt::timeline all;
   for (std::int32_t n = 0; n < iterations_shown; ++n)
@@ -154,7 +154,7 @@ void write_files(output_folder const& folder, options const& o, Run& run,
     csv << i.iteration << ","
         << format("%.17g,%.17g", i.loss, undisturbed[static_cast<std::size_t>(i.iteration)]) << ","
         << i.live << "," << i.planned << ","
-        << (i.measured_ms ? format("%.4f", *i.measured_ms) : "") << "\n";
+        << (i.took ? format("%.4f", milliseconds(*i.took)) : "") << "\n";
   }
   for (std::size_t i = 0; i < undisturbed.size(); ++i)
     loss.lines[1].points.emplace_back(static_cast<double>(i), undisturbed[i]);
@@ -196,14 +196,14 @@ void write_files(output_folder const& folder, options const& o, Run& run,
     rows.push_back(
         {std::to_string(i.iteration), format("%.17g", i.loss), std::to_string(i.live),
          unit_ms > 0 ? planned_ms : format("%lld units", static_cast<long long>(i.planned)),
-         i.measured_ms ? format("%.1f", *i.measured_ms) : "restart"});
+         i.took ? format("%.1f", milliseconds(*i.took)) : "restart"});
     summary["iterations"].push_back(
         {{"iteration", i.iteration},
          {"loss", i.loss},
          {"live", i.live},
          {"planned_units", i.planned},
          {"measured_ms",
-          i.measured_ms ? nlohmann::ordered_json(*i.measured_ms) : nlohmann::ordered_json()}});
+          i.took ? nlohmann::ordered_json(milliseconds(*i.took)) : nlohmann::ordered_json()}});
   }
   page.section("Iterations")
       .table(

@@ -45,11 +45,11 @@ class report_merger {
         return print_progress();
       }
       case report_kind::iteration: {
-        trained_iteration i{.iteration = n.at(0),
-                            .loss = std::bit_cast<double>(n.at(1)),
-                            .live = static_cast<std::int32_t>(n.at(2)),
-                            .planned = n.at(3)};
-        if (n.at(4) >= 0) i.measured_ms = static_cast<double>(n[4]) * 1e-6;
+        shunt::trained_iteration i{.iteration = n.at(0),
+                                   .loss = std::bit_cast<double>(n.at(1)),
+                                   .live = static_cast<std::int32_t>(n.at(2)),
+                                   .planned = n.at(3)};
+        if (n.at(4) >= 0) i.took = n[4];
         begun_ = std::max(begun_, i.iteration + 1);
         if (job_.worker_of(from).stage != job_.stages - 1 ||
             std::bit_cast<std::uint64_t>(i.loss) == unknown)
@@ -115,7 +115,7 @@ class report_merger {
     std::vector<shunt::worker> dead{};
   };
   struct made_step {
-    pipeline_training::validated_step seen{};
+    shunt::step_outcome seen{};
     int taken_back = 0;
   };
 
@@ -139,7 +139,7 @@ class report_merger {
   progress_log* const live_;
   trained result_{};
   std::vector<made_plan> plans_{};
-  std::vector<trained_iteration> iterations_{};
+  std::vector<shunt::trained_iteration> iterations_{};
   std::size_t plans_printed_ = 0, iterations_printed_ = 0;
   std::int64_t begun_ = 0;
   merged_losses<shunt::loss> losses_{};

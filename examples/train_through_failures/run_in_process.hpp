@@ -16,7 +16,8 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "training_run.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/planned_iteration.hpp"
 
 namespace example {
 
@@ -46,9 +47,9 @@ class progress_bar {
 template <class Run>
 void print_steps(Run& run, progress_log& live, shunt::pipeline_job const& job, std::int64_t& next,
                  std::int64_t until) {
-  if (!run.work().validates()) return;
+  if (!run.work().training().validates()) return;
   for (; next < until; ++next) {
-    validated_step seen;
+    shunt::step_outcome seen;
     int taken_back = 0;
     for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks())) {
       auto const& mine = run.work().step_of(r, next);
@@ -82,11 +83,11 @@ shunt::recovery_report run_in_process(Run& run, options const& o, Executor const
   progress_bar const bar(o.training.iterations);
   progress_log live(out, o);
   std::int64_t steps_printed = 0;
-  run.on_plan = [&](planned const& plan, std::int64_t iteration) {
+  run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
     bar.clear();
     live.plan(iteration, plan.period, plan.job.dead);
   };
-  run.on_iteration = [&](trained_iteration const& i) {
+  run.on_iteration = [&](shunt::trained_iteration const& i) {
     bar.clear();
     live.iteration(i);
     print_steps(run, live, job, steps_printed, i.iteration);

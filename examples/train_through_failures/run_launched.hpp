@@ -7,11 +7,11 @@
 #include <string>
 
 #include "comparison.hpp"
+#include "language_training.hpp"
 #include "launch.hpp"
 #include "options.hpp"
 #include "report_merger.hpp"
 #include "text.hpp"
-#include "training_run.hpp"
 #include "worker.hpp"
 
 #include "shunt/core/error.hpp"
@@ -54,7 +54,7 @@ namespace example {
              [&](shunt::rank_id r, message const& m) { merger.receive(r, m); });
   auto const result = merger.result();
   place.clear();
-  return conclude(std::cout, result, o.training.iterations, job,
+  return conclude(std::cout, result, o.training,
                   [&] { return expected_of(train_undisturbed(o.training, bytes)); });
 }
 

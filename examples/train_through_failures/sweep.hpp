@@ -9,6 +9,7 @@
 
 #include "compare_schedules.hpp"
 #include "comparison.hpp"
+#include "language_training.hpp"
 #include "options.hpp"
 #include "run_spawned.hpp"
 #include "shunt/core/error.hpp"
@@ -17,7 +18,6 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "text.hpp"
-#include "training_run.hpp"
 
 namespace example {
 

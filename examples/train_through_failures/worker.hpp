@@ -12,13 +12,16 @@
 
 #include "comparison.hpp"
 #include "failure_points.hpp"
+#include "language_training.hpp"
 #include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "shunt/gloo/join_request.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/planned_iteration.hpp"
 #include "text.hpp"
-#include "training_run.hpp"
 #include "worker_address.hpp"
 
 namespace example {
@@ -31,18 +34,18 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
   training.only = at.self;
   auto const bytes = load_text(o.text);
   auto const& job = training.job;
-  training_run run(training, {.split = o.split, .stagger = o.stagger}, bytes);
+  language_work work(training, bytes);
+  shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});
   if (o.salvage) run.salvage();
-  run.on_plan = [&](planned const& plan, std::int64_t iteration) {
+  run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
     std::vector<std::int64_t> numbers{iteration, plan.period,
                                       static_cast<std::int64_t>(plan.job.dead.size())};
     for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());
     say(report_kind::plan, numbers);
   };
-  run.on_iteration = [&](trained_iteration const& i) {
+  run.on_iteration = [&](shunt::trained_iteration const& i) {
     say(report_kind::iteration,
-        {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned,
-         i.measured_ms ? static_cast<std::int64_t>(*i.measured_ms * 1e6) : -1});
+        {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned, i.took.value_or(-1)});
   };
 
   shunt::recovery plan{.end = training.iterations};
@@ -63,7 +66,7 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
 
   for (auto const& l : report.losses) say(report_kind::loss, numbers_of(l));
   for (auto const& j : report.joined) say(report_kind::joined, {j.rank.value(), j.iteration});
-  if (run.work().validates())
+  if (training.validates())
     for (std::int64_t i = 0; i < report.end; ++i)
       if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
         say(report_kind::step,

@@ -55,7 +55,7 @@ TEST(train_on_device, steps_are_validated) {
 }
 
 TEST(train_on_device, losses_too_far_from_the_hosts_are_found) {
-  constexpr double tolerance = stream_training<shunt::tests::device_on_host>::tolerance;
+  constexpr double tolerance = stream_language_work<shunt::tests::device_on_host>::tolerance;
   EXPECT_LT(largest_difference({2, 1.0001}, {2, 1}, 100), tolerance);
   EXPECT_GT(largest_difference({2, 1.01}, {2, 1}, 100), tolerance);
   EXPECT_EQ(largest_difference({2, 1.01}, {2, 1}, 1), 0);

@@ -8,6 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "shunt/core/float16.hpp"
+
 namespace shunt::tests::elements_test {
 namespace {
 
@@ -46,6 +48,24 @@ TEST(elements, floats_are_added_one_by_one) {
             (std::vector<float>{0x1p24F, 0.75F}));  // 2^24 + 1 rounds to 2^24
   EXPECT_TRUE(std::isnan(
       accumulated<double>(element::float64, reduction::sum, {std::nan("")}, {1}).front()));
+}
+
+template <class T>
+void expect_16_bits(element type) {
+  auto const numbers = [](std::vector<float> const& values) {
+    std::vector<T> all;
+    for (float const v : values) all.push_back(T(v));
+    return all;
+  };
+  EXPECT_EQ(accumulated<T>(type, reduction::sum, numbers({1, 4096, -2}), numbers({0.5F, 1, 2})),
+            numbers({1.5F, 4096, 0}));
+  EXPECT_EQ(accumulated<T>(type, reduction::max, numbers({1, -3}), numbers({0.5F, -2})),
+            numbers({1, -2}));
+}
+
+TEST(elements, numbers_of_16_bits_are_added_as_floats_and_rounded) {
+  expect_16_bits<bfloat16>(element::bfloat16);
+  expect_16_bits<float16>(element::float16);
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ TEST(salvage, any_ledger_will_do) {
             for (operation const& o : k.terms) {
               auto const [term, raised] = reference.terms.at({0, o});
               sum += term;
-              flag = std::max(flag, raised);
+              flag += raised;
             }
             *w.at(k.rank, k.reduced ? of->reduced() : of->gradient()) = sum;
             *w.at(k.rank, k.reduced ? of->reduced_flag() : of->flag()) = flag;

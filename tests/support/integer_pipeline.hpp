@@ -15,6 +15,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/program/program.hpp"
@@ -68,20 +69,19 @@ class toy_pipeline {
   }
 
   void operator()(rank_id r, task const& t) {
-    auto const read = [&](std::size_t i, std::int32_t word = 0) { return at(r, t.reads[i])[word]; };
-    auto const write = [&](std::size_t i, number value, std::int32_t word = 0) {
-      at(r, t.writes[i])[word] = value;
-    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == job_.stages;
-    auto const backward_input = [&] {
-      number const gradient = last ? read(2, 1) : read(3);
-      if (!first) write(0, mixed(read(0) % 10007 + read(2), gradient));
-      write(1, gradient, 2);
+    auto const word = [&](region const& x, std::int32_t n = 0) -> number& { return at(r, x)[n]; };
+    auto const backward_input = [&](backward_input_operands const& on) {
+      number const gradient = last ? word(on.stash, 1) : word(on.output_gradient);
+      if (!first)
+        word(on.input_gradient) = mixed(word(on.state) % 10007 + word(on.stash), gradient);
+      word(on.stash, 2) = gradient;
     };
-    auto const backward_weight = [&](std::size_t target, number gradient) {
-      number const term = mixed(read(2), gradient) - 5000, flag = (term % 7 + 7) % 7;
-      write(target, read(4) + term);
-      write(target + 1, std::max(read(5), flag));
+    auto const backward_weight = [&](backward_weight_operands const& on) {
+      number const term = mixed(word(on.stash), word(on.stash, 2)) - 5000,
+                   flag = (term % 7 + 7) % 7;
+      word(on.gradient) += term;
+      word(on.flag) += flag;
       if (!counting) return;
       std::pair const key{t.iteration, operation{op_kind::backward_weight, t.op.pipeline,
                                                  t.op.stage, t.op.microbatch}};
@@ -90,24 +90,34 @@ class toy_pipeline {
     };
     switch (t.op.kind) {
       case op_kind::forward: {
+        auto const on = operands_of<forward_operands>(t);
         number const in =
             first ? mixed(t.iteration * 7, t.op.pipeline.value() * 100 + t.op.microbatch.value())
-                  : read(1);
-        number const out = mixed(read(0) % 10007, in);
-        if (!last) write(0, out);
-        write(1, in), write(1, out, 1), write(1, rubbish, 2);
+                  : word(on.input);
+        number const out = mixed(word(on.state) % 10007, in);
+        if (!last) word(on.output) = out;
+        word(on.stash) = in;
+        word(on.stash, 1) = out;
+        word(on.stash, 2) = rubbish;
         break;
       }
-      case op_kind::backward_input: backward_input(); break;
-      case op_kind::backward_weight: backward_weight(0, read(2, 2)); break;
-      case op_kind::backward:
-        backward_input();
-        backward_weight(2, read(2, 2));
+      case op_kind::backward_input: backward_input(operands_of<backward_input_operands>(t)); break;
+      case op_kind::backward_weight:
+        backward_weight(operands_of<backward_weight_operands>(t));
         break;
-      case op_kind::step:
-        write(0, read(2) * 3 % 1'000'003 + read(0) * 1024 + read(1) * 7 + t.iteration);
+      case op_kind::backward: {
+        auto const on = operands_of<backward_operands>(t);
+        backward_input(on.of_input());
+        backward_weight(on.of_weight());
+        break;
+      }
+      case op_kind::step: {
+        auto const on = operands_of<step_operands>(t);
+        word(on.state) = word(on.state) * 3 % 1'000'003 + word(on.gradient) * 1024 +
+                         word(on.flag) * 7 + t.iteration;
         stepped_[{r, t.op.stage}] = t.iteration;
         break;
+      }
       default: FAIL() << "not an operation of a pipeline";
     }
   }

@@ -92,20 +92,20 @@ class program_machine {
     auto const reads = rank.reads(i), writes = rank.writes(i);
     switch (i.code) {
       case opcode::send:
-        messages_[{r, i.peer.index(), i.channel}].push_back(take(r, reads[0]));
+        messages_[{r, i.peer.index(), i.channel}].push_back(take(r, reads.front()));
         break;
       case opcode::receive: {
         auto& queue = messages_[{i.peer.index(), r, i.channel}];
         if (queue.empty()) return false;
-        put(r, writes[0], queue.front());
+        put(r, writes.front(), queue.front());
         queue.pop_front();
         break;
       }
-      case opcode::copy: put(r, writes[0], take(r, reads[0])); break;
+      case opcode::copy: put(r, writes.front(), take(r, reads.front())); break;
       case opcode::add: {
-        auto sum = take(r, reads[1]);
-        add(sum, take(r, reads[0]));
-        put(r, writes[0], sum);
+        auto sum = take(r, reads.back());
+        add(sum, take(r, reads.front()));
+        put(r, writes.front(), sum);
         break;
       }
       case opcode::all_reduce: {

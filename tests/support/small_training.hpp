@@ -8,7 +8,10 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline_training.hpp"
+#include "language_training.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/planned_iteration.hpp"
 
 namespace example::tests::small_training {
 
@@ -23,8 +26,8 @@ inline text_bytes const& some_text() {
   return bytes;
 }
 
-inline pipeline_training::config small(std::int32_t pipelines, std::int32_t stages,
-                                       std::int32_t microbatches, std::int64_t iterations = 3) {
+inline language_training small(std::int32_t pipelines, std::int32_t stages,
+                               std::int32_t microbatches, std::int64_t iterations = 3) {
   return {
       .model =
           {.stages = stages, .context = 3, .embedding = 4, .width = 8, .hidden = 12, .batch = 4},
@@ -36,6 +39,25 @@ inline pipeline_training::config small(std::int32_t pipelines, std::int32_t stag
       .optimizer = {.rate = 1e-2F}};
 }
 
+[[nodiscard]] inline shunt::iteration_form form_of(language_training const& c) {
+  return c.validates() ? shunt::iteration_form::validated : shunt::iteration_form::plain;
+}
+
+/// A run with a work of its own.
+template <class Work>
+struct owned_work {
+  Work owned;
+};
+template <class Work>
+class run_of : private owned_work<Work>, public shunt::pipeline_run<Work> {
+ public:
+  template <class... More>
+  run_of(language_training const& c, shunt::slipstream const& solver, text_bytes const& text,
+         More&... more)
+      : owned_work<Work>{Work(c, text, more...)},
+        shunt::pipeline_run<Work>(owned_work<Work>::owned, solver) {}
+};
+
 /// Losses and final parameters of every stage.
 struct trained {
   std::vector<double> losses{};
@@ -44,7 +66,7 @@ struct trained {
 };
 
 template <class Work>
-trained result_of(pipeline_training::config const& c, Work& work, shunt::pipeline_job const& job) {
+trained result_of(language_training const& c, Work& work, shunt::pipeline_job const& job) {
   trained all;
   for (std::int64_t i = 0; i < c.iterations; ++i) all.losses.push_back(work.loss(i));
   for (shunt::stage_id s : shunt::ids<shunt::stage_id>(c.job.stages))
@@ -60,7 +82,7 @@ trained result_of(pipeline_training::config const& c, Work& work, shunt::pipelin
 }
 
 /// Sizes, a limit on the norm that some steps exceed, and gradients that are not finite.
-inline pipeline_training::config unsteady(std::mt19937_64& engine, std::int64_t iterations) {
+inline language_training unsteady(std::mt19937_64& engine, std::int64_t iterations) {
   auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
   auto c = small(1 + below(3), 1 + below(4), 1 + below(4), iterations);
   c.seed = engine();
@@ -81,7 +103,7 @@ struct step_counts {
 };
 
 template <class Work>
-void count_steps(Work& work, pipeline_training::config const& c, step_counts& counts) {
+void count_steps(Work& work, language_training const& c, step_counts& counts) {
   for (shunt::rank_id r : shunt::ids<shunt::rank_id>(c.job.ranks()))
     for (std::int64_t i = 0; i < c.iterations; ++i) {
       auto const& s = work.step_of(r, i);

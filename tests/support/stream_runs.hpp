@@ -37,7 +37,8 @@ class lawful_work : public mixing_work {
         if (i.code == opcode::exchange) {
           auto const reads = p.ranks[r].reads(i);
           counts_[r.index()].push_back(
-              {reads[1], reads[0].size / static_cast<byte_count>(p.groups[i.group].size())});
+              {reads.back(),
+               reads.front().size / static_cast<byte_count>(p.groups[i.group].size())});
         }
   }
 
@@ -45,7 +46,7 @@ class lawful_work : public mixing_work {
     mixing_work::operator()(r, t);
     if (t.op.kind == op_kind::validate_step) {  // verdict, record -> redo, again
       std::uint64_t sum = 0;
-      for (auto const byte : bytes(r, t.reads[0]))
+      for (auto const byte : bytes(r, t.reads.front()))
         sum = sum * 31 + std::to_integer<std::uint64_t>(byte);
       for (region const& word : t.writes) {
         std::int64_t const runs = sum / 8 % 2 == 0;

@@ -15,6 +15,7 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/execute/work.hpp"
+#include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -79,12 +80,13 @@ inline std::vector<number> undisturbed(pipeline_job const& job, int iterations) 
           g = backward_input(state[s], input[s], g);
         }
       }
-    for (std::size_t s = 0; s < stages; ++s) state[s] = stepped(state[s], gradient[s], 1);
+    for (std::size_t s = 0; s < stages; ++s)
+      state[s] = stepped(state[s], gradient[s], static_cast<number>(job.total_microbatches()));
   }
   return state;
 }
 
-// The same model as a work. Regions come in the order that lower/pipeline.hpp promises.
+// The same model as a work.
 class toy_model {
  public:
   explicit toy_model(pipeline_job const& job)
@@ -98,31 +100,48 @@ class toy_model {
   }
 
   void operator()(rank_id r, task const& t) {
-    auto const get = [&](std::size_t i, std::size_t word = 0) { return read(r, t.reads[i], word); };
-    auto const put = [&](std::size_t i, number value, std::size_t word = 0) {
-      write(r, t.writes[i], value, word);
-    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == job_.stages;
-    auto const input = [&] { return first ? datum(t.iteration, t.op) : get(1); };
-    auto const output_gradient = [&] { return last ? loss_gradient(get(2)) : get(3); };
+    auto const get = [&](region const& from, std::size_t word = 0) { return read(r, from, word); };
+    auto const put = [&](region const& to, number value, std::size_t word = 0) {
+      write(r, to, value, word);
+    };
+    auto const take_input_gradient = [&](backward_input_operands const& on) {
+      number const gradient = last ? loss_gradient(get(on.stash)) : get(on.output_gradient);
+      if (!first)
+        put(on.input_gradient,
+            tests::trained_pipeline::backward_input(get(on.state), get(on.stash), gradient));
+      put(on.stash, gradient, 1);  // for backward_weight
+    };
+    auto const add_weight_gradient = [&](backward_weight_operands const& on) {
+      put(on.gradient, get(on.gradient) + tests::trained_pipeline::backward_weight(
+                                              get(on.stash), get(on.stash, 1)));
+      put(on.flag, get(on.flag) + 1);
+    };
     switch (t.op.kind) {
-      case op_kind::forward:
-        put(1, input());
-        if (!last) put(0, forward(get(0), input(), t.op.stage));
+      case op_kind::forward: {
+        auto const on = operands_of<forward_operands>(t);
+        number const input = first ? datum(t.iteration, t.op) : get(on.input);
+        put(on.stash, input);
+        if (!last) put(on.output, forward(get(on.state), input, t.op.stage));
         break;
+      }
       case op_kind::backward_input:
-        take_input_gradient(get(0), get(2), output_gradient(), put, first);
+        take_input_gradient(operands_of<backward_input_operands>(t));
         break;
       case op_kind::backward_weight:
-        put(0, get(4) + backward_weight(get(2), get(2, 1)));
-        put(1, 1);
+        add_weight_gradient(operands_of<backward_weight_operands>(t));
         break;
-      case op_kind::backward:
-        put(2, get(4) + backward_weight(get(2), output_gradient()));
-        put(3, 1);
-        take_input_gradient(get(0), get(2), output_gradient(), put, first);
+      case op_kind::backward: {
+        auto const on = operands_of<backward_operands>(t);
+        take_input_gradient(on.of_input());
+        add_weight_gradient(on.of_weight());
         break;
-      case op_kind::step: put(0, stepped(get(2), get(0), get(1))); break;
+      }
+      case op_kind::step: {
+        auto const on = operands_of<step_operands>(t);
+        put(on.state, stepped(get(on.state), get(on.gradient), get(on.flag)));
+        break;
+      }
       default: FAIL() << "not an operation of a pipeline";
     }
   }
@@ -148,11 +167,6 @@ class toy_model {
     number* data() { return word; }
     [[nodiscard]] static constexpr std::size_t size() { return 2; }
   };
-  static void take_input_gradient(number state, number input, number gradient, auto const& put,
-                                  bool first) {
-    if (!first) put(0, backward_input(state, input, gradient));
-    put(1, gradient, 1);  // into the stash, for backward_weight
-  }
   number read(rank_id r, region const& from, std::size_t word) {
     EXPECT_GE(from.size, static_cast<byte_count>(8 * (word + 1)));
     return memory_[r.index()][from.buffer.value()][word];

@@ -17,6 +17,7 @@
 #include "shunt/execute/work.hpp"
 #include "shunt/lower/detail/validated_step.hpp"
 #include "shunt/lower/gradient_norms.hpp"
+#include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -94,66 +95,74 @@ class toy_work {
   }
 
   void operator()(rank_id r, task const& t) {
-    auto const read = [&](std::size_t i, std::int32_t n = 0) { return get(r, t.reads[i], n); };
-    auto const write = [&](std::size_t i, number value, std::int32_t n = 0) {
-      put(r, t.writes[i], value, n);
-    };
     bool const first = t.op.stage == 0, last = t.op.stage.value() + 1 == toy_.stages;
-    auto const input = [&] { return first ? toy::datum(t.iteration, t.op) : read(1); };
-    auto const output_gradient = [&] { return last ? read(2, 1) : read(3); };
-    auto const backward_input = [&] {
-      number const g = output_gradient();
-      write(1, g, 2);  // what backward_weight needs
-      if (!first) write(0, toy::input_gradient(read(0), read(2), g));
+    auto const read = [&](region const& x, std::int32_t n = 0) { return get(r, x, n); };
+    auto const write = [&](region const& x, number value, std::int32_t n = 0) {
+      put(r, x, value, n);
     };
-    auto const backward_weight = [&](std::size_t target, number g) {
-      write(target, read(4) + toy::weight_gradient(read(2), g));
-      write(target + 1, read(5) + (toy_.bad.contains({t.op.stage.value(), t.iteration}) ? 1 : 0));
+    auto const backward_input = [&](backward_input_operands const& on) {
+      number const g = last ? read(on.stash, 1) : read(on.output_gradient);
+      if (!first) write(on.input_gradient, toy::input_gradient(read(on.state), read(on.stash), g));
+      write(on.stash, g, 2);  // what backward_weight needs
+    };
+    auto const backward_weight = [&](backward_weight_operands const& on) {
+      write(on.gradient,
+            read(on.gradient) + toy::weight_gradient(read(on.stash), read(on.stash, 2)));
+      write(on.flag,
+            read(on.flag) + (toy_.bad.contains({t.op.stage.value(), t.iteration}) ? 1 : 0));
     };
     switch (t.op.kind) {
       case op_kind::forward: {
-        number const out = toy::forward(read(0), input());
-        write(1, input(), 0), write(1, out, 1);
-        if (!last) write(0, out);
+        auto const on = operands_of<forward_operands>(t);
+        number const in = first ? toy::datum(t.iteration, t.op) : read(on.input);
+        number const out = toy::forward(read(on.state), in);
+        write(on.stash, in, 0), write(on.stash, out, 1);
+        if (!last) write(on.output, out);
         ++forwards;
         break;
       }
-      case op_kind::backward_input: backward_input(); break;
-      case op_kind::backward_weight: backward_weight(0, read(2, 2)); break;
+      case op_kind::backward_input: backward_input(operands_of<backward_input_operands>(t)); break;
+      case op_kind::backward_weight:
+        backward_weight(operands_of<backward_weight_operands>(t));
+        break;
       case op_kind::backward: {
-        number const g = output_gradient();
-        backward_input();
-        backward_weight(2, g);
+        auto const on = operands_of<backward_operands>(t);
+        backward_input(on.of_input());
+        backward_weight(on.of_weight());
         break;
       }
       case op_kind::gradient_norm: {
-        gradient_norms v{.not_finite = static_cast<double>(read(1)), .stages = 1};
-        v.squares = static_cast<double>(read(0)) * static_cast<double>(read(0));
-        store(r, t.writes[0], v);
+        auto const on = operands_of<gradient_norm_operands>(t);
+        gradient_norms v{.not_finite = static_cast<double>(read(on.flag)), .stages = 1};
+        v.squares = static_cast<double>(read(on.gradient)) * static_cast<double>(read(on.gradient));
+        store(r, on.norms, v);
         break;
       }
       case op_kind::step: {
-        auto const v = load<gradient_norms>(r, t.reads[1]);
+        auto const on = operands_of<validated_step_operands>(t);
+        auto const v = load<gradient_norms>(r, on.norms);
         bool const whole = v.stages == toy_.stages;
-        if (whole || toy_.stands(v)) write(0, toy_.stepped(read(2), read(0), v));
-        store(r, t.writes[1], step_record{v, 1});
+        if (whole || toy_.stands(v))
+          write(on.state, toy_.stepped(read(on.state), read(on.gradient), v));
+        store(r, on.record, step_record{v, 1});
         next_[r.index()] = t.iteration + 1;
         break;
       }
       case op_kind::validate_step: {
-        auto const v = load<gradient_norms>(r, t.reads[0]);
-        bool const redo = !toy_.stands(v);
-        write(0, redo, 0);
-        write(0, redo && load<step_record>(r, t.reads[1]).pending != 0, 1);
+        auto const on = operands_of<validate_step_operands>(t);
+        bool const redo = !toy_.stands(load<gradient_norms>(r, on.norms));
+        write(on.words, redo, 0);
+        write(on.words, redo && load<step_record>(r, on.record).pending != 0, 1);
         break;
       }
       case op_kind::redo_step: {
-        auto const v = load<gradient_norms>(r, t.reads[1]);
+        auto const on = operands_of<redo_step_operands>(t);
+        auto const v = load<gradient_norms>(r, on.norms);
         EXPECT_EQ(v.stages, toy_.stages);
-        write(0, toy_.stepped(read(2), read(0), v));
-        auto record = load<step_record>(r, t.reads[3]);
+        write(on.state, toy_.stepped(read(on.state), read(on.gradient), v));
+        auto record = load<step_record>(r, on.record);
         record.pending = 0;
-        store(r, t.writes[1], record);
+        store(r, on.record, record);
         ++rolled_back;
         break;
       }

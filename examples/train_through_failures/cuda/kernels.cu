@@ -6,7 +6,8 @@
 #include "model_kernels.hpp"
 #include "shunt/cuda/kernels.cuh"
 #include "shunt/cuda/launch.cuh"
-#include "step_kernels.hpp"
+#include "shunt/device/adam_step.hpp"
+#include "shunt/train/step_kernels.hpp"
 
 namespace example {
 
@@ -35,10 +36,11 @@ template <class... Items>
 struct launchers {
   static inline auto const all = std::tuple(&nvcc_kernels::launch<Items>...);
 };
-template struct launchers<choose_windows, embed_windows, store_product, predict_bytes, note_loss,
-                          sum_columns, sum_embeddings, inject_bad_gradient, accumulate_gradient,
-                          square_gradient, sum_neighbours<std::int64_t>, sum_neighbours<double>,
-                          raise_flag, share_norms, decide_step, decide_validated_step, check_step,
-                          decide_redo_step, shunt::adam_step<std::int64_t>>;
+template struct launchers<
+    choose_windows, embed_windows, store_product, predict_bytes, mean_loss, sum_columns,
+    sum_embeddings, inject_bad_gradient, shunt::note_loss, shunt::accumulate_gradient,
+    shunt::square_gradient, shunt::sum_neighbours<std::int64_t>, shunt::sum_neighbours<double>,
+    shunt::raise_flag, shunt::note_norms, shunt::decide_step, shunt::decide_validated_step,
+    shunt::check_step, shunt::decide_redo_step, shunt::adam_step<std::int64_t>>;
 
 }  // namespace example

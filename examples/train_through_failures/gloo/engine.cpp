@@ -16,7 +16,7 @@ int train_with_processes(options const& o, command_line const& started_as) {
   auto const bytes = load_text(o.text);
   progress_log live(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
-  return conclude(std::cout, run.result, o.training.iterations, o.training.job,
+  return conclude(std::cout, run.result, o.training,
                   [&] { return expected_of(train_undisturbed(o.training, bytes)); });
 }
 

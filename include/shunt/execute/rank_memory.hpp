@@ -43,12 +43,12 @@ class rank_memory {
     auto const reads = p.reads(i), writes = p.writes(i);
     switch (i.code) {
       case opcode::compute: (*work_)(rank_, task{i.op, iteration, reads, writes}); break;
-      case opcode::copy: copy((*this)[reads[0]], (*this)[writes[0]]); break;
+      case opcode::copy: copy((*this)[reads.front()], (*this)[writes.front()]); break;
       case opcode::add:
-        accumulate(i.type, reduction::sum, (*this)[writes[0]], (*this)[reads[0]]);
+        accumulate(i.type, reduction::sum, (*this)[writes.front()], (*this)[reads.front()]);
         break;
       case opcode::fill: {
-        auto const target = (*this)[writes[0]];
+        auto const target = (*this)[writes.front()];
         if (!target.empty()) std::memset(target.data(), 0, target.size());
         break;
       }

@@ -18,11 +18,14 @@ struct stage_sizes {
   constexpr bool operator==(stage_sizes const&) const = default;
 };
 
-/// A stage's forward of one micro-batch. Micro-batches count over all pipelines: pipeline x
-/// microbatches + micro-batch of the pipeline, on any rank.
-struct forward_pass {
+/// A stage's forward of one micro-batch. `Iteration` is a number, or a word of a device.
+/// Micro-batches count over all pipelines: pipeline x microbatches + micro-batch of the pipeline,
+/// on any rank.
+template <class Iteration>
+struct basic_forward_pass {
   stage_id stage{};
-  std::int64_t iteration = 0, microbatch = 0;
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> parameters{};
   std::span<float const> input{};  ///< output of the previous stage; empty at stage 0
   std::span<float> output{};       ///< empty at the last stage
@@ -30,9 +33,11 @@ struct forward_pass {
 };
 
 /// The gradient of a stage's input.
-struct backward_input_pass {
+template <class Iteration>
+struct basic_backward_input_pass {
   stage_id stage{};
-  std::int64_t iteration = 0, microbatch = 0;
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> parameters{}, input{};
   std::span<float> stash{};                  ///< as the forward left it
   std::span<float const> output_gradient{};  ///< empty at the last stage
@@ -41,14 +46,20 @@ struct backward_input_pass {
 
 /// The gradient of a stage's parameters. It comes after the backward_input of its micro-batch, at
 /// once or later.
-struct backward_weight_pass {
+template <class Iteration>
+struct basic_backward_weight_pass {
   stage_id stage{};
-  std::int64_t iteration = 0, microbatch = 0;
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> parameters{}, input{};
   std::span<float const> stash{};            ///< as backward_input left it
   std::span<float const> output_gradient{};  ///< empty at the last stage
   std::span<float> gradient{};               ///< as many as parameters; to be overwritten
 };
+
+using forward_pass = basic_forward_pass<std::int64_t>;
+using backward_input_pass = basic_backward_input_pass<std::int64_t>;
+using backward_weight_pass = basic_backward_weight_pass<std::int64_t>;
 
 /// A pipeline-parallel model. `m.forward` returns the loss of the micro-batch; it counts at the
 /// last stage only. The loss of an iteration is the mean over its micro-batches, and so is the

@@ -194,7 +194,7 @@ class pipeline_run {
 /// Throws invalid_problem and invalid_program as plan_iteration does, and what the executor throws.
 /// Returns the losses by iteration.
 template <pipeline_trainee Work, class Executor>
-std::vector<double> train_undisturbed(Work& work, Executor const& executor) {
+std::vector<double> train_without_failures(Work& work, Executor const& executor) {
   auto const& training = work.training();
   auto job = training.job;
   job.dead.clear();

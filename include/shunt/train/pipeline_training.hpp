@@ -50,6 +50,14 @@ struct step_outcome {
   bool operator==(step_outcome const&) const = default;
 };
 
+/// The first iteration whose step a rank left out, because a gradient overflowed.
+struct step_overflow {
+  rank_id rank{};
+  std::int64_t iteration = 0;
+
+  bool operator==(step_overflow const&) const = default;
+};
+
 }  // namespace shunt
 
 #ifndef SHUNT_COMPILED

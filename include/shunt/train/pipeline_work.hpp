@@ -20,7 +20,6 @@
 #include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
-#include "shunt/problem/stage_costs.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/gradient_sum.hpp"
@@ -28,6 +27,7 @@
 #include "shunt/train/optimizer.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_training.hpp"
+#include "shunt/train/stage_table.hpp"
 
 namespace shunt {
 
@@ -43,18 +43,16 @@ namespace shunt {
 template <pipeline_model Model, optimizer Optimizer = adam>
 class pipeline_work {
  public:
-  /// The first iteration whose step a rank left out because a gradient overflowed.
-  struct overflow {
-    rank_id rank{};
-    std::int64_t iteration = 0;
-  };
+  using overflow = step_overflow;
 
   /// Throws invalid_problem where the training is broken, the model has other stages than the job
   /// or a negative size, or steps are to be reverted by an optimizer that can't.
   pipeline_work(Model model, pipeline_training training, Optimizer optimizer = {});
 
   /// Returns the sizes to lower programs with.
-  [[nodiscard]] pipeline_tensors tensors() const;
+  [[nodiscard]] pipeline_tensors tensors() const {
+    return stages_.tensors(training_, Optimizer::moments);
+  }
   [[nodiscard]] pipeline_training const& training() const { return training_; }
   [[nodiscard]] Model const& model() const { return model_; }
   /// Makes room for the buffers of a program. Content stays. No session may be running.
@@ -163,7 +161,7 @@ class pipeline_work {
   Model const model_;
   pipeline_training const training_;
   Optimizer const optimizer_;
-  std::vector<stage_sizes> sizes_;
+  stage_table const stages_;
   std::vector<double> losses_;  // iterations x micro-batches of all pipelines
   host_memory memory_;
   std::vector<rank_state> ranks_{};  // by rank

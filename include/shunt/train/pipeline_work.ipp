@@ -9,72 +9,26 @@ pipeline_work<Model, Optimizer>::pipeline_work(Model model, pipeline_training tr
     : model_(std::move(model)),
       training_(std::move(training)),
       optimizer_(std::move(optimizer)),
-      memory_(0) {
-  shunt::validate(training_);
-  auto const& job = training_.job;
-  if (model_.stages() != job.stages)
-    throw invalid_problem("stages", "the job has " + std::to_string(job.stages) +
-                                        ", the model has " + std::to_string(model_.stages()));
+      stages_(stage_table::of(model_, training_)),
+      losses_(static_cast<std::size_t>(training_.iterations * terms()),
+              std::numeric_limits<double>::quiet_NaN()),
+      memory_(static_cast<std::size_t>(training_.job.ranks()), training_.only),
+      ranks_(static_cast<std::size_t>(training_.job.ranks())) {
   if (training_.rollback == rollback::inverse && !invertible_optimizer<Optimizer>)
     throw invalid_problem("rollback", "the optimizer can't revert a step");
-  constexpr std::int64_t most = std::int64_t{1} << 48;
-  for (stage_id const s : ids<stage_id>(job.stages)) {
-    sizes_.push_back(model_.sizes(s));
-    auto const& [parameters, output, stash] = sizes_.back();
-    for (auto const& [what, size] : {std::pair{"parameters", parameters},
-                                     {"output", is_last(s) ? 0 : output},
-                                     {"stash", stash}})
-      if (size < 0 || size > most)
-        throw invalid_problem("sizes of stage " + std::to_string(s.value()),
-                              std::string(what) + " must be between 0 and 2^48, is " +
-                                  std::to_string(size));
-  }
-  losses_.assign(static_cast<std::size_t>(training_.iterations * terms()),
-                 std::numeric_limits<double>::quiet_NaN());
-
+  auto const& job = training_.job;
   auto const all_tensors = tensors();
-  program persistent;  // the buffers that outlive programs
-  persistent.ranks.resize(static_cast<std::size_t>(job.ranks()));
-  ranks_.resize(persistent.ranks.size());
-  for (rank_id const r : ids<rank_id>(job.ranks()))
-    for (auto const& s : stages_of(job, all_tensors, r)) {
-      auto& declared = persistent.ranks[r].buffers;
-      declared.resize(buffers::kept(s.chunk).index() + 1);
-      declared[buffers::state(s.chunk)].size = s.state().size;
-      declared[buffers::kept(s.chunk)].size = s.kept().size;
-    }
-  memory_ = host_memory(persistent.ranks.size(), training_.only);
-  memory_.fit(persistent);
+  memory_.fit(stages_.persistent_buffers(training_, Optimizer::moments));
   for (rank_id const r : ids<rank_id>(job.ranks())) {
     if (!memory_.has(r)) continue;
     for (auto const& s : stages_of(job, all_tensors, r)) {
       held_stage own{.stage = s.stage, .chunk = s.chunk};
-      own.scratch.resize(static_cast<std::size_t>(sizes_[s.stage.index()].parameters));
+      own.scratch.resize(static_cast<std::size_t>(stages_.sizes[s.stage.index()].parameters));
       if (training_.validates()) own.steps.resize(static_cast<std::size_t>(training_.iterations));
       model_.initialise(s.stage, state_of(r, own).parameters);
       ranks_[r.index()].stages.push_back(std::move(own));
     }
   }
-}
-
-template <pipeline_model Model, optimizer Optimizer>
-pipeline_tensors pipeline_work<Model, Optimizer>::tensors() const {
-  std::vector<ticks> activation, stash, gradient, state, sums;
-  auto const bytes = static_cast<byte_count>(sizeof(float));
-  for (stage_id const s : ids<stage_id>(training_.job.stages)) {
-    auto const& of = sizes_[s.index()];
-    activation.push_back(is_last(s) ? 0 : of.output * bytes);
-    stash.push_back(of.stash * bytes);
-    gradient.push_back(of.parameters * size_of(training_.gradient_type));
-    state.push_back((1 + Optimizer::moments) * of.parameters * bytes);
-    sums.push_back(training_.only && is_last(s) ? terms() : 0);
-  }
-  return {.activation = per_stage(std::move(activation)),
-          .stash = per_stage(std::move(stash)),
-          .gradient = per_stage(std::move(gradient)),
-          .state = per_stage(std::move(state)),
-          .sums = per_stage(std::move(sums)),
-          .gradient_type = training_.gradient_type};
 }
 
 template <pipeline_model Model, optimizer Optimizer>
@@ -144,8 +98,8 @@ std::optional<std::int64_t> pipeline_work<Model, Optimizer>::overflow_of(rank_id
 }
 
 template <pipeline_model Model, optimizer Optimizer>
-auto pipeline_work<Model, Optimizer>::first_overflow() const -> std::optional<overflow> {
-  std::optional<overflow> first;
+std::optional<step_overflow> pipeline_work<Model, Optimizer>::first_overflow() const {
+  std::optional<step_overflow> first;
   for (rank_id const r : ids<rank_id>(ranks_.size()))
     if (auto const at = overflow_of(r); at && (!first || *at < first->iteration)) first = {r, *at};
   return first;
@@ -163,7 +117,7 @@ template <pipeline_model Model, optimizer Optimizer>
 auto pipeline_work<Model, Optimizer>::state_of(rank_id r, held_stage const& of)
     -> optimizer_memory {
   auto const all = as<float>(std::span<std::byte>(memory_(r, buffers::state(of.chunk))));
-  auto const size = static_cast<std::size_t>(sizes_[of.stage.index()].parameters);
+  auto const size = static_cast<std::size_t>(stages_.sizes[of.stage.index()].parameters);
   auto const moments = static_cast<std::size_t>(Optimizer::moments);
   return {all.first(size), all.subspan(size, moments * size)};  // a step's record may follow
 }
@@ -198,12 +152,12 @@ template <pipeline_model Model, optimizer Optimizer>
 void pipeline_work<Model, Optimizer>::forward(rank_id r, task const& t, std::int64_t microbatch) {
   auto const on = operands_of<forward_operands>(t);
   stage_id const s = t.op.stage;
-  auto const& size = sizes_[s.index()];
-  auto const before = s > 0 ? sizes_[s.index() - 1].output : 0;
+  auto const& size = stages_.sizes[s.index()];
+  auto const before = stages_.input(s);
   double const loss =
       model_.forward({s, t.iteration, microbatch, state_of(r, held(r, s)).parameters,
                       numbers<float>(r, t, on.input, "input", before),
-                      numbers<float>(r, t, on.output, "output", is_last(s) ? 0 : size.output),
+                      numbers<float>(r, t, on.output, "output", size.output),
                       numbers<float>(r, t, on.stash, "stash", size.stash)});
   if (is_last(s)) *loss_of(t.iteration, microbatch) = loss;
 }
@@ -213,14 +167,13 @@ void pipeline_work<Model, Optimizer>::backward_input(rank_id r, task const& t,
                                                      backward_input_operands const& on,
                                                      std::int64_t microbatch) {
   stage_id const s = t.op.stage;
-  auto const& size = sizes_[s.index()];
-  auto const before = s > 0 ? sizes_[s.index() - 1].output : 0;
-  model_.backward_input(
-      {s, t.iteration, microbatch, state_of(r, held(r, s)).parameters,
-       numbers<float>(r, t, on.input, "input", before),
-       numbers<float>(r, t, on.stash, "stash", size.stash),
-       numbers<float>(r, t, on.output_gradient, "output's gradient", is_last(s) ? 0 : size.output),
-       numbers<float>(r, t, on.input_gradient, "input's gradient", before)});
+  auto const& size = stages_.sizes[s.index()];
+  auto const before = stages_.input(s);
+  model_.backward_input({s, t.iteration, microbatch, state_of(r, held(r, s)).parameters,
+                         numbers<float>(r, t, on.input, "input", before),
+                         numbers<float>(r, t, on.stash, "stash", size.stash),
+                         numbers<float>(r, t, on.output_gradient, "output's gradient", size.output),
+                         numbers<float>(r, t, on.input_gradient, "input's gradient", before)});
 }
 
 template <pipeline_model Model, optimizer Optimizer>
@@ -229,14 +182,13 @@ void pipeline_work<Model, Optimizer>::backward_weight(rank_id r, task const& t,
                                                       std::int64_t microbatch) {
   stage_id const s = t.op.stage;
   auto& own = held(r, s);
-  auto const& size = sizes_[s.index()];
-  auto const before = s > 0 ? sizes_[s.index() - 1].output : 0;
+  auto const& size = stages_.sizes[s.index()];
+  auto const before = stages_.input(s);
   model_.backward_weight(
       {s, t.iteration, microbatch, state_of(r, own).parameters,
        numbers<float>(r, t, on.input, "input", before),
        numbers<float>(r, t, on.stash, "stash", size.stash),
-       numbers<float>(r, t, on.output_gradient, "output's gradient", is_last(s) ? 0 : size.output),
-       own.scratch});
+       numbers<float>(r, t, on.output_gradient, "output's gradient", size.output), own.scratch});
   auto const sum = numbers<std::byte>(r, t, on.gradient, "gradient",
                                       size.parameters * size_of(training_.gradient_type));
   auto const flag = as<std::int64_t>(memory_(r, on.flag));

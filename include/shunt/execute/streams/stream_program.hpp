@@ -139,20 +139,25 @@ class stream_program {
         to.compute(at.rank, stream_task{i.op, to.iteration(at.rank), guard, reads, writes}, stream);
         break;
       case opcode::send:
-        move(s, stream, part(mine[reads[0]], message(number, mine[reads[0]].size())), guard);
+        move(s, stream, part(mine[reads.front()], message(number, mine[reads.front()].size())),
+             guard);
         break;
       case opcode::receive:
-        move(s, stream, part(message(number, mine[writes[0]].size()), mine[writes[0]]), guard);
+        move(s, stream, part(message(number, mine[writes.front()].size()), mine[writes.front()]),
+             guard);
         break;
-      case opcode::copy: move(s, stream, part(mine[reads[0]], mine[writes[0]]), guard); break;
+      case opcode::copy:
+        move(s, stream, part(mine[reads.front()], mine[writes.front()]), guard);
+        break;
       case opcode::fill:
-        if (writes[0].size > 0) s.fill(stream, mine[writes[0]], guard);
+        if (writes.front().size > 0) s.fill(stream, mine[writes.front()], guard);
         break;
       case opcode::add: {
-        std::byte const* const sources[] = {mine[writes[0]].data(), mine[reads[0]].data()};
-        std::byte* const target = mine[writes[0]].data();
-        if (writes[0].size > 0)
-          s.fold(stream, i.type, reduction::sum, sources, {&target, 1}, mine[writes[0]].size(),
+        std::byte const* const sources[] = {mine[writes.front()].data(),
+                                            mine[reads.front()].data()};
+        std::byte* const target = mine[writes.front()].data();
+        if (writes.front().size > 0)
+          s.fold(stream, i.type, reduction::sum, sources, {&target, 1}, mine[writes.front()].size(),
                  guard);
         break;
       }

@@ -123,13 +123,14 @@ class rank_operations {
     switch (i.code) {
       case opcode::compute:
         return compute({i.op, watch_.iteration(), guard, reads, writes}, stream);
-      case opcode::copy: return move(stream, b.buffers[reads[0]], b.buffers[writes[0]], guard);
+      case opcode::copy:
+        return move(stream, b.buffers[reads.front()], b.buffers[writes.front()], guard);
       case opcode::fill:
-        if (writes[0].size > 0) system_.fill(stream, b.buffers[writes[0]], guard);
+        if (writes.front().size > 0) system_.fill(stream, b.buffers[writes.front()], guard);
         return;
       case opcode::add: {
-        auto const target = b.buffers[writes[0]];
-        std::byte const* const sources[] = {target.data(), b.buffers[reads[0]].data()};
+        auto const target = b.buffers[writes.front()];
+        std::byte const* const sources[] = {target.data(), b.buffers[reads.front()].data()};
         if (auto* const to = target.data(); !target.empty())
           system_.fold(stream, i.type, reduction::sum, sources, {&to, 1}, target.size(), guard);
         return;
@@ -167,8 +168,8 @@ class rank_operations {
             ? static_cast<std::size_t>(nccl_staging::aligned(static_cast<std::int64_t>(to.size())))
             : 0;
     if (aside && i.code == opcode::all_reduce) move(stream, from, target, nullptr);
-    bool const folds = floats_ == float_order::of_the_group && i.code != opcode::all_gather &&
-                       is_floating(i.type);
+    bool const folds =
+        floats_ == float_order::of_the_group && i.code != opcode::all_gather && is_floating(i.type);
     if (folds) {
       fold_by_parts(b, i, members,
                     i.code == opcode::all_reduce ? std::span<std::byte const>(target) : from,

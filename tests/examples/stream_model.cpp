@@ -13,28 +13,26 @@
 #include <utility>
 #include <vector>
 
-#include "pipeline_training.hpp"
-#include "planning.hpp"
+#include "language_training.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/stream_executors.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
-#include "stream_training.hpp"
+#include "stream_model.hpp"
 #include "support/device_on_host.hpp"
 #include "support/small_training.hpp"
-#include "training_run.hpp"
 
-namespace example::tests::stream_training_test {
+namespace example::tests::stream_model_test {
 namespace {
 
 using namespace small_training;
 using shunt::rank_id;
 using shunt::tests::device_on_host;
 using shunt::tests::host_streams;
-using work_on_host = stream_training<device_on_host>;
-using run_on_host = training_run_of<work_on_host>;
+using work_on_host = stream_language_work<device_on_host>;
+using run_on_host = run_of<work_on_host>;
 using streams = shunt::stream_executor<host_streams>;
 using graphs = shunt::graph_executor<host_streams>;
 
@@ -53,14 +51,14 @@ device_on_host next_device() {
 }
 
 template <class Executor, class Solver>
-trained train(Solver const& solver, pipeline_training::config const& c,
-              shunt::pipeline_job const& job, step_counts* counts = nullptr) {
+trained train(Solver const& solver, language_training const& c, shunt::pipeline_job const& job,
+              step_counts* counts = nullptr) {
   auto device = next_device();
   work_on_host work(c, some_text(), device);
-  auto const plan = plan_iteration(solver, job, work.tensors(), work.validates());
-  work.fit(*plan.program);
+  auto const plan = shunt::plan_iteration(solver, job, work.tensors(), form_of(c));
+  work.fit(*plan.iteration);
   auto session = Executor{.system = &device.streams()}.open(work);
-  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
   if (plan.closing) session.submit(plan.closing);
   EXPECT_TRUE(session.wait().lost.empty());
   if (counts) count_steps(work, c, *counts);
@@ -75,7 +73,7 @@ double largest_difference(std::vector<double> const& found, std::vector<double> 
   return largest;
 }
 
-TEST(stream_training, losses_are_the_hosts_but_for_rounding) {
+TEST(stream_model, losses_are_the_hosts_but_for_rounding) {
   for (auto const& [pipelines, stages] : {std::pair{2, 1}, {1, 2}, {2, 3}}) {
     auto const c = small(pipelines, stages, 4, 40);
     auto const host = train_undisturbed(c, some_text());
@@ -87,7 +85,7 @@ TEST(stream_training, losses_are_the_hosts_but_for_rounding) {
   }
 }
 
-TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
+TEST(stream_model, every_schedule_order_and_executor_gives_the_same_bits) {
   auto const c = small(3, 3, 4, 4);
   auto const reference = train<streams>(shunt::gpipe{}, c, c.job);
   for (int n = 0; n < 3; ++n) {
@@ -111,7 +109,7 @@ TEST(stream_training, every_schedule_order_and_executor_gives_the_same_bits) {
 /// Kills `rank` at every instruction of iteration 1 in turn; returns the steps that survivors took
 /// back.
 template <class Executor>
-std::int64_t fail_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
+std::int64_t fail_everywhere(language_training const& c, shunt::slipstream const& solver,
                              rank_id rank, trained const& reference) {
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
@@ -121,7 +119,7 @@ std::int64_t fail_everywhere(pipeline_training::config const& c, shunt::slipstre
     auto device = next_device();
     run_on_host run(c, solver, some_text(), device);
     length =
-        static_cast<std::int32_t>(run.plan_without({}).program->ranks[rank].instructions.size());
+        static_cast<std::int32_t>(run.plan_without({}).iteration->ranks[rank].instructions.size());
     auto const report = run(Executor{.system = &device.streams(), .failures = {{rank, 1, at}}});
     EXPECT_EQ(report.losses.size(), 1U);
     EXPECT_EQ(report.end, c.iterations) << report.stopped;
@@ -135,7 +133,7 @@ std::int64_t fail_everywhere(pipeline_training::config const& c, shunt::slipstre
   return undone;
 }
 
-TEST(stream_training, a_kill_at_every_instruction) {
+TEST(stream_model, a_kill_at_every_instruction) {
   auto const c = small(2, 2, 2);
   auto const reference = train<streams>(shunt::one_f_one_b{}, c, c.job);
   std::int64_t on_streams = 0, as_graphs = 0;
@@ -148,7 +146,7 @@ TEST(stream_training, a_kill_at_every_instruction) {
   EXPECT_EQ(fail_everywhere<streams>(c, {.stagger = false}, 3, reference), 0);
 }
 
-TEST(stream_training, workers_that_come_back_hold_their_peers_state) {
+TEST(stream_model, workers_that_come_back_hold_their_peers_state) {
   auto const c = small(3, 2, 2, 9);
   auto const reference = train<streams>(shunt::one_f_one_b{}, c, c.job);
   auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
@@ -171,7 +169,7 @@ TEST(stream_training, workers_that_come_back_hold_their_peers_state) {
   disturbed(graphs{});
 }
 
-TEST(stream_training, validated_steps_are_those_of_the_host) {
+TEST(stream_model, validated_steps_are_those_of_the_host) {
   std::mt19937_64 engine(5);
   step_counts seen;
   for (int n = 0; n < 8; ++n) {
@@ -187,11 +185,11 @@ TEST(stream_training, validated_steps_are_those_of_the_host) {
     EXPECT_EQ(train<graphs>(shunt::slipstream{}, c, c.job, &as_graphs), reference);
     EXPECT_EQ(as_graphs, on_streams);
 
-    pipeline_training host(c, some_text());
-    auto const plan = plan_iteration(shunt::slipstream{}, c.job, host.tensors(), true);
-    host.fit(*plan.program);
+    language_work host(c, some_text());
+    auto const plan = shunt::plan_iteration(shunt::slipstream{}, c.job, host.tensors(), form_of(c));
+    host.fit(*plan.iteration);
     auto session = shunt::inline_executor{}.open(host);
-    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
     session.submit(plan.closing);
     (void)session.wait();
     count_steps(host, c, on_host);
@@ -205,7 +203,7 @@ TEST(stream_training, validated_steps_are_those_of_the_host) {
   EXPECT_GT(seen.taken_back, 10);
 }
 
-TEST(stream_training, validated_steps_through_losses_and_joins) {
+TEST(stream_model, validated_steps_through_losses_and_joins) {
   std::mt19937_64 engine(9);
   auto const below = [&](std::uint64_t n) { return static_cast<std::int32_t>(engine() % n); };
   step_counts seen;
@@ -242,19 +240,19 @@ TEST(stream_training, validated_steps_through_losses_and_joins) {
   EXPECT_GT(joined, 2U);
 }
 
-TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace) {
+TEST(stream_model, an_operation_whose_condition_does_not_hold_leaves_no_trace) {
   for (bool const validated : {false, true}) {
     auto c = small(2, 2, 2);
     c.validate = validated;
     auto device = next_device();
     work_on_host work(c, some_text(), device);
-    auto const plan = plan_iteration(shunt::slipstream{}, c.job, work.tensors(), validated);
-    work.fit(*plan.program);
+    auto const plan = shunt::plan_iteration(shunt::slipstream{}, c.job, work.tensors(), form_of(c));
+    work.fit(*plan.iteration);
     std::mt19937_64 random(3);
     auto const each_buffer = [&](auto const& visit) {
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
         for (shunt::buffer_id b :
-             shunt::ids<shunt::buffer_id>(plan.program->ranks[r].buffers.size()))
+             shunt::ids<shunt::buffer_id>(plan.iteration->ranks[r].buffers.size()))
           visit(work.buffer(r, b));
     };
     each_buffer([&](std::span<std::byte> bytes) {
@@ -276,9 +274,9 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
     std::set<shunt::op_kind> kinds, left_traces;
     for (auto const* const condition : {&no, &yes}) {
       for (rank_id r : shunt::ids<rank_id>(c.job.ranks()))
-        for (auto const& i : plan.program->ranks[r].instructions) {
+        for (auto const& i : plan.iteration->ranks[r].instructions) {
           if (i.code != shunt::opcode::compute) continue;
-          auto const& own = plan.program->ranks[r];
+          auto const& own = plan.iteration->ranks[r];
           auto const before_it = contents();
           work(r, {i.op, &iteration, condition, own.reads(i), own.writes(i)}, stream);
           kinds.insert(i.op.kind);
@@ -299,19 +297,19 @@ TEST(stream_training, an_operation_whose_condition_does_not_hold_leaves_no_trace
   }
 }
 
-TEST(stream_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
+TEST(stream_model, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
   auto c = small(2, 2, 2);
   c.optimizer.rate = 1e30F;  // the first step throws the parameters out
   auto device = next_device();
   work_on_host work(c, some_text(), device);
   EXPECT_FALSE(work.first_overflow());
-  auto const all = train_undisturbed(c, work, streams{.system = &device.streams()});
+  auto const all = train_undisturbed(work, streams{.system = &device.streams()});
   ASSERT_TRUE(work.first_overflow());
   EXPECT_EQ(work.first_overflow()->iteration, 1);
   EXPECT_TRUE(std::isfinite(all.losses[0]));
 }
 
-TEST(stream_training, refuses_what_it_cannot_do) {
+TEST(stream_model, refuses_what_it_cannot_do) {
   auto device = next_device();
   auto const refused = [&](auto&& change, std::string const& why) {
     auto c = small(2, 2, 2);
@@ -332,11 +330,11 @@ TEST(stream_training, refuses_what_it_cannot_do) {
 
   auto const c = small(1, 1, 2);
   work_on_host work(c, some_text(), device);
-  auto p = *plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors()).program;
+  auto p = *shunt::plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors()).iteration;
   for (auto& i : p.ranks[0].instructions)
     if (i.op.kind == shunt::op_kind::step) i.lane = 7;
   EXPECT_THROW(work.fit(p), shunt::invalid_program);
 }
 
 }  // namespace
-}  // namespace example::tests::stream_training_test
+}  // namespace example::tests::stream_model_test

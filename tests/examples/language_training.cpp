@@ -11,39 +11,39 @@
 #include <string>
 #include <vector>
 
-#include "pipeline_training.hpp"
-#include "planning.hpp"
+#include "language_training.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "shunt/lower/pipeline.hpp"
+#include "shunt/lower/step_validation.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
 #include "support/small_training.hpp"
-#include "training_run.hpp"
 
-namespace example::tests::pipeline_training_test {
+namespace example::tests::language_training_test {
 namespace {
 
 using namespace small_training;
 using shunt::rank_id;
 
 template <class Executor, class Solver>
-trained train(Executor const& executor, Solver const& solver, pipeline_training::config const& c,
+trained train(Executor const& executor, Solver const& solver, language_training const& c,
               shunt::pipeline_job const& job) {
-  pipeline_training work(c, some_text());
-  auto const plan = plan_iteration(solver, job, work.tensors(), work.validates());
-  work.fit(*plan.program);
+  language_work work(c, some_text());
+  auto const plan = shunt::plan_iteration(solver, job, work.tensors(), form_of(c));
+  work.fit(*plan.iteration);
   auto session = executor.open(work);
-  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
   if (plan.closing) session.submit(plan.closing);
   EXPECT_TRUE(session.wait().lost.empty());
   return result_of(c, work, job);
 }
 
-TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
+TEST(language_training, every_schedule_and_executor_gives_the_same_bits) {
   auto const c = small(3, 3, 4, 4);
   auto const reference = train(shunt::inline_executor{}, shunt::gpipe{}, c, c.job);
   EXPECT_LT(reference.losses[3], reference.losses[0]);
@@ -63,27 +63,27 @@ TEST(pipeline_training, every_schedule_and_executor_gives_the_same_bits) {
   }
 }
 
-TEST(pipeline_training, losses_do_not_depend_on_the_number_of_pipelines) {
+TEST(language_training, losses_do_not_depend_on_the_number_of_pipelines) {
   auto const one = small(1, 2, 12), three = small(3, 2, 4), six = small(6, 2, 2);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, one, one.job);
   EXPECT_EQ(train(shunt::thread_executor{}, shunt::one_f_one_b{}, three, three.job), reference);
   EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{}, six, six.job), reference);
 }
 
-TEST(pipeline_training, a_single_stage_trains) {
+TEST(language_training, a_single_stage_trains) {
   auto const c = small(2, 1, 3, 30);
   auto const all = train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job);
   EXPECT_LT(all.losses.back(), 0.8 * all.losses.front());
 }
 
-TEST(pipeline_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
+TEST(language_training, a_gradient_beyond_the_fixed_point_leaves_the_step_out) {
   auto c = small(2, 2, 2);
   c.optimizer.rate = 1e30F;  // the first step throws the parameters out
-  pipeline_training work(c, some_text());
-  auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
-  work.fit(*plan.program);
+  language_work work(c, some_text());
+  auto const plan = shunt::plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
+  work.fit(*plan.iteration);
   auto session = shunt::thread_executor{}.open(work);
-  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+  for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
   static_cast<void>(session.wait());
   ASSERT_TRUE(work.first_overflow());
   EXPECT_EQ(work.first_overflow()->iteration, 1);
@@ -102,20 +102,20 @@ struct sweep {
 /// Kills `rank` at every instruction of iteration 1 in turn and compares each run with an
 /// undisturbed one.
 template <class MakeExecutor>
-void fail_everywhere(pipeline_training::config const& c, shunt::slipstream const& solver,
-                     rank_id rank, trained const& reference, MakeExecutor const& make, sweep& seen,
+void fail_everywhere(language_training const& c, shunt::slipstream const& solver, rank_id rank,
+                     trained const& reference, MakeExecutor const& make, sweep& seen,
                      bool salvage = false) {
   std::vector<shunt::instruction> list;
   {
-    training_run run(c, solver, some_text());
+    run_of<language_work> run(c, solver, some_text());
     if (salvage) run.salvage();
-    list = run.plan_without({}).program->ranks[rank].instructions;
+    list = run.plan_without({}).iteration->ranks[rank].instructions;
   }
   auto job = c.job;
   job.dead = {job.worker_of(rank)};
   for (std::int32_t at = 0; at <= static_cast<std::int32_t>(list.size()); ++at) {
     SCOPED_TRACE("rank " + std::to_string(rank.value()) + " at instruction " + std::to_string(at));
-    training_run run(c, solver, some_text());
+    run_of<language_work> run(c, solver, some_text());
     if (salvage) run.salvage();
     auto const report = run(make(shunt::failure_point{rank, 1, at}));
     ASSERT_EQ(report.losses.size(), 1U);
@@ -144,7 +144,7 @@ auto const on_one_thread = [](shunt::failure_point const& f) {
   return shunt::inline_executor{.failures = {f}};
 };
 
-TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
+TEST(language_training, a_kill_at_every_instruction_of_every_worker) {
   auto const c = small(2, 2, 2);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   for (bool const stagger : {true, false}) {
@@ -162,7 +162,7 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_every_worker) {
   }
 }
 
-TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) {
+TEST(language_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) {
   auto const c = small(3, 3, 3);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   sweep threads, one_thread;
@@ -174,7 +174,7 @@ TEST(pipeline_training, a_kill_at_every_instruction_of_a_worker_of_every_stage) 
   EXPECT_EQ(one_thread.runs, threads.runs);
 }
 
-TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
+TEST(language_training, what_survives_a_kill_at_any_instruction_is_kept) {
   auto const c = small(3, 3, 3);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   for (bool const together : {false, true}) {
@@ -189,7 +189,7 @@ TEST(pipeline_training, what_survives_a_kill_at_any_instruction_is_kept) {
   }
   auto validated = c;
   validated.clip = 1;
-  training_run run(validated, {}, some_text());
+  run_of<language_work> run(validated, {}, some_text());
   EXPECT_THROW(run.salvage(), shunt::invalid_problem);
 }
 
@@ -204,7 +204,7 @@ struct slow_step {
   }
 };
 
-TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
+TEST(language_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
   auto const c = small(2, 2, 2, 4);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   sweep seen;
@@ -220,7 +220,7 @@ TEST(pipeline_training, a_kill_while_a_peer_is_slow_on_an_executor_with_lanes) {
   EXPECT_GT(seen.steps_undone, 0);
 }
 
-TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) {
+TEST(language_training, an_overflow_leaves_out_the_same_steps_under_every_plan) {
   std::int32_t some_stages = 0;
   for (std::uint64_t const seed : {1U, 2U, 3U, 4U, 5U, 6U}) {
     auto c = small(2, 2, 2, 60);
@@ -238,11 +238,11 @@ TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) 
               reference)
         << seed;
 
-    pipeline_training work(c, some_text());
-    auto const plan = plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
-    work.fit(*plan.program);
+    language_work work(c, some_text());
+    auto const plan = shunt::plan_iteration(shunt::one_f_one_b{}, c.job, work.tensors());
+    work.fit(*plan.iteration);
     auto session = shunt::inline_executor{}.open(work);
-    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
     static_cast<void>(session.wait());
     some_stages +=
         work.overflow_of(c.job.rank_of({0, 0})) != work.overflow_of(c.job.rank_of({0, 1}));
@@ -250,14 +250,14 @@ TEST(pipeline_training, an_overflow_leaves_out_the_same_steps_under_every_plan) 
   EXPECT_GT(some_stages, 0) << "no run in which some stages overflow and others don't";
 }
 
-TEST(pipeline_training, stages_that_had_stepped_step_back) {
+TEST(language_training, stages_that_had_stepped_step_back) {
   // A worker of stage 0 dies before the reduction of its gradient: on one thread all others get as
   // far as they can, and every worker of the stages behind has stepped.
   auto const c = small(3, 3, 3);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
-  training_run run(c, {}, some_text());
+  run_of<language_work> run(c, {}, some_text());
   rank_id const killed = c.job.rank_of({0, 0});
-  auto const& list = run.plan_without({}).program->ranks[killed].instructions;
+  auto const& list = run.plan_without({}).iteration->ranks[killed].instructions;
   auto const reduction = std::find_if(
       list.begin(), list.end(), [](auto const& i) { return i.code == shunt::opcode::all_reduce; });
   auto const report =
@@ -272,11 +272,11 @@ TEST(pipeline_training, stages_that_had_stepped_step_back) {
   EXPECT_EQ(result_of(c, run.work(), job), reference);
 }
 
-TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
+TEST(language_training, workers_that_come_back_hold_their_peers_state) {
   auto const c = small(3, 2, 2, 9);
   auto const reference = train(shunt::inline_executor{}, shunt::one_f_one_b{}, c, c.job);
   auto const rank = [&](shunt::worker w) { return c.job.rank_of(w); };
-  training_run run(c, {}, some_text());
+  run_of<language_work> run(c, {}, some_text());
   shunt::thread_executor const executor{.failures = {{rank({1, 1}), 1, 9},
                                                      {rank({0, 0}), 2, 12},
                                                      {rank({2, 0}), 2, 4},
@@ -290,9 +290,9 @@ TEST(pipeline_training, workers_that_come_back_hold_their_peers_state) {
   EXPECT_EQ(result_of(c, run.work(), c.job), reference);
 }
 
-TEST(pipeline_training, the_last_worker_of_a_stage_ends_the_run) {
+TEST(language_training, the_last_worker_of_a_stage_ends_the_run) {
   auto const c = small(2, 2, 2, 5);
-  training_run run(c, {}, some_text());
+  run_of<language_work> run(c, {}, some_text());
   auto const report = run(shunt::thread_executor{.failures = {{0, 1, 3}, {2, 3, 3}},
                                                  .timeout = std::chrono::milliseconds(5)});
   EXPECT_EQ(report.end, 3);
@@ -318,11 +318,11 @@ TEST(validated_training, staggered_and_waiting_steps_give_the_same_bits) {
               reference);
     EXPECT_EQ(train(shunt::thread_executor{}, shunt::slipstream{}, c, c.job), reference);
 
-    pipeline_training work(c, some_text());
-    auto const plan = plan_iteration(shunt::slipstream{}, c.job, work.tensors(), true);
-    work.fit(*plan.program);
+    language_work work(c, some_text());
+    auto const plan = shunt::plan_iteration(shunt::slipstream{}, c.job, work.tensors(), form_of(c));
+    work.fit(*plan.iteration);
     auto session = shunt::thread_executor{}.open(work);
-    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.program);
+    for (std::int64_t i = 0; i < c.iterations; ++i) session.submit(plan.iteration);
     session.submit(plan.closing);
     (void)session.wait();
     count_steps(work, c, staggered);
@@ -361,7 +361,7 @@ TEST(validated_training, through_losses_and_joins) {
       if (below(3) > 0) failures.push_back({r, when, below(40)});
       if (below(2) > 0) joins.push_back({r, when + 1});
     }
-    training_run run(c, {.stagger = n % 4 != 3}, some_text());
+    run_of<language_work> run(c, {.stagger = n % 4 != 3}, some_text());
     auto const report = n % 2 == 0
                             ? run(shunt::thread_executor{.failures = failures,
                                                          .timeout = std::chrono::milliseconds(5)},
@@ -380,47 +380,13 @@ TEST(validated_training, through_losses_and_joins) {
   EXPECT_GT(joined, 5U);
 }
 
-TEST(validated_training, adam_can_be_undone_within_its_tolerance) {
-  std::mt19937_64 engine(3);
-  auto const real = [&] {
-    return static_cast<double>(engine() >> 11U) / 9007199254740992.0 * 2 - 1;
-  };
-  adam const optimizer;
-  constexpr std::size_t size = 2000;
-  std::vector<float> p(size), m(size, 0), v(size, 0);
-  for (auto& x : p) x = static_cast<float>(real());
-  double worst_parameter = 0, worst_mean = 0;
-  for (std::int64_t t = 1; t <= 40; ++t) {
-    std::vector<std::int64_t> sums(size, 0);
-    for (std::size_t i = 0; i < size; ++i) {  // gradients of all sizes, some of them nothing
-      float const g =
-          i % 7 == 0 ? 0.0F
-                     : static_cast<float>(real() * std::pow(10.0, -static_cast<double>(i % 6)));
-      (void)fixed_point::accumulate(std::span(&g, 1), std::span(&sums[i], 1));
-    }
-    auto p0 = p, m0 = m, v0 = v;
-    optimizer(p, m, v, sums, 1, t);
-    auto p1 = p, m1 = m, v1 = v;
-    optimizer.undo(p1, m1, v1, sums, 1, t);
-    for (std::size_t i = 0; i < size; ++i) {
-      worst_parameter = std::max(worst_parameter, static_cast<double>(std::abs(p1[i] - p0[i])));
-      worst_mean = std::max(worst_mean, static_cast<double>(std::abs(m1[i] - m0[i])));
-    }
-  }
-  RecordProperty("worst_parameter_over_rate_e9",
-                 std::to_string(worst_parameter / static_cast<double>(optimizer.rate) * 1e9));
-  EXPECT_GT(worst_parameter, 0) << "the inverse would be exact";
-  EXPECT_LT(worst_parameter, adam::undo_error * static_cast<double>(optimizer.rate));
-  EXPECT_LT(worst_mean, 1e-6);
-}
-
 TEST(validated_training, rolling_back_by_the_inverse_comes_close) {
   auto c = small(2, 3, 3, 6);
   c.clip = 3;
   c.inject = {{2, 1, 0}, {2, 3, 1}, {1, 4, 0}};
   auto const exact = train(shunt::inline_executor{}, shunt::slipstream{}, c, c.job);
   c.rollback = shunt::rollback::inverse;
-  pipeline_training work(c, some_text());
+  language_work work(c, some_text());
   auto const both =
       shunt::validated(shunt::lower(c.job, shunt::slipstream{}(c.job).plan, work.tensors()),
                        shunt::validation::in_next_iteration, c.rollback);
@@ -448,7 +414,7 @@ TEST(validated_training, bad_input_is_refused) {
     auto c = small(2, 2, 2);
     change(c);
     try {
-      pipeline_training const work(c, some_text());
+      language_work const work(c, some_text());
       ADD_FAILURE() << why;
     } catch (shunt::invalid_problem const& error) {
       EXPECT_NE(std::string(error.what()).find(why), std::string::npos) << error.what();
@@ -465,4 +431,4 @@ TEST(validated_training, bad_input_is_refused) {
 }
 
 }  // namespace
-}  // namespace example::tests::pipeline_training_test
+}  // namespace example::tests::language_training_test

@@ -1,45 +1,27 @@
 #pragma once
+/// What kernels compute from a micro-batch's gradient to a stage's step: function objects of items.
+/// The step itself is adam_step. Sums are cut into `lanes` parts, the same on every rank, whose
+/// sums are added in their order.
 #include <cmath>
 #include <cstdint>
 
-#include "fixed_point.hpp"
 #include "shunt/core/host_device.hpp"
-#include "shunt/core/id.hpp"
 #include "shunt/device/adam_step.hpp"
 #include "shunt/lower/gradient_norms.hpp"
-#include "training_notes.hpp"
+#include "shunt/train/fixed_point.hpp"
+#include "shunt/train/pipeline_training.hpp"
 
-/// What the kernels compute from a micro-batch's gradient to a worker's step: function objects of
-/// items, as in model_kernels.hpp. The step itself is the library's adam_step. Sums are cut into
-/// `lanes` parts, the same on every worker, whose sums are added in their order.
-namespace example {
+namespace shunt {
 
-/// What a worker's steps leave behind, and what the step under way goes by.
-struct worker_notes {
+/// Results of a stage's steps on a device, and arguments of the step under way.
+struct step_notes {
   static constexpr std::int64_t never = -1;
   std::int64_t steps = 0;         ///< made
   std::int64_t overflow = never;  ///< the first iteration whose step was left out
   std::int64_t has_stepped = 0;   ///< in the last step, before it was validated
   std::int64_t act = 0;           ///< whether the step is made
-  shunt::adam_clock clock{};
+  adam_clock clock{};
   float scale = 1;  ///< gradients count so many times
-};
-
-/// Makes a gradient not a number where it was asked for. One item.
-struct inject_bad_gradient {
-  bad_gradient const* bad = nullptr;
-  std::int64_t count = 0;
-  shunt::stage_id stage{};
-  std::int64_t const* iteration = nullptr;
-  std::int64_t microbatch = 0;
-  float* gradient = nullptr;
-
-  SHUNT_HD void operator()(std::int64_t) const {
-    for (std::int64_t n = 0; n < count; ++n)
-      if (bad[n].stage == stage && bad[n].iteration == *iteration &&
-          bad[n].microbatch == microbatch)
-        gradient[0] = NAN;
-  }
 };
 
 /// A micro-batch's gradient, rounded once to fixed point, is added to the sums. An item is a lane,
@@ -90,7 +72,7 @@ struct sum_neighbours {
   }
 };
 
-/// Values that don't fit are counted in the flag. One item.
+/// Adds the number of values that don't fit to the flag. One item.
 struct raise_flag {
   std::int64_t const* unfit = nullptr;
   std::int64_t* flag = nullptr;
@@ -98,72 +80,84 @@ struct raise_flag {
   SHUNT_HD void operator()(std::int64_t) const { *flag += *unfit; }
 };
 
-/// A stage's share of the verdict on a step. One item.
-struct share_norms {
+/// A stage's part of the norms. One item.
+struct note_norms {
   double const* squares = nullptr;
   std::int64_t const* flag = nullptr;
-  shunt::gradient_norms* share = nullptr;
+  gradient_norms* norms = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
-    *share = {static_cast<double>(*flag), *squares, 1};
+    *norms = {static_cast<double>(*flag), *squares, 1};
   }
 };
 
-/// What verdicts are read by.
+/// How norms decide on a step.
 struct step_rule {
   double clip = 0;  ///< most norm of a step's gradient; 0: any
-  shunt::adam_rule adam{};
+  adam_rule adam{};
 
-  [[nodiscard]] SHUNT_HD double coefficient(shunt::gradient_norms const& v) const {
+  [[nodiscard]] SHUNT_HD double coefficient(gradient_norms const& v) const {
     return clip > 0 ? v.coefficient(clip) : 1;
   }
-  /// Whether a step under this verdict is the one that would be made without.
-  [[nodiscard]] SHUNT_HD bool stands(shunt::gradient_norms const& v) const {
+  /// Whether a step on these norms is the one that would be made without them.
+  [[nodiscard]] SHUNT_HD bool stands(gradient_norms const& v) const {
     return v.finite() && coefficient(v) >= 1;
   }
 
-  /// The step of an iteration is made as the verdict asks, or left out.
-  SHUNT_HD void order(worker_notes& notes, validated_step* steps, std::int64_t iteration,
-                      shunt::gradient_norms const& v, bool taken_back) const {
+  /// Orders the step of an iteration as the norms ask, or leaves it out.
+  SHUNT_HD void order(step_notes& notes, step_outcome* steps, std::int64_t iteration,
+                      gradient_norms const& v, bool taken_back) const {
     double const scale = coefficient(v);
     steps[iteration] = {std::sqrt(v.squares), !v.finite(), v.finite() && scale < 1, taken_back};
     order(notes, iteration, v.finite(), static_cast<float>(scale));
   }
-  SHUNT_HD void order(worker_notes& notes, std::int64_t iteration, bool act, float scale) const {
+  SHUNT_HD void order(step_notes& notes, std::int64_t iteration, bool act, float scale) const {
     notes.act = act ? 1 : 0;
     notes.scale = scale;
     notes.clock.update = iteration;
-    shunt::adam_tick{.rule = adam, .clock = &notes.clock}(0);  // updates count from 1
+    adam_tick{.rule = adam, .clock = &notes.clock}(0);  // updates count from 1
   }
 };
 
-/// Whether a step is made that nobody validates: where no gradient has overflowed. One item, before
-/// adam_step.
+/// Puts the loss of a micro-batch among those of all iterations. One item.
+struct note_loss {
+  double const* loss = nullptr;
+  std::int64_t const* iteration = nullptr;
+  std::int64_t microbatch = 0, microbatches = 1;  ///< over all pipelines
+  double* losses = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t) const {
+    losses[*iteration * microbatches + microbatch] = *loss;
+  }
+};
+
+/// Orders a step that is not validated: it is made where no gradient has overflowed. One item,
+/// before adam_step.
 struct decide_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
   std::int64_t const* flag = nullptr;
-  worker_notes* notes = nullptr;
+  step_notes* notes = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
     rule.order(*notes, *iteration, *flag == 0, 1);
-    if (*flag != 0 && notes->overflow == worker_notes::never) notes->overflow = *iteration;
+    if (*flag != 0 && notes->overflow == step_notes::never) notes->overflow = *iteration;
     notes->steps = *iteration + 1;
   }
 };
 
-/// The same by the verdict so far. One item.
+/// Orders a step on the norms so far. One item.
 struct decide_validated_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
-  shunt::gradient_norms const* norms = nullptr;
+  gradient_norms const* norms = nullptr;
   std::int64_t stages = 1;
-  shunt::step_record* record = nullptr;
-  validated_step* steps = nullptr;
-  worker_notes* notes = nullptr;
+  step_record* record = nullptr;
+  step_outcome* steps = nullptr;
+  step_notes* notes = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
-    shunt::gradient_norms const v = *norms;
+    gradient_norms const v = *norms;
     bool const stands = rule.stands(v);
     notes->has_stepped = stands ? 1 : 0;
     notes->act = 0;
@@ -174,12 +168,11 @@ struct decide_validated_step {
   }
 };
 
-/// What the whole verdict means for the step before: to be computed again, to be taken back. One
-/// item.
+/// Decides on the last step by the norms of all stages. One item.
 struct check_step {
   step_rule rule{};
-  shunt::gradient_norms const* norms = nullptr;
-  shunt::step_record const* record = nullptr;
+  gradient_norms const* norms = nullptr;
+  step_record const* record = nullptr;
   std::int64_t* words = nullptr;  ///< redo, again
 
   SHUNT_HD void operator()(std::int64_t) const {
@@ -189,15 +182,15 @@ struct check_step {
   }
 };
 
-/// The step of the iteration before is made once more, from the kept state, by the whole verdict.
+/// Orders the step of the iteration before again, from the kept state, on the norms of all stages.
 /// One item.
 struct decide_redo_step {
   step_rule rule{};
   std::int64_t const* iteration = nullptr;
-  shunt::gradient_norms const* norms = nullptr;
-  shunt::step_record* record = nullptr;
-  validated_step* steps = nullptr;
-  worker_notes* notes = nullptr;
+  gradient_norms const* norms = nullptr;
+  step_record* record = nullptr;
+  step_outcome* steps = nullptr;
+  step_notes* notes = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
     record->pending = 0;
@@ -205,4 +198,4 @@ struct decide_redo_step {
   }
 };
 
-}  // namespace example
+}  // namespace shunt
