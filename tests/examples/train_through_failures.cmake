@@ -81,8 +81,8 @@ endif()
 # Gradients that are not exact: near the exact run, as near as their elements let them.
 foreach(gradients IN ITEMS float32 float16 bfloat16)
   run(${small} --iterations 8 --gradients ${gradients} --kill 1:2@3,0:1@6 --join 1:2@7)
-  if(NOT status EQUAL 0 OR NOT out MATCHES "\nnear the exact run without failures: with ${gradients} gradients the last \
-loss is [0-9.e-]+ % off, 1 % allowed\n")
+  if(NOT status EQUAL 0 OR NOT out MATCHES "\nnear the exact run without failures: \
+with ${gradients} gradients the last loss is [0-9.e-]+ % off, 1 % allowed\n")
     fail("${gradients}: not compared with the exact run")
   endif()
 endforeach()

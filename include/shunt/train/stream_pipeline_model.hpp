@@ -29,7 +29,7 @@ struct stream_place {
 /// A pipeline_model whose operations are enqueued on a stream of a device. They don't wait and
 /// allocate nothing. `forward` writes the loss of the micro-batch to a device word where it isn't
 /// null, which it is not at the last stage. The gradient of a backward_weight belongs to the
-/// operation alone: it may be written whatever the condition.
+/// operation alone: it may be written where the condition does not hold, too.
 template <class M, class Device>
 concept stream_pipeline_model =
     training_device<Device> &&
