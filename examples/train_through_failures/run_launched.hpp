@@ -7,34 +7,36 @@
 #include <string>
 
 #include "comparison.hpp"
-#include "launch.hpp"
+#include "launched_worker.hpp"
 #include "options.hpp"
 #include "report_merger.hpp"
 #include "text.hpp"
 #include "training_run.hpp"
 #include "worker.hpp"
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/config.hpp"
+#include "shunt/launch/environment.hpp"
+#include "shunt/launch/launched_rendezvous.hpp"
+#include "shunt/launch/report_files.hpp"
+#include "shunt/launch/shared_files.hpp"
 
 namespace example {
 
 /// Trains as the worker that a launcher made this process; the exit status.
-[[nodiscard]] inline int train_launched(launch const& as, options const& o) {
+[[nodiscard]] inline int train_launched(shunt::launched_process const& as, options const& o) {
   auto const& job = o.training.job;
-  if (as.size != job.ranks())
-    throw shunt::invalid_problem("WORLD_SIZE", "is " + std::to_string(as.size) + ", " +
-                                                   std::to_string(job.pipelines) +
-                                                   " pipelines of " + std::to_string(job.stages) +
-                                                   " stages need " + std::to_string(job.ranks()));
+  as.require_size(job.ranks(), std::to_string(job.pipelines) + " pipelines of " +
+                                   std::to_string(job.stages) + " stages need " +
+                                   std::to_string(job.ranks()));
   auto const bytes = load_text(o.text);
   bool const joins = launched_to_join();
-  launch_directory const place(o.process, as, joins);
+  shunt::launched_rendezvous const place(as, joins, o.process.launched());
+  warn_if_open(place);
+  shunt::report_files const reports(place.files(), place.directory(), as, joins);
   shunt::recovery_report report;
   try {
-    report = work_as({.gloo = o.process.gloo(place.path()), .self = as.rank, .joins = joins}, o,
-                     place.say());
+    report = work_as({.gloo = o.process.gloo(place), .self = as.rank, .joins = joins}, o,
+                     reports.sink());
   } catch (shunt::rendezvous_failed const& error) {
     if (!error.absent().empty()) place.clear();  // nobody got any further
     throw;
@@ -50,8 +52,7 @@ namespace example {
   }
   progress_log live(std::cout, o);
   report_merger merger(o, &live);
-  place.read(job.ranks(), report.dead,
-             [&](shunt::rank_id r, message const& m) { merger.receive(r, m); });
+  read_reports(reports, o.process, job.ranks(), report.dead, merger);
   auto const result = merger.result();
   place.clear();
   return conclude(std::cout, result, o.training.iterations, job,
