@@ -30,31 +30,35 @@ namespace example {
                                    std::to_string(job.ranks()));
   auto const bytes = load_text(o.text);
   bool const joins = launched_to_join();
-  shunt::launched_rendezvous const place(as, joins, o.process.launched());
-  warn_if_open(place);
-  shunt::report_files const reports(place.files(), place.directory(), as, joins);
-  shunt::recovery_report report;
-  try {
-    report = work_as({.gloo = o.process.gloo(place), .self = as.rank, .joins = joins}, o,
-                     reports.sink());
-  } catch (shunt::rendezvous_failed const& error) {
-    if (!error.absent().empty()) place.clear();  // nobody got any further
-    throw;
-  }
+  trained result;
+  {
+    shunt::launched_rendezvous const place(as, joins, o.process.launched());
+    warn_if_open(place);
+    shunt::report_files const reports(place.files(), place.directory(), as, joins);
+    shunt::recovery_report report;
+    try {
+      report = work_as({.gloo = o.process.gloo(place), .self = as.rank, .joins = joins}, o,
+                       reports.sink());
+    } catch (shunt::rendezvous_failed const& error) {
+      if (!error.absent().empty()) place.clear();  // nobody got any further
+      throw;
+    }
 
-  std::int32_t reporting_rank = job.stages - 1;
-  while (reporting_rank < job.ranks() &&
-         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
-    reporting_rank += job.stages;
-  if (reporting_rank != as.rank) {
-    if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
-    return report.stopped.empty() ? 0 : 1;
+    std::int32_t reporting_rank = job.stages - 1;
+    while (
+        reporting_rank < job.ranks() &&
+        std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
+      reporting_rank += job.stages;
+    if (reporting_rank != as.rank) {
+      if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
+      return report.stopped.empty() ? 0 : 1;
+    }
+    progress_log live(std::cout, o);
+    report_merger merger(o, &live);
+    read_reports(reports, o.process, job.ranks(), report.dead, merger);
+    result = merger.result();
+    place.clear();
   }
-  progress_log live(std::cout, o);
-  report_merger merger(o, &live);
-  read_reports(reports, o.process, job.ranks(), report.dead, merger);
-  auto const result = merger.result();
-  place.clear();
   return conclude(std::cout, result, o.training.iterations, job,
                   [&] { return expected_of(train_undisturbed(o.training, bytes)); });
 }

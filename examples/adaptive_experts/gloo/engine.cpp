@@ -53,34 +53,36 @@ int train_launched(shunt::launched_process const& as, options const& o) {
     throw shunt::invalid_problem("SHUNT_JOIN", "is set, and no rank comes back");
   auto const text = load_text(o.text);
   output_files files(o);
-  shunt::launched_rendezvous const place(as, false, o.process.launched());
-  warn_if_open(place);
-  shunt::report_files const reports(place.files(), place.directory(), as, false);
-  std::vector<shunt::rank_id> dead;
-  auto const is_reporting_rank = [&] {
-    std::int32_t lowest = 0;
-    while (lowest < ranks && std::binary_search(dead.begin(), dead.end(), shunt::rank_id(lowest)))
-      ++lowest;
-    return lowest == as.rank;
-  };
   report_merger merger(o.setup, o.policies.front());
-  auto const read = [&] { read_reports(reports, o.process, ranks, dead, merger); };
-  try {
-    work_as({.gloo = o.process.gloo(place), .self = as.rank}, o, o.policies.front(), reports.sink(),
-            dead);
-  } catch (shunt::rendezvous_failed const& error) {
-    if (!error.absent().empty()) place.clear();  // nobody got any further
-    throw;
-  } catch (shunt::invalid_problem const&) {  // all say so; what they did until then is told as well
-    if (is_reporting_rank()) {
-      read();
+  {
+    shunt::launched_rendezvous const place(as, false, o.process.launched());
+    warn_if_open(place);
+    shunt::report_files const reports(place.files(), place.directory(), as, false);
+    std::vector<shunt::rank_id> dead;
+    auto const is_reporting_rank = [&] {
+      std::int32_t lowest = 0;
+      while (lowest < ranks && std::binary_search(dead.begin(), dead.end(), shunt::rank_id(lowest)))
+        ++lowest;
+      return lowest == as.rank;
+    };
+    auto const read = [&] {
+      read_reports(reports, o.process, ranks, dead, merger);
       place.clear();
+    };
+    try {
+      work_as({.gloo = o.process.gloo(place), .self = as.rank}, o, o.policies.front(),
+              reports.sink(), dead);
+    } catch (shunt::rendezvous_failed const& error) {
+      if (!error.absent().empty()) place.clear();  // nobody got any further
+      throw;
+    } catch (
+        shunt::invalid_problem const&) {  // all say so; what they did until then is told as well
+      if (is_reporting_rank()) read();
+      throw;
     }
-    throw;
+    if (!is_reporting_rank()) return 0;
+    read();
   }
-  if (!is_reporting_rank()) return 0;
-  read();
-  place.clear();
   bool const disturbed = o.dropless || merger.disturbed();
   std::vector<policy_run> runs;
   runs.push_back(std::move(merger).result());
