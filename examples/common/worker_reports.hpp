@@ -32,12 +32,16 @@ struct worker_address {
   for (say(shunt::report_line("kill_request"));; ::pause()) {}
 }
 
-/// Says what went wrong, and goes on throwing it: the only thing to do in a handler.
+/// Says what went wrong, where that is still possible, and goes on throwing it: the only thing to
+/// do in a handler.
 [[noreturn]] inline void report_and_rethrow(shunt::report_sink const& say,
                                             std::exception const& error) {
-  std::string why = error.what();
-  std::replace(why.begin(), why.end(), '\n', ' ');
-  say(shunt::report_line("error").with("why", why));
+  try {
+    std::string why = error.what();
+    std::replace(why.begin(), why.end(), '\n', ' ');
+    say(shunt::report_line("error").with("why", why));
+  } catch (std::exception const&) {  // others have cleared the place away
+  }
   throw;
 }
 

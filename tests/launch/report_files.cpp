@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,6 +51,18 @@ TEST(report_files, are_read_rank_after_rank) {
   EXPECT_EQ(read(two, {1}), expected);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 150ms) << "waited for one that is dead";
   EXPECT_EQ(read(two, {}), expected);
+}
+
+TEST(report_files, are_lost_where_the_directory_has_vanished) {
+  scratch_directory const at;
+  std::filesystem::create_directory(at.path + "/run");
+  report_files const one(std::make_shared<disk_files const>(), at.path + "/run", rank(1), false);
+  auto const say = one.sink();
+  say(report_line("plan"));
+  std::filesystem::remove_all(at.path + "/run");
+  say(report_line("end"));
+  EXPECT_EQ(read(one, {0, 1, 2}), heard{});
+  EXPECT_FALSE(std::filesystem::exists(at.path + "/run"));
 }
 
 TEST(report_files, are_of_one_process_a_rank) {

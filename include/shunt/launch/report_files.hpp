@@ -25,7 +25,7 @@ class report_files {
   report_files(std::shared_ptr<shared_files const> files, std::string directory,
                launched_process const& as, bool joins);
 
-  /// Returns a sink of this process's reports.
+  /// Returns a sink of this process's reports. They are lost where the directory has vanished.
   /// The sink throws runtime_error where one cannot be written.
   [[nodiscard]] report_sink sink() const;
 

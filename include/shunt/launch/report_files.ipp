@@ -35,8 +35,9 @@ SHUNT_INLINE report_files::report_files(std::shared_ptr<shared_files const> file
 }
 
 SHUNT_INLINE report_sink report_files::sink() const {
-  return [files = files_, name = own_ + "/lines"](report_line const& report) {
-    if (auto const failed = files->append(name, report.text()))
+  return [*this](report_line const& report) {
+    auto const failed = files_->append(own_ + "/lines", report.text());
+    if (failed && files_->exists(own_))
       throw std::runtime_error("what this worker found can't be written: " + failed.message());
   };
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -38,6 +39,26 @@ TEST(frames, are_not_too_long_and_not_cut_off) {
   EXPECT_THROW((void)take_frame(bytes, 256), std::runtime_error);
   bytes = std::string("\0\0\0\x02\0\0", 6);
   EXPECT_THROW((void)take_frame(bytes, 256), std::runtime_error);
+}
+
+// Whatever comes, it is a frame, half of one, or refused.
+TEST(frames, of_any_bytes_are_taken_or_refused) {
+  std::mt19937 random(7);
+  auto const whole = frame_of({"operation", "path/of/a/file", std::string(40, 'x')});
+  for (int n = 0; n < 20'000; ++n) {
+    auto bytes = whole;
+    for (auto flips = random() % 4; flips > 0; --flips)
+      bytes[random() % (n % 2 == 0 ? 8 : bytes.size())] = static_cast<char>(random());
+    bytes.resize(random() % (bytes.size() + 1));
+    auto const before = bytes.size();
+    try {
+      if (take_frame(bytes, 1000)) {
+        EXPECT_LT(bytes.size(), before);
+      } else {
+        EXPECT_EQ(bytes.size(), before);
+      }
+    } catch (std::runtime_error const&) {}
+  }
 }
 
 TEST(frames, a_proof_is_of_one_end_and_one_connection) {
