@@ -13,44 +13,50 @@
 
 #include "comparison.hpp"
 #include "merged_losses.hpp"
-#include "messages.hpp"
 #include "outcome.hpp"
 #include "parameters.hpp"
+#include "shunt/json/report.hpp"
+#include "shunt/launch/report_line.hpp"
 #include "training.hpp"
+#include "worker_reports.hpp"
 
 namespace example {
 
 /// What a rank's process says of an iteration.
-[[nodiscard]] inline std::vector<std::int64_t> numbers_of(std::int64_t iteration,
-                                                          iteration_record const& r) {
-  std::vector<std::int64_t> all{iteration, std::bit_cast<std::int64_t>(r.loss), r.misfits};
-  for (auto const& b : {r.gradients, r.weights})
-    all.insert(all.end(), {b.formula, b.counted, b.plain, b.deduplicated, b.moved});
-  all.insert(all.end(), r.dropped.begin(), r.dropped.end());
-  all.insert(all.end(), r.loads.begin(), r.loads.end());
-  return all;
+[[nodiscard]] inline shunt::report_line report_of(std::int64_t iteration,
+                                                  iteration_record const& r) {
+  shunt::report_line line("record");
+  line.with("iteration", iteration).with("loss", r.loss).with("misfits", r.misfits);
+  line.with("loads", r.loads).with("dropped", r.dropped);
+  for (auto const& [phase, b] : {std::pair("gradients.", r.gradients), {"weights.", r.weights}})
+    line.with(std::string(phase) + "formula", b.formula)
+        .with(std::string(phase) + "counted", b.counted)
+        .with(std::string(phase) + "plain", b.plain)
+        .with(std::string(phase) + "deduplicated", b.deduplicated)
+        .with(std::string(phase) + "moved", b.moved);
+  return line;
 }
-[[nodiscard]] inline iteration_record record_of(moe_model const& m,
-                                                std::vector<std::int64_t> const& n) {
-  if (n.size() != 13 + static_cast<std::size_t>(m.layers) * static_cast<std::size_t>(m.experts + 1))
-    throw std::runtime_error("a record of an iteration is cut off");
-  auto const drops = n.begin() + 13, loads = drops + m.layers;
-  auto const bytes = [&](std::size_t at) {
-    return phase_bytes{n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4]};
+[[nodiscard]] inline iteration_record record_of(moe_model const& m, shunt::json_report const& r) {
+  auto const bytes = [&](std::string const& phase) {
+    return phase_bytes{r.integer(phase + "formula"), r.integer(phase + "counted"),
+                       r.integer(phase + "plain"), r.integer(phase + "deduplicated"),
+                       r.integer(phase + "moved")};
   };
-  return {.loss = std::bit_cast<double>(n[1]),
-          .loads = {loads, n.end()},
-          .dropped = {drops, loads},
-          .misfits = n[2],
-          .gradients = bytes(3),
-          .weights = bytes(8)};
+  auto loads = r.list("loads"), dropped = r.list("dropped");
+  auto const layers = static_cast<std::size_t>(m.layers);
+  if (dropped.size() != layers || loads.size() != layers * static_cast<std::size_t>(m.experts))
+    throw std::runtime_error("a record of an iteration is for another model");
+  return {.loss = r.number("loss"),
+          .loads = std::move(loads),
+          .dropped = std::move(dropped),
+          .misfits = r.integer("misfits"),
+          .gradients = bytes("gradients."),
+          .weights = bytes("weights.")};
 }
 
 /// The same of a loss.
-[[nodiscard]] inline std::vector<std::int64_t> numbers_of(rank_loss const& l) {
-  auto all = numbers_of(static_cast<shunt::loss const&>(l));
-  all.push_back(l.state_bytes);
-  return all;
+[[nodiscard]] inline shunt::report_line report_of(rank_loss const& l) {
+  return report_of(static_cast<shunt::loss const&>(l)).with("state_bytes", l.state_bytes);
 }
 
 /// What the processes of a run say, put together, and said on as they go: all of them know the
@@ -68,44 +74,35 @@ class report_merger {
   void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
 
   /// Throws runtime_error and logic_error where processes disagree.
-  void receive(shunt::rank_id from, message const& m) {
-    auto const& n = m.numbers;
-    switch (m.what) {
-      case report_kind::gone: {
-        auto const iteration = n.at(0);
-        std::vector<shunt::rank_id> const lost(n.begin() + 1, n.end());
-        if (gone_.insert(lost).second)
-          std::cout << "rank " << describe(lost) << " fell silent in iteration " << iteration
-                    << std::endl;
-        return;
-      }
-      case report_kind::record: {
-        auto record = record_of(setup_.model, n);
-        auto const t = static_cast<std::size_t>(n[0]);
-        if (t < run_.records.size() && record != run_.records[t])
-          throw std::runtime_error("rank " + std::to_string(from.value()) +
-                                   " has another iteration " + std::to_string(t) +
-                                   " than the ranks before it");
-        if (t != run_.records.size()) return;
-        run_.records.push_back(std::move(record));
-        return say_(static_cast<std::int32_t>(t), run_.records.back());
-      }
-      case report_kind::loss: return losses_.receive(from, rank_loss{loss_of(n), n.back()});
-      case report_kind::parameters: {
-        std::vector<float> values;
-        for (std::size_t i = 1; i < n.size(); ++i)
-          values.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(n[i])));
-        return parameters_.add(from, static_cast<std::size_t>(n.at(0)), values);
-      }
-      case report_kind::end:
-        ended_.insert(from);
-        run_.seconds = std::max(run_.seconds, static_cast<double>(n.at(0)) * 1e-9);
-        return;
-      case report_kind::error:
-        // Who gives up a meeting says why; the others say only that it was given up.
-        if (error_.empty() || error_.ends_with("was given up")) error_ = m.text;
-        return;
-      default: return;
+  void receive(shunt::rank_id from, shunt::json_report const& r) {
+    auto const& what = r.what();
+    if (what == "gone") {
+      auto const lost = r.list<shunt::rank_id>("ranks");
+      if (gone_.insert(lost).second)
+        std::cout << "rank " << describe(lost) << " fell silent in iteration "
+                  << r.integer("iteration") << std::endl;
+    } else if (what == "record") {
+      auto record = record_of(setup_.model, r);
+      auto const t = r.integer<std::size_t>("iteration");
+      if (t < run_.records.size() && record != run_.records[t])
+        throw std::runtime_error("rank " + std::to_string(from.value()) +
+                                 " has another iteration " + std::to_string(t) +
+                                 " than the ranks before it");
+      if (t != run_.records.size()) return;
+      run_.records.push_back(std::move(record));
+      say_(static_cast<std::int32_t>(t), run_.records.back());
+    } else if (what == "loss") {
+      losses_.receive(from, rank_loss{loss_of(r), r.integer("state_bytes")});
+    } else if (what == "parameters") {
+      std::vector<float> values;
+      for (auto const bits : r.list<std::uint32_t>("bits"))
+        values.push_back(std::bit_cast<float>(bits));
+      parameters_.add(from, r.integer<std::size_t>("first"), values);
+    } else if (what == "end") {
+      ended_.insert(from);
+      run_.seconds = std::max(run_.seconds, r.number("seconds"));
+    } else if (what == "error") {
+      error_.receive(r);
     }
   }
 
@@ -121,7 +118,7 @@ class report_merger {
   /// that could not go on, where nobody came to the end, or where some parameters are known to
   /// nobody who is left.
   [[nodiscard]] policy_run result() && {
-    if (ended_.empty()) throw std::runtime_error(error_.empty() ? "no rank is left" : error_);
+    if (ended_.empty()) throw std::runtime_error(error_.or_else("no rank is left"));
     for (auto const& l : losses_.merged([&](shunt::rank_id r) { return ended(r); })) print(l);
     run_.parameters = std::move(parameters_).whole();
     return std::move(run_);
@@ -135,7 +132,7 @@ class report_merger {
   merged_losses<rank_loss> losses_{};
   std::set<std::vector<shunt::rank_id>> gone_{};
   std::set<shunt::rank_id> ended_{};
-  std::string error_{};
+  first_error error_{};
 };
 
 }  // namespace example

@@ -12,30 +12,29 @@
 #include <string>
 #include <vector>
 
-#include "messages.hpp"
 #include "options.hpp"
 #include "policy_training.hpp"
 #include "report_merger.hpp"
 #include "shunt/gloo/executor.hpp"
+#include "shunt/launch/report_line.hpp"
 #include "text.hpp"
 #include "training.hpp"
-#include "worker_address.hpp"
+#include "worker_reports.hpp"
 
 namespace example {
 
 /// Trains as one rank under a policy. Says what goes wrong last, and throws it. `dead` is who is
 /// gone, ascending, also then.
 inline void work_as(worker_address const& at, options const& o, std::string const& name,
-                    report_pipe const& say, std::vector<shunt::rank_id>& dead) try {
+                    shunt::report_sink const& say, std::vector<shunt::rank_id>& dead) try {
+  using shunt::report_line;
   std::signal(SIGPIPE, SIG_IGN);
   auto setup = o.setup;
   setup.only = at.self;
   auto const text = load_text(o.text);
   auto const start = std::chrono::steady_clock::now();
   auto const on_loss = [&](std::span<shunt::rank_id const> lost, std::int64_t iteration) {
-    std::vector<std::int64_t> numbers{iteration};
-    for (auto const r : lost) numbers.push_back(r.value());
-    say(report_kind::gone, numbers);
+    say(report_line("gone").with("iteration", iteration).with("ranks", lost));
     dead.insert(dead.end(), lost.begin(), lost.end());
     std::sort(dead.begin(), dead.end());
   };
@@ -43,18 +42,15 @@ inline void work_as(worker_address const& at, options const& o, std::string cons
                                    [&] { kill_self(at, say); });
   moe_training<shunt::gloo_executor> training(setup, policy_of(setup, name), text, ranks, on_loss);
   train(training, setup.iterations, o.failures,
-        listener{[&](rank_loss const& l) { say(report_kind::loss, numbers_of(l)); },
-                 [&](std::int32_t t, iteration_record const& r) {
-                   say(report_kind::record, numbers_of(t, r));
-                 }});
+        listener{[&](rank_loss const& l) { say(report_of(l)); },
+                 [&](std::int32_t t, iteration_record const& r) { say(report_of(t, r)); }});
   training.parameters_of(at.self, [&](std::size_t first, std::span<float const> values) {
-    std::vector<std::int64_t> numbers{static_cast<std::int64_t>(first)};
-    for (float const v : values) numbers.push_back(std::bit_cast<std::uint32_t>(v));
-    say(report_kind::parameters, numbers);
+    std::vector<std::uint32_t> bits;
+    for (float const v : values) bits.push_back(std::bit_cast<std::uint32_t>(v));
+    say(report_line("parameters").with("first", first).with("bits", bits));
   });
-  say(report_kind::end, {std::chrono::duration_cast<std::chrono::nanoseconds>(
-                             std::chrono::steady_clock::now() - start)
-                             .count()});
+  say(report_line("end").with(
+      "seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()));
 } catch (std::exception const& error) {
   report_and_rethrow(say, error);
 }

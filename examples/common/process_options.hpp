@@ -8,6 +8,7 @@
 
 #include "cli.hpp"
 #include "shunt/gloo/config.hpp"
+#include "shunt/launch/launched_rendezvous.hpp"
 
 namespace example {
 
@@ -16,7 +17,9 @@ using command_line = std::vector<std::string>;
 
 /// Where and how worker processes meet.
 struct process_options {
-  std::string rendezvous{};  ///< where they meet; empty: among the system's temporary files
+  std::string rendezvous{};  ///< where they meet; empty: among the system's temporary files, or at
+                             ///< a launcher's MASTER_ADDR and MASTER_PORT
+  std::string key{};         ///< for that port
   std::string interface{};   ///< network interface; empty: this machine alone
   std::int32_t workers = 0;  ///< processes to start, whatever a launcher says; 0: as many as there
                              ///< are workers, unless a launcher says more
@@ -25,6 +28,14 @@ struct process_options {
 
   [[nodiscard]] shunt::gloo_config gloo(std::string const& place) const {
     return {.directory = place, .interface = interface, .silence = silence, .patience = patience};
+  }
+  [[nodiscard]] shunt::gloo_config gloo(shunt::launched_rendezvous const& place) const {
+    auto config = gloo(place.directory());
+    config.files = place.files();
+    return config;
+  }
+  [[nodiscard]] shunt::launched_rendezvous::config launched() const {
+    return {.directory = rendezvous, .key = key, .patience = patience};
   }
 };
 
@@ -45,6 +56,11 @@ inline void add_process_options(CLI::App& app, process_options& o, worker_order&
   app.add_option("--rendezvous", o.rendezvous,
                  "directory where processes meet (default: one of their own among temporary files)")
       ->envname("SHUNT_RENDEZVOUS")
+      ->group("Engine");
+  app.add_option("--rendezvous-key", o.key,
+                 "secret of all processes that meet at a launcher's MASTER_ADDR and MASTER_PORT, "
+                 "where they have no such directory")
+      ->envname("SHUNT_RENDEZVOUS_KEY")
       ->group("Engine");
   app.add_option("--interface", o.interface,
                  "network interface of processes (default: this machine alone)")

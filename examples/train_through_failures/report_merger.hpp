@@ -11,11 +11,12 @@
 
 #include "comparison.hpp"
 #include "merged_losses.hpp"
-#include "messages.hpp"
 #include "options.hpp"
+#include "worker_reports.hpp"
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/json/report.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -30,67 +31,42 @@ class report_merger {
   /// `killed_at`: when a process of this rank was killed, in nanoseconds of the steady clock.
   void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
 
-  void receive(shunt::rank_id from, message const& m) {
-    auto const& n = m.numbers;
-    switch (m.what) {
-      case report_kind::plan: {
-        std::vector<shunt::worker> dead;
-        for (std::size_t i = 3; i < n.size(); ++i)
-          dead.push_back(job_.worker_of(shunt::rank_id(n[i])));
-        auto const same = [&](made_plan const& p) {
-          return p.iteration == n.at(0) && p.dead == dead;
-        };
-        if (std::none_of(plans_.begin(), plans_.end(), same))
-          plans_.push_back({n.at(0), n.at(1), dead});
-        return print_progress();
-      }
-      case report_kind::iteration: {
-        shunt::trained_iteration i{.iteration = n.at(0),
-                                   .loss = std::bit_cast<double>(n.at(1)),
-                                   .live = static_cast<std::int32_t>(n.at(2)),
-                                   .planned = n.at(3)};
-        if (n.at(4) >= 0) i.took = n[4];
-        begun_ = std::max(begun_, i.iteration + 1);
-        if (job_.worker_of(from).stage != job_.stages - 1 ||
-            std::bit_cast<std::uint64_t>(i.loss) == unknown)
-          return;
-        auto const known = std::find_if(iterations_.begin(), iterations_.end(),
-                                        [&](auto const& k) { return k.iteration == i.iteration; });
-        if (known == iterations_.end())
-          iterations_.push_back(i);
-        else if (known->loss != i.loss)
-          disagreement_ =
-              format("iteration %lld has loss %.17g for one worker and %.17g for another",
-                     static_cast<long long>(i.iteration), known->loss, i.loss);
-        return print_progress();
-      }
-      case report_kind::loss: return losses_.receive(from, loss_of(n));
-      case report_kind::step:
-        steps_[n.at(0)].seen = {std::bit_cast<double>(n.at(1)), n.at(2) != 0, n.at(3) != 0, false};
-        steps_[n.at(0)].taken_back += n.at(4) != 0;
-        return;
-      case report_kind::overflow:
-        if (!result_.overflow || n.at(0) < result_.overflow->iteration)
-          result_.overflow = {from, n.at(0)};
-        return;
-      case report_kind::stopped: result_.stopped = m.text; return;
-      case report_kind::end:
-        result_.hashes[from] = static_cast<std::uint64_t>(n.at(1));
-        result_.computing_share =
-            std::max(result_.computing_share, static_cast<double>(n.at(2)) * 1e-6);
-        return;
-      case report_kind::error:
-        // Who gives up a meeting says why; the others say only that it was given up.
-        if (error_.empty() || error_.ends_with("was given up")) error_ = m.text;
-        return;
-      default: return;
+  void receive(shunt::rank_id from, shunt::json_report const& r) {
+    auto const& what = r.what();
+    if (what == "plan") {
+      made_plan p{.iteration = r.integer("iteration"), .period = r.integer("period")};
+      for (auto const dead : r.list<shunt::rank_id>("dead")) p.dead.push_back(job_.worker_of(dead));
+      auto const same = [&](made_plan const& other) {
+        return other.iteration == p.iteration && other.dead == p.dead;
+      };
+      if (std::none_of(plans_.begin(), plans_.end(), same)) plans_.push_back(std::move(p));
+      print_progress();
+    } else if (what == "iteration") {
+      receive_iteration(from, r);
+    } else if (what == "loss") {
+      losses_.receive(from, loss_of(r));
+    } else if (what == "step") {
+      auto& s = steps_[r.integer("iteration")];
+      s.seen = {r.number("norm"), r.boolean("left_out"), r.boolean("clipped"), false};
+      s.taken_back += r.boolean("taken_back");
+    } else if (what == "overflow") {
+      auto const iteration = r.integer("iteration");
+      if (!result_.overflow || iteration < result_.overflow->iteration)
+        result_.overflow = {from, iteration};
+    } else if (what == "stopped") {
+      result_.stopped = r.text("why");
+    } else if (what == "end") {
+      result_.hashes[from] = r.integer<std::uint64_t>("hash");
+      result_.computing_share = std::max(result_.computing_share, r.number("computing_share"));
+    } else if (what == "error") {
+      error_.receive(r);
     }
   }
 
   /// The iteration that some worker runs at least.
   [[nodiscard]] std::int64_t begun() const { return begun_; }
-  /// What a worker could not go on from; empty: none.
-  [[nodiscard]] std::string const& error() const { return error_; }
+  /// What a worker could not go on from.
+  [[nodiscard]] first_error const& error() const { return error_; }
   [[nodiscard]] bool ended(shunt::rank_id r) const { return result_.hashes.contains(r); }
 
   /// After the last word.
@@ -119,6 +95,26 @@ class report_merger {
     int taken_back = 0;
   };
 
+  void receive_iteration(shunt::rank_id from, shunt::json_report const& r) {
+    shunt::trained_iteration i{.iteration = r.integer("iteration"),
+                               .loss = r.number("loss"),
+                               .live = r.integer<std::int32_t>("live"),
+                               .planned = r.integer("planned")};
+    if (r.has("took")) i.took = r.integer("took");
+    begun_ = std::max(begun_, i.iteration + 1);
+    if (job_.worker_of(from).stage != job_.stages - 1 ||
+        std::bit_cast<std::uint64_t>(i.loss) == unknown)
+      return;
+    auto const known = std::find_if(iterations_.begin(), iterations_.end(),
+                                    [&](auto const& k) { return k.iteration == i.iteration; });
+    if (known == iterations_.end())
+      iterations_.push_back(i);
+    else if (known->loss != i.loss)
+      disagreement_ = format("iteration %lld has loss %.17g for one worker and %.17g for another",
+                             static_cast<long long>(i.iteration), known->loss, i.loss);
+    print_progress();
+  }
+
   /// In order, though the workers that know the loss may be the last to speak.
   void print_progress() {
     if (!live_) return;
@@ -144,7 +140,8 @@ class report_merger {
   std::int64_t begun_ = 0;
   merged_losses<shunt::loss> losses_{};
   std::map<std::int64_t, made_step> steps_{};
-  std::string disagreement_{}, error_{};
+  std::string disagreement_{};
+  first_error error_{};
 };
 
 }  // namespace example

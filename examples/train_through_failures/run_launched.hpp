@@ -8,52 +8,57 @@
 
 #include "comparison.hpp"
 #include "language_training.hpp"
-#include "launch.hpp"
+#include "launched_worker.hpp"
 #include "options.hpp"
 #include "report_merger.hpp"
 #include "text.hpp"
 #include "worker.hpp"
 
-#include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/config.hpp"
+#include "shunt/launch/environment.hpp"
+#include "shunt/launch/launched_rendezvous.hpp"
+#include "shunt/launch/report_files.hpp"
+#include "shunt/launch/shared_files.hpp"
 
 namespace example {
 
 /// Trains as the worker that a launcher made this process; the exit status.
-[[nodiscard]] inline int train_launched(launch const& as, options const& o) {
+[[nodiscard]] inline int train_launched(shunt::launched_process const& as, options const& o) {
   auto const& job = o.training.job;
-  if (as.size != job.ranks())
-    throw shunt::invalid_problem("WORLD_SIZE", "is " + std::to_string(as.size) + ", " +
-                                                   std::to_string(job.pipelines) +
-                                                   " pipelines of " + std::to_string(job.stages) +
-                                                   " stages need " + std::to_string(job.ranks()));
+  as.require_size(job.ranks(), std::to_string(job.pipelines) + " pipelines of " +
+                                   std::to_string(job.stages) + " stages need " +
+                                   std::to_string(job.ranks()));
   auto const bytes = load_text(o.text);
   bool const joins = launched_to_join();
-  launch_directory const place(o.process, as, joins);
-  shunt::recovery_report report;
-  try {
-    report = work_as({.gloo = o.process.gloo(place.path()), .self = as.rank, .joins = joins}, o,
-                     place.say());
-  } catch (shunt::rendezvous_failed const& error) {
-    if (!error.absent().empty()) place.clear();  // nobody got any further
-    throw;
-  }
+  trained result;
+  {
+    shunt::launched_rendezvous const place(as, joins, o.process.launched());
+    warn_if_open(place);
+    shunt::report_files const reports(place.files(), place.directory(), as, joins);
+    shunt::recovery_report report;
+    try {
+      report = work_as({.gloo = o.process.gloo(place), .self = as.rank, .joins = joins}, o,
+                       reports.sink());
+    } catch (shunt::rendezvous_failed const& error) {
+      if (!error.absent().empty()) place.clear();  // nobody got any further
+      throw;
+    }
 
-  std::int32_t reporting_rank = job.stages - 1;
-  while (reporting_rank < job.ranks() &&
-         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
-    reporting_rank += job.stages;
-  if (reporting_rank != as.rank) {
-    if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
-    return report.stopped.empty() ? 0 : 1;
+    std::int32_t reporting_rank = job.stages - 1;
+    while (
+        reporting_rank < job.ranks() &&
+        std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
+      reporting_rank += job.stages;
+    if (reporting_rank != as.rank) {
+      if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
+      return report.stopped.empty() ? 0 : 1;
+    }
+    progress_log live(std::cout, o);
+    report_merger merger(o, &live);
+    read_reports(reports, o.process, job.ranks(), report.dead, merger);
+    result = merger.result();
+    place.clear();
   }
-  progress_log live(std::cout, o);
-  report_merger merger(o, &live);
-  place.read(job.ranks(), report.dead,
-             [&](shunt::rank_id r, message const& m) { merger.receive(r, m); });
-  auto const result = merger.result();
-  place.clear();
   return conclude(std::cout, result, o.training,
                   [&] { return expected_of(train_undisturbed(o.training, bytes)); });
 }

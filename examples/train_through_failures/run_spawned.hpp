@@ -48,7 +48,7 @@ struct spawned_run {
 }
 
 /// Trains with worker processes. Throws runtime_error, with what the first of them said, where none
-/// comes to an end; interrupted.
+/// comes to an end; run_interrupted.
 [[nodiscard]] inline spawned_run train_with_spawned(options const& o,
                                                     command_line const& started_as,
                                                     text_bytes const& bytes, progress_log* live,
@@ -109,7 +109,7 @@ struct spawned_run {
   });
   all.result = merger.result();
   if (all.result.hashes.empty())
-    throw std::runtime_error(merger.error().empty() ? "no worker is left" : merger.error());
+    throw std::runtime_error(merger.error().or_else("no worker is left"));
   return all;
 }
 

@@ -15,6 +15,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/launch/interrupt_guard.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "text.hpp"
@@ -92,7 +93,7 @@ namespace example {
         line += format("; detect %.1f ms, %.1f ms to go on", detect.back(), back.back());
       }
       line += what ? "; " + *what : "; identical";
-    } catch (interrupted const&) {
+    } catch (shunt::run_interrupted const&) {
       throw;
     } catch (std::exception const& error) {
       line += "; " + std::string(error.what());

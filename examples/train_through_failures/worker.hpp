@@ -1,7 +1,6 @@
 #pragma once
 /// One worker as a process of its own, over Gloo: trains through whatever happens to the others,
 /// and says how it goes.
-#include <bit>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -13,22 +12,23 @@
 #include "comparison.hpp"
 #include "failure_points.hpp"
 #include "language_training.hpp"
-#include "messages.hpp"
 #include "options.hpp"
 #include "parameters.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "shunt/gloo/join_request.hpp"
+#include "shunt/launch/report_line.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/planned_iteration.hpp"
 #include "text.hpp"
-#include "worker_address.hpp"
+#include "worker_reports.hpp"
 
 namespace example {
 
 /// Trains as one worker. What goes wrong is the last line it says, and thrown.
 inline shunt::recovery_report work_as(worker_address const& at, options const& o,
-                                      report_pipe const& say) try {
+                                      shunt::report_sink const& say) try {
+  using shunt::report_line;
   std::signal(SIGPIPE, SIG_IGN);
   auto training = o.training;
   training.only = at.self;
@@ -38,14 +38,19 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
   shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});
   if (o.salvage) run.salvage();
   run.on_plan = [&](shunt::planned_iteration const& plan, std::int64_t iteration) {
-    std::vector<std::int64_t> numbers{iteration, plan.period,
-                                      static_cast<std::int64_t>(plan.job.dead.size())};
-    for (auto const& w : plan.job.dead) numbers.push_back(job.rank_of(w).value());
-    say(report_kind::plan, numbers);
+    std::vector<shunt::rank_id> dead;
+    for (auto const& w : plan.job.dead) dead.push_back(job.rank_of(w));
+    say(report_line("plan")
+            .with("iteration", iteration)
+            .with("period", plan.period)
+            .with("dead", dead));
   };
   run.on_iteration = [&](shunt::trained_iteration const& i) {
-    say(report_kind::iteration,
-        {i.iteration, std::bit_cast<std::int64_t>(i.loss), i.live, i.planned, i.took.value_or(-1)});
+    report_line line("iteration");
+    line.with("iteration", i.iteration).with("loss", i.loss).with("live", i.live);
+    line.with("planned", i.planned);
+    if (i.took) line.with("took", *i.took);
+    say(line);
   };
 
   shunt::recovery plan{.end = training.iterations};
@@ -64,19 +69,25 @@ inline shunt::recovery_report work_as(worker_address const& at, options const& o
   }();
   auto const report = run(executor, std::move(plan));
 
-  for (auto const& l : report.losses) say(report_kind::loss, numbers_of(l));
-  for (auto const& j : report.joined) say(report_kind::joined, {j.rank.value(), j.iteration});
+  for (auto const& l : report.losses) say(report_of(l));
+  for (auto const& j : report.joined)
+    say(report_line("joined").with("rank", j.rank.value()).with("iteration", j.iteration));
   if (training.validates())
     for (std::int64_t i = 0; i < report.end; ++i)
       if (auto const& s = run.work().step_of(at.self, i); s.left_out || s.clipped)
-        say(report_kind::step,
-            {i, std::bit_cast<std::int64_t>(s.norm), s.left_out, s.clipped, s.taken_back});
+        say(report_line("step")
+                .with("iteration", i)
+                .with("norm", s.norm)
+                .with("left_out", s.left_out)
+                .with("clipped", s.clipped)
+                .with("taken_back", s.taken_back));
   if (auto const overflow = run.work().overflow_of(at.self))
-    say(report_kind::overflow, {*overflow});
-  if (!report.stopped.empty()) say(report_kind::stopped, {}, reason_to_stop(report, job));
-  say(report_kind::end,
-      {report.end, static_cast<std::int64_t>(hash_of(run.work().parameters(at.self))),
-       static_cast<std::int64_t>(run.work().computing_share() * 1e6)});
+    say(report_line("overflow").with("iteration", *overflow));
+  if (!report.stopped.empty()) say(report_line("stopped").with("why", reason_to_stop(report, job)));
+  say(report_line("end")
+          .with("iterations", report.end)
+          .with("hash", hash_of(run.work().parameters(at.self)))
+          .with("computing_share", run.work().computing_share()));
   return report;
 } catch (std::exception const& error) {
   report_and_rethrow(say, error);

@@ -4,4 +4,5 @@
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/program.hpp"
 #include "shunt/json/reader.hpp"
+#include "shunt/json/report.hpp"
 #include "shunt/json/solution.hpp"

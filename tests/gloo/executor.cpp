@@ -13,11 +13,13 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <random>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,8 @@
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/executor.hpp"
 #include "shunt/gloo/join_request.hpp"
+#include "shunt/launch/rendezvous_client.hpp"
+#include "shunt/launch/rendezvous_server.hpp"
 #include "shunt/program/builder.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
@@ -127,6 +131,7 @@ struct scenario {
       losses{};                               ///< one after another, where the test is sure of them
   std::optional<rank_id> dies_in_recovery{};  ///< from the first loss
   bool one_by_one = false;                    ///< a session for each iteration
+  bool over_port = false;                     ///< they meet in the memory of the test's process
 };
 
 /// A live rank's state for the one that comes.
@@ -142,11 +147,10 @@ std::optional<program> transfer(rank_id joining, std::span<rank_id const> dead) 
 }
 
 /// A process: 0 where it ends with the right number after all iterations, with these ranks dead.
-int train(std::string const& directory, rank_id self, scenario const& what, std::int64_t wanted,
+int train(gloo_config const& config, rank_id self, scenario const& what, std::int64_t wanted,
           bool joins = false) {
   std::signal(SIGPIPE, SIG_IGN);
   counting w;
-  gloo_config const config{.directory = directory, .silence = 3000ms, .patience = 60'000ms};
   recovery plan_of_run{.end = iterations, .joins = what.joins};
   auto const here = [&]() -> gloo_executor {
     if (!joins) return {config, ranks, self, what.failures};
@@ -182,7 +186,7 @@ int train(std::string const& directory, rank_id self, scenario const& what, std:
     report.losses = std::move(all);
     if (here.epoch() < iterations) return 7;
     int met = 0;
-    for (auto const& file : std::filesystem::directory_iterator(directory))
+    for (auto const& file : std::filesystem::directory_iterator(config.directory))
       met += file.path().filename().string().ends_with(".rank" + std::to_string(self.value()));
     if (met != 1 + static_cast<int>(report.losses.size()))
       return 8;  // where nobody is lost they go on over the mesh they have
@@ -205,13 +209,19 @@ std::vector<int> run(scenario const& what) {
   std::string directory = (std::filesystem::temp_directory_path() / "shunt.XXXXXX").string();
   mkdtemp(directory.data());
   std::int64_t const wanted = expected();
+  std::optional<rendezvous_server> server;
+  if (what.over_port) server.emplace(rendezvous_server::config{.key = "secret"});
   std::vector<process_state> all;
   auto const start = [&](rank_id r, bool joins) {
     pid_t const child = fork();
     if (child == 0) {
       int status = 99;
       try {
-        status = train(directory, r, what, wanted, joins);
+        gloo_config config{.directory = directory, .silence = 3000ms, .patience = 60'000ms};
+        if (server)
+          config.files = std::make_shared<rendezvous_client const>(rendezvous_client::config{
+              .host = "127.0.0.1", .port = server->port(), .key = "secret"});
+        status = train(config, r, what, wanted, joins);
       } catch (std::exception const& error) {
         fprintf(stderr, "rank %d: %s\n", r.value(), error.what());
       }
@@ -292,6 +302,42 @@ TEST(executor, new_ones_come_again_and_again) {
   EXPECT_EQ(
       run({.failures = {{0, 3, 3}, {2, 12, 1}}, .joins = {{0, 10}, {2, 30}}, .losses = {{0}, {2}}}),
       (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0, 0}));
+}
+
+// Without a directory: in the memory of a process, behind its port.
+TEST(executor, meet_at_a_port) {
+  EXPECT_EQ(run({.over_port = true}), (std::vector<int>{0, 0, 0, 0}));
+  EXPECT_EQ(run({.failures = {{0, 3, 3}, {2, 12, 1}},
+                 .joins = {{0, 10}},
+                 .dead = {2},
+                 .losses = {{0}, {2}},
+                 .over_port = true}),
+            (std::vector<int>{-SIGKILL, 0, -SIGKILL, 0, 0}));
+}
+
+TEST(executor, say_at_once_that_the_rendezvous_has_gone) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::optional<rendezvous_server> server(std::in_place, rendezvous_server::config{});
+  counting w;
+  gloo_executor const here({.directory = "run",
+                            .files = std::make_shared<rendezvous_client const>(
+                                rendezvous_client::config{"127.0.0.1", server->port()}),
+                            .patience = 60'000ms},
+                           ranks, 1);
+  auto const begun = std::chrono::steady_clock::now();
+  std::jthread const ends([&] {
+    std::this_thread::sleep_for(50ms);
+    server.reset();
+  });
+  try {
+    (void)here.open(w);
+    ADD_FAILURE() << "began without the others";
+  } catch (rendezvous_failed const& error) {
+    EXPECT_NE(std::string(error.what()).find("the process that held the rendezvous has gone"),
+              std::string::npos)
+        << error.what();
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 30s);
 }
 
 TEST(executor, say_who_is_missing_at_the_start) {

@@ -1,8 +1,14 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
+#include <future>
+#include <memory>
 #include <string>
+#include <thread>
 
+#include "shunt/launch/rendezvous_client.hpp"
+#include "shunt/launch/rendezvous_server.hpp"
 #include "shunt/nccl/rendezvous.hpp"
 #include "support/nccl_parties.hpp"
 #include "support/scratch_directory.hpp"
@@ -44,6 +50,34 @@ TEST(rendezvous, names_one_identity_and_whoever_is_missing_or_double) {
                                                    [] { return 1; });
                                 })[0],
                        "can't meet there"));
+}
+
+// The same without a directory: in the memory of a process, behind its port.
+TEST(rendezvous, names_one_identity_at_a_port) {
+  auto server = std::make_unique<rendezvous_server>(rendezvous_server::config{.key = "secret"});
+  auto const all = every_rank(3);
+  auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) {
+    nccl_rendezvous const at{
+        .directory = "run",
+        .patience = 20s,
+        .files = std::make_shared<rendezvous_client const>(rendezvous_client::config{
+            .host = "127.0.0.1", .port = server->port(), .key = "secret", .patience = 20s})};
+    return rendezvous(at, epoch, all, self, device, [&] { return 77 + self.value(); });
+  };
+  EXPECT_EQ(
+      together(
+          3, [&](rank_id r) { EXPECT_EQ(come(0, r, "device " + std::to_string(r.value())), 77); }),
+      nothing(3));
+  EXPECT_TRUE(contains(together(1, [&](rank_id r) { (void)come(0, r, ""); })[0],
+                       "rank 0 is there already, in epoch 0"));
+  EXPECT_TRUE(contains(together(3, [&](rank_id r) { (void)come(1, r, "device"); })[0],
+                       "use the same device, device"));
+  auto const waits = std::async(std::launch::async, [&] {
+    std::this_thread::sleep_for(50ms);
+    server.reset();
+  });
+  EXPECT_TRUE(contains(together(1, [&](rank_id r) { (void)come(2, r, "device"); })[0],
+                       "the process that held the rendezvous has gone"));
 }
 
 }  // namespace

@@ -22,10 +22,12 @@ set(table
   "train    | core problem plan program lower measure check solve execute device |"
   "compose  | core problem plan measure solve check | range/v3/"
   "device   | core problem plan |"
-  "gloo     | core program execute | gloo/ net/if\\.h sys/stat\\.h unistd\\.h"
+  "launch   | core | (sys|netinet)/[a-z]+\\.h (fcntl|netdb|poll|signal|unistd)\\.h"
+  "gloo     | core program execute launch | gloo/ net/if\\.h"
   "cuda     | core problem plan solve program execute device | \
 (cuda|cub|thrust|nvtx3)/ cu(da|blas)[A-Za-z_]*\\.h cooperative_groups"
-  "nccl     | core problem plan solve program execute device cuda | nccl\\.h cuda_runtime_api\\.h"
+  "nccl     | core problem plan solve program execute device cuda launch | \
+nccl\\.h cuda_runtime_api\\.h"
   "shunt    | version core problem plan program lower measure check io solve execute simulate \
 device |")
 

@@ -7,12 +7,15 @@
 #include "../run_spawned.hpp"
 #include "../sweep.hpp"
 #include "../worker.hpp"
+#include "shunt/launch/environment.hpp"
+#include "shunt/launch/report_line.hpp"
+#include "shunt/launch/worker_processes.hpp"
 
 namespace example {
 
 int train_with_processes(options const& o, command_line const& started_as) {
   if (o.process.workers == 0)
-    if (auto const as = launch_of_environment()) return train_launched(*as, o);
+    if (auto const as = shunt::launched_process_of_environment()) return train_launched(*as, o);
   auto const bytes = load_text(o.text);
   progress_log live(std::cout, o);
   auto const run = train_with_spawned(o, started_as, bytes, &live);
@@ -25,7 +28,7 @@ int sweep_with_processes(options const& o, command_line const& started_as) {
 }
 
 int work_for_others(options const& o, worker_order const& order) {
-  report_pipe const say(worker_processes::report_descriptor);
+  auto const say = shunt::report_to(shunt::worker_processes::report_descriptor);
   auto own = o;
   own.text = order.text;
   try {

@@ -53,7 +53,7 @@ template <detail::platform Platform = detail::host_platform>
   auto const in = [&](std::string const& name) { return config.directory + "/" + name; };
   auto const own = std::to_string(self.value());
   auto const read = [&]() -> std::optional<join_request> {
-    auto const numbers = detail::read_numbers<Platform>(in("invitation" + own));
+    auto const numbers = detail::read_numbers(config, in("invitation" + own));
     if (!numbers || numbers->size() < 2) return std::nullopt;
     join_request note{.epoch = static_cast<std::int32_t>((*numbers)[0]),
                       .iteration = (*numbers)[1]};
@@ -65,11 +65,11 @@ template <detail::platform Platform = detail::host_platform>
       for (std::size_t const end = at + count; at < end; ++at)
         ranks->emplace_back(static_cast<std::int32_t>((*numbers)[at]));
     }
-    if (Platform::exists(in("epoch" + std::to_string(note.epoch) + ".next")) ||
-        Platform::exists(detail::epoch_file(config, note.epoch, "rank", self)))
+    if (config.files->exists(in("epoch" + std::to_string(note.epoch) + ".next")) ||
+        config.files->exists(detail::epoch_file(config, note.epoch, "rank", self)))
       return std::nullopt;
     // A directory that has vanished meanwhile knows nothing of its epochs.
-    if (detail::read_numbers<Platform>(in("invitation" + own)) != numbers) return std::nullopt;
+    if (detail::read_numbers(config, in("invitation" + own)) != numbers) return std::nullopt;
     return note;
   };
   detail::waiting_time<Platform> waited;

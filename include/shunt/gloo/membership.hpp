@@ -69,7 +69,7 @@ template <detail::platform Platform = detail::host_platform, class Losses>
   std::optional<detail::waiting_time<Platform>> undecided;  // since all are here
   detail::waiting_time<Platform> waited;
   for (;; Platform::sleep(std::chrono::milliseconds{1})) {
-    if (auto const decided = detail::read_numbers<Platform>(decision)) {
+    if (auto const decided = detail::read_numbers(config, decision)) {
       std::vector<survivor> answer;
       for (std::size_t i = 0; i + 1 < decided->size(); i += 2)
         answer.push_back({static_cast<std::int32_t>((*decided)[i]), (*decided)[i + 1]});
@@ -77,7 +77,7 @@ template <detail::platform Platform = detail::host_platform, class Losses>
                        [&](survivor const& s) { return s.rank == self; }))
         throw fenced_off(self, epoch);
       for (auto const* const what : {"view", "draft"})  // all have read the earlier decision
-        Platform::remove(detail::epoch_file(config, epoch - 1, what, self));
+        config.files->remove(detail::epoch_file(config, epoch - 1, what, self));
       return answer;
     }
     known_losses const mine = losses();
@@ -85,7 +85,7 @@ template <detail::platform Platform = detail::host_platform, class Losses>
     bool const decider =
         mine.silent.size() + mine.ranks.size() + 2 * mine.quiet.size() <= members.size() ||
         waited.passed() > config.patience;
-    if (decider != signed_as_decider || !Platform::exists(view_of(self))) {
+    if (decider != signed_as_decider || !config.files->exists(view_of(self))) {
       std::vector<std::int64_t> const mine_now{note, decider};
       detail::replace_numbers<Platform>(config, draft, view_of(self), mine_now);
       signed_as_decider = decider;
@@ -93,7 +93,7 @@ template <detail::platform Platform = detail::host_platform, class Losses>
     std::vector<survivor> here;
     std::optional<rank_id> decides;
     for (rank_id const r : members)
-      if (auto const seen = detail::read_numbers<Platform>(view_of(r)); seen && seen->size() == 2) {
+      if (auto const seen = detail::read_numbers(config, view_of(r)); seen && seen->size() == 2) {
         here.push_back({r, seen->front()});
         if (!decides && seen->back() != 0 && !gone(mine.ranks, r)) decides = r;
       }
@@ -111,7 +111,7 @@ template <detail::platform Platform = detail::host_platform, class Losses>
     if (decides != self && !in_its_place) continue;
     std::vector<rank_id> signed_in;
     for (survivor const& s : here) signed_in.push_back(s.rank);
-    auto const left_out = detail::unreached<Platform>(config, epoch, std::move(signed_in));
+    auto const left_out = detail::unreached(config, epoch, std::move(signed_in));
     std::vector<std::int64_t> all;
     for (survivor const& s : here) {
       if (gone(left_out, s.rank)) continue;
@@ -119,8 +119,8 @@ template <detail::platform Platform = detail::host_platform, class Losses>
       all.push_back(s.note);
     }
     detail::insist<Platform>(config, [&] {
-      if (auto const failed = detail::write_numbers<Platform>(draft, all)) return failed;
-      auto const failed = Platform::link(draft, decision);
+      if (auto const failed = config.files->write(draft, detail::as_text(all))) return failed;
+      auto const failed = config.files->link(draft, decision);
       // Another member may have decided.
       return failed == std::errc::file_exists ? std::error_code{} : failed;
     });

@@ -5,35 +5,32 @@
 #include <string>
 
 #include "shunt/core/id.hpp"
-#include "shunt/gloo/detail/host_platform.hpp"
+#include "shunt/gloo/config.hpp"
 
 namespace shunt {
 
 namespace detail {
 
-[[nodiscard]] inline std::string end_of_process(std::string const& directory, rank_id r) {
-  return directory + "/ended" + std::to_string(r.value());
+[[nodiscard]] inline std::string end_of_process(gloo_config const& config, rank_id r) {
+  return config.directory + "/ended" + std::to_string(r.value());
 }
 
 }  // namespace detail
 
 /// Says that the process of this rank has ended, and that none is in its place until
 /// `report_start`.
-template <detail::platform Platform = detail::host_platform>
-void report_end(std::string const& directory, rank_id r) {
-  static_cast<void>(Platform::write(detail::end_of_process(directory, r), ""));
+inline void report_end(gloo_config const& config, rank_id r) {
+  static_cast<void>(config.files->write(detail::end_of_process(config, r), ""));
 }
 
 /// Says that a process of this rank is about to start.
-template <detail::platform Platform = detail::host_platform>
-void report_start(std::string const& directory, rank_id r) {
-  Platform::remove(detail::end_of_process(directory, r));
+inline void report_start(gloo_config const& config, rank_id r) {
+  config.files->remove(detail::end_of_process(config, r));
 }
 
 /// Returns whether the latest process of this rank has ended, by `report_end`.
-template <detail::platform Platform = detail::host_platform>
-[[nodiscard]] bool has_ended(std::string const& directory, rank_id r) {
-  return Platform::exists(detail::end_of_process(directory, r));
+[[nodiscard]] inline bool has_ended(gloo_config const& config, rank_id r) {
+  return config.files->exists(detail::end_of_process(config, r));
 }
 
 }  // namespace shunt

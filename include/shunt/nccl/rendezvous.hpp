@@ -1,6 +1,6 @@
 #pragma once
 /// Rendezvous of processes that each hold one rank: they agree on the identity of a communicator
-/// through a shared directory.
+/// through shared files: in a directory, or behind a port.
 ///
 /// Each member of an epoch registers with the name of its device; the lowest member stores the
 /// identity that NCCL made. Errors that NCCL would report late or at another rank are reported here
@@ -11,20 +11,19 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <optional>
+#include <memory>
 #include <span>
 #include <string>
-#include <string_view>
+#include <system_error>
 #include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/launch/disk_files.hpp"
+#include "shunt/launch/shared_files.hpp"
 #include "shunt/nccl/communicator.hpp"
 #include "shunt/nccl/library.hpp"
 
@@ -33,6 +32,8 @@ namespace shunt {
 struct nccl_rendezvous {
   std::string directory{};                     ///< shared by all ranks, writable, for this run only
   std::chrono::milliseconds patience{30'000};  ///< wait for all members
+  std::shared_ptr<shared_files const> files =
+      std::make_shared<disk_files const>();  ///< where that directory is
 };
 
 /// Returns the identity of an epoch's communicator; the lowest member makes it by `make()`.
@@ -44,53 +45,50 @@ template <class Make>
                               std::string const& device, Make const& make) {
   using identity = std::invoke_result_t<Make const&>;
   static_assert(std::is_trivially_copyable_v<identity>);
-  namespace files = std::filesystem;
+  auto const& files = *at.files;
   auto const named = [&](std::string const& end) {
-    return files::path(at.directory) / ("epoch" + std::to_string(epoch) + "." + end);
+    return at.directory + "/epoch" + std::to_string(epoch) + "." + end;
   };
-  auto const sign = [&](rank_id r) { return named("rank" + std::to_string(r.value())); };
-  // Writes a draft and renames it, so that readers see the whole file or none.
-  auto const leave = [&](files::path const& to, std::string_view what) {
-    auto const draft = files::path(to.string() + ".draft");
-    std::ofstream out(draft, std::ios::binary);
-    out << what;
-    if (!out.flush())
-      throw nccl_error(draft.string() + ": can't be written", nccl_status::system_error);
-    out.close();
-    files::rename(draft, to);
-  };
-  auto const read = [](files::path const& from) -> std::optional<std::string> {
-    std::ifstream in(from, std::ios::binary);
-    if (!in) return std::nullopt;
-    return std::string(std::istreambuf_iterator<char>(in), {});
+  auto const named_by = [&](char const* what, rank_id r) {
+    return named(what + std::to_string(r.value()));
   };
   auto const of_directory = [&](std::string const& what) { return at.directory + ": " + what; };
+  auto const require = [&](std::error_code failed) {
+    if (failed)
+      throw nccl_error(of_directory("can't meet there: " + failed.message()),
+                       nccl_status::system_error);
+  };
   try {
-    files::create_directories(at.directory);
+    if (auto const why = files.own_directory(at.directory); !why.empty())
+      throw nccl_error(of_directory("can't meet there: " + why), nccl_status::system_error);
     // Creating the directory is atomic: one process succeeds.
-    if (!files::create_directory(sign(self)))
+    auto const taken = files.make_directory(named_by("rank", self));
+    if (taken == std::errc::file_exists)
       throw nccl_error(of_directory("rank " + std::to_string(self.value()) +
                                     " is there already, in epoch " + std::to_string(epoch) +
                                     "; is the directory left over from another run?"),
                        nccl_status::invalid_usage);
-    leave(sign(self) / "device", device);
+    require(taken);
+    auto const own = named_by("device", self);
+    require(replace_file(files, own + ".draft", own, device));
     if (self == *std::min_element(members.begin(), members.end())) {
       identity const id = make();
-      leave(named("identity"), {reinterpret_cast<char const*>(&id), sizeof id});
+      require(replace_file(files, named("identity.draft"), named("identity"),
+                           {reinterpret_cast<char const*>(&id), sizeof id}));
     }
     auto const until = std::chrono::steady_clock::now() + at.patience;
     for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
       std::vector<rank_id> absent;
       std::map<std::string, rank_id> on;
       for (rank_id const r : members)
-        if (auto const theirs = read(sign(r) / "device"); !theirs)
+        if (auto const theirs = files.read(named_by("device", r)); !theirs)
           absent.push_back(r);
         else if (auto const [first, fresh] = on.emplace(*theirs, r); !fresh)
           throw nccl_error(of_directory("ranks " + std::to_string(first->second.value()) + " and " +
                                         std::to_string(r.value()) + " use the same device, " +
                                         *theirs),
                            nccl_status::invalid_usage);
-      auto const bytes = read(named("identity"));
+      auto const bytes = files.read(named("identity"));
       if (absent.empty() && bytes && bytes->size() == sizeof(identity)) {
         identity id;
         std::memcpy(&id, bytes->data(), sizeof id);
@@ -102,9 +100,8 @@ template <class Make>
                                     std::to_string(epoch)),
                        nccl_status::in_progress);
     }
-  } catch (files::filesystem_error const& error) {
-    throw nccl_error(of_directory("can't meet there: " + error.code().message()),
-                     nccl_status::system_error);
+  } catch (rendezvous_failed const& gone) {
+    throw nccl_error(gone.what(), nccl_status::system_error);
   }
 }
 

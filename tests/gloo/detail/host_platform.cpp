@@ -2,42 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
-#include <string>
-#include <system_error>
-
-#include "support/scratch_directory.hpp"
+#include <chrono>
 
 namespace shunt::tests::host_platform_test {
 namespace {
 
 using on = detail::host_platform;
+using namespace std::chrono_literals;
 
-TEST(host_platform, files_are_written_renamed_and_linked) {
-  scratch_directory const at;
-  auto const in = [&](char const* name) { return at.path + "/" + name; };
-  EXPECT_FALSE(on::exists(in("a")));
-  EXPECT_EQ(on::read(in("a")), std::nullopt);
-  EXPECT_FALSE(on::write(in("a"), "one"));
-  EXPECT_FALSE(on::write(in("b"), "two"));
-  EXPECT_EQ(on::read(in("a")), "one");
-  EXPECT_FALSE(on::link(in("a"), in("c")));
-  EXPECT_EQ(on::link(in("b"), in("c")), std::errc::file_exists);
-  EXPECT_FALSE(on::rename(in("b"), in("a")));  // replaces it
-  EXPECT_EQ(on::read(in("a")), "two");
-  EXPECT_EQ(on::read(in("c")), "one");
-  EXPECT_TRUE(on::rename(in("b"), in("a")));
-  on::remove(in("c"));
-  on::remove(in("c"));
-  EXPECT_FALSE(on::exists(in("c")));
-  EXPECT_TRUE(on::write(in("nowhere/a"), "one"));
-}
-
-TEST(host_platform, one_process_makes_a_directory) {
-  scratch_directory const at;
-  EXPECT_FALSE(on::make_directory(at.path + "/rank"));
-  EXPECT_EQ(on::make_directory(at.path + "/rank"), std::errc::file_exists);
-  EXPECT_EQ(on::make_directory(at.path + "/nowhere/rank"), std::errc::no_such_file_or_directory);
+TEST(host_platform, sleeps_by_its_clock) {
+  auto const begun = on::now();
+  on::sleep(2ms);
+  EXPECT_GE(on::now() - begun, 2ms);
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ all left_out(all const& members,
   scratch_directory const at;
   gloo_config const config{.directory = at.path};
   for (auto const& [r, others] : say)
-    EXPECT_FALSE(write_numbers(failed_sign(config, 4, r), others));
-  return unreached<host_platform>(config, 4, members);
+    EXPECT_FALSE(config.files->write(failed_sign(config, 4, r), as_text(others)));
+  return unreached(config, 4, members);
 }
 
 TEST(unreached, as_few_as_it_takes) {
@@ -41,12 +41,13 @@ TEST(unreached, as_few_as_it_takes) {
 TEST(unreached, new_processes_first) {
   scratch_directory const at;
   gloo_config const config{.directory = at.path};
-  EXPECT_FALSE(write_numbers(failed_sign(config, 3, 1), numbers{}));
-  EXPECT_FALSE(write_numbers(failed_sign(config, 4, 1), numbers{0}));
-  EXPECT_FALSE(write_numbers(at.path + "/invitation0", numbers{3, 5}));
-  EXPECT_EQ(unreached<host_platform>(config, 4, {0, 1, 2}), all{0});
-  EXPECT_FALSE(write_numbers(at.path + "/invitation0", numbers{2, 5}));  // it has met them since
-  EXPECT_EQ(unreached<host_platform>(config, 4, {0, 1, 2}), all{1});
+  EXPECT_FALSE(config.files->write(failed_sign(config, 3, 1), as_text(numbers{})));
+  EXPECT_FALSE(config.files->write(failed_sign(config, 4, 1), as_text(numbers{0})));
+  EXPECT_FALSE(config.files->write(at.path + "/invitation0", as_text(numbers{3, 5})));
+  EXPECT_EQ(unreached(config, 4, {0, 1, 2}), all{0});
+  EXPECT_FALSE(config.files->write(at.path + "/invitation0",
+                                   as_text(numbers{2, 5})));  // it has met them since
+  EXPECT_EQ(unreached(config, 4, {0, 1, 2}), all{1});
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #pragma once
-/// A model of the platform under the protocol of `gloo/`: everything is virtual.
+/// A model of the platform and of the files under the protocol of `gloo/`: everything is virtual.
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -12,6 +12,7 @@
 
 #include "shunt/gloo/config.hpp"
 #include "shunt/gloo/detail/platform.hpp"
+#include "shunt/launch/shared_files.hpp"
 #include "support/simulated/disk.hpp"
 #include "support/simulated/network.hpp"
 #include "support/simulated/threads.hpp"
@@ -37,6 +38,40 @@ struct virtual_cluster {
   world time;
   disk files{};
   network net{};
+};
+
+/// The disk of the cluster, for its processes.
+class virtual_files final : public shared_files {
+ public:
+  [[nodiscard]] bool exists(std::string const& path) const override { return on().exists(path); }
+  [[nodiscard]] std::optional<std::string> read(std::string const& path) const override {
+    return on().read(path);
+  }
+  [[nodiscard]] std::error_code write(std::string const& path,
+                                      std::string const& text) const override {
+    return on().write(path, text);
+  }
+  [[nodiscard]] std::error_code append(std::string const&, std::string const&) const override {
+    return std::make_error_code(std::errc::function_not_supported);
+  }
+  [[nodiscard]] std::error_code rename(std::string const& from,
+                                       std::string const& to) const override {
+    return on().rename(from, to);
+  }
+  [[nodiscard]] std::error_code link(std::string const& from,
+                                     std::string const& to) const override {
+    return on().link(from, to);
+  }
+  [[nodiscard]] std::error_code make_directory(std::string const& path) const override {
+    return on().make_directory(path);
+  }
+  void remove(std::string const& path) const override { on().remove(path); }
+  [[nodiscard]] std::string own_directory(std::string const& path) const override {
+    return on().own_directory(path);
+  }
+
+ private:
+  static disk& on() { return virtual_cluster::current()->files; }
 };
 
 /// One member's connections to all others.
@@ -143,29 +178,6 @@ struct virtual_platform {
     auto& w = *current_world();
     w.sleep(time.count() + w.below(w.coarseness));
   }
-  [[nodiscard]] static bool exists(std::string const& path) { return files().exists(path); }
-  [[nodiscard]] static std::optional<std::string> read(std::string const& path) {
-    return files().read(path);
-  }
-  [[nodiscard]] static std::error_code write(std::string const& path, std::string const& text) {
-    return files().write(path, text);
-  }
-  [[nodiscard]] static std::error_code rename(std::string const& from, std::string const& to) {
-    return files().rename(from, to);
-  }
-  [[nodiscard]] static std::error_code link(std::string const& from, std::string const& to) {
-    return files().link(from, to);
-  }
-  [[nodiscard]] static std::error_code make_directory(std::string const& path) {
-    return files().make_directory(path);
-  }
-  static void remove(std::string const& path) { files().remove(path); }
-  [[nodiscard]] static std::string own_directory(std::string const& path) {
-    return files().own_directory(path);
-  }
-
- private:
-  static disk& files() { return virtual_cluster::current()->files; }
 };
 static_assert(detail::platform<virtual_platform>);
 

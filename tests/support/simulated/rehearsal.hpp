@@ -190,6 +190,7 @@ class rehearsal {
   [[nodiscard]] world& time() { return out_.cluster->time; }
   [[nodiscard]] gloo_config config() const {
     return {.directory = directory,
+            .files = std::make_shared<virtual_files const>(),
             .silence = std::chrono::milliseconds(out_.of.silence),
             .patience = std::chrono::milliseconds(out_.of.patience)};
   }
@@ -240,7 +241,7 @@ class rehearsal {
     auto& one = *out_.lives.emplace_back(std::make_unique<life>());
     one.rank = rank;
     one.joins = joins;
-    report_start<virtual_platform>(directory, rank);
+    report_start(config(), rank);
     auto const n = static_cast<std::int64_t>(
         std::count_if(out_.lives.begin(), out_.lives.end(),
                       [&](auto const& l) { return l->rank == rank && l->joins; }) -
@@ -344,7 +345,7 @@ class rehearsal {
       if (latest_[static_cast<std::size_t>(p.rank)]->of != &p || starting_.contains(p.rank)) return;
       for (std::size_t j = 0; j < out_.of.joins.size(); ++j)
         if (!started_[j] && out_.of.joins[j].rank == p.rank) return;
-      report_end<virtual_platform>(directory, p.rank);
+      report_end(config(), p.rank);
     });
   }
   /// Whether all have ended but those that wait to be asked.

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -18,8 +17,6 @@
 
 #include <net/if.h>
 
-#include <gloo/rendezvous/file_store.h>
-#include <gloo/rendezvous/prefix_store.h>
 #include <gloo/transport/context.h>
 #include <gloo/transport/device.h>
 #include <gloo/transport/pair.h>
@@ -30,32 +27,25 @@
 #include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/detail/loopback_address.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
+#include "shunt/launch/shared_files.hpp"
 
 namespace shunt::detail {
 
-/// The members' addresses, for each other: Gloo's store of files with a bounded wait. Gloo itself
-/// would wait half a minute for the address of a peer that died before it wrote one.
-class addresses : public ::gloo::rendezvous::FileStore {
- public:
-  /// Waits end after `patience`, or when `should_stop()` is true.
-  addresses(std::string const& directory, std::chrono::milliseconds patience,
-            std::function<bool()> should_stop)
-      : FileStore(directory), patience_(patience), should_stop_(std::move(should_stop)) {}
-
-  void wait(std::vector<std::string> const& keys) override { wait(keys, patience_); }
-  /// Waits until all keys are there.
-  /// Throws runtime_error where they do not come in time.
-  void wait(std::vector<std::string> const& keys, std::chrono::milliseconds const&) override {
-    waiting_time<host_platform> waited;
-    for (; !check(keys); std::this_thread::sleep_for(std::chrono::milliseconds{1}))
-      if (waited.passed() > patience_ || should_stop_())
-        throw std::runtime_error("a peer left no address");
+/// Waits for the file in which a member leaves its addresses. Gloo itself would wait half a minute
+/// for those of a peer that died before it wrote them.
+/// Returns what the file holds.
+/// Throws runtime_error where it does not come within `patience`, or once `should_stop()` is true.
+template <class ShouldStop>
+[[nodiscard]] std::string await_address(gloo_config const& config, std::string const& path,
+                                        std::chrono::milliseconds patience,
+                                        ShouldStop const& should_stop) {
+  waiting_time<host_platform> waited;
+  for (;; std::this_thread::sleep_for(std::chrono::milliseconds{1})) {
+    if (auto address = config.files->read(path)) return std::move(*address);
+    if (waited.passed() > patience || should_stop())
+      throw std::runtime_error("a peer left no address");
   }
-
- private:
-  std::chrono::milliseconds const patience_;
-  std::function<bool()> const should_stop_;
-};
+}
 
 /// Connections to all other members. Those that were made stay open until the destructor, even
 /// where others could not be made.
@@ -77,23 +67,26 @@ class connections {
         context_(device_of(config)->createContext(place, size)),
         waits_(static_cast<std::size_t>(size)),
         made_(static_cast<std::size_t>(size)) {
-    addresses all(config.directory, patience, should_stop);
-    ::gloo::rendezvous::PrefixStore store(prefix, all);
+    auto const address_of = [&](int i) {
+      return config.directory + "/" + prefix + ".address" + std::to_string(i);
+    };
     // Gloo waits for a connection 5 times so long.
     context_->setTimeout(patience / 5 + std::chrono::milliseconds{1});
-    std::vector<char> own;
+    std::string own;
     for (int i = 0; i < size_; ++i) {
       if (i == place_) continue;
       auto const address = context_->createPair(i)->address().bytes();
       own.insert(own.end(), address.begin(), address.end());
     }
-    store.set(std::to_string(place_), own);
+    if (auto const failed =
+            replace_file(*config.files, address_of(place_) + ".draft", address_of(place_), own))
+      throw std::runtime_error("no address can be left: " + failed.message());
 
     left_ = size_ - 1;
     try {
       for (int i = 0; i < size_; ++i) {
         if (i == place_) continue;
-        auto const theirs = store.get(std::to_string(i));  // waits for it
+        auto const theirs = await_address(config, address_of(i), patience, should_stop);
         auto const length = static_cast<std::ptrdiff_t>(theirs.size()) / (size_ - 1);
         auto const begin = theirs.begin() + (place_ > i ? place_ - 1 : place_) * length;
         waits_[static_cast<std::size_t>(i)] = true;

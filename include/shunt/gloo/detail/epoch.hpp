@@ -159,7 +159,7 @@ class process_epoch {
     for (rank_id const r : state_->members) {
       if (r == self_) continue;
       if (detector && !is_in(detector->members(), r)) all.quiet.push_back(r);  // a new process
-      if (has_ended<Platform>(config_.directory, r)) {
+      if (has_ended(config_, r)) {
         std::erase(all.quiet, r);
         std::erase(all.silent, r);
         if (!is_in(all.ranks, r)) all.ranks.push_back(r);
@@ -178,7 +178,7 @@ class process_epoch {
     return all;
   }
   [[nodiscard]] bool has_signed(rank_id r, char const* what) const {
-    return Platform::exists(epoch_file(config_, state_->epoch, what, r));
+    return config_.files->exists(epoch_file(config_, state_->epoch, what, r));
   }
 
   gloo_config const config_;

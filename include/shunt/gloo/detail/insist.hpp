@@ -9,6 +9,7 @@
 #include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/detail/number_files.hpp"
 #include "shunt/gloo/detail/waiting_time.hpp"
+#include "shunt/launch/shared_files.hpp"
 
 namespace shunt::detail {
 
@@ -19,7 +20,7 @@ namespace shunt::detail {
 template <platform Platform, class Change>
 void insist(gloo_config const& config, Change const& change) {
   for (waiting_time<Platform> waited;; Platform::sleep(std::chrono::milliseconds{1})) {
-    if (auto const why = Platform::own_directory(config.directory); !why.empty())
+    if (auto const why = config.files->own_directory(config.directory); !why.empty())
       throw rendezvous_failed(config.directory + ": can't meet there: " + why);
     std::error_code const failed = change();
     if (!failed) return;
@@ -33,10 +34,8 @@ void insist(gloo_config const& config, Change const& change) {
 template <platform Platform>
 void replace_numbers(gloo_config const& config, std::string const& draft, std::string const& name,
                      std::span<std::int64_t const> numbers) {
-  insist<Platform>(config, [&] {
-    auto const failed = write_numbers<Platform>(draft, numbers);
-    return failed ? failed : Platform::rename(draft, name);  // atomic
-  });
+  insist<Platform>(config,
+                   [&] { return replace_file(*config.files, draft, name, as_text(numbers)); });
 }
 
 }  // namespace shunt::detail

@@ -4,12 +4,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
-#include "shunt/gloo/detail/host_platform.hpp"
 
 namespace shunt::detail {
 
@@ -20,19 +18,17 @@ namespace shunt::detail {
          std::to_string(r.value());
 }
 
-/// Writes numbers into a file, not atomically.
-template <platform Platform = host_platform>
-[[nodiscard]] std::error_code write_numbers(std::string const& path,
-                                            std::span<std::int64_t const> numbers) {
+/// Returns numbers as the text of a file.
+[[nodiscard]] inline std::string as_text(std::span<std::int64_t const> numbers) {
   std::string text;
   for (std::int64_t const n : numbers) text += std::to_string(n) + ' ';
-  return Platform::write(path, text);
+  return text;
 }
 
 /// Returns the numbers of a file up to the first that is none; nothing where there is no file.
-template <platform Platform = host_platform>
-[[nodiscard]] std::optional<std::vector<std::int64_t>> read_numbers(std::string const& path) {
-  auto const text = Platform::read(path);
+[[nodiscard]] inline std::optional<std::vector<std::int64_t>> read_numbers(
+    gloo_config const& config, std::string const& path) {
+  auto const text = config.files->read(path);
   if (!text) return std::nullopt;
   std::vector<std::int64_t> numbers;
   auto const* at = text->data();

@@ -37,7 +37,7 @@ template <platform Platform, class Lost>
   std::string const prefix = "epoch" + std::to_string(epoch);
   auto const sign = [&](rank_id r, char const* what) { return epoch_file(config, epoch, what, r); };
   auto const signed_as = [&](rank_id r, char const* what) {
-    return Platform::exists(sign(r, what));
+    return config.files->exists(sign(r, what));
   };
   auto const among = [](std::vector<rank_id> const& ranks, rank_id r) {
     return std::find(ranks.begin(), ranks.end(), r) != ranks.end();
@@ -47,7 +47,7 @@ template <platform Platform, class Lost>
   auto const gone = [&] {
     auto all = lost();
     for (rank_id const r : members)
-      if (r != self && has_ended<Platform>(config.directory, r)) all.push_back(r);
+      if (r != self && has_ended(config, r)) all.push_back(r);
     return all;
   };
   // A member that could not connect, or has signed in to its end, gives this epoch up for all.
@@ -118,7 +118,7 @@ template <platform Platform, class Lost>
 
   auto const sign_in = [&](char const* what) {
     insist<Platform>(config, [&] {
-      auto const failed = Platform::make_directory(sign(self, what));  // atomic
+      auto const failed = config.files->make_directory(sign(self, what));  // atomic
       if (failed == std::errc::file_exists)
         throw rendezvous_failed(config.directory + ": rank " + std::to_string(self.value()) +
                                 " is there already, in " + prefix +
@@ -131,7 +131,7 @@ template <platform Platform, class Lost>
   auto const sign_failed = [&] {
     for (std::int32_t const before : {1, 2})
       if (std::none_of(members.begin(), members.end(), [&](rank_id r) {
-            return Platform::exists(failed_sign(config, epoch - before, r));
+            return config.files->exists(failed_sign(config, epoch - before, r));
           }))
         unreached.clear();
     std::vector<std::int64_t> numbers;

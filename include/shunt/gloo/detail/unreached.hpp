@@ -12,7 +12,6 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/gloo/config.hpp"
-#include "shunt/gloo/detail/host_platform.hpp"
 #include "shunt/gloo/detail/number_files.hpp"
 
 namespace shunt::detail {
@@ -27,12 +26,11 @@ namespace shunt::detail {
 /// Returns the members, ascending, that are to be left out so that all others reach each other: one
 /// after another, new processes first (they have no state yet), then whom most cannot reach, and of
 /// several the highest.
-template <platform Platform>
-[[nodiscard]] std::vector<rank_id> unreached(gloo_config const& config, std::int32_t epoch,
-                                             std::vector<rank_id> members) {
+[[nodiscard]] inline std::vector<rank_id> unreached(gloo_config const& config, std::int32_t epoch,
+                                                    std::vector<rank_id> members) {
   std::vector<std::pair<rank_id, rank_id>> pairs;
   for (rank_id const r : members)
-    if (auto const named = read_numbers<Platform>(failed_sign(config, epoch, r)))
+    if (auto const named = read_numbers(config, failed_sign(config, epoch, r)))
       for (std::int64_t const other : *named)
         pairs.push_back(std::minmax(r, rank_id{static_cast<std::int32_t>(other)}));
   std::sort(pairs.begin(), pairs.end());
@@ -49,12 +47,12 @@ template <platform Platform>
   auto latest = epoch - 1;
   auto const failed_in = [&](std::int32_t e) {
     return std::any_of(members.begin(), members.end(),
-                       [&](rank_id r) { return Platform::exists(failed_sign(config, e, r)); });
+                       [&](rank_id r) { return config.files->exists(failed_sign(config, e, r)); });
   };
   while (!pairs.empty() && latest >= 0 && failed_in(latest)) --latest;
   auto const is_new = [&](rank_id r) {
     auto const asked =
-        read_numbers<Platform>(config.directory + "/invitation" + std::to_string(r.value()));
+        read_numbers(config, config.directory + "/invitation" + std::to_string(r.value()));
     return asked && !asked->empty() && asked->front() > latest && of(r) > 0;
   };
   std::vector<rank_id> left_out;

@@ -1,4 +1,4 @@
-#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/launch/own_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,6 @@
 namespace shunt::tests::own_directory_test {
 namespace {
 
-using detail::own_directory;
 namespace files = std::filesystem;
 
 TEST(own_directory, is_made_for_nobody_else) {
@@ -32,6 +31,9 @@ TEST(own_directory, may_not_be_open_to_all_users_or_no_directory) {
   EXPECT_NE(own_directory(at.path + "/file"), "");
   EXPECT_NE(own_directory(at.path + "/file/inside"), "");
   EXPECT_NE(own_directory("/proc/nowhere"), "");
+  EXPECT_NE(open_directory(at.path), "");
+  EXPECT_EQ(open_directory("/tmp"), "");
+  EXPECT_EQ(open_directory(at.path + "/nowhere"), "");
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 #pragma once
-#include "shunt/gloo/detail/own_directory.hpp"
+#include "shunt/launch/own_directory.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,9 +9,11 @@
 #include <string>
 #include <system_error>
 
-namespace shunt::detail {
+#include "shunt/core/config.hpp"
 
-inline std::string own_directory(std::string const& path) {
+namespace shunt {
+
+SHUNT_INLINE std::string own_directory(std::string const& path) {
   namespace files = std::filesystem;
   auto const because = [](int error) {
     return std::error_code(error, std::generic_category()).message();
@@ -31,4 +33,12 @@ inline std::string own_directory(std::string const& path) {
   return {};
 }
 
-}  // namespace shunt::detail
+SHUNT_INLINE std::string open_directory(std::string const& path) {
+  struct stat found{};
+  bool const is_open =
+      ::stat(path.c_str(), &found) == 0 && ((found.st_uid != ::geteuid() && found.st_uid != 0) ||
+                                            (found.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH);
+  return is_open ? "belongs to another user, or all users can write to it" : "";
+}
+
+}  // namespace shunt

@@ -1,0 +1,13 @@
+#pragma once
+#include "shunt/launch/disk_files.hpp"
+#include "shunt/launch/environment.hpp"
+#include "shunt/launch/interrupt_guard.hpp"
+#include "shunt/launch/launched_rendezvous.hpp"
+#include "shunt/launch/own_directory.hpp"
+#include "shunt/launch/rendezvous_client.hpp"
+#include "shunt/launch/rendezvous_server.hpp"
+#include "shunt/launch/report_files.hpp"
+#include "shunt/launch/report_line.hpp"
+#include "shunt/launch/run_directory.hpp"
+#include "shunt/launch/shared_files.hpp"
+#include "shunt/launch/worker_processes.hpp"
