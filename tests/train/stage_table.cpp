@@ -20,16 +20,16 @@ TEST(stage_table, sizes_in_bytes_by_stage) {
   auto t = table.tensors(training, 2);
   EXPECT_EQ(t.activation, per_stage({48, 0})) << "the last stage sends nothing";
   EXPECT_EQ(t.gradient[0], 20 * 8);
-  EXPECT_EQ(t.state[0], 20 * 4 * 3);
+  EXPECT_EQ(t.state[0], 128 * 3) << "three arrays of 80 bytes";
   EXPECT_EQ(t.sums[1], 0);
   training.only = 1;
   training.gradient_type = element::bfloat16;
   t = table.tensors(training, 1);
   EXPECT_EQ(t.gradient[0], 20 * 2);
-  EXPECT_EQ(t.state[0], 20 * 4 * 2);
+  EXPECT_EQ(t.state[0], 128 * 2);
   EXPECT_EQ(t.sums, per_stage({0, 6})) << "losses of six micro-batches";
   auto const p = table.persistent_buffers(training, 1);
-  EXPECT_EQ(p.ranks[0].buffers[pipeline_buffers::kept()].size, 160);
+  EXPECT_EQ(p.ranks[0].buffers[pipeline_buffers::kept()].size, 256);
 }
 
 TEST(stage_table, bad_models_are_named) {

@@ -80,6 +80,13 @@ class pipeline_run {
   /// Returns the iterations that this run has completed.
   [[nodiscard]] std::vector<trained_iteration> const& iterations() const { return iterations_; }
 
+  /// Returns their losses, in order.
+  [[nodiscard]] std::vector<double> losses() const {
+    std::vector<double> all;
+    for (trained_iteration const& i : iterations_) all.push_back(i.loss);
+    return all;
+  }
+
   /// Returns the plan for a set of dead ranks, ascending.
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration const& plan_without(std::vector<rank_id> const& dead) {

@@ -38,7 +38,8 @@ struct stage_table {
   [[nodiscard]] std::int64_t input(stage_id s) const {
     return s > 0 ? sizes[s.index() - 1].output : 0;
   }
-  /// Returns the sizes to lower programs with, for an optimizer of so many moments.
+  /// Returns the sizes to lower programs with, for an optimizer of so many moments. A state has
+  /// room for each array of it to start at a multiple of the buffers' alignment.
   [[nodiscard]] pipeline_tensors tensors(pipeline_training const& training,
                                          std::int64_t moments) const;
   /// Returns the buffers that outlive every program: states and their kept copies.

@@ -3,6 +3,7 @@
 
 #include "shunt/core/units.hpp"
 #include "shunt/problem/stage_costs.hpp"
+#include "shunt/train/aligned_bytes.hpp"
 
 namespace shunt {
 
@@ -25,7 +26,7 @@ SHUNT_INLINE pipeline_tensors stage_table::tensors(pipeline_training const& trai
     activation.push_back(of.output * bytes);
     stash.push_back(of.stash * bytes);
     gradient.push_back(of.parameters * size_of(training.gradient_type));
-    state.push_back((1 + moments) * of.parameters * bytes);
+    state.push_back((1 + moments) * aligned(of.parameters * bytes));
   }
   if (training.only) sums.back() = training.job.total_microbatches();  // the losses
   return {.activation = per_stage(std::move(activation)),

@@ -325,10 +325,12 @@ void stream_pipeline_work<Device, Model>::optimise(rank_id r, stream_task const&
                                                    region const& gradient, stream_ref on) {
   auto const size = size_of_stage(of.stage);
   auto* const state = parameters_of(r, of).data();
+  auto const next = aligned(size * static_cast<byte_count>(sizeof(float))) /
+                    static_cast<byte_count>(sizeof(float));  // kernels read several at once
   auto* const notes = notes_of(of);
   adam_step<std::int64_t> const update{.rule = rule().adam,
                                        .elements = size,
-                                       .state = {state, state + size, state + 2 * size},
+                                       .state = {state, state + next, state + 2 * next},
                                        .gradient = at<std::int64_t>(r, gradient),
                                        .unit = fixed_point::one * static_cast<double>(terms()),
                                        .clock = &notes->clock,
