@@ -15,7 +15,7 @@
 #include "merged_losses.hpp"
 #include "messages.hpp"
 #include "outcome.hpp"
-#include "parameters.hpp"
+#include "shunt/train/gathered_parameters.hpp"
 #include "training.hpp"
 
 namespace example {
@@ -23,27 +23,29 @@ namespace example {
 /// What a rank's process says of an iteration.
 [[nodiscard]] inline std::vector<std::int64_t> numbers_of(std::int64_t iteration,
                                                           iteration_record const& r) {
-  std::vector<std::int64_t> all{iteration, std::bit_cast<std::int64_t>(r.loss), r.misfits};
+  std::vector<std::int64_t> all{iteration, std::bit_cast<std::int64_t>(r.loss), r.misfits, r.live};
   for (auto const& b : {r.gradients, r.weights})
     all.insert(all.end(), {b.formula, b.counted, b.plain, b.deduplicated, b.moved});
-  all.insert(all.end(), r.dropped.begin(), r.dropped.end());
-  all.insert(all.end(), r.loads.begin(), r.loads.end());
+  for (auto const* of_layers : {&r.dropped, &r.fullest, &r.loads})
+    all.insert(all.end(), of_layers->begin(), of_layers->end());
   return all;
 }
 [[nodiscard]] inline iteration_record record_of(moe_model const& m,
                                                 std::vector<std::int64_t> const& n) {
-  if (n.size() != 13 + static_cast<std::size_t>(m.layers) * static_cast<std::size_t>(m.experts + 1))
+  if (n.size() != 14 + static_cast<std::size_t>(m.layers) * static_cast<std::size_t>(m.experts + 2))
     throw std::runtime_error("a record of an iteration is cut off");
-  auto const drops = n.begin() + 13, loads = drops + m.layers;
+  auto const drops = n.begin() + 14, fullest = drops + m.layers, loads = fullest + m.layers;
   auto const bytes = [&](std::size_t at) {
     return phase_bytes{n[at], n[at + 1], n[at + 2], n[at + 3], n[at + 4]};
   };
   return {.loss = std::bit_cast<double>(n[1]),
           .loads = {loads, n.end()},
-          .dropped = {drops, loads},
+          .dropped = {drops, fullest},
+          .fullest = {fullest, loads},
+          .live = static_cast<std::int32_t>(n[3]),
           .misfits = n[2],
-          .gradients = bytes(3),
-          .weights = bytes(8)};
+          .gradients = bytes(4),
+          .weights = bytes(9)};
 }
 
 /// The same of a loss.
@@ -58,7 +60,7 @@ namespace example {
 class report_merger {
  public:
   report_merger(training_setup const& setup, std::string const& name)
-      : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
+      : setup_(setup), say_{setup, run_.name}, parameters_(parameter_count(setup)) {
     run_.name = name;
   }
   report_merger(report_merger const&) = delete;
@@ -131,7 +133,7 @@ class report_merger {
   training_setup const& setup_;
   policy_run run_{};
   progress_printer const say_;
-  gathered_parameters parameters_;
+  shunt::gathered_parameters parameters_;
   merged_losses<rank_loss> losses_{};
   std::set<std::vector<shunt::rank_id>> gone_{};
   std::set<shunt::rank_id> ended_{};

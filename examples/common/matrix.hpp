@@ -7,7 +7,7 @@
 
 #include <Eigen/Core>
 
-#include "aligned_bytes.hpp"
+#include "shunt/train/aligned_bytes.hpp"
 
 namespace example {
 
@@ -30,7 +30,7 @@ class span_splitter {
   [[nodiscard]] matrix_in<T> matrix(std::int64_t rows, std::int64_t columns) {
     auto const at = used_;
     used_ += static_cast<std::size_t>(
-                 aligned(rows * columns * static_cast<std::int64_t>(sizeof(float)))) /
+                 shunt::aligned(rows * columns * static_cast<std::int64_t>(sizeof(float)))) /
              sizeof(float);
     assert(!begin_ || used_ <= size_);
     return matrix_in<T>(begin_ ? begin_ + at : nullptr, rows, columns);
