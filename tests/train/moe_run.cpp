@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -111,9 +112,10 @@ TEST(moe_run, has_the_bits_of_an_undisturbed_run_wherever_a_rank_is_lost) {
   std::int32_t lost = 0, undone = 0;
   for (std::int32_t at = 0; at < 120; ++at) {
     failure_point const one{at % training.ranks, 2, at};
-    auto const found = at % 3 == 0   ? train(training, eplb{}, inline_executor{.failures = {one}})
-                       : at % 3 == 1 ? train(training, swift_moe{}, inline_executor{.failures = {one}})
-                                     : train(training, incremental{}, inline_executor{.failures = {one}});
+    auto const found = at % 3 == 0 ? train(training, eplb{}, inline_executor{.failures = {one}})
+                       : at % 3 == 1
+                           ? train(training, swift_moe{}, inline_executor{.failures = {one}})
+                           : train(training, incremental{}, inline_executor{.failures = {one}});
     EXPECT_EQ(found.result, wanted) << at;
     lost += !found.dead.empty();
     undone += found.undone;
@@ -130,15 +132,15 @@ TEST(moe_run, survives_several_losses_on_threads) {
   auto const wanted = train(training, uniform{}).result;
   using run = moe_run<moe_work<scaled_experts>>;
   for (auto const& failures : std::vector<std::vector<failure_point>>{
-           {{1, 2, 20}, {2, 2, 20}},                          // neighbours in one iteration
-           {{0, 1, 20}, {1, 2, 50}, {2, 4, 3}},               // one after another
-           {{3, run::scatter_before(3), 1}},                  // while weights travel
-           {{6, 3, 20}, {0, transfer_iteration, 2}},          // while shards travel
-           {{6, run::scatter_before(0), 0}}}) {               // before anything is trained
+           {{1, 2, 20}, {2, 2, 20}},                  // neighbours in one iteration
+           {{0, 1, 20}, {1, 2, 50}, {2, 4, 3}},       // one after another
+           {{3, run::scatter_before(3), 1}},          // while weights travel
+           {{6, 3, 20}, {0, transfer_iteration, 2}},  // while shards travel
+           {{6, run::scatter_before(0), 0}}}) {       // before anything is trained
     EXPECT_EQ(train(training, balanced{}, inline_executor{.failures = failures}).result, wanted);
-    auto const found = train(
-        training, eplb{},
-        thread_executor{.failures = failures, .timeout = std::chrono::milliseconds(30)});
+    auto const found =
+        train(training, eplb{},
+              thread_executor{.failures = failures, .timeout = std::chrono::milliseconds(30)});
     EXPECT_EQ(found.result, wanted);
     EXPECT_EQ(found.dead.size(), failures.size());
   }
@@ -156,9 +158,9 @@ TEST(moe_run, drops_what_slots_do_not_take) {
       auto const slots = run.placement().layer(static_cast<std::int32_t>(l));
       std::int64_t beyond = 0;
       for (expert_id const e : ids<expert_id>(5))
-        beyond += std::max<std::int64_t>(
-            0, r.loads[l * 5 + e.index()] -
-                   training.slot_capacity() * std::count(slots.begin(), slots.end(), e));
+        beyond += std::max<std::int64_t>(0, r.loads[l * 5 + e.index()] -
+                                                training.slot_capacity() *
+                                                    std::count(slots.begin(), slots.end(), e));
       EXPECT_EQ(r.dropped[l], beyond);
     }
   };
@@ -207,18 +209,20 @@ TEST(moe_run, says_what_keeps_it_from_going_on) {
   t.slots_per_rank = 1;
   EXPECT_EQ(why(t, {{1, 1, 20}}).find("slots: "), 0U);  // four slots for five experts
   t = small_moe_training();
-  EXPECT_EQ(why(t, {}, [](expert_layers const& p) {
-              auto answer = uniform{}(p);
-              answer.plan.layers = 1;
-              answer.plan.expert_of.resize(10);
-              return answer;
-            }),
+  EXPECT_EQ(why(t, {},
+                [](expert_layers const& p) {
+                  auto answer = uniform{}(p);
+                  answer.plan.layers = 1;
+                  answer.plan.expert_of.resize(10);
+                  return answer;
+                }),
             "placement.layers: must be 2, is 1");
-  EXPECT_EQ(why(t, {}, [](expert_layers const& p) {
-              return p.loads == std::vector<std::int64_t>(10, 0)
-                         ? uniform{}(p)
-                         : throw std::runtime_error("the placer went wrong");
-            }),
+  EXPECT_EQ(why(t, {},
+                [](expert_layers const& p) {
+                  return p.loads == std::vector<std::int64_t>(10, 0)
+                             ? uniform{}(p)
+                             : throw std::runtime_error("the placer went wrong");
+                }),
             "the placer went wrong");
 }
 

@@ -26,7 +26,7 @@ TEST(moe_training, names_what_is_broken) {
   EXPECT_EQ(field_of(moe_training{.slots_per_rank = 0}), "slots_per_rank");
   EXPECT_EQ(field_of(moe_training{.slots_per_rank = 1 << 20}), "slots_per_rank");
   EXPECT_EQ(field_of(moe_training{.tokens = 0}), "tokens");
-  EXPECT_EQ(field_of(moe_training{.capacity = capacity_factor{.numerator = -1}}), "capacity_factor");
+  EXPECT_EQ(field_of(moe_training{.capacity = capacity_factor{.numerator = -1}}), "numerator");
   EXPECT_EQ(field_of(moe_training{.copies = 0}), "copies");
   EXPECT_EQ(field_of(moe_training{.iterations = 0}), "iterations");
   EXPECT_EQ(field_of(moe_training{.ranks = 4, .only = rank_id(4)}), "only");
@@ -63,8 +63,7 @@ TEST(moe_training, says_what_programs_move) {
 }
 
 TEST(moe_training, balance_is_the_fullest_rank_over_the_mean) {
-  moe_record const r{
-      .loads = {10, 10, 30, 10}, .dropped = {4, 10}, .fullest = {8, 15}, .live = 2};
+  moe_record const r{.loads = {10, 10, 30, 10}, .dropped = {4, 10}, .fullest = {8, 15}, .live = 2};
   EXPECT_DOUBLE_EQ(balance(r), (1.0 + 1.0) / 2);
   EXPECT_DOUBLE_EQ(balance({}), 0);
   EXPECT_DOUBLE_EQ(balance({.loads = {3, 3}, .dropped = {6}, .fullest = {0}, .live = 2}), 0);

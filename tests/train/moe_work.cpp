@@ -108,8 +108,7 @@ struct failing : scaled_experts {
     check("route", p.iteration, p.layer);
     scaled_experts::route(p);
     if (in == "wild" && p.iteration == 1 && p.layer == 1 && p.microbatch == 3) p.expert[4] = 5;
-    if (in == "negative" && p.iteration == 1 && p.layer == 0 && p.microbatch == 2)
-      p.expert[8] = -2;
+    if (in == "negative" && p.iteration == 1 && p.layer == 0 && p.microbatch == 2) p.expert[8] = -2;
   }
   void expert_forward(expert_pass const& p) const {
     check("expert_forward", 1, p.layer);
@@ -160,10 +159,9 @@ TEST(moe_work, reaches_no_buffer_that_an_operation_does_not_name) {
   moe_work work(scaled_experts{}, small_moe_training());
   moe_run run(work);
   static_cast<void>(run.iterate(inline_executor{}));
-  for (auto const kind :
-       {op_kind::route, op_kind::dispatch, op_kind::expert_forward, op_kind::combine,
-        op_kind::combine_backward, op_kind::expert_backward, op_kind::dispatch_backward,
-        op_kind::step, op_kind::backward})
+  for (auto const kind : {op_kind::route, op_kind::dispatch, op_kind::expert_forward,
+                          op_kind::combine, op_kind::combine_backward, op_kind::expert_backward,
+                          op_kind::dispatch_backward, op_kind::step, op_kind::backward})
     EXPECT_THROW(work(0, {.op = {.kind = kind}}), invalid_program) << to_string(kind);
 }
 
