@@ -1,7 +1,7 @@
 #pragma once
 /// A model with mixture-of-experts layers, as moe_work (train/moe_work.hpp) trains it. The model
 /// has the mathematics; the library routes tokens to slots and back, counts, sums and steps.
-/// See docs/placers.md, "A model of your own".
+/// See docs/placers.md, which says what each function is for.
 #include <concepts>
 #include <cstdint>
 #include <span>
