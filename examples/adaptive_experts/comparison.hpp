@@ -75,7 +75,7 @@ struct progress_printer {
 /// token's two best experts are so close that it goes to the other one; then loads, placements and
 /// drops may part, too (4e-4 where products were sums in ascending order on the host, after 55
 /// iterations with 1,024 tokens each).
-inline constexpr std::int32_t iterations_compared = 50;
+inline constexpr std::int64_t iterations_compared = 50;
 inline constexpr double loss_tolerance = 1e-2;
 
 /// Are the first losses of a device as near to the host's as they should be?
@@ -153,7 +153,9 @@ inline void print_bytes(policy_run const& run, char const* phase, char const* fo
                          : "more than " + std::to_string(run.records.size()))
               << " iterations; " << shunt::decimal(run.seconds / iterations, 3)
               << " s an iteration\n";
-    std::cout << "  bytes of an iteration, all ranks and layers:\n";
+    std::cout << "  the fullest rank has " << shunt::decimal(mean_balance(run, skewed), 3)
+              << " times the mean rank's tokens\n"
+              << "  bytes of an iteration, all ranks and layers:\n";
     print_bytes(run, "gradients", setup.copies > 1 ? "sNG a copy" : "sNG",
                 total(run, &iteration_record::gradients));
     print_bytes(run, "weights  ", "sNW", total(run, &iteration_record::weights));

@@ -76,8 +76,8 @@ int main(int argc, char** argv) {
   bool deduplicate = true;
   add_integer(app, "--iterations", setup.iterations, "iterations of each policy", 1, 1'000'000);
   app.add_option("--policy", policy,
-                 "how experts are placed: swift_moe, uniform, random, several of these, or both "
-                 "(of the first two)")
+                 "how experts are placed: swift_moe, uniform, random, eplb, balanced, incremental, "
+                 "several of these, or both (of the first two)")
       ->type_name("NAME,...")
       ->capture_default_str();
   add_integer(app, "--ranks", setup.ranks, "ranks, N", 1, 256);

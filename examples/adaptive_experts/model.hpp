@@ -4,13 +4,16 @@
 #include <cstdint>
 #include <random>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "expert.hpp"
-#include "fixed_point.hpp"
 #include "grid.hpp"
 #include "matrix.hpp"
 #include "product.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/train/moe_model.hpp"
+#include "text.hpp"
 
 namespace example {
 
@@ -53,27 +56,6 @@ struct dense_parameters {
   return static_cast<std::int64_t>(dense_parameters<float>(m, {}).count);
 }
 
-/// What one layer keeps of one rank's tokens until its backward pass. T as above.
-template <class T>
-struct kept_tokens {
-  kept_tokens(moe_model const& m, std::int64_t tokens, span_splitter<T> from)
-      : x(from.matrix(tokens, m.expert.width)),
-        probability(from.matrix(tokens, m.experts)),
-        inverse_rms(from.matrix(tokens, 1)),
-        expert(from.matrix(tokens, 1)),
-        place(from.matrix(tokens, 1)),
-        gate_gradient(from.matrix(tokens, 1)),
-        count(from.used()) {}
-
-  matrix_in<T> x;              ///< what router and expert read, on the activation grid
-  matrix_in<T> probability;    ///< the router's, of every expert
-  matrix_in<T> inverse_rms;    ///< 1 / rms(h)
-  matrix_in<T> expert;         ///< the expert chosen
-  matrix_in<T> place;          ///< where the token travels among the parts; -1 where it was dropped
-  matrix_in<T> gate_gradient;  ///< of the loss with respect to the probability of the expert chosen
-  std::size_t count;
-};
-
 /// x = h / rms(h), row by row; returns 1 / rms(h) in `inverse`.
 template <class Hidden, class Target, class Inverse>
 void normalise(Hidden const& h, Target&& x, Inverse&& inverse) {
@@ -101,75 +83,6 @@ inline stored_matrix embedded(moe_model const& m, matrix_in<float const> const& 
       u.row(static_cast<Eigen::Index>(t)).segment(c * m.embedding, m.embedding) =
           embed.row(windows[t][c]);
   return u;
-}
-
-/// Router of a layer: fills x, inverse_rms, probability and expert (the lowest of equal ones) of
-/// `kept`.
-inline void choose_experts(matrix_in<float const> const& router,
-                           matrix_in<float const> const& hidden, kept_tokens<float>& kept) {
-  normalise(hidden, kept.x, kept.inverse_rms);
-  kept.x = kept.x.unaryExpr(
-      [](float v) { return static_cast<float>(activation_grid(static_cast<double>(v))); });
-  kept.probability = product_nt(kept.x, router);
-  for (Eigen::Index t = 0; t < kept.x.rows(); ++t) {
-    auto row = kept.probability.row(t);
-    Eigen::Index best = 0;
-    auto const most = row.maxCoeff(&best);
-    row = (row.array() - most).exp();
-    row /= row.sum();
-    kept.expert(t, 0) = static_cast<float>(best);
-  }
-}
-
-/// The backward pass of choose_experts: adds the gradient to `hidden_gradient`, given that with
-/// respect to x as experts read it, and returns the router's own.
-inline stored_matrix choose_experts_backward(matrix_in<float const> const& router,
-                                             kept_tokens<float const> const& kept,
-                                             stored_matrix& x_gradient,
-                                             matrix_in<float> hidden_gradient) {
-  stored_matrix logits = kept.probability;
-  for (Eigen::Index t = 0; t < logits.rows(); ++t) {
-    auto const chosen = static_cast<Eigen::Index>(kept.expert(t, 0));
-    float const through = kept.gate_gradient(t, 0) * kept.probability(t, chosen);
-    logits.row(t) *= -through;
-    logits(t, chosen) += through;
-  }
-  x_gradient += product(logits, router);
-  normalise_backward(kept.x, kept.inverse_rms, x_gradient, hidden_gradient);
-  return product_tn(logits, kept.x);
-}
-
-/// Head and loss of one rank's tokens. `hidden` becomes the gradient of the *sum* of losses with
-/// respect to it.
-struct head_result {
-  double loss = 0;  ///< sum over tokens, in nats
-  stored_matrix head, bias;
-};
-inline head_result head_and_loss(moe_model const& m, dense_parameters<float const> const& p,
-                                 matrix_in<float> hidden,
-                                 std::span<std::uint8_t const* const> windows) {
-  head_result result;
-  stored_matrix x(hidden.rows(), hidden.cols()), inverse(hidden.rows(), 1);
-  normalise(hidden, x, inverse);
-  stored_matrix logits = product_nt(x, p.head);
-  logits.rowwise() += p.bias.row(0);
-  for (Eigen::Index t = 0; t < logits.rows(); ++t) {
-    auto const target = windows[static_cast<std::size_t>(t)][m.context];
-    auto row = logits.row(t);
-    float const most = row.maxCoeff();
-    float const own = row(target) - most;
-    row = (row.array() - most).exp();
-    float const sum = row.sum();
-    result.loss += static_cast<double>(std::log(sum) - own);
-    row /= sum;
-    row(target) -= 1;
-  }
-  result.head = product_tn(logits, x);
-  result.bias = logits.colwise().sum();
-  stored_matrix const dx = product(logits, p.head);
-  hidden.setZero();
-  normalise_backward(x, inverse, dx, hidden);
-  return result;
 }
 
 /// Uniform numbers in [-1, 1), the same on any platform.
@@ -217,5 +130,178 @@ inline std::vector<float> initial_expert(moe_model const& m, std::uint64_t seed,
   draw_block(block + static_cast<std::size_t>(m.expert.hidden), m.expert.hidden);
   return parameters;
 }
+
+/// What a layer keeps of a micro-batch beside what the library does. Over no memory it only counts.
+template <class T>
+struct kept_routing {
+  kept_routing(moe_model const& m, std::int64_t tokens, span_splitter<T> from)
+      : probability(from.matrix(tokens, m.experts)),
+        inverse_rms(from.matrix(tokens, 1)),
+        count(from.used()) {}
+
+  matrix_in<T> probability;  ///< the router's, of every expert
+  matrix_in<T> inverse_rms;  ///< 1 / rms(h)
+  std::size_t count;
+};
+
+[[nodiscard]] inline shunt::moe_sizes sizes_of(moe_model const& m, std::int64_t tokens) {
+  return {.layers = m.layers,
+          .experts = m.experts,
+          .width = m.expert.width,
+          .dense = dense_count(m),
+          .expert = m.expert.elements(),
+          .kept = static_cast<std::int64_t>(kept_routing<float>(m, tokens, {}).count)};
+}
+
+/// The model on a text, as the library trains it.
+class expert_language_model {
+ public:
+  /// `from`: windows of context and target.
+  expert_language_model(moe_model sizes, sampler from, std::uint64_t seed)
+      : m_(sizes), text_(from), seed_(seed) {}
+
+  [[nodiscard]] moe_model const& of() const { return m_; }
+  [[nodiscard]] sampler const& text() const { return text_; }
+
+  [[nodiscard]] shunt::moe_sizes sizes(std::int64_t tokens) const { return sizes_of(m_, tokens); }
+  void initialise(std::span<float> dense) const {
+    dense_parameters<float> p(m_, span_splitter<float>(dense));
+    example::initialise(m_, seed_, p);
+  }
+  void initialise(shunt::layer_id l, shunt::expert_id e, std::span<float> parameters) const {
+    auto const drawn = initial_expert(m_, seed_, l.value(), e.value());
+    std::copy(drawn.begin(), drawn.end(), parameters.begin());
+  }
+  void weights(std::span<float const> masters, std::span<float> to) const {
+    for (std::size_t i = 0; i < masters.size(); ++i)
+      to[i] = static_cast<float>(weight_grid(static_cast<double>(masters[i])));
+  }
+
+  void embed(shunt::embed_pass const& a) const {
+    dense_parameters<float const> const p(m_, span_splitter<float const>(a.dense));
+    rows(a.hidden) = product_nt(embedded(m_, p.embed, windows(a, a.hidden)), p.project);
+  }
+  /// Of experts with equal scores the lowest.
+  void route(shunt::route_pass const& a) const {
+    dense_parameters<float const> const p(m_, span_splitter<float const>(a.dense));
+    auto x = rows(a.input);
+    kept_routing<float> k(m_, x.rows(), span_splitter<float>(a.kept));
+    normalise(rows(a.hidden), x, k.inverse_rms);
+    x = x.unaryExpr(
+        [](float v) { return static_cast<float>(activation_grid(static_cast<double>(v))); });
+    k.probability = product_nt(x, p.router[a.layer.index()]);
+    for (Eigen::Index t = 0; t < x.rows(); ++t) {
+      auto row = k.probability.row(t);
+      Eigen::Index best = 0;
+      auto const most = row.maxCoeff(&best);
+      row = (row.array() - most).exp();
+      row /= row.sum();
+      a.expert[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(best);
+      a.gate[static_cast<std::size_t>(t)] = row(best);
+    }
+  }
+  void expert_forward(shunt::expert_pass const& a) const {
+    auto const count = rows(a.input).rows(), width = rows(a.input).cols();
+    m_.expert.forward(a.parameters, {a.input.data(), count, width},
+                      {a.output.data(), count, width});
+  }
+  void combine(shunt::combine_pass const& a) const { row(a.hidden) += a.gate * row(a.output); }
+  [[nodiscard]] double head(shunt::head_pass const& a) const {
+    dense_parameters<float const> const p(m_, span_splitter<float const>(a.dense));
+    dense_parameters<float> gradient(m_, span_splitter<float>(a.gradient));
+    auto hidden = rows(a.hidden);
+    auto const text = windows(a, a.hidden);
+    stored_matrix x(hidden.rows(), hidden.cols()), inverse(hidden.rows(), 1);
+    normalise(hidden, x, inverse);
+    stored_matrix logits = product_nt(x, p.head);
+    logits.rowwise() += p.bias.row(0);
+    double loss = 0;
+    for (Eigen::Index t = 0; t < logits.rows(); ++t) {
+      auto const target = text[static_cast<std::size_t>(t)][m_.context];
+      auto scores = logits.row(t);
+      float const most = scores.maxCoeff();
+      float const own = scores(target) - most;
+      scores = (scores.array() - most).exp();
+      float const sum = scores.sum();
+      loss += static_cast<double>(std::log(sum) - own);
+      scores /= sum;
+      scores(target) -= 1;
+    }
+    gradient.head = product_tn(logits, x);
+    gradient.bias = logits.colwise().sum();
+    stored_matrix const dx = product(logits, p.head);
+    hidden.setZero();
+    normalise_backward(x, inverse, dx, hidden);
+    return loss;
+  }
+
+  [[nodiscard]] float combine_backward(shunt::combine_backward_pass const& a) const {
+    row(a.output_gradient) = (a.gate * row(a.hidden_gradient)).unaryExpr([](float v) {
+      return static_cast<float>(gradient_grid(static_cast<double>(v)));
+    });
+    return row(a.hidden_gradient).dot(row(a.output));
+  }
+  [[nodiscard]] bool expert_backward(shunt::expert_backward_pass const& a) const {
+    auto const count = rows(a.input).rows(), width = rows(a.input).cols();
+    return m_.expert.backward(a.parameters, {a.input.data(), count, width},
+                              {a.output_gradient.data(), count, width},
+                              {a.input_gradient.data(), count, width}, a.gradient);
+  }
+  void route_backward(shunt::route_backward_pass const& a) const {
+    dense_parameters<float const> const p(m_, span_splitter<float const>(a.dense));
+    dense_parameters<float> gradient(m_, span_splitter<float>(a.gradient));
+    auto const x = rows(a.input);
+    kept_routing<float const> const k(m_, x.rows(), span_splitter<float const>(a.kept));
+    stored_matrix logits = k.probability;
+    for (Eigen::Index t = 0; t < logits.rows(); ++t) {
+      auto const at = static_cast<std::size_t>(t);
+      float const through = a.gate_gradient[at] * a.gate[at];
+      logits.row(t) *= -through;
+      logits(t, a.expert[at]) += through;
+    }
+    auto dx = rows(a.input_gradient);
+    dx += product(logits, p.router[a.layer.index()]);
+    normalise_backward(x, k.inverse_rms, dx, rows(a.hidden_gradient));
+    gradient.router[a.layer.index()] = product_tn(logits, x);
+  }
+  void embed_backward(shunt::embed_backward_pass const& a) const {
+    dense_parameters<float const> const p(m_, span_splitter<float const>(a.dense));
+    dense_parameters<float> gradient(m_, span_splitter<float>(a.gradient));
+    auto const above = rows(a.hidden_gradient);
+    auto const text = windows(a, a.hidden_gradient);
+    gradient.project = product_tn(above, embedded(m_, p.embed, text));
+    stored_matrix const du = product(above, p.project);
+    for (std::size_t t = 0; t < text.size(); ++t)
+      for (std::int32_t b = 0; b < m_.context; ++b)
+        gradient.embed.row(text[t][b]) +=
+            du.row(static_cast<Eigen::Index>(t)).segment(b * m_.embedding, m_.embedding);
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] matrix_in<T> rows(std::span<T> all) const {
+    return matrix_in<T>(all.data(), static_cast<Eigen::Index>(all.size()) / m_.expert.width,
+                        m_.expert.width);
+  }
+  template <class T>
+  using row_in = Eigen::Map<
+      std::conditional_t<std::is_const_v<T>, Eigen::RowVectorXf const, Eigen::RowVectorXf>>;
+  template <class T>
+  [[nodiscard]] static row_in<T> row(std::span<T> all) {
+    return {all.data(), static_cast<Eigen::Index>(all.size())};
+  }
+  [[nodiscard]] std::vector<std::uint8_t const*> windows(auto const& pass,
+                                                         std::span<float const> hidden) const {
+    std::vector<std::uint8_t const*> all(hidden.size() / static_cast<std::size_t>(m_.expert.width));
+    for (std::size_t t = 0; t < all.size(); ++t)
+      all[t] = text_(pass.iteration, pass.microbatch, static_cast<std::int64_t>(t));
+    return all;
+  }
+
+  moe_model m_;
+  sampler text_;
+  std::uint64_t seed_;
+};
+static_assert(shunt::moe_model<expert_language_model>);
 
 }  // namespace example

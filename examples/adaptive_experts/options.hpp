@@ -79,7 +79,8 @@ struct options {
 /// one iteration, or too few slots are left.
 inline void require_survivors(training_setup const& s,
                               std::vector<shunt::failure_point> const& kills) {
-  auto const state = shape_of(s.model, s.ranks, s.tokens, s.slot_capacity()).experts;
+  auto const state =
+      shunt::shape_of(sizes_of(s.model, s.tokens), s, 1, shunt::adam::moments).experts;
   auto shards = shunt::mirrored_shards{.copies = s.copies}(state);
   if (!shards.has_plan()) throw shunt::invalid_problem("copies", shards.reason);
   std::map<std::int64_t, std::vector<shunt::rank_id>> of_iteration;
@@ -108,10 +109,7 @@ inline void require_survivors(training_setup const& s,
   std::vector<std::string> names;
   std::string_view const all = text == "both" ? std::string_view("swift_moe,uniform") : text;
   for (auto const item : items_of(all)) {
-    if (item != "swift_moe" && item != "uniform" && item != "random")
-      throw shunt::invalid_problem("--policy", example::quoted(item) +
-                                                   " is not swift_moe, uniform, random or both");
-    names.emplace_back(item);
+    names.emplace_back(policy_named(item).name);
   }
   if (names.empty()) throw shunt::invalid_problem("--policy", "is empty");
   return names;

@@ -49,6 +49,13 @@ struct hottest_expert {
   return run.records.size() > from ? sum / static_cast<double>(run.records.size() - from) : 0;
 }
 
+/// The mean of the fullest rank's tokens over a rank's, from iteration `from` on.
+[[nodiscard]] inline double mean_balance(policy_run const& run, std::size_t from) {
+  double sum = 0;
+  for (std::size_t t = from; t < run.records.size(); ++t) sum += shunt::balance(run.records[t]);
+  return run.records.size() > from ? sum / static_cast<double>(run.records.size() - from) : 0;
+}
+
 /// The first iteration in which some expert of every layer has at least twice the mean load: from
 /// then on routing counts as skewed. Nothing where it never is.
 [[nodiscard]] inline std::optional<std::size_t> skewed_from(training_setup const& s,

@@ -11,17 +11,13 @@
 #include "shunt/core/error.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
-#include "shunt/solve/experts/swift_moe.hpp"
-#include "shunt/solve/experts/uniform.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
 namespace example {
 
 [[nodiscard]] inline policy policy_of(training_setup const& setup, std::string const& name) {
-  if (name == "uniform") return shunt::uniform{};
-  if (name == "random") return random_placement(setup.seed);
-  return shunt::swift_moe{};
+  return policy_named(name).of(setup);
 }
 
 /// Who hears of a run while it goes on: of every loss of ranks, and of each iteration with its
@@ -42,7 +38,7 @@ struct listener {
 /// record. Throws invalid_problem where a fault, which the executor knows, is to strike beyond the
 /// end of a list.
 template <class Executor, class Work, class Say>
-void train(moe_training<Executor, Work>& training, std::int32_t iterations,
+void train(moe_training<Executor, Work>& training, std::int64_t iterations,
            std::vector<shunt::failure_point> const& failures, Say&& say) {
   std::size_t known = 0;
   for (std::int32_t t = 0; t < iterations; ++t) {

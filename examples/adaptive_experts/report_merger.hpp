@@ -14,9 +14,9 @@
 #include "comparison.hpp"
 #include "merged_losses.hpp"
 #include "outcome.hpp"
-#include "parameters.hpp"
 #include "shunt/json/report.hpp"
 #include "shunt/launch/report_line.hpp"
+#include "shunt/train/gathered_parameters.hpp"
 #include "training.hpp"
 #include "worker_reports.hpp"
 
@@ -27,7 +27,8 @@ namespace example {
                                                   iteration_record const& r) {
   shunt::report_line line("record");
   line.with("iteration", iteration).with("loss", r.loss).with("misfits", r.misfits);
-  line.with("loads", r.loads).with("dropped", r.dropped);
+  line.with("live", r.live).with("loads", r.loads).with("dropped", r.dropped);
+  line.with("fullest", r.fullest);
   for (auto const& [phase, b] : {std::pair("gradients.", r.gradients), {"weights.", r.weights}})
     line.with(std::string(phase) + "formula", b.formula)
         .with(std::string(phase) + "counted", b.counted)
@@ -42,13 +43,16 @@ namespace example {
                        r.integer(phase + "plain"), r.integer(phase + "deduplicated"),
                        r.integer(phase + "moved")};
   };
-  auto loads = r.list("loads"), dropped = r.list("dropped");
+  auto loads = r.list("loads"), dropped = r.list("dropped"), fullest = r.list("fullest");
   auto const layers = static_cast<std::size_t>(m.layers);
-  if (dropped.size() != layers || loads.size() != layers * static_cast<std::size_t>(m.experts))
+  if (dropped.size() != layers || fullest.size() != layers ||
+      loads.size() != layers * static_cast<std::size_t>(m.experts))
     throw std::runtime_error("a record of an iteration is for another model");
   return {.loss = r.number("loss"),
           .loads = std::move(loads),
           .dropped = std::move(dropped),
+          .fullest = std::move(fullest),
+          .live = r.integer<std::int32_t>("live"),
           .misfits = r.integer("misfits"),
           .gradients = bytes("gradients."),
           .weights = bytes("weights.")};
@@ -64,7 +68,7 @@ namespace example {
 class report_merger {
  public:
   report_merger(training_setup const& setup, std::string const& name)
-      : setup_(setup), say_{setup, run_.name}, parameters_(setup.parameters()) {
+      : setup_(setup), say_{setup, run_.name}, parameters_(parameter_count(setup)) {
     run_.name = name;
   }
   report_merger(report_merger const&) = delete;
@@ -128,7 +132,7 @@ class report_merger {
   training_setup const& setup_;
   policy_run run_{};
   progress_printer const say_;
-  gathered_parameters parameters_;
+  shunt::gathered_parameters parameters_;
   merged_losses<rank_loss> losses_{};
   std::set<std::vector<shunt::rank_id>> gone_{};
   std::set<shunt::rank_id> ended_{};

@@ -1,8 +1,13 @@
 #pragma once
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/fixed_point.hpp"
+#include "shunt/train/gathered_parameters.hpp"
 #include "shunt/train/gradient_sum.hpp"
 #include "shunt/train/host_memory.hpp"
+#include "shunt/train/moe_model.hpp"
+#include "shunt/train/moe_run.hpp"
+#include "shunt/train/moe_training.hpp"
+#include "shunt/train/moe_work.hpp"
 #include "shunt/train/optimizer.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_run.hpp"

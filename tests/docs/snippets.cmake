@@ -17,8 +17,8 @@ file(READ ${SOURCE}/examples/quick_start/main.cpp code)
 expect_in(README.md "${code}" examples/quick_start/main.cpp)
 
 foreach(origin IN ITEMS tests/docs/placing_experts.cpp tests/docs/writing_a_solver.cpp
-  tests/docs/writing_an_executor.cpp tests/compose/composing_schedules.cpp
-  examples/train_your_own/main.cpp)
+  tests/docs/writing_an_executor.cpp tests/docs/placers.cpp
+  tests/compose/composing_schedules.cpp examples/train_your_own/main.cpp)
   file(READ ${SOURCE}/${origin} source)
   if(NOT source MATCHES "\n// (docs/[a-z-]+\\.md) {\n(.*)\n// }\n")
     message(FATAL_ERROR "${origin} marks no code for a document")

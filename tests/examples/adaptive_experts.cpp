@@ -192,9 +192,8 @@ void expect_gradients_of_plain_model(training_setup const& s, policy const& plac
   EXPECT_EQ(record.misfits, 0);
   auto const all = gradients_of(s, training);
   auto const drops = [&](std::int32_t layer, std::int64_t token) {
-    auto const kept = training.work().values<float>(token / s.tokens, buffers::kept(layer));
-    return kept_tokens<float>(s.model, s.tokens, span_splitter<float>(kept))
-               .place(token % s.tokens, 0) < 0;
+    auto const rows = training.work().rows_of(token / s.tokens, layer);
+    return rows[static_cast<std::size_t>(token % s.tokens)] < 0;
   };
   EXPECT_NEAR(record.loss, plain.loss(drops), 2e-5);
 
@@ -676,25 +675,8 @@ TEST(moe_shape, who_brings_which_tokens_changes_where_they_are_and_not_how_many)
       shunt::check(shunt::lower(shape, placement, shards, shunt::weight_scatter{})).empty());
 }
 
-TEST(gathered_parameters, are_whole_and_agreed_on) {
-  std::vector<float> const all{1, 0, 3, 4};
-  auto const part = [&](std::size_t first, std::size_t count) {
-    return std::span(all).subspan(first, count);
-  };
-  gathered_parameters sound(4);
-  sound.add(0, 0, part(0, 2));
-  sound.add(1, 1, part(1, 3));
-  EXPECT_EQ(std::move(sound).whole(), all);
-  gathered_parameters other(4);
-  other.add(0, 0, part(0, 3));
-  std::vector<float> const negative{-0.0F};
-  EXPECT_THROW(other.add(1, 1, negative), std::logic_error);
-  EXPECT_THROW(other.add(1, 3, part(2, 2)), std::logic_error);
-  EXPECT_THROW((void)std::move(other).whole(), std::runtime_error);  // nobody knows the last
-}
-
 TEST(moe_training, of_one_rank_keeps_the_memory_of_no_other) {
-  work_memory memory(3, rank_id(1));
+  shunt::host_memory memory(3, rank_id(1));
   shunt::program_builder b(3);
   for (rank_id r : shunt::ids<rank_id>(3)) b.buffer(r, 0, 64, true);
   memory.fit(std::move(b).finish());

@@ -34,4 +34,15 @@ inline training_setup small() {
   return s;
 }
 
+/// Sizes of a mixture of experts, whatever it keeps of routing.
+inline shunt::moe_shape shape_of(moe_model const& m, std::int32_t ranks, std::int64_t tokens,
+                                 std::int64_t slot_capacity) {
+  training_setup s;
+  s.ranks = ranks;
+  s.tokens = tokens;
+  auto shape = shunt::shape_of(sizes_of(m, tokens), s, 64, shunt::adam::moments);
+  shape.slot_capacity = slot_capacity;
+  return shape;
+}
+
 }  // namespace example::tests::small_experts

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "../grid.hpp"
-#include "fixed_point.hpp"
 #include "shunt/core/host_device.hpp"
+#include "shunt/train/fixed_point.hpp"
 #include "window_choice.hpp"
 
 namespace example::moe {
@@ -84,7 +84,7 @@ struct normalise_rows_backward {
   }
 };
 
-/// What one layer keeps of one micro-batch, as kept_tokens says.
+/// What one layer keeps of one micro-batch.
 struct kept_arrays {
   std::int64_t experts = 1;
   float *x = nullptr, *probability = nullptr, *inverse_rms = nullptr, *expert = nullptr,
@@ -273,8 +273,8 @@ struct add_in_fixed_point {
       std::int64_t mine = 0;
       for (std::int64_t i = thread; i < count; i += team.size()) {
         float const g = gradient[i] / terms;
-        mine += !fixed_point::fits(g);
-        sums[i] += fixed_point::rounded(g);
+        mine += !shunt::fixed_point::fits(g);
+        sums[i] += shunt::fixed_point::rounded(g);
       }
       return mine;
     });

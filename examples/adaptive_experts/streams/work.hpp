@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "../model.hpp"
-#include "../work.hpp"
+#include "../training.hpp"
 #include "device.hpp"
 #include "expert_locations.hpp"
 #include "experts.hpp"
-#include "fixed_point.hpp"
 #include "memory.hpp"
 #include "model_kernels.hpp"
 #include "shunt/core/error.hpp"
@@ -31,6 +30,11 @@
 #include "shunt/plan/microbatch_owners.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/train/aligned_bytes.hpp"
+#include "shunt/train/fixed_point.hpp"
+#include "shunt/train/moe_model.hpp"
+#include "shunt/train/moe_training.hpp"
+#include "shunt/train/optimizer.hpp"
 #include "step.hpp"
 #include "text.hpp"
 #include "token_routing.hpp"
@@ -54,66 +58,74 @@ template <device Device>
 class stream_work {
  public:
   static constexpr std::int32_t state_planes = moe_work::state_planes;
-  using config = moe_work::config;
   using stream_ref = typename Device::system::stream_ref;
 
   /// As moe_work.
-  stream_work(config const& c, shunt::program const& sizes, sampler from, Device& device)
-      : config_(c),
-        dense_count_(dense_count(c.model)),
-        rule_{.rate = c.optimizer.rate,
-              .beta1 = c.optimizer.beta1,
-              .beta2 = c.optimizer.beta2,
-              .epsilon = c.optimizer.epsilon},
-        choice_(from.choice()),
+  stream_work(expert_language_model const& model, shunt::moe_training const& training,
+              shunt::adam const& optimizer, Device& device)
+      : model_(model.of()),
+        training_(training),
+        sizes_(model.sizes(training.tokens)),
+        rule_{.rate = optimizer.rate,
+              .beta1 = optimizer.beta1,
+              .beta2 = optimizer.beta2,
+              .epsilon = optimizer.epsilon},
+        choice_(model.text().choice()),
         device_(device),
         stream_(device.streams().make_stream()),
-        memory_(device, sizes.ranks.size(), stepped(c.model)),
-        rooms_(sizes.ranks.size()) {
-    device_.write(std::as_bytes(std::span(from.bytes())), text_.grow(device_, from.bytes().size()));
-    fit(sizes);
-    moe_work beginning(c, sizes, from);
-    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(sizes.ranks.size())) {
+        memory_(device, static_cast<std::size_t>(training.ranks), stepped(model_)),
+        rooms_(static_cast<std::size_t>(training.ranks)) {
+    moe_work beginning(model, training, optimizer);
+    shape_ = beginning.shape();
+    shape_.kept_bytes =
+        static_cast<shunt::byte_count>(kept_tokens(model_, tokens(), {}).count * sizeof(float));
+    shards_ = beginning.shards();
+    auto const& text = model.text().bytes();
+    device_.write(std::as_bytes(std::span(text)), text_.grow(device_, text.size()));
+    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(training.ranks)) {
       begin_with(beginning, r, buffers::dense);
-      for (shunt::layer_id l : shunt::ids<shunt::layer_id>(c.model.layers))
+      for (shunt::layer_id l : shunt::ids<shunt::layer_id>(model_.layers))
         for (auto const b : {buffers::state(l), buffers::weight_shards(l)})
           begin_with(beginning, r, b);
     }
-    set_owners(shunt::owners_of(config_.shape));
+    set_owners(shunt::owners_of(shape_));
   }
 
+  [[nodiscard]] shunt::moe_training const& training() const { return training_; }
+  [[nodiscard]] shunt::moe_sizes const& sizes() const { return sizes_; }
+  [[nodiscard]] shunt::moe_shape const& shape() const { return shape_; }
+  [[nodiscard]] shunt::shard_map const& shards() const { return shards_; }
+
   void place(shunt::expert_placement placement) {
-    locations_.set(device_, config_.shape, std::move(placement), owners_);
+    locations_.set(device_, shape_, std::move(placement), shape_.owners);
     for (auto& room : rooms_)
-      (void)room.grow(
-          device_, workspace(config_.model, config_.shape, locations_.placement(), nullptr).bytes);
+      (void)room.grow(device_, workspace(model_, shape_, locations_.placement(), nullptr).bytes);
   }
-  void set_owners(shunt::microbatch_owners owners) { owners_ = std::move(owners); }
+  void set_owners(shunt::microbatch_owners owners) { shape_.owners = std::move(owners); }
 
   void fit(shunt::program const& sizes) { memory_.fit(sizes); }
   void forget(shunt::rank_id r) { memory_.forget(r); }
   void restore(shunt::rank_id r, std::int64_t iteration) {
     auto const restored = memory_.restore(r, iteration);
-    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers))
+    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(model_.layers))
       if (std::find(restored.begin(), restored.end(), buffers::state(l)) != restored.end())
         weights_of_masters(r, l);
   }
   void adopt(shunt::shard_map shards) {
-    config_.shards = std::move(shards);
-    for (shunt::rank_id const r : owners_.live())
-      for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
+    shards_ = std::move(shards);
+    for (shunt::rank_id const r : shape_.owners.live())
+      for (shunt::layer_id l : shunt::ids<shunt::layer_id>(model_.layers)) {
         memory_.swap(r, buffers::state(l), buffers::recovered(l));
         memory_.resize(r, buffers::weight_shards(l),
-                       static_cast<std::size_t>(shunt::held_elements(config_.shards, r)) *
-                           sizeof(float));
+                       static_cast<std::size_t>(shunt::held_elements(shards_, r)) * sizeof(float));
         weights_of_masters(r, l);
       }
   }
 
   void operator()(shunt::rank_id rank, shunt::stream_task const& task, stream_ref on) {
-    access const a{*this, rank, task, on,
-                   workspace(config_.model, config_.shape, locations_.placement(),
-                             rooms_[rank.index()].bytes().data())};
+    access const a{
+        *this, rank, task, on,
+        workspace(model_, shape_, locations_.placement(), rooms_[rank.index()].bytes().data())};
     shunt::layer_id const layer = task.op.stage.value();
     switch (task.op.kind) {
       case shunt::op_kind::route: return route(a, layer);
@@ -123,8 +135,7 @@ class stream_work {
       case shunt::op_kind::combine_backward: return combine_backward(a, layer);
       case shunt::op_kind::expert_backward: return expert_backward(a, layer);
       case shunt::op_kind::dispatch_backward: return dispatch_backward(a, layer);
-      case shunt::op_kind::step:
-        return layer == config_.model.layers ? step_dense(a) : step(a, layer);
+      case shunt::op_kind::step: return layer == model_.layers ? step_dense(a) : step(a, layer);
       default:
         throw shunt::invalid_program("a MoE iteration has no operation " +
                                      std::string(to_string(task.op.kind)));
@@ -142,40 +153,32 @@ class stream_work {
   }
 
   [[nodiscard]] double loss(shunt::rank_id r) {
-    auto const sum = values<std::int64_t>(r, buffers::sums)[static_cast<std::size_t>(dense_count_)];
-    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(owners_.microbatches()));
+    auto const sum = values<std::int64_t>(r, buffers::sums)[static_cast<std::size_t>(sizes_.dense)];
+    return static_cast<double>(sum) / (0x1p40 * static_cast<double>(training_.ranks));
   }
   [[nodiscard]] std::int64_t misfits(shunt::rank_id r) {
     return values<std::int64_t>(r, buffers::sums).back();
-  }
-  [[nodiscard]] std::vector<float> dense(shunt::rank_id r) {
-    auto all = values<float>(r, buffers::dense);
-    all.resize(static_cast<std::size_t>(dense_count_));
-    return all;
-  }
-  [[nodiscard]] std::vector<float> parameters(shunt::rank_id r) {
-    auto all = dense(r);
-    auto const held = shunt::held_shards(config_.shards, owners_.microbatches());
-    for (shunt::layer_id l : shunt::ids<shunt::layer_id>(config_.model.layers)) {
-      std::vector<std::vector<float>> states;
-      for (shunt::rank_id const holder : shunt::ids<shunt::rank_id>(owners_.microbatches()))
-        states.push_back(owners_.alive(holder) ? values<float>(holder, buffers::state(l))
-                                               : std::vector<float>{});
-      for (shunt::expert_id e : shunt::ids<shunt::expert_id>(config_.model.experts))
-        for (auto const& h : held[e]) {
-          if (!h.owned) continue;
-          auto const first =
-              states[h.holder.index()].begin() + static_cast<std::ptrdiff_t>(h.offset);
-          all.insert(all.end(), first,
-                     first + config_.shards.shards[e][static_cast<std::size_t>(h.shard)].size());
-        }
-    }
-    return all;
   }
 
  private:
   using buffers = shunt::moe_buffers;
   using owned = typename expert_locations<Device>::owned;
+
+  /// The arrays of a layer and a micro-batch. Over no memory it only counts.
+  struct kept_tokens {
+    kept_tokens(moe_model const& m, std::int64_t tokens, span_splitter<float> from)
+        : arrays{.experts = m.experts,
+                 .x = from.matrix(tokens, m.expert.width).data(),
+                 .probability = from.matrix(tokens, m.experts).data(),
+                 .inverse_rms = from.matrix(tokens, 1).data(),
+                 .expert = from.matrix(tokens, 1).data(),
+                 .place = from.matrix(tokens, 1).data(),
+                 .gate_gradient = from.matrix(tokens, 1).data()},
+          count(from.used()) {}
+
+    kept_arrays arrays;
+    std::size_t count;
+  };
 
   /// One task's way to the device: only the buffers that it declares, only its stream, nothing
   /// where its condition doesn't hold. Products go into the room alone.
@@ -232,7 +235,9 @@ class stream_work {
     return all;
   }
   void begin_with(moe_work& beginning, shunt::rank_id r, shunt::buffer_id b) {
-    if (auto const from = beginning.buffer(r, b); !from.empty()) device_.write(from, buffer(r, b));
+    auto const from = beginning.buffer(r, b);
+    memory_.resize(r, b, from.size());
+    if (!from.empty()) device_.write(from, buffer(r, b));
   }
   void weights_of_masters(shunt::rank_id r, shunt::layer_id l) {
     auto const weights = buffer(r, buffers::weight_shards(l));
@@ -244,14 +249,14 @@ class stream_work {
     device_.settle();
   }
 
-  [[nodiscard]] std::int64_t tokens() const { return config_.shape.tokens; }
-  [[nodiscard]] std::int64_t width() const { return config_.model.expert.width; }
-  [[nodiscard]] std::int64_t inner() const { return config_.model.expert.hidden; }
-  [[nodiscard]] std::int64_t experts() const { return config_.model.experts; }
+  [[nodiscard]] std::int64_t tokens() const { return shape_.tokens; }
+  [[nodiscard]] std::int64_t width() const { return model_.expert.width; }
+  [[nodiscard]] std::int64_t inner() const { return model_.expert.hidden; }
+  [[nodiscard]] std::int64_t experts() const { return model_.experts; }
   [[nodiscard]] std::int64_t inputs() const {
-    return std::int64_t{config_.model.context} * config_.model.embedding;
+    return std::int64_t{model_.context} * model_.embedding;
   }
-  [[nodiscard]] std::int32_t window() const { return config_.model.context + 1; }
+  [[nodiscard]] std::int32_t window() const { return model_.context + 1; }
   static constexpr std::int64_t bytes = moe_model::bytes;
 
   [[nodiscard]] std::vector<owned> owned_by(access const& on) const {
@@ -259,27 +264,20 @@ class stream_work {
   }
   /// Where the parameters are on the device.
   [[nodiscard]] dense_parameters<float const> parameters(access const& on) const {
-    return {config_.model, span_splitter<float const>({on.template read<float>(buffers::dense),
-                                                       static_cast<std::size_t>(dense_count_)})};
+    return {model_, span_splitter<float const>({on.template read<float>(buffers::dense),
+                                                static_cast<std::size_t>(sizes_.dense)})};
   }
   template <class T>
   [[nodiscard]] T* hidden(T* all, owned const& c) const {
-    return all + c.nth * config_.shape.hidden_bytes / static_cast<std::int64_t>(sizeof(float));
+    return all + c.nth * shape_.hidden_bytes / static_cast<std::int64_t>(sizeof(float));
   }
   [[nodiscard]] kept_arrays kept(access const& on, shunt::layer_id l, owned const& c) const {
-    auto const size = static_cast<std::size_t>(config_.shape.kept_bytes);
+    auto const size = static_cast<std::size_t>(shape_.kept_bytes);
     auto const regions =
         on.task.op.kind == shunt::op_kind::dispatch_backward ? on.task.reads : on.task.writes;
     auto const part = on.declared(regions, buffers::kept(l))
                           .subspan(static_cast<std::size_t>(c.nth) * size, size);
-    kept_tokens<float> const k(config_.model, tokens(), span_splitter<float>(as<float>(part)));
-    return {.experts = experts(),
-            .x = const_cast<float*>(k.x.data()),
-            .probability = const_cast<float*>(k.probability.data()),
-            .inverse_rms = const_cast<float*>(k.inverse_rms.data()),
-            .expert = const_cast<float*>(k.expert.data()),
-            .place = const_cast<float*>(k.place.data()),
-            .gate_gradient = const_cast<float*>(k.gate_gradient.data())};
+    return kept_tokens(model_, tokens(), span_splitter<float>(shunt::as<float>(part))).arrays;
   }
   void read_text(access const& on, owned const& c) {
     on.each(tokens(),
@@ -292,7 +290,7 @@ class stream_work {
   }
   void embed(access const& on, dense_parameters<float const> const& p) {
     on.each(tokens() * inputs(), embed_windows{p.embed.data(), on.room.windows, window(),
-                                               config_.model.embedding, on.room.embedded});
+                                               model_.embedding, on.room.embedded});
   }
   void count_bytes(access const& on, shunt::layer_id l, std::int64_t const* shares, bool to_slots) {
     on.each(locations_.live(),
@@ -300,7 +298,7 @@ class stream_work {
                          .shares = shares,
                          .self = locations_.peer_of(on.rank),
                          .to_slots = to_slots,
-                         .token_bytes = config_.shape.token_bytes,
+                         .token_bytes = shape_.token_bytes,
                          .bytes = on.template write<std::int64_t>(buffers::outgoing_counts)});
   }
 
@@ -314,7 +312,7 @@ class stream_work {
                                .count = parameters.size(),
                                .terms = static_cast<float>(tokens()),
                                .sums = sums + (parameters.data() - first),
-                               .misfits = sums + dense_count_ + 1});
+                               .misfits = sums + sizes_.dense + 1});
   }
 
   void route(access const& on, shunt::layer_id l) {
@@ -354,7 +352,7 @@ class stream_work {
         .ranks = to.microbatches,
         .experts = to.experts,
         .slots = to.slots,
-        .capacity = config_.shape.slot_capacity,
+        .capacity = shape_.slot_capacity,
         .first_slot = locations_.first_slot_of_rank(),
         .expert_of = to.expert_of,
         .counts = room.counts,
@@ -391,7 +389,7 @@ class stream_work {
                              .start = on.room.start,
                              .end = on.room.end};
     on.each(locations_.slots_of(self), find);
-    auto const elements = config_.model.expert.elements();
+    auto const elements = model_.expert.elements();
     auto const* const weights = on.template read<float>(buffers::weights(l));
     for (std::int32_t s = 0; s < locations_.slots_of(self); ++s) {
       on.each(elements, take_parameters{weights + s * elements, on.room.parameters});
@@ -429,7 +427,7 @@ class stream_work {
     for (auto const& c : owned_by(on)) {
       on.each(tokens() * width(),
               combine_answers{kept(on, l, c), answers, width(), hidden(all, c)});
-      if (l.value() + 1 == config_.model.layers) predict(on, c, hidden(all, c));
+      if (l.value() + 1 == model_.layers) predict(on, c, hidden(all, c));
     }
   }
   /// Head and loss of a micro-batch; `above` becomes the gradient of the sum of losses with respect
@@ -453,8 +451,8 @@ class stream_work {
     on.each(1, mean_loss{room.losses, tokens(), room.loss});
     on.team(add_in_fixed_point{.gradient = room.loss,
                                .count = 1,
-                               .sums = sums + dense_count_,
-                               .misfits = sums + dense_count_ + 1});
+                               .sums = sums + sizes_.dense,
+                               .misfits = sums + sizes_.dense + 1});
     on.multiply({.rows = tokens(), .inner = bytes, .columns = width()}, room.scores, p.head.data(),
                 room.dx);
     on.each(tokens(), normalise_rows_backward{.x = room.x,
@@ -478,13 +476,13 @@ class stream_work {
   void expert_backward(access const& on, shunt::layer_id l) {
     auto const& room = on.room;
     auto const rows = room.slot_rows;
-    auto const elements = config_.model.expert.elements();
+    auto const elements = model_.expert.elements();
     auto const* const shares = on.template read<std::int64_t>(buffers::shares(l));
     auto const* const arrived = on.template read<float>(buffers::arrived(l));
     auto const* const incoming = on.template read<float>(buffers::incoming);
     auto* const gradients = on.template write<std::int64_t>(buffers::slot_gradients(l));
     auto* const outgoing = on.template write<float>(buffers::outgoing);
-    auto* const misfits = on.template write<std::int64_t>(buffers::sums) + dense_count_ + 1;
+    auto* const misfits = on.template write<std::int64_t>(buffers::sums) + sizes_.dense + 1;
     double *const x = room.tokens_of_slot, *const above = room.above, *const inside = room.inner,
                   *const through = room.through;
     for_slots(on, l, shares, [&](std::int32_t s, slot_arrivals const& at) {
@@ -548,9 +546,9 @@ class stream_work {
       add_gradient(on, room.gradient, p.project, first);
       on.multiply({.rows = tokens(), .inner = width(), .columns = inputs()}, above,
                   p.project.data(), room.embedded);
-      on.each(bytes * config_.model.embedding,
+      on.each(bytes * model_.embedding,
               embed_windows_backward{room.embedded, room.windows, tokens(), window(),
-                                     config_.model.embedding, room.gradient});
+                                     model_.embedding, room.gradient});
       add_gradient(on, room.gradient, p.embed, first);
     }
   }
@@ -569,7 +567,7 @@ class stream_work {
                                  .elements = count,
                                  .state = state(on.template write<float>(b)),
                                  .gradient = gradient,
-                                 .unit = fixed_point::one * static_cast<double>(terms),
+                                 .unit = shunt::fixed_point::one * static_cast<double>(terms),
                                  .clock = on.room.clock,
                                  .kept = state(reinterpret_cast<float*>(kept.bytes))}});
   }
@@ -577,23 +575,25 @@ class stream_work {
     auto const count = static_cast<std::int64_t>(
         on.declared(on.task.reads, buffers::shard_gradients(l)).size() / sizeof(std::int64_t));
     step(on, buffers::state(l), count, on.template read<std::int64_t>(buffers::shard_gradients(l)),
-         tokens() * owners_.microbatches());
+         tokens() * training_.ranks);
     on.each(count, round_weights{on.template write<float>(buffers::state(l)),
                                  on.template write<float>(buffers::weight_shards(l))});
   }
   void step_dense(access const& on) {
-    step(on, buffers::dense, dense_count_, on.template read<std::int64_t>(buffers::sums),
-         owners_.microbatches());
+    step(on, buffers::dense, sizes_.dense, on.template read<std::int64_t>(buffers::sums),
+         training_.ranks);
   }
 
-  config config_;
-  std::int64_t dense_count_;
+  moe_model model_;
+  shunt::moe_training training_;
+  shunt::moe_sizes sizes_;
+  shunt::moe_shape shape_{};
+  shunt::shard_map shards_{};
   shunt::adam_rule rule_;
   window_choice choice_;
   Device& device_;
   typename Device::system::stream stream_;
   grown_memory<Device> text_{};
-  shunt::microbatch_owners owners_{};
   expert_locations<Device> locations_{};
   stream_memory<Device> memory_;
   std::vector<grown_memory<Device>> rooms_;  // by rank

@@ -4,11 +4,11 @@
 #include <cstdint>
 
 #include "../model.hpp"
-#include "aligned_bytes.hpp"
 #include "experts.hpp"
 #include "shunt/device/adam_step.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
+#include "shunt/train/aligned_bytes.hpp"
 #include "tokens.hpp"
 
 namespace example::moe {
@@ -22,7 +22,8 @@ struct workspace {
       : slot_rows(std::min(shape.slot_capacity, shape.tokens * shape.experts.ranks)) {
     auto const take = [&]<class T>(T*& array, std::int64_t count) {
       array = at == nullptr ? nullptr : reinterpret_cast<T*>(at + bytes);
-      bytes += static_cast<std::size_t>(aligned(count * static_cast<std::int64_t>(sizeof(T))));
+      bytes +=
+          static_cast<std::size_t>(shunt::aligned(count * static_cast<std::int64_t>(sizeof(T))));
     };
     std::int64_t const tokens = shape.tokens, width = m.expert.width, hidden = m.expert.hidden,
                        experts = m.experts;
