@@ -15,6 +15,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/stream_executors.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/simulate/cost_model.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
@@ -25,6 +26,7 @@
 #include "shunt/solve/pipeline/zb_v.hpp"
 #include "shunt/train/planned_iteration.hpp"
 #include "support/dense_model.hpp"
+#include "support/host_streams.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::pipeline_work_test {
@@ -185,6 +187,41 @@ TEST(pipeline_work, other_elements_train_nearly_alike) {
     EXPECT_NEAR(one.losses.back() / exact.losses.back(), 1, 0.01) << to_string(type);
     EXPECT_EQ(trained(t, thread_executor{}, one_f_one_b{}), one)
         << "executors add in the same order";
+  }
+}
+
+TEST(pipeline_work, bytes_of_gradients_are_those_of_their_elements) {
+  auto const reduced = [](element type) {
+    auto t = training(3, 3, 4);
+    t.gradient_type = type;
+    work_of_dense const work(dense_model{.count = 3}, t);
+    auto const plan = plan_iteration(slipstream{}, t.job, work.tensors());
+    byte_count gradients = 0, others = 0;
+    for (rank_program const& list : plan.iteration->ranks)
+      for (auto const& i : list.instructions)
+        if (i.code == opcode::all_reduce) {
+          auto const size = list.reads(i).front().size;
+          // Flags are words, gradients are larger.
+          (size > 8 ? gradients : others) += size;
+          EXPECT_EQ(i.type, size > 8 ? type : element::int64);
+        }
+    EXPECT_GT(others, 0);
+    return gradients;
+  };
+  auto const exact = reduced(element::int64);
+  EXPECT_EQ(exact, 9 * 30 * 8);
+  EXPECT_EQ(2 * reduced(element::float32), exact);
+  EXPECT_EQ(4 * reduced(element::bfloat16), exact);
+  EXPECT_EQ(4 * reduced(element::float16), exact);
+}
+
+TEST(pipeline_work, runs_on_streams_that_call_the_host) {
+  auto const t = training(2, 3, 4);
+  auto const expected = by_hand(t);
+  for (std::uint64_t seed = 1; seed < 4; ++seed) {
+    host_streams streams(seed, host_streams::temper::random);
+    EXPECT_EQ(trained(t, stream_executor<host_streams>{.system = &streams}, slipstream{}),
+              expected);
   }
 }
 

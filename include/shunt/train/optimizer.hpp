@@ -13,12 +13,12 @@ namespace shunt {
 /// gradient. `state` holds `O::moments` floats per parameter, 0 at first: the first moment of all
 /// parameters, then the second. `update` counts from 1.
 template <class O>
-concept optimizer =
-    std::copyable<O> && requires(O const& o, std::span<float> parameters, std::span<float> state,
-                                 std::span<float const> gradient, std::int64_t update) {
-      { O::moments } -> std::convertible_to<std::int64_t>;
-      o(parameters, state, gradient, update);
-    };
+concept optimizer = std::move_constructible<O> &&
+                    requires(O const& o, std::span<float> parameters, std::span<float> state,
+                             std::span<float const> gradient, std::int64_t update) {
+                      { O::moments } -> std::convertible_to<std::int64_t>;
+                      o(parameters, state, gradient, update);
+                    };
 
 /// An optimizer that can revert update `update` by the inverse of its formulas.
 template <class O>

@@ -71,6 +71,7 @@ using backward_weight_pass = basic_backward_weight_pass<std::int64_t>;
 /// Threads: calls come from different threads at once.
 template <class M>
 concept pipeline_model =
+    std::move_constructible<M> &&
     requires(M const& m, stage_id s, std::span<float> parameters, forward_pass const& forward,
              backward_input_pass const& input, backward_weight_pass const& weight) {
       { m.stages() } -> std::convertible_to<std::int32_t>;

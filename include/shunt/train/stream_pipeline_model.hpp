@@ -32,7 +32,7 @@ struct stream_place {
 /// operation alone: it may be written where the condition does not hold, too.
 template <class M, class Device>
 concept stream_pipeline_model =
-    training_device<Device> &&
+    training_device<Device> && std::move_constructible<M> &&
     requires(M const& m, stage_id s, std::span<float> parameters, stream_place<Device> const& place,
              stream_forward_pass const& forward, stream_backward_input_pass const& input,
              stream_backward_weight_pass const& weight, double* loss) {
