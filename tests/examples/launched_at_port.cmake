@@ -15,6 +15,9 @@ if(err MATCHES "this build has no Gloo")
   return()
 endif()
 
+set(rank RANK)
+set(size WORLD_SIZE)
+
 # launched(<ranks> <key> <words>): each rank of the list with `key`, rank 2 with `key_of_2` where
 # that is set. Sets `statuses`, one a rank, and `port`.
 function(launched ranks key words)
@@ -22,12 +25,13 @@ function(launched ranks key words)
   if(NOT DEFINED key_of_2)
     set(key_of_2 "${key}")
   endif()
-  shell("rm -rf launched; mkdir launched; n=0
+  shell("rm -rf launched; mkdir launched; n=0; more=
     for r in ${ranks}; do n=$((n+1))
       key=${key}; [ $r = 2 ] && key=${key_of_2}
-      (RANK=$r WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=${port} SHUNT_RENDEZVOUS_KEY=$key \
-${program} --engine gloo ${words} > launched/out$n 2> launched/err$n; echo $? > launched/status$n) \
-2> /dev/null &
+      [ $n = 5 ] && [ '${fifth}' ] && sleep 1 && more=${fifth}
+      (env $more ${rank}=$r ${size}=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=${port} \
+SHUNT_RENDEZVOUS_KEY=$key ${program} --engine gloo ${words} \
+        > launched/out$n 2> launched/err$n; echo $? > launched/status$n) 2> /dev/null &
     done; wait; cd launched; cat out*; cat err* | grep -v '^Killed$' >&2
     cat status* | tr '\\n' ' ' > status")
   file(READ ${SCRATCH}/launched/status statuses)
@@ -53,6 +57,29 @@ if(NOT statuses STREQUAL "0 0 0 0 " OR NOT err STREQUAL "warning: MASTER_PORT: a
   fail("without a key: ${statuses}")
 endif()
 says("identical: 4 losses\n$")
+
+# Other launchers.
+foreach(names IN ITEMS "OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE" "PMI_RANK PMI_SIZE"
+  "SLURM_PROCID SLURM_NTASKS")
+  separate_arguments(names)
+  list(GET names 0 rank)
+  list(GET names 1 size)
+  launched("0 1 2 3" secret "${small} --iterations 2")
+  if(NOT statuses STREQUAL "0 0 0 0 " OR NOT err STREQUAL "")
+    fail("${rank}: ${statuses}")
+  endif()
+endforeach()
+set(rank RANK)
+set(size WORLD_SIZE)
+
+# A process that comes in a dead one's place, later.
+set(fifth SHUNT_JOIN=1)
+launched("0 1 2 3 3" secret "${small} --iterations 12 --kill 1:1@3 --join 1:1@8")
+unset(fifth)
+if(NOT statuses STREQUAL "0 0 0 137 0 " OR NOT err STREQUAL "")
+  fail("one joins: ${statuses}")
+endif()
+says("worker 1:1 joins with a copy" "identical: 12 losses\n$")
 
 # Rank 0 dies, with the files in its memory: all others say so and end.
 launched("0 1 2 3" secret "${small} --iterations 100 --kill 0:0@3")

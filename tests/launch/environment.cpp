@@ -152,6 +152,9 @@ TEST(environment, a_launcher_may_start_another) {
                        {"SLURM_LOCALID", "0"}};
   EXPECT_EQ(launched_process_of_environment()->rank, 3);
   EXPECT_FALSE(launched_process_of_environment()->local_rank);
+  ::setenv("RANK", "3", 1);  // from a script that says it again for others
+  ::setenv("WORLD_SIZE", "4", 1);
+  EXPECT_EQ(launched_process_of_environment()->rank, 3);
 }
 
 TEST(environment, the_master_has_a_port_beside_torchruns_own) {

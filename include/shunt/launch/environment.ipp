@@ -55,8 +55,10 @@ SHUNT_INLINE std::optional<launched_process> launched_process_of_environment() {
   bool const of_torchrun = std::getenv("TORCHELASTIC_RUN_ID") != nullptr;
   std::optional<launched_process> found;
   detail::launcher_variables const* by = nullptr;
+  bool of_mpi = false;
   for (auto const& l : detail::launchers) {
     bool const has_rank = std::getenv(l.rank) != nullptr, has_size = std::getenv(l.size) != nullptr;
+    bool const is_mpi = !l.is_outer && &l != detail::launchers;
     if (!found) {
       if (!has_rank && !has_size) continue;
       if (!has_rank || !has_size) throw invalid_problem(has_rank ? l.size : l.rank, "is not set");
@@ -69,9 +71,11 @@ SHUNT_INLINE std::optional<launched_process> launched_process_of_environment() {
       if (std::getenv(l.local_rank))
         found->local_rank = detail::variable_as_number(l.local_rank, 0, found->size - 1);
       if (of_torchrun && by == detail::launchers) return found;
+      of_mpi = is_mpi;
       continue;
     }
-    if (!has_rank || !has_size || (l.is_outer && by != detail::launchers)) continue;
+    if (!has_rank || !has_size || (l.is_outer && of_mpi)) continue;
+    of_mpi = of_mpi || is_mpi;
     auto const agree = [&](char const* variable, char const* before, std::int32_t expected) {
       if (auto const value = detail::variable_as_number(variable, 0, most); value != expected)
         throw invalid_problem(variable, "is " + std::to_string(value) + ", and " + before + " is " +

@@ -14,8 +14,8 @@
 namespace shunt {
 
 /// The shared files of a rendezvous_server. Names are any texts; directories need not be made. Each
-/// call is one message and its answer, so a member that looks for n others n times a second asks
-/// n*n times. A process that was forked must connect anew.
+/// call is one message and its answer, so n members that look for each other ask n*n times a look.
+/// A process that was forked must connect anew.
 class rendezvous_client final : public shared_files {
  public:
   struct config {
