@@ -14,3 +14,6 @@
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/pipeline_work.hpp"
 #include "shunt/train/planned_iteration.hpp"
+#include "shunt/train/stream_moe_model.hpp"
+#include "shunt/train/stream_moe_work.hpp"
+#include "shunt/train/training_device.hpp"

@@ -19,7 +19,7 @@ set(table
   "solve    | core problem plan measure |"
   "execute  | core program |"
   "simulate | core problem program execute |"
-  "train    | core problem plan program lower measure check solve execute |"
+  "train    | core problem plan program lower measure check solve execute device |"
   "compose  | core problem plan measure solve check | range/v3/"
   "device   | core problem plan |"
   "gloo     | core program execute | gloo/ net/if\\.h sys/stat\\.h unistd\\.h"
