@@ -16,6 +16,8 @@
 #include "shunt/train/planned_iteration.hpp"
 #include "shunt/train/stage_table.hpp"
 #include "shunt/train/step_kernels.hpp"
+#include "shunt/train/stream_moe_model.hpp"
+#include "shunt/train/stream_moe_work.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
 #include "shunt/train/training_device.hpp"

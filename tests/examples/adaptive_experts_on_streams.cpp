@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "../../examples/adaptive_experts/outcome.hpp"
-#include "../../examples/adaptive_experts/streams/work.hpp"
+#include "../../examples/adaptive_experts/streams/model.hpp"
 #include "../../examples/adaptive_experts/training.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/stream_executors.hpp"
@@ -266,16 +266,13 @@ TEST(moe_on_streams, has_the_hosts_bits_inside_an_expert) {
                               {dx.data(), count, width}, gradient));
 
   // two runs that lie apart, in a slot with room for more
-  auto const shape = shape_of(model, 2, 40, shunt::dropless);
-  shunt::expert_placement placement{.experts = 2, .first_slot = {0, 1, 2}, .expert_of = {0, 1}};
-  std::vector<std::uint64_t> memory(moe::workspace(model, shape, placement, nullptr).bytes / 8 + 8,
+  std::vector<std::uint64_t> memory(moe::workspace(model, 40, 80, nullptr).bytes / 8 + 8,
                                     0xa5a5a5a5a5a5a5a5);
   auto const shift = (64 - reinterpret_cast<std::uintptr_t>(memory.data()) % 64) % 64;
-  moe::workspace const room(model, shape, placement,
-                            reinterpret_cast<std::byte*>(memory.data()) + shift);
+  moe::workspace const room(model, 40, 80, reinterpret_cast<std::byte*>(memory.data()) + shift);
   ASSERT_EQ(room.slot_rows, 80);
-  room.start[0] = 3, room.end[0] = 40, room.start[1] = 50, room.end[1] = count;
-  moe::slot_arrivals const at{room.start, room.end, 2};
+  std::int64_t start[] = {3, 50}, end[] = {40, count};
+  shunt::slot_rows const at{start, end, 2};
   auto const spread = [&](stored_matrix const& m) {
     stored_matrix all = stored_matrix::Constant(90, width, 7.0F);
     all.middleRows(3, 40) = m.topRows(40);

@@ -1,7 +1,7 @@
 // --engine cuda, where there is CUDA.
 #define EIGEN_NO_CUDA  // matrices of the host are the host's alone
 #include "../engines.hpp"
-#include "../streams/work.hpp"
+#include "../streams/model.hpp"
 #include "device.cuh"
 #include "shunt/core/error.hpp"
 #include "shunt/cuda/device.hpp"

@@ -9,7 +9,7 @@
 
 #include "../grid.hpp"
 #include "shunt/core/host_device.hpp"
-#include "token_routing.hpp"
+#include "shunt/train/stream_moe_model.hpp"
 
 namespace example::moe {
 
@@ -42,22 +42,21 @@ struct take_parameters {
 
 /// Rows of a slot's tokens, zero beyond them. Items: rows x width.
 struct gather_slot {
-  slot_arrivals arrivals{};
+  shunt::slot_rows arrivals{};
   float const* from = nullptr;  ///< rows that travelled
   std::int64_t width = 1;
   double* rows = nullptr;
 
   SHUNT_HD void operator()(std::int64_t i) const {
     std::int64_t const row = i / width;
-    rows[i] = row < arrivals.tokens()
-                  ? static_cast<double>(from[arrivals.row(row) * width + i % width])
-                  : 0;
+    rows[i] =
+        row < arrivals.tokens() ? static_cast<double>(from[arrivals[row] * width + i % width]) : 0;
   }
 };
 
 /// relu(W1 x + b1) on the activation grid, from W1 x. Items: rows x hidden.
 struct activate {
-  slot_arrivals arrivals{};
+  shunt::slot_rows arrivals{};
   double const* b1 = nullptr;
   std::int64_t hidden = 1;
   double* inner = nullptr;
@@ -82,7 +81,7 @@ struct activate_backward {
 /// A slot's rows, on a grid, to where its tokens were. Items: rows x width.
 template <class Grid>
 struct scatter_slot {
-  slot_arrivals arrivals{};
+  shunt::slot_rows arrivals{};
   double const* rows = nullptr;
   double const* bias = nullptr;  ///< added to each row; null: none
   std::int64_t width = 1;
@@ -91,14 +90,14 @@ struct scatter_slot {
   SHUNT_HD void operator()(std::int64_t i) const {
     std::int64_t const row = i / width, column = i % width;
     if (row < arrivals.tokens())
-      to[arrivals.row(row) * width + column] =
+      to[arrivals[row] * width + column] =
           static_cast<float>(Grid{}(rows[i] + (bias != nullptr ? bias[column] : 0)));
   }
 };
 
 /// Sums of a matrix's columns, and of their squares. An item is a column.
 struct measure_columns {
-  slot_arrivals arrivals{};
+  shunt::slot_rows arrivals{};
   double const* rows = nullptr;
   std::int64_t columns = 1;
   double* sums = nullptr;  ///< null: not wanted
@@ -119,7 +118,7 @@ struct measure_columns {
 /// Takes the gradient over as integers, and counts a slot where it may be beyond exact arithmetic,
 /// as expert_mlp::backward does. A team.
 struct keep_expert_gradient {
-  slot_arrivals arrivals{};
+  shunt::slot_rows arrivals{};
   expert_parts sums{};
   double const *x = nullptr, *inner = nullptr, *through = nullptr,
                *above = nullptr;  ///< measure_columns::squares of each
@@ -159,6 +158,16 @@ struct keep_expert_gradient {
     for (std::int64_t i = 0; i < count; ++i)
       if (!(values[i] <= most)) most = values[i];
     return most;
+  }
+};
+
+/// Masters become weights on their grid. An item is an element.
+struct round_weights {
+  float const* masters = nullptr;
+  float* weights = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t i) const {
+    weights[i] = static_cast<float>(on_weight_grid{}(static_cast<double>(masters[i])));
   }
 };
 

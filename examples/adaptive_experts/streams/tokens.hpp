@@ -7,7 +7,6 @@
 
 #include "../grid.hpp"
 #include "shunt/core/host_device.hpp"
-#include "shunt/train/fixed_point.hpp"
 #include "window_choice.hpp"
 
 namespace example::moe {
@@ -84,89 +83,66 @@ struct normalise_rows_backward {
   }
 };
 
-/// What one layer keeps of one micro-batch.
-struct kept_arrays {
-  std::int64_t experts = 1;
-  float *x = nullptr, *probability = nullptr, *inverse_rms = nullptr, *expert = nullptr,
-        *place = nullptr, *gate_gradient = nullptr;
-
-  [[nodiscard]] SHUNT_HD std::int64_t chosen(std::int64_t t) const {
-    return static_cast<std::int64_t>(expert[t]);
-  }
-  /// The probability of the expert chosen.
-  [[nodiscard]] SHUNT_HD float gate(std::int64_t t) const {
-    return probability[t * experts + chosen(t)];
-  }
-};
-
 /// The router's softmax, and the expert of the largest probability, of equal ones the lowest. An
 /// item is a token.
 struct choose_expert {
   float const* scores = nullptr;  ///< tokens x experts
-  kept_arrays kept{};
+  std::int64_t experts = 1;
+  float* probability = nullptr;  ///< tokens x experts, written
+  std::int32_t* expert = nullptr;
+  float* gate = nullptr;
 
   SHUNT_HD void operator()(std::int64_t t) const {
-    float const* const score = scores + t * kept.experts;
-    float* const row = kept.probability + t * kept.experts;
+    float const* const score = scores + t * experts;
+    float* const row = probability + t * experts;
     std::int64_t best = 0;
-    for (std::int64_t e = 1; e < kept.experts; ++e)
+    for (std::int64_t e = 1; e < experts; ++e)
       if (score[e] > score[best]) best = e;
     float sum = 0;
-    for (std::int64_t e = 0; e < kept.experts; ++e)
-      sum += row[e] = std::exp(score[e] - score[best]);
-    for (std::int64_t e = 0; e < kept.experts; ++e) row[e] /= sum;
-    kept.expert[t] = static_cast<float>(best);
-  }
-};
-
-/// How many tokens chose each expert. An item is an expert.
-struct count_choices {
-  kept_arrays kept{};
-  std::int64_t tokens = 0;
-  std::int64_t* counts = nullptr;
-
-  SHUNT_HD void operator()(std::int64_t e) const {
-    std::int64_t sum = 0;
-    for (std::int64_t t = 0; t < tokens; ++t) sum += kept.chosen(t) == e;
-    counts[e] = sum;
+    for (std::int64_t e = 0; e < experts; ++e) sum += row[e] = std::exp(score[e] - score[best]);
+    for (std::int64_t e = 0; e < experts; ++e) row[e] /= sum;
+    expert[t] = static_cast<std::int32_t>(best);
+    gate[t] = row[best];
   }
 };
 
 /// h += p y where a token has an answer. Items: tokens x width.
 struct combine_answers {
-  kept_arrays kept{};
-  float const* answers = nullptr;  ///< rows that travelled
+  float const* gate = nullptr;
+  std::int64_t const* place = nullptr;  ///< the row of the answer; -1: none
+  float const* answers = nullptr;       ///< rows that travelled
   std::int64_t width = 1;
   float* hidden = nullptr;
 
   SHUNT_HD void operator()(std::int64_t i) const {
-    std::int64_t const t = i / width, place = static_cast<std::int64_t>(kept.place[t]);
-    if (place >= 0) hidden[i] += kept.gate(t) * answers[place * width + i % width];
+    std::int64_t const t = i / width;
+    if (place[t] >= 0) hidden[i] += gate[t] * answers[place[t] * width + i % width];
   }
 };
 
 /// Its backward pass: the gates' gradients, and the answers', on their grid, where the tokens were.
 /// An item is a token.
 struct combine_answers_backward {
-  kept_arrays kept{};
+  float const* gate = nullptr;
+  std::int64_t const* place = nullptr;
   float const* answers = nullptr;
   float const* above = nullptr;  ///< gradient with respect to h
   std::int64_t width = 1;
   float* outgoing = nullptr;
+  float* gate_gradient = nullptr;
 
   SHUNT_HD void operator()(std::int64_t t) const {
-    auto const place = static_cast<std::int64_t>(kept.place[t]);
+    std::int64_t const row = place[t];
     float sum = 0;
-    if (place >= 0) {
-      float const gate = kept.gate(t);
+    if (row >= 0) {
       for (std::int64_t d = 0; d < width; ++d) {
         float const v = above[t * width + d];
-        sum += v * answers[place * width + d];
-        outgoing[place * width + d] =
-            static_cast<float>(on_gradient_grid{}(static_cast<double>(gate * v)));
+        sum += v * answers[row * width + d];
+        outgoing[row * width + d] =
+            static_cast<float>(on_gradient_grid{}(static_cast<double>(gate[t] * v)));
       }
     }
-    kept.gate_gradient[t] = sum;
+    gate_gradient[t] = sum;
   }
 };
 
@@ -198,42 +174,44 @@ struct score_tokens {
 };
 
 /// One item.
-struct mean_loss {
+struct sum_losses {
   double const* losses = nullptr;
   std::int64_t tokens = 1;
-  float* mean = nullptr;
+  double* sum = nullptr;
 
   SHUNT_HD void operator()(std::int64_t) const {
-    double sum = 0;
-    for (std::int64_t t = 0; t < tokens; ++t) sum += losses[t];
-    *mean = static_cast<float>(sum / static_cast<double>(tokens));
+    double all = 0;
+    for (std::int64_t t = 0; t < tokens; ++t) all += losses[t];
+    *sum = all;
   }
 };
 
 /// The gradient of the loss with respect to the router's scores. An item is a token.
 struct choose_expert_backward {
-  kept_arrays kept{};
+  std::int64_t experts = 1;
+  float const *probability = nullptr, *gate = nullptr, *gate_gradient = nullptr;
+  std::int32_t const* expert = nullptr;
   float* scores = nullptr;  ///< tokens x experts, written
 
   SHUNT_HD void operator()(std::int64_t t) const {
-    float const through = kept.gate_gradient[t] * kept.gate(t);
-    for (std::int64_t e = 0; e < kept.experts; ++e)
-      scores[t * kept.experts + e] =
-          (e == kept.chosen(t) ? through : 0) - through * kept.probability[t * kept.experts + e];
+    float const through = gate_gradient[t] * gate[t];
+    for (std::int64_t e = 0; e < experts; ++e)
+      scores[t * experts + e] =
+          (e == expert[t] ? through : 0) - through * probability[t * experts + e];
   }
 };
 
 /// What comes back from the experts is added to what came through the router. Items: tokens x
 /// width.
 struct add_returned {
-  kept_arrays kept{};
+  std::int64_t const* place = nullptr;
   float const* incoming = nullptr;  ///< rows that travelled
   std::int64_t width = 1;
   float* dx = nullptr;
 
   SHUNT_HD void operator()(std::int64_t i) const {
-    auto const place = static_cast<std::int64_t>(kept.place[i / width]);
-    if (place >= 0) dx[i] += incoming[place * width + i % width];
+    std::int64_t const row = place[i / width];
+    if (row >= 0) dx[i] += incoming[row * width + i % width];
   }
 };
 
@@ -254,33 +232,6 @@ struct embed_windows_backward {
         if (windows[t * window + b] == byte)
           sum += gradient[(t * context + b) * embedding + column];
     table[i] = sum;
-  }
-};
-
-/// Adds a gradient over `terms` to its sums in fixed point, and what doesn't fit to a count. A
-/// team.
-struct add_in_fixed_point {
-  float const* gradient = nullptr;
-  std::int64_t count = 0;
-  float terms = 1;
-  std::int64_t* sums = nullptr;
-  std::int64_t* misfits = nullptr;
-
-  [[nodiscard]] SHUNT_HD constexpr std::int64_t shared_bytes() const { return 0; }
-  template <class Team>
-  SHUNT_HD void operator()(Team const& team, std::int32_t, unsigned char*) const {
-    std::int64_t const bad = team.sum([&](std::int32_t thread) {
-      std::int64_t mine = 0;
-      for (std::int64_t i = thread; i < count; i += team.size()) {
-        float const g = gradient[i] / terms;
-        mine += !shunt::fixed_point::fits(g);
-        sums[i] += shunt::fixed_point::rounded(g);
-      }
-      return mine;
-    });
-    team.each([&](std::int32_t thread) {
-      if (thread == 0) *misfits += bad;
-    });
   }
 };
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 
+#include "shunt/core/float16.hpp"
 #include "shunt/cuda/error.hpp"
 #include "shunt/execute/elements.hpp"
 #include "shunt/execute/stream_system.hpp"

@@ -24,17 +24,22 @@ struct moe_sizes {
   constexpr bool operator==(moe_sizes const&) const = default;
 };
 
-/// What a micro-batch passes through before the first layer. Micro-batches count over all ranks.
-struct embed_pass {
-  std::int64_t iteration = 0, microbatch = 0;
+/// What a micro-batch passes through before the first layer. `Iteration` is a number, or a word of
+/// a device. Micro-batches count over all ranks.
+template <class Iteration>
+struct basic_embed_pass {
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> dense{};
   std::span<float> hidden{};  ///< tokens x width, to be written
 };
 
 /// Routing of a micro-batch in a layer.
-struct route_pass {
+template <class Iteration>
+struct basic_route_pass {
   layer_id layer{};
-  std::int64_t iteration = 0, microbatch = 0;
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> dense{};
   std::span<float const> hidden{};   ///< tokens x width
   std::span<float> input{};          ///< tokens x width, to be written: what experts take
@@ -62,8 +67,10 @@ struct combine_pass {
 };
 
 /// Head and loss of a micro-batch.
-struct head_pass {
-  std::int64_t iteration = 0, microbatch = 0;
+template <class Iteration>
+struct basic_head_pass {
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> dense{};
   std::span<float> hidden{};    ///< tokens x width; becomes the gradient of it
   std::span<float> gradient{};  ///< of dense parameters: zeros, to be filled where it is known here
@@ -106,12 +113,19 @@ struct route_backward_pass {
 };
 
 /// The backward of an embed.
-struct embed_backward_pass {
-  std::int64_t iteration = 0, microbatch = 0;
+template <class Iteration>
+struct basic_embed_backward_pass {
+  Iteration iteration{};
+  std::int64_t microbatch = 0;
   std::span<float const> dense{};
   std::span<float const> hidden_gradient{};  ///< tokens x width
   std::span<float> gradient{};               ///< as of head_pass
 };
+
+using embed_pass = basic_embed_pass<std::int64_t>;
+using route_pass = basic_route_pass<std::int64_t>;
+using head_pass = basic_head_pass<std::int64_t>;
+using embed_backward_pass = basic_embed_backward_pass<std::int64_t>;
 
 /// A model with mixture-of-experts layers whose tokens go to one expert each. All gradients are of
 /// the sum of the losses of tokens; the library makes the mean.

@@ -22,6 +22,7 @@
 #include "shunt/program/program.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/train/aligned_bytes.hpp"
+#include "shunt/train/detail/kept_tokens.hpp"
 #include "shunt/train/detail/token_routing.hpp"
 #include "shunt/train/fixed_point.hpp"
 #include "shunt/train/gradient_sum.hpp"
@@ -113,14 +114,9 @@ class moe_work {
   using buffers = moe_buffers;
   using owned = detail::token_routing::owned;
   using run = detail::token_routing::run;
+  using kept_tokens = detail::kept_tokens;
   using floats = std::vector<float, aligned_allocator<float>>;
 
-  // What a layer keeps of a micro-batch.
-  struct kept_tokens {
-    std::span<float> input{}, own{}, gate{}, gate_gradient{};
-    std::span<std::int32_t> expert{};
-    std::span<std::int64_t> row{};
-  };
   // What a rank computes with, within an operation.
   struct scratch {
     floats input{}, output{}, gradient{}, dense{}, mean{};
@@ -149,14 +145,15 @@ class moe_work {
   [[nodiscard]] std::size_t width() const { return static_cast<std::size_t>(sizes_.width); }
   [[nodiscard]] std::size_t tokens() const { return static_cast<std::size_t>(shape_.tokens); }
   [[nodiscard]] std::int32_t microbatches() const { return training_.ranks; }
-  [[nodiscard]] byte_count kept_bytes() const;
-  [[nodiscard]] kept_tokens kept_of(std::span<std::byte> all, std::size_t nth) const;
+  [[nodiscard]] kept_tokens kept_of(std::span<std::byte> all, std::size_t nth) const {
+    auto const size = static_cast<std::size_t>(shape_.kept_bytes);
+    return kept_tokens::in(all.subspan(nth * size, size), sizes_, shape_.tokens);
+  }
   [[nodiscard]] std::span<float> hidden_of(std::span<float> all, std::size_t nth) const;
   [[nodiscard]] std::span<float const> parameters(access const& on) const {
     return on.template read<float>(buffers::dense).first(dense());
   }
 
-  void begin(rank_id r);
   // Adds a dense gradient, of the sum over a micro-batch's tokens, to the sums, and zeroes it.
   void add_dense(access const& on);
   void count_bytes(access const& on, layer_id l, bool to_slots) const;

@@ -22,6 +22,46 @@ inline shard_map copied_shards(moe_shape const& shape, std::int32_t copies) {
   return std::move(answer.plan);
 }
 
+// The buffers of all ranks that outlive programs.
+inline program persistent_buffers(moe_shape const& shape, shard_map const& shards) {
+  using buffers = moe_buffers;
+  program all;
+  all.ranks.resize(static_cast<std::size_t>(shape.experts.ranks));
+  for (rank_id const r : ids<rank_id>(shape.experts.ranks)) {
+    auto& declared = all.ranks[r].buffers;
+    declared.resize(buffers::recovered(shape.layers - 1).index() + 1);
+    declared[buffers::dense].size = shape.dense_bytes;
+    auto const held = held_elements(shards, r);
+    for (layer_id const l : ids<layer_id>(shape.layers)) {
+      declared[buffers::state(l)].size = held * shape.experts.state_bytes;
+      declared[buffers::weight_shards(l)].size = held * shape.experts.weight_bytes;
+    }
+  }
+  return all;
+}
+
+// Writes the model's parameters into a rank's dense part and the masters of its shards.
+template <class Model>
+void initialise(Model const& model, moe_sizes const& sizes, shard_map const& shards,
+                host_memory& memory, rank_id r) {
+  using buffers = moe_buffers;
+  model.initialise(
+      as<float>(memory(r, buffers::dense)).first(static_cast<std::size_t>(sizes.dense)));
+  std::vector<float> whole(static_cast<std::size_t>(sizes.expert));
+  for (layer_id const l : ids<layer_id>(sizes.layers)) {
+    auto master = as<float>(memory(r, buffers::state(l))).begin();
+    for (expert_id const e : ids<expert_id>(sizes.experts)) {
+      auto const held = [&](shard const& s) { return s.held_by(r); };
+      auto const& all = shards.shards[e];
+      if (std::none_of(all.begin(), all.end(), held)) continue;
+      std::fill(whole.begin(), whole.end(), 0.0F);
+      model.initialise(l, e, whole);
+      for (shard const& s : all)
+        if (held(s)) master = std::copy(whole.begin() + s.begin, whole.begin() + s.end, master);
+    }
+  }
+}
+
 }  // namespace detail
 
 template <moe_model Model, optimizer Optimizer>
@@ -30,48 +70,22 @@ moe_work<Model, Optimizer>::moe_work(Model model, moe_training training, Optimiz
       training_(std::move(training)),
       optimizer_(std::move(optimizer)),
       sizes_(detail::sound_sizes(model_, training_)),
-      shape_(shape_of(sizes_, training_, 1, Optimizer::moments)),
+      shape_(shape_of(sizes_, training_, kept_tokens::bytes(sizes_, training_.tokens),
+                      Optimizer::moments)),
       shards_(detail::copied_shards(shape_, training_.copies)),
       memory_(static_cast<std::size_t>(training_.ranks), training_.only),
       scratch_(static_cast<std::size_t>(training_.ranks)) {
-  shape_.kept_bytes = kept_bytes();
-  program persistent;  // the buffers that outlive programs
-  persistent.ranks.resize(scratch_.size());
-  for (rank_id const r : ids<rank_id>(training_.ranks)) {
-    auto& declared = persistent.ranks[r].buffers;
-    declared.resize(buffers::recovered(shape_.layers - 1).index() + 1);
-    declared[buffers::dense].size = shape_.dense_bytes;
-    auto const held = held_elements(shards_, r);
-    for (layer_id const l : ids<layer_id>(shape_.layers)) {
-      declared[buffers::state(l)].size = held * shape_.experts.state_bytes;
-      declared[buffers::weight_shards(l)].size = held * shape_.experts.weight_bytes;
-    }
-  }
-  memory_.fit(persistent);
+  memory_.fit(detail::persistent_buffers(shape_, shards_));
   for (rank_id const r : ids<rank_id>(training_.ranks))
-    if (has(r)) begin(r);
-  set_owners(shunt::owners_of(shape_));
-}
-
-template <moe_model Model, optimizer Optimizer>
-void moe_work<Model, Optimizer>::begin(rank_id r) {
-  scratch_[r.index()].dense.resize(dense());
-  model_.initialise(values<float>(r, buffers::dense).first(dense()));
-  std::vector<float> whole(elements());
-  for (layer_id const l : ids<layer_id>(shape_.layers)) {
-    auto* master = values<float>(r, buffers::state(l)).data();
-    auto const* const first = master;
-    for (expert_id const e : ids<expert_id>(sizes_.experts)) {
-      auto const held = [&](shard const& s) { return s.held_by(r); };
-      if (std::none_of(shards_.shards[e].begin(), shards_.shards[e].end(), held)) continue;
-      std::fill(whole.begin(), whole.end(), 0.0F);
-      model_.initialise(l, e, whole);
-      for (shard const& s : shards_.shards[e])
-        if (held(s)) master = std::copy(whole.begin() + s.begin, whole.begin() + s.end, master);
+    if (has(r)) {
+      scratch_[r.index()].dense.resize(dense());
+      detail::initialise(model_, sizes_, shards_, memory_, r);
+      for (layer_id const l : ids<layer_id>(shape_.layers)) {
+        auto const weights = values<float>(r, buffers::weight_shards(l));
+        model_.weights(values<float>(r, buffers::state(l)).first(weights.size()), weights);
+      }
     }
-    auto const weights = values<float>(r, buffers::weight_shards(l));
-    model_.weights(std::span(first, weights.size()), weights);
-  }
+  set_owners(shunt::owners_of(shape_));
 }
 
 template <moe_model Model, optimizer Optimizer>
@@ -121,34 +135,6 @@ std::span<std::byte> moe_work<Model, Optimizer>::access::named(std::span<region 
     if (r.buffer == b) return work.memory_(rank, r);
   throw invalid_program("operation " + std::string(to_string(of.op.kind)) + " needs buffer " +
                         std::to_string(b.value()));
-}
-
-template <moe_model Model, optimizer Optimizer>
-byte_count moe_work<Model, Optimizer>::kept_bytes() const {
-  auto const word = static_cast<byte_count>(sizeof(float));
-  return aligned(training_.tokens * sizes_.width * word) + aligned(sizes_.kept * word) +
-         3 * aligned(training_.tokens * word) +
-         aligned(training_.tokens * static_cast<byte_count>(sizeof(std::int64_t)));
-}
-
-template <moe_model Model, optimizer Optimizer>
-auto moe_work<Model, Optimizer>::kept_of(std::span<std::byte> all, std::size_t nth) const
-    -> kept_tokens {
-  auto rest = all.subspan(nth * static_cast<std::size_t>(shape_.kept_bytes),
-                          static_cast<std::size_t>(shape_.kept_bytes));
-  auto const take = [&]<class T>(std::span<T>& to, std::size_t count) {
-    to = as<T>(rest.first(count * sizeof(T)));
-    rest =
-        rest.subspan(static_cast<std::size_t>(aligned(static_cast<byte_count>(count * sizeof(T)))));
-  };
-  kept_tokens k;
-  take(k.input, tokens() * width());
-  take(k.own, static_cast<std::size_t>(sizes_.kept));
-  take(k.gate, tokens());
-  take(k.gate_gradient, tokens());
-  take(k.expert, tokens());
-  take(k.row, tokens());
-  return k;
 }
 
 template <moe_model Model, optimizer Optimizer>

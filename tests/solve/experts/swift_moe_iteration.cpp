@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -8,8 +9,10 @@
 #include "shunt/check/program.hpp"
 #include "shunt/check/token_split.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
+#include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
+#include "shunt/solve/experts/uniform.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
 #include "support/routed_iterations.hpp"
@@ -60,6 +63,47 @@ TEST(swift_moe_iteration, decides_what_the_solvers_decide) {
       ASSERT_EQ(iteration.placement(), now) << "case " << i;
     }
   }
+}
+
+TEST(swift_moe_iteration, takes_the_placement_of_any_solver) {
+  std::mt19937_64 random(35);
+  shunt::expert_layers layers{.layers = 3,
+                              .experts = 7,
+                              .loads = std::vector<std::int64_t>(21, 0),
+                              .slots_per_rank = {3, 2, 0, 4, 3}};
+  auto const first = shunt::uniform{}(layers).plan;
+  shunt::swift_moe_iteration by_eplb(first), by_swift_moe(first), plain(first);
+  for (int t = 0; t < 5; ++t) {
+    std::vector<std::int64_t> counts;
+    for (int c = 0; c < 3 * 5 * 7; ++c) counts.push_back(below(random, 100));
+    std::fill(layers.loads.begin(), layers.loads.end(), 0);
+    for (std::size_t c = 0; c < counts.size(); ++c) layers.loads[c / 35 * 7 + c % 7] += counts[c];
+    by_eplb(counts, shunt::eplb{});
+    EXPECT_EQ(by_eplb.placement(), shunt::eplb{}(layers).plan);
+    by_swift_moe(counts, shunt::swift_moe{});
+    plain(counts);
+    EXPECT_EQ(by_swift_moe.placement(), plain.placement());
+    EXPECT_TRUE(std::ranges::equal(by_swift_moe.splits(), plain.splits()));
+  }
+  std::vector<std::int64_t> const none(3 * 5 * 7, 0);
+  auto const taken = [&](auto const& change) {
+    return thrown_by([&] {
+      plain(none, [&](shunt::expert_layers const& p) {
+        EXPECT_EQ(p.previous, plain.placement().expert_of);
+        auto answer = shunt::uniform{}(p);
+        change(answer);
+        return answer;
+      });
+    });
+  };
+  EXPECT_EQ(taken([](auto&) {}), "nothing thrown");
+  EXPECT_EQ(taken([](auto& a) { a.plan.first_slot.back() += 1; }),
+            "placement: the next one has other slots than the one before");
+  EXPECT_EQ(taken([](auto& a) {
+              a.status = shunt::status::infeasible;
+              a.reason = "no room";
+            }),
+            "placement: no room");
 }
 
 TEST(swift_moe_iteration, names_what_is_wrong) {

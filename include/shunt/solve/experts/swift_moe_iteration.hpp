@@ -2,11 +2,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/token_split.hpp"
+#include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/solve/experts/search/split_rule.hpp"
 
@@ -32,6 +36,20 @@ class swift_moe_iteration {
   /// tokens or more. Then only splits() may have changed.
   SHUNT_CONSTEXPR void operator()(std::span<std::int64_t const> counts);
 
+  /// The same with another next placement: that of `place`, any solver of expert_layers or callable
+  /// like one. It gets the loads, the slots and what they hold. Allocates.
+  /// Throws, beside, invalid_problem if it finds no placement, or one with other slots.
+  template <class Placer>
+  constexpr void operator()(std::span<std::int64_t const> counts, Placer&& place) {
+    validate_counts(counts);
+    auto layers = layers_now();
+    for (std::int32_t l = 0; l < layers.layers; ++l) {
+      split(counts, l);
+      layers.loads.insert(layers.loads.end(), loads_.begin(), loads_.end());
+    }
+    take(place(std::as_const(layers)));
+  }
+
   /// Returns one split per layer: the latest counts over the slots of the placement before them.
   [[nodiscard]] constexpr std::span<token_split const> splits() const { return splits_; }
   /// Returns the placement that the next counts are split over.
@@ -41,6 +59,13 @@ class swift_moe_iteration {
   /// Returns the number of experts.
   /// Throws as the constructor.
   static SHUNT_CONSTEXPR std::size_t checked(expert_placement const& now, std::int64_t capacity);
+
+  SHUNT_CONSTEXPR void validate_counts(std::span<std::int64_t const> counts);
+  /// Splits the tokens of a layer. Their sums are the loads afterwards.
+  SHUNT_CONSTEXPR void split(std::span<std::int64_t const> counts, layer_id l);
+  /// Returns the problem of the next placement, without loads.
+  [[nodiscard]] SHUNT_CONSTEXPR expert_layers layers_now() const;
+  SHUNT_CONSTEXPR void take(solution<expert_placement> next);
 
   SHUNT_CONSTEXPR void require_small(std::span<std::int64_t const> row, std::size_t l);
 

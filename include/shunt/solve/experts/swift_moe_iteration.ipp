@@ -22,7 +22,7 @@ SHUNT_CONSTEXPR swift_moe_iteration::swift_moe_iteration(expert_placement now,
       splits_(static_cast<std::size_t>(now.layers)),
       placement_(std::move(now)) {}
 
-SHUNT_CONSTEXPR void swift_moe_iteration::operator()(std::span<std::int64_t const> counts) {
+SHUNT_CONSTEXPR void swift_moe_iteration::validate_counts(std::span<std::int64_t const> counts) {
   auto const experts = loads_.size(), ranks = static_cast<std::size_t>(placement_.ranks());
   std::size_t const width = ranks * experts, wanted = width * splits_.size();
   if (counts.size() != wanted)
@@ -32,16 +32,41 @@ SHUNT_CONSTEXPR void swift_moe_iteration::operator()(std::span<std::int64_t cons
                                         std::to_string(experts) + " experts");
   for (std::size_t l = 0; l < splits_.size(); ++l)
     require_small(counts.subspan(l * width, width), l);
+}
+
+SHUNT_CONSTEXPR void swift_moe_iteration::split(std::span<std::int64_t const> counts, layer_id l) {
+  auto const width = counts.size() / splits_.size();
+  split_(counts.subspan(l.index() * width, width), placement_.layer(l), capacity_,
+         splits_[l.index()]);
+  std::copy(split_.totals().begin(), split_.totals().end(), loads_.begin());
+}
+
+SHUNT_CONSTEXPR void swift_moe_iteration::operator()(std::span<std::int64_t const> counts) {
+  validate_counts(counts);
   for (layer_id l : ids<layer_id>(splits_.size())) {
-    auto const row = counts.subspan(l.index() * width, width);
-    split_(row, placement_.layer(l), capacity_, splits_[l.index()]);
-    std::copy(split_.totals().begin(), split_.totals().end(), loads_.begin());
+    split(counts, l);
     swift_moe_counts(loads_.data(), placement_.experts, placement_.slots(), replicas_.data(),
                      scratch_.data());
     auto slot = placement_.layer(l).begin();
-    for (std::size_t e = 0; e < experts; ++e)
+    for (std::size_t e = 0; e < loads_.size(); ++e)
       for (std::int32_t k = 0; k < replicas_[e]; ++k) *slot++ = e;
   }
+}
+
+SHUNT_CONSTEXPR expert_layers swift_moe_iteration::layers_now() const {
+  expert_layers all{
+      .layers = placement_.layers, .experts = placement_.experts, .previous = placement_.expert_of};
+  for (std::size_t r = 0; r + 1 < placement_.first_slot.size(); ++r)
+    all.slots_per_rank.push_back(placement_.first_slot[r + 1] - placement_.first_slot[r]);
+  return all;
+}
+
+SHUNT_CONSTEXPR void swift_moe_iteration::take(solution<expert_placement> next) {
+  if (!next.has_plan()) throw invalid_problem("placement", next.reason);
+  if (next.plan.first_slot != placement_.first_slot ||
+      next.plan.expert_of.size() != placement_.expert_of.size())
+    throw invalid_problem("placement", "the next one has other slots than the one before");
+  placement_ = std::move(next.plan);
 }
 
 SHUNT_CONSTEXPR std::size_t swift_moe_iteration::checked(expert_placement const& now,

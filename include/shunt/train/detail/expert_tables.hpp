@@ -6,41 +6,41 @@
 #include <utility>
 #include <vector>
 
-#include "../model.hpp"
-#include "memory.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
-#include "token_routing.hpp"
+#include "shunt/train/detail/stream_memory.hpp"
+#include "shunt/train/detail/token_kernels.hpp"
+#include "shunt/train/training_device.hpp"
 
-namespace example::moe {
+namespace shunt::detail {
 
-/// Where experts and micro-batches are, on the host and as tables on a device.
-template <device Device>
-class expert_locations {
+/// Placement of experts and owners of micro-batches, on the host and as tables on a device.
+template <training_device Device>
+class expert_tables {
  public:
-  /// A micro-batch on the rank that carries it, as the rank's `nth`.
+  /// A micro-batch of a rank, its `nth`.
   struct owned {
     std::int32_t microbatch = 0;
     std::int32_t nth = 0;
   };
 
   /// Nothing may be running that reads the tables.
-  void set(Device& on, shunt::moe_shape const& shape, shunt::expert_placement placement,
-           shunt::microbatch_owners owners) {
+  void set(Device& on, moe_shape const& shape, expert_placement placement,
+           microbatch_owners owners) {
     placement_ = std::move(placement);
     owners_ = std::move(owners);
     live_ = owners_.live();
-    part_rows_ = owners_.most() * shunt::part_tokens(shape, placement_);
+    part_rows_ = owners_.most() * part_tokens(shape, placement_);
 
     std::vector<std::int32_t> all;
     auto const begin = [&](std::size_t& at) { at = all.size(); };
     begin(first_slot_of_rank_);
     all.insert(all.end(), placement_.first_slot.begin(), placement_.first_slot.end());
     begin(first_slot_);
-    for (shunt::rank_id const r : live_) all.push_back(placement_.first_slot[r.index()]);
+    for (rank_id const r : live_) all.push_back(placement_.first_slot[r.index()]);
     all.push_back(placement_.slots());
     begin(host_of_);
     for (std::int32_t peer = 0; peer < live(); ++peer)
@@ -60,16 +60,16 @@ class expert_locations {
     begin(gathered_);
     all.insert(all.end(), gathered.begin(), gathered.end());
     begin(expert_of_);
-    for (shunt::expert_id const e : placement_.expert_of) all.push_back(e.value());
+    for (expert_id const e : placement_.expert_of) all.push_back(e.value());
     auto const bytes = std::as_bytes(std::span(all));
     on.write(bytes, tables_.grow(on, bytes.size()));
   }
 
-  [[nodiscard]] shunt::expert_placement const& placement() const { return placement_; }
+  [[nodiscard]] expert_placement const& placement() const { return placement_; }
   [[nodiscard]] std::int32_t live() const { return static_cast<std::int32_t>(live_.size()); }
   [[nodiscard]] std::int32_t microbatches() const { return owners_.microbatches(); }
-  /// A rank's position among the live ones.
-  [[nodiscard]] std::int32_t peer_of(shunt::rank_id r) const {
+  /// Returns a rank's position among the live ones.
+  [[nodiscard]] std::int32_t peer_of(rank_id r) const {
     return static_cast<std::int32_t>(std::lower_bound(live_.begin(), live_.end(), r) -
                                      live_.begin());
   }
@@ -85,7 +85,7 @@ class expert_locations {
   }
 
   [[nodiscard]] std::int32_t const* first_slot_of_rank() { return table(first_slot_of_rank_); }
-  [[nodiscard]] routing_tables tables(shunt::layer_id l) {
+  [[nodiscard]] routing_tables tables(layer_id l) {
     return {.microbatches = owners_.microbatches(),
             .experts = placement_.experts,
             .slots = placement_.slots(),
@@ -104,13 +104,13 @@ class expert_locations {
     return reinterpret_cast<std::int32_t const*>(tables_.bytes().data()) + at;
   }
 
-  shunt::expert_placement placement_{};
-  shunt::microbatch_owners owners_{};
-  std::vector<shunt::rank_id> live_{};
+  expert_placement placement_{};
+  microbatch_owners owners_{};
+  std::vector<rank_id> live_{};
   std::int64_t part_rows_ = 0;
   grown_memory<Device> tables_{};
   std::size_t first_slot_of_rank_ = 0, first_slot_ = 0, host_of_ = 0, first_owned_ = 0, owned_ = 0,
               gathered_ = 0, expert_of_ = 0;
 };
 
-}  // namespace example::moe
+}  // namespace shunt::detail

@@ -1,16 +1,14 @@
 #pragma once
-/// How tokens travel between micro-batches and slots, as function objects for the items of a
-/// device: the rows of what an exchange carries, by the shares of the exact token split, which
-/// shunt/device/split_layers.hpp computes beforehand.
-///
-/// A rank's outgoing rows lie in one part for each live rank; within a part by micro-batch carried,
-/// and within them slot by slot.
+/// What kernels compute of the routing of detail/token_routing.hpp, by the shares that
+/// device/split_layers.hpp computes, and of sums and steps: function objects of items.
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
-#include "tokens.hpp"
+#include "shunt/device/adam_step.hpp"
+#include "shunt/train/fixed_point.hpp"
+#include "shunt/train/stream_moe_model.hpp"
 
-namespace example::moe {
+namespace shunt::detail {
 
 /// Where the experts of a layer and the micro-batches are. A live rank is named by its position
 /// among the live ones.
@@ -19,9 +17,9 @@ struct routing_tables {
   std::int64_t part_rows = 0;                 ///< of one part
   std::int32_t const* first_slot = nullptr;   ///< live + 1; ranks that are gone have no slots
   std::int32_t const* expert_of = nullptr;    ///< slots
-  std::int32_t const* host_of = nullptr;      ///< slots: whose each is
+  std::int32_t const* host_of = nullptr;      ///< slots: the live rank of each
   std::int32_t const* first_owned = nullptr;  ///< live + 1
-  std::int32_t const* owned = nullptr;        ///< micro-batches, carrier by carrier
+  std::int32_t const* owned = nullptr;        ///< micro-batches, rank by rank
   std::int32_t const* gathered_at =
       nullptr;  ///< by micro-batch: its row among the counts of all live ranks
 
@@ -75,7 +73,7 @@ struct first_rows {
   routing_tables to{};
   std::int64_t const* shares = nullptr;
   std::int32_t self = 0;
-  std::int32_t nth = 0;  ///< of those that this rank carries
+  std::int32_t nth = 0;  ///< of those of this rank
   std::int64_t* row = nullptr;
 
   SHUNT_HD void operator()(std::int64_t slot) const {
@@ -90,21 +88,22 @@ struct first_rows {
 /// The row that a token takes: those of one expert fill its slots, in order; -1 where there is no
 /// more room. An item is a token, and looks at all before it.
 struct place_token {
-  kept_arrays kept{};
+  std::int32_t const* expert = nullptr;      ///< of each token
+  std::int64_t* place = nullptr;             ///< written
   std::int64_t const* tokens = nullptr;      ///< the micro-batch's row of the shares
   std::int64_t const* row = nullptr;         ///< first_rows
   std::int32_t const* hosted = nullptr;      ///< split_layers::hosted
   std::int32_t const* hosted_end = nullptr;  ///< split_layers::hosted_end
 
   SHUNT_HD void operator()(std::int64_t t) const {
-    std::int64_t const e = kept.chosen(t);
+    std::int64_t const e = expert[t];
     std::int64_t at = 0;
-    for (std::int64_t before = 0; before < t; ++before) at += kept.chosen(before) == e;
-    kept.place[t] = -1;
+    for (std::int64_t before = 0; before < t; ++before) at += expert[before] == e;
+    place[t] = -1;
     for (std::int32_t k = e == 0 ? 0 : hosted_end[e - 1]; k < hosted_end[e]; ++k) {
       std::int32_t const slot = hosted[k];
       if (at < tokens[slot]) {
-        kept.place[t] = static_cast<float>(row[slot] + at);
+        place[t] = row[slot] + at;
         return;
       }
       at -= tokens[slot];
@@ -114,39 +113,17 @@ struct place_token {
 
 /// Items: tokens x width.
 struct send_tokens {
-  kept_arrays kept{};
+  float const* input = nullptr;
+  std::int64_t const* place = nullptr;
   std::int64_t width = 1;
   float* outgoing = nullptr;
 
   SHUNT_HD void operator()(std::int64_t i) const {
-    auto const place = static_cast<std::int64_t>(kept.place[i / width]);
-    if (place >= 0) outgoing[place * width + i % width] = kept.x[i];
+    if (place[i / width] >= 0) outgoing[place[i / width] * width + i % width] = input[i];
   }
 };
 
-/// The tokens of a slot among what arrived: a run of rows for each micro-batch, in the order in
-/// which they lie.
-struct slot_arrivals {
-  std::int64_t* start = nullptr;  ///< by micro-batch carried: the first row
-  std::int64_t* end = nullptr;    ///< and how many tokens there are up to the end of its run
-  std::int32_t runs = 0;
-
-  [[nodiscard]] SHUNT_HD std::int64_t tokens() const { return end[runs - 1]; }
-  /// Where the slot's i-th token lies.
-  [[nodiscard]] SHUNT_HD std::int64_t row(std::int64_t i) const {
-    std::int32_t low = 0, high = runs - 1;  // the first run that ends beyond i
-    while (low < high) {
-      std::int32_t const middle = (low + high) / 2;
-      if (end[middle] > i)
-        high = middle;
-      else
-        low = middle + 1;
-    }
-    return start[low] + i - (low == 0 ? 0 : end[low - 1]);
-  }
-};
-
-/// Finds them for all slots of a rank. An item is one of them.
+/// Finds the rows of all slots of a rank. An item is one of them.
 struct find_arrivals {
   routing_tables to{};
   std::int64_t const* shares = nullptr;
@@ -154,7 +131,7 @@ struct find_arrivals {
   std::int64_t* start = nullptr;  ///< own slots x micro-batches
   std::int64_t* end = nullptr;
 
-  [[nodiscard]] SHUNT_HD slot_arrivals of(std::int64_t own) const {
+  [[nodiscard]] SHUNT_HD slot_rows of(std::int64_t own) const {
     return {start + own * to.microbatches, end + own * to.microbatches, to.microbatches};
   }
   SHUNT_HD void operator()(std::int64_t own) const {
@@ -173,4 +150,93 @@ struct find_arrivals {
   }
 };
 
-}  // namespace example::moe
+/// Counts the tokens that chose each expert. An item is an expert.
+struct count_choices {
+  std::int32_t const* expert = nullptr;
+  std::int64_t tokens = 0;
+  std::int64_t* counts = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t e) const {
+    std::int64_t sum = 0;
+    for (std::int64_t t = 0; t < tokens; ++t) sum += expert[t] == e;
+    counts[e] = sum;
+  }
+};
+
+/// A dense gradient, of the sum over a micro-batch's tokens, is zeroed, and added to the sums where
+/// the condition holds. An item is a lane, which counts what doesn't fit.
+struct add_dense_gradient {
+  float* gradient = nullptr;
+  std::int64_t size = 0, lanes = 1;
+  float tokens = 1;
+  std::int64_t* sums = nullptr;
+  std::int64_t* unfit = nullptr;  ///< by lane
+  std::int64_t const* condition = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t lane) const {
+    bool const holds = condition == nullptr || *condition != 0;
+    for (std::int64_t i = lane; i < size; i += lanes) {
+      float const g = holds ? gradient[i] / tokens : 0;
+      unfit[lane] += fixed_point::fits(g) ? 0 : 1;
+      sums[i] += fixed_point::rounded(g);
+      gradient[i] = 0;
+    }
+  }
+};
+
+/// The same of a loss. One item.
+struct add_loss {
+  double const* loss = nullptr;
+  double tokens = 1;
+  std::int64_t* sum = nullptr;
+  std::int64_t* misfits = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t) const {
+    auto const mean = static_cast<float>(*loss / tokens);
+    *misfits += fixed_point::fits(mean) ? 0 : 1;
+    *sum += fixed_point::rounded(mean);
+  }
+};
+
+/// The counts of all lanes are added to the misfits. A team.
+struct add_unfit {
+  std::int64_t const* unfit = nullptr;
+  std::int64_t lanes = 1;
+  std::int64_t* misfits = nullptr;
+
+  [[nodiscard]] SHUNT_HD constexpr std::int64_t shared_bytes() const { return 0; }
+  template <class Team>
+  SHUNT_HD void operator()(Team const& team, std::int32_t, unsigned char*) const {
+    std::int64_t const bad = team.sum([&](std::int32_t thread) {
+      std::int64_t own = 0;
+      for (std::int64_t i = thread; i < lanes; i += team.size()) own += unfit[i];
+      return own;
+    });
+    team.each([&](std::int32_t thread) {
+      if (thread == 0) *misfits += bad;
+    });
+  }
+};
+
+/// The clock of an optimizer as the iteration says it, noted beside what the step keeps. One item.
+struct begin_step {
+  adam_rule rule{};
+  std::int64_t const* iteration = nullptr;
+  adam_clock* clock = nullptr;
+  std::int64_t* kept = nullptr;
+
+  SHUNT_HD void operator()(std::int64_t i) const {
+    clock->update = *iteration;
+    adam_tick{.rule = rule, .clock = clock}(i);
+    *kept = *iteration;
+  }
+};
+
+/// Adam, an item an element: shards begin anywhere.
+struct step_element {
+  adam_step<std::int64_t> step{};
+
+  SHUNT_HD void operator()(std::int64_t i) const { step.element(i); }
+};
+
+}  // namespace shunt::detail

@@ -8,19 +8,19 @@
 #include <utility>
 #include <vector>
 
-#include "device.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/train/training_device.hpp"
 
-namespace example::moe {
+namespace shunt::detail {
 
-/// A piece of a device's memory that grows when more is asked for; then what lay in it is lost.
-/// Zeroed when it is new.
-template <device Device>
+/// Memory of a device that grows when more is asked for. What lay in it is then lost: new memory is
+/// zeroed.
+template <training_device Device>
 class grown_memory {
  public:
-  /// Its first `size` bytes.
+  /// Returns the first `size` bytes.
   std::span<std::byte> grow(Device& on, std::size_t size) {
     if (!memory_ || memory_->bytes().size() < size)
       memory_ = std::make_unique<typename Device::system::memory>(on.memory(size));
@@ -34,14 +34,14 @@ class grown_memory {
   std::unique_ptr<typename Device::system::memory> memory_{};
 };
 
-/// The buffers of every rank in a device's memory, and for those that steps change a copy of what
-/// they held before, and in which iteration, so that one step can be taken back to the bit. The
-/// copies and the iterations are written by the streams. Nothing may be running while it is changed
-/// or read by the host.
-template <device Device>
+/// The buffers of all ranks in a device's memory. For those that steps change: a copy of what they
+/// held before, and in which iteration, so that one step can be undone to the bit. Copies and
+/// iterations are written by the streams. Nothing may be running while the host changes or reads
+/// any of it.
+template <training_device Device>
 class stream_memory {
  public:
-  stream_memory(Device& device, std::size_t ranks, std::vector<shunt::buffer_id> stepped)
+  stream_memory(Device& device, std::size_t ranks, std::vector<buffer_id> stepped)
       : device_(device), stepped_(std::move(stepped)), own_(ranks) {
     for (auto& own : own_) {
       own.before.resize(stepped_.size());
@@ -50,17 +50,17 @@ class stream_memory {
     }
   }
 
-  [[nodiscard]] std::span<std::byte> operator()(shunt::rank_id r, shunt::buffer_id b) {
+  [[nodiscard]] std::span<std::byte> operator()(rank_id r, buffer_id b) {
     auto& x = at(r, b);
     return x.memory.bytes().first(x.size);
   }
 
-  /// Where a step keeps what a buffer of `stepped` held, and the word for its iteration.
+  /// Where a step keeps the content of a buffer of `stepped`, and the word for its iteration.
   struct kept_step {
     std::byte* bytes = nullptr;
     std::int64_t* iteration = nullptr;
   };
-  [[nodiscard]] kept_step before_step(shunt::rank_id r, shunt::buffer_id b) {
+  [[nodiscard]] kept_step before_step(rank_id r, buffer_id b) {
     auto& own = own_[r.index()];
     auto const n =
         static_cast<std::size_t>(std::find(stepped_.begin(), stepped_.end(), b) - stepped_.begin());
@@ -68,15 +68,14 @@ class stream_memory {
             reinterpret_cast<std::int64_t*>(own.iterations.bytes().data()) + n};
   }
 
-  /// Makes every buffer that a program names as large as it says. What lay in it stays as far as it
-  /// fits.
-  void fit(shunt::program const& sizes) {
-    for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(sizes.ranks.size()))
-      for (shunt::buffer_id const b : shunt::ids<shunt::buffer_id>(sizes.ranks[r].buffers.size()))
+  /// Gives every buffer that a program declares the declared size. Content stays as far as it fits.
+  void fit(program const& sizes) {
+    for (rank_id const r : ids<rank_id>(sizes.ranks.size()))
+      for (buffer_id const b : ids<buffer_id>(sizes.ranks[r].buffers.size()))
         if (auto const size = sizes.ranks[r].buffers[b].size; size > 0)
           resize(r, b, static_cast<std::size_t>(size));
   }
-  void resize(shunt::rank_id r, shunt::buffer_id b, std::size_t size) {
+  void resize(rank_id r, buffer_id b, std::size_t size) {
     auto& x = at(r, b);
     if (auto const old = x.memory.bytes(); old.size() < size) {
       grown_memory<Device> larger;
@@ -87,31 +86,31 @@ class stream_memory {
     x.size = size;
     keep_room(r, b);
   }
-  void swap(shunt::rank_id r, shunt::buffer_id a, shunt::buffer_id b) {
+  void swap(rank_id r, buffer_id a, buffer_id b) {
     std::swap(at(r, a), at(r, b));
     keep_room(r, a);
     keep_room(r, b);
   }
 
   template <class T>
-  [[nodiscard]] std::vector<T> values(shunt::rank_id r, shunt::buffer_id b) {
+  [[nodiscard]] std::vector<T> values(rank_id r, buffer_id b) {
     return read<T>((*this)(r, b));
   }
 
-  /// What a lost rank had is gone: nothing of it is a number any more.
-  void forget(shunt::rank_id r) {
+  /// Overwrites all that a rank had by bytes that are no numbers.
+  void forget(rank_id r) {
     for (auto& x : own_[r.index()].buffers) {
       std::vector<std::byte> const nothing(x.memory.bytes().size(), std::byte{0xFF});
       if (!nothing.empty()) device_.write(nothing, x.memory.bytes());
     }
   }
 
-  /// Takes a rank's step of this iteration back, as far as it has come. Returns the buffers that
-  /// are as they were.
-  std::vector<shunt::buffer_id> restore(shunt::rank_id r, std::int64_t iteration) {
+  /// Undoes a rank's step of this iteration, as far as it has come. Returns the buffers that are as
+  /// they were.
+  std::vector<buffer_id> restore(rank_id r, std::int64_t iteration) {
     auto& own = own_[r.index()];
     auto const iterations = read<std::int64_t>(own.iterations.bytes());
-    std::vector<shunt::buffer_id> restored;
+    std::vector<buffer_id> restored;
     for (std::size_t n = 0; n < stepped_.size(); ++n)
       if (iterations[n] == iteration) {
         device_.copy(own.before[n].bytes().first((*this)(r, stepped_[n]).size()),
@@ -133,12 +132,12 @@ class stream_memory {
     grown_memory<Device> iterations{};           // words, of stepped_
   };
 
-  [[nodiscard]] buffer& at(shunt::rank_id r, shunt::buffer_id b) {
+  [[nodiscard]] buffer& at(rank_id r, buffer_id b) {
     auto& buffers = own_[r.index()].buffers;
     if (b.index() >= buffers.size()) buffers.resize(b.index() + 1);
     return buffers[b.index()];
   }
-  void keep_room(shunt::rank_id r, shunt::buffer_id b) {
+  void keep_room(rank_id r, buffer_id b) {
     for (std::size_t n = 0; n < stepped_.size(); ++n)
       if (stepped_[n] == b) (void)own_[r.index()].before[n].grow(device_, at(r, b).size);
   }
@@ -154,8 +153,8 @@ class stream_memory {
   }
 
   Device& device_;
-  std::vector<shunt::buffer_id> stepped_;
+  std::vector<buffer_id> stepped_;
   std::vector<of_rank> own_;  // by rank
 };
 
-}  // namespace example::moe
+}  // namespace shunt::detail
