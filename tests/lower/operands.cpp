@@ -19,8 +19,7 @@ void expect_round_trip(Operands on) {
   EXPECT_EQ(again.reads(), reads);
   EXPECT_EQ(again.writes(), writes);
   EXPECT_EQ(operands_of<Operands>(task{.reads = reads, .writes = writes}).reads(), reads);
-  EXPECT_THROW((void)operands_of<Operands>(task{.writes = writes}),
-               invalid_program);
+  EXPECT_THROW((void)operands_of<Operands>(task{.writes = writes}), invalid_program);
 }
 
 region r(std::int32_t n) { return {n, 0, 8}; }

@@ -29,9 +29,7 @@ struct aligned_allocator {
   [[nodiscard]] T* allocate(std::size_t count) {
     return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(buffer_alignment)));
   }
-  void deallocate(T* at, std::size_t count) {
-    ::operator delete(at, count * sizeof(T), std::align_val_t(buffer_alignment));
-  }
+  void deallocate(T* at, std::size_t) { ::operator delete(at, std::align_val_t(buffer_alignment)); }
   template <class U>
   bool operator==(aligned_allocator<U> const&) const {
     return true;

@@ -41,8 +41,7 @@ struct nccl_staging {
     auto const take = [&](std::int64_t bytes) { needed += nccl_staging::aligned(bytes); };
     if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
     bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
-    bool const folds = reduces && floats == float_order::of_the_group &&
-                       is_floating(i.type);
+    bool const folds = reduces && floats == float_order::of_the_group && is_floating(i.type);
     if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) &&
         i.code != opcode::exchange)
       take(own.writes(i)[0].size);
