@@ -11,18 +11,16 @@
 #include <string>
 #include <vector>
 
-#include "adam.hpp"
-#include "aligned_bytes.hpp"
-#include "fixed_point.hpp"
 #include "language_model.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/train/aligned_bytes.hpp"
 #include "text.hpp"
 
 namespace example::tests::language_model_test {
 namespace {
 
 using shunt::stage_id;
-using floats = std::vector<float, aligned_allocator<float>>;
+using floats = std::vector<float, shunt::aligned_allocator<float>>;
 
 text_bytes some_text(std::size_t size) {
   std::mt19937_64 random(7);
@@ -176,59 +174,6 @@ TEST(language_model, data_belong_to_iteration_and_microbatch) {
   EXPECT_NE(text(3, 4, 5), other_seed(3, 4, 5));
   auto const tight = some_text(9);
   EXPECT_EQ(sampler(tight, 9, 1)(0, 0, 0), tight.data());
-}
-
-TEST(fixed_point, sums_do_not_depend_on_order) {
-  std::mt19937_64 random(3);
-  floats values(1000);
-  for (auto& v : values) v = static_cast<float>(static_cast<double>(random() >> 11) * 0x1p-50 - 4);
-  std::vector<std::int64_t> up(1, 0), down(1, 0);
-  double sum = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    EXPECT_EQ(fixed_point::accumulate({&values[i], 1}, up), 0);
-    EXPECT_EQ(fixed_point::accumulate({&values[values.size() - 1 - i], 1}, down), 0);
-    sum += static_cast<double>(values[i]);
-  }
-  EXPECT_EQ(up, down);
-  EXPECT_NEAR(static_cast<double>(fixed_point::mean(up[0], 1000)), sum / 1000, 1e-6);
-}
-
-TEST(fixed_point, counts_what_does_not_fit) {
-  constexpr auto infinite = std::numeric_limits<float>::infinity();
-  floats const values{1,
-                      std::nextafter(64.0F, 0.0F),
-                      64,
-                      -64,
-                      infinite,
-                      -infinite,
-                      std::numeric_limits<float>::quiet_NaN(),
-                      -1};
-  std::vector<std::int64_t> sums(values.size(), 5);
-  EXPECT_EQ(fixed_point::accumulate(values, sums), 5);
-  EXPECT_EQ(sums[0], 5 + (std::int64_t{1} << 40));
-  for (std::size_t i = 2; i < 7; ++i) EXPECT_EQ(sums[i], 5);
-  EXPECT_EQ(sums[7], 5 - (std::int64_t{1} << 40));
-  EXPECT_LE(sums[1], std::numeric_limits<std::int64_t>::max() / fixed_point::most_terms);
-}
-
-TEST(adam, follows_the_paper) {
-  floats p{1, -2}, m(2), v(2);
-  std::vector<double> p_exact{1, -2}, m_exact(2), v_exact(2);
-  adam const update{.rate = 0.1F};
-  for (std::int64_t t = 1; t <= 5; ++t) {
-    std::vector<std::int64_t> sums(2, 0);
-    floats const gradient{0.5F, -0.25F * static_cast<float>(t)};
-    ASSERT_EQ(fixed_point::accumulate(gradient, sums), 0);
-    update(p, m, v, sums, 2, t);
-    for (std::size_t i = 0; i < 2; ++i) {
-      double const g = static_cast<double>(gradient[i]) / 2, b1 = 0.9, b2 = 0.99;
-      m_exact[i] = b1 * m_exact[i] + (1 - b1) * g;
-      v_exact[i] = b2 * v_exact[i] + (1 - b2) * g * g;
-      p_exact[i] -= 0.1 * (m_exact[i] / (1 - std::pow(b1, t))) /
-                    (std::sqrt(v_exact[i] / (1 - std::pow(b2, t))) + 1e-8);
-      EXPECT_NEAR(static_cast<double>(p[i]), p_exact[i], 1e-5);
-    }
-  }
 }
 
 TEST(text, bad_files_are_named) {
