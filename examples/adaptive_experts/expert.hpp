@@ -40,8 +40,10 @@ struct expert_mlp {
   [[nodiscard]] bool backward(std::span<float const> parameters, const_rows const& x,
                               const_rows const& dy, rows dx,
                               std::span<std::int64_t> gradient) const {
-    std::fill(gradient.begin(), gradient.end(), 0);
-    if (x.rows() == 0) return true;
+    if (x.rows() == 0) {
+      std::fill(gradient.begin(), gradient.end(), 0);
+      return true;
+    }
     parts const p(*this, parameters);
     matrix const tokens = x.cast<double>(), above = dy.cast<double>();
     matrix const inner = hidden_of(p, x);

@@ -150,12 +150,18 @@ void moe_work<Model, Optimizer>::add_dense(access const& on) {
   auto const count = static_cast<float>(shape_.tokens);
   auto& gradient = scratch_[on.rank.index()].dense;
   std::int64_t bad = 0;
-  for (std::size_t i = 0; i < gradient.size(); ++i) {
-    if (gradient[i] == 0) continue;  // false for a NaN
-    float const g = gradient[i] / count;
-    bad += fixed_point::fits(g) ? 0 : 1;
-    sums[i] += fixed_point::rounded(g);
-    gradient[i] = 0;
+  constexpr std::size_t block = 16;  // most are zeros
+  for (std::size_t first = 0; first < gradient.size(); first += block) {
+    auto const part = std::span(gradient).subspan(first, std::min(block, gradient.size() - first));
+    bool const zeros =
+        std::all_of(part.begin(), part.end(), [](float g) { return g == 0; });  // not of a NaN
+    if (zeros) continue;
+    for (std::size_t i = 0; i < part.size(); ++i) {
+      float const g = part[i] / count;
+      bad += fixed_point::fits(g) ? 0 : 1;
+      sums[first + i] += fixed_point::rounded(g);
+      part[i] = 0;
+    }
   }
   sums[dense() + 1] += bad;
 }
