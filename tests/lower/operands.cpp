@@ -14,7 +14,8 @@ namespace {
 /// Operands that are written and read again are the same, name by name.
 template <class Operands>
 void expect_round_trip(Operands on) {
-  auto const reads = on.reads(), writes = on.writes();
+  auto const reads = on.reads();
+  auto const writes = on.writes();
   auto const again = Operands::of(reads, writes);
   EXPECT_EQ(again.reads(), reads);
   EXPECT_EQ(again.writes(), writes);
