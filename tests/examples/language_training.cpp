@@ -293,8 +293,7 @@ TEST(language_training, workers_that_come_back_hold_their_peers_state) {
 TEST(language_training, the_last_worker_of_a_stage_ends_the_run) {
   auto const c = small(2, 2, 2, 5);
   run_of<language_work> run(c, {}, some_text());
-  auto const report = run(shunt::thread_executor{.failures = {{0, 1, 3}, {2, 3, 3}},
-                                                 .timeout = std::chrono::milliseconds(5)});
+  auto const report = run(shunt::inline_executor{.failures = {{0, 1, 3}, {2, 3, 3}}});
   EXPECT_EQ(report.end, 3);
   EXPECT_FALSE(report.stopped.empty());
   EXPECT_EQ(run.iterations().size(), 3U);

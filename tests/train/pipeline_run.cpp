@@ -85,7 +85,7 @@ TEST(pipeline_run, the_last_rank_of_a_stage_ends_the_run) {
   auto const t = training();
   auto work = work_of(t);
   pipeline_run run(work);
-  auto const report = run(with({{1, 1, 3}, {4, 2, 3}, {7, 3, 3}}));
+  auto const report = run(inline_executor{.failures = {{1, 1, 3}, {4, 2, 3}, {7, 3, 3}}});
   EXPECT_EQ(report.end, 3);
   EXPECT_NE(report.stopped, "");
   auto all = expected(t);
