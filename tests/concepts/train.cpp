@@ -17,6 +17,7 @@
 #include "shunt/train/pipeline_work.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
+#include "support/dense_on_streams.hpp"
 #include "support/host_streams.hpp"
 
 namespace archetypes {
@@ -52,29 +53,7 @@ struct least_optimizer : made_by_moving {
 };
 static_assert(optimizer<least_optimizer>);
 
-class least_training_device : immovable {
- public:
-  using system = shunt::tests::host_streams;
-  [[nodiscard]] system& streams() { return streams_; }
-  template <class Items>
-  void each(system::stream_ref on, std::int64_t n, Items const& f, std::int64_t const* condition) {
-    streams_.call(on, [=] {
-      if (condition && *condition == 0) return;
-      for (std::int64_t i = 0; i < n; ++i) f(i);
-    });
-  }
-  void settle() { streams_.synchronize(); }
-  [[nodiscard]] system::memory memory(std::size_t size) { return streams_.make_memory(size); }
-  void read(std::span<std::byte const> from, std::span<std::byte> to) { copy(from, to); }
-  void write(std::span<std::byte const> from, std::span<std::byte> to) { copy(from, to); }
-  void copy(std::span<std::byte const> from, std::span<std::byte> to) {
-    std::copy(from.begin(), from.end(), to.begin());
-  }
-
- private:
-  system streams_{1, system::temper::eager};
-};
-static_assert(training_device<least_training_device>);
+using least_training_device = shunt::tests::least_device;
 
 struct least_stream_pipeline_model : made_by_moving {
   using place = stream_place<least_training_device>;
@@ -109,7 +88,7 @@ TEST(train, least_models_train) {
 }
 
 TEST(train, least_models_on_streams_train) {
-  least_training_device device;
+  least_training_device device(1);
   stream_pipeline_work<least_training_device, least_stream_pipeline_model> work(device, {},
                                                                                 two_by_two());
   pipeline_run run(work);
