@@ -55,13 +55,14 @@ TEST(rendezvous, names_one_identity_and_whoever_is_missing_or_double) {
 // The same without a directory: in the memory of a process, behind its port.
 TEST(rendezvous, names_one_identity_at_a_port) {
   auto server = std::make_unique<rendezvous_server>(rendezvous_server::config{.key = "secret"});
+  auto const port = server->port();
   auto const all = every_rank(3);
   auto const come = [&](std::int32_t epoch, rank_id self, std::string const& device) {
     nccl_rendezvous const at{
         .directory = "run",
         .patience = 20s,
         .files = std::make_shared<rendezvous_client const>(rendezvous_client::config{
-            .host = "127.0.0.1", .port = server->port(), .key = "secret", .patience = 20s})};
+            .host = "127.0.0.1", .port = port, .key = "secret", .patience = 20s})};
     return rendezvous(at, epoch, all, self, device, [&] { return 77 + self.value(); });
   };
   EXPECT_EQ(
