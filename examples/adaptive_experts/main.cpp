@@ -2,7 +2,6 @@
 // policies: experts placed anew in every iteration (swift_moe), static replicas (uniform), or
 // anywhere (random). Ranks may fall silent on the way. All ranks live in this process, or each in
 // one of its own; what passes between them passes by programs.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -63,10 +62,11 @@ int train_in_one_process(options const& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Trains a byte-level language model with mixture-of-experts layers, experts placed "
-               "anew in every iteration (swift_moe) or static\n"
-               "(uniform), and compares loss, dropped tokens and bytes moved. The defaults are the "
-               "set-up of SwiftMoE's evaluation.\n"};
+  argument_parser app{
+      "Trains a byte-level language model with mixture-of-experts layers, experts placed "
+      "anew in every iteration (swift_moe) or static\n"
+      "(uniform), and compares loss, dropped tokens and bytes moved. The defaults are the "
+      "set-up of SwiftMoE's evaluation.\n"};
   options o;
   auto& setup = o.setup;
   worker_order order;
@@ -98,7 +98,7 @@ int main(int argc, char** argv) {
   app.add_option(
          "--shards", shards,
          "who keeps the optimizer's state: uniform, or mirrored: each shard on several ranks")
-      ->check(CLI::IsMember({"uniform", "mirrored"}))
+      ->one_of({"uniform", "mirrored"})
       ->capture_default_str();
   add_integer(app, "--copies", copies, "ranks that keep each mirrored shard", 1, 256);
   app.add_option("--kill", killed,
@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
                  "by a launcher that says by environment variables which of them this one is (RANK "
                  "and WORLD_SIZE, or those of Open MPI, PMI or "
                  "Slurm)")
-      ->check(CLI::IsMember({"threads", "inline", "gloo", "cuda", "cuda-graphs"}))
+      ->one_of({"threads", "inline", "gloo", "cuda", "cuda-graphs"})
       ->capture_default_str();
   add_process_options(app, o.process, order);
   app.add_option("--worker-policy", order.policy)
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
   app.add_option("--collection", collection,
                  "direct: parts of gradients go straight to the owners; reduce_then_gather: "
                  "all-reduce first")
-      ->check(CLI::IsMember({"direct", "reduce_then_gather"}))
+      ->one_of({"direct", "reduce_then_gather"})
       ->capture_default_str();
   app.add_flag("--dedup,!--no-dedup", deduplicate,
                "replicas that share a rank share messages (default: yes)");

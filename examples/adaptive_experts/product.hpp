@@ -3,8 +3,8 @@
 
 namespace example {
 
-/// The three matrix products that backpropagation needs, on row-major matrices of any kind. All of
-/// them pass by here, for each pair of types that Eigen multiplies costs a second to compile.
+/// The three matrix products that backpropagation needs, on row-major matrices of any kind. They
+/// are compiled once, for each pair of types that Eigen multiplies costs a second.
 template <class T>
 using row_major = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 template <class T>
@@ -18,26 +18,15 @@ template <class Matrix>
 
 namespace detail {
 
+// in product.cpp, for float and double
 template <class T>
-[[nodiscard]] row_major<T> multiply(row_major_view<T> const& a, row_major_view<T> const& b) {
-  row_major<T> c(a.rows(), b.cols());
-  c.noalias() = a * b;
-  return c;
-}
+[[nodiscard]] row_major<T> multiply(row_major_view<T> const& a, row_major_view<T> const& b);
 template <class T>
 [[nodiscard]] row_major<T> multiply_transposed(row_major_view<T> const& a,
-                                               row_major_view<T> const& b) {
-  row_major<T> c(a.rows(), b.rows());
-  c.noalias() = a * b.transpose();
-  return c;
-}
+                                               row_major_view<T> const& b);
 template <class T>
 [[nodiscard]] row_major<T> transposed_multiply(row_major_view<T> const& a,
-                                               row_major_view<T> const& b) {
-  row_major<T> c(a.cols(), b.cols());
-  c.noalias() = a.transpose() * b;
-  return c;
-}
+                                               row_major_view<T> const& b);
 
 }  // namespace detail
 

@@ -16,14 +16,10 @@
 namespace example {
 
 /// Whether the launcher's worker comes in the place of one that died.
-[[nodiscard]] inline bool launched_to_join() { return std::getenv("SHUNT_JOIN") != nullptr; }
+[[nodiscard]] bool launched_to_join();
 
 /// One line of one process, where strangers may join.
-inline void warn_if_open(shunt::launched_rendezvous const& place) {
-  if (place.open_to_all())
-    std::cerr << "warning: MASTER_PORT: anybody who reaches " << place.directory()
-              << " can join; give all processes the same SHUNT_RENDEZVOUS_KEY\n";
-}
+void warn_if_open(shunt::launched_rendezvous const& place);
 
 /// Passes on what all ranks have reported.
 template <class Account>

@@ -16,25 +16,14 @@ class report {
  public:
   explicit report(std::string title) : title_(std::move(title)) {}
 
-  report& section(std::string const& title) {
-    return add("<h2>" + shunt::escaped(title) + "</h2>");
-  }
-  report& prose(std::string const& text) { return add("<p>" + shunt::escaped(text) + "</p>"); }
+  report& section(std::string const& title);
+  report& prose(std::string const& text);
   /// Text as a terminal shows it.
-  report& lines(std::string const& text) {
-    return add("<pre class=\"wide\">" + shunt::escaped(text) + "</pre>");
-  }
+  report& lines(std::string const& text);
   /// Numbers and text alike; the first column is left-aligned, the others to the right.
   report& table(std::vector<std::string> const& head,
-                std::vector<std::vector<std::string>> const& rows) {
-    std::string html = "<div class=\"wide\"><table><thead>" + row("th", head) + "</thead><tbody>";
-    for (auto const& cells : rows) html += row("td", cells);
-    return add(html + "</tbody></table></div>");
-  }
-  report& figure(std::string const& svg, std::string const& caption) {
-    return add("<figure>" + svg + "<figcaption>" + shunt::escaped(caption) +
-               "</figcaption></figure>");
-  }
+                std::vector<std::vector<std::string>> const& rows);
+  report& figure(std::string const& svg, std::string const& caption);
 
   friend std::ostream& operator<<(std::ostream& out, report const& page) {
     auto const title = shunt::escaped(page.title_);
@@ -60,17 +49,9 @@ class report {
       "th,td{padding:.25rem .8rem;text-align:right;border-bottom:1px solid "
       "var(--line)}th:first-child,td:first-child{text-align:left}";
 
-  report& add(std::string const& html) {
-    body_ += html + "\n";
-    return *this;
-  }
+  report& add(std::string const& html);
   [[nodiscard]] static std::string row(std::string const& tag,
-                                       std::vector<std::string> const& cells) {
-    std::string html = "<tr>";
-    for (auto const& cell : cells)
-      html += "<" + tag + ">" + shunt::escaped(cell) + "</" + tag + ">";
-    return html + "</tr>";
-  }
+                                       std::vector<std::string> const& cells);
 
   std::string title_, body_;
 };

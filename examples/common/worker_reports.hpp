@@ -27,28 +27,13 @@ struct worker_address {
 };
 
 /// SIGKILL, for this process.
-[[noreturn]] inline void kill_self(worker_address const& at, shunt::report_sink const& say) {
-  if (!at.waits) std::raise(SIGKILL);
-  for (say(shunt::report_line("kill_request"));; ::pause()) {}
-}
+[[noreturn]] void kill_self(worker_address const& at, shunt::report_sink const& say);
 
 /// Says what went wrong, where that is still possible, and goes on throwing it: the only thing to
 /// do in a handler.
-[[noreturn]] inline void report_and_rethrow(shunt::report_sink const& say,
-                                            std::exception const& error) {
-  try {
-    std::string why = error.what();
-    std::replace(why.begin(), why.end(), '\n', ' ');
-    say(shunt::report_line("error").with("why", why));
-  } catch (std::exception const&) {  // others have cleared the place away
-  }
-  throw;
-}
+[[noreturn]] void report_and_rethrow(shunt::report_sink const& say, std::exception const& error);
 
-[[nodiscard]] inline bool is_last_report(std::string_view line) {
-  auto const r = shunt::json_report::of(line);
-  return r && (r->what() == "end" || r->what() == "error");
-}
+[[nodiscard]] bool is_last_report(std::string_view line);
 
 /// What went wrong first: who gives up a rendezvous says why, the others only that it was given up.
 class first_error {
@@ -64,36 +49,7 @@ class first_error {
   std::string why_{};
 };
 
-[[nodiscard]] inline shunt::report_line report_of(shunt::loss const& l) {
-  return shunt::report_line("loss")
-      .with("iteration", l.iteration)
-      .with("ranks", l.ranks)
-      .with("noticed", l.noticed)
-      .with("detect", l.detect)
-      .with("agree", l.agree)
-      .with("restore", l.restore)
-      .with("replan", l.replan)
-      .with("rebuild", l.rebuild)
-      .with("redo", l.redo)
-      .with("steps_undone", l.steps_undone)
-      .with("instructions_lost", l.instructions_lost)
-      .with("kept", l.kept)
-      .with("total", l.total);
-}
-[[nodiscard]] inline shunt::loss loss_of(shunt::json_report const& r) {
-  return {.iteration = r.integer("iteration"),
-          .ranks = r.list<shunt::rank_id>("ranks"),
-          .steps_undone = r.integer<std::int32_t>("steps_undone"),
-          .instructions_lost = r.integer("instructions_lost"),
-          .kept = r.integer("kept"),
-          .total = r.integer("total"),
-          .noticed = r.integer("noticed"),
-          .detect = r.integer("detect"),
-          .agree = r.integer("agree"),
-          .restore = r.integer("restore"),
-          .replan = r.integer("replan"),
-          .rebuild = r.integer("rebuild"),
-          .redo = r.integer("redo")};
-}
+[[nodiscard]] shunt::report_line report_of(shunt::loss const& l);
+[[nodiscard]] shunt::loss loss_of(shunt::json_report const& r);
 
 }  // namespace example

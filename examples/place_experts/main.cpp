@@ -272,9 +272,10 @@ int replay(options const& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Places the experts of mixture-of-experts layers in the slots of ranks, from the "
-               "tokens that each expert received, or\n"
-               "compares policies of placement on a recorded series of loads.\n"};
+  example::argument_parser app{
+      "Places the experts of mixture-of-experts layers in the slots of ranks, from the "
+      "tokens that each expert received, or\n"
+      "compares policies of placement on a recorded series of loads.\n"};
   options o;
   auto* const loads =
       app.add_option(
@@ -326,7 +327,7 @@ int main(int argc, char** argv) {
          "leave their group's node; incremental: few moves; lazarus: survives failures; flexmoe: "
          "expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
-      ->check(CLI::IsMember(place_experts::solver_names()));
+      ->one_of(place_experts::solver_names());
   app.add_option("--previous", o.previous,
                  "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
                  "json, eplb or csv wrote,\n"
@@ -354,7 +355,7 @@ int main(int argc, char** argv) {
                        "windows from one re-placement to the next; 0: placed once", 0);
   app.add_option("--predict", o.predict,
                  "loads that policies expect in the next window, from those so far")
-      ->check(CLI::IsMember(place_experts::predictor_names()))
+      ->one_of(place_experts::predictor_names())
       ->capture_default_str();
   app.add_option("--capacity-factor", o.capacity,
                  "a slot takes this times tokens / slots; tokens beyond are dropped")
@@ -372,7 +373,7 @@ int main(int argc, char** argv) {
                  "json (default), text to read, eplb: EPLB's arrays phy2log, log2phy, logcnt as "
                  "JSON, csv: phy2log, one row a layer; of a replay\n"
                  "text (default), json or csv")
-      ->check(CLI::IsMember({"json", "text", "eplb", "csv"}));
+      ->one_of({"json", "text", "eplb", "csv"});
   app.footer(
       "JSON: solver, status, layers (replicas: instances of each expert; slots: the expert of each "
       "slot, rank by rank;\n"
@@ -395,9 +396,9 @@ int main(int argc, char** argv) {
       "Example: place_experts --series trace.csv --ranks 16 --slots 64 --from 1001 --to 1201");
 
   return example::guarded(app, argc, argv, [&] {
-    if (o.slots == 0 && o.slot_budget == 0) throw CLI::RequiredError("--slots");
+    if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");
     if (!o.series.empty()) return replay(o);
-    if (o.loads.empty() && o.sources.empty()) throw CLI::RequiredError("--loads");
+    if (o.loads.empty() && o.sources.empty()) example::require_option("--loads");
     return place(o);
   });
 }

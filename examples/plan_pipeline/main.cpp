@@ -207,8 +207,9 @@ void write(result const& r, std::string const& format) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Plans one iteration of pipeline-parallel training: who computes what when, and "
-               "what changes when workers are dead.\n"};
+  example::argument_parser app{
+      "Plans one iteration of pipeline-parallel training: who computes what when, and "
+      "what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
   std::string dead, memory = "none", solver = "slipstream", format = "json", layout, csv_in,
                     csv_out, csv_comms;
@@ -228,7 +229,7 @@ int main(int argc, char** argv) {
              "which rank holds which stage: linear, one each; looped, rank s mod P; v, there and "
              "back; wave, there and back again; "
              "bidirectional, pairs of pipelines share ranks. Left out: as the solver needs it")
-          ->check(CLI::IsMember({"linear", "looped", "v", "wave", "bidirectional"}));
+          ->one_of({"linear", "looped", "v", "wave", "bidirectional"});
   auto* const chunk = example::add_integer(
       app, "--chunks", chunks,
       "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
@@ -237,7 +238,7 @@ int main(int argc, char** argv) {
       [&](std::string const& name, shunt::per_stage& costs, std::string const& help,
           std::vector<std::int64_t> (*parse)(std::string const&, std::string_view)) {
         return app
-            .add_option_function<std::string>(
+            .add_option_function(
                 name,
                 [&costs, name, parse](std::string const& text) {
                   costs = shunt::per_stage(parse(name, text));
@@ -290,7 +291,7 @@ int main(int argc, char** argv) {
   auto* const solvers =
       app.add_option("--solver", solver,
                      "who plans; slipstream and branch_and_bound plan around dead workers")
-          ->check(CLI::IsMember(plan_pipeline::names()))
+          ->one_of(plan_pipeline::names())
           ->capture_default_str();
   app.add_option("--csv-in", csv_in,
                  "a schedule of torch.distributed.pipelining to look at instead of planning one, "
@@ -309,7 +310,7 @@ int main(int argc, char** argv) {
   app.add_option(
          "--format", format,
          "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
-      ->check(CLI::IsMember({"json", "svg", "trace", "text"}))
+      ->one_of({"json", "svg", "trace", "text"})
       ->capture_default_str();
   app.footer("All times are whole ticks, of any unit you like. A fused backward takes "
              "backward-input + backward-weight.\n"

@@ -1,6 +1,5 @@
 /// Trains a byte-level language model on D x S workers, lets workers fall silent in the middle of
 /// iterations, and shows that the losses are the same bits as without failures.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -63,13 +62,14 @@ int program(int argc, char** argv) {
   worker_order order;
   bool no_split = false, no_stagger = false, memory_1f1b = false;
 
-  CLI::App app{"Trains a byte-level language model on a grid of workers through failures, and "
-               "compares its losses bit by bit with a run\n"
-               "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that "
-               "leave a stage without a worker, and an engine that\n"
-               "is not there).\n\n"
-               "Example: train_through_failures --kill 1:2@5,0:1@6 --join 1:2@8 --op-ms 5"};
-  app.option_defaults()->always_capture_default();
+  argument_parser app{
+      "Trains a byte-level language model on a grid of workers through failures, and "
+      "compares its losses bit by bit with a run\n"
+      "without failures. Exit status: 0 identical, 1 not, 2 bad input (also kills that "
+      "leave a stage without a worker, and an engine that\n"
+      "is not there).\n\n"
+      "Example: train_through_failures --kill 1:2@5,0:1@6 --join 1:2@8 --op-ms 5"};
+  app.capture_defaults();
   app.add_option("--pipelines", t.job.pipelines, "data-parallel pipelines D")->group("Job");
   app.add_option("--stages", t.job.stages, "stages S of each")->group("Job");
   app.add_option("--microbatches", t.job.microbatches,

@@ -1,6 +1,5 @@
 /// Trains a model of your own through a lost worker, on threads and then on processes, and shows
 /// that the losses are the same bits as without a loss.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
 #include <csignal>
@@ -114,7 +113,7 @@ std::vector<double> train_on_processes(std::string const& kill) {
 int program(int argc, char** argv) {
   std::string kill = "1:1@10", place;
   std::int32_t rank = -1;
-  CLI::App app{
+  example::argument_parser app{
       "Trains a model of your own through a lost worker, on threads and then on processes.\n"
       "Exit status: 0 identical to a run without loss, 1 not, 2 bad input."};
   app.add_option("--kill", kill, "the worker that is lost: pipeline:stage@iteration")

@@ -95,25 +95,28 @@ TEST(command_line, unknown_options_are_told_the_nearest) {
   EXPECT_EQ(edit_distance("", "abc"), 3u);
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
   EXPECT_EQ(edit_distance("microbatch", "microbatches"), 2u);
-  CLI::App app;
-  std::int32_t n = 0, secret = 0;
-  add_integer(app, "--microbatches,--batches", n, "", 0);
-  add_integer(app, "--comm", n, "", 0);
-  add_integer(app, "--secret", secret, "", 0)->group("");
-  auto const said = [&](std::vector<std::string> arguments) {
-    std::reverse(arguments.begin(), arguments.end());
+  auto const said = [](std::vector<char const*> arguments) -> std::string {
+    argument_parser app;
+    std::int32_t n = 0, secret = 0;
+    add_integer(app, "--microbatches,--batches", n, "", 0);
+    add_integer(app, "--comm", n, "", 0);
+    add_integer(app, "--secret", secret, "", 0)->group("");
+    arguments.insert(arguments.begin(), "program");
     try {
-      app.parse(arguments);
-    } catch (std::exception const&) {}
-    return unknown_option(app).value_or("nothing");
+      static_cast<void>(app.parse(static_cast<int>(arguments.size()), arguments.data()));
+      return "nothing";
+    } catch (std::exception const& error) {
+      return error.what();
+    }
   };
   EXPECT_EQ(said({"--microbatch", "3"}),
             "--microbatch: is no option here, did you mean --microbatches?");
   EXPECT_EQ(said({"--batch=3"}), "--batch: is no option here, did you mean --batches?");
   EXPECT_EQ(said({"--com", "3"}), "--com: is no option here, did you mean --comm?");
   EXPECT_EQ(said({"--secre", "3"}), "--secre: is no option here; --help lists all");
-  EXPECT_EQ(said({"--comm", "x"}), "nothing");
-  EXPECT_EQ(said({"3", "-4"}), "nothing");
+  EXPECT_EQ(said({"--comm", "3"}), "nothing");
+  EXPECT_EQ(said({"--comm", "x"}), "--comm: \"x\" is not a whole number");
+  EXPECT_EQ(said({"3", "-4"}).find("did you mean"), std::string::npos);
 }
 
 TEST(command_line, errors_are_one_line_and_status_2) {

@@ -1,0 +1,51 @@
+#include "training.hpp"
+
+template class shunt::moe_work<example::expert_language_model>;
+
+namespace example {
+
+std::size_t parameter_count(training_setup const& s) {
+  return static_cast<std::size_t>(dense_count(s.model) +
+                                  s.model.layers * s.model.experts * s.model.expert.elements());
+}
+
+expert_language_model model_of(training_setup const& s, text_bytes const& text) {
+  return {s.model, sampler(text, static_cast<std::size_t>(s.model.context) + 1, s.seed), s.seed};
+}
+
+void validate(training_setup const& s) {
+  auto const within = [](char const* field, std::int64_t value, std::int64_t least,
+                         std::int64_t most) {
+    if (value < least)
+      throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
+                                              std::to_string(value));
+    if (value > most)
+      throw shunt::invalid_problem(field, "must be at most " + std::to_string(most) + ", is " +
+                                              std::to_string(value));
+  };
+  within("context", s.model.context, 1, 256);
+  within("embedding", s.model.embedding, 1, 256);
+  within("width", s.model.expert.width, 1, products_per_sum);
+  within("hidden", s.model.expert.hidden, 1, products_per_sum);
+  within("layers", s.model.layers, 1, 64);
+  within("experts", s.model.experts, 1, 4096);
+  within("ranks", s.ranks, 1, 256);
+  within("slots", s.slots_per_rank, 1, 4096);
+  within("tokens", s.tokens, 1, 65536);
+  within("iterations", s.iterations, 1, 1'000'000);
+  within("copies", s.copies, 1, s.ranks);
+  if (s.slots() < s.model.experts)
+    throw shunt::invalid_problem("slots", std::to_string(s.slots()) + " slots for " +
+                                              std::to_string(s.model.experts) + " experts");
+}
+
+named_policy const& policy_named(std::string_view name) {
+  std::string all;
+  for (auto const& p : policies) {
+    if (p.name == name) return p;
+    all += std::string(p.name) + ", ";
+  }
+  throw shunt::invalid_problem("--policy", quoted(name) + " is not one of " + all + "both");
+}
+
+}  // namespace example
