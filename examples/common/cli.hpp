@@ -23,6 +23,7 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -170,6 +171,31 @@ CLI::Option* add_integer(CLI::App& app, std::string const& name, Integer& target
   return app.add_option_function<std::string>(name, take, help)
       ->type_name("N")
       ->default_str(std::to_string(target));
+}
+
+/// "6", or "6,6,4" where the pipelines have different counts.
+[[nodiscard]] inline std::string text_of(shunt::per_pipeline const& counts) {
+  std::string text;
+  for (std::int32_t const count : counts.values())
+    text += (text.empty() ? "" : ",") + std::to_string(count);
+  return text;
+}
+
+/// Adds an option for counts of at least 1: one value, or one a pipeline. Its values are refused in
+/// one line that names the pipeline.
+inline CLI::Option* add_counts(CLI::App& app, std::string const& name, shunt::per_pipeline& target,
+                               std::string const& help) {
+  auto const take = [&target, name](std::string const& text) {
+    std::vector<std::int32_t> counts;
+    for (std::int64_t const count : parse_list(name, text, [](auto const& field, auto item) {
+           return parse_integer(field, item, 1, std::numeric_limits<std::int32_t>::max());
+         }))
+      counts.push_back(static_cast<std::int32_t>(count));
+    target = shunt::per_pipeline(std::move(counts));
+  };
+  return app.add_option_function<std::string>(name, take, help)
+      ->type_name("N[,N...]")
+      ->default_str(text_of(target));
 }
 
 /// A field of the library and the option that it comes from.

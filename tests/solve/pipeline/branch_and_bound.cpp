@@ -36,7 +36,7 @@ class every_order {
     todo_.resize(static_cast<std::size_t>(job.ranks()));
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches[p]))
           todo_[job.rank_of({to.host(p, s, m), s}).index()].push_back({p, s, m});
     order(0);
   }
