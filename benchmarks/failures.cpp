@@ -115,7 +115,7 @@ void at_the_bound(benchmark::State& state) {
                                       std::chrono::steady_clock::now() - from)
                                       .count());
       bool const at = answer.objective == answer.lower_bound,
-                 is_deep = job.microbatches >= 2 * job.stages;
+                 is_deep = job.microbatches[0] >= 2 * job.stages;
       reached += at;
       deep += is_deep;
       deep_reached += is_deep && at;
@@ -183,7 +183,7 @@ struct losses_of_one {
       auto const& [without, found] = around(dead);
       auto const kept = find_surviving_gradients(without, at);
       return salvaged{lower_salvageable(without, found, kept, tensors()), terms_in(kept),
-                      job.workers() * job.microbatches};
+                      static_cast<std::int64_t>(job.cells())};
     };
     auto const on_completed = [&](completed_iteration const& c) {
       if (!c.dead.empty() && !answer) answer = redone{c.ended_at};
@@ -222,7 +222,7 @@ void redo_after_a_loss(benchmark::State& state) {
   state.counters["whole"] = whole / count;
   state.counters["salvaged"] = rest / count;
   state.counters["ratio"] = rest / whole;
-  state.counters["kept_percent"] = 100 * kept / (count * all.job.workers() * all.job.microbatches);
+  state.counters["kept_percent"] = 100 * kept / (count * static_cast<double>(all.job.cells()));
 }
 BENCHMARK(redo_after_a_loss)
     ->Unit(benchmark::kMillisecond)

@@ -114,6 +114,28 @@ std::vector<worker_at> parse_workers_at(std::string const& field, std::string_vi
   return workers;
 }
 
+std::string text_of(shunt::per_pipeline const& counts) {
+  std::string text;
+  for (std::int32_t const count : counts.values())
+    text += (text.empty() ? "" : ",") + std::to_string(count);
+  return text;
+}
+
+argument* add_counts(argument_parser& app, std::string const& name, shunt::per_pipeline& target,
+                     std::string const& help) {
+  auto const take = [&target, name](std::string const& text) {
+    std::vector<std::int32_t> counts;
+    for (std::int64_t const count : parse_list(name, text, [](auto const& field, auto item) {
+           return parse_integer(field, item, 1, std::numeric_limits<std::int32_t>::max());
+         }))
+      counts.push_back(static_cast<std::int32_t>(count));
+    target = shunt::per_pipeline(std::move(counts));
+  };
+  return app.add_option_function(name, take, help)
+      ->type_name("N[,N...]")
+      ->default_str(text_of(target));
+}
+
 int guarded(std::function<int()> const& body) {
   auto const refuse = [](std::string line) {
     std::replace(line.begin(), line.end(), '\n', ' ');

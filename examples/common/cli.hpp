@@ -13,6 +13,7 @@
 
 #include "argument_parser.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace example {
@@ -74,6 +75,14 @@ argument* add_integer(argument_parser& app, std::string const& name, Integer& ta
       ->type_name("N")
       ->default_str(std::to_string(target));
 }
+
+/// "6", or "6,6,4" where the pipelines have different counts.
+[[nodiscard]] std::string text_of(shunt::per_pipeline const& counts);
+
+/// Adds an option for counts of at least 1: one value, or one a pipeline. Its values are refused in
+/// one line that names the pipeline.
+argument* add_counts(argument_parser& app, std::string const& name, shunt::per_pipeline& target,
+                     std::string const& help);
 
 /// A field of the library and the option that it comes from.
 using option_of_field = std::pair<std::string_view, std::string_view>;

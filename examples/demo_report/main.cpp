@@ -67,8 +67,7 @@ void show_training(example::report& page, fs::path const& dir) {
   page.section("Training goes on through lost workers (SlipStream)")
       .prose("A byte-level language model on " + std::to_string(train.at("pipelines").get<int>()) +
              " pipelines of " + std::to_string(train.at("stages").get<int>()) +
-             " stages, one thread a worker, " +
-             std::to_string(train.at("microbatches").get<int>()) +
+             " stages, one thread a worker, " + train.at("microbatches").dump() +
              " micro-batches a pipeline and iteration. Workers fall silent in the middle of an "
              "iteration; the others notice, agree, plan "
              "anew, and do that iteration again.")

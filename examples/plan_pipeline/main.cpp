@@ -1,11 +1,14 @@
 // Plans one iteration of pipeline-parallel training: who computes what when, with workers dead or
 // alive.
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,8 +57,23 @@ planned plan(shunt::pipeline_job const& job, std::string const& solver,
 
 /// The layout that --layout and --chunks say; what they leave open the solver's name decides.
 /// `chunks` 0: not given.
-shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks,
-                                 std::string const& solver) {
+shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::string const& solver,
+                                 shunt::pipeline_job const& job) {
+  if (layout.find_first_not_of("0123456789,") == std::string::npos && !layout.empty()) {
+    std::vector<shunt::rank_id> ranks;
+    for (auto const item : example::items_of(layout))
+      ranks.push_back(example::parse_integer("--layout[" + std::to_string(ranks.size()) + "]", item,
+                                             0, std::numeric_limits<std::int32_t>::max()));
+    return shunt::stage_layout::custom(std::move(ranks));
+  }
+  constexpr std::array named = {"",     "linear",        "looped",     "v",
+                                "wave", "bidirectional", "stage-major"};
+  if (std::find(named.begin(), named.end(), layout) == named.end()) {
+    auto const shown = example::quoted(layout);
+    throw shunt::invalid_problem("--layout", shown.substr(1, shown.size() - 2) +
+                                                 " is none of linear, looped, v, wave, "
+                                                 "bidirectional, stage-major, and a list of ranks");
+  }
   if (layout.empty()) {
     layout = "linear";
     for (auto const& known : plan_pipeline::solvers)
@@ -70,6 +88,7 @@ shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks,
     throw shunt::invalid_problem("--chunks", "is " + std::to_string(fixed) + " under --layout " +
                                                  layout + ", not " + std::to_string(chunks));
   if (layout == "v") return shunt::stage_layout::v_shaped();
+  if (layout == "stage-major") return shunt::stage_layout::stage_major(job.pipelines, job.stages);
   return layout == "bidirectional" ? shunt::stage_layout::bidirectional()
                                    : shunt::stage_layout::linear();
 }
@@ -133,7 +152,7 @@ struct result {
   [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
   [[nodiscard]] std::string summary() const {
     return solver + ": " + std::to_string(job.pipelines) + " pipelines x " +
-           std::to_string(job.stages) + " stages x " + std::to_string(job.microbatches) +
+           std::to_string(job.stages) + " stages x " + example::text_of(job.microbatches) +
            " micro-batches, " + std::to_string(job.dead.size()) + " dead, makespan " +
            std::to_string(makespan()) + ", period " + std::to_string(period()) + " (at best " +
            std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
@@ -221,15 +240,18 @@ int main(int argc, char** argv) {
       example::add_integer(app, "--pipelines", job.pipelines, "D, data-parallel pipelines", 1);
   auto* const stages = example::add_integer(app, "--stages", job.stages,
                                             "S, stages of each, all chunks together", 1);
-  auto* const microbatches = example::add_integer(app, "--microbatches", job.microbatches,
-                                                  "M, micro-batches of each pipeline", 1);
+  auto* const microbatches =
+      example::add_counts(app, "--microbatches", job.microbatches,
+                          "M, micro-batches of each pipeline; one value, or one a pipeline");
   auto* const layouts =
       app.add_option(
              "--layout", layout,
              "which rank holds which stage: linear, one each; looped, rank s mod P; v, there and "
-             "back; wave, there and back again; "
-             "bidirectional, pairs of pipelines share ranks. Left out: as the solver needs it")
-          ->one_of({"linear", "looped", "v", "wave", "bidirectional"});
+             "back; wave, there and back again; bidirectional, pairs of pipelines share ranks; "
+             "stage-major, one each, stage s of pipeline p on rank s x D + p; or the ranks "
+             "themselves, pipeline by pipeline and stage by stage. Left out: as the solver needs "
+             "it")
+          ->type_name("NAME|R,R...");
   auto* const chunk = example::add_integer(
       app, "--chunks", chunks,
       "stages of a pipeline on each of its ranks; 2 for looped and wave where left out", 1);
@@ -283,7 +305,8 @@ int main(int argc, char** argv) {
   app.add_option("--memory", memory,
                  "the most that a rank stashes, from forward to backward (or backward_weight), in "
                  "units of --stash, that is micro-batches "
-                 "where that is left out: none (no limit), 1f1b (S - s at stage s), a number, or "
+                 "where that is left out: none (no limit), 1f1b (s - i on the i-th of s ranks), a "
+                 "number, or "
                  "one a rank; K, M, G, T behind it stand for 2^10, 2^20, 2^30, 2^40, of --stash "
                  "too")
       ->type_name("none|1f1b|N[,N...]")
@@ -338,7 +361,9 @@ int main(int argc, char** argv) {
     double microseconds = 0;
     if (csv_in.empty()) {
       job.dead = example::parse_workers("--dead", dead);
-      job.layout = parse_layout(layout, chunks, solver);
+      job.layout = example::naming_options(plan_pipeline::options_of_fields, [&] {
+        return parse_layout(layout, chunks, solver, job);
+      });
     } else {
       auto read = shunt::read_pytorch_csv_file(csv_in);
       job.pipelines = read.job.pipelines, job.stages = read.job.stages,
@@ -347,8 +372,10 @@ int main(int argc, char** argv) {
       solver = "csv";
     }
     job.memory = parse_memory(memory);
-    auto const workers = shunt::checked_multiply(job.pipelines, job.stages);
-    auto const cells = shunt::checked_multiply(*workers, job.microbatches);
+    auto const counts = job.microbatches.values();  // alike, or a sum of what the list has
+    std::int64_t all = counts.size() == 1 ? std::int64_t{counts[0]} * job.pipelines : 0;
+    if (counts.size() > 1) all = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    auto const cells = shunt::checked_multiply(all, job.stages);
     if (!cells || *cells > most_cells)
       throw shunt::invalid_problem("--microbatches",
                                    "pipelines x stages x microbatches must be at most " +

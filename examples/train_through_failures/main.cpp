@@ -72,8 +72,8 @@ int program(int argc, char** argv) {
   app.capture_defaults();
   app.add_option("--pipelines", t.job.pipelines, "data-parallel pipelines D")->group("Job");
   app.add_option("--stages", t.job.stages, "stages S of each")->group("Job");
-  app.add_option("--microbatches", t.job.microbatches,
-                 "micro-batches M of each pipeline in an iteration")
+  add_counts(app, "--microbatches", t.job.microbatches,
+             "micro-batches M of each pipeline in an iteration; one value, or one a pipeline")
       ->group("Job");
   app.add_option("--iterations", t.iterations, "iterations to train")->group("Job");
   app.add_flag("--no-split", no_split, "keep backward passes fused")->group("Job");

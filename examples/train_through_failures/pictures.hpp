@@ -177,16 +177,17 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   for (auto const& i : run.iterations())
     same = same && i.loss == undisturbed[static_cast<std::size_t>(i.iteration)];
   report page("Training through failures");
+  nlohmann::ordered_json const counts = job.microbatches.values();
   nlohmann::ordered_json summary{{"pipelines", job.pipelines},
                                  {"stages", job.stages},
-                                 {"microbatches", job.microbatches},
+                                 {"microbatches", counts.size() == 1 ? counts[0] : counts},
                                  {"identical", same},
                                  {"unit_ms", unit_ms}};
-  page.prose(format("%d pipelines of %d stages train on %d micro-batches each; %zu workers were "
+  page.prose(format("%d pipelines of %d stages train on %s micro-batches each; %zu workers were "
                     "lost on the way and %zu came back. The losses "
                     "of all %zu iterations are %s as without failures.",
-                    job.pipelines, job.stages, job.microbatches, result.losses.size(),
-                    result.joined.size(), run.iterations().size(),
+                    job.pipelines, job.stages, text_of(job.microbatches).c_str(),
+                    result.losses.size(), result.joined.size(), run.iterations().size(),
                     same ? "the same bits" : "NOT the same"));
   page.figure(loss_svg.str(), "The loss of every iteration; the two lines coincide.");
   std::vector<std::vector<std::string>> rows;

@@ -52,6 +52,35 @@ TEST(pipeline, unknown) {
   }
 }
 
+// Micro-batch 2 is one of pipeline 0 and none of pipeline 1.
+TEST(pipeline, pipelines_have_their_own_numbers_of_microbatches) {
+  auto job = small_job();
+  job.microbatches = {3, 2};
+  auto const extra = after([](auto&) {}, job);
+  ASSERT_EQ(rules(extra), std::vector(4, rule::unknown));
+  for (auto const& v : extra) {
+    EXPECT_EQ(v.operation.pipeline, 1);
+    EXPECT_EQ(v.operation.microbatch, 2);
+  }
+  auto plan = one_f_one_b{}(job).plan;
+  EXPECT_TRUE(check(job, plan).empty());
+  plan.order[job.rank_of({1, 0})].erase(plan.order[job.rank_of({1, 0})].begin() + 1);
+  auto const lacking = check(job, plan);
+  ASSERT_FALSE(lacking.empty());
+  EXPECT_EQ(lacking[0].rule, rule::missing);
+  EXPECT_EQ(lacking[0].operation, (operation{F, 1, 0, 1}));
+  job.microbatches = {2, 3};
+  EXPECT_EQ(rules(check(job, one_f_one_b{}(job).plan)), std::vector<rule>{});
+  job.microbatches = {2, 4};
+  auto const more = after([](auto&) {}, job);
+  EXPECT_EQ(std::count_if(more.begin(), more.end(),
+                          [](auto const& v) { return v.rule == rule::unknown; }),
+            4);
+  EXPECT_EQ(std::count_if(more.begin(), more.end(),
+                          [](auto const& v) { return v.rule == rule::missing; }),
+            4);
+}
+
 TEST(pipeline, dead_worker) {
   auto job = small_job();
   job.dead = {{1, 0}};

@@ -143,7 +143,7 @@ TEST(building_block, plans_pass_the_judge_and_are_no_longer_than_the_block) {
       for (stage_id s : ids<stage_id>(job.stages))
         end = std::max(end,
                        block.of({p, s}, job.stages).backward_weight + job.costs.backward_weight[s]);
-    EXPECT_LE(makespan(job, plain.plan), end + (job.microbatches - 1) * period)
+    EXPECT_LE(makespan(job, plain.plan), end + (job.microbatches[0] - 1) * period)
         << "round " << round;
     auto const peak = block_peak(job, block, period), held = stash_peak(job, squeezed.plan);
     for (rank_id r : ids<rank_id>(job.ranks())) EXPECT_LE(held[r], peak[r]) << "round " << round;

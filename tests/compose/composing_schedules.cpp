@@ -19,7 +19,8 @@ namespace {
 // docs/composing-schedules.md {
 /// 1F1B that starts two micro-batches before its first backward even on the last stage.
 auto const two_ahead = shunt::from_orders{[](shunt::pipeline_job const& job, shunt::worker w) {
-  std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value(), m);
+  std::int32_t const m = job.microbatches[w.pipeline],
+                     warm_up = std::min(job.stages - w.stage.value(), m);
   return shunt::concat(shunt::forwards(0, warm_up),  // warm-up
                        shunt::alternate(shunt::forwards(warm_up, m),
                                         shunt::backwards(0, m - warm_up)),  // steady state
@@ -29,7 +30,7 @@ auto const two_ahead = shunt::from_orders{[](shunt::pipeline_job const& job, shu
 /// Every rank runs its chunks breadth first, and its last chunk's backwards first.
 auto const breadth_first = shunt::from_orders{[](shunt::pipeline_job const& job,
                                                  std::vector<shunt::worker> const& workers) {
-  auto const m = job.microbatches;
+  auto const m = job.microbatches[workers.front().pipeline];
   auto deepest_first = workers;
   std::reverse(deepest_first.begin(), deepest_first.end());
   return shunt::concat(

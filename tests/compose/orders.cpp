@@ -16,7 +16,8 @@ namespace shunt::tests::orders_test {
 namespace {
 
 auto const one_f_one_b_by_hand = [](pipeline_job const& job, worker w) {
-  std::int32_t const m = job.microbatches, warm_up = std::min(job.stages - w.stage.value() - 1, m);
+  std::int32_t const m = job.microbatches[w.pipeline],
+                     warm_up = std::min(job.stages - w.stage.value() - 1, m);
   return concat(forwards(0, warm_up), alternate(forwards(warm_up, m), backwards(0, m - warm_up)),
                 backwards(m - warm_up, m));
 };
@@ -66,10 +67,10 @@ TEST(orders, several_stages_a_rank) {
   auto const depth_first =
       from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
         return concat(
-            each_of(workers, [&job](worker w) { return at(w, forwards(0, job.microbatches)); }),
-            alternate(at(workers[1], backward_inputs(0, job.microbatches)),
-                      at(workers[1], backward_weights(0, job.microbatches))),
-            at(workers[0], backwards(0, job.microbatches)));
+            each_of(workers, [&job](worker w) { return at(w, forwards(0, job.microbatches[0])); }),
+            alternate(at(workers[1], backward_inputs(0, job.microbatches[0])),
+                      at(workers[1], backward_weights(0, job.microbatches[0]))),
+            at(workers[0], backwards(0, job.microbatches[0])));
       }};
   static_assert(solver_for<decltype(depth_first), pipeline_job>);
   for (auto const& layout :
@@ -93,7 +94,7 @@ TEST(orders, several_stages_a_rank) {
 TEST(orders, both_directions_of_shared_ranks) {
   auto const by_turns =
       from_orders{[](pipeline_job const& job, std::vector<worker> const& workers) {
-        auto const m = job.microbatches;
+        auto const m = job.microbatches[0];
         return concat(alternate(at(workers[0], forwards(0, m)), at(workers[1], forwards(0, m))),
                       alternate(at(workers[0], backwards(0, m)), at(workers[1], backwards(0, m))));
       }};

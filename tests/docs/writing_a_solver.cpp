@@ -29,10 +29,11 @@ struct eager_one_f_one_b {
       auto& list = schedule.order[r];
       std::int32_t forward = 0;
       auto const next_forward = [&] {
-        if (forward < job.microbatches) list.push_back({shunt::op_kind::forward, p, s, forward++});
+        if (forward < job.microbatches[p])
+          list.push_back({shunt::op_kind::forward, p, s, forward++});
       };
       for (std::int32_t i = s.value(); i < job.stages - 1 + ahead; ++i) next_forward();
-      for (shunt::microbatch_id m : shunt::ids<shunt::microbatch_id>(job.microbatches)) {
+      for (shunt::microbatch_id m : shunt::ids<shunt::microbatch_id>(job.microbatches[p])) {
         next_forward();
         list.push_back({shunt::op_kind::backward, p, s, m});
       }

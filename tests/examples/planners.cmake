@@ -257,6 +257,12 @@ refused("--stages: must be at least 1, is -4" plan_pipeline --stages -4)
 refused("--microbatches: \"six\"" plan_pipeline --microbatches six)
 refused("--microbatches: .* at most" plan_pipeline --pipelines 100000 --stages 100 --microbatches
   100000)
+refused("--microbatches\\[1\\]: must be at least 1, is 0" plan_pipeline --pipelines 3
+  --microbatches 6,0,4)
+refused("--microbatches: has 2 values for 3 pipelines" plan_pipeline --pipelines 3 --microbatches
+  6,4)
+refused("--microbatches: .* at most" plan_pipeline --pipelines 2 --microbatches
+  2147483647,2147483647)
 refused("--forward: must be at least 1, is 0" plan_pipeline --forward 0)
 refused("--backward-input\\[2\\]: must be at least 1, is 0" plan_pipeline --backward-input
   1,1,0,1)
@@ -279,6 +285,24 @@ refused("--microbatch: is no option here, did you mean --microbatches\\?" plan_p
 refused("--pipeline: is no option here, did you mean --pipelines\\?" plan_pipeline --pipeline=2)
 refused("--transfer: is no option here; --help" plan_pipeline --transfer 3)
 refused("--rank: is no option here, did you mean --ranks\\?" place_experts --rank 2 --slots 4)
+
+# Pipelines with numbers of micro-batches of their own, and cuts of their own: the first four layers
+# on two ranks, then on four.
+run(plan_pipeline --pipelines 3 --microbatches 6,6,4 --solver one_f_one_b --format text)
+if(NOT out MATCHES "3 pipelines x 4 stages x 6,6,4 micro-batches, 0 dead, makespan 27")
+  fail("--microbatches 6,6,4")
+endif()
+run(plan_pipeline --pipelines 2 --microbatches 3,6 --layout 0,0,1,1,2,3,4,5 --solver one_f_one_b
+  --memory 1f1b)
+json_is(27 makespan)
+json_is(4 workers 0 stash_peak)
+json_is(1 workers 0 stages 1)
+run(plan_pipeline --pipelines 3 --microbatches 6,6,4 --layout stage-major --dead 1:2)
+json_is(optimal status)
+json_is(1 workers 1 pipeline)
+json_is(0 workers 1 stage)
+refused("--layout: has 3 seats for 1 pipelines x 4 stages" plan_pipeline --layout 0,1,2)
+refused("--layout\\[1\\]: \"\" is not a whole number" plan_pipeline --layout 0,,1,2)
 
 # Bytes: two micro-batches of 3 GB under 8 GiB.
 run(plan_pipeline --stash 3000000000 --memory 8G --solver zero_bubble)

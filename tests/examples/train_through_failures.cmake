@@ -60,6 +60,7 @@ endif()
 
 trains(6 ${small} --iterations 6 --pipelines 2 --stages 3 --microbatches 4 --kill 0:2@2 --kill-at 0
   --no-split --no-stagger)
+trains(6 ${small} --iterations 6 --pipelines 3 --stages 2 --microbatches 5,3,1 --kill 0:1@2)
 trains(6 ${small} --iterations 6 --pipelines 3 --stages 1 --kill 0:0@2,2:0@2 --memory-1f1b)
 trains(4 ${small} --iterations 4 --op-ms 0.2 --kill 2:3@1)
 

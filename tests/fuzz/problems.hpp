@@ -56,6 +56,12 @@ inline pipeline_job any_job(bytes& in) {
     default: break;
   }
   if (in.roll(0, 3) == 0) job.stash = {.forward = costs(1), .backward_input = costs(0)};
+  if (in.roll(0, 3) == 0) {
+    std::vector<std::int32_t> counts;
+    for (std::int32_t n = in.roll(0, 7) == 0 ? 2 : job.pipelines; n-- > 0;)
+      counts.push_back(wild ? static_cast<std::int32_t>(in.any()) : in.roll(1, 4));
+    job.microbatches = per_pipeline(std::move(counts));
+  }
   for (std::int32_t n = in.roll(0, 4); n-- > 1;)
     job.dead.push_back({in.roll(0, job.pipelines - 1), in.roll(0, job.stages - 1)});
   return job;

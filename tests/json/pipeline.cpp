@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "shunt/json/solution.hpp"
 #include "support/json.hpp"
 #include "support/random_cases.hpp"
+#include "support/refusals.hpp"
 
 namespace shunt::tests::pipeline_test {
 namespace {
@@ -31,6 +33,18 @@ TEST(pipeline, job_round_trip) {
                                  .memory = stash_cap::one_f_one_b(),
                                  .dead = {{1, 2}, {0, 3}}});
   expect_round_trip(pipeline_job{.memory = stash_cap::per_worker(5)});
+}
+
+TEST(pipeline, microbatches_are_a_number_or_a_list) {
+  pipeline_job job{.pipelines = 3, .microbatches = 6};
+  EXPECT_EQ(json(job)["microbatches"].dump(), "6");
+  job.microbatches = {6, 6, 4};
+  EXPECT_EQ(json(job)["microbatches"].dump(), "[6,6,4]");
+  expect_round_trip(job);
+  json broken = job;
+  broken["microbatches"] = {6, "six", 4};
+  EXPECT_NE(thrown_by([&] { (void)broken.get<pipeline_job>(); }).find("microbatches[1]"),
+            std::string::npos);
 }
 
 TEST(pipeline, layouts_links_stashes_and_caps_round_trip) {

@@ -70,6 +70,7 @@ TEST(generators, every_plan_passes_the_check_with_unequal_costs_and_links) {
                    .step = costs(0),
                    .overlap_gain = below(9)};
       job.transfer = {below(4), below(9), 1 + below(3)};
+      if (all.form != shape::bidirectional) make_some_uneven(job);
       auto const answer = generator(job);
       ASSERT_TRUE(answer.has_plan())
           << Generator::name << " " << describe_job(job) << ": " << answer.reason;
@@ -99,19 +100,22 @@ bool covers(zb_h1, pipeline_job const& job) { return short_weights(job.costs); }
 
 bool covers(interleaved_zero_bubble, pipeline_job const& job) {
   std::int32_t const v = job.layout.chunks(), p = job.ranks();
-  return short_weights(job.costs) && (v == 1 ? job.microbatches >= p : job.microbatches % p == 0);
+  return short_weights(job.costs) &&
+         (v == 1 ? job.microbatches[0] >= p : job.microbatches[0] % p == 0);
 }
 
 bool covers(hanayo, pipeline_job const& job) {
-  return job.layout.chunks() == 1 || job.microbatches % job.ranks() == 0;
+  return job.layout.chunks() == 1 || job.microbatches[0] % job.ranks() == 0;
 }
 
-bool covers(chimera, pipeline_job const& job) { return job.microbatches % (job.stages / 2) == 0; }
+bool covers(chimera, pipeline_job const& job) {
+  return job.microbatches[0] % (job.stages / 2) == 0;
+}
 
 bool dual(pipeline_job const& job) {
   auto const& c = job.costs;
   return c.backward_weight[0] <= c.backward_input[0] && c.backward_input[0] <= c.forward[0] &&
-         job.microbatches >= job.stages;
+         job.microbatches[0] >= job.stages;
 }
 
 bool covers(dual_pipe, pipeline_job const& job) { return dual(job); }
@@ -288,7 +292,13 @@ TEST(generators, refuse_layouts_that_they_are_not_made_for) {
           << Generator::name << " " << describe_job(job);
     }
     auto custom = generator_job(shape::linear, 2, 3);
-    custom.layout = stage_layout::custom({1, 0});
+    custom.layout = stage_layout::custom({1, 0});  // linear, with other numbers
+    bool const straight = all.form != shape::bidirectional &&
+                          std::find(all.chunks.begin(), all.chunks.end(), 1) != all.chunks.end();
+    EXPECT_EQ(refusal<Generator>(custom).substr(0, 17), straight ? "" : "layout: is custom")
+        << Generator::name;
+    custom = generator_job(shape::linear, 4, 3);
+    custom.layout = stage_layout::custom({1, 0, 1, 2});
     EXPECT_EQ(refusal<Generator>(custom).substr(0, 17), "layout: is custom") << Generator::name;
   });
   EXPECT_EQ(refusal<gpipe>(generator_job(shape::looped, 2, 8, 2)),

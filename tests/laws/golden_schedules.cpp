@@ -88,7 +88,7 @@ drawing read(pipeline_job const& job, std::string const& name) {
                             .at(what.substr(0, digits));
       int const number = std::stoi(what.substr(digits)) - 1;
       d.schedule.order[r].push_back(
-          {kind, number / job.microbatches, w.stage, number % job.microbatches});
+          {kind, number / job.microbatches[0], w.stage, number % job.microbatches[0]});
       d.table.times[r].push_back({start, start + length});
     }
   }

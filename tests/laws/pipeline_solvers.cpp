@@ -166,7 +166,9 @@ class every_plan {
     if (routed_.empty()) routed_.resize(static_cast<std::size_t>(job_.ranks()));
     for (pipeline_id const p : job_.live_peers(s)) {
       auto& own = routed_[job_.rank_of({p, s}).index()];
-      own.push_back({g / job_.microbatches, g % job_.microbatches});
+      pipeline_id of = 0;
+      while (job_.microbatches.before(of.value() + 1) <= g) ++of;
+      own.push_back({of, g - job_.microbatches.before(of)});
       route(item + 1);
       own.pop_back();
     }
@@ -220,14 +222,17 @@ TEST(pipeline_solvers,
      no_plan_of_a_tiny_job_beats_the_bound_and_slipstream_finds_the_best_exhaustive) {
   random_cases d(4);
   struct size {
-    std::int32_t pipelines, stages, microbatches;
+    std::int32_t pipelines, stages;
+    per_pipeline microbatches;
     std::vector<worker> dead;
   };
   std::vector<size> const sizes = {{1, 2, 2, {}},
                                    {1, 3, 2, {}},
                                    {1, 1, 3, {}},
                                    {2, 2, 1, {{1, 0}}},
-                                   {2, 2, 1, {{0, 0}, {1, 1}}}};
+                                   {2, 2, 1, {{0, 0}, {1, 1}}},
+                                   {2, 1, {2, 1}, {}},
+                                   {2, 1, {1, 2}, {{0, 0}}}};
   int cases = 0, tight = 0;
   for (auto const& [pipelines, stages, microbatches, dead] : sizes)
     for (int round = 0; round < (stages == 3 ? 3 : 8); ++round) {

@@ -129,7 +129,7 @@ survived survive(planner& plans, std::vector<std::vector<failure_point>> failure
     sound(rest);
     auto const whole = lower_salvageable(alone, plans.plan(dead), {}, tensors).instructions();
     EXPECT_LE(rest.instructions(), whole);
-    std::size_t left = static_cast<std::size_t>(job.workers() * job.microbatches) - terms.size();
+    std::size_t left = job.cells() - terms.size();
     for (rank_id r : ids<rank_id>(job.ranks()))
       for (auto const& i : rest.ranks[r].instructions)
         if (i.code == opcode::compute &&
@@ -142,8 +142,8 @@ survived survive(planner& plans, std::vector<std::vector<failure_point>> failure
     EXPECT_EQ(left, 0U);
     w.fit(rest);
     all.kept += terms_in(kept);
-    all.total += job.workers() * job.microbatches;
-    return salvaged{std::move(rest), terms_in(kept), job.workers() * job.microbatches};
+    all.total += static_cast<std::int64_t>(job.cells());
+    return salvaged{std::move(rest), terms_in(kept), static_cast<std::int64_t>(job.cells())};
   };
   std::int64_t heard = 0;
   auto const hear = [&](completed_iteration const& c) { EXPECT_EQ(c.iteration, heard++); };
@@ -351,7 +351,7 @@ TEST(salvage, where_connections_break_every_term_is_computed_once) {
         EXPECT_EQ(states_of(w, plans.job()), expected);
         std::int64_t computed = 0;
         for (auto const& [term, times] : w.computed) computed += times;
-        EXPECT_EQ(computed - again, iterations * plans.job().workers() * plans.job().microbatches)
+        EXPECT_EQ(computed - again, iterations * static_cast<std::int64_t>(plans.job().cells()))
             << "rank " << r.value() << " at " << at;
       }
   }

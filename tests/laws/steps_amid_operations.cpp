@@ -55,7 +55,7 @@ pipeline_schedule random_plan(random_cases& d, pipeline_job const& job) {
   bool const split = d.roll(0, 1) == 1;
   for (pipeline_id const p : ids<pipeline_id>(job.pipelines))
     for (stage_id const s : ids<stage_id>(job.stages))
-      for (microbatch_id const m : ids<microbatch_id>(job.microbatches)) {
+      for (microbatch_id const m : ids<microbatch_id>(job.microbatches[p])) {
         rank_id const r = job.rank_of({p, s});
         left.push_back({{op_kind::forward, p, s, m}, r});
         left.push_back({{split ? op_kind::backward_input : op_kind::backward, p, s, m}, r});
@@ -66,7 +66,7 @@ pipeline_schedule random_plan(random_cases& d, pipeline_job const& job) {
       left.push_back({{.kind = op_kind::step, .stage = s}, r});
   std::set<operation> done;
   std::vector<std::int64_t> of_stage(static_cast<std::size_t>(job.stages), 0);
-  auto const all = std::int64_t{job.pipelines} * job.microbatches * (split ? 3 : 2);
+  auto const all = std::int64_t{job.total_microbatches()} * (split ? 3 : 2);
   auto const ready = [&](operation o) {
     auto const has = [&](op_kind k, std::int32_t s) {
       return done.contains({k, o.pipeline, s, o.microbatch});

@@ -193,7 +193,7 @@ TEST(mismatch, agrees_with_the_judge) {
         case 1: std::swap(list[at], list[other]); break;
         case 2: list[at].kind = static_cast<op_kind>(d.roll(0, 5)); break;
         case 3: list[at].stage = d.roll(-1, job.stages); break;
-        default: list[at].microbatch = d.roll(-1, job.microbatches); break;
+        default: list[at].microbatch = d.roll(-1, job.microbatches[0]); break;
       }
     }
     auto const violations = check(job, plan);

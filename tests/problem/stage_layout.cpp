@@ -27,6 +27,17 @@ TEST(stage_layout, ranks_of_stages_by_hand) {
   EXPECT_EQ(stage_layout::v_shaped(), stage_layout::wave(2));
 }
 
+TEST(stage_layout, stage_major_puts_the_peers_of_a_stage_side_by_side) {
+  auto const layout = stage_layout::stage_major(2, 3);
+  EXPECT_EQ(ranks_of(layout, 0, 3), (std::vector<int>{0, 2, 4}));
+  EXPECT_EQ(ranks_of(layout, 1, 3), (std::vector<int>{1, 3, 5}));
+  EXPECT_EQ(layout, stage_layout::custom({0, 2, 4, 1, 3, 5}));
+  EXPECT_EQ(thrown_by([] { return stage_layout::stage_major(1 << 16, 1 << 16); }),
+            "layout: pipelines x stages is beyond 32 bits");
+  EXPECT_EQ(thrown_by([] { validate(stage_layout::stage_major(0, 3), 2, 3); }),
+            "layout: has 0 seats for 2 pipelines x 3 stages");
+}
+
 TEST(stage_layout, the_stages_of_a_rank_are_those_that_name_it) {
   for (auto const& layout : {stage_layout::linear(), stage_layout::looped(3), stage_layout::wave(3),
                              stage_layout::bidirectional(),

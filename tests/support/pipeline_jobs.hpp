@@ -7,6 +7,7 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
@@ -22,9 +23,16 @@ inline pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int
           .dead = std::move(dead)};
 }
 
+inline std::string described(per_pipeline const& counts) {
+  std::string text;
+  for (std::int32_t const count : counts.values())
+    text += (text.empty() ? "" : ",") + std::to_string(count);
+  return text;
+}
+
 inline std::string describe_job(pipeline_job const& job) {
   std::string text = "D=" + std::to_string(job.pipelines) + " S=" + std::to_string(job.stages) +
-                     " M=" + std::to_string(job.microbatches) +
+                     " M=" + described(job.microbatches) +
                      " layout=" + std::string(to_string(job.layout.form())) +
                      " transfer=" + std::to_string(job.transfer.within_node) +
                      " cap=" + std::to_string(static_cast<int>(job.memory.rule)) + "/" +
@@ -36,6 +44,15 @@ inline std::string describe_job(pipeline_job const& job) {
   for (worker const& w : job.dead)
     text += " dead " + std::to_string(w.pipeline.value()) + ":" + std::to_string(w.stage.value());
   return text;
+}
+
+// Gives the pipelines of every third job different numbers of micro-batches, without a roll.
+inline void make_some_uneven(pipeline_job& job) {
+  std::int32_t const most = job.microbatches[0];
+  if (job.pipelines == 1 || (job.pipelines + job.stages + most) % 3 != 0) return;
+  std::vector<std::int32_t> counts;
+  for (std::int32_t p = 0; p < job.pipelines; ++p) counts.push_back(1 + (most + 2 * p - 1) % most);
+  job.microbatches = per_pipeline(std::move(counts));
 }
 
 inline void kill_some(random_cases& d, pipeline_job& job, std::int32_t one_in) {
@@ -74,6 +91,7 @@ inline pipeline_job random_job_with_failures(random_cases& d, bool any_layout) {
     job.memory = stash_cap::per_rank(std::move(limits));
   }
   kill_some(d, job, 5);
+  make_some_uneven(job);
   return job;
 }
 
@@ -110,6 +128,7 @@ inline pipeline_job random_linear_job(random_cases& d, std::int32_t most_pipelin
   for (std::int32_t s = 0; s < job.stages; ++s)
     for (std::int32_t p = 0; p < job.pipelines; ++p)
       if (d.roll(0, 5) == 0) job.dead.push_back({p, s});
+  make_some_uneven(job);
   return job;
 }
 

@@ -84,7 +84,7 @@ inline pipeline_schedule random_order(pipeline_job const& job, random_cases& d) 
   std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), 0);
   bool const split = d.roll(0, 3) > 0;
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches[p]))
       open.push_back({{op_kind::forward, p, 0, m}, host(0)});
   while (!open.empty()) {
     auto const at = d.roll(0, static_cast<std::int32_t>(open.size()) - 1);

@@ -27,6 +27,7 @@
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
 #include "shunt/solve/pipeline/zb_h1.hpp"
+#include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 
 namespace shunt::tests::trained_pipeline {
@@ -70,7 +71,7 @@ inline std::vector<number> undisturbed(pipeline_job const& job, int iterations) 
   for (int i = 0; i < iterations; ++i) {
     std::vector<number> gradient(stages, 0);
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
+      for (microbatch_id m : ids<microbatch_id>(job.microbatches[p])) {
         std::vector<number> input{datum(i, {.pipeline = p, .microbatch = m})};
         for (std::size_t s = 0; s + 1 < stages; ++s)
           input.push_back(forward(state[s], input[s], static_cast<std::int32_t>(s)));
@@ -200,7 +201,9 @@ inline std::vector<pipeline_job> random_linear_jobs() {
     job.transfer = roll(0, 3);
     for (std::int32_t r = 0; r < job.ranks(); ++r)
       if (roll(0, 4) == 0) job.dead.push_back(job.worker_of(r));
-    if (!stage_without_worker(job)) all.push_back(job);
+    if (stage_without_worker(job)) continue;
+    make_some_uneven(job);
+    all.push_back(job);
   }
   return all;
 }
@@ -251,7 +254,9 @@ inline std::vector<pipeline_job> random_jobs_of_all_layouts() {
     }
     for (rank_id r : ids<rank_id>(job.ranks()))
       if (roll(0, 5) == 0) job.dead.push_back(job.worker_of(r));
-    if (!stage_without_worker(job)) all.push_back(job);
+    if (stage_without_worker(job)) continue;
+    make_some_uneven(job);
+    all.push_back(job);
   }
   return all;
 }
@@ -272,8 +277,12 @@ inline pipeline_schedule plan_by_chance(pipeline_job const& job, std::uint64_t s
     bool split = false;
   };
   std::vector<progress> work;  // by micro-batch; host by stage
-  for (std::int32_t k = 0; k < job.total_microbatches(); ++k)
-    work.push_back({.split = below(2) == 0});
+  std::vector<operation> of_work;
+  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches[p])) {
+      work.push_back({.split = below(2) == 0});
+      of_work.push_back({.pipeline = p, .microbatch = m});
+    }
   std::vector<std::int32_t> left(static_cast<std::size_t>(job.stages), job.total_microbatches());
   std::vector<operation> steps;
   std::vector<rank_id> steppers;
@@ -296,8 +305,7 @@ inline pipeline_schedule plan_by_chance(pipeline_job const& job, std::uint64_t s
     if (to_do == 0) continue;
     auto const k = below(work.size());
     progress& w = work[k];
-    operation o{.pipeline = static_cast<std::int32_t>(k) / job.microbatches,
-                .microbatch = static_cast<std::int32_t>(k) % job.microbatches};
+    operation o = of_work[k];
     auto const choice = below(3);
     if (choice == 0 && w.forwards < job.stages) {
       o.stage = w.forwards++;

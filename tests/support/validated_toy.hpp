@@ -310,7 +310,7 @@ inline example_job random_job(random_choices& d) {
   for (stage_id s : ids<stage_id>(job.stages))
     if (job.pipelines > 1 && d.below(3) == 0) job.dead.push_back({d.below(job.pipelines), s});
   e.iterations = 2 + d.below(6);
-  e.what = {.stages = job.stages, .pipelines = job.pipelines, .microbatches = job.microbatches};
+  e.what = {.stages = job.stages, .pipelines = job.pipelines, .microbatches = job.microbatches[0]};
   if (d.coin()) e.what.most_norm = 20 + d.below(400);
   for (int n = d.below(4); n > 0; --n)
     e.what.bad.insert({d.below(job.stages), d.below(e.iterations)});

@@ -61,6 +61,25 @@ TEST(pipeline_run, losses_are_the_same_bits_through_losses_and_joins) {
     }
 }
 
+// The same 9 micro-batches dealt over pipelines and ranks in several ways.
+TEST(pipeline_run, losses_do_not_depend_on_how_pipelines_share_the_microbatches) {
+  auto t = training();
+  auto const reference = expected(t);
+  for (per_pipeline const& counts : {per_pipeline{5, 3, 1}, per_pipeline{1, 2, 6}})
+    for (stage_layout const& layout : {stage_layout::linear(), stage_layout::stage_major(3, 3),
+                                       stage_layout::custom({0, 0, 1, 2, 3, 4, 5, 6, 6})})
+      for (bool const salvages : {false, true}) {
+        t.job.microbatches = counts;
+        t.job.layout = layout;
+        auto work = work_of(t);
+        pipeline_run run(work);
+        if (salvages) run.salvage();
+        auto const report = run(with({{4, 1, 9}, {0, 2, 12}}));
+        EXPECT_EQ(report.stopped, "");
+        EXPECT_EQ(losses_of(run), reference);
+      }
+}
+
 TEST(pipeline_run, a_salvaged_iteration_has_the_same_bits) {
   auto const t = training();
   auto const reference = expected(t);

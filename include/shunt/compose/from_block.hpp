@@ -46,7 +46,7 @@ struct from_block {
       // At equal starts the operation without duration comes last.
       std::vector<std::tuple<ticks, op_kind, operation>> all;
       for (auto const& o : ranks[r])
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches[o.op.pipeline]))
           all.emplace_back(o.start + m.value() * period, o.op.kind,
                            operation{o.op.kind, o.op.pipeline, o.op.stage, m});
       std::sort(all.begin(), all.end());

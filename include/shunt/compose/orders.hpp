@@ -155,8 +155,8 @@ template <class Orders>
 }
 
 /// A solver from orders: `from_orders{[](pipeline_job const& job, worker w) { return forwards(0,
-/// job.microbatches); }}`. Transforms follow it with `|`. For ranks with several stages the second
-/// parameter is `std::vector<worker>`.
+/// job.microbatches[w.pipeline]); }}`. Transforms follow it with `|`. For ranks with several stages
+/// the second parameter is `std::vector<worker>`.
 template <class Orders>
 struct from_orders {
   static constexpr std::string_view name = "from_orders";

@@ -50,6 +50,23 @@ inline void read(json_reader const& here, per_stage& costs) {
   costs = per_stage(std::move(values));
 }
 
+/// A number, or a list with one number a pipeline.
+inline void to_json(nlohmann::json& j, per_pipeline const& counts) {
+  if (counts.size() == 1)
+    j = counts[0];
+  else
+    j = counts.values();
+}
+inline void read(json_reader const& here, per_pipeline& counts) {
+  if (!here.is_list()) {
+    counts = here.integer<std::int32_t>();
+    return;
+  }
+  std::vector<std::int32_t> values;
+  here.each([&](json_reader const& item) { values.push_back(item.integer<std::int32_t>()); });
+  counts = per_pipeline(std::move(values));
+}
+
 /// A number for all pairs of ranks, or {"within_node": 1, "between_nodes": 5, "ranks_per_node": 8}.
 inline void to_json(nlohmann::json& j, transfer_times const& t) {
   if (t == transfer_times(t.within_node))
@@ -135,8 +152,8 @@ inline void read(json_reader const& here, pipeline_job& job) {
   here.only({"pipelines", "stages", "microbatches", "costs", "transfer", "layout", "stash",
              "memory", "dead"});
   job = {.pipelines = here["pipelines"].integer<std::int32_t>(),
-         .stages = here["stages"].integer<std::int32_t>(),
-         .microbatches = here["microbatches"].integer<std::int32_t>()};
+         .stages = here["stages"].integer<std::int32_t>()};
+  read(here["microbatches"], job.microbatches);
   if (here.has("costs")) {
     auto const costs = here["costs"];
     costs.only({"forward", "backward_input", "backward_weight", "step", "overlap_gain"});

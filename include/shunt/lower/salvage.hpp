@@ -56,7 +56,7 @@ namespace detail {
                                                         pipeline_tensors const& tensors = {},
                                                         message_layout const& layout = {});
 
-/// Returns the number of terms kept, out of `job.workers() * job.microbatches`.
+/// Returns the number of terms kept, out of `job.cells()`.
 [[nodiscard]] SHUNT_CONSTEXPR std::int64_t terms_in(surviving_gradients const& kept);
 
 }  // namespace shunt

@@ -63,7 +63,7 @@ SHUNT_INLINE sum_progress progress_of(rank_program const& list, std::vector<bool
 SHUNT_CONSTEXPR std::vector<operation> terms_of(pipeline_job const& job, stage_id s) {
   std::vector<operation> all;
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches[p]))
       all.push_back({op_kind::backward_weight, p, s, m});
   return all;
 }
@@ -122,12 +122,12 @@ SHUNT_CONSTEXPR pipeline_schedule rest_of(pipeline_job const& job, pipeline_sche
   // Micro-batches take places in the plan: find the place of each, and the first stage
   // that needs its gradient.
   auto const number = [&](operation const& o) {
-    return o.pipeline.index() * cell.microbatches + o.microbatch.index();
+    return static_cast<std::size_t>(job.number_of(o.pipeline, o.microbatch));
   };
   std::vector<operation> lines, computed;
-  for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+  for (microbatch_id m : ids<microbatch_id>(job.microbatches.most()))
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-      lines.push_back({op_kind::forward, p, 0, m});
+      if (m < job.microbatches[p]) lines.push_back({op_kind::forward, p, 0, m});
   std::vector<std::int32_t> lowest(lines.size(), job.stages), taken_by(lines.size(), -1);
   for (std::int32_t s = job.stages; s-- > 0;)
     for (operation const& line : lines)

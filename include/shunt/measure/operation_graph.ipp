@@ -38,10 +38,8 @@ class producers {
   SHUNT_CONSTEXPR producers(pipeline_job const& job, pipeline_schedule const& schedule,
                             std::vector<std::int64_t> const& first)
       : job_(job) {
-    auto const cells =
-        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
-    forward_.resize(cells, nowhere);
-    gradient_.resize(cells, nowhere);
+    forward_.resize(job.cells(), nowhere);
+    gradient_.resize(job.cells(), nowhere);
     for (rank_id r : ids<rank_id>(job.ranks())) {
       std::int64_t at = first[r.index()];
       for (operation const& o : schedule.order[r]) {
@@ -65,9 +63,7 @@ class producers {
 
  private:
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t cell(operation const& o, stage_id s) const {
-    auto const stages = static_cast<std::size_t>(job_.stages),
-               microbatches = static_cast<std::size_t>(job_.microbatches);
-    return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
+    return job_.cell(o.pipeline, s, o.microbatch);
   }
   pipeline_job const& job_;
   std::vector<std::int64_t> forward_{}, gradient_{};

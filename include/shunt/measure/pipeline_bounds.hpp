@@ -76,6 +76,8 @@ struct stage_paths {
 
 /// Returns the least period of any plan whose step is staggered, or of any plan whose step is not:
 /// the largest of the stage groups' bounds with steps, or makespan_bound plus the longest steps.
+/// Where ranks with different stages have one in common, both also count the work that all ranks
+/// which hold one of some stages must share.
 [[nodiscard]] SHUNT_CONSTEXPR ticks period_bound(pipeline_job const& job, bool staggered_step);
 
 /// Returns period_bound for plans that fuse all backwards: a backward_input that takes as long as

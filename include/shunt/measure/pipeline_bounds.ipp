@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "shunt/problem/stage_costs.hpp"
@@ -158,6 +159,98 @@ SHUNT_CONSTEXPR std::vector<ticks> stage_group_bounds(pipeline_job const& job,
   return bounds;
 }
 
+}  // namespace shunt
+
+namespace shunt::detail {
+
+// The ranks R that may compute a set of stages T share its work, and may have other work besides:
+//     period   >= (work of T + steps of all ranks in R) / |R|
+//     makespan >= (work of T + way to the first stage of each rank in R) / |R|
+// Bounds jobs in which ranks hold different stages besides a common one. T is each stage, the
+// stages of each group, and those of all groups that share stages with each other.
+class shared_work {
+ public:
+  SHUNT_CONSTEXPR shared_work(pipeline_job const& job, stage_groups const& in)
+      : job_(job), in_(in), of_stage_(static_cast<std::size_t>(job.stages)) {
+    for (std::size_t c = 0; c < in.all.size(); ++c)
+      if (!in.all[c].live.empty())
+        for (stage_id s : in.all[c].stages) of_stage_[s.index()].push_back(c);
+  }
+
+  // Returns the largest bound, or 0 where every stage is held by one group: there the spans bound
+  // as much. `besides[c]`: what every rank of group c spends besides its work.
+  [[nodiscard]] SHUNT_CONSTEXPR ticks bound(std::vector<ticks> const& besides) const {
+    ticks most = 0;
+    if (std::all_of(of_stage_.begin(), of_stage_.end(),
+                    [](auto const& groups) { return groups.size() <= 1; }))
+      return most;
+    std::vector<char> met(in_.all.size(), 0);
+    for (stage_id s : ids<stage_id>(job_.stages)) most = std::max(most, of({s}, besides));
+    for (std::size_t c = 0; c < in_.all.size(); ++c) {
+      if (in_.all[c].live.empty()) continue;
+      most = std::max(most, of(in_.all[c].stages, besides));
+      if (!met[c]) most = std::max(most, of(connected(c, met), besides));
+    }
+    return most;
+  }
+
+ private:
+  // Returns the stages of all groups that a chain of common stages joins with group c.
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<stage_id> connected(std::size_t c,
+                                                                std::vector<char>& met) const {
+    std::vector<std::size_t> open{c};
+    std::vector<char> taken(of_stage_.size(), 0);
+    std::vector<stage_id> stages;
+    met[c] = 1;
+    while (!open.empty()) {
+      auto const& own = in_.all[open.back()].stages;
+      open.pop_back();
+      for (stage_id s : own) {
+        if (taken[s.index()]) continue;
+        taken[s.index()] = 1;
+        stages.push_back(s);
+        for (std::size_t const other : of_stage_[s.index()])
+          if (!met[other]) {
+            met[other] = 1;
+            open.push_back(other);
+          }
+      }
+    }
+    return stages;
+  }
+
+  [[nodiscard]] SHUNT_CONSTEXPR ticks of(std::vector<stage_id> const& stages,
+                                         std::vector<ticks> const& besides) const {
+    std::vector<std::size_t> holders;
+    ticks sum = 0;
+    std::int64_t ranks = 0;
+    for (stage_id s : stages) {
+      sum += job_.total_microbatches() *
+             (job_.costs.microbatch(s) - std::min(job_.costs.overlap_gain, job_.costs.forward[s]));
+      auto const& of = of_stage_[s.index()];
+      holders.insert(holders.end(), of.begin(), of.end());
+    }
+    std::sort(holders.begin(), holders.end());
+    holders.erase(std::unique(holders.begin(), holders.end()), holders.end());
+    for (std::size_t const c : holders) {
+      auto const here = static_cast<std::int64_t>(in_.all[c].live.size());
+      ranks += here;
+      auto const spent = checked_multiply(here, besides[c]);
+      auto const more = spent ? checked_add(sum, *spent) : std::nullopt;
+      if (more) sum = *more;  // beyond 63 bits: a lower bound all the same
+    }
+    return ranks == 0 ? 0 : ceil_divide<ticks>(sum, ranks);
+  }
+
+  pipeline_job const& job_;
+  stage_groups const& in_;
+  std::vector<std::vector<std::size_t>> of_stage_;  // groups with a live rank
+};
+
+}  // namespace shunt::detail
+
+namespace shunt {
+
 SHUNT_CONSTEXPR ticks makespan_bound(pipeline_job const& job) {
   stage_groups const in(job);
   auto const spans = span_bounds(job);
@@ -168,20 +261,22 @@ SHUNT_CONSTEXPR ticks makespan_bound(pipeline_job const& job) {
     bound = std::max(bound, paths.way[s.index()] + spans[s]);
   for (std::size_t c = 0; c < in.all.size(); ++c)
     bound = std::max(bound, paths.way[in.all[c].stages.front().index()] + whole[c]);
-  return bound;
+  std::vector<ticks> way;
+  for (stage_group const& c : in.all) way.push_back(paths.way[c.stages.front().index()]);
+  return std::max(bound, detail::shared_work(job, in).bound(way));
 }
 
 SHUNT_CONSTEXPR ticks period_bound(pipeline_job const& job, bool staggered_step) {
   stage_groups const in(job);
   auto const whole = stage_group_bounds(job, in, true);
-  ticks bound = 0, longest = 0;
+  ticks bound = 0;
+  std::vector<ticks> steps(in.all.size(), 0);
   for (std::size_t c = 0; c < in.all.size(); ++c) {
-    ticks steps = 0;
-    for (stage_id s : in.all[c].stages) steps += job.costs.step[s];
+    for (stage_id s : in.all[c].stages) steps[c] += job.costs.step[s];
     bound = std::max(bound, whole[c]);
-    longest = std::max(longest, steps);
   }
-  return staggered_step ? bound : makespan_bound(job) + longest;
+  if (!staggered_step) return makespan_bound(job) + *std::max_element(steps.begin(), steps.end());
+  return std::max(bound, detail::shared_work(job, in).bound(steps));
 }
 
 SHUNT_CONSTEXPR ticks fused_period_bound(pipeline_job const& job, bool staggered_step) {

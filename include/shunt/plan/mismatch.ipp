@@ -15,11 +15,7 @@ namespace detail {
 class schedule_reader {
  public:
   SHUNT_CONSTEXPR schedule_reader(pipeline_job const& job, pipeline_schedule const& schedule)
-      : job_(job),
-        schedule_(schedule),
-        seen_(static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches),
-              0),
-        forward_on_(seen_.size(), -1) {}
+      : job_(job), schedule_(schedule), seen_(job.cells(), 0), forward_on_(seen_.size(), -1) {}
 
   SHUNT_CONSTEXPR text first_mismatch(extent wanted) {
     auto const ranks = static_cast<std::size_t>(job_.ranks());
@@ -46,9 +42,7 @@ class schedule_reader {
   }
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t cell(operation const& o) const {
-    return (o.pipeline.index() * static_cast<std::size_t>(job_.stages) + o.stage.index()) *
-               static_cast<std::size_t>(job_.microbatches) +
-           o.microbatch.index();
+    return job_.cell(o.pipeline, o.stage, o.microbatch);
   }
   [[nodiscard]] SHUNT_CONSTEXPR bool known(operation const& o) const {
     auto const below = [](auto id, std::int32_t end) {
@@ -56,7 +50,7 @@ class schedule_reader {
     };
     if (o.kind > op_kind::step || !below(o.stage, job_.stages)) return false;
     if (o.kind == op_kind::step) return o.pipeline == 0 && o.microbatch == 0;
-    return below(o.pipeline, job_.pipelines) && below(o.microbatch, job_.microbatches);
+    return below(o.pipeline, job_.pipelines) && below(o.microbatch, job_.microbatches[o.pipeline]);
   }
 
   SHUNT_CONSTEXPR text read(rank_id r, extent wanted) {
@@ -135,7 +129,7 @@ class schedule_reader {
     std::size_t c = 0;
     for (pipeline_id const p : ids<pipeline_id>(job_.pipelines))
       for (stage_id const s : ids<stage_id>(job_.stages))
-        for (microbatch_id const m : ids<microbatch_id>(job_.microbatches)) {
+        for (microbatch_id const m : ids<microbatch_id>(job_.microbatches[p])) {
           auto const there = seen_[c++];
           if (there == (forward | gradient | weight)) continue;
           auto const kind = !(there & forward)    ? op_kind::forward

@@ -1,23 +1,26 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
 namespace shunt {
 
 /// One iteration of synchronous pipeline-parallel training: `pipelines` (D) data-parallel copies of
-/// `stages` (S) stages, each with `microbatches` (M) micro-batches of its own. A worker is a pair
-/// (pipeline, stage); the layout says which rank runs it. All workers of a stage hold the same
-/// parameters, so a live one can compute the micro-batches of a dead one.
+/// `stages` (S) stages, each with `microbatches` (M) micro-batches of its own: `microbatches[p]` in
+/// pipeline p. A worker is a pair (pipeline, stage); the layout says which rank runs it. All
+/// workers of a stage hold the same parameters, so a live one can compute the micro-batches of a
+/// dead one.
 struct pipeline_job {
   std::int32_t pipelines = 1;
   std::int32_t stages = 1;
-  std::int32_t microbatches = 1;
+  per_pipeline microbatches = 1;
   stage_costs costs{};
   transfer_times transfer{};
   stash_cap memory{};
@@ -30,7 +33,25 @@ struct pipeline_job {
   }
   /// Number of workers, D x S. Equal to the ranks only where every rank runs one worker.
   [[nodiscard]] constexpr std::int32_t workers() const { return pipelines * stages; }
-  [[nodiscard]] SHUNT_CONSTEXPR std::int32_t total_microbatches() const;
+  /// Returns the micro-batches of all pipelines.
+  [[nodiscard]] constexpr std::int32_t total_microbatches() const {
+    return static_cast<std::int32_t>(microbatches.before(pipelines));
+  }
+  /// Returns the number of a micro-batch over all pipelines, counted pipeline by pipeline.
+  [[nodiscard]] constexpr std::int64_t number_of(pipeline_id p, microbatch_id m) const {
+    return microbatches.before(p) + m.value();
+  }
+  /// Number of pairs of a micro-batch and a stage, S times the micro-batches of all pipelines.
+  [[nodiscard]] constexpr std::size_t cells() const {
+    return static_cast<std::size_t>(microbatches.before(pipelines)) *
+           static_cast<std::size_t>(stages);
+  }
+  /// Returns the number of such a pair, counted by pipeline, by stage and by micro-batch: the next
+  /// stage of a micro-batch is `microbatches[p]` cells further.
+  [[nodiscard]] constexpr std::size_t cell(pipeline_id p, stage_id s, microbatch_id m) const {
+    return static_cast<std::size_t>(microbatches.before(p)) * static_cast<std::size_t>(stages) +
+           s.index() * static_cast<std::size_t>(microbatches[p]) + m.index();
+  }
   /// Returns the rank of a worker. Ranks are numbered pipeline by pipeline: p * stages + s under a
   /// linear layout.
   [[nodiscard]] SHUNT_CONSTEXPR rank_id rank_of(worker w) const {
@@ -55,14 +76,14 @@ struct pipeline_job {
   constexpr bool operator==(pipeline_job const&) const = default;
 };
 
-/// Throws invalid_problem, which names the field, where a size isn't positive, the layout doesn't
-/// fit, a list of costs or weights has another length than the stages, `forward` or
-/// `backward_input` is below 1, another cost, a transfer time or the gain is negative, transfer
-/// times within and between nodes differ without `ranks_per_node`, stash weights don't add up, a
-/// cap is below 1, the caps aren't one per rank, a dead worker doesn't exist or its rank is named
-/// twice, the times of one iteration exceed 62 bits in sum, or all its stashes, each as heavy as
-/// the heaviest, 61 bits. A stage without a live worker is no error here: solvers answer
-/// infeasible.
+/// Throws invalid_problem, which names the field, where a size isn't positive, the counts of
+/// micro-batches are neither one nor one per pipeline, the layout doesn't fit, a list of costs or
+/// weights has another length than the stages, `forward` or `backward_input` is below 1, another
+/// cost, a transfer time or the gain is negative, transfer times within and between nodes differ
+/// without `ranks_per_node`, stash weights don't add up, a cap is below 1, the caps aren't one per
+/// rank, a dead worker doesn't exist or its rank is named twice, the times of one iteration exceed
+/// 62 bits in sum, or all its stashes, each as heavy as the heaviest, 61 bits. A stage without a
+/// live worker is no error here: solvers answer infeasible.
 SHUNT_CONSTEXPR void validate(pipeline_job const& job);
 
 /// Returns the first stage without a live worker, if there is one. Such a job has no plan.

@@ -7,19 +7,20 @@
 
 #include "shunt/core/error.hpp"
 #include "shunt/core/units.hpp"
+#include "shunt/problem/stage_runs.hpp"
 
 namespace shunt {
-
-SHUNT_CONSTEXPR std::int32_t pipeline_job::total_microbatches() const {
-  return pipelines * microbatches;
-}
 
 SHUNT_CONSTEXPR std::vector<worker> pipeline_job::workers_of(rank_id r) const {
   return layout.workers_of(r, pipelines, stages);
 }
 
 SHUNT_CONSTEXPR worker pipeline_job::worker_of(rank_id r) const {
-  if (layout.form() == stage_layout::shape::custom) return workers_of(r).front();
+  if (layout.form() == stage_layout::shape::custom) {
+    auto const& all = layout.ranks_of_workers();
+    auto const first = std::find(all.begin(), all.end(), r) - all.begin();
+    return {first / stages, first % stages};
+  }
   std::int32_t const length = stages / layout.chunks(),
                      share = layout.form() == stage_layout::shape::bidirectional ? 2 : 1;
   return {r.value() / length * share, r.value() % length};
@@ -57,8 +58,17 @@ SHUNT_CONSTEXPR std::optional<std::int64_t> pipeline_job::stash_limit(rank_id r)
   constexpr std::int64_t most = std::int64_t{1} << 61;
   switch (memory.rule) {
     case stash_cap::kind::none: return std::nullopt;
-    case stash_cap::kind::one_f_one_b:
-      return (stages - worker_of(r).stage.value()) * stash.forward[worker_of(r).stage];
+    case stash_cap::kind::one_f_one_b: {
+      worker const own = worker_of(r);
+      std::int64_t micro_batch = 0;  // on this rank
+      std::int32_t behind = 0;       // ranks after this one, and this one
+      for (std::int32_t s = own.stage.value(); s < stages; ++s) {
+        rank_id const here = rank_of({own.pipeline, s});
+        if (here == r) micro_batch += stash.forward[s];
+        if (s == own.stage || here != rank_of({own.pipeline, s - 1})) ++behind;
+      }
+      return behind * micro_batch;
+    }
     case stash_cap::kind::per_worker: return std::min(memory.limit, most);
     case stash_cap::kind::per_rank: return std::min(memory.limits[r.index()], most);
   }
@@ -71,13 +81,27 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   };
   positive("pipelines", job.pipelines);
   positive("stages", job.stages);
-  positive("microbatches", job.microbatches);
+  auto const counts = job.microbatches.values();
+  if (counts.size() == 1) {
+    positive("microbatches", counts[0]);
+  } else {
+    if (counts.size() != static_cast<std::size_t>(job.pipelines))
+      throw invalid_problem("microbatches", "has " + std::to_string(counts.size()) +
+                                                " values for " + std::to_string(job.pipelines) +
+                                                " pipelines");
+    for (std::size_t p = 0; p < counts.size(); ++p)
+      if (counts[p] < 1)
+        throw invalid_problem("microbatches[" + std::to_string(p) + "]",
+                              "must be at least 1, is " + std::to_string(counts[p]));
+  }
   auto const workers = checked_multiply(job.pipelines, job.stages);
-  auto const cells = checked_multiply(*workers, job.microbatches);
+  auto const cells = checked_multiply(job.microbatches.before(job.pipelines), job.stages);
   constexpr std::int64_t most = std::int64_t{1} << 31;
   if (*workers >= most) throw invalid_problem("pipelines", "pipelines x stages is beyond 32 bits");
   if (!cells || *cells >= most)
-    throw invalid_problem("microbatches", "pipelines x stages x microbatches is beyond 32 bits");
+    throw invalid_problem("microbatches",
+                          counts.size() == 1 ? "pipelines x stages x microbatches is beyond 32 bits"
+                                             : "their sum x stages is beyond 32 bits");
   validate(job.layout, job.pipelines, job.stages);
 
   // The work of every stage for every micro-batch, with transfers: the longest schedule without
@@ -154,8 +178,11 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
   switch (job.memory.rule) {
     case stash_cap::kind::none: break;
     case stash_cap::kind::one_f_one_b:
-      if (job.layout.form() != stage_layout::shape::linear)
-        throw invalid_problem("memory", "1f1b is for linear layouts");
+      if (job.layout.form() != stage_layout::shape::linear &&
+          (job.layout.form() != stage_layout::shape::custom || !runs_of(job)))
+        throw invalid_problem("memory",
+                              "1f1b is for linear layouts, and for custom ones whose ranks have "
+                              "consecutive stages of one pipeline");
       break;
     case stash_cap::kind::per_worker: positive("memory", job.memory.limit); break;
     case stash_cap::kind::per_rank:

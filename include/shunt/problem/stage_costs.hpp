@@ -89,10 +89,12 @@ struct stash_weights {
 /// The most that a rank may stash at once, in the units of stash_weights.
 struct stash_cap {
   enum class kind : std::uint8_t {
-    none,         ///< no limit
-    one_f_one_b,  ///< stage s of S holds at most S - s, as plain 1F1B needs; linear layouts only
-    per_worker,   ///< `limit` on every rank
-    per_rank,     ///< `limits[rank]`
+    none,  ///< no limit
+    /// The i-th of a pipeline's s ranks holds at most s - i micro-batches, as plain 1F1B needs. For
+    /// layouts whose ranks have consecutive stages of one pipeline.
+    one_f_one_b,
+    per_worker,  ///< `limit` on every rank
+    per_rank,    ///< `limits[rank]`
   };
   kind rule = kind::none;
   std::int64_t limit = 0;

@@ -40,6 +40,12 @@ class stage_layout {
   /// largest has a worker.
   [[nodiscard]] static SHUNT_CONSTEXPR stage_layout custom(std::vector<rank_id> ranks_of_workers);
 
+  /// Returns a custom layout with one stage a rank, numbered stage by stage: s * D + p. So
+  /// data-parallel peers have consecutive ranks, as Megatron numbers them.
+  /// Throws invalid_problem, naming `layout`, where pipelines x stages is beyond 32 bits.
+  [[nodiscard]] static SHUNT_CONSTEXPR stage_layout stage_major(std::int32_t pipelines,
+                                                                std::int32_t stages);
+
   [[nodiscard]] friend constexpr std::string_view to_string(shape s) {
     switch (s) {
       case shape::linear: return "linear";

@@ -28,6 +28,18 @@ SHUNT_CONSTEXPR stage_layout stage_layout::custom(std::vector<rank_id> ranks_of_
   return layout;
 }
 
+SHUNT_CONSTEXPR stage_layout stage_layout::stage_major(std::int32_t pipelines,
+                                                       std::int32_t stages) {
+  std::int64_t const all = std::int64_t{std::max(0, pipelines)} * std::max(0, stages);
+  if (all > std::numeric_limits<std::int32_t>::max())
+    throw invalid_problem("layout", "pipelines x stages is beyond 32 bits");
+  std::vector<rank_id> ranks;
+  ranks.reserve(static_cast<std::size_t>(all));
+  for (std::int32_t p = 0; p < pipelines; ++p)
+    for (std::int32_t s = 0; s < stages; ++s) ranks.push_back(s * pipelines + p);
+  return custom(std::move(ranks));
+}
+
 SHUNT_CONSTEXPR std::vector<rank_id> const& stage_layout::ranks_of_workers() const {
   return ranks_of_workers_;
 }

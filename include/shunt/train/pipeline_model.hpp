@@ -19,8 +19,7 @@ struct stage_sizes {
 };
 
 /// A stage's forward of one micro-batch. `Iteration` is a number, or a word of a device.
-/// Micro-batches count over all pipelines: pipeline x microbatches + micro-batch of the pipeline,
-/// on any rank.
+/// Micro-batches count over all pipelines, as `pipeline_job::number_of` says, on any rank.
 template <class Iteration>
 struct basic_forward_pass {
   stage_id stage{};

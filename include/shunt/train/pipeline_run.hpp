@@ -167,8 +167,7 @@ class pipeline_run {
     kept_ = find_surviving_gradients(whole.job, at, at.rest ? kept_ : surviving_gradients{});
     auto rest = lower_salvageable(whole.job, whole.schedule, kept_, work_.tensors());
     work_.fit(rest);
-    return {std::move(rest), terms_in(kept_),
-            std::int64_t{whole.job.workers()} * whole.job.microbatches};
+    return {std::move(rest), terms_in(kept_), static_cast<std::int64_t>(whole.job.cells())};
   }
 
   // A program that sends a live peer's state to a rank that comes back; nothing where it has none.

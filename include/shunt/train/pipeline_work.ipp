@@ -33,8 +33,7 @@ pipeline_work<Model, Optimizer>::pipeline_work(Model model, pipeline_training tr
 
 template <pipeline_model Model, optimizer Optimizer>
 void pipeline_work<Model, Optimizer>::operator()(rank_id r, task const& t) {
-  auto const microbatch =
-      std::int64_t{t.op.pipeline.value()} * training_.job.microbatches + t.op.microbatch.value();
+  auto const microbatch = training_.job.number_of(t.op.pipeline, t.op.microbatch);
   switch (t.op.kind) {
     case op_kind::forward: return forward(r, t, microbatch);
     case op_kind::backward_input:

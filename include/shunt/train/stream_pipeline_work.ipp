@@ -86,8 +86,7 @@ template <training_device Device, class Model>
   requires stream_pipeline_model<Model, Device>
 void stream_pipeline_work<Device, Model>::operator()(rank_id r, stream_task const& t,
                                                      stream_ref on) {
-  auto const microbatch =
-      std::int64_t{t.op.pipeline.value()} * training_.job.microbatches + t.op.microbatch.value();
+  auto const microbatch = training_.job.number_of(t.op.pipeline, t.op.microbatch);
   auto& own = ranks_[r.index()];
   stream_place<Device> const place{device_, on, t.condition, own.scratch.bytes()};
   switch (t.op.kind) {

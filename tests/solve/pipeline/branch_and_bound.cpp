@@ -36,7 +36,7 @@ class every_order {
     todo_.resize(static_cast<std::size_t>(job.ranks()));
     for (pipeline_id p : ids<pipeline_id>(job.pipelines))
       for (stage_id s : ids<stage_id>(job.stages))
-        for (microbatch_id m : ids<microbatch_id>(job.microbatches))
+        for (microbatch_id m : ids<microbatch_id>(job.microbatches[p]))
           todo_[job.rank_of({to.host(p, s, m), s}).index()].push_back({p, s, m});
     order(0);
   }
@@ -119,6 +119,11 @@ TEST(branch_and_bound, is_the_best_of_all_orders_exhaustive) {
     job.layout = std::move(layout);
     return job;
   };
+  auto const uneven = [](per_pipeline counts, std::int32_t stages, std::vector<worker> dead = {}) {
+    auto job = job_of(static_cast<std::int32_t>(counts.size()), stages, 1, std::move(dead));
+    job.microbatches = std::move(counts);
+    return job;
+  };
   std::vector<small> const smalls = {
       {job_of(1, 2, 2), true, 12},
       {job_of(1, 2, 3), false, 3},
@@ -136,6 +141,11 @@ TEST(branch_and_bound, is_the_best_of_all_orders_exhaustive) {
       {with(job_of(2, 2, 1), stage_layout::bidirectional()), true, 3},
       {with(job_of(1, 4, 1), stage_layout::wave(2)), true, 1},
       {with(job_of(1, 4, 1), stage_layout::looped(2)), true, 1},
+      {uneven({2, 1}, 2), false, 6},
+      {uneven({1, 2}, 2, {{0, 1}}), false, 1},
+      {uneven({2, 1}, 1, {{0, 0}}), true, 2},
+      {with(uneven({1, 2}, 2), stage_layout::custom({0, 1, 2, 2})), false, 3},
+      {with(uneven({2, 1}, 2), stage_layout::stage_major(2, 2)), false, 3},
   };
   int proved = 0, capped = 0, above_the_bound = 0;
   for (auto const& [shape, split, rounds] : smalls)

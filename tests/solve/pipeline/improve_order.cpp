@@ -57,7 +57,7 @@ pipeline_schedule random_plan(random_cases& d, pipeline_job const& job) {
   };
   std::vector<item> items;
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches[p])) {
       items.push_back({p, m});
       for (stage_id s : ids<stage_id>(job.stages)) {
         auto const live = job.live_holders(s);

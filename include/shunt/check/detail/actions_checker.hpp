@@ -127,7 +127,7 @@ class actions_checker {
   pipeline_schedule const& schedule_;
   pipeline_actions const& actions_;
   schedule_checker places_;
-  std::size_t pipelines_, stages_, microbatches_;
+  std::size_t pipelines_, stages_;
   std::vector<output_state> outputs_{};
   std::vector<partner> partner_{};
   std::array<bool, 256> lane_used_{};  // of the rank being read

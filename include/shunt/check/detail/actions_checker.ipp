@@ -16,8 +16,7 @@ SHUNT_CONSTEXPR actions_checker::actions_checker(pipeline_job const& job,
       actions_(actions),
       places_(job, schedule),
       pipelines_(static_cast<std::size_t>(job.pipelines)),
-      stages_(static_cast<std::size_t>(job.stages)),
-      microbatches_(static_cast<std::size_t>(job.microbatches)) {}
+      stages_(static_cast<std::size_t>(job.stages)) {}
 
 SHUNT_CONSTEXPR std::vector<pipeline_violation> actions_checker::find_violations() {
   auto found = places_.violations_before_execution();
@@ -29,7 +28,7 @@ SHUNT_CONSTEXPR std::vector<pipeline_violation> actions_checker::find_violations
   bool done = false;
   if (lists && found_.empty()) {
     some_unknown_ = !found.empty();
-    outputs_.resize(2 * static_cast<std::size_t>(job_.workers()) * microbatches_);
+    outputs_.resize(2 * job_.cells());
     partner_.assign(actions_.lists.size(), {});
     for (rank_id r : ids<rank_id>(actions_.lists.size())) read_list(r);
     if (some_bad_ || std::any_of(outputs_.begin(), outputs_.end(),
@@ -56,15 +55,14 @@ SHUNT_CONSTEXPR void actions_checker::report(pipeline_rule rule, rank_id r, std:
 }
 
 constexpr std::size_t actions_checker::output(operation const& o) const {
-  std::size_t const c =
-      (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
-  return 2 * c + (o.kind != op_kind::forward);
+  return 2 * job_.cell(o.pipeline, o.stage, o.microbatch) + (o.kind != op_kind::forward);
 }
 
 constexpr std::size_t actions_checker::input(operation const& o, std::size_t own) const {
-  if (o.kind == op_kind::forward) return o.stage > 0 ? own - 2 * microbatches_ : nothing;
+  std::size_t const a_stage = 2 * static_cast<std::size_t>(job_.microbatches[o.pipeline]);
+  if (o.kind == op_kind::forward) return o.stage > 0 ? own - a_stage : nothing;
   bool const gradient = o.kind == op_kind::backward || o.kind == op_kind::backward_input;
-  return gradient && o.stage.index() + 1 < stages_ ? own + 2 * microbatches_ : nothing;
+  return gradient && o.stage.index() + 1 < stages_ ? own + a_stage : nothing;
 }
 
 constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const {
@@ -73,7 +71,8 @@ constexpr bool actions_checker::sound(rank_id r, pipeline_action const& a) const
   bool const gradient =
       o.kind == op_kind::backward_input && o.stage > 0 && o.stage.index() < stages_;
   return (forward || gradient) && o.pipeline.index() < pipelines_ &&
-         o.microbatch.index() < microbatches_ && a.peer != r && actions_.lists.contains(a.peer) &&
+         o.microbatch.index() < static_cast<std::size_t>(job_.microbatches[o.pipeline]) &&
+         a.peer != r && actions_.lists.contains(a.peer) &&
          a.lane >= pipeline_lanes::first_of_messages;
 }
 

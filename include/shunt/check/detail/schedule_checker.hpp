@@ -91,7 +91,7 @@ class schedule_checker {
 
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
-  std::size_t stages_, microbatches_;
+  std::size_t stages_;
   std::vector<cell> cells_{};
   violations found_{};
 };

@@ -11,10 +11,7 @@ namespace shunt::detail {
 
 SHUNT_CONSTEXPR schedule_checker::schedule_checker(pipeline_job const& job,
                                                    pipeline_schedule const& schedule)
-    : job_(job),
-      schedule_(schedule),
-      stages_(static_cast<std::size_t>(job.stages)),
-      microbatches_(static_cast<std::size_t>(job.microbatches)) {}
+    : job_(job), schedule_(schedule), stages_(static_cast<std::size_t>(job.stages)) {}
 
 SHUNT_CONSTEXPR schedule_checker::violations schedule_checker::find_violations() {
   auto found = violations_before_execution();
@@ -31,7 +28,7 @@ SHUNT_CONSTEXPR schedule_checker::violations schedule_checker::violations_before
       return {{.rule = pipeline_rule::lists,
                .count = static_cast<std::int64_t>(lists),
                .limit = job_.ranks()}};
-  cells_.resize(static_cast<std::size_t>(job_.workers()) * microbatches_);
+  cells_.resize(job_.cells());
   read_lists();
   compare_places();
   for (rank_id r : ids<rank_id>(schedule_.overlapped.size())) check_pairs(r);
@@ -160,11 +157,12 @@ constexpr operation const& schedule_checker::at(place w) const {
 }
 
 constexpr schedule_checker::place schedule_checker::input_of(operation const& o) const {
+  auto const a_stage = job_.microbatches[o.pipeline];
   switch (o.kind) {
-    case op_kind::forward: return o.stage > 0 ? (&of(o) - microbatches_)->forward : place{};
+    case op_kind::forward: return o.stage > 0 ? (&of(o) - a_stage)->forward : place{};
     case op_kind::backward:
     case op_kind::backward_input:
-      return o.stage.value() + 1 < job_.stages ? (&of(o) + microbatches_)->gradient : of(o).forward;
+      return o.stage.value() + 1 < job_.stages ? (&of(o) + a_stage)->gradient : of(o).forward;
     case op_kind::backward_weight: return of(o).gradient;
     default: return {};
   }
@@ -174,7 +172,7 @@ constexpr bool schedule_checker::known(operation const& o) const {
   if (o.kind > op_kind::step || o.stage.index() >= stages_) return false;
   if (o.kind == op_kind::step) return o.pipeline == 0 && o.microbatch == 0;
   return o.pipeline.index() < static_cast<std::size_t>(job_.pipelines) &&
-         o.microbatch.index() < microbatches_;
+         o.microbatch.index() < static_cast<std::size_t>(job_.microbatches[o.pipeline]);
 }
 
 constexpr bool schedule_checker::pair_at(rank_id r, std::int32_t i, std::size_t& next) const {
@@ -186,7 +184,7 @@ constexpr bool schedule_checker::pair_at(rank_id r, std::int32_t i, std::size_t&
 }
 
 constexpr std::size_t schedule_checker::index(operation const& o) const {
-  return (o.pipeline.index() * stages_ + o.stage.index()) * microbatches_ + o.microbatch.index();
+  return job_.cell(o.pipeline, o.stage, o.microbatch);
 }
 
 SHUNT_CONSTEXPR void schedule_checker::report(pipeline_rule rule, place w, operation const& o,
@@ -262,7 +260,7 @@ SHUNT_CONSTEXPR void schedule_checker::compare_places() {
   cell const* c = cells_.data();
   for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
     for (stage_id s : ids<stage_id>(job_.stages))
-      for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) compare(*c++, p, s, m);
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p])) compare(*c++, p, s, m);
 }
 
 constexpr void schedule_checker::compare(cell const& c, pipeline_id p, stage_id s,

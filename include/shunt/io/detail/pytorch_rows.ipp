@@ -45,7 +45,7 @@ SHUNT_INLINE std::vector<rank_id> pytorch_ranks(pipeline_job const& job,
                                           std::to_string(o.pipeline.value()) +
                                           ": a CSV has no re-routing");
       if (o.kind > op_kind::step || o.stage < 0 || o.stage >= job.stages || o.microbatch < 0 ||
-          o.microbatch >= job.microbatches)
+          o.microbatch >= job.microbatches[pipeline])
         throw invalid_problem("plan", name + " has an operation that the job doesn't know");
       if (o.kind != op_kind::forward || o.stage.value() + 1 < job.stages) continue;
       if (o.microbatch.value() < last_forward)
@@ -67,15 +67,13 @@ SHUNT_INLINE pytorch_action pytorch_action_of(operation const& o) {
 SHUNT_INLINE void pytorch_rows::add_transfers(timetable const& table, pipeline_id pipeline) {
   if (table.times.size() != plan_.order.size())
     throw invalid_problem("table", "has times for another number of ranks");
-  auto const cells =
-      static_cast<std::size_t>(job_.stages) * static_cast<std::size_t>(job_.microbatches);
+  auto const a_stage = static_cast<std::size_t>(job_.microbatches[pipeline]),
+             cells = static_cast<std::size_t>(job_.stages) * a_stage;
   indexed<rank_id, std::vector<std::int32_t>> left(
       plan_.order.size(), std::vector<std::int32_t>(static_cast<std::size_t>(job_.stages), 0));
   // Positions in their lists.
   std::vector<std::int32_t> forward(cells, -1), gradient(cells, -1);
-  auto const cell = [&](stage_id s, microbatch_id m) {
-    return s.index() * static_cast<std::size_t>(job_.microbatches) + m.index();
-  };
+  auto const cell = [&](stage_id s, microbatch_id m) { return s.index() * a_stage + m.index(); };
   for (rank_id const r : ranks_) {
     if (table.times[r].size() != plan_.order[r].size())
       throw invalid_problem("table", "has times for another number of operations on rank " +

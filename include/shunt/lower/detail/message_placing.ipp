@@ -43,7 +43,7 @@ constexpr message_placing::crossing message_placing::received(rank_id r, operati
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage == 0 : !makes_gradient(o.kind) || o.stage.index() + 1 == cell_.stages)
     return {};
-  std::size_t const from = forward ? c - cell_.microbatches : c + cell_.microbatches;
+  std::size_t const apart = cell_.of_stage(o.pipeline), from = forward ? c - apart : c + apart;
   return between(r, host_[from], 2 * from + !forward, o.stage.value() + (forward ? -1 : 1));
 }
 
@@ -52,7 +52,7 @@ constexpr message_placing::crossing message_placing::sent(rank_id r, operation c
   bool const forward = o.kind == op_kind::forward;
   if (forward ? o.stage.index() + 1 == cell_.stages : !makes_gradient(o.kind) || o.stage == 0)
     return {};
-  std::size_t const to = forward ? c + cell_.microbatches : c - cell_.microbatches;
+  std::size_t const apart = cell_.of_stage(o.pipeline), to = forward ? c + apart : c - apart;
   if (!forward && takes_gradient_[to] == 0) return {};
   return between(r, host_[to], 2 * c + !forward, o.stage);
 }
@@ -174,9 +174,10 @@ constexpr bool message_placing::end_is_ready(rank_id r, crossing m, std::size_t 
     bool const edges = lanes_ == message_lanes::one_per_edge;
     std::size_t const output = edges ? at : at / 2, c = output / 2;
     operation const made_by = cell_.output(output);
-    rank_id const peer = host_[!edges && at % 2 == 1              ? c
-                               : made_by.kind == op_kind::forward ? c + cell_.microbatches
-                                                                  : c - cell_.microbatches];
+    rank_id const peer =
+        host_[!edges && at % 2 == 1              ? c
+              : made_by.kind == op_kind::forward ? c + cell_.of_stage(made_by.pipeline)
+                                                 : c - cell_.of_stage(made_by.pipeline)];
     place(r, {output, peer, made_by.stage}, edges ? 0 : at % 2, made_by);
   }
   return true;

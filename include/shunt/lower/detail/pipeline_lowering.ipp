@@ -130,9 +130,9 @@ SHUNT_CONSTEXPR void pipeline_lowering::send(rank_id r, pipeline_action const& a
     return builder_.send(r, a.peer, source, activation ? activations : gradients, at);
   });
   if (activation)
-    set.output_taken = starts_.forward[c + cell_.microbatches];
+    set.output_taken = starts_.forward[c + cell_.of_stage(a.op.pipeline)];
   else
-    set.gradient_taken = starts_.gradient[c - cell_.microbatches];
+    set.gradient_taken = starts_.gradient[c - cell_.of_stage(a.op.pipeline)];
   sets_.passed_on(set_of_[c]);
 }
 
@@ -213,26 +213,27 @@ SHUNT_CONSTEXPR std::int32_t pipeline_lowering::compute(rank_id r, operation con
 SHUNT_CONSTEXPR void pipeline_lowering::hand_over_input(rank_id r, operation const& o) {
   if (o.kind != op_kind::forward) return;
   std::size_t const c = cell_(o);
-  if (o.stage > 0 && host_[c - cell_.microbatches] != r) return;
+  std::size_t const before = c - cell_.of_stage(o.pipeline);
+  if (o.stage > 0 && host_[before] != r) return;
   take_set(r, c);
   if (o.stage == 0) return;
-  hand_over(r, held(o.stage.value() - 1).of.output(set_of_[c - cell_.microbatches]),
+  hand_over(r, held(o.stage.value() - 1).of.output(set_of_[before]),
             held(o.stage).of.input(set_of_[c]));
-  sets_.passed_on(set_of_[c - cell_.microbatches]);
+  sets_.passed_on(set_of_[before]);
 }
 
 SHUNT_CONSTEXPR bool pipeline_lowering::gradient_is_needed(operation const& o) const {
-  return o.stage > 0 && starts_.gradient[cell_(o) - cell_.microbatches] >= 0;
+  return o.stage > 0 && starts_.gradient[cell_(o) - cell_.of_stage(o.pipeline)] >= 0;
 }
 
 SHUNT_CONSTEXPR void pipeline_lowering::hand_over_gradient(rank_id r, operation const& o) {
   if (!makes_gradient(o.kind) || !gradient_is_needed(o)) return;
   std::size_t const c = cell_(o);
-  if (host_[c - cell_.microbatches] != r) return;
-  (void)set_of(c - cell_.microbatches);
-  auto const& before = held(o.stage.value() - 1).of;
+  std::size_t const before = c - cell_.of_stage(o.pipeline);
+  if (host_[before] != r) return;
+  (void)set_of(before);
   set_of(c).used = hand_over(r, held(o.stage).of.input_gradient(set_of_[c]),
-                             before.output_gradient(set_of_[c - cell_.microbatches]));
+                             held(o.stage.value() - 1).of.output_gradient(set_of_[before]));
   sets_.passed_on(set_of_[c]);
 }
 

@@ -16,17 +16,25 @@
 
 namespace shunt::detail {
 
-/// Numbers of micro-batches at stages (cells). Each has one forward and one gradient.
+/// Numbers of micro-batches at stages (cells), as the job counts them. Each has one forward and one
+/// gradient. Keeps a reference to the job.
 struct pipeline_cells {
-  std::size_t stages, microbatches, count;
+  pipeline_job const& job;
+  std::size_t stages, count;
 
-  constexpr explicit pipeline_cells(pipeline_job const& job)
-      : stages(static_cast<std::size_t>(job.stages)),
-        microbatches(static_cast<std::size_t>(job.microbatches)),
-        count(static_cast<std::size_t>(job.workers()) * microbatches) {}
+  constexpr explicit pipeline_cells(pipeline_job const& of)
+      : job(of), stages(static_cast<std::size_t>(of.stages)), count(of.cells()) {}
 
   [[nodiscard]] constexpr std::size_t operator()(operation const& o) const {
-    return (o.pipeline.index() * stages + o.stage.index()) * microbatches + o.microbatch.index();
+    return job.cell(o.pipeline, o.stage, o.microbatch);
+  }
+  /// Returns the cells of a stage of a pipeline: so far apart are those of neighbouring stages.
+  [[nodiscard]] constexpr std::size_t of_stage(pipeline_id p) const {
+    return static_cast<std::size_t>(job.microbatches[p]);
+  }
+  /// Returns the first cell of a pipeline.
+  [[nodiscard]] constexpr std::size_t first_of(pipeline_id p) const {
+    return static_cast<std::size_t>(job.microbatches.before(p)) * stages;
   }
   /// Forward and backward_input of cell c are outputs 2c and 2c + 1.
   [[nodiscard]] SHUNT_CONSTEXPR operation output(std::size_t number) const;

@@ -11,9 +11,17 @@
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR operation pipeline_cells::output(std::size_t number) const {
-  std::size_t const c = number / 2, row = c / microbatches;
-  return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, row / stages, row % stages,
-          c % microbatches};
+  std::size_t const c = number / 2;
+  std::int32_t p = 0, end = job.pipelines;  // the last pipeline that begins at or before the cell
+  if (job.microbatches.size() == 1)
+    p = static_cast<std::int32_t>(c / stages / of_stage(0)), end = p;
+  while (end - p > 1) {
+    std::int32_t const middle = p + (end - p) / 2;
+    (first_of(middle) <= c ? p : end) = middle;
+  }
+  std::size_t const within = c - first_of(p);
+  return {number % 2 == 0 ? op_kind::forward : op_kind::backward_input, p, within / of_stage(p),
+          within % of_stage(p)};
 }
 
 // Runs every rank as far as its inputs allow.
@@ -146,9 +154,9 @@ class start_finder {
   [[nodiscard]] SHUNT_CONSTEXPR bool input(rank_id r, operation const& o, ticks& start) {
     std::size_t from = 0;
     if (o.kind == op_kind::forward && o.stage > 0)
-      from = 2 * (cell_(o) - cell_.microbatches);
+      from = 2 * (cell_(o) - cell_.of_stage(o.pipeline));
     else if (makes_gradient(o.kind) && o.stage.index() + 1 < cell_.stages)
-      from = 2 * (cell_(o) + cell_.microbatches) + 1;
+      from = 2 * (cell_(o) + cell_.of_stage(o.pipeline)) + 1;
     else
       return true;
     made const& m = made_[from];

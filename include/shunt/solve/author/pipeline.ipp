@@ -25,7 +25,9 @@ SHUNT_CONSTEXPR text describe(worker w) {
 SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view solver,
                                     stage_layout::shape wanted, std::int32_t chunks) {
   using shape = stage_layout::shape;
-  auto const there = job.layout.form();
+  bool const apart =
+      job.layout.form() == shape::custom && job.ranks() == job.workers();  // a rank a worker
+  auto const there = apart ? shape::linear : job.layout.form();
   auto const straight = [](shape form) {
     return form == shape::linear || form == shape::looped || form == shape::wave;
   };
@@ -33,10 +35,27 @@ SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view so
       there == wanted || (job.layout.chunks() == 1 && straight(there) && straight(wanted));
   if (same && (chunks == 0 || job.layout.chunks() == chunks)) return;
   std::string const count = chunks == 0 ? "" : " with " + std::to_string(chunks) + " chunks a rank";
-  throw invalid_problem("layout", "is " + std::string(to_string(there)) + "(" +
+  throw invalid_problem("layout", "is " + std::string(to_string(job.layout.form())) + "(" +
                                       std::to_string(job.layout.chunks()) + "), " +
                                       std::string(solver) + " is for " +
                                       std::string(to_string(wanted)) + " layouts" + count);
+}
+
+SHUNT_CONSTEXPR indexed<rank_id, stage_run> required_runs(pipeline_job const& job,
+                                                          std::string_view solver) {
+  if (job.layout.form() == stage_layout::shape::custom)
+    if (auto runs = runs_of(job)) return *std::move(runs);
+  require_layout(job, solver, stage_layout::shape::linear);
+  return *runs_of(job);
+}
+
+SHUNT_CONSTEXPR void require_equal_pairs(pipeline_job const& job, std::string_view solver) {
+  for (std::int32_t p = 0; p < job.pipelines; p += 2)
+    if (auto const a = job.microbatches[p], b = job.microbatches[p + 1]; a != b)
+      throw invalid_problem("microbatches", "must be the same in pipelines " + std::to_string(p) +
+                                                " and " + std::to_string(p + 1) + " for " +
+                                                std::string(solver) + ", are " + std::to_string(a) +
+                                                " and " + std::to_string(b));
 }
 
 SHUNT_CONSTEXPR void require_even_stages(pipeline_job const& job, std::string_view solver) {

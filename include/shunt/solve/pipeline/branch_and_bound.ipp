@@ -2,7 +2,10 @@
 #include "shunt/solve/pipeline/branch_and_bound.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
@@ -76,10 +79,15 @@ SHUNT_INLINE bool branch_and_bound::covers(pipeline_job const& job) const {
     return std::any_of(c.stages.begin(), c.stages.end(),
                        [&](stage_id s) { return job.costs.step[s] > 0; });
   };
+  // a step waits for all ranks of its stage, which the search doesn't know of other groups
+  std::vector<std::int32_t> groups(static_cast<std::size_t>(job.stages), 0);
+  for (stage_group const& c : all)
+    for (stage_id s : c.stages) groups[s.index()] += !c.live.empty();
   return job.costs.overlap_gain == 0 &&
-         (!stagger || std::none_of(all.begin(), all.end(), [&](stage_group const& c) {
-           return c.stages.size() > 1 && steps(c);
-         }));
+         (!stagger || (std::all_of(groups.begin(), groups.end(), [](auto n) { return n <= 1; }) &&
+                       std::none_of(all.begin(), all.end(), [&](stage_group const& c) {
+                         return c.stages.size() > 1 && steps(c);
+                       })));
 }
 
 }  // namespace shunt

@@ -6,10 +6,10 @@
 /// far stage, h from the exit of the other. Pairs are marked where overlap_gain is positive. With
 /// F = I in all stages the bubble is (S/2 - 1)(F&B + B - 3 W), F&B the time of a pair. A rank
 /// stashes S + 1 micro-batches and holds twice the parameters. Takes bidirectional layouts with an
-/// even number of stages, D pipelines pair by pair, M each. Does not search or re-route: on dead
-/// workers or a tighter cap the answer is infeasible. The order: docs/pipeline-solvers.md.
-/// Throws invalid_problem where the job is broken, has another layout or an odd number of stages.
-/// Complexity: linear in the number of operations.
+/// even number of stages, D pipelines pair by pair, M each, the same M in both of a pair. Does not
+/// search or re-route: on dead workers or a tighter cap the answer is infeasible. The order:
+/// docs/pipeline-solvers.md. Throws invalid_problem where the job is broken, has another layout, an
+/// odd number of stages or a pair with different M. Complexity: linear in the number of operations.
 /// Reference: arXiv 2412.19437, section 3.2.1; github.com/deepseek-ai/DualPipe.
 #include <algorithm>
 #include <array>
@@ -70,7 +70,7 @@ template <class Workers>
 SHUNT_CONSTEXPR pipeline_schedule dual_pipe_order(pipeline_job const& job, Workers workers) {
   std::int32_t const places = job.stages / 2;
   // at most S - 1 backwards are split
-  auto const all = 4 * static_cast<std::size_t>(job.microbatches) + 2;
+  auto const all = 4 * static_cast<std::size_t>(job.microbatches.most()) + 2;
   auto schedule = empty_schedule(job, all + std::min(static_cast<std::size_t>(job.stages), all));
   bool const paired = job.costs.overlap_gain > 0;
   if (paired) schedule.overlapped.resize(schedule.order.size());
@@ -79,8 +79,8 @@ SHUNT_CONSTEXPR pipeline_schedule dual_pipe_order(pipeline_job const& job, Worke
       rank_id const r = job.rank_of({p, place});
       std::array<worker, 2> const held = workers(p, place);
       auto* const pairs = paired ? &schedule.overlapped[r] : nullptr;
-      if (paired) pairs->reserve(2 * static_cast<std::size_t>(job.microbatches));
-      dual_pipe_rank(held, job.microbatches, schedule.order[r], pairs).fill(place, places);
+      if (paired) pairs->reserve(2 * static_cast<std::size_t>(job.microbatches[p]));
+      dual_pipe_rank(held, job.microbatches[p], schedule.order[r], pairs).fill(place, places);
       for (worker const& w : held)
         schedule.order[r].push_back({.kind = op_kind::step, .stage = w.stage});
     }
@@ -97,13 +97,14 @@ struct dual_pipe {
   static constexpr std::string_view name = "dual_pipe";
 
   /// Returns the plan of `order` with its period and lower bound.
-  /// Throws invalid_problem where the job is broken, the layout is not bidirectional or the number
-  /// of stages is odd.
+  /// Throws invalid_problem where the job is broken, the layout is not bidirectional, the number of
+  /// stages is odd or the pipelines of a pair have different numbers of micro-batches.
   [[nodiscard]] SHUNT_CONSTEXPR solution<pipeline_schedule> operator()(
       pipeline_job const& job) const;
 
   /// Returns the plan alone.
-  /// Throws invalid_problem where the layout is not bidirectional or the number of stages is odd.
+  /// Throws invalid_problem where the layout is not bidirectional, the number of stages is odd or
+  /// the pipelines of a pair have different numbers of micro-batches.
   /// Requires a valid job.
   [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
@@ -111,7 +112,7 @@ struct dual_pipe {
   /// (S/2 - 1)(F&B + F - 2 W), with F&B = F + I + W - overlap_gain. Where F = I this is
   /// (S/2 - 1)(F&B + B - 3 W), B = I + W. Without a gain nothing is paired:
   /// (S/2 - 1)(F - W + max(I, F - W)).
-  /// Requires equal stages with W <= I <= F, M >= S and no transfer times.
+  /// Requires equal stages with W <= I <= F, equal M >= S and no transfer times.
   /// Reference: DeepSeek-V3 technical report, table 2.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, for M >= S that of every rank: min(S + 1, 2 M) micro-batches.

@@ -88,6 +88,7 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> dual_pipe::operator()(pipeline_job c
 SHUNT_CONSTEXPR pipeline_schedule dual_pipe::order(pipeline_job const& job) const {
   require_layout(job, name, stage_layout::shape::bidirectional);
   require_even_stages(job, name);
+  require_equal_pairs(job, name);
   return detail::dual_pipe_order(job, [&](pipeline_id p, std::int32_t place) {
     pipeline_id const other = p.value() % 2 == 0 ? p.value() + 1 : p.value() - 1;
     return std::array<worker, 2>{{{p, place}, {other, job.stages - 1 - place}}};
@@ -99,7 +100,7 @@ SHUNT_CONSTEXPR ticks dual_pipe::bubble(pipeline_job const& job) {
 }
 
 SHUNT_CONSTEXPR std::int64_t dual_pipe::stash_peak(pipeline_job const& job) {
-  return std::min(job.stages + 1, 2 * job.microbatches) * job.stash.forward[0];
+  return std::min(job.stages + 1, 2 * job.microbatches.most()) * job.stash.forward[0];
 }
 
 }  // namespace shunt

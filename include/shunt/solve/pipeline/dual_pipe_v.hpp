@@ -39,7 +39,7 @@ struct dual_pipe_v {
   /// Returns how long the last rank, which idles most, idles within the makespan:
   /// (P - 1)(F&B + F - 2 W) of a chunk; without a gain (P - 1)(F - W + max(I, F - W)). This is the
   /// formula of dual_pipe with P = S/2.
-  /// Requires equal stages with W <= I <= F, M >= S and no transfer times.
+  /// Requires equal stages with W <= I <= F, equal M >= S and no transfer times.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, for M >= S that of every rank: min(2 P + 1, 2 M) chunks.
   [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);

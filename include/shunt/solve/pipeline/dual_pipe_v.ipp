@@ -28,7 +28,7 @@ SHUNT_CONSTEXPR ticks dual_pipe_v::bubble(pipeline_job const& job) {
 }
 
 SHUNT_CONSTEXPR std::int64_t dual_pipe_v::stash_peak(pipeline_job const& job) {
-  return std::min(job.stages + 1, 2 * job.microbatches) * job.stash.forward[0];
+  return std::min(job.stages + 1, 2 * job.microbatches.most()) * job.stash.forward[0];
 }
 
 }  // namespace shunt

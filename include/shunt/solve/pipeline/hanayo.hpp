@@ -72,7 +72,7 @@ struct hanayo {
 
   /// Returns how long every rank idles within the makespan: 2 (P - 1) (max(F,
   /// B) + (M / P - 1) |F - B|), with F and B = I + W of a chunk; (P - 1)(F + B) with one chunk.
-  /// Requires equal stages, M a multiple of P and no transfer times.
+  /// Requires equal stages, equal M, a multiple of P, and no transfer times.
   /// Reference: for M = P the paper's formula without communication.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak: v min(P, M) chunks, in units of a rank's stages as much as 1F1B.

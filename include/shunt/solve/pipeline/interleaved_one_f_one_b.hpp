@@ -24,12 +24,14 @@
 namespace shunt {
 namespace detail {
 
-/// How a looped layout goes round: chunk c of the rank at place i of its pipeline is stage c P + i.
+/// How a pipeline of a looped layout goes round: chunk c of the rank at its place i is stage c P +
+/// i.
 struct loops {
   std::int32_t places, chunks, microbatches, groups = 1, group_size = 1;
   bool even = true;
 
-  SHUNT_CONSTEXPR explicit loops(pipeline_job const& job, std::int32_t group = 0);
+  SHUNT_CONSTEXPR explicit loops(pipeline_job const& job, std::int32_t group = 0,
+                                 pipeline_id p = 0);
 
   struct item {
     std::int32_t chunk, microbatch;
@@ -70,12 +72,12 @@ struct interleaved_one_f_one_b {
 
   /// Returns how long every rank idles within the makespan: (P - 1 + (v - 1) max(0,
   /// P - M)) (F + B), with F and B = I + W of a chunk.
-  /// Requires equal stages, no transfer times and `group` 0; any M.
+  /// Requires equal stages, no transfer times and `group` 0; any M, equal in all pipelines.
   /// Reference: for M >= P the paper's section 2.2.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak, reached on the first rank: min(2 (P - 1) + (v - 1) G + 1, v M) chunks;
   /// min(P, M) for v = 1.
-  /// Requires `group` 0.
+  /// Requires `group` 0 and equal M.
   [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<interleaved_one_f_one_b, pipeline_job>);

@@ -14,10 +14,10 @@
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR loops::loops(pipeline_job const& job, std::int32_t group)
+SHUNT_CONSTEXPR loops::loops(pipeline_job const& job, std::int32_t group, pipeline_id p)
     : places(job.stages / job.layout.chunks()),
       chunks(job.layout.chunks()),
-      microbatches(job.microbatches) {
+      microbatches(job.microbatches[p]) {
   even = group == 0 || chunks == 1;
   group_size = std::min(group, std::max(microbatches, places));  // a larger group changes nothing
   groups = chunks == 1 ? 1
@@ -44,15 +44,17 @@ SHUNT_CONSTEXPR std::vector<loops::item> loops::sequence() const {
 
 SHUNT_CONSTEXPR pipeline_schedule interleave(pipeline_job const& job, std::int32_t group,
                                              std::int32_t per_hop, bool split) {
-  loops const in(job, group);
-  if (group != 0 && group < in.places)
-    throw invalid_problem("group", "must be 0 or at least " + std::to_string(in.places) + ", is " +
+  std::int32_t const places = job.stages / job.layout.chunks();
+  if (group != 0 && group < places)
+    throw invalid_problem("group", "must be 0 or at least " + std::to_string(places) + ", is " +
                                        std::to_string(group));
-  std::size_t const a_chunk = static_cast<std::size_t>(in.microbatches) * (split ? 3 : 2) + 1;
-  auto schedule = empty_schedule(job, static_cast<std::size_t>(in.chunks) * a_chunk);
-  auto const items = in.sequence();
-  auto const length = static_cast<std::int32_t>(items.size());
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
+  std::size_t const a_chunk =
+      static_cast<std::size_t>(job.microbatches.most()) * (split ? 3 : 2) + 1;
+  auto schedule = empty_schedule(job, static_cast<std::size_t>(job.layout.chunks()) * a_chunk);
+  for (pipeline_id p : ids<pipeline_id>(job.pipelines)) {
+    loops const in(job, group, p);
+    auto const items = in.sequence();
+    auto const length = static_cast<std::int32_t>(items.size());
     for (std::int32_t place = 0; place < in.places; ++place) {
       auto& list = schedule.order[job.rank_of({p, place})];
       auto const add = [&](op_kind kind, std::int32_t at) {
@@ -75,6 +77,7 @@ SHUNT_CONSTEXPR pipeline_schedule interleave(pipeline_job const& job, std::int32
       for (std::int32_t c = 0; c < in.chunks; ++c)
         list.push_back({.kind = op_kind::step, .stage = c * in.places + place});
     }
+  }
   return schedule;
 }
 

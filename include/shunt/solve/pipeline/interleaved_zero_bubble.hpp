@@ -41,12 +41,12 @@ struct interleaved_zero_bubble {
   [[nodiscard]] SHUNT_CONSTEXPR pipeline_schedule order(pipeline_job const& job) const;
 
   /// Returns how long every rank idles within the makespan: (P - 1)(F + I - W), of a chunk.
-  /// Requires equal stages with W <= F and W <= I, M a multiple of P (with one chunk M >= P), no
-  /// transfer times and `group` 0.
+  /// Requires equal stages with W <= F and W <= I, equal M, a multiple of P (with one chunk M >=
+  /// P), no transfer times and `group` 0.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak of every rank: min(P + (v - 1) G, v M) chunks. Where P divides M these
   /// are v P chunks, as large as the stash of 1F1B.
-  /// Requires `group` 0, and a stash that only backward_weight gives back.
+  /// Requires `group` 0, equal M, and a stash that only backward_weight gives back.
   [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);
 };
 static_assert(solver_for<interleaved_zero_bubble, pipeline_job>);

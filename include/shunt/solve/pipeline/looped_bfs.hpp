@@ -36,7 +36,7 @@ struct looped_bfs {
 
   /// Returns how long every rank idles within the makespan: (P - 1 + (v - 1) max(0,
   /// P - M)) (F + B), with F and B = I + W of a chunk. For M >= P this is the paper's formula.
-  /// Requires equal stages and no transfer times.
+  /// Requires equal stages, equal M and no transfer times.
   [[nodiscard]] static SHUNT_CONSTEXPR ticks bubble(pipeline_job const& job);
   /// Returns the stash peak of every rank: v M chunks.
   [[nodiscard]] static SHUNT_CONSTEXPR std::int64_t stash_peak(pipeline_job const& job);

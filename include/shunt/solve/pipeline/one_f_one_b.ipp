@@ -2,13 +2,13 @@
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 
 #include <algorithm>
-#include <cstddef>
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/operation.hpp"
-#include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/stage_runs.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/author/run_list.hpp"
 
 namespace shunt {
 
@@ -18,23 +18,21 @@ SHUNT_CONSTEXPR solution<pipeline_schedule> one_f_one_b::operator()(pipeline_job
 }
 
 SHUNT_CONSTEXPR pipeline_schedule one_f_one_b::order(pipeline_job const& job) const {
-  require_layout(job, name, stage_layout::shape::linear);
-  auto schedule = empty_schedule(job, 2 * static_cast<std::size_t>(job.microbatches) + 1);
-  for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (stage_id s : ids<stage_id>(job.stages)) {
-      auto& list = schedule.order[job.rank_of({p, s})];
-      std::int32_t in_flight = std::min(job.stages - s.value(), job.microbatches);
-      if (auto const cap = job.stash_limit(job.rank_of({p, s})))
-        in_flight = static_cast<std::int32_t>(
-            std::min<std::int64_t>(in_flight, *cap / job.stash.forward[s]));
-      std::int32_t forward = 0;
-      while (forward < in_flight - 1) list.push_back({op_kind::forward, p, s, forward++});
-      for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
-        if (forward < job.microbatches) list.push_back({op_kind::forward, p, s, forward++});
-        list.push_back({op_kind::backward, p, s, m});
-      }
-      list.push_back({.kind = op_kind::step, .stage = s});
+  auto const runs = required_runs(job, name);
+  auto schedule = empty_schedule(job);
+  for (rank_id r : ids<rank_id>(job.ranks())) {
+    run_list list(job, runs[r], 2, schedule.order[r]);
+    std::int32_t const all = job.microbatches[runs[r].pipeline];
+    std::int32_t const in_flight =
+        list.most_in_flight(std::min(runs[r].ranks - runs[r].place, all));
+    std::int32_t forward = 0;
+    while (forward < in_flight - 1) list.add(op_kind::forward, forward++);
+    for (microbatch_id m : ids<microbatch_id>(all)) {
+      if (forward < all) list.add(op_kind::forward, forward++);
+      list.add(op_kind::backward, m);
     }
+    list.add_steps();
+  }
   return schedule;
 }
 
@@ -43,7 +41,7 @@ SHUNT_CONSTEXPR ticks one_f_one_b::bubble(pipeline_job const& job) {
 }
 
 SHUNT_CONSTEXPR std::int64_t one_f_one_b::stash_peak(pipeline_job const& job) {
-  return std::min(job.stages, job.microbatches) * job.stash.forward[0];
+  return std::min(job.stages, job.microbatches.most()) * job.stash.forward[0];
 }
 
 }  // namespace shunt

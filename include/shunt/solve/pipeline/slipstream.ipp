@@ -13,6 +13,7 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/stage_runs.hpp"
 #include "shunt/solve/author/pipeline.hpp"
 #include "shunt/solve/pipeline/improve_order.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
@@ -93,7 +94,8 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const&
     keep(best, evaluated(job, search.schedule()));
     if (best.objective <= static_cast<double>(bound)) return best;
   }
-  if (job.layout.form() == stage_layout::shape::linear) {
+  if (auto const form = job.layout.form(); form == stage_layout::shape::linear ||
+                                           (form == stage_layout::shape::custom && runs_of(job))) {
     auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
     if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
     if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));

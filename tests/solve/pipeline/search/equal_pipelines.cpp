@@ -25,6 +25,11 @@ TEST(equal_pipelines, what_makes_pipelines_unequal) {
   EXPECT_FALSE(with([](auto& j) { j.dead = {{0, 0}}; }));
   EXPECT_FALSE(with([](auto& j) { j.pipelines = 2, j.layout = stage_layout::bidirectional(); }));
   EXPECT_FALSE(with([](auto& j) { j.memory = stash_cap::per_rank({1}); }));
+  EXPECT_FALSE(with([](auto& j) { j.microbatches = {2, 2, 3}; }));
+  EXPECT_TRUE(with([](auto& j) { j.microbatches = {2, 2, 2}; }));
+  EXPECT_TRUE(with([](auto& j) { j.layout = stage_layout::stage_major(3, 4); }));
+  EXPECT_FALSE(
+      with([](auto& j) { j.layout = stage_layout::custom({0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5}); }));
 }
 
 TEST(equal_pipelines, a_plan_of_one_is_a_plan_of_all) {
@@ -34,6 +39,10 @@ TEST(equal_pipelines, a_plan_of_one_is_a_plan_of_all) {
   EXPECT_EQ(all, one_f_one_b{}(job).plan);
   EXPECT_EQ(lines(check(job, all)), "");
   EXPECT_EQ(static_cast<double>(period(job, all)), one.objective);
+  auto other = job;
+  other.layout = stage_layout::stage_major(3, 2);
+  EXPECT_EQ(copied_to_all(other, one_f_one_b{}(first_pipeline(other)).plan),
+            one_f_one_b{}(other).plan);
 }
 
 }  // namespace

@@ -119,6 +119,7 @@ class chain_scheduler {
     std::int32_t forwards_known = 0, inputs_known = 0;   // with a known arrival
     // last: the last worker of the same pipeline on the rank
     std::int32_t next = -1, previous = -1, rank = 0, last = 0;
+    std::int32_t all = 0;  // micro-batches
     position_costs cost{};
     position_rule rule{};
     std::int64_t whole = 1, early = 0;  // stash
@@ -198,7 +199,8 @@ class chain_scheduler {
 
   pipeline_job const& job_;
   stage_groups in_;
-  std::size_t microbatches_;
+  /// By worker: micro-batches of the workers before it; of all workers at the end.
+  std::vector<std::size_t> earlier_{};
   std::vector<position_state> positions_{};
   std::vector<rank_state> ranks_{};
   std::vector<std::int32_t> first_{};

@@ -11,8 +11,7 @@
 
 namespace shunt::detail {
 
-SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job)
-    : job_(job), in_(job), microbatches_(static_cast<std::size_t>(job.microbatches)) {
+SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job) : job_(job), in_(job) {
   auto const ranks = static_cast<std::size_t>(job.ranks()),
              positions = static_cast<std::size_t>(job.workers());
   std::vector<std::int32_t> count(ranks + 1, 0), where(positions);
@@ -24,6 +23,7 @@ SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job)
     for (std::int32_t s = 0; s < job.stages; ++s) ++count[job.rank_of({p, s}).index() + 1];
   std::partial_sum(count.begin(), count.end(), count.begin());
   first_ = count;
+  earlier_.push_back(0);
   positions_.resize(positions);
   for (std::int32_t p = 0; p < job.pipelines; ++p)
     for (std::int32_t s = 0; s < job.stages; ++s) {
@@ -34,7 +34,10 @@ SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job)
       q.rank = r.value();
       q.whole = job.stash.forward[s];
       q.early = job.stash.backward_input[s];
+      q.all = job.microbatches[p];
     }
+  for (auto const& q : positions_)
+    earlier_.push_back(earlier_.back() + static_cast<std::size_t>(q.all));
   for (auto& q : positions_) {
     std::int32_t const p = q.at.pipeline.value(), s = q.at.stage.value();
     if (s + 1 < job.stages) q.next = where[cell(p, s + 1)];
@@ -57,13 +60,13 @@ SHUNT_INLINE chain_scheduler::chain_scheduler(pipeline_job const& job)
       position(q).last = last;
     }
   }
-  arrival_.resize(positions * microbatches_ * 2);
-  sequence_.reserve(positions * microbatches_ * 3);
+  arrival_.resize(earlier_.back() * 2);
+  sequence_.reserve(earlier_.back() * 3);
   while (leaves_ < ranks) leaves_ *= 2;
 }
 
 SHUNT_INLINE std::int64_t chain_scheduler::operations() const {
-  return static_cast<std::int64_t>(positions_.size() * microbatches_ * 3);
+  return static_cast<std::int64_t>(earlier_.back() * 3);
 }
 
 SHUNT_INLINE std::int32_t chain_scheduler::too_small() const {
@@ -93,15 +96,14 @@ SHUNT_INLINE void chain_scheduler::run_listed(chain_rules const& rules) {
 SHUNT_INLINE bool chain_scheduler::run_ordered(chain_order const& order, std::int32_t patience) {
   position_.assign(order.first.begin(), order.first.end() - 1);
   drive([&](std::int32_t r, ticks now) { return ordered(order, patience, r, now); });
-  return sequence_.size() == positions_.size() * microbatches_ * 3;
+  return sequence_.size() == earlier_.back() * 3;
 }
 
 SHUNT_INLINE chain_order chain_scheduler::order(bool weights) {
-  chain_order kept{
-      .entries = std::vector<std::int32_t>(positions_.size() * microbatches_ * (weights ? 3 : 2)),
-      .weights = weights};
+  chain_order kept{.entries = std::vector<std::int32_t>(earlier_.back() * (weights ? 3 : 2)),
+                   .weights = weights};
   for (std::int32_t const q : first_)
-    kept.first.push_back(static_cast<std::size_t>(q) * microbatches_ * (weights ? 3 : 2));
+    kept.first.push_back(earlier_[static_cast<std::size_t>(q)] * (weights ? 3 : 2));
   position_.assign(kept.first.begin(), kept.first.end() - 1);
   for (std::int32_t const e : sequence_)
     if (weights || e % 4 < 2)
@@ -155,7 +157,7 @@ SHUNT_INLINE std::pair<ticks, ticks> chain_scheduler::spans(std::vector<ticks> c
   }
   for (std::size_t r = 0; r < ranks_.size(); ++r)
     ranks_[r].start = stage_group_end_[stage_group_of(r)];
-  for (auto& q : positions_) q.forwards = q.inputs = job_.microbatches;
+  for (auto& q : positions_) q.forwards = q.inputs = q.all;
   // from here on `arrival` holds the latest start of the consumer
   for (std::size_t i = sequence_.size(); i-- > 0;) {
     std::int32_t const e = sequence_[i];
@@ -190,8 +192,10 @@ SHUNT_INLINE pipeline_schedule chain_scheduler::schedule(std::vector<std::int32_
   pipeline_schedule plan{.order = indexed<rank_id, std::vector<operation>>(ranks_.size()),
                          .staggered_step = staggered_step};
   for (std::size_t r = 0; r < ranks_.size(); ++r)
-    plan.order[rank_id{r}].reserve(static_cast<std::size_t>(first_[r + 1] - first_[r]) *
-                                   (microbatches_ * 3 + 1));
+    plan.order[rank_id{r}].reserve((earlier_[static_cast<std::size_t>(first_[r + 1])] -
+                                    earlier_[static_cast<std::size_t>(first_[r])]) *
+                                       3 +
+                                   static_cast<std::size_t>(first_[r + 1] - first_[r]));
   for (auto& q : positions_) q.forwards = q.inputs = q.weights = 0;
   for (std::int32_t const e : sequence) {
     auto& q = position(e / 4);
@@ -217,8 +221,8 @@ SHUNT_INLINE chain_scheduler::position_state& chain_scheduler::position(std::int
 }
 
 SHUNT_INLINE ticks& chain_scheduler::arrival(std::int32_t q, std::int32_t m, bool input) {
-  return arrival_[(static_cast<std::size_t>(q) * 2 + input) * microbatches_ +
-                  static_cast<std::size_t>(m)];
+  auto const at = static_cast<std::size_t>(q);
+  return arrival_[2 * earlier_[at] + static_cast<std::size_t>(input ? positions_[at].all + m : m)];
 }
 
 SHUNT_INLINE std::size_t chain_scheduler::stage_group_of(std::size_t r) const {
@@ -229,10 +233,9 @@ SHUNT_INLINE void chain_scheduler::reset() {
   for (std::size_t i = 0; i < positions_.size(); ++i) {
     auto& q = positions_[i];
     q.forwards = q.inputs = q.weights = q.inputs_known = 0;
-    q.forwards_known = q.previous < 0 ? job_.microbatches : 0;
+    q.forwards_known = q.previous < 0 ? q.all : 0;
     if (q.previous < 0)
-      for (std::int32_t m = 0; m < job_.microbatches; ++m)
-        arrival(static_cast<std::int32_t>(i), m, false) = 0;
+      for (std::int32_t m = 0; m < q.all; ++m) arrival(static_cast<std::int32_t>(i), m, false) = 0;
   }
   for (auto& r : ranks_) {
     r.end = 0;
@@ -296,10 +299,11 @@ SHUNT_INLINE chain_scheduler::reserve chain_scheduler::reserve_of(std::int32_t r
                      to = first_[static_cast<std::size_t>(r) + 1];
   auto const& only = position(to - 1);
   reserve oldest{only.forwards, only.at.pipeline.value(), own.cap - own.alone};
+  if (own.chains > 1 && only.forwards == only.all) oldest.microbatch = job_.microbatches.most();
   if (own.chains > 1)
     for (std::int32_t q = from; q < to; ++q)
       if (auto const& s = position(q);
-          s.last == q && s.older_than(oldest.microbatch, oldest.pipeline)) {
+          s.last == q && s.forwards < s.all && s.older_than(oldest.microbatch, oldest.pipeline)) {
         oldest.microbatch = s.forwards;
         oldest.pipeline = s.at.pipeline.value();
       }
@@ -371,7 +375,7 @@ SHUNT_INLINE chain_scheduler::choice chain_scheduler::ordered(chain_order const&
     }
   }
   if (order.weights) return next;
-  for (std::int32_t i = first_[at], oldest = job_.microbatches; i < first_[at + 1]; ++i)
+  for (std::int32_t i = first_[at], oldest = job_.microbatches.most(); i < first_[at + 1]; ++i)
     if (auto const& q = position(i); q.weights < q.inputs && q.weights < oldest) {
       oldest = q.weights;
       next.position = i;

@@ -41,6 +41,8 @@ class exact_period {
 
   [[nodiscard]] std::size_t stage_group_of(exact_shop::type const& t) const;
 
+  void find_first_groups();
+
   /// Sets the windows of the box and removes the starts that heads and tails exclude.
   /// Returns false where no start is left.
   [[nodiscard]] bool tighten(box& b, std::vector<ticks> const& length);
@@ -60,6 +62,8 @@ class exact_period {
   std::stop_token stop_;
   exact_search search_;
   std::vector<ticks> steps_{};
+  /// The first of all stage groups that messages join: the others start relative to it.
+  std::vector<std::size_t> first_groups_{};
   pipeline_schedule plan_{};
 };
 

@@ -27,6 +27,24 @@ SHUNT_INLINE exact_period::exact_period(pipeline_job const& job, bool split, boo
     for (stage_id s : c.stages) sum += job.costs.step[s];
     steps_.push_back(sum);
   }
+  find_first_groups();
+}
+
+SHUNT_INLINE void exact_period::find_first_groups() {
+  std::vector<std::size_t> joined(in_.all.size());  // by group: one that is joined to it, or itself
+  for (std::size_t c = 0; c < joined.size(); ++c) joined[c] = c;
+  auto const first = [&](std::size_t c) {
+    while (joined[c] != c) c = joined[c];
+    return c;
+  };
+  for (auto const& t : shop_.types) {
+    if (t.before < 0) continue;
+    auto const a = first(stage_group_of(t)),
+               b = first(stage_group_of(shop_.types[static_cast<std::size_t>(t.before)]));
+    joined[std::max(a, b)] = std::min(a, b);
+  }
+  for (std::size_t c = 0; c < joined.size(); ++c)
+    if (joined[c] == c) first_groups_.push_back(c);
 }
 
 SHUNT_INLINE exact_period::search_result exact_period::possible(ticks theta) {
@@ -35,7 +53,7 @@ SHUNT_INLINE exact_period::search_result exact_period::possible(ticks theta) {
   for (ticks const steps : steps_) length.push_back(theta - (stagger_ ? steps : longest));
   std::vector<box> open{{stage_group_starts(length.size(), stagger_ ? exact_search::never : 0),
                          stage_group_starts(length.size(), stagger_ ? exact_search::whenever : 0)}};
-  open.front().low.front() = open.front().high.front() = 0;
+  for (std::size_t const c : first_groups_) open.front().low[c] = open.front().high[c] = 0;
   while (!open.empty()) {
     box b = std::move(open.back());
     open.pop_back();

@@ -14,12 +14,9 @@ SHUNT_INLINE forward_backward::forward_backward(pipeline_job const& job,
   ranks_.resize(static_cast<std::size_t>(job.ranks()));
   spans_.resize(stage_groups_.all.size());
   auto const cell = [&](operation const& o, stage_id s) {
-    return (o.pipeline.index() * static_cast<std::size_t>(job.stages) + s.index()) *
-               static_cast<std::size_t>(job.microbatches) +
-           o.microbatch.index();
+    return job.cell(o.pipeline, s, o.microbatch);
   };
-  auto const cells =
-      static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
+  auto const cells = job.cells();
   std::vector<std::int32_t> forward(cells, nowhere), gradient(cells, nowhere);
   for (rank_id r : ids<rank_id>(job.ranks())) {
     auto& rank = ranks_[r.index()];

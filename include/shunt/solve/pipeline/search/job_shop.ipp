@@ -17,7 +17,7 @@ SHUNT_INLINE exact_shop::exact_shop(pipeline_job const& job, bool split, routing
     cap.push_back(job.stash_limit(r).value_or(unlimited));
   }
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job.microbatches)) {
+    for (microbatch_id m : ids<microbatch_id>(job.microbatches[p])) {
       std::vector<rank_id> hosts;
       for (stage_id s : ids<stage_id>(job.stages))
         hosts.push_back(job.rank_of({to.host(p, s, m), s}));

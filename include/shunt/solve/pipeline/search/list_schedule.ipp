@@ -12,8 +12,7 @@ namespace shunt::detail {
 SHUNT_INLINE list_scheduler::list_scheduler(pipeline_job const& job, bool split, routing rule,
                                             std::int32_t turn)
     : job_(job), split_(split), stage_groups_(job), clock_(static_cast<std::size_t>(job.ranks())) {
-  auto const cells =
-      static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
+  auto const cells = job.cells();
   ranks_.resize(static_cast<std::size_t>(job.ranks()));
   cells_.resize(cells);
   owners_.resize(cells);
@@ -75,11 +74,7 @@ SHUNT_INLINE pipeline_schedule list_scheduler::schedule(bool staggered_step) con
 }
 
 SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
-  auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) {
-    return (p.index() * static_cast<std::size_t>(job_.stages) + s.index()) *
-               static_cast<std::size_t>(job_.microbatches) +
-           m.index();
-  };
+  auto const index = [&](pipeline_id p, stage_id s, microbatch_id m) { return job_.cell(p, s, m); };
   struct rerouted_cell {
     microbatch_id microbatch;
     pipeline_id pipeline;
@@ -91,8 +86,9 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
     at[r.index()].resize(
         stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages.size());
   for (stage_id s : ids<stage_id>(job_.stages))
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
       for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+        if (m >= job_.microbatches[p]) continue;
         pipeline_id const host = to.host(p, s, m);
         rank_id const r = job_.rank_of({host, s});
         auto const& held = stage_groups_.all[static_cast<std::size_t>(stage_groups_.of[r])].stages;
@@ -167,7 +163,7 @@ SHUNT_INLINE void list_scheduler::place_cells(routes const& to, routing rule) {
   }
   bits_.resize(static_cast<std::size_t>(next_word));
   for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p]))
       for (std::int32_t s = 1; s < job_.stages; ++s) {
         auto const a = cell_of[index(p, s - 1, m)], b = cell_of[index(p, s, m)];
         cells_[static_cast<std::size_t>(a)].after = b;

@@ -22,8 +22,7 @@ class stream_merger {
                                 indexed<rank_id, operation_streams> const& streams)
       : job_(job), streams_(streams) {
     auto const ranks = static_cast<std::size_t>(job.ranks());
-    auto const cells =
-        static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
+    auto const cells = job.cells();
     for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, unknown);
     host_.resize(cells, rank_id{-1});
     next_.resize(ranks);
@@ -64,9 +63,7 @@ class stream_merger {
   static constexpr ticks unknown = -1;
 
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t cell(operation const& o, stage_id s) const {
-    auto const stages = static_cast<std::size_t>(job_.stages),
-               microbatches = static_cast<std::size_t>(job_.microbatches);
-    return (o.pipeline.index() * stages + s.index()) * microbatches + o.microbatch.index();
+    return job_.cell(o.pipeline, s, o.microbatch);
   }
 
   // Schedules a look at rank `r`.

@@ -16,7 +16,8 @@ namespace shunt {
 /// How the micro-batches of dead workers are dealt over live workers.
 enum class routing : std::uint8_t {
   /// In turn over micro-batches, each to the cheapest links among workers with room, then to the
-  /// worker with the least work.
+  /// worker with the least work. Where the ranks of a stage hold other stages besides, each to the
+  /// rank with the least work, links included.
   by_load,
   /// Pipeline by pipeline, to one live worker after another: the paper's rule.
   round_robin,
@@ -42,13 +43,18 @@ class routes {
  private:
   [[nodiscard]] SHUNT_CONSTEXPR std::size_t at(pipeline_id p, stage_id s, microbatch_id m) const;
 
+  /// Finds the stages whose live ranks hold different stages besides, and the work of all ranks.
+  SHUNT_CONSTEXPR void find_unlike();
   /// Deals the micro-batches of stage `s`.
   SHUNT_CONSTEXPR void deal(stage_id s, routing rule, std::int32_t turn);
 
   pipeline_job const& job_;
   std::vector<pipeline_id> host_{};
   std::vector<char> dead_{};
-  std::vector<ticks> busy_{};  // by rank: time of all its operations
+  std::vector<ticks> busy_{};  // by rank: time of its operations at the stages dealt so far
+  // Where a stage has unlike ranks: those stages, and by rank the time of all its operations.
+  std::vector<char> unlike_{};
+  std::vector<ticks> load_{};
 };
 
 }  // namespace detail

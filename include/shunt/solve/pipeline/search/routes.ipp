@@ -4,18 +4,35 @@
 #include <tuple>
 
 #include "shunt/core/indexed.hpp"
+#include "shunt/measure/stage_groups.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
 namespace shunt::detail {
 
 SHUNT_CONSTEXPR routes::routes(pipeline_job const& job, routing rule, std::int32_t turn)
     : job_(job) {
-  host_.resize(static_cast<std::size_t>(job.workers()) *
-               static_cast<std::size_t>(job.microbatches));
+  host_.resize(job.cells());
   dead_.resize(static_cast<std::size_t>(job.ranks()), 0);
   busy_.resize(static_cast<std::size_t>(job.ranks()), 0);
   for (worker const& w : job.dead) dead_[job.rank_of(w).index()] = 1;
+  if (job.layout.form() == stage_layout::shape::custom) find_unlike();
   for (stage_id s : ids<stage_id>(job.stages)) deal(s, rule, turn);
+}
+
+SHUNT_CONSTEXPR void routes::find_unlike() {
+  stage_groups const in(job_);
+  unlike_.resize(static_cast<std::size_t>(job_.stages), 0);
+  load_.resize(dead_.size(), 0);
+  for (stage_id s : ids<stage_id>(job_.stages)) {
+    std::int32_t group = -1;
+    for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
+      rank_id const r = job_.rank_of({p, s});
+      if (dead_[r.index()]) continue;
+      load_[r.index()] += job_.microbatches[p] * job_.costs.microbatch(s);
+      if (group >= 0 && in.of[r] != group) unlike_[s.index()] = 1;
+      group = in.of[r];
+    }
+  }
 }
 
 SHUNT_CONSTEXPR pipeline_id routes::host(pipeline_id p, stage_id s, microbatch_id m) const {
@@ -23,9 +40,7 @@ SHUNT_CONSTEXPR pipeline_id routes::host(pipeline_id p, stage_id s, microbatch_i
 }
 
 SHUNT_CONSTEXPR std::size_t routes::at(pipeline_id p, stage_id s, microbatch_id m) const {
-  auto const stages = static_cast<std::size_t>(job_.stages),
-             microbatches = static_cast<std::size_t>(job_.microbatches);
-  return (p.index() * stages + s.index()) * microbatches + m.index();
+  return job_.cell(p, s, m);
 }
 
 SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
@@ -40,21 +55,22 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
   for (pipeline_id p : ids<pipeline_id>(job_.pipelines)) {
     bool const alive = able(p, roomy);
     (alive ? live : lost).push_back(p);
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches)) host_[at(p, s, m)] = p;
-    if (alive) busy_[job_.rank_of({p, s}).index()] += job_.microbatches * job_.costs.microbatch(s);
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p])) host_[at(p, s, m)] = p;
+    if (alive)
+      busy_[job_.rank_of({p, s}).index()] += job_.microbatches[p] * job_.costs.microbatch(s);
   }
   auto const peers = live.size(), first = static_cast<std::size_t>(turn) % peers;
   if (rule == routing::pooled) {
     auto next = first;
-    for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+    for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
       for (pipeline_id p : ids<pipeline_id>(job_.pipelines))
-        host_[at(p, s, m)] = live[next++ % peers];
+        if (m < job_.microbatches[p]) host_[at(p, s, m)] = live[next++ % peers];
     return;
   }
   if (rule == routing::round_robin) {
     std::size_t next = first;
     for (pipeline_id const p : lost)
-      for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+      for (microbatch_id m : ids<microbatch_id>(job_.microbatches[p]))
         host_[at(p, s, m)] = live[next++ % peers];
     return;
   }
@@ -63,18 +79,20 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
   std::vector<std::int64_t> here(static_cast<std::size_t>(job_.ranks()),
                                  0);  // micro-batches of this stage on a rank
   // micro-batches of this stage, by live worker
-  std::vector<std::int64_t> placed(peers, job_.microbatches);
+  std::vector<std::int64_t> placed;
   for (pipeline_id const p : live) {
     ranks.push_back(job_.rank_of({p, s}));
-    here[ranks.back().index()] += job_.microbatches;
+    placed.push_back(job_.microbatches[p]);
+    here[ranks.back().index()] += job_.microbatches[p];
   }
   std::int64_t holders = 0;
   for (std::int64_t const load : here) holders += load > 0;
   std::int64_t const share = ceil_divide<std::int64_t>(job_.total_microbatches(), holders);
   bool const links = job_.transfer.within_node != job_.transfer.between_nodes ||
                      job_.layout.form() != stage_layout::shape::linear;
-  for (microbatch_id m : ids<microbatch_id>(job_.microbatches))
+  for (microbatch_id m : ids<microbatch_id>(job_.microbatches.most()))
     for (pipeline_id const p : lost) {
+      if (m >= job_.microbatches[p]) continue;
       using rank_of_choice = std::tuple<bool, ticks, std::int64_t, std::int64_t, ticks>;
       rank_of_choice least{};
       std::size_t best = peers;
@@ -89,7 +107,10 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
           if (s.value() + 1 < job_.stages)
             way += job_.transfer(ranks[peer], job_.rank_of({p, s.value() + 1}));
         }
-        rank_of_choice const now{here[r] >= share, way, here[r], placed[peer], busy_[r]};
+        bool const unlike = !unlike_.empty() && unlike_[s.index()];
+        rank_of_choice const now =
+            unlike ? rank_of_choice{false, load_[r] + way, here[r], placed[peer], busy_[r]}
+                   : rank_of_choice{here[r] >= share, way, here[r], placed[peer], busy_[r]};
         if (best < peers && now >= least) continue;
         least = now;
         best = peer;
@@ -98,6 +119,7 @@ SHUNT_CONSTEXPR void routes::deal(stage_id s, routing rule, std::int32_t turn) {
       ++here[ranks[best].index()];
       ++placed[best];
       busy_[ranks[best].index()] += job_.costs.microbatch(s);
+      if (!load_.empty()) load_[ranks[best].index()] += job_.costs.microbatch(s);
     }
 }
 

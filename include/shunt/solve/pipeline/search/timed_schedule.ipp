@@ -14,8 +14,7 @@ SHUNT_INLINE timed_schedule::timed_schedule(pipeline_job const& job, pipeline_sc
   lanes_ = plan.staggered_step ? in_.all.size() : 1;
   auto const ranks = static_cast<std::size_t>(job.ranks());
   order.resize(ranks);
-  auto const cells =
-      static_cast<std::size_t>(job.workers()) * static_cast<std::size_t>(job.microbatches);
+  auto const cells = job.cells();
   for (auto* table : {&forward_, &gradient_, &weight_}) table->resize(cells, none);
   for (rank_id r : ids<rank_id>(job.ranks())) {
     std::size_t next_pair = 0;
@@ -157,8 +156,7 @@ SHUNT_INLINE int timed_schedule::place(op_kind k) {
 }
 
 SHUNT_INLINE std::size_t timed_schedule::cell(operation const& o, stage_id s) const {
-  return (o.pipeline.index() * at(job_.stages) + s.index()) * at(job_.microbatches) +
-         o.microbatch.index();
+  return job_.cell(o.pipeline, s, o.microbatch);
 }
 
 SHUNT_INLINE void timed_schedule::enter(operation const& o) {

@@ -174,7 +174,7 @@ SHUNT_INLINE chain_rules zero_bubble_search::rules_of(recipe const& r) {
   for (auto const& c : costs)
     sum += (c.forward + c.input + c.weight + c.onward + c.back) / static_cast<ticks>(positions) + 1;
   while ((sum >> shift) >
-         (ticks{1} << 56) / static_cast<ticks>(positions) / (job_.microbatches + 8))
+         (ticks{1} << 56) / static_cast<ticks>(positions) / (job_.microbatches.most() + 8))
     ++shift;
   for (auto& c : costs)
     c = {(c.forward >> shift) + 1, (c.input >> shift) + 1, c.weight >> shift, c.onward >> shift,
@@ -209,7 +209,7 @@ SHUNT_INLINE chain_rules zero_bubble_search::rules_of(recipe const& r) {
     }
     longest = std::max(longest, t);
   }
-  ticks const far = rules.slope * (job_.microbatches + 2) + 4 * longest;
+  ticks const far = rules.slope * (job_.microbatches.most() + 2) + 4 * longest;
   static constexpr block_shape shapes[] = {
       {}, {.turn = 1}, {.forward = {1, 0}, .input = {1, 0}}, {.forward = {0, 1}, .input = {0, 1}}};
   bool const by_block = r.prefers >= recipe::shortest_block;
