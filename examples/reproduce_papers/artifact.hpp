@@ -9,9 +9,10 @@
 /// need not be the last in time. The mean is that of all steps from the first rendezvous to the end
 /// of the last step.
 ///
-/// As shipped, k failures at one instant begin k rendezvous: the first takes the list of those who
-/// are ready, the second finds it empty and stops the job until the next node is ready or lost.
-/// Repaired, each of them finds all nodes that are ready.
+/// As shipped, each failure begins a rendezvous of its own, at one instant with others or while
+/// another goes on: the first to end takes the list of those who are ready, the next finds it empty
+/// and stops the job until a node is ready or lost. Repaired, each of them finds all nodes that are
+/// ready.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -30,11 +31,11 @@ namespace reproduce_papers {
 /// Samples/s by the number of nodes, and what events cost, as the artifact has them.
 struct artifact_table {
   std::string_view model{};
-  std::int64_t samples = 0;             ///< of a step
-  std::int64_t rendezvous = 0;          ///< milliseconds
-  std::int64_t checkpoint = 0;          ///< milliseconds, each 10 steps (Varuna)
-  bool falls_back = true;  ///< a removal takes what was done since the checkpoint (Varuna)
-  std::array<double, 16> rate{};        ///< samples/s of 30, 29 .. 15 nodes; fewer as 15
+  std::int64_t samples = 0;       ///< of a step
+  std::int64_t rendezvous = 0;    ///< milliseconds
+  std::int64_t checkpoint = 0;    ///< milliseconds, each 10 steps (Varuna)
+  bool falls_back = true;         ///< a removal takes what was done since the checkpoint (Varuna)
+  std::array<double, 16> rate{};  ///< samples/s of 30, 29 .. 15 nodes; fewer as 15
 
   /// Milliseconds of a step.
   [[nodiscard]] std::int64_t step(std::size_t nodes) const {
@@ -215,9 +216,9 @@ class artifact_oobleck : public detail::artifact_run<artifact_oobleck> {
   }
 };
 
-/// Varuna: every removal is a restart from the last checkpoint. A checkpoint follows each tenth step
-/// and the first after a removal. As shipped and here: its time is charged twice, once before it
-/// begins; ten steps are lost where a removal stands before its end in the heap's array.
+/// Varuna: every removal is a restart from the last checkpoint. A checkpoint follows each tenth
+/// step and the first after a removal. As shipped and here: its time is charged twice, once before
+/// it begins; ten steps are lost where a removal stands before its end in the heap's array.
 class artifact_varuna : public detail::artifact_run<artifact_varuna> {
  public:
   using artifact_run::artifact_run;
@@ -318,9 +319,10 @@ class artifact_bamboo : public detail::artifact_run<artifact_bamboo> {
       begin_step(at);
   }
   [[nodiscard]] bool reconfigures() const {
-    auto const overloaded = static_cast<std::size_t>(std::count_if(
-        nodes_.begin(), nodes_.end(),
-        [](node const& n) { return n.active && n.workers.size() > 1; }));
+    auto const overloaded =
+        static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](node const& n) {
+          return n.active && n.workers.size() > 1;
+        }));
     if (overloaded > 0 && waiting_ >= overloaded) return true;
     std::size_t const active = pipelines_ * stages - overloaded;
     if (overloaded > 0 && 40 * overloaded > active) return true;
