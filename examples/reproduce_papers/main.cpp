@@ -39,7 +39,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Reproduces published throughputs of training under failures, and compares all "
                "systems over the same traces with one cost model.\n"};
   std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture,
-              drawn = "gcp", model = "2.7B";
+              drawn = "gcp", model = "medium";
   bool as_json = false;
   app.add_option("--traces", folder,
                  "folder of the artifact's traces: 6h.csv, 1h.csv, 30m.csv, "

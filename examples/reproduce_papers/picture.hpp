@@ -2,9 +2,7 @@
 /// Throughput over time on one trace, all systems, on one page.
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,54 +40,58 @@ namespace reproduce_papers {
   return curve;
 }
 
-/// Writes one SVG: the live nodes, then the systems in two charts.
+/// Writes one SVG: the live nodes, then the systems in two charts over one axis of time.
 inline void write_picture(std::ostream& out, throughput_table const& table, std::size_t trace) {
-  constexpr double width = 1100;
-  auto const& any = *std::find_if(table.rows.begin(), table.rows.end(),
-                                  [](table_row const& r) { return !r.runs.empty(); });
-  auto const& spans = any.runs[trace].intervals;
+  constexpr double plot = 760, left = 84, right = 24, label = 28;  // as line_chart lays them out
+  auto const& spans = table.row(row_oobleck).runs[trace].intervals;
   shunt::series live{.name = "nodes"};
   for (auto const& span : spans)
     for (auto const at : {span.begin, span.end})
       live.points.emplace_back(static_cast<double>(at - spans.front().begin) / 3600e3, span.live);
+  auto const& t = table.of;
   std::vector<shunt::line_chart> charts{
-      {.title = "Throughput on trace " + table.traces[trace] + " (" +
-                std::to_string(table.of.pipelines) + " pipelines x " +
-                std::to_string(table.of.stages) +
-                " stages, M = " + std::to_string(table.of.microbatches) +
-                "), costs of changes of " + std::string(table.costs.model),
+      {.title = "Throughput on trace " + table.traces[trace] +
+                ": D = " + std::to_string(t.pipelines) + ", S = " + std::to_string(t.stages) +
+                ", M = " + std::to_string(t.microbatches) + ", costs of changes of " +
+                std::string(table.costs.model),
        .y_label = "live nodes",
        .lines = {std::move(live)},
-       .from_zero = true,
-       .width = width,
+       .width = left + plot + right,
        .height = 200}};
-  constexpr std::string_view label = "of 1F1B without failures";
-  auto const chart = [&](std::vector<std::string_view> const& names, double height) {
+  double width = charts.front().width, height = charts.front().height;
+  auto const add = [&](std::vector<std::string_view> const& names, bool from_zero) {
     shunt::line_chart one{
-        .y_label = std::string(label), .from_zero = true, .width = width, .height = height};
-    for (auto const name : names)
-      if (auto const& row = table.row(name); !row.runs.empty())
-        one.lines.push_back({.name = row.system.name, .points = smoothed(row.runs[trace])});
+        .y_label = "of 1F1B without failures", .from_zero = from_zero, .height = 400};
+    double names_width = 0;
+    for (auto const name : names) {
+      auto const& row = table.row(name);
+      if (row.runs.empty()) continue;
+      names_width = std::max(names_width, shunt::drawing::width_of(name));
+      one.lines.push_back({.name = row.system.name, .points = smoothed(row.runs[trace])});
+    }
+    one.width = left + plot + names_width + label;
+    width = std::max(width, one.width);
+    height += one.height;
     charts.push_back(std::move(one));
   };
-  chart({row_salvaged, row_aborted, row_published, row_published_aborted, row_oobleck,
-         row_zero_bubble},
-        420);
-  chart({row_ideal, row_oobleck, row_scaled, row_rerouting, row_bamboo, row_varuna, row_torchft},
-        420);
+  add({row_oobleck, row_published_aborted, row_published, row_aborted, row_salvaged,
+       row_zero_bubble},
+      false);
+  add({row_oobleck, row_ideal, row_scaled, row_rerouting, row_bamboo, row_varuna, row_torchft},
+      true);
   charts.back().x_label = "hours; means over a fortieth of the trace, with what changes cost";
-  double height = 0;
-  std::ostringstream body;
-  for (auto const& one : charts) {
-    body << "<g transform=\"translate(0 " << shunt::decimal(height) << ")\">\n";
-    shunt::write_svg(body, one);
-    body << "</g>\n";
-    height += one.height;
-  }
   out << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << shunt::decimal(width)
       << "\" height=\"" << shunt::decimal(height) << "\" viewBox=\"0 0 " << shunt::decimal(width)
       << ' ' << shunt::decimal(height) << "\">\n"
-      << body.str() << "</svg>\n";
+      << "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+  double top = 0;
+  for (auto const& one : charts) {
+    out << "<g transform=\"translate(0 " << shunt::decimal(top) << ")\">\n";
+    shunt::write_svg(out, one);
+    out << "</g>\n";
+    top += one.height;
+  }
+  out << "</svg>\n";
 }
 
 }  // namespace reproduce_papers

@@ -150,12 +150,12 @@ inline void write_levers(std::ostream& out, throughput_table const& table,
       << " but for Oobleck's stop\n\n";
   write_head(out, head);
   for (auto const& one : all) {
-    write_name(out, one.trace + ": as published, no cost");
+    write_name(out, one.trace.substr(0, 8) + ": as published, no cost");
     write_cells(out, {one.published.begin(), one.published.end()}, 2);
     for (double const s : one.needed)
       out << std::setw(cell_width) << (s < 0 ? "never" : number(s, 0) + " s");
     out << '\n';
-    write_name(out, one.trace + ": slipstream, salvaged");
+    write_name(out, one.trace.substr(0, 8) + ": slipstream, salvaged");
     write_cells(out, {one.salvaged.begin(), one.salvaged.end()}, 2);
     out << '\n';
   }
