@@ -168,7 +168,8 @@ TEST(trace_replay, refusals_name_the_field) {
   EXPECT_EQ(thrown_by([&] { (void)replay(trace, [](auto) { return live_rate{-1, {}}; }, {}); }),
             "policy: has the rate -1.000000 after event 3");
   EXPECT_EQ(thrown_by([&] {
-              (void)replay(failure_trace{.nodes = {"a"}, .events = {{7, 0, false}}, .end = 7}, quarters, {});
+              (void)replay(failure_trace{.nodes = {"a"}, .events = {{7, 0, false}}, .end = 7},
+                           quarters, {});
             }),
             "end: is at 7 ms, where the first event lies: nothing to replay");
 }

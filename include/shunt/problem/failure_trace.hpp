@@ -1,4 +1,5 @@
 #pragma once
+/// Traces of failures: nodes that come and go while a job runs.
 #include <cstdint>
 #include <string>
 #include <utility>
