@@ -31,5 +31,7 @@ step("The two planners for the shell (into slipstream.txt, then placement.json)"
 file(WRITE ${OUT}/skewed.csv "700,200,60,40\n")
 step("The same for experts" TO placement.json place_experts --loads skewed.csv
   --ranks 4 --slots 8 --solver swift_moe)
+step("Published throughputs under failures, and all systems on the same traces (into papers.txt)"
+  TO papers.txt reproduce_papers --svg throughput.svg)
 step("One page" demo_report .)
 message("The demo's files are in ${OUT}")

@@ -5,6 +5,7 @@
 #include "shunt/io/csv.hpp"
 #include "shunt/io/csv_fields.hpp"
 #include "shunt/io/drawing.hpp"
+#include "shunt/io/failure_csv.hpp"
 #include "shunt/io/gantt.hpp"
 #include "shunt/io/heat_map.hpp"
 #include "shunt/io/pytorch_action.hpp"

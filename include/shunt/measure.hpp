@@ -15,3 +15,4 @@
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/token_traffic.hpp"
+#include "shunt/measure/trace_replay.hpp"

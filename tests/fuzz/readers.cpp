@@ -7,6 +7,7 @@
 #include "bytes.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/io/csv.hpp"
+#include "shunt/io/failure_csv.hpp"
 #include "shunt/io/pytorch_action.hpp"
 #include "shunt/io/read_pytorch_csv.hpp"
 #include "shunt/json/experts.hpp"
@@ -15,6 +16,7 @@
 #include "shunt/json/program.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/json/solution.hpp"
+#include "shunt/problem/failure_trace.hpp"
 
 namespace {
 
@@ -62,7 +64,8 @@ void read(int kind, std::string const& text) {
       }
       ();
       break;
-    default: json<solution<pipeline_schedule>>(text); break;
+    case 16: json<solution<pipeline_schedule>>(text); break;
+    default: validate(read_failure_csv(in, "t")); break;
   }
 }
 
@@ -70,7 +73,7 @@ void read(int kind, std::string const& text) {
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
   tests::fuzz::bytes in(data, size);
-  int const kind = in.roll(0, 16);
+  int const kind = in.roll(0, 17);
   try {
     read(kind, in.text());
   } catch (invalid_problem const& e) {

@@ -1,0 +1,202 @@
+#pragma once
+/// What each system makes of the live nodes, and what changes cost it: one model for all.
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "closed_forms.hpp"
+#include "published.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/measure/trace_replay.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
+#include "shunt/problem/stage_layout.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/schedule_store.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/solve/solver.hpp"
+#include "template_rates.hpp"
+
+namespace reproduce_papers {
+
+/// A rate by the number of live nodes, at most those of the testbed; each number is asked for once.
+class counted_policy {
+ public:
+  using function = std::function<shunt::live_rate(std::int32_t live)>;
+  counted_policy(testbed const& t, function rate) : nodes_(t.nodes()), rate_(std::move(rate)) {}
+
+  [[nodiscard]] shunt::live_rate const& of(std::int32_t live) const {
+    live = std::min(live, nodes_);
+    auto found = known_->find(live);
+    if (found == known_->end()) found = known_->emplace(live, rate_(live)).first;
+    return found->second;
+  }
+  shunt::live_rate operator()(std::span<shunt::node_id const> live) const {
+    return of(static_cast<std::int32_t>(live.size()));
+  }
+
+ private:
+  std::int32_t nodes_;
+  function rate_;
+  std::shared_ptr<std::map<std::int32_t, shunt::live_rate>> known_ =
+      std::make_shared<std::map<std::int32_t, shunt::live_rate>>();
+};
+
+/// Unit costs, no step: the fault-free job of a testbed.
+[[nodiscard]] inline shunt::pipeline_job job_of(testbed const& t) {
+  return {.pipelines = t.pipelines, .stages = t.stages, .microbatches = t.microbatches};
+}
+
+/// n dead workers, as evenly over the stages as can be.
+[[nodiscard]] inline std::vector<shunt::worker> spread_failures(testbed const& t,
+                                                                std::int32_t dead) {
+  std::vector<shunt::worker> all;
+  for (std::int32_t k = 0; k < dead; ++k)
+    all.push_back({.pipeline = (k / t.stages + k % t.stages) % t.pipelines, .stage = k % t.stages});
+  return all;
+}
+
+/// A solver of this library on the live nodes, failures normalised: the nodes that live change
+/// places where that helps. No plan where a stage has no node left.
+[[nodiscard]] inline counted_policy solved(testbed const& t, shunt::slipstream const& solver,
+                                           shunt::stash_cap memory = {}) {
+  auto job = job_of(t);
+  job.memory = std::move(memory);
+  auto const store = std::make_shared<shunt::schedule_store<>>(std::move(job), solver);
+  return {t, [t, store](std::int32_t live) -> shunt::live_rate {
+            if (!busiest(t, t.nodes() - live))
+              return {0, "a stage has no live worker: " + std::to_string(live) + " nodes are left"};
+            auto const plan = store->normalized(spread_failures(t, t.nodes() - live));
+            if (!plan.schedule) return {0, plan.reason};
+            auto const& answer = plan.schedule->answer;
+            if (!answer.has_plan()) return {0, answer.reason};
+            return {t.fault_free() / answer.objective, {}};
+          }};
+}
+
+/// SlipStream with re-routing alone: fused backwards, one step, the memory of 1F1B.
+[[nodiscard]] inline counted_policy rerouted(testbed const& t) {
+  return solved(t, {.split = false, .stagger = false}, shunt::stash_cap::one_f_one_b());
+}
+
+/// A closed form by the number of dead workers.
+[[nodiscard]] inline counted_policy closed(testbed const& t,
+                                           double (*rate)(testbed const&, std::int32_t)) {
+  return {t, [t, rate](std::int32_t live) -> shunt::live_rate {
+            return {rate(t, t.nodes() - live), {}};
+          }};
+}
+
+/// Whole pipelines alone, floor(live / S), over which the batch is spread; 1F1B.
+[[nodiscard]] inline counted_policy regrouped(testbed const& t) {
+  return {t, [t](std::int32_t live) -> shunt::live_rate {
+            auto const whole = live / t.stages;
+            if (whole < 1) return {};  // waits for nodes
+            auto fewer = t;
+            fewer.pipelines = whole;
+            fewer.microbatches = shunt::ceil_divide(t.batch(), whole);
+            return {t.fault_free() / shunt::solve(job_of(fewer), shunt::one_f_one_b{}).objective,
+                    {}};
+          }};
+}
+
+/// Oobleck's templates. A planner of this library can take this function's place.
+[[nodiscard]] inline counted_policy templates(testbed const& t, pipeline_order order) {
+  return {t, [t, order](std::int32_t live) -> shunt::live_rate {
+            return {best_templates(t, order, live).rate, {}};
+          }};
+}
+
+/// Whose rates a policy has.
+enum class rate_source : std::uint8_t { closed_form, solver };
+
+/// A system: its rates and its costs.
+struct opponent {
+  std::string name{};
+  counted_policy policy;
+  shunt::event_costs costs{};
+  rate_source source = rate_source::closed_form;
+  bool fits = true;  ///< in memory
+};
+
+/// Names of rows.
+inline constexpr std::string_view row_ideal = "ideal sharing, no cost",
+                                  row_scaled = "fault-scaled, no cost",
+                                  row_published = "SlipStream as published, no cost",
+                                  row_published_aborted = "SlipStream as published, aborted",
+                                  row_rerouting = "re-routing alone, aborted",
+                                  row_aborted = "slipstream, aborted",
+                                  row_salvaged = "slipstream, salvaged", row_oobleck = "Oobleck",
+                                  row_zero_bubble = "Oobleck, zero-bubble pipelines",
+                                  row_bamboo = "Bamboo",
+                                  row_varuna = "regroup, checkpoints (Varuna)",
+                                  row_torchft = "drop hit pipelines (TorchFT)";
+
+/// The rates of all systems on a testbed, by the number of live nodes. Copies share what they know.
+struct steady_states {
+  explicit steady_states(testbed const& testbed)
+      : of(testbed),
+        ideal(closed(testbed, ideal_sharing)),
+        scaled(closed(testbed, fault_scaled)),
+        published(closed(testbed, published_slipstream)),
+        rerouting(rerouted(testbed)),
+        slipstream(solved(testbed, {})),
+        oobleck(templates(testbed, pipeline_order::one_f_one_b)),
+        oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
+        bamboo(testbed,
+               [testbed](std::int32_t live) -> shunt::live_rate {
+                 return {redundant_forwards(testbed, live), {}};
+               }),
+        varuna(regrouped(testbed)),
+        torchft(closed(testbed, dropping)) {}
+
+  testbed of;
+  counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble,
+      bamboo, varuna, torchft;
+};
+
+/// All systems with what changes cost them. An iteration without failures takes `iteration`
+/// seconds. A change costs SlipStream and TorchFT 1 s and half an iteration, or 0.1 of one where
+/// finished work is salvaged; the others what the artifact says.
+[[nodiscard]] inline std::vector<opponent> opponents(steady_states const& at,
+                                                     published_costs const& costs,
+                                                     double iteration) {
+  using enum rate_source;
+  auto const of = [&](double lose, double stop, double join) {
+    return shunt::event_costs{.iteration = iteration, .lose = lose, .stop = stop, .join = join};
+  };
+  auto const none = of(0, 0, 0), aborted = of(.5, 1, 1), salvaged = of(.1, 1, 1);
+  auto const reconfigured = of(.5, costs.oobleck_stop, costs.oobleck_stop);
+  auto restarted = of(.5, costs.varuna_restart, 0);
+  restarted.every = 10;
+  restarted.checkpoint = costs.varuna_checkpoint;
+  std::vector<opponent> all;
+  auto const add = [&](std::string_view name, counted_policy const& policy,
+                       shunt::event_costs const& charged, rate_source source) {
+    all.push_back({std::string(name), policy, charged, source});
+  };
+  add(row_ideal, at.ideal, none, closed_form);
+  add(row_scaled, at.scaled, none, closed_form);
+  add(row_published, at.published, none, closed_form);
+  add(row_published_aborted, at.published, aborted, closed_form);
+  add(row_rerouting, at.rerouting, aborted, solver);
+  add(row_aborted, at.slipstream, aborted, solver);
+  add(row_salvaged, at.slipstream, salvaged, solver);
+  add(row_oobleck, at.oobleck, reconfigured, closed_form);
+  add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
+  add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), closed_form);
+  all.back().fits = costs.bamboo_fits;
+  add(row_varuna, at.varuna, restarted, solver);
+  add(row_torchft, at.torchft, aborted, closed_form);
+  return all;
+}
+
+}  // namespace reproduce_papers
