@@ -36,8 +36,9 @@ void add_table(findings& found, steady_states const& at, published_costs const& 
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"Reproduces published throughputs of training under failures, and compares all "
-               "systems over the same traces with one cost model.\n"};
+  example::argument_parser app{
+      "Reproduces published throughputs of training under failures, and compares all "
+      "systems over the same traces with one cost model.\n"};
   std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture,
               drawn = "gcp", model = "medium";
   bool as_json = false;
@@ -55,12 +56,12 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   std::vector<std::string> names(trace_names.begin(), trace_names.end());
   app.add_option("--svg-trace", drawn, "the trace that --svg draws")
-      ->check(CLI::IsMember(names))
+      ->one_of(names)
       ->capture_default_str();
   std::vector<std::string> known;
   for (auto const& m : models) known.emplace_back(m.model);
   app.add_option("--svg-model", model, "the model whose costs --svg draws")
-      ->check(CLI::IsMember(known))
+      ->one_of(known)
       ->capture_default_str();
   app.footer("Throughput is relative to 1F1B without failures: a forward takes 1 tick, a backward "
              "2, a step none.\n"
