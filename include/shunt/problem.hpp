@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/problem/batch_problem.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"
@@ -6,6 +7,8 @@
 #include "shunt/problem/measured_costs.hpp"
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/pipeline_losses.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/template_problem.hpp"
