@@ -193,23 +193,7 @@ TEST(oobleck_batch, large_batches_have_an_answer) {
   }
 }
 
-TEST(oobleck_batch, refuse_what_can_not_be) {
-  auto const field = [](batch_problem const& problem) {
-    return field_of([&] { (void)oobleck_batch{}(problem); });
-  };
-  auto problem = batch_of({{2, 1}}, 4);
-  EXPECT_EQ(field({}), "templates");
-  problem.batch = 0;
-  EXPECT_EQ(field(problem), "batch");
-  problem.batch = 4;
-  problem.templates[0].count = 0;
-  EXPECT_EQ(field(problem), "templates[0].count");
-  problem.templates[0] = {.count = 1, .time = -1, .stages = {{1, 1}}};
-  EXPECT_EQ(field(problem), "templates[0].time");
-  problem.templates[0] = {.count = 1, .time = 1, .stages = {}};
-  EXPECT_EQ(field(problem), "templates[0].stages");
-  problem.templates[0].stages = {{1, 0}};
-  EXPECT_EQ(field(problem), "templates[0].stages");
+TEST(oobleck_batch, every_pipeline_needs_its_template) {
   EXPECT_EQ(field_of([] { (void)batch_of({{9, 1}}, 9); }), "templates");
 }
 
