@@ -3,10 +3,11 @@
 # cmake -D PROGRAMS=<directory> -D DATA=<tests/data> -D SCRATCH=<directory> -P plan_oobleck.cmake
 cmake_minimum_required(VERSION 3.25)
 
-# run(<argument>...) leaves status, out, err.
+# run(<argument>...) leaves status, out, err. A + stands for a semicolon, which CMake's lists split.
 macro(run)
-  execute_process(COMMAND ${PROGRAMS}/plan_oobleck ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE
-    out ERROR_VARIABLE err)
+  string(REPLACE "+" "\\;" arguments "${ARGN}")
+  execute_process(COMMAND ${PROGRAMS}/plan_oobleck ${arguments} RESULT_VARIABLE status
+    OUTPUT_VARIABLE out ERROR_VARIABLE err)
 endmacro()
 
 function(fail why)
@@ -91,16 +92,18 @@ endforeach()
 refused("missing.csv" templates --layers ${SCRATCH}/missing.csv --nodes 1)
 
 # reconfigure
-works(reconfigure --pipelines "0,1\;2,3,4" --lost 2,4 --minimum 2)
+works(reconfigure --pipelines "0,1+2,3,4" --lost 2,4 --minimum 2)
 json_is("[[0,1,3]]" pipelines)
-works(reconfigure --pipelines "0,1,2\;3,4,5\;6,7,8" --lost 0 --minimum 2 --layers ${equal}
+works(reconfigure --pipelines "0,1,2+3,4,5+6,7,8" --lost 0 --minimum 2 --layers ${equal}
   --published)
 json_is("[[1,2],[3,4,5],[6,7,8]]" pipelines)
 json_is("optimal" status)
 json_is("[]" lost_layers)
-json_is("{\"from\":3,\"layer\":0,\"to\":[1]}" copies 0)
+json_is("0" copies 0 layer)
+json_is("3" copies 0 from)
+json_is("[1]" copies 0 to)
 json_is("4" copies 3 from)
-works(reconfigure --pipelines "0,1,2,3\;4,5,6,7\;8,9,10,11" --lost 1,2,5 --minimum 3 --layers
+works(reconfigure --pipelines "0,1,2,3+4,5,6,7+8,9,10,11" --lost 1,2,5 --minimum 3 --layers
   ${equal})
 json_is("[2]" published_stops)
 json_is("9" copies 0 from)
@@ -115,19 +118,19 @@ macro(no_plan reason)
   json_is("infeasible" status)
 endmacro()
 no_plan("no live rank has layers 0 to 3" reconfigure --pipelines
-  "0,1,2,3\;4,5,6,7\;8,9,10,11" --lost 0,1,4,5,8,9 --minimum 3 --layers ${equal})
+  "0,1,2,3+4,5,6,7+8,9,10,11" --lost 0,1,4,5,8,9 --minimum 3 --layers ${equal})
 json_is("[0,1,2,3]" lost_layers)
 json_is("[[2,3,6,7,10,11]]" pipelines)
 no_plan("no rank keeps layer 2" reconfigure --pipelines
-  "0,1,2,3\;4,5,6,7\;8,9,10,11" --lost 1,2,5 --minimum 3 --layers ${equal} --published)
-no_plan("ranks are insufficient" reconfigure --pipelines "0,1\;2,3" --lost 0,1,2 --minimum 2)
-refused("--lost\\[1\\]: is rank 9, which is in no pipeline" reconfigure --pipelines "0,1\;2,3"
+  "0,1,2,3+4,5,6,7+8,9,10,11" --lost 1,2,5 --minimum 3 --layers ${equal} --published)
+no_plan("ranks are insufficient" reconfigure --pipelines "0,1+2,3" --lost 0,1,2 --minimum 2)
+refused("--lost\\[1\\]: is rank 9, which is in no pipeline" reconfigure --pipelines "0,1+2,3"
   --lost 0,9 --minimum 1)
-refused("--lost\\[1\\]: names rank 1 for the second time" reconfigure --pipelines "0,1\;2,3"
+refused("--lost\\[1\\]: names rank 1 for the second time" reconfigure --pipelines "0,1+2,3"
   --lost 1,1 --minimum 1)
 refused("--pipelines\\[1\\]\\[0\\]: names rank 1 for the second time" reconfigure --pipelines
-  "0,1\;1,3" --minimum 1)
-refused("--pipelines\\[1\\]: has no rank" reconfigure --pipelines "0,1\;\;2" --minimum 1)
+  "0,1+1,3" --minimum 1)
+refused("--pipelines\\[1\\]: has no rank" reconfigure --pipelines "0,1++2" --minimum 1)
 refused("--pipelines\\[0\\]\\[1\\]: \"x\" is not a whole number" reconfigure --pipelines "0,x"
   --minimum 1)
 refused("--pipelines\\[0\\]: has 9 ranks, more than the 8 layers" reconfigure --pipelines

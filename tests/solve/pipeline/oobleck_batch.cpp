@@ -142,6 +142,7 @@ TEST(oobleck_batch, equal_the_best_of_all_splits) {
     if (each.templates.size() > 5) continue;
     auto const apart = oobleck_batch{.alike = true}(each), free = oobleck_batch{}(each);
     ASSERT_EQ(apart.has_plan(), free.has_plan());
+    if (!free.has_plan()) continue;
     ASSERT_EQ(apart.objective, free.objective);
     ASSERT_EQ(lines(check(each, free.plan)), "");
   }

@@ -246,7 +246,8 @@ TEST(oobleck_reconfigure, laws_over_random_losses) {
     auto losses = losses_of(sizes, 2, {});
     auto const ranks = std::accumulate(sizes.begin(), sizes.end(), 0);
     std::set<std::int32_t> lost;
-    while (std::ssize(lost) < d.roll(1, 4)) lost.insert(d.roll(0, ranks - 1));
+    auto const losing = std::min(d.roll(1, 4), ranks - 1);
+    while (std::ssize(lost) < losing) lost.insert(d.roll(0, ranks - 1));
     losses.lost.assign(lost.begin(), lost.end());
     auto const answer = oobleck_reconfigure{.templates = templates}(losses);
     if (answer.plan.pipelines.empty() || !templates.of(std::ssize(answer.plan.pipelines.back())))
@@ -270,9 +271,9 @@ TEST(oobleck_reconfigure, laws_over_random_losses) {
     ASSERT_EQ(lines(check(batch, split.plan)), "");
   }
   EXPECT_GT(sound, 9'000);
-  EXPECT_GT(lost_state, 300);
-  EXPECT_GT(stops, 1'000);  // the published rule stops without need in more than a tenth
-  EXPECT_GT(merged, 1'000);
+  EXPECT_GT(lost_state * 100, sound * 8);  // state is truly lost in about a tenth
+  EXPECT_GT(stops * 100, sound * 12);      // the published rule stops without need in more
+  EXPECT_GT(merged * 100, sound * 10);
 }
 
 // Each layer is on f + 1 ranks, one in each pipeline, and f are lost.

@@ -82,8 +82,8 @@ class template_search {
   /// and t1 at least `once`.
   [[nodiscard]] double slowest_within(double time, double once, std::int32_t stages) const;
   [[nodiscard]] double time_of(state const& s, cell const& c) const;
-  [[nodiscard]] double sum_behind(state const& s, cell const& left, cell const& right,
-                                  cut const& where);
+  /// Adds the latencies of a plan's stages in their order.
+  void add_latencies(state const& s, cell const& c, double& sum);
   void stages_of(state const& s, cell const& c, std::vector<template_stage>& out);
   [[nodiscard]] cell& at(state const& s);
   /// Returns the bounds for a state whose stages are `extra` more than its nodes.

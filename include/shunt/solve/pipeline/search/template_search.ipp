@@ -23,7 +23,7 @@ SHUNT_INLINE bool sums_are_exact(template_problem const& problem) {
     for (double const time : layer.all_reduce)
       if (!whole(time)) return false;
   }
-  return sum * static_cast<double>(8 * problem.layers.size()) < 0x1p32;
+  return sum * problem.gpus * static_cast<double>(8 * problem.layers.size()) < 0x1p32;
 }
 
 /// Returns the first layer from `first` on for which `reached` holds, and for all behind it, or
@@ -68,7 +68,7 @@ SHUNT_INLINE template_search::template_search(template_problem const& problem)
   }
   for (std::size_t g = 1; g < speeds.size(); ++g)
     gain_ = std::max(gain_, 2 * speeds[g - 1] - speeds[g]);
-  fuzz_ = bounds_[0].once.back() * 1e-11;
+  fuzz_ = bounds_[0].once.back() * 1e-9;
 }
 
 SHUNT_INLINE double template_search::node_time(std::int32_t extra, std::size_t first,
@@ -269,7 +269,8 @@ SHUNT_INLINE void template_search::consider(state const& s, cut const& where, ch
             .where = where};
   double time = time_of(s, plan);
   if (!exact_ && on_left && time <= best.time * slack + fuzz_) {
-    plan.t3 = sum_behind(s, left, right, where);
+    plan.t3 = left.t3;
+    add_latencies(to_right, right, plan.t3);  // stage by stage, as rounding has it
     time = time_of(s, plan);
   }
   if (time < best.time || (best.found && time == best.time && where.before(best.plan.where)))
@@ -288,15 +289,13 @@ SHUNT_INLINE double template_search::time_of(state const& s, cell const& c) cons
   return c.t1 + static_cast<double>(times) * c.latency + c.t3;
 }
 
-// Stage by stage, as rounding has it.
-SHUNT_INLINE double template_search::sum_behind(state const& s, cell const& left, cell const& right,
-                                                cut const& where) {
-  std::vector<template_stage> stages;
-  stages_of(right_of(s, where), right, stages);
-  double sum = left.t3;
-  for (auto const& stage : stages)
-    sum += time_of_stage(problem_, stage.first, stage.end, stage.gpus).latency();
-  return sum;
+SHUNT_INLINE void template_search::add_latencies(state const& s, cell const& c, double& sum) {
+  if (s.stages == 1) {
+    sum += c.latency;
+    return;
+  }
+  for (state const& side : {left_of(s, c.where), right_of(s, c.where)})
+    add_latencies(side, solve(side), sum);
 }
 
 SHUNT_INLINE void template_search::stages_of(state const& s, cell const& c,
