@@ -61,14 +61,20 @@ argument* argument::excludes(std::string const& other) { return of(option_).excl
 std::size_t argument::count() const { return of(option_).count(); }
 
 struct argument_parser::parser {
-  explicit parser(std::string const& description) : app(description) {}
+  explicit parser(CLI::App& command) : app(command) {}
+  explicit parser(std::string const& description)
+      : own(std::make_unique<CLI::App>(description)), app(*own) {}
 
-  CLI::App app;
+  std::unique_ptr<CLI::App> own{};
+  CLI::App& app;
   std::deque<argument> arguments{};
+  std::deque<argument_parser> commands{};
 };
 
 argument_parser::argument_parser(std::string const& description)
     : parser_(std::make_unique<parser>(description)) {}
+argument_parser::argument_parser(std::unique_ptr<parser> of) : parser_(std::move(of)) {}
+argument_parser::argument_parser(argument_parser&&) noexcept = default;
 argument_parser::~argument_parser() = default;
 
 argument* argument_parser::keep(void* option) {
@@ -114,6 +120,15 @@ void argument_parser::capture_defaults() {
 }
 void argument_parser::footer(std::string const& text) { parser_->app.footer(text); }
 
+argument_parser* argument_parser::add_subcommand(std::string const& name,
+                                                 std::string const& description) {
+  auto& app = parser_->app;
+  app.require_subcommand(1);
+  return &parser_->commands.emplace_back(
+      argument_parser(std::make_unique<parser>(*app.add_subcommand(name, description))));
+}
+bool argument_parser::parsed() const { return parser_->app.parsed(); }
+
 std::optional<int> argument_parser::parse(int argc, char const* const* argv) {
   try {
     parser_->app.parse(argc, argv);
@@ -121,6 +136,9 @@ std::optional<int> argument_parser::parse(int argc, char const* const* argv) {
     return parser_->app.exit(asked);
   } catch (CLI::ParseError const&) {
     if (auto const unknown = unknown_option(parser_->app)) throw std::invalid_argument(*unknown);
+    for (auto const& command : parser_->commands)
+      if (auto const unknown = unknown_option(command.parser_->app))
+        throw std::invalid_argument(*unknown);
     throw;
   }
   return std::nullopt;

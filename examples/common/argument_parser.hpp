@@ -41,6 +41,7 @@ class argument {
 class argument_parser {
  public:
   explicit argument_parser(std::string const& description = "");
+  argument_parser(argument_parser&&) noexcept;
   ~argument_parser();
 
   /// An option, names as "--rows,--lines", whose value goes to `target`.
@@ -62,6 +63,10 @@ class argument_parser {
   void capture_defaults();
   /// What --help ends with.
   void footer(std::string const& text);
+  /// Adds a command, "program name ...", with options of its own. One of them must be given.
+  argument_parser* add_subcommand(std::string const& name, std::string const& description);
+  /// Whether this command is given.
+  [[nodiscard]] bool parsed() const;
 
   /// Returns the exit status where the arguments ask for nothing but help.
   /// Throws std::exception where they are wrong. Of an option that isn't there it names the one
@@ -69,9 +74,10 @@ class argument_parser {
   [[nodiscard]] std::optional<int> parse(int argc, char const* const* argv);
 
  private:
+  struct parser;
+  explicit argument_parser(std::unique_ptr<parser> of);
   argument* keep(void* option);
 
-  struct parser;
   std::unique_ptr<parser> parser_;
 };
 

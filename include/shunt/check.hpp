@@ -1,8 +1,10 @@
 #pragma once
+#include "shunt/check/batch_split.hpp"
 #include "shunt/check/communicators.hpp"
 #include "shunt/check/layer_slots.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_actions.hpp"
+#include "shunt/check/pipeline_template.hpp"
 #include "shunt/check/pipeline_times.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/check/placement.hpp"
@@ -13,6 +15,7 @@
 #include "shunt/check/program_shape.hpp"
 #include "shunt/check/program_transport.hpp"
 #include "shunt/check/program_violation.hpp"
+#include "shunt/check/reconfiguration.hpp"
 #include "shunt/check/shard_map.hpp"
 #include "shunt/check/token_quotas.hpp"
 #include "shunt/check/token_split.hpp"

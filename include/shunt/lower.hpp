@@ -3,6 +3,7 @@
 #include "shunt/lower/gather_sources.hpp"
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/gradient_norms.hpp"
+#include "shunt/lower/layer_copies.hpp"
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline.hpp"

@@ -13,6 +13,7 @@
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/survival.hpp"
 #include "shunt/measure/symi_costs.hpp"
+#include "shunt/measure/template_times.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/measure/token_traffic.hpp"
 #include "shunt/measure/trace_replay.hpp"

@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/plan/batch_split.hpp"
 #include "shunt/plan/expert_hosts.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/layer_slots.hpp"
@@ -6,7 +7,10 @@
 #include "shunt/plan/mismatch.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/plan/pipeline_actions.hpp"
+#include "shunt/plan/pipeline_instances.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/pipeline_template.hpp"
+#include "shunt/plan/reconfiguration.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
 #include "shunt/plan/surviving_gradients.hpp"

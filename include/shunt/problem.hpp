@@ -1,4 +1,5 @@
 #pragma once
+#include "shunt/problem/batch_problem.hpp"
 #include "shunt/problem/cluster.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/failure_trace.hpp"
@@ -8,7 +9,9 @@
 #include "shunt/problem/optimizer_state.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/pipeline_losses.hpp"
 #include "shunt/problem/routed_tokens.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/problem/stage_runs.hpp"
+#include "shunt/problem/template_problem.hpp"
