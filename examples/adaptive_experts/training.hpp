@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -21,9 +22,12 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/flexmoe.hpp"
 #include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "shunt/train/interval_placer.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_training.hpp"
 #include "shunt/train/moe_work.hpp"
@@ -129,15 +133,49 @@ inline constexpr std::array policies{
     named_policy{"eplb", solver_as_policy<shunt::eplb>},
     named_policy{"balanced", solver_as_policy<shunt::balanced>},
     named_policy{"incremental", solver_as_policy<shunt::incremental>},
+    named_policy{"deepspeed", solver_as_policy<shunt::uniform>},
 };
-/// Throws invalid_problem where there is none of this name.
-[[nodiscard]] inline named_policy const& policy_named(std::string_view name) {
+
+/// The iterations from one re-placement to the next in "flexmoe-10"; nothing for other names.
+/// Throws invalid_problem, which names `field`, where they are no number of at least 1.
+[[nodiscard]] inline std::optional<std::int64_t> flexmoe_interval(std::string const& field,
+                                                                  std::string_view name) {
+  constexpr std::string_view begin = "flexmoe-";
+  if (name.substr(0, begin.size()) != begin) return std::nullopt;
+  return parse_integer(field + " (interval of " + quoted(name) + ")", name.substr(begin.size()), 1,
+                       1'000'000);
+}
+
+/// FlexMoE in every so many iterations: expands, shrinks and migrates until nothing gains, as far
+/// as every slot may change once.
+[[nodiscard]] inline policy flexmoe_each(training_setup const& s, std::int64_t interval) {
+  return shunt::interval_placer(shunt::flexmoe{.steps = s.slots()}, interval);
+}
+
+/// Throws invalid_problem, which names `field`, where there is no policy of this name.
+inline void require_policy(std::string const& field, std::string_view name) {
   std::string all;
   for (auto const& p : policies) {
-    if (p.name == name) return p;
+    if (p.name == name) return;
     all += std::string(p.name) + ", ";
   }
-  throw shunt::invalid_problem("--policy", quoted(name) + " is not one of " + all + "both");
+  if (!flexmoe_interval(field, name))
+    throw shunt::invalid_problem(field, quoted(name) + " is not one of " + all +
+                                            "flexmoe-ITERATIONS, both");
+}
+
+[[nodiscard]] inline policy policy_of(training_setup const& s, std::string_view name) {
+  require_policy("--policy", name);
+  for (auto const& p : policies)
+    if (p.name == name) return p.of(s);
+  return flexmoe_each(s, *flexmoe_interval("--policy", name));
+}
+
+/// A set-up as a policy has it: under deepspeed sources have the room, not slots.
+[[nodiscard]] inline training_setup setup_for(training_setup s, std::string_view name) {
+  if (name == "deepspeed" && s.capacity)
+    s.sources = shunt::source_capacity{.factor = *s.capacity, .seed = s.seed};
+  return s;
 }
 
 /// A training with all that it needs but the text, iteration by iteration. Work: moe_work, or one
