@@ -114,7 +114,6 @@ struct system_figures {
 
 /// Tokens that would drop if slots, not sources, had the room.
 [[nodiscard]] inline double pooled_share(training_setup const& s, system_run const& run) {
-  auto pooled = s;
   shunt::expert_layers const layers{
       .layers = s.model.layers,
       .experts = s.model.experts,
@@ -193,7 +192,7 @@ class system_table {
   system_table(training_setup const& setup, std::vector<std::string> const& systems,
                std::vector<system_run> const& runs, std::optional<double> target,
                claimed_model const& claimed = {})
-      : setup_(setup), systems_(systems), claimed_(claimed), model_(time_model_of(setup, claimed)) {
+      : systems_(systems), claimed_(claimed), model_(time_model_of(setup, claimed)) {
     for (auto const& run : runs)
       target_ = std::max(target_, run.records.empty() ? 0 : reached(run));
     given_ = target.has_value();
@@ -381,7 +380,6 @@ class system_table {
     out << std::right << '\n';
   }
 
-  training_setup const& setup_;
   std::vector<std::string> systems_;
   claimed_model claimed_;
   shunt::moe_time_model model_;
