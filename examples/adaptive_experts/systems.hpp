@@ -281,11 +281,12 @@ class system_table {
             << over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }).text(1)
             << " %\n";
       if (state_of(systems_[i]) != shunt::optimizer_place::tied) continue;
-      auto const experts = over_seeds(i, received);
-      out << systems_[i] << ": a rank receives at most " << shunt::decimal(experts.most, 0)
-          << " experts of a layer at once, whose second copy takes "
-          << shunt::decimal(model_.second_copy_bytes(experts.most) * 1e-6, 1)
-          << " MB; optimizer state of a layer takes at most "
+      out << systems_[i] << ": ";
+      if (auto const experts = over_seeds(i, received).most; experts > 0)
+        out << "a rank receives at most " << shunt::decimal(experts, 0)
+            << " experts of a layer at once, whose second copy takes "
+            << shunt::decimal(model_.second_copy_bytes(experts) * 1e-6, 1) << " MB; ";
+      out << "optimizer state of a layer takes at most "
           << shunt::decimal(tied_[i] * of.state_bytes * 1e-6, 1) << " MB on a rank, decoupled "
           << shunt::decimal(of.state_per_rank() * 1e-6, 1) << " MB\n";
     }
@@ -325,6 +326,7 @@ class system_table {
       auto const experts = over_seeds(i, received);
       bool const tied = state_of(systems_[i]) == shunt::optimizer_place::tied;
       one["most_received"] = experts.most;
+      one["state_bytes_of_fullest_rank"] = tied ? tied_[i] * of.state_bytes : of.state_per_rank();
       one["second_copy_bytes"] = tied ? model_.second_copy_bytes(experts.most) : 0;
       if (i > 0)
         one["reductions_percent"] = {{"of", systems_[0]},
