@@ -188,6 +188,10 @@ class output_files {
       trace_->write(rendered([&](std::ostream& out) { write_trace(out, setup, runs.front()); }));
     if (folder_) write_files(*folder_, setup, runs);
   }
+  /// Another file of the folder of --out, where there is one.
+  void write(std::string const& name, std::string const& content) const {
+    if (folder_) folder_->text(name, content);
+  }
 
  private:
   std::optional<output_file> trace_{};

@@ -4,9 +4,12 @@
 // one of its own; what passes between them passes by programs.
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <iostream>
 #include <limits>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +20,7 @@
 #include "policy_training.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
+#include "systems.hpp"
 #include "text.hpp"
 
 namespace {
@@ -59,6 +63,37 @@ int train_in_one_process(options const& o) {
   return near_host ? status : 1;
 }
 
+/// Every policy with every seed, and what they come to as systems. Runs on the host take a thread
+/// each, for all engines there give the same bits.
+int compare_systems(options const& o) {
+  auto const text = load_text(o.text);
+  output_files const files(o);
+  static_cast<void>(time_model_of(o.setup));  // refuses sizes that it has no times for
+  bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
+  auto const train = [&](training_setup const& setup, std::string const& name) {
+    if (!on_gpu) return train_here(setup, name, text, shunt::inline_executor{}, listener{});
+    auto own = o;
+    own.setup = setup;
+    return train_on_gpu(own, name, text, {}, listener{});
+  };
+  auto const runs =
+      train_systems(o.setup, o.policies, o.seeds, on_gpu ? 1 : std::thread::hardware_concurrency(),
+                    train, [&](system_run const& run) {
+                      auto const all = run.as_policy_run();
+                      std::cout << "seed " << run.seed << " " << run.system << ": dropped "
+                                << percent(dropped_share(o.setup, all, 0)) << ", loss "
+                                << shunt::decimal(smoothed_losses(all).back(), 4) << " at the end"
+                                << std::endl;
+                    });
+  system_table const table(o.setup, o.policies, runs, o.target_loss);
+  table.print(std::cout);
+  std::vector<policy_run> first;
+  for (std::size_t k = 0; k < o.policies.size(); ++k) first.push_back(runs[k].as_policy_run());
+  files.write(o.setup, first);
+  files.write("systems.json", table.json().dump(2) + "\n");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -70,14 +105,16 @@ int main(int argc, char** argv) {
   options o;
   auto& setup = o.setup;
   worker_order order;
-  std::string policy = "both", factor = "1.0", collection = "direct", shards = "uniform", killed;
+  std::string policy = "both", factor = "1.0", collection = "direct", shards = "uniform", killed,
+              target;
   std::int32_t copies = 2, kill_at = -1;
   std::int64_t timeout = 0;
   bool deduplicate = true;
   add_integer(app, "--iterations", setup.iterations, "iterations of each policy", 1, 1'000'000);
   app.add_option("--policy", policy,
                  "how experts are placed: swift_moe, uniform, random, eplb, balanced, incremental, "
-                 "several of these, or both (of the first two)")
+                 "several of these, or both (of the first two).\ndeepspeed: uniform, and every "
+                 "source has room of its own; flexmoe-K: FlexMoE in every K-th iteration")
       ->type_name("NAME,...")
       ->capture_default_str();
   add_integer(app, "--ranks", setup.ranks, "ranks, N", 1, 256);
@@ -121,6 +158,15 @@ int main(int argc, char** argv) {
               products_per_sum);
   add_integer(app, "--seed", setup.seed, "of parameters and of the order of the text", 0,
               std::numeric_limits<std::int64_t>::max());
+  add_integer(app, "--seeds", o.seeds,
+              "compare the policies as systems: train each with so many seeds from --seed on, and "
+              "print iterations to a loss, drops and model time",
+              1, 1000)
+      ->default_str("");
+  app.add_option("--target-loss", target,
+                 "loss of that comparison (one seed unless --seeds says more), as mean of 10 "
+                 "iterations; default: the one that the slowest run reaches")
+      ->type_name("X");
   app.add_option("--text", o.text, "file to train on; default: the sources of this project")
       ->type_name("FILE");
   app.add_option("--engine", o.engine,
@@ -148,7 +194,8 @@ int main(int argc, char** argv) {
          "write the expert loads as CSV (iteration,layer,e0,...), of swift_moe where both run")
       ->type_name("FILE");
   app.add_option("--out", o.out,
-                 "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder")
+                 "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder; "
+                 "with --seeds those of the first, and systems.json")
       ->type_name("DIR");
   app.footer("Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs "
              "differ that should not; 2 for bad input, also where\n"
@@ -159,7 +206,9 @@ int main(int argc, char** argv) {
              "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored "
              "--kill 3@5,9@12\n"
              "          adaptive_experts --iterations 20 --policy swift_moe --shards mirrored "
-             "--kill 3@5 --engine gloo");
+             "--kill 3@5 --engine gloo\n"
+             "          adaptive_experts --iterations 400 --seeds 5 --policy "
+             "swift_moe,deepspeed,flexmoe-10,flexmoe-50,flexmoe-100");
 
   return guarded(app, argc, argv, [&] {
     setup.capacity = parse_factor(factor);
@@ -179,6 +228,12 @@ int main(int argc, char** argv) {
       throw shunt::invalid_problem("--workers", "is " + std::to_string(o.process.workers) +
                                                     ", there are " + std::to_string(setup.ranks) +
                                                     " ranks");
+    o.target_loss = parse_loss(target);
+    if (o.target_loss && o.seeds == 0) o.seeds = 1;
+    if (o.seeds > 0) {
+      require_comparable(o);
+      return compare_systems(o);
+    }
     if (o.engine != "gloo") return train_in_one_process(o);
     return order.rank >= 0 ? work_for_others(o, order)
                            : train_with_processes(o, command_line(argv, argv + argc));

@@ -1,11 +1,15 @@
 #pragma once
 #include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -28,6 +32,8 @@ struct options {
   std::string text{}, trace{}, out{};
   std::string engine = "threads";
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
+  std::int32_t seeds = 0;                              ///< to compare systems over; 0: one run each
+  std::optional<double> target_loss{};                 ///< nothing: what all runs reach
   process_options process{};
 };
 
@@ -48,6 +54,18 @@ struct options {
   if (factor.numerator == 0)
     throw shunt::invalid_problem("--capacity-factor", "must be above 0, is " + text);
   return factor;
+}
+
+/// "2.5": a finite number above 0; the empty text is none.
+[[nodiscard]] inline std::optional<double> parse_loss(std::string const& text) {
+  if (text.empty()) return std::nullopt;
+  double value = 0;
+  auto const* const end = text.data() + text.size();
+  auto const read = std::from_chars(text.data(), end, value);
+  if (read.ec != std::errc{} || read.ptr != end || !std::isfinite(value) || value <= 0)
+    throw shunt::invalid_problem("--target-loss",
+                                 example::quoted(text) + " is not a finite number above 0");
+  return value;
 }
 
 /// "3@5,7@9": rank 3 in iteration 5 and rank 7 in iteration 9, each rank once; before this
@@ -105,11 +123,27 @@ inline void require_survivors(training_setup const& s,
   }
 }
 
+/// Throws invalid_problem where the options are not those of a comparison of systems.
+inline void require_comparable(options const& o) {
+  std::string const asks = o.target_loss ? "--target-loss" : "--seeds";
+  if (o.engine == "gloo")
+    throw shunt::invalid_problem(asks, "needs all ranks in one process: not --engine gloo");
+  if (!o.failures.empty())
+    throw shunt::invalid_problem(asks, "compares runs that lose no rank: not with --kill");
+  if (o.setup.seed >
+      std::numeric_limits<std::uint64_t>::max() - static_cast<std::uint64_t>(o.seeds))
+    throw shunt::invalid_problem("--seed", "is too large for " + std::to_string(o.seeds) +
+                                               " seeds, is " + std::to_string(o.setup.seed));
+}
+
 [[nodiscard]] inline std::vector<std::string> parse_policies(std::string const& text) {
   std::vector<std::string> names;
   std::string_view const all = text == "both" ? std::string_view("swift_moe,uniform") : text;
-  for (auto const item : items_of(all)) {
-    names.emplace_back(policy_named(item).name);
+  auto const items = items_of(all);
+  for (auto const item : items) {
+    require_policy(
+        items.size() == 1 ? "--policy" : "--policy[" + std::to_string(names.size()) + "]", item);
+    names.emplace_back(item);
   }
   if (names.empty()) throw shunt::invalid_problem("--policy", "is empty");
   return names;

@@ -18,6 +18,9 @@ struct policy_run {
   std::string name{};
   std::vector<iteration_record> records{};
   std::vector<float> parameters{};  ///< at the end
+  /// The most optimizer state of a rank in a layer, in experts, if it were tied to their replicas;
+  /// of placements after the first. Not known of runs in processes.
+  double tied_state = 0;
   double seconds = 0;
 };
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -9,16 +10,14 @@
 
 #include "outcome.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
+#include "shunt/measure/moe_time.hpp"
 #include "text.hpp"
 #include "training.hpp"
 
 namespace example {
-
-[[nodiscard]] inline policy policy_of(training_setup const& setup, std::string const& name) {
-  return policy_named(name).of(setup);
-}
 
 /// Who hears of a run while it goes on: of every loss of ranks, and of each iteration with its
 /// number.
@@ -64,11 +63,14 @@ template <class Work = moe_work, class Executor, class... ForWork>
   policy_run run{.name = name};
   auto const failures = executor.failures;
   auto const start = std::chrono::steady_clock::now();
-  moe_training<Executor, Work> training(setup, policy_of(setup, name), text, std::move(executor),
-                                        {}, for_work...);
+  moe_training<Executor, Work> training(setup_for(setup, name), policy_of(setup, name), text,
+                                        std::move(executor), {}, for_work...);
   train(training, setup.iterations, failures,
         listener{say.lost, [&](std::int32_t t, iteration_record const& r) {
                    run.records.push_back(r);
+                   for (auto const l : shunt::ids<shunt::layer_id>(setup.model.layers))
+                     run.tied_state =
+                         std::max(run.tied_state, shunt::tied_state(training.placement(), l));
                    say(t, r);
                  }});
   run.parameters = training.parameters();

@@ -28,7 +28,8 @@ namespace example {
   shunt::report_line line("record");
   line.with("iteration", iteration).with("loss", r.loss).with("misfits", r.misfits);
   line.with("live", r.live).with("loads", r.loads).with("dropped", r.dropped);
-  line.with("fullest", r.fullest);
+  line.with("fullest", r.fullest).with("exchanged", r.exchanged);
+  line.with("hosted", r.hosted).with("received", r.received);
   for (auto const& [phase, b] : {std::pair("gradients.", r.gradients), {"weights.", r.weights}})
     line.with(std::string(phase) + "formula", b.formula)
         .with(std::string(phase) + "counted", b.counted)
@@ -43,15 +44,21 @@ namespace example {
                        r.integer(phase + "plain"), r.integer(phase + "deduplicated"),
                        r.integer(phase + "moved")};
   };
-  auto loads = r.list("loads"), dropped = r.list("dropped"), fullest = r.list("fullest");
+  auto loads = r.list("loads"), dropped = r.list("dropped"), fullest = r.list("fullest"),
+       exchanged = r.list("exchanged"), hosted = r.list("hosted"), received = r.list("received");
   auto const layers = static_cast<std::size_t>(m.layers);
-  if (dropped.size() != layers || fullest.size() != layers ||
-      loads.size() != layers * static_cast<std::size_t>(m.experts))
+  if (loads.size() != layers * static_cast<std::size_t>(m.experts) ||
+      std::set<std::size_t>{layers, dropped.size(), fullest.size(), exchanged.size(), hosted.size(),
+                            received.size()}
+              .size() > 1)
     throw std::runtime_error("a record of an iteration is for another model");
   return {.loss = r.number("loss"),
           .loads = std::move(loads),
           .dropped = std::move(dropped),
           .fullest = std::move(fullest),
+          .exchanged = std::move(exchanged),
+          .hosted = std::move(hosted),
+          .received = std::move(received),
           .live = r.integer<std::int32_t>("live"),
           .misfits = r.integer("misfits"),
           .gradients = bytes("gradients."),

@@ -39,13 +39,39 @@ void validate(training_setup const& s) {
                                               std::to_string(s.model.experts) + " experts");
 }
 
-named_policy const& policy_named(std::string_view name) {
+std::optional<std::int64_t> flexmoe_interval(std::string const& field, std::string_view name) {
+  constexpr std::string_view begin = "flexmoe-";
+  if (name.substr(0, begin.size()) != begin) return std::nullopt;
+  return parse_integer(field + " (interval of " + quoted(name) + ")", name.substr(begin.size()), 1,
+                       1'000'000);
+}
+
+policy flexmoe_each(training_setup const& s, std::int64_t interval) {
+  return shunt::interval_placer(shunt::flexmoe{.steps = s.slots()}, interval);
+}
+
+void require_policy(std::string const& field, std::string_view name) {
   std::string all;
   for (auto const& p : policies) {
-    if (p.name == name) return p;
+    if (p.name == name) return;
     all += std::string(p.name) + ", ";
   }
-  throw shunt::invalid_problem("--policy", quoted(name) + " is not one of " + all + "both");
+  if (!flexmoe_interval(field, name))
+    throw shunt::invalid_problem(field, quoted(name) + " is not one of " + all +
+                                            "flexmoe-ITERATIONS, both");
+}
+
+policy policy_of(training_setup const& s, std::string_view name) {
+  require_policy("--policy", name);
+  for (auto const& p : policies)
+    if (p.name == name) return p.of(s);
+  return flexmoe_each(s, *flexmoe_interval("--policy", name));
+}
+
+training_setup setup_for(training_setup s, std::string_view name) {
+  if (name == "deepspeed" && s.capacity)
+    s.sources = shunt::source_capacity{.factor = *s.capacity, .seed = s.seed};
+  return s;
 }
 
 }  // namespace example

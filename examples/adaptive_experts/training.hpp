@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -21,9 +22,12 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/eplb.hpp"
+#include "shunt/solve/experts/flexmoe.hpp"
 #include "shunt/solve/experts/incremental.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "shunt/train/interval_placer.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_training.hpp"
 #include "shunt/train/moe_work.hpp"
@@ -105,9 +109,25 @@ inline constexpr std::array policies{
     named_policy{"eplb", solver_as_policy<shunt::eplb>},
     named_policy{"balanced", solver_as_policy<shunt::balanced>},
     named_policy{"incremental", solver_as_policy<shunt::incremental>},
+    named_policy{"deepspeed", solver_as_policy<shunt::uniform>},
 };
-/// Throws invalid_problem where there is none of this name.
-[[nodiscard]] named_policy const& policy_named(std::string_view name);
+
+/// The iterations from one re-placement to the next in "flexmoe-10"; nothing for other names.
+/// Throws invalid_problem, which names `field`, where they are no number of at least 1.
+[[nodiscard]] std::optional<std::int64_t> flexmoe_interval(std::string const& field,
+                                                           std::string_view name);
+
+/// FlexMoE in every so many iterations: expands, shrinks and migrates until nothing gains, as far
+/// as every slot may change once.
+[[nodiscard]] policy flexmoe_each(training_setup const& s, std::int64_t interval);
+
+/// Throws invalid_problem, which names `field`, where there is no policy of this name.
+void require_policy(std::string const& field, std::string_view name);
+
+[[nodiscard]] policy policy_of(training_setup const& s, std::string_view name);
+
+/// A set-up as a policy has it: under deepspeed sources have the room, not slots.
+[[nodiscard]] training_setup setup_for(training_setup s, std::string_view name);
 
 /// A training with all that it needs but the text, iteration by iteration. Work: moe_work, or one
 /// that does the same on a device; `for_work` is what it asks for beyond what moe_work does.

@@ -40,7 +40,8 @@ inline void work_as(worker_address const& at, options const& o, std::string cons
   };
   shunt::gloo_executor const ranks(at.gloo, setup.ranks, at.self, o.failures,
                                    [&] { kill_self(at, say); });
-  moe_training<shunt::gloo_executor> training(setup, policy_of(setup, name), text, ranks, on_loss);
+  moe_training<shunt::gloo_executor> training(setup_for(setup, name), policy_of(setup, name), text,
+                                              ranks, on_loss);
   train(training, setup.iterations, o.failures,
         listener{[&](rank_loss const& l) { say(report_of(l)); },
                  [&](std::int32_t t, iteration_record const& r) { say(report_of(t, r)); }});

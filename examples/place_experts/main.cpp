@@ -13,6 +13,7 @@
 
 #include "budgeted.hpp"
 #include "cli.hpp"
+#include "drops.hpp"
 #include "files.hpp"
 #include "json_lines.hpp"
 #include "replay_table.hpp"
@@ -43,7 +44,10 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 
 /// What the command line says.
 struct options {
-  std::string loads, sources, series, previous, solver, format, predict = "last", capacity = "1.0";
+  std::string loads, sources, series, previous, solver, format, predict = "last", factor = "1.0";
+  std::string capacity;
+  bool has_factor = false;
+  std::int64_t seed = -1;
   std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, slot_budget = 0, floor = 2,
                spill = 8, layers = 1, every = 1;
   bool keep_ranks = false, near_sources = false;
@@ -70,7 +74,39 @@ place_experts::settings settings_of(options const& o) {
           .near_sources = o.near_sources};
 }
 
-shunt::expert_layers layers_of(options const& o) {
+/// "1", "1.25": digits with at most six behind the point.
+shunt::capacity_factor parse_factor(std::string_view text) {
+  auto const point = std::min(text.find('.'), text.size());
+  auto const fraction = text.substr(std::min(point + 1, text.size()));
+  auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
+  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 ||
+      plain.find_first_not_of("0123456789") != std::string::npos)
+    throw shunt::invalid_problem("--capacity-factor",
+                                 example::quoted(text) + " is not a number such as 1 or 1.25");
+  shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
+  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
+  return factor;
+}
+
+/// What is asked for about drops: nothing, unless a capacity or its factor is given.
+std::optional<place_experts::room_settings> room_of(options const& o) {
+  auto const needs = [](char const* option, bool there, char const* what) {
+    if (!there) throw shunt::invalid_problem(option, what);
+  };
+  bool const by_source = o.capacity == "per_source";
+  if (o.seed >= 0)
+    needs("--seed", by_source, "chooses among the tokens of a source: --capacity per_source");
+  if (!o.capacity.empty())
+    needs("--capacity", !o.sources.empty(), "needs --sources, which say where tokens are");
+  if (o.sources.empty() || (o.capacity.empty() && !o.has_factor)) return std::nullopt;
+  needs("--capacity", o.slot_budget == 0, "needs as many slots in every layer: --slots");
+  place_experts::room_settings set{.per_source = by_source, .factor = parse_factor(o.factor)};
+  needs("--capacity-factor", set.factor.numerator > 0, "must be above 0, is 0");
+  if (o.seed >= 0) set.seed = static_cast<std::uint64_t>(o.seed);
+  return set;
+}
+
+shunt::expert_layers layers_of(options const& o) try {
   auto const& path = o.loads.empty() ? o.sources : o.loads;
   auto table =
       place_experts::read_loads(path, o.loads.empty() ? "--sources wants one row a layer "
@@ -99,10 +135,17 @@ shunt::expert_layers layers_of(options const& o) {
   layers.groups = o.groups;
   if (!o.previous.empty()) layers.previous = place_experts::read_previous(o.previous, layers);
   return layers;
+} catch (shunt::invalid_problem const& refused) {
+  // the option beside the file, row and column of sources
+  std::string const& field = refused.field();
+  if (o.sources.empty() || field.substr(0, o.sources.size()) != o.sources) throw;
+  throw shunt::invalid_problem("--sources " + field,
+                               std::string(refused.what()).substr(field.size() + 2));
 }
 
 void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
-                double microseconds) {
+                double microseconds, std::vector<place_experts::layer_drops> const& drops,
+                place_experts::room_settings const& room) {
   nlohmann::ordered_json out{{"solver", solver},
                              {"status", to_string(answer.status)},
                              {"layers", nlohmann::ordered_json::array()}};
@@ -126,12 +169,13 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
       answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
   out["solve_us_per_layer"] = microseconds / layers.layers;
   out["slots_per_rank"] = layers.slots_per_rank;
+  if (!drops.empty()) place_experts::add_drops(out, drops, room);
   out["reason"] = answer.reason;
   example::print_json(std::cout, out);
 }
 
 void write_text(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
-                double microseconds) {
+                double microseconds, std::vector<place_experts::layer_drops> const& drops) {
   std::cout << solver << ", " << to_string(answer.status) << ": " << layers.layers << " layers, "
             << layers.experts << " experts, " << layers.slots() << " slots on " << layers.ranks()
             << " ranks, " << microseconds / layers.layers << " us a layer\n"
@@ -146,6 +190,9 @@ void write_text(shunt::expert_layers const& layers, placed const& answer, std::s
       std::cout << ", " << shunt::local_tokens(layers, answer.plan, l) << " tokens local";
     if (layers.groups > 0)
       std::cout << ", " << shunt::spilled_replicas(layers, answer.plan, l) << " spilled";
+    if (!drops.empty())
+      std::cout << ", dropped " << drops[l.index()].per_source << " with room per source, "
+                << drops[l.index()].pooled << " with pooled room";
     std::cout << ':';
     place_experts::write_slots(std::cout, answer.plan, l);
     std::cout << '\n';
@@ -171,6 +218,7 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
 }
 
 int place(options const& o) {
+  auto const room = room_of(o);
   auto const layers = layers_of(o);
   auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
   if (o.budget >= 0 && !solver.keeps_budget)
@@ -187,13 +235,17 @@ int place(options const& o) {
   std::chrono::duration<double, std::micro> const taken = std::chrono::steady_clock::now() - start;
   if (!answer.has_plan())
     std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
+  std::vector<place_experts::layer_drops> drops;
+  if (room && answer.has_plan())
+    drops = place_experts::drops_of("--sources " + o.sources, layers, answer.plan, *room);
   std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
   if (format == "json") {
-    write_json(layers, answer, name, taken.count());
+    write_json(layers, answer, name, taken.count(), drops,
+               room.value_or(place_experts::room_settings{}));
     return answer.has_plan() ? 0 : 1;
   }
   if (!answer.has_plan()) return 1;
-  if (format == "text") write_text(layers, answer, name, taken.count());
+  if (format == "text") write_text(layers, answer, name, taken.count(), drops);
   auto const map = physical_map_of(answer.plan);
   if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
@@ -201,20 +253,6 @@ int place(options const& o) {
                      {.columns = static_cast<std::size_t>(map.slots),
                       .values = {map.physical_to_logical.begin(), map.physical_to_logical.end()}});
   return 0;
-}
-
-/// "1", "1.25": digits with at most six behind the point.
-shunt::capacity_factor parse_factor(std::string_view text) {
-  auto const point = std::min(text.find('.'), text.size());
-  auto const fraction = text.substr(std::min(point + 1, text.size()));
-  auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
-  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 ||
-      plain.find_first_not_of("0123456789") != std::string::npos)
-    throw shunt::invalid_problem("--capacity-factor",
-                                 example::quoted(text) + " is not a number such as 1 or 1.25");
-  shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
-  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
-  return factor;
 }
 
 int replay(options const& o) {
@@ -229,6 +267,7 @@ int replay(options const& o) {
   if (o.slot_budget > 0)
     throw shunt::invalid_problem("--slot-budget",
                                  "is for --loads; a replay gives every layer --slots");
+  static_cast<void>(room_of(o));  // refuses what needs sources
   if (o.near_sources)
     throw shunt::invalid_problem("--near-sources",
                                  "needs --sources; a series doesn't say where tokens are");
@@ -245,7 +284,7 @@ int replay(options const& o) {
                                   .every = o.every,
                                   .history = 8,
                                   .first = known.windows() - series.windows(),
-                                  .capacity = parse_factor(o.capacity)};
+                                  .capacity = parse_factor(o.factor)};
   auto const weights = static_cast<double>(o.weight_bytes);
   shunt::expert_traffic const model{
       .ranks = static_cast<double>(o.ranks),
@@ -357,10 +396,22 @@ int main(int argc, char** argv) {
                  "loads that policies expect in the next window, from those so far")
       ->one_of(place_experts::predictor_names())
       ->capture_default_str();
-  app.add_option("--capacity-factor", o.capacity,
-                 "a slot takes this times tokens / slots; tokens beyond are dropped")
-      ->type_name("X")
-      ->capture_default_str();
+  auto* const factor =
+      app.add_option("--capacity-factor", o.factor,
+                     "a slot takes this times tokens / slots; tokens beyond are dropped. With "
+                     "--sources: say how many")
+          ->type_name("X")
+          ->capture_default_str();
+  app.add_option("--capacity", o.capacity,
+                 "say what --sources drop. pooled (default with --capacity-factor): slots take the "
+                 "tokens of all sources; per_source: a source\nwith T tokens keeps X T / experts, "
+                 "rounded up and at least 4, for each expert, as in DeepSpeed-MoE (--solver "
+                 "uniform)")
+      ->one_of({"per_source", "pooled"});
+  example::add_integer(app, "--seed", o.seed,
+                       "with --capacity per_source: choose the tokens that are kept, and list them",
+                       0)
+      ->default_str("");
   example::add_integer(app, "--weight-bytes", o.weight_bytes,
                        "of an expert, for the traffic of a replay; gradients take as many", 1);
   example::add_integer(
@@ -383,6 +434,12 @@ int main(int argc, char** argv) {
       "--groups spilled: replicas away from their\n"
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
       "slots_per_rank, reason.\n"
+      "With --capacity or --capacity-factor and --sources also dropped (tokens, of all layers and "
+      "of each),\n"
+      "dropped_by_source_and_expert, dropped_per_source and dropped_pooled (under either kind of "
+      "room), source_capacity or\n"
+      "slot_capacity, and with --seed kept: by source and expert which of the claimants, counted "
+      "from 0.\n"
       "Exit status: 0 for a placement; 1 where there is none (status infeasible or limit_reached, "
       "the reason also on standard\n"
       "error, nothing on standard output in another format than json); 2 for bad input.\n\n"
@@ -396,6 +453,7 @@ int main(int argc, char** argv) {
       "Example: place_experts --series trace.csv --ranks 16 --slots 64 --from 1001 --to 1201");
 
   return example::guarded(app, argc, argv, [&] {
+    o.has_factor = factor->count() > 0;
     if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");
     if (!o.series.empty()) return replay(o);
     if (o.loads.empty() && o.sources.empty()) example::require_option("--loads");

@@ -16,6 +16,7 @@
 #include "shunt/solve/experts/quotas.hpp"
 #include "shunt/solve/experts/shadow.hpp"
 #include "shunt/solve/experts/slot_budget.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/solve/experts/spilled_groups.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"

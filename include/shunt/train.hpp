@@ -4,6 +4,7 @@
 #include "shunt/train/gathered_parameters.hpp"
 #include "shunt/train/gradient_sum.hpp"
 #include "shunt/train/host_memory.hpp"
+#include "shunt/train/interval_placer.hpp"
 #include "shunt/train/moe_model.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_training.hpp"

@@ -23,6 +23,7 @@
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/solver.hpp"
@@ -166,6 +167,73 @@ TEST(moe_run, drops_what_slots_do_not_take) {
   };
   run(inline_executor{});
   EXPECT_GT(dropped, 0);
+}
+
+TEST(moe_run, drops_what_sources_have_no_room_for) {
+  auto training = small_moe_training();
+  training.sources = source_capacity{.min_capacity = 1};
+  auto const room = training.sources->room(training.tokens, 5);
+  auto const all = [&](auto place, auto const& executor) {
+    moe_work work(scaled_experts{}, training);
+    moe_run<moe_work<scaled_experts>, decltype(place)> run(work, place);
+    std::vector<moe_record> records;
+    run.on_iteration = [&](std::int64_t, moe_record const& r) {
+      records.push_back(r);
+      for (layer_id const l : ids<layer_id>(2)) {
+        // every rank knows the counts of all sources
+        auto const counts =
+            work.template values<std::int64_t>(rank_id(0), moe_buffers::all_counts(l));
+        std::int64_t beyond = 0;
+        for (auto const n : counts) beyond += std::max<std::int64_t>(0, n - room);
+        EXPECT_EQ(r.dropped[l.index()], beyond);
+        std::int64_t kept = 0;
+        for (auto const row : work.rows_of(rank_id(1), l)) kept += row >= 0;
+        std::int64_t own = 0;  // of rank 1
+        for (std::size_t e = 0; e < 5; ++e) own += std::min(counts[5 + e], room);
+        EXPECT_EQ(kept, own);
+      }
+    };
+    run(executor);
+    return records;
+  };
+  auto const found = all(uniform{}, inline_executor{});
+  std::int64_t dropped = 0;
+  for (auto const& r : found) dropped += r.dropped[0] + r.dropped[1];
+  EXPECT_GT(dropped, 0);
+  EXPECT_EQ(all(uniform{}, thread_executor{}), found);
+  // which tokens drop depends on no placement, and so does no loss
+  auto const other = all(swift_moe{}, inline_executor{});
+  for (std::size_t t = 0; t < found.size(); ++t) EXPECT_EQ(other[t].loss, found[t].loss);
+  training.sources->seed = 1;
+  EXPECT_NE(all(uniform{}, inline_executor{}).back().loss, found.back().loss);
+}
+
+TEST(moe_run, counts_what_crosses_and_what_moves) {
+  auto const training = small_moe_training();
+  moe_work work(scaled_experts{}, training);
+  moe_run<moe_work<scaled_experts>, shifting_placer> run(work);
+  auto before = run.placement();
+  run.on_iteration = [&](std::int64_t, moe_record const& r) {
+    for (layer_id const l : ids<layer_id>(2)) {
+      auto const shares = work.values<std::int64_t>(rank_id(0), moe_buffers::shares(l));
+      std::vector<std::int64_t> out(5, 0), in(5, 0);
+      for (std::int32_t i = 0; i < 5; ++i)
+        for (std::int32_t s = 0; s < before.slots(); ++s) {
+          auto const to = before.rank_of(s);
+          if (to == rank_id{i}) continue;
+          auto const n = shares[static_cast<std::size_t>(i * before.slots() + s)];
+          out[static_cast<std::size_t>(i)] += n;
+          in[to.index()] += n;
+        }
+      EXPECT_EQ(r.exchanged[l.index()], std::max(*std::max_element(out.begin(), out.end()),
+                                                 *std::max_element(in.begin(), in.end())));
+      EXPECT_EQ(r.hosted[l.index()], 10);  // slots of a rank hold different experts
+      // the next experts of a rank's two slots: of each rank one of them is new
+      EXPECT_EQ(r.received[l.index()], 1);
+    }
+    before = run.placement();
+  };
+  run(inline_executor{});
 }
 
 TEST(moe_run, gives_a_placer_loads_and_what_slots_hold) {

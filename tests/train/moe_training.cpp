@@ -27,6 +27,8 @@ TEST(moe_training, names_what_is_broken) {
   EXPECT_EQ(field_of(moe_training{.slots_per_rank = 1 << 20}), "slots_per_rank");
   EXPECT_EQ(field_of(moe_training{.tokens = 0}), "tokens");
   EXPECT_EQ(field_of(moe_training{.capacity = capacity_factor{.numerator = -1}}), "numerator");
+  EXPECT_EQ(field_of(moe_training{.sources = source_capacity{.min_capacity = -1}}), "min_capacity");
+  EXPECT_EQ(field_of(moe_training{.sources = source_capacity{.factor = {1, 0}}}), "denominator");
   EXPECT_EQ(field_of(moe_training{.copies = 0}), "copies");
   EXPECT_EQ(field_of(moe_training{.iterations = 0}), "iterations");
   EXPECT_EQ(field_of(moe_training{.ranks = 4, .only = rank_id(4)}), "only");
@@ -49,6 +51,7 @@ TEST(moe_training, says_what_programs_move) {
   auto const shape =
       shape_of({.layers = 2, .experts = 8, .width = 6, .dense = 50, .expert = 7}, t, 128, 2);
   EXPECT_EQ(shape.slot_capacity, 3);  // 40 tokens in 16 slots
+  EXPECT_EQ((moe_training{.sources = source_capacity{}}.slot_capacity()), dropless);
   EXPECT_EQ(shape.token_bytes, 24);
   EXPECT_EQ(shape.hidden_bytes, 256);
   EXPECT_EQ(shape.kept_bytes, 128);

@@ -59,12 +59,16 @@ trained on_streams(moe_training const& training, Placer place, std::uint64_t see
 }
 
 TEST(stream_moe_work, trains_as_the_host_does) {
-  for (bool const dropless : {true, false}) {
+  for (auto const room : {0, 1, 2}) {
     auto training = small_moe_training();
-    if (!dropless) training.capacity = capacity_factor{};
+    if (room == 1) training.capacity = capacity_factor{};
+    if (room == 2) training.sources = {.min_capacity = 1, .seed = 9};
     moe_work work(scaled_experts{}, training);
     auto const host = run(work, swift_moe{}, inline_executor{});
     auto const found = on_streams(training, swift_moe{}, 3);
+    std::int64_t dropped = 0;
+    for (auto const& r : host.dropped) dropped += r[0] + r[1];
+    EXPECT_EQ(dropped > 0, room > 0);
     EXPECT_EQ(found.loads, host.loads);
     EXPECT_EQ(found.dropped, host.dropped);
     for (std::size_t t = 0; t < 6; ++t) EXPECT_NEAR(found.losses[t] / host.losses[t], 1, 1e-5);

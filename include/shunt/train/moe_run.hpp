@@ -147,12 +147,16 @@ class moe_run {
 
   [[nodiscard]] expert_placement placed();
   void place_anew();
+  // Counts what the next placement brings to the ranks.
+  void count_received(moe_record& record, expert_placement const& before) const;
   void lower_for_placement();
   void count_bytes();
   // Returns the live ranks whose memory is here.
   [[nodiscard]] std::vector<rank_id> survivors(ranks dead) const;
   // Takes counts and drops as the program left them on the ranks, which must agree.
   void count(moe_record& record, std::vector<rank_id> const& live);
+  // Counts the tokens of a layer by the ranks that send and take them.
+  void count_tokens(moe_record& record, layer_id l, std::span<std::int64_t const> shares) const;
 
   Work& work_;
   moe_training const training_;

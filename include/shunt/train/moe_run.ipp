@@ -13,8 +13,12 @@
 #include "shunt/lower/gradient_collection.hpp"
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/weight_scatter.hpp"
+#include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_bytes.hpp"
+#include "shunt/measure/moved_experts.hpp"
+#include "shunt/measure/token_traffic.hpp"
 #include "shunt/plan/shard_recovery.hpp"
+#include "shunt/plan/token_split.hpp"
 #include "shunt/problem/lost_ranks.hpp"
 #include "shunt/solve/shards/restore_shards.hpp"
 #include "shunt/train/gathered_parameters.hpp"
@@ -55,7 +59,9 @@ moe_record moe_run<Work, Placer>::iterate(Executor const& executor) {
                     .gradients = gradients_};
   count(record, live);
   auto const completed = t_++;
+  auto const before = placement_;
   if (!go_on_without(executor, dead)) place_anew();
+  count_received(record, before);
   record.weights = weights_;
   scatter(executor);
   on_iteration(completed, record);
@@ -292,24 +298,43 @@ void moe_run<Work, Placer>::count(moe_record& record, std::vector<rank_id> const
                               work_.template values<std::int64_t>(r, buffers::all_counts(l))))
         throw std::logic_error("rank " + std::to_string(r.value()) +
                                " knows other counts than rank " + std::to_string(rank.value()));
-    std::int64_t kept = 0, fullest = 0;
-    auto const shares = work_.template values<std::int64_t>(rank, buffers::shares(l));
-    auto const slots = static_cast<std::size_t>(placement_.slots());
-    std::vector<std::int64_t> of_slot(slots, 0);
-    for (std::size_t i = 0; i < shares.size(); ++i) of_slot[i % slots] += shares[i];
-    for (rank_id const r : ids<rank_id>(training_.ranks)) {
-      std::int64_t own = 0;
-      for (auto s = placement_.first_slot[r.index()]; s < placement_.first_slot[r.index() + 1]; ++s)
-        own += of_slot[static_cast<std::size_t>(s)];
-      kept += own;
-      fullest = std::max(fullest, own);
-    }
-    record.dropped.push_back(training_.all_tokens() - kept);
-    record.fullest.push_back(fullest);
+    count_tokens(record, l, work_.template values<std::int64_t>(rank, buffers::shares(l)));
     for (std::size_t i = 0; i < counts.size(); ++i)
       loads_.loads[l.index() * experts + i % experts] += counts[i];
   }
   record.loads = loads_.loads;
+}
+
+template <moe_trainee Work, expert_placer Placer>
+void moe_run<Work, Placer>::count_tokens(moe_record& record, layer_id l,
+                                         std::span<std::int64_t const> shares) const {
+  token_split by_rank{
+      .sources = training_.ranks, .slots = placement_.slots(), .experts = placement_.experts};
+  auto const slots = static_cast<std::size_t>(placement_.slots());
+  by_rank.tokens.assign(static_cast<std::size_t>(training_.ranks) * slots, 0);
+  auto const owners = shunt::owners_of(shape());
+  indexed<rank_id, std::int64_t> taken(static_cast<std::size_t>(training_.ranks));
+  std::int64_t kept = 0;
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    slot_id const s = i % slots;
+    by_rank.sent(owners.of[i / slots], s) += shares[i];
+    taken[placement_.rank_of(s)] += shares[i];
+    kept += shares[i];
+  }
+  auto const traffic = traffic_of(by_rank, placement_, 0);
+  record.dropped.push_back(training_.all_tokens() - kept);
+  record.fullest.push_back(*std::max_element(taken.begin(), taken.end()));
+  record.exchanged.push_back(std::max(traffic.most_sent, traffic.most_received));
+  record.hosted.push_back(hosted_pairs(placement_, l));
+}
+
+template <moe_trainee Work, expert_placer Placer>
+void moe_run<Work, Placer>::count_received(moe_record& record,
+                                           expert_placement const& before) const {
+  for (layer_id const l : ids<layer_id>(loads_.layers)) {
+    auto const received = received_experts(before, placement_, l);
+    record.received.push_back(*std::max_element(received.begin(), received.end()));
+  }
 }
 
 }  // namespace shunt

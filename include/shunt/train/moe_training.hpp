@@ -11,6 +11,7 @@
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/lower/weight_scatter.hpp"
 #include "shunt/problem/routed_tokens.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/train/moe_model.hpp"
 
 namespace shunt {
@@ -24,6 +25,9 @@ struct moe_training {
   /// Of slots. Nothing: slots take all tokens that come, and results are the same bits under every
   /// placement.
   std::optional<capacity_factor> capacity = capacity_factor{};
+  /// In place of `capacity`: each micro-batch has room of its own for each expert, as in
+  /// DeepSpeed-MoE, and chance decides which of its tokens drop.
+  std::optional<source_capacity> sources{};
   /// Ranks that hold each shard of the optimizer's state: 1 is uniform_shards, more are
   /// mirrored_shards. As many neighbours less one may be lost at once.
   std::int32_t copies = 1;
@@ -36,9 +40,9 @@ struct moe_training {
 
   [[nodiscard]] std::int32_t slots() const { return ranks * slots_per_rank; }
   [[nodiscard]] std::int64_t all_tokens() const { return ranks * tokens; }
-  /// Returns the tokens that a slot takes in an iteration.
+  /// Returns the tokens that a slot takes in an iteration; no limit where sources have one.
   [[nodiscard]] std::int64_t slot_capacity() const {
-    return capacity ? shunt::slot_capacity(all_tokens(), slots(), *capacity) : dropless;
+    return capacity && !sources ? shunt::slot_capacity(all_tokens(), slots(), *capacity) : dropless;
   }
 };
 
@@ -76,6 +80,11 @@ struct moe_record {
   std::vector<std::int64_t> dropped{};  ///< layers: tokens
   /// Layers: tokens of the fullest rank. The mean is what isn't dropped over the live ranks.
   std::vector<std::int64_t> fullest{};
+  /// Layers: the most tokens that a rank sends to other ranks, or receives from them.
+  std::vector<std::int64_t> exchanged{};
+  std::vector<std::int64_t> hosted{};  ///< layers: distinct pairs of rank and expert
+  /// Layers: experts new to the rank to which the next placement brings most of them.
+  std::vector<std::int64_t> received{};
   std::int32_t live = 0;     ///< ranks
   std::int64_t misfits = 0;  ///< values beyond fixed point, sums that may not be exact
   phase_bytes gradients{}, weights{};

@@ -37,6 +37,7 @@ SHUNT_INLINE void validate(moe_training const& t) {
     throw invalid_problem("only", "rank " + std::to_string(t.only->value()) + " is not one of 0.." +
                                       std::to_string(t.ranks - 1));
   static_cast<void>(t.slot_capacity());
+  if (t.sources) static_cast<void>(t.sources->room(t.tokens, 1));
 }
 
 SHUNT_INLINE void validate(moe_sizes const& s) {

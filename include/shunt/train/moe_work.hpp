@@ -20,6 +20,7 @@
 #include "shunt/plan/microbatch_owners.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/program/program.hpp"
+#include "shunt/solve/experts/search/claim_noise.hpp"
 #include "shunt/solve/shards/cut_shards.hpp"
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/detail/kept_tokens.hpp"

@@ -227,13 +227,18 @@ template <moe_model Model, optimizer Optimizer>
 void moe_work<Model, Optimizer>::dispatch(access const& on, layer_id l) {
   auto const shares = on.template write<std::int64_t>(buffers::shares(l));
   routing_.split(l, on.template read<std::int64_t>(buffers::all_counts(l)), shape_.slot_capacity,
-                 shares);
+                 training_.sources, shares);
   count_bytes(on, l, true);
   auto const outgoing = on.template write<float>(buffers::outgoing);
   auto next = routing_.first_rows();
   for (owned const& c : routing_.owned_by(on.rank)) {
     auto const k = kept_of(on.named(on.of.writes, buffers::kept(l)), c.nth);
-    routing_.take_rows(l, shares, c.microbatch, k.expert, next, k.row);
+    std::vector<std::int64_t> order;
+    if (training_.sources)
+      order =
+          detail::claim_noise::of(training_.sources->seed, on.of.iteration, l.value(), c.microbatch)
+              .order(shape_.tokens);
+    routing_.take_rows(l, shares, c.microbatch, k.expert, next, k.row, order);
     for (std::size_t t = 0; t < tokens(); ++t)
       if (k.row[t] >= 0)
         std::copy_n(k.input.begin() + static_cast<std::ptrdiff_t>(t * width()), width(),

@@ -247,9 +247,24 @@ void stream_moe_work<Device, Model>::dispatch(access const& on, layer_id l) {
                           .hosted_end = own.hosted_end,
                           .first_row = own.row,  // of one micro-batch a rank: see first_rows
                           .rest = own.rest});
+  if (training_.sources)
+    on.at.each(std::int64_t{to.microbatches} * to.slots,
+               detail::take_source_room{.to = to,
+                                        .room = training_.sources->room(shape_.tokens, to.experts),
+                                        .first_slot_of_rank = tables_.first_slot_of_rank(),
+                                        .counts = own.counts,
+                                        .hosted = own.hosted,
+                                        .hosted_end = own.hosted_end,
+                                        .shares = shares});
   count_bytes(on, l, shares, true);
   for (owned const& c : owned_by(on)) {
     auto const k = kept_of(on, l, c);
+    detail::random_claims claims;
+    if (training_.sources)
+      claims = {.iteration = on.of.iteration,
+                .seed = training_.sources->seed,
+                .layer = l.value(),
+                .microbatch = c.microbatch};
     on.at.each(to.slots, detail::first_rows{.to = to,
                                             .shares = shares,
                                             .self = tables_.peer_of(on.rank),
@@ -261,7 +276,9 @@ void stream_moe_work<Device, Model>::dispatch(access const& on, layer_id l) {
                                    .tokens = shares + std::int64_t{c.microbatch} * to.slots,
                                    .row = own.row,
                                    .hosted = own.hosted,
-                                   .hosted_end = own.hosted_end});
+                                   .hosted_end = own.hosted_end,
+                                   .count = shape_.tokens,
+                                   .claims = claims});
     on.at.each(shape_.tokens * sizes_.width,
                detail::send_tokens{k.input.data(), k.row.data(), sizes_.width, outgoing});
   }

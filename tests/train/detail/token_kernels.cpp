@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <vector>
 
+#include "shunt/solve/experts/source_capacity.hpp"
 #include "shunt/train/detail/expert_tables.hpp"
 #include "support/dense_on_streams.hpp"
 #include "support/routed_tokens_case.hpp"
@@ -29,14 +31,33 @@ struct hosted_slots {
 };
 
 TEST(token_kernels, place_tokens_as_the_host_does) {
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+  std::int64_t dropped_by_source = 0;
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
     SCOPED_TRACE(seed);
-    routed_tokens_case const c(seed);
+    routed_tokens_case const c(seed, seed % 2 == 1);
     least_device device(seed);
     expert_tables<least_device> tables;
     tables.set(device, c.shape, c.placement, c.owners);
     auto const to = tables.tables(0);
     hosted_slots const hosted(c);
+    if (c.sources) {
+      auto const width = static_cast<std::size_t>(c.experts);
+      std::vector<std::int64_t> counts(static_cast<std::size_t>(c.ranks) * width),
+          shares(c.shares.size(), -1);
+      for (std::size_t i = 0; i < counts.size(); ++i)
+        counts[i] =
+            std::count(c.expert_of_token[i / width].begin(), c.expert_of_token[i / width].end(),
+                       static_cast<std::int32_t>(i % width));
+      for (std::size_t i = 0; i < shares.size(); ++i)
+        take_source_room{to,
+                         c.sources->room(c.tokens, c.experts),
+                         tables.first_slot_of_rank(),
+                         counts.data(),
+                         hosted.slots.data(),
+                         hosted.end.data(),
+                         shares.data()}(static_cast<std::int64_t>(i));
+      EXPECT_EQ(shares, c.shares);
+    }
     for (rank_id const r : c.routing.live()) {
       auto const self = tables.peer_of(r);
       auto const expected = c.rows_of(r);
@@ -52,8 +73,20 @@ TEST(token_kernels, place_tokens_as_the_host_does) {
                       c.shares.data() + std::ptrdiff_t{own.microbatch} * c.placement.slots(),
                       row.data(),
                       hosted.slots.data(),
-                      hosted.end.data()}(t);
+                      hosted.end.data(),
+                      c.tokens,
+                      {c.sources ? &c.iteration : nullptr, c.sources ? c.sources->seed : 0, 0,
+                       own.microbatch}}(t);
         EXPECT_EQ(place, expected[static_cast<std::size_t>(own.nth)]);
+        if (!c.sources) continue;
+        // those that the public rule names
+        auto const kept = random_claimants(experts, c.experts, c.sources->room(c.tokens, c.experts),
+                                           c.sources->seed, {c.iteration, 0, own.microbatch});
+        for (std::int64_t t = 0; t < c.tokens; ++t) {
+          bool const stays = std::find(kept.begin(), kept.end(), t) != kept.end();
+          EXPECT_EQ(place[static_cast<std::size_t>(t)] >= 0, stays);
+          dropped_by_source += !stays;
+        }
       }
 
       auto const arrivals = c.routing.arrivals(c.shares, r);
@@ -87,6 +120,7 @@ TEST(token_kernels, place_tokens_as_the_host_does) {
       }
     }
   }
+  EXPECT_GT(dropped_by_source, 100);
 }
 
 TEST(token_kernels, dense_gradients_are_summed_and_zeroed) {

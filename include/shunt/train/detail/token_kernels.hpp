@@ -5,6 +5,7 @@
 
 #include "shunt/core/host_device.hpp"
 #include "shunt/device/adam_step.hpp"
+#include "shunt/solve/experts/search/claim_noise.hpp"
 #include "shunt/train/fixed_point.hpp"
 #include "shunt/train/stream_moe_model.hpp"
 
@@ -85,8 +86,36 @@ struct first_rows {
   }
 };
 
+/// The split of source_capacity, after split_layers has listed the slots of each expert. Items:
+/// micro-batches x slots.
+struct take_source_room {
+  routing_tables to{};
+  std::int64_t room = 0;                             ///< of a micro-batch for an expert
+  std::int32_t const* first_slot_of_rank = nullptr;  ///< micro-batches; they count as ranks
+  std::int64_t const* counts = nullptr;              ///< micro-batches x experts
+  std::int32_t const* hosted = nullptr;              ///< split_layers::hosted
+  std::int32_t const* hosted_end = nullptr;          ///< split_layers::hosted_end
+  std::int64_t* shares = nullptr;                    ///< written
+
+  SHUNT_HD void operator()(std::int64_t i) const {
+    std::int64_t const source = i / to.slots, slot = i % to.slots;
+    std::int32_t const e = to.expert_of[slot], begin = e == 0 ? 0 : hosted_end[e - 1],
+                       group = first_slot_of_rank[source] / to.experts;
+    std::int64_t const claims = counts[source * to.experts + e];
+    bool const taken = hosted[begin + group % (hosted_end[e] - begin)] == slot;
+    shares[i] = !taken ? 0 : claims < room ? claims : room;
+  }
+};
+
+/// The tokens of a micro-batch in an order of chance, which the device's iteration decides too.
+struct random_claims {
+  std::int64_t const* iteration = nullptr;  ///< none: tokens claim by number
+  std::uint64_t seed = 0;
+  std::int64_t layer = 0, microbatch = 0;
+};
+
 /// The row that a token takes: those of one expert fill its slots, in order; -1 where there is no
-/// more room. An item is a token, and looks at all before it.
+/// more room. An item is a token, and looks at all before it; or at all, where chance orders them.
 struct place_token {
   std::int32_t const* expert = nullptr;      ///< of each token
   std::int64_t* place = nullptr;             ///< written
@@ -94,11 +123,20 @@ struct place_token {
   std::int64_t const* row = nullptr;         ///< first_rows
   std::int32_t const* hosted = nullptr;      ///< split_layers::hosted
   std::int32_t const* hosted_end = nullptr;  ///< split_layers::hosted_end
+  std::int64_t count = 0;                    ///< of tokens, where chance orders them
+  random_claims claims{};
 
   SHUNT_HD void operator()(std::int64_t t) const {
     std::int64_t const e = expert[t];
     std::int64_t at = 0;
-    for (std::int64_t before = 0; before < t; ++before) at += expert[before] == e;
+    if (claims.iteration == nullptr) {
+      for (std::int64_t before = 0; before < t; ++before) at += expert[before] == e;
+    } else {
+      auto const noise =
+          claim_noise::of(claims.seed, *claims.iteration, claims.layer, claims.microbatch);
+      for (std::int64_t other = 0; other < count; ++other)
+        at += expert[other] == e && noise.before(other, t);
+    }
     place[t] = -1;
     for (std::int32_t k = e == 0 ? 0 : hosted_end[e - 1]; k < hosted_end[e]; ++k) {
       std::int32_t const slot = hosted[k];

@@ -3,6 +3,7 @@
 /// for each live rank; within a part micro-batch by micro-batch, and within them slot by slot.
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "shunt/lower/moe_iteration.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
+#include "shunt/solve/experts/source_capacity.hpp"
 
 namespace shunt::detail {
 
@@ -45,9 +47,10 @@ class token_routing {
   }
   [[nodiscard]] std::vector<owned> owned_by(rank_id r) const;
 
-  /// Splits the tokens of a layer. `gathered`: counts of all live ranks, one after another.
+  /// Splits the tokens of a layer, by the capacity of slots or by that of sources, which are
+  /// micro-batches. `gathered`: counts of all live ranks, one after another.
   void split(layer_id l, std::span<std::int64_t const> gathered, std::int64_t capacity,
-             std::span<std::int64_t> shares) const;
+             std::optional<source_capacity> const& sources, std::span<std::int64_t> shares) const;
 
   /// Writes the bytes that go to each live rank, with tokens to slots or from slots back.
   void count_bytes(std::span<std::int64_t const> shares, rank_id self, bool to_slots,
@@ -56,10 +59,11 @@ class token_routing {
   /// Returns the row of the first token for each live rank.
   [[nodiscard]] std::vector<std::int64_t> first_rows() const;
   /// Writes the row of every token of a micro-batch; -1 where it is dropped. `next`: the next free
-  /// row for each live rank.
+  /// row for each live rank. `order`: tokens in the order in which they claim rows; empty: by
+  /// number.
   void take_rows(layer_id l, std::span<std::int64_t const> shares, std::int32_t microbatch,
                  std::span<std::int32_t const> expert, std::vector<std::int64_t>& next,
-                 std::span<std::int64_t> row) const;
+                 std::span<std::int64_t> row, std::span<std::int64_t const> order = {}) const;
 
   /// Returns the rows of each of this rank's slots among those that arrived.
   [[nodiscard]] std::vector<std::vector<run>> arrivals(std::span<std::int64_t const> shares,

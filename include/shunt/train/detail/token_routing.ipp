@@ -25,6 +25,7 @@ SHUNT_INLINE auto token_routing::owned_by(rank_id r) const -> std::vector<owned>
 
 SHUNT_INLINE void token_routing::split(layer_id l, std::span<std::int64_t const> gathered,
                                        std::int64_t capacity,
+                                       std::optional<source_capacity> const& sources,
                                        std::span<std::int64_t> shares) const {
   auto const experts = static_cast<std::size_t>(placement_.experts);
   auto const most = static_cast<std::size_t>(owners_.most());
@@ -35,7 +36,8 @@ SHUNT_INLINE void token_routing::split(layer_id l, std::span<std::int64_t const>
       std::copy(row.begin(), row.end(),
                 counts.begin() + std::ptrdiff_t{c.microbatch} * placement_.experts);
     }
-  auto const answer = capacity_split{}(routed(placement_, l, std::move(counts), capacity));
+  auto const tokens = routed(placement_, l, std::move(counts), capacity);
+  auto const answer = sources ? (*sources)(tokens) : capacity_split{}(tokens);
   std::copy(answer.plan.tokens.begin(), answer.plan.tokens.end(), shares.begin());
 }
 
@@ -72,7 +74,8 @@ SHUNT_INLINE void token_routing::take_rows(layer_id l, std::span<std::int64_t co
                                            std::int32_t microbatch,
                                            std::span<std::int32_t const> expert,
                                            std::vector<std::int64_t>& next,
-                                           std::span<std::int64_t> row) const {
+                                           std::span<std::int64_t> row,
+                                           std::span<std::int64_t const> order) const {
   // the slots of each expert, in order, with the next row of each
   struct target {
     std::int64_t row = 0, left = 0;
@@ -89,7 +92,8 @@ SHUNT_INLINE void token_routing::take_rows(layer_id l, std::span<std::int64_t co
       next[peer] += left;
     }
   std::vector<std::size_t> at(targets.size(), 0);
-  for (std::size_t t = 0; t < expert.size(); ++t) {
+  for (std::size_t k = 0; k < expert.size(); ++k) {
+    auto const t = order.empty() ? k : static_cast<std::size_t>(order[k]);
     auto const e = static_cast<std::size_t>(expert[t]);
     while (at[e] < targets[e].size() && targets[e][at[e]].left == 0) ++at[e];
     row[t] = -1;
