@@ -1,0 +1,250 @@
+#include "systems.hpp"
+
+namespace example {
+
+shunt::moe_time_model time_model_of(training_setup const& s, claimed_model const& m) {
+  return shunt::calibrated({.ranks = static_cast<double>(s.ranks),
+                            .slots_per_rank = static_cast<double>(s.slots_per_rank),
+                            .experts = static_cast<double>(s.model.experts),
+                            .gradient_bytes = m.weight_bytes,
+                            .weight_bytes = m.weight_bytes,
+                            .state_bytes = m.state_bytes,
+                            .network_bandwidth = m.network,
+                            .host_bandwidth = m.host},
+                           2 * m.width, m.calibration);
+}
+
+shunt::optimizer_place state_of(std::string_view system) {
+  bool const tied = system == "deepspeed" || flexmoe_interval("--policy", system);
+  return tied ? shunt::optimizer_place::tied : shunt::optimizer_place::decoupled;
+}
+
+shunt::moe_layer_work layer_work(training_setup const& s, iteration_record const& r,
+                                 std::string_view system, std::size_t layer, double tokens) {
+  double const scale = tokens / static_cast<double>(s.tokens);
+  auto const of = setup_for(s, system);
+  // de-duplicated, in X: gradients or weights of one instance
+  auto const counted = [&](phase_bytes const& b) {
+    if (state_of(system) == shunt::optimizer_place::tied)
+      return static_cast<double>(r.hosted[layer] - s.model.experts);
+    return static_cast<double>(b.deduplicated) / static_cast<double>(b.formula) *
+           static_cast<double>(s.slots());
+  };
+  double const sent =
+      of.sources
+          ? shunt::padded_exchange(s.model.experts, s.slots_per_rank,
+                                   static_cast<double>(of.sources->room(s.tokens, s.model.experts)))
+          : static_cast<double>(r.exchanged[layer]);
+  return {.computed = scale * static_cast<double>(r.fullest[layer]),
+          .exchanged = scale * sent,
+          .gradients = counted(r.gradients),
+          .weights = counted(r.weights),
+          .received = static_cast<double>(r.received[layer])};
+}
+
+double pooled_share(training_setup const& s, system_run const& run) {
+  shunt::expert_layers const layers{
+      .layers = s.model.layers,
+      .experts = s.model.experts,
+      .loads = std::vector<std::int64_t>(run.records.front().loads.size(), 1),
+      .slots_per_rank =
+          std::vector<std::int32_t>(static_cast<std::size_t>(s.ranks), s.slots_per_rank)};
+  auto const plan = shunt::uniform{}(layers).plan;
+  std::int64_t dropped = 0;
+  for (auto const& r : run.records)
+    for (auto const l : shunt::ids<shunt::layer_id>(s.model.layers)) {
+      auto const experts = static_cast<std::size_t>(s.model.experts);
+      dropped += shunt::drops_under_capacity(
+          std::span(r.loads).subspan(l.index() * experts, experts), plan, l, s.slot_capacity());
+    }
+  return static_cast<double>(dropped) / static_cast<double>(run.records.size()) /
+         static_cast<double>(s.all_tokens() * s.model.layers);
+}
+
+system_figures figures_of(training_setup const& s, system_run const& run, double target,
+                          shunt::moe_time_model const& model, double tokens) {
+  auto const as_run = run.as_policy_run();
+  system_figures f{.dropped = dropped_share(s, as_run, 0),
+                   .last_loss = smoothed_losses(as_run).back(),
+                   .iterations = iterations_to(as_run, target)};
+  f.pooled = run.system == "deepspeed" ? pooled_share(s, run) : f.dropped;
+  auto const until = f.iterations.value_or(run.records.size());
+  for (std::size_t t = 0; t < run.records.size(); ++t)
+    for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
+      auto const work = layer_work(s, run.records[t], run.system, l, tokens);
+      f.received = std::max(f.received, work.received);
+      if (t < until) f.seconds += model(work, state_of(run.system));
+    }
+  for (auto* const part :
+       {&f.seconds.compute, &f.seconds.exchange, &f.seconds.gradient, &f.seconds.weights,
+        &f.seconds.migrate, &f.seconds.gradient_formula, &f.seconds.weights_formula})
+    *part /= static_cast<double>(until);
+  return f;
+}
+
+double reached(system_run const& run) {
+  auto const losses = smoothed_losses(run.as_policy_run());
+  return *std::min_element(losses.begin(), losses.end());
+}
+
+system_table::system_table(training_setup const& setup, std::vector<std::string> const& systems,
+                           std::vector<system_run> const& runs, std::optional<double> target,
+                           claimed_model const& claimed)
+    : systems_(systems), claimed_(claimed), model_(time_model_of(setup, claimed)) {
+  for (auto const& run : runs) target_ = std::max(target_, run.records.empty() ? 0 : reached(run));
+  given_ = target.has_value();
+  if (target) target_ = *target;
+  figures_.resize(systems.size());
+  tied_.resize(systems.size(), 0);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    auto const at = i % systems.size();
+    figures_[at].push_back(
+        figures_of(setup, runs[i], target_, model_, claimed_.calibration.tokens));
+    tied_[at] = std::max(tied_[at], runs[i].tied_state);
+    if (at == 0) seeds_.push_back(runs[i].seed);
+  }
+}
+
+void system_table::print(std::ostream& out) const {
+  auto const& of = model_.sizes;
+  out << "\nsystems over " << seeds_.size() << (seeds_.size() == 1 ? " seed" : " seeds")
+      << " (from " << seeds_.front() << "), target loss " << shunt::decimal(target_, 4)
+      << " (mean of " << smoothing_window << ")"
+      << (given_ ? "" : ", which the slowest run reaches")
+      << "; median (least to most) over seeds\n"
+      << "time model: W " << shunt::decimal(of.weight_bytes, 0) << " bytes, O "
+      << shunt::decimal(of.state_bytes, 0) << " bytes, "
+      << shunt::decimal(claimed_.calibration.tokens, 0) << " tokens of "
+      << shunt::decimal(model_.token_bytes, 0) << " bytes a rank; "
+      << shunt::decimal(of.network_bandwidth * 1e-9, 1) << " GB/s between ranks, "
+      << shunt::decimal(of.host_bandwidth * 1e-9, 1) << " GB/s to the host; c0 "
+      << shunt::decimal(1e3 * model_.fixed_seconds, 3) << " ms and c "
+      << shunt::decimal(1e6 * model_.token_seconds, 3) << " us a token, so that a layer takes "
+      << shunt::decimal(1e3 * shunt::ordinary_seconds(of, claimed_.calibration), 2)
+      << " ms where nothing moves\n\n";
+  row(out, "system",
+      {"optimizer state", "dropped %", "iterations to the target", "minutes",
+       "minutes by the formula"});
+  for (std::size_t i = 0; i < systems_.size(); ++i)
+    row(out, systems_[i],
+        {std::string(to_string(state_of(systems_[i]))), over_seeds(i, percent_dropped).text(1),
+         reached_by(i) + over_seeds(i, iterations).text(0), over_seeds(i, minutes).text(3),
+         over_seeds(i, formula_minutes).text(3)});
+  out << "\nmilliseconds an iteration, all layers, median over seeds\n";
+  row(out, "system",
+      {"compute", "exchange", "gradient", "weights", "migrate", "total", "gradient by formula",
+       "weights by formula", "total by formula"},
+      20);
+  for (std::size_t i = 0; i < systems_.size(); ++i) {
+    std::vector<std::string> cells;
+    for (auto const& [name, of_part] : parts())
+      cells.push_back(shunt::decimal(1e3 * over_seeds(i, of_part).median, 3));
+    row(out, systems_[i], cells, 20);
+  }
+  out << '\n';
+  for (std::size_t i = 1; i < systems_.size(); ++i)
+    out << systems_[0] << " against " << systems_[i] << ": fewer iterations "
+        << reduction(i, iterations).text(1) << " %, fewer drops "
+        << reduction(i, percent_dropped).text(1) << " %, less time "
+        << reduction(i, minutes).text(1) << " %, by the formula "
+        << reduction(i, formula_minutes).text(1) << " %\n";
+  for (std::size_t i = 0; i < systems_.size(); ++i) {
+    if (systems_[i] == "deepspeed")
+      out << "deepspeed: with the room of slots for all sources it would drop "
+          << over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }).text(1)
+          << " %\n";
+    if (state_of(systems_[i]) != shunt::optimizer_place::tied) continue;
+    out << systems_[i] << ": ";
+    if (auto const experts = over_seeds(i, received).most; experts > 0)
+      out << "a rank receives at most " << shunt::decimal(experts, 0)
+          << " experts of a layer at once, whose second copy takes "
+          << shunt::decimal(model_.second_copy_bytes(experts) * 1e-6, 1) << " MB; ";
+    out << "optimizer state of a layer takes at most "
+        << shunt::decimal(tied_[i] * of.state_bytes * 1e-6, 1) << " MB on a rank, decoupled "
+        << shunt::decimal(of.state_per_rank() * 1e-6, 1) << " MB\n";
+  }
+  out << std::flush;
+}
+
+nlohmann::ordered_json system_table::json() const {
+  auto const& of = model_.sizes;
+  nlohmann::ordered_json all{
+      {"seeds", seeds_},
+      {"target_loss", target_},
+      {"smoothed_over", smoothing_window},
+      {"time_model",
+       {{"weight_bytes", of.weight_bytes},
+        {"state_bytes", of.state_bytes},
+        {"token_bytes", model_.token_bytes},
+        {"tokens_per_rank", claimed_.calibration.tokens},
+        {"network_bandwidth", of.network_bandwidth},
+        {"host_bandwidth", of.host_bandwidth},
+        {"token_seconds", model_.token_seconds},
+        {"fixed_seconds", model_.fixed_seconds},
+        {"ordinary_seconds", shunt::ordinary_seconds(of, claimed_.calibration)}}},
+      {"systems", nlohmann::ordered_json::array()}};
+  for (std::size_t i = 0; i < systems_.size(); ++i) {
+    nlohmann::ordered_json one{{"system", systems_[i]},
+                               {"optimizer", to_string(state_of(systems_[i]))},
+                               {"dropped_percent", over_seeds(i, percent_dropped).json()},
+                               {"iterations", over_seeds(i, iterations).json()},
+                               {"minutes", over_seeds(i, minutes).json()},
+                               {"minutes_by_formula", over_seeds(i, formula_minutes).json()}};
+    if (systems_[i] == "deepspeed")
+      one["dropped_percent_pooled"] =
+          over_seeds(i, [](auto const& f) { return std::optional(100 * f.pooled); }).json();
+    nlohmann::ordered_json seconds;
+    for (auto const& [name, of_part] : parts()) seconds[name] = over_seeds(i, of_part).json();
+    one["seconds_per_iteration"] = std::move(seconds);
+    auto const experts = over_seeds(i, received);
+    bool const tied = state_of(systems_[i]) == shunt::optimizer_place::tied;
+    one["most_received"] = experts.most;
+    one["state_bytes_of_fullest_rank"] = tied ? tied_[i] * of.state_bytes : of.state_per_rank();
+    one["second_copy_bytes"] = tied ? model_.second_copy_bytes(experts.most) : 0;
+    if (i > 0)
+      one["reductions_percent"] = {{"of", systems_[0]},
+                                   {"iterations", reduction(i, iterations).json()},
+                                   {"drops", reduction(i, percent_dropped).json()},
+                                   {"time", reduction(i, minutes).json()},
+                                   {"time_by_formula", reduction(i, formula_minutes).json()}};
+    all["systems"].push_back(std::move(one));
+  }
+  return all;
+}
+
+std::vector<std::pair<std::string, system_table::part>> system_table::parts() {
+  auto const of = [](double shunt::moe_times::* member) {
+    return part([member](system_figures const& f) { return f.seconds.*member; });
+  };
+  using times = shunt::moe_times;
+  return {
+      {"compute", of(&times::compute)},
+      {"exchange", of(&times::exchange)},
+      {"gradient", of(&times::gradient)},
+      {"weights", of(&times::weights)},
+      {"migrate", of(&times::migrate)},
+      {"total", [](system_figures const& f) { return f.seconds.total(); }},
+      {"gradient_by_formula", of(&times::gradient_formula)},
+      {"weights_by_formula", of(&times::weights_formula)},
+      {"total_by_formula", [](system_figures const& f) { return f.seconds.total_by_formula(); }}};
+}
+
+std::string system_table::reached_by(std::size_t system) const {
+  auto const runs = over_seeds(system, iterations).count;
+  return runs == seeds_.size()
+             ? ""
+             : std::to_string(runs) + " of " + std::to_string(seeds_.size()) + " runs: ";
+}
+
+void system_table::row(std::ostream& out, std::string const& name,
+                       std::vector<std::string> const& cells, int width) {
+  out << std::left << std::setw(14) << name;
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    if (i + 1 < cells.size())
+      out << std::setw(width) << cells[i];
+    else
+      out << cells[i];
+  out << std::right << '\n';
+}
+
+}  // namespace example
