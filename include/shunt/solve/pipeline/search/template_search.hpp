@@ -78,6 +78,9 @@ class template_search {
   [[nodiscard]] std::vector<double> const& table(std::int32_t extra, std::int32_t nodes);
   [[nodiscard]] static state left_of(state const& s, cut const& where);
   [[nodiscard]] static state right_of(state const& s, cut const& where);
+  /// Returns whether no plan of the right side gives a T of at most `time` with this left side.
+  [[nodiscard]] bool excluded(state const& s, cell const& left, state const& to_left,
+                              state const& to_right, double time);
   /// Returns a bound on the slowest stage's latency, and a little more, where T is at most `time`
   /// and t1 at least `once`.
   [[nodiscard]] double slowest_within(double time, double once, std::int32_t stages) const;

@@ -253,10 +253,7 @@ SHUNT_INLINE void template_search::consider(state const& s, cut const& where, ch
   auto const to_left = left_of(s, where), to_right = right_of(s, where);
   cell const& first = solve(to_left);
   if (first.latency == none) return;
-  auto const b = static_cast<std::size_t>(s.end), k = static_cast<std::size_t>(where.layer);
-  auto const& rest = bounds_of(to_right.stages - to_right.nodes);
-  double const once = first.t1 + rest.once[b] - rest.once[k];
-  if (s.nodes > 1 && first.latency > slowest_within(best.time, once, s.stages)) return;
+  if (s.nodes > 1 && excluded(s, first, to_left, to_right, best.time)) return;
   cell const left = first;  // a copy, for solving the other side may move it
   cell const right = solve(to_right);
   if (right.latency == none) return;
@@ -275,6 +272,22 @@ SHUNT_INLINE void template_search::consider(state const& s, cut const& where, ch
   }
   if (time < best.time || (best.found && time == best.time && where.before(best.plan.where)))
     best = {time, plan, true};
+}
+
+SHUNT_INLINE bool template_search::excluded(state const& s, cell const& left, state const& to_left,
+                                            state const& to_right, double time) {
+  auto const extra = to_right.stages - to_right.nodes;
+  auto const& sums = bounds_of(extra).once;
+  double const rest =
+      sums[static_cast<std::size_t>(s.end)] - sums[static_cast<std::size_t>(to_right.first)];
+  double const other = fastest(extra, to_right.nodes, to_right.first, s.end);
+  double const limit = time * slack + fuzz_, steady = 2.0 * s.stages + 1;
+  // The slowest stage is on the left: all but the right side's t1 is known.
+  if (other < left.latency * slack + fuzz_ &&
+      left.t1 + left.t3 + 2 * rest + (steady + left.slowest) * left.latency <= limit)
+    return false;
+  // It is on the right: the stages before it and t3 take the right side's t1 at least.
+  return left.t1 + 2 * rest + (steady + to_left.stages) * std::max(left.latency, other) > limit;
 }
 
 // The stages before the slowest one take at most its latency each: so k lat + t3 >= t1, and
