@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "artifact.hpp"
 #include "cli.hpp"
 #include "files.hpp"
 #include "output_file.hpp"
@@ -83,6 +84,10 @@ int main(int argc, char** argv) {
     if (!picture.empty()) files.emplace_back("--svg", picture);
 
     found.artifact = check_artifact(traces);
+    auto falls_back = varuna_tables.front().table;
+    falls_back.falls_back = true;
+    for (auto const& t : traces)
+      found.falling_back.push_back(artifact_varuna(t.trace, falls_back, true).mean());
     steady_states const thirty(
         {.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5});
     for (auto const& costs : models) add_table(found, thirty, costs, costs.iteration, traces);

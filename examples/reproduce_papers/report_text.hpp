@@ -198,9 +198,13 @@ inline void write_differences(std::ostream& out, findings const& found) {
          "  can do with failures spread evenly.\n"
       << "Oobleck, GPT-3 6.7B on gcp: no throughput at 15 nodes is a step without end in the "
          "artifact; so it is here.\n"
-      << "Varuna, GPT-3 medium: the artifact's figures are those without a fall back to the "
-         "checkpoint, as its own script asks for; the\n"
-         "  rows of section 5 fall back.\n"
+      << "Varuna, GPT-3 medium: the figures of section 1 are without a fall back to the "
+         "checkpoint, "
+         "which the artifact's script\n"
+         "  for recorded traces (eval_gcp_ec2.py) asks for; its script for the synthetic ones "
+         "(eval_tput_vs_freq.py) does not. With it:\n ";
+  for (double const mean : found.falling_back) out << ' ' << number(mean, 2);
+  out << ". The rows of section 5 fall back.\n"
       << "A removal and an addition at one time, which gcp and p3 have, are a removal here; models "
          "that look at the number of nodes alone\n"
          "  see no event.\n";

@@ -109,6 +109,8 @@ struct lever {
 /// All that the program finds.
 struct findings {
   std::vector<artifact_check> artifact{};
+  /// Varuna's GPT-3 medium by the artifact's rules where it falls back, samples/s.
+  std::vector<double> falling_back{};
   std::vector<throughput_table> tables{};
   /// Of the tables with the costs of the largest model, by their index.
   std::vector<std::pair<std::size_t, std::vector<lever>>> ratios{};
