@@ -47,17 +47,17 @@ void initialise(Model const& model, moe_sizes const& sizes, shard_map const& sha
   using buffers = moe_buffers;
   model.initialise(
       as<float>(memory(r, buffers::dense)).first(static_cast<std::size_t>(sizes.dense)));
-  std::vector<float> whole(static_cast<std::size_t>(sizes.expert));
+  std::vector<float> drawn(static_cast<std::size_t>(sizes.expert));
   for (layer_id const l : ids<layer_id>(sizes.layers)) {
     auto master = as<float>(memory(r, buffers::state(l))).begin();
     for (expert_id const e : ids<expert_id>(sizes.experts)) {
       auto const held = [&](shard const& s) { return s.held_by(r); };
       auto const& all = shards.shards[e];
       if (std::none_of(all.begin(), all.end(), held)) continue;
-      std::fill(whole.begin(), whole.end(), 0.0F);
-      model.initialise(l, e, whole);
+      std::fill(drawn.begin(), drawn.end(), 0.0F);
+      model.initialise(l, e, drawn);
       for (shard const& s : all)
-        if (held(s)) master = std::copy(whole.begin() + s.begin, whole.begin() + s.end, master);
+        if (held(s)) master = std::copy(drawn.begin() + s.begin, drawn.begin() + s.end, master);
     }
   }
 }
