@@ -38,7 +38,8 @@ workers() { # <interface> <rank>...
 unshare -n sh -c "until [ -e cable ]; do sleep 0.05; done
   ip link set lo up && ip address add 10.9.8.2/24 dev there && ip link set there up || exit 9
   $(sed -n '/^workers()/,/^}/p' "$0")
-  workers there 2 3; wait" &
+  workers there 2 3; wait
+  until [ -e status.0 ] && [ -e status.1 ]; do sleep 0.05; done # the cable goes with this host" &
 other=$!
 until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do
   kill -0 $other || exit 9
