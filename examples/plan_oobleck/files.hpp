@@ -27,7 +27,8 @@ namespace plan_oobleck {
   return value;
 }
 
-/// Reads layers: rows forward,backward or forward,backward,parameters,activations without a header.
+/// Reads layers: rows forward,backward or forward,backward,parameters,activations, below a row of
+/// these names or not.
 /// Throws invalid_problem, naming the file, row and column.
 [[nodiscard]] inline std::vector<shunt::template_layer> read_layers(std::string const& path) {
   auto in = shunt::open_text(path);
@@ -39,6 +40,11 @@ namespace plan_oobleck {
     auto const at = lines.at();
     if (line.empty()) throw shunt::invalid_problem(at, "is empty");
     auto const items = shunt::csv_fields(line, at);
+    if (columns == 0 &&
+        (line == "forward,backward" || line == "forward,backward,parameters,activations")) {
+      columns = items.size();
+      continue;
+    }
     if (columns == 0 && items.size() != 2 && items.size() != 4)
       throw shunt::invalid_problem(at, "has " + std::to_string(items.size()) +
                                            " values, must have forward,backward or "

@@ -188,8 +188,8 @@ int main(int argc, char** argv) {
   auto const layers = [&](example::argument_parser* command) {
     return command
         ->add_option("--layers", o.layers,
-                     "one row a layer: forward,backward on one GPU, and where memory counts also "
-                     "bytes of parameters and activations")
+                     "one row a layer, below these names or not: forward,backward on one GPU, and "
+                     "where memory counts also bytes of parameters,activations")
         ->type_name("FILE");
   };
   auto const cost = [&](example::argument_parser* command) {

@@ -43,7 +43,7 @@ endfunction()
 set(equal ${SCRATCH}/equal.csv)
 file(WRITE ${equal} "1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n1,2\n")
 set(other ${SCRATCH}/other.csv)
-file(WRITE ${other} "1,2\n2,4\n1,2\n3,3\n1,2\n1,2\n")
+file(WRITE ${other} "forward,backward\n1,2\n2,4\n1,2\n3,3\n1,2\n1,2\n")
 
 # templates
 works(templates --layers ${equal} --nodes 8)
@@ -83,7 +83,9 @@ foreach(case IN ITEMS "1,2\\n1,x\\n|row 2, column 2: \"x\" is not a number"
   "1,2\\n0,2\\n|row 2, column 1: must be above 0" "1,2,3\\n|row 1: has 3 values"
   "1,2\\n\\n|row 2: is empty" "|is empty" "1,2,1.5,0\\n|row 1, column 3: "
   "1,nan\\n|row 1, column 2: \"nan\" is not a number"
-  "forward,backward\\n1,2\\n|row 1, column 1: \"forward\" is not a number")
+  "forwards,backward\\n1,2\\n|row 1, column 1: \"forwards\" is not a number"
+  "forward,backward\\n1,2,3,4\\n|row 2: has 4 values, the first row has 2"
+  "forward,backward\\n|is empty")
   string(REGEX MATCH "^(.*)\\|(.*)$" case "${case}")
   string(REPLACE "\\n" "\n" text "${CMAKE_MATCH_1}")
   file(WRITE ${broken} "${text}")
