@@ -115,7 +115,7 @@ TEST(systems, are_compared_seed_by_seed) {
   auto const s = two_ranks();
   std::vector<std::string> const names{"swift_moe", "deepspeed", "flexmoe-10"};
   std::vector<system_run> runs;
-  for (std::uint64_t seed : {1, 2}) {
+  for (std::uint64_t const seed : {1U, 2U}) {
     runs.push_back(run_of("swift_moe", seed, 0.4, 1));
     runs.push_back(run_of("deepspeed", seed, seed == 1 ? 0.1 : 0.2, 4));
     runs.push_back(run_of("flexmoe-10", seed, 0.2, 2));
@@ -194,7 +194,7 @@ TEST(systems, are_trained_alike_on_any_number_of_threads) {
 }
 
 TEST(systems, pass_on_the_first_failure) {
-  for (std::size_t const threads : {1, 4}) {
+  for (std::size_t const threads : {1U, 4U}) {
     std::size_t heard = 0;
     auto const train = [&] {
       return train_systems(
