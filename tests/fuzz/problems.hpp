@@ -59,7 +59,7 @@ inline pipeline_job any_job(bytes& in) {
   if (in.roll(0, 3) == 0) {
     std::vector<std::int32_t> counts;
     for (std::int32_t n = in.roll(0, 7) == 0 ? 2 : job.pipelines; n-- > 0;)
-      counts.push_back(wild ? static_cast<std::int32_t>(in.any()) : in.roll(1, 4));
+      counts.push_back(in.roll(wild ? -1 : 1, 4));
     job.microbatches = per_pipeline(std::move(counts));
   }
   for (std::int32_t n = in.roll(0, 4); n-- > 1;)

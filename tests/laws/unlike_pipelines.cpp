@@ -96,9 +96,9 @@ TEST(unlike_pipelines, in_flight_of_1f1b_is_s_minus_i) {
     SCOPED_TRACE(describe_job(job));
     auto const peak = stash_peak(job, one_f_one_b{}(job).plan);
     auto const runs = runs_of(job);
-    ASSERT_TRUE(runs);
+    ASSERT_FALSE(runs.empty());
     for (rank_id r : ids<rank_id>(job.ranks())) {
-      auto const& own = (*runs)[r];
+      auto const& own = runs[r];
       EXPECT_EQ(peak[r], std::min(own.ranks - own.place, job.microbatches[own.pipeline]) *
                              (own.last.value() - own.first.value() + 1));
     }

@@ -179,7 +179,7 @@ SHUNT_CONSTEXPR void validate(pipeline_job const& job) {
     case stash_cap::kind::none: break;
     case stash_cap::kind::one_f_one_b:
       if (job.layout.form() != stage_layout::shape::linear &&
-          (job.layout.form() != stage_layout::shape::custom || !runs_of(job)))
+          (job.layout.form() != stage_layout::shape::custom || runs_of(job).empty()))
         throw invalid_problem("memory",
                               "1f1b is for linear layouts, and for custom ones whose ranks have "
                               "consecutive stages of one pipeline");

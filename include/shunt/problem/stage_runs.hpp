@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
@@ -20,13 +19,12 @@ struct stage_run {
   constexpr bool operator==(stage_run const&) const = default;
 };
 
-/// Returns the run of every rank, or nothing where a rank has stages of two pipelines, or stages of
+/// Returns the run of every rank, or no runs where a rank has stages of two pipelines, or stages of
 /// one that aren't consecutive. Under a linear layout every run is one stage. Under a custom one
 /// ranks may have any numbers, and pipelines different numbers of ranks.
 /// Requires a valid job, but for its caps.
 /// Complexity: O(workers).
-[[nodiscard]] SHUNT_CONSTEXPR std::optional<indexed<rank_id, stage_run>> runs_of(
-    pipeline_job const& job);
+[[nodiscard]] SHUNT_CONSTEXPR indexed<rank_id, stage_run> runs_of(pipeline_job const& job);
 
 }  // namespace shunt
 

@@ -16,7 +16,7 @@ pipeline_job one_pipeline() {
 
 TEST(run_list, forwards_ascend_and_everything_else_descends) {
   auto const job = one_pipeline();
-  auto const run = (*runs_of(job))[0];
+  auto const run = runs_of(job)[0];
   std::vector<operation> made;
   run_list list(job, run, 3, made);
   EXPECT_EQ(made.capacity(), 2U * (3 * 4 + 1));
@@ -37,7 +37,7 @@ TEST(run_list, forwards_ascend_and_everything_else_descends) {
 TEST(run_list, a_cap_holds_whole_microbatches_of_all_stages) {
   auto job = one_pipeline();
   job.stash.forward = {1, 2, 3, 1, 1};
-  auto const run = (*runs_of(job))[0];
+  auto const run = runs_of(job)[0];
   std::vector<operation> made;
   EXPECT_EQ(run_list(job, run, 2, made).most_in_flight(3), 3);
   job.memory = stash_cap::per_worker(14);

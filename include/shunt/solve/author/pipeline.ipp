@@ -44,9 +44,9 @@ SHUNT_CONSTEXPR void require_layout(pipeline_job const& job, std::string_view so
 SHUNT_CONSTEXPR indexed<rank_id, stage_run> required_runs(pipeline_job const& job,
                                                           std::string_view solver) {
   if (job.layout.form() == stage_layout::shape::custom)
-    if (auto runs = runs_of(job)) return *std::move(runs);
+    if (auto runs = runs_of(job); !runs.empty()) return runs;
   require_layout(job, solver, stage_layout::shape::linear);
-  return *runs_of(job);
+  return runs_of(job);
 }
 
 SHUNT_CONSTEXPR void require_equal_pairs(pipeline_job const& job, std::string_view solver) {

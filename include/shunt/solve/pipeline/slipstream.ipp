@@ -94,8 +94,9 @@ SHUNT_INLINE solution<pipeline_schedule> slipstream::attempt(pipeline_job const&
     keep(best, evaluated(job, search.schedule()));
     if (best.objective <= static_cast<double>(bound)) return best;
   }
-  if (auto const form = job.layout.form(); form == stage_layout::shape::linear ||
-                                           (form == stage_layout::shape::custom && runs_of(job))) {
+  if (auto const form = job.layout.form();
+      form == stage_layout::shape::linear ||
+      (form == stage_layout::shape::custom && !runs_of(job).empty())) {
     auto simple = shunt::reroute{.rule = rule}(job, one_f_one_b{}(job).plan);
     if (split && simple.has_plan()) simple = split_backward{}(job, std::move(simple.plan));
     if (stagger && simple.has_plan()) simple = stagger_step{}(job, std::move(simple.plan));
