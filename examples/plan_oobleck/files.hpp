@@ -93,20 +93,6 @@ namespace plan_oobleck {
   return times;
 }
 
-/// "0,1;2,3,4": lists of ranks. Throws invalid_problem, naming the list and the item.
-[[nodiscard]] inline std::vector<std::vector<shunt::rank_id>> parse_pipelines(
-    std::string const& text) {
-  std::vector<std::vector<shunt::rank_id>> pipelines;
-  for (auto const list : example::items_of(text, ';')) {
-    auto const name = "--pipelines[" + std::to_string(pipelines.size()) + "]";
-    auto& ranks = pipelines.emplace_back();
-    for (auto const item : example::items_of(list))
-      ranks.emplace_back(example::parse_integer(name + "[" + std::to_string(ranks.size()) + "]",
-                                                item, 0, (std::int64_t{1} << 31) - 1));
-  }
-  return pipelines;
-}
-
 /// "2,4"; the empty text is the empty list. Throws invalid_problem, naming the item.
 [[nodiscard]] inline std::vector<shunt::rank_id> parse_ranks(std::string const& field,
                                                              std::string const& text) {
@@ -115,6 +101,16 @@ namespace plan_oobleck {
     ranks.emplace_back(example::parse_integer(field + "[" + std::to_string(ranks.size()) + "]",
                                               item, 0, (std::int64_t{1} << 31) - 1));
   return ranks;
+}
+
+/// "0,1;2,3,4": lists of ranks. Throws invalid_problem, naming the list and the item.
+[[nodiscard]] inline std::vector<std::vector<shunt::rank_id>> parse_pipelines(
+    std::string const& text) {
+  std::vector<std::vector<shunt::rank_id>> pipelines;
+  for (auto const list : example::items_of(text, ';'))
+    pipelines.push_back(
+        parse_ranks("--pipelines[" + std::to_string(pipelines.size()) + "]", std::string(list)));
+  return pipelines;
 }
 
 /// A template by its nodes and how many pipelines run it.
