@@ -37,20 +37,9 @@ struct options {
   process_options process{};
 };
 
-/// "1", "1.25": digits with at most six behind the point.
+/// A capacity factor above 0. Throws invalid_problem, naming the option.
 [[nodiscard]] inline shunt::capacity_factor parse_factor(std::string const& text) {
-  std::string_view const all = text;
-  auto const point = all.find('.');
-  auto const fraction =
-      point == std::string_view::npos ? std::string_view{} : all.substr(point + 1);
-  std::string const plain = std::string(all.substr(0, point)) + std::string(fraction);
-  bool const sound = !plain.empty() && plain.find_first_not_of("0123456789") == std::string::npos &&
-                     fraction.size() <= 6 && plain.size() <= 9;
-  if (!sound)
-    throw shunt::invalid_problem("--capacity-factor",
-                                 example::quoted(text) + " is not a number such as 1 or 1.25");
-  shunt::capacity_factor factor{.numerator = parse_integer("--capacity-factor", plain)};
-  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
+  auto const factor = parse_factor("--capacity-factor", text);
   if (factor.numerator == 0)
     throw shunt::invalid_problem("--capacity-factor", "must be above 0, is " + text);
   return factor;

@@ -85,6 +85,18 @@ std::vector<std::int64_t> parse_sizes(std::string const& field, std::string_view
                     [](auto const& name, auto item) { return parse_size(name, item); });
 }
 
+shunt::capacity_factor parse_factor(std::string const& field, std::string_view text) {
+  auto const point = std::min(text.find('.'), text.size());
+  auto const fraction = text.substr(std::min(point + 1, text.size()));
+  auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
+  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 ||
+      plain.find_first_not_of("0123456789") != std::string::npos)
+    throw shunt::invalid_problem(field, quoted(text) + " is not a number such as 1 or 1.25");
+  shunt::capacity_factor factor{.numerator = parse_integer(field, plain)};
+  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
+  return factor;
+}
+
 shunt::worker parse_worker(std::string const& field, std::string_view text) {
   auto const colon = text.find(':');
   if (colon == std::string_view::npos)

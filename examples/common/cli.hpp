@@ -15,6 +15,7 @@
 #include "shunt/core/error.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/routed_tokens.hpp"
 
 namespace example {
 
@@ -51,6 +52,10 @@ struct worker_at {
 /// "8G" or "8G,8G,4G". Throws invalid_problem, naming the field and the item.
 [[nodiscard]] std::vector<std::int64_t> parse_sizes(std::string const& field,
                                                     std::string_view text);
+
+/// "1", "1.25": digits with at most six behind the point. Throws invalid_problem, naming the field
+/// and the text.
+[[nodiscard]] shunt::capacity_factor parse_factor(std::string const& field, std::string_view text);
 
 /// "1:2": stage 2 of pipeline 1.
 [[nodiscard]] shunt::worker parse_worker(std::string const& field, std::string_view text);

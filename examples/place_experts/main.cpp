@@ -74,20 +74,6 @@ place_experts::settings settings_of(options const& o) {
           .near_sources = o.near_sources};
 }
 
-/// "1", "1.25": digits with at most six behind the point.
-shunt::capacity_factor parse_factor(std::string_view text) {
-  auto const point = std::min(text.find('.'), text.size());
-  auto const fraction = text.substr(std::min(point + 1, text.size()));
-  auto const plain = std::string(text.substr(0, point)) + std::string(fraction);
-  if (plain.empty() || plain.size() > 9 || fraction.size() > 6 ||
-      plain.find_first_not_of("0123456789") != std::string::npos)
-    throw shunt::invalid_problem("--capacity-factor",
-                                 example::quoted(text) + " is not a number such as 1 or 1.25");
-  shunt::capacity_factor factor{.numerator = example::parse_integer("--capacity-factor", plain)};
-  for (std::size_t i = 0; i < fraction.size(); ++i) factor.denominator *= 10;
-  return factor;
-}
-
 /// What is asked for about drops: nothing, unless a capacity or its factor is given.
 std::optional<place_experts::room_settings> room_of(options const& o) {
   auto const needs = [](char const* option, bool there, char const* what) {
@@ -100,7 +86,8 @@ std::optional<place_experts::room_settings> room_of(options const& o) {
     needs("--capacity", !o.sources.empty(), "needs --sources, which say where tokens are");
   if (o.sources.empty() || (o.capacity.empty() && !o.has_factor)) return std::nullopt;
   needs("--capacity", o.slot_budget == 0, "needs as many slots in every layer: --slots");
-  place_experts::room_settings set{.per_source = by_source, .factor = parse_factor(o.factor)};
+  place_experts::room_settings set{.per_source = by_source,
+                                   .factor = example::parse_factor("--capacity-factor", o.factor)};
   needs("--capacity-factor", set.factor.numerator > 0, "must be above 0, is 0");
   if (o.seed >= 0) set.seed = static_cast<std::uint64_t>(o.seed);
   return set;
@@ -284,7 +271,7 @@ int replay(options const& o) {
                                   .every = o.every,
                                   .history = 8,
                                   .first = known.windows() - series.windows(),
-                                  .capacity = parse_factor(o.factor)};
+                                  .capacity = example::parse_factor("--capacity-factor", o.factor)};
   auto const weights = static_cast<double>(o.weight_bytes);
   shunt::expert_traffic const model{
       .ranks = static_cast<double>(o.ranks),
