@@ -57,7 +57,9 @@ TEST(pipeline_run, losses_are_the_same_bits_through_losses_and_joins) {
       EXPECT_EQ(losses_of(run), expected(t));
       EXPECT_EQ(run.iterations().at(3).live, 7);
       EXPECT_EQ(planned_for.front(), 0);
-      EXPECT_EQ(planned_for.back(), 6);
+      // Rank 4 may be ahead of a rank that has not completed iteration 5.
+      EXPECT_GE(planned_for.back(), 5);
+      EXPECT_LE(planned_for.back(), 6);
     }
 }
 

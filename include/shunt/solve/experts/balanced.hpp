@@ -20,10 +20,11 @@
 #include "shunt/solve/anytime.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/eplb.hpp"
-#include "shunt/solve/experts/search/group_packing.hpp"
-#include "shunt/solve/experts/search/placement_search.hpp"
 
 namespace shunt {
+namespace detail {
+class group_packing;
+}
 
 /// Searches replica counts and placement together for the least max/mean load. Each layer gets the
 /// best of the search, `eplb` and `swift_moe`, so it is never worse than those; groups of experts
@@ -68,52 +69,10 @@ struct balanced {
   /// Pairs of an expert and a rank of a node up to which it is searched, 128 MiB of them.
   static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
-  /// The live ranks of a node, and a search constructed for the node's number of experts.
-  struct node {
-    std::size_t first_rank = 0;
-    std::vector<std::int32_t> slots{};  ///< of its ranks
-    std::vector<std::int64_t> loads{};
-    std::vector<expert_id> names{};
-    std::vector<detail::placement_search> made{};  ///< at most one
-    std::size_t made_for = 0;
-    std::int64_t total = 0;
-    std::int32_t live = 0;
-  };
+  struct node;
 
   constexpr solution<expert_placement> search(expert_layers const& problem,
-                                              auto const& stopped) const {
-    if (effort < 0)
-      throw invalid_problem("effort", "must be at least 0, is " + std::to_string(effort));
-    if (!(tolerance >= 0)) throw invalid_problem("tolerance", "must be at least 0");
-    auto answer = quick(problem);
-    if (!answer.has_plan()) return answer;
-    bool const grouped = problem.groups > 0 && problem.nodes() > 1;
-    auto const per_node =
-        grouped ? static_cast<std::size_t>(problem.ranks_per_node) : problem.slots_per_rank.size();
-    std::vector<node> nodes;
-    for (std::size_t r = 0; r < problem.slots_per_rank.size(); ++r) {
-      if (r % per_node == 0) nodes.push_back({.first_rank = r});
-      nodes.back().slots.push_back(problem.slots_per_rank[r]);
-      nodes.back().live += problem.slots_per_rank[r] > 0;
-    }
-    std::vector<detail::group_packing> packing;  // at most one
-    if (grouped) packing.push_back(detail::group_packing(problem));
-    std::vector<std::size_t> node_of(grouped ? static_cast<std::size_t>(problem.groups) : 0, 0);
-
-    expert_placement tried = answer.plan;
-    for (layer_id l : ids<layer_id>(problem.layers)) {
-      if (stopped()) break;
-      if (grouped) {
-        auto const packed = packing[0](problem.loads_of(l));
-        node_of.assign(packed.begin(), packed.end());
-        even_out(packing[0], nodes, node_of);
-      }
-      double const known = max_over_mean(problem.loads_of(l), answer.plan, l);
-      if (!place_layer(problem, l, known, packing, node_of, nodes, tried)) continue;
-      take_better(problem, l, tried, answer.plan);
-    }
-    return evaluated(problem, std::move(answer.plan));
-  }
+                                              auto const& stopped) const;
 
   /// Returns the best placement of each layer by eplb and, without groups, swift_moe.
   SHUNT_CONSTEXPR solution<expert_placement> quick(expert_layers const& problem) const;

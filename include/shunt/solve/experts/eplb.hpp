@@ -7,10 +7,12 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
+namespace detail {
+class eplb_rule;
+}
 
 /// EPLB (DeepSeek) as TensorRT-LLM computes it (detail::eplb_rule has the rule). If the problem
 /// binds experts to groups and has several nodes that divide the groups, whole groups are packed on

@@ -11,6 +11,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/measure/placement_bounds.hpp"
 #include "shunt/solve/author/experts.hpp"
+#include "shunt/solve/experts/search/eplb_rule.hpp"
 #include "shunt/solve/experts/search/group_packing.hpp"
 
 namespace shunt {

@@ -1,7 +1,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string_view>
 
@@ -10,10 +9,12 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
-#include "shunt/solve/experts/search/flexmoe_layer.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
+namespace detail {
+class flexmoe_layer;
+}
 
 /// FlexMoE: adjusts the previous placement (`uniform` if there is none) step by step while max/mean
 /// load is above `trigger` and the cost model predicts a gain.
@@ -50,19 +51,8 @@ struct flexmoe {
   static SHUNT_CONSTEXPR void require_all(std::span<expert_id const> slots, std::int32_t experts,
                                           layer_id l);
 
-  struct change {
-    std::size_t slot = 0, other = 0;  ///< may be equal
-    expert_id expert{}, others{};     ///< the experts that they take
-    detail::flexmoe_layer::state then{};
-    std::int64_t moved = 0;
-    /// Over the horizon: its iterations and the moves.
-    std::int64_t price = std::numeric_limits<std::int64_t>::max();
-  };
-  /// The basis on which steps are compared.
-  struct costs {
-    detail::flexmoe_layer::state now{};  ///< before the step
-    std::int64_t sync = 0, move = 0;
-  };
+  struct change;
+  struct costs;
 
   SHUNT_CONSTEXPR void offer(detail::flexmoe_layer& layer, costs const& c, change step,
                              change& best) const;

@@ -2,6 +2,7 @@
 #include "shunt/solve/experts/flexmoe.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,9 +10,25 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/solve/author/experts.hpp"
+#include "shunt/solve/experts/search/flexmoe_layer.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 
 namespace shunt {
+
+struct flexmoe::change {
+  std::size_t slot = 0, other = 0;  // may be equal
+  expert_id expert{}, others{};     // the experts that they take
+  detail::flexmoe_layer::state then{};
+  std::int64_t moved = 0;
+  // Over the horizon: its iterations and the moves.
+  std::int64_t price = std::numeric_limits<std::int64_t>::max();
+};
+
+// The basis on which steps are compared.
+struct flexmoe::costs {
+  detail::flexmoe_layer::state now{};  // before the step
+  std::int64_t sync = 0, move = 0;
+};
 
 SHUNT_CONSTEXPR solution<expert_placement> flexmoe::operator()(expert_layers const& problem) const {
   auto answer = uniform{}(problem);

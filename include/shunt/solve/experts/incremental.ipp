@@ -13,8 +13,113 @@
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/keep_ranks.hpp"
+#include "shunt/solve/experts/search/windowed_placement.hpp"
 
 namespace shunt {
+
+constexpr std::int32_t incremental::change(detail::windowed_placement& state, std::int32_t left,
+                                           auto const& may_go, auto const& cost) const {
+  if (!state.may_search()) return 0;
+  auto const slots = state.slots();
+  double const now = state.score();
+  double best_gain = price;  // per move
+  std::size_t slot = slots.size(), other = 0;
+  bool swapped = false;
+  std::int32_t taken = 0;
+  auto const consider = [&](std::int32_t moved, double after, std::size_t s, std::size_t o,
+                            bool swaps) {
+    double const gain = (now - after) / std::max(1, moved);
+    if (gain <= best_gain) return;
+    best_gain = gain;
+    slot = s;
+    other = o;
+    swapped = swaps;
+    taken = moved;
+  };
+  // what lowers the score relieves the fullest rank of a window
+  auto const& near = state.mark_fullest();
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    if (!state.may_search()) break;
+    std::size_t const a = slots[s].index(), r = state.rank_of(s);
+    bool const full = near.rank[r] != 0;
+    for (std::size_t i = 0; i < (full ? state.experts() : near.experts.size()); ++i) {
+      std::size_t const b = full ? i : near.experts[i];
+      if (state.held(b, r) > 0 || state.copies(a) == 1 || !may_go(b, s)) continue;
+      std::int32_t const moved = cost(s, a, b);
+      if (moved > left || now - state.least_with(s, b) <= best_gain * std::max(1, moved)) continue;
+      state.visit(state.ranks());
+      consider(moved, state.score_with(s, b), s, b, false);
+    }
+    std::size_t const from = full ? 0 : near.after(s);
+    for (std::size_t i = from; i < (full ? slots.size() - s - 1 : near.slots.size()); ++i) {
+      std::size_t const t = full ? s + 1 + i : near.slots[i], b = slots[t].index();
+      if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) ||
+          !may_go(a, t))
+        continue;
+      std::int32_t const moved = cost(s, a, b) + cost(t, b, a);
+      if (moved <= left) consider(moved, state.score_swapped(s, t), s, t, true);
+    }
+  }
+  if (slot == slots.size()) return 0;
+  swapped ? state.swap(slot, other) : state.give(slot, other);
+  return taken;
+}
+
+constexpr void incremental::refine(detail::windowed_placement& state, std::span<char const> had,
+                                   auto const& may_go, std::int32_t left) const {
+  for (std::size_t k = 0; k < 2 * state.slots().size(); ++k) {
+    double const before = state.score();
+    left -= change(state, left, may_go, net_cost{state, had});
+    if (!(state.score() < before)) return;
+  }
+}
+
+constexpr bool incremental::take_back(detail::windowed_placement& state, std::span<char const> had,
+                                      auto const& may_go, std::int32_t& cost) const {
+  auto const slots = state.slots();
+  net_cost const net{state, had};
+  while (cost > moves) {
+    std::size_t fresh = 0;
+    for (std::size_t s = 0; s < slots.size(); ++s)
+      fresh += !had[state.rank_of(s) * state.experts() + slots[s].index()];
+    state.visit(fresh * (state.experts() + slots.size()));
+    if (!state.may_search()) return false;
+    double least = 0;
+    std::size_t slot = slots.size(), other = 0;
+    bool swapped = false;
+    std::int32_t saved = 0;
+    auto const consider = [&](std::int32_t saves, double after, std::size_t s, std::size_t o,
+                              bool swaps) {
+      if (double const a_move = (after - state.score()) / saves;
+          slot == slots.size() || a_move < least) {
+        least = a_move;
+        slot = s;
+        other = o;
+        swapped = swaps;
+        saved = saves;
+      }
+    };
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      std::size_t const a = slots[s].index(), r = state.rank_of(s);
+      if (had[r * state.experts() + a]) continue;
+      for (std::size_t b = 0; b < state.experts(); ++b)
+        if (state.held(b, r) == 0 && state.copies(a) > 1 && may_go(b, s) && net(s, a, b) < 0)
+          consider(-net(s, a, b), state.score_with(s, b), s, b, false);
+      for (std::size_t t = 0; t < slots.size(); ++t) {
+        std::size_t const b = slots[t].index();
+        if (state.held(a, state.rank_of(t)) > 0 || state.held(b, r) > 0 || !may_go(b, s) ||
+            !may_go(a, t))
+          continue;
+        std::int32_t const saves = -net(s, a, b) - net(t, b, a);
+        if (saves > 0) consider(saves, state.score_swapped(s, t), s, t, true);
+      }
+    }
+    if (slot == slots.size()) return false;
+    swapped ? state.swap(slot, other) : state.give(slot, other);
+    cost -= saved;
+  }
+  return true;
+}
 
 SHUNT_CONSTEXPR solution<expert_placement> incremental::operator()(
     expert_layers const& problem) const {

@@ -17,11 +17,11 @@
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
-#include "shunt/solve/pipeline/search/zero_bubble_search.hpp"
 #include "shunt/solve/solver.hpp"
 
 namespace shunt {
 namespace detail {
+struct recipe;
 
 /// Searches from the recipes `known`.
 /// Returns the best plan, or the reason why the job is infeasible.

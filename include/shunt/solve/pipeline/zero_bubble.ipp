@@ -17,6 +17,7 @@
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/search/zero_bubble_search.hpp"
 
 namespace shunt::detail {
 
