@@ -11,8 +11,6 @@
 namespace example {
 namespace {
 
-CLI::Option& of(void* option) { return *static_cast<CLI::Option*>(option); }
-
 /// What to say of the first argument that looks like an option and is none, with the option that it
 /// resembles most; nothing where there is no such argument.
 std::optional<std::string> unknown_option(CLI::App const& app) {
@@ -41,24 +39,24 @@ std::optional<std::string> unknown_option(CLI::App const& app) {
 
 }  // namespace
 
-argument* argument::group(std::string const& heading) { return of(option_).group(heading), this; }
-argument* argument::type_name(std::string const& name) { return of(option_).type_name(name), this; }
+argument* argument::group(std::string const& heading) { return option_->group(heading), this; }
+argument* argument::type_name(std::string const& name) { return option_->type_name(name), this; }
 argument* argument::default_str(std::string const& text) {
-  return of(option_).default_str(text), this;
+  return option_->default_str(text), this;
 }
-argument* argument::capture_default_str() { return of(option_).capture_default_str(), this; }
+argument* argument::capture_default_str() { return option_->capture_default_str(), this; }
 argument* argument::envname(std::string const& variable) {
-  return of(option_).envname(variable), this;
+  return option_->envname(variable), this;
 }
-argument* argument::required() { return of(option_).required(), this; }
+argument* argument::required() { return option_->required(), this; }
 argument* argument::one_of(std::vector<std::string> const& values) {
-  return of(option_).check(CLI::IsMember(values)), this;
+  return option_->check(CLI::IsMember(values)), this;
 }
 argument* argument::excludes(argument const* other) {
-  return of(option_).excludes(&of(other->option_)), this;
+  return option_->excludes(other->option_), this;
 }
-argument* argument::excludes(std::string const& other) { return of(option_).excludes(other), this; }
-std::size_t argument::count() const { return of(option_).count(); }
+argument* argument::excludes(std::string const& other) { return option_->excludes(other), this; }
+std::size_t argument::count() const { return option_->count(); }
 
 struct argument_parser::parser {
   explicit parser(CLI::App& command) : app(command) {}
@@ -77,34 +75,26 @@ argument_parser::argument_parser(std::unique_ptr<parser> of) : parser_(std::move
 argument_parser::argument_parser(argument_parser&&) noexcept = default;
 argument_parser::~argument_parser() = default;
 
-argument* argument_parser::keep(void* option) {
+argument* argument_parser::keep(CLI::Option* option) {
   return &parser_->arguments.emplace_back(argument(option));
 }
 
-argument* argument_parser::add_option(std::string const& names, std::string& target,
+template <class T>
+argument* argument_parser::add_option(std::string const& names, T& target,
                                       std::string const& help) {
   return keep(parser_->app.add_option(names, target, help));
 }
-argument* argument_parser::add_option(std::string const& names, std::int32_t& target,
-                                      std::string const& help) {
-  return keep(parser_->app.add_option(names, target, help));
-}
-argument* argument_parser::add_option(std::string const& names, std::int64_t& target,
-                                      std::string const& help) {
-  return keep(parser_->app.add_option(names, target, help));
-}
-argument* argument_parser::add_option(std::string const& names, std::uint64_t& target,
-                                      std::string const& help) {
-  return keep(parser_->app.add_option(names, target, help));
-}
-argument* argument_parser::add_option(std::string const& names, float& target,
-                                      std::string const& help) {
-  return keep(parser_->app.add_option(names, target, help));
-}
-argument* argument_parser::add_option(std::string const& names, double& target,
-                                      std::string const& help) {
-  return keep(parser_->app.add_option(names, target, help));
-}
+template argument* argument_parser::add_option(std::string const&, std::string&,
+                                               std::string const&);
+template argument* argument_parser::add_option(std::string const&, std::int32_t&,
+                                               std::string const&);
+template argument* argument_parser::add_option(std::string const&, std::int64_t&,
+                                               std::string const&);
+template argument* argument_parser::add_option(std::string const&, std::uint64_t&,
+                                               std::string const&);
+template argument* argument_parser::add_option(std::string const&, float&, std::string const&);
+template argument* argument_parser::add_option(std::string const&, double&, std::string const&);
+
 argument* argument_parser::add_flag(std::string const& names, bool& target,
                                     std::string const& help) {
   return keep(parser_->app.add_flag(names, target, help));

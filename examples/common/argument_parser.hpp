@@ -8,6 +8,10 @@
 #include <string_view>
 #include <vector>
 
+namespace CLI {
+class Option;
+}
+
 namespace example {
 
 /// An option of a program. Its argument_parser owns it.
@@ -33,8 +37,8 @@ class argument {
 
  private:
   friend class argument_parser;
-  explicit argument(void* option) : option_(option) {}
-  void* option_;  // CLI::Option
+  explicit argument(CLI::Option* option) : option_(option) {}
+  CLI::Option* option_;
 };
 
 /// The command line of a program. CLI11, which reads it, is compiled once for all programs.
@@ -44,16 +48,10 @@ class argument_parser {
   argument_parser(argument_parser&&) noexcept;
   ~argument_parser();
 
-  /// An option, names as "--rows,--lines", whose value goes to `target`.
-  argument* add_option(std::string const& names, std::string& target, std::string const& help = "");
-  argument* add_option(std::string const& names, std::int32_t& target,
-                       std::string const& help = "");
-  argument* add_option(std::string const& names, std::int64_t& target,
-                       std::string const& help = "");
-  argument* add_option(std::string const& names, std::uint64_t& target,
-                       std::string const& help = "");
-  argument* add_option(std::string const& names, float& target, std::string const& help = "");
-  argument* add_option(std::string const& names, double& target, std::string const& help = "");
+  /// An option, names as "--rows,--lines", whose value goes to `target`: a string, std::int32_t,
+  /// std::int64_t, std::uint64_t, float or double.
+  template <class T>
+  argument* add_option(std::string const& names, T& target, std::string const& help = "");
   argument* add_flag(std::string const& names, bool& target, std::string const& help = "");
   /// An option whose value is what `take` makes of the text. It may throw.
   argument* add_option_function(std::string const& names,
@@ -76,7 +74,7 @@ class argument_parser {
  private:
   struct parser;
   explicit argument_parser(std::unique_ptr<parser> of);
-  argument* keep(void* option);
+  argument* keep(CLI::Option* option);
 
   std::unique_ptr<parser> parser_;
 };

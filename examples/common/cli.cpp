@@ -63,6 +63,14 @@ std::vector<std::int64_t> parse_integers(std::string const& field, std::string_v
                     [](auto const& name, auto item) { return parse_integer(name, item); });
 }
 
+std::vector<shunt::rank_id> parse_ranks(std::string const& field, std::string_view text) {
+  std::vector<shunt::rank_id> ranks;
+  for (auto const item : items_of(text))
+    ranks.emplace_back(parse_integer(field + "[" + std::to_string(ranks.size()) + "]", item, 0,
+                                     std::numeric_limits<std::int32_t>::max()));
+  return ranks;
+}
+
 std::int64_t parse_size(std::string const& field, std::string_view text, std::int64_t least) {
   constexpr std::string_view units = "KMGT";
   auto const unit = text.empty() ? std::string_view::npos : units.find(text.back());

@@ -13,6 +13,7 @@
 
 #include "argument_parser.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/problem/per_pipeline.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/routed_tokens.hpp"
@@ -42,6 +43,10 @@ struct worker_at {
 /// "3" or "3,3,4,2". Throws invalid_problem, naming the field and the item.
 [[nodiscard]] std::vector<std::int64_t> parse_integers(std::string const& field,
                                                        std::string_view text);
+
+/// "2,4"; the empty text is the empty list. Throws invalid_problem, naming the field and the item.
+[[nodiscard]] std::vector<shunt::rank_id> parse_ranks(std::string const& field,
+                                                      std::string_view text);
 
 /// "512", or "8G": K, M, G and T behind a number stand for 2^10, 2^20, 2^30 and 2^40. Throws
 /// invalid_problem, naming the field and the text.

@@ -93,23 +93,13 @@ namespace plan_oobleck {
   return times;
 }
 
-/// "2,4"; the empty text is the empty list. Throws invalid_problem, naming the item.
-[[nodiscard]] inline std::vector<shunt::rank_id> parse_ranks(std::string const& field,
-                                                             std::string const& text) {
-  std::vector<shunt::rank_id> ranks;
-  for (auto const item : example::items_of(text))
-    ranks.emplace_back(example::parse_integer(field + "[" + std::to_string(ranks.size()) + "]",
-                                              item, 0, (std::int64_t{1} << 31) - 1));
-  return ranks;
-}
-
 /// "0,1;2,3,4": lists of ranks. Throws invalid_problem, naming the list and the item.
 [[nodiscard]] inline std::vector<std::vector<shunt::rank_id>> parse_pipelines(
     std::string const& text) {
   std::vector<std::vector<shunt::rank_id>> pipelines;
   for (auto const list : example::items_of(text, ';'))
     pipelines.push_back(
-        parse_ranks("--pipelines[" + std::to_string(pipelines.size()) + "]", std::string(list)));
+        example::parse_ranks("--pipelines[" + std::to_string(pipelines.size()) + "]", list));
   return pipelines;
 }
 

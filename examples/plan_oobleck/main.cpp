@@ -102,7 +102,7 @@ ordered_json numbers_of(auto const& ids) {
 
 int plan_reconfiguration(options const& o) {
   shunt::pipeline_losses const losses{.pipelines = plan_oobleck::parse_pipelines(o.pipelines),
-                                      .lost = plan_oobleck::parse_ranks("--lost", o.lost),
+                                      .lost = example::parse_ranks("--lost", o.lost),
                                       .minimum = o.minimum,
                                       .ranks_per_node = o.ranks_per_node};
   shunt::validate(losses);

@@ -59,13 +59,8 @@ planned plan(shunt::pipeline_job const& job, std::string const& solver,
 /// `chunks` 0: not given.
 shunt::stage_layout parse_layout(std::string layout, std::int32_t chunks, std::string const& solver,
                                  shunt::pipeline_job const& job) {
-  if (layout.find_first_not_of("0123456789,") == std::string::npos && !layout.empty()) {
-    std::vector<shunt::rank_id> ranks;
-    for (auto const item : example::items_of(layout))
-      ranks.push_back(example::parse_integer("--layout[" + std::to_string(ranks.size()) + "]", item,
-                                             0, std::numeric_limits<std::int32_t>::max()));
-    return shunt::stage_layout::custom(std::move(ranks));
-  }
+  if (layout.find_first_not_of("0123456789,") == std::string::npos && !layout.empty())
+    return shunt::stage_layout::custom(example::parse_ranks("--layout", layout));
   constexpr std::array named = {"",     "linear",        "looped",     "v",
                                 "wave", "bidirectional", "stage-major"};
   if (std::find(named.begin(), named.end(), layout) == named.end()) {

@@ -110,6 +110,12 @@ TEST(oobleck_templates, large_problems_have_an_answer) {
   EXPECT_EQ(answer.plan.templates.size(), 32);
   EXPECT_EQ(lines(check(problem, answer.plan)), "");
   EXPECT_EQ(answer.plan.of(32)->time, 193.5);
+
+  auto synchronised = equal_layers(48, 24, 4);
+  for (auto& layer : synchronised.layers) layer.all_reduce = {0.05, 0.1};
+  auto const templates = oobleck_templates{}(synchronised);
+  EXPECT_EQ(templates.plan.templates.size(), 24);
+  EXPECT_EQ(lines(check(synchronised, templates.plan)), "");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 /// T. A node is cut into halves of its GPUs. Sub-plans are chosen by their own T, so the result is
 /// not the least T of all partitions. Cuts that a lower bound excludes are not looked at; the
 /// answer is that of the full recursion, ties included: the first k, then nodes, then stages.
+/// Ranges of equal layers in equal order share their plans.
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -36,8 +37,9 @@ class template_search {
     std::int32_t stages = 1, first = 0, end = 0, nodes = 1, gpus = 1;
   };
 
+  /// What the left side gets.
   struct cut {
-    std::int16_t layer = 0, nodes = 0, stages = 0;  ///< the last two: of the left side
+    std::int16_t layers = 0, nodes = 0, stages = 0;
 
     [[nodiscard]] bool before(cut const& other) const;
   };
@@ -89,15 +91,21 @@ class template_search {
   void add_latencies(state const& s, cell const& c, double& sum);
   void stages_of(state const& s, cell const& c, std::vector<template_stage>& out);
   [[nodiscard]] cell& at(state const& s);
+  /// Finds, for each range of layers, the first one with equal layers.
+  void find_equal_ranges();
   /// Returns the bounds for a state whose stages are `extra` more than its nodes.
   [[nodiscard]] bounds const& bounds_of(std::int32_t extra) const { return bounds_[extra > 0]; }
 
-  using plane = std::vector<std::vector<cell>>;  ///< by first layer, by number of layers
+  /// By first layer, by number of layers.
+  template <class T>
+  using by_range = std::vector<std::vector<T>>;
+  using plane = by_range<cell>;
 
   template_problem const& problem_;
   std::int32_t layers_;
-  bool exact_;       ///< sums of times are the same in any order
-  double fuzz_ = 0;  ///< more than rounding makes of differences of the bounds
+  bool exact_;                      ///< sums of times are the same in any order
+  by_range<std::int16_t> equal_{};  ///< the first layer of the first equal range
+  double fuzz_ = 0;                 ///< more than rounding makes of differences of the bounds
   /// What an extra stage adds at most to a node's throughput, as a part of that of one stage.
   double gain_ = 0;
   std::array<bounds, 2> bounds_;

@@ -69,6 +69,25 @@ SHUNT_INLINE template_search::template_search(template_problem const& problem)
   for (std::size_t g = 1; g < speeds.size(); ++g)
     gain_ = std::max(gain_, 2 * speeds[g - 1] - speeds[g]);
   fuzz_ = bounds_[0].once.back() * 1e-9;
+  find_equal_ranges();
+}
+
+SHUNT_INLINE void template_search::find_equal_ranges() {
+  auto const n = problem_.layers.size();
+  auto const equal = [&](std::size_t a, std::size_t b) {
+    auto const &x = problem_.layers[a], &y = problem_.layers[b];
+    return x.forward == y.forward && x.backward == y.backward && x.all_reduce == y.all_reduce;
+  };
+  equal_.resize(n);
+  std::vector<std::size_t> common(n + 1, 0);  // equal layers from b and from a on
+  for (std::size_t a = n; a-- > 0;) {
+    std::size_t known = 0;
+    equal_[a].resize(n - a);
+    for (std::size_t b = 0; b <= a; ++b) {
+      common[b] = equal(a, b) ? common[b + 1] + 1 : 0;  // [b + 1] is still that of a + 1
+      while (known < common[b]) equal_[a][known++] = static_cast<std::int16_t>(b);
+    }
+  }
 }
 
 SHUNT_INLINE double template_search::node_time(std::int32_t extra, std::size_t first,
@@ -121,7 +140,7 @@ SHUNT_INLINE std::vector<double> const& template_search::table(std::int32_t extr
 }
 
 SHUNT_INLINE bool template_search::cut::before(cut const& other) const {
-  return std::tie(layer, nodes, stages) < std::tie(other.layer, other.nodes, other.stages);
+  return std::tie(layers, nodes, stages) < std::tie(other.layers, other.nodes, other.stages);
 }
 
 SHUNT_INLINE std::optional<pipeline_template> template_search::best(std::int32_t nodes) {
@@ -158,10 +177,11 @@ SHUNT_INLINE template_search::cell& template_search::at(state const& s) {
   auto const by_stages = static_cast<std::size_t>(s.stages - s.nodes);
   if (planes_[row].size() <= by_stages) planes_[row].resize(by_stages + 1);
   auto& p = planes_[row][by_stages];
-  auto const first = static_cast<std::size_t>(s.first);
-  if (p.empty()) p.resize(static_cast<std::size_t>(layers_));
-  if (p[first].empty()) p[first].resize(static_cast<std::size_t>(layers_ - s.first));
-  return p[first][static_cast<std::size_t>(s.end - s.first) - 1];
+  auto const count = static_cast<std::size_t>(s.end - s.first);
+  auto const first = static_cast<std::size_t>(equal_[static_cast<std::size_t>(s.first)][count - 1]);
+  if (p.empty()) p.resize(equal_.size());
+  if (p[first].empty()) p[first].resize(equal_.size() - first);
+  return p[first][count - 1];
 }
 
 SHUNT_INLINE template_search::cell const& template_search::solve(state const& s) {
@@ -189,7 +209,8 @@ SHUNT_INLINE template_search::cell template_search::solved(state const& s, doubl
 SHUNT_INLINE void template_search::cut_node(state const& s, choice& best) {
   for (std::int32_t k = s.first + 1; k < s.end; ++k)
     for (std::int32_t left = 1; left < s.stages; ++left)
-      consider(s, {static_cast<std::int16_t>(k), 1, static_cast<std::int16_t>(left)}, best);
+      consider(s, {static_cast<std::int16_t>(k - s.first), 1, static_cast<std::int16_t>(left)},
+               best);
 }
 
 SHUNT_INLINE void template_search::cut_nodes(state const& s, choice& best) {
@@ -207,7 +228,7 @@ SHUNT_INLINE void template_search::cut_nodes(state const& s, choice& best) {
     });
   };
   auto const place = [&](std::int32_t k, std::int32_t nodes, std::int32_t stages) {
-    return cut{static_cast<std::int16_t>(k), static_cast<std::int16_t>(nodes),
+    return cut{static_cast<std::int16_t>(k - s.first), static_cast<std::int16_t>(nodes),
                static_cast<std::int16_t>(stages)};
   };
   for (std::int32_t nodes : {n / 2, 1}) {  // good cuts first, so that bounds exclude others
@@ -240,13 +261,13 @@ SHUNT_INLINE void template_search::cut_nodes(state const& s, choice& best) {
 
 SHUNT_INLINE template_search::state template_search::left_of(state const& s, cut const& where) {
   auto const gpus = s.nodes == 1 ? s.gpus / 2 : s.gpus;
-  return {where.stages, s.first, where.layer, where.nodes, gpus};
+  return {where.stages, s.first, s.first + where.layers, where.nodes, gpus};
 }
 
 SHUNT_INLINE template_search::state template_search::right_of(state const& s, cut const& where) {
   auto const gpus = s.nodes == 1 ? s.gpus / 2 : s.gpus;
-  return {s.stages - where.stages, where.layer, s.end, s.nodes == 1 ? 1 : s.nodes - where.nodes,
-          gpus};
+  return {s.stages - where.stages, s.first + where.layers, s.end,
+          s.nodes == 1 ? 1 : s.nodes - where.nodes, gpus};
 }
 
 SHUNT_INLINE void template_search::consider(state const& s, cut const& where, choice& best) {
