@@ -29,6 +29,7 @@
 #include "shunt/program/program.hpp"
 #include "shunt/program/timeline.hpp"
 #include "shunt/simulate/simulated_executor.hpp"
+#include "support/executor_makers.hpp"
 #include "support/host_streams.hpp"
 #include "support/nccl_double.hpp"
 #include "support/random_choices.hpp"
@@ -38,6 +39,7 @@ namespace shunt::tests::executors_test {
 namespace {
 
 using namespace std::chrono_literals;
+using namespace executor_makers;
 
 static_assert(executor_of<inline_executor, mixing_work>);
 static_assert(executor_of<thread_executor, mixing_work>);
@@ -47,54 +49,9 @@ static_assert(executor_of<stream_executor<host_streams>, mixing_work> &&
 static_assert(session<inline_session<mixing_work>> && session<thread_session<mixing_work>>);
 static_assert(session<simulated_session<uneven_costs, mixing_work>>);
 
-struct on_one_thread {
-  static auto with(std::vector<failure_point> failures = {}) {
-    return inline_executor{.failures = std::move(failures)};
-  }
-};
-struct on_threads {
-  static constexpr bool by_the_clock = true;  // a rank may begin after others have stopped
-  static auto with(std::vector<failure_point> failures = {}) {
-    return thread_executor{.failures = std::move(failures), .timeout = 4ms};
-  }
-};
-struct in_virtual_time {
-  static auto with(std::vector<failure_point> failures = {}) {
-    return simulated_executor{
-        .cost = uneven_costs{}, .failures = std::move(failures), .timeout = 3};
-  }
-};
-
-struct on_streams {
-  static auto with(std::vector<failure_point> failures = {}) {
-    return on_host_streams(++seed, std::move(failures));
-  }
-  static inline std::uint64_t seed = 0;
-};
-struct as_graphs {
-  static auto with(std::vector<failure_point> failures = {}) {
-    return as_host_graphs(++seed, std::move(failures));
-  }
-  static inline std::uint64_t seed = 0;
-};
-
-struct over_nccl {
-  static constexpr bool by_the_clock = true;
-  static constexpr bool sends_wait =
-      true;  // for their receives, where the program gets along with that
-  static auto with(std::vector<failure_point> failures = {}) {
-    nccl_double::world().reset({.seed = ++seed});
-    return nccl_executor<nccl_double::api, nccl_double::devices>{.failures = std::move(failures),
-                                                                 .timeout = 4ms};
-  }
-  static inline std::uint64_t seed = 0;
-};
-
 template <class Maker>
 class executors : public testing::Test {};
-using makers =
-    testing::Types<on_one_thread, on_threads, in_virtual_time, on_streams, as_graphs, over_nccl>;
-TYPED_TEST_SUITE(executors, makers);
+TYPED_TEST_SUITE(executors, every_maker);
 
 template <class T>
 std::vector<T> read(mixing_work& w, rank_id r, region const& x) {

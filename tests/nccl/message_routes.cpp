@@ -23,6 +23,9 @@ TEST(message_routes, a_pair_has_one_key_and_an_edge_one_in_each_direction) {
   EXPECT_NE(edges.key(3, 1, 0), edges.key(1, 3, 0));
   EXPECT_TRUE(edges.key(3, 1, 0).contains(1));
   EXPECT_FALSE(edges.key(3, 1, 0).contains(2));
+  message_routes const channels{.apart = kind::channel};
+  EXPECT_EQ(channels.key(3, 1, 7), (communicator_key{use::channel, {3, 1}, 7}));
+  EXPECT_NE(channels.key(3, 1, 7), channels.key(3, 1, 8));
 }
 
 }  // namespace

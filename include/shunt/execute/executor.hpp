@@ -15,7 +15,8 @@
 namespace shunt {
 
 /// An injected failure: the rank's heartbeat stops just before it starts this instruction. The
-/// length of the rank's list means: just after the last instruction. The rank sends no notice.
+/// length of the rank's list means: just after the last instruction. A number that the list does
+/// not reach has no effect. The rank sends no notice.
 struct failure_point {
   rank_id rank{};
   std::int64_t iteration = 0;

@@ -75,6 +75,11 @@ void nccl_session<Api, Systems, Work>::run_rank(rank_state& self) {
         submitted_.cancel();
       lists->stop();
       net->abort();
+      if (!self.silent) try {  // survivors know to the instruction what took effect
+          lists->collect_stopped();
+          self.log = lists->log();
+        } catch (...) {  // the device has failed
+        }
       throw;
     }
   } catch (peer_lost const& e) {

@@ -10,24 +10,27 @@
 namespace shunt {
 
 /// A communicator's purpose and members. Members of collectives stand in the group's order, those
-/// of a pair in ascending order, and those of an edge as (sender, receiver).
+/// of a pair in ascending order, and those of an edge or of one of its channels as (sender,
+/// receiver).
 struct communicator_key {
-  enum class use : std::uint8_t { collectives, pair, edge };
+  enum class use : std::uint8_t { collectives, pair, edge, channel };
   use purpose = use::collectives;
   std::vector<rank_id> members{};
+  std::int32_t channel = 0;
 
   [[nodiscard]] bool contains(rank_id r) const {
     return std::find(members.begin(), members.end(), r) != members.end();
   }
   constexpr bool operator==(communicator_key const&) const = default;
   constexpr auto operator<=>(communicator_key const& other) const {
-    return std::tie(purpose, members) <=> std::tie(other.purpose, other.members);
+    return std::tie(purpose, members, channel) <=>
+           std::tie(other.purpose, other.members, other.channel);
   }
 };
 
 /// How the messages of one program are routed.
 struct message_routes {
-  enum class kind : std::uint8_t { all, pair, edge };
+  enum class kind : std::uint8_t { all, pair, edge, channel };
   kind apart = kind::all;  ///< of messages whose channel is not in `together`
   /// Channels that occur in batches, ascending. Their messages run in the communicator of all
   /// ranks.
@@ -44,6 +47,7 @@ struct message_routes {
       case kind::pair:
         return {communicator_key::use::pair, {std::min(from, to), std::max(from, to)}};
       case kind::edge: return {communicator_key::use::edge, {from, to}};
+      case kind::channel: return {communicator_key::use::channel, {from, to}, channel};
     }
     return {};
   }

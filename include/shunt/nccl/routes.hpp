@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -23,6 +24,48 @@
 #include "shunt/program/program.hpp"
 
 namespace shunt {
+
+namespace detail {
+
+/// Calls visit(rank, number in its list, instruction) for all instructions of an opcode.
+template <class Visit>
+void each_of(program const& p, opcode code, Visit const& visit) {
+  for (rank_id const r : ids<rank_id>(p.ranks.size()))
+    for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++n)
+      if (auto const& i = p.ranks[r].instructions[static_cast<std::size_t>(n)]; i.code == code)
+        visit(r, n, i);
+}
+
+/// A receive whose message is number `sent` among those of its two ranks in one communicator.
+struct overtaken_message {
+  program_point at{};
+  std::size_t received = 0, sent = 0;
+};
+
+/// Returns the first message that is received in another turn than sent. Batches count in list
+/// order, and messages without a partner not at all.
+[[nodiscard]] inline std::optional<overtaken_message> find_overtaken(program const& p,
+                                                                     dependencies const& d,
+                                                                     message_routes const& routes) {
+  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::vector<std::int32_t>> sent;
+  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::size_t> received;
+  std::optional<overtaken_message> first;
+  each_of(p, opcode::send, [&](rank_id r, std::int32_t n, instruction const& i) {
+    sent[{routes.key(r, i.peer, i.channel), r, i.peer}].push_back(d.number({r, n}));
+  });
+  each_of(p, opcode::receive, [&](rank_id r, std::int32_t n, instruction const& i) {
+    std::tuple const key{routes.key(i.peer, r, i.channel), i.peer, r};
+    auto const& queue = sent[key];
+    auto const turn = received[key]++;
+    auto const partner = d.partner[static_cast<std::size_t>(d.number({r, n}))];
+    if (first || partner == dependencies::none || queue[turn] == partner) return;
+    auto const number = std::find(queue.begin(), queue.end(), partner) - queue.begin();
+    first = {{r, n}, turn, static_cast<std::size_t>(number)};
+  });
+  return first;
+}
+
+}  // namespace detail
 
 /// Returns the routes of a program's messages.
 /// Complexity: O(n log n) in the number of instructions, times the length of the longest chain of
@@ -52,6 +95,11 @@ namespace shunt {
     for (auto const& [peer, used] : by_peer)
       if (used.size() > 1) routes.apart = message_routes::kind::edge;
   }
+  if (detail::find_overtaken(p, find_dependencies(p), routes)) {
+    routes.apart = message_routes::kind::channel;
+    if (detail::unbuffered_run(p, routes).ends()) return routes;
+    return {.apart = message_routes::kind::channel, .buffered = true};
+  }
   if (detail::unbuffered_run(p, routes).ends()) return routes;
   return {.apart = message_routes::kind::edge, .buffered = true};
 }
@@ -62,44 +110,35 @@ namespace shunt {
 /// Complexity: O(n log n).
 inline void require_message_order(program const& p, message_routes const& routes) {
   auto const d = find_dependencies(p);
-  // Numbers of sends, in list order.
-  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::vector<std::int32_t>> sent;
-  auto const each = [&](opcode code, auto&& visit) {
-    for (rank_id const r : ids<rank_id>(p.ranks.size()))
-      for (std::int32_t n = 0; n < static_cast<std::int32_t>(p.ranks[r].instructions.size()); ++n)
-        if (auto const& i = p.ranks[r].instructions[static_cast<std::size_t>(n)]; i.code == code)
-          visit(r, n, i);
+  auto const at = [](program_point const& point) {
+    return "rank " + std::to_string(point.rank.value()) + ", instruction " +
+           std::to_string(point.instruction) + ": ";
   };
-  auto const at = [](rank_id r, std::int32_t n) {
-    return "rank " + std::to_string(r.value()) + ", instruction " + std::to_string(n) + ": ";
+  auto const partner = [&](program_point const& point) {
+    return d.partner[static_cast<std::size_t>(d.number(point))];
   };
-  each(opcode::send, [&](rank_id r, std::int32_t n, instruction const& i) {
-    if (d.partner[static_cast<std::size_t>(d.number({r, n}))] == dependencies::none)
-      throw invalid_program(at(r, n) + "nobody receives this message");
-    sent[{routes.key(r, i.peer, i.channel), r, i.peer}].push_back(d.number({r, n}));
+  detail::each_of(p, opcode::send, [&](rank_id r, std::int32_t n, instruction const&) {
+    if (partner({r, n}) == dependencies::none)
+      throw invalid_program(at({r, n}) + "nobody receives this message");
   });
-  std::map<std::tuple<communicator_key, rank_id, rank_id>, std::size_t> received;
-  each(opcode::receive, [&](rank_id r, std::int32_t n, instruction const& i) {
-    auto const partner = d.partner[static_cast<std::size_t>(d.number({r, n}))];
-    if (partner == dependencies::none)
-      throw invalid_program(at(r, n) + "nobody sends this message");
-    auto const key = std::tuple(routes.key(i.peer, r, i.channel), i.peer, r);
-    auto const& queue = sent[key];
-    auto const turn = received[key]++;
-    if (queue[turn] != partner)
-      throw invalid_program(
-          at(r, n) + "the message from rank " + std::to_string(i.peer.value()) + " on channel " +
-          std::to_string(i.channel) + " is received as number " + std::to_string(turn) +
-          " and sent as number " +
-          std::to_string(std::find(queue.begin(), queue.end(), partner) - queue.begin()));
-    auto const from = d.point(partner);
+  detail::each_of(p, opcode::receive, [&](rank_id r, std::int32_t n, instruction const& i) {
+    if (partner({r, n}) == dependencies::none)
+      throw invalid_program(at({r, n}) + "nobody sends this message");
+    auto const from = d.point(partner({r, n}));
     auto const& sender = p.ranks[from.rank];
     auto const size =
         sender.reads(sender.instructions[static_cast<std::size_t>(from.instruction)])[0].size;
     if (auto const awaited = p.ranks[r].writes(i)[0].size; size != awaited)
-      throw invalid_program(at(r, n) + std::to_string(size) + " bytes are sent and " +
+      throw invalid_program(at({r, n}) + std::to_string(size) + " bytes are sent and " +
                             std::to_string(awaited) + " received");
   });
+  auto const m = detail::find_overtaken(p, d, routes);
+  if (!m) return;
+  auto const& i = p.ranks[m->at.rank].instructions[static_cast<std::size_t>(m->at.instruction)];
+  throw invalid_program(at(m->at) + "the message from rank " + std::to_string(i.peer.value()) +
+                        " on channel " + std::to_string(i.channel) + " is received as number " +
+                        std::to_string(m->received) + " and sent as number " +
+                        std::to_string(m->sent));
 }
 
 /// Returns the communicators that a program needs besides that of all ranks: groups, then messages,

@@ -35,6 +35,10 @@ TEST(failures, the_lowest_instruction_that_is_named_counts) {
   EXPECT_EQ(failure_of(failures, p, 1, 5), 1);
   EXPECT_EQ(failure_of(failures, p, 1, 4), std::nullopt);
   EXPECT_EQ(failure_of(failures, p, 3, 5), std::nullopt);  // its list is empty
+  auto const length = static_cast<std::int32_t>(p.ranks[1].instructions.size());
+  std::vector<failure_point> const odd{{1, 5, length + 1}, {1, 5, -1}, {1, 5, -7}};
+  EXPECT_EQ(failure_of(odd, p, 1, 5), std::nullopt);  // its list has no such instruction
+  EXPECT_EQ(failure_of(std::vector<failure_point>{odd[0], {1, 5, length}}, p, 1, 5), length);
 }
 
 TEST(failures, programs_of_a_session_are_for_the_same_ranks) {

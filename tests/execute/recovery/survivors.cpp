@@ -50,10 +50,16 @@ TEST(survivors, a_rank_without_a_list_does_not_hold_the_others_back) {
 TEST(survivors, steps_are_undone_where_they_were_taken) {
   auto const p = plan();
   auto const o = interrupted();
-  EXPECT_EQ(steps_to_undo(p, 0, o.done[0], 1), 1);
-  EXPECT_EQ(steps_to_undo(p, 2, o.done[2], 1), 0);
-  EXPECT_EQ(steps_to_undo(p, 2, o.done[2], 0), 1);
-  EXPECT_EQ(steps_to_undo(p, 3, o.done[3], 1), 0);
+  std::vector<rank_id> const dead{1};
+  auto const steps = [&](rank_id r, std::int32_t back_to) {
+    return steps_to_undo(p, r, what_ran(o, dead, p, 1)[r], o.done[r], back_to);
+  };
+  EXPECT_EQ(steps(0, 1), 1);
+  EXPECT_EQ(steps(2, 1), 0);
+  EXPECT_EQ(steps(2, 0), 1);
+  EXPECT_EQ(steps(3, 1), 0);
+  // a step on a lane that is ahead of the list
+  EXPECT_EQ(steps_to_undo(p, 2, {false, true, false}, o.done[2], 1), 1);
 }
 
 TEST(survivors, what_ran_is_the_completed_list_and_the_events_beyond_it) {

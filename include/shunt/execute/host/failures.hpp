@@ -14,8 +14,9 @@
 
 namespace shunt::detail {
 
-/// Returns the lowest instruction before which `failures` let a rank fail in this iteration, or
-/// nothing. A rank whose list is empty takes no part and cannot fail.
+/// Returns the lowest instruction before which `failures` let a rank fail in this iteration, the
+/// length of its list for its end, or nothing. A rank whose list is empty takes no part and cannot
+/// fail; instructions that the list does not have never come.
 /// Complexity: O(faults).
 [[nodiscard]] std::optional<std::int32_t> failure_of(std::span<failure_point const> failures,
                                                      program const& p, rank_id rank,

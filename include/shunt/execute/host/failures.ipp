@@ -21,9 +21,11 @@ SHUNT_INLINE std::optional<std::int32_t> failure_of(std::span<failure_point cons
                                                     program const& p, rank_id rank,
                                                     std::int64_t iteration) {
   std::optional<std::int32_t> first;
-  if (p.ranks[rank].instructions.empty()) return first;
+  auto const length = static_cast<std::int32_t>(p.ranks[rank].instructions.size());
+  if (length == 0) return first;
   for (failure_point const& f : failures)
-    if (f.rank == rank && f.iteration == iteration && (!first || f.instruction < *first))
+    if (f.rank == rank && f.iteration == iteration && f.instruction >= 0 &&
+        f.instruction <= first.value_or(length))
       first = f.instruction;
   return first;
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/host/stopwatch.hpp"
 #include "shunt/execute/recovery/recovery_report.hpp"
@@ -204,9 +207,13 @@ class recovery_driver {
       announce(dead_before, last_end(result, report_.end - first), std::nullopt);
     l.iteration = report_.end;
     std::vector<rank_id> stepped;
+    std::map<std::int32_t, indexed<rank_id, std::vector<bool>>> ran;  // by program, at most two
     for (rank_id const r : survivors(result, report_.dead)) {
-      auto const steps =
-          steps_to_undo(*program_of(result.done[r].programs), r, result.done[r], back_to);
+      auto const& done = result.done[r];
+      auto const now = program_of(done.programs);
+      if (!ran.contains(done.programs))
+        ran[done.programs] = what_ran(result, report_.dead, *now, done.programs);
+      auto const steps = steps_to_undo(*now, r, ran[done.programs][r], done, back_to);
       if (steps > 1)
         throw invalid_program("rank " + std::to_string(r.value()) + " would have to undo " +
                               std::to_string(steps) + " steps to go back to iteration " +

@@ -27,9 +27,9 @@ void add_dead(std::vector<rank_id>& dead, std::vector<rank_id> const& more);
                                            program const& plan);
 
 /// Returns the whole programs that a rank is ahead of program `back_to`, and one more where it has
-/// stepped in the program `p` in which it was stopped.
-[[nodiscard]] std::int32_t steps_to_undo(program const& p, rank_id r, progress const& done,
-                                         std::int32_t back_to);
+/// stepped in the program `p` in which it was stopped and of which it has run `ran`.
+[[nodiscard]] std::int32_t steps_to_undo(program const& p, rank_id r, std::vector<bool> const& ran,
+                                         progress const& done, std::int32_t back_to);
 
 /// Returns which instructions of the n-th program `p` of a session the survivors have run, in list
 /// order and, where the timeline has more events, lane by lane.

@@ -38,13 +38,12 @@ SHUNT_INLINE std::int32_t fewest_programs(outcome const& result, std::span<rank_
   return fewest == std::numeric_limits<std::int32_t>::max() ? 0 : fewest;
 }
 
-SHUNT_INLINE std::int32_t steps_to_undo(program const& p, rank_id r, progress const& done,
-                                        std::int32_t back_to) {
+SHUNT_INLINE std::int32_t steps_to_undo(program const& p, rank_id r, std::vector<bool> const& ran,
+                                        progress const& done, std::int32_t back_to) {
   auto const& list = p.ranks[r].instructions;
-  bool const stepped =
-      std::any_of(list.begin(), list.begin() + done.instructions, [](instruction const& i) {
-        return i.code == opcode::compute && i.op.kind == op_kind::step;
-      });
+  bool stepped = false;
+  for (std::size_t k = 0; k < list.size(); ++k)
+    stepped |= ran[k] && list[k].code == opcode::compute && list[k].op.kind == op_kind::step;
   return list.empty() ? 0 : done.programs - back_to + stepped;
 }
 

@@ -30,6 +30,9 @@ class failure_watch {
     system_.copy_to_device(stream, std::as_bytes(std::span(words)), words_.bytes());
   }
 
+  [[nodiscard]] std::span<std::byte> guard_bytes() {
+    return words_.bytes().first(sizeof(std::int64_t));
+  }
   [[nodiscard]] std::int64_t* guard() {
     return reinterpret_cast<std::int64_t*>(words_.bytes().data());
   }

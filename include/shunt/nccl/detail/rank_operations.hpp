@@ -15,6 +15,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -27,6 +28,7 @@
 #include "shunt/nccl/detail/failure_watch.hpp"
 #include "shunt/nccl/detail/staging.hpp"
 #include "shunt/nccl/library.hpp"
+#include "shunt/nccl/message_routes.hpp"
 #include "shunt/nccl/transport.hpp"
 #include "shunt/program/program.hpp"
 
@@ -94,12 +96,14 @@ class rank_operations {
   }
 
  private:
-  /// Copies a message to staging memory and sends the copy on a stream of its peer.
+  /// Copies a message to staging memory and sends the copy on a stream of its own way.
   void post(bound& b, instruction const& i, std::span<std::byte const> message, std::size_t n,
             stream_ref stream) {
     if (message.empty()) return;
-    auto at = posts_.find(i.peer);
-    if (at == posts_.end()) at = posts_.emplace(i.peer, system_.make_stream()).first;
+    bool const alone = net_.routes().of(i.channel) == message_routes::kind::channel;
+    std::pair const way{i.peer, alone ? i.channel : -1};
+    auto at = posts_.find(way);
+    if (at == posts_.end()) at = posts_.emplace(way, system_.make_stream()).first;
     if (b.sent[n])
       system_.wait(stream, *b.sent[n]);  // the previous copy has left
     else
@@ -119,7 +123,8 @@ class rank_operations {
     auto& b = *list.what;
     auto const& i = own.instructions[n];
     auto const reads = own.reads(i), writes = own.writes(i);
-    std::int64_t const* const guard = i.condition < 0 ? watch_.guard() : b.word(b.stage.word[n]);
+    std::int64_t const* const guard =
+        i.condition < 0 && waits_for_others(i) ? watch_.guard() : b.word(b.stage.word[n]);
     switch (i.code) {
       case opcode::compute:
         return compute({i.op, watch_.iteration(), guard, reads, writes}, stream);
@@ -278,7 +283,8 @@ class rank_operations {
   Work& work_;
   failure_watch<System>& watch_;
   float_order floats_;
-  std::map<rank_id, typename System::stream> posts_{};  // of buffered sends, by peer
+  // Of buffered sends: by peer, and by channel where channels have communicators of their own.
+  std::map<std::pair<rank_id, std::int32_t>, typename System::stream> posts_{};
 };
 
 }  // namespace shunt::detail

@@ -95,7 +95,11 @@ class rank_streams {
       while (list[n].batch >= 0 && end < list.size() && list[end].batch == list[n].batch) ++end;
       for (auto k = n; k < end; ++k) arrive(run, own, k);
       operations_->perform(run, own, n, end, stream_of(list[n].lane));
-      for (auto k = n; k < end; ++k) system_.record(run.ended[k], stream_of(list[k].lane));
+      for (auto k = n; k < end; ++k) {
+        if (list[k].condition < 0 && waits_for_others(list[k]))
+          take_effect(run, k, watch_->guard_bytes(), stream_of(list[k].lane));
+        system_.record(run.ended[k], stream_of(list[k].lane));
+      }
       n = end;
     }
     for (auto& [lane, stream] : lanes_)
@@ -104,6 +108,7 @@ class rank_streams {
         system_.record(run.ties.back(), stream);
         system_.wait(lanes_.at(0), run.ties.back());
       }
+    if (run.words) system_.copy_to_host(lanes_.at(0), run.what->words->bytes(), run.words->bytes());
     run.over.emplace(take());
     system_.record(*run.over, lanes_.at(0));
     ++iteration_;
@@ -153,6 +158,34 @@ class rank_streams {
   /// Suppresses the effects of all enqueued instructions. Call it before communicators are aborted.
   void stop() { watch_->stop(); }
 
+  /// After `stop` and the end of the communicators: waits for the device and collects what took
+  /// effect since the last call of collect_results, on all lanes. Of messages and collectives it
+  /// collects only those that certainly ended.
+  /// Throws what the system throws.
+  void collect_stopped() {
+    system_.synchronize();
+    std::size_t begun = runs_.size();  // the last list that begins; those before it have ended
+    while (begun > 0 && !any_effect(runs_[begun - 1])) --begun;
+    while (begun > 0 && !runs_.empty()) {
+      auto& run = runs_.front();
+      bool const ended = begun-- > 1;
+      bool reached = true;
+      for (auto n = run.collected; n < run.count; ++n) {
+        reached = reached && (ended || has_effect(run, n));
+        if (!ended && !has_effect(run, n))
+          log_.instruction_not_reached();
+        else if (auto const at = times_of(run, n); reached)
+          log_.instruction_ended(at.first, at.second);
+        else
+          log_.instruction_ended_ahead(at.first, at.second);
+      }
+      if (!reached || !run.whole) return;
+      log_.list_ended();
+      drop(std::move(run));
+      runs_.pop_front();
+    }
+  }
+
  private:
   [[nodiscard]] event take() {
     if (unused_.empty()) return system_.make_timed_event();
@@ -194,11 +227,45 @@ class rank_streams {
       if (own.instructions[static_cast<std::size_t>(w)].lane != i.lane)
         system_.wait(stream, run.ended[static_cast<std::size_t>(w)]);
     system_.record(run.started[n], stream);
-    if (i.condition < 0) return;
+    if (i.condition >= 0) {
+      auto& b = *run.what;
+      auto const at = b.stage.word[n];
+      operations_->move(stream, b.buffers[own.condition(i)[0]], b.words_at(at), watch_->guard());
+      system_.copy_to_host(stream, b.words_at(at), run.words_at(at));
+    } else if (!waits_for_others(i)) {
+      take_effect(run, n, watch_->guard_bytes(), stream);
+    }
+  }
+
+  /// Keeps the guard in an instruction's word: before an effect of this rank alone, which then
+  /// depends on that word; after a message or a collective, which nothing holds back.
+  void take_effect(list_run<System>& run, std::size_t n, std::span<std::byte const> guard,
+                   stream_ref stream) {
     auto& b = *run.what;
-    auto const at = b.stage.word[n];
-    operations_->move(stream, b.buffers[own.condition(i)[0]], b.words_at(at), watch_->guard());
-    system_.copy_to_host(stream, b.words_at(at), run.words_at(at));
+    operations_->move(stream, guard, b.words_at(b.stage.word[n]), nullptr);
+  }
+  /// Returns whether an instruction of a stopped list certainly took effect.
+  [[nodiscard]] bool has_effect(list_run<System>& run, std::size_t n) const {
+    auto const& i = run.what->of->ranks[net_.rank()].instructions[n];
+    if (i.condition >= 0 && waits_for_others(i)) return false;
+    std::int64_t word = 0;
+    std::memcpy(&word, run.words_at(run.what->stage.word[n]).data(), word_size);
+    return word != 0;
+  }
+  [[nodiscard]] bool any_effect(list_run<System>& run) const {
+    for (std::size_t n = 0; n < run.count; ++n)
+      if (n < run.collected || has_effect(run, n)) return true;
+    return false;
+  }
+  /// Returns start and end of an instruction that has ended.
+  [[nodiscard]] std::pair<ticks, ticks> times_of(list_run<System>& run, std::size_t n) {
+    if (n == 0 && last_base_) {
+      base_at_ += system_.elapsed(*last_base_, *run.base);
+      unused_.push_back(std::move(*last_base_));
+      last_base_.reset();
+    }
+    return {base_at_ + system_.elapsed(*run.base, run.started[n]),
+            base_at_ + system_.elapsed(*run.base, run.ended[n])};
   }
 
   /// Reads the results of a completed instruction: exchange counts, its condition and its times.
@@ -210,13 +277,7 @@ class rank_streams {
       std::memcpy(&v, run.words_at(at).data(), word_size);
       return v;
     };
-    if (n == 0) {
-      if (last_base_) {
-        base_at_ += system_.elapsed(*last_base_, *run.base);
-        unused_.push_back(std::move(*last_base_));
-      }
-      last_base_.reset();
-    }
+    auto const [start, end] = times_of(run, n);
     if (i.code == opcode::exchange) {
       auto const& members = run.what->of->groups[i.group];
       auto const place = std::find(members.begin(), members.end(), net_.rank()) - members.begin();
@@ -233,8 +294,7 @@ class rank_streams {
     if (i.condition >= 0 && value(stage.word[n]) == 0)
       log_.instruction_left_out();
     else
-      log_.instruction_ended(base_at_ + system_.elapsed(*run.base, run.started[n]),
-                             base_at_ + system_.elapsed(*run.base, run.ended[n]));
+      log_.instruction_ended(start, end);
   }
 
   /// Returns a list's events to the pool, except its base, the origin of the next list's times.

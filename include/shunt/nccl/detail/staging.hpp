@@ -19,7 +19,7 @@ namespace shunt::detail {
 struct nccl_staging {
   static constexpr std::int64_t none = -1;
   std::vector<std::int64_t> place{};  ///< offset in staging memory, in bytes
-  std::vector<std::int64_t> word{};   ///< index of its condition's word
+  std::vector<std::int64_t> word{};   ///< index of the word that says whether it took effect
   std::vector<std::int64_t>
       overflow{};  ///< of an exchange: index of the first of one word a member
   std::int64_t bytes = 0, words = 0;
@@ -29,6 +29,11 @@ struct nccl_staging {
     return (bytes + 255) / 256 * 256;
   }
 };
+
+/// Returns whether an instruction is a message or a collective, which no condition holds back.
+[[nodiscard]] inline bool waits_for_others(instruction const& i) {
+  return i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
+}
 
 /// Returns the places of rank r's list. `buffered`: sends are buffered (message_routes).
 [[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered,
@@ -53,7 +58,7 @@ struct nccl_staging {
       take(n * 8);
     }
     s.place.push_back(needed > 0 ? std::exchange(s.bytes, s.bytes + needed) : nccl_staging::none);
-    s.word.push_back(i.condition >= 0 ? s.words++ : nccl_staging::none);
+    s.word.push_back(s.words++);
     s.overflow.push_back(i.code == opcode::exchange ? std::exchange(s.words, s.words + n)
                                                     : nccl_staging::none);
   }
