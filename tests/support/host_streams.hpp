@@ -132,6 +132,7 @@ class host_streams {
   void copy_to_host(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
     enqueue(on, "copy_to_host", [=] { std::memcpy(to.data(), from.data(), to.size()); });
   }
+  void set_word(std::int64_t& word, std::int64_t value) { word = value; }
   void copy_to_device(stream_ref on, std::span<std::byte const> from, std::span<std::byte> to) {
     enqueue(on, "copy_to_device", [to, kept = std::vector(from.begin(), from.end())] {
       std::memcpy(to.data(), kept.data(), to.size());

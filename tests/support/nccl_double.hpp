@@ -208,6 +208,10 @@ class machine {
         mistakes_.push_back("a stream ends before " + name(*m));
     std::erase_if(streams_, [&](auto const& held) { return held.get() == s; });
   }
+  void set_word(std::int64_t& word, std::int64_t value) {
+    std::lock_guard const lock(mutex_);
+    word = value;
+  }
   void enqueue(stream_state* s, std::function<void()> f) {
     std::lock_guard const lock(mutex_);
     s->queue.push_back({.run = std::move(f)});
@@ -316,9 +320,10 @@ class machine {
     std::lock_guard const lock(mutex_);
     if (m == nullptr || m->aborted || m->destroyed) return nccl_status::invalid_argument;
     progress();
-    if (m->of && m->of->failure != nccl_status::success && !m->waits_for_shrink)
-      return m->of->failure;
-    if (m->of && settings_.notices_death && !m->waits_for_shrink && one_is_dead(*m->of))
+    // Of a parent the error stays what it was once its shrinking has ended.
+    bool const shrinking = m->waits_for_shrink && (m->polls > 0 || unsettled(*m));
+    if (m->of && m->of->failure != nccl_status::success && !shrinking) return m->of->failure;
+    if (m->of && settings_.notices_death && !shrinking && one_is_dead(*m->of))
       return nccl_status::remote_error;
     if (m->polls > 0) {
       --m->polls;
@@ -853,6 +858,7 @@ class system {
       std::copy(kept.begin(), kept.end(), to.begin());
     });
   }
+  void set_word(std::int64_t& word, std::int64_t value) { world().set_word(word, value); }
   void record(event& e, stream_ref s) { world().enqueue_record(s, e.state); }
   void wait(stream_ref s, event& e) { world().enqueue_wait(s, e.state); }
   [[nodiscard]] bool finished(event& e) { return world().finished(*e.state); }

@@ -3,6 +3,7 @@
 /// See docs/device-code.md.
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -80,6 +81,10 @@ class basic_cuda_system {
     cuda_check(cudaMemcpyAsync(to.data(), from.data(), to.size(), cudaMemcpyDefault, on),
                "cudaMemcpyAsync");
     on.synchronize();  // the source may be destroyed
+  }
+
+  void set_word(std::int64_t& word, std::int64_t value) {
+    std::atomic_ref(word).store(value, std::memory_order_seq_cst);
   }
 
   void record(event& e, stream_ref on) { cuda_event_ref(e).record(on); }

@@ -37,9 +37,10 @@ inline constexpr std::size_t most_members_on_streams = 128;
 /// move do not overlap, unless they have the same place. `fold` makes every target the left fold of
 /// all sources in their order, element by element, with the arithmetic of `accumulate`. A target
 /// may be one of the sources. There are at most most_members_on_streams sources, and as many
-/// targets. Memory is zeroed and lives as long as its owner. An error is thrown by the call that
-/// learns of it. `range` returns an object; profilers show its name for the work enqueued while it
-/// lives.
+/// targets. Memory is zeroed and lives as long as its owner. Streams read memory of the host as
+/// well, words of it as guards. `set_word` writes such a word at once, whatever the streams do. An
+/// error is thrown by the call that learns of it. `range` returns an object; profilers show its
+/// name for the work enqueued while it lives.
 ///
 /// Threads: one thread uses a system.
 template <class S>
@@ -49,10 +50,10 @@ concept stream_system =
     std::convertible_to<typename S::stream const&, typename S::stream_ref> &&
     requires(S& s, typename S::stream_ref stream, typename S::event& event,
              typename S::memory& memory, std::span<stream_part const> parts,
-             std::int64_t const* guard, std::span<std::byte const* const> sources,
-             std::span<std::byte* const> targets, std::span<std::byte> bytes,
-             std::span<std::byte const> from, element type, reduction how,
-             std::string const& name) {
+             std::int64_t const* guard, std::int64_t& word,
+             std::span<std::byte const* const> sources, std::span<std::byte* const> targets,
+             std::span<std::byte> bytes, std::span<std::byte const> from, element type,
+             reduction how, std::string const& name) {
       { s.make_stream() } -> std::same_as<typename S::stream>;
       { s.make_event() } -> std::same_as<typename S::event>;        // to wait for
       { s.make_timed_event() } -> std::same_as<typename S::event>;  // also has a time
@@ -64,6 +65,7 @@ concept stream_system =
       s.fill(stream, bytes, guard);
       s.copy_to_host(stream, from, bytes);    // into memory of make_host_memory
       s.copy_to_device(stream, from, bytes);  // `from`: any memory; it may change after the call
+      s.set_word(word, std::int64_t{});       // of make_host_memory
       s.record(event, stream);
       s.wait(stream, event);
       s.finish(event);

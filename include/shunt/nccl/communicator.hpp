@@ -125,8 +125,17 @@ class nccl_communicator {
         rest.members_.push_back(r);
       else
         left_out.push_back(place_of(r));
-    make(rest, true, config, "go on without " + detail::names_of(dead),
-         [&] { return Api::shrink(handle_, left_out, rest.handle_); });
+    // The error that a lost rank left in this communicator may stay for good.
+    auto const what = "go on without " + detail::names_of(dead);
+    try {
+      require_success(Api::shrink(handle_, left_out, rest.handle_), "can't " + what);
+      auto const s = settled(config, "to " + what);
+      if (rest.handle_ == handle{}) refuse(s, "can't " + what);
+      rest.settle(config, "to " + what);
+    } catch (...) {  // completes the call, which may write the new handle
+      abort();
+      throw;
+    }
     return rest;
   }
 
@@ -178,11 +187,15 @@ class nccl_communicator {
   /// Waits until the last call is settled, at most `patience`.
   /// Throws nccl_error, and what `watch` throws.
   void settle(nccl_config const& config, std::string const& what) const {
+    if (auto const s = settled(config, what); s != nccl_status::success) refuse(s, what);
+  }
+  /// The same without regard to an error.
+  /// Returns the state.
+  [[nodiscard]] nccl_status settled(nccl_config const& config, std::string const& what) const {
     auto const until = std::chrono::steady_clock::now() + config.patience;
     for (detail::backoff pause;; pause()) {
       auto const s = Api::state(handle_);
-      if (s == nccl_status::success) return;
-      if (s != nccl_status::in_progress) refuse(s, what);
+      if (s != nccl_status::in_progress) return s;
       if (config.watch) config.watch();
       if (std::chrono::steady_clock::now() > until)
         throw nccl_error("rank " + std::to_string(self_.value()) + " waited " +

@@ -99,7 +99,10 @@ class nccl_transport {
   nccl_transport(nccl_transport const&) = delete;
   nccl_transport& operator=(nccl_transport const&) = delete;
   /// Aborts unless `close` was called. The other members are not told.
-  ~nccl_transport() { abort(); }
+  ~nccl_transport() {
+    abort();
+    release_scratch();
+  }
 
   [[nodiscard]] rank_id rank() const { return self_; }
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members().size()); }
@@ -220,10 +223,11 @@ class nccl_transport {
     set_.close();
     release_scratch();
   }
+  /// Ends all communicators at once, without the other members. NCCL may still end operations of
+  /// theirs when this returns.
   void abort() noexcept {
     forget();
     set_.abort();
-    release_scratch();
   }
 
  private:

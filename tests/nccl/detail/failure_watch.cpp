@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <stdexcept>
 
@@ -21,6 +23,37 @@ TEST(failure_watch, counts_iterations_on_the_device) {
   system.synchronize();
   EXPECT_EQ(*watch.iteration(), 8);
   EXPECT_EQ(*watch.guard(), 1);
+}
+
+// Streams share a device's few hardware queues: any stream may be stuck behind a message of a lost
+// rank.
+TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
+  struct stuck_system : host_streams {
+    using host_streams::host_streams;
+    bool stuck = false;
+    void finish(event& e) {
+      if (stuck) throw std::logic_error("waits for ever");
+      host_streams::finish(e);
+    }
+    void synchronize() {
+      if (stuck) throw std::logic_error("waits for ever");
+      host_streams::synchronize();
+    }
+  } system(1);
+  auto const stream = system.make_stream();
+  failure_watch<stuck_system> watch(system, stream, 0);
+  std::int64_t effect = 0, one = 1;
+  system.synchronize();
+  stream_part const part{.from = reinterpret_cast<std::byte const*>(&one),
+                         .to = reinterpret_cast<std::byte*>(&effect),
+                         .bytes = sizeof effect};
+  system.move(stream, {&part, 1}, watch.guard());
+  system.stuck = true;
+  EXPECT_NO_THROW(watch.stop());
+  system.stuck = false;
+  system.synchronize();  // the queues run again when the communicators have ended
+  EXPECT_EQ(effect, 0);
+  EXPECT_EQ(*watch.guard(), 0);
 }
 
 TEST(failure_watch, closes_its_guard_and_keeps_what_the_work_threw) {

@@ -96,6 +96,24 @@ TEST(cut_shards, uniform_shards_cover_every_expert_and_balance_the_ranks) {
   }
 }
 
+// An expert of 3 x 7168 x 2048 bf16 weights, over all ranks and over those left after a loss.
+TEST(cut_shards, of_large_experts_begin_at_multiples_of_16_bytes) {
+  for (std::int32_t const bytes : {1, 2, 4, 6, 16})
+    for (std::int32_t const ranks : {15, 16, 7}) {
+      std::int64_t const elements = std::int64_t{3} * 7168 * 2048 + (ranks == 7 ? 5 : 0);
+      optimizer_state const state{
+          .experts = 4, .ranks = ranks, .elements = elements, .weight_bytes = bytes};
+      for (auto const& answer :
+           {uniform_shards{}(state), hierarchical_shards{.ranks_per_node = 5}(state),
+            mirrored_shards{}(state)}) {
+        EXPECT_EQ(lines(check(state, answer.plan)), "");
+        EXPECT_LE(answer.objective, 1.00001 * answer.lower_bound);
+        for (auto const& shards : answer.plan.shards)
+          for (shard const& s : shards) EXPECT_EQ(s.begin * bytes % 16, 0);
+      }
+    }
+}
+
 TEST(cut_shards, shard_k_lies_on_rank_k_where_sizes_divide) {
   auto const plan = shunt::uniform_shards{}({.experts = 2, .ranks = 3, .elements = 6}).plan;
   std::vector<shard> const cut{{0, 0, 2}, {1, 2, 4}, {2, 4, 6}};

@@ -4,7 +4,9 @@
 /// or over the expert's hosts (replica_shards).
 /// E experts of `elements` elements each lie on N ranks. Objective of all four: the most bytes of
 /// optimizer state on a rank, mirrors included. Lower bound: an even share of all bytes.
-/// See docs/expert-solvers.md.
+/// Shards of at least 64 times 16 bytes of weights begin at multiples of 16 bytes, which device
+/// code loads at once; below, `unit` is this many elements, and one element for smaller shards. See
+/// docs/expert-solvers.md.
 #include <cstdint>
 #include <string_view>
 
@@ -18,13 +20,11 @@
 
 namespace shunt {
 
-namespace detail {}  // namespace detail
-
 /// Cuts every expert's optimizer state into N shards; rank k owns shard k of every expert for good.
 /// Experts may then move between slots while their optimizer state stays.
-/// If N does not divide the elements, the ranks take turns to own one element more, so that no rank
-/// owns more than one element above another. If an expert has fewer elements than ranks, some ranks
-/// own no shard of it. Always optimal.
+/// If N does not divide the elements, the ranks take turns to own a unit more. With units of one
+/// element no rank owns more than one element above another, which is optimal. If an expert has
+/// fewer elements than ranks, some ranks own no shard of it.
 /// Throws what validate throws.
 /// Complexity: O(E N).
 /// Reference: SYMI, arXiv 2504.19925, section 4.1.

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -14,23 +16,31 @@
 
 namespace shunt::detail {
 
+// Elements between places where an expert may be cut for so many owners: 16 bytes of weights, which
+// kernels load at once, where shards are so large that this unbalances them by less than 1/64.
+SHUNT_CONSTEXPR std::int64_t cut_unit(optimizer_state const& problem, std::int64_t owners) {
+  std::int64_t const unit = 16 / std::gcd(16, problem.weight_bytes);
+  return problem.elements / owners >= 64 * unit ? unit : 1;
+}
+
 // Cuts the elements of an expert into one shard per owner, in the order of the owners; sizes
-// differ by at most one element. If they differ, the owners from `turn` on, cyclically, get one
-// element more.
+// differ by at most a unit, and the last one has what is less than a unit besides. If they differ,
+// the owners from `turn` on, cyclically, get a unit more.
 // Returns the shards; an owner without elements has none.
 // Requires `owners` not to be empty.
 SHUNT_CONSTEXPR std::vector<shard> even_cut(std::int64_t elements,
-                                            std::vector<rank_id> const& owners,
+                                            std::vector<rank_id> const& owners, std::int64_t unit,
                                             std::int64_t turn = 0) {
   auto const parts = static_cast<std::int64_t>(owners.size());
+  std::int64_t const units = elements / unit;
   std::vector<shard> shards;
   std::int64_t begin = 0;
   for (std::int64_t k = 0; k < parts; ++k) {
-    std::int64_t const size = elements / parts + ((k - turn + parts) % parts < elements % parts);
-    if (size > 0)
-      shards.push_back(
-          {.owner = owners[static_cast<std::size_t>(k)], .begin = begin, .end = begin + size});
-    begin += size;
+    std::int64_t const more = (k - turn + parts) % parts < units % parts;
+    std::int64_t const end = k == parts - 1 ? elements : begin + unit * (units / parts + more);
+    if (end > begin)
+      shards.push_back({.owner = owners[static_cast<std::size_t>(k)], .begin = begin, .end = end});
+    begin = end;
   }
   return shards;
 }
@@ -65,10 +75,11 @@ SHUNT_CONSTEXPR solution<shard_map> uniform_shards::operator()(
   answer.plan.shards.resize(static_cast<std::size_t>(problem.experts));
   std::vector<rank_id> every_rank;
   for (rank_id r : ids<rank_id>(problem.ranks)) every_rank.push_back(r);
-  std::int64_t turn = 0;  // the first rank that gets one element more
+  auto const unit = detail::cut_unit(problem, problem.ranks);
+  std::int64_t turn = 0;  // the first rank that gets a unit more
   for (auto& shards : answer.plan.shards) {
-    shards = detail::even_cut(problem.elements, every_rank, turn);
-    turn = (turn + problem.elements % problem.ranks) % problem.ranks;
+    shards = detail::even_cut(problem.elements, every_rank, unit, turn);
+    turn = (turn + problem.elements / unit % problem.ranks) % problem.ranks;
   }
   detail::rate_by_fullest_rank(problem, answer);
   return answer;
@@ -119,9 +130,10 @@ SHUNT_CONSTEXPR solution<shard_map> hierarchical_shards::operator()(
     for (std::int32_t k = 0; k < size_of_node(node); ++k)
       owners.emplace_back(node * ranks_per_node + k);
     auto const ranks = static_cast<std::int64_t>(owners.size());
-    shards = detail::even_cut(problem.elements, owners,
+    auto const unit = detail::cut_unit(problem, ranks);
+    shards = detail::even_cut(problem.elements, owners, unit,
                               // turns within the node
-                              before * (problem.elements % ranks) % ranks);
+                              before * (problem.elements / unit % ranks) % ranks);
   }
   detail::rate_by_fullest_rank(problem, answer);
   return answer;
@@ -148,7 +160,8 @@ SHUNT_CONSTEXPR solution<shard_map> replica_shards::operator()(
       throw invalid_problem("placement", "expert " + std::to_string(e.value()) + " has no slot");
     std::vector<rank_id> owners;
     for (expert_host const& h : hosts[e]) owners.push_back(h.rank);
-    answer.plan.shards[e] = detail::even_cut(problem.elements, owners);
+    auto const unit = detail::cut_unit(problem, static_cast<std::int64_t>(owners.size()));
+    answer.plan.shards[e] = detail::even_cut(problem.elements, owners, unit);
   }
   detail::rate_by_fullest_rank(problem, answer);
   return answer;
