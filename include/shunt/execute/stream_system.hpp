@@ -38,9 +38,9 @@ inline constexpr std::size_t most_members_on_streams = 128;
 /// all sources in their order, element by element, with the arithmetic of `accumulate`. A target
 /// may be one of the sources. There are at most most_members_on_streams sources, and as many
 /// targets. Memory is zeroed and lives as long as its owner. Streams read memory of the host as
-/// well, words of it as guards. `set_word` writes such a word at once, whatever the streams do. An
-/// error is thrown by the call that learns of it. `range` returns an object; profilers show its
-/// name for the work enqueued while it lives.
+/// well, words of it as guards. `set_word` writes such a word at once and uses no stream. An error
+/// is thrown by the call that learns of it. `range` returns an object; profilers show its name for
+/// the work enqueued while it lives.
 ///
 /// Threads: one thread uses a system.
 template <class S>

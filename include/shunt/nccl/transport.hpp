@@ -99,10 +99,7 @@ class nccl_transport {
   nccl_transport(nccl_transport const&) = delete;
   nccl_transport& operator=(nccl_transport const&) = delete;
   /// Aborts unless `close` was called. The other members are not told.
-  ~nccl_transport() {
-    abort();
-    release_scratch();
-  }
+  ~nccl_transport() { abort(), release_scratch(); }
 
   [[nodiscard]] rank_id rank() const { return self_; }
   [[nodiscard]] std::int32_t size() const { return static_cast<std::int32_t>(members().size()); }

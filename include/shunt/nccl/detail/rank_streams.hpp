@@ -80,76 +80,14 @@ class rank_streams {
 
   /// Enqueues the first `count` instructions of this rank's list. A list that is not `whole` never
   /// ends.
-  void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole) {
-    runs_.push_back(
-        {.what = programs_.bind(system_, work_, p, net_.rank(), net_.routes().buffered, floats_)});
-    auto& run = runs_.back();
-    auto const& own = p->ranks[net_.rank()];
-    auto const list = std::span(own.instructions).first(static_cast<std::size_t>(count));
-    run.whole = whole;
-    run.count = list.size();
-    log_.expect(list.size());
-    begin(run);
-    for (std::size_t n = 0; n < list.size();) {
-      std::size_t end = n + 1;
-      while (list[n].batch >= 0 && end < list.size() && list[end].batch == list[n].batch) ++end;
-      for (auto k = n; k < end; ++k) arrive(run, own, k);
-      operations_->perform(run, own, n, end, stream_of(list[n].lane));
-      for (auto k = n; k < end; ++k) {
-        if (list[k].condition < 0 && waits_for_others(list[k]))
-          take_effect(run, k, watch_->guard_bytes(), stream_of(list[k].lane));
-        system_.record(run.ended[k], stream_of(list[k].lane));
-      }
-      n = end;
-    }
-    for (auto& [lane, stream] : lanes_)
-      if (lane != 0) {  // the main stream joins all lanes
-        run.ties.push_back(take());
-        system_.record(run.ties.back(), stream);
-        system_.wait(lanes_.at(0), run.ties.back());
-      }
-    if (run.words) system_.copy_to_host(lanes_.at(0), run.what->words->bytes(), run.words->bytes());
-    run.over.emplace(take());
-    system_.record(*run.over, lanes_.at(0));
-    ++iteration_;
-  }
+  void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole);
 
   /// Collects the instructions that have completed since the last call.
   /// Returns whether there were any.
   /// Throws invalid_program where an exchange's count exceeded its part, and what the work threw.
-  bool collect_results() {
-    bool any = false;
-    while (!runs_.empty()) {
-      auto& run = runs_.front();
-      auto const& own = run.what->of->ranks[net_.rank()];
-      for (; run.collected < run.count && system_.finished(run.ended[run.collected]);
-           ++run.collected, any = true)
-        read(run, own, run.collected);
-      watch_->rethrow();
-      if (run.collected < run.count || !system_.finished(*run.over)) return any;
-      if (!run.whole) return any;
-      log_.list_ended();
-      any = true;
-      drop(std::move(run));
-      runs_.pop_front();
-    }
-    return any;
-  }
+  bool collect_results();
   /// Returns the next instruction to complete, as text: "instruction 7, receive from rank 2".
-  [[nodiscard]] std::string awaited() const {
-    if (runs_.empty()) return "nothing";
-    auto const& run = runs_.front();
-    auto const& list = run.what->of->ranks[net_.rank()].instructions;
-    if (run.collected >= run.count) return "the end of its list";
-    auto const& i = list[run.collected];
-    auto text =
-        "instruction " + std::to_string(run.collected) + ", " + std::string(to_string(i.code));
-    if (i.code == opcode::send || i.code == opcode::receive)
-      text +=
-          (i.code == opcode::send ? " to rank " : " from rank ") + std::to_string(i.peer.value());
-    if (is_collective(i.code)) text += " over " + names_of(run.what->of->groups[i.group]);
-    return text;
-  }
+  [[nodiscard]] std::string awaited() const;
   /// Returns whether all enqueued instructions of the oldest list have completed.
   [[nodiscard]] bool idle() const {
     return runs_.empty() || (runs_.size() == 1 && runs_[0].collected == runs_[0].count);
@@ -162,29 +100,7 @@ class rank_streams {
   /// effect since the last call of collect_results, on all lanes. Of messages and collectives it
   /// collects only those that certainly ended.
   /// Throws what the system throws.
-  void collect_stopped() {
-    system_.synchronize();
-    std::size_t begun = runs_.size();  // the last list that begins; those before it have ended
-    while (begun > 0 && !any_effect(runs_[begun - 1])) --begun;
-    while (begun > 0 && !runs_.empty()) {
-      auto& run = runs_.front();
-      bool const ended = begun-- > 1;
-      bool reached = true;
-      for (auto n = run.collected; n < run.count; ++n) {
-        reached = reached && (ended || has_effect(run, n));
-        if (!ended && !has_effect(run, n))
-          log_.instruction_not_reached();
-        else if (auto const at = times_of(run, n); reached)
-          log_.instruction_ended(at.first, at.second);
-        else
-          log_.instruction_ended_ahead(at.first, at.second);
-      }
-      if (!reached || !run.whole) return;
-      log_.list_ended();
-      drop(std::move(run));
-      runs_.pop_front();
-    }
-  }
+  void collect_stopped();
 
  private:
   [[nodiscard]] event take() {
@@ -220,22 +136,7 @@ class rank_streams {
   }
 
   /// Enqueues an instruction's waits, its start event, and the copy of its condition.
-  void arrive(list_run<System>& run, rank_program const& own, std::size_t n) {
-    auto const& i = own.instructions[n];
-    auto const stream = stream_of(i.lane);
-    for (auto const w : own.after(i))
-      if (own.instructions[static_cast<std::size_t>(w)].lane != i.lane)
-        system_.wait(stream, run.ended[static_cast<std::size_t>(w)]);
-    system_.record(run.started[n], stream);
-    if (i.condition >= 0) {
-      auto& b = *run.what;
-      auto const at = b.stage.word[n];
-      operations_->move(stream, b.buffers[own.condition(i)[0]], b.words_at(at), watch_->guard());
-      system_.copy_to_host(stream, b.words_at(at), run.words_at(at));
-    } else if (!waits_for_others(i)) {
-      take_effect(run, n, watch_->guard_bytes(), stream);
-    }
-  }
+  void arrive(list_run<System>& run, rank_program const& own, std::size_t n);
 
   /// Keeps the guard in an instruction's word: before an effect of this rank alone, which then
   /// depends on that word; after a message or a collective, which nothing holds back.
@@ -269,33 +170,7 @@ class rank_streams {
   }
 
   /// Reads the results of a completed instruction: exchange counts, its condition and its times.
-  void read(list_run<System>& run, rank_program const& own, std::size_t n) {
-    auto const& i = own.instructions[n];
-    auto const& stage = run.what->stage;
-    auto const value = [&](std::int64_t at) {
-      std::int64_t v = 0;
-      std::memcpy(&v, run.words_at(at).data(), word_size);
-      return v;
-    };
-    auto const [start, end] = times_of(run, n);
-    if (i.code == opcode::exchange) {
-      auto const& members = run.what->of->groups[i.group];
-      auto const place = std::find(members.begin(), members.end(), net_.rank()) - members.begin();
-      auto const width = std::min(own.reads(i)[0].size, own.writes(i)[0].size) /
-                         static_cast<byte_count>(members.size());
-      for (std::size_t j = 0; j < members.size(); ++j)
-        if (auto const refused = value(stage.overflow[n] + static_cast<std::int64_t>(j));
-            refused != 0)
-          throw invalid_program("exchange on rank " + std::to_string(members[j].value()) +
-                                ": count " + std::to_string(place) + " is " +
-                                std::to_string(refused) + ", its part holds " +
-                                std::to_string(width) + " bytes");
-    }
-    if (i.condition >= 0 && value(stage.word[n]) == 0)
-      log_.instruction_left_out();
-    else
-      log_.instruction_ended(start, end);
-  }
+  void read(list_run<System>& run, rank_program const& own, std::size_t n);
 
   /// Returns a list's events to the pool, except its base, the origin of the next list's times.
   void drop(list_run<System>&& run) {
@@ -326,3 +201,5 @@ class rank_streams {
 };
 
 }  // namespace shunt::detail
+
+#include "shunt/nccl/detail/rank_streams.ipp"
