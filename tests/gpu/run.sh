@@ -1,209 +1,253 @@
 #!/usr/bin/env bash
-# Builds shunt's CUDA part for the GPU at hand, runs its tests, trains through failures, runs the tests once more under compute-sanitizer,
-# and the GPU benchmarks, and writes a report.
-#   tests/gpu/run.sh [REPORT.md] [STEP...]
-# REPORT.md: build/gpu/report.md if not given. STEP: build, test, train, sanitize, benchmark; all of them in this order if none is named.
+# One round on a machine with a GPU, from programs that were built elsewhere.
+#   tests/gpu/run.sh pack [BUILD [TO]]  fills TO (.gpu) from the built preset cuda-release (BUILD:
+#                                       build/cuda-release) and says its size, at most 64 MiB
+#   .gpu/run.sh round [SECONDS] [OUT]   there: all tests, trainings and benchmarks in at most
+#                                       SECONDS (330); logs and the table go to OUT (.gpu/out)
 #
-# Needs nvcc 13, a C++20 host compiler, CMake 3.25 and Ninja. NCCL: Debian's, the toolkit's, or the one in NVIDIA's Python package; without
-# any its tests are left out. Training needs CLI11, Eigen and nlohmann-json. GoogleTest and Google Benchmark: installed, or as Debian's
-# sources in build/debian-src/{googletest,benchmark} (the script says how to get them); nothing is downloaded here.
+# .gpu/ needs glibc 2.34, the driver, and cuBLASLt 13 and NCCL 2 of the toolkit, of the system or of
+# NVIDIA's Python packages; no source, no compiler. Every check is a process of its own with a
+# limit, so that one that hangs takes nothing along. What fails runs again with launches that wait,
+# with all kernels loaded at the start, and under memcheck. Correctness comes first, then times,
+# then sanitizers while time is left; the table of all of it is printed as it grows.
+# Exit status: 0 nothing failed, 1 something did, 2 the arguments or the packed tree are wrong.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
-root=$PWD
-report=$(realpath -m "${1:-build/gpu/report.md}")
-shift || true
-steps=${*:-build test train sanitize benchmark}
-build=$root/build/cuda-release
-logs=$root/build/gpu
-mkdir -p "$logs" "$(dirname "$report")"
-failed=0
-
 die() { echo "run.sh: $*" >&2; exit 2; }
-has() { command -v "$1" >/dev/null; }
-wanted() { [[ " $steps " == *" $1 "* ]]; }
-for step in $steps; do
-  case $step in build | test | train | sanitize | benchmark) ;; *) die "unknown step '$step'; there are build, test, train, sanitize and benchmark" ;; esac
-done
 
-# What is there
-PATH=$PATH:/usr/local/cuda/bin
-has nvcc || die "no nvcc: put CUDA 13's bin folder into PATH"
-has cmake || die "no cmake (3.25 or newer)"
-has ninja || die "no ninja"
-has nvidia-smi || die "no nvidia-smi: this machine has no NVIDIA driver"
-smi() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 | head -1; }
-device=$(smi name) || die "nvidia-smi finds no GPU"
-architecture=$(smi compute_cap | tr -d .)
-[[ $architecture =~ ^[0-9]+$ ]] || die "nvidia-smi doesn't say the GPU's compute capability"
-commit=$(git rev-parse HEAD 2>/dev/null) || commit=${SHUNT_COMMIT:-unknown}
-[[ -z $(git status --porcelain 2>/dev/null) ]] || commit="$commit with changes"
+programs=(tests/test.gpu tests/test.gpu_examples tests/test.gpu_nccl
+  benchmarks/gpu/benchmark.gpu_{bandwidth,placement,executors}
+  examples/{train_through_failures,adaptive_experts})
 
-# GoogleTest and Google Benchmark: what is installed wins
-prefix=$logs/prefix
-found() { # <CMake package>
-  mkdir -p "$logs/find"
-  printf 'cmake_minimum_required(VERSION 3.25)\nproject(find CXX)\nfind_package(%s REQUIRED)\n' "$1" >"$logs/find/CMakeLists.txt"
-  cmake -S "$logs/find" -B "$logs/find/$1" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" >/dev/null 2>&1
+pack() {
+  local root build to program library path size
+  root=$(cd "$(dirname "$0")/../.." && pwd) || exit 2
+  build=${1:-$root/build/cuda-release}
+  to=${2:-$root/.gpu}
+  [[ -f $build/CMakeCache.txt ]] || die "no build in $build: cmake --workflow --preset cuda-release"
+  grep -q '^CMAKE_CUDA_ARCHITECTURES' "$build/CMakeCache.txt" || die "$build is built without CUDA"
+  rm -rf "$to" && mkdir -p "$to/bin" "$to/lib" "$to/fallback" || exit 2
+  for program in "${programs[@]}"; do
+    [[ -x $build/$program ]] || { echo "pack: no $program"; continue; }
+    strip -o "$to/bin/${program##*/}" "$build/$program" || die "can't strip $program"
+  done
+  [[ -x $to/bin/test.gpu ]] || die "no tests/test.gpu in $build: its build isn't complete"
+  # What such a machine lacks; cuBLASLt and NCCL are large and there.
+  for library in libcudart.so.13 libbenchmark.so.1 libgtest.so.1 libstdc++.so.6 libgcc_s.so.1; do
+    path=$(ldd "$to"/bin/* 2>/dev/null | awk -v l="$library" 'index($1, l) == 1 { print $3; exit }')
+    case $library in
+      libstdc++* | libgcc*) [[ -n $path ]] && cp -L "$path" "$to/fallback/$library" ;;
+      *) [[ -n $path ]] && cp -L "$path" "$to/lib/$library" ;;
+    esac
+  done
+  cat "$root/README.md" "$root"/docs/*.md | head -c 400000 >"$to/text"
+  cp "$root/tests/gpu/run.sh" "$to/run.sh"
+  {
+    git -C "$root" rev-parse HEAD 2>/dev/null || echo unknown
+    sed -n 's/^CMAKE_CUDA_ARCHITECTURES:[A-Z]*=//p' "$build/CMakeCache.txt"
+  } >"$to/built"
+  size=$(du -sk "$to" | cut -f1)
+  ((size <= 65536)) || die "$to is $((size / 1024)) MiB, more than 64"
+  echo "pack: $(ls "$to/bin" | wc -l) programs, $((size / 1024)) MiB in $to"
 }
-from_sources() { # <CMake package> <source> <option>...
-  local package=$1 source=$root/build/debian-src/$2
+
+# ---- on the machine with the GPU
+left() { echo $((budget - SECONDS)); }
+say() { echo "$*" | tee -a "$table"; }
+
+# attempt <label> <limit> <command>...: runs it in what time is left; sets rc, took; keeps the log.
+attempt() {
+  local label=$1 limit=$2 begin=$EPOCHREALTIME
   shift 2
-  found "$package" && return
-  [[ -f $source/CMakeLists.txt ]] || die "$package is not installed, and its source is not in $source.
-Install libgtest-dev and libbenchmark-dev, or on any Debian or Ubuntu with deb-src lines:
-  mkdir -p build/debian-src && cd build/debian-src
-  apt-get source googletest benchmark
-  mv googletest-*/ googletest && mv benchmark-*/ benchmark"
-  echo "== $package from ${source#"$root"/}"
-  cmake -S "$source" -B "$logs/$package" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX="$prefix" "$@" >"$logs/$package.log" 2>&1 &&
-    cmake --build "$logs/$package" --target install >>"$logs/$package.log" 2>&1 || die "building $package failed, see $logs/$package.log"
+  (($(left) < limit)) && limit=$(left)
+  rc=255 took=-
+  ((limit < 3)) && return
+  timeout -k 5 "$limit" "$@" >"$work/last" 2>&1
+  rc=$?
+  took=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+  { echo "#### $label: exit status $rc, $took s"; tail -n 400 "$work/last" | cut -c1-600; } >>"$log"
 }
 
-# NCCL where CMake wouldn't look: inside NVIDIA's Python package, whose library has no plain name
-nccl=()
-find_nccl() {
-  local folder
-  folder=$(python3 -c 'import nvidia.nccl; print(list(nvidia.nccl.__path__)[0])' 2>/dev/null) || return 0
-  [[ -f $folder/include/nccl.h && -f $folder/lib/libnccl.so.2 ]] || return 0
-  nccl=(-DNCCL_INCLUDE_DIR="$folder/include" -DNCCL_LIBRARY="$folder/lib/libnccl.so.2")
-  export LD_LIBRARY_PATH=$folder/lib:${LD_LIBRARY_PATH-}
-}
-find_nccl
-
-{
-  echo "# GPU report"
-  echo
-  echo "| what | |"
-  echo "|---|---|"
-  echo "| device | $device, compute capability $(smi compute_cap), $(smi memory.total) |"
-  echo "| driver | $(smi driver_version) |"
-  echo "| CUDA | $(nvcc --version | sed -n 's/.*release \([^,]*\), \(V[0-9.]*\).*/\1 (\2)/p') |"
-  echo "| NCCL | ${nccl[0]:-as CMake finds it} |" | sed 's/-DNCCL_INCLUDE_DIR=//'
-  echo "| host | $(uname -sr), $(nproc) cores, $(g++ --version 2>/dev/null | head -1) |"
-  echo "| date | $(date -u '+%Y-%m-%d %H:%M UTC') |"
-  echo "| commit | $commit |"
-  echo "| steps | $steps |"
-} >"$report"
-
-# section <title> <log> <command>...: runs it, shows it, puts its end and its verdict into the report
-section() {
-  local title=$1 log=$logs/$2 start=$SECONDS verdict
+passed=0 failed=0 skipped=0 repeated=0
+# check <label> <limit> <command>...: a row of the table; what fails is run again in three ways.
+check() {
+  local label=$1 limit=$2 verdict=FAILS how why
   shift 2
-  echo "== $title"
-  if "$@" >"$log" 2>&1; then verdict=passed; else verdict="**failed** (exit status $?)" failed=1; fi
-  tail -n 40 "$log"
-  { printf '\n## %s\n\n%s, %d s.\n\n```\n' "$title" "$verdict" $((SECONDS - start)); tail -n "${lines:-25}" "$log"; printf '```\n'; } >>"$report"
-  echo "== $title: $verdict, $((SECONDS - start)) s"
+  attempt "$label" "$limit" "$@"
+  if ((rc == 255)); then
+    say "$(printf '%-8s %6s  %s' 'no time' - "$label")"
+    return
+  fi
+  if grep -qE '^\[  SKIPPED \]|: there is no CUDA driver' "$work/last"; then
+    why=$(grep -E '^[a-z].*CUDA' "$work/last" | head -1 | sed 's/^error: engine: //')
+    ((++skipped))
+    say "$(printf '%-8s %6s  %s: %s' skipped "$took" "$label" "$why")"
+    return
+  fi
+  ((rc == 124 || rc >= 137)) && verdict=HANGS
+  ((rc >= 130 && rc < 137)) && verdict=CRASHES
+  ((rc == 139)) && verdict=CRASHES
+  if ((rc == 0)); then verdict=ok && ((++passed)); else ((++failed)); fi
+  say "$(printf '%-8s %6s  %s' "$verdict" "$took" "$label")"
+  [[ $verdict == ok ]] && return
+  tail -n 8 "$work/last" | cut -c1-240 | sed 's/^/    | /' | tee -a "$table"
+  ((++repeated > 4)) && return
+  for how in CUDA_LAUNCH_BLOCKING=1 CUDA_MODULE_LOADING=EAGER; do
+    attempt "$label, $how" 40 env $how CUBLASLT_LOG_LEVEL=2 "$@"
+    say "$(printf '    %-4s %6s  with %s' "$rc" "$took" "$how")"
+  done
+  command -v compute-sanitizer >/dev/null || return
+  attempt "$label, memcheck" 60 compute-sanitizer --tool memcheck --error-exitcode 9 "$@"
+  say "    $rc $took  memcheck: $(grep -E 'Invalid|SUMMARY' "$work/last" | head -2 | paste -sd' ')"
+}
+tests_of() { # <program>: names of its tests
+  "$here/bin/$1" --gtest_list_tests 2>/dev/null | awk '/^[^ ]/ { s = $1; next } NF { print s $1 }'
+}
+checked_tests() { # <program> <pattern>
+  local t
+  [[ -x $here/bin/$1 ]] || { say "no $1"; return; }
+  for t in $(tests_of "$1" | grep -E "$2"); do
+    check "$t" 45 "$here/bin/$1" --gtest_filter="$t"
+  done
 }
 
-build() {
-  cmake --preset cuda-release -DCMAKE_CUDA_COMPILER="$(command -v nvcc)" -DCMAKE_CUDA_ARCHITECTURES="$architecture" \
-    -DCMAKE_PREFIX_PATH="$prefix" "${nccl[@]}" && cmake --build --preset cuda-release
-}
-if wanted build; then
-  from_sources GTest googletest -DBUILD_GMOCK=OFF
-  from_sources benchmark benchmark -DBENCHMARK_ENABLE_TESTING=OFF -DBENCHMARK_ENABLE_GTEST_TESTS=OFF -DBENCHMARK_ENABLE_WERROR=OFF
-  lines=8 section "Build" build.log build
-fi
-if wanted test; then
-  [[ -d $build ]] || die "nothing is built yet: name the step build"
-  lines=60 section "Tests with the label gpu" test.log ctest --test-dir "$build" -L gpu --output-on-failure --no-tests=error --timeout 300
-fi
-
-trained() { # failures, a re-joining worker, steps taken back; each compared to the bit with a run without failures, and with the host
-  local engine result=0
-  for engine in cuda cuda-graphs; do
-    for options in "" "--clip 2 --inject-nan 2@9:4"; do
-      echo "train_through_failures --engine $engine $options"
-      # shellcheck disable=SC2086 # options are words
-      timeout 300 "$build/examples/train_through_failures" --engine $engine $options --iterations 16 --kill 1:2@4,0:1@8 --join 1:2@12 || result=$?
+# Where cuBLASLt, NCCL and the CUDA runtime lie: the toolkit, the system, NVIDIA's Python packages.
+libraries() {
+  local name folder
+  for name in libcublasLt.so.13 libnccl.so.2; do
+    for folder in /usr/local/cuda/lib64 /usr/lib/x86_64-linux-gnu /usr/local/nvidia/lib64 \
+      $(python3 -c 'import glob, nvidia
+for p in nvidia.__path__: print(*glob.glob(p + "/*/lib"))' 2>/dev/null); do
+      [[ -e $folder/$name ]] && echo "$folder" && break
     done
   done
-  for engine in cuda cuda-graphs; do # experts placed anew, and anywhere; ranks that fall silent
-    for options in "--policy both" "--dropless --policy random,swift_moe,uniform" "--policy swift_moe --shards mirrored --kill 3@5,9@12"; do
-      echo "adaptive_experts --engine $engine $options"
-      # shellcheck disable=SC2086
-      timeout 300 "$build/examples/adaptive_experts" --engine $engine $options --iterations 20 || result=$?
-    done
-  done
-  return $result
 }
-if wanted train; then
-  if [[ -x $build/examples/train_through_failures && -x $build/examples/adaptive_experts ]]; then
-    lines=240 section "Training through failures" train.log trained
-  else
-    printf '\n## Training through failures\n\nNot run: the example programs need CLI11, Eigen and nlohmann-json.\n' >>"$report"
-  fi
-fi
 
-sanitized() {
-  local program tool result=0
-  for program in "$build"/tests/test.gpu "$build"/tests/test.gpu_examples; do
-    [[ -x $program ]] || continue
-    echo "memcheck: all of $(basename "$program")"
-    # calls that the tests want refused are no errors
-    timeout 900 compute-sanitizer --tool memcheck --report-api-errors no --error-exitcode 9 "$program" --gtest_brief=1 || result=$?
+trainings() {
+  local engine train=$here/bin/train_through_failures adapt=$here/bin/adaptive_experts
+  local kills="--kill 1:2@3,0:1@6 --join 1:2@8"
+  for engine in cuda cuda-graphs; do # options are words
+    # shellcheck disable=SC2086
+    {
+      check "train_through_failures $engine, kills and a join" 60 "$train" --engine $engine \
+        --text "$here/text" --iterations 12 $kills
+      check "train_through_failures $engine, clipped and spoilt" 60 "$train" --engine $engine \
+        --text "$here/text" --iterations 10 --clip 2 --inject-nan 2@3:4,0@5 $kills
+      local adapted=("$adapt" --engine $engine --text "$here/text" --tokens 64)
+      check "adaptive_experts $engine, near the host" 60 "${adapted[@]}" --iterations 12
+      check "adaptive_experts $engine, dropless" 60 "${adapted[@]}" --iterations 8 --dropless \
+        --policy random,swift_moe,uniform
+      check "adaptive_experts $engine, lost ranks" 60 "${adapted[@]}" --iterations 8 \
+        --policy swift_moe --shards mirrored --kill 3@2,4@4,0@5
+    }
   done
-  if [[ -x $build/examples/train_through_failures ]]; then
-    echo "memcheck: train_through_failures"
-    timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$build/examples/train_through_failures" --engine cuda --iterations 3 \
-      --kill 1:2@1 || result=$?
-    echo "memcheck: adaptive_experts"
-    timeout 900 compute-sanitizer --tool memcheck --error-exitcode 9 "$build/examples/adaptive_experts" --engine cuda --iterations 3 --tokens 64 \
-      --policy swift_moe --shards mirrored --kill 3@1 || result=$?
-  fi
-  for tool in racecheck synccheck; do # what threads share: placement, split
-    echo "$tool: PlacementKernels"
-    timeout 600 compute-sanitizer --tool $tool --error-exitcode 9 "$build/tests/test.gpu" --gtest_brief=1 \
-      --gtest_filter='PlacementKernels.AGraph*' || result=$?
-  done
-  return $result
 }
-if wanted sanitize; then
-  if has compute-sanitizer; then
-    section "compute-sanitizer" sanitize.log sanitized
-  else
-    printf '\n## compute-sanitizer\n\nNot run: there is no compute-sanitizer on this machine.\n' >>"$report"
-  fi
-fi
+
+# Streams beyond the hardware queues wait for each other: the same runs with 8 queues and with 32.
+queues() {
+  local n
+  for n in 8 32; do
+    attempt "$n queues" 40 env CUDA_DEVICE_MAX_CONNECTIONS=$n "$here/bin/train_through_failures" \
+      --engine cuda --text "$here/text" --iterations 40
+    say "train_through_failures, 40 iterations, $n hardware queues: exit status $rc, $took s"
+  done
+}
 
 benchmarks() {
-  local program result=0
-  rm -f "$logs"/*.csv
-  for program in "$build"/benchmarks/gpu/benchmark.gpu_*; do
-    [[ -x $program && ! -d $program ]] || continue
-    echo "$(basename "$program")"
-    timeout 600 "$program" --benchmark_out="$logs/$(basename "$program").csv" --benchmark_out_format=csv 2>/dev/null || result=$?
+  local b
+  for b in bandwidth placement executors; do
+    attempt "benchmark $b" 60 "$here/bin/benchmark.gpu_$b" --benchmark_min_time=0.2 \
+      --benchmark_out="$out/$b.csv" --benchmark_out_format=csv
+    [[ $rc == 0 ]] || say "benchmark $b: exit status $rc"
   done
-  ! grep -hE '^".*,true,' "$logs"/*.csv || result=1 # a benchmark that says why it can't run
-  return $result
 }
-# row <target> <benchmark's name> <column> <at most|at least> <limit>: a row of the table of targets, from the benchmarks' tables
-row() {
-  awk -F, -v what="$1" -v name="\"$2" -v column="$3" -v sense="$4" -v limit="$5" '
+# target <text> <benchmark's name> <column> <at most|at least> <limit>: a row with its verdict
+target() {
+  say "$(awk -F, -v what="$1" -v name="\"$2" -v column="$3" -v sense="$4" -v limit="$5" '
     /^name,/ { delete at; for (i = 1; i <= NF; ++i) { gsub(/"/, "", $i); at[$i] = i } next }
     index($1, name) == 1 && $at["error_occurred"] != "true" { found = 1; value = $at[column] }
     END {
-      if (!found || value == "") { printf "| %s | %s %s | not run | |\n", what, sense, limit; exit }
+      if (!found || value == "") { printf "%s: %s %s: not run", what, sense, limit; exit }
       good = sense == "at most" ? value <= limit : value >= limit
-      printf "| %s | %s %s | %.3g | %s |\n", what, sense, limit, value, good ? "met" : "**missed**"
-    }' "$logs"/benchmark.gpu_*.csv
+      printf "%s: %s %s: %.3g, %s", what, sense, limit, value, good ? "met" : "MISSED"
+    }' "$out"/*.csv 2>/dev/null)"
 }
-if wanted benchmark; then
-  lines=200 section "Benchmarks" benchmark.log benchmarks
-  {
-    printf '\n## Targets\n\n| what | target | measured | |\n|---|---|---|---|\n'
-    row '`swift_moe`, 58 layers x 256 experts x 288 slots, µs' swift_moe/58/256/288/32/0 real_time 'at most' 50
-    row '`swift_moe`, the same with all loads equal, µs' swift_moe/58/256/288/32/1 real_time 'at most' 50
-    row '`eplb`, 58 layers x 256 experts x 288 slots, µs' eplb/58/256/288/32/0 real_time 'at most' 150
-    row '`eplb`, the same with all loads equal, µs' eplb/58/256/288/32/1 real_time 'at most' 150
-    for kernel in adam/0 adam/1 adam_rollback pack unpack slot_gradient_sum; do
-      row "\`$kernel\`, part of measured copy bandwidth" "$kernel/" of_copy 'at least' 0.9
-    done
-    row 'a whole step of a pipeline as a graph: launches' graph_step/0 launches 'at most' 1
-    row 'its host time, µs' graph_step/0 real_time 'at most' 20
-  } >>"$report"
-fi
+targets() {
+  touch "$out/none.csv"
+  target "swift_moe, 58 layers x 256 experts x 288 slots, us" swift_moe/58/256/288/32/0 real_time \
+    "at most" 5
+  target "eplb, the same, us" eplb/58/256/288/32/0 real_time "at most" 40
+  local kernel
+  for kernel in adam/0 adam/1 adam_rollback pack unpack slot_gradient_sum; do
+    target "$kernel, part of a copy's bandwidth" "$kernel" of_copy "at least" 0.9
+  done
+  target "host time of a step's launch as a graph, us" graph_step/0 real_time "at most" 20
+  rm -f "$out/none.csv"
+}
 
-echo "== report: $report"
-exit $failed
+sanitized() {
+  local each tool filter
+  command -v compute-sanitizer >/dev/null || { say "no compute-sanitizer"; return; }
+  for each in 'memcheck *_kernels.*' 'racecheck placement_kernels.*graph*' \
+    'synccheck placement_kernels.*graph*' 'initcheck token_kernels.*'; do
+    tool=${each%% *} filter=${each#* }
+    attempt "$each" 45 compute-sanitizer --tool "$tool" --report-api-errors no \
+      --error-exitcode 9 "$here/bin/test.gpu" --gtest_filter="$filter"
+    say "$each: exit status $rc, $took s, $(grep -E 'SUMMARY' "$work/last" | tail -1)"
+  done
+}
+
+round() {
+  budget=${1:-330}
+  [[ $budget =~ ^[0-9]+$ ]] || die "SECONDS must be a number, is '$budget'"
+  ((budget > 5)) || die "$budget s are too few for anything"
+  here=$(cd "$(dirname "$0")" && pwd) || exit 2
+  [[ -x $here/bin/test.gpu && -f $here/built ]] || die "$here is no packed tree: run.sh pack"
+  out=$(realpath -m "${2:-$here/out}")
+  mkdir -p "$out" || die "can't write to $out"
+  log=$out/round.log table=$out/table.txt
+  : >"$log" >"$table"
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  PATH=$PATH:/usr/local/cuda/bin:/usr/local/nvidia/bin
+  LD_LIBRARY_PATH=$here/lib:$(libraries | paste -sd:):${LD_LIBRARY_PATH-}
+  export LD_LIBRARY_PATH
+  tests_of test.gpu | grep -q . || LD_LIBRARY_PATH+=:$here/fallback
+
+  say "== machine"
+  device=$(nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.total \
+    --format=csv,noheader 2>/dev/null | head -1)
+  say "device: ${device:-none, every check will skip}"
+  say "commit $(head -1 "$here/built"), built for $(tail -1 "$here/built")"
+  say "$(date -u '+%F %H:%M') UTC, $(uname -sr), $(nproc) cores"
+  local program
+  for program in "$here"/bin/*; do
+    ldd "$program" 2>&1 | grep -E 'not found' | sort -u | sed "s|^|${program##*/}: |"
+  done | tee -a "$table"
+
+  say "== kernels, streams and graphs"
+  checked_tests test.gpu .
+  say "== products"
+  checked_tests test.gpu_examples .
+  say "== training"
+  trainings
+  say "== NCCL on one device"
+  checked_tests test.gpu_nccl _on_one_device
+  if [[ -n $device ]]; then
+    say "== hardware queues"
+    queues
+    say "== benchmarks"
+    benchmarks
+    say "== sanitizers"
+    sanitized
+  fi
+  say "== targets"
+  targets
+  say "== $passed passed, $failed failed, $skipped skipped, $SECONDS s"
+  exit $((failed > 0))
+}
+
+case ${1-} in
+  pack) shift && pack "$@" ;;
+  round) shift && round "$@" ;;
+  *) die "'${1-}' is neither pack nor round" ;;
+esac

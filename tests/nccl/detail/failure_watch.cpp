@@ -39,7 +39,7 @@ TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
       if (stuck) throw std::logic_error("waits for ever");
       host_streams::synchronize();
     }
-  } system(1);
+  } system(1, host_streams::temper::lazy);
   auto const stream = system.make_stream();
   failure_watch<stuck_system> watch(system, stream, 0);
   std::int64_t effect = 0, one = 1;
