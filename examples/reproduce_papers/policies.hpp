@@ -20,6 +20,7 @@
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/solver.hpp"
@@ -108,6 +109,30 @@ class counted_policy {
           }};
 }
 
+/// What redundancy costs Bamboo.
+enum class bamboo_rates : std::uint8_t {
+  scheduled,         ///< the period of 1F1B with the redundant forwards of this library's plans
+  measured_slowdown  ///< 1F1B without them, at the published share of its rate
+};
+[[nodiscard]] constexpr std::string_view to_string(bamboo_rates r) {
+  return r == bamboo_rates::scheduled ? "scheduled" : "measured";
+}
+
+/// Bamboo: floor(live / S) pipelines, over which the batch is spread; the other nodes wait.
+[[nodiscard]] inline shunt::live_rate bamboo_rate(testbed const& t, bamboo_rates rates,
+                                                  std::int32_t live) {
+  auto const whole = live / t.stages;
+  if (whole < 1) return {};
+  auto one = t;
+  one.pipelines = 1;
+  one.microbatches = shunt::ceil_divide(t.batch(), whole);
+  if (rates == bamboo_rates::measured_slowdown)
+    return {measured_slowdown * t.fault_free() /
+                shunt::solve(job_of(one), shunt::one_f_one_b{}).objective,
+            {}};
+  return {t.fault_free() / shunt::solve(job_of(one), shunt::redundant_forward{}).objective, {}};
+}
+
 /// Oobleck's templates. A planner of this library can take this function's place.
 [[nodiscard]] inline counted_policy templates(testbed const& t, pipeline_order order) {
   return {t, [t, order](std::int32_t live) -> shunt::live_rate {
@@ -142,8 +167,9 @@ inline constexpr std::string_view row_ideal = "ideal sharing, no cost",
 
 /// The rates of all systems on a testbed, by the number of live nodes. Copies share what they know.
 struct steady_states {
-  explicit steady_states(testbed const& testbed)
+  explicit steady_states(testbed const& testbed, bamboo_rates rates = bamboo_rates::scheduled)
       : of(testbed),
+        redundancy(rates),
         ideal(closed(testbed, ideal_sharing)),
         scaled(closed(testbed, fault_scaled)),
         published(closed(testbed, published_slipstream)),
@@ -152,13 +178,12 @@ struct steady_states {
         oobleck(templates(testbed, pipeline_order::one_f_one_b)),
         oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
         bamboo(testbed,
-               [testbed](std::int32_t live) -> shunt::live_rate {
-                 return {redundant_forwards(testbed, live), {}};
-               }),
+               [testbed, rates](std::int32_t live) { return bamboo_rate(testbed, rates, live); }),
         varuna(regrouped(testbed)),
         torchft(closed(testbed, dropping)) {}
 
   testbed of;
+  bamboo_rates redundancy;
   counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble,
       bamboo, varuna, torchft;
 };
@@ -192,7 +217,7 @@ struct steady_states {
   add(row_salvaged, at.slipstream, salvaged, solver);
   add(row_oobleck, at.oobleck, reconfigured, closed_form);
   add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
-  add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), closed_form);
+  add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), solver);
   all.back().fits = costs.bamboo_fits;
   add(row_varuna, at.varuna, restarted, solver);
   add(row_torchft, at.torchft, aborted, closed_form);

@@ -184,26 +184,18 @@ TEST(reproduce_papers, solvers_keep_the_order_on_small_jobs) {
   }
 }
 
-// Bamboo's cost with its redundant forwards.
-TEST(reproduce_papers, redundant_forwards_by_vectors) {
-  struct vector {
-    std::int32_t stages, microbatches, without, with;
-  };
-  for (auto const& v : std::array<vector, 12>{{{2, 4, 15, 17},
-                                               {3, 3, 15, 16},
-                                               {4, 4, 21, 23},
-                                               {4, 6, 27, 31},
-                                               {4, 8, 33, 39},
-                                               {4, 12, 45, 55},
-                                               {4, 16, 57, 71},
-                                               {6, 12, 51, 61},
-                                               {6, 24, 87, 109},
-                                               {8, 16, 69, 83},
-                                               {8, 32, 117, 147},
-                                               {5, 7, 33, 38}}}) {
-    EXPECT_EQ(redundant_makespan(v.stages, v.microbatches, 0), v.without);
-    EXPECT_EQ(redundant_makespan(v.stages, v.microbatches, 1), v.with);
-  }
+// Fault-free rates of Bamboo: by its schedule, and by the published share.
+TEST(reproduce_papers, bamboo_rates_by_schedule_and_measured) {
+  testbed const t{};
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 24).rate, 45.0 / 55);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 27).rate, 45.0 / 55);
+  // 72 micro-batches over 4 and over 3 pipelines: 18 and 24 of each.
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 19).rate, 45.0 / 79);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 12).rate, 45.0 / 103);
+  EXPECT_NEAR(bamboo_rate(t, bamboo_rates::measured_slowdown, 24).rate, 13.30 / 20.44, 1e-12);
+  EXPECT_NEAR(bamboo_rate(t, bamboo_rates::measured_slowdown, 12).rate, 13.30 / 20.44 * 45 / 81,
+              1e-12);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 3).rate, 0);
 }
 
 /// The time of a pipeline, in ticks over L, with its stages one by one.
