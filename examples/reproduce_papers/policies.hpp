@@ -19,7 +19,10 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/template_problem.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/oobleck_instances.hpp"
+#include "shunt/solve/pipeline/oobleck_templates.hpp"
 #include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
@@ -133,7 +136,31 @@ enum class bamboo_rates : std::uint8_t {
   return {t.fault_free() / shunt::solve(job_of(one), shunt::redundant_forward{}).objective, {}};
 }
 
-/// Oobleck's templates. A planner of this library can take this function's place.
+/// Oobleck's planner: templates of n_min .. 3 n_min nodes by the makespan of 1F1B, the best
+/// multiset of them and the best distribution of the batch. A layer takes 3 ticks, a stage of L / S
+/// layers too.
+[[nodiscard]] inline counted_policy planned_templates(testbed const& t) {
+  shunt::template_problem const problem{
+      .layers = std::vector<shunt::template_layer>(static_cast<std::size_t>(t.layers)),
+      .nodes = std::min(t.layers, 3 * t.least),
+      .minimum = t.least};
+  shunt::oobleck_templates const planner{.cost = shunt::template_cost::simulated,
+                                         .microbatches_per_node =
+                                             std::max(1, t.microbatches / t.stages)};
+  auto templates = planner(problem).plan;
+  return {t, [t, problem, templates = std::move(templates)](std::int32_t live) -> shunt::live_rate {
+            auto now = problem;
+            now.nodes = live;
+            shunt::oobleck_instances const instances{.templates = templates, .batch = t.batch()};
+            if (live < t.least) return {};
+            auto const answer = instances(now);
+            if (!answer.has_plan()) return {0, answer.reason};
+            return {static_cast<double>(t.fault_free()) * t.layers / t.stages / answer.objective,
+                    {}};
+          }};
+}
+
+/// Oobleck's templates by formula.
 [[nodiscard]] inline counted_policy templates(testbed const& t, pipeline_order order) {
   return {t, [t, order](std::int32_t live) -> shunt::live_rate {
             return {best_templates(t, order, live).rate, {}};
@@ -175,7 +202,7 @@ struct steady_states {
         published(closed(testbed, published_slipstream)),
         rerouting(rerouted(testbed)),
         slipstream(solved(testbed, {})),
-        oobleck(templates(testbed, pipeline_order::one_f_one_b)),
+        oobleck(planned_templates(testbed)),
         oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
         bamboo(testbed,
                [testbed, rates](std::int32_t live) { return bamboo_rate(testbed, rates, live); }),
@@ -215,7 +242,7 @@ struct steady_states {
   add(row_rerouting, at.rerouting, aborted, solver);
   add(row_aborted, at.slipstream, aborted, solver);
   add(row_salvaged, at.slipstream, salvaged, solver);
-  add(row_oobleck, at.oobleck, reconfigured, closed_form);
+  add(row_oobleck, at.oobleck, reconfigured, solver);
   add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
   add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), solver);
   all.back().fits = costs.bamboo_fits;

@@ -251,6 +251,23 @@ TEST(reproduce_papers, templates_by_trying_all) {
   }
 }
 
+// The formula deals layers as evenly as can be; Oobleck's planner with the makespan of 1F1B as cost
+// finds partitions that are up to 1 % faster.
+TEST(reproduce_papers, templates_by_formula_and_by_the_planner) {
+  for (auto const& t :
+       {testbed{.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5},
+        testbed{.microbatches = 12}, testbed{.microbatches = 24}}) {
+    auto const planner = planned_templates(t);
+    for (std::int32_t live = t.nodes(); live > t.nodes() / 2; --live) {
+      double const planned = planner.of(live).rate;
+      double const formula = best_templates(t, pipeline_order::one_f_one_b, live).rate;
+      EXPECT_GE(planned, formula - 1e-12) << live;
+      EXPECT_LE(planned, formula + .0101) << live;
+    }
+    EXPECT_EQ(planner.of(t.least - 1).rate, 0);
+  }
+}
+
 // The table of an independent model (Python, by the number of live nodes alone), to its last digit.
 TEST(reproduce_papers, throughput_by_another_model) {
   using cells = std::array<double, 6>;
@@ -280,12 +297,14 @@ TEST(reproduce_papers, throughput_by_another_model) {
   for (auto const& e : all) {
     // A stage's worker ends a tick late where the solver misses the closed form of re-routing.
     double const tolerance = e.system == row_rerouting ? .0015 : .0006;
-    for (std::size_t k = 0; k < 6; ++k) {
-      EXPECT_NEAR(medium.row(e.system).mean(k), e.medium[k], tolerance)
-          << e.system << ' ' << trace_names[k];
-      EXPECT_NEAR(large.row(e.system).mean(k), e.large[k], tolerance)
-          << e.system << ' ' << trace_names[k];
-    }
+    // That model has Oobleck's templates by formula, below which the planner never is.
+    double const above = e.system == row_oobleck ? .003 : 0;
+    for (std::size_t k = 0; k < 6; ++k)
+      for (auto const& [found, wanted] : {std::pair(medium.row(e.system).mean(k), e.medium[k]),
+                                          std::pair(large.row(e.system).mean(k), e.large[k])}) {
+        EXPECT_GE(found, wanted - tolerance) << e.system << ' ' << trace_names[k];
+        EXPECT_LE(found, wanted + tolerance + above) << e.system << ' ' << trace_names[k];
+      }
   }
   EXPECT_TRUE(large.row(row_bamboo).runs.empty());
   // Exchanges of nodes, which this model does not see, cost more.
