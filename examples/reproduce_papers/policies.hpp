@@ -130,7 +130,7 @@ enum class bamboo_rates : std::uint8_t {
   one.pipelines = 1;
   one.microbatches = shunt::ceil_divide(t.batch(), whole);
   if (rates == bamboo_rates::measured_slowdown)
-    return {measured_slowdown * t.fault_free() /
+    return {measured_share * t.fault_free() /
                 shunt::solve(job_of(one), shunt::one_f_one_b{}).objective,
             {}};
   return {t.fault_free() / shunt::solve(job_of(one), shunt::redundant_forward{}).objective, {}};

@@ -192,9 +192,9 @@ inline void write_differences(std::ostream& out, findings const& found) {
   }
   auto const redundant = number(bamboo_rate(last.of, last.redundancy, last.of.nodes()).rate, 2);
   if (last.redundancy == bamboo_rates::scheduled)
-    out << "\n  the redundant forwards are scheduled here and hide in bubbles (x " << redundant
-        << " without failures); the published Bamboo runs at x " << number(measured_slowdown, 2)
-        << " of the others then.\n";
+    out << "\n  the redundant forwards are scheduled here, and bubbles hide two of M (x "
+        << redundant << " without failures); the published Bamboo runs at x "
+        << number(measured_share, 2) << " of the others then.\n";
   else
     out << "\n  its redundancy costs what was measured: x " << redundant
         << " without failures, not what a schedule of it does.\n";

@@ -151,7 +151,7 @@ TEST(bamboo_gantt, redundant_forwards_stand_where_they_run) {
       std::none_of(chart.bars.begin(), chart.bars.end(), [](auto const& b) { return b.rerouted; }));
   std::ostringstream grid, picture;
   write_text(grid, chart);
-  EXPECT_EQ(grid.str(), "time |0              5              10       |\n"
+  EXPECT_EQ(grid.str(), "time |0              5              10    |\n"
                         " 0:0 |F0-F1-R0-............B0----R1-B1----|\n"
                         " 0:1 |...F0-F1-R0-...B0----R1-B1----......|\n"
                         " 0:2 |......F0-B0----F1-B1----............|\n");

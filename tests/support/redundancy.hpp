@@ -8,16 +8,13 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "support/pipeline_lists.hpp"
 
 namespace shunt::tests {
 
 /// A forward of 1 tick and a backward of 2.
 inline pipeline_job bamboo_job(std::int32_t stages, std::int32_t microbatches) {
   return {.stages = stages, .microbatches = microbatches};
-}
-
-inline char letter_of(op_kind k) {
-  return k == op_kind::forward ? 'F' : k == op_kind::backward ? 'B' : 'S';
 }
 
 /// "F0@1 B0@1 S@1": operations with their stages.
