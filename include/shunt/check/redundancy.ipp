@@ -25,7 +25,9 @@ SHUNT_INLINE bool is_forward_of(pipeline_job const& job, operation const& o) {
 SHUNT_INLINE void check_redundant(pipeline_job const& job, redundant_schedule const& schedule,
                                   rank_id r, std::int32_t index, redundancy_violations& found) {
   using kind = redundancy_violation::kind;
-  auto const& [o, before] = schedule.redundant[r][static_cast<std::size_t>(index)];
+  // clang 14 captures no structured binding.
+  auto const& o = schedule.redundant[r][static_cast<std::size_t>(index)].forward;
+  auto const before = schedule.redundant[r][static_cast<std::size_t>(index)].before;
   auto const report = [&](kind what) {
     found.push_back({.what = what, .rank = r, .index = index, .forward = o});
   };
