@@ -9,10 +9,12 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bamboo.hpp"
 #include "cli.hpp"
 #include "json_lines.hpp"
 #include "output_file.hpp"
@@ -31,8 +33,10 @@
 #include "shunt/io/svg.hpp"
 #include "shunt/io/text_grid.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/measure/redundant_times.hpp"
 #include "shunt/measure/times.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
@@ -142,20 +146,59 @@ struct result {
   shunt::timetable table{};
   std::string solver{};
   double microseconds = 0;
+  std::size_t dead = 0;
+  std::optional<plan_pipeline::bamboo_plan> bamboo{};
+  shunt::redundant_timetable redundant{};  ///< of a plan with redundant forwards
+
+  [[nodiscard]] bool has_redundant() const { return bamboo && bamboo->redundant; }
 
   [[nodiscard]] shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
   [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
   [[nodiscard]] std::string summary() const {
     return solver + ": " + std::to_string(job.pipelines) + " pipelines x " +
            std::to_string(job.stages) + " stages x " + example::text_of(job.microbatches) +
-           " micro-batches, " + std::to_string(job.dead.size()) + " dead, makespan " +
-           std::to_string(makespan()) + ", period " + std::to_string(period()) + " (at best " +
+           " micro-batches, " + std::to_string(dead) + " dead, makespan " +
+           std::to_string(makespan()) +
+           (bamboo ? " (1F1B " + std::to_string(bamboo->makespan_without) + ")" : std::string()) +
+           ", period " + std::to_string(period()) + " (at best " +
            std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
   }
 };
 
+using json = nlohmann::ordered_json;
+
+json shown(shunt::operation const& op, std::string const& kind) {
+  return {{"kind", kind},
+          {"pipeline", op.pipeline.value()},
+          {"microbatch", op.microbatch.value()},
+          {"stage", op.stage.value()}};
+}
+
+json shown(shunt::worker const& w) {
+  return {{"pipeline", w.pipeline.value()}, {"stage", w.stage.value()}};
+}
+
+json shown(plan_pipeline::bamboo_plan const& bamboo) {
+  json out{{"makespan_without", bamboo.makespan_without}, {"takeover", nullptr}};
+  if (!bamboo.takeover) return out;
+  auto const& takeover = *bamboo.takeover;
+  auto const list = [](std::vector<shunt::operation> const& ops, std::string const& forward) {
+    auto all = json::array();
+    for (auto const& op : ops)
+      all.push_back(shown(
+          op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
+    return all;
+  };
+  auto survivors = json::array();
+  for (auto const rank : takeover.survivors) survivors.push_back(rank.value());
+  out["takeover"] = {
+      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
+      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
+      {"resumed", list(takeover.resumed, "F")}, {"survivors", std::move(survivors)}};
+  return out;
+}
+
 void write_json(result const& r) {
-  using json = nlohmann::ordered_json;
   bool const found = r.answer.has_plan();
   json out{{"solver", r.solver},
            {"status", to_string(r.answer.status)},
@@ -163,25 +206,31 @@ void write_json(result const& r) {
            {"period", found ? json(r.period()) : json()},
            {"lower_bound", static_cast<shunt::ticks>(r.answer.lower_bound)},
            {"plan_us", r.microseconds},
-           {"bubble", found ? json(shunt::bubble_share(r.job, r.answer.plan)) : json()},
+           {"bubble", !found              ? json()
+                      : r.has_redundant() ? json(r.bamboo->bubble(r.redundant, r.period()))
+                                          : json(shunt::bubble_share(r.job, r.answer.plan))},
            {"staggered_step", r.answer.plan.staggered_step},
-           {"reason", r.answer.reason},
-           {"workers", json::array()}};
+           {"reason", r.answer.reason}};
+  if (r.bamboo) out["bamboo"] = shown(*r.bamboo);
+  out["workers"] = json::array();
   if (found) {
     auto const peaks = shunt::stash_peak(r.job, r.answer.plan);
     for (shunt::rank_id rank : shunt::ids<shunt::rank_id>(r.job.ranks())) {
       auto const w = r.job.worker_of(rank);
       auto ops = json::array();
+      auto const add = [&](json op, shunt::interval const& when) {
+        op["start"] = when.start, op["end"] = when.end;
+        ops.push_back(std::move(op));
+      };
+      std::size_t next = 0;  // redundant forward
       for (std::size_t i = 0; i < r.answer.plan.order[rank].size(); ++i) {
-        auto const& op = r.answer.plan.order[rank][i];
-        auto const [start, end] = r.table.times[rank][i];
-        ops.push_back({{"kind", std::string(1, letter(op.kind))},
-                       {"pipeline",
-                        op.kind == shunt::op_kind::step ? w.pipeline.value() : op.pipeline.value()},
-                       {"microbatch", op.microbatch.value()},
-                       {"stage", op.stage.value()},
-                       {"start", start},
-                       {"end", end}});
+        if (r.has_redundant())
+          for (auto const& extra = r.bamboo->redundant->redundant[rank];
+               next < extra.size() && extra[next].before == static_cast<std::int32_t>(i); ++next)
+            add(shown(extra[next].forward, "R"), r.redundant.redundant[rank][next]);
+        auto op = r.answer.plan.order[rank][i];
+        if (op.kind == shunt::op_kind::step) op.pipeline = w.pipeline;
+        add(shown(op, std::string(1, letter(op.kind))), r.table.times[rank][i]);
       }
       auto stages = json::array();
       for (shunt::worker const held : r.job.workers_of(rank)) stages.push_back(held.stage.value());
@@ -198,12 +247,14 @@ void write_json(result const& r) {
 }
 
 void write(result const& r, std::string const& format) {
-  auto const chart = shunt::gantt_of(r.job, r.answer.plan, r.table);
+  auto const events = r.has_redundant() ? shunt::timeline_of(*r.bamboo->redundant, r.redundant)
+                                        : shunt::timeline_of(r.answer.plan, r.table);
+  auto const chart = shunt::gantt_of(r.job, events);
   if (format == "svg") return shunt::write_svg(std::cout, chart, {.title = r.summary()});
   if (format == "trace") {
     shunt::trace_style style;
     for (auto const& row : chart.rows) style.rank_names.push_back(row.label);
-    return shunt::write_trace(std::cout, shunt::timeline_of(r.answer.plan, r.table), style);
+    return shunt::write_trace(std::cout, events, style);
   }
   std::cout << r.summary() << ", " << to_string(r.answer.status) << ", planned in "
             << std::llround(r.microseconds) << " us\n";
@@ -215,7 +266,21 @@ void write(result const& r, std::string const& format) {
                     ? " or the other way round"
                     : "")
             << (r.job.layout.chunks() > 1 ? "; F0b is in the second chunk of its rank" : "")
-            << (r.answer.plan.overlapped.empty() ? "" : "; F1+B0 overlap") << "\n";
+            << (r.answer.plan.overlapped.empty() ? "" : "; F1+B0 overlap")
+            << (r.bamboo && r.bamboo->takeover ? "; F0b is of the second stage of its rank" : "")
+            << (r.has_redundant() ? "; R0 is a redundant forward, of the next stage" : "") << "\n";
+  if (!r.bamboo || !r.bamboo->takeover) return;
+  auto const& takeover = *r.bamboo->takeover;
+  std::cout << "worker " << shunt::describe(takeover.lost) << " is lost in lockstep "
+            << r.bamboo->failed_at << "; " << shunt::describe(takeover.shadow)
+            << " ends the iteration with";
+  for (auto const& op : takeover.resumed) {
+    std::cout << ' ' << letter(op.kind);
+    if (op.kind != shunt::op_kind::step) std::cout << op.microbatch.value();
+    std::cout << '@' << op.stage.value();
+  }
+  std::cout << ", has made " << takeover.reused.size()
+            << " of its forwards, and from then on runs as above\n";
 }
 
 }  // namespace
@@ -228,6 +293,7 @@ int main(int argc, char** argv) {
   std::string dead, memory = "none", solver = "slipstream", format = "json", layout, csv_in,
                     csv_out, csv_comms;
   std::int32_t chunks = 0;
+  std::int64_t failed_at = 0;
   shunt::ticks comm = 0, comm_between = -1;
   bool no_reroute = false, no_split = false, no_stagger = false;
 
@@ -308,14 +374,22 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   auto* const solvers =
       app.add_option("--solver", solver,
-                     "who plans; slipstream and branch_and_bound plan around dead workers")
+                     "who plans; slipstream and branch_and_bound plan around dead workers; bamboo: "
+                     "1f1b with redundant forwards or, with dead workers in the order of their "
+                     "losses, the iterations in which their shadows have two stages")
           ->one_of(plan_pipeline::names())
           ->capture_default_str();
+  auto* const failed = example::add_integer(
+      app, "--failed-at", failed_at,
+      "bamboo: the lockstep of 1f1b in which the last of the dead workers is lost; the "
+      "forward of micro-batch m at stage s runs in s + 2m, its backward in "
+      "2S - 1 - s + 2m",
+      0);
   app.add_option("--csv-in", csv_in,
                  "a schedule of torch.distributed.pipelining to look at instead of planning one, "
                  "with comms or without")
       ->type_name("FILE")
-      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers);
+      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers, failed);
   app.add_option("--csv-out", csv_out,
                  "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
       ->type_name("FILE");
@@ -330,30 +404,44 @@ int main(int argc, char** argv) {
          "json; svg: a Gantt chart; trace: for Perfetto, a tick as 1 us; text: a grid of letters")
       ->one_of({"json", "svg", "trace", "text"})
       ->capture_default_str();
-  app.footer("All times are whole ticks, of any unit you like. A fused backward takes "
-             "backward-input + backward-weight.\n"
-             "JSON: solver, status, makespan (end of the last forward or backward), period "
-             "(distance of iterations, step included),\n"
-             "lower_bound (of the period), plan_us (microseconds that the solver took, one run), "
-             "bubble (idle share of live workers),\n"
-             "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), "
-             "stash_peak, overlapped (where there are\n"
-             "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: "
-             "backward_weight or\n"
-             "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
-             "are those of one iteration in the\n"
-             "steady state of many.\n"
-             "Exit status: 0 for a plan; 1 where there is none (status infeasible or "
-             "limit_reached, the reason also on standard error,\n"
-             "nothing on standard output where a picture was asked for); 2 for bad input.\n\n"
-             "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 "
-             "--solver slipstream --format text");
+  app.footer(
+      "All times are whole ticks, of any unit you like. A fused backward takes "
+      "backward-input + backward-weight.\n"
+      "JSON: solver, status, makespan (end of the last forward or backward), period "
+      "(distance of iterations, step included),\n"
+      "lower_bound (of the period), plan_us (microseconds that the solver took, one run), "
+      "bubble (idle share of live workers),\n"
+      "staggered_step, reason, workers (pipeline, stage, stages (of all its chunks), "
+      "stash_peak, overlapped (where there are\n"
+      "pairs: indices of their first ops), ops (kind F, B, I: backward_input, W: "
+      "backward_weight or\n"
+      "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
+      "are those of one iteration in the\n"
+      "steady state of many.\n"
+      "With --solver bamboo also: kind R, a redundant forward, of the stage behind the "
+      "worker's; bamboo (makespan_without:\n"
+      "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that "
+      "the shadow had made), resumed (what\n"
+      "it computes of the interrupted iteration), survivors (what the ranks were before)). "
+      "Makespan, period and workers are then\n"
+      "those of the iterations after the losses, until all pipelines are formed anew. stash_peak\n"
+      "counts no outputs of redundant forwards.\n"
+      "Exit status: 0 for a plan; 1 where there is none (status infeasible or "
+      "limit_reached, the reason also on standard error,\n"
+      "nothing on standard output where a picture was asked for); 2 for bad input.\n\n"
+      "Example: plan_pipeline --pipelines 3 --stages 4 --microbatches 6 --step 3 --dead 1:2 "
+      "--solver slipstream --format text");
 
   return example::guarded(app, argc, argv, [&] {
+    bool const by_bamboo = solver == plan_pipeline::bamboo_name;
+    if (failed->count() > 0 && (!by_bamboo || dead.empty()))
+      throw shunt::invalid_problem("--failed-at", "is for --solver bamboo with --dead");
     job.transfer.within_node = comm;
     job.transfer.between_nodes = comm_between < 0 ? comm : comm_between;
     planned answer;
+    std::optional<plan_pipeline::bamboo_plan> bamboo;
     double microseconds = 0;
+    std::size_t dead_workers = 0;
     if (csv_in.empty()) {
       job.dead = example::parse_workers("--dead", dead);
       job.layout = example::naming_options(plan_pipeline::options_of_fields, [&] {
@@ -384,8 +472,12 @@ int main(int argc, char** argv) {
       shunt::slipstream const slipstream{
           .reroute = !no_reroute, .split = !no_split, .stagger = !no_stagger};
       auto const start = std::chrono::steady_clock::now();
-      answer = example::naming_options(plan_pipeline::options_of_fields,
-                                       [&] { return plan(job, solver, slipstream); });
+      if (by_bamboo) bamboo.emplace();
+      dead_workers = job.dead.size();
+      answer = example::naming_options(plan_pipeline::options_of_fields, [&] {
+        return bamboo ? plan_pipeline::plan_bamboo(job, failed_at, *bamboo)
+                      : plan(job, solver, slipstream);
+      });
       microseconds =
           std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
               .count();
@@ -396,9 +488,22 @@ int main(int argc, char** argv) {
       answer = shunt::evaluated(job, std::move(answer.plan));
     }
 
-    result shown{.job = job, .answer = answer, .solver = solver, .microseconds = microseconds};
+    result shown{.job = job,
+                 .answer = answer,
+                 .solver = solver,
+                 .microseconds = microseconds,
+                 .dead = dead_workers,
+                 .bamboo = std::move(bamboo)};
     if (answer.has_plan()) {
-      shown.table = shunt::steady_times(job, answer.plan);
+      if (shown.has_redundant()) {
+        if (!csv_out.empty() || !csv_comms.empty())
+          throw shunt::invalid_problem(csv_out.empty() ? "--csv-comms" : "--csv-out",
+                                       "has no place for redundant forwards");
+        shown.redundant = shunt::times(job, *shown.bamboo->redundant);
+        shown.table = shown.redundant.plain;
+      } else {
+        shown.table = shunt::steady_times(job, answer.plan);
+      }
       write_files(job, answer, shown.table, csv_out, csv_comms);
     } else {
       std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bamboo.hpp"
 #include "cli.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
@@ -67,6 +68,7 @@ inline constexpr std::array solvers{
   std::vector<std::string> all;
   for (auto const& s : solvers) all.emplace_back(s.name);
   all.emplace_back(shunt::slipstream::name);
+  all.emplace_back(bamboo_name);
   return all;
 }
 
@@ -87,6 +89,7 @@ inline constexpr std::array options_of_fields = std::to_array<example::option_of
     {"stash.backward_input", "--stash-input"},
     {"memory", "--memory"},
     {"dead", "--dead"},
+    {"lockstep", "--failed-at"},
 });
 
 }  // namespace plan_pipeline

@@ -25,6 +25,7 @@
 #include "event_heap.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/problem/failure_trace.hpp"
+#include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
 
 namespace reproduce_papers {
 
@@ -323,10 +324,12 @@ class artifact_bamboo : public detail::artifact_run<artifact_bamboo> {
         static_cast<std::size_t>(std::count_if(nodes_.begin(), nodes_.end(), [](node const& n) {
           return n.active && n.workers.size() > 1;
         }));
-    if (overloaded > 0 && waiting_ >= overloaded) return true;
-    std::size_t const active = pipelines_ * stages - overloaded;
-    if (overloaded > 0 && 40 * overloaded > active) return true;
-    return (active + waiting_) / stages > pipelines_;
+    auto const number = [](std::size_t n) { return static_cast<std::int64_t>(n); };
+    return shunt::bamboo_rendezvous{}({.pipelines = number(pipelines_),
+                                       .stages = number(stages),
+                                       .overloaded = number(overloaded),
+                                       .waiting = number(waiting_)}) !=
+           shunt::rendezvous_cause::none;
   }
 
   std::optional<std::pair<std::int64_t, std::size_t>> slow_;  ///< since when, and at which step

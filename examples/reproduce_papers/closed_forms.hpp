@@ -3,11 +3,9 @@
 /// tick, a backward 2; steps and transfers take none. Rate 1 is 1F1B without failures,
 /// 3 (M + S - 1) ticks.
 #include <algorithm>
-#include <cstddef>
 #include <cstdint>
 #include <numeric>
 #include <optional>
-#include <vector>
 
 #include "shunt/core/units.hpp"
 
@@ -69,43 +67,6 @@ struct testbed {
   for (std::int32_t i = 0; i < dead; ++i)
     share *= std::max(0.0, static_cast<double>(t.nodes() - t.stages - i) / (t.nodes() - i));
   return share;
-}
-
-/// The makespan of 1F1B over S stages in which each worker but the last also runs the next stage's
-/// forward of each micro-batch (`redundant` ticks) before its own backward of the same count, as
-/// Bamboo does.
-[[nodiscard]] inline std::int64_t redundant_makespan(std::int32_t stages, std::int32_t microbatches,
-                                                     std::int32_t redundant) {
-  auto const size = static_cast<std::size_t>(stages);
-  auto const count = static_cast<std::size_t>(microbatches);
-  std::vector<std::vector<std::int64_t>> forward(size), backward(size);  // ends
-  std::vector<std::int64_t> now(size, 0);
-  auto const done = [&](std::size_t s) { return backward[s].size() == count; };
-  while (!done(0))
-    for (std::size_t s = 0; s < size; ++s)
-      while (!done(s)) {
-        auto const f = forward[s].size(), b = backward[s].size();
-        bool const warm = f < std::min(size - 1 - s, count);
-        if (f < count && (warm || f - b <= size - 1 - s)) {
-          if (s > 0 && forward[s - 1].size() <= f) break;
-          now[s] = std::max(now[s], s > 0 ? forward[s - 1][f] : 0) + 1;
-          forward[s].push_back(now[s]);
-        } else {
-          if (s + 1 < size && backward[s + 1].size() <= b) break;
-          // The redundant forward has its input as soon as the own forward is done.
-          if (s + 1 < size) now[s] = std::max(now[s] + redundant, backward[s + 1][b]);
-          now[s] += 2;
-          backward[s].push_back(now[s]);
-        }
-      }
-  return *std::max_element(now.begin(), now.end());
-}
-/// Bamboo: floor(live / S) pipelines with redundant forwards; the other nodes wait.
-[[nodiscard]] inline double redundant_forwards(testbed const& t, std::int32_t live) {
-  auto const whole = live / t.stages;
-  if (whole < 1) return 0;
-  return static_cast<double>(t.fault_free()) /
-         static_cast<double>(redundant_makespan(t.stages, shunt::ceil_divide(t.batch(), whole), 1));
 }
 
 }  // namespace reproduce_papers

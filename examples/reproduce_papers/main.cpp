@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture,
               drawn = "gcp", model = "medium";
   bool as_json = false;
+  std::string redundancy{to_string(bamboo_rates::scheduled)};
   app.add_option("--traces", folder,
                  "folder of the artifact's traces: 6h.csv, 1h.csv, 30m.csv, "
                  "10m.csv, gcp.csv and p3.csv, rows time_ms,add|remove,node")
@@ -63,6 +64,13 @@ int main(int argc, char** argv) {
   for (auto const& m : models) known.emplace_back(m.model);
   app.add_option("--svg-model", model, "the model whose costs --svg draws")
       ->one_of(known)
+      ->capture_default_str();
+  app.add_option(
+         "--bamboo", redundancy,
+         "what redundancy costs Bamboo: scheduled, the redundant forwards of this library's "
+         "plans; measured, the published share of the others' rate")
+      ->one_of({std::string(to_string(bamboo_rates::scheduled)),
+                std::string(to_string(bamboo_rates::measured_slowdown))})
       ->capture_default_str();
   app.footer("Throughput is relative to 1F1B without failures: a forward takes 1 tick, a backward "
              "2, a step none.\n"
@@ -88,12 +96,15 @@ int main(int argc, char** argv) {
     falls_back.falls_back = true;
     for (auto const& t : traces)
       found.falling_back.push_back(artifact_varuna(t.trace, falls_back, true).mean());
+    auto const rates = redundancy == to_string(bamboo_rates::scheduled)
+                           ? bamboo_rates::scheduled
+                           : bamboo_rates::measured_slowdown;
     steady_states const thirty(
-        {.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5});
+        {.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5}, rates);
     for (auto const& costs : models) add_table(found, thirty, costs, costs.iteration, traces);
     if (!curve.empty())
       for (std::int32_t const microbatches : {12, 24}) {
-        steady_states const of_24({.microbatches = microbatches});
+        steady_states const of_24({.microbatches = microbatches}, rates);
         add_table(found, of_24, models.front(), small_iteration, curve);
         add_table(found, of_24, models.back(), large_iteration, curve);
       }

@@ -19,7 +19,11 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
+#include "shunt/problem/template_problem.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/oobleck_instances.hpp"
+#include "shunt/solve/pipeline/oobleck_templates.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
 #include "shunt/solve/solver.hpp"
@@ -108,7 +112,55 @@ class counted_policy {
           }};
 }
 
-/// Oobleck's templates. A planner of this library can take this function's place.
+/// What redundancy costs Bamboo.
+enum class bamboo_rates : std::uint8_t {
+  scheduled,         ///< the period of 1F1B with the redundant forwards of this library's plans
+  measured_slowdown  ///< 1F1B without them, at the published share of its rate
+};
+[[nodiscard]] constexpr std::string_view to_string(bamboo_rates r) {
+  return r == bamboo_rates::scheduled ? "scheduled" : "measured";
+}
+
+/// Bamboo: floor(live / S) pipelines, over which the batch is spread; the other nodes wait.
+[[nodiscard]] inline shunt::live_rate bamboo_rate(testbed const& t, bamboo_rates rates,
+                                                  std::int32_t live) {
+  auto const whole = live / t.stages;
+  if (whole < 1) return {};
+  auto one = t;
+  one.pipelines = 1;
+  one.microbatches = shunt::ceil_divide(t.batch(), whole);
+  if (rates == bamboo_rates::measured_slowdown)
+    return {measured_share * t.fault_free() /
+                shunt::solve(job_of(one), shunt::one_f_one_b{}).objective,
+            {}};
+  return {t.fault_free() / shunt::solve(job_of(one), shunt::redundant_forward{}).objective, {}};
+}
+
+/// Oobleck's planner: templates of n_min .. 3 n_min nodes by the makespan of 1F1B, the best
+/// multiset of them and the best distribution of the batch. A layer takes 3 ticks, a stage of L / S
+/// layers too.
+[[nodiscard]] inline counted_policy planned_templates(testbed const& t) {
+  shunt::template_problem const problem{
+      .layers = std::vector<shunt::template_layer>(static_cast<std::size_t>(t.layers)),
+      .nodes = std::min(t.layers, 3 * t.least),
+      .minimum = t.least};
+  shunt::oobleck_templates const planner{.cost = shunt::template_cost::simulated,
+                                         .microbatches_per_node =
+                                             std::max(1, t.microbatches / t.stages)};
+  auto templates = planner(problem).plan;
+  return {t, [t, problem, templates = std::move(templates)](std::int32_t live) -> shunt::live_rate {
+            auto now = problem;
+            now.nodes = live;
+            shunt::oobleck_instances const instances{.templates = templates, .batch = t.batch()};
+            if (live < t.least) return {};
+            auto const answer = instances(now);
+            if (!answer.has_plan()) return {0, answer.reason};
+            return {static_cast<double>(t.fault_free()) * t.layers / t.stages / answer.objective,
+                    {}};
+          }};
+}
+
+/// Oobleck's templates by formula.
 [[nodiscard]] inline counted_policy templates(testbed const& t, pipeline_order order) {
   return {t, [t, order](std::int32_t live) -> shunt::live_rate {
             return {best_templates(t, order, live).rate, {}};
@@ -142,23 +194,23 @@ inline constexpr std::string_view row_ideal = "ideal sharing, no cost",
 
 /// The rates of all systems on a testbed, by the number of live nodes. Copies share what they know.
 struct steady_states {
-  explicit steady_states(testbed const& testbed)
+  explicit steady_states(testbed const& testbed, bamboo_rates rates = bamboo_rates::scheduled)
       : of(testbed),
+        redundancy(rates),
         ideal(closed(testbed, ideal_sharing)),
         scaled(closed(testbed, fault_scaled)),
         published(closed(testbed, published_slipstream)),
         rerouting(rerouted(testbed)),
         slipstream(solved(testbed, {})),
-        oobleck(templates(testbed, pipeline_order::one_f_one_b)),
+        oobleck(planned_templates(testbed)),
         oobleck_zero_bubble(templates(testbed, pipeline_order::zero_bubble)),
         bamboo(testbed,
-               [testbed](std::int32_t live) -> shunt::live_rate {
-                 return {redundant_forwards(testbed, live), {}};
-               }),
+               [testbed, rates](std::int32_t live) { return bamboo_rate(testbed, rates, live); }),
         varuna(regrouped(testbed)),
         torchft(closed(testbed, dropping)) {}
 
   testbed of;
+  bamboo_rates redundancy;
   counted_policy ideal, scaled, published, rerouting, slipstream, oobleck, oobleck_zero_bubble,
       bamboo, varuna, torchft;
 };
@@ -190,9 +242,9 @@ struct steady_states {
   add(row_rerouting, at.rerouting, aborted, solver);
   add(row_aborted, at.slipstream, aborted, solver);
   add(row_salvaged, at.slipstream, salvaged, solver);
-  add(row_oobleck, at.oobleck, reconfigured, closed_form);
+  add(row_oobleck, at.oobleck, reconfigured, solver);
   add(row_zero_bubble, at.oobleck_zero_bubble, reconfigured, closed_form);
-  add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), closed_form);
+  add(row_bamboo, at.bamboo, of(0, costs.bamboo_stop, 0), solver);
   all.back().fits = costs.bamboo_fits;
   add(row_varuna, at.varuna, restarted, solver);
   add(row_torchft, at.torchft, aborted, closed_form);

@@ -110,4 +110,7 @@ inline constexpr std::array<double, 10> seconds_of_counts{3888, 5760, 4464, 5040
 inline constexpr double slipstream_large_mean = 10.8, slipstream_350m_mean = 19.4;
 inline constexpr double oobleck_large_mean = 9.01, oobleck_large_steady = 10.38;
 
+/// Bamboo without failures over the other systems, GPT-3 350M (poster, digitised).
+inline constexpr double measured_share = 13.30 / 20.44;
+
 }  // namespace reproduce_papers

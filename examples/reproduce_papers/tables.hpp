@@ -28,6 +28,7 @@ struct table_row {
 /// All systems over traces with the costs of one model.
 struct throughput_table {
   testbed of{};
+  bamboo_rates redundancy = bamboo_rates::scheduled;
   published_costs costs{};
   double iteration = 0;  ///< seconds
   std::vector<std::string> traces{};
@@ -46,7 +47,8 @@ struct throughput_table {
 [[nodiscard]] inline throughput_table throughput(steady_states const& at,
                                                  published_costs const& costs, double iteration,
                                                  std::vector<named_trace> const& traces) {
-  throughput_table table{.of = at.of, .costs = costs, .iteration = iteration};
+  throughput_table table{
+      .of = at.of, .redundancy = at.redundancy, .costs = costs, .iteration = iteration};
   for (auto const& t : traces) table.traces.push_back(t.name);
   for (auto& system : opponents(at, costs, iteration)) {
     table_row row{.system = std::move(system)};

@@ -16,6 +16,8 @@
 #include "shunt/check/program_transport.hpp"
 #include "shunt/check/program_violation.hpp"
 #include "shunt/check/reconfiguration.hpp"
+#include "shunt/check/redundancy.hpp"
+#include "shunt/check/shadow_takeover.hpp"
 #include "shunt/check/shard_map.hpp"
 #include "shunt/check/token_quotas.hpp"
 #include "shunt/check/token_split.hpp"

@@ -9,6 +9,7 @@
 #include "shunt/measure/pipeline_bounds.hpp"
 #include "shunt/measure/placement_bounds.hpp"
 #include "shunt/measure/quotas.hpp"
+#include "shunt/measure/redundant_times.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/stage_groups.hpp"

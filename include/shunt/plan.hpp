@@ -11,6 +11,7 @@
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/plan/pipeline_template.hpp"
 #include "shunt/plan/reconfiguration.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/plan/shard_map.hpp"
 #include "shunt/plan/shard_recovery.hpp"
 #include "shunt/plan/surviving_gradients.hpp"

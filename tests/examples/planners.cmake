@@ -143,6 +143,55 @@ json_is(7 workers 2 ops 0 start) # a forward, a link within the node, a forward,
 run(plan_pipeline --memory 1,2,3,4)
 json_is(1 workers 0 stash_peak)
 
+# Bamboo: redundant forwards, what a shadow does after a loss, and losses that are fatal.
+set(bamboo --pipelines 1 --stages 4 --microbatches 12 --solver bamboo)
+run(plan_pipeline ${bamboo})
+json_is(55 makespan)
+json_is(45 bamboo makespan_without)
+json_is("" bamboo takeover)
+json_is(R workers 0 ops 4 kind)
+json_is(1 workers 0 ops 4 stage)
+json_is(4 workers 0 ops 4 start)
+json_is(B workers 0 ops 5 kind)
+string(JSON last LENGTH "${out}" workers 3 ops)
+if(NOT last EQUAL 25)
+  fail("the last stage has no redundant forwards")
+endif()
+run(plan_pipeline ${bamboo} --dead 0:3)
+json_is(78 makespan)
+json_is(45 bamboo makespan_without)
+json_is(2 bamboo takeover shadow stage)
+json_is(3 workers 2 stages 1)
+run(plan_pipeline --stages 3 --microbatches 3 --solver bamboo --dead 0:1 --failed-at 8)
+json_is(R bamboo takeover reused 1 kind)
+json_is(B bamboo takeover resumed 0 kind)
+json_is(1 bamboo takeover resumed 0 stage)
+json_is(2 bamboo takeover survivors 1)
+run(plan_pipeline --stages 3 --microbatches 3 --solver bamboo --format text)
+if(NOT out MATCHES "makespan 16 \\(1F1B 15\\)" OR NOT out MATCHES
+  "0:0 +\\|F0-F1-F2-R0-[.]+B0")
+  fail("redundant forwards as text")
+endif()
+run(plan_pipeline --stages 3 --microbatches 3 --solver bamboo --dead 0:1 --failed-at 4 --format
+  text)
+if(NOT out MATCHES "worker 0:1 is lost in lockstep 4; 0:0 ends the iteration with \
+F0@1 F1@1 B0@1 F2@0 B0@0 F2@1 B1@1 B1@0 B2@1 B2@0 S@0 S@1, has made 0")
+  fail("a takeover as text")
+endif()
+run(plan_pipeline ${bamboo} --dead 0:1,0:2 --format text)
+if(NOT status EQUAL 1 OR NOT out STREQUAL "" OR NOT err STREQUAL
+  "infeasible: worker 0:2 is lost, and so is its shadow 0:1: fatal, all pipelines must be formed \
+anew\n")
+  fail("a fatal loss")
+endif()
+refused("--failed-at: is for --solver bamboo with --dead" plan_pipeline --failed-at 3)
+refused("--failed-at: must be from 0 to 30, is 31" plan_pipeline ${bamboo} --dead 0:1 --failed-at
+  31)
+refused("--memory: must be none for shadow_failover" plan_pipeline ${bamboo} --dead 0:1 --memory 4)
+refused("--layout: is looped" plan_pipeline ${bamboo} --layout looped)
+refused("--csv-out: has no place for redundant forwards" plan_pipeline ${bamboo} --csv-out
+  ${SCRATCH}/no.csv)
+
 # CSV for torch.distributed.pipelining: both forms written, read back, and the same plan.
 foreach(solver IN ITEMS one_f_one_b dual_pipe_v hanayo zb_v slipstream)
   set(csv --solver ${solver} --stages 8 --no-stagger)

@@ -184,26 +184,18 @@ TEST(reproduce_papers, solvers_keep_the_order_on_small_jobs) {
   }
 }
 
-// Bamboo's cost with its redundant forwards.
-TEST(reproduce_papers, redundant_forwards_by_vectors) {
-  struct vector {
-    std::int32_t stages, microbatches, without, with;
-  };
-  for (auto const& v : std::array<vector, 12>{{{2, 4, 15, 17},
-                                               {3, 3, 15, 16},
-                                               {4, 4, 21, 23},
-                                               {4, 6, 27, 31},
-                                               {4, 8, 33, 39},
-                                               {4, 12, 45, 55},
-                                               {4, 16, 57, 71},
-                                               {6, 12, 51, 61},
-                                               {6, 24, 87, 109},
-                                               {8, 16, 69, 83},
-                                               {8, 32, 117, 147},
-                                               {5, 7, 33, 38}}}) {
-    EXPECT_EQ(redundant_makespan(v.stages, v.microbatches, 0), v.without);
-    EXPECT_EQ(redundant_makespan(v.stages, v.microbatches, 1), v.with);
-  }
+// Fault-free rates of Bamboo: by its schedule, and by the published share.
+TEST(reproduce_papers, bamboo_rates_by_schedule_and_measured) {
+  testbed const t{};
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 24).rate, 45.0 / 55);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 27).rate, 45.0 / 55);
+  // 72 micro-batches over 4 and over 3 pipelines: 18 and 24 of each.
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 19).rate, 45.0 / 79);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 12).rate, 45.0 / 103);
+  EXPECT_NEAR(bamboo_rate(t, bamboo_rates::measured_slowdown, 24).rate, 13.30 / 20.44, 1e-12);
+  EXPECT_NEAR(bamboo_rate(t, bamboo_rates::measured_slowdown, 12).rate, 13.30 / 20.44 * 45 / 81,
+              1e-12);
+  EXPECT_EQ(bamboo_rate(t, bamboo_rates::scheduled, 3).rate, 0);
 }
 
 /// The time of a pipeline, in ticks over L, with its stages one by one.
@@ -259,6 +251,23 @@ TEST(reproduce_papers, templates_by_trying_all) {
   }
 }
 
+// The formula deals layers as evenly as can be; Oobleck's planner with the makespan of 1F1B as cost
+// finds partitions that are up to 1 % faster.
+TEST(reproduce_papers, templates_by_formula_and_by_the_planner) {
+  for (auto const& t :
+       {testbed{.pipelines = 6, .stages = 5, .microbatches = 20, .layers = 40, .least = 5},
+        testbed{.microbatches = 12}, testbed{.microbatches = 24}}) {
+    auto const planner = planned_templates(t);
+    for (std::int32_t live = t.nodes(); live > t.nodes() / 2; --live) {
+      double const planned = planner.of(live).rate;
+      double const formula = best_templates(t, pipeline_order::one_f_one_b, live).rate;
+      EXPECT_GE(planned, formula - 1e-12) << live;
+      EXPECT_LE(planned, formula + .0101) << live;
+    }
+    EXPECT_EQ(planner.of(t.least - 1).rate, 0);
+  }
+}
+
 // The table of an independent model (Python, by the number of live nodes alone), to its last digit.
 TEST(reproduce_papers, throughput_by_another_model) {
   using cells = std::array<double, 6>;
@@ -288,12 +297,14 @@ TEST(reproduce_papers, throughput_by_another_model) {
   for (auto const& e : all) {
     // A stage's worker ends a tick late where the solver misses the closed form of re-routing.
     double const tolerance = e.system == row_rerouting ? .0015 : .0006;
-    for (std::size_t k = 0; k < 6; ++k) {
-      EXPECT_NEAR(medium.row(e.system).mean(k), e.medium[k], tolerance)
-          << e.system << ' ' << trace_names[k];
-      EXPECT_NEAR(large.row(e.system).mean(k), e.large[k], tolerance)
-          << e.system << ' ' << trace_names[k];
-    }
+    // That model has Oobleck's templates by formula, below which the planner never is.
+    double const above = e.system == row_oobleck ? .003 : 0;
+    for (std::size_t k = 0; k < 6; ++k)
+      for (auto const& [found, wanted] : {std::pair(medium.row(e.system).mean(k), e.medium[k]),
+                                          std::pair(large.row(e.system).mean(k), e.large[k])}) {
+        EXPECT_GE(found, wanted - tolerance) << e.system << ' ' << trace_names[k];
+        EXPECT_LE(found, wanted + tolerance + above) << e.system << ' ' << trace_names[k];
+      }
   }
   EXPECT_TRUE(large.row(row_bamboo).runs.empty());
   // Exchanges of nodes, which this model does not see, cost more.

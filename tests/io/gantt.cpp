@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 
 #include "shunt/io/chrome_trace.hpp"
 #include "shunt/io/gantt.hpp"
+#include "shunt/io/svg.hpp"
+#include "shunt/io/text_grid.hpp"
+#include "shunt/measure/redundant_times.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "support/charts.hpp"
 #include "support/text.hpp"
 
@@ -133,6 +138,29 @@ TEST(gantt, iterations_are_cut_out) {
   EXPECT_EQ(iterations_of(all, 5, 9), next);
   EXPECT_EQ(iterations_of(all, 4, 5).events.size(), 26u);
   EXPECT_TRUE(iterations_of(all, 6, 9).events.empty());
+}
+
+TEST(bamboo_gantt, redundant_forwards_stand_where_they_run) {
+  pipeline_job const job{.stages = 3, .microbatches = 2};
+  auto const plan = redundant_forward{}(job).plan;
+  auto const table = times(job, plan);
+  auto const chart = gantt_of(job, timeline_of(plan, table));
+  auto const redundant = [](auto const& b) { return b.redundant; };
+  EXPECT_EQ(std::count_if(chart.bars.begin(), chart.bars.end(), redundant), 4);
+  EXPECT_TRUE(
+      std::none_of(chart.bars.begin(), chart.bars.end(), [](auto const& b) { return b.rerouted; }));
+  std::ostringstream grid, picture;
+  write_text(grid, chart);
+  EXPECT_EQ(grid.str(), "time |0              5              10    |\n"
+                        " 0:0 |F0-F1-R0-............B0----R1-B1----|\n"
+                        " 0:1 |...F0-F1-R0-...B0----R1-B1----......|\n"
+                        " 0:2 |......F0-B0----F1-B1----............|\n");
+  write_svg(picture, chart);
+  EXPECT_EQ(count(picture.str(), "redundant forward, of the next stage"), 1u);
+  EXPECT_EQ(count(picture.str(), "forward of micro-batch 0:0 at stage 1, 2 to 3 ticks"), 1u);
+  auto broken = table;
+  broken.redundant[0].pop_back();
+  EXPECT_THROW((void)timeline_of(plan, broken), std::invalid_argument);
 }
 
 TEST(gantt, transfers_only_when_asked) {

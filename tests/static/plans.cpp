@@ -17,6 +17,7 @@
 #include "shunt/solve/pipeline/interleaved_zero_bubble.hpp"
 #include "shunt/solve/pipeline/looped_bfs.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
 #include "shunt/solve/pipeline/split_backward.hpp"
 #include "shunt/solve/pipeline/stagger_step.hpp"
@@ -64,6 +65,7 @@ constexpr bool valid_at_4_8(Solver solver) {
 static_assert(valid_at_4_8(gpipe{}));
 
 static_assert(valid_at_4_8(one_f_one_b{}));
+static_assert(redundant_forward{}(pipeline_job{.stages = 4, .microbatches = 8}).objective == 39);
 
 static_assert(valid_at_4_8(zb_h1{}));
 

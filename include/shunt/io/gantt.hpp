@@ -11,6 +11,7 @@
 #include "shunt/core/operation.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/plan/redundancy.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/program/program.hpp"
@@ -33,6 +34,8 @@ struct gantt {
     operation op{};
     std::int32_t iteration = 0;
     bool rerouted = false;  ///< the micro-batch belongs to another pipeline, op.pipeline
+    /// A forward of a stage that the row's rank doesn't run: its shadow repeats it.
+    bool redundant = false;
     /// Number of the bar's worker on its rank, from 0: a later chunk of the model, or the other
     /// direction.
     std::int32_t chunk = 0;
@@ -61,6 +64,11 @@ struct gantt {
 /// Throws std::invalid_argument where the timetable is not one of the schedule.
 [[nodiscard]] timeline timeline_of(pipeline_schedule const& plan, timetable const& table,
                                    std::int32_t iteration = 0);
+
+/// Returns the same of a schedule with redundant forwards, which stand where they run.
+/// Throws std::invalid_argument where the times are not those of the schedule.
+[[nodiscard]] timeline timeline_of(redundant_schedule const& plan,
+                                   redundant_timetable const& table);
 
 namespace detail {
 

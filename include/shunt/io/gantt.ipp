@@ -33,6 +33,35 @@ SHUNT_INLINE timeline timeline_of(pipeline_schedule const& plan, timetable const
   return promised;
 }
 
+SHUNT_INLINE timeline timeline_of(redundant_schedule const& plan,
+                                  redundant_timetable const& table) {
+  auto const plain = timeline_of(plan.plain, table.plain);
+  auto const wrong = [&] {
+    if (plan.redundant.size() != plan.plain.order.size() ||
+        table.redundant.size() != plan.redundant.size())
+      return true;
+    for (rank_id r : ids<rank_id>(plan.redundant.size()))
+      if (table.redundant[r].size() != plan.redundant[r].size()) return true;
+    return false;
+  }();
+  if (wrong) throw std::invalid_argument("redundant forwards without a time each");
+  timeline all;
+  indexed<rank_id, std::size_t> next(plan.redundant.size(), 0);
+  for (auto const& e : plain.events) {
+    auto const& extra = plan.redundant[e.rank];
+    for (auto& i = next[e.rank]; i < extra.size() && extra[i].before <= e.instruction; ++i) {
+      auto const [start, end] = table.redundant[e.rank][i];
+      all.events.push_back({.rank = e.rank,
+                            .instruction = e.instruction,
+                            .op = extra[i].forward,
+                            .start = start,
+                            .end = end});
+    }
+    all.events.push_back(e);
+  }
+  return all;
+}
+
 }  // namespace shunt
 
 namespace shunt::detail {
@@ -119,6 +148,8 @@ SHUNT_INLINE gantt gantt_of(pipeline_job const& job, timeline const& events, boo
                                            [&](worker const& w) { return w.stage == e.op.stage; })
                             : own_worker;
       bar.chunk = host == own.end() ? 0 : static_cast<std::int32_t>(host - own.begin());
+      bar.redundant = host == own.end() && e.op.kind == op_kind::forward;
+      bar.rerouted = bar.rerouted && !bar.redundant;
     }
     if (auto& dead = chart.rows[bar.row].dead_from) dead = std::max(*dead, e.end);
   }

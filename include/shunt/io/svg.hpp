@@ -32,7 +32,8 @@ namespace detail {
 /// micro-batch's number where there is room.
 /// Re-routed micro-batches are hatched and outlined in the colour of their own pipeline. Later
 /// chunks of a rank, and the pipeline from the last rank to the first, are lighter and marked.
-/// Overlapped pairs share the height of a row. Dead workers are grey.
+/// Redundant forwards are hatched in the colour of forwards. Overlapped pairs share the height of a
+/// row. Dead workers are grey.
 void write_svg(std::ostream& out, gantt const& chart, gantt_style const& style = {});
 
 /// Draws a schedule with its times, on the workers of its job.

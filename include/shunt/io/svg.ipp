@@ -102,13 +102,14 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
   std::set<std::pair<opcode, op_kind>> kinds;
   std::set<pipeline_id> owners;
   std::set<std::int32_t> chunks;
-  bool pairs = false;
+  bool pairs = false, redundant = false;
   for (auto const& b : chart.bars) {
     if (detail::has_microbatch(b)) chunks.insert(b.chunk);
     pairs = pairs || b.part != gantt::bar::share::whole;
     if (b.end > b.start)
       kinds.emplace(b.code, b.code == opcode::compute ? b.op.kind : op_kind::forward);
     if (b.rerouted) owners.insert(b.op.pipeline);
+    redundant = redundant || b.redundant;
   }
   struct entry {
     std::string text;
@@ -132,6 +133,9 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
     }
   if (pairs)
     legend.push_back({.text = "overlapped pair", .fill = std::string(colour::sky), .split = true});
+  if (redundant)
+    legend.push_back(
+        {"redundant forward, of the next stage", std::string(colour::paper), colour::sky, true});
   for (auto const owner : owners)
     legend.push_back({"re-routed from pipeline " + std::to_string(owner.value()),
                       std::string(colour::paper), detail::outline_of(owner), true});
@@ -211,19 +215,21 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
                       (b.part == gantt::bar::share::first ? 0 : row_height - gap - h);
     auto const [colour_of_kind, ink_of_kind] = detail::paint_of(b.code, b.op.kind);
     bool const microbatch = detail::has_microbatch(b);
-    auto const fill = detail::tinted(colour_of_kind, microbatch ? b.chunk : 0);
+    auto const fill = b.redundant ? std::string(colour::paper)
+                                  : detail::tinted(colour_of_kind, microbatch ? b.chunk : 0);
     auto const ink = microbatch && b.chunk > 0 ? colour::ink : ink_of_kind;
     std::string const owned =
         std::to_string(b.op.pipeline.value()) + ":" + std::to_string(b.op.microbatch.value());
     std::string tip = detail::name_of(b);
     if (microbatch)
       tip += " of micro-batch " + owned +
-             (chunks.size() > 1 ? " at stage " + std::to_string(b.op.stage.value()) : "");
+             (chunks.size() > 1 || b.redundant ? " at stage " + std::to_string(b.op.stage.value())
+                                               : "");
     tip += ", " + decimal(static_cast<double>(b.start - chart.start) / unit_ticks, 3) + " to " +
            decimal(static_cast<double>(b.end - chart.start) / unit_ticks, 3) + " " + unit;
     picture.rectangle(from, by, w, h, fill, colour::none, 1, tip);
-    if (b.rerouted && w > 4) {
-      auto const outline = detail::outline_of(b.op.pipeline);
+    if ((b.rerouted || b.redundant) && w > 4) {
+      auto const outline = b.redundant ? colour::sky : detail::outline_of(b.op.pipeline);
       picture.hatch(from, by, w, h, outline, 8);
       picture.rectangle(from + 0.75, by + 0.75, w - 1.5, h - 1.5, colour::none, outline, 1.5);
     }
@@ -235,7 +241,7 @@ SHUNT_INLINE void write_svg(std::ostream& out, gantt const& chart, gantt_style c
       double const tw = drawing::width_of(text, size);
       if (size < 8 || tw + 2 > w) continue;
       double const middle = from + w / 2;
-      if (b.rerouted)
+      if (b.rerouted || b.redundant)
         picture.rectangle(middle - tw / 2 - 1, by + h / 2 - size / 2 - 0.5, tw + 2, size + 1, fill);
       picture.text(middle, by + h / 2 + size * 0.36, text, anchor::middle, ink, size);
       break;

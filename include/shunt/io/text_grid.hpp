@@ -10,7 +10,8 @@ namespace shunt {
 namespace detail {}  // namespace detail
 
 /// Writes a chart with letters: one row a worker, time to the right. F is a forward, B a fused
-/// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch.
+/// backward, I a backward_input, W a backward_weight, S a step, followed by the micro-batch. R is a
+/// redundant forward, of the next stage.
 /// A re-routed micro-batch is named with its pipeline (p:m). b, c ... behind the number stand for
 /// the second, third ... chunk of the rank. F1:0 in a bidirectional layout is a micro-batch of the
 /// pipeline from the last rank to the first. F3+B1 is an overlapped pair. '-' continues an

@@ -27,7 +27,7 @@ SHUNT_INLINE std::string grid_label(gantt::bar const& b, bool bidirectional) {
   }
   constexpr char letters[] = "FBIW";
   bool const owned = b.rerouted || (bidirectional && b.chunk > 0);
-  std::string label = letters[static_cast<std::size_t>(b.op.kind)] +
+  std::string label = (b.redundant ? 'R' : letters[static_cast<std::size_t>(b.op.kind)]) +
                       (owned ? std::to_string(b.op.pipeline.value()) + ":" : std::string()) +
                       std::to_string(b.op.microbatch.value());
   if (!bidirectional && b.chunk > 0) label += static_cast<char>('a' + b.chunk % 26);
