@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/train/arrangement.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 
@@ -32,8 +34,8 @@ namespace example {
 struct trained {
   std::vector<shunt::trained_iteration> iterations{};
   std::vector<shunt::loss> losses{};
-  std::map<shunt::rank_id, std::uint64_t>
-      hashes{};           ///< of the parameters of the workers that are alive
+  /// Of the parameters of each stage on each rank that is alive. Ranks that wait have none.
+  std::map<shunt::rank_id, std::map<shunt::stage_id, std::uint64_t>> hashes{};
   std::string stopped{};  ///< why it ended early
   double computing_share = 0;
   std::optional<language_work::overflow> overflow{};
@@ -91,9 +93,10 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
   if (!run.stopped.empty())
     return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
                   undisturbed.losses.size());
-  for (auto const& [rank, hash] : run.hashes)
-    if (hash != undisturbed.hashes[job.worker_of(rank).stage.index()])
-      return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
+  for (auto const& [rank, stages] : run.hashes)
+    for (auto const& [stage, hash] : stages)
+      if (hash != undisturbed.hashes[stage.index()])
+        return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
   if (run.hashes.empty()) return "differ: nobody is left";
   for (std::size_t i = 0; i < undisturbed.losses.size(); ++i) {
     if (i >= run.iterations.size())
@@ -156,6 +159,15 @@ template <class Undisturbed>
   return 0;
 }
 
+/// "2 stages (5472 bytes) copied, 1 iteration done again"
+[[nodiscard]] inline std::string describe_cost(shunt::rearrangement const& r) {
+  auto const counted = [](std::int64_t n, char const* what) {
+    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+  };
+  return counted(r.copies, "stage") + " (" + counted(r.bytes, "byte") + ") copied, " +
+         counted(r.redone, "iteration") + " done again";
+}
+
 /// A line when workers were lost or came, and one for every iteration.
 class progress_log {
  public:
@@ -177,6 +189,26 @@ class progress_log {
                    job_.ranks() - static_cast<std::int32_t>(dead.size()), job_.ranks(),
                    in_time(period).c_str())
          << std::endl;
+  }
+  /// Workers have other parts by a policy.
+  void change(std::string const& policy, shunt::rearrangement const& r, shunt::ticks period) {
+    for (auto const rank : r.dead)
+      if (auto const w = job_.worker_of(rank);
+          std::find(dead_.begin(), dead_.end(), w) == dead_.end()) {
+        dead_.push_back(w);
+        out_ << "worker " << shunt::describe(w) << " fell silent: training goes on with iteration "
+             << r.iteration << " without it\n";
+      }
+    std::string lengths, counts;
+    for (auto const& ranks : shunt::workers_of(r.next)) {
+      std::set<shunt::rank_id> const all(ranks.begin(), ranks.end());
+      lengths += (lengths.empty() ? "" : "+") + std::to_string(all.size());
+    }
+    for (auto const n : r.next.job.microbatches.values())
+      counts += (counts.empty() ? "" : "+") + std::to_string(n);
+    out_ << policy << ": pipelines of " << lengths << " workers take " << counts
+         << " micro-batches, " << r.waiting.size() << " workers wait; " << describe_cost(r)
+         << "; period " << in_time(period) << std::endl;
   }
   void iteration(shunt::trained_iteration const& i) {
     out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",

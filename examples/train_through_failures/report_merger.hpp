@@ -56,7 +56,7 @@ class report_merger {
     } else if (what == "stopped") {
       result_.stopped = r.text("why");
     } else if (what == "end") {
-      result_.hashes[from] = r.integer<std::uint64_t>("hash");
+      result_.hashes[from][job_.worker_of(from).stage] = r.integer<std::uint64_t>("hash");
       result_.computing_share = std::max(result_.computing_share, r.number("computing_share"));
     } else if (what == "error") {
       error_.receive(r);
