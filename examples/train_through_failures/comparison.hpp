@@ -75,10 +75,12 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                            : "");
 }
 
-/// Why a run ended early, with the stage that no live worker holds; empty where it didn't.
-[[nodiscard]] inline std::string reason_to_stop(shunt::recovery_report const& report,
-                                                shunt::pipeline_job job) {
-  if (report.stopped.empty()) return {};
+/// Why a run ended early, with the stage that no live worker holds; empty where it didn't. A policy
+/// says why itself.
+[[nodiscard]] inline std::string reason_to_stop(options const& o,
+                                                shunt::recovery_report const& report) {
+  if (report.stopped.empty() || o.policy != "slipstream") return report.stopped;
+  auto job = o.training.job;
   job.dead.clear();
   for (shunt::rank_id const r : report.dead) job.dead.push_back(job.worker_of(r));
   auto const stage = stage_without_worker(job);
@@ -159,13 +161,27 @@ template <class Undisturbed>
   return 0;
 }
 
-/// "2 stages (5472 bytes) copied, 1 iteration done again"
-[[nodiscard]] inline std::string describe_cost(shunt::rearrangement const& r) {
-  auto const counted = [](std::int64_t n, char const* what) {
-    return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-  };
-  return counted(r.copies, "stage") + " (" + counted(r.bytes, "byte") + ") copied, " +
-         counted(r.redone, "iteration") + " done again";
+/// What is said of a change of the workers' parts.
+struct seen_change {
+  std::int64_t iteration = 0;
+  shunt::ticks period = 0;
+  std::vector<shunt::rank_id> dead{};
+  std::vector<std::int32_t> workers{}, microbatches{};  ///< of each pipeline
+  std::int64_t waiting = 0, copies = 0, bytes = 0, redone = 0;
+};
+[[nodiscard]] inline seen_change change_of(shunt::rearrangement const& r, shunt::ticks period) {
+  seen_change all{.iteration = r.iteration,
+                  .period = period,
+                  .dead = r.dead,
+                  .microbatches = r.next.job.microbatches.values(),
+                  .waiting = std::ssize(r.waiting),
+                  .copies = r.copies,
+                  .bytes = r.bytes,
+                  .redone = r.redone};
+  for (auto const& ranks : shunt::workers_of(r.next))
+    all.workers.push_back(
+        static_cast<std::int32_t>(std::set<shunt::rank_id>(ranks.begin(), ranks.end()).size()));
+  return all;
 }
 
 /// A line when workers were lost or came, and one for every iteration.
@@ -191,24 +207,26 @@ class progress_log {
          << std::endl;
   }
   /// Workers have other parts by a policy.
-  void change(std::string const& policy, shunt::rearrangement const& r, shunt::ticks period) {
-    for (auto const rank : r.dead)
-      if (auto const w = job_.worker_of(rank);
-          std::find(dead_.begin(), dead_.end(), w) == dead_.end()) {
-        dead_.push_back(w);
-        out_ << "worker " << shunt::describe(w) << " fell silent: training goes on with iteration "
-             << r.iteration << " without it\n";
-      }
-    std::string lengths, counts;
-    for (auto const& ranks : shunt::workers_of(r.next)) {
-      std::set<shunt::rank_id> const all(ranks.begin(), ranks.end());
-      lengths += (lengths.empty() ? "" : "+") + std::to_string(all.size());
+  void change(std::string const& policy, seen_change const& c) {
+    for (auto const rank : c.dead) {
+      auto const w = job_.worker_of(rank);
+      if (std::find(dead_.begin(), dead_.end(), w) != dead_.end()) continue;
+      dead_.push_back(w);
+      out_ << "worker " << shunt::describe(w) << " fell silent: training goes on with iteration "
+           << c.iteration << " without it\n";
     }
-    for (auto const n : r.next.job.microbatches.values())
-      counts += (counts.empty() ? "" : "+") + std::to_string(n);
-    out_ << policy << ": pipelines of " << lengths << " workers take " << counts
-         << " micro-batches, " << r.waiting.size() << " workers wait; " << describe_cost(r)
-         << "; period " << in_time(period) << std::endl;
+    auto const sum = [](std::vector<std::int32_t> const& parts) {
+      std::string all;
+      for (auto const n : parts) all += (all.empty() ? "" : "+") + std::to_string(n);
+      return all;
+    };
+    auto const counted = [](std::int64_t n, char const* what) {
+      return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+    };
+    out_ << policy << ": pipelines of " << sum(c.workers) << " workers take " << sum(c.microbatches)
+         << " micro-batches, " << c.waiting << " workers wait; " << counted(c.copies, "stage")
+         << " (" << counted(c.bytes, "byte") << ") copied, " << counted(c.redone, "iteration")
+         << " done again; period " << in_time(c.period) << std::endl;
   }
   void iteration(shunt::trained_iteration const& i) {
     out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",

@@ -51,7 +51,7 @@ int conclude_run(options const& o, text_bytes const& bytes, std::optional<output
   std::optional<training_result> undisturbed;
   if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
   if (out) write_files(*out, o, run, report, undisturbed->losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), o.training,
+  return conclude(std::cout, result_of(run, report, o), o.training,
                   [&] { return expected_of(*undisturbed); });
 }
 
@@ -139,8 +139,8 @@ int program(int argc, char** argv) {
                  "what the live workers do after a loss: slipstream re-routes micro-batches to "
                  "peers; oobleck forms pipelines of other lengths, a stage being a layer; drop "
                  "leaves out the pipelines that were hit; regroup forms as many whole pipelines "
-                 "as it can and goes back to a checkpoint. All but slipstream run 1F1B, on "
-                 "--engine threads or inline")
+                 "as it can and goes back to a checkpoint. All but slipstream run 1F1B, "
+                 "not on --engine cuda")
       ->group("Failures");
   auto* const checkpoints =
       app.add_option("--checkpoint-every", o.checkpoint_every,

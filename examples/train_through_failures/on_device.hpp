@@ -60,7 +60,7 @@ template <training_device Device>
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, job), o.training,
+    return conclude(out, result_of(run, report, o), o.training,
                     [&] { return expected_of(undisturbed); });
   };
   int const status =

@@ -1,11 +1,12 @@
 #pragma once
-/// Training under a policy that gives workers other parts after a loss, in this process.
+/// Training under a policy that gives workers other parts after a loss.
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,7 +64,7 @@ inline void refuse_with_policy(options const& o) {
       {o.compare_schedules, "--compare-schedules"},
       {!o.split, "--no-split: its pipelines run 1F1B"},
       {!o.stagger, "--no-stagger: its pipelines run 1F1B"},
-      {o.processes, "--engine gloo"},
+      {o.sweep > 0, "--sweep"},
       {o.cuda, "--engine cuda"}};
   for (auto const& [there, option] : others)
     if (there)
@@ -74,8 +75,8 @@ inline void refuse_with_policy(options const& o) {
 /// begins with, or as asked. Throws invalid_problem where a worker waits then, or a kill ends the
 /// run.
 template <class Run>
-[[nodiscard]] std::vector<shunt::failure_point> failures_under_policy(options const& o,
-                                                                      Run const& run) {
+[[nodiscard]] std::vector<shunt::failure_point> failures_under_policy(
+    options const& o, Run const& run, std::optional<shunt::rank_id> only = {}) {
   auto const& job = o.training.job;
   std::map<std::int64_t, std::vector<shunt::rank_id>> lost;
   for (auto const& k : o.kills) lost[k.iteration].push_back(job.rank_of(k.who));
@@ -104,7 +105,8 @@ template <class Run>
       throw shunt::invalid_problem(
           "kill-at", "worker " + shunt::describe(k.who) + " has " + std::to_string(length) +
                          " instructions in iteration " + std::to_string(k.iteration));
-    all.push_back({rank, k.iteration, o.kill_at.value_or(length / 2)});
+    if (only.value_or(rank) == rank)
+      all.push_back({rank, k.iteration, o.kill_at.value_or(length / 2)});
   }
   return all;
 }
@@ -117,7 +119,7 @@ shunt::recovery_report run_under_policy(Run& run, options const& o, Executor con
   progress_log live(out, o);
   run.on_change = [&](shunt::rearrangement const& r, shunt::planned_iteration const& plan) {
     bar.clear();
-    live.change(o.policy, r, plan.period);
+    live.change(o.policy, change_of(r, plan.period));
   };
   run.on_iteration = [&](shunt::trained_iteration const& i) {
     bar.clear();

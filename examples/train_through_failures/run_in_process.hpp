@@ -75,11 +75,11 @@ template <class Work>
 
 /// What a run came to.
 template <class Run>
-[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report,
-                                shunt::pipeline_job const& job) {
+[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report, options const& o) {
+  auto const& job = o.training.job;
   trained all{.iterations = run.iterations(),
               .losses = report.losses,
-              .stopped = has_policy<Run> ? report.stopped : reason_to_stop(report, job),
+              .stopped = reason_to_stop(o, report),
               .computing_share = run.work().computing_share(),
               .overflow = run.work().first_overflow()};
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))

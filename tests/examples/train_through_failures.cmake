@@ -154,7 +154,7 @@ refused("policy: .spam. is not slipstream, oobleck, drop or regroup" --policy sp
 refused("policy: oobleck can't be together with --salvage" --policy oobleck --salvage)
 refused("policy: drop can't be together with --join" --policy drop --kill 1:2@3 --join 1:2@5)
 refused("policy: regroup can't be together with --clip or --inject-nan" --policy regroup --clip 1)
-refused("policy: oobleck can't be together with --engine gloo" --policy oobleck --engine gloo)
+refused("policy: oobleck can't be together with --sweep" --policy oobleck --engine gloo --sweep 2)
 refused("policy: oobleck can't be together with --engine cuda" --policy oobleck --engine cuda)
 refused("policy: drop can't be together with --no-split: its pipelines run 1F1B" --policy drop
   --no-split)
