@@ -44,7 +44,6 @@ template <training_device Device>
   auto const bytes = load_text(o.text);
   std::optional<output_folder> files;
   if (!o.out.empty()) files.emplace("out", o.out);
-  auto const& job = o.training.job;
 
   using system = typename Device::system;
   work alone(o.training, bytes,
