@@ -7,6 +7,7 @@
 #include <iostream>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "shunt/problem/pipeline_job.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/train/arrangement.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_training.hpp"
 
@@ -32,8 +34,8 @@ namespace example {
 struct trained {
   std::vector<shunt::trained_iteration> iterations{};
   std::vector<shunt::loss> losses{};
-  std::map<shunt::rank_id, std::uint64_t>
-      hashes{};           ///< of the parameters of the workers that are alive
+  /// Of the parameters of each stage on each rank that is alive. Ranks that wait have none.
+  std::map<shunt::rank_id, std::map<shunt::stage_id, std::uint64_t>> hashes{};
   std::string stopped{};  ///< why it ended early
   double computing_share = 0;
   std::optional<language_work::overflow> overflow{};
@@ -73,10 +75,12 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
                            : "");
 }
 
-/// Why a run ended early, with the stage that no live worker holds; empty where it didn't.
-[[nodiscard]] inline std::string reason_to_stop(shunt::recovery_report const& report,
-                                                shunt::pipeline_job job) {
-  if (report.stopped.empty()) return {};
+/// Why a run ended early, with the stage that no live worker holds; empty where it didn't. A policy
+/// says why itself.
+[[nodiscard]] inline std::string reason_to_stop(options const& o,
+                                                shunt::recovery_report const& report) {
+  if (report.stopped.empty() || o.policy != "slipstream") return report.stopped;
+  auto job = o.training.job;
   job.dead.clear();
   for (shunt::rank_id const r : report.dead) job.dead.push_back(job.worker_of(r));
   auto const stage = stage_without_worker(job);
@@ -91,9 +95,10 @@ inline void print_recoveries(std::ostream& out, shunt::pipeline_job const& job,
   if (!run.stopped.empty())
     return format("differ: %zu of %zu iterations were trained", run.iterations.size(),
                   undisturbed.losses.size());
-  for (auto const& [rank, hash] : run.hashes)
-    if (hash != undisturbed.hashes[job.worker_of(rank).stage.index()])
-      return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
+  for (auto const& [rank, stages] : run.hashes)
+    for (auto const& [stage, hash] : stages)
+      if (hash != undisturbed.hashes[stage.index()])
+        return "parameters differ: those of worker " + shunt::describe(job.worker_of(rank));
   if (run.hashes.empty()) return "differ: nobody is left";
   for (std::size_t i = 0; i < undisturbed.losses.size(); ++i) {
     if (i >= run.iterations.size())
@@ -156,6 +161,29 @@ template <class Undisturbed>
   return 0;
 }
 
+/// What is said of a change of the workers' parts.
+struct seen_change {
+  std::int64_t iteration = 0;
+  shunt::ticks period = 0;
+  std::vector<shunt::rank_id> dead{};
+  std::vector<std::int32_t> workers{}, microbatches{};  ///< of each pipeline
+  std::int64_t waiting = 0, copies = 0, bytes = 0, redone = 0;
+};
+[[nodiscard]] inline seen_change change_of(shunt::rearrangement const& r, shunt::ticks period) {
+  seen_change all{.iteration = r.iteration,
+                  .period = period,
+                  .dead = r.dead,
+                  .microbatches = r.next.job.microbatches.values(),
+                  .waiting = std::ssize(r.waiting),
+                  .copies = r.copies,
+                  .bytes = r.bytes,
+                  .redone = r.redone};
+  for (auto const& ranks : shunt::workers_of(r.next))
+    all.workers.push_back(
+        static_cast<std::int32_t>(std::set<shunt::rank_id>(ranks.begin(), ranks.end()).size()));
+  return all;
+}
+
 /// A line when workers were lost or came, and one for every iteration.
 class progress_log {
  public:
@@ -177,6 +205,28 @@ class progress_log {
                    job_.ranks() - static_cast<std::int32_t>(dead.size()), job_.ranks(),
                    in_time(period).c_str())
          << std::endl;
+  }
+  /// Workers have other parts by a policy.
+  void change(std::string const& policy, seen_change const& c) {
+    for (auto const rank : c.dead) {
+      auto const w = job_.worker_of(rank);
+      if (std::find(dead_.begin(), dead_.end(), w) != dead_.end()) continue;
+      dead_.push_back(w);
+      out_ << "worker " << shunt::describe(w) << " fell silent: training goes on with iteration "
+           << c.iteration << " without it\n";
+    }
+    auto const sum = [](std::vector<std::int32_t> const& parts) {
+      std::string all;
+      for (auto const n : parts) all += (all.empty() ? "" : "+") + std::to_string(n);
+      return all;
+    };
+    auto const counted = [](std::int64_t n, char const* what) {
+      return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+    };
+    out_ << policy << ": pipelines of " << sum(c.workers) << " workers take " << sum(c.microbatches)
+         << " micro-batches, " << c.waiting << " workers wait; " << counted(c.copies, "stage")
+         << " (" << counted(c.bytes, "byte") << ") copied, " << counted(c.redone, "iteration")
+         << " done again; period " << in_time(c.period) << std::endl;
   }
   void iteration(shunt::trained_iteration const& i) {
     out_ << format("iteration %lld loss %.17g live %d planned %s measured %s",

@@ -8,6 +8,7 @@
 #include <iostream>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli.hpp"
@@ -20,8 +21,10 @@
 #include "output_file.hpp"
 #include "parameters.hpp"
 #include "pictures.hpp"
+#include "policies.hpp"
 #include "run_in_process.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "shunt/problem/stage_costs.hpp"
@@ -33,22 +36,43 @@ namespace {
 
 using namespace example;
 
+// Calls `run` with the engine that is asked for.
+template <class Run>
+shunt::recovery_report on_engine(options const& o, std::vector<shunt::failure_point> failures,
+                                 Run const& run) {
+  if (o.in_order) return run(shunt::inline_executor{.failures = std::move(failures)});
+  return run(shunt::thread_executor{.failures = std::move(failures),
+                                    .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
+}
+
+template <class Run>
+int conclude_run(options const& o, text_bytes const& bytes, std::optional<output_folder> const& out,
+                 Run& run, shunt::recovery_report const& report) {
+  std::optional<training_result> undisturbed;
+  if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
+  if (out) write_files(*out, o, run, report, undisturbed->losses);
+  return conclude(std::cout, result_of(run, report, o), o.training,
+                  [&] { return expected_of(*undisturbed); });
+}
+
 int train(options const& o) {
   auto const bytes = load_text(o.text);
   std::optional<output_folder> out;
   if (!o.out.empty()) out.emplace("out", o.out);
   language_work work(o.training, bytes);
+  if (o.policy != "slipstream") {
+    shunt::pipeline_run run(work, policy_of(o));
+    auto const report = on_engine(o, failures_under_policy(o, run), [&](auto const& executor) {
+      return run_under_policy(run, o, executor);
+    });
+    return conclude_run(o, bytes, out, run, report);
+  }
   shunt::pipeline_run run(work, shunt::slipstream{.split = o.split, .stagger = o.stagger});
   if (o.salvage) run.salvage();
-  auto const report = run_in_process(
-      run, o,
-      shunt::thread_executor{.failures = failures_of(o, run),
-                             .timeout = o.timeout.value_or(std::chrono::milliseconds(50))});
-  std::optional<training_result> undisturbed;
-  if (out || report.stopped.empty()) undisturbed = train_undisturbed(o.training, bytes);
-  if (out) write_files(*out, o, run, report, undisturbed->losses);
-  return conclude(std::cout, result_of(run, report, o.training.job), o.training,
-                  [&] { return expected_of(*undisturbed); });
+  auto const report = on_engine(o, failures_of(o, run), [&](auto const& executor) {
+    return run_in_process(run, o, executor);
+  });
+  return conclude_run(o, bytes, out, run, report);
 }
 
 int program(int argc, char** argv) {
@@ -111,6 +135,17 @@ int program(int argc, char** argv) {
   app.add_option("--kill-at", kill_at,
                  "instruction of its list at which a worker falls silent (-1: in the middle)")
       ->group("Failures");
+  app.add_option("--policy", o.policy,
+                 "what the live workers do after a loss: slipstream re-routes micro-batches to "
+                 "peers; oobleck forms pipelines of other lengths, a stage being a layer; drop "
+                 "leaves out the pipelines that were hit; regroup forms as many whole pipelines "
+                 "as it can and goes back to a checkpoint. All but slipstream run 1F1B, "
+                 "not on --engine cuda")
+      ->group("Failures");
+  auto* const checkpoints =
+      app.add_option("--checkpoint-every", o.checkpoint_every,
+                     "iterations from one checkpoint to the next (with --policy regroup)");
+  checkpoints->group("Failures");
   app.add_flag("--salvage", o.salvage,
                "after a loss keep the backward passes that survive it, and do again only what is "
                "missing of the iteration")
@@ -128,7 +163,8 @@ int program(int argc, char** argv) {
       ->group("Failures");
 
   app.add_option("--engine", engine,
-                 "threads; gloo: a process each; cuda: streams of one GPU, which all workers "
+                 "threads; inline: all workers in turn on one thread; gloo: a process each; cuda: "
+                 "streams of one GPU, which all workers "
                  "share; cuda-graphs: the same, every iteration one "
                  "graph. Processes are started by this program, or by a launcher that says by "
                  "environment variables which of them this one is "
@@ -185,9 +221,11 @@ int program(int argc, char** argv) {
     if (timeout < 0 || timeout > 60'000)
       throw shunt::invalid_problem("timeout", "must be between 0 and 60000");
     if (timeout > 0) o.timeout = o.process.silence = std::chrono::milliseconds(timeout);
-    if (engine != "threads" && engine != "gloo" && engine != "cuda" && engine != "cuda-graphs")
-      throw shunt::invalid_problem("engine", example::quoted(engine) +
-                                                 " is not threads, gloo, cuda or cuda-graphs");
+    if (engine != "threads" && engine != "inline" && engine != "gloo" && engine != "cuda" &&
+        engine != "cuda-graphs")
+      throw shunt::invalid_problem(
+          "engine", example::quoted(engine) + " is not threads, inline, gloo, cuda or cuda-graphs");
+    o.in_order = engine == "inline";
     o.processes = engine == "gloo";
     o.cuda = engine == "cuda" || engine == "cuda-graphs";
     o.graphs = engine == "cuda-graphs";
@@ -199,6 +237,15 @@ int program(int argc, char** argv) {
     if (!(t.optimizer.rate > 0 && t.optimizer.rate <= 1))
       throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
     validate(o);
+    if (o.policy != "slipstream") {
+      static_cast<void>(policy_of(o));
+      refuse_with_policy(o);
+    }
+    if (o.checkpoint_every < 1)
+      throw shunt::invalid_problem("checkpoint-every",
+                                   "must be at least 1, is " + std::to_string(o.checkpoint_every));
+    if (checkpoints->count() > 0 && o.policy != "regroup")
+      throw shunt::invalid_problem("checkpoint-every", "needs --policy regroup");
     if (o.processes) {
       if (!o.out.empty())
         throw shunt::invalid_problem(

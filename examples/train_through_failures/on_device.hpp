@@ -44,7 +44,6 @@ template <training_device Device>
   auto const bytes = load_text(o.text);
   std::optional<output_folder> files;
   if (!o.out.empty()) files.emplace("out", o.out);
-  auto const& job = o.training.job;
 
   using system = typename Device::system;
   work alone(o.training, bytes,
@@ -60,7 +59,7 @@ template <training_device Device>
     executor.timed = true;
     auto const report = run_in_process(run, o, executor, out);
     if (files) write_files(*files, o, run, report, undisturbed.losses);
-    return conclude(out, result_of(run, report, job), o.training,
+    return conclude(out, result_of(run, report, o), o.training,
                     [&] { return expected_of(undisturbed); });
   };
   int const status =

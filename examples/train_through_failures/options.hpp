@@ -31,10 +31,13 @@ struct options {
   std::optional<std::int32_t>
       kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
+  std::string policy = "slipstream";   ///< what the live workers do after a loss
+  std::int64_t checkpoint_every = 10;  ///< iterations, under the policy that has checkpoints
   bool salvage = false;  ///< after a loss only what is missing of an iteration is done again
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;
 
+  bool in_order = false;      ///< all workers take turns on one thread
   bool cuda = false;          ///< workers are streams of one GPU
   bool graphs = false;        ///< whose iterations are launched as graphs
   bool processes = false;     ///< workers are processes over Gloo, not threads
@@ -137,7 +140,7 @@ inline void validate(options const& o) {
       if (is_dead == kill)
         refuse("worker " + shunt::describe(who) + (kill ? " is already dead" : " is not dead") +
                " in iteration " + std::to_string(at));
-      if (kill) {
+      if (kill && o.policy == "slipstream") {
         job.dead = dead_in(o, at, true);
         if (auto const stage = stage_without_worker(job))
           refuse("leaves stage " + std::to_string(stage->value()) +

@@ -14,11 +14,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "changes.hpp"
 #include "compare_schedules.hpp"
 #include "json_lines.hpp"
 #include "options.hpp"
 #include "output_file.hpp"
 #include "report.hpp"
+#include "run_in_process.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/units.hpp"
@@ -181,6 +183,7 @@ void write_files(output_folder const& folder, options const& o, Run& run,
   nlohmann::ordered_json summary{{"pipelines", job.pipelines},
                                  {"stages", job.stages},
                                  {"microbatches", counts.size() == 1 ? counts[0] : counts},
+                                 {"policy", o.policy},
                                  {"identical", same},
                                  {"unit_ms", unit_ms}};
   page.prose(format("%d pipelines of %d stages train on %s micro-batches each; %zu workers were "
@@ -235,8 +238,14 @@ void write_files(output_folder const& folder, options const& o, Run& run,
       .table({"lost", "iteration", "detect", "agree", "restore", "re-plan", "redo", "steps undone",
               "instructions lost"},
              rows);
-  page.section("Schedules");
-  for (auto const& c : charts_of(o, run, result)) {
+  std::vector<chart_pair> charts;
+  if constexpr (has_policy<Run>) {
+    write_changes(page, summary, job, run.changes());
+  } else {
+    page.section("Schedules");
+    charts = charts_of(o, run, result);
+  }
+  for (auto const& c : charts) {
     if (!c.planned.empty()) {
       folder.text("planned_" + c.name + ".svg", c.planned);
       page.figure(c.planned, "Planned: the steady state of " + c.caption);

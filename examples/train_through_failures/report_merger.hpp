@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -26,7 +27,8 @@ namespace example {
 /// own.
 class report_merger {
  public:
-  report_merger(options const& o, progress_log* live) : job_(o.training.job), live_(live) {}
+  report_merger(options const& o, progress_log* live)
+      : job_(o.training.job), policy_(o.policy), live_(live) {}
 
   /// `killed_at`: when a process of this rank was killed, in nanoseconds of the steady clock.
   void killed(shunt::rank_id r, shunt::ticks at) { losses_.killed(r, at); }
@@ -41,6 +43,8 @@ class report_merger {
       };
       if (std::none_of(plans_.begin(), plans_.end(), same)) plans_.push_back(std::move(p));
       print_progress();
+    } else if (what == "change") {
+      receive_change(r);
     } else if (what == "iteration") {
       receive_iteration(from, r);
     } else if (what == "loss") {
@@ -56,7 +60,11 @@ class report_merger {
     } else if (what == "stopped") {
       result_.stopped = r.text("why");
     } else if (what == "end") {
-      result_.hashes[from] = r.integer<std::uint64_t>("hash");
+      auto& mine = result_.hashes[from];
+      auto const stages = r.list<shunt::stage_id>("stages");
+      auto const hashes = r.list<std::uint64_t>("hashes");
+      for (std::size_t n = 0; n < stages.size() && n < hashes.size(); ++n)
+        mine[stages[n]] = hashes[n];
       result_.computing_share = std::max(result_.computing_share, r.number("computing_share"));
     } else if (what == "error") {
       error_.receive(r);
@@ -95,6 +103,22 @@ class report_merger {
     int taken_back = 0;
   };
 
+  void receive_change(shunt::json_report const& r) {
+    seen_change const c{.iteration = r.integer("iteration"),
+                        .period = r.integer("period"),
+                        .dead = r.list<shunt::rank_id>("dead"),
+                        .workers = r.list<std::int32_t>("workers"),
+                        .microbatches = r.list<std::int32_t>("microbatches"),
+                        .waiting = r.integer("waiting"),
+                        .copies = r.integer("copies"),
+                        .bytes = r.integer("bytes"),
+                        .redone = r.integer("redone")};
+    auto const same = [&](seen_change const& other) { return other.dead == c.dead; };
+    if (std::any_of(changes_.begin(), changes_.end(), same)) return;
+    changes_.push_back(c);
+    print_progress();
+  }
+
   void receive_iteration(shunt::rank_id from, shunt::json_report const& r) {
     shunt::trained_iteration i{.iteration = r.integer("iteration"),
                                .loss = r.number("loss"),
@@ -102,9 +126,9 @@ class report_merger {
                                .planned = r.integer("planned")};
     if (r.has("took")) i.took = r.integer("took");
     begun_ = std::max(begun_, i.iteration + 1);
-    if (job_.worker_of(from).stage != job_.stages - 1 ||
-        std::bit_cast<std::uint64_t>(i.loss) == unknown)
-      return;
+    bool const has_losses =
+        policy_ != "slipstream" || job_.worker_of(from).stage == job_.stages - 1;
+    if (!has_losses || std::bit_cast<std::uint64_t>(i.loss) == unknown) return;
     auto const known = std::find_if(iterations_.begin(), iterations_.end(),
                                     [&](auto const& k) { return k.iteration == i.iteration; });
     if (known == iterations_.end())
@@ -123,6 +147,10 @@ class report_merger {
           plans_[plans_printed_].iteration <= static_cast<std::int64_t>(iterations_printed_)) {
         auto const& p = plans_[plans_printed_++];
         live_->plan(p.iteration, p.period, p.dead);
+      } else if (changes_printed_ < changes_.size() &&
+                 changes_[changes_printed_].iteration <=
+                     static_cast<std::int64_t>(iterations_printed_)) {
+        live_->change(policy_, changes_[changes_printed_++]);
       } else if (iterations_printed_ < iterations_.size() && plans_printed_ > 0) {
         live_->iteration(iterations_[iterations_printed_++]);
       } else {
@@ -132,11 +160,13 @@ class report_merger {
   }
 
   shunt::pipeline_job const job_;
+  std::string const policy_;
   progress_log* const live_;
   trained result_{};
   std::vector<made_plan> plans_{};
+  std::vector<seen_change> changes_{};
   std::vector<shunt::trained_iteration> iterations_{};
-  std::size_t plans_printed_ = 0, iterations_printed_ = 0;
+  std::size_t plans_printed_ = 0, changes_printed_ = 0, iterations_printed_ = 0;
   std::int64_t begun_ = 0;
   merged_losses<shunt::loss> losses_{};
   std::map<std::int64_t, made_step> steps_{};

@@ -60,18 +60,32 @@ void print_steps(Run& run, progress_log& live, shunt::pipeline_job const& job, s
   }
 }
 
+/// Whether a run gives workers other parts by a policy. Then it says itself why it stopped.
+template <class Run>
+inline constexpr bool has_policy = requires(Run const& run) { run.changes(); };
+
+/// The stages that a rank of a run holds.
+template <class Work>
+[[nodiscard]] std::vector<shunt::stage_id> stages_of(Work& work, shunt::rank_id r) {
+  if constexpr (requires { work.held_by(r); })
+    return work.held_by(r);
+  else
+    return work.training().job.stages_of(r);
+}
+
 /// What a run came to.
 template <class Run>
-[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report,
-                                shunt::pipeline_job const& job) {
+[[nodiscard]] trained result_of(Run& run, shunt::recovery_report const& report, options const& o) {
+  auto const& job = o.training.job;
   trained all{.iterations = run.iterations(),
               .losses = report.losses,
-              .stopped = reason_to_stop(report, job),
+              .stopped = reason_to_stop(o, report),
               .computing_share = run.work().computing_share(),
               .overflow = run.work().first_overflow()};
   for (shunt::rank_id const r : shunt::ids<shunt::rank_id>(job.ranks()))
     if (!std::binary_search(report.dead.begin(), report.dead.end(), r))
-      all.hashes[r] = hash_of(run.work().parameters(r));
+      for (shunt::stage_id const s : stages_of(run.work(), r))
+        all.hashes[r][s] = hash_of(run.work().parameters(r, s));
   return all;
 }
 

@@ -44,13 +44,15 @@ namespace example {
       throw;
     }
 
-    std::int32_t reporting_rank = job.stages - 1;
+    // One that knows the losses; under a policy who knows them may change, and any one does.
+    bool const reroutes = o.policy == "slipstream";
+    std::int32_t reporting_rank = reroutes ? job.stages - 1 : 0;
     while (
         reporting_rank < job.ranks() &&
         std::binary_search(report.dead.begin(), report.dead.end(), shunt::rank_id(reporting_rank)))
-      reporting_rank += job.stages;
+      reporting_rank += reroutes ? job.stages : 1;
     if (reporting_rank != as.rank) {
-      if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(report, job) << "\n";
+      if (!report.stopped.empty()) std::cerr << "stopped: " << reason_to_stop(o, report) << "\n";
       return report.stopped.empty() ? 0 : 1;
     }
     progress_log live(std::cout, o);

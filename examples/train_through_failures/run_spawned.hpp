@@ -98,7 +98,7 @@ struct spawned_run {
       joined[j] = true;
       start(o.joins[j].who, true);
     }
-    if (live && !alone && (alone = stage_alone(job, workers, merger)))
+    if (live && !alone && o.policy == "slipstream" && (alone = stage_alone(job, workers, merger)))
       std::cout << "stage " << alone->value() << " has no live worker: training stops" << std::endl;
     return wait;
   };

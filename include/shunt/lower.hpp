@@ -14,6 +14,7 @@
 #include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/salvage.hpp"
 #include "shunt/lower/shard_recovery.hpp"
+#include "shunt/lower/stage_copies.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/lower/validated_join.hpp"
 #include "shunt/lower/validated_program.hpp"

@@ -5,18 +5,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "archetypes.hpp"
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/stream_executors.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/train/arrangement.hpp"
+#include "shunt/train/drop_policy.hpp"
 #include "shunt/train/optimizer.hpp"
 #include "shunt/train/pipeline_model.hpp"
 #include "shunt/train/pipeline_run.hpp"
 #include "shunt/train/pipeline_work.hpp"
+#include "shunt/train/policy_run.hpp"
 #include "shunt/train/stream_pipeline_model.hpp"
 #include "shunt/train/stream_pipeline_work.hpp"
+#include "shunt/train/training_policy.hpp"
 #include "support/dense_on_streams.hpp"
 #include "support/host_streams.hpp"
 
@@ -73,6 +79,19 @@ struct least_stream_pipeline_model : made_by_moving {
 };
 static_assert(stream_pipeline_model<least_stream_pipeline_model, least_training_device>);
 
+/// Drops what has lost a rank.
+struct least_policy : made_by_moving {
+  static inline convertible<std::string_view> const name{"least"};
+  static inline convertible<std::int64_t> const every{0};
+  [[nodiscard]] solution<arrangement> operator()(situation const& s) const {
+    return whole_pipelines(s);
+  }
+  [[nodiscard]] solution<pipeline_schedule> schedule(pipeline_job const& job) const {
+    return one_f_one_b{}(job);
+  }
+};
+static_assert(training_policy<least_policy>);
+
 namespace {
 
 pipeline_training two_by_two() {
@@ -85,6 +104,14 @@ TEST(train, least_models_train) {
   EXPECT_EQ(run(inline_executor{.failures = {{1, 1, 4}}}).end, 3);
   EXPECT_EQ(run.losses(), (std::vector<double>{1, 0.5, 0}));
   EXPECT_EQ(work.parameters(0, 0)[0], -0.5F);
+}
+
+TEST(train, least_models_train_under_the_least_policy) {
+  pipeline_work<least_pipeline_model, least_optimizer> work({}, two_by_two(), {});
+  pipeline_run run(work, least_policy{});
+  EXPECT_EQ(run(inline_executor{.failures = {{1, 1, 4}}}).end, 3);
+  EXPECT_EQ(run.losses(), (std::vector<double>{1, 0.5, 0}));
+  EXPECT_EQ(run.changes().size(), 1U);
 }
 
 TEST(train, least_models_on_streams_train) {

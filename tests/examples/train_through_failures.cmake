@@ -79,6 +79,93 @@ if(kept EQUAL 0)
   fail("no backward pass was kept")
 endif()
 
+# Policies that give the live workers other parts.
+foreach(engine IN ITEMS threads inline)
+  trains(8 ${small} --iterations 8 --engine ${engine} --policy oobleck --kill 1:2@3,0:1@5)
+  foreach(pattern IN ITEMS "^plan for 12 of 12 workers: period"
+    "\nworker 1:2 fell silent: training goes on with iteration 3 without it\noobleck: pipelines of \
+3[+]4[+]4 workers take [0-9]+[+][0-9]+[+][0-9]+ micro-batches, 0 workers wait; [1-9] stages? \
+[(][0-9]+ bytes[)] copied, 1 iteration done again; period [0-9]+ units\n"
+    "\noobleck: pipelines of 3[+]3[+]4 workers" "iteration 7 loss [0-9.]+ live 10 "
+    "\nparameters identical: all workers of 4 stages, hash [0-9a-f]+\n")
+    if(NOT out MATCHES "${pattern}")
+      fail("${engine}: no ${pattern}")
+    endif()
+  endforeach()
+  trains(6 ${small} --iterations 6 --engine ${engine} --policy drop --kill 1:2@3,0:1@5 --kill-at 9)
+  if(NOT out MATCHES "\ndrop: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 3 workers wait; \
+0 stages [(]0 bytes[)] copied, 1 iteration done again" OR NOT out MATCHES
+    "\ndrop: pipelines of 4 workers take 18 micro-batches, 6 workers wait")
+    fail("${engine}: drop")
+  endif()
+  run(${small} --iterations 7 --engine ${engine} --policy regroup --checkpoint-every 4 --kill 1:2@6)
+  string(REGEX MATCHALL "\niteration [45] loss [0-9.]+" lines "${out}") # both run twice
+  list(LENGTH lines count)
+  list(REMOVE_DUPLICATES lines)
+  list(LENGTH lines different)
+  if(NOT status EQUAL 0 OR NOT count EQUAL 4 OR NOT different EQUAL 2 OR NOT out MATCHES
+    " 3 workers wait; 0 stages [(]0 bytes[)] copied, 3 iterations done again; " OR NOT out MATCHES
+    "\nidentical: 7 losses\n$")
+    fail("${engine}: regroup goes back")
+  endif()
+  trains(8 ${small} --iterations 8 --engine ${engine} --policy regroup --checkpoint-every 1 --kill
+    1:2@3,0:1@5)
+  if(NOT out MATCHES "\nregroup: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 2 workers \
+wait; [1-9] stages? ")
+    fail("${engine}: regroup")
+  endif()
+endforeach()
+trains(5 ${small} --iterations 5 --pipelines 2 --stages 3 --microbatches 4 --policy oobleck --engine
+  inline --kill 0:1@2 --out ${SCRATCH}/policy)
+file(READ ${SCRATCH}/policy/train.json json)
+# says(<value> <member>...): what a member of train.json is.
+function(says value)
+  string(JSON found GET "${json}" ${ARGN})
+  if(NOT found STREQUAL value)
+    fail("train.json: ${ARGN} is ${found}, not ${value}")
+  endif()
+endfunction()
+says(oobleck policy)
+says(2 changes 0 iteration)
+says(1 changes 0 iterations_redone)
+says(0:1 changes 0 dead 0)
+says(0:0 changes 0 pipelines 0 worker_of_stage 0)
+string(JSON first GET "${json}" changes 0 pipelines 0 microbatches)
+string(JSON second GET "${json}" changes 0 pipelines 1 microbatches)
+math(EXPR both "${first} + ${second}")
+if(NOT both EQUAL 8)
+  fail("train.json: ${first} and ${second} micro-batches")
+endif()
+foreach(key IN ITEMS stages_copied bytes_copied transition_ns)
+  string(JSON found GET "${json}" changes 0 ${key})
+  if(NOT found GREATER 0)
+    fail("train.json: ${key} is ${found}")
+  endif()
+endforeach()
+
+# Both workers of a stage at once: the state is lost.
+run(${small} --iterations 6 --engine inline --policy oobleck --pipelines 2 --kill 0:2@3,1:2@3)
+if(NOT status EQUAL 1 OR NOT out MATCHES "\nstopped: no plan for iteration 3 without ranks 2 6: \
+no live rank has the state of stage 2\ndiffer: 3 of 6 iterations were trained\n$")
+  fail("no stop where the state is lost")
+endif()
+
+refused("policy: .spam. is not slipstream, oobleck, drop or regroup" --policy spam)
+refused("policy: oobleck can't be together with --salvage" --policy oobleck --salvage)
+refused("policy: drop can't be together with --join" --policy drop --kill 1:2@3 --join 1:2@5)
+refused("policy: regroup can't be together with --clip or --inject-nan" --policy regroup --clip 1)
+refused("policy: oobleck can't be together with --sweep" --policy oobleck --engine gloo --sweep 2)
+refused("policy: oobleck can't be together with --engine cuda" --policy oobleck --engine cuda)
+refused("policy: drop can't be together with --no-split: its pipelines run 1F1B" --policy drop
+  --no-split)
+refused("checkpoint-every: needs --policy regroup" --policy drop --checkpoint-every 3)
+refused("checkpoint-every: must be at least 1, is 0" --policy regroup --checkpoint-every 0)
+refused("kill.1.: worker 1:1 waits in iteration 5" --policy drop --kill 1:2@3,1:1@5)
+refused("kill.2.: comes after the end of the run: plan: no live rank has the state of stage 2"
+  --policy oobleck --pipelines 2 --kill 0:2@3,1:2@3,0:1@5)
+refused("kill-at: worker 1:2 has [0-9]+ instructions" --policy oobleck --kill 1:2@3 --kill-at
+  100000)
+
 # Gradients that are not exact: near the exact run, as near as their elements let them.
 foreach(gradients IN ITEMS float32 float16 bfloat16)
   run(${small} --iterations 8 --gradients ${gradients} --kill 1:2@3,0:1@6 --join 1:2@7)
@@ -141,7 +228,7 @@ refused("error: forward: must be at least 1" --forward 0)
 refused("error: step: has 2 values for 4 stages" --step 1,2)
 refused("op-ms: must be above 0" --compare-schedules)
 refused("lr" --lr -1)
-refused("engine: .spam. is not threads, gloo, cuda or cuda-graphs" --engine spam)
+refused("engine: .spam. is not threads, inline, gloo, cuda or cuda-graphs" --engine spam)
 refused("compare-schedules: needs --engine threads" --engine cuda --compare-schedules)
 refused("sweep: needs --engine gloo" --engine cuda --sweep 2)
 set(ENV{CUDA_VISIBLE_DEVICES} "")

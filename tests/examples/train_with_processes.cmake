@@ -56,6 +56,19 @@ if(NOT status EQUAL 0 OR NOT err STREQUAL "")
 endif()
 says("step of iteration 3: left out, a gradient was not finite" "identical: 6 losses\n$")
 
+# Policies that give the live workers other parts.
+foreach(policy IN ITEMS "oobleck" "drop" "regroup;--checkpoint-every;2")
+  run(--engine gloo ${small} --iterations 10 --kill 1:2@3,0:1@6 --policy ${policy})
+  if(NOT status EQUAL 0 OR NOT err STREQUAL "")
+    fail("${policy}: processes")
+  endif()
+  list(GET policy 0 name)
+  says("worker 1:2 fell silent: training goes on with iteration [23] without it\n${name}: pipelines of"
+    "worker 0:1 fell silent: training goes on with iteration [456] without it\n${name}: pipelines of"
+    "${hash}\nidentical: 10 losses\n$")
+  nothing_is_left(${place})
+endforeach()
+
 # kill -9 from another shell, of whichever process. What another run of this script has written
 # names processes that are not ours.
 foreach(log IN ITEMS by_hand ended alone joiner vanished killed)

@@ -109,5 +109,48 @@ TEST(recovery, does_not_try_for_ever) {
                invalid_program);
 }
 
+// Before iteration 3 a transition brings rank 2, which takes no part, the state of a peer.
+TEST(recovery, sessions_begin_where_their_transition_has_arrived) {
+  toy_training calm, calm_at_3;
+  auto const on_completed = [](completed_iteration const&) {};
+  (void)run_through_losses(inline_executor{}, calm, {.end = 7}, plan, on_completed);
+  (void)run_through_losses(inline_executor{}, calm_at_3, {.end = 3}, plan, on_completed);
+  for (bool const struck : {false, true}) {
+    toy_training w;
+    std::int64_t next = 0;
+    bool there = false;
+    std::vector<std::int64_t> asked;
+    int arrived = 0;
+    auto const first_two = [&](dead_ranks dead) {
+      std::vector<rank_id> without(dead.begin(), dead.end());
+      without.push_back(2);
+      return plan(without);
+    };
+    recovery config{.end = 7, .pause_every = 3};
+    config.transition = [&](dead_ranks dead) -> std::optional<program> {
+      asked.push_back(next);
+      if (next < 3 || there) return std::nullopt;
+      return transfer(2, dead);
+    };
+    config.arrived = [&] {
+      ++arrived;
+      there = true;
+    };
+    inline_executor executor;
+    if (struck) executor.failures = {{0, transfer_iteration, 0}};
+    auto const report =
+        run_through_losses(executor, w, config, first_two,
+                           [&](completed_iteration const& c) { next = c.iteration + 1; });
+    EXPECT_EQ(report.stopped, "");
+    EXPECT_EQ(arrived, 1);
+    EXPECT_EQ(report.losses.size(), struck ? 1U : 0U);
+    EXPECT_EQ(w.words(2), calm_at_3.words(0));
+    auto const times =
+        struck ? std::vector<std::int64_t>{0, 3, 3, 3, 6} : std::vector<std::int64_t>{0, 3, 3, 6};
+    EXPECT_EQ(asked, times);
+    EXPECT_EQ(w.words(1), calm.words(0));
+  }
+}
+
 }  // namespace
 }  // namespace shunt::tests::recovery_test

@@ -5,12 +5,12 @@
 #include <cstddef>
 #include <limits>
 #include <string>
-#include <tuple>
 #include <utility>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/lower/detail/state_copies.hpp"
 
 namespace shunt::detail {
 
@@ -28,12 +28,15 @@ SHUNT_INLINE byte_count state_of(std::vector<placed_layer> const& held,
   return held.empty() ? 0 : held.back().offset + bytes[held.back().layer.index()];
 }
 
-/// Returns null where the rank does not hold the layer.
-SHUNT_INLINE placed_layer const* place_of(std::vector<placed_layer> const& held, layer_id layer) {
-  auto const at =
-      std::lower_bound(held.begin(), held.end(), layer,
-                       [](placed_layer const& p, layer_id wanted) { return p.layer < wanted; });
-  return at != held.end() && at->layer == layer ? &*at : nullptr;
+/// Returns the places of a buffer's layers, by rank.
+SHUNT_INLINE std::vector<std::vector<placed_state>> states_in(
+    buffer_id buffer, std::vector<std::vector<placed_layer>> const& held,
+    std::span<byte_count const> bytes) {
+  std::vector<std::vector<placed_state>> all(held.size());
+  for (std::size_t r = 0; r < held.size(); ++r)
+    for (placed_layer const& p : held[r])
+      all[r].push_back({p.layer, {buffer, p.offset, bytes[p.layer.index()]}});
+  return all;
 }
 
 }  // namespace shunt::detail
@@ -81,41 +84,13 @@ SHUNT_INLINE void layer_copies::operator()(program_builder& b, pipeline_losses c
       if (r < 0 || r.value() >= ranks)
         throw invalid_program("a pipeline with rank " + to_string(r) + ", which was in none");
   auto const after = placed_layers(plan.pipelines, templates, bytes, ranks);
-  auto const place = [&](auto const& held, buffer_id buffer, rank_id r, layer_id layer) -> region {
-    auto const* const found =
-        r < 0 || r.value() >= ranks ? nullptr : detail::place_of(held[r.index()], layer);
-    if (!found)
-      throw invalid_program("rank " + to_string(r) + " doesn't hold layer " + to_string(layer));
-    return {buffer, found->offset, bytes[layer.index()]};
-  };
   for (rank_id r : ids<rank_id>(ranks)) {
     if (after[r.index()].empty()) continue;
     b.buffer(r, from, detail::state_of(before[r.index()], bytes), true);
     b.buffer(r, to, detail::state_of(after[r.index()], bytes), true);
   }
-  using message = std::tuple<rank_id, rank_id, layer_id>;
-  std::vector<message> messages;
-  std::vector<std::pair<rank_id, layer_id>> received;
-  for (layer_copy const& c : plan.copies)
-    for (rank_id const r : c.to) {
-      messages.emplace_back(c.from, r, c.layer);
-      received.emplace_back(r, c.layer);
-    }
-  std::sort(messages.begin(), messages.end());
-  std::sort(received.begin(), received.end());
-  placing const together{.batch = batch};
-  for (auto const& [source, target, layer] : messages)
-    b.send(source, target, place(before, from, source, layer), channel, together);
-  for (auto const& [source, target, layer] : messages)
-    b.receive(target, source, place(after, to, target, layer), channel, together);
-  for (rank_id r : ids<rank_id>(ranks))
-    for (placed_layer const& p : after[r.index()]) {
-      if (detail::place_of(before[r.index()], p.layer))
-        b.copy(r, place(before, from, r, p.layer), place(after, to, r, p.layer));
-      else if (!std::binary_search(received.begin(), received.end(), std::pair(r, p.layer)))
-        throw invalid_program("rank " + to_string(r) + " needs layer " + to_string(p.layer) +
-                              " and doesn't receive it");
-    }
+  detail::append_state_copies(b, detail::states_in(from, before, bytes),
+                              detail::states_in(to, after, bytes), plan.copies, channel, batch);
 }
 
 SHUNT_INLINE program lower(pipeline_losses const& losses, template_set const& templates,

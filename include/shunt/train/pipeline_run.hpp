@@ -51,7 +51,8 @@ struct trained_iteration {
 
 /// SlipStream: training through lost ranks. It plans an iteration for the ranks that are alive,
 /// runs it through the recovery driver (execute/recovery.hpp), and plans again after a loss or a
-/// join. Plans are kept by the set of dead ranks.
+/// join. Plans are kept by the set of dead ranks. A training_policy in place of the solver gives
+/// ranks other stages instead (train/policy_run.hpp).
 ///
 /// Reference: SlipStream (arXiv 2405.14009).
 template <pipeline_trainee Work, class Solver = slipstream>

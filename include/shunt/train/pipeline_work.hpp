@@ -20,6 +20,8 @@
 #include "shunt/lower/gradient_norms.hpp"
 #include "shunt/lower/operands.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/stage_copies.hpp"
+#include "shunt/problem/per_pipeline.hpp"
 #include "shunt/program/program.hpp"
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/gradient_sum.hpp"
@@ -76,8 +78,25 @@ class pipeline_work {
   /// this process doesn't know it.
   [[nodiscard]] double loss(std::int64_t iteration) const;
 
+  // what a run with a training_policy asks for
+
+  /// Ranks hold these stages from now on, and go on with `iteration`. States are where stage_copies
+  /// has brought them. `microbatches` are those of the pipelines from now on.
+  void rearrange(held_stages const& held, per_pipeline const& microbatches, std::int64_t iteration);
+  /// Every rank keeps a copy of the states that it holds before `iteration`, in place of the last.
+  void keep_checkpoint(std::int64_t iteration);
+  /// Every rank holds what it kept.
+  /// Requires a checkpoint.
+  void return_to_checkpoint();
+
   // results
 
+  /// Returns the stages that a rank holds, ascending. None where it has no memory here.
+  [[nodiscard]] std::vector<stage_id> held_by(rank_id r) const {
+    std::vector<stage_id> all;
+    for (held_stage const& s : ranks_[r.index()].stages) all.push_back(s.stage);
+    return all;
+  }
   /// Returns the parameters of a stage on a rank that holds it.
   [[nodiscard]] std::span<float const> parameters(rank_id r, stage_id s) {
     return state_of(r, held(r, s)).parameters;
@@ -108,6 +127,13 @@ class pipeline_work {
   struct rank_state {
     std::vector<held_stage> stages{};
     std::int64_t restored = 0;
+    std::optional<std::int64_t> overflow{};  // of stages that it held before
+  };
+  struct checkpoint {
+    std::int64_t iteration = 0;
+    per_pipeline microbatches = 1;
+    held_stages held{};                                // by rank
+    std::vector<std::vector<aligned_bytes>> states{};  // likewise
   };
   struct optimizer_memory {
     std::span<float> parameters, moments;
@@ -116,6 +142,9 @@ class pipeline_work {
   [[nodiscard]] bool is_last(stage_id s) const { return s.value() + 1 == training_.job.stages; }
   [[nodiscard]] std::int64_t terms() const { return training_.job.total_microbatches(); }
   [[nodiscard]] held_stage& held(rank_id r, stage_id s);
+  // Lets a rank hold stages with these states.
+  void hold(rank_id r, std::vector<stage_id> const& stages, std::vector<aligned_bytes> states,
+            std::int64_t iteration);
   [[nodiscard]] optimizer_memory state_of(rank_id r, held_stage const& of);
   [[nodiscard]] double* loss_of(std::int64_t iteration, std::int64_t microbatch) {
     return &losses_[static_cast<std::size_t>(iteration * terms() + microbatch)];
@@ -162,9 +191,11 @@ class pipeline_work {
   pipeline_training const training_;
   Optimizer const optimizer_;
   stage_table const stages_;
+  per_pipeline microbatches_;   // of the pipelines, as they are now
   std::vector<double> losses_;  // iterations x micro-batches of all pipelines
   host_memory memory_;
   std::vector<rank_state> ranks_{};  // by rank
+  checkpoint kept_{};
 };
 
 }  // namespace shunt

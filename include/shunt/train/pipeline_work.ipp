@@ -10,6 +10,7 @@ pipeline_work<Model, Optimizer>::pipeline_work(Model model, pipeline_training tr
       training_(std::move(training)),
       optimizer_(std::move(optimizer)),
       stages_(stage_table::of(model_, training_)),
+      microbatches_(training_.job.microbatches),
       losses_(static_cast<std::size_t>(training_.iterations * terms()),
               std::numeric_limits<double>::quiet_NaN()),
       memory_(static_cast<std::size_t>(training_.job.ranks()), training_.only),
@@ -33,7 +34,7 @@ pipeline_work<Model, Optimizer>::pipeline_work(Model model, pipeline_training tr
 
 template <pipeline_model Model, optimizer Optimizer>
 void pipeline_work<Model, Optimizer>::operator()(rank_id r, task const& t) {
-  auto const microbatch = training_.job.number_of(t.op.pipeline, t.op.microbatch);
+  auto const microbatch = microbatches_.before(t.op.pipeline) + t.op.microbatch.value();
   switch (t.op.kind) {
     case op_kind::forward: return forward(r, t, microbatch);
     case op_kind::backward_input:
@@ -81,6 +82,67 @@ void pipeline_work<Model, Optimizer>::replace(rank_id r, std::int64_t iteration)
 }
 
 template <pipeline_model Model, optimizer Optimizer>
+void pipeline_work<Model, Optimizer>::hold(rank_id r, std::vector<stage_id> const& stages,
+                                           std::vector<aligned_bytes> states,
+                                           std::int64_t iteration) {
+  auto& own = ranks_[r.index()];
+  own.overflow = overflow_of(r);
+  own.stages.clear();
+  program p;
+  p.ranks.resize(ranks_.size());
+  auto& declared = p.ranks[r].buffers;
+  declared.resize(4 * stages.size());
+  for (stage_id const s : stages) {
+    held_stage next{.stage = s, .chunk = static_cast<std::int32_t>(own.stages.size())};
+    next.scratch.resize(static_cast<std::size_t>(stages_.sizes[s.index()].parameters));
+    next.steps_made = iteration;
+    for (auto const b : {buffers::state(next.chunk), buffers::kept(next.chunk)})
+      declared[b].size = static_cast<byte_count>(states[own.stages.size()].size());
+    own.stages.push_back(std::move(next));
+  }
+  memory_.grow(p);
+  for (std::size_t c = 0; c < states.size(); ++c)
+    memory_(r, buffers::state(static_cast<std::int32_t>(c))) = std::move(states[c]);
+}
+
+template <pipeline_model Model, optimizer Optimizer>
+void pipeline_work<Model, Optimizer>::rearrange(held_stages const& held,
+                                                per_pipeline const& microbatches,
+                                                std::int64_t iteration) {
+  microbatches_ = microbatches;
+  for (rank_id const r : ids<rank_id>(ranks_.size())) {
+    auto const& next = held[r.index()];
+    if (!memory_.has(r) || held_by(r) == next) continue;
+    auto const before = static_cast<std::int32_t>(ranks_[r.index()].stages.size());
+    std::vector<aligned_bytes> states;
+    for (std::size_t c = 0; c < next.size(); ++c)
+      states.push_back(
+          std::move(memory_(r, stage_copies::arriving(static_cast<std::int32_t>(c), before))));
+    hold(r, next, std::move(states), iteration);
+  }
+}
+
+template <pipeline_model Model, optimizer Optimizer>
+void pipeline_work<Model, Optimizer>::keep_checkpoint(std::int64_t iteration) {
+  kept_ = {.iteration = iteration,
+           .microbatches = microbatches_,
+           .held = held_stages(ranks_.size()),
+           .states = std::vector<std::vector<aligned_bytes>>(ranks_.size())};
+  for (rank_id const r : ids<rank_id>(ranks_.size()))
+    for (held_stage const& s : ranks_[r.index()].stages) {
+      kept_.held[r.index()].push_back(s.stage);
+      kept_.states[r.index()].push_back(memory_(r, buffers::state(s.chunk)));
+    }
+}
+
+template <pipeline_model Model, optimizer Optimizer>
+void pipeline_work<Model, Optimizer>::return_to_checkpoint() {
+  microbatches_ = kept_.microbatches;
+  for (rank_id const r : ids<rank_id>(ranks_.size()))
+    if (memory_.has(r)) hold(r, kept_.held[r.index()], kept_.states[r.index()], kept_.iteration);
+}
+
+template <pipeline_model Model, optimizer Optimizer>
 double pipeline_work<Model, Optimizer>::loss(std::int64_t iteration) const {
   double sum = 0;
   for (std::int64_t m = 0; m < terms(); ++m)
@@ -90,7 +152,7 @@ double pipeline_work<Model, Optimizer>::loss(std::int64_t iteration) const {
 
 template <pipeline_model Model, optimizer Optimizer>
 std::optional<std::int64_t> pipeline_work<Model, Optimizer>::overflow_of(rank_id r) const {
-  std::optional<std::int64_t> first;
+  auto first = ranks_[r.index()].overflow;
   for (held_stage const& s : ranks_[r.index()].stages)
     if (s.overflow && (!first || *s.overflow < *first)) first = s.overflow;
   return first;

@@ -1,10 +1,12 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/lower/validated_program.hpp"
@@ -38,6 +40,12 @@ enum class iteration_form : std::uint8_t {
                                         pipeline_tensors const& tensors,
                                         iteration_form form = iteration_form::plain,
                                         rollback how = rollback::kept_state);
+
+/// Returns a plan whose programs are for the ranks of a run of `ranks`: rank i of its job is rank
+/// `numbers[i]` there. Other ranks have empty lists.
+/// Throws invalid_program as `renumbered` does.
+[[nodiscard]] planned_iteration renumbered(planned_iteration plan, std::span<rank_id const> numbers,
+                                           std::int32_t ranks);
 
 /// Plans, checks and lowers an iteration.
 /// Throws invalid_problem, with the solver's reason, where there is no plan; and as above.

@@ -8,6 +8,7 @@
 #include "shunt/lower/salvage.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/measure/pipeline.hpp"
+#include "shunt/program/renumbered.hpp"
 
 namespace shunt {
 
@@ -28,6 +29,13 @@ SHUNT_INLINE planned_iteration planned(pipeline_job const& job, pipeline_schedul
   all.iteration = std::make_shared<program const>(std::move(p));
   all.schedule = std::move(schedule);
   return all;
+}
+
+SHUNT_INLINE planned_iteration renumbered(planned_iteration plan, std::span<rank_id const> numbers,
+                                          std::int32_t ranks) {
+  for (auto* const p : {&plan.iteration, &plan.closing})
+    if (*p) *p = std::make_shared<program const>(renumbered(**p, numbers, ranks));
+  return plan;
 }
 
 }  // namespace shunt

@@ -44,6 +44,7 @@ class recovery_driver {
     while (report_.end < config_.end && report_.stopped.empty()) {
       bring_back();
       if (!current_) replan();
+      if (current_) prepare();
       if (current_) run_until(next_stop());
     }
     if (report_.stopped.empty() && config_.close) close();
@@ -51,11 +52,14 @@ class recovery_driver {
   }
 
  private:
-  /// Returns the next iteration before which a rank joins, or the end.
+  /// Returns the next iteration before which a rank joins or all pause, or the end.
   [[nodiscard]] std::int64_t next_stop() const {
     auto stop = config_.end;
     for (join const& j : config_.joins)
       if (j.iteration > report_.end) stop = std::min(stop, j.iteration);
+    if (auto const every = config_.pause_every; every > 0)
+      if (auto const left = every - report_.end % every; left < stop - report_.end)
+        stop = report_.end + left;
     return stop;
   }
 
@@ -81,6 +85,20 @@ class recovery_driver {
         // The transfer changed no other rank's state: another peer may send it.
         tried_[n] = std::binary_search(result.lost.begin(), result.lost.end(), j.rank);
         if (!tried_[n]) --n;
+      }
+    }
+  }
+
+  /// Runs what comes before the next session, under another plan after each loss in it.
+  void prepare() {
+    while (current_ && config_.transition) {
+      auto p = config_.transition(std::span<rank_id const>(report_.dead));
+      if (!p) return;
+      if (ended_whole(run_alone(std::move(*p), transfer_iteration))) {
+        config_.arrived();
+      } else {
+        replan();
+        redoing_ = current_ != nullptr;
       }
     }
   }

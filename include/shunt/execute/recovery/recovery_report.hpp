@@ -49,6 +49,15 @@ struct recovery {
   /// list, or beyond that from the timeline's events.
   std::function<std::optional<salvaged>(std::span<rank_id const>, interrupted_iteration const&)>
       salvage{};
+  /// Returns the program that prepares the ranks for the next session's plan, without these dead
+  /// ranks, such as copies of state to other holders; nothing where all is prepared. Called before
+  /// every session, after `plan`. It runs as iteration `transfer_iteration`. After a loss in it
+  /// `plan` and this function are called again, so it must leave what it reads as it is.
+  std::function<std::optional<program>(std::span<rank_id const>)> transition{};
+  /// Called when all ranks have completed a program of `transition`, while no session is open.
+  std::function<void()> arrived = [] {};
+  /// Sessions end before each iteration that is a multiple of this number. 0: where they must.
+  std::int64_t pause_every = 0;
 };
 
 /// An iteration that is completed by all ranks that live after it. The ranks in `dead` took no
@@ -107,7 +116,8 @@ struct recovery_report {
   std::string stopped{};            ///< why the run ended early; empty where it did not
 };
 
-/// The iteration of the program that brings a joining rank its state, for tasks and failures.
+/// The iteration of programs that bring ranks their state, joining ones and those of a transition,
+/// for tasks and failures.
 inline constexpr std::int64_t transfer_iteration = -1;
 
 }  // namespace shunt

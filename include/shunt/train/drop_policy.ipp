@@ -1,0 +1,29 @@
+#pragma once
+#include "shunt/train/drop_policy.hpp"
+
+#include <algorithm>
+
+#include "shunt/core/config.hpp"
+#include "shunt/core/text.hpp"
+
+namespace shunt {
+
+SHUNT_INLINE solution<arrangement> whole_pipelines(situation const& s) {
+  solution<arrangement> answer{.plan = {}, .status = status::infeasible};
+  auto workers = workers_of(s.now);
+  std::erase_if(workers, [&](auto const& ranks) {
+    return std::any_of(ranks.begin(), ranks.end(), [&](rank_id r) {
+      return std::binary_search(s.dead.begin(), s.dead.end(), r);
+    });
+  });
+  if (workers.empty()) {
+    answer.reason = text("every pipeline has lost a rank");
+    return answer;
+  }
+  answer.plan =
+      arranged(s.start, workers, even_shares(s.start.total_microbatches(), workers.size()));
+  answer.status = status::feasible;
+  return answer;
+}
+
+}  // namespace shunt

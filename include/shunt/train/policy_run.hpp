@@ -1,0 +1,292 @@
+#pragma once
+/// Training through losses under a policy that gives ranks other parts.
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "shunt/core/error.hpp"
+#include "shunt/core/id.hpp"
+#include "shunt/core/text.hpp"
+#include "shunt/core/units.hpp"
+#include "shunt/execute/host/stopwatch.hpp"
+#include "shunt/execute/recovery.hpp"
+#include "shunt/execute/recovery/survivors.hpp"
+#include "shunt/lower/stage_copies.hpp"
+#include "shunt/problem/per_pipeline.hpp"
+#include "shunt/program/program.hpp"
+#include "shunt/train/arrangement.hpp"
+#include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/pipeline_training.hpp"
+#include "shunt/train/planned_iteration.hpp"
+#include "shunt/train/training_policy.hpp"
+
+namespace shunt {
+
+/// A trainee whose ranks can get other stages between two iterations. pipeline_work is one.
+template <class W>
+concept rearrangeable_trainee =
+    pipeline_trainee<W> &&
+    requires(W& w, held_stages const& held, per_pipeline const& microbatches, std::int64_t i) {
+      w.rearrange(held, microbatches, i);
+      w.keep_checkpoint(i);
+      w.return_to_checkpoint();
+    };
+
+/// The run of a policy. After a loss the policy gives the live ranks other parts, the states of
+/// stages go where they are needed, and training goes on. Until all states have arrived, every rank
+/// keeps what it had; a loss on the way starts the transition again from there.
+///
+/// A policy with checkpoints goes back to the last one instead: each rank keeps in its own memory a
+/// copy of the states that it held, so a checkpoint is lost with the last of a stage's holders.
+template <rearrangeable_trainee Work, training_policy Policy>
+class pipeline_run<Work, Policy> {
+ public:
+  /// The work outlives the run.
+  /// Throws invalid_problem where steps are validated, or checkpoints have a negative distance.
+  explicit pipeline_run(Work& work, Policy policy = {})
+      : work_(work), training_(work.training()), policy_(std::move(policy)), every_(policy_.every) {
+    if (training_.validates())
+      throw invalid_problem("policy", name() + " can't be together with validated steps (clip, "
+                                               "inject-nan)");
+    if (every_ < 0)
+      throw invalid_problem("every", "must be at least 0, is " + std::to_string(every_));
+    now_ = kept_ = starting_arrangement(training_.job);
+    plan_ = planned_for(now_);
+  }
+
+  /// Called when an iteration is complete; again where it is done again.
+  std::function<void(trained_iteration const&)> on_iteration = [](auto const&) {};
+  /// Called when ranks have other parts than before.
+  std::function<void(rearrangement const&, planned_iteration const&)> on_change =
+      [](auto const&, auto const&) {};
+
+  [[nodiscard]] Work& work() { return work_; }
+  /// Returns the iterations that this run has completed, each once.
+  [[nodiscard]] std::vector<trained_iteration> const& iterations() const { return iterations_; }
+  /// Returns the changes so far, in order.
+  [[nodiscard]] std::vector<rearrangement> const& changes() const { return changes_; }
+  /// Returns the plan that ranks follow.
+  [[nodiscard]] planned_iteration const& plan() const { return plan_; }
+
+  /// Returns their losses, in order.
+  [[nodiscard]] std::vector<double> losses() const {
+    std::vector<double> all;
+    for (trained_iteration const& i : iterations_) all.push_back(i.loss);
+    return all;
+  }
+
+  /// Returns the plan that a run follows after losses, one after the other, each of these ranks.
+  /// Throws invalid_problem where there is none.
+  [[nodiscard]] planned_iteration plan_after(
+      std::vector<std::vector<rank_id>> const& losses) const {
+    auto now = starting_arrangement(training_.job);
+    std::vector<rank_id> dead;
+    for (auto const& lost : losses) {
+      detail::add_dead(dead, lost);
+      if (!lacks(now, dead)) continue;
+      auto next = policy_(situation{training_.job, now, dead});
+      if (!next.has_plan()) throw invalid_problem("plan", next.reason);
+      if (auto const s = stage_without_holder(stages_held(now, training_.job.ranks(), dead),
+                                              training_.job.stages))
+        throw invalid_problem("plan", without_state(*s));
+      now = std::move(next.plan);
+      validate(now, training_.job, dead);
+    }
+    return planned_for(now);
+  }
+
+  /// Trains all iterations, or those before the first that has no plan.
+  /// Throws what run_through_losses and the policy throw; invalid_problem where the policy gives a
+  /// dead rank a part, or changes stages or batch.
+  template <class Executor>
+  recovery_report operator()(Executor const& executor) {
+    recovery from{.end = training_.iterations};
+    for (worker const& w : training_.job.dead) from.dead.push_back(training_.job.rank_of(w));
+    return (*this)(executor, std::move(from));
+  }
+  /// The same from iteration `from.first` on. `from.end` is that of the training.
+  /// Throws invalid_problem where ranks are to join.
+  template <class Executor>
+  recovery_report operator()(Executor const& executor, recovery from) {
+    if (!from.joins.empty())
+      throw invalid_problem("joins", name() + " gives no rank its part back");
+    from.transition = [&](std::span<rank_id const>) { return prepare(); };
+    from.arrived = [&] { arrive(); };
+    from.pause_every = every_;
+    from.salvage = nullptr;
+    work_.fit(*plan_.iteration);
+    recovery_report all;
+    for (;;) {
+      next_ = from.first;
+      auto const plan = [&](std::span<rank_id const> dead) { return plan_without(dead); };
+      auto const completed = [&](completed_iteration const& c) { complete(c); };
+      append(all, run_through_losses(executor, work_, from, plan, completed));
+      if (!goes_back_) break;
+      go_back();
+      from.first = next_ = kept_at_;
+      from.dead = all.dead;
+    }
+    if (!all.stopped.empty() && !reason_.empty()) all.stopped += ": " + std::string(reason_.view());
+    return all;
+  }
+
+ private:
+  // What ranks do once their states are there.
+  struct next_part {
+    rearrangement change{};
+    planned_iteration plan{};
+    held_stages before{}, after{};
+    std::vector<layer_copy> copies{};
+    stopwatch since{};
+  };
+
+  [[nodiscard]] std::string name() const {
+    std::string_view const own = policy_.name;
+    return std::string(own);
+  }
+  [[nodiscard]] static bool lacks(arrangement const& a, std::span<rank_id const> dead) {
+    return std::any_of(a.members.begin(), a.members.end(),
+                       [&](rank_id r) { return std::binary_search(dead.begin(), dead.end(), r); });
+  }
+  [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
+    auto const solver = [&](pipeline_job const& job) { return policy_.schedule(job); };
+    return renumbered(plan_iteration(solver, a.job, work_.tensors()), a.members,
+                      training_.job.ranks());
+  }
+
+  [[nodiscard]] text without_state(stage_id s) const {
+    return text("no live rank has ") + (every_ > 0 ? "the checkpoint" : "the state") +
+           " of stage " + text::of(s.value());
+  }
+
+  // An iteration without these ranks; nothing where there is no plan, or all go back first.
+  std::optional<program> plan_without(std::span<rank_id const> dead) {
+    next_part_.reset();
+    reason_ = {};
+    if (!lacks(now_, dead)) return *plan_.iteration;
+    if (began_) interrupted_ = std::max(interrupted_.value_or(next_), next_);
+    if (every_ > 0 && began_ && next_ > kept_at_) {
+      goes_back_ = true;
+      return std::nullopt;
+    }
+    auto answer = policy_(situation{training_.job, now_, dead});
+    reason_ = answer.reason;
+    if (!answer.has_plan()) return std::nullopt;
+    if (!find_parts(std::move(answer.plan), dead)) return std::nullopt;
+    work_.fit(*next_part_->plan.iteration);
+    return *next_part_->plan.iteration;
+  }
+
+  // Returns whether all stages have a live holder.
+  bool find_parts(arrangement next, std::span<rank_id const> dead) {
+    validate(next, training_.job, dead);
+    auto const ranks = training_.job.ranks();
+    auto const& tensors = work_.tensors();
+    next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
+    part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
+    if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
+      reason_ = without_state(*lost);
+      return false;
+    }
+    auto& change = part.change;
+    for (layer_copy const& c : part.copies) {
+      change.copies += std::ssize(c.to);
+      change.bytes += tensors.state[c.layer.value()] * std::ssize(c.to);
+    }
+    change.dead.assign(dead.begin(), dead.end());
+    for (rank_id const r : ids<rank_id>(ranks))
+      if (part.after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
+        change.waiting.push_back(r);
+    part.plan = planned_for(next);
+    change.next = std::move(next);
+    next_part_ = std::move(part);
+    return true;
+  }
+
+  // What is to run before the next session.
+  std::optional<program> prepare() {
+    if (next_part_) {
+      auto p = stage_copies{}(next_part_->before, next_part_->after, next_part_->copies,
+                              work_.tensors().state);
+      if (p.instructions() > 0) {
+        work_.fit(p);
+        return p;
+      }
+      arrive();
+    }
+    if (every_ > 0 && (kept_at_ < 0 || next_ % every_ == 0)) {
+      work_.keep_checkpoint(next_);
+      kept_ = now_;
+      kept_at_ = next_;
+    }
+    began_ = true;
+    return std::nullopt;
+  }
+
+  void arrive() {
+    auto part = std::move(*next_part_);
+    next_part_.reset();
+    work_.rearrange(part.after, part.change.next.job.microbatches, next_);
+    work_.fit(*part.plan.iteration);
+    now_ = part.change.next;
+    plan_ = std::move(part.plan);
+    part.change.iteration = next_;
+    part.change.took = part.since.now();
+    part.change.redone = interrupted_ ? *interrupted_ - next_ + 1 : 0;
+    interrupted_.reset();
+    began_ = false;
+    changes_.push_back(std::move(part.change));
+    on_change(changes_.back(), plan_);
+  }
+
+  void go_back() {
+    goes_back_ = began_ = false;
+    work_.return_to_checkpoint();
+    now_ = kept_;
+    std::erase_if(iterations_, [&](auto const& i) { return i.iteration >= kept_at_; });
+  }
+
+  void complete(completed_iteration const& c) {
+    next_ = c.iteration + 1;
+    iterations_.push_back({.iteration = c.iteration,
+                           .loss = work_.loss(c.iteration),
+                           .live = training_.job.ranks() - static_cast<std::int32_t>(c.dead.size()),
+                           .planned = plan_.period,
+                           .took = c.took});
+    on_iteration(iterations_.back());
+  }
+
+  static void append(recovery_report& all, recovery_report part) {
+    all.end = part.end;
+    all.dead = std::move(part.dead);
+    all.stopped = std::move(part.stopped);
+    for (auto& l : part.losses) all.losses.push_back(std::move(l));
+    for (auto& s : part.sessions) all.sessions.push_back(std::move(s));
+  }
+
+  Work& work_;
+  pipeline_training const training_;
+  Policy const policy_;
+  std::int64_t const every_;
+  arrangement now_{};  // who has the state before iteration `next_`
+  planned_iteration plan_{};
+  std::optional<next_part> next_part_{};
+  std::vector<trained_iteration> iterations_{};
+  std::vector<rearrangement> changes_{};
+  std::int64_t next_ = 0;                      // the iteration that all ranks run next
+  bool began_ = false;                         // a session, since the last change
+  std::optional<std::int64_t> interrupted_{};  // the iteration that the last loss interrupted
+  arrangement kept_{};                         // of the last checkpoint: `now_` once it is taken
+  std::int64_t kept_at_ = -1;                  // none yet
+  bool goes_back_ = false;
+  text reason_{};
+};
+
+}  // namespace shunt

@@ -1,0 +1,39 @@
+#pragma once
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "shunt/core/id.hpp"
+#include "shunt/core/solution.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/train/arrangement.hpp"
+
+namespace shunt {
+
+/// What a policy decides by, after a loss of ranks.
+struct situation {
+  pipeline_job const& start;  ///< the job that the run started with
+  /// Its ranks have the state from which training continues. Some of them are dead.
+  arrangement const& now;
+  std::span<rank_id const> dead{};  ///< of the run, ascending
+};
+
+/// How training goes on without lost ranks. `p(situation)` returns the next arrangement. It has all
+/// stages, only live ranks, and as many micro-batches in all as the start. The state goes to its
+/// ranks from those of `now`, and is lost where none of a stage is alive. `p.schedule(job)` plans
+/// an iteration of an arrangement's job. With `p.every` above 0 all ranks go back to the last
+/// checkpoint, one each so many iterations; without, only the interrupted iteration is done again.
+///
+/// Re-routing (pipeline_run with a solver of pipeline jobs) is the policy that changes no
+/// arrangement and needs no transition.
+template <class P>
+concept training_policy = requires(P const& p, situation const& s, pipeline_job const& job) {
+  { p.name } -> std::convertible_to<std::string_view>;
+  { p.every } -> std::convertible_to<std::int64_t>;
+  { p(s) } -> std::same_as<solution<arrangement>>;
+  { p.schedule(job) } -> std::same_as<solution<pipeline_schedule>>;
+};
+
+}  // namespace shunt

@@ -1,0 +1,318 @@
+#include "shunt/train/policy_run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "shunt/check/program.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/execute/executor.hpp"
+#include "shunt/execute/inline_executor.hpp"
+#include "shunt/execute/thread_executor.hpp"
+#include "shunt/solve/pipeline/zb_h1.hpp"
+#include "shunt/train/drop_policy.hpp"
+#include "shunt/train/oobleck_policy.hpp"
+#include "shunt/train/pipeline_work.hpp"
+#include "shunt/train/regroup_policy.hpp"
+#include "support/dense_model.hpp"
+#include "support/random_cases.hpp"
+#include "support/refusals.hpp"
+
+namespace shunt::tests::policy_run_test {
+namespace {
+
+using work_of_dense = pipeline_work<dense_model>;
+static_assert(rearrangeable_trainee<work_of_dense>);
+
+pipeline_training training(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches,
+                           std::int64_t iterations = 4) {
+  return {.job = {.pipelines = pipelines,
+                  .stages = stages,
+                  .microbatches = microbatches,
+                  .costs = {1, 1, 1, 3}},
+          .iterations = iterations};
+}
+
+/// Losses by iteration, then parameters by stage.
+struct result {
+  std::vector<double> losses{};
+  std::vector<std::vector<float>> parameters{};
+  bool operator==(result const&) const = default;
+};
+
+std::vector<float> parameters_of(work_of_dense& work, rank_id r, stage_id s) {
+  auto const values = work.parameters(r, s);
+  return {values.begin(), values.end()};
+}
+
+result undisturbed(pipeline_training const& t) {
+  work_of_dense work(dense_model{.count = t.job.stages}, t);
+  result all{.losses = train_without_failures(work, inline_executor{})};
+  for (stage_id const s : ids<stage_id>(t.job.stages))
+    all.parameters.push_back(parameters_of(work, t.job.rank_of({0, s}), s));
+  return all;
+}
+
+/// A run, and what it came to.
+template <class Policy>
+struct trial {
+  trial(pipeline_training const& t, Policy policy = {})
+      : work(dense_model{.count = t.job.stages}, t), run(work, policy) {}
+
+  template <class Executor>
+  void operator()(Executor const& executor) {
+    report = run(executor);
+    outcome.losses = run.losses();
+    auto const& job = work.training().job;
+    outcome.parameters.resize(static_cast<std::size_t>(job.stages));
+    for (rank_id const r : ids<rank_id>(job.ranks())) {
+      if (std::binary_search(report.dead.begin(), report.dead.end(), r)) continue;
+      for (stage_id const s : work.held_by(r)) {
+        auto values = parameters_of(work, r, s);
+        auto& first = outcome.parameters[s.index()];
+        EXPECT_TRUE(first.empty() || values == first) << "holders of stage " << s << " differ";
+        first = std::move(values);
+      }
+    }
+  }
+
+  work_of_dense work;
+  pipeline_run<work_of_dense, Policy> run;
+  recovery_report report{};
+  result outcome{};
+};
+
+template <class Policy>
+std::int32_t length_of(pipeline_training const& t, rank_id r) {
+  trial<Policy> calm(t);
+  return static_cast<std::int32_t>(calm.run.plan().iteration->ranks[r].instructions.size());
+}
+
+template <class Policy>
+class policies : public testing::Test {};
+using all_policies =
+    testing::Types<oobleck_policy<>, oobleck_policy<zb_h1>, drop_policy<>, regroup_policy<>>;
+TYPED_TEST_SUITE(policies, all_policies);
+
+TYPED_TEST(policies, without_losses_a_run_is_the_undisturbed_one) {
+  auto const t = training(3, 3, 3);
+  trial<TypeParam> all(t);
+  all(inline_executor{});
+  EXPECT_EQ(all.outcome, undisturbed(t));
+  EXPECT_TRUE(all.run.changes().empty());
+  EXPECT_EQ(all.report.sessions.size(), 1U);
+}
+
+TYPED_TEST(policies, one_loss_anywhere_leaves_the_same_bits) {
+  auto const t = training(3, 3, 2);
+  auto const expected = undisturbed(t);
+  for (rank_id const r : ids<rank_id>(t.job.ranks()))
+    for (std::int32_t at = 0, length = length_of<TypeParam>(t, r); at <= length; at += 3) {
+      SCOPED_TRACE(to_string(r) + " at " + std::to_string(at));
+      trial<TypeParam> all(t);
+      all(inline_executor{.failures = {{r, 1, at}}});
+      EXPECT_EQ(all.report.stopped, "");
+      EXPECT_EQ(all.outcome, expected);
+      ASSERT_EQ(all.run.changes().size(), 1U);
+      EXPECT_EQ(all.run.changes()[0].dead, std::vector<rank_id>{r});
+      EXPECT_GE(all.run.changes()[0].redone, 1);
+    }
+}
+
+TYPED_TEST(policies, a_second_loss_in_the_next_iteration_leaves_the_same_bits) {
+  auto const t = training(3, 3, 2, 5);
+  auto const expected = undisturbed(t);
+  for (rank_id const second : ids<rank_id>(t.job.ranks()))
+    for (std::int64_t const when : {1, 2}) {
+      if (second == 4) continue;
+      SCOPED_TRACE(to_string(second) + " in " + std::to_string(when));
+      trial<TypeParam> all(t);
+      all(inline_executor{.failures = {{4, 1, 5}, {second, when, 4}}});
+      EXPECT_EQ(all.report.stopped, "");
+      EXPECT_EQ(all.outcome, expected);
+    }
+}
+
+TYPED_TEST(policies, a_loss_while_states_move_leaves_the_same_bits) {
+  auto const t = training(3, 3, 2);
+  auto const expected = undisturbed(t);
+  int struck = 0;
+  for (rank_id const second : ids<rank_id>(t.job.ranks()))
+    for (std::int32_t at = 0; at < 4; ++at) {
+      if (second == 2 || second == 5 || second == 8) continue;
+      SCOPED_TRACE(to_string(second) + " at " + std::to_string(at));
+      trial<TypeParam> all(t);
+      all(inline_executor{.failures = {{2, 1, 5}, {5, 1, 5}, {second, transfer_iteration, at}}});
+      EXPECT_EQ(all.report.stopped, "");
+      EXPECT_EQ(all.outcome, expected);
+      struck += all.report.losses.size() == 2;
+      EXPECT_EQ(all.run.changes().size(), 1U);
+    }
+  EXPECT_EQ(struck > 0, TypeParam::name != drop_policy<>::name);
+}
+
+TYPED_TEST(policies, ranks_that_are_dead_at_the_start_take_no_part) {
+  auto t = training(3, 3, 2);
+  auto const expected = undisturbed(t);
+  t.job.dead = {{1, 1}};
+  trial<TypeParam> all(t);
+  all(inline_executor{});
+  EXPECT_EQ(all.outcome, expected);
+  ASSERT_EQ(all.run.changes().size(), 1U);
+  EXPECT_EQ(all.run.changes()[0].iteration, 0);
+  EXPECT_EQ(all.run.changes()[0].redone, 0);
+}
+
+TYPED_TEST(policies, threads_train_the_same_bits) {
+  auto const t = training(3, 3, 3, 8);
+  auto const expected = undisturbed(t);
+  for (std::int32_t at = 0; at < 20; at += 5) {
+    trial<TypeParam> all(t);
+    all(thread_executor{.failures = {{4, 2, at}, {0, 5, 7}},
+                        .timeout = std::chrono::milliseconds(5)});
+    EXPECT_EQ(all.report.stopped, "");
+    EXPECT_EQ(all.outcome, expected);
+  }
+}
+
+TYPED_TEST(policies, random_histories_leave_the_same_bits_or_say_why_they_stop) {
+  random_cases d(83);
+  int finished = 0;
+  for (int round = 0; round < 60; ++round) {
+    auto t = training(d.roll(2, 4), d.roll(1, 4), d.roll(1, 3), 6);
+    std::vector<failure_point> failures;
+    std::string history;
+    for (auto n = d.roll(1, 4); n > 0; --n) {
+      failures.push_back({d.roll(0, t.job.ranks() - 1), d.roll(-1, 5), d.roll(0, 12)});
+      history += " " + to_string(failures.back().rank) + "@" +
+                 std::to_string(failures.back().iteration) + "+" +
+                 std::to_string(failures.back().instruction);
+    }
+    SCOPED_TRACE(std::to_string(round) + ":" + history);
+    trial<TypeParam> all(t);
+    all(inline_executor{.failures = failures});
+    auto expected = undisturbed(t);
+    if (all.report.stopped.empty()) {
+      ++finished;
+      EXPECT_EQ(all.outcome, expected);
+    } else {
+      EXPECT_NE(all.report.stopped.find(": "), std::string::npos) << all.report.stopped;
+      EXPECT_EQ(all.report.stopped.find('\n'), std::string::npos);
+      expected.losses.resize(all.outcome.losses.size());
+      EXPECT_EQ(all.outcome.losses, expected.losses);
+    }
+  }
+  EXPECT_GT(finished, 30);
+}
+
+TYPED_TEST(policies, plans_after_losses_are_those_that_a_run_follows) {
+  auto const t = training(3, 3, 2);
+  trial<TypeParam> all(t);
+  auto const first = *all.run.plan_after({{4}}).iteration,
+             second = *all.run.plan_after({{4}, {8}}).iteration;
+  std::vector<program> followed;
+  all.run.on_change = [&](rearrangement const&, planned_iteration const& p) {
+    followed.push_back(*p.iteration);
+  };
+  all(inline_executor{.failures = {{4, 0, 5}, {8, 1, 6}}});
+  EXPECT_EQ(followed, (std::vector<program>{first, second}));
+  for (auto const& p : followed) EXPECT_TRUE(check(p).empty());
+  EXPECT_EQ(field_of([&] { (void)all.run.plan_after({{0, 3, 6}}); }), "plan");
+}
+
+TYPED_TEST(policies, refuse_what_they_can_not_do) {
+  auto t = training(2, 2, 2);
+  trial<TypeParam> all(t);
+  EXPECT_EQ(field_of([&] { (void)all.run(inline_executor{}, {.end = 4, .joins = {{1, 2}}}); }),
+            "joins");
+  t.clip = 1;
+  EXPECT_EQ(field_of([&] { trial<TypeParam> other(t); }), "policy");
+}
+
+template <class Policy>
+std::string stopped_by(std::vector<failure_point> failures) {
+  auto const t = training(2, 3, 2);
+  trial<Policy> all(t);
+  all(inline_executor{.failures = std::move(failures)});
+  EXPECT_EQ(all.report.end, 1);
+  auto expected = undisturbed(t).losses;
+  expected.resize(1);
+  EXPECT_EQ(all.outcome.losses, expected);
+  return all.report.stopped;
+}
+
+TEST(policy_run, state_that_is_lost_ends_the_run_with_a_reason) {
+  std::vector<failure_point> const both{{1, 1, 3}, {4, 1, 3}};
+  EXPECT_EQ(stopped_by<oobleck_policy<>>(both),
+            "no plan for iteration 1 without ranks 1 4: no live rank has the state of stage 1");
+  EXPECT_EQ(stopped_by<drop_policy<>>(both),
+            "no plan for iteration 1 without ranks 1 4: every pipeline has lost a rank");
+  // The last holder is lost on the way.
+  EXPECT_EQ(stopped_by<oobleck_policy<>>({{1, 1, 3}, {4, transfer_iteration, 0}}),
+            "no plan for iteration 1 without ranks 1 4: no live rank has the state of stage 1");
+}
+
+TEST(policy_run, what_a_change_cost) {
+  auto const t = training(3, 4, 6, 5);
+  trial<oobleck_policy<>> all(t);
+  all(inline_executor{.failures = {{6, 3, 20}}});
+  ASSERT_EQ(all.run.changes().size(), 1U);
+  auto const& change = all.run.changes()[0];
+  EXPECT_EQ(change.iteration, 3);
+  EXPECT_EQ(change.dead, std::vector<rank_id>{6});
+  EXPECT_TRUE(change.waiting.empty());
+  EXPECT_EQ(change.redone, 1);
+  EXPECT_EQ(change.next.job.pipelines, 3);
+  EXPECT_EQ(change.next.job.total_microbatches(), 18);
+  EXPECT_GE(change.copies, 1);
+  EXPECT_EQ(change.bytes, change.copies * all.work.tensors().state[0]);
+  EXPECT_EQ(all.run.iterations().back().live, 11);
+
+  trial<drop_policy<>> dropped(t);
+  dropped(inline_executor{.failures = {{6, 3, 20}}});
+  EXPECT_EQ(dropped.run.changes()[0].waiting, (std::vector<rank_id>{4, 5, 7}));
+  EXPECT_EQ(dropped.run.changes()[0].bytes, 0);
+}
+
+TEST(policy_run, regrouped_ranks_go_back_to_the_last_checkpoint) {
+  auto const t = training(3, 3, 2, 9);
+  auto const expected = undisturbed(t);
+  for (std::int64_t const every : {1, 2, 3, 20}) {
+    SCOPED_TRACE(every);
+    trial<regroup_policy<>> all(t, {.every = every});
+    std::vector<std::int64_t> ran;
+    all.run.on_iteration = [&](trained_iteration const& i) { ran.push_back(i.iteration); };
+    all(inline_executor{.failures = {{4, 5, 5}}});
+    EXPECT_EQ(all.outcome, expected);
+    ASSERT_EQ(all.run.changes().size(), 1U);
+    auto const& change = all.run.changes()[0];
+    EXPECT_EQ(change.iteration, 5 / every * every);
+    EXPECT_EQ(change.redone, 5 % every + 1);
+    EXPECT_EQ(change.waiting, (std::vector<rank_id>{3, 5}));
+    EXPECT_EQ(std::ssize(ran), 9 + 5 % every);
+  }
+}
+
+// The ranks that wait have no state of their own after a while; those of the last checkpoint have.
+TEST(policy_run, a_rank_that_waited_takes_a_part_again) {
+  auto const t = training(3, 2, 2, 12);
+  auto const expected = undisturbed(t);
+  for (std::int64_t const every : {1, 4})
+    for (std::int64_t const when : {4, 5, 7, 9, 11}) {
+      trial<regroup_policy<>> all(t, {.every = every});
+      all(inline_executor{.failures = {{2, 3, 4}, {0, when, 4}}});
+      EXPECT_EQ(all.outcome, expected);
+      ASSERT_EQ(all.run.changes().size(), 2U);
+      EXPECT_TRUE(all.run.changes()[1].waiting.empty());
+      EXPECT_GE(all.run.changes()[1].copies, 1);
+    }
+}
+
+}  // namespace
+}  // namespace shunt::tests::policy_run_test
