@@ -63,8 +63,9 @@ foreach(policy IN ITEMS "oobleck" "drop" "regroup;--checkpoint-every;2")
     fail("${policy}: processes")
   endif()
   list(GET policy 0 name)
-  says("worker 1:2 fell silent: training goes on with iteration [23] without it\n${name}: pipelines of"
-    "worker 0:1 fell silent: training goes on with iteration [456] without it\n${name}: pipelines of"
+  set(goes_on "fell silent: training goes on with iteration")
+  says("worker 1:2 ${goes_on} [23] without it\n${name}: pipelines of"
+    "worker 0:1 ${goes_on} [456] without it\n${name}: pipelines of"
     "${hash}\nidentical: 10 losses\n$")
   nothing_is_left(${place})
 endforeach()
