@@ -206,7 +206,7 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
   std::vector<std::int32_t> map(tables * slots, -1);
   std::vector<move> moves;
   answer found;
-  std::vector<double> bound, imbalance;
+  std::vector<double> bound;
   {
     py::gil_scoped_release const others_run;
     found = place(q);
@@ -220,7 +220,6 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
       auto const placed = found.plan.layer(l);
       for (std::size_t s = 0, next = 0; s < slots; ++s)
         if (live[s / of_gpu]) row[s] = placed[next++].value();
-      imbalance.push_back(shunt::max_over_mean(q.layers.loads_of(l), found.plan, l));
       bound.push_back(shunt::max_over_mean_bound(q.layers, l));
       if (!old_map) continue;
       auto const* const old = before.data() + l.index() * slots;
@@ -250,7 +249,7 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
   auto const numbers = [](std::vector<double> const& v) {
     return py::array_t<double>(static_cast<py::ssize_t>(v.size()), v.data());
   };
-  return py::make_tuple(phy2log, log2phy, logcnt, moved, numbers(bound), numbers(imbalance));
+  return py::make_tuple(phy2log, log2phy, logcnt, moved, numbers(bound), numbers(found.imbalance));
 }
 
 }  // namespace planner

@@ -63,6 +63,7 @@ class eplb_rule {
         group_weight_(shape.groups),
         expert_of_(shape.experts),
         weight_(shape.experts / shape.nodes),
+        each_(weight_.size()),
         copies_(weight_.size()),
         logical_(shape.replicas / shape.nodes),
         rank_(logical_.size()),
@@ -109,12 +110,11 @@ class eplb_rule {
   void replicate() {
     std::size_t const experts = weight_.size();
     // inverted: the largest share is the least key
-    auto const key = [&](std::size_t e) {
-      return std::uint64_t{~bits(weight_[e] / static_cast<float>(copies_[e]))} << 32 | e;
-    };
+    auto const key = [&](std::size_t e) { return std::uint64_t{~bits(each_[e])} << 32 | e; };
     experts_.clear(experts);
     for (std::size_t e = 0; e < experts; ++e) {
       copies_[e] = 1;
+      each_[e] = weight_[e];
       experts_.leaf(e) = key(e);
       logical_[e] = e;
       rank_[e] = 0;
@@ -124,10 +124,10 @@ class eplb_rule {
       std::size_t const e = experts_.least() & 0xffffffffu;
       logical_[i] = e;
       rank_[i] = copies_[e]++;
+      each_[e] = weight_[e] / static_cast<float>(copies_[e]);
       experts_.set(e, key(e));
     }
-    for (std::size_t i = 0; i < logical_.size(); ++i)
-      share_[i] = weight_[logical_[i]] / static_cast<float>(copies_[logical_[i]]);
+    for (std::size_t i = 0; i < logical_.size(); ++i) share_[i] = each_[logical_[i]];
   }
 
   /// Deals items to packs of equally many: in descending order of weight, each to the pack with the
@@ -184,7 +184,7 @@ class eplb_rule {
   std::vector<std::size_t> held_;          ///< items of each pack
   std::vector<float> group_weight_;
   std::vector<std::size_t> expert_of_;  ///< node by node
-  std::vector<float> weight_;           ///< of the experts of a node
+  std::vector<float> weight_, each_;    ///< of the experts of a node, and of a replica of each
   std::vector<std::size_t> copies_, logical_, rank_;
   std::vector<float> share_;
   std::array<std::array<std::uint32_t, 256>, 4> counts_{};

@@ -43,6 +43,7 @@ struct question {
 struct answer {
   shunt::expert_placement plan{};
   std::vector<std::int32_t> ranks{};  ///< EPLB's rank of each slot; empty: ascending slots
+  std::vector<double> imbalance{};    ///< max/mean of each layer
 };
 
 /// Returns the loads of a layer as whole numbers. Whole loads whose sum times `width` (slots and
@@ -78,13 +79,50 @@ inline answer by_rule(question const& q) {
   return found;
 }
 
+/// Sets max/mean of each layer.
+inline void measure(question const& q, answer& found) {
+  found.imbalance.clear();
+  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(q.layers.layers))
+    found.imbalance.push_back(shunt::max_over_mean(q.layers.loads_of(l), found.plan, l));
+}
+
 /// Takes the layers of `other` that have a smaller largest load.
-inline void take_better(shunt::expert_layers const& problem, shunt::expert_placement const& other,
-                        shunt::expert_placement& best) {
-  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(problem.layers))
-    if (shunt::max_over_mean(problem.loads_of(l), other, l) <
-        shunt::max_over_mean(problem.loads_of(l), best, l))
-      std::ranges::copy(other.layer(l), best.layer(l).begin());
+inline void take_better(question const& q, answer const& other, answer& best) {
+  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(q.layers.layers))
+    if (other.imbalance[l.index()] < best.imbalance[l.index()]) {
+      best.imbalance[l.index()] = other.imbalance[l.index()];
+      std::ranges::copy(other.plan.layer(l), best.plan.layer(l).begin());
+    }
+}
+
+/// Takes SwiftMoE's placement of the layers where it has a smaller largest load: replicas by
+/// swift_moe_counts, slot after slot.
+inline void take_better_swift_moe(question const& q, answer& best) {
+  auto const experts = static_cast<std::size_t>(q.layers.experts);
+  std::vector<std::int32_t> counts(experts);
+  std::vector<std::int64_t> scratch(2 * experts);
+  auto const of_gpu = q.shape.replicas / q.shape.gpus;
+  for (shunt::layer_id l : shunt::ids<shunt::layer_id>(q.layers.layers)) {
+    auto const loads = q.layers.loads_of(l);
+    shunt::swift_moe_counts(loads.data(), q.layers.experts, q.layers.slots(), counts.data(),
+                            scratch.data());
+    double total = 0, most = 0, load = 0;
+    std::size_t slot = 0;
+    for (std::size_t e = 0; e < experts; ++e) {
+      total += static_cast<double>(loads[e]);
+      double const share = static_cast<double>(loads[e]) / counts[e];
+      for (std::int32_t c = 0; c < counts[e]; ++c) {
+        load += share;
+        most = std::max(most, load);
+        if (++slot % of_gpu == 0) load = 0;
+      }
+    }
+    double const ratio = most * static_cast<double>(q.shape.gpus) / total;
+    if (!(ratio < best.imbalance[l.index()])) continue;  // also where there is no load
+    auto to = best.plan.layer(l).begin();
+    for (std::size_t e = 0; e < experts; ++e) to = std::fill_n(to, counts[e], shunt::expert_id{e});
+    best.imbalance[l.index()] = shunt::max_over_mean(loads, best.plan, l);
+  }
 }
 
 /// Solvers whose rows may go to any GPU, for keep_ranks and near_sources.
@@ -128,14 +166,20 @@ inline place_experts::placed solved(shunt::expert_layers const& problem, search 
 /// Returns a placement of every expert.
 /// Throws invalid_problem where the solver has none.
 inline answer place(question q) {
-  if (q.how.solver == "eplb") return by_rule(q);
+  auto const rule = [&] {
+    answer found = by_rule(q);
+    measure(q, found);
+    return found;
+  };
+  if (q.how.solver == "eplb") return rule();
   bool const grouped = q.layers.groups > 0;
   bool const rule_fits = q.whole || !grouped;
   answer best;
   bool const quick = q.how.solver == "balanced" && q.how.effort == 0;
   if (quick && rule_fits) {
-    best.plan = by_rule(q).plan;
-    if (!grouped) take_better(q.layers, shunt::swift_moe{}(q.layers).plan, best.plan);
+    best = rule();
+    best.ranks.clear();
+    if (!grouped) take_better_swift_moe(q, best);
   } else {
     auto found = quick ? shunt::eplb{.keep_groups = true}(q.layers) : solved(q.layers, q.how);
     bool const usable = found.has_plan() || (found.status == shunt::status::limit_reached &&
@@ -148,7 +192,8 @@ inline answer place(question q) {
       throw shunt::invalid_problem("solver", q.how.solver +
                                                  " has no placement: " + std::string(found.reason));
     best.plan = std::move(found.plan);
-    if (q.how.solver == "balanced" && rule_fits) take_better(q.layers, by_rule(q).plan, best.plan);
+    measure(q, best);
+    if (q.how.solver == "balanced" && rule_fits) take_better(q, rule(), best);
   }
   if (!deals_rows(q.how.solver)) return best;
   if (!q.layers.sources.empty())
