@@ -219,7 +219,7 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
       auto const row = std::span(map).subspan(l.index() * slots, slots);
       auto const placed = found.plan.layer(l);
       for (std::size_t s = 0, next = 0; s < slots; ++s)
-        if (live[s / of_gpu]) row[s] = placed[next++].value();
+        if (q.whole || live[s / of_gpu]) row[s] = placed[next++].value();
       bound.push_back(shunt::max_over_mean_bound(q.layers, l));
       if (!old_map) continue;
       auto const* const old = before.data() + l.index() * slots;
@@ -238,13 +238,15 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
   std::memset(logical, 0xff, static_cast<std::size_t>(log2phy.nbytes()));  // -1
   std::memset(counts, 0, static_cast<std::size_t>(logcnt.nbytes()));
   auto const* rank = found.ranks.data();
-  for (std::size_t i = 0; i < map.size(); ++i) {
-    if (map[i] < 0) continue;
-    auto const cell = static_cast<py::ssize_t>(i / slots) * experts + map[i];
-    auto const r = found.ranks.empty() ? counts[cell] : *rank++;
-    logical[cell * depth + r] = static_cast<std::int64_t>(i % slots);
-    ++counts[cell];
-  }
+  for (std::size_t l = 0; l < tables; ++l)
+    for (std::size_t slot = 0; slot < slots; ++slot) {
+      auto const expert = map[l * slots + slot];
+      if (expert < 0) continue;
+      auto const cell = static_cast<py::ssize_t>(l) * experts + expert;
+      auto const r = found.ranks.empty() ? counts[cell] : *rank++;
+      logical[cell * depth + r] = static_cast<std::int64_t>(slot);
+      ++counts[cell];
+    }
   if (!moves.empty()) std::memcpy(moved.mutable_data(), moves.data(), moves.size() * sizeof(move));
   auto const numbers = [](std::vector<double> const& v) {
     return py::array_t<double>(static_cast<py::ssize_t>(v.size()), v.data());
