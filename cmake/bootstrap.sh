@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build libgtest-dev libbenchmark-dev libeigen3-dev nlohmann-json3-dev
-  libcli11-dev librange-v3-dev libgloo-dev)
+  libcli11-dev librange-v3-dev libgloo-dev python3-dev python3-numpy pybind11-dev)
 case "${1-}" in
   '') ;;
   --all) packages+=(clang-19 libclang-rt-19-dev clang-14 clang-format-19
