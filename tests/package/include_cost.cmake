@@ -1,6 +1,6 @@
 # What the library costs to include, as ratios of user CPU time in one run. Each time is the least
 # of its compilations: other work on the machine only adds to it. Fails above a limit, after two
-# more rounds of compilations.
+# more rounds of compilations. The target of the first row is 250; limits leave a tenth to noise.
 # What takes long is compiled once a round, or RUNS times where RUNS is given.
 # cmake -D COMPILER=<c++> -D TREE=<repository> [-D RUNS=<n>] [-D BEFORE=<older checkout>]
 #   -P include_cost.cmake
@@ -96,7 +96,7 @@ endfunction()
 
 macro(print_rows)
   set(missed 0)
-  row("shunt.hpp, compiled mode / its standard headers" compiled_shunt standard_headers 250)
+  row("shunt.hpp, compiled mode / its standard headers" compiled_shunt standard_headers 275)
   row("shunt.hpp, header-only / the same" header_only_shunt standard_headers 1400)
   row("solve.hpp, compiled mode / the same" compiled_solve standard_headers -)
   row("plan.hpp, compiled mode / the same" compiled_plan standard_headers -)
