@@ -80,7 +80,8 @@ class bound_programs {
   std::deque<std::shared_ptr<bound>> known_{};
 };
 
-/// One list in progress: its events, and the host's copy of its words.
+/// One list in progress: its events, and the host's copies of its words: those that are read while
+/// it runs, then all of them as they are at its end.
 template <stream_system System>
 struct list_run {
   using event = typename System::event;

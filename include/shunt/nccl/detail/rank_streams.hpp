@@ -123,7 +123,7 @@ class rank_streams {
     watch_->next_iteration(lanes_.at(0));
     if (b.words) {
       system_.fill(lanes_.at(0), b.words->bytes(), nullptr);
-      run.words.emplace(system_.make_host_memory(b.words->bytes().size()));
+      run.words.emplace(system_.make_host_memory(2 * b.words->bytes().size()));
     }
     run.base.emplace(take());
     system_.record(*run.base, lanes_.at(0));
@@ -150,7 +150,8 @@ class rank_streams {
     auto const& i = run.what->of->ranks[net_.rank()].instructions[n];
     if (i.condition >= 0 && waits_for_others(i)) return false;
     std::int64_t word = 0;
-    std::memcpy(&word, run.words_at(run.what->stage.word[n]).data(), word_size);
+    auto const& stage = run.what->stage;
+    std::memcpy(&word, run.words_at(stage.words + stage.word[n]).data(), word_size);
     return word != 0;
   }
   [[nodiscard]] bool any_effect(list_run<System>& run) const {

@@ -47,7 +47,10 @@ void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, 
       system_.record(run.ties.back(), stream);
       system_.wait(lanes_.at(0), run.ties.back());
     }
-  if (run.words) system_.copy_to_host(lanes_.at(0), run.what->words->bytes(), run.words->bytes());
+  if (run.words) {
+    auto const words = run.what->words->bytes();
+    system_.copy_to_host(lanes_.at(0), words, run.words->bytes().subspan(words.size()));
+  }
   run.over.emplace(take());
   system_.record(*run.over, lanes_.at(0));
   ++iteration_;
