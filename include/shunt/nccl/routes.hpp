@@ -95,13 +95,11 @@ struct overtaken_message {
     for (auto const& [peer, used] : by_peer)
       if (used.size() > 1) routes.apart = message_routes::kind::edge;
   }
-  if (detail::find_overtaken(p, find_dependencies(p), routes)) {
-    routes.apart = message_routes::kind::channel;
-    if (detail::unbuffered_run(p, routes).ends()) return routes;
-    return {.apart = message_routes::kind::channel, .buffered = true};
-  }
+  bool const crossing = detail::find_overtaken(p, find_dependencies(p), routes).has_value();
+  if (crossing) routes.apart = message_routes::kind::channel;
   if (detail::unbuffered_run(p, routes).ends()) return routes;
-  return {.apart = message_routes::kind::edge, .buffered = true};
+  return {.apart = crossing ? message_routes::kind::channel : message_routes::kind::edge,
+          .buffered = true};
 }
 
 /// Checks that messages of two ranks in one communicator are received in the order in which they

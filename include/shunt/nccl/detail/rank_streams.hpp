@@ -159,13 +159,16 @@ class rank_streams {
       if (n < run.collected || has_effect(run, n)) return true;
     return false;
   }
+  /// Makes a list's base the origin of times in place of the previous one's.
+  void move_base(list_run<System>& run) {
+    if (!last_base_) return;
+    base_at_ += system_.elapsed(*last_base_, *run.base);
+    unused_.push_back(std::move(*last_base_));
+    last_base_.reset();
+  }
   /// Returns start and end of an instruction that has ended.
   [[nodiscard]] std::pair<ticks, ticks> times_of(list_run<System>& run, std::size_t n) {
-    if (n == 0 && last_base_) {
-      base_at_ += system_.elapsed(*last_base_, *run.base);
-      unused_.push_back(std::move(*last_base_));
-      last_base_.reset();
-    }
+    if (n == 0) move_base(run);
     return {base_at_ + system_.elapsed(*run.base, run.started[n]),
             base_at_ + system_.elapsed(*run.base, run.ended[n])};
   }
@@ -175,10 +178,7 @@ class rank_streams {
 
   /// Returns a list's events to the pool, except its base, the origin of the next list's times.
   void drop(list_run<System>&& run) {
-    if (run.count == 0 && last_base_) {
-      base_at_ += system_.elapsed(*last_base_, *run.base);
-      unused_.push_back(std::move(*last_base_));
-    }
+    if (run.count == 0) move_base(run);
     last_base_ = std::move(run.base);
     for (auto* const events : {&run.started, &run.ended, &run.ties})
       for (auto& e : *events) unused_.push_back(std::move(e));
