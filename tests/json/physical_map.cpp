@@ -36,6 +36,8 @@ TEST(physical_map, reads_back_equal) {
   auto const least = shunt::read_json<shunt::physical_map>(alone);
   EXPECT_EQ(least.experts, 3);
   EXPECT_EQ(shunt::placement_of(least, std::vector<std::int32_t>{2, 2}), plan);
+  nlohmann::json const short_one = least;
+  EXPECT_EQ(short_one.dump(), R"({"phy2log":[[0,2,0,1],[1,1,2,0]]})");
 }
 
 TEST(physical_map, names_of_serving_systems_are_read) {
@@ -63,6 +65,13 @@ TEST(physical_map, what_doesnt_fit_is_named) {
   EXPECT_EQ(refused(R"({"phy2log": [[2147483647]]})"), "phy2log[0][0]: 2147483647 is out of range");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "logcnt": [[1,1],[1,1]]})"),
             "logcnt: has 2 layers, phy2log has 1");
+  EXPECT_EQ(refused(R"({"phy2log": [[]]})"), "phy2log[0]: has no values");
+  EXPECT_EQ(refused(R"({"phy2log": [[0]], "logcnt": [[]]})"), "logcnt[0]: has no values");
+  EXPECT_EQ(refused(R"({"phy2log": [[0]], "log2phy": [[[]]]})"), "log2phy[0][0]: has no values");
+  EXPECT_EQ(refused(R"({"phy2log": [[0,1],[1,0]], "logcnt": [[1],[1]]})"),
+            "logcnt: has 1 experts, phy2log has 2");
+  EXPECT_EQ(refused(R"({"phy2log": [[0]], "logcnt": [[1]], "log2phy": [[[0],[-1]]]})"),
+            "log2phy[0]: has 2 experts, must have 1");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": []})"),
             "log2phy: has 0 layers, phy2log has 1");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "log2phy": [[[0],[1,0]]]})"),

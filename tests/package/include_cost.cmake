@@ -2,16 +2,20 @@
 # of its compilations: other work on the machine only adds to it. Fails above a limit, after two
 # more rounds of compilations. The target of the first row is 250; limits leave a tenth to noise.
 # What takes long is compiled once a round, or RUNS times where RUNS is given.
-# cmake -D COMPILER=<c++> -D TREE=<repository> [-D RUNS=<n>] [-D BEFORE=<older checkout>]
-#   -P include_cost.cmake
-# BEFORE adds the rows that compare with an older checkout; these only print.
+# cmake -D COMPILER=<c++> -D TREE=<repository> [-D MODE=compiled|header-only] [-D RUNS=<n>]
+#   [-D BEFORE=<older checkout>] -P include_cost.cmake
+# MODE leaves out the rows of the other. BEFORE adds the rows that compare with an older checkout;
+# these only print.
 cmake_minimum_required(VERSION 3.25)
 set(programs ${RUNS})
 if(NOT RUNS)
   set(RUNS 3)
   set(programs 1)
 endif()
-set(scratch ${CMAKE_CURRENT_BINARY_DIR}/include_cost)
+set(scratch ${CMAKE_CURRENT_BINARY_DIR}/include_cost.${MODE})
+if(NOT MODE)
+  set(MODE "compiled|header-only")
+endif()
 file(MAKE_DIRECTORY ${scratch})
 
 # The standard headers that the host rooms named when the list was fixed.
@@ -51,12 +55,20 @@ set(compiled ${check} -DSHUNT_COMPILED -I${TREE}/include)
 macro(compile_all)
   foreach(run RANGE 1 ${RUNS})
     cost(standard_headers ${check} ${scratch}/standard.cpp)
-    cost(compiled_shunt ${compiled} ${scratch}/shunt.cpp)
+    if(MODE MATCHES "compiled")
+      cost(compiled_shunt ${compiled} ${scratch}/shunt.cpp)
+    endif()
   endforeach()
   foreach(run RANGE 1 ${programs})
-    cost(compiled_solve ${compiled} ${scratch}/solve.cpp)
-    cost(compiled_plan ${compiled} ${scratch}/plan.cpp)
-    cost(header_only_shunt ${check} -I${TREE}/include ${scratch}/shunt.cpp)
+    if(MODE MATCHES "compiled")
+      cost(compiled_solve ${compiled} ${scratch}/solve.cpp)
+      cost(compiled_plan ${compiled} ${scratch}/plan.cpp)
+    endif()
+    if(MODE MATCHES "header-only")
+      cost(header_only_shunt ${check} -I${TREE}/include ${scratch}/shunt.cpp)
+      cost(compiled_quick_start ${object} -DSHUNT_COMPILED -I${TREE}/include ${quick_start})
+      cost(header_only_quick_start ${object} -I${TREE}/include ${quick_start})
+    endif()
     if(BEFORE)
       cost(before_shunt ${check} ${old} ${scratch}/shunt.cpp)
       foreach(header IN ITEMS solve_pipeline_slipstream solve_experts_swift_moe)
@@ -64,8 +76,6 @@ macro(compile_all)
         cost(before_${header} ${check} ${old} ${scratch}/${header}.cpp)
       endforeach()
     endif()
-    cost(compiled_quick_start ${object} -DSHUNT_COMPILED -I${TREE}/include ${quick_start})
-    cost(header_only_quick_start ${object} -I${TREE}/include ${quick_start})
     if(BEFORE)
       cost(before_quick_start ${object} ${old} ${BEFORE}/examples/quick_start/main.cpp)
     endif()
@@ -96,12 +106,16 @@ endfunction()
 
 macro(print_rows)
   set(missed 0)
-  row("shunt.hpp, compiled mode / its standard headers" compiled_shunt standard_headers 275)
-  row("shunt.hpp, header-only / the same" header_only_shunt standard_headers 1600)
-  row("solve.hpp, compiled mode / the same" compiled_solve standard_headers -)
-  row("plan.hpp, compiled mode / the same" compiled_plan standard_headers -)
-  row("quick start at -O2, compiled mode / header-only"
-    compiled_quick_start header_only_quick_start 25)
+  if(MODE MATCHES "compiled")
+    row("shunt.hpp, compiled mode / its standard headers" compiled_shunt standard_headers 275)
+    row("solve.hpp, compiled mode / the same" compiled_solve standard_headers -)
+    row("plan.hpp, compiled mode / the same" compiled_plan standard_headers -)
+  endif()
+  if(MODE MATCHES "header-only")
+    row("shunt.hpp, header-only / its standard headers" header_only_shunt standard_headers 1600)
+    row("quick start at -O2, compiled mode / header-only"
+      compiled_quick_start header_only_quick_start 25)
+  endif()
   if(BEFORE)
     row("shunt.hpp, header-only / before" header_only_shunt before_shunt -)
     row("quick start at -O2, compiled mode / before" compiled_quick_start before_quick_start -)
