@@ -1,94 +1,21 @@
 // Every reader takes any text: it returns a value, or throws invalid_problem with one line.
 #include <cstddef>
 #include <cstdint>
-#include <sstream>
 #include <string>
 
-#include "bytes.hpp"
+#include "fuzz/bytes.hpp"
+#include "fuzz/read.hpp"
 #include "shunt/core/error.hpp"
-#include "shunt/io/csv.hpp"
-#include "shunt/io/failure_csv.hpp"
-#include "shunt/io/pytorch_action.hpp"
-#include "shunt/io/read_pytorch_csv.hpp"
-#include "shunt/json/experts.hpp"
-#include "shunt/json/physical_map.hpp"
-#include "shunt/json/pipeline.hpp"
-#include "shunt/json/program.hpp"
-#include "shunt/json/reader.hpp"
-#include "shunt/json/solution.hpp"
-#include "shunt/problem/failure_trace.hpp"
-
-namespace {
-
-using namespace shunt;
-
-/// `read()` returns what was written, which no reader refuses.
-template <class T, class Read>
-void require_same(T const& value, Read const& read, std::string const& written) {
-  try {
-    tests::fuzz::require(read() == value, "reads as written", written);
-  } catch (invalid_problem const& e) {
-    tests::fuzz::require(false, e.what(), written);
-  }
-}
-
-/// What was read is written and read again as the same value.
-template <class T>
-void json(std::string const& text) {
-  std::istringstream in(text);
-  auto const value = read_json<T>(in);
-  auto const written = nlohmann::json(value).dump();
-  std::istringstream again(written);
-  require_same(value, [&] { return read_json<T>(again); }, written);
-}
-
-void read(int kind, std::string const& text) {
-  std::istringstream in(text);
-  switch (kind) {
-    case 0: {
-      auto const table = read_csv(in, "t");
-      std::ostringstream written;
-      write_csv(written, table);
-      std::istringstream again(written.str());
-      require_same(table, [&] { return read_csv(again, "t"); }, written.str());
-      break;
-    }
-    case 1: (void)read_pytorch_csv(in, "t", pytorch_form::compute_only); break;
-    case 2: (void)read_pytorch_csv(in, "t", pytorch_form::with_comms); break;
-    case 3: (void)parse_pytorch_cell(text, "t"); break;
-    case 4: json<pipeline_job>(text); break;
-    case 5: json<pipeline_schedule>(text); break;
-    case 6: json<timetable>(text); break;
-    case 7: json<expert_layers>(text); break;
-    case 8: json<expert_placement>(text); break;
-    case 9: json<physical_map>(text); break;
-    case 10: json<shard_map>(text); break;
-    case 11: json<token_split>(text); break;
-    case 12: json<layer_slots>(text); break;
-    case 13: json<optimizer_state>(text); break;
-    case 14: json<program>(text); break;
-    case 15:
-      (void)[&] {
-        std::istringstream t(text);
-        (void)read_json<timeline>(t);
-      }
-      ();
-      break;
-    case 16: json<solution<pipeline_schedule>>(text); break;
-    default: validate(read_failure_csv(in, "t")); break;
-  }
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size) {
-  tests::fuzz::bytes in(data, size);
-  int const kind = in.roll(0, 17);
+  using namespace shunt::tests::fuzz;
+  bytes in(data, size);
+  int const kind = in.roll(0, kinds - 1);
   try {
     read(kind, in.text());
-  } catch (invalid_problem const& e) {
-    tests::fuzz::require(std::string(e.what()).find('\n') == std::string::npos,
-                         "a refusal is one line", e.what());
+  } catch (shunt::invalid_problem const& e) {
+    require(std::string(e.what()).find('\n') == std::string::npos, "a refusal is one line",
+            e.what());
   }
   return 0;
 }

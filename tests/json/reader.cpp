@@ -1,10 +1,16 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
 #include <sstream>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
+#include "fuzz/bytes.hpp"
+#include "fuzz/read.hpp"
 #include "shunt/json/pipeline.hpp"
 #include "shunt/json/reader.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -43,6 +49,21 @@ TEST(reader, unknown_names_are_shown_in_one_line) {
   EXPECT_EQ(refusal({{"\x1b[2J\xc3\xa4", 1}}), "x.\"\\u001b[2J\\u00e4\": is not known here");
   EXPECT_EQ(refusal({{std::string(1000, 'k'), 1}}),
             "x.\"" + std::string(39, 'k') + "...: is not known here");
+}
+
+// Every reader has a text that it takes, from which the fuzz harness starts.
+TEST(reader, seeds_of_the_harness_are_read) {
+  std::set<int> kinds;
+  for (auto const& file :
+       std::filesystem::directory_iterator(SHUNT_TEST_DATA "/../fuzz/seeds/readers")) {
+    std::ifstream in(file.path(), std::ios::binary);
+    std::string const text(std::istreambuf_iterator<char>(in), {});
+    fuzz::bytes input(reinterpret_cast<std::uint8_t const*>(text.data()), text.size());
+    int const kind = input.roll(0, fuzz::kinds - 1);
+    EXPECT_NO_THROW(fuzz::read(kind, input.text())) << file.path();
+    kinds.insert(kind);
+  }
+  EXPECT_EQ(std::ssize(kinds), fuzz::kinds);
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#pragma once
+#include <sstream>
+#include <string>
+
+#include "fuzz/bytes.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/io/csv.hpp"
+#include "shunt/io/failure_csv.hpp"
+#include "shunt/io/pytorch_action.hpp"
+#include "shunt/io/read_pytorch_csv.hpp"
+#include "shunt/json/experts.hpp"
+#include "shunt/json/physical_map.hpp"
+#include "shunt/json/pipeline.hpp"
+#include "shunt/json/program.hpp"
+#include "shunt/json/reader.hpp"
+#include "shunt/json/solution.hpp"
+#include "shunt/problem/failure_trace.hpp"
+
+namespace shunt::tests::fuzz {
+
+/// `read()` returns what was written, which no reader refuses.
+template <class T, class Read>
+void require_same(T const& value, Read const& read, std::string const& written) {
+  try {
+    require(read() == value, "reads as written", written);
+  } catch (invalid_problem const& e) {
+    require(false, e.what(), written);
+  }
+}
+
+/// What was read is written and read again as the same value.
+template <class T>
+void json(std::string const& text) {
+  std::istringstream in(text);
+  auto const value = read_json<T>(in);
+  auto const written = nlohmann::json(value).dump();
+  std::istringstream again(written);
+  require_same(value, [&] { return read_json<T>(again); }, written);
+}
+
+/// The kinds of text that `read` knows, one a reader.
+inline constexpr int kinds = 18;
+
+/// Reads a text of this kind.
+/// Throws invalid_problem where the reader refuses it.
+inline void read(int kind, std::string const& text) {
+  std::istringstream in(text);
+  switch (kind) {
+    case 0: {
+      auto const table = read_csv(in, "t");
+      std::ostringstream written;
+      write_csv(written, table);
+      std::istringstream again(written.str());
+      require_same(table, [&] { return read_csv(again, "t"); }, written.str());
+      break;
+    }
+    case 1: (void)read_pytorch_csv(in, "t", pytorch_form::compute_only); break;
+    case 2: (void)read_pytorch_csv(in, "t", pytorch_form::with_comms); break;
+    case 3: (void)parse_pytorch_cell(text, "t"); break;
+    case 4: json<pipeline_job>(text); break;
+    case 5: json<pipeline_schedule>(text); break;
+    case 6: json<timetable>(text); break;
+    case 7: json<expert_layers>(text); break;
+    case 8: json<expert_placement>(text); break;
+    case 9: json<physical_map>(text); break;
+    case 10: json<shard_map>(text); break;
+    case 11: json<token_split>(text); break;
+    case 12: json<layer_slots>(text); break;
+    case 13: json<optimizer_state>(text); break;
+    case 14: json<program>(text); break;
+    case 15: (void)read_json<timeline>(in); break;
+    case 16: json<solution<pipeline_schedule>>(text); break;
+    default: validate(read_failure_csv(in, "t")); break;
+  }
+}
+
+}  // namespace shunt::tests::fuzz
