@@ -1,0 +1,103 @@
+#pragma once
+#include "shunt/solve/experts/search/move_front.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "shunt/measure/imbalance.hpp"
+#include "shunt/measure/placement_bounds.hpp"
+
+namespace shunt::detail {
+
+SHUNT_CONSTEXPR move_front::move_front(expert_layers const& one, double balance)
+    : one_(one),
+      balance_(std::max(balance, max_over_mean_bound(one, 0) * (1 + 1e-12))),
+      state_(one, 1),
+      changes_(one, state_, 0),
+      plan_{.layers = 1, .experts = one.experts, .first_slot = {0}, .expert_of = one.previous} {
+  for (auto const s : one.slots_per_rank) plan_.first_slot.push_back(plan_.first_slot.back() + s);
+  changes_.begin(one.previous);
+}
+
+SHUNT_CONSTEXPR double move_front::measured() {
+  std::copy(state_.slots().begin(), state_.slots().end(), plan_.expert_of.begin());
+  return max_over_mean(one_.loads, plan_, 0);
+}
+
+SHUNT_CONSTEXPR void move_front::settle(std::int32_t left) {
+  changes_.refine(left);
+  for (std::size_t k = 0; k < state_.slots().size() && changes_.relocate(); ++k) {
+  }
+}
+
+SHUNT_CONSTEXPR void move_front::add() {
+  std::int32_t const moves = changes_.moved();
+  double const ratio = measured();
+  for (auto const& p : points_)
+    if (p.moves <= moves && p.max_over_mean <= ratio) return;
+  points_.push_back({.moves = moves, .max_over_mean = ratio, .slots = copy()});
+}
+
+SHUNT_CONSTEXPR std::vector<expert_id> move_front::copy() const {
+  return {state_.slots().begin(), state_.slots().end()};
+}
+
+SHUNT_CONSTEXPR std::int32_t move_front::begin() {
+  state_.load(one_, 0);
+  changes_.go_home(placement_changes::homes_of(one_, plan_, 0));
+  if (!state_.place(one_.previous)) changes_.complete();
+  settle(0);
+  add();
+  return points_.front().moves;
+}
+
+SHUNT_CONSTEXPR void move_front::grow(std::int32_t limit) {
+  std::int32_t most = points_.front().moves;
+  auto now = copy();
+  auto before = now;  // the placement of one move less
+  double score = state_.score();
+  for (int idle = 0; idle < 2 && most < limit && measured() > balance_ && state_.may_search();) {
+    ++most;
+    settle(most - changes_.moved());
+    double next = state_.score();
+    auto found = copy();
+    state_.place(before);
+    settle(most - changes_.moved());
+    if (state_.score() < next) {
+      next = state_.score();
+      found = copy();
+    }
+    idle = next < score ? 0 : idle + 1;
+    score = next;
+    before = std::move(now);
+    now = std::move(found);
+    state_.place(now);
+    add();
+  }
+}
+
+SHUNT_CONSTEXPR void move_front::take_back(expert_placement const& fresh) {
+  double const worst = points_.front().max_over_mean;
+  state_.load(one_, 0);
+  state_.place(fresh.layer(0));
+  changes_.go_home(placement_changes::homes_of(one_, fresh, 0));
+  do {
+    changes_.refine(0);
+    add();
+  } while (measured() < worst && changes_.take_back() > 0);
+}
+
+SHUNT_CONSTEXPR std::vector<move_front::point> move_front::points(std::int32_t limit) const {
+  auto sorted = points_;
+  std::sort(sorted.begin(), sorted.end(), [](point const& a, point const& b) {
+    return a.moves < b.moves || (a.moves == b.moves && a.max_over_mean < b.max_over_mean);
+  });
+  std::vector<point> front;
+  for (auto& p : sorted) {
+    if (!front.empty() && (p.moves > limit || front.back().max_over_mean <= balance_)) break;
+    if (front.empty() || p.max_over_mean < front.back().max_over_mean) front.push_back(p);
+  }
+  return front;
+}
+
+}  // namespace shunt::detail
