@@ -26,8 +26,8 @@ TEST(required_moves, lost_experts_and_empty_slots) {
   EXPECT_EQ(shunt::required_moves(p, 0), 2);
   p.previous = {0, 1, 2, -1, -1, -1};  // expert 3 takes one of the empty slots
   EXPECT_EQ(shunt::required_moves(p, 0), 3);
-  expert_layers const few{.experts = 2, .loads = {1, 1}, .slots_per_rank = {4, 1},
-                          .previous = {0, -1, -1, -1, 1}};
+  expert_layers const few{
+      .experts = 2, .loads = {1, 1}, .slots_per_rank = {4, 1}, .previous = {0, -1, -1, -1, 1}};
   EXPECT_EQ(shunt::required_moves(few, 0), 1);  // rank 0 lacks expert 1 alone
 }
 

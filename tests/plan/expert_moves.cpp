@@ -37,8 +37,8 @@ TEST(expert_moves, own_rank_then_own_node_then_the_one_that_sends_least) {
                         .expert_of = {1, 0, 2, 0, 1, 1, 2, 2}};
   // rank 0 turns its slots; rank 1 gets 0 from its node; rank 2 gets 1 once, from the other node,
   // and copies it; rank 3 gets 2 from its node, and copies it
-  EXPECT_EQ(of(p, plan), (places{{1, 0, 1}, {0, 1, 0}, {0, 3, 0}, {1, 4, 1}, {1, 5, 4}, {2, 6, 5},
-                                 {2, 7, 6}}));
+  EXPECT_EQ(of(p, plan),
+            (places{{1, 0, 1}, {0, 1, 0}, {0, 3, 0}, {1, 4, 1}, {1, 5, 4}, {2, 6, 5}, {2, 7, 6}}));
   p.ranks_per_node = 0;  // rank 0 has sent two experts, and rank 1 sends the next
   p.previous = {0, 1, 0, 1, -1, -1, -1, -1};
   plan.expert_of = {0, 1, 0, 1, 0, 1, 0, 2};
@@ -67,8 +67,9 @@ TEST(expert_moves, are_sound_and_as_many_as_counted) {
     EXPECT_EQ(std::count_if(moves.begin(), moves.end(),
                             [](auto const& m) { return m.sender != m.receiver; }),
               counted);
-    EXPECT_EQ(std::count_if(moves.begin(), moves.end(), [](auto const& m) { return m.is_outside(); }),
-              fetched);
+    EXPECT_EQ(
+        std::count_if(moves.begin(), moves.end(), [](auto const& m) { return m.is_outside(); }),
+        fetched);
     outside += fetched;
   }
   EXPECT_GT(outside, 100);

@@ -51,16 +51,6 @@ inline expert_layers random_loss(std::mt19937_64& random, std::int32_t most_expe
   }
 }
 
-/// 256 experts with Zipf loads in 288 slots of 32 ranks; expert e is the ((37 e) mod 256)-th most
-/// loaded.
-inline expert_layers zipf_experts(std::int64_t scale, double (*power)(double)) {
-  expert_layers p{.experts = 256, .loads = {}, .slots_per_rank = shunt::deal_slots(288, 32)};
-  for (std::int32_t e = 0; e < 256; ++e)
-    p.loads.push_back(static_cast<std::int64_t>(static_cast<double>(scale) /
-                                                power(static_cast<double>(1 + e * 37 % 256))));
-  return p;
-}
-
 /// Pairs of a rank and an expert that it holds.
 inline std::set<std::pair<std::int32_t, std::int32_t>> pairs_of(
     std::span<expert_id const> slots, std::vector<std::int32_t> const& slots_per_rank) {

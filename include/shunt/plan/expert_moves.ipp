@@ -41,8 +41,7 @@ SHUNT_CONSTEXPR std::vector<expert_move> expert_moves_of(expert_layers const& pr
         int const distance = sender == move.receiver                     ? 0
                              : node_of(sender) == node_of(move.receiver) ? 1
                                                                          : 2;
-        auto const found =
-            std::tuple(distance, distance == 0 ? 0 : sent[sender], from.value());
+        auto const found = std::tuple(distance, distance == 0 ? 0 : sent[sender], from.value());
         if (!(found < best)) continue;
         best = found;
         move.from = from;

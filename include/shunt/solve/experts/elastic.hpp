@@ -13,15 +13,6 @@
 
 namespace shunt {
 
-/// The best placement of a layer that was found with so many moves.
-struct moves_and_balance {
-  std::int32_t moves = 0;    ///< experts that ranks newly receive (moved_experts)
-  double max_over_mean = 1;  ///< under the even split
-  std::vector<expert_id> slots{};
-
-  bool operator==(moves_and_balance const&) const = default;
-};
-
 /// Places experts after ranks were lost or have joined, with few moves: on_live_ranks makes the
 /// problem. Every expert that lost its last live replica gets a slot again, every empty slot is
 /// filled, and as many further experts may move as the budget leaves. Without groups a budget of 0
@@ -39,6 +30,15 @@ struct moves_and_balance {
 struct elastic {
   static constexpr std::string_view name = "elastic";
 
+  /// The best placement of a layer that was found with so many moves.
+  struct point {
+    std::int32_t moves = 0;    ///< experts that ranks newly receive (moved_experts)
+    double max_over_mean = 1;  ///< under the even split
+    std::vector<expert_id> slots{};
+
+    constexpr bool operator==(point const&) const = default;
+  };
+
   /// Experts of a layer that ranks newly receive at most; those that have to be placed may be more.
   std::int32_t moves = 0;
   /// Largest over mean load: no move is made that isn't needed to come to it. 1: all that help.
@@ -52,16 +52,16 @@ struct elastic {
   /// before. The first point of `balance` or less ends it, or the best that was found.
   /// Requires `previous`, and as many slots as experts.
   /// Throws as the call.
-  [[nodiscard]] SHUNT_CONSTEXPR std::vector<moves_and_balance> front(expert_layers const& problem,
-                                                                     layer_id l) const;
+  [[nodiscard]] SHUNT_CONSTEXPR std::vector<point> front(expert_layers const& problem,
+                                                         layer_id l) const;
 
  private:
   static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
   SHUNT_CONSTEXPR void require(expert_layers const& problem) const;
   /// Returns the front of one layer up to `limit` moves.
-  SHUNT_CONSTEXPR std::vector<moves_and_balance> front_within(expert_layers const& one,
-                                                              std::int32_t limit) const;
+  SHUNT_CONSTEXPR std::vector<point> front_within(expert_layers const& one,
+                                                  std::int32_t limit) const;
 };
 static_assert(solver_for<elastic, expert_layers>);
 

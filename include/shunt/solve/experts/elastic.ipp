@@ -25,23 +25,23 @@ SHUNT_CONSTEXPR void elastic::require(expert_layers const& problem) const {
                                          " ranks: elastic is made for up to 2^27 pairs");
 }
 
-SHUNT_CONSTEXPR std::vector<moves_and_balance> elastic::front_within(expert_layers const& one,
-                                                                     std::int32_t limit) const {
+SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front_within(expert_layers const& one,
+                                                                  std::int32_t limit) const {
   detail::move_front search(one, balance);
   if (search.begin() < limit) {
     search.grow(limit);
     if (auto fresh = first(one); fresh.has_plan())
       search.take_back(keep_ranks{}(one, fresh.plan).plan);
   }
-  std::vector<moves_and_balance> front;
+  std::vector<point> front;
   for (auto& p : search.points(limit))
     front.push_back(
         {.moves = p.moves, .max_over_mean = p.max_over_mean, .slots = std::move(p.slots)});
   return front;
 }
 
-SHUNT_CONSTEXPR std::vector<moves_and_balance> elastic::front(expert_layers const& problem,
-                                                              layer_id l) const {
+SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front(expert_layers const& problem,
+                                                           layer_id l) const {
   require(problem);
   auto one = layer_of(problem, l);
   auto const before = problem.previous_of(l);

@@ -26,8 +26,7 @@ SHUNT_CONSTEXPR double move_front::measured() {
 
 SHUNT_CONSTEXPR void move_front::settle(std::int32_t left) {
   changes_.refine(left);
-  for (std::size_t k = 0; k < state_.slots().size() && changes_.relocate(); ++k) {
-  }
+  for (std::size_t k = 0; k < state_.slots().size() && changes_.relocate(); ++k) {}
 }
 
 SHUNT_CONSTEXPR void move_front::add() {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "shunt/measure/required_moves.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
 
 namespace shunt::detail {
@@ -240,15 +241,17 @@ SHUNT_CONSTEXPR std::int32_t placement_changes::complete() {
 
 SHUNT_CONSTEXPR std::vector<expert_id> completed_previous(expert_layers const& problem,
                                                           layer_id l) {
+  auto const before = problem.previous_of(l);
+  if (required_moves(problem, l) == 0 &&
+      std::find(before.begin(), before.end(), expert_id{-1}) == before.end())
+    return {before.begin(), before.end()};
   windowed_placement state(problem, 1);
   state.load(problem, l);
-  auto const before = problem.previous_of(l);
   expert_placement plan{.layers = problem.layers,
                         .experts = problem.experts,
                         .first_slot = {0},
                         .expert_of = problem.previous};
-  for (auto const s : problem.slots_per_rank)
-    plan.first_slot.push_back(plan.first_slot.back() + s);
+  for (auto const s : problem.slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);
   placement_changes changes(problem, state, 0);
   changes.begin(before);
   changes.go_home(placement_changes::homes_of(problem, plan, l));
