@@ -128,7 +128,8 @@ inline void take_better_swift_moe(question const& q, answer& best) {
 
 /// Solvers whose rows may go to any GPU, for keep_ranks and near_sources.
 inline bool deals_rows(std::string const& solver) {
-  return solver != "eplb" && solver != "incremental" && solver != "elastic" && solver != "flexmoe" && solver != "shadow";
+  return solver != "eplb" && solver != "incremental" && solver != "elastic" &&
+         solver != "flexmoe" && solver != "shadow";
 }
 
 /// Throws invalid_problem for a search that the solver does not know.

@@ -322,8 +322,8 @@ foreach(format IN ITEMS json eplb csv)
   works(--loads ${SCRATCH}/nine.csv --ranks 5 --slots 10 --previous ${SCRATCH}/after --solver
     flexmoe)
 endforeach()
-works(${elastic} --dead 2,4 --solver balanced --keep-ranks)
-json_is("[2,2,0,2,0]" slots_per_rank)
+works(${elastic} --dead 2 --solver balanced --keep-ranks)
+json_is("[5]" layers 0 lost)
 run(${elastic} --dead 2,3)
 json_is(infeasible status)
 works(${elastic} --dead 2 --format text)
@@ -331,7 +331,8 @@ refused("--dead: must be a rank below 5, is 5" ${elastic} --dead 5)
 refused("--dead: names rank 2 twice" ${elastic} --dead 2,2)
 refused("--dead: leaves no rank" ${elastic} --dead 0,1,2,3,4)
 refused("--balance: must be at least 1, is 0.9" ${elastic} --dead 2 --balance 0.9)
-refused("--dead: needs as many slots" --loads ${SCRATCH}/nine.csv --ranks 4 --slot-budget 9 --dead 1)
+refused("--dead: needs as many slots" --loads ${SCRATCH}/nine.csv --ranks 4 --slot-budget 9 --dead
+  1)
 
 # Files of serving systems.
 set(peers ${DATA}/serving)
@@ -378,11 +379,12 @@ foreach(file IN ITEMS trtllm_flow.yaml vllm_ascend.json)
 endforeach()
 refused("--slots: --format vllm deals all ranks as many; rank 1 has 1 of 2" --loads
   ${peers}/three.csv --ranks 2 --slots 3 --format vllm)
-refused("vllm is one placement" --series ${DATA}/expert_trace.csv --ranks 4 --slots 16 --format vllm)
+refused("vllm is one placement" --series ${DATA}/expert_trace.csv --ranks 4 --slots 16 --format
+  vllm)
 refused("sglang_rows.csv row 3, column 2: must be below 3, is 3" --loads ${peers}/sglang_rows.csv
   --experts 3 --ranks 2 --slots 6)
-refused("--experts: is 4, .*three.csv has 3" --loads ${peers}/three.csv --experts 4 --ranks 2 --slots
-  4)
+refused("--experts: is 4, .*three.csv has 3" --loads ${peers}/three.csv --experts 4 --ranks 2
+  --slots 4)
 function(loads_refused text pattern)
   file(WRITE ${SCRATCH}/bad "${text}")
   refused("${pattern}" --loads ${SCRATCH}/bad --ranks 2 --slots 6)
@@ -391,8 +393,10 @@ loads_refused("layer_id,expert_id,count\n3,0\n" "bad row 2: has 2 values, must h
 loads_refused("layer_id,expert_id,count\n" "bad: has no loads")
 loads_refused("layer_id,expert_id,count\n0,0,9000000000000000000\n" "bad row 2: .*62 bits")
 loads_refused("{\"other\": 1}" "bad row 1: .*none of the keys logical_expert_load")
-loads_refused("{\"logical_count\": [[1.5, 2]]}" "logical_count\\[0\\]\\[0\\]: must be a whole number")
-loads_refused("{\"logical_count\": [[1, 2], [3]]}" "logical_count\\[1\\]: has 1 values, the first has 2")
+loads_refused("{\"logical_count\": [[1.5, 2]]}"
+  "logical_count\\[0\\]\\[0\\]: must be a whole number")
+loads_refused("{\"logical_count\": [[1, 2], [3]]}"
+  "logical_count\\[1\\]: has 1 values, the first has 2")
 loads_refused("{\"logical_count\": " "bad: is no JSON")
 loads_refused("{\"expert_load\": [[1, 2]]}\n{\"expert_load\": [[1, 2, 3]]}\n"
   "window 0 has 1 layers of 2 experts, the last has 1 of 3")
