@@ -56,7 +56,8 @@ TEST(check_expert_moves, errors_are_one_line_that_names_the_place) {
   EXPECT_EQ(to_string(shunt::check(problem, plan, {})[1]),
             "layer 0, slot 3: gets expert 0 without a move");
   auto list = moves;
-  list[2].from = list[2].sender = -1;
+  list[2].from = -1;
+  list[2].sender = -1;
   EXPECT_EQ(to_string(shunt::check(problem, plan, list)[0]),
             "move 2 (layer 0, slot 4): expert 0 is fetched, a live rank holds it");
   for (int k = 0; k <= static_cast<int>(kind::no_move); ++k)

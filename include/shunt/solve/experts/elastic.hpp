@@ -21,7 +21,8 @@ namespace shunt {
 /// Budgets are points of one front, which does not depend on them: a larger one is never worse.
 /// The front begins at the previous placement, completed; from there changes are made that lower
 /// the largest load most per move. It ends at a placement by `first`, dealt by keep_ranks, of which
-/// changes are taken back. See docs/expert-solvers.md.
+/// changes are taken back. Random walks between the two find points with fewer moves. See
+/// docs/expert-solvers.md.
 /// Without a previous placement the answer is that of `first`. Infeasible: as `first`.
 /// Throws what validate throws, and invalid_problem if a setting is out of range or the layer has
 /// more than 2^27 pairs of an expert and a rank.
@@ -42,7 +43,8 @@ struct elastic {
   /// Experts of a layer that ranks newly receive at most; those that have to be placed may be more.
   std::int32_t moves = 0;
   /// Largest over mean load: no move is made that isn't needed to come to it. 1: all that help.
-  double balance = 1;
+  double balance = 1.01;
+  std::int64_t effort = 200'000;  ///< Steps of each of four random walks; some 30 ms.
   balanced first{};
 
   [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(

@@ -18,6 +18,8 @@ namespace shunt {
 SHUNT_CONSTEXPR void elastic::require(expert_layers const& problem) const {
   if (moves < 0) throw invalid_problem("moves", "must be at least 0, is " + std::to_string(moves));
   if (!(balance >= 1)) throw invalid_problem("balance", "must be at least 1");
+  if (effort < 0)
+    throw invalid_problem("effort", "must be at least 0, is " + std::to_string(effort));
   validate(problem);
   if (std::int64_t{problem.experts} * problem.ranks() > most_pairs)
     throw invalid_problem("experts", std::to_string(problem.experts) + " on " +
@@ -29,9 +31,10 @@ SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front_within(expert_layers 
                                                                   std::int32_t limit) const {
   detail::move_front search(one, balance);
   if (search.begin() < limit) {
-    search.grow(limit);
+    search.grow();
     if (auto fresh = first(one); fresh.has_plan())
       search.take_back(keep_ranks{}(one, fresh.plan).plan);
+    search.walk(effort, first.seed);
   }
   std::vector<point> front;
   for (auto& p : search.points(limit))

@@ -26,8 +26,9 @@ TEST(move_front, points_are_what_they_say) {
     detail::move_front search(p, 1);
     EXPECT_EQ(search.begin(), shunt::required_moves(p, 0));
     auto plan = shunt::eplb{}(p).plan;
-    search.grow(100);
+    search.grow();
     search.take_back(plan);
+    search.walk(500, 1);
     auto const front = search.points(100);
     for (auto const& point : front) {
       plan.expert_of = point.slots;

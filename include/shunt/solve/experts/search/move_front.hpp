@@ -30,12 +30,15 @@ class move_front {
   /// Returns the moves that this takes.
   SHUNT_CONSTEXPR std::int32_t begin();
 
-  /// Goes on from there: for each number of moves up to `limit` the better of one more move, and of
-  /// two more from the placement before.
-  SHUNT_CONSTEXPR void grow(std::int32_t limit);
+  /// Goes on from there until the balance is reached or nothing helps: for each number of moves the
+  /// better of one more move, and of two more from the placement before.
+  SHUNT_CONSTEXPR void grow();
 
   /// Goes from another placement back until it is no better than the first point.
   SHUNT_CONSTEXPR void take_back(expert_placement const& fresh);
+
+  /// Walks at random, `steps` each, from the first point and from the last in turn.
+  SHUNT_CONSTEXPR void walk(std::int64_t steps, std::uint64_t seed);
 
   /// Returns the points of at most `limit` moves, or the first, that are better than all with fewer
   /// moves.
@@ -54,6 +57,7 @@ class move_front {
   windowed_placement state_;
   placement_changes changes_;
   expert_placement plan_;
+  std::vector<node_id> homes_{};
   std::vector<point> points_{};
 };
 

@@ -2,10 +2,12 @@
 #include "shunt/solve/experts/search/move_front.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/placement_bounds.hpp"
+#include "shunt/solve/experts/search/move_walk.hpp"
 
 namespace shunt::detail {
 
@@ -43,19 +45,20 @@ SHUNT_CONSTEXPR std::vector<expert_id> move_front::copy() const {
 
 SHUNT_CONSTEXPR std::int32_t move_front::begin() {
   state_.load(one_, 0);
-  changes_.go_home(placement_changes::homes_of(one_, plan_, 0));
+  homes_ = placement_changes::homes_of(one_, plan_, 0);
+  changes_.go_home(homes_);
   if (!state_.place(one_.previous)) changes_.complete();
   settle(0);
   add();
   return points_.front().moves;
 }
 
-SHUNT_CONSTEXPR void move_front::grow(std::int32_t limit) {
+SHUNT_CONSTEXPR void move_front::grow() {
   std::int32_t most = points_.front().moves;
   auto now = copy();
   auto before = now;  // the placement of one move less
   double score = state_.score();
-  for (int idle = 0; idle < 2 && most < limit && measured() > balance_ && state_.may_search();) {
+  for (int idle = 0; idle < 2 && measured() > balance_ && state_.may_search();) {
     ++most;
     settle(most - changes_.moved());
     double next = state_.score();
@@ -84,6 +87,25 @@ SHUNT_CONSTEXPR void move_front::take_back(expert_placement const& fresh) {
     changes_.refine(0);
     add();
   } while (measured() < worst && changes_.take_back() > 0);
+}
+
+SHUNT_CONSTEXPR void move_front::walk(std::int64_t steps, std::uint64_t seed) {
+  // the walk has tables of its own
+  if (state_.experts() * state_.ranks() > std::size_t{1} << 22) return;
+  for (std::uint64_t k = 0; k < 4; ++k) {
+    move_walk walk(one_,
+                   {.target = balance_ * (1 - 1e-4),
+                    .price = k < 2 ? 200 : 400,
+                    .slack = k < 2 ? 400 : 800,
+                    .seed = seed + k},
+                   homes_);
+    auto const known = points(std::numeric_limits<std::int32_t>::max());
+    walk(k % 2 == 0 ? known.front().slots : known.back().slots, steps);
+    for (auto const& slots : walk.best()) {
+      state_.place(slots);
+      add();
+    }
+  }
 }
 
 SHUNT_CONSTEXPR std::vector<move_front::point> move_front::points(std::int32_t limit) const {

@@ -17,10 +17,18 @@ namespace shunt::detail {
 /// replica. Loads are scaled to 31 bits in all, so that every platform walks alike.
 class move_walk {
  public:
-  /// `target`: the largest over mean load that is good enough. `homes`: the node of each expert's
-  /// group, or nothing.
-  /// Requires one layer with a previous placement.
-  SHUNT_CONSTEXPR move_walk(expert_layers const& one, double target, std::uint64_t seed,
+  /// How a walk is made. Parts of a mean rank's load: a move costs 1 / price of it, and the slack
+  /// falls from 1 / slack of it.
+  struct manner {
+    double target = 1.01;  ///< the largest over mean load that is good enough
+    std::int64_t price = 200;
+    std::int64_t slack = 400;
+    std::uint64_t seed = 1;
+  };
+
+  /// `homes`: the node of each expert's group, or nothing.
+  /// Requires one layer with a previous placement, which lives longer.
+  SHUNT_CONSTEXPR move_walk(expert_layers const& one, manner const& how,
                             std::vector<node_id> homes);
 
   /// Walks from a placement that holds every expert.
@@ -65,7 +73,7 @@ class move_walk {
   std::vector<std::vector<std::size_t>> places_;  ///< the slots of each expert
   std::vector<node_id> homes_;
   std::int32_t ranks_per_node_;
-  std::int64_t target_ = 0, price_ = 1, above_ = 0, mean_ = 1;
+  std::int64_t target_ = 0, price_ = 1, slack_ = 0, above_ = 0;
   std::int32_t moves_ = 0;
   std::uint64_t random_;
   std::vector<found> best_;

@@ -7,7 +7,7 @@
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, double target, std::uint64_t seed,
+SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, manner const& how,
                                      std::vector<node_id> homes)
     : before_(one.previous),
       load_(one.slots_per_rank.size(), 0),
@@ -17,7 +17,7 @@ SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, double target, st
       places_(copies_.size()),
       homes_(std::move(homes)),
       ranks_per_node_(one.ranks_per_node),
-      random_(seed) {
+      random_(how.seed) {
   for (std::size_t r = 0; r < load_.size(); ++r) {
     auto const many = static_cast<std::size_t>(one.slots_per_rank[r]);
     rank_of_.insert(rank_of_.end(), many, r);
@@ -37,10 +37,12 @@ SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, double target, st
     weight_.push_back(shift >= 0 ? w << shift : w >> -shift);
     sum += weight_.back();
   }
-  mean_ = std::max<std::int64_t>(1, sum / static_cast<std::int64_t>(live_.size()));
-  target_ = static_cast<std::int64_t>(static_cast<double>(mean_) *
-                                      std::min(target, static_cast<double>(live_.size())));
-  price_ = std::max<std::int64_t>(1, mean_ / 300);
+  auto const mean = std::max<std::int64_t>(
+      1, sum / static_cast<std::int64_t>(std::max<std::size_t>(1, live_.size())));
+  target_ = static_cast<std::int64_t>(static_cast<double>(mean) *
+                                      std::min(how.target, static_cast<double>(live_.size())));
+  price_ = std::max<std::int64_t>(1, mean / how.price);
+  slack_ = mean / how.slack;
 }
 
 SHUNT_CONSTEXPR std::size_t move_walk::roll(std::size_t bound) {
@@ -166,7 +168,7 @@ SHUNT_CONSTEXPR void move_walk::step(std::int64_t slack) {
 SHUNT_CONSTEXPR void move_walk::operator()(std::span<expert_id const> start, std::int64_t steps) {
   place(start);
   keep();
-  for (std::int64_t k = 0; k < steps; ++k) step(mean_ / 64 * (steps - k) / steps);
+  for (std::int64_t k = 0; k < steps; ++k) step(slack_ * (steps - k) / steps);
 }
 
 SHUNT_CONSTEXPR std::vector<std::vector<expert_id>> move_walk::best() const {
