@@ -2,17 +2,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "cli.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -20,11 +16,8 @@
 #include "shunt/core/units.hpp"
 #include "shunt/io/csv.hpp"
 #include "shunt/io/csv_fields.hpp"
-#include "shunt/json/physical_map.hpp"
-#include "shunt/json/reader.hpp"
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"
 

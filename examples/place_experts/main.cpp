@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "budgeted.hpp"
@@ -34,6 +35,7 @@
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/measure/token_traffic.hpp"
+#include "shunt/plan/live_ranks.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/routed_tokens.hpp"
