@@ -36,9 +36,12 @@ TEST(check_expert_moves, each_error_alone) {
   using all = std::vector<kind>;
   EXPECT_EQ(with(0, [](auto& m) { m.layer = 1; }), (all{kind::no_slot, kind::no_move}));
   EXPECT_EQ(with(0, [](auto& m) { m.receiver = 1; }), (all{kind::no_slot, kind::no_move}));
-  EXPECT_EQ(with(1, [](auto& m) { m.sender = 1; }), (all{kind::no_slot, kind::no_move}));
-  EXPECT_EQ(with(1, [](auto& m) { m.sender = -1; }), (all{kind::no_slot, kind::no_move}));
-  EXPECT_EQ(with(1, [](auto& m) { m.expert = 1; }), (all{kind::other_expert, kind::no_move}));
+  EXPECT_EQ(with(1, [](auto& m) { m.sender = 1; }),
+            (all{kind::no_slot, kind::not_held, kind::no_move}));
+  EXPECT_EQ(with(1, [](auto& m) { m.sender = -1; }),
+            (all{kind::no_slot, kind::not_held, kind::no_move}));
+  EXPECT_EQ(with(1, [](auto& m) { m.expert = 1; }),
+            (all{kind::other_expert, kind::not_held, kind::no_move}));
   EXPECT_EQ(with(0, [](auto& m) { m.from = 2, m.sender = 0; }), (all{kind::not_held}));
   EXPECT_EQ(with(2, [](auto& m) { m.from = -1, m.sender = -1; }), (all{kind::needless_fetch}));
   auto list = moves;

@@ -39,7 +39,7 @@ TEST(expert_moves, own_rank_then_own_node_then_the_one_that_sends_least) {
   // and copies it; rank 3 gets 2 from its node, and copies it
   EXPECT_EQ(of(p, plan),
             (places{{1, 0, 1}, {0, 1, 0}, {0, 3, 0}, {1, 4, 1}, {1, 5, 4}, {2, 6, 5}, {2, 7, 6}}));
-  p.ranks_per_node = 0;  // rank 0 has sent two experts, and rank 1 sends the next
+  p.ranks_per_node = 0;  // rank 1 sends what comes after rank 0's first; nothing has expert 2
   p.previous = {0, 1, 0, 1, -1, -1, -1, -1};
   plan.expert_of = {0, 1, 0, 1, 0, 1, 0, 2};
   EXPECT_EQ(of(p, plan), (places{{0, 4, 0}, {1, 5, 3}, {0, 6, 0}, {2, 7, -1}}));

@@ -17,8 +17,9 @@ namespace shunt {
 /// problem. Every expert that lost its last live replica gets a slot again, every empty slot is
 /// filled, and as many further experts may move as the budget leaves. Without groups a budget of 0
 /// takes required_moves, the fewest there are; with groups, replicas that stay on their node may
-/// take more.
-/// Budgets are points of one front, which does not depend on them: a larger one is never worse.
+/// take more. What stays on a rank keeps its slot.
+/// Budgets are points of one front, which does not depend on them: a larger one is never worse. A
+/// budget of 0, or below what is required, takes its first placement without a search.
 /// The front begins at the previous placement, completed; from there changes are made that lower
 /// the largest load most per move. It ends at a placement by `first`, dealt by keep_ranks, of which
 /// changes are taken back. Random walks between the two find points with fewer moves. See

@@ -30,7 +30,8 @@ SHUNT_CONSTEXPR void elastic::require(expert_layers const& problem) const {
 SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front_within(expert_layers const& one,
                                                                   std::int32_t limit) const {
   detail::move_front search(one, balance);
-  if (search.begin() < limit) {
+  // a budget below what is required asks for no more than that
+  if (std::int32_t const required = search.begin(); limit > 0 && limit >= required) {
     search.grow();
     if (auto fresh = first(one); fresh.has_plan())
       search.take_back(keep_ranks{}(one, fresh.plan).plan);

@@ -70,7 +70,7 @@ TEST(placement_changes, completed_previous_keeps_what_ranks_hold) {
   p.previous = {0, 1, 0, 2};
   EXPECT_EQ(completed_previous(p, 0), p.previous);
   p.previous = {0, 1, 0, 1};  // expert 2 takes the place that costs least balance
-  EXPECT_EQ(completed_previous(p, 0), (std::vector<expert_id>{0, 1, 0, 2}));
+  EXPECT_EQ(completed_previous(p, 0), (std::vector<expert_id>{0, 2, 0, 1}));
 }
 
 }  // namespace

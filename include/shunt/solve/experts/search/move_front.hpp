@@ -50,6 +50,7 @@ class move_front {
   SHUNT_CONSTEXPR void settle(std::int32_t left);
   /// Adds the state unless it is no better than a point with as few moves.
   SHUNT_CONSTEXPR void add();
+  /// Returns the state's placement; what stays on a rank stays in its slot.
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<expert_id> copy() const;
 
   expert_layers const& one_;

@@ -22,7 +22,7 @@ SHUNT_CONSTEXPR move_front::move_front(expert_layers const& one, double balance)
 }
 
 SHUNT_CONSTEXPR double move_front::measured() {
-  std::copy(state_.slots().begin(), state_.slots().end(), plan_.expert_of.begin());
+  plan_.expert_of = copy();
   return max_over_mean(one_.loads, plan_, 0);
 }
 
@@ -36,11 +36,32 @@ SHUNT_CONSTEXPR void move_front::add() {
   double const ratio = measured();
   for (auto const& p : points_)
     if (p.moves <= moves && p.max_over_mean <= ratio) return;
-  points_.push_back({.moves = moves, .max_over_mean = ratio, .slots = copy()});
+  points_.push_back({.moves = moves, .max_over_mean = ratio, .slots = plan_.expert_of});
 }
 
 SHUNT_CONSTEXPR std::vector<expert_id> move_front::copy() const {
-  return {state_.slots().begin(), state_.slots().end()};
+  std::vector<expert_id> now(state_.slots().begin(), state_.slots().end()), kept = now, rest;
+  std::vector<std::int32_t> spare(state_.experts(), 0);
+  std::vector<std::size_t> open;
+  for (std::size_t first = 0, last = 0; first < now.size(); first = last) {
+    for (; last < now.size() && state_.rank_of(last) == state_.rank_of(first); ++last)
+      ++spare[now[last].index()];
+    open.clear();
+    rest.clear();
+    for (std::size_t s = first; s < last; ++s) {
+      expert_id const old = one_.previous[s];
+      if (old != expert_id{-1} && spare[old.index()] > 0) {
+        --spare[old.index()];
+        kept[s] = old;
+      } else {
+        open.push_back(s);
+      }
+    }
+    for (std::size_t s = first; s < last; ++s)
+      for (; spare[now[s].index()] > 0; --spare[now[s].index()]) rest.push_back(now[s]);
+    for (std::size_t i = 0; i < open.size(); ++i) kept[open[i]] = rest[i];
+  }
+  return kept;
 }
 
 SHUNT_CONSTEXPR std::int32_t move_front::begin() {
