@@ -238,7 +238,8 @@ int place(options const& o) {
   auto const room = room_of(o);
   std::vector<std::int64_t> numbers;
   auto const layers = layers_of(o, numbers);
-  bool const repairs = place_experts::is_damaged(layers);
+  bool const repairs =
+      place_experts::is_damaged(layers) || (!o.dead.empty() && !layers.previous.empty());
   auto const& solver = place_experts::solver_named(!o.solver.empty() ? o.solver
                                                    : repairs         ? "elastic"
                                                                      : "swift_moe");

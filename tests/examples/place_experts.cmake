@@ -541,7 +541,7 @@ works(--series ${SCRATCH}/marked.csv ${replayed})
 if(NOT out STREQUAL plain)
   fail("a series with a mark reads like the same without")
 endif()
-file(WRITE ${SCRATCH}/long.csv "layer_id,expert_id,count\n3,0,24990\n3,1,120\n")
+file(WRITE ${SCRATCH}/long.csv "expert,count\n0,24990\n1,120\n")
 refused("long.csv row 1: is a header .*--loads wants one row a layer, one column an expert" --loads
   ${SCRATCH}/long.csv --ranks 2 --slots 6)
 

@@ -46,8 +46,6 @@ class move_front {
 
  private:
   SHUNT_CONSTEXPR double measured();
-  /// Improves the state with at most `left` more moves.
-  SHUNT_CONSTEXPR void settle(std::int32_t left);
   /// Adds the state unless it is no better than a point with as few moves.
   SHUNT_CONSTEXPR void add();
   /// Returns the state's placement; what stays on a rank stays in its slot.

@@ -26,11 +26,6 @@ SHUNT_CONSTEXPR double move_front::measured() {
   return max_over_mean(one_.loads, plan_, 0);
 }
 
-SHUNT_CONSTEXPR void move_front::settle(std::int32_t left) {
-  changes_.refine(left);
-  for (std::size_t k = 0; k < state_.slots().size() && changes_.relocate(); ++k) {}
-}
-
 SHUNT_CONSTEXPR void move_front::add() {
   std::int32_t const moves = changes_.moved();
   double const ratio = measured();
@@ -69,7 +64,8 @@ SHUNT_CONSTEXPR std::int32_t move_front::begin() {
   homes_ = placement_changes::homes_of(one_, plan_, 0);
   changes_.go_home(homes_);
   if (!state_.place(one_.previous)) changes_.complete();
-  settle(0);
+  changes_.refine(0);
+  for (std::size_t k = 0; k < state_.slots().size() && changes_.relocate(); ++k) {}
   add();
   return points_.front().moves;
 }
@@ -81,11 +77,11 @@ SHUNT_CONSTEXPR void move_front::grow() {
   double score = state_.score();
   for (int idle = 0; idle < 2 && measured() > balance_ && state_.may_search();) {
     ++most;
-    settle(most - changes_.moved());
+    changes_.refine(most - changes_.moved());
     double next = state_.score();
     auto found = copy();
     state_.place(before);
-    settle(most - changes_.moved());
+    changes_.refine(most - changes_.moved());
     if (state_.score() < next) {
       next = state_.score();
       found = copy();
