@@ -28,6 +28,8 @@ SHUNT_CONSTEXPR double move_front::measured() {
 
 SHUNT_CONSTEXPR void move_front::add() {
   std::int32_t const moves = changes_.moved();
+  // a new placement may repeat experts in slots that were empty, and so move fewer
+  if (!points_.empty() && moves < points_.front().moves) return;
   double const ratio = measured();
   for (auto const& p : points_)
     if (p.moves <= moves && p.max_over_mean <= ratio) return;
