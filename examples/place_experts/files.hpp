@@ -2,17 +2,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
-#include <optional>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "cli.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -20,11 +16,8 @@
 #include "shunt/core/units.hpp"
 #include "shunt/io/csv.hpp"
 #include "shunt/io/csv_fields.hpp"
-#include "shunt/json/physical_map.hpp"
-#include "shunt/json/reader.hpp"
 #include "shunt/measure/moved_experts.hpp"
 #include "shunt/plan/expert_placement.hpp"
-#include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"
 
@@ -126,21 +119,6 @@ inline void append_loads(std::vector<std::string_view> const& items, std::size_t
   return series;
 }
 
-/// Reads a table of loads. Throws invalid_problem, naming the file, row and column; where it has a
-/// header also the form that is `wanted`.
-[[nodiscard]] inline shunt::integer_table read_loads(std::string const& path,
-                                                     std::string const& wanted) {
-  auto in = shunt::open_text(path);
-  try {
-    return shunt::read_csv(in, path, 0);
-  } catch (shunt::invalid_problem const& refused) {
-    std::string const what = refused.what();
-    if (what.find(" row 1: is a header ") == std::string::npos) throw;
-    throw shunt::invalid_problem(refused.field(),
-                                 what.substr(refused.field().size() + 2) + ": " + wanted);
-  }
-}
-
 /// Takes a table of one row a layer and rank as the problem's sources; loads are their sums. Throws
 /// invalid_problem, naming the file and row.
 inline void add_sources(std::string const& path, shunt::integer_table table,
@@ -157,77 +135,6 @@ inline void add_sources(std::string const& path, shunt::integer_table table,
       load = *sum;
     }
   layers.sources = std::move(table.values);
-}
-
-/// Reads a placement on these ranks: what --format json, eplb or csv wrote, or EPLB's arrays under
-/// the names of vLLM and SGLang. Throws invalid_problem, naming the file and the place.
-[[nodiscard]] inline std::vector<shunt::expert_id> read_previous(
-    std::string const& path, shunt::expert_layers const& layers) {
-  auto in = shunt::open_text(path);
-  shunt::physical_map map;
-  auto const slots = layers.slots();
-  if ((in >> std::ws).peek() != '{') {
-    auto const table = shunt::read_csv(in, path, 0);
-    if (table.columns != static_cast<std::size_t>(slots))
-      throw shunt::invalid_problem(path + " row 1", "has " + std::to_string(table.columns) +
-                                                        " slots, the ranks have " +
-                                                        std::to_string(slots));
-    for (std::size_t i = 0; i < table.values.size(); ++i)
-      if (table.values[i] >= layers.experts)
-        throw shunt::invalid_problem(path + " row " + std::to_string(i / table.columns + 1) +
-                                         ", column " + std::to_string(i % table.columns + 1),
-                                     "must be an expert below " + std::to_string(layers.experts) +
-                                         ", is " + std::to_string(table.values[i]));
-    if (table.rows() != static_cast<std::size_t>(layers.layers))
-      throw shunt::invalid_problem(path + " row " + std::to_string(table.rows()),
-                                   "is the last of " + std::to_string(table.rows()) +
-                                       " layers, the loads have " + std::to_string(layers.layers));
-    return {table.values.begin(), table.values.end()};
-  }
-  auto const document = shunt::parse_json(in, path);
-  try {
-    shunt::json_reader const here(document);
-    if (here.has("phy2log") || here.has("physical_to_logical_map")) {
-      read(here, map);
-    } else {
-      if (!here.has("layers"))
-        here.refuse(
-            "has none of the keys layers (of --format json), phy2log (of --format eplb) and "
-            "physical_to_logical_map");
-      here["layers"].each([&](shunt::json_reader const& layer) {
-        std::int32_t found = 0;
-        layer["slots"].each([&](shunt::json_reader const& item) {
-          map.physical_to_logical.push_back(item.integer<std::int32_t>(0)), ++found;
-        });
-        if (found != slots)
-          layer["slots"].refuse("has " + std::to_string(found) + " slots, the ranks have " +
-                                std::to_string(slots));
-        ++map.layers;
-      });
-      map.slots = slots;
-    }
-    if (map.experts > layers.experts)
-      throw shunt::invalid_problem("phy2log", "knows " + std::to_string(map.experts) +
-                                                  " experts, the loads " +
-                                                  std::to_string(layers.experts));
-    if (map.experts < layers.experts &&
-        (!map.replica_counts.empty() || !map.logical_to_physical.empty()))
-      throw shunt::invalid_problem("logcnt", "knows " + std::to_string(map.experts) +
-                                                 " experts, the loads " +
-                                                 std::to_string(layers.experts));
-    map.experts = layers.experts;
-    if (map.layers != layers.layers)
-      throw shunt::invalid_problem("phy2log", "has " + std::to_string(map.layers) +
-                                                  " layers, the loads " +
-                                                  std::to_string(layers.layers));
-    return placement_of(map, layers.slots_per_rank).expert_of;
-  } catch (shunt::invalid_problem const& error) {
-    // Under the name that the file has for the array.
-    std::string what = error.what();
-    if (document.contains("physical_to_logical_map") && what.starts_with("phy2log"))
-      what.replace(0, std::string_view("phy2log").size(), "physical_to_logical_map");
-    throw shunt::invalid_problem(path, what);
-  }
 }
 
 /// Experts that ranks newly receive in a layer to go from the previous placement to this one.

@@ -9,13 +9,18 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "budgeted.hpp"
 #include "cli.hpp"
 #include "drops.hpp"
 #include "files.hpp"
+#include "formats.hpp"
 #include "json_lines.hpp"
+#include "live.hpp"
+#include "previous.hpp"
+#include "recorded.hpp"
 #include "replay_table.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
@@ -30,6 +35,7 @@
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/measure/token_traffic.hpp"
+#include "shunt/plan/live_ranks.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/routed_tokens.hpp"
@@ -45,8 +51,9 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 /// What the command line says.
 struct options {
   std::string loads, sources, series, previous, solver, format, predict = "last", factor = "1.0";
-  std::string capacity;
-  bool has_factor = false;
+  std::string capacity, dead, balance = "1.01";
+  std::int32_t experts = 0, first_layer = 0;
+  bool has_factor = false, has_balance = false;
   std::int64_t seed = -1;
   std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, slot_budget = 0, floor = 2,
                spill = 8, layers = 1, every = 1;
@@ -66,8 +73,18 @@ void require_cells(std::int64_t layers, std::int32_t slots) {
                                                 std::to_string(most_cells) + " in all");
 }
 
+double balance_of(options const& o) {
+  auto const factor = example::parse_factor("--balance", o.balance);
+  double const value =
+      static_cast<double>(factor.numerator) / static_cast<double>(factor.denominator);
+  if (!(value >= 1))
+    throw shunt::invalid_problem("--balance", "must be at least 1, is " + o.balance);
+  return value;
+}
+
 place_experts::settings settings_of(options const& o) {
   return {.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget),
+          .balance = balance_of(o),
           .floor = o.floor,
           .spill = o.spill,
           .keep_ranks = o.keep_ranks,
@@ -93,13 +110,17 @@ std::optional<place_experts::room_settings> room_of(options const& o) {
   return set;
 }
 
-shunt::expert_layers layers_of(options const& o) try {
+/// `numbers`: those of the layers in the model.
+shunt::expert_layers layers_of(options const& o, std::vector<std::int64_t>& numbers) try {
   auto const& path = o.loads.empty() ? o.sources : o.loads;
-  auto table =
-      place_experts::read_loads(path, o.loads.empty() ? "--sources wants one row a layer "
-                                                        "and rank, one column an expert"
-                                                      : "--loads wants one row a layer, one "
-                                                        "column an expert");
+  auto read = place_experts::read_recorded(
+      path, o.experts,
+      o.loads.empty() ? "--sources wants one row a layer and rank, one column an expert"
+                      : "--loads wants one row a layer, one column an expert, or SGLang's "
+                        "layer_id,expert_id,count");
+  if (o.loads.empty() && (!read.layers.empty() || !read.history.empty()))
+    throw shunt::invalid_problem(path, "--sources wants one row a layer and rank");
+  auto table = std::move(read.table);
   auto const rows = static_cast<std::int64_t>(table.rows());
   if (o.loads.empty() && rows % o.ranks != 0)
     throw shunt::invalid_problem(path + " row " + std::to_string(rows),
@@ -120,8 +141,12 @@ shunt::expert_layers layers_of(options const& o) try {
     layers.loads = std::move(table.values);
   layers.ranks_per_node = o.nodes > 1 ? shunt::ceil_divide(o.ranks, o.nodes) : 0;
   layers.groups = o.groups;
+  layers.history = std::move(read.history);
   if (!o.previous.empty()) layers.previous = place_experts::read_previous(o.previous, layers);
-  return layers;
+  numbers = std::move(read.layers);
+  for (std::int64_t l = 0; numbers.size() < static_cast<std::size_t>(layers.layers); ++l)
+    numbers.push_back(o.first_layer + l);
+  return shunt::on_live_ranks(std::move(layers), place_experts::live_ranks(o.dead, o.ranks));
 } catch (shunt::invalid_problem const& refused) {
   // the option beside the file, row and column of sources
   std::string const& field = refused.field();
@@ -132,7 +157,7 @@ shunt::expert_layers layers_of(options const& o) try {
 
 void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
                 double microseconds, std::vector<place_experts::layer_drops> const& drops,
-                place_experts::room_settings const& room) {
+                place_experts::room_settings const& room, options const& o) {
   nlohmann::ordered_json out{{"solver", solver},
                              {"status", to_string(answer.status)},
                              {"layers", nlohmann::ordered_json::array()}};
@@ -157,6 +182,11 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
   out["solve_us_per_layer"] = microseconds / layers.layers;
   out["slots_per_rank"] = layers.slots_per_rank;
   if (!drops.empty()) place_experts::add_drops(out, drops, room);
+  if (answer.has_plan()) {
+    bool const asked = o.has_balance || place_experts::is_damaged(layers);
+    place_experts::add_moves(out, layers, answer.plan, shunt::deal_slots(o.slots, o.ranks),
+                             asked ? std::optional(balance_of(o)) : std::nullopt);
+  }
   out["reason"] = answer.reason;
   example::print_json(std::cout, out);
 }
@@ -191,7 +221,7 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
   if (!o.previous.empty())
     throw shunt::invalid_problem("--previous",
                                  "has as many slots in every layer, which --slot-budget changes");
-  if (o.format == "eplb" || o.format == "csv")
+  if (o.format == "eplb" || o.format == "csv" || place_experts::is_start_format(o.format))
     throw shunt::invalid_problem(
         "--format", o.format + " has as many slots in every layer, which --slot-budget changes");
   auto const answer = place_experts::place_budgeted(layers, o.slot_budget,
@@ -206,16 +236,25 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
 
 int place(options const& o) {
   auto const room = room_of(o);
-  auto const layers = layers_of(o);
-  auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
+  std::vector<std::int64_t> numbers;
+  auto const layers = layers_of(o, numbers);
+  bool const repairs =
+      place_experts::is_damaged(layers) || (!o.dead.empty() && !layers.previous.empty());
+  auto const& solver = place_experts::solver_named(!o.solver.empty() ? o.solver
+                                                   : repairs         ? "elastic"
+                                                                     : "swift_moe");
   if (o.budget >= 0 && !solver.keeps_budget)
-    throw shunt::invalid_problem("--budget",
-                                 std::string(solver.name) + " keeps to none; incremental does");
+    throw shunt::invalid_problem("--budget", std::string(solver.name) +
+                                                 " keeps to none; incremental and elastic do");
   if (o.near_sources && layers.sources.empty())
     throw shunt::invalid_problem("--near-sources", "needs --sources, which say where tokens are");
   if (o.keep_ranks && layers.previous.empty())
     throw shunt::invalid_problem("--keep-ranks", "needs --previous, which says what ranks hold");
+  if (!o.dead.empty() && o.slot_budget > 0)
+    throw shunt::invalid_problem("--dead", "needs as many slots in every layer: --slots");
   if (o.slot_budget > 0) return place_budgeted(o, layers, solver);
+  if (place_experts::is_start_format(o.format))
+    place_experts::require_equal_slots(o.format, layers.slots_per_rank);
   auto const set = settings_of(o);
   auto const start = std::chrono::steady_clock::now();
   auto const answer = place_experts::solve(layers, solver, set);
@@ -228,12 +267,15 @@ int place(options const& o) {
   std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
   if (format == "json") {
     write_json(layers, answer, name, taken.count(), drops,
-               room.value_or(place_experts::room_settings{}));
+               room.value_or(place_experts::room_settings{}), o);
     return answer.has_plan() ? 0 : 1;
   }
   if (!answer.has_plan()) return 1;
   if (format == "text") write_text(layers, answer, name, taken.count(), drops);
-  auto const map = physical_map_of(answer.plan);
+  if (place_experts::is_start_format(format))
+    place_experts::write_start(std::cout, format, answer.plan, numbers);
+  auto const map =
+      physical_map_of(place_experts::on_all(answer.plan, shunt::deal_slots(o.slots, o.ranks)));
   if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
     shunt::write_csv(std::cout,
@@ -246,9 +288,11 @@ int replay(options const& o) {
   if (!o.previous.empty())
     throw shunt::invalid_problem("--previous",
                                  "a replay begins with the policy's own first placement");
-  if (o.format == "eplb")
+  if (o.format == "eplb" || place_experts::is_start_format(o.format))
     throw shunt::invalid_problem("--format",
-                                 "eplb is one placement; a replay writes text, json or csv");
+                                 o.format + " is one placement; a replay writes text, json or csv");
+  if (!o.dead.empty())
+    throw shunt::invalid_problem("--dead", "is for --loads; in a replay all ranks live");
   if (o.budget >= 0 && !o.solver.empty() && !place_experts::solver_named(o.solver).keeps_budget)
     throw shunt::invalid_problem("--budget", o.solver + " keeps to none; incremental does");
   if (o.slot_budget > 0)
@@ -306,7 +350,10 @@ int main(int argc, char** argv) {
   auto* const loads =
       app.add_option(
              "--loads", o.loads,
-             "CSV without a header: one row a layer, one column an expert, tokens as whole numbers")
+             "CSV without a header: one row a layer, one column an expert, tokens as whole "
+             "numbers; or SGLang's rows of\nlayer_id,expert_id,count; or JSON with logical_count "
+             "(SGLang), window_expert_load or logical_expert_load, one\nwindow a line (vLLM): the "
+             "last is placed for, those before are its history")
           ->type_name("FILE");
   auto* const sources = app.add_option("--sources", o.sources,
                                        "instead of --loads: one row a layer and rank, the tokens "
@@ -350,15 +397,34 @@ int main(int argc, char** argv) {
          "proportion to the tokens; uniform: slot k\n"
          "holds expert k mod E; eplb: DeepSeek's; balanced: searched; spilled_groups: balanced, "
          "and a few replicas\n"
-         "leave their group's node; incremental: few moves; lazarus: survives failures; flexmoe: "
+         "leave their group's node; incremental: few moves; elastic: after lost and new ranks; "
+         "lazarus: survives failures; flexmoe: "
          "expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
       ->one_of(place_experts::solver_names());
   app.add_option("--previous", o.previous,
-                 "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
-                 "json, eplb or csv wrote,\n"
-                 "or JSON with physical_to_logical_map, as vLLM and SGLang name it")
+                 "placement in force, for incremental, elastic, flexmoe, lazarus: what --format "
+                 "wrote, JSON with\nphysical_to_logical_map (vLLM, SGLang) or layer_list "
+                 "(vllm-ascend), or initial_global_assignments\n(TensorRT-LLM). -1: an empty slot, "
+                 "as those of a rank that has joined")
       ->type_name("FILE");
+  app.add_option("--dead", o.dead,
+                 "ranks that are lost, as 2,5: they get no slots, and hold nothing of --previous. "
+                 "The solver then is elastic, unless\nanother one is named")
+      ->type_name("R,R,...");
+  auto* const balance =
+      app.add_option("--balance", o.balance,
+                     "largest over mean load: elastic moves no more than it takes, and with "
+                     "--previous moves_for_balance says how\nmany moves come to it")
+          ->type_name("X")
+          ->capture_default_str();
+  example::add_integer(app, "--experts", o.experts,
+                       "experts of a layer, where --loads lists only those that have tokens", 1)
+      ->default_str("the largest that is named");
+  example::add_integer(app, "--first-layer", o.first_layer,
+                       "number of the first layer in the model, for --format sglang and trtllm; "
+                       "SGLang's rows have their own",
+                       0);
   auto* const keep = app.add_flag("--keep-ranks", o.keep_ranks,
                                   "deal the rows of the placement to the ranks so that the most "
                                   "experts stay where --previous has them");
@@ -366,8 +432,9 @@ int main(int argc, char** argv) {
                "deal them so that the most tokens find their expert on the rank that has them "
                "(--sources)")
       ->excludes(keep);
-  example::add_integer(app, "--budget", o.budget, "experts that incremental may move a layer", 0)
-      ->default_str("2");
+  example::add_integer(app, "--budget", o.budget,
+                       "experts that incremental or elastic may move a layer", 0)
+      ->default_str("2, of elastic what has to be placed");
   example::add_integer(app, "--floor", o.floor, "replicas that lazarus gives every expert at least",
                        1);
   example::add_integer(app, "--layers", o.layers, "rows of a window in a series without a header",
@@ -409,15 +476,20 @@ int main(int argc, char** argv) {
                        "bytes a second between host and device, where optimizer state lives", 1);
   app.add_option("--format", o.format,
                  "json (default), text to read, eplb: EPLB's arrays phy2log, log2phy, logcnt as "
-                 "JSON, csv: phy2log, one row a layer; of a replay\n"
+                 "JSON, csv: phy2log, one row a layer; for a start of\nvllm "
+                 "(initial_expert_map_path), sglang (--init-expert-location) or trtllm "
+                 "(moe_config.load_balancer); of a replay\n"
                  "text (default), json or csv")
-      ->one_of({"json", "text", "eplb", "csv"});
+      ->one_of({"json", "text", "eplb", "csv", "vllm", "sglang", "trtllm"});
   app.footer(
       "JSON: solver, status, layers (replicas: instances of each expert; slots: the expert of each "
       "slot, rank by rank;\n"
       "max_over_mean: largest rank load over the mean; lower_bound: what no placement is below; "
       "with --previous moved: experts that\n"
-      "ranks newly receive; with --sources local_tokens: tokens that stay on their rank; with "
+      "ranks newly receive, required_moves: those without which an expert has no slot or a slot is "
+      "empty, moves: each with the rank it is\nfrom, -1 where no live rank has it, lost: these "
+      "experts, moves_for_balance: the fewest found that come to --balance; with --sources "
+      "local_tokens: tokens that stay on their rank; with "
       "--groups spilled: replicas away from their\n"
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
       "slots_per_rank, reason.\n"
@@ -441,6 +513,7 @@ int main(int argc, char** argv) {
 
   return example::guarded(app, argc, argv, [&] {
     o.has_factor = factor->count() > 0;
+    o.has_balance = balance->count() > 0;
     if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");
     if (!o.series.empty()) return replay(o);
     if (o.loads.empty() && o.sources.empty()) example::require_option("--loads");

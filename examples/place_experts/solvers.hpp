@@ -14,6 +14,7 @@
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/problem/load_series.hpp"
 #include "shunt/solve/experts/balanced.hpp"
+#include "shunt/solve/experts/elastic.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/exact_placement.hpp"
 #include "shunt/solve/experts/flexmoe.hpp"
@@ -34,7 +35,8 @@ using placed = shunt::solution<shunt::expert_placement>;
 
 /// What the command line says of solvers.
 struct settings {
-  std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental
+  std::optional<std::int32_t> budget{};  ///< moved experts a layer, of incremental and elastic
+  double balance = 1.01;                 ///< where elastic moves no more
   std::int32_t floor = 2;                ///< least replicas of an expert, of lazarus
   std::int32_t spill = 8;  ///< replicas of a layer away from their group's node, of spilled_groups
   bool proportional = false;  ///< incremental begins with replicas in proportion to the tokens
@@ -64,6 +66,10 @@ template <class Solver>
   return shunt::solve(layers, solver);
 }
 
+[[nodiscard]] inline placed run_elastic(shunt::expert_layers const& layers, settings const& s) {
+  return shunt::solve(layers, shunt::elastic{.moves = s.budget.value_or(0), .balance = s.balance});
+}
+
 [[nodiscard]] inline placed run_lazarus(shunt::expert_layers const& layers, settings const& s) {
   return shunt::solve(layers, shunt::lazarus{.floor = s.floor});
 }
@@ -83,6 +89,10 @@ inline constexpr std::array solvers{
     solver{.name = shunt::balanced::name, .solve = run<shunt::balanced>},
     solver{.name = shunt::spilled_groups::name, .solve = run_spilled_groups, .grouped = true},
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
+    solver{.name = shunt::elastic::name,
+           .solve = run_elastic,
+           .keeps_budget = true,
+           .replayed = false},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
     solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
     solver{.name = shunt::shadow::name,

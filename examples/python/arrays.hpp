@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -187,10 +186,9 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
     read_weight<double>(weight, width, q, exact);
   else
     read_weight<std::int64_t>(weight, width, q, exact);
-  rows<std::int64_t> before;
   if (old_map) {
     require_shape("old_map", *old_map, {layers, replicas});
-    before = *old_map;
+    rows<std::int64_t> const before = *old_map;
     read_old_map(before, live, of_gpu, q.layers);
   }
   if (source_loads) {
@@ -210,21 +208,13 @@ inline py::tuple rebalance(py::array const& weight, std::int64_t replicas, std::
   {
     py::gil_scoped_release const others_run;
     found = place(q);
-    auto const flags = std::make_unique<bool[]>(live.size());
-    std::copy(live.begin(), live.end(), flags.get());
-    gpu_slots const on{.live = {flags.get(), live.size()},
-                       .of_gpu = of_gpu,
-                       .gpus_of_node = static_cast<std::size_t>(nested ? gpus / nodes : gpus)};
+    moves = moves_of(q.layers, found.plan, live, of_gpu);
     for (shunt::layer_id l : shunt::ids<shunt::layer_id>(q.layers.layers)) {
       auto const row = std::span(map).subspan(l.index() * slots, slots);
       auto const placed = found.plan.layer(l);
       for (std::size_t s = 0, next = 0; s < slots; ++s)
         if (q.whole || live[s / of_gpu]) row[s] = placed[next++].value();
       bound.push_back(shunt::max_over_mean_bound(q.layers, l));
-      if (!old_map) continue;
-      auto const* const old = before.data() + l.index() * slots;
-      append_moves(l.value(), std::vector<std::int32_t>(old, old + slots), row,
-                   static_cast<std::size_t>(experts), on, moves);
     }
   }
 

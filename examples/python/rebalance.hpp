@@ -19,6 +19,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/measure/imbalance.hpp"
+#include "shunt/plan/expert_moves.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
@@ -29,7 +30,7 @@ struct search {
   std::string solver = "balanced";
   std::int64_t effort = 0;
   std::uint64_t seed = 1;
-  std::optional<std::int32_t> moves{};  ///< of incremental
+  std::optional<std::int32_t> moves{};  ///< of incremental and elastic
 };
 
 struct question {
@@ -127,7 +128,8 @@ inline void take_better_swift_moe(question const& q, answer& best) {
 
 /// Solvers whose rows may go to any GPU, for keep_ranks and near_sources.
 inline bool deals_rows(std::string const& solver) {
-  return solver != "eplb" && solver != "incremental" && solver != "flexmoe" && solver != "shadow";
+  return solver != "eplb" && solver != "incremental" && solver != "elastic" &&
+         solver != "flexmoe" && solver != "shadow";
 }
 
 /// Throws invalid_problem for a search that the solver does not know.
@@ -142,10 +144,11 @@ inline void validate(search const& how) {
   if (how.effort < 0)
     throw shunt::invalid_problem("effort", "must be at least 0, is " + std::to_string(how.effort));
   if (how.effort > 0 && how.solver != "balanced" && how.solver != "incremental" &&
-      how.solver != "spilled_groups" && how.solver != "exact_placement")
+      how.solver != "elastic" && how.solver != "spilled_groups" && how.solver != "exact_placement")
     throw shunt::invalid_problem("effort", how.solver + " does not search");
-  if (how.moves && how.solver != "incremental")
-    throw shunt::invalid_problem("move_budget", how.solver + " keeps to none; incremental does");
+  if (how.moves && how.solver != "incremental" && how.solver != "elastic")
+    throw shunt::invalid_problem("move_budget",
+                                 how.solver + " keeps to none; incremental and elastic do");
 }
 
 /// Solves by a solver of the library.
@@ -157,6 +160,8 @@ inline place_experts::placed solved(shunt::expert_layers const& problem, search 
     solver.moves = how.moves.value_or(solver.moves);
     return solver(problem);
   }
+  if (how.solver == "elastic")
+    return shunt::elastic{.moves = how.moves.value_or(0), .first = balanced}(problem);
   if (how.solver == "spilled_groups") return shunt::spilled_groups{.first = balanced}(problem);
   if (how.solver == "exact_placement" && how.effort > 0)
     return shunt::exact_placement{.effort = how.effort}(problem);
@@ -206,39 +211,24 @@ inline answer place(question q) {
 /// Layer, expert, slot, and the slot that the expert comes from, or -1.
 using move = std::array<std::int64_t, 4>;
 
-/// Slots of GPUs: which lives, how many slots each has, and how many GPUs a node has.
-struct gpu_slots {
-  std::span<bool const> live{};
-  std::size_t of_gpu = 1, gpus_of_node = 1;
-
-  [[nodiscard]] std::size_t gpu(std::size_t slot) const { return slot / of_gpu; }
-};
-
-/// Returns a move for each slot of a layer that changes its expert. It comes from the same GPU if
-/// that held the expert, else from the same node, else from any live GPU; among these from the one
-/// that sends least so far, ties to the lowest slot.
-inline void append_moves(std::int64_t layer, std::span<std::int32_t const> before,
-                         std::span<std::int32_t const> after, std::size_t experts,
-                         gpu_slots const& slots, std::vector<move>& to) {
-  std::vector<std::vector<std::size_t>> held(experts);
-  for (std::size_t s = 0; s < before.size(); ++s)
-    if (before[s] >= 0 && slots.live[slots.gpu(s)])
-      held[static_cast<std::size_t>(before[s])].push_back(s);
-  std::vector<std::size_t> sent(slots.live.size(), 0);
-  for (std::size_t s = 0; s < after.size(); ++s) {
-    if (after[s] < 0 || after[s] == before[s]) continue;
-    auto const rank = [&](std::size_t from) {
-      std::size_t const a = slots.gpu(from), b = slots.gpu(s);
-      int const distance = a == b ? 0 : a / slots.gpus_of_node == b / slots.gpus_of_node ? 1 : 2;
-      return std::tuple(distance, sent[a], from);
-    };
-    auto const& from = held[static_cast<std::size_t>(after[s])];
-    auto const nearest = std::ranges::min_element(from, {}, rank);
-    bool const known = nearest != from.end();
-    if (known && slots.gpu(*nearest) != slots.gpu(s)) ++sent[slots.gpu(*nearest)];
-    to.push_back({layer, after[s], static_cast<std::int64_t>(s),
-                  known ? static_cast<std::int64_t>(*nearest) : -1});
+/// Returns a move for each slot that changes its expert, in the numbers of the slots of all GPUs. A
+/// GPU's further slot of an expert comes from where the first one does.
+inline std::vector<move> moves_of(shunt::expert_layers const& layers,
+                                  shunt::expert_placement const& plan,
+                                  std::vector<bool> const& live, std::size_t of_gpu) {
+  std::vector<std::int64_t> number;  // of the slots of live GPUs
+  for (std::size_t s = 0; s < live.size() * of_gpu; ++s)
+    if (live[s / of_gpu]) number.push_back(static_cast<std::int64_t>(s));
+  std::vector<move> all;
+  for (auto const& m : shunt::expert_moves_of(layers, plan)) {
+    std::int64_t from = m.is_outside() ? -1 : number[m.from.index()];
+    bool const copied =
+        m.sender == m.receiver && layers.previous_of(m.layer)[m.from.index()] != m.expert;
+    for (std::size_t i = all.size(); copied && i-- > 0;)
+      if (all[i][2] == from && all[i][0] == m.layer.value()) from = all[i][3];
+    all.push_back({m.layer.value(), m.expert.value(), number[m.to.index()], from});
   }
+  return all;
 }
 
 }  // namespace planner

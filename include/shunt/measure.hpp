@@ -11,6 +11,7 @@
 #include "shunt/measure/quotas.hpp"
 #include "shunt/measure/redundant_times.hpp"
 #include "shunt/measure/replay.hpp"
+#include "shunt/measure/required_moves.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
 #include "shunt/measure/stage_groups.hpp"
 #include "shunt/measure/survival.hpp"

@@ -1,8 +1,10 @@
 #pragma once
 #include "shunt/plan/batch_split.hpp"
 #include "shunt/plan/expert_hosts.hpp"
+#include "shunt/plan/expert_moves.hpp"
 #include "shunt/plan/expert_placement.hpp"
 #include "shunt/plan/layer_slots.hpp"
+#include "shunt/plan/live_ranks.hpp"
 #include "shunt/plan/microbatch_owners.hpp"
 #include "shunt/plan/mismatch.hpp"
 #include "shunt/plan/physical_map.hpp"

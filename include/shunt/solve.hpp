@@ -4,6 +4,7 @@
 #include "shunt/solve/author.hpp"
 #include "shunt/solve/experts/balanced.hpp"
 #include "shunt/solve/experts/capacity_split.hpp"
+#include "shunt/solve/experts/elastic.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/exact_placement.hpp"
 #include "shunt/solve/experts/flexmoe.hpp"

@@ -45,6 +45,9 @@ TEST(placement, finds_what_is_wrong) {
   bad.first_slot.push_back(4);
   EXPECT_EQ(to_string(only(bad)), "ranks: found 3, wanted 2");
   EXPECT_EQ(shunt::check(problem, expert_placement{}).size(), 3u);
+  auto dead = problem;  // rank 1 is lost: a slot of its is one too many
+  dead.slots_per_rank = {4, 0};
+  EXPECT_EQ(to_string(shunt::check(dead, good)[1]), "slots of rank 1: found 2, wanted 0");
 }
 
 }  // namespace

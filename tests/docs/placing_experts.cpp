@@ -12,9 +12,12 @@
 #include "shunt/lower/rank_scatter.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moved_experts.hpp"
+#include "shunt/plan/expert_moves.hpp"
+#include "shunt/plan/live_ranks.hpp"
 #include "shunt/plan/physical_map.hpp"
 #include "shunt/problem/expert_layers.hpp"
 #include "shunt/solve/experts/balanced.hpp"
+#include "shunt/solve/experts/elastic.hpp"
 #include "shunt/solve/experts/eplb.hpp"
 #include "shunt/solve/experts/incremental.hpp"
 #include "shunt/solve/experts/swift_moe_iteration.hpp"
@@ -45,6 +48,16 @@ shunt::physical_map adjust(shunt::expert_layers problem, shunt::physical_map con
   problem.previous = shunt::placement_of(now, problem.slots_per_rank).expert_of;
   problem.history = std::move(earlier_loads);  // windows x layers x experts, the oldest first
   return shunt::physical_map_of(shunt::solve(problem, shunt::incremental{.moves = 2}).plan);
+}
+
+/// Ranks died or joined: `live` has one entry a rank, and `problem.previous` what the slots of all
+/// ranks held, -1 in those of a rank that has joined. Returns what each slot gets, and from where.
+std::vector<shunt::expert_move> recover(shunt::expert_layers problem, std::vector<bool> const& live,
+                                        std::int32_t budget) {
+  problem = shunt::on_live_ranks(std::move(problem), live);
+  auto const answer = shunt::solve(problem, shunt::elastic{.moves = budget});
+  if (!answer.has_plan()) throw std::runtime_error(std::string(answer.reason));
+  return shunt::expert_moves_of(problem, answer.plan);  // is_outside(): no live rank has it
 }
 
 /// What one rank of a SwiftMoE training run keeps: after each iteration's router it is given
@@ -103,6 +116,22 @@ TEST(PlacingExperts, BeatsWhatItReplaces) {
   EXPECT_TRUE(shunt::check(later, next).empty());
   for (shunt::layer_id l : shunt::ids<shunt::layer_id>(2))
     EXPECT_LE(shunt::moved_experts(plan.layer(l), next, l), 2);
+}
+
+TEST(PlacingExperts, RecoversFromALoss) {
+  shunt::expert_layers problem{.layers = 2,
+                               .experts = 16,
+                               .loads = some_loads(32, 3),
+                               .slots_per_rank = shunt::deal_slots(24, 4)};
+  problem.previous = shunt::solve(problem, shunt::eplb{}).plan.expert_of;
+  std::vector<bool> const live{true, false, true, true};
+  auto const moves = recover(problem, live, 0);
+  auto const left = shunt::on_live_ranks(problem, live);
+  for (auto const& move : moves) {
+    auto const held = left.previous_of(move.layer);
+    EXPECT_EQ(move.is_outside(), std::find(held.begin(), held.end(), move.expert) == held.end());
+  }
+  EXPECT_GE(recover(problem, live, 6).size(), moves.size());
 }
 
 TEST(PlacingExperts, EveryRankPlansAlike) {

@@ -93,6 +93,7 @@ void run(tests::fuzz::bytes& in) {
   place(layers, near_sources{}, some);
   place(layers, keep_ranks{}, some);
   place(layers, incremental{});
+  place(layers, elastic{.moves = 3, .effort = 500});
   place(layers, spilled_groups{});
   place(layers, shadow{});
 }

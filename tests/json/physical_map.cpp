@@ -60,7 +60,7 @@ TEST(physical_map, names_of_serving_systems_are_read) {
 TEST(physical_map, what_doesnt_fit_is_named) {
   EXPECT_EQ(refused("{}"), "phy2log: is missing");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1],[0]]})"), "phy2log[1]: has 1 values, the first has 2");
-  EXPECT_EQ(refused(R"({"phy2log": [[0,-1]]})"), "phy2log[0][1]: must be at least 0, is -1");
+  EXPECT_EQ(refused(R"({"phy2log": [[0,-2]]})"), "phy2log[0][1]: must be at least -1, is -2");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1.5]]})"), "phy2log[0][1]: must be a whole number, is 1.5");
   EXPECT_EQ(refused(R"({"phy2log": [[2147483647]]})"), "phy2log[0][0]: 2147483647 is out of range");
   EXPECT_EQ(refused(R"({"phy2log": [[0,1]], "logcnt": [[1,1],[1,1]]})"),

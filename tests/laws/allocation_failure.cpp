@@ -150,6 +150,7 @@ TEST(allocation_failure, in_every_expert_solver) {
   place(incremental{});
   layers.previous = eplb{}(layers).plan.expert_of;
   place(incremental{});
+  place(elastic{.moves = 3, .effort = 50, .first = {.effort = 500}});
 }
 
 TEST(allocation_failure, in_every_reader) {

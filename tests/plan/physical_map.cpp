@@ -42,6 +42,13 @@ TEST(physical_map, arrays_as_eplb_has_them) {
   EXPECT_EQ(field_of([&] { (void)shunt::placement_of(bad, slots); }), "log2phy[0][1]");
   bad.logical_to_physical.pop_back();
   EXPECT_EQ(field_of([&] { (void)shunt::placement_of(bad, slots); }), "log2phy");
+  auto empty = plan;  // slot 1 holds nothing, nor does expert 2 have one
+  empty.expert_of[1] = -1;
+  auto const left = shunt::physical_map_of(empty);
+  EXPECT_EQ(left.physical_to_logical, (counts_list{0, -1, 0, 1}));
+  EXPECT_EQ(left.replica_counts, (counts_list{2, 1, 0}));
+  EXPECT_EQ(left.logical_to_physical, (counts_list{0, 2, 3, -1, -1, -1}));
+  EXPECT_EQ(shunt::placement_of(left, slots), empty);
   std::mt19937_64 random(20);
   for (int i = 0; i < 300; ++i) {
     auto const p = random_layers_with_previous(random, 10, false);

@@ -171,7 +171,7 @@ class Beyond(Maps):
     def test_every_solver_covers_every_expert(self):
         old = eplb(README, *SIZES)[0]
         for solver in ("balanced", "swift_moe", "uniform", "eplb", "spilled_groups", "incremental",
-                       "lazarus", "flexmoe", "shadow", "exact_placement"):
+                       "elastic", "lazarus", "flexmoe", "shadow", "exact_placement"):
             for live in (None, [True] * 6 + [False] * 2):
                 effort = 1000 if solver == "exact_placement" else 0
                 with self.subTest(solver=solver, live=live):
@@ -224,6 +224,24 @@ class Beyond(Maps):
                    if m[3] < 0 or m[3] // 6 != m[2] // 6}
             for layer in range(5):
                 self.assertLessEqual(sum(m[0] == layer for m in far), budget)
+
+    def test_a_dead_gpu_of_32(self):
+        """Fewest moves without a budget, none from outside where a copy lives, 1.01 with one."""
+        weight = np.round(1e6 / (1.0 + np.arange(256) * 37 % 256) ** 1.2)[None]
+        sizes, mask = (288, 1, 1, 32), np.arange(32) != 7
+        old = rebalance_experts(weight, *sizes, solver="balanced", effort=150_000).phy2log
+        lost = set(range(256)) - set(old[0][np.repeat(mask, 9)].tolist())
+        before = None
+        for budget in (0, 20, 80):
+            found = rebalance_experts(weight, *sizes, active_ranks=mask, old_map=old,
+                                      move_budget=budget)
+            self.assert_consistent(found, 256)
+            self.assert_moves(old, found, mask)
+            self.assertEqual(set(found.fetched[:, 1].tolist()), lost)
+            self.assertLessEqual(len(found.moves), max(budget, len(lost)))
+            self.assertTrue(before is None or found.imbalance[0] <= before)
+            before = found.imbalance[0]
+        self.assertLessEqual(before, 1.01)
 
     def test_the_map_in_force_stays_where_loads_do(self):
         weight = np.random.default_rng(3).lognormal(5, 1, (3, 32))

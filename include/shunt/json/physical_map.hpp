@@ -77,7 +77,7 @@ inline void read(json_reader const& here, physical_map& map) {
     return std::pair(rows, std::max(width, 0));
   };
   std::tie(map.layers, map.slots) =
-      table(here[physical.empty() ? "phy2log" : physical], map.physical_to_logical, 0);
+      table(here[physical.empty() ? "phy2log" : physical], map.physical_to_logical, -1);
   for (auto const e : map.physical_to_logical) map.experts = std::max(map.experts, e + 1);
   if (!counts.empty()) {
     auto const [rows, experts] = table(here[counts], map.replica_counts, 0);

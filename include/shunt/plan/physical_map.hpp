@@ -15,7 +15,7 @@ struct physical_map {
   std::int32_t layers = 0, experts = 0, slots = 0;
   /// Most replicas of an expert in a layer: the last extent of logical_to_physical.
   std::int32_t most_replicas = 0;
-  std::vector<std::int32_t> physical_to_logical{};  ///< layers x slots
+  std::vector<std::int32_t> physical_to_logical{};  ///< layers x slots; -1: an empty slot
   /// layers x experts x most_replicas: slots, ascending, padded with -1.
   std::vector<std::int32_t> logical_to_physical{};
   std::vector<std::int32_t> replica_counts{};  ///< layers x experts
@@ -24,7 +24,7 @@ struct physical_map {
 };
 
 /// Returns the arrays of a placement.
-/// Requires that every slot holds an expert of the problem.
+/// Requires that every slot holds an expert of the problem, or -1.
 /// Complexity: O(layers x (slots + experts x most replicas)).
 [[nodiscard]] SHUNT_CONSTEXPR physical_map physical_map_of(expert_placement const& plan);
 

@@ -20,8 +20,9 @@ SHUNT_CONSTEXPR physical_map physical_map_of(expert_placement const& plan) {
   for (std::size_t l = 0; l < rows; ++l)
     for (expert_id const e : plan.layer(l)) {
       map.physical_to_logical.push_back(e.value());
-      map.most_replicas =
-          std::max(map.most_replicas, ++map.replica_counts[l * experts + e.index()]);
+      if (e != expert_id{-1})
+        map.most_replicas =
+            std::max(map.most_replicas, ++map.replica_counts[l * experts + e.index()]);
     }
   auto const depth = static_cast<std::size_t>(map.most_replicas);
   map.logical_to_physical.resize(rows * experts * depth, -1);
@@ -29,6 +30,7 @@ SHUNT_CONSTEXPR physical_map physical_map_of(expert_placement const& plan) {
   for (std::size_t l = 0; l < rows; ++l) {
     auto const slots = plan.layer(l);
     for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (slots[s] == expert_id{-1}) continue;
       std::size_t const row = l * experts + slots[s].index();
       map.logical_to_physical[row * depth + known[row]++] = static_cast<std::int32_t>(s);
     }
@@ -68,7 +70,7 @@ SHUNT_CONSTEXPR expert_placement placement_of(physical_map const& map,
                                          " layers x " + std::to_string(map.slots) + " slots");
   for (std::size_t i = 0; i < map.physical_to_logical.size(); ++i) {
     auto const e = map.physical_to_logical[i];
-    if (e < 0 || e >= map.experts)
+    if (e < -1 || e >= map.experts)
       throw invalid_problem(at("phy2log", i, slots), "must be an expert below " +
                                                          std::to_string(map.experts) + ", is " +
                                                          std::to_string(e));

@@ -153,9 +153,6 @@ TEST(lazarus, bad_settings_and_no_plan) {
   EXPECT_EQ(field_of([&] { (void)shunt::flexmoe{.sync_cost = -1}(p); }), "sync_cost");
   EXPECT_EQ(field_of([&] { (void)shunt::flexmoe{.move_cost = -1}(p); }), "move_cost");
   EXPECT_EQ(field_of([&] { (void)shunt::flexmoe{.horizon = 0}(p); }), "horizon");
-  expert_layers const lacking{
-      .experts = 2, .loads = {1, 2}, .slots_per_rank = {1, 1}, .previous = {1, 1}};
-  EXPECT_EQ(field_of([&] { (void)shunt::flexmoe{}(lacking); }), "previous[0]");
 }
 
 }  // namespace

@@ -106,7 +106,7 @@ def rebalance_experts(
     does, to the bit. The default, `"balanced"`, never has a larger GPU load than EPLB; with
     `effort` (steps a layer) it searches. `active_ranks` is a mask of booleans or the numbers of
     the live GPUs. `old_map` is the phy2log in force, -1 in empty slots; `move_budget` limits the
-    experts a layer that GPUs newly receive (`"incremental"`). `source_loads` [layers, gpus,
+    experts a layer that GPUs newly receive (`"incremental"`; with `active_ranks` `"elastic"`). `source_loads` [layers, gpus,
     experts] are the tokens by the GPU that has them; the GPUs are dealt so that most stay local.
 
     Raises InvalidProblem, which names argument, index and value.
@@ -131,7 +131,8 @@ def rebalance_experts(
         numbers.append(number)
     *sizes, effort, seed, budget = numbers
     if solver is None:
-        solver = "balanced" if move_budget is None else "incremental"
+        solver = "incremental" if active_ranks is None else "elastic"
+        solver = "balanced" if move_budget is None else solver
     how = _core.Search(solver, effort, seed, None if move_budget is None else budget)
     live = _live(active_ranks, sizes[3])
     try:

@@ -1,7 +1,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 #include "shunt/core/config.hpp"
@@ -23,11 +22,10 @@ class flexmoe_layer;
 /// shares with others. A step must lower T or the number of ranks that take T. The step with the
 /// least T x horizon + move_cost x newly received experts is made, ties to the first. Steps that
 /// the fall of T over the horizon does not pay for are undone at the end. Other slots keep their
-/// expert.
+/// expert. After a loss or a join the previous placement is first completed, as by `elastic`.
 /// Objective: max/mean load. Infeasible: fewer slots than experts.
 /// See docs/expert-solvers.md.
-/// Throws what validate throws, invalid_problem that names a setting out of range, and
-/// invalid_problem("previous[l]") if an expert has no slot there.
+/// Throws what validate throws, and invalid_problem that names a setting out of range.
 /// Complexity: O(S (S + E)) per step for each slot of the slowest ranks and of the expert that
 /// shrinks.
 /// Reference: Nie et al., FlexMoE, SIGMOD 2023, arXiv 2304.03946.
@@ -48,9 +46,6 @@ struct flexmoe {
       expert_layers const& problem) const;
 
  private:
-  static SHUNT_CONSTEXPR void require_all(std::span<expert_id const> slots, std::int32_t experts,
-                                          layer_id l);
-
   struct change;
   struct costs;
 

@@ -11,6 +11,7 @@
 #include "shunt/core/indexed.hpp"
 #include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/search/flexmoe_layer.hpp"
+#include "shunt/solve/experts/search/placement_changes.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 
 namespace shunt {
@@ -41,30 +42,18 @@ SHUNT_CONSTEXPR solution<expert_placement> flexmoe::operator()(expert_layers con
   if (horizon < 1 || horizon > 4096)
     throw invalid_problem("horizon", "must be from 1 to 4096, is " + std::to_string(horizon));
   if (!answer.has_plan()) return answer;
-  if (!problem.previous.empty()) answer.plan.expert_of = problem.previous;
   detail::flexmoe_layer layer(problem.slots_per_rank, static_cast<std::size_t>(problem.experts));
   for (layer_id l : ids<layer_id>(problem.layers)) {
     auto const slots = answer.plan.layer(l);
-    require_all(slots, problem.experts, l);
+    if (!problem.previous.empty()) {
+      auto const whole = detail::completed_previous(problem, l);
+      std::copy(whole.begin(), whole.end(), slots.begin());
+    }
     layer.load(problem.loads_of(l), slots);
     adjust(layer);
     std::copy(layer.slots().begin(), layer.slots().end(), slots.begin());
   }
   return evaluated(problem, std::move(answer.plan));
-}
-
-SHUNT_CONSTEXPR void flexmoe::require_all(std::span<expert_id const> slots, std::int32_t experts,
-                                          layer_id l) {
-  std::vector<char> seen(static_cast<std::size_t>(experts), 0);
-  for (expert_id const e : slots) {
-    if (e == expert_id{-1})
-      throw invalid_problem("previous[" + std::to_string(l.value()) + "]", "has an empty slot");
-    seen[e.index()] = 1;
-  }
-  for (std::size_t e = 0; e < seen.size(); ++e)
-    if (seen[e] == 0)
-      throw invalid_problem("previous[" + std::to_string(l.value()) + "]",
-                            "has no slot with expert " + std::to_string(e));
 }
 
 SHUNT_CONSTEXPR void flexmoe::offer(detail::flexmoe_layer& layer, costs const& c, change step,

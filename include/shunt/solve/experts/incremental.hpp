@@ -55,55 +55,12 @@ struct incremental {
   /// Pairs of an expert and a rank, 512 MiB of them.
   static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
-  /// Returns the node of each expert's group, or nothing if experts may go anywhere.
-  static SHUNT_CONSTEXPR std::vector<node_id> homes_of(expert_layers const& problem,
-                                                       expert_placement const& plan, layer_id l);
-
-  /// Tells whether expert e may come to the rank of slot s.
-  struct home_rule {
-    detail::windowed_placement const* state;
-    std::vector<node_id> const* homes;
-    std::int32_t ranks_per_node;
-
-    SHUNT_CONSTEXPR bool operator()(std::size_t e, std::size_t s) const;
-  };
-
-  /// Gives each expert without a slot one, then fills the empty slots.
-  /// Returns the slots given.
-  static SHUNT_CONSTEXPR std::int32_t complete(detail::windowed_placement& state,
-                                               home_rule const& may_go);
-
   /// Changes every layer of a placement with 2 S moves.
   SHUNT_CONSTEXPR void settle(expert_layers const& problem, detail::windowed_placement& state,
                               expert_placement& plan) const;
 
   SHUNT_CONSTEXPR std::vector<expert_placement> solved_anew(
       expert_layers const& problem, detail::windowed_placement& state) const;
-
-  /// Makes the best change of at most `left` moves. `may_go(b, s)`: whether slot s may get expert
-  /// b; `cost(s, a, b)`: moves of slot s if it gives up expert a for b.
-  /// Returns the moves taken, 0 if no change gains more than `price` per move.
-  constexpr std::int32_t change(detail::windowed_placement& state, std::int32_t left,
-                                auto const& may_go, auto const& cost) const;
-
-  /// What a slot's change from expert a to b adds to the experts moved since the previous
-  /// placement, from -1 to 1.
-  struct net_cost {
-    detail::windowed_placement const& state;
-    std::span<char const> had;  ///< by rank and expert
-
-    SHUNT_CONSTEXPR std::int32_t operator()(std::size_t s, std::size_t a, std::size_t b) const;
-  };
-
-  /// Makes changes while one gains and fits; every change lowers the score, and at most 2 S are
-  /// made.
-  constexpr void refine(detail::windowed_placement& state, std::span<char const> had,
-                        auto const& may_go, std::int32_t left) const;
-
-  /// Takes changes back until `cost` is within the budget.
-  /// Returns false if no more can be taken back.
-  constexpr bool take_back(detail::windowed_placement& state, std::span<char const> had,
-                           auto const& may_go, std::int32_t& cost) const;
 };
 static_assert(solver_for<incremental, expert_layers>);
 
