@@ -6,7 +6,7 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/lower/stage_copies.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
 #include "shunt/problem/pipeline_job.hpp"
 
 namespace shunt {
@@ -16,6 +16,11 @@ namespace shunt {
 struct arrangement {
   pipeline_job job{};  ///< its ranks are all alive
   std::vector<rank_id> members{};
+  /// By rank of the job: further stages whose states it keeps up to date (lower/shadows.hpp).
+  /// Empty: no rank does.
+  held_stages shadows{};
+  /// It is made for one iteration. Then the policy is asked for the next one, without a loss.
+  bool interim = false;
 
   bool operator==(arrangement const&) const = default;
 };
@@ -47,13 +52,15 @@ using worker_ranks = std::vector<std::vector<rank_id>>;
                                    std::vector<std::int32_t> microbatches);
 
 /// Throws invalid_problem where job and ranks don't match, a rank is dead, not of the run or named
-/// twice, or the job has other stages or micro-batches in all than `start`. `dead` is ascending.
+/// twice, the job has other stages or micro-batches in all than `start`, or shadows are broken
+/// (`validate_shadows`). `dead` is ascending.
 void validate(arrangement const& a, pipeline_job const& start, std::span<rank_id const> dead);
 
 /// Returns the ranks of the workers.
 [[nodiscard]] worker_ranks workers_of(arrangement const& a);
 
-/// Returns the stages of each rank of a run of so many. Those of `without` have none.
+/// Returns the stages of each rank of a run of so many whose states it has: its own, and those that
+/// it shadows. Ranks of `without` have none.
 [[nodiscard]] held_stages stages_held(arrangement const& a, std::int32_t ranks,
                                       std::span<rank_id const> without = {});
 

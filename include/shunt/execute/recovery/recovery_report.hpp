@@ -56,8 +56,10 @@ struct recovery {
   std::function<std::optional<program>(std::span<rank_id const>)> transition{};
   /// Called when all ranks have completed a program of `transition`, while no session is open.
   std::function<void()> arrived = [] {};
-  /// Sessions end before each iteration that is a multiple of this number. 0: where they must.
-  std::int64_t pause_every = 0;
+  /// Returns the iteration before which a session that begins with this one ends at the latest, so
+  /// at least the next. Then `plan` is called again. Without this function sessions end where they
+  /// must.
+  std::function<std::int64_t(std::int64_t)> pause_before{};
 };
 
 /// An iteration that is completed by all ranks that live after it. The ranks in `dead` took no
