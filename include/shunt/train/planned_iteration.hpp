@@ -33,10 +33,10 @@ enum class iteration_form : std::uint8_t {
   salvageable,  ///< gradients survive a loss of ranks (lower/salvage.hpp)
 };
 
-/// Checks and lowers a schedule of a job. `how`: of validated steps. `shadows`: by rank, stages
-/// whose state it keeps besides (lower/shadows.hpp); empty: there are none. Throws invalid_problem
-/// where job, tensors or shadows are broken or shadows come with another form than `plain`, and
-/// invalid_program where the schedule breaks a rule of the job.
+/// Checks and lowers a schedule of a job. `how`: of validated steps. `shadows`: by rank, further
+/// stages whose state it keeps (lower/shadows.hpp). Without any the table is empty.
+/// Throws invalid_problem where job, tensors or shadows are broken, or shadows come with another
+/// form than `plain`; and invalid_program where the schedule breaks a rule of the job.
 [[nodiscard]] planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,
                                         pipeline_tensors const& tensors,
                                         iteration_form form = iteration_form::plain,
