@@ -120,9 +120,9 @@ bamboo: pipelines of 4[+]3[+]4 workers take 6[+]6[+]6 micro-batches, 0 workers w
 bytes[)] copied, 1 iteration done again; [^\n]*\niteration 3 [^\n]*\nbamboo: pipelines of 4[+]4 \
 workers take 9[+]9 micro-batches, 3 workers wait; 0 stages [(]0 bytes[)] copied, 0 iterations done \
 again; " OR NOT out MATCHES "\nbamboo: pipelines of 3[+]4 workers take 9[+]9 micro-batches, 3 \
-workers wait; 0 stages [(]0 bytes[)] copied, 1 iteration done again; [^\n]*\niteration 5 [^\n]*\nbamboo: \
-pipelines of 4[+]4 workers take 9[+]9 micro-batches, 2 workers wait; [1-9] stages? [(][0-9]+ \
-bytes[)] copied, 0 iterations" OR NOT out MATCHES
+workers wait; 0 stages [(]0 bytes[)] copied, 1 iteration done again; [^\n]*\niteration 5 [^\n]*\n\
+bamboo: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 2 workers wait; [1-9] stages? [(]\
+[0-9]+ bytes[)] copied, 0 iterations" OR NOT out MATCHES
     "\nparameters identical: all workers of 4 stages, hash [0-9a-f]+\n")
     fail("${engine}: bamboo")
   endif()
