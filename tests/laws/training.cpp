@@ -13,9 +13,11 @@
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/bamboo_policy.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_work.hpp"
 #include "shunt/train/pipeline_run.hpp"
+#include "shunt/train/policy_run.hpp"
 #include "support/dense_training.hpp"
 #include "support/executor_makers.hpp"
 #include "support/scaled_experts.hpp"
@@ -54,6 +56,20 @@ TYPED_TEST(training_on, pipelines_survive_a_loss_at_any_instruction) {
     auto const report = run(TypeParam::with({{at % 3, 2, at}}), {{at % 3, 4}});
     auto losses = run.losses();
     EXPECT_EQ((trained_bits{std::move(losses), parameters_of(work)}), expected) << at;
+    lost += report.losses.size();
+  }
+  EXPECT_GE(lost, 5U);
+}
+
+TYPED_TEST(training_on, shadows_go_on_for_what_is_lost_at_any_instruction) {
+  auto const t = dense_training(2, 3, 3, 5);
+  auto const expected = undisturbed(t);
+  std::size_t lost = 0;
+  for (std::int32_t at = 0; at < 30; at += 4) {
+    auto work = dense_work_of(t);
+    pipeline_run run(work, bamboo_policy<>{});
+    auto const report = run(TypeParam::with({{at % 6, 2, at}}));
+    EXPECT_EQ((trained_bits{run.losses(), parameters_of(work, report.dead)}), expected) << at;
     lost += report.losses.size();
   }
   EXPECT_GE(lost, 5U);

@@ -123,17 +123,20 @@ void pipeline_work<Model, Optimizer>::rearrange(held_stages const& held,
 }
 
 template <pipeline_model Model, optimizer Optimizer>
-void pipeline_work<Model, Optimizer>::begin(held_stages const& held) {
+void pipeline_work<Model, Optimizer>::begin(held_stages const& held,
+                                            per_pipeline const& microbatches) {
+  microbatches_ = microbatches;
   auto const sizes = tensors().state;
   for (rank_id const r : ids<rank_id>(ranks_.size())) {
     auto const& next = held[r.index()];
     auto const before = held_by(r);
     if (!memory_.has(r) || before == next) continue;
+    for (held_stage const& own : ranks_[r.index()].stages)
+      if (own.steps_made > 0)
+        throw std::logic_error("rank " + std::to_string(r.value()) + " has stepped already");
     std::vector<aligned_bytes> states;
     for (stage_id const s : next) {
       bool const there = std::find(before.begin(), before.end(), s) != before.end();
-      if (there && this->held(r, s).steps_made > 0)
-        throw std::logic_error("rank " + std::to_string(r.value()) + " has stepped already");
       states.push_back(there ? std::move(memory_(r, buffers::state(this->held(r, s).chunk)))
                              : aligned_bytes(static_cast<std::size_t>(sizes[s])));
     }

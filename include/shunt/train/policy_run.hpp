@@ -34,7 +34,7 @@ template <class W>
 concept rearrangeable_trainee =
     pipeline_trainee<W> &&
     requires(W& w, held_stages const& held, per_pipeline const& microbatches, std::int64_t i) {
-      w.begin(held);
+      w.begin(held, microbatches);
       w.rearrange(held, microbatches, i);
       w.keep_checkpoint(i);
       w.return_to_checkpoint();
@@ -60,7 +60,7 @@ class pipeline_run<Work, Policy> {
     if (every_ < 0)
       throw invalid_problem("every", "must be at least 0, is " + std::to_string(every_));
     now_ = kept_ = start();
-    if (!now_.shadows.empty()) work_.begin(stages_held(now_, training_.job.ranks()));
+    work_.begin(stages_held(now_, training_.job.ranks()), now_.job.microbatches);
     plan_ = planned_for(now_);
   }
 

@@ -27,8 +27,7 @@ struct situation {
 /// checkpoint, one each so many iterations; without, only the interrupted iteration is done again.
 ///
 /// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
-/// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins;
-/// each rank has at least the stages of the job.
+/// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins.
 ///
 /// Re-routing (pipeline_run with a solver of pipeline jobs) is the policy that changes no
 /// arrangement and needs no transition.
