@@ -12,6 +12,7 @@
 #include "shunt/check/program.hpp"
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/inline_executor.hpp"
+#include "shunt/lower/stage_copies.hpp"
 #include "shunt/solve/pipeline/shadow_failover.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "support/dense_training.hpp"

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "shunt/lower/stage_copies.hpp"
 #include "shunt/problem/template_problem.hpp"
 #include "shunt/solve/pipeline/oobleck_reconfigure.hpp"
 #include "shunt/solve/pipeline/oobleck_templates.hpp"
