@@ -7,7 +7,9 @@
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/plan/reconfiguration.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
 
 namespace shunt {
 
@@ -67,6 +69,12 @@ void validate(arrangement const& a, pipeline_job const& start, std::span<rank_id
 /// Returns the first of so many stages that no rank holds, if there is one.
 [[nodiscard]] std::optional<stage_id> stage_without_holder(held_stages const& held,
                                                            std::int32_t stages);
+
+/// Returns a change to these stages with these copies of states, before it is made: without its
+/// iteration, what is done again and the time that it took. `dead` is ascending.
+[[nodiscard]] rearrangement change_between(arrangement next, held_stages const& after,
+                                           std::span<layer_copy const> copies,
+                                           per_stage const& state, std::span<rank_id const> dead);
 
 /// Splits micro-batches over pipelines as evenly as can be; the first ones have more.
 /// Requires a pipeline.

@@ -109,6 +109,20 @@ SHUNT_INLINE std::optional<stage_id> stage_without_holder(held_stages const& hel
   return std::nullopt;
 }
 
+SHUNT_INLINE rearrangement change_between(arrangement next, held_stages const& after,
+                                          std::span<layer_copy const> copies,
+                                          per_stage const& state, std::span<rank_id const> dead) {
+  rearrangement change{.dead = {dead.begin(), dead.end()}, .next = std::move(next)};
+  for (layer_copy const& c : copies) {
+    change.copies += std::ssize(c.to);
+    change.bytes += state[c.layer.value()] * std::ssize(c.to);
+  }
+  for (rank_id const r : ids<rank_id>(after.size()))
+    if (after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
+      change.waiting.push_back(r);
+  return change;
+}
+
 SHUNT_INLINE std::vector<std::int32_t> even_shares(std::int32_t microbatches, std::size_t parts) {
   auto const n = static_cast<std::int32_t>(parts);
   std::vector<std::int32_t> all(parts, microbatches / n);

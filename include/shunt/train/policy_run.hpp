@@ -186,21 +186,92 @@ class pipeline_run<Work, Policy> {
   }
 
   // An iteration without these ranks; nothing where there is no plan, or all go back first.
-  std::optional<program> plan_without(std::span<rank_id const> dead);
-  // Returns whether all stages have a live holder.
-  bool find_parts(arrangement next, std::span<rank_id const> dead);
-  // What is to run before the next session.
-  std::optional<program> prepare();
-  void arrive();
-  void go_back();
-  void complete(completed_iteration const& c);
+  std::optional<program> plan_without(std::span<rank_id const> dead) {
+    next_part_.reset();
+    reason_ = {};
+    bool const whole = !lacks(now_, dead), ended = began_ && next_ >= stop_;
+    if (whole && !(now_.interim && ended)) return *plan_.iteration;
+    if (began_ && !ended) interrupted_ = std::max(interrupted_.value_or(next_), next_);
+    if (every_ > 0 && began_ && next_ > kept_at_) {
+      goes_back_ = true;
+      return std::nullopt;
+    }
+    auto answer = policy_(situation{training_.job, now_, dead});
+    reason_ = answer.reason;
+    if (!answer.has_plan()) return std::nullopt;
+    if (!find_parts(std::move(answer.plan), dead)) return std::nullopt;
+    work_.fit(*next_part_->plan.iteration);
+    return *next_part_->plan.iteration;
+  }
 
-  static void append(recovery_report& all, recovery_report part) {
-    all.end = part.end;
-    all.dead = std::move(part.dead);
-    all.stopped = std::move(part.stopped);
-    for (auto& l : part.losses) all.losses.push_back(std::move(l));
-    for (auto& s : part.sessions) all.sessions.push_back(std::move(s));
+  // Returns whether all stages have a live holder.
+  bool find_parts(arrangement next, std::span<rank_id const> dead) {
+    validate(next, training_.job, dead);
+    auto const ranks = training_.job.ranks();
+    next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
+    part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
+    if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
+      reason_ = without_state(*lost);
+      return false;
+    }
+    part.change =
+        change_between(std::move(next), part.after, part.copies, work_.tensors().state, dead);
+    part.plan = planned_for(part.change.next);
+    next_part_ = std::move(part);
+    return true;
+  }
+
+  // What is to run before the next session.
+  std::optional<program> prepare() {
+    if (next_part_) {
+      auto p = stage_copies{}(next_part_->before, next_part_->after, next_part_->copies,
+                              work_.tensors().state);
+      if (p.instructions() > 0) {
+        work_.fit(p);
+        return p;
+      }
+      arrive();
+    }
+    if (every_ > 0 && (kept_at_ < 0 || next_ % every_ == 0)) {
+      work_.keep_checkpoint(next_);
+      kept_ = now_;
+      kept_at_ = next_;
+    }
+    began_ = true;
+    return std::nullopt;
+  }
+
+  void arrive() {
+    auto part = std::move(*next_part_);
+    next_part_.reset();
+    work_.rearrange(part.after, part.change.next.job.microbatches, next_);
+    work_.fit(*part.plan.iteration);
+    now_ = part.change.next;
+    plan_ = std::move(part.plan);
+    part.change.iteration = next_;
+    part.change.took = part.since.now();
+    part.change.redone = interrupted_ ? *interrupted_ - next_ + 1 : 0;
+    interrupted_.reset();
+    began_ = false;
+    changes_.push_back(std::move(part.change));
+    on_change(changes_.back(), plan_);
+  }
+
+  void go_back() {
+    goes_back_ = began_ = false;
+    work_.return_to_checkpoint();
+    now_ = kept_;
+    std::erase_if(iterations_, [&](auto const& i) { return i.iteration >= kept_at_; });
+  }
+
+  void complete(completed_iteration const& c) {
+    next_ = c.iteration + 1;
+    iterations_.push_back({.iteration = c.iteration,
+                           .loss = work_.loss(c.iteration),
+                           .live = training_.job.ranks() - static_cast<std::int32_t>(c.dead.size()),
+                           .planned = plan_.period,
+                           .took = c.took});
+    on_iteration(iterations_.back());
   }
 
   Work& work_;
@@ -223,5 +294,3 @@ class pipeline_run<Work, Policy> {
 };
 
 }  // namespace shunt
-
-#include "shunt/train/policy_run.ipp"

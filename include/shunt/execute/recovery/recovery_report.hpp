@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -117,6 +118,16 @@ struct recovery_report {
   std::vector<session> sessions{};  ///< in order, without those of state transfers
   std::string stopped{};            ///< why the run ended early; empty where it did not
 };
+
+/// Adds what a later part of the same run did.
+inline void append(recovery_report& all, recovery_report later) {
+  all.end = later.end;
+  all.dead = std::move(later.dead);
+  all.stopped = std::move(later.stopped);
+  for (auto& l : later.losses) all.losses.push_back(std::move(l));
+  for (auto& j : later.joined) all.joined.push_back(j);
+  for (auto& s : later.sessions) all.sessions.push_back(std::move(s));
+}
 
 /// The iteration of programs that bring ranks their state, joining ones and those of a transition,
 /// for tasks and failures.
