@@ -21,8 +21,7 @@ TEST(drop_policy, whole_pipelines_share_the_batch) {
   EXPECT_EQ(workers_of(last.plan), (worker_ranks{{4, 5}}));
   EXPECT_EQ(last.plan.job.total_microbatches(), 15);
   dead = {0, 3, 5};
-  EXPECT_EQ(drop_rule{}({job, last.plan, dead}).reason.view(),
-            "every pipeline has lost a rank");
+  EXPECT_EQ(drop_rule{}({job, last.plan, dead}).reason.view(), "every pipeline has lost a rank");
 }
 
 }  // namespace

@@ -51,10 +51,9 @@ TEST(oobleck_policy, says_why_there_is_no_arrangement) {
   EXPECT_EQ(oobleck_rule{.minimum = 2}({job, start, dead}).reason.view(),
             "a pipeline of 3 ranks has only 2 layers");
   dead = {0, 1, 2};
-  EXPECT_NE(oobleck_rule{.minimum = 2}({job, start, dead})
-                .reason.view()
-                .find("ranks are insufficient"),
-            std::string_view::npos);
+  EXPECT_NE(
+      oobleck_rule{.minimum = 2}({job, start, dead}).reason.view().find("ranks are insufficient"),
+      std::string_view::npos);
   EXPECT_EQ(field_of([&] { (void)oobleck_rule{.minimum = 0}({job, start, dead}); }), "minimum");
 }
 
