@@ -139,13 +139,19 @@ int program(int argc, char** argv) {
                  "what the live workers do after a loss: slipstream re-routes micro-batches to "
                  "peers; oobleck forms pipelines of other lengths, a stage being a layer; drop "
                  "leaves out the pipelines that were hit; regroup forms as many whole pipelines "
-                 "as it can and goes back to a checkpoint. All but slipstream run 1F1B, "
+                 "as it can and goes back to a checkpoint; bamboo lets the worker of the stage "
+                 "before go on for a lost one, whose state it has. All but slipstream run 1F1B, "
                  "not on --engine cuda")
       ->group("Failures");
   auto* const checkpoints =
       app.add_option("--checkpoint-every", o.checkpoint_every,
                      "iterations from one checkpoint to the next (with --policy regroup)");
   checkpoints->group("Failures");
+  auto* const bamboo_rules = app.add_option(
+      "--bamboo-rules", o.bamboo_rules,
+      "when pipelines are formed anew after a loss that is not fatal: simulator, by the rules of "
+      "Bamboo's simulator, or coordinator, by those that it ships (with --policy bamboo)");
+  bamboo_rules->group("Failures");
   app.add_flag("--salvage", o.salvage,
                "after a loss keep the backward passes that survive it, and do again only what is "
                "missing of the iteration")
@@ -238,7 +244,7 @@ int program(int argc, char** argv) {
       throw shunt::invalid_problem("lr", "must be above 0 and at most 1");
     validate(o);
     if (o.policy != "slipstream") {
-      static_cast<void>(policy_of(o));
+      static_cast<void>(shunt::start_under(policy_of(o), t.job));
       refuse_with_policy(o);
     }
     if (o.checkpoint_every < 1)
@@ -246,6 +252,8 @@ int program(int argc, char** argv) {
                                    "must be at least 1, is " + std::to_string(o.checkpoint_every));
     if (checkpoints->count() > 0 && o.policy != "regroup")
       throw shunt::invalid_problem("checkpoint-every", "needs --policy regroup");
+    if (bamboo_rules->count() > 0 && o.policy != "bamboo")
+      throw shunt::invalid_problem("bamboo-rules", "needs --policy bamboo");
     if (o.processes) {
       if (!o.out.empty())
         throw shunt::invalid_problem(

@@ -31,8 +31,9 @@ struct options {
   std::optional<std::int32_t>
       kill_at{};  ///< instruction index; without it, the middle of the worker's list
   bool split = true, stagger = true;
-  std::string policy = "slipstream";   ///< what the live workers do after a loss
-  std::int64_t checkpoint_every = 10;  ///< iterations, under the policy that has checkpoints
+  std::string policy = "slipstream";       ///< what the live workers do after a loss
+  std::int64_t checkpoint_every = 10;      ///< iterations, under the policy that has checkpoints
+  std::string bamboo_rules = "simulator";  ///< of its rendezvous
   bool salvage = false;  ///< after a loss only what is missing of an iteration is done again
   std::optional<std::chrono::milliseconds> timeout{};  ///< of silence
   bool compare_schedules = false;

@@ -18,7 +18,8 @@
 #include "shunt/execute/executor.hpp"
 #include "shunt/execute/recovery.hpp"
 #include "shunt/solve/author/pipeline.hpp"
-#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/bamboo_rendezvous.hpp"
+#include "shunt/train/bamboo_policy.hpp"
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/oobleck_policy.hpp"
 #include "shunt/train/policy_run.hpp"
@@ -31,28 +32,47 @@ struct named_policy {
   std::string name{};
   std::int64_t every = 0;
   std::function<shunt::solution<shunt::arrangement>(shunt::situation const&)> next{};
+  std::function<shunt::solution<shunt::pipeline_schedule>(shunt::pipeline_job const&)> plan{};
+  std::function<shunt::arrangement(shunt::pipeline_job const&)> first{};
 
   [[nodiscard]] shunt::solution<shunt::arrangement> operator()(shunt::situation const& s) const {
     return next(s);
   }
   [[nodiscard]] shunt::solution<shunt::pipeline_schedule> schedule(
       shunt::pipeline_job const& job) const {
-    return shunt::one_f_one_b{}(job);
+    return plan(job);
+  }
+  [[nodiscard]] shunt::arrangement start(shunt::pipeline_job const& job) const {
+    return first(job);
   }
 };
 static_assert(shunt::training_policy<named_policy>);
 
+/// Throws invalid_problem for another name than those of the rules.
+[[nodiscard]] inline shunt::bamboo_rendezvous::rules rendezvous_of(std::string const& name) {
+  using rules = shunt::bamboo_rendezvous::rules;
+  if (name == "simulator") return rules::simulator;
+  if (name == "coordinator") return rules::coordinator;
+  throw shunt::invalid_problem("bamboo-rules",
+                               example::quoted(name) + " is not simulator or coordinator");
+}
+
 /// Throws invalid_problem for another name than those of the policies.
 [[nodiscard]] inline named_policy policy_of(options const& o) {
   auto const named = [](auto policy) {
-    return named_policy{std::string(policy.name), policy.every, policy};
+    return named_policy{
+        std::string(policy.name), policy.every, policy,
+        [policy](shunt::pipeline_job const& job) { return policy.schedule(job); },
+        [policy](shunt::pipeline_job const& job) { return shunt::start_under(policy, job); }};
   };
   if (o.policy == shunt::oobleck_policy<>::name) return named(shunt::oobleck_policy<>{});
   if (o.policy == shunt::drop_policy<>::name) return named(shunt::drop_policy<>{});
   if (o.policy == shunt::regroup_policy<>::name)
-    return named(shunt::regroup_policy<>{.every = o.checkpoint_every});
-  throw shunt::invalid_problem("policy", example::quoted(o.policy) +
-                                             " is not slipstream, oobleck, drop or regroup");
+    return named(shunt::regroup_policy<>{{.every = o.checkpoint_every}});
+  if (o.policy == shunt::bamboo_policy<>::name)
+    return named(shunt::bamboo_policy<>{{.rendezvous = {rendezvous_of(o.bamboo_rules)}}});
+  throw shunt::invalid_problem(
+      "policy", example::quoted(o.policy) + " is not slipstream, oobleck, drop, regroup or bamboo");
 }
 
 /// Throws invalid_problem, naming the first option that only re-routing has.

@@ -113,7 +113,9 @@ class report_merger {
                         .copies = r.integer("copies"),
                         .bytes = r.integer("bytes"),
                         .redone = r.integer("redone")};
-    auto const same = [&](seen_change const& other) { return other.dead == c.dead; };
+    auto const same = [&](seen_change const& other) {
+      return other.dead == c.dead && other.iteration == c.iteration;
+    };
     if (std::any_of(changes_.begin(), changes_.end(), same)) return;
     changes_.push_back(c);
     print_progress();

@@ -13,6 +13,7 @@
 #include "shunt/lower/rank_scatter.hpp"
 #include "shunt/lower/reduction_groups.hpp"
 #include "shunt/lower/salvage.hpp"
+#include "shunt/lower/shadows.hpp"
 #include "shunt/lower/shard_recovery.hpp"
 #include "shunt/lower/stage_copies.hpp"
 #include "shunt/lower/step_validation.hpp"

@@ -41,6 +41,7 @@
 #include "shunt/solve/pipeline/oobleck_templates.hpp"
 #include "shunt/solve/pipeline/redundant_forward.hpp"
 #include "shunt/solve/pipeline/reroute.hpp"
+#include "shunt/solve/pipeline/ring_one_f_one_b.hpp"
 #include "shunt/solve/pipeline/schedule_store.hpp"
 #include "shunt/solve/pipeline/shadow_failover.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"

@@ -1,6 +1,7 @@
 #pragma once
 #include "shunt/train/aligned_bytes.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/bamboo_policy.hpp"
 #include "shunt/train/drop_policy.hpp"
 #include "shunt/train/fixed_point.hpp"
 #include "shunt/train/gathered_parameters.hpp"
@@ -18,6 +19,7 @@
 #include "shunt/train/pipeline_training.hpp"
 #include "shunt/train/pipeline_work.hpp"
 #include "shunt/train/planned_iteration.hpp"
+#include "shunt/train/planned_policy.hpp"
 #include "shunt/train/policy_run.hpp"
 #include "shunt/train/regroup_policy.hpp"
 #include "shunt/train/stage_table.hpp"

@@ -84,7 +84,7 @@ struct least_policy : made_by_moving {
   static inline convertible<std::string_view> const name{"least"};
   static inline convertible<std::int64_t> const every{0};
   [[nodiscard]] solution<arrangement> operator()(situation const& s) const {
-    return whole_pipelines(s);
+    return drop_rule{}(s);
   }
   [[nodiscard]] solution<pipeline_schedule> schedule(pipeline_job const& job) const {
     return one_f_one_b{}(job);

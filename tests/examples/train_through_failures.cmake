@@ -114,7 +114,31 @@ foreach(engine IN ITEMS threads inline)
 wait; [1-9] stages? ")
     fail("${engine}: regroup")
   endif()
+  trains(8 ${small} --iterations 8 --engine ${engine} --policy bamboo --kill 1:2@3,0:1@5)
+  if(NOT out MATCHES "\nworker 1:2 fell silent: training goes on with iteration 3 without it\n\
+bamboo: pipelines of 4[+]3[+]4 workers take 6[+]6[+]6 micro-batches, 0 workers wait; 0 stages [(]0 \
+bytes[)] copied, 1 iteration done again; [^\n]*\niteration 3 [^\n]*\nbamboo: pipelines of 4[+]4 \
+workers take 9[+]9 micro-batches, 3 workers wait; 0 stages [(]0 bytes[)] copied, 0 iterations done \
+again; " OR NOT out MATCHES "\nbamboo: pipelines of 3[+]4 workers take 9[+]9 micro-batches, 3 \
+workers wait; 0 stages [(]0 bytes[)] copied, 1 iteration done again; [^\n]*\niteration 5 [^\n]*\n\
+bamboo: pipelines of 4[+]4 workers take 9[+]9 micro-batches, 2 workers wait; [1-9] stages? [(]\
+[0-9]+ bytes[)] copied, 0 iterations" OR NOT out MATCHES
+    "\nparameters identical: all workers of 4 stages, hash [0-9a-f]+\n")
+    fail("${engine}: bamboo")
+  endif()
 endforeach()
+# One pipeline: a loss is survived, and one of the shadow is not.
+trains(6 ${small} --iterations 6 --engine inline --policy bamboo --pipelines 1 --kill 0:2@3)
+run(${small} --iterations 6 --engine inline --policy bamboo --pipelines 1 --kill 0:2@2,0:1@4)
+if(NOT status EQUAL 1 OR NOT out MATCHES "\nstopped: no plan for iteration 4 without ranks 1 2: \
+rank 1 is lost, which has two stages; 2 live ranks don't fill a pipeline of 4\n")
+  fail("bamboo: no stop after a fatal loss")
+endif()
+trains(8 ${small} --iterations 8 --engine inline --policy bamboo --bamboo-rules coordinator --kill
+  1:2@3,0:1@5)
+if(NOT out MATCHES "\nbamboo: pipelines of 3[+]3[+]4 workers")
+  fail("bamboo: the coordinator's rule")
+endif()
 trains(5 ${small} --iterations 5 --pipelines 2 --stages 3 --microbatches 4 --policy oobleck --engine
   inline --kill 0:1@2 --out ${SCRATCH}/policy)
 file(READ ${SCRATCH}/policy/train.json json)
@@ -150,7 +174,7 @@ no live rank has the state of stage 2\ndiffer: 3 of 6 iterations were trained\n$
   fail("no stop where the state is lost")
 endif()
 
-refused("policy: .spam. is not slipstream, oobleck, drop or regroup" --policy spam)
+refused("policy: .spam. is not slipstream, oobleck, drop, regroup or bamboo" --policy spam)
 refused("policy: oobleck can't be together with --salvage" --policy oobleck --salvage)
 refused("policy: drop can't be together with --join" --policy drop --kill 1:2@3 --join 1:2@5)
 refused("policy: regroup can't be together with --clip or --inject-nan" --policy regroup --clip 1)
@@ -158,6 +182,9 @@ refused("policy: oobleck can't be together with --sweep" --policy oobleck --engi
 refused("policy: oobleck can't be together with --engine cuda" --policy oobleck --engine cuda)
 refused("policy: drop can't be together with --no-split: its pipelines run 1F1B" --policy drop
   --no-split)
+refused("memory: must be none for bamboo" --policy bamboo --memory-1f1b)
+refused("bamboo-rules: needs --policy bamboo" --policy drop --bamboo-rules simulator)
+refused("bamboo-rules: .spam. is not simulator or coordinator" --policy bamboo --bamboo-rules spam)
 refused("checkpoint-every: needs --policy regroup" --policy drop --checkpoint-every 3)
 refused("checkpoint-every: must be at least 1, is 0" --policy regroup --checkpoint-every 0)
 refused("kill.1.: worker 1:1 waits in iteration 5" --policy drop --kill 1:2@3,1:1@5)

@@ -126,7 +126,8 @@ TEST(recovery, sessions_begin_where_their_transition_has_arrived) {
       without.push_back(2);
       return plan(without);
     };
-    recovery config{.end = 7, .pause_every = 3};
+    recovery config{.end = 7};
+    config.pause_before = [](std::int64_t first) { return first + 3 - first % 3; };
     config.transition = [&](dead_ranks dead) -> std::optional<program> {
       asked.push_back(next);
       if (next < 3 || there) return std::nullopt;

@@ -13,11 +13,12 @@
 #include "shunt/solve/experts/swift_moe.hpp"
 #include "shunt/solve/experts/uniform.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "shunt/train/bamboo_policy.hpp"
 #include "shunt/train/moe_run.hpp"
 #include "shunt/train/moe_work.hpp"
 #include "shunt/train/pipeline_run.hpp"
-#include "shunt/train/pipeline_work.hpp"
-#include "support/dense_model.hpp"
+#include "shunt/train/policy_run.hpp"
+#include "support/dense_training.hpp"
 #include "support/executor_makers.hpp"
 #include "support/scaled_experts.hpp"
 
@@ -30,60 +31,33 @@ template <class Maker>
 class training_on : public testing::Test {};
 TYPED_TEST_SUITE(training_on, every_maker);
 
-struct trained {
-  std::vector<double> losses{};
-  std::vector<std::vector<float>> parameters{};
-  bool operator==(trained const&) const = default;
-};
-
-pipeline_training small_pipelines() {
-  return {.job = {.pipelines = 2, .stages = 3, .microbatches = 3, .costs = {1, 1, 1, 3}},
-          .iterations = 5};
-}
-
-// The parameters of each stage as the last holder has them.
-std::vector<std::vector<float>> parameters_of(pipeline_work<dense_model>& work) {
-  std::vector<std::vector<float>> all;
-  for (stage_id const s : ids<stage_id>(3)) {
-    auto const of = work.parameters(3 + s.value(), s);
-    all.emplace_back(of.begin(), of.end());
-  }
-  return all;
-}
-
-trained undisturbed(pipeline_training const& t) {
-  pipeline_work work(dense_model{.count = 3}, t);
-  auto losses = train_without_failures(work, inline_executor{});
-  return {std::move(losses), parameters_of(work)};
-}
-
 TYPED_TEST(training_on, pipelines_have_the_bits_of_a_plain_run) {
   for (bool const validated : {false, true}) {
-    auto t = small_pipelines();
+    auto t = dense_training(2, 3, 3, 5);
     if (validated) t.clip = 0.1;
     auto const expected = undisturbed(t);
     for (bool const stagger : {false, true}) {
-      pipeline_work work(dense_model{.count = 3}, t);
+      auto work = dense_work_of(t);
       pipeline_run run(work, slipstream{.stagger = stagger});
       run(TypeParam::with());
       auto losses = run.losses();
-      EXPECT_EQ((trained{std::move(losses), parameters_of(work)}), expected);
+      EXPECT_EQ((trained_bits{std::move(losses), parameters_of(work)}), expected);
     }
   }
 }
 
 TYPED_TEST(training_on, pipelines_survive_a_loss_at_any_instruction) {
-  auto const t = small_pipelines();
+  auto const t = dense_training(2, 3, 3, 5);
   auto const expected = undisturbed(t);
   std::size_t lost = 0;
   std::int64_t kept = 0;
   for (std::int32_t at = 0; at < 30; at += 2) {
-    pipeline_work work(dense_model{.count = 3}, t);
+    auto work = dense_work_of(t);
     pipeline_run run(work);
     if (at % 4 != 0) run.salvage();
     auto const report = run(TypeParam::with({{at % 3, 2, at}}), {{at % 3, 4}});
     auto losses = run.losses();
-    EXPECT_EQ((trained{std::move(losses), parameters_of(work)}), expected) << at;
+    EXPECT_EQ((trained_bits{std::move(losses), parameters_of(work)}), expected) << at;
     lost += report.losses.size();
     for (auto const& l : report.losses) kept += l.kept;
   }
@@ -91,11 +65,25 @@ TYPED_TEST(training_on, pipelines_survive_a_loss_at_any_instruction) {
   EXPECT_GE(kept, 10);
 }
 
+TYPED_TEST(training_on, shadows_go_on_for_what_is_lost_at_any_instruction) {
+  auto const t = dense_training(2, 3, 3, 5);
+  auto const expected = undisturbed(t);
+  std::size_t lost = 0;
+  for (std::int32_t at = 0; at < 30; at += 4) {
+    auto work = dense_work_of(t);
+    pipeline_run run(work, bamboo_policy<>{});
+    auto const report = run(TypeParam::with({{at % 6, 2, at}}));
+    EXPECT_EQ((trained_bits{run.losses(), parameters_of(work, report.dead)}), expected) << at;
+    lost += report.losses.size();
+  }
+  EXPECT_GE(lost, 5U);
+}
+
 template <class Placer, class Executor>
-trained trained_experts(Executor const& executor) {
+trained_bits trained_experts(Executor const& executor) {
   moe_work work(scaled_experts{}, small_moe_training());
   moe_run<moe_work<scaled_experts>, Placer> run(work);
-  trained all;
+  trained_bits all;
   run.on_iteration = [&](std::int64_t, moe_record const& r) { all.losses.push_back(r.loss); };
   run(executor);
   all.parameters.push_back(run.parameters());

@@ -66,6 +66,31 @@ TEST(arrangement, only_live_ranks_of_the_run_do_the_whole_work) {
             "job");
 }
 
+TEST(arrangement, shadows_have_the_states_that_they_keep) {
+  auto next = arranged(job(), {{3, 4, 5}}, {8});
+  next.shadows = {{2}, {0, 2}, {}};
+  validate(next, job(), {});
+  EXPECT_EQ(stages_held(next, 6), (held_stages{{}, {}, {}, {0, 2}, {0, 1, 2}, {2}}));
+  EXPECT_TRUE(stages_held(next, 6, std::vector<rank_id>{4})[4].empty());
+  EXPECT_EQ(stage_without_holder(stages_held(next, 6, std::vector<rank_id>{4}), 3), stage_id(1));
+  next.shadows = {{2}, {1}, {}};
+  EXPECT_EQ(field_of([&] { validate(next, job(), {}); }), "shadows of rank 1");
+  next.shadows.pop_back();
+  EXPECT_EQ(field_of([&] { validate(next, job(), {}); }), "shadows");
+}
+
+TEST(arrangement, what_a_change_costs) {
+  std::vector<layer_copy> const copies{{0, 1, {2, 3}}, {1, 4, {2}}};
+  std::vector<rank_id> const dead{0};
+  auto const change = change_between(starting_arrangement(job()), {{}, {0}, {0, 1}, {}, {1}, {}},
+                                     copies, per_stage{10, 100, 1000}, dead);
+  EXPECT_EQ(change.copies, 3);
+  EXPECT_EQ(change.bytes, 120);
+  EXPECT_EQ(change.dead, dead);
+  EXPECT_EQ(change.waiting, (std::vector<rank_id>{3, 5}));
+  EXPECT_EQ(change.next, starting_arrangement(job()));
+}
+
 TEST(arrangement, shares_are_even) {
   EXPECT_EQ(even_shares(8, 3), (std::vector<std::int32_t>{3, 3, 2}));
   EXPECT_EQ(even_shares(2, 1), (std::vector<std::int32_t>{2}));

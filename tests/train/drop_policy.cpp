@@ -12,17 +12,16 @@ TEST(drop_policy, whole_pipelines_share_the_batch) {
   pipeline_job const job{.pipelines = 3, .stages = 2, .microbatches = 5};
   auto const start = starting_arrangement(job);
   std::vector<rank_id> dead{3};
-  auto const next = drop_policy<>{}({job, start, dead});
+  auto const next = drop_rule{}({job, start, dead});
   ASSERT_TRUE(next.has_plan());
   EXPECT_EQ(workers_of(next.plan), (worker_ranks{{0, 1}, {4, 5}}));
   EXPECT_EQ(next.plan.job.microbatches.values(), (std::vector<std::int32_t>{8, 7}));
   dead = {0, 3};
-  auto const last = drop_policy<>{}({job, next.plan, dead});
+  auto const last = drop_rule{}({job, next.plan, dead});
   EXPECT_EQ(workers_of(last.plan), (worker_ranks{{4, 5}}));
   EXPECT_EQ(last.plan.job.total_microbatches(), 15);
   dead = {0, 3, 5};
-  EXPECT_EQ(drop_policy<>{}({job, last.plan, dead}).reason.view(),
-            "every pipeline has lost a rank");
+  EXPECT_EQ(drop_rule{}({job, last.plan, dead}).reason.view(), "every pipeline has lost a rank");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "shunt/lower/stage_copies.hpp"
 #include "shunt/problem/template_problem.hpp"
 #include "shunt/solve/pipeline/oobleck_reconfigure.hpp"
 #include "shunt/solve/pipeline/oobleck_templates.hpp"
@@ -47,14 +48,13 @@ TEST(oobleck_policy, says_why_there_is_no_arrangement) {
   auto const job = job_of(2, 2, 1);
   auto const start = starting_arrangement(job);
   std::vector<rank_id> dead{0};
-  EXPECT_EQ(oobleck_policy<>{.minimum = 2}({job, start, dead}).reason.view(),
+  EXPECT_EQ(oobleck_rule{.minimum = 2}({job, start, dead}).reason.view(),
             "a pipeline of 3 ranks has only 2 layers");
   dead = {0, 1, 2};
-  EXPECT_NE(oobleck_policy<>{.minimum = 2}({job, start, dead})
-                .reason.view()
-                .find("ranks are insufficient"),
-            std::string_view::npos);
-  EXPECT_EQ(field_of([&] { (void)oobleck_policy<>{.minimum = 0}({job, start, dead}); }), "minimum");
+  EXPECT_NE(
+      oobleck_rule{.minimum = 2}({job, start, dead}).reason.view().find("ranks are insufficient"),
+      std::string_view::npos);
+  EXPECT_EQ(field_of([&] { (void)oobleck_rule{.minimum = 0}({job, start, dead}); }), "minimum");
 }
 
 // Loss after loss: all live ranks train, stages are consecutive, the batch stays, and the copies
@@ -83,7 +83,7 @@ TEST(oobleck_policy, arrangements_and_copies_are_those_of_the_planners) {
         ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
         losses.pipelines.push_back(ranks);
       }
-      auto const answer = oobleck_policy<>{}({job, now, dead});
+      auto const answer = oobleck_rule{}({job, now, dead});
       ASSERT_TRUE(answer.has_plan()) << answer.reason.view();
       EXPECT_EQ(answer.plan.job.total_microbatches(), job.total_microbatches());
       EXPECT_EQ(answer.plan.members.size(), static_cast<std::size_t>(job.ranks()) - dead.size());

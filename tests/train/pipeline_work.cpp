@@ -26,52 +26,29 @@
 #include "shunt/solve/pipeline/zb_v.hpp"
 #include "shunt/train/planned_iteration.hpp"
 #include "support/dense_model.hpp"
+#include "support/dense_training.hpp"
 #include "support/host_streams.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::pipeline_work_test {
 namespace {
 
-using work_of_dense = pipeline_work<dense_model>;
-static_assert(restorable_work<work_of_dense>);
+static_assert(restorable_work<dense_work>);
 static_assert(restorable_work<pipeline_work<dense_model, sgd>>);
 
-pipeline_training training(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches,
-                           std::int64_t iterations = 4) {
-  return {.job = {.pipelines = pipelines,
-                  .stages = stages,
-                  .microbatches = microbatches,
-                  .costs = {1, 1, 1, 3}},
-          .iterations = iterations};
-}
-
-/// Losses by iteration, then parameters by stage.
-struct result {
-  std::vector<double> losses{};
-  std::vector<std::vector<float>> parameters{};
-  bool operator==(result const&) const = default;
-};
-
 template <class Work>
-result result_of(Work& w) {
+trained_bits bits_of(Work& w) {
   auto const& t = w.training();
-  result all;
+  trained_bits all;
   for (std::int64_t i = 0; i < t.iterations; ++i) all.losses.push_back(w.loss(i));
-  for (stage_id const s : ids<stage_id>(t.job.stages)) {
-    std::vector<float> first;
-    for (rank_id const r : t.job.live_holders(s)) {
-      auto const values = w.parameters(r, s);
-      std::vector<float> const own(values.begin(), values.end());
-      if (first.empty()) first = own;
-      EXPECT_EQ(own, first) << "holders of stage " << s.value() << " differ";
-    }
-    all.parameters.push_back(first);
-  }
+  std::vector<rank_id> dead;
+  for (worker const& of : t.job.dead) dead.push_back(t.job.rank_of(of));
+  all.parameters = parameters_of(w, dead);
   return all;
 }
 
 template <class Work, class Executor, class Solver>
-result train(Work& work, Executor const& executor, Solver const& solver) {
+trained_bits train(Work& work, Executor const& executor, Solver const& solver) {
   auto const& t = work.training();
   auto const plan =
       plan_iteration(solver, t.job, work.tensors(),
@@ -81,17 +58,17 @@ result train(Work& work, Executor const& executor, Solver const& solver) {
   for (std::int64_t i = 0; i < t.iterations; ++i) session.submit(plan.iteration);
   if (plan.closing) session.submit(plan.closing);
   EXPECT_TRUE(session.wait().lost.empty());
-  return result_of(work);
+  return bits_of(work);
 }
 
 template <class Executor, class Solver>
-result trained(pipeline_training const& t, Executor const& executor, Solver const& solver) {
-  work_of_dense work(dense_model{.count = t.job.stages}, t);
+trained_bits trained(pipeline_training const& t, Executor const& executor, Solver const& solver) {
+  auto work = dense_work_of(t);
   return train(work, executor, solver);
 }
 
 /// The same training without plan, program or work: micro-batch by micro-batch, stage by stage.
-result by_hand(pipeline_training const& t) {
+trained_bits by_hand(pipeline_training const& t) {
   dense_model const m{.count = t.job.stages};
   auto const stages = static_cast<std::size_t>(t.job.stages);
   std::vector<std::vector<float>> parameters, moments;
@@ -100,7 +77,7 @@ result by_hand(pipeline_training const& t) {
     moments.emplace_back(2 * parameters.back().size());
     m.initialise(s, parameters.back());
   }
-  result all;
+  trained_bits all;
   for (std::int64_t i = 0; i < t.iterations; ++i) {
     double sum = 0;
     std::vector<std::vector<std::int64_t>> gradients;
@@ -144,7 +121,7 @@ result by_hand(pipeline_training const& t) {
 }
 
 TEST(pipeline_work, trains_as_a_plain_loop_does_under_every_plan) {
-  auto const t = training(2, 3, 4);
+  auto const t = dense_training(2, 3, 4);
   auto const expected = by_hand(t);
   EXPECT_LT(expected.losses.back(), expected.losses.front());
   EXPECT_EQ(trained(t, inline_executor{}, gpipe{}), expected);
@@ -156,7 +133,7 @@ TEST(pipeline_work, trains_as_a_plain_loop_does_under_every_plan) {
 }
 
 TEST(pipeline_work, trains_where_ranks_hold_several_stages) {
-  auto t = training(2, 4, 4);
+  auto t = dense_training(2, 4, 4);
   auto const expected = by_hand(t);
   t.job.layout = stage_layout::looped(2);
   EXPECT_EQ(trained(t, thread_executor{}, interleaved_one_f_one_b{}), expected);
@@ -165,7 +142,7 @@ TEST(pipeline_work, trains_where_ranks_hold_several_stages) {
 }
 
 TEST(pipeline_work, validated_steps_clip_and_leave_out_alike_under_every_plan) {
-  auto t = training(2, 3, 4, 6);
+  auto t = dense_training(2, 3, 4, 6);
   t.clip = 0.05;
   auto const reference = trained(t, inline_executor{}, gpipe{});
   EXPECT_NE(reference, by_hand(t));
@@ -175,7 +152,7 @@ TEST(pipeline_work, validated_steps_clip_and_leave_out_alike_under_every_plan) {
 }
 
 TEST(pipeline_work, other_elements_train_nearly_alike) {
-  auto t = training(2, 3, 4, 40);
+  auto t = dense_training(2, 3, 4, 40);
   auto const exact = trained(t, inline_executor{}, one_f_one_b{});
   for (auto const type :
        {element::float64, element::float32, element::bfloat16, element::float16}) {
@@ -192,9 +169,9 @@ TEST(pipeline_work, other_elements_train_nearly_alike) {
 
 TEST(pipeline_work, bytes_of_gradients_are_those_of_their_elements) {
   auto const reduced = [](element type) {
-    auto t = training(3, 3, 4);
+    auto t = dense_training(3, 3, 4);
     t.gradient_type = type;
-    work_of_dense const work(dense_model{.count = 3}, t);
+    dense_work const work(dense_model{.count = 3}, t);
     auto const plan = plan_iteration(slipstream{}, t.job, work.tensors());
     byte_count gradients = 0, others = 0;
     for (rank_program const& list : plan.iteration->ranks)
@@ -216,7 +193,7 @@ TEST(pipeline_work, bytes_of_gradients_are_those_of_their_elements) {
 }
 
 TEST(pipeline_work, runs_on_streams_that_call_the_host) {
-  auto const t = training(2, 3, 4);
+  auto const t = dense_training(2, 3, 4);
   auto const expected = by_hand(t);
   for (std::uint64_t seed = 1; seed < 4; ++seed) {
     host_streams streams(seed, host_streams::temper::random);
@@ -238,7 +215,7 @@ TEST(pipeline_work, a_gradient_that_does_not_fit_leaves_out_the_step_of_its_stag
   for (auto const type : {element::int64, element::float32, element::bfloat16, element::float16})
     for (float const value :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e30F}) {
-      auto t = training(2, 2, 4);
+      auto t = dense_training(2, 2, 4);
       t.gradient_type = type;
       pipeline_work work(spoiled_model{{}, value}, t);
       (void)train(work, thread_executor{}, slipstream{});
@@ -260,17 +237,17 @@ struct throwing_model : dense_model {
 };
 
 TEST(pipeline_work, what_a_model_throws_ends_the_run) {
-  pipeline_work work(throwing_model{}, training(2, 2, 2));
+  pipeline_work work(throwing_model{}, dense_training(2, 2, 2));
   EXPECT_EQ(thrown_by([&] { (void)train(work, thread_executor{}, one_f_one_b{}); }),
             "no such sample");
-  pipeline_work again(throwing_model{}, training(2, 2, 2));
+  pipeline_work again(throwing_model{}, dense_training(2, 2, 2));
   EXPECT_EQ(thrown_by([&] { (void)train(again, inline_executor{}, one_f_one_b{}); }),
             "no such sample");
 }
 
 TEST(pipeline_work, programs_of_other_tensors_are_refused) {
-  auto const t = training(1, 2, 2);
-  work_of_dense work(dense_model{}, t);
+  auto const t = dense_training(1, 2, 2);
+  dense_work work(dense_model{}, t);
   auto tensors = work.tensors();
   tensors.stash = 64;
   auto const plan = plan_iteration(one_f_one_b{}, t.job, tensors);
@@ -282,10 +259,10 @@ TEST(pipeline_work, programs_of_other_tensors_are_refused) {
 }
 
 TEST(pipeline_work, bad_trainings_are_refused) {
-  auto t = training(1, 3, 2);
-  EXPECT_EQ(thrown_by([&] { work_of_dense(dense_model{}, t); }),
+  auto t = dense_training(1, 3, 2);
+  EXPECT_EQ(thrown_by([&] { dense_work(dense_model{}, t); }),
             "stages: the job has 3, the model has 2");
-  t = training(1, 2, 2);
+  t = dense_training(1, 2, 2);
   t.rollback = rollback::inverse;
   EXPECT_EQ(thrown_by([&] { pipeline_work<dense_model, sgd>(dense_model{}, t); }),
             "rollback: the optimizer can't revert a step");

@@ -13,7 +13,7 @@ namespace {
 
 solution<arrangement> next_of(pipeline_job const& job, std::vector<rank_id> const& dead) {
   auto const start = starting_arrangement(job);
-  return regroup_policy<>{}({job, start, dead});
+  return regroup_rule{}({job, start, dead});
 }
 
 TEST(regroup_policy, as_many_pipelines_as_the_live_ranks_fill) {

@@ -9,9 +9,8 @@
 #include "shunt/execute/inline_executor.hpp"
 #include "shunt/solve/pipeline/gpipe.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
-#include "shunt/train/pipeline_work.hpp"
 #include "shunt/train/policy_run.hpp"
-#include "support/dense_model.hpp"
+#include "support/dense_training.hpp"
 
 namespace shunt::tests::training_policy_test {
 namespace {
@@ -34,16 +33,35 @@ struct last_rank {
 static_assert(training_policy<last_rank>);
 static_assert(!training_policy<slipstream>);
 
+/// Everything is on the last rank from the start.
+struct last_rank_alone : last_rank {
+  [[nodiscard]] arrangement start(pipeline_job const& job) const {
+    auto const all = starting_arrangement(job);
+    return (*this)({job, all, {}}).plan;
+  }
+};
+static_assert(training_policy<last_rank_alone>);
+
 TEST(training_policy, the_least_one_trains) {
-  pipeline_training const t{.job = {.pipelines = 2, .stages = 3, .microbatches = 2},
-                            .iterations = 4};
-  pipeline_work<dense_model> calm(dense_model{.count = 3}, t), work(dense_model{.count = 3}, t);
+  auto const t = dense_training(2, 3, 2);
+  auto work = dense_work_of(t);
   pipeline_run run(work, last_rank{});
   EXPECT_EQ(run(inline_executor{.failures = {{0, 1, 3}}}).stopped, "");
-  EXPECT_EQ(run.losses(), train_without_failures(calm, inline_executor{}));
+  EXPECT_EQ(run.losses(), undisturbed(t).losses);
   EXPECT_EQ(work.held_by(5), (std::vector<stage_id>{0, 1, 2}));
   EXPECT_EQ(run.changes().at(0).waiting, (std::vector<rank_id>{1, 2, 3, 4}));
   EXPECT_EQ(run.changes().at(0).copies, 2);
+}
+
+TEST(training_policy, may_start_with_other_parts) {
+  auto const t = dense_training(2, 3, 2);
+  auto work = dense_work_of(t);
+  pipeline_run run(work, last_rank_alone{});
+  EXPECT_EQ(work.held_by(5), (std::vector<stage_id>{0, 1, 2}));
+  EXPECT_TRUE(work.held_by(0).empty());
+  EXPECT_EQ(run(inline_executor{}).stopped, "");
+  EXPECT_EQ((trained_bits{run.losses(), parameters_of(work)}), undisturbed(t));
+  EXPECT_TRUE(run.changes().empty());
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ struct pipeline_tensors {
   constexpr bool operator==(pipeline_tensors const&) const = default;
 };
 
+/// The stages of each rank, ascending. Ranks that are dead or wait have none.
+using held_stages = std::vector<std::vector<stage_id>>;
+
 /// Buffer numbers of a rank. The first four of each stage it holds, stages ascending, are the same
 /// for every plan of a job, so that persistent content survives re-planning. The others are sets of
 /// five, one set per micro-batch in flight at a stage. A rank has as many sets as its plan needs at
@@ -86,7 +89,10 @@ struct stage_regions {
   [[nodiscard]] SHUNT_CONSTEXPR byte_count leaving() const;
 };
 
-/// Returns the regions of every stage that a rank holds, stages ascending.
+/// Returns the regions of every stage of a rank that holds these, ascending.
+[[nodiscard]] SHUNT_CONSTEXPR std::vector<stage_regions> regions_of(
+    pipeline_job const& job, pipeline_tensors const& tensors, std::vector<stage_id> const& held);
+/// Returns the regions of every stage that a rank holds by the job, stages ascending.
 [[nodiscard]] SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
                                                                    pipeline_tensors const& tensors,
                                                                    rank_id r);

@@ -81,14 +81,19 @@ SHUNT_CONSTEXPR byte_count stage_regions::leaving() const {
   return stage.value() + 1 == job.stages ? 0 : tensors.activation[stage];
 }
 
-SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
-                                                     pipeline_tensors const& tensors, rank_id r) {
-  auto const held = job.stages_of(r);
+SHUNT_CONSTEXPR std::vector<stage_regions> regions_of(pipeline_job const& job,
+                                                      pipeline_tensors const& tensors,
+                                                      std::vector<stage_id> const& held) {
   std::vector<stage_regions> all;
   for (stage_id const s : held)
     all.push_back({job, tensors, s, static_cast<std::int32_t>(all.size()),
                    static_cast<std::int32_t>(held.size())});
   return all;
+}
+
+SHUNT_CONSTEXPR std::vector<stage_regions> stages_of(pipeline_job const& job,
+                                                     pipeline_tensors const& tensors, rank_id r) {
+  return regions_of(job, tensors, job.stages_of(r));
 }
 
 SHUNT_CONSTEXPR void validate(pipeline_job const& job, pipeline_tensors const& tensors) {

@@ -10,9 +10,6 @@
 
 namespace shunt {
 
-/// The stages of each rank, ascending. Ranks that are dead or wait have none.
-using held_stages = std::vector<std::vector<stage_id>>;
-
 /// Moves the state of stages between two iterations to the ranks that hold them from then on. A
 /// rank's old states stay as they are, in pipeline_buffers::state, until the caller puts the new
 /// ones in their place. So the program may run again if a rank is lost in it. A rank whose stages

@@ -6,8 +6,10 @@
 
 #include "shunt/core/id.hpp"
 #include "shunt/core/units.hpp"
-#include "shunt/lower/stage_copies.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/plan/reconfiguration.hpp"
 #include "shunt/problem/pipeline_job.hpp"
+#include "shunt/problem/stage_costs.hpp"
 
 namespace shunt {
 
@@ -16,6 +18,11 @@ namespace shunt {
 struct arrangement {
   pipeline_job job{};  ///< its ranks are all alive
   std::vector<rank_id> members{};
+  /// By rank of the job: further stages whose states it keeps up to date (lower/shadows.hpp).
+  /// Empty: no rank does.
+  held_stages shadows{};
+  /// It is made for one iteration. Then the policy is asked for the next one, without a loss.
+  bool interim = false;
 
   bool operator==(arrangement const&) const = default;
 };
@@ -47,19 +54,27 @@ using worker_ranks = std::vector<std::vector<rank_id>>;
                                    std::vector<std::int32_t> microbatches);
 
 /// Throws invalid_problem where job and ranks don't match, a rank is dead, not of the run or named
-/// twice, or the job has other stages or micro-batches in all than `start`. `dead` is ascending.
+/// twice, the job has other stages or micro-batches in all than `start`, or shadows are broken
+/// (`validate_shadows`). `dead` is ascending.
 void validate(arrangement const& a, pipeline_job const& start, std::span<rank_id const> dead);
 
 /// Returns the ranks of the workers.
 [[nodiscard]] worker_ranks workers_of(arrangement const& a);
 
-/// Returns the stages of each rank of a run of so many. Those of `without` have none.
+/// Returns the stages of each rank of a run of so many whose states it has: its own, and those that
+/// it shadows. Ranks of `without` have none.
 [[nodiscard]] held_stages stages_held(arrangement const& a, std::int32_t ranks,
                                       std::span<rank_id const> without = {});
 
 /// Returns the first of so many stages that no rank holds, if there is one.
 [[nodiscard]] std::optional<stage_id> stage_without_holder(held_stages const& held,
                                                            std::int32_t stages);
+
+/// Returns a change to these stages with these copies of states, before it is made: without its
+/// iteration, what is done again and the time that it took. `dead` is ascending.
+[[nodiscard]] rearrangement change_between(arrangement next, held_stages const& after,
+                                           std::span<layer_copy const> copies,
+                                           per_stage const& state, std::span<rank_id const> dead);
 
 /// Splits micro-batches over pipelines as evenly as can be; the first ones have more.
 /// Requires a pipeline.

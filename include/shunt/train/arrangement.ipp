@@ -11,6 +11,7 @@
 #include "shunt/core/config.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
+#include "shunt/lower/shadows.hpp"
 #include "shunt/problem/stage_costs.hpp"
 #include "shunt/problem/stage_layout.hpp"
 
@@ -72,6 +73,7 @@ SHUNT_INLINE void validate(arrangement const& a, pipeline_job const& start,
                                      std::to_string(a.job.total_microbatches()) +
                                      " micro-batches, not " + std::to_string(start.stages) +
                                      " and " + std::to_string(start.total_microbatches()));
+  if (!a.shadows.empty()) validate_shadows(a.job, a.shadows);
 }
 
 SHUNT_INLINE worker_ranks workers_of(arrangement const& a) {
@@ -87,8 +89,13 @@ SHUNT_INLINE held_stages stages_held(arrangement const& a, std::int32_t ranks,
   held_stages all(static_cast<std::size_t>(ranks));
   for (rank_id const r : ids<rank_id>(a.members.size()))
     if (auto const member = a.members[r.index()];
-        std::find(without.begin(), without.end(), member) == without.end())
-      all[member.index()] = a.job.stages_of(r);
+        std::find(without.begin(), without.end(), member) == without.end()) {
+      auto& own = all[member.index()] = a.job.stages_of(r);
+      if (a.shadows.empty()) continue;
+      auto const& shadowed = a.shadows[r.index()];
+      own.insert(own.end(), shadowed.begin(), shadowed.end());
+      std::sort(own.begin(), own.end());
+    }
   return all;
 }
 
@@ -100,6 +107,20 @@ SHUNT_INLINE std::optional<stage_id> stage_without_holder(held_stages const& hel
         }))
       return s;
   return std::nullopt;
+}
+
+SHUNT_INLINE rearrangement change_between(arrangement next, held_stages const& after,
+                                          std::span<layer_copy const> copies,
+                                          per_stage const& state, std::span<rank_id const> dead) {
+  rearrangement change{.dead = {dead.begin(), dead.end()}, .next = std::move(next)};
+  for (layer_copy const& c : copies) {
+    change.copies += std::ssize(c.to);
+    change.bytes += state[c.layer.value()] * std::ssize(c.to);
+  }
+  for (rank_id const r : ids<rank_id>(after.size()))
+    if (after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
+      change.waiting.push_back(r);
+  return change;
 }
 
 SHUNT_INLINE std::vector<std::int32_t> even_shares(std::int32_t microbatches, std::size_t parts) {

@@ -8,7 +8,7 @@
 
 namespace shunt {
 
-SHUNT_INLINE solution<arrangement> whole_pipelines(situation const& s) {
+SHUNT_INLINE solution<arrangement> drop_rule::operator()(situation const& s) const {
   solution<arrangement> answer{.plan = {}, .status = status::infeasible};
   auto workers = workers_of(s.now);
   std::erase_if(workers, [&](auto const& ranks) {

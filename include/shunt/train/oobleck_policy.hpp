@@ -3,10 +3,9 @@
 #include <string_view>
 
 #include "shunt/core/solution.hpp"
-#include "shunt/plan/pipeline_schedule.hpp"
-#include "shunt/problem/pipeline_job.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/train/arrangement.hpp"
+#include "shunt/train/planned_policy.hpp"
 #include "shunt/train/training_policy.hpp"
 
 namespace shunt {
@@ -19,28 +18,19 @@ namespace shunt {
 /// Infeasible where too few ranks are left for a pipeline of `minimum`, a joined pipeline has more
 /// ranks than layers, or micro-batches are fewer than pipelines.
 /// Reference: Jang et al., Oobleck, SOSP 2023.
-template <solver_for<pipeline_job> Solver = one_f_one_b>
-struct oobleck_policy {
+struct oobleck_rule {
   static constexpr std::string_view name = "oobleck";
   static constexpr std::int64_t every = 0;
 
   std::int32_t minimum = 1;  ///< n_min, ranks of the shortest pipeline
-  Solver solver{};           ///< takes ranks of consecutive stages
 
+  /// Throws invalid_problem where `minimum` is below 1.
   [[nodiscard]] solution<arrangement> operator()(situation const& s) const;
-  [[nodiscard]] solution<pipeline_schedule> schedule(pipeline_job const& job) const {
-    return solver(job);
-  }
 };
 
-/// Returns the arrangement that oobleck_policy goes on with.
-/// Throws invalid_problem where `minimum` is below 1.
-[[nodiscard]] solution<arrangement> oobleck_arrangement(situation const& s, std::int32_t minimum);
-
-template <solver_for<pipeline_job> Solver>
-solution<arrangement> oobleck_policy<Solver>::operator()(situation const& s) const {
-  return oobleck_arrangement(s, minimum);
-}
+/// The solver takes ranks of consecutive stages.
+template <solver_for<pipeline_job> Solver = one_f_one_b>
+using oobleck_policy = planned_policy<oobleck_rule, Solver>;
 static_assert(training_policy<oobleck_policy<>>);
 
 }  // namespace shunt

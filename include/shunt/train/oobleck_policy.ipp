@@ -17,7 +17,7 @@
 
 namespace shunt {
 
-SHUNT_INLINE solution<arrangement> oobleck_arrangement(situation const& s, std::int32_t minimum) {
+SHUNT_INLINE solution<arrangement> oobleck_rule::operator()(situation const& s) const {
   solution<arrangement> answer{.plan = {}, .status = status::infeasible};
   pipeline_losses losses{.pipelines = {}, .lost = {}, .minimum = minimum};
   for (auto ranks : workers_of(s.now)) {

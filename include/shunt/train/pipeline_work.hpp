@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -80,6 +81,10 @@ class pipeline_work {
 
   // what a run with a training_policy asks for
 
+  /// Ranks begin with these stages instead of the job's, and pipelines with these micro-batches.
+  /// The model initialises stages that a rank doesn't have.
+  /// Throws logic_error where a rank whose stages change has stepped.
+  void begin(held_stages const& held, per_pipeline const& microbatches);
   /// Ranks hold these stages from now on, and go on with `iteration`. States are where stage_copies
   /// has brought them. `microbatches` are those of the pipelines from now on.
   void rearrange(held_stages const& held, per_pipeline const& microbatches, std::int64_t iteration);

@@ -123,6 +123,31 @@ void pipeline_work<Model, Optimizer>::rearrange(held_stages const& held,
 }
 
 template <pipeline_model Model, optimizer Optimizer>
+void pipeline_work<Model, Optimizer>::begin(held_stages const& held,
+                                            per_pipeline const& microbatches) {
+  microbatches_ = microbatches;
+  auto const sizes = tensors().state;
+  for (rank_id const r : ids<rank_id>(ranks_.size())) {
+    auto const& next = held[r.index()];
+    auto const before = held_by(r);
+    if (!memory_.has(r) || before == next) continue;
+    for (held_stage const& own : ranks_[r.index()].stages)
+      if (own.steps_made > 0)
+        throw std::logic_error("rank " + std::to_string(r.value()) + " has stepped already");
+    std::vector<aligned_bytes> states;
+    for (stage_id const s : next) {
+      bool const there = std::find(before.begin(), before.end(), s) != before.end();
+      states.push_back(there ? std::move(memory_(r, buffers::state(this->held(r, s).chunk)))
+                             : aligned_bytes(static_cast<std::size_t>(sizes[s])));
+    }
+    hold(r, next, std::move(states), 0);
+    for (held_stage const& own : ranks_[r.index()].stages)
+      if (std::find(before.begin(), before.end(), own.stage) == before.end())
+        model_.initialise(own.stage, state_of(r, own).parameters);
+  }
+}
+
+template <pipeline_model Model, optimizer Optimizer>
 void pipeline_work<Model, Optimizer>::keep_checkpoint(std::int64_t iteration) {
   kept_ = {.iteration = iteration,
            .microbatches = microbatches_,

@@ -33,13 +33,15 @@ enum class iteration_form : std::uint8_t {
   salvageable,  ///< gradients survive a loss of ranks (lower/salvage.hpp)
 };
 
-/// Checks and lowers a schedule of a job. `how`: of validated steps.
-/// Throws invalid_problem where job or tensors are broken, and invalid_program where the schedule
-/// breaks a rule of the job.
+/// Checks and lowers a schedule of a job. `how`: of validated steps. `shadows`: by rank, further
+/// stages whose state it keeps (lower/shadows.hpp). Without any the table is empty.
+/// Throws invalid_problem where job, tensors or shadows are broken, or shadows come with another
+/// form than `plain`; and invalid_program where the schedule breaks a rule of the job.
 [[nodiscard]] planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,
                                         pipeline_tensors const& tensors,
                                         iteration_form form = iteration_form::plain,
-                                        rollback how = rollback::kept_state);
+                                        rollback how = rollback::kept_state,
+                                        held_stages const& shadows = {});
 
 /// Returns a plan whose programs are for the ranks of a run of `ranks`: rank i of its job is rank
 /// `numbers[i]` there. Other ranks have empty lists.
@@ -53,10 +55,11 @@ template <class Solver>
 [[nodiscard]] planned_iteration plan_iteration(Solver const& solver, pipeline_job const& job,
                                                pipeline_tensors const& tensors,
                                                iteration_form form = iteration_form::plain,
-                                               rollback how = rollback::kept_state) {
+                                               rollback how = rollback::kept_state,
+                                               held_stages const& shadows = {}) {
   auto answer = solver(job);
   if (!answer.has_plan()) throw invalid_problem("plan", answer.reason);
-  return planned(job, std::move(answer.plan), tensors, form, how);
+  return planned(job, std::move(answer.plan), tensors, form, how, shadows);
 }
 
 }  // namespace shunt

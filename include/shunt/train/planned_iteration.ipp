@@ -6,6 +6,7 @@
 #include "shunt/check/pipeline.hpp"
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/lower/salvage.hpp"
+#include "shunt/lower/shadows.hpp"
 #include "shunt/lower/step_validation.hpp"
 #include "shunt/measure/pipeline.hpp"
 #include "shunt/program/renumbered.hpp"
@@ -14,12 +15,15 @@ namespace shunt {
 
 SHUNT_INLINE planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,
                                        pipeline_tensors const& tensors, iteration_form form,
-                                       rollback how) {
+                                       rollback how, held_stages const& shadows) {
   if (auto const broken = check(job, schedule); !broken.empty())
     throw invalid_program("the schedule breaks a rule: " + to_string(broken.front()));
   planned_iteration all{.job = job, .period = period(job, schedule)};
-  auto p = form == iteration_form::salvageable ? lower_salvageable(job, schedule, {}, tensors)
-                                               : lower(job, schedule, tensors);
+  if (!shadows.empty() && form != iteration_form::plain)
+    throw invalid_problem("shadows", "can't keep states of steps that are validated or salvaged");
+  auto p = !shadows.empty() ? lower_with_shadows(job, schedule, shadows, tensors)
+           : form == iteration_form::salvageable ? lower_salvageable(job, schedule, {}, tensors)
+                                                 : lower(job, schedule, tensors);
   if (form == iteration_form::validated) {
     auto both = validated(
         p, schedule.staggered_step ? validation::in_next_iteration : validation::before_step, how);

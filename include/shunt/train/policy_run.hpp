@@ -34,6 +34,7 @@ template <class W>
 concept rearrangeable_trainee =
     pipeline_trainee<W> &&
     requires(W& w, held_stages const& held, per_pipeline const& microbatches, std::int64_t i) {
+      w.begin(held, microbatches);
       w.rearrange(held, microbatches, i);
       w.keep_checkpoint(i);
       w.return_to_checkpoint();
@@ -49,7 +50,8 @@ template <rearrangeable_trainee Work, training_policy Policy>
 class pipeline_run<Work, Policy> {
  public:
   /// The work outlives the run.
-  /// Throws invalid_problem where steps are validated, or checkpoints have a negative distance.
+  /// Throws invalid_problem where steps are validated, checkpoints have a negative distance or the
+  /// policy's start is none of the job; and what the policy throws.
   explicit pipeline_run(Work& work, Policy policy = {})
       : work_(work), training_(work.training()), policy_(std::move(policy)), every_(policy_.every) {
     if (training_.validates())
@@ -57,7 +59,8 @@ class pipeline_run<Work, Policy> {
                                                "inject-nan)");
     if (every_ < 0)
       throw invalid_problem("every", "must be at least 0, is " + std::to_string(every_));
-    now_ = kept_ = starting_arrangement(training_.job);
+    now_ = kept_ = start();
+    work_.begin(stages_held(now_, training_.job.ranks()), now_.job.microbatches);
     plan_ = planned_for(now_);
   }
 
@@ -82,15 +85,14 @@ class pipeline_run<Work, Policy> {
     return all;
   }
 
-  /// Returns the plan that a run follows after losses, one after the other, each of these ranks.
+  /// Returns the plan that a run follows after losses in one iteration after the other, each of
+  /// these ranks, from the next iteration on.
   /// Throws invalid_problem where there is none.
   [[nodiscard]] planned_iteration plan_after(
       std::vector<std::vector<rank_id>> const& losses) const {
-    auto now = starting_arrangement(training_.job);
+    auto now = start();
     std::vector<rank_id> dead;
-    for (auto const& lost : losses) {
-      detail::add_dead(dead, lost);
-      if (!lacks(now, dead)) continue;
+    auto const go_on = [&] {
       auto next = policy_(situation{training_.job, now, dead});
       if (!next.has_plan()) throw invalid_problem("plan", next.reason);
       if (auto const s = stage_without_holder(stages_held(now, training_.job.ranks(), dead),
@@ -98,6 +100,11 @@ class pipeline_run<Work, Policy> {
         throw invalid_problem("plan", without_state(*s));
       now = std::move(next.plan);
       validate(now, training_.job, dead);
+    };
+    for (auto const& lost : losses) {
+      detail::add_dead(dead, lost);
+      if (lacks(now, dead)) go_on();
+      if (now.interim) go_on();
     }
     return planned_for(now);
   }
@@ -119,7 +126,7 @@ class pipeline_run<Work, Policy> {
       throw invalid_problem("joins", name() + " gives no rank its part back");
     from.transition = [&](std::span<rank_id const>) { return prepare(); };
     from.arrived = [&] { arrive(); };
-    from.pause_every = every_;
+    from.pause_before = [&](std::int64_t first) { return stop_ = stop_after(first, from.end); };
     from.salvage = nullptr;
     work_.fit(*plan_.iteration);
     recovery_report all;
@@ -151,14 +158,26 @@ class pipeline_run<Work, Policy> {
     std::string_view const own = policy_.name;
     return std::string(own);
   }
+  [[nodiscard]] arrangement start() const {
+    auto all = start_under(policy_, training_.job);
+    validate(all, training_.job, {});
+    return all;
+  }
+  // The iteration before which a session of `first` ends, of a run until `end`.
+  [[nodiscard]] std::int64_t stop_after(std::int64_t first, std::int64_t end) const {
+    if (now_.interim) return first + 1;
+    if (every_ == 0) return end;
+    return first + std::min(end - first, every_ - first % every_);
+  }
   [[nodiscard]] static bool lacks(arrangement const& a, std::span<rank_id const> dead) {
     return std::any_of(a.members.begin(), a.members.end(),
                        [&](rank_id r) { return std::binary_search(dead.begin(), dead.end(), r); });
   }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
     auto const solver = [&](pipeline_job const& job) { return policy_.schedule(job); };
-    return renumbered(plan_iteration(solver, a.job, work_.tensors()), a.members,
-                      training_.job.ranks());
+    return renumbered(plan_iteration(solver, a.job, work_.tensors(), iteration_form::plain,
+                                     training_.rollback, a.shadows),
+                      a.members, training_.job.ranks());
   }
 
   [[nodiscard]] text without_state(stage_id s) const {
@@ -170,8 +189,9 @@ class pipeline_run<Work, Policy> {
   std::optional<program> plan_without(std::span<rank_id const> dead) {
     next_part_.reset();
     reason_ = {};
-    if (!lacks(now_, dead)) return *plan_.iteration;
-    if (began_) interrupted_ = std::max(interrupted_.value_or(next_), next_);
+    bool const whole = !lacks(now_, dead), ended = began_ && next_ >= stop_;
+    if (whole && !(now_.interim && ended)) return *plan_.iteration;
+    if (began_ && !ended) interrupted_ = std::max(interrupted_.value_or(next_), next_);
     if (every_ > 0 && began_ && next_ > kept_at_) {
       goes_back_ = true;
       return std::nullopt;
@@ -188,24 +208,15 @@ class pipeline_run<Work, Policy> {
   bool find_parts(arrangement next, std::span<rank_id const> dead) {
     validate(next, training_.job, dead);
     auto const ranks = training_.job.ranks();
-    auto const& tensors = work_.tensors();
     next_part part{.before = stages_held(now_, ranks, dead), .after = stages_held(next, ranks)};
     part.copies = copies_between(part.before, part.after, training_.job.transfer.ranks_per_node);
     if (auto const lost = stage_without_holder(part.before, training_.job.stages)) {
       reason_ = without_state(*lost);
       return false;
     }
-    auto& change = part.change;
-    for (layer_copy const& c : part.copies) {
-      change.copies += std::ssize(c.to);
-      change.bytes += tensors.state[c.layer.value()] * std::ssize(c.to);
-    }
-    change.dead.assign(dead.begin(), dead.end());
-    for (rank_id const r : ids<rank_id>(ranks))
-      if (part.after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
-        change.waiting.push_back(r);
-    part.plan = planned_for(next);
-    change.next = std::move(next);
+    part.change =
+        change_between(std::move(next), part.after, part.copies, work_.tensors().state, dead);
+    part.plan = planned_for(part.change.next);
     next_part_ = std::move(part);
     return true;
   }
@@ -263,14 +274,6 @@ class pipeline_run<Work, Policy> {
     on_iteration(iterations_.back());
   }
 
-  static void append(recovery_report& all, recovery_report part) {
-    all.end = part.end;
-    all.dead = std::move(part.dead);
-    all.stopped = std::move(part.stopped);
-    for (auto& l : part.losses) all.losses.push_back(std::move(l));
-    for (auto& s : part.sessions) all.sessions.push_back(std::move(s));
-  }
-
   Work& work_;
   pipeline_training const training_;
   Policy const policy_;
@@ -282,6 +285,7 @@ class pipeline_run<Work, Policy> {
   std::vector<rearrangement> changes_{};
   std::int64_t next_ = 0;                      // the iteration that all ranks run next
   bool began_ = false;                         // a session, since the last change
+  std::int64_t stop_ = 0;                      // the iteration before which it ends
   std::optional<std::int64_t> interrupted_{};  // the iteration that the last loss interrupted
   arrangement kept_{};                         // of the last checkpoint: `now_` once it is taken
   std::int64_t kept_at_ = -1;                  // none yet

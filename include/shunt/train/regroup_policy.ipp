@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -15,18 +16,15 @@
 
 namespace shunt {
 
-SHUNT_INLINE solution<arrangement> regrouped(situation const& s) {
+SHUNT_INLINE solution<arrangement> regroup_rule::operator()(situation const& s) const {
   solution<arrangement> answer{.plan = {}, .status = status::infeasible};
   auto const workers = workers_of(s.now);
-  auto const dead = [&](rank_id r) { return std::binary_search(s.dead.begin(), s.dead.end(), r); };
-  std::vector<std::size_t> live;  // ranks of each pipeline
   std::size_t length = 0;
   for (auto const& ranks : workers) {
     std::set<rank_id> const all(ranks.begin(), ranks.end());
     if (length != 0 && length != all.size())
       throw invalid_problem("layout", "regroup takes pipelines of equally many ranks");
     length = all.size();
-    live.push_back(length - static_cast<std::size_t>(std::count_if(all.begin(), all.end(), dead)));
   }
   auto const left = static_cast<std::size_t>(s.start.ranks()) - s.dead.size();
   auto const kept = std::min(left / length, workers.size());
@@ -36,7 +34,24 @@ SHUNT_INLINE solution<arrangement> regrouped(situation const& s) {
                     text::of(static_cast<std::int64_t>(length));
     return answer;
   }
-  std::vector<std::size_t> order(workers.size());
+  auto const next = refilled(workers, kept, s);
+  answer.plan = arranged(s.start, next, even_shares(s.start.total_microbatches(), next.size()));
+  answer.status = status::feasible;
+  return answer;
+}
+
+SHUNT_INLINE worker_ranks refilled(worker_ranks const& pipelines, std::size_t kept,
+                                   situation const& s) {
+  auto const dead = [&](rank_id r) {
+    return r < 0 || std::binary_search(s.dead.begin(), s.dead.end(), r);
+  };
+  std::vector<std::size_t> live;  // ranks of each pipeline
+  for (auto const& ranks : pipelines) {
+    std::set<rank_id> const all(ranks.begin(), ranks.end());
+    live.push_back(all.size() -
+                   static_cast<std::size_t>(std::count_if(all.begin(), all.end(), dead)));
+  }
+  std::vector<std::size_t> order(pipelines.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return std::pair(live[b], a) < std::pair(live[a], b);
@@ -46,26 +61,28 @@ SHUNT_INLINE solution<arrangement> regrouped(situation const& s) {
   worker_ranks next;
   std::set<rank_id> taken;
   for (std::size_t const p : order) {
-    next.push_back(workers[p]);
-    for (rank_id const r : workers[p])
+    next.push_back(pipelines[p]);
+    for (rank_id const r : pipelines[p])
       if (!dead(r)) taken.insert(r);
   }
-  rank_id spare = 0;
+  auto const held = stages_held(s.now, s.start.ranks(), s.dead);
+  auto const is_free = [&](rank_id r) { return !dead(r) && !taken.contains(r); };
   for (auto& ranks : next)
     for (std::size_t i = 0; i < ranks.size(); ++i) {
       rank_id const gone = ranks[i];
       if (!dead(gone)) continue;
-      auto const has_stage = std::find_if(workers.begin(), workers.end(), [&](auto const& other) {
-        return !dead(other[i]) && !taken.contains(other[i]);
-      });
-      while (dead(spare) || taken.contains(spare)) ++spare;
-      auto const next_rank = has_stage == workers.end() ? spare : (*has_stage)[i];
+      std::optional<rank_id> lowest, holder;
+      for (rank_id const r : ids<rank_id>(held.size())) {
+        if (!is_free(r)) continue;
+        auto const& own = held[r.index()];
+        if (!lowest) lowest = r;
+        if (!holder && std::find(own.begin(), own.end(), stage_id(i)) != own.end()) holder = r;
+      }
+      auto const next_rank = holder ? *holder : lowest.value();
       taken.insert(next_rank);
       std::replace(ranks.begin(), ranks.end(), gone, next_rank);
     }
-  answer.plan = arranged(s.start, next, even_shares(s.start.total_microbatches(), next.size()));
-  answer.status = status::feasible;
-  return answer;
+  return next;
 }
 
 }  // namespace shunt

@@ -26,6 +26,9 @@ struct situation {
 /// an iteration of an arrangement's job. With `p.every` above 0 all ranks go back to the last
 /// checkpoint, one each so many iterations; without, only the interrupted iteration is done again.
 ///
+/// After an `interim` arrangement's iteration `p(situation)` is asked without a loss: no rank of
+/// `now` is dead. `p.start(job)`, where there is one, is the arrangement in which a run begins.
+///
 /// Re-routing (pipeline_run with a solver of pipeline jobs) is the policy that changes no
 /// arrangement and needs no transition.
 template <class P>
@@ -35,5 +38,16 @@ concept training_policy = requires(P const& p, situation const& s, pipeline_job 
   { p(s) } -> std::same_as<solution<arrangement>>;
   { p.schedule(job) } -> std::same_as<solution<pipeline_schedule>>;
 };
+
+/// Returns the arrangement in which a run under a policy begins: the policy's own, or that of the
+/// job. Dead ranks count as alive.
+/// Throws what the policy throws.
+template <training_policy P>
+[[nodiscard]] arrangement start_under(P const& policy, pipeline_job const& job) {
+  if constexpr (requires { policy.start(job); })
+    return policy.start(job);
+  else
+    return starting_arrangement(job);
+}
 
 }  // namespace shunt

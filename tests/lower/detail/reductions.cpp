@@ -17,7 +17,7 @@ TEST(reductions, dead_ranks_reduce_nothing) {
   pipeline_job const job{.pipelines = 2, .stages = 2, .dead = {{0, 1}}};
   std::vector<std::int32_t> const finished{1, 0};
   program_builder builder(4);
-  gradient_reductions const sums(job, true, finished, nullptr, element::int64, builder);
+  gradient_reductions const sums(job, true, finished, nullptr, nullptr, element::int64, builder);
   EXPECT_EQ(sums.live(), (std::vector<rank_id>{0, 2, 3}));
 }
 

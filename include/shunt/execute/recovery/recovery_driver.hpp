@@ -57,9 +57,8 @@ class recovery_driver {
     auto stop = config_.end;
     for (join const& j : config_.joins)
       if (j.iteration > report_.end) stop = std::min(stop, j.iteration);
-    if (auto const every = config_.pause_every; every > 0)
-      if (auto const left = every - report_.end % every; left < stop - report_.end)
-        stop = report_.end + left;
+    if (config_.pause_before)
+      stop = std::min(stop, std::max(report_.end + 1, config_.pause_before(report_.end)));
     return stop;
   }
 
@@ -178,7 +177,10 @@ class recovery_driver {
     }
     redoing_ = false;
     outcome const& result = report_.sessions.back().result = session.wait();
-    if (result.lost.empty() && report_.end >= stop) return;
+    if (result.lost.empty() && report_.end >= stop) {
+      if (config_.pause_before) current_.reset();
+      return;
+    }
     if (result.lost.empty()) not_for_ever();
     loss l{.ranks = result.lost};
     note_times(l, session, result, since_open.now());

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "shunt/core/id.hpp"
@@ -56,8 +57,10 @@ struct recovery {
   std::function<std::optional<program>(std::span<rank_id const>)> transition{};
   /// Called when all ranks have completed a program of `transition`, while no session is open.
   std::function<void()> arrived = [] {};
-  /// Sessions end before each iteration that is a multiple of this number. 0: where they must.
-  std::int64_t pause_every = 0;
+  /// Returns the iteration before which a session that begins with this one ends at the latest, so
+  /// at least the next. Then `plan` is called again. Without this function sessions end where they
+  /// must.
+  std::function<std::int64_t(std::int64_t)> pause_before{};
 };
 
 /// An iteration that is completed by all ranks that live after it. The ranks in `dead` took no
@@ -115,6 +118,16 @@ struct recovery_report {
   std::vector<session> sessions{};  ///< in order, without those of state transfers
   std::string stopped{};            ///< why the run ended early; empty where it did not
 };
+
+/// Adds what a later part of the same run did.
+inline void append(recovery_report& all, recovery_report later) {
+  all.end = later.end;
+  all.dead = std::move(later.dead);
+  all.stopped = std::move(later.stopped);
+  for (auto& l : later.losses) all.losses.push_back(std::move(l));
+  for (auto& j : later.joined) all.joined.push_back(j);
+  for (auto& s : later.sessions) all.sessions.push_back(std::move(s));
+}
 
 /// The iteration of programs that bring ranks their state, joining ones and those of a transition,
 /// for tasks and failures.

@@ -27,10 +27,12 @@ namespace shunt::detail {
 /// emits messages and computes.
 class pipeline_lowering {
  public:
-  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null.
+  /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null. `shadows`:
+  /// by rank, stages that it steps without computing them; or null.
   SHUNT_CONSTEXPR pipeline_lowering(pipeline_job const& job, pipeline_schedule const& schedule,
                                     pipeline_tensors const& tensors, message_layout const& layout,
-                                    surviving_gradients const* kept = nullptr);
+                                    surviving_gradients const* kept = nullptr,
+                                    held_stages const* shadows = nullptr);
 
   [[nodiscard]] SHUNT_CONSTEXPR program lowered() &&;
 
@@ -39,6 +41,7 @@ class pipeline_lowering {
   static constexpr std::int32_t none = -1;
 
   SHUNT_CONSTEXPR void lower_list(rank_id r);
+  SHUNT_CONSTEXPR void declare_stages(rank_id r, std::vector<stage_id> const& shadowed);
 
   [[nodiscard]] SHUNT_CONSTEXPR held_stage& held(stage_id s);
   [[nodiscard]] SHUNT_CONSTEXPR buffer_set& set_of(std::size_t cell);
@@ -71,6 +74,7 @@ class pipeline_lowering {
   pipeline_job const& job_;
   pipeline_schedule const& schedule_;
   pipeline_tensors const& tensors_;
+  held_stages const* shadows_;
   program_builder builder_;
   pipeline_cells cell_;
   pipeline_starts starts_;

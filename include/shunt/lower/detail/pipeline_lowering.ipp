@@ -13,19 +13,18 @@
 
 namespace shunt::detail {
 
-SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(pipeline_job const& job,
-                                                     pipeline_schedule const& schedule,
-                                                     pipeline_tensors const& tensors,
-                                                     message_layout const& layout,
-                                                     surviving_gradients const* kept)
+SHUNT_CONSTEXPR pipeline_lowering::pipeline_lowering(
+    pipeline_job const& job, pipeline_schedule const& schedule, pipeline_tensors const& tensors,
+    message_layout const& layout, surviving_gradients const* kept, held_stages const* shadows)
     : job_(job),
       schedule_(schedule),
       tensors_(tensors),
+      shadows_(shadows),
       builder_(job.ranks()),
       cell_(job),
       starts_(starts_of(job, schedule)),
-      reductions_(job, schedule.staggered_step, starts_.finished, kept, tensors.gradient_type,
-                  builder_),
+      reductions_(job, schedule.staggered_step, starts_.finished, kept, shadows,
+                  tensors.gradient_type, builder_),
       sets_(layout.spare_sets) {
   actions_ = message_placing(job, schedule, layout.lanes, &starts_).placed();
   set_of_.assign(cell_.count, none);
@@ -48,14 +47,9 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
   sets_.clear();
   largest_ = {};
   tail_ = {};
-  for (stage_regions const& of : stages_of(job_, tensors_, r)) {
-    held_.push_back({.of = of});
-    builder_.buffer(r, of.state().buffer, of.state().size, true);
-    builder_.buffer(r, of.kept().buffer, of.kept().size, true);
-    reductions_.declare(r, of);
-    largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
-                std::max(largest_[2], tensors_.stash[of.stage])};
-  }
+  std::vector<stage_id> const shadowed =
+      shadows_ ? (*shadows_)[r.index()] : std::vector<stage_id>{};
+  declare_stages(r, shadowed);
   reductions_.open(r, held_, tail_);
   std::span<reduction_place const> early;
   if (!starts_.reductions.empty()) early = starts_.reductions[r];
@@ -84,6 +78,24 @@ SHUNT_CONSTEXPR void pipeline_lowering::lower_list(rank_id r) {
       compute(r, a.op, pipeline_lanes::compute, after);
       hand_over_gradient(r, a.op);
     }
+  }
+  for (stage_id const s : shadowed)
+    reductions_.step(r, held_, held(s), {.kind = op_kind::step, .stage = s}, tail_);
+}
+
+SHUNT_CONSTEXPR void pipeline_lowering::declare_stages(rank_id r,
+                                                       std::vector<stage_id> const& shadowed) {
+  auto all = job_.stages_of(r);
+  all.insert(all.end(), shadowed.begin(), shadowed.end());
+  std::sort(all.begin(), all.end());
+  for (stage_regions const& of : regions_of(job_, tensors_, all)) {
+    held_.push_back({.of = of});
+    builder_.buffer(r, of.state().buffer, of.state().size, true);
+    builder_.buffer(r, of.kept().buffer, of.kept().size, true);
+    reductions_.declare(r, of);
+    if (std::find(shadowed.begin(), shadowed.end(), of.stage) != shadowed.end()) continue;
+    largest_ = {std::max(largest_[0], of.arriving()), std::max(largest_[1], of.leaving()),
+                std::max(largest_[2], tensors_.stash[of.stage])};
   }
 }
 

@@ -36,11 +36,11 @@ class gradient_reductions {
  public:
   /// `finished`: by stage, its place in the order in which stages finish (`pipeline_starts`).
   /// `kept`: the initial sums, where gradients are reduced out of place; otherwise null. `type`:
-  /// the elements of gradients.
+  /// the elements of gradients. `shadows`: by rank, stages that it holds besides, or null.
   SHUNT_CONSTEXPR gradient_reductions(pipeline_job const& job, bool staggered_step,
                                       std::vector<std::int32_t> const& finished,
-                                      surviving_gradients const* kept, element type,
-                                      program_builder& builder);
+                                      surviving_gradients const* kept, held_stages const* shadows,
+                                      element type, program_builder& builder);
 
   /// The live ranks, ascending.
   [[nodiscard]] constexpr std::vector<rank_id> const& live() const { return live_; }

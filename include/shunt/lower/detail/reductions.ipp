@@ -15,7 +15,8 @@ SHUNT_CONSTEXPR gradient_reductions::gradient_reductions(pipeline_job const& job
                                                          bool staggered_step,
                                                          std::vector<std::int32_t> const& finished,
                                                          surviving_gradients const* kept,
-                                                         element type, program_builder& builder)
+                                                         held_stages const* shadows, element type,
+                                                         program_builder& builder)
     : staggered_step_(staggered_step),
       finished_(finished),
       kept_(kept),
@@ -28,6 +29,10 @@ SHUNT_CONSTEXPR gradient_reductions::gradient_reductions(pipeline_job const& job
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
     for (stage_id s : ids<stage_id>(job.stages))
       if (rank_id const r = job.rank_of({p, s}); dead[r.index()] == 0) holders_[s].push_back(r);
+  if (shadows)
+    for (rank_id const r : ids<rank_id>(job.ranks()))
+      for (stage_id const s : (*shadows)[r.index()])
+        if (dead[r.index()] == 0) holders_[s].push_back(r);
   for (auto& h : holders_) {
     std::sort(h.begin(), h.end());
     h.erase(std::unique(h.begin(), h.end()), h.end());

@@ -1,10 +1,8 @@
 #pragma once
 #include "shunt/solve/pipeline/shadow_failover.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "shunt/core/text.hpp"
 #include "shunt/problem/stage_layout.hpp"
 #include "shunt/solve/author/pipeline.hpp"
+#include "shunt/solve/pipeline/ring_one_f_one_b.hpp"
 
 namespace shunt::detail {
 
@@ -28,25 +27,6 @@ SHUNT_INLINE void require_alike_ranks(pipeline_job const& job) {
     throw invalid_problem("transfer",
                           "must be alike within and between nodes for shadow_failover, which "
                           "numbers the live ranks anew");
-}
-
-// The forwards and backwards of a stage.
-SHUNT_INLINE std::vector<operation> stage_list(pipeline_job const& job, worker w) {
-  std::vector<operation> list;
-  for (microbatch_id m : ids<microbatch_id>(job.microbatches[w.pipeline]))
-    for (op_kind const k : {op_kind::forward, op_kind::backward})
-      list.push_back({k, w.pipeline, w.stage, m});
-  return list;
-}
-
-// Orders the operations of a rank. `own`: the stage whose operations come first.
-SHUNT_INLINE void order_by_lockstep(pipeline_job const& job, stage_id own,
-                                    std::vector<operation>& list) {
-  auto const key = [&](operation const& o) {
-    return std::tuple(lockstep_of(o, job.stages), o.kind != op_kind::backward, o.stage != own);
-  };
-  std::sort(list.begin(), list.end(),
-            [&](operation const& a, operation const& b) { return key(a) < key(b); });
 }
 
 // The worker that runs a worker's stage after the first losses, or why there is none.
@@ -91,24 +71,11 @@ SHUNT_INLINE void plan_following(pipeline_job const& job, ring_holders& holders,
   std::vector<rank_id> ranks;
   plan.job = job;
   plan.job.dead.clear();
-  plan.schedule.order.resize(plan.survivors.size());
   for (pipeline_id p : ids<pipeline_id>(job.pipelines))
-    for (stage_id s : ids<stage_id>(job.stages)) {
-      rank_id const r = now[job.rank_of(holders[{p, s}]).index()];
-      ranks.push_back(r);
-      auto const more = stage_list(job, {p, s});
-      auto& list = plan.schedule.order[r];
-      list.insert(list.end(), more.begin(), more.end());
-    }
+    for (stage_id s : ids<stage_id>(job.stages))
+      ranks.push_back(now[job.rank_of(holders[{p, s}]).index()]);
   plan.job.layout = stage_layout::custom(std::move(ranks));
-  for (rank_id r : ids<rank_id>(plan.survivors.size())) {
-    auto& list = plan.schedule.order[r];
-    stage_id const own = job.worker_of(plan.survivors[r.index()]).stage;
-    order_by_lockstep(job, own, list);
-    list.push_back({.kind = op_kind::step, .stage = own});
-    for (stage_id const s : plan.job.stages_of(r))
-      if (s != own) list.push_back({.kind = op_kind::step, .stage = s});
-  }
+  plan.schedule = ring_one_f_one_b::order(plan.job);
 }
 
 // Sets what the shadow computes of the interrupted iteration.
@@ -117,7 +84,7 @@ SHUNT_INLINE void plan_interrupted(pipeline_job const& job, std::int64_t lockste
   auto const early = [&](operation const& o) { return lockstep_of(o, job.stages) < lockstep; };
   bool const redundant = job.dead.size() == 1 && plan.lost.stage > 0;
   std::vector<operation> repeated, both;
-  for (operation const& o : stage_list(job, plan.lost)) {
+  for (operation const& o : ring_operations(job, plan.lost)) {
     // A redundant forward ends before the shadow's backward of the same micro-batch.
     operation const next{op_kind::backward, o.pipeline, plan.shadow.stage, o.microbatch};
     if (redundant && o.kind == op_kind::forward && early(next))
@@ -125,7 +92,7 @@ SHUNT_INLINE void plan_interrupted(pipeline_job const& job, std::int64_t lockste
     else
       (early(o) ? repeated : both).push_back(o);
   }
-  for (operation const& o : stage_list(job, plan.shadow))
+  for (operation const& o : ring_operations(job, plan.shadow))
     if (!early(o)) both.push_back(o);
   order_by_lockstep(job, plan.shadow.stage, repeated);
   order_by_lockstep(job, plan.shadow.stage, both);

@@ -1,0 +1,40 @@
+#pragma once
+/// Lowers a schedule whose ranks keep the states of further stages up to date: the shadows of
+/// redundant computation. A shadow computes nothing of such a stage. It takes part in the reduction
+/// of the stage's gradient with a sum of zero, and makes the same step, so its state has the
+/// owner's bits. Like every rank it keeps a copy of all its states before the first step: what is
+/// undone after a loss, and when, is the same for owners and shadows.
+///
+/// Costs per shadow and stage: gradient and flag in the reduction, a step, and memory for state,
+/// kept copy and gradient.
+/// Reference: Thorpe et al., Bamboo, NSDI 2023.
+#include "shunt/core/config.hpp"
+#include "shunt/lower/pipeline_buffers.hpp"
+#include "shunt/lower/pipeline_messages.hpp"
+#include "shunt/plan/pipeline_schedule.hpp"
+#include "shunt/problem/pipeline_job.hpp"
+#include "shunt/program/program.hpp"
+
+namespace shunt {
+
+/// Returns the program of one iteration as `lower` does, with these shadows, by rank of the job.
+/// Their steps stand behind those of the schedule, stages ascending.
+/// Throws as `lower` does, as `validate_shadows` does, and invalid_program where the schedule
+/// staggers its steps: a shadow would join each reduction too late.
+/// Complexity: O(operations + shadows).
+[[nodiscard]] SHUNT_CONSTEXPR program lower_with_shadows(pipeline_job const& job,
+                                                         pipeline_schedule const& schedule,
+                                                         held_stages const& shadows,
+                                                         pipeline_tensors const& tensors = {},
+                                                         message_layout const& layout = {});
+
+/// Throws invalid_problem where the table has another number of ranks than the job, a dead rank has
+/// an entry, or a rank's stages don't ascend, are none of the job's or are its own.
+/// Requires a valid job.
+SHUNT_CONSTEXPR void validate_shadows(pipeline_job const& job, held_stages const& shadows);
+
+}  // namespace shunt
+
+#ifndef SHUNT_COMPILED
+#include "shunt/lower/shadows.ipp"
+#endif

@@ -1,0 +1,124 @@
+#include "shunt/lower/shadows.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "shunt/check/program.hpp"
+#include "shunt/core/error.hpp"
+#include "shunt/lower/pipeline.hpp"
+#include "shunt/solve/pipeline/one_f_one_b.hpp"
+#include "shunt/solve/pipeline/slipstream.hpp"
+#include "support/random_cases.hpp"
+#include "support/refusals.hpp"
+
+namespace shunt::tests::shadows_test {
+namespace {
+
+pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches) {
+  return {.pipelines = pipelines,
+          .stages = stages,
+          .microbatches = microbatches,
+          .costs = {1, 1, 1, 3}};
+}
+
+pipeline_tensors const sizes{.activation = 16, .stash = 24, .gradient = 40, .state = 32};
+
+program lowered(pipeline_job const& job, held_stages const& shadows) {
+  return lower_with_shadows(job, one_f_one_b{}(job).plan, shadows, sizes);
+}
+
+// Which stages a rank steps, in order.
+std::vector<stage_id> steps_of(rank_program const& list) {
+  std::vector<stage_id> all;
+  for (auto const& i : list.instructions)
+    if (i.code == opcode::compute && i.op.kind == op_kind::step) all.push_back(i.op.stage);
+  return all;
+}
+
+TEST(shadows, none_is_the_program_without) {
+  auto const job = job_of(2, 3, 4);
+  EXPECT_EQ(lowered(job, held_stages(6)), lower(job, one_f_one_b{}(job).plan, sizes));
+}
+
+// By hand: one pipeline of two ranks, each the shadow of the other.
+TEST(shadows, a_ring_of_two) {
+  auto const p = lowered(job_of(1, 2, 1), {{1}, {0}});
+  EXPECT_TRUE(check(p).empty());
+  EXPECT_EQ(steps_of(p.ranks[0]), (std::vector<stage_id>{0, 1}));
+  EXPECT_EQ(steps_of(p.ranks[1]), (std::vector<stage_id>{1, 0}));
+  for (auto const& list : p.ranks) {
+    byte_count reduced = 0;
+    int sums = 0, kept = 0;
+    for (auto const& i : list.instructions) {
+      reduced += i.code == opcode::all_reduce ? list.reads(i)[0].size : 0;
+      sums += i.code == opcode::fill;
+      kept += i.code == opcode::copy && list.reads(i)[0].size == 32;
+    }
+    EXPECT_EQ(reduced, 2 * (40 + 8) + 8) << "both stages, and the flag of all";
+    EXPECT_EQ(sums, 4) << "gradient and flag of two stages";
+    EXPECT_EQ(kept, 2) << "both states before the first step";
+  }
+}
+
+// Every holder and shadow of a stage, and no other rank, reduces its gradient and steps it.
+TEST(shadows, random_shadows_have_valid_programs) {
+  random_cases d(29);
+  for (int round = 0; round < 200; ++round) {
+    SCOPED_TRACE(round);
+    auto const job = job_of(d.roll(1, 3), d.roll(1, 5), d.roll(1, 4));
+    held_stages shadows(static_cast<std::size_t>(job.ranks()));
+    for (rank_id const r : ids<rank_id>(job.ranks()))
+      for (stage_id const s : ids<stage_id>(job.stages))
+        if (s != job.worker_of(r).stage && d.roll(0, 2) == 0) shadows[r.index()].push_back(s);
+    auto const p = lowered(job, shadows);
+    ASSERT_TRUE(check(p).empty()) << to_string(check(p).front());
+    for (rank_id const r : ids<rank_id>(job.ranks())) {
+      auto expected = job.stages_of(r);
+      expected.insert(expected.end(), shadows[r.index()].begin(), shadows[r.index()].end());
+      EXPECT_EQ(steps_of(p.ranks[r]), expected);
+      std::set<std::vector<rank_id>> groups, wanted;
+      for (auto const& i : p.ranks[r].instructions)
+        if (i.code == opcode::all_reduce && i.reduce == reduction::sum)
+          groups.insert(p.groups[i.group]);
+      for (stage_id const s : expected) {
+        std::vector<rank_id> of;
+        for (rank_id const other : ids<rank_id>(job.ranks())) {
+          auto const& more = shadows[other.index()];
+          if (job.worker_of(other).stage == s ||
+              std::find(more.begin(), more.end(), s) != more.end())
+            of.push_back(other);
+        }
+        if (of.size() > 1) wanted.insert(of);
+      }
+      EXPECT_EQ(groups, wanted);
+    }
+  }
+}
+
+TEST(shadows, refuses_tables_that_can_not_be) {
+  auto job = job_of(1, 3, 2);
+  auto const refused = [&](held_stages const& shadows) {
+    return field_of([&] { validate_shadows(job, shadows); });
+  };
+  EXPECT_EQ(refused({{1, 2}, {}, {0}}), "nothing thrown");
+  EXPECT_EQ(refused({{1}, {2}}), "shadows");
+  EXPECT_EQ(refused({{}, {1}, {}}), "shadows of rank 1");
+  EXPECT_EQ(refused({{}, {}, {3}}), "shadows of rank 2");
+  EXPECT_EQ(refused({{-1}, {}, {}}), "shadows of rank 0");
+  EXPECT_EQ(refused({{2, 1}, {}, {}}), "shadows of rank 0");
+  EXPECT_EQ(refused({{1, 1}, {}, {}}), "shadows of rank 0");
+  job.pipelines = 2;
+  job.dead = {{0, 1}};
+  EXPECT_EQ(refused({{1}, {2}, {}, {}, {}, {}}), "shadows of rank 1");
+  job = job_of(2, 3, 2);
+  EXPECT_THROW((void)lower_with_shadows(job, slipstream{}(job).plan, held_stages(6)),
+               invalid_program);
+}
+
+}  // namespace
+}  // namespace shunt::tests::shadows_test
