@@ -16,6 +16,7 @@
 #include "drops.hpp"
 #include "files.hpp"
 #include "json_lines.hpp"
+#include "moe_system.hpp"
 #include "replay_table.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
@@ -45,7 +46,8 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 /// What the command line says.
 struct options {
   std::string loads, sources, series, previous, solver, format, predict = "last", factor = "1.0";
-  std::string capacity;
+  std::string capacity, policy;
+  std::vector<example::moe_system> systems;  ///< of --policy
   bool has_factor = false;
   std::int64_t seed = -1;
   std::int32_t ranks = 0, slots = 0, nodes = 1, groups = 0, budget = -1, slot_budget = 0, floor = 2,
@@ -66,12 +68,19 @@ void require_cells(std::int64_t layers, std::int32_t slots) {
                                                 std::to_string(most_cells) + " in all");
 }
 
+/// Where the room for tokens is: --capacity, or as --policy has it.
+bool room_per_source(options const& o) {
+  return o.capacity.empty() && !o.systems.empty() ? o.systems.front().per_source
+                                                  : o.capacity == "per_source";
+}
+
 place_experts::settings settings_of(options const& o) {
   return {.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget),
           .floor = o.floor,
           .spill = o.spill,
           .keep_ranks = o.keep_ranks,
-          .near_sources = o.near_sources};
+          .near_sources = o.near_sources,
+          .every_slot = !o.systems.empty()};
 }
 
 /// What is asked for about drops: nothing, unless a capacity or its factor is given.
@@ -79,12 +88,13 @@ std::optional<place_experts::room_settings> room_of(options const& o) {
   auto const needs = [](char const* option, bool there, char const* what) {
     if (!there) throw shunt::invalid_problem(option, what);
   };
-  bool const by_source = o.capacity == "per_source";
+  bool const by_source = room_per_source(o);
   if (o.seed >= 0)
     needs("--seed", by_source, "chooses among the tokens of a source: --capacity per_source");
   if (!o.capacity.empty())
     needs("--capacity", !o.sources.empty(), "needs --sources, which say where tokens are");
-  if (o.sources.empty() || (o.capacity.empty() && !o.has_factor)) return std::nullopt;
+  if (o.sources.empty() || (o.capacity.empty() && o.systems.empty() && !o.has_factor))
+    return std::nullopt;
   needs("--capacity", o.slot_budget == 0, "needs as many slots in every layer: --slots");
   place_experts::room_settings set{.per_source = by_source,
                                    .factor = example::parse_factor("--capacity-factor", o.factor)};
@@ -131,7 +141,8 @@ shunt::expert_layers layers_of(options const& o) try {
 }
 
 void write_json(shunt::expert_layers const& layers, placed const& answer, std::string const& solver,
-                double microseconds, std::vector<place_experts::layer_drops> const& drops,
+                std::string const& policy, double microseconds,
+                std::vector<place_experts::layer_drops> const& drops,
                 place_experts::room_settings const& room) {
   nlohmann::ordered_json out{{"solver", solver},
                              {"status", to_string(answer.status)},
@@ -156,6 +167,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
       answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
   out["solve_us_per_layer"] = microseconds / layers.layers;
   out["slots_per_rank"] = layers.slots_per_rank;
+  if (!policy.empty()) out["policy"] = policy;
   if (!drops.empty()) place_experts::add_drops(out, drops, room);
   out["reason"] = answer.reason;
   example::print_json(std::cout, out);
@@ -205,6 +217,9 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
 }
 
 int place(options const& o) {
+  if (o.systems.size() > 1)
+    throw shunt::invalid_problem("--policy", "names " + std::to_string(o.systems.size()) +
+                                                 " systems; several are for --series");
   auto const room = room_of(o);
   auto const layers = layers_of(o);
   auto const& solver = place_experts::solver_named(o.solver.empty() ? "swift_moe" : o.solver);
@@ -227,12 +242,14 @@ int place(options const& o) {
     drops = place_experts::drops_of("--sources " + o.sources, layers, answer.plan, *room);
   std::string const name(solver.name), format = o.format.empty() ? "json" : o.format;
   if (format == "json") {
-    write_json(layers, answer, name, taken.count(), drops,
+    write_json(layers, answer, name, o.policy, taken.count(), drops,
                room.value_or(place_experts::room_settings{}));
     return answer.has_plan() ? 0 : 1;
   }
   if (!answer.has_plan()) return 1;
-  if (format == "text") write_text(layers, answer, name, taken.count(), drops);
+  if (format == "text")
+    write_text(layers, answer, o.policy.empty() ? name : o.policy + ", " + name, taken.count(),
+               drops);
   auto const map = physical_map_of(answer.plan);
   if (format == "eplb") example::print_json(std::cout, nlohmann::json(map));
   if (format == "csv")
@@ -284,13 +301,16 @@ int replay(options const& o) {
       .host_bandwidth = static_cast<double>(o.host)};
   auto const set = settings_of(o);
   auto const& predict = place_experts::predictor_named(o.predict);
-  auto const rows = place_experts::replay_all(known, how, o.solver, set, predict, model);
+  place_experts::replay_setting const replayed{known, how, predict, model};
+  bool const systems = !o.systems.empty();
+  auto const rows = systems ? place_experts::replay_systems(replayed, o.systems, set)
+                            : place_experts::replay_all(replayed, o.solver, set);
   if (o.format == "json") {
-    place_experts::write_json(std::cout, rows, series, how, predict);
+    place_experts::write_json(std::cout, rows, replayed, systems);
   } else if (o.format == "csv") {
     place_experts::write_csv(std::cout, rows);
   } else {
-    place_experts::write_text(std::cout, rows, series, how, set, predict);
+    place_experts::write_text(std::cout, rows, replayed, set, systems);
   }
   return 0;
 }
@@ -354,6 +374,15 @@ int main(int argc, char** argv) {
          "expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
       ->one_of(place_experts::solver_names());
+  auto* const policy =
+      app.add_option(
+             "--policy", o.policy,
+             "instead of --solver: as a system places, swift_moe, deepspeed (uniform, room per "
+             "source) or flexmoe-K (flexmoe in every K-th\nwindow, as many changes as there "
+             "are slots). With --sources: say what drops. With --series several, each as often "
+             "as it does")
+          ->type_name("NAME,...")
+          ->excludes("--solver");
   app.add_option("--previous", o.previous,
                  "placement in force, for incremental, flexmoe, lazarus: JSON or CSV that --format "
                  "json, eplb or csv wrote,\n"
@@ -378,7 +407,8 @@ int main(int argc, char** argv) {
   example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)
       ->default_str("the last");
   example::add_integer(app, "--every", o.every,
-                       "windows from one re-placement to the next; 0: placed once", 0);
+                       "windows from one re-placement to the next; 0: placed once", 0)
+      ->excludes("--policy");
   app.add_option("--predict", o.predict,
                  "loads that policies expect in the next window, from those so far")
       ->one_of(place_experts::predictor_names())
@@ -420,7 +450,7 @@ int main(int argc, char** argv) {
       "ranks newly receive; with --sources local_tokens: tokens that stay on their rank; with "
       "--groups spilled: replicas away from their\n"
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
-      "slots_per_rank, reason.\n"
+      "slots_per_rank, reason; policy (with --policy).\n"
       "With --capacity or --capacity-factor and --sources also dropped (tokens, of all layers and "
       "of each),\n"
       "dropped_by_source_and_expert, dropped_per_source and dropped_pooled (under either kind of "
@@ -441,6 +471,11 @@ int main(int argc, char** argv) {
 
   return example::guarded(app, argc, argv, [&] {
     o.has_factor = factor->count() > 0;
+    if (policy->count() > 0) {
+      o.systems = example::parse_moe_systems("--policy", o.policy);
+      if (o.systems.empty()) throw shunt::invalid_problem("--policy", "is empty");
+      o.solver = o.systems.front().solver;
+    }
     if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");
     if (!o.series.empty()) return replay(o);
     if (o.loads.empty() && o.sources.empty()) example::require_option("--loads");

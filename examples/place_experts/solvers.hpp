@@ -40,6 +40,7 @@ struct settings {
   bool proportional = false;  ///< incremental begins with replicas in proportion to the tokens
   bool keep_ranks = false;    ///< rows dealt to ranks so that most experts stay
   bool near_sources = false;  ///< rows dealt to ranks so that most tokens stay
+  bool every_slot = false;    ///< flexmoe may change as many slots as there are
 };
 
 /// A solver under its name.
@@ -73,6 +74,12 @@ template <class Solver>
   return shunt::solve(layers, shunt::spilled_groups{.limit = s.spill});
 }
 
+[[nodiscard]] inline placed run_flexmoe(shunt::expert_layers const& layers, settings const& s) {
+  shunt::flexmoe solver;
+  if (s.every_slot) solver.steps = layers.slots();
+  return shunt::solve(layers, solver);
+}
+
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
     solver{.name = shunt::swift_moe::name,
@@ -84,7 +91,7 @@ inline constexpr std::array solvers{
     solver{.name = shunt::spilled_groups::name, .solve = run_spilled_groups, .grouped = true},
     solver{.name = shunt::incremental::name, .solve = run_incremental, .keeps_budget = true},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
-    solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
+    solver{.name = shunt::flexmoe::name, .solve = run_flexmoe},
     solver{.name = shunt::shadow::name,
            .solve = run<shunt::shadow>,
            .state = shunt::optimizer_place::at_home},
