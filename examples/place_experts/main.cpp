@@ -17,6 +17,7 @@
 #include "files.hpp"
 #include "json_lines.hpp"
 #include "moe_system.hpp"
+#include "named.hpp"
 #include "replay_table.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
@@ -300,7 +301,7 @@ int replay(options const& o) {
       .network_bandwidth = static_cast<double>(o.network),
       .host_bandwidth = static_cast<double>(o.host)};
   auto const set = settings_of(o);
-  auto const& predict = place_experts::predictor_named(o.predict);
+  auto const& predict = example::named(place_experts::predictors, o.predict);
   place_experts::replay_setting const replayed{known, how, predict, model};
   bool const systems = !o.systems.empty();
   auto const rows = systems ? place_experts::replay_systems(replayed, o.systems, set)
@@ -373,7 +374,7 @@ int main(int argc, char** argv) {
          "leave their group's node; incremental: few moves; lazarus: survives failures; flexmoe: "
          "expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
-      ->one_of(place_experts::solver_names());
+      ->one_of(example::names_of(place_experts::solvers));
   auto* const policy =
       app.add_option(
              "--policy", o.policy,
@@ -411,7 +412,7 @@ int main(int argc, char** argv) {
       ->excludes("--policy");
   app.add_option("--predict", o.predict,
                  "loads that policies expect in the next window, from those so far")
-      ->one_of(place_experts::predictor_names())
+      ->one_of(example::names_of(place_experts::predictors))
       ->capture_default_str();
   auto* const factor =
       app.add_option("--capacity-factor", o.factor,
@@ -473,7 +474,6 @@ int main(int argc, char** argv) {
     o.has_factor = factor->count() > 0;
     if (policy->count() > 0) {
       o.systems = example::parse_moe_systems("--policy", o.policy);
-      if (o.systems.empty()) throw shunt::invalid_problem("--policy", "is empty");
       o.solver = o.systems.front().solver;
     }
     if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");

@@ -100,11 +100,6 @@ inline constexpr std::array solvers{
            .replayed = false},
 };
 
-[[nodiscard]] inline std::vector<std::string> solver_names() {
-  std::vector<std::string> all;
-  for (auto const& s : solvers) all.emplace_back(s.name);
-  return all;
-}
 [[nodiscard]] inline solver const& solver_named(std::string_view name) {
   for (auto const& s : solvers)
     if (s.name == name) return s;
@@ -137,16 +132,5 @@ inline constexpr predictor listed{
 inline constexpr std::array predictors{listed<shunt::last_window>, listed<shunt::window_mean>,
                                        listed<shunt::exponential_mean>,
                                        listed<shunt::linear_trend>};
-
-[[nodiscard]] inline std::vector<std::string> predictor_names() {
-  std::vector<std::string> all;
-  for (auto const& p : predictors) all.emplace_back(p.name);
-  return all;
-}
-[[nodiscard]] inline predictor const& predictor_named(std::string_view name) {
-  for (auto const& p : predictors)
-    if (p.name == name) return p;
-  throw shunt::invalid_problem("--predict", "no predictor " + std::string(name));
-}
 
 }  // namespace place_experts

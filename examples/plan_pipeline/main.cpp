@@ -422,7 +422,7 @@ int main(int argc, char** argv) {
              "named (nobody lost: 1f1b with redundant forwards); oobleck: pipelines of other "
              "lengths; drop: the pipelines that are whole; regroup: as many as live workers fill. "
              "The last three run under --solver, one_f_one_b where that is left out")
-          ->one_of(plan_pipeline::policy_names());
+          ->one_of(example::names_of(plan_pipeline::policies));
   auto* const failed = example::add_integer(
       app, "--failed-at", failed_at,
       "bamboo: the lockstep of 1f1b in which the last of the dead workers is lost; the "

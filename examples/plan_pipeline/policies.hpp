@@ -2,14 +2,12 @@
 /// --policy: what a system runs after the losses of --dead.
 #include <algorithm>
 #include <array>
-#include <cstddef>
-#include <iterator>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "bamboo.hpp"
+#include "named.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -45,18 +43,11 @@ inline constexpr std::array policies{
     rearranging<shunt::oobleck_policy<>>, rearranging<shunt::drop_policy<>>,
     rearranging<shunt::regroup_policy<>>};
 
-[[nodiscard]] inline std::vector<std::string> policy_names() {
-  std::vector<std::string> all;
-  for (auto const& p : policies) all.emplace_back(p.name);
-  return all;
-}
-
 /// The policy of --policy, and the solver: the one of --solver where the policy leaves the choice.
 /// Throws invalid_problem where it doesn't.
 [[nodiscard]] inline policy const& policy_named(std::string_view name, bool has_solver,
                                                 std::string& solver) {
-  auto const& found = *std::find_if(policies.begin(), policies.end(),
-                                    [&](policy const& p) { return p.name == name; });
+  auto const& found = example::named(policies, name);
   if (!has_solver) solver = found.solver;
   if ((found.next == nullptr || solver == bamboo_name) && solver != found.solver)
     throw shunt::invalid_problem("--solver",

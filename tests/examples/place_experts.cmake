@@ -390,7 +390,7 @@ refused("--policy .interval of \"flexmoe-0\".: must be at least 1, is 0" ${of_so
   flexmoe-0)
 refused("--policy: names 2 systems; several are for --series" ${of_sources} --policy
   swift_moe,deepspeed)
-refused("--policy: is empty" ${of_sources} --policy "")
+refused("--policy: \"\" is none of" ${of_sources} --policy swift_moe,)
 refused("excludes" ${of_sources} --policy swift_moe --solver uniform)
 refused("excludes" ${trace} --policy swift_moe --every 2)
 
