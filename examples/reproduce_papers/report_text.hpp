@@ -121,7 +121,7 @@ inline void write_losses(std::ostream& out, throughput_table const& table, std::
       << fixed(table.rows.front().runs.at(trace).seconds, 0) << " s, costs of " << table.costs.model
       << "\n\n";
   auto text = columns();
-  text.row({"", "fewer", "no plan", "aborted", "rollback", "stopped", "joined", "ckpts", "done"});
+  text.row({"", "fewer", "no plan", "aborted", "redone", "stopped", "joined", "ckpts", "done"});
   for (auto const& row : table.rows) {
     if (row.runs.empty()) continue;
     auto const& run = row.runs[trace];
