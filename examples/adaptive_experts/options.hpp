@@ -1,15 +1,12 @@
 #pragma once
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,12 +45,9 @@ struct options {
 /// "2.5": a finite number above 0; the empty text is none.
 [[nodiscard]] inline std::optional<double> parse_loss(std::string const& text) {
   if (text.empty()) return std::nullopt;
-  double value = 0;
-  auto const* const end = text.data() + text.size();
-  auto const read = std::from_chars(text.data(), end, value);
-  if (read.ec != std::errc{} || read.ptr != end || !std::isfinite(value) || value <= 0)
-    throw shunt::invalid_problem("--target-loss",
-                                 example::quoted(text) + " is not a finite number above 0");
+  auto const value = number_of(text);
+  if (!value || *value <= 0)
+    throw shunt::invalid_problem("--target-loss", quoted(text) + " is not a finite number above 0");
   return value;
 }
 
@@ -67,7 +61,7 @@ struct options {
     auto const name = "--kill[" + std::to_string(kills.size()) + "]";
     auto const at = item.find('@');
     if (at == std::string_view::npos)
-      throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
+      throw shunt::invalid_problem(name, quoted(item) + " is not rank@iteration");
     shunt::failure_point const k{
         parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
         parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1),

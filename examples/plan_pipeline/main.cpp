@@ -181,12 +181,6 @@ json shown(shunt::worker const& w) {
   return {{"pipeline", w.pipeline.value()}, {"stage", w.stage.value()}};
 }
 
-json numbers(std::vector<shunt::rank_id> const& ranks) {
-  auto all = json::array();
-  for (auto const r : ranks) all.push_back(r.value());
-  return all;
-}
-
 json shown(plan_pipeline::bamboo_plan const& bamboo) {
   json out{{"makespan_without", bamboo.makespan_without}, {"takeover", nullptr}};
   if (!bamboo.takeover) return out;
@@ -198,22 +192,24 @@ json shown(plan_pipeline::bamboo_plan const& bamboo) {
           op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
     return all;
   };
-  out["takeover"] = {
-      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
-      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
-      {"resumed", list(takeover.resumed, "F")}, {"survivors", numbers(takeover.survivors)}};
+  out["takeover"] = {{"lost", shown(takeover.lost)},
+                     {"shadow", shown(takeover.shadow)},
+                     {"failed_at", bamboo.failed_at},
+                     {"reused", list(takeover.reused, "R")},
+                     {"resumed", list(takeover.resumed, "F")},
+                     {"survivors", example::numbers_of(takeover.survivors)}};
   return out;
 }
 
 void add_policy(json& out, result const& r) {
   out["policy"] = r.policy;
   if (!r.answer.has_plan()) return;
-  out["members"] = numbers(r.after.members);
-  out["waiting"] = numbers(r.after.waiting);
+  out["members"] = example::numbers_of(r.after.members);
+  out["waiting"] = example::numbers_of(r.after.waiting);
   out["copies"] = json::array();
   for (auto const& c : r.after.copies)
     out["copies"].push_back(
-        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", numbers(c.to)}});
+        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", example::numbers_of(c.to)}});
 }
 
 void write_json(result const& r) {
