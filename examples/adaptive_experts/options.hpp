@@ -47,7 +47,8 @@ struct options {
   if (text.empty()) return std::nullopt;
   auto const value = number_of(text);
   if (!value || *value <= 0)
-    throw shunt::invalid_problem("--target-loss", quoted(text) + " is not a finite number above 0");
+    throw shunt::invalid_problem("--target-loss",
+                                 example::quoted(text) + " is not a finite number above 0");
   return value;
 }
 
@@ -61,7 +62,7 @@ struct options {
     auto const name = "--kill[" + std::to_string(kills.size()) + "]";
     auto const at = item.find('@');
     if (at == std::string_view::npos)
-      throw shunt::invalid_problem(name, quoted(item) + " is not rank@iteration");
+      throw shunt::invalid_problem(name, example::quoted(item) + " is not rank@iteration");
     shunt::failure_point const k{
         parse_integer(name + " (rank)", item.substr(0, at), 0, setup.ranks - 1),
         parse_integer(name + " (iteration)", item.substr(at + 1), 0, setup.iterations - 1),

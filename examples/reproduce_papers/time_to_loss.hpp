@@ -59,8 +59,8 @@ inline void write_reasons(std::ostream& out, example::system_table const& table)
   };
   out << '\n';
   line("iterations", tables::iterations, &published::iterations,
-       "another model, text and number of iterations; over seeds they differ by more than from the "
-       "paper.");
+       "a small model and a short training, to which dropped tokens cost less; seeds are tens of "
+       "points apart.");
   line("drops", tables::percent_dropped, &published::drops,
        "they follow how skewed routing is, which is another model's here.");
   line("time", tables::minutes, &published::time,

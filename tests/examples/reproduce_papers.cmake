@@ -54,7 +54,7 @@ foreach(line IN ITEMS "\nseed 2 flexmoe-100: dropped [0-9.]+ %, loss [0-9.]+ at 
     "compute +exchange +gradient +weights +migrate +total"
     "\nswift_moe has less, in %; last, the paper's\n"
     "\nthan deepspeed +[0-9.-]+ .*[ )]28.5 +69 +30.5\n" "\nthan flexmoe-10 .* 0.0 +43 +25.9\n"
-    "\niterations .*: another model")
+    "\niterations .*: a small model")
   if(NOT out MATCHES "${line}")
     fail("systems without ${line}")
   endif()
