@@ -31,7 +31,8 @@ step("The two planners for the shell (into slipstream.txt, then placement.json)"
 file(WRITE ${OUT}/skewed.csv "700,200,60,40\n")
 step("The same for experts" TO placement.json place_experts --loads skewed.csv
   --ranks 4 --slots 8 --solver swift_moe)
-step("Published throughputs under failures, and all systems on the same traces (into papers.txt)"
-  TO papers.txt reproduce_papers --svg throughput.svg)
+step("The papers' comparisons: systems under failures, and systems of experts (into papers.txt)"
+  TO papers.txt reproduce_papers --svg throughput.svg --seeds 1 --iterations 200
+  --svg-loss time_to_loss.svg)
 step("One page" demo_report .)
 message("The demo's files are in ${OUT}")

@@ -9,7 +9,6 @@
 #include <iostream>
 #include <limits>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,8 +16,8 @@
 #include "comparison.hpp"
 #include "engines.hpp"
 #include "options.hpp"
+#include "output_file.hpp"
 #include "policy_training.hpp"
-#include "shunt/execute/inline_executor.hpp"
 #include "shunt/execute/thread_executor.hpp"
 #include "systems.hpp"
 #include "text.hpp"
@@ -34,8 +33,7 @@ int train_in_one_process(options const& o) {
   bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
   auto const trained = [&](std::string const& name, listener const& say) {
     if (on_gpu) return train_on_gpu(o, name, text, o.failures, say);
-    if (o.engine == "inline")
-      return train_here(o.setup, name, text, shunt::inline_executor{.failures = o.failures}, say);
+    if (o.engine == "inline") return train_inline(o.setup, name, text, o.failures, say);
     return train_here(
         o.setup, name, text,
         shunt::thread_executor{.failures = o.failures,
@@ -52,13 +50,10 @@ int train_in_one_process(options const& o) {
   beginning.iterations = std::min(beginning.iterations, iterations_compared);
   for (auto const& run : runs)
     if (on_gpu)
-      near_host =
-          near(run, train_here(beginning, run.name, text,
-                               shunt::inline_executor{.failures = o.failures}, listener{})) &&
-          near_host;
+      near_host = near(run, train_inline(beginning, run.name, text, o.failures)) && near_host;
   int const status = conclude(o, files, std::move(runs), !o.failures.empty(), [&] {
     return on_gpu ? train_on_gpu(o, o.policies.front(), text, {}, {})
-                  : train_undisturbed(o.setup, o.policies.front(), text);
+                  : train_inline(o.setup, o.policies.front(), text);
   });
   return near_host ? status : 1;
 }
@@ -69,28 +64,26 @@ int compare_systems(options const& o) {
   auto const text = load_text(o.text);
   output_files const files(o);
   static_cast<void>(time_model_of(o.setup));  // refuses sizes that it has no times for
-  bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
-  auto const train = [&](training_setup const& setup, std::string const& name) {
-    if (!on_gpu) return train_here(setup, name, text, shunt::inline_executor{}, listener{});
+  auto const say = [&](system_run const& run) {
+    std::cout << described(o.setup, run) << std::endl;
+  };
+  auto const train_on_device = [&](training_setup const& setup, std::string const& name) {
     auto own = o;
     own.setup = setup;
     return train_on_gpu(own, name, text, {}, listener{});
   };
-  auto const runs =
-      train_systems(o.setup, o.policies, o.seeds, on_gpu ? 1 : std::thread::hardware_concurrency(),
-                    train, [&](system_run const& run) {
-                      auto const all = run.as_policy_run();
-                      std::cout << "seed " << run.seed << " " << run.system << ": dropped "
-                                << percent(dropped_share(o.setup, all, 0)) << ", loss "
-                                << shunt::decimal(smoothed_losses(all).back(), 4) << " at the end"
-                                << std::endl;
-                    });
+  bool const on_gpu = o.engine == "cuda" || o.engine == "cuda-graphs";
+  auto const runs = on_gpu ? train_systems(o.setup, o.policies, o.seeds, 1, train_on_device, say)
+                           : train_on_host(o.setup, o.policies, o.seeds, text, say);
   system_table const table(o.setup, o.policies, runs, o.target_loss);
   table.print(std::cout);
+  table.print_reductions(std::cout);
   std::vector<policy_run> first;
   for (std::size_t k = 0; k < o.policies.size(); ++k) first.push_back(runs[k].as_policy_run());
   files.write(o.setup, first);
   files.write("systems.json", table.json().dump(2) + "\n");
+  files.write("loss_over_time.svg",
+              rendered([&](std::ostream& out) { write_svg(out, table.loss_over_time()); }));
   return 0;
 }
 
@@ -195,7 +188,7 @@ int main(int argc, char** argv) {
       ->type_name("FILE");
   app.add_option("--out", o.out,
                  "write loss.svg, drops.svg, experts_*.svg and iterations.csv into this folder; "
-                 "with --seeds those of the first, and systems.json")
+                 "with --seeds those of the first, systems.json and loss_over_time.svg")
       ->type_name("DIR");
   app.footer("Exit status: 0; 1 where the bytes moved are not what the formulas say, or runs "
              "differ that should not; 2 for bad input, also where\n"

@@ -1,15 +1,12 @@
 #pragma once
 #include <algorithm>
-#include <charconv>
 #include <chrono>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -48,10 +45,8 @@ struct options {
 /// "2.5": a finite number above 0; the empty text is none.
 [[nodiscard]] inline std::optional<double> parse_loss(std::string const& text) {
   if (text.empty()) return std::nullopt;
-  double value = 0;
-  auto const* const end = text.data() + text.size();
-  auto const read = std::from_chars(text.data(), end, value);
-  if (read.ec != std::errc{} || read.ptr != end || !std::isfinite(value) || value <= 0)
+  auto const value = number_of(text);
+  if (!value || *value <= 0)
     throw shunt::invalid_problem("--target-loss",
                                  example::quoted(text) + " is not a finite number above 0");
   return value;

@@ -12,7 +12,6 @@
 #include "shunt/core/error.hpp"
 #include "shunt/core/indexed.hpp"
 #include "shunt/execute/executor.hpp"
-#include "shunt/execute/inline_executor.hpp"
 #include "shunt/measure/moe_time.hpp"
 #include "text.hpp"
 #include "training.hpp"
@@ -78,10 +77,10 @@ template <class Work = moe_work, class Executor, class... ForWork>
   return run;
 }
 
-/// The same on one thread, and nobody is lost.
-[[nodiscard]] inline policy_run train_undisturbed(training_setup const& setup,
-                                                  std::string const& name, text_bytes const& text) {
-  return train_here(setup, name, text, shunt::inline_executor{}, {});
-}
+/// The same on one thread.
+[[nodiscard]] policy_run train_inline(training_setup const& setup, std::string const& name,
+                                      text_bytes const& text,
+                                      std::vector<shunt::failure_point> failures = {},
+                                      listener const& say = {});
 
 }  // namespace example

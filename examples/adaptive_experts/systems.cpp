@@ -1,5 +1,10 @@
 #include "systems.hpp"
 
+#include <limits>
+
+#include "policy_training.hpp"
+#include "text_table.hpp"
+
 namespace example {
 
 shunt::moe_time_model time_model_of(training_setup const& s, claimed_model const& m) {
@@ -69,12 +74,18 @@ system_figures figures_of(training_setup const& s, system_run const& run, double
                    .iterations = iterations_to(as_run, target)};
   f.pooled = run.system == "deepspeed" ? pooled_share(s, run) : f.dropped;
   auto const until = f.iterations.value_or(run.records.size());
-  for (std::size_t t = 0; t < run.records.size(); ++t)
+  double minutes = 0;
+  auto const losses = smoothed_losses(as_run);
+  for (std::size_t t = 0; t < run.records.size(); ++t) {
     for (std::size_t l = 0; l < static_cast<std::size_t>(s.model.layers); ++l) {
       auto const work = layer_work(s, run.records[t], run.system, l, tokens);
+      auto const seconds = model(work, state_of(run.system));
       f.received = std::max(f.received, work.received);
-      if (t < until) f.seconds += model(work, state_of(run.system));
+      if (t < until) f.seconds += seconds;
+      minutes += seconds.total() / 60;
     }
+    f.curve.emplace_back(minutes, losses[t]);
+  }
   for (auto* const part :
        {&f.seconds.compute, &f.seconds.exchange, &f.seconds.gradient, &f.seconds.weights,
         &f.seconds.migrate, &f.seconds.gradient_formula, &f.seconds.weights_formula})
@@ -122,32 +133,24 @@ void system_table::print(std::ostream& out) const {
       << shunt::decimal(1e6 * model_.token_seconds, 3) << " us a token, so that a layer takes "
       << shunt::decimal(1e3 * shunt::ordinary_seconds(of, claimed_.calibration), 2)
       << " ms where nothing moves\n\n";
-  row(out, "system",
-      {"optimizer state", "dropped %", "iterations to the target", "minutes",
-       "minutes by the formula"});
+  text_table all;
+  all.row({"", "optimizer state", "dropped %", "iterations to the target", "minutes",
+           "minutes by the formula"});
   for (std::size_t i = 0; i < systems_.size(); ++i)
-    row(out, systems_[i],
-        {std::string(to_string(state_of(systems_[i]))), over_seeds(i, percent_dropped).text(1),
-         reached_by(i) + over_seeds(i, iterations).text(0), over_seeds(i, minutes).text(3),
-         over_seeds(i, formula_minutes).text(3)});
-  out << "\nmilliseconds an iteration, all layers, median over seeds\n";
-  row(out, "system",
-      {"compute", "exchange", "gradient", "weights", "migrate", "total", "gradient by formula",
-       "weights by formula", "total by formula"},
-      20);
+    all.row({systems_[i], std::string(to_string(state_of(systems_[i]))),
+             over_seeds(i, percent_dropped).text(1),
+             reached_by(i) + over_seeds(i, iterations).text(0), over_seeds(i, minutes).text(3),
+             over_seeds(i, formula_minutes).text(3)});
+  text_table split;
+  split.row({"", "compute", "exchange", "gradient", "weights", "migrate", "total",
+             "by the formula: gradient", "weights", "total"});
   for (std::size_t i = 0; i < systems_.size(); ++i) {
-    std::vector<std::string> cells;
+    std::vector<std::string> cells{systems_[i]};
     for (auto const& [name, of_part] : parts())
-      cells.push_back(shunt::decimal(1e3 * over_seeds(i, of_part).median, 3));
-    row(out, systems_[i], cells, 20);
+      cells.push_back(fixed(1e3 * over_seeds(i, of_part).median, 2));
+    split.row(std::move(cells));
   }
-  out << '\n';
-  for (std::size_t i = 1; i < systems_.size(); ++i)
-    out << systems_[0] << " against " << systems_[i] << ": fewer iterations "
-        << reduction(i, iterations).text(1) << " %, fewer drops "
-        << reduction(i, percent_dropped).text(1) << " %, less time "
-        << reduction(i, minutes).text(1) << " %, by the formula "
-        << reduction(i, formula_minutes).text(1) << " %\n";
+  out << all << "\nmilliseconds an iteration, all layers, median over seeds\n\n" << split << '\n';
   for (std::size_t i = 0; i < systems_.size(); ++i) {
     if (systems_[i] == "deepspeed")
       out << "deepspeed: with the room of slots for all sources it would drop "
@@ -236,15 +239,77 @@ std::string system_table::reached_by(std::size_t system) const {
              : std::to_string(runs) + " of " + std::to_string(seeds_.size()) + " runs: ";
 }
 
-void system_table::row(std::ostream& out, std::string const& name,
-                       std::vector<std::string> const& cells, int width) {
-  out << std::left << std::setw(14) << name;
-  for (std::size_t i = 0; i < cells.size(); ++i)
-    if (i + 1 < cells.size())
-      out << std::setw(width) << cells[i];
-    else
-      out << cells[i];
-  out << std::right << '\n';
+void system_table::print_reductions(std::ostream& out,
+                                    std::span<published_reduction const> published) const {
+  out << '\n'
+      << systems_[0] << " has less, in %" << (published.empty() ? "" : "; last, the paper's")
+      << "\n\n";
+  text_table table;
+  std::vector<std::string> head{"", "iterations", "drops", "time", "time by the formula"};
+  if (!published.empty()) head.insert(head.end(), {"iterations", "drops", "time"});
+  table.row(head);
+  for (std::size_t i = 1; i < systems_.size(); ++i) {
+    std::vector<std::string> cells{"than " + systems_[i], reduction(i, iterations).text(1),
+                                   reduction(i, percent_dropped).text(1),
+                                   reduction(i, minutes).text(1),
+                                   reduction(i, formula_minutes).text(1)};
+    for (auto const& p : published)
+      if (p.against == systems_[i])
+        cells.insert(cells.end(), {fixed(p.iterations, 1), fixed(p.drops, 0), fixed(p.time, 1)});
+    table.row(std::move(cells));
+  }
+  out << table << std::flush;
+}
+
+shunt::line_chart system_table::loss_over_time() const {
+  using point = std::pair<double, double>;
+  shunt::line_chart chart{
+      .title = "The end of training, " +
+               (seeds_.size() == 1 ? "seed " + std::to_string(seeds_.front())
+                                   : "medians of " + std::to_string(seeds_.size()) + " seeds"),
+      .x_label = "seconds of the time model",
+      .y_label = "loss, mean of " + std::to_string(smoothing_window) + " iterations, nats a byte",
+      .width = 900,
+      .height = 480};
+  double first = std::numeric_limits<double>::infinity(), last = 0;
+  for (std::size_t i = 0; i < systems_.size(); ++i) {
+    shunt::series line{.name = systems_[i]};
+    double shown = 0;  // the largest loss: a quarter of the way down to the target is left
+    for (std::size_t t = smoothing_window; t < figures_[i].front().curve.size(); ++t) {
+      auto const at = [&](double point::* member) {
+        return over_seeds(i, [&](auto const& f) { return std::optional(f.curve[t].*member); })
+            .median;
+      };
+      double const seconds = 60 * at(&point::first), loss = at(&point::second);
+      if (shown == 0) shown = target_ + (loss - target_) / 4;
+      if (loss > shown) continue;
+      line.points.emplace_back(seconds, loss);
+      first = std::min(first, seconds);
+      last = std::max(last, seconds);
+    }
+    chart.lines.push_back(std::move(line));
+  }
+  if (first < last)
+    chart.lines.push_back(
+        {.name = "target", .points = {{first, target_}, {last, target_}}, .dashed = true});
+  return chart;
+}
+
+std::string described(training_setup const& s, system_run const& run) {
+  auto const all = run.as_policy_run();
+  return "seed " + std::to_string(run.seed) + ' ' + run.system + ": dropped " +
+         shunt::decimal(100 * dropped_share(s, all, 0), 1) + " %, loss " +
+         shunt::decimal(smoothed_losses(all).back(), 4) + " at the end";
+}
+
+std::vector<system_run> train_on_host(training_setup const& setup,
+                                      std::vector<std::string> const& systems, std::int32_t seeds,
+                                      text_bytes const& text,
+                                      std::function<void(system_run const&)> const& say) {
+  auto const train = [&](training_setup const& own, std::string const& name) {
+    return train_inline(own, name, text);
+  };
+  return train_systems(setup, systems, seeds, std::thread::hardware_concurrency(), train, say);
 }
 
 }  // namespace example

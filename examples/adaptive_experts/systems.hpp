@@ -8,8 +8,6 @@
 #include <exception>
 #include <functional>
 #include <future>
-#include <iomanip>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
@@ -21,12 +19,14 @@
 #include <vector>
 
 #include "outcome.hpp"
+#include "shunt/io/chart.hpp"
 #include "shunt/io/drawing.hpp"
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/moe_time.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/symi_costs.hpp"
 #include "shunt/solve/experts/uniform.hpp"
+#include "text.hpp"
 #include "training.hpp"
 
 namespace example {
@@ -70,6 +70,8 @@ struct system_figures {
   std::optional<std::size_t> iterations{};  ///< until the target
   shunt::moe_times seconds{};  ///< of an iteration, of all layers, mean until the target
   double received = 0;         ///< the most experts that a rank received at once
+  /// Model minutes so far and smoothed loss after each iteration.
+  std::vector<std::pair<double, double>> curve{};
 
   [[nodiscard]] std::optional<double> minutes(bool by_formula) const {
     if (!iterations) return std::nullopt;
@@ -109,6 +111,12 @@ struct spread {
   }
 };
 
+/// By how much a paper's system has less than another, in percent.
+struct published_reduction {
+  std::string_view against{};
+  double iterations = 0, drops = 0, time = 0;
+};
+
 /// The least loss that a run has, smoothed.
 [[nodiscard]] double reached(system_run const& run);
 
@@ -146,7 +154,12 @@ class system_table {
   }
 
   void print(std::ostream& out) const;
-
+  /// By how much the first system has less than each other, beside a paper's figures where given.
+  void print_reductions(std::ostream& out,
+                        std::span<published_reduction const> published = {}) const;
+  /// A line a system: its median loss over the seeds by its median model time, the last quarter of
+  /// the way down to the target and beyond; and the target.
+  [[nodiscard]] shunt::line_chart loss_over_time() const;
   [[nodiscard]] nlohmann::ordered_json json() const;
 
   static std::optional<double> percent_dropped(system_figures const& f) { return 100 * f.dropped; }
@@ -161,8 +174,6 @@ class system_table {
   using part = std::function<std::optional<double>(system_figures const&)>;
   [[nodiscard]] static std::vector<std::pair<std::string, part>> parts();
   [[nodiscard]] std::string reached_by(std::size_t system) const;
-  static void row(std::ostream& out, std::string const& name, std::vector<std::string> const& cells,
-                  int width = 26);
 
   std::vector<std::string> systems_;
   claimed_model claimed_;
@@ -173,6 +184,9 @@ class system_table {
   std::vector<std::vector<system_figures>> figures_{};  // by system, by seed
   std::vector<double> tied_{};
 };
+
+/// The line of a run that has ended.
+[[nodiscard]] std::string described(training_setup const& s, system_run const& run);
 
 /// Trains every system with every seed, several at a time. `train(setup, system)` trains one, and
 /// is called from several threads; `say(run)` hears of each run, in order.
@@ -207,5 +221,10 @@ template <class Train, class Say>
   }
   return runs;
 }
+
+/// The same on the host: a run takes a thread, and there are as many as the machine has.
+[[nodiscard]] std::vector<system_run> train_on_host(
+    training_setup const& setup, std::vector<std::string> const& systems, std::int32_t seeds,
+    text_bytes const& text, std::function<void(system_run const&)> const& say);
 
 }  // namespace example

@@ -39,13 +39,6 @@ void validate(training_setup const& s) {
                                               std::to_string(s.model.experts) + " experts");
 }
 
-std::optional<std::int64_t> flexmoe_interval(std::string const& field, std::string_view name) {
-  constexpr std::string_view begin = "flexmoe-";
-  if (name.substr(0, begin.size()) != begin) return std::nullopt;
-  return parse_integer(field + " (interval of " + quoted(name) + ")", name.substr(begin.size()), 1,
-                       1'000'000);
-}
-
 policy flexmoe_each(training_setup const& s, std::int64_t interval) {
   return shunt::interval_placer(shunt::flexmoe{.steps = s.slots()}, interval);
 }

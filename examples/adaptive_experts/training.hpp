@@ -13,6 +13,7 @@
 
 #include "cli.hpp"
 #include "model.hpp"
+#include "moe_system.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/id.hpp"
 #include "shunt/core/indexed.hpp"
@@ -111,11 +112,6 @@ inline constexpr std::array policies{
     named_policy{"incremental", solver_as_policy<shunt::incremental>},
     named_policy{"deepspeed", solver_as_policy<shunt::uniform>},
 };
-
-/// The iterations from one re-placement to the next in "flexmoe-10"; nothing for other names.
-/// Throws invalid_problem, which names `field`, where they are no number of at least 1.
-[[nodiscard]] std::optional<std::int64_t> flexmoe_interval(std::string const& field,
-                                                           std::string_view name);
 
 /// FlexMoE in every so many iterations: expands, shrinks and migrates until nothing gains, as far
 /// as every slot may change once.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <exception>
 #include <iostream>
@@ -31,6 +32,14 @@ std::int64_t parse_integer(std::string const& field, std::string_view text, std:
   if (value < least || error == std::errc::result_out_of_range)
     throw shunt::invalid_problem(field, "must be at least " + std::to_string(least) + ", is " +
                                             std::string(text));
+  return value;
+}
+
+std::optional<double> number_of(std::string_view text) {
+  double value = 0;
+  auto const* const end = text.data() + text.size();
+  auto const read = std::from_chars(text.data(), end, value);
+  if (read.ec != std::errc{} || read.ptr != end || !std::isfinite(value)) return std::nullopt;
   return value;
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -35,6 +36,9 @@ struct worker_at {
     std::string const& field, std::string_view text,
     std::int64_t least = std::numeric_limits<std::int64_t>::min(),
     std::int64_t most = std::numeric_limits<std::int64_t>::max());
+
+/// The finite number that `text` is, all of it; nothing where it is none.
+[[nodiscard]] std::optional<double> number_of(std::string_view text);
 
 /// `text` between separators. The empty text is the empty list; an empty item stays, for the parser
 /// of items to refuse.

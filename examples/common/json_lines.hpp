@@ -8,4 +8,12 @@ namespace example {
 /// read long answers too.
 void print_json(std::ostream& out, nlohmann::ordered_json const& object);
 
+/// Ids as a list of numbers.
+template <class Ids>
+[[nodiscard]] nlohmann::ordered_json numbers_of(Ids const& ids) {
+  auto numbers = nlohmann::ordered_json::array();
+  for (auto const& id : ids) numbers.push_back(id.value());
+  return numbers;
+}
+
 }  // namespace example

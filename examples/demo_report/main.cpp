@@ -1,13 +1,12 @@
 /// Puts what the demo's programs wrote into one page: demo_report DIR writes DIR/report.html from
-/// DIR/train, DIR/schedules, DIR/experts. Exit status: 0; 2 where a file is missing or no such
-/// file.
+/// DIR/train, DIR/schedules, DIR/experts and what reproduce_papers drew. Exit status: 0; 2 where a
+/// file is missing or no such file.
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -17,6 +16,7 @@
 #include "output_file.hpp"
 #include "report.hpp"
 #include "shunt/core/error.hpp"
+#include "text_table.hpp"
 
 namespace {
 
@@ -38,16 +38,10 @@ json json_of(fs::path const& path) {
   }
 }
 
-std::string number(double value, int decimals) {
-  std::ostringstream text;
-  text.setf(std::ios::fixed);
-  text.precision(decimals);
-  text << value;
-  return text.str();
-}
+using example::fixed;
 
 std::string milliseconds(json const& nanoseconds) {
-  return number(nanoseconds.get<double>() / 1e6, 2) + " ms";
+  return fixed(nanoseconds.get<double>() / 1e6, 2) + " ms";
 }
 
 /// The pictures of a folder whose names begin like this, in order of their names.
@@ -107,8 +101,8 @@ void show_schedules(example::report& page, fs::path const& dir) {
   std::vector<row> rows;
   for (auto const& v : variants)
     rows.push_back({v.at("name").get<std::string>(), std::to_string(v.at("period").get<int>()),
-                    number(v.at("predicted_ms"), 1) + " ms", number(v.at("measured_ms"), 1) + " ms",
-                    number(v.at("ratio"), 4)});
+                    fixed(v.at("predicted_ms"), 1) + " ms", fixed(v.at("measured_ms"), 1) + " ms",
+                    fixed(v.at("ratio"), 4)});
   page.table({"schedule", "period [ticks]", "predicted", "measured", "ratio"}, rows);
   auto const planned = pictures(dir, "planned_");
   for (std::size_t i = 0; i < planned.size(); ++i)
@@ -135,6 +129,18 @@ void show_experts(example::report& page, fs::path const& dir, fs::path const& pr
     page.figure(content_of(map), map.stem().string());
 }
 
+void show_papers(example::report& page, fs::path const& dir) {
+  page.section("The papers' comparisons")
+      .prose("All systems on one recorded trace of nodes that come and go. Rates of SlipStream, "
+             "Oobleck, Bamboo and Varuna come from this library's solvers, what changes cost from "
+             "Oobleck's artifact; papers.txt has the tables.")
+      .figure(content_of(dir / "throughput.svg"), "Throughput over time")
+      .prose(
+          "The systems of SwiftMoE's evaluation, trained here. Iterations and drops are measured, "
+          "the time of an iteration is a model's.")
+      .figure(content_of(dir / "time_to_loss.svg"), "Loss over model time");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -146,6 +152,7 @@ int main(int argc, char** argv) {
     show_training(page, dir / "train");
     show_schedules(page, dir / "schedules");
     show_experts(page, dir / "experts", dir / "experts.txt");
+    show_papers(page, dir);
     example::output_file("DIR", dir / "report.html")
         .write(example::rendered([&](std::ostream& out) { out << page; }));
     std::cout << "wrote " << (dir / "report.html").string() << "\n";

@@ -19,6 +19,8 @@
 #include "formats.hpp"
 #include "json_lines.hpp"
 #include "live.hpp"
+#include "moe_system.hpp"
+#include "named.hpp"
 #include "previous.hpp"
 #include "recorded.hpp"
 #include "replay_table.hpp"
@@ -51,7 +53,8 @@ constexpr std::int64_t most_cells = std::int64_t{1} << 27;  // layers x slots
 /// What the command line says.
 struct options {
   std::string loads, sources, series, previous, solver, format, predict = "last", factor = "1.0";
-  std::string capacity, dead, balance = "1.01";
+  std::string capacity, policy, dead, balance = "1.01";
+  std::vector<example::moe_system> systems;  ///< of --policy
   std::int32_t experts = 0, first_layer = 0;
   bool has_factor = false, has_balance = false;
   std::int64_t seed = -1;
@@ -82,13 +85,20 @@ double balance_of(options const& o) {
   return value;
 }
 
+/// Where the room for tokens is: --capacity, or as --policy has it.
+bool room_per_source(options const& o) {
+  return o.capacity.empty() && !o.systems.empty() ? o.systems.front().per_source
+                                                  : o.capacity == "per_source";
+}
+
 place_experts::settings settings_of(options const& o) {
   return {.budget = o.budget < 0 ? std::nullopt : std::optional(o.budget),
           .balance = balance_of(o),
           .floor = o.floor,
           .spill = o.spill,
           .keep_ranks = o.keep_ranks,
-          .near_sources = o.near_sources};
+          .near_sources = o.near_sources,
+          .every_slot = !o.systems.empty()};
 }
 
 /// What is asked for about drops: nothing, unless a capacity or its factor is given.
@@ -96,12 +106,13 @@ std::optional<place_experts::room_settings> room_of(options const& o) {
   auto const needs = [](char const* option, bool there, char const* what) {
     if (!there) throw shunt::invalid_problem(option, what);
   };
-  bool const by_source = o.capacity == "per_source";
+  bool const by_source = room_per_source(o);
   if (o.seed >= 0)
     needs("--seed", by_source, "chooses among the tokens of a source: --capacity per_source");
   if (!o.capacity.empty())
     needs("--capacity", !o.sources.empty(), "needs --sources, which say where tokens are");
-  if (o.sources.empty() || (o.capacity.empty() && !o.has_factor)) return std::nullopt;
+  if (o.sources.empty() || (o.capacity.empty() && o.systems.empty() && !o.has_factor))
+    return std::nullopt;
   needs("--capacity", o.slot_budget == 0, "needs as many slots in every layer: --slots");
   place_experts::room_settings set{.per_source = by_source,
                                    .factor = example::parse_factor("--capacity-factor", o.factor)};
@@ -181,6 +192,7 @@ void write_json(shunt::expert_layers const& layers, placed const& answer, std::s
       answer.has_plan() ? nlohmann::ordered_json(answer.objective) : nullptr;
   out["solve_us_per_layer"] = microseconds / layers.layers;
   out["slots_per_rank"] = layers.slots_per_rank;
+  if (!o.policy.empty()) out["policy"] = o.policy;
   if (!drops.empty()) place_experts::add_drops(out, drops, room);
   if (answer.has_plan()) {
     bool const asked = o.has_balance || place_experts::is_damaged(layers);
@@ -235,6 +247,9 @@ int place_budgeted(options const& o, shunt::expert_layers const& layers,
 }
 
 int place(options const& o) {
+  if (o.systems.size() > 1)
+    throw shunt::invalid_problem("--policy", "names " + std::to_string(o.systems.size()) +
+                                                 " systems; several are for --series");
   auto const room = room_of(o);
   std::vector<std::int64_t> numbers;
   auto const layers = layers_of(o, numbers);
@@ -271,7 +286,9 @@ int place(options const& o) {
     return answer.has_plan() ? 0 : 1;
   }
   if (!answer.has_plan()) return 1;
-  if (format == "text") write_text(layers, answer, name, taken.count(), drops);
+  if (format == "text")
+    write_text(layers, answer, o.policy.empty() ? name : o.policy + ", " + name, taken.count(),
+               drops);
   if (place_experts::is_start_format(format))
     place_experts::write_start(std::cout, format, answer.plan, numbers);
   auto const map =
@@ -327,14 +344,17 @@ int replay(options const& o) {
       .network_bandwidth = static_cast<double>(o.network),
       .host_bandwidth = static_cast<double>(o.host)};
   auto const set = settings_of(o);
-  auto const& predict = place_experts::predictor_named(o.predict);
-  auto const rows = place_experts::replay_all(known, how, o.solver, set, predict, model);
+  auto const& predict = example::named(place_experts::predictors, o.predict);
+  place_experts::replay_setting const replayed{known, how, predict, model};
+  bool const systems = !o.systems.empty();
+  auto const rows = systems ? place_experts::replay_systems(replayed, o.systems, set)
+                            : place_experts::replay_all(replayed, o.solver, set);
   if (o.format == "json") {
-    place_experts::write_json(std::cout, rows, series, how, predict);
+    place_experts::write_json(std::cout, rows, replayed, systems);
   } else if (o.format == "csv") {
     place_experts::write_csv(std::cout, rows);
   } else {
-    place_experts::write_text(std::cout, rows, series, how, set, predict);
+    place_experts::write_text(std::cout, rows, replayed, set, systems);
   }
   return 0;
 }
@@ -401,7 +421,16 @@ int main(int argc, char** argv) {
          "lazarus: survives failures; flexmoe: "
          "expand,\n"
          "shrink, migrate; shadow: FasterMoE's; exact_placement: proved, for about 16 slots")
-      ->one_of(place_experts::solver_names());
+      ->one_of(example::names_of(place_experts::solvers));
+  auto* const policy =
+      app.add_option(
+             "--policy", o.policy,
+             "instead of --solver: as a system places, swift_moe, deepspeed (uniform, room per "
+             "source) or flexmoe-K (flexmoe in every K-th\nwindow, as many changes as there "
+             "are slots). With --sources: say what drops. With --series several, each as often "
+             "as it does")
+          ->type_name("NAME,...")
+          ->excludes("--solver");
   app.add_option("--previous", o.previous,
                  "placement in force, for incremental, elastic, flexmoe, lazarus: what --format "
                  "wrote, JSON with\nphysical_to_logical_map (vLLM, SGLang) or layer_list "
@@ -445,10 +474,11 @@ int main(int argc, char** argv) {
   example::add_integer(app, "--to", o.to, "replay up to this iteration", 0)
       ->default_str("the last");
   example::add_integer(app, "--every", o.every,
-                       "windows from one re-placement to the next; 0: placed once", 0);
+                       "windows from one re-placement to the next; 0: placed once", 0)
+      ->excludes("--policy");
   app.add_option("--predict", o.predict,
                  "loads that policies expect in the next window, from those so far")
-      ->one_of(place_experts::predictor_names())
+      ->one_of(example::names_of(place_experts::predictors))
       ->capture_default_str();
   auto* const factor =
       app.add_option("--capacity-factor", o.factor,
@@ -492,7 +522,7 @@ int main(int argc, char** argv) {
       "local_tokens: tokens that stay on their rank; with "
       "--groups spilled: replicas away from their\n"
       "group's node), mean_max_over_mean, solve_us_per_layer (microseconds, one run), "
-      "slots_per_rank, reason.\n"
+      "slots_per_rank, reason; policy (with --policy).\n"
       "With --capacity or --capacity-factor and --sources also dropped (tokens, of all layers and "
       "of each),\n"
       "dropped_by_source_and_expert, dropped_per_source and dropped_pooled (under either kind of "
@@ -514,6 +544,10 @@ int main(int argc, char** argv) {
   return example::guarded(app, argc, argv, [&] {
     o.has_factor = factor->count() > 0;
     o.has_balance = balance->count() > 0;
+    if (policy->count() > 0) {
+      o.systems = example::parse_moe_systems("--policy", o.policy);
+      o.solver = o.systems.front().solver;
+    }
     if (o.slots == 0 && o.slot_budget == 0) example::require_option("--slots");
     if (!o.series.empty()) return replay(o);
     if (o.loads.empty() && o.sources.empty()) example::require_option("--loads");

@@ -166,7 +166,6 @@ inline void windows_of(shunt::json_reader const& here, std::vector<load_rows>& t
 [[nodiscard]] inline recorded_loads read_json_loads(std::istream& in, std::string const& path) {
   std::vector<load_rows> windows;
   std::string whole, line;
-  std::size_t row = 0;
   shunt::line_reader lines(in, path);
   auto const take = [&](std::string const& text, std::string const& at) {
     auto const document = nlohmann::json::parse(text, nullptr, false);
@@ -180,7 +179,6 @@ inline void windows_of(shunt::json_reader const& here, std::vector<load_rows>& t
   };
   bool by_line = true;  // a document a line, until one is none
   while (lines.next(line)) {
-    ++row;
     whole += line + '\n';
     if (by_line && !line.empty()) by_line = take(line, lines.at());
     if (!by_line && !windows.empty())

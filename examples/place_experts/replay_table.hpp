@@ -2,17 +2,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <iomanip>
-#include <locale>
 #include <nlohmann/json.hpp>
 #include <ostream>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "json_lines.hpp"
+#include "moe_system.hpp"
 #include "shunt/io/drawing.hpp"
 #include "shunt/measure/replay.hpp"
 #include "shunt/measure/symi_costs.hpp"
@@ -24,6 +22,7 @@
 #include "shunt/solve/experts/lazarus.hpp"
 #include "shunt/solve/experts/shadow.hpp"
 #include "solvers.hpp"
+#include "text_table.hpp"
 
 namespace place_experts {
 
@@ -31,88 +30,109 @@ namespace place_experts {
 struct policy_row {
   std::string policy;
   shunt::optimizer_place state{};
+  std::int32_t every = 1;  ///< windows from one placement to the next; 0: placed once
   shunt::replay_result run{};
   shunt::replacement_traffic traffic{};    ///< with state where its paper keeps it
   shunt::replacement_traffic decoupled{};  ///< with state sharded over all ranks
 };
 
-/// All policies, or one, on a series. eplb stands there three times: placed once, anew every time,
-/// and with its rows matched to the ranks; incremental twice, unless a budget is asked for.
-[[nodiscard]] inline std::vector<policy_row> replay_all(
-    shunt::load_series const& series, shunt::replay_options const& options, std::string const& only,
-    settings const& set, predictor const& predict, shunt::expert_traffic const& model) {
-  std::vector<policy_row> rows;
-  auto const add = [&](std::string name, solver const& s, settings const& how,
-                       shunt::replay_options const& o) {
+/// How policies are replayed.
+struct replay_setting {
+  shunt::load_series const& series;
+  shunt::replay_options options{};
+  predictor const& predict;
+  shunt::expert_traffic model{};
+
+  [[nodiscard]] policy_row operator()(std::string name, solver const& s, settings const& how,
+                                      std::int32_t every) const {
+    auto own = options;
+    own.every = every;
     auto const policy = [&](shunt::expert_layers const& layers) { return solve(layers, s, how); };
     policy_row row{.policy = std::move(name),
                    .state = s.state,
-                   .run = shunt::replay(series, policy, predict.predict, o)};
+                   .every = every,
+                   .run = shunt::replay(series, policy, predict.predict, own)};
     row.traffic = shunt::traffic(row.run, model, s.state);
     row.decoupled = shunt::traffic(row.run, model, shunt::optimizer_place::decoupled);
-    rows.push_back(std::move(row));
-  };
+    return row;
+  }
+};
+
+/// Systems on a series, each placing as often as it does.
+[[nodiscard]] inline std::vector<policy_row> replay_systems(
+    replay_setting const& replayed, std::vector<example::moe_system> const& systems, settings set) {
+  std::vector<policy_row> rows;
+  set.every_slot = true;
+  for (auto const& system : systems)
+    rows.push_back(replayed(system.name, solver_named(system.solver), set, system.every));
+  return rows;
+}
+
+/// All policies, or one, on a series. eplb stands there three times: placed once, anew every time,
+/// and with its rows matched to the ranks; incremental twice, unless a budget is asked for.
+[[nodiscard]] inline std::vector<policy_row> replay_all(replay_setting const& replayed,
+                                                        std::string const& only,
+                                                        settings const& set) {
+  std::vector<policy_row> rows;
+  auto const& options = replayed.options;
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
   for (auto const& s : solvers) {
     bool const listed = s.replayed && (grouped || !s.grouped);
     if (only.empty() ? !listed : s.name != only) continue;
     auto kept = set;
     kept.keep_ranks = true;
-    if (only.empty() && s.name == shunt::eplb::name) {
-      auto once = options;
-      once.every = 0;
-      add("eplb, once", s, set, once);
-    }
+    if (only.empty() && s.name == shunt::eplb::name)
+      rows.push_back(replayed("eplb, once", s, set, 0));
     if (only.empty() && s.name == shunt::incremental::name && !set.budget) {
       auto one = set;
       one.budget = 1;
       one.proportional = true;
-      add("incremental, exact", s, one, options);
+      rows.push_back(replayed("incremental, exact", s, one, options.every));
     }
-    add(std::string(s.name), s, set, options);
+    rows.push_back(replayed(std::string(s.name), s, set, options.every));
     bool const anew = s.name == shunt::eplb::name || s.name == shunt::balanced::name;
     if (only.empty() && anew && !set.keep_ranks)
-      add(std::string(s.name) + " | keep_ranks", s, kept, options);
+      rows.push_back(replayed(std::string(s.name) + " | keep_ranks", s, kept, options.every));
   }
   return rows;
 }
 
 inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
-                       shunt::load_series const& series, shunt::replay_options const& options,
-                       settings const& set, predictor const& predict) {
-  auto const number = [](double value,
-                         int digits) {  // with all its digits, so that columns line up
-    std::ostringstream text;
-    text.imbue(std::locale::classic());
-    text << std::fixed << std::setprecision(digits) << value;
-    return text.str();
-  };
-  auto const percent = [&](double share) { return number(100 * share, 2) + "%"; };
+                       replay_setting const& replayed, settings const& set, bool systems) {
+  using example::fixed;
+  auto const& [series, options, predict, model] = replayed;
+  auto const percent = [](double share) { return fixed(100 * share, 2) + "%"; };
   bool const grouped = options.groups > 0 && options.ranks_per_node > 0;
   std::int32_t slots = 0;
   for (auto const s : options.slots_per_rank) slots += s;
-  out << series.windows() << " windows (iterations " << series.iteration(0) << " to "
-      << series.iteration(series.windows() - 1) << ") of " << series.layers << " layers x "
-      << series.experts << " experts; " << slots << " slots on " << options.slots_per_rank.size()
-      << " ranks, "
-      << (options.every == 0   ? std::string("placed once")
+  out << series.windows() - options.first << " windows (iterations "
+      << series.iteration(options.first) << " to " << series.iteration(series.windows() - 1)
+      << ") of " << series.layers << " layers x " << series.experts << " experts; " << slots
+      << " slots on " << options.slots_per_rank.size() << " ranks, "
+      << (systems              ? std::string("placed anew as each system does")
+          : options.every == 0 ? std::string("placed once")
           : options.every == 1 ? std::string("placed anew every window")
                                : "placed anew every " + std::to_string(options.every) + " windows")
       << ", expecting the " << predict.name << " loads; "
-      << std::min(options.first, options.history) << " earlier windows known\n\n"
-      << std::left << std::setw(22) << "policy" << std::right << std::setw(9) << "fitted"
-      << std::setw(9) << "next" << std::setw(9) << "worst" << std::setw(9) << "exact"
-      << std::setw(9) << "moves" << std::setw(12) << "slot drops" << std::setw(12) << "rank drops"
-      << (grouped ? "    spilled" : "") << '\n';
+      << std::min(options.first, options.history) << " earlier windows known\n\n";
+  example::text_table table(20, 9);
+  std::vector<std::string> head{"policy", "fitted", "next",       "worst",
+                                "exact",  "moves",  "slot drops", "rank drops"};
+  if (grouped) head.emplace_back("spilled");
+  table.row(head);
   for (auto const& r : rows) {
-    out << std::left << std::setw(22) << r.policy << std::right << std::setw(9)
-        << number(r.run.fitted, 4) << std::setw(9) << number(r.run.next_window, 4) << std::setw(9)
-        << number(r.run.worst_next, 4) << std::setw(9) << number(r.run.exact_next, 4)
-        << std::setw(9) << number(r.run.moved, 2) << std::setw(12) << percent(r.run.drop_rate)
-        << std::setw(12) << percent(r.run.rank_drop_rate);
-    if (grouped) out << std::setw(11) << number(r.run.spilled, 2);
-    out << '\n';
+    std::vector<std::string> cells{r.policy,
+                                   fixed(r.run.fitted, 4),
+                                   fixed(r.run.next_window, 4),
+                                   fixed(r.run.worst_next, 4),
+                                   fixed(r.run.exact_next, 4),
+                                   fixed(r.run.moved, 2),
+                                   percent(r.run.drop_rate),
+                                   percent(r.run.rank_drop_rate)};
+    if (grouped) cells.push_back(fixed(r.run.spilled, 2));
+    table.row(std::move(cells));
   }
+  out << table;
   out << "\nfitted, next, worst: largest rank load over the mean on the window known, on the next "
          "one, and the worst layer of that, tokens split\n"
          "evenly over replicas; exact: next, where they are split as well as they can be. moves: "
@@ -148,34 +168,36 @@ inline void write_text(std::ostream& out, std::vector<policy_row> const& rows,
              "for it.\n";
   }
   out << "\ntraffic of a layer and step, by the formulas of SYMI: gradients and weights, and what "
-         "re-placement adds\n"
-      << std::left << std::setw(22) << "policy" << std::setw(12) << "state" << std::right
-      << std::setw(12) << "phases MB" << std::setw(12) << "moved MB" << std::setw(12) << "phases ms"
-      << std::setw(12) << "moved ms" << std::setw(12) << "all ms" << '\n';
+         "re-placement adds\n";
+  example::text_table phases(20, 9);
+  phases.row({"policy", "state", "phases MB", "moved MB", "phases ms", "moved ms", "all ms"});
   auto const traffic_row = [&](std::string const& policy, std::string_view state,
                                shunt::replacement_traffic const& t) {
-    out << std::left << std::setw(22) << policy << std::setw(12) << state << std::right
-        << std::setw(12) << number(t.phase_bytes / 1e6, 1) << std::setw(12)
-        << number(t.moved_bytes / 1e6, 1) << std::setw(12) << number(1e3 * t.phase_seconds, 3)
-        << std::setw(12) << number(1e3 * t.moved_seconds, 3) << std::setw(12)
-        << number(1e3 * t.seconds(), 3) << '\n';
+    phases.row({policy, std::string(state), fixed(t.phase_bytes / 1e6, 1),
+                fixed(t.moved_bytes / 1e6, 1), fixed(1e3 * t.phase_seconds, 3),
+                fixed(1e3 * t.moved_seconds, 3), fixed(1e3 * t.seconds(), 3)});
   };
   for (auto const& r : rows) traffic_row(r.policy, to_string(r.state), r.traffic);
   if (!rows.empty()) traffic_row("any of them", "decoupled", rows[0].decoupled);
+  out << phases;
   out << "\nhow far each predictor is off on this series, as a share of the tokens:";
   for (auto const& p : predictors) out << ' ' << p.name << ' ' << percent(p.error(series));
   out << '\n';
 }
 
 inline void write_json(std::ostream& out, std::vector<policy_row> const& rows,
-                       shunt::load_series const& series, shunt::replay_options const& options,
-                       predictor const& predict) {
-  nlohmann::ordered_json all{
-      {"windows", series.windows()}, {"layers", series.layers},
-      {"experts", series.experts},   {"every", options.every},
-      {"predict", predict.name},     {"policies", nlohmann::ordered_json::array()}};
+                       replay_setting const& replayed, bool systems) {
+  auto const& series = replayed.series;
+  nlohmann::ordered_json all{{"windows", series.windows() - replayed.options.first},
+                             {"layers", series.layers},
+                             {"experts", series.experts},
+                             {"every", systems ? nlohmann::ordered_json()
+                                               : nlohmann::ordered_json(replayed.options.every)},
+                             {"predict", replayed.predict.name},
+                             {"policies", nlohmann::ordered_json::array()}};
   for (auto const& r : rows)
     all["policies"].push_back({{"policy", r.policy},
+                               {"every", r.every},
                                {"fitted", r.run.fitted},
                                {"next_window", r.run.next_window},
                                {"worst_next", r.run.worst_next},

@@ -42,6 +42,7 @@ struct settings {
   bool proportional = false;  ///< incremental begins with replicas in proportion to the tokens
   bool keep_ranks = false;    ///< rows dealt to ranks so that most experts stay
   bool near_sources = false;  ///< rows dealt to ranks so that most tokens stay
+  bool every_slot = false;    ///< flexmoe may change as many slots as there are
 };
 
 /// A solver under its name.
@@ -79,6 +80,12 @@ template <class Solver>
   return shunt::solve(layers, shunt::spilled_groups{.limit = s.spill});
 }
 
+[[nodiscard]] inline placed run_flexmoe(shunt::expert_layers const& layers, settings const& s) {
+  shunt::flexmoe solver;
+  if (s.every_slot) solver.steps = layers.slots();
+  return shunt::solve(layers, solver);
+}
+
 /// All solvers that --solver knows; a new one is one line.
 inline constexpr std::array solvers{
     solver{.name = shunt::swift_moe::name,
@@ -94,7 +101,7 @@ inline constexpr std::array solvers{
            .keeps_budget = true,
            .replayed = false},
     solver{.name = shunt::lazarus::name, .solve = run_lazarus},
-    solver{.name = shunt::flexmoe::name, .solve = run<shunt::flexmoe>},
+    solver{.name = shunt::flexmoe::name, .solve = run_flexmoe},
     solver{.name = shunt::shadow::name,
            .solve = run<shunt::shadow>,
            .state = shunt::optimizer_place::at_home},
@@ -103,11 +110,6 @@ inline constexpr std::array solvers{
            .replayed = false},
 };
 
-[[nodiscard]] inline std::vector<std::string> solver_names() {
-  std::vector<std::string> all;
-  for (auto const& s : solvers) all.emplace_back(s.name);
-  return all;
-}
 [[nodiscard]] inline solver const& solver_named(std::string_view name) {
   for (auto const& s : solvers)
     if (s.name == name) return s;
@@ -140,16 +142,5 @@ inline constexpr predictor listed{
 inline constexpr std::array predictors{listed<shunt::last_window>, listed<shunt::window_mean>,
                                        listed<shunt::exponential_mean>,
                                        listed<shunt::linear_trend>};
-
-[[nodiscard]] inline std::vector<std::string> predictor_names() {
-  std::vector<std::string> all;
-  for (auto const& p : predictors) all.emplace_back(p.name);
-  return all;
-}
-[[nodiscard]] inline predictor const& predictor_named(std::string_view name) {
-  for (auto const& p : predictors)
-    if (p.name == name) return p;
-  throw shunt::invalid_problem("--predict", "no predictor " + std::string(name));
-}
 
 }  // namespace place_experts

@@ -1,12 +1,9 @@
 #pragma once
-#include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "cli.hpp"
@@ -19,12 +16,8 @@ namespace plan_oobleck {
 
 /// The number that `text` is, all of it. Throws invalid_problem, naming the place and the text.
 [[nodiscard]] inline double parse_number(std::string const& place, std::string_view text) {
-  double value = 0;
-  auto const [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size() ||
-      !std::isfinite(value))
-    throw shunt::invalid_problem(place, example::quoted(text) + " is not a number");
-  return value;
+  if (auto const value = example::number_of(text)) return *value;
+  throw shunt::invalid_problem(place, example::quoted(text) + " is not a number");
 }
 
 /// Reads layers: rows forward,backward or forward,backward,parameters,activations, below a row of

@@ -94,12 +94,6 @@ int plan_templates(options const& o) {
   return 0;
 }
 
-ordered_json numbers_of(auto const& ids) {
-  auto numbers = ordered_json::array();
-  for (auto const& i : ids) numbers.push_back(i.value());
-  return numbers;
-}
-
 int plan_reconfiguration(options const& o) {
   shunt::pipeline_losses const losses{.pipelines = plan_oobleck::parse_pipelines(o.pipelines),
                                       .lost = example::parse_ranks("--lost", o.lost),
@@ -123,17 +117,17 @@ int plan_reconfiguration(options const& o) {
   auto const answer = planner(losses);
   auto const& plan = answer.plan;
   auto pipelines = ordered_json::array();
-  for (auto const& ranks : plan.pipelines) pipelines.push_back(numbers_of(ranks));
+  for (auto const& ranks : plan.pipelines) pipelines.push_back(example::numbers_of(ranks));
   auto copies = ordered_json::array();
   for (auto const& c : plan.copies)
     copies.push_back(
-        {{"layer", c.layer.value()}, {"from", c.from.value()}, {"to", numbers_of(c.to)}});
+        {{"layer", c.layer.value()}, {"from", c.from.value()}, {"to", example::numbers_of(c.to)}});
   example::print_json(std::cout, {{"status", to_string(answer.status)},
                                   {"reason", answer.reason},
                                   {"pipelines", std::move(pipelines)},
                                   {"copies", std::move(copies)},
-                                  {"lost_layers", numbers_of(plan.lost_layers)},
-                                  {"published_stops", numbers_of(plan.published_stops)}});
+                                  {"lost_layers", example::numbers_of(plan.lost_layers)},
+                                  {"published_stops", example::numbers_of(plan.published_stops)}});
   if (answer.has_plan()) return 0;
   std::cerr << to_string(answer.status) << ": " << answer.reason << std::endl;
   return 1;

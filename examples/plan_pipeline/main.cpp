@@ -18,6 +18,7 @@
 #include "cli.hpp"
 #include "json_lines.hpp"
 #include "output_file.hpp"
+#include "policies.hpp"
 #include "shunt/check/pipeline.hpp"
 #include "shunt/check/pipeline_violation.hpp"
 #include "shunt/core/error.hpp"
@@ -148,6 +149,8 @@ struct result {
   double microseconds = 0;
   std::size_t dead = 0;
   std::optional<plan_pipeline::bamboo_plan> bamboo{};
+  std::string policy{};  ///< none: empty
+  plan_pipeline::continuation after{};
   shunt::redundant_timetable redundant{};  ///< of a plan with redundant forwards
 
   [[nodiscard]] bool has_redundant() const { return bamboo && bamboo->redundant; }
@@ -155,10 +158,10 @@ struct result {
   [[nodiscard]] shunt::ticks makespan() const { return shunt::makespan(answer.plan, table); }
   [[nodiscard]] shunt::ticks period() const { return shunt::period(job, answer.plan, table); }
   [[nodiscard]] std::string summary() const {
-    return solver + ": " + std::to_string(job.pipelines) + " pipelines x " +
-           std::to_string(job.stages) + " stages x " + example::text_of(job.microbatches) +
-           " micro-batches, " + std::to_string(dead) + " dead, makespan " +
-           std::to_string(makespan()) +
+    return (policy.empty() || policy == solver ? solver : policy + ", " + solver) + ": " +
+           std::to_string(job.pipelines) + " pipelines x " + std::to_string(job.stages) +
+           " stages x " + example::text_of(job.microbatches) + " micro-batches, " +
+           std::to_string(dead) + " dead, makespan " + std::to_string(makespan()) +
            (bamboo ? " (1F1B " + std::to_string(bamboo->makespan_without) + ")" : std::string()) +
            ", period " + std::to_string(period()) + " (at best " +
            std::to_string(static_cast<shunt::ticks>(answer.lower_bound)) + ")";
@@ -189,13 +192,24 @@ json shown(plan_pipeline::bamboo_plan const& bamboo) {
           op, op.kind == shunt::op_kind::forward ? forward : std::string(1, letter(op.kind))));
     return all;
   };
-  auto survivors = json::array();
-  for (auto const rank : takeover.survivors) survivors.push_back(rank.value());
-  out["takeover"] = {
-      {"lost", shown(takeover.lost)},           {"shadow", shown(takeover.shadow)},
-      {"failed_at", bamboo.failed_at},          {"reused", list(takeover.reused, "R")},
-      {"resumed", list(takeover.resumed, "F")}, {"survivors", std::move(survivors)}};
+  out["takeover"] = {{"lost", shown(takeover.lost)},
+                     {"shadow", shown(takeover.shadow)},
+                     {"failed_at", bamboo.failed_at},
+                     {"reused", list(takeover.reused, "R")},
+                     {"resumed", list(takeover.resumed, "F")},
+                     {"survivors", example::numbers_of(takeover.survivors)}};
   return out;
+}
+
+void add_policy(json& out, result const& r) {
+  out["policy"] = r.policy;
+  if (!r.answer.has_plan()) return;
+  out["members"] = example::numbers_of(r.after.members);
+  out["waiting"] = example::numbers_of(r.after.waiting);
+  out["copies"] = json::array();
+  for (auto const& c : r.after.copies)
+    out["copies"].push_back(
+        {{"stage", c.layer.value()}, {"from", c.from.value()}, {"to", example::numbers_of(c.to)}});
 }
 
 void write_json(result const& r) {
@@ -212,6 +226,7 @@ void write_json(result const& r) {
            {"staggered_step", r.answer.plan.staggered_step},
            {"reason", r.answer.reason}};
   if (r.bamboo) out["bamboo"] = shown(*r.bamboo);
+  if (!r.policy.empty()) add_policy(out, r);
   out["workers"] = json::array();
   if (found) {
     auto const peaks = shunt::stash_peak(r.job, r.answer.plan);
@@ -246,6 +261,22 @@ void write_json(result const& r) {
   example::print_json(std::cout, out);
 }
 
+/// Who goes on as what, in a line.
+void write_policy(result const& r) {
+  auto const list = [](std::vector<shunt::rank_id> const& ranks) {
+    std::string all;
+    for (auto const rank : ranks) all += ' ' + std::to_string(rank.value());
+    return all;
+  };
+  std::cout << "ranks of the start:" << list(r.after.members)
+            << "; wait:" << (r.after.waiting.empty() ? " none" : list(r.after.waiting))
+            << "; copied:";
+  for (auto const& c : r.after.copies)
+    std::cout << " stage " << c.layer.value() << " from " << c.from.value() << " to" << list(c.to)
+              << ';';
+  std::cout << (r.after.copies.empty() ? " nothing\n" : "\n");
+}
+
 void write(result const& r, std::string const& format) {
   auto const events = r.has_redundant() ? shunt::timeline_of(*r.bamboo->redundant, r.redundant)
                                         : shunt::timeline_of(r.answer.plan, r.table);
@@ -269,6 +300,7 @@ void write(result const& r, std::string const& format) {
             << (r.answer.plan.overlapped.empty() ? "" : "; F1+B0 overlap")
             << (r.bamboo && r.bamboo->takeover ? "; F0b is of the second stage of its rank" : "")
             << (r.has_redundant() ? "; R0 is a redundant forward, of the next stage" : "") << "\n";
+  if (!r.policy.empty() && r.dead > 0) write_policy(r);
   if (!r.bamboo || !r.bamboo->takeover) return;
   auto const& takeover = *r.bamboo->takeover;
   std::cout << "worker " << shunt::describe(takeover.lost) << " is lost in lockstep "
@@ -290,7 +322,7 @@ int main(int argc, char** argv) {
       "Plans one iteration of pipeline-parallel training: who computes what when, and "
       "what changes when workers are dead.\n"};
   shunt::pipeline_job job{.pipelines = 1, .stages = 4, .microbatches = 8};
-  std::string dead, memory = "none", solver = "slipstream", format = "json", layout, csv_in,
+  std::string dead, memory = "none", solver = "slipstream", policy, format = "json", layout, csv_in,
                     csv_out, csv_comms;
   std::int32_t chunks = 0;
   std::int64_t failed_at = 0;
@@ -375,10 +407,18 @@ int main(int argc, char** argv) {
   auto* const solvers =
       app.add_option("--solver", solver,
                      "who plans; slipstream and branch_and_bound plan around dead workers; bamboo: "
-                     "1f1b with redundant forwards or, with dead workers in the order of their "
-                     "losses, the iterations in which their shadows have two stages")
+                     "as --policy bamboo")
           ->one_of(plan_pipeline::names())
           ->capture_default_str();
+  auto* const policies =
+      app.add_option(
+             "--policy", policy,
+             "what a system runs after the loss of --dead. slipstream: peers take the "
+             "micro-batches; bamboo: shadows have two stages, workers being lost in the order "
+             "named (nobody lost: 1f1b with redundant forwards); oobleck: pipelines of other "
+             "lengths; drop: the pipelines that are whole; regroup: as many as live workers fill. "
+             "The last three run under --solver, one_f_one_b where that is left out")
+          ->one_of(example::names_of(plan_pipeline::policies));
   auto* const failed = example::add_integer(
       app, "--failed-at", failed_at,
       "bamboo: the lockstep of 1f1b in which the last of the dead workers is lost; the "
@@ -389,7 +429,8 @@ int main(int argc, char** argv) {
                  "a schedule of torch.distributed.pipelining to look at instead of planning one, "
                  "with comms or without")
       ->type_name("FILE")
-      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers, failed);
+      ->excludes(pipelines, stages, microbatches, layouts, chunk, dead_option, solvers, policies,
+                 failed);
   app.add_option("--csv-out", csv_out,
                  "writes the plan of pipeline 0 for torch's _load_csv, compute_only")
       ->type_name("FILE");
@@ -418,7 +459,10 @@ int main(int argc, char** argv) {
       "S: step, pipeline: the micro-batch's owner, microbatch, stage, start, end)). Times "
       "are those of one iteration in the\n"
       "steady state of many.\n"
-      "With --solver bamboo also: kind R, a redundant forward, of the stage behind the "
+      "With --policy also: policy, members (ranks of the start, one for each of workers), waiting "
+      "(live ranks without a part),\n"
+      "copies (stage, from, to: its state goes between ranks of the start).\n"
+      "With bamboo also: kind R, a redundant forward, of the stage behind the "
       "worker's; bamboo (makespan_without:\n"
       "that of 1f1b, takeover: null or lost, shadow, failed_at, reused (its forwards that "
       "the shadow had made), resumed (what\n"
@@ -433,13 +477,17 @@ int main(int argc, char** argv) {
       "--solver slipstream --format text");
 
   return example::guarded(app, argc, argv, [&] {
+    plan_pipeline::policy const* const by =
+        policy.empty() ? nullptr
+                       : &plan_pipeline::policy_named(policy, solvers->count() > 0, solver);
     bool const by_bamboo = solver == plan_pipeline::bamboo_name;
     if (failed->count() > 0 && (!by_bamboo || dead.empty()))
-      throw shunt::invalid_problem("--failed-at", "is for --solver bamboo with --dead");
+      throw shunt::invalid_problem("--failed-at", "is for bamboo with --dead");
     job.transfer.within_node = comm;
     job.transfer.between_nodes = comm_between < 0 ? comm : comm_between;
     planned answer;
     std::optional<plan_pipeline::bamboo_plan> bamboo;
+    plan_pipeline::continuation after;
     double microseconds = 0;
     std::size_t dead_workers = 0;
     if (csv_in.empty()) {
@@ -475,9 +523,13 @@ int main(int argc, char** argv) {
       if (by_bamboo) bamboo.emplace();
       dead_workers = job.dead.size();
       answer = example::naming_options(plan_pipeline::options_of_fields, [&] {
+        if (by != nullptr)
+          if (auto const why = plan_pipeline::go_on(job, *by, after); !why.empty())
+            return planned{.status = shunt::status::infeasible, .reason = why};
         return bamboo ? plan_pipeline::plan_bamboo(job, failed_at, *bamboo)
                       : plan(job, solver, slipstream);
       });
+      if (bamboo && bamboo->takeover) after.members = bamboo->takeover->survivors;
       microseconds =
           std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
               .count();
@@ -493,7 +545,9 @@ int main(int argc, char** argv) {
                  .solver = solver,
                  .microseconds = microseconds,
                  .dead = dead_workers,
-                 .bamboo = std::move(bamboo)};
+                 .bamboo = std::move(bamboo),
+                 .policy = policy,
+                 .after = std::move(after)};
     if (answer.has_plan()) {
       if (shown.has_redundant()) {
         if (!csv_out.empty() || !csv_comms.empty())

@@ -6,6 +6,7 @@
 
 #include "bamboo.hpp"
 #include "cli.hpp"
+#include "named.hpp"
 #include "shunt/core/solution.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -65,8 +66,7 @@ inline constexpr std::array solvers{
 };
 
 [[nodiscard]] inline std::vector<std::string> names() {
-  std::vector<std::string> all;
-  for (auto const& s : solvers) all.emplace_back(s.name);
+  auto all = example::names_of(solvers);
   all.emplace_back(shunt::slipstream::name);
   all.emplace_back(bamboo_name);
   return all;

@@ -1,15 +1,14 @@
 #pragma once
-#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
+#include "cli.hpp"
 #include "published.hpp"
 #include "shunt/core/error.hpp"
 #include "shunt/core/text_input.hpp"
@@ -41,20 +40,17 @@ namespace reproduce_papers {
     if (fields.size() != 2)
       throw shunt::invalid_problem(lines.at(), "has " + std::to_string(fields.size()) +
                                                    " values, wanted are hours,nodes");
-    double hours = 0;
-    auto const [end, error] =
-        std::from_chars(fields[0].data(), fields[0].data() + fields[0].size(), hours);
-    bool const number = error == std::errc{} && end == fields[0].data() + fields[0].size();
-    if (!number && lines.row() == 1) continue;  // a header
-    if (!number || !(hours >= 0 && hours <= 1e6))
+    auto const hours = example::number_of(fields[0]);
+    if (!hours && lines.row() == 1) continue;  // a header
+    if (!hours || !(*hours >= 0 && *hours <= 1e6))
       throw shunt::invalid_problem(lines.at() + ", column 1",
-                                   '"' + std::string(fields[0].substr(0, 40)) +
-                                       "\" is no time from 0 to a million hours");
+                                   example::quoted(fields[0]) +
+                                       " is no time from 0 to a million hours");
     auto const nodes = shunt::parse_whole_number(fields[1], lines.at() + ", column 2", 0);
     if (nodes > 1 << 20)
       throw shunt::invalid_problem(lines.at() + ", column 2",
                                    "must be at most 1048576, is " + std::to_string(nodes));
-    counts.emplace_back(std::llround(hours * 3600e3), static_cast<std::int32_t>(nodes));
+    counts.emplace_back(std::llround(*hours * 3600e3), static_cast<std::int32_t>(nodes));
     if (counts.size() > 1 && counts.back().first <= counts[counts.size() - 2].first)
       throw shunt::invalid_problem(lines.at() + ", column 1", "is not behind the row in front");
   }

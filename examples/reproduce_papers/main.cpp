@@ -1,8 +1,10 @@
-// Reproduces published throughputs under failures: the rules of Oobleck's artifact first, then all
-// systems over the same traces with one cost model.
+// Reproduces published figures. Throughputs under failures: the rules of Oobleck's artifact first,
+// then all systems over the same traces with one cost model. Time to a loss of systems that train
+// mixtures of experts, by training them.
 #include <algorithm>
 #include <cstddef>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,7 +19,9 @@
 #include "report_json.hpp"
 #include "report_text.hpp"
 #include "shunt/core/error.hpp"
+#include "shunt/io/chart.hpp"
 #include "tables.hpp"
+#include "time_to_loss.hpp"
 #include "validation.hpp"
 
 namespace {
@@ -39,10 +43,13 @@ void add_table(findings& found, steady_states const& at, published_costs const& 
 int main(int argc, char** argv) {
   example::argument_parser app{
       "Reproduces published throughputs of training under failures, and compares all "
-      "systems over the same traces with one cost model.\n"};
-  std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture,
+      "systems over the same traces with one cost model;\n"
+      "and trains the systems of SwiftMoE's evaluation to a loss, a few minutes on two cores.\n"};
+  std::string folder = SHUNT_REPOSITORY "/tests/data/failures", availability, picture, loss,
               drawn = "gcp", model = "medium";
   bool as_json = false;
+  moe_evaluation experts;
+  experts.setup.iterations = 400;
   std::string redundancy{to_string(bamboo_rates::scheduled)};
   app.add_option("--traces", folder,
                  "folder of the artifact's traces: 6h.csv, 1h.csv, 30m.csv, "
@@ -72,24 +79,40 @@ int main(int argc, char** argv) {
       ->one_of({std::string(to_string(bamboo_rates::scheduled)),
                 std::string(to_string(bamboo_rates::measured_slowdown))})
       ->capture_default_str();
+  example::add_integer(app, "--seeds", experts.seeds,
+                       "trains the systems with mixtures of experts with so many seeds; 0: not at "
+                       "all, which leaves out the last section",
+                       0, 1000);
+  example::add_integer(app, "--iterations", experts.setup.iterations, "of each of these trainings",
+                       1, 1'000'000);
+  app.add_option("--text", experts.text, "to train on; default: the sources of this project")
+      ->type_name("FILE");
+  app.add_option("--svg-loss", loss, "draws loss over model time of these systems")
+      ->type_name("FILE");
   app.footer("Throughput is relative to 1F1B without failures: a forward takes 1 tick, a backward "
              "2, a step none.\n"
              "JSON: artifact (system, model, traces, recorded, shipped, repaired, error), curves "
              "(mean, printed, fault_scaled, fit),\n"
              "templates, tables (a row for each model, trace and system: mean, seconds, done, lost "
              "by cause, to_oobleck), ratios (stops,\n"
-             "published, salvaged, needed; -1: never).\n"
+             "published, salvaged, needed; -1: never), experts (systems.json of "
+             "adaptive_experts, and published figures).\n"
              "Exit status: 0; 1 where the artifact's rules miss its figures by more than 0.5 %; 2 "
              "for bad input.\n\n"
-             "Example: reproduce_papers --svg throughput.svg --svg-trace p3");
+             "Example: reproduce_papers --svg throughput.svg --svg-trace p3 --svg-loss loss.svg");
 
   return example::guarded(app, argc, argv, [&] {
     findings found;
     auto const traces = read_traces(folder);
     std::vector<named_trace> curve;
     if (!availability.empty()) curve.push_back(read_availability(availability));
-    std::vector<example::output_file> files;
-    if (!picture.empty()) files.emplace_back("--svg", picture);
+    std::optional<example::output_file> throughput_file, loss_file;
+    if (!picture.empty()) throughput_file.emplace("--svg", picture);
+    if (!loss.empty()) loss_file.emplace("--svg-loss", loss);
+    if (loss_file && experts.seeds == 0)
+      throw shunt::invalid_problem("--svg-loss", "needs trainings: not with --seeds 0");
+    if (experts.seeds > 0)
+      static_cast<void>(example::model_of(experts.setup, example::load_text(experts.text)));
 
     found.artifact = check_artifact(traces);
     auto falls_back = varuna_tables.front().table;
@@ -109,18 +132,29 @@ int main(int argc, char** argv) {
         add_table(found, of_24, models.back(), large_iteration, curve);
       }
 
-    if (!files.empty()) {
+    if (throughput_file) {
       auto const table =
           static_cast<std::size_t>(std::find(known.begin(), known.end(), model) - known.begin());
       auto const trace =
           static_cast<std::size_t>(std::find(names.begin(), names.end(), drawn) - names.begin());
-      files.front().write(example::rendered(
+      throughput_file->write(example::rendered(
           [&](std::ostream& out) { write_picture(out, found.tables[table], trace); }));
     }
+    if (!as_json) write_text(std::cout, found);
+    std::optional<example::system_table> systems;
+    if (experts.seeds > 0) {
+      if (!as_json) std::cout << '\n' << moe_heading << std::flush;
+      systems = train_moe_systems(experts, [&](example::system_run const& run) {
+        if (!as_json) std::cout << example::described(experts.setup, run) << std::endl;
+      });
+    }
     if (as_json)
-      write_json(std::cout, found);
-    else
-      write_text(std::cout, found);
+      write_json(std::cout, found, systems);
+    else if (systems)
+      write_moe_systems(std::cout, *systems);
+    if (loss_file)
+      loss_file->write(example::rendered(
+          [&](std::ostream& out) { shunt::write_svg(out, systems->loss_over_time()); }));
     bool const agrees = std::all_of(found.artifact.begin(), found.artifact.end(),
                                     [](artifact_check const& row) { return row.error() <= .005; });
     if (!agrees) std::cerr << "the artifact's rules miss its figures" << std::endl;

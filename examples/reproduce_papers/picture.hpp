@@ -54,14 +54,19 @@ inline void write_picture(std::ostream& out, throughput_table const& table, std:
                 ": D = " + std::to_string(t.pipelines) + ", S = " + std::to_string(t.stages) +
                 ", M = " + std::to_string(t.microbatches) + ", costs of changes of " +
                 std::string(table.costs.model),
+       .x_label = "hours",
        .y_label = "live nodes",
        .lines = {std::move(live)},
        .width = left + plot + right,
        .height = 200}};
   double width = charts.front().width, height = charts.front().height;
-  auto const add = [&](std::vector<std::string_view> const& names, bool from_zero) {
-    shunt::line_chart one{
-        .y_label = "of 1F1B without failures", .from_zero = from_zero, .height = 400};
+  auto const add = [&](std::string title, std::vector<std::string_view> const& names,
+                       bool from_zero) {
+    shunt::line_chart one{.title = std::move(title),
+                          .x_label = "hours; means over a fortieth of the trace",
+                          .y_label = "throughput / 1F1B without failures",
+                          .from_zero = from_zero,
+                          .height = 420};
     double names_width = 0;
     for (auto const name : names) {
       auto const& row = table.row(name);
@@ -74,12 +79,13 @@ inline void write_picture(std::ostream& out, throughput_table const& table, std:
     height += one.height;
     charts.push_back(std::move(one));
   };
-  add({row_oobleck, row_published_aborted, row_published, row_aborted, row_salvaged,
+  add("SlipStream, Oobleck, and Oobleck with zero-bubble pipelines, with what changes cost",
+      {row_oobleck, row_published_aborted, row_published, row_aborted, row_salvaged,
        row_zero_bubble},
       false);
-  add({row_oobleck, row_ideal, row_scaled, row_rerouting, row_bamboo, row_varuna, row_torchft},
+  add("Bounds and the other systems, with what changes cost",
+      {row_oobleck, row_ideal, row_scaled, row_rerouting, row_bamboo, row_varuna, row_torchft},
       true);
-  charts.back().x_label = "hours; means over a fortieth of the trace, with what changes cost";
   out << "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" << shunt::decimal(width)
       << "\" height=\"" << shunt::decimal(height) << "\" viewBox=\"0 0 " << shunt::decimal(width)
       << ' ' << shunt::decimal(height) << "\">\n"

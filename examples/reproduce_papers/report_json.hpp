@@ -2,12 +2,14 @@
 /// What the program finds, as JSON.
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
 
 #include "json_lines.hpp"
 #include "tables.hpp"
+#include "time_to_loss.hpp"
 #include "validation.hpp"
 
 namespace reproduce_papers {
@@ -33,7 +35,8 @@ namespace reproduce_papers {
   return out;
 }
 
-inline void write_json(std::ostream& out, findings const& found) {
+inline void write_json(std::ostream& out, findings const& found,
+                       std::optional<example::system_table> const& experts) {
   using json = nlohmann::ordered_json;
   json all{{"artifact", json::array()},
            {"curves", json::array()},
@@ -87,6 +90,7 @@ inline void write_json(std::ostream& out, findings const& found) {
                                {"salvaged", one.salvaged},
                                {"claims", claims},
                                {"needed", one.needed}});
+  if (experts) all["experts"] = json_of(*experts);
   example::print_json(out, all);
 }
 

@@ -144,14 +144,48 @@ TEST(systems, are_compared_seed_by_seed) {
                    static_cast<double>(iterations(2, 0)) * f.seconds.total() / 60);
   EXPECT_GT(f.seconds.migrate, 0);
   EXPECT_EQ(table.figures(0, 0).seconds.migrate, 0);
-  std::ostringstream text;
+  std::ostringstream text, alone;
   table.print(text);
-  EXPECT_NE(text.str().find("swift_moe against deepspeed: fewer iterations"), std::string::npos);
+  table.print_reductions(text, std::vector<published_reduction>{{"deepspeed", 1.5, 60, 2.5},
+                                                                {"flexmoe-10", 3.5, 40, 4.5}});
+  table.print_reductions(alone);
+  EXPECT_NE(text.str().find("swift_moe has less, in %; last, the paper's\n"), std::string::npos);
+  EXPECT_NE(text.str().find("  1.5     60   2.5\nthan flexmoe-10 "), std::string::npos);
+  EXPECT_NE(alone.str().find("swift_moe has less, in %\n"), std::string::npos);
   EXPECT_NE(text.str().find("flexmoe-10: a rank receives at most 1 experts"), std::string::npos);
   auto const json = table.json();
   EXPECT_EQ(json["systems"].size(), 3U);
   EXPECT_EQ(json["systems"][1]["reductions_percent"]["drops"]["median"], 75);
   EXPECT_EQ(json["systems"][2]["second_copy_bytes"], 9 * 9437184.0);
+}
+
+TEST(systems, are_drawn_over_time) {
+  auto const s = two_ranks();
+  std::vector<std::string> const names{"swift_moe", "deepspeed"};
+  std::vector<system_run> runs;
+  for (std::uint64_t const seed : {1U, 2U, 3U}) {
+    runs.push_back(run_of("swift_moe", seed, 0.1 * static_cast<double>(seed), 1));
+    runs.push_back(run_of("deepspeed", seed, 0.1, 4));
+  }
+  system_table const table(s, names, runs, std::nullopt);
+  auto const chart = table.loss_over_time();
+  ASSERT_EQ(chart.lines.size(), 3U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    auto const& line = chart.lines[i];
+    auto const& f = table.figures(i, 1);
+    EXPECT_EQ(line.name, names[i]);
+    ASSERT_FALSE(line.points.empty());
+    // seed 2 is the median of losses; seconds do not depend on the seed here
+    EXPECT_DOUBLE_EQ(line.points.back().second, f.last_loss);
+    EXPECT_DOUBLE_EQ(line.points.back().first, 60 * f.curve.back().first);
+    EXPECT_NEAR(f.curve[*f.iterations - 1].first, *f.minutes(false), 1e-12);
+  }
+  // the first loss shown is a quarter of the way above the target at most
+  double const begin = table.figures(1, 1).curve[10].second;
+  EXPECT_LE(chart.lines[1].points.front().second, table.target() + (begin - table.target()) / 4);
+  EXPECT_EQ(chart.lines[2].name, "target");
+  EXPECT_EQ(chart.lines[2].points.back().second, table.target());
+  EXPECT_EQ(table.loss_over_time().title, "The end of training, medians of 3 seeds");
 }
 
 TEST(systems, that_miss_the_target_have_no_minutes) {

@@ -467,6 +467,57 @@ ranks, placed anew every window, expecting the last loads; 8 earlier windows kno
   fail("the table")
 endif()
 
+# Systems as they place, each as often as it does.
+works(${trace} --policy swift_moe,deepspeed,flexmoe-5,flexmoe-20 --format json)
+foreach(i RANGE 3)
+  string(JSON name GET "${out}" policies ${i} policy)
+  string(JSON every_of_${name} GET "${out}" policies ${i} every)
+  string(JSON drop_rate_of_${name} GET "${out}" policies ${i} drop_rate)
+  string(JSON state_of_${name} GET "${out}" policies ${i} state)
+endforeach()
+if(NOT every_of_swift_moe EQUAL 1 OR NOT every_of_deepspeed EQUAL 0 OR NOT every_of_flexmoe-20 EQUAL
+  20 OR NOT state_of_swift_moe STREQUAL decoupled OR NOT state_of_flexmoe-5 STREQUAL tied)
+  fail("systems in a replay")
+endif()
+if(NOT drop_rate_of_swift_moe LESS drop_rate_of_flexmoe-5
+  OR NOT drop_rate_of_flexmoe-5 LESS drop_rate_of_flexmoe-20
+  OR NOT drop_rate_of_flexmoe-20 LESS drop_rate_of_deepspeed)
+  fail("the more often experts are placed, the fewer tokens drop")
+endif()
+works(${trace} --policy flexmoe-5)
+if(NOT out MATCHES "placed anew as each system does, " OR NOT out MATCHES "\nflexmoe-5 +[0-9.]+")
+  fail("systems in a table")
+endif()
+file(WRITE ${SCRATCH}/of_sources.csv "10,2,3,1\n1,9,4,2\n4,4,4,4\n16,0,0,0\n")
+set(of_sources --sources ${SCRATCH}/of_sources.csv --ranks 4 --slots 8)
+works(${of_sources} --solver uniform --capacity per_source)
+json_is(23 dropped)
+string(JSON uniform GET "${out}" layers)
+works(${of_sources} --policy deepspeed)
+json_is(deepspeed policy)
+json_is(uniform solver)
+json_is(23 dropped)
+string(JSON found GET "${out}" layers)
+if(NOT found STREQUAL uniform)
+  fail("deepspeed places as uniform does, and sources have the room")
+endif()
+works(${of_sources} --policy swift_moe)
+json_is(pooled capacity)
+json_is(swift_moe solver)
+works(${of_sources} --policy flexmoe-10 --format text)
+if(NOT out MATCHES "^flexmoe-10, flexmoe, feasible")
+  fail("flexmoe-10 as text")
+endif()
+refused("--policy: \"flexmoe\" is none of swift_moe, deepspeed and flexmoe-ITERATIONS"
+  ${of_sources} --policy flexmoe)
+refused("--policy .interval of \"flexmoe-0\".: must be at least 1, is 0" ${of_sources} --policy
+  flexmoe-0)
+refused("--policy: names 2 systems; several are for --series" ${of_sources} --policy
+  swift_moe,deepspeed)
+refused("--policy: \"\" is none of" ${of_sources} --policy swift_moe,)
+refused("excludes" ${of_sources} --policy swift_moe --solver uniform)
+refused("excludes" ${trace} --policy swift_moe --every 2)
+
 # Series of other forms: without a header, with other labels.
 file(WRITE ${SCRATCH}/plain.csv "1,2,3\n4,5,6\n2,2,2\n5,5,5\n")
 works(--series ${SCRATCH}/plain.csv --layers 2 --ranks 2 --slots 4 --format json)

@@ -25,7 +25,7 @@ endfunction()
 set(curve ${SCRATCH}/curve.csv)
 file(WRITE ${curve} "hours,nodes\n0.0,24\n0.5,22\n1.25,23\n2,23\n")
 set(picture ${SCRATCH}/throughput.svg)
-run(--traces ${DATA}/failures --availability ${curve} --svg ${picture} --svg-trace p3)
+run(--traces ${DATA}/failures --availability ${curve} --svg ${picture} --svg-trace p3 --seeds 0)
 if(NOT status EQUAL 0 OR NOT err STREQUAL "")
   fail("text")
 endif()
@@ -41,7 +41,39 @@ if(NOT svg MATCHES "^<svg [^>]*>" OR NOT svg MATCHES "trace p3" OR NOT svg MATCH
   fail("the picture")
 endif()
 
-run(--traces ${DATA}/failures --json)
+# Systems with mixtures of experts: the table beside the paper's figures, and the picture.
+set(loss ${SCRATCH}/loss.svg)
+file(WRITE ${SCRATCH}/text.txt "a text that is long enough for a window of nine bytes")
+run(--traces ${DATA}/failures --seeds 2 --iterations 12 --text ${SCRATCH}/text.txt --svg-loss
+  ${loss})
+if(NOT status EQUAL 0 OR NOT err STREQUAL "")
+  fail("text with systems")
+endif()
+foreach(line IN ITEMS "\nseed 2 flexmoe-100: dropped [0-9.]+ %, loss [0-9.]+ at the end\n"
+  "\nsystems over 2 seeds .from 1., target loss [0-9.]+ "
+    "compute +exchange +gradient +weights +migrate +total"
+    "\nswift_moe has less, in %; last, the paper's\n"
+    "\nthan deepspeed +[0-9.-]+ .*[ )]28.5 +69 +30.5\n" "\nthan flexmoe-10 .* 0.0 +43 +25.9\n"
+    "\niterations .*: a small model")
+  if(NOT out MATCHES "${line}")
+    fail("systems without ${line}")
+  endif()
+endforeach()
+file(READ ${loss} svg)
+if(NOT svg MATCHES "^<svg [^>]*>" OR NOT svg MATCHES "medians of 2 seeds" OR NOT svg MATCHES
+  "flexmoe-100")
+  fail("the picture of losses")
+endif()
+
+run(--traces ${DATA}/failures --json --seeds 1 --iterations 3 --text ${SCRATCH}/text.txt)
+string(JSON name GET "${out}" experts systems 4 system)
+string(JSON published GET "${out}" experts systems 4 published_reductions_percent time)
+string(JSON median GET "${out}" experts systems 4 reductions_percent drops runs)
+if(NOT name STREQUAL flexmoe-100 OR NOT published EQUAL 29.4)
+  fail("systems as JSON")
+endif()
+
+run(--traces ${DATA}/failures --json --seeds 0)
 if(NOT status EQUAL 0 OR NOT err STREQUAL "")
   fail("JSON")
 endif()
@@ -56,6 +88,7 @@ endif()
 string(JSON system GET "${out}" tables 0 system)
 string(JSON mean GET "${out}" tables 0 lost degraded)
 
+file(WRITE ${SCRATCH}/short.txt "abc")
 refused("--traces" --traces)
 refused("no/such/folder/6h.csv" --traces /no/such/folder)
 file(WRITE ${curve} "0,24\n1,x\n")
@@ -66,6 +99,9 @@ file(WRITE ${curve} "0,24\n-1,23\n")
 refused("curve.csv row 2, column 1: \"-1\" is no time" --availability ${curve})
 file(WRITE ${curve} "0,24\n")
 refused("has less than two rows" --availability ${curve})
+refused("--svg-loss: needs trainings" --svg-loss ${loss} --seeds 0)
+refused("text: no file /no/such/text" --text /no/such/text)
+refused("text: has 3 bytes" --text ${SCRATCH}/short.txt)
 refused("--svg" --svg /no/such/folder/picture.svg)
 refused("--svg-trace" --svg-trace p4)
 refused("did you mean --json" --jsn)

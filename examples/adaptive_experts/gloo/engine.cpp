@@ -40,7 +40,7 @@ int train_with_own(options const& o, command_line const& started_as) {
     runs.push_back(std::move(merger).result());
   }
   return conclude(o, files, std::move(runs), disturbed,
-                  [&] { return train_undisturbed(o.setup, o.policies.front(), text); });
+                  [&] { return train_inline(o.setup, o.policies.front(), text); });
 }
 
 /// As the rank that a launcher made this process. The lowest that is left speaks for all.
@@ -87,7 +87,7 @@ int train_launched(shunt::launched_process const& as, options const& o) {
   std::vector<policy_run> runs;
   runs.push_back(std::move(merger).result());
   return conclude(o, files, std::move(runs), disturbed,
-                  [&] { return train_undisturbed(o.setup, o.policies.front(), text); });
+                  [&] { return train_inline(o.setup, o.policies.front(), text); });
 }
 
 }  // namespace

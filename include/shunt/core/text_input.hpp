@@ -2,7 +2,7 @@
 /// Text files as input: UTF-8 with or without a byte-order mark, lines that end with a line feed or
 /// a carriage return and a line feed.
 #include <cstddef>
-#include <iosfwd>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
