@@ -80,7 +80,9 @@ inline std::int32_t read_tables(json_reader const& here, std::int32_t rows, std:
   return found;
 }
 
-inline constexpr auto whole = [](json_reader const& item) { return item.integer<std::int64_t>(); };
+inline constexpr auto whole_number = [](json_reader const& item) {
+  return item.integer<std::int64_t>();
+};
 inline constexpr auto same = [](std::int64_t value) { return value; };
 
 }  // namespace detail
@@ -106,7 +108,7 @@ inline void read(json_reader const& here, expert_layers& p) {
              "history", "sources"});
   p = {.layers = here["layers"].integer<std::int32_t>(0),
        .experts = here["experts"].integer<std::int32_t>(0)};
-  detail::read_rows(here["loads"], p.layers, p.experts, p.loads, detail::whole);
+  detail::read_rows(here["loads"], p.layers, p.experts, p.loads, detail::whole_number);
   here["slots_per_rank"].each(
       [&](json_reader const& item) { p.slots_per_rank.push_back(item.integer<std::int32_t>(0)); });
   if (here.has("ranks_per_node"))
@@ -196,8 +198,9 @@ inline void read(json_reader const& here, token_split& plan) {
   plan = {.sources = here["sources"].integer<std::int32_t>(0),
           .slots = here["slots"].integer<std::int32_t>(0),
           .experts = here["experts"].integer<std::int32_t>(0)};
-  detail::read_rows(here["tokens"], plan.sources, plan.slots, plan.tokens, detail::whole);
-  detail::read_rows(here["dropped"], plan.sources, plan.experts, plan.dropped, detail::whole);
+  detail::read_rows(here["tokens"], plan.sources, plan.slots, plan.tokens, detail::whole_number);
+  detail::read_rows(here["dropped"], plan.sources, plan.experts, plan.dropped,
+                    detail::whole_number);
 }
 
 /// {"elements": n, "shards": [[[owner, begin, end, mirror, ...], ...] of expert 0, ...]}
