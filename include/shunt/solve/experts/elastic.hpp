@@ -48,23 +48,20 @@ struct elastic {
   std::int64_t effort = 200'000;  ///< Steps of each of four random walks; some 30 ms.
   balanced first{};
 
-  [[nodiscard]] SHUNT_CONSTEXPR solution<expert_placement> operator()(
-      expert_layers const& problem) const;
+  [[nodiscard]] solution<expert_placement> operator()(expert_layers const& problem) const;
 
   /// Returns the front of a layer, by moves, each point with a smaller max_over_mean than the one
   /// before. The first point of `balance` or less ends it, or the best that was found.
   /// Requires `previous`, and as many slots as experts.
   /// Throws as the call.
-  [[nodiscard]] SHUNT_CONSTEXPR std::vector<point> front(expert_layers const& problem,
-                                                         layer_id l) const;
+  [[nodiscard]] std::vector<point> front(expert_layers const& problem, layer_id l) const;
 
  private:
   static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
   SHUNT_CONSTEXPR void require(expert_layers const& problem) const;
   /// Returns the front of one layer up to `limit` moves.
-  SHUNT_CONSTEXPR std::vector<point> front_within(expert_layers const& one,
-                                                  std::int32_t limit) const;
+  std::vector<point> front_within(expert_layers const& one, std::int32_t limit) const;
 };
 static_assert(solver_for<elastic, expert_layers>);
 

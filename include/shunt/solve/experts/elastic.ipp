@@ -27,8 +27,8 @@ SHUNT_CONSTEXPR void elastic::require(expert_layers const& problem) const {
                                          " ranks: elastic is made for up to 2^27 pairs");
 }
 
-SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front_within(expert_layers const& one,
-                                                                  std::int32_t limit) const {
+SHUNT_INLINE std::vector<elastic::point> elastic::front_within(expert_layers const& one,
+                                                               std::int32_t limit) const {
   detail::move_front search(one, balance);
   // a budget below what is required asks for no more than that
   if (std::int32_t const required = search.begin(); limit > 0 && limit >= required) {
@@ -44,8 +44,8 @@ SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front_within(expert_layers 
   return front;
 }
 
-SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front(expert_layers const& problem,
-                                                           layer_id l) const {
+SHUNT_INLINE std::vector<elastic::point> elastic::front(expert_layers const& problem,
+                                                        layer_id l) const {
   require(problem);
   auto one = layer_of(problem, l);
   auto const before = problem.previous_of(l);
@@ -53,7 +53,7 @@ SHUNT_CONSTEXPR std::vector<elastic::point> elastic::front(expert_layers const& 
   return front_within(one, std::numeric_limits<std::int32_t>::max());
 }
 
-SHUNT_CONSTEXPR solution<expert_placement> elastic::operator()(expert_layers const& problem) const {
+SHUNT_INLINE solution<expert_placement> elastic::operator()(expert_layers const& problem) const {
   require(problem);
   if (problem.previous.empty()) return first(problem);
   auto answer = unplaced(problem);

@@ -108,7 +108,7 @@ SHUNT_CONSTEXPR void move_front::take_back(expert_placement const& fresh) {
   } while (measured() < worst && changes_.take_back() > 0);
 }
 
-SHUNT_CONSTEXPR void move_front::walk(std::int64_t steps, std::uint64_t seed) {
+SHUNT_INLINE void move_front::walk(std::int64_t steps, std::uint64_t seed) {
   // the walk has tables of its own
   if (state_.experts() * state_.ranks() > std::size_t{1} << 22) return;
   for (std::uint64_t k = 0; k < 4; ++k) {
