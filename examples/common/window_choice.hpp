@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/splitmix64.hpp"
 
 namespace example {
 
@@ -15,20 +16,11 @@ struct window_choice {
   [[nodiscard]] SHUNT_HD constexpr std::uint64_t operator()(std::int64_t iteration,
                                                             std::int64_t microbatch,
                                                             std::int64_t sample) const {
-    auto mixed = mix(seed ^ 0x5eed);
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(iteration));
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(microbatch));
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(sample));
+    auto mixed = shunt::splitmix64::mixed(seed ^ 0x5eed);
+    mixed = shunt::splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(iteration));
+    mixed = shunt::splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(microbatch));
+    mixed = shunt::splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(sample));
     return mixed % places;
-  }
-
- private:
-  /// One step of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-  [[nodiscard]] SHUNT_HD static constexpr std::uint64_t mix(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-    return x ^ (x >> 31);
   }
 };
 

@@ -38,15 +38,11 @@ using load_rows = std::vector<std::vector<std::int64_t>>;
 
 /// Returns a whole number of at least 0, which may be written as 24990.0.
 [[nodiscard]] inline std::int64_t whole_load(shunt::json_reader const& item) {
-  std::int64_t load = 0;
-  if (!item.is_number() || item.number() != std::floor(item.number())) {
-    load = item.integer<std::int64_t>(0);  // refuses it
-  } else if (double const value = item.number(); value >= 0 && value < 0x1p53) {
-    load = static_cast<std::int64_t>(value);
-  } else {
-    load = item.integer<std::int64_t>(0);
-  }
-  return load;
+  if (item.is_number())
+    if (double const value = item.number();
+        value == std::floor(value) && value >= 0 && value < 0x1p53)
+      return static_cast<std::int64_t>(value);
+  return item.integer<std::int64_t>(0);  // larger ones; others are refused
 }
 
 /// Returns rows of one length, at least one.

@@ -80,9 +80,7 @@ struct continuation {
   if (auto const lost = shunt::stage_without_holder(before, job.stages))
     return shunt::text("no live rank has stage ") + shunt::text::of(lost->value());
   to.members = next.plan.members;
-  for (auto const r : shunt::ids<shunt::rank_id>(ranks))
-    if (after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
-      to.waiting.push_back(r);
+  to.waiting = shunt::waiting_ranks(after, dead);
   to.copies = shunt::copies_between(before, after, job.transfer.ranks_per_node);
   job = next.plan.job;
   return {};

@@ -8,6 +8,7 @@
 #include "shunt/core/indexed_lists.hpp"
 #include "shunt/core/operation.hpp"
 #include "shunt/core/solution.hpp"
+#include "shunt/core/splitmix64.hpp"
 #include "shunt/core/text.hpp"
 #include "shunt/core/text_input.hpp"
 #include "shunt/core/units.hpp"

@@ -13,18 +13,12 @@
 #include "shunt/lower/pipeline.hpp"
 #include "shunt/solve/pipeline/one_f_one_b.hpp"
 #include "shunt/solve/pipeline/slipstream.hpp"
+#include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::shadows_test {
 namespace {
-
-pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches) {
-  return {.pipelines = pipelines,
-          .stages = stages,
-          .microbatches = microbatches,
-          .costs = {1, 1, 1, 3}};
-}
 
 pipeline_tensors const sizes{.activation = 16, .stash = 24, .gradient = 40, .state = 32};
 
@@ -41,13 +35,13 @@ std::vector<stage_id> steps_of(rank_program const& list) {
 }
 
 TEST(shadows, none_is_the_program_without) {
-  auto const job = job_of(2, 3, 4);
+  auto const job = stepping_job_of(2, 3, 4);
   EXPECT_EQ(lowered(job, held_stages(6)), lower(job, one_f_one_b{}(job).plan, sizes));
 }
 
 // By hand: one pipeline of two ranks, each the shadow of the other.
 TEST(shadows, a_ring_of_two) {
-  auto const p = lowered(job_of(1, 2, 1), {{1}, {0}});
+  auto const p = lowered(stepping_job_of(1, 2, 1), {{1}, {0}});
   EXPECT_TRUE(check(p).empty());
   EXPECT_EQ(steps_of(p.ranks[0]), (std::vector<stage_id>{0, 1}));
   EXPECT_EQ(steps_of(p.ranks[1]), (std::vector<stage_id>{1, 0}));
@@ -70,7 +64,7 @@ TEST(shadows, random_shadows_have_valid_programs) {
   random_cases d(29);
   for (int round = 0; round < 200; ++round) {
     SCOPED_TRACE(round);
-    auto const job = job_of(d.roll(1, 3), d.roll(1, 5), d.roll(1, 4));
+    auto const job = stepping_job_of(d.roll(1, 3), d.roll(1, 5), d.roll(1, 4));
     held_stages shadows(static_cast<std::size_t>(job.ranks()));
     for (rank_id const r : ids<rank_id>(job.ranks()))
       for (stage_id const s : ids<stage_id>(job.stages))
@@ -101,7 +95,7 @@ TEST(shadows, random_shadows_have_valid_programs) {
 }
 
 TEST(shadows, refuses_tables_that_can_not_be) {
-  auto job = job_of(1, 3, 2);
+  auto job = stepping_job_of(1, 3, 2);
   auto const refused = [&](held_stages const& shadows) {
     return field_of([&] { validate_shadows(job, shadows); });
   };
@@ -115,7 +109,7 @@ TEST(shadows, refuses_tables_that_can_not_be) {
   job.pipelines = 2;
   job.dead = {{0, 1}};
   EXPECT_EQ(refused({{1}, {2}, {}, {}, {}, {}}), "shadows of rank 1");
-  job = job_of(2, 3, 2);
+  job = stepping_job_of(2, 3, 2);
   EXPECT_THROW((void)lower_with_shadows(job, slipstream{}(job).plan, held_stages(6)),
                invalid_program);
 }

@@ -23,6 +23,14 @@ inline pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int
           .dead = std::move(dead)};
 }
 
+/// A job whose step takes 3 ticks.
+inline pipeline_job stepping_job_of(std::int32_t pipelines, std::int32_t stages,
+                                    std::int32_t microbatches) {
+  auto job = job_of(pipelines, stages, microbatches);
+  job.costs.step = 3;
+  return job;
+}
+
 inline std::string described(per_pipeline const& counts) {
   std::string text;
   for (std::int32_t const count : counts.values())

@@ -13,21 +13,15 @@
 #include "shunt/problem/template_problem.hpp"
 #include "shunt/solve/pipeline/oobleck_reconfigure.hpp"
 #include "shunt/solve/pipeline/oobleck_templates.hpp"
+#include "support/pipeline_jobs.hpp"
 #include "support/random_cases.hpp"
 #include "support/refusals.hpp"
 
 namespace shunt::tests::oobleck_policy_test {
 namespace {
 
-pipeline_job job_of(std::int32_t pipelines, std::int32_t stages, std::int32_t microbatches) {
-  return {.pipelines = pipelines,
-          .stages = stages,
-          .microbatches = microbatches,
-          .costs = {1, 1, 1, 3}};
-}
-
 TEST(oobleck_policy, a_shorter_pipeline_gets_fewer_microbatches) {
-  auto const job = job_of(3, 4, 6);
+  auto const job = stepping_job_of(3, 4, 6);
   auto const start = starting_arrangement(job);
   std::vector<rank_id> const dead{6};
   static constexpr oobleck_policy<> policy{};
@@ -45,7 +39,7 @@ TEST(oobleck_policy, a_shorter_pipeline_gets_fewer_microbatches) {
 }
 
 TEST(oobleck_policy, says_why_there_is_no_arrangement) {
-  auto const job = job_of(2, 2, 1);
+  auto const job = stepping_job_of(2, 2, 1);
   auto const start = starting_arrangement(job);
   std::vector<rank_id> dead{0};
   EXPECT_EQ(oobleck_rule{.minimum = 2}({job, start, dead}).reason.view(),
@@ -64,7 +58,7 @@ TEST(oobleck_policy, arrangements_and_copies_are_those_of_the_planners) {
   int copied = 0;
   for (int round = 0; round < 100; ++round) {
     SCOPED_TRACE(round);
-    auto job = job_of(d.roll(2, 4), d.roll(2, 5), d.roll(1, 4));
+    auto job = stepping_job_of(d.roll(2, 4), d.roll(2, 5), d.roll(1, 4));
     job.costs.forward = d.costs(job.stages, 1, 4);
     template_problem layers{.layers = {}, .nodes = job.stages};
     for (stage_id const s : ids<stage_id>(job.stages))

@@ -19,7 +19,7 @@ namespace shunt {
 /// larger of the lost experts and the empty slots. A rank that lacks fewer experts than it has
 /// empty slots counts those. No placement of this kind has fewer moves, and one has as few if there
 /// are as many slots as experts: a lost expert takes one move wherever it goes, and a slot that is
-/// empty, or whose expert has a further one, is left for it.
+/// empty, or whose expert has a further one, is left for that expert.
 /// Requires `previous`.
 /// Complexity: O(slots + experts).
 [[nodiscard]] SHUNT_CONSTEXPR std::int32_t required_moves(expert_layers const& problem,

@@ -18,10 +18,10 @@ namespace shunt {
 struct arrangement {
   pipeline_job job{};  ///< its ranks are all alive
   std::vector<rank_id> members{};
-  /// By rank of the job: further stages whose states it keeps up to date (lower/shadows.hpp).
-  /// Empty: no rank does.
+  /// By rank of the job: further stages whose states the rank keeps up to date
+  /// (lower/shadows.hpp). Empty: no rank does.
   held_stages shadows{};
-  /// It is made for one iteration. Then the policy is asked for the next one, without a loss.
+  /// For one iteration alone. Then the policy is asked for the next arrangement, without a loss.
   bool interim = false;
 
   bool operator==(arrangement const&) const = default;
@@ -58,17 +58,24 @@ using worker_ranks = std::vector<std::vector<rank_id>>;
 /// (`validate_shadows`). `dead` is ascending.
 void validate(arrangement const& a, pipeline_job const& start, std::span<rank_id const> dead);
 
+/// Returns whether one of its ranks is dead. `dead` is ascending.
+[[nodiscard]] bool has_lost(arrangement const& a, std::span<rank_id const> dead);
+
 /// Returns the ranks of the workers.
 [[nodiscard]] worker_ranks workers_of(arrangement const& a);
 
-/// Returns the stages of each rank of a run of so many whose states it has: its own, and those that
-/// it shadows. Ranks of `without` have none.
+/// Returns the stages whose states each rank of a run of so many has: the rank's own, and those of
+/// its shadow copies. Ranks of `without` have none.
 [[nodiscard]] held_stages stages_held(arrangement const& a, std::int32_t ranks,
                                       std::span<rank_id const> without = {});
 
 /// Returns the first of so many stages that no rank holds, if there is one.
 [[nodiscard]] std::optional<stage_id> stage_without_holder(held_stages const& held,
                                                            std::int32_t stages);
+
+/// Returns the live ranks without a stage, ascending. `dead` is ascending.
+[[nodiscard]] std::vector<rank_id> waiting_ranks(held_stages const& held,
+                                                 std::span<rank_id const> dead);
 
 /// Returns a change to these stages with these copies of states, before it is made: without its
 /// iteration, what is done again and the time that it took. `dead` is ascending.

@@ -76,6 +76,11 @@ SHUNT_INLINE void validate(arrangement const& a, pipeline_job const& start,
   if (!a.shadows.empty()) validate_shadows(a.job, a.shadows);
 }
 
+SHUNT_INLINE bool has_lost(arrangement const& a, std::span<rank_id const> dead) {
+  return std::any_of(a.members.begin(), a.members.end(),
+                     [&](rank_id r) { return std::binary_search(dead.begin(), dead.end(), r); });
+}
+
 SHUNT_INLINE worker_ranks workers_of(arrangement const& a) {
   worker_ranks all(static_cast<std::size_t>(a.job.pipelines));
   for (pipeline_id const p : ids<pipeline_id>(a.job.pipelines))
@@ -109,6 +114,15 @@ SHUNT_INLINE std::optional<stage_id> stage_without_holder(held_stages const& hel
   return std::nullopt;
 }
 
+SHUNT_INLINE std::vector<rank_id> waiting_ranks(held_stages const& held,
+                                                std::span<rank_id const> dead) {
+  std::vector<rank_id> waiting;
+  for (rank_id const r : ids<rank_id>(held.size()))
+    if (held[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
+      waiting.push_back(r);
+  return waiting;
+}
+
 SHUNT_INLINE rearrangement change_between(arrangement next, held_stages const& after,
                                           std::span<layer_copy const> copies,
                                           per_stage const& state, std::span<rank_id const> dead) {
@@ -117,9 +131,7 @@ SHUNT_INLINE rearrangement change_between(arrangement next, held_stages const& a
     change.copies += std::ssize(c.to);
     change.bytes += state[c.layer.value()] * std::ssize(c.to);
   }
-  for (rank_id const r : ids<rank_id>(after.size()))
-    if (after[r.index()].empty() && !std::binary_search(dead.begin(), dead.end(), r))
-      change.waiting.push_back(r);
+  change.waiting = waiting_ranks(after, dead);
   return change;
 }
 

@@ -36,7 +36,7 @@ class shadow_takeovers {
     auto const& job = s_.now.job;
     for (rank_id const r : ids<rank_id>(job.ranks())) {
       rank_id const lost = s_.now.members[r.index()];
-      if (!dead(lost)) continue;
+      if (!s_.is_dead(lost)) continue;
       auto const of = job.workers_of(r);
       if (of.size() > 1)
         return text("rank ") + text::of(lost.value()) + " is lost, which has two stages";
@@ -91,16 +91,13 @@ class shadow_takeovers {
   }
 
  private:
-  [[nodiscard]] bool dead(rank_id r) const {
-    return std::binary_search(s_.dead.begin(), s_.dead.end(), r);
-  }
   // The live rank that shadows a worker and has one stage.
   [[nodiscard]] std::optional<rank_id> shadow_rank(worker w) const {
     for (rank_id const r : ids<rank_id>(s_.now.shadows.size())) {
       auto const& shadowed = s_.now.shadows[r.index()];
       auto const of = s_.now.job.workers_of(r);
       rank_id const member = s_.now.members[r.index()];
-      if (of.size() == 1 && of.front().pipeline == w.pipeline && !dead(member) &&
+      if (of.size() == 1 && of.front().pipeline == w.pipeline && !s_.is_dead(member) &&
           std::find(shadowed.begin(), shadowed.end(), w.stage) != shadowed.end() &&
           std::find(taken_.begin(), taken_.end(), member) == taken_.end())
         return member;
@@ -131,9 +128,7 @@ SHUNT_INLINE solution<arrangement> bamboo_rule::operator()(situation const& s) c
   solution<arrangement> answer{.plan = {}, .status = status::feasible};
   detail::shadow_takeovers takeovers(s);
   std::int64_t const live = takeovers.live(), stages = s.start.stages;
-  bool const lost = std::any_of(s.now.members.begin(), s.now.members.end(), [&](rank_id r) {
-    return std::binary_search(s.dead.begin(), s.dead.end(), r);
-  });
+  bool const lost = has_lost(s.now, s.dead);
   text const fatal = lost ? takeovers.take_over() : text();
   if (lost && fatal.empty()) {
     answer.plan = takeovers.next();

@@ -12,9 +12,7 @@ SHUNT_INLINE solution<arrangement> drop_rule::operator()(situation const& s) con
   solution<arrangement> answer{.plan = {}, .status = status::infeasible};
   auto workers = workers_of(s.now);
   std::erase_if(workers, [&](auto const& ranks) {
-    return std::any_of(ranks.begin(), ranks.end(), [&](rank_id r) {
-      return std::binary_search(s.dead.begin(), s.dead.end(), r);
-    });
+    return std::any_of(ranks.begin(), ranks.end(), [&](rank_id r) { return s.is_dead(r); });
   });
   if (workers.empty()) {
     answer.reason = text("every pipeline has lost a rank");

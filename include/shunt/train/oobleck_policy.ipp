@@ -23,7 +23,7 @@ SHUNT_INLINE solution<arrangement> oobleck_rule::operator()(situation const& s) 
   for (auto ranks : workers_of(s.now)) {
     ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
     for (rank_id const r : ranks)
-      if (std::binary_search(s.dead.begin(), s.dead.end(), r)) losses.lost.push_back(r);
+      if (s.is_dead(r)) losses.lost.push_back(r);
     losses.pipelines.push_back(std::move(ranks));
   }
   auto const next = oobleck_reconfigure{}(losses);

@@ -34,7 +34,7 @@ enum class iteration_form : std::uint8_t {
 };
 
 /// Checks and lowers a schedule of a job. `how`: of validated steps. `shadows`: by rank, further
-/// stages whose state it keeps (lower/shadows.hpp). Without any the table is empty.
+/// stages whose state the rank keeps (lower/shadows.hpp). Empty: no rank does.
 /// Throws invalid_problem where job, tensors or shadows are broken, or shadows come with another
 /// form than `plain`; and invalid_program where the schedule breaks a rule of the job.
 [[nodiscard]] planned_iteration planned(pipeline_job const& job, pipeline_schedule schedule,

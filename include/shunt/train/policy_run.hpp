@@ -103,7 +103,7 @@ class pipeline_run<Work, Policy> {
     };
     for (auto const& lost : losses) {
       detail::add_dead(dead, lost);
-      if (lacks(now, dead)) go_on();
+      if (has_lost(now, dead)) go_on();
       if (now.interim) go_on();
     }
     return planned_for(now);
@@ -169,10 +169,6 @@ class pipeline_run<Work, Policy> {
     if (every_ == 0) return end;
     return first + std::min(end - first, every_ - first % every_);
   }
-  [[nodiscard]] static bool lacks(arrangement const& a, std::span<rank_id const> dead) {
-    return std::any_of(a.members.begin(), a.members.end(),
-                       [&](rank_id r) { return std::binary_search(dead.begin(), dead.end(), r); });
-  }
   [[nodiscard]] planned_iteration planned_for(arrangement const& a) const {
     auto const solver = [&](pipeline_job const& job) { return policy_.schedule(job); };
     return renumbered(plan_iteration(solver, a.job, work_.tensors(), iteration_form::plain,
@@ -189,7 +185,7 @@ class pipeline_run<Work, Policy> {
   std::optional<program> plan_without(std::span<rank_id const> dead) {
     next_part_.reset();
     reason_ = {};
-    bool const whole = !lacks(now_, dead), ended = began_ && next_ >= stop_;
+    bool const whole = !has_lost(now_, dead), ended = began_ && next_ >= stop_;
     if (whole && !(now_.interim && ended)) return *plan_.iteration;
     if (began_ && !ended) interrupted_ = std::max(interrupted_.value_or(next_), next_);
     if (every_ > 0 && began_ && next_ > kept_at_) {

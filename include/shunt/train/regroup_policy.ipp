@@ -42,9 +42,7 @@ SHUNT_INLINE solution<arrangement> regroup_rule::operator()(situation const& s) 
 
 SHUNT_INLINE worker_ranks refilled(worker_ranks const& pipelines, std::size_t kept,
                                    situation const& s) {
-  auto const dead = [&](rank_id r) {
-    return r < 0 || std::binary_search(s.dead.begin(), s.dead.end(), r);
-  };
+  auto const dead = [&](rank_id r) { return r < 0 || s.is_dead(r); };
   std::vector<std::size_t> live;  // ranks of each pipeline
   for (auto const& ranks : pipelines) {
     std::set<rank_id> const all(ranks.begin(), ranks.end());

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,10 @@ struct situation {
   /// Its ranks have the state from which training continues. Some of them are dead.
   arrangement const& now;
   std::span<rank_id const> dead{};  ///< of the run, ascending
+
+  [[nodiscard]] bool is_dead(rank_id r) const {
+    return std::binary_search(dead.begin(), dead.end(), r);
+  }
 };
 
 /// How training goes on without lost ranks. `p(situation)` returns the next arrangement. It has all

@@ -60,8 +60,9 @@ struct elastic {
   static constexpr std::int64_t most_pairs = std::int64_t{1} << 27;
 
   SHUNT_CONSTEXPR void require(expert_layers const& problem) const;
-  /// Returns the front of one layer up to `limit` moves.
-  std::vector<point> front_within(expert_layers const& one, std::int32_t limit) const;
+  /// Returns the front of a layer up to `limit` moves.
+  std::vector<point> front_within(expert_layers const& problem, layer_id l,
+                                  std::int32_t limit) const;
 };
 static_assert(solver_for<elastic, expert_layers>);
 

@@ -27,8 +27,12 @@ SHUNT_CONSTEXPR void elastic::require(expert_layers const& problem) const {
                                          " ranks: elastic is made for up to 2^27 pairs");
 }
 
-SHUNT_INLINE std::vector<elastic::point> elastic::front_within(expert_layers const& one,
+SHUNT_INLINE std::vector<elastic::point> elastic::front_within(expert_layers const& problem,
+                                                               layer_id l,
                                                                std::int32_t limit) const {
+  auto one = layer_of(problem, l);
+  auto const before = problem.previous_of(l);
+  one.previous.assign(before.begin(), before.end());
   detail::move_front search(one, balance);
   // a budget below what is required asks for no more than that
   if (std::int32_t const required = search.begin(); limit > 0 && limit >= required) {
@@ -47,10 +51,7 @@ SHUNT_INLINE std::vector<elastic::point> elastic::front_within(expert_layers con
 SHUNT_INLINE std::vector<elastic::point> elastic::front(expert_layers const& problem,
                                                         layer_id l) const {
   require(problem);
-  auto one = layer_of(problem, l);
-  auto const before = problem.previous_of(l);
-  one.previous.assign(before.begin(), before.end());
-  return front_within(one, std::numeric_limits<std::int32_t>::max());
+  return front_within(problem, l, std::numeric_limits<std::int32_t>::max());
 }
 
 SHUNT_INLINE solution<expert_placement> elastic::operator()(expert_layers const& problem) const {
@@ -59,10 +60,7 @@ SHUNT_INLINE solution<expert_placement> elastic::operator()(expert_layers const&
   auto answer = unplaced(problem);
   if (!answer.has_plan()) return answer;
   for (layer_id l : ids<layer_id>(problem.layers)) {
-    auto one = layer_of(problem, l);
-    auto const before = problem.previous_of(l);
-    one.previous.assign(before.begin(), before.end());
-    auto const slots = front_within(one, moves).back().slots;
+    auto const slots = front_within(problem, l, moves).back().slots;
     std::copy(slots.begin(), slots.end(), answer.plan.layer(l).begin());
   }
   return evaluated(problem, std::move(answer.plan));

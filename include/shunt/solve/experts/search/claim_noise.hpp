@@ -4,26 +4,26 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/host_device.hpp"
+#include "shunt/core/splitmix64.hpp"
 
 namespace shunt::detail {
 
 /// Uniform noise of the tokens of one source in a layer and iteration, for host and device: the
 /// same bits wherever it is computed. Tokens claim the room of their expert in falling order of
 /// noise.
-/// Reference: SplitMix64, Steele, Lea and Flood, OOPSLA 2014.
 struct claim_noise {
   std::uint64_t key = 0;
 
   /// Returns the noise of one source. `layer` and `iteration` are at least 0.
   [[nodiscard]] SHUNT_HD static constexpr claim_noise of(std::uint64_t seed, std::int64_t iteration,
                                                          std::int64_t layer, std::int64_t source) {
-    auto mixed = mix(seed ^ 0xc1a1);
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(iteration));
-    mixed = mix(mixed ^ static_cast<std::uint64_t>(layer));
-    return {mix(mixed ^ static_cast<std::uint64_t>(source))};
+    auto mixed = splitmix64::mixed(seed ^ 0xc1a1);
+    mixed = splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(iteration));
+    mixed = splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(layer));
+    return {splitmix64::mixed(mixed ^ static_cast<std::uint64_t>(source))};
   }
   [[nodiscard]] SHUNT_HD constexpr std::uint64_t operator()(std::int64_t token) const {
-    return mix(key ^ static_cast<std::uint64_t>(token));
+    return splitmix64::mixed(key ^ static_cast<std::uint64_t>(token));
   }
   /// Whether token a claims before token b. Of equal noise the lower number is first.
   [[nodiscard]] SHUNT_HD constexpr bool before(std::int64_t a, std::int64_t b) const {
@@ -33,14 +33,6 @@ struct claim_noise {
   /// Returns the numbers 0 .. tokens - 1 in the order in which they claim.
   /// Complexity: O(tokens log tokens).
   [[nodiscard]] SHUNT_CONSTEXPR std::vector<std::int64_t> order(std::int64_t tokens) const;
-
- private:
-  [[nodiscard]] SHUNT_HD static constexpr std::uint64_t mix(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
-    return x ^ (x >> 31);
-  }
 };
 
 }  // namespace shunt::detail

@@ -7,6 +7,7 @@
 
 #include "shunt/measure/imbalance.hpp"
 #include "shunt/measure/placement_bounds.hpp"
+#include "shunt/solve/author/experts.hpp"
 #include "shunt/solve/experts/search/move_walk.hpp"
 
 namespace shunt::detail {
@@ -16,8 +17,8 @@ SHUNT_CONSTEXPR move_front::move_front(expert_layers const& one, double balance)
       balance_(std::max(balance, max_over_mean_bound(one, 0) * (1 + 1e-12))),
       state_(one, 1),
       changes_(one, state_, 0),
-      plan_{.layers = 1, .experts = one.experts, .first_slot = {0}, .expert_of = one.previous} {
-  for (auto const s : one.slots_per_rank) plan_.first_slot.push_back(plan_.first_slot.back() + s);
+      plan_(unplaced(one).plan) {
+  plan_.expert_of = one.previous;
   changes_.begin(one.previous);
 }
 

@@ -6,6 +6,7 @@
 
 #include "shunt/core/config.hpp"
 #include "shunt/core/id.hpp"
+#include "shunt/core/splitmix64.hpp"
 #include "shunt/problem/expert_layers.hpp"
 
 namespace shunt::detail {
@@ -75,7 +76,7 @@ class move_walk {
   std::int32_t ranks_per_node_;
   std::int64_t target_ = 0, price_ = 1, slack_ = 0, above_ = 0;
   std::int32_t moves_ = 0;
-  std::uint64_t random_;
+  splitmix64 random_;
   std::vector<found> best_;
 };
 

@@ -17,7 +17,7 @@ SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, manner const& how
       places_(copies_.size()),
       homes_(std::move(homes)),
       ranks_per_node_(one.ranks_per_node),
-      random_(how.seed) {
+      random_{how.seed} {
   for (std::size_t r = 0; r < load_.size(); ++r) {
     auto const many = static_cast<std::size_t>(one.slots_per_rank[r]);
     rank_of_.insert(rank_of_.end(), many, r);
@@ -46,10 +46,7 @@ SHUNT_CONSTEXPR move_walk::move_walk(expert_layers const& one, manner const& how
 }
 
 SHUNT_CONSTEXPR std::size_t move_walk::roll(std::size_t bound) {
-  std::uint64_t z = random_ += 0x9e3779b97f4a7c15;  // splitmix64
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return static_cast<std::size_t>(((z ^ (z >> 31)) >> 32) * bound >> 32);
+  return static_cast<std::size_t>(random_.below(bound));
 }
 
 SHUNT_CONSTEXPR bool move_walk::may_go(std::size_t e, std::size_t r) const {

@@ -5,6 +5,7 @@
 
 #include "shunt/measure/required_moves.hpp"
 #include "shunt/measure/spilled_replicas.hpp"
+#include "shunt/solve/author/experts.hpp"
 
 namespace shunt::detail {
 
@@ -247,11 +248,8 @@ SHUNT_CONSTEXPR std::vector<expert_id> completed_previous(expert_layers const& p
     return {before.begin(), before.end()};
   windowed_placement state(problem, 1);
   state.load(problem, l);
-  expert_placement plan{.layers = problem.layers,
-                        .experts = problem.experts,
-                        .first_slot = {0},
-                        .expert_of = problem.previous};
-  for (auto const s : problem.slots_per_rank) plan.first_slot.push_back(plan.first_slot.back() + s);
+  auto plan = unplaced(problem).plan;
+  plan.expert_of = problem.previous;
   placement_changes changes(problem, state, 0);
   changes.begin(before);
   changes.go_home(placement_changes::homes_of(problem, plan, l));

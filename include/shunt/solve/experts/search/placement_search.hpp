@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "shunt/core/config.hpp"
+#include "shunt/core/splitmix64.hpp"
 #include "shunt/solve/experts/search/swap_search.hpp"
 #include "shunt/solve/experts/search/threshold_packing.hpp"
 
@@ -158,7 +159,7 @@ class placement_search {
   load_type rest_ = 0, too_low_ = 0, given_up_ = 0;
   bool packed_ = false, restarted_ = false;
   std::size_t pins_ = 0, pinned_[2] = {1, 1};
-  std::uint64_t random_ = 0;
+  splitmix64 random_{};
 };
 
 }  // namespace shunt::detail

@@ -52,7 +52,7 @@ SHUNT_CONSTEXPR bool placement_search::operator()(std::span<load_type const> loa
   best_load_ = none;
   steps_ = 0;
   effort_ = effort;
-  random_ = seed;
+  random_ = {seed};
   greedy_counts();
   order_all();
   if (attempt(none - 1) == none && !ordered_by_counts()) return false;
@@ -115,10 +115,7 @@ SHUNT_CONSTEXPR double placement_search::fullest() const {
 }
 
 SHUNT_CONSTEXPR std::uint64_t placement_search::below(std::uint64_t bound) {
-  std::uint64_t z = random_ += 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return ((z ^ z >> 31) >> 32) * bound >> 32;
+  return random_.below(bound);
 }
 
 SHUNT_CONSTEXPR void placement_search::set_copies(std::size_t e, std::size_t copies) {

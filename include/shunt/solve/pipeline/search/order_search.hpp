@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "shunt/core/id.hpp"
+#include "shunt/core/splitmix64.hpp"
 #include "shunt/core/units.hpp"
 #include "shunt/plan/pipeline_schedule.hpp"
 #include "shunt/problem/pipeline_job.hpp"
@@ -50,8 +51,6 @@ class order_search {
   void keep();
   /// Restores the best orders.
   void recall();
-
-  std::uint64_t random();
 
   /// A stretch of the longest path without idling: positions [first, last] on a rank.
   struct block {
@@ -108,7 +107,7 @@ class order_search {
   bool staggered_, reroute_;
   std::int64_t left_;
   std::int64_t round_ = 1;
-  std::uint64_t seed_ = 0;
+  splitmix64 random_{};
   score current_{}, best_{};
   timed_schedule::lists kept_{};
   std::vector<std::int32_t> rank_of_{};

@@ -63,14 +63,6 @@ SHUNT_INLINE void order_search::recall() {
   for (std::size_t i = 0; i < rank_of_.size(); ++i) timed_.items[i].rank = rank_of_[i];
 }
 
-SHUNT_INLINE std::uint64_t order_search::random() {
-  seed_ += 0x9e3779b97f4a7c15u;
-  std::uint64_t z = seed_;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 SHUNT_INLINE void order_search::find_blocks() {
   blocks_.clear();
   positions();
@@ -117,7 +109,8 @@ SHUNT_INLINE std::int32_t order_search::trace(std::int32_t i) {
       auto const& x = timed_.items[at(list[first])];
       ticks const start = timed_.end_of(list[first]) - x.duration;
       bool const joined = first > 0 && timed_.end_of(list[first - 1]) == start;
-      if (joined && !(first < behind && random() % 8 == 0 && fed(x, rank, start) != none)) continue;
+      if (joined && !(first < behind && random_() % 8 == 0 && fed(x, rank, start) != none))
+        continue;
       source = fed(x, rank, start);
       if (source == none && x.step) source = last_of_stage(x.first.stage, start);
       break;
@@ -234,7 +227,7 @@ SHUNT_INLINE void order_search::remember_times() {
 SHUNT_INLINE void order_search::sample() {
   if (moves_.size() <= most_moves) return;
   for (std::size_t k = 0; k < most_moves; ++k)
-    std::swap(moves_[k], moves_[k + random() % (moves_.size() - k)]);
+    std::swap(moves_[k], moves_[k + random_() % (moves_.size() - k)]);
   moves_.resize(most_moves);
 }
 
@@ -267,7 +260,7 @@ SHUNT_INLINE bool order_search::step() {
   }
   if (chosen == moves_.size()) return false;
   make(moves_[chosen]);
-  moved_[at(moves_[chosen].item)] = round_ + 8 + static_cast<std::int64_t>(random() % 10);
+  moved_[at(moves_[chosen].item)] = round_ + 8 + static_cast<std::int64_t>(random_() % 10);
   timed_.run();
   current_ = timed_.value();
   return true;
@@ -279,11 +272,11 @@ SHUNT_INLINE bool order_search::shake() {
   timed_.run();
   current_ = timed_.value();
   bool any = false;
-  for (std::uint64_t kicks = 4 + random() % 12; kicks > 0 && left_ > 0; --kicks) {
+  for (std::uint64_t kicks = 4 + random_() % 12; kicks > 0 && left_ > 0; --kicks) {
     find_moves();
     remember_times();
     if (moves_.empty()) break;
-    move const m = moves_[random() % moves_.size()];
+    move const m = moves_[random_() % moves_.size()];
     auto const rank = timed_.items[at(m.item)].rank;
     left_ -= timed_.work();
     if (make(m) && timed_.run()) {
