@@ -63,12 +63,19 @@ TEST(transport, groups_a_circle_inside_a_group_is_none) {
   for (auto const& r : world().records()) EXPECT_EQ(r.count, 8U);
 }
 
+// A thread that throws is not waited for.
+struct leaves_at_end {
+  std::barrier<>& all;
+  ~leaves_at_end() { all.arrive_and_drop(); }
+};
+
 TEST(transport, groups_a_circle_across_groups_is_found_and_named) {
   world().reset();
   int const identity = api::new_identity();
   std::vector<std::string> stuck;
   std::barrier all_done(2);
   auto const errors = together(2, [&](rank_id r) {
+    leaves_at_end const here{all_done};
     party me(identity, 2, r, quick);
     {
       auto g = me.net.open_group();  // the first contact: both ends are there
@@ -192,10 +199,11 @@ std::vector<std::string> at_odds(std::function<void(party&, rank_id)> const& ste
   int const identity = api::new_identity();
   std::barrier all_done(2);
   return together(2, [&](rank_id r) {
+    leaves_at_end const here{all_done};
     party me(identity, 2, r, quick);
-    step(me, r);
     std::exception_ptr refused;
     try {
+      step(me, r);
       for (auto const until = std::chrono::steady_clock::now() + 40ms;
            std::chrono::steady_clock::now() < until;)
         me.net.poll();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <ostream>
 #include <span>
 #include <utility>
 #include <vector>
@@ -39,6 +40,10 @@ struct trained_bits {
   std::vector<double> losses{};
   std::vector<std::vector<float>> parameters{};
   bool operator==(trained_bits const&) const = default;
+  friend void PrintTo(trained_bits const& t, std::ostream* out) {
+    *out << "losses " << testing::PrintToString(t.losses) << ", parameters "
+         << testing::PrintToString(t.parameters);
+  }
 };
 
 /// Returns the parameters of each stage, which all ranks that hold it have alike, but for these,

@@ -208,9 +208,11 @@ class machine {
         mistakes_.push_back("a stream ends before " + name(*m));
     std::erase_if(streams_, [&](auto const& held) { return held.get() == s; });
   }
+  /// Devices go on while the host that wrote the word does something else.
   void set_word(std::int64_t& word, std::int64_t value) {
     std::lock_guard const lock(mutex_);
     word = value;
+    progress();
   }
   void enqueue(stream_state* s, std::function<void()> f) {
     std::lock_guard const lock(mutex_);

@@ -5,11 +5,12 @@
 /// All ranks live in this process (one device each), or one of them; then every process opens the
 /// same sessions, submits the same programs and waits. A session is an epoch with communicators of
 /// its own.
-/// A rank that fails stops all other ranks of its process: first the guard word suppresses all
-/// enqueued effects, then communicators are aborted, so that no kernel waits forever. Ranks of
-/// other processes notice it by NCCL's asynchronous errors, `net.watch` or `net.silence`.
-/// Of ranks in other processes the outcome holds only that they completed all programs (after a run
-/// without failure), and those that `net.watch` reported as lost.
+/// A rank that fails stops all other ranks of its process: first one guard word suppresses all
+/// enqueued effects of all of them, then communicators are aborted, so that no kernel waits
+/// forever. Ranks of other processes notice it by NCCL's asynchronous errors, `net.watch` or
+/// `net.silence`. Until then they may compute with garbage that a stopped rank sent. Of them the
+/// outcome holds only that they completed all programs (after a run without failure), and those
+/// that `net.watch` reported as lost.
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -176,6 +177,7 @@ class nccl_session {
   std::int64_t const first_iteration_;
   stopwatch const clock_{};
   typename Api::identity identity_{};
+  detail::shared_guard<system> guard_{};
   std::vector<rank_id> members_{};
   std::vector<std::unique_ptr<rank_state>> ranks_{};
   detail::shared_submissions submitted_{};

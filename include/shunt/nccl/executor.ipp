@@ -61,7 +61,7 @@ void nccl_session<Api, Systems, Work>::run_rank(rank_state& self) {
     if (config_.self && config_.share_identity) identity_ = config_.share_identity(members_);
     auto const net =
         std::make_unique<nccl_transport<Api>>(identity_, members_, self.rank, net_config);
-    lists.emplace(device, *net, work_, first_iteration_, config_.floats, clock_.now());
+    lists.emplace(device, *net, work_, guard_, first_iteration_, config_.floats, clock_.now());
     try {
       enqueue_all(self, *lists, *net);
       net->close();

@@ -40,6 +40,8 @@ class program_builder {
   SHUNT_CONSTEXPR buffer_id buffer(rank_id r, byte_count size, bool persistent = false);
   /// Adds a buffer under a given number. Numbers left out in between have size 0.
   SHUNT_CONSTEXPR void buffer(rank_id r, buffer_id at, byte_count size, bool persistent = false);
+  /// Two numbers alone don't say which of both is meant.
+  void buffer(rank_id r, byte_count, byte_count) = delete;
   /// Returns the region of a whole buffer.
   [[nodiscard]] SHUNT_CONSTEXPR region all_of(rank_id r, buffer_id b) const;
 

@@ -17,7 +17,8 @@ using namespace detail;
 TEST(failure_watch, counts_iterations_on_the_device) {
   host_streams system(1);
   auto const stream = system.make_stream();
-  failure_watch<host_streams> watch(system, stream, 7);
+  shared_guard<host_streams> guard;
+  failure_watch<host_streams> watch(system, stream, 7, guard);
   watch.next_iteration(stream);
   watch.next_iteration(stream);
   system.synchronize();
@@ -41,7 +42,8 @@ TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
     }
   } system(1, host_streams::temper::lazy);
   auto const stream = system.make_stream();
-  failure_watch<stuck_system> watch(system, stream, 0);
+  shared_guard<stuck_system> guard;
+  failure_watch<stuck_system> watch(system, stream, 0, guard);
   std::int64_t effect = 0, one = 1;
   system.synchronize();
   stream_part const part{.from = reinterpret_cast<std::byte const*>(&one),
@@ -59,13 +61,28 @@ TEST(failure_watch, closes_its_guard_while_every_queue_is_stuck) {
 TEST(failure_watch, closes_its_guard_and_keeps_what_the_work_threw) {
   host_streams system(1);
   auto const stream = system.make_stream();
-  failure_watch<host_streams> watch(system, stream, 0);
+  shared_guard<host_streams> guard;
+  failure_watch<host_streams> watch(system, stream, 0, guard);
   system.synchronize();
   watch.stop();
   EXPECT_EQ(*watch.guard(), 0);
   EXPECT_NO_THROW(watch.rethrow());
   watch.sink()->what = std::make_exception_ptr(std::runtime_error("no data"));
   EXPECT_THROW(watch.rethrow(), std::runtime_error);
+}
+
+// One rank sends garbage behind an effect that is suppressed: the rank that receives it must stop
+// as well.
+TEST(failure_watch, closes_the_guard_of_all_ranks_at_once) {
+  host_streams systems[] = {host_streams(1), host_streams(2)};
+  shared_guard<host_streams> guard;
+  host_streams::stream const streams[] = {systems[0].make_stream(), systems[1].make_stream()};
+  failure_watch<host_streams> first(systems[0], streams[0], 0, guard);
+  first.stop();
+  failure_watch<host_streams> late(systems[1], streams[1], 0, guard);
+  EXPECT_EQ(first.guard(), late.guard());
+  EXPECT_EQ(*late.guard(), 0);
+  EXPECT_TRUE(late.stopped());
 }
 
 }  // namespace

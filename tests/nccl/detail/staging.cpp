@@ -38,6 +38,7 @@ TEST(staging, conditional_and_buffered_messages_have_a_place) {
 
 TEST(staging, floats_that_the_group_folds_and_exchanges_have_a_place) {
   program_builder b(2);
+  b.buffer(0, buffer_id{0}, 600);
   auto const both = b.group({0, 1});
   b.all_reduce(0, both, element::float32, reduction::sum, {0, 0, 400});
   b.all_reduce(0, both, element::int64, reduction::sum, {0, 0, 400});
@@ -48,6 +49,21 @@ TEST(staging, floats_that_the_group_folds_and_exchanges_have_a_place) {
   EXPECT_EQ(folded.overflow, (places{none, none, 3}));
   EXPECT_EQ(folded.words, 5);
   EXPECT_EQ(stage(b.peek(), 0, false, float_order::of_nccl).place, (places{none, none, 0}));
+}
+
+// NCCL may run a collective after a stop. What a program keeps from the last iteration survives it.
+TEST(staging, what_is_reduced_in_a_persistent_buffer_has_a_place) {
+  program_builder b(2);
+  b.buffer(0, 0, 300, true);
+  b.buffer(0, buffer_id{1}, 300);
+  auto const both = b.group({0, 1});
+  b.all_reduce(0, both, element::int64, reduction::sum, {0, 0, 296});
+  b.all_reduce(0, both, element::int64, reduction::sum, {1, 0, 296});
+  b.receive(0, 1, {0, 0, 300});
+  EXPECT_EQ(stage(b.peek(), 0, false, float_order::of_the_group).place, (places{0, none, none}));
+  auto const& list = b.peek().ranks[0];
+  EXPECT_TRUE(works_aside(list, list.instructions[0]));
+  EXPECT_FALSE(works_aside(list, list.instructions[1]));
 }
 
 }  // namespace

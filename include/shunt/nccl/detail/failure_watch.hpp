@@ -1,10 +1,12 @@
 #pragma once
 /// What a failure stops on one rank's device: enqueued effects, and a work that runs on the host.
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 
 #include "shunt/execute/stream_system.hpp"
@@ -18,26 +20,55 @@ struct failure_sink {
   std::exception_ptr what{};
 };
 
-/// The guard of all effects, a word of the host's memory that is 0 after `stop`, and the
-/// iteration's number in device memory.
+/// The guard of all effects: a word of the host's memory, 1 until one rank stops. All ranks of a
+/// process share it. What one rank sends behind a suppressed effect is garbage. No other rank lets
+/// an effect depend on it, for each reads the same word later.
+template <stream_system System>
+class shared_guard {
+ public:
+  /// Returns the word, made at the first call.
+  [[nodiscard]] std::span<std::byte> of(System& system) {
+    std::lock_guard const lock(mutex_);
+    if (!memory_) {
+      memory_.emplace(system.make_host_memory(sizeof(std::int64_t)));
+      system.set_word(*reinterpret_cast<std::int64_t*>(memory_->bytes().data()), 1);
+    }
+    return memory_->bytes();
+  }
+  /// Clears the word.
+  /// Requires that `of` was called.
+  void stop(System& system) {
+    stopped_ = true;
+    system.set_word(*reinterpret_cast<std::int64_t*>(memory_->bytes().data()), 0);
+  }
+  /// Returns false as long as no rank has begun to stop: then what has ended took effect.
+  [[nodiscard]] bool stopped() const { return stopped_; }
+
+ private:
+  std::mutex mutex_{};
+  std::optional<typename System::memory> memory_{};
+  std::atomic<bool> stopped_ = false;
+};
+
+/// The guard of all effects, and the iteration's number in device memory.
 template <stream_system System>
 class failure_watch {
  public:
   using stream_ref = typename System::stream_ref;
 
-  failure_watch(System& system, stream_ref stream, std::int64_t first_iteration)
+  /// Requires that `guard` outlives the watch.
+  failure_watch(System& system, stream_ref stream, std::int64_t first_iteration,
+                shared_guard<System>& guard)
       : system_(system),
-        guard_(system_.make_host_memory(sizeof(std::int64_t))),
+        shared_(guard),
+        guard_(shared_.of(system_)),
         words_(system_.make_memory(2 * sizeof(std::int64_t))) {
     std::int64_t const words[] = {first_iteration - 1, 1};
     system_.copy_to_device(stream, std::as_bytes(std::span(words)), words_.bytes());
-    system_.set_word(*guard(), 1);
   }
 
-  [[nodiscard]] std::span<std::byte> guard_bytes() { return guard_.bytes(); }
-  [[nodiscard]] std::int64_t* guard() {
-    return reinterpret_cast<std::int64_t*>(guard_.bytes().data());
-  }
+  [[nodiscard]] std::span<std::byte> guard_bytes() { return guard_; }
+  [[nodiscard]] std::int64_t* guard() { return reinterpret_cast<std::int64_t*>(guard_.data()); }
   [[nodiscard]] std::int64_t* iteration() {
     return reinterpret_cast<std::int64_t*>(words_.bytes().data());
   }
@@ -50,9 +81,11 @@ class failure_watch {
     system_.fold(stream, element::int64, reduction::sum, terms, {&now, 1}, sizeof(std::int64_t),
                  nullptr);
   }
-  /// Suppresses the effects of all enqueued instructions. Uses no stream, for each may be stuck
-  /// behind a message of a lost rank. Call it before communicators are aborted.
-  void stop() { system_.set_word(*guard(), 0); }
+  /// Suppresses the effects of all enqueued instructions of all ranks that share the guard. Uses no
+  /// stream, for each may be stuck behind a message of a lost rank. Call it before communicators
+  /// are aborted.
+  void stop() { shared_.stop(system_); }
+  [[nodiscard]] bool stopped() const { return shared_.stopped(); }
   /// Throws what the work threw, if anything.
   void rethrow() const {
     std::lock_guard const lock(sink_->mutex);
@@ -61,7 +94,9 @@ class failure_watch {
 
  private:
   System& system_;
-  typename System::memory guard_, words_;
+  shared_guard<System>& shared_;
+  std::span<std::byte> const guard_;
+  typename System::memory words_;
   std::shared_ptr<failure_sink> sink_ = std::make_shared<failure_sink>();
 };
 

@@ -3,10 +3,9 @@
 ///
 /// NCCL cannot skip an operation when the device reads a 0. A message or collective with a
 /// condition therefore always runs, into staging memory, and is copied to its place where the word
-/// allows it. An exchange sends whole parts and copies as much of each as its count says. Float
-/// reductions are exchanged by parts and folded in the group's order, unless float_order::of_nccl
-/// is set.
-/// See docs/device-code.md.
+/// allows it; so does an all_reduce of a persistent buffer. An exchange sends whole parts and
+/// copies as much of each as its count says. Float reductions are exchanged by parts and folded in
+/// the group's order, unless float_order::of_nccl is set. See docs/device-code.md.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -166,7 +165,7 @@ class rank_operations {
     auto const& members = b.of->groups[i.group];
     std::span<std::byte const> const from = b.buffers[own.reads(i)[0]];
     auto const to = b.buffers[own.writes(i)[0]];
-    bool const aside = i.condition >= 0;
+    bool const aside = works_aside(own, i);
     auto const target = aside ? b.staged(n, 0, to.size()) : to;
     auto const used =
         aside

@@ -42,8 +42,8 @@ class rank_streams {
   using stream_ref = typename System::stream_ref;
   using event = typename System::event;
 
-  rank_streams(System& system, nccl_transport<Api>& net, Work& w, std::int64_t first_iteration,
-               float_order floats, ticks began)
+  rank_streams(System& system, nccl_transport<Api>& net, Work& w, shared_guard<System>& guard,
+               std::int64_t first_iteration, float_order floats, ticks began)
       : system_(system),
         net_(net),
         work_(w),
@@ -51,7 +51,7 @@ class rank_streams {
         floats_(floats),
         base_at_(began) {
     lanes_.emplace(std::uint8_t{0}, system_.make_stream());
-    watch_.emplace(system_, lanes_.at(0), first_iteration);
+    watch_.emplace(system_, lanes_.at(0), first_iteration, guard);
     operations_.emplace(system_, net_, work_, *watch_, floats_);
   }
 
@@ -82,7 +82,7 @@ class rank_streams {
   /// ends.
   void enqueue(std::shared_ptr<program const> p, std::int32_t count, bool whole);
 
-  /// Collects the instructions that have completed since the last call.
+  /// Collects the instructions that have completed since the last call, until a rank stops.
   /// Returns whether there were any.
   /// Throws invalid_program where an exchange's count exceeded its part, and what the work threw.
   bool collect_results();
@@ -93,7 +93,8 @@ class rank_streams {
     return runs_.empty() || (runs_.size() == 1 && runs_[0].collected == runs_[0].count);
   }
 
-  /// Suppresses the effects of all enqueued instructions. Call it before communicators are aborted.
+  /// Suppresses the effects of all enqueued instructions of all ranks that share the guard. Call it
+  /// before communicators are aborted.
   void stop() { watch_->stop(); }
 
   /// After `stop` and the end of the communicators: waits for the device and collects what took

@@ -58,15 +58,17 @@ void rank_streams<Api, System, Work>::enqueue(std::shared_ptr<program const> p, 
 
 template <nccl_library Api, stream_system System, work_on_streams<System> Work>
 bool rank_streams<Api, System, Work>::collect_results() {
+  // What ends after a stop may have had no effect.
+  auto const has_ended = [&](event& e) { return system_.finished(e) && !watch_->stopped(); };
   bool any = false;
   while (!runs_.empty()) {
     auto& run = runs_.front();
     auto const& own = run.what->of->ranks[net_.rank()];
-    for (; run.collected < run.count && system_.finished(run.ended[run.collected]);
+    for (; run.collected < run.count && has_ended(run.ended[run.collected]);
          ++run.collected, any = true)
       read(run, own, run.collected);
     watch_->rethrow();
-    if (run.collected < run.count || !system_.finished(*run.over)) return any;
+    if (run.collected < run.count || !has_ended(*run.over)) return any;
     if (!run.whole) return any;
     log_.list_ended();
     any = true;

@@ -1,8 +1,8 @@
 #pragma once
 /// Device memory that a rank's list needs besides the work's buffers, since NCCL moves whole
-/// messages of fixed size and reduces in its own order: exchanges need n x part, conditional
-/// operations what they receive, float reductions what is folded, buffered sends their copy. Every
-/// instruction has its own place, so nothing waits for memory within a list.
+/// messages of fixed size and reduces in its own order: exchanges need n x part, operations aside
+/// what they receive, float reductions what is folded, buffered sends their copy. Every instruction
+/// has its own place, so nothing waits for memory within a list.
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -35,6 +35,16 @@ struct nccl_staging {
   return i.code == opcode::send || i.code == opcode::receive || is_collective(i.code);
 }
 
+/// Returns whether an instruction of `own` works on staging memory, from where a guarded copy takes
+/// its result: one with a condition, and an all_reduce of a persistent buffer. NCCL may still run a
+/// collective after a stop, with garbage, and what a program keeps from the last iteration must
+/// survive that.
+[[nodiscard]] inline bool works_aside(rank_program const& own, instruction const& i) {
+  if (i.code == opcode::exchange) return false;
+  if (i.condition >= 0) return i.code == opcode::receive || is_collective(i.code);
+  return i.code == opcode::all_reduce && own.buffers[own.writes(i)[0].buffer].persistent;
+}
+
 /// Returns the places of rank r's list. `buffered`: sends are buffered (message_routes).
 [[nodiscard]] inline nccl_staging stage(program const& p, rank_id r, bool buffered,
                                         float_order floats) {
@@ -47,9 +57,7 @@ struct nccl_staging {
     if (i.code == opcode::send && buffered) take(own.reads(i)[0].size);
     bool const reduces = i.code == opcode::all_reduce || i.code == opcode::reduce_scatter;
     bool const folds = reduces && floats == float_order::of_the_group && is_floating(i.type);
-    if (i.condition >= 0 && (i.code == opcode::receive || is_collective(i.code)) &&
-        i.code != opcode::exchange)
-      take(own.writes(i)[0].size);
+    if (works_aside(own, i)) take(own.writes(i)[0].size);
     if (folds)
       take(n * (i.code == opcode::all_reduce ? ceil_divide(own.writes(i)[0].size, n) + 8
                                              : own.writes(i)[0].size));
